@@ -1,0 +1,174 @@
+"""Every error of the bus, in families by who must act.
+
+::
+
+    SnodoError
+    ├── InputError        the sender of a message must act       (HTTP 4xx)
+    │   ├── Malformed     not JSON/XML within limits, or not the declared shape
+    │   ├── Unauthorized  who are you / you may not
+    │   ├── NotFound      no such message, case, attachment
+    │   ├── Conflict      same key, other content
+    │   └── Busy          try again later (carries ``retry_after``)
+    ├── RulesError        the author of YAML must act            (findings, exit 1)
+    ├── ExpressionError   the author of an expression must act   (has line and column)
+    ├── OutsideError      another system failed, see `bus.adapter`
+    │   ├── Unreachable   surely not done
+    │   ├── Refused       it answered no
+    │   └── InDoubt       cannot know
+    ├── ConfigError       the operator must act: settings
+    └── StoreError        the operator must act: database
+
+An error carries a stable ``code`` (``family.reason``), one sentence, and a hint: what to do next.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class SnodoError(Exception):
+    """Root of all errors. ``code`` is stable and documented; ``hint`` says what to do next."""
+
+    family = "snodo"
+    default_code = "snodo.error"
+
+    def __init__(self, sentence: str, *, code: str | None = None, hint: str = "", **detail: Any) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.code = code or self.default_code
+        self.hint = hint
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.sentence}" + (f" ({self.hint})" if self.hint else "")
+
+
+class InputError(SnodoError):
+    """What a sender gave us cannot be taken; ``status`` is the HTTP status that says so."""
+
+    family = "input"
+    default_code = "input.invalid"
+    status = 400
+
+
+class Malformed(InputError):
+    """The text is not what it claims to be, or goes beyond a limit."""
+
+    default_code = "input.malformed"
+    status = 400
+
+
+class Invalid(InputError):
+    """Well-formed, but not of the declared type."""
+
+    default_code = "input.invalid"
+    status = 422
+
+
+class Unauthorized(InputError):
+    """No valid key (401) or a key without the right (403)."""
+
+    default_code = "auth.missing"
+    status = 401
+
+
+class Forbidden(InputError):
+    default_code = "auth.forbidden"
+    status = 403
+
+
+class NotFound(InputError):
+    default_code = "input.not-found"
+    status = 404
+
+
+class Conflict(InputError):
+    """Same idempotency key, other content."""
+
+    default_code = "input.key-reused"
+    status = 422
+
+
+class TooLarge(InputError):
+    default_code = "input.too-large"
+    status = 413
+
+
+class Busy(InputError):
+    """We take no more for now; ``detail['retry_after']`` is in seconds."""
+
+    default_code = "bus.busy"
+    status = 503
+
+
+class RulesError(SnodoError):
+    """Rules that do not load; ``findings`` says where and why."""
+
+    family = "rules"
+    default_code = "rules.invalid"
+
+    def __init__(self, sentence: str, findings: Any = (), **kwargs: Any) -> None:
+        super().__init__(sentence, **kwargs)
+        self.findings = tuple(findings)
+
+
+class ExpressionError(SnodoError):
+    """An expression does not compile (has a place) or failed on these values (has none)."""
+
+    family = "expression"
+    default_code = "expression.invalid"
+
+    def __init__(self, sentence: str, *, line: int = 1, column: int = 1, **kwargs: Any) -> None:
+        super().__init__(sentence, **kwargs)
+        self.line = line
+        self.column = column
+
+
+class OutsideError(SnodoError):
+    """A call to another system ended without the answer we wanted.
+
+    ``outside_code`` is the code the other system gave, ``evidence`` what it said; neither may hold secrets.
+    """
+
+    family = "outside"
+    kind = "outside"
+
+    def __init__(self, sentence: str, *, outside_code: str = "", evidence: Any = None, **kwargs: Any) -> None:
+        super().__init__(sentence, **kwargs)
+        self.outside_code = outside_code
+        self.evidence = evidence
+
+
+class Unreachable(OutsideError):
+    """Surely not applied: refused connection, DNS, TLS, or any failed ``read``."""
+
+    default_code = "outside.unreachable"
+    kind = "unreachable"
+
+    def __init__(self, sentence: str, *, retry_after: float | None = None, **kwargs: Any) -> None:
+        super().__init__(sentence, **kwargs)
+        self.retry_after = retry_after
+
+
+class Refused(OutsideError):
+    """The system understood and said no; asking again the same is useless."""
+
+    default_code = "outside.refused"
+    kind = "refused"
+
+
+class InDoubt(OutsideError):
+    """Bytes left and no usable answer came: the effect may or may not have happened."""
+
+    default_code = "outside.in-doubt"
+    kind = "in_doubt"
+
+
+class ConfigError(SnodoError):
+    family = "config"
+    default_code = "config.invalid"
+
+
+class StoreError(SnodoError):
+    family = "store"
+    default_code = "store.failed"

@@ -1,0 +1,123 @@
+"""Messages: what one system says. Immutable; an envelope and a body.
+
+The envelope is CloudEvents 1.0 (``id``, ``source``, ``type``, ``subject``, ``time``, ``datacontenttype``, ``dataschema``)
+with the extensions ``correlationid``, ``causationid``, ``key``, ``traceparent`` and ``sender`` (who was authenticated,
+while ``source`` is what the sender claims). Bodies are JSON; XML and files are attachments, known by their SHA-256.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import orjson
+
+JsonValue: TypeAlias = "None | bool | int | float | str | list[JsonValue] | dict[str, JsonValue]"
+JsonObject: TypeAlias = "dict[str, JsonValue]"
+
+MAX_TYPE_LENGTH = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that travels beside a message: ``sha256`` (lowercase hex) is its address, ``size`` in bytes."""
+
+    sha256: str
+    size: int
+    media_type: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message. ``id`` is a UUIDv7 given by the bus; ``time`` is when the bus accepted it (UTC)."""
+
+    id: str
+    type: str
+    source: str
+    time: dt.datetime
+    body: JsonValue
+    sender: str = ""
+    subject: str | None = None
+    datacontenttype: str = "application/json"
+    dataschema: str | None = None
+    correlationid: str = ""
+    causationid: str | None = None
+    key: str | None = None
+    traceparent: str | None = None
+    attachments: tuple[Attachment, ...] = ()
+
+    def with_body(self, body: JsonValue) -> Message:
+        return replace(self, body=body)
+
+
+class _Ids:
+    """UUIDv7 (RFC 9562 §6.2 method 1): milliseconds, then a counter, so ids of one process never go back."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+        self._counter = 0
+
+    def next(self) -> str:
+        with self._lock:
+            now = time.time_ns() // 1_000_000
+            if now > self._last:
+                self._last, self._counter = now, int.from_bytes(os.urandom(2), "big") & 0x7FF
+            else:
+                self._counter += 1
+                if self._counter > 0xFFF:
+                    self._last, self._counter = self._last + 1, 0
+            milliseconds, counter = self._last, self._counter
+        tail = int.from_bytes(os.urandom(8), "big") & 0x3FFF_FFFF_FFFF_FFFF
+        text = f"{(milliseconds << 80) | (0x7 << 76) | (counter << 64) | (0b10 << 62) | tail:032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+new_id = _Ids().next
+"""A fresh UUIDv7 as text; increasing within a process; thread-safe; about 2 µs."""
+
+
+def canonical(value: Any) -> bytes:
+    """The one byte form of a JSON value: sorted keys, UTF-8, no blanks. Raises TypeError on what JSON cannot say."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 (hex) of the canonical form of a JSON value."""
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def envelope_of(message: Message) -> dict[str, Any]:
+    """The message as a CloudEvents JSON object without ``data``; absent attributes are left out."""
+    envelope: dict[str, Any] = {"specversion": "1.0"}
+    for name in _ENVELOPE_NAMES:
+        value = getattr(message, name)
+        if value not in (None, ""):
+            envelope[name] = value
+    envelope["time"] = message.time.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    if message.attachments:
+        envelope["attachments"] = [
+            {"sha256": a.sha256, "size": a.size, "media_type": a.media_type, "name": a.name} for a in message.attachments
+        ]
+    return envelope
+
+
+_ENVELOPE_NAMES = (
+    "id", "source", "type", "subject", "datacontenttype", "dataschema",
+    "correlationid", "causationid", "key", "traceparent", "sender",
+)  # fmt: skip
+
+
+def message_of(envelope: Mapping[str, Any], body: JsonValue) -> Message:
+    """The inverse of `envelope_of`."""
+    known = {name: envelope[name] for name in _ENVELOPE_NAMES if name in envelope}
+    known["time"] = dt.datetime.fromisoformat(envelope["time"]).astimezone(dt.UTC)
+    files = tuple(Attachment(**a) for a in envelope.get("attachments", ()))
+    return Message(body=body, attachments=files, **known)
