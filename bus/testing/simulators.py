@@ -1,0 +1,145 @@
+"""Start, spoil, question and kill simulators from tests and from the demonstration. Standard library only.
+
+Each simulator is a process of its own (``python -m <module>``) that ends when this process does. See `adapters.simulator`
+for what it answers under ``/_control/``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlsplit
+from urllib.request import ProxyHandler, Request, build_opener
+
+READY_SECONDS = 20.0
+_opener = build_opener(ProxyHandler({}))
+
+
+class SimulatorFailed(Exception):
+    """A simulator did not get ready; the text holds what it printed."""
+
+
+class RunningSimulator:
+    """One simulator process. ``facts`` is its ready line: ``{"name", "url", "pid", ...}``."""
+
+    def __init__(self, module: str, folder: Path, arguments: tuple[str, ...], port: int) -> None:
+        self.module, self.folder, self.arguments, self.port = module, folder, arguments, port
+        self.facts: dict[str, Any] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._begin()
+
+    @property
+    def url(self) -> str:
+        """Where the system is, such as ``http://127.0.0.1:40001``."""
+        return str(self.facts["url"])
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def faults(self, faults: list[dict[str, Any]]) -> None:
+        """Add faults; raises `SimulatorFailed` when one is not understood."""
+        self._ask("POST", "faults", faults)
+
+    def clear(self) -> None:
+        """No faults any more."""
+        self._ask("DELETE", "faults")
+
+    def ledger(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """The effects (of one kind), oldest first: ``{id, kind, key, detail, time}``."""
+        found: list[dict[str, Any]] = self._ask("GET", "ledger" + (f"?kind={quote(kind)}" if kind else ""))
+        return found
+
+    def status(self) -> dict[str, Any]:
+        """Name, process id, requests seen by operation, faults in force."""
+        found: dict[str, Any] = self._ask("GET", "status")
+        return found
+
+    def wait_for_effects(self, count: int, kind: str | None = None, within: float = 10.0) -> list[dict[str, Any]]:
+        """The ledger as soon as it holds ``count`` effects; raises `SimulatorFailed` when it never does."""
+        until = time.monotonic() + within
+        while len(found := self.ledger(kind)) < count:
+            if time.monotonic() > until:
+                raise SimulatorFailed(f"{self.module}: {len(found)} effects after {within} s, {count} expected")
+            time.sleep(0.01)
+        return found
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Kill it when it lives, then start it again on the same port and folder."""
+        self.kill()
+        self._begin()
+
+    def stop(self) -> None:
+        """End it in good order."""
+        self._end(signal.SIGTERM)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def _begin(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", self.module, "--port", str(self.port), "--folder", str(self.folder), "--with-parent"]
+        seen = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        with (self.folder / "stderr.txt").open("ab") as errors:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [*command, *self.arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=seen
+            )
+        line = self._ready_line()
+        try:
+            self.facts = json.loads(line)
+        except ValueError:
+            self.kill()
+            said = (self.folder / "stderr.txt").read_text(errors="replace")[-2000:]
+            raise SimulatorFailed(f"{self.module} did not get ready: {line[:200]!r}\n{said}") from None
+        self.port = urlsplit(self.url).port or 0
+
+    def _ready_line(self) -> bytes:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            return self._process.stdout.readline() if selector.select(READY_SECONDS) else b""
+
+    def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(how)
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(5)
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                stream.close()
+
+    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+        content = None if body is None else json.dumps(body).encode()
+        url = f"{self.url}/_control/{path}"
+        request = Request(url, data=content, method=method, headers={"Content-Type": "application/json"})  # noqa: S310 - always http, loopback
+        try:
+            with _opener.open(request, timeout=10) as reply:
+                return json.load(reply)
+        except OSError as error:
+            raise SimulatorFailed(f"{self.module}: {method} {path}: {error}") from error
+
+
+def start(module: str, folder: Path, *arguments: str, port: int = 0) -> RunningSimulator:
+    """Start ``python -m module`` with its ledger in ``folder`` and wait until it answers; ``port`` 0 takes a free one."""
+    return RunningSimulator(module, folder, arguments, port)
