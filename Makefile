@@ -1,0 +1,50 @@
+# Every target does its own set-up: Python 3.11 or newer, git and make are all that is needed.
+#   make demo    one building application, end to end, between real processes
+#   make test    all tests
+#   make check   format, lint, types, floors, words, docs, rules
+#   make bench   benchmarks (see benchmarks/README.md)
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench lock clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+help:
+	@sed -n '2,5s/^#  //p' Makefile
+
+setup: $(STAMP)
+
+# The stamp holds the digest of what was installed: a second run is quick, a changed lock installs again.
+$(STAMP): requirements-dev.lock pyproject.toml
+	@./tools/setup.sh $(VENV)
+
+demo: $(STAMP)
+	@$(BIN)/bus demo
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/unit/test_floors.py tests/unit/test_words.py tests/unit/test_docs.py
+	$(BIN)/bus validate
+	$(BIN)/bus test
+
+bench: $(STAMP)
+	@$(BIN)/python -m benchmarks
+
+# uv resolves, pip installs: the locks are plain pip files with hashes, for every platform, without the address of any index.
+LOCK := uv pip compile --no-config --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --no-annotate --custom-compile-command "make lock" --quiet pyproject.toml
+lock: $(STAMP)
+	$(BIN)/pip install --quiet uv
+	$(BIN)/$(LOCK) -o requirements.lock
+	$(BIN)/$(LOCK) --extra dev -c requirements.lock -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis var
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Make the virtual environment named by $1 from the lock, with nothing but Python 3.11+ and pip.
+# A lock in the environment's folder lets two commands started at once wait for each other.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+venv=${1:-.venv}
+
+find_python() {
+  local candidate
+  for candidate in python3.11 python3 python3.12 python3.13 python; do
+    if command -v "$candidate" >/dev/null 2>&1 \
+      && "$candidate" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
+      echo "$candidate"
+      return 0
+    fi
+  done
+  echo "setup: Python 3.11 or newer, with venv, is needed and was not found on PATH" >&2
+  return 1
+}
+
+mkdir -p "$venv"
+exec 9>"$venv/.lock"
+flock 9 2>/dev/null || true
+
+wanted=$(cat requirements-dev.lock pyproject.toml | sha256sum | cut -d' ' -f1)
+if [ -x "$venv/bin/bus" ] && [ "$(cat "$venv/.installed" 2>/dev/null)" = "$wanted" ]; then
+  touch "$venv/.installed"
+  exit 0
+fi
+python=$(find_python)
+echo "setup: installing the locked libraries into $venv (once)"
+[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-dev.lock
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+echo "$wanted" >"$venv/.installed"
