@@ -1,0 +1,85 @@
+"""Strict JSON for text that comes from outside: the only way outside JSON enters the bus.
+
+Refused, with the place: duplicate keys, NaN and infinities (also ``1e400``), integers beyond 64 bits, lone surrogates,
+bytes that are not UTF-8, a byte order mark, text after the value, and anything beyond the size or depth limit.
+What passes can be canonicalised (`bus.message.canonical`) and read by an expression without surprise.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import jiter
+
+from bus.errors import Malformed, TooLarge
+from bus.message import JsonObject, JsonValue
+
+LIMIT = 1_000_000
+"""Default size limit, in bytes."""
+DEPTH = 40
+"""Default depth limit: lists and objects within one another."""
+
+_PLACE = re.compile(r" at line (\d+) column (\d+)$")
+_SUSPECT_NUMBER = re.compile(rb"[eE]\+?\d{3}|\d{19}")
+_LOWEST, _HIGHEST = -(2**63), 2**63 - 1
+
+
+def parse(data: bytes, limit: int = LIMIT, depth: int = DEPTH) -> JsonValue:
+    """The value that ``data`` says. Raises `TooLarge` beyond ``limit`` bytes, else `Malformed` with ``line`` and ``column`` in its detail.
+
+    About 3 µs for a message of 1 KB.
+    """
+    if len(data) > limit:
+        raise TooLarge(f"the JSON text has {len(data)} bytes, at most {limit} are taken", limit=limit, size=len(data))
+    try:
+        value: JsonValue = jiter.from_json(data, catch_duplicate_keys=True, allow_inf_nan=False)
+    except ValueError as error:
+        raise _malformed(str(error)) from None
+    if data.count(b"[") + data.count(b"{") > depth:
+        _check_depth(value, depth)
+    if _SUSPECT_NUMBER.search(data):
+        _check_numbers(value)
+    return value
+
+
+def parse_object(data: bytes, limit: int = LIMIT, depth: int = DEPTH) -> JsonObject:
+    """As `parse`, for text that must be a JSON object."""
+    value = parse(data, limit, depth)
+    if not isinstance(value, dict):
+        raise Malformed("the JSON text is not an object", hint="send an object: {...}", line=1, column=1)
+    return value
+
+
+def _malformed(raw: str) -> Malformed:
+    place = _PLACE.search(raw)
+    line, column = (int(place[1]), int(place[2])) if place else (1, 1)
+    reason = raw[: place.start()] if place else raw
+    reason = reason[:1].lower() + reason[1:]
+    return Malformed(f"not JSON: {reason}, line {line} column {column}", line=line, column=column)
+
+
+def _check_depth(value: Any, allowed: int) -> None:
+    if not isinstance(value, (dict, list)):
+        return
+    if allowed == 0:
+        raise Malformed("the JSON text is nested too deep", code="input.too-deep")
+    for inner in value.values() if isinstance(value, dict) else value:
+        _check_depth(inner, allowed - 1)
+
+
+def _check_numbers(value: Any, path: str = "") -> None:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _check_numbers(inner, f"{path}/{key}")
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            _check_numbers(inner, f"{path}/{position}")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise Malformed(f"the number at {path or '/'} is too large", code="input.number", pointer=path)
+    elif isinstance(value, int) and not _LOWEST <= value <= _HIGHEST:
+        raise Malformed(
+            f"the integer at {path or '/'} does not fit in 64 bits", code="input.number", hint="write long codes as text", pointer=path
+        )

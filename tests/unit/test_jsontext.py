@@ -1,0 +1,59 @@
+"""Outside JSON is taken strictly or refused with its place."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bus.errors import Malformed, TooLarge
+from bus.jsontext import parse, parse_object
+
+SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4), max_leaves=12)
+
+
+@given(VALUES)
+def test_every_json_value_comes_back_as_it_was(value: object) -> None:
+    assert parse(json.dumps(value).encode()) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"a": 1, "a": 2}', b"NaN", b"[Infinity]", b"-Infinity", b"1e400", b'{"a": [-1e999]}', b"1" + b"0" * 400 + b".0", b"99999999999999999999",
+        b'"\\ud800"', b'"\xff"', b"\xef\xbb\xbf{}", b"{} {}", b"", b"[1,]", b"{'a': 1}", b"// x\n1", b"1" * 5000, b"[" * 10_000, b"01",
+    ],
+)  # fmt: skip
+def test_what_is_not_strict_json_is_malformed(text: bytes) -> None:
+    with pytest.raises(Malformed):
+        parse(text)
+
+
+def test_a_malformed_text_says_where() -> None:
+    with pytest.raises(Malformed) as caught:
+        parse(b'{"a": 1,\n  "b":}')
+    assert (2, 7) == (caught.value.detail["line"], caught.value.detail["column"])
+
+
+def test_depth_forty_is_taken_and_forty_one_refused() -> None:
+    parse(b"[" * 40 + b"]" * 40)
+    with pytest.raises(Malformed, match="too deep"):
+        parse(b"[" * 41 + b"]" * 41)
+
+
+def test_brackets_inside_text_are_not_depth() -> None:
+    assert "[" * 500 == parse(json.dumps("[" * 500).encode())
+
+
+def test_a_text_beyond_the_limit_is_too_large() -> None:
+    with pytest.raises(TooLarge):
+        parse(b'"' + b"a" * 100 + b'"', limit=50)
+
+
+def test_an_object_is_asked_for_and_a_list_refused() -> None:
+    assert {"a": 1} == parse_object(b'{"a": 1}')
+    with pytest.raises(Malformed):
+        parse_object(b"[]")
