@@ -168,7 +168,10 @@ class FailStep(Step):
 
 @dataclass(frozen=True)
 class Plan:
-    """One route, ready to run. ``rules`` is JSON; ``digest`` is SHA-256 over it; ``operations`` are all it can call."""
+    """One route, ready to run. ``rules`` is JSON; ``digest`` is SHA-256 over it; ``operations`` are all it can call.
+
+    ``ordered``: its runs keep the order of their case (``order: case``); false (``order: none``) for what may overtake and must not hold the case.
+    """
 
     route: str
     version: int
@@ -181,6 +184,7 @@ class Plan:
     key: Expression | None = None
     case: Mapping[str, Expression] = field(default_factory=dict)
     operations: frozenset[str] = frozenset()
+    ordered: bool = True
 
     @property
     def name(self) -> str:
