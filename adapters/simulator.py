@@ -5,7 +5,7 @@ protocol on a loopback port, writes every effect to a durable `Ledger` **before*
 
 Control interface, under ``/_control/``:
 
-* ``GET status``: name, process id, requests seen by operation, faults in force;
+* ``GET status``: name, process id, requests seen by operation, requests and late effects pending, faults in force;
 * ``GET ledger[?kind=K]``: the effects, oldest first;
 * ``POST faults`` with a JSON list of faults (added after those in force), ``DELETE faults``;
 * ``POST stop``.
@@ -226,6 +226,7 @@ class Simulator:
         self.url = ""
         self._faults: list[Fault] = []
         self._seen: Counter[str] = Counter()
+        self._pending = 0
         self._lock = threading.Lock()
 
     @classmethod
@@ -247,7 +248,7 @@ class Simulator:
         """Serve one request of the system's protocol, effects included."""
         raise NotImplementedError
 
-    def refuse(self, request: Request, code: str) -> Reply:  # noqa: ARG002 - in-band refusals need it
+    def refuse(self, request: Request, code: str) -> Reply:
         """How this system says no with that code; in band where the real one does."""
         return Reply.problem(422, code, "refused as told")
 
@@ -257,8 +258,24 @@ class Simulator:
         with self._lock:
             self._seen[operation] += 1
         wait, fault = self._struck(operation)
-        time.sleep(wait)
-        return self.handle(request) if fault is None else self._misbehave(fault, request)
+        with self._counted():
+            time.sleep(wait)
+            return self.handle(request) if fault is None else self._misbehave(fault, request)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._lock:
+            self._pending += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._pending -= 1
+
+    def _late(self, seconds: float, request: Request) -> None:
+        with self._counted():
+            time.sleep(seconds)
+            self.handle(request)
 
     def _struck(self, operation: str) -> tuple[float, Fault | None]:
         """How long to wait first, and the fault that rules the request."""
@@ -277,9 +294,7 @@ class Simulator:
         if fault.fault == "html":
             return Reply(502, ERROR_PAGE, "text/html")
         if fault.fault == "late":
-            later = threading.Timer(fault.seconds, self.handle, (request,))
-            later.daemon = True
-            later.start()
+            threading.Thread(target=self._late, args=(fault.seconds, request), daemon=True).start()
             return None
         if fault.fault == "die_before":
             os._exit(9)
@@ -308,8 +323,9 @@ class Simulator:
 
     def _status(self) -> dict[str, Any]:
         with self._lock:
-            faults, seen = [fault.shown() for fault in self._faults], dict(self._seen)
-        return {"name": self.name, "url": self.url, "pid": os.getpid(), "requests": seen, "faults": faults, **self.described()}
+            faults = [fault.shown() for fault in self._faults]
+            counts = {"requests": dict(self._seen), "pending": self._pending}
+        return {"name": self.name, "url": self.url, "pid": os.getpid(), **counts, "faults": faults, **self.described()}
 
     def _add_faults(self, request: Request) -> Reply:
         try:
@@ -353,7 +369,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._send(reply)
 
-    do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = _serve  # noqa: N815 - names given by http.server
+    do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = _serve
 
     def _request(self) -> Request | None:
         split = urlsplit(self.path)

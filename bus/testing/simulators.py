@@ -59,7 +59,7 @@ class RunningSimulator:
         return found
 
     def status(self) -> dict[str, Any]:
-        """Name, process id, requests seen by operation, faults in force."""
+        """Name, process id, requests seen by operation, how many are pending, faults in force."""
         found: dict[str, Any] = self._ask("GET", "status")
         return found
 
@@ -71,6 +71,14 @@ class RunningSimulator:
                 raise SimulatorFailed(f"{self.module}: {len(found)} effects after {within} s, {count} expected")
             time.sleep(0.01)
         return found
+
+    def wait_until_quiet(self, within: float = 20.0) -> None:
+        """Returns when no request is being served and no late effect is due; raises `SimulatorFailed` when that never comes."""
+        until = time.monotonic() + within
+        while self.status()["pending"]:
+            if time.monotonic() > until:
+                raise SimulatorFailed(f"{self.module}: still busy after {within} s")
+            time.sleep(0.01)
 
     def kill(self) -> None:
         """SIGKILL, as a crash would."""
@@ -96,7 +104,7 @@ class RunningSimulator:
         command = [sys.executable, "-m", self.module, "--port", str(self.port), "--folder", str(self.folder), "--with-parent"]
         seen = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         with (self.folder / "stderr.txt").open("ab") as errors:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            self._process = subprocess.Popen(
                 [*command, *self.arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=seen
             )
         line = self._ready_line()
@@ -132,7 +140,7 @@ class RunningSimulator:
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         content = None if body is None else json.dumps(body).encode()
         url = f"{self.url}/_control/{path}"
-        request = Request(url, data=content, method=method, headers={"Content-Type": "application/json"})  # noqa: S310 - always http, loopback
+        request = Request(url, data=content, method=method, headers={"Content-Type": "application/json"})
         try:
             with _opener.open(request, timeout=10) as reply:
                 return json.load(reply)
