@@ -1,0 +1,58 @@
+"""Rules for every test: no network but loopback; a bounded time (pyproject.toml, ``timeout``); under CI a skipped test is a failure."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+GUARD = Path(__file__).parent / "guard"
+sys.path.insert(0, str(GUARD))
+
+import network_guard  # noqa: E402 - it lives in the folder that was just put on the path
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Arm the guard here and, through PYTHONPATH, in every Python started from here."""
+    descriptor, report = tempfile.mkstemp(prefix="snodo-network-")
+    os.close(descriptor)
+    os.environ[network_guard.REPORT] = report
+    others = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part and part != str(GUARD)]
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(GUARD), *others])
+    network_guard.install()
+    config.add_cleanup(lambda: Path(report).unlink(missing_ok=True))
+
+
+@pytest.fixture(autouse=True)
+def _only_loopback() -> Iterator[None]:
+    """Fails the test that left the machine, also when the exception was swallowed or happened in another process."""
+    yield
+    report = Path(os.environ[network_guard.REPORT])
+    said = report.read_text(encoding="utf-8")
+    if said:
+        report.write_text("", encoding="utf-8")
+        pytest.fail(said, pytrace=False)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    _fail_if_skipped((yield))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report() -> Iterator[None]:
+    _fail_if_skipped((yield))
+
+
+def _fail_if_skipped(outcome: Any) -> None:
+    """A test that did not run proves nothing: where everything is at hand (CI), it fails and says why it did not run."""
+    report = outcome.get_result()
+    if os.environ.get("CI") == "true" and report.skipped and not hasattr(report, "wasxfail"):
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"skipped under CI, which counts as a failure: {why}"
