@@ -1,0 +1,56 @@
+"""The store: transactions over named queries. What the rest of the bus knows of a database is in this file.
+
+Writing goes through one group-commit writer (`bus.store.writer`): `Store.write` takes a piece of work, runs it together
+with what others asked meanwhile, and its future resolves when all of it is on the disk. Reading has its own connections
+and sees only committed rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+Row = Mapping[str, Any]
+
+
+class Tx(Protocol):
+    """One transaction. Queries are named in ``bus/store/*.sql``; parameters are named too."""
+
+    def do(self, query: str, **parameters: Any) -> int:
+        """Run a statement; returns the number of rows it touched."""
+        ...
+
+    def many(self, query: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Run a statement once for each mapping of parameters."""
+        ...
+
+    def one(self, query: str, **parameters: Any) -> Row | None: ...
+
+    def all(self, query: str, **parameters: Any) -> Sequence[Row]: ...
+
+
+class Store(Protocol):
+    """A database. All methods are safe to call from any thread."""
+
+    def write(self, work: Callable[[Tx], T]) -> Future[T]:
+        """Run ``work`` in a transaction soon; the future resolves after the commit is durable.
+
+        ``work`` MUST be quick and MUST NOT touch anything but the transaction: it may run twice when a neighbour in the
+        batch fails. An exception in it rolls back its own changes only and is raised by the future.
+        """
+        ...
+
+    def read(self) -> AbstractContextManager[Tx]:
+        """A consistent view of what is committed; for the ``with`` block only."""
+        ...
+
+    def describe(self) -> Mapping[str, Any]:
+        """What ``/status`` and ``bus doctor`` say of this store."""
+        ...
+
+    def close(self) -> None:
+        """Finish what was accepted, then give back everything."""
+        ...

@@ -1,0 +1,61 @@
+"""How each step kind runs: one file a kind, each a generator ``(step, strand)`` that yields asks and receives their events.
+
+`KINDS` is the language: the eleven kinds, each with its model in `bus.route.steps` and its code here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bus.engine.steps.call import call, take_back
+from bus.engine.steps.choose import choose
+from bus.engine.steps.each import each
+from bus.engine.steps.fail import fail
+from bus.engine.steps.gather import gather
+from bus.engine.steps.map import map_
+from bus.engine.steps.parallel import parallel
+from bus.engine.steps.reply import reply
+from bus.engine.steps.send import send
+from bus.engine.steps.set import set_
+from bus.engine.steps.wait import wait
+from bus.route import plan as p
+
+if TYPE_CHECKING:
+    from bus.engine.interpreter import Completed, StepCode, Strand
+
+KINDS: dict[type[p.Step], Callable[[Any, Strand], StepCode]] = {
+    p.CallStep: call,
+    p.MapStep: map_,
+    p.SetStep: set_,
+    p.SendStep: send,
+    p.ReplyStep: reply,
+    p.WaitStep: wait,
+    p.GatherStep: gather,
+    p.ChooseStep: choose,
+    p.EachStep: each,
+    p.ParallelStep: parallel,
+    p.FailStep: fail,
+}
+
+
+def sequence(steps: Sequence[p.Step], strand: Strand) -> StepCode:
+    """Steps one after the other; a step whose ``when`` does not hold is passed over."""
+    for step in steps:
+        if strand.holds(step.when, step, "when"):
+            yield from KINDS[type(step)](step, strand)
+
+
+def first(plan: p.Plan, entry: str, strand: Strand) -> StepCode:
+    """The whole route, or what it does with a late arrival at the step named ``entry``."""
+    if not entry:
+        return sequence(plan.steps, strand)
+    late = next(step for step in plan.walk() if step.id == entry)
+    assert isinstance(late, p.WaitStep | p.GatherStep)
+    return sequence(late.on_late, strand.below(f"{entry}!late/"))
+
+
+def undo(completed: Sequence[Completed], strand: Strand) -> StepCode:
+    """Take back answered calls, last first."""
+    for done in completed:
+        yield from take_back(done, strand)

@@ -1,0 +1,139 @@
+"""What the interpreter asks of its driver, and what it is told: asks and events.
+
+The interpreter does no I/O. It yields asks; a driver (live, test, replay, plan) carries them out or looks them up, and
+feeds back events. Every ask has a ``path``: its place in this very run, e.g. ``mappali[2]/registra``, unique in the run.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from bus.message import JsonObject, JsonValue
+from bus.route.plan import Retry, Throttle
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Ask an outside system. ``key`` is the outgoing idempotency key, ``undo`` the operation that takes it back. Answered by `Answered` or `Failed`."""
+
+    path: str
+    place: str
+    operation: str
+    request: JsonValue
+    key: str
+    timeout: float | None = None
+    retry: Retry = Retry()
+    limit: Throttle | None = None
+    undo: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Await:
+    """Park until a message of ``type`` with the business key ``key`` (None: any message of the case) or the deadline.
+
+    Without a ``type`` only the deadline counts. Answered by `Arrived` or `Expired`.
+    """
+
+    path: str
+    place: str
+    type: str | None
+    key: tuple[str, str] | None
+    deadline: dt.datetime | None
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Hand a new message to the bus. Answered by `Noted` with ``{"id": …}``."""
+
+    path: str
+    place: str
+    type: str
+    body: JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer whoever sent the message. Answered by `Noted`."""
+
+    path: str
+    place: str
+    body: JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """From here on the case is known by these keys too. Answered by `Noted`."""
+
+    path: str
+    place: str
+    keys: Mapping[str, str]
+
+
+Ask: TypeAlias = Call | Await | Send | Reply | Join
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The system answered."""
+
+    time: dt.datetime
+    answer: JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The call ended without an answer, for good. ``error`` is what ``on_error`` sees: kind, code, sentence, operation, attempts."""
+
+    time: dt.datetime
+    error: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """The awaited message is here."""
+
+    time: dt.datetime
+    message: str
+    body: JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """The deadline passed."""
+
+    time: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Done at once: sent, replied, joined."""
+
+    time: dt.datetime
+    value: JsonObject = field(default_factory=dict)
+
+
+Event: TypeAlias = Answered | Failed | Arrived | Expired | Noted
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a run cannot go on; becomes its dead letter. ``undo`` asks to take back what was done."""
+
+    code: str
+    sentence: str
+    place: str
+    path: str
+    undo: bool = False
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+class StepFailed(Exception):
+    """Raised by a step's code to end the run with a `Failure`."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.sentence)
+        self.failure = failure

@@ -1,0 +1,239 @@
+"""The interpreter: a plan and a message become asks; events become progress. Pure: no I/O, no clock, no randomness.
+
+A `Walk` is one run's way through its plan. It is driven by four drivers (live, test, replay, plan) that differ only in
+where events come from. Fed with the same events in the same order it asks the same, always: that is what recovery,
+replay and plan rest on.
+
+A *strand* is a sequence of steps with what its expressions can see; ``parallel`` makes several. Each step kind is a generator in
+`bus.engine.steps`: it yields an ask and gets the event.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+from bus.clock import text_of
+from bus.engine import steps
+from bus.engine.asks import Answered, Ask, Call, Event, Failure, StepFailed
+from bus.errors import ExpressionError
+from bus.message import JsonValue, Message, envelope_of
+from bus.route.plan import Expression, Plan, Step, Template
+
+
+@dataclass(slots=True)
+class Fork:
+    """Yielded by a step that opens strands side by side; the step goes on when all have ended."""
+
+    children: list[tuple[Strand, StepCode]]
+
+
+StepCode: TypeAlias = Generator["Ask | Fork", Any, None]
+
+
+@dataclass(slots=True)
+class Instant:
+    """The time of the last event a sequence of steps has seen; shared by the strands of that sequence."""
+
+    moment: dt.datetime
+
+
+@dataclass(slots=True)
+class Strand:
+    """A sequence of steps: the names its expressions see, its time, its place in the run."""
+
+    walk: Walk
+    scope: dict[str, Any]
+    instant: Instant
+    prefix: str = ""
+
+    def path(self, step: Step) -> str:
+        return f"{self.prefix}{step.id}"
+
+    def inside(self, prefix: str, **names: Any) -> Strand:
+        """A strand below this one that sees these names too, and does not leak its own."""
+        return Strand(self.walk, {**self.scope, **names}, self.instant, prefix)
+
+    def beside(self, prefix: str) -> Strand:
+        """A strand that writes into the same scope and has a time of its own."""
+        return Strand(self.walk, self.scope, Instant(self.instant.moment), prefix)
+
+    def below(self, prefix: str) -> Strand:
+        """The same strand, further down the path."""
+        return Strand(self.walk, self.scope, self.instant, prefix)
+
+    def evaluate(self, expression: Expression | Template, step: Step, what: str, **names: Any) -> JsonValue:
+        """The value of an expression here and now; a failing one ends the run with place and sentence."""
+        try:
+            return expression({**self.scope, **names, "now": text_of(self.instant.moment)})
+        except ExpressionError as error:
+            self.fail(step, error.code, f"{what}: {error.sentence}")
+
+    def holds(self, expression: Expression | None, step: Step, what: str, **names: Any) -> bool:
+        """Whether a condition holds; one that is neither true nor false ends the run."""
+        if expression is None:
+            return True
+        value = self.evaluate(expression, step, what, **names)
+        if not isinstance(value, bool):
+            self.fail(step, "expression.not-a-condition", f"{what}: the condition gave {type(value).__name__}, not true or false")
+        return value
+
+    def fail(self, step: Step, code: str, sentence: str, *, undo: bool = False, **detail: Any) -> Any:
+        """End the run here."""
+        raise StepFailed(Failure(code, sentence, step.place, self.path(step), undo, detail))
+
+
+@dataclass(slots=True)
+class _Parked:
+    """A strand that has asked and waits for its event; ``joint`` is where it ends when it is a branch."""
+
+    strand: Strand
+    code: StepCode
+    joint: _Joint | None = None
+
+
+@dataclass(slots=True)
+class _Joint:
+    """Where the branches of a `Fork` come together and their parent goes on."""
+
+    parent: _Parked
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A call that was answered and can be taken back."""
+
+    call: Call
+    answer: JsonValue
+
+
+@dataclass
+class Walk:
+    """One run's way through its plan. `start` once, then `answer` for each event; both return the new asks.
+
+    ``entry`` names the step whose ``on_late`` is walked instead of the whole route. The run has ended when ``finished``; it
+    has failed when ``failure`` is set, and then only calls in flight and undo calls are still pending.
+    """
+
+    plan: Plan
+    message: Message
+    entry: str = ""
+    pending: dict[str, Ask] = field(default_factory=dict)
+    failure: Failure | None = None
+    finished: bool = False
+    _parked: dict[str, _Parked] = field(default_factory=dict)
+    _fresh: list[Ask] = field(default_factory=list)
+    _completed: list[Completed] = field(default_factory=list)
+    _undoing: bool = False
+
+    def start(self) -> list[Ask]:
+        """The first asks."""
+        strand = self._first_strand()
+        self._advance(_Parked(strand, steps.first(self.plan, self.entry, strand)), None)
+        return self._take_fresh()
+
+    def answer(self, path: str, event: Event) -> list[Ask]:
+        """Feed the event of one pending ask; raises KeyError when nothing at that path is waiting."""
+        ask, parked = self.pending.pop(path), self._parked.pop(path)
+        parked.strand.instant.moment = max(parked.strand.instant.moment, event.time)
+        if isinstance(ask, Call) and isinstance(event, Answered) and ask.undo:
+            self._completed.append(Completed(ask, event.answer))
+        if self.failure is None or self._undoing:
+            self._advance(parked, event)
+        else:
+            self._wind_up()
+        return self._take_fresh()
+
+    def abandon(self, path: str) -> list[Ask]:
+        """Give up a pending call of a failed run that surely had no effect."""
+        del self.pending[path], self._parked[path]
+        self._wind_up()
+        return self._take_fresh()
+
+    def key_of(self, path: str) -> str:
+        """The outgoing key: message, rules, place in the run. The same over retries, redeliveries and restarts."""
+        return hashlib.sha256(f"{self.message.id}|{self.plan.digest}|{path}".encode()).hexdigest()
+
+    def _first_strand(self) -> Strand:
+        scope = {"body": self.message.body, "message": envelope_of(self.message), "case": dict(case_keys(self.plan, self.message))}
+        return Strand(self, scope, Instant(self.message.time))
+
+    def _take_fresh(self) -> list[Ask]:
+        fresh, self._fresh = self._fresh, []
+        return fresh
+
+    def _advance(self, at: _Parked, event: Event | None) -> None:
+        """Push one strand until it asks, forks or ends; when the last branch ends, go on with the parent."""
+        current: _Parked | None = at
+        while current is not None:
+            try:
+                asked = current.code.send(event)
+            except StopIteration:
+                current = self._ended(current)
+            except StepFailed as stop:
+                return self._fail(stop.failure)
+            else:
+                current = self._fork(current, asked) if isinstance(asked, Fork) else self._park(current, asked)
+            event = None
+
+    def _park(self, current: _Parked, ask: Ask) -> None:
+        if ask.path in self.pending:
+            raise RuntimeError(f"two asks at {ask.path}: step ids must be unique in a route")
+        self.pending[ask.path] = ask
+        self._parked[ask.path] = current
+        self._fresh.append(ask)
+
+    def _fork(self, current: _Parked, fork: Fork) -> _Parked | None:
+        joint = _Joint(current, len(fork.children))
+        for strand, code in fork.children:
+            self._advance(_Parked(strand, code, joint), None)
+            if self.failure is not None:
+                return None
+        return None if fork.children else current
+
+    def _ended(self, current: _Parked) -> _Parked | None:
+        joint = current.joint
+        if joint is None:
+            self.finished = True
+            return None
+        joint.left -= 1
+        parent = joint.parent
+        parent.strand.instant.moment = max(parent.strand.instant.moment, current.strand.instant.moment)
+        return parent if joint.left == 0 else None
+
+    def _fail(self, failure: Failure) -> None:
+        """Ask nothing more. Calls already in flight come home first; then what was done is undone, if the failure says so."""
+        if self._undoing:
+            failure = replace(failure, code="undo.failed", undo=False)
+            self._completed.clear()
+        self.failure = failure
+        in_flight = {path for path, ask in self.pending.items() if isinstance(ask, Call) and ask not in self._fresh}
+        self._fresh.clear()
+        for path in set(self.pending) - in_flight:
+            del self.pending[path], self._parked[path]
+        self._wind_up()
+
+    def _wind_up(self) -> None:
+        if self.failure is None or self.pending or self.finished:
+            return
+        if self.failure.undo and self._completed and not self._undoing:
+            self._undoing = True
+            strand = self._first_strand()
+            self._advance(_Parked(strand, steps.undo(self._completed[::-1], strand)), None)
+        else:
+            self.finished = True
+
+
+def case_keys(plan: Plan, message: Message) -> Mapping[str, str]:
+    """The business keys a message gives its case under this plan; raises ExpressionError."""
+    scope = {"body": message.body, "message": envelope_of(message), "now": text_of(message.time), "case": {}}
+    return key_texts({name: expression(scope) for name, expression in plan.case.items()})
+
+
+def key_texts(values: Mapping[str, Any]) -> dict[str, str]:
+    """Business keys as texts; nulls and empty texts are no keys."""
+    return {name: str(value) for name, value in values.items() if value is not None and value != ""}

@@ -1,0 +1,63 @@
+"""``call``: ask an outside system; keep its answer; learn new keys of the case; go another way when it fails."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bus.engine.asks import Answered, Call, Failed, Failure, Join, StepFailed
+from bus.engine.steps import common
+from bus.route.plan import CallStep
+
+if TYPE_CHECKING:
+    from bus.engine.interpreter import Completed, StepCode, Strand
+
+
+def call(step: CallStep, strand: Strand) -> StepCode:
+    path = strand.path(step)
+    event = yield Call(
+        path, step.place, step.operation,
+        request=strand.evaluate(step.request, step, "request"), key=strand.walk.key_of(path),
+        timeout=step.timeout, retry=step.retry, limit=step.limit, undo=step.undo,
+    )  # fmt: skip
+    if isinstance(event, Failed):
+        yield from _handle(step, strand, event)
+        return
+    assert isinstance(event, Answered)
+    if step.as_ is not None:
+        strand.scope[step.as_] = event.answer
+    if step.case:
+        yield from learn_keys(step, strand)
+
+
+def learn_keys(step: CallStep, strand: Strand) -> StepCode:
+    """The case is known by more keys from here on."""
+    from bus.engine.interpreter import key_texts
+
+    keys = key_texts({name: strand.evaluate(expression, step, f"case.{name}") for name, expression in step.case.items()})
+    if keys:
+        strand.scope["case"] = {**strand.scope["case"], **keys}
+        yield Join(f"{strand.path(step)}!case", step.place, keys)
+
+
+def _handle(step: CallStep, strand: Strand, failed: Failed) -> StepCode:
+    """The first ``on_error`` clause that holds; none: the run ends with the error of the call."""
+    for number, clause in enumerate(step.on_error):
+        if strand.holds(clause.when, step, f"on_error[{number}].when", error=failed.error):
+            inner = strand.below(f"{strand.path(step)}!error[{number}]/")
+            yield from common.with_names(inner, clause.steps, error=failed.error)
+            return
+    raise StepFailed(_failure(step, strand.path(step), failed))
+
+
+def _failure(step: CallStep, path: str, failed: Failed) -> Failure:
+    error = failed.error
+    return Failure(f"call.{str(error['kind']).replace('_', '-')}", str(error["sentence"]), step.place, path, detail=error)
+
+
+def take_back(done: Completed, strand: Strand) -> StepCode:
+    """Ask the undo operation of an answered call with its answer."""
+    path, operation = f"{done.call.path}!undo", done.call.undo or ""
+    event = yield Call(path, done.call.place, operation, request=done.answer, key=strand.walk.key_of(path), retry=done.call.retry)
+    if isinstance(event, Failed):
+        sentence = f"{operation} could not take back {done.call.operation}: {event.error['sentence']}"
+        raise StepFailed(Failure("undo.failed", sentence, done.call.place, path, detail=event.error))

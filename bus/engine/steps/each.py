@@ -1,0 +1,29 @@
+"""``each``: the same steps for every item of a list, in order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bus.message import JsonValue
+from bus.route.plan import EachStep
+
+if TYPE_CHECKING:
+    from bus.engine.interpreter import StepCode, Strand
+
+
+def each(step: EachStep, strand: Strand) -> StepCode:
+    from bus.engine.steps import sequence
+
+    items = strand.evaluate(step.items, step, "items")
+    if not isinstance(items, list):
+        strand.fail(step, "expression.not-a-list", f"items gave {type(items).__name__}, not a list")
+        return
+    collected: list[JsonValue] = []
+    for index, item in enumerate(items):
+        inner = strand.inside(f"{strand.path(step)}[{index}]/", **{step.item: item, "index": index})
+        yield from sequence(step.steps, inner)
+        strand.scope["case"] = inner.scope["case"]
+        if step.collect is not None:
+            collected.append(inner.evaluate(step.collect, step, "collect"))
+    if step.as_ is not None:
+        strand.scope[step.as_] = collected

@@ -1,0 +1,38 @@
+"""``gather``: wait for several messages and make one list."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bus.engine.asks import Arrived, Await
+from bus.engine.steps import common
+from bus.engine.steps.wait import key_of
+from bus.message import JsonValue
+from bus.route.plan import GatherStep
+
+if TYPE_CHECKING:
+    from bus.engine.interpreter import StepCode, Strand
+
+
+def gather(step: GatherStep, strand: Strand) -> StepCode:
+    """Complete by count, by condition or by deadline, whichever comes first; the deadline counts from the first wait."""
+    deadline = None if step.deadline is None else step.deadline(strand.instant.moment)
+    items: list[JsonValue] = []
+    while not _complete(step, strand, items):
+        path = f"{strand.path(step)}[{len(items)}]"
+        event = yield Await(path, step.place, step.type, key_of(step, strand), deadline, bool(step.on_late))
+        if not isinstance(event, Arrived):
+            yield from common.with_names(strand.below(f"{strand.path(step)}!deadline/"), step.on_deadline, items=items)
+            break
+        items.append(event.body)
+    strand.scope[step.as_] = items
+
+
+def _complete(step: GatherStep, strand: Strand, items: list[JsonValue]) -> bool:
+    if step.count is not None:
+        wanted = strand.evaluate(step.count, step, "count")
+        if not isinstance(wanted, int) or isinstance(wanted, bool):
+            strand.fail(step, "expression.not-a-number", f"count gave {type(wanted).__name__}, not a whole number")
+        if isinstance(wanted, int) and len(items) >= wanted:
+            return True
+    return step.until is not None and bool(items) and strand.holds(step.until, step, "until", items=items)

@@ -1,0 +1,15 @@
+"""``map``: a named mapping makes one value out of what is known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bus.route.plan import MapStep
+
+if TYPE_CHECKING:
+    from bus.engine.interpreter import StepCode, Strand
+
+
+def map_(step: MapStep, strand: Strand) -> StepCode:
+    strand.scope[step.as_] = strand.evaluate(step.value, step, "mapping")
+    yield from ()

@@ -1,0 +1,21 @@
+"""``parallel``: branches side by side; the step ends when all have ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bus.route.plan import ParallelStep
+
+if TYPE_CHECKING:
+    from bus.engine.interpreter import StepCode, Strand
+
+
+def parallel(step: ParallelStep, strand: Strand) -> StepCode:
+    from bus.engine.interpreter import Fork
+    from bus.engine.steps import sequence
+
+    branches = []
+    for name, steps in step.branches.items():
+        inner = strand.beside(f"{strand.path(step)}/{name}/")
+        branches.append((inner, sequence(steps, inner)))
+    yield Fork(branches)

@@ -1,0 +1,48 @@
+"""``wait``: park the run until a message of its case, or a deadline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bus.engine.asks import Arrived, Await
+from bus.engine.steps import common
+from bus.route.plan import GatherStep, WaitStep
+
+if TYPE_CHECKING:
+    from bus.engine.interpreter import StepCode, Strand
+
+
+def wait(step: WaitStep, strand: Strand) -> StepCode:
+    """Wait ``1 + again`` times; arrivals that do not ``match`` pass by."""
+    arrived = None
+    for turn in range(step.again + 1):
+        arrived = yield from _one_wait(step, strand, turn)
+        if arrived is not None or step.type is None:
+            break
+        yield from common.with_names(strand.below(f"{strand.path(step)}!deadline[{turn}]/"), step.on_deadline)
+    if step.as_ is not None:
+        strand.scope[step.as_] = None if arrived is None else arrived.body
+
+
+def _one_wait(step: WaitStep, strand: Strand, turn: int) -> StepCode:
+    """Returns the `Arrived` event, or None at the deadline."""
+    deadline = None if step.deadline is None else step.deadline(strand.instant.moment)
+    number = 0
+    while True:
+        path = f"{strand.path(step)}[{turn}.{number}]"
+        event = yield Await(path, step.place, step.type, key_of(step, strand), deadline, bool(step.on_late))
+        if not isinstance(event, Arrived):
+            return None
+        if strand.holds(step.match, step, "match", arrival=event.body):
+            return event
+        number += 1
+
+
+def key_of(step: WaitStep | GatherStep, strand: Strand) -> tuple[str, str] | None:
+    """The business key the arrival must carry; a case that does not have it yet cannot be waited on by it."""
+    if step.case is None:
+        return None
+    value = strand.scope["case"].get(step.case)
+    if value is None:
+        strand.fail(step, "case.key-unknown", f"the case has no key {step.case!r} yet, so nothing can be awaited by it")
+    return (step.case, str(value))

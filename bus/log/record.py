@@ -1,0 +1,78 @@
+"""Records: the lines of the log. A record says what happened and commits to payloads; it holds no personal data and no secrets.
+
+`Record.content` is the canonical JSON of the record: the bytes that a Merkle leaf hashes, that an auditor verifies and that are
+never changed. Whatever a person could be known by (bodies, answers, business keys) is in a payload.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import bus.clock as clock
+from bus.message import canonical
+
+Kind = Literal[
+    "received", "joined", "asked", "answered", "refused", "unanswered", "waiting", "matched", "expired", "late",
+    "sent", "replied", "done", "dead", "redelivered", "decided", "discarded", "rules", "attached",
+    "read", "exported", "replayed", "erased",
+]  # fmt: skip
+KINDS: frozenset[str] = frozenset(get_args(Kind))
+
+
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """What a record says of a payload: its role in the record, its id (SHA-256 over nonce and content, hex), size and media type."""
+
+    role: str
+    id: str
+    size: int
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line. ``place`` is ``route@version/step-id``; ``path`` is the place in this very run (``each[2]/step``); ``data`` is small and says nothing of persons."""
+
+    id: str
+    kind: Kind
+    time: dt.datetime
+    message: str | None = None
+    run: str | None = None
+    place: str | None = None
+    path: str | None = None
+    rules: str | None = None
+    actor: str = "bus"
+    attempt: int | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    payloads: tuple[Commitment, ...] = ()
+
+    def payload(self, role: str) -> str | None:
+        """The id of the payload with that role, or None."""
+        return next((c.id for c in self.payloads if c.role == role), None)
+
+
+def content(record: Record) -> bytes:
+    """The canonical bytes of a record; absent fields are left out."""
+    line: dict[str, Any] = {"v": 1, "id": record.id, "kind": record.kind, "time": clock.text_of(record.time), "actor": record.actor}
+    for name in ("message", "run", "place", "path", "rules", "attempt"):
+        value = getattr(record, name)
+        if value is not None:
+            line[name] = value
+    if record.data:
+        line["data"] = dict(record.data)
+    if record.payloads:
+        line["payloads"] = [{"role": c.role, "id": c.id, "size": c.size, "type": c.media_type} for c in record.payloads]
+    return canonical(line)
+
+
+def record_of(line: Mapping[str, Any]) -> Record:
+    """The inverse of `content`, after JSON parsing."""
+    return Record(
+        id=line["id"], kind=line["kind"], time=clock.moment_of(line["time"]), actor=line["actor"],
+        message=line.get("message"), run=line.get("run"), place=line.get("place"), path=line.get("path"),
+        rules=line.get("rules"), attempt=line.get("attempt"), data=line.get("data", {}),
+        payloads=tuple(Commitment(p["role"], p["id"], p["size"], p["type"]) for p in line.get("payloads", ())),
+    )  # fmt: skip

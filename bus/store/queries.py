@@ -1,0 +1,22 @@
+"""Named queries: SQL lives in ``.sql`` files, each query under a line ``-- name: what_it_does``."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib import resources
+
+_NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+
+
+@cache
+def load(*files: str) -> dict[str, str]:
+    """All queries of ``bus/store/<file>``, later files winning; a name twice in one file is an error."""
+    found: dict[str, str] = {}
+    for file in files:
+        parts = _NAME.split(resources.files("bus.store").joinpath(file).read_text("utf-8"))[1:]
+        names = parts[::2]
+        if len(set(names)) != len(names):
+            raise ValueError(f"{file}: a query is named twice")
+        found.update(zip(names, (text.strip() for text in parts[1::2]), strict=True))
+    return found

@@ -1,0 +1,116 @@
+"""The group-commit writer: many pieces of work, one transaction, one fsync.
+
+One thread owns the writing connection. It takes all the work that waits (up to `MOST`), runs it in one transaction and
+commits; only then do the futures resolve. When a piece fails, the batch is rolled back and run piece by piece, so
+that a neighbour's fault touches nobody else. No lingering: a batch is what came while the last one was written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+from bus.errors import StoreError
+from bus.store import Tx
+
+MOST = 200
+"""Pieces of work in one transaction; the knee of the curve is near 100 (docs/design/performance.md)."""
+
+Work = tuple[Callable[[Tx], Any], "Future[Any]"]
+
+
+class Connection(Tx, Protocol):
+    """A transaction that can be begun and ended; what a database gives to its writer."""
+
+    def begin(self) -> None: ...
+    def commit(self) -> None: ...
+    def rollback(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Writer:
+    """Runs work on a connection opened by, and living in, its own thread."""
+
+    def __init__(self, connect: Callable[[], Connection], name: str = "snodo-writer") -> None:
+        self._connect = connect
+        self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+        self._closed = False
+        self._lock = threading.Lock()
+        self._ready: Future[None] = Future()
+        self._thread = threading.Thread(target=self._live, name=name, daemon=True)
+        self._thread.start()
+        self._ready.result()
+
+    def submit(self, work: Callable[[Tx], Any]) -> Future[Any]:
+        """Queue a piece of work; see `bus.store.Store.write`."""
+        future: Future[Any] = Future()
+        with self._lock:
+            if self._closed:
+                raise StoreError("the store is closed", code="store.closed")
+            self._queue.put((work, future))
+        return future
+
+    def close(self) -> None:
+        """Write what was taken, then stop. May be called twice."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._queue.put(None)
+        self._thread.join()
+
+    def _live(self) -> None:
+        try:
+            connection = self._connect()
+        except BaseException as error:
+            self._ready.set_exception(error)
+            return
+        self._ready.set_result(None)
+        with contextlib.closing(connection):
+            while batch := self._take():
+                self._run(connection, batch)
+
+    def _take(self) -> list[Work]:
+        first = self._queue.get()
+        batch: list[Work] = []
+        while first is not None:
+            batch.append(first)
+            if len(batch) == MOST:
+                break
+            try:
+                first = self._queue.get_nowait()
+            except queue.Empty:
+                break
+        else:
+            if batch:
+                self._queue.put(None)
+        return batch
+
+    def _run(self, connection: Connection, batch: list[Work]) -> None:
+        try:
+            results = self._attempt(connection, [work for work, _ in batch])
+        except BaseException as error:
+            if len(batch) == 1:
+                batch[0][1].set_exception(error)
+                return
+            for piece in batch:
+                self._run(connection, [piece])
+            return
+        for (_, future), result in zip(batch, results, strict=True):
+            future.set_result(result)
+
+    @staticmethod
+    def _attempt(connection: Connection, works: list[Callable[[Tx], Any]]) -> list[Any]:
+        connection.begin()
+        try:
+            results = [work(connection) for work in works]
+            connection.commit()
+        except BaseException:
+            with contextlib.suppress(Exception):
+                connection.rollback()
+            raise
+        return results
