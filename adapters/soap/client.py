@@ -1,0 +1,135 @@
+"""A SOAP client that says what happened: done, refused, surely not done, or in doubt.
+
+The request is judged by the contract's XSD before a byte leaves; the reply is read as hostile XML, judged, then turned into plain
+values. The address is always ours: the one printed in the WSDL is never called.
+
+Cheap to import: zeep, lxml and requests come at the first call.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from bus.adapter import Call, Effect, InDoubt, Refused, Unreachable
+from bus.errors import Invalid, Malformed
+
+if TYPE_CHECKING:
+    from adapters.soap.transport import HttpReply, HttpTransport, Link
+    from adapters.soap.wsdl import SoapOperation, Wsdl
+    from adapters.soap.xml import Element
+
+BAD_REQUEST = "RICHIESTA_NON_VALIDA"
+"""`Refused.outside_code` when our own request does not fit the contract: nothing left."""
+
+
+class SoapClient:
+    """One port of one WSDL at one address. Thread-safe; keeps one HTTP session until `close`.
+
+    ``link`` holds timeouts, limits and TLS; ``validate_replies`` may be set false for a system whose replies stray from its own contract.
+    """
+
+    def __init__(self, wsdl: str | Path, url: str, *, port: str = "", link: Link | None = None, validate_replies: bool = True) -> None:
+        self._path, self._port, self._link = Path(wsdl), port, link
+        self._url, self._validate_replies = url, validate_replies
+        self._transport: HttpTransport | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def wsdl(self) -> Wsdl:
+        """The contract, read at first use. Raises `ConfigError`."""
+        from adapters.soap.wsdl import load
+
+        return load(self._path, self._port)
+
+    def call(
+        self, name: str, values: Mapping[str, Any], ctx: Call, *, effect: Effect = "once", refusals: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Ask one operation; ``values`` and the answer are plain dicts shaped as the contract's elements.
+
+        Raises `Refused` (a fault or HTTP status whose code is in ``refusals``, or a request that is not valid: nothing left),
+        `Unreachable` (no byte left; any other failure of a ``read``), `InDoubt` (any other failure).
+        ``refusals`` knows faults by code, by the first name in their detail, and statuses as ``HTTP_403``.
+        """
+        from adapters.soap.transport import NoReply, NotSent
+
+        operation = self.wsdl.operation(name)
+        content = self._request(operation, values)
+        try:
+            reply = self._session().post(self._url, content, self._headers(operation), ctx)
+        except NotSent as error:
+            raise Unreachable(f"{name}: no connection: {error}") from None
+        except NoReply as error:
+            _uncertain(effect, f"{name}: {error}")
+        return self._answer(operation, reply, effect, refusals or {})
+
+    def close(self) -> None:
+        with self._lock:
+            if self._transport is not None:
+                self._transport.close()
+                self._transport = None
+
+    def _session(self) -> HttpTransport:
+        from adapters.soap.transport import HttpTransport, Link
+
+        with self._lock:
+            if self._transport is None:
+                self._transport = HttpTransport(self._link or Link())
+            return self._transport
+
+    def _request(self, operation: SoapOperation, values: Mapping[str, Any]) -> bytes:
+        from adapters.soap.xml import serialize
+
+        try:
+            envelope = self.wsdl.build_request(operation, values)
+        except (Invalid, Malformed) as error:
+            raise Refused(error.sentence, outside_code=BAD_REQUEST) from None
+        errors = [line for child in envelope[0] for line in self.wsdl.errors(child)]
+        if errors:
+            raise Refused(f"the request for {operation.name} is not valid: {errors[0]}", outside_code=BAD_REQUEST, evidence=errors)
+        return serialize(envelope)
+
+    def _headers(self, operation: SoapOperation) -> dict[str, str]:
+        if self.wsdl.soap12:
+            return {"Content-Type": f'application/soap+xml; charset=utf-8; action="{operation.soap_action}"'}
+        return {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{operation.soap_action}"'}
+
+    def _answer(self, operation: SoapOperation, reply: HttpReply, effect: Effect, refusals: Mapping[str, str]) -> dict[str, Any]:
+        from adapters.soap.envelope import fault_in, open_envelope
+
+        try:
+            opened = open_envelope(reply.content, max_bytes=max(len(reply.content), 1))
+        except Malformed as error:
+            _refused_by(refusals, [f"HTTP_{reply.status}"], f"{operation.name}: status {reply.status}")
+            _uncertain(effect, f"{operation.name}: status {reply.status} and no SOAP reply: {error.sentence}")
+        fault = fault_in(opened)
+        if fault is not None:
+            _refused_by(refusals, [fault.code, fault.detail], f"{operation.name}: {fault.sentence}")
+            _uncertain(effect, f"{operation.name}: fault {fault.code}: {fault.sentence}", fault.code)
+        if reply.status >= 300:
+            _uncertain(effect, f"{operation.name}: status {reply.status}")
+        return self._values(operation, opened.body, effect)
+
+    def _values(self, operation: SoapOperation, body: Element, effect: Effect) -> dict[str, Any]:
+        child = self.wsdl.settle_reply(operation, body)
+        if child is None or child.tag != operation.reply_tag:
+            _uncertain(effect, f"{operation.name}: the reply is not a {operation.reply_tag}")
+        errors = self.wsdl.errors(child) if self._validate_replies else []
+        if errors:
+            _uncertain(effect, f"{operation.name}: the reply is not valid: {errors[0]}")
+        return self.wsdl.read_reply(operation, child)
+
+
+def _refused_by(refusals: Mapping[str, str], codes: list[str], sentence: str) -> None:
+    for code in codes:
+        if code and code in refusals:
+            raise Refused(sentence, outside_code=code)
+
+
+def _uncertain(effect: Effect, sentence: str, code: str = "") -> NoReturn:
+    """A read that failed is simply not answered; anything else may have happened."""
+    if effect == "read":
+        raise Unreachable(sentence, outside_code=code)
+    raise InDoubt(sentence, outside_code=code)

@@ -1,0 +1,107 @@
+"""One compiled XML Schema for everything a WSDL can put in a SOAP body.
+
+A WSDL holds its schemas inline, several for one namespace, importing one another without saying where; rpc wrappers are in no
+schema at all. `body_schema` gathers them under one driver schema, resolving only against local files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapters.soap.xml import XSD, Element, Schema, add, children, fragment, local, namespace, new, parse, parse_file
+
+_ENCODING = "http://schemas.xmlsoap.org/soap/encoding/"
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapper:
+    """The element that an rpc operation puts in the body: its parts are children without a namespace, ``(name, type tag)``."""
+
+    namespace: str
+    name: str
+    parts: tuple[tuple[str, str], ...]
+
+
+def body_schema(wsdl: Path, wrappers: Iterable[Wrapper]) -> Schema:
+    """The schema that judges the children of ``soap:Body``. Raises `ConfigError` when the files do not compile."""
+    base = wsdl.resolve().parent.as_uri()
+    groups: dict[str, list[Element]] = {}
+    for folder, schema in _inline_schemas(wsdl.resolve(), set()):
+        made = parse(fragment(schema))  # a copy that keeps the prefixes in force
+        _absolute_locations(made, folder)
+        groups.setdefault(made.get("targetNamespace", ""), []).append(made)
+    for wrapper in wrappers:
+        groups.setdefault(wrapper.namespace, []).append(_wrapper_schema(wrapper))
+    places = {name: f"{base}/.group-{position}.xsd" for position, name in enumerate(groups)}
+    documents: dict[str, bytes] = {}
+    for name, members in groups.items():
+        for position, member in enumerate(members):
+            _locate_imports(member, places)
+            documents[f"{places[name]}.{position}.xsd"] = fragment(member)
+        documents[places[name]] = fragment(_group(name, [f"{places[name]}.{position}.xsd" for position in range(len(members))]))
+    return Schema(fragment(_driver(places)), f"{base}/.driver.xsd", documents)
+
+
+def _inline_schemas(wsdl: Path, seen: set[Path]) -> Iterator[tuple[Path, Element]]:
+    """Each schema element of a WSDL and of the local WSDLs it imports, with the folder its locations are relative to."""
+    if wsdl in seen:
+        return
+    seen.add(wsdl)
+    for child in children(parse_file(wsdl)):
+        if local(child) == "types":
+            yield from ((wsdl.parent, schema) for schema in children(child) if namespace(schema) == XSD)
+        elif local(child) == "import" and child.get("location") and "://" not in child.get("location"):
+            yield from _inline_schemas((wsdl.parent / child.get("location")).resolve(), seen)
+
+
+def _imports(schema: Element) -> Iterator[Element]:
+    return (child for child in children(schema) if local(child) in ("import", "include"))
+
+
+def _absolute_locations(schema: Element, folder: Path) -> None:
+    for item in _imports(schema):
+        location = item.get("schemaLocation")
+        if location and "://" not in location:
+            item.set("schemaLocation", (folder / location).resolve().as_uri())
+
+
+def _locate_imports(schema: Element, places: dict[str, str]) -> None:
+    """An import that says only a namespace is given the place of our group for it."""
+    for item in _imports(schema):
+        if not item.get("schemaLocation") and item.get("namespace") in places:
+            item.set("schemaLocation", places[item.get("namespace")])
+
+
+def _wrapper_schema(wrapper: Wrapper) -> Element:
+    """``<xs:element name="Login">`` with its parts; attributes such as ``encodingStyle`` are let through."""
+    needed = {tag[1:].split("}")[0] for _, tag in wrapper.parts} - {XSD, _ENCODING, wrapper.namespace}
+    prefixes = {f"n{position}": name for position, name in enumerate(sorted(needed))} | {"xs": XSD, "own": wrapper.namespace}
+    schema = new(f"{{{XSD}}}schema", nsmap=dict(prefixes), targetNamespace=wrapper.namespace)
+    for name in sorted(needed):
+        add(schema, f"{{{XSD}}}import", namespace=name)
+    element = add(schema, f"{{{XSD}}}element", name=wrapper.name)
+    content = add(element, f"{{{XSD}}}complexType")
+    sequence = add(content, f"{{{XSD}}}sequence")
+    back = {name: prefix for prefix, name in prefixes.items()}
+    for part, tag in wrapper.parts:
+        space, kind = tag[1:].split("}")
+        add(sequence, f"{{{XSD}}}element", name=part, type="xs:anyType" if space == _ENCODING else f"{back[space]}:{kind}")
+    add(content, f"{{{XSD}}}anyAttribute", namespace="##other", processContents="skip")
+    return schema
+
+
+def _group(name: str, members: list[str]) -> Element:
+    """All the schemas of one namespace as one document: a second import of a namespace would be passed over."""
+    schema = new(f"{{{XSD}}}schema", nsmap={"xs": XSD}, **({"targetNamespace": name} if name else {}))
+    for place in members:
+        add(schema, f"{{{XSD}}}include", schemaLocation=place)
+    return schema
+
+
+def _driver(places: dict[str, str]) -> Element:
+    schema = new(f"{{{XSD}}}schema", nsmap={"xs": XSD}, targetNamespace="urn:snodo:driver")
+    for name, place in places.items():
+        add(schema, f"{{{XSD}}}import", schemaLocation=place, **({"namespace": name} if name else {}))
+    return schema

@@ -1,0 +1,226 @@
+"""The one module that knows zeep's insides: a WSDL read once, its bodies built and read by zeep, judged by a compiled XSD.
+
+zeep reads contracts well but is not let near the network or the wire: it would fetch imports, keep no raw bytes, verify
+signatures before it looks for faults, and follow the WSDL's own ``soap:address``. Here it only turns dicts into bodies and back.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import unquote, urlsplit
+
+import zeep
+import zeep.exceptions
+from zeep.helpers import serialize_object
+from zeep.transports import Transport
+from zeep.wsdl import Document
+from zeep.wsdl.bindings.soap import Soap11Binding, Soap12Binding
+from zeep.wsdl.messages.multiref import process_multiref
+from zeep.wsdl.messages.soap import RpcMessage
+from zeep.xsd.context import XmlParserContext
+
+from adapters.soap.schema import Wrapper, body_schema
+from adapters.soap.xml import XSI, Element, Schema, add, children, local, new, parse_file, split
+from bus.errors import ConfigError, Invalid
+
+ENVELOPE_11 = "http://schemas.xmlsoap.org/soap/envelope/"
+ENVELOPE_12 = "http://www.w3.org/2003/05/soap-envelope"
+_ENCODING = "http://schemas.xmlsoap.org/soap/encoding/"
+
+
+class _LocalTransport(Transport):
+    """Loads WSDL and schema files from our disk and nothing else; it has no session."""
+
+    def __init__(self) -> None:
+        self.cache = None
+        self._close_session = False
+
+    def load(self, url: Any) -> bytes:
+        split_url = urlsplit(str(url))
+        if split_url.scheme not in ("", "file"):
+            raise ConfigError(f"the contract wants {url} from the network", hint="put a copy beside the WSDL, correct schemaLocation")
+        return Path(unquote(split_url.path)).read_bytes()
+
+
+@dataclass(frozen=True)
+class SoapOperation:
+    """One operation of a port. ``request_tag`` and ``reply_tag`` are the body's child, as ``{namespace}name``."""
+
+    name: str
+    soap_action: str
+    rpc: bool
+    encoded: bool
+    request_tag: str
+    reply_tag: str
+    raw: Any
+
+    @property
+    def request_parts(self) -> tuple[tuple[str, str], ...]:
+        return _parts(self.raw.input)
+
+    @property
+    def reply_parts(self) -> tuple[tuple[str, str], ...]:
+        return _parts(self.raw.output)
+
+
+def _parts(message: Any) -> tuple[tuple[str, str], ...]:
+    """The parts of an rpc message as ``(name, type tag)``."""
+    if message.abstract is None:
+        return ()
+    return tuple((name, part.type.qname.text) for name, part in message.abstract.parts.items() if part.type is not None)
+
+
+class Wsdl:
+    """One port of one WSDL. Thread-safe once made; get it by `load`."""
+
+    def __init__(self, path: Path, port: str = "") -> None:
+        self.path = path
+        # DTDs are let through here, and only here: the W3C's own schema files have one.
+        settings = zeep.Settings(forbid_dtd=False, forbid_entities=False, forbid_external=True, xml_huge_tree=False)
+        try:
+            self._document: Any = Document(str(path), cast(Any, _LocalTransport()), settings=settings)
+        except (OSError, zeep.exceptions.Error) as error:
+            raise ConfigError(f"cannot read the contract {path}: {error}", hint="check the path given in the adapter's settings") from None
+        self._binding = self._choose(port)
+        self.soap12 = isinstance(self._binding, Soap12Binding)
+        self.envelope = ENVELOPE_12 if self.soap12 else ENVELOPE_11
+        encoded = _encoded_operations(path)
+        self.operations: Mapping[str, SoapOperation] = {
+            raw.name: _operation(raw, raw.name in encoded) for raw in self._binding.all().values()
+        }
+        self._by_tag = {operation.request_tag: operation for operation in self.operations.values()}
+
+    def _choose(self, port: str) -> Any:
+        """The named port, else the first one of SOAP 1.1, else of 1.2."""
+        ports = {name: found for service in self._document.services.values() for name, found in service.ports.items()}
+        wanted = [found.binding for name, found in ports.items() if port in ("", name)]
+        for kind in (Soap11Binding, Soap12Binding):
+            for binding in wanted:
+                if isinstance(binding, kind):
+                    return binding
+        raise ConfigError(f"{self.path.name} has no SOAP port {port!r}", hint=f"there are {', '.join(ports)}")
+
+    @cached_property
+    def schema(self) -> Schema:
+        """The compiled schema of all bodies, wrappers of rpc operations included."""
+        wrappers = [wrapper for operation in self.operations.values() if operation.rpc for wrapper in _wrappers(operation)]
+        return body_schema(self.path, wrappers)
+
+    def operation(self, name: str) -> SoapOperation:
+        """Raises `ConfigError` when the contract has no such operation."""
+        try:
+            return self.operations[name]
+        except KeyError:
+            hint = f"there are {', '.join(sorted(self.operations))}"
+            raise ConfigError(f"{self.path.name} has no operation {name!r}", hint=hint) from None
+
+    def operation_for(self, body_child: Element) -> SoapOperation | None:
+        """The operation whose request this is: the body decides, SOAPAction is only a hint (WS-I BP R2744)."""
+        return self._by_tag.get(body_child.tag)
+
+    def build_request(self, operation: SoapOperation, values: Mapping[str, Any]) -> Element:
+        """The envelope of a request. Raises `Invalid` when ``values`` do not fit the contract."""
+        return self._build(operation, operation.raw.input, operation.request_tag, values)
+
+    def build_reply(self, operation: SoapOperation, values: Mapping[str, Any]) -> Element:
+        """The envelope of a reply. Raises `Invalid` when ``values`` do not fit the contract."""
+        return self._build(operation, operation.raw.output, operation.reply_tag, values)
+
+    def read_request(self, operation: SoapOperation, body_child: Element) -> dict[str, Any]:
+        """The values of a valid request, as plain dicts, lists and Python values."""
+        return self._read(operation.raw.input, body_child)
+
+    def read_reply(self, operation: SoapOperation, body_child: Element) -> dict[str, Any]:
+        """The values of a valid reply, as plain dicts, lists and Python values."""
+        return self._read(operation.raw.output, body_child)
+
+    def settle_reply(self, operation: SoapOperation, body: Element) -> Element | None:
+        """The child of a reply's body, references resolved, an rpc wrapper by its WS-I name (SOAP 1.1 §7.1: the name means nothing)."""
+        if operation.encoded:
+            process_multiref(body)  # type: ignore[no-untyped-call]
+        child = next(children(body), None)
+        if child is not None and operation.rpc:
+            child.tag = operation.reply_tag
+        return child
+
+    def errors(self, body_child: Element) -> list[str]:
+        """What the schema says against a body; empty when valid."""
+        return self.schema.errors(body_child)
+
+    def _build(self, operation: SoapOperation, message: Any, tag: str, values: Mapping[str, Any]) -> Element:
+        envelope = new(f"{{{self.envelope}}}Envelope", nsmap={"soap-env": self.envelope})
+        body = add(envelope, f"{{{self.envelope}}}Body")
+        if message.body is None:
+            return envelope
+        try:
+            message.body.render(body, message.body(**values))
+        except (zeep.exceptions.Error, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            raise Invalid(f"the values do not fit {operation.name}: {error}", code="soap.values") from None
+        child = body[0]
+        if operation.rpc:
+            child.tag = tag
+        if operation.encoded:
+            _mark_types(child, dict(_parts(message)))
+        return envelope
+
+    def _read(self, message: Any, body_child: Element) -> dict[str, Any]:
+        if message.body is None:
+            return {}
+        context = XmlParserContext(self._document.settings)  # type: ignore[no-untyped-call]
+        plain = serialize_object(message.body.parse(body_child, self._document.types, context=context), dict)  # type: ignore[no-untyped-call]
+        return plain if isinstance(plain, dict) else {"value": plain}
+
+
+def _operation(raw: Any, encoded: bool) -> SoapOperation:
+    rpc = isinstance(raw.input, RpcMessage)
+    request = raw.input.body.qname.text if raw.input.body is not None else ""
+    reply = raw.output.body.qname.text if raw.output is not None and raw.output.body is not None else ""
+    if rpc and reply:
+        reply = f"{{{split(reply)[0]}}}{raw.name}Response"
+    return SoapOperation(raw.name, raw.soapaction or "", rpc, rpc and encoded, request, reply, raw)
+
+
+def _wrappers(operation: SoapOperation) -> list[Wrapper]:
+    found = [Wrapper(*split(operation.request_tag), operation.request_parts)]
+    return [*found, Wrapper(*split(operation.reply_tag), operation.reply_parts)] if operation.reply_tag else found
+
+
+def _encoded_operations(path: Path) -> set[str]:
+    """Names of the operations whose body is ``use="encoded"``; zeep forgets this once the binding is resolved."""
+    return {
+        operation.get("name")
+        for binding in children(parse_file(path))
+        if local(binding) == "binding"
+        for operation in children(binding)
+        for body in operation.iter()
+        if isinstance(body.tag, str) and local(body) == "body" and body.get("use") == "encoded"
+    }
+
+
+def _mark_types(wrapper: Element, parts: Mapping[str, str]) -> None:
+    """SOAP encoding: say the encoding on the wrapper and ``xsi:type`` on each part, which section 5 servers rely on."""
+    wrapper.set(f"{{{ENVELOPE_11}}}encodingStyle", _ENCODING)
+    for position, part in enumerate(list(children(wrapper))):
+        space, name = split(parts[part.tag])
+        typed = new(part.tag, part.text, nsmap={f"t{position}": space, "xsi": XSI})
+        typed.set(f"{{{XSI}}}type", f"t{position}:{name}")
+        typed.extend(list(part))
+        wrapper.replace(part, typed)
+
+
+_loaded: dict[tuple[Path, str], Wsdl] = {}
+_loading = threading.Lock()
+
+
+def load(path: str | Path, port: str = "") -> Wsdl:
+    """The contract in a local file, read once per process (about 50 ms) and shared. Raises `ConfigError`."""
+    key = (Path(path).resolve(), port)
+    with _loading:
+        if key not in _loaded:
+            _loaded[key] = Wsdl(*key)
+        return _loaded[key]
