@@ -37,7 +37,7 @@ from bus.message import Attachment
 from bus.testing.simulators import RunningSimulator, start
 
 _counter = itertools.count(1)
-SLOW_SECONDS = 4.0
+SLOW_SECONDS = 2.5
 SHORT_TIMEOUT = 0.6
 LATE_SECONDS = 1.5
 HEAVY_LIBRARIES = ("requests", "urllib3", "zeep", "lxml", "sqlalchemy")
@@ -395,7 +395,7 @@ class AdapterContract:
         simulator.faults(self._fault(example, "slow", seconds=SLOW_SECONDS))
         done = attempt(adapter, example.operation, request, files=example.files, timeout=SHORT_TIMEOUT)
         assert type(done.error) is self._uncertain(adapter, example), repr(done.error or done.answer)
-        assert done.seconds < SLOW_SECONDS - 1
+        assert done.seconds < SLOW_SECONDS - 0.5
 
     @_for()
     def test_a_system_that_dies_after_the_effect_leaves_doubt(

@@ -1,0 +1,514 @@
+"""REST: the one room of ``requests``, a client for adapters, and an adapter that is all configuration (`Rest`).
+
+`RestClient.send` makes one HTTP exchange and says how it ended:
+
+======================================= ==========================================================================
+no byte of the request left             `Unreachable` (refused, DNS, TLS, connect timeout)
+left, no usable answer                  `InDoubt`; `Unreachable` for a ``read``
+408, 425, 429, 503                      `Unreachable`, with ``retry_after`` (seconds) when the system said when
+other 4xx                               `Refused`, with the declared code the problem+json names, else ``HTTP_<status>``
+other status that was not expected      `InDoubt`; `Unreachable` for a ``read``
+======================================= ==========================================================================
+
+Whether a byte left is not guessed from exception types: the connection tells. No hidden retries, no redirects, no proxies or
+netrc from the environment, one deadline over the whole exchange, replies limited in size, JSON read strictly.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import email.utils
+import io
+import json
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache, partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+from pydantic import BaseModel, Field, ValidationError
+
+from adapters.shapes import Shape, shape_of
+from bus.adapter import Adapter, Call, Effect, InDoubt, Operation, OutsideError, Refused, Settings, Unreachable
+
+if TYPE_CHECKING:
+    import requests
+
+M = TypeVar("M", bound=BaseModel)
+Hook = Callable[[str, str, bytes, Call], Mapping[str, str]]
+"""``(method, path, body, ctx) -> headers``: what must be computed per request, such as ``Digest`` or ``Agid-JWT-Signature``."""
+
+NOT_NOW = frozenset({408, 425, 429, 503})
+LONGEST_WAIT = 86_400.0
+DEPTH = 40
+HTTP_REFUSALS: Mapping[str, str] = MappingProxyType(
+    {
+        "HTTP_400": "the system could not read the request",
+        "HTTP_401": "our credentials are not valid",
+        "HTTP_403": "our credentials do not allow this",
+        "HTTP_404": "no such resource",
+        "HTTP_409": "in conflict with the state of the resource",
+        "HTTP_412": "a precondition does not hold",
+        "HTTP_413": "the request is too large",
+        "HTTP_415": "the media type is not taken",
+        "HTTP_422": "the content is not acceptable",
+        "HTTP_4XX": "refused with another 4xx status",
+    }
+)
+"""What any HTTP system may refuse with; part of the ``refusals`` of every operation made with `RestClient`."""
+
+
+def strict_json(data: bytes) -> Any:
+    """JSON from outside: raises ValueError on duplicate keys, NaN, infinities, bytes that are not UTF-8 and depth beyond 40."""
+    try:
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=_without_duplicates, parse_constant=_no_constant, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    _check_depth(value, DEPTH)
+    return value
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is repeated")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    if math.isfinite(number := float(text)):
+        return number
+    raise ValueError("a number is too large")
+
+
+def _check_depth(value: Any, allowed: int) -> None:
+    if not isinstance(value, (dict, list)):
+        return
+    if allowed == 0:
+        raise ValueError("nested too deep")
+    for inner in value.values() if isinstance(value, dict) else value:
+        _check_depth(inner, allowed - 1)
+
+
+def retry_after_of(headers: Mapping[str, str], now: dt.datetime) -> float | None:
+    """Seconds to wait: ``Retry-After`` (delta or date), else ``X-RateLimit-Reset`` (delta or unix time); None when neither says."""
+    text = headers.get("retry-after", "").strip()
+    if not text:
+        text = headers.get("x-ratelimit-reset", headers.get("ratelimit-reset", "")).strip()
+    if text.isdigit():
+        seconds = float(text)
+        if seconds > 1_000_000_000:
+            seconds -= now.timestamp()
+    else:
+        try:
+            seconds = (email.utils.parsedate_to_datetime(text) - now).total_seconds()
+        except (TypeError, ValueError):
+            return None
+    return min(max(seconds, 0.0), LONGEST_WAIT)
+
+
+@dataclass(slots=True)
+class _Crossing:
+    """The exchange that the current thread is making: until when, and whether a byte of it left."""
+
+    deadline: float
+    left: bool = False
+
+    def remaining(self) -> float:
+        """Seconds to the deadline; never zero, which a socket would take for "do not block"."""
+        return max(self.deadline - time.monotonic(), 0.001)
+
+
+_local = threading.local()
+
+
+@contextmanager
+def crossing(timeout: float) -> Iterator[_Crossing]:
+    """Within it, sessions of `open_session` obey one deadline and tell through ``left`` whether a byte of the request left."""
+    _local.crossing = made = _Crossing(time.monotonic() + timeout)
+    try:
+        yield made
+    finally:
+        del _local.crossing
+
+
+class _Raw(io.RawIOBase):
+    """A socket's reading end whose every ``recv`` is bounded by what remains of the crossing: a dripping peer gains nothing."""
+
+    def __init__(self, sock: Any, raw: Any) -> None:
+        self._sock, self._raw = sock, raw
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        crossing_now: _Crossing = _local.crossing
+        if time.monotonic() >= crossing_now.deadline:
+            raise TimeoutError("timed out")
+        self._sock.settimeout(crossing_now.remaining())
+        count: int | None = self._raw.readinto(buffer)
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+@cache
+def _watched_adapter() -> Any:
+    """The class of transport adapter whose connections tell when bytes leave; made at first use, because requests is slow to import."""
+    from http.client import HTTPResponse
+
+    from requests.adapters import HTTPAdapter
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+    class Response(HTTPResponse):
+        def __init__(self, sock: Any, *arguments: Any, **named: Any) -> None:
+            super().__init__(sock, *arguments, **named)
+            self.fp = io.BufferedReader(_Raw(sock, self.fp.detach()))
+
+    class Watched:
+        response_class = Response
+
+        def send(self: Any, data: Any) -> None:
+            if self.sock is None:
+                self.connect()
+            _local.crossing.left = True
+            self.sock.settimeout(_local.crossing.remaining())
+            super().send(data)  # type: ignore[misc]
+
+    plain = type("Plain", (HTTPConnectionPool,), {"ConnectionCls": type("PlainConnection", (Watched, HTTPConnection), {})})
+    secure = type("Secure", (HTTPSConnectionPool,), {"ConnectionCls": type("SecureConnection", (Watched, HTTPSConnection), {})})
+
+    class Transport(HTTPAdapter):
+        def init_poolmanager(self, *arguments: Any, **named: Any) -> None:
+            super().init_poolmanager(*arguments, **named)
+            self.poolmanager.pool_classes_by_scheme = {"http": plain, "https": secure}
+
+    return Transport
+
+
+def open_session(pool: int = 16) -> requests.Session:
+    """A session for use inside `crossing`: thread-safe pool, nothing from the environment, no retries."""
+    import requests
+
+    session = requests.Session()
+    session.trust_env = False
+    session.headers.clear()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _watched_adapter()(pool_connections=4, pool_maxsize=pool, max_retries=0))
+    return session
+
+
+@dataclass(frozen=True, slots=True)
+class RestReply:
+    """What came back with an expected status. Header names are lowercase."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    effect: Effect
+
+    @property
+    def media_type(self) -> str:
+        return self.headers.get("content-type", "").split(";")[0].strip().lower()
+
+    def json(self) -> Any:
+        """The body as JSON; an unreadable one is a call without a usable answer."""
+        try:
+            return strict_json(self.body)
+        except ValueError as error:
+            raise no_answer(self.effect, f"the reply is not JSON: {error}") from None
+
+    def model(self, kind: type[M]) -> M:
+        """The body as a model of the system's own contract; a body of another shape is a call without a usable answer."""
+        value = self.json()
+        try:
+            return kind.model_validate(value)
+        except ValidationError as error:
+            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['type']}" for e in error.errors(include_input=False)[:5])
+            raise no_answer(self.effect, f"the reply has not the agreed shape: {wrong}") from None
+
+
+def no_answer(effect: Effect, sentence: str, **detail: Any) -> OutsideError:
+    """Bytes left and nothing usable came back: `Unreachable` for a ``read``, `InDoubt` for the rest."""
+    return Unreachable(sentence, **detail) if effect == "read" else InDoubt(sentence, **detail)
+
+
+class RestSettings(Settings):
+    """What every REST system needs in ``config.yaml``; adapters extend it."""
+
+    url: str = Field(pattern=r"^https?://[^\s?#]+$", description="base address of the system, without query")
+    connect_timeout: float = Field(3.0, gt=0, description="seconds to wait for a connection")
+    max_bytes: int = Field(5_000_000, gt=0, description="largest reply taken")
+    pool: int = Field(16, ge=1, description="connections kept open")
+    ca: str | None = Field(None, description="file of the certificate authorities to trust, instead of the usual ones")
+    certificate: str | None = Field(None, description="file of our client certificate, when the system asks for one")
+    certificate_key: str | None = Field(None, description="file of its private key")
+
+
+@dataclass(slots=True)
+class RestClient:
+    """One system's HTTP side. Thread-safe. ``headers`` go with every request and are never shown; so is what ``hooks`` add."""
+
+    settings: RestSettings
+    headers: Mapping[str, str] = field(default_factory=dict)
+    hooks: Sequence[Hook] = ()
+    _session: requests.Session | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def send(
+        self,
+        ctx: Call,
+        effect: Effect,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        expect: Sequence[int] = (200,),
+        refusals: Mapping[str, str] | None = None,
+        idempotent: bool = False,
+    ) -> RestReply:
+        """One exchange. ``path`` is already quoted; ``body`` is JSON; ``idempotent`` sends ``ctx.key`` as ``Idempotency-Key``."""
+        content = b"" if body is None else json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+        wanted = {**_usual_headers(ctx, content), **self.headers, **(headers or {})}
+        if idempotent:
+            wanted["Idempotency-Key"] = ctx.key
+        for hook in self.hooks:
+            wanted.update(hook(method, path, content, ctx))
+        line = f"{method} {urlsplit(self.settings.url).path.rstrip('/')}{path}"
+        search = urlencode(query or {})
+        ctx.wire("out", content or search.encode(), "application/json" if content else "application/x-www-form-urlencoded", line)
+        address = f"{self.settings.url.rstrip('/')}{path}" + (f"?{search}" if search else "")
+        reply = self._exchange(ctx, effect, method, address, content, wanted, line)
+        if reply.status not in expect:
+            raise _ended_badly(reply, ctx, refusals or {}, line)
+        return reply
+
+    def close(self) -> None:
+        with self._lock:
+            session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    def _exchange(
+        self, ctx: Call, effect: Effect, method: str, address: str, content: bytes, headers: Mapping[str, str], line: str
+    ) -> RestReply:
+        import requests
+        import urllib3
+
+        session = self._borrow(effect)
+        with crossing(ctx.timeout) as going:
+            try:
+                with session.request(
+                    method,
+                    address,
+                    data=content or None,
+                    headers=headers,
+                    timeout=(min(self.settings.connect_timeout, ctx.timeout), ctx.timeout),
+                    allow_redirects=False,
+                    stream=True,
+                    verify=self.settings.ca or True,
+                    cert=self._certificate(),
+                ) as answer:
+                    return self._read(ctx, effect, answer, line)
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+                sentence = f"{line}: {_reason(error)}"
+                raise no_answer(effect if going.left else "read", sentence) from None
+            finally:
+                if session is not self._session:
+                    session.close()
+
+    def _borrow(self, effect: Effect) -> requests.Session:
+        """The shared session; for ``once`` a new one, since a kept connection that the peer just dropped would leave needless doubt."""
+        if effect == "once":
+            return open_session(1)
+        with self._lock:
+            if self._session is None:
+                self._session = open_session(self.settings.pool)
+            return self._session
+
+    def _certificate(self) -> Any:
+        settings = self.settings
+        return (settings.certificate, settings.certificate_key) if settings.certificate_key else settings.certificate
+
+    def _read(self, ctx: Call, effect: Effect, answer: requests.Response, line: str) -> RestReply:
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        body = bytearray()
+        try:
+            while len(body) <= self.settings.max_bytes and (chunk := answer.raw.read1(65_536)):
+                body += chunk
+        finally:
+            ctx.wire("in", bytes(body), headers.get("content-type", "application/octet-stream"), f"{answer.status_code} {line}")
+        declared = headers.get("content-length", "")
+        if len(body) > self.settings.max_bytes:
+            raise no_answer(effect, f"{line}: the reply is larger than {self.settings.max_bytes} bytes")
+        if declared.isdigit() and len(body) < int(declared) and answer.request.method != "HEAD":
+            raise no_answer(effect, f"{line}: the reply was cut short")
+        return RestReply(answer.status_code, headers, bytes(body), effect)
+
+
+def _usual_headers(ctx: Call, content: bytes) -> dict[str, str]:
+    found = {"Accept": "application/json, application/problem+json", "Accept-Encoding": "identity", "User-Agent": "snodo"}
+    if content:
+        found["Content-Type"] = "application/json"
+    if ctx.correlation_id:
+        found["X-Correlation-ID"] = ctx.correlation_id
+    if ctx.key:
+        found["X-Request-Id"] = f"{ctx.key[:32]}-{ctx.attempt}"
+    if ctx.traceparent:
+        found["traceparent"] = ctx.traceparent
+    return found
+
+
+_REASONS = {
+    "ConnectTimeout": "no connection in time",
+    "ReadTimeout": "no answer in time",
+    "TimeoutError": "no answer in time",
+    "SSLError": "TLS failed",
+}
+
+
+def _reason(error: Exception) -> str:
+    """Why, in words that hold neither address nor payload (the texts of requests hold both)."""
+    return _REASONS.get(type(error).__name__, f"the connection failed ({type(error).__name__})")
+
+
+def _ended_badly(reply: RestReply, ctx: Call, refusals: Mapping[str, str], line: str) -> OutsideError:
+    """The error that a status nobody expected stands for."""
+    sentence = f"{line}: HTTP {reply.status}"
+    if reply.status in NOT_NOW:
+        return Unreachable(sentence, retry_after=retry_after_of(reply.headers, ctx.now), outside_code=f"HTTP_{reply.status}")
+    problem = _problem_of(reply)
+    if 400 <= reply.status < 500:
+        code = _code_of(reply.status, problem, refusals)
+        return Refused(f"{sentence}, {code}", outside_code=code, evidence=problem or None)
+    return no_answer(reply.effect, sentence, outside_code=f"HTTP_{reply.status}", evidence=problem or None)
+
+
+def _problem_of(reply: RestReply) -> dict[str, Any]:
+    """The problem+json of a reply, or nothing."""
+    try:
+        value = strict_json(reply.body)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _code_of(status: int, problem: Mapping[str, Any], refusals: Mapping[str, str]) -> str:
+    """The declared code that a problem names in ``code``, at the end of ``type``, or as ``title``; else one made of the status."""
+    said = (problem.get("code"), str(problem.get("type", "")).rpartition("/")[2], problem.get("title"))
+    for code in said:
+        if isinstance(code, str) and code in refusals:
+            return code
+    plain = f"HTTP_{status}"
+    return plain if plain in HTTP_REFUSALS or plain in refusals else "HTTP_4XX"
+
+
+# -- a REST system by configuration alone ---------------------------------------------------------------------------------
+
+
+class FailedWhen(Settings):
+    """How the system says no inside a success: ``field`` of the reply equals ``equals``; ``code`` names the field with the reason."""
+
+    field: str
+    equals: str | int | bool
+    code: str | None = None
+
+
+class RestOperation(Settings):
+    """One operation of a configured system. Fields of the request that are neither in ``path`` nor in ``query`` travel in the JSON body."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    path: str = Field(pattern=r"^/[^?#\s]*$", description="may hold {field}")
+    effect: Literal["read", "keyed", "once"]
+    request: Shape
+    answer: Shape
+    query: tuple[str, ...] = ()
+    timeout: float = Field(10.0, gt=0)
+    settle: float = Field(0.0, ge=0)
+    success: tuple[int, ...] = (200, 201)
+    refusals: dict[str, str] = Field(default_factory=dict)
+    failed_when: FailedWhen | None = None
+    undo: str | None = None
+    concurrency: int = Field(8, ge=1)
+    purpose: str = ""
+
+
+class ConfiguredSettings(RestSettings):
+    """Settings of the adapter ``rest``."""
+
+    headers: dict[str, str] = Field(default_factory=dict, description="sent with every request, e.g. Ocp-Apim-Subscription-Key")
+    operations: dict[str, RestOperation] = Field(min_length=1)
+
+
+class Rest(Adapter):
+    """A REST system with JSON bodies, described in ``config.yaml``: its operations exist per instance."""
+
+    Settings = ConfiguredSettings
+
+    def __init__(self, name: str, settings: ConfiguredSettings) -> None:
+        super().__init__(name, settings)
+        self._client = RestClient(settings, settings.headers)
+        found: dict[str, Operation] = {}
+        for operation_name, declared in settings.operations.items():
+            found[operation_name] = _declared(operation_name, declared)
+            setattr(self, found[operation_name].method, partial(self._ask, operation_name))
+        vars(self)["operations"] = found
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _ask(self, operation_name: str, request: BaseModel, ctx: Call) -> BaseModel:
+        asked: RestOperation = self.settings.operations[operation_name]
+        declared = self.operations[operation_name]
+        fields = request.model_dump(mode="json", exclude_none=True)
+        path = asked.path.format_map({name: quote(str(value), safe="") for name, value in fields.items()})
+        query = {name: str(fields[name]) for name in asked.query if name in fields}
+        rest = {name: value for name, value in fields.items() if name not in asked.query and f"{{{name}}}" not in asked.path}
+        body = rest if asked.method in ("POST", "PUT", "PATCH") else None
+        reply = self._client.send(
+            ctx, asked.effect, asked.method, path, query=query, body=body, expect=asked.success, refusals=declared.refusals,
+            idempotent=asked.effect == "keyed",
+        )  # fmt: skip
+        _refuse_in_band(reply, asked.failed_when, declared)
+        return reply.model(declared.answer)
+
+
+def _declared(name: str, asked: RestOperation) -> Operation:
+    in_band = asked.failed_when
+    return Operation(
+        name=name,
+        effect=asked.effect,
+        request=shape_of(f"{name}-request", asked.request, closed=True),
+        answer=shape_of(f"{name}-answer", asked.answer, closed=False),
+        timeout=asked.timeout,
+        settle=asked.settle,
+        undo=asked.undo,
+        method="ask_" + name.replace("-", "_"),
+        failed_when=f"{in_band.field} == {in_band.equals!r}" if in_band else "",
+        refusals={**HTTP_REFUSALS, **asked.refusals, **({"IN_BAND": "refused inside a success"} if in_band else {})},
+        concurrency=asked.concurrency,
+        doc=asked.purpose,
+    )
+
+
+def _refuse_in_band(reply: RestReply, rule: FailedWhen | None, declared: Operation) -> None:
+    value = reply.json() if rule else None
+    if rule is None or not isinstance(value, dict) or value.get(rule.field) != rule.equals:
+        return
+    said = str(value.get(rule.code, "")) if rule.code else ""
+    code = said if said in declared.refusals else "IN_BAND"
+    raise Refused(f"{declared.name}: refused in the reply with {code}", outside_code=code, evidence={"code": said})

@@ -1,0 +1,83 @@
+"""Scrivania: puts a matter on the desk of the employee who is in charge, by office and service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from adapters.rest import HTTP_REFUSALS, RestClient, RestSettings
+from bus.adapter import Adapter, Call, Contract, operation
+
+
+class ScrivaniaSettings(RestSettings):
+    """Settings of the desks system."""
+
+    chiave: str = Field(description="API key of the bus, sent as X-Api-Key")
+    riserva: str | None = Field(None, description="desk that takes what no open office can take; without it such a request is refused")
+
+
+class Assegnazione(Contract):
+    """What goes on a desk. ``riferimento`` is our reference, shown to the employee."""
+
+    ufficio: str = Field(min_length=1, max_length=60)
+    servizio: str = Field(min_length=1, max_length=120)
+    oggetto: str = Field(min_length=1, max_length=500)
+    riferimento: str = Field(min_length=1, max_length=120)
+    pratica: str | None = Field(None, max_length=60)
+    protocollo: str | None = Field(None, max_length=60)
+
+
+class Elemento(Contract):
+    """Where it lies now. ``riserva`` says that the reserve desk took it, because the office is unknown, closed or without that service."""
+
+    elemento: str
+    scrivania: str
+    incaricato: str
+    riserva: bool = False
+
+
+class _Elemento(BaseModel):
+    """The system's own answer; what we don't know of it is left alone."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    elemento: str
+    scrivania: str
+    incaricato: str
+    riserva: bool = False
+
+
+class Scrivania(Adapter):
+    """The desks system: ``POST /elementi``, idempotent by ``Idempotency-Key``."""
+
+    Settings = ScrivaniaSettings
+
+    def __init__(self, name: str, settings: ScrivaniaSettings) -> None:
+        super().__init__(name, settings)
+        self._client = RestClient(settings, {"X-Api-Key": settings.chiave})
+
+    def close(self) -> None:
+        self._client.close()
+
+    @operation(
+        effect="keyed",
+        timeout=10,
+        settle=30,
+        refusals={
+            "UFFICIO_SCONOSCIUTO": "no office with that code, and no reserve desk is configured",
+            "UFFICIO_CHIUSO": "the office is closed, and no reserve desk is configured",
+            "SERVIZIO_NON_COPERTO": "nobody in that office handles that service, and no reserve desk is configured",
+            "SCRIVANIA_SCONOSCIUTA": "the configured reserve desk does not exist",
+            "CHIAVE_RIUSATA": "our key was used before with other content",
+            **HTTP_REFUSALS,
+        },
+    )
+    def assegna(self, request: Assegnazione, ctx: Call) -> Elemento:
+        """Put an item on the right desk; the reserve desk is part of the same request, so that one key makes one item."""
+        body: dict[str, Any] = request.model_dump(exclude_none=True)
+        if self.settings.riserva:
+            body["riserva"] = self.settings.riserva
+        refusals = self.operations["assegna"].refusals
+        reply = self._client.send(ctx, "keyed", "POST", "/elementi", body=body, expect=(200, 201), refusals=refusals, idempotent=True)
+        return Elemento(**reply.model(_Elemento).model_dump())

@@ -1,0 +1,80 @@
+"""Shapes: a small part of JSON Schema, made into pydantic models for adapters that are described in ``config.yaml``.
+
+Known keywords: ``type`` (one, or one and ``null``), ``properties``, ``required``, ``items``, ``enum``, ``pattern``, ``minLength``,
+``maxLength``, ``minimum``, ``maximum``, ``minItems``, ``maxItems``, ``description``. Any other keyword is refused rather than ignored.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
+
+from bus.adapter import Contract
+
+_CONSTRAINTS = {
+    "pattern": "pattern", "minLength": "min_length", "maxLength": "max_length", "minItems": "min_length", "maxItems": "max_length",
+    "minimum": "ge", "maximum": "le", "description": "description",
+}  # fmt: skip
+_KNOWN = {"type", "properties", "required", "items", "enum", *_CONSTRAINTS}
+_SCALARS: dict[str, Any] = {"string": str, "integer": int, "number": float, "boolean": bool}
+
+
+def _checked(schema: dict[str, Any]) -> dict[str, Any]:
+    if schema.get("type") != "object":
+        raise ValueError("a request or an answer is an object: type: object")
+    shape_of("checked", schema, closed=True)
+    return schema
+
+
+class _Open(BaseModel):
+    """An answer may hold more than we asked for; what is not declared is dropped."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+def shape_of(name: str, schema: dict[str, Any], *, closed: bool) -> type[BaseModel]:
+    """The model of an object schema; ``closed`` refuses undeclared fields. Raises ValueError, with the place, on an unknown schema."""
+    _refuse_unknown(name, schema)
+    required = set(schema.get("required", ()))
+    properties = schema.get("properties", {})
+    if missing := required - set(properties):
+        raise ValueError(f"{name}: required but not declared: {', '.join(sorted(missing))}")
+    fields: dict[str, Any] = {}
+    for field_name, inner in properties.items():
+        kind = _kind(f"{name}.{field_name}", inner, closed=closed)
+        fields[field_name] = (kind, ...) if field_name in required else (kind | None, None)
+    return create_model(name, __base__=Contract if closed else _Open, **fields)
+
+
+def _kind(place: str, schema: dict[str, Any], *, closed: bool) -> Any:
+    _refuse_unknown(place, schema)
+    if "enum" in schema:
+        return Literal[tuple(schema["enum"])]
+    said = schema.get("type")
+    names = [said] if isinstance(said, str) else list(said or ())
+    kinds = [_plain(place, name, schema, closed=closed) for name in names if name != "null"]
+    if len(kinds) != 1:
+        raise ValueError(f"{place}: one type is needed, {said!r} was given")
+    limits = {_CONSTRAINTS[word]: value for word, value in schema.items() if word in _CONSTRAINTS}
+    kind: Any = Annotated[kinds[0], Field(**limits)]
+    return kind | None if "null" in names else kind
+
+
+def _plain(place: str, name: str, schema: dict[str, Any], *, closed: bool) -> Any:
+    if name == "array":
+        return list[_kind(f"{place}[]", schema.get("items", {"type": "object"}), closed=closed)]  # type: ignore[misc]
+    if name == "object":
+        return shape_of(place, schema, closed=closed) if "properties" in schema else dict[str, Any]
+    if name not in _SCALARS:
+        raise ValueError(f"{place}: no type named {name!r}")
+    return _SCALARS[name]
+
+
+def _refuse_unknown(place: str, schema: dict[str, Any]) -> None:
+    if unknown := sorted(set(schema) - _KNOWN):
+        raise ValueError(f"{place}: keyword not known here: {', '.join(unknown)}")
+
+
+Shape = Annotated[dict[str, Any], AfterValidator(_checked)]
+"""A JSON Schema of an object, within the part that this module knows."""
