@@ -20,7 +20,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-__all__ = ["AuxDigit", "Emettitore", "Identificativi", "controllo", "difetto_avviso", "difetto_iuv", "iban_valido", "iuv_di", "rf_di", "rf_valido"]
+__all__ = [
+    "AuxDigit",
+    "Emettitore",
+    "Identificativi",
+    "controllo",
+    "difetto_avviso",
+    "difetto_iuv",
+    "iban_valido",
+    "iuv_di",
+    "rf_di",
+    "rf_valido",
+]
 
 AuxDigit = Literal[0, 1, 2, 3]
 _BASE_DIGITS: dict[AuxDigit, int] = {0: 13, 1: 17, 2: 15, 3: 13}

@@ -67,7 +67,9 @@ def test_a_segregation_code_is_two_digits(codice: str) -> None:
         Emettitore(segregazione=codice).emetti(1)
 
 
-@pytest.mark.parametrize("avviso", ["", "30200000000000018", "3020000000000001845", "30200000000000018a", "402000000000000184", "30200000000000018٤"])
+@pytest.mark.parametrize(
+    "avviso", ["", "30200000000000018", "3020000000000001845", "30200000000000018a", "402000000000000184", "30200000000000018٤"]
+)
 def test_what_is_not_a_notice_number_is_named(avviso: str) -> None:
     assert difetto_avviso(avviso) is not None
 

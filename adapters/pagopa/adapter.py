@@ -1,0 +1,155 @@
+"""pagoPA, for a creditor: debt positions in GPD, and the endpoint where the node verifies, activates and sends receipts.
+
+The identifiers are made before anything leaves (`Pagopa.prepara`) and remembered with the intent, so that a receipt which comes
+before GPD's answer already finds its position. See README.md for the effect of each operation and why.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from adapters.pagopa.gpd import PosizioneGpd, StatoGpd, corpo_di, differenze, letta, posizione_di
+from adapters.pagopa.inbound import endpoint
+from adapters.pagopa.memoria import STATO, fatto
+from adapters.pagopa.modelli import (
+    NuovaPosizione,
+    PagopaSettings,
+    Posizione,
+    PosizioneCreata,
+    PosizioneLetta,
+    RichiestaPosizione,
+    Stato,
+    StatoPosizione,
+    oggi,
+)  # fmt: skip
+from adapters.rest import HTTP_REFUSALS, RestClient, RestReply
+from bus.adapter import Adapter, Call, Effect, Endpoint, InDoubt, Prepared, Refused, Unreachable, operation
+
+NON_TROVATA = {"NON_TROVATA": "GPD has no position with that iupd"}
+RIFIUTI_CREA = {
+    **HTTP_REFUSALS,
+    "POSIZIONE_DIVERSA": "GPD holds another position under our iupd",
+    "IUV_GIA_USATO": "GPD holds our IUV under another iupd",
+}
+RIFIUTI_STATO = {**HTTP_REFUSALS, **NON_TROVATA, "STATO_NON_AMMESSO": "the position is not in a state that allows it"}
+
+
+class Pagopa(Adapter):
+    """One creditor at pagoPA."""
+
+    Settings = PagopaSettings
+    settings: PagopaSettings
+
+    def __init__(self, name: str, settings: PagopaSettings) -> None:
+        super().__init__(name, settings)
+        self._client = RestClient(settings, {"Ocp-Apim-Subscription-Key": settings.subscription_key})
+
+    @operation(effect="keyed", timeout=15, sequence="iuv", prepare="prepara", undo="annulla-posizione", refusals=RIFIUTI_CREA)
+    def crea_posizione(self, request: NuovaPosizione, ctx: Call) -> PosizioneCreata:
+        """Open and publish a debt position. GPD's "duplicate" is read back and compared: the same content is success."""
+        posizione = posizione_di(request, self.settings, "VALID")
+        corpo = corpo_di(posizione)
+        reply = self._send(ctx, "keyed", "POST", "", query={"toPublish": "true"}, body=corpo, expect=(201, 409), refusals=RIFIUTI_CREA)
+        stato = self._confrontata(corpo, posizione.iupd, ctx) if reply.status == 409 else _stato(reply, "VALID")
+        ctx.facts.append(fatto(posizione.model_copy(update={"stato": stato})))
+        return _creata(posizione, stato)
+
+    def prepara(self, request: NuovaPosizione, ctx: Call) -> Prepared:
+        """IUV and notice number from the sequence number, iupd from our key, due date from the settings: fixed before anything leaves."""
+        if ctx.number is None:
+            raise ValueError("crea-posizione needs a number of the sequence iuv")
+        iuv, numero_avviso = self.settings.emettitore.emetti(ctx.number)
+        scadenza = request.scadenza or oggi(ctx.now) + dt.timedelta(days=self.settings.scadenza_giorni)
+        fissati = {"iuv": iuv, "numero_avviso": numero_avviso, "iupd": f"{self.settings.id_pa}-{ctx.key[:32]}", "scadenza": scadenza}
+        finale = request.model_copy(update=fissati)
+        return Prepared(finale, (fatto(posizione_di(finale, self.settings, "CREATA")),))
+
+    @operation(effect="read", timeout=10, refusals={**HTTP_REFUSALS, **NON_TROVATA})
+    def leggi_posizione(self, request: RichiestaPosizione, ctx: Call) -> PosizioneLetta:
+        """How GPD holds a position."""
+        trovata = self._leggi(request.iupd, ctx)
+        if trovata is None:
+            raise _rifiuto("NON_TROVATA", request.iupd)
+        return letta(trovata, self.settings.aux_digit)
+
+    @operation(effect="keyed", timeout=15, refusals=RIFIUTI_STATO)
+    def pubblica_posizione(self, request: RichiestaPosizione, ctx: Call) -> StatoPosizione:
+        """Make a draft payable; idempotent by nature: published already is success."""
+        return self._cambia(request, ctx, "publish", ("VALID", "PUBLISHED"))
+
+    @operation(effect="keyed", timeout=15, refusals=RIFIUTI_STATO)
+    def annulla_posizione(self, request: RichiestaPosizione, ctx: Call) -> StatoPosizione:
+        """Make a position not payable any more; idempotent by nature: annulled already is success. A paid one is refused."""
+        return self._cambia(request, ctx, "invalidate", ("INVALID",))
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """``/in/pagopa``."""
+        return (endpoint(self.settings),)
+
+    def check(self) -> Iterable[str]:
+        """The official WSDL, when the settings name one, must be there."""
+        if self.settings.wsdl and not Path(self.settings.wsdl).is_file():
+            yield f"wsdl: {self.settings.wsdl} does not exist"
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _send(self, ctx: Call, effect: Effect, method: str, path: str, **more: object) -> RestReply:
+        """One exchange under the creditor's positions; only the creditor's code and our iupd ever stand in the URL."""
+        return self._client.send(ctx, effect, method, f"/organizations/{self.settings.id_pa}/debtpositions{path}", **more)  # type: ignore[arg-type]
+
+    def _cambia(self, request: RichiestaPosizione, ctx: Call, verbo: str, arrivo: tuple[Stato, ...]) -> StatoPosizione:
+        path = f"/{quote(request.iupd)}/{verbo}"
+        reply = self._send(ctx, "keyed", "POST", path, expect=(200, 404, 409), refusals=RIFIUTI_STATO)
+        if reply.status == 404:
+            raise _rifiuto("NON_TROVATA", request.iupd)
+        trovata = reply.model(PosizioneGpd) if reply.status == 200 else self._rileggi(request.iupd, ctx)
+        if trovata is None or trovata.status not in arrivo:
+            raise _rifiuto("STATO_NON_AMMESSO", trovata.status if trovata else "")
+        avviso = letta(trovata, self.settings.aux_digit).numero_avviso
+        ctx.remember(STATO, avviso, {"stato": trovata.status, "iupd": request.iupd})
+        return StatoPosizione(iupd=request.iupd, stato=trovata.status)
+
+    def _confrontata(self, corpo: dict[str, object], iupd: str, ctx: Call) -> Stato:
+        """The state of the position that was already there, when it is the one we want."""
+        trovata = self._rileggi(iupd, ctx)
+        if trovata is None:
+            raise _rifiuto("IUV_GIA_USATO", iupd)
+        if diversi := differenze(corpo, trovata):
+            raise _rifiuto("POSIZIONE_DIVERSA", ", ".join(diversi))
+        return trovata.status
+
+    def _leggi(self, iupd: str, ctx: Call) -> PosizioneGpd | None:
+        reply = self._send(ctx, "read", "GET", f"/{quote(iupd)}", expect=(200, 404), refusals=HTTP_REFUSALS)
+        return None if reply.status == 404 else reply.model(PosizioneGpd)
+
+    def _rileggi(self, iupd: str, ctx: Call) -> PosizioneGpd | None:
+        """Read after a 409. The first request did reach GPD, so a reading that fails leaves doubt, not certainty that nothing happened."""
+        try:
+            return self._leggi(iupd, ctx)
+        except Unreachable as error:
+            raise InDoubt(f"GPD answered 409 and could not be read back: {error.sentence}") from error
+
+
+def _stato(reply: RestReply, altrimenti: Stato) -> Stato:
+    """The state in a 201; the field is optional there."""
+    return reply.model(StatoGpd).status or altrimenti
+
+
+def _creata(posizione: Posizione, stato: Stato) -> PosizioneCreata:
+    return PosizioneCreata(
+        iuv=posizione.iuv,
+        numero_avviso=posizione.numero_avviso,
+        iupd=posizione.iupd,
+        importo=posizione.importo,
+        scadenza=posizione.scadenza,
+        stato=stato,
+    )
+
+
+def _rifiuto(codice: str, dettaglio: str) -> Refused:
+    frasi = {**RIFIUTI_CREA, **RIFIUTI_STATO}
+    return Refused(f"{frasi[codice]}: {dettaglio}", outside_code=codice, evidence={"dettaglio": dettaglio})

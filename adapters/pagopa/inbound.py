@@ -1,0 +1,143 @@
+"""``/in/pagopa``: where pagoPA's node calls the creditor. Answers from facts only, never from another system.
+
+98 % of the replies must leave within 2 s and the node hangs up after 7 s (15 s for a receipt), so nothing here waits for anybody
+but the bus's own store. Every no is in band (HTTP 200, outcome KO, a fault of the table in `adapters.pagopa.risposte`); only what is
+not even a SOAP request of a known operation gets a SOAP fault.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adapters.pagopa.memoria import Ricordo
+from adapters.pagopa.modelli import PagopaSettings, Posizione, centesimi, oggi
+from adapters.pagopa.ricevute import Decisione, Ricevuta, anomala, decidi
+from adapters.pagopa.risposte import FAULT_DI_STATO, Valori, accolta, attivata, negata, verificata
+from bus.adapter import Door, Endpoint, Inbound, Outbound, Wire
+from bus.errors import Busy, Conflict
+
+PATH = "/in/pagopa"
+CONTRATTO = Path(__file__).parent / "contract" / "paForNode.wsdl"
+MAX_BYTES = 1_000_000
+SGUARDI = 5
+"""How often a receipt is looked at again when another one changed the facts under it."""
+
+
+def endpoint(settings: PagopaSettings) -> Endpoint:
+    """The endpoint; requests between one and two megabytes still get a SOAP answer."""
+
+    def handle(richiesta: Inbound, porta: Door) -> Outbound:
+        return Sportello(settings, richiesta, porta).rispondi()
+
+    return Endpoint(PATH, handle, budget=2.0, max_bytes=2 * MAX_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Sportello:
+    """One request of the node and what answers it."""
+
+    settings: PagopaSettings
+    richiesta: Inbound
+    porta: Door
+
+    def rispondi(self) -> Outbound:
+        """The answer, whatever was asked. Making the service costs microseconds: its contract is read once per process."""
+        from adapters.soap.server import SoapService
+
+        servizio = SoapService(
+            self.settings.wsdl or CONTRATTO, self._operazioni(),
+            on_invalid=self._non_valida, on_error=self._guasto, max_bytes=MAX_BYTES,
+        )  # fmt: skip
+        risposta = servizio.handle(self.richiesta.body, soap_action=self.richiesta.headers.get("soapaction", ""))
+        return Outbound(risposta.status, risposta.body, risposta.media_type)
+
+    def _operazioni(self) -> dict[str, Callable[[dict[str, Any]], Valori]]:
+        return {
+            "paVerifyPaymentNotice": self.verifica,
+            "paGetPayment": self.attiva,
+            "paGetPaymentV2": self.attiva,
+            "paSendRT": self.ricevi,
+            "paSendRTV2": self.ricevi,
+            "paDemandPaymentNotice": self.chiedi,
+        }
+
+    def verifica(self, valori: dict[str, Any]) -> Valori:
+        """Answers paVerifyPaymentNotice."""
+        posizione = self._pagabile(valori)
+        return verificata(posizione) if isinstance(posizione, Posizione) else posizione
+
+    def attiva(self, valori: dict[str, Any]) -> Valori:
+        """Answers paGetPayment and V2: repeatable, changes nothing; the position stays open until the receipt."""
+        posizione = self._pagabile(valori)
+        if not isinstance(posizione, Posizione):
+            return posizione
+        importo = valori["amount"]
+        if importo is not None and centesimi(importo) != posizione.importo:
+            return self._negata("PAA_ATTIVA_RPT_IMPORTO_NON_VALIDO")
+        return attivata(posizione)
+
+    def ricevi(self, valori: dict[str, Any]) -> Valori:
+        """Answers paSendRT and V2: durable first, then OK."""
+        ricevuta = Ricevuta.letta(valori, self.porta.now())
+        errore = self._destinatario(valori, valori["receipt"]["fiscalCode"])
+        for _ in range(SGUARDI):
+            decisione = anomala(ricevuta, "DESTINATARIO_ERRATO", fault=errore) if errore else decidi(ricevuta, self.porta)
+            try:
+                self._accetta(decisione, ricevuta)
+            except Conflict:
+                continue  # another receipt came between our look and our commit
+            return self._negata(decisione.fault, decisione.motivo) if decisione.fault else accolta()
+        raise Busy(f"the facts of {ricevuta.numero_avviso} keep changing")
+
+    def chiedi(self, valori: dict[str, Any]) -> Valori:
+        """Answers paDemandPaymentNotice: no service of ours takes payments that nobody announced."""
+        errore = self._destinatario(valori, valori["idPA"])
+        return self._negata(errore) if errore else self._negata("PAA_SEMANTICA", "servizio di pagamento spontaneo non attivo")
+
+    def _accetta(self, decisione: Decisione, ricevuta: Ricevuta) -> None:
+        if decisione.tipo is not None:
+            self.porta.accept(
+                decisione.tipo, decisione.corpo, key=decisione.chiave, subject=ricevuta.numero_avviso,
+                facts=decisione.fatti, expect=decisione.attesi, exchanges=(self._prova(),),
+            )  # fmt: skip
+
+    def _prova(self) -> Wire:
+        return Wire("in", self.richiesta.body, self.richiesta.headers.get("content-type", "text/xml"), f"POST {PATH}")
+
+    def _pagabile(self, valori: Mapping[str, Any]) -> Posizione | Valori:
+        """The position when it can be paid now, else the reply that says why not."""
+        avviso = valori["qrCode"]
+        errore = self._destinatario(valori, avviso["fiscalCode"])
+        if errore:
+            return self._negata(errore)
+        posizione = Ricordo.di(self.porta, avviso["noticeNumber"]).posizione
+        if posizione is None:
+            return self._negata("PAA_PAGAMENTO_SCONOSCIUTO")
+        errore = FAULT_DI_STATO[posizione.stato_il(self._oggi())]
+        return self._negata(errore) if errore else posizione
+
+    def _destinatario(self, valori: Mapping[str, Any], ente: str) -> str | None:
+        """The fault for a request that is not addressed to us."""
+        if valori["idPA"] != self.settings.id_pa or ente != self.settings.id_pa:
+            return "PAA_ID_DOMINIO_ERRATO"
+        if valori["idBrokerPA"] != self.settings.id_broker_pa:
+            return "PAA_ID_INTERMEDIARIO_ERRATO"
+        return None if valori["idStation"] == self.settings.id_station else "PAA_STAZIONE_INT_ERRATA"
+
+    def _oggi(self) -> dt.date:
+        return oggi(self.porta.now())
+
+    def _negata(self, codice: str, descrizione: str = "") -> Valori:
+        return negata(codice, self.settings.id_pa, descrizione)
+
+    def _non_valida(self, operazione: str | None, errori: list[str]) -> Valori | None:
+        return self._negata("PAA_SINTASSI_XSD", errori[0][:140]) if operazione else None
+
+    def _guasto(self, operazione: str, errore: Exception) -> Valori:
+        """Anything unexpected, a full disk included: the node tries again later."""
+        del operazione, errore
+        return self._negata("PAA_SYSTEM_ERROR")

@@ -1,0 +1,197 @@
+"""Receipts of pagoPA: reading one, and deciding what becomes of it.
+
+The node sends a receipt at least once, also after we answered (its reply was lost, or came late). Money has moved, so nothing may
+be lost and nothing counted twice: every receipt ends as a message ``pagopa.ricevuta`` (it is the payment of a position) or
+``pagopa.ricevuta-anomala`` (a person must look: refund, alarm), or is the repetition of one that did.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from adapters.pagopa.memoria import PAGAMENTO, POSIZIONE, RICEVUTA, Ricordo, fatto
+from adapters.pagopa.modelli import ROMA, centesimi, oggi
+from bus.adapter import Door, Fact
+from bus.message import JsonObject, JsonValue, digest
+
+RICEVUTA_PAGAMENTO = "pagopa.ricevuta"
+RICEVUTA_ANOMALA = "pagopa.ricevuta-anomala"
+MAX_ID = 140
+ILLEGGIBILE = "ILLEGGIBILE"
+_FUORI_IUV = re.compile("[^0-9A-Z]")
+
+MOTIVI: dict[str, str | None] = {
+    "DESTINATARIO_ERRATO": None,
+    "IDENTIFICATIVO_ERRATO": "PAA_SINTASSI_EXTRAXSD",
+    "CONTENUTO_DIVERSO": "PAA_SEMANTICA",
+    "POSIZIONE_SCONOSCIUTA": "PAA_PAGAMENTO_SCONOSCIUTO",
+    "IUV_DIVERSO": "PAA_SEMANTICA",
+    "IMPORTO_DIVERSO": "PAA_SEMANTICA",
+    "PAGATA_DUE_VOLTE": None,
+    "POSIZIONE_ANNULLATA": None,
+}
+"""Why a receipt is anomalous, and the fault it is answered with; None: OK, we hold money and evidence (or the caller knows the fault)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ricevuta:
+    """One receipt as the node sent it. ``impronta`` is the digest of its whole content, so that two of the same id can be compared."""
+
+    ente: str
+    id: str
+    numero_avviso: str
+    iuv: str
+    importo: int
+    esito: str
+    data_pagamento: dt.date
+    psp: str
+    pagatore: JsonValue
+    impronta: str
+
+    @classmethod
+    def letta(cls, valori: Mapping[str, Any], adesso: dt.datetime) -> Ricevuta:
+        """From the values of paSendRT or paSendRTV2; ``adesso`` dates a receipt that carries no date."""
+        ricevuta = valori["receipt"]
+        return cls(
+            ente=valori["idPA"],
+            id=ricevuta["receiptId"] or "",
+            numero_avviso=ricevuta["noticeNumber"],
+            iuv=ricevuta["creditorReferenceId"],
+            importo=centesimi(ricevuta["paymentAmount"]),
+            esito=ricevuta["outcome"],
+            data_pagamento=_data(ricevuta, adesso),
+            psp=ricevuta["idPSP"],
+            pagatore=_pagatore(ricevuta["payer"] or ricevuta["debtor"]),
+            impronta=digest(_piano(ricevuta)),
+        )
+
+    @property
+    def chiave(self) -> str:
+        """The idempotency key: the id is unique for the creditor."""
+        return f"{self.ente}/{self.id}"
+
+    def corpo(self, iupd: str | None) -> JsonObject:
+        """The body of the message it becomes; identifiers are tidied, so that evidence is not refused for its form (wire bytes are exact)."""
+        corpo: JsonObject = {
+            "ricevuta": self.id[:MAX_ID] or ILLEGGIBILE,
+            "iuv": _FUORI_IUV.sub("", self.iuv.upper()) or ILLEGGIBILE,
+            "numero_avviso": self.numero_avviso,
+            "importo": self.importo,
+            "esito": self.esito,
+            "data_pagamento": self.data_pagamento.isoformat(),
+            "psp": self.psp,
+            "pagatore": self.pagatore,
+        }
+        return corpo | ({"iupd": iupd} if iupd else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Decisione:
+    """What becomes of a receipt: the message to accept (none when repeated), its facts, what must still be true; the fault (None: OK)."""
+
+    tipo: str | None = None
+    corpo: JsonObject = field(default_factory=dict)
+    chiave: str = ""
+    fatti: tuple[Fact, ...] = ()
+    attesi: Mapping[tuple[str, str], JsonValue] = field(default_factory=dict)
+    fault: str | None = None
+    motivo: str = ""
+
+
+def decidi(ricevuta: Ricevuta, porta: Door) -> Decisione:
+    """Look at the facts and decide; no effect. A receipt whose addressee is wrong never comes here (`anomala`)."""
+    if not 0 < len(ricevuta.id.strip()) <= MAX_ID:
+        return anomala(ricevuta, "IDENTIFICATIVO_ERRATO")
+    nota = porta.fact(RICEVUTA, ricevuta.chiave)
+    if isinstance(nota, dict):
+        return Decisione() if nota["impronta"] == ricevuta.impronta else anomala(ricevuta, "CONTENUTO_DIVERSO")
+    ricordo = Ricordo.di(porta, ricevuta.numero_avviso)
+    if ricordo.posizione is None:
+        return anomala(ricevuta, "POSIZIONE_SCONOSCIUTA")
+    if ricordo.posizione.iuv != ricevuta.iuv:
+        return anomala(ricevuta, "IUV_DIVERSO", ricordo)
+    if ricevuta.esito == "KO":
+        return _non_riuscita(ricevuta, ricordo)
+    if ricordo.posizione.importo != ricevuta.importo:
+        return anomala(ricevuta, "IMPORTO_DIVERSO", ricordo)
+    if ricordo.pagamento is not None:
+        return anomala(ricevuta, "PAGATA_DUE_VOLTE", ricordo)
+    if ricordo.posizione.stato in ("INVALID", "UNPAYABLE"):
+        return anomala(ricevuta, "POSIZIONE_ANNULLATA", ricordo)
+    return _pagata(ricevuta, ricordo)
+
+
+def anomala(ricevuta: Ricevuta, motivo: str, ricordo: Ricordo | None = None, fault: str | None = None) -> Decisione:
+    """Evidence for a person. One message per reason and content, however often the node repeats it.
+
+    When we answer OK the receipt is remembered as taken; when we answer a fault it is not, so that a corrected position can take it later.
+    """
+    posizione = ricordo.posizione if ricordo else None
+    atteso = {"importo_atteso": posizione.importo} if posizione else {}
+    corpo: JsonObject = ricevuta.corpo(posizione.iupd if posizione else None) | {"motivo": motivo} | atteso
+    fault = fault or MOTIVI[motivo]
+    return Decisione(
+        RICEVUTA_ANOMALA, corpo, f"{ricevuta.ente}/anomalia/{motivo}/{ricevuta.impronta}",
+        fatti=() if fault else (_presa(ricevuta),),
+        attesi={} if fault else {(RICEVUTA, ricevuta.chiave): None},
+        fault=fault, motivo=motivo,
+    )  # fmt: skip
+
+
+def _pagata(ricevuta: Ricevuta, ricordo: Ricordo) -> Decisione:
+    posizione = ricordo.posizione
+    assert posizione is not None
+    corpo = ricevuta.corpo(posizione.iupd)
+    saldata = posizione.model_copy(update={"stato": "PAID", "ricevuta": ricevuta.id})
+    pagamento: JsonObject = {"ricevuta": ricevuta.id, "importo": ricevuta.importo, "data": ricevuta.data_pagamento.isoformat()}
+    return Decisione(
+        RICEVUTA_PAGAMENTO, corpo, ricevuta.chiave,
+        fatti=(_presa(ricevuta), Fact(PAGAMENTO, ricevuta.numero_avviso, pagamento), fatto(saldata)),
+        attesi={
+            (RICEVUTA, ricevuta.chiave): None,
+            (PAGAMENTO, ricevuta.numero_avviso): None,
+            (POSIZIONE, ricevuta.numero_avviso): ricordo.visti[POSIZIONE, ricevuta.numero_avviso],
+        },
+    )  # fmt: skip
+
+
+def _non_riuscita(ricevuta: Ricevuta, ricordo: Ricordo) -> Decisione:
+    """An outcome KO: the case is told, the position stays open."""
+    assert ricordo.posizione is not None
+    corpo = ricevuta.corpo(ricordo.posizione.iupd)
+    return Decisione(RICEVUTA_PAGAMENTO, corpo, ricevuta.chiave, (_presa(ricevuta),), {(RICEVUTA, ricevuta.chiave): None})
+
+
+def _presa(ricevuta: Ricevuta) -> Fact:
+    valore: JsonObject = {"impronta": ricevuta.impronta, "numero_avviso": ricevuta.numero_avviso, "esito": ricevuta.esito}
+    return Fact(RICEVUTA, ricevuta.chiave, valore)
+
+
+def _data(ricevuta: Mapping[str, Any], adesso: dt.datetime) -> dt.date:
+    momento = ricevuta["paymentDateTime"]
+    if isinstance(momento, dt.datetime):
+        return momento.astimezone(ROMA).date() if momento.tzinfo else momento.date()
+    data = ricevuta["applicationDate"] or ricevuta["transferDate"]
+    return data if isinstance(data, dt.date) else oggi(adesso)
+
+
+def _pagatore(soggetto: Mapping[str, Any]) -> JsonValue:
+    return {"codice_fiscale": soggetto["uniqueIdentifier"]["entityUniqueIdentifierValue"], "denominazione": soggetto["fullName"]}
+
+
+def _piano(valore: Any) -> JsonValue:
+    """Any value of a request as JSON; what is absent is left out, so that both ways of saying nothing are the same."""
+    if isinstance(valore, Mapping):
+        return {nome: _piano(uno) for nome, uno in valore.items() if uno is not None}
+    if isinstance(valore, (list, tuple)):
+        return [_piano(uno) for uno in valore]
+    if isinstance(valore, (dt.date, dt.datetime)):
+        return valore.isoformat()
+    if isinstance(valore, bytes):
+        return valore.hex()
+    return str(valore) if isinstance(valore, Decimal) else valore
