@@ -35,6 +35,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from adapters.shapes import Shape, shape_of
 from bus.adapter import Adapter, Call, Effect, InDoubt, Operation, OutsideError, Refused, Settings, Unreachable
+from bus.message import canonical
 
 if TYPE_CHECKING:
     import requests
@@ -281,8 +282,8 @@ class RestClient:
         refusals: Mapping[str, str] | None = None,
         idempotent: bool = False,
     ) -> RestReply:
-        """One exchange. ``path`` is already quoted; ``body`` is JSON; ``idempotent`` sends ``ctx.key`` as ``Idempotency-Key``."""
-        content = b"" if body is None else json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+        """One exchange. ``path`` is already quoted; ``body`` is JSON, sent in its canonical form; ``idempotent`` sends ``ctx.key`` as ``Idempotency-Key``."""
+        content = b"" if body is None else canonical(body)
         wanted = {**_usual_headers(ctx, content), **self.headers, **(headers or {})}
         if idempotent:
             wanted["Idempotency-Key"] = ctx.key
@@ -351,7 +352,9 @@ class RestClient:
             while len(body) <= self.settings.max_bytes and (chunk := answer.raw.read1(65_536)):
                 body += chunk
         finally:
-            ctx.wire("in", bytes(body), headers.get("content-type", "application/octet-stream"), f"{answer.status_code} {line}")
+            transaction = headers.get("govway-transaction-id")
+            note = f"{answer.status_code} {line}" + (f" GovWay-Transaction-ID {transaction}" if transaction else "")
+            ctx.wire("in", bytes(body), headers.get("content-type", "application/octet-stream"), note)
         declared = headers.get("content-length", "")
         if len(body) > self.settings.max_bytes:
             raise no_answer(effect, f"{line}: the reply is larger than {self.settings.max_bytes} bytes")

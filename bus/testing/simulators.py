@@ -102,7 +102,7 @@ class RunningSimulator:
     def _begin(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", self.module, "--port", str(self.port), "--folder", str(self.folder), "--with-parent"]
-        seen = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        seen = {**os.environ, "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), *sys.path])}
         with (self.folder / "stderr.txt").open("ab") as errors:
             self._process = subprocess.Popen(
                 [*command, *self.arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=seen
