@@ -42,7 +42,17 @@ class Await:
     type: str | None
     key: tuple[str, str] | None
     deadline: dt.datetime | None
-    late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """This wait is over: messages of ``type`` with ``key`` that come from here on are late, and each opens a run at ``entry``. Answered by `Noted`."""
+
+    path: str
+    place: str
+    type: str
+    key: tuple[str, str] | None
+    entry: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +83,7 @@ class Join:
     keys: Mapping[str, str]
 
 
-Ask: TypeAlias = Call | Await | Send | Reply | Join
+Ask: TypeAlias = Call | Await | Close | Send | Reply | Join
 
 
 @dataclass(frozen=True, slots=True)

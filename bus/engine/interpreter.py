@@ -154,12 +154,17 @@ class Walk:
         self._wind_up()
         return self._take_fresh()
 
+    def give_up(self, failure: Failure) -> None:
+        """What was asked cannot be done at all: the run fails there."""
+        self._fail(failure)
+
     def key_of(self, path: str) -> str:
         """The outgoing key: message, rules, place in the run. The same over retries, redeliveries and restarts."""
         return hashlib.sha256(f"{self.message.id}|{self.plan.digest}|{path}".encode()).hexdigest()
 
     def _first_strand(self) -> Strand:
-        scope = {"body": self.message.body, "message": envelope_of(self.message), "case": dict(case_keys(self.plan, self.message))}
+        keys = {} if self.entry else dict(case_keys(self.plan, self.message))
+        scope = {"body": self.message.body, "message": envelope_of(self.message), "case": keys}
         return Strand(self, scope, Instant(self.message.time))
 
     def _take_fresh(self) -> list[Ask]:

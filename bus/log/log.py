@@ -39,6 +39,11 @@ def of_message(tx: Tx, message: str) -> list[Record]:
     return [_record(row) for row in tx.all("records_of_message", message=message)]
 
 
+def of_case(tx: Tx, case_id: str) -> list[Record]:
+    """All that happened in a case, in order."""
+    return [_record(row) for row in tx.all("records_of_case", case_id=case_id)]
+
+
 def everything(tx: Tx, after: int = 0) -> Iterator[tuple[int, Record]]:
     """All records with their numbers, in order, page by page."""
     while rows := tx.all("records_after", after=after, most=PAGE):

@@ -15,8 +15,8 @@ import bus.clock as clock
 from bus.message import canonical
 
 Kind = Literal[
-    "received", "joined", "asked", "answered", "refused", "unanswered", "waiting", "matched", "expired", "late",
-    "sent", "replied", "done", "dead", "redelivered", "decided", "discarded", "rules", "attached",
+    "received", "joined", "asked", "answered", "refused", "unanswered", "waiting", "matched", "expired", "closed", "late",
+    "sent", "replied", "parked", "done", "dead", "redelivered", "decided", "discarded", "rules", "attached",
     "read", "exported", "replayed", "erased",
 ]  # fmt: skip
 KINDS: frozenset[str] = frozenset(get_args(Kind))
@@ -55,7 +55,12 @@ class Record:
 
 
 def content(record: Record) -> bytes:
-    """The canonical bytes of a record; absent fields are left out."""
+    """The canonical bytes of a record."""
+    return canonical(as_line(record))
+
+
+def as_line(record: Record) -> dict[str, Any]:
+    """The record as a JSON object; absent fields are left out."""
     line: dict[str, Any] = {"v": 1, "id": record.id, "kind": record.kind, "time": clock.text_of(record.time), "actor": record.actor}
     for name in ("message", "run", "place", "path", "rules", "attempt"):
         value = getattr(record, name)
@@ -65,7 +70,7 @@ def content(record: Record) -> bytes:
         line["data"] = dict(record.data)
     if record.payloads:
         line["payloads"] = [{"role": c.role, "id": c.id, "size": c.size, "type": c.media_type} for c in record.payloads]
-    return canonical(line)
+    return line
 
 
 def record_of(line: Mapping[str, Any]) -> Record:

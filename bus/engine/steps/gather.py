@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bus.engine.asks import Arrived, Await
+from bus.engine.asks import Arrived, Await, Close
 from bus.engine.steps import common
 from bus.engine.steps.wait import key_of
 from bus.message import JsonValue
@@ -20,12 +20,14 @@ def gather(step: GatherStep, strand: Strand) -> StepCode:
     items: list[JsonValue] = []
     while not _complete(step, strand, items):
         path = f"{strand.path(step)}[{len(items)}]"
-        event = yield Await(path, step.place, step.type, key_of(step, strand), deadline, bool(step.on_late))
+        event = yield Await(path, step.place, step.type, key_of(step, strand), deadline)
         if not isinstance(event, Arrived):
             yield from common.with_names(strand.below(f"{strand.path(step)}!deadline/"), step.on_deadline, items=items)
             break
         items.append(event.body)
     strand.scope[step.as_] = items
+    if step.on_late:
+        yield Close(f"{strand.path(step)}!closed", step.place, step.type, key_of(step, strand), step.id)
 
 
 def _complete(step: GatherStep, strand: Strand, items: list[JsonValue]) -> bool:

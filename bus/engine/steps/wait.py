@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bus.engine.asks import Arrived, Await
+from bus.engine.asks import Arrived, Await, Close
 from bus.engine.steps import common
 from bus.route.plan import GatherStep, WaitStep
 
@@ -22,6 +22,8 @@ def wait(step: WaitStep, strand: Strand) -> StepCode:
         yield from common.with_names(strand.below(f"{strand.path(step)}!deadline[{turn}]/"), step.on_deadline)
     if step.as_ is not None:
         strand.scope[step.as_] = None if arrived is None else arrived.body
+    if step.on_late and step.type is not None:
+        yield Close(f"{strand.path(step)}!closed", step.place, step.type, key_of(step, strand), step.id)
 
 
 def _one_wait(step: WaitStep, strand: Strand, turn: int) -> StepCode:
@@ -30,7 +32,7 @@ def _one_wait(step: WaitStep, strand: Strand, turn: int) -> StepCode:
     number = 0
     while True:
         path = f"{strand.path(step)}[{turn}.{number}]"
-        event = yield Await(path, step.place, step.type, key_of(step, strand), deadline, bool(step.on_late))
+        event = yield Await(path, step.place, step.type, key_of(step, strand), deadline)
         if not isinstance(event, Arrived):
             return None
         if strand.holds(step.match, step, "match", arrival=event.body):

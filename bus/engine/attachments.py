@@ -1,0 +1,115 @@
+"""Attachments: files by content address (claim checks). Streamed to disk, synced, named by their SHA-256; never in memory whole.
+
+The folder is apart from the database. A file is durable before its record is written, so a record never points at nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from bus.clock import Clock
+from bus.engine.projection import entry, write
+from bus.errors import Invalid, NotFound, TooLarge
+from bus.log.record import Record
+from bus.message import Attachment, new_id
+from bus.store import Store
+
+CHUNK = 1 << 18
+
+
+class Attachments:
+    """Files under ``folder``, at most ``limit`` bytes each. Thread-safe."""
+
+    def __init__(self, folder: Path, store: Store, clock: Clock, limit: int = 200_000_000) -> None:
+        self._folder, self._store, self._clock, self.limit = folder, store, clock, limit
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def receive(self, name: str, media_type: str) -> Receiving:
+        """Start taking a file in, piece by piece."""
+        if not name or len(name) > 255 or any(c in name for c in "/\\\0"):
+            raise Invalid(f"{name!r} is no name for a file", code="attachment.name", hint="1 to 255 characters, no slashes")
+        return Receiving(self, name, media_type)
+
+    def save(self, stream: IO[bytes], media_type: str, name: str, sender: str = "bus") -> Attachment:
+        """Keep a whole stream; blocks until durable."""
+        receiving = self.receive(name, media_type)
+        with receiving:
+            while piece := stream.read(CHUNK):
+                receiving.write(piece)
+            return receiving.finish(sender)
+
+    def open(self, sha256: str) -> IO[bytes]:
+        """Read a file; raises `NotFound`."""
+        try:
+            return self._path(sha256).open("rb")
+        except FileNotFoundError:
+            raise NotFound("there is no such attachment", code="attachment.unknown") from None
+
+    def describe(self, sha256: str) -> Attachment:
+        """What is known of a file; raises `NotFound`."""
+        with self._store.read() as tx:
+            row = tx.one("attachment", sha256=sha256)
+        if row is None:
+            raise NotFound("there is no such attachment", code="attachment.unknown", hint="send it to POST /attachments first")
+        return Attachment(row["sha256"], row["size"], row["media_type"], row["name"])
+
+    def _path(self, sha256: str) -> Path:
+        if len(sha256) != 64 or not all(c in "0123456789abcdef" for c in sha256):
+            raise NotFound("that is not the address of an attachment", code="attachment.unknown", hint="an address is 64 lowercase hex digits")
+        return self._folder / sha256[:2] / sha256
+
+    def _settle(self, temporary: Path, file: Attachment, sender: str) -> Attachment:
+        target = self._path(file.sha256)
+        target.parent.mkdir(exist_ok=True)
+        os.replace(temporary, target)
+        for folder in (target.parent, self._folder):
+            _sync(folder)
+        facts = {"sha256": file.sha256, "size": file.size, "media_type": file.media_type, "name": file.name}
+        record = Record(new_id(), "attached", self._clock.now(), actor=sender, data={"sha256": file.sha256, "size": file.size})
+        made = entry(record, {"attachment": facts})
+        self._store.write(lambda tx: write(tx, made)).result()
+        return file
+
+
+class Receiving:
+    """One file on its way in: `write` pieces, then `finish`; leaving the ``with`` block without finishing throws it away."""
+
+    def __init__(self, home: Attachments, name: str, media_type: str) -> None:
+        self._home, self._name, self._media_type = home, name, media_type
+        descriptor, path = tempfile.mkstemp(prefix=".coming-", dir=home._folder)
+        self._file, self._path = os.fdopen(descriptor, "wb"), Path(path)
+        self._hash, self._size = hashlib.sha256(), 0
+
+    def __enter__(self) -> Receiving:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+    def write(self, piece: bytes) -> None:
+        """Take a piece; raises `TooLarge` beyond the limit."""
+        self._size += len(piece)
+        if self._size > self._home.limit:
+            raise TooLarge(f"the file is larger than {self._home.limit} bytes", code="attachment.too-large")
+        self._hash.update(piece)
+        self._file.write(piece)
+
+    def finish(self, sender: str) -> Attachment:
+        """Make it durable and known; blocks."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        file = Attachment(self._hash.hexdigest(), self._size, self._media_type, self._name)
+        return self._home._settle(self._path, file, sender)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,37 @@
+"""Cases: everything that concerns one matter, known by several keys that become known over time and in any order.
+
+A strong key (practice id, IUV, protocol number, CUI) belongs to one case; two cases that turn out to share one are joined, and
+the older lives on. A weak key (codice fiscale, e-mail) names persons, not matters: it is kept for finding and never joins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bus.store import Tx
+
+WEAK = frozenset({"codice_fiscale", "partita_iva", "email", "richiedente"})
+"""Key names that never join cases by themselves."""
+
+
+def settle_keys(tx: Tx, case_id: str, opened: str, keys: Mapping[str, str]) -> str:
+    """Give a case more keys and join it with the cases that already have them; returns the case that lives on."""
+    tx.do("add_case", id=case_id, opened=opened)
+    found = {case_id}
+    for name, value in keys.items():
+        if name not in WEAK:
+            found.update(row["case_id"] for row in tx.all("case_of_key", name=name, value=value))
+    survivor = min(found)
+    for gone in found - {survivor}:
+        _join(tx, gone, survivor)
+    for name, value in keys.items():
+        tx.do("add_case_key", name=name, value=value, case_id=survivor, strong=int(name not in WEAK))
+    return survivor
+
+
+def _join(tx: Tx, gone: str, into: str) -> None:
+    for table in ("messages", "runs", "waits"):
+        tx.do(f"move_{table}", gone=gone, into=into)
+    tx.do("copy_case_keys", gone=gone, into=into)
+    tx.do("drop_case_keys", case_id=gone)
+    tx.do("drop_case", id=gone)

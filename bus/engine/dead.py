@@ -1,0 +1,108 @@
+"""Dead letters: runs that need a person, and what a person can do: redeliver, decide, discard. Each is a record with actor and reason.
+
+*Redeliver* makes a dead run ready again, with the same keys: what was answered stays answered. *Decide* is for a call in doubt:
+it happened (and this is its answer), or send it again. *Discard* gives the run up; its case goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bus.clock import Clock, text_of
+from bus.engine.projection import entry, write
+from bus.errors import Conflict, Invalid, NotFound
+from bus.log import log
+from bus.log.record import Record
+from bus.message import JsonValue, canonical, new_id
+from bus.route.plan import Plan
+from bus.store import Row, Tx
+
+Decision = Literal["happened", "again"]
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead run: why, where, since when; ``doubt``: a call of it is in doubt and must be decided."""
+
+    run: str
+    message: str
+    route: str
+    place: str
+    path: str | None
+    code: str
+    sentence: str
+    since: str
+    doubt: bool
+    detail: Mapping[str, Any]
+
+
+def letter(tx: Tx, run: str) -> Letter:
+    """One dead letter; raises `NotFound` for an unknown run, `Conflict` when the run is not dead."""
+    row = _dead(tx, run)
+    record = _last(tx, run, "dead")
+    failure = log.json_payload(tx, str(record.payload("failure")))
+    return Letter(
+        run, row["message"], f"{row['route']}@{row['version']}", record.place or "", record.path, failure["code"], failure["sentence"],
+        text_of(record.time), bool(record.data.get("doubt")), failure["detail"],
+    )  # fmt: skip
+
+
+def redeliver(tx: Tx, run: str, actor: str, reason: str, clock: Clock, rules: Plan | None = None) -> str:
+    """Make a dead run ready again; ``rules`` replaces those it started with. A call in doubt must be decided first."""
+    found = letter(tx, run)
+    if found.doubt:
+        raise Conflict("a call of this run is in doubt", code="dead.in-doubt", hint=f"say what happened: bus dead decide {run} --happened|--again")
+    data: dict[str, Any] = {"state": "ready"}
+    if rules is not None:
+        tx.do("add_rules", digest=rules.digest, kind="route", content=canonical(rules.rules))
+        data["version"] = rules.version
+    _write(tx, "redelivered", found, actor, reason, clock, data, rules=rules)
+    return run
+
+
+def decide(tx: Tx, run: str, actor: str, reason: str, clock: Clock, decision: Decision, answer: JsonValue = None) -> str:
+    """Say what became of a call in doubt. ``happened`` needs the answer the system would have given."""
+    found = letter(tx, run)
+    if not found.doubt:
+        raise Conflict("nothing of this run is in doubt", code="dead.no-doubt", hint=f"bus dead redeliver {run}")
+    if decision == "happened" and not isinstance(answer, dict):
+        raise Invalid("say what the system answered, as a JSON object", code="dead.answer-missing", hint="--answer '{…}'")
+    values = {"answer": answer} if decision == "happened" else {}
+    _write(tx, "decided", found, actor, reason, clock, {"state": "ready", "decision": decision}, values)
+    return run
+
+
+def discard(tx: Tx, run: str, actor: str, reason: str, clock: Clock) -> str:
+    """Give a dead run up for good; what it did stays done."""
+    _write(tx, "discarded", letter(tx, run), actor, reason, clock, {"state": "cancelled"})
+    return run
+
+
+def _write(
+    tx: Tx, kind: Any, found: Letter, actor: str, reason: str, clock: Clock, data: dict[str, Any],
+    values: Mapping[str, Any] | None = None, rules: Plan | None = None,
+) -> None:  # fmt: skip
+    if not reason.strip():
+        raise Invalid("say why: the log keeps the reason", code="dead.reason-missing", hint="--reason '…'")
+    row = tx.one("run", id=found.run)
+    assert row is not None
+    record = Record(
+        new_id(), kind, clock.now(), message=found.message, run=found.run, place=found.place, path=found.path,
+        rules=rules.digest if rules else row["digest"], actor=actor, data=data,
+    )  # fmt: skip
+    write(tx, entry(record, {"reason": {"text": reason}, **(values or {})}))
+
+
+def _dead(tx: Tx, run: str) -> Row:
+    row = tx.one("run", id=run)
+    if row is None:
+        raise NotFound("there is no such run", code="run.unknown", hint="bus runs shows them")
+    if row["state"] != "dead":
+        raise Conflict(f"the run is {row['state']}, not dead", code="dead.not-dead", hint=f"bus runs show {run}")
+    return row
+
+
+def _last(tx: Tx, run: str, kind: str) -> Record:
+    return next(record for record in reversed(log.of_run(tx, run)) if record.kind == kind)

@@ -1,0 +1,272 @@
+"""The engine: claims runs, steps many of them together, commits them together, then acts.
+
+One thread turns; calls outside run in the adapters' own pools and come back through the inbox. A turn is the whole story::
+
+    take      what came: tickets, calls that came back
+    claim     the runs that are rung for            (one transaction)
+    fold      their journals, and follow their walks as far as they go
+    settle    all that was decided                  (one transaction)
+    act       make the outside calls, ring the doorbell
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import heapq
+import queue
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import structlog
+
+from bus.clock import Clock, text_of
+from bus.engine import journal
+from bus.engine.interpreter import Walk
+from bus.engine.live import House, Live
+from bus.engine.outside import Asking, Outside, Result
+from bus.engine.settle import Settled, Settling
+from bus.engine.timers import expire
+from bus.errors import SnodoError
+from bus.log import log
+from bus.message import message_of, new_id
+from bus.route.plan import Plan
+from bus.store import Row, Store, Tx
+
+if TYPE_CHECKING:
+    from bus.catalog import Catalog
+
+Ring = Callable[[Sequence[str]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How the engine goes about its work; seconds."""
+
+    lease: float = 30.0
+    sweep: float = 1.0
+    batch: int = 200
+    most_live: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Home:
+    """A call that came back."""
+
+    run: str
+    fence: int
+    result: Result
+
+
+class Engine:
+    """See the module. ``ring`` tells everybody that runs are ready; ``replied`` is called after a commit with message ids that got a reply or ended."""
+
+    def __init__(
+        self, store: Store, catalog: Callable[[], Catalog], outside: Outside, clock: Clock, ring: Ring,
+        pace: Pace = Pace(), told: Callable[[Iterable[str]], None] = lambda messages: None,
+    ) -> None:  # fmt: skip
+        self._store, self._outside, self._clock, self._ring, self._pace, self._told = store, outside, clock, ring, pace, told
+        self._house = House(outside, catalog, clock)
+        self.owner = new_id()
+        self._settling = Settling(self.owner, outside)
+        self._inbox: queue.SimpleQueue[Sequence[str] | _Home | None] = queue.SimpleQueue()
+        self._live: dict[str, Live] = {}
+        self._rung: dict[str, None] = {}
+        self._alarms: list[tuple[dt.datetime, str]] = []
+        self._log = structlog.get_logger("snodo.engine")
+        self._stopping = threading.Event()
+        self._next_sweep = clock.now()
+        self._next_renewal = clock.now()
+        self._thread = threading.Thread(target=self._live_on, name="snodo-engine", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def ring(self, runs: Sequence[str]) -> None:
+        """Runs may be ready; thread-safe, cheap, may be wrong."""
+        self._inbox.put(runs)
+
+    def stop(self, seconds: float = 20.0) -> None:
+        """Claim nothing more, let calls in flight come home and be recorded, then give up the leases."""
+        self._stopping.set()
+        self._inbox.put(None)
+        self._thread.join(seconds)
+
+    def idle(self) -> bool:
+        """Whether nothing is live and nothing is rung for; for tests and graceful stops."""
+        return not self._live and not self._rung and self._inbox.empty()
+
+    def _live_on(self) -> None:
+        while not (self._stopping.is_set() and not self._live):
+            try:
+                self.turn()
+            except SnodoError as error:
+                self._log.error("engine.turn-failed", code=error.code, sentence=error.sentence)
+                self._stopping.wait(0.2)
+            except Exception:
+                self._log.exception("engine.turn-failed")
+                self._stopping.wait(0.2)
+        self._store.write(lambda tx: tx.do("release_owner", owner=self.owner)).result()
+
+    def turn(self) -> None:
+        """One turn; see the module."""
+        home = self._take()
+        now = self._clock.now()
+        self._sweep(now)
+        fresh = [live for row in self._claim(now) if (live := self._revive(row, now)) is not None]
+        back = [live for back in home if (live := self._bring_home(back, now)) is not None]
+        lives = list({live.id: live for live in fresh + back}.values())
+        if lives:
+            self._act(lives, self._settle(lives, now), now)
+
+    def _take(self) -> list[_Home]:
+        """Drain the inbox; sleeps until something comes or an alarm is due."""
+        home: list[_Home] = []
+        wait = self._patience()
+        try:
+            item = self._inbox.get(timeout=wait) if wait > 0 else self._inbox.get_nowait()
+            while True:
+                if isinstance(item, _Home):
+                    home.append(item)
+                elif item is not None:
+                    self._rung.update(dict.fromkeys(item))
+                if len(home) + len(self._rung) >= self._pace.batch * 4:
+                    break
+                item = self._inbox.get_nowait()
+        except queue.Empty:
+            pass
+        return home
+
+    def _patience(self) -> float:
+        if self._rung and not self._stopping.is_set() and len(self._live) < self._pace.most_live:
+            return 0.0
+        soonest = min([self._next_sweep, *(alarm for alarm, _ in self._alarms[:1])])
+        return min(max((soonest - self._clock.now()).total_seconds(), 0.001), self._pace.sweep)
+
+    def _sweep(self, now: dt.datetime) -> None:
+        """Ring for runs whose time has come, for deadlines, and for tickets that got lost; renew our leases."""
+        while self._alarms and self._alarms[0][0] <= now:
+            self._rung[heapq.heappop(self._alarms)[1]] = None
+        if now >= self._next_renewal and self._live:
+            self._next_renewal = now + dt.timedelta(seconds=self._pace.lease / 3)
+            until = text_of(now + dt.timedelta(seconds=self._pace.lease))
+            held = [{"id": live.id, "fence": live.fence, "owner": self.owner, "lease": until} for live in self._live.values()]
+            self._store.write(lambda tx: tx.many("hold_run", held)).result()
+        if now < self._next_sweep or self._stopping.is_set():
+            return
+        self._next_sweep = now + dt.timedelta(seconds=self._pace.sweep)
+        with self._store.read() as tx:
+            ready = [row["id"] for row in tx.all("runs_to_ring", now=text_of(now), most=self._pace.batch)]
+            overdue = tx.all("waits_expired", now=text_of(now), most=1)
+        if overdue:
+            ready += self._store.write(lambda tx: expire(tx, now, self._pace.batch)).result()
+        self._rung.update(dict.fromkeys(ready))
+
+    def _claim(self, now: dt.datetime) -> list[Row]:
+        room = self._pace.most_live - len(self._live)
+        if self._stopping.is_set() or room <= 0 or not self._rung:
+            return []
+        wanted = [run for run in list(self._rung)[: min(room, self._pace.batch)]]
+        for run in wanted:
+            del self._rung[run]
+        wanted = [run for run in wanted if run not in self._live]
+        if not wanted:
+            return []
+        until, moment = text_of(now + dt.timedelta(seconds=self._pace.lease)), text_of(now)
+
+        def claim(tx: Tx) -> list[Row]:
+            rows = (tx.one("claim_run", id=run, owner=self.owner, lease=until, now=moment) for run in wanted)
+            return [row for row in rows if row is not None]
+
+        return self._store.write(claim).result()
+
+    def _revive(self, row: Row, now: dt.datetime) -> Live | None:
+        """Make a claimed run live: its plan, its message, its journal folded, its walk brought up to date."""
+        with self._store.read() as tx:
+            stored = orjson.loads(tx.one("message_payload", id=row["message"])["content"])  # type: ignore[index]
+            records = log.of_run(tx, row["id"]) if row["fence"] > 1 else []
+            known = journal.fold(records, lambda identity: log.json_payload(tx, identity), lambda message: _body(tx, message))
+        message = message_of(stored["envelope"], stored["body"])
+        plan = self._plan(row["digest"])
+        live = Live(row["id"], row["fence"], row["case_id"], message, plan, Walk(plan, message, row["entry"]), known.tries)
+        try:
+            asks = live.walk.start()
+            for path, event in known.events:
+                asks = live.walk.answer(path, event)
+            live.pursue(asks if not known.events else list(live.walk.pending.values()), self._house, now)
+        except Exception as error:
+            self._log.warning("run.fell", run=live.id, error=type(error).__name__)
+            live.fall(now, error)
+        self._live[live.id] = live
+        return live
+
+    def _plan(self, digest: str) -> Plan:
+        found = self._house.catalog().plan(digest)
+        if found is not None:
+            return found
+        with self._store.read() as tx:
+            row = tx.one("rules", digest=digest)
+        if row is None:
+            raise SnodoError(f"the rules {digest[:12]}… are in nobody's memory", code="rules.missing")
+        return self._house.catalog().remember(orjson.loads(row["content"]))
+
+    def _bring_home(self, home: _Home, now: dt.datetime) -> Live | None:
+        live = self._live.get(home.run)
+        if live is None or live.fence != home.fence:
+            return None
+        try:
+            live.pursue(live.came_back(home.result, now), self._house, now)
+        except Exception as error:
+            self._log.warning("run.fell", run=live.id, error=type(error).__name__)
+            live.fall(now, error)
+        return live
+
+    def _settle(self, lives: list[Live], now: dt.datetime) -> list[Settled]:
+        """Commit what all of them decided; when the batch fails, one by one, so that a bad run harms only itself."""
+        lease = dt.timedelta(seconds=self._pace.lease)
+        try:
+            return self._store.write(self._settling.work(lives, now, lease)).result()
+        except Exception as error:
+            if len(lives) > 1:
+                return [settled for live in lives for settled in self._settle([live], now)]
+            self._log.error("run.cannot-be-settled", run=lives[0].id, error=repr(error))
+            return [Settled(lost=True)]
+
+    def _act(self, lives: list[Live], settled: list[Settled], now: dt.datetime) -> None:
+        """After the commit: make the calls, ring for the others, forget what is not ours any more."""
+        rung: dict[str, None] = {}
+        told: list[str] = []
+        for live, done in zip(lives, settled, strict=True):
+            rung.update(dict.fromkeys(done.rung))
+            if done.lost or done.woken or done.ended or done.parked:
+                self._live.pop(live.id, None)
+                told += [live.message.id] if done.ended or done.parked else []
+                if done.due is not None:
+                    heapq.heappush(self._alarms, (done.due, live.id))
+                continue
+            told += [live.message.id] if any(e.record.kind == "replied" for e in live.entries) else []
+            self._call_out(live, done.askings, now)
+        if rung:
+            self._ring(list(rung))
+        if told:
+            self._told(told)
+
+    def _call_out(self, live: Live, numbered: list[Asking], now: dt.datetime) -> None:
+        for asking in numbered:
+            live.started(asking, now)
+        askings, live.askings = live.askings, []
+        live.entries, live.outgoing, live.waits, live.numbered = [], [], [], []
+        for asking in askings:
+            live.in_flight.add(asking.call.path)
+            self._outside.perform(asking, live.message, now, lambda result, live=live: self._inbox.put(_Home(live.id, live.fence, result)))  # type: ignore[misc]
+
+
+def _body(tx: Tx, message: str) -> Any:
+    row = tx.one("message_payload", id=message)
+    if row is None:
+        raise KeyError(message)
+    return orjson.loads(row["content"])["body"]
+
+

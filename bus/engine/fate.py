@@ -1,0 +1,121 @@
+"""The fate of a call: what the engine makes of a try, by the effect class of the operation (DESIGN §6). Pure.
+
+=============  ===============  ============================================================
+how it ended   effect           fate
+=============  ===============  ============================================================
+answered       any              done
+refused        any              done, as a failure the route may handle
+unreachable    any              surely not applied: retry, after so many tries a failure
+in doubt       read             as unreachable
+in doubt       keyed            retry with the same key
+in doubt       queryable        wait ``settle``, probe; found: done; not found: retry
+in doubt       once             a failure of kind ``in_doubt``: a person (or the route) decides
+=============  ===============  ============================================================
+
+A call whose try never came back (the process died) is in doubt from the moment it was asked.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import tenacity
+from tenacity.wait import wait_exponential
+
+from bus.adapter import Operation
+from bus.engine.asks import Call, Failed
+from bus.engine.outcome import Done, Retry
+from bus.errors import OutsideError
+from bus.message import JsonObject
+from bus.route import plan
+
+
+@dataclass(slots=True)
+class Tries:
+    """What is known of the tries of one call: how many since the last redelivery, and how the last one ended (``in_air``: nobody saw the end)."""
+
+    count: int = 0
+    asked: dt.datetime | None = None
+    due: dt.datetime | None = None
+    in_air: bool = False
+    doubt: bool = False
+    probe: bool = False
+    key: str | None = None
+    number: int | None = None
+
+
+def after_error(call: Call, operation: Operation, tries: Tries, error: OutsideError, now: dt.datetime) -> Done | Retry:
+    """The fate of a try that ended with an error. ``tries.count`` includes it."""
+    kind = "unreachable" if error.kind == "in_doubt" and operation.effect == "read" else error.kind
+    told = _told(call, operation, tries, error, kind)
+    if kind == "refused":
+        return Done(Failed(now, told))
+    if kind == "in_doubt":
+        return _in_doubt(call, operation, tries, told, now)
+    return _again(call, tries, told, now, getattr(error, "retry_after", None))
+
+
+def after_crash(call: Call, operation: Operation, tries: Tries, now: dt.datetime) -> Done | Retry:
+    """The fate of a try whose end nobody saw: the process that asked is gone."""
+    told = {
+        "kind": "in_doubt", "code": "call.interrupted", "operation": call.operation, "attempts": tries.count,
+        "sentence": "the bus stopped between asking and hearing the answer", "outside_code": "",
+    }  # fmt: skip
+    return _in_doubt(call, operation, tries, told, now)
+
+
+def after_failed_probe(call: Call, operation: Operation, tries: Tries, error: OutsideError, now: dt.datetime) -> Done | Retry:
+    """The probe itself got no answer: the doubt stays."""
+    told = _told(call, operation, tries, error, "in_doubt")
+    if tries.count >= call.retry.attempts:
+        return Done(Failed(now, told))
+    return Retry(now + pause(call.retry, tries.count), told, doubt=True, probe=True)
+
+
+def after_empty_probe(call: Call, tries: Tries, now: dt.datetime) -> Done | Retry:
+    """The probe says: it did not happen. Ask again, if tries are left."""
+    told = {
+        "kind": "unreachable", "code": "call.not-applied", "operation": call.operation, "attempts": tries.count,
+        "sentence": "the other system has no trace of the call", "outside_code": "",
+    }  # fmt: skip
+    return _again(call, tries, told, now, 0.0)
+
+
+def pause(retry: plan.Retry, tries: int) -> dt.timedelta:
+    """How long to wait after so many tries."""
+    state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
+    state.attempt_number = tries
+    return dt.timedelta(seconds=wait_exponential(multiplier=retry.wait, exp_base=retry.factor, max=retry.most)(state))
+
+
+def _in_doubt(call: Call, operation: Operation, tries: Tries, told: JsonObject, now: dt.datetime) -> Done | Retry:
+    match operation.effect:
+        case "once":
+            return Done(Failed(now, told))
+        case "queryable":
+            settled = (tries.asked or now) + dt.timedelta(seconds=(call.timeout or operation.timeout) + operation.settle)
+            return Retry(max(now, settled), told, doubt=True, probe=True)
+        case _ if tries.count >= call.retry.attempts:
+            return Done(Failed(now, told))
+        case _:
+            return Retry(now + pause(call.retry, tries.count), told, doubt=True)
+
+
+def _again(call: Call, tries: Tries, told: JsonObject, now: dt.datetime, retry_after: float | None) -> Done | Retry:
+    if tries.count >= call.retry.attempts:
+        return Done(Failed(now, told))
+    wait = pause(call.retry, tries.count) if retry_after is None else dt.timedelta(seconds=retry_after)
+    return Retry(now + wait, told)
+
+
+def _told(call: Call, operation: Operation, tries: Tries, error: OutsideError, kind: str) -> JsonObject:
+    """What ``on_error`` and the dead letter are told."""
+    code = error.outside_code if kind == "refused" else error.code
+    sentence = error.sentence or operation.refusals.get(error.outside_code, "")
+    return {
+        "kind": kind, "code": code, "outside_code": error.outside_code, "sentence": sentence,
+        "operation": call.operation, "attempts": tries.count,
+    }  # fmt: skip
+
+

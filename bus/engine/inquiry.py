@@ -1,0 +1,101 @@
+"""Inquiry: what doors may ask of the memory. Read only; every function takes a transaction of `Store.read`.
+
+Answers are plain JSON objects with stable names; the API's OpenAPI document and the CLI's ``--json`` show them as they are.
+Bodies are not in them, except where a caller asks for a message of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bus.engine.cases import WEAK
+from bus.errors import Conflict, Invalid, NotFound
+from bus.log import log
+from bus.log.record import Record, as_line
+from bus.message import JsonObject
+from bus.store import Row, Tx
+
+
+def message(tx: Tx, identity: str, now: str) -> JsonObject:
+    """State of a message: its runs, its reply if there is one. Raises `NotFound`."""
+    row = tx.one("message", id=identity)
+    if row is None:
+        raise NotFound("there is no such message", code="message.unknown", hint="the id is in the 202 that accepted it")
+    runs: list[Any] = [run_row(run, now) for run in tx.all("runs_of_message", message=identity)]
+    answer: JsonObject = {
+        "id": row["id"], "type": row["type"], "time": row["time"], "sender": row["sender"], "correlationid": row["correlation"],
+        "state": _state([run["state"] for run in runs]), "runs": runs, "reply": None,
+    }  # fmt: skip
+    if row["reply"] is not None:
+        answer["reply"] = log.json_payload(tx, row["reply"])
+    return answer
+
+
+def message_body(tx: Tx, identity: str) -> JsonObject:
+    """Envelope and body of a message. Raises `NotFound`."""
+    row = tx.one("message", id=identity)
+    if row is None:
+        raise NotFound("there is no such message", code="message.unknown")
+    stored: JsonObject = log.json_payload(tx, row["payload"])
+    return stored
+
+
+def run_row(row: Row, now: str) -> JsonObject:
+    """One run as everybody sees it."""
+    state = "running" if row["state"] == "ready" and row["lease"] is not None and row["lease"] >= now else row["state"]
+    return {
+        "id": row["id"], "message": row["message"], "route": row["route"], "version": row["version"], "state": state,
+        "place": row["place"], "reason": row["reason"], "due": row["due"], "opened": row["opened"], "changed": row["changed"],
+    }  # fmt: skip
+
+
+def runs(tx: Tx, now: str, state: str | None = None, route: str | None = None, most: int = 50) -> list[JsonObject]:
+    """The newest runs first."""
+    return [run_row(row, now) for row in tx.all("runs_by_state", state=state, route=route, most=most)]
+
+
+def run(tx: Tx, identity: str, now: str) -> JsonObject:
+    """A run with its journal and its waits. Raises `NotFound`."""
+    row = tx.one("run", id=identity)
+    if row is None:
+        raise NotFound("there is no such run", code="run.unknown", hint="bus runs shows them")
+    waits: list[Any] = [{name: wait[name] for name in ("path", "type", "deadline", "state")} for wait in tx.all("waits_of_run", run=identity)]
+    return {**run_row(row, now), "waits": waits, "journal": [line(record) for record in log.of_run(tx, identity)]}
+
+
+def case_of(tx: Tx, key: str) -> str:
+    """The case known by ``value`` or ``name:value``. Raises `NotFound`; `Conflict` when several are."""
+    name, _, value = key.partition(":")
+    found = tx.all("cases_by_value", name=name, value=value) if value else tx.all("cases_by_value", name=None, value=key)
+    if any(row["name"] in WEAK for row in found) or name in WEAK:
+        raise Invalid("a case is not looked up by what names a person", code="case.weak-key", hint="use the practice, protocol or notice number")
+    cases = sorted({row["case_id"] for row in found})
+    if not cases:
+        raise NotFound("no case is known by that key", code="case.unknown", hint="a key is a value or name:value, e.g. protocollo:2026/0000123")
+    if len(cases) > 1:
+        names = ", ".join(sorted({row["name"] for row in found}))
+        raise Conflict(f"{len(cases)} cases are known by that value", code="case.ambiguous", hint=f"say which key: {names}")
+    return str(cases[0])
+
+
+def case(tx: Tx, key: str, now: str) -> JsonObject:
+    """A case: its keys, messages and runs, and everything that happened as one timeline."""
+    identity = case_of(tx, key)
+    keys: list[Any] = [{"name": row["name"], "value": row["value"]} for row in tx.all("keys_of_case", case_id=identity) if row["strong"]]
+    messages: list[Any] = [{"id": m["id"], "type": m["type"], "time": m["time"], "sender": m["sender"]} for m in tx.all("messages_of_case", case_id=identity)]
+    found: list[Any] = [run_row(row, now) for row in tx.all("runs_of_case", case_id=identity)]
+    timeline: list[Any] = [line(record) for record in log.of_case(tx, identity)]
+    return {"case": identity, "state": _state([r["state"] for r in found]), "keys": keys, "messages": messages, "runs": found, "timeline": timeline}
+
+
+def line(record: Record) -> JsonObject:
+    """A record as a line of a timeline: the record itself, no payloads."""
+    return as_line(record)
+
+
+def _state(states: list[str]) -> str:
+    """The state that matters most among several runs."""
+    for state in ("dead", "running", "ready", "waiting", "done", "cancelled"):
+        if state in states:
+            return state
+    return "accepted"

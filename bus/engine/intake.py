@@ -1,0 +1,255 @@
+"""Intake: the one way in. Every door ends here, in `Intake.send`.
+
+A message is checked against its type, its business keys are read, and then one transaction decides: seen before (same answer),
+same key with other content (refused), or new: the record ``received``, its runs, and the matches with whoever waits for it.
+The future resolves when that is on the disk. Only then may a door say 202.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bus.clock import Clock, text_of
+from bus.engine.interpreter import case_keys, key_texts
+from bus.engine.projection import Entry, entry, fact, write
+from bus.errors import Conflict, ExpressionError, Invalid
+from bus.log import payload
+from bus.log.record import Record
+from bus.message import Attachment, JsonValue, Message, digest, envelope_of, new_id
+from bus.route.plan import Plan
+from bus.store import Store, Tx
+
+if TYPE_CHECKING:
+    from bus.catalog import Catalog
+
+Ring = Callable[[Sequence[str]], None]
+"""Rings the doorbell for run ids; see `bus.channel`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a door hands in. ``sender`` is who was authenticated; ``key`` is the sender's idempotency key; ``adapter`` owns ``facts``."""
+
+    type: str
+    body: JsonValue
+    sender: str
+    source: str = ""
+    subject: str | None = None
+    key: str | None = None
+    dataschema: str | None = None
+    correlationid: str = ""
+    causationid: str | None = None
+    traceparent: str | None = None
+    attachments: tuple[Attachment, ...] = ()
+    adapter: str | None = None
+    facts: tuple[tuple[str, str, JsonValue], ...] = ()
+    expect: Mapping[tuple[str, str], JsonValue] = field(default_factory=dict)
+    wires: tuple[payload.Sealed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The message is durable. ``repeated``: it had been accepted before; ``runs`` are those opened or woken now."""
+
+    id: str
+    type: str
+    time: str
+    repeated: bool
+    runs: tuple[str, ...] = ()
+
+
+class Intake:
+    """Takes messages in. Thread-safe."""
+
+    def __init__(self, store: Store, catalog: Callable[[], Catalog], clock: Clock, ring: Ring) -> None:
+        self._store, self._catalog, self._clock, self._ring = store, catalog, clock, ring
+
+    def send(self, submission: Submission) -> Future[Accepted]:
+        """Check now (raises `InputError`), store soon; the future gives `Accepted` or raises `Conflict`."""
+        arrival = self.prepare(submission)
+        outcome: Future[Accepted] = Future()
+        self._store.write(lambda tx: receive(tx, arrival)).add_done_callback(lambda written: self._tell(written, outcome))
+        return outcome
+
+    def prepare(self, submission: Submission) -> Arrival:
+        """Everything that needs no database: the type's check, the keys, the runs to open, the record."""
+        return arrival_of(self._catalog(), submission, new_id(), self._clock)
+
+    def _tell(self, written: Future[Accepted], outcome: Future[Accepted]) -> None:
+        error = written.exception()
+        if error is not None:
+            outcome.set_exception(error)
+            return
+        accepted = written.result()
+        outcome.set_result(accepted)
+        if accepted.runs:
+            self._ring(accepted.runs)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A checked message, ready to be written by `receive`."""
+
+    entry: Entry
+    message: Message
+    runs: tuple[str, ...]
+    case: Mapping[str, str]
+    intake: tuple[tuple[str, str], ...]
+    content: str
+    adapter: str | None = None
+    expect: Mapping[tuple[str, str], JsonValue] = field(default_factory=dict)
+
+
+def arrival_of(catalog: Catalog, submission: Submission, identity: str, clock: Clock, parent: str | None = None) -> Arrival:
+    """Check a submission and make its ``received`` record. ``parent`` is the run that sent it, if one did."""
+    plans = catalog.plans_for(submission.type)
+    check(catalog, submission, bool(plans))
+    message = _message(submission, identity, clock)
+    content = digest([submission.type, submission.subject, submission.body, [a.sha256 for a in submission.attachments]])
+    case = _keys(catalog, plans, message)
+    names = _intake_keys(plans, message, submission)
+    opened = [_opening(plan) for plan in plans]
+    data: dict[str, Any] = {"type": message.type, "sender": message.sender, "runs": opened}
+    if parent is not None:
+        data["parent"] = parent
+    if submission.adapter is not None:
+        data["adapter"] = submission.adapter
+    values: dict[str, Any] = {
+        "message": {"envelope": envelope_of(message), "body": message.body},
+        "keys": {"case": dict(case), "intake": [list(name) for name in names], "content": content},
+    }
+    if submission.facts:
+        values["facts"] = [list(f) for f in submission.facts]
+    record = Record(new_id(), "received", message.time, message=message.id, actor=message.sender or "bus", data=data)
+    made = entry(record, values, submission.wires)
+    return Arrival(made, message, tuple(run["id"] for run in opened), case, names, content, submission.adapter, submission.expect)
+
+
+def check(catalog: Catalog, submission: Submission, has_route: bool) -> None:
+    """Is the type known, wanted, and the body of that type? Raises `Invalid` with all faults at once."""
+    declared = catalog.types.get(submission.type)
+    if declared is None:
+        raise Invalid(
+            f"there is no message type {submission.type!r}", code="type.unknown", hint=catalog.nearest_type(submission.type)
+        )
+    if not has_route and submission.type not in catalog.awaited:
+        raise Invalid(f"no route takes messages of type {submission.type!r}", code="type.no-route", hint="see GET /catalog for those that are")
+    faults = declared.validate(submission.body)
+    if faults:
+        raise Invalid(
+            f"the body is not a {submission.type}: {faults[0].pointer or 'body'}: {faults[0].sentence}", code="body.invalid",
+            hint="mend the fields under `faults`", faults=[{"pointer": f.pointer, "sentence": f.sentence} for f in faults],
+        )  # fmt: skip
+
+
+def receive(tx: Tx, arrival: Arrival) -> Accepted:
+    """One transaction: repeated, refused or new. Raises `Conflict`."""
+    message = arrival.message
+    for scope, key in arrival.intake:
+        seen = tx.one("intake_key", scope=scope, key=key)
+        if seen is not None:
+            return _repeated(tx, seen["message"], seen["content"], arrival)
+    _check_facts(tx, arrival)
+    write(tx, arrival.entry)
+    woken = match_arrival(tx, message, arrival.case)
+    return Accepted(message.id, message.type, text_of(message.time), False, (*arrival.runs, *woken))
+
+
+def match_arrival(tx: Tx, message: Message, keys: Mapping[str, str]) -> list[str]:
+    """Match a message with the waits it fulfils, and open a run where it comes late; returns the runs to ring for."""
+    case_id = tx.one("message", id=message.id)["case_id"]  # type: ignore[index]
+    found = list(tx.all("waits_for_case", case_id=case_id, type=message.type))
+    for name, value in keys.items():
+        found += tx.all("waits_for_key", type=message.type, name=name, value=value)
+    rung: list[str] = []
+    for wait in sorted(found, key=lambda row: (row["run"], row["state"] != "open", row["path"])):
+        if tx.one("matched", run=wait["run"], message=message.id) is None:
+            rung.append(match(tx, wait["run"], wait["path"], wait["state"], message))
+    return rung
+
+
+def match(tx: Tx, run: str, path: str, state: str, message: Message) -> str:
+    """Give one message to one wait; returns the run to ring for (a new one when the message is late)."""
+    row = tx.one("run", id=run)
+    assert row is not None
+    kind = "matched" if state == "open" else "late"
+    data: dict[str, Any] = {"arrival": message.id, "type": message.type}
+    opened = None
+    if kind == "late":
+        opened = new_id()
+        step = path.removesuffix("!closed").rsplit("/", 1)[-1]
+        data["opens"] = {"id": opened, "entry": step, "ordered": bool(row["ordered"]), **{n: row[n] for n in ("route", "version", "digest")}}
+    record = Record(new_id(), kind, message.time, message=row["message"], run=run, path=path, place=row["place"], rules=row["digest"], data=data)
+    write(tx, Entry(record))
+    return opened or run
+
+
+def _opening(plan: Plan) -> dict[str, Any]:
+    return {"id": new_id(), "route": plan.route, "version": plan.version, "digest": plan.digest, "ordered": plan.ordered}
+
+
+def _message(submission: Submission, identity: str, clock: Clock) -> Message:
+    return Message(
+        id=identity, type=submission.type, source=submission.source or submission.sender, time=clock.now(), body=submission.body,
+        sender=submission.sender, subject=submission.subject, dataschema=submission.dataschema,
+        correlationid=submission.correlationid or identity, causationid=submission.causationid, key=submission.key,
+        traceparent=submission.traceparent, attachments=submission.attachments,
+    )  # fmt: skip
+
+
+def _keys(catalog: Catalog, plans: Sequence[Plan], message: Message) -> dict[str, str]:
+    """All business keys the message carries: those of its type and those of the routes it starts."""
+    scope = {"body": message.body, "message": envelope_of(message), "case": {}, "now": text_of(message.time)}
+    try:
+        keys = key_texts({name: expression(scope) for name, expression in catalog.types[message.type].case.items()})
+        for plan in plans:
+            keys.update(case_keys(plan, message))
+    except ExpressionError as error:
+        raise Invalid(f"the case of this message cannot be told: {error.sentence}", code="case.untold") from error
+    return keys
+
+
+def _intake_keys(plans: Sequence[Plan], message: Message, submission: Submission) -> tuple[tuple[str, str], ...]:
+    """The names under which this message would be known if it came again, each scoped by sender."""
+    names = []
+    if submission.key:
+        names.append((f"key {submission.sender}", submission.key))
+    scope = {"body": message.body, "message": envelope_of(message), "case": {}, "now": text_of(message.time)}
+    for plan in plans:
+        if plan.key is None:
+            continue
+        try:
+            names.append((f"route {plan.route} {submission.sender}", str(plan.key(scope))))
+        except ExpressionError as error:
+            raise Invalid(f"the key of {plan.name} cannot be read: {error.sentence}", code="key.untold") from error
+    return tuple(names)
+
+
+def _repeated(tx: Tx, identity: str, content: str, arrival: Arrival) -> Accepted:
+    if content != arrival.content:
+        raise Conflict(
+            "this key was used before for a message with other content",
+            hint="use a new key for a new message; the first one stands", message_id=identity,
+        )  # fmt: skip
+    row = tx.one("message", id=identity)
+    assert row is not None
+    return Accepted(row["id"], row["type"], row["time"], True)
+
+
+def _check_facts(tx: Tx, arrival: Arrival) -> None:
+    for (kind, key), expected in arrival.expect.items():
+        if fact(tx, arrival.adapter or "", kind, key) != expected:
+            raise Conflict(f"the fact {kind} has changed meanwhile", code="fact.changed", hint="look at it again")
+
+
+def sent_by(message: Message, run: str, identity: str, type: str, body: JsonValue) -> Submission:
+    """The submission of a message that a run sends: same correlation, caused by the run's message."""
+    return Submission(
+        type=type, body=body, sender="bus", source=f"/runs/{run}", key=identity, correlationid=message.correlationid,
+        causationid=message.id, traceparent=message.traceparent, attachments=message.attachments,
+    )  # fmt: skip
+
+

@@ -1,0 +1,99 @@
+"""The journal: a run's slice of the log, folded into what the interpreter must be told and what is known of unfinished calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import bus.clock as clock
+from bus.engine.asks import Answered, Arrived, Event, Expired, Failed, Noted
+from bus.engine.fate import Tries
+from bus.log.record import Record
+
+Load = Callable[[str], Any]
+"""The JSON value of a payload id; raises KeyError when it has been erased."""
+
+
+@dataclass(slots=True)
+class Journal:
+    """``events`` in the order they happened; ``tries`` by path; ``arrivals`` are message ids whose body comes from the store."""
+
+    events: list[tuple[str, Event]] = field(default_factory=list)
+    tries: dict[str, Tries] = field(default_factory=dict)
+
+    def of(self, path: str) -> Tries:
+        return self.tries.setdefault(path, Tries())
+
+    def forget_failure(self, path: str) -> None:
+        """A redelivered or decided call is asked again: its failure no longer counts."""
+        self.events = [(p, e) for p, e in self.events if p != path or not isinstance(e, Failed)]
+
+
+def fold(records: Iterable[Record], load: Load, body_of: Load) -> Journal:
+    """Fold records in log order. ``body_of`` gives the body of a message id."""
+    journal = Journal()
+    for record in records:
+        if record.path is not None:
+            _fold_one(journal, record, record.path, load, body_of)
+    return journal
+
+
+def _fold_one(journal: Journal, record: Record, path: str, load: Load, body_of: Load) -> None:
+    match record.kind:
+        case "asked":
+            _asked(journal.of(path), record)
+        case "answered":
+            journal.of(path).in_air = False
+            journal.events.append((path, Answered(record.time, load(_need(record, "answer")))))
+        case "refused" | "unanswered":
+            _failed(journal, record, path, load)
+        case "matched":
+            arrival = record.data["arrival"]
+            journal.events.append((path, Arrived(record.time, arrival, body_of(arrival))))
+        case "expired":
+            journal.events.append((path, Expired(record.time)))
+        case "joined" | "closed" | "replied":
+            journal.events.append((path, Noted(record.time)))
+        case "sent":
+            journal.events.append((path, Noted(record.time, {"id": record.data["sent"]})))
+        case "decided":
+            _decided(journal, record, path, load)
+        case "redelivered":
+            journal.forget_failure(path)
+            tries = journal.of(path)
+            tries.count, tries.due = 0, None
+        case _:
+            pass
+
+
+def _asked(tries: Tries, record: Record) -> None:
+    tries.count += 1
+    tries.asked, tries.in_air = record.time, True
+    tries.key, tries.number = record.data["key"], record.data.get("number")
+
+
+def _failed(journal: Journal, record: Record, path: str, load: Load) -> None:
+    tries, data = journal.of(path), record.data
+    tries.in_air = False
+    tries.doubt, tries.probe = data.get("doubt", False), data.get("probe", False)
+    if "again" in data:
+        tries.due = clock.moment_of(data["again"])
+        tries.count = max(tries.count, record.attempt or 0)
+    else:
+        journal.events.append((path, Failed(record.time, load(_need(record, "error")))))
+
+
+def _decided(journal: Journal, record: Record, path: str, load: Load) -> None:
+    journal.forget_failure(path)
+    tries = journal.of(path)
+    tries.count, tries.due, tries.doubt, tries.probe, tries.in_air = 0, None, False, False, False
+    if record.data["decision"] == "happened":
+        journal.events.append((path, Answered(record.time, load(_need(record, "answer")))))
+
+
+def _need(record: Record, role: str) -> str:
+    identity = record.payload(role)
+    if identity is None:
+        raise KeyError(f"record {record.id} has no payload {role!r}")
+    return identity

@@ -1,0 +1,251 @@
+"""A live run: one that this engine has claimed, with its walk and what it means to write and to do next.
+
+Everything here is decided without touching the store: `pursue` follows the walk as far as it goes, and leaves behind
+*entries* (records to write), *waits* (to register), *askings* (outside calls to make). `bus.engine.settle` writes, the engine acts.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from bus.clock import Clock, text_of
+from bus.engine import fate
+from bus.engine.asks import Answered, Ask, Await, Call, Close, Event, Failed, Failure, Join, Noted, Reply, Send
+from bus.engine.fate import Tries
+from bus.engine.intake import Arrival, arrival_of, sent_by
+from bus.engine.interpreter import Walk
+from bus.engine.outcome import Done, Retry
+from bus.engine.outside import Asking, Outside, Result, facts_as_json
+from bus.engine.projection import Entry, entry
+from bus.errors import Invalid, SnodoError
+from bus.log import payload
+from bus.log.payload import Sealed
+from bus.log.record import Record
+from bus.message import JsonValue, Message, new_id
+from bus.route.plan import Plan
+
+if TYPE_CHECKING:
+    from bus.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What a live run may look at while it decides: the adapters' declarations, the catalog, the clock."""
+
+    outside: Outside
+    catalog: Callable[[], Catalog]
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A call that needs the next number of a sequence; it is made ready inside the transaction that allocates it."""
+
+    call: Call
+    sequence: str
+    attempt: int
+    now: dt.datetime
+
+
+@dataclass
+class Live:
+    """One claimed run. ``fence`` is the token of our claim: a later claim voids it. ``outgoing`` are messages this run sends."""
+
+    id: str
+    fence: int
+    case_id: str
+    message: Message
+    plan: Plan
+    walk: Walk
+    tries: dict[str, Tries] = field(default_factory=dict)
+    in_flight: set[str] = field(default_factory=set)
+    entries: list[Entry] = field(default_factory=list)
+    outgoing: list[Arrival] = field(default_factory=list)
+    waits: list[Await] = field(default_factory=list)
+    numbered: list[Numbered] = field(default_factory=list)
+    askings: list[Asking] = field(default_factory=list)
+    dues: dict[str, dt.datetime] = field(default_factory=dict)
+
+    def record(self, kind: str, now: dt.datetime, ask: Ask | None = None, **fields: object) -> Record:
+        """A record of this run; ``ask`` gives place and path."""
+        made = Record(new_id(), kind, now, message=self.message.id, run=self.id, rules=self.plan.digest, **fields)  # type: ignore[arg-type]
+        return made if ask is None else replace(made, place=ask.place, path=ask.path)
+
+    def note(self, kind: str, now: dt.datetime, ask: Ask, values: dict[str, JsonValue] | None = None, wires: Iterable[Sealed] = (), **fields: object) -> Record:
+        """Queue a record for the next transaction."""
+        made = entry(self.record(kind, now, ask, **fields), values, tuple(wires))
+        self.entries.append(made)
+        return made.record
+
+    def pursue(self, asks: Iterable[Ask], house: House, now: dt.datetime) -> None:
+        """Follow the walk until everything pending waits for somebody else."""
+        todo = deque(asks)
+        while todo:
+            ask = todo.popleft()
+            if ask.path not in self.walk.pending:
+                continue
+            event = self._consider(ask, house, now)
+            if event is not None:
+                todo.extend(self.walk.answer(ask.path, event))
+
+    def _consider(self, ask: Ask, house: House, now: dt.datetime) -> Event | None:
+        """What is done at once gives its event; the rest is queued and gives None."""
+        match ask:
+            case Call():
+                return self._consider_call(ask, house.outside, now)
+            case Await():
+                self.waits.append(ask)
+                return None
+            case Send():
+                return self._send(ask, house, now)
+            case Reply():
+                self.note("replied", now, ask, {"reply": ask.body})
+            case Join():
+                self.note("joined", now, ask, {"keys": dict(ask.keys)}, data={"names": sorted(ask.keys)})
+            case Close():
+                self.note("closed", now, ask, {"key": list(ask.key) if ask.key else None}, data={"type": ask.type, "entry": ask.entry})
+        return Noted(now)
+
+    def _send(self, ask: Send, house: House, now: dt.datetime) -> Event | None:
+        """Check the new message as any other; what cannot be sent ends the run."""
+        identity = new_id()
+        submission = sent_by(self.message, self.id, identity, ask.type, ask.body)
+        try:
+            self.outgoing.append(arrival_of(house.catalog(), submission, identity, house.clock, parent=self.id))
+        except Invalid as error:
+            self.walk.give_up(Failure("send.invalid", f"{ask.type} cannot be sent: {error.sentence}", ask.place, ask.path, detail=error.detail))
+            return None
+        self.note("sent", now, ask, data={"type": ask.type, "sent": identity})
+        return Noted(now, {"id": identity})
+
+    def _consider_call(self, ask: Call, outside: Outside, now: dt.datetime) -> Event | None:
+        tries = self.tries.setdefault(ask.path, Tries())
+        try:
+            operation = outside.operation(ask.operation)
+        except KeyError:
+            return self._cannot_ask(ask, now, f"no adapter declares {ask.operation}", "call.unknown-operation")
+        if tries.in_air:
+            tries.in_air = False
+            return self.settle_call(ask, fate.after_crash(ask, operation, tries, now), None, now)
+        if tries.due is not None and tries.due > now:
+            self.dues[ask.path] = tries.due
+            return None
+        try:
+            self._make_ready(replace(ask, key=tries.key or ask.key), tries, outside, now)
+        except Invalid as error:
+            return self._cannot_ask(ask, now, error.sentence, error.code)
+        return None
+
+    def _make_ready(self, call: Call, tries: Tries, outside: Outside, now: dt.datetime) -> None:
+        """Queue the call, or its probe, with its intent record; a ``read`` needs no intent."""
+        operation = outside.operation(call.operation)
+        attempt = tries.count if tries.probe else tries.count + 1
+        if operation.sequence is not None and tries.number is None:
+            outside.check(call)
+            self.numbered.append(Numbered(call, operation.sequence, attempt, now))
+            return
+        asking = outside.prepare(call, self.message, now, tries.number, attempt)
+        if tries.probe:
+            self.askings.append(replace(asking, probe=True))
+            return
+        if operation.effect != "read":
+            self.entries.append(self.intent(asking, now))
+        self.started(asking, now)
+
+    def intent(self, asking: Asking, now: dt.datetime) -> Entry:
+        """The record that stands before an irreversible call."""
+        call = asking.call
+        data: dict[str, object] = {"operation": call.operation, "effect": asking.operation.effect, "key": call.key, "adapter": asking.adapter}
+        if asking.number is not None:
+            data.update(number=asking.number, sequence=f"{asking.adapter}.{asking.operation.sequence}")
+        values: dict[str, JsonValue] = {"request": asking.request.model_dump(mode="json", exclude_none=True)}
+        if asking.facts:
+            values["facts"] = facts_as_json(asking.facts)  # type: ignore[assignment]
+        return entry(self.record("asked", now, call, attempt=asking.attempt, data=data), values)
+
+    def started(self, asking: Asking, now: dt.datetime) -> None:
+        """The call goes out after the commit."""
+        tries = self.tries[asking.call.path]
+        tries.count, tries.asked, tries.number, tries.due = asking.attempt, now, asking.number, None
+        self.askings.append(asking)
+
+    def _cannot_ask(self, ask: Call, now: dt.datetime, sentence: str, code: str) -> Event:
+        """A request that is not what the operation takes: nothing was asked, the route is wrong."""
+        error: dict[str, JsonValue] = {"kind": "invalid", "code": code, "sentence": sentence, "operation": ask.operation, "attempts": 0, "outside_code": ""}
+        self.note("unanswered", now, ask, {"error": error}, data={"kind": "invalid", "code": code})
+        return Failed(now, error)
+
+    def came_back(self, result: Result, now: dt.datetime) -> list[Ask]:
+        """A call in flight came home: record how it ended, go on with the walk."""
+        ask = result.asking.call
+        self.in_flight.discard(ask.path)
+        event = self.settle_call(ask, self._fate(result, now), result, now)
+        if event is not None:
+            return self.walk.answer(ask.path, event)
+        if self.walk.failure is not None and not self.tries[ask.path].doubt:
+            self.dues.pop(ask.path, None)
+            return self.walk.abandon(ask.path)
+        return []
+
+    def _fate(self, result: Result, now: dt.datetime) -> Done | Retry:
+        asking, tries = result.asking, self.tries[result.asking.call.path]
+        if asking.probe:
+            if result.error is not None:
+                return fate.after_failed_probe(asking.call, asking.operation, tries, result.error, now)
+            if result.answer is None:
+                return fate.after_empty_probe(asking.call, tries, now)
+        elif result.error is not None:
+            return fate.after_error(asking.call, asking.operation, tries, result.error, now)
+        return Done(Answered(now, result.answer))
+
+    def settle_call(self, ask: Call, outcome: Done | Retry, result: Result | None, now: dt.datetime) -> Event | None:
+        """Record the outcome of a call; returns its event when there is one."""
+        tries, wires = self.tries[ask.path], _wires(result)
+        common = {"operation": ask.operation, "adapter": ask.operation.partition(".")[0]}
+        if result is not None and result.asking.probe:
+            common["by"] = "probe"
+        match outcome:
+            case Done(Answered() as answered):
+                values = _answer_values(result, answered)
+                self.note("answered", now, ask, values, wires, attempt=tries.count, data=common)
+                return answered
+            case Done(Failed() as failed):
+                kind = "refused" if failed.error["kind"] == "refused" else "unanswered"
+                data = {**common, "kind": failed.error["kind"], "code": failed.error["code"], "doubt": failed.error["kind"] == "in_doubt"}
+                self.note(kind, now, ask, {"error": failed.error}, wires, attempt=tries.count, data=data)
+                return failed
+            case Retry(due=due, error=error, doubt=doubt, probe=probe):
+                tries.due, tries.doubt, tries.probe = due, doubt, probe
+                self.dues[ask.path] = due
+                data = {**common, "kind": error["kind"], "code": error["code"], "again": text_of(due), "doubt": doubt, "probe": probe}
+                self.note("unanswered", now, ask, {"error": error}, wires, attempt=tries.count, data=data)
+                return None
+        raise AssertionError(outcome)
+
+    def fall(self, now: dt.datetime, error: BaseException) -> None:
+        """Our own code failed on this run: park it for a person rather than try for ever."""
+        code = error.code if isinstance(error, SnodoError) else "engine.crashed"
+        sentence = str(error) if isinstance(error, SnodoError) else f"{type(error).__name__}: {error}"
+        self.walk.failure = Failure(code, sentence, self.plan.name, "")
+        self.walk.finished = True
+        self.walk.pending.clear()
+
+
+def _answer_values(result: Result | None, answered: Answered) -> dict[str, JsonValue]:
+    values: dict[str, JsonValue] = {"answer": answered.answer}
+    if result is not None and result.asking.operation.effect == "read":
+        values["request"] = result.asking.request.model_dump(mode="json", exclude_none=True)
+    if result is not None and result.facts:
+        values["facts"] = facts_as_json(result.facts)  # type: ignore[assignment]
+    return values
+
+
+def _wires(result: Result | None) -> list[Sealed]:
+    """Wire bytes of both directions, in order, each a payload of its own."""
+    if result is None:
+        return []
+    return [payload.seal(f"wire-{wire.direction}", wire.content, wire.media_type) for wire in result.exchanges]

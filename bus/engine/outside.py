@@ -1,0 +1,135 @@
+"""Outside calls: find the operation, prepare the request, perform it in the adapter's own pool of threads.
+
+Each adapter has its own pool, so that a slow system does not take threads from the others.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import IO, Any, Protocol
+
+from pydantic import BaseModel, ValidationError
+
+from bus import adapter as contract
+from bus.adapter import Adapter, Fact, InDoubt, Operation, OutsideError, Wire
+from bus.engine.asks import Call
+from bus.errors import Invalid
+from bus.message import Attachment, JsonValue, Message
+
+
+class Files(Protocol):
+    """Attachments by content address; see `bus.engine.attachments`."""
+
+    def open(self, sha256: str) -> IO[bytes]: ...
+    def save(self, stream: IO[bytes], media_type: str, name: str) -> Attachment: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A call made ready: its final request, what to remember with the intent, and the number it was given."""
+
+    call: Call
+    operation: Operation
+    request: BaseModel
+    facts: tuple[Fact, ...]
+    number: int | None
+    probe: bool = False
+    attempt: int = 1
+
+    @property
+    def adapter(self) -> str:
+        return self.call.operation.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How an asking ended. ``answer`` is None after a probe that found nothing."""
+
+    asking: Asking
+    answer: JsonValue = None
+    error: OutsideError | None = None
+    facts: tuple[Fact, ...] = ()
+    exchanges: tuple[Wire, ...] = ()
+
+
+class Outside:
+    """All adapters of this bus. Thread-safe."""
+
+    def __init__(self, adapters: Mapping[str, Adapter], files: Files | None = None, threads: int = 16) -> None:
+        self.adapters = adapters
+        self._files = files
+        self._pools = {name: ThreadPoolExecutor(threads, thread_name_prefix=f"snodo-{name}") for name in adapters}
+
+    def operation(self, name: str) -> Operation:
+        """Raises KeyError for an operation nobody declares."""
+        adapter, _, operation = name.partition(".")
+        return self.adapters[adapter].operations[operation]
+
+    def prepare(self, call: Call, message: Message, now: dt.datetime, number: int | None, attempt: int) -> Asking:
+        """Validate the request and let the adapter prepare it. Pure but for the adapter's settings. Raises `Invalid`."""
+        operation, request = self.operation(call.operation), self.check(call)
+        facts: tuple[Fact, ...] = ()
+        if operation.prepare is not None:
+            ctx = contract.Call(key=call.key, timeout=0, now=now, number=number, message_id=message.id)
+            prepared = getattr(self._adapter(call), operation.prepare)(request, ctx)
+            request, facts = prepared.request, prepared.facts
+        return Asking(call, operation, request, facts, number, attempt=attempt)
+
+    def check(self, call: Call) -> BaseModel:
+        """The request as the operation's model; raises `Invalid`."""
+        try:
+            return self.operation(call.operation).request.model_validate(call.request)
+        except ValidationError as error:
+            raise Invalid(_sentence(call.operation, error), code="call.invalid-request") from error
+
+    def perform(self, asking: Asking, message: Message, now: dt.datetime, done: Callable[[Result], None]) -> None:
+        """Do it in the adapter's pool; ``done`` is called from there, always, exactly once."""
+        self._pools[asking.adapter].submit(self._perform, asking, message, now, done)
+
+    def _adapter(self, call: Call) -> Adapter:
+        return self.adapters[call.operation.partition(".")[0]]
+
+    def _perform(self, asking: Asking, message: Message, now: dt.datetime, done: Callable[[Result], None]) -> None:
+        ctx = self._context(asking, message, now)
+        adapter, operation = self.adapters[asking.adapter], asking.operation
+        method = operation.probe if asking.probe else operation.method
+        answer: JsonValue = None
+        error: OutsideError | None = None
+        try:
+            model = getattr(adapter, str(method))(asking.request, ctx)
+            answer = None if model is None else model.model_dump(mode="json")
+        except OutsideError as outside:
+            error = outside
+        except Exception as crash:
+            error = InDoubt(f"the adapter {asking.adapter} failed: {type(crash).__name__}: {crash}", code="adapter.crashed")
+        done(Result(asking, answer, error, tuple(ctx.facts), tuple(ctx.exchanges)))
+
+    def _context(self, asking: Asking, message: Message, now: dt.datetime) -> contract.Call:
+        files = self._files
+        return contract.Call(
+            key=asking.call.key, timeout=asking.call.timeout or asking.operation.timeout, now=now, attempt=asking.attempt,
+            number=asking.number, message_id=message.id, correlation_id=message.correlationid, traceparent=message.traceparent,
+            attachments=message.attachments,
+            open_attachment=files.open if files else None, save_attachment=files.save if files else None,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Let calls in flight end, then close the adapters."""
+        for pool in self._pools.values():
+            pool.shutdown(wait=True, cancel_futures=True)
+        for adapter in self.adapters.values():
+            adapter.close()
+
+
+def _sentence(operation: str, error: ValidationError) -> str:
+    first = error.errors(include_input=False, include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the request"
+    return f"{operation} cannot be asked this: {place}: {first['msg']}"
+
+
+def facts_as_json(facts: tuple[Fact, ...]) -> list[list[Any]]:
+    """Facts as the log keeps them."""
+    return [[fact.kind, fact.key, fact.value] for fact in facts]

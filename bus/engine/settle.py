@@ -1,0 +1,144 @@
+"""Settling: what live runs decided becomes records, in one transaction. The only place where a run's fate is written.
+
+Order inside a run: its entries, the messages it sends, the numbers it needs, the waits it opens; last, its state. A run whose
+claim was lost in the meantime writes nothing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from bus.clock import text_of
+from bus.engine import intake
+from bus.engine.asks import Await
+from bus.engine.live import Live, Numbered
+from bus.engine.outside import Asking, Outside
+from bus.engine.projection import Entry, entry, write
+from bus.log import log
+from bus.message import Message, message_of
+from bus.store import Tx
+
+
+@dataclass(slots=True)
+class Settled:
+    """What the transaction brought for one run. ``woken``: an awaited message is already here, go on from the journal."""
+
+    lost: bool = False
+    woken: bool = False
+    ended: bool = False
+    parked: bool = False
+    due: dt.datetime | None = None
+    askings: list[Asking] = field(default_factory=list)
+    rung: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """Writes live runs. ``lease`` is how long a claim is good for from now."""
+
+    owner: str
+    outside: Outside
+
+    def work(self, lives: Sequence[Live], now: dt.datetime, lease: dt.timedelta) -> Callable[[Tx], list[Settled]]:
+        """The transaction for several runs; may run twice, changes nothing but the store."""
+        until = text_of(now + lease)
+        return lambda tx: [self._settle(tx, live, now, until) for live in lives]
+
+    def _settle(self, tx: Tx, live: Live, now: dt.datetime, until: str) -> Settled:
+        settled = Settled()
+        if not tx.do("hold_run", id=live.id, fence=live.fence, owner=self.owner, lease=until):
+            settled.lost = True
+            return settled
+        for made in live.entries:
+            write(tx, made)
+        for arrival in live.outgoing:
+            settled.rung += intake.receive(tx, arrival).runs
+        for numbered in live.numbered:
+            settled.askings.append(self._number(tx, live, numbered))
+        for wait in live.waits:
+            settled.woken |= self._wait(tx, live, wait, now)
+        self._leave(tx, live, now, settled)
+        return settled
+
+    def _number(self, tx: Tx, live: Live, numbered: Numbered) -> Asking:
+        """Allocate the next number of the sequence and record the intent with it."""
+        call = numbered.call
+        name = f"{call.operation.partition('.')[0]}.{numbered.sequence}"
+        row = tx.one("sequence", name=name)
+        number = (row["value"] if row else 0) + 1
+        asking = self.outside.prepare(call, live.message, numbered.now, number, numbered.attempt)
+        write(tx, live.intent(asking, numbered.now))
+        return asking
+
+    def _wait(self, tx: Tx, live: Live, wait: Await, now: dt.datetime) -> bool:
+        """Open a wait, unless it is open already; true when what it waits for is here."""
+        row = tx.one("wait", run=live.id, path=wait.path)
+        if row is None or row["state"] == "given up":
+            data = {"type": wait.type}
+            if wait.deadline is not None:
+                data["deadline"] = text_of(wait.deadline)
+            values = {"key": list(wait.key)} if wait.key else {}
+            write(tx, entry(live.record("waiting", now, wait, data=data), values))
+        return wait.type is not None and self._take_arrived(tx, live, wait)
+
+    def _take_arrived(self, tx: Tx, live: Live, wait: Await) -> bool:
+        if wait.key is None:
+            rows = tx.all("arrived_for_case", case_id=live.case_id, type=wait.type, run=live.id)
+        else:
+            rows = tx.all("arrived_for_key", type=wait.type, name=wait.key[0], value=wait.key[1], run=live.id)
+        for row in rows:
+            if row["message"] != live.message.id:
+                intake.match(tx, live.id, wait.path, "open", _message(tx, row["message"]))
+                return True
+        return False
+
+    def _leave(self, tx: Tx, live: Live, now: dt.datetime, settled: Settled) -> None:
+        """The state the run is left in, when nothing of it is in flight any more."""
+        if live.walk.finished:
+            settled.ended = True
+            write(tx, _ending(live, now))
+        elif live.in_flight or live.askings or live.numbered:
+            return
+        elif settled.woken or self._woken_meanwhile(tx, live):
+            settled.woken = True
+        else:
+            settled.parked, settled.due = True, min(live.dues.values(), default=None)
+            write(tx, _parking(live, now, settled.due))
+        tx.do("release_run", id=live.id, fence=live.fence, owner=self.owner)
+        row = tx.one("run", id=live.id)
+        settled.rung += [r["id"] for r in tx.all("runs_behind", case_id=row["case_id"] if row else live.case_id, now=text_of(now))]
+
+    @staticmethod
+    def _woken_meanwhile(tx: Tx, live: Live) -> bool:
+        """Whether an open ask of the walk was answered by somebody else while we held the run."""
+        for ask in live.walk.pending.values():
+            if isinstance(ask, Await):
+                row = tx.one("wait", run=live.id, path=ask.path)
+                if row is not None and row["state"] in ("matched", "expired"):
+                    return True
+        return False
+
+
+def _ending(live: Live, now: dt.datetime) -> Entry:
+    failure = live.walk.failure
+    if failure is None:
+        return entry(live.record("done", now, place=live.plan.name, data={"state": "done"}))
+    doubt = failure.code == "call.in-doubt"
+    data = {"state": "dead", "code": failure.code, "doubt": doubt}
+    record = live.record("dead", now, place=failure.place, path=failure.path or None, data=data)
+    return entry(record, {"failure": {"sentence": failure.sentence, "code": failure.code, "detail": dict(failure.detail)}})
+
+
+def _parking(live: Live, now: dt.datetime, due: dt.datetime | None) -> Entry:
+    place = next((ask.place for ask in live.walk.pending.values()), live.plan.name)
+    data = {"state": "waiting"} if due is None else {"state": "ready", "due": text_of(due)}
+    return entry(live.record("parked", now, place=place, data=data))
+
+
+def _message(tx: Tx, identity: str) -> Message:
+    row = tx.one("message", id=identity)
+    assert row is not None
+    stored = log.json_payload(tx, row["payload"])
+    return message_of(stored["envelope"], stored["body"])

@@ -1,0 +1,263 @@
+-- Queries that SQLite and PostgreSQL understand alike. Parameters are named; times are RFC 3339 text in UTC.
+
+-- name: add_record
+INSERT INTO records (id, kind, time, message, run, content) VALUES (:id, :kind, :time, :message, :run, :content)
+
+-- name: add_payload
+INSERT INTO payloads (id, message, media_type, nonce, content) VALUES (:id, :message, :media_type, :nonce, :content)
+
+-- name: payload
+SELECT content, nonce, media_type FROM payloads WHERE id = :id
+
+-- name: records_of_run
+SELECT seq, content FROM records WHERE run = :run ORDER BY seq
+
+-- name: records_of_message
+SELECT seq, content FROM records WHERE message = :message ORDER BY seq
+
+-- name: records_of_case
+SELECT r.seq, r.content FROM records r JOIN messages m ON m.id = r.message WHERE m.case_id = :case_id ORDER BY r.seq
+
+-- name: records_after
+SELECT seq, content FROM records WHERE seq > :after ORDER BY seq LIMIT :most
+
+-- name: last_record
+SELECT max(seq) AS seq FROM records
+
+-- name: add_rules
+INSERT INTO rules (digest, kind, content) VALUES (:digest, :kind, :content) ON CONFLICT (digest) DO NOTHING
+
+-- name: rules
+SELECT content FROM rules WHERE digest = :digest
+
+-- name: add_message
+INSERT INTO messages (id, type, sender, time, correlation, causation, case_id, payload)
+VALUES (:id, :type, :sender, :time, :correlation, :causation, :case_id, :payload)
+
+-- name: message
+SELECT id, type, sender, time, correlation, causation, case_id, payload, reply FROM messages WHERE id = :id
+
+-- name: messages_of_case
+SELECT id, type, sender, time, correlation, causation, case_id, payload, reply FROM messages WHERE case_id = :case_id ORDER BY id
+
+-- name: set_reply
+UPDATE messages SET reply = :reply WHERE id = :id AND reply IS NULL
+
+-- name: move_messages
+UPDATE messages SET case_id = :into WHERE case_id = :gone
+
+-- name: add_message_key
+INSERT INTO message_keys (name, value, message, type) VALUES (:name, :value, :message, :type) ON CONFLICT DO NOTHING
+
+-- name: add_intake_key
+INSERT INTO intake_keys (scope, key, message, content) VALUES (:scope, :key, :message, :content)
+
+-- name: intake_key
+SELECT message, content FROM intake_keys WHERE scope = :scope AND key = :key
+
+-- name: add_case
+INSERT INTO cases (id, opened) VALUES (:id, :opened) ON CONFLICT DO NOTHING
+
+-- name: drop_case
+DELETE FROM cases WHERE id = :id
+
+-- name: case_of_key
+SELECT case_id FROM case_keys WHERE name = :name AND value = :value AND strong = 1
+
+-- name: cases_by_value
+SELECT DISTINCT case_id, name, strong FROM case_keys WHERE value = :value AND (:name IS NULL OR name = :name)
+
+-- name: keys_of_case
+SELECT name, value, strong FROM case_keys WHERE case_id = :case_id ORDER BY name, value
+
+-- name: add_case_key
+INSERT INTO case_keys (name, value, case_id, strong) VALUES (:name, :value, :case_id, :strong) ON CONFLICT DO NOTHING
+
+-- name: copy_case_keys
+INSERT INTO case_keys (name, value, case_id, strong) SELECT name, value, :into, strong FROM case_keys WHERE case_id = :gone ON CONFLICT DO NOTHING
+
+-- name: drop_case_keys
+DELETE FROM case_keys WHERE case_id = :case_id
+
+-- name: add_run
+INSERT INTO runs (id, message, route, version, digest, entry, ordered, case_id, state, place, due, opened, changed)
+VALUES (:id, :message, :route, :version, :digest, :entry, :ordered, :case_id, 'ready', :place, :time, :time, :time)
+
+-- name: run
+SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence FROM runs WHERE id = :id
+
+-- name: runs_of_message
+SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence FROM runs WHERE message = :message ORDER BY id
+
+-- name: runs_of_case
+SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence FROM runs WHERE case_id = :case_id ORDER BY id
+
+-- name: runs_by_state
+SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence FROM runs
+WHERE (:state IS NULL OR state = :state) AND (:route IS NULL OR route = :route) ORDER BY id DESC LIMIT :most
+
+-- name: count_runs
+SELECT state, count(*) AS runs FROM runs GROUP BY state
+
+-- name: move_runs
+UPDATE runs SET case_id = :into WHERE case_id = :gone
+
+-- name: set_run
+UPDATE runs SET state = :state, due = :due, place = :place, changed = :time, reason = :reason WHERE id = :id
+
+-- name: wake_run
+UPDATE runs SET state = 'ready', due = CASE WHEN state = 'ready' AND due < :time THEN due ELSE :time END, changed = :time
+WHERE id = :id AND state IN ('waiting', 'ready')
+
+-- name: rule_run
+UPDATE runs SET digest = :digest, version = :version WHERE id = :id
+
+-- A run can be claimed when it is ready and due, nobody holds it, and nothing of its case stands before it.
+-- name: claim_run
+UPDATE runs SET owner = :owner, lease = :lease, fence = fence + 1
+WHERE id = :id AND state = 'ready' AND due <= :now AND (lease IS NULL OR lease < :now)
+  AND (ordered = 0 OR NOT EXISTS (
+        SELECT 1 FROM runs o WHERE o.case_id = runs.case_id AND o.id <> runs.id AND o.ordered = 1
+          AND ((o.state = 'ready' AND o.lease >= :now) OR (o.id < runs.id AND o.state IN ('ready', 'dead')))))
+RETURNING id, message, route, version, digest, entry, case_id, fence
+
+-- name: hold_run
+UPDATE runs SET lease = :lease WHERE id = :id AND fence = :fence AND owner = :owner
+
+-- name: release_run
+UPDATE runs SET owner = NULL, lease = NULL WHERE id = :id AND fence = :fence AND owner = :owner
+
+-- name: release_owner
+UPDATE runs SET owner = NULL, lease = NULL WHERE owner = :owner
+
+-- name: runs_to_ring
+SELECT id FROM runs WHERE state = 'ready' AND due <= :now AND (lease IS NULL OR lease < :now) ORDER BY due, id LIMIT :most
+
+-- name: run_with_message
+SELECT r.id, r.message, r.route, r.version, r.digest, r.entry, r.case_id, p.content
+FROM runs r JOIN messages m ON m.id = r.message JOIN payloads p ON p.id = m.payload WHERE r.id = :id
+
+-- name: message_payload
+SELECT p.content FROM messages m JOIN payloads p ON p.id = m.payload WHERE m.id = :id
+
+-- name: runs_behind
+SELECT id FROM runs WHERE case_id = :case_id AND state = 'ready' AND due <= :now AND (lease IS NULL OR lease < :now) ORDER BY id LIMIT 10
+
+-- name: next_due
+SELECT min(due) AS due FROM runs WHERE state = 'ready' AND lease IS NULL
+
+-- name: add_wait
+INSERT INTO waits (run, path, type, case_id, name, value, deadline, state, late)
+VALUES (:run, :path, :type, :case_id, :name, :value, :deadline, :state, :late)
+ON CONFLICT (run, path) DO UPDATE SET state = excluded.state
+
+-- name: close_wait
+UPDATE waits SET state = :state WHERE run = :run AND path = :path AND state = 'open'
+
+-- name: close_waits
+UPDATE waits SET state = 'given up' WHERE run = :run AND state = 'open'
+
+-- name: wait
+SELECT run, path, type, name, value, deadline, state FROM waits WHERE run = :run AND path = :path
+
+-- name: waits_of_run
+SELECT run, path, type, name, value, deadline, state FROM waits WHERE run = :run ORDER BY path
+
+-- name: move_waits
+UPDATE waits SET case_id = :into WHERE case_id = :gone
+
+-- name: waits_for_key
+SELECT run, path, state FROM waits WHERE type = :type AND name = :name AND value = :value AND state IN ('open', 'late') ORDER BY run, path
+
+-- name: waits_for_case
+SELECT run, path, state FROM waits WHERE case_id = :case_id AND type = :type AND name IS NULL AND state IN ('open', 'late') ORDER BY run, path
+
+-- name: waits_expired
+SELECT run, path FROM waits WHERE state = 'open' AND deadline <= :now ORDER BY deadline LIMIT :most
+
+-- name: next_deadline
+SELECT min(deadline) AS deadline FROM waits WHERE state = 'open' AND deadline IS NOT NULL
+
+-- name: arrived_for_key
+SELECT k.message FROM message_keys k WHERE k.type = :type AND k.name = :name AND k.value = :value
+  AND NOT EXISTS (SELECT 1 FROM matches m WHERE m.run = :run AND m.message = k.message) ORDER BY k.message
+
+-- name: arrived_for_case
+SELECT k.id AS message FROM messages k WHERE k.case_id = :case_id AND k.type = :type
+  AND NOT EXISTS (SELECT 1 FROM matches m WHERE m.run = :run AND m.message = k.id) ORDER BY k.id
+
+-- name: add_match
+INSERT INTO matches (run, message) VALUES (:run, :message) ON CONFLICT DO NOTHING
+
+-- name: matched
+SELECT 1 AS yes FROM matches WHERE run = :run AND message = :message
+
+-- name: set_fact
+INSERT INTO facts (adapter, kind, key, value) VALUES (:adapter, :kind, :key, :value)
+ON CONFLICT (adapter, kind, key) DO UPDATE SET value = excluded.value
+
+-- name: fact
+SELECT value FROM facts WHERE adapter = :adapter AND kind = :kind AND key = :key
+
+-- name: sequence
+SELECT value FROM sequences WHERE name = :name
+
+-- name: set_sequence
+INSERT INTO sequences (name, value) VALUES (:name, :value)
+ON CONFLICT (name) DO UPDATE SET value = CASE WHEN excluded.value > sequences.value THEN excluded.value ELSE sequences.value END
+
+-- name: add_attachment
+INSERT INTO attachments (sha256, size, media_type, name, sender, time) VALUES (:sha256, :size, :media_type, :name, :sender, :time) ON CONFLICT DO NOTHING
+
+-- name: attachment
+SELECT sha256, size, media_type, name, sender, time FROM attachments WHERE sha256 = :sha256
+
+-- name: count_everything
+SELECT (SELECT max(seq) FROM records) AS records, (SELECT count(*) FROM runs WHERE state = 'ready') AS ready,
+       (SELECT count(*) FROM runs WHERE state = 'dead') AS dead
+
+-- name: forget_messages
+DELETE FROM messages
+-- name: forget_message_keys
+DELETE FROM message_keys
+-- name: forget_intake_keys
+DELETE FROM intake_keys
+-- name: forget_cases
+DELETE FROM cases
+-- name: forget_case_keys
+DELETE FROM case_keys
+-- name: forget_runs
+DELETE FROM runs
+-- name: forget_waits
+DELETE FROM waits
+-- name: forget_matches
+DELETE FROM matches
+-- name: forget_facts
+DELETE FROM facts
+-- name: forget_sequences
+DELETE FROM sequences
+-- name: forget_attachments
+DELETE FROM attachments
+
+-- name: all_messages
+SELECT * FROM messages ORDER BY id
+-- name: all_message_keys
+SELECT * FROM message_keys ORDER BY type, name, value, message
+-- name: all_intake_keys
+SELECT * FROM intake_keys ORDER BY scope, key
+-- name: all_cases
+SELECT * FROM cases ORDER BY id
+-- name: all_case_keys
+SELECT * FROM case_keys ORDER BY name, value, case_id
+-- name: all_runs
+SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed FROM runs ORDER BY id
+-- name: all_waits
+SELECT * FROM waits ORDER BY run, path
+-- name: all_matches
+SELECT * FROM matches ORDER BY run, message
+-- name: all_facts
+SELECT * FROM facts ORDER BY adapter, kind, key
+-- name: all_sequences
+SELECT * FROM sequences ORDER BY name
+-- name: all_attachments
+SELECT * FROM attachments ORDER BY sha256
