@@ -1,0 +1,104 @@
+"""Dates and durations as Italian offices count them.
+
+A duration is text with a unit: ``30s``, ``15m``, ``2h`` (exact), ``2d``, ``1w``, ``10wd`` (working days), ``3M`` (months), ``1y``.
+Exact units count seconds; the others keep the wall clock of Europe/Rome, also over the change of the hour.
+Working days are Monday to Friday without the national holidays (Easter Monday and, from 2026, 4 October among them;
+law 151 of 2025); local patron saints are not national and are not left out.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable
+from functools import lru_cache
+
+from bus.clock import ROME
+
+_DURATION = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d|wd|w|M|y)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+Moment = Callable[[dt.datetime], dt.datetime]
+
+
+def parse_duration(text: str) -> tuple[int, str]:
+    """``"10wd"`` -> ``(10, "wd")``. Raises ValueError with a sentence."""
+    found = _DURATION.fullmatch(text)
+    if not found:
+        raise ValueError(f"{text!r} is not a duration: write a whole number and a unit, such as 30s, 15m, 2h, 2d, 10wd, 1w, 3M, 1y")
+    return int(found[1]), found[2]
+
+
+def seconds_of(text: str) -> float:
+    """The length of an exact duration, in seconds; a day counts 86,400. Raises ValueError for units without a fixed length."""
+    count, unit = parse_duration(text)
+    if unit not in _SECONDS:
+        raise ValueError(f"{text!r} has no fixed length: here only s, m, h and d are understood")
+    return float(count * _SECONDS[unit])
+
+
+def moment_after(text: str) -> Moment:
+    """A duration as a function from a start (aware) to its end (aware UTC)."""
+    count, unit = parse_duration(text)
+    if unit in {"s", "m", "h"}:
+        exact = dt.timedelta(seconds=count * _SECONDS[unit])
+        return lambda start: start.astimezone(dt.UTC) + exact
+    return lambda start: _by_wall_clock(start, count, unit)
+
+
+def _by_wall_clock(start: dt.datetime, count: int, unit: str) -> dt.datetime:
+    local = start.astimezone(ROME)
+    end = dt.datetime.combine(shift(local.date(), count, unit), local.time(), ROME)
+    return end.astimezone(dt.UTC)
+
+
+def add(day: dt.date, duration: str) -> dt.date:
+    """The day a duration later; the duration is in days or longer units, and may start with ``-``."""
+    sign, plain = (-1, duration[1:]) if duration.startswith("-") else (1, duration)
+    count, unit = parse_duration(plain)
+    if unit in {"s", "m", "h"}:
+        raise ValueError(f"{duration!r} is shorter than a day: dates move by d, wd, w, M or y")
+    return shift(day, sign * count, unit)
+
+
+def shift(day: dt.date, count: int, unit: str) -> dt.date:
+    """``count`` (may be negative) days, working days, weeks, months or years from ``day``; the 31st becomes the month's last day."""
+    try:
+        if unit == "wd":
+            return _shift_working_days(day, count)
+        if unit in {"M", "y"}:
+            return _shift_months(day, count * (12 if unit == "y" else 1))
+        return day + dt.timedelta(days=count * (7 if unit == "w" else 1))
+    except (OverflowError, ValueError):
+        raise ValueError(f"a date {count}{unit} away is out of range") from None
+
+
+def _shift_months(day: dt.date, months: int) -> dt.date:
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    following = dt.date(year + month // 11, (month + 1) % 12 + 1, 1)
+    last = (following - dt.timedelta(days=1)).day
+    return dt.date(year, month + 1, min(day.day, last))
+
+
+def _shift_working_days(day: dt.date, count: int) -> dt.date:
+    if abs(count) > 10_000:
+        raise ValueError("too many working days")
+    step = dt.timedelta(days=1 if count > 0 else -1)
+    for _ in range(abs(count)):
+        day += step
+        while not is_working_day(day):
+            day += step
+    return day
+
+
+def is_working_day(day: dt.date) -> bool:
+    """Monday to Friday and no national holiday."""
+    return day.weekday() < 5 and day not in national_holidays(day.year)
+
+
+@lru_cache(maxsize=256)
+def national_holidays(year: int) -> frozenset[dt.date]:
+    """Italy's national holidays of a year."""
+    import holidays  # 150 ms to import: only who counts working days pays
+
+    return frozenset(holidays.country_holidays("IT", years=year))

@@ -1,0 +1,388 @@
+"""Expressions: CEL over JSON values. The only room that knows the CEL library.
+
+An `Environment` knows the names, tables and functions an expression may use; `Environment.compile` makes an `Expression`,
+a function from a scope (names to JSON values) to a JSON value. Expressions have no effects and are bounded: CEL stops
+after about ten thousand iterations.
+
+Most expressions are plain paths (``body.richiedente.nome``) or literals; these never reach CEL, because CEL converts the
+whole of ``body`` at each evaluation (3 ms for 200 KB) and compiling one costs 50 µs against 2 µs. The rules are the same.
+
+Two facts of the library that this room lives with: a run-time failure comes back as a value of type ERROR, and an optional
+given to a Python function kills the process (refused at compile time, see `bus.expression.tree`).
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from bus.clock import text_of
+from bus.errors import ExpressionError
+from bus.expression import tree, wording
+from bus.expression.tree import Lookup, Reading, Reference
+from bus.expression.wording import suggestion
+from bus.functions import FUNCTIONS, Function, declared
+from bus.message import JsonValue
+
+__all__ = ["RESERVED", "Bundle", "Environment", "Expression", "Lookup", "Reference", "Table", "literal", "name_problem", "suggestion"]
+
+Table: TypeAlias = Mapping[str, Mapping[str, JsonValue]]
+"""A lookup table: key to row, a row being column to value."""
+
+RESERVED = frozenset({
+    "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop", "null", "package",
+    "namespace", "return", "true", "var", "void", "while", "cel", "math", "optional", "strings",
+})  # fmt: skip
+"""Words that no name may take: reserved by CEL, or the name of one of its libraries."""
+
+MAX_LENGTH = 10_000
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLAIN_PATH = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)\s*")
+_PLAIN_LITERAL = re.compile(r"""\s*(?:"([^"\\\n]*)"|'([^'\\\n]*)'|(-?[0-9]{1,18})|(true|false|null))\s*""")
+_WORDS: dict[str, JsonValue] = {"true": True, "false": False, "null": None}
+_FORBIDDEN_FIELDS = frozenset({"in", "true", "false", "null"})
+
+
+def name_problem(name: str) -> str:
+    """Why a name cannot be one, as a sentence; empty when it can."""
+    if not _NAME.fullmatch(name):
+        return f"`{name}` is not a name: letters, digits and underscores, not starting with a digit"
+    if name in RESERVED:
+        return f"`{name}` is a reserved word of expressions"
+    return ""
+
+
+def literal(text: str) -> str:
+    """A text as a CEL string literal."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
+    return f'"{escaped}"'
+
+
+class Expression:
+    """A compiled expression. Call it with a scope; it raises `ExpressionError` ``expression.failed`` when it has no value there.
+
+    ``text`` is its source, ``names`` the names of the scope it reads. Immutable, thread-safe.
+    """
+
+    __slots__ = ("_evaluate", "_reading", "names", "text")
+
+    def __init__(self, text: str, evaluate: Callable[[Mapping[str, Any]], JsonValue], reading: Reading) -> None:
+        self.text = text
+        self.names = reading.names
+        self._reading = reading
+        self._evaluate = evaluate
+
+    def __call__(self, scope: Mapping[str, Any]) -> JsonValue:
+        return self._evaluate(scope)
+
+    def __repr__(self) -> str:
+        return f"Expression({self.text!r})"
+
+    @property
+    def references(self) -> Sequence[Reference]:
+        """The paths it reads, with their offsets in the text."""
+        return self._reading.references
+
+    @property
+    def lookups(self) -> Sequence[Lookup]:
+        """The tables it looks into."""
+        return self._reading.lookups
+
+    @property
+    def in_cel(self) -> bool:
+        """Whether CEL evaluates it (it is neither a plain path nor a literal)."""
+        return isinstance(self._evaluate, _Program)
+
+
+class Bundle:
+    """Several expressions evaluated together, to a list of their values: one conversion of the scope for all."""
+
+    def __init__(self, environment: Environment, expressions: Sequence[Expression]) -> None:
+        self.expressions = tuple(expressions)
+        self._environment = environment
+        self._together = [position for position, one in enumerate(self.expressions) if one.in_cel]
+        self._program: Expression | None = None
+        self._tried = len(self._together) < 2
+
+    def __call__(self, scope: Mapping[str, Any]) -> list[JsonValue]:
+        """Raises what the first failing expression raises, with its position as ``error.detail["position"]``."""
+        program = self._joined()
+        if program is not None:
+            try:
+                together = program(scope)
+            except ExpressionError:
+                return self._one_by_one(scope)
+            assert isinstance(together, list)
+            values = dict(zip(self._together, together, strict=True))
+            return [values[n] if n in values else self._single(n, scope) for n in range(len(self.expressions))]
+        return self._one_by_one(scope)
+
+    def _one_by_one(self, scope: Mapping[str, Any]) -> list[JsonValue]:
+        return [self._single(position, scope) for position in range(len(self.expressions))]
+
+    def _single(self, position: int, scope: Mapping[str, Any]) -> JsonValue:
+        try:
+            return self.expressions[position](scope)
+        except ExpressionError as error:
+            error.detail["position"] = position
+            raise
+
+    def _joined(self) -> Expression | None:
+        """The list of all, compiled at first use; None when CEL does not take it as a whole (too deep)."""
+        if not self._tried:
+            source = ",\n".join(f"dyn({self.expressions[position].text}\n)" for position in self._together)
+            try:
+                self._program = self._environment.compile(f"[{source}\n]", limit=1_000_000)
+            except ExpressionError:
+                self._program = None
+            self._tried = True
+        return self._program
+
+
+class Environment:
+    """The names and tables that expressions may use. Compiled expressions are kept: the same text gives the same object."""
+
+    def __init__(self, names: Iterable[str], tables: Mapping[str, Table] | None = None) -> None:
+        self.names = frozenset(names)
+        self.tables = dict(tables or {})
+        self._kept: dict[str, Expression] = {}
+        self._cel: Any = None
+        for name in self.names:
+            if problem := name_problem(name):
+                raise ExpressionError(problem, code="expression.name")
+
+    def compile(self, text: str, limit: int = MAX_LENGTH) -> Expression:
+        """Compile, or raise `ExpressionError` with line and column (from 1, in characters)."""
+        kept = self._kept.get(text)
+        if kept is None:
+            kept = self._kept[text] = self._compile(text, limit)
+        return kept
+
+    def _compile(self, text: str, limit: int) -> Expression:
+        if not text.strip():
+            raise ExpressionError("the expression is empty", hint='the empty text is written ""')
+        if len(text) > limit:
+            raise ExpressionError(f"the expression has {len(text)} characters, at most {limit} are taken")
+        return self._plain_path(text) or _plain_literal(text) or self._in_cel(text)
+
+    def _plain_path(self, text: str) -> Expression | None:
+        match = _PLAIN_PATH.fullmatch(text)
+        if not match:
+            return None
+        path = tuple(match[1].split("."))
+        if path[0] not in self.names or not _FORBIDDEN_FIELDS.isdisjoint(path[1:]):
+            return None
+        return Expression(text, _Path(path), Reading([Reference(path, match.start(1) + len(match[1]) - len(path[-1]))]))
+
+    def _in_cel(self, text: str) -> Expression:
+        try:
+            compiled = self._environment().compile(text)
+            returned = compiled.return_type().name()
+        except RuntimeError as error:
+            raise wording.compile_error(str(error), text, self.names) from None
+        reading = tree.read(compiled.serialize())
+        if returned.startswith("optional_type") or reading.loose_optional is not None:
+            line, column = _place(text, reading.loose_optional or 0)
+            raise ExpressionError(
+                "an optional value is used as if it were plain", line=line, column=column, hint='end it with .orValue("")'
+            )
+        return Expression(text, _Program(compiled, reading), reading)
+
+    def _environment(self) -> Any:
+        if self._cel is None:
+            self._cel = _new_environment(self.names, self.tables)
+        return self._cel
+
+
+def _place(text: str, offset: int) -> tuple[int, int]:
+    before = text[:offset]
+    return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
+
+
+def _plain_literal(text: str) -> Expression | None:
+    match = _PLAIN_LITERAL.fullmatch(text)
+    if not match:
+        return None
+    double, single, number, word = match.groups()
+    value: JsonValue = _WORDS[word] if word else int(number) if number else double if double is not None else single
+    return Expression(text, lambda scope: value, Reading())
+
+
+class _Path:
+    """A plain path, by the rules of CEL: each piece is a key of a map."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: tuple[str, ...]) -> None:
+        self.path = path
+
+    def __call__(self, scope: Mapping[str, Any]) -> JsonValue:
+        value: Any = scope
+        try:
+            for piece in self.path:
+                value = value[piece]
+        except (KeyError, TypeError, IndexError):
+            raise self._failure(scope) from None
+        found: JsonValue = value
+        return found
+
+    def _failure(self, scope: Mapping[str, Any]) -> ExpressionError:
+        if self.path[0] not in scope:
+            return wording.run_error(f'No value with name "{self.path[0]}" found', ())
+        value: Any = scope[self.path[0]]
+        for position, piece in enumerate(self.path[1:], 1):
+            if not isinstance(value, Mapping):
+                return wording.run_error("Applying SELECT to non-message type", [".".join(self.path[: position + 1])])
+            if piece not in value:
+                break
+            value = value[piece]
+        path = ".".join(self.path[: position + 1])
+        sentence, hint = wording.missing(piece, [path])
+        return ExpressionError(sentence, code="expression.failed", hint=hint)
+
+
+class _Program:
+    """An expression that CEL evaluates."""
+
+    __slots__ = ("_compiled", "_reading")
+
+    def __init__(self, compiled: Any, reading: Reading) -> None:
+        self._compiled = compiled
+        self._reading = reading
+
+    def __call__(self, scope: Mapping[str, Any]) -> JsonValue:
+        data = {name: scope[name] for name in self._reading.names if name in scope}
+        try:
+            result = self._compiled.eval(data=data)
+            value = result.plain_value()
+        except TypeError:
+            raise ExpressionError("the result holds an optional value", code="expression.failed", hint='end it with .orValue("")') from None
+        except RuntimeError as error:
+            raise self._error(str(error)) from None
+        if value.__class__ is str and result.type() == _error_type():
+            raise self._error(value)
+        return _plain(value)
+
+    def _error(self, raw: str) -> ExpressionError:
+        return wording.run_error(raw, [reference.text for reference in self._reading.references])
+
+
+def _plain(value: Any) -> JsonValue:
+    """A CEL value as JSON. Timestamps are RFC 3339 text in UTC, durations seconds with ``s``, bytes base64."""
+    kind = value.__class__
+    if kind in _AS_THEY_ARE:
+        kept: JsonValue = value
+        return kept
+    if kind is dict:
+        return {_key(key): _plain(inner) for key, inner in value.items()}
+    if kind is list:
+        return [_plain(inner) for inner in value]
+    if kind is float:
+        if not math.isfinite(value):
+            raise ExpressionError("the result is not a finite number", code="expression.failed")
+        finite: float = value
+        return finite
+    if isinstance(value, dt.datetime):
+        return text_of(value)
+    if isinstance(value, dt.timedelta):
+        return f"{value.total_seconds():.6f}".rstrip("0").rstrip(".") + "s"
+    if isinstance(value, (bytes, bytearray)):
+        return base64.b64encode(value).decode()
+    raise ExpressionError("the result is a type, not a value", code="expression.failed")
+
+
+_AS_THEY_ARE = frozenset({str, int, bool, type(None)})
+
+
+def _key(key: Any) -> str:
+    if not isinstance(key, str):
+        raise ExpressionError("the keys of a map must be text", code="expression.failed", hint="text(...) makes text of a number")
+    return key
+
+
+# --- the CEL library -------------------------------------------------------------------------------------------------
+
+
+def _error_type() -> Any:
+    from cel_expr_python import cel
+
+    return cel.Type.ERROR
+
+
+def _new_environment(names: Iterable[str], tables: Mapping[str, Table]) -> Any:
+    from cel_expr_python import cel
+    from cel_expr_python.ext import ext_bindings, ext_math, ext_optional, ext_strings
+
+    # version 1 of the optional library: version 2 takes the word `first` for itself
+    extensions = [ext_strings.ExtStrings(), ext_math.ExtMath(), ext_optional.ExtOptional(1), ext_bindings.ExtBindings()]
+    functions = [_declaration(cel, name, [function]) for name, function in FUNCTIONS.items()]
+    functions.append(_declaration(cel, "lookup", _lookups(tables)))
+    return cel.NewEnv(variables=dict.fromkeys(names, cel.Type.DYN), functions=functions, extensions=extensions)
+
+
+def _declaration(cel: Any, name: str, overloads: Sequence[Function]) -> Any:
+    return cel.FunctionDecl(name, [_overload(cel, function) for function in overloads])
+
+
+def _overload(cel: Any, function: Function) -> Any:
+    return cel.Overload(
+        f"{function.name}_{len(function.parameters)}",
+        return_type=_type(cel, function.returns, returned=True),
+        parameters=[_type(cel, annotation) for _, annotation in function.parameters],
+        impl=_guarded(function.call),
+    )
+
+
+def _guarded(call: Callable[..., Any]) -> Callable[..., Any]:
+    """CEL shows the text of what a function raises: let only our own sentences through."""
+
+    def guarded(*arguments: Any) -> Any:
+        try:
+            return call(*arguments)
+        except ValueError:
+            raise
+        except Exception as error:
+            raise ValueError(f"{call.__name__} cannot take this value") from error
+
+    return guarded
+
+
+def _type(cel: Any, annotation: Any, returned: bool = False) -> Any:
+    kinds = {str: cel.Type.STRING, int: cel.Type.INT, float: cel.Type.DOUBLE, bool: cel.Type.BOOL}
+    if annotation in kinds:
+        return kinds[annotation]
+    origin = getattr(annotation, "__origin__", None)
+    if origin is list:
+        return cel.Type.List(cel.Type.DYN)
+    if origin is dict:
+        return cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
+    # a parameter of type DYN matches nothing at run time; `google.protobuf.Any` matches every value
+    return cel.Type.DYN if returned else cel.Type("google.protobuf.Any")
+
+
+def _lookups(tables: Mapping[str, Table]) -> list[Function]:
+    def row_of(table: str, key: Any) -> Mapping[str, JsonValue]:
+        rows = tables.get(table)
+        if rows is None:
+            raise ValueError(f"there is no table {table}")
+        row = rows.get(str(key))
+        if row is None:
+            raise ValueError(f"the key is not in table {table}")
+        return row
+
+    def lookup(table: str, key: Any) -> dict[str, Any]:
+        """The row of a table (CSV) with a key, as a map from column to text."""
+        return dict(row_of(table, key))
+
+    def lookup_column(table: str, key: Any, column: str) -> Any:
+        """One column of the row of a table with a key."""
+        row = row_of(table, key)
+        if column not in row:
+            raise ValueError(f"table {table} has no column {column}")
+        return row[column]
+
+    return [declared(lookup), declared(lookup_column)]

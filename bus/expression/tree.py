@@ -1,0 +1,248 @@
+"""What a checked expression refers to, read from its syntax tree.
+
+CEL hands the tree over as a serialised ``cel.expr.CheckedExpr``; the message is declared here, with the fields we read, in a
+private descriptor pool (the specification publishes no Python package for it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.any_pb2 import Any as AnyMessage
+
+_FIELDS = {
+    "Empty": "",
+    "Ident": "name:1:string",
+    "Select": "operand:1:Expr field:2:string test_only:3:bool",
+    "Call": "target:1:Expr function:2:string args:3:Expr*",
+    "List": "elements:1:Expr* optional_indices:2:int32*",
+    "Entry": "field_key:2:string map_key:3:Expr value:4:Expr optional_entry:5:bool",
+    "Struct": "message_name:1:string entries:2:Entry*",
+    "Comprehension": "iter_var:1:string iter_range:2:Expr accu_var:3:string accu_init:4:Expr loop_condition:5:Expr loop_step:6:Expr"
+    " result:7:Expr iter_var2:8:string",
+    "Constant": "string_value:6:string",
+    "Expr": "id:2:int64 const:3:Constant ident:4:Ident select:5:Select call:6:Call list:7:List struct:8:Struct"
+    " comprehension:9:Comprehension",
+    "Abstract": "name:1:string",
+    "Type": "dyn:1:Empty abstract:14:Abstract",
+    "TypeOf": "key:1:int64 value:2:Type",
+    "Position": "key:1:int64 value:2:int32",
+    "SourceInfo": "positions:4:Position*",
+    "Checked": "types:3:TypeOf* expr:4:Expr source_info:5:SourceInfo",
+}
+_SCALARS: dict[str, Any] = {"string": 9, "bool": 8, "int64": 3, "int32": 5}
+_MESSAGE: Any = 11
+_KINDS = ("const", "ident", "select", "call", "list", "struct", "comprehension")
+_OPTIONAL_READERS = frozenset({"orValue", "or", "value", "hasValue", "_?._", "_[?_]", "_[_]", "_==_", "_!=_", "_?_:_"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A path that an expression reads, such as ``("body", "richiedente", "nome")``; ``[]`` stands for each item of a list.
+
+    ``offset`` is where it ends in the text, in characters; ``tested`` when only its presence is asked (``has``).
+    """
+
+    path: tuple[str, ...]
+    offset: int
+    tested: bool = False
+
+    @property
+    def text(self) -> str:
+        return ".".join(self.path).replace(".[]", "[]")
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """A ``lookup`` whose table (and column) is written out; None where it is computed."""
+
+    table: str | None
+    column: str | None
+    offset: int
+
+
+@dataclass(slots=True)
+class Reading:
+    """All references of one expression. ``loose_optional`` is the offset of an optional value used as if it were plain."""
+
+    references: list[Reference] = field(default_factory=list)
+    lookups: list[Lookup] = field(default_factory=list)
+    loose_optional: int | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(reference.path[0] for reference in self.references)
+
+
+@lru_cache(maxsize=1)
+def _checked_class() -> Any:
+    file = descriptor_pb2.FileDescriptorProto(name="snodo/checked.proto", package="snodo", syntax="proto3")
+    for name, spec in _FIELDS.items():
+        message = file.message_type.add(name=name)
+        for part in spec.split():
+            label, number, kind = part.split(":")
+            repeated, kind = kind.endswith("*"), kind.rstrip("*")
+            declared = message.field.add(name=label, number=int(number), label=3 if repeated else 1)
+            declared.type = _SCALARS.get(kind, _MESSAGE)
+            if kind not in _SCALARS:
+                declared.type_name = f".snodo.{kind}"
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)  # type: ignore[no-untyped-call]
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("snodo.Checked"))
+
+
+def read(serialized: bytes) -> Reading:
+    """The references of a serialised checked expression."""
+    wrapper = AnyMessage()
+    wrapper.ParseFromString(serialized)
+    checked = _checked_class().FromString(wrapper.value)
+    walker = _Walker(checked)
+    walker.walk(checked.expr, {})
+    return walker.reading
+
+
+class _Walker:
+    """Walks the tree once. ``bound`` maps the variables of comprehensions to the path they run over (None: computed)."""
+
+    def __init__(self, checked: Any) -> None:
+        self.reading = Reading()
+        self.positions = {entry.key: entry.value for entry in checked.source_info.positions}
+        self.optional = {entry.key for entry in checked.types if entry.value.abstract.name == "optional_type"}
+
+    def walk(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
+        self._check_optional(node)
+        if self._note_path(node, bound):
+            return
+        kind = _kind(node)
+        if kind == "comprehension":
+            self._walk_comprehension(node.comprehension, bound)
+            return
+        if kind == "call" and node.call.function == "lookup":
+            self._note_lookup(node)
+        for child in _children(node):
+            self.walk(child, bound)
+
+    def _note_path(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> bool:
+        path = _path(node, bound)
+        if path is None:
+            return False
+        if path:
+            tested = _kind(node) == "select" and node.select.test_only
+            self.reading.references.append(Reference(path, self.positions.get(node.id, 0), tested))
+        for index in _computed_indexes(node):
+            self.walk(index, bound)
+        return True
+
+    def _walk_comprehension(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
+        self.walk(node.iter_range, bound)
+        self.walk(node.accu_init, bound)
+        over = _path(node.iter_range, bound)
+        inner = {**bound, node.iter_var: (*over, "[]") if over else None, node.accu_var: None}
+        if _is_binding(node):  # cel.bind(name, value, expression): the name stands for the value
+            inner[node.accu_var] = _path(node.accu_init, bound) or None
+        if node.iter_var2:
+            inner[node.iter_var2] = None
+        for child in (node.loop_condition, node.loop_step, node.result):
+            self.walk(child, inner)
+
+    def _note_lookup(self, node: Any) -> None:
+        arguments = [argument.const.string_value if _kind(argument) == "const" else None for argument in node.call.args]
+        column = arguments[2] if len(arguments) > 2 else None
+        self.reading.lookups.append(Lookup(arguments[0] if arguments else None, column, self.positions.get(node.id, 0)))
+
+    def _check_optional(self, node: Any) -> None:
+        """Optional values may only meet what understands them: our own functions would not survive one."""
+        kind = _kind(node)
+        if kind == "select":  # a field of an optional is an optional
+            return
+        for child in _plain_children(node, kind):
+            if child.id in self.optional and not (
+                (kind == "call" and node.call.function in _OPTIONAL_READERS and self._keeps(node))
+                or (kind == "comprehension" and (node.id in self.optional or child.id == node.comprehension.accu_init.id))
+            ):
+                self.reading.loose_optional = self.positions.get(child.id, 0)
+
+    def _keeps(self, node: Any) -> bool:
+        return node.call.function != "_?_:_" or node.id in self.optional
+
+
+def _kind(node: Any) -> str:
+    for kind in _KINDS:
+        if node.HasField(kind):
+            return kind
+    return ""
+
+
+def _is_binding(node: Any) -> bool:
+    return node.iter_var == "#unused" or (_kind(node.iter_range) == "list" and not node.iter_range.list.elements)
+
+
+def _children(node: Any) -> Iterator[Any]:
+    kind = _kind(node)
+    if kind == "select":
+        yield node.select.operand
+    elif kind == "call":
+        if node.call.HasField("target"):
+            yield node.call.target
+        yield from node.call.args
+    elif kind == "list":
+        yield from node.list.elements
+    elif kind == "struct":
+        for entry in node.struct.entries:
+            if entry.HasField("map_key"):
+                yield entry.map_key
+            yield entry.value
+
+
+def _plain_children(node: Any, kind: str) -> Iterator[Any]:
+    """The children that are used as plain values: not the ones marked with ``?`` in a list or map."""
+    if kind == "list":
+        marked = set(node.list.optional_indices)
+        yield from (child for position, child in enumerate(node.list.elements) if position not in marked)
+    elif kind == "struct":
+        yield from (entry.value for entry in node.struct.entries if not entry.optional_entry)
+    elif kind == "comprehension":
+        part = node.comprehension
+        yield from (part.iter_range, part.accu_init, part.loop_condition, part.loop_step, part.result)
+    else:
+        yield from _children(node)
+
+
+def _path(node: Any, bound: dict[str, tuple[str, ...] | None]) -> tuple[str, ...] | None:
+    """The path a node reads; () when it starts at a computed variable, None when it is no path."""
+    kind = _kind(node)
+    if kind == "ident":
+        name = node.ident.name.lstrip(".")
+        if name in bound:
+            return bound[name] or ()
+        return (name,)
+    if kind == "select":
+        return _longer(_path(node.select.operand, bound), node.select.field)
+    if kind == "call" and node.call.function in {"_?._", "_[_]", "_[?_]"}:
+        base, index = node.call.args
+        constant = index.const.string_value if _kind(index) == "const" else ""
+        return _longer(_path(base, bound), constant or "[]")
+    return None
+
+
+def _longer(base: tuple[str, ...] | None, piece: str) -> tuple[str, ...] | None:
+    if not base:
+        return base
+    return (*base, piece)
+
+
+def _computed_indexes(node: Any) -> Iterator[Any]:
+    while True:
+        kind = _kind(node)
+        if kind == "select":
+            node = node.select.operand
+        elif kind == "call":
+            node, index = node.call.args
+            if _kind(index) != "const":
+                yield index
+        else:
+            return

@@ -1,0 +1,165 @@
+"""CEL's messages in the words of the author of a route. Nothing here shows a value: values may be personal data."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+from bus.errors import ExpressionError
+from bus.functions import FUNCTIONS
+
+_ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
+_STATUS = re.compile(r"^[A-Z_]+: ")
+_OPERATOR = re.compile(r"^_?([^_a-z@]+)_?$")
+_TYPES = {
+    "int64": "int", "null_type": "null", "dyn": "any", "list": "list", "uint64": "uint", "bool": "bool", "timestamp": "timestamp",
+}  # fmt: skip
+_HINTS_OF_TOKENS = {
+    "and": "write && for «and»",
+    "or": "write || for «or»",
+    "not": "write ! for «not»",
+    "=": "write == to compare",
+    "is": "write == to compare",
+    "#": "an expression has no comments",
+}
+_STANDARD = (
+    "size", "has", "string", "int", "double", "bool", "timestamp", "duration", "matches", "startsWith", "endsWith", "contains", "map",
+    "filter", "exists", "exists_one", "all", "join", "split", "replace", "substring", "trim", "format", "indexOf", "orValue", "hasValue",
+    "lowerAscii", "upperAscii", "getFullYear", "getMonth", "charAt", "lastIndexOf", "reverse", "optMap", "type", "dyn",
+)  # fmt: skip
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """``did you mean …?``, or nothing when no known word is near."""
+    near = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+    return f"did you mean {near[0]}?" if near else ""
+
+
+def compile_error(raw: str, text: str, names: Iterable[str]) -> ExpressionError:
+    """The first of CEL's compile errors as ours."""
+    found = [match.groups() for match in _ERROR.finditer(raw)]
+    if not found or "recursion" in raw:
+        return ExpressionError("the expression is too long or nested too deep", hint="split it over several steps or fields")
+    line, column, message = next((f for f in found if int(f[0]) > 0), found[0])
+    sentence, hint, word = _worded(message, text, set(names))
+    at_line, at_column = max(int(line), 1), max(int(column), 1)
+    if word:
+        at_column = _start_of(word, text, at_line, at_column)
+    return ExpressionError(sentence, line=at_line, column=at_column, hint=hint)
+
+
+def _start_of(word: str, text: str, line: int, column: int) -> int:
+    """CEL points behind a name (at the dot or bracket); the reader looks for its start."""
+    row = text.split("\n")[line - 1] if line <= text.count("\n") + 1 else ""
+    starts = [m.start() + 1 for m in re.finditer(rf"(?<![\w.]){re.escape(word)}\b", row) if m.start() < column]
+    within = [m.start() + 1 for m in re.finditer(rf"\b{re.escape(word)}\b", row) if m.start() < column]
+    return (starts or within or [column])[-1]
+
+
+def _worded(message: str, text: str, names: set[str]) -> tuple[str, str, str]:
+    """(sentence, hint, the name it is about)."""
+    if match := re.match(r"undeclared reference to '([^']*)'", message):
+        return _undeclared(match[1], text, names)
+    if match := re.match(r"found no matching overload for '([^']*)' applied to '(.*)'", message):
+        return (*_no_overload(match[1], match[2]), "")
+    if match := re.match(r"reserved identifier: (\w+)", message):
+        return f"`{match[1]}` is a reserved word", "choose another name", ""
+    if message.startswith("Syntax error"):
+        return (*_syntax(message), "")
+    if "has() argument" in message:
+        return "has() takes a field, such as has(body.nome)", "", ""
+    if "invalid int literal" in message:
+        return "the whole number is too large", "write long codes as text, in quotes", ""
+    return message.rstrip("."), "", ""
+
+
+def _undeclared(name: str, text: str, names: set[str]) -> tuple[str, str, str]:
+    root = name.partition(".")[0]
+    if re.search(rf"\b{re.escape(root)}\s*\(", text):
+        if root in FUNCTIONS:
+            return f"{root} takes other arguments: {FUNCTIONS[root].signature}", "", root
+        return f"there is no function `{root}`", suggestion(root, {*FUNCTIONS, "lookup", *_STANDARD}), root
+    hint = suggestion(root, names)
+    if not hint and names:
+        hint = "known here: " + ", ".join(sorted(names)[:12])
+    return f"there is no `{root}` here", hint, root
+
+
+def _no_overload(function: str, types: str) -> tuple[str, str]:
+    if function == "_?_:_":
+        return f"the two results of ? : have different types: {types}", "make them the same type, or wrap one in dyn(...)"
+    hint = ""
+    if "double" in types and "int" in types:
+        hint = "int(...) or double(...) makes them the same type"
+    elif "optional" in types:
+        hint = 'end the optional with .orValue("")'
+    elif "string" in types and "int" in types:
+        hint = "text(...) makes text of a number"
+    if function in FUNCTIONS:
+        return f"{FUNCTIONS[function].signature} cannot be applied to {types}", hint
+    return f"`{_operator(function)}` cannot be applied to {types}", hint
+
+
+def _operator(function: str) -> str:
+    found = _OPERATOR.match(function)
+    return found[1] if found else function.strip("_@")
+
+
+def _syntax(message: str) -> tuple[str, str]:
+    if match := re.search(r"(?:mismatched|extraneous) input '(.*?)' expecting", message):
+        found = match[1]
+    elif match := re.search(r"(?:token recognition error at: |no viable alternative at input |at )'(.*)'", message):
+        found = match[1].strip()
+    else:
+        return message.removeprefix("Syntax error: "), ""
+    if found == "<EOF>":
+        return "the expression ends too early", "is a bracket or an operand missing?"
+    if found.startswith(('"', "'")) and "token recognition" in message:
+        return "a quote is not closed", ""
+    return f"unexpected `{found}`", _HINTS_OF_TOKENS.get(found, "")
+
+
+def run_error(raw: str, paths: Iterable[str]) -> ExpressionError:
+    """What CEL said while evaluating, as ours; ``paths`` are what the expression reads."""
+    if "teration budget" in raw:
+        hint = "take fewer items, or use an `each` step"
+        return ExpressionError("the expression goes over too many items", code="expression.budget", hint=hint)
+    message = _STATUS.sub("", raw.removesuffix(" [INVALID_ARGUMENT]").removesuffix(" [INTERNAL]"))
+    sentence, hint = _run_worded(message, tuple(paths))
+    return ExpressionError(sentence, code="expression.failed", hint=hint)
+
+
+def _run_worded(message: str, paths: tuple[str, ...]) -> tuple[str, str]:
+    if match := re.match(r'Key not found in map : "?(.*?)"?$', message):
+        return missing(match[1], paths)
+    if match := re.match(r'No value with name "(.*)" found', message):
+        return f"{match[1]} has no value at this point", ""
+    if match := re.match(r"No matching overloads found : ([^(]*)\(?(.*?)\)?$", message):
+        types = ", ".join(_TYPES.get(part.strip(), part.strip()) for part in match[2].split(",")) or "this type"
+        sentence, hint = _no_overload(match[1], f"({types})")
+        return sentence, hint
+    if "Applying SELECT to non-message" in message:
+        hint = 'write body.?name.orValue("") where an object may be null or missing'
+        return f"a field is asked of something that is no object{_among(paths)}", hint
+    if match := re.match(r"Index error: index=(-?\d+) size=(\d+)", message):
+        return f"item {match[1]} is asked of a list of {match[2]}", "first(list) is null when there is none"
+    if "out of range for" in message or "Non-CEL value" in message:
+        return "a value is not one that expressions can hold (a whole number beyond 64 bits?)", ""
+    return message, ""
+
+
+def missing(key: str, paths: Iterable[str]) -> tuple[str, str]:
+    """A missing key is named only when the author wrote it: a computed key may be personal data."""
+    owners = [path for path in paths if key in path.split(".")]
+    if not owners:
+        return "a computed key is not in its map", "ask with `in` first"
+    pieces = owners[0].split(".")
+    path = ".".join(pieces[: pieces.index(key) + 1])
+    parent = path.rpartition(".")
+    return f"{path} is missing", f'if it may be missing write {parent[0]}.?{parent[2]}.orValue("")' if parent[0] else ""
+
+
+def _among(paths: tuple[str, ...]) -> str:
+    deep = [path for path in paths if "." in path]
+    return f" (in {deep[0]})" if len(deep) == 1 else ""
