@@ -17,7 +17,7 @@ FINE_GIORNO = dt.time(23, 59, 59)
 class _Gpd(BaseModel):
     """GPD writes names in camelCase and may say more than we read."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, alias_generator=to_camel)
+    model_config = ConfigDict(extra="ignore", frozen=True, alias_generator=to_camel, populate_by_name=True)
 
 
 class TrasferimentoGpd(_Gpd):

@@ -76,7 +76,7 @@ class Ricevuta:
         return f"{self.ente}/{self.id}"
 
     def corpo(self, iupd: str | None) -> JsonObject:
-        """The body of the message it becomes; identifiers are tidied, so that evidence is not refused for its form (wire bytes are exact)."""
+        """The body of the message it becomes; identifiers tidied, so that evidence is not refused for its form (wire bytes are exact)."""
         corpo: JsonObject = {
             "ricevuta": self.id[:MAX_ID] or ILLEGGIBILE,
             "iuv": _FUORI_IUV.sub("", self.iuv.upper()) or ILLEGGIBILE,
