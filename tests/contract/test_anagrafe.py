@@ -1,0 +1,195 @@
+"""The registry adapter, against its simulator, in both dialects."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.anagrafe.adapter import Anagrafe
+from bus.adapter import InDoubt, Refused
+from bus.testing.adapter_contract import AdapterContract, Example, attempt, call, unique
+
+VENDOR = Path(__file__).parents[3] / "shared/contracts/anagrafe-vendor/wsanagrafe2/WsAnagrafe2.wsdl"
+needs_vendor = pytest.mark.skipif(not VENDOR.exists(), reason="the vendor's WSDL is not beside the project (../shared)")
+ADA, NICOLO, OMOCODIC, DEAD, ABROAD, TWICE = (
+    "BLLDAA71E43B429M", "DNGNCL84S21B429E", "VRDGNI58B14B4NVC", "LPRTLL45P09B429C", "RGGRBN78C17Z133M", "SPNLVI89D25C351K",
+)  # fmt: skip
+NOBODY = "RSSMRA80A01H501U"
+
+
+class _People:
+    """What every registry must know, whatever its dialect."""
+
+    def test_a_woman_is_known_with_her_birthday_and_home(self, adapter):
+        answer, _ = call(adapter, "cerca-soggetto", {"codice_fiscale": ADA.lower() + " "})
+        assert (answer.cognome, answer.nome, answer.sesso, answer.data_nascita) == ("BELLOMO", "ADA", "F", "1971-05-03")
+        assert answer.residenza.comune == "CALTANISSETTA"
+        assert answer.residenza.cap == "93100"
+        assert answer.verificato
+        assert not answer.deceduto
+
+    def test_an_apostrophe_and_an_accent_come_through(self, adapter):
+        answer, _ = call(adapter, "cerca-soggetto", {"codice_fiscale": NICOLO})
+        assert (answer.cognome, answer.nome) == ("D'ANGELO", "NICOLÒ")
+
+    def test_an_omocodic_codice_fiscale_is_valid(self, adapter):
+        answer, _ = call(adapter, "cerca-soggetto", {"codice_fiscale": OMOCODIC})
+        assert answer.codice_fiscale == OMOCODIC
+
+    def test_the_dead_are_said_to_be_dead(self, adapter):
+        answer, _ = call(adapter, "cerca-soggetto", {"codice_fiscale": DEAD})
+        assert answer.deceduto
+
+    def test_nobody_is_not_found(self, adapter):
+        done = attempt(adapter, "cerca-soggetto", {"codice_fiscale": NOBODY})
+        assert isinstance(done.error, Refused)
+        assert done.error.outside_code == "NON_TROVATO"
+
+    @pytest.mark.parametrize("wrong", ["BLLDAA71E43B429X", "ABC", "", "BLLDAA71E73B429M", "' OR 1=1", "BLLDAA71E43B429M<"])
+    def test_a_wrong_codice_fiscale_never_leaves(self, adapter, wrong):
+        done = attempt(adapter, "cerca-soggetto", {"codice_fiscale": wrong})
+        assert isinstance(done.error, Refused)
+        assert done.error.outside_code == "CF_ERRATO"
+        assert done.ctx.exchanges == []
+
+
+class TestOurs(_People, AdapterContract):
+    adapter_class = Anagrafe
+    module = "adapters.anagrafe.simulator"
+    examples = (
+        Example("cerca-soggetto", {"codice_fiscale": ADA}, refusal="EN042", refused_as="NON_TROVATO"),
+        Example(
+            "emetti-certificato",
+            {"codice_fiscale": NICOLO, "tipo": "8", "uso": "uso {unico}", "ricevuta": "R{unico}"},
+            effect_kind="certificato",
+            refusal="EN054",
+            refused_as="DECEDUTO",
+        ),
+    )
+
+    @classmethod
+    def settings(cls, url: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+        return {"url": url, "comune": "085004"}
+
+    def test_two_people_with_one_codice_fiscale_are_ambiguous(self, adapter):
+        done = attempt(adapter, "cerca-soggetto", {"codice_fiscale": TWICE})
+        assert isinstance(done.error, Refused)
+        assert done.error.outside_code == "AMBIGUO"
+
+    def test_the_certificate_is_a_pdf_on_the_shelf_and_not_in_the_answer(self, adapter):
+        done = attempt(adapter, "emetti-certificato", {"codice_fiscale": NICOLO, "tipo": "8"})
+        stored = done.shelf.files[done.answer.file.sha256]
+        assert stored.startswith(b"%PDF-")
+        assert done.answer.file.size == len(stored)
+        assert NICOLO not in done.answer.file.name
+
+    def test_the_same_id_gets_the_same_certificate_and_the_same_bytes(self, adapter):
+        first = attempt(adapter, "emetti-certificato", {"codice_fiscale": NICOLO, "tipo": "8"})
+        again = attempt(adapter, "emetti-certificato", {"codice_fiscale": NICOLO, "tipo": "8"}, number=first.ctx.number)
+        assert first.answer == again.answer
+
+    def test_an_unknown_lower_id_is_refused(self, adapter):
+        lower, higher = int(unique()), int(unique())
+        call(adapter, "emetti-certificato", {"codice_fiscale": NICOLO, "tipo": "8"}, number=higher)
+        done = attempt(adapter, "emetti-certificato", {"codice_fiscale": NICOLO, "tipo": "8"}, number=lower)
+        assert done.error.outside_code == "ID_INFERIORE"
+
+    def test_an_id_used_for_somebody_else_is_refused_and_nothing_is_kept(self, adapter):
+        number = int(unique())
+        call(adapter, "emetti-certificato", {"codice_fiscale": NICOLO, "tipo": "8"}, number=number)
+        done = attempt(adapter, "emetti-certificato", {"codice_fiscale": ADA, "tipo": "8"}, number=number)
+        assert done.error.outside_code == "ID_GIA_USATO"
+        assert done.shelf.files == {}
+
+    @pytest.mark.parametrize(("who", "code"), [(ABROAD, "AIRE"), (DEAD, "DECEDUTO"), (NOBODY, "NON_TROVATO")])
+    def test_a_certificate_that_cannot_be_issued_says_why(self, adapter, who, code):
+        done = attempt(adapter, "emetti-certificato", {"codice_fiscale": who, "tipo": "7"})
+        assert done.error.outside_code == code
+
+    def test_a_registry_that_dies_before_the_effect_leaves_doubt(self, adapter, simulator):
+        simulator.faults([{"fault": "die_before", "times": 1}])
+        number = int(unique())
+        done = attempt(adapter, "emetti-certificato", {"codice_fiscale": NICOLO, "tipo": "8"}, number=number)
+        assert isinstance(done.error, InDoubt)
+        simulator.restart()
+        answer, _ = call(adapter, "emetti-certificato", {"codice_fiscale": NICOLO, "tipo": "8"}, number=number)
+        assert answer.numero
+
+    def test_the_settings_are_checked_against_the_contract(self, adapter):
+        assert list(adapter.check()) == []
+
+
+@needs_vendor
+class TestWsAnagrafe2(_People, AdapterContract):
+    """The vendor's own WSDL, chosen by configuration only; it issues no certificates."""
+
+    adapter_class = Anagrafe
+    module = "adapters.anagrafe.simulator"
+    arguments = ("--dialect", "wsanagrafe2", "--wsdl", str(VENDOR))
+    secrets = ("gettone-di-prova",)
+    examples = (Example("cerca-soggetto", {"codice_fiscale": ADA}, refusal="NON_TROVATO"),)
+
+    @classmethod
+    def settings(cls, url: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+        return {"url": url, "dialetto": "wsanagrafe2", "contratto": str(VENDOR), "credenziali": {"token": "gettone-di-prova"}}
+
+    def test_every_operation_has_an_example(self):
+        assert self.build(self.settings("http://127.0.0.1:9", {}))._dialect.certificato is None
+
+    def test_a_certificate_is_refused_before_anything_is_sent(self, adapter):
+        done = attempt(adapter, "emetti-certificato", {"codice_fiscale": ADA, "tipo": "8"})
+        assert done.error.outside_code == "NON_PREVISTO"
+        assert done.ctx.exchanges == []
+
+    def test_a_credential_that_the_dialect_needs_and_nobody_gives_is_found(self, simulator):
+        poor = self.build({"url": simulator.url, "dialetto": "wsanagrafe2", "contratto": str(VENDOR)})
+        assert [line for line in poor.check() if "token" in line]
+
+
+class TestADialectWrittenOut(AdapterContract):
+    """A third vendor needs no code: the whole dialect stands in the settings."""
+
+    adapter_class = Anagrafe
+    module = "adapters.anagrafe.simulator"
+    examples = (Example("cerca-soggetto", {"codice_fiscale": ADA}, refusal="EN131", refused_as="AMBIGUO"),)
+
+    @classmethod
+    def settings(cls, url: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+        question = {
+            "operazione": "ricercaSoggetto",
+            "valori": {
+                "testata.codMittente": "{mittente}", "testata.dataOraRichiesta": "{adesso}", "codiceFiscale.codFiscale": "{codice_fiscale}",
+            },
+            "risultato": "soggetto",
+            "campi": {
+                "codice_fiscale": "codiceFiscale.codFiscale", "cognome": "cognome", "nome": "nome", "data_nascita": "dataNascita",
+                "sesso": "sesso", "luogo_nascita": "luogoNascita", "deceduto": "dataDecesso",
+            },
+            "errori": "listaErrori.errore", "codice": "codiceErroreAnomalia", "testo": "testoErroreAnomalia", "codici": {"EN131": "AMBIGUO"},
+        }  # fmt: skip
+        return {"url": url, "dialetto": {"contratto": "anagrafe.wsdl", "cerca": question}, "credenziali": {"mittente": "085004"}}
+
+    def test_every_operation_has_an_example(self):
+        assert list(self.build(self.settings("http://127.0.0.1:9", {})).check()) == []
+
+
+def test_a_registry_moment_of_midnight_in_rome_is_that_day():
+    import datetime as dt
+
+    from adapters.anagrafe.dialects import day_of
+
+    assert day_of(dt.datetime(1979, 12, 31, 23, tzinfo=dt.UTC), "") == "1980-01-01"
+    assert day_of(dt.datetime(1980, 1, 1), "") == "1980-01-01"
+    assert day_of("31/12/1979", "%d/%m/%Y") == "1979-12-31"
+
+
+def test_the_certificate_of_the_simulator_is_always_the_same_pdf():
+    from adapters.anagrafe.simulator import pdf
+
+    made = pdf(["Certificato (prova)", "àèì"])
+    assert made == pdf(["Certificato (prova)", "àèì"])
+    assert io.BytesIO(made).read(5) == b"%PDF-"
