@@ -30,6 +30,9 @@ INSERT INTO rules (digest, kind, content) VALUES (:digest, :kind, :content) ON C
 -- name: rules
 SELECT content FROM rules WHERE digest = :digest
 
+-- name: last_of_kind
+SELECT seq, content FROM records WHERE kind = :kind ORDER BY seq DESC LIMIT 1
+
 -- name: add_message
 INSERT INTO messages (id, type, sender, time, correlation, causation, case_id, payload)
 VALUES (:id, :type, :sender, :time, :correlation, :causation, :case_id, :payload)

@@ -10,6 +10,7 @@ CREATE TABLE records (
 );
 CREATE INDEX records_run ON records (run, seq) WHERE run IS NOT NULL;
 CREATE INDEX records_message ON records (message, seq) WHERE message IS NOT NULL;
+CREATE INDEX records_rules ON records (kind, seq) WHERE kind = 'rules';
 CREATE TRIGGER records_are_never_changed BEFORE UPDATE ON records BEGIN SELECT RAISE(ABORT, 'records are append-only'); END;
 CREATE TRIGGER records_are_never_deleted BEFORE DELETE ON records BEGIN SELECT RAISE(ABORT, 'records are append-only'); END;
 

@@ -1,0 +1,265 @@
+"""The house: everything put together from the settings. Doors (`bus.web`, `bus.cli`) open onto this.
+
+::
+
+    door → intake → log → channel → engine → step → adapter, and home
+
+`App` is one process of the bus in its embedded default: store, channel, engine and adapters.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+
+from bus import catalog as catalogs
+from bus.adapter import Adapter, Delivery, Endpoint, Fact, Operation, Wire
+from bus.catalog import Catalog
+from bus.channel import Channel, KombuChannel
+from bus.clock import Clock, SystemClock, text_of
+from bus.config import Config
+from bus.diagnostics import configure
+from bus.engine import dead, inquiry
+from bus.engine.attachments import Attachments
+from bus.engine.engine import Engine, Pace
+from bus.engine.intake import Accepted, Intake, Submission
+from bus.engine.outside import Outside
+from bus.engine.projection import Entry, fact, write
+from bus.errors import ConfigError
+from bus.log import log
+from bus.log.payload import seal
+from bus.log.record import Record
+from bus.message import JsonObject, JsonValue, canonical, new_id
+from bus.route.plan import Plan
+from bus.store import Store, Tx
+from bus.store.sqlite import SqliteStore
+
+GROUP = "snodo.adapters"
+
+
+def adapter_class(use: str) -> type[Adapter]:
+    """The adapter class that ``use`` names: an entry point of the group ``snodo.adapters``, or ``module:Class``."""
+    found = next(iter(entry_points(group=GROUP, name=use)), None)
+    try:
+        cls = found.load() if found else getattr(importlib.import_module(use.partition(":")[0]), use.partition(":")[2])
+    except (ImportError, AttributeError, ValueError) as error:
+        known = ", ".join(sorted(point.name for point in entry_points(group=GROUP)))
+        raise ConfigError(f"there is no adapter {use!r}: {error}", code="config.adapter-unknown", hint=f"known: {known}; or module:Class") from error
+    if not (isinstance(cls, type) and issubclass(cls, Adapter)):
+        raise ConfigError(f"{use!r} is not an adapter", code="config.adapter-unknown", hint="it must be a subclass of bus.adapter.Adapter")
+    return cls
+
+
+def adapters_of(config: Config) -> dict[str, Adapter]:
+    """The adapters that the settings name; raises `ConfigError` with the faults of one adapter at a time."""
+    made: dict[str, Adapter] = {}
+    for name, settings in config.adapters.items():
+        own = dict(settings)
+        cls = adapter_class(str(own.pop("use", name)))
+        try:
+            made[name] = cls(name, cls.Settings.model_validate(own))
+        except ValidationError as error:
+            faults = "; ".join(f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors(include_input=False, include_url=False))
+            raise ConfigError(f"adapters.{name}: {faults}", code="config.adapter-settings", hint=f"adapters/{name}/README.md lists them") from error
+    return made
+
+
+def operations_of(adapters: Mapping[str, Adapter]) -> dict[str, Operation]:
+    """All operations by the name routes use."""
+    return {f"{name}.{operation.name}": operation for name, adapter in adapters.items() for operation in adapter.operations.values()}
+
+
+def open_store(config: Config) -> Store:
+    """The store that the settings name; raises `ConfigError` or `StoreError`."""
+    if not config.store.url.startswith("sqlite:///"):
+        raise ConfigError(f"no store speaks {config.store.url.partition(':')[0]!r}", code="config.store", hint="use sqlite:///path")
+    path = Path(config.store.url.removeprefix("sqlite:///"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return SqliteStore(path)
+
+
+class App:
+    """One process of the bus. ``start`` begins to work, ``stop`` ends gracefully; everything else is thread-safe in between."""
+
+    def __init__(self, config: Config, *, clock: Clock | None = None, adapters: Mapping[str, Adapter] | None = None) -> None:
+        configure(config.log_level)
+        self.config, self.clock = config, clock or SystemClock()
+        self.adapters = dict(adapters if adapters is not None else adapters_of(config))
+        self._catalog = catalogs.load(config.rules, operations_of(self.adapters))
+        self.store = open_store(config)
+        self.attachments = Attachments(config.attachments.folder, self.store, self.clock, config.attachments.limit)
+        self.outside = Outside(self.adapters, self.attachments, config.engine.threads)
+        self.channel: Channel = KombuChannel(config.channel.url, log=self._say)
+        self.intake = Intake(self.store, self.catalog, self.clock, self.channel.publish)
+        pace = Pace(lease=config.engine.lease, sweep=config.engine.sweep)
+        self.engine = Engine(self.store, self.catalog, self.outside, self.clock, self.channel.publish, pace, self._tell)
+        self._news: dict[str, list[threading.Event]] = {}
+        self._news_lock = threading.Lock()
+        self._activate()
+
+    def catalog(self) -> Catalog:
+        """The rules in force."""
+        return self._catalog
+
+    def start(self) -> None:
+        self.engine.start()
+        self.channel.consume(self.engine.ring)
+
+    def stop(self) -> None:
+        self.engine.stop()
+        self.channel.close()
+        self.outside.close()
+        self.store.close()
+
+    def _activate(self) -> None:
+        """Keep the rules in force by fingerprint, and say in the log since when, unless the last start said the same."""
+        rules = [{"digest": plan.digest, "kind": "route", "content": canonical(plan.rules)} for plan in self._catalog.plans]
+
+        def work(tx: Tx) -> None:
+            tx.many("add_rules", rules)
+            last = log.last(tx, "rules")
+            if last is None or last.rules != self._catalog.digest:
+                tx.do("add_rules", digest=self._catalog.digest, kind="catalog", content=canonical(sorted(r["digest"] for r in rules)))
+                record = Record(new_id(), "rules", self.clock.now(), rules=self._catalog.digest, data={"routes": {p.name: p.digest for p in self._catalog.plans}})
+                write(tx, Entry(record))
+
+        self.store.write(work).result()
+
+    def _say(self, event: str, detail: str) -> None:
+        structlog.get_logger("snodo.channel").warning(event, detail=detail)
+
+    # -- asking: wait for a reply ------------------------------------------------------------------------------------
+
+    def _tell(self, messages: Iterable[str]) -> None:
+        """Wake those who wait for the reply of a message."""
+        with self._news_lock:
+            for message in messages:
+                for event in self._news.get(message, ()):
+                    event.set()
+
+    def wait_reply(self, message: str, seconds: float) -> JsonObject:
+        """The state of a message as soon as it is replied or has ended, or after ``seconds``; blocks."""
+        deadline = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
+        event = threading.Event()
+        with self._news_lock:
+            self._news.setdefault(message, []).append(event)
+        try:
+            while True:
+                shown = self.message(message)
+                left = (deadline - dt.datetime.now(dt.UTC)).total_seconds()
+                if shown["reply"] is not None or shown["state"] in ("done", "dead", "cancelled") or left <= 0:
+                    return shown
+                event.wait(min(left, 0.25))
+                event.clear()
+        finally:
+            with self._news_lock:
+                self._news[message].remove(event)
+                if not self._news[message]:
+                    del self._news[message]
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def message(self, identity: str) -> JsonObject:
+        with self.store.read() as tx:
+            return inquiry.message(tx, identity, self._now())
+
+    def case(self, key: str) -> JsonObject:
+        with self.store.read() as tx:
+            return inquiry.case(tx, key, self._now())
+
+    def run(self, identity: str) -> JsonObject:
+        with self.store.read() as tx:
+            return inquiry.run(tx, identity, self._now())
+
+    def runs(self, state: str | None = None, route: str | None = None, most: int = 50) -> list[JsonObject]:
+        with self.store.read() as tx:
+            return inquiry.runs(tx, self._now(), state, route, most)
+
+    def _now(self) -> str:
+        return text_of(self.clock.now())
+
+    # -- people's acts on dead letters -------------------------------------------------------------------------------
+
+    def redeliver(self, run: str, actor: str, reason: str, *, current_rules: bool = False) -> None:
+        """Make a dead run ready again; with ``current_rules`` under the route as it is now."""
+        rules = self._current_plan(run) if current_rules else None
+        self._act(lambda tx: dead.redeliver(tx, run, actor, reason, self.clock, rules))
+
+    def decide(self, run: str, actor: str, reason: str, decision: dead.Decision, answer: JsonValue = None) -> None:
+        """Say what became of a call in doubt."""
+        self._act(lambda tx: dead.decide(tx, run, actor, reason, self.clock, decision, answer))
+
+    def discard(self, run: str, actor: str, reason: str) -> None:
+        """Give a dead run up."""
+        self._act(lambda tx: dead.discard(tx, run, actor, reason, self.clock))
+
+    def letter(self, run: str) -> dead.Letter:
+        with self.store.read() as tx:
+            return dead.letter(tx, run)
+
+    def _act(self, work: Callable[[Tx], str]) -> None:
+        run = self.store.write(work).result()
+        self.channel.publish([run])
+
+    def _current_plan(self, run: str) -> Plan:
+        route = self.run(run)["route"]
+        found = next((plan for plan in self._catalog.plans if plan.route == route), None)
+        if found is None:
+            raise ConfigError(f"no route {route} is in force", code="rules.missing")
+        return found
+
+    # -- the adapters' doors -----------------------------------------------------------------------------------------
+
+    def endpoints(self) -> list[tuple[str, Endpoint]]:
+        """Where outside systems call us: adapter name and endpoint."""
+        return [(name, endpoint) for name, adapter in self.adapters.items() for endpoint in adapter.endpoints()]
+
+    def door(self, adapter: str) -> AdapterDoor:
+        """What an endpoint or a poller of one adapter is given."""
+        return AdapterDoor(self, adapter)
+
+    def status(self) -> JsonObject:
+        """How the bus is, for `/status` and `bus doctor`; no personal data."""
+        return {
+            "store": dict(self.store.describe()), "rules": self._catalog.digest, "routes": len(self._catalog.plans),
+            "adapters": sorted(self.adapters), "time": self._now(),
+        }  # fmt: skip
+
+    def send(self, submission: Submission) -> Future[Accepted]:
+        """See `bus.engine.intake.Intake.send`."""
+        return self.intake.send(submission)
+
+
+class AdapterDoor:
+    """Implements `bus.adapter.Door` for one adapter."""
+
+    def __init__(self, app: App, adapter: str) -> None:
+        self._app, self._adapter = app, adapter
+
+    def accept(
+        self, type: str, body: JsonObject, *, key: str, subject: str | None = None, facts: Sequence[Fact] = (),
+        expect: Mapping[tuple[str, str], JsonValue] | None = None, exchanges: Sequence[Wire] = (),
+    ) -> Delivery:  # fmt: skip
+        submission = Submission(
+            type=type, body=body, sender=self._adapter, source=f"/adapters/{self._adapter}", subject=subject, key=key, adapter=self._adapter,
+            facts=tuple((f.kind, f.key, f.value) for f in facts), expect=dict(expect or {}),
+            wires=tuple(seal(f"wire-{w.direction}", w.content, w.media_type) for w in exchanges),
+        )  # fmt: skip
+        accepted = self._app.send(submission).result()
+        return Delivery(accepted.id, accepted.repeated)
+
+    def fact(self, kind: str, key: str) -> Any:
+        with self._app.store.read() as tx:
+            return fact(tx, self._adapter, kind, key)
+
+    def now(self) -> dt.datetime:
+        return self._app.clock.now()

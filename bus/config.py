@@ -1,0 +1,143 @@
+"""Settings: ``config.yaml``, checked whole at start; unknown settings are refused with their place and a hint.
+
+A secret is never written in the file: ``{env: NAME}`` takes it from the environment, ``{file: path}`` from a file that only the
+bus can read. Relative paths are relative to the folder of ``config.yaml``.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bus import source
+from bus.errors import ConfigError
+
+Role = Literal["portal", "sysadmin", "auditor"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Organization(_Section):
+    """The municipality."""
+
+    name: str = Field(description="Its name as citizens know it.")
+    fiscal_code: str = Field(description="Its fiscal code, 11 digits.", pattern=r"^[0-9]{11}$")
+    ipa: str = Field(default="", description="Its code in the index of public administrations.")
+    istat: str = Field(default="", description="Its ISTAT code, quoted: it may begin with 0.")
+
+
+class Store(_Section):
+    """Where the log and its projections live."""
+
+    url: str = Field(default="sqlite:///var/snodo.db", description="`sqlite:///path`; the folder must exist on a local disk.")
+
+
+class Channel(_Section):
+    """Where tickets wait."""
+
+    url: str = Field(default="memory://", description="A kombu URL: `memory://` in one process.")
+
+
+class Attachments(_Section):
+    """Files that come with messages."""
+
+    folder: Path = Field(default=Path("var/attachments"), description="Where files are kept, by content address.")
+    limit: int = Field(default=200_000_000, gt=0, description="The largest file, in bytes.")
+
+
+class Http(_Section):
+    """The HTTP door."""
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    max_body: int = Field(default=1_000_000, gt=0, description="The largest message, in bytes.")
+    max_wait: float = Field(default=30, ge=0, le=300, description="The longest `Prefer: wait=N` that is honoured, in seconds.")
+
+
+class Key(_Section):
+    """An API key: who, in which role, and the SHA-256 of the key (`bus keys new` makes both)."""
+
+    name: str = Field(description="Who holds it; becomes the sender of its messages and the actor in the log.", pattern=r"^[a-z][a-z0-9-]*$")
+    role: Role = Field(description="`portal` sends and sees its own; `sysadmin` runs the bus; `auditor` reads the log.")
+    sha256: str = Field(description="SHA-256 of the key, 64 hex digits.", pattern=r"^[0-9a-f]{64}$")
+
+
+class Engine(_Section):
+    """How the engine works; seconds."""
+
+    lease: float = Field(default=30, gt=0, description="How long a claim on a run is good for without renewal.")
+    sweep: float = Field(default=1, gt=0, description="How often the sweeper rings for runs whose ticket got lost.")
+    threads: int = Field(default=16, gt=0, le=256, description="Outside calls at once, for each adapter.")
+
+
+class Config(_Section):
+    """All settings."""
+
+    organization: Organization
+    rules: Path = Field(default=Path("."), description="The folder that holds `routes/` and `mappings/`.")
+    store: Store = Store()
+    channel: Channel = Channel()
+    attachments: Attachments = Attachments()
+    http: Http = Http()
+    engine: Engine = Engine()
+    keys: tuple[Key, ...] = Field(default=(), description="API keys by hash.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="How much the bus says of itself on stderr.")
+    adapters: dict[str, dict[str, Any]] = Field(default_factory=dict, description="Each outside system: `use` names its adapter, the rest are its own settings.")
+
+
+def load(path: Path) -> Config:
+    """Read and check ``config.yaml``; raises `ConfigError` with all faults at once."""
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}", code="config.unreadable", hint="name it with --config or SNODO_CONFIG") from error
+    document = source.parse(text, str(path))
+    if document.findings:
+        raise ConfigError("\n".join(str(finding) for finding in document.findings), code="config.malformed")
+    return parse(document.plain(), path)
+
+
+def parse(settings: Any, path: Path) -> Config:
+    """Check settings that were read from ``path``; resolves secrets and relative paths."""
+    base = path.resolve().parent
+    try:
+        config = Config.model_validate(_resolve(settings, base))
+    except ValidationError as error:
+        raise ConfigError("\n".join(_sentences(error, path)), code="config.invalid", hint="docs/reference/settings.md lists all settings") from error
+    attachments = config.attachments.model_copy(update={"folder": base / config.attachments.folder})
+    return config.model_copy(update={"rules": base / config.rules, "attachments": attachments, "store": _placed(config.store, base)})
+
+
+def _placed(store: Store, base: Path) -> Store:
+    if not store.url.startswith("sqlite:///"):
+        return store
+    return Store(url=f"sqlite:///{base / store.url.removeprefix('sqlite:///')}")
+
+
+def _resolve(value: Any, base: Path) -> Any:
+    """Put secrets in the place of ``{env: …}`` and ``{file: …}``."""
+    match value:
+        case {"env": str(name), **rest} if not rest:
+            if name not in os.environ:
+                raise ConfigError(f"the environment has no {name}", code="config.secret-missing", hint=f"export {name}=… before starting")
+            return os.environ[name]
+        case {"file": str(name), **rest} if not rest:
+            try:
+                return (base / name).read_text("utf-8").strip()
+            except OSError as error:
+                raise ConfigError(f"cannot read the secret in {name}: {error.strerror}", code="config.secret-missing") from error
+        case dict():
+            return {key: _resolve(inner, base) for key, inner in value.items()}
+        case list():
+            return [_resolve(inner, base) for inner in value]
+        case _:
+            return value
+
+
+def _sentences(error: ValidationError, path: Path) -> list[str]:
+    return [f"{path}: {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors(include_input=False, include_url=False)]
