@@ -1,0 +1,260 @@
+"""The pagoPA adapter keeps the adapter contract against its simulator of GPD; the node's simulator plays a payment over HTTP."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.request import ProxyHandler, Request, build_opener
+
+import pytest
+
+from adapters.pagopa.adapter import Pagopa
+from adapters.pagopa.modelli import PagopaSettings
+from bus.adapter import Adapter, Call, Inbound, InDoubt, Refused
+from bus.testing.adapter_contract import AdapterContract, Example, attempt, call, fresh, unique
+from bus.testing.door import MemoryDoor
+from bus.testing.simulators import RunningSimulator, start
+
+apri = build_opener(ProxyHandler({})).open
+CHIAVE = "chiave-di-prova-molto-segreta"
+IMPOSTAZIONI = {
+    "subscription_key": CHIAVE, "id_pa": "77777777777", "id_broker_pa": "80000000001", "id_station": "80000000001_01",
+    "company_name": "Comune di Esempio", "office_name": "Sportello edilizia", "iban": "IT45R0760103200000000001016",
+    "tassonomia": "9/0101108TS/", "segregation_code": "02",
+}  # fmt: skip
+NUOVA: dict[str, Any] = {
+    "debitore": {"codice_fiscale": "RSSMRA80A01H501U", "denominazione": "Rossi Maria", "email": "maria@example.it"},
+    "importo": 15150, "causale": "Diritti di segreteria {unico}", "riferimento": "istanza-{unico}",
+}  # fmt: skip
+
+
+def chiedi(url: str, corpo: Mapping[str, Any]) -> Any:
+    """POST JSON, as another system would."""
+    testata = {"Content-Type": "application/json", "Ocp-Apim-Subscription-Key": "altro"}
+    with apri(Request(url, json.dumps(corpo).encode(), testata), timeout=20) as risposta:
+        return json.load(risposta)
+
+
+def bozza(adapter: Adapter) -> dict[str, str]:
+    """A draft that somebody else loaded into GPD."""
+    token = unique()
+    trasferimento = {"idTransfer": "1", "amount": 100, "remittanceInformation": "x", "category": "y", "iban": IMPOSTAZIONI["iban"]}
+    opzione = {"iuv": f"9{token:0>16}", "amount": 100, "description": "bozza", "isPartialPayment": False,
+               "dueDate": "2030-01-31T22:59:59Z", "transfer": [trasferimento]}  # fmt: skip
+    posizione = {"iupd": f"bozza-{token}", "type": "F", "fiscalCode": "RSSMRA80A01H501U", "fullName": "Rossi Maria",
+                 "companyName": "Comune", "switchToExpired": False, "paymentOption": [opzione]}  # fmt: skip
+    chiedi(f"{adapter.settings.url}/organizations/77777777777/debtpositions", posizione)
+    return {"iupd": posizione["iupd"]}
+
+
+def creata(adapter: Adapter) -> dict[str, Any]:
+    """What crea-posizione answered: it is what annulla-posizione is asked with."""
+    risposta, _ = call(adapter, "crea-posizione", fresh(NUOVA))
+    return dict(risposta.model_dump(mode="json"))
+
+
+class TestPagopa(AdapterContract):
+    adapter_class = Pagopa
+    module = "adapters.pagopa.simulator"
+    secrets = (CHIAVE, "RSSMRA80A01H501U", "Rossi")
+    examples = (
+        Example("crea-posizione", NUOVA, effect_kind="posizione", refusal="400", refused_as="HTTP_400", operation_match="crea-posizione"),
+        Example("leggi-posizione", {}, given=creata, refusal="403", refused_as="HTTP_403", operation_match="leggi-posizione"),
+        Example("pubblica-posizione", {}, "pubblicazione", "401", "pubblica-posizione", refused_as="HTTP_401", given=bozza),
+        Example("annulla-posizione", {}, "annullamento", "400", "annulla-posizione", refused_as="HTTP_400", given=creata),
+    )
+
+    @classmethod
+    def settings(cls, url: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+        return {"url": url, **IMPOSTAZIONI}
+
+    def test_what_was_made_is_read_as_it_was_made(self, adapter: Adapter) -> None:
+        risposta = creata(adapter)
+        letta, _ = call(adapter, "leggi-posizione", {"iupd": risposta["iupd"]})
+        assert letta.stato == risposta["stato"] == "VALID"
+        assert {nome: letta.model_dump(mode="json")[nome] for nome in risposta} == risposta
+
+    def test_the_fact_is_there_before_and_after_the_answer(self, adapter: Pagopa) -> None:
+        adesso = dt.datetime(2026, 12, 31, 23, 30, tzinfo=dt.UTC)
+        done = attempt(adapter, "crea-posizione", fresh(NUOVA), now=adesso)
+        (fatto,) = done.ctx.facts
+        assert isinstance(fatto.value, dict)
+        assert (fatto.kind, fatto.key, fatto.value["stato"]) == ("posizione", done.answer.numero_avviso, "VALID")
+        assert done.answer.scadenza == dt.date(2027, 1, 31), "thirty days from the first of January in Italy"
+        prima = adapter.prepara(done.operation.request.model_validate(fresh(NUOVA)), done.ctx).facts[0]
+        assert isinstance(prima.value, dict)
+        assert (prima.key, prima.value["stato"]) == (fatto.key, "CREATA")
+
+    def test_the_debtor_is_in_no_address_and_no_note(self, adapter: Adapter) -> None:
+        _, ctx = call(adapter, "crea-posizione", fresh(NUOVA))
+        assert not [e for e in ctx.exchanges if "RSSMRA" in e.note]
+        assert ctx.exchanges[0].note.startswith("POST /organizations/77777777777/debtpositions")
+
+    def test_the_same_iupd_with_another_content_is_refused(self, adapter: Adapter) -> None:
+        chiave, numero = hashlib.sha256(unique().encode()).hexdigest(), int(unique()) + 500_000
+        prima = fresh(NUOVA)
+        call(adapter, "crea-posizione", prima, key=chiave, number=numero)
+        done = attempt(adapter, "crea-posizione", prima | {"importo": 15151}, key=chiave, number=numero)
+        assert isinstance(done.error, Refused)
+        assert done.error.outside_code == "POSIZIONE_DIVERSA"
+        assert done.error.evidence == {"dettaglio": "amount, transfer"}
+
+    def test_an_iuv_that_is_taken_under_another_iupd_is_refused(self, adapter: Adapter) -> None:
+        numero = int(unique()) + 600_000
+        call(adapter, "crea-posizione", fresh(NUOVA), number=numero)
+        done = attempt(adapter, "crea-posizione", fresh(NUOVA), number=numero)
+        assert isinstance(done.error, Refused)
+        assert done.error.outside_code == "IUV_GIA_USATO"
+
+    def test_a_duplicate_that_cannot_be_read_back_leaves_doubt(self, adapter: Adapter, simulator: RunningSimulator) -> None:
+        done = attempt(adapter, "crea-posizione", richiesta := fresh(NUOVA))
+        simulator.faults([{"fault": "lose_reply", "operation": "leggi-posizione", "times": 1}])
+        again = attempt(adapter, "crea-posizione", richiesta, key=done.ctx.key, number=done.ctx.number)
+        assert isinstance(again.error, InDoubt)
+
+    @pytest.mark.parametrize("operazione", ["leggi-posizione", "pubblica-posizione", "annulla-posizione"])
+    def test_a_position_that_is_not_there_is_named(self, adapter: Adapter, operazione: str) -> None:
+        done = attempt(adapter, operazione, {"iupd": "mai-vista"})
+        assert isinstance(done.error, Refused)
+        assert done.error.outside_code == "NON_TROVATA"
+
+    def test_a_paid_position_cannot_be_annulled(self, adapter: Adapter) -> None:
+        risposta = creata(adapter)
+        chiedi(f"{adapter.settings.url}/organizations/77777777777/paymentoptions/{risposta['iuv']}/pay", {})
+        done = attempt(adapter, "annulla-posizione", risposta)
+        assert isinstance(done.error, Refused)
+        assert (done.error.outside_code, done.error.evidence) == ("STATO_NON_AMMESSO", {"dettaglio": "PAID"})
+
+    def test_publishing_and_annulling_are_remembered_for_the_node(self, adapter: Adapter) -> None:
+        risposta = creata(adapter)
+        _, ctx = call(adapter, "annulla-posizione", risposta)
+        assert [(f.kind, f.key, f.value) for f in ctx.facts] == [
+            ("stato", risposta["numero_avviso"], {"stato": "INVALID", "iupd": risposta["iupd"]})
+        ]
+
+    def test_without_the_key_of_the_subscription_gpd_refuses(self, adapter: Adapter, simulator: RunningSimulator) -> None:
+        senza = Pagopa("pagopa", PagopaSettings.model_validate({**self.settings(simulator.url, {}), "subscription_key": ""}))
+        done = attempt(senza, "crea-posizione", fresh(NUOVA))
+        senza.close()
+        assert isinstance(done.error, Refused)
+        assert done.error.outside_code == "HTTP_401"
+
+
+class Ingresso:
+    """The adapter's endpoint behind a small HTTP server, as the web door serves it."""
+
+    def __init__(self) -> None:
+        self.porta = MemoryDoor(dt.datetime.now(dt.UTC))
+        self.adapter = Pagopa("pagopa", PagopaSettings.model_validate({"url": "http://127.0.0.1:1", **IMPOSTAZIONI}))
+        punto, porta = self.adapter.endpoints()[0], self.porta
+
+        class Mano(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                corpo = self.rfile.read(int(self.headers["Content-Length"]))
+                testate = {nome.lower(): valore for nome, valore in self.headers.items()}
+                risposta = punto.handle(Inbound("POST", self.path, testate, {}, corpo, "127.0.0.1"), porta)
+                self.send_response(risposta.status)
+                self.send_header("Content-Type", risposta.media_type)
+                self.send_header("Content-Length", str(len(risposta.body)))
+                self.end_headers()
+                self.wfile.write(risposta.body)
+
+            def log_message(self, *_: Any) -> None:
+                """Silent."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Mano)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/in/pagopa"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def posizione(self, numero: int) -> str:
+        richiesta = self.adapter.operations["crea-posizione"].request.model_validate(fresh(NUOVA))
+        ctx = Call(key=f"{numero:064x}", timeout=5, now=dt.datetime.now(dt.UTC), number=numero)
+        fatto = self.adapter.prepara(richiesta, ctx).facts[0]  # type: ignore[arg-type]
+        assert isinstance(fatto.value, dict)
+        self.porta.facts[fatto.kind, fatto.key] = fatto.value | {"stato": "VALID"}
+        return fatto.key
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.adapter.close()
+
+
+@pytest.fixture
+def ingresso() -> Iterator[Ingresso]:
+    ingresso = Ingresso()
+    yield ingresso
+    ingresso.close()
+
+
+def avvia_nodo(folder: Path, url: str) -> RunningSimulator:
+    scelte = [
+        "--target",
+        url,
+        "--id-pa",
+        "77777777777",
+        "--id-broker-pa",
+        "80000000001",
+        "--id-station",
+        "80000000001_01",
+        "--slot",
+        "0.02",
+    ]
+    return start("adapters.pagopa.node", folder, *scelte)
+
+
+def test_a_citizen_pays_through_the_node(ingresso: Ingresso, tmp_path: Path) -> None:
+    avviso = ingresso.posizione(1)
+    with avvia_nodo(tmp_path, ingresso.url) as nodo:
+        storia = chiedi(f"{nodo.url}/pay", {"noticeNumber": avviso, "lose": 1, "repeat": 1})
+        ancora = chiedi(f"{nodo.url}/pay", {"noticeNumber": avviso})
+        ledger = nodo.ledger()
+    assert storia["paid"]
+    assert (storia["receipt"]["outcome"], storia["attempts"]) == ("OK", 3)
+    assert [(e["kind"], e["detail"]["outcome"]) for e in ledger] == [
+        ("pagamento", "OK"), ("ricevuta", "KO"), ("ricevuta", "OK"), ("ricevuta", "OK"),
+    ]  # fmt: skip
+    assert len(ingresso.porta.of_type("pagopa.ricevuta")) == 1
+    assert (ancora["paid"], ancora["verify"]["fault"]) == (False, "PAA_PAGAMENTO_DUPLICATO")
+
+
+@pytest.mark.parametrize(
+    ("ordine", "fault", "motivo"),
+    [
+        ({"amount": 1}, "PAA_SEMANTICA", "IMPORTO_DIVERSO"),
+        (
+            {"noticeNumber": "302000000000099999", "iuv": "02000000000099999", "amount": 500},
+            "PAA_PAGAMENTO_SCONOSCIUTO",
+            "POSIZIONE_SCONOSCIUTA",
+        ),
+    ],
+)
+def test_the_node_can_pay_wrongly(ingresso: Ingresso, tmp_path: Path, ordine: dict[str, Any], fault: str, motivo: str) -> None:
+    avviso = ingresso.posizione(1)
+    with avvia_nodo(tmp_path, ingresso.url) as nodo:
+        storia = chiedi(f"{nodo.url}/pay", {"noticeNumber": avviso, "version": 1, **ordine})
+    assert storia["receipt"]["fault"] == fault
+    assert [a["motivo"] for a in ingresso.porta.of_type("pagopa.ricevuta-anomala")] == [motivo]
+
+
+def test_a_receipt_that_nobody_took_is_sent_again_when_the_node_comes_back(ingresso: Ingresso, tmp_path: Path) -> None:
+    avviso = ingresso.posizione(1)
+    ingresso.server.shutdown()
+    with avvia_nodo(tmp_path, ingresso.url.replace("/in/pagopa", "/chiuso")) as nodo:
+        ingresso.server.server_close()
+        ordine = {"noticeNumber": avviso, "iuv": avviso[1:], "amount": 15150, "receiptId": "tornata"}
+        storia = chiedi(f"{nodo.url}/pay", ordine)
+        assert storia["receipt"]["ppt"] == "PPT_STAZIONE_INT_PA_IRRAGGIUNGIBILE"
+    aperto = Ingresso()
+    aperto.porta.facts.update(ingresso.porta.facts)
+    with avvia_nodo(tmp_path, aperto.url) as nodo:
+        ricevute = nodo.wait_for_effects(storia["attempts"] + 1, "ricevuta")
+    aperto.close()
+    assert ricevute[-1]["detail"]["outcome"] == "OK"
+    assert [r["ricevuta"] for r in aperto.porta.of_type("pagopa.ricevuta")] == ["tornata"]
