@@ -91,7 +91,7 @@ def _checked_class() -> Any:
             if kind not in _SCALARS:
                 declared.type_name = f".snodo.{kind}"
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)  # type: ignore[no-untyped-call]
+    pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("snodo.Checked"))
 
 

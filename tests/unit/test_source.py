@@ -1,0 +1,140 @@
+"""YAML is read with places and never guesses."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bus.source import DEPTH, doubtful_number, read, render
+
+
+def codes(text: str | bytes) -> list[tuple[str, int, int]]:
+    data = text if isinstance(text, bytes) else text.encode()
+    return [(f.code, f.line, f.column) for f in read(data, "x.yaml").findings]
+
+
+def plain(text: str) -> object:
+    source = read(text.encode(), "x.yaml")
+    assert [] == source.findings
+    return source.plain()
+
+
+@pytest.mark.parametrize("word", ["no", "NO", "yes", "on", "off", "y", "12:30", "2026-03-02", "1_000", "1.2.3", "-", "nullo", "Vero", "a-1", ".x"])
+def test_words_that_old_yaml_changes_stay_text(word: str) -> None:
+    assert {"a": word} == plain(f"a: {word}\n".replace(": -\n", ': "-"\n'))
+
+
+def test_the_core_schema_knows_true_false_null_and_numbers() -> None:
+    assert {"a": True, "b": False, "c": None, "d": None, "e": -12, "f": 1.5, "g": 0} == plain("a: true\nb: FALSE\nc: null\nd:\ne: -12\nf: 1.5\ng: 0\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: 00118", [("yaml.leading-zero", 1, 4)]),
+        ("a: [1, 085004]", [("yaml.leading-zero", 1, 8)]),
+        ("a: {b: 0x1F}", [("yaml.leading-zero", 1, 8)]),
+        ("a: 302001234567890123", [("yaml.long-number", 1, 4)]),
+        ("a: +39055", [("yaml.odd-number", 1, 4)]),
+        ("a: 12e5", [("yaml.odd-number", 1, 4)]),
+        ("a: 1.", [("yaml.odd-number", 1, 4)]),
+        ("a: .inf", [("yaml.not-finite", 1, 4)]),
+        ("a: 1\nb: 2\na: 3", [("yaml.duplicate-key", 3, 1)]),
+        ("{x: {a: 1, a: 2}}", [("yaml.duplicate-key", 1, 12)]),
+        ("a: &x 1\nb: *x", [("yaml.anchor", 1, 4), ("yaml.alias", 2, 4)]),
+        ("a: !!int 1", [("yaml.tag", 1, 4)]),
+        ("a: {b: 1}\nc: {<<: {d: 1}}", [("yaml.merge", 2, 5)]),
+        ("a: 1\n---\nb: 2", [("yaml.documents", 2, 1)]),
+        ("1: a", [("yaml.key", 1, 1)]),
+        ("? [a]\n: b", [("yaml.key", 1, 3)]),
+        ("a:\n\tb: 1", [("yaml.tab", 2, 1)]),
+        ("a: b: c", [("yaml.syntax", 1, 5)]),
+        ("a: [1", [("yaml.syntax", 2, 1)]),
+        ('a: "x', [("yaml.syntax", 1, 6)]),
+        ("a: @x", [("yaml.syntax", 1, 4)]),
+        ("a: x\x07", [("yaml.control-character", 1, 5)]),
+        ("", [("yaml.empty", 1, 1)]),
+        ("# nothing", [("yaml.empty", 1, 1)]),
+        (b"a: caff\xe8", [("yaml.encoding", 1, 8)]),
+        (b"\xef\xbb\xbfa: 1", [("yaml.byte-order-mark", 1, 1)]),
+        (b"a: " + b"x" * 1_000_000, [("yaml.too-large", 1, 1)]),
+        ("[" * 41 + "]" * 41, [("yaml.too-deep", 1, 41)]),
+    ],
+)
+def test_what_is_not_taken_is_a_finding_at_its_place(text: str | bytes, expected: list[tuple[str, int, int]]) -> None:
+    assert expected == codes(text)
+
+
+def test_a_hundred_thousand_brackets_do_not_crash_the_reader() -> None:
+    assert "yaml.too-deep" == codes("[" * 100_000)[0][0]
+    assert "yaml.too-deep" == codes("- " * 100_000 + "a")[0][0]
+    assert [] == codes("[" * DEPTH + "]" * DEPTH)
+
+
+def test_all_findings_come_at_once_in_order() -> None:
+    assert ["yaml.leading-zero", "yaml.duplicate-key", "yaml.anchor"] == [c for c, _, _ in codes("a: 01\nb: 1\nb: 2\nc: &x 1")]
+
+
+@pytest.mark.parametrize(
+    ("text", "within", "expected"),
+    [
+        ("a: body.x", (1, 6), (1, 9)),
+        ('a: "body.x"', (1, 6), (1, 10)),
+        ('a: "b\\u00e8.x"', (1, 4), (1, 13)),
+        ('a: "say \\"x\\" y"', (1, 9), (1, 15)),
+        ("a: 'it''s x'", (1, 6), (1, 11)),
+        ("a: {b: [1, body.x]}", (1, 6), (1, 17)),
+        ("a: |\n  body\n  .x", (2, 2), (3, 4)),
+        ("a: |\n\n  body\n    .x", (3, 3), (4, 5)),
+        ("a: >-\n  body\n  .x", (1, 7), (3, 4)),
+        ("a: body\n  + x", (1, 8), (2, 5)),
+        ('a: "body\n  + x"', (1, 8), (2, 5)),
+    ],
+)
+def test_a_place_inside_a_scalar_is_found_in_the_file(text: str, within: tuple[int, int], expected: tuple[int, int]) -> None:
+    source = read(text.encode(), "x.yaml")
+    pointer = ("a", "b", 1) if "{" in text else ("a",)
+    assert expected == source.place(pointer, within=within)
+
+
+def test_a_key_that_is_not_there_points_to_its_parent() -> None:
+    source = read(b"a:\n  b: {c: 1}\n", "x.yaml")
+    assert (2, 6) == source.place(("a", "b", "z"))
+    assert (2, 7) == source.place(("a", "b", "c"), key=True)
+
+
+def test_findings_are_shown_with_their_line_and_a_caret() -> None:
+    text = render(read(b"x:\n  cap: 00118\n", "r.yaml").findings)
+    assert "r.yaml:2:8: error yaml.leading-zero: `00118` looks like a number with a leading zero" in text
+    assert "     2 |   cap: 00118\n       |        ^\n" in text
+    assert '  hint: quote it: "00118"' in text
+    assert 2 == json.loads(render(read(b"x:\n  cap: 00118\n", "r.yaml").findings, "json"))[0]["line"]
+
+
+@given(st.integers(1, 5), st.integers(0, 10**9))
+def test_a_leading_zero_is_never_lost(zeros: int, rest: int) -> None:
+    text = "0" * zeros + str(rest)
+    assert text == read(f"a: {text}".encode(), "x").plain()["a"]
+    assert doubtful_number(text)
+
+
+@given(st.text(alphabet=st.characters(blacklist_categories=["Cs"]), max_size=200))
+def test_no_text_makes_the_reader_raise(text: str) -> None:
+    for finding in read(text.encode(), "x.yaml").findings:
+        assert finding.line >= 1
+        assert finding.column >= 1
+
+
+@given(st.recursive(st.none() | st.booleans() | st.text(max_size=8) | st.integers(-(10**14), 10**14), lambda i: st.lists(i, max_size=3) | st.dictionaries(st.text(max_size=5), i, max_size=3)))
+def test_json_is_yaml(value: object) -> None:
+    source = read(json.dumps({"a": value}).encode(), "x.yaml")
+    assert {"a": value} == source.plain() or source.findings
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=2, max_size=6))
+def test_duplicate_keys_are_always_seen(keys: list[str]) -> None:
+    found = codes("".join(f"{key}: 1\n" for key in keys))
+    assert len(keys) - len(set(keys)) == len(found)
