@@ -142,7 +142,7 @@ def crossing(timeout: float) -> Iterator[_Crossing]:
         del _local.crossing
 
 
-class _Raw(io.RawIOBase):
+class BoundedRaw(io.RawIOBase):
     """A socket's reading end whose every ``recv`` is bounded by what remains of the crossing: a dripping peer gains nothing."""
 
     def __init__(self, sock: Any, raw: Any) -> None:
@@ -176,7 +176,7 @@ def _watched_adapter() -> Any:
     class Response(HTTPResponse):
         def __init__(self, sock: Any, *arguments: Any, **named: Any) -> None:
             super().__init__(sock, *arguments, **named)
-            self.fp = io.BufferedReader(_Raw(sock, self.fp.detach()))
+            self.fp = io.BufferedReader(BoundedRaw(sock, self.fp.detach()))
 
     class Watched:
         response_class = Response

@@ -1,0 +1,134 @@
+"""Mail over SMTP, one phase after the other, so that we know what a failure means.
+
+Until the mail's last byte leaves nothing was sent: `Unreachable` (or `Refused` on a 5xx). After it only a reply tells:
+250 is done, 4xx is `Unreachable`, 5xx is `Refused`, anything else is `InDoubt`.
+"""
+
+from __future__ import annotations
+
+import io
+import smtplib
+import ssl
+from email.message import EmailMessage
+from email.policy import SMTP as WIRE
+from typing import Any
+
+from adapters.rest import BoundedRaw, crossing
+from bus.adapter import Call, InDoubt, Refused, Unreachable
+
+
+def mail_of(sender: str, recipient: str, subject: str, text: str, ctx: Call) -> EmailMessage:
+    """The mail; its Message-ID is made of the call's key, so that a second copy can be recognised."""
+    mail = EmailMessage(policy=WIRE)
+    mail["From"], mail["To"], mail["Subject"] = sender, recipient, subject
+    mail["Date"] = ctx.now
+    mail["Message-ID"] = f"<{ctx.key[:40]}@{sender.rpartition('@')[2]}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    mail.set_content(text)
+    return mail
+
+
+def deliver(settings: Any, mail: EmailMessage, recipient: str, ctx: Call) -> None:
+    """Hand the mail over within ``ctx.timeout``; raises `Unreachable`, `Refused` or `InDoubt`."""
+    with crossing(ctx.timeout) as going:
+        session = None
+        sent = False
+        try:
+            session = _Session(settings, ctx, going)
+            _introduce(session, settings)
+            _expect(session.mail(settings.mittente), (250,), "MITTENTE_RIFIUTATO")
+            _expect(session.rcpt(recipient), (250, 251), "DESTINATARIO_RIFIUTATO")
+            _expect(session.docmd("DATA"), (354,), "MESSAGGIO_RIFIUTATO")
+            sent = True
+            session.send(_content_of(mail))
+            _expect(session.getreply(), (250,), "MESSAGGIO_RIFIUTATO", sent=True)
+        except (OSError, smtplib.SMTPException) as error:
+            raise _lost(error, sent=sent) from None
+        finally:
+            if session is not None:
+                session.close()
+
+
+def _introduce(session: _Session, settings: Any) -> None:
+    _expect(session.ehlo(), (250,), "MITTENTE_RIFIUTATO")
+    if settings.smtp_cifratura == "starttls":
+        if not session.has_extn("starttls"):
+            raise Refused("the mail server offers no STARTTLS", outside_code="CIFRATURA_RIFIUTATA")
+        session.starttls(context=_tls(settings))
+        _expect(session.ehlo(), (250,), "MITTENTE_RIFIUTATO")
+    if settings.smtp_utente:
+        session.secret = True
+        try:
+            session.login(settings.smtp_utente, settings.smtp_password or "")
+        except (smtplib.SMTPAuthenticationError, smtplib.SMTPNotSupportedError):
+            raise Refused("the mail server does not take our credentials", outside_code="ACCESSO_RIFIUTATO") from None
+        session.secret = False
+
+
+def _tls(settings: Any) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=settings.smtp_ca)
+
+
+def _content_of(mail: EmailMessage) -> bytes:
+    """The bytes after DATA: CRLF lines, leading dots doubled, the final dot."""
+    content = mail.as_bytes(policy=WIRE)
+    content = content if content.endswith(b"\r\n") else content + b"\r\n"
+    return content.replace(b"\r\n.", b"\r\n..") + b".\r\n"
+
+
+def _expect(reply: tuple[int, bytes], good: tuple[int, ...], refusal: str, *, sent: bool = False) -> None:
+    code = reply[0]
+    if code in good:
+        return
+    if 500 <= code < 600:
+        raise Refused(f"the mail server answered {code}", outside_code=refusal, evidence={"smtp": code})
+    if 400 <= code < 500 or not sent:
+        raise Unreachable(f"the mail server answered {code}", outside_code=str(code))
+    raise InDoubt("the mail was handed over and the mail server's reply means nothing")
+
+
+def _lost(error: Exception, *, sent: bool) -> Exception:
+    reason = "no answer in time" if isinstance(error, TimeoutError) else f"the connection failed ({type(error).__name__})"
+    return InDoubt(f"mail: {reason}") if sent else Unreachable(f"mail: {reason}")
+
+
+class _Session(smtplib.SMTP):
+    """An SMTP session under one deadline that keeps every byte both ways; while ``secret``, what leaves is not kept."""
+
+    def __init__(self, settings: Any, ctx: Call, going: Any) -> None:
+        self.secret = False
+        self._ctx, self._going, self._settings = ctx, going, settings
+        self._line = f"SMTP {settings.smtp_host}:{settings.smtp_port}"
+        name = settings.mittente.rpartition("@")[2]  # else smtplib asks the DNS for our own name
+        super().__init__(settings.smtp_host, settings.smtp_port, local_hostname=name, timeout=going.remaining())
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> Any:
+        plain = super()._get_socket(host, port, timeout)  # type: ignore[misc]  # not in the typed interface
+        return _tls(self._settings).wrap_socket(plain, server_hostname=host) if self._settings.smtp_cifratura == "tls" else plain
+
+    def send(self, s: Any) -> None:
+        data = s.encode("ascii") if isinstance(s, str) else bytes(s)
+        if not self.secret:
+            self._ctx.wire("out", data, "message/rfc822" if len(data) > 512 else "text/plain", self._line)
+        if self.sock is not None:
+            self.sock.settimeout(self._going.remaining())
+        super().send(s)
+
+    def getreply(self) -> tuple[int, bytes]:
+        if self.file is None and self.sock is not None:
+            self.file = _Kept(self.sock, self._ctx, self._line)
+        return super().getreply()
+
+
+class _Kept(io.BufferedReader):
+    """What the server says, line by line, into the evidence."""
+
+    def __init__(self, sock: Any, ctx: Call, line: str) -> None:
+        super().__init__(BoundedRaw(sock, sock.makefile("rb", buffering=0)))
+        self._ctx, self._line = ctx, line
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        said = super().readline(size)
+        if said:
+            self._ctx.wire("in", said, "text/plain", self._line)
+        return said

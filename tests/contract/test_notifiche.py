@@ -1,0 +1,150 @@
+"""App IO and e-mail against their simulator."""
+
+import datetime as dt
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from adapters.notifiche.adapter import Notifiche
+from bus.adapter import InDoubt, Refused, Unreachable
+from bus.testing.adapter_contract import AdapterContract, Example, attempt, call
+
+QUI, ASSENTE, BLOCCATO = "RSSMRA80A01B429X", "VRDLGU70B02H501K", "BNCNNA75C43F205Q"
+TESTO = "La tua pratica {unico} è stata presa in carico dallo Sportello unico per l’edilizia. Riceverai altri messaggi qui. "
+MESSAGGIO = {"codice_fiscale": QUI, "oggetto": "Pratica {unico} presa in carico", "testo": TESTO}
+AVVISO = {"numero_avviso": "302000100000019421", "importo": 5000, "scadenza": "2026-07-31"}
+MAIL = {"destinatario": "maria.rossi@posta.example", "oggetto": "Pratica {unico}", "testo": "Buongiorno,\n.la pratica è qui\n"}
+CHIAVE = "chiave-segreta-di-io"
+
+
+class TestNotifiche(AdapterContract):
+    adapter_class = Notifiche
+    module = "adapters.notifiche.simulator"
+    arguments = ("--api-key", CHIAVE, "--absent", ASSENTE, "--blocked", BLOCCATO, "--bounce", "nessuno@posta.example")
+    secrets = (CHIAVE, QUI)
+    examples = (
+        Example("profilo-io", {"codice_fiscale": QUI}, refusal="HTTP_403", operation_match="profilo"),
+        Example("messaggio-io", {**MESSAGGIO, "avviso": AVVISO}, "messaggio-io", refusal="HTTP_400", operation_match="messaggio"),
+        Example("email", MAIL, "email", refusal="550", refused_as="MESSAGGIO_RIFIUTATO", operation_match="email"),
+    )
+
+    @classmethod
+    def settings(cls, url, facts):
+        return {
+            "url": url,
+            "chiave": CHIAVE,
+            "ente": "01234567890",
+            "smtp_host": "127.0.0.1",
+            "smtp_port": facts["smtp_port"],
+            "smtp_cifratura": "nessuna",
+            "mittente": "sue@comune.example",
+        }
+
+    @classmethod
+    def dead_settings(cls, facts):
+        return {**super().dead_settings(facts), "smtp_port": 1}
+
+    @pytest.mark.parametrize(("who", "expected"), [(QUI, (True, True)), (BLOCCATO, (True, False)), (ASSENTE, (False, False))])
+    def test_a_profile_says_whether_we_may_write(self, adapter, who, expected):
+        answer, _ = call(adapter, "profilo-io", {"codice_fiscale": who})
+        assert (answer.presente, answer.consentito) == expected
+
+    def test_a_message_carries_the_notice_as_app_io_wants_it(self, adapter, simulator):
+        call(adapter, "messaggio-io", {**MESSAGGIO, "avviso": AVVISO})
+        content = simulator.ledger("messaggio-io")[-1]["detail"]["content"]
+        assert content["payment_data"] == {
+            "notice_number": "302000100000019421",
+            "amount": 5000,
+            "invalid_after_due_date": False,
+            "payee": {"fiscal_code": "01234567890"},
+        }
+        assert content["due_date"] == "2026-07-31T21:59:59.000Z"
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"oggetto": "x" * 9},
+            {"oggetto": "x" * 121},
+            {"oggetto": "x" * 119 + "🏠"},
+            {"testo": "x" * 79},
+            {"testo": "x" * 10_001},
+            {"avviso": {**AVVISO, "numero_avviso": "40200010000001942"}},
+            {"avviso": {**AVVISO, "importo": 0}},
+            {"avviso": {**AVVISO, "importo": 10_000_000_000}},
+            {"codice_fiscale": "RSSMRA80A01B429"},
+        ],
+    )
+    def test_a_message_beyond_the_limits_never_leaves(self, adapter, simulator, wrong):
+        seen = simulator.status()["requests"]
+        with pytest.raises(ValidationError):
+            call(adapter, "messaggio-io", {**MESSAGGIO, **wrong})
+        assert simulator.status()["requests"] == seen
+
+    @pytest.mark.parametrize("edge", [{"oggetto": "x" * 10}, {"oggetto": "x" * 120}, {"testo": "x" * 80}, {"testo": "x" * 10_000}])
+    def test_a_message_at_the_limits_is_taken(self, adapter, edge):
+        answer, _ = call(adapter, "messaggio-io", {**MESSAGGIO, **edge})
+        assert answer.stato == "ACCEPTED"
+
+    def test_too_many_requests_says_when_to_come_back(self, adapter, simulator):
+        simulator.faults([{"fault": "refuse", "operation": "messaggio", "code": "HTTP_429", "times": 1}])
+        done = attempt(adapter, "messaggio-io", MESSAGGIO)
+        assert isinstance(done.error, Unreachable)
+        assert done.error.retry_after == 7
+
+    def test_a_mail_arrives_as_it_was_written(self, adapter, simulator):
+        answer, _ = call(adapter, "email", {**MAIL, "oggetto": "Così è più chiaro: perché no?"})
+        [found] = [one for one in simulator.ledger("email") if one["detail"]["id"] == answer.id]
+        assert found["key"] == "maria.rossi@posta.example"
+        assert found["detail"]["oggetto"] == "Così è più chiaro: perché no?"
+        assert found["detail"]["testo"].replace("\r\n", "\n") == MAIL["testo"]
+
+    def test_the_same_call_has_the_same_message_id(self, adapter):
+        first = attempt(adapter, "email", MAIL)
+        again = attempt(adapter, "email", MAIL, key=first.ctx.key)
+        assert first.answer == again.answer
+
+    def test_a_mailbox_that_does_not_exist_is_refused_and_nothing_is_sent(self, adapter, simulator):
+        before = len(simulator.ledger("email"))
+        with pytest.raises(Refused) as refused:
+            call(adapter, "email", {**MAIL, "destinatario": "nessuno@posta.example"})
+        assert refused.value.outside_code == "DESTINATARIO_RIFIUTATO"
+        assert len(simulator.ledger("email")) == before
+
+    def test_a_mail_server_that_is_busy_is_unreachable(self, adapter, simulator):
+        simulator.faults([{"fault": "refuse", "operation": "email", "code": "451", "times": 1}])
+        with pytest.raises(Unreachable):
+            call(adapter, "email", MAIL)
+
+    def test_a_mail_server_without_the_encryption_we_ask_is_refused(self, simulator):
+        adapter = self.build({**self.settings(simulator.url, simulator.facts), "smtp_cifratura": "starttls"})
+        with pytest.raises(Refused) as refused:
+            call(adapter, "email", MAIL)
+        adapter.close()
+        assert refused.value.outside_code == "CIFRATURA_RIFIUTATA"
+
+    def test_mail_credentials_are_not_kept_as_evidence(self, simulator):
+        adapter = self.build({**self.settings(simulator.url, simulator.facts), "smtp_utente": "sue", "smtp_password": "parola-segreta"})
+        done = attempt(adapter, "email", MAIL)
+        adapter.close()
+        assert done.error.outside_code == "ACCESSO_RIFIUTATO"
+        assert b"parola-segreta" not in done.wire
+
+    @pytest.mark.parametrize(
+        "wrong", [{"destinatario": "a@b"}, {"destinatario": "a@b.it\r\nRCPT TO:<c@d.it>"}, {"oggetto": "x\r\nBcc: tutti@posta.example"}]
+    )
+    def test_a_mail_that_would_carry_more_than_a_mail_never_leaves(self, adapter, wrong):
+        with pytest.raises(ValidationError):
+            call(adapter, "email", {**MAIL, **wrong})
+
+    def test_a_mail_lost_after_the_last_byte_is_in_doubt_and_was_delivered(self, adapter, simulator):
+        before = len(simulator.ledger("email"))
+        simulator.faults([{"fault": "lose_reply", "operation": "email", "times": 1}])
+        done = attempt(adapter, "email", MAIL)
+        assert isinstance(done.error, InDoubt)
+        assert len(simulator.ledger("email")) == before + 1
+
+    def test_the_due_date_follows_italian_winter_time_too(self, adapter):
+        done = attempt(adapter, "messaggio-io", {**MESSAGGIO, "avviso": {**AVVISO, "scadenza": dt.date(2026, 12, 31)}})
+        sent = json.loads(done.ctx.exchanges[0].content)
+        assert sent["content"]["due_date"] == "2026-12-31T22:59:59.000Z"
