@@ -7,6 +7,7 @@ The future resolves when that is on the disk. Only then may a door say 202.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from bus.log import payload
 from bus.log.record import Record
 from bus.message import Attachment, JsonValue, Message, digest, envelope_of, new_id
 from bus.route.plan import Plan
-from bus.store import Store, Tx
+from bus.store import Row, Store, Tx
 
 if TYPE_CHECKING:
     from bus.catalog import Catalog
@@ -167,24 +168,25 @@ def match_arrival(tx: Tx, message: Message, keys: Mapping[str, str]) -> list[str
     rung: list[str] = []
     for wait in sorted(found, key=lambda row: (row["run"], row["state"] != "open", row["path"])):
         if tx.one("matched", run=wait["run"], message=message.id) is None:
-            rung.append(match(tx, wait["run"], wait["path"], wait["state"], message))
+            rung.append(match(tx, wait, message, message.time))
     return rung
 
 
-def match(tx: Tx, run: str, path: str, state: str, message: Message) -> str:
-    """Give one message to one wait; returns the run to ring for (a new one when the message is late)."""
-    row = tx.one("run", id=run)
+def match(tx: Tx, wait: Row, message: Message, now: dt.datetime) -> str:
+    """Give one message to one wait (its run, path, place, state); returns the run to ring for: a new one when the message is late."""
+    row = tx.one("run", id=wait["run"])
     assert row is not None
-    kind = "matched" if state == "open" else "late"
     data: dict[str, Any] = {"arrival": message.id, "type": message.type}
-    opened = None
-    if kind == "late":
-        opened = new_id()
-        step = path.removesuffix("!closed").rsplit("/", 1)[-1]
-        data["opens"] = {"id": opened, "entry": step, "ordered": bool(row["ordered"]), **{n: row[n] for n in ("route", "version", "digest")}}
-    record = Record(new_id(), kind, message.time, message=row["message"], run=run, path=path, place=row["place"], rules=row["digest"], data=data)
+    late = wait["state"] == "late"
+    if late:
+        step = wait["path"].removesuffix("!closed").rsplit("/", 1)[-1]
+        data["opens"] = {"id": new_id(), "entry": step, "ordered": bool(row["ordered"]), **{n: row[n] for n in ("route", "version", "digest")}}
+    record = Record(
+        new_id(), "late" if late else "matched", now, message=row["message"], run=row["id"], path=wait["path"], place=wait["place"],
+        rules=row["digest"], data=data,
+    )  # fmt: skip
     write(tx, Entry(record))
-    return opened or run
+    return str(data["opens"]["id"] if late else row["id"])
 
 
 def _opening(plan: Plan) -> dict[str, Any]:

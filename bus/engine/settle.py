@@ -81,16 +81,17 @@ class Settling:
                 data["deadline"] = text_of(wait.deadline)
             values = {"key": list(wait.key)} if wait.key else {}
             write(tx, entry(live.record("waiting", now, wait, data=data), values))
-        return wait.type is not None and self._take_arrived(tx, live, wait)
+        return wait.type is not None and self._take_arrived(tx, live, wait, now)
 
-    def _take_arrived(self, tx: Tx, live: Live, wait: Await) -> bool:
+    def _take_arrived(self, tx: Tx, live: Live, wait: Await, now: dt.datetime) -> bool:
         if wait.key is None:
             rows = tx.all("arrived_for_case", case_id=live.case_id, type=wait.type, run=live.id)
         else:
             rows = tx.all("arrived_for_key", type=wait.type, name=wait.key[0], value=wait.key[1], run=live.id)
         for row in rows:
             if row["message"] != live.message.id:
-                intake.match(tx, live.id, wait.path, "open", _message(tx, row["message"]))
+                opened = {"run": live.id, "path": wait.path, "place": wait.place, "state": "open"}
+                intake.match(tx, opened, _message(tx, row["message"]), now)
                 return True
         return False
 

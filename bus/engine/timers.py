@@ -18,7 +18,7 @@ def expire(tx: Tx, now: dt.datetime, most: int) -> list[str]:
         run = tx.one("run", id=row["run"])
         assert run is not None
         record = Record(
-            new_id(), "expired", now, message=run["message"], run=row["run"], place=run["place"], path=row["path"], rules=run["digest"]
+            new_id(), "expired", now, message=run["message"], run=row["run"], place=row["place"], path=row["path"], rules=run["digest"]
         )
         write(tx, Entry(record))
         runs.append(row["run"])

@@ -150,8 +150,8 @@ SELECT id FROM runs WHERE case_id = :case_id AND state = 'ready' AND due <= :now
 SELECT min(due) AS due FROM runs WHERE state = 'ready' AND lease IS NULL
 
 -- name: add_wait
-INSERT INTO waits (run, path, type, case_id, name, value, deadline, state, late)
-VALUES (:run, :path, :type, :case_id, :name, :value, :deadline, :state, :late)
+INSERT INTO waits (run, path, place, type, case_id, name, value, deadline, state, late)
+VALUES (:run, :path, :place, :type, :case_id, :name, :value, :deadline, :state, :late)
 ON CONFLICT (run, path) DO UPDATE SET state = excluded.state
 
 -- name: close_wait
@@ -161,22 +161,22 @@ UPDATE waits SET state = :state WHERE run = :run AND path = :path AND state = 'o
 UPDATE waits SET state = 'given up' WHERE run = :run AND state = 'open'
 
 -- name: wait
-SELECT run, path, type, name, value, deadline, state FROM waits WHERE run = :run AND path = :path
+SELECT run, path, place, type, name, value, deadline, state FROM waits WHERE run = :run AND path = :path
 
 -- name: waits_of_run
-SELECT run, path, type, name, value, deadline, state FROM waits WHERE run = :run ORDER BY path
+SELECT run, path, place, type, name, value, deadline, state FROM waits WHERE run = :run ORDER BY path
 
 -- name: move_waits
 UPDATE waits SET case_id = :into WHERE case_id = :gone
 
 -- name: waits_for_key
-SELECT run, path, state FROM waits WHERE type = :type AND name = :name AND value = :value AND state IN ('open', 'late') ORDER BY run, path
+SELECT run, path, place, state FROM waits WHERE type = :type AND name = :name AND value = :value AND state IN ('open', 'late') ORDER BY run, path
 
 -- name: waits_for_case
-SELECT run, path, state FROM waits WHERE case_id = :case_id AND type = :type AND name IS NULL AND state IN ('open', 'late') ORDER BY run, path
+SELECT run, path, place, state FROM waits WHERE case_id = :case_id AND type = :type AND name IS NULL AND state IN ('open', 'late') ORDER BY run, path
 
 -- name: waits_expired
-SELECT run, path FROM waits WHERE state = 'open' AND deadline <= :now ORDER BY deadline LIMIT :most
+SELECT run, path, place FROM waits WHERE state = 'open' AND deadline <= :now ORDER BY deadline LIMIT :most
 
 -- name: next_deadline
 SELECT min(deadline) AS deadline FROM waits WHERE state = 'open' AND deadline IS NOT NULL

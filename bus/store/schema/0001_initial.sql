@@ -103,6 +103,7 @@ CREATE INDEX runs_message ON runs (message);
 CREATE TABLE waits (
     run      TEXT NOT NULL,
     path     TEXT NOT NULL,
+    place    TEXT NOT NULL,
     type     TEXT,
     case_id  TEXT NOT NULL,
     name     TEXT,
