@@ -1,0 +1,425 @@
+"""The room of SQLAlchemy for adapters: one database, transactions whose failures say what surely did not happen.
+
+`Database.transaction` gives a `Transaction`; leaving it commits. How an error is told (DESIGN §6):
+
+=========================================== ==========================================================
+what happened                               what is raised
+=========================================== ==========================================================
+no connection, no free connection           `Unreachable`
+connection lost before COMMIT was sent      `Unreachable`: the server rolls back
+statement timeout, deadlock, lock           `Unreachable`
+the database says no (constraint, value...) `Refused` with a code of `REFUSALS`
+connection lost at COMMIT, or no clear word `InDoubt`
+any of these in a transaction that reads    `Unreachable`
+=========================================== ==========================================================
+
+Statements with their parameters, rows and error texts are kept as JSON through ``ctx.wire``: the driver does not show the bytes.
+Sentences of errors name only the class of failure, since the texts of databases quote values.
+
+`Sql` is the adapter ``sql``: named statements written in ``config.yaml``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+
+from pydantic import BaseModel, Field, ValidationError
+
+from adapters.shapes import Shape, shape_of
+from bus.adapter import Adapter, Call, InDoubt, Operation, OutsideError, Refused, Settings, Unreachable
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine, TextClause
+    from sqlalchemy.exc import DBAPIError
+
+Row: TypeAlias = "dict[str, Any]"
+
+REFUSALS: Mapping[str, str] = {
+    "DATO_NON_VALIDO": "a value does not fit its column",
+    "VINCOLO": "a constraint of the database forbids it",
+    "NON_ESEGUIBILE": "the statement does not fit the schema, or the user may not run it",
+    "RIFIUTATO": "a rule inside the database refused it",
+}
+"""What any database may refuse with; part of the ``refusals`` of every operation that writes through `Database`."""
+
+_REFUSED_CLASSES = {"22": "DATO_NON_VALIDO", "23": "VINCOLO", "42": "NON_ESEGUIBILE", "44": "VINCOLO", "P0": "RIFIUTATO"}
+_ROLLED_BACK_AT_COMMIT = {"40", "55"}
+"""Classes of SQLSTATE that, like the refusals, are a clear word at COMMIT: it did not happen. Others leave doubt."""
+
+_SQLITE_STATES = {
+    "SQLITE_CONSTRAINT_PRIMARYKEY": "23505", "SQLITE_CONSTRAINT_UNIQUE": "23505", "SQLITE_CONSTRAINT": "23000",
+    "SQLITE_BUSY": "55P03", "SQLITE_LOCKED": "55P03", "SQLITE_INTERRUPT": "57014", "SQLITE_CANTOPEN": "08001",
+    "SQLITE_TOOBIG": "22000", "SQLITE_MISMATCH": "22000", "SQLITE_ERROR": "42000", "SQLITE_READONLY": "42501",
+    "SQLITE_AUTH": "42501",
+}  # fmt: skip
+_DRIVER_STATES = {"DataError": "22000", "ProgrammingError": "42000", "NotSupportedError": "42000", "IntegrityError": "23000"}
+"""What the driver itself refuses to send (a NUL in a text, a value it cannot adapt) has no SQLSTATE."""
+
+UNIQUE_VIOLATION = "23505"
+GRACE = 0.1
+"""Seconds that the server's own statement timeout is given before the connection is cut."""
+
+
+class SqlSettings(Settings):
+    """What every database needs in ``config.yaml``; adapters extend it."""
+
+    url: str = Field(pattern=r"^(postgresql\+psycopg|sqlite)://", description="SQLAlchemy address, postgresql+psycopg://... or sqlite:///...")
+    connect_timeout: float = Field(3.0, gt=0, description="seconds to wait for a connection (PostgreSQL's library waits at least 2)")
+    pool: int = Field(8, ge=1, description="connections kept open")
+
+
+def queries_of(path: Path) -> dict[str, str]:
+    """Named statements of a ``.sql`` file: each begins with a line ``-- name: ...``; other comment lines are dropped."""
+    found: dict[str, str] = {}
+    for block in path.read_text(encoding="utf-8").split("-- name:")[1:]:
+        name, _, body = block.partition("\n")
+        lines = [line for line in body.splitlines() if line.strip() and not line.startswith("--")]
+        found[name.strip()] = "\n".join(lines).rstrip(";")
+    return found
+
+
+def cents_of(amount: object) -> int:
+    """Cents of a ``decimal(11,2)`` as a driver gives it (text, Decimal or, from SQLite, a float)."""
+    return int((Decimal(str(amount)) * 100).to_integral_value(ROUND_HALF_UP))
+
+
+def amount_of(cents: int) -> str:
+    """Text with two decimals for a ``decimal(11,2)``; the inverse of `cents_of`."""
+    sign, whole = ("-" if cents < 0 else ""), abs(cents)
+    return f"{sign}{whole // 100}.{whole % 100:02d}"
+
+
+def _plain(value: Any) -> Any:
+    """A column's value as JSON can say it: whole decimals are integers, other ones text; moments are ISO text."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() and value.as_tuple().exponent == 0 else str(value)
+    if isinstance(value, (dt.date, dt.time)):
+        return value.isoformat()
+    if isinstance(value, (bytes, memoryview)):
+        return bytes(value).hex()
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def _state_of(error: DBAPIError) -> str:
+    """The SQLSTATE; for SQLite the one that says the same; empty when the connection broke without a word."""
+    state = getattr(error.orig, "sqlstate", None)
+    if state:
+        return str(state)
+    name = getattr(error.orig, "sqlite_errorname", None) or ""
+    while name and name not in _SQLITE_STATES:
+        name = name.rpartition("_")[0]
+    return _SQLITE_STATES.get(name) or _DRIVER_STATES.get(type(error).__name__, "")
+
+
+@functools.lru_cache(maxsize=500)
+def _statement(sql: str) -> TextClause:
+    from sqlalchemy import text
+
+    return text(sql)
+
+
+class _Watch:
+    """Cuts a connection at a deadline, unless it was left before: the server's own timeout does not help when the server is silent."""
+
+    def __init__(self, seconds: float, connection: Connection) -> None:
+        self._raw: Any = connection.connection.driver_connection
+        self._lock, self._over = threading.Lock(), False
+        self._timer = threading.Timer(seconds, self._cut)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._over = True
+        self._timer.cancel()
+
+    def _cut(self) -> None:
+        with self._lock:
+            if self._over:
+                return
+            try:
+                if hasattr(self._raw, "interrupt"):
+                    self._raw.interrupt()
+                else:
+                    with socket.socket(fileno=os.dup(self._raw.fileno())) as line:
+                        line.shutdown(socket.SHUT_RDWR)
+            except Exception:  # noqa: BLE001, S110 - the connection is closed already: nothing to cut
+                pass
+
+
+@dataclass(slots=True)
+class Transaction:
+    """One open transaction. ``until`` is a monotonic moment; not thread-safe."""
+
+    connection: Connection
+    ctx: Call
+    until: float
+
+    def rows(self, name: str, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
+        """Run one statement that answers rows; ``name`` is the note of the evidence."""
+        self._keep("out", {"sql": sql, "parameters": dict(parameters or {})}, name)
+        found = [{n: _plain(v) for n, v in row.items()} for row in self.connection.execute(_statement(sql), parameters or {}).mappings()]
+        self._keep("in", {"rows": found}, name)
+        return found
+
+    def one(self, name: str, sql: str, parameters: Mapping[str, Any] | None = None) -> Row | None:
+        """The first row, or None."""
+        found = self.rows(name, sql, parameters)
+        return found[0] if found else None
+
+    def run(self, name: str, sql: str, *parameters: Mapping[str, Any]) -> int:
+        """Run one statement for each set of parameters (none: nothing is sent); the number of rows it touched."""
+        if not parameters:
+            return 0
+        self._keep("out", {"sql": sql, "parameters": [dict(one) for one in parameters]}, name)
+        touched = self.connection.execute(_statement(sql), list(parameters)).rowcount
+        self._keep("in", {"touched": touched}, name)
+        return touched
+
+    def commit(self, name: str) -> None:
+        self._keep("out", {"sql": "COMMIT"}, name)
+        self.connection.commit()
+        self._keep("in", {"committed": True}, name)
+
+    def failed(self, error: DBAPIError, name: str) -> None:
+        """Keep what the database said instead of an answer."""
+        self._keep("in", {"error": str(error.orig).strip(), "sqlstate": _state_of(error)}, name)
+
+    def _keep(self, direction: Literal["out", "in"], what: Mapping[str, Any], name: str) -> None:
+        self.ctx.wire(direction, json.dumps(what, ensure_ascii=False, default=str).encode(), "application/json", name)
+
+
+@dataclass(slots=True)
+class Database:
+    """One database behind a pool of connections. Thread-safe; opened at first use."""
+
+    settings: SqlSettings
+    _engine: Engine | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _local: threading.local = field(default_factory=threading.local)
+
+    @contextmanager
+    def transaction(self, ctx: Call, name: str, *, read: bool = False, taken_again: bool = False) -> Iterator[Transaction]:
+        """A transaction named ``name``, committed when the block ends, rolled back when it raises; obeys ``ctx.timeout``.
+
+        ``taken_again`` says that a unique value already taken is another caller's race: `Unreachable` (try again) and not `Refused`.
+        """
+        from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+        until = time.monotonic() + ctx.timeout
+        at_commit, opened = False, None
+        try:
+            opened = self._open(ctx, name, until, read=read)
+            with _Watch(_left(until) + GRACE, opened.connection):
+                yield opened
+                at_commit = True
+                opened.commit(name)
+        except DBAPIError as error:
+            if opened is not None:
+                opened.failed(error, name)
+            raise _told(error, name, read=read, at_commit=at_commit, taken_again=taken_again) from None
+        except SQLAlchemyError as error:  # no free connection in the pool, and the like: before anything left
+            raise Unreachable(f"{name}: {type(error).__name__}") from None
+        finally:
+            if opened is not None:
+                _give_back(opened.connection)
+
+    def script(self, *parts: str) -> None:
+        """Run statements separated by ``;`` in one transaction; for schemas. Raises what SQLAlchemy raises."""
+        with self.engine.begin() as connection:
+            raw = connection.execution_options(no_parameters=True)
+            for part in parts:
+                for statement in filter(str.strip, part.split(";\n") if self.is_sqlite else (part,)):
+                    raw.exec_driver_sql(statement)
+
+    def close(self) -> None:
+        with self._lock:
+            engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.dispose()
+
+    @property
+    def engine(self) -> Engine:
+        with self._lock:
+            if self._engine is None:
+                self._engine = self._make()
+            return self._engine
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.settings.url.startswith("sqlite")
+
+    def _make(self) -> Engine:
+        from sqlalchemy import create_engine, event
+
+        engine = create_engine(
+            self.settings.url, pool_size=self.settings.pool, max_overflow=0, pool_timeout=self.settings.connect_timeout, hide_parameters=True
+        )
+        if self.is_sqlite:
+            event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "do_connect", self._limit_connect)
+        return engine
+
+    def _limit_connect(self, _dialect: Any, _record: Any, _arguments: Any, keywords: dict[str, Any]) -> None:
+        seconds = min(self.settings.connect_timeout, getattr(self._local, "left", self.settings.connect_timeout))
+        keywords["timeout" if self.is_sqlite else "connect_timeout"] = seconds if self.is_sqlite else max(1, round(seconds))
+
+    def _open(self, ctx: Call, name: str, until: float, *, read: bool) -> Transaction:
+        """A connection with a begun transaction. A kept connection that the server has dropped is replaced once: nothing was asked yet.
+
+        This first statement is the ping of the pool (`pool_pre_ping` has no deadline, and costs one more round trip).
+        """
+        from sqlalchemy.exc import DBAPIError
+
+        for last in (False, True):
+            self._local.left = _left(until)
+            connection = self.engine.connect()
+            try:
+                with _Watch(_left(until), connection):
+                    self._begin(connection, name, until, read=read)
+                return Transaction(connection, ctx, until)
+            except DBAPIError as error:
+                _give_back(connection)
+                if last or not error.connection_invalidated or time.monotonic() >= until:
+                    raise
+        raise AssertionError("unreachable: the second round returns or raises")
+
+    def _begin(self, connection: Connection, name: str, until: float, *, read: bool) -> None:
+        milliseconds = max(1, int(_left(until) * 1000))
+        if self.is_sqlite:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {milliseconds}")
+            connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
+            return
+        access = ", set_config('transaction_read_only', 'on', true)" if read else ""
+        connection.exec_driver_sql(f"/* {name} */ SELECT set_config('statement_timeout', '{milliseconds}', true){access}")
+
+
+def _left(until: float) -> float:
+    return max(until - time.monotonic(), 0.001)
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions begin where we say: the module's own begin cannot be IMMEDIATE
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _give_back(connection: Connection) -> None:
+    """Return to the pool; a connection that cannot even roll back is thrown away by the pool."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        connection.close()
+    except SQLAlchemyError:
+        connection.invalidate()
+
+
+def _told(error: DBAPIError, name: str, *, read: bool, at_commit: bool, taken_again: bool) -> OutsideError:
+    """The table at the top of this module."""
+    state = _state_of(error)
+    sentence = f"{name}: {type(error.orig).__name__}" + (f", SQLSTATE {state}" if state else "") + (" at COMMIT" if at_commit else "")
+    if read or (taken_again and state == UNIQUE_VIOLATION):
+        return Unreachable(sentence, outside_code=state)
+    if state[:2] in _REFUSED_CLASSES:
+        return Refused(sentence, outside_code=_REFUSED_CLASSES[state[:2]], evidence={"sqlstate": state})
+    if at_commit and state[:2] not in _ROLLED_BACK_AT_COMMIT:
+        return InDoubt(sentence, outside_code=state)
+    return Unreachable(sentence, outside_code=state)
+
+
+class SqlOperation(Settings):
+    """One named operation: statements run in one transaction; the rows of the last one make the answer.
+
+    Parameters are ``:field`` of the request, and ``:call_key`` (our key). ``keyed`` is a promise of whoever writes it: the
+    statements leave one effect when they run twice (``INSERT ... ON CONFLICT (chiave) DO NOTHING``).
+    """
+
+    effect: Literal["read", "keyed", "once"]
+    statements: tuple[str, ...] = Field(min_length=1)
+    request: Shape
+    answer: Shape
+    list_field: str | None = Field(None, description="the answer's field that takes all rows; without it the answer is the first row")
+    none_found: str = Field("NON_TROVATO", description="code of the refusal when the last statement answers no row")
+    timeout: float = Field(10.0, gt=0)
+    undo: str | None = None
+    concurrency: int = Field(8, ge=1)
+    purpose: str = ""
+
+
+class ConfiguredSettings(SqlSettings):
+    """Settings of the adapter ``sql``."""
+
+    operations: dict[str, SqlOperation] = Field(min_length=1)
+
+
+class Sql(Adapter):
+    """A database described in ``config.yaml``: its operations exist per instance."""
+
+    Settings = ConfiguredSettings
+
+    def __init__(self, name: str, settings: ConfiguredSettings) -> None:
+        super().__init__(name, settings)
+        self._database = Database(settings)
+        found: dict[str, Operation] = {}
+        for operation_name, declared in settings.operations.items():
+            found[operation_name] = _declared(operation_name, declared)
+            setattr(self, found[operation_name].method, functools.partial(self._ask, operation_name))
+        vars(self)["operations"] = found
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _ask(self, operation_name: str, request: BaseModel, ctx: Call) -> BaseModel:
+        asked: SqlOperation = self.settings.operations[operation_name]
+        declared = self.operations[operation_name]
+        fields = {"call_key": ctx.key, **{name: getattr(request, name) for name in type(request).model_fields}}
+        with self._database.transaction(ctx, operation_name, read=asked.effect == "read") as transaction:
+            *before, last = asked.statements
+            for statement in before:
+                transaction.run(operation_name, statement, fields)
+            found = transaction.rows(operation_name, last, fields)
+            return _answer_of(declared, asked, found)
+
+
+def _answer_of(declared: Operation, asked: SqlOperation, found: Sequence[Row]) -> BaseModel:
+    """The declared answer; rows of another shape undo the transaction, since nobody could use them."""
+    if asked.list_field is None and not found:
+        raise Refused(f"{declared.name}: no row", outside_code=asked.none_found)
+    value = {asked.list_field: list(found)} if asked.list_field else found[0]
+    try:
+        return declared.answer.model_validate(value)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['type']}" for e in error.errors(include_input=False)[:5])
+        if asked.effect == "read":
+            raise Unreachable(f"{declared.name}: the rows have not the agreed shape: {wrong}") from None
+        raise Refused(f"{declared.name}: the rows have not the agreed shape: {wrong}", outside_code="NON_ESEGUIBILE") from None
+
+
+def _declared(name: str, asked: SqlOperation) -> Operation:
+    return Operation(
+        name=name,
+        effect=asked.effect,
+        request=shape_of(f"{name}-request", asked.request, closed=True),
+        answer=shape_of(f"{name}-answer", asked.answer, closed=False),
+        timeout=asked.timeout,
+        undo=asked.undo,
+        method="ask_" + name.replace("-", "_"),
+        refusals={**REFUSALS, asked.none_found: "the last statement answered no row"},
+        concurrency=asked.concurrency,
+        doc=asked.purpose,
+    )
