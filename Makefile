@@ -2,17 +2,18 @@
 #   make demo    one building application, end to end, between real processes
 #   make test    all tests
 #   make check   format, lint, types, floors, words, docs, rules
-#   make bench   benchmarks (see benchmarks/README.md)
+#   make bench   benchmarks
+#   make reference, make lock   after a change of settings or operations, of dependencies
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench lock clean
+.PHONY: help setup demo test check bench reference lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 help:
-	@sed -n '2,5s/^#  //p' Makefile
+	@sed -n '2,6s/^#  //p' Makefile
 
 setup: $(STAMP)
 
@@ -36,6 +37,10 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks
+
+# The pages of docs/reference that are written from the code.
+reference: $(STAMP)
+	@$(BIN)/python -m tools.reference
 
 # uv resolves, pip installs: the locks are plain pip files with hashes, for every platform, without the address of any index.
 LOCK := uv pip compile --no-config --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

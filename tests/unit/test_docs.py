@@ -16,6 +16,8 @@ PROJECT = Path(__file__).parents[2]
 DOCS = sorted({*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), *(PROJECT / "adapters").rglob("*.md")})
 PYTHON = sorted(path for folder in ("bus", "adapters") for path in (PROJECT / folder).rglob("*.py"))
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+# Families of findings in YAML files: their codes are passed by position, so any text of that shape counts.
+FINDINGS = ("yaml", "route", "mapping", "table", "type", "types", "services", "service", "step", "test", "rules")
 CODE = re.compile(r"^[a-z]+(?:-[a-z]+)*\.[a-z0-9]+(?:-[a-z0-9]+)*$")
 
 
@@ -42,9 +44,7 @@ def broken_links(path: Path) -> Iterator[str]:
     for target in links_of(path.read_text(encoding="utf-8")):
         name, _, anchor = target.partition("#")
         file = (path.parent / name).resolve() if name else path
-        if not file.exists():
-            yield target
-        elif anchor and anchor not in anchors_of(file.read_text(encoding="utf-8")):
+        if not file.exists() or (anchor and anchor not in anchors_of(file.read_text(encoding="utf-8"))):
             yield target
 
 
@@ -71,8 +71,8 @@ def snippets(language: str) -> list[tuple[str, str]]:
     """(place, text) of every fenced block in that language."""
     found = []
     for path in DOCS:
-        for match in re.finditer(rf"^```{language}\n(.*?)^```", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE):
-            found.append((str(path.relative_to(PROJECT)), match.group(1)))
+        blocks = re.findall(rf"^```{language}\n(.*?)^```", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+        found += [(str(path.relative_to(PROJECT)), block) for block in blocks]
     return found
 
 
@@ -118,13 +118,15 @@ def test_the_messages_of_the_readme_are_valid():
 
 
 def codes_in(source: str) -> set[str]:
-    """Every error code written in the code: ``default_code = "..."``, ``code="..."``."""
+    """Every error code written in the code: ``default_code = "..."``, ``code="..."`` and those of findings."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "default_code" for t in node.targets):
             found.add(ast.literal_eval(node.value))
         elif isinstance(node, ast.keyword) and node.arg == "code":
             found.update(c.value for c in ast.walk(node.value) if isinstance(c, ast.Constant) and isinstance(c.value, str))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.partition(".")[0] in FINDINGS:
+            found.add(node.value)
     return {code for code in found if CODE.match(code)}
 
 
@@ -140,11 +142,17 @@ def test_every_error_code_is_documented_and_every_documented_code_exists():
 
 
 def test_codes_are_found_however_they_are_written():
-    source = 'class E(X):\n    default_code = "a.b"\nraise Y("s", code="c.d-e")\nraise Y("s", code="f.g" if x else "h.i")\nz(code="NOT A CODE")\n'
-    assert codes_in(source) == {"a.b", "c.d-e", "f.g", "h.i"}
+    source = 'class E(X):\n    default_code = "a.b"\nraise Y("s", code="c.d-e")\nraise Y("s", code="f.g" if x else "h.i")\nz(code="NOT A CODE")\nat(1, 1, "yaml.j")\ncall("k.l")\n'
+    assert codes_in(source) == {"a.b", "c.d-e", "f.g", "h.i", "yaml.j"}
 
 
-# -- settings, dependencies, publiccode -------------------------------------------------------------------------------
+# -- generated pages, dependencies, publiccode -------------------------------------------------------------------------------
+
+
+def test_the_reference_pages_say_what_the_code_says(capsys):
+    from tools import reference
+
+    assert reference.main(["--check"]) == 0, capsys.readouterr().out
 
 
 def test_every_dependency_has_its_reason():
@@ -174,7 +182,9 @@ def test_the_lock_holds_every_dependency():
 
 def test_publiccode_has_what_the_catalogue_asks_for():
     page = yaml.safe_load(text_of("publiccode.yml"))
-    assert {"publiccodeYmlVersion", "name", "url", "releaseDate", "platforms", "developmentStatus", "softwareType", "description"} <= set(page)
+    assert {"publiccodeYmlVersion", "name", "url", "releaseDate", "platforms", "developmentStatus", "softwareType", "description"} <= set(
+        page
+    )
     assert page["legal"]["license"] == PYPROJECT["project"]["license"] == "EUPL-1.2"
     assert page["softwareVersion"] == PYPROJECT["project"]["version"]
     assert page["maintenance"]["contacts"]

@@ -37,13 +37,12 @@ def imports_of(tree: ast.AST, known: frozenset[str]) -> Iterator[tuple[int, str]
             for alias in node.names:
                 full = f"{base}.{alias.name}"
                 yield node.lineno, full if full in known else base
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module") and node.args:
-            if isinstance(node.args[0], ast.Constant):
-                yield node.lineno, str(node.args[0].value)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            yield from ((node.lineno, str(name.value)) for name in node.args[:1] if isinstance(name, ast.Constant))
 
 
 def within(name: str, prefixes: list[str]) -> bool:
-    return any(prefix == "*" or name == prefix or name.startswith(prefix + ".") for prefix in prefixes)
+    return any(prefix in {"*", name} or name.startswith(prefix + ".") for prefix in prefixes)
 
 
 def home_of(module: str) -> str | None:
@@ -165,7 +164,13 @@ def test_ninety_nine_functions_of_a_hundred_fit_on_a_screen():
 
 def test_every_library_of_the_project_has_a_room_and_the_other_way_round():
     """A dependency that nothing imports, or a room for a library that is not a dependency, is a leftover."""
-    imported_as = {"protobuf": "google", "pyyaml": "yaml", "python-stdnum": "stdnum", "cel-expr-python": "cel_expr_python", "psycopg[binary]": "psycopg"}
+    imported_as = {
+        "protobuf": "google",
+        "pyyaml": "yaml",
+        "python-stdnum": "stdnum",
+        "cel-expr-python": "cel_expr_python",
+        "psycopg[binary]": "psycopg",
+    }
     behind_others = {"httptools", "uvloop", "tzdata"}  # uvicorn and zoneinfo pick them up by themselves
     comes_along = {"amqp", "pytest"}  # kombu's own protocol library; who uses the kit of bus.testing has pytest
     declared = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]

@@ -95,7 +95,18 @@ def test_a_process_started_by_a_test_is_guarded_too(report):
 def _pytest(tmp_path, source, **environment):
     """Runs a small test file under the rules of tests/conftest.py; returns the ended process."""
     (tmp_path / "test_it.py").write_text(source)
-    command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-c", os.devnull, "--rootdir", str(tmp_path), str(tmp_path / "test_it.py")]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "tests.conftest",
+        "-c",
+        os.devnull,
+        "--rootdir",
+        str(tmp_path),
+        str(tmp_path / "test_it.py"),
+    ]
     inherited = {name: value for name, value in os.environ.items() if name != "CI"}
     return subprocess.run(command, cwd=PROJECT, env={**inherited, **environment}, capture_output=True, text=True, timeout=60)
 

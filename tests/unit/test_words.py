@@ -28,7 +28,9 @@ def banned() -> dict[str, str]:
 
 BANNED = banned()
 # Any ending counts (``requeued``, ``mocks``); a hyphen before does not: ``lxml-stubs`` is the name of a package.
-PATTERN = re.compile(rf"(?<![\w-])({'|'.join(re.escape(word).replace(chr(92) + ' ', '[ _-]') for word in BANNED)})(?:s|es|d|ed|ing)?(?![a-z])", re.IGNORECASE)
+PATTERN = re.compile(
+    rf"(?<![\w-])({'|'.join(re.escape(word).replace(chr(92) + ' ', '[ _-]') for word in BANNED)})(?:s|es|d|ed|ing)?(?![a-z])", re.IGNORECASE
+)
 
 
 def in_text(text: str) -> list[str]:

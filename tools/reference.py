@@ -1,0 +1,141 @@
+"""Write the reference pages from the code: ``python -m tools.reference``; with ``--check`` say which are out of date and exit 1.
+
+What is declared once (settings, operations, functions) is described there and nowhere else; a test runs the check.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from bus.adapter import Adapter, Operation
+from bus.functions import FUNCTIONS
+
+PROJECT = Path(__file__).parents[1]
+HOME = PROJECT / "docs" / "reference"
+NOTICE = "<!-- Written by `make reference` from the code; do not edit. -->\n"
+
+
+def adapter_classes() -> Iterator[tuple[str, type[Adapter]]]:
+    """(name, class) of every adapter that pyproject.toml names, by name."""
+    named = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]["snodo.adapters"]
+    for name, target in sorted(named.items()):
+        module, _, attribute = target.partition(":")
+        if importlib.util.find_spec(module):
+            yield name, getattr(importlib.import_module(module), attribute)
+
+
+def row(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def type_of(annotation: Any) -> str:
+    """``str``, ``int | None``, ``list[Mappale]``: names without the modules they come from."""
+    plain = annotation.__name__ if inspect.isclass(annotation) and not get_args(annotation) else str(annotation)
+    return re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", plain)
+
+
+def default_of(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    if field.default is PydanticUndefined:
+        return "empty"
+    return f"`{str(field.default) if isinstance(field.default, Path) else repr(field.default)}`"
+
+
+def fields_of(model: type[BaseModel]) -> Iterator[str]:
+    yield row("name", "type", "default", "meaning")
+    yield row("---", "---", "---", "---")
+    for name, field in model.model_fields.items():
+        yield row(f"`{field.alias or name}`", f"`{type_of(field.annotation)}`", default_of(field), field.description or "")
+
+
+def settings() -> Iterator[str]:
+    yield "# Settings\n"
+    yield "What `config.yaml` may hold. Unknown settings are refused.\n"
+    if importlib.util.find_spec("bus.config"):
+        module = importlib.import_module("bus.config")
+        own = (m for name, m in vars(module).items() if inspect.isclass(m) and m.__module__ == module.__name__ and not name.startswith("_"))
+        for model in (m for m in own if issubclass(m, BaseModel)):
+            yield from ("", f"## {model.__name__}\n", _sentence(model), "", *fields_of(model))
+    for name, adapter in adapter_classes():
+        yield from ("", f"## adapters: use: {name}\n", _sentence(adapter), "", *fields_of(adapter.Settings))
+
+
+def operations() -> Iterator[str]:
+    yield "# Operations\n"
+    yield "What a route can `call`. Effect classes: [decisions/effect-classes.md](../decisions/effect-classes.md). Times are seconds.\n"
+    for name, adapter in adapter_classes():
+        for operation in adapter.operations.values():
+            yield from _operation(name, operation)
+
+
+def _operation(adapter: str, operation: Operation) -> Iterator[str]:
+    yield from ("", f"## {adapter}.{operation.name}\n", operation.doc or operation.method, "")
+    facts = [f"effect `{operation.effect}`", f"timeout {operation.timeout:g}"]
+    facts += [f"settle {operation.settle:g}"] if operation.settle else []
+    facts += [f"undo `{operation.undo}`"] if operation.undo else []
+    facts += [f"sequence `{operation.sequence}`"] if operation.sequence else []
+    facts += [f"fails inside a success when {operation.failed_when}"] if operation.failed_when else []
+    yield "; ".join(facts) + "\n"
+    yield from ("Request:\n", *fields_of(operation.request), "", "Answer:\n", *fields_of(operation.answer))
+    if operation.refusals:
+        yield from ("", "Refusals:\n", row("code", "meaning"), row("---", "---"))
+        yield from (row(f"`{code}`", sentence) for code, sentence in operation.refusals.items())
+
+
+def functions() -> Iterator[str]:
+    yield "# Functions of expressions\n"
+    yield "The closed list; each example is true.\n"
+    for function in FUNCTIONS.values():
+        parameters = ", ".join(f"{name}: {type_of(kind)}" for name, kind in function.parameters)
+        yield from (
+            "",
+            f"## {function.name}\n",
+            f"`{function.name}({parameters}) -> {type_of(function.returns)}`\n",
+            inspect.cleandoc(function.doc),
+            "",
+        )
+        yield from (f"- `{example}`" for example in function.examples)
+
+
+def _sentence(thing: type) -> str:
+    return (inspect.getdoc(thing) or "").split("\n\n", maxsplit=1)[0] if thing.__doc__ else ""
+
+
+PAGES: dict[str, Callable[[], Iterator[str]]] = {"settings.md": settings, "operations.md": operations, "functions.md": functions}
+
+
+def main(arguments: list[str]) -> int:
+    stale = [name for name, page in PAGES.items() if _text(page) != _present(name)]
+    if "--check" not in arguments:
+        for name in stale:
+            (HOME / name).write_text(_text(PAGES[name]), encoding="utf-8")
+        return 0
+    for name in stale:
+        print(f"docs/reference/{name} is out of date: make reference")
+    return 1 if stale else 0
+
+
+def _text(page: Callable[[], Iterator[str]]) -> str:
+    return NOTICE + "\n".join(line.rstrip(" ") for line in page()).replace("\n\n\n", "\n\n").rstrip() + "\n"
+
+
+def _present(name: str) -> str:
+    path = HOME / name
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
