@@ -82,7 +82,7 @@ class Sportello:
 
     def ricevi(self, valori: dict[str, Any]) -> Valori:
         """Answers paSendRT and V2: durable first, then OK."""
-        ricevuta = Ricevuta.letta(valori, self.porta.now())
+        ricevuta = Ricevuta.letta(valori)
         errore = self._destinatario(valori, valori["receipt"]["fiscalCode"])
         for _ in range(SGUARDI):
             decisione = anomala(ricevuta, "DESTINATARIO_ERRATO", fault=errore) if errore else decidi(ricevuta, self.porta)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -48,14 +48,14 @@ class Ricevuta:
     iuv: str
     importo: int
     esito: str
-    data_pagamento: dt.date
+    data_pagamento: dt.date | None
     psp: str
     pagatore: JsonValue
     impronta: str
 
     @classmethod
-    def letta(cls, valori: Mapping[str, Any], adesso: dt.datetime) -> Ricevuta:
-        """From the values of paSendRT or paSendRTV2; ``adesso`` dates a receipt that carries no date."""
+    def letta(cls, valori: Mapping[str, Any]) -> Ricevuta:
+        """From the values of paSendRT or paSendRTV2."""
         ricevuta = valori["receipt"]
         return cls(
             ente=valori["idPA"],
@@ -64,7 +64,7 @@ class Ricevuta:
             iuv=ricevuta["creditorReferenceId"],
             importo=centesimi(ricevuta["paymentAmount"]),
             esito=ricevuta["outcome"],
-            data_pagamento=_data(ricevuta, adesso),
+            data_pagamento=_data(ricevuta),
             psp=ricevuta["idPSP"],
             pagatore=_pagatore(ricevuta["payer"] or ricevuta["debtor"]),
             impronta=digest(_piano(ricevuta)),
@@ -75,6 +75,10 @@ class Ricevuta:
         """The idempotency key: the id is unique for the creditor."""
         return f"{self.ente}/{self.id}"
 
+    def datata(self, giorno: dt.date) -> Ricevuta:
+        """With a date of payment: its own, else the given one."""
+        return replace(self, data_pagamento=self.data_pagamento or giorno)
+
     def corpo(self, iupd: str | None) -> JsonObject:
         """The body of the message it becomes; identifiers tidied, so that evidence is not refused for its form (wire bytes are exact)."""
         corpo: JsonObject = {
@@ -83,11 +87,11 @@ class Ricevuta:
             "numero_avviso": self.numero_avviso,
             "importo": self.importo,
             "esito": self.esito,
-            "data_pagamento": self.data_pagamento.isoformat(),
             "psp": self.psp,
             "pagatore": self.pagatore,
         }
-        return corpo | ({"iupd": iupd} if iupd else {})
+        data = {"data_pagamento": self.data_pagamento.isoformat()} if self.data_pagamento else {}
+        return corpo | data | ({"iupd": iupd} if iupd else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,10 @@ class Decisione:
 
 
 def decidi(ricevuta: Ricevuta, porta: Door) -> Decisione:
-    """Look at the facts and decide; no effect. A receipt whose addressee is wrong never comes here (`anomala`)."""
+    """Look at the facts and decide; no effect. A receipt whose addressee is wrong never comes here (`anomala`).
+
+    A payment without any date is dated today; evidence is not, so that a repetition on another day is the same.
+    """
     if not 0 < len(ricevuta.id.strip()) <= MAX_ID:
         return anomala(ricevuta, "IDENTIFICATIVO_ERRATO")
     nota = porta.fact(RICEVUTA, ricevuta.chiave)
@@ -116,14 +123,14 @@ def decidi(ricevuta: Ricevuta, porta: Door) -> Decisione:
     if ricordo.posizione.iuv != ricevuta.iuv:
         return anomala(ricevuta, "IUV_DIVERSO", ricordo)
     if ricevuta.esito == "KO":
-        return _non_riuscita(ricevuta, ricordo)
+        return _non_riuscita(ricevuta.datata(oggi(porta.now())), ricordo)
     if ricordo.posizione.importo != ricevuta.importo:
         return anomala(ricevuta, "IMPORTO_DIVERSO", ricordo)
     if ricordo.pagamento is not None:
         return anomala(ricevuta, "PAGATA_DUE_VOLTE", ricordo)
     if ricordo.posizione.stato in ("INVALID", "UNPAYABLE"):
         return anomala(ricevuta, "POSIZIONE_ANNULLATA", ricordo)
-    return _pagata(ricevuta, ricordo)
+    return _pagata(ricevuta.datata(oggi(porta.now())), ricordo)
 
 
 def anomala(ricevuta: Ricevuta, motivo: str, ricordo: Ricordo | None = None, fault: str | None = None) -> Decisione:
@@ -146,6 +153,7 @@ def anomala(ricevuta: Ricevuta, motivo: str, ricordo: Ricordo | None = None, fau
 def _pagata(ricevuta: Ricevuta, ricordo: Ricordo) -> Decisione:
     posizione = ricordo.posizione
     assert posizione is not None
+    assert ricevuta.data_pagamento is not None
     corpo = ricevuta.corpo(posizione.iupd)
     saldata = posizione.model_copy(update={"stato": "PAID", "ricevuta": ricevuta.id})
     pagamento: JsonObject = {"ricevuta": ricevuta.id, "importo": ricevuta.importo, "data": ricevuta.data_pagamento.isoformat()}
@@ -172,12 +180,13 @@ def _presa(ricevuta: Ricevuta) -> Fact:
     return Fact(RICEVUTA, ricevuta.chiave, valore)
 
 
-def _data(ricevuta: Mapping[str, Any], adesso: dt.datetime) -> dt.date:
+def _data(ricevuta: Mapping[str, Any]) -> dt.date | None:
+    """The day of payment in Italy; a moment without offset is Italian time."""
     momento = ricevuta["paymentDateTime"]
     if isinstance(momento, dt.datetime):
         return momento.astimezone(ROMA).date() if momento.tzinfo else momento.date()
     data = ricevuta["applicationDate"] or ricevuta["transferDate"]
-    return data if isinstance(data, dt.date) else oggi(adesso)
+    return data if isinstance(data, dt.date) else None
 
 
 def _pagatore(soggetto: Mapping[str, Any]) -> JsonValue:
