@@ -28,6 +28,11 @@ def configure(level: str = "info", *, pretty: bool = False) -> None:
     )
 
 
+def logger(name: str) -> Any:
+    """A structlog logger; `configure` says how loud it is."""
+    return structlog.get_logger(name)
+
+
 def hide_persons(logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
     """Whatever looks like a codice fiscale is struck out, wherever it slipped in."""
     return {name: _FISCAL_CODE.sub("[codice fiscale]", value) if isinstance(value, str) else value for name, value in event.items()}

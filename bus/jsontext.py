@@ -12,6 +12,7 @@ import re
 from typing import Any
 
 import jiter
+import orjson
 
 from bus.errors import Malformed, TooLarge
 from bus.message import JsonObject, JsonValue
@@ -50,6 +51,11 @@ def parse_object(data: bytes, limit: int = LIMIT, depth: int = DEPTH) -> JsonObj
     if not isinstance(value, dict):
         raise Malformed("the JSON text is not an object", hint="send an object: {...}", line=1, column=1)
     return value
+
+
+def dumps(value: Any, *, indent: bool = False) -> bytes:
+    """The JSON text of a value, keys in their own order; ``indent`` is for people."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else None)
 
 
 def _malformed(raw: str) -> Malformed:

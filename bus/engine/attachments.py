@@ -49,10 +49,10 @@ class Attachments:
         except FileNotFoundError:
             raise NotFound("there is no such attachment", code="attachment.unknown") from None
 
-    def describe(self, sha256: str) -> Attachment:
-        """What is known of a file; raises `NotFound`."""
+    def describe(self, sha256: str, sender: str | None = None) -> Attachment:
+        """What is known of a file, as ``sender`` sent it if one is named; raises `NotFound`."""
         with self._store.read() as tx:
-            row = tx.one("attachment", sha256=sha256)
+            row = tx.one("attachment", sha256=sha256, sender=sender)
         if row is None:
             raise NotFound("there is no such attachment", code="attachment.unknown", hint="send it to POST /attachments first")
         return Attachment(row["sha256"], row["size"], row["media_type"], row["name"])

@@ -213,7 +213,8 @@ ON CONFLICT (name) DO UPDATE SET value = CASE WHEN excluded.value > sequences.va
 INSERT INTO attachments (sha256, size, media_type, name, sender, time) VALUES (:sha256, :size, :media_type, :name, :sender, :time) ON CONFLICT DO NOTHING
 
 -- name: attachment
-SELECT sha256, size, media_type, name, sender, time FROM attachments WHERE sha256 = :sha256
+SELECT sha256, size, media_type, name, sender, time FROM attachments WHERE sha256 = :sha256 AND (:sender IS NULL OR sender = :sender)
+ORDER BY time LIMIT 1
 
 -- name: count_everything
 SELECT (SELECT max(seq) FROM records) AS records, (SELECT count(*) FROM runs WHERE state = 'ready') AS ready,
@@ -263,4 +264,4 @@ SELECT * FROM facts ORDER BY adapter, kind, key
 -- name: all_sequences
 SELECT * FROM sequences ORDER BY name
 -- name: all_attachments
-SELECT * FROM attachments ORDER BY sha256
+SELECT * FROM attachments ORDER BY sha256, sender

@@ -137,10 +137,11 @@ CREATE TABLE sequences (
 ) WITHOUT ROWID;
 
 CREATE TABLE attachments (
-    sha256     TEXT PRIMARY KEY,
+    sha256     TEXT NOT NULL,
     size       INTEGER NOT NULL,
     media_type TEXT NOT NULL,
     name       TEXT NOT NULL,
     sender     TEXT NOT NULL,
-    time       TEXT NOT NULL
+    time       TEXT NOT NULL,
+    PRIMARY KEY (sha256, sender)
 ) WITHOUT ROWID;
