@@ -75,7 +75,9 @@ GRACE = 0.1
 class SqlSettings(Settings):
     """What every database needs in ``config.yaml``; adapters extend it."""
 
-    url: str = Field(pattern=r"^(postgresql\+psycopg|sqlite)://", description="SQLAlchemy address, postgresql+psycopg://... or sqlite:///...")
+    url: str = Field(
+        pattern=r"^(postgresql\+psycopg|sqlite)://", description="SQLAlchemy address, postgresql+psycopg://... or sqlite:///..."
+    )
     connect_timeout: float = Field(3.0, gt=0, description="seconds to wait for a connection (PostgreSQL's library waits at least 2)")
     pool: int = Field(8, ge=1, description="connections kept open")
 
@@ -212,6 +214,10 @@ class Database:
     _engine: Engine | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _local: threading.local = field(default_factory=threading.local)
+    _seats: threading.BoundedSemaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._seats = threading.BoundedSemaphore(self.settings.pool)  # the pool's own wait has one length for all calls
 
     @contextmanager
     def transaction(self, ctx: Call, name: str, *, read: bool = False, taken_again: bool = False) -> Iterator[Transaction]:
@@ -222,6 +228,8 @@ class Database:
         from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
         until = time.monotonic() + ctx.timeout
+        if not self._seats.acquire(timeout=ctx.timeout):
+            raise Unreachable(f"{name}: no connection is free")
         at_commit, opened = False, None
         try:
             opened = self._open(ctx, name, until, read=read)
@@ -233,11 +241,12 @@ class Database:
             if opened is not None:
                 opened.failed(error, name)
             raise _told(error, name, read=read, at_commit=at_commit, taken_again=taken_again) from None
-        except SQLAlchemyError as error:  # no free connection in the pool, and the like: before anything left
+        except SQLAlchemyError as error:  # a parameter is missing, a driver is not there, and the like: before anything left
             raise Unreachable(f"{name}: {type(error).__name__}") from None
         finally:
             if opened is not None:
                 _give_back(opened.connection)
+            self._seats.release()
 
     def script(self, *parts: str) -> None:
         """Run statements separated by ``;`` in one transaction; for schemas. Raises what SQLAlchemy raises."""
@@ -267,9 +276,7 @@ class Database:
     def _make(self) -> Engine:
         from sqlalchemy import create_engine, event
 
-        engine = create_engine(
-            self.settings.url, pool_size=self.settings.pool, max_overflow=0, pool_timeout=self.settings.connect_timeout, hide_parameters=True
-        )
+        engine = create_engine(self.settings.url, pool_size=self.settings.pool, max_overflow=0, hide_parameters=True)
         if self.is_sqlite:
             event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "do_connect", self._limit_connect)
@@ -303,6 +310,7 @@ class Database:
         milliseconds = max(1, int(_left(until) * 1000))
         if self.is_sqlite:
             connection.exec_driver_sql(f"PRAGMA busy_timeout = {milliseconds}")
+            connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if read else 'OFF'}")
             connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
             return
         access = ", set_config('transaction_read_only', 'on', true)" if read else ""

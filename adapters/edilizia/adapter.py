@@ -167,7 +167,14 @@ class _Work:
     def open(self, asked: Apertura) -> Aperta:
         oneri = asked.oneri or []
         files = self.transaction.ctx.attachments
-        counts = {"istanze": 1, "richiedenti": 1, "mappali": len(asked.mappali), "oneri": len(oneri), "documenti": len(files), "movimenti": 1}
+        counts = {
+            "istanze": 1,
+            "richiedenti": 1,
+            "mappali": len(asked.mappali),
+            "oneri": len(oneri),
+            "documenti": len(files),
+            "movimenti": 1,
+        }
         ids = self._numbers(**counts)
         pratica = ids["istanze"][0]
         self._add("apri-istanza", [self._istanza(asked, pratica)])
@@ -252,7 +259,9 @@ class _Work:
         return ids
 
     def _istanza(self, asked: Apertura, pratica: int) -> Row:
-        first = self._mappale(asked.mappali[0], True) if asked.mappali else dict.fromkeys(("catasto", "foglio", "particella", "sub", "sezione"))
+        first = (
+            self._mappale(asked.mappali[0], True) if asked.mappali else dict.fromkeys(("catasto", "foglio", "particella", "sub", "sezione"))
+        )
         return {
             **first,
             "id": pratica,
@@ -297,7 +306,9 @@ def _onere(causale: str, importo: int, rata: int) -> Row:
 
 
 def _onere_read(row: Row) -> OnereLetto:
-    return OnereLetto(causale=row["causale"], importo=cents_of(row["prezzo"]), pagato=row["data"] is not None, data=row["data"], iuv=row["iuv"])
+    return OnereLetto(
+        causale=row["causale"], importo=cents_of(row["prezzo"]), pagato=row["data"] is not None, data=row["data"], iuv=row["iuv"]
+    )
 
 
 def _same_payment(paid: list[Row], asked: Pagamento) -> None:

@@ -34,13 +34,16 @@ class PostgresFailed(Exception):
 
 
 class Postgres:
-    """One server over ``folder``; `start` returns when it takes connections. MUST be started by a thread that lives as long as the process."""
+    """One server over ``folder``; `start` returns when it takes connections.
+
+    MUST be started by a thread that lives as long as the process, before there are other threads.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.data = folder.resolve() / "postgres"
         self.log = folder.resolve() / "postgres.log"
         self.socket_name = f"snodo-edilizia-{os.getpid()}"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[Any] | None = None
 
     def start(self) -> None:
         bin_folder = _binaries()
@@ -48,13 +51,20 @@ class Postgres:
         self.data.chmod(0o700)
         user = _unprivileged(self.data, bin_folder)
         if not (self.data / "PG_VERSION").exists():
-            self._run(user, [bin_folder / "initdb", "-D", self.data, "-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"])
+            making = ["-D", str(self.data), "-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
+            self._run(user, [str(bin_folder / "initdb"), *making])
         self._wait_until_the_old_one_is_gone()
         options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
-        command = [bin_folder / "postgres", "-D", self.data, "-c", f"unix_socket_directories=@{self.socket_name}", *options]
+        command = [str(bin_folder / "postgres"), "-D", str(self.data), "-c", f"unix_socket_directories=@{self.socket_name}", *options]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment(), preexec_fn=_quit_with_parent(), **user
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=_environment(),
+                preexec_fn=_quit_with_parent(),  # noqa: PLW1509 - no other thread yet; the wish must be made inside the child
+                **user,
             )
         self._wait_until_it_answers()
 
@@ -80,7 +90,7 @@ class Postgres:
             raise
         return line
 
-    def _run(self, user: dict[str, Any], command: list[Any]) -> None:
+    def _run(self, user: dict[str, Any], command: list[str]) -> None:
         done = subprocess.run(command, env=_environment(), capture_output=True, text=True, timeout=60, check=False, **user)
         if done.returncode != 0:
             raise PostgresFailed(done.stderr)

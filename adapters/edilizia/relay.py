@@ -114,7 +114,7 @@ def _greet(session: Session) -> bool:
             continue
         session.quiet = body is not None and QUIET.encode() in body
         session.server.sendall(head + (body or b""))
-        return code == 196608 or code >> 16 == 3
+        return bool(code >> 16 == 3)
 
 
 def _is_commit(kind: bytes, body: bytes) -> bool:

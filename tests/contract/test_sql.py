@@ -1,0 +1,178 @@
+"""The room of SQLAlchemy: what each kind of failure is called, and the adapter ``sql`` described by settings alone."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from pydantic import ValidationError
+
+from adapters.sql import Database, Sql, SqlSettings, amount_of, cents_of
+from bus.adapter import Refused, Unreachable
+from bus.testing.adapter_contract import attempt, call, unique
+from bus.testing.simulators import start
+
+SCHEMA = """CREATE TABLE strade (codice integer PRIMARY KEY, nome varchar(20) NOT NULL, chiave varchar(64) UNIQUE);
+INSERT INTO strade VALUES (1, 'Via Roma', 'a');
+INSERT INTO strade VALUES (2, 'Via Pò', 'b')"""
+
+CODE = {"type": "object", "properties": {"codice": {"type": "integer"}}, "required": ["codice"]}
+STREET = {"type": "object", "properties": {"codice": {"type": "integer"}, "nome": {"type": "string"}}, "required": ["codice", "nome"]}
+OPERATIONS = {
+    "cerca-strada": {
+        "effect": "read",
+        "statements": ["SELECT codice, nome FROM strade WHERE codice = :codice"],
+        "request": CODE,
+        "answer": STREET,
+    },
+    "elenco-strade": {
+        "effect": "read",
+        "statements": ["SELECT codice, nome FROM strade ORDER BY codice"],
+        "request": {"type": "object"},
+        "answer": {"type": "object", "properties": {"strade": {"type": "array", "items": STREET}}, "required": ["strade"]},
+        "list_field": "strade",
+    },
+    "aggiungi-strada": {
+        "effect": "keyed",
+        "statements": [
+            "INSERT INTO strade (codice, nome, chiave) VALUES (:codice, :nome, :call_key) ON CONFLICT (chiave) DO NOTHING",
+            "SELECT codice, nome FROM strade WHERE chiave = :call_key",
+        ],
+        "request": STREET,
+        "answer": STREET,
+    },
+    "sbagliata": {"effect": "keyed", "statements": ["SELECT x FROM nessuna"], "request": CODE, "answer": CODE},
+    "altra-forma": {
+        "effect": "keyed",
+        "statements": ["UPDATE strade SET nome = 'persa' WHERE codice = :codice", "SELECT nome FROM strade WHERE codice = :codice"],
+        "request": CODE,
+        "answer": CODE,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory):
+    with start("adapters.edilizia.simulator", tmp_path_factory.mktemp("sql")) as running:
+        yield running.facts["database"]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    if request.param == "postgresql":
+        address = request.getfixturevalue("postgres")
+        schema = f"s{unique()}"
+        base = Database(SqlSettings(url=address))
+        base.script(f"CREATE SCHEMA {schema}")
+        base.close()
+        address += f"?options=-csearch_path%3D{schema}"
+    else:
+        address = f"sqlite:///{tmp_path / 'strade.sqlite'}"
+    base = Database(SqlSettings(url=address))
+    base.script(SCHEMA)
+    base.close()
+    return address
+
+
+@pytest.fixture
+def streets(url):
+    streets = Sql("strade", Sql.Settings.model_validate({"url": url, "operations": OPERATIONS}))
+    yield streets
+    streets.close()
+
+
+def test_a_named_read_answers_its_row_or_refuses(streets):
+    answer, _ = call(streets, "cerca-strada", {"codice": 2})
+    assert answer.model_dump() == {"codice": 2, "nome": "Via Pò"}
+    missing = attempt(streets, "cerca-strada", {"codice": 9})
+    assert isinstance(missing.error, Refused)
+    assert missing.error.outside_code == "NON_TROVATO"
+    assert missing.error.outside_code in missing.operation.refusals
+
+
+def test_a_named_read_may_answer_all_rows(streets):
+    answer, _ = call(streets, "elenco-strade", {})
+    assert [row.codice for row in answer.strade] == [1, 2]
+
+
+def test_a_keyed_statement_takes_our_key_and_leaves_one_row(streets):
+    key = f"{3:064x}"
+    first, _ = call(streets, "aggiungi-strada", {"codice": 3, "nome": "Via Verdi"}, key=key)
+    again, _ = call(streets, "aggiungi-strada", {"codice": 3, "nome": "Via Verdi"}, key=key)
+    everything, _ = call(streets, "elenco-strade", {})
+    assert first == again
+    assert len(everything.strade) == 3
+
+
+@pytest.mark.parametrize(
+    ("operation", "request_", "code"),
+    [
+        ("aggiungi-strada", {"codice": 1, "nome": "doppia"}, "VINCOLO"),
+        ("sbagliata", {"codice": 1}, "NON_ESEGUIBILE"),
+        ("altra-forma", {"codice": 1}, "NON_ESEGUIBILE"),
+    ],
+)
+def test_what_the_database_refuses_has_a_declared_code_and_leaves_nothing(streets, operation, request_, code):
+    done = attempt(streets, operation, request_)
+    assert isinstance(done.error, Refused)
+    assert done.error.outside_code == code
+    assert code in done.operation.refusals
+    answer, _ = call(streets, "cerca-strada", {"codice": 1})
+    assert answer.nome == "Via Roma"
+
+
+def test_a_row_that_another_holds_is_unreachable_within_the_timeout(url, streets):
+    other = Database(SqlSettings(url=url))
+    held, enough = threading.Event(), threading.Event()
+
+    def hold():
+        with other.engine.connect() as connection:
+            if other.is_sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            connection.exec_driver_sql("UPDATE strade SET nome = 'tenuta' WHERE codice = 1")
+            held.set()
+            enough.wait(10)
+            connection.rollback()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(10)
+    begun = time.monotonic()
+    done = attempt(streets, "altra-forma", {"codice": 1}, timeout=0.3)
+    enough.set()
+    holder.join(10)
+    other.close()
+    assert isinstance(done.error, Unreachable)
+    assert time.monotonic() - begun < 2
+
+
+def test_a_pool_that_is_taken_is_unreachable_within_the_timeout(url):
+    small = Sql("strade", Sql.Settings.model_validate({"url": url, "pool": 1, "operations": OPERATIONS}))
+    with small._database._seats:
+        begun = time.monotonic()
+        done = attempt(small, "cerca-strada", {"codice": 1}, timeout=0.2)
+    assert isinstance(done.error, Unreachable)
+    assert time.monotonic() - begun < 1
+    answer, _ = call(small, "cerca-strada", {"codice": 1})
+    assert answer.nome == "Via Roma"
+    small.close()
+
+
+def test_a_read_cannot_write(url):
+    declared = {**OPERATIONS["altra-forma"], "effect": "read"}
+    streets = Sql("strade", Sql.Settings.model_validate({"url": url, "operations": {"finta": declared}}))
+    assert isinstance(attempt(streets, "finta", {"codice": 1}).error, Unreachable)
+    streets.close()
+
+
+def test_an_address_of_another_kind_of_database_is_a_finding_of_the_settings():
+    with pytest.raises(ValidationError):
+        SqlSettings(url="mysql://x")
+
+
+@pytest.mark.parametrize(("cents", "text"), [(0, "0.00"), (5, "0.05"), (1600, "16.00"), (-250, "-2.50"), (99_999_999_999, "999999999.99")])
+def test_cents_and_decimals_are_each_others_inverse(cents, text):
+    assert amount_of(cents) == text
+    assert cents_of(text) == cents
+    assert cents_of(float(text)) == cents
