@@ -105,6 +105,12 @@ class TestPagopa(AdapterContract):
         assert done.error.outside_code == "POSIZIONE_DIVERSA"
         assert done.error.evidence == {"dettaglio": "amount, transfer"}
 
+    def test_numbers_can_begin_after_those_of_other_software(self, simulator: RunningSimulator) -> None:
+        adapter = self.build({**self.settings(simulator.url, {}), "iuv_iniziale": 7_000_000})
+        risposta, _ = call(adapter, "crea-posizione", fresh(NUOVA), number=12)
+        adapter.close()
+        assert risposta.iuv.startswith("020000007000012")
+
     def test_an_iuv_that_is_taken_under_another_iupd_is_refused(self, adapter: Adapter) -> None:
         numero = int(unique()) + 600_000
         call(adapter, "crea-posizione", fresh(NUOVA), number=numero)
