@@ -1,0 +1,361 @@
+"""The REST room: how each way to fail is told, and systems described by configuration alone."""
+
+import datetime as dt
+import json
+import socket
+import threading
+import time
+from contextlib import contextmanager, suppress
+
+import pytest
+from pydantic import ValidationError
+
+from adapters.rest import Rest, RestClient, RestSettings, retry_after_of, strict_json
+from bus.adapter import Call, InDoubt, Refused, Unreachable
+from bus.testing.adapter_contract import attempt, call
+
+NOW = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
+
+
+class Seen(list):
+    """The requests a peer received, and over how many connections."""
+
+    connections = 0
+
+
+@contextmanager
+def peer(*replies):
+    """A loopback peer that answers each request with the next script: bytes, or a function of the connection. Yields (url, requests)."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    seen = Seen()
+
+    def serve():
+        waiting = list(replies)
+        while waiting:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            seen.connections += 1
+            with connection:
+                while waiting and (got := received(connection)):
+                    seen.append(got)
+                    reply = waiting.pop(0)
+                    if callable(reply):
+                        reply(connection)
+                        break
+                    with suppress(ConnectionError):
+                        connection.sendall(reply)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", seen
+    finally:
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+def received(connection):
+    """One request, head and body."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        try:
+            chunk = connection.recv(65536)
+        except ConnectionError:
+            return b""
+        if not chunk:
+            return b""
+        data += chunk
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = next((int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")), 0)
+    while len(body) < length:
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+def http(status, body=b"{}", **headers):
+    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", *(f"{n.replace('_', '-')}: {v}" for n, v in headers.items())]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def send(url, effect="keyed", *, timeout=2.0, method="POST", path="/x", settings=None, client=None, **more):
+    client = client or RestClient(RestSettings(url=url, **(settings or {})), {"X-Api-Key": "segreto"})
+    ctx = Call(key="ab" * 32, timeout=timeout, now=NOW, correlation_id="c-1", traceparent="00-1-2-01")
+    try:
+        return client.send(ctx, effect, method, path, **more), ctx
+    except (Unreachable, InDoubt, Refused) as error:
+        return error, ctx
+    finally:
+        client.close()
+
+
+@pytest.mark.parametrize("effect", ["read", "keyed", "queryable", "once"])
+@pytest.mark.parametrize("status", [500, 502, 504, 302, 204, 299])
+def test_a_status_nobody_expected_leaves_doubt_except_for_a_read(effect, status):
+    with peer(http(status, b"" if status == 204 else b"<html>no</html>")) as (url, _):
+        error, _ = send(url, effect, body={})
+    assert type(error) is (Unreachable if effect == "read" else InDoubt)
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 503])
+def test_not_now_is_unreachable_with_the_time_to_wait(status):
+    with peer(http(status, Retry_After="17")) as (url, _):
+        error, _ = send(url, "once", body={})
+    assert type(error) is Unreachable
+    assert error.retry_after == 17
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (422, {"code": "CHIUSO"}, "CHIUSO"),
+        (400, {"type": "https://x.example/problemi/CHIUSO"}, "CHIUSO"),
+        (409, {"title": "CHIUSO"}, "CHIUSO"),
+        (409, {"code": "IGNOTO"}, "HTTP_409"),
+        (418, {}, "HTTP_4XX"),
+        (404, "<html>", "HTTP_404"),
+        (403, [1], "HTTP_403"),
+    ],
+)
+def test_a_4xx_is_a_refusal_with_a_declared_code(status, body, code):
+    content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    with peer(http(status, content)) as (url, _):
+        error, ctx = send(url, body={}, refusals={"CHIUSO": "closed"})
+    assert (type(error), error.outside_code) == (Refused, code)
+    assert ctx.exchanges[-1].content == content
+
+
+def test_a_name_that_does_not_resolve_is_unreachable():
+    error, _ = send("http://nessuno.invalid", "once", body={})
+    assert type(error) is Unreachable
+
+
+def test_a_peer_that_does_not_speak_tls_is_unreachable():
+    with peer(b"not tls at all") as (url, _):
+        error, _ = send(url.replace("http://", "https://"), "once", body={}, timeout=1.0)
+    assert type(error) is Unreachable
+
+
+def test_a_redirect_is_not_followed():
+    with peer(http(302, Location="/altrove")) as (url, seen):
+        error, _ = send(url, body={})
+    assert type(error) is InDoubt
+    assert len(seen) == 1
+
+
+def test_a_failed_request_is_not_repeated():
+    with peer(lambda connection: None, http(200)) as (url, seen):
+        error, _ = send(url, body={})
+        assert type(error) is InDoubt
+        assert len(seen) == 1
+        send(url, body={})
+
+
+@pytest.mark.parametrize("where", ["head", "body"])
+def test_a_peer_that_drips_does_not_outlast_the_timeout(where):
+    def drip(connection):
+        begun = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n" + (b"\r\n" if where == "body" else b"X-Slow: ")
+        try:
+            connection.sendall(begun)
+            for _ in range(60):
+                connection.sendall(b"x")
+                time.sleep(0.05)
+        except OSError:
+            return
+
+    with peer(drip) as (url, _):
+        began = time.monotonic()
+        error, _ = send(url, timeout=0.5, body={})
+        assert type(error) is InDoubt
+        assert time.monotonic() - began < 1.5
+
+
+def test_a_reply_cut_short_leaves_doubt_and_its_bytes():
+    with peer(lambda connection: connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"a":')) as (url, _):
+        error, ctx = send(url, body={})
+    assert type(error) is InDoubt
+    assert ctx.exchanges[-1].content == b'{"a":'
+
+
+def test_a_reply_beyond_the_limit_is_not_read_to_its_end():
+    with peer(http(200, b"x" * 300_000)) as (url, _):
+        error, ctx = send(url, "read", method="GET", settings={"max_bytes": 1000})
+    assert type(error) is Unreachable
+    assert len(ctx.exchanges[-1].content) <= 1000 + 65_536
+
+
+def test_chunked_replies_are_read():
+    chunked = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"a":\r\n3\r\n 1}\r\n0\r\n\r\n'
+    with peer(chunked) as (url, _):
+        reply, _ = send(url, body={})
+    assert reply.json() == {"a": 1}
+
+
+def test_what_leaves_is_what_was_kept_and_secrets_are_in_no_evidence():
+    with peer(http(200)) as (url, seen):
+        _, ctx = send(url, "keyed", body={"b": 1, "a": "è"}, idempotent=True)
+    head, _, body = seen[0].partition(b"\r\n\r\n")
+    assert ctx.exchanges[0].content == body == '{"a":"è","b":1}'.encode()
+    for line in (b"X-Api-Key: segreto", b"X-Correlation-ID: c-1", b"traceparent: 00-1-2-01", b"Idempotency-Key: " + b"ab" * 32):
+        assert line in head
+    assert not [e for e in ctx.exchanges if "segreto" in e.note or b"segreto" in e.content]
+
+
+def test_a_querys_values_are_evidence_but_not_in_the_note():
+    with peer(http(200)) as (url, seen):
+        _, ctx = send(url + "/base", "read", method="GET", query={"token": "t-1"})
+    assert seen[0].startswith(b"GET /base/x?token=t-1 ")
+    assert (ctx.exchanges[0].note, ctx.exchanges[0].content) == ("GET /base/x", b"token=t-1")
+
+
+@pytest.mark.parametrize(("effect", "connections"), [("read", 1), ("keyed", 1), ("once", 2)])
+def test_connections_are_kept_except_for_a_once_which_must_not_meet_a_dropped_one(effect, connections):
+    with peer(http(200), http(200)) as (url, seen):
+        client = RestClient(RestSettings(url=url))
+        for _ in range(2):
+            client.send(Call(key="", timeout=2, now=NOW), effect, "GET", "/x")
+        client.close()
+    assert (len(seen), seen.connections) == (2, connections)
+
+
+def test_settings_of_the_environment_are_ignored(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with peer(http(200)) as (url, _):
+        reply, _ = send(url, body={})
+    assert reply.status == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "120"}, 120),
+        ({"retry-after": "Mon, 02 Mar 2026 09:01:30 GMT"}, 90),
+        ({"retry-after": "Mon, 02 Mar 2026 08:00:00 GMT"}, 0),
+        ({"retry-after": "99999999"}, 86_400),
+        ({"x-ratelimit-reset": "30"}, 30),
+        ({"x-ratelimit-reset": str(int(NOW.timestamp()) + 45)}, 45),
+        ({"retry-after": "5", "x-ratelimit-reset": "30"}, 5),
+        ({"retry-after": "domani"}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after_is_understood_in_all_its_forms(headers, seconds):
+    assert retry_after_of(headers, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"a":1,"a":2}',
+        b"NaN",
+        b"[Infinity]",
+        b"1e999",
+        b"\xff",
+        b"",
+        b"{",
+        b"[" * 50 + b"]" * 50,
+        b"[" * 200_000,
+        b"1 2",
+        b"\xef\xbb\xbf{}",
+    ],
+)
+def test_json_that_is_not_strict_is_refused(text):
+    with pytest.raises(ValueError):
+        strict_json(text)
+
+
+def test_json_that_is_strict_is_read():
+    assert strict_json('{"a":[1,2.5,null,true,"è"]}'.encode()) == {"a": [1, 2.5, None, True, "è"]}
+
+
+# -- by configuration alone -----------------------------------------------------------------------------------------------
+
+CONFIGURED = {
+    "operations": {
+        "cerca-impresa": {
+            "method": "GET", "path": "/imprese/{partita_iva}", "query": ["anno"], "effect": "read",
+            "request": {"type": "object", "required": ["partita_iva"],
+                        "properties": {"partita_iva": {"type": "string", "pattern": "^[0-9]{11}$"}, "anno": {"type": "integer"}}},
+            "answer": {"type": "object", "required": ["nome"],
+                       "properties": {"nome": {"type": "string"}, "sedi": {"type": "array", "items": {"type": "string"}}}},
+            "refusals": {"NON_TROVATA": "no such firm"},
+        },
+        "iscrivi": {
+            "method": "POST", "path": "/iscrizioni", "effect": "keyed",
+            "request": {"type": "object", "required": ["nome"], "properties": {"nome": {"type": "string"}}},
+            "answer": {"type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}}},
+            "failed_when": {"field": "esito", "equals": "KO", "code": "motivo"},
+            "refusals": {"PIENO": "no place left"},
+        },
+    },
+    "headers": {"Ocp-Apim-Subscription-Key": "segreto"},
+}  # fmt: skip
+
+
+@contextmanager
+def configured(url, **changes):
+    adapter = Rest("imprese", Rest.Settings.model_validate({**CONFIGURED, "url": url, **changes}))
+    yield adapter
+    adapter.close()
+
+
+def test_a_configured_system_is_asked_by_path_and_query():
+    with peer(http(200, b'{"nome": "Fornaio", "sedi": ["Centro"], "altro": 1}')) as (url, seen), configured(url) as adapter:
+        answer, _ = call(adapter, "cerca-impresa", {"partita_iva": "01234567890", "anno": 2026})
+    assert answer.model_dump() == {"nome": "Fornaio", "sedi": ["Centro"]}
+    assert seen[0].startswith(b"GET /imprese/01234567890?anno=2026 ")
+    assert b"Ocp-Apim-Subscription-Key: segreto" in seen[0]
+
+
+def test_a_configured_write_sends_our_key_and_the_rest_as_body():
+    with peer(http(201, b'{"id": 7}')) as (url, seen), configured(url) as adapter:
+        done = attempt(adapter, "iscrivi", {"nome": "Ada"})
+    assert done.answer.id == 7
+    assert seen[0].endswith(b'{"nome":"Ada"}')
+    assert f"Idempotency-Key: {done.ctx.key}".encode() in seen[0]
+
+
+@pytest.mark.parametrize(("reason", "code"), [("PIENO", "PIENO"), ("ALTRO", "IN_BAND")])
+def test_a_configured_system_may_refuse_inside_a_success(reason, code):
+    body = json.dumps({"esito": "KO", "motivo": reason}).encode()
+    with peer(http(200, body)) as (url, _), configured(url) as adapter, pytest.raises(Refused) as refused:
+        call(adapter, "iscrivi", {"nome": "Ada"})
+    assert refused.value.outside_code == code
+
+
+def test_an_answer_of_another_shape_is_no_answer():
+    with peer(http(200, b'{"id": "sette"}')) as (url, _), configured(url) as adapter:
+        assert isinstance(attempt(adapter, "iscrivi", {"nome": "Ada"}).error, InDoubt)
+
+
+def test_a_configured_request_is_checked_before_it_leaves():
+    with configured("http://127.0.0.1:1") as adapter, pytest.raises(ValidationError):
+        call(adapter, "cerca-impresa", {"partita_iva": "123"})
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"type": "array"},
+        {"type": "object", "properties": {"a": {"type": "string", "format": "date"}}},
+        {"type": "object", "properties": {"a": {"type": "numero"}}},
+        {"type": "object", "required": ["a"]},
+    ],
+)
+def test_a_shape_we_do_not_know_is_refused_when_the_configuration_is_read(request_):
+    operation = {**CONFIGURED["operations"]["iscrivi"], "request": request_}
+    with pytest.raises(ValidationError):
+        Rest.Settings.model_validate({"url": "http://x", "operations": {"iscrivi": operation}})
+
+
+def test_each_configured_system_has_its_own_operations():
+    one = {"cerca-impresa": CONFIGURED["operations"]["cerca-impresa"]}
+    with configured("http://127.0.0.1:1") as first, configured("http://127.0.0.1:1", operations=one) as second:
+        assert set(first.operations) == {"cerca-impresa", "iscrivi"}
+        assert set(second.operations) == {"cerca-impresa"}
+    assert Rest.operations == {}
