@@ -12,11 +12,12 @@ from __future__ import annotations
 import datetime as dt
 import importlib
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 from pydantic import ValidationError
@@ -102,7 +103,7 @@ class App:
         self.intake = Intake(self.store, self.catalog, self.clock, self.channel.publish)
         pace = Pace(lease=config.engine.lease, sweep=config.engine.sweep)
         self.engine = Engine(self.store, self.catalog, self.outside, self.clock, self.channel.publish, pace, self._tell)
-        self._news: dict[str, list[threading.Event]] = {}
+        self._news: dict[str, list[Callable[[], None]]] = {}
         self._news_lock = threading.Lock()
         self._activate()
 
@@ -143,16 +144,27 @@ class App:
         """Wake those who wait for the reply of a message."""
         with self._news_lock:
             for message in messages:
-                for event in self._news.get(message, ()):
-                    event.set()
+                for wake in self._news.get(message, ()):
+                    wake()
+
+    @contextmanager
+    def listen(self, message: str, wake: Callable[[], None]) -> Iterator[None]:
+        """Call ``wake`` (which MUST NOT block) at every news of a message, for the ``with`` block only."""
+        with self._news_lock:
+            self._news.setdefault(message, []).append(wake)
+        try:
+            yield
+        finally:
+            with self._news_lock:
+                self._news[message].remove(wake)
+                if not self._news[message]:
+                    del self._news[message]
 
     def wait_reply(self, message: str, seconds: float) -> JsonObject:
         """The state of a message as soon as it is replied or has ended, or after ``seconds``; blocks."""
         deadline = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
         event = threading.Event()
-        with self._news_lock:
-            self._news.setdefault(message, []).append(event)
-        try:
+        with self.listen(message, event.set):
             while True:
                 shown = self.message(message)
                 left = (deadline - dt.datetime.now(dt.UTC)).total_seconds()
@@ -160,11 +172,6 @@ class App:
                     return shown
                 event.wait(min(left, 0.25))
                 event.clear()
-        finally:
-            with self._news_lock:
-                self._news[message].remove(event)
-                if not self._news[message]:
-                    del self._news[message]
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -183,6 +190,11 @@ class App:
     def runs(self, state: str | None = None, route: str | None = None, most: int = 50) -> list[JsonObject]:
         with self.store.read() as tx:
             return inquiry.runs(tx, self._now(), state, route, most)
+
+    def records(self, what: Literal["message", "run", "case"], key: str) -> list[JsonObject]:
+        """The log's records of one message, run or case, in order; raises `NotFound`."""
+        with self.store.read() as tx:
+            return inquiry.records(tx, what, key)
 
     def _now(self) -> str:
         return text_of(self.clock.now())

@@ -99,6 +99,10 @@ class Receiving:
         self._hash.update(piece)
         self._file.write(piece)
 
+    def digest(self) -> str:
+        """SHA-256 (hex) of what came so far."""
+        return self._hash.hexdigest()
+
     def finish(self, sender: str) -> Attachment:
         """Make it durable and known; blocks."""
         self._file.flush()

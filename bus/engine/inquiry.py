@@ -88,6 +88,19 @@ def case(tx: Tx, key: str, now: str) -> JsonObject:
     return {"case": identity, "state": _state([r["state"] for r in found]), "keys": keys, "messages": messages, "runs": found, "timeline": timeline}
 
 
+def records(tx: Tx, what: str, key: str) -> list[JsonObject]:
+    """The records of one ``message``, ``run`` or ``case``, in order. Raises `NotFound`."""
+    if what == "case":
+        found = log.of_case(tx, case_of(tx, key))
+    elif what == "run":
+        found = log.of_run(tx, key)
+    else:
+        found = log.of_message(tx, key)
+    if not found:
+        raise NotFound(f"the log has no record of that {what}", code="log.unknown", hint="ids are in the answers of the API and in bus runs")
+    return [line(record) for record in found]
+
+
 def line(record: Record) -> JsonObject:
     """A record as a line of a timeline: the record itself, no payloads."""
     return as_line(record)
