@@ -7,14 +7,16 @@ aliases, tags or merge keys, no duplicate keys, at most 1 MB and 40 levels. A pl
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, get_args
 
 import yaml
+from pydantic import BaseModel, ValidationError
 
 from bus.message import JsonValue
 
@@ -41,6 +43,37 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}: {self.severity} {self.code}: {self.sentence}"
+
+
+class Reporter(Protocol):
+    """Who takes findings: a `Source`, or `Notes` for rules that come from no file."""
+
+    def report(
+        self, pointer: Sequence[str | int], code: str, sentence: str, hint: str = "",
+        severity: Severity = "error", *, key: bool = False, within: tuple[int, int] | None = None,
+    ) -> None: ...  # fmt: skip
+
+
+class Notes:
+    """Findings on rules that come from no file: the place is said as a pointer."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.findings: list[Finding] = []
+
+    def report(
+        self, pointer: Sequence[str | int], code: str, sentence: str, hint: str = "",
+        severity: Severity = "error", *, key: bool = False, within: tuple[int, int] | None = None,
+    ) -> None:  # fmt: skip
+        """Note a finding."""
+        line, column = within or (1, 1)
+        self.findings.append(Finding("/".join([self.name, *map(str, pointer)]), line, column, code, severity, sentence, hint))
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """``did you mean …?``, or nothing when no known word is near."""
+    near = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+    return f"did you mean {near[0]}?" if near else ""
 
 
 def render(findings: Iterable[Finding], form: str = "text") -> str:
@@ -433,3 +466,65 @@ def walk(node: Node, pointer: Pointer = ()) -> Iterator[tuple[Pointer, Node]]:
         yield from walk(inner, (*pointer, name))
     for position, inner in enumerate(node.items):
         yield from walk(inner, (*pointer, position))
+
+
+# --- documents -------------------------------------------------------------------------------------------------------
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validated(document: Any, model: type[M], report: Reporter, pointer: Pointer = ()) -> M | None:
+    """A document as a pydantic model; what does not fit becomes findings ``field.unknown``, ``field.missing``, ``field.invalid``."""
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        for fault in error.errors(include_url=False, include_context=False):
+            _report_fault(fault, model, report, pointer)
+        return None
+
+
+def _report_fault(fault: Any, model: type[BaseModel], report: Reporter, pointer: Pointer) -> None:
+    place = tuple(piece for piece in fault["loc"] if piece != "[key]")
+    name = str(place[-1]) if place else ""
+    known = _fields_at(model, place[:-1])
+    if fault["type"] == "extra_forbidden":
+        hint = suggestion(name, known) or ("it takes " + ", ".join(known) if known else "")
+        report.report((*pointer, *place), "field.unknown", f"there is no field `{name}` here", hint, key=True)
+    elif fault["type"] == "missing":
+        report.report((*pointer, *place[:-1]), "field.missing", f"the field `{name}` is missing", _described(model, place))
+    else:
+        sentence = fault["msg"].removeprefix("Value error, ")
+        sentence = sentence[:1].lower() + sentence[1:]
+        label = f"`{name}`: " if name else ""
+        report.report((*pointer, *place), "field.invalid", f"{label}{sentence}", key="[key]" in fault["loc"])
+
+
+def _described(model: type[BaseModel], place: Sequence[Any]) -> str:
+    owner = _model_at(model, place[:-1])
+    for name, info in owner.model_fields.items() if owner else ():
+        if place[-1] in {name, info.alias}:
+            return info.description or ""
+    return ""
+
+
+def _fields_at(model: type[BaseModel], place: Sequence[Any]) -> list[str]:
+    owner = _model_at(model, place)
+    return [info.alias or name for name, info in owner.model_fields.items()] if owner else []
+
+
+def _model_at(model: type[BaseModel] | None, place: Sequence[Any]) -> type[BaseModel] | None:
+    """The model that describes a place inside a document."""
+    for piece in place:
+        if model is None:
+            return None
+        if isinstance(piece, int):
+            continue
+        found = next((info for name, info in model.model_fields.items() if piece in {name, info.alias}), None)
+        model = _model_in(found.annotation) if found else model
+    return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((inner for argument in get_args(annotation) if (inner := _model_in(argument))), None)

@@ -24,9 +24,9 @@ from bus.clock import text_of
 from bus.errors import ExpressionError
 from bus.expression import tree, wording
 from bus.expression.tree import Lookup, Reading, Reference
-from bus.expression.wording import suggestion
 from bus.functions import FUNCTIONS, Function, declared
 from bus.message import JsonValue
+from bus.source import suggestion
 
 __all__ = ["RESERVED", "Bundle", "Environment", "Expression", "Lookup", "Reference", "Table", "literal", "name_problem", "suggestion"]
 
@@ -66,6 +66,7 @@ class Expression:
     """A compiled expression. Call it with a scope; it raises `ExpressionError` ``expression.failed`` when it has no value there.
 
     ``text`` is its source, ``names`` the names of the scope it reads. Immutable, thread-safe.
+    The error's ``detail["missing"]`` is true when a key, an object or a name on its way is not there.
     """
 
     __slots__ = ("_evaluate", "_reading", "names", "text")
@@ -242,7 +243,7 @@ class _Path:
             value = value[piece]
         path = ".".join(self.path[: position + 1])
         sentence, hint = wording.missing(piece, [path])
-        return ExpressionError(sentence, code="expression.failed", hint=hint)
+        return ExpressionError(sentence, code="expression.failed", hint=hint, missing=True)
 
 
 class _Program:

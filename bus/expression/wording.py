@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 
 from bus.errors import ExpressionError
 from bus.functions import FUNCTIONS
+from bus.source import suggestion
 
 _ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
+_ABSENT = ("Key not found", "No value with name", "Applying SELECT")
 _STATUS = re.compile(r"^[A-Z_]+: ")
 _OPERATOR = re.compile(r"^_?([^_a-z@]+)_?$")
 _TYPES = {
@@ -28,12 +29,6 @@ _STANDARD = (
     "filter", "exists", "exists_one", "all", "join", "split", "replace", "substring", "trim", "format", "indexOf", "orValue", "hasValue",
     "lowerAscii", "upperAscii", "getFullYear", "getMonth", "charAt", "lastIndexOf", "reverse", "optMap", "type", "dyn",
 )  # fmt: skip
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """``did you mean …?``, or nothing when no known word is near."""
-    near = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
-    return f"did you mean {near[0]}?" if near else ""
 
 
 def compile_error(raw: str, text: str, names: Iterable[str]) -> ExpressionError:
@@ -127,7 +122,7 @@ def run_error(raw: str, paths: Iterable[str]) -> ExpressionError:
         return ExpressionError("the expression goes over too many items", code="expression.budget", hint=hint)
     message = _STATUS.sub("", raw.removesuffix(" [INVALID_ARGUMENT]").removesuffix(" [INTERNAL]"))
     sentence, hint = _run_worded(message, tuple(paths))
-    return ExpressionError(sentence, code="expression.failed", hint=hint)
+    return ExpressionError(sentence, code="expression.failed", hint=hint, missing=message.startswith(_ABSENT))
 
 
 def _run_worded(message: str, paths: tuple[str, ...]) -> tuple[str, str]:

@@ -1,0 +1,134 @@
+"""Mapping documents compiled: a function from the scope to the target object, and where each field comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bus.expression import Environment, Table, name_problem
+from bus.mapping.model import MappingDocument
+from bus.mapping.template import Template, Used, Workshop, leaves, local_names
+from bus.mapping.types import BUILT_IN
+from bus.message import JsonObject, JsonValue
+from bus.source import Reporter, suggestion, validated
+
+
+@dataclass(frozen=True)
+class CompiledMapping:
+    """A mapping ready to use: call it with a scope. ``tables`` are the tables it looks into."""
+
+    document: MappingDocument
+    rules: JsonObject
+    template: Template
+    used: tuple[Used, ...]
+    tables: frozenset[str]
+
+    @property
+    def name(self) -> str:
+        return self.document.mapping
+
+    def __call__(self, scope: Mapping[str, Any]) -> JsonValue:
+        return self.template(scope)
+
+    def origins(self) -> dict[str, list[str]]:
+        """Target field to the source paths that feed it, such as ``{"mappali[].foglio": ["body.mappali[].foglio"]}``."""
+        by_pointer = {used.pointer: used for used in self.used}
+        lists = _lists(self.document.fields, self.used)
+        found: dict[str, list[str]] = {}
+        for target, pointer in leaves(self.document.fields, ("fields",)):
+            used = by_pointer.get(pointer)
+            for reference in used.expression.references if used else ():
+                path = lists.get(reference.path[0], reference.path[:1]) + reference.path[1:]
+                text = ".".join(path).replace(".[]", "[]")
+                if text not in found.setdefault(target, []):
+                    found[target].append(text)
+        return found
+
+
+def _lists(fields: Any, used: Sequence[Used]) -> dict[str, tuple[str, ...]]:
+    """The path that each item name (``$as``) runs over, where it is a plain one."""
+    by_pointer = {one.pointer: one.expression for one in used}
+    found: dict[str, tuple[str, ...]] = {}
+    for pointer, directive in _directives(fields, ("fields",)):
+        expression = by_pointer.get((*pointer, "$each"))
+        if expression is not None and len(expression.references) == 1:
+            path = expression.references[0].path
+            found[directive.get("$as", "item")] = (*found.get(path[0], path[:1]), *path[1:], "[]")
+    return found
+
+
+def _directives(value: Any, pointer: tuple[str | int, ...]) -> Any:
+    if isinstance(value, dict):
+        if "$each" in value:
+            yield pointer, value
+        for key, inner in value.items():
+            yield from _directives(inner, (*pointer, key))
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            yield from _directives(inner, (*pointer, position))
+
+
+def compile_mapping(document: Any, tables: Mapping[str, Table], report: Reporter) -> CompiledMapping | None:
+    """Check a mapping's document and compile it; None when a finding is an error."""
+    model = validated(document, MappingDocument, report)
+    if model is None or not _names_fit(model, report):
+        return None
+    local = {name for name in local_names(model.fields) if not name_problem(name)}
+    shop = Workshop(Environment(BUILT_IN | set(model.uses) | local, tables), report)
+    template = shop.template(model.fields, ("fields",), f"mapping {model.mapping}")
+    for used in shop.used:
+        _check_names(used, BUILT_IN | set(model.uses), shop)
+        check_lookups(used, tables, shop)
+    if shop.failed:
+        return None
+    looked = frozenset(lookup.table for used in shop.used for lookup in used.expression.lookups if lookup.table)
+    return CompiledMapping(model, document, template, tuple(shop.used), looked)
+
+
+def _names_fit(model: MappingDocument, report: Reporter) -> bool:
+    good = True
+    for position, name in enumerate(model.uses):
+        problem = name_problem(name) or (f"`{name}` is always there" if name in BUILT_IN else "")
+        if problem:
+            report.report(("uses", position), "name.reserved", problem)
+            good = False
+    return good
+
+
+def _check_names(used: Used, known: set[str] | frozenset[str], shop: Workshop) -> None:
+    for name in sorted(used.expression.names - known - used.local):
+        hint = suggestion(name, known | used.local)
+        shop.refuse(used.pointer, "name.undefined", f"there is no `{name}` here", hint, within=place_of(used, name))
+
+
+def check_lookups(used: Used, tables: Mapping[str, Table], shop: Workshop) -> None:
+    """Tables must be named in the text, exist, and have the column asked for."""
+    for lookup in used.expression.lookups:
+        within = _line_and_column(used.expression.text, lookup.offset)
+        if lookup.table is None:
+            hint = 'write the table\'s name as text: lookup("uffici", ...)'
+            shop.refuse(used.pointer, "table.computed", "the name of a table may not be computed", hint, within=within)
+        elif lookup.table not in tables:
+            hint = suggestion(lookup.table, tables)
+            shop.refuse(used.pointer, "table.unknown", f"there is no table `{lookup.table}`", hint, within=within)
+        elif lookup.column is not None:
+            columns = next(iter(tables[lookup.table].values()), {})
+            if lookup.column not in columns:
+                sentence = f"table `{lookup.table}` has no column `{lookup.column}`"
+                shop.refuse(used.pointer, "table.unknown-column", sentence, suggestion(lookup.column, columns), within=within)
+
+
+def place_of(used: Used, name: str) -> tuple[int, int]:
+    """Line and column, in the expression's text, of the first use of a name."""
+    text = used.expression.text
+    for reference in used.expression.references:
+        if reference.path[0] == name:
+            start = text.rfind(name, 0, reference.offset + len(name) + 1)
+            return _line_and_column(text, max(start, 0))
+    return 1, 1
+
+
+def _line_and_column(text: str, offset: int) -> tuple[int, int]:
+    before = text[:offset]
+    return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1

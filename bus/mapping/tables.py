@@ -1,0 +1,86 @@
+"""Tables: code lists in CSV (mappings/tables/*.csv). The first column is the key; all values are text.
+
+Strict: UTF-8 without BOM, a header of distinct names, rows of the same length, distinct keys, no NUL. At most 1 MB.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bus.message import JsonValue
+from bus.source import LIMIT, Source
+
+_COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """One table: ``rows`` is what `lookup` reads (key to row, column to value)."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: dict[str, dict[str, JsonValue]]
+
+
+def read_table(path: Path, name: str, shown: str = "") -> tuple[TableFile | None, Source]:
+    """The table, or None, and the source with its findings."""
+    data = path.read_bytes()
+    source = Source(shown or str(path), data.decode("utf-8", "replace").replace("\r\n", "\n"))
+    if problem := _unreadable(data):
+        source.at(*problem)
+        return None, source
+    columns: list[str] = []
+    rows: dict[str, dict[str, JsonValue]] = {}
+    reader = csv.reader(io.StringIO(source.text, newline=""), strict=True)
+    try:
+        for cells in reader:
+            if not columns:
+                columns = _header(cells, source)
+            elif cells:
+                _add_row(cells, columns, rows, source, reader.line_num)
+    except csv.Error as error:
+        source.at(max(reader.line_num, 1), 1, "table.syntax", f"not CSV: {error}")
+    if not columns and not source.findings:
+        source.at(1, 1, "table.empty", "the table has no header", "the first line names the columns, the first one is the key")
+    return (None if source.findings else TableFile(name, tuple(columns), rows)), source
+
+
+def _unreadable(data: bytes) -> tuple[Any, ...] | None:
+    if len(data) > LIMIT:
+        return 1, 1, "table.too-large", f"the table has {len(data)} bytes, at most {LIMIT} are taken"
+    if data.startswith(b"\xef\xbb\xbf"):
+        return 1, 1, "table.encoding", "the table starts with a byte order mark", "save it as UTF-8 without BOM"
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return data[: error.start].count(b"\n") + 1, 1, "table.encoding", "the table is not UTF-8", "save it as UTF-8"
+    if b"\0" in data:
+        return data[: data.index(b"\0")].count(b"\n") + 1, 1, "table.encoding", "a NUL character is not taken"
+    return None
+
+
+def _header(cells: list[str], source: Source) -> list[str]:
+    for position, column in enumerate(cells):
+        if not _COLUMN.fullmatch(column):
+            hint = "separate columns with commas" if ";" in column else "letters, digits and underscores"
+            source.at(1, 1, "table.header", f"`{column}` cannot name a column", hint)
+        elif column in cells[:position]:
+            source.at(1, 1, "table.header", f"the column `{column}` is there twice")
+    return cells
+
+
+def _add_row(cells: list[str], columns: list[str], rows: dict[str, dict[str, JsonValue]], source: Source, line: int) -> None:
+    if len(cells) != len(columns):
+        hint = "a value with a comma is written in quotes" if len(cells) > len(columns) else ""
+        source.at(line, 1, "table.ragged", f"the row has {len(cells)} values, the header {len(columns)}", hint)
+    elif cells[0] in rows:
+        source.at(line, 1, "table.duplicate-key", f"the key `{cells[0]}` is there twice")
+    elif not cells[0]:
+        source.at(line, 1, "table.empty-key", "the row has no key")
+    else:
+        rows[cells[0]] = dict(zip(columns, cells, strict=True))

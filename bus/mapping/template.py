@@ -1,0 +1,257 @@
+"""Templates: how ``fields``, ``with``, ``set``, ``reply`` and ``collect`` say a value.
+
+A string is an expression, any other scalar a literal; maps and lists nest. A map whose keys start with ``$`` is a directive
+(no target field can start with ``$``, so the two never collide)::
+
+    indirizzo: {$value: body.indirizzo, $default: '"sconosciuto"'}    # when it is missing or null
+    sconto:    {$when: body.eta > 65, $value: 10}                     # left out unless the condition holds
+    mappali:   {$each: body.mappali, $as: m, $value: {foglio: m.foglio}}      # a list; `index` counts from 0
+
+``$each`` with ``$when`` keeps the items for which the condition holds. A template compiles into as few evaluations as
+possible: one for all its unconditional expressions, one more for each directive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from bus.errors import ExpressionError
+from bus.expression import Bundle, Environment, Expression, name_problem
+from bus.message import JsonValue
+from bus.source import Pointer, Reporter, suggestion
+
+Maker: TypeAlias = "Callable[[Sequence[JsonValue], Mapping[str, Any]], Any]"
+DIRECTIVES = ("$value", "$when", "$default", "$each", "$as")
+_LEFT_OUT: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """An expression at its place. ``local`` are names that only this place has; ``guarded``: a missing value is provided for."""
+
+    pointer: Pointer
+    expression: Expression
+    local: frozenset[str] = frozenset()
+    guarded: bool = False
+
+
+@dataclass(slots=True)
+class Workshop:
+    """What compiling needs: the environment, where findings go; ``used`` collects every expression."""
+
+    environment: Environment
+    report: Reporter
+    used: list[Used] = field(default_factory=list)
+    failed: bool = False
+
+    def expression(
+        self, text: Any, pointer: Pointer, local: frozenset[str] = frozenset(), guarded: bool = False
+    ) -> Expression | None:
+        """Compile one expression; None, with a finding, when it cannot be."""
+        if not isinstance(text, str):
+            self.refuse(pointer, "expression.not-text", "an expression is written as text", "put it in quotes")
+            return None
+        try:
+            expression = self.environment.compile(text)
+        except ExpressionError as error:
+            self.refuse(pointer, error.code, error.sentence, error.hint, within=(error.line, error.column))
+            return None
+        self.used.append(Used(pointer, expression, local, guarded))
+        return expression
+
+    def refuse(self, pointer: Pointer, code: str, sentence: str, hint: str = "", **kwargs: Any) -> None:
+        self.failed = True
+        self.report.report(pointer, code, sentence, hint, **kwargs)
+
+    def template(self, value: Any, pointer: Pointer, owner: str = "") -> Template:
+        """Compile a template; ``owner`` names it in failures. When there were findings the result must not be used."""
+        return _Builder(self, owner, frozenset(), False).finish(value, pointer, ())
+
+
+class Template:
+    """A compiled template: call it with a scope. An expression's failure names the template and the target field."""
+
+    def __init__(self, owner: str, make: Maker, bundle: Bundle, targets: Sequence[tuple[str | int, ...]]) -> None:
+        self.owner = owner
+        self._make = make
+        self._bundle = bundle
+        self._targets = targets
+
+    def __call__(self, scope: Mapping[str, Any]) -> JsonValue:
+        made = self.make(scope)
+        value: JsonValue = None if made is _LEFT_OUT else made
+        return value
+
+    def make(self, scope: Mapping[str, Any]) -> Any:
+        """As a call, but what a false ``$when`` leaves out stays recognisable."""
+        try:
+            values = self._bundle(scope)
+        except ExpressionError as error:
+            raise self._named(error) from None
+        return self._make(values, scope)
+
+    def _named(self, error: ExpressionError) -> ExpressionError:
+        position = error.detail.get("position", 0)
+        target = dotted(self._targets[position])
+        where = ", ".join(part for part in (self.owner, f"field {target}" if target else "") if part)
+        sentence = f"{where}: {error.sentence}" if where else error.sentence
+        missing = bool(error.detail.get("missing"))
+        return ExpressionError(sentence, code=error.code, hint=error.hint, field=target, owner=self.owner, missing=missing)
+
+
+def dotted(target: Sequence[str | int]) -> str:
+    """``("a", 0, "b")`` as ``a[0].b``."""
+    text = ""
+    for piece in target:
+        text += f"[{piece}]" if isinstance(piece, int) or piece == "" else f".{piece}" if text else str(piece)
+    return text
+
+
+class _Builder:
+    """Builds one template: gathers its unconditional expressions, and the maker that puts their values in place."""
+
+    def __init__(self, shop: Workshop, owner: str, local: frozenset[str], guarded: bool) -> None:
+        self.shop, self.owner, self.local, self.guarded = shop, owner, local, guarded
+        self.expressions: list[Expression] = []
+        self.targets: list[tuple[str | int, ...]] = []
+
+    def finish(self, value: Any, pointer: Pointer, target: tuple[str | int, ...]) -> Template:
+        make = self.build(value, pointer, target)
+        return Template(self.owner, make, Bundle(self.shop.environment, self.expressions), self.targets)
+
+    def build(self, value: Any, pointer: Pointer, target: tuple[str | int, ...]) -> Maker:
+        if isinstance(value, str):
+            return self._slot(value, pointer, target)
+        if isinstance(value, list):
+            return _list_maker([self.build(inner, (*pointer, n), (*target, n)) for n, inner in enumerate(value)])
+        if isinstance(value, dict):
+            if any(key.startswith("$") for key in value):
+                return self._directive(value, pointer, target)
+            return _map_maker({key: self.build(inner, (*pointer, key), (*target, key)) for key, inner in value.items()})
+        return lambda values, scope: value
+
+    def _slot(self, text: str, pointer: Pointer, target: tuple[str | int, ...]) -> Maker:
+        expression = self.shop.expression(text, pointer, self.local, self.guarded)
+        if expression is None:
+            return lambda values, scope: None
+        position = len(self.expressions)
+        self.expressions.append(expression)
+        self.targets.append(target)
+        return lambda values, scope: values[position]
+
+    def _directive(self, value: dict[str, Any], pointer: Pointer, target: tuple[str | int, ...]) -> Maker:
+        if not self._well_formed(value, pointer):
+            return lambda values, scope: None
+        if "$each" in value:
+            return self._each(value, pointer, target)
+        guarded = "$default" in value
+        made = self._inner(value["$value"], (*pointer, "$value"), target, self.local, guarded or self.guarded)
+        other = self._inner(value["$default"], (*pointer, "$default"), target, self.local) if guarded else None
+        when = self._inner(value["$when"], (*pointer, "$when"), target, self.local) if "$when" in value else None
+        return lambda values, scope: _choose(when, made, other, scope)
+
+    def _each(self, value: dict[str, Any], pointer: Pointer, target: tuple[str | int, ...]) -> Maker:
+        name = value.get("$as", "item")
+        local = self.local | {name, "index"}
+        items = self._inner(value["$each"], (*pointer, "$each"), target, self.local)
+        inner = {key: item for key, item in value.items() if key not in {"$each", "$as"}}
+        made = self._inner(inner, pointer, (*target, ""), local)
+        return lambda values, scope: _for_each(items, name, made, scope, dotted(target))
+
+    def _inner(
+        self, value: Any, pointer: Pointer, target: tuple[str | int, ...], local: frozenset[str], guarded: bool = False
+    ) -> Template:
+        return _Builder(self.shop, self.owner, local, guarded).finish(value, pointer, target)
+
+    def _well_formed(self, value: dict[str, Any], pointer: Pointer) -> bool:
+        refuse = self.shop.refuse
+        before = self.shop.failed
+        self.shop.failed = False
+        for key in value:
+            if key not in DIRECTIVES:
+                hint = suggestion(key, DIRECTIVES) if key.startswith("$") else "put the fields under $value"
+                refuse((*pointer, key), "template.unknown-directive", f"`{key}` does not stand beside $ directives", hint, key=True)
+        if "$value" not in value:
+            refuse(pointer, "template.no-value", "the directive has no $value")
+        if "$as" in value and "$each" not in value:
+            refuse((*pointer, "$as"), "template.as-without-each", "$as names the item of an $each", key=True)
+        if problem := name_problem(str(value.get("$as", "item"))):
+            refuse((*pointer, "$as"), "name.reserved", problem)
+        good = not self.shop.failed
+        self.shop.failed = self.shop.failed or before
+        return good
+
+
+def _map_maker(fields: dict[str, Maker]) -> Maker:
+    def make(values: Sequence[JsonValue], scope: Mapping[str, Any]) -> Any:
+        made = {}
+        for key, maker in fields.items():
+            if (value := maker(values, scope)) is not _LEFT_OUT:
+                made[key] = value
+        return made
+
+    return make
+
+
+def _list_maker(items: list[Maker]) -> Maker:
+    return lambda values, scope: [value for maker in items if (value := maker(values, scope)) is not _LEFT_OUT]
+
+
+def _choose(when: Template | None, made: Template, other: Template | None, scope: Mapping[str, Any]) -> Any:
+    if when is not None and not _condition(when, scope):
+        return _LEFT_OUT
+    if other is None:
+        return made.make(scope)
+    try:
+        value = made.make(scope)
+    except ExpressionError as error:
+        if not error.detail.get("missing"):
+            raise
+        value = None
+    return other.make(scope) if value is None else value
+
+
+def _condition(when: Template, scope: Mapping[str, Any]) -> bool:
+    holds = when(scope)
+    if not isinstance(holds, bool):
+        raise ExpressionError(f"{when.owner}: $when gave neither true nor false", code="expression.not-a-condition")
+    return holds
+
+
+def _for_each(items: Template, name: str, made: Template, scope: Mapping[str, Any], target: str) -> Any:
+    over = items(scope)
+    if not isinstance(over, list):
+        raise ExpressionError(f"{items.owner}, field {target}: $each did not give a list", code="expression.not-a-list")
+    found = (made.make({**scope, name: item, "index": index}) for index, item in enumerate(over))
+    return [value for value in found if value is not _LEFT_OUT]
+
+
+def local_names(value: Any) -> Iterator[str]:
+    """The names that the directives of a template bring in; an `Environment` must know them."""
+    if isinstance(value, dict):
+        if "$each" in value:
+            yield "index"
+            yield value["$as"] if isinstance(value.get("$as"), str) else "item"
+        for inner in value.values():
+            yield from local_names(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from local_names(inner)
+
+
+def leaves(value: Any, pointer: Pointer = (), target: tuple[str, ...] = ()) -> Iterator[tuple[str, Pointer]]:
+    """(target field, pointer of its expression) for every expression that gives a value (conditions aside)."""
+    if isinstance(value, str):
+        yield dotted(target), pointer
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            yield from leaves(inner, (*pointer, position), (*target, str(position)))
+    elif isinstance(value, dict):
+        each = "$each" in value
+        for key, inner in value.items():
+            if key in {"$value", "$default"}:
+                yield from leaves(inner, (*pointer, key), (*target, "") if each else target)
+            elif not key.startswith("$"):
+                yield from leaves(inner, (*pointer, key), (*target, key))
