@@ -17,7 +17,7 @@ DOCS = sorted({*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), *(PROJE
 PYTHON = sorted(path for folder in ("bus", "adapters") for path in (PROJECT / folder).rglob("*.py"))
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
 # Families of findings in YAML files: their codes are passed by position, so any text of that shape counts.
-FINDINGS = ("yaml", "route", "mapping", "table", "type", "types", "services", "service", "step", "test", "rules")
+FINDINGS = ("yaml", "route", "mapping", "table", "schema", "name", "type", "types", "services", "service", "step", "test", "rules")
 CODE = re.compile(r"^[a-z]+(?:-[a-z]+)*\.[a-z0-9]+(?:-[a-z0-9]+)*$")
 
 
