@@ -9,11 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adapters.pagopa.adapter import Pagopa
 from adapters.pagopa.inbound import CONTRATTO, MAX_BYTES
 from adapters.pagopa.modelli import NuovaPosizione, PagopaSettings, Posizione
 from adapters.pagopa.node import ERRORE_RESPONSE, Ente, Nodo
+from adapters.soap.xml import parse
 from bus.adapter import Call, Fact, Inbound, Outbound
 from bus.errors import Conflict, Invalid, StoreError
 from bus.testing.door import MemoryDoor
@@ -386,6 +389,19 @@ def test_what_names_no_operation_gets_a_clean_soap_fault(scena: Scena, corpo: by
     assert risposta.media_type.startswith("text/xml")
     assert b"Fault>" in risposta.body
     assert b"Traceback" not in risposta.body
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=40), st.integers(0, 3000), st.integers(0, 12))
+def test_no_change_of_a_receipt_makes_the_endpoint_raise_or_pay_twice(nuovi: bytes, posto: int, tolti: int) -> None:
+    scena = Scena()
+    presi: list[bytes] = []
+    Nodo(ENTE, lambda corpo, azione, secondi: presi.append(corpo) or b"").invia(scena.ricevuta())  # type: ignore[func-returns-value]
+    corpo = presi[0][:posto] + nuovi + presi[0][posto + tolti :]
+    risposte = [scena.chiama(uno, "paSendRTV2") for uno in (corpo, presi[0], corpo)]
+    assert {risposta.status for risposta in risposte} <= {200, 500}
+    assert all(parse(risposta.body) is not None for risposta in risposte)
+    assert len(scena.ricevute) == 1
 
 
 @pytest.mark.parametrize(
