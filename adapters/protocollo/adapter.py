@@ -1,0 +1,316 @@
+"""The protocol register, over DOCAREA: three steps with a token. Which vendor it is, is configuration (`adapters.protocollo.dialects`).
+
+What each end of a step means:
+
+=================================== =========================================================================================
+login or inserimento failed         `Unreachable`: nothing is registered. A document put in without a registration has no number and
+                                    no place in the register; vendors sweep such documents away, and another try puts in its own
+protocollazione: an error number    `Refused`: the register said no, no number was given
+protocollazione: token expired      said by an error number, so no number was given: log in once more and do all three again
+protocollazione: anything else      `InDoubt`: a number may have been given. Never repeated before the probe has looked for it
+=================================== =========================================================================================
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from adapters.protocollo import dialects
+from adapters.protocollo.dialects import Dialect, Step, day_of, full_number, mark
+from adapters.protocollo.modelli import ProtocolloSettings, Registrato, Registrazione, RicercaProtocollo, Trovato
+from adapters.soap.client import BAD_REQUEST, SoapClient
+from bus.adapter import Adapter, Call, Effect, InDoubt, Refused, Unreachable, operation
+from bus.errors import ConfigError, Malformed
+
+T = TypeVar("T")
+
+_REFUSALS = {
+    "ACCESSO_NEGATO": "the register does not take our user and password",
+    "GETTONE_RIFIUTATO": "the register refuses a token it has just given",
+    "UO_SCONOSCIUTA": "no such organisational unit",
+    "CLASSIFICA_ERRATA": "no such code in the filing plan",
+    "SEGNATURA_ERRATA": "the register cannot read the Segnatura",
+    "DOCUMENTO_IGNOTO": "the register does not know a document that was put in",
+    "DOCUMENTO_TROPPO_GRANDE": "a document is larger than the settings let through: nothing was sent",
+    "NON_PREVISTO": "this register cannot be searched through its services",
+    BAD_REQUEST: "the request does not fit the register's contract: nothing was sent",
+}
+
+
+class _Expired(Exception):
+    """The register wants a new login; nothing was registered."""
+
+
+class Protocollo(Adapter):
+    """Registers documents and gives their number; finds a registration again by our reference."""
+
+    Settings = ProtocolloSettings
+
+    def __init__(self, name: str, settings: ProtocolloSettings) -> None:
+        super().__init__(name, settings)
+        self._dialect = _dialect_of(settings)
+        self._clients = _Clients(settings, self._dialect)
+        self._lock = threading.Lock()
+        self._token = ""
+        settled = dataclasses.replace(type(self).operations["registra"], settle=settings.assestamento)
+        vars(self)["operations"] = {**type(self).operations, "registra": settled}
+
+    @operation(
+        effect="queryable",
+        timeout=30,
+        settle=30,
+        concurrency=4,
+        refusals=_REFUSALS,
+        failed_when="lngErrNumber is not 0",
+    )
+    def registra(self, request: Registrazione, ctx: Call) -> Registrato:
+        """Register documents under the next number of the year."""
+        files = self._files(request, ctx)
+        until = time.monotonic() + ctx.timeout
+        return self._with_token(ctx, until, lambda token: self._three_steps(request, files, token, ctx, until))
+
+    @registra.probe  # type: ignore[untyped-decorator]
+    def registrata(self, request: Registrazione, ctx: Call) -> Registrato | None:
+        """Is there a registration with our reference? Raises `Unreachable` when the register cannot be searched: the doubt stays."""
+        try:
+            found = self._search(request.riferimento, ctx)
+        except Refused as refused:
+            raise Unreachable(f"the search was refused: {refused.sentence}", outside_code=refused.outside_code) from None
+        return found
+
+    @operation(effect="read", timeout=15, refusals=_REFUSALS)
+    def cerca(self, request: RicercaProtocollo, ctx: Call) -> Trovato:
+        """Which number was given to our reference?"""
+        found = self._search(request.riferimento, ctx)
+        if found is None:
+            return Trovato(trovato=False)
+        return Trovato(trovato=True, numero=found.numero, anno=found.anno, data=found.data)
+
+    def check(self) -> Iterable[str]:
+        """Does the contract have what the dialect asks?"""
+        dialect = self._dialect
+        for step in (dialect.login, dialect.inserimento, dialect.protocollazione, dialect.ricerca):
+            if step is not None:
+                yield from self._clients.missing("docarea", step.operazione)
+        if dialect.ricerca_estesa:
+            for name in ("getDocumentiProtocollati", "getDocumento"):
+                yield from self._clients.missing("ricerca", name)
+        elif dialect.ricerca is None:
+            yield "this dialect has no search: a registration left in doubt waits for a person"
+
+    def close(self) -> None:
+        self._clients.close()
+
+    # -- the three steps ------------------------------------------------------------------------------------------------------------------
+
+    def _three_steps(self, request: Registrazione, files: list[tuple[str, bytes]], token: str, ctx: Call, until: float) -> Registrato:
+        from adapters.protocollo import segnatura
+
+        documents = [(self._put(content, token, ctx, until), name) for name, content in files]
+        try:
+            made = segnatura.segnatura(request, documents, self.settings)
+        except Malformed as error:
+            raise Refused(error.sentence, outside_code=BAD_REQUEST) from None
+        errors = segnatura.schema().errors(made)
+        if errors:
+            raise Refused(f"the Segnatura is not valid: {errors[0]}", outside_code=BAD_REQUEST, evidence=errors)
+        step = self._dialect.protocollazione
+        said = self._ask(step, {"token": token, "contenuto": segnatura.content(made)}, ctx, until, effect="queryable")
+        return self._registered(said, request.riferimento)
+
+    def _registered(self, said: Mapping[str, Any], riferimento: str) -> Registrato:
+        number, year = said.get(self._dialect.numero), said.get(self._dialect.anno)
+        if not number or not year:
+            raise InDoubt("the register answered yes without a number")
+        return Registrato(
+            numero=full_number(number), anno=int(year), data=day_of(said.get(self._dialect.data) or ""), riferimento=riferimento
+        )
+
+    def _put(self, content: bytes, token: str, ctx: Call, until: float) -> int:
+        said = self._ask(self._dialect.inserimento, {"token": token, "contenuto": content}, ctx, until)
+        return int(said[self._dialect.documento])
+
+    def _files(self, request: Registrazione, ctx: Call) -> list[tuple[str, bytes]]:
+        """Names and bytes, the main document first; a text summary when nothing is attached."""
+        if not request.documenti:
+            return [("riepilogo.txt", _summary(request).encode())]
+        assert ctx.open_attachment is not None, "the engine gives every call a way to its files"
+        found = []
+        for document in request.documenti:
+            with ctx.open_attachment(document.sha256) as stream:
+                content = stream.read(self.settings.documento_massimo + 1)
+            if len(content) > self.settings.documento_massimo:
+                raise Refused(
+                    f"{document.name} is larger than {self.settings.documento_massimo} bytes", outside_code="DOCUMENTO_TROPPO_GRANDE"
+                )
+            found.append((document.name, content))
+        return found
+
+    # -- the token ------------------------------------------------------------------------------------------------------------------------
+
+    def _with_token(self, ctx: Call, until: float, work: Callable[[str], T]) -> T:
+        """Run ``work(token)``; when the register says that the token is over, log in once more and run it again."""
+        with self._lock:
+            token = self._token
+        if token:
+            try:
+                return work(token)
+            except _Expired:
+                pass
+        token = self._login(ctx, until)
+        try:
+            return work(token)
+        except _Expired:
+            raise Refused("the register refuses a token it has just given", outside_code="GETTONE_RIFIUTATO") from None
+
+    def _login(self, ctx: Call, until: float) -> str:
+        said = self._ask(self._dialect.login, {}, ctx, until)
+        token = str(said.get(self._dialect.token) or "")
+        if not token:
+            raise Unreachable("the register let us in without a token")
+        with self._lock:
+            self._token = token
+        return token
+
+    # -- one exchange ---------------------------------------------------------------------------------------------------------------------
+
+    def _ask(self, step: Step, given: Mapping[str, Any], ctx: Call, until: float, effect: Effect = "read") -> Mapping[str, Any]:
+        """The result of one step. Raises as the client does, `Refused` for an error number, `_Expired` for one about the token."""
+        own = {"ente": self.settings.ente, "utente": self.settings.utente, "password": self.settings.password, **given}
+        values = {theirs: own[ours] for theirs, ours in step.argomenti.items()}
+        reply = self._clients.docarea.call(step.operazione, values, _within(ctx, until), effect=effect)
+        said = reply.get(step.risultato)
+        if not isinstance(said, Mapping) or said.get(self._dialect.errore) is None:
+            failure = Unreachable if effect == "read" else InDoubt
+            raise failure(f"{step.operazione}: the reply says neither yes nor no")
+        if not said.get(self._dialect.numero):  # a number, once given, is a fact, whatever complaint comes with it
+            self._raise_error(step, str(said[self._dialect.errore]), str(said.get(self._dialect.testo) or ""))
+        return said
+
+    def _raise_error(self, step: Step, code: str, sentence: str) -> None:
+        if code == "0":
+            return
+        about_token = any(word in sentence.casefold() for word in self._dialect.gettone_scaduto_testi)
+        if step is not self._dialect.login and (
+            code in self._dialect.gettone_scaduto or (about_token and code not in self._dialect.codici)
+        ):
+            raise _Expired
+        raise Refused(
+            f"{step.operazione}: {sentence or code}", outside_code=self._dialect.codici.get(code, code), evidence={"numero": code}
+        )
+
+    # -- looking for our reference --------------------------------------------------------------------------------------------------------
+
+    def _search(self, riferimento: str, ctx: Call) -> Registrato | None:
+        until = time.monotonic() + ctx.timeout
+        if self._dialect.ricerca_estesa:
+            return self._with_token(ctx, until, lambda token: self._search_extended(riferimento, token, ctx, until))
+        if self._dialect.ricerca is None:
+            raise Refused("this register cannot be searched through its services", outside_code="NON_PREVISTO")
+        return self._with_token(ctx, until, lambda token: self._search_plain(riferimento, token, ctx, until))
+
+    def _search_plain(self, riferimento: str, token: str, ctx: Call, until: float) -> Registrato | None:
+        assert self._dialect.ricerca is not None
+        said = self._ask(self._dialect.ricerca, {"token": token, "oggetto": mark(riferimento)}, ctx, until)
+        ours = [line for line in said["registrazione"] or () if mark(riferimento) in line["strOggetto"]]
+        return _first([self._registered(line, riferimento) for line in ours])
+
+    def _search_extended(self, riferimento: str, token: str, ctx: Call, until: float) -> Registrato | None:
+        from adapters.protocollo.estesa import document, documents
+
+        def ask(name: str, content: str) -> str:
+            values = {"user": self.settings.utente, "DST": token, "xml": content}
+            return str(self._clients.ricerca.call(name, values, _within(ctx, until), effect="read").get("return") or "")
+
+        found = []
+        for number in documents(ask, self.settings.utente, riferimento, self._expired_text):
+            said = document(ask, self.settings.utente, number, self._expired_text)
+            if mark(riferimento) in said["OGGETTO"]:
+                day = day_of(said["DATA"])
+                found.append(
+                    Registrato(numero=full_number(said["NUMERO"]), anno=int(said["ANNO"] or day[:4]), data=day, riferimento=riferimento)
+                )
+        return _first(found)
+
+    def _expired_text(self, sentence: str) -> None:
+        if any(word in sentence.casefold() for word in self._dialect.gettone_scaduto_testi):
+            raise _Expired
+
+
+class _Clients:
+    """The SOAP clients, made at first use: the settings are read without loading a library."""
+
+    def __init__(self, settings: ProtocolloSettings, dialect: Dialect) -> None:
+        path = Path(settings.contratto) if settings.contratto else Path(__file__).parent / "contract" / dialect.contratto
+        self._places = {
+            "docarea": (path, settings.url, ""),
+            "ricerca": (Path(settings.contratto_ricerca), settings.url_ricerca, settings.autorizzazione_ricerca),
+        }
+        self._settings = settings
+        self._made: dict[str, SoapClient] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def docarea(self) -> SoapClient:
+        return self._client("docarea")
+
+    @property
+    def ricerca(self) -> SoapClient:
+        return self._client("ricerca")
+
+    def _client(self, name: str) -> SoapClient:
+        from adapters.soap.transport import Link
+
+        with self._lock:
+            if name not in self._made:
+                path, url, authorization = self._places[name]
+                headers = {"Authorization": authorization} if authorization else None
+                link = Link(connect=self._settings.connessione, ca=self._settings.ca, headers=headers)
+                self._made[name] = SoapClient(path, url, link=link, validate_replies=self._settings.risposte_rigorose)
+            return self._made[name]
+
+    def missing(self, name: str, operation_name: str) -> Iterable[str]:
+        """A sentence when the contract lacks an operation or cannot be read."""
+        try:
+            self._client(name).wsdl.operation(operation_name)
+        except ConfigError as error:
+            yield str(error)
+
+    def close(self) -> None:
+        with self._lock:
+            for client in self._made.values():
+                client.close()
+
+
+def _dialect_of(settings: ProtocolloSettings) -> Dialect:
+    dialect = dialects.SHIPPED[settings.dialetto] if isinstance(settings.dialetto, str) else settings.dialetto
+    if not (settings.contratto or dialect.contratto):
+        raise ConfigError("this dialect ships no contract", hint="name the vendor's WSDL in `contratto`")
+    if dialect.ricerca_estesa and not (settings.url_ricerca and settings.contratto_ricerca):
+        raise ConfigError("this dialect searches through ProtocolloExtendedService", hint="set `url_ricerca` and `contratto_ricerca`")
+    return dialect
+
+
+def _within(ctx: Call, until: float) -> Call:
+    """The same call with what is left of its time; before the last step nothing is registered, so no time left is `Unreachable`."""
+    left = until - time.monotonic()
+    if left <= 0:
+        raise Unreachable("no time was left for the next step; nothing was registered")
+    return dataclasses.replace(ctx, timeout=left)
+
+
+def _first(found: list[Registrato]) -> Registrato | None:
+    """The earliest, should a person have registered the same thing again by hand."""
+    return min(found, key=lambda one: (one.anno, one.numero), default=None)
+
+
+def _summary(request: Registrazione) -> str:
+    who = request.mittente or request.destinatario
+    name = "" if who is None else " ".join(part for part in (who.denominazione, who.cognome, who.nome) if part)
+    lines = {"Oggetto": request.oggetto, "Riferimento": request.riferimento, "Corrispondente": name}
+    return "".join(f"{label}: {text}\n" for label, text in lines.items() if text)

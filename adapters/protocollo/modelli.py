@@ -1,0 +1,85 @@
+"""What is asked of the protocol register and what it answers, in neutral words; and the settings."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from adapters.protocollo.dialects import Dialect, Shipped
+from bus.adapter import Contract, Settings
+
+_RIFERIMENTO = r"^[A-Za-z0-9._:/-]{1,64}$"
+
+
+class Corrispondente(Contract):
+    """A person or a body on the other side."""
+
+    codice_fiscale: str | None = None
+    cognome: str | None = None
+    nome: str | None = None
+    denominazione: str | None = None
+
+
+class DocumentoProtocollo(Contract):
+    """One of the case's attachments, by its address."""
+
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    name: str = Field(min_length=1, max_length=200)
+
+
+class Registrazione(Contract):
+    riferimento: str = Field(
+        pattern=_RIFERIMENTO, description="our id of what is registered; one registration each. It goes into the object"
+    )
+    oggetto: str = Field(min_length=1, max_length=500)
+    flusso: Literal["E", "U", "I"] = Field(description="in, out, internal")
+    mittente: Corrispondente | None = Field(default=None, description="who wrote, for E; otherwise it is the administration itself")
+    destinatario: Corrispondente | None = Field(default=None, description="to whom, for U; otherwise it is the administration itself")
+    classifica: str | None = Field(default=None, description="code of the filing plan")
+    uo: str | None = Field(default=None, description="organisational unit it goes to; the settings' one when absent")
+    tipo_smistamento: Literal["COMPETENZA", "CONOSCENZA"] | None = None
+    documenti: tuple[DocumentoProtocollo, ...] = Field(
+        default=(), description="the main one first; a text summary is made when there is none"
+    )
+
+
+class Registrato(Contract):
+    numero: str = Field(description="at least seven digits")
+    anno: int
+    data: str = Field(description="YYYY-MM-DD; as the register wrote it when its form is unknown")
+    riferimento: str
+
+
+class RicercaProtocollo(Contract):
+    riferimento: str = Field(pattern=_RIFERIMENTO)
+
+
+class Trovato(Contract):
+    trovato: bool
+    numero: str | None = None
+    anno: int | None = None
+    data: str | None = None
+
+
+class ProtocolloSettings(Settings):
+    url: str = Field(description="address of the DOCAREA service; the one in the WSDL is never called")
+    dialetto: Shipped | Dialect = Field(default="docarea", description="docarea, ads, tinn, or a whole dialect written out")
+    contratto: str = Field(default="", description="path of the WSDL; empty takes the one shipped with the dialect")
+    url_ricerca: str = Field(default="", description="ads: address of ProtocolloExtendedService")
+    contratto_ricerca: str = Field(default="", description="ads: path of the WSDL of ProtocolloExtendedService")
+    autorizzazione_ricerca: str = Field(default="", repr=False, description="ads: Authorization header of ProtocolloExtendedService")
+    ente: str = Field(description="code of the body, for the login")
+    utente: str
+    password: str = Field(repr=False)
+    amministrazione: str = Field(description="IPA code of the administration")
+    aoo: str = Field(description="code of the AOO")
+    denominazione: str = Field(description="name of the administration")
+    uo: str = Field(default="", description="organisational unit when the request names none")
+    tipo_smistamento: str = Field(default="COMPETENZA", description="COMPETENZA, CONOSCENZA or empty")
+    applicativo: str = Field(default="SNODO", description="name of ApplicativoProtocollo, as agreed with the vendor")
+    assestamento: float = Field(default=30.0, ge=0, description="seconds after which a call that timed out can register no more (settle)")
+    documento_massimo: int = Field(default=30_000_000, gt=0, description="bytes of one document; it travels inside the SOAP body")
+    connessione: float = Field(default=3.0, gt=0, description="seconds to connect")
+    ca: str = Field(default="", description="file of the authority that signed the register's certificate")
+    risposte_rigorose: bool = Field(default=True, description="false takes replies that stray from the register's own XSD")

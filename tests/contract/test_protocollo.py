@@ -1,0 +1,286 @@
+"""The protocol adapter, against its simulator, in each dialect; the vendors' own WSDL where they are beside the project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.protocollo.adapter import Protocollo
+from bus.adapter import InDoubt, Refused, Unreachable
+from bus.testing.adapter_contract import AdapterContract, Example, ExampleFile, attempt, call, probe, unique
+from bus.testing.simulators import RunningSimulator, start
+
+VENDORS = Path(__file__).parents[3] / "shared/contracts/protocollo-vendor"
+ADS, ADS_SEARCH = VENDORS / "docarea_ads_prisma/DocAreaSoap.wsdl", VENDORS / "docarea_ads_prisma/ProtocolloExtendedService.wsdl"
+TINN = VENDORS / "docarea_tinn/DOCAREAProtoservice.wsdl"
+needs_vendors = pytest.mark.skipif(not VENDORS.exists(), reason="the vendors' WSDL are not beside the project (../shared)")
+FILES = (ExampleFile("istanza.pdf", b"%PDF-1.4 istanza"), ExampleFile("planimetria è.pdf", b"%PDF-1.4 planimetria"))
+REQUEST = {
+    "riferimento": "prova-{unico}",
+    "oggetto": 'SCIA di prova, "manutenzione" & <copertura> dell\'edificio è {unico}',
+    "flusso": "E",
+    "mittente": {"codice_fiscale": "DNGNCL84S21B429E", "cognome": "D'ANGELO", "nome": "NICOLÒ"},
+    "classifica": "10.2",
+    "uo": "SUE",
+    "tipo_smistamento": "COMPETENZA",
+    "documenti": [{"sha256": file.sha256, "name": file.name} for file in FILES],
+}
+COMMON = {
+    "ente": "COMUNE", "utente": "snodo", "password": "segreta-di-prova", "amministrazione": "c_b429", "aoo": "AOO1",
+    "denominazione": "Comune di prova", "uo": "PROTOCOLLO", "connessione": 2,
+}  # fmt: skip
+
+
+def _request(**changed: Any) -> dict[str, Any]:
+    return {**REQUEST, "riferimento": f"prova-{unique()}", "documenti": [], **changed}
+
+
+class _Register(AdapterContract):
+    adapter_class = Protocollo
+    module = "adapters.protocollo.simulator"
+    secrets = ("segreta-di-prova",)
+    examples = (
+        Example(
+            "registra", REQUEST, effect_kind="registrazione", refusal="101", refused_as="UO_SCONOSCIUTA", operation_match="protocollazione",
+            files=FILES,
+        ),
+        Example("cerca", {"riferimento": "prova-{unico}"}),
+    )  # fmt: skip
+
+    @classmethod
+    def settings(cls, url: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+        return {"url": url, **COMMON}
+
+    def test_the_segnatura_says_all_that_was_asked(self, adapter, simulator):
+        request = _request(documenti=REQUEST["documenti"])
+        answer, _ = call(adapter, "registra", request, files=FILES)
+        made = simulator.ledger("registrazione")[-1]
+        assert made["key"] == request["riferimento"]
+        assert made["detail"]["oggetto"] == f"{request['oggetto']} [rif. {request['riferimento']}]"
+        assert (made["detail"]["uo"], made["detail"]["tipoSmistamento"]) == ("SUE", "COMPETENZA")
+        assert len(made["detail"]["documenti"]) == 2
+        assert int(answer.numero) == made["detail"]["numero"]
+        assert len(answer.numero) >= 7
+        assert answer.anno == made["detail"]["anno"]
+        assert answer.data == "-".join(reversed(made["detail"]["data"].split("/")))
+
+    def test_without_documents_a_summary_is_registered(self, adapter, simulator):
+        call(adapter, "registra", _request())
+        assert len(simulator.ledger("registrazione")[-1]["detail"]["documenti"]) == 1
+
+    @pytest.mark.parametrize("flusso", ["E", "U", "I"])
+    def test_every_direction_makes_a_valid_segnatura(self, adapter, simulator, flusso):
+        who = {"denominazione": "Impresa & Figli"}
+        call(adapter, "registra", _request(flusso=flusso, mittente=who, destinatario=who))
+        assert simulator.ledger("registrazione")[-1]["detail"]["flusso"] == flusso
+
+    def test_the_token_is_kept_between_calls(self, adapter, simulator):
+        logins = self._seen(simulator, "login")
+        for _ in range(3):
+            call(adapter, "registra", _request())
+        assert self._seen(simulator, "login") == logins + 1
+
+    def test_a_token_that_is_over_is_renewed_once_and_registers_once(self, adapter, simulator):
+        call(adapter, "registra", _request())
+        before = len(simulator.ledger("registrazione"))
+        adapter._token = "gettone-di-ieri"
+        call(adapter, "registra", _request())
+        assert len(simulator.ledger("registrazione")) == before + 1
+
+    def test_a_token_that_ends_in_the_middle_is_renewed(self, tmp_path):
+        with start(self.module, tmp_path, *self.arguments, "--token-uses", "3") as poor:
+            adapter = self.build(self.settings(poor.url, poor.facts))
+            for _ in range(4):
+                call(adapter, "registra", _request())
+            assert len(poor.ledger("registrazione")) == 4
+            adapter.close()
+
+    def test_a_register_that_refuses_every_token_is_not_asked_for_ever(self, tmp_path):
+        with start(self.module, tmp_path, *self.arguments, "--token-uses", "1") as poor:
+            adapter = self.build(self.settings(poor.url, poor.facts))
+            done = attempt(adapter, "registra", _request())
+            assert isinstance(done.error, Refused)
+            assert done.error.outside_code == "GETTONE_RIFIUTATO"
+            assert poor.ledger("registrazione") == []
+            adapter.close()
+
+    def test_a_wrong_password_is_refused(self, simulator):
+        wrong = self.build({**self.settings(simulator.url, simulator.facts), "password": "altra"})
+        done = attempt(wrong, "registra", _request())
+        assert done.error.outside_code == "ACCESSO_NEGATO"
+
+    @pytest.mark.parametrize("step", ["login", "inserimento"])
+    @pytest.mark.parametrize("fault", ["lose_reply", "garbage", "html", "die_before", "die_after"])
+    def test_what_fails_before_the_registration_is_surely_not_registered(self, adapter, simulator, step, fault):
+        before = len(simulator.ledger("registrazione"))
+        simulator.faults([{"fault": fault, "operation": self._name(step), "times": 1}])
+        done = attempt(adapter, "registra", _request())
+        assert isinstance(done.error, Unreachable), repr(done.error or done.answer)
+        if fault.startswith("die"):
+            simulator.restart()
+        assert len(simulator.ledger("registrazione")) == before
+
+    def test_characters_that_xml_cannot_carry_are_refused_and_nothing_is_registered(self, adapter, simulator):
+        before = len(simulator.ledger("registrazione"))
+        done = attempt(adapter, "registra", _request(oggetto="campanello \x07"))
+        assert done.error.outside_code == "RICHIESTA_NON_VALIDA"
+        assert len(simulator.ledger("registrazione")) == before
+
+    def test_a_document_beyond_the_limit_never_leaves(self, simulator):
+        small = self.build({**self.settings(simulator.url, simulator.facts), "documento_massimo": 10})
+        done = attempt(small, "registra", _request(documenti=REQUEST["documenti"]), files=FILES)
+        assert done.error.outside_code == "DOCUMENTO_TROPPO_GRANDE"
+        assert done.ctx.exchanges == []
+
+    def test_the_settle_time_comes_from_the_settings(self):
+        adapter = self.build({**self.settings("http://127.0.0.1:9", {}), "assestamento": 7})
+        assert adapter.operations["registra"].settle == 7
+        assert Protocollo.operations["registra"].settle == 30
+
+    def test_the_settings_are_checked_against_the_contract(self, adapter):
+        assert list(adapter.check()) == []
+
+    @staticmethod
+    def _name(step: str) -> str:
+        return step
+
+    def _seen(self, simulator: RunningSimulator, step: str) -> int:
+        return simulator.status()["requests"].get(self._name(step), 0)
+
+
+class _Searchable(_Register):
+    def test_a_reference_is_found_and_a_longer_one_is_not_mistaken_for_it(self, adapter):
+        token = unique()
+        answer, _ = call(adapter, "registra", _request(riferimento=f"r_{token}"))
+        call(adapter, "registra", _request(riferimento=f"r_{token}1"))
+        call(adapter, "registra", _request(riferimento=f"rx{token}"))
+        found, _ = call(adapter, "cerca", {"riferimento": f"r_{token}"})
+        assert (found.trovato, found.numero, found.anno, found.data) == (True, answer.numero, answer.anno, answer.data)
+
+    def test_what_was_never_registered_is_not_found(self, adapter):
+        found, _ = call(adapter, "cerca", {"riferimento": "mai-visto"})
+        assert found.trovato is False
+        assert found.numero is None
+
+    def test_a_search_renews_a_token_that_is_over(self, adapter):
+        adapter._token = "gettone-di-ieri"
+        found, _ = call(adapter, "cerca", {"riferimento": "mai-visto"})
+        assert found.trovato is False
+
+    def test_a_probe_of_a_register_that_is_down_keeps_the_doubt(self, adapter, simulator):
+        request = _request()
+        simulator.faults([{"fault": "lose_reply", "operation": "protocollazione", "times": 1}])
+        done = attempt(adapter, "registra", request)
+        assert isinstance(done.error, InDoubt)
+        simulator.kill()
+        with pytest.raises(Unreachable):
+            probe(adapter, done, request)
+        simulator.restart()
+        assert probe(adapter, done, request).riferimento == request["riferimento"]
+
+
+class TestDocarea(_Searchable):
+    """Our own DOCAREA contract."""
+
+
+@needs_vendors
+class TestAds(_Searchable):
+    """ADS/Finmatica's own two WSDL, chosen by configuration only."""
+
+    arguments = ("--dialect", "ads", "--wsdl", str(ADS), "--wsdl-search", str(ADS_SEARCH))
+
+    @classmethod
+    def settings(cls, url: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+        search = {"url_ricerca": f"{url}/ricerca", "contratto_ricerca": str(ADS_SEARCH)}
+        return {"url": url, "dialetto": "ads", "contratto": str(ADS), **search, **COMMON}
+
+
+class _TinnBase(_Register):
+    arguments = ("--dialect", "tinn", "--wsdl", str(TINN))
+    examples = (
+        Example(
+            "registra", REQUEST, effect_kind="registrazione", refusal="101", refused_as="UO_SCONOSCIUTA", operation_match="Protocollazione",
+            files=FILES,
+        ),
+    )  # fmt: skip
+
+    @classmethod
+    def settings(cls, url: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+        return {"url": url, "dialetto": "tinn", "contratto": str(TINN), **COMMON}
+
+    @staticmethod
+    def _name(step: str) -> str:
+        return step.capitalize()
+
+
+@needs_vendors
+class TestTinn(_TinnBase):
+    """TINN's own rpc/encoded WSDL, chosen by configuration only. It has no search: what is in doubt stays in doubt."""
+
+    def test_every_operation_has_an_example(self):
+        assert {"registra", "cerca"} == set(Protocollo.operations)
+
+    def test_the_settings_are_checked_against_the_contract(self, adapter):
+        assert [line for line in adapter.check() if "no search" in line]
+
+    def test_a_search_is_refused_and_sends_nothing(self, adapter):
+        done = attempt(adapter, "cerca", {"riferimento": "x"})
+        assert done.error.outside_code == "NON_PREVISTO"
+        assert done.ctx.exchanges == []
+
+    @pytest.mark.parametrize("fault", ["lose_reply", "garbage", "die_after", "late"])
+    def test_a_probe_cannot_tell_and_says_so(self, adapter, simulator, fault):
+        request = _request()
+        simulator.faults([{"fault": fault, "operation": "Protocollazione", "times": 1}])
+        done = attempt(adapter, "registra", request)
+        assert isinstance(done.error, InDoubt)
+        with pytest.raises(Unreachable):
+            probe(adapter, done, request)
+
+    test_a_probe_finds_what_happened_without_an_answer = None
+    test_a_probe_tells_an_effect_that_is_late_from_one_that_has_come = None
+    test_a_probe_finds_the_answer_that_was_given = None
+
+    def test_the_wire_is_rpc_with_types(self, adapter):
+        _, ctx = call(adapter, "registra", _request())
+        login = ctx.exchanges[0].content
+        assert b"encodingStyle" in login
+        assert b"xsi:type" in login
+
+
+def test_a_dialect_without_a_contract_is_a_configuration_error():
+    from bus.errors import ConfigError
+
+    with pytest.raises(ConfigError):
+        Protocollo("protocollo", Protocollo.Settings.model_validate({"url": "http://127.0.0.1:9", "dialetto": "ads", **COMMON}))
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Iterator[RunningSimulator]:
+    with start("adapters.protocollo.simulator", tmp_path) as running:
+        yield running
+
+
+def test_numbers_go_on_after_the_register_was_killed(ours):
+    adapter = TestDocarea.build(TestDocarea.settings(ours.url, {}))
+    first, _ = call(adapter, "registra", _request())
+    ours.restart()
+    second, _ = call(adapter, "registra", _request())
+    assert int(second.numero) == int(first.numero) + 1
+    adapter.close()
+
+
+@pytest.mark.parametrize("written", ["31/12/2026", "2026-12-31", "2026-12-31T23:59:00", "31-12-2026", "20261231"])
+def test_dates_are_read_however_a_vendor_writes_them(written):
+    from adapters.protocollo.dialects import day_of
+
+    assert day_of(written) == "2026-12-31"
+
+
+def test_a_date_nobody_can_read_is_kept_as_it_is():
+    from adapters.protocollo.dialects import day_of
+
+    assert day_of("l'ultimo dell'anno") == "l'ultimo dell'anno"
