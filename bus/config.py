@@ -92,13 +92,11 @@ class Config(_Section):
 
 def load(path: Path) -> Config:
     """Read and check ``config.yaml``; raises `ConfigError` with all faults at once."""
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}", code="config.unreadable", hint="name it with --config or SNODO_CONFIG") from error
-    document = source.parse(text, str(path))
+    if not path.is_file():
+        raise ConfigError(f"there is no {path}", code="config.unreadable", hint="name it with --config or SNODO_CONFIG")
+    document = source.read_file(path)
     if document.findings:
-        raise ConfigError("\n".join(str(finding) for finding in document.findings), code="config.malformed")
+        raise ConfigError(source.render(document.findings), code="config.malformed")
     return parse(document.plain(), path)
 
 

@@ -1,0 +1,204 @@
+"""A town to try the bus in: every outside system as a simulator in a process of its own, and a bus that talks to them.
+
+The settings are those of ``config.yaml``, with the addresses and secrets of the simulators in the place of the real ones.
+Used by ``bus demo`` and by the tests; everything is on loopback, in one folder, and ends with this process.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from bus import source
+from bus.client import Client
+from bus.testing.simulators import RunningSimulator, SimulatorFailed, start
+
+SYSTEMS = ("anagrafe", "protocollo", "edilizia", "pagopa", "scrivania", "notifiche", "sito", "esterni")
+KEYS = {"portale": "portal", "sistemista": "sysadmin", "revisore": "auditor"}
+SECRET = "chiave-di-prova"
+READY_SECONDS = 30.0
+
+
+class Town:
+    """Simulators, settings and one bus process. ``rules`` is the folder of ``config.yaml``, ``routes/`` and ``mappings/``.
+
+    Use as a context manager, or call `open` and `close`. `changes` are laid over the settings (nested objects are merged).
+    """
+
+    def __init__(self, folder: Path, rules: Path, changes: dict[str, Any] | None = None, systems: tuple[str, ...] = SYSTEMS) -> None:
+        self.folder, self.rules, self.changes, self._names = folder, rules, changes or {}, systems
+        self.simulators: dict[str, RunningSimulator] = {}
+        self.port = free_port()
+        self.bus: subprocess.Popen[bytes] | None = None
+        self.config_path = folder / "config.yaml"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self, name: str = "portale") -> Client:
+        """A client with the key of ``portale``, ``sistemista`` or ``revisore``."""
+        return Client(self.url, key_of(name))
+
+    def open(self) -> Self:
+        """Start the simulators side by side, write the settings, start the bus."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor(len(self._names)) as pool:
+            self.simulators.update(zip(self._names, pool.map(self._start_system, self._names), strict=True))
+        self.config_path.write_text(json.dumps(self.settings(), indent=1), "utf-8")
+        self.simulators["node"] = self._start_node()
+        self.start_bus()
+        return self
+
+    def close(self) -> None:
+        """Stop everything that was started."""
+        self.stop_bus()
+        with ThreadPoolExecutor(9) as pool:
+            list(pool.map(RunningSimulator.stop, self.simulators.values()))
+
+    def start_bus(self) -> None:
+        """Start ``bus serve`` and wait until it answers."""
+        command = [sys.executable, "-m", "bus.cli", "serve", "--config", str(self.config_path)]
+        with (self.folder / "bus.log").open("ab") as errors:
+            self.bus = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL, env=_environment())
+        self._wait_ready()
+
+    def stop_bus(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End the bus: SIGTERM in good order, SIGKILL as a crash."""
+        if self.bus is not None and self.bus.poll() is None:
+            self.bus.send_signal(how)
+            try:
+                self.bus.wait(30)
+            except subprocess.TimeoutExpired:
+                self.bus.kill()
+                self.bus.wait()
+        if self.bus is not None and self.bus.stdout is not None:
+            self.bus.stdout.close()
+        self.bus = None
+
+    def pay(self, notice: str, **how: Any) -> dict[str, Any]:
+        """A citizen pays a notice: the simulated node verifies, activates and sends the receipt; returns its story."""
+        import urllib.request
+
+        body = json.dumps({"noticeNumber": notice, **how}).encode()
+        asked = urllib.request.Request(f"{self.simulators['node'].url}/pay", body, {"Content-Type": "application/json"})
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=60) as answer:
+            told: dict[str, Any] = json.loads(answer.read())
+        return told
+
+    def settings(self) -> dict[str, Any]:
+        """``config.yaml`` with this town's addresses."""
+        settings: dict[str, Any] = source.read_file(self.rules / "config.yaml").plain()
+        adapters = settings["adapters"]
+        for name in [n for n in adapters if n not in self._names]:
+            del adapters[name]
+        for name in self._names:
+            adapters[name].update(self._address_of(name))
+        settings.update(
+            rules=str(self.rules.resolve()),
+            http={**settings.get("http", {}), "port": self.port},
+            keys=[{"name": name, "role": role, "sha256": hashlib.sha256(key_of(name).encode()).hexdigest()} for name, role in KEYS.items()],
+        )
+        return merged(settings, self.changes)
+
+    def _address_of(self, name: str) -> dict[str, Any]:
+        simulator = self.simulators[name]
+        match name:
+            case "edilizia":
+                return {"url": simulator.facts["database"]}
+            case "protocollo":
+                return {"url": simulator.url, "password": "segreta-di-prova"}
+            case "pagopa":
+                return {"url": simulator.url, "subscription_key": SECRET}
+            case "notifiche":
+                return {"url": simulator.url, "chiave": SECRET, "smtp_port": simulator.facts["smtp_port"]}
+            case "scrivania" | "sito":
+                return {"url": simulator.url, "chiave": SECRET}
+            case _:
+                return {"url": simulator.url}
+
+    def _start_system(self, name: str) -> RunningSimulator:
+        arguments = ["--desks", str(self._write_desks())] if name == "scrivania" else []
+        return start(f"adapters.{name}.simulator", self.folder / name, *arguments)
+
+    def _start_node(self) -> RunningSimulator:
+        pagopa = self.settings()["adapters"]["pagopa"]
+        names = ["--id-pa", pagopa["id_pa"], "--id-broker-pa", pagopa["id_broker_pa"], "--id-station", pagopa["id_station"]]
+        return start("adapters.pagopa.node", self.folder / "node", "--target", f"{self.url}/in/pagopa", *names)
+
+    def _write_desks(self) -> Path:
+        """One desk and two employees for each office of the table ``uffici``."""
+        with (self.rules / "mappings/tables/uffici.csv").open(encoding="utf-8", newline="") as file:
+            offices = {
+                row["codice"]: {"aperto": True, "scrivanie": [{"scrivania": row["scrivania"], "servizi": ["*"], "impiegati": _employees(row["codice"])}]}
+                for row in csv.DictReader(file)
+            }
+        path = self.folder / "scrivanie.json"
+        path.write_text(json.dumps(offices), "utf-8")
+        return path
+
+    def _wait_ready(self) -> None:
+        assert self.bus is not None
+        assert self.bus.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.bus.stdout, selectors.EVENT_READ)
+            line = self.bus.stdout.readline() if selector.select(READY_SECONDS) else b""
+        until = time.monotonic() + READY_SECONDS
+        while line and time.monotonic() < until:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.02)
+        self.stop_bus(signal.SIGKILL)
+        raise SimulatorFailed(f"the bus did not start:\n{(self.folder / 'bus.log').read_text('utf-8', 'replace')[-3000:]}")
+
+    def __enter__(self) -> Self:
+        try:
+            return self.open()
+        except BaseException:
+            self.close()
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def key_of(name: str) -> str:
+    """The API key of a caller in the town; long, and good for nothing elsewhere."""
+    return f"snodo-{name}-" + hashlib.sha256(f"town {name}".encode()).hexdigest()[:32]
+
+
+def free_port() -> int:
+    """A loopback port nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """One object laid over another, nested objects merged."""
+    both = dict(base)
+    for name, value in changes.items():
+        both[name] = merged(both[name], value) if isinstance(value, dict) and isinstance(both.get(name), dict) else value
+    return both
+
+
+def _employees(office: str) -> list[str]:
+    return [f"{office}.1", f"{office}.2"]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), *sys.path])}
