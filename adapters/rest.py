@@ -282,7 +282,10 @@ class RestClient:
         refusals: Mapping[str, str] | None = None,
         idempotent: bool = False,
     ) -> RestReply:
-        """One exchange. ``path`` is already quoted; ``body`` is JSON, sent in its canonical form; ``idempotent`` sends ``ctx.key`` as ``Idempotency-Key``."""
+        """One exchange. ``path`` is already quoted; ``body`` is JSON, sent in its canonical form (`bus.message.canonical`).
+
+        ``idempotent`` sends ``ctx.key`` as ``Idempotency-Key``; ``refusals`` are the declared codes a 4xx may name.
+        """
         content = b"" if body is None else canonical(body)
         wanted = {**_usual_headers(ctx, content), **self.headers, **(headers or {})}
         if idempotent:

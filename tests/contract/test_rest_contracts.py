@@ -20,7 +20,7 @@ MAIL = {"smtp_host": "127.0.0.1", "smtp_port": 1, "smtp_cifratura": "nessuna", "
 NOTICE = {"numero_avviso": "302000100000019421", "importo": 5000, "scadenza": "2026-07-31"}
 CASES = [
     (Scrivania, "scrivania", "assegna", {"chiave": "x", "riserva": "urp-smistamento"}, "/elementi", "post",
-     {"ufficio": "SUE", "servizio": "edilizia.scia", "oggetto": "SCIA", "riferimento": "r-{unico}", "pratica": "12"}),
+     {"ufficio": "edilizia", "servizio": "SCIA", "oggetto": "SCIA", "riferimento": "r-{unico}", "pratica": "12"}),
     (Esterni, "esterni", "verifica-regolarita", {}, "/regolarita/verifica", "post", {"codice_fiscale": "01234567890"}),
     (Esterni, "esterni", "trasmetti-comunicazione", {}, "/comunicazioni", "post",
      {"ente": "asl_demo", "oggetto": "Inizio lavori", "contenuto": {"a": [1, None]}}),

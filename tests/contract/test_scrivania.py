@@ -7,8 +7,8 @@ from bus.adapter import Refused
 from bus.testing.adapter_contract import AdapterContract, Example, attempt, call
 
 RICHIESTA = {
-    "ufficio": "SUE",
-    "servizio": "edilizia.scia",
+    "ufficio": "edilizia",
+    "servizio": "SCIA",
     "oggetto": "SCIA per opere interne, pratica {unico}",
     "riferimento": "prova-{unico}",
     "protocollo": "2026/{unico}",
@@ -32,21 +32,21 @@ class TestScrivania(AdapterContract):
 
     def test_the_desk_is_chosen_by_office_and_service(self, adapter):
         special, _ = call(adapter, "assegna", RICHIESTA)
-        general, _ = call(adapter, "assegna", {**RICHIESTA, "servizio": "edilizia.agibilita"})
-        assert (special.scrivania, special.riserva) == ("sue-titoli", False)
-        assert (general.scrivania, general.riserva) == ("sue-generale", False)
+        general, _ = call(adapter, "assegna", {**RICHIESTA, "servizio": "agibilita"})
+        assert (special.scrivania, special.riserva) == ("titoli-edilizi", False)
+        assert (general.scrivania, general.riserva) == ("edilizia-generale", False)
 
     def test_employees_of_a_desk_share_the_work(self, adapter):
-        taken = [call(adapter, "assegna", {**RICHIESTA, "ufficio": "SUAP"})[0].incaricato for _ in range(4)]
-        assert sorted(taken) == ["r.colombo", "r.colombo", "t.sala", "t.sala"]
+        taken = [call(adapter, "assegna", {**RICHIESTA, "ufficio": "suap"})[0].incaricato for _ in range(4)]
+        assert sorted(taken) == ["l.neri", "l.neri", "p.galli", "p.galli"]
 
-    @pytest.mark.parametrize(("ufficio", "servizio"), [("MARTE", "x"), ("CIMITERI", "x"), ("SCUOLA", "mensa")])
+    @pytest.mark.parametrize(("ufficio", "servizio"), [("marte", "x"), ("protezione-civile", "x"), ("sport", "mensa")])
     def test_an_office_that_cannot_take_it_sends_it_to_the_reserve_desk(self, adapter, ufficio, servizio):
         answer, _ = call(adapter, "assegna", {**RICHIESTA, "ufficio": ufficio, "servizio": servizio})
         assert (answer.scrivania, answer.riserva) == ("urp-smistamento", True)
 
     @pytest.mark.parametrize(
-        ("ufficio", "code"), [("MARTE", "UFFICIO_SCONOSCIUTO"), ("CIMITERI", "UFFICIO_CHIUSO"), ("SCUOLA", "SERVIZIO_NON_COPERTO")]
+        ("ufficio", "code"), [("marte", "UFFICIO_SCONOSCIUTO"), ("protezione-civile", "UFFICIO_CHIUSO"), ("sport", "SERVIZIO_NON_COPERTO")]
     )
     def test_without_a_reserve_desk_it_is_refused_with_the_reason(self, simulator, ufficio, code):
         adapter = self.build({"url": simulator.url, "chiave": "segreto-delle-scrivanie"})
@@ -58,7 +58,7 @@ class TestScrivania(AdapterContract):
     def test_a_reserve_desk_that_does_not_exist_is_a_refusal(self, simulator):
         adapter = self.build({**self.settings(simulator.url, {}), "riserva": "nessuna"})
         with pytest.raises(Refused) as refused:
-            call(adapter, "assegna", {**RICHIESTA, "ufficio": "MARTE"})
+            call(adapter, "assegna", {**RICHIESTA, "ufficio": "marte"})
         adapter.close()
         assert refused.value.outside_code == "SCRIVANIA_SCONOSCIUTA"
 
