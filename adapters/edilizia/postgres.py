@@ -56,6 +56,15 @@ class Postgres:
         self._wait_until_the_old_one_is_gone()
         options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
         command = [str(bin_folder / "postgres"), "-D", str(self.data), "-c", f"unix_socket_directories=@{self.socket_name}", *options]
+        until = time.monotonic() + READY_SECONDS
+        while not self._launched(command, user, until):
+            if time.monotonic() > until:
+                self.stop()
+                raise PostgresFailed(self.log.read_text(encoding="utf-8", errors="replace")[-2000:])
+            time.sleep(0.1)
+
+    def _launched(self, command: list[str], user: dict[str, Any], until: float) -> bool:
+        """One try; False when the server ends at once: a session of the killed one may still hold the shared memory."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -66,7 +75,11 @@ class Postgres:
                 preexec_fn=_quit_with_parent(),  # noqa: PLW1509 - no other thread yet; the wish must be made inside the child
                 **user,
             )
-        self._wait_until_it_answers()
+        while time.monotonic() < until and self._process.poll() is None:
+            if self._answers():
+                return True
+            time.sleep(0.02)
+        return False
 
     def stop(self) -> None:
         """Fast shutdown; returns when it is gone."""
@@ -108,13 +121,6 @@ class Postgres:
             return int((self.data / "postmaster.pid").read_text(encoding="ascii").split()[0])
         except (OSError, ValueError, IndexError):
             return None
-
-    def _wait_until_it_answers(self) -> None:
-        until = time.monotonic() + READY_SECONDS
-        while not self._answers():
-            if self._process is None or self._process.poll() is not None or time.monotonic() > until:
-                raise PostgresFailed(self.log.read_text(encoding="utf-8", errors="replace")[-2000:])
-            time.sleep(0.02)
 
     def _answers(self) -> bool:
         """True when a session gets as far as AuthenticationOk; earlier the server says that it is starting up."""
