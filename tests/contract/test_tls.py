@@ -1,0 +1,154 @@
+"""REST and mail over TLS: a peer with a certificate we trust is answered, one without is `Unreachable` before a byte of ours leaves."""
+
+import datetime as dt
+import ipaddress
+import socket
+import ssl
+import threading
+from contextlib import ExitStack, contextmanager, suppress
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from adapters.notifiche.adapter import Notifiche
+from adapters.rest import RestClient, RestSettings
+from bus.adapter import Call, Unreachable
+from bus.testing.adapter_contract import attempt
+
+MAIL = {"destinatario": "maria.rossi@posta.example", "oggetto": "Pratica", "testo": "Buongiorno"}
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """(file of a self-signed certificate for 127.0.0.1, file of its key)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "prova")])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - dt.timedelta(1), now + dt.timedelta(1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    folder = tmp_path_factory.mktemp("tls")
+    (folder / "c.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    form = serialization.PrivateFormat.PKCS8
+    (folder / "k.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
+    return str(folder / "c.pem"), str(folder / "k.pem")
+
+
+@contextmanager
+def peer(talk):
+    """A loopback port whose connections are handed to ``talk``."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        with suppress(OSError):
+            connection, _ = listener.accept()
+            with connection:
+                talk(connection)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(5)
+
+
+def server_side(connection, certificate):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    return context.wrap_socket(connection, server_side=True)
+
+
+def web(certificate, seen):
+    def talk(connection):
+        with server_side(connection, certificate) as secure:
+            got = b""
+            while not got.endswith(b'{"a":1}') and (chunk := secure.recv(65536)):
+                got += chunk
+            seen.append(got)
+            secure.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    return talk
+
+
+def mail_server(certificate, seen, *, at_once):
+    """Enough of SMTP to take one mail, over TLS at once or after STARTTLS."""
+
+    def talk(connection):
+        with ExitStack() as open_ones:
+            serve(connection, open_ones)
+
+    def serve(connection, open_ones):
+        channel = open_ones.enter_context(server_side(connection, certificate)) if at_once else connection
+        channel.sendall(b"220 x\r\n")
+        lines = open_ones.enter_context(channel.makefile("rb"))
+        while line := lines.readline():
+            seen.append((line.strip(), isinstance(channel, ssl.SSLSocket)))
+            verb = line[:4].upper()
+            if verb == b"STAR":
+                channel.sendall(b"220 go\r\n")
+                channel = open_ones.enter_context(server_side(channel, certificate))
+                lines = open_ones.enter_context(channel.makefile("rb"))
+            elif verb == b"DATA":
+                channel.sendall(b"354 go\r\n")
+                while lines.readline() != b".\r\n":
+                    pass
+                channel.sendall(b"250 queued\r\n")
+            else:
+                channel.sendall(b"250-x\r\n250 STARTTLS\r\n" if verb == b"EHLO" else b"250 ok\r\n")
+
+    return talk
+
+
+def ask(port, ca):
+    client = RestClient(RestSettings(url=f"https://127.0.0.1:{port}", ca=ca))
+    try:
+        return client.send(Call(key="", timeout=3, now=dt.datetime.now(dt.UTC)), "once", "POST", "/x", body={"a": 1})
+    finally:
+        client.close()
+
+
+def test_a_rest_system_with_a_certificate_we_trust_is_answered(certificate):
+    seen = []
+    with peer(web(certificate, seen)) as port:
+        assert ask(port, certificate[0]).status == 200
+    assert seen[0].startswith(b"POST /x ")
+
+
+def test_a_rest_system_with_a_certificate_we_do_not_trust_hears_nothing(certificate):
+    seen = []
+    with peer(web(certificate, seen)) as port, pytest.raises(Unreachable):
+        ask(port, None)
+    assert [got for got in seen if got] == []
+
+
+def mailer(port, how, ca):
+    settings = {"url": "http://127.0.0.1:1", "chiave": "x", "mittente": "sue@comune.example", "smtp_host": "127.0.0.1"}
+    return Notifiche("notifiche", Notifiche.Settings(**settings, smtp_port=port, smtp_cifratura=how, smtp_ca=ca))
+
+
+@pytest.mark.parametrize("how", ["tls", "starttls"])
+def test_a_mail_goes_out_encrypted(certificate, how):
+    seen = []
+    with peer(mail_server(certificate, seen, at_once=how == "tls")) as port:
+        done = attempt(mailer(port, how, certificate[0]), "email", MAIL, timeout=3)
+    assert done.error is None
+    assert [line for line, encrypted in seen if line.startswith((b"MAIL", b"RCPT", b"DATA")) and not encrypted] == []
+
+
+@pytest.mark.parametrize("how", ["tls", "starttls"])
+def test_a_mail_server_we_do_not_trust_gets_no_mail(certificate, how):
+    seen = []
+    with peer(mail_server(certificate, seen, at_once=how == "tls")) as port:
+        done = attempt(mailer(port, how, None), "email", MAIL, timeout=3)
+    assert isinstance(done.error, Unreachable)
+    assert [line for line, _ in seen if line.startswith(b"MAIL")] == []
