@@ -1,0 +1,98 @@
+"""What becomes of a call, by the effect class of its operation."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from bus.adapter import Contract, InDoubt, Operation, OutsideError, Refused, Unreachable
+from bus.engine import fate
+from bus.engine.asks import Call, Failed
+from bus.engine.fate import Tries
+from bus.engine.outcome import Done, Retry
+from bus.route import plan
+
+T = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
+DOWN, NO, DOUBT = Unreachable("down"), Refused("no", outside_code="X"), InDoubt("who knows")
+
+
+def operation(effect: Any, **more: Any) -> Operation:
+    return Operation(name="op", effect=effect, request=Contract, answer=Contract, timeout=5, method="op", probe="p" if effect == "queryable" else None, **more)
+
+
+def ask(attempts: int = 3) -> Call:
+    return Call("path", "r@1/step", "sys.op", {}, "key", retry=plan.Retry(attempts, wait=2, factor=3, most=10))
+
+
+def tried(times: int) -> Tries:
+    return Tries(count=times, asked=T)
+
+
+def failed(outcome: Done | Retry) -> dict[str, Any]:
+    assert isinstance(outcome, Done) and isinstance(outcome.event, Failed)
+    return dict(outcome.event.error)
+
+
+@pytest.mark.parametrize("effect", ["read", "keyed", "queryable", "once"])
+def test_a_refusal_is_final_whatever_the_effect(effect: str) -> None:
+    told = failed(fate.after_error(ask(), operation(effect), tried(1), NO, T))
+    assert (told["kind"], told["code"]) == ("refused", "X")
+
+
+@pytest.mark.parametrize("effect", ["read", "keyed", "queryable", "once"])
+def test_an_unreachable_system_is_asked_again_with_growing_pauses(effect: str) -> None:
+    pauses = [fate.after_error(ask(9), operation(effect), tried(n), DOWN, T) for n in (1, 2, 3, 4)]
+    assert [(p.due - T).total_seconds() for p in pauses if isinstance(p, Retry)] == [2, 6, 10, 10]
+    assert not any(p.doubt for p in pauses if isinstance(p, Retry))
+
+
+def test_a_system_that_says_when_is_asked_then() -> None:
+    outcome = fate.after_error(ask(), operation("keyed"), tried(1), Unreachable("busy", retry_after=77), T)
+    assert isinstance(outcome, Retry) and outcome.due == T + dt.timedelta(seconds=77)
+
+
+def test_after_the_last_try_the_route_is_told() -> None:
+    assert failed(fate.after_error(ask(3), operation("keyed"), tried(3), DOWN, T))["kind"] == "unreachable"
+
+
+def test_doubt_about_a_read_is_no_doubt() -> None:
+    outcome = fate.after_error(ask(), operation("read"), tried(1), DOUBT, T)
+    assert isinstance(outcome, Retry) and not outcome.doubt
+    assert failed(fate.after_error(ask(1), operation("read"), tried(1), DOUBT, T))["kind"] == "unreachable"
+
+
+def test_a_keyed_call_in_doubt_is_sent_again_and_stays_in_doubt() -> None:
+    outcome = fate.after_error(ask(), operation("keyed"), tried(1), DOUBT, T)
+    assert isinstance(outcome, Retry) and outcome.doubt and not outcome.probe
+    assert failed(fate.after_error(ask(3), operation("keyed"), tried(3), DOUBT, T))["kind"] == "in_doubt"
+
+
+def test_a_queryable_call_in_doubt_is_probed_after_timeout_and_settle_counted_from_the_asking() -> None:
+    late = T + dt.timedelta(seconds=4)
+    outcome = fate.after_error(ask(), operation("queryable", settle=30), tried(1), DOUBT, late)
+    assert isinstance(outcome, Retry) and outcome.probe and outcome.due == T + dt.timedelta(seconds=35)
+
+
+def test_a_once_call_in_doubt_is_for_a_person() -> None:
+    assert failed(fate.after_error(ask(), operation("once"), tried(1), DOUBT, T))["kind"] == "in_doubt"
+
+
+@pytest.mark.parametrize(("effect", "kind"), [("keyed", "again"), ("queryable", "probe"), ("once", "person")])
+def test_a_call_whose_end_nobody_saw_is_in_doubt(effect: str, kind: str) -> None:
+    outcome = fate.after_crash(ask(), operation(effect, settle=1), tried(1), T)
+    found = "person" if isinstance(outcome, Done) else "probe" if outcome.probe else "again"
+    assert found == kind
+
+
+def test_a_probe_that_finds_nothing_allows_another_try_at_once() -> None:
+    outcome = fate.after_empty_probe(ask(), tried(1), T)
+    assert isinstance(outcome, Retry) and outcome.due == T and not outcome.doubt and not outcome.probe
+
+
+def test_a_probe_that_gets_no_answer_leaves_the_doubt_and_ends_with_a_person() -> None:
+    outcome = fate.after_failed_probe(ask(), operation("queryable"), tried(1), DOWN, T)
+    assert isinstance(outcome, Retry) and outcome.doubt and outcome.probe
+    last: OutsideError = DOWN
+    assert failed(fate.after_failed_probe(ask(3), operation("queryable"), tried(3), last, T))["kind"] == "in_doubt"

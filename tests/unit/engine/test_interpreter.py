@@ -1,0 +1,310 @@
+"""The interpreter asks the same when it is told the same, and nothing it was not told to."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bus.engine.asks import Answered, Arrived, Ask, Await, Call, Close, Event, Expired, Failed, Join, Noted, Reply, Send
+from bus.engine.interpreter import Walk
+from bus.errors import ExpressionError
+from bus.message import Message
+from bus.route import plan as p
+
+T = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
+DAY = dt.timedelta(days=1)
+
+
+def value(of: Callable[[Any], Any]) -> Any:
+    return of
+
+
+def call(name: str, **more: Any) -> p.CallStep:
+    return p.CallStep(name, f"r@1/{name}", operation=f"sys.{name}", request=lambda scope: {"x": scope["body"]["x"]}, **more)
+
+
+def put(name: str, of: Callable[[Any], Any]) -> p.SetStep:
+    return p.SetStep(f"set-{name}", f"r@1/set-{name}", values={name: of})
+
+
+def reply(of: Callable[[Any], Any]) -> p.ReplyStep:
+    return p.ReplyStep("reply", "r@1/reply", body=of)
+
+
+def walk(*steps: p.Step, body: Any = None, **more: Any) -> Walk:
+    plan = p.Plan("r", 1, "digest", "type", steps, {}, **more)
+    return Walk(plan, Message("message", "type", "/test", T, {"x": 1} if body is None else body))
+
+
+def paths(asks: list[Ask]) -> list[str]:
+    return [ask.path for ask in asks]
+
+
+def test_steps_run_in_order_and_answers_are_seen_by_later_steps() -> None:
+    run = walk(call("one", as_="one"), call("two", as_="two"), reply(lambda s: [s["one"], s["two"]]))
+    assert paths(run.start()) == ["one"]
+    assert paths(run.answer("one", Answered(T, 11))) == ["two"]
+    (asked,) = run.answer("two", Answered(T, 22))
+    assert isinstance(asked, Reply) and asked.body == [11, 22]
+    assert run.answer("reply", Noted(T)) == [] and run.finished and run.failure is None
+
+
+def test_a_step_whose_condition_is_false_is_passed_over() -> None:
+    run = walk(replace(call("one"), when=lambda s: s["body"]["x"] > 5), call("two"))
+    assert paths(run.start()) == ["two"]
+
+
+def test_a_condition_that_is_neither_true_nor_false_ends_the_run_with_its_place() -> None:
+    run = walk(replace(call("one"), when=lambda s: "yes"))
+    assert run.start() == [] and run.finished
+    assert run.failure is not None and (run.failure.code, run.failure.place) == ("expression.not-a-condition", "r@1/one")
+
+
+def test_an_expression_that_fails_ends_the_run_with_code_sentence_and_place() -> None:
+    def missing(scope: Any) -> Any:
+        raise ExpressionError("`body` has no `y`", code="expression.failed")
+
+    run = walk(put("y", missing))
+    run.start()
+    assert run.failure is not None
+    assert (run.failure.code, run.failure.sentence, run.failure.path) == ("expression.failed", "y: `body` has no `y`", "set-y")
+
+
+def test_the_same_path_gives_the_same_key_and_another_message_another() -> None:
+    first, again = walk(call("one")), walk(call("one"))
+    (a,), (b,) = first.start(), again.start()
+    assert isinstance(a, Call) and isinstance(b, Call) and a.key == b.key and len(a.key) == 64
+    other = Walk(first.plan, replace(first.message, id="other"))
+    (c,) = other.start()
+    assert isinstance(c, Call) and c.key != a.key
+
+
+def test_feeding_the_same_events_in_order_asks_the_same() -> None:
+    steps = (
+        call("one", as_="one", case={"k": lambda s: s["one"]}),
+        p.ParallelStep("both", "r@1/both", branches={"a": (call("two"),), "b": (call("three"),)}),
+        p.WaitStep("wait", "r@1/wait", type="news", case="k", deadline=lambda m: m + DAY, as_="news"),
+        reply(lambda s: s["news"]),
+    )
+    events: list[tuple[str, Event]] = [
+        ("one", Answered(T, "K")), ("one!case", Noted(T)), ("both/b/three", Answered(T, 3)), ("both/a/two", Answered(T + DAY, 2)),
+        ("wait[0.0]", Arrived(T + DAY, "m2", {"n": 1})), ("reply", Noted(T + DAY)),
+    ]  # fmt: skip
+
+    def history() -> list[list[Ask]]:
+        run = walk(*steps)
+        return [run.start(), *(run.answer(path, event) for path, event in events)]
+
+    assert history() == history()
+    waits = [ask for asks in history() for ask in asks if isinstance(ask, Await)]
+    assert [(w.key, w.deadline) for w in waits] == [(("k", "K"), T + 2 * DAY)]
+
+
+def test_an_error_takes_the_first_clause_that_holds_and_the_run_goes_on() -> None:
+    clauses = (
+        p.Clause(lambda s: s["error"]["kind"] == "refused", (put("way", lambda s: "refused"),)),
+        p.Clause(None, (put("way", lambda s: s["error"]["kind"]),)),
+    )
+    run = walk(call("one", on_error=clauses), reply(lambda s: s["way"]))
+    run.start()
+    (asked,) = run.answer("one", Failed(T, {"kind": "unreachable", "sentence": "down"}))
+    assert isinstance(asked, Reply) and asked.body == "unreachable"
+
+
+def test_the_name_error_is_gone_after_its_clause() -> None:
+    run = walk(call("one", on_error=(p.Clause(None, ()),)), reply(lambda s: "error" in s))
+    run.start()
+    (asked,) = run.answer("one", Failed(T, {"kind": "refused", "sentence": "no"}))
+    assert isinstance(asked, Reply) and asked.body is False
+
+
+def test_an_unhandled_error_ends_the_run_as_what_it_was() -> None:
+    run = walk(call("one"), call("two"))
+    run.start()
+    assert run.answer("one", Failed(T, {"kind": "in_doubt", "sentence": "who knows"})) == []
+    assert run.finished and run.failure is not None and run.failure.code == "call.in-doubt"
+
+
+def test_fail_takes_back_answered_calls_last_first_with_their_answers() -> None:
+    failing = p.FailStep("stop", "r@1/stop", code="my.code", reason=lambda s: "because")
+    run = walk(call("one", undo="sys.undo-one"), call("two", undo="sys.undo-two"), call("three"), failing)
+    run.start()
+    run.answer("one", Answered(T, {"n": 1}))
+    run.answer("two", Answered(T, {"n": 2}))
+    (first,) = run.answer("three", Answered(T, {"n": 3}))
+    assert isinstance(first, Call) and (first.operation, first.request) == ("sys.undo-two", {"n": 2})
+    (second,) = run.answer(first.path, Answered(T, {}))
+    assert isinstance(second, Call) and (second.operation, second.request) == ("sys.undo-one", {"n": 1})
+    assert run.answer(second.path, Answered(T, {})) == []
+    assert run.finished and run.failure is not None and run.failure.code == "my.code"
+
+
+def test_an_undo_that_fails_is_said_to_have_failed() -> None:
+    run = walk(call("one", undo="sys.undo-one"), p.FailStep("stop", "r@1/stop", reason=lambda s: "because"))
+    run.start()
+    (undo,) = run.answer("one", Answered(T, {}))
+    run.answer(undo.path, Failed(T, {"kind": "refused", "sentence": "too late"}))
+    assert run.finished and run.failure is not None and (run.failure.code, run.failure.path) == ("undo.failed", "one!undo")
+
+
+def test_a_branch_that_fails_waits_for_calls_in_flight_and_undoes_them_too() -> None:
+    failing = p.FailStep("stop", "r@1/stop", reason=lambda s: "because")
+    branches = {"a": (call("slow", undo="sys.undo-slow"),), "b": (call("quick"), failing)}
+    run = walk(p.ParallelStep("both", "r@1/both", branches=branches))
+    assert paths(run.start()) == ["both/a/slow", "both/b/quick"]
+    assert run.answer("both/b/quick", Answered(T, {})) == [] and not run.finished
+    (undo,) = run.answer("both/a/slow", Answered(T, {"n": 9}))
+    assert isinstance(undo, Call) and (undo.operation, undo.request) == ("sys.undo-slow", {"n": 9})
+    run.answer(undo.path, Answered(T, {}))
+    assert run.finished
+
+
+def test_a_branch_that_fails_at_once_keeps_the_other_from_being_asked() -> None:
+    failing = p.FailStep("stop", "r@1/stop", reason=lambda s: "because")
+    run = walk(p.ParallelStep("both", "r@1/both", branches={"a": (call("never"),), "b": (failing,)}))
+    assert run.start() == [] and run.finished and not run.pending
+
+
+def test_a_parallel_step_ends_when_all_branches_have_ended() -> None:
+    run = walk(p.ParallelStep("both", "r@1/both", branches={"a": (call("one"),), "b": (put("x", lambda s: 1),)}), call("after"))
+    assert paths(run.start()) == ["both/a/one"]
+    assert paths(run.answer("both/a/one", Answered(T, {}))) == ["after"]
+
+
+def test_parallel_without_branches_goes_on() -> None:
+    assert paths(walk(p.ParallelStep("none", "r@1/none", branches={}), call("after")).start()) == ["after"]
+
+
+def test_each_walks_the_items_in_order_and_collects_values() -> None:
+    inner = p.CallStep("one", "r@1/one", operation="sys.one", request=lambda s: {"i": s["item"], "n": s["index"]}, as_="got")
+    step = p.EachStep("all", "r@1/all", items=lambda s: ["a", "b"], steps=(inner,), collect=lambda s: s["got"], as_="all")
+    run = walk(step, reply(lambda s: s["all"]))
+    (first,) = run.start()
+    assert isinstance(first, Call) and (first.path, first.request) == ("all[0]/one", {"i": "a", "n": 0})
+    (second,) = run.answer("all[0]/one", Answered(T, 1))
+    assert isinstance(second, Call) and second.key != first.key
+    (asked,) = run.answer("all[1]/one", Answered(T, 2))
+    assert isinstance(asked, Reply) and asked.body == [1, 2]
+
+
+def test_what_each_defines_inside_is_not_seen_outside() -> None:
+    step = p.EachStep("all", "r@1/all", items=lambda s: [1], steps=(put("inner", lambda s: 1),))
+    (asked,) = walk(step, reply(lambda s: "inner" in s)).start()
+    assert isinstance(asked, Reply) and asked.body is False
+
+
+def test_a_wait_is_renewed_and_then_given_up_with_null() -> None:
+    step = p.WaitStep("wait", "r@1/wait", type="news", deadline=lambda m: m + DAY, as_="news", again=1, on_deadline=(call("nag"),))
+    run = walk(step, reply(lambda s: s["news"]))
+    assert paths(run.start()) == ["wait[0.0]"]
+    assert paths(run.answer("wait[0.0]", Expired(T + DAY))) == ["wait!deadline[0]/nag"]
+    (second,) = run.answer("wait!deadline[0]/nag", Answered(T + DAY, {}))
+    assert isinstance(second, Await) and second.deadline == T + 2 * DAY
+    run.answer("wait[1.0]", Expired(T + 2 * DAY))
+    (asked,) = run.answer("wait!deadline[1]/nag", Answered(T + 2 * DAY, {}))
+    assert isinstance(asked, Reply) and asked.body is None
+
+
+def test_an_arrival_that_does_not_match_passes_by_and_the_deadline_stays() -> None:
+    step = p.WaitStep("wait", "r@1/wait", type="news", match=lambda s: s["arrival"]["ok"], deadline=lambda m: m + DAY, as_="news")
+    run = walk(step, reply(lambda s: s["news"]))
+    run.start()
+    (again,) = run.answer("wait[0.0]", Arrived(T + DAY / 2, "m", {"ok": False}))
+    assert isinstance(again, Await) and (again.path, again.deadline) == ("wait[0.1]", T + DAY)
+    (asked,) = run.answer("wait[0.1]", Arrived(T + DAY / 2, "m", {"ok": True}))
+    assert isinstance(asked, Reply) and asked.body == {"ok": True}
+
+
+def test_waiting_by_a_key_the_case_does_not_have_ends_the_run() -> None:
+    run = walk(p.WaitStep("wait", "r@1/wait", type="news", case="iuv"))
+    run.start()
+    assert run.failure is not None and run.failure.code == "case.key-unknown"
+
+
+def test_gather_completes_by_count() -> None:
+    run = walk(p.GatherStep("all", "r@1/all", type="news", count=lambda s: 2, as_="all"), reply(lambda s: s["all"]))
+    assert paths(run.start()) == ["all[0]"]
+    assert paths(run.answer("all[0]", Arrived(T, "a", 1))) == ["all[1]"]
+    (asked,) = run.answer("all[1]", Arrived(T, "b", 2))
+    assert isinstance(asked, Reply) and asked.body == [1, 2]
+
+
+def test_gather_completes_when_its_condition_holds() -> None:
+    run = walk(p.GatherStep("all", "r@1/all", type="news", until=lambda s: sum(s["items"]) > 4, as_="all"), reply(lambda s: s["all"]))
+    run.start()
+    run.answer("all[0]", Arrived(T, "a", 3))
+    (asked,) = run.answer("all[1]", Arrived(T, "b", 2))
+    assert isinstance(asked, Reply) and asked.body == [3, 2]
+
+
+def test_gather_gives_what_it_has_at_the_deadline_which_counts_from_the_first_wait() -> None:
+    step = p.GatherStep("all", "r@1/all", type="news", count=lambda s: 9, deadline=lambda m: m + DAY, as_="all")
+    run = walk(step, reply(lambda s: s["all"]))
+    run.start()
+    (second,) = run.answer("all[0]", Arrived(T + DAY / 2, "a", 1))
+    assert isinstance(second, Await) and second.deadline == T + DAY
+    (asked,) = run.answer("all[1]", Expired(T + DAY))
+    assert isinstance(asked, Reply) and asked.body == [1]
+
+
+def test_a_wait_with_steps_for_late_arrivals_says_when_it_is_over() -> None:
+    step = p.WaitStep("wait", "r@1/wait", type="news", on_late=(call("late"),))
+    run = walk(step)
+    run.start()
+    (closed,) = run.answer("wait[0.0]", Arrived(T, "m", {}))
+    assert isinstance(closed, Close) and (closed.entry, closed.type) == ("wait", "news")
+
+
+def test_a_run_for_a_late_arrival_walks_only_those_steps() -> None:
+    plan = walk(p.WaitStep("wait", "r@1/wait", type="news", on_late=(call("late"),)), call("after")).plan
+    late = Walk(plan, Message("m", "news", "/test", T, {"x": 5}), entry="wait")
+    (asked,) = late.start()
+    assert isinstance(asked, Call) and (asked.path, asked.request) == ("wait!late/late", {"x": 5})
+    late.answer(asked.path, Answered(T, {}))
+    assert late.finished and late.failure is None
+
+
+def test_choose_takes_one_way_only() -> None:
+    step = p.ChooseStep("which", "r@1/which", clauses=(p.Clause(lambda s: False, (call("a"),)), p.Clause(lambda s: True, (call("b"),))), otherwise=(call("c"),))
+    assert paths(walk(step).start()) == ["which/b"]
+
+
+def test_choose_without_a_clause_that_holds_goes_otherwise() -> None:
+    step = p.ChooseStep("which", "r@1/which", clauses=(p.Clause(lambda s: False, (call("a"),)),), otherwise=(call("c"),))
+    assert paths(walk(step).start()) == ["which/c"]
+
+
+def test_keys_learnt_from_an_answer_join_the_case_and_are_seen() -> None:
+    run = walk(call("one", as_="one", case={"iuv": lambda s: s["one"]["iuv"], "none": lambda s: None}), reply(lambda s: s["case"]))
+    run.start()
+    (joined,) = run.answer("one", Answered(T, {"iuv": 77}))
+    assert isinstance(joined, Join) and joined.keys == {"iuv": "77"}
+    (asked,) = run.answer(joined.path, Noted(T))
+    assert isinstance(asked, Reply) and asked.body == {"iuv": "77"}
+
+
+def test_a_message_sent_gives_its_id() -> None:
+    step = p.SendStep("send", "r@1/send", type="other", body=lambda s: {"y": 1}, as_="sent")
+    run = walk(step, reply(lambda s: s["sent"]))
+    (sent,) = run.start()
+    assert isinstance(sent, Send) and (sent.type, sent.body) == ("other", {"y": 1})
+    (asked,) = run.answer("send", Noted(T, {"id": "m7"}))
+    assert isinstance(asked, Reply) and asked.body == {"id": "m7"}
+
+
+def test_now_is_the_time_of_the_last_event_the_sequence_has_seen() -> None:
+    run = walk(put("a", lambda s: s["now"]), call("one"), put("b", lambda s: s["now"]), reply(lambda s: [s["a"], s["b"]]))
+    run.start()
+    (asked,) = run.answer("one", Answered(T + DAY, {}))
+    assert isinstance(asked, Reply) and asked.body == ["2026-03-02T08:00:00.000000Z", "2026-03-03T08:00:00.000000Z"]
+
+
+def test_an_event_for_nothing_that_waits_is_an_error() -> None:
+    run = walk(call("one"))
+    run.start()
+    with pytest.raises(KeyError):
+        run.answer("two", Answered(T, {}))

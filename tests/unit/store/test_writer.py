@@ -1,0 +1,109 @@
+"""The group-commit writer: what it says is written is written; a neighbour's fault touches nobody else."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from concurrent.futures import wait
+from pathlib import Path
+
+import pytest
+
+from bus.errors import StoreError
+from bus.store import Tx
+from bus.store.sqlite import SqliteStore
+
+
+@pytest.fixture
+def store(tmp_path: Path):  # type: ignore[no-untyped-def]
+    opened = SqliteStore(tmp_path / "s.db")
+    yield opened
+    opened.close()
+
+
+def put(name: str, value: int = 1):  # type: ignore[no-untyped-def]
+    return lambda tx: tx.do("set_sequence", name=name, value=value)
+
+
+def names(store: SqliteStore) -> set[str]:
+    with store.read() as tx:
+        return {row["name"] for row in tx.all("all_sequences")}
+
+
+def test_what_a_future_promises_is_on_the_disk(store: SqliteStore) -> None:
+    store.write(put("a")).result()
+    other = sqlite3.connect(store.path)
+    assert other.execute("SELECT name FROM sequences").fetchall() == [("a",)]
+    other.close()
+
+
+def test_works_that_wait_together_are_committed_together_and_in_order(store: SqliteStore) -> None:
+    gate = threading.Event()
+    store.write(lambda tx: gate.wait(5))
+    seen: list[int] = []
+    futures = [store.write(lambda tx, n=n: seen.append(n)) for n in range(50)]  # type: ignore[misc]
+    gate.set()
+    wait(futures, 5)
+    assert seen == list(range(50))
+
+
+def test_a_work_that_fails_loses_only_its_own_changes(store: SqliteStore) -> None:
+    gate = threading.Event()
+    store.write(lambda tx: gate.wait(5))
+
+    def bad(tx: Tx) -> None:
+        tx.do("set_sequence", name="bad", value=1)
+        raise ValueError("no")
+
+    good, failing, after = store.write(put("good")), store.write(bad), store.write(put("after"))
+    gate.set()
+    good.result(5), after.result(5)
+    with pytest.raises(ValueError, match="no"):
+        failing.result(5)
+    assert names(store) == {"good", "after"}
+
+
+def test_closing_writes_what_was_taken_and_refuses_the_rest(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "s.db")
+    futures = [store.write(put(f"n{i}")) for i in range(500)]
+    store.close()
+    assert all(future.done() for future in futures)
+    with pytest.raises(StoreError, match="closed"):
+        store.write(put("late"))
+    again = SqliteStore(tmp_path / "s.db")
+    assert len(names(again)) == 500
+    again.close()
+
+
+def test_a_reader_sees_one_moment_for_as_long_as_it_looks(store: SqliteStore) -> None:
+    store.write(put("a")).result()
+    with store.read() as tx:
+        assert len(tx.all("all_sequences")) == 1
+        store.write(put("b")).result()
+        assert len(tx.all("all_sequences")) == 1
+    assert names(store) == {"a", "b"}
+
+
+def test_the_writing_connection_runs_wal_with_full_synchronous(store: SqliteStore) -> None:
+    raw = store._writer.submit(lambda tx: [tx._raw.execute(f"PRAGMA {p}").fetchone()[0] for p in ("journal_mode", "synchronous")]).result()  # type: ignore[attr-defined]
+    assert raw == ["wal", 2]
+
+
+def test_records_cannot_be_changed_or_deleted(store: SqliteStore) -> None:
+    store.write(lambda tx: tx.do("add_record", id="r", kind="rules", time="t", message=None, run=None, content=b"{}")).result()
+    for statement in ("UPDATE records SET kind='x'", "DELETE FROM records"):
+        with pytest.raises(sqlite3.Error, match="append-only"):
+            store.write(lambda tx, s=statement: tx._raw.execute(s)).result()  # type: ignore[attr-defined, misc]
+
+
+def test_a_database_of_another_schema_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    raw = sqlite3.connect(tmp_path / "s.db")
+    raw.execute("PRAGMA user_version=99")
+    raw.close()
+    with pytest.raises(StoreError, match=r"schema 99.*migrate"):
+        SqliteStore(tmp_path / "s.db")
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot open the database"):
+        SqliteStore(tmp_path / "nowhere" / "s.db")
