@@ -103,7 +103,7 @@ class App:
         self.intake = Intake(self.store, self.catalog, self.clock, self.channel.publish)
         pace = Pace(lease=config.engine.lease, sweep=config.engine.sweep)
         self.engine = Engine(self.store, self.catalog, self.outside, self.clock, self.channel.publish, pace, self._tell)
-        self._news: dict[str, list[Callable[[], None]]] = {}
+        self._news: dict[str, list[Callable[[], object]]] = {}
         self._news_lock = threading.Lock()
         self._activate()
 
@@ -148,7 +148,7 @@ class App:
                     wake()
 
     @contextmanager
-    def listen(self, message: str, wake: Callable[[], None]) -> Iterator[None]:
+    def listen(self, message: str, wake: Callable[[], object]) -> Iterator[None]:
         """Call ``wake`` (which MUST NOT block) at every news of a message, for the ``with`` block only."""
         with self._news_lock:
             self._news.setdefault(message, []).append(wake)

@@ -1,0 +1,84 @@
+"""What a handler is given and what it gives back: `Call` and `Answer`. Thin over ASGI, for the sake of requests per second."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from starlette.types import Receive, Send
+
+from bus.errors import Invalid
+from bus.jsontext import dumps
+
+if TYPE_CHECKING:
+    from bus.web.auth import Caller
+    from bus.web.house import House
+
+Header = tuple[bytes, bytes]
+JSON = b"application/json"
+STANDING: tuple[Header, ...] = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+)
+"""Headers of every answer: nothing here is to be kept by caches, framed, or guessed at."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """Status, content (whole, or pieces with a known ``size``), headers. ``instance`` names a problem in the log."""
+
+    status: int
+    content: bytes | AsyncIterator[bytes] = b""
+    headers: list[Header] = field(default_factory=list)
+    media_type: bytes = JSON
+    size: int | None = None
+    instance: str = ""
+
+    async def deliver(self, send: Send) -> None:
+        """Send it; one event when the content is whole."""
+        content = self.content
+        size = len(content) if isinstance(content, bytes) else self.size
+        headers = [*STANDING, (b"content-type", self.media_type), (b"content-length", str(size).encode()), *self.headers]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        if isinstance(content, bytes):
+            await send({"type": "http.response.body", "body": content})
+            return
+        async for piece in content:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def json_answer(value: Any, status: int = 200, headers: list[Header] | None = None, media_type: bytes = JSON) -> Answer:
+    return Answer(status, dumps(value), headers or [], media_type)
+
+
+@dataclass(slots=True)
+class Call:
+    """One request. Header names are lowercase; ``path`` holds the parts of the path that the address names."""
+
+    house: House
+    method: str
+    headers: Mapping[bytes, bytes]
+    receive: Receive
+    caller: Caller
+    path: Mapping[str, str]
+    query_string: bytes
+
+    def header(self, name: bytes) -> str | None:
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1").strip()
+
+    def query(self, *known: str) -> dict[str, str]:
+        """The query's parameters; raises `Invalid` for one that is not ``known``."""
+        try:
+            given = dict(parse_qsl(self.query_string.decode("ascii"), keep_blank_values=True, max_num_fields=20, errors="strict"))
+        except ValueError:
+            raise Invalid("the query cannot be read", code="input.query", hint="percent-encode it as UTF-8") from None
+        unknown = [name for name in given if name not in known]
+        if unknown:
+            raise Invalid(f"there is no parameter {unknown[0]!r}", code="input.query", hint=f"known here: {', '.join(known) or 'none'}")
+        return given

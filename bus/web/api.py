@@ -1,0 +1,234 @@
+"""What the API serves, in one table; each line is routed, authorized and described from here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bus.web import catalog, dead, files, health, matters, messages, openapi
+from bus.web.auth import ANYBODY, EVERYBODY, OPERATORS, READERS, SENDERS
+from bus.web.served import Field, Served
+
+JSON, PROBLEM, ANYTHING = "application/json", "application/problem+json", "application/octet-stream"
+CLOUDEVENT = "application/cloudevents+json"
+_ID = {"type": "string", "format": "uuid"}
+
+
+def _path(name: str, description: str, schema: Mapping[str, Any] | None = None) -> Field:
+    return Field(name, "path", description, schema or {"type": "string"}, required=True)
+
+
+def _query(name: str, description: str, schema: Mapping[str, Any] | None = None) -> Field:
+    return Field(name, "query", description, schema or {"type": "string"})
+
+
+def _header(name: str, description: str) -> Field:
+    return Field(name, "header", description)
+
+
+MESSAGES = (
+    Served(
+        "send-message",
+        "POST",
+        "/messages",
+        messages.send,
+        "Send a message; with Prefer: wait=N, ask and get the reply",
+        SENDERS,
+        {200: ("The reply came in time.", "Replied", JSON), 202: ("The message is durable.", "Accepted", JSON)},
+        frozenset({400, 404, 408, 413, 415, 422}),
+        (
+            _header("Idempotency-Key", "Your key for this message, 1 to 200 printable characters: the same key gives the same answer."),
+            _header("Prefer", "wait=N: the seconds you are ready to wait for the reply (RFC 7240)."),
+            _header("Traceparent", "W3C Trace Context; kept with the message."),
+        ),
+        {JSON: "Message", CLOUDEVENT: "Message"},
+    ),
+    Served(
+        "get-message",
+        "GET",
+        "/messages/{id}",
+        messages.show,
+        "State of a message: its runs, its reply",
+        EVERYBODY,
+        {200: ("The message's state.", "MessageState", JSON)},
+        frozenset({404}),
+        (_path("id", "Id of the message, from the answer that accepted it.", _ID),),
+    ),
+    Served(
+        "get-case",
+        "GET",
+        "/cases/{key}",
+        matters.case,
+        "A case with all that happened in it",
+        EVERYBODY,
+        {200: ("The case.", "Case", JSON)},
+        frozenset({404, 422}),
+        (_path("key", "A key of the case, as value or name:value; percent-encode a slash."),),
+        tag="cases",
+    ),
+)
+FILES = (
+    Served(
+        "send-attachment",
+        "POST",
+        "/attachments",
+        files.receive,
+        "Send a file, as it is; messages then name its address",
+        SENDERS,
+        {201: ("The file is durable.", "Attachment", JSON)},
+        frozenset({400, 408, 413, 422}),
+        (
+            _query("name", "Name of the file, where Content-Disposition does not say it."),
+            _header("Content-Disposition", "attachment; filename=…"),
+            _header("Content-Digest", "sha-256=:base64: (RFC 9530), checked."),
+            _header("Repr-Digest", "The same."),
+        ),
+        {ANYTHING: ""},
+        "attachments",
+    ),
+    Served(
+        "get-attachment",
+        "GET",
+        "/attachments/{sha256}",
+        files.give,
+        "The file itself",
+        EVERYBODY,
+        {200: ("The file.", "", ANYTHING)},
+        frozenset({404}),
+        (_path("sha256", "Its address: SHA-256, 64 lowercase hex digits."),),
+        tag="attachments",
+    ),
+)
+PUBLIC = (
+    Served("get-status", "GET", "/status", health.status, "Is the bus up", ANYBODY, {200: ("It is.", "Problem", PROBLEM)}, tag="public"),
+    Served(
+        "get-catalog",
+        "GET",
+        "/catalog",
+        catalog.services,
+        "The services of the municipality",
+        ANYBODY,
+        {200: ("The services.", "Catalog", JSON)},
+        tag="public",
+    ),
+    Served(
+        "get-service",
+        "GET",
+        "/catalog/{codice}",
+        catalog.service,
+        "One service",
+        ANYBODY,
+        {200: ("The service.", "Service", JSON)},
+        frozenset({404}),
+        (_path("codice", "Code of the service."),),
+        tag="public",
+    ),
+    Served(
+        "get-type",
+        "GET",
+        "/types/{type}",
+        catalog.type_schema,
+        "JSON Schema of a message type",
+        ANYBODY,
+        {200: ("The schema.", "Schema", "application/schema+json")},
+        frozenset({404}),
+        (_path("type", "Name of the type."),),
+        tag="public",
+    ),
+    Served(
+        "get-openapi",
+        "GET",
+        "/openapi.json",
+        openapi.show,
+        "This document",
+        ANYBODY,
+        {200: ("The document.", "Schema", JSON)},
+        tag="public",
+    ),
+)
+OPERATION = (
+    Served(
+        "list-runs",
+        "GET",
+        "/runs",
+        matters.runs,
+        "The newest runs",
+        READERS,
+        {200: ("The runs.", "Runs", JSON)},
+        frozenset({422}),
+        (
+            _query("state", "Only runs in this state.", {"type": "string", "enum": list(matters.STATES)}),
+            _query("route", "Only runs of this route."),
+            _query("limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": matters.MOST_RUNS, "default": 50}),
+        ),
+        tag="operation",
+    ),
+    Served(
+        "get-run",
+        "GET",
+        "/runs/{id}",
+        matters.run,
+        "A run with its journal",
+        READERS,
+        {200: ("The run.", "Run", JSON)},
+        frozenset({404}),
+        (_path("id", "Id of the run.", _ID),),
+        tag="operation",
+    ),
+    Served(
+        "list-records",
+        "GET",
+        "/log",
+        matters.log,
+        "The log's records of a message, a run or a case",
+        READERS,
+        {200: ("The records.", "Records", JSON)},
+        frozenset({404, 422}),
+        (_query("message", "Id of a message.", _ID), _query("run", "Id of a run.", _ID), _query("case", "Key of a case.")),
+        tag="operation",
+    ),
+    Served(
+        "list-dead",
+        "GET",
+        "/dead",
+        dead.letters,
+        "Dead letters: runs that need a person",
+        READERS,
+        {200: ("The runs.", "DeadLetters", JSON)},
+        frozenset({422}),
+        tag="operation",
+    ),
+    Served(
+        "get-dead",
+        "GET",
+        "/dead/{run}",
+        dead.letter,
+        "Why a run is dead",
+        READERS,
+        {200: ("The dead letter.", "DeadLetter", JSON)},
+        frozenset({404, 422}),
+        (_path("run", "Id of the run.", _ID),),
+        tag="operation",
+    ),
+    *(
+        Served(
+            f"{verb}-dead",
+            "POST",
+            f"/dead/{{run}}/{verb}",
+            handler,
+            summary,
+            OPERATORS,
+            {200: ("The run as it is now.", "Run", JSON)},
+            frozenset({400, 404, 408, 413, 415, 422}),
+            (_path("run", "Id of the run.", _ID),),
+            {JSON: schema},
+            "operation",
+        )
+        for verb, handler, summary, schema in (
+            ("redeliver", dead.redeliver, "Make a dead run ready again", "Redeliver"),
+            ("decide", dead.decide, "Say what became of a call in doubt", "Decide"),
+            ("discard", dead.discard, "Give a dead run up", "Discard"),
+        )
+    ),
+)
+SERVED: tuple[Served, ...] = (*MESSAGES, *FILES, *PUBLIC, *OPERATION)

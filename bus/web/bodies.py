@@ -1,0 +1,75 @@
+"""Bodies of requests, read within bounds: of size and of time. No body is taken in whole before its size is known to be allowed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+
+from starlette.types import Receive
+
+from bus.errors import Malformed, TooLarge
+from bus.web.problems import Slow
+
+PATIENCE = 20.0
+"""Seconds that a whole message, or the next piece of a file, may take."""
+
+
+def declared_size(headers: Mapping[bytes, bytes], limit: int) -> int | None:
+    """What ``Content-Length`` says; raises `TooLarge` at once when that is beyond ``limit``."""
+    declared = headers.get(b"content-length")
+    if declared is None:
+        return None
+    if not declared.isdigit():
+        raise Malformed("Content-Length is not a number", code="input.malformed")
+    if int(declared) > limit:
+        raise TooLarge(
+            f"the body has {int(declared)} bytes, at most {limit} are taken", hint="send files as attachments: POST /attachments"
+        )
+    return int(declared)
+
+
+async def whole(receive: Receive, headers: Mapping[bytes, bytes], limit: int, patience: float = PATIENCE) -> bytes:
+    """The body, at most ``limit`` bytes. One event is the common case and costs no timer."""
+    declared_size(headers, limit)
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        raise Malformed("the body is compressed", code="input.encoding", hint="send it as it is, without Content-Encoding")
+    try:
+        async with asyncio.timeout(patience):
+            pieces = [piece async for piece in _bounded(receive, limit)]
+    except TimeoutError:
+        raise Slow(f"the body did not come within {patience:g} seconds", hint="send the same message again, with the same key") from None
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def _bounded(receive: Receive, limit: int) -> AsyncIterator[bytes]:
+    size = 0
+    async for piece in _pieces(receive):
+        size += len(piece)
+        if size > limit:
+            raise TooLarge(f"the body has more than {limit} bytes", hint="send files as attachments: POST /attachments")
+        yield piece
+
+
+async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
+    more = True
+    while more:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            raise Malformed("the connection closed before the body was there", code="input.incomplete")
+        more = event.get("more_body", False)
+        if body := event.get("body"):
+            yield body
+
+
+async def pieces(receive: Receive, patience: float = PATIENCE) -> AsyncIterator[bytes]:
+    """The body piece by piece, for files: each piece has ``patience`` seconds."""
+    stream = _pieces(receive)
+    while True:
+        try:
+            async with asyncio.timeout(patience):
+                piece = await anext(stream, None)
+        except TimeoutError:
+            raise Slow(f"nothing came for {patience:g} seconds", hint="send the file again") from None
+        if piece is None:
+            return
+        yield piece

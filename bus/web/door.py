@@ -1,0 +1,153 @@
+"""The HTTP door: from an ASGI request to an answer, and every error to a problem.
+
+Addresses without parameters are found in a table at once; the others through Starlette's routes. Nothing here blocks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.routing import Match, Route
+from starlette.types import Receive, Scope, Send
+
+from bus import diagnostics
+from bus.app import App
+from bus.errors import Busy, NotFound
+from bus.web import inbound
+from bus.web.answer import Answer, Call
+from bus.web.api import SERVED
+from bus.web.house import House
+from bus.web.problems import HeadersTooLarge, MethodRefused, problem_of
+from bus.web.served import Served
+
+MOST_AT_ONCE = 2_000
+"""Requests in progress; beyond it the bus is busy (503) instead of slow for everybody."""
+MOST_HEADERS = 32_768
+"""Bytes of all headers and of the path with its query."""
+_PARAMETERS = {"/cases/{key}": "/cases/{key:path}"}
+"""Addresses whose last part may hold slashes (protocol numbers do)."""
+
+
+class HttpDoor:
+    """An ASGI application. ``close`` gives its threads back."""
+
+    def __init__(self, app: App) -> None:
+        self.house = House(app)
+        self._inbound = inbound.mounted(self.house)
+        self._fixed: dict[str, dict[str, Served]] = {}
+        self._routes: dict[str, tuple[Route, dict[str, Served]]] = {}
+        self._open = 0
+        self._log = diagnostics.logger("snodo.http")
+        for served in SERVED:
+            self._add(served)
+
+    def _add(self, served: Served) -> None:
+        if "{" not in served.path:
+            methods = self._fixed.setdefault(served.path, {})
+        else:
+            path = _PARAMETERS.get(served.path, served.path)
+            _, methods = self._routes.setdefault(path, (Route(path, _Nowhere()), {}))
+        methods[served.method] = served
+        if served.method == "GET":
+            methods["HEAD"] = served
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = time.perf_counter()
+        self._open += 1
+        try:
+            try:
+                answer, place = await self._answer(scope, receive)
+            except Exception as error:  # noqa: BLE001 - the last clause: every error becomes a problem, and only a problem
+                answer, place = self._failed(scope, error), "-"
+            await answer.deliver(send)
+        finally:
+            self._open -= 1
+        self._say(scope, answer, place, start)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> tuple[Answer, str]:
+        """The answer, and the address it is at as the log may say it: without what the caller put in."""
+        headers = _headers(scope)
+        if self._open > MOST_AT_ONCE:
+            raise Busy("too many requests at once", hint="try again in a moment")
+        mount = self._inbound.get(scope["path"])
+        if mount is not None:
+            return await inbound.answer(self.house, mount, scope, receive, headers), scope["path"]
+        served, path = self._find(scope)
+        caller = self.house.keys.caller(headers, served.roles)
+        call = Call(self.house, scope["method"], headers, receive, caller, path, scope["query_string"])
+        return await served.handler(call), served.path
+
+    def _find(self, scope: Scope) -> tuple[Served, Mapping[str, str]]:
+        path: Mapping[str, str] = {}
+        methods = self._fixed.get(scope["path"])
+        if methods is None:
+            methods, path = self._match(scope)
+        served = methods.get(scope["method"])
+        if served is None:
+            raise MethodRefused(
+                f"{scope['method']} is not taken here", hint="GET /openapi.json says what is", allow=", ".join(sorted(methods))
+            )
+        return served, path
+
+    def _match(self, scope: Scope) -> tuple[dict[str, Served], dict[str, str]]:
+        for route, methods in self._routes.values():
+            match, child = route.matches(scope)
+            if match is not Match.NONE:
+                return methods, child["path_params"]
+        raise NotFound("there is nothing at this address", hint="GET /openapi.json lists all addresses")
+
+    def _failed(self, scope: Scope, error: Exception) -> Answer:
+        answer = problem_of(error)
+        if answer.status >= 500:
+            self._log.error("request failed", method=scope["method"], instance=answer.instance, exc_info=error)
+        return answer
+
+    def _say(self, scope: Scope, answer: Answer, place: str, start: float) -> None:
+        """One line for each request; those that went well are told at level debug, the log itself has their records."""
+        say = self._log.debug if answer.status < 400 else self._log.info
+        milliseconds = round((time.perf_counter() - start) * 1000, 1)
+        say("request", method=scope["method"], at=place, status=answer.status, milliseconds=milliseconds, instance=answer.instance)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def close(self) -> None:
+        self.house.close()
+
+
+class _Nowhere:
+    """Routes are only matched here; nobody calls what they lead to."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        raise NotFound("there is nothing at this address")
+
+
+def _headers(scope: Scope) -> dict[bytes, bytes]:
+    """Headers by name; one that came twice is joined by a comma (RFC 9110 §5.3), which makes a doubled key or length invalid."""
+    raw = scope["headers"]
+    if sum(len(name) + len(value) for name, value in raw) + len(scope["raw_path"]) + len(scope["query_string"]) > MOST_HEADERS:
+        raise HeadersTooLarge(f"the headers and the address are larger than {MOST_HEADERS} bytes")
+    found = dict(raw)
+    if len(found) == len(raw):
+        return found
+    joined: dict[bytes, bytes] = {}
+    for name, value in raw:
+        joined[name] = joined[name] + b", " + value if name in joined else value
+    return joined
+
+
+def create(app: App) -> HttpDoor:
+    """The ASGI application for an app that somebody else starts and stops."""
+    return HttpDoor(app)

@@ -1,0 +1,166 @@
+"""From a request to the parts of a message: CloudEvents 1.0 over HTTP, structured and binary mode.
+
+Structured: the body is the envelope, its ``data`` the message's body (``application/cloudevents+json``; ``application/json`` may
+leave ``specversion`` out). Binary: the envelope is in ``ce-*`` headers, the body is the body. ``time`` is read and not kept: the bus gives its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from bus.errors import Invalid, Malformed
+from bus.jsontext import parse, parse_object
+from bus.message import MAX_TYPE_LENGTH, JsonValue
+from bus.web.problems import WrongMedia
+
+LONGEST = 200
+"""Characters of an attribute or of a key."""
+MOST_FILES = 50
+_ATTRIBUTES = (
+    "specversion",
+    "id",
+    "source",
+    "type",
+    "subject",
+    "time",
+    "datacontenttype",
+    "dataschema",
+    "correlationid",
+    "causationid",
+    "traceparent",
+)
+_STRUCTURED = frozenset({*_ATTRIBUTES, "data", "attachments"})
+_JSON = re.compile(r"application/(?:[a-z0-9.-]+\+)?json")
+_TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_ADDRESS = re.compile(r"[0-9a-f]{64}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the sender said. ``key`` is its idempotency key: the header, else the event's id; ``files`` are addresses of attachments."""
+
+    type: str
+    body: JsonValue
+    key: str | None
+    source: str = ""
+    subject: str | None = None
+    dataschema: str | None = None
+    correlationid: str = ""
+    causationid: str | None = None
+    traceparent: str | None = None
+    files: tuple[str, ...] = ()
+
+
+def parts_of(headers: Mapping[bytes, bytes], content: bytes, limit: int) -> Parts:
+    """Read a message. Raises `WrongMedia`, `Malformed`, `TooLarge`, or `Invalid` with all faults of the envelope."""
+    media = media_type(headers)
+    key = _key(headers)
+    if b"ce-type" in headers or b"ce-specversion" in headers:
+        if not _JSON.fullmatch(media) or media.startswith("application/cloudevents"):
+            raise _wrong(media, "the body of a binary event must be application/json")
+        attributes, data = _binary(headers), parse(content, limit)
+    elif media in ("application/json", "application/cloudevents+json"):
+        attributes = parse_object(content, limit)
+        if media != "application/json":
+            attributes.setdefault("specversion", None)
+        data = attributes.get("data")
+    else:
+        raise _wrong(media, "messages come as application/json or application/cloudevents+json")
+    _check(attributes)
+    return _parts(attributes, data, key, headers)
+
+
+def media_type(headers: Mapping[bytes, bytes]) -> str:
+    """The media type without its parameters; raises `WrongMedia` for a charset that is not UTF-8."""
+    raw = headers.get(b"content-type", b"")
+    if raw == b"application/json":
+        return "application/json"
+    media, *parameters = raw.decode("latin-1").lower().split(";")
+    for parameter in parameters:
+        name, _, value = parameter.strip().partition("=")
+        if name == "charset" and value.strip('"') not in ("utf-8", "utf8", "us-ascii"):
+            raise _wrong(raw.decode("latin-1"), "JSON is UTF-8")
+    return media.strip()
+
+
+def _wrong(media: str, hint: str) -> WrongMedia:
+    return WrongMedia(f"the content type {media or '(none)'} is not taken here", hint=hint)
+
+
+def _key(headers: Mapping[bytes, bytes]) -> str | None:
+    raw = headers.get(b"idempotency-key")
+    if raw is None:
+        return None
+    key = raw.decode("latin-1")
+    if not 1 <= len(key) <= LONGEST or not key.isascii() or not key.isprintable():
+        raise Malformed(
+            "this Idempotency-Key is not taken", code="input.idempotency-key", hint=f"1 to {LONGEST} printable ASCII characters"
+        )
+    return key
+
+
+def _binary(headers: Mapping[bytes, bytes]) -> dict[str, Any]:
+    """Attributes from ``ce-*`` headers; values are percent-encoded UTF-8 (CloudEvents HTTP binding §3.1.3.2)."""
+    found = {name[3:].decode("latin-1"): unquote(value.decode("latin-1")) for name, value in headers.items() if name.startswith(b"ce-")}
+    found.setdefault("specversion", "")
+    if b"traceparent" in headers:
+        found.setdefault("traceparent", headers[b"traceparent"].decode("latin-1"))
+    return found
+
+
+def _check(given: Mapping[str, Any]) -> None:
+    faults = list(_faults(given))
+    if faults:
+        raise Invalid(
+            f"the envelope is not right: {faults[0]['pointer']}: {faults[0]['sentence']}",
+            code="envelope.invalid",
+            hint="a message is {type, data, id?, source?, subject?, attachments?}",
+            faults=faults,
+        )
+
+
+def _faults(given: Mapping[str, Any]) -> Any:
+    for name in given:
+        if name not in _STRUCTURED:
+            yield _fault(name, "there is no such attribute")
+    for name in _ATTRIBUTES:
+        value = given.get(name, "")
+        if not isinstance(value, str):
+            yield _fault(name, "must be text")
+        elif (name in given and not value) or len(value) > LONGEST or _CONTROL.search(value):
+            yield _fault(name, f"must have 1 to {LONGEST} characters, none of them a control character")
+    if "type" not in given or len(str(given["type"])) > MAX_TYPE_LENGTH:
+        yield _fault("type", f"must be there, with at most {MAX_TYPE_LENGTH} characters")
+    if given.get("specversion", "1.0") != "1.0":
+        yield _fault("specversion", 'must be "1.0"')
+    if not _JSON.fullmatch(str(given.get("datacontenttype", "application/json"))):
+        yield _fault("datacontenttype", "must be application/json")
+    files = given.get("attachments", [])
+    if not isinstance(files, list) or len(files) > MOST_FILES or not all(isinstance(f, str) and _ADDRESS.fullmatch(f) for f in files):
+        yield _fault("attachments", f"must be a list of at most {MOST_FILES} SHA-256 addresses, 64 lowercase hex digits each")
+
+
+def _fault(name: str, sentence: str) -> dict[str, str]:
+    return {"pointer": "/" + name.replace("~", "~0").replace("/", "~1"), "sentence": sentence}
+
+
+def _parts(given: Mapping[str, Any], data: JsonValue, key: str | None, headers: Mapping[bytes, bytes]) -> Parts:
+    trace = given.get("traceparent") or headers.get(b"traceparent", b"").decode("latin-1")
+    return Parts(
+        type=given["type"],
+        body=data,
+        key=key or given.get("id"),
+        source=given.get("source", ""),
+        subject=given.get("subject"),
+        dataschema=given.get("dataschema"),
+        correlationid=given.get("correlationid", ""),
+        causationid=given.get("causationid"),
+        # A trace that cannot be read is started anew, as W3C Trace Context wants.
+        traceparent=trace if _TRACE.fullmatch(trace) else None,
+        files=tuple(given.get("attachments", ())),
+    )

@@ -1,0 +1,111 @@
+"""Attachments over HTTP: the file is the raw body, taken and given piece by piece; memory stays flat whatever its size."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import IO
+from urllib.parse import quote, unquote
+
+from bus.engine.attachments import CHUNK, Receiving
+from bus.errors import Invalid
+from bus.message import Attachment
+from bus.web import bodies
+from bus.web.answer import Answer, Call, json_answer
+
+_NAME = re.compile(r"filename=(?:\"((?:[^\"\\]|\\.)*)\"|([^;\s]+))", re.IGNORECASE)
+_NAME_UTF8 = re.compile(r"filename\*=utf-8''([^;\s]+)", re.IGNORECASE)
+_SHA256 = re.compile(r"sha-256=:([A-Za-z0-9+/=]+):", re.IGNORECASE)
+_MEDIA = re.compile(r"[a-zA-Z0-9!#$&^_.+-]+/[a-zA-Z0-9!#$&^_.+-]+")
+
+
+async def receive(call: Call) -> Answer:
+    """Take a file in: 201 with its address when it is durable. The same file again is the same address."""
+    attachments = call.house.app.attachments
+    bodies.declared_size(call.headers, attachments.limit)
+    wanted = _digest(call)
+    receiving = await call.house.run(lambda: attachments.receive(_name(call), _media(call)))
+    try:
+        await _take(call, receiving)
+        if wanted is not None and wanted != receiving.digest():
+            raise Invalid("the file is not the one that its digest names", code="attachment.digest", hint="send it again")
+        file = await call.house.run(lambda: receiving.finish(call.caller.name))
+    finally:
+        await call.house.run(lambda: receiving.__exit__(None, None, None))
+    return json_answer(_shown(file), 201, [(b"location", f"/attachments/{file.sha256}".encode())])
+
+
+async def _take(call: Call, receiving: Receiving) -> None:
+    """Write in pieces of `CHUNK`: a trip to a thread for every 64 KB that the network gives would cost more than the writing."""
+    pending, size = [], 0
+    async for piece in bodies.pieces(call.receive):
+        pending.append(piece)
+        size += len(piece)
+        if size >= CHUNK:
+            await call.house.run(partial(receiving.write, b"".join(pending)))
+            pending, size = [], 0
+    await call.house.run(partial(receiving.write, b"".join(pending)))
+
+
+def _shown(file: Attachment) -> dict[str, object]:
+    return {
+        "sha256": file.sha256,
+        "size": file.size,
+        "media_type": file.media_type,
+        "name": file.name,
+        "links": {"content": f"/attachments/{file.sha256}"},
+    }
+
+
+def _name(call: Call) -> str:
+    disposition = call.header(b"content-disposition") or ""
+    if found := _NAME_UTF8.search(disposition):
+        return unquote(found[1])
+    if found := _NAME.search(disposition):
+        raw = found[1] if found[1] is not None else found[2]
+        return re.sub(r"\\(.)", r"\1", raw).encode("latin-1").decode("utf-8", "replace")
+    return call.query("name").get("name", "")
+
+
+def _media(call: Call) -> str:
+    media = (call.header(b"content-type") or "application/octet-stream").partition(";")[0].strip().lower()
+    if len(media) > 100 or not _MEDIA.fullmatch(media):
+        raise Invalid("the content type is not a media type", code="input.invalid", hint="for example application/pdf")
+    return media
+
+
+def _digest(call: Call) -> str | None:
+    """The SHA-256 (hex) that the sender announces (RFC 9530), if it does."""
+    announced = ", ".join(filter(None, (call.header(b"content-digest"), call.header(b"repr-digest"))))
+    found = _SHA256.search(announced)
+    if found is None:
+        return None
+    try:
+        return base64.b64decode(found[1], validate=True).hex()
+    except ValueError:
+        raise Invalid("the digest is not base64", code="attachment.digest", hint="sha-256=:base64: (RFC 9530)") from None
+
+
+async def give(call: Call) -> Answer:
+    """The file itself, to who sent it, to sysadmins and to auditors."""
+    sender = None if call.caller.sees_all else call.caller.name
+    attachments, address = call.house.app.attachments, call.path["sha256"]
+    file = await call.house.run(lambda: attachments.describe(address, sender))
+    stream = await call.house.run(lambda: attachments.open(address))
+    digest = base64.b64encode(bytes.fromhex(file.sha256))
+    headers = [
+        (b"content-disposition", f"attachment; filename*=UTF-8''{quote(file.name, safe='')}".encode()),
+        (b"repr-digest", b"sha-256=:" + digest + b":"),
+        (b"etag", f'"{file.sha256}"'.encode()),
+    ]
+    return Answer(200, _read(call, stream), headers, file.media_type.encode(), file.size)
+
+
+async def _read(call: Call, stream: IO[bytes]) -> AsyncIterator[bytes]:
+    try:
+        while piece := await call.house.run(lambda: stream.read(CHUNK)):
+            yield piece
+    finally:
+        stream.close()

@@ -1,0 +1,37 @@
+"""What all handlers of the HTTP door share: the app, the keys, the threads for reading, the bridge to the store's thread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from bus.app import App
+from bus.web.auth import Keys
+from bus.web.bridge import Bridge
+
+T = TypeVar("T")
+READING = 8
+"""Threads for what blocks shortly: reading the database, writing a piece of a file."""
+INBOUND = 16
+"""Threads for the adapters' endpoints: they answer within their budget whatever portals do."""
+
+
+class House:
+    """One for each running door."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self.keys = Keys(app.config.keys)
+        self.bridge = Bridge()
+        self.inbound = ThreadPoolExecutor(INBOUND, "snodo-inbound")
+        self._reading = ThreadPoolExecutor(READING, "snodo-http")
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run something that blocks, away from the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._reading, work)
+
+    def close(self) -> None:
+        self._reading.shutdown(wait=True, cancel_futures=True)
+        self.inbound.shutdown(wait=False, cancel_futures=True)

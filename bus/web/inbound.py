@@ -1,0 +1,96 @@
+"""The adapters' endpoints, under ``/in/``: where outside systems call us, in their own protocol.
+
+No API key: an adapter authenticates its system itself. It answers in its own words, errors included; what it raises in spite of
+its contract becomes a plain 500 that says nothing. An answer beyond the budget is still given, and said in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from starlette.types import Receive, Scope
+
+from bus import diagnostics
+from bus.adapter import Door, Endpoint, Inbound, Outbound
+from bus.errors import InputError
+from bus.message import new_id
+from bus.web import bodies
+from bus.web.answer import Answer
+from bus.web.house import House
+from bus.web.problems import MethodRefused
+
+PREFIX = "/in"
+
+
+@dataclass(frozen=True, slots=True)
+class Mounted:
+    """An endpoint at its address."""
+
+    adapter: str
+    endpoint: Endpoint
+    door: Door
+
+
+def mounted(house: House) -> dict[str, Mounted]:
+    """All endpoints by path (``/in/pagopa``)."""
+    found = house.app.endpoints()
+    return {
+        f"{PREFIX}/{endpoint.path.strip('/').removeprefix('in/')}": Mounted(name, endpoint, house.app.door(name))
+        for name, endpoint in found
+    }
+
+
+async def answer(house: House, mount: Mounted, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes]) -> Answer:
+    """Let the adapter answer. Bounds are ours, words are the adapter's."""
+    endpoint = mount.endpoint
+    if scope["method"] not in endpoint.methods:
+        raise MethodRefused(f"{scope['method']} is not taken here", allow=", ".join(endpoint.methods))
+    try:
+        content = await bodies.whole(receive, headers, endpoint.max_bytes)
+    except InputError as error:
+        return plain(error.status, error.sentence, [(b"connection", b"close")])
+    inbound = _inbound(scope, headers, content)
+    start = time.monotonic()
+    try:
+        outbound = await asyncio.get_running_loop().run_in_executor(house.inbound, _work(mount, inbound))
+    except Exception as error:  # noqa: BLE001 - whatever an adapter raises, the outside system gets a clean answer
+        return _failed(mount, error)
+    took = time.monotonic() - start
+    if took > endpoint.budget:
+        diagnostics.logger("snodo.inbound").warning(
+            "late answer", adapter=mount.adapter, path=endpoint.path, seconds=round(took, 3), budget=endpoint.budget
+        )
+    headers_out = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in outbound.headers.items()]
+    return Answer(outbound.status, outbound.body, headers_out, outbound.media_type.encode("latin-1"))
+
+
+def _work(mount: Mounted, inbound: Inbound) -> Callable[[], Outbound]:
+    return lambda: mount.endpoint.handle(inbound, mount.door)
+
+
+def _inbound(scope: Scope, headers: Mapping[bytes, bytes], content: bytes) -> Inbound:
+    client = scope.get("client")
+    return Inbound(
+        method=scope["method"],
+        path=scope["path"],
+        headers={k.decode("latin-1"): v.decode("latin-1") for k, v in headers.items()},
+        query=dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
+        body=content,
+        client=client[0] if client else "",
+    )
+
+
+def _failed(mount: Mounted, error: Exception) -> Answer:
+    incident = new_id()
+    diagnostics.logger("snodo.inbound").error(
+        "endpoint failed", adapter=mount.adapter, path=mount.endpoint.path, incident=incident, exc_info=error
+    )
+    return plain(500, f"internal error {incident}", [])
+
+
+def plain(status: int, sentence: str, headers: list[tuple[bytes, bytes]]) -> Answer:
+    return Answer(status, f"{sentence}\n".encode(), headers, b"text/plain; charset=utf-8")

@@ -1,0 +1,55 @@
+"""Cases, runs and records: what may be looked at, by whom."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, cast
+
+from bus.errors import Invalid, NotFound
+from bus.web.answer import Answer, Call, json_answer
+
+STATES = ("ready", "running", "waiting", "done", "dead", "cancelled")
+MOST_RUNS = 500
+
+
+async def case(call: Call) -> Answer:
+    """A case by one of its keys, with its timeline. A portal sees the cases that one of its messages is in."""
+    shown: dict[str, Any] = await call.house.run(lambda: call.house.app.case(call.path["key"]))
+    if not call.caller.sees_all and call.caller.name not in {message["sender"] for message in shown["messages"]}:
+        raise NotFound(
+            "no case is known by that key", code="case.unknown", hint="a key is a value or name:value, e.g. protocollo:2026/0000123"
+        )
+    return json_answer(shown)
+
+
+async def runs(call: Call) -> Answer:
+    """The newest runs; ``state``, ``route`` and ``limit`` choose among them."""
+    query = call.query("state", "route", "limit")
+    state = query.get("state")
+    if state is not None and state not in STATES:
+        raise Invalid(f"there is no state {state!r}", code="input.query", hint=f"one of {', '.join(STATES)}")
+    most = _number(query.get("limit", "50"))
+    # A run that is running is a ready one that somebody holds.
+    held = {"running": "ready"}.get(state or "", state)
+    found = await call.house.run(lambda: call.house.app.runs(held, query.get("route"), most))
+    return json_answer({"runs": [run for run in found if state in (None, run["state"])]})
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_RUNS:
+        raise Invalid(f"limit is {text!r}", code="input.query", hint=f"a number from 1 to {MOST_RUNS}")
+    return int(text)
+
+
+async def run(call: Call) -> Answer:
+    """A run with its journal and its waits."""
+    return json_answer(await call.house.run(lambda: call.house.app.run(call.path["id"])))
+
+
+async def log(call: Call) -> Answer:
+    """The records of one message, run or case, in order; no payloads."""
+    query = call.query("message", "run", "case")
+    if len(query) != 1:
+        raise Invalid("say whose records: one of message, run, case", code="input.query", hint="GET /log?message=…")
+    [(what, key)] = query.items()
+    kind = cast(Literal["message", "run", "case"], what)
+    return json_answer({"records": await call.house.run(lambda: call.house.app.records(kind, key))})

@@ -1,0 +1,98 @@
+"""Messages: sending one, asking (sending and waiting for the reply), looking at one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from bus.engine.intake import Accepted, Submission
+from bus.errors import NotFound
+from bus.message import Attachment, JsonObject
+from bus.web import bodies
+from bus.web.answer import Answer, Call, Header, json_answer
+from bus.web.envelope import Parts, parts_of
+from bus.web.house import House
+from bus.web.prefer import wait_of
+
+ENDED = frozenset({"done", "dead", "cancelled", "accepted"})
+"""States of a message after which no reply will come unless a person acts."""
+LOOK_AGAIN = 1.0
+"""Seconds between two looks when no news came: another process may have replied."""
+
+
+async def send(call: Call) -> Answer:
+    """Take a message: 202 when it is durable; with ``Prefer: wait=N`` 200 and the reply if that came in time."""
+    app = call.house.app
+    limit = app.config.http.max_body
+    parts = parts_of(call.headers, await bodies.whole(call.receive, call.headers, limit), limit)
+    files = await _files(call, parts) if parts.files else ()
+    accepted = await call.house.bridge.wait(app.send(_submission(parts, call.caller.name, files)))
+    headers: list[Header] = [(b"location", f"/messages/{accepted.id}".encode())]
+    if accepted.repeated:
+        headers.append((b"idempotency-status", b"repeated"))
+    seconds = wait_of(call.header(b"prefer"), app.config.http.max_wait)
+    if seconds:
+        headers.append((b"preference-applied", f"wait={seconds:g}".encode()))
+        shown = await reply_of(call.house, accepted.id, seconds)
+        if shown["reply"] is not None:
+            return json_answer({**_accepted(accepted), "reply": shown["reply"]}, 200, headers)
+    return json_answer(_accepted(accepted), 202, headers)
+
+
+def _submission(parts: Parts, sender: str, files: tuple[Attachment, ...]) -> Submission:
+    return Submission(
+        type=parts.type,
+        body=parts.body,
+        sender=sender,
+        source=parts.source,
+        subject=parts.subject,
+        key=parts.key,
+        dataschema=parts.dataschema,
+        correlationid=parts.correlationid,
+        causationid=parts.causationid,
+        traceparent=parts.traceparent,
+        attachments=files,
+    )
+
+
+async def _files(call: Call, parts: Parts) -> tuple[Attachment, ...]:
+    """What the message names must have come before, from the same sender."""
+    describe = call.house.app.attachments.describe
+    sender = None if call.caller.sees_all else call.caller.name
+    return await call.house.run(lambda: tuple(describe(address, sender) for address in parts.files))
+
+
+def _accepted(accepted: Accepted) -> dict[str, Any]:
+    """The same for the first time and for every repetition, byte for byte."""
+    return {"id": accepted.id, "type": accepted.type, "time": accepted.time, "links": {"message": f"/messages/{accepted.id}"}}
+
+
+async def reply_of(house: House, identity: str, seconds: float) -> JsonObject:
+    """The state of a message as soon as it has a reply or has ended, at the latest after ``seconds``. Holds no thread while it waits."""
+    loop, news = asyncio.get_running_loop(), asyncio.Event()
+    deadline = time.monotonic() + seconds
+    with house.app.listen(identity, lambda: loop.call_soon_threadsafe(news.set)):
+        while True:
+            news.clear()
+            shown = await house.run(lambda: house.app.message(identity))
+            left = deadline - time.monotonic()
+            if shown["reply"] is not None or shown["state"] in ENDED or left <= 0:
+                return shown
+            try:
+                await asyncio.wait_for(news.wait(), min(left, LOOK_AGAIN))
+            except TimeoutError:
+                pass
+
+
+async def show(call: Call) -> Answer:
+    """A message's state, its runs, its reply. A portal sees its own; of another's it does not even learn that it exists."""
+    shown = await call.house.run(lambda: call.house.app.message(call.path["id"]))
+    return json_answer(_own(call, shown))
+
+
+def _own(call: Call, shown: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not call.caller.sees_all and shown["sender"] != call.caller.name:
+        raise NotFound("there is no such message", code="message.unknown", hint="the id is in the 202 that accepted it")
+    return shown

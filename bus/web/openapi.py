@@ -1,0 +1,95 @@
+"""The OpenAPI 3.0 document, made from the table of what is served; follows the rules of the Italian API checker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Any
+
+from bus.web.answer import Answer, Call, json_answer
+from bus.web.schemas import SCHEMAS
+from bus.web.served import PROBLEMS, Served
+
+TAGS = {
+    "messages": "Send messages and ask questions.",
+    "attachments": "Files that travel beside messages.",
+    "cases": "All that concerns one matter.",
+    "operation": "For those who run and audit the bus.",
+    "public": "Without a key.",
+}
+
+
+async def show(call: Call) -> Answer:
+    """The document of this very bus."""
+    from bus.web.api import SERVED
+
+    return json_answer(document(SERVED, call.house.app.config.organization.name))
+
+
+def document(served: Iterable[Served], organization: str) -> dict[str, Any]:
+    paths: dict[str, dict[str, Any]] = {}
+    for one in served:
+        paths.setdefault(one.path, {})[one.method.lower()] = _described(one)
+    return {
+        "openapi": "3.0.3",
+        "info": {
+            "title": "Snodo",
+            "version": version("snodo"),
+            "x-summary": "Interoperability bus of a municipality",
+            "description": f"Messages in, cases out: the interoperability bus of {organization}. Every error is a problem with a documented code.",
+            "contact": {"name": organization},
+            "license": {"name": "EUPL-1.2", "url": "https://eupl.eu/1.2/en/"},
+        },
+        "servers": [{"url": "/", "description": "This bus"}],
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
+        "paths": paths,
+        "components": {
+            "schemas": SCHEMAS,
+            "responses": {_problem_name(status): _problem(status, text) for status, text in PROBLEMS.items()},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+            },
+        },
+    }
+
+
+def _described(one: Served) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": one.name,
+        "summary": one.summary,
+        "description": (one.handler.__doc__ or one.summary).strip(),
+        "tags": [one.tag],
+        "security": [{"bearer": []}, {"key": []}] if one.roles else [],
+        "responses": {str(status): _answer(*answer) for status, answer in one.answers.items()},
+    }
+    described["responses"] |= {str(status): {"$ref": f"#/components/responses/{_problem_name(status)}"} for status in one.all_problems()}
+    if one.fields:
+        described["parameters"] = [
+            {"name": f.name, "in": f.place, "required": f.required, "description": f.description, "schema": dict(f.schema)}
+            for f in one.fields
+        ]
+    if one.body:
+        described["requestBody"] = {"required": True, "content": {media: {"schema": _schema(name)} for media, name in one.body.items()}}
+    if one.roles:
+        described["x-roles"] = sorted(one.roles)
+    return described
+
+
+def _answer(text: str, schema: str, media: str) -> dict[str, Any]:
+    return {"description": text, "content": {media: {"schema": _schema(schema)}}}
+
+
+def _schema(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"} if name else {"type": "string", "format": "binary"}
+
+
+def _problem_name(status: int) -> str:
+    return f"Problem{status}"
+
+
+def _problem(status: int, text: str) -> dict[str, Any]:
+    made: dict[str, Any] = {"description": text, "content": {"application/problem+json": {"schema": _schema("Problem")}}}
+    if status == 503:
+        made["headers"] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+    return made

@@ -1,0 +1,13 @@
+"""``Prefer`` (RFC 7240): of the preferences only ``wait`` means something here; the others are ignored, as the RFC wants."""
+
+from __future__ import annotations
+
+import re
+
+_WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
+
+
+def wait_of(header: str | None, most: float) -> float:
+    """How long the client is ready to wait, in seconds, at most ``most``; 0 when it is not."""
+    found = _WAIT.search(header) if header else None
+    return min(float(found[1]), most) if found else 0.0

@@ -1,0 +1,108 @@
+"""Errors as problems (RFC 9457): one shape for every error of the HTTP door, whoever raised it.
+
+``{type, title, status, detail, instance, code, hint?, faults?}``; ``code`` is documented in docs/reference/errors.md, ``instance``
+is also in the log line of the request, so that an operator can find it. Nothing of an unexpected error is shown.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from bus.errors import Busy, ConfigError, Conflict, InputError, SnodoError, StoreError
+from bus.jsontext import dumps
+from bus.message import new_id
+from bus.web.answer import Answer
+
+MEDIA_TYPE = b"application/problem+json"
+RETRY_AFTER = 5
+"""Seconds that a client is asked to wait when the error names no other time."""
+_EXTRA = ("faults", "message_id", "line", "column", "pointer")
+
+
+class MethodRefused(InputError):
+    """The address exists, not with this method; ``detail['allow']`` names those it has."""
+
+    default_code = "input.method"
+    status = 405
+
+
+class Slow(InputError):
+    """The sender took too long to send its request."""
+
+    default_code = "input.timeout"
+    status = 408
+
+
+class WrongMedia(InputError):
+    """The body is in a media type that this address does not take."""
+
+    default_code = "input.media-type"
+    status = 415
+
+
+class HeadersTooLarge(InputError):
+    """The request line and the headers are larger than the limit."""
+
+    default_code = "input.headers-too-large"
+    status = 431
+
+
+def problem_of(error: Exception) -> Answer:
+    """The answer that says ``error``. An error that is not one of ours says nothing but an id to ask for."""
+    status = status_of(error)
+    instance = f"urn:uuid:{new_id()}"
+    if (isinstance(error, SnodoError) and status < HTTPStatus.INTERNAL_SERVER_ERROR) or isinstance(error, Busy | StoreError):
+        shown = problem(
+            status, error.code, error.sentence, error.hint, instance, **{k: error.detail[k] for k in _EXTRA if k in error.detail}
+        )
+    else:
+        shown = problem(
+            500,
+            "bus.failed",
+            "something unexpected went wrong; it is written in the bus's own log",
+            "give the operator the instance",
+            instance,
+        )
+    return Answer(status, dumps(shown), _headers(error, status), MEDIA_TYPE, instance=instance)
+
+
+def problem(status: int, code: str, detail: str, hint: str, instance: str, **extra: Any) -> dict[str, Any]:
+    shown = {
+        "type": f"urn:snodo:error:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": instance,
+        "code": code,
+    }
+    if hint:
+        shown["hint"] = hint
+    return {**shown, **extra}
+
+
+def status_of(error: Exception) -> int:
+    """The HTTP status that says this error: who must act."""
+    match error:
+        case InputError():
+            return error.status
+        case StoreError():
+            return 503
+        case ConfigError(code="rules.missing"):
+            return Conflict.status
+        case _:
+            return 500
+
+
+def _headers(error: Exception, status: int) -> list[tuple[bytes, bytes]]:
+    headers: list[tuple[bytes, bytes]] = []
+    detail = error.detail if isinstance(error, SnodoError) else {}
+    if status == 401:
+        headers.append((b"www-authenticate", b'Bearer realm="snodo"'))
+    if status in (429, 503):
+        headers.append((b"retry-after", str(int(detail.get("retry_after", RETRY_AFTER))).encode()))
+    if status == 405:
+        headers.append((b"allow", detail["allow"].encode()))
+    if status in (408, 413, 431):
+        headers.append((b"connection", b"close"))
+    return headers

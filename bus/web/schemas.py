@@ -1,0 +1,148 @@
+"""The shapes of the API's JSON, as OpenAPI 3.0 schemas; tests hold real answers against them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Shape = dict[str, Any]
+
+
+def _object(required: Sequence[str], properties: Mapping[str, Shape], *, more: bool = False) -> Shape:
+    return {"type": "object", "required": list(required), "properties": dict(properties), "additionalProperties": more}
+
+
+def _list(of: str) -> Shape:
+    return {"type": "array", "items": {"$ref": f"#/components/schemas/{of}"}}
+
+
+def _one(of: str, items: Sequence[str] = ()) -> Shape:
+    return {"type": of, **({"enum": list(items)} if items else {})}
+
+
+TEXT: Shape = {"type": "string"}
+NUMBER: Shape = {"type": "integer"}
+TRUTH: Shape = {"type": "boolean"}
+ANYTHING: Shape = {"type": "object", "additionalProperties": True}
+MAYBE: Shape = {"type": "string", "nullable": True}
+UUID, TIME = {"type": "string", "format": "uuid"}, {"type": "string", "format": "date-time"}
+STATES = ("accepted", "ready", "running", "waiting", "done", "dead", "cancelled")
+LINKS: Shape = {"type": "object", "additionalProperties": TEXT}
+_RUN: dict[str, Shape] = {
+    "id": UUID,
+    "message": UUID,
+    "route": TEXT,
+    "version": NUMBER,
+    "state": _one("string", STATES),
+    "place": TEXT,
+    "reason": MAYBE,
+    "due": {**TIME, "nullable": True},
+    "opened": TIME,
+    "changed": TIME,
+}
+_ACCEPTED: dict[str, Shape] = {"id": UUID, "type": TEXT, "time": TIME, "links": LINKS}
+_REASON: dict[str, Shape] = {"reason": {**TEXT, "minLength": 1, "description": "Why; the log keeps it."}}
+
+SCHEMAS: dict[str, Shape] = {
+    "Problem": _object(
+        ("type", "title", "status", "detail"),
+        {
+            "type": {**TEXT, "format": "uri", "description": "urn:snodo:error: and the code."},
+            "title": TEXT,
+            "status": NUMBER,
+            "detail": TEXT,
+            "instance": {**TEXT, "description": "Names this very problem in the bus's own log."},
+            "code": {**TEXT, "description": "Stable; listed in docs/reference/errors.md."},
+            "hint": {**TEXT, "description": "What to do next."},
+            "faults": {"type": "array", "items": _object(("pointer", "sentence"), {"pointer": TEXT, "sentence": TEXT})},
+        },
+        more=True,
+    ),
+    "Message": _object(
+        ("type", "data"),
+        {
+            "specversion": _one("string", ("1.0",)),
+            "id": {**TEXT, "description": "Becomes the idempotency key if there is no Idempotency-Key."},
+            "source": TEXT,
+            "type": TEXT,
+            "subject": TEXT,
+            "time": TIME,
+            "datacontenttype": TEXT,
+            "dataschema": TEXT,
+            "correlationid": TEXT,
+            "causationid": TEXT,
+            "traceparent": TEXT,
+            "data": {"description": "The body; its schema is at /types/{type}."},
+            "attachments": {"type": "array", "items": {**TEXT, "pattern": "^[0-9a-f]{64}$"}, "maxItems": 50},
+        },
+    ),
+    "Accepted": _object(("id", "type", "time", "links"), _ACCEPTED),
+    "Replied": _object(("id", "type", "time", "links", "reply"), {**_ACCEPTED, "reply": {"description": "What the route replied."}}),
+    "MessageState": _object(
+        ("id", "type", "time", "sender", "state", "runs"),
+        {
+            "id": UUID,
+            "type": TEXT,
+            "time": TIME,
+            "sender": TEXT,
+            "correlationid": TEXT,
+            "state": _one("string", STATES),
+            "runs": _list("RunLine"),
+            "reply": {"nullable": True, "description": "What the route replied, if it has."},
+        },
+    ),
+    "RunLine": _object(tuple(_RUN), _RUN),
+    "Run": _object((*_RUN, "waits", "journal"), {**_RUN, "waits": {"type": "array", "items": ANYTHING}, "journal": _list("Record")}),
+    "Runs": _object(("runs",), {"runs": _list("RunLine")}),
+    "Record": _object(
+        ("v", "id", "kind", "time", "actor"), {"v": NUMBER, "id": UUID, "kind": TEXT, "time": TIME, "actor": TEXT}, more=True
+    ),
+    "Records": _object(("records",), {"records": _list("Record")}),
+    "Case": _object(
+        ("case", "state", "keys", "messages", "runs", "timeline"),
+        {
+            "case": UUID,
+            "state": _one("string", STATES),
+            "keys": {"type": "array", "items": _object(("name", "value"), {"name": TEXT, "value": TEXT})},
+            "messages": {
+                "type": "array",
+                "items": _object(("id", "type", "time", "sender"), {"id": UUID, "type": TEXT, "time": TIME, "sender": TEXT}),
+            },
+            "runs": _list("RunLine"),
+            "timeline": _list("Record"),
+        },
+    ),
+    "Attachment": _object(
+        ("sha256", "size", "media_type", "name", "links"),
+        {"sha256": TEXT, "size": NUMBER, "media_type": TEXT, "name": TEXT, "links": LINKS},
+    ),
+    "Service": _object(("codice", "titolo", "ufficio", "tipo"), {"codice": TEXT, "titolo": TEXT, "ufficio": TEXT, "tipo": TEXT}, more=True),
+    "Catalog": _object(("servizi",), {"servizi": _list("Service")}),
+    "Schema": ANYTHING,
+    "DeadLetters": _object(("dead",), {"dead": _list("RunLine")}),
+    "DeadLetter": _object(
+        ("run", "message", "route", "place", "code", "sentence", "since", "doubt", "detail"),
+        {
+            "run": UUID,
+            "message": UUID,
+            "route": TEXT,
+            "place": TEXT,
+            "path": MAYBE,
+            "code": TEXT,
+            "sentence": TEXT,
+            "since": TIME,
+            "doubt": {**TRUTH, "description": "A call is in doubt: decide, before anything else."},
+            "detail": ANYTHING,
+        },
+    ),
+    "Redeliver": _object(("reason",), {**_REASON, "current_rules": {**TRUTH, "description": "Under the route as it is now."}}),
+    "Decide": _object(
+        ("reason", "decision"),
+        {
+            **_REASON,
+            "decision": _one("string", ("happened", "again")),
+            "answer": {**ANYTHING, "description": "What the system answered, if it happened."},
+        },
+    ),
+    "Discard": _object(("reason",), _REASON),
+}

@@ -1,0 +1,157 @@
+"""`bus serve`: the HTTP door and the engine in one process, under uvicorn (uvloop, httptools); stops gracefully on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from bus.app import App
+from bus.errors import ConfigError
+from bus.web.door import MOST_HEADERS, create
+
+HEADERS_WITHIN = 15.0
+"""Seconds for the headers of a request, from the opening of the connection or from the first byte of a later request."""
+IDLE = 30
+GRACE = 25
+"""Seconds for what is in progress when the process is told to stop."""
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with bounds that it lacks: on the time and the bytes that the headers of a request may take."""
+
+    _hurry: asyncio.TimerHandle | None = None
+    _taken: int | None = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_hurrying()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """``_taken`` counts bytes before the headers are complete; None while a body comes."""
+        if self._taken is not None:
+            self._taken += len(data)
+        super().data_received(data)
+        if self._taken is not None and self._taken > 2 * MOST_HEADERS and not self.transport.is_closing():
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._hurry is None:
+            self._wait_for_headers()
+
+    def on_headers_complete(self) -> None:
+        self._stop_hurrying()
+        self._taken = None
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._taken = 0
+
+    def _wait_for_headers(self) -> None:
+        self._hurry = self.loop.call_later(HEADERS_WITHIN, self.timeout_keep_alive_handler)
+
+    def _stop_hurrying(self) -> None:
+        if self._hurry is not None:
+            self._hurry.cancel()
+            self._hurry = None
+
+
+class Server:
+    """A running door. In the main thread `run`; elsewhere `start` and `stop`."""
+
+    def __init__(self, app: App, host: str, port: int) -> None:
+        self.app = app
+        self._socket = listen(host, port)
+        self.host, self.port = self._socket.getsockname()[:2]
+        config = uvicorn.Config(
+            create(app),
+            http=BoundedProtocol,
+            ws="none",
+            loop="uvloop",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=IDLE,
+            timeout_graceful_shutdown=GRACE,
+            proxy_headers=False,
+        )
+        self._server = _Announcing(config)
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    def run(self, announce: Callable[[str], None] = lambda url: None) -> None:
+        """Serve until SIGTERM or SIGINT: take no more, finish, stop the app."""
+        self._server.announce = lambda: announce(self.url)
+        # uvicorn raises the signal again once it has stopped; with the default handler that would kill the process before the app stops.
+        before = [(number, signal.signal(number, lambda *_: None)) for number in (signal.SIGTERM, signal.SIGINT)]
+        try:
+            self._run()
+        finally:
+            for number, handler in before:
+                signal.signal(number, handler)
+
+    def _run(self) -> None:
+        self.app.start()
+        try:
+            self._server.run(sockets=[self._socket])
+        finally:
+            self._socket.close()
+            self.app.stop()
+
+    def start(self, within: float = 10.0) -> None:
+        """Serve in a thread; returns when the door is open."""
+        opened = threading.Event()
+        self._server.announce = opened.set
+        self._thread = threading.Thread(target=self._run, name="snodo-web", daemon=True)
+        self._thread.start()
+        if not opened.wait(within):
+            raise ConfigError(f"the HTTP door did not open within {within:g} seconds", code="config.port")
+
+    def stop(self) -> None:
+        """The end of `start`: returns when the app has stopped."""
+        self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join(GRACE + 5)
+
+
+class _Announcing(uvicorn.Server):
+    """Says when it listens."""
+
+    announce: Callable[[], Any] = staticmethod(lambda: None)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self.announce()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket; raises `ConfigError` when the address cannot be had."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        made = socket.socket(family, socket.SOCK_STREAM)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+    except OSError as error:
+        hint = "is another bus running there? choose with --port or http.port"
+        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}", code="config.port", hint=hint) from error
+    return made

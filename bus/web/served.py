@@ -1,0 +1,59 @@
+"""One declaration for each thing the API serves: it routes, it authorizes, and the OpenAPI document is made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from bus.config import Role
+from bus.web.answer import Answer, Call
+
+Handler: TypeAlias = Callable[[Call], Awaitable[Answer]]
+PROBLEMS: Mapping[int, str] = {
+    400: "Not well-formed, or a header or limit is not respected.",
+    401: "There is no valid API key.",
+    403: "The key has not the right for this.",
+    404: "There is no such thing here.",
+    408: "The request did not come in time.",
+    413: "Larger than the limit.",
+    415: "A media type that is not taken.",
+    422: "Well-formed, but not valid; or in conflict with what was sent before.",
+    431: "The headers are too large.",
+    500: "Something unexpected went wrong.",
+    503: "The bus takes no more for now.",
+}
+ALWAYS = frozenset({431, 500, 503})
+"""Problems that every address can answer with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A parameter of an address."""
+
+    name: str
+    place: str
+    description: str
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One method of one address. ``roles`` empty: no key needed. ``answers``: status to (description, schema name, media type)."""
+
+    name: str
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    roles: frozenset[Role]
+    answers: Mapping[int, tuple[str, str, str]]
+    problems: frozenset[int] = frozenset()
+    fields: tuple[Field, ...] = ()
+    body: Mapping[str, str] = field(default_factory=dict)
+    tag: str = "messages"
+
+    def all_problems(self) -> list[int]:
+        keyed = {401, 403} if self.roles else set()
+        return sorted({*self.problems, *keyed, *ALWAYS})
