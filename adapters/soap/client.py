@@ -58,9 +58,9 @@ class SoapClient:
         operation = self.wsdl.operation(name)
         content = self._request(operation, values)
         try:
-            reply = self._session().post(self._url, content, self._headers(operation), ctx)
+            reply = self._session().post(self._url, content, self._headers(operation), ctx, fresh=effect == "once")
         except NotSent as error:
-            raise Unreachable(f"{name}: no connection: {error}") from None
+            raise Unreachable(f"{name}: {error}, and nothing was sent") from None
         except NoReply as error:
             _uncertain(effect, f"{name}: {error}")
         return self._answer(operation, reply, effect, refusals or {})

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.soap.envelope import MEDIA_TYPES, Opened, SoapFault, fault_bytes, open_envelope
-from adapters.soap.wsdl import ENVELOPE_11, SoapOperation, load
+from adapters.soap.wsdl import SoapOperation, load
 from adapters.soap.xml import serialize
 from bus.errors import Invalid, Malformed
 
@@ -64,7 +64,9 @@ class SoapService:
         try:
             opened = open_envelope(body, max_bytes=self._max_bytes)
         except Malformed as error:
-            return self._invalid(ENVELOPE_11, self._by_action(soap_action), [error.sentence])
+            return self._invalid(self._wsdl.envelope, self._by_action(soap_action), [error.sentence])
+        if opened.version != self._wsdl.envelope:
+            return self.fault("VersionMismatch", "this service speaks another version of SOAP")
         operation = self._operation(opened, soap_action)
         if operation is None or operation.name not in self._handlers:
             return self._fault(opened.version, SoapFault("Client", "no such operation"))
@@ -91,7 +93,7 @@ class SoapService:
 
     def _operation(self, opened: Opened, soap_action: str) -> SoapOperation | None:
         """The body decides; when it is strange, SOAPAction tells which operation was misspelt."""
-        if opened.child is None or opened.version != self._wsdl.envelope:
+        if opened.child is None:
             return None
         return self._wsdl.operation_for(opened.child) or self._by_action(soap_action)
 

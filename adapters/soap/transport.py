@@ -1,25 +1,26 @@
-"""HTTP for SOAP over one requests session: no retries, no redirects, no proxy from the environment, limits on time and size.
+"""HTTP for SOAP, on the sessions of `adapters.rest`: one deadline, no retries, no redirects, nothing from the environment, size limits.
 
-Two ways to fail, told apart because the bus must know whether bytes left: `NotSent` and `NoReply`.
+Two ways to fail, told apart because the bus must know whether a byte left: `NotSent` and `NoReply`.
 """
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError, LocationValueError, MaxRetryError, NameResolutionError, NewConnectionError, SSLError
+import urllib3.exceptions
 
+from adapters.rest import crossing, open_session
 from bus.adapter import Call
 
 _CHUNK = 65_536
 
 
 class NotSent(Exception):
-    """The connection was never made; no byte of the request left."""
+    """No byte of the request left."""
 
 
 class NoReply(Exception):
@@ -32,7 +33,6 @@ class HttpReply:
 
     status: int
     content: bytes
-    media_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,73 +47,61 @@ class Link:
 
 
 class HttpTransport:
-    """Thread-safe: requests' pool hands each thread its own connection."""
+    """Thread-safe: the pool hands each thread its own connection."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.max_redirects = 0
-        self._session.verify = link.ca or True
-        self._session.cert = link.certificate
-        self._session.headers = requests.structures.CaseInsensitiveDict({"User-Agent": "snodo", **(link.headers or {})})
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=32, max_retries=0))
+        self._session: requests.Session | None = None
+        self._lock = threading.Lock()
 
-    def post(self, url: str, content: bytes, headers: Mapping[str, str], ctx: Call) -> HttpReply:
-        """Send and read within ``ctx.timeout`` seconds; bytes of both ways go to ``ctx.wire``. Raises `NotSent` or `NoReply`."""
-        deadline = time.monotonic() + ctx.timeout
+    def post(self, url: str, content: bytes, headers: Mapping[str, str], ctx: Call, *, fresh: bool = False) -> HttpReply:
+        """Send and read within ``ctx.timeout`` seconds; bytes of both ways go to ``ctx.wire``. Raises `NotSent` or `NoReply`.
+
+        ``fresh`` takes a new connection: one that was kept and just dropped by the peer would leave needless doubt.
+        """
         ctx.wire("out", content, headers.get("Content-Type", ""), f"POST {url}")
-        try:
-            response = self._session.post(
-                url,
-                data=content,
-                headers=dict(headers),
-                timeout=(min(self._link.connect, ctx.timeout), ctx.timeout),
-                allow_redirects=False,
-                stream=True,
-            )
-        except requests.RequestException as error:
-            raise (NotSent if _never_left(error) else NoReply)(_sentence(error)) from None
-        with response:
-            return self._read(response, deadline, ctx)
-
-    def _read(self, response: requests.Response, deadline: float, ctx: Call) -> HttpReply:
-        """The whole body; what came is kept also when the rest does not come."""
-        media_type = response.headers.get("Content-Type", "")
-        content, failure = bytearray(), ""
-        try:
-            while chunk := response.raw.read1(_CHUNK, decode_content=True):
-                content += chunk
-                if len(content) > self._link.max_reply_bytes:
-                    failure = f"the reply is larger than {self._link.max_reply_bytes} bytes"
-                    break
-                if time.monotonic() > deadline:
-                    failure = "the reply was not whole in time"
-                    break
-        except (HTTPError, OSError) as error:
-            failure = f"the reply broke off: {type(error).__name__}"
-        ctx.wire("in", bytes(content), media_type, f"status {response.status_code}" + (f"; {failure}" if failure else ""))
-        if failure:
-            raise NoReply(failure)
-        return HttpReply(response.status_code, bytes(content), media_type)
+        session = open_session(1) if fresh else self._kept()
+        with crossing(ctx.timeout) as going:
+            try:
+                with session.post(url, data=content, headers=self._headers(headers), **self._terms(ctx)) as response:
+                    return self._read(response, ctx)
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+                raise (NoReply if going.left else NotSent)(f"no answer ({type(error).__name__})") from None
+            finally:
+                if fresh:
+                    session.close()
 
     def close(self) -> None:
-        self._session.close()
+        with self._lock:
+            if self._session is not None:
+                self._session.close()
+                self._session = None
 
+    def _kept(self) -> requests.Session:
+        with self._lock:
+            if self._session is None:
+                self._session = open_session()
+            return self._session
 
-def _never_left(error: requests.RequestException) -> bool:
-    """Only what surely failed before the request line was written."""
-    if isinstance(error, (requests.ConnectTimeout, requests.exceptions.InvalidURL, requests.exceptions.MissingSchema)):
-        return True
-    cause = error.args[0] if error.args else None
-    reason = cause.reason if isinstance(cause, MaxRetryError) else cause
-    if isinstance(reason, SSLError):
-        return "certificate" in str(reason).lower()
-    return isinstance(reason, (NewConnectionError, NameResolutionError, LocationValueError))
+    def _headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        return {"User-Agent": "snodo", "Accept-Encoding": "identity", **(self._link.headers or {}), **headers}
 
+    def _terms(self, ctx: Call) -> dict[str, Any]:
+        link = self._link
+        timeout = (min(link.connect, ctx.timeout), ctx.timeout)
+        return {"timeout": timeout, "allow_redirects": False, "stream": True, "verify": link.ca or True, "cert": link.certificate}
 
-def _sentence(error: requests.RequestException) -> str:
-    cause = error.args[0] if error.args else error
-    reason = cause.reason if isinstance(cause, MaxRetryError) else cause
-    return f"{type(error).__name__} ({type(reason).__name__})"
+    def _read(self, response: requests.Response, ctx: Call) -> HttpReply:
+        """The whole body; what came is kept also when the rest does not come."""
+        content = bytearray()
+        try:
+            while len(content) <= self._link.max_reply_bytes and (chunk := response.raw.read1(_CHUNK)):
+                content += chunk
+        finally:
+            ctx.wire("in", bytes(content), response.headers.get("Content-Type", ""), f"status {response.status_code}")
+        declared = response.headers.get("Content-Length", "")
+        if len(content) > self._link.max_reply_bytes:
+            raise NoReply(f"the reply is larger than {self._link.max_reply_bytes} bytes")
+        if declared.isdigit() and len(content) < int(declared):
+            raise NoReply("the reply was cut short")
+        return HttpReply(response.status_code, bytes(content))

@@ -1,0 +1,167 @@
+"""A SOAP system described in ``config.yaml``: its WSDL and its operations. The answer is what its contract says, as JSON.
+
+Dates become ISO texts, decimals become texts as they were written, binary becomes base64. What this cannot say (a probe, files,
+a token that expires, binary in a request) is the work of an adapter of its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from adapters.shapes import Shape, shape_of
+from adapters.soap.client import BAD_REQUEST, SoapClient
+from bus.adapter import Adapter, Call, InDoubt, Operation, Refused, Settings, Unreachable
+from bus.errors import ConfigError
+
+
+class InBand(Settings):
+    """How the system says no inside a success: the field at ``field`` is there and differs from ``ok``."""
+
+    field: str = Field(description="names joined with dots, in the answer")
+    ok: str = Field(default="", description="the value, as text, that means yes; empty: the field must be absent or empty")
+
+
+class SoapOperationSettings(Settings):
+    """One operation. ``request`` and ``answer`` are JSON Schemas of objects; without them anything goes."""
+
+    operation: str = Field(description="name of the operation in the WSDL")
+    effect: Literal["read", "keyed", "once"] = "once"
+    timeout: float = Field(gt=0, description="seconds")
+    settle: float = Field(default=0.0, ge=0, description="seconds")
+    request: Shape | None = None
+    answer: Shape | None = None
+    key: str = Field(default="", description="keyed: where in the request our key goes, names joined with dots")
+    failed_when: InBand | None = None
+    refusals: dict[str, str] = Field(default_factory=dict, description="code of a fault, or HTTP_<status> -> sentence")
+    undo: str | None = None
+    concurrency: int = Field(default=8, ge=1)
+    purpose: str = ""
+
+
+class SoapSettings(Settings):
+    wsdl: str = Field(description="path of the WSDL")
+    url: str = Field(description="address of the service; the one in the WSDL is never called")
+    port: str = Field(default="", description="port of the WSDL; empty takes the first one of SOAP 1.1")
+    connect_timeout: float = Field(default=3.0, gt=0, description="seconds to connect")
+    max_reply_bytes: int = Field(default=20_000_000, gt=0)
+    headers: dict[str, str] = Field(default_factory=dict, repr=False, description="HTTP headers, such as Authorization")
+    ca: str = Field(default="", description="file of the authority that signed the system's certificate")
+    certificate: str = Field(default="", description="file of our client certificate")
+    certificate_key: str = Field(default="", description="file of its private key")
+    validate_replies: bool = Field(default=True, description="false takes replies that stray from the system's own XSD")
+    operations: dict[str, SoapOperationSettings] = Field(min_length=1)
+
+
+class _Open(BaseModel):
+    """Anything the WSDL allows; the XSD judges it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class Soap(Adapter):
+    """A system whose operations exist per instance, as `config.yaml` names them."""
+
+    Settings = SoapSettings
+
+    def __init__(self, name: str, settings: SoapSettings) -> None:
+        super().__init__(name, settings)
+        self._client: SoapClient | None = None
+        found: dict[str, Operation] = {}
+        for operation_name, declared in settings.operations.items():
+            found[operation_name] = _declared(operation_name, declared)
+            setattr(self, found[operation_name].method, partial(self._ask, operation_name))
+        vars(self)["operations"] = found
+
+    def check(self) -> Iterable[str]:
+        """Does the WSDL have the operations?"""
+        for declared in self.settings.operations.values():
+            try:
+                self._soap().wsdl.operation(declared.operation)
+            except ConfigError as error:
+                yield str(error)
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+
+    def _soap(self) -> SoapClient:
+        from adapters.soap.transport import Link
+
+        if self._client is None:
+            own: SoapSettings = self.settings
+            certificate = (own.certificate, own.certificate_key) if own.certificate else None
+            link = Link(own.connect_timeout, own.max_reply_bytes, own.ca, certificate, own.headers)
+            self._client = SoapClient(Path(own.wsdl), own.url, port=own.port, link=link, validate_replies=own.validate_replies)
+        return self._client
+
+    def _ask(self, operation_name: str, request: BaseModel, ctx: Call) -> BaseModel:
+        asked: SoapOperationSettings = self.settings.operations[operation_name]
+        declared = self.operations[operation_name]
+        values = request.model_dump(mode="json", exclude_none=True)
+        if asked.key:
+            _put(values, asked.key, ctx.key)
+        said = as_json(self._soap().call(asked.operation, values, ctx, effect=asked.effect, refusals=declared.refusals))
+        _refuse_in_band(said, asked.failed_when, declared)
+        try:
+            return declared.answer.model_validate(said)
+        except ValueError as error:
+            failure = Unreachable if asked.effect == "read" else InDoubt
+            raise failure(f"{operation_name}: the reply has not the agreed shape: {type(error).__name__}") from None
+
+
+def _declared(name: str, asked: SoapOperationSettings) -> Operation:
+    return Operation(
+        name=name,
+        effect=asked.effect,
+        request=shape_of(f"{name}-request", asked.request, closed=True) if asked.request else _Open,
+        answer=shape_of(f"{name}-answer", asked.answer, closed=False) if asked.answer else _Open,
+        timeout=asked.timeout,
+        settle=asked.settle,
+        undo=asked.undo,
+        method="ask_" + name.replace("-", "_"),
+        failed_when=f"{asked.failed_when.field} is not {asked.failed_when.ok!r}" if asked.failed_when else "",
+        refusals={**asked.refusals, BAD_REQUEST: "the request does not fit the contract: nothing was sent"},
+        concurrency=asked.concurrency,
+        doc=asked.purpose,
+    )
+
+
+def _refuse_in_band(said: Any, rule: InBand | None, declared: Operation) -> None:
+    if rule is None:
+        return
+    found = said
+    for name in rule.field.split("."):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    text = "" if found is None else str(found)
+    if text != rule.ok:
+        raise Refused(f"{declared.name}: refused in the reply with {text}", outside_code=text, evidence={"code": text})
+
+
+def _put(values: dict[str, Any], path: str, value: str) -> None:
+    *parents, last = path.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+    values[last] = value
+
+
+def as_json(value: Any) -> Any:
+    """Values of a contract as JSON: dates as ISO texts, decimals as they were written, binary as base64, absent ones left out."""
+    if isinstance(value, Mapping):
+        return {name: as_json(inner) for name, inner in value.items() if inner is not None}
+    if isinstance(value, (list, tuple)):
+        return [as_json(inner) for inner in value]
+    if isinstance(value, (dt.date, dt.time)):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return value if isinstance(value, (str, int, float, bool)) else str(value)
