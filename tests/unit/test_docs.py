@@ -16,7 +16,8 @@ PROJECT = Path(__file__).parents[2]
 DOCS = sorted({*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), *(PROJECT / "adapters").rglob("*.md")})
 PYTHON = sorted(path for folder in ("bus", "adapters") for path in (PROJECT / folder).rglob("*.py"))
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
-# Families of findings in YAML files: their codes are passed by position, so any text of that shape counts.
+# Codes of findings are passed by position to one of these methods, or made elsewhere and of one of these families.
+REPORTERS = ("at", "_at", "report", "refuse")
 FINDINGS = ("yaml", "route", "mapping", "table", "schema", "name", "type", "types", "services", "service", "step", "test", "rules")
 CODE = re.compile(r"^[a-z]+(?:-[a-z]+)*\.[a-z0-9]+(?:-[a-z0-9]+)*$")
 
@@ -125,6 +126,8 @@ def codes_in(source: str) -> set[str]:
             found.add(ast.literal_eval(node.value))
         elif isinstance(node, ast.keyword) and node.arg == "code":
             found.update(c.value for c in ast.walk(node.value) if isinstance(c, ast.Constant) and isinstance(c.value, str))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in REPORTERS:
+            found.update(c.value for c in node.args if isinstance(c, ast.Constant) and isinstance(c.value, str))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.partition(".")[0] in FINDINGS:
             found.add(node.value)
     return {code for code in found if CODE.match(code) and not code.endswith((".sql", ".yaml", ".csv", ".json"))}
