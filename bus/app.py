@@ -19,7 +19,6 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal
 
-import structlog
 from pydantic import ValidationError
 
 from bus import catalog as catalogs
@@ -28,7 +27,7 @@ from bus.catalog import Catalog
 from bus.channel import Channel, KombuChannel
 from bus.clock import Clock, SystemClock, text_of
 from bus.config import Config
-from bus.diagnostics import configure
+from bus.diagnostics import configure, logger
 from bus.engine import dead, inquiry
 from bus.engine.attachments import Attachments
 from bus.engine.engine import Engine, Pace
@@ -54,7 +53,9 @@ def adapter_class(use: str) -> type[Adapter]:
         cls = found.load() if found else getattr(importlib.import_module(use.partition(":")[0]), use.partition(":")[2])
     except (ImportError, AttributeError, ValueError) as error:
         known = ", ".join(sorted(point.name for point in entry_points(group=GROUP)))
-        raise ConfigError(f"there is no adapter {use!r}: {error}", code="config.adapter-unknown", hint=f"known: {known}; or module:Class") from error
+        raise ConfigError(
+            f"there is no adapter {use!r}: {error}", code="config.adapter-unknown", hint=f"known: {known}; or module:Class"
+        ) from error
     if not (isinstance(cls, type) and issubclass(cls, Adapter)):
         raise ConfigError(f"{use!r} is not an adapter", code="config.adapter-unknown", hint="it must be a subclass of bus.adapter.Adapter")
     return cls
@@ -70,7 +71,9 @@ def adapters_of(config: Config) -> dict[str, Adapter]:
             made[name] = cls(name, cls.Settings.model_validate(own))
         except ValidationError as error:
             faults = "; ".join(f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors(include_input=False, include_url=False))
-            raise ConfigError(f"adapters.{name}: {faults}", code="config.adapter-settings", hint=f"adapters/{name}/README.md lists them") from error
+            raise ConfigError(
+                f"adapters.{name}: {faults}", code="config.adapter-settings", hint=f"adapters/{name}/README.md lists them"
+            ) from error
     return made
 
 
@@ -121,22 +124,31 @@ class App:
         self.outside.close()
         self.store.close()
 
+    def _plans(self) -> list[Plan]:
+        return [route.plan for route in self._catalog.routes.values()]
+
     def _activate(self) -> None:
         """Keep the rules in force by fingerprint, and say in the log since when, unless the last start said the same."""
-        rules = [{"digest": plan.digest, "kind": "route", "content": canonical(plan.rules)} for plan in self._catalog.plans]
+        rules = [{"digest": plan.digest, "kind": "route", "content": canonical(plan.rules)} for plan in self._plans()]
 
         def work(tx: Tx) -> None:
             tx.many("add_rules", rules)
             last = log.last(tx, "rules")
             if last is None or last.rules != self._catalog.digest:
                 tx.do("add_rules", digest=self._catalog.digest, kind="catalog", content=canonical(sorted(r["digest"] for r in rules)))
-                record = Record(new_id(), "rules", self.clock.now(), rules=self._catalog.digest, data={"routes": {p.name: p.digest for p in self._catalog.plans}})
+                record = Record(
+                    new_id(),
+                    "rules",
+                    self.clock.now(),
+                    rules=self._catalog.digest,
+                    data={"routes": {p.name: p.digest for p in self._plans()}},
+                )
                 write(tx, Entry(record))
 
         self.store.write(work).result()
 
     def _say(self, event: str, detail: str) -> None:
-        structlog.get_logger("snodo.channel").warning(event, detail=detail)
+        logger("snodo.channel").warning(event, detail=detail)
 
     # -- asking: wait for a reply ------------------------------------------------------------------------------------
 
@@ -224,7 +236,7 @@ class App:
 
     def _current_plan(self, run: str) -> Plan:
         route = self.run(run)["route"]
-        found = next((plan for plan in self._catalog.plans if plan.route == route), None)
+        found = next((plan for plan in self._plans() if plan.route == route), None)
         if found is None:
             raise ConfigError(f"no route {route} is in force", code="rules.missing")
         return found
@@ -242,7 +254,7 @@ class App:
     def status(self) -> JsonObject:
         """How the bus is, for `/status` and `bus doctor`; no personal data."""
         return {
-            "store": dict(self.store.describe()), "rules": self._catalog.digest, "routes": len(self._catalog.plans),
+            "store": dict(self.store.describe()), "rules": self._catalog.digest, "routes": len(self._catalog.routes),
             "adapters": sorted(self.adapters), "time": self._now(),
         }  # fmt: skip
 

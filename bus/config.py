@@ -62,7 +62,9 @@ class Http(_Section):
 class Key(_Section):
     """An API key: who, in which role, and the SHA-256 of the key (`bus keys new` makes both)."""
 
-    name: str = Field(description="Who holds it; becomes the sender of its messages and the actor in the log.", pattern=r"^[a-z][a-z0-9-]*$")
+    name: str = Field(
+        description="Who holds it; becomes the sender of its messages and the actor in the log.", pattern=r"^[a-z][a-z0-9-]*$"
+    )
     role: Role = Field(description="`portal` sends and sees its own; `sysadmin` runs the bus; `auditor` reads the log.")
     sha256: str = Field(description="SHA-256 of the key, 64 hex digits.", pattern=r"^[0-9a-f]{64}$")
 
@@ -79,15 +81,19 @@ class Config(_Section):
     """All settings."""
 
     organization: Organization
-    rules: Path = Field(default=Path("."), description="The folder that holds `routes/` and `mappings/`.")
+    rules: Path = Field(default=Path(), description="The folder that holds `routes/` and `mappings/`.")
     store: Store = Store()
     channel: Channel = Channel()
     attachments: Attachments = Attachments()
     http: Http = Http()
     engine: Engine = Engine()
     keys: tuple[Key, ...] = Field(default=(), description="API keys by hash.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="How much the bus says of itself on stderr.")
-    adapters: dict[str, dict[str, Any]] = Field(default_factory=dict, description="Each outside system: `use` names its adapter, the rest are its own settings.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="How much the bus says of itself on stderr."
+    )
+    adapters: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Each outside system: `use` names its adapter, the rest are its own settings."
+    )
 
 
 def load(path: Path) -> Config:
@@ -106,7 +112,9 @@ def parse(settings: Any, path: Path) -> Config:
     try:
         config = Config.model_validate(_resolve(settings, base))
     except ValidationError as error:
-        raise ConfigError("\n".join(_sentences(error, path)), code="config.invalid", hint="docs/reference/settings.md lists all settings") from error
+        raise ConfigError(
+            "\n".join(_sentences(error, path)), code="config.invalid", hint="docs/reference/settings.md lists all settings"
+        ) from error
     attachments = config.attachments.model_copy(update={"folder": base / config.attachments.folder})
     return config.model_copy(update={"rules": base / config.rules, "attachments": attachments, "store": _placed(config.store, base)})
 
@@ -138,4 +146,7 @@ def _resolve(value: Any, base: Path) -> Any:
 
 
 def _sentences(error: ValidationError, path: Path) -> list[str]:
-    return [f"{path}: {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors(include_input=False, include_url=False)]
+    return [
+        f"{path}: {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+        for fault in error.errors(include_input=False, include_url=False)
+    ]

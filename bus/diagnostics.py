@@ -33,6 +33,11 @@ def logger(name: str) -> Any:
     return structlog.get_logger(name)
 
 
+def logger(name: str) -> Any:
+    """What a part of the bus speaks through: ``logger("snodo.engine").warning("event", field=…)``."""
+    return structlog.get_logger(name)
+
+
 def hide_persons(logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
     """Whatever looks like a codice fiscale is struck out, wherever it slipped in."""
     return {name: _FISCAL_CODE.sub("[codice fiscale]", value) if isinstance(value, str) else value for name, value in event.items()}

@@ -89,6 +89,11 @@ def canonical(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
+def parsed(text: bytes) -> Any:
+    """The value of JSON that the bus itself wrote; for text from outside see `bus.jsontext`."""
+    return orjson.loads(text)
+
+
 def digest(value: Any) -> str:
     """SHA-256 (hex) of the canonical form of a JSON value."""
     return hashlib.sha256(canonical(value)).hexdigest()

@@ -59,7 +59,9 @@ class Attachments:
 
     def _path(self, sha256: str) -> Path:
         if len(sha256) != 64 or not all(c in "0123456789abcdef" for c in sha256):
-            raise NotFound("that is not the address of an attachment", code="attachment.unknown", hint="an address is 64 lowercase hex digits")
+            raise NotFound(
+                "that is not the address of an attachment", code="attachment.unknown", hint="an address is 64 lowercase hex digits"
+            )
         return self._folder / sha256[:2] / sha256
 
     def _settle(self, temporary: Path, file: Attachment, sender: str) -> Attachment:

@@ -53,7 +53,9 @@ def redeliver(tx: Tx, run: str, actor: str, reason: str, clock: Clock, rules: Pl
     """Make a dead run ready again; ``rules`` replaces those it started with. A call in doubt must be decided first."""
     found = letter(tx, run)
     if found.doubt:
-        raise Conflict("a call of this run is in doubt", code="dead.in-doubt", hint=f"say what happened: bus dead decide {run} --happened|--again")
+        raise Conflict(
+            "a call of this run is in doubt", code="dead.in-doubt", hint=f"say what happened: bus dead decide {run} --happened|--again"
+        )
     data: dict[str, Any] = {"state": "ready"}
     if rules is not None:
         tx.do("add_rules", digest=rules.digest, kind="route", content=canonical(rules.rules))

@@ -19,10 +19,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import orjson
-import structlog
-
 from bus.clock import Clock, text_of
+from bus.diagnostics import logger
 from bus.engine import journal
 from bus.engine.interpreter import Walk
 from bus.engine.live import House, Live
@@ -31,7 +29,7 @@ from bus.engine.settle import Settled, Settling
 from bus.engine.timers import expire
 from bus.errors import SnodoError
 from bus.log import log
-from bus.message import message_of, new_id
+from bus.message import message_of, new_id, parsed
 from bus.route.plan import Plan
 from bus.store import Row, Store, Tx
 
@@ -75,7 +73,7 @@ class Engine:
         self._live: dict[str, Live] = {}
         self._rung: dict[str, None] = {}
         self._alarms: list[tuple[dt.datetime, str]] = []
-        self._log = structlog.get_logger("snodo.engine")
+        self._log = logger("snodo.engine")
         self._stopping = threading.Event()
         self._next_sweep = clock.now()
         self._next_renewal = clock.now()
@@ -185,7 +183,7 @@ class Engine:
     def _revive(self, row: Row, now: dt.datetime) -> Live | None:
         """Make a claimed run live: its plan, its message, its journal folded, its walk brought up to date."""
         with self._store.read() as tx:
-            stored = orjson.loads(tx.one("message_payload", id=row["message"])["content"])  # type: ignore[index]
+            stored = parsed(tx.one("message_payload", id=row["message"])["content"])  # type: ignore[index]
             records = log.of_run(tx, row["id"]) if row["fence"] > 1 else []
             known = journal.fold(records, lambda identity: log.json_payload(tx, identity), lambda message: _body(tx, message))
         message = message_of(stored["envelope"], stored["body"])
@@ -210,7 +208,7 @@ class Engine:
             row = tx.one("rules", digest=digest)
         if row is None:
             raise SnodoError(f"the rules {digest[:12]}… are in nobody's memory", code="rules.missing")
-        return self._house.catalog().remember(orjson.loads(row["content"]))
+        return self._house.catalog().remember(parsed(row["content"]))
 
     def _bring_home(self, home: _Home, now: dt.datetime) -> Live | None:
         live = self._live.get(home.run)
@@ -267,6 +265,4 @@ def _body(tx: Tx, message: str) -> Any:
     row = tx.one("message_payload", id=message)
     if row is None:
         raise KeyError(message)
-    return orjson.loads(row["content"])["body"]
-
-
+    return parsed(row["content"])["body"]

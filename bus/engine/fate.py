@@ -117,5 +117,3 @@ def _told(call: Call, operation: Operation, tries: Tries, error: OutsideError, k
         "kind": kind, "code": code, "outside_code": error.outside_code, "sentence": sentence,
         "operation": call.operation, "attempts": tries.count,
     }  # fmt: skip
-
-

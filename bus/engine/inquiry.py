@@ -59,7 +59,9 @@ def run(tx: Tx, identity: str, now: str) -> JsonObject:
     row = tx.one("run", id=identity)
     if row is None:
         raise NotFound("there is no such run", code="run.unknown", hint="bus runs shows them")
-    waits: list[Any] = [{name: wait[name] for name in ("path", "type", "deadline", "state")} for wait in tx.all("waits_of_run", run=identity)]
+    waits: list[Any] = [
+        {name: wait[name] for name in ("path", "type", "deadline", "state")} for wait in tx.all("waits_of_run", run=identity)
+    ]
     return {**run_row(row, now), "waits": waits, "journal": [line(record) for record in log.of_run(tx, identity)]}
 
 
@@ -68,10 +70,14 @@ def case_of(tx: Tx, key: str) -> str:
     name, _, value = key.partition(":")
     found = tx.all("cases_by_value", name=name, value=value) if value else tx.all("cases_by_value", name=None, value=key)
     if any(row["name"] in WEAK for row in found) or name in WEAK:
-        raise Invalid("a case is not looked up by what names a person", code="case.weak-key", hint="use the practice, protocol or notice number")
+        raise Invalid(
+            "a case is not looked up by what names a person", code="case.weak-key", hint="use the practice, protocol or notice number"
+        )
     cases = sorted({row["case_id"] for row in found})
     if not cases:
-        raise NotFound("no case is known by that key", code="case.unknown", hint="a key is a value or name:value, e.g. protocollo:2026/0000123")
+        raise NotFound(
+            "no case is known by that key", code="case.unknown", hint="a key is a value or name:value, e.g. protocollo:2026/0000123"
+        )
     if len(cases) > 1:
         names = ", ".join(sorted({row["name"] for row in found}))
         raise Conflict(f"{len(cases)} cases are known by that value", code="case.ambiguous", hint=f"say which key: {names}")
@@ -82,10 +88,19 @@ def case(tx: Tx, key: str, now: str) -> JsonObject:
     """A case: its keys, messages and runs, and everything that happened as one timeline."""
     identity = case_of(tx, key)
     keys: list[Any] = [{"name": row["name"], "value": row["value"]} for row in tx.all("keys_of_case", case_id=identity) if row["strong"]]
-    messages: list[Any] = [{"id": m["id"], "type": m["type"], "time": m["time"], "sender": m["sender"]} for m in tx.all("messages_of_case", case_id=identity)]
+    messages: list[Any] = [
+        {"id": m["id"], "type": m["type"], "time": m["time"], "sender": m["sender"]} for m in tx.all("messages_of_case", case_id=identity)
+    ]
     found: list[Any] = [run_row(row, now) for row in tx.all("runs_of_case", case_id=identity)]
     timeline: list[Any] = [line(record) for record in log.of_case(tx, identity)]
-    return {"case": identity, "state": _state([r["state"] for r in found]), "keys": keys, "messages": messages, "runs": found, "timeline": timeline}
+    return {
+        "case": identity,
+        "state": _state([r["state"] for r in found]),
+        "keys": keys,
+        "messages": messages,
+        "runs": found,
+        "timeline": timeline,
+    }
 
 
 def records(tx: Tx, what: str, key: str) -> list[JsonObject]:
@@ -97,7 +112,9 @@ def records(tx: Tx, what: str, key: str) -> list[JsonObject]:
     else:
         found = log.of_message(tx, key)
     if not found:
-        raise NotFound(f"the log has no record of that {what}", code="log.unknown", hint="ids are in the answers of the API and in bus runs")
+        raise NotFound(
+            f"the log has no record of that {what}", code="log.unknown", hint="ids are in the answers of the API and in bus runs"
+        )
     return [line(record) for record in found]
 
 

@@ -133,11 +133,11 @@ def check(catalog: Catalog, submission: Submission, has_route: bool) -> None:
     """Is the type known, wanted, and the body of that type? Raises `Invalid` with all faults at once."""
     declared = catalog.types.get(submission.type)
     if declared is None:
-        raise Invalid(
-            f"there is no message type {submission.type!r}", code="type.unknown", hint=catalog.nearest_type(submission.type)
-        )
+        raise Invalid(f"there is no message type {submission.type!r}", code="type.unknown", hint=catalog.nearest_type(submission.type))
     if not has_route and submission.type not in catalog.awaited:
-        raise Invalid(f"no route takes messages of type {submission.type!r}", code="type.no-route", hint="see GET /catalog for those that are")
+        raise Invalid(
+            f"no route takes messages of type {submission.type!r}", code="type.no-route", hint="see GET /catalog for those that are"
+        )
     faults = declared.validate(submission.body)
     if faults:
         raise Invalid(
@@ -180,7 +180,12 @@ def match(tx: Tx, wait: Row, message: Message, now: dt.datetime) -> str:
     late = wait["state"] == "late"
     if late:
         step = wait["path"].removesuffix("!closed").rsplit("/", 1)[-1]
-        data["opens"] = {"id": new_id(), "entry": step, "ordered": bool(row["ordered"]), **{n: row[n] for n in ("route", "version", "digest")}}
+        data["opens"] = {
+            "id": new_id(),
+            "entry": step,
+            "ordered": bool(row["ordered"]),
+            **{n: row[n] for n in ("route", "version", "digest")},
+        }
     record = Record(
         new_id(), "late" if late else "matched", now, message=row["message"], run=row["id"], path=wait["path"], place=wait["place"],
         rules=row["digest"], data=data,
@@ -253,5 +258,3 @@ def sent_by(message: Message, run: str, identity: str, type: str, body: JsonValu
         type=type, body=body, sender="bus", source=f"/runs/{run}", key=identity, correlationid=message.correlationid,
         causationid=message.id, traceparent=message.traceparent, attachments=message.attachments,
     )  # fmt: skip
-
-

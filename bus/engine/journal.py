@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import bus.clock as clock
+from bus import clock
 from bus.engine.asks import Answered, Arrived, Event, Expired, Failed, Noted
 from bus.engine.fate import Tries
 from bus.log.record import Record

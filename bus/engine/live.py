@@ -75,7 +75,15 @@ class Live:
         made = Record(new_id(), kind, now, message=self.message.id, run=self.id, rules=self.plan.digest, **fields)  # type: ignore[arg-type]
         return made if ask is None else replace(made, place=ask.place, path=ask.path)
 
-    def note(self, kind: str, now: dt.datetime, ask: Ask, values: dict[str, JsonValue] | None = None, wires: Iterable[Sealed] = (), **fields: object) -> Record:
+    def note(
+        self,
+        kind: str,
+        now: dt.datetime,
+        ask: Ask,
+        values: dict[str, JsonValue] | None = None,
+        wires: Iterable[Sealed] = (),
+        **fields: object,
+    ) -> Record:
         """Queue a record for the next transaction."""
         made = entry(self.record(kind, now, ask, **fields), values, tuple(wires))
         self.entries.append(made)
@@ -117,7 +125,9 @@ class Live:
         try:
             self.outgoing.append(arrival_of(house.catalog(), submission, identity, house.clock, parent=self.id))
         except Invalid as error:
-            self.walk.give_up(Failure("send.invalid", f"{ask.type} cannot be sent: {error.sentence}", ask.place, ask.path, detail=error.detail))
+            self.walk.give_up(
+                Failure("send.invalid", f"{ask.type} cannot be sent: {error.sentence}", ask.place, ask.path, detail=error.detail)
+            )
             return None
         self.note("sent", now, ask, data={"type": ask.type, "sent": identity})
         return Noted(now, {"id": identity})
@@ -159,7 +169,12 @@ class Live:
     def intent(self, asking: Asking, now: dt.datetime) -> Entry:
         """The record that stands before an irreversible call."""
         call = asking.call
-        data: dict[str, object] = {"operation": call.operation, "effect": asking.operation.effect, "key": call.key, "adapter": asking.adapter}
+        data: dict[str, object] = {
+            "operation": call.operation,
+            "effect": asking.operation.effect,
+            "key": call.key,
+            "adapter": asking.adapter,
+        }
         if asking.number is not None:
             data.update(number=asking.number, sequence=f"{asking.adapter}.{asking.operation.sequence}")
         values: dict[str, JsonValue] = {"request": asking.request.model_dump(mode="json", exclude_none=True)}
@@ -175,7 +190,14 @@ class Live:
 
     def _cannot_ask(self, ask: Call, now: dt.datetime, sentence: str, code: str) -> Event:
         """A request that is not what the operation takes: nothing was asked, the route is wrong."""
-        error: dict[str, JsonValue] = {"kind": "invalid", "code": code, "sentence": sentence, "operation": ask.operation, "attempts": 0, "outside_code": ""}
+        error: dict[str, JsonValue] = {
+            "kind": "invalid",
+            "code": code,
+            "sentence": sentence,
+            "operation": ask.operation,
+            "attempts": 0,
+            "outside_code": "",
+        }
         self.note("unanswered", now, ask, {"error": error}, data={"kind": "invalid", "code": code})
         return Failed(now, error)
 

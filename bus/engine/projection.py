@@ -10,14 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from bus.clock import text_of
 from bus.engine import cases
 from bus.log import log, payload
 from bus.log.payload import Sealed
 from bus.log.record import Record
-from bus.message import canonical
+from bus.message import canonical, parsed
 from bus.store import Row, Tx
 
 TABLES = (
@@ -100,7 +98,13 @@ class _Stored(dict[str, Any]):
 def _set_state(tx: Tx, record: Record) -> None:
     data, time = record.data, text_of(record.time)
     tx.do(
-        "set_run", id=record.run, state=data["state"], due=data.get("due", time), place=record.place or "", time=time, reason=data.get("code")
+        "set_run",
+        id=record.run,
+        state=data["state"],
+        due=data.get("due", time),
+        place=record.place or "",
+        time=time,
+        reason=data.get("code"),
     )
 
 
@@ -212,7 +216,9 @@ def _redelivered(tx: Tx, record: Record, values: Values) -> None:
 
 def _attached(tx: Tx, record: Record, values: Values) -> None:
     file = values["attachment"]
-    tx.do("add_attachment", time=text_of(record.time), sender=record.actor, **{k: file[k] for k in ("sha256", "size", "media_type", "name")})
+    tx.do(
+        "add_attachment", time=text_of(record.time), sender=record.actor, **{k: file[k] for k in ("sha256", "size", "media_type", "name")}
+    )
 
 
 CLAUSES: Mapping[str, Callable[[Tx, Record, Values], None]] = {
@@ -237,4 +243,4 @@ CLAUSES: Mapping[str, Callable[[Tx, Record, Values], None]] = {
 def fact(tx: Tx, adapter: str, kind: str, key: str) -> Any:
     """The last value of a fact, or None."""
     row = tx.one("fact", adapter=adapter, kind=kind, key=key)
-    return None if row is None else orjson.loads(row["value"])
+    return None if row is None else parsed(row["value"])

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import orjson
-
-import bus.clock as clock
+from bus import clock
 from bus.log.payload import Sealed
 from bus.log.record import Record, content, record_of
+from bus.message import parsed
 from bus.store import Row, Tx
 
 PAGE = 1000
@@ -69,8 +68,8 @@ def json_payload(tx: Tx, identity: str) -> Any:
     found = payload(tx, identity)
     if found is None:
         raise KeyError(identity)
-    return orjson.loads(found)
+    return parsed(found)
 
 
 def _record(row: Row) -> Record:
-    return record_of(orjson.loads(row["content"]))
+    return record_of(parsed(row["content"]))

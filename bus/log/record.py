@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-import bus.clock as clock
+from bus import clock
 from bus.message import canonical
 
 Kind = Literal[

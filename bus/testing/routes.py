@@ -184,7 +184,9 @@ class Trial:
             operation.request.model_validate(ask.request)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            raise TrialError(f"{ask.place}: {ask.operation} cannot be asked this: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+            raise TrialError(
+                f"{ask.place}: {ask.operation} cannot be asked this: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+            ) from error
         tries = self.tries.setdefault(ask.path, Tries())
         tries.count, tries.asked = tries.count + 1, self.now
         self.calls.append((ask.operation, ask.request))
@@ -228,7 +230,9 @@ class Trial:
             return self._call(ask)
         tries.probe = False
         if tries.doubt:
-            return Answered(self.now, self._answer(ask.operation, operation, self._entry(ask.operation, tries.count - 1).get("answers"), ask.place))
+            return Answered(
+                self.now, self._answer(ask.operation, operation, self._entry(ask.operation, tries.count - 1).get("answers"), ask.place)
+            )
         return self._later(ask, tries, fate.after_empty_probe(ask, tries, self.now), Unreachable("not applied"))
 
     def _entry(self, operation: str, number: int) -> Mapping[str, Any]:
@@ -246,7 +250,7 @@ class Trial:
         entry = self._entry(ask.operation, number)
         if "unreachable" in entry and (entry["unreachable"] is True or number < entry["unreachable"]):
             return Unreachable(f"{ask.operation} is down")
-        if "silent" in entry and entry["silent"]:
+        if entry.get("silent"):
             return InDoubt(f"{ask.operation} does not answer")
         if "in_doubt" in entry and number == 0:
             return InDoubt(f"{ask.operation} did not say what it did", happened=entry["in_doubt"] == "happened")

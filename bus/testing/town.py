@@ -142,7 +142,10 @@ class Town:
         """One desk and two employees for each office of the table ``uffici``."""
         with (self.rules / "mappings/tables/uffici.csv").open(encoding="utf-8", newline="") as file:
             offices = {
-                row["codice"]: {"aperto": True, "scrivanie": [{"scrivania": row["scrivania"], "servizi": ["*"], "impiegati": _employees(row["codice"])}]}
+                row["codice"]: {
+                    "aperto": True,
+                    "scrivanie": [{"scrivania": row["scrivania"], "servizi": ["*"], "impiegati": _employees(row["codice"])}],
+                }
                 for row in csv.DictReader(file)
             }
         path = self.folder / "scrivanie.json"

@@ -19,7 +19,16 @@ DOWN, NO, DOUBT = Unreachable("down"), Refused("no", outside_code="X"), InDoubt(
 
 
 def operation(effect: Any, **more: Any) -> Operation:
-    return Operation(name="op", effect=effect, request=Contract, answer=Contract, timeout=5, method="op", probe="p" if effect == "queryable" else None, **more)
+    return Operation(
+        name="op",
+        effect=effect,
+        request=Contract,
+        answer=Contract,
+        timeout=5,
+        method="op",
+        probe="p" if effect == "queryable" else None,
+        **more,
+    )
 
 
 def ask(attempts: int = 3) -> Call:

@@ -269,7 +269,12 @@ def test_a_run_for_a_late_arrival_walks_only_those_steps() -> None:
 
 
 def test_choose_takes_one_way_only() -> None:
-    step = p.ChooseStep("which", "r@1/which", clauses=(p.Clause(lambda s: False, (call("a"),)), p.Clause(lambda s: True, (call("b"),))), otherwise=(call("c"),))
+    step = p.ChooseStep(
+        "which",
+        "r@1/which",
+        clauses=(p.Clause(lambda s: False, (call("a"),)), p.Clause(lambda s: True, (call("b"),))),
+        otherwise=(call("c"),),
+    )
     assert paths(walk(step).start()) == ["which/b"]
 
 
