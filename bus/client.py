@@ -1,0 +1,253 @@
+"""A client for portals, in one file with nothing but the standard library: copy it where you need it.
+
+::
+
+    with Client("https://snodo.comune.example", key) as snodo:
+        accepted = snodo.send("edilizia.pratica.presentata", {...}, key="istanza-2026-0001")
+        reply = snodo.ask("anagrafe.certificato.richiesto", {...}, key="certificato-77", wait=20)
+
+One connection is kept per thread. A call that failed on the way is made again only where that is safe: reading always, sending
+because it always goes with an idempotency key (yours, or a fresh one), so the bus takes the message once.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import math
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+from urllib.parse import quote, urlencode, urlsplit
+
+ENDED = frozenset({"done", "dead", "cancelled"})
+"""States after which nothing more happens to a message, unless a person acts."""
+PIECE = 1 << 18
+
+
+class ClientError(Exception):
+    """The bus said no, or could not be reached (``status`` 0). Carries the fields of the problem (RFC 9457).
+
+    ``code`` is stable: decide by it. ``hint`` says what to do next. ``retry_after`` is in seconds, when the bus named it.
+    """
+
+    def __init__(self, status: int, problem: Mapping[str, Any], retry_after: float | None = None) -> None:
+        self.status = status
+        self.code = str(problem.get("code", "client.unreachable" if status == 0 else "client.unexpected"))
+        self.detail = str(problem.get("detail", problem.get("title", "")))
+        self.hint = str(problem.get("hint", ""))
+        self.faults: list[dict[str, Any]] = list(problem.get("faults", []))
+        self.instance = str(problem.get("instance", ""))
+        self.problem = dict(problem)
+        self.retry_after = retry_after
+        super().__init__(f"{self.code}: {self.detail}" + (f" ({self.hint})" if self.hint else ""))
+
+
+class Client:
+    """Talks to one bus with one API key. Safe to share between threads; close it, or use it in a ``with`` block.
+
+    ``timeout`` is in seconds, for each wait on the network; ``attempts`` bounds how often a call is made when the bus cannot be
+    reached or is busy (503), with growing pauses between.
+    """
+
+    def __init__(self, url: str, key: str = "", *, timeout: float = 30.0, attempts: int = 4, pause: float = 0.2) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{url!r} is not the http(s) address of a bus")
+        self._parts, self._key, self._timeout, self._attempts, self._pause = parts, key, timeout, max(1, attempts), pause
+        self._local = threading.local()
+        self._open: list[http.client.HTTPConnection] = []
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        with self._lock:
+            for connection in self._open:
+                connection.close()
+            self._open.clear()
+
+    # -- sending -----------------------------------------------------------------------------------------------------
+
+    def send(
+        self,
+        type: str,
+        body: Any,
+        key: str | None = None,
+        wait: float = 0,
+        attachments: Iterable[str | Mapping[str, Any]] = (),
+        *,
+        subject: str | None = None,
+        source: str | None = None,
+    ) -> dict[str, Any]:
+        """Send a message: ``{id, type, time, links}`` once it is durable, with ``reply`` when one came within ``wait`` seconds.
+
+        ``key`` names this message for you: sent again with the same key it is the same message. ``attachments`` are what `attach` returned.
+        """
+        envelope: dict[str, Any] = {"type": type, "data": body}
+        files = [one if isinstance(one, str) else str(one["sha256"]) for one in attachments]
+        envelope |= {name: value for name, value in (("subject", subject), ("source", source), ("attachments", files)) if value}
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key or str(uuid.uuid4())}
+        if wait > 0:
+            headers["Prefer"] = f"wait={math.ceil(wait)}"
+        return self._json("POST", "/messages", json.dumps(envelope).encode(), headers, longer=wait)
+
+    def ask(
+        self, type: str, body: Any, key: str | None = None, wait: float = 30, attachments: Iterable[str | Mapping[str, Any]] = ()
+    ) -> Any:
+        """Send and return the reply. Raises `ClientError` with code ``client.no-reply`` when none came in time; the message stands."""
+        answer = self.send(type, body, key, wait, attachments)
+        if "reply" not in answer:
+            raise ClientError(
+                202, {"code": "client.no-reply", "detail": f"no reply within {wait:g} seconds to message {answer['id']}", "message": answer}
+            )
+        return answer["reply"]
+
+    def attach(self, file: str | Path | IO[bytes], name: str = "", media_type: str = "application/octet-stream") -> dict[str, Any]:
+        """Send a file, streamed: ``{sha256, size, media_type, name}``. A path, or a binary stream that can seek."""
+        if isinstance(file, str | Path):
+            with Path(file).open("rb") as stream:
+                return self.attach(stream, name or Path(file).name, media_type)
+        size = file.seek(0, os.SEEK_END)
+        headers = {
+            "Content-Type": media_type,
+            "Content-Length": str(size),
+            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}",
+        }
+        return self._json("POST", "/attachments", lambda: _pieces(file), headers)
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def message(self, identity: str) -> dict[str, Any]:
+        """A message's state, its runs, its reply."""
+        return self._json("GET", f"/messages/{quote(identity, safe='')}")
+
+    def case(self, key: str) -> dict[str, Any]:
+        """A case by one of its keys: ``value`` or ``name:value``."""
+        return self._json("GET", f"/cases/{quote(key, safe=':')}")
+
+    def wait_for(self, identity: str, states: Iterable[str] = ENDED, timeout: float = 60, every: float = 0.2) -> dict[str, Any]:
+        """The message as soon as its state is one of ``states``; raises `ClientError` (``client.timeout``) when it was not in time."""
+        wanted, until = frozenset(states), time.monotonic() + timeout
+        while True:
+            shown = self.message(identity)
+            if shown["state"] in wanted:
+                return shown
+            if time.monotonic() + every > until:
+                raise ClientError(
+                    0, {"code": "client.timeout", "detail": f"message {identity} is {shown['state']} after {timeout:g} seconds"}
+                )
+            time.sleep(every)
+
+    def get(self, path: str, **query: str | int | None) -> dict[str, Any]:
+        """Anything else that is read: ``get("/runs", state="dead")``."""
+        given = {name: value for name, value in query.items() if value is not None}
+        return self._json("GET", path + (f"?{urlencode(given)}" if given else ""))
+
+    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """An operator's act: ``post("/dead/<run>/redeliver", {"reason": "..."})``. Never made twice by itself."""
+        return self._json("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"}, again=False)
+
+    # -- the wire ----------------------------------------------------------------------------------------------------
+
+    def _json(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Callable[[], Iterable[bytes]] | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        again: bool = True,
+        longer: float = 0,
+    ) -> dict[str, Any]:
+        """One call, made again where that is safe; the JSON of its answer, or `ClientError`."""
+        for attempt in range(1, self._attempts + 1):
+            last = attempt == self._attempts
+            try:
+                status, fields, content = self._once(method, path, body() if callable(body) else body, headers or {}, longer)
+            except (OSError, http.client.HTTPException) as error:
+                self._drop()
+                if last or not (again or isinstance(error, ConnectionRefusedError)):
+                    where = f"{self._parts.scheme}://{self._parts.netloc}"
+                    problem = {
+                        "code": "client.unreachable",
+                        "detail": f"cannot reach the bus at {where}: {error}",
+                        "hint": "is it running?",
+                    }
+                    raise ClientError(0, problem) from error
+                time.sleep(self._pause * 2 ** (attempt - 1))
+                continue
+            if status == 503 and again and not last:
+                time.sleep(min(_seconds(fields) or self._pause, 5.0))
+                continue
+            return _answer(status, fields, content)
+        raise AssertionError("unreachable")
+
+    def _once(
+        self, method: str, path: str, body: bytes | Iterable[bytes] | None, headers: Mapping[str, str], longer: float
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        connection = self._connection()
+        if connection.sock is not None:
+            connection.sock.settimeout(self._timeout + longer)
+        connection.timeout = self._timeout + longer
+        key = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        broken: OSError | None = None
+        try:
+            connection.request(method, self._parts.path.rstrip("/") + path, body, {"Accept": "application/json", **key, **headers})
+        except (BrokenPipeError, ConnectionResetError) as error:
+            # The bus may have refused a large body before all of it was sent: then its answer is already here.
+            broken = error
+        try:
+            answer = connection.getresponse()
+        except (OSError, http.client.HTTPException):
+            if broken is not None:
+                raise broken from None
+            raise
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        kept: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        if kept is None:
+            made = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
+            kept = self._local.connection = made(str(self._parts.hostname), self._parts.port, timeout=self._timeout)
+            with self._lock:
+                self._open.append(kept)
+        return kept
+
+    def _drop(self) -> None:
+        """Close this thread's connection; it opens again at the next call."""
+        kept: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        if kept is not None:
+            kept.close()
+
+
+def _pieces(stream: IO[bytes]) -> Iterable[bytes]:
+    stream.seek(0)
+    while piece := stream.read(PIECE):
+        yield piece
+
+
+def _seconds(fields: Mapping[str, str]) -> float | None:
+    text = fields.get("retry-after", "")
+    return float(text) if text.isdigit() else None
+
+
+def _answer(status: int, fields: Mapping[str, str], content: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(content) if content else {}
+    except ValueError:
+        value = {"title": f"HTTP {status}", "detail": "the answer is not JSON", "hint": "is this really the address of a bus?"}
+        raise ClientError(status, value) from None
+    if status >= 300 or not isinstance(value, dict):
+        raise ClientError(status, value if isinstance(value, dict) else {}, _seconds(fields))
+    return value
