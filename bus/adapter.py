@@ -62,7 +62,7 @@ class Settings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """Bytes that crossed the border, as they were. ``direction`` is seen from the bus; ``note`` holds no secret (method and URL, or status)."""
+    """Bytes that crossed the border, as they were. ``direction`` is seen from the bus; ``note`` (method and URL, or status) holds no secret."""
 
     direction: Literal["out", "in"]
     content: bytes
@@ -72,7 +72,7 @@ class Wire:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something an adapter must remember to answer its system later, e.g. ``posizione`` 302001...: one JSON value per kind and key, the last one wins.
+    """Something an adapter must remember to answer its system later: one JSON value for each kind and key, the last one wins.
 
     Facts are committed with the record that carries them and are rebuilt from the log.
     """
@@ -288,7 +288,10 @@ class Door(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A path under ``/in/`` where a system calls us. ``handle`` runs in a thread, MUST answer within ``budget`` seconds and never raise for bad input."""
+    """A path under ``/in/`` where a system calls us.
+
+    ``handle`` runs in a thread, MUST answer within ``budget`` seconds and MUST NOT raise for bad input.
+    """
 
     path: str
     handle: Callable[[Inbound, Door], Outbound]

@@ -255,7 +255,7 @@ class App:
         """How the bus is, for `/status` and `bus doctor`; no personal data."""
         return {
             "store": dict(self.store.describe()), "rules": self._catalog.digest, "routes": len(self._catalog.routes),
-            "adapters": sorted(self.adapters), "time": self._now(),
+            "adapters": list[JsonValue](sorted(self.adapters)), "time": self._now(),
         }  # fmt: skip
 
     def send(self, submission: Submission) -> Future[Accepted]:
@@ -274,7 +274,8 @@ class AdapterDoor:
         expect: Mapping[tuple[str, str], JsonValue] | None = None, exchanges: Sequence[Wire] = (),
     ) -> Delivery:  # fmt: skip
         submission = Submission(
-            type=type, body=body, sender=self._adapter, source=f"/adapters/{self._adapter}", subject=subject, key=key, adapter=self._adapter,
+            type=type, body=body, sender=self._adapter, source=f"/adapters/{self._adapter}", subject=subject, key=key,
+            adapter=self._adapter,
             facts=tuple((f.kind, f.key, f.value) for f in facts), expect=dict(expect or {}),
             wires=tuple(seal(f"wire-{w.direction}", w.content, w.media_type) for w in exchanges),
         )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
@@ -29,15 +30,10 @@ def configure(level: str = "info", *, pretty: bool = False) -> None:
 
 
 def logger(name: str) -> Any:
-    """A structlog logger; `configure` says how loud it is."""
-    return structlog.get_logger(name)
-
-
-def logger(name: str) -> Any:
     """What a part of the bus speaks through: ``logger("snodo.engine").warning("event", field=…)``."""
     return structlog.get_logger(name)
 
 
-def hide_persons(logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
+def hide_persons(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     """Whatever looks like a codice fiscale is struck out, wherever it slipped in."""
     return {name: _FISCAL_CODE.sub("[codice fiscale]", value) if isinstance(value, str) else value for name, value in event.items()}

@@ -17,7 +17,10 @@ from bus.route.plan import Retry, Throttle
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Ask an outside system. ``key`` is the outgoing idempotency key, ``undo`` the operation that takes it back. Answered by `Answered` or `Failed`."""
+    """Ask an outside system. ``key`` is the outgoing idempotency key, ``undo`` the operation that takes it back.
+
+    Answered by `Answered` or `Failed`.
+    """
 
     path: str
     place: str
@@ -25,7 +28,7 @@ class Call:
     request: JsonValue
     key: str
     timeout: float | None = None
-    retry: Retry = Retry()
+    retry: Retry = field(default_factory=Retry)
     limit: Throttle | None = None
     undo: str | None = None
 
@@ -46,7 +49,7 @@ class Await:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """This wait is over: messages of ``type`` with ``key`` that come from here on are late, and each opens a run at ``entry``. Answered by `Noted`."""
+    """This wait is over: messages of ``type`` with ``key`` are late from here on, and each opens a run at ``entry``. Answered by `Noted`."""
 
     path: str
     place: str

@@ -25,7 +25,7 @@ class Attachments:
     """Files under ``folder``, at most ``limit`` bytes each. Thread-safe."""
 
     def __init__(self, folder: Path, store: Store, clock: Clock, limit: int = 200_000_000) -> None:
-        self._folder, self._store, self._clock, self.limit = folder, store, clock, limit
+        self.folder, self._store, self._clock, self.limit = folder, store, clock, limit
         folder.mkdir(parents=True, exist_ok=True)
 
     def receive(self, name: str, media_type: str) -> Receiving:
@@ -62,13 +62,14 @@ class Attachments:
             raise NotFound(
                 "that is not the address of an attachment", code="attachment.unknown", hint="an address is 64 lowercase hex digits"
             )
-        return self._folder / sha256[:2] / sha256
+        return self.folder / sha256[:2] / sha256
 
-    def _settle(self, temporary: Path, file: Attachment, sender: str) -> Attachment:
+    def settle(self, temporary: Path, file: Attachment, sender: str) -> Attachment:
+        """Give a received file its place and its record; used by `Receiving`."""
         target = self._path(file.sha256)
         target.parent.mkdir(exist_ok=True)
-        os.replace(temporary, target)
-        for folder in (target.parent, self._folder):
+        temporary.replace(target)
+        for folder in (target.parent, self.folder):
             _sync(folder)
         facts = {"sha256": file.sha256, "size": file.size, "media_type": file.media_type, "name": file.name}
         record = Record(new_id(), "attached", self._clock.now(), actor=sender, data={"sha256": file.sha256, "size": file.size})
@@ -82,7 +83,7 @@ class Receiving:
 
     def __init__(self, home: Attachments, name: str, media_type: str) -> None:
         self._home, self._name, self._media_type = home, name, media_type
-        descriptor, path = tempfile.mkstemp(prefix=".coming-", dir=home._folder)
+        descriptor, path = tempfile.mkstemp(prefix=".coming-", dir=home.folder)
         self._file, self._path = os.fdopen(descriptor, "wb"), Path(path)
         self._hash, self._size = hashlib.sha256(), 0
 
@@ -110,7 +111,7 @@ class Receiving:
         self._file.flush()
         os.fsync(self._file.fileno())
         file = Attachment(self._hash.hexdigest(), self._size, self._media_type, self._name)
-        return self._home._settle(self._path, file, sender)
+        return self._home.settle(self._path, file, sender)
 
 
 def _sync(folder: Path) -> None:

@@ -59,7 +59,7 @@ class _Home:
 
 
 class Engine:
-    """See the module. ``ring`` tells everybody that runs are ready; ``replied`` is called after a commit with message ids that got a reply or ended."""
+    """See the module. ``ring`` tells everybody that runs are ready; ``told`` gets, after a commit, the messages that were replied or ended."""
 
     def __init__(
         self, store: Store, catalog: Callable[[], Catalog], outside: Outside, clock: Clock, ring: Ring,
@@ -103,7 +103,7 @@ class Engine:
             except SnodoError as error:
                 self._log.error("engine.turn-failed", code=error.code, sentence=error.sentence)
                 self._stopping.wait(0.2)
-            except Exception:
+            except Exception:  # noqa: BLE001 - the engine outlives whatever one turn meets
                 self._log.exception("engine.turn-failed")
                 self._stopping.wait(0.2)
         self._store.write(lambda tx: tx.do("release_owner", owner=self.owner)).result()
@@ -166,7 +166,7 @@ class Engine:
         room = self._pace.most_live - len(self._live)
         if self._stopping.is_set() or room <= 0 or not self._rung:
             return []
-        wanted = [run for run in list(self._rung)[: min(room, self._pace.batch)]]
+        wanted = list(self._rung)[: min(room, self._pace.batch)]
         for run in wanted:
             del self._rung[run]
         wanted = [run for run in wanted if run not in self._live]
@@ -194,7 +194,7 @@ class Engine:
             for path, event in known.events:
                 asks = live.walk.answer(path, event)
             live.pursue(asks if not known.events else list(live.walk.pending.values()), self._house, now)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - what one run meets is parked with that run
             self._log.warning("run.fell", run=live.id, error=type(error).__name__)
             live.fall(now, error)
         self._live[live.id] = live
@@ -216,7 +216,7 @@ class Engine:
             return None
         try:
             live.pursue(live.came_back(home.result, now), self._house, now)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - what one run meets is parked with that run
             self._log.warning("run.fell", run=live.id, error=type(error).__name__)
             live.fall(now, error)
         return live
@@ -226,7 +226,7 @@ class Engine:
         lease = dt.timedelta(seconds=self._pace.lease)
         try:
             return self._store.write(self._settling.work(lives, now, lease)).result()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a batch that fails is split run by run
             if len(lives) > 1:
                 return [settled for live in lives for settled in self._settle([live], now)]
             self._log.error("run.cannot-be-settled", run=lives[0].id, error=repr(error))

@@ -33,7 +33,7 @@ from bus.route import plan
 
 @dataclass(slots=True)
 class Tries:
-    """What is known of the tries of one call: how many since the last redelivery, and how the last one ended (``in_air``: nobody saw the end)."""
+    """What is known of the tries of one call since the last redelivery; ``in_air``: nobody saw the end of the last one."""
 
     count: int = 0
     asked: dt.datetime | None = None
@@ -58,7 +58,7 @@ def after_error(call: Call, operation: Operation, tries: Tries, error: OutsideEr
 
 def after_crash(call: Call, operation: Operation, tries: Tries, now: dt.datetime) -> Done | Retry:
     """The fate of a try whose end nobody saw: the process that asked is gone."""
-    told = {
+    told: JsonObject = {
         "kind": "in_doubt", "code": "call.interrupted", "operation": call.operation, "attempts": tries.count,
         "sentence": "the bus stopped between asking and hearing the answer", "outside_code": "",
     }  # fmt: skip
@@ -75,7 +75,7 @@ def after_failed_probe(call: Call, operation: Operation, tries: Tries, error: Ou
 
 def after_empty_probe(call: Call, tries: Tries, now: dt.datetime) -> Done | Retry:
     """The probe says: it did not happen. Ask again, if tries are left."""
-    told = {
+    told: JsonObject = {
         "kind": "unreachable", "code": "call.not-applied", "operation": call.operation, "attempts": tries.count,
         "sentence": "the other system has no trace of the call", "outside_code": "",
     }  # fmt: skip

@@ -165,11 +165,8 @@ def match_arrival(tx: Tx, message: Message, keys: Mapping[str, str]) -> list[str
     found = list(tx.all("waits_for_case", case_id=case_id, type=message.type))
     for name, value in keys.items():
         found += tx.all("waits_for_key", type=message.type, name=name, value=value)
-    rung: list[str] = []
-    for wait in sorted(found, key=lambda row: (row["run"], row["state"] != "open", row["path"])):
-        if tx.one("matched", run=wait["run"], message=message.id) is None:
-            rung.append(match(tx, wait, message, message.time))
-    return rung
+    in_order = sorted(found, key=lambda row: (row["run"], row["state"] != "open", row["path"]))
+    return [match(tx, wait, message, message.time) for wait in in_order if tx.one("matched", run=wait["run"], message=message.id) is None]
 
 
 def match(tx: Tx, wait: Row, message: Message, now: dt.datetime) -> str:

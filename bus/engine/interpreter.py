@@ -14,7 +14,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from bus.clock import text_of
 from bus.engine import steps
@@ -70,7 +70,7 @@ class Strand:
         try:
             return expression({**self.scope, **names, "now": text_of(self.instant.moment)})
         except ExpressionError as error:
-            self.fail(step, error.code, f"{what}: {error.sentence}")
+            return self.fail(step, error.code, f"{what}: {error.sentence}")
 
     def holds(self, expression: Expression | None, step: Step, what: str, **names: Any) -> bool:
         """Whether a condition holds; one that is neither true nor false ends the run."""
@@ -81,7 +81,7 @@ class Strand:
             self.fail(step, "expression.not-a-condition", f"{what}: the condition gave {type(value).__name__}, not true or false")
         return value
 
-    def fail(self, step: Step, code: str, sentence: str, *, undo: bool = False, **detail: Any) -> Any:
+    def fail(self, step: Step, code: str, sentence: str, *, undo: bool = False, **detail: Any) -> NoReturn:
         """End the run here."""
         raise StepFailed(Failure(code, sentence, step.place, self.path(step), undo, detail))
 
@@ -185,12 +185,13 @@ class Walk:
                 current = self._fork(current, asked) if isinstance(asked, Fork) else self._park(current, asked)
             event = None
 
-    def _park(self, current: _Parked, ask: Ask) -> None:
+    def _park(self, current: _Parked, ask: Ask) -> _Parked | None:
         if ask.path in self.pending:
             raise RuntimeError(f"two asks at {ask.path}: step ids must be unique in a route")
         self.pending[ask.path] = ask
         self._parked[ask.path] = current
         self._fresh.append(ask)
+        return None
 
     def _fork(self, current: _Parked, fork: Fork) -> _Parked | None:
         joint = _Joint(current, len(fork.children))

@@ -103,7 +103,7 @@ class Outside:
             answer = None if model is None else model.model_dump(mode="json")
         except OutsideError as outside:
             error = outside
-        except Exception as crash:
+        except Exception as crash:  # noqa: BLE001 - an adapter that crashes has said nothing about its effect
             error = InDoubt(f"the adapter {asking.adapter} failed: {type(crash).__name__}: {crash}", code="adapter.crashed")
         done(Result(asking, answer, error, tuple(ctx.facts), tuple(ctx.exchanges)))
 

@@ -180,8 +180,8 @@ def _add_wait(tx: Tx, record: Record, values: Values, path: str, state: str) -> 
     name, value = values["key"] if values.get("key") else (None, None)
     tx.do(
         "add_wait",
-        run=record.run, path=path, place=record.place or "", type=record.data.get("type"), case_id=_run_of(tx, record)["case_id"], name=name, value=value,
-        deadline=record.data.get("deadline"), state=state, late=int(state == "late"),
+        run=record.run, path=path, place=record.place or "", type=record.data.get("type"), case_id=_run_of(tx, record)["case_id"],
+        name=name, value=value, deadline=record.data.get("deadline"), state=state, late=int(state == "late"),
     )  # fmt: skip
 
 

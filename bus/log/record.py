@@ -34,7 +34,10 @@ class Commitment:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One line. ``place`` is ``route@version/step-id``; ``path`` is the place in this very run (``each[2]/step``); ``data`` is small and says nothing of persons."""
+    """One line. ``place`` is ``route@version/step-id``, ``path`` the place in this very run (``each[2]/step``).
+
+    ``data`` is small and says nothing of persons.
+    """
 
     id: str
     kind: Kind

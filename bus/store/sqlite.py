@@ -55,6 +55,10 @@ class SqliteConnection:
         if self._raw.in_transaction:
             self._raw.execute("ROLLBACK")
 
+    def prepare(self) -> None:
+        """Make the schema in an empty database; raises `StoreError` for another one."""
+        _prepare(self._raw)
+
     def close(self) -> None:
         self._raw.close()
 
@@ -120,7 +124,7 @@ class SqliteStore:
     def _open_writer(self) -> SqliteConnection:
         try:
             connection = SqliteConnection(self.path)
-            _prepare(connection._raw)
+            connection.prepare()
         except sqlite3.Error as error:
             raise StoreError(
                 f"cannot open the database {self.path}: {error}", code="store.unreachable", hint="is the folder there, and yours to write?"

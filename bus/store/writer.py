@@ -66,7 +66,7 @@ class Writer:
     def _live(self) -> None:
         try:
             connection = self._connect()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - told to whoever opened the store
             self._ready.set_exception(error)
             return
         self._ready.set_result(None)
@@ -93,7 +93,7 @@ class Writer:
     def _run(self, connection: Connection, batch: list[Work]) -> None:
         try:
             results = self._attempt(connection, [work for work, _ in batch])
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - told to whoever asked for the work
             if len(batch) == 1:
                 batch[0][1].set_exception(error)
                 return

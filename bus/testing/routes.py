@@ -78,7 +78,7 @@ class Trial:
         faults = self.catalog.types[self.plan.on].validate(body)
         if faults:
             raise TrialError(f"send: the body is not a {self.plan.on}: {faults[0].pointer}: {faults[0].sentence}")
-        message = self._message(self.plan.on, body)
+        message = self.message(self.plan.on, body)
         self.case = dict(case_keys(self.plan, message))
         self.walk = Walk(self.plan, message)
         self._pursue(self.walk.start())
@@ -91,7 +91,7 @@ class Trial:
             raise TrialError(f"arrive: there is no type {type_name}")
         if faults := declared.validate(body):
             raise TrialError(f"arrive: the body is not a {type_name}: {faults[0].pointer}: {faults[0].sentence}")
-        self.arrivals.append(self._message(type_name, body))
+        self.arrivals.append(self.message(type_name, body))
         for ask in list(self.walk.pending.values()):
             if isinstance(ask, Await) and self._take_arrival(ask):
                 break
@@ -115,7 +115,7 @@ class Trial:
             return "dead" if self.walk.failure else "done"
         return "waiting"
 
-    def _message(self, type_name: str, body: JsonValue) -> Message:
+    def message(self, type_name: str, body: JsonValue) -> Message:
         identity = f"test-{len(self.arrivals) + 1}"
         return Message(identity, type_name, "/test", self.now, body, sender="test", correlationid=identity)
 
@@ -283,7 +283,7 @@ def _run_one(plan: Plan, test: Mapping[str, Any], catalog: Catalog, operations: 
     trial = Trial(plan, catalog, operations, given, moment_of(given.pop("clock", START)))
     try:
         for event in test.get("earlier") or ():
-            trial.arrivals.append(trial._message(event["arrive"], event["body"]))
+            trial.arrivals.append(trial.message(event["arrive"], event["body"]))
         trial.send(test["send"])
         for event in test.get("then") or ():
             if "arrive" in event:

@@ -17,7 +17,6 @@ def each(step: EachStep, strand: Strand) -> StepCode:
     items = strand.evaluate(step.items, step, "items")
     if not isinstance(items, list):
         strand.fail(step, "expression.not-a-list", f"items gave {type(items).__name__}, not a list")
-        return
     collected: list[JsonValue] = []
     for index, item in enumerate(items):
         inner = strand.inside(f"{strand.path(step)}[{index}]/", **{step.item: item, "index": index})

@@ -12,5 +12,5 @@ if TYPE_CHECKING:
 
 def fail(step: FailStep, strand: Strand) -> StepCode:
     reason = strand.evaluate(step.reason, step, "reason")
-    strand.fail(step, step.code, str(reason), undo=step.undo)
     yield from ()
+    strand.fail(step, step.code, str(reason), undo=step.undo)

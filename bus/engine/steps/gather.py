@@ -35,6 +35,6 @@ def _complete(step: GatherStep, strand: Strand, items: list[JsonValue]) -> bool:
         wanted = strand.evaluate(step.count, step, "count")
         if not isinstance(wanted, int) or isinstance(wanted, bool):
             strand.fail(step, "expression.not-a-number", f"count gave {type(wanted).__name__}, not a whole number")
-        if isinstance(wanted, int) and len(items) >= wanted:
+        if len(items) >= wanted:
             return True
     return step.until is not None and bool(items) and strand.holds(step.until, step, "until", items=items)

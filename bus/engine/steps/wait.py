@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
 
 from bus.engine.asks import Arrived, Await, Close
 from bus.engine.steps import common
@@ -26,7 +27,7 @@ def wait(step: WaitStep, strand: Strand) -> StepCode:
         yield Close(f"{strand.path(step)}!closed", step.place, step.type, key_of(step, strand), step.id)
 
 
-def _one_wait(step: WaitStep, strand: Strand, turn: int) -> StepCode:
+def _one_wait(step: WaitStep, strand: Strand, turn: int) -> Generator[Await, Any, Arrived | None]:
     """Returns the `Arrived` event, or None at the deadline."""
     deadline = None if step.deadline is None else step.deadline(strand.instant.moment)
     number = 0
