@@ -322,6 +322,7 @@ def _new_environment(names: Iterable[str], tables: Mapping[str, Table]) -> Any:
     extensions = [ext_strings.ExtStrings(), ext_math.ExtMath(), ext_optional.ExtOptional(1), ext_bindings.ExtBindings()]
     functions = [_declaration(cel, name, [function]) for name, function in FUNCTIONS.items()]
     functions.append(_declaration(cel, "lookup", _lookups(tables)))
+    functions.append(_declaration(cel, "rows", [_rows(tables)]))
     return cel.NewEnv(variables=dict.fromkeys(names, cel.Type.DYN), functions=functions, extensions=extensions)
 
 
@@ -363,6 +364,16 @@ def _type(cel: Any, annotation: Any, returned: bool = False) -> Any:
         return cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
     # a parameter of type DYN matches nothing at run time; `google.protobuf.Any` matches every value
     return cel.Type.DYN if returned else cel.Type("google.protobuf.Any")
+
+
+def _rows(tables: Mapping[str, Table]) -> Function:
+    def rows(table: str) -> list[Any]:
+        """All rows of a table, in its order, each a map from column to value."""
+        if table not in tables:
+            raise ValueError(f"there is no table {table}")
+        return [dict(row) for row in tables[table].values()]
+
+    return declared(rows)
 
 
 def _lookups(tables: Mapping[str, Table]) -> list[Function]:

@@ -58,7 +58,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """A ``lookup`` whose table (and column) is written out; None where it is computed."""
+    """A ``lookup`` or ``rows`` whose table (and column) is written out; None where it is computed."""
 
     table: str | None
     column: str | None
@@ -121,7 +121,7 @@ class _Walker:
         if kind == "comprehension":
             self._walk_comprehension(node.comprehension, bound)
             return
-        if kind == "call" and node.call.function == "lookup":
+        if kind == "call" and node.call.function in ("lookup", "rows"):
             self._note_lookup(node)
         for child in _children(node):
             self.walk(child, bound)

@@ -74,7 +74,7 @@ def _undeclared(name: str, text: str, names: set[str]) -> tuple[str, str, str]:
     if re.search(rf"\b{re.escape(root)}\s*\(", text):
         if root in FUNCTIONS:
             return f"{root} takes other arguments: {FUNCTIONS[root].signature}", "", root
-        return f"there is no function `{root}`", suggestion(root, {*FUNCTIONS, "lookup", *_STANDARD}), root
+        return f"there is no function `{root}`", suggestion(root, {*FUNCTIONS, "lookup", "rows", *_STANDARD}), root
     hint = suggestion(root, names)
     if not hint and names:
         hint = "known here: " + ", ".join(sorted(names)[:12])
