@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -99,7 +100,7 @@ def _names_fit(model: MappingDocument, report: Reporter) -> bool:
 def _check_names(used: Used, known: set[str] | frozenset[str], shop: Workshop) -> None:
     for name in sorted(used.expression.names - known - used.local):
         hint = suggestion(name, known | used.local)
-        shop.refuse(used.pointer, "name.undefined", f"there is no `{name}` here", hint, within=place_of(used, name))
+        shop.refuse(used.pointer, "name.undefined", f"there is no `{name}` here", hint, within=place_of(used, (name,)))
 
 
 def check_lookups(used: Used, tables: Mapping[str, Table], shop: Workshop) -> None:
@@ -114,19 +115,18 @@ def check_lookups(used: Used, tables: Mapping[str, Table], shop: Workshop) -> No
             shop.refuse(used.pointer, "table.unknown", f"there is no table `{lookup.table}`", hint, within=within)
         elif lookup.column is not None:
             columns = next(iter(tables[lookup.table].values()), {})
-            if lookup.column not in columns:
+            if columns and lookup.column not in columns:
                 sentence = f"table `{lookup.table}` has no column `{lookup.column}`"
                 shop.refuse(used.pointer, "table.unknown-column", sentence, suggestion(lookup.column, columns), within=within)
 
 
-def place_of(used: Used, name: str) -> tuple[int, int]:
-    """Line and column, in the expression's text, of the first use of a name."""
+def place_of(used: Used, path: Sequence[str]) -> tuple[int, int]:
+    """Line and column, in the expression's text, of the last piece of a path it reads."""
     text = used.expression.text
-    for reference in used.expression.references:
-        if reference.path[0] == name:
-            start = text.rfind(name, 0, reference.offset + len(name) + 1)
-            return _line_and_column(text, max(start, 0))
-    return 1, 1
+    lead, last = r"\s*\.\??\s*".join(map(re.escape, path[:-1])), re.escape(path[-1])
+    whole = re.search(rf"(?<![\w.]){lead}\s*\.\??\s*({last})\b" if lead else rf"(?<![\w.])({last})\b", text)
+    found = whole or re.search(rf"\b({last})\b", text)
+    return _line_and_column(text, found.start(1) if found else 0)
 
 
 def _line_and_column(text: str, offset: int) -> tuple[int, int]:

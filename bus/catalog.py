@@ -1,0 +1,254 @@
+"""The catalog: all rules in force, read from a folder, checked as a whole, immutable.
+
+::
+
+    routes/servizi.yaml     the services          mappings/types/*.yaml    message types
+    routes/**/*.yaml        routes                mappings/tables/*.csv    tables
+                                                  mappings/**/*.yaml       mappings
+
+`load` gives a catalog or raises `RulesError` with every finding, so that bad rules never replace good ones; whoever holds the
+catalog swaps it by one assignment.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bus.adapter import Operation
+from bus.errors import RulesError
+from bus.expression import Table
+from bus.mapping.compile import CompiledMapping, compile_mapping
+from bus.mapping.tables import read_table
+from bus.mapping.types import MessageType, compile_type
+from bus.message import JsonObject, digest
+from bus.route.check import World, check_mapping, check_route
+from bus.route.compile import CompiledRoute, compile_route, plan_of
+from bus.route.model import TestDocument
+from bus.route.parse import ParsedRoute, parse_route
+from bus.route.plan import GatherStep, Plan, WaitStep
+from bus.route.tests_check import check_tests
+from bus.services import Servizio, check_services, read_services
+from bus.source import Finding, Source, read_file, suggestion
+
+OFFICES = "uffici"
+SERVICES = "servizi"
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route in force: its plan, its file (relative to the folder) and its tests."""
+
+    plan: Plan
+    file: str
+    tests: tuple[TestDocument, ...] = ()
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All rules in force.
+
+    ``findings`` are warnings, ``digest`` is the fingerprint of the whole, ``awaited`` are the types that steps wait for.
+    """
+
+    routes: Mapping[str, Route]
+    types: Mapping[str, MessageType]
+    mappings: Mapping[str, CompiledMapping]
+    tables: Mapping[str, Table]
+    services: Mapping[str, Servizio]
+    findings: tuple[Finding, ...]
+    digest: str
+    awaited: frozenset[str]
+    _by_type: Mapping[str, tuple[Plan, ...]] = field(default_factory=dict)
+    _by_digest: dict[str, Plan] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def plans_for(self, type: str) -> Sequence[Plan]:
+        """The plans that a message of a type starts, by name of their route."""
+        return self._by_type.get(type, ())
+
+    def nearest_type(self, type: str) -> str:
+        """``did you mean …?`` for a type that does not exist; empty when nothing is near."""
+        return suggestion(type, self.types)
+
+    def plan(self, digest: str) -> Plan | None:
+        """The plan with a digest: one in force, or one that was remembered."""
+        return self._by_digest.get(digest)
+
+    def remember(self, rules: JsonObject) -> Plan:
+        """Compile stored rules and keep the plan for its digest. Raises `RulesError`."""
+        plan = plan_of(rules)
+        with self._lock:
+            self._by_digest[plan.digest] = plan
+        return plan
+
+
+def load(folder: Path, operations: Mapping[str, Operation]) -> Catalog:
+    """The catalog of a folder. Raises `RulesError` with all findings when one of them is an error.
+
+    ``operations`` are all that adapters offer, by full name (``anagrafe.cerca-soggetto``).
+    """
+    catalog, findings = examine(folder, operations)
+    if catalog is None:
+        errors = sum(finding.severity == "error" for finding in findings)
+        first = next(finding for finding in findings if finding.severity == "error")
+        raise RulesError(f"the rules have {errors} errors, the first: {first}", findings, hint="run `bus validate`")
+    return catalog
+
+
+def examine(folder: Path, operations: Mapping[str, Operation]) -> tuple[Catalog | None, list[Finding]]:
+    """The catalog of a folder (None when a finding is an error) and all findings, by file and place."""
+    reader = _Reader(folder, operations)
+    catalog = reader.read()
+    findings = sorted(reader.findings(), key=lambda f: (f.file, f.line, f.column, f.code))
+    if catalog is None or any(finding.severity == "error" for finding in findings):
+        return None, findings
+    return catalog, findings
+
+
+@dataclass
+class _Draft:
+    """One route on its way into the catalog."""
+
+    source: Source
+    parsed: ParsedRoute
+    compiled: CompiledRoute
+    tests: tuple[TestDocument, ...] = ()
+
+
+class _Reader:
+    """Reads a folder, in the order in which the parts need one another."""
+
+    def __init__(self, folder: Path, operations: Mapping[str, Operation]) -> None:
+        self.folder = folder
+        self.operations = operations
+        self.sources: list[Source] = []
+        self.tables: dict[str, Table] = {}
+        self.types: dict[str, MessageType] = {}
+        self.mappings: dict[str, tuple[CompiledMapping, Source]] = {}
+        self.broken: set[str] = set()
+
+    def findings(self) -> list[Finding]:
+        return [finding for source in self.sources for finding in source.findings]
+
+    def read(self) -> Catalog | None:
+        if not (self.folder / "routes").is_dir():
+            source = Source("routes", "")
+            source.at(1, 1, "catalog.no-routes", f"there is no folder routes in {self.folder.name or self.folder}")
+            self.sources.append(source)
+            return None
+        self._read_tables()
+        for source, document in self._documents("mappings/types/*.yaml"):
+            self._add_type(source, document)
+        services, service_source, service_document = self._read_services()
+        compiled = {name: mapping for name, (mapping, _) in self._read_mappings().items()}
+        drafts = self._read_routes(compiled)
+        self._check(drafts)
+        if service_source is not None:
+            routes = {*drafts, *self.broken}
+            check_services(services, service_document, self.types, routes, self.tables.get(OFFICES), service_source)
+        if any(draft.compiled.plan is None for draft in drafts.values()):
+            return None
+        return self._catalog(drafts, compiled, services)
+
+    def _documents(self, pattern: str, *, without: tuple[str, ...] = ()) -> list[tuple[Source, dict[str, Any]]]:
+        """The files of a pattern that are YAML maps; what is wrong with the notation is noted."""
+        found = []
+        for path in sorted(self.folder.glob(pattern)):
+            shown = path.relative_to(self.folder).as_posix()
+            if shown.startswith(without) and without:
+                continue
+            source = read_file(path, shown)
+            self.sources.append(source)
+            document = source.plain()
+            if isinstance(document, dict):
+                found.append((source, document))
+            elif not source.findings:
+                source.at(1, 1, "catalog.not-a-map", "the file does not hold a map of fields")
+        return found
+
+    def _read_tables(self) -> None:
+        for path in sorted(self.folder.glob("mappings/tables/*.csv")):
+            shown = path.relative_to(self.folder).as_posix()
+            table, source = read_table(path, path.stem, shown)
+            self.sources.append(source)
+            if path.stem == SERVICES:
+                source.at(1, 1, "table.reserved", "the table `servizi` is made of routes/servizi.yaml", "give the file another name")
+            # a broken table is still known by name, so that one cause is one finding
+            self.tables[path.stem] = table.rows if table else {}
+
+    def _add_type(self, source: Source, document: dict[str, Any]) -> None:
+        name = str(document.get("type"))
+        compiled = compile_type(document, source)
+        if name in self.types:
+            source.report(("type",), "type.duplicate", f"there is already a type `{name}`")
+        elif compiled is not None:
+            self.types[name] = compiled
+        else:
+            self.broken.add(name)
+
+    def _read_services(self) -> tuple[dict[str, Servizio], Source | None, dict[str, Any]]:
+        for source, document in self._documents("routes/servizi.yaml"):
+            services = read_services(document, source)
+            self.tables[SERVICES] = {code: service.row() for code, service in services.items()}
+            return services, source, document
+        return {}, None, {}
+
+    def _read_mappings(self) -> dict[str, tuple[CompiledMapping, Source]]:
+        for source, document in self._documents("mappings/**/*.yaml", without=("mappings/types/", "mappings/tables/")):
+            name = str(document.get("mapping"))
+            compiled = compile_mapping(document, self.tables, source)
+            if name in self.mappings:
+                source.report(("mapping",), "mapping.duplicate", f"there is already a mapping `{name}`")
+            elif compiled is not None:
+                self.mappings[name] = (compiled, source)
+            else:
+                self.broken.add(name)
+        return self.mappings
+
+    def _read_routes(self, mappings: Mapping[str, CompiledMapping]) -> dict[str, _Draft]:
+        drafts: dict[str, _Draft] = {}
+        for source, document in self._documents("routes/**/*.yaml", without=("routes/servizi.yaml",)):
+            name = str(document.get("route"))
+            parsed = parse_route(document, source)
+            if name in drafts:
+                source.report(("route",), "route.duplicate", f"there is already a route `{name}`", f"in {drafts[name].source.file}")
+            elif parsed is not None:
+                drafts[name] = _Draft(source, parsed, compile_route(parsed, mappings, self.tables, source))
+            else:
+                self.broken.add(name)
+        return drafts
+
+    def _check(self, drafts: Mapping[str, _Draft]) -> None:
+        mappings = {name: mapping for name, (mapping, _) in self.mappings.items()}
+        world = World(self.operations, self.types, mappings, frozenset(self.broken))
+        for mapping, source in self.mappings.values():
+            check_mapping(mapping, world, source)
+        for draft in drafts.values():
+            check_route(draft.compiled, world, draft.source)
+            draft.tests = check_tests(draft.parsed, world, draft.source)
+
+    def _catalog(
+        self, drafts: Mapping[str, _Draft], mappings: Mapping[str, CompiledMapping], services: Mapping[str, Servizio]
+    ) -> Catalog:
+        routes = {
+            name: Route(draft.compiled.plan, draft.source.file, draft.tests) for name, draft in drafts.items() if draft.compiled.plan
+        }
+        plans = [route.plan for _, route in sorted(routes.items())]
+        by_type: dict[str, tuple[Plan, ...]] = {}
+        for plan in plans:
+            by_type[plan.on] = (*by_type.get(plan.on, ()), plan)
+        waits = (step for plan in plans for step in plan.walk() if isinstance(step, (WaitStep, GatherStep)))
+        awaited = frozenset(step.type for step in waits if step.type)
+        whole = {
+            "routes": {plan.route: plan.digest for plan in plans},
+            "types": {name: {"schema": one.schema, "case": {k: e.text for k, e in one.case.items()}} for name, one in self.types.items()},
+            "services": {code: service.row() for code, service in services.items()},
+        }
+        return Catalog(
+            routes, dict(self.types), dict(mappings), dict(self.tables), dict(services), tuple(self.findings()), digest(whole), awaited,
+            by_type, {plan.digest: plan for plan in plans},
+        )  # fmt: skip

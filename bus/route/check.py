@@ -1,0 +1,436 @@
+"""The checker: what is wrong or doubtful in a route that compiles, seen against operations, types and the flow of names.
+
+It walks the steps in the order they run and knows, at each of them, which names are surely there, which only on some ways,
+and what is declared of their shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bus.adapter import Operation
+from bus.expression import name_problem
+from bus.mapping.compile import CompiledMapping, place_of
+from bus.mapping.template import Used
+from bus.mapping.types import BUILT_IN, MessageType, schema_at, unknown_field
+from bus.route.compile import CompiledRoute
+from bus.route.parse import Parsed, defined_names
+from bus.route.target import Target, schema_of
+from bus.source import Pointer, Reporter, suggestion
+
+Schema = dict[str, Any]
+
+ERROR_SCHEMA: Schema = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "kind": {"type": "string"}, "code": {"type": "string"}, "outside_code": {"type": "string"}, "sentence": {"type": "string"},
+        "operation": {"type": "string"}, "attempts": {"type": "integer"}, "evidence": {}, "hint": {}, "detail": {},
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class World:
+    """What routes are checked against. ``broken`` are names of types and mappings whose own files have errors."""
+
+    operations: Mapping[str, Operation]
+    types: Mapping[str, MessageType]
+    mappings: Mapping[str, CompiledMapping]
+    broken: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a name: whether it is surely there, and its schema ({}: nothing)."""
+
+    sure: bool = True
+    schema: Schema = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Scope:
+    """The names and the business keys of the case at one point of a route."""
+
+    names: dict[str, Known]
+    keys: frozenset[str]
+
+    def having(self, names: Mapping[str, Known], keys: Iterable[str] = ()) -> Scope:
+        return Scope({**self.names, **names}, self.keys | set(keys))
+
+
+def merged(scopes: list[Scope | None]) -> Scope | None:
+    """What is known where several ways meet; ways that ended do not count."""
+    going = [scope for scope in scopes if scope is not None]
+    if not going:
+        return None
+    names: dict[str, Known] = {}
+    for name in {name for scope in going for name in scope.names}:
+        found = [scope.names.get(name) for scope in going]
+        schemas = [one.schema for one in found if one]
+        same = all(schema == schemas[0] for schema in schemas)
+        names[name] = Known(all(one is not None and one.sure for one in found), schemas[0] if same else {})
+    return Scope(names, frozenset.union(*(scope.keys for scope in going)))
+
+
+def check_mapping(mapping: CompiledMapping, world: World, report: Reporter) -> None:
+    """A mapping against the types it goes from and to."""
+    document = mapping.document
+    source = world.types.get(document.from_)
+    if source is None and document.from_ not in world.broken:
+        hint = suggestion(document.from_, world.types)
+        report.report(("from",), "type.unknown", f"there is no message type `{document.from_}`", hint)
+    names = {"body": Known(schema=source.schema if source else {})}
+    paths = _Paths(names, report)
+    for used in mapping.used:
+        paths.check(used)
+    schema = _target_schema(document.to, world)
+    if schema is None:
+        if document.to not in world.broken:
+            hint = suggestion(document.to, [*world.operations, *world.types])
+            report.report(("to",), "mapping.unknown-target", f"there is no operation or message type `{document.to}`", hint)
+        return
+    by_pointer = {used.pointer: used for used in mapping.used}
+    Target(document.to, schema, by_pointer, paths.type_of, report).check(document.fields, ("fields",))
+
+
+def _target_schema(name: str, world: World) -> Schema | None:
+    if name in world.operations:
+        return schema_of(world.operations[name].request)
+    return world.types[name].schema if name in world.types else None
+
+
+def check_route(compiled: CompiledRoute, world: World, report: Reporter) -> None:
+    """A whole route; findings go to ``report``."""
+    _Checker(compiled, world, report).run()
+
+
+@dataclass(slots=True)
+class _Paths:
+    """Paths that expressions read, against the schemas of the names they start from."""
+
+    names: Mapping[str, Known]
+    report: Reporter
+
+    def check(self, used: Used) -> None:
+        for reference in used.expression.references:
+            name, path = reference.path[0], reference.path[1:]
+            known = self.names.get(name)
+            if known is None or name in used.local or not known.schema:
+                continue
+            if (left := unknown_field(known.schema, path)) is not None:
+                position, fields = left
+                wrong = path[position]
+                sentence = f"{'.'.join((name, *path[:position])).replace('.[]', '[]')} has no field `{wrong}`"
+                hint = suggestion(wrong, fields) or ("it has " + ", ".join(fields[:12]) if fields else "")
+                within = place_of(used, (name, *path[: position + 1]))
+                self.report.report(used.pointer, "path.unknown-field", sentence, hint, within=within)
+
+    def type_of(self, used: Used) -> Schema:
+        path = used.expression.references[0].path
+        known = self.names.get(path[0])
+        if known is None or path[0] in used.local:
+            return {}
+        return schema_at(known.schema, path[1:])
+
+
+class _Checker:
+    def __init__(self, compiled: CompiledRoute, world: World, report: Reporter) -> None:
+        self.compiled, self.world, self.report = compiled, world, report
+        self.model = compiled.parsed.model
+        self.later = {name: step.model.id for step in compiled.parsed.walk() for name, _ in defined_names(step)}
+
+    def run(self) -> None:
+        started_by = self._type(self.model.on, ("on",))
+        body = Known(schema=started_by.schema if started_by else {})
+        names = {"body": body, **{name: Known() for name in BUILT_IN - {"body"}}}
+        self._key_names(self.model.case, ("case",))
+        scope = Scope(names, frozenset(self.model.case))
+        self._uses((), scope)
+        self._block(self.compiled.parsed.steps, scope)
+
+    # --- the flow ----------------------------------------------------------------------------------------------------
+
+    def _block(self, steps: list[Parsed], scope: Scope | None) -> Scope | None:
+        for step in steps:
+            if scope is None:
+                self.report.report(step.pointer, "step.unreachable", f"step `{step.model.id}` can never run", "", "warning")
+                break
+            scope = self._step(step, scope)
+        return scope
+
+    def _step(self, step: Parsed, scope: Scope) -> Scope | None:
+        for name, pointer in defined_names(step):
+            self._definable(name, pointer)
+        after: Scope | None = getattr(self, f"_{step.kind}")(step, scope)
+        return after if step.model.when is None else merged([scope, after])
+
+    def _call(self, step: Parsed, scope: Scope) -> Scope | None:
+        model = step.model
+        operation = self._operation(model.call, (*step.pointer, "call"))
+        self._uses(step.pointer, scope, without=("case", "on_error"))
+        self._target(step, scope, model.call, schema_of(operation.request) if operation else None)
+        if operation is not None:
+            self._promises(step, operation)
+        answer = {model.as_: Known(schema=schema_of(operation.answer) if operation else {})} if model.as_ else {}
+        self._key_names(model.case, (*step.pointer, "case"))
+        answered = scope.having(answer, model.case)
+        self._uses(step.pointer, answered, only=("case",))
+        failing = scope.having({"error": Known(schema=ERROR_SCHEMA)})
+        self._uses(step.pointer, failing, only=("on_error",))
+        ways: list[Scope | None] = [answered]
+        for position, _ in self._clauses(step, "on_error", model.on_error):
+            ways.append(_without(self._block(step.block("on_error", position, "steps"), failing), scope, "error"))
+        return merged(ways)
+
+    def _map(self, step: Parsed, scope: Scope) -> Scope:
+        self._uses(step.pointer, scope)
+        mapping = self._mapping(step, step.model.map, "map", scope)
+        schema = _target_schema(mapping.document.to, self.world) if mapping else None
+        return scope.having({step.model.as_: Known(schema=schema or {})})
+
+    def _set(self, step: Parsed, scope: Scope) -> Scope:
+        self._uses(step.pointer, scope)
+        return scope.having({name: Known() for name in step.model.set})
+
+    def _send(self, step: Parsed, scope: Scope) -> Scope:
+        self._uses(step.pointer, scope)
+        sent = self._type(step.model.send, (*step.pointer, "send"))
+        self._target(step, scope, step.model.send, sent.schema if sent else None)
+        return scope.having({step.model.as_: Known()} if step.model.as_ else {})
+
+    def _reply(self, step: Parsed, scope: Scope) -> Scope:
+        self._uses(step.pointer, scope)
+        return scope
+
+    def _wait(self, step: Parsed, scope: Scope) -> Scope | None:
+        model = step.model
+        awaited = self._type(model.wait, (*step.pointer, "wait")) if model.wait is not None else None
+        schema = awaited.schema if awaited else {}
+        self._uses(step.pointer, scope, without=("match",))
+        self._uses(step.pointer, scope.having({"arrival": Known(schema=schema)}), only=("match",))
+        self._waiting(step, scope)
+        after = scope.having({model.as_: Known(schema=schema)} if model.as_ else {})
+        return self._deadline(step, scope, after)
+
+    def _gather(self, step: Parsed, scope: Scope) -> Scope | None:
+        model = step.model
+        gathered = self._type(model.gather, (*step.pointer, "gather"))
+        items = Known(schema={"type": "array", "items": gathered.schema} if gathered else {})
+        self._uses(step.pointer, scope, without=("until",))
+        self._uses(step.pointer, scope.having({"items": items}), only=("until",))
+        if model.count is None and model.until is None and model.deadline is None:
+            self.report.report(step.pointer, "gather.endless", "nothing ends this gather", "say `count`, `until` or `deadline`")
+        elif model.deadline is None:
+            self._no_deadline(step)
+        self._key(step, scope)
+        return self._deadline(step, scope.having({"items": items}), scope.having({model.as_: items}))
+
+    def _deadline(self, step: Parsed, scope: Scope, after: Scope) -> Scope | None:
+        """After a wait: it came in time, or the deadline's steps ran first."""
+        late, expired = step.block("on_late"), step.block("on_deadline")
+        if late:
+            self._block(late, after)
+        if not expired:
+            return after
+        if step.model.deadline is None:
+            place = (*step.pointer, "on_deadline")
+            self.report.report(place, "step.unreachable", "there is no deadline, so these steps can never run", "", "warning", key=True)
+        ended = self._block(expired, scope)
+        if ended is None:
+            return after
+        named = {name: after.names[name] for name, _ in defined_names(step)}
+        return merged([after, _without(ended.having(named), after, "items")])
+
+    def _choose(self, step: Parsed, scope: Scope) -> Scope | None:
+        self._uses(step.pointer, scope)
+        clauses = self._clauses(step, "choose", step.model.choose)
+        ways = [self._block(step.block("choose", position, "steps"), scope) for position, _ in clauses]
+        return merged([*ways, self._block(step.block("otherwise"), scope)])
+
+    def _each(self, step: Parsed, scope: Scope) -> Scope:
+        model = step.model
+        self._uses(step.pointer, scope, without=("collect",))
+        self._definable(model.item, (*step.pointer, "item"))
+        inside = scope.having({model.item: Known(schema=self._item_schema(step, scope)), "index": Known(schema={"type": "integer"})})
+        ended = self._block(step.block("steps"), inside)
+        self._uses(step.pointer, ended or inside, only=("collect",))
+        keys = ended.keys if ended else frozenset()
+        return scope.having({model.as_: Known(schema={"type": "array"})} if model.as_ else {}, keys)
+
+    def _parallel(self, step: Parsed, scope: Scope) -> Scope | None:
+        self._uses(step.pointer, scope)
+        seen: dict[str, str] = {}
+        after = scope
+        for branch in step.model.parallel:
+            steps = step.block("parallel", branch)
+            for name, pointer in _leaking(steps):
+                if seen.setdefault(name, branch) != branch:
+                    sentence = f"`{name}` is also defined in branch `{seen[name]}`"
+                    self.report.report(pointer, "parallel.clash", sentence, "branches run side by side: give each its own names", key=True)
+            ended = self._block(steps, scope)
+            if ended is None:
+                return None
+            after = after.having({name: known for name, known in ended.names.items() if known != scope.names.get(name)}, ended.keys)
+        return after
+
+    def _fail(self, step: Parsed, scope: Scope) -> None:
+        self._uses(step.pointer, scope)
+
+    # --- names and paths ---------------------------------------------------------------------------------------------
+
+    def _uses(self, pointer: Pointer, scope: Scope, *, only: tuple[str, ...] = (), without: tuple[str, ...] = ()) -> None:
+        paths = _Paths(scope.names, self.report)
+        for used in self.compiled.used.get(pointer, ()):
+            part = used.pointer[len(pointer)]
+            if part in without or (only and part not in only):
+                continue
+            for name in sorted(used.expression.names - used.local):
+                self._name(name, used, scope)
+            paths.check(used)
+
+    def _name(self, name: str, used: Used, scope: Scope) -> None:
+        known = scope.names.get(name)
+        within = place_of(used, (name,))
+        if known is None:
+            hint = suggestion(name, scope.names)
+            if name in self.later:
+                hint = f"it is defined in step `{self.later[name]}`, which has not run here"
+            self.report.report(used.pointer, "name.undefined", f"there is no `{name}` here", hint, within=within)
+        elif not known.sure and not used.guarded:
+            hint = "define it on every way, or write {$value: ..., $default: ...}"
+            sentence = f"`{name}` is not defined on every way to this step"
+            self.report.report(used.pointer, "name.maybe-undefined", sentence, hint, "warning", within=within)
+
+    def _definable(self, name: str, pointer: Pointer) -> None:
+        if problem := name_problem(name):
+            self.report.report(pointer, "name.reserved", problem, key="set" in pointer[-2:-1])
+        elif name in BUILT_IN:
+            self.report.report(pointer, "name.built-in", f"`{name}` is always there and cannot be defined", key="set" in pointer[-2:-1])
+
+    def _key_names(self, keys: Iterable[str], pointer: Pointer) -> None:
+        for name in keys:
+            if problem := name_problem(name):
+                self.report.report((*pointer, name), "name.reserved", problem, key=True)
+
+    def _key(self, step: Parsed, scope: Scope) -> None:
+        name = step.model.case
+        if name is not None and name not in scope.keys:
+            hint = suggestion(name, scope.keys) or ("known here: " + ", ".join(sorted(scope.keys)) if scope.keys else "")
+            self.report.report((*step.pointer, "case"), "case.unknown-key", f"the case has no key `{name}` at this step", hint)
+
+    def _item_schema(self, step: Parsed, scope: Scope) -> Schema:
+        for used in self.compiled.used.get(step.pointer, ()):
+            if used.pointer[-1] == "each" and not used.expression.in_cel and used.expression.references:
+                return schema_at(_Paths(scope.names, self.report).type_of(used), ("[]",))
+        return {}
+
+    # --- what steps name ---------------------------------------------------------------------------------------------
+
+    def _operation(self, name: str, pointer: Pointer) -> Operation | None:
+        found = self.world.operations.get(name)
+        if found is None:
+            hint = suggestion(name, self.world.operations)
+            self.report.report(pointer, "operation.unknown", f"there is no operation `{name}`", hint)
+        return found
+
+    def _type(self, name: str, pointer: Pointer) -> MessageType | None:
+        found = self.world.types.get(name)
+        if found is None and name not in self.world.broken:
+            self.report.report(pointer, "type.unknown", f"there is no message type `{name}`", suggestion(name, self.world.types))
+        return found
+
+    def _mapping(self, step: Parsed, name: str, part: str, scope: Scope) -> CompiledMapping | None:
+        pointer = (*step.pointer, part)
+        found = self.world.mappings.get(name)
+        if found is None:
+            if name not in self.world.broken:
+                self.report.report(pointer, "mapping.unknown", f"there is no mapping `{name}`", suggestion(name, self.world.mappings))
+            return None
+        if found.document.from_ != self.model.on:
+            sentence = f"the mapping is from `{found.document.from_}`, the route's message is `{self.model.on}`"
+            self.report.report(pointer, "mapping.wrong-source", sentence)
+        for needed in found.document.uses:
+            known = scope.names.get(needed)
+            if known is None:
+                hint = f"it is defined in step `{self.later[needed]}`" if needed in self.later else suggestion(needed, scope.names)
+                self.report.report(pointer, "name.undefined", f"the mapping uses `{needed}`, which is not there", hint)
+            elif not known.sure:
+                sentence = f"the mapping uses `{needed}`, which is not defined on every way to this step"
+                self.report.report(pointer, "name.maybe-undefined", sentence, "", "warning")
+        return found
+
+    def _target(self, step: Parsed, scope: Scope, name: str, schema: Schema | None) -> None:
+        """The request or body a step makes, by mapping or by template."""
+        if step.model.mapping is not None:
+            mapping = self._mapping(step, step.model.mapping, "mapping", scope)
+            if mapping is not None and mapping.document.to != name:
+                sentence = f"the mapping makes `{mapping.document.to}`, this step needs `{name}`"
+                self.report.report((*step.pointer, "mapping"), "mapping.wrong-target", sentence)
+            return
+        if schema is None or isinstance(step.model.with_, str):
+            return
+        used = {one.pointer: one for one in self.compiled.used.get(step.pointer, ())}
+        written = {} if step.model.with_ is None else step.model.with_
+        pointer = step.pointer if step.model.with_ is None else (*step.pointer, "with")
+        Target(name, schema, used, _Paths(scope.names, self.report).type_of, self.report).check(written, pointer)
+
+    def _promises(self, step: Parsed, operation: Operation) -> None:
+        """What the operation's effect allows: retries and undo."""
+        model = step.model
+        if operation.effect == "once" and model.retry is not None and model.retry.attempts > 1:
+            sentence = f"`{model.call}` may take effect twice: an operation of effect `once` is never retried by itself"
+            self.report.report((*step.pointer, "retry"), "retry.once", sentence, "leave `retry` out: a person decides", key=True)
+        if model.undo is None:
+            return
+        undo = self._operation(model.undo, (*step.pointer, "undo"))
+        adapter = model.call.rpartition(".")[0]
+        declared = operation.undo if operation.undo and "." in operation.undo else f"{adapter}.{operation.undo}"
+        if undo is not None and (operation.undo is None or model.undo != declared):
+            hint = f"its undo is {declared}" if operation.undo else f"`{model.call}` declares no undo"
+            self.report.report((*step.pointer, "undo"), "undo.not-declared", f"`{model.undo}` does not take `{model.call}` back", hint)
+
+    def _waiting(self, step: Parsed, scope: Scope) -> None:
+        model = step.model
+        if model.wait is None:
+            if model.deadline is None:
+                self.report.report(step.pointer, "wait.nothing", "this wait has neither a type nor a deadline", "say what to wait for")
+            return
+        if model.deadline is None:
+            self._no_deadline(step)
+        self._key(step, scope)
+
+    def _no_deadline(self, step: Parsed) -> None:
+        sentence = f"step `{step.model.id}` may wait for ever"
+        place = (*step.pointer, step.kind)
+        self.report.report(place, "wait.no-deadline", sentence, "say `deadline`, such as 30d or 10wd", "warning", key=True)
+
+    def _clauses(self, step: Parsed, part: str, clauses: list[Any]) -> Iterator[tuple[int, Any]]:
+        """Clauses that can be reached: none after one that always holds."""
+        always = False
+        for position, clause in enumerate(clauses):
+            if always:
+                place = (*step.pointer, part, position)
+                sentence = "the clause above always holds, so this one is never taken"
+                self.report.report(place, "step.unreachable", sentence, "", "warning")
+            always = always or clause.when is None
+            yield position, clause
+
+
+def _without(scope: Scope | None, outer: Scope, name: str) -> Scope | None:
+    """The scope after steps that saw ``name`` only while they ran."""
+    if scope is None:
+        return None
+    names = {key: known for key, known in scope.names.items() if key != name or key in outer.names}
+    return Scope(names, scope.keys)
+
+
+def _leaking(steps: list[Parsed]) -> Iterator[tuple[str, Pointer]]:
+    """Names that a list of steps defines for the steps after it."""
+    for step in steps:
+        yield from defined_names(step)
+        if step.kind != "each":
+            for inner in step.blocks.values():
+                yield from _leaking(inner)

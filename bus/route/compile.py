@@ -1,0 +1,262 @@
+"""Routes compiled: from a parsed document to the `Plan` that the engine runs, and from a plan's stored rules to the plan again.
+
+A plan's rules are JSON: the route without its tests, the mappings it applies, the tables that any of these look into. Comments,
+blanks, key order and the file's name are not in it, so they do not change the digest; runs finish under the rules they
+started with because `plan_of` needs nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from bus import calendar
+from bus.errors import RulesError
+from bus.expression import Environment, Expression, Table, name_problem
+from bus.mapping.compile import CompiledMapping, check_lookups, compile_mapping
+from bus.mapping.template import Template, Used, Workshop
+from bus.mapping.types import BUILT_IN
+from bus.message import JsonObject, canonical, digest
+from bus.route import plan as p
+from bus.route.parse import Parsed, ParsedRoute, all_names, parse_route
+from bus.source import Notes, Pointer, Reporter
+
+FORMAT = 1
+"""Version of the rules' JSON form; goes up when old rules would mean something else."""
+
+
+@dataclass(frozen=True)
+class CompiledRoute:
+    """A route with everything the checker wants to know. ``plan`` is None when a finding is an error."""
+
+    parsed: ParsedRoute
+    plan: p.Plan | None
+    used: dict[Pointer, list[Used]] = field(default_factory=dict)
+    mappings: Mapping[str, CompiledMapping] = field(default_factory=dict)
+
+
+def compile_route(
+    parsed: ParsedRoute, mappings: Mapping[str, CompiledMapping], tables: Mapping[str, Table], report: Reporter
+) -> CompiledRoute:
+    """Compile a parsed route; what is wrong with its expressions and names goes to ``report``."""
+    names = {name for name in all_names(parsed) if not name_problem(name)}
+    builder = _Builder(parsed, mappings, tables, report, Environment(BUILT_IN | names, tables))
+    steps = builder.steps(parsed.steps)
+    key = builder.expression(parsed.model.key, ("key",)) if parsed.model.key is not None else None
+    case = builder.expressions(parsed.model.case, ("case",))
+    for used in builder.shop.used:
+        check_lookups(used, tables, builder.shop)
+    plan = None
+    if parsed.complete and not builder.shop.failed:
+        plan = _plan(parsed, builder, steps, key, case, tables)
+    return CompiledRoute(parsed, plan, _by_step(builder.shop.used, parsed), builder.applied)
+
+
+def _plan(
+    parsed: ParsedRoute, builder: _Builder, steps: tuple[p.Step, ...], key: Expression | None, case: Mapping[str, Expression],
+    tables: Mapping[str, Table],
+) -> p.Plan:  # fmt: skip
+    model = parsed.model
+    looked = {lookup.table for used in builder.shop.used for lookup in used.expression.lookups if lookup.table}
+    for mapping in builder.applied.values():
+        looked |= mapping.tables
+    rules: JsonObject = {
+        "format": FORMAT,
+        "route": {name: value for name, value in parsed.document.items() if name != "tests"},
+        "mappings": {name: mapping.rules for name, mapping in builder.applied.items()},
+        "tables": {name: {key: dict(row) for key, row in tables[name].items()} for name in looked},
+    }
+    return p.Plan(
+        route=model.route, version=model.version, digest=digest(rules), on=model.on, steps=steps, rules=rules, owner=model.owner,
+        purpose=model.purpose, key=key, case=case, operations=frozenset(builder.operations), ordered=model.order == "case",
+    )  # fmt: skip
+
+
+def _by_step(used: list[Used], parsed: ParsedRoute) -> dict[Pointer, list[Used]]:
+    """Expressions by the step they belong to (() for the head); a step's nested steps are steps of their own."""
+    owners = {step.pointer for step in parsed.walk()}
+    found: dict[Pointer, list[Used]] = {}
+    for one in used:
+        pointer = one.pointer
+        while pointer and pointer not in owners:
+            pointer = pointer[:-1]
+        found.setdefault(pointer, []).append(one)
+    return found
+
+
+def plan_of(rules: JsonObject) -> p.Plan:
+    """The plan that stored rules say. Raises `RulesError` when this version cannot run them."""
+    return _plan_of(canonical(rules))
+
+
+@lru_cache(maxsize=512)
+def _plan_of(text: bytes) -> p.Plan:
+    rules: Any = orjson.loads(text)
+    notes = Notes("rules")
+    if rules.get("format") != FORMAT:
+        raise RulesError(f"these rules have format {rules.get('format')}, this version runs format {FORMAT}", code="rules.format")
+    tables = rules["tables"]
+    mappings = {name: compile_mapping(document, tables, notes) for name, document in rules["mappings"].items()}
+    parsed = parse_route(rules["route"], notes)
+    good = {name: mapping for name, mapping in mappings.items() if mapping is not None}
+    compiled = compile_route(parsed, good, tables, notes) if parsed else None
+    if compiled is None or compiled.plan is None:
+        raise RulesError("the stored rules do not compile any more", notes.findings, code="rules.invalid")
+    return compiled.plan
+
+
+class _Builder:
+    """Builds the plan's steps. ``applied`` are the mappings used, ``operations`` the operations asked."""
+
+    def __init__(
+        self, parsed: ParsedRoute, mappings: Mapping[str, CompiledMapping], tables: Mapping[str, Table], report: Reporter,
+        environment: Environment,
+    ) -> None:  # fmt: skip
+        self.name = f"{parsed.model.route}@{parsed.model.version}"
+        self.mappings = mappings
+        self.shop = Workshop(environment, report)
+        self.applied: dict[str, CompiledMapping] = {}
+        self.operations: set[str] = set()
+
+    def steps(self, parsed: list[Parsed]) -> tuple[p.Step, ...]:
+        return tuple(self.step(one) for one in parsed)
+
+    def step(self, parsed: Parsed) -> p.Step:
+        when = parsed.model.when
+        base = {
+            "id": parsed.model.id,
+            "place": f"{self.name}/{parsed.model.id}",
+            "when": self.expression(when, (*parsed.pointer, "when")) if when is not None else None,
+        }
+        built: p.Step = _BUILD[parsed.kind](self, parsed, base)
+        return built
+
+    def expression(self, text: Any, pointer: Pointer) -> Any:
+        if isinstance(text, int):  # a literal number where an expression may stand
+            return lambda scope: text
+        return self.shop.expression(text, pointer)
+
+    def expressions(self, texts: Mapping[str, str], pointer: Pointer) -> dict[str, Any]:
+        return {name: self.expression(text, (*pointer, name)) for name, text in texts.items()}
+
+    def template(self, value: Any, pointer: Pointer) -> Template:
+        return self.shop.template(value, pointer)
+
+    def body(self, parsed: Parsed) -> Any:
+        """The template of a request or message: by ``mapping`` or ``with``; neither is an empty object."""
+        model = parsed.model
+        if model.mapping is not None:
+            if model.with_ is not None:
+                self.shop.refuse((*parsed.pointer, "mapping"), "step.two-bodies", "`with` and `mapping` exclude each other", key=True)
+            return self.mapping(model.mapping, (*parsed.pointer, "mapping"))
+        return self.template({} if model.with_ is None else model.with_, (*parsed.pointer, "with"))
+
+    def mapping(self, name: str, pointer: Pointer) -> Any:
+        found = self.mappings.get(name)
+        if found is None:
+            self.shop.failed = True  # the checker says it, with a suggestion
+            return None
+        self.applied[name] = found
+        return found
+
+    def clauses(self, parsed: Parsed, where: str) -> tuple[p.Clause, ...]:
+        return tuple(
+            p.Clause(
+                None if clause.when is None else self.expression(clause.when, (*parsed.pointer, where, position, "when")),
+                self.steps(parsed.block(where, position, "steps")),
+            )
+            for position, clause in enumerate(getattr(parsed.model, where))
+        )
+
+
+def _call(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
+    model = parsed.model
+    builder.operations.update({model.call} | ({model.undo} if model.undo else set()))
+    return p.CallStep(
+        **base, operation=model.call, request=builder.body(parsed), as_=model.as_,
+        case=builder.expressions(model.case, (*parsed.pointer, "case")),
+        timeout=calendar.seconds_of(model.timeout) if model.timeout else None,
+        retry=_retry(model.retry), on_error=builder.clauses(parsed, "on_error"), undo=model.undo,
+        limit=p.Throttle(model.limit.count, calendar.seconds_of(model.limit.per)) if model.limit else None,
+    )  # fmt: skip
+
+
+def _retry(model: Any) -> p.Retry:
+    if model is None:
+        return p.Retry()
+    return p.Retry(model.attempts, calendar.seconds_of(model.wait), float(model.factor), calendar.seconds_of(model.most))
+
+
+def _map(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
+    return p.MapStep(**base, value=builder.mapping(parsed.model.map, (*parsed.pointer, "map")), as_=parsed.model.as_)
+
+
+def _set(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
+    values = {name: builder.template(value, (*parsed.pointer, "set", name)) for name, value in parsed.model.set.items()}
+    return p.SetStep(**base, values=values)
+
+
+def _send(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
+    return p.SendStep(**base, type=parsed.model.send, body=builder.body(parsed), as_=parsed.model.as_)
+
+
+def _reply(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
+    return p.ReplyStep(**base, body=builder.template(parsed.model.reply, (*parsed.pointer, "reply")))
+
+
+def _deadline(text: str | None) -> Any:
+    return None if text is None else calendar.moment_after(text)
+
+
+def _wait(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
+    model = parsed.model
+    match = builder.expression(model.match, (*parsed.pointer, "match")) if model.match is not None else None
+    return p.WaitStep(
+        **base, type=model.wait, case=model.case, match=match, deadline=_deadline(model.deadline), as_=model.as_, again=model.again,
+        on_deadline=builder.steps(parsed.block("on_deadline")), on_late=builder.steps(parsed.block("on_late")),
+    )  # fmt: skip
+
+
+def _gather(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
+    model = parsed.model
+    return p.GatherStep(
+        **base, type=model.gather, case=model.case,
+        count=builder.expression(model.count, (*parsed.pointer, "count")) if model.count is not None else None,
+        until=builder.expression(model.until, (*parsed.pointer, "until")) if model.until is not None else None,
+        deadline=_deadline(model.deadline), as_=model.as_,
+        on_deadline=builder.steps(parsed.block("on_deadline")), on_late=builder.steps(parsed.block("on_late")),
+    )  # fmt: skip
+
+
+def _choose(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
+    return p.ChooseStep(**base, clauses=builder.clauses(parsed, "choose"), otherwise=builder.steps(parsed.block("otherwise")))
+
+
+def _each(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
+    model = parsed.model
+    collect = builder.template(model.collect, (*parsed.pointer, "collect")) if model.collect is not None else None
+    return p.EachStep(
+        **base, items=builder.expression(model.each, (*parsed.pointer, "each")), item=model.item,
+        steps=builder.steps(parsed.block("steps")), collect=collect, as_=model.as_,
+    )  # fmt: skip
+
+
+def _parallel(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
+    branches = {name: builder.steps(parsed.block("parallel", name)) for name in parsed.model.parallel}
+    return p.ParallelStep(**base, branches=branches)
+
+
+def _fail(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
+    model = parsed.model
+    reason = {} if model.reason is None else {"reason": builder.expression(model.reason, (*parsed.pointer, "reason"))}
+    return p.FailStep(**base, code=model.fail, undo=model.undo, **reason)
+
+
+_BUILD: dict[str, Any] = {
+    "call": _call, "map": _map, "set": _set, "send": _send, "reply": _reply, "wait": _wait, "gather": _gather, "choose": _choose,
+    "each": _each, "parallel": _parallel, "fail": _fail,
+}  # fmt: skip

@@ -1,0 +1,91 @@
+"""What a route file says, steps as they are written (`bus.route.steps` knows each kind), and its tests."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from bus import calendar
+from bus.clock import moment_of
+from bus.mapping.model import NAME
+from bus.route.steps.common import Expression, Model, Steps
+
+
+class RouteDocument(Model):
+    """A route, as its file says it."""
+
+    route: str = Field(pattern=NAME, max_length=120, description="Name of the route, such as edilizia.presenta-pratica")
+    version: int = Field(ge=1, description="Goes up when the route changes in a way that people should know")
+    owner: str = Field(default="", description="Who answers for it: an e-mail address or an office")
+    purpose: str = Field(default="", description="One sentence for auditors")
+    on: str = Field(description="Message type that starts it")
+    key: Expression | None = Field(default=None, description="Idempotency key of a message: same key, same run")
+    case: dict[str, Expression] = Field(default_factory=dict, description="Business keys of the case, from the message")
+    order: Literal["case", "none"] = Field(default="case", description="`case`: runs keep their case's order; `none`: they may overtake")
+    steps: Steps = Field(min_length=1, description="What to do, in order")
+    tests: list[dict[str, Any]] = Field(default_factory=list, description="Tests of the route, beside it")
+
+
+class Happening(Model):
+    """One thing that happens in a test after the first message: a message arrives, or time passes."""
+
+    arrive: str | None = Field(default=None, description="Type of a message that arrives")
+    body: Any = Field(default=None, description="Its body, as it is")
+    pass_: str | None = Field(default=None, alias="pass", description="Time that passes, such as 31d")
+
+    @field_validator("pass_")
+    @classmethod
+    def _is_duration(cls, text: str | None) -> str | None:
+        if text is not None:
+            calendar.parse_duration(text)
+        return text
+
+
+class Dead(Model):
+    """How the run is expected to stop."""
+
+    code: str | None = Field(default=None, description="Code of the dead letter")
+    step: str | None = Field(default=None, description="Id of the step that failed")
+
+
+class Expectation(Model):
+    """What a test expects at the end; what is not said is not looked at. Values need only hold what is written."""
+
+    state: str | None = Field(default=None, pattern=r"^(ready|waiting|done|dead|cancelled)$", description="State of the run")
+    reply: Any = Field(default=None, description="The reply; fields not written are not compared")
+    calls: list[str | dict[str, Any]] | None = Field(default=None, description="Operations asked, in order, with fields of their requests")
+    sent: list[str | dict[str, Any]] | None = Field(default=None, description="Types of messages sent, with fields of their bodies")
+    case: dict[str, Any] | None = Field(default=None, description="Business keys of the case")
+    dead: Dead | None = Field(default=None, description="How it stopped")
+
+
+class TestDocument(Model):
+    """One test of a route."""
+
+    __test__ = False  # pytest: this is no test class
+
+    name: str = Field(min_length=1, description="A sentence that says what must hold")
+    given: dict[str, Any] = Field(default_factory=dict, description="`clock`, and what each operation does: see `Conduct`")
+    send: Any = Field(description="Body of the message that starts the route, as it is")
+    then: list[Happening] = Field(default_factory=list, description="What happens after, in order")
+    expect: Expectation = Field(description="What must be so at the end")
+
+
+class Conduct(Model):
+    """What an operation does when the test's route asks it; exactly one field."""
+
+    answers: Any = Field(default=None, description="It answers this")
+    refuses: str | None = Field(default=None, description="It refuses with this code")
+    unreachable: int | None = Field(default=None, ge=1, description="It cannot be reached this many times, then it answers")
+    in_doubt: str | None = Field(default=None, pattern="^(happened|not)$", description="Nobody knows; later it shows: happened or not")
+    silent: bool | None = Field(default=None, description="It never answers")
+
+
+def check_clock(text: Any) -> str:
+    """Why a test's clock is not one; empty when it is."""
+    try:
+        moment_of(text)
+    except (TypeError, ValueError):
+        return 'write a moment with its time zone, such as "2026-03-02T09:00:00+01:00"'
+    return ""

@@ -1,0 +1,146 @@
+"""A route's document as a tree of steps: each step known by its kind and checked against its model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from bus.mapping.template import local_names
+from bus.route.model import RouteDocument
+from bus.route.steps import KINDS
+from bus.source import Pointer, Reporter, suggestion, validated
+
+MOST_STEPS = 500
+
+
+@dataclass(slots=True)
+class Parsed:
+    """One step as written. ``blocks`` are its nested steps, by where they stand: ``("on_error", 0, "steps")``, ``("otherwise",)`` ..."""
+
+    kind: str
+    model: Any
+    pointer: Pointer
+    blocks: dict[Pointer, list[Parsed]] = field(default_factory=dict)
+
+    def block(self, *where: str | int) -> list[Parsed]:
+        return self.blocks.get(where, [])
+
+
+@dataclass(slots=True)
+class ParsedRoute:
+    """A route as written: its head and its steps; ``complete`` when every step could be read."""
+
+    model: RouteDocument
+    document: dict[str, Any]
+    steps: list[Parsed]
+    complete: bool
+
+    def walk(self) -> Iterator[Parsed]:
+        """All steps in file order, nested ones after their parent."""
+        return walk(self.steps)
+
+
+def walk(steps: list[Parsed]) -> Iterator[Parsed]:
+    for step in steps:
+        yield step
+        for inner in step.blocks.values():
+            yield from walk(inner)
+
+
+def parse_route(document: Any, report: Reporter) -> ParsedRoute | None:
+    """Read a route's document; None when not even its head can be read."""
+    model = validated(document, RouteDocument, report)
+    if model is None:
+        return None
+    reader = _Reader(report)
+    steps = reader.steps(document["steps"], ("steps",))
+    return ParsedRoute(model, document, steps, not reader.failed)
+
+
+class _Reader:
+    def __init__(self, report: Reporter) -> None:
+        self.report = report
+        self.failed = False
+        self.seen: dict[str, Pointer] = {}
+
+    def steps(self, written: Any, pointer: Pointer) -> list[Parsed]:
+        found = (self._step(one, (*pointer, position)) for position, one in enumerate(written))
+        return [one for one in found if one is not None]
+
+    def _step(self, written: dict[str, Any], pointer: Pointer) -> Parsed | None:
+        kind = self._kind(written, pointer)
+        model = validated(written, KINDS[kind], self.report, pointer) if kind else None
+        self._identity(written, pointer)
+        if not kind or model is None:
+            self.failed = True
+            return None
+        parsed = Parsed(kind, model, pointer)
+        for where, inner in _blocks(kind, written):
+            parsed.blocks[where] = self.steps(inner, (*pointer, *where))
+        return parsed
+
+    def _kind(self, written: dict[str, Any], pointer: Pointer) -> str:
+        kinds = [key for key in written if key in KINDS]
+        if len(kinds) == 1:
+            return kinds[0]
+        if kinds:
+            names = " and ".join(f"`{kind}`" for kind in kinds)
+            sentence = f"a step has one kind, this one has {names}"
+            self.report.report((*pointer, kinds[1]), "step.two-kinds", sentence, "make two steps of it", key=True)
+            return ""
+        for key in written:
+            if key != "id" and (hint := suggestion(key, KINDS)):
+                self.report.report((*pointer, key), "step.unknown-kind", f"there is no step kind `{key}`", hint, key=True)
+                return ""
+        self.report.report(pointer, "step.unknown-kind", "the step has no kind", "it needs one of " + ", ".join(KINDS))
+        return ""
+
+    def _identity(self, written: dict[str, Any], pointer: Pointer) -> None:
+        identity = written.get("id")
+        if not isinstance(identity, str):
+            return
+        if identity in self.seen:
+            self.failed = True
+            sentence = f"there is already a step `{identity}`"
+            self.report.report((*pointer, "id"), "step.duplicate-id", sentence, "ids are unique in the whole route")
+        self.seen.setdefault(identity, pointer)
+        if len(self.seen) == MOST_STEPS + 1:
+            self.failed = True
+            self.report.report(pointer, "route.too-long", f"a route has at most {MOST_STEPS} steps", "send a message to a second route")
+
+
+def _blocks(kind: str, written: dict[str, Any]) -> Iterator[tuple[Pointer, Any]]:
+    if kind == "call":
+        for position, clause in enumerate(written.get("on_error", ())):
+            yield ("on_error", position, "steps"), clause["steps"]
+    elif kind == "choose":
+        for position, clause in enumerate(written["choose"]):
+            yield ("choose", position, "steps"), clause["steps"]
+        yield ("otherwise",), written.get("otherwise", ())
+    elif kind in {"wait", "gather"}:
+        yield ("on_deadline",), written.get("on_deadline", ())
+        yield ("on_late",), written.get("on_late", ())
+    elif kind == "each":
+        yield ("steps",), written["steps"]
+    elif kind == "parallel":
+        for name, steps in written["parallel"].items():
+            yield ("parallel", name), steps
+
+
+def defined_names(step: Parsed) -> list[tuple[str, Pointer]]:
+    """The names that a step gives to the steps after it, with where they are written."""
+    if step.kind == "set":
+        return [(name, (*step.pointer, "set", name)) for name in step.model.set]
+    name = getattr(step.model, "as_", None)
+    return [(name, (*step.pointer, "as"))] if name else []
+
+
+def all_names(route: ParsedRoute) -> set[str]:
+    """Every name that some expression of the route may see beside the built-in ones."""
+    names = set(local_names(route.document.get("steps")))
+    for step in route.walk():
+        names.update(name for name, _ in defined_names(step))
+        if step.kind == "each":
+            names.update({step.model.item, "index"})
+    return names | {"error", "arrival", "items"}

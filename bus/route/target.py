@@ -1,0 +1,133 @@
+"""Templates against the schema of what they must make: an operation's request or a message's body.
+
+Static: fields that do not exist or are missing, literals of the wrong type or outside an enumeration, and plain paths whose
+declared type does not fit. What an expression computes is checked when it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel
+
+from bus.mapping.template import Used, dotted
+from bus.mapping.types import resolve
+from bus.source import Pointer, Reporter, suggestion
+
+_KINDS = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null", list: "array", dict: "object"}
+
+
+@lru_cache(maxsize=1024)
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON Schema of a pydantic model; the same object each time."""
+    return model.model_json_schema(by_alias=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a template must make. ``name`` is said in findings; ``type_of`` gives the declared schema of a used path, or {}."""
+
+    name: str
+    schema: dict[str, Any]
+    used: Mapping[Pointer, Used]
+    type_of: Callable[[Used], dict[str, Any]]
+    report: Reporter
+
+    def check(self, value: Any, pointer: Pointer) -> None:
+        """Check a whole template."""
+        self._value(value, self.schema, pointer, ())
+
+    def _value(self, value: Any, schema: Any, pointer: Pointer, path: tuple[str, ...]) -> None:
+        wanted = resolve(schema, self.schema)
+        if not isinstance(wanted, dict) or not wanted:
+            return
+        if isinstance(value, dict):
+            self._map(value, wanted, pointer, path)
+        elif isinstance(value, list):
+            if self._is(wanted, "array", pointer, path):
+                for position, inner in enumerate(value):
+                    self._value(inner, wanted.get("items", {}), (*pointer, position), (*path, str(position)))
+        elif isinstance(value, str):
+            self._expression(wanted, pointer, path)
+        elif not (value is None and _nullable(schema, self.schema)):
+            self._literal(value, wanted, pointer, path)
+
+    def _map(self, value: dict[str, Any], wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
+        if "$each" in value:
+            if self._is(wanted, "array", pointer, path):
+                self._value(value.get("$value"), wanted.get("items", {}), (*pointer, "$value"), (*path, ""))
+            return
+        if any(key.startswith("$") for key in value):
+            for key in ("$value", "$default"):
+                if key in value:
+                    self._value(value[key], wanted, (*pointer, key), path)
+            return
+        if self._is(wanted, "object", pointer, path):
+            self._fields(value, wanted, pointer, path)
+
+    def _fields(self, value: dict[str, Any], wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
+        fields = wanted.get("properties", {})
+        for name, inner in value.items():
+            if name in fields:
+                self._value(inner, fields[name], (*pointer, name), (*path, name))
+            elif wanted.get("additionalProperties") is False:
+                hint = suggestion(name, fields) or "it has " + ", ".join(sorted(fields))
+                place = dotted((*path, name))
+                self.report.report((*pointer, name), "target.unknown-field", f"{self.name} has no field `{place}`", hint, key=True)
+        for name in wanted.get("required", ()):
+            if name not in value:
+                place = dotted((*path, name))
+                hint = str(resolve(fields.get(name, {}), self.schema).get("description", ""))
+                self.report.report(pointer, "target.missing-field", f"{self.name} needs the field `{place}`", hint)
+
+    def _expression(self, wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
+        used = self.used.get(pointer)
+        if used is None or used.expression.in_cel:
+            return
+        if not used.expression.references:
+            self._literal(used.expression({}), wanted, pointer, path)
+            return
+        declared = self.type_of(used)
+        given, asked = declared.get("type"), wanted.get("type")
+        if isinstance(given, str) and isinstance(asked, str) and given != asked and (given, asked) != ("integer", "number"):
+            sentence = f"{self.name}: `{dotted(path)}` is {asked}, {used.expression.text.strip()} is {given}"
+            self.report.report(pointer, "target.wrong-type", sentence, _conversion(given, asked))
+
+    def _literal(self, value: Any, wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
+        choices = wanted.get("enum") or ([wanted["const"]] if "const" in wanted else None)
+        kind = _KINDS[type(value)]
+        allowed = wanted.get("type")
+        kinds = [allowed] if isinstance(allowed, str) else allowed or []
+        if kinds and kind not in kinds and not (kind == "integer" and "number" in kinds):
+            sentence = f"{self.name}: `{dotted(path)}` is {' or '.join(kinds)}, not {kind}"
+            self.report.report(pointer, "target.wrong-type", sentence, _conversion(kind, kinds[0]))
+        elif choices and value not in choices:
+            hint = suggestion(str(value), map(str, choices)) or "one of " + ", ".join(map(str, choices))
+            self.report.report(pointer, "target.not-in-enumeration", f"{self.name}: `{dotted(path)}` cannot have this value", hint)
+
+    def _is(self, wanted: dict[str, Any], kind: str, pointer: Pointer, path: tuple[str, ...]) -> bool:
+        allowed = wanted.get("type", kind)
+        if allowed == kind or (isinstance(allowed, list) and kind in allowed):
+            return True
+        place = dotted(path)
+        label = f"{self.name}: `{place}`" if place else self.name
+        self.report.report(pointer, "target.wrong-type", f"{label} is {allowed}, not {kind}")
+        return False
+
+
+def _nullable(schema: Any, root: Any) -> bool:
+    if not isinstance(schema, dict):
+        return False
+    kinds = schema.get("type")
+    return {"type": "null"} in schema.get("anyOf", ()) or kinds == "null" or (isinstance(kinds, list) and "null" in kinds)
+
+
+def _conversion(given: str, asked: str) -> str:
+    if asked == "string":
+        return "a text is written in two pairs of quotes: '\"testo\"'" if given != "integer" else "text(...) makes text of a number"
+    if given == "string" and asked in {"integer", "number"}:
+        return "number(...) makes a number of text"
+    return ""

@@ -1,0 +1,111 @@
+"""The services catalogue (routes/servizi.yaml): what the portal offers. Adding a service is one entry.
+
+``istanza``: an application, with a form (``modulo``, a type) and a route (``percorso``); ``informativo``: a page of the website;
+``esterno``: a service of another institution. ``tariffa.importo`` is in cents; no ``tariffa`` means free.
+Expressions read an entry with ``lookup("servizi", codice)``; what an entry does not say is null there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bus.expression import Table
+from bus.message import JsonValue
+from bus.source import Pointer, Reporter, suggestion, validated
+
+GENERIC_ROUTE = "servizi.istanza-generica"
+"""The route of an application that needs nothing special."""
+
+
+class Tariffa(BaseModel):
+    """What a service costs."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    importo: int = Field(ge=1, le=99_999_999_999, description="Cents of euro")
+    causale: str = Field(min_length=1, max_length=100, description="Reason for payment; no personal data")
+    tassonomia: str = Field(default="", pattern=r"^([0-9A-Za-z/]{1,40})?$", description="Code of pagoPA's taxonomy, such as 9/0101108TS/")
+
+
+class Servizio(BaseModel):
+    """One service."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    codice: str = Field(pattern=r"^[a-z0-9]+(?:-[a-z0-9]+)*$", max_length=80, description="Code of the service, unique")
+    titolo: str = Field(min_length=1, max_length=160, description="Title for citizens")
+    ufficio: str = Field(description="Office, a key of the table uffici")
+    tipo: Literal["informativo", "istanza", "esterno"] = Field(description="informativo, istanza or esterno")
+    descrizione: str = Field(default="", description="What it is for, one or two sentences")
+    modulo: str | None = Field(default=None, description="Message type whose schema is the form's; for an istanza")
+    tariffa: Tariffa | None = Field(default=None, description="What it costs; free when not said")
+    percorso: str | None = Field(default=None, description=f"Route that serves it; {GENERIC_ROUTE} when not said; for an istanza")
+    indirizzo: str | None = Field(default=None, pattern=r"^https://\S+$", description="Address of the service; for an esterno")
+    pagina: str | None = Field(default=None, description="Page of the website; for an informativo")
+
+    def row(self) -> dict[str, JsonValue]:
+        """The entry as a row of the table ``servizi``."""
+        row: dict[str, JsonValue] = self.model_dump()
+        if self.tipo == "istanza" and self.percorso is None:
+            row["percorso"] = GENERIC_ROUTE
+        return row
+
+
+class _Catalogue(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    servizi: list[dict[str, Any]] = Field(description="The services")
+
+
+_NEEDS = {"istanza": ("modulo",), "esterno": ("indirizzo",), "informativo": ("pagina",)}
+_ONLY = {"modulo": "istanza", "percorso": "istanza", "tariffa": "istanza", "indirizzo": "esterno", "pagina": "informativo"}
+
+
+def read_services(document: Any, report: Reporter) -> dict[str, Servizio]:
+    """The services by code; what is wrong with an entry goes to ``report`` and the entry is left out."""
+    catalogue = validated(document, _Catalogue, report)
+    found: dict[str, Servizio] = {}
+    for position, written in enumerate(catalogue.servizi if catalogue else ()):
+        pointer: Pointer = ("servizi", position)
+        service = validated(written, Servizio, report, pointer)
+        if service is None:
+            continue
+        if service.codice in found:
+            report.report((*pointer, "codice"), "service.duplicate", f"there is already a service `{service.codice}`")
+        found.setdefault(service.codice, service)
+        _check_kind(service, pointer, report)
+    return found
+
+
+def _check_kind(service: Servizio, pointer: Pointer, report: Reporter) -> None:
+    for name in _NEEDS[service.tipo]:
+        if getattr(service, name) is None:
+            report.report(pointer, "service.missing-field", f"a service of kind `{service.tipo}` needs `{name}`")
+    for name, kind in _ONLY.items():
+        if getattr(service, name) is not None and kind != service.tipo:
+            report.report((*pointer, name), "service.wrong-field", f"`{name}` is for services of kind `{kind}`", key=True)
+
+
+def check_services(
+    services: Mapping[str, Servizio], document: Any, types: Collection[str], routes: Collection[str], offices: Table | None,
+    report: Reporter,
+) -> None:  # fmt: skip
+    """Whether forms, routes and offices that the services name are there."""
+    for position, written in enumerate(document.get("servizi", ())):
+        service = services.get(str(written.get("codice"))) if isinstance(written, dict) else None
+        if service is None:
+            continue
+        pointer: Pointer = ("servizi", position)
+        if offices is not None and service.ufficio not in offices:
+            hint = suggestion(service.ufficio, offices)
+            report.report((*pointer, "ufficio"), "service.unknown-office", f"there is no office `{service.ufficio}` in table uffici", hint)
+        if service.modulo is not None and service.modulo not in types:
+            hint = suggestion(service.modulo, types)
+            report.report((*pointer, "modulo"), "service.unknown-form", f"there is no message type `{service.modulo}`", hint)
+        route = service.row()["percorso"]
+        if route is not None and route not in routes:
+            hint = suggestion(str(route), routes)
+            report.report((*pointer, "percorso"), "service.unknown-route", f"there is no route `{route}`", hint)
