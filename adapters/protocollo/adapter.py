@@ -154,28 +154,30 @@ class Protocollo(Adapter):
     # -- the token ------------------------------------------------------------------------------------------------------------------------
 
     def _with_token(self, ctx: Call, until: float, work: Callable[[str], T]) -> T:
-        """Run ``work(token)``; when the register says that the token is over, log in once more and run it again."""
-        with self._lock:
-            token = self._token
-        if token:
-            try:
-                return work(token)
-            except _Expired:
-                pass
-        token = self._login(ctx, until)
+        """Run ``work(token)``; when the register says that the token is over, take a new one and run it again, once."""
+        token = self._token or self._renewed("", ctx, until)
+        try:
+            return work(token)
+        except _Expired:
+            token = self._renewed(token, ctx, until)
         try:
             return work(token)
         except _Expired:
             raise Refused("the register refuses a token it has just given", outside_code="GETTONE_RIFIUTATO") from None
 
-    def _login(self, ctx: Call, until: float) -> str:
-        said = self._ask(self._dialect.login, {}, ctx, until)
-        token = str(said.get(self._dialect.token) or "")
-        if not token:
-            raise Unreachable("the register let us in without a token")
-        with self._lock:
-            self._token = token
-        return token
+    def _renewed(self, stale: str, ctx: Call, until: float) -> str:
+        """A token other than ``stale``: what another thread has got meanwhile, else a new login. Some registers keep one token a user."""
+        if not self._lock.acquire(timeout=_within(ctx, until).timeout):
+            raise Unreachable("no token in time; nothing was registered")
+        try:
+            if self._token == stale:
+                said = self._ask(self._dialect.login, {}, ctx, until)
+                self._token = str(said.get(self._dialect.token) or "")
+            if not self._token:
+                raise Unreachable("the register let us in without a token")
+            return self._token
+        finally:
+            self._lock.release()
 
     # -- one exchange ---------------------------------------------------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ class Registrazione(Contract):
     riferimento: str = Field(
         pattern=_RIFERIMENTO, description="our id of what is registered; one registration each. It goes into the object"
     )
-    oggetto: str = Field(min_length=1, max_length=500)
+    oggetto: str = Field(min_length=1, max_length=2000)
     flusso: Literal["E", "U", "I"] = Field(description="in, out, internal")
     mittente: Corrispondente | None = Field(default=None, description="who wrote, for E; otherwise it is the administration itself")
     destinatario: Corrispondente | None = Field(default=None, description="to whom, for U; otherwise it is the administration itself")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -37,9 +38,9 @@ class SoapClient:
         self._transport: HttpTransport | None = None
         self._lock = threading.Lock()
 
-    @property
+    @cached_property
     def wsdl(self) -> Wsdl:
-        """The contract, read at first use. Raises `ConfigError`."""
+        """The contract, read at first use and shared by the process. Raises `ConfigError`."""
         from adapters.soap.wsdl import load
 
         return load(self._path, self._port)

@@ -284,3 +284,15 @@ def test_a_date_nobody_can_read_is_kept_as_it_is():
     from adapters.protocollo.dialects import day_of
 
     assert day_of("l'ultimo dell'anno") == "l'ultimo dell'anno"
+
+
+def test_a_register_with_one_token_for_everybody_serves_many_threads_with_one_login(ours):
+    from concurrent.futures import ThreadPoolExecutor
+
+    adapter = TestDocarea.build(TestDocarea.settings(ours.url, {}))
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(lambda _: attempt(adapter, "registra", _request()), range(12)))
+    adapter.close()
+    assert [one.error for one in done if one.error] == []
+    assert len({one.answer.numero for one in done}) == 12
+    assert ours.status()["requests"]["login"] == 1
