@@ -30,6 +30,13 @@ class Opened:
     body: Element
 
     @property
+    def demanded(self) -> list[str]:
+        """Names of the headers that the sender insists we understand; we understand none."""
+        headers = (one for one in children(self.body.getparent()) if one.tag == f"{{{self.version}}}Header")
+        demand = f"{{{self.version}}}mustUnderstand"
+        return [local(one) for header in headers for one in children(header) if one.get(demand) in ("1", "true")]
+
+    @property
     def child(self) -> Element | None:
         """The one element that matters, or None for an empty body."""
         return next(children(self.body), None)

@@ -67,10 +67,12 @@ class SoapService:
             return self._invalid(self._wsdl.envelope, self._by_action(soap_action), [error.sentence])
         if opened.version != self._wsdl.envelope:
             return self.fault("VersionMismatch", "this service speaks another version of SOAP")
+        if opened.demanded:
+            return self.fault("MustUnderstand", f"header {opened.demanded[0]} is not understood")
         operation = self._operation(opened, soap_action)
         if operation is None or operation.name not in self._handlers:
             return self._fault(opened.version, SoapFault("Client", "no such operation"))
-        errors = self._wsdl.errors(opened.child)
+        errors = self._wsdl.errors(opened.child) if len(opened.body) == 1 else ["the body has more than one element"]
         if errors:
             return self._invalid(opened.version, operation, errors)
         return self._served(opened, operation)

@@ -96,6 +96,22 @@ def test_a_contract_that_says_no_in_band_does_so_for_a_bad_request():
     assert told[2][0] is None
 
 
+def test_a_header_that_must_be_understood_is_not_passed_over():
+    headed = b'<soap-env:Header><w:Security xmlns:w="urn:w" soap-env:mustUnderstand="%s"/></soap-env:Header><soap-env:Body>'
+    asked = request_bytes().replace(b"<soap-env:Body>", headed % b"1")
+    assert fault_of(service().handle(asked)).endswith("MustUnderstand")
+    assert service().handle(request_bytes().replace(b"<soap-env:Body>", headed % b"0")).status == 200
+
+
+def test_a_second_element_in_the_body_is_not_passed_over():
+    asked = request_bytes().replace(b"</soap-env:Body>", b"<altro/></soap-env:Body>")
+    assert fault_of(service().handle(asked)).endswith("Client")
+
+
+def test_a_request_with_a_byte_order_mark_is_served():
+    assert service().handle(b"\xef\xbb\xbf" + request_bytes()).status == 200
+
+
 def test_a_handler_that_breaks_answers_with_a_fault_that_tells_nothing():
     def broken(asked):
         raise RuntimeError("la password è segreta")
