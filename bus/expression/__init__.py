@@ -28,7 +28,9 @@ from bus.functions import FUNCTIONS, Function, declared
 from bus.message import JsonValue
 from bus.source import suggestion
 
-__all__ = ["RESERVED", "Bundle", "Environment", "Expression", "Lookup", "Reference", "Table", "literal", "name_problem", "suggestion"]
+__all__ = [
+    "RESERVED", "Bundle", "Environment", "Expression", "Lookup", "Reference", "Table", "Tables", "literal", "name_problem", "suggestion",
+]  # fmt: skip
 
 Table: TypeAlias = Mapping[str, Mapping[str, JsonValue]]
 """A lookup table: key to row, a row being column to value."""
@@ -144,23 +146,43 @@ class Bundle:
         return self._program
 
 
+class Tables(dict[str, Table]):
+    """Tables by name, and the CEL environment that all who look into them share.
+
+    A CEL environment costs 2 ms at its first compilation, whatever it compiles, so it knows the names of all its users; each
+    `Environment` checks its own. Do not change tables once expressions have run.
+    """
+
+    def __init__(self, tables: Mapping[str, Table] | None = None) -> None:
+        super().__init__(tables or {})
+        self._names: frozenset[str] = frozenset()
+        self._cel: Any = None
+        self.kept: dict[str, Expression] = {}
+        """Expressions by their text: the same text means the same wherever its names are known."""
+
+    def environment(self, names: frozenset[str]) -> Any:
+        """The CEL environment, with at least these names."""
+        if self._cel is None or not names <= self._names:
+            self._names |= names
+            self._cel = _new_environment(self._names, self)
+        return self._cel
+
+
 class Environment:
-    """The names and tables that expressions may use. Compiled expressions are kept: the same text gives the same object."""
+    """The names and tables that expressions may use."""
 
     def __init__(self, names: Iterable[str], tables: Mapping[str, Table] | None = None) -> None:
         self.names = frozenset(names)
-        self.tables = dict(tables or {})
-        self._kept: dict[str, Expression] = {}
-        self._cel: Any = None
+        self.tables = tables if isinstance(tables, Tables) else Tables(tables)
         for name in self.names:
             if problem := name_problem(name):
                 raise ExpressionError(problem, code="expression.name")
 
     def compile(self, text: str, limit: int = MAX_LENGTH) -> Expression:
         """Compile, or raise `ExpressionError` with line and column (from 1, in characters)."""
-        kept = self._kept.get(text)
-        if kept is None:
-            kept = self._kept[text] = self._compile(text, limit)
+        kept = self.tables.kept.get(text)
+        if kept is None or not kept.names <= self.names:
+            kept = self.tables.kept[text] = self._compile(text, limit)
         return kept
 
     def _compile(self, text: str, limit: int) -> Expression:
@@ -181,22 +203,19 @@ class Environment:
 
     def _in_cel(self, text: str) -> Expression:
         try:
-            compiled = self._environment().compile(text)
+            compiled = self.tables.environment(self.names).compile(text)
             returned = compiled.return_type().name()
         except RuntimeError as error:
             raise wording.compile_error(str(error), text, self.names) from None
         reading = tree.read(compiled.serialize())
+        for name in sorted(reading.names - self.names):
+            raise wording.unknown_name(name, text, self.names)
         if returned.startswith("optional_type") or reading.loose_optional is not None:
             line, column = _place(text, reading.loose_optional or 0)
             raise ExpressionError(
                 "an optional value is used as if it were plain", line=line, column=column, hint='end it with .orValue("")'
             )
         return Expression(text, _Program(compiled, reading), reading)
-
-    def _environment(self) -> Any:
-        if self._cel is None:
-            self._cel = _new_environment(self.names, self.tables)
-        return self._cel
 
 
 def _place(text: str, offset: int) -> tuple[int, int]:

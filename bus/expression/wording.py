@@ -44,6 +44,14 @@ def compile_error(raw: str, text: str, names: Iterable[str]) -> ExpressionError:
     return ExpressionError(sentence, line=at_line, column=at_column, hint=hint)
 
 
+def unknown_name(name: str, text: str, names: Iterable[str]) -> ExpressionError:
+    """A name that others may use, but not this expression."""
+    sentence, hint, _ = _undeclared(name, text, set(names))
+    found = re.search(rf"(?<![\w.]){re.escape(name)}\b", text)
+    before = text[: found.start()] if found else ""
+    return ExpressionError(sentence, line=before.count("\n") + 1, column=len(before) - before.rfind("\n"), hint=hint)
+
+
 def _start_of(word: str, text: str, line: int, column: int) -> int:
     """CEL points behind a name (at the dot or bracket); the reader looks for its start."""
     row = text.split("\n")[line - 1] if line <= text.count("\n") + 1 else ""

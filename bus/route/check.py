@@ -293,13 +293,15 @@ class _Checker:
 
     def _name(self, name: str, used: Used, scope: Scope) -> None:
         known = scope.names.get(name)
+        if known is not None and (known.sure or used.guarded):
+            return
         within = place_of(used, (name,))
         if known is None:
             hint = suggestion(name, scope.names)
             if name in self.later:
                 hint = f"it is defined in step `{self.later[name]}`, which has not run here"
             self.report.report(used.pointer, "name.undefined", f"there is no `{name}` here", hint, within=within)
-        elif not known.sure and not used.guarded:
+        else:
             hint = "define it on every way, or write {$value: ..., $default: ...}"
             sentence = f"`{name}` is not defined on every way to this step"
             self.report.report(used.pointer, "name.maybe-undefined", sentence, hint, "warning", within=within)

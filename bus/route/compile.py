@@ -16,7 +16,7 @@ import orjson
 
 from bus import calendar
 from bus.errors import RulesError
-from bus.expression import Environment, Expression, Table, name_problem
+from bus.expression import Environment, Expression, Table, Tables, name_problem
 from bus.mapping.compile import CompiledMapping, check_lookups, compile_mapping
 from bus.mapping.template import Template, Used, Workshop
 from bus.mapping.types import BUILT_IN
@@ -99,7 +99,7 @@ def _plan_of(text: bytes) -> p.Plan:
     notes = Notes("rules")
     if rules.get("format") != FORMAT:
         raise RulesError(f"these rules have format {rules.get('format')}, this version runs format {FORMAT}", code="rules.format")
-    tables = rules["tables"]
+    tables = Tables(rules["tables"])
     mappings = {name: compile_mapping(document, tables, notes) for name, document in rules["mappings"].items()}
     parsed = parse_route(rules["route"], notes)
     good = {name: mapping for name, mapping in mappings.items() if mapping is not None}
