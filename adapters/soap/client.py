@@ -114,7 +114,10 @@ class SoapClient:
         return self._values(operation, opened.body, effect)
 
     def _values(self, operation: SoapOperation, body: Element, effect: Effect) -> dict[str, Any]:
-        child = self.wsdl.settle_reply(operation, body)
+        try:
+            child = self.wsdl.settle_reply(operation, body)
+        except Malformed as error:
+            _uncertain(effect, f"{operation.name}: {error.sentence}")
         if child is None or child.tag != operation.reply_tag:
             _uncertain(effect, f"{operation.name}: the reply is not a {operation.reply_tag}")
         errors = self.wsdl.errors(child) if self._validate_replies else []

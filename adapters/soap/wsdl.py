@@ -26,10 +26,11 @@ from zeep.xsd.context import XmlParserContext
 
 from adapters.soap.schema import Wrapper, body_schema
 from adapters.soap.xml import XSI, Element, Schema, add, children, local, new, parse_file, split
-from bus.errors import ConfigError, Invalid
+from bus.errors import ConfigError, Invalid, Malformed
 
 ENVELOPE_11 = "http://schemas.xmlsoap.org/soap/envelope/"
 ENVELOPE_12 = "http://www.w3.org/2003/05/soap-envelope"
+_MAX_ELEMENTS = 20_000
 _ENCODING = "http://schemas.xmlsoap.org/soap/encoding/"
 
 
@@ -140,9 +141,14 @@ class Wsdl:
         return self._read(operation.raw.output, body_child)
 
     def settle_reply(self, operation: SoapOperation, body: Element) -> Element | None:
-        """The child of a reply's body, references resolved, an rpc wrapper by its WS-I name (SOAP 1.1 §7.1: the name means nothing)."""
+        """The child of a reply's body, references resolved, an rpc wrapper by its WS-I name (SOAP 1.1 §7.1: the name means nothing).
+
+        Raises `Malformed` when the references do not end.
+        """
         if operation.encoded:
+            _check_references(body)
             process_multiref(body)  # type: ignore[no-untyped-call]
+            _drop_encoding_marks(body)
         child = next(children(body), None)
         if child is not None and operation.rpc:
             child.tag = operation.reply_tag
@@ -211,6 +217,36 @@ def _mark_types(wrapper: Element, parts: Mapping[str, str]) -> None:
         typed.set(f"{{{XSI}}}type", f"t{position}:{name}")
         typed.extend(list(part))
         wrapper.replace(part, typed)
+
+
+def _check_references(body: Element) -> None:
+    """SOAP encoding's ``href``/``id`` can turn in a circle or grow as entities do: raises `Malformed` before they are followed."""
+    targets = {one.get("id"): one for one in children(body) if one.get("id")}
+    sizes: dict[str, int] = {}
+
+    def grown(element: Element, above: frozenset[str]) -> int:
+        total = 0
+        for one in element.iter():
+            name = (one.get("href") or "").removeprefix("#")
+            total += 1 if name not in targets else size_of(name, above)
+        return total
+
+    def size_of(name: str, above: frozenset[str]) -> int:
+        if name in above:
+            raise Malformed("the references of the reply turn in a circle", code="soap.references")
+        if name not in sizes:
+            sizes[name] = grown(targets[name], above | {name})
+        return sizes[name]
+
+    if grown(body, frozenset()) > _MAX_ELEMENTS:
+        raise Malformed(f"the references of the reply stand for more than {_MAX_ELEMENTS} elements", code="soap.references")
+
+
+def _drop_encoding_marks(body: Element) -> None:
+    """Take away the attributes of SOAP encoding that no schema declares, once references are resolved."""
+    for element in body.iter():
+        for name in (f"{{{ENVELOPE_11}}}encodingStyle", f"{{{_ENCODING}}}root", "id"):
+            element.attrib.pop(name, None)
 
 
 _loaded: dict[tuple[Path, str], Wsdl] = {}
