@@ -1,7 +1,7 @@
 """Strict JSON for text that comes from outside: the only way outside JSON enters the bus.
 
 Refused, with the place: duplicate keys, NaN and infinities (also ``1e400``), integers beyond 64 bits, lone surrogates,
-bytes that are not UTF-8, a byte order mark, text after the value, and anything beyond the size or depth limit.
+bytes that are not UTF-8, a byte order mark, the NUL character (no XML, database or expression carries it), text after the value, and anything beyond the size or depth limit.
 What passes can be canonicalised (`bus.message.canonical`) and read by an expression without surprise.
 """
 
@@ -42,6 +42,8 @@ def parse(data: bytes, limit: int = LIMIT, depth: int = DEPTH) -> JsonValue:
         _check_depth(value, depth)
     if _SUSPECT_NUMBER.search(data):
         _check_numbers(value)
+    if b"\\u0000" in data and _holds_nul(value):
+        raise Malformed("the JSON text holds the NUL character", code="input.nul")
     return value
 
 
@@ -89,3 +91,11 @@ def _check_numbers(value: Any, path: str = "") -> None:
         raise Malformed(
             f"the integer at {path or '/'} does not fit in 64 bits", code="input.number", hint="write long codes as text", pointer=path
         )
+
+
+def _holds_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any("\0" in key or _holds_nul(inner) for key, inner in value.items())
+    return isinstance(value, list) and any(map(_holds_nul, value))

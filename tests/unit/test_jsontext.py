@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from bus.errors import Malformed, TooLarge
 from bus.jsontext import parse, parse_object
 
-SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text()
-VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4), max_leaves=12)
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False) | TEXT
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4), max_leaves=12)
 
 
 @given(VALUES)
@@ -24,7 +25,7 @@ def test_every_json_value_comes_back_as_it_was(value: object) -> None:
     "text",
     [
         b'{"a": 1, "a": 2}', b"NaN", b"[Infinity]", b"-Infinity", b"1e400", b'{"a": [-1e999]}', b"1" + b"0" * 400 + b".0", b"99999999999999999999",
-        b'"\\ud800"', b'"\xff"', b"\xef\xbb\xbf{}", b"{} {}", b"", b"[1,]", b"{'a': 1}", b"// x\n1", b"1" * 5000, b"[" * 10_000, b"01",
+        b'"\\ud800"', b'"\xff"', b"\xef\xbb\xbf{}", b"{} {}", b"", b"[1,]", b"{'a': 1}", b"// x\n1", b"1" * 5000, b"[" * 10_000, b"01", b'{"a\\u0000": 1}', b'["\\u0000"]',
     ],
 )  # fmt: skip
 def test_what_is_not_strict_json_is_malformed(text: bytes) -> None:
@@ -57,3 +58,7 @@ def test_an_object_is_asked_for_and_a_list_refused() -> None:
     assert {"a": 1} == parse_object(b'{"a": 1}')
     with pytest.raises(Malformed):
         parse_object(b"[]")
+
+
+def test_an_escaped_backslash_is_no_nul() -> None:
+    assert "\\u0000" == parse(rb'"\\u0000"')
