@@ -13,6 +13,7 @@ because it always goes with an idempotency key (yours, or a fresh one), so the b
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import math
 import os
@@ -113,8 +114,10 @@ class Client:
             )
         return answer["reply"]
 
-    def attach(self, file: str | Path | IO[bytes], name: str = "", media_type: str = "application/octet-stream") -> dict[str, Any]:
-        """Send a file, streamed: ``{sha256, size, media_type, name}``. A path, or a binary stream that can seek."""
+    def attach(self, file: str | Path | bytes | IO[bytes], name: str = "", media_type: str = "application/octet-stream") -> dict[str, Any]:
+        """Send a file, streamed: ``{sha256, size, media_type, name}``. A path, bytes, or a binary stream that can seek."""
+        if isinstance(file, bytes):
+            return self.attach(io.BytesIO(file), name, media_type)
         if isinstance(file, str | Path):
             with Path(file).open("rb") as stream:
                 return self.attach(stream, name or Path(file).name, media_type)
@@ -171,6 +174,8 @@ class Client:
         longer: float = 0,
     ) -> dict[str, Any]:
         """One call, made again where that is safe; the JSON of its answer, or `ClientError`."""
+        if not again:
+            self._drop()  # a kept connection may have been closed meanwhile, and this call has one try only
         for attempt in range(1, self._attempts + 1):
             last = attempt == self._attempts
             try:

@@ -96,21 +96,21 @@ class Config(_Section):
     )
 
 
-def load(path: Path) -> Config:
-    """Read and check ``config.yaml``; raises `ConfigError` with all faults at once."""
+def load(path: Path, *, secrets: bool = True) -> Config:
+    """Read and check ``config.yaml``; raises `ConfigError` with all faults at once. Without ``secrets`` each of them is an empty text."""
     if not path.is_file():
         raise ConfigError(f"there is no {path}", code="config.unreadable", hint="name it with --config or SNODO_CONFIG")
     document = source.read_file(path)
     if document.findings:
         raise ConfigError(source.render(document.findings), code="config.malformed")
-    return parse(document.plain(), path)
+    return parse(document.plain(), path, secrets=secrets)
 
 
-def parse(settings: Any, path: Path) -> Config:
+def parse(settings: Any, path: Path, *, secrets: bool = True) -> Config:
     """Check settings that were read from ``path``; resolves secrets and relative paths."""
     base = path.resolve().parent
     try:
-        config = Config.model_validate(_resolve(settings, base))
+        config = Config.model_validate(_resolve(settings, base if secrets else None))
     except ValidationError as error:
         raise ConfigError(
             "\n".join(_sentences(error, path)), code="config.invalid", hint="docs/reference/settings.md lists all settings"
@@ -125,14 +125,17 @@ def _placed(store: Store, base: Path) -> Store:
     return Store(url=f"sqlite:///{base / store.url.removeprefix('sqlite:///')}")
 
 
-def _resolve(value: Any, base: Path) -> Any:
-    """Put secrets in the place of ``{env: …}`` and ``{file: …}``."""
+def _resolve(value: Any, base: Path | None) -> Any:
+    """Put secrets in the place of ``{env: …}`` and ``{file: …}``; without a ``base`` nothing is read."""
     match value:
+        case {"env": str()} | {"file": str()} if len(value) == 1 and base is None:
+            return ""
         case {"env": str(name), **rest} if not rest:
             if name not in os.environ:
                 raise ConfigError(f"the environment has no {name}", code="config.secret-missing", hint=f"export {name}=… before starting")
             return os.environ[name]
         case {"file": str(name), **rest} if not rest:
+            assert base is not None
             try:
                 return (base / name).read_text("utf-8").strip()
             except OSError as error:

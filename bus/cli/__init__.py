@@ -1,0 +1,67 @@
+"""The command ``bus``. This file is all that ``bus --help`` imports: one module for each family of commands, loaded when it is asked for.
+
+Exit codes: 0 well, 1 findings or refused, 2 wrong usage or settings, 3 the bus (or its database) cannot be reached.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "serve": ("serve", "Run the bus: the HTTP door and the engine, in one process."),
+    "demo": ("play", "Play one building application from end to end, with simulators of all systems."),
+    "send": ("send", "Send a message to a running bus."),
+    "message": ("message", "Show a message: its state, its runs, its reply."),
+    "case": ("case", "Show a case: everything that happened, as one timeline."),
+    "runs": ("runs", "List runs, or show one with its journal."),
+    "dead": ("dead", "Dead letters: list, show, redeliver, decide, discard."),
+    "log": ("log", "Show the log's records of a message, a run or a case."),
+    "services": ("services", "List the services of the portal, or show one."),
+    "validate": ("validate", "Check settings, routes, mappings, types, tables and services."),
+    "test": ("trial", "Run the tests inside the route files."),
+    "explain": ("explain", "Say more about the code of an error or of a finding."),
+    "keys": ("keys", "Make an API key."),
+}
+"""Name of the command, its module in this package, what it does."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("--help", "-h", "help"):
+        print(overview())
+        return 0
+    if arguments[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"snodo {version('snodo')}")
+        return 0
+    name = arguments[0]
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean bus {near[0]}?" if near else "bus --help lists them"
+        print(f"error: there is no command {name!r}\n  next: {hint}", file=sys.stderr)
+        return 2
+    family = import_module(f"bus.cli.{COMMANDS[name][0]}")
+    from bus.cli.failures import run
+
+    return run(family.app, f"bus {name}", arguments[1:])
+
+
+def overview() -> str:
+    """What ``bus --help`` says."""
+    lines = [f"  {name:<10}{text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "Usage: bus COMMAND ...",
+            "",
+            "The interoperability bus of a municipality.",
+            "",
+            *lines,
+            "",
+            "bus COMMAND --help says more. Reading commands take --json.",
+        ]
+    )

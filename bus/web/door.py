@@ -64,26 +64,28 @@ class HttpDoor:
         self._open += 1
         try:
             try:
-                answer, place = await self._answer(scope, receive)
+                answer = await self._answer(scope, receive)
             except Exception as error:  # noqa: BLE001 - the last clause: every error becomes a problem, and only a problem
-                answer, place = self._failed(scope, error), "-"
+                answer = self._failed(scope, error)
             await answer.deliver(send)
         finally:
             self._open -= 1
-        self._say(scope, answer, place, start)
+        self._say(scope, answer, start)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> tuple[Answer, str]:
-        """The answer, and the address it is at as the log may say it: without what the caller put in."""
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+        """The answer; leaves in the scope the address as the log may say it: without what the caller put in."""
         headers = _headers(scope)
         if self._open > MOST_AT_ONCE:
             raise Busy("too many requests at once", hint="try again in a moment")
         mount = self._inbound.get(scope["path"])
         if mount is not None:
-            return await inbound.answer(self.house, mount, scope, receive, headers), scope["path"]
+            scope["place"] = scope["path"]
+            return await inbound.answer(self.house, mount, scope, receive, headers)
         served, path = self._find(scope)
+        scope["place"] = served.path
         caller = self.house.keys.caller(headers, served.roles)
         call = Call(self.house, scope["method"], headers, receive, caller, path, scope["query_string"])
-        return await served.handler(call), served.path
+        return await served.handler(call)
 
     def _find(self, scope: Scope) -> tuple[Served, Mapping[str, str]]:
         path: Mapping[str, str] = {}
@@ -110,10 +112,10 @@ class HttpDoor:
             self._log.error("request failed", method=scope["method"], instance=answer.instance, exc_info=error)
         return answer
 
-    def _say(self, scope: Scope, answer: Answer, place: str, start: float) -> None:
+    def _say(self, scope: Scope, answer: Answer, start: float) -> None:
         """One line for each request; those that went well are told at level debug, the log itself has their records."""
         say = self._log.debug if answer.status < 400 else self._log.info
-        milliseconds = round((time.perf_counter() - start) * 1000, 1)
+        place, milliseconds = scope.get("place", "-"), round((time.perf_counter() - start) * 1000, 1)
         say("request", method=scope["method"], at=place, status=answer.status, milliseconds=milliseconds, instance=answer.instance)
 
     async def _live(self, receive: Receive, send: Send) -> None:

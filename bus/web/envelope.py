@@ -1,7 +1,8 @@
 """From a request to the parts of a message: CloudEvents 1.0 over HTTP, structured and binary mode.
 
 Structured: the body is the envelope, its ``data`` the message's body (``application/cloudevents+json``; ``application/json`` may
-leave ``specversion`` out). Binary: the envelope is in ``ce-*`` headers, the body is the body. ``time`` is read and not kept: the bus gives its own.
+leave ``specversion`` out). Binary: the envelope is in ``ce-*`` headers, the body is the body. ``time`` is read and not kept: the bus
+gives its own.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def document(served: Iterable[Served], organization: str) -> dict[str, Any]:
             "title": "Snodo",
             "version": version("snodo"),
             "x-summary": "Interoperability bus of a municipality",
-            "description": f"Messages in, cases out: the interoperability bus of {organization}. Every error is a problem with a documented code.",
+            "description": f"Messages in, cases out: the bus of {organization}. Every error is a problem with a documented code.",
             "contact": {"name": organization},
             "license": {"name": "EUPL-1.2", "url": "https://eupl.eu/1.2/en/"},
         },

@@ -1,0 +1,42 @@
+"""What commands share: the options to reach a bus, JSON or words, settings."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import typer
+
+from bus.client import Client
+from bus.jsontext import dumps
+
+Url: TypeAlias = Annotated[str, typer.Option("--url", envvar="SNODO_URL", help="Address of the running bus.")]
+Key: TypeAlias = Annotated[
+    str, typer.Option("--key", envvar="SNODO_KEY", help="API key; better in the environment than on the command line.")
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="JSON instead of words.")]
+Settings: TypeAlias = Annotated[Path, typer.Option("--config", envvar="SNODO_CONFIG", help="The settings.")]
+LOCAL = "http://127.0.0.1:8080"
+CONFIG = Path("config.yaml")
+
+
+def family(help: str) -> typer.Typer:
+    """A family of commands; a family with one command is that command."""
+    return typer.Typer(help=help, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+
+
+def client(url: str, key: str) -> Client:
+    try:
+        return Client(url, key)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--url") from None
+
+
+def show(value: Any, as_json: bool, words: Callable[[Any], None]) -> None:
+    """Print a value for a program or for a person."""
+    if as_json:
+        sys.stdout.write(dumps(value, indent=True).decode() + "\n")
+    else:
+        words(value)

@@ -1,0 +1,91 @@
+"""``bus dead``: runs that need a person, and what a person can do."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from bus.cli.common import LOCAL, Json, Key, Url, client, family, show
+from bus.jsontext import parse_object
+
+app = family("Dead letters: list, show, redeliver, decide, discard.")
+Run = Annotated[str, typer.Argument(help="Id of the run.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; the log keeps it.")]
+
+
+@app.command("list")
+def list_dead(url: Url = LOCAL, key: Key = "", json: Json = False) -> None:
+    """All dead letters, newest first."""
+    from bus.cli import timeline
+
+    with client(url, key) as bus:
+        show(bus.get("/dead"), json, lambda found: timeline.print_runs(found["dead"]))
+
+
+@app.command("show")
+def show_dead(run: Run, url: Url = LOCAL, key: Key = "", json: Json = False) -> None:
+    """Why a run is dead, where, since when, and what can be done."""
+    with client(url, key) as bus:
+        show(bus.get(f"/dead/{run}"), json, _letter)
+
+
+@app.command()
+def redeliver(
+    run: Run,
+    reason: Reason,
+    current_rules: Annotated[bool, typer.Option("--current-rules", help="Under the route as it is now.")] = False,
+    url: Url = LOCAL,
+    key: Key = "",
+    json: Json = False,
+) -> None:
+    """Make a dead run ready again, with the same keys. This has effects."""
+    _act(url, key, json, run, "redeliver", {"reason": reason, "current_rules": current_rules})
+
+
+@app.command()
+def decide(
+    run: Run,
+    reason: Reason,
+    happened: Annotated[bool, typer.Option("--happened", help="The call in doubt had its effect; needs --answer.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="It had none: send it again.")] = False,
+    answer: Annotated[str, typer.Option(help="What the system answered, a JSON object.")] = "",
+    url: Url = LOCAL,
+    key: Key = "",
+    json: Json = False,
+) -> None:
+    """Say what became of a call in doubt: look at the other system first."""
+    if happened == again:
+        raise typer.BadParameter("say one of them: --happened or --again", param_hint="decide")
+    asked: dict[str, Any] = {"reason": reason, "decision": "happened" if happened else "again"}
+    if answer:
+        asked["answer"] = parse_object(answer.encode())
+    _act(url, key, json, run, "decide", asked)
+
+
+@app.command()
+def discard(run: Run, reason: Reason, url: Url = LOCAL, key: Key = "", json: Json = False) -> None:
+    """Give a dead run up; what it did stays done, and its case goes on."""
+    _act(url, key, json, run, "discard", {"reason": reason})
+
+
+def _act(url: str, key: str, json: bool, run: str, verb: str, asked: dict[str, Any]) -> None:
+    with client(url, key) as bus:
+        show(bus.post(f"/dead/{run}/{verb}", asked), json, lambda shown: print(f"{run} is {shown['state']}"))
+
+
+def _letter(shown: dict[str, Any]) -> None:
+    from bus.cli.timeline import console
+    from bus.cli.words import clock_of, day_of
+
+    out = console()
+    out.print(f"dead letter {shown['run']}\n  what     {shown['sentence']} ({shown['code']})\n  where    {shown['place']}", markup=False)
+    out.print(f"  since    {day_of(shown['since'])} {clock_of(shown['since'])}\n  message  {shown['message']}", markup=False)
+    if shown["detail"]:
+        out.print("  detail", end="   ")
+        out.print_json(data=shown["detail"])
+    acts = ["decide RUN --happened --answer '{…}' | --again", "discard RUN"] if shown["doubt"] else ["redeliver RUN", "discard RUN"]
+    if shown["doubt"]:
+        out.print("  a call is in doubt: its effect may have happened. Look at the other system, then decide.")
+    for act in acts:
+        out.print(f"next: bus dead {act.replace('RUN', shown['run'])} --reason '…'", markup=False)

@@ -1,0 +1,20 @@
+"""``bus message``: what became of a message."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bus.cli.common import LOCAL, Json, Key, Url, client, family, show
+
+app = family("Show a message: its state, its runs, its reply.")
+
+
+@app.command()
+def message(id: Annotated[str, typer.Argument(help="Id of the message.")], url: Url = LOCAL, key: Key = "", json: Json = False) -> None:
+    """Show a message: its state, its runs, its reply."""
+    from bus.cli import timeline
+
+    with client(url, key) as bus:
+        show(bus.message(id), json, timeline.print_message)

@@ -1,0 +1,21 @@
+"""``bus demo``: the options of the demonstration; the play itself is in `bus.cli.demo`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bus.cli.common import CONFIG, Settings, family
+
+app = family("Play one building application from end to end, with simulators of all systems.")
+
+
+@app.command()
+def demo(
+    config: Settings = CONFIG, stay: Annotated[bool, typer.Option("--stay", help="Keep everything running until Ctrl-C.")] = False
+) -> None:
+    """Start every outside system as a simulator and a bus; present, pay, assign; print the case. Exit code 0 when all went well."""
+    from bus.cli.demo import run
+
+    raise typer.Exit(run(config.resolve().parent, stay=stay))

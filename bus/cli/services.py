@@ -1,0 +1,45 @@
+"""``bus services``: what the portal offers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from bus.cli.common import LOCAL, Json, Key, Url, client, family, show
+
+app = family("List the services of the portal, or show one.")
+
+
+@app.command("list")
+def list_services(
+    url: Url = LOCAL,
+    key: Key = "",
+    office: Annotated[str | None, typer.Option("--ufficio", help="Only those of this office.")] = None,
+    json: Json = False,
+) -> None:
+    """All services of the running bus."""
+    with client(url, key) as bus:
+        found = [one for one in bus.get("/catalog")["servizi"] if office in (None, one["ufficio"])]
+    show({"servizi": found}, json, _listed)
+
+
+@app.command("show")
+def show_service(
+    code: Annotated[str, typer.Argument(help="Code of the service.")], url: Url = LOCAL, key: Key = "", json: Json = False
+) -> None:
+    """One service."""
+    with client(url, key) as bus:
+        show(bus.get(f"/catalog/{code}"), json, _one)
+
+
+def _listed(shown: dict[str, Any]) -> None:
+    for one in shown["servizi"]:
+        fee = f"{one['tariffa']['importo'] / 100:.2f} €" if "tariffa" in one else ""
+        print(f"{one['codice']:<44} {one['tipo']:<12} {one['ufficio']:<16} {fee:>10}  {one['titolo']}")
+    print(f"{len(shown['servizi'])} services")
+
+
+def _one(shown: dict[str, Any]) -> None:
+    for name, value in shown.items():
+        print(f"{name:<12} {value}")

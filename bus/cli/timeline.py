@@ -1,0 +1,100 @@
+"""A case, a run or a message's records as people read them: time, what happened, where. Shared by all commands that show one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bus.cli.words import BAD, GOOD, clock_of, day_of, sentence, sign
+
+STATE_STYLES = {"done": "green", "dead": "bold red", "waiting": "yellow", "cancelled": "dim"}
+
+
+def console() -> Console:
+    """Standard output; as wide as it needs to be when nobody looks, so that nothing is cut in a pipe."""
+    made = Console(highlight=False, soft_wrap=False)
+    return made if made.is_terminal else Console(highlight=False, width=200)
+
+
+def print_case(shown: Mapping[str, Any]) -> None:
+    """A whole case: its keys, its messages, its timeline."""
+    out = console()
+    out.print(Text.assemble(("case ", "dim"), (shown["case"], "bold"), "  ", _state(shown["state"])))
+    for key in shown["keys"]:
+        out.print(Text.assemble(f"  {key['name']:<14}", (key["value"], "cyan")))
+    out.print()
+    types = {message["id"]: message["type"] for message in shown["messages"]}
+    out.print(timeline(shown["timeline"], types))
+    out.print(
+        Text.assemble("\n", (f"{len(shown['messages'])} messages, {len(shown['runs'])} runs, {len(shown['timeline'])} records", "dim"))
+    )
+    for run in shown["runs"]:
+        if run["state"] == "dead":
+            out.print(f"next: bus dead show {run['id']}")
+
+
+def print_run(shown: Mapping[str, Any]) -> None:
+    out = console()
+    out.print(Text.assemble(("run ", "dim"), (shown["id"], "bold"), f"  {shown['route']}@{shown['version']}  ", _state(shown["state"])))
+    out.print(Text.assemble("  message       ", (shown["message"], "cyan")))
+    if shown["reason"]:
+        out.print(Text.assemble("  reason        ", (shown["reason"], "red")))
+    for wait in shown["waits"]:
+        until = f" until {day_of(wait['deadline'])} {clock_of(wait['deadline'])}" if wait["deadline"] else ""
+        out.print(f"  wait          {wait['type'] or 'time'}{until}: {wait['state']}")
+    out.print()
+    out.print(timeline(shown["journal"]))
+
+
+def print_message(shown: Mapping[str, Any]) -> None:
+    out = console()
+    out.print(Text.assemble(("message ", "dim"), (shown["id"], "bold"), f"  {shown['type']}  ", _state(shown["state"])))
+    out.print(f"  received      {day_of(shown['time'])} {clock_of(shown['time'])} from {shown['sender']}")
+    for one in shown["runs"]:
+        out.print(Text.assemble(f"  run           {one['id']}  {one['place']}  ", _state(one["state"]), f"  {one['reason'] or ''}"))
+    if shown.get("reply") is not None:
+        out.print("  reply", end="         ")
+        out.print_json(data=shown["reply"])
+
+
+def print_runs(found: Sequence[Mapping[str, Any]]) -> None:
+    if not found:
+        console().print("no runs")
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("opened", "run", "place", "state", "reason"):
+        table.add_column(name, no_wrap=name in ("opened", "run"))
+    for one in found:
+        table.add_row(
+            f"{day_of(one['opened'])} {clock_of(one['opened'])}", one["id"], one["place"], _state(one["state"]), one["reason"] or ""
+        )
+    console().print(table)
+
+
+def timeline(records: Iterable[Mapping[str, Any]], types: Mapping[str, str] | None = None) -> Table:
+    """One line for each record; a new day has a line of its own."""
+    known = dict(types or {})
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column("time", style="dim", no_wrap=True)
+    table.add_column("sign", no_wrap=True)
+    table.add_column("what", overflow="fold")
+    table.add_column("place", style="dim", overflow="fold")
+    day = ""
+    for record in records:
+        if record["kind"] == "received" and record.get("message"):
+            known[record["message"]] = record.get("data", {}).get("type", "")
+        if day_of(record["time"]) != day:
+            day = day_of(record["time"])
+            table.add_row(day)
+        style = "red" if record["kind"] in BAD else "green" if record["kind"] in GOOD else ""
+        place = record.get("place", "")
+        table.add_row(clock_of(record["time"]), Text(sign(record["kind"]), style), Text(sentence(record, known), style), place)
+    return table
+
+
+def _state(state: str) -> Text:
+    return Text(state, STATE_STYLES.get(state, "bold"))

@@ -1,0 +1,50 @@
+"""``bus validate``: every finding in the settings and the rules, with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bus.cli.common import CONFIG, Json, Settings, family
+
+if TYPE_CHECKING:
+    from bus.cli.rules import Declared
+    from bus.source import Finding
+
+app = family("Check settings, routes, mappings, types, tables and services.")
+
+
+@app.command()
+def validate(
+    folder: Annotated[Path | None, typer.Argument(help="Folder of routes/ and mappings/, instead of that of the settings.")] = None,
+    config: Settings = CONFIG,
+    json: Json = False,
+) -> None:
+    """Check everything and show all findings at once; exit code 1 when one of them is an error."""
+    from bus.catalog import examine
+    from bus.cli.rules import declared
+    from bus.source import render
+
+    known = declared(config)
+    _, rules = examine(folder or known.config.rules, known.operations)
+    findings = [*_settings(config, known), *rules]
+    errors = sum(finding.severity == "error" for finding in findings)
+    if json:
+        print(render(findings, "json"))
+    else:
+        print(render(findings), f"{errors} errors, {len(findings) - errors} warnings", sep="\n\n" if findings else "")
+    raise typer.Exit(1 if errors else 0)
+
+
+def _settings(path: Path, known: Declared) -> Iterator[Finding]:
+    """What the adapters say of their own settings once they have seen the contracts."""
+    from bus.source import Finding
+
+    if known.missing:
+        hint = "the adapters' own settings were not checked; the rules were"
+        yield Finding(str(path), 1, 1, "config.secret-missing", "warning", known.missing, hint)
+    for name, adapter in known.adapters.items():
+        yield from (Finding(str(path), 1, 1, "config.adapter-contract", "error", f"adapters.{name}: {said}") for said in adapter.check())

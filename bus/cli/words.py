@@ -1,0 +1,98 @@
+"""How a timeline says each kind of record: one table. ``{operation}``, ``{code}``, ``{type}`` and so on come from the record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from bus.clock import ROME, moment_of
+
+WORDS: Mapping[str, tuple[str, str]] = {
+    "received": ("●", "{type} received from {actor}"),
+    "joined": ("∞", "the case is now known by {names}"),
+    "asked": ("→", "{operation} asked"),
+    "answered": ("✓", "{operation} answered"),
+    "refused": ("✗", "{operation} refused"),
+    "unanswered": ("…", "{operation} gave no usable answer"),
+    "waiting": ("◷", "waiting for {type}"),
+    "matched": ("⇐", "{type} arrived for this wait"),
+    "expired": ("◷", "the deadline passed"),
+    "closed": ("▪", "waits no longer for {type}"),
+    "late": ("⇐", "{type} arrived late"),
+    "sent": ("⇒", "{type} sent"),
+    "replied": ("⇐", "the sender was answered"),
+    "parked": ("‖", "parked"),
+    "done": ("■", "finished"),
+    "dead": ("†", "stopped: a person is needed"),
+    "redelivered": ("↻", "redelivered by {actor}"),
+    "decided": ("✎", "{actor} decided: {decision}"),
+    "discarded": ("✎", "given up by {actor}"),
+    "rules": ("§", "rules activated"),
+    "attached": ("▤", "a file of {size} bytes attached by {actor}"),
+    "read": ("◉", "a payload was read by {actor}"),
+    "exported": ("◉", "exported by {actor}"),
+    "replayed": ("◉", "replayed by {actor}"),
+    "erased": ("○", "a person's data erased by {actor}"),
+}
+"""Sign and sentence for each kind of `bus.log.record.KINDS`."""
+BAD = frozenset({"refused", "unanswered", "dead", "late", "expired"})
+GOOD = frozenset({"answered", "replied", "done", "matched"})
+DECISIONS = {"happened": "it had happened", "again": "send it again"}
+SOMETHING = "something"
+
+
+class _Known(dict[str, Any]):
+    def __missing__(self, name: str) -> str:
+        return SOMETHING
+
+
+def sentence(record: Mapping[str, Any], types: Mapping[str, str] | None = None) -> str:
+    """What a record says, in words. ``types`` names messages by id, for records that speak of another message."""
+    data = dict(record.get("data", {}))
+    if isinstance(data.get("names"), list):
+        data["names"] = ", ".join(data["names"])
+    if data.get("decision") in DECISIONS:
+        data["decision"] = DECISIONS[data["decision"]]
+    if not data.get("type"):
+        data["type"] = (types or {}).get(
+            str(data.get("arrival") or data.get("sent")), "time" if record["kind"] in ("waiting", "closed") else "a message"
+        )
+    _, words = WORDS[record["kind"]]
+    said = words.format_map(_Known(data, actor=record.get("actor", "bus"), message=record.get("message", "")))
+    details = list(_details(record, data))
+    return said + (f" ({'; '.join(details)})" if details else "")
+
+
+def _details(record: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
+    if record.get("attempt") and (record["attempt"] > 1 or data.get("again")):
+        yield f"attempt {record['attempt']}"
+    if data.get("outside_code"):
+        yield f"it said {data['outside_code']}"
+    if data.get("code"):
+        yield str(data["code"])
+    if data.get("doubt"):
+        yield "in doubt"
+    if data.get("again"):
+        yield f"again at {clock_of(data['again'])}"
+    if data.get("deadline"):
+        yield f"until {day_of(data['deadline'])} {clock_of(data['deadline'])}"
+    if data.get("effect") in ("once", "queryable") and record["kind"] == "asked":
+        yield f"effect {data['effect']}"
+
+
+def sign(kind: str) -> str:
+    return WORDS[kind][0]
+
+
+def clock_of(text: str) -> str:
+    """The time of day in Rome."""
+    return _rome(text).strftime("%H:%M:%S")
+
+
+def day_of(text: str) -> str:
+    return _rome(text).strftime("%d/%m/%Y")
+
+
+def _rome(text: str) -> datetime:
+    return moment_of(text).astimezone(ROME)
