@@ -1,7 +1,8 @@
 """Strict JSON for text that comes from outside: the only way outside JSON enters the bus.
 
 Refused, with the place: duplicate keys, NaN and infinities (also ``1e400``), integers beyond 64 bits, lone surrogates,
-bytes that are not UTF-8, a byte order mark, the NUL character (no XML, database or expression carries it), text after the value, and anything beyond the size or depth limit.
+bytes that are not UTF-8, a byte order mark, the NUL character (no XML, database or expression carries it), text after
+the value, and anything beyond the size or depth limit.
 What passes can be canonicalised (`bus.message.canonical`) and read by an expression without surprise.
 """
 
