@@ -233,13 +233,13 @@ def _check_references(body: Element) -> None:
 
     def size_of(name: str, above: frozenset[str]) -> int:
         if name in above:
-            raise Malformed("the references of the reply turn in a circle", code="soap.references")
+            raise Malformed("the references of the reply turn in a circle")
         if name not in sizes:
             sizes[name] = grown(targets[name], above | {name})
         return sizes[name]
 
     if grown(body, frozenset()) > _MAX_ELEMENTS:
-        raise Malformed(f"the references of the reply stand for more than {_MAX_ELEMENTS} elements", code="soap.references")
+        raise Malformed(f"the references of the reply stand for more than {_MAX_ELEMENTS} elements")
 
 
 def _drop_encoding_marks(body: Element) -> None:

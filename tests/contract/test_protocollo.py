@@ -239,6 +239,8 @@ class TestTinn(_TinnBase):
         assert isinstance(done.error, InDoubt)
         with pytest.raises(Unreachable):
             probe(adapter, done, request)
+        if fault == "die_after":
+            simulator.restart()
 
     test_a_probe_finds_what_happened_without_an_answer = None
     test_a_probe_tells_an_effect_that_is_late_from_one_that_has_come = None
