@@ -88,7 +88,7 @@ def open_store(config: Config) -> Store:
         raise ConfigError(f"no store speaks {config.store.url.partition(':')[0]!r}", code="config.store", hint="use sqlite:///path")
     path = Path(config.store.url.removeprefix("sqlite:///"))
     path.parent.mkdir(parents=True, exist_ok=True)
-    return SqliteStore(path)
+    return SqliteStore(path, exclusive=True)
 
 
 class App:
@@ -115,6 +115,7 @@ class App:
         return self._catalog
 
     def start(self) -> None:
+        self.engine.take_over()
         self.engine.start()
         self.channel.consume(self.engine.ring)
 

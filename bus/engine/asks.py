@@ -49,7 +49,7 @@ class Await:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """This wait is over: messages of ``type`` with ``key`` are late from here on, and each opens a run at ``entry``. Answered by `Noted`."""
+    """This wait is over: messages of ``type`` with ``key`` are late from here on, each opens a run at ``entry``. Answered by `Noted`."""
 
     path: str
     place: str

@@ -50,9 +50,9 @@ def letter(tx: Tx, run: str) -> Letter:
 
 
 def redeliver(tx: Tx, run: str, actor: str, reason: str, clock: Clock, rules: Plan | None = None) -> str:
-    """Make a dead run ready again; ``rules`` replaces those it started with. A call in doubt must be decided first."""
+    """Make a dead run ready again; ``rules`` replaces those it started with. A ``once`` call in doubt must be decided first."""
     found = letter(tx, run)
-    if found.doubt:
+    if found.doubt and found.detail.get("effect") == "once":
         raise Conflict(
             "a call of this run is in doubt", code="dead.in-doubt", hint=f"say what happened: bus dead decide {run} --happened|--again"
         )

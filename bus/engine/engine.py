@@ -25,7 +25,8 @@ from bus.engine import journal
 from bus.engine.interpreter import Walk
 from bus.engine.live import House, Live
 from bus.engine.outside import Asking, Outside, Result
-from bus.engine.settle import Settled, Settling
+from bus.engine.settle import Settled, Settling, park_unreadable
+from bus.engine.throttles import Throttles
 from bus.engine.timers import expire
 from bus.errors import SnodoError
 from bus.log import log
@@ -59,14 +60,14 @@ class _Home:
 
 
 class Engine:
-    """See the module. ``ring`` tells everybody that runs are ready; ``told`` gets, after a commit, the messages that were replied or ended."""
+    """See the module. ``ring`` tells everybody that runs are ready; ``told`` gets messages that were replied or ended."""
 
     def __init__(
         self, store: Store, catalog: Callable[[], Catalog], outside: Outside, clock: Clock, ring: Ring,
         pace: Pace = Pace(), told: Callable[[Iterable[str]], None] = lambda messages: None,
     ) -> None:  # fmt: skip
         self._store, self._outside, self._clock, self._ring, self._pace, self._told = store, outside, clock, ring, pace, told
-        self._house = House(outside, catalog, clock)
+        self._house = House(outside, catalog, clock, Throttles())
         self.owner = new_id()
         self._settling = Settling(self.owner, outside)
         self._inbox: queue.SimpleQueue[Sequence[str] | _Home | None] = queue.SimpleQueue()
@@ -81,6 +82,10 @@ class Engine:
 
     def start(self) -> None:
         self._thread.start()
+
+    def take_over(self) -> None:
+        """Void the claims of engines that are no more. Only where this process owns the store alone."""
+        self._store.write(lambda tx: tx.do("release_all")).result()
 
     def ring(self, runs: Sequence[str]) -> None:
         """Runs may be ready; thread-safe, cheap, may be wrong."""
@@ -113,9 +118,10 @@ class Engine:
         home = self._take()
         now = self._clock.now()
         self._sweep(now)
+        again = [live for run in list(self._rung) if (live := self._live.get(run)) is not None and self._ask_again(live, now)]
         fresh = [live for row in self._claim(now) if (live := self._revive(row, now)) is not None]
         back = [live for back in home if (live := self._bring_home(back, now)) is not None]
-        lives = list({live.id: live for live in fresh + back}.values())
+        lives = list({live.id: live for live in again + fresh + back}.values())
         if lives:
             self._act(lives, self._settle(lives, now), now)
 
@@ -182,23 +188,47 @@ class Engine:
 
     def _revive(self, row: Row, now: dt.datetime) -> Live | None:
         """Make a claimed run live: its plan, its message, its journal folded, its walk brought up to date."""
+        try:
+            live, known = self._load(row)
+        except Exception as error:  # noqa: BLE001 - a run that cannot be read is parked, the others go on
+            self._log.error("run.unreadable", run=row["id"], error=repr(error))
+            why = error
+            self._store.write(lambda tx: park_unreadable(tx, row, self.owner, now, why)).result()
+            return None
+        try:
+            live.walk.start()
+            for path, event in known.events:
+                live.walk.answer(path, event)
+            live.pursue(list(live.walk.pending.values()), self._house, now)
+        except Exception as error:  # noqa: BLE001 - what one run meets is parked with that run
+            self._fell(live, now, error)
+        self._live[live.id] = live
+        return live
+
+    def _load(self, row: Row) -> tuple[Live, journal.Journal]:
         with self._store.read() as tx:
             stored = parsed(tx.one("message_payload", id=row["message"])["content"])  # type: ignore[index]
             records = log.of_run(tx, row["id"]) if row["fence"] > 1 else []
             known = journal.fold(records, lambda identity: log.json_payload(tx, identity), lambda message: _body(tx, message))
         message = message_of(stored["envelope"], stored["body"])
         plan = self._plan(row["digest"])
-        live = Live(row["id"], row["fence"], row["case_id"], message, plan, Walk(plan, message, row["entry"]), known.tries)
+        return Live(row["id"], row["fence"], row["case_id"], message, plan, Walk(plan, message, row["entry"]), known.tries), known
+
+    def _fell(self, live: Live, now: dt.datetime, error: BaseException) -> None:
+        self._log.warning("run.fell", run=live.id, error=repr(error))
+        live.fall(now, error)
+
+    def _ask_again(self, live: Live, now: dt.datetime) -> bool:
+        """Try again what is due in a run that stayed live for another branch; false when nothing is."""
+        del self._rung[live.id]
+        asks = live.due_asks(now)
+        if not asks or self._stopping.is_set():
+            return False
         try:
-            asks = live.walk.start()
-            for path, event in known.events:
-                asks = live.walk.answer(path, event)
-            live.pursue(asks if not known.events else list(live.walk.pending.values()), self._house, now)
+            live.pursue(asks, self._house, now)
         except Exception as error:  # noqa: BLE001 - what one run meets is parked with that run
-            self._log.warning("run.fell", run=live.id, error=type(error).__name__)
-            live.fall(now, error)
-        self._live[live.id] = live
-        return live
+            self._fell(live, now, error)
+        return True
 
     def _plan(self, digest: str) -> Plan:
         found = self._house.catalog().plan(digest)
@@ -215,10 +245,13 @@ class Engine:
         if live is None or live.fence != home.fence:
             return None
         try:
-            live.pursue(live.came_back(home.result, now), self._house, now)
+            asks = live.came_back(home.result, now)
+            if self._stopping.is_set():
+                live.suspend(now)
+            else:
+                live.pursue(asks, self._house, now)
         except Exception as error:  # noqa: BLE001 - what one run meets is parked with that run
-            self._log.warning("run.fell", run=live.id, error=type(error).__name__)
-            live.fall(now, error)
+            self._fell(live, now, error)
         return live
 
     def _settle(self, lives: list[Live], now: dt.datetime) -> list[Settled]:
@@ -229,8 +262,16 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - a batch that fails is split run by run
             if len(lives) > 1:
                 return [settled for live in lives for settled in self._settle([live], now)]
-            self._log.error("run.cannot-be-settled", run=lives[0].id, error=repr(error))
-            return [Settled(lost=True)]
+            return [self._settle_alone(lives[0], now, error)]
+
+    def _settle_alone(self, live: Live, now: dt.datetime, error: Exception) -> Settled:
+        """A run whose decisions cannot be written is written as dead; when even that fails, its lease will run out."""
+        self._fell(live, now, error)
+        try:
+            return self._store.write(self._settling.work([live], now, dt.timedelta(seconds=self._pace.lease))).result()[0]
+        except Exception:  # noqa: BLE001 - said in the diagnostics; the claim runs out and the sweeper rings again
+            self._log.exception("run.cannot-be-settled", run=live.id)
+            return Settled(lost=True)
 
     def _act(self, lives: list[Live], settled: list[Settled], now: dt.datetime) -> None:
         """After the commit: make the calls, ring for the others, forget what is not ours any more."""
@@ -246,6 +287,8 @@ class Engine:
                 continue
             told += [live.message.id] if any(e.record.kind == "replied" for e in live.entries) else []
             self._call_out(live, done.askings, now)
+            for due in live.dues.values():
+                heapq.heappush(self._alarms, (due, live.id))
         if rung:
             self._ring(list(rung))
         if told:

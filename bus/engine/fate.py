@@ -59,7 +59,7 @@ def after_error(call: Call, operation: Operation, tries: Tries, error: OutsideEr
 def after_crash(call: Call, operation: Operation, tries: Tries, now: dt.datetime) -> Done | Retry:
     """The fate of a try whose end nobody saw: the process that asked is gone."""
     told: JsonObject = {
-        "kind": "in_doubt", "code": "call.interrupted", "operation": call.operation, "attempts": tries.count,
+        "effect": operation.effect, "kind": "in_doubt", "code": "call.interrupted", "operation": call.operation, "attempts": tries.count,
         "sentence": "the bus stopped between asking and hearing the answer", "outside_code": "",
     }  # fmt: skip
     return _in_doubt(call, operation, tries, told, now)
@@ -114,6 +114,6 @@ def _told(call: Call, operation: Operation, tries: Tries, error: OutsideError, k
     code = error.outside_code if kind == "refused" else error.code
     sentence = error.sentence or operation.refusals.get(error.outside_code, "")
     return {
-        "kind": kind, "code": code, "outside_code": error.outside_code, "sentence": sentence,
+        "effect": operation.effect, "kind": kind, "code": code, "outside_code": error.outside_code, "sentence": sentence,
         "operation": call.operation, "attempts": tries.count,
     }  # fmt: skip

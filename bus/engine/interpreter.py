@@ -180,7 +180,8 @@ class Walk:
             except StopIteration:
                 current = self._ended(current)
             except StepFailed as stop:
-                return self._fail(stop.failure)
+                self._fail(stop.failure)
+                return
             else:
                 current = self._fork(current, asked) if isinstance(asked, Fork) else self._park(current, asked)
             event = None

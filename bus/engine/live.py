@@ -21,6 +21,7 @@ from bus.engine.interpreter import Walk
 from bus.engine.outcome import Done, Retry
 from bus.engine.outside import Asking, Outside, Result, facts_as_json
 from bus.engine.projection import Entry, entry
+from bus.engine.throttles import Throttles
 from bus.errors import Invalid, SnodoError
 from bus.log import payload
 from bus.log.payload import Sealed
@@ -34,11 +35,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What a live run may look at while it decides: the adapters' declarations, the catalog, the clock."""
+    """What a live run may look at while it decides: the adapters' declarations, the catalog, the clock, the throttles."""
 
     outside: Outside
     catalog: Callable[[], Catalog]
     clock: Clock
+    throttles: Throttles
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class Live:
         """What is done at once gives its event; the rest is queued and gives None."""
         match ask:
             case Call():
-                return self._consider_call(ask, house.outside, now)
+                return self._consider_call(ask, house, now)
             case Await():
                 self.waits.append(ask)
                 return None
@@ -132,23 +134,34 @@ class Live:
         self.note("sent", now, ask, data={"type": ask.type, "sent": identity})
         return Noted(now, {"id": identity})
 
-    def _consider_call(self, ask: Call, outside: Outside, now: dt.datetime) -> Event | None:
+    def _consider_call(self, ask: Call, house: House, now: dt.datetime) -> Event | None:
         tries = self.tries.setdefault(ask.path, Tries())
         try:
-            operation = outside.operation(ask.operation)
+            operation = house.outside.operation(ask.operation)
         except KeyError:
             return self._cannot_ask(ask, now, f"no adapter declares {ask.operation}", "call.unknown-operation")
-        if tries.in_air:
+        if tries.in_air or (tries.doubt and operation.effect == "once"):
             tries.in_air = False
             return self.settle_call(ask, fate.after_crash(ask, operation, tries, now), None, now)
-        if tries.due is not None and tries.due > now:
-            self.dues[ask.path] = tries.due
+        due = max(tries.due or now, house.throttles.next(ask, now))
+        if due > now:
+            self.dues[ask.path] = due
             return None
+        self.dues.pop(ask.path, None)
+        tries.probe = tries.doubt and operation.effect == "queryable"
         try:
-            self._make_ready(replace(ask, key=tries.key or ask.key), tries, outside, now)
+            self._make_ready(replace(ask, key=tries.key or ask.key), tries, house.outside, now)
         except Invalid as error:
             return self._cannot_ask(ask, now, error.sentence, error.code)
         return None
+
+    def due_asks(self, now: dt.datetime) -> list[Ask]:
+        """Calls whose next try is due, of a run that stayed live for another branch."""
+        return [self.walk.pending[path] for path, due in self.dues.items() if due <= now and path in self.walk.pending]
+
+    def suspend(self, now: dt.datetime) -> None:
+        """Ask nothing more here: whoever claims the run next goes on from the journal."""
+        self.dues.update({path: now for path in self.walk.pending if path not in self.in_flight})
 
     def _make_ready(self, call: Call, tries: Tries, outside: Outside, now: dt.datetime) -> None:
         """Queue the call, or its probe, with its intent record; a ``read`` needs no intent."""
@@ -255,6 +268,7 @@ class Live:
         self.walk.failure = Failure(code, sentence, self.plan.name, "")
         self.walk.finished = True
         self.walk.pending.clear()
+        self.entries, self.outgoing, self.waits, self.numbered, self.askings = [], [], [], [], []
 
 
 def _answer_values(result: Result | None, answered: Answered) -> dict[str, JsonValue]:

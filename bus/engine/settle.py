@@ -16,9 +16,11 @@ from bus.engine.asks import Await
 from bus.engine.live import Live, Numbered
 from bus.engine.outside import Asking, Outside
 from bus.engine.projection import Entry, entry, write
+from bus.errors import SnodoError
 from bus.log import log
-from bus.message import Message, message_of
-from bus.store import Tx
+from bus.log.record import Record
+from bus.message import Message, message_of, new_id
+from bus.store import Row, Tx
 
 
 @dataclass(slots=True)
@@ -126,7 +128,7 @@ def _ending(live: Live, now: dt.datetime) -> Entry:
     failure = live.walk.failure
     if failure is None:
         return entry(live.record("done", now, place=live.plan.name, data={"state": "done"}))
-    doubt = failure.code == "call.in-doubt"
+    doubt = failure.detail.get("kind") == "in_doubt"
     data = {"state": "dead", "code": failure.code, "doubt": doubt}
     record = live.record("dead", now, place=failure.place, path=failure.path or None, data=data)
     return entry(record, {"failure": {"sentence": failure.sentence, "code": failure.code, "detail": dict(failure.detail)}})
@@ -136,6 +138,17 @@ def _parking(live: Live, now: dt.datetime, due: dt.datetime | None) -> Entry:
     place = next((ask.place for ask in live.walk.pending.values()), live.plan.name)
     data = {"state": "waiting"} if due is None else {"state": "ready", "due": text_of(due)}
     return entry(live.record("parked", now, place=place, data=data))
+
+
+def park_unreadable(tx: Tx, row: Row, owner: str, now: dt.datetime, error: BaseException) -> None:
+    """A claimed run whose rules or message cannot be had becomes a dead letter."""
+    place = f"{row['route']}@{row['version']}"
+    code = error.code if isinstance(error, SnodoError) else "run.unreadable"
+    sentence = error.sentence if isinstance(error, SnodoError) else f"{type(error).__name__}: {error}"
+    data = {"state": "dead", "code": code, "doubt": False}
+    record = Record(new_id(), "dead", now, message=row["message"], run=row["id"], place=place, rules=row["digest"], data=data)
+    write(tx, entry(record, {"failure": {"sentence": sentence, "code": code, "detail": {}}}))
+    tx.do("release_run", id=row["id"], fence=row["fence"], owner=owner)
 
 
 def _message(tx: Tx, identity: str) -> Message:

@@ -133,6 +133,9 @@ UPDATE runs SET owner = NULL, lease = NULL WHERE id = :id AND fence = :fence AND
 -- name: release_owner
 UPDATE runs SET owner = NULL, lease = NULL WHERE owner = :owner
 
+-- name: release_all
+UPDATE runs SET owner = NULL, lease = NULL WHERE owner IS NOT NULL
+
 -- name: runs_to_ring
 SELECT id FROM runs WHERE state = 'ready' AND due <= :now AND (lease IS NULL OR lease < :now) ORDER BY due, id LIMIT :most
 

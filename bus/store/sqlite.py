@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from bus.errors import StoreError
 from bus.store import Row, Tx, queries
@@ -111,11 +112,31 @@ def _prepare(raw: sqlite3.Connection) -> None:
         )
 
 
-class SqliteStore:
-    """See `bus.store.Store`. ``path`` is a file; its folder must exist and be on a local disk."""
+def _own(path: Path) -> IO[bytes]:
+    """Hold the lock beside the database; it goes with the process. Raises `StoreError` when another process has it."""
+    try:
+        held = path.with_name(f"{path.name}.lock").open("ab")
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StoreError(
+            f"another bus works on {path}", code="store.taken", hint="stop it first, or give this one a store of its own"
+        ) from None
+    except OSError as error:
+        raise _unreachable(path, error) from error
+    return held
 
-    def __init__(self, path: Path) -> None:
+
+def _unreachable(path: Path, error: Exception) -> StoreError:
+    hint = "is the folder there, and yours to write?"
+    return StoreError(f"cannot open the database {path}: {error}", code="store.unreachable", hint=hint)
+
+
+class SqliteStore:
+    """See `bus.store.Store`. ``path`` is a file on a local disk; ``exclusive``: refuse to share it with another process."""
+
+    def __init__(self, path: Path, *, exclusive: bool = False) -> None:
         self.path = path
+        self._lock_file = _own(path) if exclusive else None
         self._local = threading.local()
         self._readers: list[SqliteConnection] = []
         self._lock = threading.Lock()
@@ -126,9 +147,7 @@ class SqliteStore:
             connection = SqliteConnection(self.path)
             connection.prepare()
         except sqlite3.Error as error:
-            raise StoreError(
-                f"cannot open the database {self.path}: {error}", code="store.unreachable", hint="is the folder there, and yours to write?"
-            ) from error
+            raise _unreachable(self.path, error) from error
         return connection
 
     def write(self, work: Callable[[Tx], T]) -> Future[T]:
@@ -159,3 +178,5 @@ class SqliteStore:
             for reader in self._readers:
                 reader.close()
             self._readers.clear()
+        if self._lock_file is not None:
+            self._lock_file.close()

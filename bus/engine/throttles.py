@@ -1,0 +1,30 @@
+"""Throttles: a step's ``limit``, at most so many calls of its operation in so many seconds, over all runs of this engine.
+
+The past calls are kept in memory only: a restart may let one more burst through, which a limit of courtesy bears.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import deque
+from dataclasses import dataclass, field
+
+from bus.engine.asks import Call
+
+
+@dataclass
+class Throttles:
+    """The moments of the last calls, by place and limit. Used from the engine's thread only."""
+
+    _past: dict[str, deque[dt.datetime]] = field(default_factory=dict)
+
+    def next(self, call: Call, now: dt.datetime) -> dt.datetime:
+        """When this call may go out: ``now`` (and then it counts), or the moment its turn comes."""
+        if call.limit is None:
+            return now
+        past = self._past.setdefault(call.place, deque(maxlen=call.limit.count))
+        free = past[0] + dt.timedelta(seconds=call.limit.per) if len(past) == call.limit.count else now
+        if free <= now:
+            past.append(now)
+            return now
+        return free
