@@ -193,3 +193,14 @@ def test_the_certificate_of_the_simulator_is_always_the_same_pdf():
     made = pdf(["Certificato (prova)", "àèì"])
     assert made == pdf(["Certificato (prova)", "àèì"])
     assert io.BytesIO(made).read(5) == b"%PDF-"
+
+
+def test_the_invented_people_have_codes_that_agree_with_their_birth_and_sex():
+    from stdnum.it import codicefiscale
+
+    from adapters.anagrafe.simulator import people
+
+    for person in people():
+        code = codicefiscale.validate(person["codice_fiscale"])
+        assert codicefiscale.get_gender(code) == person["sesso"]
+        assert codicefiscale.get_birth_date(code).isoformat()[2:] == person["data_nascita"][2:]
