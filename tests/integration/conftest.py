@@ -1,0 +1,35 @@
+"""One town for each file of tests: eight systems, a node and a bus take some seconds to start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from bus.testing.town import Town
+from tests.integration.kit import HASTE, ROOT, hasty_rules
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """The rules as shipped."""
+    with Town(tmp_path_factory.mktemp("town"), ROOT) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def hasty_town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """Short times; the simulators are well again before each test that asks for `troubled`."""
+    folder = tmp_path_factory.mktemp("hasty")
+    with Town(folder / "town", hasty_rules(folder / "rules"), HASTE) as made:
+        yield made
+
+
+@pytest.fixture
+def troubled(hasty_town: Town) -> Iterator[Town]:
+    """A town to trouble: no faults before, none after."""
+    yield hasty_town
+    for simulator in hasty_town.simulators.values():
+        if not simulator.alive:
+            simulator.restart()
+        simulator.clear()

@@ -1,0 +1,384 @@
+"""The HTTP door, over real sockets: what goes in, what comes out, and that every error has one shape."""
+
+from __future__ import annotations
+
+import base64
+import concurrent.futures
+import hashlib
+import json
+import re
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from bus.adapter import Adapter, Endpoint, Outbound
+from bus.web.served import PROBLEMS
+from tests.small_bus import Caller, Process, key_of, running
+
+DOCUMENTED = set(re.findall(r"^\| `([a-z0-9.-]+)` \|", (Path(__file__).parents[2] / "docs/reference/errors.md").read_text("utf-8"), re.MULTILINE))
+
+
+class Sportello(Adapter):
+    """An adapter whose system calls us: it repeats, breaks, or takes its time."""
+
+    def endpoints(self):
+        return (
+            Endpoint("eco", self.eco, budget=0.05, max_bytes=1000),
+            Endpoint("rotto", self.breaks),
+        )
+
+    def eco(self, inbound, door):
+        if inbound.query.get("lento"):
+            threading.Event().wait(0.2)
+        delivery = door.accept("prova.sveglia", {"nome": inbound.body.decode()}, key=inbound.body.decode())
+        return Outbound(200, delivery.message_id.encode(), "text/plain", {"X-Repeated": str(delivery.repeated)})
+
+    def breaks(self, inbound, door):
+        raise RuntimeError("segreto interno")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bus")
+    with running(folder, {"sportello": Sportello("sportello", None)}, attachments={"folder": "files", "limit": 2_000_000}) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def call(server):
+    return Caller(server.port)
+
+
+def saluto(nome, **more):
+    return {"type": "prova.saluto", "data": {"nome": nome}, **more}
+
+
+# -- sending ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_message_is_accepted_and_can_be_looked_at(call):
+    accepted = call("POST", "/messages", saluto("Ada"))
+    assert accepted.status == 202
+    assert set(accepted.json) == {"id", "type", "time", "links"}
+    assert accepted.headers["location"] == f"/messages/{accepted.json['id']}" == accepted.json["links"]["message"]
+    assert call("GET", accepted.headers["location"]).json["type"] == "prova.saluto"
+
+
+def test_the_same_key_and_content_give_the_same_bytes(call):
+    first, second = (call("POST", "/messages", saluto("Bea"), {"Idempotency-Key": "bea-1"}) for _ in range(2))
+    assert (first.status, first.content) == (second.status, second.content)
+    assert "idempotency-status" not in first.headers
+    assert second.headers["idempotency-status"] == "repeated"
+
+
+def test_the_same_key_with_another_content_is_refused_and_names_the_first(call):
+    first = call("POST", "/messages", saluto("Ciro"), {"Idempotency-Key": "ciro-1"})
+    second = call("POST", "/messages", saluto("Cira"), {"Idempotency-Key": "ciro-1"})
+    assert second.status == 422
+    assert second.json["code"] == "input.key-reused"
+    assert second.json["message_id"] == first.json["id"]
+
+
+def test_a_key_is_the_sender_s_own(call):
+    first = call("POST", "/messages", saluto("Dina"), {"Idempotency-Key": "comune"})
+    other = call("POST", "/messages", saluto("Dino"), {"Idempotency-Key": "comune"}, name="altro")
+    assert (first.status, other.status) == (202, 202)
+
+
+def test_the_id_of_an_event_is_its_key(call):
+    first = call("POST", "/messages", saluto("Elio", id="evento-1"))
+    second = call("POST", "/messages", saluto("Elio", id="evento-1"))
+    assert first.content == second.content
+
+
+def test_many_at_once_with_one_key_are_one_message(call):
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        replies = list(pool.map(lambda _: call("POST", "/messages", saluto("Fede"), {"Idempotency-Key": "fede-1"}), range(16)))
+    assert {reply.status for reply in replies} == {202}
+    assert len({reply.content for reply in replies}) == 1
+    assert sum("idempotency-status" not in reply.headers for reply in replies) == 1
+
+
+def test_structured_cloudevents(call):
+    event = saluto("Gaia", specversion="1.0", id="g-1", source="/portale", subject="x", time="2026-01-01T10:00:00Z")
+    assert call("POST", "/messages", event, {"Content-Type": "application/cloudevents+json; charset=UTF-8"}).status == 202
+
+
+def test_binary_cloudevents(call):
+    headers = {"ce-specversion": "1.0", "ce-type": "prova.saluto", "ce-id": "b-1", "ce-source": "/portale%20uno"}
+    assert call("POST", "/messages", {"nome": "Hana"}, {**headers, "Prefer": "wait=5"}).json["reply"] == {"saluto": "ciao Hana"}
+
+
+def test_a_question_gets_its_reply(call):
+    reply = call("POST", "/messages", saluto("Ivo"), {"Prefer": "respond-async, WAIT=10"})
+    assert reply.status == 200
+    assert reply.json["reply"] == {"saluto": "ciao Ivo"}
+    assert reply.headers["preference-applied"] == "wait=10"
+
+
+def test_a_question_without_reply_in_time_is_accepted(call):
+    start = time.monotonic()
+    reply = call("POST", "/messages", {"type": "prova.attesa", "data": {"nome": "Lia"}}, {"Prefer": "wait=1"})
+    assert reply.status == 202
+    assert 0.9 < time.monotonic() - start < 5
+
+
+def test_a_question_whose_route_never_replies_is_not_waited_for(call):
+    start = time.monotonic()
+    assert call("POST", "/messages", {"type": "prova.silenzio", "data": {"nome": "Mara"}}, {"Prefer": "wait=20"}).status == 202
+    assert time.monotonic() - start < 5
+
+
+def test_a_reply_that_comes_while_the_asker_waits_is_given(call):
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(call, "POST", "/messages", {"type": "prova.attesa", "data": {"nome": "Nino"}}, {"Prefer": "wait=15"})
+        until = time.monotonic() + 10
+        while call("GET", "/cases/istanza:Nino").status == 404 and time.monotonic() < until:
+            pass
+        call("POST", "/messages", {"type": "prova.sveglia", "data": {"nome": "Nino"}})
+        assert asked.result().json["reply"] == {"svegliato": "Nino"}
+
+
+# -- refusals, all of one shape ---------------------------------------------------------------------------------------------
+
+DEEP = b'{"type":"prova.saluto","data":' + b"[" * 60 + b"]" * 60 + b"}"
+J = {"Content-Type": "application/json"}
+REFUSALS = [
+    ("duplicate key", "POST", "/messages", b'{"type":"a.b","type":"a.b","data":{}}', J, "portale", 400, "input.malformed"),
+    ("NaN", "POST", "/messages", b'{"type":"prova.saluto","data":{"nome":NaN}}', J, "portale", 400, "input.malformed"),
+    ("infinite", "POST", "/messages", b'{"type":"prova.saluto","data":{"numero":1e999}}', J, "portale", 400, None),
+    ("huge integer", "POST", "/messages", b'{"type":"prova.saluto","data":{"numero":123456789012345678901}}', J, "portale", 400, "input.number"),
+    ("too deep", "POST", "/messages", DEEP, J, "portale", 400, "input.too-deep"),
+    ("bad UTF-8", "POST", "/messages", b'{"type":"prova.saluto","data":{"nome":"\xff"}}', J, "portale", 400, "input.malformed"),
+    ("lone surrogate", "POST", "/messages", b'{"type":"prova.saluto","data":{"nome":"\\ud800"}}', J, "portale", 400, "input.malformed"),
+    ("empty body", "POST", "/messages", b"", J, "portale", 400, "input.malformed"),
+    ("not an object", "POST", "/messages", b"[]", J, "portale", 400, "input.malformed"),
+    ("too large", "POST", "/messages", b'{"type":"' + b"x" * 1_000_001 + b'"}', J, "portale", 413, "input.too-large"),
+    ("wrong media type", "POST", "/messages", b"<a/>", {"Content-Type": "application/xml"}, "portale", 415, "input.media-type"),
+    ("wrong charset", "POST", "/messages", b"{}", {"Content-Type": "application/json; charset=latin-1"}, "portale", 415, "input.media-type"),
+    ("batch of events", "POST", "/messages", b"[]", {"Content-Type": "application/cloudevents-batch+json"}, "portale", 415, "input.media-type"),
+    ("compressed", "POST", "/messages", b"{}", {**J, "Content-Encoding": "gzip"}, "portale", 400, "input.encoding"),
+    ("unknown attribute", "POST", "/messages", saluto("X", colore="blu"), J, "portale", 422, "envelope.invalid"),
+    ("no type", "POST", "/messages", {"data": {}}, J, "portale", 422, "envelope.invalid"),
+    ("type is a number", "POST", "/messages", {"type": 7, "data": {}}, J, "portale", 422, "envelope.invalid"),
+    ("version of events", "POST", "/messages", saluto("X", specversion="0.3"), J, "portale", 422, "envelope.invalid"),
+    ("event without version", "POST", "/messages", saluto("X"), {"Content-Type": "application/cloudevents+json"}, "portale", 422, "envelope.invalid"),
+    ("base64 data", "POST", "/messages", {"type": "prova.saluto", "data_base64": "eA=="}, J, "portale", 422, "envelope.invalid"),
+    ("attachments not addresses", "POST", "/messages", saluto("X", attachments=["abc"]), J, "portale", 422, "envelope.invalid"),
+    ("unknown ce- header", "POST", "/messages", {"nome": "X"}, {**J, "ce-specversion": "1.0", "ce-type": "prova.saluto", "ce-altro": "1"}, "portale", 422, "envelope.invalid"),
+    ("unknown attachment", "POST", "/messages", saluto("X", attachments=["0" * 64]), J, "portale", 404, "attachment.unknown"),
+    ("unknown type", "POST", "/messages", {"type": "prova.salut", "data": {}}, J, "portale", 422, "type.unknown"),
+    ("type nobody takes", "POST", "/messages", {"type": "prova.orfano", "data": {"nome": "X"}}, J, "portale", 422, "type.no-route"),
+    ("unknown field of the body", "POST", "/messages", {"type": "prova.saluto", "data": {"nome": "X", "altro": 1}}, J, "portale", 422, "body.invalid"),
+    ("no data", "POST", "/messages", {"type": "prova.saluto"}, J, "portale", 422, "body.invalid"),
+    ("key too long", "POST", "/messages", saluto("X"), {**J, "Idempotency-Key": "k" * 201}, "portale", 400, "input.idempotency-key"),
+    ("key not ASCII", "POST", "/messages", saluto("X"), {**J, "Idempotency-Key": "caffè"}, "portale", 400, "input.idempotency-key"),
+    ("no key", "POST", "/messages", saluto("X"), J, None, 401, "auth.missing"),
+    ("wrong key", "GET", "/runs", None, {"Authorization": "Bearer indovinata"}, None, 401, "auth.missing"),
+    ("basic authentication", "GET", "/runs", None, {"Authorization": "Basic eDp5"}, None, 401, "auth.missing"),
+    ("an auditor sends", "POST", "/messages", saluto("X"), J, "revisore", 403, "auth.forbidden"),
+    ("a portal lists runs", "GET", "/runs", None, {}, "portale", 403, "auth.forbidden"),
+    ("an auditor redelivers", "POST", "/dead/x/redeliver", {"reason": "x"}, J, "revisore", 403, "auth.forbidden"),
+    ("unknown address", "GET", "/nulla", None, {}, "portale", 404, "input.not-found"),
+    ("trailing slash", "GET", "/status/", None, {}, "portale", 404, "input.not-found"),
+    ("unknown message", "GET", "/messages/x", None, {}, "portale", 404, "message.unknown"),
+    ("unknown case", "GET", "/cases/x%2Fy", None, {}, "sistemista", 404, "case.unknown"),
+    ("case by a person", "GET", "/cases/codice_fiscale:BNCNNA80A41B429E", None, {}, "sistemista", 422, "case.weak-key"),
+    ("unknown run", "GET", "/runs/x", None, {}, "sistemista", 404, "run.unknown"),
+    ("unknown state", "GET", "/runs?state=felice", None, {}, "sistemista", 422, "input.query"),
+    ("unknown parameter", "GET", "/runs?colore=blu", None, {}, "sistemista", 422, "input.query"),
+    ("limit not a number", "GET", "/runs?limit=molti", None, {}, "sistemista", 422, "input.query"),
+    ("records of nothing", "GET", "/log", None, {}, "revisore", 422, "input.query"),
+    ("records unknown", "GET", "/log?run=x", None, {}, "revisore", 404, "log.unknown"),
+    ("unknown dead letter", "GET", "/dead/x", None, {}, "sistemista", 404, "run.unknown"),
+    ("act of unknown field", "POST", "/dead/x/discard", {"reason": "x", "altro": 1}, J, "sistemista", 422, "input.invalid"),
+    ("act without reason", "POST", "/dead/x/discard", {"reason": 7}, J, "sistemista", 422, "input.invalid"),
+    ("act in a form", "POST", "/dead/x/discard", b"reason=x", {"Content-Type": "application/x-www-form-urlencoded"}, "sistemista", 415, "input.media-type"),
+    ("unknown service", "GET", "/catalog/x", None, {}, None, 404, "service.unknown"),
+    ("unknown schema", "GET", "/types/prova.x", None, {}, None, 404, "type.missing"),
+    ("unknown attachment", "GET", f"/attachments/{'0' * 64}", None, {}, "portale", 404, "attachment.unknown"),
+    ("attachment by a path", "GET", "/attachments/..%2f..%2fetc%2fpasswd", None, {}, "sistemista", 404, None),
+    ("file without name", "POST", "/attachments", b"x", {}, "portale", 422, "attachment.name"),
+    ("file name with a path", "POST", "/attachments?name=..%2Fx", b"x", {}, "portale", 422, "attachment.name"),
+    ("file too large", "POST", "/attachments?name=x", b"x" * 2_000_001, {}, "portale", 413, "input.too-large"),
+    ("file of another digest", "POST", "/attachments?name=x", b"x", {"Content-Digest": f"sha-256=:{'A' * 43}=:"}, "portale", 422, "attachment.digest"),
+    ("wrong method", "DELETE", "/messages", None, {}, "portale", 405, "input.method"),
+    ("wrong method on an endpoint", "GET", "/in/eco", None, {}, None, 405, "input.method"),
+    ("large headers", "GET", "/status", None, {"X-Grande": "x" * 40_000}, None, 431, "input.headers-too-large"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "headers", "name", "status", "code"), [r[1:] for r in REFUSALS], ids=[r[0] for r in REFUSALS])
+def test_every_refusal_is_a_problem_with_a_documented_code(call, method, path, body, headers, name, status, code):
+    reply = call(method, path, body, headers, name=name)
+    problem = reply.json
+    assert reply.status == status, problem
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert set(problem) >= {"type", "title", "status", "detail", "instance", "code"}
+    assert problem["status"] == status
+    assert code is None or problem["code"] == code
+    assert problem["code"] in DOCUMENTED
+    assert problem["type"] == f"urn:snodo:error:{problem['code']}"
+    assert problem["instance"].startswith("urn:uuid:")
+    assert status in PROBLEMS or status == 405
+    assert (status == 401) == ("www-authenticate" in reply.headers)
+    assert (status == 405) == ("allow" in reply.headers)
+
+
+def test_faults_of_a_body_are_all_listed_without_its_values(call):
+    problem = call("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "", "segreto": "BNCNNA80A41B429E"}}).json
+    assert {fault["pointer"] for fault in problem["faults"]} == {"", "/nome"}
+    assert "BNCNNA80A41B429E" not in json.dumps(problem)
+
+
+def test_an_unexpected_error_says_nothing_but_where_to_ask(server, call, monkeypatch):
+    monkeypatch.setattr(server.app, "status", lambda: 1 / 0)
+    reply = call("GET", "/status")
+    assert (reply.status, reply.json["code"]) == (500, "bus.failed")
+    assert "division" not in reply.content.decode()
+
+
+def test_headers_of_every_answer(call):
+    for path in ("/status", "/nulla"):
+        headers = call("GET", path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
+        assert "server" not in headers
+
+
+def test_a_header_that_never_ends_is_cut(server):
+    with socket.create_connection(("127.0.0.1", server.port), 10) as raw:
+        raw.settimeout(10)
+        raw.sendall(b"GET /status HTTP/1.1\r\nHost: x\r\nX-Lunga: ")
+        received = b""
+        try:
+            for _ in range(200):
+                raw.sendall(b"x" * 4096)
+            received = raw.recv(100)
+        except OSError:
+            pass
+        assert received in (b"", received[:100])
+    assert Caller(server.port)("GET", "/status").status == 200
+
+
+def test_a_body_that_never_comes_ends_in_408(server, monkeypatch):
+    from bus.web import bodies
+
+    monkeypatch.setattr(bodies.whole, "__defaults__", (0.2,))
+    with socket.create_connection(("127.0.0.1", server.port), 10) as raw:
+        raw.settimeout(10)
+        raw.sendall(f"POST /messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key_of('portale')}\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{{".encode())
+        assert raw.recv(1000).startswith(b"HTTP/1.1 408")
+
+
+# -- looking ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_portal_sees_its_own_messages_and_cases_only(call):
+    accepted = call("POST", "/messages", saluto("Olga"), {"Prefer": "wait=5"}).json
+    for name, status in (("portale", 200), ("altro", 404), ("sistemista", 200), ("revisore", 200)):
+        assert call("GET", f"/messages/{accepted['id']}", name=name).status == status
+        assert call("GET", "/cases/istanza:Olga", name=name).status == status
+
+
+def test_a_case_is_found_by_a_key_with_a_slash(call):
+    call("POST", "/messages", saluto("2026/0000123"))
+    assert call("GET", "/cases/2026%2F0000123").json["keys"] == [{"name": "istanza", "value": "2026/0000123"}]
+    assert call("GET", "/cases/istanza:2026/0000123").status == 200
+
+
+def test_a_dead_letter_is_listed_shown_redelivered_and_discarded(call):
+    accepted = call("POST", "/messages", {"type": "prova.guasto", "data": {"nome": "Pia"}}, {"Prefer": "wait=5"}).json
+    [run] = [one for one in call("GET", "/dead", name="revisore").json["dead"] if one["message"] == accepted["id"]]
+    letter = call("GET", f"/dead/{run['id']}", name="revisore").json
+    assert (letter["code"], letter["sentence"], letter["place"]) == ("prova.rotta", "rotta apposta", "prova.fallisce@1/rompi")
+    assert call("POST", f"/dead/{run['id']}/decide", {"reason": "x", "decision": "again"}, name="sistemista").json["code"] == "dead.no-doubt"
+    assert call("POST", f"/dead/{run['id']}/discard", {"reason": " "}, name="sistemista").json["code"] == "dead.reason-missing"
+    again = call("POST", f"/dead/{run['id']}/redeliver", {"reason": "riprovo", "current_rules": True}, name="sistemista")
+    assert again.status == 200
+    until = time.monotonic() + 10
+    while call("GET", f"/runs/{run['id']}", name="sistemista").json["state"] != "dead" and time.monotonic() < until:
+        pass
+    assert call("POST", f"/dead/{run['id']}/discard", {"reason": "basta"}, name="sistemista").json["state"] == "cancelled"
+    kinds = [record["kind"] for record in call("GET", f"/log?run={run['id']}", name="revisore").json["records"]]
+    assert [kind for kind in kinds if kind in ("dead", "redelivered", "discarded")] == ["dead", "redelivered", "dead", "discarded"]
+
+
+def test_what_is_public_needs_no_key_and_tells_nothing_of_anybody(call):
+    status = call("GET", "/status", name=None)
+    assert status.headers["content-type"] == "application/problem+json"
+    assert status.json == {"type": "about:blank", "title": "OK", "status": 200, "detail": "the bus takes messages"}
+    assert "bus" in call("GET", "/status", name="sistemista").json
+    assert call("GET", "/catalog", name=None).json["servizi"][0]["codice"] == "ritiro-ingombranti"
+    assert call("GET", "/catalog/ritiro-ingombranti", name=None).json["ufficio"] == "ambiente"
+    assert call("GET", "/types/prova.saluto", name=None).json["required"] == ["nome"]
+    assert call("HEAD", "/status", name=None).content == b""
+
+
+def test_the_key_may_come_in_its_own_header(call):
+    assert call("GET", "/runs?limit=1&state=done", headers={"X-Api-Key": key_of("revisore")}, name=None).status == 200
+
+
+# -- attachments --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_sent_named_fetched_and_travels_with_a_message(call):
+    content = b"%PDF-1.7 prova" * 1000
+    digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
+    headers = {"Content-Type": "application/pdf", "Content-Disposition": "attachment; filename*=UTF-8''perch%C3%A9.pdf", "Repr-Digest": f"sha-256=:{digest}:"}
+    sent = call("POST", "/attachments", content, headers)
+    assert sent.status == 201
+    assert (sent.json["sha256"], sent.json["size"], sent.json["name"]) == (hashlib.sha256(content).hexdigest(), len(content), "perché.pdf")
+    fetched = call("GET", sent.headers["location"])
+    assert (fetched.content, fetched.headers["content-type"]) == (content, "application/pdf")
+    assert call("GET", sent.headers["location"], name="altro").status == 404
+    assert call("GET", sent.headers["location"], name="revisore").status == 200
+    assert call("POST", "/messages", saluto("Rita", attachments=[sent.json["sha256"]])).status == 202
+    assert call("POST", "/messages", saluto("Rita", attachments=[sent.json["sha256"]]), name="altro").json["code"] == "attachment.unknown"
+    assert call("POST", "/attachments?name=mio.pdf", content, {"Content-Type": "application/pdf"}, name="altro").status == 201
+    assert call("GET", sent.headers["location"], name="altro").status == 200
+
+
+# -- endpoints of adapters ------------------------------------------------------------------------------------------------------
+
+
+def test_an_adapter_answers_its_system_and_takes_messages_in(call):
+    first, second = (call("POST", "/in/eco", b"Sara", name=None) for _ in range(2))
+    assert first.content == second.content
+    assert (first.headers["x-repeated"], second.headers["x-repeated"]) == ("False", "True")
+    assert call("POST", "/in/eco?lento=1", b"Sara", name=None).status == 200
+
+
+def test_an_adapter_that_breaks_answers_cleanly(call):
+    reply = call("POST", "/in/rotto", b"x", name=None)
+    assert reply.status == 500
+    assert "segreto" not in reply.content.decode()
+
+
+def test_an_endpoint_takes_no_more_than_it_declares(call):
+    assert call("POST", "/in/eco", b"x" * 1001, name=None).status == 413
+
+
+# -- the process ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_hundred_megabytes_pass_with_flat_memory_and_the_process_stops_in_good_order(tmp_path):
+    process = Process(tmp_path)
+    try:
+        client = Caller(process.port)
+        assert client("POST", "/attachments?name=prima.bin", b"x" * 300_000).status == 201
+        before = process.memory()
+        content = bytes(100_000_000)
+        sent = client("POST", "/attachments?name=grande.bin", content)
+        grown = process.memory() - before
+        assert (sent.status, sent.json["size"]) == (201, len(content))
+        assert grown < 30_000_000, f"memory grew by {grown} bytes"
+        assert client("GET", sent.headers["location"]).content == content
+        assert process.memory() - before < 30_000_000
+    finally:
+        code = process.stop()
+    assert code == 0, process.log.read_text()
+    assert "Traceback" not in process.log.read_text()
