@@ -130,7 +130,8 @@ class Operation:
     ``timeout`` and ``settle`` are seconds. ``refusals`` maps each code the system may refuse with to a sentence.
     ``failed_when`` says in words how the system says no inside a success (``lngErrNumber != 0``).
     ``undo`` names the operation that takes this one back; it is asked with this one's answer.
-    ``sequence`` names a durable counter; its next value reaches the method as ``ctx.number``.
+    ``sequence`` names a durable counter; its next value reaches the method as ``ctx.number``. With ``concurrency`` 1 it is an
+    ordered lane: the next number goes out only when the call with the last one has surely ended.
     """
 
     name: str
@@ -148,6 +149,11 @@ class Operation:
     refusals: Mapping[str, str] = field(default_factory=dict)
     concurrency: int = 8
     doc: str = ""
+
+    @property
+    def in_lane(self) -> bool:
+        """Whether the numbers of its sequence must go out one at a time and in order: a sequence with ``concurrency`` 1."""
+        return self.sequence is not None and self.concurrency == 1
 
     def __post_init__(self) -> None:
         if (self.effect == "queryable") != (self.probe is not None):

@@ -33,6 +33,7 @@ from bus.engine.attachments import Attachments
 from bus.engine.engine import Engine, Pace
 from bus.engine.intake import Accepted, Intake, Submission
 from bus.engine.outside import Outside
+from bus.engine.polling import Polling
 from bus.engine.projection import Entry, fact, write
 from bus.errors import ConfigError
 from bus.log import log
@@ -108,6 +109,7 @@ class App:
         self.engine = Engine(self.store, self.catalog, self.outside, self.clock, self.channel.publish, pace, self._tell)
         self._news: dict[str, list[Callable[[], object]]] = {}
         self._news_lock = threading.Lock()
+        self.polling = Polling(self.store, self.clock, self.door)
         self._activate()
 
     def catalog(self) -> Catalog:
@@ -118,8 +120,12 @@ class App:
         self.engine.take_over()
         self.engine.start()
         self.channel.consume(self.engine.ring)
+        for name, adapter in self.adapters.items():
+            for poller in adapter.pollers():
+                self.polling.start(name, poller)
 
     def stop(self) -> None:
+        self.polling.stop()
         self.engine.stop()
         self.channel.close()
         self.outside.close()

@@ -24,7 +24,7 @@ from bus.diagnostics import logger
 from bus.engine import journal
 from bus.engine.interpreter import Walk
 from bus.engine.live import House, Live
-from bus.engine.outside import Asking, Outside, Result
+from bus.engine.outside import Outside, Result
 from bus.engine.settle import Settled, Settling, park_unreadable
 from bus.engine.throttles import Throttles
 from bus.engine.timers import expire
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from bus.catalog import Catalog
 
 Ring = Callable[[Sequence[str]], None]
+LANE_PAUSE = dt.timedelta(milliseconds=100)
+"""How long a call waits before it looks again whether its ordered lane is free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,8 @@ class Engine:
 
     def turn(self) -> None:
         """One turn; see the module."""
+        if self._stopping.is_set():
+            self._live = {run: live for run, live in self._live.items() if live.in_flight}
         home = self._take()
         now = self._clock.now()
         self._sweep(now)
@@ -286,7 +290,7 @@ class Engine:
                     heapq.heappush(self._alarms, (done.due, live.id))
                 continue
             told += [live.message.id] if any(e.record.kind == "replied" for e in live.entries) else []
-            self._call_out(live, done.askings, now)
+            self._call_out(live, done, now)
             for due in live.dues.values():
                 heapq.heappush(self._alarms, (due, live.id))
         if rung:
@@ -294,9 +298,10 @@ class Engine:
         if told:
             self._told(told)
 
-    def _call_out(self, live: Live, numbered: list[Asking], now: dt.datetime) -> None:
-        for asking in numbered:
+    def _call_out(self, live: Live, done: Settled, now: dt.datetime) -> None:
+        for asking in done.askings:
             live.started(asking, now)
+        live.dues.update(dict.fromkeys(done.held_up, now + LANE_PAUSE))
         askings, live.askings = live.askings, []
         live.entries, live.outgoing, live.waits, live.numbered = [], [], [], []
         for asking in askings:

@@ -82,6 +82,8 @@ def _failed(journal: Journal, record: Record, path: str, load: Load) -> None:
         tries.count = max(tries.count, record.attempt or 0)
     else:
         journal.events.append((path, Failed(record.time, load(_need(record, "error")))))
+        if not tries.doubt:
+            tries.number = None
 
 
 def _decided(journal: Journal, record: Record, path: str, load: Load) -> None:

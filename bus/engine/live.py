@@ -189,7 +189,7 @@ class Live:
             "adapter": asking.adapter,
         }
         if asking.number is not None:
-            data.update(number=asking.number, sequence=f"{asking.adapter}.{asking.operation.sequence}")
+            data.update(number=asking.number, sequence=f"{asking.adapter}.{asking.operation.sequence}", lane=asking.operation.in_lane)
         values: dict[str, JsonValue] = {"request": asking.request.model_dump(mode="json", exclude_none=True)}
         if asking.facts:
             values["facts"] = facts_as_json(asking.facts)  # type: ignore[assignment]
@@ -240,7 +240,9 @@ class Live:
     def settle_call(self, ask: Call, outcome: Done | Retry, result: Result | None, now: dt.datetime) -> Event | None:
         """Record the outcome of a call; returns its event when there is one."""
         tries, wires = self.tries[ask.path], _wires(result)
-        common = {"operation": ask.operation, "adapter": ask.operation.partition(".")[0]}
+        common: dict[str, object] = {"operation": ask.operation, "adapter": ask.operation.partition(".")[0]}
+        if tries.number is not None:
+            common["lane"] = True
         if result is not None and result.asking.probe:
             common["by"] = "probe"
         match outcome:

@@ -19,7 +19,8 @@ from bus.message import canonical, parsed
 from bus.store import Row, Tx
 
 TABLES = (
-    "messages", "message_keys", "intake_keys", "cases", "case_keys", "runs", "waits", "matches", "facts", "sequences", "attachments",
+    "messages", "message_keys", "intake_keys", "cases", "case_keys", "runs", "waits", "matches", "facts", "sequences", "lanes",
+    "attachments",
 )  # fmt: skip
 
 Values = Mapping[str, Any]
@@ -161,11 +162,30 @@ def _joined(tx: Tx, record: Record, values: Values) -> None:
 def _asked(tx: Tx, record: Record, values: Values) -> None:
     if record.data.get("number") is not None:
         tx.do("set_sequence", name=record.data["sequence"], value=record.data["number"])
+        if record.data.get("lane"):
+            tx.do("take_lane", name=record.data["sequence"], run=record.run, path=record.path)
     _remember(tx, record.data.get("adapter"), values)
 
 
 def _answered(tx: Tx, record: Record, values: Values) -> None:
     _remember(tx, record.data.get("adapter"), values)
+    _call_ended(tx, record, values)
+
+
+def _call_ended(tx: Tx, record: Record, values: Values) -> None:
+    """The next number of an ordered lane may go out when this one's call has surely ended."""
+    if record.data.get("lane") and "again" not in record.data and not record.data.get("doubt"):
+        tx.do("leave_lane", run=record.run, path=record.path)
+
+
+def _discarded(tx: Tx, record: Record, values: Values) -> None:
+    tx.do("leave_lanes", run=record.run)
+    _ended(tx, record, values)
+
+
+def _decided(tx: Tx, record: Record, values: Values) -> None:
+    if record.data["decision"] == "happened":
+        tx.do("leave_lane", run=record.run, path=record.path)
 
 
 def _waiting(tx: Tx, record: Record, values: Values) -> None:
@@ -226,6 +246,7 @@ CLAUSES: Mapping[str, Callable[[Tx, Record, Values], None]] = {
     "joined": _joined,
     "asked": _asked,
     "answered": _answered,
+    "polled": _answered,
     "waiting": _waiting,
     "closed": _closed,
     "matched": _matched,
@@ -234,7 +255,10 @@ CLAUSES: Mapping[str, Callable[[Tx, Record, Values], None]] = {
     "replied": _replied,
     "done": _ended,
     "dead": _ended,
-    "discarded": _ended,
+    "discarded": _discarded,
+    "decided": _decided,
+    "refused": _call_ended,
+    "unanswered": _call_ended,
     "redelivered": _redelivered,
     "attached": _attached,
 }

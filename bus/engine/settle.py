@@ -25,7 +25,7 @@ from bus.store import Row, Tx
 
 @dataclass(slots=True)
 class Settled:
-    """What the transaction brought for one run. ``woken``: an awaited message is already here, go on from the journal."""
+    """What the transaction brought for one run. ``woken``: an awaited message is already here; ``held_up``: paths whose lane is taken."""
 
     lost: bool = False
     woken: bool = False
@@ -33,6 +33,7 @@ class Settled:
     parked: bool = False
     due: dt.datetime | None = None
     askings: list[Asking] = field(default_factory=list)
+    held_up: list[str] = field(default_factory=list)
     rung: list[str] = field(default_factory=list)
 
 
@@ -58,16 +59,22 @@ class Settling:
         for arrival in live.outgoing:
             settled.rung += intake.receive(tx, arrival).runs
         for numbered in live.numbered:
-            settled.askings.append(self._number(tx, live, numbered))
+            asking = self._number(tx, live, numbered)
+            if asking is None:
+                settled.held_up.append(numbered.call.path)
+            else:
+                settled.askings.append(asking)
         for wait in live.waits:
             settled.woken |= self._wait(tx, live, wait, now)
         self._leave(tx, live, now, settled)
         return settled
 
-    def _number(self, tx: Tx, live: Live, numbered: Numbered) -> Asking:
-        """Allocate the next number of the sequence and record the intent with it."""
+    def _number(self, tx: Tx, live: Live, numbered: Numbered) -> Asking | None:
+        """Allocate the next number of the sequence and record the intent with it; None while the ordered lane is taken."""
         call = numbered.call
         name = f"{call.operation.partition('.')[0]}.{numbered.sequence}"
+        if tx.one("lane", name=name) is not None:
+            return None
         row = tx.one("sequence", name=name)
         number = (row["value"] if row else 0) + 1
         asking = self.outside.prepare(call, live.message, numbered.now, number, numbered.attempt)

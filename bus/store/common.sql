@@ -212,6 +212,18 @@ SELECT value FROM sequences WHERE name = :name
 INSERT INTO sequences (name, value) VALUES (:name, :value)
 ON CONFLICT (name) DO UPDATE SET value = CASE WHEN excluded.value > sequences.value THEN excluded.value ELSE sequences.value END
 
+-- name: lane
+SELECT run, path FROM lanes WHERE name = :name
+
+-- name: take_lane
+INSERT INTO lanes (name, run, path) VALUES (:name, :run, :path) ON CONFLICT (name) DO UPDATE SET run = excluded.run, path = excluded.path
+
+-- name: leave_lane
+DELETE FROM lanes WHERE run = :run AND path = :path
+
+-- name: leave_lanes
+DELETE FROM lanes WHERE run = :run
+
 -- name: add_attachment
 INSERT INTO attachments (sha256, size, media_type, name, sender, time) VALUES (:sha256, :size, :media_type, :name, :sender, :time) ON CONFLICT DO NOTHING
 
@@ -243,6 +255,8 @@ DELETE FROM matches
 DELETE FROM facts
 -- name: forget_sequences
 DELETE FROM sequences
+-- name: forget_lanes
+DELETE FROM lanes
 -- name: forget_attachments
 DELETE FROM attachments
 
@@ -266,5 +280,7 @@ SELECT * FROM matches ORDER BY run, message
 SELECT * FROM facts ORDER BY adapter, kind, key
 -- name: all_sequences
 SELECT * FROM sequences ORDER BY name
+-- name: all_lanes
+SELECT * FROM lanes ORDER BY name
 -- name: all_attachments
 SELECT * FROM attachments ORDER BY sha256, sender

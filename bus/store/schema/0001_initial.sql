@@ -136,6 +136,14 @@ CREATE TABLE sequences (
     value INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+-- Ordered lanes: who holds the last number of a sequence that must be used in order.
+CREATE TABLE lanes (
+    name TEXT PRIMARY KEY,
+    run  TEXT NOT NULL,
+    path TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX lanes_run ON lanes (run);
+
 CREATE TABLE attachments (
     sha256     TEXT NOT NULL,
     size       INTEGER NOT NULL,

@@ -1,0 +1,60 @@
+"""Pollers: asking a system "anything new?" again and again. Each has a thread and a durable watermark.
+
+What a poll finds goes in through the door like any other message, with a key, so that a watermark that was not written in time
+makes the same messages come twice and be taken once. A poll that fails is asked again at the next turn, and said.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from bus.adapter import Door, Poller
+from bus.clock import Clock
+from bus.diagnostics import logger
+from bus.engine.projection import entry, fact, write
+from bus.log.record import Record
+from bus.message import JsonValue, new_id
+from bus.store import Store
+
+WATERMARK = "poller"
+"""The kind of fact that holds watermarks, by the poller's name."""
+
+
+class Polling:
+    """Runs the pollers of all adapters. ``door`` gives the door of an adapter."""
+
+    def __init__(self, store: Store, clock: Clock, door: Callable[[str], Door]) -> None:
+        self._store, self._clock, self._door = store, clock, door
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._log = logger("snodo.polling")
+
+    def start(self, adapter: str, poller: Poller) -> None:
+        """Poll from now on, every ``poller.interval`` seconds."""
+        thread = threading.Thread(target=self._poll_on, args=(adapter, poller), name=f"snodo-poll-{adapter}-{poller.name}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def stop(self) -> None:
+        """Let polls in progress end."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(timeout=20)
+
+    def _poll_on(self, adapter: str, poller: Poller) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._poll_once(adapter, poller)
+            except Exception as error:  # noqa: BLE001 - one bad poll must not end the polling
+                self._log.warning("poll.failed", adapter=adapter, poller=poller.name, error=repr(error))
+            self._stopping.wait(poller.interval)
+
+    def _poll_once(self, adapter: str, poller: Poller) -> None:
+        with self._store.read() as tx:
+            before: JsonValue = fact(tx, adapter, WATERMARK, poller.name)
+        after = poller.poll(self._door(adapter), before)
+        if after != before:
+            record = Record(new_id(), "polled", self._clock.now(), actor=adapter, data={"adapter": adapter, "poller": poller.name})
+            made = entry(record, {"facts": [[WATERMARK, poller.name, after]]})
+            self._store.write(lambda tx: write(tx, made)).result()
