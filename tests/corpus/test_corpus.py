@@ -1,0 +1,46 @@
+"""Broken files, each with the findings it must give: code, line and column, on its first line (``# expect: code line column; ...``).
+
+Each file joins a small world of good rules (``world/``) and is read with it; nothing else may be found in the whole.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bus.catalog import examine
+from tests.corpus.world.operations import OPERATIONS
+
+HERE = Path(__file__).parent
+WORLD = HERE / "world"
+PLACES = {"route": "routes/rotta.yaml", "mapping": "mappings/rotta.yaml", "type": "mappings/types/rotta.yaml", "services": "routes/servizi.yaml"}
+BROKEN = sorted(path for kind in PLACES for path in (HERE / kind).glob("*.yaml"))
+
+
+def expected(path: Path) -> list[tuple[str, int, int]]:
+    first = path.read_text(encoding="utf-8").split("\n", 1)[0]
+    wanted = [part.split() for part in first.removeprefix("# expect:").split(";")]
+    return [(code, int(line), int(column)) for code, line, column in wanted]
+
+
+@pytest.mark.parametrize("path", BROKEN, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_broken_file_gives_its_findings_and_no_other(path: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "rules"
+    shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    shutil.copy(path, folder / PLACES[path.parent.name])
+    catalog, findings = examine(folder, OPERATIONS)
+    assert expected(path) == [(f.code, f.line, f.column) for f in findings], [str(f) for f in findings]
+    assert {PLACES[path.parent.name]} == {f.file for f in findings}
+    assert (catalog is None) == any(f.severity == "error" for f in findings)
+
+
+def test_the_world_of_the_corpus_has_no_finding() -> None:
+    catalog, findings = examine(WORLD, OPERATIONS)
+    assert [] == findings
+    assert catalog is not None
+
+
+def test_the_corpus_is_large() -> None:
+    assert len(BROKEN) >= 120

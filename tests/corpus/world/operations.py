@@ -1,0 +1,62 @@
+"""The operations that the corpus may ask: one small system of each effect."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from bus.adapter import Adapter, Call, Contract, Operation, operation
+
+
+class Residenza(Contract):
+    via: str
+    cap: str = Field(description="Five digits, as text")
+
+
+class Ricerca(Contract):
+    codice_fiscale: str
+
+
+class Persona(Contract):
+    nome: str
+    cognome: str
+    eta: int
+    residenza: Residenza | None = None
+
+
+class Domanda(Contract):
+    riferimento: str = Field(description="Our reference")
+    oggetto: str
+    flusso: Literal["E", "U"] = "E"
+    importo: int | None = None
+    indirizzo: Residenza | None = None
+    righe: list[Residenza] = Field(default_factory=list)
+
+
+class Numero(Contract):
+    numero: str
+    anno: int
+
+
+class Sistema(Adapter):
+    """Looks up, registers, takes back, and says things once."""
+
+    @operation(effect="read", timeout=5, refusals={"NON_TROVATO": "nobody"})
+    def cerca(self, request: Ricerca, ctx: Call) -> Persona:
+        raise NotImplementedError
+
+    @operation(effect="keyed", timeout=5, undo="annulla", refusals={"CHIUSO": "closed"})
+    def registra(self, request: Domanda, ctx: Call) -> Numero:
+        raise NotImplementedError
+
+    @operation(effect="keyed", timeout=5)
+    def annulla(self, request: Numero, ctx: Call) -> Numero:
+        raise NotImplementedError
+
+    @operation(effect="once", timeout=5)
+    def avvisa(self, request: Ricerca, ctx: Call) -> Numero:
+        raise NotImplementedError
+
+
+OPERATIONS: dict[str, Operation] = {f"sistema.{name}": one for name, one in Sistema.operations.items()}
