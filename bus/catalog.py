@@ -25,8 +25,8 @@ from bus.errors import RulesError
 from bus.expression import Table, Tables
 from bus.mapping.compile import CompiledMapping, compile_mapping
 from bus.mapping.tables import read_table
-from bus.mapping.types import MessageType, compile_type
-from bus.message import JsonObject, digest
+from bus.mapping.types import Fault, MessageType, check_forms, compile_type, validate_whole
+from bus.message import JsonObject, JsonValue, digest
 from bus.route.check import World, check_mapping, check_route
 from bus.route.compile import CompiledRoute, compile_route, plan_of
 from bus.route.model import TestDocument
@@ -38,15 +38,18 @@ from bus.source import Finding, Source, read_file, suggestion
 
 OFFICES = "uffici"
 SERVICES = "servizi"
+_INSIDE = frozenset({"send", "wait", "gather"})
+"""Steps whose messages pass inside the bus, or come from other systems: no portal presents them."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """A route in force: its plan, its file (relative to the folder) and its tests."""
+    """A route in force: its plan, its file (relative to the folder) and its tests, with the line each is written at."""
 
     plan: Plan
     file: str
     tests: tuple[TestDocument, ...] = ()
+    lines: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,10 @@ class Catalog:
     def plans_for(self, type: str) -> Sequence[Plan]:
         """The plans that a message of a type starts, by name of their route."""
         return self._by_type.get(type, ())
+
+    def validate(self, type: str, body: JsonValue) -> list[Fault]:
+        """What is wrong with the body of a message, its forms included; raises KeyError for an unknown type."""
+        return validate_whole(self.types[type], body, self.types)
 
     def nearest_type(self, type: str) -> str:
         """``did you mean …?`` for a type that does not exist; empty when nothing is near."""
@@ -131,7 +138,11 @@ class _Draft:
     source: Source
     parsed: ParsedRoute
     compiled: CompiledRoute
-    tests: tuple[TestDocument, ...] = ()
+    tests: tuple[tuple[int, TestDocument], ...] = ()
+
+    def route(self, plan: Plan) -> Route:
+        lines = tuple(self.source.place(("tests", position))[0] for position, _ in self.tests)
+        return Route(plan, self.source.file, tuple(test for _, test in self.tests), lines)
 
 
 class _Reader:
@@ -143,6 +154,7 @@ class _Reader:
         self.sources: list[Source] = []
         self.tables = Tables()
         self.types: dict[str, MessageType] = {}
+        self.type_sources: dict[str, Source] = {}
         self.mappings: dict[str, tuple[CompiledMapping, Source]] = {}
         self.broken: set[str] = set()
 
@@ -156,15 +168,17 @@ class _Reader:
             self.sources.append(source)
             return None
         self._read_tables()
+        services, service_source, service_document = self._read_services()
         for source, document in self._documents("mappings/types/*.yaml"):
             self._add_type(source, document)
-        services, service_source, service_document = self._read_services()
         compiled = {name: mapping for name, (mapping, _) in self._read_mappings().items()}
         drafts = self._read_routes(compiled)
         self._check(drafts)
         if service_source is not None:
-            routes = {*drafts, *self.broken}
-            check_services(services, service_document, self.types, routes, self.tables.get(OFFICES), service_source)
+            starts: dict[str, str | None] = dict.fromkeys(self.broken)
+            starts |= {name: draft.parsed.model.on for name, draft in drafts.items()}
+            own = {getattr(step.model, step.kind) for draft in drafts.values() for step in draft.parsed.walk() if step.kind in _INSIDE}
+            check_services(services, service_document, self.types, starts, own, self.tables.get(OFFICES), service_source)
         if any(draft.compiled.plan is None for draft in drafts.values()):
             return None
         return self._catalog(drafts, compiled, services)
@@ -197,11 +211,12 @@ class _Reader:
 
     def _add_type(self, source: Source, document: dict[str, Any]) -> None:
         name = str(document.get("type"))
-        compiled = compile_type(document, source)
+        compiled = compile_type(document, source, self.tables)
         if name in self.types:
             source.report(("type",), "type.duplicate", f"there is already a type `{name}`")
         elif compiled is not None:
             self.types[name] = compiled
+            self.type_sources[name] = source
         else:
             self.broken.add(name)
 
@@ -240,18 +255,16 @@ class _Reader:
     def _check(self, drafts: Mapping[str, _Draft]) -> None:
         mappings = {name: mapping for name, (mapping, _) in self.mappings.items()}
         world = World(self.operations, self.types, mappings, frozenset(self.broken))
+        for name, source in self.type_sources.items():
+            check_forms(self.types[name], self.types, self.broken, self.tables, source)
         for mapping, source in self.mappings.values():
             check_mapping(mapping, world, source)
         for draft in drafts.values():
             check_route(draft.compiled, world, draft.source)
             draft.tests = check_tests(draft.parsed, world, draft.source)
 
-    def _catalog(
-        self, drafts: Mapping[str, _Draft], mappings: Mapping[str, CompiledMapping], services: Mapping[str, Servizio]
-    ) -> Catalog:
-        routes = {
-            name: Route(draft.compiled.plan, draft.source.file, draft.tests) for name, draft in drafts.items() if draft.compiled.plan
-        }
+    def _catalog(self, drafts: Mapping[str, _Draft], mappings: Mapping[str, CompiledMapping], services: Mapping[str, Servizio]) -> Catalog:
+        routes = {name: draft.route(draft.compiled.plan) for name, draft in drafts.items() if draft.compiled.plan}
         plans = [route.plan for _, route in sorted(routes.items())]
         by_type: dict[str, tuple[Plan, ...]] = {}
         for plan in plans:
@@ -260,7 +273,7 @@ class _Reader:
         awaited = frozenset(step.type for step in waits if step.type)
         whole = {
             "routes": {plan.route: plan.digest for plan in plans},
-            "types": {name: {"schema": one.schema, "case": {k: e.text for k, e in one.case.items()}} for name, one in self.types.items()},
+            "types": {name: one.rules for name, one in self.types.items()},
             "services": {code: service.row() for code, service in services.items()},
         }
         return Catalog(

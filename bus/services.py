@@ -90,10 +90,13 @@ def _check_kind(service: Servizio, pointer: Pointer, report: Reporter) -> None:
 
 
 def check_services(
-    services: Mapping[str, Servizio], document: Any, types: Collection[str], routes: Collection[str], offices: Table | None,
-    report: Reporter,
+    services: Mapping[str, Servizio], document: Any, types: Collection[str], starts: Mapping[str, str | None], inside: Collection[str],
+    offices: Table | None, report: Reporter,
 ) -> None:  # fmt: skip
-    """Whether forms, routes and offices that the services name are there."""
+    """Whether forms, routes and offices that the services name are there, and each application can be presented.
+
+    ``starts`` is the type that starts each route (None: not known); types ``inside`` are those that routes send or wait for.
+    """
     for position, written in enumerate(document.get("servizi", ())):
         service = services.get(str(written.get("codice"))) if isinstance(written, dict) else None
         if service is None:
@@ -106,6 +109,9 @@ def check_services(
             hint = suggestion(service.modulo, types)
             report.report((*pointer, "modulo"), "service.unknown-form", f"there is no message type `{service.modulo}`", hint)
         route = service.row()["percorso"]
-        if route is not None and route not in routes:
-            hint = suggestion(str(route), routes)
+        if route is not None and route not in starts:
+            hint = suggestion(str(route), starts)
             report.report((*pointer, "percorso"), "service.unknown-route", f"there is no route `{route}`", hint)
+        elif route is not None and starts[str(route)] in inside:
+            sentence = f"route `{route}` starts from `{starts[str(route)]}`, which no portal presents"
+            report.report((*pointer, "percorso"), "service.unsuitable-route", sentence, "name a route that starts from an application")

@@ -111,7 +111,7 @@ def arrival_of(catalog: Catalog, submission: Submission, identity: str, clock: C
     message = _message(submission, identity, clock)
     content = digest([submission.type, submission.subject, submission.body, [a.sha256 for a in submission.attachments]])
     case = _keys(catalog, plans, message)
-    names = _intake_keys(plans, message, submission)
+    names = _intake_keys(catalog.types[submission.type].key, plans, message, submission)
     opened = [_opening(plan) for plan in plans]
     data: dict[str, Any] = {"type": message.type, "sender": message.sender, "runs": opened}
     if parent is not None:
@@ -138,7 +138,7 @@ def check(catalog: Catalog, submission: Submission, has_route: bool) -> None:
         raise Invalid(
             f"no route takes messages of type {submission.type!r}", code="type.no-route", hint="see GET /catalog for those that are"
         )
-    faults = declared.validate(submission.body)
+    faults = catalog.validate(submission.type, submission.body)
     if faults:
         raise Invalid(
             f"the body is not a {submission.type}: {faults[0].pointer or 'body'}: {faults[0].sentence}", code="body.invalid",
@@ -216,20 +216,26 @@ def _keys(catalog: Catalog, plans: Sequence[Plan], message: Message) -> dict[str
     return keys
 
 
-def _intake_keys(plans: Sequence[Plan], message: Message, submission: Submission) -> tuple[tuple[str, str], ...]:
-    """The names under which this message would be known if it came again, each scoped by sender."""
+def _intake_keys(
+    own: Callable[[Mapping[str, Any]], JsonValue] | None, plans: Sequence[Plan], message: Message, submission: Submission
+) -> tuple[tuple[str, str], ...]:
+    """The names under which this message would be known if it came again, each scoped by sender. ``own`` is the key its type tells."""
     names = []
+    scope = {"body": message.body, "message": envelope_of(message), "case": {}, "now": text_of(message.time)}
     if submission.key:
         names.append((f"key {submission.sender}", submission.key))
-    scope = {"body": message.body, "message": envelope_of(message), "case": {}, "now": text_of(message.time)}
-    for plan in plans:
-        if plan.key is None:
-            continue
-        try:
-            names.append((f"route {plan.route} {submission.sender}", str(plan.key(scope))))
-        except ExpressionError as error:
-            raise Invalid(f"the key of {plan.name} cannot be read: {error.sentence}", code="key.untold") from error
+    elif own is not None:
+        names.append((f"type {message.type} {submission.sender}", _key_text(own, scope, f"type {message.type}")))
+    keyed = ((plan, plan.key) for plan in plans if plan.key is not None)
+    names += [(f"route {plan.route} {submission.sender}", _key_text(key, scope, plan.name)) for plan, key in keyed]
     return tuple(names)
+
+
+def _key_text(key: Callable[[Mapping[str, Any]], JsonValue], scope: Mapping[str, Any], whose: str) -> str:
+    try:
+        return str(key(scope))
+    except ExpressionError as error:
+        raise Invalid(f"the key of {whose} cannot be read: {error.sentence}", code="key.untold") from error
 
 
 def _repeated(tx: Tx, identity: str, content: str, arrival: Arrival) -> Accepted:

@@ -6,6 +6,8 @@
     title: The node delivered a receipt
     case: {iuv: body.iuv}          # business keys of the case, as expressions
     key: body.ricevuta             # idempotency key, if the sender gives none
+    codes: {procedimento: procedimenti-edilizi}       # fields that must be a key of a table
+    forms: {dati: 'lookup("servizi", body.servizio, "modulo")'}       # fields that must be of another type, told by an expression
     schema: {type: object, ...}
 
 Schemas stand by themselves: references stay inside (``#/$defs/...``), unknown keywords are refused.
@@ -13,7 +15,7 @@ Schemas stand by themselves: references stay inside (``#/$defs/...``), unknown k
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,8 +23,8 @@ import jsonschema_rs
 from pydantic import BaseModel, ConfigDict, Field
 
 from bus.errors import ExpressionError
-from bus.expression import Environment, Expression, name_problem
-from bus.message import JsonValue
+from bus.expression import Environment, Expression, Table, Tables, name_problem
+from bus.message import JsonObject, JsonValue
 from bus.source import Pointer, Reporter, suggestion, validated
 
 BUILT_IN = frozenset({"body", "message", "case", "now"})
@@ -40,6 +42,10 @@ class TypeDocument(BaseModel):
     title: str = Field(default="", description="One line on what the message says")
     case: dict[str, str] = Field(default_factory=dict, description="Business keys of the case: name to expression")
     key: str | None = Field(default=None, description="Idempotency key of the message: an expression")
+    codes: dict[str, str] = Field(default_factory=dict, description="Fields of the body that must be a key of a table: field to table")
+    forms: dict[str, str] = Field(
+        default_factory=dict, description="Fields of the body with a type of their own: field to the expression that names it"
+    )
     schema_: dict[str, Any] = Field(alias="schema", description="JSON Schema 2020-12 of the body")
 
 
@@ -60,13 +66,32 @@ class MessageType:
     schema: dict[str, Any]
     case: Mapping[str, Expression] = field(default_factory=dict)
     key: Expression | None = None
+    codes: Mapping[str, Table] = field(default_factory=dict)
+    forms: Mapping[str, Expression] = field(default_factory=dict)
     _validator: Any = None
 
+    @property
+    def rules(self) -> JsonObject:
+        """What decides how a message of this type is taken, as JSON."""
+        return {
+            "schema": self.schema,
+            "case": {name: one.text for name, one in self.case.items()},
+            "key": self.key.text if self.key else None,
+            "forms": {name: one.text for name, one in self.forms.items()},
+            "codes": {name: list[JsonValue](sorted(table)) for name, table in self.codes.items()},
+        }
+
     def validate(self, body: JsonValue) -> list[Fault]:
-        """What is wrong with a body; empty when it is of this type. About 3 µs for a good one."""
-        if self._validator.is_valid(body):
+        """What is wrong with a body; empty when it is of this type. About 3 µs for a good one. Forms: see `validate_whole`."""
+        if not self._validator.is_valid(body):
+            return [_fault(error) for error in self._validator.iter_errors(body)]
+        if not self.codes or not isinstance(body, dict):
             return []
-        return [_fault(error) for error in self._validator.iter_errors(body)]
+        return [
+            Fault(f"/{name}", "the value is not one of the codes in use")
+            for name, table in self.codes.items()
+            if name in body and str(body[name]) not in table
+        ]
 
 
 def _fault(error: Any) -> Fault:
@@ -74,21 +99,90 @@ def _fault(error: Any) -> Fault:
     return Fault(pointer, str(error.message))
 
 
-def compile_type(document: Any, report: Reporter) -> MessageType | None:
-    """Check a type's document and compile it; None when a finding is an error."""
+def validate_whole(declared: MessageType, body: JsonValue, types: Mapping[str, MessageType]) -> list[Fault]:
+    """What is wrong with a body, its forms included; pointers lead from the whole body."""
+    faults = declared.validate(body)
+    if faults or not declared.forms or not isinstance(body, dict):
+        return faults
+    return [fault for name, expression in declared.forms.items() if name in body for fault in _form_faults(name, expression, body, types)]
+
+
+def _form_faults(name: str, expression: Expression, body: dict[str, Any], types: Mapping[str, MessageType]) -> list[Fault]:
+    try:
+        form = expression({"body": body})
+    except ExpressionError as error:
+        return [Fault(_told_by(expression) or f"/{name}", error.sentence)]
+    declared = types.get(form) if isinstance(form, str) else None
+    if declared is None:
+        return [Fault(_told_by(expression) or f"/{name}", f"no form for `{name}` goes with this value")]
+    return [Fault(f"/{name}{fault.pointer}", fault.sentence) for fault in validate_whole(declared, body[name], types)]
+
+
+def _told_by(expression: Expression) -> str:
+    """The pointer of the field of the body that tells the form."""
+    paths = (reference.path for reference in expression.references)
+    return next(("/" + "/".join(path[1:]) for path in paths if path[0] == "body" and len(path) > 1), "")
+
+
+def compile_type(document: Any, report: Reporter, tables: Tables | None = None) -> MessageType | None:
+    """Check a type's document and compile it; None when a finding is an error. ``tables`` are those that codes and forms look into."""
     model = validated(document, TypeDocument, report)
     if model is None:
         return None
-    environment = Environment(BUILT_IN)
+    tables = Tables() if tables is None else tables
+    environment = Environment(BUILT_IN, tables)
     case = {name: _expression(environment, text, ("case", name), report) for name, text in model.case.items()}
     key = _expression(environment, model.key, ("key",), report) if model.key is not None else None
     for name in case:
         if problem := name_problem(name):
             report.report(("case", name), "name.reserved", problem, key=True)
+    forms = {name: _expression(environment, text, ("forms", name), report) for name, text in model.forms.items()}
+    codes = _codes(model, tables, report)
     validator = compile_schema(model.schema_, ("schema",), report)
-    if validator is None or any(one is None for one in case.values()) or (model.key is not None and key is None):
+    failed = validator is None or codes is None or (model.key is not None and key is None)
+    if failed or None in case.values() or None in forms.values():
         return None
-    return MessageType(model.type, model.title, model.schema_, {name: one for name, one in case.items() if one}, key, validator)
+    return MessageType(
+        model.type, model.title, model.schema_, {name: one for name, one in case.items() if one}, key, codes or {},
+        {name: one for name, one in forms.items() if one}, validator,
+    )  # fmt: skip
+
+
+def _codes(model: TypeDocument, tables: Tables, report: Reporter) -> dict[str, Table] | None:
+    """The tables of the codes; None, with findings, when one of them or a field is not there."""
+    good = True
+    for part, named in (("codes", model.codes), ("forms", model.forms)):
+        for name in named:
+            if name not in model.schema_.get("properties", {}):
+                hint = suggestion(name, model.schema_.get("properties", {}))
+                report.report((part, name), "type.unknown-field", f"the schema has no field `{name}`", hint, key=True)
+                good = False
+    for name, table in model.codes.items():
+        if table not in tables:
+            report.report(("codes", name), "table.unknown", f"there is no table `{table}`", suggestion(table, tables))
+            good = False
+    return {name: tables[table] for name, table in model.codes.items()} if good else None
+
+
+def check_forms(declared: MessageType, types: Mapping[str, MessageType], broken: Collection[str], tables: Tables, report: Reporter) -> None:
+    """Whether what the forms' expressions can name are types: a text, or any value of a looked-up column."""
+    for name, expression in declared.forms.items():
+        pointer: Pointer = ("forms", name)
+        for lookup in expression.lookups:
+            if lookup.table is not None and lookup.table not in tables:
+                report.report(pointer, "table.unknown", f"there is no table `{lookup.table}`", suggestion(lookup.table, tables))
+        for form in _possible(expression, tables):
+            if form not in types and form not in broken:
+                report.report(pointer, "type.unknown-form", f"there is no message type `{form}`", suggestion(form, types))
+
+
+def _possible(expression: Expression, tables: Tables) -> list[str]:
+    """The forms that an expression can name, as far as can be told without a body. Services are checked where they are written."""
+    if not expression.references and not expression.lookups:
+        return [str(expression({}))]
+    looked = [(one.table, one.column) for one in expression.lookups if one.table and one.column and one.table != "servizi"]
+    cells = (row.get(column) for table, column in looked for row in tables.get(table, {}).values())
+    return sorted({str(cell) for cell in cells if cell not in (None, "")})
 
 
 def _expression(environment: Environment, text: str, pointer: Pointer, report: Reporter) -> Expression | None:

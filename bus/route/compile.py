@@ -7,12 +7,11 @@ started with because `plan_of` needs nothing else.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
-
-import orjson
 
 from bus import calendar
 from bus.errors import RulesError
@@ -66,7 +65,7 @@ def _plan(
         looked |= mapping.tables
     rules: JsonObject = {
         "format": FORMAT,
-        "route": {name: value for name, value in parsed.document.items() if name != "tests"},
+        "route": {name: value for name, value in parsed.document.items() if name not in ("tests", "given")},
         "mappings": {name: mapping.rules for name, mapping in builder.applied.items()},
         "tables": {name: {key: dict(row) for key, row in tables[name].items()} for name in looked},
     }
@@ -95,7 +94,7 @@ def plan_of(rules: JsonObject) -> p.Plan:
 
 @lru_cache(maxsize=512)
 def _plan_of(text: bytes) -> p.Plan:
-    rules: Any = orjson.loads(text)
+    rules: Any = json.loads(text)
     notes = Notes("rules")
     if rules.get("format") != FORMAT:
         raise RulesError(f"these rules have format {rules.get('format')}, this version runs format {FORMAT}", code="rules.format")

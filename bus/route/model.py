@@ -24,14 +24,24 @@ class RouteDocument(Model):
     case: dict[str, Expression] = Field(default_factory=dict, description="Business keys of the case, from the message")
     order: Literal["case", "none"] = Field(default="case", description="`case`: runs keep their case's order; `none`: they may overtake")
     steps: Steps = Field(min_length=1, description="What to do, in order")
+    given: dict[str, Any] = Field(default_factory=dict, description="What the tests have in common; each may say otherwise")
     tests: list[dict[str, Any]] = Field(default_factory=list, description="Tests of the route, beside it")
+
+
+class Arrival(Model):
+    """A message of the case that came before the one that starts the route."""
+
+    arrive: str = Field(description="Type of the message")
+    body: Any = Field(default=None, description="Its body, as it is; the one under `given.messages` when not said")
+    but: dict[str, Any] | None = Field(default=None, description="Changes to that body; null takes a field away")
 
 
 class Happening(Model):
     """One thing that happens in a test after the first message: a message arrives, or time passes."""
 
     arrive: str | None = Field(default=None, description="Type of a message that arrives")
-    body: Any = Field(default=None, description="Its body, as it is")
+    body: Any = Field(default=None, description="Its body, as it is; the one under `given.messages` when not said")
+    but: dict[str, Any] | None = Field(default=None, description="Changes to that body; null takes a field away")
     pass_: str | None = Field(default=None, alias="pass", description="Time that passes, such as 31d")
 
     @field_validator("pass_")
@@ -47,17 +57,30 @@ class Dead(Model):
 
     code: str | None = Field(default=None, description="Code of the dead letter")
     step: str | None = Field(default=None, description="Id of the step that failed")
+    sentence: str | None = Field(default=None, description="What the dead letter says")
+
+
+class File(Model):
+    """A file that comes with the message that starts the route."""
+
+    name: str = Field(min_length=1, description="Its name")
+    media_type: str = Field(default="application/pdf", description="Its media type")
+    size: int = Field(default=1000, ge=0, description="Its size in bytes")
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$", description="Its address; made of the name when not said")
 
 
 class Expectation(Model):
     """What a test expects at the end; what is not said is not looked at. Values need only hold what is written."""
 
     state: str | None = Field(default=None, pattern=r"^(ready|waiting|done|dead|cancelled)$", description="State of the run")
-    reply: Any = Field(default=None, description="The reply; fields not written are not compared")
+    reply: Any = Field(default=None, description="The last reply; null: none was given")
+    replies: list[Any] | None = Field(default=None, description="All replies, in order")
     calls: list[str | dict[str, Any]] | None = Field(default=None, description="Operations asked, in order, with fields of their requests")
+    tries: dict[str, int] | None = Field(default=None, description="How often each operation was tried, retries included")
     sent: list[str | dict[str, Any]] | None = Field(default=None, description="Types of messages sent, with fields of their bodies")
     case: dict[str, Any] | None = Field(default=None, description="Business keys of the case")
     dead: Dead | None = Field(default=None, description="How it stopped")
+    late: list[str] | None = Field(default=None, description="States of the runs that late messages opened, in order")
 
 
 class TestDocument(Model):
@@ -66,20 +89,48 @@ class TestDocument(Model):
     __test__ = False  # pytest: this is no test class
 
     name: str = Field(min_length=1, description="A sentence that says what must hold")
-    given: dict[str, Any] = Field(default_factory=dict, description="`clock`, and what each operation does: see `Conduct`")
-    send: Any = Field(description="Body of the message that starts the route, as it is")
+    given: dict[str, Any] = Field(default_factory=dict, description="`clock`, `messages` by type, and what each operation does")
+    earlier: list[Arrival] = Field(default_factory=list, description="Messages of the case that came before")
+    send: Any = Field(default=None, description="Body of the message that starts the route; the one under `given.messages` when not said")
+    but: dict[str, Any] | None = Field(default=None, description="Changes to that body; null takes a field away")
+    attachments: list[File] = Field(default_factory=list, description="Files that come with it")
     then: list[Happening] = Field(default_factory=list, description="What happens after, in order")
     expect: Expectation = Field(description="What must be so at the end")
 
 
 class Conduct(Model):
-    """What an operation does when the test's route asks it; exactly one field."""
+    """What an operation does when the test's route asks it. A list says it call by call; the last one is kept to."""
 
     answers: Any = Field(default=None, description="It answers this")
     refuses: str | None = Field(default=None, description="It refuses with this code")
-    unreachable: int | None = Field(default=None, ge=1, description="It cannot be reached this many times, then it answers")
-    in_doubt: str | None = Field(default=None, pattern="^(happened|not)$", description="Nobody knows; later it shows: happened or not")
-    silent: bool | None = Field(default=None, description="It never answers")
+    unreachable: int | bool | None = Field(
+        default=None, ge=1, description="It cannot be reached so many times (true: never), then it answers"
+    )
+    in_doubt: str | None = Field(default=None, pattern="^(happened|not)$", description="The first time nobody knows; later it shows")
+    silent: bool | None = Field(default=None, description="It takes the request and never answers, nor does its probe")
+
+
+def shared_with(shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """What is given in a test: what the route's tests share, and what this one says instead.
+
+    Messages are laid together by type, operations are replaced; one that is unreachable or in doubt still answers what is shared.
+    """
+    given = {**shared, **own}
+    messages = {**(shared.get("messages") or {}), **(own.get("messages") or {})}
+    if messages:
+        given["messages"] = messages
+    for name in own.keys() & shared.keys() - {"clock", "messages"}:
+        given[name] = _with_answers(own[name], shared[name])
+    return given
+
+
+def _with_answers(own: Any, shared: Any) -> Any:
+    answered = next((one for one in (shared if isinstance(shared, list) else [shared]) if isinstance(one, dict) and "answers" in one), None)
+    if isinstance(own, list):
+        return [_with_answers(one, shared) for one in own]
+    if answered is None or not isinstance(own, dict) or "answers" in own or not own.keys() & {"unreachable", "in_doubt"}:
+        return own
+    return {**own, "answers": answered["answers"]}
 
 
 def check_clock(text: Any) -> str:

@@ -1,78 +1,206 @@
-"""The tests inside a route file: their shape, and whether they speak of things that exist."""
+"""The tests inside a route file: their shape, and whether they speak of things that exist and can happen."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from bus.message import JsonValue
 from bus.route.check import World
-from bus.route.model import Conduct, TestDocument, check_clock
+from bus.route.model import Conduct, TestDocument, check_clock, shared_with
 from bus.route.parse import ParsedRoute
 from bus.source import Pointer, Reporter, suggestion, validated
 
+_WORDS = {
+    "operation": ("asks", "operation.unknown", "test.not-asked"),
+    "message type": ("sends", "type.unknown", "test.not-sent"),
+}
 
-def check_tests(parsed: ParsedRoute, world: World, report: Reporter) -> tuple[TestDocument, ...]:
-    """The tests of a route; what is wrong with one goes to ``report`` and it is left out."""
-    found: list[TestDocument] = []
-    names: set[str] = set()
-    for position, written in enumerate(parsed.model.tests):
-        pointer: Pointer = ("tests", position)
-        test = validated(written, TestDocument, report, pointer)
+
+def check_tests(parsed: ParsedRoute, world: World, report: Reporter) -> tuple[tuple[int, TestDocument], ...]:
+    """The tests of a route with their positions, each with what it shares with the others; a wrong one is reported and left out."""
+    checker = _Checker(parsed, world, report)
+    shared = parsed.model.given
+    if shared and not parsed.model.tests:
+        report.report(("given",), "test.unused", "there are no tests that could use this", "", "warning", key=True)
+    checker.given(shared, ("given",))
+    found = ((position, checker.test(written, ("tests", position), shared)) for position, written in enumerate(parsed.model.tests))
+    return tuple((position, test) for position, test in found if test is not None)
+
+
+def patched(body: Any, changes: Any) -> Any:
+    """A body with changes (JSON merge patch, RFC 7396): maps are laid together, null takes a field away, the rest is replaced."""
+    if not isinstance(changes, Mapping):
+        return changes
+    kept = dict(body) if isinstance(body, Mapping) else {}
+    for name, change in changes.items():
+        if change is None:
+            kept.pop(name, None)
+        else:
+            kept[name] = patched(kept.get(name), change)
+    return kept
+
+
+@dataclass(slots=True)
+class _Checker:
+    """Checks the tests of one route."""
+
+    parsed: ParsedRoute
+    world: World
+    report: Reporter
+
+    def test(self, written: Any, pointer: Pointer, shared: dict[str, Any]) -> TestDocument | None:
+        test = validated(written, TestDocument, self.report, pointer)
         if test is None:
-            continue
-        if test.name in names:
-            report.report((*pointer, "name"), "test.duplicate-name", "there is already a test with this name")
-        names.add(test.name)
-        _check_given(test, pointer, world, report)
-        _check_events(test, pointer, parsed, world, report)
-        found.append(test)
-    return tuple(found)
+            return None
+        earlier = (self.parsed.model.tests[position].get("name") for position in range(int(pointer[-1])))
+        if test.name in earlier:
+            self.report.report((*pointer, "name"), "test.duplicate-name", "there is already a test with this name")
+        self.given(test.given, (*pointer, "given"))
+        whole = test.model_copy(update={"given": shared_with(shared, test.given)})
+        self._events(test, whole.given.get("messages") or {}, pointer)
+        self._expectation(test, (*pointer, "expect"))
+        return whole
+
+    # --- what is given -----------------------------------------------------------------------------------------------
+
+    def given(self, given: Mapping[str, Any], pointer: Pointer) -> None:
+        for name, said in given.items():
+            place = (*pointer, name)
+            if name == "clock":
+                if problem := check_clock(said):
+                    self.report.report(place, "test.clock", "this is no moment", problem)
+            elif name == "messages":
+                self._messages(said, place)
+            else:
+                self._operation(name, place)
+                turns: list[Any] = said if isinstance(said, list) else [said]
+                for turn, one in enumerate(turns):
+                    self._conduct(one, (*place, turn) if isinstance(said, list) else place, name)
+
+    def _messages(self, said: Any, place: Pointer) -> None:
+        if not isinstance(said, dict):
+            self.report.report(place, "test.messages", "messages are a map from type to body")
+            return
+        for name, body in said.items():
+            self._body(name, body, (*place, name), (*place, name), key=True)
+
+    def _operation(self, name: str, place: Pointer) -> None:
+        asked = {one for step in self._steps("call") for one in (step.model.call, step.model.undo) if one}
+        if name not in self.world.operations:
+            hint = suggestion(name, [*self.world.operations, "clock", "messages"])
+            self.report.report(place, "operation.unknown", f"there is no operation `{name}`", hint, key=True)
+        elif name not in asked:
+            hint = "it asks " + ", ".join(sorted(asked)) if asked else ""
+            self.report.report(place, "test.not-asked", f"the route never asks `{name}`", hint, key=True)
+
+    def _conduct(self, written: Any, place: Pointer, name: str) -> None:
+        conduct = validated(written, Conduct, self.report, place)
+        if conduct is None:
+            return
+        said = conduct.model_fields_set
+        ways = said - {"answers"} if said & {"unreachable", "in_doubt"} else said
+        if len(ways) != 1:
+            hint = "one of answers, refuses, silent, unreachable (then answers), in_doubt (then answers)"
+            self.report.report(place, "test.conduct", "an operation does one thing at a time", hint)
+        operation = self.world.operations.get(name)
+        if operation is None:
+            return
+        if "answers" in said:
+            validated(conduct.answers, operation.answer, self.report, (*place, "answers"))
+        if conduct.refuses is not None and operation.refusals and conduct.refuses not in operation.refusals:
+            hint = suggestion(conduct.refuses, operation.refusals) or "it refuses with " + ", ".join(sorted(operation.refusals))
+            self.report.report(
+                (*place, "refuses"), "test.unknown-refusal", f"`{name}` never refuses with `{conduct.refuses}`", hint, "warning"
+            )
+
+    # --- what happens ------------------------------------------------------------------------------------------------
+
+    def _events(self, test: TestDocument, messages: Mapping[str, Any], pointer: Pointer) -> None:
+        self._message(self.parsed.model.on, test, "send", messages, pointer)
+        for position, arrival in enumerate(test.earlier):
+            self._arrival(arrival.arrive, arrival, messages, (*pointer, "earlier", position))
+        for position, event in enumerate(test.then):
+            place = (*pointer, "then", position)
+            if (event.arrive is None) == (event.pass_ is None):
+                self.report.report(place, "test.event", "an event is either `arrive` or `pass`")
+            elif event.arrive is not None:
+                self._arrival(event.arrive, event, messages, place)
+
+    def _arrival(self, name: str, event: Any, messages: Mapping[str, Any], place: Pointer) -> None:
+        awaited = {step.model.wait if step.kind == "wait" else step.model.gather for step in self._steps("wait", "gather")} - {None}
+        if name in self.world.types and name not in awaited:
+            hint = "it waits for " + ", ".join(sorted(awaited)) if awaited else "it waits for nothing"
+            self.report.report((*place, "arrive"), "test.not-awaited", f"the route never waits for `{name}`", hint)
+        self._message(name, event, "body", messages, place)
+
+    def _message(self, name: str, said: Any, part: str, messages: Mapping[str, Any], place: Pointer) -> None:
+        """The body that will be sent: written there or shared, with its changes."""
+        own = part in said.model_fields_set
+        if not own and name not in messages:
+            sentence = f"the test does not say what `{name}` holds"
+            self.report.report(place, "test.no-body", sentence, f"write it as `{part}`, or once for all tests under `given.messages`")
+            return
+        body = getattr(said, part) if own else messages[name]
+        changed = patched(body, said.but) if said.but is not None else body
+        if own or said.but is not None:
+            self._body(name, changed, (*place, part) if own else (*place, "but"), (*place, "arrive"), key=False)
+
+    def _body(self, name: str, body: JsonValue, pointer: Pointer, named: Pointer, key: bool) -> None:
+        declared = self.world.types.get(name)
+        if declared is None:
+            if name not in self.world.broken:
+                hint = suggestion(name, self.world.types)
+                self.report.report(named, "type.unknown", f"there is no message type `{name}`", hint, key=key)
+            return
+        for fault in declared.validate(body):
+            inside = tuple(int(piece) if piece.isdigit() else piece for piece in fault.pointer.split("/")[1:])
+            self.report.report((*pointer, *inside), "test.body", f"the body is not a `{name}`: {fault.sentence}")
+
+    # --- what is expected --------------------------------------------------------------------------------------------
+
+    def _expectation(self, test: TestDocument, place: Pointer) -> None:
+        expect = test.expect
+        if not expect.model_fields_set:
+            self.report.report(place, "test.expects-nothing", "the test expects nothing, so it cannot fail", "say at least `state`")
+        asked = {one for step in self._steps("call") for one in (step.model.call, step.model.undo) if one}
+        sent = {step.model.send for step in self._steps("send")}
+        for name, pointer in _named(expect.calls, (*place, "calls")):
+            self._known(name, asked, self.world.operations, "operation", pointer)
+        for name in expect.tries or ():
+            self._known(name, asked, self.world.operations, "operation", (*place, "tries", name))
+        for name, pointer in _named(expect.sent, (*place, "sent")):
+            self._known(name, sent, self.world.types, "message type", pointer)
+        self._keys(expect.case or {}, (*place, "case"))
+        dead = expect.dead
+        steps = {step.model.id for step in self.parsed.walk()}
+        if dead is not None and dead.step is not None and dead.step not in steps:
+            hint = suggestion(dead.step, steps)
+            self.report.report((*place, "dead", "step"), "test.unknown-step", f"there is no step `{dead.step}`", hint)
+
+    def _known(self, name: str, here: set[str], everywhere: Mapping[str, Any], what: str, pointer: Pointer) -> None:
+        """A name that the test expects: one that exists, and that this route uses."""
+        verb, missing, unused = _WORDS[what]
+        if name not in everywhere:
+            self.report.report(pointer, missing, f"there is no {what} `{name}`", suggestion(name, everywhere), key=True)
+        elif name not in here:
+            hint = f"it {verb} " + ", ".join(sorted(here)) if here else f"it {verb} none"
+            self.report.report(pointer, unused, f"the route never {verb} `{name}`", hint, key=True)
+
+    def _keys(self, expected: Mapping[str, Any], place: Pointer) -> None:
+        known = {*self.parsed.model.case} | {key for step in self._steps("call") for key in step.model.case}
+        for name in expected:
+            if name not in known:
+                hint = suggestion(name, known) or ("its keys are " + ", ".join(sorted(known)) if known else "")
+                self.report.report((*place, name), "test.unknown-key", f"the route never gives its case a key `{name}`", hint, key=True)
+
+    def _steps(self, *kinds: str) -> Iterator[Any]:
+        return (step for step in self.parsed.walk() if step.kind in kinds)
 
 
-def _check_given(test: TestDocument, pointer: Pointer, world: World, report: Reporter) -> None:
-    for name, conduct in test.given.items():
-        place = (*pointer, "given", name)
-        if name == "clock":
-            if problem := check_clock(conduct):
-                report.report(place, "test.clock", "this is no moment", problem)
-            continue
-        if name not in world.operations:
-            hint = suggestion(name, [*world.operations, "clock"])
-            report.report(place, "operation.unknown", f"there is no operation `{name}`", hint, key=True)
-        turns: list[Any] = conduct if isinstance(conduct, list) else [conduct]
-        for turn, one in enumerate(turns):
-            _check_conduct(one, (*place, turn) if isinstance(conduct, list) else place, name, world, report)
-
-
-def _check_conduct(written: Any, place: Pointer, name: str, world: World, report: Reporter) -> None:
-    conduct = validated(written, Conduct, report, place)
-    if conduct is None:
-        return
-    said = conduct.model_fields_set
-    together = {"unreachable", "answers"}
-    if not said or (len(said) > 1 and not said <= together):
-        sentence = "an operation does one thing at a time"
-        report.report(place, "test.conduct", sentence, "one of answers, refuses, unreachable (then answers), in_doubt, silent")
-    operation = world.operations.get(name)
-    if operation is not None and conduct.refuses is not None and operation.refusals and conduct.refuses not in operation.refusals:
-        hint = suggestion(conduct.refuses, operation.refusals) or "it refuses with " + ", ".join(sorted(operation.refusals))
-        report.report((*place, "refuses"), "test.unknown-refusal", f"`{name}` never refuses with `{conduct.refuses}`", hint, "warning")
-
-
-def _check_events(test: TestDocument, pointer: Pointer, parsed: ParsedRoute, world: World, report: Reporter) -> None:
-    for position, event in enumerate(test.then):
-        place = (*pointer, "then", position)
-        if (event.arrive is None) == (event.pass_ is None):
-            report.report(place, "test.event", "an event is either `arrive` or `pass`")
-        elif event.arrive is not None and event.arrive not in world.types:
-            hint = suggestion(event.arrive, world.types)
-            report.report((*place, "arrive"), "type.unknown", f"there is no message type `{event.arrive}`", hint)
-    dead = test.expect.dead
-    steps = {step.model.id for step in parsed.walk()}
-    if dead is not None and dead.step is not None and dead.step not in steps:
-        hint = suggestion(dead.step, steps)
-        report.report((*pointer, "expect", "dead", "step"), "test.unknown-step", f"there is no step `{dead.step}`", hint)
-    for position, call in enumerate(test.expect.calls or ()):
-        name = call if isinstance(call, str) else next(iter(call), "")
-        if name not in world.operations:
-            hint = suggestion(name, world.operations)
-            report.report((*pointer, "expect", "calls", position), "operation.unknown", f"there is no operation `{name}`", hint)
+def _named(entries: list[str | dict[str, Any]] | None, place: Pointer) -> Iterator[tuple[str, Pointer]]:
+    """The names in a list whose entries are names or ``{name: fields}``."""
+    for position, entry in enumerate(entries or ()):
+        for name in [entry] if isinstance(entry, str) else entry:
+            yield name, (*place, position) if isinstance(entry, str) else (*place, position, name)
