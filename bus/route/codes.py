@@ -1,0 +1,282 @@
+"""Every finding code: what it means, an example that gives it, and what to do.
+
+``bus explain CODE`` and docs/reference/findings.md say this.
+
+Add a code here before using it: a test compares the table with the code and with the page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bus.source import suggestion
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One code: a sentence, an example (YAML, CSV or an expression) and the cure."""
+
+    meaning: str
+    example: str
+    cure: str
+
+
+CODES: dict[str, Code] = {
+    # --- the notation
+    "yaml.alias": Code("An alias (`*name`) repeats a value from elsewhere; aliases are not taken.", "b: *uno", "Write the value out."),
+    "yaml.anchor": Code(
+        "An anchor (`&name`) marks a value to repeat; anchors are not taken.", "a: &uno 1", "Write the value where it is needed."
+    ),
+    "yaml.byte-order-mark": Code(
+        "The file starts with an invisible byte order mark.", "(first bytes EF BB BF)", "Save it as UTF-8 without BOM."
+    ),
+    "yaml.control-character": Code(
+        "The file holds a control character.", "a: x(BEL)", "Delete it, or write it as an escape in double quotes."
+    ),
+    "yaml.documents": Code("A file holds one document; `---` starts a second one.", "a: 1\n---\nb: 2", "Use one file for each."),
+    "yaml.duplicate-key": Code("The same key is written twice in one map; one would silently win.", "a: 1\na: 2", "Keep one."),
+    "yaml.empty": Code("The file says nothing.", "# only a comment", "Write the document, or delete the file."),
+    "yaml.encoding": Code("The file is not UTF-8.", "a: caff(E8)", "Save it as UTF-8."),
+    "yaml.key": Code("A key is a number, a null or a list; keys are text.", "1: a", 'Put it in quotes: `"1": a`.'),
+    "yaml.leading-zero": Code(
+        "A value looks like a number with a leading zero: it may be a code, whose zeros count.",
+        "cap: 00118",
+        'Put it in quotes: `cap: "00118"`.',
+    ),
+    "yaml.long-number": Code(
+        "A value looks like a number with more than 15 digits: surely a code.", "avviso: 302001234567890123", "Put it in quotes."
+    ),
+    "yaml.merge": Code("A merge key (`<<`) is not taken.", "<<: {a: 1}", "Write the fields out."),
+    "yaml.not-finite": Code("`.inf` and `.nan` are numbers without a value.", "a: .nan", "Put it in quotes if it is text."),
+    "yaml.odd-number": Code(
+        "YAML reads the value as a number and its author perhaps does not.",
+        "telefono: +39055123",
+        "Put it in quotes, or write plain digits.",
+    ),
+    "yaml.syntax": Code(
+        "The text is not YAML.", "owner: ufficio: tecnico", "See the sentence; often a quote, a bracket or the indentation."
+    ),
+    "yaml.tab": Code("A tab stands in the indentation.", "(tab)a: 1", "Indent with spaces."),
+    "yaml.tag": Code("A tag (`!!int`) forces a type; tags are not taken.", "a: !!str 1", "Write the value as it is meant."),
+    "yaml.too-deep": Code("More than 40 levels stand within one another.", "[[[[...]]]]", "Make it flatter."),
+    "yaml.too-large": Code("The file is larger than 1 MB.", "(1,000,001 bytes)", "Split it."),
+    # --- documents
+    "catalog.no-routes": Code("The folder of rules has no folder `routes`.", "bus validate /tmp", "Point to the right folder."),
+    "catalog.not-a-map": Code("The file holds a list or a single value, not fields.", "- route: x", "Start with the fields."),
+    "field.unknown": Code(
+        "There is no such field at this place.", "onwer: sue@comune.example", "Correct its name; the reference lists the fields."
+    ),
+    "field.missing": Code("A field that must be there is not.", "route: a.b   # no version", "Add it."),
+    "field.invalid": Code(
+        "The value is not one that the field takes.", "deadline: 30 giorni", "Write what the sentence says, such as `30d`."
+    ),
+    # --- steps
+    "step.unknown-kind": Code(
+        "The step has none of the eleven kinds.",
+        "- {id: a, cal: x.y}",
+        "Use call, map, set, send, reply, wait, gather, choose, each, parallel or fail.",
+    ),
+    "step.two-kinds": Code("The step has two kinds.", "- {id: a, reply: {}, set: {b: 1}}", "Make two steps of it."),
+    "step.two-bodies": Code("Both `with` and `mapping` say the request.", "- {id: a, call: x.y, with: {}, mapping: m.n}", "Keep one."),
+    "step.duplicate-id": Code(
+        "Two steps of the route have the same id.",
+        "- {id: a, reply: {}}\n- {id: a, reply: {}}",
+        "Ids are unique in the whole route, nested steps too.",
+    ),
+    "step.unreachable": Code(
+        "The step can never run: all ways to it have ended, or no condition leads there.",
+        "- {id: a, fail: x.y}\n- {id: b, reply: {}}",
+        "Move or delete it.",
+    ),
+    "route.duplicate": Code("Two files describe a route of the same name.", "route: edilizia.presenta-pratica", "Rename one."),
+    "route.too-long": Code("The route has more than 500 steps.", "(501 steps)", "Send a message to a second route."),
+    # --- names and expressions
+    "expression.invalid": Code(
+        "The text is not a valid expression.", "when: body.a = 1", "Correct it at the place shown; `==` compares, `&&` is and, `||` is or."
+    ),
+    "expression.not-text": Code("An expression must be text.", "each: 3", "Put it in quotes."),
+    "function.unknown": Code(
+        "There is no such function, or it takes other arguments.", "x: euros(3)", "The reference lists the functions."
+    ),
+    "name.undefined": Code(
+        "Nothing has this name at this point of the route.", "reply: {x: soggeto.nome}", "Correct it, or define it in a step before."
+    ),
+    "name.maybe-undefined": Code(
+        "The name is defined on some ways to this step and not on others.",
+        "reply: {x: esito}   # set in one branch only",
+        "Define it on every way, or write `{$value: esito, $default: null}`.",
+    ),
+    "name.reserved": Code("The name is a reserved word of expressions, or cannot be a name.", "as: package", "Choose another."),
+    "name.built-in": Code("body, message, case and now are always there and cannot be defined.", "set: {body: 1}", "Choose another name."),
+    "path.unknown-field": Code(
+        "The declared type has no such field.", "body.richiedente.codice_fiscal", "Correct it; the hint lists the fields."
+    ),
+    "table.unknown": Code("There is no such table.", 'lookup("ufici", "SUE")', "Correct it, or add mappings/tables/NAME.csv."),
+    "table.unknown-column": Code(
+        "The table has no such column.", 'lookup("uffici", "SUE", "piano")', "Correct it; the first line of the CSV names the columns."
+    ),
+    "table.computed": Code(
+        "The name of the table is computed; then nobody could say which tables a route needs.",
+        "lookup(body.tabella, body.codice)",
+        "Write the name as text.",
+    ),
+    # --- templates
+    "template.unknown-directive": Code(
+        "A map with `$` directives holds something else.", "{$value: body.a, nome: body.b}", "Put the fields under `$value`."
+    ),
+    "template.no-value": Code("The directive does not say its value.", "{$when: body.a > 1}", "Add `$value`."),
+    "template.as-without-each": Code(
+        "`$as` names the item of an `$each`; there is none.", "{$as: riga, $value: body.a}", "Add `$each`, or delete `$as`."
+    ),
+    # --- what steps speak of
+    "operation.unknown": Code(
+        "No adapter offers this operation.", "call: anagrafe.cerca-sogetto", "Correct it; `bus services` and the adapters' pages list them."
+    ),
+    "type.unknown": Code(
+        "There is no such message type.", "on: edilizia.pratica.presentato", "Correct it, or add a file to mappings/types."
+    ),
+    "type.duplicate": Code("Two files describe a type of the same name.", "type: pagopa.ricevuta", "Rename one."),
+    "mapping.unknown": Code("There is no such mapping.", "mapping: edilizia.diriti", "Correct it, or add a file to mappings."),
+    "mapping.duplicate": Code("Two files describe a mapping of the same name.", "mapping: edilizia.diritti", "Rename one."),
+    "mapping.unknown-target": Code("`to` is neither an operation nor a message type.", "to: pagopa.crea", "Correct it."),
+    "mapping.wrong-target": Code(
+        "The mapping makes something else than this step needs.",
+        "call: scrivania.assegna\nmapping: edilizia.diritti-a-posizione",
+        "Use the mapping made for it.",
+    ),
+    "mapping.wrong-source": Code(
+        "The mapping reads another type of message than the route's.",
+        "on: pagopa.ricevuta\n# mapping from edilizia.pratica.presentata",
+        "Use a mapping from the route's type.",
+    ),
+    "target.unknown-field": Code(
+        "What is asked or sent has no such field.", "with: {codice_fiscal: body.cf}", "Correct it; the hint lists the fields."
+    ),
+    "target.missing-field": Code("A field that the operation or type needs is not given.", "with: {}", "Add it."),
+    "target.wrong-type": Code(
+        "The value has another type than the field.",
+        "with: {codice_fiscale: 12}",
+        "Convert it: text(...), number(...), or quote it twice for a text.",
+    ),
+    "target.not-in-enumeration": Code(
+        "The field takes only certain values, and this is none.", "with: {flusso: '\"X\"'}", "Use one of those in the hint."
+    ),
+    "case.unknown-key": Code(
+        "The case has no key of this name at this step.",
+        "case: iuvv",
+        "Correct it, or learn the key in a `call` before: `case: {iuv: posizione.iuv}`.",
+    ),
+    "retry.once": Code(
+        "An operation of effect `once` must not be repeated by itself: it could take effect twice.",
+        "call: notifiche.email\nretry: {attempts: 3}",
+        "Leave `retry` out; in doubt, a person decides.",
+    ),
+    "undo.not-declared": Code(
+        "The adapter does not declare that this operation takes the other back.",
+        "undo: edilizia.leggi-pratica",
+        "Use the declared one, or none.",
+    ),
+    "wait.no-deadline": Code("The step may wait for ever.", "wait: pagopa.ricevuta", "Say `deadline: 30d` and what to do then."),
+    "wait.nothing": Code("The wait has neither a type nor a deadline.", "wait:", "Say what to wait for, or for how long."),
+    "gather.endless": Code("Nothing ends the gather.", "gather: pareri.espresso", "Say `count`, `until` or `deadline`."),
+    "parallel.clash": Code(
+        "Two branches that run side by side define the same name.",
+        "parallel: {a: [{id: x, set: {n: 1}}], b: [{id: y, set: {n: 2}}]}",
+        "Give each branch its own names.",
+    ),
+    # --- tests of routes
+    "test.clock": Code(
+        "The clock of a test is not a moment with a time zone.", "clock: 2026-03-02", 'Write `clock: "2026-03-02T09:00:00+01:00"`.'
+    ),
+    "test.conduct": Code(
+        "An operation in a test does several things at once, or nothing.",
+        "{silent: true, refuses: X}",
+        "Say one; a list says one for each call.",
+    ),
+    "test.unknown-refusal": Code("The operation never refuses with this code.", "{refuses: NON_TROVATA}", "Use a declared code."),
+    "test.event": Code(
+        "An event of a test is neither an arrival nor a passing of time, or both.", "then: [{body: {}}]", "Write `arrive` or `pass`."
+    ),
+    "test.unknown-step": Code("The route has no such step.", "dead: {step: pagamneto}", "Correct it."),
+    "test.unused": Code("The route says what its tests share, and has no tests.", "given: {clock: ...}   # no tests", "Write a test."),
+    "test.messages": Code("`messages` does not map types to bodies.", "messages: [a]", "Write `messages: {pagopa.ricevuta: {...}}`."),
+    "test.not-asked": Code(
+        "The route never asks this operation.", "given: {sito.pubblica-catalogo: {silent: true}}", "Delete it, or correct it."
+    ),
+    "test.not-awaited": Code("The route never waits for this type.", "then: [{arrive: pagopa.ricevuta}]", "Delete it, or correct it."),
+    "test.not-sent": Code("The route never sends this type.", "sent: [notifiche.avviso]", "Delete it, or correct it."),
+    "test.no-body": Code(
+        "The test does not say what a message holds.",
+        "then: [{arrive: pagopa.ricevuta}]",
+        "Write its body, or share it under `given.messages`.",
+    ),
+    "test.body": Code("The body in the test is not of its type.", "send: {istansa: A1}", "Correct it at the place shown."),
+    "test.expects-nothing": Code("The test expects nothing, so it cannot fail.", "expect: {}", "Say at least `state`."),
+    "test.unknown-key": Code("The route never gives its case such a key.", "expect: {case: {iuvv: x}}", "Correct it."),
+    "test.duplicate-name": Code("Two tests of the route have the same name.", "name: it works", "Rename one."),
+    # --- schemas, tables, services
+    "schema.invalid": Code("The schema is not a JSON Schema 2020-12.", "schema: {type: strng}", "Correct it at the place shown."),
+    "schema.unknown-keyword": Code(
+        "JSON Schema has no such keyword; validators would silently ignore it.", "{type: string, maxLenght: 3}", "Correct it."
+    ),
+    "schema.outside-reference": Code(
+        "The schema refers to another file or address.",
+        '{$ref: "https://example.org/x.json"}',
+        "Put the schema under `$defs` and refer to `#/$defs/...`.",
+    ),
+    "table.syntax": Code("The table is not CSV.", 'a,"b', "Close the quote."),
+    "table.empty": Code("The table has no header.", "(empty file)", "The first line names the columns, the first column is the key."),
+    "table.header": Code(
+        "A column's name is not a name, or is there twice.", "codice;nome", "Separate with commas; use letters, digits and underscores."
+    ),
+    "table.ragged": Code(
+        "A row has more or fewer values than the header.", "SUE,Sportello, edilizia,U1", "Put a value that holds a comma in double quotes."
+    ),
+    "table.duplicate-key": Code("Two rows have the same key.", "SUE,a\nSUE,b", "Keep one."),
+    "table.empty-key": Code("A row has no key.", ",Anagrafe,U2", "Write its key."),
+    "table.encoding": Code(
+        "The table is not UTF-8, or holds a byte order mark or NUL.", "(saved by a spreadsheet)", "Save it as CSV UTF-8 without BOM."
+    ),
+    "table.too-large": Code("The table is larger than 1 MB.", "(1,000,001 bytes)", "Ask a system instead, through an adapter."),
+    "table.reserved": Code(
+        "The table `servizi` is made of routes/servizi.yaml.", "mappings/tables/servizi.csv", "Give the file another name."
+    ),
+    "service.duplicate": Code("Two services have the same code.", "codice: cambio-abitazione", "Rename one."),
+    "service.missing-field": Code("A service of this kind needs the field.", "tipo: istanza   # no modulo", "Add it."),
+    "service.wrong-field": Code(
+        "The field is for services of another kind.", "tipo: informativo\nmodulo: servizi.modulo-semplice", "Delete it, or change the kind."
+    ),
+    "service.unknown-office": Code(
+        "The table uffici has no such office.", "ufficio: edilisia", "Correct it, or add the office to mappings/tables/uffici.csv."
+    ),
+    "service.unknown-form": Code(
+        "There is no message type for the form.", "modulo: servizi.modulo-semplce", "Correct it, or add the type."
+    ),
+    "service.unknown-route": Code(
+        "There is no such route.", "percorso: anagrafe.certificati", "Correct it; without `percorso` servizi.istanza-generica serves it."
+    ),
+}
+
+
+def explain(code: str) -> str:
+    """The page of a code as text; for an unknown code, which one may be meant."""
+    found = CODES.get(code)
+    if found is None:
+        return f"There is no finding {code}. {suggestion(code, CODES)}".rstrip()
+    example = "\n".join(f"    {line}" for line in found.example.split("\n"))
+    return f"{code}\n\n{found.meaning}\n\nFor example:\n\n{example}\n\nWhat to do: {found.cure}"
+
+
+def as_markdown() -> str:
+    """docs/reference/findings.md."""
+    parts = [_HEAD]
+    for code, one in sorted(CODES.items()):
+        parts.append(f"## {code}\n\n{one.meaning}\n\n```text\n{one.example}\n```\n\n{one.cure}\n")
+    return "\n".join(parts)
+
+
+_HEAD = """# Findings
+
+What `bus validate` can say about routes, mappings, types, tables and services. `bus explain CODE` prints the same.
+This page is made from `bus/route/codes.py`; a test compares them.
+"""
