@@ -19,7 +19,7 @@ from kombu.exceptions import OperationalError
 Ring = Callable[[Sequence[str]], None]
 QUEUE = "snodo.runs"
 MOST = 500
-"""Run ids in one ticket."""
+"""About how many run ids go into one ticket."""
 
 
 class Channel(Protocol):
@@ -42,14 +42,13 @@ class KombuChannel:
         options: dict[str, Any] = {"polling_interval": 0.002} if url.startswith("memory:") else {"confirm_publish": True}
         self._options = options
         self._queue = kombu.Queue(queue_name, durable=True)
-        self._outbox: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._outbox: queue.SimpleQueue[Sequence[str] | None] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._publish_all, name="snodo-publish", daemon=True)]
         self._threads[0].start()
 
     def publish(self, runs: Sequence[str]) -> None:
-        for run in runs:
-            self._outbox.put(run)
+        self._outbox.put(runs)
 
     def consume(self, ring: Ring) -> None:
         thread = threading.Thread(target=self._consume_all, args=(ring,), name="snodo-consume", daemon=True)
@@ -69,27 +68,33 @@ class KombuChannel:
         while not self._stop.is_set():
             try:
                 with self._connect() as connection, connection.Producer(serializer="json") as producer:
-                    while tickets := self._take():
-                        producer.publish(tickets, routing_key=self._queue.name, declare=[self._queue], delivery_mode=1)
+                    while not self._stop.is_set() and (ticket := self._take()):
+                        producer.publish(ticket, routing_key=self._queue.name, declare=[self._queue], delivery_mode=1)
             except (OperationalError, OSError) as error:
                 self._log("channel.publish-failed", str(error))
                 self._stop.wait(0.5)
 
     def _take(self) -> list[str]:
         """All run ids that wait to be told, as one ticket; empty when closing."""
-        run = self._outbox.get()
+        runs = self._outbox.get()
         found: list[str] = []
         with contextlib.suppress(queue.Empty):
-            while run is not None and len(found) < MOST:
-                found.append(run)
-                run = self._outbox.get_nowait()
+            while runs is not None:
+                found.extend(runs)
+                if len(found) >= MOST:
+                    break
+                runs = self._outbox.get_nowait()
         return found
 
     def _consume_all(self, ring: Ring) -> None:
         def on_ticket(body: Any, message: kombu.Message) -> None:
             message.ack()
-            if isinstance(body, list):
+            if not isinstance(body, list):
+                return
+            try:
                 ring([run for run in body if isinstance(run, str)])
+            except Exception as error:  # noqa: BLE001 - one bad ring must not make the channel deaf
+                self._log("channel.ring-failed", repr(error))
 
         while not self._stop.is_set():
             try:
