@@ -6,14 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from bus.testing.town import Town
-from tests.integration.kit import HASTE, ROOT, hasty_rules
+from tests.integration.kit import HASTE, Town, hasty_rules
 
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """The rules as shipped."""
-    with Town(tmp_path_factory.mktemp("town"), ROOT) as made:
+    with Town(tmp_path_factory.mktemp("town")) as made:
         yield made
 
 

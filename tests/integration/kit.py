@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from adapters.anagrafe.simulator import people
-from bus.testing.town import Town
+from bus.client import Client
+from bus.testing.town import Town as TownOfOne
 
 ROOT = Path(__file__).parents[2]
 ADA = "BLLDAA71E43B429M"
@@ -22,6 +24,22 @@ BUILDING, CERTIFICATE, SERVICE = "edilizia.pratica.presentata", "anagrafe.certif
 HASTE = {"engine": {"lease": 3, "sweep": 0.2}, "adapters": {"protocollo": {"assestamento": 1.5}}}
 """Settings under which a crash and a doubt are over in seconds."""
 T = TypeVar("T")
+
+
+class Town(TownOfOne):
+    """A town that keeps one client for each caller, and closes them."""
+
+    def __init__(self, folder: Path, rules: Path = ROOT, changes: dict[str, Any] | None = None) -> None:
+        super().__init__(folder, rules, changes)
+        self._clients: dict[str, Client] = {}
+
+    def client(self, name: str = "portale") -> Client:
+        return self._clients.setdefault(name, super().client(name))
+
+    def close(self) -> None:
+        for client in self._clients.values():
+            client.close()
+        super().close()
 
 
 def until(found: Callable[[], T | None], what: str, within: float = 20.0) -> T:
@@ -94,8 +112,13 @@ def practices(town: Town, pratica: str, kind: str = "pratica") -> list[dict[str,
 
 def notices(town: Town, istanza: str) -> list[str]:
     """The channels on which a citizen was told about an application: ``io`` and ``email``, once for each message."""
-    io_sent = ledger(town, "notifiche", "messaggio-io", lambda e: f" {istanza} " in e["detail"]["content"]["markdown"])
-    mailed = ledger(town, "notifiche", "email", lambda e: f" {istanza} " in e["detail"]["testo"].replace("\n", " "))
+    named = re.compile(rf"(?<![\w-]){re.escape(istanza)}(?![\w-])").search
+
+    def about(content: dict[str, Any]) -> bool:
+        return any(named(str(content.get(name, ""))) for name in ("subject", "markdown", "oggetto", "testo"))
+
+    io_sent = ledger(town, "notifiche", "messaggio-io", lambda e: about(e["detail"]["content"]))
+    mailed = ledger(town, "notifiche", "email", lambda e: about(e["detail"]))
     return ["io"] * len(io_sent) + ["email"] * len(mailed)
 
 
@@ -107,9 +130,15 @@ def present(town: Town, body: dict[str, Any], type: str = BUILDING, wait: float 
 
 
 def case_when(town: Town, key: str, states: tuple[str, ...] = ("done",), within: float = 20.0) -> dict[str, Any]:
-    """The case as soon as it is in one of the states."""
+    """The case as soon as it is in one of the states; a dead one that should not be is told at once."""
     operator = town.client("sistemista")
-    return until(lambda: shown if (shown := operator.case(key))["state"] in states else None, f"case {key} is {states}", within)
+
+    def look() -> dict[str, Any] | None:
+        shown = operator.case(key)
+        assert "dead" in states or shown["state"] != "dead", [operator.get(f"/dead/{r['id']}") for r in shown["runs"] if r["state"] == "dead"]
+        return shown if shown["state"] in states else None
+
+    return until(look, f"case {key} is {states}", within)
 
 
 def dead_of(town: Town, key: str, within: float = 20.0) -> dict[str, Any]:

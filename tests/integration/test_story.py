@@ -10,13 +10,13 @@ from contextlib import closing
 from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
-from bus.testing.town import Town
 from tests.integration.kit import (
     ADA,
     CERTIFICATE,
     SERVICE,
     STRANGER,
     TULLIO,
+    Town,
     building,
     case_when,
     dead_of,
