@@ -22,8 +22,13 @@ def test_a_ticket_holds_run_ids_and_nothing_else() -> None:
     channel = KombuChannel("memory://", "snodo.test.content")
     channel.publish(["01a20943-4f17-7091-8e1b-97a3f38b124b"])
     seen: list[Any] = []
+
+    def on_message(message: Any) -> None:
+        seen.append(message)
+        message.ack()
+
     with kombu.Connection("memory://", transport_options={"polling_interval": 0.01}) as connection:
-        consumer = connection.Consumer([kombu.Queue("snodo.test.content", durable=True)], on_message=lambda m: (seen.append(m), m.ack()))
+        consumer = connection.Consumer([kombu.Queue("snodo.test.content", durable=True)], on_message=on_message)
         with consumer:
             while not seen:
                 connection.drain_events(timeout=5)
