@@ -237,6 +237,10 @@ class App:
         with self.store.read() as tx:
             return dead.letter(tx, run)
 
+    def open_evidence(self, run: str, identity: str, actor: str) -> tuple[bytes, str]:
+        """Bytes of the exchange that failed, and their media type; the look is recorded."""
+        return self.store.write(lambda tx: dead.open_evidence(tx, run, identity, actor, self.clock)).result()
+
     def _act(self, work: Callable[[Tx], str]) -> None:
         run = self.store.write(work).result()
         self.channel.publish([run])

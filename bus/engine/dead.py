@@ -6,7 +6,7 @@ it happened (and this is its answer), or send it again. *Discard* gives the run 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,8 +23,19 @@ Decision = Literal["happened", "again"]
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """Bytes that crossed the border in the call that failed: ``id`` opens them, ``role`` is ``wire-out`` or ``wire-in``."""
+
+    id: str
+    role: str
+    size: int
+    media_type: str
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead run: why, where, since when; ``doubt``: a call of it is in doubt and must be decided."""
+    """A dead run: why, where, since when, with what evidence; ``doubt``: a call of it is in doubt."""
 
     run: str
     message: str
@@ -36,17 +47,42 @@ class Letter:
     since: str
     doubt: bool
     detail: Mapping[str, Any]
+    evidence: tuple[Evidence, ...] = ()
 
 
 def letter(tx: Tx, run: str) -> Letter:
     """One dead letter; raises `NotFound` for an unknown run, `Conflict` when the run is not dead."""
     row = _dead(tx, run)
-    record = _last(tx, run, "dead")
+    journal = log.of_run(tx, run)
+    record = next(record for record in reversed(journal) if record.kind == "dead")
     failure = log.json_payload(tx, str(record.payload("failure")))
     return Letter(
-        run, row["message"], f"{row['route']}@{row['version']}", record.place or "", record.path, failure["code"], failure["sentence"],
-        text_of(record.time), bool(record.data.get("doubt")), failure["detail"],
+        run=run, message=row["message"], route=f"{row['route']}@{row['version']}", place=record.place or "", path=record.path,
+        code=failure["code"], sentence=failure["sentence"], since=text_of(record.time), doubt=bool(record.data.get("doubt")),
+        detail=failure["detail"], evidence=tuple(_evidence(journal, record.path)),
     )  # fmt: skip
+
+
+def _evidence(journal: list[Record], path: str | None) -> Iterator[Evidence]:
+    """What crossed the border at the place of the failure, all tries, oldest first."""
+    for record in journal:
+        if record.path is not None and record.path == path:
+            for held in record.payloads:
+                if held.role.startswith("wire"):
+                    yield Evidence(held.id, held.role, held.size, held.media_type, text_of(record.time))
+
+
+def open_evidence(tx: Tx, run: str, identity: str, actor: str, clock: Clock) -> tuple[bytes, str]:
+    """The bytes of one piece of evidence and their media type; that somebody looked is a record. Raises `NotFound`."""
+    found = next((one for one in letter(tx, run).evidence if one.id == identity), None)
+    content = log.payload(tx, identity) if found else None
+    if found is None or content is None:
+        raise NotFound("this dead letter has no such evidence", code="dead.evidence-unknown", hint=f"bus dead show {run} lists it")
+    row = tx.one("run", id=run)
+    assert row is not None
+    data = {"payload": identity, "role": found.role}
+    write(tx, entry(Record(new_id(), "read", clock.now(), message=row["message"], run=run, rules=row["digest"], actor=actor, data=data)))
+    return content, found.media_type
 
 
 def redeliver(tx: Tx, run: str, actor: str, reason: str, clock: Clock, rules: Plan | None = None) -> str:
@@ -104,7 +140,3 @@ def _dead(tx: Tx, run: str) -> Row:
     if row["state"] != "dead":
         raise Conflict(f"the run is {row['state']}, not dead", code="dead.not-dead", hint=f"bus runs show {run}")
     return row
-
-
-def _last(tx: Tx, run: str, kind: str) -> Record:
-    return next(record for record in reversed(log.of_run(tx, run)) if record.kind == kind)

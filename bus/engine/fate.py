@@ -113,7 +113,10 @@ def _told(call: Call, operation: Operation, tries: Tries, error: OutsideError, k
     """What ``on_error`` and the dead letter are told."""
     code = error.outside_code if kind == "refused" else error.code
     sentence = error.sentence or operation.refusals.get(error.outside_code, "")
-    return {
+    told: JsonObject = {
         "effect": operation.effect, "kind": kind, "code": code, "outside_code": error.outside_code, "sentence": sentence,
         "operation": call.operation, "attempts": tries.count,
     }  # fmt: skip
+    if error.evidence is not None:
+        told["evidence"] = error.evidence if isinstance(error.evidence, (dict, list, str, int, bool)) else str(error.evidence)
+    return told
