@@ -27,7 +27,7 @@ ERROR_SCHEMA: Schema = {
     "additionalProperties": False,
     "properties": {
         "kind": {"type": "string"}, "code": {"type": "string"}, "outside_code": {"type": "string"}, "sentence": {"type": "string"},
-        "operation": {"type": "string"}, "attempts": {"type": "integer"}, "evidence": {}, "hint": {}, "detail": {},
+        "operation": {"type": "string"}, "attempts": {"type": "integer"}, "effect": {"type": "string"}, "evidence": {},
     },
 }  # fmt: skip
 
