@@ -39,7 +39,7 @@ class HttpDoor:
         self._fixed: dict[str, dict[str, Served]] = {}
         self._routes: dict[str, tuple[Route, dict[str, Served]]] = {}
         self._open = 0
-        self._log = diagnostics.logger("snodo.http")
+        self._log = diagnostics.logger("snodo.http").bind()  # bound once: a lazy logger is bound again at every line
         for served in SERVED:
             self._add(served)
 
@@ -139,7 +139,7 @@ class _Nowhere:
 def _headers(scope: Scope) -> dict[bytes, bytes]:
     """Headers by name; one that came twice is joined by a comma (RFC 9110 §5.3), which makes a doubled key or length invalid."""
     raw = scope["headers"]
-    if sum(len(name) + len(value) for name, value in raw) + len(scope["raw_path"]) + len(scope["query_string"]) > MOST_HEADERS:
+    if sum([len(name) + len(value) for name, value in raw]) + len(scope["raw_path"]) + len(scope["query_string"]) > MOST_HEADERS:
         raise HeadersTooLarge(f"the headers and the address are larger than {MOST_HEADERS} bytes")
     found = dict(raw)
     if len(found) == len(raw):
