@@ -31,15 +31,6 @@ def message(tx: Tx, identity: str, now: str) -> JsonObject:
     return answer
 
 
-def message_body(tx: Tx, identity: str) -> JsonObject:
-    """Envelope and body of a message. Raises `NotFound`."""
-    row = tx.one("message", id=identity)
-    if row is None:
-        raise NotFound("there is no such message", code="message.unknown")
-    stored: JsonObject = log.json_payload(tx, row["payload"])
-    return stored
-
-
 def run_row(row: Row, now: str) -> JsonObject:
     """One run as everybody sees it."""
     state = "running" if row["state"] == "ready" and row["lease"] is not None and row["lease"] >= now else row["state"]

@@ -118,10 +118,8 @@ def arrival_of(catalog: Catalog, submission: Submission, identity: str, clock: C
         data["parent"] = parent
     if submission.adapter is not None:
         data["adapter"] = submission.adapter
-    values: dict[str, Any] = {
-        "message": {"envelope": envelope_of(message), "body": message.body},
-        "keys": {"case": dict(case), "intake": [list(name) for name in names], "content": content},
-    }
+    keys = {"case": dict(case), "intake": [list(name) for name in names], "content": content}
+    values: dict[str, Any] = {"message": {"envelope": envelope_of(message), "body": message.body, "keys": keys}}
     if submission.facts:
         values["facts"] = [list(f) for f in submission.facts]
     record = Record(new_id(), "received", message.time, message=message.id, actor=message.sender or "bus", data=data)

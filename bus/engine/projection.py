@@ -111,7 +111,7 @@ def _set_state(tx: Tx, record: Record) -> None:
 
 def _received(tx: Tx, record: Record, values: Values) -> None:
     data, time = record.data, text_of(record.time)
-    envelope, keys = values["message"]["envelope"], values["keys"]
+    envelope, keys = values["message"]["envelope"], values["message"]["keys"]
     assert record.message is not None
     case_id = cases.settle_keys(tx, _first_case(tx, record), time, keys["case"])
     tx.do(
