@@ -135,6 +135,15 @@ CODES: dict[str, Code] = {
     "type.unknown": Code(
         "There is no such message type.", "on: edilizia.pratica.presentato", "Correct it, or add a file to mappings/types."
     ),
+    "type.unknown-field": Code(
+        "The schema of the type has no such field.", "forms: {datti: ...}", "Correct it; the hint lists the fields."
+    ),
+    "type.unknown-form": Code("There is no message type for the form.", "servizi.modulo-semplce", "Correct it, or add the type."),
+    "service.unsuitable-route": Code(
+        "The route starts from a type that is no application.",
+        "percorso: pagamenti.ricevuta",
+        "Name a route that starts from an application.",
+    ),
     "type.duplicate": Code("Two files describe a type of the same name.", "type: pagopa.ricevuta", "Rename one."),
     "mapping.unknown": Code("There is no such mapping.", "mapping: edilizia.diriti", "Correct it, or add a file to mappings."),
     "mapping.duplicate": Code("Two files describe a mapping of the same name.", "mapping: edilizia.diritti", "Rename one."),

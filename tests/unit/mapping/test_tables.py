@@ -1,0 +1,45 @@
+"""Tables are read strictly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bus.mapping.tables import read_table
+
+
+def read(tmp_path: Path, data: bytes):
+    path = tmp_path / "uffici.csv"
+    path.write_bytes(data)
+    return read_table(path, "uffici")
+
+
+def test_the_first_column_is_the_key_and_values_are_text(tmp_path: Path) -> None:
+    table, source = read(tmp_path, 'codice,nome\r\n0118,"Uno, due"\r\n\r\nB,\r\n'.encode())
+    assert [] == source.findings
+    assert table is not None
+    assert {"0118": {"codice": "0118", "nome": "Uno, due"}, "B": {"codice": "B", "nome": ""}} == table.rows
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "line"),
+    [
+        (b"codice,nome\nA,1\nA,2\n", "table.duplicate-key", 3),
+        (b"codice,nome\nA,1,2\n", "table.ragged", 2),
+        (b"codice,nome\nA\n", "table.ragged", 2),
+        (b"codice,nome\n,x\n", "table.empty-key", 2),
+        (b"codice;nome\nA;1\n", "table.header", 1),
+        (b"codice,codice\nA,1\n", "table.header", 1),
+        (b"", "table.empty", 1),
+        (b"codice,nome\nA,caff\xe8\n", "table.encoding", 2),
+        (b"\xef\xbb\xbfcodice,nome\n", "table.encoding", 1),
+        (b"codice,nome\nA,\0\n", "table.encoding", 2),
+        (b'codice,nome\nA,"aperta\n', "table.syntax", 2),
+        (b"codice,nome\n" + b"x" * 1_000_000, "table.too-large", 1),
+    ],
+)
+def test_a_broken_table_is_a_finding_at_its_line(tmp_path: Path, data: bytes, code: str, line: int) -> None:
+    table, source = read(tmp_path, data)
+    assert table is None
+    assert (code, line) in [(f.code, f.line) for f in source.findings]

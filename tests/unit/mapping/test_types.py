@@ -1,0 +1,74 @@
+"""Message types: JSON Schema without surprises."""
+
+from __future__ import annotations
+
+import pytest
+
+from bus.mapping.types import compile_type, schema_at, unknown_field
+from bus.source import Notes
+
+SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["cf"],
+    "properties": {"cf": {"type": "string"}, "righe": {"type": "array", "items": {"$ref": "#/$defs/riga"}}, "altro": {"type": "object"}},
+    "$defs": {"riga": {"type": "object", "additionalProperties": False, "properties": {"cap": {"type": "string"}}}},
+}
+
+
+def compiled(**changes: object):
+    notes = Notes("x")
+    return compile_type({"type": "prova.tipo", "schema": SCHEMA, **changes}, notes), [f.code for f in notes.findings]
+
+
+def test_faults_come_all_at_once_with_pointers_and_without_values() -> None:
+    kind, _ = compiled()
+    assert kind is not None
+    assert [] == kind.validate({"cf": "RSSMRA80A01H501U"})
+    faults = kind.validate({"cf": 12345, "righe": [{"cap": 50100, "a/b": 1}], "zz": 1})
+    assert {"/cf", "/righe/0/cap", "/righe/0", ""} == {f.pointer for f in faults}
+    assert not any("12345" in f.sentence or "50100" in f.sentence for f in faults)
+
+
+def test_a_pointer_escapes_what_json_pointer_escapes() -> None:
+    kind, _ = compiled(schema={"type": "object", "additionalProperties": {"type": "string"}})
+    assert kind is not None
+    assert ["/a~1b~0c"] == [f.pointer for f in kind.validate({"a/b~c": 1})]
+
+
+@pytest.mark.parametrize(
+    ("schema", "code"),
+    [
+        ({"type": "strng"}, "schema.invalid"),
+        ({"propertes": {}}, "schema.unknown-keyword"),
+        ({"properties": {"a": {"maxLenght": 3}}}, "schema.unknown-keyword"),
+        ({"items": {"anyOf": [{"typ": "string"}]}}, "schema.unknown-keyword"),
+        ({"$ref": "https://example.org/x.json"}, "schema.outside-reference"),
+        ({"properties": {"a": {"$ref": "altro.json"}}}, "schema.outside-reference"),
+    ],
+)
+def test_a_schema_that_validators_would_misread_is_refused(schema: dict[str, object], code: str) -> None:
+    kind, codes = compiled(schema=schema)
+    assert kind is None
+    assert [code] == codes
+
+
+def test_a_property_may_have_the_name_of_no_keyword() -> None:
+    kind, codes = compiled(schema={"properties": {"propertes": {"type": "string"}}})
+    assert kind is not None
+    assert [] == codes
+
+
+def test_the_case_and_the_key_are_expressions() -> None:
+    kind, _ = compiled(case={"cf": "body.cf"}, key="body.cf")
+    assert kind is not None
+    assert kind.key is not None
+    assert "X" == kind.key({"body": {"cf": "X"}}) == kind.case["cf"]({"body": {"cf": "X"}})
+    assert (None, ["name.undefined"]) == compiled(case={"cf": "bdy.cf"})
+
+
+def test_a_schema_knows_where_a_path_leaves_it() -> None:
+    assert None is unknown_field(SCHEMA, ["righe", "[]", "cap"])
+    assert (2, ["cap"]) == unknown_field(SCHEMA, ["righe", "[]", "citta"])
+    assert None is unknown_field(SCHEMA, ["altro", "qualsiasi"])
+    assert "string" == schema_at(SCHEMA, ["righe", "[]", "cap"])["type"]
