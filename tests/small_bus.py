@@ -98,7 +98,12 @@ def key_of(name: str) -> str:
 
 def settings(**changes: Any) -> dict[str, Any]:
     keys = [{"name": name, "role": role, "sha256": hashlib.sha256(key_of(name).encode()).hexdigest()} for name, role in KEYS.items()]
-    base: dict[str, Any] = {"organization": {"name": "Comune di Prova", "fiscal_code": "00000000000"}, "http": {"port": 0}, "keys": keys, "log_level": "error"}
+    base: dict[str, Any] = {
+        "organization": {"name": "Comune di Prova", "fiscal_code": "00000000000"},
+        "http": {"port": 0},
+        "keys": keys,
+        "log_level": "error",
+    }
     for name, value in changes.items():
         base[name] = {**base[name], **value} if isinstance(value, dict) and name in base else value
     return base
@@ -106,7 +111,10 @@ def settings(**changes: Any) -> dict[str, Any]:
 
 def write(folder: Path, **changes: Any) -> Path:
     """Settings and rules in a folder; returns the path of the settings."""
-    types = {f"mappings/types/prova.{name}.yaml": TYPE.format(name=f"prova.{name}") for name in ("saluto", "attesa", "sveglia", "silenzio", "guasto", "orfano")}
+    types = {
+        f"mappings/types/prova.{name}.yaml": TYPE.format(name=f"prova.{name}")
+        for name in ("saluto", "attesa", "sveglia", "silenzio", "guasto", "orfano")
+    }
     for name, text in {**RULES, **types}.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +142,9 @@ class Process:
         self.log = folder / "bus.log"
         command = [sys.executable, "-m", "bus.cli", "serve", "--config", str(write(folder, **changes))]
         with self.log.open("wb") as errors:
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+            self.process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+            )
         assert self.process.stdout is not None
         self.line = self.process.stdout.readline()
         assert self.line.startswith("snodo listens on http://"), self.log.read_text()

@@ -11,7 +11,6 @@ import typer
 
 from bus.client import ClientError
 from bus.errors import RulesError, SnodoError, StoreError
-from bus.source import render
 
 FINDINGS, USAGE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
 
@@ -41,6 +40,8 @@ def _told(error: ClientError | SnodoError) -> int:
         say(error.detail, code=error.code, why="\n".join(faults), next=error.hint, see=error.instance)
         return UNREACHABLE if error.status == 0 else FINDINGS
     if isinstance(error, RulesError) and error.findings:
+        from bus.source import render
+
         print(render(error.findings), file=sys.stderr)
     say(error.sentence, code=error.code, next=error.hint)
     if isinstance(error, RulesError):

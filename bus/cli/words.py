@@ -28,6 +28,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "redelivered": ("↻", "redelivered by {actor}"),
     "decided": ("✎", "{actor} decided: {decision}"),
     "discarded": ("✎", "given up by {actor}"),
+    "polled": ("◌", "asked for news"),
     "rules": ("§", "rules activated"),
     "attached": ("▤", "a file of {size} bytes attached by {actor}"),
     "read": ("◉", "a payload was read by {actor}"),

@@ -133,6 +133,7 @@ SCHEMAS: dict[str, Shape] = {
             "since": TIME,
             "doubt": {**TRUTH, "description": "A call is in doubt: decide, before anything else."},
             "detail": ANYTHING,
+            "evidence": {"type": "array", "items": ANYTHING, "description": "What the other system said in the last try."},
         },
     ),
     "Redeliver": _object(("reason",), {**_REASON, "current_rules": {**TRUTH, "description": "Under the route as it is now."}}),

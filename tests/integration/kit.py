@@ -135,7 +135,8 @@ def case_when(town: Town, key: str, states: tuple[str, ...] = ("done",), within:
 
     def look() -> dict[str, Any] | None:
         shown = operator.case(key)
-        assert "dead" in states or shown["state"] != "dead", [operator.get(f"/dead/{r['id']}") for r in shown["runs"] if r["state"] == "dead"]
+        letters = [operator.get(f"/dead/{run['id']}") for run in shown["runs"] if run["state"] == "dead"]
+        assert "dead" in states or not letters, letters
         return shown if shown["state"] in states else None
 
     return until(look, f"case {key} is {states}", within)

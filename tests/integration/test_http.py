@@ -18,7 +18,9 @@ from bus.adapter import Adapter, Endpoint, Outbound
 from bus.web.served import PROBLEMS
 from tests.small_bus import Caller, Process, key_of, running
 
-DOCUMENTED = set(re.findall(r"^\| `([a-z0-9.-]+)` \|", (Path(__file__).parents[2] / "docs/reference/errors.md").read_text("utf-8"), re.MULTILINE))
+DOCUMENTED = set(
+    re.findall(r"^\| `([a-z0-9.-]+)` \|", (Path(__file__).parents[2] / "docs/reference/errors.md").read_text("utf-8"), re.MULTILINE)
+)
 
 
 class Sportello(Adapter):
@@ -150,7 +152,16 @@ REFUSALS = [
     ("duplicate key", "POST", "/messages", b'{"type":"a.b","type":"a.b","data":{}}', J, "portale", 400, "input.malformed"),
     ("NaN", "POST", "/messages", b'{"type":"prova.saluto","data":{"nome":NaN}}', J, "portale", 400, "input.malformed"),
     ("infinite", "POST", "/messages", b'{"type":"prova.saluto","data":{"numero":1e999}}', J, "portale", 400, None),
-    ("huge integer", "POST", "/messages", b'{"type":"prova.saluto","data":{"numero":123456789012345678901}}', J, "portale", 400, "input.number"),
+    (
+        "huge integer",
+        "POST",
+        "/messages",
+        b'{"type":"prova.saluto","data":{"numero":123456789012345678901}}',
+        J,
+        "portale",
+        400,
+        "input.number",
+    ),
     ("too deep", "POST", "/messages", DEEP, J, "portale", 400, "input.too-deep"),
     ("bad UTF-8", "POST", "/messages", b'{"type":"prova.saluto","data":{"nome":"\xff"}}', J, "portale", 400, "input.malformed"),
     ("lone surrogate", "POST", "/messages", b'{"type":"prova.saluto","data":{"nome":"\\ud800"}}', J, "portale", 400, "input.malformed"),
@@ -158,21 +169,66 @@ REFUSALS = [
     ("not an object", "POST", "/messages", b"[]", J, "portale", 400, "input.malformed"),
     ("too large", "POST", "/messages", b'{"type":"' + b"x" * 1_000_001 + b'"}', J, "portale", 413, "input.too-large"),
     ("wrong media type", "POST", "/messages", b"<a/>", {"Content-Type": "application/xml"}, "portale", 415, "input.media-type"),
-    ("wrong charset", "POST", "/messages", b"{}", {"Content-Type": "application/json; charset=latin-1"}, "portale", 415, "input.media-type"),
-    ("batch of events", "POST", "/messages", b"[]", {"Content-Type": "application/cloudevents-batch+json"}, "portale", 415, "input.media-type"),
+    (
+        "wrong charset",
+        "POST",
+        "/messages",
+        b"{}",
+        {"Content-Type": "application/json; charset=latin-1"},
+        "portale",
+        415,
+        "input.media-type",
+    ),
+    (
+        "batch of events",
+        "POST",
+        "/messages",
+        b"[]",
+        {"Content-Type": "application/cloudevents-batch+json"},
+        "portale",
+        415,
+        "input.media-type",
+    ),
     ("compressed", "POST", "/messages", b"{}", {**J, "Content-Encoding": "gzip"}, "portale", 400, "input.encoding"),
     ("unknown attribute", "POST", "/messages", saluto("X", colore="blu"), J, "portale", 422, "envelope.invalid"),
     ("no type", "POST", "/messages", {"data": {}}, J, "portale", 422, "envelope.invalid"),
     ("type is a number", "POST", "/messages", {"type": 7, "data": {}}, J, "portale", 422, "envelope.invalid"),
     ("version of events", "POST", "/messages", saluto("X", specversion="0.3"), J, "portale", 422, "envelope.invalid"),
-    ("event without version", "POST", "/messages", saluto("X"), {"Content-Type": "application/cloudevents+json"}, "portale", 422, "envelope.invalid"),
+    (
+        "event without version",
+        "POST",
+        "/messages",
+        saluto("X"),
+        {"Content-Type": "application/cloudevents+json"},
+        "portale",
+        422,
+        "envelope.invalid",
+    ),
     ("base64 data", "POST", "/messages", {"type": "prova.saluto", "data_base64": "eA=="}, J, "portale", 422, "envelope.invalid"),
     ("attachments not addresses", "POST", "/messages", saluto("X", attachments=["abc"]), J, "portale", 422, "envelope.invalid"),
-    ("unknown ce- header", "POST", "/messages", {"nome": "X"}, {**J, "ce-specversion": "1.0", "ce-type": "prova.saluto", "ce-altro": "1"}, "portale", 422, "envelope.invalid"),
+    (
+        "unknown ce- header",
+        "POST",
+        "/messages",
+        {"nome": "X"},
+        {**J, "ce-specversion": "1.0", "ce-type": "prova.saluto", "ce-altro": "1"},
+        "portale",
+        422,
+        "envelope.invalid",
+    ),
     ("unknown attachment", "POST", "/messages", saluto("X", attachments=["0" * 64]), J, "portale", 404, "attachment.unknown"),
     ("unknown type", "POST", "/messages", {"type": "prova.salut", "data": {}}, J, "portale", 422, "type.unknown"),
     ("type nobody takes", "POST", "/messages", {"type": "prova.orfano", "data": {"nome": "X"}}, J, "portale", 422, "type.no-route"),
-    ("unknown field of the body", "POST", "/messages", {"type": "prova.saluto", "data": {"nome": "X", "altro": 1}}, J, "portale", 422, "body.invalid"),
+    (
+        "unknown field of the body",
+        "POST",
+        "/messages",
+        {"type": "prova.saluto", "data": {"nome": "X", "altro": 1}},
+        J,
+        "portale",
+        422,
+        "body.invalid",
+    ),
     ("no data", "POST", "/messages", {"type": "prova.saluto"}, J, "portale", 422, "body.invalid"),
     ("key too long", "POST", "/messages", saluto("X"), {**J, "Idempotency-Key": "k" * 201}, "portale", 400, "input.idempotency-key"),
     ("key not ASCII", "POST", "/messages", saluto("X"), {**J, "Idempotency-Key": "caffè"}, "portale", 400, "input.idempotency-key"),
@@ -196,7 +252,16 @@ REFUSALS = [
     ("unknown dead letter", "GET", "/dead/x", None, {}, "sistemista", 404, "run.unknown"),
     ("act of unknown field", "POST", "/dead/x/discard", {"reason": "x", "altro": 1}, J, "sistemista", 422, "input.invalid"),
     ("act without reason", "POST", "/dead/x/discard", {"reason": 7}, J, "sistemista", 422, "input.invalid"),
-    ("act in a form", "POST", "/dead/x/discard", b"reason=x", {"Content-Type": "application/x-www-form-urlencoded"}, "sistemista", 415, "input.media-type"),
+    (
+        "act in a form",
+        "POST",
+        "/dead/x/discard",
+        b"reason=x",
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        "sistemista",
+        415,
+        "input.media-type",
+    ),
     ("unknown service", "GET", "/catalog/x", None, {}, None, 404, "service.unknown"),
     ("unknown schema", "GET", "/types/prova.x", None, {}, None, 404, "type.missing"),
     ("unknown attachment", "GET", f"/attachments/{'0' * 64}", None, {}, "portale", 404, "attachment.unknown"),
@@ -204,14 +269,25 @@ REFUSALS = [
     ("file without name", "POST", "/attachments", b"x", {}, "portale", 422, "attachment.name"),
     ("file name with a path", "POST", "/attachments?name=..%2Fx", b"x", {}, "portale", 422, "attachment.name"),
     ("file too large", "POST", "/attachments?name=x", b"x" * 2_000_001, {}, "portale", 413, "input.too-large"),
-    ("file of another digest", "POST", "/attachments?name=x", b"x", {"Content-Digest": f"sha-256=:{'A' * 43}=:"}, "portale", 422, "attachment.digest"),
+    (
+        "file of another digest",
+        "POST",
+        "/attachments?name=x",
+        b"x",
+        {"Content-Digest": f"sha-256=:{'A' * 43}=:"},
+        "portale",
+        422,
+        "attachment.digest",
+    ),
     ("wrong method", "DELETE", "/messages", None, {}, "portale", 405, "input.method"),
     ("wrong method on an endpoint", "GET", "/in/eco", None, {}, None, 405, "input.method"),
     ("large headers", "GET", "/status", None, {"X-Grande": "x" * 40_000}, None, 431, "input.headers-too-large"),
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "body", "headers", "name", "status", "code"), [r[1:] for r in REFUSALS], ids=[r[0] for r in REFUSALS])
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers", "name", "status", "code"), [r[1:] for r in REFUSALS], ids=[r[0] for r in REFUSALS]
+)
 def test_every_refusal_is_a_problem_with_a_documented_code(call, method, path, body, headers, name, status, code):
     reply = call(method, path, body, headers, name=name)
     problem = reply.json
@@ -270,7 +346,9 @@ def test_a_body_that_never_comes_ends_in_408(server, monkeypatch):
     monkeypatch.setattr(bodies.whole, "__defaults__", (0.2,))
     with socket.create_connection(("127.0.0.1", server.port), 10) as raw:
         raw.settimeout(10)
-        raw.sendall(f"POST /messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key_of('portale')}\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{{".encode())
+        raw.sendall(
+            f"POST /messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key_of('portale')}\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{{".encode()
+        )
         assert raw.recv(1000).startswith(b"HTTP/1.1 408")
 
 
@@ -295,7 +373,9 @@ def test_a_dead_letter_is_listed_shown_redelivered_and_discarded(call):
     [run] = [one for one in call("GET", "/dead", name="revisore").json["dead"] if one["message"] == accepted["id"]]
     letter = call("GET", f"/dead/{run['id']}", name="revisore").json
     assert (letter["code"], letter["sentence"], letter["place"]) == ("prova.rotta", "rotta apposta", "prova.fallisce@1/rompi")
-    assert call("POST", f"/dead/{run['id']}/decide", {"reason": "x", "decision": "again"}, name="sistemista").json["code"] == "dead.no-doubt"
+    assert (
+        call("POST", f"/dead/{run['id']}/decide", {"reason": "x", "decision": "again"}, name="sistemista").json["code"] == "dead.no-doubt"
+    )
     assert call("POST", f"/dead/{run['id']}/discard", {"reason": " "}, name="sistemista").json["code"] == "dead.reason-missing"
     again = call("POST", f"/dead/{run['id']}/redeliver", {"reason": "riprovo", "current_rules": True}, name="sistemista")
     assert again.status == 200
@@ -328,7 +408,11 @@ def test_the_key_may_come_in_its_own_header(call):
 def test_a_file_is_sent_named_fetched_and_travels_with_a_message(call):
     content = b"%PDF-1.7 prova" * 1000
     digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
-    headers = {"Content-Type": "application/pdf", "Content-Disposition": "attachment; filename*=UTF-8''perch%C3%A9.pdf", "Repr-Digest": f"sha-256=:{digest}:"}
+    headers = {
+        "Content-Type": "application/pdf",
+        "Content-Disposition": "attachment; filename*=UTF-8''perch%C3%A9.pdf",
+        "Repr-Digest": f"sha-256=:{digest}:",
+    }
     sent = call("POST", "/attachments", content, headers)
     assert sent.status == 201
     assert (sent.json["sha256"], sent.json["size"], sent.json["name"]) == (hashlib.sha256(content).hexdigest(), len(content), "perché.pdf")

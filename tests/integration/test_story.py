@@ -36,7 +36,11 @@ PDF = b"%PDF-1.7 relazione tecnica asseverata"
 
 def test_a_paid_application_leaves_one_effect_in_each_system_and_one_timeline(town: Town) -> None:
     istanza = "SUE-2026-000001"
-    mappali = [{"foglio": "0083", "particella": "412", "sub": "7"}, {"foglio": "0083", "particella": "413"}, {"foglio": "9", "particella": "1/A"}]
+    mappali = [
+        {"foglio": "0083", "particella": "412", "sub": "7"},
+        {"foglio": "0083", "particella": "413"},
+        {"foglio": "9", "particella": "1/A"},
+    ]
     sent = present(town, building(istanza, mappali=mappali, indirizzo="Via delle Zagare 12"), files=(PDF, PDF + b" 2"))
     reply = sent["reply"]
     assert reply["esito"] == "registrata"

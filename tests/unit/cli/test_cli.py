@@ -1,0 +1,247 @@
+"""The command line: what it prints, what it returns, what it imports; against a small bus."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from bus.cli import COMMANDS, main
+from tests.small_bus import key_of, running, write
+
+HEAVY = (
+    "typer",
+    "rich",
+    "pydantic",
+    "starlette",
+    "uvicorn",
+    "kombu",
+    "zeep",
+    "lxml",
+    "requests",
+    "sqlalchemy",
+    "cel_expr_python",
+    "structlog",
+    "jsonschema_rs",
+    "orjson",
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("bus")) as server:
+        yield server
+
+
+@pytest.fixture
+def bus(server, monkeypatch, capsys):
+    """Run a command; gives exit code, standard output, standard error."""
+    monkeypatch.setenv("SNODO_URL", server.url)
+    monkeypatch.setenv("SNODO_KEY", key_of("sistemista"))
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def run(*arguments):
+        code = main(arguments)
+        told = capsys.readouterr()
+        assert "Traceback" not in told.err
+        return code, told.out, told.err
+
+    return run
+
+
+def sent(bus, tmp_path, type, nome, *more):
+    body = tmp_path / "body.json"
+    body.write_text(json.dumps({"nome": nome}))
+    code, out, _ = bus("send", type, str(body), "--json", *more)
+    assert code == 0
+    return json.loads(out)
+
+
+def test_help_is_quick_because_it_imports_nothing_heavy():
+    program = "import sys; from bus.cli import main; code = main(['--help']); print(sorted(sys.modules), file=sys.stderr); sys.exit(code)"
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    print(f"bus --help: {(time.perf_counter() - start) * 1000:.0f} ms")
+    assert done.returncode == 0
+    modules = {name.partition(".")[0] for name in eval(done.stderr)}
+    assert not modules & set(HEAVY)
+    assert all(name in done.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", ["send", "case", "runs", "dead", "validate", "test", "log", "services", "serve"])
+def test_help_of_a_command_imports_no_room_of_the_bus(name):
+    program = f"import sys; from bus.cli import main; main(['{name}', '--help']); print([m for m in sys.modules if m.partition('.')[0] in {HEAVY[2:]} or m.startswith('adapters')], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    assert set(eval(done.stderr.splitlines()[-1])) <= {"orjson", "orjson.orjson", "structlog"}
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_has_a_module_with_help(bus, name):
+    assert import_module(f"bus.cli.{COMMANDS[name][0]}").app.info.help
+    code, out, _ = bus(name, "--help")
+    assert code == 0
+    assert "Usage" in out
+
+
+def test_send_waits_and_shows_the_reply(bus, tmp_path):
+    assert sent(bus, tmp_path, "prova.saluto", "Ada", "--wait", "10")["reply"] == {"saluto": "ciao Ada"}
+
+
+def test_send_reads_standard_input(bus, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"nome": "Bea"}')))
+    code, out, _ = bus("send", "prova.saluto", "-", "--wait", "10")
+    assert code == 0
+    assert "ciao Bea" in out
+
+
+def test_send_of_a_wrong_body_says_what_why_and_next(bus, tmp_path):
+    (tmp_path / "b.json").write_text('{"nome": ""}')
+    code, out, err = bus("send", "prova.saluto", str(tmp_path / "b.json"))
+    assert (code, out) == (1, "")
+    assert err.startswith("error: the body is not a prova.saluto")
+    assert "code: body.invalid" in err
+    assert "why: /nome: " in err
+    assert "next: " in err
+
+
+def test_send_of_what_is_not_json_names_file_and_place(bus, tmp_path):
+    (tmp_path / "b.json").write_text('{"nome": NaN}')
+    code, _, err = bus("send", "prova.saluto", str(tmp_path / "b.json"))
+    assert code == 2
+    assert "b.json: not JSON" in err
+    assert "line 1 column" in err
+
+
+def test_a_case_is_a_timeline(bus, tmp_path):
+    sent(bus, tmp_path, "prova.saluto", "Ciro", "--wait", "10")
+    code, out, _ = bus("case", "show", "istanza:Ciro")
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0].startswith("case ")
+    assert any(line.split() == ["istanza", "Ciro"] for line in lines)
+    told = [line for line in lines if "prova.saluta@1" in line or "received" in line]
+    assert "prova.saluto received from sistemista" in told[0]
+    assert any("the sender was answered" in line and "prova.saluta@1/rispondi" in line for line in told)
+    assert json.loads(bus("case", "show", "Ciro", "--json")[1])["state"] == "done"
+
+
+def test_message_runs_and_log_show_the_same_run(bus, tmp_path):
+    message = sent(bus, tmp_path, "prova.attesa", "Dina")
+    code, out, _ = bus("message", message["id"])
+    assert code == 0
+    assert "prova.attesa" in out
+    runs = json.loads(bus("runs", "list", "--json")[1])["runs"]
+    run = next(one for one in runs if one["message"] == message["id"])
+    assert run["id"] in bus("runs", "list", "--route", "prova.aspetta")[1]
+    assert "prova.sveglia" in bus("runs", "show", run["id"])[1]
+    assert "prova.attesa received" in bus("log", "show", "--message", message["id"])[1]
+    assert json.loads(bus("log", "show", "--run", run["id"], "--json")[1])["records"]
+
+
+def test_a_dead_letter_says_what_can_be_done_and_it_can_be_done(bus, tmp_path):
+    message = sent(bus, tmp_path, "prova.guasto", "Elio", "--wait", "10")
+    run = next(one["id"] for one in json.loads(bus("dead", "list", "--json")[1])["dead"] if one["message"] == message["id"])
+    assert run in bus("dead", "list")[1]
+    shown = bus("dead", "show", run)[1]
+    assert "rotta apposta (prova.rotta)" in shown
+    assert f"next: bus dead redeliver {run} --reason" in shown
+    assert bus("dead", "redeliver", run)[0] == 2
+    assert bus("dead", "decide", run, "--reason", "x", "--again")[0] == 1
+    assert bus("dead", "discard", run, "--reason", "prova") == (0, f"{run} is cancelled\n", "")
+    code, _, err = bus("dead", "discard", run, "--reason", "prova")
+    assert code == 1
+    assert "dead.not-dead" in err
+
+
+def test_services(bus):
+    assert "ritiro-ingombranti" in bus("services", "list")[1]
+    assert "Ufficio" not in bus("services", "list", "--ufficio", "nessuno")[1]
+    assert json.loads(bus("services", "show", "ritiro-ingombranti", "--json")[1])["ufficio"] == "ambiente"
+
+
+def test_exit_codes(bus):
+    assert bus("nulla")[0] == 2
+    assert bus("runs", "nulla")[0] == 2
+    assert bus("runs", "list", "--nulla")[0] == 2
+    assert bus("log", "show")[0] == 2
+    assert bus("message", "x")[0] == 1
+    assert bus("runs", "list", "--url", "http://127.0.0.1:9")[0] == 3
+    assert bus("runs", "list", "--url", "ftp://x")[0] == 2
+    assert bus("runs", "list", "--key", "sbagliata")[0] == 1
+
+
+def test_a_mistyped_command_is_understood(bus):
+    assert "did you mean bus validate?" in bus("valdate")[2]
+
+
+def test_validate_is_silent_on_good_rules_and_points_at_bad_ones(bus, tmp_path):
+    config = write(tmp_path)
+    assert bus("validate", "--config", str(config))[0] == 0
+    route = tmp_path / "routes/prova/saluta.yaml"
+    route.write_text(route.read_text().replace("body.nome}", "body.cognom}"))
+    code, out, _ = bus("validate", "--config", str(config))
+    assert code == 1
+    assert "routes/prova/saluta.yaml:7:" in out
+    assert "^" in out
+    findings = json.loads(bus("validate", "--config", str(config), "--json")[1])
+    assert any(finding["severity"] == "error" and finding["line"] == 7 for finding in findings)
+
+
+def test_settings_that_are_not_there_or_wrong(bus, tmp_path):
+    assert bus("validate", "--config", str(tmp_path / "no.yaml"))[0] == 2
+    (tmp_path / "config.yaml").write_text("organization: {name: X}\ncolore: blu\n")
+    code, _, err = bus("validate", "--config", str(tmp_path / "config.yaml"))
+    assert code == 2
+    assert "colore" in err
+    assert bus("serve", "--config", str(tmp_path / "config.yaml"))[0] == 2
+
+
+def test_secrets_are_not_needed_to_check_rules(bus, tmp_path):
+    config = write(tmp_path, store={"url": {"env": "SNODO_NON_ESISTE"}})
+    code, out, _ = bus("validate", "--config", str(config))
+    assert code == 0
+    assert "config.secret-missing" in out
+
+
+def test_the_tests_of_routes_are_run(bus, tmp_path):
+    config = write(tmp_path)
+    route = tmp_path / "routes/prova/saluta.yaml"
+    test = 'tests:\n  - name: greets\n    send: {nome: Ada}\n    expect: {state: done, reply: {saluto: "%s"}}\n'
+    route.write_text(route.read_text() + test % "ciao Ada")
+    assert bus("test", "--config", str(config)) == (0, "1 passed, 0 failed\n", "")
+    route.write_text(route.read_text().replace("ciao Ada", "addio Ada"))
+    code, out, _ = bus("test", "prova.saluta", "--config", str(config))
+    assert code == 1
+    assert "FAILED routes/prova/saluta.yaml: greets" in out
+    assert bus("test", str(tmp_path / "routes/prova/tace.yaml"), "--config", str(config))[0] == 0
+    assert bus("test", "nulla", "--config", str(config))[0] == 2
+
+
+def test_a_key_is_made_and_its_hash_is_what_the_settings_need(bus):
+    import hashlib
+
+    code, out, _ = bus("keys", "new", "portale", "--role", "portal", "--json")
+    made = json.loads(out)
+    assert code == 0
+    assert made["sha256"] == hashlib.sha256(made["key"].encode()).hexdigest()
+    assert bus("keys", "new", "portale", "--role", "re")[0] == 2
+    assert bus("keys", "new", "Portale!", "--role", "portal")[0] == 2
+
+
+def test_codes_are_explained(bus):
+    code, out, _ = bus("explain", "input.key-reused")
+    assert code == 0
+    assert "idempotency key" in out
+    assert "did you mean" in bus("explain", "input.key-reusd")[2]
+
+
+def test_output_that_nobody_reads_is_no_error(server):
+    program = f"{sys.executable} -m bus.cli runs list --url {server.url} --key {key_of('sistemista')} --limit 500 | true"
+    done = subprocess.run(program, shell=True, capture_output=True, text=True, timeout=30, cwd=Path(__file__).parents[3])
+    assert (done.returncode, done.stderr) == (0, "")

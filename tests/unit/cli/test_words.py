@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import string
+
+import pytest
+
+from bus.cli.words import SOMETHING, WORDS, clock_of, sentence
+from bus.log.record import KINDS
+
+TIME = "2026-07-01T10:00:00.000000Z"
+
+
+def test_every_kind_of_record_has_its_words_and_no_other():
+    assert set(WORDS) == KINDS
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_record_that_says_little_can_still_be_said(kind):
+    said = sentence({"kind": kind, "actor": "bus"})
+    assert said
+    assert "{" not in said
+
+
+def test_words_ask_only_for_what_records_have():
+    wanted = {name for _, words in WORDS.values() for _, name, _, _ in string.Formatter().parse(words) if name}
+    assert wanted <= {"type", "actor", "names", "operation", "decision", "size"}
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (
+            {"kind": "asked", "data": {"operation": "protocollo.registra", "effect": "queryable"}, "attempt": 1},
+            "protocollo.registra asked (effect queryable)",
+        ),
+        (
+            {
+                "kind": "unanswered",
+                "data": {"operation": "protocollo.registra", "kind": "in_doubt", "code": "outside.in-doubt", "doubt": True, "again": TIME},
+                "attempt": 2,
+            },
+            "protocollo.registra gave no usable answer (attempt 2; outside.in-doubt; in doubt; again at 12:00:00)",
+        ),
+        ({"kind": "joined", "data": {"names": ["iuv", "avviso"]}}, "the case is now known by iuv, avviso"),
+        (
+            {"kind": "waiting", "data": {"type": "pagopa.ricevuta", "deadline": TIME}},
+            "waiting for pagopa.ricevuta (until 01/07/2026 12:00:00)",
+        ),
+        ({"kind": "waiting", "data": {}}, "waiting for time"),
+        ({"kind": "matched", "data": {"arrival": "m2"}}, "pagopa.ricevuta arrived for this wait"),
+        ({"kind": "decided", "actor": "sistemista", "data": {"decision": "happened"}}, "sistemista decided: it had happened"),
+        ({"kind": "dead", "data": {"code": "outside.refused"}}, "stopped: a person is needed (outside.refused)"),
+    ],
+)
+def test_sentences(record, said):
+    assert sentence(record, {"m2": "pagopa.ricevuta"}) == said
+
+
+def test_times_are_those_of_rome():
+    assert clock_of("2026-01-01T10:00:00.000000Z") == "11:00:00"
+
+
+def test_something_is_said_where_a_record_is_silent():
+    assert SOMETHING in sentence({"kind": "asked"})

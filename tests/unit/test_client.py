@@ -1,0 +1,188 @@
+"""The client, against a small bus and against servers that misbehave."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+import bus.client as module
+from bus.client import Client, ClientError
+from tests.small_bus import key_of, running
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("bus"), attachments={"folder": "files", "limit": 1_000_000}) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server):
+    with Client(server.url, key_of("portale")) as client:
+        yield client
+
+
+def test_it_is_one_file_on_the_standard_library():
+    tree = ast.parse(Path(module.__file__).read_text("utf-8"))
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names
+
+
+def test_sending_asking_and_following(client):
+    accepted = client.send("prova.saluto", {"nome": "Ada"}, key="ada")
+    assert client.send("prova.saluto", {"nome": "Ada"}, key="ada") == accepted
+    assert client.ask("prova.saluto", {"nome": "Bea"}) == {"saluto": "ciao Bea"}
+    assert client.wait_for(accepted["id"], timeout=10)["state"] == "done"
+    assert client.case("istanza:Ada")["messages"][0]["id"] == accepted["id"]
+
+
+def test_asking_what_nobody_answers_says_so_and_the_message_stands(client):
+    with pytest.raises(ClientError) as caught:
+        client.ask("prova.attesa", {"nome": "Ciro"}, wait=1)
+    assert caught.value.code == "client.no-reply"
+    assert client.message(caught.value.problem["message"]["id"])["state"] == "waiting"
+
+
+def test_waiting_has_an_end(client):
+    accepted = client.send("prova.attesa", {"nome": "Dina"})
+    with pytest.raises(ClientError) as caught:
+        client.wait_for(accepted["id"], timeout=0.3)
+    assert caught.value.code == "client.timeout"
+
+
+def test_a_problem_becomes_an_error_with_its_fields(client):
+    with pytest.raises(ClientError) as caught:
+        client.send("prova.saluto", {"nome": ""})
+    error = caught.value
+    assert (error.status, error.code, error.faults[0]["pointer"]) == (422, "body.invalid", "/nome")
+    assert error.instance.startswith("urn:uuid:")
+    assert "faults" in error.hint
+
+
+def test_files_from_a_path_bytes_or_a_stream(client, tmp_path):
+    path = tmp_path / "modulo è.pdf"
+    path.write_bytes(b"contenuto")
+    one, two, three = (
+        client.attach(path, media_type="application/pdf"),
+        client.attach(b"contenuto", "a"),
+        client.attach(io.BytesIO(b"contenuto"), "b"),
+    )
+    assert one["sha256"] == two["sha256"] == three["sha256"]
+    assert (one["name"], one["size"], one["media_type"]) == ("modulo è.pdf", 9, "application/pdf")
+    assert client.send("prova.saluto", {"nome": "Elio"}, attachments=[one])["id"]
+
+
+def test_a_file_that_is_refused_while_it_is_sent_gives_the_problem(client):
+    with pytest.raises(ClientError) as caught:
+        client.attach(b"x" * 30_000_000, "grande")
+    assert (caught.value.status, caught.value.code) == (413, "input.too-large")
+
+
+def test_one_client_serves_many_threads(client):
+    replies = []
+    threads = [threading.Thread(target=lambda n=n: replies.append(client.ask("prova.saluto", {"nome": f"F{n}"}))) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(reply["saluto"] for reply in replies) == [f"ciao F{n}" for n in range(8)]
+
+
+def test_a_bus_that_is_not_there_is_unreachable():
+    with Client("http://127.0.0.1:9", "x", attempts=2, pause=0.01) as client, pytest.raises(ClientError) as caught:
+        client.send("a.b", {})
+    assert (caught.value.status, caught.value.code) == (0, "client.unreachable")
+
+
+def test_what_is_no_address_is_said_at_once():
+    with pytest.raises(ValueError, match="not the http"):
+        Client("ftp://x")
+
+
+class Moody(BaseHTTPRequestHandler):
+    """Fails as told, then answers; remembers the keys it saw."""
+
+    protocol_version = "HTTP/1.1"
+    moods: list[str] = []
+    keys: list[str | None] = []
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.keys.append(self.headers["Idempotency-Key"])
+        mood = self.moods.pop(0) if self.moods else "well"
+        if mood == "cut":
+            self.close_connection = True
+            return
+        status, content = {
+            "well": (202, b'{"id": "1"}'),
+            "busy": (503, b'{"code": "bus.busy", "detail": "later"}'),
+            "html": (200, b"<html>"),
+        }[mood]
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        if mood == "busy":
+            self.send_header("Retry-After", "0")
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def moody():
+    Moody.moods, Moody.keys = [], []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Moody)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    with Client(f"http://127.0.0.1:{server.server_port}", "x", attempts=3, pause=0.01) as client:
+        yield client
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("moods", [["cut"], ["busy"], ["cut", "busy"], ["cut", "cut"]])
+def test_sending_is_tried_again_with_the_same_key(moody, moods):
+    Moody.moods = list(moods)
+    assert moody.send("a.b", {}) == {"id": "1"}
+    assert len(Moody.keys) == len(moods) + 1
+    assert len(set(Moody.keys)) == 1
+
+
+def test_trying_again_has_an_end(moody):
+    Moody.moods = ["cut"] * 9
+    with pytest.raises(ClientError) as caught:
+        moody.send("a.b", {})
+    assert caught.value.code == "client.unreachable"
+    assert len(Moody.keys) == 3
+
+
+def test_an_operator_s_act_is_never_made_twice(moody):
+    Moody.moods = ["cut"]
+    with pytest.raises(ClientError):
+        moody.post("/dead/x/redeliver", {"reason": "x"})
+    assert len(Moody.keys) == 1
+
+
+def test_a_kept_connection_that_was_closed_meanwhile_is_opened_again(moody):
+    moody.send("a.b", {})
+    moody._local.connection.sock.close()
+    assert moody.send("a.b", {}) == {"id": "1"}
+
+
+def test_what_is_not_json_is_said(moody):
+    Moody.moods = ["html"]
+    with pytest.raises(ClientError) as caught:
+        moody.send("a.b", {})
+    assert caught.value.code == "client.unexpected"
+    json.dumps(caught.value.problem)

@@ -1,0 +1,137 @@
+"""The OpenAPI document: valid, complete, after the rules of the Italian checker, and true of real answers."""
+
+from __future__ import annotations
+
+import re
+
+import jsonschema_rs
+import pytest
+
+from bus.web.api import SERVED
+from bus.web.door import HttpDoor
+from bus.web.openapi import document
+from bus.web.schemas import SCHEMAS
+from tests.small_bus import Caller, running
+
+DOCUMENT = document(SERVED, "Comune di Prova")
+OPERATIONS = [(path, method, operation) for path, methods in DOCUMENT["paths"].items() for method, operation in methods.items()]
+
+
+def references(value):
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        for inner in value.values():
+            yield from references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from references(inner)
+
+
+def test_every_reference_leads_somewhere_and_every_shape_is_used():
+    found = set(references(DOCUMENT))
+    for reference in found:
+        here = DOCUMENT
+        for part in reference.removeprefix("#/").split("/"):
+            here = here[part]
+    assert {f"#/components/schemas/{name}" for name in SCHEMAS} - found == set()
+
+
+def test_the_head_says_what_the_italian_rules_ask():
+    info = DOCUMENT["info"]
+    assert re.fullmatch(r"3\.0\.\d", DOCUMENT["openapi"])
+    assert re.fullmatch(r"\d+\.\d+\.\d+", info["version"])
+    assert info["x-summary"]
+    assert info["contact"]["name"]
+    assert DOCUMENT["servers"]
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS, ids=[f"{m} {p}" for p, m, _ in OPERATIONS])
+def test_every_operation_is_whole(path, method, operation):
+    assert operation["operationId"]
+    assert operation["summary"]
+    assert operation["tags"][0] in {tag["name"] for tag in DOCUMENT["tags"]}
+    assert re.fullmatch(r"(/[a-z0-9.-]+|/\{[a-z0-9]+\})+", path), "kebab-case"
+    assert set(re.findall(r"\{(\w+)\}", path)) == {p["name"] for p in operation.get("parameters", ()) if p["in"] == "path"}
+    statuses = set(operation["responses"])
+    assert any(status.startswith("2") for status in statuses)
+    assert {"500", "503"} <= statuses
+    assert ("401" in statuses) == bool(operation["security"])
+    assert (method == "post") == ("requestBody" in operation)
+
+
+def test_ids_are_unique():
+    ids = [operation["operationId"] for _, _, operation in OPERATIONS]
+    assert len(ids) == len(set(ids))
+
+
+def test_every_problem_is_problem_json_with_the_four_fields():
+    for status, response in DOCUMENT["components"]["responses"].items():
+        assert list(response["content"]) == ["application/problem+json"]
+        assert ("Retry-After" in response.get("headers", {})) == (status == "Problem503")
+    assert {"type", "title", "status", "detail"} <= set(SCHEMAS["Problem"]["properties"])
+
+
+def test_status_is_a_problem_too():
+    assert list(DOCUMENT["paths"]["/status"]["get"]["responses"]["200"]["content"]) == ["application/problem+json"]
+
+
+def of_2020(value):
+    """OpenAPI 3.0 schemas as JSON Schema: ``nullable`` is the only difference that we use."""
+    if isinstance(value, dict):
+        made = {key: of_2020(inner) for key, inner in value.items() if key != "nullable"}
+        if value.get("nullable") and "type" in made:
+            made["type"] = [made["type"], "null"]
+        return made
+    return [of_2020(inner) for inner in value] if isinstance(value, list) else value
+
+
+@pytest.fixture(scope="module")
+def bus(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("bus")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def told(bus):
+    """Real answers, by operation and status."""
+    call, answers = Caller(bus.port, "sistemista"), {}
+    sent = call("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}, {"Prefer": "wait=10"})
+    answers["send-message", 200] = sent
+    answers["send-message", 202] = call("POST", "/messages", {"type": "prova.guasto", "data": {"nome": "Bea"}}, {"Prefer": "wait=10"})
+    answers["send-attachment", 201] = call("POST", "/attachments?name=a.txt", b"x")
+    answers["get-message", 200] = call("GET", f"/messages/{sent.json['id']}")
+    answers["get-case", 200] = call("GET", "/cases/Ada")
+    answers["list-runs", 200] = call("GET", "/runs")
+    answers["list-dead", 200] = call("GET", "/dead")
+    run = answers["list-dead", 200].json["dead"][0]["id"]
+    answers["get-run", 200] = call("GET", f"/runs/{run}")
+    answers["get-dead", 200] = call("GET", f"/dead/{run}")
+    answers["discard-dead", 200] = call("POST", f"/dead/{run}/discard", {"reason": "prova"})
+    for name, path in (("list-records", "/log?case=Ada"), ("get-status", "/status"), ("get-catalog", "/catalog"),
+                       ("get-service", "/catalog/ritiro-ingombranti"), ("get-type", "/types/prova.saluto"), ("get-openapi", "/openapi.json")):  # fmt: skip
+        answers[name, 200] = call("GET", path)
+    return answers
+
+
+def test_real_answers_are_of_the_declared_shape(told):
+    served = {one.name: one for one in SERVED}
+    for (name, status), reply in told.items():
+        assert reply.status == status, (name, reply.content)
+        _, shape, media = served[name].answers[status]
+        assert reply.headers["content-type"] == media, name
+        schema = {"$ref": f"#/components/schemas/{shape}", "components": {"schemas": of_2020(SCHEMAS)}}
+        jsonschema_rs.Draft202012Validator(schema).validate(reply.json)
+
+
+def test_the_bus_serves_the_document_it_was_made_from(told):
+    assert told["get-openapi", 200].json["paths"].keys() == DOCUMENT["paths"].keys()
+
+
+def test_what_is_served_is_in_the_document(bus):
+    door = HttpDoor(bus.app)
+    try:
+        paths = {*door._fixed, *(path.replace(":path", "") for path in door._routes)}
+    finally:
+        door.close()
+    assert paths == set(DOCUMENT["paths"])
