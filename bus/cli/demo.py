@@ -54,8 +54,8 @@ def _story(town: Town) -> list[str]:
     portal = town.client()
     print(f"the bus listens on {town.url}\n")
     print("the portal presents a building application (POST /messages, Prefer: wait)")
-    with portal.attach(b"%PDF-1.7 relazione tecnica asseverata", name="relazione.pdf", media_type="application/pdf") as file:
-        sent = portal.send("edilizia.pratica.presentata", APPLICATION, attachments=[file["sha256"]], wait=20)
+    file = portal.attach(b"%PDF-1.7 relazione tecnica asseverata", name="relazione.pdf", media_type="application/pdf")
+    sent = portal.send("edilizia.pratica.presentata", APPLICATION, attachments=[file], wait=20)
     reply = sent.get("reply")
     if not reply:
         return [f"no reply to the portal: {sent}"]
