@@ -178,7 +178,8 @@ class _Reader:
             starts: dict[str, str | None] = dict.fromkeys(self.broken)
             starts |= {name: draft.parsed.model.on for name, draft in drafts.items()}
             own = {getattr(step.model, step.kind) for draft in drafts.values() for step in draft.parsed.walk() if step.kind in _INSIDE}
-            check_services(services, service_document, self.types, starts, own, self.tables.get(OFFICES), service_source)
+            forms = {*self.types, *self.broken}
+            check_services(services, service_document, forms, starts, own, self.tables.get(OFFICES), service_source)
         if any(draft.compiled.plan is None for draft in drafts.values()):
             return None
         return self._catalog(drafts, compiled, services)

@@ -238,7 +238,7 @@ def first(items: list[Any]) -> Any:
     return items[0] if items else None
 
 
-@_function('default(null, "x") == "x"', 'default("", "x") == "x"', 'default(0, 5) == 0')
+@_function('default(null, "x") == "x"', 'default("", "x") == "x"', "default(0, 5) == 0")
 def default(value: Any, other: Any) -> Any:
     """The value, or the other when it is null or empty text. For a key that may be missing write ``body.?name.orValue(other)``."""
     return other if value is None or value == "" else value

@@ -46,9 +46,7 @@ class Workshop:
     used: list[Used] = field(default_factory=list)
     failed: bool = False
 
-    def expression(
-        self, text: Any, pointer: Pointer, local: frozenset[str] = frozenset(), guarded: bool = False
-    ) -> Expression | None:
+    def expression(self, text: Any, pointer: Pointer, local: frozenset[str] = frozenset(), guarded: bool = False) -> Expression | None:
         """Compile one expression; None, with a finding, when it cannot be."""
         if not isinstance(text, str):
             self.refuse(pointer, "expression.not-text", "an expression is written as text", "put it in quotes")
@@ -160,9 +158,7 @@ class _Builder:
         made = self._inner(inner, pointer, (*target, ""), local)
         return lambda values, scope: _for_each(items, name, made, scope, dotted(target))
 
-    def _inner(
-        self, value: Any, pointer: Pointer, target: tuple[str | int, ...], local: frozenset[str], guarded: bool = False
-    ) -> Template:
+    def _inner(self, value: Any, pointer: Pointer, target: tuple[str | int, ...], local: frozenset[str], guarded: bool = False) -> Template:
         return _Builder(self.shop, self.owner, local, guarded).finish(value, pointer, target)
 
     def _well_formed(self, value: dict[str, Any], pointer: Pointer) -> bool:

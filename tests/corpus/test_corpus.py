@@ -15,7 +15,12 @@ from tests.corpus.world.operations import OPERATIONS
 
 HERE = Path(__file__).parent
 WORLD = HERE / "world"
-PLACES = {"route": "routes/rotta.yaml", "mapping": "mappings/rotta.yaml", "type": "mappings/types/rotta.yaml", "services": "routes/servizi.yaml"}
+PLACES = {
+    "route": "routes/rotta.yaml",
+    "mapping": "mappings/rotta.yaml",
+    "type": "mappings/types/rotta.yaml",
+    "services": "routes/servizi.yaml",
+}
 BROKEN = sorted(path for kind in PLACES for path in (HERE / kind).glob("*.yaml"))
 
 

@@ -22,13 +22,17 @@ def plain(text: str) -> object:
     return source.plain()
 
 
-@pytest.mark.parametrize("word", ["no", "NO", "yes", "on", "off", "y", "12:30", "2026-03-02", "1_000", "1.2.3", "-", "nullo", "Vero", "a-1", ".x"])
+@pytest.mark.parametrize(
+    "word", ["no", "NO", "yes", "on", "off", "y", "12:30", "2026-03-02", "1_000", "1.2.3", "-", "nullo", "Vero", "a-1", ".x"]
+)
 def test_words_that_old_yaml_changes_stay_text(word: str) -> None:
     assert {"a": word} == plain(f"a: {word}\n".replace(": -\n", ': "-"\n'))
 
 
 def test_the_core_schema_knows_true_false_null_and_numbers() -> None:
-    assert {"a": True, "b": False, "c": None, "d": None, "e": -12, "f": 1.5, "g": 0} == plain("a: true\nb: FALSE\nc: null\nd:\ne: -12\nf: 1.5\ng: 0\n")
+    assert {"a": True, "b": False, "c": None, "d": None, "e": -12, "f": 1.5, "g": 0} == plain(
+        "a: true\nb: FALSE\nc: null\nd:\ne: -12\nf: 1.5\ng: 0\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -128,7 +132,12 @@ def test_no_text_makes_the_reader_raise(text: str) -> None:
         assert finding.column >= 1
 
 
-@given(st.recursive(st.none() | st.booleans() | st.text(max_size=8) | st.integers(-(10**14), 10**14), lambda i: st.lists(i, max_size=3) | st.dictionaries(st.text(max_size=5), i, max_size=3)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.text(max_size=8) | st.integers(-(10**14), 10**14),
+        lambda i: st.lists(i, max_size=3) | st.dictionaries(st.text(max_size=5), i, max_size=3),
+    )
+)
 def test_json_is_yaml(value: object) -> None:
     source = read(json.dumps({"a": value}).encode(), "x.yaml")
     assert {"a": value} == source.plain() or source.findings

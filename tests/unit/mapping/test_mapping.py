@@ -107,7 +107,12 @@ def test_a_mapping_knows_its_tables() -> None:
     assert {"t"} == mapping({"x": "lookup('t', body.nome).c"}).tables
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers(-(2**53), 2**53), lambda i: st.lists(i, max_size=3) | st.dictionaries(st.text(st.characters(exclude_characters="$"), max_size=4), i, max_size=3)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**53), 2**53),
+        lambda i: st.lists(i, max_size=3) | st.dictionaries(st.text(st.characters(exclude_characters="$"), max_size=4), i, max_size=3),
+    )
+)
 def test_literals_pass_through_a_template_unchanged(value: object) -> None:
     shop = Workshop(Environment([]), Notes("x"))
     assert value == shop.template(value, ())({})

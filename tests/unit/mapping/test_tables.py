@@ -16,7 +16,7 @@ def read(tmp_path: Path, data: bytes):
 
 
 def test_the_first_column_is_the_key_and_values_are_text(tmp_path: Path) -> None:
-    table, source = read(tmp_path, 'codice,nome\r\n0118,"Uno, due"\r\n\r\nB,\r\n'.encode())
+    table, source = read(tmp_path, b'codice,nome\r\n0118,"Uno, due"\r\n\r\nB,\r\n')
     assert [] == source.findings
     assert table is not None
     assert {"0118": {"codice": "0118", "nome": "Uno, due"}, "B": {"codice": "B", "nome": ""}} == table.rows
