@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# Machines are shared: pytest-timeout bounds the test as a whole, not each of its examples.
+settings.register_profile("snodo", deadline=None)
+settings.load_profile("snodo")
 
 GUARD = Path(__file__).parent / "guard"
 sys.path.insert(0, str(GUARD))
