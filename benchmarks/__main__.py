@@ -1,0 +1,51 @@
+"""``make bench``: all measurements in one run, printed as a table and written to ``benchmarks/results/``.
+
+``--quick`` takes less than a minute and proves nothing; ``--profile`` only says where the time goes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import report
+from benchmarks.measures import Bench, rounds
+from benchmarks.where import profile
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Benchmarks of the bus; see docs/design/performance.md.")
+    parser.add_argument("--quick", action="store_true", help="two short rounds: less than a minute, for seeing that it works")
+    parser.add_argument("--profile", action="store_true", help="only the profile of the bus's threads")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where the results are written; a quick run writes none")
+    options = parser.parse_args()
+    machine = report.machine()
+    say(f"{machine['cores']} cores, {machine['processor']}; load of the machine before: {os.getloadavg()[0]:.2f}")
+    with tempfile.TemporaryDirectory(prefix="snodo-bench-") as folder:
+        Path(folder).chmod(0o755)  # PostgreSQL runs as another user and must reach its own folder
+        if options.profile:
+            say(report.profile_table(profile(Path(folder), 400 if options.quick else 3000)))
+            return 0
+        with Bench(Path(folder)) as bench:
+            rounds(bench, *((1.0, 2) if options.quick else (4.0, 5)), say)
+            steady = bench.steady(3 if options.quick else 15)
+            memory = bench.bus.memory()
+    results = report.results(machine, bench.figures, steady, memory, quick=options.quick)
+    say("\n" + report.table(results))
+    if not options.quick:
+        path = report.write(results, options.results)
+        say(f"written: {path} and {path.with_suffix('.md').name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

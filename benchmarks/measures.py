@@ -1,0 +1,174 @@
+"""The measurements. Rivals are measured in turn, round after round, in one run: only ratios within a run mean something."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.house import Bus, key_of
+from benchmarks.processes import Process, ask
+from benchmarks.work import SAMPLES, Kind
+
+CONNECTIONS = 64
+OPEN_RATE = 100.0
+"""Messages a second of the open loop."""
+
+
+@dataclass(slots=True)
+class Figures:
+    """Values by name, one for each round."""
+
+    values: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, name: str, value: float) -> None:
+        self.values.setdefault(name, []).append(value)
+
+    def median(self, name: str) -> float:
+        return statistics.median(self.values[name])
+
+    def ratio(self, name: str, against: str) -> float:
+        """The median of the ratios of each round: what slows a whole round down slows both."""
+        return statistics.median(a / b for a, b in zip(self.values[name], self.values[against], strict=True))
+
+
+class Bench:
+    """All processes of a run: outside systems, load generator, empty server, script, and two buses (one that rests, one that works)."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.figures = folder, Figures()
+        self._stack = ExitStack()
+        self._next = 1
+
+    def __enter__(self) -> Bench:
+        try:
+            self._open()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _open(self) -> None:
+        import json
+
+        start, log = self._stack.enter_context, self.folder / "processes.log"
+        outside = start(Process("benchmarks.outside", str(self.folder / "outside"), log=log))
+        told = json.loads(outside.ready)
+        self.systems, self.database = f"http://127.0.0.1:{told['port']}", told["database"]
+        self._make_table()
+        self.load = start(Process("benchmarks.load", log=log))
+        self.bare = start(Process("benchmarks.bare", log=log))
+        self.script = start(Process("benchmarks.script", json.dumps({"systems": self.systems, "database": self.database}), log=log))
+        self.resting = start(Bus(self.folder / "resting", self.systems, self.database, "--resting"))
+        self.bus = start(Bus(self.folder / "working", self.systems, self.database))
+
+    def _make_table(self) -> None:
+        from sqlalchemy import create_engine, text
+
+        from benchmarks.work import TABLE
+
+        engine = create_engine(self.database)
+        with engine.begin() as connection:
+            connection.execute(text(TABLE))
+        engine.dispose()
+
+    def numbers(self, count: int) -> int:
+        """The first of so many numbers that nobody had before."""
+        first, self._next = self._next, self._next + count
+        return first
+
+    def send(self, port: int, kind: Kind, count: int, **how: Any) -> dict[str, Any]:
+        """Send so many messages of a kind; what the load generator tells. Raises RuntimeError when one is refused."""
+        headers = f"X-Api-Key: {key_of('portale')}\r\n" + how.pop("headers", "")
+        start = how.pop("start", None) or self.numbers(count)
+        order = {"kind": kind, "host": "127.0.0.1", "port": port, "headers": headers, "start": start, "count": count}
+        told = self.load.order({"connections": CONNECTIONS, **order, **how})
+        if set(told["statuses"]) - {"202", "200"}:
+            raise RuntimeError(f"{kind}: answers {told['statuses']}")
+        return told
+
+    # -- 1: accepting ------------------------------------------------------------------------------------------------
+
+    def accepts(self, count: int) -> None:
+        """Durable accepts a second: the door alone, the empty handler, the door while the engine finishes the runs."""
+        for name, port in (("resting", self.resting.port), ("bare", self.bare.port), ("working", self.bus.port)):
+            told = self.send(port, "deposito", count)
+            self.figures.add(f"accept.{name}", count / (told["ended"] - told["began"]))
+        self.bus.wait_until_done("banco.deposito", self._all_done("deposito", count))
+
+    def _all_done(self, kind: Kind, count: int) -> int:
+        name = f"sent {kind}"
+        self.figures.add(name, count)
+        return int(sum(self.figures.values[name]))
+
+    # -- 2: from message to effect -----------------------------------------------------------------------------------
+
+    def walk(self, kind: Kind, count: int) -> None:
+        """Messages a second from the first request to the last effect: the bus, the script behind a door, the script in memory."""
+        messages = count * len(SAMPLES[kind])
+        self.figures.add(f"{kind}.bus", self._bus_walk(kind, count, messages))
+        self.figures.add(f"{kind}.script", self._script_walk(kind, count, messages))
+        told = ask(self.script.port, f"/memory?kind={kind}&start={self.numbers(count)}&count={count}", "POST")
+        if told["failed"]:
+            raise RuntimeError(f"the script failed {told['failed']} times")
+        self.figures.add(f"{kind}.memory", messages / told["seconds"])
+
+    def _bus_walk(self, kind: Kind, count: int, messages: int) -> float:
+        cpu, commits = self.bus.cpu(), self.bus.commits()
+        told = self.send(self.bus.port, kind, count)
+        ended = self.bus.wait_until_done(SAMPLES[kind][0].type, self._all_done(kind, count))
+        self.figures.add(f"{kind}.accepting", messages / (told["ended"] - told["began"]))
+        self.figures.add(f"{kind}.cpu", (self.bus.cpu() - cpu) / messages * 1000)
+        self.figures.add(f"{kind}.commits", (self.bus.commits() - commits) / messages)
+        return float(messages / (ended - told["began"]))
+
+    def _script_walk(self, kind: Kind, count: int, messages: int) -> float:
+        cpu = self.script.cpu()
+        until = ask(self.script.port, "/done")["done"] + messages
+        told = self.send(self.script.port, kind, count)
+        while ask(self.script.port, "/done")["done"] < until:
+            time.sleep(0.01)
+        elapsed = time.monotonic() - told["began"]
+        self.figures.add(f"{kind}.script-cpu", (self.script.cpu() - cpu) / messages * 1000)
+        return float(messages / elapsed)
+
+    # -- 3: at a steady rate -----------------------------------------------------------------------------------------
+
+    def steady(self, seconds: float) -> dict[str, Any]:
+        """At 100 messages a second: milliseconds to the 202 and to the reply after the delivery; CPU and commits per message."""
+        count = int(OPEN_RATE * seconds)
+        cpu, commits = self.bus.cpu(), self.bus.commits()
+        accepted = self.send(self.bus.port, "pratica", count, rate=OPEN_RATE)["latencies"]
+        self.bus.wait_until_done("banco.pratica", self._all_done("pratica", count))
+        spent = {"cpu_ms": (self.bus.cpu() - cpu) / count * 1000, "commits": (self.bus.commits() - commits) / count}
+        replied = self.send(self.bus.port, "richiesta", count, rate=OPEN_RATE, headers="Prefer: wait=20\r\n")["latencies"]
+        return {"accepted_ms": accepted, "replied_ms": replied, **{name: round(value, 3) for name, value in spent.items()}}
+
+
+def rounds(bench: Bench, seconds: float, count: int, say: Callable[[str], None]) -> None:
+    """Interleaved rounds. The first one only warms up, and tells how many messages fill ``seconds``."""
+    sizes: dict[str, int] = {"deposito": 500, "pratica": 150, "iscrizione": 150, "avviso": 150}
+    steps: dict[str, Callable[[int], None]] = {"deposito": bench.accepts}
+    steps.update({kind: lambda n, kind=kind: bench.walk(kind, n) for kind in ("pratica", "iscrizione", "avviso")})  # type: ignore[misc]
+    for number in range(count + 1):
+        began = time.monotonic()
+        for kind, step in steps.items():
+            step(sizes[kind])
+        if number == 0:
+            speeds = {kind: bench.figures.median("accept.resting" if kind == "deposito" else f"{kind}.bus") for kind in steps}
+            sizes = {kind: max(50, int(speed * seconds / len(SAMPLES[kind]))) for kind, speed in speeds.items()}  # type: ignore[index]
+            _forget_warming(bench.figures)
+        say(f"round {number} of {count}{' (warming up)' if number == 0 else ''}: {time.monotonic() - began:.0f} s")
+
+
+def _forget_warming(figures: Figures) -> None:
+    """Throw the first round away, but for what counts messages."""
+    for name in [name for name in figures.values if not name.startswith("sent ")]:
+        del figures.values[name]

@@ -1,0 +1,133 @@
+"""What a run says: one JSON document, and the same as a table for people."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import platform
+import sqlite3
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measures import Figures
+from benchmarks.processes import PROJECT
+from benchmarks.where import Share
+
+LIBRARIES = (
+    "uvicorn", "uvloop", "httptools", "starlette", "requests", "zeep", "SQLAlchemy", "psycopg", "kombu", "cel-expr-python", "orjson",
+)  # fmt: skip
+WALKS = (("pratica", "transform and deliver"), ("iscrizione", "SOAP and insert"), ("avviso", "join by IUV"))
+
+
+def machine() -> dict[str, Any]:
+    """Where and when."""
+    return {
+        "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "cores": os.cpu_count(),
+        "processor": _processor(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "system": platform.platform(),
+        "load_before": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "revision": _revision(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+    }
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _revision() -> str:
+    done = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=PROJECT, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def results(machine: dict[str, Any], figures: Figures, steady: dict[str, Any], memory: float, *, quick: bool) -> dict[str, Any]:
+    """Everything measured; rates are messages a second, medians of the rounds."""
+    accepts = {name: round(figures.median(f"accept.{name}")) for name in ("resting", "working", "bare")}
+    return {
+        "machine": machine,
+        "quick": quick,
+        "accepts": {
+            **accepts,
+            "ratio": round(figures.ratio("accept.resting", "accept.bare"), 2),
+            "ratio_working": round(figures.ratio("accept.working", "accept.bare"), 2),
+        },
+        **{kind: _walk(figures, kind) for kind, _ in WALKS},
+        "steady": steady,
+        "memory_mb": round(memory),
+        "rounds": {name: [round(value, 3) for value in values] for name, values in figures.values.items()},
+    }
+
+
+def _walk(figures: Figures, kind: str) -> dict[str, float]:
+    found: dict[str, float] = {name: round(figures.median(f"{kind}.{name}")) for name in ("bus", "script", "memory", "accepting")}
+    found["ratio"] = round(figures.ratio(f"{kind}.bus", f"{kind}.script"), 2)
+    found["ratio_memory"] = round(figures.ratio(f"{kind}.bus", f"{kind}.memory"), 2)
+    for name in ("cpu", "commits", "script-cpu"):
+        found[name.replace("-", "_")] = round(figures.median(f"{kind}.{name}"), 3)
+    return found
+
+
+def table(found: dict[str, Any]) -> str:
+    """Markdown that reads well as plain text too."""
+    about, accepts, steady = found["machine"], found["accepts"], found["steady"]
+    lines = [
+        f"# Benchmark of {about['date'][:10]}",
+        "",
+        f"{about['processor']}, {about['cores']} cores, {about['memory_gb']} GB; {about['system']}; Python {about['python']}, "
+        f"SQLite {about['sqlite']}; load before the run {about['load_before']}; revision {about['revision']}.",
+        "Medians of interleaved rounds; a ratio is the median of the rounds' own ratios.",
+        "",
+        "| accepts a second through HTTP | rate | of the empty handler | aim |",
+        "|---|---:|---:|---:|",
+        f"| empty handler | {accepts['bare']} | 1.00 | |",
+        f"| durable, the door alone | {accepts['resting']} | {accepts['ratio']:.2f} | 0.50 |",
+        f"| durable, the engine at work in the same process | {accepts['working']} | {accepts['ratio_working']:.2f} | |",
+        "",
+        "| messages a second, first request to last effect | bus | script behind a door | ratio | aim | script in memory | ratio |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for kind, title in WALKS:
+        walk = found[kind]
+        lines.append(
+            f"| {title} | {walk['bus']} | {walk['script']} | {walk['ratio']:.2f} | 0.60 | {walk['memory']} | {walk['ratio_memory']:.2f} |"
+        )
+    lines += ["", "| per message, under full load | CPU ms of the bus | CPU ms of the script | commits (fsyncs) |", "|---|---:|---:|---:|"]
+    lines += [f"| {title} | {found[k]['cpu']:.2f} | {found[k]['script_cpu']:.2f} | {found[k]['commits']:.2f} |" for k, title in WALKS]
+    lines += [
+        "",
+        "| at 100 messages a second | p50 ms | p99 ms |",
+        "|---|---:|---:|",
+        f"| to the 202 | {steady['accepted_ms']['p50']} | {steady['accepted_ms']['p99']} |",
+        f"| to the reply after the delivery | {steady['replied_ms']['p50']} | {steady['replied_ms']['p99']} |",
+        "",
+        f"At that rate {steady['cpu_ms']:.2f} ms of CPU and {steady['commits']:.2f} commits per message. "
+        f"Resident memory at the end: {found['memory_mb']} MB.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def write(found: dict[str, Any], folder: Path) -> Path:
+    """Two files named by date and hour; returns the JSON one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{found['machine']['date'][:16].replace(':', '')}.json"
+    path.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    path.with_suffix(".md").write_text(table(found), "utf-8")
+    return path
+
+
+def profile_table(shares: list[Share]) -> str:
+    """CPU milliseconds per message, by role and by function."""
+    lines = [f"CPU per message, profiled: {sum(share.total for share in shares):.2f} ms"]
+    for share in shares:
+        lines += ["", f"{share.role}: {share.total:.3f} ms", "  with callees (ours)                                            own time"]
+        for whole, own in zip(share.whole, share.own, strict=False):
+            lines.append(f"  {whole.whole:6.3f} {whole.name[:52]:<54} {own.own:6.3f} {own.name[:60]}")
+    return "\n".join(lines)

@@ -1,0 +1,72 @@
+"""The bus as `bus serve` runs it, for the benchmarks: ``python -m benchmarks.serve CONFIG [--resting] [--profile FOLDER]``; prints its port.
+
+``--resting``: the engine does not work, so that accepting is seen alone (what a process that only holds the door would do).
+``--profile``: each thread's CPU time by function, one file a thread in FOLDER at the end. It slows everything down by half.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bus import config
+from bus.app import App
+from bus.web.serve import Server
+
+
+class Resting(App):
+    """Takes messages in and works on none."""
+
+    def start(self) -> None:
+        """Nothing begins to work."""
+
+    def stop(self) -> None:
+        self.channel.close()
+        self.outside.close()
+        self.store.close()
+
+
+def _profiled(folder: Path) -> Callable[[], None]:
+    """Profile every thread that starts from now on, and this one; the function returned ends this one's."""
+    run = threading.Thread.run
+
+    def profiled(thread: threading.Thread) -> None:
+        profile = cProfile.Profile(time.thread_time)
+        try:
+            profile.runcall(run, thread)
+        finally:
+            profile.dump_stats(folder / f"{thread.name}-{thread.native_id}.prof")
+
+    threading.Thread.run = profiled  # type: ignore[method-assign]
+    own = cProfile.Profile(time.thread_time)
+    own.enable()
+
+    def end() -> None:
+        own.disable()
+        own.dump_stats(folder / "web.prof")
+
+    return end
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--resting", action="store_true")
+    parser.add_argument("--profile", type=Path)
+    options: Any = parser.parse_args()
+    end = _profiled(options.profile) if options.profile else None
+    loaded = config.load(options.config)
+    app = Resting(loaded) if options.resting else App(loaded)
+    server = Server(app, "127.0.0.1", 0)
+    server.run(lambda url: print(server.port, flush=True))
+    if end is not None:
+        end()
+
+
+if __name__ == "__main__":
+    main()
