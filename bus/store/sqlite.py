@@ -170,7 +170,7 @@ class SqliteStore:
     def describe(self) -> Mapping[str, Any]:
         with self.read() as tx:
             counts = tx.one("count_everything")
-        return {"kind": "sqlite", "durability": "WAL, synchronous=FULL", **(dict(counts) if counts else {})}
+        return {"kind": "sqlite", "durability": "WAL, synchronous=FULL", "commits": self._writer.commits, **(dict(counts) if counts else {})}
 
     def close(self) -> None:
         self._writer.close()

@@ -38,6 +38,8 @@ class Writer:
     def __init__(self, connect: Callable[[], Connection], name: str = "snodo-writer") -> None:
         self._connect = connect
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+        self.commits = 0
+        """Transactions so far; only the writer's own thread counts."""
         self._closed = False
         self._lock = threading.Lock()
         self._ready: Future[None] = Future()
@@ -103,12 +105,12 @@ class Writer:
         for (_, future), result in zip(batch, results, strict=True):
             future.set_result(result)
 
-    @staticmethod
-    def _attempt(connection: Connection, works: list[Callable[[Tx], Any]]) -> list[Any]:
+    def _attempt(self, connection: Connection, works: list[Callable[[Tx], Any]]) -> list[Any]:
         connection.begin()
         try:
             results = [work(connection) for work in works]
             connection.commit()
+            self.commits += 1
         except BaseException:
             with contextlib.suppress(Exception):
                 connection.rollback()
