@@ -232,7 +232,7 @@ class _Checker:
         """After a wait: it came in time, or the deadline's steps ran first."""
         late, expired = step.block("on_late"), step.block("on_deadline")
         if late:
-            self._block(late, after)
+            self._block(late, self._late_scope(step))
         if not expired:
             return after
         if step.model.deadline is None:
@@ -243,6 +243,12 @@ class _Checker:
             return after
         named = {name: after.names[name] for name, _ in defined_names(step)}
         return merged([after, _without(ended.having(named), after, "items")])
+
+    def _late_scope(self, step: Parsed) -> Scope:
+        """A late message opens a run of its own: it is the ``body`` there, and nothing of the first run is seen."""
+        arrived = self.world.types.get(getattr(step.model, step.kind))
+        names = {name: Known() for name in BUILT_IN - {"body"}}
+        return Scope({"body": Known(schema=arrived.schema if arrived else {}), **names}, frozenset())
 
     def _choose(self, step: Parsed, scope: Scope) -> Scope | None:
         self._uses(step.pointer, scope)

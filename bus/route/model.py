@@ -116,7 +116,7 @@ def shared_with(shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     Messages are laid together by type, operations are replaced; one that is unreachable or in doubt still answers what is shared.
     """
     given = {**shared, **own}
-    messages = {**(shared.get("messages") or {}), **(own.get("messages") or {})}
+    messages = {name: body for one in (shared, own) if isinstance(one.get("messages"), dict) for name, body in one["messages"].items()}
     if messages:
         given["messages"] = messages
     for name in own.keys() & shared.keys() - {"clock", "messages"}:

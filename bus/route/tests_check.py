@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bus.mapping.types import validate_whole
 from bus.message import JsonValue
 from bus.route.check import World
 from bus.route.model import Conduct, TestDocument, check_clock, shared_with
@@ -59,7 +60,8 @@ class _Checker:
             self.report.report((*pointer, "name"), "test.duplicate-name", "there is already a test with this name")
         self.given(test.given, (*pointer, "given"))
         whole = test.model_copy(update={"given": shared_with(shared, test.given)})
-        self._events(test, whole.given.get("messages") or {}, pointer)
+        messages = whole.given.get("messages")
+        self._events(test, messages if isinstance(messages, dict) else {}, pointer)
         self._expectation(test, (*pointer, "expect"))
         return whole
 
@@ -154,7 +156,7 @@ class _Checker:
                 hint = suggestion(name, self.world.types)
                 self.report.report(named, "type.unknown", f"there is no message type `{name}`", hint, key=key)
             return
-        for fault in declared.validate(body):
+        for fault in validate_whole(declared, body, self.world.types):
             inside = tuple(int(piece) if piece.isdigit() else piece for piece in fault.pointer.split("/")[1:])
             self.report.report((*pointer, *inside), "test.body", f"the body is not a `{name}`: {fault.sentence}")
 

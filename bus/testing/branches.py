@@ -1,0 +1,93 @@
+"""Which ways a test goes through a route: a plan that notes them, and the list of all there are.
+
+Names of ways: ``step`` (it ran), ``step!passed-over`` (its ``when`` did not hold), ``step.on_error[0]``, ``step.choose[1]``,
+``step.otherwise``, ``step.on_deadline``, ``step.on_late``. The interpreter knows nothing of this: the plan is rebuilt with conditions
+that note that they were asked. The digest stays, and with it every key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from bus.route.plan import CallStep, ChooseStep, Clause, EachStep, Expression, GatherStep, ParallelStep, Plan, SetStep, Step, WaitStep
+
+Note = Callable[[str], None]
+
+
+def watched(plan: Plan, note: Note) -> Plan:
+    """The same plan, telling ``note`` each way that is taken."""
+    return replace(plan, steps=_steps(plan.steps, note))
+
+
+def branches_of(plan: Plan) -> tuple[str, ...]:
+    """All ways of a plan, in file order."""
+    return tuple(name for step in plan.walk() for name in _names(step))
+
+
+def _names(step: Step) -> Iterator[str]:
+    yield step.id
+    if step.when is not None:
+        yield f"{step.id}!passed-over"
+    match step:
+        case CallStep():
+            yield from (f"{step.id}.on_error[{number}]" for number in range(len(step.on_error)))
+        case ChooseStep():
+            yield from (f"{step.id}.choose[{number}]" for number in range(len(step.clauses)))
+            if not _always(step.clauses):
+                yield f"{step.id}.otherwise"
+        case WaitStep() | GatherStep():
+            if step.deadline is not None:
+                yield f"{step.id}.on_deadline"
+            if step.on_late:
+                yield f"{step.id}.on_late"
+
+
+def _always(clauses: tuple[Clause, ...]) -> bool:
+    return any(clause.when is None for clause in clauses)
+
+
+def _steps(steps: tuple[Step, ...], note: Note) -> tuple[Step, ...]:
+    return tuple(_step(step, note) for step in steps)
+
+
+def _step(step: Step, note: Note) -> Step:
+    inner: dict[str, Any] = {}
+    match step:
+        case CallStep():
+            inner["on_error"] = _clauses(step.on_error, f"{step.id}.on_error", note)
+        case ChooseStep():
+            inner["clauses"] = _clauses(step.clauses, f"{step.id}.choose", note)
+            inner["otherwise"] = _branch(f"{step.id}.otherwise", step.otherwise, note)
+        case WaitStep() | GatherStep():
+            inner["on_deadline"] = _branch(f"{step.id}.on_deadline", step.on_deadline, note)
+            inner["on_late"] = _branch(f"{step.id}.on_late", step.on_late, note) if step.on_late else ()
+        case EachStep():
+            inner["steps"] = _steps(step.steps, note)
+        case ParallelStep():
+            inner["branches"] = {name: _steps(branch, note) for name, branch in step.branches.items()}
+    return replace(step, when=_noting(step, note), **inner)
+
+
+def _clauses(clauses: tuple[Clause, ...], name: str, note: Note) -> tuple[Clause, ...]:
+    return tuple(Clause(clause.when, _branch(f"{name}[{number}]", clause.steps, note)) for number, clause in enumerate(clauses))
+
+
+def _branch(name: str, steps: tuple[Step, ...], note: Note) -> tuple[Step, ...]:
+    """The steps of a branch behind a step that never runs, whose condition notes that the branch was entered."""
+
+    def entered(scope: Any) -> bool:
+        note(name)
+        return False
+
+    return (SetStep("", "", when=entered), *_steps(steps, note))
+
+
+def _noting(step: Step, note: Note) -> Expression:
+    def asked(scope: Any) -> Any:
+        held = True if step.when is None else step.when(scope)
+        note(step.id if held is True else f"{step.id}!passed-over")
+        return held
+
+    return asked

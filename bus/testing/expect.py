@@ -1,0 +1,104 @@
+"""What a route test expects, compared with what happened: one sentence for each difference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from bus.message import JsonValue
+from bus.route.model import Expectation
+from bus.testing.script import TrialError
+from bus.testing.trial import Trial
+
+
+def compare(expect: Expectation, trial: Trial) -> tuple[str, ...]:
+    """The differences; empty when all that is expected holds."""
+    wanted = expect.model_dump(exclude_unset=True)
+    return tuple(fault for name, value in wanted.items() for fault in EXPECTATIONS[name](value, trial))
+
+
+def _state(wanted: Any, trial: Trial) -> Iterable[str]:
+    if trial.run.state != wanted:
+        failure = trial.run.walk.failure
+        why = f": {failure.place}: {failure.code}: {failure.sentence}" if failure else ""
+        yield f"state: expected {wanted}, is {trial.run.state}{why}"
+
+
+def _reply(wanted: Any, trial: Trial) -> Iterable[str]:
+    if wanted is None and trial.replies:
+        return [f"reply: expected none, is {trial.replies[-1]!r}"]
+    return [f"reply{fault}" for fault in differences(wanted, trial.replies[-1] if trial.replies else None)]
+
+
+def _replies(wanted: Any, trial: Trial) -> Iterable[str]:
+    return [f"replies{fault}" for fault in differences(wanted, trial.replies)]
+
+
+def _calls(wanted: Any, trial: Trial) -> Iterable[str]:
+    return _sequence("calls", wanted, trial.calls)
+
+
+def _sent(wanted: Any, trial: Trial) -> Iterable[str]:
+    return _sequence("sent", wanted, trial.sent)
+
+
+def _sequence(what: str, wanted: list[Any], happened: list[tuple[str, JsonValue]]) -> Iterable[str]:
+    """Names in order; an entry may be a name or ``{name: part of the request or body}``."""
+    entries = [_entry(what, one) for one in wanted]
+    if [name for name, _ in entries] != [name for name, _ in happened]:
+        names = ", ".join(name for name, _ in entries) or "none"
+        yield f"{what}: expected {names}; were {', '.join(name for name, _ in happened) or 'none'}"
+        return
+    for (name, fields), (_, body) in zip(entries, happened, strict=True):
+        yield from (f"{what}: {name}{fault}" for fault in differences(fields, body))
+
+
+def _entry(what: str, entry: Any) -> tuple[str, Any]:
+    if isinstance(entry, str):
+        return entry, {}
+    if len(entry) != 1:
+        raise TrialError(f"{what}: an entry is a name, or one name with the fields to look at", hint="a list item for each")
+    [(name, fields)] = entry.items()
+    return name, fields
+
+
+def _tries(wanted: Any, trial: Trial) -> Iterable[str]:
+    for name, count in wanted.items():
+        if trial.tried.get(name, 0) != count:
+            yield f"tries: {name}: expected {count}, were {trial.tried.get(name, 0)}"
+
+
+def _case(wanted: Any, trial: Trial) -> Iterable[str]:
+    return [f"case{fault}" for fault in differences(wanted, trial.case)]
+
+
+def _dead(wanted: Any, trial: Trial) -> Iterable[str]:
+    failure = trial.run.walk.failure
+    if failure is None:
+        return [f"dead: expected {wanted}, the run is {trial.run.state}"]
+    found = {"code": failure.code, "step": failure.place.rpartition("/")[2], "sentence": failure.sentence}
+    return [f"dead{fault}" for fault in differences(wanted, found)]
+
+
+def _late(wanted: Any, trial: Trial) -> Iterable[str]:
+    return [f"late{fault}" for fault in differences(wanted, [run.state for run in trial.runs[1:]])]
+
+
+EXPECTATIONS: Mapping[str, Callable[[Any, Trial], Iterable[str]]] = {
+    "state": _state, "reply": _reply, "replies": _replies, "calls": _calls, "tries": _tries, "sent": _sent, "case": _case,
+    "dead": _dead, "late": _late,
+}  # fmt: skip
+"""One for each field of `Expectation`."""
+
+
+def differences(wanted: Any, found: Any, place: str = "") -> list[str]:
+    """Where ``found`` lacks what is wanted. Maps may hold more than is wanted, lists may not; null is also what is not there."""
+    if isinstance(wanted, Mapping):
+        if not isinstance(found, Mapping):
+            return [f"{place}: expected an object, is {found!r}"]
+        return [fault for key, value in wanted.items() for fault in differences(value, found.get(key), f"{place}.{key}")]
+    if isinstance(wanted, list):
+        if not isinstance(found, list) or len(found) != len(wanted):
+            return [f"{place}: expected {len(wanted)} items, is {found!r}"]
+        return [fault for i, value in enumerate(wanted) for fault in differences(value, found[i], f"{place}[{i}]")]
+    return [] if wanted == found and type(wanted) is type(found) else [f"{place}: expected {wanted!r}, is {found!r}"]

@@ -1,0 +1,268 @@
+"""The test driver of the interpreter: scripted systems, virtual time, no store and no sockets.
+
+Retries and probes happen by themselves, at their due time; deadlines on the way are kept. When only waits are left, time stands
+still until the test lets it pass. The fates are those of the live engine (`bus.engine.fate`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from bus.catalog import Catalog
+from bus.clock import text_of
+from bus.engine import fate
+from bus.engine.asks import Answered, Arrived, Ask, Await, Call, Close, Event, Expired, Join, Noted, Reply, Send
+from bus.engine.fate import Tries
+from bus.engine.interpreter import Walk, case_keys, key_texts
+from bus.engine.outcome import Done, Retry
+from bus.message import Attachment, JsonValue, Message, envelope_of
+from bus.route.model import File
+from bus.route.plan import Plan
+from bus.testing.script import End, Script, TrialError
+
+PATIENCE = 10_000
+"""Events of virtual time after which a test is taken to run in circles."""
+
+
+@dataclass(slots=True)
+class TestRun:
+    """One run in a test: its walk, the tries of its calls, the doubts that a probe will settle, the messages it took."""
+
+    __test__ = False  # pytest: this is no test class
+
+    walk: Walk
+    tries: dict[str, Tries] = field(default_factory=dict)
+    doubts: dict[str, End] = field(default_factory=dict)
+    took: set[str] = field(default_factory=set)
+
+    @property
+    def state(self) -> str:
+        """``done``, ``dead``, ``ready`` (a call is still in doubt) or ``waiting``."""
+        if self.walk.finished:
+            return "dead" if self.walk.failure else "done"
+        return "ready" if any(isinstance(ask, Call) for ask in self.walk.pending.values()) else "waiting"
+
+
+@dataclass
+class Trial:
+    """One test being run.
+
+    What happened is in ``calls`` (each once), ``tried`` (retries too), ``sent``, ``replies``, ``case`` and ``runs`` (the late ones after
+    the first).
+    """
+
+    plan: Plan
+    catalog: Catalog
+    script: Script
+    now: dt.datetime
+    calls: list[tuple[str, JsonValue]] = field(default_factory=list)
+    tried: dict[str, int] = field(default_factory=dict)
+    sent: list[tuple[str, JsonValue]] = field(default_factory=list)
+    replies: list[JsonValue] = field(default_factory=list)
+    case: dict[str, str] = field(default_factory=dict)
+    runs: list[TestRun] = field(default_factory=list)
+    _arrivals: list[Message] = field(default_factory=list)
+    _closed: list[tuple[TestRun, Close]] = field(default_factory=list)
+    _dues: list[tuple[dt.datetime, int, TestRun, str]] = field(default_factory=list)
+    _events: int = 0
+
+    @property
+    def run(self) -> TestRun:
+        """The run that the test's message started."""
+        return self.runs[0]
+
+    def start(self, body: JsonValue, files: Iterable[File] = ()) -> None:
+        """Send the message that starts the run."""
+        message = self._message(self.plan.on, body, "send", tuple(map(_attachment, files)))
+        self.case |= {**self._keys(message), **case_keys(self.plan, message)}
+        self._begin(Walk(self.plan, message))
+
+    def earlier(self, type_name: str, body: JsonValue) -> None:
+        """A message of the case came before."""
+        self._arrivals.append(self._message(type_name, body, "earlier"))
+
+    def arrive(self, type_name: str, body: JsonValue) -> None:
+        """A message arrives: every run that waits for it takes it once; a run whose wait is over sees it late."""
+        message = self._message(type_name, body, "arrive")
+        self._arrivals.append(message)
+        for run in list(self.runs):
+            for ask in sorted(_awaits(run), key=lambda one: one.path):
+                if self._offer(run, ask, message):
+                    break
+        for run, close in list(self._closed):
+            if message.id not in run.took and message.type == close.type and self._carries(message, close.key):
+                run.took.add(message.id)
+                self._begin(Walk(self.plan, message, close.entry))
+        self._go_on()
+
+    def let_pass(self, until: dt.datetime) -> None:
+        """Let time pass; deadlines on the way are kept, in order."""
+        self._expire(until)
+        self._go_on()
+        self.now = max(self.now, until)
+
+    # -- messages -----------------------------------------------------------------------------------------------------
+
+    def _message(self, type_name: str, body: JsonValue, place: str, files: tuple[Attachment, ...] = ()) -> Message:
+        """A message; raises `TrialError` when it is not of its type."""
+        if type_name not in self.catalog.types:
+            raise TrialError(f"{place}: there is no message type {type_name}", hint=self.catalog.nearest_type(type_name))
+        if faults := self.catalog.validate(type_name, body):
+            raise TrialError(f"{place}: the body is not a {type_name}: {faults[0].pointer or 'body'}: {faults[0].sentence}")
+        identity = f"test-{len(self._arrivals) + len(self.runs) + 1}"
+        return Message(identity, type_name, "/test", self.now, body, sender="test", correlationid=identity, attachments=files)
+
+    def _keys(self, message: Message) -> dict[str, str]:
+        """The business keys a message carries: those of its type and those of the routes it starts."""
+        scope = {"body": message.body, "message": envelope_of(message), "case": {}, "now": text_of(message.time)}
+        keys = key_texts({name: expression(scope) for name, expression in self.catalog.types[message.type].case.items()})
+        for plan in self.catalog.plans_for(message.type):
+            keys |= case_keys(plan, message)
+        return keys
+
+    def _carries(self, message: Message, key: tuple[str, str] | None) -> bool:
+        keys = self._keys(message)
+        if key is None:
+            return any(self.case.get(name) == value for name, value in keys.items())
+        return keys.get(key[0]) == key[1]
+
+    def _offer(self, run: TestRun, ask: Await, message: Message) -> bool:
+        if message.id in run.took or message.type != ask.type or not self._carries(message, ask.key):
+            return False
+        run.took.add(message.id)
+        self._feed(run, ask.path, Arrived(self.now, message.id, message.body))
+        return True
+
+    # -- the walk -----------------------------------------------------------------------------------------------------
+
+    def _begin(self, walk: Walk) -> None:
+        run = TestRun(walk)
+        self.runs.append(run)
+        self._pursue(run, walk.start())
+        self._go_on()
+
+    def _feed(self, run: TestRun, path: str, event: Event) -> None:
+        self._pursue(run, run.walk.answer(path, event))
+
+    def _pursue(self, run: TestRun, asks: Iterable[Ask]) -> None:
+        todo = deque(asks)
+        while todo:
+            self._count()
+            ask = todo.popleft()
+            if ask.path in run.walk.pending and (event := self._consider(run, ask)) is not None:
+                todo.extend(run.walk.answer(ask.path, event))
+
+    def _consider(self, run: TestRun, ask: Ask) -> Event | None:
+        """The event of an ask that is answered at once, else None."""
+        match ask:
+            case Call():
+                self.calls.append((ask.operation, ask.request))
+                self.script.check(ask.operation, ask.place, ask.request)
+                return self._try(run, ask)
+            case Await():
+                for message in self._arrivals:
+                    if self._offer(run, ask, message):
+                        break
+                return None
+            case Send():
+                self._check_sent(ask)
+                self.sent.append((ask.type, ask.body))
+                return Noted(self.now, {"id": f"sent-{len(self.sent)}"})
+            case Reply():
+                self.replies.append(ask.body)
+            case Join():
+                self.case |= ask.keys
+            case Close():
+                self._closed.append((run, ask))
+        return Noted(self.now)
+
+    def _check_sent(self, ask: Send) -> None:
+        if ask.type not in self.catalog.types:
+            raise TrialError(f"{ask.place}: there is no message type {ask.type}")
+        if faults := self.catalog.validate(ask.type, ask.body):
+            raise TrialError(f"{ask.place}: what it sends is not a {ask.type}: {faults[0].pointer or 'body'}: {faults[0].sentence}")
+
+    # -- calls: the same fates as live, with scripted ends -------------------------------------------------------------
+
+    def _try(self, run: TestRun, ask: Call) -> Event | None:
+        tries = run.tries.setdefault(ask.path, Tries())
+        tries.count, tries.asked, tries.probe, tries.doubt = tries.count + 1, self.now, False, False
+        self.tried[ask.operation] = self.tried.get(ask.operation, 0) + 1
+        operation = self.script.operation(ask.operation, ask.place)
+        end = self.script.end(ask.operation, ask.place)
+        if end.error is None:
+            return Answered(self.now, end.answer)
+        run.doubts[ask.path] = end
+        return self._later(run, ask, fate.after_error(ask, operation, tries, end.error, self.now))
+
+    def _probe(self, run: TestRun, ask: Call) -> Event | None:
+        """What a probe sees of a call in doubt. When it sees nothing the live engine goes on probing; here the run stays as it is."""
+        end = run.doubts[ask.path]
+        if end.happened is None:
+            return None
+        if end.happened:
+            return Answered(self.now, end.answer)
+        return self._later(run, ask, fate.after_empty_probe(ask, run.tries[ask.path], self.now))
+
+    def _later(self, run: TestRun, ask: Call, outcome: Done | Retry) -> Event | None:
+        match outcome:
+            case Done(event=event):
+                return event
+            case Retry(due=due, probe=probe, doubt=doubt):
+                run.tries[ask.path].probe, run.tries[ask.path].doubt = probe, doubt
+                self._dues.append((due, self._count(), run, ask.path))
+                return None
+
+    def _go_on(self) -> None:
+        """Let virtual time run to each retry and probe, in order."""
+        while self._dues:
+            self._count()
+            self._dues.sort(key=lambda one: one[:2])
+            due, _, run, path = self._dues.pop(0)
+            self._expire(due)
+            self.now = max(self.now, due)
+            ask = run.walk.pending.get(path)
+            if isinstance(ask, Call):
+                self._again(run, ask)
+
+    def _again(self, run: TestRun, ask: Call) -> None:
+        tries = run.tries[ask.path]
+        if run.walk.failure is not None and not tries.doubt and not ask.path.endswith("!undo"):
+            self._pursue(run, run.walk.abandon(ask.path))
+            return
+        event = self._probe(run, ask) if tries.probe else self._try(run, ask)
+        if event is not None:
+            self._feed(run, ask.path, event)
+
+    # -- time ---------------------------------------------------------------------------------------------------------
+
+    def _expire(self, until: dt.datetime) -> None:
+        """Keep all deadlines up to a moment."""
+        while due := self._next_deadline(until):
+            self._count()
+            moment, path, run = due
+            self.now = max(self.now, moment)
+            self._feed(run, path, Expired(self.now))
+
+    def _next_deadline(self, until: dt.datetime) -> tuple[dt.datetime, str, TestRun] | None:
+        found = [(ask.deadline, ask.path, run) for run in self.runs for ask in _awaits(run) if ask.deadline and ask.deadline <= until]
+        return min(found, key=lambda one: one[:2], default=None)
+
+    def _count(self) -> int:
+        self._events += 1
+        if self._events > PATIENCE:
+            raise TrialError("the test runs in circles: more than ten thousand events", hint="see what is retried or awaited for ever")
+        return self._events
+
+
+def _awaits(run: TestRun) -> list[Await]:
+    return [ask for ask in run.walk.pending.values() if isinstance(ask, Await)]
+
+
+def _attachment(file: File) -> Attachment:
+    address = file.sha256 or hashlib.sha256(file.name.encode()).hexdigest()
+    return Attachment(address, file.size, file.media_type, file.name)

@@ -1,0 +1,436 @@
+"""The tests inside route files: every way a system can end, virtual time, arrivals, and tests that are themselves wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ConfigDict
+
+from bus.adapter import Operation
+from bus.catalog import Catalog, examine
+from bus.source import Finding
+from bus.testing.branches import branches_of
+from bus.testing.routes import Verdict, as_json, run, run_folder, summary, untested
+
+
+class Chiesto(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    codice: str
+
+
+class Detto(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    codice: str
+    data: str | None = None
+
+
+class Annullo(BaseModel):
+    codice: str
+
+
+def operation(name: str, effect: Any, **more: Any) -> Operation:
+    return Operation(name, effect, Chiesto, Detto, timeout=5, method=name, **more)
+
+
+OPERATIONS = {
+    "sys.leggi": operation("leggi", "read", refusals={"IGNOTO": "nobody has that code"}),
+    "sys.scrivi": operation("scrivi", "keyed", undo="cancella"),
+    "sys.cancella": Operation("cancella", "keyed", Annullo, Annullo, timeout=5, method="cancella"),
+    "sys.registra": operation("registra", "queryable", settle=30, probe="cerca"),
+    "sys.avvisa": operation("avvisa", "once"),
+    "sys.altra": operation("altra", "read"),
+}
+TYPES = {
+    "prova.inizio": "{codice: {type: string}, importo: {type: integer}, allegati: {type: boolean}}",
+    "prova.ricevuta": "{codice: {type: string}, esito: {type: string, enum: [OK, KO]}}",
+    "prova.avviso": "{testo: {type: string, minLength: 5}}",
+}
+HEAD = """
+route: prova.percorso
+version: 1
+on: prova.inizio
+case: {codice: body.codice}
+"""
+ANSWER = "{answers: {codice: A1}}"
+GIVEN = """
+given:
+  messages:
+    prova.inizio: {codice: A1}
+    prova.ricevuta: {codice: A1, esito: "OK"}
+"""
+
+
+def folder(path: Path, steps: str, tests: str, given: str = GIVEN) -> Path:
+    (path / "routes").mkdir()
+    (path / "mappings" / "types").mkdir(parents=True)
+    for name, properties in TYPES.items():
+        required = "[testo]" if "testo" in properties else "[codice]"
+        (path / "mappings" / "types" / f"{name}.yaml").write_text(
+            f"type: {name}\ncase: {{codice: body.?codice.orValue(null)}}\n"
+            f"schema: {{type: object, additionalProperties: false, required: {required}, properties: {properties}}}\n"
+        )
+    (path / "routes" / "percorso.yaml").write_text(f"{HEAD}steps:\n{steps}\n{given}tests:\n{tests}\n")
+    return path
+
+
+@pytest.fixture
+def judged(tmp_path):
+    """Judge the tests of a route; its file must have no error."""
+
+    def judge(steps: str, tests: str, given: str = GIVEN) -> list[Verdict]:
+        catalog, findings = examine(folder(tmp_path, steps, tests, given), OPERATIONS)
+        assert catalog is not None, "\n".join(map(str, findings))
+        judge.catalog = catalog
+        return run_folder(catalog, OPERATIONS)
+
+    return judge
+
+
+@pytest.fixture
+def found(tmp_path):
+    """The findings of a route's file."""
+
+    def find(steps: str, tests: str, given: str = GIVEN) -> list[Finding]:
+        return examine(folder(tmp_path, steps, tests, given), OPERATIONS)[1]
+
+    return find
+
+
+def faults(verdicts: list[Verdict]) -> list[str]:
+    return [fault for verdict in verdicts for fault in verdict.faults]
+
+
+READ = """
+  - id: leggi
+    call: sys.leggi
+    with: {codice: body.codice}
+    as: letto
+    on_error:
+      - when: error.kind == "refused"
+        steps: [{id: rifiutato, reply: {esito: error.code}}]
+      - steps: [{id: fermo, reply: {esito: error.kind}}]
+  - id: fine
+    when: has(body.importo)
+    set: {x: 1}
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("{answers: {codice: B2}}", "{state: done, reply: null, calls: [{sys.leggi: {codice: A1}}], tries: {sys.leggi: 1}}"),
+        ("{refuses: IGNOTO}", "{reply: {esito: IGNOTO}, tries: {sys.leggi: 1}}"),
+        ("{unreachable: 2, answers: {codice: B2}}", "{reply: null, calls: [sys.leggi], tries: {sys.leggi: 3}}"),
+        ("{unreachable: true}", "{reply: {esito: unreachable}, tries: {sys.leggi: 5}}"),
+        ("{silent: true}", "{reply: {esito: unreachable}, tries: {sys.leggi: 5}}"),
+        ("{in_doubt: not, answers: {codice: B2}}", "{reply: null, tries: {sys.leggi: 2}}"),
+        ("[{unreachable: 1}, {refuses: IGNOTO}]", "{reply: {esito: IGNOTO}, tries: {sys.leggi: 2}}"),
+    ],
+)
+def test_a_read_ends_as_the_test_says(judged, given, expected):
+    assert faults(judged(READ, f"  - {{name: prova, given: {{sys.leggi: {given}}}, expect: {expected}}}")) == []
+
+
+@pytest.mark.parametrize(
+    ("operation", "given", "expected"),
+    [
+        ("sys.scrivi", "{in_doubt: happened, answers: {codice: B2}}", "{state: done, tries: {sys.scrivi: 2}}"),
+        ("sys.scrivi", "{silent: true}", "{state: dead, dead: {code: call.in-doubt, step: scrivi}, tries: {sys.scrivi: 5}}"),
+        ("sys.registra", "{in_doubt: happened, answers: {codice: B2}}", "{state: done, reply: {codice: B2}, tries: {sys.registra: 1}}"),
+        ("sys.registra", "{in_doubt: not, answers: {codice: B2}}", "{state: done, tries: {sys.registra: 2}}"),
+        ("sys.registra", "{silent: true}", "{state: ready, reply: null, tries: {sys.registra: 1}}"),
+        ("sys.avvisa", "{in_doubt: happened}", "{state: dead, dead: {code: call.in-doubt}, tries: {sys.avvisa: 1}}"),
+        ("sys.avvisa", "{unreachable: 1, answers: {codice: B2}}", "{state: done, tries: {sys.avvisa: 2}}"),
+    ],
+)
+def test_an_effect_ends_as_its_class_promises(judged, operation, given, expected):
+    steps = f"""
+  - id: scrivi
+    call: {operation}
+    with: {{codice: body.codice}}
+    as: scritto
+  - id: rispondi
+    reply: {{codice: scritto.codice}}
+"""
+    assert faults(judged(steps, f"  - {{name: prova, given: {{{operation}: {given}}}, expect: {expected}}}")) == []
+
+
+def test_a_probe_waits_for_the_whole_settle_time(judged):
+    steps = """
+  - {id: registra, call: sys.registra, with: {codice: body.codice}, as: scritto}
+  - {id: rispondi, reply: {quando: now}}
+"""
+    test = """
+  - name: timeout 5 s and settle 30 s
+    given: {clock: "2026-03-02T10:00:00Z", sys.registra: {in_doubt: happened, answers: {codice: B2}}}
+    expect: {reply: {quando: "2026-03-02T10:00:35.000000Z"}}
+"""
+    assert faults(judged(steps, test)) == []
+
+
+WAIT = """
+  - id: pagamento
+    wait: prova.ricevuta
+    case: codice
+    match: arrival.esito == "OK"
+    deadline: 30d
+    again: 1
+    as: ricevuta
+    on_deadline: [{id: sollecita, send: prova.avviso, with: {testo: "'pagare, prego'"}}]
+    on_late: [{id: tardi, when: body.esito == "OK", call: sys.leggi, with: {codice: body.codice}}]
+  - id: rispondi
+    reply: {pagata: ricevuta != null}
+"""
+
+
+@pytest.mark.parametrize(
+    ("happens", "expected"),
+    [
+        ("then: []", "{state: waiting, reply: null, sent: []}"),
+        ("then: [{arrive: prova.ricevuta}]", "{state: done, reply: {pagata: true}, sent: [], late: []}"),
+        ("earlier: [{arrive: prova.ricevuta}]", "{state: done, reply: {pagata: true}}"),
+        ("then: [{arrive: prova.ricevuta, but: {esito: KO}}]", "{state: waiting}"),
+        ("then: [{arrive: prova.ricevuta, but: {esito: KO}}, {arrive: prova.ricevuta}]", "{state: done}"),
+        ("then: [{arrive: prova.ricevuta, but: {codice: B2}}]", "{state: waiting}"),
+        ("then: [{arrive: prova.ricevuta, body: {codice: A1, esito: OK}}]", "{state: done}"),
+        ("then: [{pass: 29d}]", "{state: waiting, sent: []}"),
+        ("then: [{pass: 31d}]", "{state: waiting, sent: [{prova.avviso: {testo: 'pagare, prego'}}]}"),
+        ("then: [{pass: 31d}, {arrive: prova.ricevuta}]", "{state: done, reply: {pagata: true}}"),
+        ("then: [{pass: 61d}]", "{state: done, reply: {pagata: false}, sent: [prova.avviso, prova.avviso]}"),
+        ("then: [{pass: 61d}, {arrive: prova.ricevuta}]", "{calls: [sys.leggi], late: [done]}"),
+        ("then: [{arrive: prova.ricevuta}, {arrive: prova.ricevuta, but: {esito: KO}}]", "{calls: [], late: [done]}"),
+    ],
+)
+def test_messages_arrive_before_within_and_after_a_wait(judged, happens, expected):
+    test = f"  - {{name: prova, {happens}, given: {{sys.leggi: {ANSWER}}}, expect: {expected}}}"
+    assert faults(judged(WAIT, test)) == []
+
+
+def test_a_deadline_inside_a_time_of_retries_is_kept_at_its_moment(judged):
+    steps = """
+  - id: insieme
+    parallel:
+      chiama:
+        - {id: leggi, call: sys.leggi, with: {codice: body.codice}, retry: {attempts: 3, wait: 1h, most: 1h}, as: letto}
+        - {id: dopo, set: {letto_alle: now}}
+      attendi:
+        - {id: attendi, wait: , deadline: 90m}
+        - {id: svegliata, set: {sveglia: now}}
+  - {id: rispondi, reply: {sveglia: sveglia, letto: letto_alle}}
+"""
+    test = """
+  - name: retries after one and two hours, a deadline after one and a half
+    given: {clock: "2026-03-02T10:00:00Z", sys.leggi: {unreachable: 2, answers: {codice: B2}}}
+    expect: {reply: {sveglia: "2026-03-02T11:30:00.000000Z", letto: "2026-03-02T12:00:00.000000Z"}}
+"""
+    assert faults(judged(steps, test)) == []
+
+
+def test_what_was_done_is_undone_and_an_undo_is_retried(judged):
+    steps = """
+  - {id: scrivi, call: sys.scrivi, with: {codice: body.codice}, as: scritto, undo: sys.cancella}
+  - {id: basta, fail: prova.basta, reason: "'così non va'"}
+"""
+    test = """
+  - name: taken back
+    given: {sys.scrivi: {answers: {codice: B2}}, sys.cancella: {unreachable: 1, answers: {codice: B2}}}
+    expect:
+      state: dead
+      dead: {code: prova.basta, step: basta, sentence: così non va}
+      calls: [sys.scrivi, {sys.cancella: {codice: B2}}]
+      tries: {sys.cancella: 2}
+"""
+    assert faults(judged(steps, test)) == []
+
+
+def test_files_come_with_the_message(judged):
+    steps = '  - {id: rispondi, reply: {nomi: "message.attachments.map(a, a.name)", impronta: "message.attachments[0].sha256"}}'
+    test = f"""
+  - name: a file
+    attachments: [{{name: pianta.pdf, sha256: "{"a" * 64}"}}]
+    expect: {{reply: {{nomi: [pianta.pdf], impronta: "{"a" * 64}"}}}}
+"""
+    assert faults(judged(steps, test)) == []
+
+
+def test_shared_answers_serve_every_test_and_each_may_say_otherwise(judged):
+    given = f"given: {{messages: {{prova.inizio: {{codice: A1}}}}, sys.leggi: {ANSWER}}}\n"
+    tests = """
+  - {name: as shared, expect: {reply: null, calls: [{sys.leggi: {codice: A1}}]}}
+  - {name: another end, given: {sys.leggi: {refuses: IGNOTO}}, expect: {reply: {esito: IGNOTO}}}
+  - {name: later as shared, given: {sys.leggi: {unreachable: 1}}, expect: {reply: null, tries: {sys.leggi: 2}}}
+  - {name: another body, send: {codice: B2}, expect: {calls: [{sys.leggi: {codice: B2}}]}}
+  - {name: another message, given: {messages: {prova.inizio: {codice: C3}}}, expect: {calls: [{sys.leggi: {codice: C3}}]}}
+  - {name: changed, but: {importo: 5}, expect: {case: {codice: A1}}}
+"""
+    assert faults(judged(READ, tests, given)) == []
+
+
+def test_editing_tests_does_not_change_the_fingerprint_of_the_rules(tmp_path, judged):
+    judged(READ, "  - {name: prova, given: {sys.leggi: {refuses: IGNOTO}}, expect: {state: done}}")
+    before = judged.catalog.routes["prova.percorso"].plan.digest
+    path = tmp_path / "routes" / "percorso.yaml"
+    path.write_text(path.read_text().partition("given:")[0])
+    catalog, _ = examine(tmp_path, OPERATIONS)
+    assert catalog is not None and catalog.routes["prova.percorso"].plan.digest == before
+
+
+# --- verdicts --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("expected", "said"),
+    [
+        ("{state: waiting}", "state: expected waiting, is done"),
+        ("{state: dead}", "state: expected dead, is done"),
+        ("{reply: {esito: NO}}", "reply.esito: expected 'NO', is 'IGNOTO'"),
+        ("{reply: null}", "reply: expected none, is {'esito': 'IGNOTO'}"),
+        ("{replies: []}", "replies: expected 0 items, is [{'esito': 'IGNOTO'}]"),
+        ("{calls: []}", "calls: expected none; were sys.leggi"),
+        ("{calls: [{sys.leggi: {codice: B2}}]}", "calls: sys.leggi.codice: expected 'B2', is 'A1'"),
+        ("{tries: {sys.leggi: 2}}", "tries: sys.leggi: expected 2, were 1"),
+        ("{case: {codice: B2}}", "case.codice: expected 'B2', is 'A1'"),
+        ("{dead: {code: prova.basta}}", "dead: expected {'code': 'prova.basta'}, the run is done"),
+        ("{late: [done]}", "late: expected 1 items, is []"),
+    ],
+)
+def test_every_expectation_can_fail_and_says_why(judged, expected, said):
+    verdicts = judged(READ, f"  - {{name: prova, given: {{sys.leggi: {{refuses: IGNOTO}}}}, expect: {expected}}}")
+    assert [said] == faults(verdicts)
+
+
+def test_a_dead_run_tells_its_reason_to_a_test_that_expected_another_end(judged):
+    [verdict] = judged("  - {id: basta, fail: prova.basta, reason: \"'no'\"}", "  - {name: prova, expect: {state: done}}")
+    assert verdict.faults == ("state: expected done, is dead: prova.percorso@1/basta: prova.basta: no",)
+
+
+def test_a_verdict_says_file_and_line_and_the_summary_counts(judged):
+    tests = """
+  - {name: good, given: {sys.leggi: {refuses: IGNOTO}}, expect: {state: done}}
+  - {name: bad, given: {sys.leggi: {refuses: IGNOTO}}, expect: {state: dead}}
+"""
+    verdicts = judged(READ, tests)
+    good, bad = verdicts
+    assert good.passed and not bad.passed and bad.line == good.line + 1
+    told = summary(verdicts)
+    assert f"FAILED routes/percorso.yaml:{bad.line}: bad (prova.percorso)\n  state: expected dead, is done" in told
+    assert told.endswith("1 passed, 1 failed, in 1 routes")
+    shown: Any = as_json(verdicts)
+    assert (shown["passed"], shown["failed"]) == (1, 1)
+    assert shown["tests"][1]["line"] == bad.line and shown["tests"][1]["faults"]
+
+
+def test_the_ways_taken_are_told_and_so_are_those_that_no_test_took(judged):
+    verdicts = judged(READ, "  - {name: prova, given: {sys.leggi: {refuses: IGNOTO}}, expect: {state: done}}")
+    assert verdicts[0].branches == {"leggi", "leggi.on_error[0]", "rifiutato", "fine!passed-over"}
+    assert untested(judged.catalog, verdicts) == {"prova.percorso": ["leggi.on_error[1]", "fermo", "fine"]}
+
+
+def test_every_way_of_every_kind_has_a_name(judged):
+    steps = """
+  - id: scegli
+    choose:
+      - {when: body.codice == "A1", steps: [{id: a, set: {x: 1}}]}
+  - {id: ognuno, each: "[1, 2]", steps: [{id: dentro, set: {y: item}}]}
+  - {id: insieme, parallel: {uno: [{id: u, set: {p: 1}}], due: [{id: d, set: {q: 1}}]}}
+  - {id: attendi, wait: prova.ricevuta, deadline: 1d, on_late: [{id: tardi, set: {z: 1}}]}
+  - {id: raccogli, gather: prova.ricevuta, count: 2, deadline: 1d, as: tutte}
+  - {id: traduci, reply: {quante: size(tutte)}}
+"""
+    tests = """
+  - {name: in time, then: [{arrive: prova.ricevuta}, {arrive: prova.ricevuta}, {arrive: prova.ricevuta}], expect: {reply: {quante: 2}}}
+  - {name: late, but: {codice: B2}, then: [{pass: 3d}, {arrive: prova.ricevuta, but: {codice: B2}}], expect: {late: [done]}}
+"""
+    verdicts = judged(steps, tests)
+    assert faults(verdicts) == []
+    ways = branches_of(judged.catalog.routes["prova.percorso"].plan)
+    assert {"scegli.choose[0]", "scegli.otherwise", "attendi.on_deadline", "attendi.on_late", "raccogli.on_deadline", "u", "d"} <= set(ways)
+    assert untested(judged.catalog, verdicts) == {}
+
+
+# --- tests that are themselves wrong ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("test", "code"),
+    [
+        ("{name: prova, given: {sys.legi: {silent: true}}, expect: {state: done}}", "operation.unknown"),
+        ("{name: prova, given: {sys.altra: {silent: true}}, expect: {state: done}}", "test.not-asked"),
+        ("{name: prova, given: {sys.leggi: {silent: true, refuses: IGNOTO}}, expect: {state: done}}", "test.conduct"),
+        ("{name: prova, given: {sys.leggi: {}}, expect: {state: done}}", "test.conduct"),
+        ("{name: prova, given: {sys.leggi: {answers: {codice: A, codise: A}}}, expect: {state: done}}", "field.unknown"),
+        ("{name: prova, given: {sys.leggi: {refuses: BOH}}, expect: {state: done}}", "test.unknown-refusal"),
+        ("{name: prova, given: {clock: ieri}, expect: {state: done}}", "test.clock"),
+        ("{name: prova, given: {messages: [1]}, expect: {state: done}}", "test.messages"),
+        ("{name: prova, given: {messages: {prova.inizio: {codice: 5}}}, expect: {state: done}}", "test.body"),
+        ("{name: prova, send: {codice: 5}, expect: {state: done}}", "test.body"),
+        ("{name: prova, but: {codice: null}, expect: {state: done}}", "test.body"),
+        ("{name: prova, then: [{pass: 1d, arrive: prova.ricevuta}], expect: {state: done}}", "test.event"),
+        ("{name: prova, then: [{pass: presto}], expect: {state: done}}", "field.invalid"),
+        ("{name: prova, then: [{arrive: prova.avviso, body: {testo: eccolo}}], expect: {state: done}}", "test.not-awaited"),
+        ("{name: prova, then: [{arrive: prova.nulla, body: {}}], expect: {state: done}}", "type.unknown"),
+        ("{name: prova, expect: {}}", "test.expects-nothing"),
+        ("{name: prova, expect: {calls: [sys.legi]}}", "operation.unknown"),
+        ("{name: prova, expect: {calls: [sys.altra]}}", "test.not-asked"),
+        ("{name: prova, expect: {tries: {sys.altra: 1}}}", "test.not-asked"),
+        ("{name: prova, expect: {sent: [prova.avviso]}}", "test.not-sent"),
+        ("{name: prova, expect: {sent: [prova.aviso]}}", "type.unknown"),
+        ("{name: prova, expect: {case: {codise: A}}}", "test.unknown-key"),
+        ("{name: prova, expect: {dead: {step: nessuno}}}", "test.unknown-step"),
+        ("{name: prova, expect: {stato: done}}", "field.unknown"),
+        ("{name: prova, expect: {state: fatto}}", "field.invalid"),
+    ],
+)
+def test_a_test_that_speaks_of_what_is_not_there_is_a_finding_at_its_place(found, test, code):
+    findings = found(READ, f"  - {test}")
+    assert [code] == [finding.code for finding in findings if finding.severity == "error" or code == "test.unknown-refusal"]
+    assert all(finding.line > 15 for finding in findings)
+
+
+def test_two_tests_with_one_name_and_answers_without_tests_are_findings(found, tmp_path):
+    test = "  - {name: prova, given: {sys.leggi: {silent: true}}, expect: {state: done}}"
+    assert ["test.duplicate-name"] == [one.code for one in found(READ, f"{test}\n{test}")]
+    path = tmp_path / "routes" / "percorso.yaml"
+    path.write_text(path.read_text().partition("tests:")[0])
+    assert ["test.unused"] == [one.code for one in examine(tmp_path, OPERATIONS)[1]]
+
+
+@pytest.fixture
+def plain(tmp_path) -> Catalog:
+    catalog, _ = examine(folder(tmp_path, READ + "  - {id: manda, send: prova.avviso, with: {testo: body.codice}}", "  []"), OPERATIONS)
+    assert catalog is not None
+    return catalog
+
+
+@pytest.mark.parametrize(
+    ("test", "said"),
+    [
+        ({"send": {"codice": "A1"}}, "asks sys.leggi, and the test does not say what that does"),
+        ({"send": {"codice": "A1"}, "given": {"sys.leggi": {"unreachable": 1}}}, "once more than the test says"),
+        (
+            {"send": {"codice": "A1"}, "given": {"sys.leggi": {"answers": {"codise": "A"}}}},
+            "sys.leggi never answers this: codice: Field required",
+        ),
+        ({"send": {"codice": "A1"}, "given": {"sys.leggi": {"answers": {"codice": "A"}}}}, "what it sends is not a prova.avviso: /testo"),
+        ({"send": {"codice": 1}}, "send: the body is not a prova.inizio: /codice"),
+        ({}, "the test does not say what prova.inizio holds"),
+        ({"send": {"codice": "A1"}, "then": [{"arrive": "prova.nulla", "body": {}}], "given": {"sys.leggi": {"refuses": "IGNOTO"}}}, ""),
+        ({"send": {"codice": "A1"}, "atteso": 1}, "atteso: Extra inputs are not permitted"),
+    ],
+)
+def test_the_driver_says_what_is_wrong_with_a_test_that_no_file_holds(plain, test, said):
+    plan = plain.routes["prova.percorso"].plan
+    [verdict] = run(plan, [{"name": "prova", "expect": {"state": "done"}, **test}], plain, OPERATIONS)
+    assert said in verdict.faults[0]
+
+
+def test_a_route_that_asks_for_ever_is_told_to_run_in_circles(judged):
+    steps = "  - {id: leggi, call: sys.leggi, with: {codice: body.codice}, retry: {attempts: 1000, wait: 1s, most: 1s}, as: x}\n" * 1
+    steps += "  - id: tutte\n    each: '[1,2,3,4,5,6,7,8,9,10,11,12]'\n    steps:\n"
+    steps += "      - {id: ancora, call: sys.leggi, with: {codice: body.codice}, retry: {attempts: 1000, wait: 1s, most: 1s},\n"
+    steps += "         on_error: [{steps: [{id: pazienza, set: {y: 1}}]}]}"
+    given = "{sys.leggi: [{answers: {codice: A}}, {unreachable: true}]}"
+    [verdict] = judged(steps, f"  - {{name: prova, given: {given}, expect: {{state: done}}}}")
+    assert "runs in circles" in verdict.faults[0]
