@@ -23,12 +23,15 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Self, TypeAlias
 from urllib.parse import quote, urlencode, urlsplit
 
 ENDED = frozenset({"done", "dead", "cancelled"})
 """States after which nothing more happens to a message, unless a person acts."""
 PIECE = 1 << 18
+Reply: TypeAlias = tuple[int, Mapping[str, str], bytes]
+"""Status, headers by lowercase name, content."""
+Body: TypeAlias = "bytes | Callable[[], Iterable[bytes]] | None"
 
 
 class ClientError(Exception):
@@ -157,23 +160,33 @@ class Client:
         given = {name: value for name, value in query.items() if value is not None}
         return self._json("GET", path + (f"?{urlencode(given)}" if given else ""))
 
+    def content(self, path: str) -> bytes:
+        """Bytes that are not JSON, whole: ``content("/attachments/<sha256>")``."""
+        status, fields, found = self._call("GET", path)
+        if status >= 300:
+            _answer(status, fields, found)
+        return found
+
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """An operator's act: ``post("/dead/<run>/redeliver", {"reason": "..."})``. Never made twice by itself."""
         return self._json("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"}, again=False)
 
     # -- the wire ----------------------------------------------------------------------------------------------------
 
-    def _json(
+    def _json(self, method: str, path: str, body: Body = None, headers: Mapping[str, str] | None = None, **how: Any) -> dict[str, Any]:
+        return _answer(*self._call(method, path, body, headers, **how))
+
+    def _call(
         self,
         method: str,
         path: str,
-        body: bytes | Callable[[], Iterable[bytes]] | None = None,
+        body: Body = None,
         headers: Mapping[str, str] | None = None,
         *,
         again: bool = True,
         longer: float = 0,
-    ) -> dict[str, Any]:
-        """One call, made again where that is safe; the JSON of its answer, or `ClientError`."""
+    ) -> Reply:
+        """One call, made again where that is safe; the answer as it is, or `ClientError` when there is none."""
         if not again:
             self._drop()  # a kept connection may have been closed meanwhile, and this call has one try only
         for attempt in range(1, self._attempts + 1):
@@ -195,12 +208,10 @@ class Client:
             if status == 503 and again and not last:
                 time.sleep(min(_seconds(fields) or self._pause, 5.0))
                 continue
-            return _answer(status, fields, content)
+            return status, fields, content
         raise AssertionError("unreachable")
 
-    def _once(
-        self, method: str, path: str, body: bytes | Iterable[bytes] | None, headers: Mapping[str, str], longer: float
-    ) -> tuple[int, Mapping[str, str], bytes]:
+    def _once(self, method: str, path: str, body: bytes | Iterable[bytes] | None, headers: Mapping[str, str], longer: float) -> Reply:
         connection = self._connection()
         if connection.sock is not None:
             connection.sock.settimeout(self._timeout + longer)

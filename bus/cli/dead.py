@@ -31,6 +31,20 @@ def show_dead(run: Run, url: Url = LOCAL, key: Key = "", json: Json = False) -> 
 
 
 @app.command()
+def evidence(
+    run: Run,
+    id: Annotated[str, typer.Argument(help="Id of the evidence, from `bus dead show`.")],
+    url: Url = LOCAL,
+    key: Key = "",
+) -> None:
+    """What crossed the border, byte for byte, on standard output. That you looked is written in the log."""
+    import sys
+
+    with client(url, key) as bus:
+        sys.stdout.buffer.write(bus.content(f"/dead/{run}/evidence/{id}"))
+
+
+@app.command()
 def redeliver(
     run: Run,
     reason: Reason,
@@ -84,6 +98,13 @@ def _letter(shown: dict[str, Any]) -> None:
     if shown["detail"]:
         out.print("  detail", end="   ")
         out.print_json(data=shown["detail"])
+    for one in shown["evidence"]:
+        out.print(
+            f"  {'sent' if one['role'] == 'wire-out' else 'received':<8} {clock_of(one['time'])}  {one['size']} bytes  {one['id']}",
+            markup=False,
+        )
+    if shown["evidence"]:
+        out.print(f"next: bus dead evidence {shown['run']} {shown['evidence'][-1]['id']}", markup=False)
     acts = ["decide RUN --happened --answer '{…}' | --again", "discard RUN"] if shown["doubt"] else ["redeliver RUN", "discard RUN"]
     if shown["doubt"]:
         out.print("  a call is in doubt: its effect may have happened. Look at the other system, then decide.")

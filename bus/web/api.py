@@ -210,6 +210,18 @@ OPERATION = (
         (_path("run", "Id of the run.", _ID),),
         tag="operation",
     ),
+    Served(
+        "get-evidence",
+        "GET",
+        "/dead/{run}/evidence/{id}",
+        dead.evidence,
+        "What another system said to a call of a dead run, as it was",
+        READERS,
+        {200: ("The bytes.", "", ANYTHING)},
+        frozenset({404, 422}),
+        (_path("run", "Id of the run.", _ID), _path("id", "Id of the evidence, from the dead letter.")),
+        tag="operation",
+    ),
     *(
         Served(
             f"{verb}-dead",

@@ -103,6 +103,7 @@ def _headers(error: Exception, status: int) -> list[tuple[bytes, bytes]]:
         headers.append((b"retry-after", str(int(detail.get("retry_after", RETRY_AFTER))).encode()))
     if status == 405:
         headers.append((b"allow", detail["allow"].encode()))
-    if status in (408, 413, 431):
+    # What was announced and refused is read to its end and thrown away: a client that is still sending would not see the answer.
+    if status in (408, 431) or (status == 413 and "size" not in detail):
         headers.append((b"connection", b"close"))
     return headers

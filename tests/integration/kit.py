@@ -42,7 +42,7 @@ class Town(TownOfOne):
         super().close()
 
 
-def until(found: Callable[[], T | None], what: str, within: float = 20.0) -> T:
+def until(found: Callable[[], T | None], what: str, within: float = 20.0, every: float = 0.03) -> T:
     """The first value that is not None (nor false); fails when none comes in time."""
     end = time.monotonic() + within
     while True:
@@ -50,7 +50,7 @@ def until(found: Callable[[], T | None], what: str, within: float = 20.0) -> T:
         if value:
             return value
         assert time.monotonic() < end, f"after {within:g} s still not so: {what}"
-        time.sleep(0.03)
+        time.sleep(every)
 
 
 def hasty_rules(folder: Path) -> Path:

@@ -262,6 +262,7 @@ REFUSALS = [
         415,
         "input.media-type",
     ),
+    ("unknown evidence", "GET", "/dead/x/evidence/y", None, {}, "revisore", 404, "run.unknown"),
     ("unknown service", "GET", "/catalog/x", None, {}, None, 404, "service.unknown"),
     ("unknown schema", "GET", "/types/prova.x", None, {}, None, 404, "type.missing"),
     ("unknown attachment", "GET", f"/attachments/{'0' * 64}", None, {}, "portale", 404, "attachment.unknown"),
