@@ -162,7 +162,7 @@ class _Walker:
         for child in _plain_children(node, kind):
             if child.id in self.optional and not (
                 (kind == "call" and node.call.function in _OPTIONAL_READERS and self._keeps(node))
-                or (kind == "comprehension" and (node.id in self.optional or child.id == node.comprehension.accu_init.id))
+                or (kind == "comprehension" and (node.id in self.optional or _binds(node.comprehension, child)))
             ):
                 self.reading.loose_optional = self.positions.get(child.id, 0)
 
@@ -175,6 +175,11 @@ def _kind(node: Any) -> str:
         if node.HasField(kind):
             return kind
     return ""
+
+
+def _binds(node: Any, child: Any) -> bool:
+    """``cel.bind`` may give a name to an optional; what is done with the name is seen at the name."""
+    return _is_binding(node) and child.id in {node.accu_init.id, node.loop_step.id}
 
 
 def _is_binding(node: Any) -> bool:

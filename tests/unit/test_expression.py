@@ -215,3 +215,36 @@ def _seconds(call: object) -> float:
     started = time.perf_counter()
     call()  # type: ignore[operator]
     return time.perf_counter() - started
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "text([body.?x][0])", "[body.?x].map(o, text(o))", "body.figli.map(i, body.?x).map(o, text(o))", "text([1].map(i, body.?x))",
+        "cel.bind(y, body.?x, text(y))", "text(true ? dyn(1) : body.?x)", "compact({'a': body.?x})", "text(optional.of(1))",
+        "optional.of(optional.none())", "default(body.?x.or(body.?nome), 1)", "text({'k': optional.of(1)})",
+    ],
+)  # fmt: skip
+def test_an_optional_never_reaches_a_function_of_ours(text: str) -> None:
+    """The library would end the process."""
+    with pytest.raises(ExpressionError, match="optional"):
+        ENVIRONMENT.compile(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[?body.?x].map(o, text(o))", []),
+        ("{?'a': body.?x, ?'b': body.?nome}", {"b": "Ada"}),
+        ("body.?nome.optMap(v, upper(v)).orValue('')", "ADA"),
+        ("cel.bind(y, body.?x, y.orValue(1))", 1),
+        ("(true ? body.?x : optional.none()).orValue(1)", 1),
+        ("body.?x.?y.orValue(1)", 1),
+        ("body.?figli[0].nome.orValue('')", "Bo"),
+        ("body.?x.or(body.?eta).orValue(3)", 36),
+        ("text(body.?eta.value())", "36"),
+        ("body.?x == optional.none()", True),
+    ],
+)
+def test_an_optional_is_read_by_what_understands_it(text: str, expected: object) -> None:
+    assert expected == value(text)
