@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +11,6 @@ from bus.cli.common import CONFIG, Json, Settings, family, show
 from bus.errors import ConfigError
 
 if TYPE_CHECKING:
-    from bus.adapter import Operation
     from bus.catalog import Catalog, Route
 
 app = family("Run the tests inside the route files.")
@@ -27,21 +25,17 @@ def run_tests(
     """Run the tests of routes; exit code 1 when one of them fails."""
     from bus.catalog import load
     from bus.cli.rules import declared
+    from bus.testing.routes import as_json, run_folder, summary
 
     known = declared(config)
     catalog = load(known.config.rules, known.operations)
-    told = [one for route in _chosen(catalog, path, known.config.rules) for one in _verdicts(route, catalog, known.operations)]
-    show({"tests": told}, json, _told)
-    raise typer.Exit(0 if all(one["passed"] for one in told) else 1)
-
-
-def _verdicts(route: Route, catalog: Catalog, operations: dict[str, Operation]) -> Iterator[dict[str, Any]]:
-    from bus.testing.routes import run
-
-    tests = [one.model_dump(exclude_unset=True) for one in route.tests]
-    for verdict in run(route.plan, tests, catalog, operations):
-        faults = list(verdict.faults)
-        yield {"route": verdict.route, "file": route.file, "test": verdict.name, "passed": verdict.passed, "faults": faults}
+    routes = [route.plan.route for route in _chosen(catalog, path, known.config.rules)]
+    verdicts = run_folder(catalog, known.operations, routes)
+    if json:
+        show(as_json(verdicts), True, print)
+    else:
+        print(summary(verdicts))
+    raise typer.Exit(0 if all(one.passed for one in verdicts) else 1)
 
 
 def _chosen(catalog: Catalog, path: str, rules: Path) -> list[Route]:
@@ -57,10 +51,3 @@ def _chosen(catalog: Catalog, path: str, rules: Path) -> list[Route]:
     if not chosen:
         raise ConfigError(f"there is no route at {path}", code="config.route-unknown", hint="name a file, a folder or a route")
     return chosen
-
-
-def _told(shown: dict[str, Any]) -> None:
-    failed = [one for one in shown["tests"] if not one["passed"]]
-    for one in failed:
-        print(f"FAILED {one['file']}: {one['test']} ({one['route']})", *(f"  {fault}" for fault in one["faults"]), sep="\n")
-    print(f"{len(shown['tests']) - len(failed)} passed, {len(failed)} failed")

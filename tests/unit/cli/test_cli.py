@@ -218,7 +218,7 @@ def test_the_tests_of_routes_are_run(bus, tmp_path):
     route.write_text(route.read_text().replace("ciao Ada", "addio Ada"))
     code, out, _ = bus("test", "prova.saluta", "--config", str(config))
     assert code == 1
-    assert "FAILED routes/prova/saluta.yaml: greets" in out
+    assert "FAILED routes/prova/saluta.yaml:12: greets" in out
     assert bus("test", str(tmp_path / "routes/prova/tace.yaml"), "--config", str(config))[0] == 0
     assert bus("test", "nulla", "--config", str(config))[0] == 2
 
