@@ -23,7 +23,9 @@ def declared_size(headers: Mapping[bytes, bytes], limit: int) -> int | None:
         raise Malformed("Content-Length is not a number", code="input.malformed")
     if int(declared) > limit:
         raise TooLarge(
-            f"the body has {int(declared)} bytes, at most {limit} are taken", hint="send files as attachments: POST /attachments"
+            f"the body has {int(declared)} bytes, at most {limit} are taken",
+            hint="send files as attachments: POST /attachments",
+            size=int(declared),
         )
     return int(declared)
 
