@@ -97,7 +97,8 @@ def check_services(
 
     ``starts`` is the type that starts each route (None: not known); types ``inside`` are those that routes send or wait for.
     """
-    for position, written in enumerate(document.get("servizi", ())):
+    entries = document.get("servizi")
+    for position, written in enumerate(entries if isinstance(entries, list) else ()):
         service = services.get(str(written.get("codice"))) if isinstance(written, dict) else None
         if service is None:
             continue

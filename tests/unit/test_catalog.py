@@ -88,6 +88,17 @@ def test_a_broken_table_is_one_finding_not_many(folder: Path) -> None:
     assert ["table.duplicate-key"] == [f.code for f in findings if f.file.endswith(".csv")]
 
 
+@pytest.mark.parametrize("file", ["routes/servizi.yaml", "routes/buona.yaml", "mappings/registrazione.yaml", "mappings/types/istanza.yaml"])
+@pytest.mark.parametrize(
+    "text", ["servizi: 3\n", "servizi: [3, {codice: 4}]\n", "[]\n", "3\n", "", "{}\n", "route: [a]\n", "type: {a: 1}\n", "mapping:\n"]
+)
+def test_a_file_of_nonsense_is_findings_never_an_exception(folder: Path, file: str, text: str) -> None:
+    write(folder, file, text)
+    catalog, findings = examine(folder, OPERATIONS)
+    assert catalog is None
+    assert file in {f.file for f in findings}
+
+
 def test_the_digest_is_of_the_rules_not_of_the_files(folder: Path) -> None:
     before = load(folder, OPERATIONS).digest
     (folder / "routes/buona.yaml").rename(folder / "routes/altro-nome.yaml")
