@@ -18,7 +18,7 @@ help:
 setup: $(STAMP)
 
 # The stamp holds the digest of what was installed: a second run is quick, a changed lock installs again.
-$(STAMP): requirements-dev.lock pyproject.toml
+$(STAMP): requirements-setup.lock requirements-dev.lock pyproject.toml
 	@./tools/setup.sh $(VENV)
 
 demo: $(STAMP)
@@ -42,13 +42,14 @@ bench: $(STAMP)
 reference: $(STAMP)
 	@$(BIN)/python -m tools.reference
 
-# uv resolves, pip installs: the locks are plain pip files with hashes, for every platform, without the address of any index.
+# uv resolves and installs, pip can do without it: the locks are plain pip files with hashes, for every platform, without the address of any index.
 LOCK := uv pip compile --no-config --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--no-emit-find-links --no-annotate --custom-compile-command "make lock" --quiet pyproject.toml
+	--no-emit-find-links --no-annotate --custom-compile-command "make lock" --quiet
 lock: $(STAMP)
 	$(BIN)/pip install --quiet uv
-	$(BIN)/$(LOCK) -o requirements.lock
-	$(BIN)/$(LOCK) --extra dev -c requirements.lock -o requirements-dev.lock
+	echo uv | $(BIN)/$(LOCK) - -o requirements-setup.lock
+	$(BIN)/$(LOCK) pyproject.toml -o requirements.lock
+	$(BIN)/$(LOCK) pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis var

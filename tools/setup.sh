@@ -22,7 +22,7 @@ mkdir -p "$venv"
 exec 9>"$venv/.lock"
 flock 9 2>/dev/null || true
 
-wanted=$(cat requirements-dev.lock pyproject.toml | sha256sum | cut -d' ' -f1)
+wanted=$(cat requirements-*.lock pyproject.toml | sha256sum | cut -d' ' -f1)
 if [ -x "$venv/bin/bus" ] && [ "$(cat "$venv/.installed" 2>/dev/null)" = "$wanted" ]; then
   touch "$venv/.installed"
   exit 0
@@ -30,6 +30,11 @@ fi
 python=$(find_python)
 echo "setup: installing the locked libraries into $venv (once)"
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-dev.lock
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+pip() { "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; }
+# uv installs the same lock many times faster than pip; where it cannot be had, or cannot reach the index, pip does it.
+if ! { pip --no-compile --require-hashes --only-binary :all: -r requirements-setup.lock \
+  && "$venv/bin/uv" pip install --no-config --quiet --python "$venv/bin/python" --require-hashes --no-build -r requirements-dev.lock; } 2>/dev/null; then
+  pip --require-hashes --only-binary :all: -r requirements-dev.lock
+fi
+pip --no-deps --no-build-isolation --editable .
 echo "$wanted" >"$venv/.installed"
