@@ -100,7 +100,7 @@ def test_make_targets_named_in_shell_snippets_exist(place, text):
 
 def bodies_in_the_readme() -> list[dict]:
     """The message that the README sends by curl, and the one it sends by Python."""
-    [curl] = [text for _, text in snippets("sh") if "curl" in text]
+    [curl] = [text for place, text in snippets("sh") if place == "README.md" and "curl" in text]
     message = json.loads(curl[curl.index("-d '") + 4 : curl.rindex("'")])
     [client] = [text for place, text in snippets("python") if place == "README.md"]
     dicts = [ast.literal_eval(node) for node in ast.walk(ast.parse(client)) if isinstance(node, ast.Dict)]
