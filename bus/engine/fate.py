@@ -12,13 +12,14 @@ in doubt       queryable        wait ``settle``, probe; found: done; not found: 
 in doubt       once             a failure of kind ``in_doubt``: a person (or the route) decides
 =============  ===============  ============================================================
 
-A call whose try never came back (the process died) is in doubt from the moment it was asked.
+``settle`` counts from the start of the call. One whose try never came back (the process died) may have started long after its intent was
+written, having waited for a thread: it is in doubt from the moment that we find it.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import tenacity
 from tenacity.wait import wait_exponential
@@ -62,7 +63,7 @@ def after_crash(call: Call, operation: Operation, tries: Tries, now: dt.datetime
         "effect": operation.effect, "kind": "in_doubt", "code": "call.interrupted", "operation": call.operation, "attempts": tries.count,
         "sentence": "the bus stopped between asking and hearing the answer", "outside_code": "",
     }  # fmt: skip
-    return _in_doubt(call, operation, tries, told, now)
+    return _in_doubt(call, operation, replace(tries, asked=now), told, now)
 
 
 def after_failed_probe(call: Call, operation: Operation, tries: Tries, error: OutsideError, now: dt.datetime) -> Done | Retry:

@@ -234,6 +234,7 @@ class Live:
             if result.answer is None:
                 return fate.after_empty_probe(asking.call, tries, now)
         elif result.error is not None:
+            tries.asked = _begun(result, tries, now)
             return fate.after_error(asking.call, asking.operation, tries, result.error, now)
         return Done(Answered(now, result.answer))
 
@@ -271,6 +272,13 @@ class Live:
         self.walk.finished = True
         self.walk.pending.clear()
         self.entries, self.outgoing, self.waits, self.numbered, self.askings = [], [], [], [], []
+
+
+def _begun(result: Result, tries: Tries, now: dt.datetime) -> dt.datetime | None:
+    """When a call really went out: it may have waited for a thread since its intent was written."""
+    if result.took is None or tries.asked is None:
+        return tries.asked
+    return max(tries.asked, now - dt.timedelta(seconds=result.took))
 
 
 def _answer_values(result: Result | None, answered: Answered) -> dict[str, JsonValue]:

@@ -6,6 +6,7 @@ Each adapter has its own pool, so that a slow system does not take threads from 
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -46,13 +47,14 @@ class Asking:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How an asking ended. ``answer`` is None after a probe that found nothing."""
+    """How an asking ended. ``answer`` is None after a probe that found nothing; ``took``: seconds from when a thread was free for it."""
 
     asking: Asking
     answer: JsonValue = None
     error: OutsideError | None = None
     facts: tuple[Fact, ...] = ()
     exchanges: tuple[Wire, ...] = ()
+    took: float | None = None
 
 
 class Outside:
@@ -98,6 +100,7 @@ class Outside:
         method = operation.probe if asking.probe else operation.method
         answer: JsonValue = None
         error: OutsideError | None = None
+        begun = time.monotonic()
         try:
             model = getattr(adapter, str(method))(asking.request, ctx)
             answer = None if model is None else model.model_dump(mode="json")
@@ -105,7 +108,7 @@ class Outside:
             error = outside
         except Exception as crash:  # noqa: BLE001 - an adapter that crashes has said nothing about its effect
             error = InDoubt(f"the adapter {asking.adapter} failed: {type(crash).__name__}: {crash}", code="adapter.crashed")
-        done(Result(asking, answer, error, tuple(ctx.facts), tuple(ctx.exchanges)))
+        done(Result(asking, answer, error, tuple(ctx.facts), tuple(ctx.exchanges), time.monotonic() - begun))
 
     def _context(self, asking: Asking, message: Message, now: dt.datetime) -> contract.Call:
         files = self._files

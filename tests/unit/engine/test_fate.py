@@ -95,6 +95,12 @@ def test_a_call_whose_end_nobody_saw_is_in_doubt(effect: str, kind: str) -> None
     assert found == kind
 
 
+def test_a_call_whose_end_nobody_saw_may_have_begun_long_after_its_intent() -> None:
+    found = T + dt.timedelta(seconds=600)
+    outcome = fate.after_crash(ask(), operation("queryable", settle=30), tried(1), found)
+    assert isinstance(outcome, Retry) and outcome.probe and outcome.due == found + dt.timedelta(seconds=35)
+
+
 def test_a_probe_that_finds_nothing_allows_another_try_at_once() -> None:
     outcome = fate.after_empty_probe(ask(), tried(1), T)
     assert isinstance(outcome, Retry) and outcome.due == T and not outcome.doubt and not outcome.probe
