@@ -1,4 +1,4 @@
-"""``bus explain CODE``: what a code means and what to do, from the one page that documents them all."""
+"""``bus explain CODE``: what a code means and what to do."""
 
 from __future__ import annotations
 
@@ -22,15 +22,28 @@ def explain(
     code: Annotated[str, typer.Argument(help="Code of an error or a finding, such as yaml.leading-zero.")], json: Json = False
 ) -> None:
     """Say what a code means, who must act, and what to do."""
-    if not PAGE.is_file():
-        raise NotFound(
-            "the page of error codes is not installed here", code="explain.no-page", hint="read docs/reference/errors.md of the sources"
-        )
-    known = {row["code"]: row for row in rows(PAGE.read_text("utf-8"))}
+    known = {**_findings(), **_errors()}
     if code not in known:
         near = difflib.get_close_matches(code, known, n=3, cutoff=0.5)
-        raise NotFound(f"there is no code {code!r}", code="explain.unknown", hint=f"did you mean {', '.join(near)}?" if near else str(PAGE))
+        hint = f"did you mean {', '.join(near)}?" if near else "bus validate and every error say their code"
+        raise NotFound(f"there is no code {code!r}", code="explain.unknown", hint=hint)
     show(known[code], json, _told)
+
+
+def _findings() -> dict[str, dict[str, str]]:
+    """Codes of findings, from where they are declared."""
+    from bus.route.codes import CODES
+
+    who = "The author of routes and mappings"
+    return {
+        code: {"code": code, "what happened": one.meaning, "example": one.example, "what to do": one.cure, "who": who}
+        for code, one in CODES.items()
+    }
+
+
+def _errors() -> dict[str, dict[str, str]]:
+    """Codes of errors, from the page that documents them; the page comes with the sources, not with the installed program."""
+    return {row["code"]: row for row in rows(PAGE.read_text("utf-8"))} if PAGE.is_file() else {}
 
 
 def rows(page: str) -> Iterator[dict[str, str]]:
@@ -50,4 +63,5 @@ def _told(row: dict[str, str]) -> None:
     print(row["code"])
     for name, text in row.items():
         if name != "code":
-            print(f"  {'who acts' if name == 'who' else name}: {text}")
+            first, *rest = text.splitlines()
+            print(f"  {'who acts' if name == 'who' else name}: {first}", *(f"    {line}" for line in rest), sep="\n")
