@@ -95,16 +95,28 @@ class Engine:
 
     def stop(self, seconds: float = 20.0) -> None:
         """Claim nothing more, let calls in flight come home and be recorded, then give up the leases."""
+        self.wind_down()
+        self._thread.join(seconds)
+
+    def wind_down(self) -> None:
+        """Claim nothing more; turns go on until what is in flight has come home."""
         self._stopping.set()
         self._inbox.put(None)
-        self._thread.join(seconds)
+
+    def busy(self) -> bool:
+        """Whether a run is live here."""
+        return bool(self._live)
+
+    def leave(self) -> None:
+        """Give up the leases; the last thing an engine does."""
+        self._store.write(lambda tx: tx.do("release_owner", owner=self.owner)).result()
 
     def idle(self) -> bool:
         """Whether nothing is live and nothing is rung for; for tests and graceful stops."""
         return not self._live and not self._rung and self._inbox.empty()
 
     def _live_on(self) -> None:
-        while not (self._stopping.is_set() and not self._live):
+        while not self._stopping.is_set() or self.busy():
             try:
                 self.turn()
             except SnodoError as error:
@@ -113,13 +125,13 @@ class Engine:
             except Exception:  # noqa: BLE001 - the engine outlives whatever one turn meets
                 self._log.exception("engine.turn-failed")
                 self._stopping.wait(0.2)
-        self._store.write(lambda tx: tx.do("release_owner", owner=self.owner)).result()
+        self.leave()
 
-    def turn(self) -> None:
-        """One turn; see the module."""
+    def turn(self, *, patient: bool = True) -> None:
+        """One turn; see the module. ``patient``: sleep until there is something to do."""
         if self._stopping.is_set():
             self._live = {run: live for run, live in self._live.items() if live.in_flight}
-        home = self._take()
+        home = self._take(self._patience() if patient else 0.0)
         now = self._clock.now()
         self._sweep(now)
         again = [live for run in list(self._rung) if (live := self._live.get(run)) is not None and self._ask_again(live, now)]
@@ -129,10 +141,9 @@ class Engine:
         if lives:
             self._act(lives, self._settle(lives, now), now)
 
-    def _take(self) -> list[_Home]:
-        """Drain the inbox; sleeps until something comes or an alarm is due."""
+    def _take(self, wait: float) -> list[_Home]:
+        """Drain the inbox; sleeps at most ``wait`` seconds until something comes."""
         home: list[_Home] = []
-        wait = self._patience()
         try:
             item = self._inbox.get(timeout=wait) if wait > 0 else self._inbox.get_nowait()
             while True:

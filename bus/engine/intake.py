@@ -85,9 +85,9 @@ class Intake:
             outcome.set_exception(error)
             return
         accepted = written.result()
-        outcome.set_result(accepted)
         if accepted.runs:
             self._ring(accepted.runs)
+        outcome.set_result(accepted)
 
 
 @dataclass(frozen=True, slots=True)
