@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from bus.adapter import Adapter, Endpoint, Outbound
+from bus.errors import StoreError
 from bus.web.served import PROBLEMS
 from tests.small_bus import Caller, Process, key_of, running
 
@@ -353,6 +354,52 @@ def test_a_body_that_never_comes_ends_in_408(server, monkeypatch):
         assert raw.recv(1000).startswith(b"HTTP/1.1 408")
 
 
+def test_headers_that_never_come_end_the_connection(server, monkeypatch):
+    monkeypatch.setattr("bus.web.serve.HEADERS_WITHIN", 0.2)
+    with socket.create_connection(("127.0.0.1", server.port), 10) as raw:
+        raw.settimeout(10)
+        raw.sendall(b"GET /status HTTP/1.1\r\nHost:")
+        assert raw.recv(100) == b""
+
+
+def test_the_time_for_headers_does_not_cut_a_slow_answer(server, monkeypatch):
+    monkeypatch.setattr("bus.web.serve.HEADERS_WITHIN", 0.2)
+    call = Caller(server.port)
+    assert call("POST", "/messages", {"type": "prova.attesa", "data": {"nome": "Ugo"}}, {"Prefer": "wait=1"}).status == 202
+
+
+def test_a_bus_with_too_much_to_do_says_when_to_come_back(call, monkeypatch):
+    monkeypatch.setattr("bus.web.door.MOST_AT_ONCE", 0)
+    reply = call("GET", "/status")
+    assert (reply.status, reply.json["code"]) == (503, "bus.busy")
+    assert int(reply.headers["retry-after"]) > 0
+
+
+def test_a_store_that_fails_is_503_and_nothing_is_promised(server, call, monkeypatch):
+    def closed(submission):
+        raise StoreError("the store is closed", code="store.closed")
+
+    monkeypatch.setattr(server.app, "send", closed)
+    reply = call("POST", "/messages", saluto("Vera"))
+    assert (reply.status, reply.json["code"]) == (503, "store.closed")
+    assert "retry-after" in reply.headers
+
+
+def test_a_sender_that_hangs_up_leaves_no_file_behind(server):
+    folder = server.app.config.attachments.folder
+    with socket.create_connection(("127.0.0.1", server.port), 10) as raw:
+        raw.sendall(
+            f"POST /attachments?name=x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key_of('portale')}\r\nContent-Length: 500000\r\n\r\n".encode()
+            + b"x" * 1000
+        )
+        until = time.monotonic() + 10
+        while not list(folder.glob(".coming-*")) and time.monotonic() < until:
+            time.sleep(0.01)
+    while list(folder.glob(".coming-*")) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert list(folder.glob(".coming-*")) == []
+
+
 # -- looking ----------------------------------------------------------------------------------------------------------------
 
 
@@ -373,6 +420,7 @@ def test_a_dead_letter_is_listed_shown_redelivered_and_discarded(call):
     accepted = call("POST", "/messages", {"type": "prova.guasto", "data": {"nome": "Pia"}}, {"Prefer": "wait=5"}).json
     [run] = [one for one in call("GET", "/dead", name="revisore").json["dead"] if one["message"] == accepted["id"]]
     letter = call("GET", f"/dead/{run['id']}", name="revisore").json
+    assert call("GET", f"/dead/{run['id']}/evidence/{'0' * 64}", name="revisore").json["code"] == "dead.evidence-unknown"
     assert (letter["code"], letter["sentence"], letter["place"]) == ("prova.rotta", "rotta apposta", "prova.fallisce@1/rompi")
     assert (
         call("POST", f"/dead/{run['id']}/decide", {"reason": "x", "decision": "again"}, name="sistemista").json["code"] == "dead.no-doubt"
