@@ -235,6 +235,12 @@ ORDER BY time LIMIT 1
 SELECT (SELECT max(seq) FROM records) AS records, (SELECT count(*) FROM runs WHERE state = 'ready') AS ready,
        (SELECT count(*) FROM runs WHERE state = 'dead') AS dead
 
+-- name: highest_fence
+SELECT coalesce(max(fence), 0) AS fence FROM runs
+
+-- name: set_fences
+UPDATE runs SET fence = :fence
+
 -- name: forget_messages
 DELETE FROM messages
 -- name: forget_message_keys

@@ -1,0 +1,102 @@
+"""The log is the only memory: whatever happened, the tables made again from it are the same to the last field."""
+
+from __future__ import annotations
+
+import io
+import random
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bus.engine import projection
+from bus.store import Tx
+from tests.integration.workshop import Workshop, workshop
+
+Tables = dict[str, list[dict[str, Any]]]
+
+
+def rebuilt_is_the_same(shop: Workshop) -> dict[str, int]:
+    """Rebuild, compare, and give the number of rows of each table."""
+    rest = shop.rest()
+
+    def work(tx: Tx) -> tuple[Tables, Tables]:
+        before = projection.snapshot(tx)
+        projection.rebuild(tx)
+        return before, projection.snapshot(tx)
+
+    before, after = shop.app.store.write(work).result(60)
+    for table, rows in before.items():
+        assert after[table] == rows, table
+    assert set(after) == set(before)
+    assert shop.rest() == rest, "a table that is no projection was touched"
+    return {table: len(rows) for table, rows in after.items()}
+
+
+def test_a_rich_history_is_rebuilt_to_the_same_tables(tmp_path: Path) -> None:
+    with workshop(tmp_path) as shop:
+        shop.app.attachments.save(io.BytesIO(b"una prova"), "text/plain", "prova.txt", "prova")
+        shop.send("inizio", a="ripetuta", modo="bene")
+        assert shop.send("inizio", a="ripetuta", modo="bene").repeated
+        runs = {modo: shop.start(f"a-{modo}", modo) for modo in ("bene", "giu-scrivi", "no-registra", "dubbio-registra", "perso-registra")}
+        happened, again, given_up = (shop.start(f"a-{n}", "dubbio-avvisa") for n in range(3))
+        for name in ("giu-scrivi", "no-registra", "perso-registra"):
+            shop.when(runs[name], "dead")
+        for run in (happened, again, given_up):
+            shop.when(run, "dead")
+        shop.system.well = True
+        shop.app.redeliver(runs["giu-scrivi"], "chiara", "il sistema risponde")
+        shop.app.redeliver(runs["perso-registra"], "chiara", "il sistema risponde")
+        shop.app.redeliver(runs["no-registra"], "chiara", "corretto di là", current_rules=True)
+        shop.app.decide(happened, "chiara", "visto di là", "happened", {"x": "a", "numero": 0})
+        shop.app.decide(again, "chiara", "di là non c'è", "again")
+        shop.app.discard(given_up, "chiara", "rinunciato")
+        shop.when(runs["bene"], "waiting", "done")
+        shop.send("legame", a="a-bene", b="b-bene")
+        shop.send("seguito", b="b-bene")
+        ended = [*runs.values(), happened, again]
+        for run in ended:
+            shop.when(run, "done")
+        shop.send("legame", a="a-dubbio-registra", b="b-tardi")
+        late = shop.send("seguito", b="b-tardi")
+        shop.when(late.runs[0], "done")
+        shop.quiet()
+        rows = rebuilt_is_the_same(shop)
+    assert all(rows[table] for table in rows if table != "lanes"), rows
+    assert rows["matches"] >= 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_cases_that_join_in_any_order_are_rebuilt_the_same(tmp_path: Path, seed: int) -> None:
+    dice = random.Random(seed)
+    with workshop(tmp_path) as shop:
+        acts: list[Callable[[], object]] = [lambda n=n: shop.start(f"a{n}") for n in range(5)]
+        acts += [lambda n=n: shop.send("seguito", b=f"b{n}") for n in range(5)]
+        acts += [lambda n=n, m=m: shop.send("legame", a=f"a{n}", b=f"b{m}") for n, m in ((0, 0), (1, 1), (1, 2), (3, 2), (4, 4))]
+        dice.shuffle(acts)
+        for act in acts:
+            act()
+        shop.quiet()
+        assert shop.app.runs("dead") == []
+        rows = rebuilt_is_the_same(shop)
+        assert rows["cases"] >= 2
+        assert (
+            shop.app.case("a:a1")["case"] == shop.app.case("b:b1")["case"] == shop.app.case("b:b2")["case"] == shop.app.case("a:a3")["case"]
+        )
+
+
+def test_work_in_flight_goes_on_after_a_rebuild(tmp_path: Path) -> None:
+    with workshop(tmp_path) as shop:
+        waiting, dead = shop.start("attesa"), shop.start("morta", "giu-scrivi")
+        shop.when(waiting, "waiting")
+        shop.when(dead, "dead")
+        rebuilt_is_the_same(shop)
+        shop.system.well = True
+        shop.app.redeliver(dead, "chiara", "il sistema risponde")
+        shop.when(dead, "done")
+        shop.when(waiting, "done")
+        shop.quiet()
+        assert Counter(effect for effect in shop.system.effects if effect[0] != "leggi").most_common(1)[0][1] == 1
+        rebuilt_is_the_same(shop)

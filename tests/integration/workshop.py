@@ -1,0 +1,215 @@
+"""A bus inside the test's process, with one scripted system and a few small routes: for what only the inside shows."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from bus import config
+from bus.adapter import Adapter, Call, Contract, Fact, InDoubt, Prepared, Refused, Settings, Unreachable, operation
+from bus.app import App
+from bus.engine import projection
+from bus.engine.intake import Accepted, Submission
+
+TYPES = {
+    "prova.inizio": "case: {a: body.a}",
+    "prova.legame": "case: {a: body.a, b: body.b}",
+    "prova.seguito": "case: {b: body.b}",
+    "prova.figlia": "case: {c: body.c}",
+}
+ROUTES = {
+    "prova.inizio": """
+key: body.a
+case: {a: body.a}
+steps:
+  - id: leggi
+    call: sistema.leggi
+    with: {x: body.a, modo: body.modo}
+    as: letto
+  - id: scrivi
+    call: sistema.scrivi
+    with: {x: body.a, modo: body.modo}
+    retry: {attempts: 2, wait: 1s}
+    as: scritto
+    case: {numero: text(scritto.numero)}
+  - id: registra
+    call: sistema.registra
+    with: {x: body.a, modo: body.modo}
+    retry: {attempts: 2, wait: 1s}
+  - id: avvisa
+    call: sistema.avvisa
+    with: {x: body.a, modo: body.modo}
+  - id: rispondi
+    reply: {numero: scritto.numero}
+  - id: aspetta
+    wait: prova.seguito
+    deadline: 2s
+    as: seguito
+    on_late:
+      - id: tardi
+        send: prova.figlia
+        with: {c: '"tardi-" + body.b'}
+  - id: ramo
+    parallel:
+      manda:
+        - id: manda
+          send: prova.figlia
+          with: {c: '"figlia-" + body.a'}
+      rileggi:
+        - id: rileggi
+          call: sistema.leggi
+          with: {x: body.a, modo: "'bene'"}
+""",
+    "prova.legame": """
+steps:
+  - id: nota
+    set: {nota: body.a + body.b}
+""",
+    "prova.figlia": """
+case: {c: body.c}
+order: none
+steps:
+  - id: tutti
+    each: "[1, 2]"
+    item: n
+    steps:
+      - id: scrivi
+        call: sistema.scrivi
+        with: {x: body.c + text(n), modo: "'bene'"}
+""",
+}
+
+
+class Domanda(Contract):
+    x: str
+    modo: str
+
+
+class Risposta(Contract):
+    x: str
+    numero: int = 0
+
+
+class Sistema(Adapter):
+    """Does as ``modo`` says: bene, giu, no, dubbio-NOME (in doubt at that operation, and it happened), perso-NOME (and it did not)."""
+
+    def __init__(self) -> None:
+        super().__init__("sistema", Settings())
+        self.well = False
+        self.effects: list[tuple[str, str]] = []
+        self._lock = threading.Lock()
+
+    def _do(self, name: str, request: Domanda, ctx: Call) -> None:
+        ctx.wire("out", f"{name} {request.x}".encode(), "text/plain", "POST /")
+        mode = "bene" if self.well else request.modo
+        if mode == f"giu-{name}":
+            raise Unreachable("down")
+        if mode == f"no-{name}":
+            raise Refused("no", outside_code="NO")
+        if mode != f"perso-{name}":
+            with self._lock:
+                if (name, ctx.key) not in self.effects or name in {"registra", "avvisa"}:
+                    self.effects.append((name, ctx.key))
+        if mode in {f"dubbio-{name}", f"perso-{name}"}:
+            raise InDoubt("who knows")
+
+    @operation(effect="read", timeout=1)
+    def leggi(self, request: Domanda, ctx: Call) -> Risposta:
+        return Risposta(x=request.x)
+
+    @operation(effect="keyed", timeout=1, sequence="numero", prepare="prepara")
+    def scrivi(self, request: Domanda, ctx: Call) -> Risposta:
+        self._do("scrivi", request, ctx)
+        ctx.remember("scritto", request.x, {"numero": ctx.number})
+        return Risposta(x=request.x, numero=ctx.number or 0)
+
+    def prepara(self, request: Domanda, ctx: Call) -> Prepared:
+        return Prepared(request, (Fact("preparato", request.x, {"numero": ctx.number}),))
+
+    @operation(effect="queryable", timeout=0.2, settle=0.2)
+    def registra(self, request: Domanda, ctx: Call) -> Risposta:
+        self._do("registra", request, ctx)
+        return Risposta(x=request.x)
+
+    @registra.probe  # type: ignore[untyped-decorator]
+    def registrato(self, request: Domanda, ctx: Call) -> Risposta | None:
+        return Risposta(x=request.x) if ("registra", ctx.key) in self.effects else None
+
+    @operation(effect="once", timeout=0.2)
+    def avvisa(self, request: Domanda, ctx: Call) -> Risposta:
+        self._do("avvisa", request, ctx)
+        return Risposta(x=request.x)
+
+
+def write_rules(folder: Path, routes: Mapping[str, str] = ROUTES, types: Mapping[str, str] = TYPES) -> Path:
+    """Routes by the type they are on, and types by name."""
+    (folder / "routes").mkdir(parents=True)
+    (folder / "mappings/types").mkdir(parents=True)
+    fields = "schema: {type: object, additionalProperties: false, properties: {a: {type: string}, b: {type: string}, c: {type: string}, modo: {type: string}}}"
+    for name, case in types.items():
+        (folder / f"mappings/types/{name}.yaml").write_text(f"type: {name}\ntitle: {name}\n{case}\n{fields}\n", "utf-8")
+    for name, text in routes.items():
+        head = f"route: {name}\nversion: 1\nowner: prova@comune.example\npurpose: Proof\non: {name}\n"
+        (folder / f"routes/{name}.yaml").write_text(head + text.lstrip(), "utf-8")
+    return folder
+
+
+class Workshop:
+    """An `App` that runs, and its system."""
+
+    def __init__(self, folder: Path, **engine: Any) -> None:
+        settings = {
+            "organization": {"name": "Prova", "fiscal_code": "80001130857"},
+            "store": {"url": "sqlite:///prova.db"},
+            "log_level": "error",
+            "engine": {"sweep": 0.1, "lease": 5, **engine},
+        }
+        self.database = folder / "prova.db"
+        self.system = Sistema()
+        self.app = App(config.parse(settings, write_rules(folder) / "config.yaml"), adapters={"sistema": self.system})
+        self.app.start()
+
+    def send(self, type: str, **body: str) -> Accepted:
+        return self.app.send(Submission(f"prova.{type}", body, "prova")).result(10)
+
+    def start(self, a: str, modo: str = "bene") -> str:
+        """Send a ``prova.inizio`` and return its run."""
+        return str(self.app.message(self.send("inizio", a=a, modo=modo).id)["runs"][0]["id"])  # type: ignore[index, call-overload]
+
+    def when(self, run: str, *states: str, within: float = 15.0) -> dict[str, Any]:
+        """The run as soon as it is in one of the states."""
+        end = time.monotonic() + within
+        while (shown := self.app.run(run))["state"] not in states:
+            assert "dead" in states or shown["state"] != "dead", self.app.letter(run)
+            assert time.monotonic() < end, shown
+            time.sleep(0.01)
+        return shown
+
+    def quiet(self, within: float = 20.0) -> None:
+        """Returns when every run is done, dead or given up."""
+        end = time.monotonic() + within
+        while any(self.app.runs(state) for state in ("ready", "waiting")):
+            assert time.monotonic() < end, [run for state in ("ready", "waiting") for run in self.app.runs(state)]
+            time.sleep(0.02)
+
+    def rest(self) -> dict[str, list[tuple[Any, ...]]]:
+        """All tables that are no projection, row by row."""
+        with closing(sqlite3.connect(self.database)) as database:
+            names = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            others = sorted(set(names) - set(projection.TABLES))
+            return {name: database.execute(f'SELECT * FROM "{name}" ORDER BY 1').fetchall() for name in others}
+
+
+@contextmanager
+def workshop(folder: Path, **engine: Any) -> Iterator[Workshop]:
+    """``engine`` are settings of the engine."""
+    made = Workshop(folder, **engine)
+    try:
+        yield made
+    finally:
+        made.app.stop()
