@@ -1,6 +1,6 @@
 """Write the reference pages from the code: ``python -m tools.reference``; with ``--check`` say which are out of date and exit 1.
 
-What is declared once (settings, operations, functions) is described there and nowhere else; a test runs the check.
+What is declared once (settings, operations, functions, the API) is described there and nowhere else; a test runs the check.
 """
 
 from __future__ import annotations
@@ -110,11 +110,34 @@ def functions() -> Iterator[str]:
         yield from (f"- `{example}`" for example in function.examples)
 
 
+def api() -> Iterator[str]:
+    from bus.web.api import SERVED
+    from bus.web.served import PROBLEMS
+
+    yield "# The HTTP API\n"
+    yield "With all shapes, as OpenAPI: `GET /openapi.json` of a running bus. Every error is a problem with a code: [errors](errors.md).\n"
+    for served in SERVED:
+        who = f"Roles: {', '.join(sorted(served.roles))}." if served.roles else "No key needed."
+        yield from ("", f"## {served.method} {served.path}\n", inspect.getdoc(served.handler) or served.summary, "", who, "")
+        if served.fields:
+            yield from (row("parameter", "in", "meaning"), row("---", "---", "---"))
+            yield from (row(f"`{one.name}`", one.place, one.description) for one in served.fields)
+            yield ""
+        yield from (row("status", "meaning"), row("---", "---"))
+        yield from (row(str(status), f"{text} `{media}`") for status, (text, _, media) in served.answers.items())
+        yield from (row(str(status), PROBLEMS[status]) for status in served.all_problems())
+
+
 def _sentence(thing: type) -> str:
     return (inspect.getdoc(thing) or "").split("\n\n", maxsplit=1)[0] if thing.__doc__ else ""
 
 
-PAGES: dict[str, Callable[[], Iterator[str]]] = {"settings.md": settings, "operations.md": operations, "functions.md": functions}
+PAGES: dict[str, Callable[[], Iterator[str]]] = {
+    "settings.md": settings,
+    "operations.md": operations,
+    "functions.md": functions,
+    "api.md": api,
+}
 
 
 def main(arguments: list[str]) -> int:

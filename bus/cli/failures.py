@@ -32,6 +32,9 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
         return 0
     except (ClientError, SnodoError) as error:
         return _told(error)
+    except OSError as error:
+        say(f"{error.strerror or error}: {error.filename or name}", next="is it there, and yours to read and write?")
+        return USAGE
 
 
 def _told(error: ClientError | SnodoError) -> int:

@@ -33,6 +33,6 @@ def show_log(
 
 
 def _records(shown: dict[str, Any]) -> None:
-    from bus.cli.timeline import console, timeline
+    from bus.cli.timeline import print_table, timeline
 
-    console().print(timeline(shown["records"]))
+    print_table(timeline(shown["records"]))

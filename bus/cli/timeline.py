@@ -28,7 +28,7 @@ def print_case(shown: Mapping[str, Any]) -> None:
         out.print(Text.assemble(f"  {key['name']:<14}", (key["value"], "cyan")))
     out.print()
     types = {message["id"]: message["type"] for message in shown["messages"]}
-    out.print(timeline(shown["timeline"], types))
+    print_table(timeline(shown["timeline"], types))
     out.print(
         Text.assemble("\n", (f"{len(shown['messages'])} messages, {len(shown['runs'])} runs, {len(shown['timeline'])} records", "dim"))
     )
@@ -47,7 +47,7 @@ def print_run(shown: Mapping[str, Any]) -> None:
         until = f" until {day_of(wait['deadline'])} {clock_of(wait['deadline'])}" if wait["deadline"] else ""
         out.print(f"  wait          {wait['type'] or 'time'}{until}: {wait['state']}")
     out.print()
-    out.print(timeline(shown["journal"]))
+    print_table(timeline(shown["journal"]))
 
 
 def print_message(shown: Mapping[str, Any]) -> None:
@@ -72,7 +72,18 @@ def print_runs(found: Sequence[Mapping[str, Any]]) -> None:
         table.add_row(
             f"{day_of(one['opened'])} {clock_of(one['opened'])}", one["id"], one["place"], _state(one["state"]), one["reason"] or ""
         )
-    console().print(table)
+    print_table(table)
+
+
+def print_table(table: Table) -> None:
+    """A table without blanks at the ends of its lines: they are for terminals only."""
+    out = console()
+    if out.is_terminal:
+        out.print(table)
+        return
+    with out.capture() as captured:
+        out.print(table)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def timeline(records: Iterable[Mapping[str, Any]], types: Mapping[str, str] | None = None) -> Table:
