@@ -21,6 +21,7 @@ import email.utils
 import io
 import json
 import math
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -211,6 +212,33 @@ def open_session(pool: int = 16) -> requests.Session:
     return session
 
 
+_PLAIN_ADDRESS = re.compile(r"https?://[A-Za-z0-9.\-]+(?::[0-9]+)?/(?:[A-Za-z0-9/._~\-?&=+]|%[0-9A-F]{2})*")
+"""Addresses that `requests` would leave as they are; reading them again takes longer than writing to the socket."""
+
+
+def exchange(
+    session: requests.Session, method: str, address: str, content: bytes, headers: Mapping[str, str],
+    *, timeout: tuple[float, float], verify: str | bool, cert: str | tuple[str, str] | None,
+) -> requests.Response:  # fmt: skip
+    """One request through the transport of a session, its body not yet read; raises what ``session.request`` raises.
+
+    Without what requests does around it for browsers (cookies, redirects, proxies, hooks, .netrc), none of which we want: that was
+    half of its CPU time.
+    """
+    import requests
+
+    made = requests.PreparedRequest()
+    made.method = method
+    if _PLAIN_ADDRESS.fullmatch(address):
+        made.url = address
+    else:
+        made.prepare_url(address, None)
+    made.prepare_headers(headers)
+    made.body = content or None
+    made.prepare_content_length(made.body)
+    return session.get_adapter(address).send(made, stream=True, timeout=timeout, verify=verify, cert=cert)
+
+
 @dataclass(frozen=True, slots=True)
 class RestReply:
     """What came back with an expected status. Header names are lowercase."""
@@ -316,14 +344,13 @@ class RestClient:
         session = self._borrow(effect)
         with crossing(ctx.timeout) as going:
             try:
-                with session.request(
+                with exchange(
+                    session,
                     method,
                     address,
-                    data=content or None,
-                    headers=headers,
+                    content,
+                    headers,
                     timeout=(min(self.settings.connect_timeout, ctx.timeout), ctx.timeout),
-                    allow_redirects=False,
-                    stream=True,
                     verify=self.settings.ca or True,
                     cert=self._certificate(),
                 ) as answer:
@@ -481,7 +508,9 @@ class Rest(Adapter):
         asked: RestOperation = self.settings.operations[operation_name]
         declared = self.operations[operation_name]
         fields = request.model_dump(mode="json", exclude_none=True)
-        path = asked.path.format_map({name: quote(str(value), safe="") for name, value in fields.items()})
+        path = asked.path
+        if "{" in path:
+            path = path.format_map({name: quote(str(value), safe="") for name, value in fields.items() if f"{{{name}}}" in path})
         query = {name: str(fields[name]) for name in asked.query if name in fields}
         rest = {name: value for name, value in fields.items() if name not in asked.query and f"{{{name}}}" not in asked.path}
         body = rest if asked.method in ("POST", "PUT", "PATCH") else None

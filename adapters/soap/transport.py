@@ -13,7 +13,7 @@ from typing import Any
 import requests
 import urllib3.exceptions
 
-from adapters.rest import crossing, open_session
+from adapters.rest import crossing, exchange, open_session
 from bus.adapter import Call
 
 _CHUNK = 65_536
@@ -63,7 +63,7 @@ class HttpTransport:
         session = open_session(1) if fresh else self._kept()
         with crossing(ctx.timeout) as going:
             try:
-                with session.post(url, data=content, headers=self._headers(headers), **self._terms(ctx)) as response:
+                with exchange(session, "POST", url, content, self._headers(headers), **self._terms(ctx)) as response:
                     return self._read(response, ctx)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
                 raise (NoReply if going.left else NotSent)(f"no answer ({type(error).__name__})") from None
@@ -89,7 +89,7 @@ class HttpTransport:
     def _terms(self, ctx: Call) -> dict[str, Any]:
         link = self._link
         timeout = (min(link.connect, ctx.timeout), ctx.timeout)
-        return {"timeout": timeout, "allow_redirects": False, "stream": True, "verify": link.ca or True, "cert": link.certificate}
+        return {"timeout": timeout, "verify": link.ca or True, "cert": link.certificate}
 
     def _read(self, response: requests.Response, ctx: Call) -> HttpReply:
         """The whole body; what came is kept also when the rest does not come."""
