@@ -113,7 +113,7 @@ class Conduct(Model):
 def shared_with(shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     """What is given in a test: what the route's tests share, and what this one says instead.
 
-    Messages are laid together by type, operations are replaced; one that is unreachable or in doubt still answers what is shared.
+    Messages are laid together by type, operations are replaced; one that ends unreachable or in doubt then answers what is shared.
     """
     given = {**shared, **own}
     messages = {name: body for one in (shared, own) if isinstance(one.get("messages"), dict) for name, body in one["messages"].items()}
@@ -127,7 +127,7 @@ def shared_with(shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 def _with_answers(own: Any, shared: Any) -> Any:
     answered = next((one for one in (shared if isinstance(shared, list) else [shared]) if isinstance(one, dict) and "answers" in one), None)
     if isinstance(own, list):
-        return [_with_answers(one, shared) for one in own]
+        return [*own[:-1], *(_with_answers(one, shared) for one in own[-1:])]
     if answered is None or not isinstance(own, dict) or "answers" in own or not own.keys() & {"unreachable", "in_doubt"}:
         return own
     return {**own, "answers": answered["answers"]}

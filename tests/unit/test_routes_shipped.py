@@ -1,0 +1,75 @@
+"""The shipped routes: no finding, every test passes, and together the tests take every way of every route."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bus.catalog import Catalog, examine
+from bus.cli.rules import Declared, declared
+from bus.testing.branches import branches_of
+from bus.testing.routes import run_folder, untested
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def known() -> Declared:
+    return declared(PROJECT / "config.yaml")
+
+
+@pytest.fixture(scope="module")
+def catalog(known: Declared) -> Catalog:
+    catalog, findings = examine(PROJECT, known.operations)
+    assert findings == []
+    assert catalog is not None
+    return catalog
+
+
+def test_every_test_of_every_route_passes_and_every_way_is_taken(catalog, known):
+    verdicts = run_folder(catalog, known.operations)
+    assert [(one.place, one.faults) for one in verdicts if not one.passed] == []
+    assert untested(catalog, verdicts) == {}
+    assert len(verdicts) > 60
+
+
+def test_there_is_something_to_take(catalog):
+    assert sum(len(branches_of(route.plan)) for route in catalog.routes.values()) > 80
+
+
+def test_every_service_of_the_catalogue_is_reachable_by_one_message(catalog):
+    starts = {catalog.routes[str(service.row()["percorso"])].plan.on for service in catalog.services.values() if service.tipo == "istanza"}
+    assert starts == {"servizi.istanza.presentata", "edilizia.pratica.presentata", "anagrafe.certificato.richiesto"}
+
+
+APPLICATION = {
+    "istanza": "S-1",
+    "servizio": "tessera-elettorale",
+    "richiedente": {"codice_fiscale": "BNCNNA80A41B429E", "cognome": "Bianchi", "nome": "Anna"},
+    "dati": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointers"),
+    [
+        ({}, []),
+        ({"servizio": "tessera-eletorale"}, ["/servizio"]),
+        ({"servizio": "cambio-residenza"}, ["/servizio"]),
+        ({"servizio": "scia-edilizia"}, ["/servizio"]),
+        ({"dati": {"colore": "blu"}}, ["/dati"]),
+        ({"servizio": "spunta-mercato"}, ["/dati"]),
+        ({"servizio": "spunta-mercato", "dati": {"impresa": {"partita_iva": "1", "denominazione": ""}}}, ["/dati/impresa/denominazione", "/dati/impresa/partita_iva"]),
+    ],
+)  # fmt: skip
+def test_the_form_of_a_service_is_checked_at_the_door_with_all_its_faults(catalog, changes, pointers):
+    faults = catalog.validate("servizi.istanza.presentata", {**APPLICATION, **changes})
+    assert sorted(fault.pointer for fault in faults) == pointers
+
+
+def test_codes_of_tables_are_checked_at_the_door(catalog):
+    body = {"istanza": "C-1", "richiedente": {"codice_fiscale": "BNCNNA80A41B429E"}, "tipo": "8"}
+    assert catalog.validate("anagrafe.certificato.richiesto", body) == []
+    [fault] = catalog.validate("anagrafe.certificato.richiesto", {**body, "tipo": "99"})
+    assert fault.pointer == "/tipo" and "99" not in fault.sentence
