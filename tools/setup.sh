@@ -33,7 +33,7 @@ echo "setup: installing the locked libraries into $venv (once)"
 pip() { "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; }
 # uv installs the same lock many times faster than pip; where it cannot be had, or cannot reach the index, pip does it.
 if ! { pip --no-compile --require-hashes --only-binary :all: -r requirements-setup.lock \
-  && "$venv/bin/uv" pip install --no-config --quiet --python "$venv/bin/python" --require-hashes --no-build -r requirements-dev.lock; } 2>/dev/null; then
+  && "$venv/bin/uv" pip install --system-certs --no-config --quiet --python "$venv/bin/python" --require-hashes --no-build -r requirements-dev.lock; } 2>/dev/null; then
   pip --require-hashes --only-binary :all: -r requirements-dev.lock
 fi
 pip --no-deps --no-build-isolation --editable .
