@@ -30,8 +30,8 @@ class Attachments:
 
     def receive(self, name: str, media_type: str) -> Receiving:
         """Start taking a file in, piece by piece."""
-        if not name or len(name) > 255 or any(c in name for c in "/\\\0"):
-            raise Invalid(f"{name!r} is no name for a file", code="attachment.name", hint="1 to 255 characters, no slashes")
+        if not 1 <= len(name) <= 255 or not name.isprintable() or "/" in name or "\\" in name:
+            raise Invalid(f"{name!r} is no name for a file", code="attachment.name", hint="1 to 255 printable characters, no slashes")
         return Receiving(self, name, media_type)
 
     def save(self, stream: IO[bytes], media_type: str, name: str, sender: str = "bus") -> Attachment:

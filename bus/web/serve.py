@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 import threading
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bus.app import App
-from bus.errors import ConfigError
+from bus.errors import ConfigError, InputError, Malformed
 from bus.web.door import MOST_HEADERS, create
+from bus.web.problems import MEDIA_TYPE, HeadersTooLarge, problem_of
 
 HEADERS_WITHIN = 15.0
 """Seconds for the headers of a request, from the opening of the connection or from the first byte of a later request."""
 IDLE = 30
 GRACE = 25
 """Seconds for what is in progress when the process is told to stop."""
-_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -44,8 +46,19 @@ class BoundedProtocol(HttpToolsProtocol):
             self._taken += len(data)
         super().data_received(data)
         if self._taken is not None and self._taken > 2 * MOST_HEADERS and not self.transport.is_closing():
-            self.transport.write(_TOO_LARGE)
-            self.transport.close()
+            self._refuse(HeadersTooLarge(f"the headers and the address are larger than {MOST_HEADERS} bytes"))
+
+    def send_400_response(self, msg: str) -> None:
+        """What is not HTTP gets a problem too."""
+        self._refuse(Malformed("this is not an HTTP request"))
+
+    def _refuse(self, error: InputError) -> None:
+        """Answer for a request that never became one, and hang up."""
+        refused = problem_of(error)
+        assert isinstance(refused.content, bytes)
+        head = f"HTTP/1.1 {refused.status} {HTTPStatus(refused.status).phrase}\r\ncontent-type: {MEDIA_TYPE.decode()}\r\n"
+        self.transport.write(f"{head}content-length: {len(refused.content)}\r\nconnection: close\r\n\r\n".encode() + refused.content)
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -90,6 +103,8 @@ class Server:
             timeout_graceful_shutdown=GRACE,
             proxy_headers=False,
         )
+        # uvicorn warns of every request that is not HTTP, in lines that are not ours; those who send them get a problem.
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         self._server = _Announcing(config)
         self._thread: threading.Thread | None = None
 

@@ -270,6 +270,7 @@ REFUSALS = [
     ("attachment by a path", "GET", "/attachments/..%2f..%2fetc%2fpasswd", None, {}, "sistemista", 404, None),
     ("file without name", "POST", "/attachments", b"x", {}, "portale", 422, "attachment.name"),
     ("file name with a path", "POST", "/attachments?name=..%2Fx", b"x", {}, "portale", 422, "attachment.name"),
+    ("file name with a line break", "POST", "/attachments?name=a%0D%0Ab", b"x", {}, "portale", 422, "attachment.name"),
     ("file too large", "POST", "/attachments?name=x", b"x" * 2_000_001, {}, "portale", 413, "input.too-large"),
     (
         "file of another digest",
@@ -325,6 +326,23 @@ def test_headers_of_every_answer(call):
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["cache-control"] == "no-store"
         assert "server" not in headers
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        b"GARBAGE\r\n\r\n",
+        b"POST /messages HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+)
+def test_what_is_not_http_gets_a_problem_too(server, request_text):
+    with socket.create_connection(("127.0.0.1", server.port), 10) as raw:
+        raw.settimeout(10)
+        raw.sendall(request_text)
+        head, _, body = b"".join(iter(lambda: raw.recv(1000), b"")).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json")
+    assert json.loads(body)["code"] == "input.malformed"
 
 
 def test_a_header_that_never_ends_is_cut(server):
