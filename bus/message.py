@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import os
+import random
 import threading
 import time
 from collections.abc import Mapping
@@ -69,19 +70,22 @@ class _Ids:
         with self._lock:
             now = time.time_ns() // 1_000_000
             if now > self._last:
-                self._last, self._counter = now, int.from_bytes(os.urandom(2), "big") & 0x7FF
+                self._last, self._counter = now, _random.getrandbits(11)
             else:
                 self._counter += 1
                 if self._counter > 0xFFF:
                     self._last, self._counter = self._last + 1, 0
             milliseconds, counter = self._last, self._counter
-        tail = int.from_bytes(os.urandom(8), "big") & 0x3FFF_FFFF_FFFF_FFFF
+        tail = _random.getrandbits(62)
         text = f"{(milliseconds << 80) | (0x7 << 76) | (counter << 64) | (0b10 << 62) | tail:032x}"
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+_random = random.Random()
+"""Seeded by the system at start. Ids need to differ, not to be secret: a system call for each took longer than the rest."""
+os.register_at_fork(after_in_child=_random.seed)
 new_id = _Ids().next
-"""A fresh UUIDv7 as text; increasing within a process; thread-safe; about 2 µs."""
+"""A fresh UUIDv7 as text; increasing within a process; thread-safe; about 1 µs."""
 
 
 def canonical(value: Any) -> bytes:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bus.clock import Clock, text_of
-from bus.engine.interpreter import case_keys, key_texts
+from bus.engine.interpreter import key_texts
 from bus.engine.projection import Entry, entry, fact, write
 from bus.errors import Conflict, ExpressionError, Invalid
 from bus.log import payload
@@ -110,8 +110,10 @@ def arrival_of(catalog: Catalog, submission: Submission, identity: str, clock: C
     check(catalog, submission, bool(plans))
     message = _message(submission, identity, clock)
     content = digest([submission.type, submission.subject, submission.body, [a.sha256 for a in submission.attachments]])
-    case = _keys(catalog, plans, message)
-    names = _intake_keys(catalog.types[submission.type].key, plans, message, submission)
+    envelope = envelope_of(message)
+    scope = {"body": message.body, "message": envelope, "case": {}, "now": text_of(message.time)}
+    case = _keys(catalog, plans, message, scope)
+    names = _intake_keys(catalog.types[submission.type].key, plans, scope, submission)
     opened = [_opening(plan) for plan in plans]
     data: dict[str, Any] = {"type": message.type, "sender": message.sender, "runs": opened}
     if parent is not None:
@@ -202,28 +204,26 @@ def _message(submission: Submission, identity: str, clock: Clock) -> Message:
     )  # fmt: skip
 
 
-def _keys(catalog: Catalog, plans: Sequence[Plan], message: Message) -> dict[str, str]:
+def _keys(catalog: Catalog, plans: Sequence[Plan], message: Message, scope: Mapping[str, Any]) -> dict[str, str]:
     """All business keys the message carries: those of its type and those of the routes it starts."""
-    scope = {"body": message.body, "message": envelope_of(message), "case": {}, "now": text_of(message.time)}
     try:
         keys = key_texts({name: expression(scope) for name, expression in catalog.types[message.type].case.items()})
         for plan in plans:
-            keys.update(case_keys(plan, message))
+            keys.update(key_texts({name: expression(scope) for name, expression in plan.case.items()}))
     except ExpressionError as error:
         raise Invalid(f"the case of this message cannot be told: {error.sentence}", code="case.untold") from error
     return keys
 
 
 def _intake_keys(
-    own: Callable[[Mapping[str, Any]], JsonValue] | None, plans: Sequence[Plan], message: Message, submission: Submission
+    own: Callable[[Mapping[str, Any]], JsonValue] | None, plans: Sequence[Plan], scope: Mapping[str, Any], submission: Submission
 ) -> tuple[tuple[str, str], ...]:
     """The names under which this message would be known if it came again, each scoped by sender. ``own`` is the key its type tells."""
     names = []
-    scope = {"body": message.body, "message": envelope_of(message), "case": {}, "now": text_of(message.time)}
     if submission.key:
         names.append((f"key {submission.sender}", submission.key))
     elif own is not None:
-        names.append((f"type {message.type} {submission.sender}", _key_text(own, scope, f"type {message.type}")))
+        names.append((f"type {submission.type} {submission.sender}", _key_text(own, scope, f"type {submission.type}")))
     keyed = ((plan, plan.key) for plan in plans if plan.key is not None)
     names += [(f"route {plan.route} {submission.sender}", _key_text(key, scope, plan.name)) for plan, key in keyed]
     return tuple(names)
