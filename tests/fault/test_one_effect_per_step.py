@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 
 from bus.client import Client
+from bus.engine import projection
+from bus.store import Tx
+from bus.store.sqlite import SqliteStore
 from bus.testing.town import key_of
 from tests.integration.kit import BUILDING, HASTE, Town, building, hasty_rules, ledger, neighbours, notices, until
 
@@ -83,6 +86,7 @@ def test_two_hundred_applications_have_one_effect_each_whatever_fails(town: Town
     dead = town.client("sistemista").get("/dead")["dead"]
     _judge(town, accepted, paid, [one["message"] for one in dead])
     assert {(one["route"], one["reason"]) for one in dead} <= {("notifiche.avviso", "call.in-doubt")}, "only a mail may be in doubt"
+    _rebuilt_is_the_same(town)
 
 
 def _present_and_pay(town: Town) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
@@ -163,3 +167,21 @@ def _judge(town: Town, replies: dict[str, dict[str, Any]], receipts: dict[str, s
     assert [i for i, channels in told.items() if len(set(channels)) != len(channels)] == [], "twice on one channel"
     silent = [istanza for istanza, channels in told.items() if not channels]
     assert len(silent) <= len(stuck)
+
+
+def _rebuilt_is_the_same(town: Town) -> None:
+    """All that happened, crashes included, is in the log."""
+    town.stop_bus()
+    store = SqliteStore(town.folder / "var" / "snodo.db")
+
+    def work(tx: Tx) -> tuple[Any, Any]:
+        before = projection.snapshot(tx)
+        projection.rebuild(tx)
+        return before, projection.snapshot(tx)
+
+    try:
+        before, after = store.write(work).result(60)
+    finally:
+        store.close()
+    assert [table for table in before if before[table] != after[table]] == []
+    assert len(after["runs"]) >= 3 * APPLICATIONS
