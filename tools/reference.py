@@ -8,19 +8,17 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, get_args
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from bus.adapter import Adapter, Operation
 from bus.functions import FUNCTIONS
+from tools.reference_rules import rules, steps
+from tools.text import default_of, row, sentence_of, type_of
 
 PROJECT = Path(__file__).parents[1]
 HOME = PROJECT / "docs" / "reference"
@@ -34,24 +32,6 @@ def adapter_classes() -> Iterator[tuple[str, type[Adapter]]]:
         module, _, attribute = target.partition(":")
         if importlib.util.find_spec(module):
             yield name, getattr(importlib.import_module(module), attribute)
-
-
-def row(*cells: str) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
-
-
-def type_of(annotation: Any) -> str:
-    """``str``, ``int | None``, ``list[Mappale]``: names without the modules they come from."""
-    plain = annotation.__name__ if inspect.isclass(annotation) and not get_args(annotation) else str(annotation)
-    return re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", plain)
-
-
-def default_of(field: FieldInfo) -> str:
-    if field.is_required():
-        return "required"
-    if field.default is PydanticUndefined:
-        return "empty"
-    return f"`{str(field.default) if isinstance(field.default, Path) else repr(field.default)}`"
 
 
 def fields_of(model: type[BaseModel]) -> Iterator[str]:
@@ -68,9 +48,9 @@ def settings() -> Iterator[str]:
         module = importlib.import_module("bus.config")
         own = (m for name, m in vars(module).items() if inspect.isclass(m) and m.__module__ == module.__name__ and not name.startswith("_"))
         for model in (m for m in own if issubclass(m, BaseModel)):
-            yield from ("", f"## {model.__name__}\n", _sentence(model), "", *fields_of(model))
+            yield from ("", f"## {model.__name__}\n", sentence_of(model), "", *fields_of(model))
     for name, adapter in adapter_classes():
-        yield from ("", f"## adapters: use: {name}\n", _sentence(adapter), "", *fields_of(adapter.Settings))
+        yield from ("", f"## adapters: use: {name}\n", sentence_of(adapter), "", *fields_of(adapter.Settings))
 
 
 def operations() -> Iterator[str]:
@@ -128,15 +108,13 @@ def api() -> Iterator[str]:
         yield from (row(str(status), PROBLEMS[status]) for status in served.all_problems())
 
 
-def _sentence(thing: type) -> str:
-    return (inspect.getdoc(thing) or "").split("\n\n", maxsplit=1)[0] if thing.__doc__ else ""
-
-
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "settings.md": settings,
     "operations.md": operations,
     "functions.md": functions,
     "api.md": api,
+    "steps.md": steps,
+    "rules.md": rules,
 }
 
 

@@ -106,7 +106,9 @@ class Conduct(Model):
     unreachable: int | bool | None = Field(
         default=None, ge=1, description="It cannot be reached so many times (true: never), then it answers"
     )
-    in_doubt: str | None = Field(default=None, pattern="^(happened|not)$", description="The first time nobody knows; later it shows")
+    in_doubt: str | None = Field(
+        default=None, pattern="^(happened|not)$", description="`happened` or `not`: the first time nobody knows, later it shows"
+    )
     silent: bool | None = Field(default=None, description="It takes the request and never answers, nor does its probe")
 
 
