@@ -1,4 +1,4 @@
-"""The measure of accepting: the same server with an empty handler. Starlette on uvicorn, uvloop and httptools, set up as the bus sets it up.
+"""The measure of accepting: the same server with an empty handler. Starlette, uvicorn, uvloop and httptools, set up as in the bus.
 
 ``python -m benchmarks.bare`` prints its port.
 """

@@ -13,17 +13,25 @@ from benchmarks.outside import WSDL
 from benchmarks.processes import Process, ask
 from benchmarks.work import INSERT, THREADS
 
+ROLES = {
+    "python": "web", "snodo-writer": "writer", "snodo-engine": "engine", "snodo-publish": "channel", "snodo-consume": "channel",
+    "snodo-consegna": "adapters", "snodo-registro": "adapters", "snodo-archivio": "adapters", "snodo-http": "readers", "": "other",
+}  # fmt: skip
+"""What a thread of the bus does, by the beginning of its name."""
 KEYS = {"portale": "portal", "sistemista": "sysadmin"}
 _TEXT = {"type": "string"}
 _RECEIPT = {"type": "object", "required": ["ricevuta"], "properties": {"ricevuta": _TEXT}}
-_FIELDS = "numero tipo titolo codice_fiscale cognome nome intestatario email via civico cap comune provincia recapito foglio particella sub importo data"
+_FIELDS = (
+    "numero tipo titolo codice_fiscale cognome nome intestatario email via civico cap comune provincia recapito "
+    "foglio particella sub importo data"
+)
 
 
 def settings(folder: Path, systems: str, database: str) -> dict[str, Any]:
     """``config.yaml``: the generic adapters, each described here, and nothing else."""
-    deliver = {name: _TEXT for name in _FIELDS.split()} | {"gratuita": {"type": "boolean"}}
+    deliver = dict.fromkeys(_FIELDS.split(), _TEXT) | {"gratuita": {"type": "boolean"}}
     cash = {"iuv": _TEXT, "importo": {"type": "integer"}, "ricevuta": _TEXT}
-    row = {name: _TEXT for name in ("istanza", "servizio", "codice_fiscale", "cognome", "nome", "nascita")}
+    row = dict.fromkeys(("istanza", "servizio", "codice_fiscale", "cognome", "nome", "nascita"), _TEXT)
     return {
         "organization": {"name": "Comune di prova", "fiscal_code": "80001130857"},
         "rules": str(Path(__file__).parent / "rules"),
@@ -99,6 +107,15 @@ class Bus(Process):
         told = ask(self.port, "/status", headers={"X-Api-Key": key_of("sistemista")})
         commits: int = told["bus"]["store"]["commits"]
         return commits
+
+    def threads(self) -> dict[str, float]:
+        """Milliseconds of CPU so far by role; see `ROLES`."""
+        found = dict.fromkeys(ROLES.values(), 0.0)
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            name, spent = (task / "comm").read_text().strip(), (task / "schedstat").read_text().split()[0]
+            role = next((role for prefix, role in ROLES.items() if name.startswith(prefix)), "other")
+            found[role] += int(spent) / 1e6
+        return found
 
     def __enter__(self) -> Self:
         return self

@@ -121,11 +121,13 @@ class Bench:
         self.figures.add(f"{kind}.memory", messages / told["seconds"])
 
     def _bus_walk(self, kind: Kind, count: int, messages: int) -> float:
-        cpu, commits = self.bus.cpu(), self.bus.commits()
+        cpu, commits, threads = self.bus.cpu(), self.bus.commits(), self.bus.threads()
         told = self.send(self.bus.port, kind, count)
         ended = self.bus.wait_until_done(SAMPLES[kind][0].type, self._all_done(kind, count))
         self.figures.add(f"{kind}.accepting", messages / (told["ended"] - told["began"]))
         self.figures.add(f"{kind}.cpu", (self.bus.cpu() - cpu) / messages * 1000)
+        for role, spent in self.bus.threads().items():
+            self.figures.add(f"{kind}.threads.{role}", (spent - threads[role]) / messages)
         self.figures.add(f"{kind}.commits", (self.bus.commits() - commits) / messages)
         return float(messages / (ended - told["began"]))
 

@@ -1,4 +1,4 @@
-"""The outside systems of the benchmarks, the same for the bus and for the script: REST, SOAP, PostgreSQL. Cheap, so that they are not the limit.
+"""The outside systems of the benchmarks, the same for bus and script: REST, SOAP, PostgreSQL. Cheap, so that they are not the limit.
 
 ``python -m benchmarks.outside FOLDER`` prints ``{"port", "database"}``. The SOAP answer was made, and judged by its XSD, from our
 contract of the population registry; only the codice fiscale is put in for each request.

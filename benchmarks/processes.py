@@ -13,8 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import psutil
-
 PROJECT = Path(__file__).parents[1]
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
@@ -32,12 +30,15 @@ class Process:
                 [sys.executable, "-m", module, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment,
                 preexec_fn=lambda: _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM),  # noqa: PLW1509 - we have no other threads
             )  # fmt: skip
-        self._seen = psutil.Process(self._process.pid)
         self.ready = self.line()
 
     @property
     def port(self) -> int:
         return int(self.ready)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def line(self) -> str:
         """The next line it prints; raises RuntimeError when it ends instead."""
@@ -56,13 +57,13 @@ class Process:
         return told
 
     def cpu(self) -> float:
-        """Seconds of CPU so far, user and system."""
-        times = self._seen.cpu_times()
-        return float(times.user + times.system)
+        """Seconds of CPU so far, user and system, of all threads."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory(self) -> float:
         """Resident memory, in MB."""
-        return float(self._seen.memory_info().rss) / 1e6
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def stop(self) -> None:
         self._process.terminate()

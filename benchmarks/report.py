@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.house import ROLES
 from benchmarks.measures import Figures
 from benchmarks.processes import PROJECT
 from benchmarks.where import Share
@@ -66,12 +67,13 @@ def results(machine: dict[str, Any], figures: Figures, steady: dict[str, Any], m
     }
 
 
-def _walk(figures: Figures, kind: str) -> dict[str, float]:
-    found: dict[str, float] = {name: round(figures.median(f"{kind}.{name}")) for name in ("bus", "script", "memory", "accepting")}
+def _walk(figures: Figures, kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = {name: round(figures.median(f"{kind}.{name}")) for name in ("bus", "script", "memory", "accepting")}
     found["ratio"] = round(figures.ratio(f"{kind}.bus", f"{kind}.script"), 2)
     found["ratio_memory"] = round(figures.ratio(f"{kind}.bus", f"{kind}.memory"), 2)
     for name in ("cpu", "commits", "script-cpu"):
         found[name.replace("-", "_")] = round(figures.median(f"{kind}.{name}"), 3)
+    found["threads"] = {role: round(figures.median(f"{kind}.threads.{role}"), 3) for role in ROLES.values()}
     return found
 
 
@@ -81,8 +83,8 @@ def table(found: dict[str, Any]) -> str:
     lines = [
         f"# Benchmark of {about['date'][:10]}",
         "",
-        f"{about['processor']}, {about['cores']} cores, {about['memory_gb']} GB; {about['system']}; Python {about['python']}, "
-        f"SQLite {about['sqlite']}; load before the run {about['load_before']}; revision {about['revision']}.",
+        f"{about['processor']}, {about['cores']} cores, {about['memory_gb']} GB; {about['system']}; revision {about['revision']}.",
+        f"Python {about['python']}, SQLite {about['sqlite']}; load of the machine before the run: {about['load_before']}.",
         "Medians of interleaved rounds; a ratio is the median of the rounds' own ratios.",
         "",
         "| accepts a second through HTTP | rate | of the empty handler | aim |",
@@ -101,6 +103,9 @@ def table(found: dict[str, Any]) -> str:
         )
     lines += ["", "| per message, under full load | CPU ms of the bus | CPU ms of the script | commits (fsyncs) |", "|---|---:|---:|---:|"]
     lines += [f"| {title} | {found[k]['cpu']:.2f} | {found[k]['script_cpu']:.2f} | {found[k]['commits']:.2f} |" for k, title in WALKS]
+    shown = list(dict.fromkeys(ROLES.values()))
+    lines += ["", f"| CPU ms per message, by thread | {' | '.join(shown)} |", f"|---|{'---:|' * len(shown)}"]
+    lines += [f"| {title} | {' | '.join(format(found[k]['threads'][role], '.2f') for role in shown)} |" for k, title in WALKS]
     lines += [
         "",
         "| at 100 messages a second | p50 ms | p99 ms |",
@@ -108,7 +113,7 @@ def table(found: dict[str, Any]) -> str:
         f"| to the 202 | {steady['accepted_ms']['p50']} | {steady['accepted_ms']['p99']} |",
         f"| to the reply after the delivery | {steady['replied_ms']['p50']} | {steady['replied_ms']['p99']} |",
         "",
-        f"At that rate {steady['cpu_ms']:.2f} ms of CPU and {steady['commits']:.2f} commits per message. "
+        f"At that rate {steady['cpu_ms']:.2f} ms of CPU and {steady['commits']:.2f} commits per message.",
         f"Resident memory at the end: {found['memory_mb']} MB.",
     ]
     return "\n".join(lines) + "\n"

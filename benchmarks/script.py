@@ -18,14 +18,13 @@ from collections.abc import Callable
 from typing import Any
 
 import requests
-import zeep
+import zeep.transports
 from requests.adapters import HTTPAdapter
 from sqlalchemy import create_engine, text
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from zeep.transports import Transport
 
 from benchmarks.bare import serve
 from benchmarks.outside import WSDL
@@ -40,7 +39,9 @@ class Work:
     def __init__(self, systems: str, database: str) -> None:
         self._systems = systems
         self._session = _session()
-        client = zeep.Client(str(WSDL), transport=Transport(session=_session(), timeout=10, operation_timeout=10))
+        contract: Any = zeep  # ships no types
+        transport = contract.transports.Transport(session=_session(), timeout=10, operation_timeout=10)
+        client = contract.Client(str(WSDL), transport=transport)
         self._registry = client.create_service("{urn:snodo:anagrafe:1:service}AnagrafeBinding", f"{systems}/anagrafe")
         self._engine = create_engine(database, pool_size=THREADS, max_overflow=0)
         self._insert = text(INSERT)

@@ -64,7 +64,7 @@ def requests_of(kind: Kind, start: int, count: int, headers: str) -> list[bytes]
     for sample in SAMPLES[kind]:
         template = _request(sample, headers)
         made += [template.replace(PLACE.encode(), f"{number:0{WIDTH}d}".encode()) for number in numbers]
-        random.Random(start).shuffle(numbers)  # noqa: S311 - an order that the run before did not have
+        random.Random(start).shuffle(numbers)
     return made
 
 
