@@ -212,8 +212,7 @@ class Engine:
             return None
         try:
             live.walk.start()
-            for path, event in known.events:
-                live.walk.answer(path, event)
+            live.remember(known.events)
             live.pursue(list(live.walk.pending.values()), self._house, now)
         except Exception as error:  # noqa: BLE001 - what one run meets is parked with that run
             self._fell(live, now, error)

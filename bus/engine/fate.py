@@ -34,9 +34,13 @@ from bus.route import plan
 
 @dataclass(slots=True)
 class Tries:
-    """What is known of the tries of one call since the last redelivery; ``in_air``: nobody saw the end of the last one."""
+    """What is known of the tries of one call since the last redelivery; ``in_air``: nobody saw the end of the last one.
+
+    ``probes`` are those without an answer since the last try.
+    """
 
     count: int = 0
+    probes: int = 0
     asked: dt.datetime | None = None
     due: dt.datetime | None = None
     in_air: bool = False
@@ -67,11 +71,11 @@ def after_crash(call: Call, operation: Operation, tries: Tries, now: dt.datetime
 
 
 def after_failed_probe(call: Call, operation: Operation, tries: Tries, error: OutsideError, now: dt.datetime) -> Done | Retry:
-    """The probe itself got no answer: the doubt stays."""
+    """The probe itself got no answer: the doubt stays. ``tries.probes`` includes this one."""
     told = _told(call, operation, tries, error, "in_doubt")
-    if tries.count >= call.retry.attempts:
+    if tries.probes >= call.retry.attempts:
         return Done(Failed(now, told))
-    return Retry(now + pause(call.retry, tries.count), told, doubt=True, probe=True)
+    return Retry(now + pause(call.retry, tries.probes), told, doubt=True, probe=True)
 
 
 def after_empty_probe(call: Call, tries: Tries, now: dt.datetime) -> Done | Retry:
@@ -81,6 +85,18 @@ def after_empty_probe(call: Call, tries: Tries, now: dt.datetime) -> Done | Retr
         "sentence": "the other system has no trace of the call", "outside_code": "",
     }  # fmt: skip
     return _again(call, tries, told, now, 0.0)
+
+
+GIVEN_UP = "call.given-up"
+
+
+def given_up(call: Call, tries: Tries, now: dt.datetime) -> Done:
+    """The run has failed elsewhere, and this call surely had no effect: it is not tried any more."""
+    told: JsonObject = {
+        "kind": "unreachable", "code": GIVEN_UP, "operation": call.operation, "attempts": tries.count,
+        "sentence": "the run had failed at another step", "outside_code": "",
+    }  # fmt: skip
+    return Done(Failed(now, told))
 
 
 def pause(retry: plan.Retry, tries: int) -> dt.timedelta:

@@ -130,6 +130,11 @@ class Walk:
     _completed: list[Completed] = field(default_factory=list)
     _undoing: bool = False
 
+    @property
+    def winding_up(self) -> bool:
+        """Whether the run has failed and only calls on their way keep it from undoing, or from ending."""
+        return self.failure is not None and not self._undoing and not self.finished
+
     def start(self) -> list[Ask]:
         """The first asks."""
         strand = self._first_strand()
@@ -146,12 +151,6 @@ class Walk:
             self._advance(parked, event)
         else:
             self._wind_up()
-        return self._take_fresh()
-
-    def abandon(self, path: str) -> list[Ask]:
-        """Give up a pending call of a failed run that surely had no effect."""
-        del self.pending[path], self._parked[path]
-        self._wind_up()
         return self._take_fresh()
 
     def give_up(self, failure: Failure) -> None:

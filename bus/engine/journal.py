@@ -8,7 +8,7 @@ from typing import Any
 
 from bus import clock
 from bus.engine.asks import Answered, Arrived, Event, Expired, Failed, Noted
-from bus.engine.fate import Tries
+from bus.engine.fate import GIVEN_UP, Tries
 from bus.log.record import Record
 
 Load = Callable[[str], Any]
@@ -26,8 +26,8 @@ class Journal:
         return self.tries.setdefault(path, Tries())
 
     def forget_failure(self, path: str) -> None:
-        """A redelivered or decided call is asked again: its failure no longer counts."""
-        self.events = [(p, e) for p, e in self.events if p != path or not isinstance(e, Failed)]
+        """A redelivered or decided call is asked again: its failure no longer counts, nor do those of the calls given up for it."""
+        self.events = [(p, e) for p, e in self.events if not isinstance(e, Failed) or (p != path and e.error["code"] != GIVEN_UP)]
 
 
 def fold(records: Iterable[Record], load: Load, body_of: Load) -> Journal:
@@ -62,13 +62,13 @@ def _fold_one(journal: Journal, record: Record, path: str, load: Load, body_of: 
         case "redelivered":
             journal.forget_failure(path)
             tries = journal.of(path)
-            tries.count, tries.due = 0, None
+            tries.count, tries.probes, tries.due = 0, 0, None
         case _:
             pass
 
 
 def _asked(tries: Tries, record: Record) -> None:
-    tries.count += 1
+    tries.count, tries.probes = tries.count + 1, 0
     tries.asked, tries.in_air = record.time, True
     tries.key, tries.number = record.data["key"], record.data.get("number")
 
@@ -76,6 +76,7 @@ def _asked(tries: Tries, record: Record) -> None:
 def _failed(journal: Journal, record: Record, path: str, load: Load) -> None:
     tries, data = journal.of(path), record.data
     tries.in_air = False
+    tries.probes += bool(data.get("by") == "probe" and data.get("doubt"))
     tries.doubt, tries.probe = data.get("doubt", False), data.get("probe", False)
     if "again" in data:
         tries.due = clock.moment_of(data["again"])
@@ -89,7 +90,7 @@ def _failed(journal: Journal, record: Record, path: str, load: Load) -> None:
 def _decided(journal: Journal, record: Record, path: str, load: Load) -> None:
     journal.forget_failure(path)
     tries = journal.of(path)
-    tries.count, tries.due, tries.doubt, tries.probe, tries.in_air = 0, None, False, False, False
+    tries.count, tries.probes, tries.due, tries.doubt, tries.probe, tries.in_air = 0, 0, None, False, False, False
     if record.data["decision"] == "happened":
         journal.events.append((path, Answered(record.time, load(_need(record, "answer")))))
 

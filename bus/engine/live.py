@@ -71,6 +71,19 @@ class Live:
     numbered: list[Numbered] = field(default_factory=list)
     askings: list[Asking] = field(default_factory=list)
     dues: dict[str, dt.datetime] = field(default_factory=dict)
+    known: dict[str, deque[Event]] = field(default_factory=dict)
+
+    def remember(self, events: Iterable[tuple[str, Event]]) -> None:
+        """Bring the walk up to its journal; what it does not ask yet is kept until it does.
+
+        Arrivals are written into the journal of a run while it is at work, and new rules may ask in another order: what was once
+        answered is never asked again.
+        """
+        for path, event in events:
+            if path in self.walk.pending and path not in self.known:
+                self.walk.answer(path, event)
+            else:
+                self.known.setdefault(path, deque()).append(event)
 
     def record(self, kind: str, now: dt.datetime, ask: Ask | None = None, **fields: object) -> Record:
         """A record of this run; ``ask`` gives place and path."""
@@ -98,9 +111,26 @@ class Live:
             ask = todo.popleft()
             if ask.path not in self.walk.pending:
                 continue
-            event = self._consider(ask, house, now)
+            event = self._recall(ask.path) or self._consider(ask, house, now)
             if event is not None:
                 todo.extend(self.walk.answer(ask.path, event))
+            if self.walk.winding_up:
+                todo.extend(ask for path, ask in self.walk.pending.items() if self._may_be_left(path))
+
+    def _recall(self, path: str) -> Event | None:
+        known = self.known.get(path)
+        if known is None:
+            return None
+        event = known.popleft()
+        if not known:
+            del self.known[path]
+        return event
+
+    def _may_be_left(self, path: str) -> bool:
+        """Whether a call that a failed run still has open surely has no effect on its way."""
+        tries = self.tries.get(path, Tries())
+        going = {asking.call.path for asking in self.askings} | {numbered.call.path for numbered in self.numbered}
+        return path not in self.in_flight and path not in going and not tries.in_air and not tries.doubt
 
     def _consider(self, ask: Ask, house: House, now: dt.datetime) -> Event | None:
         """What is done at once gives its event; the rest is queued and gives None."""
@@ -140,6 +170,8 @@ class Live:
             operation = house.outside.operation(ask.operation)
         except KeyError:
             return self._cannot_ask(ask, now, f"no adapter declares {ask.operation}", "call.unknown-operation")
+        if self.walk.winding_up and self._may_be_left(ask.path):
+            return self.settle_call(ask, fate.given_up(ask, tries, now), None, now)
         if tries.in_air or (tries.doubt and operation.effect == "once"):
             tries.in_air = False
             return self.settle_call(ask, fate.after_crash(ask, operation, tries, now), None, now)
@@ -198,7 +230,7 @@ class Live:
     def started(self, asking: Asking, now: dt.datetime) -> None:
         """The call goes out after the commit."""
         tries = self.tries[asking.call.path]
-        tries.count, tries.asked, tries.number, tries.due = asking.attempt, now, asking.number, None
+        tries.count, tries.probes, tries.asked, tries.number, tries.due = asking.attempt, 0, now, asking.number, None
         self.askings.append(asking)
 
     def _cannot_ask(self, ask: Call, now: dt.datetime, sentence: str, code: str) -> Event:
@@ -221,15 +253,13 @@ class Live:
         event = self.settle_call(ask, self._fate(result, now), result, now)
         if event is not None:
             return self.walk.answer(ask.path, event)
-        if self.walk.failure is not None and not self.tries[ask.path].doubt:
-            self.dues.pop(ask.path, None)
-            return self.walk.abandon(ask.path)
-        return []
+        return [ask] if self.walk.winding_up else []
 
     def _fate(self, result: Result, now: dt.datetime) -> Done | Retry:
         asking, tries = result.asking, self.tries[result.asking.call.path]
         if asking.probe:
             if result.error is not None:
+                tries.probes += 1
                 return fate.after_failed_probe(asking.call, asking.operation, tries, result.error, now)
             if result.answer is None:
                 return fate.after_empty_probe(asking.call, tries, now)

@@ -231,8 +231,8 @@ class Trial:
 
     def _again(self, run: TestRun, ask: Call) -> None:
         tries = run.tries[ask.path]
-        if run.walk.failure is not None and not tries.doubt and not ask.path.endswith("!undo"):
-            self._pursue(run, run.walk.abandon(ask.path))
+        if run.walk.winding_up and not tries.doubt:
+            self._feed(run, ask.path, fate.given_up(ask, tries, self.now).event)
             return
         event = self._probe(run, ask) if tries.probe else self._try(run, ask)
         if event is not None:

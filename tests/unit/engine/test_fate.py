@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bus.adapter import Contract, InDoubt, Operation, OutsideError, Refused, Unreachable
+from bus.adapter import Contract, InDoubt, Operation, Refused, Unreachable
 from bus.engine import fate
 from bus.engine.asks import Call, Failed
 from bus.engine.fate import Tries
@@ -107,7 +107,8 @@ def test_a_probe_that_finds_nothing_allows_another_try_at_once() -> None:
 
 
 def test_a_probe_that_gets_no_answer_leaves_the_doubt_and_ends_with_a_person() -> None:
-    outcome = fate.after_failed_probe(ask(), operation("queryable"), tried(1), DOWN, T)
-    assert isinstance(outcome, Retry) and outcome.doubt and outcome.probe
-    last: OutsideError = DOWN
-    assert failed(fate.after_failed_probe(ask(3), operation("queryable"), tried(3), last, T))["kind"] == "in_doubt"
+    outcomes = [fate.after_failed_probe(ask(3), operation("queryable"), Tries(count=1, probes=n, asked=T), DOWN, T) for n in (1, 2, 3)]
+    again = [outcome for outcome in outcomes if isinstance(outcome, Retry)]
+    assert [(outcome.due - T).total_seconds() for outcome in again] == [2, 6]
+    assert all(outcome.doubt and outcome.probe for outcome in again)
+    assert failed(outcomes[-1])["kind"] == "in_doubt"
