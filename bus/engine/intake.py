@@ -156,6 +156,8 @@ def receive(tx: Tx, arrival: Arrival) -> Accepted:
     _check_facts(tx, arrival)
     write(tx, arrival.entry)
     woken = match_arrival(tx, message, arrival.case)
+    if len(arrival.case) > 1 or "parent" in arrival.entry.record.data:
+        woken += match_joined(tx, tx.one("message", id=message.id)["case_id"], message.time)  # type: ignore[index]
     return Accepted(message.id, message.type, text_of(message.time), False, (*arrival.runs, *woken))
 
 
@@ -166,14 +168,34 @@ def match_arrival(tx: Tx, message: Message, keys: Mapping[str, str]) -> list[str
     for name, value in keys.items():
         found += tx.all("waits_for_key", type=message.type, name=name, value=value)
     in_order = sorted(found, key=lambda row: (row["run"], row["state"] != "open", row["path"]))
-    return [match(tx, wait, message, message.time) for wait in in_order if tx.one("matched", run=wait["run"], message=message.id) is None]
+    return [
+        match(tx, wait, message.id, message.time) for wait in in_order if tx.one("matched", run=wait["run"], message=message.id) is None
+    ]
 
 
-def match(tx: Tx, wait: Row, message: Message, now: dt.datetime) -> str:
+def match_joined(tx: Tx, case_id: str, now: dt.datetime) -> list[str]:
+    """Two cases became one: match the waits of either for any message of the case with what came to the other."""
+    return [run for wait in tx.all("waits_for_any", case_id=case_id) for run in take_arrived(tx, wait, now)]
+
+
+def take_arrived(tx: Tx, wait: Row, now: dt.datetime) -> list[str]:
+    """Match a wait with what was here before it: an open one with the first message, one that is over with all; the runs to ring for."""
+    run = tx.one("run", id=wait["run"])
+    if run is None or wait["type"] is None:
+        return []
+    if wait["name"] is None:
+        rows = tx.all("arrived_for_case", case_id=run["case_id"], type=wait["type"], run=run["id"])
+    else:
+        rows = tx.all("arrived_for_key", type=wait["type"], name=wait["name"], value=wait["value"], run=run["id"])
+    here = [row["message"] for row in rows if row["message"] != run["message"]]
+    return [match(tx, wait, message, now) for message in (here if wait["state"] == "late" else here[:1])]
+
+
+def match(tx: Tx, wait: Row, message: str, now: dt.datetime) -> str:
     """Give one message to one wait (its run, path, place, state); returns the run to ring for: a new one when the message is late."""
     row = tx.one("run", id=wait["run"])
     assert row is not None
-    data: dict[str, Any] = {"arrival": message.id, "type": message.type}
+    data: dict[str, Any] = {"arrival": message, "type": wait["type"]}
     late = wait["state"] == "late"
     if late:
         step = wait["path"].removesuffix("!closed").rsplit("/", 1)[-1]

@@ -17,9 +17,8 @@ from bus.engine.live import Live, Numbered
 from bus.engine.outside import Asking, Outside
 from bus.engine.projection import Entry, entry, write
 from bus.errors import SnodoError
-from bus.log import log
 from bus.log.record import Record
-from bus.message import Message, message_of, new_id
+from bus.message import new_id
 from bus.store import Row, Tx
 
 
@@ -56,6 +55,7 @@ class Settling:
             return settled
         for made in live.entries:
             write(tx, made)
+            settled.rung += self._consequences(tx, made.record, now)
         for arrival in live.outgoing:
             settled.rung += intake.receive(tx, arrival).runs
         for numbered in live.numbered:
@@ -64,9 +64,8 @@ class Settling:
                 settled.held_up.append(numbered.call.path)
             else:
                 settled.askings.append(asking)
-        for wait in live.waits:
-            settled.woken |= self._wait(tx, live, wait, now)
-        self._leave(tx, live, now, settled)
+        woken = [wait for wait in live.waits if self._wait(tx, live, wait, now)]
+        self._leave(tx, live, now, settled, woken=bool(woken))
         return settled
 
     def _number(self, tx: Tx, live: Live, numbered: Numbered) -> Asking | None:
@@ -81,37 +80,39 @@ class Settling:
         write(tx, live.intent(asking, numbered.now))
         return asking
 
+    @staticmethod
+    def _consequences(tx: Tx, record: Record, now: dt.datetime) -> list[str]:
+        """What has come already and concerns a wait only from this record on; returns the runs to ring for."""
+        if record.kind == "joined":
+            row = tx.one("run", id=record.run)
+            return [] if row is None else intake.match_joined(tx, row["case_id"], now)
+        if record.kind == "closed":
+            wait = tx.one("wait", run=record.run, path=record.path)
+            return [] if wait is None else intake.take_arrived(tx, wait, now)
+        return []
+
     def _wait(self, tx: Tx, live: Live, wait: Await, now: dt.datetime) -> bool:
-        """Open a wait, unless it is open already; true when what it waits for is here."""
+        """Open a wait, unless it was opened before; true when it has ended, or what it waits for is here."""
         row = tx.one("wait", run=live.id, path=wait.path)
+        if row is not None and row["state"] in ("matched", "expired"):
+            return True
         if row is None or row["state"] == "given up":
             data = {"type": wait.type}
             if wait.deadline is not None:
                 data["deadline"] = text_of(wait.deadline)
             values = {"key": list(wait.key)} if wait.key else {}
             write(tx, entry(live.record("waiting", now, wait, data=data), values))
-        return wait.type is not None and self._take_arrived(tx, live, wait, now)
+        opened = tx.one("wait", run=live.id, path=wait.path)
+        return opened is not None and bool(intake.take_arrived(tx, opened, now))
 
-    def _take_arrived(self, tx: Tx, live: Live, wait: Await, now: dt.datetime) -> bool:
-        if wait.key is None:
-            rows = tx.all("arrived_for_case", case_id=live.case_id, type=wait.type, run=live.id)
-        else:
-            rows = tx.all("arrived_for_key", type=wait.type, name=wait.key[0], value=wait.key[1], run=live.id)
-        for row in rows:
-            if row["message"] != live.message.id:
-                opened = {"run": live.id, "path": wait.path, "place": wait.place, "state": "open"}
-                intake.match(tx, opened, _message(tx, row["message"]), now)
-                return True
-        return False
-
-    def _leave(self, tx: Tx, live: Live, now: dt.datetime, settled: Settled) -> None:
-        """The state the run is left in, when nothing of it is in flight any more."""
+    def _leave(self, tx: Tx, live: Live, now: dt.datetime, settled: Settled, *, woken: bool) -> None:
+        """The state the run is left in, when nothing of it is in flight any more; else it stays, and its calls go out."""
         if live.walk.finished:
             settled.ended = True
             write(tx, _ending(live, now))
         elif live.in_flight or live.askings or live.numbered:
             return
-        elif settled.woken or self._woken_meanwhile(tx, live):
+        elif woken or self._woken_meanwhile(tx, live):
             settled.woken = True
         else:
             settled.parked, settled.due = True, min(live.dues.values(), default=None)
@@ -156,10 +157,3 @@ def park_unreadable(tx: Tx, row: Row, owner: str, now: dt.datetime, error: BaseE
     record = Record(new_id(), "dead", now, message=row["message"], run=row["id"], place=place, rules=row["digest"], data=data)
     write(tx, entry(record, {"failure": {"sentence": sentence, "code": code, "detail": {}}}))
     tx.do("release_run", id=row["id"], fence=row["fence"], owner=owner)
-
-
-def _message(tx: Tx, identity: str) -> Message:
-    row = tx.one("message", id=identity)
-    assert row is not None
-    stored = log.json_payload(tx, row["payload"])
-    return message_of(stored["envelope"], stored["body"])

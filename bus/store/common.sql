@@ -155,7 +155,8 @@ SELECT min(due) AS due FROM runs WHERE state = 'ready' AND lease IS NULL
 -- name: add_wait
 INSERT INTO waits (run, path, place, type, case_id, name, value, deadline, state, late)
 VALUES (:run, :path, :place, :type, :case_id, :name, :value, :deadline, :state, :late)
-ON CONFLICT (run, path) DO UPDATE SET state = excluded.state
+ON CONFLICT (run, path) DO UPDATE SET place = excluded.place, type = excluded.type, name = excluded.name, value = excluded.value,
+  deadline = excluded.deadline, state = excluded.state
 
 -- name: close_wait
 UPDATE waits SET state = :state WHERE run = :run AND path = :path AND state = 'open'
@@ -173,10 +174,14 @@ SELECT run, path, place, type, name, value, deadline, state FROM waits WHERE run
 UPDATE waits SET case_id = :into WHERE case_id = :gone
 
 -- name: waits_for_key
-SELECT run, path, place, state FROM waits WHERE type = :type AND name = :name AND value = :value AND state IN ('open', 'late') ORDER BY run, path
+SELECT run, path, place, type, name, value, state FROM waits WHERE type = :type AND name = :name AND value = :value AND state IN ('open', 'late') ORDER BY run, path
 
 -- name: waits_for_case
-SELECT run, path, place, state FROM waits WHERE case_id = :case_id AND type = :type AND name IS NULL AND state IN ('open', 'late') ORDER BY run, path
+SELECT run, path, place, type, name, value, state FROM waits WHERE case_id = :case_id AND type = :type AND name IS NULL AND state IN ('open', 'late') ORDER BY run, path
+
+-- name: waits_for_any
+SELECT run, path, place, type, name, value, state FROM waits
+WHERE case_id = :case_id AND type IS NOT NULL AND name IS NULL AND state IN ('open', 'late') ORDER BY run, state DESC, path
 
 -- name: waits_expired
 SELECT run, path, place FROM waits WHERE state = 'open' AND deadline <= :now ORDER BY deadline LIMIT :most
