@@ -1,0 +1,191 @@
+"""The judge of the simulation: reads the ledger, the log and the tables, and says what promise was broken. Empty: none was."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
+
+from bus.engine import projection
+from bus.engine.intake import Accepted
+from bus.log import log, payload
+from bus.log.record import Record
+from bus.store import Store, Tx
+from bus.testing.simulated_system import Effect, Sistema
+
+
+def faults(tx: Tx, ledger: Sequence[Effect], again: Collection[str], accepted: Sequence[Accepted]) -> list[str]:
+    """Everything that must hold when nothing moves any more. ``again``: ``message path`` of calls that a person sent again."""
+    numbered = list(log.everything(tx))
+    records = [record for _, record in numbered]
+    found = [*_log(tx, [seq for seq, _ in numbered], records), *_lost(tx, accepted), *_rest(tx), *_waits(tx)]
+    return [*found, *_doubles(ledger, records, again), *_lane(ledger), *_order(tx, records), *_unseen(tx, records), *_undone(tx, ledger)]
+
+
+def ripe(tx: Tx, now: str) -> list[str]:
+    """Runs that an engine could claim now."""
+    return [row["id"] for row in tx.all("runs_to_ring", now=now, most=1000) if not _held_up(tx, row["id"])]
+
+
+def rebuilt(store: Store) -> list[str]:
+    """The tables against those that the log alone makes."""
+
+    def work(tx: Tx) -> list[str]:
+        before = projection.snapshot(tx)
+        projection.rebuild(tx)
+        after = projection.snapshot(tx)
+        return [
+            f"table {name} differs from the log: {_difference(before[name], after[name])}" for name in before if before[name] != after[name]
+        ]
+
+    return store.write(work).result()
+
+
+def _difference(before: list[dict[str, object]], after: list[dict[str, object]]) -> str:
+    return f"{[row for row in before if row not in after][:2]} became {[row for row in after if row not in before][:2]}"
+
+
+def _held_up(tx: Tx, run: str) -> bool:
+    """Whether an earlier run of its case stands before it."""
+    row = tx.one("run", id=run)
+    assert row is not None
+    before = [
+        o for o in tx.all("runs_of_case", case_id=row["case_id"]) if o["ordered"] and o["id"] < run and o["state"] in ("ready", "dead")
+    ]
+    return bool(row["ordered"] and before)
+
+
+def _log(tx: Tx, numbers: Sequence[int], records: Sequence[Record]) -> Iterator[str]:
+    if any(a >= b for a, b in pairwise(numbers)):
+        yield "the log's numbers do not increase"
+    for record in records:
+        for commitment in record.payloads:
+            row = tx.one("payload", id=commitment.id)
+            if row is None or not payload.matches(commitment.id, row["nonce"], row["content"]):
+                yield f"{record.kind} {record.id} commits to a payload that is not there"
+
+
+def _lost(tx: Tx, accepted: Sequence[Accepted]) -> Iterator[str]:
+    for one in accepted:
+        if tx.one("message", id=one.id) is None:
+            yield f"message {one.id} was accepted and is lost"
+
+
+def _rest(tx: Tx) -> Iterator[str]:
+    for row in tx.all("runs_by_state", state=None, route=None, most=100_000):
+        if row["owner"] is not None:
+            yield f"run {row['id']} is still held"
+        if row["state"] == "ready" and not _held_up(tx, row["id"]):
+            yield f"run {row['id']} is stranded: ready since {row['due']} at {row['place']}"
+        if row["state"] == "dead" and (not row["reason"] or row["reason"] in ("engine.crashed", "run.unreadable")):
+            yield f"run {row['id']} is dead without a good reason: {_why(tx, row['id'])}"
+        if row["state"] == "waiting" and not any(wait["state"] == "open" for wait in tx.all("waits_of_run", run=row["id"])):
+            yield f"run {row['id']} waits for nothing at {row['place']}"
+
+
+def _why(tx: Tx, run: str) -> object:
+    last = [record for record in log.of_run(tx, run) if record.kind == "dead"][-1]
+    return log.json_payload(tx, str(last.payload("failure")))
+
+
+def _waits(tx: Tx) -> Iterator[str]:
+    """Nobody waits for what has come, and whatever came late was told."""
+    for row in tx.all("all_waits"):
+        if row["state"] not in ("open", "late") or row["type"] is None:
+            continue
+        run = tx.one("run", id=row["run"])
+        assert run is not None
+        if row["name"] is None:
+            here = tx.all("arrived_for_case", case_id=run["case_id"], type=row["type"], run=row["run"])
+        else:
+            here = tx.all("arrived_for_key", type=row["type"], name=row["name"], value=row["value"], run=row["run"])
+        if [arrived for arrived in here if arrived["message"] != run["message"]]:
+            yield f"run {row['run']} has a wait {row['path']} ({row['state']}) that does not see what has come"
+
+
+def _doubles(ledger: Sequence[Effect], records: Sequence[Record], again: Collection[str]) -> Iterator[str]:
+    """One effect for each thing that was to be done; of ``once`` more only when a person said so."""
+    allowed = Counter(key for record in records if record.kind == "decided" and (key := _again(record, records)))
+    for (operation, chi), times in Counter((effect.operation, effect.chi) for effect in ledger).items():
+        if times > 1 and Sistema.operations[operation].effect != "once":
+            yield f"{operation} {chi!r} happened {times} times"
+    for (key, chi), times in Counter(
+        (effect.key, effect.chi) for effect in ledger if Sistema.operations[effect.operation].effect == "once"
+    ).items():
+        if times > 1 + allowed[key]:
+            yield f"spedisci {chi!r} happened {times} times"
+
+
+def _again(record: Record, records: Sequence[Record]) -> str | None:
+    """The outgoing key of a call that a person sent again."""
+    if record.data["decision"] != "again":
+        return None
+    return next((r.data["key"] for r in records if r.kind == "asked" and (r.run, r.path) == (record.run, record.path)), None)
+
+
+def _lane(ledger: Sequence[Effect]) -> Iterator[str]:
+    numbers = [effect.number for effect in ledger if effect.operation == "in-fila" and effect.number is not None]
+    if any(a >= b for a, b in pairwise(numbers)):
+        yield f"the lane's numbers were used out of order: {numbers}"
+
+
+def _order(tx: Tx, records: Sequence[Record]) -> Iterator[str]:
+    """No ordered run begins to act while an earlier one of its case has not yet waited or ended."""
+    matters = {row["message"]: row["value"] for row in tx.all("all_message_keys") if row["name"] == "pratica"}
+    cases: dict[str, str] = {}
+    for row in tx.all("runs_by_state", state=None, route=None, most=100_000):
+        if row["ordered"] and row["message"] in matters:
+            cases[row["id"]] = matters[row["message"]]
+    states: dict[str, str] = {}
+    acted: set[str] = set()
+    of_case: dict[str, list[str]] = defaultdict(list)
+    for record in records:
+        _follow(record, cases, states, of_case)
+        run = record.run or ""
+        if run not in cases or run in acted or record.kind not in ("asked", "answered", "unanswered", "sent", "replied"):
+            continue
+        acted.add(run)
+        before = [other for other in of_case[cases[run]] if other < run and states[other] in ("open", "dead")]
+        if before:
+            yield f"run {run} overtook {before} ({[states[other] for other in before]})"
+
+
+def _follow(record: Record, cases: dict[str, str], states: dict[str, str], of_case: dict[str, list[str]]) -> None:
+    """What a record means for who stands before whom, among runs whose messages named the same matter."""
+    opened = [run["id"] for run in record.data["runs"]] if record.kind == "received" else []
+    if record.kind == "late":
+        opened = [record.data["opens"]["id"]]
+    for run in opened:
+        if run in cases:
+            states[run] = "open"
+            of_case[cases[run]].append(run)
+    if record.run in states and "state" in record.data:
+        state = record.data["state"]
+        states[record.run] = {"ready": states[record.run], "waiting": "passed"}.get(state, state)
+        if record.kind in ("redelivered", "decided"):
+            states[record.run] = "open"
+
+
+def _unseen(tx: Tx, records: Sequence[Record]) -> Iterator[str]:
+    """A run that is done knows the end of every call it made."""
+    open_calls: dict[tuple[str | None, str | None], Record] = {}
+    for record in records:
+        if record.kind == "asked":
+            open_calls[record.run, record.path] = record
+        elif record.kind in ("answered", "refused", "unanswered", "decided"):
+            open_calls.pop((record.run, record.path), None)
+    for run, path in open_calls:
+        row = tx.one("run", id=run)
+        if row is not None and row["state"] == "done":
+            yield f"run {run} is done and does not know what became of {path}"
+
+
+def _undone(tx: Tx, ledger: Sequence[Effect]) -> Iterator[str]:
+    """What was answered has happened."""
+    keys = {effect.key for effect in ledger}
+    asked: dict[tuple[str | None, str | None], str] = {}
+    for _, record in log.everything(tx):
+        if record.kind == "asked":
+            asked[record.run, record.path] = record.data["key"]
+        if record.kind == "answered" and (record.run, record.path) in asked and asked[record.run, record.path] not in keys:
+            yield f"{record.path} of run {record.run} was answered and never happened"
