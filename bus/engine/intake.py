@@ -121,7 +121,7 @@ def arrival_of(catalog: Catalog, submission: Submission, identity: str, clock: C
     if submission.adapter is not None:
         data["adapter"] = submission.adapter
     keys = {"case": dict(case), "intake": [list(name) for name in names], "content": content}
-    values: dict[str, Any] = {"message": {"envelope": envelope_of(message), "body": message.body, "keys": keys}}
+    values: dict[str, Any] = {"message": {"envelope": envelope, "body": message.body, "keys": keys}}
     if submission.facts:
         values["facts"] = [list(f) for f in submission.facts]
     record = Record(new_id(), "received", message.time, message=message.id, actor=message.sender or "bus", data=data)

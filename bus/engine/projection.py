@@ -40,14 +40,8 @@ def entry(record: Record, values: Values | None = None, wires: Sequence[Sealed] 
     """Seal the JSON payloads of a record and commit the record to them."""
     sealed = [payload.seal_json(role, value) for role, value in (values or {}).items()] + list(wires)
     if sealed:
-        record = _committed(record, sealed)
+        record = record.committed_to(tuple(one.commitment for one in sealed))
     return Entry(record, tuple(sealed), values or {})
-
-
-def _committed(record: Record, sealed: Sequence[Sealed]) -> Record:
-    from dataclasses import replace
-
-    return replace(record, payloads=tuple(s.commitment for s in sealed))
 
 
 def write(tx: Tx, entry: Entry) -> None:
