@@ -1,0 +1,135 @@
+"""Codes, forms and keys of a message type: what is checked beside the schema, at the door."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from bus.catalog import Catalog
+from bus.clock import FixedClock
+from bus.engine.intake import Arrival, Submission, arrival_of
+from bus.errors import Invalid
+from bus.expression import Tables
+from bus.mapping.types import MessageType, check_forms, compile_type, validate_whole
+from bus.source import Notes
+
+TABLES = Tables({
+    "uffici": {"SUE": {"codice": "SUE", "modulo": "prova.immobile"}, "URP": {"codice": "URP", "modulo": ""}},
+    "servizi": {"orto": {"codice": "orto", "modulo": "prova.immobile"}, "pagina": {"codice": "pagina", "modulo": None}},
+})  # fmt: skip
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["istanza"],
+    "properties": {
+        "istanza": {"type": "string"},
+        "ufficio": {"type": "string"},
+        "servizio": {"type": "string"},
+        "dati": {"type": "object"},
+    },
+}
+DOCUMENT: dict[str, Any] = {
+    "type": "prova.istanza",
+    "key": "body.istanza",
+    "codes": {"ufficio": "uffici"},
+    "forms": {"dati": 'lookup("servizi", body.servizio, "modulo")'},
+    "schema": SCHEMA,
+}
+FORM: dict[str, Any] = {
+    "type": "prova.immobile",
+    "schema": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["foglio", "particella"],
+        "properties": {"foglio": {"type": "string"}, "particella": {"type": "string"}},
+    },
+}
+
+
+def made(document: dict[str, Any] = DOCUMENT) -> MessageType:
+    notes = Notes("x")
+    compiled = compile_type(document, notes, TABLES)
+    assert compiled is not None, notes.findings
+    return compiled
+
+
+TYPES = {"prova.istanza": made(), "prova.immobile": made(FORM)}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"istanza": "A1"}, []),
+        ({"istanza": "A1", "ufficio": "SUE"}, []),
+        ({"istanza": "A1", "ufficio": "SUA"}, ["/ufficio"]),
+        ({"istanza": "A1", "servizio": "orto", "dati": {"foglio": "1", "particella": "2"}}, []),
+        ({"istanza": "A1", "servizio": "orto", "dati": {}}, ["/dati", "/dati"]),
+        ({"istanza": "A1", "servizio": "orto", "dati": {"foglio": 1, "particella": 2}}, ["/dati/foglio", "/dati/particella"]),
+        ({"istanza": "A1", "servizio": "altro", "dati": {}}, ["/servizio"]),
+        ({"istanza": "A1", "servizio": "pagina", "dati": {}}, ["/servizio"]),
+        ({"istanza": "A1", "dati": {}}, ["/servizio"]),
+        ({"istanza": 5, "servizio": "altro", "dati": {}}, ["/istanza"]),
+    ],
+)
+def test_faults_of_codes_and_forms_come_with_pointers_from_the_whole_body(body, expected):
+    assert sorted(fault.pointer for fault in validate_whole(TYPES["prova.istanza"], body, TYPES)) == expected
+
+
+def test_a_fault_does_not_repeat_what_was_sent():
+    faults = validate_whole(TYPES["prova.istanza"], {"istanza": "A1", "servizio": "SEGRETO", "dati": {}}, TYPES)
+    assert faults and not any("SEGRETO" in fault.sentence for fault in faults)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"codes": {"uficio": "uffici"}}, "type.unknown-field"),
+        ({"codes": {"ufficio": "ufici"}}, "table.unknown"),
+        ({"forms": {"dato": '"prova.immobile"'}}, "type.unknown-field"),
+        ({"forms": {"dati": "lookup("}}, "expression.invalid"),
+    ],
+)
+def test_codes_and_forms_that_cannot_work_are_findings(change, code):
+    notes = Notes("x")
+    assert compile_type({**DOCUMENT, **change}, notes, TABLES) is None
+    assert [code] == [finding.code for finding in notes.findings]
+
+
+@pytest.mark.parametrize(
+    ("form", "codes"),
+    [
+        ('"prova.immobile"', []),
+        ('"prova.imobile"', ["type.unknown-form"]),
+        ('lookup("uffici", body.ufficio, "modulo")', []),
+        ('lookup("uffici", body.ufficio, "codice")', ["type.unknown-form", "type.unknown-form"]),
+        ('lookup("ufici", body.ufficio, "modulo")', ["table.unknown"]),
+        ('lookup("servizi", body.servizio, "modulo")', []),
+    ],
+)
+def test_a_form_that_is_no_type_is_a_finding(form, codes):
+    notes = Notes("x")
+    check_forms(made({**DOCUMENT, "forms": {"dati": form}}), TYPES, (), TABLES, notes)
+    assert [finding.code for finding in notes.findings] == codes
+
+
+# --- at the intake ---------------------------------------------------------------------------------------------------
+
+
+def arrived(**more: Any) -> Arrival:
+    catalog = Catalog({}, TYPES, {}, TABLES, {}, (), "", frozenset({"prova.istanza"}))
+    submission = Submission("prova.istanza", **{"body": {"istanza": "A1"}, "sender": "portale", **more})
+    return arrival_of(catalog, submission, "m1", FixedClock(dt.datetime(2026, 3, 2, tzinfo=dt.UTC)))
+
+
+def test_the_key_of_the_type_is_used_when_the_sender_gives_none():
+    assert arrived().intake == (("type prova.istanza portale", "A1"),)
+    assert arrived(key="mia").intake == (("key portale", "mia"),)
+
+
+def test_the_intake_refuses_with_all_the_faults_of_the_form():
+    with pytest.raises(Invalid) as caught:
+        arrived(body={"istanza": "A1", "servizio": "orto", "dati": {"foglio": 1}})
+    assert [fault["pointer"] for fault in caught.value.detail["faults"]] == ["/dati", "/dati/foglio"]
+    assert caught.value.code == "body.invalid"
