@@ -25,7 +25,7 @@ from bus.engine import journal
 from bus.engine.interpreter import Walk
 from bus.engine.live import House, Live
 from bus.engine.outside import Outside, Result
-from bus.engine.settle import Settled, Settling, park_unreadable
+from bus.engine.settle import LANE_PAUSE, Settled, Settling, park_unreadable
 from bus.engine.throttles import Throttles
 from bus.engine.timers import expire
 from bus.errors import SnodoError
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from bus.catalog import Catalog
 
 Ring = Callable[[Sequence[str]], None]
-LANE_PAUSE = dt.timedelta(milliseconds=100)
-"""How long a call waits before it looks again whether its ordered lane is free."""
-
 
 @dataclass(frozen=True, slots=True)
 class Pace:

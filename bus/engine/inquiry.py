@@ -33,7 +33,8 @@ def message(tx: Tx, identity: str, now: str) -> JsonObject:
 
 def run_row(row: Row, now: str) -> JsonObject:
     """One run as everybody sees it."""
-    state = "running" if row["state"] == "ready" and row["lease"] is not None and row["lease"] >= now else row["state"]
+    held = row["owner"] is not None and row["lease"] >= now
+    state = "running" if row["state"] == "ready" and held else row["state"]
     return {
         "id": row["id"], "message": row["message"], "route": row["route"], "version": row["version"], "state": state,
         "place": row["place"], "reason": row["reason"], "due": row["due"], "opened": row["opened"], "changed": row["changed"],

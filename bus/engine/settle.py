@@ -22,9 +22,15 @@ from bus.message import new_id
 from bus.store import Row, Tx
 
 
+LANE_PAUSE = dt.timedelta(milliseconds=500)
+"""How long a run looks away before it asks again whether its ordered lane is free. It holds nothing meanwhile: who has the lane may
+be behind it in its case, and runs that wait must not take the room of those that can work."""
+JUST_AFTER = dt.timedelta(milliseconds=1)
+
+
 @dataclass(slots=True)
 class Settled:
-    """What the transaction brought for one run. ``woken``: an awaited message is already here; ``held_up``: paths whose lane is taken."""
+    """What the transaction brought for one run. ``woken``: it can be claimed again; ``held_up``: paths whose lane is taken."""
 
     lost: bool = False
     woken: bool = False
@@ -110,8 +116,11 @@ class Settling:
         if live.walk.finished:
             settled.ended = True
             write(tx, _ending(live, now))
-        elif live.in_flight or live.askings or live.numbered:
+        elif live.in_flight or live.askings or settled.askings:
             return
+        elif settled.held_up:
+            settled.woken, settled.due = True, now + LANE_PAUSE + JUST_AFTER
+            tx.do("pause_run", id=live.id, fence=live.fence, owner=self.owner, until=text_of(now + LANE_PAUSE))
         elif woken or self._woken_meanwhile(tx, live):
             settled.woken = True
         else:

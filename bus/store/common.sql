@@ -115,13 +115,17 @@ WHERE id = :id AND state IN ('waiting', 'ready')
 -- name: rule_run
 UPDATE runs SET digest = :digest, version = :version WHERE id = :id
 
--- A run can be claimed when it is ready and due, nobody holds it, and nothing of its case stands before it.
+-- A run can be claimed when it is ready and due, nobody holds it, and nothing of its case stands before it. One that holds
+-- an ordered lane goes before its case, because all cases wait for it.
 -- name: claim_run
 UPDATE runs SET owner = :owner, lease = :lease, fence = fence + 1
 WHERE id = :id AND state = 'ready' AND due <= :now AND (lease IS NULL OR lease < :now)
-  AND (ordered = 0 OR NOT EXISTS (
-        SELECT 1 FROM runs o WHERE o.case_id = runs.case_id AND o.id <> runs.id AND o.ordered = 1
-          AND ((o.state = 'ready' AND o.lease >= :now) OR (o.id < runs.id AND o.state IN ('ready', 'dead')))))
+  AND (ordered = 0 OR (
+        NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = runs.case_id AND o.id <> runs.id AND o.ordered = 1
+          AND o.state = 'ready' AND o.owner IS NOT NULL AND o.lease >= :now)
+        AND (EXISTS (SELECT 1 FROM lanes l WHERE l.run = runs.id)
+          OR NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = runs.case_id AND o.id < runs.id AND o.ordered = 1
+            AND o.state IN ('ready', 'dead')))))
 RETURNING id, message, route, version, digest, entry, case_id, fence
 
 -- name: hold_run
@@ -130,14 +134,26 @@ UPDATE runs SET lease = :lease WHERE id = :id AND fence = :fence AND owner = :ow
 -- name: release_run
 UPDATE runs SET owner = NULL, lease = NULL WHERE id = :id AND fence = :fence AND owner = :owner
 
+-- Nobody holds it, and nobody takes it for a while.
+-- name: pause_run
+UPDATE runs SET owner = NULL, lease = :until WHERE id = :id AND fence = :fence AND owner = :owner
+
 -- name: release_owner
 UPDATE runs SET owner = NULL, lease = NULL WHERE owner = :owner
 
 -- name: release_all
 UPDATE runs SET owner = NULL, lease = NULL WHERE owner IS NOT NULL
 
+-- Those that can be claimed: runs that stand behind others of their case must not fill the page and hide the rest.
 -- name: runs_to_ring
-SELECT id FROM runs WHERE state = 'ready' AND due <= :now AND (lease IS NULL OR lease < :now) ORDER BY due, id LIMIT :most
+SELECT id FROM runs WHERE state = 'ready' AND due <= :now AND (lease IS NULL OR lease < :now)
+  AND (ordered = 0 OR (
+        NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = runs.case_id AND o.id <> runs.id AND o.ordered = 1
+          AND o.state = 'ready' AND o.owner IS NOT NULL AND o.lease >= :now)
+        AND (EXISTS (SELECT 1 FROM lanes l WHERE l.run = runs.id)
+          OR NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = runs.case_id AND o.id < runs.id AND o.ordered = 1
+            AND o.state IN ('ready', 'dead')))))
+ORDER BY due, id LIMIT :most
 
 -- name: run_with_message
 SELECT r.id, r.message, r.route, r.version, r.digest, r.entry, r.case_id, p.content

@@ -326,11 +326,20 @@ class Simulation:
             while self.processes[0].outside.pending:
                 self.end_call()
             engine.turn(patient=False)
+            self._free_lanes()
             if not self.processes[0].outside.pending and not self.tickets and not self._advance() and engine.idle():
                 break
         else:
             raise SimulationError(f"it never came to rest: {self.states()}")
         self._stop(self.processes[0])
+
+    def _free_lanes(self) -> None:
+        """A dead letter that holds an ordered lane is treated, for all wait for it."""
+        with self.store.read() as tx:
+            holders = sorted({row["run"] for row in tx.all("all_lanes")})
+            dead_ones = [run for run in holders if (row := tx.one("run", id=run)) is not None and row["state"] == "dead"]
+        for run in dead_ones:
+            self._treat(run)
 
     def _advance(self) -> bool:
         """Let time pass until something is due; false when nothing ever will be."""
