@@ -72,7 +72,7 @@ class File(Model):
 class Expectation(Model):
     """What a test expects at the end; what is not said is not looked at. Values need only hold what is written."""
 
-    state: str | None = Field(default=None, pattern=r"^(ready|waiting|done|dead|cancelled)$", description="State of the run")
+    state: str | None = Field(default=None, pattern=r"^(waiting|done|dead)$", description="State of the run: waiting, done or dead")
     reply: Any = Field(default=None, description="The last reply; null: none was given")
     replies: list[Any] | None = Field(default=None, description="All replies, in order")
     calls: list[str | dict[str, Any]] | None = Field(default=None, description="Operations asked, in order, with fields of their requests")

@@ -41,10 +41,10 @@ class TestRun:
 
     @property
     def state(self) -> str:
-        """``done``, ``dead``, ``ready`` (a call is still in doubt) or ``waiting``."""
+        """``done``, ``dead`` or ``waiting``."""
         if self.walk.finished:
             return "dead" if self.walk.failure else "done"
-        return "ready" if any(isinstance(ask, Call) for ask in self.walk.pending.values()) else "waiting"
+        return "waiting"
 
 
 @dataclass
@@ -190,7 +190,7 @@ class Trial:
 
     def _try(self, run: TestRun, ask: Call) -> Event | None:
         tries = run.tries.setdefault(ask.path, Tries())
-        tries.count, tries.asked, tries.probe, tries.doubt = tries.count + 1, self.now, False, False
+        tries.count, tries.probes, tries.asked, tries.probe, tries.doubt = tries.count + 1, 0, self.now, False, False
         self.tried[ask.operation] = self.tried.get(ask.operation, 0) + 1
         operation = self.script.operation(ask.operation, ask.place)
         end = self.script.end(ask.operation, ask.place)
@@ -200,13 +200,16 @@ class Trial:
         return self._later(run, ask, fate.after_error(ask, operation, tries, end.error, self.now))
 
     def _probe(self, run: TestRun, ask: Call) -> Event | None:
-        """What a probe sees of a call in doubt. When it sees nothing the live engine goes on probing; here the run stays as it is."""
-        end = run.doubts[ask.path]
+        """What a probe sees of a call in doubt."""
+        end, tries = run.doubts[ask.path], run.tries[ask.path]
         if end.happened is None:
-            return None
+            assert end.error is not None
+            tries.probes += 1
+            operation = self.script.operation(ask.operation, ask.place)
+            return self._later(run, ask, fate.after_failed_probe(ask, operation, tries, end.error, self.now))
         if end.happened:
             return Answered(self.now, end.answer)
-        return self._later(run, ask, fate.after_empty_probe(ask, run.tries[ask.path], self.now))
+        return self._later(run, ask, fate.after_empty_probe(ask, tries, self.now))
 
     def _later(self, run: TestRun, ask: Call, outcome: Done | Retry) -> Event | None:
         match outcome:

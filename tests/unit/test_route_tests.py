@@ -140,7 +140,7 @@ def test_a_read_ends_as_the_test_says(judged, given, expected):
         ("sys.scrivi", "{silent: true}", "{state: dead, dead: {code: call.in-doubt, step: scrivi}, tries: {sys.scrivi: 5}}"),
         ("sys.registra", "{in_doubt: happened, answers: {codice: B2}}", "{state: done, reply: {codice: B2}, tries: {sys.registra: 1}}"),
         ("sys.registra", "{in_doubt: not, answers: {codice: B2}}", "{state: done, tries: {sys.registra: 2}}"),
-        ("sys.registra", "{silent: true}", "{state: ready, reply: null, tries: {sys.registra: 1}}"),
+        ("sys.registra", "{silent: true}", "{state: dead, dead: {code: call.in-doubt}, tries: {sys.registra: 1}}"),
         ("sys.avvisa", "{in_doubt: happened}", "{state: dead, dead: {code: call.in-doubt}, tries: {sys.avvisa: 1}}"),
         ("sys.avvisa", "{unreachable: 1, answers: {codice: B2}}", "{state: done, tries: {sys.avvisa: 2}}"),
     ],
