@@ -35,7 +35,7 @@ FAULTS: dict[str, list[dict[str, Any]]] = {
     ],
     "edilizia": [
         {"fault": "lose_reply", "operation": "a", "probability": 0.1, "seed": 10},
-        {"fault": "late", "operation": "a", "seconds": 0.7, "probability": 0.05, "seed": 11},
+        {"fault": "late", "operation": "a", "seconds": 0.3, "probability": 0.03, "seed": 11},
         {"fault": "html", "operation": "a", "probability": 0.03, "seed": 12},
     ],
     "pagopa": [

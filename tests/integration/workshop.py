@@ -96,7 +96,8 @@ class Risposta(Contract):
 
 
 class Sistema(Adapter):
-    """Does as ``modo`` says: bene, giu, no, dubbio-NOME (in doubt at that operation, and it happened), perso-NOME (and it did not)."""
+    """Does as ``modo`` says: bene, giu, no, lento-NOME (slow at that operation), dubbio-NOME (in doubt, and it happened),
+    perso-NOME (and it did not), tardo-NOME (and it happens a quarter of a second later)."""
 
     def __init__(self) -> None:
         super().__init__("sistema", Settings())
@@ -111,12 +112,19 @@ class Sistema(Adapter):
             raise Unreachable("down")
         if mode == f"no-{name}":
             raise Refused("no", outside_code="NO")
-        if mode != f"perso-{name}":
-            with self._lock:
-                if (name, ctx.key) not in self.effects or name in {"registra", "avvisa"}:
-                    self.effects.append((name, ctx.key))
-        if mode in {f"dubbio-{name}", f"perso-{name}"}:
+        if mode == f"lento-{name}":
+            time.sleep(1.5)
+        if mode == f"tardo-{name}":
+            threading.Timer(0.25, self._happen, (name, ctx.key)).start()
+        elif mode != f"perso-{name}":
+            self._happen(name, ctx.key)
+        if mode in {f"dubbio-{name}", f"perso-{name}", f"tardo-{name}"}:
             raise InDoubt("who knows")
+
+    def _happen(self, name: str, key: str) -> None:
+        with self._lock:
+            if (name, key) not in self.effects or name in {"registra", "avvisa"}:
+                self.effects.append((name, key))
 
     @operation(effect="read", timeout=1)
     def leggi(self, request: Domanda, ctx: Call) -> Risposta:
@@ -131,7 +139,7 @@ class Sistema(Adapter):
     def prepara(self, request: Domanda, ctx: Call) -> Prepared:
         return Prepared(request, (Fact("preparato", request.x, {"numero": ctx.number}),))
 
-    @operation(effect="queryable", timeout=0.2, settle=0.2)
+    @operation(effect="queryable", timeout=0.2, settle=0.6)
     def registra(self, request: Domanda, ctx: Call) -> Risposta:
         self._do("registra", request, ctx)
         return Risposta(x=request.x)
