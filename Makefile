@@ -31,9 +31,9 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/unit/test_floors.py tests/unit/test_words.py tests/unit/test_docs.py
+	$(BIN)/python -m pytest -q tests/unit/test_floors.py tests/unit/test_words.py tests/unit/test_docs.py tests/unit/test_docs_rules.py
 	$(BIN)/bus validate
-	$(BIN)/bus test
+	$(BIN)/bus test --coverage
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks

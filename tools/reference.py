@@ -16,6 +16,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from bus.adapter import Adapter, Operation
+from bus.expression import table_functions
 from bus.functions import FUNCTIONS
 from tools.reference_rules import rules, steps
 from tools.text import default_of, row, sentence_of, type_of
@@ -78,12 +79,12 @@ def _operation(adapter: str, operation: Operation) -> Iterator[str]:
 def functions() -> Iterator[str]:
     yield "# Functions of expressions\n"
     yield "The closed list; each example is true.\n"
-    for function in FUNCTIONS.values():
+    for function in (*FUNCTIONS.values(), *table_functions({})):
         parameters = ", ".join(f"{name}: {type_of(kind)}" for name, kind in function.parameters)
         yield from (
             "",
-            f"## {function.name}\n",
-            f"`{function.name}({parameters}) -> {type_of(function.returns)}`\n",
+            f"## {function.name.replace('_column', ', one column')}\n",
+            f"`{function.name.removesuffix('_column')}({parameters}) -> {type_of(function.returns)}`\n",
             inspect.cleandoc(function.doc),
             "",
         )

@@ -20,22 +20,24 @@ app = family("Run the tests inside the route files.")
 def run_tests(
     path: Annotated[str, typer.Argument(help="A route file, a folder, or the name of a route; all when not said.")] = "",
     config: Settings = CONFIG,
+    coverage: Annotated[bool, typer.Option("--coverage", help="Say also which ways no test takes; they count as failures.")] = False,
     json: Json = False,
 ) -> None:
     """Run the tests of routes; exit code 1 when one of them fails."""
     from bus.catalog import load
     from bus.cli.rules import declared
-    from bus.testing.routes import as_json, run_folder, summary
+    from bus.testing.routes import as_json, run_folder, summary, untested
 
     known = declared(config)
     catalog = load(known.config.rules, known.operations)
     routes = [route.plan.route for route in _chosen(catalog, path, known.config.rules)]
     verdicts = run_folder(catalog, known.operations, routes)
+    left = {name: ways for name, ways in untested(catalog, verdicts).items() if coverage and name in routes}
     if json:
-        show(as_json(verdicts), True, print)
+        show({**as_json(verdicts), **({"untested": left} if coverage else {})}, True, print)
     else:
-        print(summary(verdicts))
-    raise typer.Exit(0 if all(one.passed for one in verdicts) else 1)
+        print(*(f"UNTESTED {name}: {way}" for name, ways in left.items() for way in ways), summary(verdicts), sep="\n")
+    raise typer.Exit(0 if all(one.passed for one in verdicts) and not left else 1)
 
 
 def _chosen(catalog: Catalog, path: str, rules: Path) -> list[Route]:

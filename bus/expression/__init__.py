@@ -30,6 +30,7 @@ from bus.source import suggestion
 
 __all__ = [
     "RESERVED", "Bundle", "Environment", "Expression", "Lookup", "Reference", "Table", "Tables", "literal", "name_problem", "suggestion",
+    "table_functions",
 ]  # fmt: skip
 
 Table: TypeAlias = Mapping[str, Mapping[str, JsonValue]]
@@ -385,6 +386,11 @@ def _type(cel: Any, annotation: Any, returned: bool = False) -> Any:
     return cel.Type.DYN if returned else cel.Type("google.protobuf.Any")
 
 
+def table_functions(tables: Mapping[str, Table]) -> list[Function]:
+    """The functions that read tables; their examples are true with the shipped ones."""
+    return [*_lookups(tables), _rows(tables)]
+
+
 def _rows(tables: Mapping[str, Table]) -> Function:
     def rows(table: str) -> list[Any]:
         """All rows of a table, in its order, each a map from column to value."""
@@ -392,7 +398,7 @@ def _rows(tables: Mapping[str, Table]) -> Function:
             raise ValueError(f"there is no table {table}")
         return [dict(row) for row in tables[table].values()]
 
-    return declared(rows)
+    return declared(rows, ('rows("uffici")[0].codice == "anagrafe"',))
 
 
 def _lookups(tables: Mapping[str, Table]) -> list[Function]:
@@ -416,4 +422,5 @@ def _lookups(tables: Mapping[str, Table]) -> list[Function]:
             raise ValueError(f"table {table} has no column {column}")
         return row[column]
 
-    return [declared(lookup), declared(lookup_column)]
+    examples = ('lookup("uffici", "edilizia").uo == "SUE01"',), ('lookup("uffici", "edilizia", "uo") == "SUE01"',)
+    return [declared(lookup, examples[0]), declared(lookup_column, examples[1])]

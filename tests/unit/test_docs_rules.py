@@ -156,3 +156,12 @@ def test_the_examples_of_expressions_are_expressions():
     assert len(texts) >= 20
     for text in texts:
         environment.compile(text[1:-1] if text[:2] in ("'\"", "\"'") else text)
+
+
+def test_the_examples_of_the_functions_that_read_tables_are_true_with_the_shipped_tables(known):
+    from bus.expression import Environment, table_functions
+
+    tables = loaded(PROJECT, known).tables
+    examples = [example for function in table_functions(tables) for example in function.examples]
+    assert len(examples) == 3
+    assert [Environment((), tables).compile(example)({}) for example in examples] == [True, True, True]

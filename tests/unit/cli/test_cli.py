@@ -221,6 +221,10 @@ def test_the_tests_of_routes_are_run(bus, tmp_path):
     assert "FAILED routes/prova/saluta.yaml:12: greets" in out
     assert bus("test", str(tmp_path / "routes/prova/tace.yaml"), "--config", str(config))[0] == 0
     assert bus("test", "nulla", "--config", str(config))[0] == 2
+    code, out, _ = bus("test", "--coverage", "--config", str(config))
+    assert code == 1
+    assert "UNTESTED prova.tace: " in out
+    assert "prova.saluta" not in out.replace("(prova.saluta)", "")
 
 
 def test_a_key_is_made_and_its_hash_is_what_the_settings_need(bus):
