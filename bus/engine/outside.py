@@ -25,7 +25,7 @@ class Files(Protocol):
     """Attachments by content address; see `bus.engine.attachments`."""
 
     def open(self, sha256: str) -> IO[bytes]: ...
-    def save(self, stream: IO[bytes], media_type: str, name: str) -> Attachment: ...
+    def save(self, stream: IO[bytes], media_type: str, name: str, sender: str) -> Attachment: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Outside:
             key=asking.call.key, timeout=asking.call.timeout or asking.operation.timeout, now=now, attempt=asking.attempt,
             number=asking.number, message_id=message.id, correlation_id=message.correlationid, traceparent=message.traceparent,
             attachments=message.attachments,
-            open_attachment=files.open if files else None, save_attachment=files.save if files else None,
+            open_attachment=files.open if files else None, save_attachment=_keeper(files, message.sender) if files else None,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -125,6 +125,11 @@ class Outside:
             pool.shutdown(wait=True, cancel_futures=True)
         for adapter in self.adapters.values():
             adapter.close()
+
+
+def _keeper(files: Files, sender: str) -> Callable[[IO[bytes], str, str], Attachment]:
+    """What another system gave for a message belongs to who sent the message."""
+    return lambda stream, media_type, name: files.save(stream, media_type, name, sender)
 
 
 def _sentence(operation: str, error: ValidationError) -> str:

@@ -44,7 +44,7 @@ SELECT id, type, sender, time, correlation, causation, case_id, payload, reply F
 SELECT id, type, sender, time, correlation, causation, case_id, payload, reply FROM messages WHERE case_id = :case_id ORDER BY id
 
 -- name: set_reply
-UPDATE messages SET reply = :reply WHERE id = :id AND reply IS NULL
+UPDATE messages SET reply = :reply WHERE id = :id
 
 -- name: move_messages
 UPDATE messages SET case_id = :into WHERE case_id = :gone

@@ -38,9 +38,9 @@ class Town(TownOfOne):
     def client(self, name: str = "portale") -> Client:
         return self._clients.setdefault(name, super().client(name))
 
-    def open_evidence(self, run: str, identity: str, name: str) -> bytes:
-        """The bytes of one piece of evidence of a dead letter, asked for with somebody's key."""
-        asked = Request(f"{self.url}/dead/{run}/evidence/{identity}", headers={"Authorization": f"Bearer {key_of(name)}"})
+    def fetch(self, path: str, name: str) -> bytes:
+        """The bytes at an address of the bus, asked for with somebody's key."""
+        asked = Request(f"{self.url}{path}", headers={"Authorization": f"Bearer {key_of(name)}"})
         with build_opener(ProxyHandler({})).open(asked, timeout=10) as answer:
             content: bytes = answer.read()
         return content

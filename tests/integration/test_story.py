@@ -146,6 +146,9 @@ def test_a_certificate_is_paid_before_it_is_issued(town: Town) -> None:
     issued = len(ledger(town, "anagrafe", "certificato"))
     town.pay(reply["avviso"])
     case_when(town, f"istanza:{istanza}")
+    last = town.client().message(sent["id"])["reply"]
+    assert last["esito"] == "emesso", "whoever asks later is told the last of the answers"
+    assert town.fetch(f"/attachments/{last['file']['sha256']}", "portale").startswith(b"%PDF-")
     given = ledger(town, "anagrafe", "certificato")
     assert len(given) == issued + 1
     assert given[-1]["detail"]["codice"] == ADA
@@ -162,6 +165,7 @@ def test_an_exempt_certificate_is_issued_at_once_and_its_file_can_be_fetched(tow
     reply = present(town, body, CERTIFICATE)["reply"]
     assert reply["esito"] == "emesso"
     assert len(ledger(town, "pagopa", "posizione")) == positions_before
+    assert len(town.fetch(f"/attachments/{reply['file']['sha256']}", "portale")) == reply["file"]["size"]
     case_when(town, f"istanza:{istanza}")
     [registered] = registrations(town, istanza)
     assert reply["protocollo"].endswith(f"/{registered['detail']['numero']:07d}")
