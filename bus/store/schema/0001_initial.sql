@@ -15,13 +15,14 @@ CREATE TRIGGER records_are_never_changed BEFORE UPDATE ON records BEGIN SELECT R
 CREATE TRIGGER records_are_never_deleted BEFORE DELETE ON records BEGIN SELECT RAISE(ABORT, 'records are append-only'); END;
 
 -- What records commit to, apart from them. `id` is the commitment.
+-- With a rowid, because the id is random: rows then stand in the order of writing, and only the index is scattered (half the CPU time).
 CREATE TABLE payloads (
-    id         TEXT PRIMARY KEY,
+    id         TEXT NOT NULL PRIMARY KEY,
     message    TEXT,
     media_type TEXT NOT NULL,
     nonce      BLOB NOT NULL,
     content    BLOB NOT NULL
-) WITHOUT ROWID;
+);
 
 -- Rules by fingerprint, so that a run finishes under those it started with.
 CREATE TABLE rules (
