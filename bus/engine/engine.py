@@ -28,7 +28,7 @@ from bus.engine.outside import Outside, Result
 from bus.engine.settle import LANE_PAUSE, Settled, Settling, park_unreadable
 from bus.engine.throttles import Throttles
 from bus.engine.timers import expire
-from bus.errors import SnodoError
+from bus.errors import SnodoError, StoreError
 from bus.log import log
 from bus.message import message_of, new_id, parsed
 from bus.route.plan import Plan
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from bus.catalog import Catalog
 
 Ring = Callable[[Sequence[str]], None]
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -71,6 +72,7 @@ class Engine:
         self._settling = Settling(self.owner, outside)
         self._inbox: queue.SimpleQueue[Sequence[str] | _Home | None] = queue.SimpleQueue()
         self._live: dict[str, Live] = {}
+        self._unwritten: dict[str, Live] = {}
         self._rung: dict[str, None] = {}
         self._alarms: list[tuple[dt.datetime, str]] = []
         self._log = logger("snodo.engine")
@@ -127,16 +129,27 @@ class Engine:
     def turn(self, *, patient: bool = True) -> None:
         """One turn; see the module. ``patient``: sleep until there is something to do."""
         if self._stopping.is_set():
-            self._live = {run: live for run, live in self._live.items() if live.in_flight}
+            self._live = {run: live for run, live in self._live.items() if live.in_flight or run in self._unwritten}
         home = self._take(self._patience() if patient else 0.0)
         now = self._clock.now()
-        self._sweep(now)
+        claimed = self._find_work(home, now)
         again = [live for run in list(self._rung) if (live := self._live.get(run)) is not None and self._ask_again(live, now)]
-        fresh = [live for row in self._claim(now) if (live := self._revive(row, now)) is not None]
+        fresh = [live for row in claimed if (live := self._revive(row, now)) is not None]
         back = [live for back in home if (live := self._bring_home(back, now)) is not None]
-        lives = list({live.id: live for live in again + fresh + back}.values())
+        lives = list({live.id: live for live in (*self._unwritten.values(), *again, *fresh, *back)}.values())
+        self._unwritten = {}
         if lives:
             self._act(lives, self._settle(lives, now), now)
+
+    def _find_work(self, home: list[_Home], now: dt.datetime) -> list[Row]:
+        """Sweep and claim; when the store fails, what came home is kept for the next turn."""
+        try:
+            self._sweep(now)
+            return self._claim(now)
+        except BaseException:
+            for back in home:
+                self._inbox.put(back)
+            raise
 
     def _take(self, wait: float) -> list[_Home]:
         """Drain the inbox; sleeps at most ``wait`` seconds until something comes."""
@@ -165,6 +178,7 @@ class Engine:
         """Ring for runs whose time has come, for deadlines, and for tickets that got lost; renew our leases."""
         while self._alarms and self._alarms[0][0] <= now:
             self._rung[heapq.heappop(self._alarms)[1]] = None
+        self._not_later_than(now)
         if now >= self._next_renewal and self._live:
             self._next_renewal = now + dt.timedelta(seconds=self._pace.lease / 3)
             until = text_of(now + dt.timedelta(seconds=self._pace.lease))
@@ -179,6 +193,11 @@ class Engine:
         if overdue:
             ready += self._store.write(lambda tx: expire(tx, now, self._pace.batch)).result()
         self._rung.update(dict.fromkeys(ready))
+
+    def _not_later_than(self, now: dt.datetime) -> None:
+        """A clock that was set back must not make us sleep until it is where it was."""
+        self._next_sweep = min(self._next_sweep, now + dt.timedelta(seconds=self._pace.sweep))
+        self._next_renewal = min(self._next_renewal, now + dt.timedelta(seconds=self._pace.lease / 3))
 
     def _claim(self, now: dt.datetime) -> list[Row]:
         room = self._pace.most_live - len(self._live)
@@ -202,10 +221,12 @@ class Engine:
         """Make a claimed run live: its plan, its message, its journal folded, its walk brought up to date."""
         try:
             live, known = self._load(row)
+        except StoreError as error:
+            self._log.error("run.not-read", run=row["id"], error=repr(error))
+            return None  # the claim runs out and the sweeper rings again
         except Exception as error:  # noqa: BLE001 - a run that cannot be read is parked, the others go on
             self._log.error("run.unreadable", run=row["id"], error=repr(error))
-            why = error
-            self._store.write(lambda tx: park_unreadable(tx, row, self.owner, now, why)).result()
+            self._park(row, now, error)
             return None
         try:
             live.walk.start()
@@ -215,6 +236,12 @@ class Engine:
             self._fell(live, now, error)
         self._live[live.id] = live
         return live
+
+    def _park(self, row: Row, now: dt.datetime, error: Exception) -> None:
+        try:
+            self._store.write(lambda tx: park_unreadable(tx, row, self.owner, now, error)).result()
+        except Exception:  # noqa: BLE001 - the claim runs out and the sweeper rings again; the other runs of this turn go on
+            self._log.exception("run.cannot-be-parked", run=row["id"])
 
     def _load(self, row: Row) -> tuple[Live, journal.Journal]:
         with self._store.read() as tx:
@@ -273,6 +300,8 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - a batch that fails is split run by run
             if len(lives) > 1:
                 return [settled for live in lives for settled in self._settle([live], now)]
+            if isinstance(error, StoreError):
+                return [Settled(unwritten=True)]
             return [self._settle_alone(lives[0], now, error)]
 
     def _settle_alone(self, live: Live, now: dt.datetime, error: Exception) -> Settled:
@@ -290,6 +319,9 @@ class Engine:
         told: list[str] = []
         for live, done in zip(lives, settled, strict=True):
             rung.update(dict.fromkeys(done.rung))
+            if done.unwritten:
+                self._unwritten[live.id] = live
+                continue
             if done.lost or done.woken or done.ended or done.parked:
                 self._live.pop(live.id, None)
                 told += [live.message.id] if done.ended or done.parked else []

@@ -72,6 +72,7 @@ class Intake:
         """Check now (raises `InputError`), store soon; the future gives `Accepted` or raises `Conflict`."""
         arrival = self.prepare(submission)
         outcome: Future[Accepted] = Future()
+        outcome.set_running_or_notify_cancel()  # what was handed in can no longer be called back
         self._store.write(lambda tx: receive(tx, arrival)).add_done_callback(lambda written: self._tell(written, outcome))
         return outcome
 

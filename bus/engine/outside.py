@@ -15,7 +15,7 @@ from typing import IO, Any, Protocol
 from pydantic import BaseModel, ValidationError
 
 from bus import adapter as contract
-from bus.adapter import Adapter, Fact, InDoubt, Operation, OutsideError, Wire
+from bus.adapter import Adapter, Fact, InDoubt, Operation, OutsideError, Unreachable, Wire
 from bus.engine.asks import Call
 from bus.errors import Invalid
 from bus.message import Attachment, JsonValue, Message
@@ -88,8 +88,11 @@ class Outside:
             raise Invalid(_sentence(call.operation, error), code="call.invalid-request") from error
 
     def perform(self, asking: Asking, message: Message, now: dt.datetime, done: Callable[[Result], None]) -> None:
-        """Do it in the adapter's pool; ``done`` is called from there, always, exactly once."""
-        self._pools[asking.adapter].submit(self._perform, asking, message, now, done)
+        """Do it in the adapter's pool; ``done`` is called, mostly from there, always, exactly once."""
+        try:
+            self._pools[asking.adapter].submit(self._perform, asking, message, now, done)
+        except RuntimeError as error:  # the pool is closed, or the system gives no more threads
+            done(Result(asking, error=Unreachable(f"the call could not be started: {error}", code="call.not-started")))
 
     def _adapter(self, call: Call) -> Adapter:
         return self.adapters[call.operation.partition(".")[0]]
@@ -106,7 +109,7 @@ class Outside:
             answer = None if model is None else model.model_dump(mode="json")
         except OutsideError as outside:
             error = outside
-        except Exception as crash:  # noqa: BLE001 - an adapter that crashes has said nothing about its effect
+        except BaseException as crash:  # noqa: BLE001 - an adapter that crashes has said nothing about its effect
             error = InDoubt(f"the adapter {asking.adapter} failed: {type(crash).__name__}: {crash}", code="adapter.crashed")
         done(Result(asking, answer, error, tuple(ctx.facts), tuple(ctx.exchanges), time.monotonic() - begun))
 

@@ -21,7 +21,6 @@ from bus.log.record import Record
 from bus.message import new_id
 from bus.store import Row, Tx
 
-
 LANE_PAUSE = dt.timedelta(milliseconds=500)
 """How long a run looks away before it asks again whether its ordered lane is free. It holds nothing meanwhile: who has the lane may
 be behind it in its case, and runs that wait must not take the room of those that can work."""
@@ -30,9 +29,13 @@ JUST_AFTER = dt.timedelta(milliseconds=1)
 
 @dataclass(slots=True)
 class Settled:
-    """What the transaction brought for one run. ``woken``: it can be claimed again; ``held_up``: paths whose lane is taken."""
+    """What the transaction brought for one run. ``woken``: it can be claimed again; ``held_up``: paths whose lane is taken.
+
+    ``unwritten``: the store failed; nothing was written, all of it is still to be.
+    """
 
     lost: bool = False
+    unwritten: bool = False
     woken: bool = False
     ended: bool = False
     parked: bool = False

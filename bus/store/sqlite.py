@@ -33,24 +33,33 @@ class SqliteConnection:
         _configure(self._raw, read_only=read_only)
 
     def do(self, query: str, **parameters: Any) -> int:
-        return self._raw.execute(self._queries[query], parameters).rowcount
+        return self._run(query, parameters).rowcount
 
     def many(self, query: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        self._raw.executemany(self._queries[query], rows)
+        with _failing():
+            self._raw.executemany(self._queries[query], rows)
 
     def one(self, query: str, **parameters: Any) -> Row | None:
-        row: Row | None = self._raw.execute(self._queries[query], parameters).fetchone()
+        row: Row | None = self._run(query, parameters).fetchone()
         return row
 
     def all(self, query: str, **parameters: Any) -> Sequence[Row]:
-        rows: Sequence[Row] = self._raw.execute(self._queries[query], parameters).fetchall()
+        rows: Sequence[Row] = self._run(query, parameters).fetchall()
         return rows
 
+    def _run(self, query: str, parameters: Mapping[str, Any]) -> sqlite3.Cursor:
+        try:
+            return self._raw.execute(self._queries[query], parameters)
+        except sqlite3.OperationalError as error:
+            raise _failed(error) from error
+
     def begin(self) -> None:
-        self._raw.execute("BEGIN IMMEDIATE")
+        with _failing():
+            self._raw.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        self._raw.execute("COMMIT")
+        with _failing():
+            self._raw.execute("COMMIT")
 
     def rollback(self) -> None:
         if self._raw.in_transaction:
@@ -71,6 +80,19 @@ class SqliteConnection:
             yield
         finally:
             self._raw.execute("COMMIT")
+
+
+@contextmanager
+def _failing() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise _failed(error) from error
+
+
+def _failed(error: Exception) -> StoreError:
+    """The database itself failed (disk full, I/O, locked), not what it was asked."""
+    return StoreError(f"the database failed: {error}", hint="look at the disk: space, errors, who else has the file open")
 
 
 def _configure(raw: sqlite3.Connection, *, read_only: bool) -> None:
@@ -170,7 +192,12 @@ class SqliteStore:
     def describe(self) -> Mapping[str, Any]:
         with self.read() as tx:
             counts = tx.one("count_everything")
-        return {"kind": "sqlite", "durability": "WAL, synchronous=FULL", "commits": self._writer.commits, **(dict(counts) if counts else {})}
+        return {
+            "kind": "sqlite",
+            "durability": "WAL, synchronous=FULL",
+            "commits": self._writer.commits,
+            **(dict(counts) if counts else {}),
+        }
 
     def close(self) -> None:
         self._writer.close()

@@ -77,19 +77,20 @@ class Writer:
                 self._run(connection, batch)
 
     def _take(self) -> list[Work]:
-        first = self._queue.get()
+        """What waits; empty when closing. A future that was cancelled before its work began is passed over, later it cannot be."""
+        piece = self._queue.get()
         batch: list[Work] = []
-        while first is not None:
-            batch.append(first)
+        while piece is not None:
+            if piece[1].set_running_or_notify_cancel():
+                batch.append(piece)
             if len(batch) == MOST:
-                break
+                return batch
             try:
-                first = self._queue.get_nowait()
+                piece = self._queue.get(block=not batch)
             except queue.Empty:
-                break
-        else:
-            if batch:
-                self._queue.put(None)
+                return batch
+        if batch:
+            self._queue.put(None)
         return batch
 
     def _run(self, connection: Connection, batch: list[Work]) -> None:
