@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import uuid
 from typing import Any
 
@@ -361,3 +362,50 @@ def test_a_dead_run_holds_its_own_case_and_no_other(troubled: Town, istanza: str
     assert portal.message(held)["state"] == "ready", "it waits behind the dead run of its case"
     troubled.client("sistemista").post(f"/dead/{run}/discard", REASON)
     assert until(lambda: portal.message(held)["reply"], "it goes on")["esito"] == "emesso"
+
+
+# -- the bus itself stops ---------------------------------------------------------------------------------------------------
+
+
+def test_a_bus_stopped_in_good_order_leaves_nothing_in_doubt(troubled: Town, istanza: str) -> None:
+    register = troubled.simulators["protocollo"]
+    before = len(register.ledger("registrazione"))
+    register.faults([{"fault": "slow", "seconds": 0.3, "operation": "protocollazione"}])
+    several = [f"{istanza}-{n}" for n in range(20)]
+    for one in several:
+        troubled.client().send(BUILDING, building(one, "CIL"), key=one)
+    register.wait_for_effects(before + 1, "registrazione")
+    troubled.stop_bus()
+    troubled.start_bus()
+    cases = [case_when(troubled, f"istanza:{one}") for one in several]
+    told = [line["data"]["code"] for case in cases for line in case["timeline"] if line["kind"] == "unanswered"]
+    assert told == []
+    assert [len(registrations(troubled, one)) for one in several] == [1] * 20
+    assert [len(desk_items(troubled, one)) for one in several] == [1] * 20
+
+
+@pytest.mark.parametrize(
+    ("system", "operation", "place", "ended"),
+    [
+        ("protocollo", "protocollazione", "protocolla", ["asked", "unanswered", "answered"]),
+        ("edilizia", "apri-pratica", "pratica", ["asked", "unanswered", "asked", "answered"]),
+        ("notifiche", "messaggio", "su-io", ["asked", "unanswered"]),
+    ],
+)
+def test_a_bus_that_is_killed_while_it_waits_for_an_answer_knows_what_it_asked(
+    troubled: Town, istanza: str, system: str, operation: str, place: str, ended: list[str]
+) -> None:
+    simulator = troubled.simulators[system]
+    simulator.faults([{"fault": "slow", "seconds": 1.2, "operation": operation, "times": 1}])
+    before = simulator.status()["requests"].get(operation, 0)
+    sent = troubled.client().send(BUILDING, building(istanza, "CIL"), key=istanza)
+    until(lambda: simulator.status()["requests"].get(operation, 0) > before, f"{system} is asked")
+    troubled.stop_bus(signal.SIGKILL)
+    simulator.wait_until_quiet()
+    troubled.start_bus()
+    assert troubled.client().send(BUILDING, building(istanza, "CIL"), key=istanza)["id"] == sent["id"]
+    case = case_when(troubled, f"istanza:{istanza}")
+    assert calls(case, place) == ended
+    reply = troubled.client().message(sent["id"])["reply"]
+    assert len(registrations(troubled, istanza)) == len(practices(troubled, reply["pratica"])) == len(desk_items(troubled, istanza)) == 1
+    assert notices(troubled, istanza) == (["io", "email"] if system == "notifiche" else ["io"])
