@@ -14,6 +14,13 @@ WEAK = frozenset({"codice_fiscale", "partita_iva", "email", "richiedente"})
 """Key names that never join cases by themselves."""
 
 
+def open_case(tx: Tx, case_id: str, opened: str, keys: Mapping[str, str]) -> None:
+    """Begin a case; none of its strong keys belongs to another one."""
+    tx.do("add_case", id=case_id, opened=opened)
+    for name, value in keys.items():
+        tx.do("add_case_key", name=name, value=value, case_id=case_id, strong=int(name not in WEAK))
+
+
 def settle_keys(tx: Tx, case_id: str, opened: str, keys: Mapping[str, str]) -> str:
     """Give a case more keys and join it with the cases that already have them; returns the case that lives on."""
     tx.do("add_case", id=case_id, opened=opened)

@@ -8,18 +8,21 @@ The future resolves when that is on the disk. Only then may a door say 202.
 from __future__ import annotations
 
 import datetime as dt
+import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bus.clock import Clock, text_of
+from bus.engine.cases import WEAK
 from bus.engine.interpreter import key_texts
-from bus.engine.projection import Entry, entry, fact, write
-from bus.errors import Conflict, ExpressionError, Invalid
+from bus.engine.projection import Entry, entry, fact, write, write_new
+from bus.errors import Conflict, ExpressionError, InputError, Invalid, StoreError
 from bus.log import payload
 from bus.log.record import Record
-from bus.message import Attachment, JsonValue, Message, digest, envelope_of, new_id
+from bus.message import Attachment, JsonValue, Message, canonical, digest, envelope_of, new_id
 from bus.route.plan import Plan
 from bus.store import Row, Store, Tx
 
@@ -62,33 +65,74 @@ class Accepted:
     runs: tuple[str, ...] = ()
 
 
+MOST = 200
+"""Messages written in one piece of work."""
+
+
 class Intake:
-    """Takes messages in. Thread-safe."""
+    """Takes messages in. Thread-safe. Messages that come while others are written are written together."""
 
     def __init__(self, store: Store, catalog: Callable[[], Catalog], clock: Clock, ring: Ring) -> None:
         self._store, self._catalog, self._clock, self._ring = store, catalog, clock, ring
+        self._lock = threading.Lock()
+        self._waiting: deque[_Coming] = deque()
+        self._busy = False
 
     def send(self, submission: Submission) -> Future[Accepted]:
         """Check now (raises `InputError`), store soon; the future gives `Accepted` or raises `Conflict`."""
-        arrival = self.prepare(submission)
-        outcome: Future[Accepted] = Future()
-        outcome.set_running_or_notify_cancel()  # what was handed in can no longer be called back
-        self._store.write(lambda tx: receive(tx, arrival)).add_done_callback(lambda written: self._tell(written, outcome))
-        return outcome
+        coming = _Coming(self.prepare(submission))
+        coming.outcome.set_running_or_notify_cancel()  # what was handed in can no longer be called back
+        with self._lock:
+            self._waiting.append(coming)
+            busy, self._busy = self._busy, True
+        if not busy:
+            self._write()
+        return coming.outcome
 
     def prepare(self, submission: Submission) -> Arrival:
         """Everything that needs no database: the type's check, the keys, the runs to open, the record."""
         return arrival_of(self._catalog(), submission, new_id(), self._clock)
 
-    def _tell(self, written: Future[Accepted], outcome: Future[Accepted]) -> None:
-        error = written.exception()
-        if error is not None:
-            outcome.set_exception(error)
+    def _write(self) -> None:
+        """Hand over all that came while the last batch was written; nothing lingers."""
+        with self._lock:
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST))]
+            self._busy = bool(batch)
+        if not batch:
             return
-        accepted = written.result()
-        if accepted.runs:
-            self._ring(accepted.runs)
-        outcome.set_result(accepted)
+        try:
+            self._store.write(lambda tx: receive_all(tx, [c.arrival for c in batch])).add_done_callback(lambda w: self._written(batch, w))
+        except StoreError as error:
+            self._give(batch, [error] * len(batch))
+            self._write()
+
+    def _written(self, batch: list[_Coming], written: Future[list[Accepted | Exception]]) -> None:
+        """Called by the writer after the commit, or when the batch failed: then each message is written by itself."""
+        if written.exception() is None:
+            self._give(batch, written.result())
+        else:
+            for coming in batch:
+                self._write_alone(coming)
+        self._write()
+
+    def _write_alone(self, coming: _Coming) -> None:
+        try:
+            alone = self._store.write(lambda tx: receive(tx, coming.arrival))
+        except StoreError as error:
+            self._give([coming], [error])
+            return
+        alone.add_done_callback(lambda w: self._give([coming], [w.exception() or w.result()]))
+
+    def _give(self, batch: Sequence[_Coming], results: Sequence[Accepted | BaseException]) -> None:
+        """Ring first, so that work begins while senders are answered."""
+        runs = [run for result in results if isinstance(result, Accepted) for run in result.runs]
+        if runs:
+            self._ring(runs)
+        for coming, result in zip(batch, results, strict=True):
+            if isinstance(result, Accepted):
+                coming.outcome.set_result(result)
+            else:
+                coming.outcome.set_exception(result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +147,11 @@ class Arrival:
     content: str
     adapter: str | None = None
     expect: Mapping[tuple[str, str], JsonValue] = field(default_factory=dict)
+
+    @property
+    def sent(self) -> bool:
+        """Whether a run of ours sent it: then it belongs to the run's case."""
+        return "parent" in self.entry.record.data
 
 
 def arrival_of(catalog: Catalog, submission: Submission, identity: str, clock: Clock, parent: str | None = None) -> Arrival:
@@ -147,6 +196,66 @@ def check(catalog: Catalog, submission: Submission, has_route: bool) -> None:
         )  # fmt: skip
 
 
+@dataclass(slots=True)
+class _Coming:
+    """An arrival and whoever waits to hear of it."""
+
+    arrival: Arrival
+    outcome: Future[Accepted] = field(default_factory=Future)
+
+
+def receive_all(tx: Tx, arrivals: Sequence[Arrival]) -> list[Accepted | Exception]:
+    """Take in many messages in one transaction. Those that concern nobody yet, nearly all, cost no reading of their own."""
+    known = _Known(tx, arrivals)
+    results: list[Accepted | Exception] = []
+    for arrival in arrivals:
+        if known.is_new(arrival):
+            write_new(tx, arrival.entry)
+            results.append(_accepted(arrival, ()))
+            continue
+        try:
+            results.append(receive(tx, arrival))
+        except InputError as refused:
+            results.append(refused)
+    return results
+
+
+class _Known:
+    """What a batch of arrivals might meet: keys seen before, cases that exist, waits that are open; read once for all."""
+
+    def __init__(self, tx: Tx, arrivals: Sequence[Arrival]) -> None:
+        intake = [list(name) for arrival in arrivals for name in arrival.intake]
+        case = [list(key) for arrival in arrivals for key in arrival.case.items()]
+        waits = [[arrival.message.type, *key] for arrival in arrivals for key in arrival.case.items()]
+        self._intake = {(row["scope"], row["key"]) for row in tx.all("intake_keys_among", keys=_json(intake))} if intake else set()
+        self._case = {(row["name"], row["value"]) for row in tx.all("case_keys_among", keys=_json(case))} if case else set()
+        self._waits = {(row["type"], row["name"], row["value"]) for row in tx.all("waits_among", keys=_json(waits))} if case else set()
+
+    def is_new(self, arrival: Arrival) -> bool:
+        """Whether it begins a case of its own and meets nothing; from then on the batch knows it."""
+        case, type_name = arrival.case.items(), arrival.message.type
+        strong = [key for key in case if key[0] not in WEAK]
+        new = (
+            not arrival.expect
+            and not arrival.sent
+            and self._intake.isdisjoint(arrival.intake)
+            and self._case.isdisjoint(strong)
+            and not any((type_name, *key) in self._waits for key in case)
+        )
+        self._intake.update(arrival.intake)
+        self._case.update(strong)
+        return new
+
+
+def _json(value: Any) -> str:
+    return canonical(value).decode()
+
+
+def _accepted(arrival: Arrival, woken: Sequence[str]) -> Accepted:
+    message = arrival.message
+    return Accepted(message.id, message.type, text_of(message.time), False, (*arrival.runs, *woken))
+
+
 def receive(tx: Tx, arrival: Arrival) -> Accepted:
     """One transaction: repeated, refused or new. Raises `Conflict`."""
     message = arrival.message
@@ -157,9 +266,9 @@ def receive(tx: Tx, arrival: Arrival) -> Accepted:
     _check_facts(tx, arrival)
     write(tx, arrival.entry)
     woken = match_arrival(tx, message, arrival.case)
-    if len(arrival.case) > 1 or "parent" in arrival.entry.record.data:
+    if len(arrival.case) > 1 or arrival.sent:
         woken += match_joined(tx, tx.one("message", id=message.id)["case_id"], message.time)  # type: ignore[index]
-    return Accepted(message.id, message.type, text_of(message.time), False, (*arrival.runs, *woken))
+    return _accepted(arrival, woken)
 
 
 def match_arrival(tx: Tx, message: Message, keys: Mapping[str, str]) -> list[str]:
@@ -202,7 +311,7 @@ def match(tx: Tx, wait: Row, message: str, now: dt.datetime) -> str:
         step = wait["path"].removesuffix("!closed").rsplit("/", 1)[-1]
         data["opens"] = {
             "id": new_id(),
-            "entry": step,
+            "entry": f"{step} {row['id']}",
             "ordered": bool(row["ordered"]),
             **{n: row[n] for n in ("route", "version", "digest")},
         }

@@ -115,7 +115,8 @@ class Completed:
 class Walk:
     """One run's way through its plan. `start` once, then `answer` for each event; both return the new asks.
 
-    ``entry`` names the step whose ``on_late`` is walked instead of the whole route. The run has ended when ``finished``; it
+    ``entry`` names the step whose ``on_late`` is walked instead of the whole route, and after a blank the run that it came too late
+    for: one message may come too late for several. The run has ended when ``finished``; it
     has failed when ``failure`` is set, and then only calls in flight and undo calls are still pending.
     """
 
@@ -138,7 +139,7 @@ class Walk:
     def start(self) -> list[Ask]:
         """The first asks."""
         strand = self._first_strand()
-        self._advance(_Parked(strand, steps.first(self.plan, self.entry, strand)), None)
+        self._advance(_Parked(strand, steps.first(self.plan, self.entry.partition(" ")[0], strand)), None)
         return self._take_fresh()
 
     def answer(self, path: str, event: Event) -> list[Ask]:
@@ -159,7 +160,9 @@ class Walk:
 
     def key_of(self, path: str) -> str:
         """The outgoing key: message, rules, place in the run. The same over retries, redeliveries and restarts."""
-        return hashlib.sha256(f"{self.message.id}|{self.plan.digest}|{path}".encode()).hexdigest()
+        late_for = self.entry.partition(" ")[2]
+        parts = (self.message.id, self.plan.digest, path, *((late_for,) if late_for else ()))
+        return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
     def _first_strand(self) -> Strand:
         keys = {} if self.entry else dict(case_keys(self.plan, self.message))

@@ -106,10 +106,23 @@ def _set_state(tx: Tx, record: Record) -> None:
 
 
 def _received(tx: Tx, record: Record, values: Values) -> None:
+    _enter(tx, record, values, cases.settle_keys(tx, _first_case(tx, record), text_of(record.time), values["message"]["keys"]["case"]))
+
+
+def write_new(tx: Tx, entry: Entry) -> None:
+    """`write` for a ``received`` record of which the caller knows that it begins a case of its own; reads nothing."""
+    record, values = entry.record, entry.values
+    log.append(tx, record, entry.payloads)
+    assert record.message is not None
+    cases.open_case(tx, record.message, text_of(record.time), values["message"]["keys"]["case"])
+    _enter(tx, record, values, record.message)
+
+
+def _enter(tx: Tx, record: Record, values: Values, case_id: str) -> None:
+    """The rows of a message that was received into a case."""
     data, time = record.data, text_of(record.time)
     envelope, keys = values["message"]["envelope"], values["message"]["keys"]
     assert record.message is not None
-    case_id = cases.settle_keys(tx, _first_case(tx, record), time, keys["case"])
     tx.do(
         "add_message",
         id=record.message, type=data["type"], sender=data["sender"], time=time, correlation=envelope["correlationid"],

@@ -1,9 +1,9 @@
 -- Queries that SQLite and PostgreSQL understand alike. Parameters are named; times are RFC 3339 text in UTC.
 
--- name: add_record
+-- name: add_record buffered
 INSERT INTO records (id, kind, time, message, run, content) VALUES (:id, :kind, :time, :message, :run, :content)
 
--- name: add_payload
+-- name: add_payload buffered
 INSERT INTO payloads (id, message, media_type, nonce, content) VALUES (:id, :message, :media_type, :nonce, :content)
 
 -- name: payload
@@ -33,7 +33,7 @@ SELECT content FROM rules WHERE digest = :digest
 -- name: last_of_kind
 SELECT seq, content FROM records WHERE kind = :kind ORDER BY seq DESC LIMIT 1
 
--- name: add_message
+-- name: add_message buffered
 INSERT INTO messages (id, type, sender, time, correlation, causation, case_id, payload)
 VALUES (:id, :type, :sender, :time, :correlation, :causation, :case_id, :payload)
 
@@ -49,16 +49,16 @@ UPDATE messages SET reply = :reply WHERE id = :id
 -- name: move_messages
 UPDATE messages SET case_id = :into WHERE case_id = :gone
 
--- name: add_message_key
+-- name: add_message_key buffered
 INSERT INTO message_keys (name, value, message, type) VALUES (:name, :value, :message, :type) ON CONFLICT DO NOTHING
 
--- name: add_intake_key
+-- name: add_intake_key buffered
 INSERT INTO intake_keys (scope, key, message, content) VALUES (:scope, :key, :message, :content)
 
 -- name: intake_key
 SELECT message, content FROM intake_keys WHERE scope = :scope AND key = :key
 
--- name: add_case
+-- name: add_case buffered
 INSERT INTO cases (id, opened) VALUES (:id, :opened) ON CONFLICT DO NOTHING
 
 -- name: drop_case
@@ -73,7 +73,7 @@ SELECT DISTINCT case_id, name, strong FROM case_keys WHERE value = :value AND (:
 -- name: keys_of_case
 SELECT name, value, strong FROM case_keys WHERE case_id = :case_id ORDER BY name, value
 
--- name: add_case_key
+-- name: add_case_key buffered
 INSERT INTO case_keys (name, value, case_id, strong) VALUES (:name, :value, :case_id, :strong) ON CONFLICT DO NOTHING
 
 -- name: copy_case_keys
@@ -82,7 +82,7 @@ INSERT INTO case_keys (name, value, case_id, strong) SELECT name, value, :into, 
 -- name: drop_case_keys
 DELETE FROM case_keys WHERE case_id = :case_id
 
--- name: add_run
+-- name: add_run buffered
 INSERT INTO runs (id, message, route, version, digest, entry, ordered, case_id, state, place, due, opened, changed)
 VALUES (:id, :message, :route, :version, :digest, :entry, :ordered, :case_id, 'ready', :place, :time, :time, :time)
 

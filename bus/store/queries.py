@@ -1,4 +1,4 @@
-"""Named queries: SQL lives in ``.sql`` files, each query under a line ``-- name: what_it_does``."""
+"""Named queries: SQL lives in ``.sql`` files, each query under a line ``-- name: what_it_does``, perhaps with ``buffered`` behind it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import re
 from functools import cache
 from importlib import resources
 
-_NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+_NAME = re.compile(r"^-- name: (\w+)(?: buffered)?\s*$", re.MULTILINE)
+_BUFFERED = re.compile(r"^-- name: (\w+) buffered\s*$", re.MULTILINE)
 
 
 @cache
@@ -14,9 +15,19 @@ def load(*files: str) -> dict[str, str]:
     """All queries of ``bus/store/<file>``, later files winning; a name twice in one file is an error."""
     found: dict[str, str] = {}
     for file in files:
-        parts = _NAME.split(resources.files("bus.store").joinpath(file).read_text("utf-8"))[1:]
+        parts = _NAME.split(_text(file))[1:]
         names = parts[::2]
         if len(set(names)) != len(names):
             raise ValueError(f"{file}: a query is named twice")
         found.update(zip(names, (text.strip() for text in parts[1::2]), strict=True))
     return found
+
+
+@cache
+def buffered(*files: str) -> frozenset[str]:
+    """The queries that may wait for the end of the transaction; see `bus.store.inserts`."""
+    return frozenset(name for file in files for name in _BUFFERED.findall(_text(file)))
+
+
+def _text(file: str) -> str:
+    return resources.files("bus.store").joinpath(file).read_text("utf-8")

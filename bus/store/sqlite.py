@@ -17,25 +17,29 @@ from typing import IO, Any, TypeVar
 
 from bus.errors import StoreError
 from bus.store import Row, Tx, queries
+from bus.store.inserts import Inserts
 from bus.store.writer import Writer
 
 T = TypeVar("T")
 SCHEMA_VERSION = 1
+FILES = ("common.sql", "sqlite.sql")
 
 
 class SqliteConnection:
     """One connection with named queries; begins and ends transactions by hand."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        self._queries = queries.load("common.sql", "sqlite.sql")
+        self._queries = queries.load(*FILES)
+        self._inserts = Inserts(self._queries, queries.buffered(*FILES), self._execute)
         self._raw = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
         self._raw.row_factory = sqlite3.Row
         _configure(self._raw, read_only=read_only)
 
     def do(self, query: str, **parameters: Any) -> int:
-        return self._run(query, parameters).rowcount
+        return 1 if self._inserts.take(query, parameters) else self._run(query, parameters).rowcount
 
     def many(self, query: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        self._inserts.before(query)
         with _failing():
             self._raw.executemany(self._queries[query], rows)
 
@@ -48,8 +52,12 @@ class SqliteConnection:
         return rows
 
     def _run(self, query: str, parameters: Mapping[str, Any]) -> sqlite3.Cursor:
+        self._inserts.before(query)
+        return self._execute(self._queries[query], parameters)
+
+    def _execute(self, text: str, parameters: Mapping[str, Any] | Sequence[Any]) -> sqlite3.Cursor:
         try:
-            return self._raw.execute(self._queries[query], parameters)
+            return self._raw.execute(text, parameters)
         except sqlite3.OperationalError as error:
             raise _failed(error) from error
 
@@ -58,10 +66,12 @@ class SqliteConnection:
             self._raw.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
+        self._inserts.flush()
         with _failing():
             self._raw.execute("COMMIT")
 
     def rollback(self) -> None:
+        self._inserts.forget()
         if self._raw.in_transaction:
             self._raw.execute("ROLLBACK")
 

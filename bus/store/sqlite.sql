@@ -1,4 +1,14 @@
--- What SQLite says in its own way; a name here wins over the same name in common.sql.
+-- What SQLite says in its own way; a name here wins over the same name in common.sql. Lists come as JSON arrays.
 
--- name: data_version
-PRAGMA data_version
+-- name: intake_keys_among
+SELECT k.scope, k.key FROM json_each(:keys) j
+JOIN intake_keys k ON k.scope = json_extract(j.value, '$[0]') AND k.key = json_extract(j.value, '$[1]')
+
+-- name: case_keys_among
+SELECT k.name, k.value FROM json_each(:keys) j
+JOIN case_keys k ON k.name = json_extract(j.value, '$[0]') AND k.value = json_extract(j.value, '$[1]') WHERE k.strong = 1
+
+-- name: waits_among
+SELECT w.type, w.name, w.value FROM json_each(:keys) j
+JOIN waits w ON w.type = json_extract(j.value, '$[0]') AND w.name = json_extract(j.value, '$[1]') AND w.value = json_extract(j.value, '$[2]')
+WHERE w.state IN ('open', 'late')

@@ -1,0 +1,83 @@
+"""Inserts that wait: rows of append-only tables are gathered inside a transaction and written many at a time.
+
+A statement costs more than a row: in SQLite each one gives up the interpreter's lock and fights to get it back, in PostgreSQL each
+is a trip over the wire. Queries marked ``buffered`` in the ``.sql`` files are gathered here; before anything reads or changes
+their table, and before the commit, they are written with ``VALUES (…), (…), …``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_INSERT = re.compile(r"INSERT INTO (?P<table>\w+) (?P<columns>\([^)]*\))\s+VALUES (?P<row>\([^)]*\))(?P<tail>.*)", re.DOTALL)
+_PARAMETER = re.compile(r":(\w+)")
+SIZES = (64, 16, 4, 1)
+"""Rows in one statement; few sizes, so that the prepared statements are found again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """One buffered query: its table, and its text for so many rows."""
+
+    table: str
+    head: str
+    row: str
+    tail: str
+    names: tuple[str, ...]
+
+    def text(self, rows: int) -> str:
+        return f"{self.head} VALUES {', '.join([self.row] * rows)}{self.tail}"
+
+
+def insert_of(text: str, placeholder: str = "?") -> Insert:
+    """Take an ``INSERT … VALUES (…)`` apart; raises ValueError for anything else."""
+    match = _INSERT.fullmatch(text)
+    if match is None:
+        raise ValueError(f"this cannot be buffered: {text[:60]}")
+    head = f"INSERT INTO {match['table']} {match['columns']}"
+    row = match["row"]
+    return Insert(match["table"], head, _PARAMETER.sub(placeholder, row), match["tail"], tuple(_PARAMETER.findall(row)))
+
+
+class Inserts:
+    """The rows that wait on one connection. ``execute`` runs a statement with positional parameters."""
+
+    def __init__(self, queries: Mapping[str, str], buffered: frozenset[str], execute: Callable[[str, Sequence[Any]], object]) -> None:
+        self._execute = execute
+        self._inserts = {name: insert_of(queries[name]) for name in buffered}
+        self._rows: dict[str, list[Mapping[str, Any]]] = {}
+        tables = {name: re.compile(rf"\b{insert.table}\b") for name, insert in self._inserts.items()}
+        self._touched = {query: frozenset(n for n, table in tables.items() if table.search(text)) for query, text in queries.items()}
+
+    def take(self, query: str, row: Mapping[str, Any]) -> bool:
+        """Keep a row for later; false when the query is not a buffered one."""
+        if query not in self._inserts:
+            return False
+        self._rows.setdefault(query, []).append(row)
+        return True
+
+    def before(self, query: str) -> None:
+        """Write what this query might look at or change."""
+        if self._rows and not self._touched[query].isdisjoint(self._rows):
+            for name in self._touched[query] & self._rows.keys():
+                self._write(name, self._rows.pop(name))
+
+    def flush(self) -> None:
+        """Write everything."""
+        rows, self._rows = self._rows, {}
+        for name, waiting in rows.items():
+            self._write(name, waiting)
+
+    def forget(self) -> None:
+        self._rows = {}
+
+    def _write(self, name: str, rows: list[Mapping[str, Any]]) -> None:
+        insert, start = self._inserts[name], 0
+        while start < len(rows):
+            size = next(size for size in SIZES if size <= len(rows) - start)
+            values = [row[column] for row in rows[start : start + size] for column in insert.names]
+            self._execute(insert.text(size), values)
+            start += size
