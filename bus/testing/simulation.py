@@ -17,27 +17,40 @@ import datetime as dt
 import random
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal, TypeVar
 
 from bus.clock import FixedClock, moment_of, text_of
 from bus.engine import dead
 from bus.engine.engine import Engine, Pace
 from bus.engine.intake import Accepted, Intake, Submission
 from bus.engine.outside import Asking, Outside, Result
-from bus.errors import Conflict
+from bus.errors import Conflict, StoreError
 from bus.message import JsonObject, Message
-from bus.store.sqlite import SqliteStore
+from bus.store import Tx
+from bus.store.sqlite import SqliteConnection
 from bus.testing import simulation_judge
 from bus.testing.simulated_system import LOSSY, SETTLE, TIMEOUT, Conduct, Effect, Sistema, rules
 
+T = TypeVar("T")
 START = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
 MOVES = 120
 PATIENCE = 3000
 """Moves of the calm phase after which something is taken to run in circles."""
 MEMORY = Path("/dev/shm")  # noqa: S108 - each run makes its own folder in it
 """Where a store may lie when its durability is not what is examined."""
+
+
+Fate = Literal["works", "fails", "dies", "dies after"]
+"""What happens at one use of the store by an engine."""
+
+
+class Killed(BaseException):
+    """The process of an engine is no more."""
 
 
 class SimulationError(AssertionError):
@@ -72,6 +85,74 @@ class _SlowOutside(Outside):
         self._perform(call.asking, call.message, call.now, call.done)
 
 
+class _Store:
+    """SQLite without the writer's thread: a piece of work is one transaction, done at once by whoever asks."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer = SqliteConnection(path)
+        self._writer.prepare()
+        self._reader = SqliteConnection(path, read_only=True)
+
+    def write(self, work: Callable[[Tx], T]) -> Future[T]:
+        done: Future[T] = Future()
+        self._writer.begin()
+        try:
+            result = work(self._writer)
+            self._writer.commit()
+        except Exception as error:  # noqa: BLE001 - told to whoever asked for the work
+            self._writer.rollback()
+            done.set_exception(error)
+        else:
+            done.set_result(result)
+        return done
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        with self._reader.view():
+            yield self._reader
+
+    def describe(self) -> Mapping[str, Any]:
+        return {"kind": "simulated"}
+
+    def close(self) -> None:
+        self._writer.close()
+        self._reader.close()
+
+
+class _ShakyStore:
+    """The store as an engine sees it: it may fail, or the engine's process may die before or after what is written."""
+
+    def __init__(self, store: _Store, fate: Callable[[], Fate]) -> None:
+        self._store, self._fate = store, fate
+
+    def write(self, work: Callable[[Tx], T]) -> Future[T]:
+        fate = self._fate()
+        if fate == "dies":
+            raise Killed
+        done: Future[T] = Future()
+        if fate == "fails":
+            done.set_exception(StoreError("the disk is full"))
+            return done
+        done = self._store.write(work)
+        if fate == "dies after":
+            raise Killed
+        return done
+
+    def read(self) -> AbstractContextManager[Tx]:
+        fate = self._fate()
+        if fate == "fails":
+            raise StoreError("the disk cannot be read")
+        if fate != "works":
+            raise Killed
+        return self._store.read()
+
+    def describe(self) -> Mapping[str, Any]:
+        return self._store.describe()
+
+    def close(self) -> None:
+        self._store.close()
+
+
 @dataclass
 class _Process:
     """One engine with its calls; killed by being forgotten."""
@@ -94,16 +175,16 @@ class Simulation:
         self.dice = random.Random(self.seed)  # noqa: S311 - chance that can be repeated
         self.clock = FixedClock(START)
         self.system = Sistema(self.clock.now)
-        self.store = SqliteStore(self.folder / f"{self.seed}.db")
+        self.store = _Store(self.folder / f"{self.seed}.db")
         self.tickets: list[str] = []
         self.intake = Intake(self.store, rules, self.clock, self._ring)
         self.accepted: list[tuple[Accepted, Submission]] = []
         self.names: dict[str, str] = {}
-        self.again: set[str] = set()
         self.count = 0
         self.processes: list[_Process] = []
         self.trouble = True
         self.rough = self.dice.choice((0.0, 0.1, 0.3, 0.6))
+        self.shaky = self.dice.choice((0.0, 0.0, 0.02, 0.2))
         self._start_engine()
 
     # -- the world ---------------------------------------------------------------------------------------------------
@@ -113,9 +194,20 @@ class Simulation:
 
     def _start_engine(self) -> None:
         outside = _SlowOutside(self.system)
-        engine = Engine(self.store, rules, outside, self.clock, self._ring, Pace(lease=30, sweep=1, batch=10, most_live=20))
+        shaky = _ShakyStore(self.store, self._meanwhile)
+        engine = Engine(shaky, rules, outside, self.clock, self._ring, Pace(lease=30, sweep=1, batch=10, most_live=20))
         self.count += 1
         self.processes.append(_Process(f"e{self.count}", engine, outside))
+
+    def _meanwhile(self) -> Fate:
+        """Between two steps of an engine others work too, and its luck may end."""
+        if not self.trouble:
+            return "works"
+        if self.dice.random() < 0.05:
+            self.accept()
+        if self.dice.random() < self.shaky:
+            return "fails"
+        return self.dice.choice(("dies", "dies after")) if self.dice.random() < self.rough / 30 else "works"
 
     def name(self, identity: str) -> str:
         """A short name for an id, the same in every run of a seed."""
@@ -139,7 +231,7 @@ class Simulation:
     def judge(self) -> None:
         """Everything that must hold at the end."""
         with self.store.read() as tx:
-            faults = simulation_judge.faults(tx, self.system.ledger, self.again, [a for a, _ in self.accepted])
+            faults = simulation_judge.faults(tx, text_of(self.clock.now()), self.system.ledger, [a for a, _ in self.accepted])
         faults += simulation_judge.rebuilt(self.store)
         if faults:
             raise SimulationError("\n".join(faults))
@@ -195,8 +287,15 @@ class Simulation:
             process.engine.ring(kept + doubled)
 
     def turn(self) -> None:
-        process = self.dice.choice(self.processes)
-        process.engine.turn(patient=False)
+        self._turn(self.dice.choice(self.processes))
+
+    def _turn(self, process: _Process) -> None:
+        try:
+            process.engine.turn(patient=False)
+        except StoreError as error:
+            self.note(f"{process.name} {error.sentence}")
+        except Killed:
+            self._kill(process)
 
     def end_call(self) -> None:
         """A call comes home, well or badly."""
@@ -235,7 +334,9 @@ class Simulation:
 
     def kill(self) -> None:
         """An engine dies; its calls have happened, happen late, or never left."""
-        process = self.dice.choice(self.processes)
+        self._kill(self.dice.choice(self.processes))
+
+    def _kill(self, process: _Process) -> None:
         self.processes.remove(process)
         for call in process.outside.pending:
             if not call.asking.probe and call.asking.operation.effect != "read" and self.dice.random() < 0.6:
@@ -245,7 +346,15 @@ class Simulation:
         if not self.processes:
             self._start_engine()
             if self.dice.random() < 0.7:
-                self.processes[0].engine.take_over()
+                self._take_over(self.processes[0])
+
+    def _take_over(self, process: _Process) -> None:
+        try:
+            process.engine.take_over()
+        except StoreError as error:
+            self.note(f"{process.name} {error.sentence}")
+        except Killed:
+            self._kill(process)
 
     def _orphan(self, call: _Pending) -> None:
         """A call whose caller is dead: it has its effect within timeout and settle."""
@@ -265,7 +374,8 @@ class Simulation:
         process = self.dice.choice(self.processes)
         self.note(f"stop {process.name}")
         self._stop(process)
-        self.processes.remove(process)
+        if process in self.processes:
+            self.processes.remove(process)
         if not self.processes:
             self._start_engine()
 
@@ -274,10 +384,12 @@ class Simulation:
         for _ in range(PATIENCE):
             while process.outside.pending:
                 process.outside.end(process.outside.pending[0], "lose" if self.trouble and self.dice.random() < self.rough else "answer")
-            process.engine.turn(patient=False)
+            self._turn(process)
+            if process not in self.processes:
+                return
             if not process.engine.busy():
                 break
-        process.engine.leave()
+        self._leave(process)
         process.outside.close()
         with self.store.read() as tx:
             held = [
@@ -285,6 +397,12 @@ class Simulation:
             ]
         if held or process.engine.busy():
             raise SimulationError(f"a stopped engine holds {held}")
+
+    def _leave(self, process: _Process) -> None:
+        """Its leases are given up, unless the store fails it: then they run out."""
+        trouble, self.trouble = self.trouble, False
+        process.engine.leave()
+        self.trouble = trouble
 
     def person(self) -> None:
         """Somebody looks at a dead letter."""
@@ -306,7 +424,6 @@ class Simulation:
         elif act == "redeliver":
             self.store.write(lambda tx: dead.redeliver(tx, run, "anna", "prova", self.clock)).result()
         else:
-            self.again |= {f"{letter.message} {letter.path}"} if act == "again" else set()
             decision: dead.Decision = "again" if act == "again" else "happened"
             self.store.write(lambda tx: dead.decide(tx, run, "anna", "prova", self.clock, decision, {"chi": "deciso"})).result()
         self._ring([run])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from bus.engine import projection
@@ -14,12 +14,20 @@ from bus.store import Store, Tx
 from bus.testing.simulated_system import Effect, Sistema
 
 
-def faults(tx: Tx, ledger: Sequence[Effect], again: Collection[str], accepted: Sequence[Accepted]) -> list[str]:
-    """Everything that must hold when nothing moves any more. ``again``: ``message path`` of calls that a person sent again."""
+def faults(tx: Tx, now: str, ledger: Sequence[Effect], accepted: Sequence[Accepted]) -> list[str]:
+    """Everything that must hold when nothing moves any more."""
     numbered = list(log.everything(tx))
     records = [record for _, record in numbered]
-    found = [*_log(tx, [seq for seq, _ in numbered], records), *_lost(tx, accepted), *_rest(tx), *_waits(tx)]
-    return [*found, *_doubles(ledger, records, again), *_lane(ledger), *_order(tx, records), *_unseen(tx, records), *_undone(tx, ledger)]
+    found = [*_log(tx, [seq for seq, _ in numbered], records), *_lost(tx, accepted), *_rest(tx, now), *_waits(tx)]
+    return [
+        *found,
+        *_doubles(ledger, records),
+        *_lane(ledger),
+        *_order(tx, records),
+        *_unseen(tx, records),
+        *_not_done(records, ledger),
+        *_not_undone(tx, records, ledger),
+    ]
 
 
 def ripe(tx: Tx, now: str) -> list[str]:
@@ -71,9 +79,9 @@ def _lost(tx: Tx, accepted: Sequence[Accepted]) -> Iterator[str]:
             yield f"message {one.id} was accepted and is lost"
 
 
-def _rest(tx: Tx) -> Iterator[str]:
+def _rest(tx: Tx, now: str) -> Iterator[str]:
     for row in tx.all("runs_by_state", state=None, route=None, most=100_000):
-        if row["owner"] is not None:
+        if row["owner"] is not None and row["lease"] >= now:
             yield f"run {row['id']} is still held"
         if row["state"] == "ready" and not _held_up(tx, row["id"]):
             yield f"run {row['id']} is stranded: ready since {row['due']} at {row['place']}"
@@ -103,10 +111,13 @@ def _waits(tx: Tx) -> Iterator[str]:
             yield f"run {row['run']} has a wait {row['path']} ({row['state']}) that does not see what has come"
 
 
-def _doubles(ledger: Sequence[Effect], records: Sequence[Record], again: Collection[str]) -> Iterator[str]:
-    """One effect for each thing that was to be done; of ``once`` more only when a person said so."""
+def _doubles(ledger: Sequence[Effect], records: Sequence[Record]) -> Iterator[str]:
+    """One effect for each thing that was to be done; of ``once`` more only when a person said so. What is done for a message
+    that came too late is done once for each run that it came too late for, each under its own key.
+    """
     allowed = Counter(key for record in records if record.kind == "decided" and (key := _again(record, records)))
-    for (operation, chi), times in Counter((effect.operation, effect.chi) for effect in ledger).items():
+    late = {effect.key for effect in ledger if effect.chi.startswith("tardi ")}
+    for (operation, chi, _), times in Counter((e.operation, e.chi, e.key if e.key in late else "") for e in ledger).items():
         if times > 1 and Sistema.operations[operation].effect != "once":
             yield f"{operation} {chi!r} happened {times} times"
     for (key, chi), times in Counter(
@@ -180,11 +191,23 @@ def _unseen(tx: Tx, records: Sequence[Record]) -> Iterator[str]:
             yield f"run {run} is done and does not know what became of {path}"
 
 
-def _undone(tx: Tx, ledger: Sequence[Effect]) -> Iterator[str]:
+def _not_undone(tx: Tx, records: Sequence[Record], ledger: Sequence[Effect]) -> Iterator[str]:
+    """A run that a route's `fail` ended has taken back what it had done."""
+    taken_back = {effect.chi for effect in ledger if effect.operation == "annulla"}
+    for record in records:
+        row = tx.one("run", id=record.run) if record.kind == "answered" and record.data["operation"] == "sistema.scrivi" else None
+        if row is None or row["state"] != "dead" or not row["reason"].startswith("sim."):
+            continue
+        chi = log.json_payload(tx, str(record.payload("answer")))["chi"]
+        if chi not in taken_back:
+            yield f"run {record.run} failed and did not take back {chi!r}"
+
+
+def _not_done(records: Sequence[Record], ledger: Sequence[Effect]) -> Iterator[str]:
     """What was answered has happened."""
     keys = {effect.key for effect in ledger}
     asked: dict[tuple[str | None, str | None], str] = {}
-    for _, record in log.everything(tx):
+    for record in records:
         if record.kind == "asked":
             asked[record.run, record.path] = record.data["key"]
         if record.kind == "answered" and (record.run, record.path) in asked and asked[record.run, record.path] not in keys:
