@@ -62,7 +62,7 @@ class Settings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """Bytes that crossed the border, as they were. ``direction`` is seen from the bus; ``note`` (method and URL, or status) holds no secret."""
+    """Bytes that crossed the border, as they were. ``direction`` is seen from the bus; ``note`` (method, URL, status) holds no secret."""
 
     direction: Literal["out", "in"]
     content: bytes

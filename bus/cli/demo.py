@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bus.cli.timeline import print_case
-from bus.testing.town import Town, key_of
+from bus.testing.town import KEYS, Town, key_of
 
 APPLICATION: dict[str, Any] = {
     "istanza": "SUE-2026-000117",
@@ -59,9 +59,7 @@ def _story(town: Town) -> list[str]:
     reply = sent.get("reply")
     if not reply:
         return [f"no reply to the portal: {sent}"]
-    print(
-        f"  replied: protocol {reply['protocollo']}, practice {reply['pratica']}, notice {reply['avviso']}, {reply['importo'] / 100:.2f} euro"
-    )
+    print("  replied: protocol {protocollo}, practice {pratica}, notice {avviso}, to pay by {scadenza}".format(**reply))
     print("the citizen pays; pagoPA's node verifies, activates and delivers the receipt (SOAP)")
     story = town.pay(reply["avviso"])
     if not story.get("paid"):
@@ -98,9 +96,9 @@ def _judge(town: Town, case: dict[str, Any]) -> list[str]:
 
 def _stay(town: Town) -> None:
     """Keep everything running until Ctrl-C."""
-    print(
-        f"The town stays open. The bus: {town.url}; keys: portal {key_of('portale')}, sysadmin {key_of('sistemista')}, auditor {key_of('revisore')}"
-    )
+    print(f"The town stays open. The bus: {town.url}")
+    for name in KEYS:
+        print(f"  key of {name:<11} {key_of(name)}")
     for name, simulator in town.simulators.items():
         print(f"  {name:<11} {simulator.url}")
     print(

@@ -121,7 +121,7 @@ class WaitStep(Step):
 
 @dataclass(frozen=True, slots=True)
 class GatherStep(Step):
-    """Wait for several messages and make a list. Complete at ``count`` messages, when ``until`` holds (it sees ``items``), or at the deadline."""
+    """Wait for several messages and make a list: complete at ``count`` messages, when ``until`` holds (it sees ``items``), or in time."""
 
     type: str = ""
     case: str | None = None
@@ -152,7 +152,7 @@ class EachStep(Step):
 
 @dataclass(frozen=True, slots=True)
 class ParallelStep(Step):
-    """Branches side by side; the step ends when all have ended. Branches write their names into the same scope (the checker keeps them apart)."""
+    """Branches side by side; the step ends when all have ended. They write into the same scope; the checker keeps their names apart."""
 
     branches: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
 
@@ -170,7 +170,7 @@ class FailStep(Step):
 class Plan:
     """One route, ready to run. ``rules`` is JSON; ``digest`` is SHA-256 over it; ``operations`` are all it can call.
 
-    ``ordered``: its runs keep the order of their case (``order: case``); false (``order: none``) for what may overtake and must not hold the case.
+    ``ordered``: its runs keep the order of their case (``order: case``); false (``order: none``): they may overtake and hold nobody.
     """
 
     route: str
