@@ -108,12 +108,14 @@ class Intake:
 
     def _written(self, batch: list[_Coming], written: Future[list[Accepted | Exception]]) -> None:
         """Called by the writer after the commit, or when the batch failed: then each message is written by itself."""
-        if written.exception() is None:
-            self._give(batch, written.result())
-        else:
-            for coming in batch:
-                self._write_alone(coming)
-        self._write()
+        try:
+            if written.exception() is None:
+                self._give(batch, written.result())
+            else:
+                for coming in batch:
+                    self._write_alone(coming)
+        finally:  # whatever a bell or a sender's callback does, the next batch is written
+            self._write()
 
     def _write_alone(self, coming: _Coming) -> None:
         try:
@@ -126,13 +128,15 @@ class Intake:
     def _give(self, batch: Sequence[_Coming], results: Sequence[Accepted | BaseException]) -> None:
         """Ring first, so that work begins while senders are answered."""
         runs = [run for result in results if isinstance(result, Accepted) for run in result.runs]
-        if runs:
-            self._ring(runs)
-        for coming, result in zip(batch, results, strict=True):
-            if isinstance(result, Accepted):
-                coming.outcome.set_result(result)
-            else:
-                coming.outcome.set_exception(result)
+        try:
+            if runs:
+                self._ring(runs)
+        finally:  # what is durable is told to its sender, bell or no bell
+            for coming, result in zip(batch, results, strict=True):
+                if isinstance(result, Accepted):
+                    coming.outcome.set_result(result)
+                else:
+                    coming.outcome.set_exception(result)
 
 
 @dataclass(frozen=True, slots=True)
