@@ -286,6 +286,11 @@ class Simulation:
         for process in self.processes[:1] if not self.trouble else [self.dice.choice(self.processes)]:
             process.engine.ring(kept + doubled)
 
+    def deliver_all(self) -> None:
+        """Every ticket reaches the first engine."""
+        taken, self.tickets = self.tickets, []
+        self.processes[0].engine.ring(taken)
+
     def turn(self) -> None:
         self._turn(self.dice.choice(self.processes))
 

@@ -107,3 +107,13 @@ def test_a_database_of_another_schema_is_refused_with_a_remedy(tmp_path: Path) -
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot open the database"):
         SqliteStore(tmp_path / "nowhere" / "s.db")
+
+
+def test_a_future_that_was_cancelled_does_not_end_the_writer(store: SqliteStore) -> None:
+    gate = threading.Event()
+    store.write(lambda tx: gate.wait(5))
+    cancelled = store.write(put("never"))
+    assert cancelled.cancel()
+    gate.set()
+    store.write(put("after")).result(5)
+    assert names(store) == {"after"}

@@ -1,0 +1,162 @@
+"""What an adversary tried against the heart, by hand; the seeds of tests/fault/test_simulation.py try it at large."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bus.clock import FixedClock
+from bus.diagnostics import configure
+from bus.engine.asks import Call
+from bus.engine.intake import Intake, Submission
+from bus.engine.outside import Asking, Outside, Result
+from bus.errors import StoreError
+from bus.message import Message
+from bus.store.sqlite import SqliteStore
+from bus.testing.simulated_system import Domanda, Sistema, rules
+from bus.testing.simulation import Simulation
+
+T = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Simulation]:
+    configure("critical")
+    made = Simulation(1, tmp_path)
+    made.trouble = False
+    yield made
+    for process in made.processes:
+        process.outside.close()
+    made.store.close()
+
+
+def send(world: Simulation, kind: str, **body: object) -> str:
+    number = len(world.accepted) + 1
+    return world._send(Submission(f"sim.{kind}", {"chi": f"m{number}", **body}, "portale", key=f"k{number}")).id  # type: ignore[dict-item]
+
+
+def turn(world: Simulation, *conducts: str) -> None:
+    """One turn; then the calls that are out end, each in its way."""
+    world.deliver_all()
+    world.processes[0].engine.turn(patient=False)
+    outside = world.processes[0].outside
+    for call, conduct in zip(list(outside.pending), conducts, strict=False):
+        outside.end(call, conduct)  # type: ignore[arg-type]
+
+
+def finish(world: Simulation) -> list[tuple[str, str]]:
+    """Everything comes to rest and keeps its promises; the effects."""
+    world.calm()
+    world.judge()
+    return [(effect.operation, effect.chi) for effect in world.system.ledger]
+
+
+def state(world: Simulation, message: str) -> str:
+    with world.store.read() as tx:
+        return str(tx.all("runs_of_message", message=message)[0]["state"])
+
+
+def test_the_calls_beside_a_wait_whose_message_is_here_already_are_made(world: Simulation) -> None:
+    send(world, "parte", caso="c")
+    message = send(world, "fianco", caso="c")
+    turn(world, "answer")
+    turn(world)
+    assert sorted(call.asking.call.path for call in world.processes[0].outside.pending) == ["rami/tre/fila", "rami/uno/registra"]
+    finish(world)
+    assert state(world, message) == "done"
+
+
+def test_an_undo_that_cannot_be_reached_is_tried_again(world: Simulation) -> None:
+    send(world, "lavoro", caso="c", modo="fallisce")
+    for conduct in ("answer", "answer", "unreachable"):
+        turn(world, conduct)
+    assert ("annulla", "scrivi m1") in finish(world)
+
+
+def test_a_probe_that_never_answers_ends_with_a_person(world: Simulation) -> None:
+    message = send(world, "lavoro", caso="c", modo="cerca")
+    for conduct in ("answer", "answer", "lose"):
+        turn(world, conduct)
+    for _ in range(12):
+        world.clock.move(dt.timedelta(minutes=10))
+        turn(world, "unreachable")
+    assert state(world, message) == "dead"
+
+
+def test_a_message_between_the_last_one_gathered_and_the_close_is_late_and_not_lost(world: Simulation) -> None:
+    send(world, "raccolta", caso="c")
+    turn(world)
+    for _ in range(3):
+        send(world, "parte", caso="c")
+    assert [("registra", "tardi m4")] == [effect for effect in finish(world) if effect[0] == "registra"]
+
+
+def test_what_came_under_another_key_is_matched_when_two_cases_become_one(world: Simulation) -> None:
+    send(world, "ricevuta", iuv="i")
+    message = send(world, "senza", caso="c", iuv="i")
+    finish(world)
+    assert state(world, message) == "done"
+
+
+def test_a_run_that_waits_for_a_lane_does_not_keep_its_holder_from_going_on(world: Simulation) -> None:
+    first, second = send(world, "lavoro", caso="c", voci=["a"]), send(world, "lavoro", caso="d", voci=["b"])
+    for _ in range(2):
+        turn(world, "answer", "answer")
+    turn(world, "unreachable", "unreachable")
+    effects = finish(world)
+    assert {state(world, first), state(world, second)} == {"done"}
+    assert len([effect for effect in effects if effect[0] == "in-fila"]) == 2
+
+
+def test_a_clock_that_is_set_back_does_not_stop_the_sweeper(world: Simulation) -> None:
+    engine = world.processes[0].engine
+    engine.turn(patient=False)
+    world.clock.move(dt.timedelta(hours=-1))
+    message = send(world, "ricevuta", iuv="i")
+    run = send(world, "avviso")
+    world.tickets.clear()
+    for _ in range(3):
+        world.clock.move(dt.timedelta(seconds=2))
+        engine.turn(patient=False)
+    assert [call.message.id for call in world.processes[0].outside.pending] == [run]
+    assert message != run
+
+
+def test_what_comes_home_while_the_store_fails_is_written_later(world: Simulation) -> None:
+    message = send(world, "avviso")
+    turn(world, "answer")
+    world.trouble, world.shaky, world.rough = True, 1.0, 0.0
+    world.clock.move(dt.timedelta(seconds=5))
+    with pytest.raises(StoreError):
+        world.processes[0].engine.turn(patient=False)
+    world.trouble = False
+    turn(world)
+    assert state(world, message) == "done"
+    assert finish(world) == [("spedisci", "spedisci m1")]
+
+
+def test_a_call_that_cannot_be_started_comes_home_as_not_done() -> None:
+    outside = Outside({"sistema": Sistema(lambda: T)})
+    outside.close()
+    ended: list[Result] = []
+    ask = Call("spedisci", "r@1/spedisci", "sistema.spedisci", {"chi": "x"}, "key")
+    asking = Asking(ask, Sistema.operations["spedisci"], Domanda(chi="x"), (), None)
+    outside.perform(asking, Message("m", "t", "s", T, {}), T, ended.append)
+    assert [result.error.kind for result in ended if result.error] == ["unreachable"]
+
+
+def test_a_bell_that_fails_does_not_stop_the_intake(tmp_path: Path) -> None:
+    def broken(runs: object) -> None:
+        raise RuntimeError("no bell")
+
+    store = SqliteStore(tmp_path / "s.db")
+    intake = Intake(store, rules, FixedClock(T), broken)
+    try:
+        intake.send(Submission("sim.avviso", {"chi": "1"}, "p"))
+        intake.send(Submission("sim.avviso", {"chi": "2"}, "p"))
+        assert intake.send(Submission("sim.ricevuta", {"chi": "3"}, "p")).result(5).id
+    finally:
+        store.close()
