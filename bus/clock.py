@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import lru_cache
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -37,7 +38,14 @@ class FixedClock:
 
 def text_of(moment: dt.datetime) -> str:
     """RFC 3339 in UTC with microseconds and ``Z``; sorts like time."""
-    return moment.astimezone(dt.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return _text_of_utc(moment if moment.tzinfo is dt.UTC else moment.astimezone(dt.UTC))
+
+
+@lru_cache(maxsize=2048)
+def _text_of_utc(moment: dt.datetime) -> str:
+    """Kept for a while, because all that happens at one moment says it many times. Only for UTC: elsewhere two moments of the hour
+    that comes twice in autumn are equal."""
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def moment_of(text: str) -> dt.datetime:

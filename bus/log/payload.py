@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,32 @@ from bus.log.record import Commitment
 from bus.message import canonical
 
 JSON = "application/json"
+NONCE = 32
+"""Bytes of a nonce."""
+
+
+class _Nonces:
+    """Random bytes of the system, fetched 128 nonces at a time: each system call lets another thread take the interpreter's lock."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._block, self._at = b"", 0
+        os.register_at_fork(after_in_child=self.forget)
+
+    def next(self) -> bytes:
+        with self._lock:
+            if self._at == len(self._block):
+                self._block, self._at = os.urandom(128 * NONCE), 0
+            start, self._at = self._at, self._at + NONCE
+            return self._block[start : self._at]
+
+    def forget(self) -> None:
+        """In a forked process: its nonces are not its parent's."""
+        self._lock = threading.Lock()
+        self._block, self._at = b"", 0
+
+
+_nonces = _Nonces()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +55,7 @@ class Sealed:
 
 def seal(role: str, content: bytes, media_type: str = JSON) -> Sealed:
     """Make a payload out of bytes."""
-    nonce = os.urandom(32)
+    nonce = _nonces.next()
     identity = hashlib.sha256(nonce + content).hexdigest()
     return Sealed(Commitment(role, identity, len(content), media_type), nonce, content)
 
