@@ -38,7 +38,7 @@ from bus.testing.simulated_system import LOSSY, SETTLE, TIMEOUT, Conduct, Effect
 
 T = TypeVar("T")
 START = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
-MOVES = 120
+MOVES = 110
 PATIENCE = 3000
 """Moves of the calm phase after which something is taken to run in circles."""
 MEMORY = Path("/dev/shm")  # noqa: S108 - each run makes its own folder in it
@@ -311,7 +311,7 @@ class Simulation:
         conduct: Conduct = "answer"
         if self.trouble and self.dice.random() < self.rough:
             conduct = self.dice.choice((*LOSSY, "refuse"))
-        self.system.delay = self.dice.uniform(0, SETTLE)
+        self.system.delay = self.dice.choice((SETTLE, self.dice.uniform(0, SETTLE)))
         self.note(
             f"{process.name} {'probe' if call.asking.probe else 'call'} {call.asking.call.operation} {call.asking.call.path} {conduct}"
         )
@@ -325,7 +325,7 @@ class Simulation:
         for process in self.processes:
             while process.outside.pending and seconds > TIMEOUT and self.dice.random() < 0.9:
                 call = process.outside.pending[0]
-                self.system.delay = self.dice.uniform(0, SETTLE)
+                self.system.delay = self.dice.choice((SETTLE, self.dice.uniform(0, SETTLE)))
                 process.outside.end(call, self.dice.choice(LOSSY) if self.trouble and self.dice.random() < self.rough else "answer")
         self.clock.move(dt.timedelta(seconds=seconds))
         self.system.settle()
@@ -489,7 +489,7 @@ def _weights(world: Simulation) -> tuple[list[Callable[[], None]], list[int]]:
     """The moves and how often each is made."""
     moves: list[tuple[Callable[[], None], int]] = [
         (world.accept, 10), (world.repeat, 2), (world.deliver, 15), (world.turn, 30), (world.end_call, 25), (world.pass_time, 8),
-        (world.step_back, 1), (world.kill, 2), (world.double, 1), (world.stop, 1), (world.person, 3),
+        (world.step_back, 1), (world.kill, 2), (world.double, 3), (world.stop, 1), (world.person, 3),
     ]  # fmt: skip
     return [move for move, _ in moves], [weight for _, weight in moves]
 

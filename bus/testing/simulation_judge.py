@@ -27,6 +27,7 @@ def faults(tx: Tx, now: str, ledger: Sequence[Effect], accepted: Sequence[Accept
         *_unseen(tx, records),
         *_not_done(records, ledger),
         *_not_undone(tx, records, ledger),
+        *_twice(records),
     ]
 
 
@@ -132,6 +133,14 @@ def _again(record: Record, records: Sequence[Record]) -> str | None:
     if record.data["decision"] != "again":
         return None
     return next((r.data["key"] for r in records if r.kind == "asked" and (r.run, r.path) == (record.run, record.path)), None)
+
+
+def _twice(records: Sequence[Record]) -> Iterator[str]:
+    """An engine whose claim was lost writes nothing: no call is answered twice, no run is done twice."""
+    ends = Counter(
+        (record.kind, record.run, record.path) for record in records if record.kind in ("answered", "done", "replied", "expired")
+    )
+    yield from (f"{kind} twice: {path} of run {run}" for (kind, run, path), times in ends.items() if times > 1)
 
 
 def _lane(ledger: Sequence[Effect]) -> Iterator[str]:
