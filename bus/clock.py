@@ -43,8 +43,7 @@ def text_of(moment: dt.datetime) -> str:
 
 @lru_cache(maxsize=2048)
 def _text_of_utc(moment: dt.datetime) -> str:
-    """Kept for a while, because all that happens at one moment says it many times. Only for UTC: elsewhere two moments of the hour
-    that comes twice in autumn are equal."""
+    """Kept for a while: all that happens at one moment says it many times. Only UTC: of the hour that autumn repeats, moments are equal."""
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bus.clock import Clock, text_of
+from bus.diagnostics import logger
 from bus.engine.cases import WEAK
 from bus.engine.interpreter import key_texts
 from bus.engine.projection import Entry, entry, fact, write, write_new
@@ -65,6 +66,8 @@ class Accepted:
     runs: tuple[str, ...] = ()
 
 
+Told = Callable[[Accepted | BaseException], None]
+"""Hears once how a message ended: accepted, or the error that `Intake.send`'s future would raise."""
 MOST = 200
 """Messages written in one piece of work."""
 
@@ -80,31 +83,46 @@ class Intake:
 
     def send(self, submission: Submission) -> Future[Accepted]:
         """Check now (raises `InputError`), store soon; the future gives `Accepted` or raises `Conflict`."""
-        coming = _Coming(self.prepare(submission))
-        coming.outcome.set_running_or_notify_cancel()  # what was handed in can no longer be called back
+        outcome: Future[Accepted] = Future()
+        outcome.set_running_or_notify_cancel()  # what was handed in can no longer be called back
+        self.hand_in(submission, lambda told: outcome.set_result(told) if isinstance(told, Accepted) else outcome.set_exception(told))
+        return outcome
+
+    def hand_in(self, submission: Submission, told: Told) -> None:
+        """`send` for whoever has a way of waiting of their own: ``told`` is called once, by another thread, and MUST NOT block."""
+        coming = _Coming(self.prepare(submission), told)
         with self._lock:
             self._waiting.append(coming)
             busy, self._busy = self._busy, True
         if not busy:
             self._write()
-        return coming.outcome
 
     def prepare(self, submission: Submission) -> Arrival:
         """Everything that needs no database: the type's check, the keys, the runs to open, the record."""
         return arrival_of(self._catalog(), submission, new_id(), self._clock)
 
     def _write(self) -> None:
-        """Hand over all that came while the last batch was written; nothing lingers."""
+        """Ask the store for its turn, when somebody waits. Whoever comes until the turn begins is written in it; nothing lingers."""
         with self._lock:
-            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST))]
-            self._busy = bool(batch)
-        if not batch:
+            self._busy = bool(self._waiting)
+        if not self._busy:
             return
+        batch: list[_Coming] = []
+
+        def work(tx: Tx) -> list[Accepted | Exception]:
+            batch.extend(() if batch else self._take())  # once: the work may be run again
+            return receive_all(tx, [coming.arrival for coming in batch])
+
         try:
-            self._store.write(lambda tx: receive_all(tx, [c.arrival for c in batch])).add_done_callback(lambda w: self._written(batch, w))
+            self._store.write(work).add_done_callback(lambda written: self._written(batch, written))
         except StoreError as error:
-            self._give(batch, [error] * len(batch))
+            lost = self._take()
+            self._give(lost, [error] * len(lost))
             self._write()
+
+    def _take(self) -> list[_Coming]:
+        with self._lock:
+            return [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST))]
 
     def _written(self, batch: list[_Coming], written: Future[list[Accepted | Exception]]) -> None:
         """Called by the writer after the commit, or when the batch failed: then each message is written by itself."""
@@ -112,7 +130,7 @@ class Intake:
             if written.exception() is None:
                 self._give(batch, written.result())
             else:
-                for coming in batch:
+                for coming in batch or self._take():  # the store may have failed before it began
                     self._write_alone(coming)
         finally:  # whatever a bell or a sender's callback does, the next batch is written
             self._write()
@@ -133,10 +151,14 @@ class Intake:
                 self._ring(runs)
         finally:  # what is durable is told to its sender, bell or no bell
             for coming, result in zip(batch, results, strict=True):
-                if isinstance(result, Accepted):
-                    coming.outcome.set_result(result)
-                else:
-                    coming.outcome.set_exception(result)
+                _tell(coming, result)
+
+
+def _tell(coming: _Coming, result: Accepted | BaseException) -> None:
+    try:
+        coming.told(result)
+    except Exception:  # noqa: BLE001 - a sender that cannot be told (its loop is closed) must not keep the others waiting
+        logger("snodo.intake").exception("intake.not-told")
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +222,12 @@ def check(catalog: Catalog, submission: Submission, has_route: bool) -> None:
         )  # fmt: skip
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Coming:
-    """An arrival and whoever waits to hear of it."""
+    """An arrival and how whoever waits is told of it."""
 
     arrival: Arrival
-    outcome: Future[Accepted] = field(default_factory=Future)
+    told: Told
 
 
 def receive_all(tx: Tx, arrivals: Sequence[Arrival]) -> list[Accepted | Exception]:

@@ -1,34 +1,31 @@
-"""From the store's thread to the event loop: futures of the writer become awaitable, many with one wake-up.
+"""From the store's thread to the event loop: what another thread tells becomes awaitable, many with one wake-up.
 
-A group commit resolves up to 200 futures at once; `asyncio.wrap_future` would wake the loop for each of them.
+A group commit ends up to 200 requests at once; `asyncio.wrap_future` would wake the loop for each of them.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from concurrent.futures import Future
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from collections.abc import Callable
+from typing import Any
 
 
 class Bridge:
-    """Awaits futures of other threads. One per event loop."""
+    """Awaits what other threads tell. One per event loop."""
 
     def __init__(self) -> None:
-        self._ended: deque[tuple[asyncio.Future[Any], Future[Any]]] = deque()
+        self._ended: deque[tuple[asyncio.Future[Any], Any]] = deque()
         self._called = False
 
-    def wait(self, future: Future[T]) -> asyncio.Future[T]:
-        """An awaitable for ``future``; must be called in the loop."""
+    def waiter(self) -> tuple[asyncio.Future[Any], Callable[[Any], None]]:
+        """An awaitable, and how any thread ends it: by a value, or by an exception that it raises. Must be called in the loop."""
         loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[T] = loop.create_future()
-        future.add_done_callback(lambda ended: self._put(loop, waiter, ended))
-        return waiter
+        waiter: asyncio.Future[Any] = loop.create_future()
+        return waiter, lambda outcome: self._put(loop, waiter, outcome)
 
-    def _put(self, loop: asyncio.AbstractEventLoop, waiter: asyncio.Future[Any], ended: Future[Any]) -> None:
-        self._ended.append((waiter, ended))
+    def _put(self, loop: asyncio.AbstractEventLoop, waiter: asyncio.Future[Any], outcome: Any) -> None:
+        self._ended.append((waiter, outcome))
         if not self._called:
             self._called = True
             loop.call_soon_threadsafe(self._drain)
@@ -37,11 +34,10 @@ class Bridge:
         # First the flag, then the queue: whoever appends after this look sees the flag down and calls again.
         self._called = False
         while self._ended:
-            waiter, ended = self._ended.popleft()
+            waiter, outcome = self._ended.popleft()
             if waiter.cancelled():
                 continue
-            error = ended.exception()
-            if error is not None:
-                waiter.set_exception(error)
+            if isinstance(outcome, BaseException):
+                waiter.set_exception(outcome)
             else:
-                waiter.set_result(ended.result())
+                waiter.set_result(outcome)

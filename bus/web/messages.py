@@ -28,7 +28,9 @@ async def send(call: Call) -> Answer:
     limit = app.config.http.max_body
     parts = parts_of(call.headers, await bodies.whole(call.receive, call.headers, limit), limit)
     files = await _files(call, parts) if parts.files else ()
-    accepted = await call.house.bridge.wait(app.send(_submission(parts, call.caller.name, files)))
+    waiter, told = call.house.bridge.waiter()
+    app.intake.hand_in(_submission(parts, call.caller.name, files), told)
+    accepted: Accepted = await waiter
     headers: list[Header] = [(b"location", f"/messages/{accepted.id}".encode())]
     if accepted.repeated:
         headers.append((b"idempotency-status", b"repeated"))

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import Future
 
 import pytest
 
@@ -11,15 +10,12 @@ from bus.web.bridge import Bridge
 
 def test_results_and_errors_of_other_threads_arrive_each_at_its_own_waiter():
     async def story():
-        bridge, futures = Bridge(), [Future() for _ in range(500)]
-        waiters = [bridge.wait(future) for future in futures]
+        bridge = Bridge()
+        waiters, tells = zip(*(bridge.waiter() for _ in range(500)), strict=True)
 
         def resolve():
-            for number, future in enumerate(futures):
-                if number % 7:
-                    future.set_result(number)
-                else:
-                    future.set_exception(ValueError(number))
+            for number, tell in enumerate(tells):
+                tell(number if number % 7 else ValueError(number))
 
         thread = threading.Thread(target=resolve)
         thread.start()
@@ -33,13 +29,13 @@ def test_results_and_errors_of_other_threads_arrive_each_at_its_own_waiter():
 
 def test_many_ends_wake_the_loop_once(monkeypatch):
     async def story():
-        bridge, calls, futures = Bridge(), [], [Future() for _ in range(50)]
+        bridge, calls = Bridge(), []
         loop = asyncio.get_running_loop()
-        waiters = [bridge.wait(future) for future in futures]
+        waiters, tells = zip(*(bridge.waiter() for _ in range(50)), strict=True)
         real = loop.call_soon_threadsafe
         monkeypatch.setattr(loop, "call_soon_threadsafe", lambda *a: calls.append(a) or real(*a))
-        for future in futures:
-            future.set_result(None)
+        for tell in tells:
+            tell(None)
         await asyncio.gather(*waiters)
         return len(calls)
 
@@ -48,12 +44,12 @@ def test_many_ends_wake_the_loop_once(monkeypatch):
 
 def test_a_waiter_that_gave_up_is_passed_over():
     async def story():
-        bridge, first, second = Bridge(), Future(), Future()
+        bridge = Bridge()
+        (first, tell_first), (second, tell_second) = bridge.waiter(), bridge.waiter()
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(bridge.wait(first), 0.01)
-        waiter = bridge.wait(second)
-        first.set_result(1)
-        second.set_result(2)
-        return await asyncio.wait_for(waiter, 5)
+            await asyncio.wait_for(first, 0.01)
+        tell_first(1)
+        tell_second(2)
+        return await asyncio.wait_for(second, 5)
 
     assert asyncio.run(story()) == 2
