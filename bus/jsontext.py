@@ -24,7 +24,7 @@ DEPTH = 40
 """Default depth limit: lists and objects within one another."""
 
 _PLACE = re.compile(r" at line (\d+) column (\d+)$")
-_SUSPECT_NUMBER = re.compile(rb"[eE]\+?\d{3}|\d{19}")
+_NUMBERS_ALIKE = bytes.maketrans(b"123456789E", b"000000000e")
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 
 
@@ -41,7 +41,7 @@ def parse(data: bytes, limit: int = LIMIT, depth: int = DEPTH) -> JsonValue:
         raise _malformed(str(error)) from None
     if data.count(b"[") + data.count(b"{") > depth:
         _check_depth(value, depth)
-    if _SUSPECT_NUMBER.search(data):
+    if _may_hold_large_numbers(data):
         _check_numbers(value)
     if b"\\u0000" in data and _holds_nul(value):
         raise Malformed("the JSON text holds the NUL character", code="input.nul")
@@ -67,6 +67,12 @@ def _malformed(raw: str) -> Malformed:
     reason = raw[: place.start()] if place else raw
     reason = reason[:1].lower() + reason[1:]
     return Malformed(f"not JSON: {reason}, line {line} column {column}", line=line, column=column)
+
+
+def _may_hold_large_numbers(data: bytes) -> bool:
+    """Whether 19 digits stand in a row, or an exponent has three. Two searches for plain bytes take a tenth of a pattern's time."""
+    alike = data.translate(_NUMBERS_ALIKE, b"+")
+    return b"e000" in alike or b"0" * 19 in alike
 
 
 def _check_depth(value: Any, allowed: int) -> None:

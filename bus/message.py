@@ -65,20 +65,26 @@ class _Ids:
         self._lock = threading.Lock()
         self._last = 0
         self._counter = 0
+        self._head = ""
 
     def next(self) -> str:
         with self._lock:
             now = time.time_ns() // 1_000_000
             if now > self._last:
-                self._last, self._counter = now, _random.getrandbits(11)
+                self._begin(now, _random.getrandbits(11))
+            elif self._counter == 0xFFF:
+                self._begin(self._last + 1, 0)
             else:
                 self._counter += 1
-                if self._counter > 0xFFF:
-                    self._last, self._counter = self._last + 1, 0
-            milliseconds, counter = self._last, self._counter
-        tail = _random.getrandbits(62)
-        text = f"{(milliseconds << 80) | (0x7 << 76) | (counter << 64) | (0b10 << 62) | tail:032x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+            head, counter = self._head, self._counter
+        tail = f"{_random.getrandbits(62) | 1 << 63:016x}"
+        return f"{head}{counter:03x}-{tail[:4]}-{tail[4:]}"
+
+    def _begin(self, milliseconds: int, counter: int) -> None:
+        """The first id of a millisecond: the text up to the counter is the same for all of them."""
+        self._last, self._counter = milliseconds, counter
+        text = f"{milliseconds:012x}"
+        self._head = f"{text[:8]}-{text[8:]}-7"
 
 
 _random = random.Random()
