@@ -23,6 +23,8 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import heapq
+import itertools
 import json
 import os
 import socket
@@ -137,22 +139,20 @@ class _Watch:
 
     def __init__(self, seconds: float, connection: Connection) -> None:
         self._raw: Any = connection.connection.driver_connection
-        self._lock, self._over = threading.Lock(), False
-        self._timer = threading.Timer(seconds, self._cut)
-        self._timer.daemon = True
+        self._lock, self.over = threading.Lock(), False
+        self.until = time.monotonic() + seconds
 
     def __enter__(self) -> Self:
-        self._timer.start()
+        _watchman.watch(self)
         return self
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
-            self._over = True
-        self._timer.cancel()
+            self.over, self._raw = True, None
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
         with self._lock:
-            if self._over:
+            if self.over:
                 return
             try:
                 if hasattr(self._raw, "interrupt"):
@@ -162,6 +162,44 @@ class _Watch:
                         line.shutdown(socket.SHUT_RDWR)
             except Exception:  # noqa: BLE001, S110 - the connection is closed already: nothing to cut
                 pass
+
+
+class _Watchman:
+    """One thread for all deadlines of the process: a timer of its own for each took longer than the statement it watched."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._watches: list[tuple[float, int, _Watch]] = []
+        self._numbers = itertools.count()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, watch: _Watch) -> None:
+        """Cut it at its deadline, unless it is over by then."""
+        with self._changed:
+            heapq.heappush(self._watches, (watch.until, next(self._numbers), watch))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._live, name="snodo-sql-watch", daemon=True)
+                self._thread.start()
+            elif self._watches[0][2] is watch:
+                self._changed.notify()
+
+    def _live(self) -> None:
+        while True:
+            self._next().cut()
+
+    def _next(self) -> _Watch:
+        """The next watch whose deadline has come; waits for it."""
+        with self._changed:
+            while True:
+                while self._watches and self._watches[0][2].over:
+                    heapq.heappop(self._watches)
+                left = self._watches[0][0] - time.monotonic() if self._watches else None
+                if left is not None and left <= 0:
+                    return heapq.heappop(self._watches)[2]
+                self._changed.wait(left)
+
+
+_watchman = _Watchman()
 
 
 @dataclass(slots=True)
