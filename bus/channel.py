@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import kombu
-from kombu.exceptions import OperationalError
 
 Ring = Callable[[Sequence[str]], None]
 QUEUE = "snodo.runs"
@@ -72,8 +71,8 @@ class KombuChannel:
                     while not self._stop.is_set() and (ticket := self._take()):
                         producer.publish(ticket, routing_key=self._queue.name, declare=[self._queue], delivery_mode=1)
                         self._knock.set()
-            except (OperationalError, OSError) as error:
-                self._log("channel.publish-failed", str(error))
+            except Exception as error:  # noqa: BLE001 - whatever a transport raises, the bell is hung up again
+                self._log("channel.publish-failed", repr(error))
                 self._stop.wait(0.5)
 
     def _take(self) -> list[str]:
@@ -104,8 +103,8 @@ class KombuChannel:
                     while not self._stop.is_set():
                         with contextlib.suppress(socket.timeout):
                             self._hear(connection)
-            except (OperationalError, OSError) as error:
-                self._log("channel.consume-failed", str(error))
+            except Exception as error:  # noqa: BLE001 - whatever a transport raises, the bell is hung up again
+                self._log("channel.consume-failed", repr(error))
                 self._stop.wait(0.5)
 
     def _hear(self, connection: kombu.Connection) -> None:

@@ -74,7 +74,7 @@ class Engine(_Section):
 
     lease: float = Field(default=30, gt=0, description="How long a claim on a run is good for without renewal.")
     sweep: float = Field(default=1, gt=0, description="How often the sweeper rings for runs whose ticket got lost.")
-    threads: int = Field(default=16, gt=0, le=256, description="Outside calls at once, for each adapter.")
+    threads: int = Field(default=16, gt=0, le=256, description="Calls of one operation at once, at most.")
 
 
 class Config(_Section):

@@ -1,6 +1,6 @@
-"""Outside calls: find the operation, prepare the request, perform it in the adapter's own pool of threads.
+"""Outside calls: find the operation, prepare the request, perform it in the operation's own pool of threads.
 
-Each adapter has its own pool, so that a slow system does not take threads from the others.
+Each operation has its own pool, as large as the ``concurrency`` it declares, so that a slow system does not take threads from the others.
 """
 
 from __future__ import annotations
@@ -58,12 +58,16 @@ class Result:
 
 
 class Outside:
-    """All adapters of this bus. Thread-safe."""
+    """All adapters of this bus. Thread-safe. At most ``threads`` calls of an operation go out at once, or as many as it declares."""
 
     def __init__(self, adapters: Mapping[str, Adapter], files: Files | None = None, threads: int = 16) -> None:
         self.adapters = adapters
         self._files = files
-        self._pools = {name: ThreadPoolExecutor(threads, thread_name_prefix=f"snodo-{name}") for name in adapters}
+        self._pools = {
+            f"{name}.{operation.name}": ThreadPoolExecutor(min(threads, operation.concurrency), f"snodo-{name}-{operation.name}")
+            for name, adapter in adapters.items()
+            for operation in adapter.operations.values()
+        }
 
     def operation(self, name: str) -> Operation:
         """Raises KeyError for an operation nobody declares."""
@@ -88,9 +92,9 @@ class Outside:
             raise Invalid(_sentence(call.operation, error), code="call.invalid-request") from error
 
     def perform(self, asking: Asking, message: Message, now: dt.datetime, done: Callable[[Result], None]) -> None:
-        """Do it in the adapter's pool; ``done`` is called, mostly from there, always, exactly once."""
+        """Do it in the operation's pool; ``done`` is called, mostly from there, always, exactly once."""
         try:
-            self._pools[asking.adapter].submit(self._perform, asking, message, now, done)
+            self._pools[asking.call.operation].submit(self._perform, asking, message, now, done)
         except RuntimeError as error:  # the pool is closed, or the system gives no more threads
             done(Result(asking, error=Unreachable(f"the call could not be started: {error}", code="call.not-started")))
 
