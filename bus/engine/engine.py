@@ -134,7 +134,7 @@ class Engine:
         now = self._clock.now()
         claimed = self._find_work(home, now)
         again = [live for run in list(self._rung) if (live := self._live.get(run)) is not None and self._ask_again(live, now)]
-        fresh = [live for row in claimed if (live := self._revive(row, now)) is not None]
+        fresh = [self._revive(live, known, now) for live, known in self._load_all(claimed, now)]
         back = [live for back in home if (live := self._bring_home(back, now)) is not None]
         lives = list({live.id: live for live in (*self._unwritten.values(), *again, *fresh, *back)}.values())
         self._unwritten = {}
@@ -217,17 +217,30 @@ class Engine:
 
         return self._store.write(claim).result()
 
-    def _revive(self, row: Row, now: dt.datetime) -> Live | None:
-        """Make a claimed run live: its plan, its message, its journal folded, its walk brought up to date."""
+    def _load_all(self, rows: Sequence[Row], now: dt.datetime) -> list[tuple[Live, journal.Journal]]:
+        """What the store has of claimed runs, in one view. The claim of one that is not read runs out, and the sweeper rings again."""
+        loaded: list[tuple[Live, journal.Journal]] = []
+        unreadable: list[tuple[Row, Exception]] = []
+        if not rows:
+            return loaded
         try:
-            live, known = self._load(row)
+            with self._store.read() as tx:
+                for row in rows:
+                    try:
+                        loaded.append(self._load(tx, row))
+                    except StoreError as error:
+                        self._log.error("run.not-read", run=row["id"], error=repr(error))
+                    except Exception as error:  # noqa: BLE001 - a run that cannot be read is parked, the others go on
+                        unreadable.append((row, error))
         except StoreError as error:
-            self._log.error("run.not-read", run=row["id"], error=repr(error))
-            return None  # the claim runs out and the sweeper rings again
-        except Exception as error:  # noqa: BLE001 - a run that cannot be read is parked, the others go on
-            self._log.error("run.unreadable", run=row["id"], error=repr(error))
-            self._park(row, now, error)
-            return None
+            self._log.error("runs.not-read", runs=[row["id"] for row in rows], error=repr(error))
+        for row, reason in unreadable:
+            self._log.error("run.unreadable", run=row["id"], error=repr(reason))
+            self._park(row, now, reason)
+        return loaded
+
+    def _revive(self, live: Live, known: journal.Journal, now: dt.datetime) -> Live:
+        """Make a claimed run live: its journal folded, its walk brought up to date."""
         try:
             live.walk.start()
             live.remember(known.events)
@@ -243,13 +256,12 @@ class Engine:
         except Exception:  # noqa: BLE001 - the claim runs out and the sweeper rings again; the other runs of this turn go on
             self._log.exception("run.cannot-be-parked", run=row["id"])
 
-    def _load(self, row: Row) -> tuple[Live, journal.Journal]:
-        with self._store.read() as tx:
-            stored = parsed(tx.one("message_payload", id=row["message"])["content"])  # type: ignore[index]
-            records = log.of_run(tx, row["id"]) if row["fence"] > 1 else []
-            known = journal.fold(records, lambda identity: log.json_payload(tx, identity), lambda message: _body(tx, message))
+    def _load(self, tx: Tx, row: Row) -> tuple[Live, journal.Journal]:
+        stored = parsed(tx.one("message_payload", id=row["message"])["content"])  # type: ignore[index]
+        records = log.of_run(tx, row["id"]) if row["fence"] > 1 else []
+        known = journal.fold(records, lambda identity: log.json_payload(tx, identity), lambda message: _body(tx, message))
         message = message_of(stored["envelope"], stored["body"])
-        plan = self._plan(row["digest"])
+        plan = self._plan(tx, row["digest"])
         return Live(row["id"], row["fence"], row["case_id"], message, plan, Walk(plan, message, row["entry"]), known.tries), known
 
     def _fell(self, live: Live, now: dt.datetime, error: BaseException) -> None:
@@ -268,12 +280,11 @@ class Engine:
             self._fell(live, now, error)
         return True
 
-    def _plan(self, digest: str) -> Plan:
+    def _plan(self, tx: Tx, digest: str) -> Plan:
         found = self._house.catalog().plan(digest)
         if found is not None:
             return found
-        with self._store.read() as tx:
-            row = tx.one("rules", digest=digest)
+        row = tx.one("rules", digest=digest)
         if row is None:
             raise SnodoError(f"the rules {digest[:12]}… are in nobody's memory", code="rules.missing")
         return self._house.catalog().remember(parsed(row["content"]))

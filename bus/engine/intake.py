@@ -19,7 +19,7 @@ from bus.clock import Clock, text_of
 from bus.diagnostics import logger
 from bus.engine.cases import WEAK
 from bus.engine.interpreter import key_texts
-from bus.engine.projection import Entry, entry, fact, write, write_new
+from bus.engine.projection import Entry, entry, fact, write, write_new, write_received
 from bus.errors import Conflict, ExpressionError, InputError, Invalid, StoreError
 from bus.log import payload
 from bus.log.record import Record
@@ -290,16 +290,15 @@ def receive(tx: Tx, arrival: Arrival) -> Accepted:
         if seen is not None:
             return _repeated(tx, seen["message"], seen["content"], arrival)
     _check_facts(tx, arrival)
-    write(tx, arrival.entry)
-    woken = match_arrival(tx, message, arrival.case)
+    case_id = write_received(tx, arrival.entry)
+    woken = match_arrival(tx, message, case_id, arrival.case)
     if len(arrival.case) > 1 or arrival.sent:
-        woken += match_joined(tx, tx.one("message", id=message.id)["case_id"], message.time)  # type: ignore[index]
+        woken += match_joined(tx, case_id, message.time)
     return _accepted(arrival, woken)
 
 
-def match_arrival(tx: Tx, message: Message, keys: Mapping[str, str]) -> list[str]:
+def match_arrival(tx: Tx, message: Message, case_id: str, keys: Mapping[str, str]) -> list[str]:
     """Match a message with the waits it fulfils, and open a run where it comes late; returns the runs to ring for."""
-    case_id = tx.one("message", id=message.id)["case_id"]  # type: ignore[index]
     found = list(tx.all("waits_for_case", case_id=case_id, type=message.type))
     for name, value in keys.items():
         found += tx.all("waits_for_key", type=message.type, name=name, value=value)

@@ -87,8 +87,9 @@ class Live:
 
     def record(self, kind: str, now: dt.datetime, ask: Ask | None = None, **fields: object) -> Record:
         """A record of this run; ``ask`` gives place and path."""
-        made = Record(new_id(), kind, now, message=self.message.id, run=self.id, rules=self.plan.digest, **fields)  # type: ignore[arg-type]
-        return made if ask is None else replace(made, place=ask.place, path=ask.path)
+        if ask is not None:
+            fields.update(place=ask.place, path=ask.path)
+        return Record(new_id(), kind, now, message=self.message.id, run=self.id, rules=self.plan.digest, **fields)  # type: ignore[arg-type]
 
     def note(
         self,
@@ -182,7 +183,8 @@ class Live:
         self.dues.pop(ask.path, None)
         tries.probe = tries.doubt and operation.effect == "queryable"
         try:
-            self._make_ready(replace(ask, key=tries.key or ask.key), tries, house.outside, now)
+            call = ask if tries.key in (None, "", ask.key) else replace(ask, key=tries.key)
+            self._make_ready(call, tries, house.outside, now)
         except Invalid as error:
             return self._cannot_ask(ask, now, error.sentence, error.code)
         return None

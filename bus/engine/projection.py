@@ -106,7 +106,19 @@ def _set_state(tx: Tx, record: Record) -> None:
 
 
 def _received(tx: Tx, record: Record, values: Values) -> None:
-    _enter(tx, record, values, cases.settle_keys(tx, _first_case(tx, record), text_of(record.time), values["message"]["keys"]["case"]))
+    _receive(tx, record, values)
+
+
+def _receive(tx: Tx, record: Record, values: Values) -> str:
+    case_id = cases.settle_keys(tx, _first_case(tx, record), text_of(record.time), values["message"]["keys"]["case"])
+    _enter(tx, record, values, case_id)
+    return case_id
+
+
+def write_received(tx: Tx, entry: Entry) -> str:
+    """`write` for a ``received`` record; returns the case that the message belongs to."""
+    log.append(tx, entry.record, entry.payloads)
+    return _receive(tx, entry.record, entry.values)
 
 
 def write_new(tx: Tx, entry: Entry) -> None:
@@ -209,7 +221,7 @@ def _add_wait(tx: Tx, record: Record, values: Values, path: str, state: str) -> 
     name, value = values["key"] if values.get("key") else (None, None)
     tx.do(
         "add_wait",
-        run=record.run, path=path, place=record.place or "", type=record.data.get("type"), case_id=_run_of(tx, record)["case_id"],
+        run=record.run, path=path, place=record.place or "", type=record.data.get("type"),
         name=name, value=value, deadline=record.data.get("deadline"), state=state, late=int(state == "late"),
     )  # fmt: skip
 

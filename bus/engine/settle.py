@@ -18,7 +18,7 @@ from bus.engine.outside import Asking, Outside
 from bus.engine.projection import Entry, entry, write
 from bus.errors import SnodoError
 from bus.log.record import Record
-from bus.message import new_id
+from bus.message import canonical, new_id
 from bus.store import Row, Tx
 
 LANE_PAUSE = dt.timedelta(milliseconds=500)
@@ -55,13 +55,16 @@ class Settling:
     def work(self, lives: Sequence[Live], now: dt.datetime, lease: dt.timedelta) -> Callable[[Tx], list[Settled]]:
         """The transaction for several runs; may run twice, changes nothing but the store."""
         until = text_of(now + lease)
-        return lambda tx: [self._settle(tx, live, now, until) for live in lives]
+        claims = canonical([[live.id, live.fence] for live in lives]).decode()
 
-    def _settle(self, tx: Tx, live: Live, now: dt.datetime, until: str) -> Settled:
+        def settle_all(tx: Tx) -> list[Settled]:
+            held = {row["id"] for row in tx.all("hold_runs", owner=self.owner, lease=until, claims=claims)}
+            return [self._settle(tx, live, now) if live.id in held else Settled(lost=True) for live in lives]
+
+        return settle_all
+
+    def _settle(self, tx: Tx, live: Live, now: dt.datetime) -> Settled:
         settled = Settled()
-        if not tx.do("hold_run", id=live.id, fence=live.fence, owner=self.owner, lease=until):
-            settled.lost = True
-            return settled
         for made in live.entries:
             write(tx, made)
             settled.rung += self._consequences(tx, made.record, now)
@@ -106,13 +109,21 @@ class Settling:
         if row is not None and row["state"] in ("matched", "expired"):
             return True
         if row is None or row["state"] == "given up":
-            data = {"type": wait.type}
-            if wait.deadline is not None:
-                data["deadline"] = text_of(wait.deadline)
-            values = {"key": list(wait.key)} if wait.key else {}
-            write(tx, entry(live.record("waiting", now, wait, data=data), values))
-        opened = tx.one("wait", run=live.id, path=wait.path)
-        return opened is not None and bool(intake.take_arrived(tx, opened, now))
+            row = self._open(tx, live, wait, now)
+        return bool(intake.take_arrived(tx, row, now))
+
+    @staticmethod
+    def _open(tx: Tx, live: Live, wait: Await, now: dt.datetime) -> Row:
+        """Record that the run waits; returns the wait as the store now has it."""
+        data = {"type": wait.type}
+        if wait.deadline is not None:
+            data["deadline"] = text_of(wait.deadline)
+        values = {"key": list(wait.key)} if wait.key else {}
+        write(tx, entry(live.record("waiting", now, wait, data=data), values))
+        name, value = wait.key or (None, None)
+        return {
+            "run": live.id, "path": wait.path, "place": wait.place, "type": wait.type, "name": name, "value": value, "state": "open",
+        }  # fmt: skip
 
     def _leave(self, tx: Tx, live: Live, now: dt.datetime, settled: Settled, *, woken: bool) -> None:
         """The state the run is left in, when nothing of it is in flight any more; else it stays, and its calls go out."""
@@ -130,8 +141,7 @@ class Settling:
             settled.parked, settled.due = True, min(live.dues.values(), default=None)
             write(tx, _parking(live, now, settled.due))
         tx.do("release_run", id=live.id, fence=live.fence, owner=self.owner)
-        row = tx.one("run", id=live.id)
-        settled.rung += [r["id"] for r in tx.all("runs_behind", case_id=row["case_id"] if row else live.case_id, now=text_of(now))]
+        settled.rung += [row["id"] for row in tx.all("runs_behind", run=live.id, now=text_of(now))]
 
     @staticmethod
     def _woken_meanwhile(tx: Tx, live: Live) -> bool:

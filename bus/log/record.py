@@ -73,10 +73,18 @@ def content(record: Record) -> bytes:
 def as_line(record: Record) -> dict[str, Any]:
     """The record as a JSON object; absent fields are left out."""
     line: dict[str, Any] = {"v": 1, "id": record.id, "kind": record.kind, "time": clock.text_of(record.time), "actor": record.actor}
-    for name in ("message", "run", "place", "path", "rules", "attempt"):
-        value = getattr(record, name)
-        if value is not None:
-            line[name] = value
+    if record.message is not None:
+        line["message"] = record.message
+    if record.run is not None:
+        line["run"] = record.run
+    if record.place is not None:
+        line["place"] = record.place
+    if record.path is not None:
+        line["path"] = record.path
+    if record.rules is not None:
+        line["rules"] = record.rules
+    if record.attempt is not None:
+        line["attempt"] = record.attempt
     if record.data:
         line["data"] = dict(record.data)
     if record.payloads:

@@ -4,6 +4,10 @@
 SELECT k.scope, k.key FROM json_each(:keys) j
 JOIN intake_keys k ON k.scope = json_extract(j.value, '$[0]') AND k.key = json_extract(j.value, '$[1]')
 
+-- name: hold_runs
+UPDATE runs SET lease = :lease
+WHERE owner = :owner AND (id, fence) IN (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:claims)) RETURNING id
+
 -- name: case_keys_among
 SELECT k.name, k.value FROM json_each(:keys) j
 JOIN case_keys k ON k.name = json_extract(j.value, '$[0]') AND k.value = json_extract(j.value, '$[1]') WHERE k.strong = 1
