@@ -21,14 +21,20 @@ def open_case(tx: Tx, case_id: str, opened: str, keys: Mapping[str, str]) -> Non
         tx.do("add_case_key", name=name, value=value, case_id=case_id, strong=int(name not in WEAK))
 
 
-def settle_keys(tx: Tx, case_id: str, opened: str, keys: Mapping[str, str]) -> str:
-    """Give a case more keys and join it with the cases that already have them; returns the case that lives on."""
-    tx.do("add_case", id=case_id, opened=opened)
+def settle_keys(tx: Tx, case_id: str, opened: str, keys: Mapping[str, str], *, empty: bool = False) -> str:
+    """Give a case more keys and join it with the cases that already have them; returns the case that lives on.
+
+    ``empty``: nothing belongs to it yet, so that it need not begin when an older one is found.
+    """
     found = {case_id}
     for name, value in keys.items():
         if name not in WEAK:
             found.update(row["case_id"] for row in tx.all("case_of_key", name=name, value=value))
     survivor = min(found)
+    if empty and survivor != case_id:
+        found.remove(case_id)
+    else:
+        tx.do("add_case", id=case_id, opened=opened)
     for gone in found - {survivor}:
         _join(tx, gone, survivor)
     for name, value in keys.items():

@@ -235,12 +235,13 @@ def receive_all(tx: Tx, arrivals: Sequence[Arrival]) -> list[Accepted | Exceptio
     known = _Known(tx, arrivals)
     results: list[Accepted | Exception] = []
     for arrival in arrivals:
+        unknown = known.has_no_name_of(arrival)
         if known.is_new(arrival):
             write_new(tx, arrival.entry)
             results.append(_accepted(arrival, ()))
             continue
         try:
-            results.append(receive(tx, arrival))
+            results.append(receive(tx, arrival, perhaps_known=not unknown))
         except InputError as refused:
             results.append(refused)
     return results
@@ -257,6 +258,10 @@ class _Known:
         self._case = {(row["name"], row["value"]) for row in tx.all("case_keys_among", keys=_json(case))} if case else set()
         self._waits = {(row["type"], row["name"], row["value"]) for row in tx.all("waits_among", keys=_json(waits))} if case else set()
 
+    def has_no_name_of(self, arrival: Arrival) -> bool:
+        """Whether no message was accepted under any of its names."""
+        return self._intake.isdisjoint(arrival.intake)
+
     def is_new(self, arrival: Arrival) -> bool:
         """Whether it begins a case of its own and meets nothing; from then on the batch knows it."""
         case, type_name = arrival.case.items(), arrival.message.type
@@ -264,7 +269,7 @@ class _Known:
         new = (
             not arrival.expect
             and not arrival.sent
-            and self._intake.isdisjoint(arrival.intake)
+            and self.has_no_name_of(arrival)
             and self._case.isdisjoint(strong)
             and not any((type_name, *key) in self._waits for key in case)
         )
@@ -282,10 +287,10 @@ def _accepted(arrival: Arrival, woken: Sequence[str]) -> Accepted:
     return Accepted(message.id, message.type, text_of(message.time), False, (*arrival.runs, *woken))
 
 
-def receive(tx: Tx, arrival: Arrival) -> Accepted:
-    """One transaction: repeated, refused or new. Raises `Conflict`."""
+def receive(tx: Tx, arrival: Arrival, *, perhaps_known: bool = True) -> Accepted:
+    """One transaction: repeated, refused or new. Raises `Conflict`. ``perhaps_known`` false: the caller knows that it is not repeated."""
     message = arrival.message
-    for scope, key in arrival.intake:
+    for scope, key in arrival.intake if perhaps_known else ():
         seen = tx.one("intake_key", scope=scope, key=key)
         if seen is not None:
             return _repeated(tx, seen["message"], seen["content"], arrival)

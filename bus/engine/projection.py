@@ -110,7 +110,8 @@ def _received(tx: Tx, record: Record, values: Values) -> None:
 
 
 def _receive(tx: Tx, record: Record, values: Values) -> str:
-    case_id = cases.settle_keys(tx, _first_case(tx, record), text_of(record.time), values["message"]["keys"]["case"])
+    first = _first_case(tx, record)
+    case_id = cases.settle_keys(tx, first, text_of(record.time), values["message"]["keys"]["case"], empty=first == record.message)
     _enter(tx, record, values, case_id)
     return case_id
 

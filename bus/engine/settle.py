@@ -31,7 +31,7 @@ JUST_AFTER = dt.timedelta(milliseconds=1)
 class Settled:
     """What the transaction brought for one run. ``woken``: it can be claimed again; ``held_up``: paths whose lane is taken.
 
-    ``unwritten``: the store failed; nothing was written, all of it is still to be.
+    ``left``: the run is not held any more. ``unwritten``: the store failed; nothing was written, all of it is still to be.
     """
 
     lost: bool = False
@@ -39,6 +39,7 @@ class Settled:
     woken: bool = False
     ended: bool = False
     parked: bool = False
+    left: bool = False
     due: dt.datetime | None = None
     askings: list[Asking] = field(default_factory=list)
     held_up: list[str] = field(default_factory=list)
@@ -55,13 +56,22 @@ class Settling:
     def work(self, lives: Sequence[Live], now: dt.datetime, lease: dt.timedelta) -> Callable[[Tx], list[Settled]]:
         """The transaction for several runs; may run twice, changes nothing but the store."""
         until = text_of(now + lease)
-        claims = canonical([[live.id, live.fence] for live in lives]).decode()
+        claims = _claims(lives)
 
         def settle_all(tx: Tx) -> list[Settled]:
             held = {row["id"] for row in tx.all("hold_runs", owner=self.owner, lease=until, claims=claims)}
-            return [self._settle(tx, live, now) if live.id in held else Settled(lost=True) for live in lives]
+            settled = [self._settle(tx, live, now) if live.id in held else Settled(lost=True) for live in lives]
+            self._release(tx, now, [(live, one) for live, one in zip(lives, settled, strict=True) if one.left])
+            return settled
 
         return settle_all
+
+    def _release(self, tx: Tx, now: dt.datetime, left: Sequence[tuple[Live, Settled]]) -> None:
+        """Hold no longer what is done or waits, and ring for what stood behind it."""
+        if left:
+            claims = _claims([live for live, _ in left])
+            tx.do("release_runs", owner=self.owner, claims=claims)
+            left[0][1].rung += [row["id"] for row in tx.all("runs_behind", claims=claims, now=text_of(now))]
 
     def _settle(self, tx: Tx, live: Live, now: dt.datetime) -> Settled:
         settled = Settled()
@@ -140,8 +150,7 @@ class Settling:
         else:
             settled.parked, settled.due = True, min(live.dues.values(), default=None)
             write(tx, _parking(live, now, settled.due))
-        tx.do("release_run", id=live.id, fence=live.fence, owner=self.owner)
-        settled.rung += [row["id"] for row in tx.all("runs_behind", run=live.id, now=text_of(now))]
+        settled.left = True
 
     @staticmethod
     def _woken_meanwhile(tx: Tx, live: Live) -> bool:
@@ -152,6 +161,11 @@ class Settling:
                 if row is not None and row["state"] in ("matched", "expired"):
                     return True
         return False
+
+
+def _claims(lives: Sequence[Live]) -> str:
+    """Runs and the fences under which they are ours, as a query takes them."""
+    return canonical([[live.id, live.fence] for live in lives]).decode()
 
 
 def _ending(live: Live, now: dt.datetime) -> Entry:

@@ -162,11 +162,6 @@ FROM runs r JOIN messages m ON m.id = r.message JOIN payloads p ON p.id = m.payl
 -- name: message_payload
 SELECT p.content FROM messages m JOIN payloads p ON p.id = m.payload WHERE m.id = :id
 
--- The runs of the same case that can go on; it may be one of them itself.
--- name: runs_behind
-SELECT r.id FROM runs me JOIN runs r ON r.case_id = me.case_id
-WHERE me.id = :run AND r.state = 'ready' AND r.due <= :now AND (r.lease IS NULL OR r.lease < :now) ORDER BY r.id LIMIT 10
-
 -- name: next_due
 SELECT min(due) AS due FROM runs WHERE state = 'ready' AND lease IS NULL
 

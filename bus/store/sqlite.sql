@@ -8,6 +8,15 @@ JOIN intake_keys k ON k.scope = json_extract(j.value, '$[0]') AND k.key = json_e
 UPDATE runs SET lease = :lease
 WHERE owner = :owner AND (id, fence) IN (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:claims)) RETURNING id
 
+-- name: release_runs
+UPDATE runs SET owner = NULL, lease = NULL
+WHERE owner = :owner AND (id, fence) IN (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:claims))
+
+-- Runs of the cases of some runs that can go on; they may be among them. More of them are found by the sweeper.
+-- name: runs_behind
+SELECT DISTINCT r.id FROM json_each(:claims) j JOIN runs me ON me.id = json_extract(j.value, '$[0]') JOIN runs r ON r.case_id = me.case_id
+WHERE r.state = 'ready' AND r.due <= :now AND (r.lease IS NULL OR r.lease < :now) ORDER BY r.id LIMIT 1000
+
 -- name: case_keys_among
 SELECT k.name, k.value FROM json_each(:keys) j
 JOIN case_keys k ON k.name = json_extract(j.value, '$[0]') AND k.value = json_extract(j.value, '$[1]') WHERE k.strong = 1
