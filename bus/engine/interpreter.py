@@ -165,8 +165,9 @@ class Walk:
         return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
     def _first_strand(self) -> Strand:
-        keys = {} if self.entry else dict(case_keys(self.plan, self.message))
-        scope = {"body": self.message.body, "message": envelope_of(self.message), "case": keys}
+        envelope = envelope_of(self.message)
+        keys = {} if self.entry else dict(case_keys(self.plan, self.message, envelope))
+        scope = {"body": self.message.body, "message": envelope, "case": keys}
         return Strand(self, scope, Instant(self.message.time))
 
     def _take_fresh(self) -> list[Ask]:
@@ -237,9 +238,9 @@ class Walk:
             self.finished = True
 
 
-def case_keys(plan: Plan, message: Message) -> Mapping[str, str]:
-    """The business keys a message gives its case under this plan; raises ExpressionError."""
-    scope = {"body": message.body, "message": envelope_of(message), "now": text_of(message.time), "case": {}}
+def case_keys(plan: Plan, message: Message, envelope: Mapping[str, Any] | None = None) -> Mapping[str, str]:
+    """The business keys a message gives its case under this plan; raises ExpressionError. ``envelope`` is the message's, if at hand."""
+    scope = {"body": message.body, "message": envelope or envelope_of(message), "now": text_of(message.time), "case": {}}
     return key_texts({name: expression(scope) for name, expression in plan.case.items()})
 
 
