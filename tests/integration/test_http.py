@@ -394,10 +394,10 @@ def test_a_bus_with_too_much_to_do_says_when_to_come_back(call, monkeypatch):
 
 
 def test_a_store_that_fails_is_503_and_nothing_is_promised(server, call, monkeypatch):
-    def closed(submission):
+    def closed(work):
         raise StoreError("the store is closed", code="store.closed")
 
-    monkeypatch.setattr(server.app, "send", closed)
+    monkeypatch.setattr(server.app.store, "write", closed)
     reply = call("POST", "/messages", saluto("Vera"))
     assert (reply.status, reply.json["code"]) == (503, "store.closed")
     assert "retry-after" in reply.headers
