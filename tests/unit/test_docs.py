@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bus.log.record import KINDS
+
 PROJECT = Path(__file__).parents[2]
 DOCS = sorted({*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), *(PROJECT / "adapters").rglob("*.md")})
 PYTHON = sorted(path for folder in ("bus", "adapters") for path in (PROJECT / folder).rglob("*.py"))
@@ -206,3 +208,8 @@ def test_the_licence_is_the_whole_eupl():
     assert text.startswith("EUROPEAN UNION PUBLIC LICENCE v. 1.2")
     assert all(re.search(rf"^{article}\. ?[A-Z]", text, flags=re.MULTILINE) for article in range(1, 16))
     assert "Appendix" in text
+
+
+def test_the_auditors_page_tells_every_kind_of_record():
+    told = set(re.findall(r"`([a-z]+)`", text_of("docs/auditor.md")))
+    assert told >= KINDS
