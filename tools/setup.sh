@@ -19,7 +19,7 @@ find_python() {
 }
 
 mkdir -p "$venv"
-exec 9>"$venv/.lock"
+exec 9>"$venv/.setup"  # not .lock: that one is uv's own
 flock 9 2>/dev/null || true
 
 wanted=$(cat requirements-*.lock pyproject.toml | sha256sum | cut -d' ' -f1)
