@@ -20,7 +20,7 @@ from bus.diagnostics import logger
 from bus.engine.cases import WEAK
 from bus.engine.interpreter import key_texts
 from bus.engine.projection import Entry, entry, fact, write, write_new, write_received
-from bus.errors import Conflict, ExpressionError, InputError, Invalid, StoreError
+from bus.errors import Conflict, ExpressionError, Forbidden, InputError, Invalid, StoreError
 from bus.log import payload
 from bus.log.record import Record
 from bus.message import Attachment, JsonValue, Message, canonical, digest, envelope_of, new_id
@@ -36,7 +36,7 @@ Ring = Callable[[Sequence[str]], None]
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a door hands in. ``sender`` is who was authenticated; ``key`` is the sender's idempotency key; ``adapter`` owns ``facts``."""
+    """What a door hands in. ``sender`` was authenticated, with ``role``; ``key`` is its idempotency key; ``adapter`` owns ``facts``."""
 
     type: str
     body: JsonValue
@@ -53,6 +53,12 @@ class Submission:
     facts: tuple[tuple[str, str, JsonValue], ...] = ()
     expect: Mapping[tuple[str, str], JsonValue] = field(default_factory=dict)
     wires: tuple[payload.Sealed, ...] = ()
+    role: str = ""
+
+    @property
+    def origin(self) -> str:
+        """What kind of sender this is: an adapter by name, the role of an API key, or the bus itself."""
+        return self.adapter or self.role or "bus"
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +216,9 @@ def check(catalog: Catalog, submission: Submission, has_route: bool) -> None:
     declared = catalog.types.get(submission.type)
     if declared is None:
         raise Invalid(f"there is no message type {submission.type!r}", code="type.unknown", hint=catalog.nearest_type(submission.type))
+    if declared.senders and submission.origin not in declared.senders:
+        known = ", ".join(sorted(declared.senders))
+        raise Forbidden(f"messages of type {submission.type} are not taken from {submission.origin}", hint=f"they come from: {known}")
     if not has_route and submission.type not in catalog.awaited:
         raise Invalid(
             f"no route takes messages of type {submission.type!r}", code="type.no-route", hint="see GET /catalog for those that are"

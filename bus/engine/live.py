@@ -22,7 +22,7 @@ from bus.engine.outcome import Done, Retry
 from bus.engine.outside import Asking, Outside, Result, facts_as_json
 from bus.engine.projection import Entry, entry
 from bus.engine.throttles import Throttles
-from bus.errors import Invalid, SnodoError
+from bus.errors import InputError, Invalid, SnodoError
 from bus.log import payload
 from bus.log.payload import Sealed
 from bus.log.record import Record
@@ -157,7 +157,7 @@ class Live:
         submission = sent_by(self.message, self.id, identity, ask.type, ask.body)
         try:
             self.outgoing.append(arrival_of(house.catalog(), submission, identity, house.clock, parent=self.id))
-        except Invalid as error:
+        except InputError as error:
             self.walk.give_up(
                 Failure("send.invalid", f"{ask.type} cannot be sent: {error.sentence}", ask.place, ask.path, detail=error.detail)
             )

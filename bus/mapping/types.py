@@ -6,6 +6,7 @@
     title: The node delivered a receipt
     case: {iuv: body.iuv}          # business keys of the case, as expressions
     key: body.ricevuta             # idempotency key, if the sender gives none
+    senders: [pagopa]              # who may send it: portal, sysadmin, an adapter, bus; anybody when not said
     codes: {procedimento: procedimenti-edilizi}       # fields that must be a key of a table
     forms: {dati: 'lookup("servizi", body.servizio, "modulo")'}       # fields that must be of another type, told by an expression
     schema: {type: object, ...}
@@ -41,6 +42,10 @@ class TypeDocument(BaseModel):
     type: str = Field(pattern=TYPE_NAME, max_length=120, description="Name of the type, such as edilizia.pratica.presentata")
     title: str = Field(default="", description="One line on what the message says")
     case: dict[str, str] = Field(default_factory=dict, description="Business keys of the case: name to expression")
+    senders: list[str] = Field(
+        default_factory=list,
+        description="Who may send it: `portal` or `sysadmin` (roles of API keys), names of adapters, `bus` (routes); empty: anybody",
+    )
     key: str | None = Field(default=None, description="Idempotency key of the message: an expression")
     codes: dict[str, str] = Field(default_factory=dict, description="Fields of the body that must be a key of a table: field to table")
     forms: dict[str, str] = Field(
@@ -68,6 +73,7 @@ class MessageType:
     key: Expression | None = None
     codes: Mapping[str, Table] = field(default_factory=dict)
     forms: Mapping[str, Expression] = field(default_factory=dict)
+    senders: frozenset[str] = frozenset()
     _validator: Any = None
 
     @property
@@ -77,6 +83,7 @@ class MessageType:
             "schema": self.schema,
             "case": {name: one.text for name, one in self.case.items()},
             "key": self.key.text if self.key else None,
+            "senders": list[JsonValue](sorted(self.senders)),
             "forms": {name: one.text for name, one in self.forms.items()},
             "codes": {name: list[JsonValue](sorted(table)) for name, table in self.codes.items()},
         }
@@ -144,7 +151,7 @@ def compile_type(document: Any, report: Reporter, tables: Tables | None = None) 
         return None
     return MessageType(
         model.type, model.title, model.schema_, {name: one for name, one in case.items() if one}, key, codes or {},
-        {name: one for name, one in forms.items() if one}, validator,
+        {name: one for name, one in forms.items() if one}, frozenset(model.senders), validator,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from bus.errors import NotFound
 from bus.message import Attachment, JsonObject
 from bus.web import bodies
 from bus.web.answer import Answer, Call, Header, json_answer
+from bus.web.auth import Caller
 from bus.web.envelope import Parts, parts_of
 from bus.web.house import House
 from bus.web.prefer import wait_of
@@ -29,7 +30,7 @@ async def send(call: Call) -> Answer:
     parts = parts_of(call.headers, await bodies.whole(call.receive, call.headers, limit), limit)
     files = await _files(call, parts) if parts.files else ()
     waiter, told = call.house.bridge.waiter()
-    app.intake.hand_in(_submission(parts, call.caller.name, files), told)
+    app.intake.hand_in(_submission(parts, call.caller, files), told)
     accepted: Accepted = await waiter
     headers: list[Header] = [(b"location", f"/messages/{accepted.id}".encode())]
     if accepted.repeated:
@@ -43,11 +44,12 @@ async def send(call: Call) -> Answer:
     return json_answer(_accepted(accepted), 202, headers)
 
 
-def _submission(parts: Parts, sender: str, files: tuple[Attachment, ...]) -> Submission:
+def _submission(parts: Parts, caller: Caller, files: tuple[Attachment, ...]) -> Submission:
     return Submission(
         type=parts.type,
         body=parts.body,
-        sender=sender,
+        sender=caller.name,
+        role=caller.role or "",
         source=parts.source,
         subject=parts.subject,
         key=parts.key,

@@ -10,6 +10,9 @@ from contextlib import closing
 from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
+import pytest
+
+from bus.client import ClientError
 from tests.integration.kit import (
     ADA,
     CERTIFICATE,
@@ -236,3 +239,16 @@ def test_whoever_prefers_to_wait_gets_the_reply_and_whoever_does_not_gets_it_lat
     assert again["id"] == sent["id"]
     assert again["reply"] == shown["reply"]
     assert len(registrations(town, "SUE-2026-000005")) == 1
+
+
+def test_a_portal_cannot_forge_a_receipt(town: Town) -> None:
+    reply = present(town, building("SUE-2026-000099"))["reply"]
+    forged = {
+        "ricevuta": "forged", "iuv": reply["avviso"][1:], "numero_avviso": reply["avviso"], "importo": reply["importo"], "esito": "OK",
+        "data_pagamento": "2026-03-02",
+    }  # fmt: skip
+    for name in ("portale", "sistemista"):
+        with pytest.raises(ClientError) as refused:
+            town.client(name).send("pagopa.ricevuta", forged)
+        assert (refused.value.status, refused.value.code) == (403, "auth.forbidden")
+    assert practices(town, reply["pratica"], "pagamento") == []
