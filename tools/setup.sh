@@ -33,7 +33,8 @@ echo "setup: installing the locked libraries into $venv (once)"
 pip() { "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; }
 # uv installs the same lock many times faster than pip; where it cannot be had, or cannot reach the index, pip does it.
 if ! { pip --no-compile --require-hashes --only-binary :all: -r requirements-setup.lock \
-  && "$venv/bin/uv" pip install --system-certs --no-config --quiet --python "$venv/bin/python" --require-hashes --no-build -r requirements-dev.lock; } 2>/dev/null; then
+  && timeout 300 "$venv/bin/uv" pip install --system-certs --no-config --quiet --python "$venv/bin/python" --require-hashes --no-build -r requirements-dev.lock; }; then
+  echo "setup: uv could not, pip does it (some minutes)"
   pip --require-hashes --only-binary :all: -r requirements-dev.lock
 fi
 pip --no-deps --no-build-isolation --editable .

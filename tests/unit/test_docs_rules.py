@@ -97,7 +97,7 @@ def test_a_new_service_is_one_entry_and_works(folder, known):
     page = PROJECT / "docs/sysadmin/services.md"
     [entry] = [block.removeprefix(AT_THE_END) for block in blocks(page) if block.startswith(AT_THE_END)]
     with (folder / "routes/servizi.yaml").open("a", encoding="utf-8") as catalogue:
-        catalogue.write("".join(f"  {line}\n" for line in entry.splitlines()))
+        catalogue.write(entry)
     catalog = loaded(folder, known)
     [body] = [json.loads(block) for block in blocks(page, "json")]
     assert catalog.validate("servizi.istanza.presentata", body) == []
@@ -130,16 +130,16 @@ def test_a_new_service_is_one_entry_and_works(folder, known):
     [
         (("ufficio: ambiente", "ufficio: ambienti"), "service.unknown-office"),
         (("modulo: servizi.modulo-semplice", "modulo: servizi.modulo-semplce"), "service.unknown-form"),
-        (("tipo: istanza", "tipo: istanza\n  percorso: servizi.istanza-generca"), "service.unknown-route"),
-        (("tipo: istanza", "tipo: istanza\n  percorso: notifiche.avviso"), "service.unsuitable-route"),
-        (("tipo: istanza", "tipo: istanza\n  percorso: pagamenti.ricevuta"), "service.unsuitable-route"),
+        (("tipo: istanza", "tipo: istanza\n    percorso: servizi.istanza-generca"), "service.unknown-route"),
+        (("tipo: istanza", "tipo: istanza\n    percorso: notifiche.avviso"), "service.unsuitable-route"),
+        (("tipo: istanza", "tipo: istanza\n    percorso: pagamenti.ricevuta"), "service.unsuitable-route"),
     ],
 )
 def test_a_new_service_that_cannot_work_is_a_finding_at_its_entry(folder, known, change, code):
     [entry] = [block.removeprefix(AT_THE_END) for block in blocks(PROJECT / "docs/sysadmin/services.md") if block.startswith(AT_THE_END)]
     path = folder / "routes/servizi.yaml"
     before = path.read_text(encoding="utf-8")
-    path.write_text(before + "".join(f"  {line}\n" for line in entry.replace(*change).splitlines()), encoding="utf-8")
+    path.write_text(before + entry.replace(*change), encoding="utf-8")
     _, findings = examine(folder, known.operations)
     assert [code] == [finding.code for finding in findings]
     assert findings[0].line > len(before.splitlines())

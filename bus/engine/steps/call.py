@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from bus.engine.interpreter import Completed, StepCode, Strand
 
 
+CODES = {"refused": "call.refused", "unreachable": "call.unreachable", "in_doubt": "call.in-doubt", "invalid": "call.invalid-request"}
+"""What a run dies of when no clause takes the error, by its kind."""
+
+
 def call(step: CallStep, strand: Strand) -> StepCode:
     path = strand.path(step)
     event = yield Call(
@@ -51,7 +55,7 @@ def _handle(step: CallStep, strand: Strand, failed: Failed) -> StepCode:
 
 def _failure(step: CallStep, path: str, failed: Failed) -> Failure:
     error = failed.error
-    return Failure(f"call.{str(error['kind']).replace('_', '-')}", str(error["sentence"]), step.place, path, detail=error)
+    return Failure(CODES[str(error["kind"])], str(error["sentence"]), step.place, path, detail=error)
 
 
 def take_back(done: Completed, strand: Strand) -> StepCode:
