@@ -297,6 +297,9 @@ class Endpoint:
     """A path under ``/in/`` where a system calls us.
 
     ``handle`` runs in a thread, MUST answer within ``budget`` seconds and MUST NOT raise for bad input.
+
+    A body beyond ``max_bytes`` never reaches it: ``too_large`` answers in the system's own words, under the same rules, with
+    an `Inbound` whose body is at most the first ``max_bytes`` bytes, or empty. Without it the answer is 413 in plain text.
     """
 
     path: str
@@ -304,6 +307,7 @@ class Endpoint:
     methods: tuple[str, ...] = ("POST",)
     budget: float = 2.0
     max_bytes: int = 1_000_000
+    too_large: Callable[[Inbound, Door], Outbound] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ What passes can be canonicalised (`bus.message.canonical`) and read by an expres
 
 from __future__ import annotations
 
+import codecs
 import math
 import re
 from typing import Any
@@ -24,6 +25,10 @@ DEPTH = 40
 """Default depth limit: lists and objects within one another."""
 
 _PLACE = re.compile(r" at line (\d+) column (\d+)$")
+_TOO_DEEP = "the JSON text is nested too deep"
+_PARSER_TOO_DEEP = "recursion limit exceeded"
+"""What jiter says beyond 200 levels, its own limit, before `_check_depth` sees a value."""
+_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _NUMBERS_ALIKE = bytes.maketrans(b"123456789E", b"000000000e")
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 
@@ -38,7 +43,7 @@ def parse(data: bytes, limit: int = LIMIT, depth: int = DEPTH) -> JsonValue:
     try:
         value: JsonValue = jiter.from_json(data, catch_duplicate_keys=True, allow_inf_nan=False)
     except ValueError as error:
-        raise _malformed(str(error)) from None
+        raise _malformed(str(error), data) from None
     if data.count(b"[") + data.count(b"{") > depth:
         _check_depth(value, depth)
     if _may_hold_large_numbers(data):
@@ -61,9 +66,13 @@ def dumps(value: Any, *, indent: bool = False) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else None)
 
 
-def _malformed(raw: str) -> Malformed:
+def _malformed(raw: str, data: bytes) -> Malformed:
     place = _PLACE.search(raw)
     line, column = (int(place[1]), int(place[2])) if place else (1, 1)
+    if raw.startswith(_PARSER_TOO_DEEP):
+        return Malformed(_TOO_DEEP, code="input.too-deep", line=line, column=column)
+    if data.startswith(_MARKS):
+        return Malformed("not JSON: it begins with a byte order mark", hint="send UTF-8 without the mark", line=1, column=1)
     reason = raw[: place.start()] if place else raw
     reason = reason[:1].lower() + reason[1:]
     return Malformed(f"not JSON: {reason}, line {line} column {column}", line=line, column=column)
@@ -79,7 +88,7 @@ def _check_depth(value: Any, allowed: int) -> None:
     if not isinstance(value, (dict, list)):
         return
     if allowed == 0:
-        raise Malformed("the JSON text is nested too deep", code="input.too-deep")
+        raise Malformed(_TOO_DEEP, code="input.too-deep")
     for inner in value.values() if isinstance(value, dict) else value:
         _check_depth(inner, allowed - 1)
 

@@ -11,7 +11,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adapters.pagopa.memoria import Ricordo
 from adapters.pagopa.modelli import PagopaSettings, Posizione, centesimi, oggi
@@ -19,6 +19,9 @@ from adapters.pagopa.ricevute import Decisione, Ricevuta, anomala, decidi
 from adapters.pagopa.risposte import FAULT_DI_STATO, Valori, accolta, attivata, negata, verificata
 from bus.adapter import Door, Endpoint, Inbound, Outbound, Wire
 from bus.errors import Busy, Conflict
+
+if TYPE_CHECKING:
+    from adapters.soap.server import SoapService
 
 PATH = "/in/pagopa"
 CONTRATTO = Path(__file__).parent / "contract" / "paForNode.wsdl"
@@ -28,12 +31,15 @@ SGUARDI = 5
 
 
 def endpoint(settings: PagopaSettings) -> Endpoint:
-    """The endpoint; requests between one and two megabytes still get a SOAP answer."""
+    """The endpoint; requests that are too large still get a SOAP answer."""
 
     def handle(richiesta: Inbound, porta: Door) -> Outbound:
         return Sportello(settings, richiesta, porta).rispondi()
 
-    return Endpoint(PATH, handle, budget=2.0, max_bytes=2 * MAX_BYTES)
+    def too_large(richiesta: Inbound, porta: Door) -> Outbound:
+        return Sportello(settings, richiesta, porta).troppo_grande()
+
+    return Endpoint(PATH, handle, budget=2.0, max_bytes=MAX_BYTES, too_large=too_large)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +51,27 @@ class Sportello:
     porta: Door
 
     def rispondi(self) -> Outbound:
-        """The answer, whatever was asked. Making the service costs microseconds: its contract is read once per process."""
+        """The answer, whatever was asked."""
+        risposta = self._servizio().handle(self.richiesta.body, soap_action=self._azione)
+        return Outbound(risposta.status, risposta.body, risposta.media_type)
+
+    def troppo_grande(self) -> Outbound:
+        """The answer to a request of which only the headers can be trusted: KO of the operation that SOAPAction names."""
+        risposta = self._servizio().refuse(f"the request is larger than {MAX_BYTES} bytes", soap_action=self._azione)
+        return Outbound(risposta.status, risposta.body, risposta.media_type)
+
+    @property
+    def _azione(self) -> str:
+        return self.richiesta.headers.get("soapaction", "")
+
+    def _servizio(self) -> SoapService:
+        """Making the service costs microseconds: its contract is read once per process."""
         from adapters.soap.server import SoapService
 
-        servizio = SoapService(
+        return SoapService(
             self.settings.wsdl or CONTRATTO, self._operazioni(),
             on_invalid=self._non_valida, on_error=self._guasto, max_bytes=MAX_BYTES,
         )  # fmt: skip
-        risposta = servizio.handle(self.richiesta.body, soap_action=self.richiesta.headers.get("soapaction", ""))
-        return Outbound(risposta.status, risposta.body, risposta.media_type)
 
     def _operazioni(self) -> dict[str, Callable[[dict[str, Any]], Valori]]:
         return {

@@ -77,6 +77,10 @@ class SoapService:
             return self._invalid(opened.version, operation, errors)
         return self._served(opened, operation)
 
+    def refuse(self, sentence: str, *, soap_action: str = "") -> SoapReply:
+        """Answer a request that is not read, as one that is not valid; its operation is what SOAPAction says. Never raises."""
+        return self._invalid(self._wsdl.envelope, self._by_action(soap_action), [sentence])
+
     def operation_of(self, body: bytes, soap_action: str = "") -> str:
         """The name of the operation a request asks for, or an empty string; for logs and for faults of simulators."""
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 
 from starlette.types import Message, Receive
@@ -12,6 +13,11 @@ from bus.web.problems import Slow
 
 PATIENCE = 20.0
 """Seconds that a whole message, or the next piece of a file, may take."""
+
+DRAINED = 32_000_000
+"""Bytes of a body that is too large which are read and thrown away before the answer."""
+DRAIN_PATIENCE = 5.0
+"""Seconds that this may take; pagoPA's node, for one, waits 7 for its answer."""
 
 
 def declared_size(headers: Mapping[bytes, bytes], limit: int) -> int | None:
@@ -91,6 +97,41 @@ async def _pieces(receive: Receive, first: Message | None = None) -> AsyncIterat
         more = event.get("more_body", False)
         if body := event.get("body"):
             yield body
+
+
+class Tapped:
+    """``receive``, remembering how the body begins (at most ``keep`` bytes) and whether it has ended."""
+
+    def __init__(self, receive: Receive, keep: int) -> None:
+        self._receive, self._keep = receive, keep
+        self._start: list[bytes] = []
+        self.ended = False
+
+    async def __call__(self) -> Message:
+        event = await self._receive()
+        self.ended = not event.get("more_body", False)
+        if self._keep > 0 and (piece := event.get("body")):
+            self._start.append(piece[: self._keep])
+            self._keep -= len(piece)
+        return event
+
+    @property
+    def start(self) -> bytes:
+        """The first bytes that came."""
+        return b"".join(self._start)
+
+    async def drain(self, headers: Mapping[bytes, bytes], most: int = DRAINED, patience: float = DRAIN_PATIENCE) -> None:
+        """Read on and throw away, within bounds: who writes its whole body before it reads would else find a broken connection.
+
+        Nothing is read when it cannot help: beyond ``most`` declared bytes, or from a client that waits for our go-ahead.
+        """
+        declared = headers.get(b"content-length", b"")
+        if b"expect" in headers or (declared.isdigit() and int(declared) > most):
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while not self.ended and most > 0:
+                    most -= len((await self()).get("body", b""))
 
 
 async def pieces(receive: Receive, patience: float = PATIENCE) -> AsyncIterator[bytes]:

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope
 
 from bus import diagnostics
 from bus.adapter import Door, Endpoint, Inbound, Outbound
-from bus.errors import InputError
+from bus.errors import InputError, TooLarge
 from bus.message import new_id
 from bus.web import bodies
 from bus.web.answer import Answer
@@ -24,6 +24,8 @@ from bus.web.house import House
 from bus.web.problems import MethodRefused
 
 PREFIX = "/in"
+CLOSE = (b"connection", b"close")
+Handle = Callable[[Inbound, Door], Outbound]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +51,26 @@ async def answer(house: House, mount: Mounted, scope: Scope, receive: Receive, h
     endpoint = mount.endpoint
     if scope["method"] not in endpoint.methods:
         raise MethodRefused(f"{scope['method']} is not taken here", allow=", ".join(endpoint.methods))
+    tapped = bodies.Tapped(receive, endpoint.max_bytes)
     try:
-        content = await bodies.whole(receive, headers, endpoint.max_bytes)
+        content = await bodies.whole(tapped, headers, endpoint.max_bytes)
+    except TooLarge as error:
+        await tapped.drain(headers)
+        if endpoint.too_large is None:
+            return plain(error.status, error.sentence, [CLOSE])
+        given = await _handled(house, mount, endpoint.too_large, _inbound(scope, headers, tapped.start))
+        given.headers.append(CLOSE)
+        return given
     except InputError as error:
-        return plain(error.status, error.sentence, [(b"connection", b"close")])
-    inbound = _inbound(scope, headers, content)
-    start = time.monotonic()
+        return plain(error.status, error.sentence, [CLOSE])
+    return await _handled(house, mount, endpoint.handle, _inbound(scope, headers, content))
+
+
+async def _handled(house: House, mount: Mounted, handle: Handle, inbound: Inbound) -> Answer:
+    """What the adapter says, in a thread of the house."""
+    endpoint, start = mount.endpoint, time.monotonic()
     try:
-        outbound = await asyncio.get_running_loop().run_in_executor(house.inbound, _work(mount, inbound))
+        outbound = await asyncio.get_running_loop().run_in_executor(house.inbound, handle, inbound, mount.door)
     except Exception as error:  # noqa: BLE001 - whatever an adapter raises, the outside system gets a clean answer
         return _failed(mount, error)
     took = time.monotonic() - start
@@ -66,10 +80,6 @@ async def answer(house: House, mount: Mounted, scope: Scope, receive: Receive, h
         )
     headers_out = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in outbound.headers.items()]
     return Answer(outbound.status, outbound.body, headers_out, outbound.media_type.encode("latin-1"))
-
-
-def _work(mount: Mounted, inbound: Inbound) -> Callable[[], Outbound]:
-    return lambda: mount.endpoint.handle(inbound, mount.door)
 
 
 def _inbound(scope: Scope, headers: Mapping[bytes, bytes], content: bytes) -> Inbound:

@@ -45,6 +45,21 @@ def test_depth_forty_is_taken_and_forty_one_refused() -> None:
         parse(b"[" * 41 + b"]" * 41)
 
 
+@pytest.mark.parametrize("levels", [150, 201, 250, 100_000])
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_any_depth_beyond_the_limit_has_the_same_code(levels: int, opening: bytes, closing: bytes) -> None:
+    with pytest.raises(Malformed, match="too deep") as caught:
+        parse(opening * levels + b"1" + closing * levels)
+    assert caught.value.code == "input.too-deep"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_called_by_its_name(encoding: str) -> None:
+    with pytest.raises(Malformed, match="byte order mark") as caught:
+        parse('{"a": 1}'.encode(encoding))
+    assert (1, 1) == (caught.value.detail["line"], caught.value.detail["column"])
+
+
 def test_brackets_inside_text_are_not_depth() -> None:
     assert "[" * 500 == parse(json.dumps("[" * 500).encode())
 

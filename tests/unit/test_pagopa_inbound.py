@@ -381,6 +381,28 @@ def test_what_is_not_valid_gets_a_syntax_fault_in_band(scena: Scena, corpo: byte
 
 
 @pytest.mark.parametrize(
+    "operazione", ["paVerifyPaymentNotice", "paGetPayment", "paGetPaymentV2", "paSendRT", "paSendRTV2", "paDemandPaymentNotice"]
+)
+def test_a_request_that_is_too_large_to_be_read_gets_a_syntax_fault_of_its_operation(scena: Scena, operazione: str) -> None:
+    sportello = scena.adapter.endpoints()[0]
+    assert sportello.max_bytes == MAX_BYTES
+    assert sportello.too_large is not None
+    inizio = BUSTA.format("<p:" + "x" * 1000).encode()[:500]
+    risposta = sportello.too_large(Inbound("POST", "/in/pagopa", {"soapaction": f'"{operazione}"'}, {}, inizio, "127.0.0.1"), scena.porta)
+    esito = scena.nodo.giudica(operazione, risposta.body)
+    assert (risposta.status, esito.fault) == (200, "PAA_SINTASSI_XSD")
+    assert b"<outcome>KO</outcome>" in risposta.body
+    assert scena.ricevute == scena.anomalie == []
+
+
+def test_a_request_that_is_too_large_and_names_no_operation_gets_a_clean_soap_fault(scena: Scena) -> None:
+    sportello = scena.adapter.endpoints()[0]
+    assert sportello.too_large is not None
+    risposta = sportello.too_large(Inbound("POST", "/in/pagopa", {}, {}, b"", "127.0.0.1"), scena.porta)
+    assert (risposta.status, b"Fault>" in risposta.body) == (500, True)
+
+
+@pytest.mark.parametrize(
     "corpo", [b"", b"not xml", BUSTA.format("<altro/>").encode(), DOCTYPE.encode() + b"<a>&b;</a>", BUSTA.format("").encode()]
 )
 def test_what_names_no_operation_gets_a_clean_soap_fault(scena: Scena, corpo: bytes) -> None:

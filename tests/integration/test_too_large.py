@@ -1,0 +1,126 @@
+"""A body that an endpoint does not take is still answered in words its sender can read, also one who writes it all before reading."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from adapters.pagopa.adapter import Pagopa
+from adapters.pagopa.modelli import PagopaSettings
+from adapters.pagopa.node import Ente, Nodo
+from bus.adapter import Adapter, Endpoint, Inbound, Outbound
+from bus.web.bodies import Tapped
+from bus.web.serve import Server
+from tests.small_bus import running
+
+ENTE = Ente("77777777777", "80000000001", "80000000001_01")
+SETTINGS = PagopaSettings.model_validate({
+    "url": "http://127.0.0.1:1", "subscription_key": "chiave-di-prova", "id_pa": ENTE.id_pa, "id_broker_pa": ENTE.id_broker_pa,
+    "id_station": ENTE.id_station, "company_name": "Comune di Esempio", "office_name": "Sportello edilizia",
+    "iban": "IT45R0760103200000000001016", "tassonomia": "9/0101108TS/", "segregation_code": "02",
+})  # fmt: skip
+SOAP = "/in/pagopa"
+
+
+class Sportello(Adapter):
+    """Two endpoints that say how much of a body they saw, and one that breaks on it."""
+
+    def endpoints(self):
+        def seen(inbound, door):
+            return Outbound(200, str(len(inbound.body)).encode(), "text/plain")
+
+        def breaks(inbound, door):
+            raise RuntimeError("segreto interno")
+
+        return (
+            Endpoint("muto", seen, max_bytes=1000),
+            Endpoint("cortese", seen, max_bytes=1000, too_large=seen),
+            Endpoint("rotto", seen, max_bytes=1000, too_large=breaks),
+        )
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    adapters = {"pagopa": Pagopa("pagopa", SETTINGS), "sportello": Sportello("sportello", None)}
+    with running(tmp_path_factory.mktemp("bus"), adapters) as server:
+        yield server
+
+
+def written_whole(port: int, path: str, size: int, *headers: str, chunked: bool = False) -> tuple[http.client.HTTPResponse, bytes]:
+    """The answer to a client that reads nothing before its last byte is written."""
+    framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {size}"
+    head = "\r\n".join([f"POST {path} HTTP/1.1", "Host: bus", "Content-Type: text/xml", framing, *headers, "", ""]).encode()
+    body = b"x" * size
+    if chunked:
+        body = b"%x\r\n%s\r\n0\r\n\r\n" % (size, body)
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(head + body)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        return answer, answer.read()
+
+
+@pytest.mark.parametrize("size", [1_000_001, 3_000_000, 12_000_000])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_the_node_reads_a_syntax_fault_of_the_operation_it_named(server: Server, size: int, chunked: bool) -> None:
+    answer, content = written_whole(server.port, SOAP, size, 'SOAPAction: "paSendRTV2"', chunked=chunked)
+    assert (answer.status, answer.headers.get_content_type()) == (200, "text/xml")
+    verdict = Nodo(ENTE, lambda *_: b"", slot=0).giudica("paSendRTV2", content)
+    assert (verdict.fault, b"<outcome>KO</outcome>" in content) == ("PAA_SINTASSI_XSD", True)
+
+
+def test_a_body_too_large_for_an_unknown_operation_gets_a_soap_fault(server: Server) -> None:
+    answer, content = written_whole(server.port, SOAP, 3_000_000)
+    assert (answer.status, b"Fault>" in content) == (500, True)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_endpoint_without_words_of_its_own_answers_413(server: Server, chunked: bool) -> None:
+    answer, content = written_whole(server.port, "/in/muto", 12_000_000, chunked=chunked)
+    assert (answer.status, answer.headers.get_content_type()) == (413, "text/plain")
+    assert b"1000" in content
+
+
+def test_an_endpoint_sees_the_first_bytes_and_no_more_than_it_takes(server: Server) -> None:
+    assert written_whole(server.port, "/in/cortese", 3_000_000, chunked=True)[1] == b"1000"
+    assert written_whole(server.port, "/in/cortese", 3_000_000)[1] == b"1000"
+
+
+def test_an_endpoint_that_breaks_on_it_answers_cleanly(server: Server) -> None:
+    answer, content = written_whole(server.port, "/in/rotto", 2000)
+    assert (answer.status, b"segreto" in content) == (500, False)
+
+
+@pytest.mark.parametrize("headers", ["Content-Length: 3000000\r\nExpect: 100-continue", "Content-Length: 900000000"])
+def test_a_body_that_need_not_be_read_is_answered_at_once(server: Server, headers: str) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=3) as connection:
+        connection.sendall(f"POST /in/muto HTTP/1.1\r\nHost: bus\r\n{headers}\r\n\r\n".encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 413")
+
+
+def test_no_more_is_thrown_away_than_the_bound_and_for_no_longer_than_the_patience() -> None:
+    async def endless() -> dict[str, object]:
+        return {"type": "http.request", "body": b"x" * 1000, "more_body": True}
+
+    async def silent() -> dict[str, object]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def drained() -> tuple[bytes, bytes]:
+        flood, silence = Tapped(endless, 10), Tapped(silent, 10)
+        await flood.drain({}, most=5000, patience=20)
+        await silence.drain({}, patience=0.01)
+        return flood.start, silence.start
+
+    assert asyncio.run(asyncio.wait_for(drained(), 10)) == (b"x" * 10, b"")
+
+
+def test_the_answer_of_pagopa_holds_nothing_of_the_body() -> None:
+    endpoint = Pagopa("pagopa", SETTINGS).endpoints()[0]
+    assert endpoint.too_large is not None
+    request = Inbound("POST", SOAP, {"soapaction": "paGetPayment"}, {}, b"segreto" * 10, "127.0.0.1")
+    assert b"segreto" not in endpoint.too_large(request, None).body  # type: ignore[arg-type]
