@@ -1,6 +1,7 @@
 """The command ``bus``. This file is all that ``bus --help`` imports: one module for each family of commands, loaded when it is asked for.
 
 Exit codes: 0 well, 1 findings or refused, 2 wrong usage or settings, 3 the bus (or its database) cannot be reached.
+With ``--json`` an error is one JSON object on standard error (`bus.cli.failures`).
 """
 
 from __future__ import annotations
@@ -43,11 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean bus {near[0]}?" if near else "bus --help lists them"
-        print(f"error: there is no command {name!r}\n  next: {hint}", file=sys.stderr)
-        return 2
-    family = import_module(f"bus.cli.{COMMANDS[name][0]}")
+        from bus.cli.failures import USAGE, say, wants_json
+
+        say(f"there is no command {name!r}", code="cli.usage", next=hint, as_json=wants_json(arguments))
+        return USAGE
     from bus.cli.failures import run
 
+    family = import_module(f"bus.cli.{COMMANDS[name][0]}")
     return run(family.app, f"bus {name}", arguments[1:])
 
 

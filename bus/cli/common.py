@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import typer
+from typer.core import TyperGroup
 
 from bus.client import Client
 from bus.jsontext import dumps
@@ -25,6 +26,19 @@ CONFIG = Path("config.yaml")
 def family(help: str) -> typer.Typer:
     """A family of commands; a family with one command is that command."""
     return typer.Typer(help=help, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+
+
+class Listing(TyperGroup):
+    """A group whose command is ``list`` when none is said: ``bus runs --json`` is ``bus runs list --json``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        bare = not args or (args[0].startswith("-") and args[0] != "--help")
+        return super().parse_args(ctx, ["list", *args] if bare else args)
+
+
+def listing(help: str) -> typer.Typer:
+    """A family of commands that lists when it is not told what to do."""
+    return typer.Typer(help=help, cls=Listing, add_completion=False, pretty_exceptions_enable=False)
 
 
 def client(url: str, key: str) -> Client:

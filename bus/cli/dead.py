@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import LOCAL, Json, Key, Url, client, family, show
+from bus.cli.common import LOCAL, Json, Key, Url, client, listing, show
 from bus.jsontext import parse_object
 
-app = family("Dead letters: list, show, redeliver, decide, discard.")
+app = listing("Dead letters: list, show, redeliver, decide, discard.")
 Run = Annotated[str, typer.Argument(help="Id of the run.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; the log keeps it.")]
 

@@ -7,12 +7,17 @@ receipt; prints the case as one timeline and checks the systems' own ledgers: on
 from __future__ import annotations
 
 import signal
+import sys
 import tempfile
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from bus.cli.failures import say
 from bus.cli.timeline import print_case
+from bus.errors import ConfigError
+from bus.jsontext import dumps
 from bus.testing.town import KEYS, Town, key_of
 
 APPLICATION: dict[str, Any] = {
@@ -33,24 +38,47 @@ EFFECTS = (
     ("scrivania", "elemento"),
 )
 SECONDS = 60.0
+NEEDED = ("config.yaml", "routes", "mappings/tables/uffici.csv")
+"""What the folder of the rules must hold before anything is started."""
 
 
-def run(rules: Path, *, stay: bool = False) -> int:
-    """Run the demonstration; 0 when the case was paid and assigned and every system did its part once."""
-    with tempfile.TemporaryDirectory(prefix="snodo-demo-") as folder:
+def run(rules: Path, *, stay: bool = False, as_json: bool = False) -> int:
+    """Run the demonstration; 0 when the case was paid and assigned and every system did its part once.
+
+    ``as_json``: standard output is the case as JSON and nothing else; the story goes to standard error.
+    Raises `ConfigError` when ``rules`` is not the project's folder.
+    """
+    _look(rules)
+    out = sys.stdout
+    with redirect_stdout(sys.stderr if as_json else out), tempfile.TemporaryDirectory(prefix="snodo-demo-") as folder:
         print("starting nine outside systems and a bus, each a process of its own …", flush=True)
         with Town(Path(folder), rules) as town:
-            faults = _story(town)
+            case, faults = _story(town)
+            if as_json and case:
+                print(dumps(case, indent=True).decode(), file=out, flush=True)
+            _verdict(faults, as_json)
             if stay and not faults:
                 _stay(town)
-    for fault in faults:
-        print(f"demo: failed: {fault}")
-    if not faults:
-        print("demo: ok")
     return 1 if faults else 0
 
 
-def _story(town: Town) -> list[str]:
+def _look(rules: Path) -> None:
+    """Is this the folder of the project? Better said now than when half of the town is up."""
+    missing = [name for name in NEEDED if not (rules / name).exists()]
+    if missing:
+        hint = "run bus demo in the folder of the project, or name its config.yaml with --config"
+        raise ConfigError(f"{rules} is not the folder of the project: no {', '.join(missing)}", code="config.unreadable", hint=hint)
+
+
+def _verdict(faults: list[str], as_json: bool) -> None:
+    if as_json and faults:
+        say("the demonstration failed", code="demo.failed", why="\n".join(faults), as_json=True)
+        return
+    print("\n".join(f"demo: failed: {fault}" for fault in faults) or "demo: ok", flush=True)
+
+
+def _story(town: Town) -> tuple[dict[str, Any], list[str]]:
+    """Present, pay, assign; the case (empty when it never began or was not paid) and what went wrong."""
     portal = town.client()
     print(f"the bus listens on {town.url}\n")
     print("the portal presents a building application (POST /messages, Prefer: wait)")
@@ -58,16 +86,16 @@ def _story(town: Town) -> list[str]:
     sent = portal.send("edilizia.pratica.presentata", APPLICATION, attachments=[file], wait=20)
     reply = sent.get("reply")
     if not reply:
-        return [f"no reply to the portal: {sent}"]
+        return {}, [f"no reply to the portal: {sent}"]
     print("  replied: protocol {protocollo}, practice {pratica}, notice {avviso}, to pay by {scadenza}".format(**reply))
     print("the citizen pays; pagoPA's node verifies, activates and delivers the receipt (SOAP)")
     story = town.pay(reply["avviso"])
     if not story.get("paid"):
-        return [f"the payment failed: {story}"]
+        return {}, [f"the payment failed: {story}"]
     case = _until_done(town, f"istanza:{APPLICATION['istanza']}")
     print()
     print_case(case)
-    return _judge(town, case)
+    return case, _judge(town, case)
 
 
 def _until_done(town: Town, key: str) -> dict[str, Any]:

@@ -1,7 +1,12 @@
-"""Errors for people: one block on stderr that says what, where, why, and what to do next. Never a traceback."""
+"""Errors on standard error: a block for people that says what, where, why and what to do next. Never a traceback.
+
+With ``--json`` the last line is one JSON object instead: ``{code, detail, hint, status?}``, ``status`` when the bus answered over HTTP;
+and what is known more: ``why`` (text), ``faults``, ``findings`` (lists), ``instance``. Standard output stays for results.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -11,18 +16,27 @@ import typer
 
 from bus.client import ClientError
 from bus.errors import RulesError, SnodoError, StoreError
+from bus.jsontext import dumps
 
 FINDINGS, USAGE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
 
 
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Whether ``--json`` is among the options; after ``--`` there are none."""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return "--json" in options
+
+
 def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
-    """Run a family of commands; every error becomes a block and an exit code."""
+    """Run a family of commands; every error becomes a block, or an object, and an exit code."""
+    as_json = wants_json(arguments)
     try:
         code = app(args=list(arguments), prog_name=name, standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except typer.TyperException as error:
-        say(error.format_message() if hasattr(error, "format_message") else str(error), next=f"{name} --help")
+        said = error.format_message() if hasattr(error, "format_message") else str(error)
+        say(said or "say what to do", code="cli.usage", next=f"{name} --help", as_json=as_json)
         return USAGE
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
@@ -30,32 +44,50 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
         # Whoever read our output has had enough (head, less): no error. The descriptor goes, or Python would write again at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ClientError, SnodoError) as error:
-        return _told(error)
+    except ClientError as error:
+        return _answered(error, as_json)
+    except SnodoError as error:
+        return _told(error, as_json)
     except OSError as error:
-        say(f"{error.strerror or error}: {error.filename or name}", next="is it there, and yours to read and write?")
+        hint = "is it there, and yours to read and write?"
+        say(f"{error.strerror or error}: {error.filename or name}", code="cli.file", next=hint, as_json=as_json)
         return USAGE
 
 
-def _told(error: ClientError | SnodoError) -> int:
-    if isinstance(error, ClientError):
+def _answered(error: ClientError, as_json: bool) -> int:
+    """What the bus said, or that it said nothing (status 0)."""
+    if as_json:
+        known = {"status": error.status or None, "faults": error.faults, "instance": error.instance}
+        say(error.detail, code=error.code, next=error.hint, as_json=True, **known)
+    else:
         faults = [f"{fault.get('pointer') or 'body'}: {fault.get('sentence')}" for fault in error.faults]
         say(error.detail, code=error.code, why="\n".join(faults), next=error.hint, see=error.instance)
-        return UNREACHABLE if error.status == 0 else FINDINGS
+    return UNREACHABLE if error.status == 0 else FINDINGS
+
+
+def _told(error: SnodoError, as_json: bool) -> int:
+    found: list[Any] = []
     if isinstance(error, RulesError) and error.findings:
         from bus.source import render
 
-        print(render(error.findings), file=sys.stderr)
-    say(error.sentence, code=error.code, next=error.hint)
+        if as_json:
+            found = json.loads(render(error.findings, "json"))
+        else:
+            print(render(error.findings), file=sys.stderr)
+    say(error.sentence, code=error.code, next=error.hint, findings=found, as_json=as_json)
     if isinstance(error, RulesError):
         return FINDINGS
     return UNREACHABLE if isinstance(error, StoreError) else USAGE
 
 
-def say(what: str, **parts: Any) -> None:
-    """One block: the sentence, then what is known of ``code``, ``why``, ``next``."""
+def say(what: str, *, code: str, next: str = "", as_json: bool = False, **parts: Any) -> None:
+    """One error: the sentence, then what is known of ``code``, ``next`` and ``parts`` (those that are empty are left out)."""
+    known = {name: part for name, part in parts.items() if part}
+    if as_json:
+        print(dumps({"code": code, "detail": what, "hint": next, **known}).decode(), file=sys.stderr)
+        return
     lines = [f"error: {what}"]
-    for label, text in parts.items():
+    for label, text in {"code": code, **known, "next": next}.items():
         if text:
             first, *rest = str(text).splitlines()
             lines += [f"  {label}: {first}", *(" " * (len(label) + 4) + line for line in rest)]

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from bus.cli.common import LOCAL, Json, Key, Url, client, family, show
+from bus.client import Client, ClientError
 
 app = family("Show the log's records of a message, a run or a case.")
 
@@ -18,6 +19,7 @@ def _family() -> None:
 
 @app.command("show")
 def show_log(
+    id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Id of a message or of a run, or a key of a case.")] = None,
     run: Annotated[str | None, typer.Option(help="Id of a run.")] = None,
     message: Annotated[str | None, typer.Option(help="Id of a message.")] = None,
     case: Annotated[str | None, typer.Option(help="A key of a case.")] = None,
@@ -26,10 +28,25 @@ def show_log(
     json: Json = False,
 ) -> None:
     """The records of one run, message or case, in order."""
-    if sum(one is not None for one in (run, message, case)) != 1:
-        raise typer.BadParameter("say whose records: one of --run, --message, --case", param_hint="log show")
+    if sum(one is not None for one in (id, run, message, case)) != 1:
+        raise typer.BadParameter("say whose records: an id, or one of --run, --message, --case", param_hint="log show")
     with client(url, key) as bus:
-        show(bus.get("/log", run=run, message=message, case=case), json, _records)
+        found = bus.get("/log", run=run, message=message, case=case) if id is None else _of(bus, id)
+    show(found, json, _records)
+
+
+def _of(bus: Client, id: str) -> dict[str, Any]:
+    """The records of whatever has that id: a message, else a run, else a case."""
+    for kind in ("message", "run"):
+        try:
+            found = bus.get("/log", **{kind: id})
+        except ClientError as error:
+            if error.status != 404:
+                raise
+        else:
+            if found["records"]:
+                return found
+    return bus.get("/log", case=id)
 
 
 def _records(shown: dict[str, Any]) -> None:

@@ -6,16 +6,21 @@ from typing import Annotated
 
 import typer
 
-from bus.cli.common import CONFIG, Settings, family
+from bus.cli.common import CONFIG, Json, Settings, family
 
 app = family("Play one building application from end to end, with simulators of all systems.")
 
 
 @app.command()
 def demo(
-    config: Settings = CONFIG, stay: Annotated[bool, typer.Option("--stay", help="Keep everything running until Ctrl-C.")] = False
+    config: Settings = CONFIG,
+    stay: Annotated[bool, typer.Option("--stay", help="Keep everything running until Ctrl-C.")] = False,
+    json: Json = False,
 ) -> None:
-    """Start every outside system as a simulator and a bus; present, pay, assign; print the case. Exit code 0 when all went well."""
+    """Start every outside system as a simulator and a bus; present, pay, assign; print the case. Exit code 0 when all went well.
+
+    With --json standard output is the case and nothing else; the story goes to standard error.
+    """
     from bus.cli.demo import run
 
-    raise typer.Exit(run(config.resolve().parent, stay=stay))
+    raise typer.Exit(run(config.resolve().parent, stay=stay, as_json=json))

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from bus.cli.common import LOCAL, Json, Key, Url, client, family, show
+from bus.cli.common import LOCAL, Json, Key, Url, client, listing, show
 
-app = family("List runs, or show one with its journal.")
+app = listing("List runs, or show one with its journal.")
 
 
 @app.command("list")

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import LOCAL, Json, Key, Url, client, family, show
+from bus.cli.common import LOCAL, Json, Key, Url, client, listing, show
+from bus.cli.words import counted
 
-app = family("List the services of the portal, or show one.")
+app = listing("List the services of the portal, or show one.")
 
 
 @app.command("list")
@@ -37,7 +38,7 @@ def _listed(shown: dict[str, Any]) -> None:
     for one in shown["servizi"]:
         fee = f"{one['tariffa']['importo'] / 100:.2f} €" if "tariffa" in one else ""
         print(f"{one['codice']:<44} {one['tipo']:<12} {one['ufficio']:<16} {fee:>10}  {one['titolo']}")
-    print(f"{len(shown['servizi'])} services")
+    print(counted(len(shown["servizi"]), "service"))
 
 
 def _one(shown: dict[str, Any]) -> None:

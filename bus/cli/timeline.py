@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bus.cli.words import BAD, GOOD, clock_of, day_of, sentence, sign
+from bus.cli.words import BAD, GOOD, clock_of, counted, day_of, sentence, sign
 
 STATE_STYLES = {"done": "green", "dead": "bold red", "waiting": "yellow", "cancelled": "dim"}
 
@@ -29,9 +29,8 @@ def print_case(shown: Mapping[str, Any]) -> None:
     out.print()
     types = {message["id"]: message["type"] for message in shown["messages"]}
     print_table(timeline(shown["timeline"], types))
-    out.print(
-        Text.assemble("\n", (f"{len(shown['messages'])} messages, {len(shown['runs'])} runs, {len(shown['timeline'])} records", "dim"))
-    )
+    counts = (("message", "messages"), ("run", "runs"), ("record", "timeline"))
+    out.print(Text.assemble("\n", (", ".join(counted(len(shown[where]), noun) for noun, where in counts), "dim")))
     for run in shown["runs"]:
         if run["state"] == "dead":
             out.print(f"next: bus dead show {run['id']}")

@@ -26,6 +26,7 @@ def validate(
     """Check everything and show all findings at once; exit code 1 when one of them is an error."""
     from bus.catalog import examine
     from bus.cli.rules import declared
+    from bus.cli.words import counted
     from bus.source import render
 
     known = declared(config)
@@ -35,7 +36,8 @@ def validate(
     if json:
         print(render(findings, "json"))
     else:
-        print(render(findings), f"{errors} errors, {len(findings) - errors} warnings", sep="\n\n" if findings else "")
+        told = f"{counted(errors, 'error')}, {counted(len(findings) - errors, 'warning')}"
+        print(render(findings), told, sep="\n\n" if findings else "")
     raise typer.Exit(1 if errors else 0)
 
 

@@ -1,0 +1,245 @@
+"""What programs rely on: lists by default, errors as JSON, one record of truth on standard output."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bus.cli import demo, main
+from bus.cli.words import counted
+from bus.client import Client
+from bus.errors import ConfigError
+from tests.small_bus import key_of, running, write
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("bus")) as server:
+        yield server
+
+
+@pytest.fixture
+def bus(monkeypatch, capsys):
+    """Run a command; gives exit code, standard output, standard error."""
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def run(*arguments):
+        code = main([str(one) for one in arguments])
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return run
+
+
+@pytest.fixture
+def reach(server):
+    return ("--url", server.url, "--key", key_of("sistemista"))
+
+
+def sent(bus, reach, tmp_path, type, nome):
+    body = tmp_path / "body.json"
+    body.write_text(json.dumps({"nome": nome}))
+    return json.loads(bus("send", type, body, "--json", *reach)[1])["id"]
+
+
+def run_of(bus, reach, message):
+    return next(one["id"] for one in json.loads(bus("runs", "--json", *reach)[1])["runs"] if one["message"] == message)
+
+
+def failed(told):
+    """The exit code and the object of an error; nothing else was printed."""
+    code, out, err = told
+    assert out == ""
+    assert err.count("\n") == 1
+    return code, json.loads(err)
+
+
+@pytest.mark.parametrize(("name", "field"), [("runs", "runs"), ("dead", "dead"), ("services", "servizi")])
+def test_a_family_that_lists_does_so_when_it_is_told_nothing(bus, reach, tmp_path, name, field):
+    sent(bus, reach, tmp_path, "prova.saluto", "Ada")
+    code, out, err = bus(name, "--json", *reach)
+    assert (code, err) == (0, "")
+    assert field in json.loads(out)
+    assert bus(name, *reach, "--json")[1] == bus(name, "list", "--json", *reach)[1]
+
+
+def test_a_family_that_lists_needs_no_option(bus, server, monkeypatch):
+    monkeypatch.setenv("SNODO_URL", server.url)
+    monkeypatch.setenv("SNODO_KEY", key_of("sistemista"))
+    assert bus("services") == bus("services", "list")
+    assert bus("services")[0] == 0
+
+
+def test_options_of_the_list_are_taken_without_its_name(bus, reach):
+    assert json.loads(bus("services", "--ufficio", "nessuno", "--json", *reach)[1]) == {"servizi": []}
+
+
+def test_help_of_a_family_that_lists_still_names_its_commands(bus):
+    code, out, _ = bus("runs", "--help")
+    assert code == 0
+    assert "list" in out
+    assert "show" in out
+
+
+def test_the_log_takes_the_id_of_a_message_of_a_run_or_the_key_of_a_case(bus, reach, tmp_path):
+    message = sent(bus, reach, tmp_path, "prova.saluto", "Dina")
+    with Client(reach[1], reach[3]) as client:
+        client.wait_for(message)
+    run = run_of(bus, reach, message)
+    for kind, id in (("--message", message), ("--run", run), ("--case", "istanza:Dina")):
+        code, out, _ = bus("log", "show", id, "--json", *reach)
+        assert code == 0
+        assert json.loads(out)["records"]
+        assert json.loads(out) == json.loads(bus("log", "show", kind, id, "--json", *reach)[1])
+
+
+def test_the_log_of_what_nobody_knows_or_of_two_things_is_refused(bus, reach):
+    code, error = failed(bus("log", "show", "mai-visto", "--json", *reach))
+    assert (code, error["status"]) == (1, 404)
+    assert bus("log", "show", "x", "--run", "y", *reach)[0] == 2
+    assert failed(bus("log", "show", "x", "--json", "--url", reach[1], "--key", "sbagliata"))[1]["status"] == 401
+
+
+def test_an_answer_that_says_no_is_one_object(bus, reach, tmp_path):
+    (tmp_path / "b.json").write_text('{"nome": ""}')
+    code, error = failed(bus("send", "prova.saluto", tmp_path / "b.json", "--json", *reach))
+    assert (code, error["code"], error["status"]) == (1, "body.invalid", 422)
+    assert error["detail"]
+    assert error["hint"]
+    assert error["faults"][0]["pointer"] == "/nome"
+
+
+def test_wrong_usage_is_one_object(bus):
+    for arguments in (("runs", "--nulla", "--json"), ("case", "show", "--json"), ("nulla", "--json")):
+        code, error = failed(bus(*arguments))
+        assert (code, error["code"]) == (2, "cli.usage")
+        assert set(error) == {"code", "detail", "hint"}
+        assert error["detail"]
+
+
+def test_settings_that_are_not_there_are_one_object(bus, tmp_path):
+    code, error = failed(bus("validate", "--json", "--config", tmp_path / "no.yaml"))
+    assert (code, error["code"]) == (2, "config.unreadable")
+
+
+def test_a_bus_that_is_not_there_is_one_object_without_status(bus):
+    code, error = failed(bus("runs", "--json", "--url", "http://127.0.0.1:9"))
+    assert (code, error["code"]) == (3, "client.unreachable")
+    assert "status" not in error
+
+
+def test_json_after_the_end_of_options_is_no_option(bus):
+    assert bus("case", "show", "--url", "ftp://x", "--", "--json")[2].startswith("error: ")
+
+
+def test_a_family_that_is_told_nothing_says_so(bus):
+    assert "error: say what to do\n" in bus("case")[2]
+
+
+def test_serve_announces_itself_as_json(tmp_path):
+    command = [sys.executable, "-m", "bus.cli", "serve", "--json", "--port", "0", "--config", str(write(tmp_path))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT) as process:
+        try:
+            assert process.stdout is not None
+            assert json.loads(process.stdout.readline())["url"].startswith("http://127.0.0.1:")
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+
+
+def test_findings_are_counted_as_people_count(bus, tmp_path):
+    assert [counted(n, "warning") for n in (0, 1, 2)] == ["0 warnings", "1 warning", "2 warnings"]
+    config = write(tmp_path, store={"url": {"env": "SNODO_NON_ESISTE"}})
+    out = bus("validate", "--config", config)[1]
+    assert out.endswith("0 errors, 1 warning\n")
+
+
+# -- the demonstration, its town replaced by one that starts nothing ---------------------------------------------------------
+
+
+class Quiet:
+    """A town that stays closed."""
+
+    opened = 0
+    url = "http://127.0.0.1:1"
+    simulators: dict[str, object] = {}
+
+    def __init__(self, folder, rules):
+        """As `bus.testing.town.Town`."""
+
+    def __enter__(self):
+        Quiet.opened += 1
+        return self
+
+    def __exit__(self, *_):
+        """Nothing was started."""
+
+
+@pytest.fixture
+def quiet(monkeypatch):
+    """Give the end of the story: its case and its faults."""
+    monkeypatch.setattr(Quiet, "opened", 0)
+    monkeypatch.setattr(demo, "Town", Quiet)
+    monkeypatch.setattr(demo.signal, "sigwait", lambda _: None)
+
+    def ending(case, faults):
+        def story(_):
+            print("the story")
+            return case, faults
+
+        monkeypatch.setattr(demo, "_story", story)
+
+    return ending
+
+
+def test_the_demo_looks_for_its_folder_before_it_starts_anything(bus, tmp_path, quiet):
+    quiet({}, [])
+    code, out, err = bus("demo", "--config", tmp_path / "config.yaml")
+    assert (code, out, Quiet.opened) == (2, "", 0)
+    assert "is not the folder of the project: no config.yaml, routes, mappings/tables/uffici.csv" in err
+    assert failed(bus("demo", "--json", "--config", tmp_path / "config.yaml"))[1]["code"] == "config.unreadable"
+
+
+def test_each_thing_the_demo_needs_is_named_when_it_is_missing(tmp_path):
+    (tmp_path / "config.yaml").touch()
+    (tmp_path / "routes").mkdir()
+    with pytest.raises(ConfigError, match=r"no mappings/tables/uffici\.csv \("):
+        demo._look(tmp_path)
+    demo._look(ROOT)
+
+
+def test_the_demo_as_json_is_the_case_and_nothing_else(bus, quiet):
+    quiet({"case": "c1", "state": "done"}, [])
+    code, out, err = bus("demo", "--json", "--config", ROOT / "config.yaml")
+    assert (code, json.loads(out)) == (0, {"case": "c1", "state": "done"})
+    assert "the story\ndemo: ok\n" in err
+
+
+def test_a_demo_that_failed_ends_with_an_error(bus, quiet):
+    quiet({"case": "c1"}, ["edilizia has 2 effects"])
+    code, out, err = bus("demo", "--json", "--config", ROOT / "config.yaml")
+    assert (code, json.loads(out)) == (1, {"case": "c1"})
+    assert json.loads(err.splitlines()[-1]) == {
+        "code": "demo.failed",
+        "detail": "the demonstration failed",
+        "hint": "",
+        "why": "edilizia has 2 effects",
+    }
+    code, out, _ = bus("demo", "--config", ROOT / "config.yaml")
+    assert code == 1
+    assert "demo: failed: edilizia has 2 effects\n" in out
+    assert "demo: ok" not in out
+
+
+def test_a_demo_that_stays_says_first_that_all_went_well(bus, quiet):
+    quiet({"case": "c1"}, [])
+    code, out, _ = bus("demo", "--stay", "--config", ROOT / "config.yaml")
+    assert code == 0
+    assert 0 < out.index("demo: ok\n") < out.index("The town stays open")
