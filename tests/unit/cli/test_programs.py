@@ -44,9 +44,13 @@ def reach(server):
 
 
 def sent(bus, reach, tmp_path, type, nome):
+    """The id of a message that has come to its end: what is shown of it changes no more."""
     body = tmp_path / "body.json"
     body.write_text(json.dumps({"nome": nome}))
-    return json.loads(bus("send", type, body, "--json", *reach)[1])["id"]
+    message = json.loads(bus("send", type, body, "--json", *reach)[1])["id"]
+    with Client(reach[1], reach[3]) as client:
+        client.wait_for(message)
+    return message
 
 
 def run_of(bus, reach, message):
@@ -90,8 +94,6 @@ def test_help_of_a_family_that_lists_still_names_its_commands(bus):
 
 def test_the_log_takes_the_id_of_a_message_of_a_run_or_the_key_of_a_case(bus, reach, tmp_path):
     message = sent(bus, reach, tmp_path, "prova.saluto", "Dina")
-    with Client(reach[1], reach[3]) as client:
-        client.wait_for(message)
     run = run_of(bus, reach, message)
     for kind, id in (("--message", message), ("--run", run), ("--case", "istanza:Dina")):
         code, out, _ = bus("log", "show", id, "--json", *reach)
