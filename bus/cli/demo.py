@@ -18,6 +18,7 @@ from bus.cli.failures import say
 from bus.cli.timeline import print_case
 from bus.errors import ConfigError
 from bus.jsontext import dumps
+from bus.testing.simulators import SimulatorFailed
 from bus.testing.town import KEYS, Town, key_of
 
 APPLICATION: dict[str, Any] = {
@@ -52,13 +53,17 @@ def run(rules: Path, *, stay: bool = False, as_json: bool = False) -> int:
     out = sys.stdout
     with redirect_stdout(sys.stderr if as_json else out), tempfile.TemporaryDirectory(prefix="snodo-demo-") as folder:
         print("starting nine outside systems and a bus, each a process of its own …", flush=True)
-        with Town(Path(folder), rules) as town:
-            case, faults = _story(town)
-            if as_json and case:
-                print(dumps(case, indent=True).decode(), file=out, flush=True)
+        try:
+            with Town(Path(folder), rules) as town:
+                case, faults = _story(town)
+                if as_json and case:
+                    print(dumps(case, indent=True).decode(), file=out, flush=True)
+                _verdict(faults, as_json)
+                if stay and not faults:
+                    _stay(town)
+        except SimulatorFailed as error:
+            faults = [str(error)]
             _verdict(faults, as_json)
-            if stay and not faults:
-                _stay(town)
     return 1 if faults else 0
 
 

@@ -14,6 +14,7 @@ from bus.cli import demo, main
 from bus.cli.words import counted
 from bus.client import Client
 from bus.errors import ConfigError
+from bus.testing.simulators import SimulatorFailed
 from tests.small_bus import key_of, running, write
 
 ROOT = Path(__file__).parents[3]
@@ -245,3 +246,19 @@ def test_a_demo_that_stays_says_first_that_all_went_well(bus, quiet):
     code, out, _ = bus("demo", "--stay", "--config", ROOT / "config.yaml")
     assert code == 0
     assert 0 < out.index("demo: ok\n") < out.index("The town stays open")
+
+
+def test_a_system_that_does_not_start_ends_the_demonstration_with_its_own_words(monkeypatch, capsys):
+    class Shut:
+        def __init__(self, *_):
+            pass
+
+        def __enter__(self):
+            raise SimulatorFailed("adapters.sito.simulator did not get ready: no such port")
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(demo, "Town", Shut)
+    assert demo.run(ROOT) == 1
+    assert "demo: failed: adapters.sito.simulator did not get ready: no such port" in capsys.readouterr().out
