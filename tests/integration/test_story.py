@@ -216,7 +216,7 @@ def _service(istanza: str, code: str, data: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_website_shows_the_services_of_the_catalogue(town: Town) -> None:
-    reply = present(town, {}, "sito.catalogo.richiesto")["reply"]
+    reply = town.client("sistemista").send("sito.catalogo.richiesto", {}, wait=20)["reply"]
     ours = town.client().get("/catalog")["servizi"]
     with build_opener(ProxyHandler({})).open(f"{town.simulators['sito'].url}/catalogo", timeout=10) as answer:
         shown = json.loads(answer.read())["servizi"]
