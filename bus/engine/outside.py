@@ -1,6 +1,6 @@
 """Outside calls: find the operation, prepare the request, perform it in the operation's own pool of threads.
 
-Each operation has its own pool, as large as the ``concurrency`` it declares, so that a slow system does not take threads from the others.
+Each operation has its own pool, so that a slow system does not take threads from the others.
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ class Result:
 
 
 class Outside:
-    """All adapters of this bus. Thread-safe. At most ``threads`` calls of an operation go out at once, or as many as it declares."""
+    """All adapters of this bus. Thread-safe. At most ``threads`` calls of an operation go out at once."""
 
     def __init__(self, adapters: Mapping[str, Adapter], files: Files | None = None, threads: int = 16) -> None:
         self.adapters = adapters
         self._files = files
         self._pools = {
-            f"{name}.{operation.name}": ThreadPoolExecutor(min(threads, operation.concurrency), f"snodo-{name}-{operation.name}")
+            f"{name}.{operation.name}": ThreadPoolExecutor(threads, f"snodo-{name}-{operation.name}")
             for name, adapter in adapters.items()
             for operation in adapter.operations.values()
         }

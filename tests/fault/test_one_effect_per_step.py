@@ -100,7 +100,7 @@ def _present_and_pay(town: Town) -> tuple[dict[str, dict[str, Any]], dict[str, s
         istanza = f"SUE-2026-{n:06d}"
         body = building(istanza, who=people[n % len(people)], oggetto=f"Opere {istanza}")
         accepted = portal.send(BUILDING, body, key=istanza, wait=20)
-        reply = accepted.get("reply") or until(lambda: portal.message(accepted["id"])["reply"], f"{istanza} is answered", 120, every=0.5)
+        reply = accepted.get("reply") or until(lambda: portal.message(accepted["id"])["reply"], f"{istanza} is answered", 200, every=0.5)
         replies[istanza], notice = reply, reply["avviso"]
         receipts[notice] = until(lambda: town.pay(notice)["receiptId"], f"{notice} is paid", 60, every=0.5)
 
