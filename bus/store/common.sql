@@ -21,9 +21,6 @@ SELECT r.seq, r.content FROM records r JOIN messages m ON m.id = r.message WHERE
 -- name: records_after
 SELECT seq, content FROM records WHERE seq > :after ORDER BY seq LIMIT :most
 
--- name: last_record
-SELECT max(seq) AS seq FROM records
-
 -- name: add_rules
 INSERT INTO rules (digest, kind, content) VALUES (:digest, :kind, :content) ON CONFLICT (digest) DO NOTHING
 
@@ -155,15 +152,8 @@ SELECT id FROM runs WHERE state = 'ready' AND due <= :now AND (lease IS NULL OR 
             AND o.state IN ('ready', 'dead')))))
 ORDER BY due, id LIMIT :most
 
--- name: run_with_message
-SELECT r.id, r.message, r.route, r.version, r.digest, r.entry, r.case_id, p.content
-FROM runs r JOIN messages m ON m.id = r.message JOIN payloads p ON p.id = m.payload WHERE r.id = :id
-
 -- name: message_payload
 SELECT p.content FROM messages m JOIN payloads p ON p.id = m.payload WHERE m.id = :id
-
--- name: next_due
-SELECT min(due) AS due FROM runs WHERE state = 'ready' AND lease IS NULL
 
 -- name: add_wait
 INSERT INTO waits (run, path, place, type, case_id, name, value, deadline, state, late)
@@ -198,9 +188,6 @@ WHERE case_id = :case_id AND type IS NOT NULL AND name IS NULL AND state IN ('op
 
 -- name: waits_expired
 SELECT run, path, place FROM waits WHERE state = 'open' AND deadline <= :now ORDER BY deadline LIMIT :most
-
--- name: next_deadline
-SELECT min(deadline) AS deadline FROM waits WHERE state = 'open' AND deadline IS NOT NULL
 
 -- name: arrived_for_key
 SELECT k.message FROM message_keys k WHERE k.type = :type AND k.name = :name AND k.value = :value
