@@ -4,7 +4,8 @@
 
     door → intake → log → channel → engine → step → adapter, and home
 
-`App` is one process of the bus in its embedded default: store, channel, engine and adapters.
+`App` is one process of the bus, in one of three roles: ``all`` (doors and engine together: the embedded default), ``web`` (doors only)
+and ``worker`` (engine and pollers only). The last two share a PostgreSQL store and a broker with any number of others.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from pydantic import ValidationError
 
@@ -25,7 +26,7 @@ from bus import catalog as catalogs
 from bus.adapter import Adapter, Delivery, Endpoint, Fact, Operation, Wire
 from bus.catalog import Catalog
 from bus.channel import Channel, KombuChannel
-from bus.clock import Clock, SystemClock, text_of
+from bus.clock import Clock, SharedClock, SystemClock, text_of
 from bus.config import Config
 from bus.diagnostics import configure, logger
 from bus.engine import dead, inquiry
@@ -35,7 +36,7 @@ from bus.engine.intake import Accepted, Intake, Submission
 from bus.engine.outside import Outside
 from bus.engine.polling import Polling
 from bus.engine.projection import Entry, fact, write
-from bus.errors import ConfigError
+from bus.errors import ConfigError, StoreError
 from bus.log import log
 from bus.log.payload import seal
 from bus.log.record import Record
@@ -45,6 +46,9 @@ from bus.store import Store, Tx
 from bus.store.sqlite import SqliteStore
 
 GROUP = "snodo.adapters"
+Role: TypeAlias = Literal["all", "web", "worker"]
+FOLLOW = 10.0
+"""Seconds between two looks at the database's clock."""
 
 
 def adapter_class(use: str) -> type[Adapter]:
@@ -92,21 +96,42 @@ def open_store(config: Config) -> Store:
     return SqliteStore(path, exclusive=True)
 
 
+def refuse_unsafe(config: Config, role: Role) -> None:
+    """Raises `ConfigError` where the settings would let processes of this role lose sight of each other."""
+    if role == "all":
+        return
+    if not config.store.shared:
+        raise ConfigError(
+            f"bus {role} is one of several processes, and {config.store.url.partition(':')[0]} is for one", code="config.not-shared",
+            hint="set store.url to postgresql://…, or run everything in one process: bus serve",
+        )  # fmt: skip
+    if not config.channel.shared:
+        raise ConfigError(
+            f"bus {role} is one of several processes, and memory:// is heard in one", code="config.not-shared",
+            hint="set channel.url to amqp://user@host/vhost, or run everything in one process: bus serve",
+        )  # fmt: skip
+
+
 class App:
     """One process of the bus. ``start`` begins to work, ``stop`` ends gracefully; everything else is thread-safe in between."""
 
-    def __init__(self, config: Config, *, clock: Clock | None = None, adapters: Mapping[str, Adapter] | None = None) -> None:
+    def __init__(
+        self, config: Config, *, role: Role = "all", clock: Clock | None = None, adapters: Mapping[str, Adapter] | None = None
+    ) -> None:
         configure(config.log_level)
-        self.config, self.clock = config, clock or SystemClock()
+        refuse_unsafe(config, role)
+        self.config, self.role = config, role
         self.adapters = dict(adapters if adapters is not None else adapters_of(config))
         self._catalog = catalogs.load(config.rules, operations_of(self.adapters))
         self.store = open_store(config)
+        self.clock = clock or (SharedClock(self.store.now) if config.store.shared else SystemClock())
         self.attachments = Attachments(config.attachments.folder, self.store, self.clock, config.attachments.limit)
         self.outside = Outside(self.adapters, self.attachments, config.engine.threads)
         self.channel: Channel = KombuChannel(config.channel.url, log=self._say)
         self.intake = Intake(self.store, self.catalog, self.clock, self.channel.publish)
         pace = Pace(lease=config.engine.lease, sweep=config.engine.sweep)
         self.engine = Engine(self.store, self.catalog, self.outside, self.clock, self.channel.publish, pace, self._tell)
+        self._stopped = threading.Event()
         self._news: dict[str, list[Callable[[], object]]] = {}
         self._news_lock = threading.Lock()
         self.polling = Polling(self.store, self.clock, self.door)
@@ -117,7 +142,12 @@ class App:
         return self._catalog
 
     def start(self) -> None:
-        self.engine.take_over()
+        if isinstance(self.clock, SharedClock):
+            threading.Thread(target=self._follow, args=(self.clock,), name="snodo-clock", daemon=True).start()
+        if self.role == "web":
+            return
+        if not self.config.store.shared:
+            self.engine.take_over()
         self.engine.start()
         self.channel.consume(self.engine.ring)
         for name, adapter in self.adapters.items():
@@ -125,11 +155,21 @@ class App:
                 self.polling.start(name, poller)
 
     def stop(self) -> None:
+        self._stopped.set()
         self.polling.stop()
-        self.engine.stop()
+        if self.role != "web":
+            self.engine.stop()
         self.channel.close()
         self.outside.close()
         self.store.close()
+
+    def _follow(self, clock: SharedClock) -> None:
+        """Keep to the database's time; while it cannot be asked, the running time does."""
+        while not self._stopped.wait(FOLLOW):
+            try:
+                clock.follow()
+            except StoreError as error:
+                logger("snodo.clock").warning("clock.not-followed", error=repr(error))
 
     def _plans(self) -> list[Plan]:
         return [route.plan for route in self._catalog.routes.values()]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -21,6 +23,33 @@ class SystemClock:
 
     def now(self) -> dt.datetime:
         return dt.datetime.now(dt.UTC)
+
+
+def running_time() -> float:
+    """Seconds that go on evenly whatever is done to the machine's clock; they count while the machine sleeps, where it can tell."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+class SharedClock:
+    """One time for many machines: that of ``source`` (the database), carried on by the machine's own running time.
+
+    A machine's clock that is wrong, or jumps, does not move it. `follow` asks again; between two times it drifts as a quartz does
+    (about 0.1 ms in 10 s). The time that a question takes is halved: the error is at most half of it.
+    """
+
+    def __init__(self, source: Callable[[], dt.datetime], ticks: Callable[[], float] = running_time) -> None:
+        self._source, self._ticks = source, ticks
+        self.follow()
+
+    def now(self) -> dt.datetime:
+        told, at = self._known
+        return told + dt.timedelta(seconds=self._ticks() - at)
+
+    def follow(self) -> None:
+        """Ask for the time again; raises what the source raises, and then goes on with what it knew."""
+        before = self._ticks()
+        told = self._source()
+        self._known = told, (before + self._ticks()) / 2
 
 
 class FixedClock:

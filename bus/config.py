@@ -34,13 +34,29 @@ class Organization(_Section):
 class Store(_Section):
     """Where the log and its projections live."""
 
-    url: str = Field(default="sqlite:///var/snodo.db", description="`sqlite:///path`; the folder must exist on a local disk.")
+    url: str = Field(
+        default="sqlite:///var/snodo.db",
+        description="`sqlite:///path` (one process, a local disk) or `postgresql://user@host/database` (any number of processes).",
+    )
+
+    @property
+    def shared(self) -> bool:
+        """Whether several processes may use it at once."""
+        return not self.url.startswith("sqlite:")
 
 
 class Channel(_Section):
     """Where tickets wait."""
 
-    url: str = Field(default="memory://", description="A kombu URL: `memory://` in one process.")
+    url: str = Field(
+        default="memory://",
+        description="A kombu URL: `memory://` in one process, `amqp://user@host/vhost` (RabbitMQ) between several.",
+    )
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes hear what this one rings."""
+        return not self.url.startswith("memory:")
 
 
 class Attachments(_Section):

@@ -13,6 +13,8 @@ from importlib import import_module
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("serve", "Run the bus: the HTTP door and the engine, in one process."),
+    "web": ("serve:web", "Run the doors only, as one of several processes."),
+    "worker": ("serve:worker", "Run the engine only, as one of several processes."),
     "demo": ("play", "Play one building application from end to end, with simulators of all systems."),
     "send": ("send", "Send a message to a running bus."),
     "message": ("message", "Show a message: its state, its runs, its reply."),
@@ -26,7 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("explain", "Say more about the code of an error or of a finding."),
     "keys": ("keys", "Make an API key."),
 }
-"""Name of the command, its module in this package, what it does."""
+"""Name of the command; its module in this package, and the name of its family there, if it is not ``app``; what it does."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USAGE
     from bus.cli.failures import run
 
-    family = import_module(f"bus.cli.{COMMANDS[name][0]}")
-    return run(family.app, f"bus {name}", arguments[1:])
+    module, _, family = COMMANDS[name][0].partition(":")
+    return run(getattr(import_module(f"bus.cli.{module}"), family or "app"), f"bus {name}", arguments[1:])
 
 
 def overview() -> str:

@@ -1,31 +1,69 @@
-"""``bus serve``: the whole bus in one process."""
+"""``bus serve``, ``bus web``, ``bus worker``: the processes of the bus. SIGTERM stops each in good order."""
 
 from __future__ import annotations
 
+import os
+import socket
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bus.cli.common import CONFIG, Json, Settings, family
 
+Host = Annotated[str, typer.Option(help="Address to listen on, instead of http.host.")]
+Port = Annotated[
+    int, typer.Option(min=-1, max=65535, show_default=False, help="Port to listen on, instead of http.port; 0 picks a free one.")
+]
 app = family("Run the bus: the HTTP door and the engine, in one process. SIGTERM stops it gracefully.")
+web = family("Run the doors only; workers do the work. Needs PostgreSQL and a broker. SIGTERM stops it gracefully.")
+worker = family("Run the engine only, without a door. Needs PostgreSQL and a broker. SIGTERM stops it gracefully.")
 
 
-@app.command()
-def serve(
-    config: Settings = CONFIG,
-    host: Annotated[str, typer.Option(help="Address to listen on, instead of http.host.")] = "",
-    port: Annotated[
-        int, typer.Option(min=-1, max=65535, show_default=False, help="Port to listen on, instead of http.port; 0 picks a free one.")
-    ] = -1,
-    json: Json = False,
-) -> None:
+@app.command("serve")
+def serve_all(config: Settings = CONFIG, host: Host = "", port: Port = -1, json: Json = False) -> None:
     """Run the bus until it is told to stop; says in one line where it listens (with --json: ``{"url": ...}``)."""
+    _serve("all", config, host, port, json=json)
+
+
+@web.command("web")
+def serve_web(config: Settings = CONFIG, host: Host = "", port: Port = -1, json: Json = False) -> None:
+    """Take messages until told to stop; says in one line where it listens (with --json: ``{"url": ...}``)."""
+    _serve("web", config, host, port, json=json)
+
+
+@worker.command("worker")
+def work(config: Settings = CONFIG, json: Json = False) -> None:
+    """Work until told to stop; says in one line that it works (with --json: ``{"worker": ...}``, the name of its claims)."""
+    from bus import config as settings
+    from bus import worker as workers
+    from bus.app import App
+
+    app = App(settings.load(config), role="worker")
+    workers.run(app, lambda: _announce(f"snodo works as {app.engine.owner}", {"worker": app.engine.owner}, json=json))
+
+
+def _serve(role: str, config: Path, host: str, port: int, *, json: bool) -> None:
     from bus import config as settings
     from bus.app import App
-    from bus.jsontext import dumps
     from bus.web.serve import Server
 
     loaded = settings.load(config)
-    server = Server(App(loaded), host or loaded.http.host, loaded.http.port if port < 0 else port)
-    server.run(lambda url: print(dumps({"url": url}).decode() if json else f"snodo listens on {url}", flush=True))
+    server = Server(App(loaded, role=role), host or loaded.http.host, loaded.http.port if port < 0 else port)  # type: ignore[arg-type]
+    server.run(lambda url: _announce(f"snodo listens on {url}", {"url": url}, json=json))
+
+
+def _announce(words: str, facts: dict[str, str], *, json: bool) -> None:
+    """Say on standard output, and to systemd if it started us, that we are ready."""
+    from bus.jsontext import dumps
+
+    print(dumps(facts).decode() if json else words, flush=True)
+    _tell_systemd("READY=1")
+
+
+def _tell_systemd(state: str) -> None:
+    """The protocol of sd_notify(3): a datagram to the socket that the service manager named."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+            told.sendto(state.encode(), f"\0{address[1:]}" if address.startswith("@") else address)

@@ -7,6 +7,7 @@ and sees only committed rows.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
@@ -45,6 +46,10 @@ class Store(Protocol):
 
     def read(self) -> AbstractContextManager[Tx]:
         """A consistent view of what is committed; for the ``with`` block only."""
+        ...
+
+    def now(self) -> dt.datetime:
+        """The time as the database has it (UTC): one for all processes that share it."""
         ...
 
     def describe(self) -> Mapping[str, Any]:

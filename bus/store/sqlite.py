@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import fcntl
 import sqlite3
 import threading
@@ -198,6 +199,9 @@ class SqliteStore:
             with self._lock:
                 self._readers.append(reader)
         return reader
+
+    def now(self) -> dt.datetime:
+        return dt.datetime.now(dt.UTC)
 
     def describe(self) -> Mapping[str, Any]:
         with self.read() as tx:

@@ -111,6 +111,9 @@ class _Store:
         with self._reader.view():
             yield self._reader
 
+    def now(self) -> dt.datetime:
+        return START
+
     def describe(self) -> Mapping[str, Any]:
         return {"kind": "simulated"}
 
@@ -145,6 +148,9 @@ class _ShakyStore:
         if fate != "works":
             raise Killed
         return self._store.read()
+
+    def now(self) -> dt.datetime:
+        return START
 
     def describe(self) -> Mapping[str, Any]:
         return self._store.describe()

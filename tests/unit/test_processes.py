@@ -1,0 +1,48 @@
+"""Processes of the bus: what each role refuses at start, and what it says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bus.app import refuse_unsafe
+from bus.cli import main
+from bus.config import Config
+from bus.errors import ConfigError
+from tests.small_bus import write
+
+SHARED = {"store": {"url": "postgresql://snodo@127.0.0.1/snodo"}, "channel": {"url": "amqp://snodo@127.0.0.1//"}}
+ALONE: dict[str, Any] = {"store": {"url": "sqlite:///var/snodo.db"}, "channel": {"url": "memory://"}}
+
+
+def config(**parts: Any) -> Config:
+    return Config.model_validate({"organization": {"name": "Comune", "fiscal_code": "80001130857"}, **parts})
+
+
+def test_everything_in_one_process_needs_nobody() -> None:
+    refuse_unsafe(config(**ALONE), "all")
+    refuse_unsafe(config(**SHARED), "all")
+
+
+@pytest.mark.parametrize("role", ["web", "worker"])
+@pytest.mark.parametrize("alone", ["store", "channel"])
+def test_one_of_several_processes_refuses_what_only_one_can_use(role: Any, alone: str) -> None:
+    with pytest.raises(ConfigError, match="bus serve") as refused:
+        refuse_unsafe(config(**{**SHARED, alone: ALONE[alone]}), role)
+    assert refused.value.code == "config.not-shared"
+
+
+@pytest.mark.parametrize("role", ["web", "worker"])
+def test_processes_that_share_may_start(role: Any) -> None:
+    refuse_unsafe(config(**SHARED), role)
+
+
+@pytest.mark.parametrize("command", ["web", "worker"])
+def test_the_command_says_what_to_change(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--config", str(write(tmp_path)), "--json"]) == 2
+    told = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert told["code"] == "config.not-shared"
+    assert "postgresql://" in told["hint"]
