@@ -36,6 +36,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from adapters.shapes import Shape, shape_of
 from bus.adapter import Adapter, Call, Effect, InDoubt, Operation, OutsideError, Refused, Settings, Unreachable
+from bus.failpoint import reach
 from bus.message import canonical
 
 if TYPE_CHECKING:
@@ -178,6 +179,7 @@ def _watched_adapter() -> Any:
         def __init__(self, sock: Any, *arguments: Any, **named: Any) -> None:
             super().__init__(sock, *arguments, **named)
             self.fp = io.BufferedReader(BoundedRaw(sock, self.fp.detach()))
+            reach("call.after-last-byte")
 
     class Watched:
         response_class = Response
@@ -185,9 +187,13 @@ def _watched_adapter() -> Any:
         def send(self: Any, data: Any) -> None:
             if self.sock is None:
                 self.connect()
+            if first := not _local.crossing.left:
+                reach("call.before-first-byte")
             _local.crossing.left = True
             self.sock.settimeout(_local.crossing.remaining())
             super().send(data)  # type: ignore[misc]
+            if first:
+                reach("call.after-first-byte")
 
     plain = type("Plain", (HTTPConnectionPool,), {"ConnectionCls": type("PlainConnection", (Watched, HTTPConnection), {})})
     secure = type("Secure", (HTTPSConnectionPool,), {"ConnectionCls": type("SecureConnection", (Watched, HTTPSConnection), {})})

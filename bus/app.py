@@ -23,6 +23,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import ValidationError
 
 from bus import catalog as catalogs
+from bus import failpoint
 from bus.adapter import Adapter, Delivery, Endpoint, Fact, Operation, Wire
 from bus.catalog import Catalog
 from bus.channel import Channel, KombuChannel
@@ -119,6 +120,8 @@ class App:
         self, config: Config, *, role: Role = "all", clock: Clock | None = None, adapters: Mapping[str, Adapter] | None = None
     ) -> None:
         configure(config.log_level)
+        if point := failpoint.armed():
+            logger("snodo.app").warning("failpoint.armed", point=point, sentence="this process will kill itself: it is under test")
         refuse_unsafe(config, role)
         self.config, self.role = config, role
         self.adapters = dict(adapters if adapters is not None else adapters_of(config))

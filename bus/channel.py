@@ -15,6 +15,8 @@ from typing import Any, Protocol
 
 import kombu
 
+from bus.failpoint import reach
+
 Ring = Callable[[Sequence[str]], None]
 QUEUE = "snodo.runs"
 MOST = 500
@@ -69,7 +71,9 @@ class KombuChannel:
             try:
                 with self._connect() as connection, connection.Producer(serializer="json") as producer:
                     while not self._stop.is_set() and (ticket := self._take()):
+                        reach("dispatch.before-publish")
                         producer.publish(ticket, routing_key=self._queue.name, declare=[self._queue], delivery_mode=1)
+                        reach("dispatch.after-publish")
                         self._knock.set()
             except Exception as error:  # noqa: BLE001 - whatever a transport raises, the bell is hung up again
                 self._log("channel.publish-failed", repr(error))
@@ -90,6 +94,7 @@ class KombuChannel:
     def _consume_all(self, ring: Ring) -> None:
         def on_ticket(body: Any, message: kombu.Message) -> None:
             message.ack()
+            reach("dispatch.after-take")
             if not isinstance(body, list):
                 return
             try:

@@ -29,6 +29,7 @@ from bus.engine.settle import LANE_PAUSE, Settled, Settling, park_unreadable
 from bus.engine.throttles import Throttles
 from bus.engine.timers import expire
 from bus.errors import SnodoError, StoreError
+from bus.failpoint import reach
 from bus.log import log
 from bus.message import message_of, new_id, parsed
 from bus.route.plan import Plan
@@ -187,12 +188,15 @@ class Engine:
         if now < self._next_sweep or self._stopping.is_set():
             return
         self._next_sweep = now + dt.timedelta(seconds=self._pace.sweep)
+        reach("sweeper.before-look")
         with self._store.read() as tx:
             ready = [row["id"] for row in tx.all("runs_to_ring", now=text_of(now), most=self._pace.batch)]
             overdue = tx.all("waits_expired", now=text_of(now), most=1)
         if overdue:
             ready += self._store.write(lambda tx: expire(tx, now, self._pace.batch)).result()
+            reach("timers.after-commit")
         self._rung.update(dict.fromkeys(ready))
+        reach("sweeper.after-look")
 
     def _not_later_than(self, now: dt.datetime) -> None:
         """A clock that was set back must not make us sleep until it is where it was."""
@@ -212,10 +216,16 @@ class Engine:
         until, moment = text_of(now + dt.timedelta(seconds=self._pace.lease)), text_of(now)
 
         def claim(tx: Tx) -> list[Row]:
-            rows = (tx.one("claim_run", id=run, owner=self.owner, lease=until, now=moment) for run in wanted)
-            return [row for row in rows if row is not None]
+            found = (tx.one("claim_run", id=run, owner=self.owner, lease=until, now=moment) for run in wanted)
+            rows = [row for row in found if row is not None]
+            if rows:
+                reach("claim.before-commit")
+            return rows
 
-        return self._store.write(claim).result()
+        claimed = self._store.write(claim).result()
+        if claimed:
+            reach("claim.after-commit")
+        return claimed
 
     def _load_all(self, rows: Sequence[Row], now: dt.datetime) -> list[tuple[Live, journal.Journal]]:
         """What the store has of claimed runs, in one view. The claim of one that is not read runs out, and the sweeper rings again."""
@@ -293,6 +303,7 @@ class Engine:
         live = self._live.get(home.run)
         if live is None or live.fence != home.fence:
             return None
+        reach("answer.before-record")
         try:
             asks = live.came_back(home.result, now)
             if self._stopping.is_set():
@@ -307,7 +318,9 @@ class Engine:
         """Commit what all of them decided; when the batch fails, one by one, so that a bad run harms only itself."""
         lease = dt.timedelta(seconds=self._pace.lease)
         try:
-            return self._store.write(self._settling.work(lives, now, lease)).result()
+            settled = self._store.write(self._settling.work(lives, now, lease)).result()
+            reach("settle.after-commit")
+            return settled
         except Exception as error:  # noqa: BLE001 - a batch that fails is split run by run
             if len(lives) > 1:
                 return [settled for live in lives for settled in self._settle([live], now)]
@@ -346,6 +359,7 @@ class Engine:
         if rung:
             self._ring(list(rung))
         if told:
+            reach("reply.before-told")
             self._told(told)
 
     def _call_out(self, live: Live, done: Settled, now: dt.datetime) -> None:
@@ -355,6 +369,8 @@ class Engine:
         askings, live.askings = live.askings, []
         live.entries, live.outgoing, live.waits, live.numbered = [], [], [], []
         for asking in askings:
+            if asking.operation.effect != "read":
+                reach("intent.after-commit")
             live.in_flight.add(asking.call.path)
             self._outside.perform(asking, live.message, now, lambda result, live=live: self._inbox.put(_Home(live.id, live.fence, result)))  # type: ignore[misc]
 

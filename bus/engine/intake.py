@@ -21,6 +21,7 @@ from bus.engine.cases import WEAK
 from bus.engine.interpreter import key_texts
 from bus.engine.projection import Entry, entry, fact, write, write_new, write_received
 from bus.errors import Conflict, ExpressionError, Forbidden, InputError, Invalid, StoreError
+from bus.failpoint import reach
 from bus.log import payload
 from bus.log.record import Record
 from bus.message import Attachment, JsonValue, Message, canonical, digest, envelope_of, new_id
@@ -117,7 +118,9 @@ class Intake:
 
         def work(tx: Tx) -> list[Accepted | Exception]:
             batch.extend(() if batch else self._take())  # once: the work may be run again
-            return receive_all(tx, [coming.arrival for coming in batch])
+            results = receive_all(tx, [coming.arrival for coming in batch])
+            reach("intake.before-commit")
+            return results
 
         try:
             self._store.write(work).add_done_callback(lambda written: self._written(batch, written))
@@ -134,6 +137,7 @@ class Intake:
         """Called by the writer after the commit, or when the batch failed: then each message is written by itself."""
         try:
             if written.exception() is None:
+                reach("intake.after-commit")
                 self._give(batch, written.result())
             else:
                 for coming in batch or self._take():  # the store may have failed before it began

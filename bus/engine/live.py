@@ -23,6 +23,7 @@ from bus.engine.outside import Asking, Outside, Result, facts_as_json
 from bus.engine.projection import Entry, entry
 from bus.engine.throttles import Throttles
 from bus.errors import InputError, Invalid, SnodoError
+from bus.failpoint import reach
 from bus.log import payload
 from bus.log.payload import Sealed
 from bus.log.record import Record
@@ -227,6 +228,7 @@ class Live:
         values: dict[str, JsonValue] = {"request": asking.request.model_dump(mode="json", exclude_none=True)}
         if asking.facts:
             values["facts"] = facts_as_json(asking.facts)  # type: ignore[assignment]
+        reach("intent.before-commit")
         return entry(self.record("asked", now, call, attempt=asking.attempt, data=data), values)
 
     def started(self, asking: Asking, now: dt.datetime) -> None:

@@ -18,6 +18,7 @@ from bus import adapter as contract
 from bus.adapter import Adapter, Fact, InDoubt, Operation, OutsideError, Unreachable, Wire
 from bus.engine.asks import Call
 from bus.errors import Invalid
+from bus.failpoint import reach
 from bus.message import Attachment, JsonValue, Message
 
 
@@ -111,6 +112,7 @@ class Outside:
         try:
             model = getattr(adapter, str(method))(asking.request, ctx)
             answer = None if model is None else model.model_dump(mode="json")
+            reach("call.after-answer")
         except OutsideError as outside:
             error = outside
         except BaseException as crash:  # noqa: BLE001 - an adapter that crashes has said nothing about its effect

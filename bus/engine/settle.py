@@ -17,6 +17,7 @@ from bus.engine.live import Live, Numbered
 from bus.engine.outside import Asking, Outside
 from bus.engine.projection import Entry, entry, write
 from bus.errors import SnodoError
+from bus.failpoint import reach
 from bus.log.record import Record
 from bus.message import canonical, new_id
 from bus.store import Row, Tx
@@ -62,6 +63,7 @@ class Settling:
             held = {row["id"] for row in tx.all("hold_runs", owner=self.owner, lease=until, claims=claims)}
             settled = [self._settle(tx, live, now) if live.id in held else Settled(lost=True) for live in lives]
             self._release(tx, now, [(live, one) for live, one in zip(lives, settled, strict=True) if one.left])
+            reach("settle.before-commit")
             return settled
 
         return settle_all

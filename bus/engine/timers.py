@@ -6,6 +6,7 @@ import datetime as dt
 
 from bus.clock import text_of
 from bus.engine.projection import Entry, write
+from bus.failpoint import reach
 from bus.log.record import Record
 from bus.message import new_id
 from bus.store import Tx
@@ -22,4 +23,5 @@ def expire(tx: Tx, now: dt.datetime, most: int) -> list[str]:
         )
         write(tx, Entry(record))
         runs.append(row["run"])
+    reach("timers.before-commit")
     return runs

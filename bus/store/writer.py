@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from bus.errors import StoreError
+from bus.failpoint import reach
 from bus.store import Tx
 
 MOST = 200
@@ -110,7 +111,9 @@ class Writer:
         connection.begin()
         try:
             results = [work(connection) for work in works]
+            reach("commit.before")
             connection.commit()
+            reach("commit.after")
             self.commits += 1
         except BaseException:
             with contextlib.suppress(Exception):
