@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from bus.clock import Clock, text_of
 from bus.diagnostics import logger
 from bus.engine import journal
+from bus.engine.claims import claim
 from bus.engine.interpreter import Walk
 from bus.engine.live import House, Live
 from bus.engine.outside import Outside, Result
@@ -213,18 +214,19 @@ class Engine:
         wanted = [run for run in wanted if run not in self._live]
         if not wanted:
             return []
-        until, moment = text_of(now + dt.timedelta(seconds=self._pace.lease)), text_of(now)
+        lease = dt.timedelta(seconds=self._pace.lease)
 
-        def claim(tx: Tx) -> list[Row]:
-            found = (tx.one("claim_run", id=run, owner=self.owner, lease=until, now=moment) for run in wanted)
-            rows = [row for row in found if row is not None]
+        def work(tx: Tx) -> list[Row]:
+            rows = claim(tx, wanted, self.owner, now, lease)
             if rows:
                 reach("claim.before-commit")
             return rows
 
-        claimed = self._store.write(claim).result()
+        claimed = self._store.write(work).result()
         if claimed:
             reach("claim.after-commit")
+        if claimed and claimed[0]["strikes"]:  # it came alone: the others are asked for again
+            self._rung.update(dict.fromkeys(run for run in wanted if run != claimed[0]["id"]))
         return claimed
 
     def _load_all(self, rows: Sequence[Row], now: dt.datetime) -> list[tuple[Live, journal.Journal]]:

@@ -112,24 +112,34 @@ WHERE id = :id AND state IN ('waiting', 'ready')
 -- name: rule_run
 UPDATE runs SET digest = :digest, version = :version WHERE id = :id
 
--- A run can be claimed when it is ready and due, nobody holds it, and nothing of its case stands before it. One that holds
--- an ordered lane goes before its case, because all cases wait for it.
--- name: claim_run
-UPDATE runs SET owner = :owner, lease = :lease, fence = fence + 1
-WHERE id = :id AND state = 'ready' AND due <= :now AND (lease IS NULL OR lease < :now)
-  AND (ordered = 0 OR (
-        NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = runs.case_id AND o.id <> runs.id AND o.ordered = 1
-          AND o.state = 'ready' AND o.owner IS NOT NULL AND o.lease >= :now)
-        AND (EXISTS (SELECT 1 FROM lanes l WHERE l.run = runs.id)
-          OR NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = runs.case_id AND o.id < runs.id AND o.ordered = 1
-            AND o.state IN ('ready', 'dead')))))
-RETURNING id, message, route, version, digest, entry, case_id, fence
+-- Claim the runs among :runs that can be claimed: ready and due, held by nobody, and nothing of their case before them (`turn` is the
+-- order of acceptance). One that holds an ordered lane goes before its case, because all cases wait for it. Of one case, one is claimed.
+-- A claim whose owner vanished is a strike. A run with strikes may be what ended its owners, so it is claimed alone, and before those
+-- without, who may wait for a lane that it holds. `strikes` counts this claim in.
+-- name: claim_runs
+WITH wanted AS (
+  SELECT r.id, r.case_id, r.ordered, r.due, r.turn, r.strikes > 0 OR r.owner IS NOT NULL AS struck,
+         EXISTS (SELECT 1 FROM lanes l WHERE l.run = r.id) AS lane
+  FROM runs r WHERE r.id IN :list(runs) AND r.state = 'ready' AND r.due <= :now AND (r.lease IS NULL OR r.lease < :now)
+), free AS (
+  SELECT w.id, w.ordered, w.due, w.turn, w.struck, row_number() OVER (PARTITION BY w.case_id, w.ordered ORDER BY w.lane DESC, w.turn) AS place
+  FROM wanted w WHERE w.ordered = 0 OR (
+    (w.lane OR NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = w.case_id AND o.turn < w.turn AND o.ordered = 1 AND o.state IN ('ready', 'dead')))
+    AND NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = w.case_id AND o.state = 'ready' AND o.id <> w.id AND o.ordered = 1
+      AND o.owner IS NOT NULL AND o.lease >= :now))
+), head AS (
+  SELECT id, struck FROM free WHERE ordered = 0 OR place = 1 ORDER BY struck DESC, due, turn LIMIT 1
+)
+UPDATE runs SET owner = :owner, lease = :lease, fence = fence + 1, strikes = strikes + CASE WHEN owner IS NULL THEN 0 ELSE 1 END
+WHERE id IN (SELECT f.id FROM free f, head h
+  WHERE (f.ordered = 0 OR f.place = 1) AND (f.id = h.id OR NOT h.struck))
+RETURNING id, message, route, version, digest, entry, case_id, fence, strikes, turn
 
 -- name: hold_run
 UPDATE runs SET lease = :lease WHERE id = :id AND fence = :fence AND owner = :owner
 
 -- name: release_run
-UPDATE runs SET owner = NULL, lease = NULL WHERE id = :id AND fence = :fence AND owner = :owner
+UPDATE runs SET owner = NULL, lease = NULL, strikes = 0 WHERE id = :id AND fence = :fence AND owner = :owner
 
 -- Nobody holds it, and nobody takes it for a while.
 -- name: pause_run
@@ -138,19 +148,19 @@ UPDATE runs SET owner = NULL, lease = :until WHERE id = :id AND fence = :fence A
 -- name: release_owner
 UPDATE runs SET owner = NULL, lease = NULL WHERE owner = :owner
 
+-- Take-over: whoever held them is no more.
 -- name: release_all
-UPDATE runs SET owner = NULL, lease = NULL WHERE owner IS NOT NULL
+UPDATE runs SET owner = NULL, lease = NULL, strikes = strikes + 1 WHERE owner IS NOT NULL
 
--- Those that can be claimed: runs that stand behind others of their case must not fill the page and hide the rest.
+-- Those that can be claimed, as in `claim_runs`: runs that stand behind others of their case must not fill the page and hide the rest.
 -- name: runs_to_ring
-SELECT id FROM runs WHERE state = 'ready' AND due <= :now AND (lease IS NULL OR lease < :now)
-  AND (ordered = 0 OR (
-        NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = runs.case_id AND o.id <> runs.id AND o.ordered = 1
-          AND o.state = 'ready' AND o.owner IS NOT NULL AND o.lease >= :now)
-        AND (EXISTS (SELECT 1 FROM lanes l WHERE l.run = runs.id)
-          OR NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = runs.case_id AND o.id < runs.id AND o.ordered = 1
-            AND o.state IN ('ready', 'dead')))))
-ORDER BY due, id LIMIT :most
+SELECT r.id FROM runs r WHERE r.state = 'ready' AND r.due <= :now AND (r.lease IS NULL OR r.lease < :now)
+  AND (r.ordered = 0 OR (
+    (EXISTS (SELECT 1 FROM lanes l WHERE l.run = r.id)
+      OR NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = r.case_id AND o.turn < r.turn AND o.ordered = 1 AND o.state IN ('ready', 'dead')))
+    AND NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = r.case_id AND o.state = 'ready' AND o.id <> r.id AND o.ordered = 1
+      AND o.owner IS NOT NULL AND o.lease >= :now)))
+ORDER BY r.due, r.turn LIMIT :most
 
 -- name: message_payload
 SELECT p.content FROM messages m JOIN payloads p ON p.id = m.payload WHERE m.id = :id

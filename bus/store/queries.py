@@ -1,4 +1,7 @@
-"""Named queries: SQL lives in ``.sql`` files, each query under a line ``-- name: what_it_does``, perhaps with ``buffered`` behind it."""
+"""Named queries: SQL lives in ``.sql`` files, each query under a line ``-- name: what_it_does``, perhaps with ``buffered`` behind it.
+
+``IN :list(name)`` takes a parameter that is a JSON array of texts; each database says it in its own way.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,21 @@ from functools import cache
 from importlib import resources
 
 _NAME = re.compile(r"^-- name: (\w+)(?: buffered)?\s*$", re.MULTILINE)
+_LIST = re.compile(r":list\((\w+)\)")
+_REMARK = re.compile(r"^--.*$", re.MULTILINE)
 _BUFFERED = re.compile(r"^-- name: (\w+) buffered\s*$", re.MULTILINE)
 
 
 @cache
-def load(*files: str) -> dict[str, str]:
-    """All queries of ``bus/store/<file>``, later files winning; a name twice in one file is an error."""
+def load(*files: str, in_list: str) -> dict[str, str]:
+    r"""All queries of ``bus/store/<file>``, later files winning; a name twice in one file is an error. ``in_list``: ``:list(\1)``."""
     found: dict[str, str] = {}
     for file in files:
         parts = _NAME.split(_text(file))[1:]
         names = parts[::2]
         if len(set(names)) != len(names):
             raise ValueError(f"{file}: a query is named twice")
-        found.update(zip(names, (text.strip() for text in parts[1::2]), strict=True))
+        found.update(zip(names, (_LIST.sub(in_list, _REMARK.sub("", text).strip()) for text in parts[1::2]), strict=True))
     return found
 
 

@@ -22,15 +22,16 @@ from bus.store.inserts import Inserts
 from bus.store.writer import Writer
 
 T = TypeVar("T")
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILES = ("common.sql", "sqlite.sql")
+IN_LIST = r"(SELECT value FROM json_each(:\1))"
 
 
 class SqliteConnection:
     """One connection with named queries; begins and ends transactions by hand."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        self._queries = queries.load(*FILES)
+        self._queries = queries.load(*FILES, in_list=IN_LIST)
         self._inserts = Inserts(self._queries, queries.buffered(*FILES), self._execute)
         self._raw = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
         self._raw.row_factory = sqlite3.Row
@@ -135,8 +136,9 @@ def _assert_safe(raw: sqlite3.Connection) -> None:
 def _prepare(raw: sqlite3.Connection) -> None:
     version = raw.execute("PRAGMA user_version").fetchone()[0]
     if version == 0:
-        script = resources.files("bus.store").joinpath("schema/0001_initial.sql").read_text("utf-8")
-        raw.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version={SCHEMA_VERSION};\nCOMMIT;")
+        folder = resources.files("bus.store").joinpath("schema/sqlite")
+        scripts = [folder.joinpath(f"{revision:04}_up.sql").read_text("utf-8") for revision in range(1, SCHEMA_VERSION + 1)]
+        raw.executescript("\n".join(["BEGIN IMMEDIATE;", *scripts, "COMMIT;"]))
     elif version != SCHEMA_VERSION:
         raise StoreError(
             f"the database has schema {version}, this program speaks schema {SCHEMA_VERSION}",

@@ -154,3 +154,4 @@ CREATE TABLE attachments (
     time       TEXT NOT NULL,
     PRIMARY KEY (sha256, sender)
 ) WITHOUT ROWID;
+PRAGMA user_version = 1;

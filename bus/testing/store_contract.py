@@ -1,0 +1,142 @@
+"""The contract suite of stores: subclass it, give the fixture ``store``, and your database is proved to be good enough."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from bus.clock import text_of
+from bus.engine import claims
+from bus.store import Row, Store, Tx
+
+NOW = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
+LEASE = dt.timedelta(seconds=30)
+LATER = NOW + LEASE + dt.timedelta(seconds=1)
+
+
+def add_runs(store: Store, *runs: str | tuple[str, str], **more: Any) -> None:
+    """Open runs that are ready since `NOW`; each has a case of its own, or the one named with it."""
+
+    def work(tx: Tx) -> None:
+        for run in runs:
+            name, case = (run, f"case-{run}") if isinstance(run, str) else run
+            row = {"ordered": 1, "version": 1, "entry": "", "place": "prova@1", "time": text_of(NOW), **more}
+            tx.do("add_run", id=name, message=f"m-{name}", route="prova", digest="d", case_id=case, **row)
+
+    store.write(work).result(30)
+
+
+def claim(store: Store, *runs: str, owner: str = "uno", now: dt.datetime = NOW) -> list[Row]:
+    return store.write(lambda tx: claims.claim(tx, runs, owner, now, LEASE)).result(30)
+
+
+def settle(store: Store, row: Row, owner: str = "uno", state: str = "done", now: dt.datetime = NOW) -> None:
+    """End a claim as the engine does."""
+    pairs = f'[["{row["id"]}",{row["fence"]}]]'
+
+    def work(tx: Tx) -> None:
+        assert tx.all("hold_runs", owner=owner, lease=text_of(now + LEASE), claims=pairs), "the claim was lost"
+        tx.do("set_run", id=row["id"], state=state, due=text_of(now), place="", time=text_of(now), reason=None)
+        tx.do("release_runs", owner=owner, claims=pairs)
+
+    store.write(work).result(30)
+
+
+def ids(rows: Sequence[Row]) -> list[str]:
+    return [row["id"] for row in rows]
+
+
+class StoreContract:
+    """Subclass and define the fixture ``store``: an empty database that nobody else uses."""
+
+    @pytest.fixture
+    def store(self) -> Store:
+        raise NotImplementedError
+
+    # -- claims ------------------------------------------------------------------------------------------------------
+
+    def test_many_runs_are_claimed_at_once_in_the_order_in_which_they_were_accepted(self, store: Store) -> None:
+        add_runs(store, "c", "a", "b")
+        rows = claim(store, "a", "b", "c", "unknown")
+        assert ids(rows) == ["c", "a", "b"]
+        assert [(row["fence"], row["strikes"]) for row in rows] == [(1, 0)] * 3
+
+    def test_what_one_has_claimed_another_does_not_get(self, store: Store) -> None:
+        add_runs(store, "a", "b")
+        assert ids(claim(store, "a")) == ["a"]
+        assert ids(claim(store, "a", "b", owner="due")) == ["b"]
+
+    def test_a_run_that_is_not_due_or_not_ready_is_not_claimed(self, store: Store) -> None:
+        add_runs(store, "late", time=text_of(LATER))
+        add_runs(store, "done")
+        settle(store, claim(store, "done")[0])
+        assert claim(store, "late", "done") == []
+
+    def test_of_one_case_only_the_first_accepted_is_claimed(self, store: Store) -> None:
+        add_runs(store, ("z", "same"), ("a", "same"), ("m", "same"))
+        first = claim(store, "a", "m", "z")
+        assert ids(first) == ["z"]
+        assert claim(store, "a", "m") == []
+        settle(store, first[0])
+        assert ids(claim(store, "a", "m")) == ["a"]
+
+    def test_a_dead_run_holds_its_case_and_no_other(self, store: Store) -> None:
+        add_runs(store, ("first", "held"), ("second", "held"), "free")
+        settle(store, claim(store, "first")[0], state="dead")
+        assert ids(claim(store, "second", "free")) == ["free"]
+
+    def test_unordered_runs_of_one_case_go_together(self, store: Store) -> None:
+        add_runs(store, ("a", "same"), ("b", "same"), ordered=0)
+        assert ids(claim(store, "a", "b")) == ["a", "b"]
+
+    def test_who_holds_a_lane_goes_before_its_case_and_alone(self, store: Store) -> None:
+        add_runs(store, ("first", "same"), ("holder", "same"))
+        store.write(lambda tx: tx.do("take_lane", name="fila", run="holder", path="p")).result(30)
+        held = claim(store, "first", "holder")
+        assert ids(held) == ["holder"]
+        assert claim(store, "first") == []
+        settle(store, held[0])
+        assert ids(claim(store, "first")) == ["first"]
+
+    def test_a_claim_whose_owner_vanished_is_a_strike_and_such_a_run_is_claimed_alone(self, store: Store) -> None:
+        add_runs(store, "a", "b", "c")
+        claim(store, "b", "c")
+        assert claim(store, "b", owner="due") == []
+        first = claim(store, "a", "b", "c", owner="due", now=LATER)
+        assert [(row["id"], row["strikes"], row["fence"]) for row in first] == [("b", 1, 2)]
+        assert ids(claim(store, "a", "b", "c", owner="due", now=LATER)) == ["c"]
+        assert ids(claim(store, "a", "b", "c", owner="due", now=LATER)) == ["a"]
+        assert [row["strikes"] for row in claim(store, "b", owner="tre", now=LATER + 2 * LEASE)] == [2]
+
+    def test_a_settle_takes_strikes_away_and_a_graceful_leave_gives_none(self, store: Store) -> None:
+        add_runs(store, "a", "b")
+        claim(store, "a")
+        settle(store, claim(store, "a", now=LATER)[0], state="ready", now=LATER)
+        claim(store, "b")
+        store.write(lambda tx: tx.do("release_owner", owner="uno")).result(30)
+        assert sorted((row["id"], row["strikes"]) for row in claim(store, "a", "b", now=LATER)) == [("a", 0), ("b", 0)]
+
+    def test_a_takeover_gives_a_strike_to_what_was_held(self, store: Store) -> None:
+        add_runs(store, "a", "b")
+        claim(store, "a")
+        store.write(lambda tx: tx.do("release_all")).result(30)
+        assert [(row["id"], row["strikes"]) for row in claim(store, "a", "b")] == [("a", 1)]
+        assert [(row["id"], row["strikes"]) for row in claim(store, "a", "b")] == [("b", 0)]
+
+    def test_due_runs_are_claimed_without_tickets_those_first_that_waited_longest(self, store: Store) -> None:
+        add_runs(store, "young", time=text_of(NOW + dt.timedelta(seconds=2)))
+        add_runs(store, "old", ("old-2", "case-old"), "middle")
+        due = store.write(lambda tx: claims.claim_due(tx, "uno", NOW + LEASE, LEASE, 2)).result(30)
+        assert ids(due) == ["old", "middle"]
+        assert ids(store.write(lambda tx: claims.claim_due(tx, "uno", NOW + LEASE, LEASE, 9)).result(30)) == ["young"]
+
+    def test_who_lost_a_claim_settles_nothing(self, store: Store) -> None:
+        add_runs(store, "a")
+        lost = claim(store, "a")[0]
+        held = claim(store, "a", owner="due", now=LATER)[0]
+        with pytest.raises(AssertionError, match="lost"):
+            settle(store, lost)
+        settle(store, held, owner="due", now=LATER)
