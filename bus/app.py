@@ -34,8 +34,10 @@ from bus.engine import dead, inquiry
 from bus.engine.attachments import Attachments
 from bus.engine.engine import Engine, Pace
 from bus.engine.intake import Accepted, Intake, Submission
+from bus.engine.leases import Leases
 from bus.engine.outside import Outside
 from bus.engine.polling import Polling
+from bus.engine.presence import Presence, processes
 from bus.engine.projection import Entry, fact, write
 from bus.errors import ConfigError, StoreError
 from bus.log import log
@@ -129,6 +131,8 @@ class App:
         self.store = open_store(config)
         self.clock = clock or (SharedClock(self.store.now) if config.store.shared else SystemClock())
         self.attachments = Attachments(config.attachments.folder, self.store, self.clock, config.attachments.limit)
+        if config.store.shared:
+            self.attachments.agree()
         self.outside = Outside(self.adapters, self.attachments, config.engine.threads)
         self.channel: Channel = KombuChannel(config.channel.url, log=self._say)
         self.intake = Intake(self.store, self.catalog, self.clock, self.channel.publish)
@@ -137,7 +141,9 @@ class App:
         self._stopped = threading.Event()
         self._news: dict[str, list[Callable[[], object]]] = {}
         self._news_lock = threading.Lock()
-        self.polling = Polling(self.store, self.clock, self.door)
+        self.leases = Leases(self.store, self.clock, self.engine.owner) if config.store.shared else None
+        self.polling = Polling(self.store, self.clock, self.door, self.leases)
+        self._presence = Presence(self.store, self.clock, self.engine.owner, role, self._catalog.digest) if config.store.shared else None
         self._activate()
 
     def catalog(self) -> Catalog:
@@ -145,6 +151,8 @@ class App:
         return self._catalog
 
     def start(self) -> None:
+        if self._presence is not None:
+            self._presence.begin()
         if isinstance(self.clock, SharedClock):
             threading.Thread(target=self._follow, args=(self.clock,), name="snodo-clock", daemon=True).start()
         if self.role == "web":
@@ -164,6 +172,9 @@ class App:
             self.engine.stop()
         self.channel.close()
         self.outside.close()
+        if self.leases is not None and self._presence is not None:
+            self.leases.give_back()
+            self._presence.end()
         self.store.close()
 
     def _follow(self, clock: SharedClock) -> None:
@@ -307,9 +318,12 @@ class App:
 
     def status(self) -> JsonObject:
         """How the bus is, for `/status` and `bus doctor`; no personal data."""
+        with self.store.read() as tx:
+            present = processes(tx, self.clock.now())
         return {
-            "store": dict(self.store.describe()), "rules": self._catalog.digest, "routes": len(self._catalog.routes),
-            "adapters": list[JsonValue](sorted(self.adapters)), "time": self._now(),
+            "role": self.role, "time": self._now(), "rules": self._catalog.digest, "routes": len(self._catalog.routes),
+            "adapters": list[JsonValue](sorted(self.adapters)), "store": dict(self.store.describe()),
+            "processes": list[JsonValue](present),
         }  # fmt: skip
 
     def send(self, submission: Submission) -> Future[Accepted]:

@@ -5,6 +5,7 @@ The folder is apart from the database. A file is durable before its record is wr
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -13,11 +14,13 @@ from typing import IO
 
 from bus.clock import Clock
 from bus.engine.projection import entry, write
-from bus.errors import Invalid, NotFound, TooLarge
+from bus.errors import ConfigError, Invalid, NotFound, TooLarge
 from bus.log.record import Record
 from bus.message import Attachment, new_id
-from bus.store import Store
+from bus.store import Store, Tx
 
+NAME = ".snodo-folder"
+"""The file that names the folder, so that processes on several machines can tell whether theirs is the same."""
 CHUNK = 1 << 18
 
 
@@ -27,6 +30,21 @@ class Attachments:
     def __init__(self, folder: Path, store: Store, clock: Clock, limit: int = 200_000_000) -> None:
         self.folder, self._store, self._clock, self.limit = folder, store, clock, limit
         folder.mkdir(parents=True, exist_ok=True)
+
+    def agree(self) -> None:
+        """Make sure that this is the folder that all processes of the store use; raises `ConfigError` when it is another one."""
+        name = _name_of(self.folder)
+
+        def work(tx: Tx) -> str:
+            tx.do("add_mark", name="attachments", value=name)
+            row = tx.one("mark", name="attachments")
+            return str(row["value"] if row else name)
+
+        if self._store.write(work).result() != name:
+            raise ConfigError(
+                f"{self.folder} is not the folder in which the other processes keep attachments", code="config.attachments",
+                hint=f"give all of them the same shared folder; after moving it, move its {NAME} too",
+            )  # fmt: skip
 
     def receive(self, name: str, media_type: str) -> Receiving:
         """Start taking a file in, piece by piece."""
@@ -112,6 +130,20 @@ class Receiving:
         os.fsync(self._file.fileno())
         file = Attachment(self._hash.hexdigest(), self._size, self._media_type, self._name)
         return self._home.settle(self._path, file, sender)
+
+
+def _name_of(folder: Path) -> str:
+    """The name that is written in the folder; the first who asks writes it, whole or not at all."""
+    target = folder / NAME
+    if not target.exists():
+        with tempfile.NamedTemporaryFile("w", prefix=".coming-", dir=folder, encoding="utf-8") as file:
+            file.write(new_id())
+            file.flush()
+            os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):
+                os.link(file.name, target)
+        _sync(folder)
+    return target.read_text("utf-8").strip()
 
 
 def _sync(folder: Path) -> None:

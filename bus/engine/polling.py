@@ -12,20 +12,23 @@ from collections.abc import Callable
 from bus.adapter import Door, Poller
 from bus.clock import Clock
 from bus.diagnostics import logger
+from bus.engine.leases import Leases
 from bus.engine.projection import entry, fact, write
 from bus.log.record import Record
 from bus.message import JsonValue, new_id
 from bus.store import Store
 
+LEAST_LEASE = 60.0
+"""Seconds for which a poller is one process's own after a poll, at least."""
 WATERMARK = "poller"
 """The kind of fact that holds watermarks, by the poller's name."""
 
 
 class Polling:
-    """Runs the pollers of all adapters. ``door`` gives the door of an adapter."""
+    """Runs the pollers of all adapters. ``door`` gives the door of an adapter; of several processes that have ``leases`` one polls."""
 
-    def __init__(self, store: Store, clock: Clock, door: Callable[[str], Door]) -> None:
-        self._store, self._clock, self._door = store, clock, door
+    def __init__(self, store: Store, clock: Clock, door: Callable[[str], Door], leases: Leases | None = None) -> None:
+        self._store, self._clock, self._door, self._leases = store, clock, door, leases
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._log = logger("snodo.polling")
@@ -51,6 +54,9 @@ class Polling:
             self._stopping.wait(poller.interval)
 
     def _poll_once(self, adapter: str, poller: Poller) -> None:
+        seconds = max(LEAST_LEASE, 2 * poller.interval)
+        if self._leases is not None and self._leases.take(f"poller {adapter}.{poller.name}", seconds) is None:
+            return
         with self._store.read() as tx:
             before: JsonValue = fact(tx, adapter, WATERMARK, poller.name)
         after = poller.poll(self._door(adapter), before)

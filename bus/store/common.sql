@@ -305,3 +305,34 @@ SELECT * FROM sequences ORDER BY name
 SELECT * FROM lanes ORDER BY name
 -- name: all_attachments
 SELECT * FROM attachments ORDER BY sha256, sender
+
+-- Duties of one process at a time. Taken by whoever has it, or by anybody once it has run out.
+-- name: take_lease
+INSERT INTO leases (name, owner, until, fence) VALUES (:name, :owner, :until, 1)
+ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = excluded.until,
+  fence = CASE WHEN leases.owner = excluded.owner THEN leases.fence ELSE leases.fence + 1 END
+WHERE leases.owner = excluded.owner OR leases.until < :now
+RETURNING fence
+
+-- name: leave_leases
+UPDATE leases SET until = '' WHERE owner = :owner
+
+-- name: see_process
+INSERT INTO processes (id, role, host, pid, version, rules, started, seen) VALUES (:id, :role, :host, :pid, :version, :rules, :started, :seen)
+ON CONFLICT (id) DO UPDATE SET seen = excluded.seen
+
+-- name: drop_process
+DELETE FROM processes WHERE id = :id
+
+-- name: forget_processes
+DELETE FROM processes WHERE seen < :before
+
+-- name: processes_seen
+SELECT id, role, host, pid, version, rules, started, seen FROM processes ORDER BY role, host, pid
+
+-- What processes must agree on; the first one says it.
+-- name: add_mark
+INSERT INTO marks (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING
+
+-- name: mark
+SELECT value FROM marks WHERE name = :name

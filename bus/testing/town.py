@@ -15,7 +15,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -35,13 +34,18 @@ class Town:
     """Simulators, settings and one bus process. ``rules`` is the folder of ``config.yaml``, ``routes/`` and ``mappings/``.
 
     Use as a context manager, or call `open` and `close`. `changes` are laid over the settings (nested objects are merged).
+    With ``workers`` the bus is one process for the doors and so many for the work: then `changes` name a store and a channel to share.
     """
 
-    def __init__(self, folder: Path, rules: Path, changes: dict[str, Any] | None = None, systems: tuple[str, ...] = SYSTEMS) -> None:
+    def __init__(
+        self, folder: Path, rules: Path, changes: dict[str, Any] | None = None, systems: tuple[str, ...] = SYSTEMS, workers: int = 0
+    ) -> None:
         self.folder, self.rules, self.changes, self._names = folder, rules, changes or {}, systems
         self.simulators: dict[str, RunningSimulator] = {}
         self.port = free_port()
         self.bus: subprocess.Popen[bytes] | None = None
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self._many = workers
         self.config_path = folder / "config.yaml"
 
     @property
@@ -69,24 +73,29 @@ class Town:
             list(pool.map(RunningSimulator.stop, self.simulators.values()))
 
     def start_bus(self) -> None:
-        """Start ``bus serve`` and wait until it answers."""
-        command = [sys.executable, "-m", "bus.cli", "serve", "--config", str(self.config_path)]
-        with (self.folder / "bus.log").open("ab") as errors:
-            self.bus = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL, env=_environment())
-        self._wait_ready()
+        """Start the bus and wait until it answers: ``bus serve``, or ``bus web`` and workers."""
+        self.bus = self._launch("web" if self._many else "serve")
+        self.workers = [self._launch("worker") for _ in range(self._many)]
+        try:
+            for process in (self.bus, *self.workers):
+                _wait_ready(process)
+        except SimulatorFailed as error:
+            self.stop_bus(signal.SIGKILL)
+            raise SimulatorFailed(f"{error}:\n{(self.folder / 'bus.log').read_text('utf-8', 'replace')[-3000:]}") from None
 
     def stop_bus(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End the bus: SIGTERM in good order, SIGKILL as a crash."""
-        if self.bus is not None and self.bus.poll() is None:
-            self.bus.send_signal(how)
-            try:
-                self.bus.wait(30)
-            except subprocess.TimeoutExpired:
-                self.bus.kill()
-                self.bus.wait()
-        if self.bus is not None and self.bus.stdout is not None:
-            self.bus.stdout.close()
-        self.bus = None
+        """End all processes of the bus: SIGTERM in good order, SIGKILL as a crash."""
+        running = [process for process in (self.bus, *self.workers) if process is not None]
+        for process in running:
+            process.send_signal(how)
+        for process in running:
+            _ended(process)
+        self.bus, self.workers = None, []
+
+    def _launch(self, command: str) -> subprocess.Popen[bytes]:
+        words = [sys.executable, "-m", "bus.cli", command, "--config", str(self.config_path)]
+        with (self.folder / "bus.log").open("ab") as errors:
+            return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL, env=_environment())
 
     def pay(self, notice: str, **how: Any) -> dict[str, Any]:
         """A citizen pays a notice: the simulated node verifies, activates and sends the receipt; returns its story."""
@@ -152,21 +161,6 @@ class Town:
         path.write_text(json.dumps(offices), "utf-8")
         return path
 
-    def _wait_ready(self) -> None:
-        assert self.bus is not None
-        assert self.bus.stdout is not None
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.bus.stdout, selectors.EVENT_READ)
-            line = self.bus.stdout.readline() if selector.select(READY_SECONDS) else b""
-        until = time.monotonic() + READY_SECONDS
-        while line and time.monotonic() < until:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.02)
-        self.stop_bus(signal.SIGKILL)
-        raise SimulatorFailed(f"the bus did not start:\n{(self.folder / 'bus.log').read_text('utf-8', 'replace')[-3000:]}")
-
     def __enter__(self) -> Self:
         try:
             return self.open()
@@ -176,6 +170,26 @@ class Town:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def _wait_ready(process: subprocess.Popen[bytes]) -> None:
+    """Returns when a process of the bus has said that it is ready; raises `SimulatorFailed` when it never does."""
+    assert process.stdout is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        if not selector.select(READY_SECONDS) or not process.stdout.readline():
+            raise SimulatorFailed("the bus did not start")
+
+
+def _ended(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a process that was told to end; one that does not is killed."""
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 def key_of(name: str) -> str:

@@ -30,4 +30,30 @@ ALTER TABLE runs_2 RENAME TO runs;
 CREATE INDEX runs_state ON runs (state, due) WHERE state IN ('ready', 'dead');
 CREATE INDEX runs_case ON runs (case_id, state);
 CREATE INDEX runs_message ON runs (message);
+
+-- What several processes must know of each other; nothing of it is a projection.
+-- Duties that one process has at a time.
+CREATE TABLE leases (
+    name  TEXT PRIMARY KEY,
+    owner TEXT NOT NULL,
+    until TEXT NOT NULL,
+    fence INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE processes (
+    id      TEXT PRIMARY KEY,
+    role    TEXT NOT NULL,
+    host    TEXT NOT NULL,
+    pid     INTEGER NOT NULL,
+    version TEXT NOT NULL,
+    rules   TEXT NOT NULL,
+    started TEXT NOT NULL,
+    seen    TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- What they must agree on.
+CREATE TABLE marks (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
 PRAGMA user_version = 2;

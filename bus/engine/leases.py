@@ -1,0 +1,29 @@
+"""Duties that one process has at a time (asking a poller, numbering the log): a lease in the store, with a fencing number.
+
+A lease that runs out is anybody's. The fence grows with every change of hands, so that what a late owner still does can be told.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from bus.clock import Clock, text_of
+from bus.store import Store
+
+
+class Leases:
+    """The leases of one process, named ``owner``."""
+
+    def __init__(self, store: Store, clock: Clock, owner: str) -> None:
+        self._store, self._clock, self.owner = store, clock, owner
+
+    def take(self, name: str, seconds: float) -> int | None:
+        """Take or keep a duty for so long; returns its fence, or None while somebody else has it. Blocks for one transaction."""
+        now = self._clock.now()
+        until = text_of(now + dt.timedelta(seconds=seconds))
+        row = self._store.write(lambda tx: tx.one("take_lease", name=name, owner=self.owner, until=until, now=text_of(now))).result()
+        return None if row is None else int(row["fence"])
+
+    def give_back(self) -> None:
+        """Leave all duties to others at once."""
+        self._store.write(lambda tx: tx.do("leave_leases", owner=self.owner)).result()

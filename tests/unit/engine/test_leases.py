@@ -1,0 +1,83 @@
+"""Duties of one process at a time: taken, kept, left, run out; and the same folder for all."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bus.clock import FixedClock
+from bus.engine.attachments import NAME, Attachments
+from bus.engine.leases import Leases
+from bus.engine.presence import Presence, processes
+from bus.errors import ConfigError
+from bus.store.sqlite import SqliteStore
+
+NOON = dt.datetime(2026, 3, 2, 12, 0, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    made = SqliteStore(tmp_path / "s.db")
+    yield made
+    made.close()
+
+
+def test_a_duty_is_one_processs_own_until_its_lease_runs_out(store: SqliteStore) -> None:
+    clock = FixedClock(NOON)
+    one, two = Leases(store, clock, "one"), Leases(store, clock, "two")
+    assert (one.take("poller a.b", 60), two.take("poller a.b", 60), two.take("poller a.c", 60)) == (1, None, 1)
+    clock.move(dt.timedelta(seconds=50))
+    assert (one.take("poller a.b", 60), two.take("poller a.b", 60)) == (1, None)
+    clock.move(dt.timedelta(seconds=61))
+    assert two.take("poller a.b", 60) == 2, "the fence grows when the duty changes hands"
+    assert one.take("poller a.b", 60) is None
+
+
+def test_duties_that_are_given_back_are_free_at_once(store: SqliteStore) -> None:
+    clock = FixedClock(NOON)
+    one, two = Leases(store, clock, "one"), Leases(store, clock, "two")
+    one.take("poller a.b", 60)
+    one.give_back()
+    assert two.take("poller a.b", 60) == 2
+
+
+def test_a_process_is_shown_while_it_is_there_with_the_seconds_of_its_silence(store: SqliteStore) -> None:
+    clock = FixedClock(NOON)
+    here = Presence(store, clock, "one", "worker", "d1")
+    here.begin()
+    clock.move(dt.timedelta(seconds=25))
+    with store.read() as tx:
+        (shown,) = processes(tx, clock.now())
+    assert (shown["id"], shown["role"], shown["rules"], shown["silent"]) == ("one", "worker", "d1", 25.0)
+    here.end()
+    with store.read() as tx:
+        assert processes(tx, clock.now()) == []
+
+
+def test_a_process_that_vanished_is_forgotten_after_a_day(store: SqliteStore) -> None:
+    clock = FixedClock(NOON)
+    Presence(store, clock, "gone", "web", "d1").begin()
+    clock.move(dt.timedelta(days=1, seconds=1))
+    Presence(store, clock, "here", "web", "d1").begin()
+    with store.read() as tx:
+        assert [one["id"] for one in processes(tx, clock.now())] == ["here"]
+
+
+def test_all_processes_must_keep_attachments_in_one_folder(store: SqliteStore, tmp_path: Path) -> None:
+    clock = FixedClock(NOON)
+    Attachments(tmp_path / "shared", store, clock).agree()
+    Attachments(tmp_path / "shared", store, clock).agree()
+    with pytest.raises(ConfigError) as refused:
+        Attachments(tmp_path / "own", store, clock).agree()
+    assert refused.value.code == "config.attachments"
+
+
+def test_a_folder_that_was_moved_with_its_name_is_still_the_one(store: SqliteStore, tmp_path: Path) -> None:
+    clock = FixedClock(NOON)
+    Attachments(tmp_path / "old", store, clock).agree()
+    (tmp_path / "new").mkdir()
+    (tmp_path / "old" / NAME).rename(tmp_path / "new" / NAME)
+    Attachments(tmp_path / "new", store, clock).agree()
