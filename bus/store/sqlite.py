@@ -22,18 +22,25 @@ from bus.store.inserts import Inserts
 from bus.store.writer import Writer
 
 T = TypeVar("T")
+Open = Callable[[Path], sqlite3.Connection]
+"""Opens a database file; the fault suite opens it on a disk that forgets."""
 SCHEMA_VERSION = 2
 FILES = ("common.sql", "sqlite.sql")
 IN_LIST = r"(SELECT value FROM json_each(:\1))"
 
 
+def open_file(path: Path) -> sqlite3.Connection:
+    """Usable from any thread, transactions left to us."""
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
+
+
 class SqliteConnection:
     """One connection with named queries; begins and ends transactions by hand."""
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False, opened: Open = open_file) -> None:
         self._queries = queries.load(*FILES, in_list=IN_LIST)
         self._inserts = Inserts(self._queries, queries.buffered(*FILES), self._execute)
-        self._raw = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
+        self._raw = opened(path)
         self._raw.row_factory = sqlite3.Row
         _configure(self._raw, read_only=read_only)
 
@@ -169,8 +176,8 @@ def _unreachable(path: Path, error: Exception) -> StoreError:
 class SqliteStore:
     """See `bus.store.Store`. ``path`` is a file on a local disk; ``exclusive``: refuse to share it with another process."""
 
-    def __init__(self, path: Path, *, exclusive: bool = False) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, exclusive: bool = False, opened: Open = open_file) -> None:
+        self.path, self._opened = path, opened
         self._lock_file = _own(path) if exclusive else None
         self._local = threading.local()
         self._readers: list[SqliteConnection] = []
@@ -179,7 +186,7 @@ class SqliteStore:
 
     def _open_writer(self) -> SqliteConnection:
         try:
-            connection = SqliteConnection(self.path)
+            connection = SqliteConnection(self.path, opened=self._opened)
             connection.prepare()
         except sqlite3.Error as error:
             raise _unreachable(self.path, error) from error
@@ -197,7 +204,7 @@ class SqliteStore:
     def _reader(self) -> SqliteConnection:
         reader: SqliteConnection | None = getattr(self._local, "reader", None)
         if reader is None:
-            reader = self._local.reader = SqliteConnection(self.path, read_only=True)
+            reader = self._local.reader = SqliteConnection(self.path, read_only=True, opened=self._opened)
             with self._lock:
                 self._readers.append(reader)
         return reader

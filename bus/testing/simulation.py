@@ -17,27 +17,20 @@ import datetime as dt
 import random
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
 
 from bus.clock import FixedClock, moment_of, text_of
 from bus.engine import dead
 from bus.engine.engine import Engine, Pace
 from bus.engine.intake import Accepted, Intake, Submission
-from bus.engine.outside import Asking, Outside, Result
 from bus.errors import Conflict, StoreError
-from bus.message import JsonObject, Message
-from bus.store import Tx
-from bus.store.sqlite import SqliteConnection
+from bus.message import JsonObject
 from bus.testing import simulation_judge
+from bus.testing.simulated_bus import START, Fate, Killed, Pending, Process, ShakyStore, SimulatedStore, SlowOutside
 from bus.testing.simulated_system import LOSSY, SETTLE, TIMEOUT, Conduct, Effect, Sistema, rules
 
-T = TypeVar("T")
-START = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
 MOVES = 110
 PATIENCE = 3000
 """Moves of the calm phase after which something is taken to run in circles."""
@@ -45,127 +38,8 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - each run makes its own folder in it
 """Where a store may lie when its durability is not what is examined."""
 
 
-Fate = Literal["works", "fails", "dies", "dies after"]
-"""What happens at one use of the store by an engine."""
-
-
-class Killed(BaseException):
-    """The process of an engine is no more."""
-
-
 class SimulationError(AssertionError):
     """A promise was broken; carries the trace."""
-
-
-@dataclass
-class _Pending:
-    """A call on its way: made by an engine, not yet answered."""
-
-    asking: Asking
-    message: Message
-    now: dt.datetime
-    done: Callable[[Result], None]
-
-
-class _SlowOutside(Outside):
-    """Calls are kept until the simulation says how they end."""
-
-    def __init__(self, system: Sistema) -> None:
-        super().__init__({"sistema": system})
-        self.system = system
-        self.pending: list[_Pending] = []
-
-    def perform(self, asking: Asking, message: Message, now: dt.datetime, done: Callable[[Result], None]) -> None:
-        self.pending.append(_Pending(asking, message, now, done))
-
-    def end(self, call: _Pending, conduct: Conduct) -> None:
-        """Let one call end in its way."""
-        self.pending.remove(call)
-        self.system.next = conduct
-        self._perform(call.asking, call.message, call.now, call.done)
-
-
-class _Store:
-    """SQLite without the writer's thread: a piece of work is one transaction, done at once by whoever asks."""
-
-    def __init__(self, path: Path) -> None:
-        self._writer = SqliteConnection(path)
-        self._writer.prepare()
-        self._reader = SqliteConnection(path, read_only=True)
-
-    def write(self, work: Callable[[Tx], T]) -> Future[T]:
-        done: Future[T] = Future()
-        self._writer.begin()
-        try:
-            result = work(self._writer)
-            self._writer.commit()
-        except Exception as error:  # noqa: BLE001 - told to whoever asked for the work
-            self._writer.rollback()
-            done.set_exception(error)
-        else:
-            done.set_result(result)
-        return done
-
-    @contextmanager
-    def read(self) -> Iterator[Tx]:
-        with self._reader.view():
-            yield self._reader
-
-    def now(self) -> dt.datetime:
-        return START
-
-    def describe(self) -> Mapping[str, Any]:
-        return {"kind": "simulated"}
-
-    def close(self) -> None:
-        self._writer.close()
-        self._reader.close()
-
-
-class _ShakyStore:
-    """The store as an engine sees it: it may fail, or the engine's process may die before or after what is written."""
-
-    def __init__(self, store: _Store, fate: Callable[[], Fate]) -> None:
-        self._store, self._fate = store, fate
-
-    def write(self, work: Callable[[Tx], T]) -> Future[T]:
-        fate = self._fate()
-        if fate == "dies":
-            raise Killed
-        done: Future[T] = Future()
-        if fate == "fails":
-            done.set_exception(StoreError("the disk is full"))
-            return done
-        done = self._store.write(work)
-        if fate == "dies after":
-            raise Killed
-        return done
-
-    def read(self) -> AbstractContextManager[Tx]:
-        fate = self._fate()
-        if fate == "fails":
-            raise StoreError("the disk cannot be read")
-        if fate != "works":
-            raise Killed
-        return self._store.read()
-
-    def now(self) -> dt.datetime:
-        return START
-
-    def describe(self) -> Mapping[str, Any]:
-        return self._store.describe()
-
-    def close(self) -> None:
-        self._store.close()
-
-
-@dataclass
-class _Process:
-    """One engine with its calls; killed by being forgotten."""
-
-    name: str
-    engine: Engine
-    outside: _SlowOutside
 
 
 @dataclass
@@ -181,17 +55,21 @@ class Simulation:
         self.dice = random.Random(self.seed)  # noqa: S311 - chance that can be repeated
         self.clock = FixedClock(START)
         self.system = Sistema(self.clock.now)
-        self.store = _Store(self.folder / f"{self.seed}.db")
         self.tickets: list[str] = []
-        self.intake = Intake(self.store, rules, self.clock, self._ring)
+        self.open_store()
         self.accepted: list[tuple[Accepted, Submission]] = []
         self.names: dict[str, str] = {}
         self.count = 0
-        self.processes: list[_Process] = []
+        self.processes: list[Process] = []
         self.trouble = True
         self.rough = self.dice.choice((0.0, 0.1, 0.3, 0.6))
         self.shaky = self.dice.choice((0.0, 0.0, 0.02, 0.2))
         self._start_engine()
+
+    def open_store(self) -> None:
+        """Begin to work on the store that lies in the folder."""
+        self.store = SimulatedStore(self.folder / f"{self.seed}.db")
+        self.intake = Intake(self.store, rules, self.clock, self._ring)
 
     # -- the world ---------------------------------------------------------------------------------------------------
 
@@ -199,11 +77,11 @@ class Simulation:
         self.tickets += runs
 
     def _start_engine(self) -> None:
-        outside = _SlowOutside(self.system)
-        shaky = _ShakyStore(self.store, self._meanwhile)
+        outside = SlowOutside(self.system)
+        shaky = ShakyStore(self.store, self._meanwhile)
         engine = Engine(shaky, rules, outside, self.clock, self._ring, Pace(lease=30, sweep=1, batch=10, most_live=20))
         self.count += 1
-        self.processes.append(_Process(f"e{self.count}", engine, outside))
+        self.processes.append(Process(f"e{self.count}", engine, outside))
 
     def _meanwhile(self) -> Fate:
         """Between two steps of an engine others work too, and its luck may end."""
@@ -226,13 +104,17 @@ class Simulation:
         """Trouble, then calm, then judgement. Raises `SimulationError`."""
         try:
             for _ in range(self.moves):
-                self.dice.choices(*_weights(self))[0]()
+                self.move()
             self.calm()
             self.judge()
         finally:
             for process in self.processes:
                 process.outside.close()
             self.store.close()
+
+    def move(self) -> None:
+        """Something happens."""
+        self.dice.choices(*_weights(self))[0]()
 
     def judge(self) -> None:
         """Everything that must hold at the end."""
@@ -300,7 +182,7 @@ class Simulation:
     def turn(self) -> None:
         self._turn(self.dice.choice(self.processes))
 
-    def _turn(self, process: _Process) -> None:
+    def _turn(self, process: Process) -> None:
         try:
             process.engine.turn(patient=False)
         except StoreError as error:
@@ -347,7 +229,7 @@ class Simulation:
         """An engine dies; its calls have happened, happen late, or never left."""
         self._kill(self.dice.choice(self.processes))
 
-    def _kill(self, process: _Process) -> None:
+    def _kill(self, process: Process) -> None:
         self.processes.remove(process)
         for call in process.outside.pending:
             if not call.asking.probe and call.asking.operation.effect != "read" and self.dice.random() < 0.6:
@@ -359,7 +241,7 @@ class Simulation:
             if self.dice.random() < 0.7:
                 self._take_over(self.processes[0])
 
-    def _take_over(self, process: _Process) -> None:
+    def _take_over(self, process: Process) -> None:
         try:
             process.engine.take_over()
         except StoreError as error:
@@ -367,7 +249,7 @@ class Simulation:
         except Killed:
             self._kill(process)
 
-    def _orphan(self, call: _Pending) -> None:
+    def _orphan(self, call: Pending) -> None:
         """A call whose caller is dead: it has its effect within timeout and settle."""
         asking = call.asking
         effect = Effect(asking.operation.name, str(getattr(asking.request, "chi", "")), asking.call.key, asking.number)
@@ -390,7 +272,7 @@ class Simulation:
         if not self.processes:
             self._start_engine()
 
-    def _stop(self, process: _Process) -> None:
+    def _stop(self, process: Process) -> None:
         process.engine.wind_down()
         for _ in range(PATIENCE):
             while process.outside.pending:
@@ -409,7 +291,7 @@ class Simulation:
         if held or process.engine.busy():
             raise SimulationError(f"a stopped engine holds {held}")
 
-    def _leave(self, process: _Process) -> None:
+    def _leave(self, process: Process) -> None:
         """Its leases are given up, unless the store fails it: then they run out."""
         trouble, self.trouble = self.trouble, False
         process.engine.leave()

@@ -18,7 +18,7 @@ def faults(tx: Tx, now: str, ledger: Sequence[Effect], accepted: Sequence[Accept
     """Everything that must hold when nothing moves any more."""
     numbered = list(log.everything(tx))
     records = [record for _, record in numbered]
-    found = [*_log(tx, [seq for seq, _ in numbered], records), *_lost(tx, accepted), *_rest(tx, now), *_waits(tx)]
+    found = [*_numbers([seq for seq, _ in numbered]), *log_faults(tx, records), *_lost(tx, accepted), *_rest(tx, now), *_waits(tx)]
     return [
         *found,
         *_doubles(ledger, records),
@@ -64,9 +64,13 @@ def _held_up(tx: Tx, run: str) -> bool:
     return bool(row["ordered"] and before)
 
 
-def _log(tx: Tx, numbers: Sequence[int], records: Sequence[Record]) -> Iterator[str]:
+def _numbers(numbers: Sequence[int]) -> Iterator[str]:
     if any(a >= b for a, b in pairwise(numbers)):
         yield "the log's numbers do not increase"
+
+
+def log_faults(tx: Tx, records: Sequence[Record]) -> Iterator[str]:
+    """Every payload that a record commits to is there, and is what it was."""
     for record in records:
         for commitment in record.payloads:
             row = tx.one("payload", id=commitment.id)

@@ -1,0 +1,141 @@
+"""The parts of a simulated bus: a store without a thread, one that fails, calls that end when told to, a process that can be killed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from bus.engine.engine import Engine
+from bus.engine.outside import Asking, Outside, Result
+from bus.errors import StoreError
+from bus.message import Message
+from bus.store import Tx
+from bus.store.sqlite import Open, SqliteConnection, open_file
+from bus.testing.simulated_system import Conduct, Sistema
+
+T = TypeVar("T")
+START = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
+"""When every simulation begins."""
+
+Fate = Literal["works", "fails", "dies", "dies after"]
+"""What happens at one use of the store by an engine."""
+
+
+class Killed(BaseException):
+    """The process of an engine is no more."""
+
+
+@dataclass
+class Pending:
+    """A call on its way: made by an engine, not yet answered."""
+
+    asking: Asking
+    message: Message
+    now: dt.datetime
+    done: Callable[[Result], None]
+
+
+class SlowOutside(Outside):
+    """Calls are kept until the simulation says how they end."""
+
+    def __init__(self, system: Sistema) -> None:
+        super().__init__({"sistema": system})
+        self.system = system
+        self.pending: list[Pending] = []
+
+    def perform(self, asking: Asking, message: Message, now: dt.datetime, done: Callable[[Result], None]) -> None:
+        self.pending.append(Pending(asking, message, now, done))
+
+    def end(self, call: Pending, conduct: Conduct) -> None:
+        """Let one call end in its way."""
+        self.pending.remove(call)
+        self.system.next = conduct
+        self._perform(call.asking, call.message, call.now, call.done)
+
+
+class SimulatedStore:
+    """SQLite without the writer's thread: a piece of work is one transaction, done at once by whoever asks."""
+
+    def __init__(self, path: Path, opened: Open = open_file) -> None:
+        self._writer = SqliteConnection(path, opened=opened)
+        self._writer.prepare()
+        self._reader = SqliteConnection(path, read_only=True, opened=opened)
+
+    def write(self, work: Callable[[Tx], T]) -> Future[T]:
+        done: Future[T] = Future()
+        self._writer.begin()
+        try:
+            result = work(self._writer)
+            self._writer.commit()
+        except Exception as error:  # noqa: BLE001 - told to whoever asked for the work
+            self._writer.rollback()
+            done.set_exception(error)
+        else:
+            done.set_result(result)
+        return done
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        with self._reader.view():
+            yield self._reader
+
+    def now(self) -> dt.datetime:
+        return START
+
+    def describe(self) -> Mapping[str, Any]:
+        return {"kind": "simulated"}
+
+    def close(self) -> None:
+        self._writer.close()
+        self._reader.close()
+
+
+class ShakyStore:
+    """The store as an engine sees it: it may fail, or the engine's process may die before or after what is written."""
+
+    def __init__(self, store: SimulatedStore, fate: Callable[[], Fate]) -> None:
+        self._store, self._fate = store, fate
+
+    def write(self, work: Callable[[Tx], T]) -> Future[T]:
+        fate = self._fate()
+        if fate == "dies":
+            raise Killed
+        done: Future[T] = Future()
+        if fate == "fails":
+            done.set_exception(StoreError("the disk is full"))
+            return done
+        done = self._store.write(work)
+        if fate == "dies after":
+            raise Killed
+        return done
+
+    def read(self) -> AbstractContextManager[Tx]:
+        fate = self._fate()
+        if fate == "fails":
+            raise StoreError("the disk cannot be read")
+        if fate != "works":
+            raise Killed
+        return self._store.read()
+
+    def now(self) -> dt.datetime:
+        return START
+
+    def describe(self) -> Mapping[str, Any]:
+        return self._store.describe()
+
+    def close(self) -> None:
+        self._store.close()
+
+
+@dataclass
+class Process:
+    """One engine with its calls; killed by being forgotten."""
+
+    name: str
+    engine: Engine
+    outside: SlowOutside
