@@ -1,0 +1,230 @@
+"""A small bus as real processes, with its outside systems as real processes, in one of the two shapes it is run in.
+
+``embedded``: one ``bus serve`` on SQLite. ``production``: ``bus web`` and workers on PostgreSQL and RabbitMQ. Everything is on
+loopback, in one folder, and ends with this process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from bus import config
+from bus.app import open_store
+from bus.client import Client
+from bus.failpoint import VARIABLE
+from bus.store import Store
+from bus.testing.simulators import RunningSimulator, start
+from bus.testing.town import free_port, key_of, merged
+from tests.fault import rules
+
+PROJECT = Path(__file__).parents[2]
+Shape = Literal["embedded", "production"]
+KEYS = {"portale": "portal", "sistemista": "sysadmin"}
+ROLES: dict[Shape, tuple[str, ...]] = {"embedded": ("serve",), "production": ("web", "worker")}
+LEASE = 2.0
+READY_SECONDS = 40.0
+_launcher = ThreadPoolExecutor(1, "house")
+"""The kernel ends a child with the *thread* that started it: this one lives as long as the process."""
+
+
+class Member:
+    """One process of the bus: ``bus serve``, ``bus web`` or ``bus worker``."""
+
+    def __init__(self, role: str, config_path: Path, log: Path) -> None:
+        self.role, self._config, self.log = role, config_path, log
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def start(self, armed: str = "") -> bool:
+        """Start it and wait until it is ready; false when it died on the way, as an armed one may."""
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(PROJECT)]), VARIABLE: armed}
+        command = [
+            "setpriv",
+            "--pdeathsig=KILL",
+            sys.executable,
+            "-m",
+            "bus.cli",
+            self.role.rstrip("0123456789"),
+            "--config",
+            str(self._config),
+        ]
+
+        def launch() -> subprocess.Popen[bytes]:
+            with self.log.open("ab") as errors:
+                return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=environment)
+
+        self.process = _launcher.submit(launch).result()
+        ready = bool(self._line())
+        if not ready and not armed:
+            self.wait(5)
+            raise AssertionError(f"bus {self.role} did not start:\n{self.log.read_text('utf-8', 'replace')[-3000:]}")
+        return ready
+
+    def _line(self) -> bytes:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            return self.process.stdout.readline() if selector.select(READY_SECONDS) else b""
+
+    def wait(self, seconds: float) -> int:
+        """The exit code of a process that ends by itself; raises `subprocess.TimeoutExpired`."""
+        assert self.process is not None
+        code = self.process.wait(seconds)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+    def signal(self, what: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(what)
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would; nothing when it is dead."""
+        if self.process is not None:
+            self.process.kill()
+            self.wait(10)
+
+    def stop(self) -> None:
+        """SIGTERM, and wait for the end."""
+        if self.process is not None:
+            self.process.terminate()
+            try:
+                self.wait(40)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+
+class House:
+    """Systems, settings, processes; use as a context manager. ``services`` are the PostgreSQL and RabbitMQ of the shape ``production``."""
+
+    def __init__(self, folder: Path, shape: Shape, changes: dict[str, Any] | None = None, workers: int = 1) -> None:
+        self.folder, self.shape, self._changes = folder, shape, changes or {}
+        self.port = free_port()
+        self.config_path = folder / "config.yaml"
+        self.systems: dict[str, RunningSimulator] = {}
+        self.services: dict[str, Any] = {}
+        names = ("serve",) if shape == "embedded" else ("web", *(f"worker{n or ''}" for n in range(workers)))
+        self.members = {name: Member(name, self.config_path, folder / f"{name}.log") for name in names}
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self, name: str = "sistemista") -> Client:
+        return Client(self.url, key_of(name), attempts=1, timeout=10)
+
+    def open(self) -> Self:
+        """Start the systems and the services, write the settings; no process of the bus yet."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.shape == "production":
+            from bus.testing.services import PostgreSQL, RabbitMQ
+
+            self.services = {"postgresql": PostgreSQL(), "rabbitmq": RabbitMQ()}
+        with ThreadPoolExecutor(4) as pool:
+            begun = [pool.submit(service.start) for service in self.services.values()]
+            names = ("alfa", "beta")
+            made = pool.map(lambda name: start("tests.fault.sistema_simulator", self.folder / name), names)
+            self.systems.update(zip(names, made, strict=True))
+            for one in begun:
+                one.result()
+        rules.write(self.folder)
+        self.config_path.write_text(json.dumps(merged(self._settings(), self._changes)), "utf-8")
+        return self
+
+    def start(self) -> None:
+        """Start every process of the bus that does not run, side by side."""
+        with ThreadPoolExecutor(len(self.members)) as pool:
+            list(pool.map(lambda member: member.alive or member.start(), self.members.values()))
+
+    def kill(self) -> None:
+        """Kill every process of the bus."""
+        for member in self.members.values():
+            member.kill()
+
+    def stop(self) -> None:
+        """End every process of the bus in good order."""
+        with ThreadPoolExecutor(len(self.members)) as pool:
+            list(pool.map(Member.stop, self.members.values()))
+
+    def close(self) -> None:
+        self.kill()
+        for system in self.systems.values():
+            system.stop()
+        for service in self.services.values():
+            service.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def store(self) -> Any:
+        """The store, opened by this process; no process of the bus may run."""
+        opened: Store = open_store(config.load(self.config_path))
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+    def drained(self, within: float = 60.0) -> float:
+        """Seconds until no run has anything to do or to wait for; fails with what is left when that does not come."""
+        begun, left = time.monotonic(), []
+        with self.client() as operator:
+            while time.monotonic() < begun + within:
+                left = _open_runs(operator)
+                if left == [] and not any(system.status()["pending"] for system in self.systems.values()):
+                    return time.monotonic() - begun
+                time.sleep(0.05)
+        raise AssertionError(f"after {within} s there is still work: {left[:5]}\n{self.said()}")
+
+    def said(self) -> str:
+        """The last lines of what each process of the bus said."""
+        return "\n".join(f"--- {name}\n{member.log.read_text('utf-8', 'replace')[-1500:]}" for name, member in self.members.items())
+
+    def _settings(self) -> dict[str, Any]:
+        where = {"store": {"url": f"sqlite:///{self.folder}/snodo.db"}}
+        if self.shape == "production":
+            database, broker = self.services["postgresql"], self.services["rabbitmq"]
+            where = {"store": {"url": database.new_database()}, "channel": {"url": broker.url}}
+        return {
+            "organization": {"name": "Comune di Prova", "fiscal_code": "00000000000"},
+            **where,
+            "rules": str(self.folder),
+            "attachments": {"folder": str(self.folder / "attachments")},
+            "http": {"port": self.port},
+            "keys": [{"name": n, "role": role, "sha256": hashlib.sha256(key_of(n).encode()).hexdigest()} for n, role in KEYS.items()],
+            "engine": {"lease": LEASE, "sweep": 0.3},
+            "log_level": "warning",
+            "adapters": {name: {"use": "tests.fault.sistema:Sistema", "url": one.url} for name, one in self.systems.items()},
+        }
+
+    def __enter__(self) -> Self:
+        try:
+            return self.open()
+        except BaseException:
+            self.close()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _open_runs(operator: Client) -> list[Any] | None:
+    """Runs that are not over; None while the bus cannot say. Looks twice: a run may go from one state to another while we look."""
+    try:
+        return [run for state in ("waiting", "ready", "running") * 2 for run in operator.get("/runs", state=state)["runs"]]
+    except Exception:
+        return None
