@@ -109,6 +109,12 @@ def api() -> Iterator[str]:
         yield from (row(str(status), PROBLEMS[status]) for status in served.all_problems())
 
 
+def doctor() -> Iterator[str]:
+    from bus.doctor.codes import as_markdown
+
+    yield as_markdown()
+
+
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "settings.md": settings,
     "operations.md": operations,
@@ -116,6 +122,7 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "api.md": api,
     "steps.md": steps,
     "rules.md": rules,
+    "doctor.md": doctor,
 }
 
 

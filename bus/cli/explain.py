@@ -22,7 +22,7 @@ def explain(
     code: Annotated[str, typer.Argument(help="Code of an error or a finding, such as yaml.leading-zero.")], json: Json = False
 ) -> None:
     """Say what a code means, who must act, and what to do."""
-    known = {**_errors(), **_findings()}
+    known = {**_errors(), **_findings(), **_checks()}
     if code not in known:
         near = difflib.get_close_matches(code, known, n=3, cutoff=0.5)
         hint = f"did you mean {', '.join(near)}?" if near else "bus validate and every error say their code"
@@ -37,6 +37,16 @@ def _findings() -> dict[str, dict[str, str]]:
     who = "The author of routes and mappings"
     return {
         code: {"code": code, "what happened": one.meaning, "example": one.example, "what to do": one.cure, "who": who}
+        for code, one in CODES.items()
+    }
+
+
+def _checks() -> dict[str, dict[str, str]]:
+    """Codes of `bus doctor`, from where they are declared."""
+    from bus.doctor.codes import CODES
+
+    return {
+        code: {"code": code, "what is looked at": one.looks, "why": one.meaning, "what to do": one.cure, "who": "The operator"}
         for code, one in CODES.items()
     }
 

@@ -1,0 +1,37 @@
+"""``bus doctor``: is everything in order around this process?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from bus.cli.common import CONFIG, Json, Settings, family, show
+
+if TYPE_CHECKING:
+    from bus.doctor import Verdict
+
+app = family("Look at settings, database, broker, outside systems and work; changes nothing.")
+
+
+@app.command()
+def doctor(config: Settings = CONFIG, json: Json = False) -> None:
+    """One line for each check: ok, warning or wrong, what, where, why, what next. `bus explain CODE` says more.
+
+    Exit code 1 when something is wrong, 2 when the settings cannot be used, 3 when database or broker cannot be reached.
+    """
+    from bus.doctor import examine, exit_code
+
+    verdicts = examine(config)
+    code = exit_code(verdicts)
+    shown = {"exit_code": code, "checks": [asdict(verdict) for verdict in verdicts]}
+    show(shown, json, lambda _: _told(verdicts))
+    raise typer.Exit(code)
+
+
+def _told(verdicts: list[Verdict]) -> None:
+    for verdict in verdicts:
+        line = f"{verdict.level:<9}{verdict.code:<25}{verdict.what}"
+        parts: dict[str, Any] = {" at ": verdict.where, "; why: ": verdict.why, "; next: ": verdict.next}
+        print(line + "".join(f"{label}{text}" for label, text in parts.items() if text))

@@ -1,0 +1,155 @@
+"""Every code of ``bus doctor``: what it looks at, why that matters, what to do. ``bus explain`` and docs/reference/doctor.md say this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """``looks``: what is looked at and when it is a warning or wrong; ``meaning``: why it matters; ``cure``: what to do next."""
+
+    looks: str
+    meaning: str
+    cure: str
+
+
+CODES: dict[str, Code] = {
+    "doctor.check": Code("A check broke.", "what it looks at is not known", "report it, with this line"),
+    "doctor.python": Code(
+        "Python and its random numbers.",
+        "keys of payloads need random numbers",
+        "use Python 3.11 or later, on a machine that has started up",
+    ),
+    "doctor.limits": Code(
+        "The limit on open files; a warning below 4,096.",
+        "each connection and each call takes one, and without them messages are refused",
+        "raise LimitNOFILE in the unit, or `ulimit -n`",
+    ),
+    "doctor.settings": Code(
+        "`config.yaml`: there, readable, valid.", "the bus does not start with it", "mend it; docs/reference/settings.md lists all settings"
+    ),
+    "doctor.secrets": Code(
+        "Secrets: there; their files, and a `config.yaml` with a password in an address, closed to other users.",
+        "whoever reads a secret can act as the bus",
+        "chmod 600 it, owned by the user of the bus",
+    ),
+    "doctor.shape": Code(
+        "Whether store and channel fit together; a warning when one is for one process and the other for several.",
+        "`bus web` and `bus worker` refuse to start with it",
+        "postgresql:// with amqp:// for several processes, sqlite:/// with memory:// for one",
+    ),
+    "doctor.keys": Code(
+        "API keys; a warning when there is none, or none for a sysadmin.",
+        "nobody could send, or look at dead letters",
+        "bus keys new NAME --role portal",
+    ),
+    "doctor.rules": Code(
+        "Routes, mappings, types, tables, services; wrong when one has an error.", "the bus does not start with them", "bus validate"
+    ),
+    "doctor.adapters": Code("The settings of each adapter.", "the bus does not start with them", "see the README of the adapter"),
+    "doctor.address": Code(
+        "Each outside system: its name resolves and a TCP connection opens. Nothing is asked. A warning, because the bus works without it.",
+        "calls to it wait and are repeated until it can be reached",
+        "look at the address, the firewall, the system itself",
+    ),
+    "doctor.tls": Code(
+        "The certificate of each outside system that is called over https; a warning 30 days before it ends.",
+        "a system that cannot prove who it is is never called",
+        "renew the certificate, or name its authority with `ca`",
+    ),
+    "doctor.store": Code(
+        "The database can be reached.",
+        "what is in it was not looked at, and the bus cannot work",
+        "look at store.url, the server, the network, the password",
+    ),
+    "doctor.store-version": Code(
+        "The database's version: PostgreSQL 15, SQLite 3.35, or later.", "an older one lacks what the bus is built on", "upgrade it"
+    ),
+    "doctor.store-settings": Code(
+        "Settings of the database that decide whether a commit survives a power cut.",
+        "it can lose what was accepted; the bus refuses to start",
+        "PostgreSQL: fsync, full_page_writes and synchronous_commit on, UTF8, not a standby. SQLite: WAL, on a local disk",
+    ),
+    "doctor.store-schema": Code(
+        "The schema's revision against the one this program speaks.", "the bus does not start with another one", "bus migrate up"
+    ),
+    "doctor.store-rights": Code(
+        "Whether the bus's own user could change or delete records; a warning when it could.",
+        "triggers refuse it, but who owns the table can drop the triggers",
+        "let another role own the tables: deploy/postgresql/roles.sql",
+    ),
+    "doctor.store-disk": Code(
+        "Where the SQLite file lies: a local disk, and space; a warning below 1 GB, wrong below 100 MB.",
+        "network folders and memory do not keep what they say they wrote, and a full disk refuses messages",
+        "put the file on a local disk with space",
+    ),
+    "doctor.clock": Code(
+        "This machine's clock against the database's; a warning beyond one second.",
+        "leases follow the database, but certificates, logs and outside systems follow this one",
+        "set up chrony or systemd-timesyncd on both machines",
+    ),
+    "doctor.channel": Code(
+        "The broker can be reached and lets us in.",
+        "tickets do not ring: work waits for the sweeper",
+        "look at channel.url, the broker, the user, the virtual host",
+    ),
+    "doctor.channel-queue": Code(
+        "A durable queue that all nodes keep (quorum) can be declared and used; tried with a queue that is removed at once.",
+        "the bus cannot make its own queue",
+        "RabbitMQ 3.10 or later; rights to configure, write and read: deploy/rabbitmq/set-up.sh",
+    ),
+    "doctor.channel-alarm": Code(
+        "Whether the broker takes what is published.",
+        "under its alarm for memory or disk it takes nothing; work goes on at the pace of the sweeper",
+        "rabbitmq-diagnostics alarms; give it memory or disk",
+    ),
+    "doctor.attachments": Code(
+        "The folder of attachments: there, writable, synced, with space; a warning below 1 GB, wrong below 100 MB.",
+        "messages with files would be refused",
+        "make the folder, owned by the user of the bus, on a disk with space",
+    ),
+    "doctor.attachments-same": Code(
+        "Whether the folder is the one that all processes of this store use.",
+        "a file taken by one process would not be there for another",
+        "mount the same folder on all machines, with its file .snodo-folder",
+    ),
+    "doctor.processes": Code(
+        "The processes at work; a warning when they differ in version or rules, or one has been silent for 30 seconds.",
+        "a message is worked on under the rules of whoever takes it, and a silent process may hang",
+        "restart those that lag behind; see `systemctl list-units 'snodo-*'`",
+    ),
+    "doctor.backlog": Code(
+        "Runs that are due; a warning when the oldest has been for more than a minute.",
+        "nobody works on them, or too few do",
+        "start another worker; look for a slow system in /status",
+    ),
+    "doctor.dead": Code("Dead letters, and among them calls in doubt.", "each waits for a person", "bus dead"),
+    "doctor.lanes": Code(
+        "Ordered lanes whose last number is held by a dead letter.",
+        "every other run that needs the lane waits behind it",
+        "bus dead show RUN, then decide or redeliver it first",
+    ),
+    "doctor.leases": Code(
+        "Runs whose owner has vanished and whose lease ended more than a minute ago.",
+        "nobody took them over: no worker sweeps",
+        "start a worker",
+    ),
+}
+
+
+def as_markdown() -> str:
+    """docs/reference/doctor.md."""
+    rows = [f"| `{code}` | {one.looks} | {one.meaning} | {one.cure} |" for code, one in CODES.items()]
+    return "\n".join([_HEAD, *rows, ""])
+
+
+_HEAD = """# What `bus doctor` looks at
+
+Each check is one line: `ok`, `warning` or `wrong`, its code, what is so and where; then why it matters and what to do next. Nothing is
+changed, in no system, and no business call is made. `bus explain CODE` says the row of this table; `--json` is for programs.
+
+Exit code 0: nothing wrong (perhaps warnings); 1: something is; 2: the settings cannot be used; 3: database or broker cannot be reached.
+
+| code | looks at | why | what to do |
+|---|---|---|---|"""

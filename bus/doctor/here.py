@@ -1,0 +1,191 @@
+"""This machine and what lies on it: Python, limits, settings, secrets, rules, the folder of attachments."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from bus import config as settings_file
+from bus import source
+from bus.adapter import Operation
+from bus.app import adapter_class
+from bus.catalog import examine
+from bus.doctor.verdict import Surroundings, Verdict, megabytes, ok, warning, wrong
+from bus.errors import ConfigError
+
+FEWEST_FILES = 4096
+LITTLE, TOO_LITTLE = 1e9, 1e8
+"""Bytes of free space below which it is a warning, and wrong."""
+
+
+def python(at: Surroundings) -> Iterator[Verdict]:
+    try:
+        os.getrandom(32, os.GRND_NONBLOCK)
+    except BlockingIOError:
+        yield warning("doctor.python", "this machine has no random numbers yet")
+    else:
+        yield ok("doctor.python", f"Python {'.'.join(map(str, sys.version_info[:3]))}")
+
+
+def limits(at: Surroundings) -> Iterator[Verdict]:
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if 0 <= files < FEWEST_FILES:
+        yield warning("doctor.limits", f"{files:,} files may be open at once")
+    else:
+        yield ok("doctor.limits", f"{files:,} files may be open at once" if files >= 0 else "any number of files may be open")
+
+
+def settings(at: Surroundings) -> Iterator[Verdict]:
+    """Also where secrets lack the rest is looked at."""
+    try:
+        at.config = settings_file.load(at.path)
+    except ConfigError as error:
+        if error.code != "config.secret-missing":
+            yield wrong("doctor.settings", error.sentence, str(at.path), why=error.code, next=error.hint)
+            return
+        at.config = settings_file.load(at.path, secrets=False)
+    at.document = source.read_file(at.path).plain()
+    yield ok("doctor.settings", f"{len(at.config.adapters)} adapters, {len(at.config.keys)} API keys", str(at.path))
+
+
+def secrets(at: Surroundings) -> Iterator[Verdict]:
+    named = list(_secrets(at.document))
+    files = [at.path.parent / name for kind, name in named if kind == "file"]
+    at.lacking = [name for kind, name in named if kind == "env" and name not in os.environ] + [
+        str(f) for f in files if not os.access(f, os.R_OK)
+    ]
+    for name in at.lacking:
+        yield wrong(
+            "doctor.secrets", f"{name} is not there", str(at.path), why="the bus does not start without it", next="set it before starting"
+        )
+    files += [at.path] if any(_has_password(text) for text in _texts(at.document)) else []
+    open_to_all = [file for file in files if file.is_file() and stat.S_IMODE(file.stat().st_mode) & stat.S_IROTH]
+    for file in open_to_all:
+        yield wrong("doctor.secrets", "every user of this machine can read it", str(file))
+    if named and not at.lacking and not open_to_all:
+        yield ok("doctor.secrets", f"{len(named)} secrets are there, none of their files open to others")
+
+
+def _secrets(value: Any) -> Iterator[tuple[str, str]]:
+    """(``env`` or ``file``, name) of every secret that the settings name."""
+    match value:
+        case {"env": str(name)} if len(value) == 1:
+            yield "env", name
+        case {"file": str(name)} if len(value) == 1:
+            yield "file", name
+        case dict():
+            for inner in value.values():
+                yield from _secrets(inner)
+        case list():
+            for inner in value:
+                yield from _secrets(inner)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            for inner in value.values():
+                yield from _texts(inner)
+        case list():
+            for inner in value:
+                yield from _texts(inner)
+
+
+def _has_password(text: str) -> bool:
+    try:
+        return bool(urlsplit(text).password)
+    except ValueError:
+        return False
+
+
+def shape(at: Surroundings) -> Iterator[Verdict]:
+    store, channel = at.settings.store, at.settings.channel
+    if store.shared == channel.shared:
+        yield ok(
+            "doctor.shape", "any number of processes on any number of machines" if store.shared else "everything in one process: bus serve"
+        )
+    else:
+        several, one = ("store.url", "channel.url") if store.shared else ("channel.url", "store.url")
+        yield warning("doctor.shape", f"{several} is for several processes, {one} is for one")
+
+
+def keys(at: Surroundings) -> Iterator[Verdict]:
+    roles = sorted({key.role for key in at.settings.keys})
+    if "sysadmin" not in roles:
+        yield warning("doctor.keys", f"there is no key for a sysadmin, only for: {', '.join(roles)}" if roles else "there is no API key")
+    else:
+        yield ok("doctor.keys", f"{len(at.settings.keys)} API keys, for: {', '.join(roles)}")
+
+
+def rules(at: Surroundings) -> Iterator[Verdict]:
+    catalog, findings = examine(at.settings.rules, _operations(at))
+    errors = sum(finding.severity == "error" for finding in findings)
+    where = str(at.settings.rules)
+    if errors or catalog is None:
+        yield wrong("doctor.rules", f"{errors} errors", where)
+        return
+    at.rules = catalog.digest
+    what = f"{len(catalog.routes)} routes, fingerprint {catalog.digest[:12]}"
+    yield (
+        warning("doctor.rules", f"{what}, {len(findings)} warnings", where, why="they may not do what was meant")
+        if findings
+        else ok("doctor.rules", what, where)
+    )
+
+
+def _operations(at: Surroundings) -> dict[str, Operation]:
+    """What the adapters' classes declare: rules can be checked also where the adapters' settings are wrong."""
+    classes = {name: adapter_class(str(own.get("use", name))) for name, own in at.settings.adapters.items()}
+    return {f"{name}.{one.name}": one for name, cls in classes.items() for one in cls.operations.values()}
+
+
+def attachments(at: Surroundings) -> Iterator[Verdict]:
+    folder = at.settings.attachments.folder
+    if folder.exists() and not folder.is_dir():
+        yield wrong("doctor.attachments", "this is no folder", str(folder))
+        return
+    if not folder.is_dir():
+        above = next(parent for parent in folder.parents if parent.is_dir())
+        if os.access(above, os.W_OK):
+            yield warning(
+                "doctor.attachments", "the folder is not there; the first start makes it", str(folder), why="its disk was not tried"
+            )
+        else:
+            yield wrong("doctor.attachments", f"the folder is not there, and {above} is not ours to write", str(folder))
+        return
+    try:
+        _try_disk(folder)
+    except OSError as error:
+        yield wrong("doctor.attachments", f"cannot write there: {error.strerror}", str(folder))
+        return
+    yield from space("doctor.attachments", folder, "writable and synced, ")
+
+
+def _try_disk(folder: Path) -> None:
+    """Write a file, sync it, take it away again; raises OSError."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b"bus doctor")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def space(code: str, folder: Path, also: str = "") -> Iterator[Verdict]:
+    """Whether there is room on the disk of a folder."""
+    free = shutil.disk_usage(folder).free
+    what = f"{also}{megabytes(free)} free"
+    if free < TOO_LITTLE:
+        yield wrong(code, what, str(folder))
+    elif free < LITTLE:
+        yield warning(code, what, str(folder))
+    else:
+        yield ok(code, what, str(folder))

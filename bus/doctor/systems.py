@@ -1,0 +1,107 @@
+"""The outside systems: settings of their adapters, addresses that open, certificates. Nothing is ever asked of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import socket
+import ssl
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel
+
+from bus.adapter import Adapter
+from bus.app import adapters_of
+from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
+from bus.errors import ConfigError
+
+WITHIN = 5.0
+"""Seconds for one address: name, connection and TLS."""
+SOON = dt.timedelta(days=30)
+PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mariadb": 3306, "oracle": 1521, "mssql": 1433}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Address:
+    """Where an adapter calls a system."""
+
+    adapter: str
+    host: str
+    port: int
+    tls: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+def adapters(at: Surroundings) -> Iterator[Verdict]:
+    """One adapter at a time, so that all faults are seen at once. Where secrets lack, nothing is said of settings that may hold them."""
+    made: dict[str, Adapter] = {}
+    for name, own in at.settings.adapters.items():
+        try:
+            made |= adapters_of(at.settings.model_copy(update={"adapters": {name: own}}))
+        except ConfigError as error:
+            if at.lacking:
+                continue
+            yield wrong("doctor.adapters", error.sentence, str(at.path), why=error.code, next=error.hint)
+            continue
+        for sentence in made[name].check():
+            yield wrong("doctor.adapters", f"adapters.{name}: {sentence}", str(at.path))
+    at.adapters = made
+    if made:
+        yield ok("doctor.adapters", f"{len(made)} of {len(at.settings.adapters)} can be made: {', '.join(sorted(made))}")
+
+
+def addresses(at: Surroundings) -> Iterator[Verdict]:
+    """All at once: a system that does not answer costs `WITHIN`, ten of them no more."""
+    found = [
+        (address, adapter.settings) for name, adapter in at.adapters.items() for address in sorted(set(_addresses(name, adapter.settings)))
+    ]
+    if found:
+        with ThreadPoolExecutor(len(found)) as pool:
+            for verdicts in pool.map(lambda one: list(_reach(one[0], one[1], at.now())), found):
+                yield from verdicts
+
+
+def _addresses(adapter: str, settings: Iterable[tuple[str, Any]]) -> Iterator[Address]:
+    """Every setting that is the URL of a server, and every pair of settings ``…host`` and ``…port``."""
+    values = dict(settings)
+    for name, value in values.items():
+        if isinstance(value, str) and "://" in value:
+            url = urlsplit(value)
+            if url.hostname and (port := url.port or PORTS.get(url.scheme.partition("+")[0])):
+                yield Address(adapter, url.hostname, port, url.scheme == "https")
+        elif name.endswith("host") and value and (port := values.get(f"{name.removesuffix('host')}port")):
+            yield Address(adapter, str(value), int(port))
+
+
+def _reach(address: Address, settings: BaseModel, now: dt.datetime) -> Iterator[Verdict]:
+    try:
+        with socket.create_connection((address.host, address.port), timeout=WITHIN) as line:
+            yield ok("doctor.address", f"{address.adapter} takes connections", str(address))
+            if address.tls:
+                yield _certificate(address, settings, line, now)
+    except OSError as error:
+        yield warning("doctor.address", f"{address.adapter} cannot be reached: {error.strerror or error}", str(address))
+
+
+def _certificate(address: Address, settings: BaseModel, line: socket.socket, now: dt.datetime) -> Verdict:
+    try:
+        with _context(settings).wrap_socket(line, server_hostname=address.host) as secured:
+            certificate = secured.getpeercert()
+    except (OSError, ValueError) as error:
+        return wrong("doctor.tls", f"{address.adapter}: {getattr(error, 'verify_message', '') or error}", str(address))
+    until = dt.datetime.fromtimestamp(ssl.cert_time_to_seconds(str((certificate or {})["notAfter"])), dt.UTC)
+    what = f"{address.adapter}: certificate good until {until:%Y-%m-%d}"
+    return warning("doctor.tls", what, str(address)) if until - now < SOON else ok("doctor.tls", what, str(address))
+
+
+def _context(settings: Any) -> ssl.SSLContext:
+    """With the authority and our own certificate that the adapter's settings name, as the adapter itself does."""
+    context = ssl.create_default_context(cafile=getattr(settings, "ca", None) or None)
+    if certificate := getattr(settings, "certificate", None):
+        context.load_cert_chain(certificate, getattr(settings, "certificate_key", None) or None)
+    return context

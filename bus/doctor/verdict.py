@@ -1,0 +1,81 @@
+"""What a check says, and what it is given to look at."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from bus.adapter import Adapter
+from bus.config import Config
+from bus.doctor.codes import CODES
+from bus.store.survey import Survey
+
+Level: TypeAlias = Literal["ok", "warning", "wrong"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One line: what is so, where; and unless all is well, why that matters and what to do next (from `bus.doctor.codes` if not said)."""
+
+    code: str
+    level: Level
+    what: str
+    where: str = ""
+    why: str = ""
+    next: str = ""
+
+
+def ok(code: str, what: str, where: str = "") -> Verdict:
+    return Verdict(code, "ok", what, where)
+
+
+def warning(code: str, what: str, where: str = "", *, why: str = "", next: str = "") -> Verdict:
+    return Verdict(code, "warning", what, where, why or CODES[code].meaning, next or CODES[code].cure)
+
+
+def wrong(code: str, what: str, where: str = "", *, why: str = "", next: str = "") -> Verdict:
+    return Verdict(code, "wrong", what, where, why or CODES[code].meaning, next or CODES[code].cure)
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What checks look at. The first ones fill it for the later ones; what could not be had is None or empty, and passed over.
+
+    ``document`` is the file of the settings as it was written, ``lacking`` the secrets that are not there, ``adapters`` those that
+    could be made, ``rules`` the catalog's digest.
+    """
+
+    path: Path
+    now: Callable[[], dt.datetime]
+    document: Any = None
+    config: Config | None = None
+    lacking: list[str] = field(default_factory=list)
+    adapters: Mapping[str, Adapter] = field(default_factory=dict)
+    rules: str = ""
+    store: Survey | None = None
+
+    @property
+    def settings(self) -> Config:
+        """The settings; only for checks that `needs_settings`."""
+        assert self.config is not None
+        return self.config
+
+
+Check: TypeAlias = Callable[[Surroundings], Iterable[Verdict]]
+
+
+def needs_settings(check: Check) -> Check:
+    """Nothing to look at without settings."""
+    return lambda at: () if at.config is None else check(at)
+
+
+def needs_store(check: Check) -> Check:
+    """Nothing to look at without the database."""
+    return lambda at: () if at.store is None else check(at)
+
+
+def megabytes(size: float) -> str:
+    return f"{size / 1e6:,.0f} MB" if size < 1e10 else f"{size / 1e9:,.0f} GB"

@@ -1,0 +1,99 @@
+"""The work: processes that do it, runs that wait for it, runs that wait for a person."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from bus.clock import moment_of
+from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
+from bus.engine.attachments import NAME
+
+LATE = dt.timedelta(minutes=1)
+SILENT = dt.timedelta(seconds=30)
+
+
+def same_attachments(at: Surroundings) -> Iterator[Verdict]:
+    """The folder has a name inside; the processes agree on it in the store at their start."""
+    agreed = next((row["value"] for row in _figure(at, "folder_of_attachments")), None)
+    folder = at.settings.attachments.folder
+    if agreed is None or not folder.is_dir():
+        return
+    named = folder / NAME
+    ours = named.read_text("utf-8").strip() if named.is_file() else "without a name"
+    if ours == agreed:
+        yield ok("doctor.attachments-same", "the folder is the one that all processes use", str(folder))
+    else:
+        yield wrong("doctor.attachments-same", f"the folder is {ours}, the processes use {agreed}", str(folder))
+
+
+def processes(at: Surroundings) -> Iterator[Verdict]:
+    """Several versions or rules at once are as it is in the middle of an upgrade, and a doubt at any other time."""
+    rows = _figure(at, "processes_at_work")
+    for row in rows:
+        silent = _age(at, row["seen"])
+        if silent > SILENT:
+            yield warning("doctor.processes", f"{row['role']} on {row['host']} (process {row['pid']}) has been silent for {_words(silent)}")
+    for what, name in (("versions", "version"), ("rules", "rules")):
+        found = sorted({row[name] for row in rows} | ({at.rules} if name == "rules" and rows and at.rules else set()))
+        if len(found) > 1:
+            yield warning("doctor.processes", f"{what} differ: {', '.join(one[:12] for one in found)}")
+    counts = ", ".join(f"{count} {role}" for role, count in sorted(Counter(row["role"] for row in rows).items()))
+    yield ok("doctor.processes", f"at work: {counts or 'none'}")
+
+
+def backlog(at: Surroundings) -> Iterator[Verdict]:
+    [row] = _figure(at, "backlog") or [{"runs": 0, "oldest": None}]
+    age = _age(at, row["oldest"])
+    what = f"{row['runs']:,} runs are due" + (f", the oldest for {_words(age)}" if row["runs"] else "")
+    yield warning("doctor.backlog", what) if age > LATE else ok("doctor.backlog", what)
+
+
+def dead(at: Surroundings) -> Iterator[Verdict]:
+    rows = _figure(at, "dead_by_reason")
+    total = sum(row["runs"] for row in rows)
+    if not total:
+        yield ok("doctor.dead", "no dead letters")
+        return
+    reasons = ", ".join(f"{row['runs']:,} {row['reason']}" for row in rows)
+    yield warning(
+        "doctor.dead", f"{total:,} dead letters ({reasons}), the oldest for {_words(_age(at, min(row['oldest'] for row in rows)))}"
+    )
+
+
+def lanes(at: Surroundings) -> Iterator[Verdict]:
+    for row in _figure(at, "lanes_of_the_dead"):
+        yield wrong(
+            "doctor.lanes", f"the dead letter {row['run']} holds the ordered lane {row['name']}", next=f"bus dead show {row['run']}"
+        )
+
+
+def leases(at: Surroundings) -> Iterator[Verdict]:
+    late = [row for row in _figure(at, "expired_leases") if _age(at, row["lease"]) > LATE]
+    for row in late:
+        yield warning(
+            "doctor.leases",
+            f"{row['runs']:,} runs are still claimed by {row['owner']}, whose lease ended {_words(_age(at, row['lease']))} ago",
+        )
+
+
+def _figure(at: Surroundings, name: str) -> list[dict[str, Any]]:
+    assert at.store is not None
+    return at.store.figures.get(name, [])
+
+
+def _age(at: Surroundings, time: str | None) -> dt.timedelta:
+    """How long ago that was, by the database's clock."""
+    assert at.store is not None
+    return max(at.store.now - moment_of(time), dt.timedelta()) if time else dt.timedelta()
+
+
+def _words(age: dt.timedelta) -> str:
+    """``40 seconds``, ``5 minutes``, ``3 hours``, ``2 days``."""
+    seconds = age.total_seconds()
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}s"
+    return f"{seconds:.0f} seconds"

@@ -1,0 +1,144 @@
+"""A look at a database from outside, for `bus doctor`: opens it to read, asks, closes it. Makes and changes nothing, not even a schema."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from bus.clock import text_of
+from bus.errors import StoreError
+from bus.store import queries
+from bus.store.sqlite import SCHEMA_VERSION
+
+OLDEST_SQLITE = (3, 35)
+"""The first with RETURNING."""
+OLDEST_POSTGRESQL = 150000
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was found. ``unsafe``: a sentence for each setting that could lose a commit; ``ahead``: by how much this machine's clock is.
+
+    ``figures`` are the answers to the queries of ``survey.sql``; empty when the schema is not the one we speak.
+    """
+
+    kind: str
+    where: str
+    version: str
+    too_old: bool
+    durability: str
+    unsafe: tuple[str, ...]
+    revision: int
+    speaks: int
+    now: dt.datetime
+    ahead: dt.timedelta | None = None
+    user: str = ""
+    may_change: str = ""
+    figures: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+
+def where_is(url: str) -> str:
+    """The place of a database without user and password."""
+    if url.startswith("sqlite:///"):
+        return url.removeprefix("sqlite:///")
+    parts = urlsplit(url)
+    return f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+
+
+def survey(url: str) -> Survey:
+    """Look at the database; raises `StoreError` when it cannot be reached."""
+    return _sqlite(Path(url.removeprefix("sqlite:///"))) if url.startswith("sqlite:///") else _postgresql(url)
+
+
+def _sqlite(path: Path) -> Survey:
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as raw:
+            raw.row_factory = sqlite3.Row
+            revision = raw.execute("PRAGMA user_version").fetchone()[0]
+            mode = raw.execute("PRAGMA journal_mode").fetchone()[0]
+            now = dt.datetime.now(dt.UTC)
+
+            def ask(query: str, parameters: Mapping[str, Any]) -> Sequence[Any]:
+                return raw.execute(query, parameters).fetchall()
+
+            return Survey(
+                kind="SQLite", where=str(path), version=sqlite3.sqlite_version, too_old=sqlite3.sqlite_version_info < OLDEST_SQLITE,
+                durability="WAL; the bus asserts synchronous=FULL at its start", revision=revision, speaks=SCHEMA_VERSION, now=now,
+                unsafe=() if mode == "wal" else (f"journal_mode is {mode}, not wal",),
+                figures=_figures(ask, now) if revision == SCHEMA_VERSION else {},
+            )  # fmt: skip
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"cannot read the database: {error}", code="store.unreachable", hint="is the file there, and yours to read?"
+        ) from error
+
+
+def _postgresql(url: str) -> Survey:
+    import psycopg
+    from psycopg.rows import dict_row
+
+    def ask(query: str, parameters: Mapping[str, Any] | None = None) -> Sequence[Any]:
+        return raw.execute(_PARAMETER.sub(r"%(\1)s", query), parameters).fetchall()
+
+    try:
+        with psycopg.connect(url, autocommit=True, row_factory=dict_row, connect_timeout=5) as raw:
+            raw.execute("SET default_transaction_read_only = on")
+            before = dt.datetime.now(dt.UTC)
+            [facts] = ask(_FACTS)
+            after = dt.datetime.now(dt.UTC)
+            revision = _revision(ask)
+            unsafe = tuple(f"{name} is {facts[name]}" for name, good in _SAFE.items() if facts[name] not in good)
+            return Survey(
+                kind="PostgreSQL", where=where_is(url), version=facts["server_version"], too_old=int(facts["number"]) < OLDEST_POSTGRESQL,
+                durability=", ".join(f"{name} {facts[name]}" for name in ("fsync", "full_page_writes", "synchronous_commit")),
+                unsafe=unsafe, revision=revision, speaks=SCHEMA_VERSION, now=facts["now"],
+                ahead=before + (after - before) / 2 - facts["now"],
+                user=facts["user"], may_change=_may_change(ask) if revision else "",
+                figures=_figures(ask, facts["now"]) if revision == SCHEMA_VERSION else {},
+            )  # fmt: skip
+    except psycopg.Error as error:
+        hint = "look at store.url, the server, the network, the password"
+        raise StoreError(f"cannot read the database: {str(error).strip()}", code="store.unreachable", hint=hint) from error
+
+
+_PARAMETER = re.compile(r"(?<!:):(\w+)")
+_SAFE = {
+    "fsync": {"on"}, "full_page_writes": {"on"}, "synchronous_commit": {"on", "local", "remote_apply", "remote_write"},
+    "server_encoding": {"UTF8"},
+    "a standby": {"no"},
+}  # fmt: skip
+_FACTS = """
+SELECT clock_timestamp() AS now, current_user AS "user", current_setting('server_version_num') AS number,
+  split_part(current_setting('server_version'), ' ', 1) AS server_version, current_setting('fsync') AS fsync,
+  current_setting('full_page_writes') AS full_page_writes, current_setting('synchronous_commit') AS synchronous_commit,
+  current_setting('server_encoding') AS server_encoding, CASE WHEN pg_is_in_recovery() THEN 'yes' ELSE 'no' END AS "a standby"
+"""
+_RIGHTS = """
+SELECT pg_has_role(relowner, 'MEMBER') AS owns, has_table_privilege(oid, 'UPDATE') AS change, has_table_privilege(oid, 'DELETE') AS remove
+FROM pg_class WHERE oid = to_regclass('records')
+"""
+
+
+def _revision(ask: Callable[[str], Sequence[Any]]) -> int:
+    [row] = ask("SELECT to_regclass('schema_revision') IS NOT NULL AS present")
+    return int(ask("SELECT revision FROM schema_revision")[0]["revision"]) if row["present"] else 0
+
+
+def _may_change(ask: Callable[[str], Sequence[Any]]) -> str:
+    """What the user could do to records that no process of the bus ever does; empty when nothing."""
+    [row] = ask(_RIGHTS)
+    if row["owns"]:
+        return "owns the table of records"
+    return "may change or delete records" if row["change"] or row["remove"] else ""
+
+
+def _figures(ask: Callable[[str, Mapping[str, Any]], Sequence[Any]], now: dt.datetime) -> dict[str, list[dict[str, Any]]]:
+    parameters = {"now": text_of(now)}
+    return {name: [dict(row) for row in ask(query, parameters)] for name, query in queries.load("survey.sql", in_list="").items()}

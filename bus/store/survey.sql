@@ -1,0 +1,20 @@
+-- What `bus doctor` and /metrics ask of the database: figures only, nobody's data. Understood by SQLite and PostgreSQL alike.
+
+-- name: backlog
+SELECT count(*) AS runs, min(due) AS oldest FROM runs WHERE state = 'ready' AND due <= :now
+
+-- name: dead_by_reason
+SELECT coalesce(reason, '') AS reason, count(*) AS runs, min(changed) AS oldest FROM runs WHERE state = 'dead' GROUP BY reason ORDER BY runs DESC, reason
+
+-- name: lanes_of_the_dead
+SELECT l.name, l.run FROM lanes l JOIN runs r ON r.id = l.run WHERE r.state = 'dead' ORDER BY l.name
+
+-- name: expired_leases
+SELECT owner, count(*) AS runs, min(lease) AS lease FROM runs
+WHERE state = 'ready' AND owner IS NOT NULL AND lease < :now GROUP BY owner ORDER BY owner
+
+-- name: processes_at_work
+SELECT role, host, pid, version, rules, seen FROM processes ORDER BY role, host, pid
+
+-- name: folder_of_attachments
+SELECT value FROM marks WHERE name = 'attachments'

@@ -1,0 +1,75 @@
+"""`bus doctor` beside a real PostgreSQL and a real RabbitMQ, well and not well."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from bus import doctor
+from bus.doctor.verdict import Verdict
+from tests.small_bus import write
+
+NOWHERE = "postgresql://snodo@127.0.0.1:1/snodo"
+
+
+def examined(path: Path) -> dict[str, list[Verdict]]:
+    found: dict[str, list[Verdict]] = {}
+    for verdict in doctor.examine(path):
+        found.setdefault(verdict.code, []).append(verdict)
+    return found
+
+
+def levels(found: dict[str, list[Verdict]], code: str) -> list[str]:
+    return [verdict.level for verdict in found.get(code, [])]
+
+
+# -- RabbitMQ -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_broker_that_is_well_is_tried_and_left_as_it_was(tmp_path, rabbitmq, rabbitmq_url):
+    before = rabbitmq.evaluate("length(rabbit_amqqueue:list())")
+    found = examined(write(tmp_path, store={"url": NOWHERE}, channel={"url": rabbitmq_url}))
+    assert levels(found, "doctor.channel") == levels(found, "doctor.channel-queue") == levels(found, "doctor.channel-alarm") == ["ok"]
+    assert found["doctor.channel"][0].what.startswith("RabbitMQ 3.")
+    assert rabbitmq.evaluate("length(rabbit_amqqueue:list())") == before
+
+
+def test_a_broker_under_alarm_takes_nothing_and_doctor_says_so(tmp_path, rabbitmq, rabbitmq_url, monkeypatch):
+    monkeypatch.setattr("bus.doctor.broker.WITHIN", 1.0)
+    rabbitmq.raise_alarm()
+    try:
+        found = examined(write(tmp_path, store={"url": NOWHERE}, channel={"url": rabbitmq_url}))
+    finally:
+        rabbitmq.clear_alarm()
+    assert levels(found, "doctor.channel-queue") == ["ok"]
+    [alarm] = found["doctor.channel-alarm"]
+    assert (alarm.level, alarm.next.split(";")[0]) == ("warning", "rabbitmq-diagnostics alarms")
+
+
+def test_a_broker_that_does_not_let_us_in_is_exit_code_3_and_no_password_is_shown(tmp_path, rabbitmq, rabbitmq_url):
+    found = examined(write(tmp_path, store={"url": NOWHERE}, channel={"url": rabbitmq_url.replace("snodo:snodo@", "snodo:segretissima@")}))
+    assert levels(found, "doctor.channel") == ["wrong"]
+    assert doctor.exit_code(found["doctor.channel"]) == 3
+    assert "segretissima" not in repr(found)
+
+
+# -- PostgreSQL ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_database_without_schema_says_what_to_do(tmp_path, postgresql_url):
+    found = examined(write(tmp_path, store={"url": postgresql_url}))
+    assert levels(found, "doctor.store") == levels(found, "doctor.store-version") == levels(found, "doctor.store-settings") == ["ok"]
+    assert levels(found, "doctor.clock") == ["ok"]
+    [schema] = found["doctor.store-schema"]
+    assert (schema.level, schema.next) == ("wrong", "bus migrate up")
+
+
+@pytest.mark.parametrize("setting", ["synchronous_commit"])
+def test_a_setting_that_can_lose_a_commit_is_wrong(tmp_path, postgresql_url, setting):
+    with psycopg.connect(postgresql_url, autocommit=True) as raw:
+        [name] = raw.execute("SELECT current_database()").fetchone()
+        raw.execute(f"ALTER DATABASE {name} SET {setting} = off")
+    [told] = examined(write(tmp_path, store={"url": postgresql_url}))["doctor.store-settings"]
+    assert (told.level, told.what) == ("wrong", f"{setting} is off")

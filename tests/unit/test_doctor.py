@@ -1,0 +1,352 @@
+"""`bus doctor`: each check on something real that is well, and on something real that is not; and it leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import re
+import resource
+import shutil
+import socket
+import sqlite3
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bus import doctor
+from bus.cli import main
+from bus.doctor import here, systems
+from bus.doctor.codes import CODES, as_markdown
+from bus.doctor.verdict import Surroundings, Verdict
+from tests.small_bus import Caller, Process, running, settings, write
+from tests.unit.test_docs import PYTHON
+
+PROJECT = Path(__file__).parents[2]
+
+
+def examined(path: Path) -> dict[str, list[Verdict]]:
+    found: dict[str, list[Verdict]] = {}
+    for verdict in doctor.examine(path):
+        found.setdefault(verdict.code, []).append(verdict)
+    return found
+
+
+def levels(found: dict[str, list[Verdict]], code: str) -> list[str]:
+    return [verdict.level for verdict in found.get(code, [])]
+
+
+def everything_in(folder: Path) -> dict[str, tuple[int, int]]:
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.rglob("*"))}
+
+
+# -- the whole --------------------------------------------------------------------------------------------------------
+
+
+def test_an_embedded_bus_before_its_first_start_is_well_and_nothing_is_made(tmp_path):
+    path = write(tmp_path)
+    before = everything_in(tmp_path)
+    found = examined(path)
+    assert [one for group in found.values() for one in group if one.level == "wrong"] == []
+    assert found["doctor.store"][0].what == "there is no database yet; the first start makes it"
+    assert everything_in(tmp_path) == before
+
+
+def test_an_embedded_bus_at_work_is_well_and_its_dead_letter_is_told(tmp_path):
+    with running(tmp_path) as server:
+        for number in range(2):
+            sent = Caller(server.port)("POST", "/messages", {"type": "prova.guasto", "data": {"nome": f"Ada {number}"}})
+            server.app.wait_reply(sent.json["id"], 10)
+        found = examined(tmp_path / "config.yaml")
+    assert [one for group in found.values() for one in group if one.level == "wrong"] == []
+    [dead] = found["doctor.dead"]
+    assert (dead.level, dead.next) == ("warning", "bus dead")
+    assert dead.what.startswith("2 dead letters (2 prova.rotta)")
+    assert levels(found, "doctor.store-schema") == ["ok"]
+    assert levels(found, "doctor.attachments") == ["ok"]
+
+
+def test_what_is_printed_is_one_line_for_each_check(tmp_path, capsys):
+    path = write(tmp_path, keys=[])
+    assert main(["doctor", "--config", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(re.match(r"(ok|warning|wrong) +doctor\.[a-z-]+ +\S", line) for line in lines)
+    [told] = [line for line in lines if "doctor.keys" in line]
+    assert "; why: nobody could send" in told
+    assert told.endswith("; next: bus keys new NAME --role portal")
+
+
+def test_programs_get_the_same_as_json(tmp_path, capsys):
+    path = write(tmp_path)
+    (tmp_path / "routes/prova/saluta.yaml").write_text("route: [", "utf-8")
+    assert main(["doctor", "--config", str(path), "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["exit_code"] == 1
+    [rules] = [check for check in told["checks"] if check["code"] == "doctor.rules"]
+    assert (rules["level"], rules["next"]) == ("wrong", "bus validate")
+
+
+def test_settings_that_cannot_be_used_are_exit_code_2(tmp_path, capsys):
+    assert main(["doctor", "--config", str(tmp_path / "none.yaml")]) == 2
+    assert main(["doctor", "--config", str(write(tmp_path, nonsense=1))]) == 2
+    assert main(["doctor", "--nonsense"]) == 2
+
+
+def test_a_check_that_breaks_is_told_and_hides_no_other(tmp_path, monkeypatch):
+    def broken(at):
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr(doctor, "CHECKS", (("arithmetic", broken), *doctor.CHECKS))
+    first, *others = doctor.examine(write(tmp_path))
+    assert (first.code, first.what) == ("doctor.check", "the check of arithmetic broke: ZeroDivisionError: by nothing")
+    assert [one.code for one in others] == [one.code for one in doctor.examine(tmp_path / "config.yaml")][1:]
+
+
+# -- codes ------------------------------------------------------------------------------------------------------------
+
+
+def test_every_code_that_is_said_is_in_the_table_and_in_the_page_and_is_explained(capsys):
+    said = {
+        code
+        for path in PYTHON
+        if "doctor" in str(path) and path.name != "codes.py"
+        for code in re.findall(r'"(doctor\.[a-z-]+)"', path.read_text("utf-8"))
+    }
+    assert said == set(CODES)
+    assert set(re.findall(r"^\| `(doctor\.[a-z-]+)` \|", as_markdown(), re.MULTILINE)) == set(CODES)
+    for code in CODES:
+        assert main(["explain", code]) == 0
+        assert CODES[code].cure in capsys.readouterr().out
+
+
+# -- settings, secrets, rules, limits -----------------------------------------------------------------------------------
+
+
+def test_all_secrets_that_lack_are_told_at_once_and_the_rest_is_looked_at(tmp_path, monkeypatch):
+    monkeypatch.delenv("SNODO_PROVA", raising=False)
+    rest = {"use": "rest", "url": "http://127.0.0.1:1", "chiave": {"env": "SNODO_PROVA"}, "altra": {"file": "segreto"}}
+    found = examined(write(tmp_path, adapters={"sito": rest}))
+    assert sorted(one.what for one in found["doctor.secrets"]) == [f"{tmp_path}/segreto is not there", "SNODO_PROVA is not there"]
+    assert levels(found, "doctor.rules") == ["ok"]
+
+
+def test_a_secret_that_everybody_can_read_is_wrong(tmp_path):
+    secret = tmp_path / "segreto"
+    secret.write_text("sqlite:///var/snodo.db")
+    path = write(tmp_path, store={"url": {"file": "segreto"}})
+    secret.chmod(0o644)
+    assert levels(examined(path), "doctor.secrets") == ["wrong"]
+    secret.chmod(0o600)
+    assert levels(examined(path), "doctor.secrets") == ["ok"]
+
+
+def test_a_password_in_an_open_config_is_wrong_and_never_shown(tmp_path, capsys):
+    path = write(tmp_path, store={"url": "postgresql://snodo:segretissima@127.0.0.1:1/snodo"})
+    path.chmod(0o644)
+    assert levels(examined(path), "doctor.secrets") == ["wrong"]
+    assert main(["doctor", "--config", str(path), "--json"]) == 3
+    shown = capsys.readouterr()
+    assert "segretissima" not in shown.out + shown.err
+
+
+@pytest.mark.parametrize(
+    ("store", "channel", "level"),
+    [("sqlite:///var/a.db", "memory://", "ok"), ("postgresql://u@127.0.0.1:1/d", "amqp://u@127.0.0.1:1//", "ok"),
+     ("sqlite:///var/a.db", "amqp://u@127.0.0.1:1//", "warning"), ("postgresql://u@127.0.0.1:1/d", "memory://", "warning")],
+)  # fmt: skip
+def test_store_and_channel_fit_together(tmp_path, store, channel, level):
+    found = examined(write(tmp_path, store={"url": store}, channel={"url": channel}))
+    assert levels(found, "doctor.shape") == [level]
+
+
+def test_a_bus_without_a_sysadmin_is_a_doubt(tmp_path):
+    keys = [key for key in settings()["keys"] if key["role"] != "sysadmin"]
+    [told] = examined(write(tmp_path, keys=keys))["doctor.keys"]
+    assert (told.level, told.what) == ("warning", "there is no key for a sysadmin, only for: auditor, portal")
+
+
+def test_few_open_files_are_a_doubt(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    at = Surroundings(tmp_path, lambda: dt.datetime.now(dt.UTC))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+        assert [one.level for one in here.limits(at)] == ["warning"]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+# -- adapters and addresses ---------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def listening(context: ssl.SSLContext | None = None):
+    """A server that takes connections, and counts the bytes that clients say in clear after the TLS handshake."""
+    heard: list[bytes] = []
+
+    def serve() -> None:
+        while True:
+            try:
+                line, _ = server.accept()
+                if context is not None:
+                    line = context.wrap_socket(line, server_side=True)
+                heard.append(line.recv(100))
+                line.close()
+            except ssl.SSLError:
+                continue
+            except OSError:
+                return
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield server.getsockname()[1], heard
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+
+
+def sito(**more: Any) -> dict[str, Any]:
+    return {"use": "sito", "chiave": "una-chiave-di-prova", **more}
+
+
+def test_an_adapter_with_wrong_settings_is_wrong_and_the_others_are_looked_at(tmp_path):
+    with listening() as (port, heard):
+        found = examined(write(tmp_path, adapters={"sito": sito(url=f"http://127.0.0.1:{port}"), "rotto": sito()}))
+    assert sorted(levels(found, "doctor.adapters")) == ["ok", "wrong"]
+    assert levels(found, "doctor.address") == ["ok"]
+    assert heard == [b""], "a connection is opened and nothing is said"
+
+
+def test_a_system_that_cannot_be_reached_is_a_doubt_not_an_error(tmp_path, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    path = write(tmp_path, adapters={"sito": sito(url=f"http://127.0.0.1:{port}")})
+    assert main(["doctor", "--config", str(path)]) == 0
+    assert f"sito cannot be reached: Connection refused at 127.0.0.1:{port}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [({"url": "https://sito.comune.example/api"}, ["sito.comune.example:443"]), ({"url": "postgresql+psycopg://u:p@db.comune.example/x"}, ["db.comune.example:5432"]),
+     ({"url": "sqlite:///x.db"}, []), ({"smtp_host": "posta.comune.example", "smtp_port": 25}, ["posta.comune.example:25"]),
+     ({"url": "http://[::1]:81/", "url_ricerca": "", "port": ""}, ["::1:81"])],
+)  # fmt: skip
+def test_addresses_are_found_in_the_settings_of_any_adapter(settings, expected):
+    assert [str(address) for address in systems._addresses("sito", list(settings.items()))] == expected
+
+
+def certificate(folder: Path, days: int) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that signs itself, good for so many days."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key, now = ec.generate_private_key(ec.SECP256R1()), dt.datetime.now(dt.UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "prova")])
+    address = x509.SubjectAlternativeName([x509.IPAddress(__import__("ipaddress").ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+        .not_valid_before(now - dt.timedelta(days=100)).not_valid_after(now + dt.timedelta(days=days))
+        .add_extension(address, critical=False).add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(key, hashes.SHA256())
+    )  # fmt: skip
+    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return folder / "cert.pem", folder / "key.pem"
+
+
+@pytest.mark.parametrize(("days", "trusted", "level"), [(90, True, "ok"), (10, True, "warning"), (-1, True, "wrong"), (90, False, "wrong")])
+def test_a_certificate_is_looked_at_as_the_adapter_would(tmp_path, days, trusted, level):
+    file, key = certificate(tmp_path, days)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file, key)
+    with listening(context) as (port, heard):
+        found = examined(
+            write(tmp_path, adapters={"sito": sito(url=f"https://127.0.0.1:{port}", **({"ca": str(file)} if trusted else {}))})
+        )
+    assert levels(found, "doctor.tls") == [level]
+    assert not any(heard)
+
+
+# -- the embedded store and the attachments ---------------------------------------------------------------------------------
+
+
+def test_a_database_that_is_none_is_unreachable(tmp_path):
+    path = write(tmp_path)
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var/snodo.db").write_text("this is no database, and never was one " * 100)
+    found = examined(path)
+    assert levels(found, "doctor.store") == ["wrong"]
+    assert doctor.exit_code(found["doctor.store"]) == 3
+
+
+def test_a_schema_of_another_version_and_an_unsafe_journal_are_wrong(tmp_path):
+    path = write(tmp_path)
+    (tmp_path / "var").mkdir()
+    with contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw:
+        raw.execute("PRAGMA user_version=99")
+    found = examined(path)
+    assert "revision 99" in found["doctor.store-schema"][0].what
+    assert levels(found, "doctor.store-schema") == levels(found, "doctor.store-settings") == ["wrong"]
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="NOT TESTED: no file system in memory here")
+def test_a_store_in_memory_is_a_doubt(tmp_path):
+    folder = Path("/dev/shm") / f"snodo-doctor-{tmp_path.name}-{id(tmp_path)}"
+    folder.mkdir()
+    try:
+        found = examined(write(tmp_path, store={"url": f"sqlite:///{folder}/snodo.db"}))
+    finally:
+        shutil.rmtree(folder)
+    assert any(one.level == "warning" and one.what == "the folder is in memory (tmpfs)" for one in found["doctor.store-disk"])
+
+
+def test_a_folder_for_attachments_that_is_a_file_is_wrong(tmp_path):
+    path = write(tmp_path)
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var/attachments").write_text("")
+    assert levels(examined(path), "doctor.attachments") == ["wrong"]
+
+
+def test_free_space_has_two_bounds(tmp_path, monkeypatch):
+    monkeypatch.setattr(here, "LITTLE", 1e30)
+    assert [one.level for one in here.space("doctor.attachments", tmp_path)] == ["warning"]
+    monkeypatch.setattr(here, "TOO_LITTLE", 1e29)
+    assert [one.level for one in here.space("doctor.attachments", tmp_path)] == ["wrong"]
+
+
+def test_what_a_killed_bus_held_and_nobody_takes_is_told(tmp_path):
+    """Runs whose owner vanished: put back an hour, as nobody waits that long in a test."""
+    process = Process(tmp_path)
+    Caller(process.port)("POST", "/messages", {"type": "prova.attesa", "data": {"nome": "Ada"}})
+    process.process.kill()
+    process.process.wait()
+    process.process.stdout.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw, raw:
+        raw.execute("UPDATE runs SET state='ready', owner='gone', due='2020-01-01T00:00:00.000000Z', lease='2020-01-01T00:00:00.000000Z'")
+        raw.execute("INSERT INTO lanes (name, run, path) SELECT 'anpr', id, 'x' FROM runs")
+    found = examined(tmp_path / "config.yaml")
+    assert "still claimed by gone" in found["doctor.leases"][0].what
+    assert found["doctor.backlog"][0].level == "warning"
+    assert "doctor.lanes" not in found
+    with contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw, raw:
+        raw.execute("UPDATE runs SET state='dead', reason='call.in-doubt'")
+    found = examined(tmp_path / "config.yaml")
+    assert levels(found, "doctor.lanes") == ["wrong"]
+    assert "1 call.in-doubt" in found["doctor.dead"][0].what
+
+
+def test_doctor_starts_quickly_and_as_a_program(tmp_path):
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "bus.cli", "doctor", "--config", str(write(tmp_path))], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert time.monotonic() - start < 20
