@@ -51,7 +51,15 @@ class Member:
         return self.process is not None and self.process.poll() is None
 
     def start(self, armed: str = "") -> bool:
-        """Start it and wait until it is ready; false when it died on the way, as an armed one may."""
+        """Start it and wait until it is ready; false when an armed one died on the way."""
+        ready = self.try_start(armed)
+        if not ready and not armed:
+            self.wait(5)
+            raise AssertionError(f"bus {self.role} did not start:\n{self.log.read_text('utf-8', 'replace')[-3000:]}")
+        return ready
+
+    def try_start(self, armed: str = "") -> bool:
+        """Start it and wait until it is ready, or has ended."""
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(PROJECT)]), VARIABLE: armed}
         command = [
             "setpriv",
@@ -69,11 +77,7 @@ class Member:
                 return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=environment)
 
         self.process = _launcher.submit(launch).result()
-        ready = bool(self._line())
-        if not ready and not armed:
-            self.wait(5)
-            raise AssertionError(f"bus {self.role} did not start:\n{self.log.read_text('utf-8', 'replace')[-3000:]}")
-        return ready
+        return bool(self._line())
 
     def _line(self) -> bytes:
         assert self.process is not None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from bus.engine import projection
@@ -151,7 +152,7 @@ def _lane(books: _Books, verdict: Verdict) -> Iterator[str]:
 def _log(books: _Books, verdict: Verdict) -> Iterator[str]:
     sequence = [seq for seq, _ in books.records]
     if sequence != list(range(1, len(sequence) + 1)):
-        yield f"the log has gaps after {[a for a, b in zip(sequence, sequence[1:], strict=False) if b != a + 1][:5]}"
+        yield f"the log has gaps after {[a for a, b in pairwise(sequence) if b != a + 1][:5]}"
 
 
 class _Undo(Exception):
