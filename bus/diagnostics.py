@@ -29,6 +29,12 @@ def configure(level: str = "info", *, pretty: bool = False) -> None:
     )
 
 
+def tells(level: str, of: str) -> bool:
+    """Whether lines ``of`` a level are said at all when ``level`` is the least that is."""
+    levels = logging.getLevelNamesMapping()
+    return levels[of.upper()] >= levels[level.upper()]
+
+
 def logger(name: str) -> Any:
     """What a part of the bus speaks through: ``logger("snodo.engine").warning("event", field=…)``."""
     return structlog.get_logger(name)

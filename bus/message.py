@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import operator
 import os
 import random
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import orjson
+
+from bus.clock import text_of
 
 JsonValue: TypeAlias = "None | bool | int | float | str | list[JsonValue] | dict[str, JsonValue]"
 JsonObject: TypeAlias = "dict[str, JsonValue]"
@@ -25,8 +27,7 @@ JsonObject: TypeAlias = "dict[str, JsonValue]"
 MAX_TYPE_LENGTH = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(NamedTuple):
     """A file that travels beside a message: ``sha256`` (lowercase hex) is its address, ``size`` in bytes."""
 
     sha256: str
@@ -35,9 +36,11 @@ class Attachment:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message. ``id`` is a UUIDv7 given by the bus; ``time`` is when the bus accepted it (UTC)."""
+class Message(NamedTuple):
+    """One message. ``id`` is a UUIDv7 given by the bus; ``time`` is when the bus accepted it (UTC).
+
+    A named tuple, as all that is made for every message: it cannot change, and is made in a third of a frozen dataclass's time.
+    """
 
     id: str
     type: str
@@ -55,7 +58,7 @@ class Message:
     attachments: tuple[Attachment, ...] = ()
 
     def with_body(self, body: JsonValue) -> Message:
-        return replace(self, body=body)
+        return self._replace(body=body)
 
 
 class _Ids:
@@ -111,12 +114,10 @@ def digest(value: Any) -> str:
 
 def envelope_of(message: Message) -> dict[str, Any]:
     """The message as a CloudEvents JSON object without ``data``; absent attributes are left out."""
-    envelope: dict[str, Any] = {"specversion": "1.0"}
-    for name in _ENVELOPE_NAMES:
-        value = getattr(message, name)
-        if value not in (None, ""):
-            envelope[name] = value
-    envelope["time"] = message.time.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    given = zip(_ENVELOPE_NAMES, _envelope_values(message), strict=True)
+    envelope: dict[str, Any] = {name: value for name, value in given if value is not None and value != ""}
+    envelope["specversion"] = "1.0"
+    envelope["time"] = text_of(message.time)
     if message.attachments:
         envelope["attachments"] = [
             {"sha256": a.sha256, "size": a.size, "media_type": a.media_type, "name": a.name} for a in message.attachments
@@ -128,6 +129,7 @@ _ENVELOPE_NAMES = (
     "id", "source", "type", "subject", "datacontenttype", "dataschema",
     "correlationid", "causationid", "key", "traceparent", "sender",
 )  # fmt: skip
+_envelope_values = operator.attrgetter(*_ENVELOPE_NAMES)
 
 
 def message_of(envelope: Mapping[str, Any], body: JsonValue) -> Message:

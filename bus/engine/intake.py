@@ -12,8 +12,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bus.clock import Clock, text_of
 from bus.diagnostics import logger
@@ -30,13 +30,13 @@ from bus.store import Row, Store, Tx
 
 if TYPE_CHECKING:
     from bus.catalog import Catalog
+    from bus.mapping.types import MessageType
 
 Ring = Callable[[Sequence[str]], None]
 """Rings the doorbell for run ids; see `bus.channel`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(NamedTuple):
     """What a door hands in. ``sender`` was authenticated, with ``role``; ``key`` is its idempotency key; ``adapter`` owns ``facts``."""
 
     type: str
@@ -52,7 +52,7 @@ class Submission:
     attachments: tuple[Attachment, ...] = ()
     adapter: str | None = None
     facts: tuple[tuple[str, str, JsonValue], ...] = ()
-    expect: Mapping[tuple[str, str], JsonValue] = field(default_factory=dict)
+    expect: Mapping[tuple[str, str], JsonValue] = MappingProxyType({})
     wires: tuple[payload.Sealed, ...] = ()
     role: str = ""
 
@@ -62,8 +62,7 @@ class Submission:
         return self.adapter or self.role or "bus"
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """The message is durable. ``repeated``: it had been accepted before; ``runs`` are those opened or woken now."""
 
     id: str
@@ -171,8 +170,7 @@ def _tell(coming: _Coming, result: Accepted | BaseException) -> None:
         logger("snodo.intake").exception("intake.not-told")
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """A checked message, ready to be written by `receive`."""
 
     entry: Entry
@@ -182,7 +180,7 @@ class Arrival:
     intake: tuple[tuple[str, str], ...]
     content: str
     adapter: str | None = None
-    expect: Mapping[tuple[str, str], JsonValue] = field(default_factory=dict)
+    expect: Mapping[tuple[str, str], JsonValue] = MappingProxyType({})
 
     @property
     def sent(self) -> bool:
@@ -194,25 +192,27 @@ def arrival_of(catalog: Catalog, submission: Submission, identity: str, clock: C
     """Check a submission and make its ``received`` record. ``parent`` is the run that sent it, if one did."""
     plans = catalog.plans_for(submission.type)
     check(catalog, submission, bool(plans))
+    declared = catalog.types[submission.type]
     message = _message(submission, identity, clock)
-    content = digest([submission.type, submission.subject, submission.body, [a.sha256 for a in submission.attachments]])
     envelope = envelope_of(message)
-    scope = {"body": message.body, "message": envelope, "case": {}, "now": text_of(message.time)}
-    case = _keys(catalog, plans, message, scope)
-    names = _intake_keys(catalog.types[submission.type].key, plans, scope, submission)
+    scope = {"body": message.body, "message": envelope, "case": {}, "now": envelope["time"]}
+    case = _keys(declared, plans, scope)
+    names = _intake_keys(declared.key, plans, scope, submission)
+    content = digest([submission.type, submission.subject, submission.body, [a.sha256 for a in submission.attachments]])
     opened = [_opening(plan) for plan in plans]
     data: dict[str, Any] = {"type": message.type, "sender": message.sender, "runs": opened}
     if parent is not None:
         data["parent"] = parent
     if submission.adapter is not None:
         data["adapter"] = submission.adapter
-    keys = {"case": dict(case), "intake": [list(name) for name in names], "content": content}
-    values: dict[str, Any] = {"message": {"envelope": envelope, "body": message.body, "keys": keys}}
+    values: dict[str, Any] = {
+        "message": {"envelope": envelope, "body": message.body, "keys": {"case": case, "intake": names, "content": content}}
+    }
     if submission.facts:
         values["facts"] = [list(f) for f in submission.facts]
     record = Record(new_id(), "received", message.time, message=message.id, actor=message.sender or "bus", data=data)
     made = entry(record, values, submission.wires)
-    return Arrival(made, message, tuple(run["id"] for run in opened), case, names, content, submission.adapter, submission.expect)
+    return Arrival(made, message, tuple([run["id"] for run in opened]), case, names, content, submission.adapter, submission.expect)
 
 
 def check(catalog: Catalog, submission: Submission, has_route: bool) -> None:
@@ -235,8 +235,7 @@ def check(catalog: Catalog, submission: Submission, has_route: bool) -> None:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _Coming:
+class _Coming(NamedTuple):
     """An arrival and how whoever waits is told of it."""
 
     arrival: Arrival
@@ -379,12 +378,13 @@ def _message(submission: Submission, identity: str, clock: Clock) -> Message:
     )  # fmt: skip
 
 
-def _keys(catalog: Catalog, plans: Sequence[Plan], message: Message, scope: Mapping[str, Any]) -> dict[str, str]:
-    """All business keys the message carries: those of its type and those of the routes it starts."""
+def _keys(declared: MessageType, plans: Sequence[Plan], scope: Mapping[str, Any]) -> dict[str, str]:
+    """All business keys a message carries: those of its type and those of the routes it starts."""
+    told: list[Mapping[str, Callable[[Mapping[str, Any]], JsonValue]]] = [declared.case, *[plan.case for plan in plans]]
+    keys: dict[str, str] = {}
     try:
-        keys = key_texts({name: expression(scope) for name, expression in catalog.types[message.type].case.items()})
-        for plan in plans:
-            keys.update(key_texts({name: expression(scope) for name, expression in plan.case.items()}))
+        for expressions in told:
+            keys |= key_texts({name: expression(scope) for name, expression in expressions.items()})
     except ExpressionError as error:
         raise Invalid(f"the case of this message cannot be told: {error.sentence}", code="case.untold") from error
     return keys
@@ -399,8 +399,7 @@ def _intake_keys(
         names.append((f"key {submission.sender}", submission.key))
     elif own is not None:
         names.append((f"type {submission.type} {submission.sender}", _key_text(own, scope, f"type {submission.type}")))
-    keyed = ((plan, plan.key) for plan in plans if plan.key is not None)
-    names += [(f"route {plan.route} {submission.sender}", _key_text(key, scope, plan.name)) for plan, key in keyed]
+    names += [(f"route {p.route} {submission.sender}", _key_text(p.key, scope, p.name)) for p in plans if p.key is not None]
     return tuple(names)
 
 

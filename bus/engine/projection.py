@@ -7,8 +7,8 @@ away and makes them again from the log; a test compares. Leases are not projecte
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from bus.clock import text_of
 from bus.engine import cases
@@ -25,23 +25,24 @@ TABLES = (
 
 Values = Mapping[str, Any]
 """Payloads by role, as JSON values; roles that are bytes (wire) are not looked at here."""
+_NOTHING: Values = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A record about to be written, with its payloads sealed and their JSON values at hand."""
 
     record: Record
     payloads: tuple[Sealed, ...] = ()
-    values: Values = field(default_factory=dict)
+    values: Values = _NOTHING
 
 
 def entry(record: Record, values: Values | None = None, wires: Sequence[Sealed] = ()) -> Entry:
     """Seal the JSON payloads of a record and commit the record to them."""
-    sealed = [payload.seal_json(role, value) for role, value in (values or {}).items()] + list(wires)
+    values = values or _NOTHING
+    sealed = [*[payload.seal_json(role, value) for role, value in values.items()], *wires]
     if sealed:
-        record = record.committed_to(tuple(one.commitment for one in sealed))
-    return Entry(record, tuple(sealed), values or {})
+        record = record.committed_to(tuple([one.commitment for one in sealed]))
+    return Entry(record, tuple(sealed), values)
 
 
 def write(tx: Tx, entry: Entry) -> None:

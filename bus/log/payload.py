@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from bus.log.record import Commitment
 from bus.message import canonical
@@ -44,8 +43,7 @@ class _Nonces:
 _nonces = _Nonces()
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(NamedTuple):
     """A payload ready to be stored."""
 
     commitment: Commitment

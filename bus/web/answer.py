@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from starlette.types import Receive, Send
+from starlette.types import Receive, Scope, Send
 
 from bus.errors import Invalid
 from bus.jsontext import dumps
+from bus.web.exchange import Exchange, exchange_of
 
 if TYPE_CHECKING:
     from bus.web.auth import Caller
@@ -38,9 +40,13 @@ class Answer:
     size: int | None = None
     instance: str = ""
 
-    async def deliver(self, send: Send) -> None:
-        """Send it; one event when the content is whole."""
+    async def deliver(self, scope: Scope, send: Send) -> None:
+        """Send it: at once when the content is whole and the server lets us, else in events."""
         content = self.content
+        if isinstance(content, bytes):
+            exchange = exchange_of(scope)
+            if exchange is not None and await exchange.answer(self.status, _head(self.media_type), self.headers, content):
+                return
         size = len(content) if isinstance(content, bytes) else self.size
         headers = [*STANDING, (b"content-type", self.media_type), (b"content-length", str(size).encode()), *self.headers]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
@@ -50,6 +56,12 @@ class Answer:
         async for piece in content:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
+
+
+@lru_cache(maxsize=32)
+def _head(media_type: bytes) -> bytes:
+    """The lines that answers of one media type have in common."""
+    return b"".join([b"%b: %b\r\n" % header for header in (*STANDING, (b"content-type", media_type))])
 
 
 def json_answer(value: Any, status: int = 200, headers: list[Header] | None = None, media_type: bytes = JSON) -> Answer:
@@ -67,6 +79,7 @@ class Call:
     caller: Caller
     path: Mapping[str, str]
     query_string: bytes
+    exchange: Exchange | None = None
 
     def header(self, name: bytes) -> str | None:
         value = self.headers.get(name)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from starlette.types import Message, Receive
 
 from bus.errors import Malformed, TooLarge
+from bus.web.exchange import Exchange
 from bus.web.problems import Slow
 
 PATIENCE = 20.0
@@ -36,11 +37,15 @@ def declared_size(headers: Mapping[bytes, bytes], limit: int) -> int | None:
     return int(declared)
 
 
-async def whole(receive: Receive, headers: Mapping[bytes, bytes], limit: int, patience: float = PATIENCE) -> bytes:
-    """The body, at most ``limit`` bytes. One event is the common case, and cheap."""
+async def whole(
+    receive: Receive, headers: Mapping[bytes, bytes], limit: int, patience: float = PATIENCE, *, exchange: Exchange | None = None
+) -> bytes:
+    """The body, at most ``limit`` bytes. It is cheap when all of it is here already, as ``exchange`` can tell."""
     declared_size(headers, limit)
     if headers.get(b"content-encoding", b"identity") != b"identity":
         raise Malformed("the body is compressed", code="input.encoding", hint="send it as it is, without Content-Encoding")
+    if exchange is not None and (here := exchange.body()) is not None:
+        return _fitting(here, limit)
     try:
         first = await _within(receive, patience)
         if first["type"] == "http.request" and not first.get("more_body", False):

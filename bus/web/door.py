@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from starlette.routing import Match, Route
@@ -18,6 +19,7 @@ from bus.errors import Busy, NotFound
 from bus.web import inbound
 from bus.web.answer import Answer, Call
 from bus.web.api import SERVED
+from bus.web.exchange import exchange_of
 from bus.web.house import House
 from bus.web.problems import HeadersTooLarge, MethodRefused, problem_of
 from bus.web.served import Served
@@ -40,6 +42,7 @@ class HttpDoor:
         self._routes: dict[str, tuple[Route, dict[str, Served]]] = {}
         self._open = 0
         self._log = diagnostics.logger("snodo.http").bind()  # bound once: a lazy logger is bound again at every line
+        self._tells_all = diagnostics.tells(app.config.log_level, "debug")
         for served in SERVED:
             self._add(served)
 
@@ -67,7 +70,7 @@ class HttpDoor:
                 answer = await self._answer(scope, receive)
             except Exception as error:  # noqa: BLE001 - the last clause: every error becomes a problem, and only a problem
                 answer = self._failed(scope, error)
-            await answer.deliver(send)
+            await answer.deliver(scope, send)
         finally:
             self._open -= 1
         self._say(scope, answer, start)
@@ -84,7 +87,7 @@ class HttpDoor:
         served, path = self._find(scope)
         scope["place"] = served.path
         caller = self.house.keys.caller(headers, served.roles)
-        call = Call(self.house, scope["method"], headers, receive, caller, path, scope["query_string"])
+        call = Call(self.house, scope["method"], headers, receive, caller, path, scope["query_string"], exchange_of(scope))
         return await served.handler(call)
 
     def _find(self, scope: Scope) -> tuple[Served, Mapping[str, str]]:
@@ -114,6 +117,8 @@ class HttpDoor:
 
     def _say(self, scope: Scope, answer: Answer, start: float) -> None:
         """One line for each request; those that went well are told at level debug, the log itself has their records."""
+        if answer.status < 400 and not self._tells_all:
+            return
         say = self._log.debug if answer.status < 400 else self._log.info
         place, milliseconds = scope.get("place", "-"), round((time.perf_counter() - start) * 1000, 1)
         say("request", method=scope["method"], at=place, status=answer.status, milliseconds=milliseconds, instance=answer.instance)
@@ -139,9 +144,10 @@ class _Nowhere:
 def _headers(scope: Scope) -> dict[bytes, bytes]:
     """Headers by name; one that came twice is joined by a comma (RFC 9110 §5.3), which makes a doubled key or length invalid."""
     raw = scope["headers"]
-    if sum([len(name) + len(value) for name, value in raw]) + len(scope["raw_path"]) + len(scope["query_string"]) > MOST_HEADERS:
-        raise HeadersTooLarge(f"the headers and the address are larger than {MOST_HEADERS} bytes")
     found = dict(raw)
+    size = len(b"".join(chain.from_iterable(raw)))
+    if size + len(scope["raw_path"]) + len(scope["query_string"]) > MOST_HEADERS:
+        raise HeadersTooLarge(f"the headers and the address are larger than {MOST_HEADERS} bytes")
     if len(found) == len(raw):
         return found
     joined: dict[bytes, bytes] = {}

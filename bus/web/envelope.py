@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from bus.errors import Invalid, Malformed
@@ -29,8 +28,7 @@ _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _ADDRESS = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(NamedTuple):
     """What the sender said. ``key`` is its idempotency key: the header, else the event's id; ``files`` are addresses of attachments."""
 
     type: str
@@ -141,17 +139,18 @@ def _fault(name: str, sentence: str) -> dict[str, str]:
 
 
 def _parts(given: Mapping[str, Any], data: JsonValue, key: str | None, headers: Mapping[bytes, bytes]) -> Parts:
-    trace = given.get("traceparent") or headers.get(b"traceparent", b"").decode("latin-1")
+    get = given.get
+    trace = get("traceparent") or headers.get(b"traceparent", b"").decode("latin-1")
     return Parts(
         type=given["type"],
         body=data,
-        key=key or given.get("id"),
-        source=given.get("source", ""),
-        subject=given.get("subject"),
-        dataschema=given.get("dataschema"),
-        correlationid=given.get("correlationid", ""),
-        causationid=given.get("causationid"),
+        key=key or get("id"),
+        source=get("source", ""),
+        subject=get("subject"),
+        dataschema=get("dataschema"),
+        correlationid=get("correlationid", ""),
+        causationid=get("causationid"),
         # A trace that cannot be read is started anew, as W3C Trace Context wants.
-        traceparent=trace if _TRACE.fullmatch(trace) else None,
-        files=tuple(given.get("attachments", ())),
+        traceparent=trace if trace and _TRACE.fullmatch(trace) else None,
+        files=tuple(get("attachments", ())),
     )

@@ -27,7 +27,7 @@ async def send(call: Call) -> Answer:
     """Take a message: 202 when it is durable; with ``Prefer: wait=N`` 200 and the reply if that came in time."""
     app = call.house.app
     limit = app.config.http.max_body
-    parts = parts_of(call.headers, await bodies.whole(call.receive, call.headers, limit), limit)
+    parts = parts_of(call.headers, await bodies.whole(call.receive, call.headers, limit, exchange=call.exchange), limit)
     files = await _files(call, parts) if parts.files else ()
     waiter, told = call.house.bridge.waiter()
     app.intake.hand_in(_submission(parts, call.caller, files), told)

@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from bus.app import App
 from bus.errors import ConfigError, InputError, Malformed
 from bus.web.door import MOST_HEADERS, create
+from bus.web.exchange import EXTENSION, Exchange
 from bus.web.problems import MEDIA_TYPE, HeadersTooLarge, problem_of
 
 HEADERS_WITHIN = 15.0
@@ -69,6 +70,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_hurrying()
         self._taken = None
         super().on_headers_complete()
+        cast("dict[str, Any]", self.scope)["extensions"] = {EXTENSION: Exchange(self.cycle)}  # before the task made for it begins
 
     def on_message_complete(self) -> None:
         super().on_message_complete()

@@ -78,7 +78,7 @@ def test_the_same_path_gives_the_same_key_and_another_message_another() -> None:
     first, again = walk(call("one")), walk(call("one"))
     (a,), (b,) = first.start(), again.start()
     assert isinstance(a, Call) and isinstance(b, Call) and a.key == b.key and len(a.key) == 64
-    other = Walk(first.plan, replace(first.message, id="other"))
+    other = Walk(first.plan, first.message._replace(id="other"))
     (c,) = other.start()
     assert isinstance(c, Call) and c.key != a.key
 
