@@ -3,18 +3,19 @@
 #   make demo    one building application, end to end, between real processes
 #   make test    all tests
 #   make check   format, lint, types, floors, words, docs, rules
+#   make fault   the long storm of kills; writes benchmarks/results/fault-<date>.md (about 25 minutes)
 #   make bench   benchmarks
 #   make reference, make lock   after a change of settings or operations, of dependencies
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench reference lock clean
+.PHONY: help setup demo test check fault bench reference lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 help:
-	@sed -n '3,7s/^#  //p' Makefile
+	@sed -n '3,8s/^#  //p' Makefile
 
 setup: $(STAMP)
 
@@ -36,6 +37,10 @@ check: $(STAMP)
 	$(BIN)/python -m pytest -q tests/unit/test_floors.py tests/unit/test_words.py tests/unit/test_docs.py tests/unit/test_docs_rules.py
 	$(BIN)/bus validate
 	$(BIN)/bus test --coverage
+
+fault: $(STAMP)
+	@./tools/services.sh
+	@$(BIN)/python -m tests.fault
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks

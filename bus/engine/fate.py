@@ -67,7 +67,10 @@ def after_crash(call: Call, operation: Operation, tries: Tries, now: dt.datetime
         "effect": operation.effect, "kind": "in_doubt", "code": "call.interrupted", "operation": call.operation, "attempts": tries.count,
         "sentence": "the bus stopped between asking and hearing the answer", "outside_code": "",
     }  # fmt: skip
-    return _in_doubt(call, operation, replace(tries, asked=now), told, now)
+    outcome = _in_doubt(call, operation, replace(tries, asked=now), told, now)
+    if isinstance(outcome, Retry) and not outcome.probe:
+        return replace(outcome, due=now)  # pauses spare systems that fail; here we did
+    return outcome
 
 
 def after_failed_probe(call: Call, operation: Operation, tries: Tries, error: OutsideError, now: dt.datetime) -> Done | Retry:

@@ -95,6 +95,12 @@ def test_a_call_whose_end_nobody_saw_is_in_doubt(effect: str, kind: str) -> None
     assert found == kind
 
 
+def test_a_keyed_call_that_was_interrupted_is_made_again_at_once_while_tries_are_left() -> None:
+    outcome = fate.after_crash(ask(3), operation("keyed"), tried(2), T)
+    assert isinstance(outcome, Retry) and outcome.due == T and outcome.doubt
+    assert isinstance(fate.after_crash(ask(3), operation("keyed"), tried(3), T), Done)
+
+
 def test_a_call_whose_end_nobody_saw_may_have_begun_long_after_its_intent() -> None:
     found = T + dt.timedelta(seconds=600)
     outcome = fate.after_crash(ask(), operation("queryable", settle=30), tried(1), found)
