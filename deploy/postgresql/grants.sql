@@ -1,0 +1,7 @@
+-- What the bus may do with the tables; after every `bus migrate up`, as snodo_owner:
+--   psql --file=deploy/postgresql/grants.sql "$SNODO_OWNER_URL"
+\set ON_ERROR_STOP on
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO snodo;
+GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO snodo;
+-- The evidence: added to, never changed. `bus doctor` looks at this.
+REVOKE UPDATE, DELETE, TRUNCATE ON records, payloads, rules FROM snodo;

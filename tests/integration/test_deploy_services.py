@@ -1,0 +1,96 @@
+"""The set-up files of deploy/, run on a real PostgreSQL and a real RabbitMQ."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import kombu
+import psycopg
+import pytest
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+
+
+# -- RabbitMQ -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def set_up(rabbitmq):
+    """The script as an administrator runs it, with names of its own: the test server's user is called snodo already."""
+    text = (
+        (DEPLOY / "rabbitmq/set-up.sh").read_text("utf-8").replace("vhost snodo", "vhost comune").replace("snodo snodo '", "snodo comune '")
+    )
+    text = text.replace("add_user snodo", "add_user comune").replace("--vhost comune snodo", "--vhost comune comune")
+    script = rabbitmq.folder / "set-up.sh"
+    script.write_text(text, "utf-8")
+    rabbitmq._give(script)
+    environment = {
+        **rabbitmq._environment(),
+        "PATH": "/usr/lib/rabbitmq/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "SNODO_BROKER_PASSWORD": "una-prova",
+    }
+    yield lambda: rabbitmq._run(["sh", str(script)], environment)
+    rabbitmq.evaluate('rabbit_vhost:delete(<<"comune">>, <<"test">>)')
+    rabbitmq.evaluate('rabbit_auth_backend_internal:delete_user(<<"comune">>, <<"test">>)')
+
+
+def test_the_user_of_the_bus_may_use_its_own_queues_and_no_others(rabbitmq, set_up):
+    set_up()
+    url = f"amqp://comune:una-prova@127.0.0.1:{rabbitmq.port}/comune"
+    with kombu.Connection(url, transport_options={"confirm_publish": True}) as connection:
+        own = kombu.Queue("snodo.runs", durable=True, queue_arguments={"x-queue-type": "quorum"})(connection.default_channel)
+        own.declare()
+        kombu.Producer(connection.default_channel).publish([], routing_key=own.name, mandatory=True, confirm_timeout=10)
+        assert own.get(no_ack=True) is not None
+    with kombu.Connection(url) as connection, pytest.raises(connection.channel_errors, match="ACCESS_REFUSED"):
+        kombu.Queue("others", durable=True)(connection.default_channel).declare()
+
+
+# -- PostgreSQL -----------------------------------------------------------------------------------------------------------
+
+
+def psql(postgresql, text: str, *settings: str, url: str) -> None:
+    script = postgresql.folder / "set-up.sql"
+    script.write_text(text, "utf-8")
+    postgresql._give(script)
+    command = [str(postgresql.programs / "psql"), "--no-psqlrc", "--quiet", *(f"--set={one}" for one in settings), f"--file={script}", url]
+    postgresql._run(command, {"PATH": "/usr/bin:/bin", "HOME": str(postgresql.folder)})
+
+
+def renamed(file: str) -> str:
+    """With names of its own: the test server's administrator is called snodo already."""
+    return re.sub(r"\bsnodo(?=_owner\b|\b)", "comune", (DEPLOY / "postgresql" / file).read_text("utf-8"))
+
+
+@pytest.fixture
+def roles(postgresql):
+    """The two roles, the database, and the tables that the owner made; gives the URLs of owner and bus."""
+    psql(postgresql, renamed("roles.sql"), "owner_password=prova-uno", "bus_password=prova-due", url=postgresql.url)
+    owner, bus = (
+        f"postgresql://{name}:{word}@127.0.0.1:{postgresql.port}/comune"
+        for name, word in (("comune_owner", "prova-uno"), ("comune", "prova-due"))
+    )
+    yield owner, bus
+    postgresql.drop_database("/comune")
+    with psycopg.connect(postgresql.url, autocommit=True) as raw:
+        raw.execute("DROP ROLE comune_owner")
+        raw.execute("DROP ROLE comune")
+
+
+def test_the_bus_makes_no_tables(roles):
+    _, bus = roles
+    with psycopg.connect(bus) as raw, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        raw.execute("CREATE TABLE mia (x int)")
+
+
+def test_a_script_that_fails_says_so(postgresql, roles):
+    with pytest.raises(Exception, match="already exists"):
+        psql(postgresql, renamed("roles.sql"), "owner_password=x", "bus_password=y", url=postgresql.url)
+
+
+def test_the_shell_script_wants_a_password():
+    done = subprocess.run(["sh", str(DEPLOY / "rabbitmq/set-up.sh")], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"})
+    assert done.returncode != 0
+    assert "SNODO_BROKER_PASSWORD" in done.stderr

@@ -1,0 +1,210 @@
+"""What deploy/ says fits the program: commands and options exist, paths agree, times are long enough, files parse."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bus import config
+from bus.cli import COMMANDS, main
+from bus.web.serve import GRACE
+from tests.small_bus import write
+
+PROJECT = Path(__file__).parents[2]
+DEPLOY = PROJECT / "deploy"
+UNITS = sorted(DEPLOY.glob("systemd/*.service"))
+PROGRAM = "/opt/snodo/bin/bus"
+
+
+def unit_of(path: Path) -> configparser.ConfigParser:
+    read = configparser.ConfigParser(interpolation=None, delimiters=("=",), comment_prefixes=("#",))
+    read.optionxform = str
+    read.read_string(path.read_text("utf-8"))
+    return read
+
+
+def command_of(path: Path) -> list[str]:
+    return shlex.split(unit_of(path)["Service"]["ExecStart"].replace("%i", "8081"))
+
+
+def seconds_for(name: str) -> float:
+    return float(unit_of(DEPLOY / "systemd" / name)["Service"]["TimeoutStopSec"])
+
+
+# -- systemd ------------------------------------------------------------------------------------------------------------
+
+
+def test_there_is_a_unit_for_each_process():
+    assert [path.name for path in UNITS] == ["snodo-web@.service", "snodo-worker@.service", "snodo.service"]
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_a_unit_starts_a_command_that_exists_with_options_that_exist(path, capsys):
+    program, command, *options = command_of(path)
+    assert (program, command in COMMANDS) == (PROGRAM, True)
+    main([command, "--help"])
+    shown = capsys.readouterr().out
+    assert [option for option in options if option.startswith("-") and option not in shown] == []
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_a_unit_lets_the_process_write_where_the_settings_say_and_nowhere_else(path):
+    service = unit_of(path)["Service"]
+    made = yaml.safe_load((DEPLOY / "config.yaml").read_text("utf-8"))
+    assert service["ProtectSystem"] == "strict"
+    assert Path(made["attachments"]["folder"]).is_relative_to(service["ReadWritePaths"])
+    assert service["WorkingDirectory"] == service["ReadWritePaths"]
+    assert (service["NoNewPrivileges"], service["Type"], service["Restart"], service["KillSignal"]) == (
+        "yes",
+        "notify",
+        "always",
+        "SIGTERM",
+    )
+    assert int(service["LimitNOFILE"]) >= 4096
+
+
+def test_a_unit_waits_longer_than_a_graceful_stop_takes():
+    assert seconds_for("snodo-web@.service") > GRACE + 5
+    assert seconds_for("snodo-worker@.service") > 20 + 10, "calls in flight, then channel, leases and store"
+    assert seconds_for("snodo.service") > GRACE + 20
+
+
+def test_systemd_itself_understands_the_units_where_it_is_at_hand(tmp_path):
+    """`systemd-analyze verify` needs programs that exist: ours stand in the place of those in /opt."""
+    for path in (DEPLOY / "systemd").glob("snodo*.[st]*"):
+        (tmp_path / path.name).write_text(path.read_text("utf-8").replace(PROGRAM, f"{Path(sys.executable).parent}/bus"), "utf-8")
+    assert {"Unit", "Install"} <= set(unit_of(tmp_path / "snodo.target").sections())
+    if shutil.which("systemd-analyze"):
+        names = [str(path) for path in sorted(tmp_path.iterdir())]
+        done = subprocess.run(["systemd-analyze", "verify", "--man=no", *names], capture_output=True, text=True, timeout=60)
+        said = [line for line in done.stderr.splitlines() if "snodo" in line and "is not executable" not in line]
+        assert said == []
+
+
+def test_the_process_tells_systemd_when_it_is_ready_and_stops_when_told(tmp_path):
+    """`snodo.service` as it stands, in the place of systemd: its command, NOTIFY_SOCKET, SIGTERM."""
+    command = [sys.executable, "-m", "bus.cli", *command_of(DEPLOY / "systemd/snodo.service")[1:], "--port", "0"]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(str(tmp_path / "notify"))
+        told.settimeout(30)
+        environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "SNODO_CONFIG": str(write(tmp_path))}
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+            assert told.recv(100) == b"READY=1"
+            assert process.stdout.readline().startswith("snodo listens on http://127.0.0.1:")
+            process.terminate()
+            assert process.wait(30) == 0
+
+
+# -- settings and secrets -------------------------------------------------------------------------------------------------
+
+
+def test_the_settings_for_production_are_taken_and_their_secrets_are_in_the_environment_file(monkeypatch):
+    named = set(re.findall(r"\{env: (\w+)\}", (DEPLOY / "config.yaml").read_text("utf-8")))
+    given = dict(line.split("=", 1) for line in (DEPLOY / "systemd/snodo.env").read_text("utf-8").splitlines() if not line.startswith("#"))
+    assert named <= set(given)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    loaded = config.load(DEPLOY / "config.yaml")
+    assert loaded.store.shared and loaded.channel.shared
+
+
+# -- nginx ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("file", "port"), [("nginx/snodo-upstream.conf", None), ("container/snodo-upstream.conf", "8080")])
+def test_the_proxy_never_writes_into_a_connection_that_the_bus_is_closing(file, port):
+    from bus.web.serve import IDLE
+
+    text = (DEPLOY / file).read_text("utf-8")
+    assert int(re.search(r"keepalive_timeout (\d+)s;", text)[1]) < IDLE
+    if port:
+        assert set(re.findall(r"server ([\w-]+):(\d+) ", text)) == {
+            (name, port) for name in compose()["services"] if name.startswith("web-")
+        }
+
+
+def test_the_proxy_takes_what_the_bus_takes_and_waits_as_long():
+    text = (DEPLOY / "nginx/snodo.conf").read_text("utf-8")
+    settings = yaml.safe_load((DEPLOY / "config.yaml").read_text("utf-8"))
+    assert int(re.search(r"client_max_body_size (\d+)m;", text)[1]) * 1_000_000 > settings["attachments"]["limit"]
+    assert int(re.search(r"proxy_read_timeout (\d+)s;", text)[1]) > config.Http().max_wait
+    assert text.count("{") == text.count("}")
+
+
+# -- the image --------------------------------------------------------------------------------------------------------------
+
+
+def instructions() -> list[tuple[str, str]]:
+    joined = (DEPLOY / "container/Containerfile").read_text("utf-8").replace("\\\n", " ")
+    return [(line.split(maxsplit=1)[0], line.split(maxsplit=1)[1]) for line in joined.splitlines() if line and not line.startswith("#")]
+
+
+def test_what_the_image_copies_is_there_and_let_through():
+    let_through = {
+        line[1:] for line in (DEPLOY / "container/Containerfile.dockerignore").read_text("utf-8").splitlines() if line.startswith("!")
+    }
+    copied = {name for word, text in instructions() if word == "COPY" and not text.startswith("--from") for name in text.split()[:-1]}
+    assert copied == let_through
+    assert [name for name in copied if not (PROJECT / name).exists()] == []
+
+
+def test_the_image_is_built_from_the_lock_with_hashes_and_does_not_run_as_root():
+    runs = [text for word, text in instructions() if word == "RUN"]
+    assert any("--require-hashes" in run and "-r requirements.lock" in run for run in runs)
+    assert not any("pip install" in run and "--require-hashes" not in run and "--no-deps" not in run for run in runs)
+    assert ("USER", "10001") in instructions()
+
+
+def test_the_build_takes_the_builder_from_the_lock():
+    """The very command of the image: one library, with its hashes."""
+    [command] = [re.search(r"(sed .*?) > build.lock", text)[1] for word, text in instructions() if word == "RUN" and "build.lock" in text]
+    made = subprocess.run(["sh", "-c", command], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    assert re.fullmatch(r"setuptools==[\d.]+ \\\n(    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+", made)
+
+
+def test_the_image_runs_commands_that_exist():
+    for word in ("CMD", "ENTRYPOINT"):
+        [said] = [yaml.safe_load(text) for found, text in instructions() if found == word and not text.startswith('["python"')]
+        assert said[0] == ("bus" if word == "ENTRYPOINT" else "web")
+
+
+# -- compose ----------------------------------------------------------------------------------------------------------------
+
+
+def compose() -> dict:
+    return yaml.safe_load((DEPLOY / "container/compose.yaml").read_text("utf-8"))
+
+
+def test_the_example_has_two_doors_two_workers_and_what_they_need():
+    services = compose()["services"]
+    assert set(services) == {"migrate", "web-1", "web-2", "worker-1", "worker-2", "db", "broker", "proxy"}
+    ours = [service for service in services.values() if service["image"] == "snodo"]
+    assert all(service.get("command", ["web"])[0] in COMMANDS or service["command"] == ["migrate", "up"] for service in ours)
+
+
+def test_every_file_that_the_example_mounts_is_there_except_the_certificates():
+    folder = DEPLOY / "container"
+    mounted = {
+        volume.split(":")[0]
+        for service in compose()["services"].values()
+        for volume in service.get("volumes", ())
+        if volume.startswith(".")
+    }
+    assert {name for name in mounted if not (folder / name).exists()} == {"./tls"}
+
+
+def test_secrets_come_from_outside_the_example():
+    assert set(re.findall(r"PASS(?:WORD)?: (.*?)[,}]", (DEPLOY / "container/compose.yaml").read_text("utf-8"))) <= {
+        '"${SNODO_DB_PASSWORD',
+        '"${SNODO_BROKER_PASSWORD',
+    }
