@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bus import source
 from bus.errors import ConfigError
 
-Role = Literal["portal", "sysadmin", "auditor"]
+Role = Literal["portal", "sysadmin", "auditor", "monitor"]
 
 
 class _Section(BaseModel):
@@ -81,7 +81,7 @@ class Key(_Section):
     name: str = Field(
         description="Who holds it; becomes the sender of its messages and the actor in the log.", pattern=r"^[a-z][a-z0-9-]*$"
     )
-    role: Role = Field(description="`portal` sends and sees its own; `sysadmin` runs the bus; `auditor` reads the log.")
+    role: Role = Field(description="`portal` sends and sees its own; `sysadmin` runs the bus; `auditor` reads the log; `monitor` watches.")
     sha256: str = Field(description="SHA-256 of the key, 64 hex digits.", pattern=r"^[0-9a-f]{64}$")
 
 

@@ -12,7 +12,7 @@ import typer
 from bus.cli.common import Json, family, show
 
 app = family("Make an API key.")
-ROLES = ("portal", "sysadmin", "auditor")
+ROLES = ("portal", "sysadmin", "auditor", "monitor")
 
 
 @app.callback()
@@ -23,7 +23,7 @@ def _family() -> None:
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(help="Who will hold it: lowercase letters, digits and hyphens.")],
-    role: Annotated[str, typer.Option(help="portal, sysadmin or auditor.")],
+    role: Annotated[str, typer.Option(help="portal, sysadmin, auditor or monitor.")],
     json: Json = False,
 ) -> None:
     """Make a key: it is shown here and nowhere else; the lines go under `keys:` in config.yaml."""

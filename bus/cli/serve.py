@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bus.cli.common import CONFIG, Json, Settings, family
+from bus.errors import ConfigError
+
+if TYPE_CHECKING:
+    from bus.app import App
 
 Host = Annotated[str, typer.Option(help="Address to listen on, instead of http.host.")]
 Port = Annotated[
     int, typer.Option(min=-1, max=65535, show_default=False, help="Port to listen on, instead of http.port; 0 picks a free one.")
+]
+MetricsPort = Annotated[
+    int, typer.Option(min=-1, max=65535, show_default=False, help="Serve /metrics on this port of 127.0.0.1; 0 picks a free one.")
 ]
 app = family("Run the bus: the HTTP door and the engine, in one process. SIGTERM stops it gracefully.")
 web = family("Run the doors only; workers do the work. Needs PostgreSQL and a broker. SIGTERM stops it gracefully.")
@@ -33,14 +41,37 @@ def serve_web(config: Settings = CONFIG, host: Host = "", port: Port = -1, json:
 
 
 @worker.command("worker")
-def work(config: Settings = CONFIG, json: Json = False) -> None:
+def work(config: Settings = CONFIG, metrics_port: MetricsPort = -1, json: Json = False) -> None:
     """Work until told to stop; says in one line that it works (with --json: ``{"worker": ...}``, the name of its claims)."""
     from bus import config as settings
     from bus import worker as workers
     from bus.app import App
 
     app = App(settings.load(config), role="worker")
-    workers.run(app, lambda: _announce(f"snodo works as {app.engine.owner}", {"worker": app.engine.owner}, json=json))
+    told: dict[str, str | int] = {"worker": app.engine.owner}
+    stop = _nothing
+    if metrics_port >= 0:
+        told["metrics_port"], stop = _serve_metrics(app, metrics_port)
+    try:
+        workers.run(app, lambda: _announce(f"snodo works as {app.engine.owner}", told, json=json))
+    finally:
+        stop()
+
+
+def _nothing() -> None:
+    """What there is to stop when nothing was started."""
+
+
+def _serve_metrics(app: App, port: int) -> tuple[int, Callable[[], None]]:
+    from bus import figures, metrics
+
+    try:
+        return metrics.serve(port, lambda: figures.of(app))
+    except OSError as error:
+        app.stop()
+        raise ConfigError(
+            f"cannot listen on 127.0.0.1:{port}: {error.strerror}", code="config.port", hint="choose another --metrics-port"
+        ) from error
 
 
 def _serve(role: str, config: Path, host: str, port: int, *, json: bool) -> None:
@@ -53,7 +84,7 @@ def _serve(role: str, config: Path, host: str, port: int, *, json: bool) -> None
     server.run(lambda url: _announce(f"snodo listens on {url}", {"url": url}, json=json))
 
 
-def _announce(words: str, facts: dict[str, str], *, json: bool) -> None:
+def _announce(words: str, facts: Mapping[str, str | int], *, json: bool) -> None:
     """Say on standard output, and to systemd if it started us, that we are ready."""
     from bus.jsontext import dumps
 

@@ -25,6 +25,7 @@ from bus.failpoint import reach
 from bus.log import payload
 from bus.log.record import Record
 from bus.message import Attachment, JsonValue, Message, canonical, digest, envelope_of, new_id
+from bus.metrics import count
 from bus.route.plan import Plan
 from bus.store import Row, Store, Tx
 
@@ -161,6 +162,8 @@ class Intake:
         finally:  # what is durable is told to its sender, bell or no bell
             for coming, result in zip(batch, results, strict=True):
                 _tell(coming, result)
+                if isinstance(result, Accepted):
+                    count("snodo_messages_repeated" if result.repeated else "snodo_messages_accepted", coming.arrival.message.type)
 
 
 def _tell(coming: _Coming, result: Accepted | BaseException) -> None:

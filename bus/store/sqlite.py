@@ -25,7 +25,7 @@ T = TypeVar("T")
 Open = Callable[[Path], sqlite3.Connection]
 """Opens a database file; the fault suite opens it on a disk that forgets."""
 SCHEMA_VERSION = 2
-FILES = ("common.sql", "sqlite.sql")
+FILES = ("common.sql", "survey.sql", "sqlite.sql")
 IN_LIST = r"(SELECT value FROM json_each(:\1))"
 
 

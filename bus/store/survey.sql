@@ -18,3 +18,7 @@ SELECT role, host, pid, version, rules, seen FROM processes ORDER BY role, host,
 
 -- name: folder_of_attachments
 SELECT value FROM marks WHERE name = 'attachments'
+
+-- name: count_pending
+SELECT (SELECT max(seq) FROM records) AS records, (SELECT count(*) FROM runs WHERE state = 'ready') AS ready,
+  (SELECT count(*) FROM runs WHERE state = 'dead') AS dead, (SELECT count(*) FROM waits WHERE state = 'open') AS waiting

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bus.web import catalog, dead, files, health, matters, messages, openapi
-from bus.web.auth import ANYBODY, EVERYBODY, OPERATORS, READERS, SENDERS
+from bus.web.auth import ANYBODY, EVERYBODY, OPERATORS, READERS, SENDERS, WATCHERS
 from bus.web.served import Field, Served
 
 JSON, PROBLEM, ANYTHING = "application/json", "application/problem+json", "application/octet-stream"
@@ -101,6 +101,16 @@ FILES = (
 )
 PUBLIC = (
     Served("get-status", "GET", "/status", health.status, "Is the bus up", ANYBODY, {200: ("It is.", "Problem", PROBLEM)}, tag="public"),
+    Served(
+        "get-metrics",
+        "GET",
+        "/metrics",
+        health.show_metrics,
+        "Figures for monitoring, in Prometheus' text format",
+        WATCHERS,
+        {200: ("The figures.", "", "text/plain")},
+        tag="public",
+    ),
     Served(
         "get-catalog",
         "GET",

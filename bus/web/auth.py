@@ -17,6 +17,7 @@ ANYBODY: frozenset[Role] = frozenset()
 EVERYBODY: frozenset[Role] = frozenset({"portal", "sysadmin", "auditor"})
 SENDERS: frozenset[Role] = frozenset({"portal", "sysadmin"})
 OPERATORS: frozenset[Role] = frozenset({"sysadmin"})
+WATCHERS: frozenset[Role] = frozenset({"sysadmin", "monitor"})
 READERS: frozenset[Role] = frozenset({"sysadmin", "auditor"})
 MOST = 200
 """Characters of the longest key that is looked at."""

@@ -1,15 +1,28 @@
-"""`/status`: is the bus up. Public and minimal; a sysadmin sees more. Its 200 is a problem too, as the Italian API rules want."""
+"""`/status`: is the bus up. Public and minimal; who watches the bus sees more. Its 200 is a problem too, as the Italian API rules want.
+
+`/metrics`: figures for Prometheus. Both are answered without a look at anybody's data.
+"""
 
 from __future__ import annotations
 
+from bus import figures, metrics
 from bus.web.answer import Answer, Call, json_answer
+from bus.web.auth import WATCHERS
 from bus.web.problems import MEDIA_TYPE
+
+METRICS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 async def status(call: Call) -> Answer:
     """200 when the store answers, else 503 (the store's error says so)."""
     detail = await call.house.run(call.house.app.status)
     shown = {"type": "about:blank", "title": "OK", "status": 200, "detail": "the bus takes messages"}
-    if call.caller.role == "sysadmin":
+    if call.caller.role in WATCHERS:
         shown = {**shown, "bus": detail}
     return json_answer(shown, media_type=MEDIA_TYPE)
+
+
+async def show_metrics(call: Call) -> Answer:
+    """Figures of this process and of the store in Prometheus' text format; counters begin with the process."""
+    app = call.house.app
+    return Answer(200, await call.house.run(lambda: metrics.page(lambda: figures.of(app))), media_type=METRICS)

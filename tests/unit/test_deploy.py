@@ -34,7 +34,7 @@ def unit_of(path: Path) -> configparser.ConfigParser:
 
 
 def command_of(path: Path) -> list[str]:
-    return shlex.split(unit_of(path)["Service"]["ExecStart"].replace("%i", "8081"))
+    return shlex.split(unit_of(path)["Service"]["ExecStart"].replace("%i", "1" if "worker" in path.name else "8081"))
 
 
 def seconds_for(name: str) -> float:
