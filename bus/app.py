@@ -23,6 +23,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import ValidationError
 
 from bus import catalog as catalogs
+from bus import channel as channels
 from bus import failpoint
 from bus.adapter import Adapter, Delivery, Endpoint, Fact, Operation, Wire
 from bus.catalog import Catalog
@@ -100,7 +101,9 @@ def open_store(config: Config) -> Store:
 
 
 def refuse_unsafe(config: Config, role: Role) -> None:
-    """Raises `ConfigError` where the settings would let processes of this role lose sight of each other."""
+    """Raises `ConfigError` where the settings are unsafe, or would let processes of this role lose sight of each other."""
+    for doubt in channels.refuse_unsafe(config.channel.url):
+        logger("snodo.channel").warning("channel.doubtful", sentence=doubt)
     if role == "all":
         return
     if not config.store.shared:
@@ -134,10 +137,10 @@ class App:
         if config.store.shared:
             self.attachments.agree()
         self.outside = Outside(self.adapters, self.attachments, config.engine.threads)
-        self.channel: Channel = KombuChannel(config.channel.url, log=self._say)
+        self.channel: Channel = KombuChannel(config.channel.url, log=self._say, options=config.channel.options)
         self.intake = Intake(self.store, self.catalog, self.clock, self.channel.publish)
         pace = Pace(lease=config.engine.lease, sweep=config.engine.sweep)
-        self.engine = Engine(self.store, self.catalog, self.outside, self.clock, self.channel.publish, pace, self._tell)
+        self.engine = Engine(self.store, self.catalog, self.outside, self.clock, self.channel.publish, pace, self.channel.publish_news)
         self._stopped = threading.Event()
         self._news: dict[str, list[Callable[[], object]]] = {}
         self._news_lock = threading.Lock()
@@ -151,6 +154,9 @@ class App:
         return self._catalog
 
     def start(self) -> None:
+        self.channel.check()
+        if self.role != "worker":
+            self.channel.on_news(self._tell)
         if self._presence is not None:
             self._presence.begin()
         if isinstance(self.clock, SharedClock):

@@ -52,6 +52,9 @@ class Channel(_Section):
         default="memory://",
         description="A kombu URL: `memory://` in one process, `amqp://user@host/vhost` (RabbitMQ) between several.",
     )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="kombu's options of the transport, such as `ssl: {ca_certs: /etc/ssl/comune.pem}` for `amqps://`."
+    )
 
     @property
     def shared(self) -> bool:

@@ -1,20 +1,23 @@
 """The contract suite of channels: subclass it, give the fixture ``url``, and your transport is proved to be good enough.
 
 A channel may lose, double and reorder tickets; what it must do is deliver what it can, quickly, from threads of its own, and come
-back by itself when the other side was away.
+back by itself when the other side was away. A transport that several processes share subclasses `SharedContract` too, one that has a
+broker to lose `BrokerContract`.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from typing import Protocol
 
 import pytest
 
-from bus.channel import Channel, KombuChannel
+from bus.channel import MOST, Channel, KombuChannel
 
-SECONDS = 10.0
+SECONDS = 30.0
 
 
 class Listener:
@@ -105,3 +108,162 @@ class ChannelContract:
         channel.publish(["last"])
         channel.close()
         assert not [thread for thread in threading.enumerate() if thread not in before and thread.name.startswith("snodo-")]
+
+    def test_news_are_heard_in_this_process(self, channel: Channel) -> None:
+        listener = Listener()
+        channel.on_news(listener.ring)
+        channel.publish_news(["message-1"])
+        listener.wait_for({"message-1"})
+
+    def test_it_says_how_it_is(self, channel: Channel) -> None:
+        listener = Listener()
+        channel.consume(listener.ring)
+        channel.publish(["run-1"])
+        listener.wait_for({"run-1"})
+        told = channel.describe()
+        assert (told["published"], told["outages"], told["dropped"], told["waiting"]) == (1, 0, 0, 0)
+
+    def test_no_ticket_is_large(self, channel: Channel) -> None:
+        """So that what comes at once is shared by many workers."""
+        sizes: list[int] = []
+        listener = Listener()
+
+        def ring(runs: Sequence[str]) -> None:
+            sizes.append(len(runs))
+            listener.ring(runs)
+
+        channel.consume(ring)
+        wanted = [f"run-{n}" for n in range(10 * MOST + 1)]
+        channel.publish(wanted)
+        listener.wait_for(set(wanted))
+        assert max(sizes) <= MOST
+
+
+class Processes:
+    """Several channels over one queue, as several processes have them."""
+
+    def __init__(self, url: str) -> None:
+        self.url, self.name = url, f"snodo.test.{time.monotonic_ns()}"
+        self._open = ExitStack()
+
+    def another(self) -> KombuChannel:
+        return self._open.enter_context(closing(KombuChannel(self.url, self.name)))
+
+    def close(self) -> None:
+        self._open.close()
+
+
+class SharedContract(ChannelContract):
+    """For transports that carry tickets from one process to another."""
+
+    @pytest.fixture
+    def processes(self, url: str) -> Iterator[Processes]:
+        made = Processes(url)
+        yield made
+        made.close()
+
+    def test_each_ticket_reaches_one_of_several_listeners(self, processes: Processes) -> None:
+        heard = [Listener(), Listener()]
+        channels = [processes.another() for _ in heard]
+        for channel, listener in zip(channels, heard, strict=True):
+            channel.consume(listener.ring)
+        wait_until(lambda: all(channel.describe()["connected"] for channel in channels))
+        wanted = {f"run-{n}" for n in range(50 * MOST)}
+        processes.another().publish(sorted(wanted))
+        wait_until(lambda: wanted <= {*heard[0].heard, *heard[1].heard})
+        assert len(heard[0].heard) + len(heard[1].heard) == len(wanted)
+        assert min(len(listener.heard) for listener in heard) >= len(wanted) // 5
+
+    def test_a_listener_that_is_busy_leaves_tickets_to_the_others(self, processes: Processes) -> None:
+        busy, free, go_on = Listener(), Listener(), threading.Event()
+
+        def ring(runs: Sequence[str]) -> None:
+            go_on.wait(SECONDS)
+            busy.ring(runs)
+
+        processes.another().consume(ring)
+        processes.another().consume(free.ring)
+        wanted = {f"run-{n}" for n in range(50 * MOST)}
+        processes.another().publish(sorted(wanted))
+        wait_until(lambda: len(free.heard) >= 30 * MOST)
+        go_on.set()
+        wait_until(lambda: wanted <= {*busy.heard, *free.heard})
+
+    def test_news_reach_every_process(self, processes: Processes) -> None:
+        heard = [Listener(), Listener()]
+        for listener in heard:
+            processes.another().on_news(listener.ring)
+        teller = processes.another()
+
+        def told_to_all() -> bool:
+            teller.publish_news(["message-1"])
+            return all("message-1" in listener.heard for listener in heard)
+
+        wait_until(told_to_all)  # again and again: who has just begun to listen has missed some
+
+    def test_what_waits_is_published_before_closing(self, processes: Processes) -> None:
+        teller, listener = processes.another(), Listener()
+        teller.publish([f"run-{n}" for n in range(20 * MOST)])
+        teller.close()
+        processes.another().consume(listener.ring)
+        listener.wait_for({f"run-{n}" for n in range(20 * MOST)})
+
+
+class Broker(Protocol):
+    """What `BrokerContract` does to it: see `bus.testing.services.Service`."""
+
+    def kill(self) -> None: ...
+    def start(self) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+
+
+class BrokerContract(SharedContract):
+    """For transports with a broker that can be lost: give the fixture ``broker`` too."""
+
+    @pytest.fixture
+    def broker(self) -> Broker:
+        raise NotImplementedError
+
+    def test_what_was_rung_while_the_broker_was_away_is_heard_afterwards(self, processes: Processes, broker: Broker) -> None:
+        teller, hearer, listener = processes.another(), processes.another(), Listener()
+        hearer.consume(listener.ring)
+        teller.publish(["before"])
+        listener.wait_for({"before"})
+        broker.kill()
+        teller.publish(["while it was away"])
+        wait_until(lambda: not teller.describe()["connected"] and not hearer.describe()["connected"])
+        broker.start()
+        listener.wait_for({"while it was away"})
+
+    def test_a_channel_opens_while_the_broker_is_away(self, processes: Processes, broker: Broker) -> None:
+        broker.kill()
+        channel, listener = processes.another(), Listener()
+        channel.consume(listener.ring)
+        channel.publish(["early"])
+        wait_until(lambda: channel.describe()["outages"] == 1)
+        assert channel.describe()["connected"] is False
+        broker.start()
+        listener.wait_for({"early"})
+        wait_until(lambda: channel.describe()["connected"])
+
+    def test_a_broker_that_says_nothing_blocks_no_sender(self, processes: Processes, broker: Broker) -> None:
+        channel, listener = processes.another(), Listener()
+        channel.consume(listener.ring)
+        channel.publish(["before"])
+        listener.wait_for({"before"})
+        broker.pause()
+        begun = time.monotonic()
+        for n in range(1000):
+            channel.publish([f"run-{n}"] * 100)
+        assert time.monotonic() - begun < SECONDS / 3
+        broker.resume()
+        listener.wait_for({f"run-{n}" for n in range(1000)})
+
+
+def wait_until(true: Callable[[], object], seconds: float = SECONDS) -> None:
+    """Look again and again; fails after ``seconds``."""
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, "never came true"
+        time.sleep(0.02)

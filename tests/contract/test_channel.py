@@ -1,4 +1,4 @@
-"""The channel of the embedded default keeps the contract of channels."""
+"""The channels that we ship keep the contract of channels: the embedded default, files, and RabbitMQ with its own promises."""
 
 from __future__ import annotations
 
@@ -8,14 +8,29 @@ from typing import Any
 import kombu
 import pytest
 
-from bus.channel import KombuChannel
-from bus.testing.channel_contract import ChannelContract, Listener
+from bus.channel import KombuChannel, refuse_unsafe, shared
+from bus.channel.publisher import Flight
+from bus.channel.refusal import RIGHTS
+from bus.errors import ConfigError
+from bus.testing.channel_contract import BrokerContract, ChannelContract, Listener, wait_until
+from bus.testing.services import RabbitMQ
+from tests.contract.proxy import Proxy
 
 
 class TestMemory(ChannelContract):
     @pytest.fixture
     def url(self) -> str:
         return "memory://"
+
+
+class TestRabbitMQ(BrokerContract):
+    @pytest.fixture
+    def url(self, rabbitmq_url: str) -> str:
+        return rabbitmq_url
+
+    @pytest.fixture
+    def broker(self, rabbitmq: RabbitMQ) -> RabbitMQ:
+        return rabbitmq
 
 
 def test_a_ticket_holds_run_ids_and_nothing_else() -> None:
@@ -46,3 +61,200 @@ def test_a_ticket_of_another_shape_is_passed_over() -> None:
     listener.wait_for({"good"})
     channel.close()
     assert listener.heard == ["good"]
+
+
+def opened(url: str, told: list[str]) -> KombuChannel:
+    return KombuChannel(url, log=lambda event, detail: told.append(f"{event} {detail}"))
+
+
+def into_the_void(rabbitmq: RabbitMQ, url: str) -> set[str]:
+    """Publish through a line that takes all and passes nothing on, then breaks; returns what was heard of 1,000 runs."""
+    listener, told = Listener(), []
+    with Proxy(rabbitmq.port) as proxy:
+        teller, hearer = opened(url.replace(str(rabbitmq.port), str(proxy.port)), told), opened(url, told)
+        hearer.consume(listener.ring)
+        teller.publish(["before"])
+        listener.wait_for({"before"})
+        proxy.swallow()
+        teller.publish([f"run-{n}" for n in range(1000)])
+        wait_until(lambda: teller.describe()["waiting"] == 0)
+        assert "before" in listener.heard
+        assert len(listener.heard) == 1
+        proxy.cut()
+        teller.publish(["after"])
+        listener.wait_for({"after"})
+        teller.close()
+        hearer.close()
+    return {run for run in listener.heard if run.startswith("run-")}
+
+
+def test_a_ticket_that_was_not_confirmed_is_published_again(rabbitmq: RabbitMQ, rabbitmq_url: str) -> None:
+    assert into_the_void(rabbitmq, rabbitmq_url) == {f"run-{n}" for n in range(1000)}
+
+
+def test_without_confirms_the_same_tickets_are_lost(rabbitmq: RabbitMQ, rabbitmq_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test of the test above: whoever takes "sent" for "arrived" loses them all."""
+    monkeypatch.setattr(Flight, "unconfirmed", lambda flight: [])
+    assert into_the_void(rabbitmq, rabbitmq_url) == set()
+
+
+def test_a_deleted_queue_is_declared_again_and_its_ticket_repeated(rabbitmq: RabbitMQ, rabbitmq_url: str) -> None:
+    told: list[str] = []
+    teller, listener = opened(rabbitmq_url, told), Listener()
+    teller.publish(["before"])
+    wait_until(lambda: teller.describe()["confirmed"] == 1)
+    with kombu.Connection(rabbitmq_url) as connection:
+        kombu.Queue("snodo.runs", channel=connection.channel()).delete()
+    teller.publish(["after"])
+    wait_until(lambda: teller.describe()["confirmed"] == 2)
+    assert teller.describe()["returned"] == 1
+    teller.consume(listener.ring)
+    listener.wait_for({"after"})
+    teller.close()
+
+
+def test_a_queue_that_died_with_the_broker_is_made_anew(rabbitmq: RabbitMQ, rabbitmq_url: str) -> None:
+    """RabbitMQ 3.10, killed within a second of the declaration, has a queue without a leader: it refuses every ticket for ever."""
+    told: list[str] = []
+    teller, listener = opened(rabbitmq_url, told), Listener()
+    teller.publish(["before"])
+    wait_until(lambda: teller.describe()["confirmed"] == 1)
+    rabbitmq.restart()
+    teller.publish(["after"])
+    teller.consume(listener.ring)
+    wait_until(lambda: "after" in listener.heard, 60)
+    teller.close()
+
+
+def test_the_memory_alarm_keeps_tickets_here_and_blocks_nobody(rabbitmq: RabbitMQ, rabbitmq_url: str) -> None:
+    told: list[str] = []
+    teller, listener = opened(rabbitmq_url, told), Listener()
+    teller.consume(listener.ring)
+    teller.publish(["before"])
+    listener.wait_for({"before"})
+    rabbitmq.raise_alarm()
+    teller.publish(["first"])  # RabbitMQ says that it is blocked when somebody publishes
+    wait_until(lambda: teller.describe()["blocked"] is True)
+    teller.publish(["second"])
+    assert teller.describe()["waiting"] == 1
+    rabbitmq.clear_alarm()
+    listener.wait_for({"first", "second"})
+    assert teller.describe()["outages"] == 0
+    assert [line.split()[0] for line in told] == ["channel.blocked", "channel.unblocked"]
+    teller.close()
+
+
+def test_an_alarm_does_not_keep_a_channel_from_closing(rabbitmq: RabbitMQ, rabbitmq_url: str) -> None:
+    teller = opened(rabbitmq_url, [])
+    teller.publish(["before"])
+    wait_until(lambda: teller.describe()["confirmed"] == 1)
+    rabbitmq.raise_alarm()
+    teller.publish(["never"])
+    teller.close()
+    assert not teller._publisher._thread.is_alive()
+
+
+def test_the_queue_is_a_bounded_quorum_queue(rabbitmq: RabbitMQ, rabbitmq_url: str) -> None:
+    teller = opened(rabbitmq_url, [])
+    teller.publish(["one"])
+    wait_until(lambda: teller.describe()["confirmed"] == 1)
+    vhost = rabbitmq_url.rpartition("/")[2]
+    rows = rabbitmq.evaluate(f"""lists:flatten(io_lib:format("~p", [rabbit_amqqueue:list(<<"{vhost}">>)]))""")
+    assert all(word in rows for word in ("quorum", "x-max-length", "drop-head", "x-message-ttl", "x-delivery-limit"))
+    teller.close()
+
+
+def test_beyond_its_bound_the_outbox_drops_and_says_so() -> None:
+    channel = KombuChannel("amqp://127.0.0.1:1/none")  # nobody listens there
+    for n in range(250):
+        channel.publish([f"run-{n}-{m}" for m in range(1000)])
+    told = channel.describe()
+    assert told["waiting"] <= 200_000
+    assert told["waiting"] + told["dropped"] == 250_000
+    channel.close()
+
+
+class TestRefusal:
+    """A broker that refuses us for good stops the start, and the error says what to do."""
+
+    @pytest.fixture
+    def user(self, rabbitmq: RabbitMQ, rabbitmq_url: str) -> str:
+        """The URL for a user without any rights."""
+        rabbitmq.evaluate('rabbit_auth_backend_internal:delete_user(<<"modesto">>, <<"test">>)') if "modesto" in self.users(
+            rabbitmq
+        ) else None
+        rabbitmq.evaluate('rabbit_auth_backend_internal:add_user(<<"modesto">>, <<"segreta">>, <<"test">>)')
+        return rabbitmq_url.replace("snodo:snodo@", "modesto:segreta@")
+
+    @staticmethod
+    def users(rabbitmq: RabbitMQ) -> str:
+        return rabbitmq.evaluate('lists:flatten(io_lib:format("~p", [rabbit_auth_backend_internal:list_users()]))')
+
+    @staticmethod
+    def refused(url: str) -> ConfigError:
+        channel = KombuChannel(url)
+        try:
+            with pytest.raises(ConfigError) as caught:
+                channel.check()
+        finally:
+            channel.close()
+        assert caught.value.code == "config.channel"
+        return caught.value
+
+    def test_a_wrong_password(self, rabbitmq_url: str) -> None:
+        assert "user or password" in self.refused(rabbitmq_url.replace("snodo:snodo", "snodo:sbagliata")).sentence
+
+    def test_a_virtual_host_that_is_not_there(self, rabbitmq_url: str) -> None:
+        assert "rabbitmqctl add_vhost altrove" in self.refused(rabbitmq_url.rpartition("/")[0] + "/altrove").hint
+
+    def test_a_user_without_rights(self, rabbitmq: RabbitMQ, rabbitmq_url: str, user: str) -> None:
+        vhost = rabbitmq_url.rpartition("/")[2]
+        rabbitmq.evaluate(
+            f'rabbit_auth_backend_internal:set_permissions(<<"modesto">>, <<"{vhost}">>, <<"^$">>, <<"^$">>, <<"^$">>, <<"t">>)'
+        )
+        assert "set_permissions" in self.refused(user).hint
+
+    def test_the_rights_that_the_page_names_are_enough(self, rabbitmq: RabbitMQ, rabbitmq_url: str, user: str) -> None:
+        vhost = rabbitmq_url.rpartition("/")[2]
+        configure, write, read = (f'<<"{part[1:-1]}">>'.replace("\\", "\\\\") for part in RIGHTS.split())
+        rabbitmq.evaluate(
+            f'rabbit_auth_backend_internal:set_permissions(<<"modesto">>, <<"{vhost}">>, {configure}, {write}, {read}, <<"t">>)'
+        )
+        told: list[str] = []
+        channel, tickets, news = opened(user, told), Listener(), Listener()
+        channel.check()
+        channel.consume(tickets.ring)
+        other = opened(user, told)
+        other.on_news(news.ring)
+        channel.publish(["run-1"])
+        tickets.wait_for({"run-1"})
+        wait_until(lambda: channel.publish_news(["message-1"]) or "message-1" in news.heard)
+        assert told == []
+        channel.close()
+        other.close()
+
+    def test_a_queue_of_another_kind(self, rabbitmq_url: str) -> None:
+        with kombu.Connection(rabbitmq_url) as connection:
+            kombu.Queue("snodo.runs", durable=True, channel=connection.channel()).declare()
+        assert "rabbitmqctl delete_queue" in self.refused(rabbitmq_url).hint
+
+    def test_a_broker_that_is_away_is_no_refusal(self) -> None:
+        channel = KombuChannel("amqp://snodo:snodo@127.0.0.1:1/none")
+        channel.check()
+        channel.close()
+
+
+@pytest.mark.parametrize("url", ["amqp://broker.example/snodo", "amqp://guest:guest@broker.example/snodo", "amqps://broker.example"])
+def test_a_broker_elsewhere_is_not_asked_as_guest(url: str) -> None:
+    with pytest.raises(ConfigError, match="guest"):
+        refuse_unsafe(url)
+
+
+def test_a_broker_elsewhere_without_tls_is_doubtful() -> None:
+    assert "amqps://" in refuse_unsafe("amqp://snodo:segreta@broker.example/snodo")[0]
+    assert refuse_unsafe("amqps://snodo:segreta@broker.example/snodo") == []
+    assert refuse_unsafe("amqp://guest:guest@127.0.0.1/") == []
+
+
+def test_only_memory_is_for_one_process() -> None:
+    assert [shared(url) for url in ("memory://", "amqp://h/v", "redis://h", "filesystem://")] == [False, True, True, True]

@@ -1,0 +1,149 @@
+"""The line to the broker: how to dial, what to declare there, and how it has been."""
+
+from __future__ import annotations
+
+import random
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import kombu
+
+from bus.channel.refusal import explain
+from bus.errors import ConfigError
+from bus.message import JsonObject
+
+QUEUE = "snodo.runs"
+CONNECT_SECONDS = 5.0
+PATIENCE = 10.0
+"""How long the broker may take to answer anything; then the connection is thrown away."""
+HEARTBEAT = 30
+_AMQP = {"amqp", "amqps", "pyamqp", "pyamqps"}
+_TLS = {"amqps", "pyamqps"}
+_BOUNDS: dict[str, Any] = {
+    "x-queue-type": "quorum",
+    "x-max-length": 20_000,  # tickets; the oldest are dropped
+    "x-overflow": "drop-head",
+    "x-message-ttl": 300_000,  # milliseconds: the sweeper has long rung again
+    "x-delivery-limit": 20,
+}
+"""No dead worker may fill the broker: tickets are expendable."""
+
+
+def scheme_of(url: str) -> str:
+    return url.partition(":")[0].lower()
+
+
+def shared(url: str) -> bool:
+    """Whether other processes hear what this one publishes."""
+    return scheme_of(url) != "memory"
+
+
+class Line:
+    """Dials, and keeps the account. Thread-safe: publisher and listener have a connection each, and the account together."""
+
+    def __init__(self, url: str, queue_name: str, log: Callable[[str, str], None], options: Mapping[str, Any]) -> None:
+        self.url, self.log = url, log
+        self.amqp, self.shared = scheme_of(url) in _AMQP, shared(url)
+        self.queue = kombu.Queue(queue_name, durable=True, queue_arguments=_BOUNDS if self.amqp else None)
+        self.news = kombu.Exchange(queue_name.removesuffix(".runs") + ".news", type="fanout", durable=False, delivery_mode=1)
+        self._tls = {"server_hostname": None, "cert_reqs": ssl.CERT_REQUIRED, **options.get("ssl", {})}
+        polling = {} if self.amqp else {"polling_interval": 0.02 if self.shared else 0.002}
+        self._transport_options = {**polling, **{name: value for name, value in options.items() if name != "ssl"}}
+        self._down: dict[str, float] = {}
+        self._up: set[str] = set()
+        self._lock, self._declaring = threading.Lock(), threading.Lock()
+        self.counts = {"published": 0, "confirmed": 0, "returned": 0, "repeated": 0, "outages": 0}
+        self.blocked = False
+        self.knock = threading.Event()
+
+    @contextmanager
+    def dial(self, **options: Any) -> Iterator[kombu.Connection]:
+        """An open connection; it is hung up in good order after the block, and thrown away when the block failed."""
+        made = kombu.Connection(
+            self.url,
+            transport_options={**self._transport_options, **options},
+            connect_timeout=CONNECT_SECONDS,
+            heartbeat=HEARTBEAT,
+            ssl=self._tls if scheme_of(self.url) in _TLS else False,  # py-amqp alone checks the certificate, but not the name in it
+        )
+        try:
+            made.ensure_connection(max_retries=len(made.alt) - 1 if made.alt else 0)
+            if self.amqp:
+                made.connection.sock.settimeout(PATIENCE)
+            yield made
+            made.release()
+        except BaseException:
+            with suppress(Exception):  # a dead line may fail to be hung up too
+                made.collect(socket_timeout=0.1)
+            raise
+
+    def check(self) -> None:
+        """See `KombuChannel.check`."""
+        if not self.shared:
+            return
+        try:
+            with self.dial() as connection, connection.channel() as channel:
+                self.declare(channel)
+        except Exception as error:  # what we cannot explain is an outage
+            told = explain(error, self.url, self.queue.name)
+            if told is not None:
+                raise told from error
+
+    def declare(self, channel: Any, *, anew: bool = False) -> None:
+        """The queue of tickets; ``anew``: without what was in it, since none of it is needed. RabbitMQ fails when two make it at once."""
+        queue = self.queue(channel)
+        with self._declaring:
+            if anew:
+                queue.delete()
+            queue.declare()
+
+    def up(self, who: str) -> None:
+        """``who`` has a working connection."""
+        if who in self._up:
+            return
+        with self._lock:
+            since = self._down.pop(who, None)
+            self._up.add(who)
+            if since is not None and not self._down:
+                self.log("channel.restored", f"after {time.monotonic() - since:.1f} s")
+
+    def down(self, who: str, error: BaseException) -> None:
+        """``who`` lost it, or could not get it; one outage is told and counted once, however often it is dialled."""
+        with self._lock:
+            first = not self._down
+            self._down.setdefault(who, time.monotonic())
+            self._up.discard(who)
+            if first:
+                self.counts["outages"] += 1
+                told = explain(error, self.url, self.queue.name)
+                self.log("channel.lost", f"{told.sentence}; {told.hint}" if isinstance(told, ConfigError) else repr(error))
+
+    def gone(self, who: str) -> None:
+        """``who`` has ended."""
+        with self._lock:
+            self._up.discard(who)
+            self._down.pop(who, None)
+
+    def describe(self) -> JsonObject:
+        with self._lock:
+            return {
+                "transport": scheme_of(self.url), "connected": bool(self._up) and not self._down, "blocked": self.blocked, **self.counts,
+            }  # fmt: skip
+
+
+class BackOff:
+    """How long to wait before dialling again: at once, then longer and longer, never together with the others."""
+
+    def __init__(self, most: float = 2.0) -> None:
+        self._most, self._tries = most, 0
+
+    def reset(self) -> None:
+        self._tries = 0
+
+    def seconds(self) -> float:
+        self._tries += 1
+        return float(min(self._most, 0.05 * 2 ** min(self._tries, 10)) * random.uniform(0.5, 1.0))  # noqa: S311 - no secret

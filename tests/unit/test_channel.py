@@ -1,0 +1,69 @@
+"""What a channel keeps account of, and what waits in it."""
+
+from __future__ import annotations
+
+from bus.channel.line import BackOff, Line
+from bus.channel.outbox import MOST, Outbox
+
+
+def line(told: list[str]) -> Line:
+    return Line("amqp://127.0.0.1/none", "snodo.runs", lambda event, detail: told.append(event), {})
+
+
+def test_an_outage_is_told_once_however_often_and_by_whomever_it_is_met() -> None:
+    told: list[str] = []
+    watched = line(told)
+    for _ in range(5):
+        watched.down("publisher", OSError("refused"))
+        watched.down("listener", OSError("refused"))
+    watched.up("listener")
+    assert (told, watched.describe()["connected"], watched.describe()["outages"]) == (["channel.lost"], False, 1)
+    watched.up("publisher")
+    assert (told, watched.describe()["connected"]) == (["channel.lost", "channel.restored"], True)
+
+
+def test_the_next_outage_is_told_again() -> None:
+    told: list[str] = []
+    watched = line(told)
+    for _ in range(2):
+        watched.down("publisher", OSError("reset"))
+        watched.up("publisher")
+    assert told == ["channel.lost", "channel.restored"] * 2
+
+
+def test_what_comes_back_goes_first_and_in_order() -> None:
+    outbox = Outbox()
+    outbox.put([f"run-{n}" for n in range(2 * MOST + 1)])
+    tickets = [outbox.take(), outbox.take()]
+    assert [len(ticket) for ticket in tickets] == [MOST, MOST]
+    outbox.put_back(tickets)
+    assert outbox.take() == [f"run-{n}" for n in range(MOST)]
+    outbox.close()
+
+
+def test_a_full_outbox_keeps_the_oldest_and_counts_the_rest() -> None:
+    outbox = Outbox(bound=3)
+    outbox.put(["a", "b"])
+    outbox.put(["c", "d", "e"])
+    assert (outbox.take(), outbox.dropped) == (["a", "b", "c"], 2)
+    outbox.put(["f"])
+    outbox.put_back([["a", "b", "c"]])
+    assert (outbox.take(), outbox.dropped) == (["a", "b", "c"], 3)
+    outbox.close()
+
+
+def test_news_do_not_wait_behind_tickets() -> None:
+    outbox = Outbox()
+    outbox.put(["run"])
+    outbox.put_news(["message"])
+    assert (outbox.take_news(), outbox.take()) == (["message"], ["run"])
+    outbox.close()
+
+
+def test_the_back_off_grows_and_is_bounded() -> None:
+    back_off = BackOff(most=2.0)
+    waits = [back_off.seconds() for _ in range(20)]
+    assert waits[0] <= 0.1
+    assert 1.0 <= waits[-1] <= 2.0
+    back_off.reset()
+    assert back_off.seconds() <= 0.1
