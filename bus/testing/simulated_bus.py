@@ -6,10 +6,12 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from bus.catalog import Catalog
+from bus.clock import Clock
 from bus.engine.engine import Engine
 from bus.engine.outside import Asking, Outside, Result
 from bus.errors import StoreError
@@ -22,7 +24,7 @@ T = TypeVar("T")
 START = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
 """When every simulation begins."""
 
-Fate = Literal["works", "fails", "dies", "dies after"]
+Fate = Literal["works", "fails", "dies", "dies after", "stands still"]
 """What happens at one use of the store by an engine."""
 
 
@@ -98,8 +100,8 @@ class SimulatedStore:
 class ShakyStore:
     """The store as an engine sees it: it may fail, or the engine's process may die before or after what is written."""
 
-    def __init__(self, store: SimulatedStore, fate: Callable[[], Fate]) -> None:
-        self._store, self._fate = store, fate
+    def __init__(self, store: SimulatedStore, fate: Callable[[], Fate], stand_still: Callable[[], None]) -> None:
+        self._store, self._fate, self._stand_still = store, fate, stand_still
 
     def write(self, work: Callable[[Tx], T]) -> Future[T]:
         fate = self._fate()
@@ -112,13 +114,15 @@ class ShakyStore:
         done = self._store.write(work)
         if fate == "dies after":
             raise Killed
+        if fate == "stands still":
+            self._stand_still()
         return done
 
     def read(self) -> AbstractContextManager[Tx]:
         fate = self._fate()
         if fate == "fails":
             raise StoreError("the disk cannot be read")
-        if fate != "works":
+        if fate in ("dies", "dies after"):
             raise Killed
         return self._store.read()
 
@@ -134,8 +138,20 @@ class ShakyStore:
 
 @dataclass
 class Process:
-    """One engine with its calls; killed by being forgotten."""
+    """One engine with its calls and the rules it knows; killed by being forgotten. ``paused``: stopped, as by SIGSTOP."""
 
     name: str
-    engine: Engine
     outside: SlowOutside
+    catalog: Catalog
+    paused: bool = False
+    engine: Engine = field(init=False)
+
+
+class SkewedClock:
+    """A machine's own clock, some seconds apart from the world's."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock, self._apart = clock, dt.timedelta(seconds=seconds)
+
+    def now(self) -> dt.datetime:
+        return self._clock.now() + self._apart

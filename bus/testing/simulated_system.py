@@ -26,24 +26,27 @@ LOSSY: tuple[Conduct, ...] = ("lose", "late", "timeout", "unreachable", "crash")
 
 
 class Domanda(Contract):
-    """``chi`` names the one thing that is to be done, so that the ledger can tell doubles."""
+    """``chi`` names the one thing that is to be done, so that the ledger can tell doubles; ``edizione`` says which rules ask."""
 
     chi: str
+    edizione: int = 1
 
 
 class Risposta(Contract):
     chi: str
     numero: int | None = None
+    edizione: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One line of the ledger: what was applied, under which key, with which number of the sequence."""
+    """One line of the ledger: what was applied, under which key, with which number of the sequence, as which edition of the rules asked."""
 
     operation: str
     chi: str
     key: str
     number: int | None
+    edition: int = 1
 
 
 @dataclass
@@ -68,7 +71,7 @@ class Sistema(Adapter):
 
     @operation(effect="keyed", timeout=TIMEOUT)
     def annulla(self, request: Risposta, ctx: Call) -> Risposta:
-        return self._ask("annulla", "keyed", Domanda(chi=request.chi), ctx)
+        return self._ask("annulla", "keyed", Domanda(chi=request.chi, edizione=request.edizione), ctx)
 
     @operation(effect="keyed", timeout=TIMEOUT, sequence="libera")
     def numera(self, request: Domanda, ctx: Call) -> Risposta:
@@ -94,8 +97,8 @@ class Sistema(Adapter):
 
     def _ask(self, name: str, effect: str, request: Domanda, ctx: Call) -> Risposta:
         ctx.wire("out", request.chi.encode())
-        self._maybe_fail(None if effect == "read" else Effect(name, request.chi, ctx.key, ctx.number))
-        return Risposta(chi=request.chi, numero=ctx.number)
+        self._maybe_fail(None if effect == "read" else Effect(name, request.chi, ctx.key, ctx.number, request.edizione))
+        return Risposta(chi=request.chi, numero=ctx.number, edizione=request.edizione)
 
     def _maybe_fail(self, effect: Effect | None) -> None:
         if self.next == "refuse":
@@ -149,7 +152,7 @@ schema:
 TYPES = ("lavoro", "attesa", "senza", "raccolta", "fianco", "avviso", "ricevuta", "parte")
 ROUTE = """
 route: sim.{name}
-version: 1
+version: {edition}
 owner: prove@comune.example
 purpose: of the simulation
 on: sim.{on}
@@ -250,17 +253,40 @@ fields: {chi: 'body.chi + "!"'}
 """
 
 
+EDITIONS = (1, 2, 3)
+"""The second asks for one thing more, before all others; the third calls a step by another name."""
+BEFORE = """  - {id: nuova, call: sistema.scrivi, with: {chi: '"nuova " + body.chi'}, undo: sistema.annulla}"""
+
+
+def _edited(steps: str, edition: int, *, longer: bool) -> str:
+    """The steps of a route as an edition has them; every call says which edition asks."""
+    if edition == 2 and longer:
+        steps = f"{BEFORE}\n{steps.lstrip(chr(10))}"
+    if edition == 3:
+        steps = steps.replace("id: scrivi,", "id: scrive,")
+    lines = steps.splitlines()
+    return "\n".join(line if "send:" in line else line.replace("with: {chi:", f"with: {{edizione: '{edition}', chi:") for line in lines)
+
+
 @cache
-def rules() -> Catalog:
-    """The catalog of the simulation, compiled once in a process."""
+def rules(edition: int = 1) -> Catalog:
+    """The catalog of the simulation in one of its `EDITIONS`, compiled once in a process."""
     with tempfile.TemporaryDirectory(prefix="snodo-simulation-") as name:
         folder = Path(name)
         for type_name in TYPES:
             _write(folder / "mappings" / "types" / f"sim.{type_name}.yaml", TYPE.format(name=type_name))
         for (route, order), steps in ROUTES.items():
-            _write(folder / "routes" / f"{route}.yaml", ROUTE.format(name=route, on=route, order=order, steps=steps))
+            edited = _edited(steps, edition, longer=order == "case")
+            text = ROUTE.format(name=route, on=route, order=order, edition=edition, steps=edited)
+            _write(folder / "routes" / f"{route}.yaml", text)
         _write(folder / "mappings" / "traduci.yaml", MAPPING)
         return catalogs.load(folder, {f"sistema.{name}": operation for name, operation in Sistema.operations.items()})
+
+
+@cache
+def edition_of() -> dict[str, int]:
+    """Which edition a route's digest belongs to."""
+    return {route.plan.digest: edition for edition in EDITIONS for route in rules(edition).routes.values()}
 
 
 def _write(path: Path, text: str) -> None:

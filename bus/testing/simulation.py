@@ -2,12 +2,14 @@
 
 ::
 
-    python -m bus.testing.simulation --seed 17      one seed, with its trace
-    python -m bus.testing.simulation --seeds 0-999  many, and the first that fails
+    python -m bus.testing.simulation --seed 17              one seed, with its trace
+    python -m bus.testing.simulation --seed 17 --only 3,8   only these of its moves
+    python -m bus.testing.simulation --seeds 0-999          many, and the first that fails, made as short as can be
 
-A run of the simulation makes trouble for some hundred moves (messages new, repeated and forged; tickets lost, doubled and
-reordered; calls that fail in every way; engines killed, doubled and stopped; clocks moved), then calms down, lets time pass until
-nothing moves, and judges: by the system's ledger, by the log, by the tables. The same seed gives the same trace.
+A run of the simulation makes trouble for some hundred moves (messages new, repeated and forged; tickets lost, doubled and reordered;
+calls that fail in every way; engines killed, stopped, doubled, paused longer than their lease; clocks moved and apart; rules
+changed under way), then calms down, lets time pass until nothing moves, and judges: by the system's ledger, by the log, by the tables.
+The same seed gives the same trace. Every move has chance of its own, so that a seed that fails fails also when other moves are left out.
 """
 
 from __future__ import annotations
@@ -17,109 +19,69 @@ import datetime as dt
 import random
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from bus.clock import FixedClock, moment_of, text_of
-from bus.engine import dead
-from bus.engine.engine import Engine, Pace
-from bus.engine.intake import Accepted, Intake, Submission
-from bus.errors import Conflict, StoreError
+from bus.clock import moment_of, text_of
+from bus.diagnostics import configure
+from bus.engine.intake import Accepted, Submission
+from bus.errors import Conflict
 from bus.message import JsonObject
+from bus.store import Row
 from bus.testing import simulation_judge
-from bus.testing.simulated_bus import START, Fate, Killed, Pending, Process, ShakyStore, SimulatedStore, SlowOutside
-from bus.testing.simulated_system import LOSSY, SETTLE, TIMEOUT, Conduct, Effect, Sistema, rules
+from bus.testing.simulated_system import EDITIONS, rules
+from bus.testing.simulated_world import MOST_ENGINES, SimulationError, World, own
 
 MOVES = 110
-PATIENCE = 3000
-"""Moves of the calm phase after which something is taken to run in circles."""
 MEMORY = Path("/dev/shm")  # noqa: S108 - each run makes its own folder in it
 """Where a store may lie when its durability is not what is examined."""
-
-
-class SimulationError(AssertionError):
-    """A promise was broken; carries the trace."""
+SHRINKING = 20.0
+"""Seconds that may be spent on making a failing seed shorter."""
+WEIGHTS = {
+    "accept": 10, "repeat": 2, "deliver": 15, "turn": 30, "end_call": 25, "pass_time": 8, "step_back": 1, "kill": 2, "double": 3,
+    "stop": 1, "person": 3, "pause": 2, "go_on": 3, "change_rules": 1, "reload": 1, "at_the_deadline": 2,
+}  # fmt: skip
+"""The moves and how often each is made."""
 
 
 @dataclass
-class Simulation:
-    """One seed's world. ``trace`` tells what was done, in words without ids."""
+class Simulation(World):
+    """One seed's world and the moves that are made in it."""
 
-    seed: int
-    folder: Path
     moves: int = MOVES
-    trace: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.dice = random.Random(self.seed)  # noqa: S311 - chance that can be repeated
-        self.clock = FixedClock(START)
-        self.system = Sistema(self.clock.now)
-        self.tickets: list[str] = []
-        self.open_store()
-        self.accepted: list[tuple[Accepted, Submission]] = []
-        self.names: dict[str, str] = {}
-        self.count = 0
-        self.processes: list[Process] = []
-        self.trouble = True
-        self.rough = self.dice.choice((0.0, 0.1, 0.3, 0.6))
-        self.shaky = self.dice.choice((0.0, 0.0, 0.02, 0.2))
-        self._start_engine()
-
-    def open_store(self) -> None:
-        """Begin to work on the store that lies in the folder."""
-        self.store = SimulatedStore(self.folder / f"{self.seed}.db")
-        self.intake = Intake(self.store, rules, self.clock, self._ring)
-
-    # -- the world ---------------------------------------------------------------------------------------------------
-
-    def _ring(self, runs: Sequence[str]) -> None:
-        self.tickets += runs
-
-    def _start_engine(self) -> None:
-        outside = SlowOutside(self.system)
-        shaky = ShakyStore(self.store, self._meanwhile)
-        engine = Engine(shaky, rules, outside, self.clock, self._ring, Pace(lease=30, sweep=1, batch=10, most_live=20))
-        self.count += 1
-        self.processes.append(Process(f"e{self.count}", engine, outside))
-
-    def _meanwhile(self) -> Fate:
-        """Between two steps of an engine others work too, and its luck may end."""
-        if not self.trouble:
-            return "works"
-        if self.dice.random() < 0.05:
-            self.accept()
-        if self.dice.random() < self.shaky:
-            return "fails"
-        return self.dice.choice(("dies", "dies after")) if self.dice.random() < self.rough / 30 else "works"
-
-    def name(self, identity: str) -> str:
-        """A short name for an id, the same in every run of a seed."""
-        return self.names.setdefault(identity, f"#{len(self.names) + 1}")
-
-    def note(self, what: str) -> None:
-        self.trace.append(f"{(self.clock.now() - START).total_seconds():>10.3f} {what}")
+    only: Sequence[int] | None = None
 
     def play(self) -> None:
         """Trouble, then calm, then judgement. Raises `SimulationError`."""
+        script = self.script()
         try:
-            for _ in range(self.moves):
-                self.move()
+            for place in range(len(script)) if self.only is None else self.only:
+                move, chance = script[place]
+                self.dice = random.Random(chance)  # noqa: S311 - as above
+                self.move(move)
+            self.dice = random.Random(self.seed + 1)  # noqa: S311 - as above
             self.calm()
             self.judge()
         finally:
-            for process in self.processes:
-                process.outside.close()
-            self.store.close()
+            self.close()
 
-    def move(self) -> None:
-        """Something happens."""
-        self.dice.choices(*_weights(self))[0]()
+    def script(self) -> list[tuple[str, int]]:
+        """The moves of this seed, each with its own chance."""
+        dice = random.Random(self.seed)  # noqa: S311 - as above
+        names = dice.choices(list(WEIGHTS), list(WEIGHTS.values()), k=self.moves)
+        return [(name, dice.getrandbits(48)) for name in names]
+
+    def move(self, name: str) -> None:
+        """Make one move."""
+        getattr(self, name)()
 
     def judge(self) -> None:
         """Everything that must hold at the end."""
         with self.store.read() as tx:
             faults = simulation_judge.faults(tx, text_of(self.clock.now()), self.system.ledger, [a for a, _ in self.accepted])
+            self.note(simulation_judge.summary(tx, self.system.ledger, self.name))
         faults += simulation_judge.rebuilt(self.store)
         if faults:
             raise SimulationError("\n".join(faults))
@@ -128,10 +90,9 @@ class Simulation:
 
     def accept(self) -> None:
         """A new message: work, or something that others wait for."""
-        number = len(self.accepted) + 1
         kind = self.dice.choice(("lavoro", "lavoro", "attesa", "senza", "raccolta", "fianco", "ricevuta", "ricevuta", "parte", "parte"))
         caso, iuv = f"c{self.dice.randrange(4)}", f"i{self.dice.randrange(4)}"
-        body: JsonObject = {"chi": f"m{number}"}
+        body: JsonObject = {}
         if kind != "ricevuta":
             body["caso"] = caso
         if kind in ("attesa", "senza", "ricevuta"):
@@ -140,7 +101,11 @@ class Simulation:
             body |= {"iuv": iuv, "caso": caso}
         body["modo"] = self.dice.choice(("", "cerca", "una", "fallisce"))
         body["voci"] = [f"v{n}" for n in range(self.dice.randrange(3))]
-        self._send(Submission(f"sim.{kind}", body, "portale", key=f"k{number}"))
+        self._new(kind, body)
+
+    def _new(self, kind: str, body: JsonObject) -> None:
+        number = len(self.accepted) + 1
+        self._send(Submission(f"sim.{kind}", {"chi": f"m{number}", **body}, "portale", key=f"k{number}"))
 
     def _send(self, submission: Submission) -> Accepted:
         accepted = self.intake.send(submission).result()
@@ -164,60 +129,24 @@ class Simulation:
             return
         raise SimulationError(f"{submission.key} was taken with other content")
 
-    def deliver(self) -> None:
-        """Some tickets reach an engine: in any order, some twice, some never."""
-        self.dice.shuffle(self.tickets)
-        count = self.dice.randrange(len(self.tickets) + 1)
-        taken, self.tickets = self.tickets[:count], self.tickets[count:]
-        kept = [run for run in taken if not self.trouble or self.dice.random() > self.rough]
-        doubled = [run for run in kept if self.trouble and self.dice.random() < 0.2]
-        for process in self.processes[:1] if not self.trouble else [self.dice.choice(self.processes)]:
-            process.engine.ring(kept + doubled)
-
-    def deliver_all(self) -> None:
-        """Every ticket reaches the first engine."""
-        taken, self.tickets = self.tickets, []
-        self.processes[0].engine.ring(taken)
-
-    def turn(self) -> None:
-        self._turn(self.dice.choice(self.processes))
-
-    def _turn(self, process: Process) -> None:
-        try:
-            process.engine.turn(patient=False)
-        except StoreError as error:
-            self.note(f"{process.name} {error.sentence}")
-        except Killed:
-            self._kill(process)
-
-    def end_call(self) -> None:
-        """A call comes home, well or badly."""
-        waiting = [(process, call) for process in self.processes for call in process.outside.pending]
-        if not waiting:
+    def at_the_deadline(self) -> None:
+        """What somebody waits for comes just when he stops waiting."""
+        with self.store.read() as tx:
+            waits = [row for row in tx.all("all_waits") if row["state"] == "open" and row["deadline"] and row["name"]]
+        if not waits:
             return
-        process, call = self.dice.choice(waiting)
-        conduct: Conduct = "answer"
-        if self.trouble and self.dice.random() < self.rough:
-            conduct = self.dice.choice((*LOSSY, "refuse"))
-        self.system.delay = self.dice.choice((SETTLE, self.dice.uniform(0, SETTLE)))
-        self.note(
-            f"{process.name} {'probe' if call.asking.probe else 'call'} {call.asking.call.operation} {call.asking.call.path} {conduct}"
-        )
-        process.outside.end(call, conduct)
+        row = self.dice.choice(waits)
+        left = (moment_of(row["deadline"]) - self.clock.now()).total_seconds() + self.dice.choice((-0.001, 0.0, 0.001, 1.001))
+        if left > 0:
+            self._pass(left)
+        acts = [lambda: self._fulfil(row), self.turn]
+        self.dice.shuffle(acts)
+        for act in acts:
+            act()
 
-    def pass_time(self) -> None:
-        self._pass(self.dice.choice((0.001, 0.1, 1, 5, 20, 100, 1000, 4000)))
-
-    def _pass(self, seconds: float) -> None:
-        """Calls on their way end within their timeout, so time passes by no more than that while some are."""
-        for process in self.processes:
-            while process.outside.pending and seconds > TIMEOUT and self.dice.random() < 0.9:
-                call = process.outside.pending[0]
-                self.system.delay = self.dice.choice((SETTLE, self.dice.uniform(0, SETTLE)))
-                process.outside.end(call, self.dice.choice(LOSSY) if self.trouble and self.dice.random() < self.rough else "answer")
-        self.clock.move(dt.timedelta(seconds=seconds))
-        self.system.settle()
-        self.note(f"pass {seconds}")
+    def _fulfil(self, wait: Row) -> None:
+        """The message that a wait is for."""
+        self._new(wait["type"].removeprefix("sim."), {"iuv" if wait["name"] == "iuv" else "caso": wait["value"]})
 
     def step_back(self) -> None:
         """The clock is corrected by some seconds."""
@@ -226,45 +155,36 @@ class Simulation:
         self.note(f"clock back {seconds}")
 
     def kill(self) -> None:
-        """An engine dies; its calls have happened, happen late, or never left."""
-        self._kill(self.dice.choice(self.processes))
-
-    def _kill(self, process: Process) -> None:
-        self.processes.remove(process)
-        for call in process.outside.pending:
-            if not call.asking.probe and call.asking.operation.effect != "read" and self.dice.random() < 0.6:
-                self._orphan(call)
-        process.outside.close()
-        self.note(f"kill {process.name}")
-        if not self.processes:
-            self._start_engine()
-            if self.dice.random() < 0.7:
-                self._take_over(self.processes[0])
-
-    def _take_over(self, process: Process) -> None:
-        try:
-            process.engine.take_over()
-        except StoreError as error:
-            self.note(f"{process.name} {error.sentence}")
-        except Killed:
-            self._kill(process)
-
-    def _orphan(self, call: Pending) -> None:
-        """A call whose caller is dead: it has its effect within timeout and settle."""
-        asking = call.asking
-        effect = Effect(asking.operation.name, str(getattr(asking.request, "chi", "")), asking.call.key, asking.number)
-        self.system.postpone(effect, self.dice.choice((0.0, self.dice.uniform(0, TIMEOUT + SETTLE))))
-        self.system.settle()
+        """An engine dies."""
+        if awake := self.awake():
+            self._kill(self.dice.choice(awake))
 
     def double(self) -> None:
-        """A second engine on the same store."""
-        if len(self.processes) < 2:
+        """One more engine on the same store."""
+        if len(self.processes) < MOST_ENGINES:
             self._start_engine()
-            self.note("second engine")
+            self.note("one more engine")
+
+    def pause(self) -> None:
+        """An engine stands still between two turns; its calls go on."""
+        if awake := self.awake():
+            process = self.dice.choice(awake)
+            process.paused = True
+            self.note(f"pause {process.name}")
+
+    def go_on(self) -> None:
+        """One that stood still goes on."""
+        paused = [process for process in self.processes if process.paused]
+        if paused:
+            process = self.dice.choice(paused)
+            process.paused = False
+            self.note(f"{process.name} goes on")
 
     def stop(self) -> None:
-        """An engine stops gracefully; it holds no lease after that."""
-        process = self.dice.choice(self.processes)
+        """An engine stops gracefully."""
+        if not (awake := self.awake()):
+            return
+        process = self.dice.choice(awake)
         self.note(f"stop {process.name}")
         self._stop(process)
         if process in self.processes:
@@ -272,146 +192,85 @@ class Simulation:
         if not self.processes:
             self._start_engine()
 
-    def _stop(self, process: Process) -> None:
-        process.engine.wind_down()
-        for _ in range(PATIENCE):
-            while process.outside.pending:
-                process.outside.end(process.outside.pending[0], "lose" if self.trouble and self.dice.random() < self.rough else "answer")
-            self._turn(process)
-            if process not in self.processes:
-                return
-            if not process.engine.busy():
-                break
-        self._leave(process)
-        process.outside.close()
-        with self.store.read() as tx:
-            held = [
-                row["id"] for row in tx.all("runs_by_state", state=None, route=None, most=10_000) if row["owner"] == process.engine.owner
-            ]
-        if held or process.engine.busy():
-            raise SimulationError(f"a stopped engine holds {held}")
+    def change_rules(self) -> None:
+        """Another edition comes into force, while runs are under way."""
+        self.activate(self.dice.choice([edition for edition in EDITIONS if edition != self.edition]))
+        self.note(f"edition {self.edition}")
 
-    def _leave(self, process: Process) -> None:
-        """Its leases are given up, unless the store fails it: then they run out."""
-        trouble, self.trouble = self.trouble, False
-        process.engine.leave()
-        self.trouble = trouble
+    def reload(self) -> None:
+        """An engine takes the rules of the day."""
+        if awake := self.awake():
+            process = self.dice.choice(awake)
+            process.catalog = own(rules(self.edition))
+            self.note(f"{process.name} takes edition {self.edition}")
 
     def person(self) -> None:
         """Somebody looks at a dead letter."""
         with self.store.read() as tx:
             found = sorted(row["id"] for row in tx.all("runs_by_state", state="dead", route=None, most=1000))
-        if not found:
-            return
-        self._treat(self.dice.choice(found))
-
-    def _treat(self, run: str) -> None:
-        with self.store.read() as tx:
-            letter = dead.letter(tx, run)
-        act = self.dice.choice(("redeliver", "redeliver", "discard"))
-        if letter.doubt and letter.detail.get("effect") == "once":
-            act = self.dice.choice(("happened", "again", "again"))
-        self.note(f"{act} {self.name(run)} {letter.code} {letter.path}")
-        if act == "discard":
-            self.store.write(lambda tx: dead.discard(tx, run, "anna", "prova", self.clock)).result()
-        elif act == "redeliver":
-            self.store.write(lambda tx: dead.redeliver(tx, run, "anna", "prova", self.clock)).result()
-        else:
-            decision: dead.Decision = "again" if act == "again" else "happened"
-            self.store.write(lambda tx: dead.decide(tx, run, "anna", "prova", self.clock, decision, {"chi": "deciso"})).result()
-        self._ring([run])
-
-    # -- calm --------------------------------------------------------------------------------------------------------
-
-    def calm(self) -> None:
-        """No more faults; one engine; time goes from one due moment to the next until nothing moves."""
-        self.trouble = False
-        for process in self.processes[1:]:
-            self._stop(process)
-        del self.processes[1:]
-        self._pass(200)
-        engine = self.processes[0].engine
-        for _ in range(PATIENCE):
-            self.deliver()
-            while self.processes[0].outside.pending:
-                self.end_call()
-            engine.turn(patient=False)
-            self._free_lanes()
-            if not self.processes[0].outside.pending and not self.tickets and not self._advance() and engine.idle():
-                break
-        else:
-            raise SimulationError(f"it never came to rest: {self.states()}")
-        self._stop(self.processes[0])
-
-    def _free_lanes(self) -> None:
-        """A dead letter that holds an ordered lane is treated, for all wait for it."""
-        with self.store.read() as tx:
-            holders = sorted({row["run"] for row in tx.all("all_lanes")})
-            dead_ones = [run for run in holders if (row := tx.one("run", id=run)) is not None and row["state"] == "dead"]
-        for run in dead_ones:
-            self._treat(run)
-
-    def _advance(self) -> bool:
-        """Let time pass until something is due; false when nothing ever will be."""
-        with self.store.read() as tx:
-            rows = tx.all("runs_by_state", state="ready", route=None, most=10_000)
-            texts = [row["due"] for row in rows] + [row["lease"] for row in rows if row["lease"]]
-            texts += [row["deadline"] for row in tx.all("all_waits") if row["deadline"] and row["state"] == "open"]
-            ripe = simulation_judge.ripe(tx, text_of(self.clock.now()))
-        later = [moment for moment in map(moment_of, texts) if moment > self.clock.now()] + [moment for moment, _ in self.system.late]
-        if self.processes[0].engine.busy():
-            self._pass(0.2)
-            return True
-        if not ripe and not later:
-            return False
-        soonest = min(later, default=self.clock.now() + dt.timedelta(seconds=1))
-        self._pass(1.0 if ripe else max((soonest - self.clock.now()).total_seconds(), 0) + 1.0)
-        return True
-
-    def states(self) -> str:
-        with self.store.read() as tx:
-            return ", ".join(f"{row['state']} {row['runs']}" for row in tx.all("count_runs"))
+        if found:
+            self._treat(self.dice.choice(found))
 
 
-def _weights(world: Simulation) -> tuple[list[Callable[[], None]], list[int]]:
-    """The moves and how often each is made."""
-    moves: list[tuple[Callable[[], None], int]] = [
-        (world.accept, 10), (world.repeat, 2), (world.deliver, 15), (world.turn, 30), (world.end_call, 25), (world.pass_time, 8),
-        (world.step_back, 1), (world.kill, 2), (world.double, 3), (world.stop, 1), (world.person, 3),
-    ]  # fmt: skip
-    return [move for move, _ in moves], [weight for _, weight in moves]
-
-
-def simulate(seed: int, moves: int = MOVES) -> list[str]:
+def simulate(seed: int, moves: int = MOVES, only: Sequence[int] | None = None) -> list[str]:
     """Play one seed; returns its trace. Raises `SimulationError` with the trace and how to see it again."""
     with tempfile.TemporaryDirectory(prefix="snodo-simulation-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
-        world = Simulation(seed, Path(folder), moves)
+        world = Simulation(seed, Path(folder), moves=moves, only=only)
         try:
             world.play()
         except Exception as error:
             trace = "\n".join(world.trace)
-            raise SimulationError(f"{trace}\n{error!r}\nagain: python -m bus.testing.simulation --seed {seed}") from error
+            which = f" --moves {moves}" * (moves != MOVES) + (f" --only {','.join(map(str, only))}" if only is not None else "")
+            raise SimulationError(f"{trace}\n{error!r}\nagain: python -m bus.testing.simulation --seed {seed}{which}") from error
         return world.trace
+
+
+def check(seed: int, moves: int = MOVES) -> None:
+    """Play one seed; when it fails, raise the failure of as few of its moves as were found to fail."""
+    try:
+        simulate(seed, moves)
+    except SimulationError as error:
+        raise shrunk(seed, moves, error) from None
+
+
+def shrunk(seed: int, moves: int, error: SimulationError) -> SimulationError:
+    """Leave out moves, many at a time and then one by one, as long as it fails and there is time."""
+    kept, size, until = list(range(moves)), moves // 2, time.monotonic() + SHRINKING
+    while size >= 1 and time.monotonic() < until:
+        start, before = 0, len(kept)
+        while start < len(kept) and time.monotonic() < until:
+            fewer = kept[:start] + kept[start + size :]
+            try:
+                simulate(seed, moves, fewer)
+                start += size
+            except SimulationError as shorter:
+                kept, error = fewer, shorter
+        if size > 1 or len(kept) == before:
+            size //= 2
+    return error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 0 when all seeds keep the promises."""
     parser = argparse.ArgumentParser(prog="python -m bus.testing.simulation", description=str(__doc__).partition("\n")[0])
     parser.add_argument("--seed", type=int, help="one seed, with its trace")
-    parser.add_argument("--seeds", default="0-299", help="from-to")
+    parser.add_argument("--only", help="some of its moves, by number")
+    parser.add_argument("--seeds", default="0-999", help="from-to")
     parser.add_argument("--moves", type=int, default=MOVES)
     options = parser.parse_args(arguments)
+    configure("critical")
     first, _, last = options.seeds.partition("-")
-    seeds = [options.seed] if options.seed is not None else range(int(first), int(last or first) + 1)
-    for seed in seeds:
-        try:
-            trace = simulate(seed, options.moves)
-        except SimulationError as error:
-            sys.stdout.write(f"seed {seed} fails\n{error}\n")
-            return 1
+    try:
         if options.seed is not None:
-            sys.stdout.write("\n".join(trace) + "\n")
-    sys.stdout.write(f"{len(seeds)} seeds: all promises kept\n")
+            only = [int(one) for one in options.only.split(",") if one] if options.only is not None else None
+            sys.stdout.write("\n".join(simulate(options.seed, options.moves, only)) + "\n")
+            return 0
+        for seed in range(int(first), int(last or first) + 1):
+            check(seed, options.moves)
+    except SimulationError as error:
+        sys.stdout.write(f"{error}\n")
+        return 1
+    sys.stdout.write(f"seeds {options.seeds}: all promises kept\n")
     return 0
 
 

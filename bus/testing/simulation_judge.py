@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from itertools import pairwise
 
+from bus.clock import text_of
 from bus.engine import projection
 from bus.engine.intake import Accepted
 from bus.log import log, payload
 from bus.log.record import Record
-from bus.store import Store, Tx
-from bus.testing.simulated_system import Effect, Sistema
+from bus.store import Row, Store, Tx
+from bus.testing.simulated_system import Effect, Sistema, edition_of
 
 
 def faults(tx: Tx, now: str, ledger: Sequence[Effect], accepted: Sequence[Accepted]) -> list[str]:
     """Everything that must hold when nothing moves any more."""
     numbered = list(log.everything(tx))
     records = [record for _, record in numbered]
-    found = [*_numbers([seq for seq, _ in numbered]), *log_faults(tx, records), *_lost(tx, accepted), *_rest(tx, now), *_waits(tx)]
+    found = [*_numbers([seq for seq, _ in numbered]), *log_faults(tx, records), *_lost(tx, accepted), *_rest(tx, now, records), *_waits(tx)]
     return [
         *found,
         *_doubles(ledger, records),
@@ -28,7 +30,20 @@ def faults(tx: Tx, now: str, ledger: Sequence[Effect], accepted: Sequence[Accept
         *_not_done(records, ledger),
         *_not_undone(tx, records, ledger),
         *_twice(records),
+        *_editions(records, ledger),
     ]
+
+
+def summary(tx: Tx, ledger: Sequence[Effect], name: Callable[[str], str]) -> str:
+    """All that happened, as one line that differs when anything of it differs; ids by their short names."""
+    told = sha256()
+    records = [record for _, record in log.everything(tx)]
+    for record in records:
+        who = [name(identity) for identity in (record.message, record.run) if identity]
+        told.update(repr((record.kind, text_of(record.time), who, record.path, record.place, record.attempt, record.rules)).encode())
+    for effect in ledger:
+        told.update(repr((effect.operation, effect.chi, effect.number, effect.edition)).encode())
+    return f"{len(records)} records, {len(ledger)} effects, {told.hexdigest()[:32]}"
 
 
 def ripe(tx: Tx, now: str) -> list[str]:
@@ -54,14 +69,17 @@ def _difference(before: list[dict[str, object]], after: list[dict[str, object]])
     return f"{[row for row in before if row not in after][:2]} became {[row for row in after if row not in before][:2]}"
 
 
-def _held_up(tx: Tx, run: str) -> bool:
+def _opened(record: Record) -> list[dict[str, str]]:
+    """The runs that a record opens."""
+    if record.kind == "received":
+        return list(record.data["runs"])
+    return [record.data["opens"]] if record.kind == "late" else []
+
+
+def _held_up(tx: Tx, run: Row, turns: Mapping[str, int]) -> bool:
     """Whether an earlier run of its case stands before it."""
-    row = tx.one("run", id=run)
-    assert row is not None
-    before = [
-        o for o in tx.all("runs_of_case", case_id=row["case_id"]) if o["ordered"] and o["id"] < run and o["state"] in ("ready", "dead")
-    ]
-    return bool(row["ordered"] and before)
+    others = [o for o in tx.all("runs_of_case", case_id=run["case_id"]) if o["ordered"] and o["state"] in ("ready", "dead")]
+    return bool(run["ordered"] and any(turns[o["id"]] < turns[run["id"]] for o in others))
 
 
 def _numbers(numbers: Sequence[int]) -> Iterator[str]:
@@ -84,11 +102,12 @@ def _lost(tx: Tx, accepted: Sequence[Accepted]) -> Iterator[str]:
             yield f"message {one.id} was accepted and is lost"
 
 
-def _rest(tx: Tx, now: str) -> Iterator[str]:
+def _rest(tx: Tx, now: str, records: Sequence[Record]) -> Iterator[str]:
+    turns = {run["id"]: turn for turn, run in enumerate(run for record in records for run in _opened(record))}
     for row in tx.all("runs_by_state", state=None, route=None, most=100_000):
         if row["owner"] is not None and row["lease"] >= now:
             yield f"run {row['id']} is still held"
-        if row["state"] == "ready" and not _held_up(tx, row["id"]):
+        if row["state"] == "ready" and not _held_up(tx, row, turns):
             yield f"run {row['id']} is stranded: ready since {row['due']} at {row['place']}"
         if row["state"] == "dead" and (not row["reason"] or row["reason"] in ("engine.crashed", "run.unreadable")):
             yield f"run {row['id']} is dead without a good reason: {_why(tx, row['id'])}"
@@ -147,6 +166,20 @@ def _twice(records: Sequence[Record]) -> Iterator[str]:
     yield from (f"{kind} twice: {path} of run {run}" for (kind, run, path), times in ends.items() if times > 1)
 
 
+def _editions(records: Sequence[Record], ledger: Sequence[Effect]) -> Iterator[str]:
+    """A run finishes under the rules it started with: so say its records, and so was asked outside."""
+    began: dict[str, str] = {}
+    effects = {effect.key: effect.edition for effect in ledger}
+    for record in records:
+        began.update({run["id"]: run["digest"] for run in _opened(record)})
+        if record.run is None:
+            continue
+        if record.rules != began[record.run]:
+            yield f"run {record.run} began under other rules than those of its {record.kind} {record.path}"
+        if record.kind == "asked" and effects.get(record.data["key"], edition_of()[began[record.run]]) != edition_of()[began[record.run]]:
+            yield f"{record.path} of run {record.run} was asked as other rules say"
+
+
 def _lane(ledger: Sequence[Effect]) -> Iterator[str]:
     numbers = [effect.number for effect in ledger if effect.operation == "in-fila" and effect.number is not None]
     if any(a >= b for a, b in pairwise(numbers)):
@@ -169,17 +202,15 @@ def _order(tx: Tx, records: Sequence[Record]) -> Iterator[str]:
         if run not in cases or run in acted or record.kind not in ("asked", "answered", "unanswered", "sent", "replied"):
             continue
         acted.add(run)
-        before = [other for other in of_case[cases[run]] if other < run and states[other] in ("open", "dead")]
+        earlier = of_case[cases[run]][: of_case[cases[run]].index(run)]
+        before = [other for other in earlier if states[other] in ("open", "dead")]
         if before:
             yield f"run {run} overtook {before} ({[states[other] for other in before]})"
 
 
 def _follow(record: Record, cases: dict[str, str], states: dict[str, str], of_case: dict[str, list[str]]) -> None:
     """What a record means for who stands before whom, among runs whose messages named the same matter."""
-    opened = [run["id"] for run in record.data["runs"]] if record.kind == "received" else []
-    if record.kind == "late":
-        opened = [record.data["opens"]["id"]]
-    for run in opened:
+    for run in (one["id"] for one in _opened(record)):
         if run in cases:
             states[run] = "open"
             of_case[cases[run]].append(run)

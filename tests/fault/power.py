@@ -78,7 +78,8 @@ class Powered(Simulation):
         if not isinstance(self.system.ledger, NotedLedger):
             self.system.ledger = NotedLedger(self.disk)
         self.store = NotedStore(self.folder / FILE, self.disk)
-        self.intake = Intake(self.store, rules, self.clock, self._ring)
+        self.intake = Intake(self.store, lambda: rules(self.edition), self.clock, self._ring)
+        self.activate(self.edition)
 
     def _send(self, submission: Submission) -> Accepted:
         accepted = super()._send(submission)
@@ -117,11 +118,12 @@ class Blackouts(Simulation):
 
     def open_store(self) -> None:
         self.store = SimulatedStore(self.folder / str(self.cuts) / FILE, self.disk.open)
-        self.intake = Intake(self.store, rules, self.clock, self._ring)
+        self.intake = Intake(self.store, lambda: rules(self.edition), self.clock, self._ring)
+        self.activate(self.edition)
 
-    def move(self) -> None:
+    def move(self, name: str) -> None:
         try:
-            super().move()
+            super().move(name)
         except Dark:
             while not self._come_back():
                 pass
@@ -177,7 +179,7 @@ class Recording:
 def record(seed: int, moves: int = MOVES) -> Recording:
     """Play one simulation to its end on a disk that takes notes."""
     with folder() as path:
-        world = Powered(seed, path, moves)
+        world = Powered(seed, path, moves=moves)
         world.play()
         return Recording(seed, world.disk.notes, _log(path / FILE))
 

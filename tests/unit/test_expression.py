@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 import time
 
 import pytest
@@ -248,3 +250,15 @@ def test_an_optional_never_reaches_a_function_of_ours(text: str) -> None:
 )
 def test_an_optional_is_read_by_what_understands_it(text: str, expected: object) -> None:
     assert expected == value(text)
+
+
+def test_nulls_without_number_do_not_end_the_process() -> None:
+    """The CEL library takes a reference to None for each null of a result; Python 3.11 aborts when none is left."""
+    program = """
+from bus.expression import Environment
+nulls = Environment(["body"]).compile("[null, null, null, null, body.x]")
+for _ in range(40_000):
+    nulls({"body": {"x": None}})
+"""
+    ended = subprocess.run([sys.executable, "-c", program], timeout=60, capture_output=True)
+    assert (ended.returncode, ended.stderr) == (0, b"")

@@ -1,0 +1,18 @@
+"""More seeds of the simulation, in a file of their own so that both halves of a machine play."""
+
+from __future__ import annotations
+
+import pytest
+
+from bus.diagnostics import configure
+from bus.testing.simulation import check
+from tests.fault.test_simulation import CHUNK, SEEDS
+
+MORE = range(SEEDS.stop, 1100)
+
+
+@pytest.mark.parametrize("first", MORE[::CHUNK])
+def test_all_promises_are_kept(first: int) -> None:
+    configure("critical")
+    for seed in range(first, first + CHUNK):
+        check(seed)
