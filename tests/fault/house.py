@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import json
 import os
 import selectors
@@ -16,6 +17,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -25,9 +27,11 @@ from bus.app import open_store
 from bus.client import Client
 from bus.failpoint import VARIABLE
 from bus.store import Store
+from bus.testing.services import PostgreSQL, RabbitMQ, ServiceMissing
 from bus.testing.simulators import RunningSimulator, start
 from bus.testing.town import free_port, key_of, merged
 from tests.fault import rules
+from tests.fault.portal import Portal
 
 PROJECT = Path(__file__).parents[2]
 Shape = Literal["embedded", "production"]
@@ -137,8 +141,6 @@ class House:
         """Start the systems and the services, write the settings; no process of the bus yet."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.shape == "production":
-            from bus.testing.services import PostgreSQL, RabbitMQ
-
             self.services = {"postgresql": PostgreSQL(), "rabbitmq": RabbitMQ()}
         with ThreadPoolExecutor(4) as pool:
             begun = [pool.submit(service.start) for service in self.services.values()]
@@ -224,6 +226,23 @@ class House:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@contextlib.contextmanager
+def opened(folder: Path, shape: Shape, changes: dict[str, Any] | None = None, workers: int = 1) -> Iterator[tuple[House, Portal]]:
+    """For tests: a house that is open, and a portal; skips, loudly, where PostgreSQL or RabbitMQ cannot be had."""
+    import pytest
+
+    if shape == "production" and importlib.util.find_spec("bus.store.postgres") is None:
+        pytest.skip("NOT TESTED: no store speaks PostgreSQL yet")
+    with contextlib.ExitStack() as stack:
+        try:
+            house = stack.enter_context(House(folder, shape, changes, workers))
+        except ServiceMissing as error:
+            pytest.skip(f"NOT TESTED: {error}")
+        portal = Portal(house.url, folder / "portal.jsonl")
+        stack.callback(portal.close)
+        yield house, portal
 
 
 def _open_runs(operator: Client) -> list[Any] | None:

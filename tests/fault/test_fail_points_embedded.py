@@ -7,24 +7,17 @@ from collections.abc import Iterator
 import pytest
 
 from tests.fault.fail_points import PROMPT, Case, cases, play
-from tests.fault.house import House
+from tests.fault.house import House, opened
 from tests.fault.portal import Portal
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with House(tmp_path_factory.mktemp("embedded"), "embedded", PROMPT) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def portal(house: House) -> Iterator[Portal]:
-    made = Portal(house.url, house.folder / "portal.jsonl")
-    yield made
-    made.close()
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, Portal]]:
+    with opened(tmp_path_factory.mktemp("embedded"), "embedded", PROMPT) as made:
+        yield made
 
 
 @pytest.mark.parametrize("case", cases("embedded"), ids=str)
-def test_nothing_is_lost_nor_doubled_when_the_bus_dies_there(house: House, portal: Portal, case: Case) -> None:
-    verdict, _ = play(house, portal, case)
+def test_nothing_is_lost_nor_doubled_when_the_bus_dies_there(stage: tuple[House, Portal], case: Case) -> None:
+    verdict, _ = play(*stage, case)
     assert verdict.faults == [], "\n".join(verdict.faults)

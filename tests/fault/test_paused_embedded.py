@@ -9,31 +9,30 @@ from pathlib import Path
 
 import pytest
 
-from tests.fault.house import House, Member
+from tests.fault.house import House, Member, opened
 from tests.fault.paused import LONGER, TIMES, settle, stop_in_the_midst
 from tests.fault.portal import Portal
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    with House(tmp_path / "house", "embedded", {"adapters": {"alfa": TIMES, "beta": TIMES}}) as opened:
-        opened.start()
-        yield opened
+def stage(tmp_path: Path) -> Iterator[tuple[House, Portal]]:
+    with opened(tmp_path / "house", "embedded", {"adapters": {"alfa": TIMES, "beta": TIMES}}) as (house, portal):
+        house.start()
+        yield house, portal
 
 
-def test_a_bus_that_slept_longer_than_its_lease_does_nothing_twice(house: House) -> None:
-    portal = Portal(house.url, house.folder / "portal.jsonl")
+def test_a_bus_that_slept_longer_than_its_lease_does_nothing_twice(stage: tuple[House, Portal]) -> None:
+    house, portal = stage
     serve = house.members["serve"]
     stop_in_the_midst(house, portal, serve, "sonno")
     time.sleep(LONGER)
     serve.signal(signal.SIGCONT)
     verdict = settle(house, portal)
-    portal.close()
     assert verdict.faults == [], "\n".join(verdict.faults)
 
 
-def test_a_second_bus_on_the_same_store_is_refused_and_the_first_works_on(house: House) -> None:
-    portal = Portal(house.url, house.folder / "portal.jsonl")
+def test_a_second_bus_on_the_same_store_is_refused_and_the_first_works_on(stage: tuple[House, Portal]) -> None:
+    house, portal = stage
     second = Member("serve", house.config_path, house.folder / "second.log")
     assert not second.try_start()
     assert second.wait(10) != 0
@@ -43,5 +42,4 @@ def test_a_second_bus_on_the_same_store_is_refused_and_the_first_works_on(house:
     assert second.wait(10) != 0
     house.members["serve"].signal(signal.SIGCONT)
     verdict = settle(house, portal)
-    portal.close()
     assert verdict.faults == [], "\n".join(verdict.faults)

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.fault.chaos import Weather, plan, storm
-from tests.fault.house import House
-from tests.fault.portal import Portal
+from tests.fault.house import opened
 
 SEED, MESSAGES, KILLS, STOPS = 20261125, 1200, 60, 4
 
@@ -16,14 +15,8 @@ SEED, MESSAGES, KILLS, STOPS = 20261125, 1200, 60, 4
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_nothing_is_lost_nor_doubled_whatever_is_killed(tmp_path: Path) -> None:
-    blows = plan(SEED, "embedded", KILLS, STOPS, every=1.2)
-    with House(tmp_path / "house", "embedded") as house:
-        portal = Portal(house.url, tmp_path / "portal.jsonl")
-        try:
-            outcome = storm(house, portal, SEED, blows, MESSAGES, Weather(0.03, (0.5, 1.5)))
-        finally:
-            portal.close()
-    print(outcome)
+    with opened(tmp_path / "house", "embedded") as (house, portal):
+        outcome = storm(house, portal, SEED, plan(SEED, "embedded", KILLS, STOPS, every=1.2), MESSAGES, Weather(0.03, (0.5, 1.5)))
     assert outcome.verdict.faults == [], f"seed {SEED}\n" + "\n".join(outcome.verdict.faults[:5])
     assert (outcome.verdict.messages >= MESSAGES, outcome.kills.total()) == (True, KILLS)
     assert outcome.fell == []

@@ -1,0 +1,23 @@
+"""kill -9 at every fail point of `bus web` and `bus worker`, on PostgreSQL and RabbitMQ; the books are judged after each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fault.fail_points import PROMPT, Case, cases, play
+from tests.fault.house import House, opened
+from tests.fault.portal import Portal
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, Portal]]:
+    with opened(tmp_path_factory.mktemp("production"), "production", PROMPT) as made:
+        yield made
+
+
+@pytest.mark.parametrize("case", cases("production"), ids=str)
+def test_nothing_is_lost_nor_doubled_when_a_process_dies_there(stage: tuple[House, Portal], case: Case) -> None:
+    verdict, _ = play(*stage, case)
+    assert verdict.faults == [], "\n".join(verdict.faults)

@@ -1,0 +1,37 @@
+"""A worker that is stopped (SIGSTOP) for longer than its lease: the other does its work meanwhile, and what it wakes up with is void."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.fault.house import opened
+from tests.fault.paused import LONGER, TIMES, settle, stop_in_the_midst
+
+
+@pytest.mark.timeout(240)
+def test_a_worker_that_slept_longer_than_its_lease_does_nothing_twice(tmp_path: Path) -> None:
+    with opened(tmp_path / "house", "production", {"adapters": {"alfa": TIMES, "beta": TIMES}}, workers=2) as (house, portal):
+        house.start()
+        for turn, name in enumerate(("worker", "worker1", "worker")):
+            sleeper = house.members[name]
+            stop_in_the_midst(house, portal, sleeper, f"sonno{turn}")
+            slept = time.monotonic()
+            house.drained()
+            time.sleep(max(0.0, LONGER - (time.monotonic() - slept)))
+            sleeper.signal(signal.SIGCONT)
+        verdict = settle(house, portal)
+    assert verdict.faults == [], "\n".join(verdict.faults)
+
+
+@pytest.mark.timeout(240)
+def test_the_work_of_a_dead_worker_is_done_by_the_other(tmp_path: Path) -> None:
+    with opened(tmp_path / "house", "production", {"adapters": {"alfa": TIMES, "beta": TIMES}}, workers=2) as (house, portal):
+        house.start()
+        stop_in_the_midst(house, portal, house.members["worker"], "morto")
+        house.members["worker"].kill()
+        verdict = settle(house, portal)
+    assert verdict.faults == [], "\n".join(verdict.faults)
