@@ -31,8 +31,8 @@ T = TypeVar("T")
 class Town(TownOfOne):
     """A town that keeps one client for each caller, and closes them."""
 
-    def __init__(self, folder: Path, rules: Path = ROOT, changes: dict[str, Any] | None = None) -> None:
-        super().__init__(folder, rules, changes)
+    def __init__(self, folder: Path, rules: Path = ROOT, changes: dict[str, Any] | None = None, workers: int = 0) -> None:
+        super().__init__(folder, rules, changes, workers=workers)
         self._clients: dict[str, Client] = {}
 
     def client(self, name: str = "portale") -> Client:
