@@ -60,7 +60,7 @@ class Town:
         """Start the simulators side by side, write the settings, start the bus."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(len(self._names)) as pool:
-            self.simulators.update(zip(self._names, pool.map(self._start_system, self._names), strict=True))
+            list(pool.map(self._start_system, self._names))
         self.config_path.write_text(json.dumps(self.settings(), indent=1), "utf-8")
         self.simulators["node"] = self._start_node()
         self.start_bus()
@@ -138,9 +138,9 @@ class Town:
             case _:
                 return {"url": simulator.url}
 
-    def _start_system(self, name: str) -> RunningSimulator:
+    def _start_system(self, name: str) -> None:
         arguments = ["--desks", str(self._write_desks())] if name == "scrivania" else []
-        return start(f"adapters.{name}.simulator", self.folder / name, *arguments)
+        self.simulators[name] = start(f"adapters.{name}.simulator", self.folder / name, *arguments)
 
     def _start_node(self) -> RunningSimulator:
         pagopa = self.settings()["adapters"]["pagopa"]

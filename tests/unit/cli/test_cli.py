@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bus.cli import COMMANDS, main
+from tests.integration.kit import until
 from tests.small_bus import key_of, running, write
 
 HEAVY = (
@@ -132,13 +133,17 @@ def test_a_case_is_a_timeline(bus, tmp_path):
     assert json.loads(bus("case", "show", "Ciro", "--json")[1])["state"] == "done"
 
 
+def waiting_run(bus, message):
+    runs = json.loads(bus("runs", "list", "--state", "waiting", "--json")[1])["runs"]
+    return next((one for one in runs if one["message"] == message), None)
+
+
 def test_message_runs_and_log_show_the_same_run(bus, tmp_path):
     message = sent(bus, tmp_path, "prova.attesa", "Dina")
     code, out, _ = bus("message", message["id"])
     assert code == 0
     assert "prova.attesa" in out
-    runs = json.loads(bus("runs", "list", "--json")[1])["runs"]
-    run = next(one for one in runs if one["message"] == message["id"])
+    run = until(lambda: waiting_run(bus, message["id"]), "the run waits")
     assert run["id"] in bus("runs", "list", "--route", "prova.aspetta")[1]
     assert "prova.sveglia" in bus("runs", "show", run["id"])[1]
     assert "prova.attesa received" in bus("log", "show", "--message", message["id"])[1]
