@@ -49,12 +49,12 @@ class World:
         self.count = 0
         self.processes: list[Process] = []
         self.edition = 1
-        self.trouble = True
         self.rough = self.dice.choice((0.0, 0.1, 0.3, 0.6))
         self.shaky = self.dice.choice((0.0, 0.0, 0.02, 0.2))
         self.skew = self.dice.choice((0.0, 0.0, 1.0))
         self.open_store()
         self._start_engine()
+        self.trouble = True
 
     def open_store(self) -> None:
         """Begin to work on the store that lies in the folder."""
