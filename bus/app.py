@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from pydantic import ValidationError
@@ -46,8 +45,8 @@ from bus.log.payload import seal
 from bus.log.record import Record
 from bus.message import JsonObject, JsonValue, canonical, new_id
 from bus.route.plan import Plan
-from bus.store import Store, Tx
-from bus.store.sqlite import SqliteStore
+from bus.store import Tx
+from bus.store.opening import open_store
 
 GROUP = "snodo.adapters"
 Role: TypeAlias = Literal["all", "web", "worker"]
@@ -91,15 +90,6 @@ def operations_of(adapters: Mapping[str, Adapter]) -> dict[str, Operation]:
     return {f"{name}.{operation.name}": operation for name, adapter in adapters.items() for operation in adapter.operations.values()}
 
 
-def open_store(config: Config) -> Store:
-    """The store that the settings name; raises `ConfigError` or `StoreError`."""
-    if not config.store.url.startswith("sqlite:///"):
-        raise ConfigError(f"no store speaks {config.store.url.partition(':')[0]!r}", code="config.store", hint="use sqlite:///path")
-    path = Path(config.store.url.removeprefix("sqlite:///"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return SqliteStore(path, exclusive=True)
-
-
 def refuse_unsafe(config: Config, role: Role) -> None:
     """Raises `ConfigError` where the settings are unsafe, or would let processes of this role lose sight of each other."""
     for doubt in channels.refuse_unsafe(config.channel.url):
@@ -131,7 +121,7 @@ class App:
         self.config, self.role = config, role
         self.adapters = dict(adapters if adapters is not None else adapters_of(config))
         self._catalog = catalogs.load(config.rules, operations_of(self.adapters))
-        self.store = open_store(config)
+        self.store = open_store(config.store.url, exclusive=True)
         self.clock = clock or (SharedClock(self.store.now) if config.store.shared else SystemClock())
         self.attachments = Attachments(config.attachments.folder, self.store, self.clock, config.attachments.limit)
         if config.store.shared:

@@ -20,8 +20,8 @@ Row = Mapping[str, Any]
 class Tx(Protocol):
     """One transaction. Queries are named in ``bus/store/*.sql``; parameters are named too."""
 
-    def do(self, query: str, **parameters: Any) -> int:
-        """Run a statement; returns the number of rows it touched."""
+    def do(self, query: str, **parameters: Any) -> None:
+        """Run a statement. It MAY wait until something is read or the transaction ends, and fail only then."""
         ...
 
     def many(self, query: str, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -39,8 +39,9 @@ class Store(Protocol):
     def write(self, work: Callable[[Tx], T]) -> Future[T]:
         """Run ``work`` in a transaction soon; the future resolves after the commit is durable.
 
-        ``work`` MUST be quick and MUST NOT touch anything but the transaction: it may run twice when a neighbour in the
-        batch fails. An exception in it rolls back its own changes only and is raised by the future.
+        ``work`` MUST be quick and MUST NOT touch anything but the transaction: it may run twice when a neighbour in the batch
+        fails, or the database goes away before the commit. An exception in it rolls back its own changes only and is raised by
+        the future. `StoreError` means that surely nothing of it was written, unless its code is ``store.unknown``.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 A statement costs more than a row: in SQLite each one gives up the interpreter's lock and fights to get it back, in PostgreSQL each
 is a trip over the wire. Queries marked ``buffered`` in the ``.sql`` files are gathered here; before anything reads or changes
-their table, and before the commit, they are written with ``VALUES (…), (…), …``.
+their table, and before the commit, they are written: in SQLite with ``VALUES (…), (…), …``, in PostgreSQL from one array for each column.
 """
 
 from __future__ import annotations
@@ -28,27 +28,52 @@ class Insert:
     tail: str
     names: tuple[str, ...]
 
-    def text(self, rows: int) -> str:
-        return f"{self.head} VALUES {', '.join([self.row] * rows)}{self.tail}"
+    def values(self, rows: int) -> str:
+        """For so many rows, with a ``?`` for each parameter."""
+        row = _PARAMETER.sub("?", self.row)
+        return f"{self.head} VALUES {', '.join([row] * rows)}{self.tail}"
+
+    def arrays(self, types: Sequence[str]) -> str:
+        """For any number of rows: parameter ``:name`` is the array of a column, of the type that stands at its place."""
+        columns = tuple(dict.fromkeys(self.names))
+        arrays = ", ".join(f"(:{name})::{type}[]" for name, type in zip(columns, types, strict=True))
+        row = _PARAMETER.sub(r"u.\1", self.row).strip("()")
+        return f"{self.head} SELECT {row} FROM unnest({arrays}) AS u ({', '.join(columns)}){self.tail}"
 
 
-def insert_of(text: str, placeholder: str = "?") -> Insert:
+def insert_of(text: str) -> Insert:
     """Take an ``INSERT … VALUES (…)`` apart; raises ValueError for anything else."""
     match = _INSERT.fullmatch(text)
     if match is None:
         raise ValueError(f"this cannot be buffered: {text[:60]}")
     head = f"INSERT INTO {match['table']} {match['columns']}"
     row = match["row"]
-    return Insert(match["table"], head, _PARAMETER.sub(placeholder, row), match["tail"], tuple(_PARAMETER.findall(row)))
+    return Insert(match["table"], head, row, match["tail"], tuple(_PARAMETER.findall(row)))
+
+
+Rows = list[Mapping[str, Any]]
+
+
+def in_values(execute: Callable[[str, Sequence[Any]], object]) -> Callable[[Insert, Rows], None]:
+    """Writes rows as ``VALUES``; ``execute`` runs a statement with positional parameters."""
+
+    def write(insert: Insert, rows: Rows) -> None:
+        start = 0
+        while start < len(rows):
+            size = next(size for size in SIZES if size <= len(rows) - start)
+            execute(insert.values(size), [row[column] for row in rows[start : start + size] for column in insert.names])
+            start += size
+
+    return write
 
 
 class Inserts:
-    """The rows that wait on one connection. ``execute`` runs a statement with positional parameters."""
+    """The rows that wait on one connection. ``write`` writes those of one query."""
 
-    def __init__(self, queries: Mapping[str, str], buffered: frozenset[str], execute: Callable[[str, Sequence[Any]], object]) -> None:
-        self._execute = execute
+    def __init__(self, queries: Mapping[str, str], buffered: frozenset[str], write: Callable[[Insert, Rows], None]) -> None:
+        self._write = write
         self._inserts = {name: insert_of(queries[name]) for name in buffered}
-        self._rows: dict[str, list[Mapping[str, Any]]] = {}
+        self._rows: dict[str, Rows] = {}
         tables = {name: re.compile(rf"\b{insert.table}\b") for name, insert in self._inserts.items()}
         self._touched = {query: frozenset(n for n, table in tables.items() if table.search(text)) for query, text in queries.items()}
 
@@ -63,21 +88,13 @@ class Inserts:
         """Write what this query might look at or change."""
         if self._rows and not self._touched[query].isdisjoint(self._rows):
             for name in self._touched[query] & self._rows.keys():
-                self._write(name, self._rows.pop(name))
+                self._write(self._inserts[name], self._rows.pop(name))
 
     def flush(self) -> None:
         """Write everything."""
         rows, self._rows = self._rows, {}
         for name, waiting in rows.items():
-            self._write(name, waiting)
+            self._write(self._inserts[name], waiting)
 
     def forget(self) -> None:
         self._rows = {}
-
-    def _write(self, name: str, rows: list[Mapping[str, Any]]) -> None:
-        insert, start = self._inserts[name], 0
-        while start < len(rows):
-            size = next(size for size in SIZES if size <= len(rows) - start)
-            values = [row[column] for row in rows[start : start + size] for column in insert.names]
-            self._execute(insert.text(size), values)
-            start += size

@@ -12,19 +12,17 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from bus.errors import StoreError
-from bus.store import Row, Tx, queries
-from bus.store.inserts import Inserts
+from bus.store import Row, Tx, queries, schema
+from bus.store.inserts import Inserts, in_values
 from bus.store.writer import Writer
 
 T = TypeVar("T")
 Open = Callable[[Path], sqlite3.Connection]
 """Opens a database file; the fault suite opens it on a disk that forgets."""
-SCHEMA_VERSION = 2
 FILES = ("common.sql", "survey.sql", "sqlite.sql")
 IN_LIST = r"(SELECT value FROM json_each(:\1))"
 
@@ -39,13 +37,14 @@ class SqliteConnection:
 
     def __init__(self, path: Path, *, read_only: bool = False, opened: Open = open_file) -> None:
         self._queries = queries.load(*FILES, in_list=IN_LIST)
-        self._inserts = Inserts(self._queries, queries.buffered(*FILES), self._execute)
+        self._inserts = Inserts(self._queries, queries.buffered(*FILES), in_values(self._execute))
         self._raw = opened(path)
         self._raw.row_factory = sqlite3.Row
         _configure(self._raw, read_only=read_only)
 
-    def do(self, query: str, **parameters: Any) -> int:
-        return 1 if self._inserts.take(query, parameters) else self._run(query, parameters).rowcount
+    def do(self, query: str, **parameters: Any) -> None:
+        if not self._inserts.take(query, parameters):
+            self._run(query, parameters)
 
     def many(self, query: str, rows: Iterable[Mapping[str, Any]]) -> None:
         self._inserts.before(query)
@@ -86,7 +85,7 @@ class SqliteConnection:
 
     def prepare(self) -> None:
         """Make the schema in an empty database; raises `StoreError` for another one."""
-        _prepare(self._raw)
+        schema.prepare_sqlite(self._raw)
 
     def close(self) -> None:
         self._raw.close()
@@ -137,20 +136,6 @@ def _assert_safe(raw: sqlite3.Connection) -> None:
             f"this database runs with journal_mode={mode} and synchronous={synchronous}, which can lose what was accepted",
             code="store.unsafe",
             hint="put the file on a local disk that supports WAL",
-        )
-
-
-def _prepare(raw: sqlite3.Connection) -> None:
-    version = raw.execute("PRAGMA user_version").fetchone()[0]
-    if version == 0:
-        folder = resources.files("bus.store").joinpath("schema/sqlite")
-        scripts = [folder.joinpath(f"{revision:04}_up.sql").read_text("utf-8") for revision in range(1, SCHEMA_VERSION + 1)]
-        raw.executescript("\n".join(["BEGIN IMMEDIATE;", *scripts, "COMMIT;"]))
-    elif version != SCHEMA_VERSION:
-        raise StoreError(
-            f"the database has schema {version}, this program speaks schema {SCHEMA_VERSION}",
-            code="store.schema",
-            hint="run the program version that wrote it, or migrate it first",
         )
 
 

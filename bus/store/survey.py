@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from bus.clock import text_of
 from bus.errors import StoreError
 from bus.store import queries
-from bus.store.sqlite import SCHEMA_VERSION
+from bus.store.schema import REVISION
 
 OLDEST_SQLITE = (3, 35)
 """The first with RETURNING."""
@@ -70,9 +70,9 @@ def _sqlite(path: Path) -> Survey:
 
             return Survey(
                 kind="SQLite", where=str(path), version=sqlite3.sqlite_version, too_old=sqlite3.sqlite_version_info < OLDEST_SQLITE,
-                durability="WAL; the bus asserts synchronous=FULL at its start", revision=revision, speaks=SCHEMA_VERSION, now=now,
+                durability="WAL; the bus asserts synchronous=FULL at its start", revision=revision, speaks=REVISION, now=now,
                 unsafe=() if mode == "wal" else (f"journal_mode is {mode}, not wal",),
-                figures=_figures(ask, now) if revision == SCHEMA_VERSION else {},
+                figures=_figures(ask, now) if revision == REVISION else {},
             )  # fmt: skip
     except sqlite3.Error as error:
         raise StoreError(
@@ -98,10 +98,10 @@ def _postgresql(url: str) -> Survey:
             return Survey(
                 kind="PostgreSQL", where=where_is(url), version=facts["server_version"], too_old=int(facts["number"]) < OLDEST_POSTGRESQL,
                 durability=", ".join(f"{name} {facts[name]}" for name in ("fsync", "full_page_writes", "synchronous_commit")),
-                unsafe=unsafe, revision=revision, speaks=SCHEMA_VERSION, now=facts["now"],
+                unsafe=unsafe, revision=revision, speaks=REVISION, now=facts["now"],
                 ahead=before + (after - before) / 2 - facts["now"],
                 user=facts["user"], may_change=_may_change(ask) if revision else "",
-                figures=_figures(ask, facts["now"]) if revision == SCHEMA_VERSION else {},
+                figures=_figures(ask, facts["now"]) if revision == REVISION else {},
             )  # fmt: skip
     except psycopg.Error as error:
         hint = "look at store.url, the server, the network, the password"

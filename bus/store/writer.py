@@ -2,7 +2,8 @@
 
 One thread owns the writing connection. It takes all the work that waits (up to `MOST`), runs it in one transaction and
 commits; only then do the futures resolve. When a piece fails, the batch is rolled back and run piece by piece, so
-that a neighbour's fault touches nobody else. No lingering: a batch is what came while the last one was written.
+that a neighbour's fault touches nobody else. No lingering: a batch is what came while the last one was written. A batch that
+was interrupted (`Interrupted`: the database went away) is run again, until it has been away for longer than `PATIENCE`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol
@@ -21,14 +23,29 @@ from bus.store import Tx
 MOST = 200
 """Pieces of work in one transaction; the knee of the curve is near 100 (docs/design/performance.md)."""
 
+PATIENCE = 30.0
+"""Seconds that a database may be away before those who wait for a commit are told; then they are told at once, until it is back."""
+PAUSE = 0.1
+"""Seconds between two tries."""
+
 Work = tuple[Callable[[Tx], Any], "Future[Any]"]
+
+
+class Interrupted(StoreError):
+    """The database ended a transaction, or went away. Surely nothing of it was written: it may be run again."""
+
+    default_code = "store.interrupted"
 
 
 class Connection(Tx, Protocol):
     """A transaction that can be begun and ended; what a database gives to its writer."""
 
     def begin(self) -> None: ...
-    def commit(self) -> None: ...
+
+    def commit(self) -> None:
+        """Returns when the transaction is durable. Any error means that it is not, and never will be."""
+        ...
+
     def rollback(self) -> None: ...
     def close(self) -> None: ...
 
@@ -42,6 +59,8 @@ class Writer:
         self.commits = 0
         """Transactions so far; only the writer's own thread counts."""
         self._closed = False
+        self._closing = threading.Event()
+        self._away_since: float | None = None
         self._lock = threading.Lock()
         self._ready: Future[None] = Future()
         self._thread = threading.Thread(target=self._live, name=name, daemon=True)
@@ -63,6 +82,7 @@ class Writer:
             if self._closed:
                 return
             self._closed = True
+            self._closing.set()
             self._queue.put(None)
         self._thread.join()
 
@@ -96,7 +116,11 @@ class Writer:
 
     def _run(self, connection: Connection, batch: list[Work]) -> None:
         try:
-            results = self._attempt(connection, [work for work, _ in batch])
+            results = self._insist(connection, [work for work, _ in batch])
+        except Interrupted as error:  # nobody's fault: run alone, each of them would wait as long
+            for _, future in batch:
+                future.set_exception(error)
+            return
         except BaseException as error:  # noqa: BLE001 - told to whoever asked for the work
             if len(batch) == 1:
                 batch[0][1].set_exception(error)
@@ -106,6 +130,20 @@ class Writer:
             return
         for (_, future), result in zip(batch, results, strict=True):
             future.set_result(result)
+
+    def _insist(self, connection: Connection, works: list[Callable[[Tx], Any]]) -> list[Any]:
+        """Run a batch, again when it was interrupted; raises `Interrupted` when the database is away for too long."""
+        while True:
+            try:
+                results = self._attempt(connection, works)
+            except Interrupted:
+                self._away_since = self._away_since or time.monotonic()
+                if self._closing.is_set() or time.monotonic() - self._away_since > PATIENCE:
+                    raise
+                self._closing.wait(PAUSE)
+            else:
+                self._away_since = None
+                return results
 
     def _attempt(self, connection: Connection, works: list[Callable[[Tx], Any]]) -> list[Any]:
         connection.begin()

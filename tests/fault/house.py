@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from bus import config
-from bus.app import open_store
 from bus.client import Client
 from bus.failpoint import VARIABLE
 from bus.store import Store
+from bus.store.opening import open_store
 from bus.testing.services import PostgreSQL, RabbitMQ, ServiceMissing
 from bus.testing.simulators import RunningSimulator, start
 from bus.testing.town import free_port, key_of, merged
@@ -179,7 +179,7 @@ class House:
     @contextlib.contextmanager
     def store(self) -> Any:
         """The store, opened by this process; no process of the bus may run."""
-        opened: Store = open_store(config.load(self.config_path))
+        opened: Store = open_store(config.load(self.config_path).store.url)
         try:
             yield opened
         finally:

@@ -35,8 +35,13 @@ def rebuilt_is_the_same(shop: Workshop, *, at_work: bool = False) -> dict[str, i
     return {table: len(rows) for table, rows in after.items()}
 
 
-def test_a_rich_history_is_rebuilt_to_the_same_tables(tmp_path: Path) -> None:
-    with workshop(tmp_path) as shop:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    return "sqlite:///prova.db" if request.param == "sqlite" else str(request.getfixturevalue("postgresql_url"))
+
+
+def test_a_rich_history_is_rebuilt_to_the_same_tables(tmp_path: Path, url: str) -> None:
+    with workshop(tmp_path, url) as shop:
         shop.app.attachments.save(io.BytesIO(b"una prova"), "text/plain", "prova.txt", "prova")
         shop.send("inizio", a="ripetuta", modo="bene")
         assert shop.send("inizio", a="ripetuta", modo="bene").repeated
@@ -87,8 +92,8 @@ def test_cases_that_join_in_any_order_are_rebuilt_the_same(tmp_path: Path, seed:
         )
 
 
-def test_work_in_flight_goes_on_after_a_rebuild(tmp_path: Path) -> None:
-    with workshop(tmp_path) as shop:
+def test_work_in_flight_goes_on_after_a_rebuild(tmp_path: Path, url: str) -> None:
+    with workshop(tmp_path, url) as shop:
         waiting, dead = shop.start("attesa"), shop.start("morta", "giu-scrivi")
         shop.when(waiting, "waiting")
         shop.when(dead, "dead")

@@ -10,6 +10,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from bus import config
 from bus.adapter import Adapter, Call, Contract, Fact, InDoubt, Prepared, Refused, Settings, Unreachable, operation
 from bus.app import App
@@ -170,10 +172,10 @@ def write_rules(folder: Path, routes: Mapping[str, str] = ROUTES, types: Mapping
 class Workshop:
     """An `App` that runs, and its system."""
 
-    def __init__(self, folder: Path, **engine: Any) -> None:
+    def __init__(self, folder: Path, url: str = "sqlite:///prova.db", **engine: Any) -> None:
         settings = {
             "organization": {"name": "Prova", "fiscal_code": "80001130857"},
-            "store": {"url": "sqlite:///prova.db"},
+            "store": {"url": url},
             "log_level": "error",
             "engine": {"sweep": 0.1, "lease": 5, **engine},
         }
@@ -207,16 +209,26 @@ class Workshop:
 
     def rest(self) -> dict[str, list[tuple[Any, ...]]]:
         """All tables that are no projection, row by row."""
-        with closing(sqlite3.connect(self.database)) as database:
-            names = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            others = sorted(set(names) - set(projection.TABLES))
+        with closing(self._look()) as database:
+            names = [row[0] for row in database.execute(_TABLES[self.app.config.store.shared])]
+            others = sorted(set(names) - {*projection.TABLES, "processes"})
             return {name: database.execute(f'SELECT * FROM "{name}" ORDER BY 1').fetchall() for name in others}
+
+    def _look(self) -> Any:
+        url = self.app.config.store.url
+        return psycopg.connect(url) if self.app.config.store.shared else sqlite3.connect(self.database)
+
+
+_TABLES = {
+    False: "SELECT name FROM sqlite_master WHERE type = 'table'",
+    True: "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'",
+}
 
 
 @contextmanager
-def workshop(folder: Path, **engine: Any) -> Iterator[Workshop]:
+def workshop(folder: Path, url: str = "sqlite:///prova.db", **engine: Any) -> Iterator[Workshop]:
     """``engine`` are settings of the engine."""
-    made = Workshop(folder, **engine)
+    made = Workshop(folder, url, **engine)
     try:
         yield made
     finally:

@@ -1,0 +1,337 @@
+"""PostgreSQL: the store of several processes. What SQLite's single writer gives for nothing is had here by one advisory lock.
+
+Every write transaction begins with the lock of the schema. So transactions are one after another whatever process they are of: who
+commits second sees what the first did, numbers of records are in the order of commits, and nothing deadlocks. Group commit makes
+it cheap (`bus.store.writer`). Statements are sent when something is read or at the end, many in one trip over the wire.
+
+A transaction also asks for its own number. When the line breaks while COMMIT is under way, a new session asks what became of that
+number (``pg_xact_status``); the work is done again only when it surely was not committed. Reads wait for nobody.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import queue
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import errors
+
+from bus.diagnostics import logger
+from bus.errors import StoreError
+from bus.store import Row, Tx, queries, schema
+from bus.store.inserts import Insert, Inserts, Rows
+from bus.store.postgres_session import PASSING, READING, WRITING, Session, assert_safe, column, connect, interrupted, told
+from bus.store.writer import PAUSE, Writer
+
+T = TypeVar("T")
+FILES = ("common.sql", "survey.sql", "postgres.sql")
+IN_LIST = r"(SELECT jsonb_array_elements_text((:\1)::jsonb))"
+READERS = 8
+"""Views at once; whoever comes then waits."""
+READ_PATIENCE = 5.0
+"""Seconds that a view waits for a database that is away."""
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+# One round trip: the lock is had before the number is given. Later statements have snapshots of their own, so they see all that
+# whoever had the lock before has committed.
+_LOCK = "SELECT pg_current_xact_id()::text AS number FROM pg_advisory_xact_lock(1399745924, current_schema()::regnamespace::oid::int4)"
+_FATE = "SELECT pg_xact_status((%s)::xid8) AS fate"
+_END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_xid = ((%s)::xid8)::xid AND pid <> pg_backend_pid()"
+_VIEW = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_PARAMETER = re.compile(r"(?<!:):(\w+)")
+
+
+def translated(text: str) -> str:
+    """Named parameters as psycopg takes them."""
+    return _PARAMETER.sub(r"%(\1)s", text.replace("%", "%%"))
+
+
+_WORDS = queries.load(*FILES, in_list=IN_LIST)
+_QUERIES = {name: translated(text) for name, text in _WORDS.items()}
+
+
+class _Asking:
+    """Named queries on a session."""
+
+    def __init__(self) -> None:
+        self._session: Session | None = None
+
+    def _send(self, text: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[dict[str, Any]]:
+        session = self._session
+        if session is None:
+            raise interrupted(ConnectionError("no session"))
+        with told(session):
+            return session.cursor(binary=True).execute(text, parameters)
+
+    def _drop(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            with suppress(psycopg.Error):
+                session.close()
+
+
+class PostgresConnection(_Asking):
+    """The writing session. ``closing`` tells that nobody waits any more."""
+
+    def __init__(self, url: str, closing: Callable[[], bool] = lambda: False) -> None:
+        super().__init__()
+        self._url, self._closing = url, closing
+        self._inserts = Inserts(_WORDS, queries.buffered(*FILES), self._write)
+        self._texts: dict[tuple[str, tuple[str, ...]], str] = {}
+        self._pipe: AbstractContextManager[Any] | None = None
+        self._begun: psycopg.Cursor[dict[str, Any]] | None = None
+
+    # -- statements --------------------------------------------------------------------------------------------------
+
+    def do(self, query: str, **parameters: Any) -> None:
+        if not self._inserts.take(query, parameters):
+            self._run(query, parameters)
+
+    def many(self, query: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        for row in rows:
+            self.do(query, **row)
+
+    def one(self, query: str, **parameters: Any) -> Row | None:
+        cursor = self._run(query, parameters)
+        with told(self._session):
+            return cursor.fetchone()
+
+    def all(self, query: str, **parameters: Any) -> Sequence[Row]:
+        cursor = self._run(query, parameters)
+        with told(self._session):
+            return cursor.fetchall()
+
+    def _run(self, query: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[dict[str, Any]]:
+        self._inserts.before(query)
+        return self._send(_QUERIES[query], parameters)
+
+    def _write(self, insert: Insert, rows: Rows) -> None:
+        """All rows of a query in one statement."""
+        columns = {name: column([row[name] for row in rows]) for name in insert.names}
+        key = insert.head + insert.row, tuple(type for type, _ in columns.values())
+        if key not in self._texts:
+            self._texts[key] = translated(insert.arrays(key[1]))
+        self._send(self._texts[key], {name: values for name, (_, values) in columns.items()})
+
+    # -- the transaction ---------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Connect and see that the server is safe and the schema ours; raises `StoreError`."""
+        with told(None):
+            session = connect(self._url, WRITING)
+        try:
+            with told(session):
+                assert_safe(session)
+                schema.prepare_postgres(session)
+        except BaseException:
+            session.close()
+            raise
+        self._session = session
+
+    def begin(self) -> None:
+        if self._session is None or self._session.closed:
+            self.open()
+        assert self._session is not None
+        with told(self._session):
+            self._pipe = self._session.pipeline()
+            self._pipe.__enter__()
+            self._session.execute(_BEGIN)
+            self._begun = self._session.execute(_LOCK)
+
+    def commit(self) -> None:
+        self._inserts.flush()
+        assert self._session is not None
+        assert self._pipe is not None
+        assert self._begun is not None
+        with told(self._session):
+            begun = self._begun.fetchone()
+        assert begun is not None
+        try:
+            ended = self._session.execute("COMMIT")
+            pipe, self._pipe = self._pipe, None
+            pipe.__exit__(None, None, None)
+        except psycopg.Error as error:
+            if not (isinstance(error, PASSING) or self._session.broken or self._session.closed):
+                raise
+            self._find_out(begun["number"], error)
+            return
+        if ended.statusmessage != "COMMIT":
+            raise StoreError(f"the database ended a transaction with {ended.statusmessage}")
+
+    def rollback(self) -> None:
+        self._inserts.forget()
+        pipe, self._pipe = self._pipe, None
+        session = self._session
+        try:
+            if pipe is not None:
+                with suppress(psycopg.Error):
+                    pipe.__exit__(None, None, None)
+            if session is not None and not session.closed:
+                session.execute("ROLLBACK")
+        except psycopg.Error:
+            self._drop()
+
+    def close(self) -> None:
+        self._drop()
+
+    # -- a COMMIT of which nothing was heard -------------------------------------------------------------------------
+
+    def _find_out(self, number: str, lost: psycopg.Error) -> None:
+        """Returns when transaction ``number`` is committed; raises `Interrupted` when it surely is not. Until either is known, it asks.
+
+        Nobody may take for unwritten what perhaps is written, so only closing the store ends the asking without an answer.
+        """
+        self._drop()
+        logger("snodo.store").warning("commit.unknown", transaction=number, error=str(lost).strip())
+        while True:
+            fate = self._fate(number)
+            if fate == "committed":
+                logger("snodo.store").warning("commit.known", transaction=number, fate=fate)
+                return
+            if fate == "aborted":
+                raise interrupted(lost) from lost
+            if self._closing():
+                raise StoreError("the line broke at COMMIT, and nobody can say whether it was done", code="store.unknown") from lost
+            time.sleep(PAUSE)
+
+    def _fate(self, number: str) -> str | None:
+        """``committed``, ``aborted``, or None: not known yet. A session that is still at it is ended: either way it is decided then."""
+        try:
+            with connect(self._url, WRITING) as session:
+                if session.execute("SELECT pg_is_in_recovery() AS standby").fetchone() == {"standby": True}:
+                    return None
+                row = session.execute(_FATE, [number]).fetchone()
+                if row is not None and row["fate"] == "in progress":
+                    session.execute(_END, [number])
+                return None if row is None or row["fate"] == "in progress" else row["fate"]
+        except errors.InvalidParameterValue:  # a number of the future: the server that knew it is no more, and this one never will
+            return "aborted"
+        except psycopg.Error:
+            return None
+
+
+class PostgresReader(_Asking):
+    """A session that only looks. Its first question of a view is asked again when the line turns out to be dead."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self._url = url
+        self._looking = False
+
+    def do(self, query: str, **parameters: Any) -> None:
+        self._ask(query, parameters)
+
+    def many(self, query: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        for row in rows:
+            self._ask(query, row)
+
+    def one(self, query: str, **parameters: Any) -> Row | None:
+        return next(iter(self._ask(query, parameters)), None)
+
+    def all(self, query: str, **parameters: Any) -> Sequence[Row]:
+        return self._ask(query, parameters)
+
+    def _ask(self, query: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
+        return self.ask(_QUERIES[query], parameters)
+
+    def ask(self, text: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
+        if not self._looking:
+            return self._first(text, parameters)
+        cursor = self._send(text, parameters)
+        with told(self._session):
+            return cursor.fetchall() if cursor.description else []
+
+    def _first(self, text: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
+        until = time.monotonic() + READ_PATIENCE
+        while True:
+            try:
+                return self._begin(text, parameters)
+            except StoreError as error:
+                self._drop()
+                if error.code != "store.interrupted" or time.monotonic() > until:
+                    raise
+            time.sleep(PAUSE)
+
+    def _begin(self, text: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
+        with told(self._session):
+            if self._session is None:
+                self._session = connect(self._url, READING)
+            with self._session.pipeline():
+                self._session.execute(_VIEW)
+                rows = self._session.cursor(binary=True).execute(text, parameters).fetchall()
+        self._looking = True
+        return rows
+
+    def end(self) -> None:
+        """The view is over."""
+        looking, self._looking = self._looking, False
+        try:
+            if looking and self._session is not None:
+                self._session.execute("COMMIT")
+        except psycopg.Error:
+            self._drop()
+
+    def close(self) -> None:
+        self._drop()
+
+
+class PostgresStore:
+    """See `bus.store.Store`. ``url``: ``postgresql://user@host/database``, and whatever libpq understands behind it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._closing = threading.Event()
+        self._idle: queue.LifoQueue[PostgresReader] = queue.LifoQueue()
+        for _ in range(READERS):
+            self._idle.put(PostgresReader(url))
+        self._writer = Writer(self._open_writer)
+
+    def _open_writer(self) -> PostgresConnection:
+        connection = PostgresConnection(self.url, self._closing.is_set)
+        connection.open()
+        return connection
+
+    def write(self, work: Callable[[Tx], T]) -> Future[T]:
+        return self._writer.submit(work)
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        with self._reader() as reader:
+            yield reader
+
+    @contextmanager
+    def _reader(self) -> Iterator[PostgresReader]:
+        if self._closing.is_set():
+            raise StoreError("the store is closed", code="store.closed")
+        reader = self._idle.get()
+        try:
+            yield reader
+        finally:
+            reader.end()
+            self._idle.put(reader)
+
+    def now(self) -> dt.datetime:
+        with self._reader() as reader:
+            moment: dt.datetime = reader.ask("SELECT clock_timestamp() AS now", {})[0]["now"]
+        return moment.astimezone(dt.UTC)
+
+    def describe(self) -> Mapping[str, Any]:
+        with self._reader() as reader:
+            server = reader.ask("SELECT current_setting('server_version') AS version", {})[0]
+            counts = reader.one("count_everything")
+        return {
+            "kind": "postgresql", "version": server["version"], "durability": "synchronous_commit=on, fsync=on",
+            "commits": self._writer.commits, **(dict(counts) if counts else {}),
+        }  # fmt: skip
+
+    def close(self) -> None:
+        self._closing.set()
+        self._writer.close()
+        for _ in range(READERS):
+            self._idle.get().close()

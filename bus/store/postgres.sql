@@ -1,0 +1,26 @@
+-- What PostgreSQL says in its own way; a name here wins over the same name in common.sql. Lists come as JSON arrays.
+
+-- name: intake_keys_among
+SELECT k.scope, k.key FROM jsonb_array_elements((:keys)::jsonb) j JOIN intake_keys k ON k.scope = j ->> 0 AND k.key = j ->> 1
+
+-- Hold on to runs in the transaction that settles them: they have gone on, so nothing of before counts against them.
+-- name: hold_runs
+UPDATE runs SET lease = :lease, strikes = 0 FROM jsonb_array_elements((:claims)::jsonb) j
+WHERE runs.owner = :owner AND runs.id = j ->> 0 AND runs.fence = (j ->> 1)::bigint RETURNING runs.id
+
+-- name: release_runs
+UPDATE runs SET owner = NULL, lease = NULL FROM jsonb_array_elements((:claims)::jsonb) j
+WHERE runs.owner = :owner AND runs.id = j ->> 0 AND runs.fence = (j ->> 1)::bigint
+
+-- Runs of the cases of some runs that can go on; they may be among them. More of them are found by the sweeper.
+-- name: runs_behind
+SELECT DISTINCT r.id FROM jsonb_array_elements((:claims)::jsonb) j JOIN runs me ON me.id = j ->> 0 JOIN runs r ON r.case_id = me.case_id
+WHERE r.state = 'ready' AND r.due <= :now AND (r.lease IS NULL OR r.lease < :now) ORDER BY r.id LIMIT 1000
+
+-- name: case_keys_among
+SELECT k.name, k.value FROM jsonb_array_elements((:keys)::jsonb) j
+JOIN case_keys k ON k.name = j ->> 0 AND k.value = j ->> 1 WHERE k.strong = 1
+
+-- name: waits_among
+SELECT w.type, w.name, w.value FROM jsonb_array_elements((:keys)::jsonb) j
+JOIN waits w ON w.type = j ->> 0 AND w.name = j ->> 1 AND w.value = j ->> 2 WHERE w.state IN ('open', 'late')

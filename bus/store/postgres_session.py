@@ -1,0 +1,192 @@
+"""One session with PostgreSQL: how it is opened, what is asserted of its server, and what its errors mean."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import errors
+from psycopg.adapt import Dumper
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import Format
+from psycopg.rows import dict_row
+from psycopg.types.numeric import Int8Dumper
+from psycopg.types.string import StrDumper
+
+from bus.errors import StoreError
+from bus.store.writer import Interrupted
+
+Session = psycopg.Connection[dict[str, Any]]
+OLDEST = 150000
+LINE = {"application_name": "snodo", "connect_timeout": 5, "keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2,
+        "keepalives_count": 3, "tcp_user_timeout": 10_000}  # fmt: skip
+"""A line that went dead is known within 10 s, by us here and by the server through ``client_connection_check_interval``."""
+SETTINGS = {
+    "synchronous_commit": "on",
+    "timezone": "UTC",
+    "client_connection_check_interval": "2s",
+    # Every query is written for an index. Plans must not turn over because a table was empty when they were made, or statistics are old.
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
+WRITING = {
+    # Who stops in the midst of a transaction (a paused process, a dead machine) holds up all writers for no longer than this.
+    "idle_in_transaction_session_timeout": "5s",
+    "lock_timeout": "20s",
+    "statement_timeout": "60s",
+}
+READING = {"idle_in_transaction_session_timeout": "10min", "statement_timeout": "60s", "default_transaction_read_only": "on"}
+PASSING: tuple[type[psycopg.Error], ...] = (
+    errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable, errors.AdminShutdown, errors.CrashShutdown,
+    errors.CannotConnectNow, errors.TooManyConnections, errors.IdleInTransactionSessionTimeout, errors.IdleSessionTimeout,
+    errors.ReadOnlySqlTransaction,
+)  # fmt: skip
+"""What a server says when the same work may do well a moment later."""
+
+
+class Texts(list[Any]):
+    """A column of texts, for an array parameter."""
+
+
+class Numbers(list[Any]):
+    """A column of integers."""
+
+
+class Blobs(list[Any]):
+    """A column of bytes."""
+
+
+def column(values: Sequence[Any]) -> tuple[str, Texts | Numbers | Blobs]:
+    """The type of a column, told by its first value that is not None, and its values as a parameter."""
+    first = next((value for value in values if value is not None), "")
+    if isinstance(first, str):
+        return "text", Texts(values)
+    return ("bigint", Numbers(values)) if isinstance(first, int) else ("bytea", Blobs(values))
+
+
+class _ArrayDumper(Dumper):
+    """PostgreSQL's binary form of a one-dimensional array; psycopg's own is general and slow."""
+
+    format = Format.BINARY
+    element = 0
+
+    def one(self, value: Any) -> bytes:
+        raise NotImplementedError
+
+    def dump(self, obj: Sequence[Any]) -> bytes:
+        one, length = self.one, struct.Struct(">i").pack
+        parts = [struct.pack(">iiIii", 1, 1, self.element, len(obj), 1)]
+        for value in obj:
+            if value is None:
+                parts.append(b"\xff\xff\xff\xff")
+            else:
+                written = one(value)
+                parts += (length(len(written)), written)
+        return b"".join(parts)
+
+
+class _NothingDumper(Dumper):
+    """None is a text: all columns that may be NULL are texts, and a type must be told where nothing else tells it."""
+
+    oid = 25
+
+    def dump(self, obj: None) -> None:
+        return None
+
+
+class _TextsDumper(_ArrayDumper):
+    oid, element = 1009, 25
+
+    def one(self, value: Any) -> bytes:
+        if "\0" in value:
+            raise psycopg.DataError("PostgreSQL takes no text with a NUL character")
+        return str(value).encode()
+
+
+class _NumbersDumper(_ArrayDumper):
+    oid, element = 1016, 20
+
+    def one(self, value: Any) -> bytes:
+        return struct.pack(">q", value)
+
+
+class _BlobsDumper(_ArrayDumper):
+    oid, element = 1001, 17
+
+    def one(self, value: Any) -> bytes:
+        return bytes(value)
+
+
+_DUMPERS: tuple[tuple[type, type[Dumper]], ...] = (
+    (Texts, _TextsDumper), (Numbers, _NumbersDumper), (Blobs, _BlobsDumper), (str, StrDumper), (int, Int8Dumper),
+    (type(None), _NothingDumper),
+)  # fmt: skip
+
+
+def connect(url: str, settings: dict[str, str]) -> Session:
+    """Open a session and make it ours; raises psycopg's errors."""
+    session: Session = psycopg.connect(make_conninfo(url, **LINE), autocommit=True, row_factory=dict_row)  # type: ignore[arg-type]
+    try:
+        for kind, dumper in _DUMPERS:  # the types of parameters never vary, so each statement is prepared once
+            session.adapters.register_dumper(kind, dumper)
+        wanted = SETTINGS | settings
+        session.execute(
+            "SELECT " + ", ".join("set_config(%s, %s, false)" for _ in wanted), [part for pair in wanted.items() for part in pair]
+        )
+        session.prepare_threshold = 0
+        session.prepared_max = 500
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
+_FACTS = """
+SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS name,
+  current_setting('server_encoding') AS encoding, current_setting('fsync') AS fsync,
+  current_setting('full_page_writes') AS full_page_writes, current_setting('synchronous_commit') AS synchronous_commit,
+  pg_is_in_recovery() AS standby, current_schema() AS schema
+"""
+
+
+def assert_safe(session: Session) -> None:
+    """Raises `StoreError` for a server that could lose what was accepted, or that we do not know."""
+    facts = session.execute(_FACTS).fetchone()
+    assert facts is not None
+    if facts["version"] < OLDEST:
+        raise StoreError(f"this is PostgreSQL {facts['name']}", code="store.too-old", hint="the bus needs PostgreSQL 15 or later")
+    if facts["encoding"] != "UTF8":
+        hint = "make it again: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+        raise StoreError(f"the database is encoded in {facts['encoding']}, not in UTF8", code="store.encoding", hint=hint)
+    if facts["standby"]:
+        raise StoreError("this server is a standby: it cannot be written to", code="store.standby", hint="name the primary in store.url")
+    if facts["schema"] is None:
+        raise StoreError("no schema of this database is ours", code="store.schema", hint="CREATE SCHEMA, or set the user's search_path")
+    for name in ("fsync", "full_page_writes", "synchronous_commit"):
+        if facts[name] != "on":
+            raise StoreError(
+                f"the server runs with {name}={facts[name]}, which can lose what was accepted", code="store.unsafe",
+                hint=f"set {name} = on in postgresql.conf and restart the server",
+            )  # fmt: skip
+
+
+@contextmanager
+def told(session: Session | None) -> Iterator[None]:
+    """Say errors of the database itself in our words: `Interrupted` when the same may do well later, else `StoreError`."""
+    try:
+        yield
+    except psycopg.Error as error:
+        if isinstance(error, PASSING) or session is None or session.broken or session.closed:
+            raise interrupted(error) from error
+        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+            raise StoreError(f"the database failed: {error}", hint="look at the server: its disk, its memory, its log") from error
+        raise
+
+
+def interrupted(error: BaseException) -> Interrupted:
+    return Interrupted(f"the database went away: {str(error).strip()}", hint="is the server up, and the network?")

@@ -1,0 +1,69 @@
+"""The schema by revisions: ``<store>/<revision>_up.sql`` brings a database there, ``…_down.sql`` back to the one before.
+
+An empty database is made up to date when it is opened; for one of another revision there is ``bus migrate`` (`bus.store.migrate`).
+SQLite keeps the revision in ``user_version``, PostgreSQL in the table ``schema_revision``; the scripts themselves set it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Literal
+
+from bus.errors import StoreError
+
+if TYPE_CHECKING:
+    import psycopg
+
+REVISION = 2
+"""The one this program speaks."""
+LOCK = 1399745925
+"""Advisory lock in PostgreSQL under which a schema is made or changed."""
+
+
+def script(kind: Literal["sqlite", "postgres"], revision: int, way: Literal["up", "down"] = "up") -> str:
+    return resources.files("bus.store").joinpath(f"schema/{kind}/{revision:04}_{way}.sql").read_text("utf-8")
+
+
+def _everything(kind: Literal["sqlite", "postgres"]) -> str:
+    return "\n".join(script(kind, revision) for revision in range(1, REVISION + 1))
+
+
+def refuse(found: int) -> None:
+    """Raises `StoreError` for a schema that this program does not speak."""
+    if found != REVISION:
+        raise StoreError(
+            f"the database has schema {found}, this program speaks schema {REVISION}", code="store.schema",
+            hint="stop all processes of the bus, then: bus migrate up" if found < REVISION
+            else f"run the program that made it, or with that program: bus migrate down --to {REVISION}",
+        )  # fmt: skip
+
+
+def revision_of_sqlite(raw: sqlite3.Connection) -> int:
+    """0 for an empty database."""
+    return int(raw.execute("PRAGMA user_version").fetchone()[0])
+
+
+def prepare_sqlite(raw: sqlite3.Connection) -> None:
+    """Make the schema in an empty database; raises `StoreError` for one of another revision."""
+    if revision_of_sqlite(raw) == 0:
+        raw.executescript(f"BEGIN IMMEDIATE;\n{_everything('sqlite')}\nCOMMIT;")
+    refuse(revision_of_sqlite(raw))
+
+
+def revision_of_postgres(session: psycopg.Connection[Any]) -> int:
+    """0 for a schema without our tables."""
+    if session.execute("SELECT to_regclass('schema_revision') IS NULL AS absent").fetchone() == {"absent": True}:
+        return 0
+    row = session.execute("SELECT max(revision) AS revision FROM schema_revision").fetchone()
+    return int(row["revision"]) if row else 0
+
+
+def prepare_postgres(session: psycopg.Connection[Any]) -> None:
+    """As `prepare_sqlite`. Of several processes that find it empty, one makes it and the others wait."""
+    if revision_of_postgres(session) == 0:
+        with session.transaction():
+            session.execute(f"SELECT pg_advisory_xact_lock({LOCK}, current_schema()::regnamespace::oid::int4)")
+            if revision_of_postgres(session) == 0:
+                session.execute(_everything("postgres").encode(), prepare=False)
+    refuse(revision_of_postgres(session))
