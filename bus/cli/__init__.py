@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "services": ("services", "List the services of the portal, or show one."),
     "validate": ("validate", "Check settings, routes, mappings, types, tables and services."),
     "test": ("trial", "Run the tests inside the route files."),
+    "copy": ("copy", "Copy a store into another one: from SQLite to PostgreSQL."),
     "doctor": ("doctor", "Look whether everything is in order: settings, database, broker, systems, work."),
     "explain": ("explain", "Say more about the code of an error or of a finding."),
     "keys": ("keys", "Make an API key."),

@@ -336,3 +336,13 @@ INSERT INTO marks (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOT
 
 -- name: mark
 SELECT value FROM marks WHERE name = :name
+
+-- One store copied into another: the log and what it commits to, whole; everything else is made again (`bus.copying`).
+-- name: whole_records_after
+SELECT seq, id, kind, time, message, run, content FROM records WHERE seq > :after ORDER BY seq LIMIT :most
+
+-- name: payloads_after
+SELECT id, message, media_type, nonce, content FROM payloads WHERE id > :after ORDER BY id LIMIT :most
+
+-- name: rules_after
+SELECT digest, kind, content FROM rules WHERE digest > :after ORDER BY digest LIMIT :most

@@ -24,3 +24,10 @@ JOIN case_keys k ON k.name = j ->> 0 AND k.value = j ->> 1 WHERE k.strong = 1
 -- name: waits_among
 SELECT w.type, w.name, w.value FROM jsonb_array_elements((:keys)::jsonb) j
 JOIN waits w ON w.type = j ->> 0 AND w.name = j ->> 1 AND w.value = j ->> 2 WHERE w.state IN ('open', 'late')
+
+-- name: copy_record
+INSERT INTO records (seq, id, kind, time, message, run, content) OVERRIDING SYSTEM VALUE
+VALUES (:seq, :id, :kind, :time, :message, :run, :content)
+
+-- name: go_on_counting
+SELECT setval(pg_get_serial_sequence('records', 'seq'), max(seq)) AS seq FROM records

@@ -143,13 +143,15 @@ def _own(path: Path) -> IO[bytes]:
     """Hold the lock beside the database; it goes with the process. Raises `StoreError` when another process has it."""
     try:
         held = path.with_name(f"{path.name}.lock").open("ab")
+    except OSError as error:
+        raise _unreachable(path, error) from error
+    try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        held.close()
         raise StoreError(
             f"another bus works on {path}", code="store.taken", hint="stop it first, or give this one a store of its own"
         ) from None
-    except OSError as error:
-        raise _unreachable(path, error) from error
     return held
 
 

@@ -26,3 +26,9 @@ JOIN case_keys k ON k.name = json_extract(j.value, '$[0]') AND k.value = json_ex
 SELECT w.type, w.name, w.value FROM json_each(:keys) j
 JOIN waits w ON w.type = json_extract(j.value, '$[0]') AND w.name = json_extract(j.value, '$[1]') AND w.value = json_extract(j.value, '$[2]')
 WHERE w.state IN ('open', 'late')
+
+-- name: copy_record
+INSERT INTO records (seq, id, kind, time, message, run, content) VALUES (:seq, :id, :kind, :time, :message, :run, :content)
+
+-- name: go_on_counting
+SELECT max(seq) AS seq FROM records

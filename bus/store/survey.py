@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from bus.clock import text_of
 from bus.errors import StoreError
 from bus.store import queries
-from bus.store.schema import REVISION
+from bus.store.schema import REVISION, revision_of_postgres
 
 OLDEST_SQLITE = (3, 35)
 """The first with RETURNING."""
@@ -93,7 +93,7 @@ def _postgresql(url: str) -> Survey:
             before = dt.datetime.now(dt.UTC)
             [facts] = ask(_FACTS)
             after = dt.datetime.now(dt.UTC)
-            revision = _revision(ask)
+            revision = revision_of_postgres(raw)
             unsafe = tuple(f"{name} is {facts[name]}" for name, good in _SAFE.items() if facts[name] not in good)
             return Survey(
                 kind="PostgreSQL", where=where_is(url), version=facts["server_version"], too_old=int(facts["number"]) < OLDEST_POSTGRESQL,
@@ -124,11 +124,6 @@ _RIGHTS = """
 SELECT pg_has_role(relowner, 'MEMBER') AS owns, has_table_privilege(oid, 'UPDATE') AS change, has_table_privilege(oid, 'DELETE') AS remove
 FROM pg_class WHERE oid = to_regclass('records')
 """
-
-
-def _revision(ask: Callable[[str], Sequence[Any]]) -> int:
-    [row] = ask("SELECT to_regclass('schema_revision') IS NOT NULL AS present")
-    return int(ask("SELECT revision FROM schema_revision")[0]["revision"]) if row["present"] else 0
 
 
 def _may_change(ask: Callable[[str], Sequence[Any]]) -> str:

@@ -7,5 +7,3 @@ rabbitmqctl add_vhost snodo
 printf '%s' "$SNODO_BROKER_PASSWORD" | rabbitmqctl add_user snodo
 # Only names that begin with snodo; the empty name is the default exchange.
 rabbitmqctl set_permissions --vhost snodo snodo '^snodo\.' '^(snodo\..*|amq\.default|)$' '^snodo\.'
-# A bound on what waits, should no worker take it: old tickets go first, and the sweeper rings again for their runs.
-rabbitmqctl set_policy --vhost snodo --apply-to queues tickets '^snodo\.' '{"max-length": 100000, "overflow": "drop-head"}'

@@ -1,0 +1,39 @@
+"""``bus copy SOURCE``: a store copied into the empty one that the settings name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bus.cli.common import CONFIG, Json, Settings, family, show
+from bus.errors import ConfigError
+
+app = family("Copy a store into the empty one that the settings name; all processes of the bus stopped.")
+
+
+@app.command()
+def copy(
+    source: Annotated[str, typer.Argument(help="Where the old store is, as in store.url: sqlite:///path or postgresql://….")],
+    config: Settings = CONFIG,
+    json: Json = False,
+) -> None:
+    """Copy the log, make the rest again from it, compare; a copy that differs is taken back."""
+    from bus import config as settings
+    from bus import copying
+    from bus.store.opening import open_store
+
+    if source.startswith("sqlite:///") and not Path(source.removeprefix("sqlite:///")).is_file():
+        raise ConfigError(f"there is no database at {source}", code="copy.no-source", hint="write sqlite:/// and its path")
+    target = settings.load(config).store.url
+    old = open_store(source, exclusive=True)
+    try:
+        new = open_store(target, exclusive=True)
+        try:
+            counts = copying.copy(old, new)
+        finally:
+            new.close()
+    finally:
+        old.close()
+    show(counts, json, lambda _: print("copied and compared: " + ", ".join(f"{rows:,} {table}" for table, rows in counts.items())))

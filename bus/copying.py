@@ -1,0 +1,69 @@
+"""A store copied into an empty one, whatever the two are: the way from one process with SQLite to several with PostgreSQL.
+
+Only the log, its payloads and the rules are copied. Everything else is made again from them, as `bus.engine.projection` says, and compared
+with what was there. All in one transaction: a copy that differs, or is interrupted, leaves the target empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from bus.engine import projection
+from bus.errors import ConfigError, StoreError
+from bus.store import Row, Store, Tx
+
+MOST = 500
+"""Rows at a time."""
+TABLES = {
+    "records": ("whole_records_after", "seq", "copy_record"), "payloads": ("payloads_after", "id", "add_payload"),
+    "rules": ("rules_after", "digest", "add_rules"),
+}  # fmt: skip
+"""Each table: how to read a page of it, after which column, how to add to it."""
+
+
+def copy(source: Store, target: Store) -> dict[str, int]:
+    """Rows copied, by table. Nothing else may work on either. Raises `ConfigError` for a target with records, `StoreError` for a copy
+    that differs.
+    """
+    with source.read() as old:
+        return target.write(lambda tx: _copy(old, tx)).result()
+
+
+def _copy(old: Tx, new: Tx) -> dict[str, int]:
+    if new.one("whole_records_after", after=0, most=1) is not None:
+        raise ConfigError("the store to copy into is not empty", code="copy.not-empty", hint="give it a new database")
+    counts = {table: _copy_table(old, new, table) for table in TABLES}
+    new.one("go_on_counting")
+    projection.rebuild(new)
+    for table in projection.TABLES:
+        if _plain(old, table) != _plain(new, table):
+            raise StoreError(
+                f"after the copy the table {table} is not as it was", code="copy.differs", hint="report it; the copy was taken back"
+            )
+    return counts
+
+
+def _copy_table(old: Tx, new: Tx, table: str) -> int:
+    read, after, add = TABLES[table]
+    rows = 0
+    for page in _pages(old, read, after):
+        new.many(add, page)
+        rows += len(page)
+    return rows
+
+
+def _pages(old: Tx, read: str, column: str) -> Iterator[list[dict[str, Any]]]:
+    after: Any = 0 if column == "seq" else ""
+    while page := [_row(row) for row in old.all(read, after=after, most=MOST)]:
+        yield page
+        after = page[-1][column]
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {name: bytes(value) if isinstance(value, memoryview) else value for name, value in dict(row).items()}
+
+
+def _plain(tx: Tx, table: str) -> list[tuple[Any, ...]]:
+    """A table's rows in an order of our own: databases sort texts as they are set up to."""
+    return sorted((tuple(sorted(_row(row).items())) for row in tx.all(f"all_{table}")), key=repr)

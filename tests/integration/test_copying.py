@@ -1,0 +1,90 @@
+"""From SQLite to PostgreSQL with work in flight: what was there is there, and what waited goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+
+import psycopg
+import pytest
+
+from bus.cli import main
+from tests.small_bus import Caller, running, write
+
+
+def sent(server, type: str, nome: str, key: str) -> str:
+    answer = Caller(server.port)("POST", "/messages", {"type": type, "data": {"nome": nome}}, {"Idempotency-Key": key})
+    assert answer.status == 202
+    return answer.json["id"]
+
+
+@pytest.fixture
+def old(tmp_path):
+    """An embedded bus that has done some work, holds a dead letter and waits for something; its folder and the id of what waits."""
+    with running(tmp_path / "old") as server:
+        waits = sent(server, "prova.attesa", "Ada", "k-ada")
+        for number in range(30):
+            server.app.wait_reply(sent(server, "prova.saluto", f"Bo {number}", f"k{number}"), 10)
+        server.app.wait_reply(sent(server, "prova.guasto", "Cy", "k-cy"), 10)
+    return tmp_path / "old", waits
+
+
+def copied(old, folder, url, capsys) -> dict[str, int]:
+    config = write(folder, store={"url": url})
+    assert main(["copy", f"sqlite:///{old}/var/snodo.db", "--config", str(config), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_what_waited_goes_on_and_what_was_sent_is_known(tmp_path, old, postgresql_url, capsys):
+    folder, waits = old
+    counts = copied(folder, tmp_path / "new", postgresql_url, capsys)
+    with contextlib.closing(sqlite3.connect(folder / "var/snodo.db")) as raw:
+        assert counts["records"] == raw.execute("SELECT count(*) FROM records").fetchone()[0]
+    with running(tmp_path / "new", store={"url": postgresql_url}) as server:
+        ask = Caller(server.port)
+        assert sent(server, "prova.attesa", "Ada", "k-ada") == waits, "the same key is the same message"
+        sent(server, "prova.sveglia", "Ada", "k-sveglia")
+        assert server.app.wait_reply(waits, 20)["reply"] == {"svegliato": "Ada"}
+        assert [one["reason"] for one in ask("GET", "/runs?state=dead", name="sistemista").json["runs"]] == ["prova.rotta"]
+
+
+def test_the_log_is_copied_byte_for_byte_with_its_numbers(tmp_path, old, postgresql_url, capsys):
+    folder, _ = old
+    copied(folder, tmp_path / "new", postgresql_url, capsys)
+    with contextlib.closing(sqlite3.connect(folder / "var/snodo.db")) as raw, psycopg.connect(postgresql_url) as new:
+        for query in (
+            "SELECT seq, id, content FROM records ORDER BY seq",
+            "SELECT id, nonce, content FROM payloads ORDER BY id",
+            "SELECT digest, content FROM rules ORDER BY digest",
+        ):
+            assert new.execute(query).fetchall() == raw.execute(query).fetchall()
+
+
+def test_a_store_that_holds_something_is_not_copied_into(tmp_path, old, postgresql_url, capsys):
+    folder, _ = old
+    copied(folder, tmp_path / "new", postgresql_url, capsys)
+    config = tmp_path / "new/config.yaml"
+    assert main(["copy", f"sqlite:///{folder}/var/snodo.db", "--config", str(config), "--json"]) == 2
+    assert json.loads(capsys.readouterr().err)["code"] == "copy.not-empty"
+    assert main(["copy", f"sqlite:///{tmp_path}/none.db", "--config", str(config), "--json"]) == 2
+    assert json.loads(capsys.readouterr().err)["code"] == "copy.no-source"
+
+
+def test_a_copy_that_differs_is_taken_back(tmp_path, old, postgresql_url, capsys):
+    """Somebody put a row into a projection by hand, which the log knows nothing of."""
+    folder, _ = old
+    with contextlib.closing(sqlite3.connect(folder / "var/snodo.db")) as raw, raw:
+        raw.execute("INSERT INTO sequences (name, value) VALUES ('a-mano', 7)")
+    config = write(tmp_path / "new", store={"url": postgresql_url})
+    assert main(["copy", f"sqlite:///{folder}/var/snodo.db", "--config", str(config), "--json"]) == 3
+    assert json.loads(capsys.readouterr().err)["code"] == "copy.differs"
+    with psycopg.connect(postgresql_url) as new:
+        assert new.execute("SELECT count(*) FROM records").fetchone() == (0,)
+
+
+def test_a_bus_that_runs_is_not_copied_from(tmp_path, postgresql_url, capsys):
+    with running(tmp_path / "old"):
+        config = write(tmp_path / "new", store={"url": postgresql_url})
+        assert main(["copy", f"sqlite:///{tmp_path}/old/var/snodo.db", "--config", str(config), "--json"]) == 3
+        assert json.loads(capsys.readouterr().err)["code"] == "store.taken"
