@@ -255,7 +255,7 @@ class _Reader:
 
     def _check(self, drafts: Mapping[str, _Draft]) -> None:
         mappings = {name: mapping for name, (mapping, _) in self.mappings.items()}
-        world = World(self.operations, self.types, mappings, frozenset(self.broken))
+        world = World(self.operations, self.types, mappings, frozenset(self.broken), self.tables, self._keys(drafts))
         for name, source in self.type_sources.items():
             check_forms(self.types[name], self.types, self.broken, self.tables, source)
         for mapping, source in self.mappings.values():
@@ -263,6 +263,16 @@ class _Reader:
         for draft in drafts.values():
             check_route(draft.compiled, world, draft.source)
             draft.tests = check_tests(draft.parsed, world, draft.source)
+
+    def _keys(self, drafts: Mapping[str, _Draft]) -> frozenset[str] | None:
+        """All business keys that a case can have; None while some rules cannot be read."""
+        if self.broken or any(not draft.parsed.complete for draft in drafts.values()):
+            return None
+        parsed = [draft.parsed for draft in drafts.values()]
+        learnt = (step.model.case for one in parsed for step in one.walk() if step.kind == "call")
+        return frozenset(
+            name for keys in (*(one.case for one in self.types.values()), *(one.model.case for one in parsed), *learnt) for name in keys
+        )
 
     def _catalog(self, drafts: Mapping[str, _Draft], mappings: Mapping[str, CompiledMapping], services: Mapping[str, Servizio]) -> Catalog:
         routes = {name: draft.route(draft.compiled.plan) for name, draft in drafts.items() if draft.compiled.plan}

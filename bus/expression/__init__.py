@@ -26,14 +26,14 @@ from typing import Any, TypeAlias
 from bus.clock import text_of
 from bus.errors import ExpressionError
 from bus.expression import tree, wording
-from bus.expression.tree import Lookup, Reading, Reference
+from bus.expression.tree import Comparison, Lookup, Reading, Reference
 from bus.functions import FUNCTIONS, Function, declared
 from bus.message import JsonValue
 from bus.source import suggestion
 
 __all__ = [
-    "RESERVED", "Bundle", "Environment", "Expression", "Lookup", "Reference", "Table", "Tables", "literal", "name_problem", "suggestion",
-    "table_functions",
+    "RESERVED", "Bundle", "Comparison", "Environment", "Expression", "Lookup", "Reference", "Table", "Tables", "json_type", "literal",
+    "name_problem", "new_environment", "suggestion", "table_functions",
 ]  # fmt: skip
 
 Table: TypeAlias = Mapping[str, Mapping[str, JsonValue]]
@@ -49,6 +49,8 @@ MAX_LENGTH = 10_000
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLAIN_PATH = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)\s*")
 _PLAIN_LITERAL = re.compile(r"""\s*(?:"([^"\\\n]*)"|'([^'\\\n]*)'|(-?[0-9]{1,18})|(true|false|null))\s*""")
+_JSON = {bool: "boolean", int: "integer", str: "string", type(None): "null"}
+_NAMED = {"INT": "integer", "STRING": "string", "BOOL": "boolean", "TIMESTAMP": "string", "DURATION": "string", "BYTES": "string"}
 _WORDS: dict[str, JsonValue] = {"true": True, "false": False, "null": None}
 _FORBIDDEN_FIELDS = frozenset({"in", "true", "false", "null"})
 
@@ -68,18 +70,27 @@ def literal(text: str) -> str:
     return f'"{escaped}"'
 
 
+def json_type(name: str) -> str:
+    """CEL's name of a type as JSON Schema's; empty when it may be several."""
+    if name.startswith("LIST"):
+        return "array"
+    return "object" if name.startswith(("MAP", "snodo.")) else _NAMED.get(name, "")
+
+
 class Expression:
     """A compiled expression. Call it with a scope; it raises `ExpressionError` ``expression.failed`` when it has no value there.
 
-    ``text`` is its source, ``names`` the names of the scope it reads. Immutable, thread-safe.
+    ``text`` is its source, ``names`` the names of the scope it reads, ``returns`` the JSON type of its value where the text alone
+    tells (else empty). Immutable, thread-safe.
     The error's ``detail["missing"]`` is true when a key, an object or a name on its way is not there.
     """
 
-    __slots__ = ("_evaluate", "_reading", "names", "text")
+    __slots__ = ("_evaluate", "_reading", "names", "returns", "text")
 
-    def __init__(self, text: str, evaluate: Callable[[Mapping[str, Any]], JsonValue], reading: Reading) -> None:
+    def __init__(self, text: str, evaluate: Callable[[Mapping[str, Any]], JsonValue], reading: Reading, returns: str = "") -> None:
         self.text = text
         self.names = reading.names
+        self.returns = returns
         self._reading = reading
         self._evaluate = evaluate
 
@@ -98,6 +109,11 @@ class Expression:
     def lookups(self) -> Sequence[Lookup]:
         """The tables it looks into."""
         return self._reading.lookups
+
+    @property
+    def comparisons(self) -> Sequence[Comparison]:
+        """The texts that its paths are compared with."""
+        return self._reading.comparisons
 
     @property
     def in_cel(self) -> bool:
@@ -168,7 +184,7 @@ class Tables(dict[str, Table]):
         """The CEL environment, with at least these names."""
         if self._cel is None or not names <= self._names:
             self._names |= names
-            self._cel = _new_environment(self._names, self)
+            self._cel = new_environment(dict.fromkeys(self._names), self)
         return self._cel
 
 
@@ -219,7 +235,7 @@ class Environment:
             raise ExpressionError(
                 "an optional value is used as if it were plain", line=line, column=column, hint='end it with .orValue("")'
             )
-        return Expression(text, _Program(compiled, reading), reading)
+        return Expression(text, _Program(compiled, reading), reading, json_type(returned))
 
 
 def _place(text: str, offset: int) -> tuple[int, int]:
@@ -233,7 +249,7 @@ def _plain_literal(text: str) -> Expression | None:
         return None
     double, single, number, word = match.groups()
     value: JsonValue = _WORDS[word] if word else int(number) if number else double if double is not None else single
-    return Expression(text, lambda scope: value, Reading())
+    return Expression(text, lambda scope: value, Reading(), _JSON[value.__class__])
 
 
 class _Path:
@@ -346,7 +362,11 @@ def _error_type() -> Any:
     return cel.Type.ERROR
 
 
-def _new_environment(names: Iterable[str], tables: Mapping[str, Table]) -> Any:
+_PROTOBUF: dict[int, str] = {3: "INT", 8: "BOOL", 9: "STRING"}
+
+
+def new_environment(names: Mapping[str, tuple[int, str, bool] | None], tables: Mapping[str, Table], pool: Any = None) -> Any:
+    """A CEL environment. A name holds anything (None), or what a protobuf field says: (type, name of its message, repeated)."""
     from cel_expr_python import cel
     from cel_expr_python.ext import ext_bindings, ext_math, ext_optional, ext_strings
 
@@ -355,7 +375,16 @@ def _new_environment(names: Iterable[str], tables: Mapping[str, Table]) -> Any:
     functions = [_declaration(cel, name, [function]) for name, function in FUNCTIONS.items()]
     functions.append(_declaration(cel, "lookup", _lookups(tables)))
     functions.append(_declaration(cel, "rows", [_rows(tables)]))
-    return cel.NewEnv(variables=dict.fromkeys(names, cel.Type.DYN), functions=functions, extensions=extensions)
+    variables = {name: _declared_type(cel, said) for name, said in names.items()}
+    return cel.NewEnv(descriptor_pool=pool, variables=variables, functions=functions, extensions=extensions)
+
+
+def _declared_type(cel: Any, said: tuple[int, str, bool] | None) -> Any:
+    if said is None:
+        return cel.Type.DYN
+    kind, message, repeated = said
+    single = getattr(cel.Type, _PROTOBUF[kind]) if kind in _PROTOBUF else cel.Type(message.lstrip("."))
+    return cel.Type.List(single) if repeated else single
 
 
 def _declaration(cel: Any, name: str, overloads: Sequence[Function]) -> Any:

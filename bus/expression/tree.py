@@ -37,6 +37,7 @@ _FIELDS = {
 _SCALARS: dict[str, Any] = {"string": 9, "bool": 8, "int64": 3, "int32": 5}
 _MESSAGE: Any = 11
 _KINDS = ("const", "ident", "select", "call", "list", "struct", "comprehension")
+_COMPARING = frozenset({"_==_", "_!=_", "@in"})
 _OPTIONAL_READERS = frozenset({"orValue", "or", "value", "hasValue", "_?._", "_[?_]", "_[_]", "_==_", "_!=_", "_?_:_"})
 
 
@@ -58,10 +59,20 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """A ``lookup`` or ``rows`` whose table (and column) is written out; None where it is computed."""
+    """A ``lookup`` or ``rows`` whose table (and key, and column) is written out; None where it is computed."""
 
     table: str | None
     column: str | None
+    offset: int
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A path compared with a text (``==``, ``!=``, ``in`` a list); ``offset`` is where the text starts."""
+
+    path: tuple[str, ...]
+    text: str
     offset: int
 
 
@@ -71,6 +82,7 @@ class Reading:
 
     references: list[Reference] = field(default_factory=list)
     lookups: list[Lookup] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
     loose_optional: int | None = None
 
     @property
@@ -123,6 +135,8 @@ class _Walker:
             return
         if kind == "call" and node.call.function in ("lookup", "rows"):
             self._note_lookup(node)
+        elif kind == "call" and node.call.function in _COMPARING:
+            self._note_comparison(node.call, bound)
         for child in _children(node):
             self.walk(child, bound)
 
@@ -151,8 +165,17 @@ class _Walker:
 
     def _note_lookup(self, node: Any) -> None:
         arguments = [argument.const.string_value if _kind(argument) == "const" else None for argument in node.call.args]
-        column = arguments[2] if len(arguments) > 2 else None
-        self.reading.lookups.append(Lookup(arguments[0] if arguments else None, column, self.positions.get(node.id, 0)))
+        table, key, column = (*arguments, None, None, None)[:3]
+        self.reading.lookups.append(Lookup(table, column, self.positions.get(node.id, 0), key))
+
+    def _note_comparison(self, call: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
+        left, right = call.args
+        if _kind(left) == "const":
+            left, right = right, left
+        path = _path(left, bound)
+        for text in right.list.elements if _kind(right) == "list" else (right,):
+            if path and _kind(text) == "const" and text.const.string_value:
+                self.reading.comparisons.append(Comparison(path, text.const.string_value, self.positions.get(text.id, 0)))
 
     def _check_optional(self, node: Any) -> None:
         """Optional values may only meet what understands them: our own functions would not survive one."""

@@ -44,6 +44,59 @@ def compile_error(raw: str, text: str, names: Iterable[str]) -> ExpressionError:
     return ExpressionError(sentence, code=_code_of(message, word, text), line=at_line, column=at_column, hint=hint)
 
 
+def type_error(raw: str, text: str) -> ExpressionError | None:
+    """The first of CEL's complaints about types that is surely right; the text stands on the second line of what was compiled."""
+    for match in _ERROR.finditer(raw):
+        line, column, message = int(match[1]) - 1, int(match[2]), match[3]
+        if (worded := _type_worded(message)) is not None:
+            sentence, hint, word = worded
+            if word:
+                column = _start_of(word, text, max(line, 1), column)
+            return ExpressionError(sentence, code="expression.wrong-type", line=max(line, 1), column=column, hint=hint)
+    return None
+
+
+_SURE_OPERATORS = frozenset({"_+_", "_-_", "_*_", "_/_", "_%_", "-_", "!_", "_&&_", "_||_", "_<_", "_<=_", "_>_", "_>=_"})
+_COMPARISONS = frozenset({"_<_", "_<=_", "_>_", "_>=_", "_==_", "_!=_"})
+_NUMBERS = frozenset({"int", "double", "uint", "wrapper(int)"})
+
+
+def _type_worded(message: str) -> tuple[str, str, str] | None:
+    """(sentence, hint, word to point at); None for what may be right when it runs: nulls, open objects, mixed numbers."""
+    if match := re.match(r"found no matching overload for '([^']*)' applied to '(.*)'", message):
+        function, types = match[1], match[2].strip("()")
+        parts = re.split(r",\s*(?![^(]*\))", types)
+        if function == "_?_:_":
+            if parts[0] in {"bool", "dyn"}:
+                return None
+            return f"the question before `?` is {_shown(parts[0])}, not true or false", "compare it with something", ""
+        unsure = "null_type" in types or "optional" in types or "%" in types or "map(" in types
+        if unsure or (function in _COMPARISONS and set(parts) <= _NUMBERS):
+            return None
+        if "snodo." in types and function not in _SURE_OPERATORS:
+            return None
+        sentence, _ = _no_overload(function, f"({', '.join(map(_shown, parts))})")
+        _, hint = _no_overload(function, types)
+        return sentence, hint, "" if function.startswith(("_", "@", "!", "-")) else function
+    if match := re.match(r"expression of type '([^']*)' cannot be the operand of a select", message):
+        hint = "take one item, such as [0], or .map(x, x.…)" if match[1].startswith("list") else ""
+        return f"a field is asked of {_shown(match[1])}", hint, ""
+    if match := re.match(r"expression of type '([^']*)' cannot be the range of a comprehension", message):
+        return None if "snodo." in match[1] else (f"{_shown(match[1])} has no items to go through", "", "")
+    return None
+
+
+def _shown(kind: str) -> str:
+    """A CEL type in words."""
+    if kind.startswith("list"):
+        return "a list"
+    if kind.startswith(("snodo.", "map")):
+        return "an object"
+    words = {"int": "a whole number", "string": "a text", "bool": "true or false", "double": "a number", "dyn": "anything"}
+    inner = re.fullmatch(r"wrapper\((\w+)\)", kind)
+    return words.get(inner[1] if inner else kind, kind)
+
+
 def _code_of(message: str, word: str, text: str) -> str:
     if not message.startswith("undeclared reference"):
         return "expression.invalid"

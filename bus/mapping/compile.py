@@ -98,15 +98,15 @@ def _names_fit(model: MappingDocument, report: Reporter) -> bool:
 
 
 def _check_names(used: Used, known: set[str] | frozenset[str], shop: Workshop) -> None:
-    for name in sorted(used.expression.names - known - used.local):
-        hint = suggestion(name, known | used.local)
+    for name in sorted(used.expression.names - known - used.local.keys()):
+        hint = suggestion(name, {*known, *used.local})
         shop.refuse(used.pointer, "name.undefined", f"there is no `{name}` here", hint, within=place_of(used, (name,)))
 
 
 def check_lookups(used: Used, tables: Mapping[str, Table], shop: Workshop) -> None:
     """Tables must be named in the text, exist, and have the column asked for."""
     for lookup in used.expression.lookups:
-        within = _line_and_column(used.expression.text, lookup.offset)
+        within = line_and_column(used.expression.text, lookup.offset)
         if lookup.table is None:
             hint = 'write the table\'s name as text: lookup("uffici", ...)'
             shop.refuse(used.pointer, "table.computed", "the name of a table may not be computed", hint, within=within)
@@ -118,6 +118,9 @@ def check_lookups(used: Used, tables: Mapping[str, Table], shop: Workshop) -> No
             if columns and lookup.column not in columns:
                 sentence = f"table `{lookup.table}` has no column `{lookup.column}`"
                 shop.refuse(used.pointer, "table.unknown-column", sentence, suggestion(lookup.column, columns), within=within)
+        if lookup.key is not None and (rows := tables.get(lookup.table or "")) and lookup.key not in rows:
+            sentence = f"table `{lookup.table}` has no key `{lookup.key}`"
+            shop.refuse(used.pointer, "table.unknown-key", sentence, suggestion(lookup.key, rows), within=within)
 
 
 def place_of(used: Used, path: Sequence[str]) -> tuple[int, int]:
@@ -126,9 +129,9 @@ def place_of(used: Used, path: Sequence[str]) -> tuple[int, int]:
     lead, last = r"\s*\.\??\s*".join(map(re.escape, path[:-1])), re.escape(path[-1])
     whole = re.search(rf"(?<![\w.]){lead}\s*\.\??\s*({last})\b" if lead else rf"(?<![\w.])({last})\b", text)
     found = whole or re.search(rf"\b({last})\b", text)
-    return _line_and_column(text, found.start(1) if found else 0)
+    return line_and_column(text, found.start(1) if found else 0)
 
 
-def _line_and_column(text: str, offset: int) -> tuple[int, int]:
+def line_and_column(text: str, offset: int) -> tuple[int, int]:
     before = text[:offset]
     return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1

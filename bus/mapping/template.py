@@ -23,17 +23,21 @@ from bus.message import JsonValue
 from bus.source import Pointer, Reporter, suggestion
 
 Maker: TypeAlias = "Callable[[Sequence[JsonValue], Mapping[str, Any]], Any]"
+Locals: TypeAlias = "Mapping[str, Pointer | None]"
 DIRECTIVES = ("$value", "$when", "$default", "$each", "$as")
 _LEFT_OUT: Any = object()
+_NONE: Locals = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """An expression at its place. ``local`` are names that only this place has; ``guarded``: a missing value is provided for."""
+    """An expression at its place. ``local`` are names that only this place has, each with the pointer of the list it is an item of
+    (None: it is the ``index``); ``guarded``: a missing value is provided for.
+    """
 
     pointer: Pointer
     expression: Expression
-    local: frozenset[str] = frozenset()
+    local: Mapping[str, Pointer | None] = field(default_factory=dict)
     guarded: bool = False
 
 
@@ -46,7 +50,7 @@ class Workshop:
     used: list[Used] = field(default_factory=list)
     failed: bool = False
 
-    def expression(self, text: Any, pointer: Pointer, local: frozenset[str] = frozenset(), guarded: bool = False) -> Expression | None:
+    def expression(self, text: Any, pointer: Pointer, local: Locals = _NONE, guarded: bool = False) -> Expression | None:
         """Compile one expression; None, with a finding, when it cannot be."""
         if not isinstance(text, str):
             self.refuse(pointer, "expression.not-text", "an expression is written as text", "put it in quotes")
@@ -65,7 +69,7 @@ class Workshop:
 
     def template(self, value: Any, pointer: Pointer, owner: str = "") -> Template:
         """Compile a template; ``owner`` names it in failures. When there were findings the result must not be used."""
-        return _Builder(self, owner, frozenset(), False).finish(value, pointer, ())
+        return _Builder(self, owner, _NONE, False).finish(value, pointer, ())
 
 
 class Template:
@@ -110,7 +114,7 @@ def dotted(target: Sequence[str | int]) -> str:
 class _Builder:
     """Builds one template: gathers its unconditional expressions, and the maker that puts their values in place."""
 
-    def __init__(self, shop: Workshop, owner: str, local: frozenset[str], guarded: bool) -> None:
+    def __init__(self, shop: Workshop, owner: str, local: Locals, guarded: bool) -> None:
         self.shop, self.owner, self.local, self.guarded = shop, owner, local, guarded
         self.expressions: list[Expression] = []
         self.targets: list[tuple[str | int, ...]] = []
@@ -152,13 +156,13 @@ class _Builder:
 
     def _each(self, value: dict[str, Any], pointer: Pointer, target: tuple[str | int, ...]) -> Maker:
         name = value.get("$as", "item")
-        local = self.local | {name, "index"}
+        local = {**self.local, name: (*pointer, "$each"), "index": None}
         items = self._inner(value["$each"], (*pointer, "$each"), target, self.local)
         inner = {key: item for key, item in value.items() if key not in {"$each", "$as"}}
         made = self._inner(inner, pointer, (*target, ""), local)
         return lambda values, scope: _for_each(items, name, made, scope, dotted(target))
 
-    def _inner(self, value: Any, pointer: Pointer, target: tuple[str | int, ...], local: frozenset[str], guarded: bool = False) -> Template:
+    def _inner(self, value: Any, pointer: Pointer, target: tuple[str | int, ...], local: Locals, guarded: bool = False) -> Template:
         return _Builder(self.shop, self.owner, local, guarded).finish(value, pointer, target)
 
     def _well_formed(self, value: dict[str, Any], pointer: Pointer) -> bool:

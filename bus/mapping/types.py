@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bus.errors import ExpressionError
 from bus.expression import Environment, Expression, Table, Tables, name_problem
+from bus.expression.typing import resolved
 from bus.message import JsonObject, JsonValue
 from bus.source import Pointer, Reporter, suggestion, validated
 
@@ -254,23 +255,7 @@ def _schema_faults(schema: Any, pointer: Pointer) -> Iterator[tuple[Pointer, str
 
 def resolve(schema: Any, root: Any) -> Any:
     """A schema with its ``$ref`` followed (inside the same document) and a lone non-null choice taken."""
-    for _ in range(20):
-        if not isinstance(schema, dict):
-            return schema
-        if isinstance(schema.get("$ref"), str):
-            schema = _referred(schema["$ref"], root)
-        elif len(chosen := [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]) == 1:
-            schema = chosen[0]
-        else:
-            return schema
-    return {}
-
-
-def _referred(reference: str, root: Any) -> Any:
-    found = root
-    for piece in reference.removeprefix("#").strip("/").split("/"):
-        found = found.get(piece.replace("~1", "/").replace("~0", "~"), {}) if isinstance(found, dict) and piece else found
-    return found
+    return resolved(schema, root)[0]
 
 
 def unknown_field(schema: Any, path: Sequence[str]) -> tuple[int, list[str]] | None:

@@ -7,72 +7,61 @@ and what is declared of their shape.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from bus.adapter import Operation
-from bus.expression import name_problem
+from bus.expression import Tables, name_problem
+from bus.expression.typing import ANYTHING, Types
 from bus.mapping.compile import CompiledMapping, place_of
 from bus.mapping.template import Used
-from bus.mapping.types import BUILT_IN, MessageType, schema_at, unknown_field
+from bus.mapping.types import BUILT_IN, MessageType
 from bus.route.compile import CompiledRoute
+from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, SCALARS, Known, Paths, Schema, Scope, merged
 from bus.route.parse import Parsed, defined_names
 from bus.route.target import Target, schema_of
 from bus.source import Pointer, Reporter, suggestion
 
-Schema = dict[str, Any]
-
-ERROR_SCHEMA: Schema = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {
-        "kind": {"type": "string"}, "code": {"type": "string"}, "outside_code": {"type": "string"}, "sentence": {"type": "string"},
-        "operation": {"type": "string"}, "attempts": {"type": "integer"}, "effect": {"type": "string"}, "evidence": {},
-    },
-}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class World:
-    """What routes are checked against. ``broken`` are names of types and mappings whose own files have errors."""
+    """What routes are checked against. ``broken`` are names of types and mappings whose own files have errors; ``keys`` are all business
+    keys that a case can have (None: not known).
+    """
 
     operations: Mapping[str, Operation]
     types: Mapping[str, MessageType]
     mappings: Mapping[str, CompiledMapping]
     broken: frozenset[str] = frozenset()
+    tables: Tables = field(default_factory=Tables)
+    keys: frozenset[str] | None = None
 
+    @cached_property
+    def typed(self) -> Types:
+        """The contracts as types of expressions."""
+        types = Types(self.tables)
+        models = (model for operation in self.operations.values() for model in (operation.request, operation.answer))
+        declared = (one.schema for one in self.types.values())
+        for schema in (*SCALARS.values(), ERROR_SCHEMA, MESSAGE_SCHEMA, self.case_schema, *map(schema_of, models), *declared):
+            types.declare(schema)
+        return types
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of a name: whether it is surely there, and its schema ({}: nothing)."""
+    @cached_property
+    def case_schema(self) -> Schema:
+        """The case as expressions see it."""
+        if self.keys is None:
+            return {"type": "object"}
+        return {"type": "object", "additionalProperties": False, "properties": dict.fromkeys(sorted(self.keys), SCALARS["string"])}
 
-    sure: bool = True
-    schema: Schema = field(default_factory=dict)
+    def known(self, schema: Schema | None) -> Known:
+        """A name that surely holds a value of a schema."""
+        return Known(schema=schema, typed=self.typed.declare(schema)) if schema else Known()
 
-
-@dataclass(slots=True)
-class Scope:
-    """The names and the business keys of the case at one point of a route."""
-
-    names: dict[str, Known]
-    keys: frozenset[str]
-
-    def having(self, names: Mapping[str, Known], keys: Iterable[str] = ()) -> Scope:
-        return Scope({**self.names, **names}, self.keys | set(keys))
-
-
-def merged(scopes: list[Scope | None]) -> Scope | None:
-    """What is known where several ways meet; ways that ended do not count."""
-    going = [scope for scope in scopes if scope is not None]
-    if not going:
-        return None
-    names: dict[str, Known] = {}
-    for name in {name for scope in going for name in scope.names}:
-        found = [scope.names.get(name) for scope in going]
-        schemas = [one.schema for one in found if one]
-        same = all(schema == schemas[0] for schema in schemas)
-        names[name] = Known(all(one is not None and one.sure for one in found), schemas[0] if same else {})
-    return Scope(names, frozenset.union(*(scope.keys for scope in going)))
+    def built_in(self, body: Schema | None) -> dict[str, Known]:
+        """The names that are always there."""
+        shapes = {"body": body, "message": MESSAGE_SCHEMA, "case": self.case_schema, "now": SCALARS["string"]}
+        return {name: self.known(schema) for name, schema in shapes.items()}
 
 
 def check_mapping(mapping: CompiledMapping, world: World, report: Reporter) -> None:
@@ -82,8 +71,9 @@ def check_mapping(mapping: CompiledMapping, world: World, report: Reporter) -> N
     if source is None and document.from_ not in world.broken:
         hint = suggestion(document.from_, world.types)
         report.report(("from",), "type.unknown", f"there is no message type `{document.from_}`", hint)
-    names = {"body": Known(schema=source.schema if source else {})}
-    paths = _Paths(names, report)
+    names = world.built_in(source.schema if source else None)
+    by_pointer = {used.pointer: used for used in mapping.used}
+    paths = Paths(names, world.typed, report, by_pointer)
     for used in mapping.used:
         paths.check(used)
     schema = _target_schema(document.to, world)
@@ -92,8 +82,7 @@ def check_mapping(mapping: CompiledMapping, world: World, report: Reporter) -> N
             hint = suggestion(document.to, [*world.operations, *world.types])
             report.report(("to",), "mapping.unknown-target", f"there is no operation or message type `{document.to}`", hint)
         return
-    by_pointer = {used.pointer: used for used in mapping.used}
-    Target(document.to, schema, by_pointer, paths.type_of, report).check(document.fields, ("fields",))
+    Target(document.to, schema, by_pointer, paths.value, report).check(document.fields, ("fields",))
 
 
 def _target_schema(name: str, world: World) -> Schema | None:
@@ -107,35 +96,6 @@ def check_route(compiled: CompiledRoute, world: World, report: Reporter) -> None
     _Checker(compiled, world, report).run()
 
 
-@dataclass(slots=True)
-class _Paths:
-    """Paths that expressions read, against the schemas of the names they start from."""
-
-    names: Mapping[str, Known]
-    report: Reporter
-
-    def check(self, used: Used) -> None:
-        for reference in used.expression.references:
-            name, path = reference.path[0], reference.path[1:]
-            known = self.names.get(name)
-            if known is None or name in used.local or not known.schema:
-                continue
-            if (left := unknown_field(known.schema, path)) is not None:
-                position, fields = left
-                wrong = path[position]
-                sentence = f"{'.'.join((name, *path[:position])).replace('.[]', '[]')} has no field `{wrong}`"
-                hint = suggestion(wrong, fields) or ("it has " + ", ".join(fields[:12]) if fields else "")
-                within = place_of(used, (name, *path[: position + 1]))
-                self.report.report(used.pointer, "path.unknown-field", sentence, hint, within=within)
-
-    def type_of(self, used: Used) -> Schema:
-        path = used.expression.references[0].path
-        known = self.names.get(path[0])
-        if known is None or path[0] in used.local:
-            return {}
-        return schema_at(known.schema, path[1:])
-
-
 class _Checker:
     def __init__(self, compiled: CompiledRoute, world: World, report: Reporter) -> None:
         self.compiled, self.world, self.report = compiled, world, report
@@ -144,10 +104,8 @@ class _Checker:
 
     def run(self) -> None:
         started_by = self._type(self.model.on, ("on",))
-        body = Known(schema=started_by.schema if started_by else {})
-        names = {"body": body, **{name: Known() for name in BUILT_IN - {"body"}}}
         self._key_names(self.model.case, ("case",))
-        scope = Scope(names, frozenset(self.model.case))
+        scope = Scope(self.world.built_in(started_by.schema if started_by else None), frozenset(self.model.case))
         self._uses((), scope)
         self._block(self.compiled.parsed.steps, scope)
 
@@ -174,11 +132,11 @@ class _Checker:
         self._target(step, scope, model.call, schema_of(operation.request) if operation else None)
         if operation is not None:
             self._promises(step, operation)
-        answer = {model.as_: Known(schema=schema_of(operation.answer) if operation else {})} if model.as_ else {}
+        answer = {model.as_: self.world.known(schema_of(operation.answer) if operation else None)} if model.as_ else {}
         self._key_names(model.case, (*step.pointer, "case"))
         answered = scope.having(answer, model.case)
         self._uses(step.pointer, answered, only=("case",))
-        failing = scope.having({"error": Known(schema=ERROR_SCHEMA)})
+        failing = scope.having({"error": Known(schema=error_schema(operation), typed=self.world.typed.declare(ERROR_SCHEMA))})
         self._uses(step.pointer, failing, only=("on_error",))
         ways: list[Scope | None] = [answered]
         for position, _ in self._clauses(step, "on_error", model.on_error):
@@ -189,17 +147,18 @@ class _Checker:
         self._uses(step.pointer, scope)
         mapping = self._mapping(step, step.model.map, "map", scope)
         schema = _target_schema(mapping.document.to, self.world) if mapping else None
-        return scope.having({step.model.as_: Known(schema=schema or {})})
+        return scope.having({step.model.as_: self.world.known(schema)})
 
     def _set(self, step: Parsed, scope: Scope) -> Scope:
         self._uses(step.pointer, scope)
-        return scope.having({name: Known() for name in step.model.set})
+        paths = self._paths(step, scope)
+        return scope.having({name: made(value, (*step.pointer, "set", name), paths) for name, value in step.model.set.items()})
 
     def _send(self, step: Parsed, scope: Scope) -> Scope:
         self._uses(step.pointer, scope)
         sent = self._type(step.model.send, (*step.pointer, "send"))
         self._target(step, scope, step.model.send, sent.schema if sent else None)
-        return scope.having({step.model.as_: Known()} if step.model.as_ else {})
+        return scope.having({step.model.as_: Known(schema=_SENT)} if step.model.as_ else {})
 
     def _reply(self, step: Parsed, scope: Scope) -> Scope:
         self._uses(step.pointer, scope)
@@ -208,17 +167,17 @@ class _Checker:
     def _wait(self, step: Parsed, scope: Scope) -> Scope | None:
         model = step.model
         awaited = self._type(model.wait, (*step.pointer, "wait")) if model.wait is not None else None
-        schema = awaited.schema if awaited else {}
+        arrived = self.world.known(awaited.schema if awaited else None)
         self._uses(step.pointer, scope, without=("match",))
-        self._uses(step.pointer, scope.having({"arrival": Known(schema=schema)}), only=("match",))
+        self._uses(step.pointer, scope.having({"arrival": arrived}), only=("match",))
         self._waiting(step, scope)
-        after = scope.having({model.as_: Known(schema=schema)} if model.as_ else {})
+        after = scope.having({model.as_: replace(arrived, typed=ANYTHING)} if model.as_ else {})
         return self._deadline(step, scope, after)
 
     def _gather(self, step: Parsed, scope: Scope) -> Scope | None:
         model = step.model
         gathered = self._type(model.gather, (*step.pointer, "gather"))
-        items = Known(schema={"type": "array", "items": gathered.schema} if gathered else {})
+        items = self._several(gathered)
         self._uses(step.pointer, scope, without=("until",))
         self._uses(step.pointer, scope.having({"items": items}), only=("until",))
         if model.count is None and model.until is None and model.deadline is None:
@@ -247,8 +206,15 @@ class _Checker:
     def _late_scope(self, step: Parsed) -> Scope:
         """A late message opens a run of its own: it is the ``body`` there, and nothing of the first run is seen."""
         arrived = self.world.types.get(getattr(step.model, step.kind))
-        names = {name: Known() for name in BUILT_IN - {"body"}}
-        return Scope({"body": Known(schema=arrived.schema if arrived else {}), **names}, frozenset())
+        return Scope(self.world.built_in(arrived.schema if arrived else None), frozenset())
+
+    def _several(self, gathered: MessageType | None) -> Known:
+        """A list of messages."""
+        if gathered is None:
+            return Known(schema={"type": "array"})
+        one = self.world.known(gathered.schema)
+        definitions = {"$defs": gathered.schema["$defs"]} if "$defs" in gathered.schema else {}
+        return Known(schema={"type": "array", "items": gathered.schema, **definitions}, typed=f"[{one.typed}]")
 
     def _choose(self, step: Parsed, scope: Scope) -> Scope | None:
         self._uses(step.pointer, scope)
@@ -260,11 +226,14 @@ class _Checker:
         model = step.model
         self._uses(step.pointer, scope, without=("collect",))
         self._definable(model.item, (*step.pointer, "item"))
-        inside = scope.having({model.item: Known(schema=self._item_schema(step, scope)), "index": Known(schema={"type": "integer"})})
+        inside = scope.having({model.item: self._item(step, scope), "index": self.world.known(SCALARS["integer"])})
         ended = self._block(step.block("steps"), inside)
         self._uses(step.pointer, ended or inside, only=("collect",))
         keys = ended.keys if ended else frozenset()
-        return scope.having({model.as_: Known(schema={"type": "array"})} if model.as_ else {}, keys)
+        collected: Schema = {}
+        if model.collect is not None:
+            collected = made(model.collect, (*step.pointer, "collect"), self._paths(step, ended or inside)).schema
+        return scope.having({model.as_: Known(schema={"type": "array", "items": collected})} if model.as_ else {}, keys)
 
     def _parallel(self, step: Parsed, scope: Scope) -> Scope | None:
         self._uses(step.pointer, scope)
@@ -288,12 +257,13 @@ class _Checker:
     # --- names and paths ---------------------------------------------------------------------------------------------
 
     def _uses(self, pointer: Pointer, scope: Scope, *, only: tuple[str, ...] = (), without: tuple[str, ...] = ()) -> None:
-        paths = _Paths(scope.names, self.report)
-        for used in self.compiled.used.get(pointer, ()):
+        everything = self.compiled.used.get(pointer, ())
+        paths = Paths(scope.names, self.world.typed, self.report, {one.pointer: one for one in everything})
+        for used in everything:
             part = used.pointer[len(pointer)]
             if part in without or (only and part not in only):
                 continue
-            for name in sorted(used.expression.names - used.local):
+            for name in sorted(used.expression.names - used.local.keys()):
                 self._name(name, used, scope)
             paths.check(used)
 
@@ -329,11 +299,13 @@ class _Checker:
             hint = suggestion(name, scope.keys) or ("known here: " + ", ".join(sorted(scope.keys)) if scope.keys else "")
             self.report.report((*step.pointer, "case"), "case.unknown-key", f"the case has no key `{name}` at this step", hint)
 
-    def _item_schema(self, step: Parsed, scope: Scope) -> Schema:
-        for used in self.compiled.used.get(step.pointer, ()):
-            if used.pointer[-1] == "each" and not used.expression.in_cel and used.expression.references:
-                return schema_at(_Paths(scope.names, self.report).type_of(used), ("[]",))
-        return {}
+    def _item(self, step: Parsed, scope: Scope) -> Known:
+        paths = self._paths(step, scope)
+        over = paths.lists.get((*step.pointer, "each"))
+        return paths.item(over) if over else Known()
+
+    def _paths(self, step: Parsed, scope: Scope) -> Paths:
+        return Paths(scope.names, self.world.typed, self.report, {one.pointer: one for one in self.compiled.used.get(step.pointer, ())})
 
     # --- what steps name ---------------------------------------------------------------------------------------------
 
@@ -380,10 +352,10 @@ class _Checker:
             return
         if schema is None or isinstance(step.model.with_, str):
             return
-        used = {one.pointer: one for one in self.compiled.used.get(step.pointer, ())}
+        paths = self._paths(step, scope)
         written = {} if step.model.with_ is None else step.model.with_
         pointer = step.pointer if step.model.with_ is None else (*step.pointer, "with")
-        Target(name, schema, used, _Paths(scope.names, self.report).type_of, self.report).check(written, pointer)
+        Target(name, schema, paths.lists, paths.value, self.report).check(written, pointer)
 
     def _promises(self, step: Parsed, operation: Operation) -> None:
         """What the operation's effect allows: retries and undo."""
@@ -425,6 +397,34 @@ class _Checker:
                 self.report.report(place, "step.unreachable", sentence, "", "warning")
             always = always or clause.when is None
             yield position, clause
+
+
+_SENT: Schema = {"type": "object", "additionalProperties": False, "properties": {"id": {"type": "string"}}}
+"""What `send` keeps under its name."""
+
+
+def error_schema(operation: Operation | None) -> Schema:
+    """What ``error`` holds after a call of an operation: its code is one that the operation declares."""
+    if operation is None or not operation.refusals:
+        return ERROR_SCHEMA
+    code = {"type": "string", "enum": list(operation.refusals)}
+    return {**ERROR_SCHEMA, "properties": {**ERROR_SCHEMA["properties"], "code": code, "outside_code": code}}
+
+
+def made(value: Any, pointer: Pointer, paths: Paths) -> Known:
+    """What is known of the value that a template makes."""
+    if isinstance(value, str):
+        used = paths.lists.get(pointer)
+        return paths.value(used) if used else Known()
+    if isinstance(value, dict):
+        if any(key.startswith("$") for key in value):
+            return Known()
+        fields = {name: made(inner, (*pointer, name), paths).schema for name, inner in value.items()}
+        return Known(schema={"type": "object", "additionalProperties": False, "properties": fields})
+    if isinstance(value, list):
+        return Known(schema={"type": "array"})
+    kind = {bool: "boolean", int: "integer", float: "number"}.get(type(value), "null")
+    return Known(schema={"type": kind}, typed=paths.types.declare(SCALARS[kind]) if kind in SCALARS else ANYTHING)
 
 
 def _without(scope: Scope | None, outer: Scope, name: str) -> Scope | None:

@@ -95,6 +95,26 @@ CODES: dict[str, Code] = {
         "The text is not a valid expression.", "when: body.a = 1", "Correct it at the place shown; `==` compares, `&&` is and, `||` is or."
     ),
     "expression.not-text": Code("An expression must be text.", "each: 3", "Put it in quotes."),
+    "expression.wrong-type": Code(
+        "The types in the expression do not go together: it would fail on every message.",
+        "x: body.istanza + 1   # a text and a number",
+        "Convert one of them: text(...), number(...); the place shown is the operator or the function.",
+    ),
+    "expression.wrong-result": Code(
+        "The expression gives something else than this part needs.",
+        "when: body.importo   # a number, not true or false",
+        "Compare it with something: `body.importo > 0`; `each` needs a list, `count` a whole number.",
+    ),
+    "condition.constant": Code(
+        "The condition reads nothing and is always true, or always false.",
+        'when: "1 > 2"',
+        "Delete it, or what it guards; to switch a step off, take it out: the old version is in the log.",
+    ),
+    "path.not-in-enumeration": Code(
+        "A field is compared with a code that it never has: the condition never holds.",
+        'match: arrival.esito == "OKK"',
+        "Use one of the codes in the hint; those of `error.code` are the refusals that the operation declares.",
+    ),
     "function.unknown": Code(
         "There is no such function, or it takes other arguments.", "x: euros(3)", "The reference lists the functions."
     ),
@@ -114,6 +134,9 @@ CODES: dict[str, Code] = {
     "table.unknown": Code("There is no such table.", 'lookup("ufici", "SUE")', "Correct it, or add mappings/tables/NAME.csv."),
     "table.unknown-column": Code(
         "The table has no such column.", 'lookup("uffici", "SUE", "piano")', "Correct it; the first line of the CSV names the columns."
+    ),
+    "table.unknown-key": Code(
+        "The table has no row with this key.", 'lookup("uffici", "SUAP", "nome")', "Correct it, or add the row to mappings/tables/NAME.csv."
     ),
     "table.computed": Code(
         "The name of the table is computed; then nobody could say which tables a route needs.",

@@ -13,8 +13,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from bus.expression.typing import resolved
 from bus.mapping.template import Used, dotted
 from bus.mapping.types import resolve
+from bus.route.known import Known
 from bus.source import Pointer, Reporter, suggestion
 
 _KINDS = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null", list: "array", dict: "object"}
@@ -28,12 +30,12 @@ def schema_of(model: type[BaseModel]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a template must make. ``name`` is said in findings; ``type_of`` gives the declared schema of a used path, or {}."""
+    """What a template must make. ``name`` is said in findings; ``value`` tells what is known of an expression's value."""
 
     name: str
     schema: dict[str, Any]
     used: Mapping[Pointer, Used]
-    type_of: Callable[[Used], dict[str, Any]]
+    value: Callable[[Used], Known]
     report: Reporter
 
     def check(self, value: Any, pointer: Pointer) -> None:
@@ -85,16 +87,52 @@ class Target:
 
     def _expression(self, wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
         used = self.used.get(pointer)
-        if used is None or used.expression.in_cel:
+        if used is None:
             return
-        if not used.expression.references:
+        if not used.expression.in_cel and not used.expression.references:
             self._literal(used.expression({}), wanted, pointer, path)
             return
-        declared = self.type_of(used)
-        given, asked = declared.get("type"), wanted.get("type")
-        if isinstance(given, str) and isinstance(asked, str) and given != asked and (given, asked) != ("integer", "number"):
-            sentence = f"{self.name}: `{dotted(path)}` is {asked}, {used.expression.text.strip()} is {given}"
-            self.report.report(pointer, "target.wrong-type", sentence, _conversion(given, asked))
+        given = self.value(used).schema
+        if given:
+            self._given(given, given, wanted, pointer, path, " ".join(used.expression.text.split()))
+
+    def _given(self, given: Any, root: Any, wanted: Any, pointer: Pointer, path: tuple[str, ...], text: str) -> None:
+        """A value whose schema is known, against the schema it must have, as deep as both go."""
+        (given, _), (wanted, takes_null) = resolved(given, root), resolved(wanted, self.schema)
+        kind, asked = given.get("type"), wanted.get("type")
+        if isinstance(kind, str) and isinstance(asked, str) and kind != asked and {kind, asked} != {"integer", "number"}:
+            if kind == "null" and (takes_null or asked == "null"):
+                return
+            sentence = f"{self.name}: `{dotted(path)}` is {asked}, {text} is {kind}"
+            self.report.report(pointer, "target.wrong-type", sentence, _conversion(kind, asked))
+        elif asked == "object" and kind == "object":
+            self._given_fields(given, root, wanted, pointer, path, text)
+        elif asked == "array" and kind == "array" and given.get("items"):
+            self._given(given["items"], root, wanted.get("items", {}), pointer, (*path, ""), f"{text}[]")
+        else:
+            self._given_codes(given, wanted, pointer, path, text)
+
+    def _given_fields(self, given: Any, root: Any, wanted: Any, pointer: Pointer, path: tuple[str, ...], text: str) -> None:
+        have, take = given.get("properties", {}), wanted.get("properties", {})
+        for name, inner in have.items():
+            if name in take:
+                self._given(inner, root, take[name], pointer, (*path, name), f"{text}.{name}")
+            elif wanted.get("additionalProperties") is False:
+                hint = "write the fields one by one"
+                self.report.report(pointer, "target.unknown-field", f"{self.name} has no field `{dotted((*path, name))}`, {text} has", hint)
+        for name in wanted.get("required", ()):
+            if name not in have and given.get("additionalProperties") is False:
+                sentence = f"{self.name} needs the field `{dotted((*path, name))}`, {text} has none"
+                self.report.report(pointer, "target.missing-field", sentence, "write the fields one by one")
+
+    def _given_codes(self, given: Any, wanted: Any, pointer: Pointer, path: tuple[str, ...], text: str) -> None:
+        """Codes that the value may have and the field does not take."""
+        codes = [one for one in given.get("enum", ()) if one is not None]
+        taken = wanted.get("enum") or ([wanted["const"]] if "const" in wanted else None)
+        if taken is not None and (strange := [str(one) for one in codes if one not in taken]):
+            sentence = f"{self.name}: `{dotted(path)}` does not take {', '.join(strange)}, which {text} may be"
+            hint = "it takes " + ", ".join(map(str, taken)) + ": choose with ? :, or look it up in a table"
+            self.report.report(pointer, "target.not-in-enumeration", sentence, hint)
 
     def _literal(self, value: Any, wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
         choices = wanted.get("enum") or ([wanted["const"]] if "const" in wanted else None)

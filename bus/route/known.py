@@ -1,0 +1,216 @@
+"""What is known, at one point of a route, of the names an expression may use; and expressions checked against it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from bus.expression.typing import ANYTHING, Types
+from bus.mapping.compile import line_and_column, place_of
+from bus.mapping.template import Used
+from bus.mapping.types import schema_at, unknown_field
+from bus.source import Pointer, Reporter, suggestion
+
+Schema: TypeAlias = dict[str, Any]
+
+SCALARS: Mapping[str, Schema] = {kind: {"type": kind} for kind in ("integer", "string", "boolean")}
+_TEXT = SCALARS["string"]
+KINDS = ("refused", "unreachable", "in_doubt", "invalid")
+
+ERROR_SCHEMA: Schema = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "kind": {"type": "string", "enum": list(KINDS)}, "code": _TEXT, "outside_code": _TEXT, "sentence": _TEXT, "operation": _TEXT,
+        "attempts": {"type": "integer"}, "effect": {"enum": ["read", "keyed", "queryable", "once"]}, "evidence": {},
+    },
+}  # fmt: skip
+
+_ATTACHMENT = {"type": "object", "properties": {"sha256": _TEXT, "size": SCALARS["integer"], "media_type": _TEXT, "name": _TEXT}}
+MESSAGE_SCHEMA: Schema = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        **dict.fromkeys(
+            ("id", "source", "type", "subject", "datacontenttype", "dataschema", "correlationid", "causationid", "key", "traceparent",
+             "sender", "specversion", "time"), _TEXT,
+        ),
+        "attachments": {"type": "array", "items": {**_ATTACHMENT, "additionalProperties": False}},
+    },
+}  # fmt: skip
+
+_NEEDED = {
+    "when": "boolean", "match": "boolean", "until": "boolean", "$when": "boolean", "each": "array", "$each": "array", "count": "integer",
+}  # fmt: skip
+"""What the expression of a part must give."""
+
+WORDS = {
+    "boolean": "true or false", "array": "a list", "integer": "a whole number", "string": "a text", "object": "an object",
+    "null": "null", "number": "a number",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a name: whether it is surely there, its schema ({}: nothing), and how CEL comes to a value of its type."""
+
+    sure: bool = True
+    schema: Schema = field(default_factory=dict)
+    typed: str = ANYTHING
+
+
+@dataclass(slots=True)
+class Scope:
+    """The names and the business keys of the case at one point of a route."""
+
+    names: dict[str, Known]
+    keys: frozenset[str]
+
+    def having(self, names: Mapping[str, Known], keys: Iterable[str] = ()) -> Scope:
+        return Scope({**self.names, **names}, self.keys | set(keys))
+
+
+def merged(scopes: list[Scope | None]) -> Scope | None:
+    """What is known where several ways meet; ways that ended do not count."""
+    going = [scope for scope in scopes if scope is not None]
+    if len(going) < 2:
+        return going[0] if going else None
+    names: dict[str, Known] = {}
+    for name in dict.fromkeys(name for scope in going for name in scope.names):
+        first, *rest = (scope.names.get(name) for scope in going)
+        names[name] = first if first is not None and all(one is first for one in rest) else _met([first, *rest])
+    return Scope(names, frozenset.union(*(scope.keys for scope in going)))
+
+
+def _met(ways: list[Known | None]) -> Known:
+    """What is known of a name that several ways give; null on one of them leaves the shape of the others."""
+    there = [one for one in ways if one]
+    shapes = [one for one in there if one.schema.get("type") != "null"] or there
+    sure = len(there) == len(ways) and all(one.sure for one in there)
+    if not all(one.schema == shapes[0].schema for one in shapes):
+        return Known(sure)
+    if len(shapes) == len(there):
+        return Known(sure, shapes[0].schema, shapes[0].typed if all(one.typed == shapes[0].typed for one in shapes) else ANYTHING)
+    return Known(sure, {"anyOf": [shapes[0].schema, {"type": "null"}], **_definitions(shapes[0].schema)})
+
+
+def _definitions(schema: Schema) -> Schema:
+    return {"$defs": schema["$defs"]} if "$defs" in schema else {}
+
+
+@dataclass(slots=True)
+class Paths:
+    """Expressions of one place, against what is known of the names there. ``lists`` has the expressions that local names are items of."""
+
+    names: Mapping[str, Known]
+    types: Types
+    report: Reporter
+    lists: Mapping[Pointer, Used] = field(default_factory=dict)
+
+    def check(self, used: Used) -> None:
+        """Fields that do not exist, texts that a code never is, types that do not go together, results that do not fit their part."""
+        before = self._unknown_fields(used)
+        self._comparisons(used)
+        if not before:
+            self._types(used)
+
+    def value(self, used: Used) -> Known:
+        """What is known of the value of an expression."""
+        expression = used.expression
+        if not expression.in_cel and expression.references:
+            path = expression.references[0].path
+            return self._below(self._named(path[0], used), path[1:])
+        returns = expression.returns or self.types.check(expression.text, self._bound(used)).returns
+        if not returns:
+            return Known()
+        schema = SCALARS.get(returns) or {"type": returns}
+        return Known(schema=schema, typed=self.types.declare(schema) if returns in SCALARS else ANYTHING)
+
+    def item(self, used: Used) -> Known:
+        """What is known of the items of a list."""
+        return self._below(self.value(used), ("[]",))
+
+    def _named(self, name: str, used: Used) -> Known:
+        if name not in used.local:
+            return self.names.get(name, Known())
+        over = used.local[name]
+        if over is None:
+            return Known(schema=SCALARS["integer"], typed=self.types.declare(SCALARS["integer"]))
+        return self.item(self.lists[over]) if over in self.lists else Known()
+
+    def _below(self, known: Known, path: tuple[str, ...]) -> Known:
+        if not path or not known.schema:
+            return known if not path else Known()
+        schema = schema_at(known.schema, path)
+        typed = known.typed
+        if typed != ANYTHING:
+            typed += "".join("[0]" if piece == "[]" else f".{piece}" for piece in path) if schema else ""
+        return Known(schema=schema, typed=typed if schema else ANYTHING)
+
+    def _bound(self, used: Used) -> dict[str, str]:
+        return {name: self._named(name, used).typed for name in used.expression.names}
+
+    def _unknown_fields(self, used: Used) -> bool:
+        found = False
+        for reference in used.expression.references:
+            name, path = reference.path[0], reference.path[1:]
+            known = self._named(name, used)
+            if known.schema and (left := unknown_field(known.schema, path)) is not None:
+                found = True
+                position, fields = left
+                wrong = path[position]
+                sentence = f"{'.'.join((name, *path[:position])).replace('.[]', '[]')} has no field `{wrong}`"
+                hint = suggestion(wrong, fields) or ("it has " + ", ".join(fields[:12]) if fields else "")
+                within = place_of(used, (name, *path[: position + 1]))
+                self.report.report(used.pointer, "path.unknown-field", sentence, hint, within=within)
+        return found
+
+    def _comparisons(self, used: Used) -> None:
+        for one in used.expression.comparisons:
+            if one.path[0] == "error" and "." in one.text:
+                continue  # codes of our own errors
+            choices = schema_at(self._named(one.path[0], used).schema, one.path[1:]).get("enum", ())
+            if choices and all(isinstance(choice, str) for choice in choices) and one.text not in choices:
+                path = ".".join(one.path).replace(".[]", "[]")
+                hint = suggestion(one.text, choices) or "it is one of " + ", ".join(choices[:12])
+                within = line_and_column(used.expression.text, one.offset)
+                self.report.report(used.pointer, "path.not-in-enumeration", f"{path} is never `{one.text}`", hint, within=within)
+
+    def _types(self, used: Used) -> None:
+        expression = used.expression
+        bound = self._bound(used) if expression.in_cel else {}
+        if any(typed != ANYTHING for typed in bound.values()):
+            fault = self.types.check(expression.text, bound).fault
+            if fault is not None:
+                within = (fault.line or 1, fault.column or 1)
+                self.report.report(used.pointer, fault.code, fault.sentence, fault.hint, within=within)
+                return
+        needed = _NEEDED.get(str(used.pointer[-1]), "")
+        if needed:
+            self._result(used, needed)
+
+    def _result(self, used: Used, needed: str) -> None:
+        """Whether the value fits the part: a condition is true or false."""
+        given = self.value(used).schema.get("type", "")
+        if isinstance(given, str) and given and given not in {needed, "number"}:
+            part = str(used.pointer[-1])
+            hint = "compare it with something, such as != null" if needed == "boolean" else ""
+            sentence = f"`{part}` needs {WORDS[needed]}, this is {WORDS.get(given, given)}"
+            self.report.report(used.pointer, "expression.wrong-result", sentence, hint)
+        elif needed == "boolean" and not expression_reads(used) and not used.expression.lookups:
+            self._constant(used)
+
+    def _constant(self, used: Used) -> None:
+        try:
+            always = used.expression({})
+        except Exception:  # noqa: BLE001 - it fails on every message: what it says is found where it is compiled or run
+            return
+        if isinstance(always, bool):
+            sentence = f"this condition is always {str(always).lower()}"
+            hint = "delete it" if always else "delete what it guards"
+            self.report.report(used.pointer, "condition.constant", sentence, hint, "warning")
+
+
+def expression_reads(used: Used) -> bool:
+    return bool(used.expression.references)
