@@ -196,8 +196,10 @@ class _Reader:
             document = source.plain()
             if isinstance(document, dict):
                 found.append((source, document))
-            elif not source.findings:
-                source.report((), "catalog.not-a-map", "the file does not hold a map of fields")
+            else:
+                self.broken |= {source.name(word) for word in ("route", "mapping", "type")}
+                if not source.findings:
+                    source.report((), "catalog.not-a-map", "the file does not hold a map of fields")
         return found
 
     def _read_tables(self) -> None:

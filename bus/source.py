@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from bus.faults import sentence_of
 from bus.message import JsonValue
 
 LIMIT = 1_000_000
@@ -143,6 +144,11 @@ class Source:
 
     def plain(self) -> Any:
         return None if self.root is None else self.root.plain()
+
+    def name(self, field: str) -> str:
+        """What a field at the top says, also in a file that is no YAML: others may speak of it, and need not be told again."""
+        found = re.search(rf"^{field}:[ \t]*(\S+)", self.text, re.MULTILINE)
+        return found[1] if found else ""
 
     def at(self, line: int, column: int, code: str, sentence: str, hint: str = "", severity: Severity = "error") -> None:
         """Note a finding at a place; what the notation already refused there has no second cause."""
@@ -297,7 +303,7 @@ class _Reader:
 
     def read(self) -> None:
         loader = yaml.CSafeLoader(self.source.text)
-        documents = 0
+        documents, broken = 0, False
         try:
             while (event := loader.get_event()) is not None:
                 kind = event.__class__
@@ -309,11 +315,14 @@ class _Reader:
                 elif kind in _HANDLED:
                     self._handle(event)
         except yaml.YAMLError as error:
+            broken = True
             self._syntax(error)
         finally:
             loader.dispose()
         if self.source.root is None and not self.source.findings:
             self.source.at(1, 1, "yaml.empty", "the file says nothing")
+        if broken:
+            self.source.root = None  # half a tree would only make the same mistake seen again
 
     def _handle(self, event: Any) -> None:
         if isinstance(event, yaml.CollectionEndEvent):
@@ -389,6 +398,8 @@ class _Reader:
         mark = getattr(error, "problem_mark", None)
         if mark is not None:
             sentence, hint = _syntax_words(error, self.source.lines[mark.line] if mark.line < len(self.source.lines) else "", mark.column)
+            if "not closed" in sentence:
+                mark = getattr(error, "context_mark", None) or mark  # where it was opened: libyaml noticed at the end of the file
             self.source.at(mark.line + 1, mark.column + 1, "yaml.syntax", sentence, hint)
         elif hasattr(error, "position"):
             line, column = _line_and_column(self.source.text, _first_control(self.source.text))
@@ -484,13 +495,25 @@ def validated(document: Any, model: type[M], report: Reporter, pointer: Pointer 
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        for fault in error.errors(include_url=False, include_context=False):
-            _report_fault(fault, model, report, pointer)
+        faults = error.errors(include_url=False)
+        misspelt = {(place[:-1], meant) for fault in faults if (place := _place(fault)) and (meant := _meant(fault, model, place))}
+        for fault in faults:
+            if not (fault["type"] == "missing" and (fault["loc"][:-1], f"did you mean {fault['loc'][-1]}?") in misspelt):
+                _report_fault(fault, model, report, pointer)
         return None
 
 
+def _place(fault: Any) -> tuple[Any, ...]:
+    return tuple(piece for piece in fault["loc"] if piece != "[key]")
+
+
+def _meant(fault: Any, model: type[BaseModel], place: tuple[Any, ...]) -> str:
+    """The hint of an unknown field: a field that is missing because its name is misspelt is one mistake, not two."""
+    return suggestion(str(place[-1]), _fields_at(model, place[:-1])) if fault["type"] == "extra_forbidden" else ""
+
+
 def _report_fault(fault: Any, model: type[BaseModel], report: Reporter, pointer: Pointer) -> None:
-    place = tuple(piece for piece in fault["loc"] if piece != "[key]")
+    place = _place(fault)
     name = str(place[-1]) if place else ""
     known = _fields_at(model, place[:-1])
     if fault["type"] == "extra_forbidden":
@@ -499,10 +522,10 @@ def _report_fault(fault: Any, model: type[BaseModel], report: Reporter, pointer:
     elif fault["type"] == "missing":
         report.report((*pointer, *place[:-1]), "field.missing", f"the field `{name}` is missing", _described(model, place))
     else:
-        sentence = fault["msg"].removeprefix("Value error, ")
-        sentence = sentence[:1].lower() + sentence[1:]
-        label = f"`{name}`: " if name else ""
-        report.report((*pointer, *place), "field.invalid", f"{label}{sentence}", key="[key]" in fault["loc"])
+        last = place[-1] if place else None
+        label = f"item {last + 1} " if isinstance(last, int) else f"`{name}` " if name else "this "
+        hint = _described(model, place) if isinstance(last, str) else ""
+        report.report((*pointer, *place), "field.invalid", f"{label}{sentence_of(fault)}", hint, key="[key]" in fault["loc"])
 
 
 def _described(model: type[BaseModel], place: Sequence[Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -19,6 +20,17 @@ Key: TypeAlias = Annotated[
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="JSON instead of words.")]
 Settings: TypeAlias = Annotated[Path, typer.Option("--config", envvar="SNODO_CONFIG", help="The settings.")]
+
+
+class Format(StrEnum):
+    """How findings are written."""
+
+    text = "text"
+    json = "json"
+    sarif = "sarif"
+    github = "github"
+
+
 LOCAL = "http://127.0.0.1:8080"
 CONFIG = Path("config.yaml")
 

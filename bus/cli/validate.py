@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bus.cli.common import CONFIG, Json, Settings, family
+from bus.cli.common import CONFIG, Format, Json, Settings, family
 
 if TYPE_CHECKING:
     from bus.cli.rules import Declared
@@ -21,23 +21,25 @@ app = family("Check settings, routes, mappings, types, tables and services.")
 def validate(
     folder: Annotated[Path | None, typer.Argument(help="Folder of routes/ and mappings/, instead of that of the settings.")] = None,
     config: Settings = CONFIG,
+    form: Annotated[Format, typer.Option("--format", help="How findings are written.")] = Format.text,
     json: Json = False,
 ) -> None:
     """Check everything and show all findings at once; exit code 1 when one of them is an error."""
     from bus.catalog import examine
+    from bus.cli.formats import written
     from bus.cli.rules import declared
     from bus.cli.words import counted
-    from bus.source import render
 
     known = declared(config)
     _, rules = examine(folder or known.config.rules, known.operations)
     findings = [*_settings(config, known), *rules]
     errors = sum(finding.severity == "error" for finding in findings)
-    if json:
-        print(render(findings, "json"))
+    said = written(findings, Format.json if json else form)
+    if json or form is not Format.text:
+        print(said)
     else:
         told = f"{counted(errors, 'error')}, {counted(len(findings) - errors, 'warning')}"
-        print(render(findings), told, sep="\n\n" if findings else "")
+        print(said, told, sep="\n\n" if findings else "")
     raise typer.Exit(1 if errors else 0)
 
 

@@ -59,7 +59,7 @@ class Types:
             return self._by_id[id(schema)]
         if not schema or self._cel is not None:
             return ANYTHING
-        key = canonical(schema)  # type: ignore[arg-type]
+        key = canonical(schema)
         if key not in self._names:
             self._names[key] = name = f"v{len(self._roots)}_"
             self._roots[name] = self._field(schema, schema, 0)

@@ -141,6 +141,10 @@ def _worded(message: str, text: str, names: set[str]) -> tuple[str, str, str]:
     return message.rstrip("."), "", ""
 
 
+_SOMETIMES = frozenset({"arrival", "error", "index", "items"})
+"""Names that only some places have: they are not offered where they may be wrong."""
+
+
 def _undeclared(name: str, text: str, names: set[str]) -> tuple[str, str, str]:
     root = name.partition(".")[0]
     if _is_called(root, text):
@@ -149,7 +153,7 @@ def _undeclared(name: str, text: str, names: set[str]) -> tuple[str, str, str]:
         return f"there is no function `{root}`", suggestion(root, {*FUNCTIONS, "lookup", "rows", *_STANDARD}), root
     hint = suggestion(root, names)
     if not hint and names:
-        hint = "known here: " + ", ".join(sorted(names)[:12])
+        hint = "known here: " + ", ".join(sorted(names - _SOMETIMES)[:12])
     return f"there is no `{root}` here", hint, root
 
 

@@ -21,6 +21,7 @@ from bus.route.compile import CompiledRoute
 from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, SCALARS, Known, Paths, Schema, Scope, merged
 from bus.route.parse import Parsed, defined_names
 from bus.route.target import Target, schema_of
+from bus.route.ways import Order, check_choices, check_failures, clauses_of
 from bus.source import Pointer, Reporter, suggestion
 
 
@@ -100,14 +101,20 @@ class _Checker:
     def __init__(self, compiled: CompiledRoute, world: World, report: Reporter) -> None:
         self.compiled, self.world, self.report = compiled, world, report
         self.model = compiled.parsed.model
+        self.wrong: set[Pointer] = set()
+        self.endings: dict[str, frozenset[int]] = {}
         self.later = {name: step.model.id for step in compiled.parsed.walk() for name, _ in defined_names(step)}
 
     def run(self) -> None:
         started_by = self._type(self.model.on, ("on",))
         self._key_names(self.model.case, ("case",))
-        scope = Scope(self.world.built_in(started_by.schema if started_by else None), frozenset(self.model.case))
+        parsed = self.compiled.parsed
+        built_in = self.world.built_in(started_by.schema if started_by else None)
+        scope = Scope({**built_in, **dict.fromkeys(parsed.lost, Known())}, frozenset(self.model.case) | parsed.lost_keys)
         self._uses((), scope)
-        self._block(self.compiled.parsed.steps, scope)
+        self._block(parsed.steps, scope)
+        order = Order(self.world.operations, self.compiled.used, self.world.mappings, self.endings, self.report)
+        order.check(parsed.steps)
 
     # --- the flow ----------------------------------------------------------------------------------------------------
 
@@ -139,8 +146,14 @@ class _Checker:
         failing = scope.having({"error": Known(schema=error_schema(operation), typed=self.world.typed.declare(ERROR_SCHEMA))})
         self._uses(step.pointer, failing, only=("on_error",))
         ways: list[Scope | None] = [answered]
+        ending: set[int] = set()
         for position, _ in self._clauses(step, "on_error", model.on_error):
-            ways.append(_without(self._block(step.block("on_error", position, "steps"), failing), scope, "error"))
+            ended = self._block(step.block("on_error", position, "steps"), failing)
+            ending |= {position} if ended is None else set()
+            ways.append(_without(ended, scope, "error"))
+        self.endings[model.id] = frozenset(ending)
+        if operation is not None:
+            check_failures(step, clauses_of(step, "on_error", self.compiled.used), operation, self.wrong, self.report)
         return merged(ways)
 
     def _map(self, step: Parsed, scope: Scope) -> Scope:
@@ -218,6 +231,7 @@ class _Checker:
 
     def _choose(self, step: Parsed, scope: Scope) -> Scope | None:
         self._uses(step.pointer, scope)
+        check_choices(step, clauses_of(step, "choose", self.compiled.used), scope.names, self.wrong, self.report)
         clauses = self._clauses(step, "choose", step.model.choose)
         ways = [self._block(step.block("choose", position, "steps"), scope) for position, _ in clauses]
         return merged([*ways, self._block(step.block("otherwise"), scope)])
@@ -265,7 +279,8 @@ class _Checker:
                 continue
             for name in sorted(used.expression.names - used.local.keys()):
                 self._name(name, used, scope)
-            paths.check(used)
+            if not paths.check(used):
+                self.wrong.add(used.pointer)
 
     def _name(self, name: str, used: Used, scope: Scope) -> None:
         known = scope.names.get(name)
@@ -389,13 +404,17 @@ class _Checker:
 
     def _clauses(self, step: Parsed, part: str, clauses: list[Any]) -> Iterator[tuple[int, Any]]:
         """Clauses that can be reached: none after one that always holds."""
-        always = False
+        always, seen = False, set[str]()
         for position, clause in enumerate(clauses):
+            place = (*step.pointer, part, position)
             if always:
-                place = (*step.pointer, part, position)
                 sentence = "the clause above always holds, so this one is never taken"
                 self.report.report(place, "step.unreachable", sentence, "", "warning")
+            elif clause.when in seen:
+                sentence = "a clause above has the same condition, so this one is never taken"
+                self.report.report(place, "step.unreachable", sentence, "", "warning")
             always = always or clause.when is None
+            seen.add(clause.when)
             yield position, clause
 
 

@@ -198,6 +198,19 @@ CODES: dict[str, Code] = {
         "case: iuvv",
         "Correct it, or learn the key in a `call` before: `case: {iuv: posizione.iuv}`.",
     ),
+    "refusal.unhandled": Code(
+        "The operation declares that it may refuse so, and the route does not say what to do then: the run would stop as a dead letter.",
+        "- {id: a, call: anagrafe.cerca-soggetto, with: {...}, as: soggetto}   # no on_error",
+        "Say it in `on_error`; if a person should look at it, `dead_on: any` (or the codes) says that you know.",
+    ),
+    "refusal.unknown": Code(
+        "The operation never refuses with this code.", "dead_on: [NON_TROVATA]", "Use one of the codes that it declares."
+    ),
+    "order.effect-before-read": Code(
+        "A question that may be refused, and then ends the run, is asked after something has already been done outside.",
+        "- {id: registra, call: protocollo.registra, ...}\n- {id: cerca, call: anagrafe.cerca-soggetto, ...}",
+        "Ask first and act after; or declare the `undo` of what was done, so that `fail` takes it back.",
+    ),
     "retry.once": Code(
         "An operation of effect `once` must not be repeated by itself: it could take effect twice.",
         "call: notifiche.email\nretry: {attempts: 3}",

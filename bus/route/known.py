@@ -108,12 +108,12 @@ class Paths:
     report: Reporter
     lists: Mapping[Pointer, Used] = field(default_factory=dict)
 
-    def check(self, used: Used) -> None:
-        """Fields that do not exist, texts that a code never is, types that do not go together, results that do not fit their part."""
-        before = self._unknown_fields(used)
-        self._comparisons(used)
-        if not before:
-            self._types(used)
+    def check(self, used: Used) -> bool:
+        """Fields that do not exist, texts that a code never is, types that do not go together, results that do not fit their part.
+
+        Whether nothing of this kind is wrong.
+        """
+        return not (self._unknown_fields(used) | self._comparisons(used)) and self._types(used)
 
     def value(self, used: Used) -> Known:
         """What is known of the value of an expression."""
@@ -166,7 +166,8 @@ class Paths:
                 self.report.report(used.pointer, "path.unknown-field", sentence, hint, within=within)
         return found
 
-    def _comparisons(self, used: Used) -> None:
+    def _comparisons(self, used: Used) -> bool:
+        found = False
         for one in used.expression.comparisons:
             if one.path[0] == "error" and "." in one.text:
                 continue  # codes of our own errors
@@ -176,8 +177,10 @@ class Paths:
                 hint = suggestion(one.text, choices) or "it is one of " + ", ".join(choices[:12])
                 within = line_and_column(used.expression.text, one.offset)
                 self.report.report(used.pointer, "path.not-in-enumeration", f"{path} is never `{one.text}`", hint, within=within)
+                found = True
+        return found
 
-    def _types(self, used: Used) -> None:
+    def _types(self, used: Used) -> bool:
         expression = used.expression
         bound = self._bound(used) if expression.in_cel else {}
         if any(typed != ANYTHING for typed in bound.values()):
@@ -185,21 +188,22 @@ class Paths:
             if fault is not None:
                 within = (fault.line or 1, fault.column or 1)
                 self.report.report(used.pointer, fault.code, fault.sentence, fault.hint, within=within)
-                return
+                return False
         needed = _NEEDED.get(str(used.pointer[-1]), "")
-        if needed:
-            self._result(used, needed)
+        return not needed or self._result(used, needed)
 
-    def _result(self, used: Used, needed: str) -> None:
+    def _result(self, used: Used, needed: str) -> bool:
         """Whether the value fits the part: a condition is true or false."""
-        given = self.value(used).schema.get("type", "")
-        if isinstance(given, str) and given and given not in {needed, "number"}:
+        given = type_of(self.value(used).schema)
+        if given and given not in {needed, "number"}:
             part = str(used.pointer[-1])
             hint = "compare it with something, such as != null" if needed == "boolean" else ""
             sentence = f"`{part}` needs {WORDS[needed]}, this is {WORDS.get(given, given)}"
             self.report.report(used.pointer, "expression.wrong-result", sentence, hint)
-        elif needed == "boolean" and not expression_reads(used) and not used.expression.lookups:
+            return False
+        if needed == "boolean" and not used.expression.references and not used.expression.lookups:
             self._constant(used)
+        return True
 
     def _constant(self, used: Used) -> None:
         try:
@@ -212,5 +216,9 @@ class Paths:
             self.report.report(used.pointer, "condition.constant", sentence, hint, "warning")
 
 
-def expression_reads(used: Used) -> bool:
-    return bool(used.expression.references)
+def type_of(schema: Schema) -> str:
+    """The one JSON type of a schema; empty when it may be several."""
+    kind = schema.get("type", "")
+    if not kind and schema.get("enum") and all(isinstance(one, str) for one in schema["enum"]):
+        return "string"
+    return kind if isinstance(kind, str) else ""

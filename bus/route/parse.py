@@ -29,12 +29,17 @@ class Parsed:
 
 @dataclass(slots=True)
 class ParsedRoute:
-    """A route as written: its head and its steps; ``complete`` when every step could be read."""
+    """A route as written: its head and its steps; ``complete`` when every step could be read.
+
+    ``lost`` are the names, and ``lost_keys`` the keys of the case, that steps which could not be read would have given.
+    """
 
     model: RouteDocument
     document: dict[str, Any]
     steps: list[Parsed]
     complete: bool
+    lost: frozenset[str] = frozenset()
+    lost_keys: frozenset[str] = frozenset()
 
     def walk(self) -> Iterator[Parsed]:
         """All steps in file order, nested ones after their parent."""
@@ -55,7 +60,7 @@ def parse_route(document: Any, report: Reporter) -> ParsedRoute | None:
         return None
     reader = _Reader(report)
     steps = reader.steps(document["steps"], ("steps",))
-    return ParsedRoute(model, document, steps, not reader.failed)
+    return ParsedRoute(model, document, steps, not reader.failed, frozenset(reader.lost), frozenset(reader.lost_keys))
 
 
 class _Reader:
@@ -63,6 +68,8 @@ class _Reader:
         self.report = report
         self.failed = False
         self.seen: dict[str, Pointer] = {}
+        self.lost: set[str] = set()
+        self.lost_keys: set[str] = set()
 
     def steps(self, written: Any, pointer: Pointer) -> list[Parsed]:
         found = (self._step(one, (*pointer, position)) for position, one in enumerate(written))
@@ -74,11 +81,24 @@ class _Reader:
         self._identity(written, pointer)
         if not kind or model is None:
             self.failed = True
+            self._lose(written)
             return None
         parsed = Parsed(kind, model, pointer)
         for where, inner in _blocks(kind, written):
             parsed.blocks[where] = self.steps(inner, (*pointer, *where))
         return parsed
+
+    def _lose(self, written: Any) -> None:
+        """Remember what a step that cannot be read would have given, so that those after it are not found wrong too."""
+        if isinstance(written, list):
+            for inner in written:
+                self._lose(inner)
+        elif isinstance(written, dict):
+            self.lost |= {name for part in ("as", "item") if isinstance(name := written.get(part), str)}
+            self.lost |= set(written["set"]) if isinstance(written.get("set"), dict) else set()
+            self.lost_keys |= set(written["case"]) if isinstance(written.get("case"), dict) else set()
+            for inner in written.values():
+                self._lose(inner)
 
     def _kind(self, written: dict[str, Any], pointer: Pointer) -> str:
         kinds = [key for key in written if key in KINDS]
@@ -143,4 +163,4 @@ def all_names(route: ParsedRoute) -> set[str]:
         names.update(name for name, _ in defined_names(step))
         if step.kind == "each":
             names.update({step.model.item, "index"})
-    return names | {"error", "arrival", "items"}
+    return names | route.lost | {"error", "arrival", "items"}

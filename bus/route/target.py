@@ -72,15 +72,18 @@ class Target:
 
     def _fields(self, value: dict[str, Any], wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
         fields = wanted.get("properties", {})
+        meant = set[str]()
         for name, inner in value.items():
             if name in fields:
                 self._value(inner, fields[name], (*pointer, name), (*path, name))
             elif wanted.get("additionalProperties") is False:
-                hint = suggestion(name, fields) or "it has " + ", ".join(sorted(fields))
+                near = suggestion(name, fields.keys() - value.keys())
+                meant.add(near)
+                hint = near or "it has " + ", ".join(sorted(fields))
                 place = dotted((*path, name))
                 self.report.report((*pointer, name), "target.unknown-field", f"{self.name} has no field `{place}`", hint, key=True)
         for name in wanted.get("required", ()):
-            if name not in value:
+            if name not in value and f"did you mean {name}?" not in meant:
                 place = dotted((*path, name))
                 hint = str(resolve(fields.get(name, {}), self.schema).get("description", ""))
                 self.report.report(pointer, "target.missing-field", f"{self.name} needs the field `{place}`", hint)
@@ -104,7 +107,7 @@ class Target:
             if kind == "null" and (takes_null or asked == "null"):
                 return
             sentence = f"{self.name}: `{dotted(path)}` is {asked}, {text} is {kind}"
-            self.report.report(pointer, "target.wrong-type", sentence, _conversion(kind, asked))
+            self.report.report(pointer, "target.wrong-type", sentence, _conversion(kind, asked, computed=True))
         elif asked == "object" and kind == "object":
             self._given_fields(given, root, wanted, pointer, path, text)
         elif asked == "array" and kind == "array" and given.get("items"):
@@ -114,16 +117,16 @@ class Target:
 
     def _given_fields(self, given: Any, root: Any, wanted: Any, pointer: Pointer, path: tuple[str, ...], text: str) -> None:
         have, take = given.get("properties", {}), wanted.get("properties", {})
-        for name, inner in have.items():
-            if name in take:
-                self._given(inner, root, take[name], pointer, (*path, name), f"{text}.{name}")
-            elif wanted.get("additionalProperties") is False:
-                hint = "write the fields one by one"
-                self.report.report(pointer, "target.unknown-field", f"{self.name} has no field `{dotted((*path, name))}`, {text} has", hint)
-        for name in wanted.get("required", ()):
-            if name not in have and given.get("additionalProperties") is False:
-                sentence = f"{self.name} needs the field `{dotted((*path, name))}`, {text} has none"
-                self.report.report(pointer, "target.missing-field", sentence, "write the fields one by one")
+        for name in have.keys() & take.keys():
+            self._given(have[name], root, take[name], pointer, (*path, name), f"{text}.{name}")
+        closed = given.get("additionalProperties") is False
+        missing = [name for name in wanted.get("required", ()) if name not in have] if closed else []
+        strange = [name for name in have if name not in take] if wanted.get("additionalProperties") is False else []
+        said = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has {', '.join(strange)}, which it does not take"] * bool(strange)
+        if said:
+            code = "target.missing-field" if missing else "target.unknown-field"
+            sentence = f"{self.name}: {text} does not fit `{dotted(path)}`: it {' and '.join(said)}"
+            self.report.report(pointer, code, sentence, "write the fields one by one")
 
     def _given_codes(self, given: Any, wanted: Any, pointer: Pointer, path: tuple[str, ...], text: str) -> None:
         """Codes that the value may have and the field does not take."""
@@ -163,8 +166,12 @@ def _nullable(schema: Any, root: Any) -> bool:
     return {"type": "null"} in schema.get("anyOf", ()) or kinds == "null" or (isinstance(kinds, list) and "null" in kinds)
 
 
-def _conversion(given: str, asked: str) -> str:
+def _conversion(given: str, asked: str, computed: bool = False) -> str:
+    if (given, asked) == ("array", "string"):
+        return '.join(", ") makes one text of several'
     if asked == "string":
+        if computed:
+            return "text(...) makes text of a number" if given in {"integer", "number"} else ""
         return "a text is written in two pairs of quotes: '\"testo\"'" if given != "integer" else "text(...) makes text of a number"
     if given == "string" and asked in {"integer", "number"}:
         return "number(...) makes a number of text"

@@ -10,7 +10,7 @@ from bus.mapping.types import validate_whole
 from bus.message import JsonValue
 from bus.route.check import World
 from bus.route.model import Conduct, TestDocument, check_clock, shared_with
-from bus.route.parse import ParsedRoute
+from bus.route.parse import Parsed, ParsedRoute
 from bus.source import Pointer, Reporter, suggestion, validated
 
 _WORDS = {
@@ -50,6 +50,10 @@ class _Checker:
     parsed: ParsedRoute
     world: World
     report: Reporter
+    _every: tuple[Parsed, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._every = tuple(self.parsed.walk())
 
     def test(self, written: Any, pointer: Pointer, shared: dict[str, Any]) -> TestDocument | None:
         test = validated(written, TestDocument, self.report, pointer)
@@ -93,7 +97,7 @@ class _Checker:
         if name not in self.world.operations:
             hint = suggestion(name, [*self.world.operations, "clock", "messages"])
             self.report.report(place, "operation.unknown", f"there is no operation `{name}`", hint, key=True)
-        elif name not in asked:
+        elif name not in asked and self.parsed.complete:
             hint = "it asks " + ", ".join(sorted(asked)) if asked else ""
             self.report.report(place, "test.not-asked", f"the route never asks `{name}`", hint, key=True)
 
@@ -132,7 +136,7 @@ class _Checker:
 
     def _arrival(self, name: str, event: Any, messages: Mapping[str, Any], place: Pointer) -> None:
         awaited = {step.model.wait if step.kind == "wait" else step.model.gather for step in self._steps("wait", "gather")} - {None}
-        if name in self.world.types and name not in awaited:
+        if name in self.world.types and name not in awaited and self.parsed.complete:
             hint = "it waits for " + ", ".join(sorted(awaited)) if awaited else "it waits for nothing"
             self.report.report((*place, "arrive"), "test.not-awaited", f"the route never waits for `{name}`", hint)
         self._message(name, event, "body", messages, place)
@@ -176,8 +180,8 @@ class _Checker:
             self._known(name, sent, self.world.types, "message type", pointer)
         self._keys(expect.case or {}, (*place, "case"))
         dead = expect.dead
-        steps = {step.model.id for step in self.parsed.walk()}
-        if dead is not None and dead.step is not None and dead.step not in steps:
+        steps = {step.model.id for step in self._every}
+        if dead is not None and dead.step is not None and dead.step not in steps and self.parsed.complete:
             hint = suggestion(dead.step, steps)
             self.report.report((*place, "dead", "step"), "test.unknown-step", f"there is no step `{dead.step}`", hint)
 
@@ -186,19 +190,19 @@ class _Checker:
         verb, missing, unused = _WORDS[what]
         if name not in everywhere:
             self.report.report(pointer, missing, f"there is no {what} `{name}`", suggestion(name, everywhere), key=True)
-        elif name not in here:
+        elif name not in here and self.parsed.complete:
             hint = f"it {verb} " + ", ".join(sorted(here)) if here else f"it {verb} none"
             self.report.report(pointer, unused, f"the route never {verb} `{name}`", hint, key=True)
 
     def _keys(self, expected: Mapping[str, Any], place: Pointer) -> None:
         known = {*self.parsed.model.case} | {key for step in self._steps("call") for key in step.model.case}
         for name in expected:
-            if name not in known:
+            if name not in known and self.parsed.complete:
                 hint = suggestion(name, known) or ("its keys are " + ", ".join(sorted(known)) if known else "")
                 self.report.report((*place, name), "test.unknown-key", f"the route never gives its case a key `{name}`", hint, key=True)
 
     def _steps(self, *kinds: str) -> Iterator[Any]:
-        return (step for step in self.parsed.walk() if step.kind in kinds)
+        return (step for step in self._every if step.kind in kinds)
 
 
 def _named(entries: list[str | dict[str, Any]] | None, place: Pointer) -> Iterator[tuple[str, Pointer]]:

@@ -17,6 +17,7 @@ from bus.adapter import Operation
 from bus.catalog import Catalog, Route
 from bus.clock import moment_of
 from bus.errors import SnodoError
+from bus.faults import first_of
 from bus.message import JsonObject, JsonValue
 from bus.route.model import Arrival, Happening, TestDocument
 from bus.route.plan import Plan
@@ -84,8 +85,7 @@ def _judge(
         faults = _play(watched(plan, ways.add), test, catalog, operations)
         name = test.name
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        name, faults = str(dict(written).get("name", "")), (f"{'.'.join(map(str, first['loc']))}: {first['msg']}",)
+        name, faults = str(dict(written).get("name", "")), (first_of(error),)
     return Verdict(plan.route, name, faults, frozenset(ways), file, line)
 
 

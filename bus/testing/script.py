@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from bus.adapter import InDoubt, Operation, OutsideError, Refused, Unreachable
 from bus.errors import SnodoError
+from bus.faults import first_of
 from bus.message import JsonValue
 
 
@@ -52,7 +53,7 @@ class Script:
         try:
             self.operation(name, place).request.model_validate(request)
         except ValidationError as error:
-            raise TrialError(f"{place}: {name} cannot be asked this: {_first(error)}") from error
+            raise TrialError(f"{place}: {name} cannot be asked this: {first_of(error)}") from error
 
     def end(self, name: str, place: str) -> End:
         """How the next try of an operation ends."""
@@ -102,11 +103,5 @@ class Script:
         try:
             shown: JsonValue = model.model_validate(answer).model_dump(mode="json")
         except ValidationError as error:
-            raise TrialError(f"{name} never answers this: {_first(error)}") from error
+            raise TrialError(f"{name} never answers this: {first_of(error)}") from error
         return shown
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(map(str, first["loc"]))
-    return f"{place}: {first['msg']}" if place else str(first["msg"])

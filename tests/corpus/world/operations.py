@@ -40,14 +40,22 @@ class Numero(Contract):
 
 
 class Sistema(Adapter):
-    """Looks up, registers, takes back, and says things once."""
+    """Looks up, registers, takes back, and says things once; `verifica` and `iscrivi` may refuse."""
 
-    @operation(effect="read", timeout=5, refusals={"NON_TROVATO": "nobody"})
+    @operation(effect="read", timeout=5)
     def cerca(self, request: Ricerca, ctx: Call) -> Persona:
         raise NotImplementedError
 
-    @operation(effect="keyed", timeout=5, undo="annulla", refusals={"CHIUSO": "closed"})
+    @operation(effect="read", timeout=5, refusals={"NON_TROVATO": "nobody", "SOSPESO": "not now"})
+    def verifica(self, request: Ricerca, ctx: Call) -> Persona:
+        raise NotImplementedError
+
+    @operation(effect="keyed", timeout=5, undo="annulla")
     def registra(self, request: Domanda, ctx: Call) -> Numero:
+        raise NotImplementedError
+
+    @operation(effect="keyed", timeout=5, refusals={"CHIUSO": "closed"}, failed_when="esito is not 0")
+    def iscrivi(self, request: Domanda, ctx: Call) -> Numero:
         raise NotImplementedError
 
     @operation(effect="keyed", timeout=5)

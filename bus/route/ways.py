@@ -1,0 +1,247 @@
+"""Which way a route goes, told before it runs: clauses tried on every situation that the contracts allow.
+
+A call can end in as many ways as its operation declares refusals (and a few more); a code of a message has as many values as its
+enumeration. The clauses' own conditions are evaluated on all of them, so that what is told here is what the engine would do.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bus.adapter import Operation
+from bus.errors import ExpressionError
+from bus.expression import Expression
+from bus.mapping.types import schema_at
+from bus.route.known import Known
+from bus.route.parse import Parsed
+from bus.source import Pointer, Reporter, suggestion
+
+MOST = 200
+"""More situations than these are not tried."""
+
+_TECHNICAL = "HTTP_"
+"""Refusals of the protocol (HTTP_401 ...), not of the matter: nothing that a route could answer, so nobody is asked to."""
+
+_TOLD = frozenset({"kind", "code", "outside_code", "effect"})
+"""Fields of ``error`` that are known before it happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """For each situation: the clause that surely takes it, or None; and whether an earlier one may, for all that can be told."""
+
+    clause: int | None
+    perhaps: bool
+
+
+def tried(clauses: Sequence[Expression | None], situation: Mapping[str, Any]) -> Taken:
+    """The clause that takes a situation. A condition that cannot be evaluated here may hold."""
+    perhaps = False
+    for position, when in enumerate(clauses):
+        try:
+            holds = True if when is None else when(situation)
+        except ExpressionError:
+            perhaps = True
+            continue
+        if holds is True:
+            return Taken(position, perhaps)
+    return Taken(None, perhaps)
+
+
+# --- the ways a call can fail ----------------------------------------------------------------------------------------
+
+
+def failures(operation: Operation) -> list[dict[str, Any]]:
+    """Every ``error`` that a call of an operation can end with, as far as it is declared."""
+    ends = [("refused", code, code) for code in operation.refusals]
+    ends += [("unreachable", "outside.unreachable", ""), ("invalid", "call.invalid-request", "")]
+    if operation.effect != "read":
+        ends.append(("in_doubt", "outside.in-doubt", ""))
+    return [
+        {
+            "kind": kind, "code": code, "outside_code": outside, "sentence": "", "operation": operation.name, "attempts": 1,
+            "effect": operation.effect, "evidence": None,
+        }
+        for kind, code, outside in ends
+    ]  # fmt: skip
+
+
+def check_failures(
+    step: Parsed, clauses: Sequence[Expression | None], operation: Operation, wrong: Collection[Pointer], report: Reporter
+) -> None:
+    """Refusals that nobody handles, and clauses that take none of what can happen. ``wrong`` are conditions with a finding of their own."""
+    ends = [(error, tried(clauses, {"error": error})) for error in failures(operation)]
+    left = [str(error["code"]) for error, taken in ends if error["kind"] == "refused" and taken.clause is None and not taken.perhaps]
+    left = [code for code in left if not code.startswith(_TECHNICAL)]
+    accepted = step.model.dead_on
+    for position, code in enumerate(accepted if isinstance(accepted, list) else ()):
+        if code not in operation.refusals:
+            hint = suggestion(code, operation.refusals) or "it declares " + (", ".join(operation.refusals) or "none")
+            sentence = f"`{step.model.call}` never refuses with `{code}`"
+            report.report((*step.pointer, "dead_on", position), "refusal.unknown", sentence, hint)
+    if accepted != "any" and (left := [code for code in left if code not in (accepted or ())]):
+        shown = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
+        hint = "say what to do in `on_error`, or `dead_on: any` if a person should look at it"
+        sentence = f"`{step.model.call}` may refuse with {shown}, and no clause takes it"
+        report.report((*step.pointer, "call"), "refusal.unhandled", sentence, hint, "warning")
+    taken = {one.clause for _, one in ends}
+    if all(when is None or _told_by_error(when) for when in clauses):
+        for position, when in enumerate(clauses):
+            place = (*step.pointer, "on_error", position)
+            if position not in taken and when is not None and (*place, "when") not in wrong and not _of_our_own(when):
+                sentence = f"`{step.model.call}` never ends so, or a clause above takes it: this one is never taken"
+                report.report(place, "step.unreachable", sentence, "", "warning")
+
+
+def _told_by_error(when: Expression) -> bool:
+    return all(one.path[0] == "error" and one.path[1:2] and one.path[1] in _TOLD for one in when.references)
+
+
+def _of_our_own(when: Expression) -> bool:
+    """Compared with the code of one of our own errors: which of them can happen is not declared."""
+    return any("." in one.text for one in when.comparisons)
+
+
+def ends_the_run(step: Parsed, clauses: Sequence[Expression | None], ending: frozenset[int], operation: Operation) -> bool:
+    """Whether a refusal of this call can end the run: no clause takes it, or one whose steps end (``ending``)."""
+    refused = (error for error in failures(operation) if error["kind"] == "refused")
+    taken = (tried(clauses, {"error": error}) for error in refused)
+    return any((one.clause is None and not one.perhaps) or one.clause in ending for one in taken)
+
+
+# --- the values of codes ---------------------------------------------------------------------------------------------
+
+
+def situations(clauses: Sequence[Expression | None], names: Mapping[str, Known]) -> list[dict[str, Any]] | None:
+    """Every combination of the codes and truths that the clauses read; None when they read anything else."""
+    domains: dict[tuple[str, ...], list[Any]] = {}
+    for when in clauses:
+        for one in when.references if when else ():
+            if "[]" in one.path or one.tested or (values := _values(one.path, names)) is None:
+                return None
+            domains[one.path] = values
+    paths = list(domains)
+    count = 1
+    for values in domains.values():
+        count *= len(values)
+    if not paths or count > MOST or any(a != b and b[: len(a)] == a for a in paths for b in paths):
+        return None
+    return [_nested(dict(zip(paths, values, strict=True))) for values in itertools.product(*domains.values())]
+
+
+def _values(path: tuple[str, ...], names: Mapping[str, Known]) -> list[Any] | None:
+    known = names.get(path[0])
+    schema = schema_at(known.schema, path[1:]) if known else {}
+    if schema.get("type") == "boolean" and "anyOf" not in schema:
+        return [True, False]
+    return list(schema["enum"]) if schema.get("enum") else None
+
+
+def _nested(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
+    scope: dict[str, Any] = {}
+    for path, value in values.items():
+        here = scope
+        for piece in path[:-1]:
+            here = here.setdefault(piece, {})
+        here[path[-1]] = value
+    return scope
+
+
+def check_choices(
+    step: Parsed, clauses: Sequence[Expression | None], names: Mapping[str, Known], wrong: Collection[Pointer], report: Reporter
+) -> None:
+    """Clauses of a choice that no value reaches, and an ``otherwise`` that none is left for."""
+    every = situations(clauses, names)
+    if every is None or any((*step.pointer, "choose", position, "when") in wrong for position in range(len(clauses))):
+        return
+    taken = [tried(clauses, one) for one in every]
+    reached = {one.clause for one in taken}
+    if any(one.perhaps for one in taken):
+        return
+    sentence = "no value that the contracts allow leads here: this is never taken"
+    for position, when in enumerate(clauses):
+        if when is not None and position not in reached:
+            report.report((*step.pointer, "choose", position), "step.unreachable", sentence, "", "warning")
+    if None not in reached and step.model.otherwise and all(clauses):
+        report.report((*step.pointer, "otherwise"), "step.unreachable", sentence, "", "warning", key=True)
+
+
+# --- effects before reads --------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Order:
+    """Walks a route in order, with the effects that have surely been asked since the last wait, and what each name comes from."""
+
+    operations: Mapping[str, Operation]
+    uses: Mapping[Any, list[Any]]
+    mappings: Mapping[str, Any]
+    endings: Mapping[str, frozenset[int]]
+    report: Reporter
+
+    def check(self, steps: Sequence[Parsed]) -> None:
+        self._steps(steps, [], {})
+
+    def _steps(self, steps: Sequence[Parsed], before: list[Parsed], origins: dict[str, set[str]]) -> list[Parsed]:
+        effects = list(before)
+        for step in steps:
+            effects = self._step(step, effects, origins)
+        return effects
+
+    def _step(self, step: Parsed, effects: list[Parsed], origins: dict[str, set[str]]) -> list[Parsed]:
+        sources = self._sources(step, origins)
+        for name in _gives(step):
+            origins[name] = sources | {step.model.id}
+        if step.kind in {"wait", "gather"}:
+            return []
+        if step.kind == "call":
+            operation = self.operations.get(step.model.call)
+            if operation is None:
+                return effects
+            self._read(step, operation, effects, sources)
+            return [*effects, step] if operation.effect != "read" else effects
+        inner = [self._steps(block, effects, origins) for block in step.blocks.values()]
+        return max(inner, key=len) if step.kind in {"each", "parallel"} and inner else effects
+
+    def _read(self, step: Parsed, operation: Operation, effects: list[Parsed], sources: set[str]) -> None:
+        if operation.effect != "read" or not operation.refusals or step.model.when is not None:
+            return
+        clauses = clauses_of(step, "on_error", self.uses)
+        if not ends_the_run(step, clauses, self.endings.get(step.model.id, frozenset()), operation):
+            return
+        for effect in effects:
+            if effect.model.id not in sources and effect.model.undo is None:
+                sentence = f"`{step.model.call}` may refuse when `{effect.model.call}` (step {effect.model.id}) has already taken effect"
+                hint = f"ask first: put step `{step.model.id}` before `{effect.model.id}`, or give that an `undo`"
+                self.report.report((*step.pointer, "call"), "order.effect-before-read", sentence, hint, "warning")
+                return
+
+    def _sources(self, step: Parsed, origins: Mapping[str, set[str]]) -> set[str]:
+        """The steps that what a step reads comes from."""
+        read: set[str] = set()
+        for used in self.uses.get(step.pointer, ()):
+            for one in used.expression.references:
+                read |= origins.get(one.path[0], set())
+                read |= origins.get(".".join(one.path[:2]), set())
+        mapping = self.mappings.get(getattr(step.model, "mapping", None) or getattr(step.model, "map", None) or "")
+        for name in mapping.document.uses if mapping else ():
+            read |= origins.get(name, set())
+        return read
+
+
+def _gives(step: Parsed) -> Iterator[str]:
+    if step.kind == "set":
+        yield from step.model.set
+    elif name := getattr(step.model, "as_", None):
+        yield name
+    if step.kind == "call":
+        yield from (f"case.{key}" for key in step.model.case)
+
+
+def clauses_of(step: Parsed, part: str, uses: Mapping[Any, list[Any]]) -> list[Expression | None]:
+    """The conditions of a step's clauses, in order."""
+    found = {used.pointer: used.expression for used in uses.get(step.pointer, ())}
+    return [found.get((*step.pointer, part, position, "when")) for position in range(len(getattr(step.model, part)))]
