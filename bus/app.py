@@ -168,10 +168,18 @@ class App:
             self.engine.stop()
         self.channel.close()
         self.outside.close()
-        if self.leases is not None and self._presence is not None:
-            self.leases.give_back()
-            self._presence.end()
+        self._leave()
         self.store.close()
+
+    def _leave(self) -> None:
+        """Give duties to the other processes and say good-bye; where the store is away, leases run out by themselves."""
+        try:
+            if self.leases is not None:
+                self.leases.give_back()
+            if self._presence is not None:
+                self._presence.end()
+        except StoreError as error:
+            logger("snodo.app").warning("duties.not-left", error=repr(error))
 
     def _follow(self, clock: SharedClock) -> None:
         """Keep to the database's time; while it cannot be asked, the running time does."""

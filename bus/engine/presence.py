@@ -36,12 +36,9 @@ class Presence:
         self._thread.start()
 
     def end(self) -> None:
-        """Say good-bye; a store that cannot be told will notice."""
+        """Say good-bye; raises `StoreError` when nobody can be told."""
         self._over.set()
-        try:
-            self._store.write(lambda tx: tx.do("drop_process", id=self._id)).result()
-        except StoreError as error:
-            logger("snodo.presence").warning("presence.not-ended", error=repr(error))
+        self._store.write(lambda tx: tx.do("drop_process", id=self._id)).result()
 
     def _go_on(self) -> None:
         while not self._over.wait(EVERY):
