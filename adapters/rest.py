@@ -482,7 +482,7 @@ class RestOperation(Settings):
     refusals: dict[str, str] = Field(default_factory=dict)
     failed_when: FailedWhen | None = None
     undo: str | None = None
-    concurrency: int = Field(8, ge=1)
+    concurrency: int | None = Field(None, ge=1)
     purpose: str = ""
 
 

@@ -403,7 +403,7 @@ class SqlOperation(Settings):
     none_found: str = Field("NON_TROVATO", description="code of the refusal when the last statement answers no row")
     timeout: float = Field(10.0, gt=0)
     undo: str | None = None
-    concurrency: int = Field(8, ge=1)
+    concurrency: int | None = Field(None, ge=1)
     purpose: str = ""
 
 

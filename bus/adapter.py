@@ -130,6 +130,8 @@ class Operation:
     ``timeout`` and ``settle`` are seconds. ``refusals`` maps each code the system may refuse with to a sentence.
     ``failed_when`` says in words how the system says no inside a success (``lngErrNumber != 0``).
     ``undo`` names the operation that takes this one back; it is asked with this one's answer.
+    ``concurrency`` is declared only where the system itself bears no more calls of this operation at once; such an operation has
+    a gate of its own, the others share that of their adapter (``concurrency`` in its settings, else ``engine.threads``).
     ``sequence`` names a durable counter; its next value reaches the method as ``ctx.number``. With ``concurrency`` 1 it is an
     ordered lane: the next number goes out only when the call with the last one has surely ended.
     """
@@ -147,7 +149,7 @@ class Operation:
     sequence: str | None = None
     failed_when: str = ""
     refusals: Mapping[str, str] = field(default_factory=dict)
-    concurrency: int = 8
+    concurrency: int | None = None
     doc: str = ""
 
     @property
@@ -189,10 +191,14 @@ def operation(*, effect: Effect, timeout: float, **declared: Any) -> Callable[[C
 
 
 class Adapter:
-    """Base of every adapter. ``name`` is given by ``config.yaml``; ``settings`` is an instance of the class's ``Settings``."""
+    """Base of every adapter. ``name`` is given by ``config.yaml``; ``settings`` is an instance of the class's ``Settings``.
+
+    ``concurrency``: at most so many calls of it at once, when ``config.yaml`` says so.
+    """
 
     Settings: ClassVar[type[BaseModel]] = Settings
     operations: ClassVar[Mapping[str, Operation]] = {}
+    concurrency: int | None = None
 
     def __init__(self, name: str, settings: Any) -> None:
         self.name = name

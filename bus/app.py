@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib
+import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -32,6 +33,7 @@ from bus.config import Config
 from bus.diagnostics import configure, logger
 from bus.engine import dead, inquiry
 from bus.engine.attachments import Attachments
+from bus.engine.circuit import Habits
 from bus.engine.engine import Engine, Pace
 from bus.engine.intake import Accepted, Intake, Submission
 from bus.engine.leases import Leases
@@ -75,8 +77,14 @@ def adapters_of(config: Config) -> dict[str, Adapter]:
     for name, settings in config.adapters.items():
         own = dict(settings)
         cls = adapter_class(str(own.pop("use", name)))
+        concurrency = own.pop("concurrency", None)
+        if not (concurrency is None or (isinstance(concurrency, int) and 0 < concurrency <= 256)):
+            raise ConfigError(
+                f"adapters.{name}.concurrency: {concurrency!r} is no number of calls", code="config.adapter-settings", hint="1 to 256"
+            )
         try:
             made[name] = cls(name, cls.Settings.model_validate(own))
+            made[name].concurrency = concurrency
         except ValidationError as error:
             faults = "; ".join(f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors(include_input=False, include_url=False))
             raise ConfigError(
@@ -129,7 +137,8 @@ class App:
         self.outside = Outside(self.adapters, self.attachments, config.engine.threads)
         self.channel: Channel = KombuChannel(config.channel.url, log=self._say, options=config.channel.options)
         self.intake = Intake(self.store, self.catalog, self.clock, self.channel.publish)
-        pace = Pace(lease=config.engine.lease, sweep=config.engine.sweep)
+        circuit = Habits(**config.engine.circuit.model_dump())
+        pace = Pace(lease=config.engine.lease, sweep=config.engine.sweep, phase=random.random(), circuit=circuit)  # noqa: S311 - no secret
         self.engine = Engine(self.store, self.catalog, self.outside, self.clock, self.channel.publish, pace, self.channel.publish_news)
         self._stopped = threading.Event()
         self._news: dict[str, list[Callable[[], object]]] = {}
@@ -326,7 +335,7 @@ class App:
             present = processes(tx, self.clock.now())
         return {
             "role": self.role, "time": self._now(), "rules": self._catalog.digest, "routes": len(self._catalog.routes),
-            "adapters": list[JsonValue](sorted(self.adapters)), "store": dict(self.store.describe()),
+            "adapters": list[JsonValue](sorted(self.adapters)), "engine": self.engine.describe(), "store": dict(self.store.describe()),
             "processes": list[JsonValue](present),
         }  # fmt: skip
 

@@ -88,12 +88,28 @@ class Key(_Section):
     sha256: str = Field(description="SHA-256 of the key, 64 hex digits.", pattern=r"^[0-9a-f]{64}$")
 
 
+class Circuit(_Section):
+    """When a system that does not answer is left alone; seconds."""
+
+    after: int = Field(
+        default=5, gt=0, description="Calls in a row that nobody answered, after which an adapter is not called for a while."
+    )
+    pause: float = Field(default=1, gt=0, description="How long the first while is; each trial in vain makes it twice as long.")
+    longest: float = Field(default=60, gt=0, description="The longest while.")
+
+
 class Engine(_Section):
     """How the engine works; seconds."""
 
     lease: float = Field(default=30, gt=0, description="How long a claim on a run is good for without renewal.")
     sweep: float = Field(default=1, gt=0, description="How often the sweeper rings for runs whose ticket got lost.")
-    threads: int = Field(default=16, gt=0, le=256, description="Calls of one operation at once, at most.")
+    threads: int = Field(
+        default=16,
+        gt=0,
+        le=256,
+        description="Calls of one adapter at once, at most, in one process; `concurrency` in an adapter's settings says it for that one.",
+    )
+    circuit: Circuit = Circuit()
 
 
 class Config(_Section):
@@ -111,7 +127,8 @@ class Config(_Section):
         default="info", description="How much the bus says of itself on stderr."
     )
     adapters: dict[str, dict[str, Any]] = Field(
-        default_factory=dict, description="Each outside system: `use` names its adapter, the rest are its own settings."
+        default_factory=dict,
+        description="Each outside system: `use` names its adapter, `concurrency` bounds its calls at once, the rest are its own settings.",
     )
 
 

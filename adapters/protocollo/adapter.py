@@ -64,7 +64,6 @@ class Protocollo(Adapter):
         effect="queryable",
         timeout=30,
         settle=30,
-        concurrency=4,
         refusals=_REFUSALS,
         failed_when="lngErrNumber is not 0",
     )

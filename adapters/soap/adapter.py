@@ -42,7 +42,7 @@ class SoapOperationSettings(Settings):
     failed_when: InBand | None = None
     refusals: dict[str, str] = Field(default_factory=dict, description="code of a fault, or HTTP_<status> -> sentence")
     undo: str | None = None
-    concurrency: int = Field(default=8, ge=1)
+    concurrency: int | None = Field(default=None, ge=1)
     purpose: str = ""
 
 

@@ -19,6 +19,8 @@ from bus.route.plan import Retry, Throttle
 class Call:
     """Ask an outside system. ``key`` is the outgoing idempotency key, ``undo`` the operation that takes it back.
 
+    ``planned``: the route says what to do when it fails.
+
     Answered by `Answered` or `Failed`.
     """
 
@@ -31,6 +33,7 @@ class Call:
     retry: Retry = field(default_factory=Retry)
     limit: Throttle | None = None
     undo: str | None = None
+    planned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

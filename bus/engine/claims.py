@@ -1,4 +1,8 @@
-"""Claims: runs become ours for the time of a lease. Both are pieces of a transaction; the rules are those of the query ``claim_runs``."""
+"""Claims: runs become ours for the time of a lease. Both are pieces of a transaction; the rules are those of the query ``claim_runs``.
+
+A claim whose owner vanished before anything came of it is a *strike*. One may be chance (the machine stopped); a run with two is a
+*suspect*: it may be what ended its owners, and is claimed alone, so that it takes nobody with it; at three it is poison.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +13,25 @@ from bus.clock import text_of
 from bus.message import canonical
 from bus.store import Row, Tx
 
+SUSPECT, POISON = 2, 3
+"""Strikes with which a run is claimed alone, and with which it is given up."""
 
-def claim(tx: Tx, runs: Sequence[str], owner: str, now: dt.datetime, lease: dt.timedelta) -> list[Row]:
+
+def claim(
+    tx: Tx, runs: Sequence[str], owner: str, now: dt.datetime, lease: dt.timedelta, *, suspects: bool = True
+) -> list[Row]:  # fmt: skip
     """Claim those of ``runs`` that can be claimed, of one case one; they come in order of acceptance.
 
-    Either none of the claimed has strikes or it is one alone: then ask again for the rest.
+    Either none of the claimed is a suspect or it is one alone: then ask again for the rest. Without ``suspects`` they are left.
     """
     if not runs:
         return []
-    rows = tx.all("claim_runs", runs=canonical(runs).decode(), owner=owner, lease=text_of(now + lease), now=text_of(now))
+    rows = tx.all(
+        "claim_runs", runs=canonical(list(runs)).decode(), owner=owner, lease=text_of(now + lease), now=text_of(now), suspects=int(suspects)
+    )
     return sorted(rows, key=lambda row: int(row["turn"]))
 
 
-def claim_due(tx: Tx, owner: str, now: dt.datetime, lease: dt.timedelta, most: int) -> list[Row]:
+def claim_due(tx: Tx, owner: str, now: dt.datetime, lease: dt.timedelta, most: int, *, suspects: bool = True) -> list[Row]:
     """Claim up to ``most`` runs that nobody rang for, those that are due longest first; for the sweeper. As `claim` otherwise."""
-    return claim(tx, [row["id"] for row in tx.all("runs_to_ring", now=text_of(now), most=most)], owner, now, lease)
+    return claim(tx, [row["id"] for row in tx.all("runs_to_ring", now=text_of(now), most=most)], owner, now, lease, suspects=suspects)

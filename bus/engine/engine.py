@@ -1,55 +1,66 @@
 """The engine: claims runs, steps many of them together, commits them together, then acts.
 
-One thread turns; calls outside run in the adapters' own pools and come back through the inbox. A turn is the whole story::
+One thread turns; calls outside run in the adapters' own threads and come back through the inbox. A turn is the whole story::
 
     take      what came: tickets, calls that came back
-    claim     the runs that are rung for            (one transaction)
-    fold      their journals, and follow their walks as far as they go
-    settle    all that was decided                  (one transaction)
+    claim     the runs that are rung for, and those that the sweeper finds     (one transaction)
+    bring     home the calls that came back; let those ask again whose turn has come
+    revive    claimed runs: fold their journals, follow their walks as far as they go
+    settle    all that was decided                                             (one transaction)
     act       make the outside calls, ring the doorbell
+
+What a run may ask of a system, and when, is said by its gate (`bus.engine.gates`); what we hold, by `bus.engine.holding`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import heapq
+import math
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
 
-from bus.clock import Clock, text_of
+from bus.clock import Clock, running_time
 from bus.diagnostics import logger
-from bus.engine import journal
-from bus.engine.claims import claim
-from bus.engine.interpreter import Walk
+from bus.engine.circuit import Habits
+from bus.engine.claims import POISON, SUSPECT
+from bus.engine.gates import Gates
+from bus.engine.holding import Holding
+from bus.engine.journal import Journal
 from bus.engine.live import House, Live
+from bus.engine.loading import Loaded, Loading
 from bus.engine.outside import Outside, Result
-from bus.engine.settle import LANE_PAUSE, Settled, Settling, park_unreadable
+from bus.engine.settle import LANE_PAUSE, Settled, Settling, park
+from bus.engine.sweeper import Sweeper
 from bus.engine.throttles import Throttles
-from bus.engine.timers import expire
-from bus.errors import SnodoError, StoreError
+from bus.errors import SnodoError
 from bus.failpoint import reach
-from bus.log import log
-from bus.message import message_of, new_id, parsed
-from bus.route.plan import Plan
-from bus.store import Row, Store, Tx
+from bus.message import JsonObject
+from bus.store import Row, Store
 
 if TYPE_CHECKING:
     from bus.catalog import Catalog
 
 Ring = Callable[[Sequence[str]], None]
+STOP_MARGIN = 2.0
+"""Seconds for the last transaction of an engine that stops."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How the engine goes about its work; seconds."""
+    """How the engine goes about its work; seconds. ``phase``: see `bus.engine.sweeper`."""
 
     lease: float = 30.0
     sweep: float = 1.0
     batch: int = 200
     most_live: int = 1000
+    phase: float = 0.0
+    circuit: Habits = field(default_factory=Habits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,38 +77,53 @@ class Engine:
 
     def __init__(
         self, store: Store, catalog: Callable[[], Catalog], outside: Outside, clock: Clock, ring: Ring,
-        pace: Pace = Pace(), told: Callable[[Iterable[str]], None] = lambda messages: None,
+        pace: Pace = Pace(), told: Callable[[Iterable[str]], None] = lambda messages: None, ticks: Callable[[], float] = running_time,
     ) -> None:  # fmt: skip
         self._store, self._outside, self._clock, self._ring, self._pace, self._told = store, outside, clock, ring, pace, told
-        self._house = House(outside, catalog, clock, Throttles())
-        self.owner = new_id()
-        self._settling = Settling(self.owner, outside)
+        self._log = logger("snodo.engine")
+        self._gates = Gates(outside.places, pace.most_live, pace.circuit, self._log.warning)
+        self._house = House(outside, catalog, clock, self._gates, Throttles())
+        self._holding = Holding(store, clock, pace.lease, ticks)
+        self._sweeper = Sweeper(store, self._holding, pace.sweep, pace.batch, pace.phase, clock.now())
+        self._loading = Loading(store, catalog)
+        self._settling = Settling(store, self.owner, self._holding.lease, outside)
         self._inbox: queue.SimpleQueue[Sequence[str] | _Home | None] = queue.SimpleQueue()
         self._live: dict[str, Live] = {}
         self._unwritten: dict[str, Live] = {}
         self._rung: dict[str, None] = {}
         self._alarms: list[tuple[dt.datetime, str]] = []
-        self._log = logger("snodo.engine")
         self._stopping = threading.Event()
-        self._next_sweep = clock.now()
-        self._next_renewal = clock.now()
+        self._last_moment = math.inf
         self._thread = threading.Thread(target=self._live_on, name="snodo-engine", daemon=True)
 
+    @property
+    def owner(self) -> str:
+        """The name under which this engine claims."""
+        return self._holding.owner
+
+    # -- from outside ------------------------------------------------------------------------------------------------
+
     def start(self) -> None:
+        self._holding.start()
         self._thread.start()
 
     def take_over(self) -> None:
         """Void the claims of engines that are no more. Only where this process owns the store alone."""
-        self._store.write(lambda tx: tx.do("release_all")).result()
+        self._holding.take_over()
 
     def ring(self, runs: Sequence[str]) -> None:
         """Runs may be ready; thread-safe, cheap, may be wrong."""
         self._inbox.put(runs)
 
-    def stop(self, seconds: float = 20.0) -> None:
-        """Claim nothing more, let calls in flight come home and be recorded, then give up the leases."""
+    def stop(self, seconds: float = 20.0) -> bool:
+        """Claim nothing more, let calls in flight come home and be recorded, then give up the leases; false when some did not come home.
+
+        Their runs are left to their lease, never taken for failed: whoever claims them finds an intent without an answer.
+        """
+        self._last_moment = time.monotonic() + seconds
         self.wind_down()
-        self._thread.join(seconds)
+        self._thread.join(seconds + STOP_MARGIN)
+        return not self._live
 
     def wind_down(self) -> None:
         """Claim nothing more; turns go on until what is in flight has come home."""
@@ -110,14 +136,18 @@ class Engine:
 
     def leave(self) -> None:
         """Give up the leases; the last thing an engine does."""
-        self._store.write(lambda tx: tx.do("release_owner", owner=self.owner)).result()
+        self._holding.leave([live.claim for live in self._live.values() if live.in_flight])
 
     def idle(self) -> bool:
         """Whether nothing is live and nothing is rung for; for tests and graceful stops."""
         return not self._live and not self._rung and self._inbox.empty()
 
+    def describe(self) -> JsonObject:
+        """How busy it is, for ``/status``; a glance from another thread."""
+        return {"live": len(self._live), "rung": len(self._rung), "threads": self._outside.threads(), "gates": self._gates.describe()}
+
     def _live_on(self) -> None:
-        while not self._stopping.is_set() or self.busy():
+        while not self._stopping.is_set() or (self.busy() and time.monotonic() < self._last_moment):
             try:
                 self.turn()
             except SnodoError as error:
@@ -126,32 +156,27 @@ class Engine:
             except Exception:  # noqa: BLE001 - the engine outlives whatever one turn meets
                 self._log.exception("engine.turn-failed")
                 self._stopping.wait(0.2)
+        if self._live:
+            self._log.warning("engine.left-calls", runs=list(self._live), seconds=self._pace.lease)
         self.leave()
+
+    # -- a turn ------------------------------------------------------------------------------------------------------
 
     def turn(self, *, patient: bool = True) -> None:
         """One turn; see the module. ``patient``: sleep until there is something to do."""
-        if self._stopping.is_set():
-            self._live = {run: live for run, live in self._live.items() if live.in_flight or run in self._unwritten}
         home = self._take(self._patience() if patient else 0.0)
-        now = self._clock.now()
+        since, now = self._holding.ticks(), self._clock.now()
+        self._let_go_what_rests()
         claimed = self._find_work(home, now)
-        again = [live for run in list(self._rung) if (live := self._live.get(run)) is not None and self._ask_again(live, now)]
-        fresh = [self._revive(live, known, now) for live, known in self._load_all(claimed, now)]
-        back = [live for back in home if (live := self._bring_home(back, now)) is not None]
-        lives = list({live.id: live for live in (*self._unwritten.values(), *again, *fresh, *back)}.values())
+        back = [live for one in home if (live := self._bring_home(one, now)) is not None]
+        again = self._ask_again(now)
+        fresh = [self._revive(live, known, now) for live, known in self._load(claimed, now)]
+        lives = list({live.id: live for live in (*self._unwritten.values(), *back, *again, *fresh)}.values())
         self._unwritten = {}
         if lives:
-            self._act(lives, self._settle(lives, now), now)
-
-    def _find_work(self, home: list[_Home], now: dt.datetime) -> list[Row]:
-        """Sweep and claim; when the store fails, what came home is kept for the next turn."""
-        try:
-            self._sweep(now)
-            return self._claim(now)
-        except BaseException:
-            for back in home:
-                self._inbox.put(back)
-            raise
+            settled = self._settling.commit(lives, now)
+            self._holding.confirmed((live.id for live, one in zip(lives, settled, strict=True) if not (one.lost or one.unwritten)), since)
+            self._act(lives, settled, now)
 
     def _take(self, wait: float) -> list[_Home]:
         """Drain the inbox; sleeps at most ``wait`` seconds until something comes."""
@@ -171,173 +196,124 @@ class Engine:
         return home
 
     def _patience(self) -> float:
-        if self._rung and not self._stopping.is_set() and len(self._live) < self._pace.most_live:
+        now = self._clock.now()
+        if self._stopping.is_set():
+            return min(max(self._last_moment - time.monotonic(), 0.001), self._pace.sweep)
+        if self._gates.stir(now) or (self._rung and self._room() > 0) or self._sweeper.is_due(now, self._room()):
             return 0.0
-        soonest = min([self._next_sweep, *(alarm for alarm, _ in self._alarms[:1])])
-        return min(max((soonest - self._clock.now()).total_seconds(), 0.001), self._pace.sweep)
+        soonest = min([self._sweeper.next, *(alarm for alarm, _ in self._alarms[:1])])
+        return min(max((soonest - now).total_seconds(), 0.001), self._pace.sweep)
 
-    def _sweep(self, now: dt.datetime) -> None:
-        """Ring for runs whose time has come, for deadlines, and for tickets that got lost; renew our leases."""
-        while self._alarms and self._alarms[0][0] <= now:
-            self._rung[heapq.heappop(self._alarms)[1]] = None
-        self._not_later_than(now)
-        if now >= self._next_renewal and self._live:
-            self._next_renewal = now + dt.timedelta(seconds=self._pace.lease / 3)
-            until = text_of(now + dt.timedelta(seconds=self._pace.lease))
-            held = [{"id": live.id, "fence": live.fence, "owner": self.owner, "lease": until} for live in self._live.values()]
-            self._store.write(lambda tx: tx.many("hold_run", held)).result()
-        if now < self._next_sweep or self._stopping.is_set():
-            return
-        self._next_sweep = now + dt.timedelta(seconds=self._pace.sweep)
-        reach("sweeper.before-look")
-        with self._store.read() as tx:
-            ready = [row["id"] for row in tx.all("runs_to_ring", now=text_of(now), most=self._pace.batch)]
-            overdue = tx.all("waits_expired", now=text_of(now), most=1)
-        if overdue:
-            ready += self._store.write(lambda tx: expire(tx, now, self._pace.batch)).result()
-            reach("timers.after-commit")
-        self._rung.update(dict.fromkeys(ready))
-        reach("sweeper.after-look")
+    def _room(self) -> int:
+        return self._pace.most_live - len(self._live)
 
-    def _not_later_than(self, now: dt.datetime) -> None:
-        """A clock that was set back must not make us sleep until it is where it was."""
-        self._next_sweep = min(self._next_sweep, now + dt.timedelta(seconds=self._pace.sweep))
-        self._next_renewal = min(self._next_renewal, now + dt.timedelta(seconds=self._pace.lease / 3))
+    def _let_go_what_rests(self) -> None:
+        """Once we stop, only what is in flight or unwritten is still ours to see through."""
+        if self._stopping.is_set():
+            for live in [live for live in self._live.values() if not (live.in_flight or live.id in self._unwritten)]:
+                self._forget(live)
 
-    def _claim(self, now: dt.datetime) -> list[Row]:
-        room = self._pace.most_live - len(self._live)
-        if self._stopping.is_set() or room <= 0 or not self._rung:
-            return []
-        wanted = list(self._rung)[: min(room, self._pace.batch)]
-        for run in wanted:
-            del self._rung[run]
-        wanted = [run for run in wanted if run not in self._live]
-        if not wanted:
-            return []
-        lease = dt.timedelta(seconds=self._pace.lease)
+    # -- claiming ----------------------------------------------------------------------------------------------------
 
-        def work(tx: Tx) -> list[Row]:
-            rows = claim(tx, wanted, self.owner, now, lease)
-            if rows:
-                reach("claim.before-commit")
-            return rows
-
-        claimed = self._store.write(work).result()
-        if claimed:
-            reach("claim.after-commit")
-        if claimed and claimed[0]["strikes"]:  # it came alone: the others are asked for again
-            self._rung.update(dict.fromkeys(run for run in wanted if run != claimed[0]["id"]))
-        return claimed
-
-    def _load_all(self, rows: Sequence[Row], now: dt.datetime) -> list[tuple[Live, journal.Journal]]:
-        """What the store has of claimed runs, in one view. The claim of one that is not read runs out, and the sweeper rings again."""
-        loaded: list[tuple[Live, journal.Journal]] = []
-        unreadable: list[tuple[Row, Exception]] = []
-        if not rows:
-            return loaded
+    def _find_work(self, home: list[_Home], now: dt.datetime) -> list[Row]:
+        """Claim what is rung for, called by a gate or found by the sweeper; when the store fails, what came home is kept."""
         try:
-            with self._store.read() as tx:
-                for row in rows:
-                    try:
-                        loaded.append(self._load(tx, row))
-                    except StoreError as error:
-                        self._log.error("run.not-read", run=row["id"], error=repr(error))
-                    except Exception as error:  # noqa: BLE001 - a run that cannot be read is parked, the others go on
-                        unreadable.append((row, error))
-        except StoreError as error:
-            self._log.error("runs.not-read", runs=[row["id"] for row in rows], error=repr(error))
-        for row, reason in unreadable:
-            self._log.error("run.unreadable", run=row["id"], error=repr(reason))
+            self._holding.beat(self._live)
+            if self._stopping.is_set():
+                return []
+            while self._alarms and self._alarms[0][0] <= now:
+                self._rung[heapq.heappop(self._alarms)[1]] = None
+            rows = self._claim_rung(now)
+            room = self._room() - len(rows)
+            if self._sweeper.is_due(now, room):
+                suspects, free = not self._has_suspect(rows), not self._gates.away()
+                found, rung = self._sweeper.look(now, room, suspects=suspects, free=free)
+                self._rung.update(dict.fromkeys(rung))
+                rows += found
+            return rows
+        except BaseException:
+            for one in home:
+                self._inbox.put(one)
+            raise
+
+    def _claim_rung(self, now: dt.datetime) -> list[Row]:
+        called = self._gates.called(now)
+        wanted = [*called, *list(self._rung)[: max(min(self._room(), self._pace.batch) - len(called), 0)]]
+        wanted = [run for run in wanted if run not in self._live]
+        for run in wanted:
+            self._rung.pop(run, None)
+        rows = self._holding.claim(wanted, now, called=called, suspects=not self._has_suspect())
+        if rows and rows[0]["strikes"] >= SUSPECT:  # it came alone: the others are asked for again
+            self._rung.update(dict.fromkeys(run for run in wanted if run != rows[0]["id"]))
+        return rows
+
+    def _has_suspect(self, rows: Sequence[Row] = ()) -> bool:
+        """Whether a run is live here, or among these, that may be what ended its owners: one at a time, so that it takes no other."""
+        return any(row["strikes"] >= SUSPECT for row in rows) or any(live.strikes >= SUSPECT for live in self._live.values())
+
+    # -- what runs do ------------------------------------------------------------------------------------------------
+
+    def _load(self, rows: Sequence[Row], now: dt.datetime) -> list[Loaded]:
+        """Claimed runs with their journals; what cannot be begun becomes a dead letter."""
+        poison = [row for row in rows if row["strikes"] >= POISON]
+        loaded, unreadable = self._loading.load([row for row in rows if row["strikes"] < POISON])
+        for row, reason in [*((row, _poison(row)) for row in poison), *unreadable]:
+            self._log.error("run.parked", run=row["id"], error=repr(reason))
             self._park(row, now, reason)
         return loaded
 
-    def _revive(self, live: Live, known: journal.Journal, now: dt.datetime) -> Live:
-        """Make a claimed run live: its journal folded, its walk brought up to date."""
-        try:
-            live.walk.start()
-            live.remember(known.events)
-            live.pursue(list(live.walk.pending.values()), self._house, now)
-        except Exception as error:  # noqa: BLE001 - what one run meets is parked with that run
-            self._fell(live, now, error)
-        self._live[live.id] = live
-        return live
-
     def _park(self, row: Row, now: dt.datetime, error: Exception) -> None:
         try:
-            self._store.write(lambda tx: park_unreadable(tx, row, self.owner, now, error)).result()
+            self._store.write(lambda tx: park(tx, row, self.owner, now, error)).result()
         except Exception:  # noqa: BLE001 - the claim runs out and the sweeper rings again; the other runs of this turn go on
             self._log.exception("run.cannot-be-parked", run=row["id"])
+        self._holding.forget(row["id"], row["fence"])
 
-    def _load(self, tx: Tx, row: Row) -> tuple[Live, journal.Journal]:
-        stored = parsed(tx.one("message_payload", id=row["message"])["content"])  # type: ignore[index]
-        records = log.of_run(tx, row["id"]) if row["fence"] > 1 else []
-        known = journal.fold(records, lambda identity: log.json_payload(tx, identity), lambda message: _body(tx, message))
-        message = message_of(stored["envelope"], stored["body"])
-        plan = self._plan(tx, row["digest"])
-        return Live(row["id"], row["fence"], row["case_id"], message, plan, Walk(plan, message, row["entry"]), known.tries), known
-
-    def _fell(self, live: Live, now: dt.datetime, error: BaseException) -> None:
-        self._log.warning("run.fell", run=live.id, error=repr(error))
-        live.fall(now, error)
-
-    def _ask_again(self, live: Live, now: dt.datetime) -> bool:
-        """Try again what is due in a run that stayed live for another branch; false when nothing is."""
-        del self._rung[live.id]
-        asks = live.due_asks(now)
-        if not asks or self._stopping.is_set():
-            return False
-        try:
-            live.pursue(asks, self._house, now)
-        except Exception as error:  # noqa: BLE001 - what one run meets is parked with that run
-            self._fell(live, now, error)
-        return True
-
-    def _plan(self, tx: Tx, digest: str) -> Plan:
-        found = self._house.catalog().plan(digest)
-        if found is not None:
-            return found
-        row = tx.one("rules", digest=digest)
-        if row is None:
-            raise SnodoError(f"the rules {digest[:12]}… are in nobody's memory", code="rules.missing")
-        return self._house.catalog().remember(parsed(row["content"]))
+    def _revive(self, live: Live, known: Journal, now: dt.datetime) -> Live:
+        """Make a claimed run live: its journal folded, its walk brought up to date."""
+        if live.id in self._live:  # claimed anew: the claim that we had ran out
+            self._forget(self._live[live.id])
+        self._live[live.id] = live
+        return _guarded(live, now, lambda: live.begin(known.events, self._house, now))
 
     def _bring_home(self, home: _Home, now: dt.datetime) -> Live | None:
+        """A call that came back; None when its run is not ours any more."""
+        result = home.result
+        self._gates.came_home((home.run, home.fence, result.asking.call.path), result.error, now, asked=not result.lost)
         live = self._live.get(home.run)
         if live is None or live.fence != home.fence:
             return None
+        if result.lost:
+            self._forget(live)
+            return None
         reach("answer.before-record")
-        try:
-            asks = live.came_back(home.result, now)
-            if self._stopping.is_set():
-                live.suspend(now)
+        return _guarded(live, now, lambda: self._go_on(live, result, now))
+
+    def _go_on(self, live: Live, result: Result, now: dt.datetime) -> None:
+        asks = live.came_back(result, now)
+        if self._stopping.is_set():
+            live.suspend(now)
+        else:
+            live.pursue(asks, self._house, now)
+
+    def _ask_again(self, now: dt.datetime) -> list[Live]:
+        """Let live runs ask whose place at a gate, or whose time, has come."""
+        if self._stopping.is_set():
+            return []
+        for place in self._gates.next(now):
+            run, fence, path = place
+            live = self._live.get(run)
+            if live is not None and live.fence == fence and path in live.walk.pending:
+                live.dues[path] = now
+                self._rung[run] = None
             else:
-                live.pursue(asks, self._house, now)
-        except Exception as error:  # noqa: BLE001 - what one run meets is parked with that run
-            self._fell(live, now, error)
-        return live
+                self._gates.leave(place)
+        found = [(live, live.due_asks(now)) for run in list(self._rung) if (live := self._live.get(run)) is not None]
+        for live, _ in found:
+            del self._rung[live.id]
+        return [_guarded(live, now, partial(live.pursue, asks, self._house, now)) for live, asks in found if asks]
 
-    def _settle(self, lives: list[Live], now: dt.datetime) -> list[Settled]:
-        """Commit what all of them decided; when the batch fails, one by one, so that a bad run harms only itself."""
-        lease = dt.timedelta(seconds=self._pace.lease)
-        try:
-            settled = self._store.write(self._settling.work(lives, now, lease)).result()
-            reach("settle.after-commit")
-            return settled
-        except Exception as error:  # noqa: BLE001 - a batch that fails is split run by run
-            if len(lives) > 1:
-                return [settled for live in lives for settled in self._settle([live], now)]
-            if isinstance(error, StoreError):
-                return [Settled(unwritten=True)]
-            return [self._settle_alone(lives[0], now, error)]
-
-    def _settle_alone(self, live: Live, now: dt.datetime, error: Exception) -> Settled:
-        """A run whose decisions cannot be written is written as dead; when even that fails, its lease will run out."""
-        self._fell(live, now, error)
-        try:
-            return self._store.write(self._settling.work([live], now, dt.timedelta(seconds=self._pace.lease))).result()[0]
-        except Exception:  # noqa: BLE001 - said in the diagnostics; the claim runs out and the sweeper rings again
-            self._log.exception("run.cannot-be-settled", run=live.id)
-            return Settled(lost=True)
+    # -- acting ------------------------------------------------------------------------------------------------------
 
     def _act(self, lives: list[Live], settled: list[Settled], now: dt.datetime) -> None:
         """After the commit: make the calls, ring for the others, forget what is not ours any more."""
@@ -349,13 +325,14 @@ class Engine:
                 self._unwritten[live.id] = live
                 continue
             if done.lost or done.woken or done.ended or done.parked:
-                self._live.pop(live.id, None)
+                self._forget(live)
                 told += [live.message.id] if done.ended or done.parked else []
                 if done.due is not None:
                     heapq.heappush(self._alarms, (done.due, live.id))
                 continue
             told += [live.message.id] if any(e.record.kind == "replied" for e in live.entries) else []
             self._call_out(live, done, now)
+            self._gates.keep(live.claim, live.in_flight | live.in_line)
             for due in live.dues.values():
                 heapq.heappush(self._alarms, (due, live.id))
         if rung:
@@ -364,21 +341,42 @@ class Engine:
             reach("reply.before-told")
             self._told(told)
 
+    def _forget(self, live: Live) -> None:
+        """Its run is not live here any more. Calls that are out keep their places until they come home."""
+        del self._live[live.id]
+        self._gates.keep(live.claim, live.in_flight)
+        self._holding.forget(*live.claim)
+        if live.strikes >= SUSPECT:
+            self._sweeper.hurry()
+
     def _call_out(self, live: Live, done: Settled, now: dt.datetime) -> None:
         for asking in done.askings:
             live.started(asking, now)
         live.dues.update(dict.fromkeys(done.held_up, now + LANE_PAUSE))
         askings, live.askings = live.askings, []
-        live.entries, live.outgoing, live.waits, live.numbered = [], [], [], []
+        live.forget_decisions()
+        ours = partial(self._holding.ours, *live.claim)
         for asking in askings:
             if asking.operation.effect != "read":
                 reach("intent.after-commit")
             live.in_flight.add(asking.call.path)
-            self._outside.perform(asking, live.message, now, lambda result, live=live: self._inbox.put(_Home(live.id, live.fence, result)))  # type: ignore[misc]
+            self._outside.perform(asking, live.message, now, partial(self._come_home, live.claim), ours)
+
+    def _come_home(self, claim: tuple[str, int], result: Result) -> None:
+        self._inbox.put(_Home(*claim, result))
 
 
-def _body(tx: Tx, message: str) -> Any:
-    row = tx.one("message_payload", id=message)
-    if row is None:
-        raise KeyError(message)
-    return parsed(row["content"])["body"]
+def _guarded(live: Live, now: dt.datetime, work: Callable[[], None]) -> Live:
+    """Let a run go on; what it meets is parked with that run, and the others do not notice."""
+    try:
+        work()
+    except Exception as error:  # noqa: BLE001 - see above
+        live.fall(now, error)
+    return live
+
+
+def _poison(row: Row) -> SnodoError:
+    return SnodoError(
+        f"{row['strikes']} times in a row the process that worked on this message ended before anything came of it",
+        code="run.poison", hint="look at what the process said last, then redeliver or discard",
+    )  # fmt: skip

@@ -102,6 +102,20 @@ def given_up(call: Call, tries: Tries, now: dt.datetime) -> Done:
     return Done(Failed(now, told))
 
 
+def not_asked(call: Call, tries: Tries, now: dt.datetime) -> Done:
+    """The circuit is open, and the route has a plan for that: it need not wait longer than its own tries would have taken."""
+    told: JsonObject = {
+        "kind": "unreachable", "code": "call.circuit-open", "operation": call.operation, "attempts": tries.count,
+        "sentence": "the other system has not answered for a while, so it was not asked", "outside_code": "",
+    }  # fmt: skip
+    return Done(Failed(now, told))
+
+
+def patience(retry: plan.Retry) -> dt.timedelta:
+    """How long all tries of a call take when nobody answers the door."""
+    return sum((pause(retry, tries) for tries in range(1, retry.attempts)), dt.timedelta())
+
+
 def pause(retry: plan.Retry, tries: int) -> dt.timedelta:
     """How long to wait after so many tries."""
     state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})

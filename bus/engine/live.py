@@ -13,9 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bus.clock import Clock, text_of
+from bus.diagnostics import logger
 from bus.engine import fate
 from bus.engine.asks import Answered, Ask, Await, Call, Close, Event, Failed, Failure, Join, Noted, Reply, Send
 from bus.engine.fate import Tries
+from bus.engine.gates import Gates
 from bus.engine.intake import Arrival, arrival_of, sent_by
 from bus.engine.interpreter import Walk
 from bus.engine.outcome import Done, Retry
@@ -36,11 +38,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What a live run may look at while it decides: the adapters' declarations, the catalog, the clock, the throttles."""
+    """What a live run may look at while it decides: the adapters' declarations, the catalog, the clock, the gates, the throttles."""
 
     outside: Outside
     catalog: Callable[[], Catalog]
     clock: Clock
+    gates: Gates
     throttles: Throttles
 
 
@@ -56,7 +59,11 @@ class Numbered:
 
 @dataclass
 class Live:
-    """One claimed run. ``fence`` is the token of our claim: a later claim voids it. ``outgoing`` are messages this run sends."""
+    """One claimed run. ``fence`` is the token of our claim: a later claim voids it. ``outgoing`` are messages this run sends.
+
+    ``in_line``: paths of calls that stand in line at a gate; ``away``: those that were turned away and may ask again when they are due.
+    ``since``: when it became ready. ``strikes``: claims of this run, this one counted in, whose owner vanished before anything came.
+    """
 
     id: str
     fence: int
@@ -72,7 +79,16 @@ class Live:
     numbered: list[Numbered] = field(default_factory=list)
     askings: list[Asking] = field(default_factory=list)
     dues: dict[str, dt.datetime] = field(default_factory=dict)
+    in_line: set[str] = field(default_factory=set)
+    away: set[str] = field(default_factory=set)
+    since: dt.datetime | None = None
+    strikes: int = 0
+    came_home: bool = False
     known: dict[str, deque[Event]] = field(default_factory=dict)
+
+    @property
+    def claim(self) -> tuple[str, int]:
+        return self.id, self.fence
 
     def remember(self, events: Iterable[tuple[str, Event]]) -> None:
         """Bring the walk up to its journal; what it does not ask yet is kept until it does.
@@ -85,6 +101,12 @@ class Live:
                 self.walk.answer(path, event)
             else:
                 self.known.setdefault(path, deque()).append(event)
+
+    def begin(self, events: Iterable[tuple[str, Event]], house: House, now: dt.datetime) -> None:
+        """Bring the walk up to its journal and follow it from there."""
+        self.walk.start()
+        self.remember(events)
+        self.pursue(list(self.walk.pending.values()), house, now)
 
     def record(self, kind: str, now: dt.datetime, ask: Ask | None = None, **fields: object) -> Record:
         """A record of this run; ``ask`` gives place and path."""
@@ -118,6 +140,8 @@ class Live:
                 todo.extend(self.walk.answer(ask.path, event))
             if self.walk.winding_up:
                 todo.extend(ask for path, ask in self.walk.pending.items() if self._may_be_left(path))
+        self.in_line &= self.walk.pending.keys()
+        self.away &= self.walk.pending.keys()
 
     def _recall(self, path: str) -> Event | None:
         known = self.known.get(path)
@@ -177,11 +201,10 @@ class Live:
         if tries.in_air or (tries.doubt and operation.effect == "once"):
             tries.in_air = False
             return self.settle_call(ask, fate.after_crash(ask, operation, tries, now), None, now)
-        due = max(tries.due or now, house.throttles.next(ask, now))
-        if due > now:
-            self.dues[ask.path] = due
-            return None
-        self.dues.pop(ask.path, None)
+        if not self._may_go_out(ask, tries, house, now):
+            return (
+                self.settle_call(ask, fate.not_asked(ask, tries, now), None, now) if self._takes_its_plan(ask, tries, house, now) else None
+            )
         tries.probe = tries.doubt and operation.effect == "queryable"
         try:
             call = ask if tries.key in (None, "", ask.key) else replace(ask, key=tries.key)
@@ -190,6 +213,38 @@ class Live:
             return self._cannot_ask(ask, now, error.sentence, error.code)
         return None
 
+    def _may_go_out(self, ask: Call, tries: Tries, house: House, now: dt.datetime) -> bool:
+        """Whether its time has come, there is a place for it at the gate, and no throttle holds it; else it is noted when to ask again."""
+        self.in_line.discard(ask.path)
+        self.away.discard(ask.path)
+        if tries.due is not None and tries.due > now:
+            self.dues[ask.path] = tries.due
+            return False
+        self.dues.pop(ask.path, None)
+        place = (*self.claim, ask.path)
+        admission = house.gates.enter(place, ask.operation, now)
+        if admission == "line":
+            self.in_line.add(ask.path)
+        elif admission == "away":
+            self.away.add(ask.path)
+            self.dues[ask.path] = house.gates.of(ask.operation).again(now)
+        elif (due := house.throttles.next(ask, now)) > now:
+            self.dues[ask.path] = due
+        else:
+            return True
+        return False
+
+    def _takes_its_plan(self, ask: Call, tries: Tries, house: House, now: dt.datetime) -> bool:
+        """Whether a call that an open circuit holds up fails: where the route has a plan for that, when its own tries would have ended."""
+        if ask.path not in self.away or not ask.planned or tries.doubt or not house.gates.of(ask.operation).circuit.is_open:
+            return False
+        until = (self.since or now) + fate.patience(ask.retry)
+        self.dues[ask.path] = min(self.dues[ask.path], max(until, now))
+        if now < until:
+            return False
+        del self.dues[ask.path]
+        return True
+
     def due_asks(self, now: dt.datetime) -> list[Ask]:
         """Calls whose next try is due, of a run that stayed live for another branch."""
         return [self.walk.pending[path] for path, due in self.dues.items() if due <= now and path in self.walk.pending]
@@ -197,6 +252,8 @@ class Live:
     def suspend(self, now: dt.datetime) -> None:
         """Ask nothing more here: whoever claims the run next goes on from the journal."""
         self.dues.update({path: now for path in self.walk.pending if path not in self.in_flight})
+        self.in_line.clear()
+        self.away.clear()
 
     def _make_ready(self, call: Call, tries: Tries, outside: Outside, now: dt.datetime) -> None:
         """Queue the call, or its probe, with its intent record; a ``read`` needs no intent."""
@@ -254,6 +311,7 @@ class Live:
         """A call in flight came home: record how it ended, go on with the walk."""
         ask = result.asking.call
         self.in_flight.discard(ask.path)
+        self.came_home = True
         event = self.settle_call(ask, self._fate(result, now), result, now)
         if event is not None:
             return self.walk.answer(ask.path, event)
@@ -300,12 +358,20 @@ class Live:
 
     def fall(self, now: dt.datetime, error: BaseException) -> None:
         """Our own code failed on this run: park it for a person rather than try for ever."""
+        logger("snodo.engine").warning("run.fell", run=self.id, error=repr(error))
         code = error.code if isinstance(error, SnodoError) else "engine.crashed"
         sentence = str(error) if isinstance(error, SnodoError) else f"{type(error).__name__}: {error}"
         self.walk.failure = Failure(code, sentence, self.plan.name, "")
         self.walk.finished = True
         self.walk.pending.clear()
-        self.entries, self.outgoing, self.waits, self.numbered, self.askings = [], [], [], [], []
+        self.forget_decisions()
+        self.askings = []
+        self.in_line.clear()
+        self.away.clear()
+
+    def forget_decisions(self) -> None:
+        """They are written; or will never be."""
+        self.entries, self.outgoing, self.waits, self.numbered = [], [], [], []
 
 
 def _begun(result: Result, tries: Tries, now: dt.datetime) -> dt.datetime | None:

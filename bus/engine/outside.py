@@ -1,6 +1,6 @@
-"""Outside calls: find the operation, prepare the request, perform it in the operation's own pool of threads.
+"""Outside calls: find the operation, prepare the request, perform it in a thread of the adapter's own.
 
-Each operation has its own pool, so that a slow system does not take threads from the others.
+Who may go out is said by `bus.engine.gates`; here are as many threads as its places, so that a call that may go out goes at once.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
 
@@ -17,6 +16,8 @@ from pydantic import BaseModel, ValidationError
 from bus import adapter as contract
 from bus.adapter import Adapter, Fact, InDoubt, Operation, OutsideError, Unreachable, Wire
 from bus.engine.asks import Call
+from bus.engine.gates import sizes
+from bus.engine.threads import Threads
 from bus.errors import Invalid
 from bus.failpoint import reach
 from bus.message import Attachment, JsonValue, Message
@@ -48,7 +49,10 @@ class Asking:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How an asking ended. ``answer`` is None after a probe that found nothing; ``took``: seconds from when a thread was free for it."""
+    """How an asking ended. ``answer`` is None after a probe that found nothing; ``took``: seconds from when it went out.
+
+    ``lost``: the claim was no longer ours, so it did not go out at all.
+    """
 
     asking: Asking
     answer: JsonValue = None
@@ -56,19 +60,20 @@ class Result:
     facts: tuple[Fact, ...] = ()
     exchanges: tuple[Wire, ...] = ()
     took: float | None = None
+    lost: bool = False
 
 
 class Outside:
-    """All adapters of this bus. Thread-safe. At most ``threads`` calls of an operation go out at once."""
+    """All adapters of this bus. Thread-safe. ``places``: of every gate, by name (`bus.engine.gates.sizes`)."""
 
     def __init__(self, adapters: Mapping[str, Adapter], files: Files | None = None, threads: int = 16) -> None:
         self.adapters = adapters
+        self.places = sizes(adapters, threads)
         self._files = files
-        self._pools = {
-            f"{name}.{operation.name}": ThreadPoolExecutor(threads, f"snodo-{name}-{operation.name}")
-            for name, adapter in adapters.items()
-            for operation in adapter.operations.values()
-        }
+        self._threads = {name: Threads(self._threads_of(name), f"snodo-{name}") for name in adapters}
+
+    def _threads_of(self, adapter: str) -> int:
+        return sum(places for gate, places in self.places.items() if gate.partition(".")[0] == adapter)
 
     def operation(self, name: str) -> Operation:
         """Raises KeyError for an operation nobody declares."""
@@ -92,22 +97,32 @@ class Outside:
         except ValidationError as error:
             raise Invalid(_sentence(call.operation, error), code="call.invalid-request") from error
 
-    def perform(self, asking: Asking, message: Message, now: dt.datetime, done: Callable[[Result], None]) -> None:
-        """Do it in the operation's pool; ``done`` is called, mostly from there, always, exactly once."""
+    def perform(
+        self, asking: Asking, message: Message, now: dt.datetime, done: Callable[[Result], None], ours: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Do it in a thread of its adapter; ``done`` is called, mostly from there, always, exactly once.
+
+        ``ours`` is asked last of all, in the thread: whether the run's claim still holds. If not, nothing leaves.
+        """
         try:
-            self._pools[asking.call.operation].submit(self._perform, asking, message, now, done)
-        except RuntimeError as error:  # the pool is closed, or the system gives no more threads
+            self._threads[asking.adapter].run(lambda: self._perform(asking, message, now, done, ours))
+        except RuntimeError as error:  # closed, or the system gives no more threads
             done(Result(asking, error=Unreachable(f"the call could not be started: {error}", code="call.not-started")))
 
     def _adapter(self, call: Call) -> Adapter:
         return self.adapters[call.operation.partition(".")[0]]
 
-    def _perform(self, asking: Asking, message: Message, now: dt.datetime, done: Callable[[Result], None]) -> None:
+    def _perform(
+        self, asking: Asking, message: Message, now: dt.datetime, done: Callable[[Result], None], ours: Callable[[], bool] = lambda: True
+    ) -> None:
         ctx = self._context(asking, message, now)
         adapter, operation = self.adapters[asking.adapter], asking.operation
         method = operation.probe if asking.probe else operation.method
         answer: JsonValue = None
         error: OutsideError | None = None
+        if not ours():
+            done(Result(asking, lost=True))
+            return
         begun = time.monotonic()
         try:
             model = getattr(adapter, str(method))(asking.request, ctx)
@@ -128,12 +143,16 @@ class Outside:
             open_attachment=files.open if files else None, save_attachment=_keeper(files, message.sender) if files else None,
         )  # fmt: skip
 
-    def close(self) -> None:
-        """Let calls in flight end, then close the adapters."""
-        for pool in self._pools.values():
-            pool.shutdown(wait=True, cancel_futures=True)
-        for adapter in self.adapters.values():
-            adapter.close()
+    def threads(self) -> int:
+        """How many threads were made so far; never more than places."""
+        return sum(threads.count() for threads in self._threads.values())
+
+    def close(self, seconds: float = 5.0) -> None:
+        """Let calls in flight end, for so many seconds; close the adapters, but none that is still at a call."""
+        until = time.monotonic() + seconds
+        for name, threads in self._threads.items():
+            if threads.close(until):
+                self.adapters[name].close()
 
 
 def _keeper(files: Files, sender: str) -> Callable[[IO[bytes], str, str], Attachment]:

@@ -11,16 +11,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from bus.clock import text_of
+from bus.diagnostics import logger
 from bus.engine import intake
 from bus.engine.asks import Await
 from bus.engine.live import Live, Numbered
 from bus.engine.outside import Asking, Outside
 from bus.engine.projection import Entry, entry, write
-from bus.errors import SnodoError
+from bus.errors import SnodoError, StoreError
 from bus.failpoint import reach
 from bus.log.record import Record
 from bus.message import canonical, new_id
-from bus.store import Row, Tx
+from bus.store import Row, Store, Tx
 
 LANE_PAUSE = dt.timedelta(milliseconds=500)
 """How long a run looks away before it asks again whether its ordered lane is free. It holds nothing meanwhile: who has the lane may
@@ -51,17 +52,44 @@ class Settled:
 class Settling:
     """Writes live runs. ``lease`` is how long a claim is good for from now."""
 
+    store: Store
     owner: str
+    lease: dt.timedelta
     outside: Outside
 
-    def work(self, lives: Sequence[Live], now: dt.datetime, lease: dt.timedelta) -> Callable[[Tx], list[Settled]]:
+    def commit(self, lives: Sequence[Live], now: dt.datetime) -> list[Settled]:
+        """Commit what all of them decided; when the batch fails, one by one, so that a bad run harms only itself."""
+        try:
+            settled = self.store.write(self.work(lives, now)).result()
+            reach("settle.after-commit")
+            return settled
+        except Exception as error:  # noqa: BLE001 - a batch that fails is split run by run
+            if len(lives) > 1:
+                return [settled for live in lives for settled in self.commit([live], now)]
+            if isinstance(error, StoreError):
+                return [Settled(unwritten=True)]
+            return [self._commit_dead(lives[0], now, error)]
+
+    def _commit_dead(self, live: Live, now: dt.datetime, error: Exception) -> Settled:
+        """A run whose decisions cannot be written is written as dead; when even that fails, its lease will run out."""
+        live.fall(now, error)
+        try:
+            return self.store.write(self.work([live], now)).result()[0]
+        except Exception:  # noqa: BLE001 - said in the diagnostics; the claim runs out and the sweeper rings again
+            logger("snodo.engine").exception("run.cannot-be-settled", run=live.id)
+            return Settled(lost=True)
+
+    def work(self, lives: Sequence[Live], now: dt.datetime) -> Callable[[Tx], list[Settled]]:
         """The transaction for several runs; may run twice, changes nothing but the store."""
-        until = text_of(now + lease)
+        until = text_of(now + self.lease)
         claims = _claims(lives)
 
         def settle_all(tx: Tx) -> list[Settled]:
             held = {row["id"] for row in tx.all("hold_runs", owner=self.owner, lease=until, claims=claims)}
             settled = [self._settle(tx, live, now) if live.id in held else Settled(lost=True) for live in lives]
+            well = [live.id for live, one in zip(lives, settled, strict=True) if live.strikes and (live.came_home or one.left)]
+            if well:  # something came of the claim
+                tx.do("forget_strikes", runs=canonical(well).decode())
             self._release(tx, now, [(live, one) for live, one in zip(lives, settled, strict=True) if one.left])
             reach("settle.before-commit")
             return settled
@@ -142,13 +170,17 @@ class Settling:
         if live.walk.finished:
             settled.ended = True
             write(tx, _ending(live, now))
-        elif live.in_flight or live.askings or settled.askings:
+        elif live.in_flight or live.in_line or live.askings or settled.askings:
             return
         elif settled.held_up:
             settled.woken, settled.due = True, now + LANE_PAUSE + JUST_AFTER
             tx.do("pause_run", id=live.id, fence=live.fence, owner=self.owner, until=text_of(now + LANE_PAUSE))
         elif woken or self._woken_meanwhile(tx, live):
             settled.woken = True
+        elif live.away:
+            until = min(live.dues.values())
+            settled.woken, settled.due = True, until + JUST_AFTER
+            tx.do("pause_run", id=live.id, fence=live.fence, owner=self.owner, until=text_of(until))
         else:
             settled.parked, settled.due = True, min(live.dues.values(), default=None)
             write(tx, _parking(live, now, settled.due))
@@ -186,8 +218,8 @@ def _parking(live: Live, now: dt.datetime, due: dt.datetime | None) -> Entry:
     return entry(live.record("parked", now, place=place, data=data))
 
 
-def park_unreadable(tx: Tx, row: Row, owner: str, now: dt.datetime, error: BaseException) -> None:
-    """A claimed run whose rules or message cannot be had becomes a dead letter."""
+def park(tx: Tx, row: Row, owner: str, now: dt.datetime, error: BaseException) -> None:
+    """A claimed run that cannot be begun (its rules or its message cannot be had, or it is poison) becomes a dead letter."""
     place = f"{row['route']}@{row['version']}"
     code = error.code if isinstance(error, SnodoError) else "run.unreadable"
     sentence = error.sentence if isinstance(error, SnodoError) else f"{type(error).__name__}: {error}"

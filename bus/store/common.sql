@@ -114,13 +114,14 @@ UPDATE runs SET digest = :digest, version = :version WHERE id = :id
 
 -- Claim the runs among :runs that can be claimed: ready and due, held by nobody, and nothing of their case before them (`turn` is the
 -- order of acceptance). One that holds an ordered lane goes before its case, because all cases wait for it. Of one case, one is claimed.
--- A claim whose owner vanished is a strike. A run with strikes may be what ended its owners, so it is claimed alone, and before those
--- without, who may wait for a lane that it holds. `strikes` counts this claim in.
+-- A claim whose owner vanished is a strike. A run with two may be what ended its owners: a suspect. It is claimed alone, and before those
+-- without, who may wait for a lane that it holds; with :suspects 0 not at all. `strikes` counts this claim in.
 -- name: claim_runs
 WITH wanted AS (
-  SELECT r.id, r.case_id, r.ordered, r.due, r.turn, r.strikes > 0 OR r.owner IS NOT NULL AS struck,
+  SELECT r.id, r.case_id, r.ordered, r.due, r.turn, r.strikes + CASE WHEN r.owner IS NULL THEN 0 ELSE 1 END > 1 AS struck,
          EXISTS (SELECT 1 FROM lanes l WHERE l.run = r.id) AS lane
   FROM runs r WHERE r.id IN :list(runs) AND r.state = 'ready' AND r.due <= :now AND (r.lease IS NULL OR r.lease < :now)
+    AND (:suspects = 1 OR r.strikes + CASE WHEN r.owner IS NULL THEN 0 ELSE 1 END < 2)
 ), free AS (
   SELECT w.id, w.ordered, w.due, w.turn, w.struck, row_number() OVER (PARTITION BY w.case_id, w.ordered ORDER BY w.lane DESC, w.turn) AS place
   FROM wanted w WHERE w.ordered = 0 OR (
@@ -133,10 +134,11 @@ WITH wanted AS (
 UPDATE runs SET owner = :owner, lease = :lease, fence = fence + 1, strikes = strikes + CASE WHEN owner IS NULL THEN 0 ELSE 1 END
 WHERE id IN (SELECT f.id FROM free f, head h
   WHERE (f.ordered = 0 OR f.place = 1) AND (f.id = h.id OR NOT h.struck))
-RETURNING id, message, route, version, digest, entry, case_id, fence, strikes, turn
+RETURNING id, message, route, version, digest, entry, case_id, due, fence, strikes, turn
 
--- name: hold_run
-UPDATE runs SET lease = :lease WHERE id = :id AND fence = :fence AND owner = :owner
+-- Something came of the claim: nothing of before counts against them.
+-- name: forget_strikes
+UPDATE runs SET strikes = 0 WHERE id IN :list(runs)
 
 -- name: release_run
 UPDATE runs SET owner = NULL, lease = NULL, strikes = 0 WHERE id = :id AND fence = :fence AND owner = :owner
@@ -145,12 +147,16 @@ UPDATE runs SET owner = NULL, lease = NULL, strikes = 0 WHERE id = :id AND fence
 -- name: pause_run
 UPDATE runs SET owner = NULL, lease = :until WHERE id = :id AND fence = :fence AND owner = :owner
 
+-- They may be had again at once.
+-- name: end_pauses
+UPDATE runs SET lease = NULL WHERE id IN :list(runs) AND owner IS NULL
+
 -- name: release_owner
 UPDATE runs SET owner = NULL, lease = NULL WHERE owner = :owner
 
--- Take-over: whoever held them is no more.
+-- Take-over: whoever held them, or left them alone for a while, is no more.
 -- name: release_all
-UPDATE runs SET owner = NULL, lease = NULL, strikes = strikes + 1 WHERE owner IS NOT NULL
+UPDATE runs SET owner = NULL, lease = NULL, strikes = strikes + CASE WHEN owner IS NULL THEN 0 ELSE 1 END WHERE lease IS NOT NULL
 
 -- Those that can be claimed, as in `claim_runs`: runs that stand behind others of their case must not fill the page and hide the rest.
 -- name: runs_to_ring
@@ -161,6 +167,10 @@ SELECT r.id FROM runs r WHERE r.state = 'ready' AND r.due <= :now AND (r.lease I
     AND NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = r.case_id AND o.state = 'ready' AND o.id <> r.id AND o.ordered = 1
       AND o.owner IS NOT NULL AND o.lease >= :now)))
 ORDER BY r.due, r.turn LIMIT :most
+
+-- Those that somebody left alone for a while and would be ready else.
+-- name: runs_paused
+SELECT id FROM runs WHERE state = 'ready' AND due <= :now AND owner IS NULL AND lease >= :now ORDER BY due, turn LIMIT :most
 
 -- name: message_payload
 SELECT p.content FROM messages m JOIN payloads p ON p.id = m.payload WHERE m.id = :id

@@ -3,9 +3,9 @@
 -- name: intake_keys_among
 SELECT k.scope, k.key FROM jsonb_array_elements((:keys)::jsonb) j JOIN intake_keys k ON k.scope = j ->> 0 AND k.key = j ->> 1
 
--- Hold on to runs in the transaction that settles them: they have gone on, so nothing of before counts against them.
+-- Hold on to runs that are ours, and say which of them are; at renewals, and in the transaction that settles them.
 -- name: hold_runs
-UPDATE runs SET lease = :lease, strikes = 0 FROM jsonb_array_elements((:claims)::jsonb) j
+UPDATE runs SET lease = :lease FROM jsonb_array_elements((:claims)::jsonb) j
 WHERE runs.owner = :owner AND runs.id = j ->> 0 AND runs.fence = (j ->> 1)::bigint RETURNING runs.id
 
 -- name: release_runs

@@ -4,9 +4,9 @@
 SELECT k.scope, k.key FROM json_each(:keys) j
 JOIN intake_keys k ON k.scope = json_extract(j.value, '$[0]') AND k.key = json_extract(j.value, '$[1]')
 
--- Hold on to runs in the transaction that settles them: they have gone on, so nothing of before counts against them.
+-- Hold on to runs that are ours, and say which of them are; at renewals, and in the transaction that settles them.
 -- name: hold_runs
-UPDATE runs SET lease = :lease, strikes = 0
+UPDATE runs SET lease = :lease
 WHERE owner = :owner AND (id, fence) IN (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:claims)) RETURNING id
 
 -- name: release_runs

@@ -334,7 +334,7 @@ class AdapterContract:
         declared = adapter.operations[example.operation]
         requests = [self.request_of(example, adapter) for _ in range(12)]
         before = self._count(simulator, example)
-        with ThreadPoolExecutor(min(6, declared.concurrency)) as pool:
+        with ThreadPoolExecutor(min(6, declared.concurrency or 6)) as pool:
             done = list(pool.map(lambda request: attempt(adapter, example.operation, request, files=example.files), requests))
         assert [one.error for one in done if one.error] == []
         assert self._count(simulator, example) - before == (len(requests) if example.effect_kind else 0)

@@ -40,24 +40,27 @@ class Pending:
     message: Message
     now: dt.datetime
     done: Callable[[Result], None]
+    ours: Callable[[], bool]
 
 
 class SlowOutside(Outside):
     """Calls are kept until the simulation says how they end."""
 
-    def __init__(self, system: Sistema) -> None:
-        super().__init__({"sistema": system})
+    def __init__(self, system: Sistema, threads: int = 16) -> None:
+        super().__init__({"sistema": system}, threads=threads)
         self.system = system
         self.pending: list[Pending] = []
 
-    def perform(self, asking: Asking, message: Message, now: dt.datetime, done: Callable[[Result], None]) -> None:
-        self.pending.append(Pending(asking, message, now, done))
+    def perform(
+        self, asking: Asking, message: Message, now: dt.datetime, done: Callable[[Result], None], ours: Callable[[], bool] = lambda: True
+    ) -> None:
+        self.pending.append(Pending(asking, message, now, done, ours))
 
     def end(self, call: Pending, conduct: Conduct) -> None:
         """Let one call end in its way."""
         self.pending.remove(call)
         self.system.next = conduct
-        self._perform(call.asking, call.message, call.now, call.done)
+        self._perform(call.asking, call.message, call.now, call.done, call.ours)
 
 
 class SimulatedStore:

@@ -52,6 +52,8 @@ class World:
         self.rough = self.dice.choice((0.0, 0.1, 0.3, 0.6))
         self.shaky = self.dice.choice((0.0, 0.0, 0.02, 0.2))
         self.skew = self.dice.choice((0.0, 0.0, 1.0))
+        self.threads = self.dice.choice((1, 2, 16))
+        self.running = 0.0
         self.open_store()
         self._start_engine()
         self.trouble = True
@@ -92,11 +94,11 @@ class World:
     def _start_engine(self) -> None:
         """A new process, with a clock of its own and the rules of the day."""
         self.count += 1
-        outside, clock = SlowOutside(self.system), SkewedClock(self.clock, self.dice.uniform(-self.skew, self.skew))
+        outside, clock = SlowOutside(self.system, self.threads), SkewedClock(self.clock, self.dice.uniform(-self.skew, self.skew))
         process = Process(f"e{self.count}", outside, own(rules(self.edition)))
         shaky = ShakyStore(self.store, lambda: self._meanwhile(process), lambda: self._stand_still(process))
         pace = Pace(lease=LEASE, sweep=1, batch=10, most_live=20)
-        process.engine = Engine(shaky, lambda: process.catalog, outside, clock, self._ring, pace)
+        process.engine = Engine(shaky, lambda: process.catalog, outside, clock, self._ring, pace, ticks=lambda: self.running)
         self.processes.append(process)
 
     def _meanwhile(self, process: Process) -> Fate:
@@ -171,9 +173,10 @@ class World:
         """It stops gracefully; it holds no lease after that."""
         process.engine.wind_down()
         for _ in range(PATIENCE):
-            while process.outside.pending:
-                process.outside.end(process.outside.pending[0], "lose" if self.trouble and self.dice.random() < self.rough else "answer")
-            self._turn(process)
+            while process in self.processes and process.outside.pending:
+                self._end(process, process.outside.pending[0], "lose" if self.trouble and self.dice.random() < self.rough else "answer")
+            if process in self.processes:
+                self._turn(process)
             if process not in self.processes:
                 return
             if not process.engine.busy():
@@ -220,7 +223,14 @@ class World:
         self.system.delay = self.dice.choice((SETTLE, self.dice.uniform(0, SETTLE)))
         asking = call.asking
         self.note(f"{process.name} {'probe' if asking.probe else 'call'} {asking.call.operation} {asking.call.path} {conduct}")
-        process.outside.end(call, conduct)  # type: ignore[arg-type]
+        self._end(process, call, conduct)
+
+    def _end(self, process: Process, call: Pending, conduct: str) -> None:
+        """Before it goes out it may ask the store whether its run is still ours, and die of that."""
+        try:
+            process.outside.end(call, conduct)  # type: ignore[arg-type]
+        except Killed:
+            self._kill(process)
 
     def pass_time(self) -> None:
         """Moments or hours."""
@@ -228,12 +238,15 @@ class World:
 
     def _pass(self, seconds: float) -> None:
         """Calls on their way end within their timeout, so time passes by no more than that while some are."""
-        for process in self.processes:
-            while process.outside.pending and seconds > TIMEOUT and (process.paused or self.dice.random() < 0.9):
+        for process in list(self.processes):
+            while (
+                process in self.processes and process.outside.pending and seconds > TIMEOUT and (process.paused or self.dice.random() < 0.9)
+            ):
                 call = process.outside.pending[0]
                 self.system.delay = self.dice.choice((SETTLE, self.dice.uniform(0, SETTLE)))
-                process.outside.end(call, self.dice.choice(LOSSY) if self.trouble and self.dice.random() < self.rough else "answer")
+                self._end(process, call, self.dice.choice(LOSSY) if self.trouble and self.dice.random() < self.rough else "answer")
         self.clock.move(dt.timedelta(seconds=seconds))
+        self.running += seconds
         self.system.settle()
         self.note(f"pass {seconds}")
 

@@ -29,8 +29,8 @@ def add_runs(store: Store, *runs: str | tuple[str, str], **more: Any) -> None:
     store.write(work).result(30)
 
 
-def claim(store: Store, *runs: str, owner: str = "uno", now: dt.datetime = NOW) -> list[Row]:
-    return store.write(lambda tx: claims.claim(tx, runs, owner, now, LEASE)).result(30)
+def claim(store: Store, *runs: str, owner: str = "uno", now: dt.datetime = NOW, suspects: bool = True) -> list[Row]:
+    return store.write(lambda tx: claims.claim(tx, runs, owner, now, LEASE, suspects=suspects)).result(30)
 
 
 def settle(store: Store, row: Row, owner: str = "uno", state: str = "done", now: dt.datetime = NOW) -> None:
@@ -101,30 +101,42 @@ class StoreContract:
         settle(store, held[0])
         assert ids(claim(store, "first")) == ["first"]
 
-    def test_a_claim_whose_owner_vanished_is_a_strike_and_such_a_run_is_claimed_alone(self, store: Store) -> None:
+    def test_a_claim_whose_owner_vanished_is_a_strike_and_with_two_a_run_is_claimed_alone(self, store: Store) -> None:
         add_runs(store, "a", "b", "c")
         claim(store, "b", "c")
         assert claim(store, "b", owner="due") == []
-        first = claim(store, "a", "b", "c", owner="due", now=LATER)
-        assert [(row["id"], row["strikes"], row["fence"]) for row in first] == [("b", 1, 2)]
-        assert ids(claim(store, "a", "b", "c", owner="due", now=LATER)) == ["c"]
-        assert ids(claim(store, "a", "b", "c", owner="due", now=LATER)) == ["a"]
-        assert [row["strikes"] for row in claim(store, "b", owner="tre", now=LATER + 2 * LEASE)] == [2]
+        second = claim(store, "a", "b", "c", owner="due", now=LATER)
+        assert [(row["id"], row["strikes"], row["fence"]) for row in second] == [("a", 0, 1), ("b", 1, 2), ("c", 1, 2)]
+        third = LATER + 2 * LEASE
+        assert ids(claim(store, "a", "b", "c", owner="tre", now=third, suspects=False)) == ["a"]
+        assert [(row["id"], row["strikes"]) for row in claim(store, "a", "b", "c", owner="tre", now=third)] == [("b", 2)]
+        assert ids(claim(store, "a", "b", "c", owner="tre", now=third)) == ["c"]
 
-    def test_a_settle_takes_strikes_away_and_a_graceful_leave_gives_none(self, store: Store) -> None:
+    def test_strikes_are_forgotten_when_told_and_a_graceful_leave_gives_none(self, store: Store) -> None:
         add_runs(store, "a", "b")
-        claim(store, "a")
+        claim(store, "a", "b")
         settle(store, claim(store, "a", now=LATER)[0], state="ready", now=LATER)
-        claim(store, "b")
+        store.write(lambda tx: tx.do("forget_strikes", runs='["a"]')).result(30)
+        claim(store, "b", now=LATER)
         store.write(lambda tx: tx.do("release_owner", owner="uno")).result(30)
-        assert sorted((row["id"], row["strikes"]) for row in claim(store, "a", "b", now=LATER)) == [("a", 0), ("b", 0)]
+        assert sorted((row["id"], row["strikes"]) for row in claim(store, "a", "b", now=LATER)) == [("a", 0), ("b", 1)]
 
-    def test_a_takeover_gives_a_strike_to_what_was_held(self, store: Store) -> None:
+    def test_a_takeover_gives_a_strike_to_what_was_held_and_ends_pauses(self, store: Store) -> None:
         add_runs(store, "a", "b")
         claim(store, "a")
+        row = claim(store, "b")[0]
+        store.write(lambda tx: tx.do("pause_run", id="b", fence=row["fence"], owner="uno", until=text_of(LATER))).result(30)
+        assert claim(store, "b") == []
         store.write(lambda tx: tx.do("release_all")).result(30)
-        assert [(row["id"], row["strikes"]) for row in claim(store, "a", "b")] == [("a", 1)]
-        assert [(row["id"], row["strikes"]) for row in claim(store, "a", "b")] == [("b", 0)]
+        assert [(row["id"], row["strikes"]) for row in claim(store, "a", "b")] == [("a", 1), ("b", 0)]
+
+    def test_a_pause_is_over_when_its_time_has_come_or_somebody_ends_it(self, store: Store) -> None:
+        add_runs(store, "a")
+        row = claim(store, "a")[0]
+        store.write(lambda tx: tx.do("pause_run", id="a", fence=row["fence"], owner="uno", until=text_of(LATER))).result(30)
+        assert ids(store.write(lambda tx: tx.all("runs_paused", now=text_of(NOW), most=9)).result(30)) == ["a"]
+        store.write(lambda tx: tx.do("end_pauses", runs='["a"]')).result(30)
+        assert ids(claim(store, "a")) == ["a"]
 
     def test_due_runs_are_claimed_without_tickets_those_first_that_waited_longest(self, store: Store) -> None:
         add_runs(store, "young", time=text_of(NOW + dt.timedelta(seconds=2)))

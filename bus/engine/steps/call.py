@@ -21,7 +21,7 @@ def call(step: CallStep, strand: Strand) -> StepCode:
     event = yield Call(
         path, step.place, step.operation,
         request=strand.evaluate(step.request, step, "request"), key=strand.walk.key_of(path),
-        timeout=step.timeout, retry=step.retry, limit=step.limit, undo=step.undo,
+        timeout=step.timeout, retry=step.retry, limit=step.limit, undo=step.undo, planned=bool(step.on_error),
     )  # fmt: skip
     if isinstance(event, Failed):
         yield from _handle(step, strand, event)

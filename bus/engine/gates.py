@@ -1,0 +1,202 @@
+"""Gates: how many calls of one adapter may be out at once, and what becomes of those that find no place.
+
+A call takes its place before its intent is recorded. Where none is free it waits in the gate's *line*, live, with its run's lease; where
+the line is full, or the circuit of the adapter is open, it is *turned away*: its run is held by nobody, nothing is recorded and no attempt
+is counted. The gate remembers whom it turned away and calls them as soon as there is room; should it forget them (the
+process ends), they come back by themselves when their pause is over.
+
+So a system that is slow or dead has at most its places and its line of what the engine has, and the others do not notice.
+There is one gate for each adapter, and one more for each operation that declares its own ``concurrency``. Used by the engine's thread.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from bus.adapter import Adapter
+from bus.engine.circuit import Circuit, Habits, Place
+from bus.errors import OutsideError
+from bus.message import JsonObject
+
+Say = Callable[..., None]
+Admission: TypeAlias = Literal["in", "line", "away"]
+SHORTEST, STUCK, LONGEST = 5.0, 60.0, 300.0
+"""Seconds for which a run that was turned away is left alone, unless a gate calls it; for nothing moving at most `STUCK`."""
+LOOKS = 50
+"""Runs that were turned away and come back by themselves, in a second, about: what looking in vain may cost."""
+REMEMBERED = 50_000
+"""Runs that were turned away and are remembered, at one gate."""
+GOLDEN = 0.618034
+
+
+def sizes(adapters: Mapping[str, Adapter], threads: int) -> dict[str, int]:
+    """Places of every gate by name: the adapter's, or the operation's where it declares its own ``concurrency``."""
+    found = {name: adapter.concurrency or threads for name, adapter in adapters.items()}
+    for name, adapter in adapters.items():
+        own = {f"{name}.{o.name}": o.concurrency for o in adapter.operations.values() if o.concurrency is not None}
+        found.update(own)
+    return found
+
+
+@dataclass
+class Gate:
+    """One gate: who is out, who stands in line, who was turned away. ``moved``: when a call last came home."""
+
+    size: int
+    most_in_line: int
+    circuit: Circuit
+    out: set[Place] = field(default_factory=set)
+    line: dict[Place, None] = field(default_factory=dict)
+    away: dict[str, None] = field(default_factory=dict)
+    moved: dt.datetime | None = None
+    turned: int = 0
+
+    def enter(self, place: Place, now: dt.datetime) -> Admission:
+        if place in self.out:
+            return "in"
+        if self.circuit.lets(place, now):
+            if len(self.out) < self.size and not self.line:
+                self.out.add(place)
+                return "in"
+            self.circuit.left(place)
+            if place in self.line or len(self.line) < self.most_in_line:
+                self.line[place] = None
+                return "line"
+        self._turn_away(place)
+        return "away"
+
+    def _turn_away(self, place: Place) -> None:
+        self.line.pop(place, None)
+        self.turned += 1
+        if len(self.away) < REMEMBERED:
+            self.away[place[0]] = None
+
+    def again(self, now: dt.datetime) -> dt.datetime:
+        """When a run that was turned away may come back by itself: longer, the more they are and the longer nothing has moved."""
+        stuck = (now - self.moved).total_seconds() if self.moved else 0.0
+        seconds = min(max(SHORTEST, len(self.away) / LOOKS, min(stuck, STUCK)), LONGEST)
+        spread = 0.75 + 0.5 * (self.turned * GOLDEN % 1)  # evenly, and the same in every run of a simulation
+        return max(self.circuit.trial_at(now), now) + dt.timedelta(seconds=seconds * spread)
+
+    def next(self, now: dt.datetime) -> list[Place]:
+        """Who may ask again: the first in line, for the places that are free; all of them, to be turned away, when the circuit is open."""
+        if not self.line:
+            return []
+        if self.circuit.is_open and not self.circuit.wants_trial(now):
+            found, self.line = list(self.line), {}
+            return found
+        free = max(self.size - len(self.out), 0)
+        found = list(self.line)[: min(free, 1) if self.circuit.is_open else free]
+        for place in found:
+            del self.line[place]
+            if self.circuit.lets(place, now):
+                self.out.add(place)
+        return found
+
+    def room(self, now: dt.datetime) -> int:
+        """How many of those that were turned away can be had in again: as many as fill half a line or more, one for a trial."""
+        full, room = len(self.out) >= self.size, self.most_in_line - len(self.line)
+        if self.circuit.is_open:
+            return int(self.circuit.wants_trial(now) and not self.line and not full)
+        return 0 if full and 2 * room <= self.most_in_line else room
+
+    def called(self, now: dt.datetime) -> list[str]:
+        """Runs that were turned away, for the room that there is."""
+        runs = list(self.away)[: self.room(now)]
+        for run in runs:
+            del self.away[run]
+        return runs
+
+    def stirs(self, now: dt.datetime) -> bool:
+        """Whether somebody in line, or turned away, has something to do now."""
+        if self.line and (len(self.out) < self.size or (self.circuit.is_open and not self.circuit.wants_trial(now))):
+            return True
+        return bool(self.away) and self.room(now) > 0
+
+
+class Gates:
+    """All gates of an engine. ``most_live`` runs are its room: all lines together take at most half of it."""
+
+    def __init__(self, places: Mapping[str, int], most_live: int, habits: Habits, say: Say = lambda event, **fields: None) -> None:
+        share = max(most_live // (2 * max(len(places), 1)), 1)
+        adapters = {name.partition(".")[0] for name in places}
+        self.circuits = {name: Circuit(habits, _saying(say, name)) for name in sorted(adapters)}
+        self._gates = {
+            name: Gate(size, min(4 * size, share), self.circuits[name.partition(".")[0]]) for name, size in sorted(places.items())
+        }
+        self._held: dict[tuple[str, int], dict[str, Gate]] = defaultdict(dict)
+
+    def of(self, operation: str) -> Gate:
+        return self._gates.get(operation) or self._gates[operation.partition(".")[0]]
+
+    def enter(self, place: Place, operation: str, now: dt.datetime) -> Admission:
+        """Take a place for a call, or stand in line, or be turned away."""
+        gate = self.of(operation)
+        admission = gate.enter(place, now)
+        if admission != "away":
+            self._held[place[:2]][place[2]] = gate
+        return admission
+
+    def next(self, now: dt.datetime) -> list[Place]:
+        """Who of those in line may ask again; see `Gate.next`."""
+        return [place for gate in self._gates.values() for place in gate.next(now)]
+
+    def called(self, now: dt.datetime) -> list[str]:
+        """Runs that were turned away and can be had in again; see `Gate.called`."""
+        return [run for gate in self._gates.values() if gate.away for run in gate.called(now)]
+
+    def stir(self, now: dt.datetime) -> bool:
+        """Whether a turn would let somebody go on."""
+        return any(gate.stirs(now) for gate in self._gates.values())
+
+    def away(self) -> bool:
+        """Whether any run was turned away and not called since."""
+        return any(gate.away for gate in self._gates.values())
+
+    def came_home(self, place: Place, error: OutsideError | None, now: dt.datetime, *, asked: bool = True) -> None:
+        """A call ended, whoever holds its run now: its place is free. Not ``asked``: it did not go out after all."""
+        gate = self._held.get(place[:2], {}).get(place[2])
+        if gate is not None:
+            gate.moved = now
+            if asked:
+                gate.circuit.ended(place, error, now)
+            self._free(place, gate)
+
+    def keep(self, claim: tuple[str, int], paths: Collection[str]) -> None:
+        """Of all places that a run has, in and in line, only those of ``paths`` are still needed."""
+        for path, gate in list(self._held.get(claim, {}).items()):
+            if path not in paths:
+                self._free((*claim, path), gate)
+
+    def leave(self, place: Place) -> None:
+        """Nobody needs this place any more."""
+        gate = self._held.get(place[:2], {}).get(place[2])
+        if gate is not None:
+            self._free(place, gate)
+
+    def _free(self, place: Place, gate: Gate) -> None:
+        gate.out.discard(place)
+        gate.line.pop(place, None)
+        gate.circuit.left(place)
+        held = self._held[place[:2]]
+        held.pop(place[2], None)
+        if not held:
+            del self._held[place[:2]]
+
+    def describe(self) -> JsonObject:
+        """Every gate, for ``/status``: its places, who is out, in line and turned away, and whether the circuit is closed."""
+        return {
+            name: {
+                "places": gate.size, "out": len(gate.out), "in_line": len(gate.line), "turned_away": len(gate.away),
+                "circuit": "open" if gate.circuit.is_open else "closed",
+            }
+            for name, gate in self._gates.items()
+        }  # fmt: skip
+
+
+def _saying(say: Say, adapter: str) -> Callable[[str, float], None]:
+    return lambda event, seconds: say(event, adapter=adapter, seconds=seconds)

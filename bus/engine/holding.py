@@ -1,0 +1,177 @@
+"""Holding: the runs that this engine has claimed, each by a lease that runs out unless it is renewed, and a fence that a later claim voids.
+
+A claim is *confirmed* when the store said that it is ours: at the claim itself, at every settling, at every renewal. How long ago
+that was is told by the running time of the machine, not by its clock. A thread of its own renews, so that neither a long turn nor
+a slow store makes a healthy engine lose what it holds; it ceases when the engine has not turned for long, for then something is wrong.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from bus.clock import Clock, running_time, text_of
+from bus.diagnostics import logger
+from bus.engine.claims import claim, claim_due
+from bus.errors import SnodoError, StoreError
+from bus.failpoint import reach
+from bus.message import canonical, new_id
+from bus.store import Row, Store, Tx
+
+RENEWED = 1 / 3
+"""The part of a lease after which it is renewed."""
+TRUSTED = 2 / 3
+"""The part of a lease for which a confirmed claim is taken to be ours without asking."""
+STUCK = 10
+"""Leases without a turn, after which an engine's claims are not renewed any more."""
+
+
+@dataclass(slots=True)
+class _Held:
+    fence: int
+    confirmed: float
+
+
+class Holding:
+    """See the module. ``lease`` is in seconds; ``ticks`` gives running time. `ours`, `renew` and `beat` are thread-safe."""
+
+    def __init__(self, store: Store, clock: Clock, lease: float, ticks: Callable[[], float] = running_time) -> None:
+        self._store, self._clock, self.ticks = store, clock, ticks
+        self.lease = dt.timedelta(seconds=lease)
+        self.owner = new_id()
+        self._held: dict[str, _Held] = {}
+        self._renewed = self._turned = ticks()
+        self._renewed_at = clock.now()
+        self._stopped = threading.Event()
+        self._log = logger("snodo.engine")
+
+    def start(self) -> None:
+        """Renew from a thread of our own until `leave`."""
+        threading.Thread(target=self._renew_on, name="snodo-lease", daemon=True).start()
+
+    def take_over(self) -> None:
+        """Void the claims of engines that are no more. Only where this process owns the store alone."""
+        self._store.write(lambda tx: tx.do("release_all")).result()
+
+    # -- claiming ----------------------------------------------------------------------------------------------------
+
+    def claim(self, runs: Sequence[str], now: dt.datetime, *, called: Collection[str] = (), suspects: bool = True) -> list[Row]:
+        """Claim those of these runs that can be had, see `bus.engine.claims`; a pause of those ``called`` is over."""
+        asked = canonical(list(called)).decode()
+
+        def work(tx: Tx) -> list[Row]:
+            if called:
+                tx.do("end_pauses", runs=asked)
+            return claim(tx, runs, self.owner, now, self.lease, suspects=suspects)
+
+        return self._claim(work) if runs else []
+
+    def claim_due(self, now: dt.datetime, most: int, *, suspects: bool = True) -> list[Row]:
+        """Claim what nobody rang for."""
+        return self._claim(lambda tx: claim_due(tx, self.owner, now, self.lease, most, suspects=suspects))
+
+    def _claim(self, work: Callable[[Tx], list[Row]]) -> list[Row]:
+        since = self.ticks()
+
+        def reaching(tx: Tx) -> list[Row]:
+            rows = work(tx)
+            if rows:
+                reach("claim.before-commit")
+            return rows
+
+        rows = self._store.write(reaching).result()
+        if rows:
+            reach("claim.after-commit")
+        self._held.update({row["id"]: _Held(row["fence"], since) for row in rows})
+        return rows
+
+    # -- holding -----------------------------------------------------------------------------------------------------
+
+    def until(self, now: dt.datetime) -> str:
+        return text_of(now + self.lease)
+
+    def confirmed(self, runs: Iterable[str], since: float) -> None:
+        """The store said, in a transaction that began at ``since``, that these are ours."""
+        for run in runs:
+            held = self._held.get(run)
+            if held is not None:
+                held.confirmed = max(held.confirmed, since)
+
+    def forget(self, run: str, fence: int) -> None:
+        """It is not ours any more."""
+        held = self._held.get(run)
+        if held is not None and held.fence == fence:
+            self._held.pop(run, None)
+
+    def ours(self, run: str, fence: int) -> bool:
+        """Whether a call of this run may go out: its claim was confirmed lately, or the store confirms it now.
+
+        What remains: a process that is paused between this answer and the first byte that leaves may be overtaken. Then the effect class
+        covers it, as after a crash: whoever took the run over found an intent without an answer. A ``keyed`` call has the same key, a
+        ``queryable`` one is probed a full settle after it was found, a ``once`` is in doubt and waits for a person.
+        """
+        held = self._held.get(run)
+        if held is None or held.fence != fence:
+            return False
+        if self.ticks() - held.confirmed < TRUSTED * self.lease.total_seconds():
+            return True
+        try:
+            return run in self._confirm([(run, fence)])
+        except SnodoError as error:
+            self._log.warning("claim.not-confirmed", run=run, error=repr(error))
+            return False
+
+    def beat(self, live: Collection[str]) -> None:
+        """The engine turns, with these runs; renew what is due. What it claimed and could not begin is left to its lease."""
+        self._turned = self.ticks()
+        for run in [run for run in self._held if run not in live]:
+            del self._held[run]
+        self.renew()
+
+    def renew(self) -> None:
+        """Renew all claims when a part of the lease has passed, or the clock jumped by as much; what the store denies is forgotten."""
+        now, at, seconds = self.ticks(), self._clock.now(), self.lease.total_seconds()
+        passed = max(now - self._renewed, abs((at - self._renewed_at).total_seconds()))
+        if not self._held or passed < RENEWED * seconds or now - self._turned > STUCK * seconds:
+            return
+        self._renewed, self._renewed_at = now, at
+        claims = [(run, held.fence) for run, held in list(self._held.items())]
+        try:
+            kept = self._confirm(claims)
+        except StoreError:
+            self._renewed = now - seconds
+            raise
+        for run, fence in claims:
+            if run not in kept:
+                self.forget(run, fence)
+
+    def _confirm(self, claims: Sequence[tuple[str, int]]) -> set[str]:
+        """Renew these claims in one statement; those that are ours still."""
+        since, until, asked = self.ticks(), self.until(self._clock.now()), canonical([list(one) for one in claims]).decode()
+        rows = self._store.write(lambda tx: tx.all("hold_runs", owner=self.owner, lease=until, claims=asked)).result()
+        kept = {row["id"] for row in rows}
+        self.confirmed(kept, since)
+        return kept
+
+    def _renew_on(self) -> None:
+        while not self._stopped.wait(self.lease.total_seconds() * RENEWED / 4):
+            try:
+                self.renew()
+            except Exception as error:  # noqa: BLE001 - the next time is soon, and there are more before the leases end
+                self._log.warning("claims.not-renewed", error=repr(error))
+
+    # -- leaving -----------------------------------------------------------------------------------------------------
+
+    def leave(self, in_flight: Sequence[tuple[str, int]] = ()) -> None:
+        """Give everything back. A run whose call has not come home stays shut for one more lease, so that nobody asks beside it."""
+        self._stopped.set()
+        until = self.until(self._clock.now())
+
+        def work(tx: Tx) -> None:
+            tx.many("pause_run", [{"id": run, "fence": fence, "owner": self.owner, "until": until} for run, fence in in_flight])
+            tx.do("release_owner", owner=self.owner)
+
+        self._store.write(work).result()
+        self._held.clear()

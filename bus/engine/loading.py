@@ -1,0 +1,79 @@
+"""Loading: from the row of a claimed run to a live one: its message, its rules, its journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bus.clock import moment_of
+from bus.diagnostics import logger
+from bus.engine import journal
+from bus.engine.interpreter import Walk
+from bus.engine.live import Live
+from bus.errors import SnodoError, StoreError
+from bus.log import log
+from bus.message import message_of, parsed
+from bus.route.plan import Plan
+from bus.store import Row, Store, Tx
+
+if TYPE_CHECKING:
+    from bus.catalog import Catalog
+
+Loaded = tuple[Live, journal.Journal]
+
+
+class Loading:
+    """Reads claimed runs. Plans that are not in force any more are read from the store once."""
+
+    def __init__(self, store: Store, catalog: Callable[[], Catalog]) -> None:
+        self._store, self._catalog = store, catalog
+        self._log = logger("snodo.engine")
+
+    def load(self, rows: Sequence[Row]) -> tuple[list[Loaded], list[tuple[Row, Exception]]]:
+        """Runs with their journals, and rows of which no run can be made, with the reason; all in one view of the store.
+
+        Where the store fails, a run is in neither: its claim runs out, and the sweeper finds it again.
+        """
+        loaded: list[Loaded] = []
+        unreadable: list[tuple[Row, Exception]] = []
+        if not rows:
+            return loaded, unreadable
+        try:
+            with self._store.read() as tx:
+                for row in rows:
+                    try:
+                        loaded.append(self._load(tx, row))
+                    except StoreError as error:
+                        self._log.error("run.not-read", run=row["id"], error=repr(error))
+                    except Exception as error:  # noqa: BLE001 - a run that cannot be read is parked, the others go on
+                        unreadable.append((row, error))
+        except StoreError as error:
+            self._log.error("runs.not-read", runs=[row["id"] for row in rows], error=repr(error))
+        return loaded, unreadable
+
+    def _load(self, tx: Tx, row: Row) -> Loaded:
+        stored = parsed(tx.one("message_payload", id=row["message"])["content"])  # type: ignore[index]
+        records = log.of_run(tx, row["id"]) if row["fence"] > 1 else []
+        known = journal.fold(records, lambda identity: log.json_payload(tx, identity), lambda message: _body(tx, message))
+        message = message_of(stored["envelope"], stored["body"])
+        plan = self._plan(tx, row["digest"])
+        walk = Walk(plan, message, row["entry"])
+        return Live(
+            row["id"], row["fence"], row["case_id"], message, plan, walk, known.tries, since=moment_of(row["due"]), strikes=row["strikes"]
+        ), known
+
+    def _plan(self, tx: Tx, digest: str) -> Plan:
+        found = self._catalog().plan(digest)
+        if found is not None:
+            return found
+        row = tx.one("rules", digest=digest)
+        if row is None:
+            raise SnodoError(f"the rules {digest[:12]}… are in nobody's memory", code="rules.missing")
+        return self._catalog().remember(parsed(row["content"]))
+
+
+def _body(tx: Tx, message: str) -> Any:
+    row = tx.one("message_payload", id=message)
+    if row is None:
+        raise KeyError(message)
+    return parsed(row["content"])["body"]

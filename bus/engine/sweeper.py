@@ -1,0 +1,59 @@
+"""The sweeper: finds what nobody rang for. Runs that are ready and whose ticket got lost, and deadlines that have passed.
+
+It looks now and then; when it found a full page it looks again at once, so that what a broker forgot is worked off at full speed. What it
+finds is claimed in the transaction that finds it, so that several workers take different pages. When there is nothing it costs
+two small reads and no transaction.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from bus.clock import text_of
+from bus.engine.holding import Holding
+from bus.engine.timers import expire
+from bus.failpoint import reach
+from bus.store import Row, Store
+
+GOLDEN = 0.618034
+
+
+class Sweeper:
+    """Used by the engine's thread. ``every`` is in seconds, ``page`` in rows; ``phase`` (0 to 1) keeps several workers out of step."""
+
+    def __init__(self, store: Store, holding: Holding, every: float, page: int, phase: float, now: dt.datetime) -> None:
+        self._store, self._holding, self._every, self._page, self._phase = store, holding, dt.timedelta(seconds=every), page, phase
+        self.next = now
+        self._more = False
+
+    def is_due(self, now: dt.datetime, room: int) -> bool:
+        """Whether to look: now and then, and at once when there was more and is room for a page."""
+        self.next = min(self.next, now + 2 * self._every)  # a clock that was set back must not make us sleep until it is where it was
+        return now >= self.next or (self._more and room >= self._page)
+
+    def hurry(self) -> None:
+        """There may be more at once."""
+        self._more = True
+
+    def look(self, now: dt.datetime, room: int, *, suspects: bool, free: bool) -> tuple[list[Row], list[str]]:
+        """Claimed runs, at most ``room``, and runs to ring for because their deadline has passed.
+
+        ``free``: no gate of ours keeps anybody waiting, so that those whom others left alone for a while are ours to try.
+        """
+        self._phase = (self._phase + GOLDEN) % 1
+        self.next = now + self._every * (0.75 + self._phase / 2)
+        reach("sweeper.before-look")
+        moment, most = text_of(now), max(min(room, self._page), 0)
+        with self._store.read() as tx:
+            ready = tx.all("runs_to_ring", now=moment, most=min(most, 1))
+            paused = [row["id"] for row in tx.all("runs_paused", now=moment, most=most)] if free and not ready else []
+            overdue = tx.all("waits_expired", now=moment, most=1)
+        rows = self._holding.claim_due(now, most, suspects=suspects) if ready else []
+        if paused:
+            rows = self._holding.claim(paused, now, called=paused, suspects=suspects)
+        expired = self._store.write(lambda tx: expire(tx, now, self._page)).result() if overdue else []
+        if overdue:
+            reach("timers.after-commit")
+        reach("sweeper.after-look")
+        self._more = bool(ready and len(rows) >= most) or len(expired) >= self._page
+        return rows, expired

@@ -1,0 +1,131 @@
+"""Places, lines, and what becomes of those that find neither."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import time
+
+from bus.adapter import Adapter, Call, Contract, Settings, operation
+from bus.engine.circuit import Habits, Place
+from bus.engine.gates import LONGEST, SHORTEST, Gates, sizes
+from bus.engine.threads import Threads
+from bus.errors import Unreachable
+
+T = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
+
+
+class Niente(Contract):
+    pass
+
+
+class Due(Adapter):
+    @operation(effect="read", timeout=1)
+    def prima(self, request: Niente, ctx: Call) -> Niente:
+        return request
+
+    @operation(effect="read", timeout=1, concurrency=2)
+    def seconda(self, request: Niente, ctx: Call) -> Niente:
+        return request
+
+
+def p(number: int, path: str = "p") -> Place:
+    return (f"r{number}", 1, path)
+
+
+def gates(places: int = 2, most_live: int = 24) -> Gates:
+    """Two places, and a line for six."""
+    return Gates({"a": places, "b": places}, most_live, Habits(after=3, pause=2))
+
+
+def enter(all_gates: Gates, count: int, operation: str = "a.x") -> list[str]:
+    return [all_gates.enter(p(n), operation, T) for n in range(count)]
+
+
+def test_an_adapter_has_one_gate_and_an_operation_that_declares_its_concurrency_another() -> None:
+    due = Due("due", Settings())
+    assert sizes({"due": due}, 16) == {"due": 16, "due.seconda": 2}
+    due.concurrency = 5
+    assert sizes({"due": due}, 16) == {"due": 5, "due.seconda": 2}
+
+
+def test_who_finds_no_place_stands_in_line_and_who_finds_no_line_is_turned_away() -> None:
+    made = gates()
+    assert enter(made, 10) == ["in"] * 2 + ["line"] * 6 + ["away"] * 2
+    assert made.enter(p(20), "b.x", T) == "in"
+
+
+def test_a_place_that_comes_free_is_given_to_the_first_in_line() -> None:
+    made = gates()
+    enter(made, 5)
+    made.came_home(p(0), None, T)
+    assert made.stir(T)
+    assert made.next(T) == [p(2)]
+    assert made.enter(p(2), "a.x", T) == "in"
+    assert not made.stir(T)
+
+
+def test_those_that_were_turned_away_are_called_when_the_line_is_half_empty() -> None:
+    made = gates()
+    enter(made, 10)
+    assert made.called(T) == []
+    for n in range(4):
+        made.came_home(p(n), None, T)
+        made.next(T)
+    assert made.called(T) == ["r8", "r9"]
+
+
+def test_a_run_keeps_only_the_places_that_it_needs() -> None:
+    made = gates()
+    for path in ("x", "y", "z"):
+        made.enter(p(1, path), "a.x", T)
+    made.keep(("r1", 1), {"y"})
+    assert made.enter(p(2), "a.x", T) == "in"
+    assert made.describe()["a"] == {"places": 2, "out": 2, "in_line": 0, "turned_away": 0, "circuit": "closed"}
+
+
+def test_an_open_circuit_turns_all_of_the_line_away_and_calls_one_for_a_trial() -> None:
+    made = gates(places=4, most_live=40)
+    enter(made, 9)
+    for n in range(3):
+        made.came_home(p(n), Unreachable("down"), T)
+    turned = made.next(T)
+    assert turned == [p(n) for n in range(4, 9)]
+    assert [made.enter(place, "a.x", T) for place in turned] == ["away"] * 5
+    assert made.called(T) == []
+    later = T + dt.timedelta(seconds=2)
+    assert made.called(later) == ["r4"]
+    assert [made.enter(p(n), "a.x", later) for n in (4, 5)] == ["in", "away"]
+    made.came_home(p(4), None, later)
+    assert made.enter(p(5), "a.x", later) == "in"
+
+
+def test_the_pause_of_those_turned_away_grows_with_their_number_so_that_looking_in_vain_costs_little() -> None:
+    made = gates()
+    few = [enter(made, 9), made.of("a.x").again(T)][1]
+    enter(made, 20_000)
+    many = made.of("a.x").again(T)
+    assert 0.75 * SHORTEST <= (few - T).total_seconds() <= 1.25 * SHORTEST
+    assert 0.75 * LONGEST <= (many - T).total_seconds() <= 1.25 * LONGEST
+
+
+def test_threads_are_made_when_they_are_needed_kept_and_bounded() -> None:
+    threads, gate, done = Threads(3, "prova"), threading.Event(), threading.Semaphore(0)
+    assert threads.count() == 0
+    threads.run(done.release)
+    assert done.acquire(timeout=5)
+    for _ in range(6):
+        threads.run(lambda: (gate.wait(5), done.release()))  # type: ignore[arg-type,return-value]
+    assert threads.count() == 3
+    gate.set()
+    assert all(done.acquire(timeout=5) for _ in range(6))
+    assert threads.close(time.monotonic() + 5)
+
+
+def test_a_thread_that_hangs_does_not_keep_the_others_from_closing() -> None:
+    threads, gate = Threads(1, "prova"), threading.Event()
+    threads.run(lambda: gate.wait(30))  # type: ignore[arg-type,return-value]
+    begun = time.monotonic()
+    assert not threads.close(begun + 0.1)
+    assert time.monotonic() - begun < 5
+    gate.set()
