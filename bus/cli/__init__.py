@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "test": ("trial", "Run the tests inside the route files."),
     "copy": ("copy", "Copy a store into another one: from SQLite to PostgreSQL."),
     "doctor": ("doctor", "Look whether everything is in order: settings, database, broker, systems, work."),
+    "migrate": ("migrate", "Change the schema of the database, with work in flight; the bus must be stopped."),
     "explain": ("explain", "Say more about the code of an error or of a finding."),
     "keys": ("keys", "Make an API key."),
 }

@@ -43,6 +43,7 @@ _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _LOCK = "SELECT pg_current_xact_id()::text AS number FROM pg_advisory_xact_lock(1399745924, current_schema()::regnamespace::oid::int4)"
 _FATE = "SELECT pg_xact_status((%s)::xid8) AS fate"
 _END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_xid = ((%s)::xid8)::xid AND pid <> pg_backend_pid()"
+_PRESENT = f"SELECT pg_advisory_lock_shared({schema.PRESENCE}, current_schema()::regnamespace::oid::int4)"
 _VIEW = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
 
@@ -128,6 +129,7 @@ class PostgresConnection(_Asking):
         try:
             with told(session):
                 assert_safe(session)
+                session.execute(_PRESENT)
                 schema.prepare_postgres(session)
         except BaseException:
             session.close()

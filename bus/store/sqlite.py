@@ -139,7 +139,7 @@ def _assert_safe(raw: sqlite3.Connection) -> None:
         )
 
 
-def _own(path: Path) -> IO[bytes]:
+def own(path: Path) -> IO[bytes]:
     """Hold the lock beside the database; it goes with the process. Raises `StoreError` when another process has it."""
     try:
         held = path.with_name(f"{path.name}.lock").open("ab")
@@ -165,7 +165,7 @@ class SqliteStore:
 
     def __init__(self, path: Path, *, exclusive: bool = False, opened: Open = open_file) -> None:
         self.path, self._opened = path, opened
-        self._lock_file = _own(path) if exclusive else None
+        self._lock_file = own(path) if exclusive else None
         self._local = threading.local()
         self._readers: list[SqliteConnection] = []
         self._lock = threading.Lock()

@@ -20,6 +20,9 @@ REVISION = 2
 LOCK = 1399745925
 """Advisory lock in PostgreSQL under which a schema is made or changed."""
 
+PRESENCE = 1399745926
+"""Advisory lock in PostgreSQL that each process of the bus shares while it runs; a migration takes it alone."""
+
 
 def script(kind: Literal["sqlite", "postgres"], revision: int, way: Literal["up", "down"] = "up") -> str:
     return resources.files("bus.store").joinpath(f"schema/{kind}/{revision:04}_{way}.sql").read_text("utf-8")

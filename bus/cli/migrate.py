@@ -1,0 +1,42 @@
+"""``bus migrate``: the schema of the database. All processes of the bus must be stopped; work in flight goes on afterwards."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from bus import config as settings
+from bus.cli.common import CONFIG, Json, Settings, family, show
+from bus.store import migrate, schema
+
+app = family("The schema of the database: show its revision, change it.")
+To = Annotated[int | None, typer.Option("--to", help="The revision to go to.", show_default=False)]
+
+
+def _url(config: Any) -> str:
+    return settings.load(config, secrets=True).store.url
+
+
+@app.command()
+def status(config: Settings = CONFIG, json: Json = False) -> None:
+    """Show the revision of the database and the one this program speaks."""
+    found, speaks = migrate.status(_url(config))
+    show({"revision": found, "speaks": speaks}, json, lambda s: print(f"the database has revision {found}, this program speaks {speaks}"))
+
+
+@app.command()
+def up(config: Settings = CONFIG, to: To = None, json: Json = False) -> None:
+    """Bring the database up to date. Refused while a process of the bus runs."""
+    _go(config, schema.REVISION if to is None else to, json)
+
+
+@app.command()
+def down(config: Settings = CONFIG, to: To = None, json: Json = False) -> None:
+    """Take the database back, one revision when no other is said, for an older program. Refused while a process of the bus runs."""
+    _go(config, max(migrate.status(_url(config))[0] - 1, 1) if to is None else to, json)
+
+
+def _go(config: Any, to: int, json: bool) -> None:
+    before, after = migrate.migrate(_url(config), to)
+    show({"before": before, "revision": after}, json, lambda s: print(f"revision {before} -> {after}; work in flight goes on"))

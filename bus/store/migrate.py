@@ -1,0 +1,113 @@
+"""Migrations: from one revision of the schema to another and back, with the work that is in flight. For `bus migrate` alone.
+
+All of a migration is one transaction. Processes of the bus must be stopped: each holds the database while it runs, and a migration
+takes it for itself. Waiting, ready and dead runs, open waits and the log stay as they are; leases of before are void.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bus.errors import StoreError
+from bus.store import schema
+
+MOMENT = 2.0
+"""Seconds to wait for processes that are just ending."""
+
+
+def status(url: str) -> tuple[int, int]:
+    """The revision of the database (0: it is empty) and the one this program speaks."""
+    with _connected(url) as (connection, _):
+        return _revision(connection), schema.REVISION
+
+
+def migrate(url: str, to: int = schema.REVISION) -> tuple[int, int]:
+    """Bring the database to a revision, up or down; returns the one before and the one after. Raises `StoreError`.
+
+    A file of version 0.1.0, which knew no migrations, is adopted as revision 1.
+    """
+    if not 1 <= to <= schema.REVISION:
+        raise StoreError(f"there is no revision {to}", code="store.schema", hint=f"1 to {schema.REVISION}")
+    with _connected(url) as (connection, begin), _alone(url, connection):
+        before = _revision(connection)
+        if before > schema.REVISION:
+            schema.refuse(before)
+        connection.exec_driver_sql(begin)
+        try:
+            _change(connection, before, to)
+        except BaseException:
+            connection.exec_driver_sql("ROLLBACK")
+            raise
+        connection.exec_driver_sql("COMMIT")
+        return before, _revision(connection)
+
+
+def _change(connection: Any, before: int, to: int) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(Path(__file__).parent / "revisions"))
+    command.stamp(config, f"{before:04}" if before else "base", purge=True)
+    if to > before:
+        command.upgrade(config, f"{to:04}")
+    elif to < before:
+        command.downgrade(config, f"{to:04}")
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[tuple[Any, str]]:
+    """A connection that leaves transactions to us, and how they begin."""
+    import sqlalchemy as sa
+
+    sqlite = url.startswith("sqlite:///")
+    if sqlite and not Path(url.removeprefix("sqlite:///")).is_file():
+        raise StoreError(f"there is no database {url}", code="store.unreachable", hint="bus serve makes it, up to date")
+    engine = sa.create_engine(url if sqlite else f"postgresql+psycopg://{url.partition('://')[2]}", poolclass=sa.NullPool)
+    try:
+        with engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT"), "BEGIN IMMEDIATE" if sqlite else "BEGIN"
+    except sa.exc.OperationalError as error:
+        raise StoreError(f"cannot open the database: {error.orig}", code="store.unreachable", hint="is it there, and yours?") from error
+    finally:
+        engine.dispose()
+
+
+def _revision(connection: Any) -> int:
+    if connection.dialect.name == "sqlite":
+        return schema.revision_of_sqlite(connection.connection.driver_connection)
+    if connection.exec_driver_sql("SELECT to_regclass('schema_revision')").scalar() is None:
+        return 0
+    return int(connection.exec_driver_sql("SELECT max(revision) FROM schema_revision").scalar())
+
+
+@contextmanager
+def _alone(url: str, connection: Any) -> Iterator[None]:
+    """Nobody else has the database; raises `StoreError` when somebody has."""
+    if connection.dialect.name == "sqlite":
+        from bus.store.sqlite import own
+
+        held = own(Path(url.removeprefix("sqlite:///")))
+        with held:
+            yield
+    elif _taken(connection):
+        yield
+    else:
+        hint = "stop all of its processes first; bus doctor lists them"
+        raise StoreError("the bus works on this database", code="store.taken", hint=hint)
+
+
+def _taken(connection: Any) -> bool:
+    """The server needs a moment to see that a process is gone."""
+    until = time.monotonic() + MOMENT
+    while not connection.exec_driver_sql(
+        f"SELECT pg_try_advisory_lock({schema.PRESENCE}, current_schema()::regnamespace::oid::int4)"
+    ).scalar():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True

@@ -1,0 +1,139 @@
+"""Migrations with work in flight: what waits, is ready, dead or done survives the way back and forth, and goes on."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from importlib import resources
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from bus.app import App
+from bus.cli import main
+from bus.engine import projection
+from bus.errors import StoreError
+from bus.store import migrate, schema
+from bus.store.opening import open_store
+from tests.integration.workshop import workshop
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/prova.db" if request.param == "sqlite" else str(request.getfixturevalue("postgresql_url"))
+
+
+def test_runs_in_every_state_survive_down_and_up_and_are_finished_afterwards(tmp_path: Path, url: str) -> None:
+    with workshop(tmp_path, url) as shop:
+        waiting, dead, done = shop.start("attesa"), shop.start("morta", "giu-scrivi"), shop.start("fatta")
+        shop.when(waiting, "waiting")
+        shop.when(dead, "dead")
+        shop.when(done, "waiting", "done")
+        with pytest.raises(StoreError, match="works on"):
+            migrate.migrate(url, 1)
+        shop.app.stop()
+        store = open_store(url)
+        store.write(lambda tx: tx.do("wake_run", id=done, time="2026-01-01T00:00:00.000000Z")).result(10)
+        with store.read() as tx:
+            before = projection.snapshot(tx)
+        store.close()
+        assert migrate.migrate(url, 1) == (2, 1)
+        assert migrate.status(url) == (1, 2)
+        with pytest.raises(StoreError, match="bus migrate up"):
+            open_store(url)
+        assert migrate.migrate(url) == (1, 2)
+        assert migrate.migrate(url) == (2, 2)
+        store = open_store(url)
+        with store.read() as tx:
+            assert projection.snapshot(tx) == before
+        store.close()
+        shop.app = App(shop.app.config, adapters={"sistema": shop.system})
+        shop.app.start()
+        shop.system.well = True
+        shop.app.redeliver(dead, "chiara", "il sistema risponde")
+        for run in (waiting, dead, done):
+            shop.when(run, "done")
+        shop.start("nuova")
+        shop.quiet()
+        assert shop.app.runs("dead") == []
+
+
+def test_the_order_of_acceptance_goes_on_after_a_migration(tmp_path: Path, url: str) -> None:
+    from bus.testing.store_contract import add_runs, claim, ids
+
+    store = open_store(url)
+    add_runs(store, "b", ("a", "case-b"))
+    store.close()
+    migrate.migrate(url, 1)
+    migrate.migrate(url, 2)
+    store = open_store(url)
+    add_runs(store, ("0", "case-b"))
+    assert ids(claim(store, "0", "a", "b")) == ["a"], "ids are the order that revision 1 knew; what is new comes after"
+    store.close()
+
+
+def test_a_file_of_the_first_release_is_adopted(tmp_path: Path) -> None:
+    path = tmp_path / "vecchia.db"
+    with closing(sqlite3.connect(path)) as raw:
+        raw.executescript(schema.script("sqlite", 1))
+    url = f"sqlite:///{path}"
+    with pytest.raises(StoreError, match=r"schema 1.*bus migrate up"):
+        open_store(url)
+    assert migrate.migrate(url) == (1, 2)
+    open_store(url).close()
+
+
+def test_a_migrated_database_has_the_schema_of_a_new_one(tmp_path: Path) -> None:
+    def schema_of(name: str) -> list[tuple[str, str]]:
+        with closing(sqlite3.connect(tmp_path / name)) as raw:
+            rows = raw.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'alembic%' ORDER BY name")
+            return [(name, " ".join(sql.split())) for name, sql in rows]
+
+    for name in ("nuova.db", "migrata.db"):
+        open_store(f"sqlite:///{tmp_path / name}").close()
+    migrate.migrate(f"sqlite:///{tmp_path / 'migrata.db'}", 1)
+    migrate.migrate(f"sqlite:///{tmp_path / 'migrata.db'}", 2)
+    assert schema_of("migrata.db") == schema_of("nuova.db")
+
+
+def test_a_database_of_a_newer_program_is_refused(url: str) -> None:
+    open_store(url).close()
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as raw:
+            raw.execute("PRAGMA user_version = 99")
+    else:
+        with psycopg.connect(url, autocommit=True) as raw:
+            raw.execute("UPDATE schema_revision SET revision = 99")
+    for refused in (lambda: open_store(url), lambda: migrate.migrate(url)):
+        with pytest.raises(StoreError, match=r"schema 99.*--to 2"):
+            refused()
+
+
+def test_a_migration_that_fails_changes_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_store(url).close()
+    script = schema.script
+    monkeypatch.setattr(schema, "script", lambda kind, revision, way="up": script(kind, revision, way) + "\nSELECT nonsense;\n")
+    with pytest.raises(Exception, match="nonsense"):
+        migrate.migrate(url, 1)
+    monkeypatch.undo()
+    assert migrate.status(url) == (2, 2)
+    open_store(url).close()
+
+
+def test_the_command_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text('organization: {name: Prova, fiscal_code: "80001130857"}\nstore: {url: "sqlite:///prova.db"}\n', "utf-8")
+    assert main(["migrate", "status", "--config", str(config)]) != 0
+    open_store(f"sqlite:///{tmp_path}/prova.db").close()
+    for arguments, said in ((["down"], "2 -> 1"), (["status"], "has revision 1"), (["up"], "1 -> 2")):
+        assert main(["migrate", *arguments, "--config", str(config)]) == 0
+        assert said in capsys.readouterr().out
+
+
+def test_the_scripts_are_part_of_the_package() -> None:
+    folder = resources.files("bus.store")
+    for revision in range(1, schema.REVISION + 1):
+        assert folder.joinpath(f"revisions/versions/r{revision:04}.py").is_file()
+        assert schema.script("sqlite", revision)
+        assert schema.script("postgres", revision)
