@@ -25,7 +25,7 @@ from tests.fault.power import cut, record, record_writer
 Detector = Callable[[], Iterator[None]]
 
 
-def simulation(seeds: int = 80) -> Iterator[None]:
+def simulation(seeds: int = 600) -> Iterator[None]:
     for seed in range(seeds):
         simulate(seed)
         yield
@@ -47,7 +47,7 @@ def strikes() -> Iterator[None]:
     with tempfile.TemporaryDirectory() as folder:
         store = SqliteStore(Path(folder) / "s.db")
         try:
-            StoreContract().test_a_claim_whose_owner_vanished_is_a_strike_and_such_a_run_is_claimed_alone(store)
+            StoreContract().test_a_claim_whose_owner_vanished_is_a_strike_and_with_two_a_run_is_claimed_alone(store)
         finally:
             store.close()
     yield
