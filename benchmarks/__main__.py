@@ -1,6 +1,7 @@
 """``make bench``: all measurements in one run, printed as a table and written to ``benchmarks/results/``.
 
-``--quick`` takes less than a minute and proves nothing; ``--profile`` only says where the time goes.
+``--quick`` takes less than a minute and proves nothing; ``--profile`` only says where the time goes; ``--soak MINUTES`` only looks
+whether memory stays flat.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import report
+from benchmarks import report, soak
 from benchmarks.measures import Bench, rounds
 from benchmarks.where import profile
 
@@ -26,6 +27,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Benchmarks of the bus; see docs/design/performance.md.")
     parser.add_argument("--quick", action="store_true", help="two short rounds: less than a minute, for seeing that it works")
     parser.add_argument("--profile", action="store_true", help="only the profile of the bus's threads")
+    parser.add_argument("--soak", type=float, metavar="MINUTES", help="only a steady load of 200 messages a second for so long")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the results are written; a quick run writes none")
     options = parser.parse_args()
     machine = report.machine()
@@ -34,6 +36,11 @@ def main() -> int:
         Path(folder).chmod(0o755)  # PostgreSQL runs as another user and must reach its own folder
         if options.profile:
             say(report.profile_table(profile(Path(folder), 400 if options.quick else 3000)))
+            return 0
+        if options.soak:
+            found = soak.soak(Path(folder), options.soak)
+            say("\n" + soak.table(machine, found))
+            say(f"written: {report.keep('soak', {'machine': machine, **found}, soak.table(machine, found), options.results)}")
             return 0
         with Bench(Path(folder)) as bench:
             rounds(bench, *((1.0, 2) if options.quick else (4.0, 5)), say)

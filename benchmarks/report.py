@@ -120,11 +120,17 @@ def table(found: dict[str, Any]) -> str:
 
 
 def write(found: dict[str, Any], folder: Path) -> Path:
-    """Two files named by date and hour; returns the JSON one."""
+    """The results of a whole run; returns the JSON file."""
+    return keep("", found, table(found), folder)
+
+
+def keep(what: str, found: dict[str, Any], text: str, folder: Path) -> Path:
+    """Two files named by date, hour and what was measured; returns the JSON one."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{found['machine']['date'][:16].replace(':', '')}.json"
+    name = "-".join([found["machine"]["date"][:16].replace(":", ""), *([what] if what else [])])
+    path = folder / f"{name}.json"
     path.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    path.with_suffix(".md").write_text(table(found), "utf-8")
+    path.with_suffix(".md").write_text(text, "utf-8")
     return path
 
 

@@ -100,6 +100,10 @@ class SqliteConnection:
             self._raw.execute("COMMIT")
 
 
+WRITER_CACHE, READER_CACHE = 65_536, 4_096
+"""KB of pages that a connection keeps. Each reading thread has a connection of its own, and what it misses the system still has."""
+
+
 @contextmanager
 def _failing() -> Iterator[None]:
     try:
@@ -118,7 +122,7 @@ def _configure(raw: sqlite3.Connection, *, read_only: bool) -> None:
     raw.execute("PRAGMA page_size=8192")
     raw.execute("PRAGMA foreign_keys=OFF")
     raw.execute("PRAGMA temp_store=MEMORY")
-    raw.execute("PRAGMA cache_size=-65536")
+    raw.execute(f"PRAGMA cache_size=-{READER_CACHE if read_only else WRITER_CACHE}")
     if read_only:
         raw.execute("PRAGMA query_only=ON")
         return
