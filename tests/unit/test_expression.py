@@ -262,3 +262,33 @@ for _ in range(40_000):
 """
     ended = subprocess.run([sys.executable, "-c", program], timeout=60, capture_output=True)
     assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_a_function_on_plain_values_says_the_same_with_and_without_cel():
+    """`upper(body.a)` goes by Python alone, the same in a list through CEL."""
+    environment = Environment(["body"])
+    body = {"a": "città", "n": 1234, "x": None, "f": 1.5, "l": ["a"]}
+    for text in ("upper(body.a)", "euro(body.n)", 'upper("abc")', "euro(5)"):
+        assert [environment.compile(text)({"body": body})] == environment.compile(f"[{text}]")({"body": body})
+    for text in ("upper(body.n)", "upper(body.x)", "upper(body.none)", "euro(body.a)", "euro(body.f)", "upper(body.l)"):
+        with pytest.raises(ExpressionError) as alone:
+            environment.compile(text)({"body": body})
+        with pytest.raises(ExpressionError) as inside:
+            environment.compile(f"[{text}]")({"body": body})
+        assert (inside.value.sentence, inside.value.code) == (alone.value.sentence, alone.value.code)
+
+
+def test_a_function_on_plain_values_keeps_no_memory():
+    """The CEL library never gives back what it passes to a function and what comes back."""
+    import tracemalloc
+
+    upper = Environment(["body"]).compile("upper(body.a)")
+    tracemalloc.start()
+    try:
+        upper({"body": {"a": "warm"}})
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(2000):
+            upper({"body": {"a": f"testo-{number:09d}"}})
+        assert tracemalloc.get_traced_memory()[0] - before < 20_000
+    finally:
+        tracemalloc.stop()
