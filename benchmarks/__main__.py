@@ -1,7 +1,7 @@
 """``make bench``: all measurements in one run, printed as a table and written to ``benchmarks/results/``.
 
 ``--quick`` takes less than a minute and proves nothing; ``--profile`` only says where the time goes; ``--soak MINUTES`` only looks
-whether memory stays flat.
+whether memory stays flat, ``--waits`` only what a match costs among many waits.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import report, soak
+from benchmarks import report, soak, waits
 from benchmarks.measures import Bench, rounds
 from benchmarks.where import profile
 
@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="two short rounds: less than a minute, for seeing that it works")
     parser.add_argument("--profile", action="store_true", help="only the profile of the bus's threads")
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="only a steady load of 200 messages a second for so long")
+    parser.add_argument("--waits", action="store_true", help="only what a match costs among 1,000 and among 1,000,000 open waits")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the results are written; a quick run writes none")
     options = parser.parse_args()
     machine = report.machine()
@@ -36,6 +37,11 @@ def main() -> int:
         Path(folder).chmod(0o755)  # PostgreSQL runs as another user and must reach its own folder
         if options.profile:
             say(report.profile_table(profile(Path(folder), 400 if options.quick else 3000)))
+            return 0
+        if options.waits:
+            among = waits.compared(Path(folder))
+            say("\n" + waits.table(machine, among))
+            say(f"written: {report.keep('waits', {'machine': machine, **among}, waits.table(machine, among), options.results)}")
             return 0
         if options.soak:
             found = soak.soak(Path(folder), options.soak)

@@ -26,10 +26,13 @@ _NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE
 _ROWS = {
     "cases (id, opened)": "'m-' || {i}, :time",
     "case_keys (name, value, case_id, strong)": "'iuv', '470' || {i}, 'm-' || {i}, 1",
-    "messages (id, type, sender, time, correlation, case_id, payload)": "'m-' || {i}, 'banco.avviso', 'banco', :time, 'm-' || {i}, 'm-' || {i}, ''",
+    "messages (id, type, sender, time, correlation, case_id, payload)": (
+        "'m-' || {i}, 'banco.avviso', 'banco', :time, 'm-' || {i}, 'm-' || {i}, ''"
+    ),
     "message_keys (name, value, message, type)": "'iuv', '470' || {i}, 'm-' || {i}, 'banco.avviso'",
     "runs (id, message, route, version, digest, entry, ordered, case_id, state, place, due, opened, changed, turn)": (
-        "'r-' || {i}, 'm-' || {i}, 'banco.avviso', 1, :digest, '', 1, 'm-' || {i}, 'waiting', 'banco.avviso@1/pagamento', :time, :time, :time, n.i"
+        "'r-' || {i}, 'm-' || {i}, 'banco.avviso', 1, :digest, '', 1, 'm-' || {i}, 'waiting', 'banco.avviso@1/pagamento', "
+        ":time, :time, :time, n.i"
     ),
     "waits (run, path, place, type, case_id, name, value, deadline, state, late)": (
         "'r-' || {i}, 'pagamento', 'banco.avviso@1/pagamento', 'banco.ricevuta', 'm-' || {i}, 'iuv', '470' || {i}, :deadline, 'open', 0"
@@ -52,6 +55,35 @@ def matching(folder: Path, count: int) -> dict[str, Any]:
         app.stop()
     cpu, wall = zip(*spent, strict=True)
     return {"waits": count, "made_s": round(made, 1), "cpu_us": round(statistics.median(cpu)), "wall_us": round(statistics.median(wall))}
+
+
+def compared(folder: Path) -> dict[str, Any]:
+    """Few, many, few again: what the machine does meanwhile is seen by the two that should be alike."""
+    few, many, again = (matching(folder / f"waits-{n}", count) for n, count in enumerate((FEW, MANY, FEW)))
+    ratio = many["cpu_us"] / statistics.mean((few["cpu_us"], again["cpu_us"]))
+    return {"few": few, "many": many, "again": again, "ratio": round(ratio, 2)}
+
+
+def table(machine: dict[str, Any], found: dict[str, Any]) -> str:
+    """Markdown."""
+    rows = [
+        f"| {one['waits']:,} | {one['cpu_us']} | {one['wall_us']} | {one['made_s']} |"
+        for one in (found["few"], found["many"], found["again"])
+    ]
+    return "\n".join(
+        [
+            f"# A match among open waits, {machine['date'][:10]}",
+            "",
+            f"{machine['processor']}, {machine['cores']} cores; revision {machine['revision']}; load before: {machine['load_before']}.",
+            "",
+            "| open waits | CPU µs of a match, its message taken in | µs by the clock, ten in a transaction | s to make them |",
+            "|---:|---:|---:|---:|",
+            *rows,
+            "",
+            f"Many against few: {found['ratio']:.2f} (aim: 1.5).",
+            "",
+        ]
+    )
 
 
 def _make(database: Path, count: int, digest: str) -> float:
