@@ -44,6 +44,12 @@ _LOCK = "SELECT pg_current_xact_id()::text AS number FROM pg_advisory_xact_lock(
 _FATE = "SELECT pg_xact_status((%s)::xid8) AS fate"
 _END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_xid = ((%s)::xid8)::xid AND pid <> pg_backend_pid()"
 _PRESENT = f"SELECT pg_advisory_lock_shared({schema.PRESENCE}, current_schema()::regnamespace::oid::int4)"
+_END_SILENT = """
+SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 1399745924 AND l.objid = current_schema()::regnamespace::oid
+  AND a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.wait_event = 'ClientRead'
+  AND greatest(a.query_start, a.state_change) < clock_timestamp() - interval '3 seconds'
+"""
 _VIEW = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
 
@@ -176,6 +182,9 @@ class PostgresConnection(_Asking):
                     pipe.__exit__(None, None, None)
             if session is not None and not session.closed:
                 session.execute("ROLLBACK")
+                # Perhaps we did not get the lock: whoever has it may be a process that was stopped in the midst of a pipeline, which the
+                # server does not take for idle, so that its own timeout never comes.
+                session.execute(_END_SILENT)
         except psycopg.Error:
             self._drop()
 

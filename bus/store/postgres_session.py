@@ -37,7 +37,7 @@ SETTINGS = {
 WRITING = {
     # Who stops in the midst of a transaction (a paused process, a dead machine) holds up all writers for no longer than this.
     "idle_in_transaction_session_timeout": "5s",
-    "lock_timeout": "20s",
+    "lock_timeout": "4s",
     "statement_timeout": "60s",
 }
 READING = {"idle_in_transaction_session_timeout": "10min", "statement_timeout": "60s", "default_transaction_read_only": "on"}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
 import json
 import os
 import selectors
@@ -233,8 +232,6 @@ def opened(folder: Path, shape: Shape, changes: dict[str, Any] | None = None, wo
     """For tests: a house that is open, and a portal; skips, loudly, where PostgreSQL or RabbitMQ cannot be had."""
     import pytest
 
-    if shape == "production" and importlib.util.find_spec("bus.store.postgres") is None:
-        pytest.skip("NOT TESTED: no store speaks PostgreSQL yet")
     with contextlib.ExitStack() as stack:
         try:
             house = stack.enter_context(House(folder, shape, changes, workers))

@@ -55,8 +55,9 @@ def prepare_sqlite(raw: sqlite3.Connection) -> None:
 
 
 def revision_of_postgres(session: psycopg.Connection[Any]) -> int:
-    """0 for a schema without our tables."""
-    if session.execute("SELECT to_regclass('schema_revision') IS NULL AS absent").fetchone() == {"absent": True}:
+    """0 for a schema without our tables. Asks the catalogue itself: ``to_regclass`` may answer from before we had the lock."""
+    found = session.execute("SELECT 1 FROM pg_class WHERE relname = 'schema_revision' AND relnamespace = current_schema()::regnamespace")
+    if found.fetchone() is None:
         return 0
     row = session.execute("SELECT max(revision) AS revision FROM schema_revision").fetchone()
     return int(row["revision"]) if row else 0
