@@ -128,6 +128,8 @@ def _without_collector() -> Iterator[None]:
         yield
     finally:
         if enabled:
+            gc.freeze()  # what was read is old at once: without this the first collection walks all of it as if it were new
+            gc.unfreeze()
             gc.enable()
 
 

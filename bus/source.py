@@ -161,6 +161,10 @@ class Source:
             if code.startswith("yaml."):
                 self._refused.add((line, column))
 
+    def refuse(self, node: Node) -> None:
+        """What stands at a node has been found wrong already."""
+        self._refused.add((node.line, node.column))
+
     def report(
         self, pointer: Sequence[str | int], code: str, sentence: str, hint: str = "",
         severity: Severity = "error", *, key: bool = False, within: tuple[int, int] | None = None,
@@ -371,6 +375,7 @@ class _Reader:
         report = self.source.at
         if not isinstance(key.value, str) or key.kind != "scalar":
             report(key.line, key.column, "yaml.key", "a key must be text", "put it in quotes")
+            self.source.refuse(node)  # what it holds is not looked at: who knows what was meant
             parent.fields.setdefault(self.source.text[key.start : key.end], (key, node))
         elif key.value == "<<" and not key.style:
             report(key.line, key.column, "yaml.merge", "a merge key (<<) is not taken", "write the fields out")

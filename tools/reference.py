@@ -18,6 +18,8 @@ from pydantic import BaseModel
 from bus.adapter import Adapter, Operation
 from bus.expression import table_functions
 from bus.functions import FUNCTIONS
+from bus.route.codes import as_markdown
+from tools.patterns import patterns
 from tools.reference_rules import rules, steps
 from tools.text import default_of, row, sentence_of, type_of
 
@@ -115,6 +117,11 @@ def doctor() -> Iterator[str]:
     yield as_markdown()
 
 
+def findings() -> Iterator[str]:
+    """Every code that `bus validate` can say; the page that `bus explain` shares its text with."""
+    yield as_markdown()
+
+
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "settings.md": settings,
     "operations.md": operations,
@@ -123,6 +130,8 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "steps.md": steps,
     "rules.md": rules,
     "doctor.md": doctor,
+    "../patterns.md": patterns,
+    "findings.md": findings,
 }
 
 
@@ -138,6 +147,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _text(page: Callable[[], Iterator[str]]) -> str:
+    if page is findings:
+        return "".join(page())
     return NOTICE + "\n".join(line.rstrip(" ") for line in page()).replace("\n\n\n", "\n\n").rstrip() + "\n"
 
 

@@ -13,7 +13,11 @@ PROJECT = Path(__file__).parents[2]
 GLOSSARY = PROJECT / "docs" / "glossary.md"
 PYTHON = sorted(path for folder in ("bus", "adapters") for path in (PROJECT / folder).rglob("*.py"))
 YAML = sorted([PROJECT / "config.yaml", *(p for folder in ("routes", "mappings") for p in (PROJECT / folder).rglob("*.yaml"))])
-DOCS = sorted({*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), *(PROJECT / "adapters").rglob("*.md")} - {GLOSSARY})
+DOCS = sorted(
+    {*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), *(PROJECT / "adapters").rglob("*.md")}
+    - {GLOSSARY, PROJECT / "docs" / "patterns.md"}
+)
+"""Without the page of patterns, whose headings are the names that a book gave them."""
 
 
 def rows_of_the_glossary() -> list[list[str]]:
