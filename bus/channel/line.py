@@ -55,6 +55,7 @@ class Line:
         self._transport_options = {**polling, **{name: value for name, value in options.items() if name != "ssl"}}
         self._down: dict[str, float] = {}
         self._up: set[str] = set()
+        self._expected: set[str] = set()
         self._lock, self._declaring = threading.Lock(), threading.Lock()
         self.counts = {"published": 0, "confirmed": 0, "returned": 0, "repeated": 0, "outages": 0}
         self.blocked = False
@@ -101,6 +102,11 @@ class Line:
                 queue.delete()
             queue.declare()
 
+    def expect(self, who: str) -> None:
+        """``who`` begins to dial."""
+        with self._lock:
+            self._expected.add(who)
+
     def up(self, who: str) -> None:
         """``who`` has a working connection."""
         if who in self._up:
@@ -126,12 +132,13 @@ class Line:
         """``who`` has ended."""
         with self._lock:
             self._up.discard(who)
+            self._expected.discard(who)
             self._down.pop(who, None)
 
     def describe(self) -> JsonObject:
         with self._lock:
             return {
-                "transport": scheme_of(self.url), "connected": bool(self._up) and not self._down, "blocked": self.blocked, **self.counts,
+                "transport": scheme_of(self.url), "connected": self._expected == self._up, "blocked": self.blocked, **self.counts,
             }  # fmt: skip
 
 

@@ -39,6 +39,7 @@ class Listener:
         """Listen, or listen anew to what has been added."""
         self._changed.set()
         if self._thread is None:
+            self._line.expect("listener")
             self._thread = threading.Thread(target=self._run, name="snodo-consume", daemon=True)
             self._thread.start()
 

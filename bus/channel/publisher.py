@@ -46,6 +46,7 @@ class Publisher:
         self._thread = threading.Thread(target=self._run, name="snodo-publish", daemon=True)
 
     def start(self) -> None:
+        self._line.expect("publisher")
         self._thread.start()
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -45,8 +45,13 @@ class ChannelContract:
         raise NotImplementedError
 
     @pytest.fixture
-    def channel(self, url: str) -> Iterator[Channel]:
-        opened = KombuChannel(url, f"snodo.test.{time.monotonic_ns()}")
+    def options(self) -> dict[str, Any]:
+        """Kombu's options of the transport."""
+        return {}
+
+    @pytest.fixture
+    def channel(self, url: str, options: dict[str, Any]) -> Iterator[Channel]:
+        opened = KombuChannel(url, f"snodo.test.{time.monotonic_ns()}", options=options)
         yield opened
         opened.close()
 
@@ -101,9 +106,9 @@ class ChannelContract:
         channel.publish(["second"])
         listener.wait_for({"second"})
 
-    def test_closing_ends_its_threads(self, url: str) -> None:
+    def test_closing_ends_its_threads(self, url: str, options: dict[str, Any]) -> None:
         before = set(threading.enumerate())
-        channel = KombuChannel(url, f"snodo.test.{time.monotonic_ns()}")
+        channel = KombuChannel(url, f"snodo.test.{time.monotonic_ns()}", options=options)
         channel.consume(lambda runs: None)
         channel.publish(["last"])
         channel.close()
@@ -142,12 +147,12 @@ class ChannelContract:
 class Processes:
     """Several channels over one queue, as several processes have them."""
 
-    def __init__(self, url: str) -> None:
-        self.url, self.name = url, f"snodo.test.{time.monotonic_ns()}"
+    def __init__(self, url: str, options: dict[str, Any]) -> None:
+        self.url, self.options, self.name = url, options, f"snodo.test.{time.monotonic_ns()}"
         self._open = ExitStack()
 
     def another(self) -> KombuChannel:
-        return self._open.enter_context(closing(KombuChannel(self.url, self.name)))
+        return self._open.enter_context(closing(KombuChannel(self.url, self.name, options=self.options)))
 
     def close(self) -> None:
         self._open.close()
@@ -157,8 +162,8 @@ class SharedContract(ChannelContract):
     """For transports that carry tickets from one process to another."""
 
     @pytest.fixture
-    def processes(self, url: str) -> Iterator[Processes]:
-        made = Processes(url)
+    def processes(self, url: str, options: dict[str, Any]) -> Iterator[Processes]:
+        made = Processes(url, options)
         yield made
         made.close()
 

@@ -323,10 +323,21 @@ class RabbitMQ(Service):
     def evaluate(self, expression: str) -> str:
         """What an Erlang expression gives inside the node."""
         call = ["erl_call", "-c", self._cookie, "-name", "snodo@localhost", "-e"]
-        answer = self._run(call, self._environment(), expression + ".\n")
+        answer = self._said_to(call, expression + ".\n")
         if not answer.startswith("{ok,"):
             raise ServiceFailed(f"{expression}: {answer}")
         return answer[4:-1].strip()
+
+    def _said_to(self, call: list[str], said: str) -> str:
+        """On a busy machine the node may not take the connection at once; then nothing was said yet."""
+        until = time.monotonic() + READY_SECONDS
+        while True:
+            try:
+                return self._run(call, self._environment(), said)
+            except ServiceFailed as failed:
+                if "failed to connect" not in str(failed) or time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
 
     def close(self) -> None:
         self.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import kombu
@@ -21,6 +22,21 @@ class TestMemory(ChannelContract):
     @pytest.fixture
     def url(self) -> str:
         return "memory://"
+
+
+class TestFiles(ChannelContract):
+    """Any of the transports of kombu will do, without the promises that only RabbitMQ makes: files lose tickets between several listeners."""
+
+    @pytest.fixture
+    def url(self) -> str:
+        return "filesystem://"
+
+    @pytest.fixture
+    def options(self, tmp_path: Path) -> dict[str, Any]:
+        folders = {name: str(tmp_path / name) for name in ("tickets", "control")}
+        for folder in folders.values():
+            Path(folder).mkdir()
+        return {"data_folder_in": folders["tickets"], "data_folder_out": folders["tickets"], "control_folder": folders["control"]}
 
 
 class TestRabbitMQ(BrokerContract):

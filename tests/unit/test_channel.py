@@ -13,6 +13,8 @@ def line(told: list[str]) -> Line:
 def test_an_outage_is_told_once_however_often_and_by_whomever_it_is_met() -> None:
     told: list[str] = []
     watched = line(told)
+    watched.expect("publisher")
+    watched.expect("listener")
     for _ in range(5):
         watched.down("publisher", OSError("refused"))
         watched.down("listener", OSError("refused"))
