@@ -33,6 +33,7 @@ from bus.config import Config
 from bus.diagnostics import configure, logger
 from bus.engine import dead, inquiry
 from bus.engine.attachments import Attachments
+from bus.engine.backlog import Backlog
 from bus.engine.circuit import Habits
 from bus.engine.engine import Engine, Pace
 from bus.engine.intake import Accepted, Intake, Submission
@@ -136,7 +137,8 @@ class App:
             self.attachments.agree()
         self.outside = Outside(self.adapters, self.attachments, config.engine.threads)
         self.channel: Channel = KombuChannel(config.channel.url, log=self._say, options=config.channel.options)
-        self.intake = Intake(self.store, self.catalog, self.clock, self.channel.publish)
+        self.backlog = Backlog(self.store, self.clock, config.engine.backlog)
+        self.intake = Intake(self.store, self.catalog, self.clock, self.channel.publish, self.backlog)
         circuit = Habits(**config.engine.circuit.model_dump())
         pace = Pace(lease=config.engine.lease, sweep=config.engine.sweep, phase=random.random(), circuit=circuit)  # noqa: S311 - no secret
         self.engine = Engine(self.store, self.catalog, self.outside, self.clock, self.channel.publish, pace, self.channel.publish_news)
@@ -174,9 +176,10 @@ class App:
         self._stopped.set()
         self.polling.stop()
         if self.role != "web":
-            self.engine.stop()
+            self.engine.stop(self.config.engine.stop)
         self.channel.close()
-        self.outside.close()
+        self.outside.close(1.0)
+        self.backlog.close()
         self._leave()
         self.store.close()
 

@@ -29,6 +29,8 @@ from urllib.parse import quote, urlencode, urlsplit
 ENDED = frozenset({"done", "dead", "cancelled"})
 """States after which nothing more happens to a message, unless a person acts."""
 PIECE = 1 << 18
+LONGEST_PAUSE = 60.0
+"""Seconds that are waited at most because a bus asked for it (``Retry-After``)."""
 Reply: TypeAlias = tuple[int, Mapping[str, str], bytes]
 """Status, headers by lowercase name, content."""
 Body: TypeAlias = "bytes | Callable[[], Iterable[bytes]] | None"
@@ -56,7 +58,7 @@ class Client:
     """Talks to one bus with one API key. Safe to share between threads; close it, or use it in a ``with`` block.
 
     ``timeout`` is in seconds, for each wait on the network; ``attempts`` bounds how often a call is made when the bus cannot be
-    reached or is busy (503), with growing pauses between.
+    reached or is busy (503, 429: after the time that it names), with growing pauses between.
     """
 
     def __init__(self, url: str, key: str = "", *, timeout: float = 30.0, attempts: int = 4, pause: float = 0.2) -> None:
@@ -205,8 +207,8 @@ class Client:
                     raise ClientError(0, problem) from error
                 time.sleep(self._pause * 2 ** (attempt - 1))
                 continue
-            if status == 503 and again and not last:
-                time.sleep(min(_seconds(fields) or self._pause, 5.0))
+            if status in (429, 503) and again and not last:
+                time.sleep(min(_seconds(fields) or self._pause, LONGEST_PAUSE))
                 continue
             return status, fields, content
         raise AssertionError("unreachable")

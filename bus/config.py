@@ -110,6 +110,12 @@ class Engine(_Section):
         description="Calls of one adapter at once, at most, in one process; `concurrency` in an adapter's settings says it for that one.",
     )
     circuit: Circuit = Circuit()
+    backlog: int = Field(default=200_000, gt=0, description="Runs that may be ready; beyond it the doors answer 503 with `Retry-After`.")
+    stop: float = Field(
+        default=20,
+        gt=0,
+        description="How long calls in flight may come home when the process is told to stop; the rest is left to its lease.",
+    )
 
 
 class Config(_Section):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bus.clock import Clock, text_of
 from bus.diagnostics import logger
+from bus.engine.backlog import Backlog
 from bus.engine.cases import WEAK
 from bus.engine.interpreter import key_texts
 from bus.engine.projection import Entry, entry, fact, write, write_new, write_received
@@ -82,14 +83,16 @@ MOST = 200
 class Intake:
     """Takes messages in. Thread-safe. Messages that come while others are written are written together."""
 
-    def __init__(self, store: Store, catalog: Callable[[], Catalog], clock: Clock, ring: Ring) -> None:
-        self._store, self._catalog, self._clock, self._ring = store, catalog, clock, ring
+    def __init__(
+        self, store: Store, catalog: Callable[[], Catalog], clock: Clock, ring: Ring, backlog: Backlog | None = None
+    ) -> None:  # fmt: skip
+        self._store, self._catalog, self._clock, self._ring, self._backlog = store, catalog, clock, ring, backlog
         self._lock = threading.Lock()
         self._waiting: deque[_Coming] = deque()
         self._busy = False
 
     def send(self, submission: Submission) -> Future[Accepted]:
-        """Check now (raises `InputError`), store soon; the future gives `Accepted` or raises `Conflict`."""
+        """Check now (raises `InputError`; `Busy` while too much waits), store soon; the future gives `Accepted` or raises `Conflict`."""
         outcome: Future[Accepted] = Future()
         outcome.set_running_or_notify_cancel()  # what was handed in can no longer be called back
         self.hand_in(submission, lambda told: outcome.set_result(told) if isinstance(told, Accepted) else outcome.set_exception(told))
@@ -97,6 +100,8 @@ class Intake:
 
     def hand_in(self, submission: Submission, told: Told) -> None:
         """`send` for whoever has a way of waiting of their own: ``told`` is called once, by another thread, and MUST NOT block."""
+        if self._backlog is not None:
+            self._backlog.check()
         coming = _Coming(self.prepare(submission), told)
         with self._lock:
             self._waiting.append(coming)

@@ -90,6 +90,11 @@ class Live:
     def claim(self) -> tuple[str, int]:
         return self.id, self.fence
 
+    @property
+    def at_risk(self) -> bool:
+        """Whether a call of it is still to be made; a probe that is to be made first is a step forward."""
+        return any(isinstance(ask, Call) and not self.tries.get(path, Tries()).probe for path, ask in self.walk.pending.items())
+
     def remember(self, events: Iterable[tuple[str, Event]]) -> None:
         """Bring the walk up to its journal; what it does not ask yet is kept until it does.
 

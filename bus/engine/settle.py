@@ -87,7 +87,11 @@ class Settling:
         def settle_all(tx: Tx) -> list[Settled]:
             held = {row["id"] for row in tx.all("hold_runs", owner=self.owner, lease=until, claims=claims)}
             settled = [self._settle(tx, live, now) if live.id in held else Settled(lost=True) for live in lives]
-            well = [live.id for live, one in zip(lives, settled, strict=True) if live.strikes and (live.came_home or one.left)]
+            well = [
+                live.id
+                for live, one in zip(lives, settled, strict=True)
+                if live.strikes and (live.came_home or (one.left and not live.at_risk))
+            ]
             if well:  # something came of the claim
                 tx.do("forget_strikes", runs=canonical(well).decode())
             self._release(tx, now, [(live, one) for live, one in zip(lives, settled, strict=True) if one.left])

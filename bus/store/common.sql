@@ -168,6 +168,10 @@ SELECT r.id FROM runs r WHERE r.state = 'ready' AND r.due <= :now AND (r.lease I
       AND o.owner IS NOT NULL AND o.lease >= :now)))
 ORDER BY r.due, r.turn LIMIT :most
 
+-- How many wait to be worked on, up to a bound.
+-- name: count_ready
+SELECT count(*) AS ready FROM (SELECT 1 AS one FROM runs WHERE state = 'ready' AND due <= :now LIMIT :most) AS some
+
 -- Those that somebody left alone for a while and would be ready else.
 -- name: runs_paused
 SELECT id FROM runs WHERE state = 'ready' AND due <= :now AND owner IS NULL AND lease >= :now ORDER BY due, turn LIMIT :most

@@ -1,0 +1,63 @@
+"""Back-pressure: how much work waits, and whether the doors take more. Any process can ask, with an engine or without.
+
+The count is a look at the store, at most one a second and only while messages come; so a bus that fills up fast takes about a second's
+worth more than its bound. Once it is full it takes messages again when a tenth has been worked off.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from bus.clock import Clock, text_of
+from bus.diagnostics import logger
+from bus.engine.threads import Threads
+from bus.errors import Busy
+from bus.store import Store
+
+EVERY = 1.0
+RETRY_AFTER = 5
+"""Seconds that a sender is asked to wait."""
+
+
+class Backlog:
+    """``most`` runs may be ready. `check` never blocks; the looking is done by a thread that is made when first needed."""
+
+    def __init__(self, store: Store, clock: Clock, most: int, ticks: Callable[[], float] = time.monotonic) -> None:
+        self._store, self._clock, self._most, self._ticks = store, clock, most, ticks
+        self._looked = -EVERY
+        self._lock = threading.Lock()
+        self._thread = Threads(1, "snodo-backlog")
+        self.full = False
+
+    def check(self) -> None:
+        """Raises `Busy` while too much waits."""
+        now = self._ticks()
+        if now - self._looked >= EVERY and self._lock.acquire(blocking=False):
+            self._looked = now
+            try:
+                self._thread.run(self._look)
+            except RuntimeError:  # stopping
+                self._lock.release()
+        if self.full:
+            raise Busy(
+                f"more than {self._most} messages wait to be worked on", code="bus.backlog", retry_after=RETRY_AFTER,
+                hint="send it again after that time, under the same key",
+            )  # fmt: skip
+
+    def _look(self) -> None:
+        try:
+            with self._store.read() as tx:
+                row = tx.one("count_ready", now=text_of(self._clock.now()), most=self._most)
+            count = int(row["ready"]) if row else 0
+            was, self.full = self.full, count >= (self._most * 0.9 if self.full else self._most)
+            if was != self.full:
+                logger("snodo.intake").warning("backlog.full" if self.full else "backlog.worked-off", ready=count, most=self._most)
+        except Exception as error:  # noqa: BLE001 - the store says so itself when a message is written
+            logger("snodo.intake").warning("backlog.not-counted", error=repr(error))
+        finally:
+            self._lock.release()
+
+    def close(self) -> None:
+        self._thread.close(time.monotonic() + 5)

@@ -1,0 +1,39 @@
+"""An adapter for tests that ends the process it works in, or hangs; every call is a line of its ledger, written before anything else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from bus.adapter import Adapter, Call, Contract, Settings, operation
+
+
+class Cosa(Contract):
+    x: str
+
+
+class KillerSettings(Settings):
+    ledger: str
+
+
+class Killer(Adapter):
+    Settings = KillerSettings
+
+    def _do(self, name: str, request: Cosa) -> Cosa:
+        with Path(self.settings.ledger).open("a", encoding="utf-8") as ledger:
+            ledger.write(f"{name} {request.x}\n")
+        if request.x.startswith("veleno"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if request.x.startswith("appeso"):
+            time.sleep(600)
+        return request
+
+    @operation(effect="read", timeout=1)
+    def leggi(self, request: Cosa, ctx: Call) -> Cosa:
+        return self._do("leggi", request)
+
+    @operation(effect="keyed", timeout=1)
+    def scrivi(self, request: Cosa, ctx: Call) -> Cosa:
+        return self._do("scrivi", request)
