@@ -37,7 +37,7 @@ Shape = Literal["embedded", "production"]
 KEYS = {"portale": "portal", "sistemista": "sysadmin"}
 ROLES: dict[Shape, tuple[str, ...]] = {"embedded": ("serve",), "production": ("web", "worker")}
 LEASE = 2.0
-READY_SECONDS = 40.0
+READY_SECONDS = 60.0
 _launcher = ThreadPoolExecutor(1, "house")
 """The kernel ends a child with the *thread* that started it: this one lives as long as the process."""
 
@@ -184,7 +184,7 @@ class House:
         finally:
             opened.close()
 
-    def drained(self, within: float = 60.0) -> float:
+    def drained(self, within: float = 120.0) -> float:
         """Seconds until no run has anything to do or to wait for; fails with what is left when that does not come."""
         begun, left = time.monotonic(), []
         with self.client() as operator:

@@ -40,7 +40,7 @@ class Portal:
         self.unanswered: Counter[str] = Counter()
         """How often a send ended without a 202, by the code of its error."""
 
-    def send(self, sending: Sending, within: float = 60.0) -> str:
+    def send(self, sending: Sending, within: float = 120.0) -> str:
         """Send until there is a 202, write it down, return the id."""
         until = time.monotonic() + within
         while True:
@@ -55,7 +55,7 @@ class Portal:
             self._write({"name": sending.name, "type": sending.type, "body": sending.body, "id": accepted["id"]})
             return str(accepted["id"])
 
-    def send_all(self, sendings: Iterable[Sending], within: float = 60.0) -> None:
+    def send_all(self, sendings: Iterable[Sending], within: float = 120.0) -> None:
         """One after the other: the next is sent when the last is promised."""
         for sending in sendings:
             self.send(sending, within)

@@ -17,6 +17,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, Por
         yield made
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("case", cases("production"), ids=str)
 def test_nothing_is_lost_nor_doubled_when_a_process_dies_there(stage: tuple[House, Portal], case: Case) -> None:
     verdict, _ = play(*stage, case)

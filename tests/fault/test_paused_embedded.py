@@ -21,6 +21,7 @@ def stage(tmp_path: Path) -> Iterator[tuple[House, Portal]]:
         yield house, portal
 
 
+@pytest.mark.timeout(400)
 def test_a_bus_that_slept_longer_than_its_lease_does_nothing_twice(stage: tuple[House, Portal]) -> None:
     house, portal = stage
     serve = house.members["serve"]
@@ -31,6 +32,7 @@ def test_a_bus_that_slept_longer_than_its_lease_does_nothing_twice(stage: tuple[
     assert verdict.faults == [], "\n".join(verdict.faults)
 
 
+@pytest.mark.timeout(400)
 def test_a_second_bus_on_the_same_store_is_refused_and_the_first_works_on(stage: tuple[House, Portal]) -> None:
     house, portal = stage
     second = Member("serve", house.config_path, house.folder / "second.log")

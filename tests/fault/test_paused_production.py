@@ -12,7 +12,7 @@ from tests.fault.house import opened
 from tests.fault.paused import LONGER, TIMES, settle, stop_in_the_midst
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_a_worker_that_slept_longer_than_its_lease_does_nothing_twice(tmp_path: Path) -> None:
     with opened(tmp_path / "house", "production", {"adapters": {"alfa": TIMES, "beta": TIMES}}, workers=2) as (house, portal):
         house.start()
@@ -27,7 +27,7 @@ def test_a_worker_that_slept_longer_than_its_lease_does_nothing_twice(tmp_path: 
     assert verdict.faults == [], "\n".join(verdict.faults)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_the_work_of_a_dead_worker_is_done_by_the_other(tmp_path: Path) -> None:
     with opened(tmp_path / "house", "production", {"adapters": {"alfa": TIMES, "beta": TIMES}}, workers=2) as (house, portal):
         house.start()
