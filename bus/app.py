@@ -338,8 +338,8 @@ class App:
             present = processes(tx, self.clock.now())
         return {
             "role": self.role, "time": self._now(), "rules": self._catalog.digest, "routes": len(self._catalog.routes),
-            "adapters": list[JsonValue](sorted(self.adapters)), "engine": self.engine.describe(), "store": dict(self.store.describe()),
-            "processes": list[JsonValue](present),
+            "adapters": list[JsonValue](sorted(self.adapters)), "engine": self.engine.describe(), "channel": self.channel.describe(),
+            "store": dict(self.store.describe()), "processes": list[JsonValue](present),
         }  # fmt: skip
 
     def send(self, submission: Submission) -> Future[Accepted]:

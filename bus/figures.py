@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from bus.app import App
 from bus.clock import moment_of, text_of
@@ -14,8 +15,33 @@ def of(app: App) -> Iterator[Figure]:
     yield Figure(
         "snodo_store_commits", "Transactions that this process committed.", {"": app.store.describe().get("commits", 0)}, grows=True
     )
+    told: Any = app.channel.describe()
+    for name, text in _CHANNEL.items():
+        yield Figure(f"snodo_channel_{name}", text, {"": float(told[name])}, grows=name == "outages")
+    if app.role != "web":
+        yield from _of_gates(app)
     if app.role != "worker":
         yield from _of_store(app)
+
+
+_CHANNEL = {
+    "connected": "1 while the broker can be reached.", "blocked": "1 while the broker takes nothing.",
+    "outages": "Times that the broker was lost.",
+}  # fmt: skip
+
+
+def _of_gates(app: App) -> Iterator[Figure]:
+    """What each process that works knows of the outside systems; the name of a gate is an adapter or an operation."""
+    described: Any = app.engine.describe()
+    gates = described["gates"]
+    circuits = {name: float(gate["circuit"] == "open") for name, gate in gates.items()}
+    yield Figure("snodo_circuit_open", "1 while nobody calls the system, because it did not answer.", circuits, "gate")
+    for name, text in (
+        ("out", "Calls that are out."),
+        ("in_line", "Calls that wait for a place."),
+        ("turned_away", "Runs that found no place."),
+    ):
+        yield Figure(f"snodo_gate_{name}", text, {gate: one[name] for gate, one in gates.items()}, "gate")
 
 
 def _of_store(app: App) -> Iterator[Figure]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 COUNTERS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "snodo_messages_accepted": ("Messages accepted, by type.", ("type",)),
     "snodo_messages_repeated": ("Messages that had been accepted before under the same key, by type.", ("type",)),
+    "snodo_calls": ("Calls of outside systems, by how they ended: answered, refused, unreachable, in_doubt.", ("operation", "ending")),
 }
 """Name without ``_total``; what it says, its labels. Since the start of the process."""
 

@@ -72,7 +72,9 @@ CODES: dict[str, Code] = {
         "PostgreSQL: fsync, full_page_writes and synchronous_commit on, UTF8, not a standby. SQLite: WAL, on a local disk",
     ),
     "doctor.store-schema": Code(
-        "The schema's revision against the one this program speaks.", "the bus does not start with another one", "bus migrate up"
+        "The schema's revision against the one this program speaks; a warning for an empty database.",
+        "the bus does not start with another one",
+        "bus migrate up",
     ),
     "doctor.store-rights": Code(
         "Whether the bus's own user could change or delete records; a warning when it could.",

@@ -47,9 +47,11 @@ def schema(at: Surroundings) -> Iterator[Verdict]:
     store = _of(at)
     if store.revision == store.speaks:
         yield ok("doctor.store-schema", f"revision {store.revision}")
+    elif store.revision == 0:
+        yield warning("doctor.store-schema", "the database is empty; the first start makes the tables, if its user may", store.where)
     else:
-        found = f"revision {store.revision}" if store.revision else "no schema"
-        yield wrong("doctor.store-schema", f"the database has {found}, this program speaks {store.speaks}", store.where)
+        said = f"the database has revision {store.revision}, this program speaks {store.speaks}"
+        yield wrong("doctor.store-schema", said, store.where)
 
 
 def rights(at: Surroundings) -> Iterator[Verdict]:

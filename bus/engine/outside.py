@@ -21,6 +21,7 @@ from bus.engine.threads import Threads
 from bus.errors import Invalid
 from bus.failpoint import reach
 from bus.message import Attachment, JsonValue, Message
+from bus.metrics import count
 
 
 class Files(Protocol):
@@ -132,6 +133,7 @@ class Outside:
             error = outside
         except BaseException as crash:  # noqa: BLE001 - an adapter that crashes has said nothing about its effect
             error = InDoubt(f"the adapter {asking.adapter} failed: {type(crash).__name__}: {crash}", code="adapter.crashed")
+        count("snodo_calls", asking.call.operation, error.kind if error else "answered")
         done(Result(asking, answer, error, tuple(ctx.facts), tuple(ctx.exchanges), time.monotonic() - begun))
 
     def _context(self, asking: Asking, message: Message, now: dt.datetime) -> contract.Call:

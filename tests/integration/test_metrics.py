@@ -9,7 +9,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bus import figures, metrics
-from tests.small_bus import Caller, key_of, running, settings
+from bus.adapter import Adapter, Call, Contract, Refused, Unreachable, operation
+from tests.small_bus import Caller, key_of, running, settings, write
 
 MONITOR = {"name": "prometheus", "role": "monitor", "sha256": hashlib.sha256(key_of("prometheus").encode()).hexdigest()}
 
@@ -68,6 +69,56 @@ def test_messages_and_runs_are_counted_and_nobody_is_named(server):
     assert grown["snodo_log_records_total",] > 6
     assert after["process_resident_memory_bytes",] > 1e7
     assert "Ada" not in repr(after)
+
+
+class Domanda(Contract):
+    come: str
+
+
+class Risposta(Contract):
+    detto: str
+
+
+class Oracolo(Adapter):
+    """Answers, refuses, or is not there, as it is asked."""
+
+    @operation(effect="read", timeout=5, refusals={"NO": "it does not want to"})
+    def chiedi(self, request: Domanda, ctx: Call) -> Risposta:
+        match request.come:
+            case "rifiuta":
+                raise Refused("no", outside_code="NO")
+            case _ if request.come.startswith("manca"):
+                raise Unreachable("nobody there")
+        return Risposta(detto="si")
+
+
+ROUTE = """
+route: prova.chiede
+version: 1
+owner: prove@comune.example
+purpose: asks a system
+on: prova.orfano
+steps:
+  - id: chiedi
+    call: oracolo.chiedi
+    with: {come: body.nome}
+    retry: {attempts: 1}
+    as: risposta
+"""
+
+
+def test_calls_are_counted_by_how_they_ended_and_circuits_are_told(tmp_path):
+    write(tmp_path, keys=[*settings()["keys"], MONITOR])
+    (tmp_path / "routes/prova/chiede.yaml").write_text(ROUTE, "utf-8")
+    with running(tmp_path, {"oracolo": Oracolo("oracolo", Oracolo.Settings())}, keys=[*settings()["keys"], MONITOR]) as server:
+        for name in ["bene", "rifiuta", *(f"manca {number}" for number in range(6))]:
+            sent = Caller(server.port)("POST", "/messages", {"type": "prova.orfano", "data": {"nome": name}})
+            server.app.wait_reply(sent.json["id"], 1)
+        told = page(server)
+    ended = {ending: told["snodo_calls_total", ending, "oracolo.chiedi"] for ending in ("answered", "refused", "unreachable")}
+    assert ended == {"answered": 1, "refused": 1, "unreachable": 5}, "the sixth found the circuit open"
+    assert told["snodo_circuit_open", "oracolo"] == 1
+    assert (told["snodo_channel_connected",], told["snodo_channel_outages_total",]) == (1, 0)
 
 
 def test_a_process_without_a_door_serves_its_figures_on_loopback(server):
