@@ -21,7 +21,7 @@ fi
 
 echo "services: installing Debian's rabbitmq-server (once)"
 # Two commands started at once wait for each other.
-exec 9>/run/lock/snodo-services 2>/dev/null || exec 9>/tmp/snodo-services.lock
+exec 9>"/tmp/snodo-services-$(id -u).lock"
 flock 9 2>/dev/null || true
 [ -n "$(missing)" ] || exit 0
 policy=/usr/sbin/policy-rc.d
