@@ -26,23 +26,24 @@ class Cosa(Contract):
 class Sistema(Adapter):
     """Does as ``conduct`` says; counts who asked and what was done."""
 
-    def __init__(self, name: str, conduct: Callable[[], None]) -> None:
+    def __init__(self, name: str, conduct: Callable[[], None], tell: Callable[[str], None] = lambda x: None) -> None:
         super().__init__(name, Settings())
-        self.conduct = conduct
+        self.conduct, self.tell = conduct, tell
         self.asked, self.done = 0, set[str]()
 
     @operation(effect="keyed", timeout=1)
     def fai(self, request: Cosa, ctx: Call) -> Cosa:
         self.asked += 1
         self.conduct()
+        self.tell(request.x)
         self.done.add(request.x)
         return request
 
 
 @contextmanager
-def bus(folder: Path, *systems: Sistema, steps: str = STEPS, **engine: Any) -> Iterator[App]:
+def bus(folder: Path, *systems: Sistema, steps: str = STEPS, case: str = "key: body.a", **engine: Any) -> Iterator[App]:
     rules = write_rules(
-        folder, {f"prova.{s.name}": steps.replace("SISTEMA", s.name) for s in systems}, {f"prova.{s.name}": "key: body.a" for s in systems}
+        folder, {f"prova.{s.name}": steps.replace("SISTEMA", s.name) for s in systems}, {f"prova.{s.name}": case for s in systems}
     )
     settings = {
         "organization": {"name": "Prova", "fiscal_code": "80001130857"}, "store": {"url": "sqlite:///prova.db"}, "log_level": "error",

@@ -1,0 +1,113 @@
+"""What an engine holds: looked at again before a call goes out, renewed in time, whatever the clocks do."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bus.clock import FixedClock
+from bus.engine.holding import Holding
+from bus.store.sqlite import SqliteStore
+from bus.testing.store_contract import NOW, add_runs
+
+HOUR = dt.timedelta(hours=1)
+
+
+class World:
+    def __init__(self, folder: Path) -> None:
+        self.store, self.clock, self.running = SqliteStore(folder / "s.db"), FixedClock(NOW), 0.0
+        add_runs(self.store, "a", "b")
+
+    def engine(self) -> Holding:
+        return Holding(self.store, self.clock, 30, lambda: self.running)
+
+    def sleep(self, seconds: float) -> None:
+        self.running += seconds
+        self.clock.move(dt.timedelta(seconds=seconds))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.store.close()
+
+
+def test_a_claim_that_was_confirmed_lately_is_ours_without_asking(world: World) -> None:
+    mine = world.engine()
+    row = mine.claim(["a"], NOW)[0]
+    world.sleep(19)
+    world.store.close()
+    assert mine.ours("a", row["fence"])
+    assert not mine.ours("a", row["fence"] + 1)
+    assert not mine.ours("b", 1)
+
+
+def test_an_engine_that_slept_longer_than_its_lease_asks_the_store_and_learns_that_another_has_the_run(world: World) -> None:
+    mine, other = world.engine(), world.engine()
+    row = mine.claim(["a"], NOW)[0]
+    world.sleep(31)
+    assert other.claim(["a"], world.clock.now())
+    assert not mine.ours("a", row["fence"])
+
+
+def test_a_late_engine_whose_run_nobody_took_confirms_its_claim_and_goes_on(world: World) -> None:
+    mine, other = world.engine(), world.engine()
+    row = mine.claim(["a"], NOW)[0]
+    world.sleep(31)
+    assert mine.ours("a", row["fence"])
+    assert other.claim(["a"], world.clock.now()) == []
+
+
+def test_a_claim_that_cannot_be_confirmed_is_not_used(world: World) -> None:
+    mine = world.engine()
+    row = mine.claim(["a"], NOW)[0]
+    world.sleep(31)
+    world.store.close()
+    assert not mine.ours("a", row["fence"])
+
+
+def test_claims_are_renewed_when_a_third_of_the_lease_has_passed_and_not_by_an_engine_that_is_stuck(world: World) -> None:
+    mine, other = world.engine(), world.engine()
+    mine.claim(["a"], NOW)
+    for _ in range(5):
+        world.sleep(11)
+        mine.beat({"a"})
+    assert other.claim(["a"], world.clock.now()) == []
+    for _ in range(40):
+        world.sleep(11)
+        mine.renew()
+    assert other.claim(["a"], world.clock.now())
+
+
+@pytest.mark.parametrize("jump", [HOUR, -HOUR])
+def test_a_clock_that_jumps_costs_no_claim_and_keeps_none_for_ever(world: World, jump: dt.timedelta) -> None:
+    mine, other = world.engine(), world.engine()
+    mine.claim(["a"], NOW)
+    world.clock.move(jump)
+    mine.beat({"a"})
+    assert other.claim(["a"], world.clock.now()) == []
+    world.sleep(31)
+    world.clock.move(max(-jump, dt.timedelta()))
+    assert [row["id"] for row in other.claim(["a"], world.clock.now())] == ["a"]
+
+
+def test_what_could_not_be_begun_is_not_renewed(world: World) -> None:
+    mine, other = world.engine(), world.engine()
+    mine.claim(["a", "b"], NOW)
+    world.sleep(20)
+    mine.beat({"a"})
+    world.sleep(20)
+    assert [row["id"] for row in other.claim(["a", "b"], world.clock.now())] == ["b"]
+
+
+def test_leaving_gives_everything_back_but_what_is_still_at_a_call(world: World) -> None:
+    mine, other = world.engine(), world.engine()
+    rows = {row["id"]: row["fence"] for row in mine.claim(["a", "b"], NOW)}
+    mine.leave([("a", rows["a"])])
+    assert [row["id"] for row in other.claim(["a", "b"], NOW)] == ["b"]
+    world.sleep(31)
+    assert [(row["id"], row["strikes"]) for row in other.claim(["a"], world.clock.now())] == [("a", 0)]
