@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors
+from psycopg.pq import TransactionStatus
 
 from bus.diagnostics import logger
 from bus.errors import StoreError
@@ -64,17 +65,10 @@ _QUERIES = {name: translated(text) for name, text in _WORDS.items()}
 
 
 class _Asking:
-    """Named queries on a session."""
+    """Who has a session."""
 
     def __init__(self) -> None:
         self._session: Session | None = None
-
-    def _send(self, text: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[dict[str, Any]]:
-        session = self._session
-        if session is None:
-            raise interrupted(ConnectionError("no session"))
-        with told(session):
-            return session.cursor(binary=True).execute(text, parameters)
 
     def _drop(self) -> None:
         session, self._session = self._session, None
@@ -91,32 +85,51 @@ class PostgresConnection(_Asking):
         self._url, self._closing = url, closing
         self._inserts = Inserts(_WORDS, queries.buffered(*FILES), self._write)
         self._texts: dict[tuple[str, tuple[str, ...]], str] = {}
-        self._pipe: AbstractContextManager[Any] | None = None
-        self._begun: psycopg.Cursor[dict[str, Any]] | None = None
+        self._later: list[tuple[str, Mapping[str, Any]]] = []
+        self._number: str | None = None
+        self._context: AbstractContextManager[psycopg.Pipeline] | None = None
+        self._sync: Callable[[], None] = lambda: None
 
     # -- statements --------------------------------------------------------------------------------------------------
 
     def do(self, query: str, **parameters: Any) -> None:
         if not self._inserts.take(query, parameters):
-            self._run(query, parameters)
+            self._inserts.before(query)
+            self._later.append((_QUERIES[query], parameters))
 
     def many(self, query: str, rows: Iterable[Mapping[str, Any]]) -> None:
         for row in rows:
             self.do(query, **row)
 
     def one(self, query: str, **parameters: Any) -> Row | None:
-        cursor = self._run(query, parameters)
-        with told(self._session):
-            return cursor.fetchone()
+        return next(iter(self.all(query, **parameters)), None)
 
     def all(self, query: str, **parameters: Any) -> Sequence[Row]:
-        cursor = self._run(query, parameters)
-        with told(self._session):
-            return cursor.fetchall()
-
-    def _run(self, query: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[dict[str, Any]]:
         self._inserts.before(query)
-        return self._send(_QUERIES[query], parameters)
+        self._later.append((_QUERIES[query], parameters))
+        return self._send_all().fetchall()
+
+    def _send_all(self) -> psycopg.Cursor[dict[str, Any]]:
+        """Send what was kept, in one trip that ends with a Sync; returns the cursor of the last statement.
+
+        Nothing is sent before, and nothing after it (leaving psycopg's pipeline sends a Flush): only after a Sync does the server
+        end a session that has stopped in the midst of its transaction.
+        """
+        session, later, self._later = self._session, self._later, []
+        if session is None:
+            raise interrupted(ConnectionError("no session"))
+        cursor = session.cursor(binary=True)
+        begun = None
+        with told(session):
+            if self._number is None:
+                session.execute(_BEGIN)
+                cursor = begun = session.execute(_LOCK)
+            for text, parameters in later:
+                cursor = session.cursor(binary=True).execute(text, parameters)
+            self._sync()
+            if begun is not None:
+                self._number = begun.fetchone()["number"]  # type: ignore[index]
+        return cursor
 
     def _write(self, insert: Insert, rows: Rows) -> None:
         """All rows of a query in one statement."""
@@ -124,7 +137,7 @@ class PostgresConnection(_Asking):
         key = insert.head + insert.row, tuple(type for type, _ in columns.values())
         if key not in self._texts:
             self._texts[key] = translated(insert.arrays(key[1]))
-        self._send(self._texts[key], {name: values for name, (_, values) in columns.items()})
+        self._later.append((self._texts[key], {name: values for name, (_, values) in columns.items()}))
 
     # -- the transaction ---------------------------------------------------------------------------------------------
 
@@ -141,50 +154,53 @@ class PostgresConnection(_Asking):
             session.close()
             raise
         self._session = session
+        self._context = session.pipeline()
+        self._sync = self._context.__enter__().sync
+
+    def _drop(self) -> None:
+        context, self._context = self._context, None
+        if context is not None:
+            with suppress(psycopg.Error):
+                context.__exit__(None, None, None)
+        super()._drop()
 
     def begin(self) -> None:
+        """The transaction begins on the server with the first statement that is sent."""
+        self._number, self._later = None, []
         if self._session is None or self._session.closed:
+            self._drop()
             self.open()
-        assert self._session is not None
-        with told(self._session):
-            self._pipe = self._session.pipeline()
-            self._pipe.__enter__()
-            self._session.execute(_BEGIN)
-            self._begun = self._session.execute(_LOCK)
 
     def commit(self) -> None:
         self._inserts.flush()
+        if self._later or self._number is None:
+            self._send_all()
         assert self._session is not None
-        assert self._pipe is not None
-        assert self._begun is not None
-        with told(self._session):
-            begun = self._begun.fetchone()
-        assert begun is not None
+        assert self._number is not None
         try:
             ended = self._session.execute("COMMIT")
-            pipe, self._pipe = self._pipe, None
-            pipe.__exit__(None, None, None)
+            self._sync()
         except psycopg.Error as error:
             if not (isinstance(error, PASSING) or self._session.broken or self._session.closed):
                 raise
-            self._find_out(begun["number"], error)
+            self._find_out(self._number, error)
             return
         if ended.statusmessage != "COMMIT":
             raise StoreError(f"the database ended a transaction with {ended.statusmessage}")
 
     def rollback(self) -> None:
         self._inserts.forget()
-        pipe, self._pipe = self._pipe, None
+        self._later = []
         session = self._session
         try:
-            if pipe is not None:
+            if session is not None and not session.closed and session.info.transaction_status != TransactionStatus.IDLE:
                 with suppress(psycopg.Error):
-                    pipe.__exit__(None, None, None)
-            if session is not None and not session.closed:
+                    self._sync()  # what stood behind the statement that failed
                 session.execute("ROLLBACK")
                 # Perhaps we did not get the lock: whoever has it may be a process that was stopped in the midst of a pipeline, which the
                 # server does not take for idle, so that its own timeout never comes.
                 session.execute(_END_SILENT)
+                self._sync()
         except psycopg.Error:
             self._drop()
 
@@ -254,8 +270,11 @@ class PostgresReader(_Asking):
     def ask(self, text: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
         if not self._looking:
             return self._first(text, parameters)
-        cursor = self._send(text, parameters)
-        with told(self._session):
+        session = self._session
+        if session is None:
+            raise interrupted(ConnectionError("no session"))
+        with told(session):
+            cursor = session.cursor(binary=True).execute(text, parameters)
             return cursor.fetchall() if cursor.description else []
 
     def _first(self, text: str, parameters: Mapping[str, Any]) -> Sequence[Row]:

@@ -138,6 +138,8 @@ def connect(url: str, settings: dict[str, str]) -> Session:
         session.execute(
             "SELECT " + ", ".join("set_config(%s, %s, false)" for _ in wanted), [part for pair in wanted.items() for part in pair]
         )
+        if session.info.server_version >= 170000 and "lock_timeout" in settings:
+            session.execute("SET transaction_timeout = '120s'")
         session.prepare_threshold = 0
         session.prepared_max = 500
     except BaseException:

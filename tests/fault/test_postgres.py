@@ -1,0 +1,263 @@
+"""PostgreSQL cut off exactly at COMMIT, killed again and again, written to by many: what was acknowledged is there, once."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import selectors
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
+
+import pytest
+
+from bus.errors import StoreError
+from bus.message import new_id
+from bus.store import Store, Tx, postgres
+from bus.store.postgres import PostgresStore
+from bus.testing.services import PostgreSQL
+
+WITHOUT_LOCK = "SELECT pg_current_xact_id()::text AS number"
+
+
+def add(tx: Tx, name: str) -> None:
+    """One record about message ``name``; its id is new each time the work is run, so that a doubled work is seen."""
+    tx.do("add_record", id=new_id(), kind="read", time="t", message=name, run=None, content=b"{}")
+
+
+def numbers(store: Store, after: int = 0) -> list[int]:
+    """What a follower of the log sees."""
+    with store.read() as tx:
+        return [row["seq"] for row in tx.all("records_after", after=after, most=1_000_000)]
+
+
+def times(store: Store, name: str) -> int:
+    with store.read() as tx:
+        return len(tx.all("records_of_message", message=name))
+
+
+class Proxy:
+    """A line to the server that is cut at the next COMMIT: before the server gets it, or when it has said that it is done."""
+
+    def __init__(self, port: int) -> None:
+        self._server = port
+        self.cut: Literal["before", "after"] | None = None
+        self.cuts = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self._carry, args=(self._listener.accept()[0],), daemon=True).start()
+
+    def _carry(self, client: socket.socket) -> None:
+        commit: bytes | None = None
+        waiting = False
+        with client, socket.create_connection(("127.0.0.1", self._server)) as server, selectors.DefaultSelector() as either:
+            either.register(client, selectors.EVENT_READ)
+            either.register(server, selectors.EVENT_READ)
+            while True:
+                for key, _ in either.select():
+                    data = key.fileobj.recv(65536)  # type: ignore[union-attr]
+                    if not data:
+                        return
+                    if key.fileobj is client:
+                        if told := re.search(rb"(_pg3_\d+)\0COMMIT\0", data):
+                            commit = told[1]
+                        if commit is not None and b"\0" + commit + b"\0" in data and self.cut:
+                            if self.cut == "before":
+                                self.cut, self.cuts = None, self.cuts + 1
+                                return
+                            waiting = True
+                        server.sendall(data)
+                    elif waiting and b"COMMIT\0" in data:
+                        self.cut, self.cuts = None, self.cuts + 1
+                        return
+                    else:
+                        client.sendall(data)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@pytest.fixture
+def proxied(postgresql: PostgreSQL, postgresql_url: str) -> Iterator[tuple[Store, Proxy]]:
+    proxy = Proxy(postgresql.port)
+    store = PostgresStore(postgresql_url.replace(f":{postgresql.port}/", f":{proxy.port}/"))
+    yield store, proxy
+    store.close()
+    proxy.close()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_line_cut_at_commit_neither_loses_nor_doubles(proxied: tuple[Store, Proxy], when: Literal["before", "after"]) -> None:
+    store, proxy = proxied
+    ran = Counter[str]()
+    for number in range(20):
+        name = f"m{number}"
+
+        def work(tx: Tx, name: str = name) -> str:
+            ran[name] += 1
+            add(tx, name)
+            return name
+
+        proxy.cut = when
+        assert store.write(work).result(20) == name
+        assert times(store, name) == 1
+    assert proxy.cuts == 20
+    assert set(ran.values()) == ({2} if when == "before" else {1})
+
+
+def test_a_server_killed_again_and_again_keeps_every_acknowledged_write_once(postgresql: PostgreSQL, postgresql_url: str) -> None:
+    store = PostgresStore(postgresql_url)
+    acknowledged: list[str] = []
+    stop = threading.Event()
+
+    def write(writer: int) -> None:
+        number = 0
+        while not stop.is_set():
+            name = f"m{writer}-{number}"
+            store.write(lambda tx, name=name: add(tx, name)).result(60)  # type: ignore[misc]
+            acknowledged.append(name)
+            number += 1
+
+    with ThreadPoolExecutor(4) as threads:
+        writers = [threads.submit(write, n) for n in range(4)]
+        for _ in range(5):
+            written = len(acknowledged)
+            time.sleep(0.5)
+            postgresql.restart()
+            until = time.monotonic() + 30
+            while len(acknowledged) <= written and time.monotonic() < until:
+                time.sleep(0.01)
+        stop.set()
+        for writer in writers:
+            writer.result(60)
+    assert len(acknowledged) > 100
+    assert {name: times(store, name) for name in acknowledged} == dict.fromkeys(acknowledged, 1)
+    assert len(numbers(store)) == len(acknowledged)
+    store.close()
+
+
+def test_a_server_that_stays_away_is_told_of_and_the_next_write_is_not_kept_waiting(
+    postgresql: PostgreSQL, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bus.store.writer.PATIENCE", 0.5)
+    monkeypatch.setattr("bus.store.postgres.READ_PATIENCE", 0.5)
+    store = PostgresStore(postgresql_url)
+    postgresql.kill()
+    for _ in range(2):
+        with pytest.raises(StoreError, match="went away"):
+            store.write(lambda tx: add(tx, "never")).result(20)
+    with pytest.raises(StoreError, match="went away"):
+        numbers(store)
+    postgresql.start()
+    store.write(lambda tx: add(tx, "again")).result(20)
+    assert len(numbers(store)) == 1
+    store.close()
+
+
+def test_who_stops_in_the_midst_of_a_transaction_holds_up_nobody_for_long(postgresql_url: str) -> None:
+    stopped, other = PostgresStore(postgresql_url), PostgresStore(postgresql_url)
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def work(tx: Tx) -> None:
+        add(tx, "stopped")
+        tx.one("highest_fence")
+        add(tx, "stopped-too")
+        begun.set()
+        goes_on.wait(30)
+
+    late = stopped.write(work)
+    begun.wait(10)
+    started = time.monotonic()
+    other.write(lambda tx: add(tx, "other")).result(20)
+    assert time.monotonic() - started < 8
+    goes_on.set()
+    late.result(20)
+    assert [times(other, name) for name in ("stopped", "stopped-too", "other")] == [1, 1, 1]
+    stopped.close()
+    other.close()
+
+
+def _follow_two_writers(url: str) -> tuple[list[int], list[int]]:
+    """One transaction has its number and is slow to commit, another begins after it. What a follower saw, and what is there."""
+    slow, quick = PostgresStore(url), PostgresStore(url)
+    begun, commits = threading.Event(), threading.Event()
+
+    def work(tx: Tx) -> None:
+        add(tx, "slow")
+        tx.all("records_of_message", message="slow")  # the row is written, and numbered
+        begun.set()
+        commits.wait(3)
+
+    first = slow.write(work)
+    begun.wait(10)
+    second = quick.write(lambda tx: add(tx, "quick"))
+    with contextlib.suppress(TimeoutError):
+        second.result(1)
+    seen = numbers(quick)
+    commits.set()
+    first.result(20)
+    second.result(20)
+    seen += numbers(quick, after=max(seen, default=0))
+    there = numbers(quick)
+    slow.close()
+    quick.close()
+    return seen, there
+
+
+def test_who_follows_the_log_by_its_numbers_misses_nothing(postgresql_url: str) -> None:
+    seen, there = _follow_two_writers(postgresql_url)
+    assert seen == there
+    assert len(there) == 2
+
+
+def test_without_the_lock_a_follower_would_miss_a_record(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "_LOCK", WITHOUT_LOCK)
+    seen, there = _follow_two_writers(postgresql_url)
+    assert len(there) == 2
+    assert len(seen) == 1
+
+
+def test_fifty_writers_and_a_follower_who_misses_nothing(postgresql_url: str) -> None:
+    stores = [PostgresStore(postgresql_url) for _ in range(50)]
+    futures = []
+    seen: list[int] = []
+    for _ in range(20):
+        futures += [store.write(lambda tx: add(tx, "m")) for store in stores]
+        seen += numbers(stores[0], after=max(seen, default=0))
+    for future in futures:
+        future.result(60)
+    seen += numbers(stores[0], after=max(seen, default=0))
+    assert len(seen) == 1000
+    assert seen == numbers(stores[0])
+    for store in stores:
+        store.close()
+
+
+def test_many_processes_may_open_an_empty_database_at_once(postgresql_url: str) -> None:
+    with ThreadPoolExecutor(12) as threads:
+        for store in threads.map(PostgresStore, [postgresql_url] * 12):
+            store.close()
+
+
+def test_a_server_that_could_lose_commits_is_refused_with_the_remedy() -> None:
+    with PostgreSQL({"fsync": "off"}) as server, pytest.raises(StoreError, match=r"fsync=off.*set fsync = on"):
+        PostgresStore(server.new_database())
+
+
+def test_a_database_in_another_encoding_is_refused(postgresql: PostgreSQL) -> None:
+    url = postgresql.new_database()
+    latin = url + "_latin"
+    postgresql._sql(f"CREATE DATABASE {latin.rpartition('/')[2]} TEMPLATE template0 ENCODING 'LATIN1'")
+    with pytest.raises(StoreError, match="LATIN1"):
+        PostgresStore(latin)
+    postgresql.drop_database(latin)
+    postgresql.drop_database(url)
