@@ -350,3 +350,26 @@ def test_doctor_starts_quickly_and_as_a_program(tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert time.monotonic() - start < 20
+
+
+def test_processes_that_differ_or_are_silent_and_another_folder_are_told(tmp_path):
+    """As two machines would leave it: an old version with other rules, silent since long, that agreed on another folder."""
+    with running(tmp_path):
+        pass
+    found = examined(tmp_path / "config.yaml")
+    assert [one.what for one in found["doctor.processes"]] == ["at work: none"]
+    now = dt.datetime.now(dt.UTC).isoformat().replace("+00:00", "Z")
+    with contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw, raw:
+        row = "INSERT INTO processes (id, role, host, pid, version, rules, started, seen) VALUES (?, ?, 'uno', 7, ?, ?, ?, ?)"
+        raw.execute(row, ("a", "web", "0.1.0", "regole-vecchie", now, "2020-01-01T00:00:00.000000Z"))
+        raw.execute(row, ("b", "worker", "0.2.0", "regole-nuove", now, now))
+        raw.execute("INSERT INTO marks (name, value) VALUES ('attachments', 'un-altra')")
+    found = examined(tmp_path / "config.yaml")
+    told = [(one.level, one.what.split(" for ")[0]) for one in found["doctor.processes"]]
+    assert told[0] == ("warning", "web on uno (process 7) has been silent")
+    assert told[1] == ("warning", "versions differ: 0.1.0, 0.2.0")
+    assert told[2][1].startswith("rules differ: ")
+    assert told[3] == ("ok", "at work: 1 web, 1 worker")
+    assert levels(found, "doctor.attachments-same") == ["wrong"]
+    (tmp_path / "var/attachments/.snodo-folder").write_text("un-altra")
+    assert levels(examined(tmp_path / "config.yaml"), "doctor.attachments-same") == ["ok"]
