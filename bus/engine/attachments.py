@@ -9,12 +9,13 @@ import contextlib
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from bus.clock import Clock
 from bus.engine.projection import entry, write
-from bus.errors import ConfigError, Invalid, NotFound, TooLarge
+from bus.errors import ConfigError, Invalid, NotFound, StoreError, TooLarge
 from bus.log.record import Record
 from bus.message import Attachment, new_id
 from bus.store import Store, Tx
@@ -101,7 +102,8 @@ class Receiving:
 
     def __init__(self, home: Attachments, name: str, media_type: str) -> None:
         self._home, self._name, self._media_type = home, name, media_type
-        descriptor, path = tempfile.mkstemp(prefix=".coming-", dir=home.folder)
+        with _kept():
+            descriptor, path = tempfile.mkstemp(prefix=".coming-", dir=home.folder)
         self._file, self._path = os.fdopen(descriptor, "wb"), Path(path)
         self._hash, self._size = hashlib.sha256(), 0
 
@@ -109,7 +111,8 @@ class Receiving:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # what could not be written when it was asked for is not wanted any more
+            self._file.close()
         self._path.unlink(missing_ok=True)
 
     def write(self, piece: bytes) -> None:
@@ -118,18 +121,28 @@ class Receiving:
         if self._size > self._home.limit:
             raise TooLarge(f"the file is larger than {self._home.limit} bytes", code="attachment.too-large")
         self._hash.update(piece)
-        self._file.write(piece)
+        with _kept():
+            self._file.write(piece)
 
     def digest(self) -> str:
         """SHA-256 (hex) of what came so far."""
         return self._hash.hexdigest()
 
     def finish(self, sender: str) -> Attachment:
-        """Make it durable and known; blocks."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Make it durable and known; blocks. Raises `StoreError` when the disk is full or broken."""
         file = Attachment(self._hash.hexdigest(), self._size, self._media_type, self._name)
-        return self._home.settle(self._path, file, sender)
+        with _kept():
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            return self._home.settle(self._path, file, sender)
+
+
+@contextlib.contextmanager
+def _kept() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"the file cannot be kept: {error}", hint="look at the folder of attachments: space, rights, errors") from error
 
 
 def _name_of(folder: Path) -> str:

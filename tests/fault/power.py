@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -254,6 +254,14 @@ def _inside(path: Path, before: list[Note]) -> list[str]:
         faults += [f"message {message} was accepted and is lost" for message in lost]
         faults += [f"the effect {n.value} has no intent" for n in before if n.kind == "effect" and n.value not in intents]
         return faults + simulation_judge.rebuilt(store)
+
+
+def faults_inside(path: Path, accepted: Sequence[str]) -> list[str]:
+    """What is wrong with a store that nobody works on, of which these messages were accepted."""
+    with closing(sqlite3.connect(path)) as connection:
+        sound = connection.execute("PRAGMA integrity_check").fetchall()
+    faults = [] if sound == [("ok",)] else [f"integrity_check: {sound[:3]}"]
+    return faults + _inside(path, [Note("accepted", value=identity) for identity in accepted])
 
 
 @contextmanager

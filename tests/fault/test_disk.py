@@ -1,0 +1,142 @@
+"""A full disk and a broken one: at every write, sync and truncation of a scenario in turn. Who is not told "accepted" is told why and what
+to do; nothing that was acknowledged is lost, nothing is half, and the bus goes on when the disk does.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+import pytest
+
+from bus.clock import FixedClock
+from bus.diagnostics import configure
+from bus.engine.attachments import Attachments
+from bus.engine.intake import Intake, Submission
+from bus.errors import StoreError
+from bus.store.sqlite import SqliteStore
+from bus.testing.simulated_bus import START
+from bus.testing.simulated_system import rules
+from tests.fault.disk import Disk
+from tests.fault.power import FILE, faults_inside, folder
+
+MESSAGES, OUTAGE = 6, 3
+"""``OUTAGE``: so many uses of the disk fail one after another."""
+FAULTS = {"full": apsw.FullError, "broken": apsw.IOError}
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    configure("critical")
+
+
+class Failing:
+    """A disk of which the uses ``first`` to ``first + OUTAGE`` fail; ``error`` None: none does, they are counted."""
+
+    def __init__(self, first: int, error: Callable[..., Exception] | None) -> None:
+        self.uses, self._first, self._error = 0, first, error
+        self.disk = Disk(self._use)
+
+    def _use(self, kind: str, name: str) -> None:
+        self.uses += 1
+        if self._error is not None and self._first <= self.uses < self._first + OUTAGE:
+            raise self._error(f"{kind} of {name} fails")
+
+
+def play(failing: Failing, path: Path) -> tuple[list[str], list[StoreError]]:
+    """Send messages, again and again until each is accepted: their ids, and the refusals on the way."""
+    refusals: list[StoreError] = []
+    while True:
+        try:
+            store = SqliteStore(path / FILE, opened=failing.disk.open)
+            break
+        except StoreError as error:
+            refusals.append(error)
+    with closing(store):
+        intake, accepted = Intake(store, rules, FixedClock(START), lambda runs: None), []
+        for number in range(MESSAGES):
+            while len(accepted) == number:
+                try:
+                    accepted.append(intake.send(Submission("sim.avviso", {"chi": f"m{number}"}, "portale", key=f"k{number}")).result(20).id)
+                except StoreError as error:
+                    refusals.append(error)
+                    assert len(refusals) <= OUTAGE
+    return accepted, refusals
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_at_any_use_of_a_failing_disk_nothing_acknowledged_is_lost_and_the_bus_goes_on(fault: str) -> None:
+    with folder() as path:
+        counted = Failing(0, None)
+        play(counted, path)
+    refused = 0
+    for first in range(1, counted.uses + 1):
+        with folder() as path:
+            accepted, refusals = play(Failing(first, FAULTS[fault]), path)
+            assert all(one.hint and one.code.startswith("store.") for one in refusals), (first, refusals)
+            assert faults_inside(path / FILE, accepted) == [], first
+            refused += len(refusals)
+    assert refused > counted.uses / 2
+
+
+def test_a_file_that_may_not_grow_is_told_and_what_was_accepted_stays(tmp_path: Path) -> None:
+    """A real limit of the system, in a process of its own: RLIMIT_FSIZE, as a quota."""
+    program = f"""
+import resource, signal, sys
+from pathlib import Path
+from tests.fault.test_disk import accept_until_refused
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+accept_until_refused(Path({str(tmp_path)!r}))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], timeout=60, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert ended.returncode == 0, ended.stderr
+    ids, _, told = ended.stdout.partition("\n")
+    accepted = ids.split(",")
+    assert "the database failed" in told
+    assert len(accepted) > 3
+    assert faults_inside(tmp_path / FILE, accepted) == []
+
+
+def accept_until_refused(path: Path) -> None:
+    """Print the ids that were accepted under a limit, then the refusal; then take the limit away and go on."""
+    with closing(SqliteStore(path / FILE)) as store:
+        intake = Intake(store, rules, FixedClock(START), lambda runs: None)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
+        accepted: list[str] = []
+        try:
+            while len(accepted) < 1000:
+                accepted += [intake.send(Submission("sim.avviso", {"chi": "x" * 5000}, "portale")).result(20).id]
+        except StoreError as error:
+            told = f"{error.sentence}; {error.hint}"
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        accepted.append(intake.send(Submission("sim.avviso", {"chi": "at last"}, "portale")).result(20).id)
+    print(",".join(accepted), told, sep="\n")
+
+
+def test_a_full_folder_of_attachments_is_told_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(SqliteStore(tmp_path / FILE)) as store:
+        files = Attachments(tmp_path / "files", store, FixedClock(START))
+
+        def full(descriptor: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with monkeypatch.context() as patch:
+            patch.setattr("bus.engine.attachments.os.fsync", full)
+            with pytest.raises(StoreError) as told, files.receive("a.pdf", "application/pdf") as receiving:
+                receiving.write(b"x" * 1000)
+                receiving.finish("portale")
+        assert (told.value.code, bool(told.value.hint)) == ("store.failed", True)
+        assert [one for one in (tmp_path / "files").rglob("*") if one.is_file()] == []
+        with files.receive("a.pdf", "application/pdf") as receiving:
+            receiving.write(b"x" * 1000)
+            kept = receiving.finish("portale")
+        with files.open(kept.sha256) as stream:
+            assert stream.read() == b"x" * 1000
