@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import report, soak, waits
+from benchmarks import production, report, soak, waits
 from benchmarks.measures import Bench, rounds
 from benchmarks.where import profile
 
@@ -29,6 +29,7 @@ def main() -> int:
     parser.add_argument("--profile", action="store_true", help="only the profile of the bus's threads")
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="only a steady load of 200 messages a second for so long")
     parser.add_argument("--waits", action="store_true", help="only what a match costs among 1,000 and among 1,000,000 open waits")
+    parser.add_argument("--production", action="store_true", help="only production mode: PostgreSQL, RabbitMQ, doors and workers")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the results are written; a quick run writes none")
     options = parser.parse_args()
     machine = report.machine()
@@ -37,6 +38,11 @@ def main() -> int:
         Path(folder).chmod(0o755)  # PostgreSQL runs as another user and must reach its own folder
         if options.profile:
             say(report.profile_table(profile(Path(folder), 400 if options.quick else 3000)))
+            return 0
+        if options.production:
+            made = production.measured(Path(folder))
+            say("\n" + production.table(machine, made))
+            say(f"written: {report.keep('production', {'machine': machine, **made}, production.table(machine, made), options.results)}")
             return 0
         if options.waits:
             among = waits.compared(Path(folder))

@@ -43,7 +43,9 @@ def settings(folder: Path, systems: str, database: str) -> dict[str, Any]:
         "adapters": {
             "consegna": {
                 "use": "rest", "url": systems, "pool": THREADS,
-                "operations": {"trasmetti": _rest("/consegne", deliver), "incassa": _rest("/incassi", cash)},
+                "operations": {
+                    "trasmetti": _rest("/consegne", deliver), "incassa": _rest("/incassi", cash), "attendi": _rest("/lente", cash),
+                },
             },
             "registro": {
                 "use": "soap", "wsdl": str(WSDL), "url": f"{systems}/anagrafe",

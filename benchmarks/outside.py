@@ -6,6 +6,7 @@ contract of the population registry; only the codice fiscale is put in for each 
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import json
 import re
@@ -23,6 +24,8 @@ from benchmarks.work import PERSON
 from bus.web.serve import listen
 
 WSDL = Path(__file__).parents[1] / "adapters" / "anagrafe" / "contract" / "anagrafe.wsdl"
+SLOW = 0.05
+"""Seconds after which ``/lente`` answers."""
 _ASKED = re.compile(rb"codFiscale>([A-Z0-9]{16})<")
 
 
@@ -38,7 +41,7 @@ class Database(Postgres):
 
 
 class Systems:
-    """An ASGI application: ``POST /anagrafe`` is SOAP, everything else takes JSON and answers a receipt."""
+    """An ASGI application: ``POST /anagrafe`` is SOAP, ``POST /lente`` takes its time, everything else takes JSON and answers a receipt."""
 
     def __init__(self) -> None:
         person = {
@@ -58,6 +61,8 @@ class Systems:
             found = _ASKED.search(body)
             await _answer(send, self._soap.replace(PERSON.encode(), found[1] if found else b""), self._media_type)
         else:
+            if scope["path"] == "/lente":
+                await asyncio.sleep(SLOW)
             await _answer(send, b'{"ricevuta":"R-%d"}' % len(json.loads(body)), b"application/json")
 
 

@@ -7,8 +7,8 @@ import random
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["deposito", "pratica", "iscrizione", "avviso", "richiesta"]
-"""Intake alone; transform and deliver; SOAP and insert; join by IUV; deliver and reply."""
+Kind = Literal["deposito", "pratica", "lenta", "iscrizione", "avviso", "richiesta"]
+"""Intake alone; transform and deliver; wait for a slow system; SOAP and insert; join by IUV; deliver and reply."""
 
 THREADS = 16
 """Outside calls at once, for each system: the default of the bus, and what the script uses."""
@@ -48,6 +48,7 @@ _PRATICA: dict[str, Any] = {
 SAMPLES: dict[Kind, list[Sample]] = {
     "deposito": [Sample("banco.deposito", _PRATICA)],
     "pratica": [Sample("banco.pratica", _PRATICA)],
+    "lenta": [Sample("banco.lenta", _PRATICA)],
     "richiesta": [Sample("banco.richiesta", _PRATICA)],
     "iscrizione": [Sample("banco.iscrizione", {"istanza": f"S-{PLACE}", "codice_fiscale": PERSON, "servizio": "mensa scolastica"})],
     "avviso": [
