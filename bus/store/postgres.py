@@ -300,9 +300,9 @@ class PostgresReader(_Asking):
 
     def end(self) -> None:
         """The view is over."""
-        looking, self._looking = self._looking, False
+        self._looking = False
         try:
-            if looking and self._session is not None:
+            if self._session is not None and self._session.info.transaction_status != TransactionStatus.IDLE:
                 self._session.execute("COMMIT")
         except psycopg.Error:
             self._drop()
