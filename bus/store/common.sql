@@ -170,7 +170,7 @@ ORDER BY r.due, r.turn LIMIT :most
 
 -- How many wait to be worked on, up to a bound.
 -- name: count_ready
-SELECT count(*) AS ready FROM (SELECT 1 AS one FROM runs WHERE state = 'ready' AND due <= :now LIMIT :most) AS some
+SELECT count(*) AS ready FROM (SELECT 1 AS one FROM runs WHERE state = 'ready' AND due <= :now LIMIT :most) AS found
 
 -- Those that somebody left alone for a while and would be ready else.
 -- name: runs_paused

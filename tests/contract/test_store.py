@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from bus.store import Store
-from bus.store.postgres import PostgresStore
+from bus.store import Store, queries
+from bus.store.postgres import _PARAMETER, FILES, IN_LIST, PostgresStore
 from bus.store.sqlite import SqliteStore
 from bus.testing.store_contract import StoreContract
 
@@ -27,3 +28,15 @@ class TestPostgres(StoreContract):
         opened = PostgresStore(postgresql_url)
         yield opened
         opened.close()
+
+
+def test_postgresql_understands_every_query(postgresql_url: str) -> None:
+    store = PostgresStore(postgresql_url)
+    with psycopg.connect(postgresql_url, autocommit=True) as raw:
+        for name, text in queries.load(*FILES, in_list=IN_LIST).items():
+            numbered = {parameter: f"${n}" for n, parameter in enumerate(dict.fromkeys(_PARAMETER.findall(text)), 1)}
+            said = raw.pgconn.prepare(b"", _PARAMETER.sub(lambda match, known=numbered: known[match[1]], text).encode())  # type: ignore[misc]
+            assert said.status == psycopg.pq.ExecStatus.COMMAND_OK or b"could not determine data type" in said.error_message, (
+                name, said.error_message.decode(),
+            )  # fmt: skip
+    store.close()
