@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from bus.errors import ConfigError
 
 if TYPE_CHECKING:
     from bus.catalog import Catalog, Route
+    from bus.testing.mutate import Score
 
 app = family("Run the tests inside the route files.")
 
@@ -21,11 +23,16 @@ def run_tests(
     path: Annotated[str, typer.Argument(help="A route file, a folder, or the name of a route; all when not said.")] = "",
     config: Settings = CONFIG,
     coverage: Annotated[bool, typer.Option("--coverage", help="Say also which ways no test takes; they count as failures.")] = False,
+    mutate: Annotated[bool, typer.Option("--mutate", help="Say also which small mistakes in the rules no test would notice.")] = False,
+    least: Annotated[
+        int, typer.Option("--least", help="With --mutate: a route that notices a smaller part of them, in per cent, fails.")
+    ] = 80,
     json: Json = False,
 ) -> None:
     """Run the tests of routes; exit code 1 when one of them fails."""
     from bus.catalog import load
     from bus.cli.rules import declared
+    from bus.testing.mutate import score
     from bus.testing.routes import as_json, run_folder, summary, untested
 
     known = declared(config)
@@ -33,11 +40,21 @@ def run_tests(
     routes = [route.plan.route for route in _chosen(catalog, path, known.config.rules)]
     verdicts = run_folder(catalog, known.operations, routes)
     left = {name: ways for name, ways in untested(catalog, verdicts).items() if coverage and name in routes}
+    passed = all(one.passed for one in verdicts)
+    scores = [score(catalog.routes[name], catalog, known.operations) for name in routes] if mutate and passed else []
     if json:
-        show({**as_json(verdicts), **({"untested": left} if coverage else {})}, True, print)
+        noticed = {one.route: {"percent": one.percent, "noticed": one.noticed, "survivors": list(one.survivors)} for one in scores}
+        show({**as_json(verdicts), **({"untested": left} if coverage else {}), **({"mutation": noticed} if mutate else {})}, True, print)
     else:
         print(*(f"UNTESTED {name}: {way}" for name, ways in left.items() for way in ways), summary(verdicts), sep="\n")
-    raise typer.Exit(0 if all(one.passed for one in verdicts) and not left else 1)
+        print(*_told(scores), sep="\n", end="\n" if scores else "")
+    raise typer.Exit(0 if passed and not left and all(one.percent >= least for one in scores) else 1)
+
+
+def _told(scores: list[Score]) -> Iterator[str]:
+    """What no test noticed, then one line for each route."""
+    yield from (f"UNNOTICED {one.route}: {survivor}" for one in scores for survivor in one.survivors)
+    yield from (f"{one.percent:>4} % {one.route}: {one.noticed} of {one.noticed + len(one.survivors)} mistakes noticed" for one in scores)
 
 
 def _chosen(catalog: Catalog, path: str, rules: Path) -> list[Route]:

@@ -94,7 +94,11 @@ def plan_of(rules: JsonObject) -> p.Plan:
 
 @lru_cache(maxsize=512)
 def _plan_of(text: bytes) -> p.Plan:
-    rules: Any = json.loads(text)
+    return built_of(json.loads(text))
+
+
+def built_of(rules: Any) -> p.Plan:
+    """As `plan_of`, but not kept: for rules that are tried once."""
     notes = Notes("rules")
     if rules.get("format") != FORMAT:
         raise RulesError(f"these rules have format {rules.get('format')}, this version runs format {FORMAT}", code="rules.format")

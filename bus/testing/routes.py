@@ -68,6 +68,11 @@ def run_route(route: Route, catalog: Catalog, operations: Mapping[str, Operation
     ]  # fmt: skip
 
 
+def passes(plan: Plan, test: TestDocument, catalog: Catalog, operations: Mapping[str, Operation]) -> bool:
+    """Whether a test of a route's file passes with a plan."""
+    return not _play(plan, test, catalog, operations)
+
+
 def run(
     plan: Plan, tests: Iterable[TestDocument | Mapping[str, Any]], catalog: Catalog, operations: Mapping[str, Operation]
 ) -> list[Verdict]:

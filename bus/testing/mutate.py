@@ -1,0 +1,180 @@
+"""Mutation of rules: a route or one of its mappings with one small mistake in it must make one of the route's tests fail.
+
+A mistake that no test notices (a *survivor*) says which test is missing. Mistakes are those people make: a step or a field left out,
+a condition turned round, another text or number, a clause lost, a deadline that is too long. One that the compiler refuses is not counted.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bus.adapter import Operation
+from bus.catalog import Catalog, Route
+from bus.errors import SnodoError
+from bus.message import JsonObject
+from bus.route.compile import built_of
+from bus.source import Pointer
+from bus.testing.routes import passes
+
+Change = Callable[[Any], Any]
+
+_SWAPS = (
+    ("==", "!="),
+    ("!=", "=="),
+    (">=", "<"),
+    ("<=", ">"),
+    (" > ", " >= "),
+    (" < ", " <= "),
+    ("&&", "||"),
+    ("||", "&&"),
+    (" + ", " - "),
+)
+_TEXT = re.compile(r"'[^']*'|\"[^\"]*\"")
+_NUMBER = re.compile(r"(?<![\w.])[0-9]+(?![\w.])")
+_CONDITIONS = frozenset({"when", "match", "until", "$when"})
+_LONGER = frozenset({"deadline"})
+_DROPPED = frozenset({"when", "match", "until", "undo", "again", "otherwise", "on_deadline", "on_late", "$when", "$default"})
+_VALUES = frozenset({"with", "set", "reply", "fields", "collect"})
+_UNSEEN = frozenset(
+    {"id", "purpose", "owner", "version", "dead_on", "limit", "timeout", "given", "tests", "route", "mapping", "from", "uses"}
+)
+"""What no test of a route can see: names, texts for people, and what only time and other runs show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One mistake: where (the route's or a mapping's name, and the pointer in it), what, and the rules with it."""
+
+    where: str
+    what: str
+    rules: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How many mistakes in a route its tests notice; ``survivors`` are those they do not."""
+
+    route: str
+    noticed: int
+    survivors: tuple[str, ...]
+
+    @property
+    def percent(self) -> int:
+        """100 when there is nothing to mistake."""
+        every = self.noticed + len(self.survivors)
+        return self.noticed * 100 // every if every else 100
+
+
+def score(route: Route, catalog: Catalog, operations: Mapping[str, Operation]) -> Score:
+    """Make every mistake in a route, one at a time, and run its tests until one notices."""
+    noticed, survivors = 0, list[str]()
+    for mutant in mutants(route.plan.rules):
+        try:
+            plan = built_of(mutant.rules)
+        except SnodoError:
+            continue
+        if all(passes(plan, test, catalog, operations) for test in route.tests):
+            survivors.append(f"{mutant.where}: {mutant.what}")
+        else:
+            noticed += 1
+    return Score(route.plan.route, noticed, tuple(survivors))
+
+
+def mutants(rules: JsonObject) -> Iterator[Mutant]:
+    """Every mistake in a plan's rules, in the order of the file."""
+    parts: Any = {("route",): rules["route"], **{("mappings", name): one for name, one in dict(rules["mappings"]).items()}}  # type: ignore[arg-type]
+    for root, document in parts.items():
+        for pointer, what, change in _mistakes(document, ()):
+            made: Any = copy.deepcopy(rules)
+            _apply(made, (*root, *pointer), change)
+            yield Mutant(f"{root[-1]} {_said(document, pointer)}".strip(), what, made)
+
+
+_GONE: Any = object()
+
+
+def _apply(document: Any, pointer: Pointer, change: Change) -> None:
+    holder = document
+    for piece in pointer[:-1]:
+        holder = holder[piece]
+    value = change(holder[pointer[-1]])
+    if value is not _GONE:
+        holder[pointer[-1]] = value
+    elif isinstance(holder, list):
+        del holder[pointer[-1]]  # type: ignore[arg-type]
+    else:
+        del holder[pointer[-1]]
+
+
+def _gone(_: Any) -> Any:
+    return _GONE
+
+
+def _mistakes(value: Any, pointer: Pointer) -> Iterator[tuple[Pointer, str, Change]]:
+    """(where, what, how) for a value and all within it."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if name not in _UNSEEN or pointer[-1:] == ("set",):
+                yield from _of_field(name, inner, (*pointer, name))
+                yield from _mistakes(inner, (*pointer, name))
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            if isinstance(inner, dict) and ("id" in inner or "steps" in inner):
+                yield (*pointer, position), "step left out" if "id" in inner else "clause left out", _gone
+            yield from _mistakes(inner, (*pointer, position))
+
+
+def _of_field(name: str, value: Any, pointer: Pointer) -> Iterator[tuple[Pointer, str, Change]]:
+    within = [part for part in pointer[:-1] if part in _VALUES]
+    if name in _DROPPED or (within and not name.startswith("$")) or pointer[-2:-1] == ("case",):
+        yield pointer, f"`{name}` left out", _gone
+    if name in _LONGER and isinstance(value, str):
+        yield pointer, "twice as long", lambda text: _NUMBER_AT_START.sub(lambda found: str(int(found[0]) * 2), text)
+    elif isinstance(value, str) and (
+        within or name in _CONDITIONS or name in {"key", "count", "each", "reason"} or pointer[-2:-1] == ("case",)
+    ):
+        yield from _of_expression(name, value, pointer)
+    elif isinstance(value, bool) and within:
+        yield pointer, f"{str(not value).lower()} for {str(value).lower()}", lambda old: not old
+    elif name == "attempts" and value != 1:
+        yield pointer, "never tried again", lambda old: 1
+    elif isinstance(value, int) and (within or name == "count"):
+        yield pointer, f"{value + 1} for {value}", lambda old: old + 1
+
+
+_NUMBER_AT_START = re.compile(r"^[0-9]+")
+
+
+def _of_expression(name: str, text: str, pointer: Pointer) -> Iterator[tuple[Pointer, str, Change]]:
+    if name in _CONDITIONS:
+        yield pointer, f"`{name}` turned round", lambda old: f"!({old})"
+    for one, other in _SWAPS:
+        if one in text:
+            yield pointer, f"`{other.strip()}` for `{one.strip()}`", _swapped(one, other)
+    for found in _TEXT.finditer(text):
+        yield pointer, f"another text for {found[0]}", _replaced(found.span(), found[0][:-1] + "~" + found[0][-1])
+    for found in _NUMBER.finditer(_TEXT.sub(lambda quoted: "_" * len(quoted[0]), text)):
+        yield pointer, f"{int(found[0]) + 1} for {found[0]}", _replaced(found.span(), str(int(found[0]) + 1))
+
+
+def _swapped(one: str, other: str) -> Change:
+    return lambda old: old.replace(one, other, 1)
+
+
+def _replaced(span: tuple[int, int], text: str) -> Change:
+    return lambda old: old[: span[0]] + text + old[span[1] :]
+
+
+def _said(document: Any, pointer: Pointer) -> str:
+    """A pointer in words: the id of the step, and the way from there."""
+    step, rest, here = "", list[str](), document
+    for piece in pointer:
+        here = here[piece]
+        rest.append(str(piece))
+        if isinstance(here, dict) and "id" in here:
+            step, rest = str(here["id"]), []
+    return ".".join([part for part in (step, *rest) if part])

@@ -1,0 +1,83 @@
+"""Mistakes in rules, and whether tests notice them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bus.catalog import Catalog, examine
+from bus.cli.rules import Declared, declared
+from bus.testing.mutate import Score, mutants, score
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def known() -> Declared:
+    return declared(PROJECT / "config.yaml")
+
+
+@pytest.fixture(scope="module")
+def catalog(known: Declared) -> Catalog:
+    catalog, _ = examine(PROJECT, known.operations)
+    assert catalog is not None
+    return catalog
+
+
+ROUTES = (
+    "anagrafe.certificato", "edilizia.presenta-pratica", "notifiche.avviso", "pagamenti.anomalia", "pagamenti.ricevuta",
+    "servizi.istanza-generica", "sito.catalogo",
+)  # fmt: skip
+
+
+def test_every_shipped_route_is_scored(catalog: Catalog) -> None:
+    assert set(ROUTES) == set(catalog.routes)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", ROUTES)
+def test_the_tests_of_a_shipped_route_notice_four_mistakes_of_five(name: str, catalog: Catalog, known: Declared) -> None:
+    found = score(catalog.routes[name], catalog, known.operations)
+    assert found.percent >= 80, found.survivors
+    assert found.noticed >= 10
+
+
+def rules(**route: object) -> dict[str, object]:
+    return {"format": 1, "route": {"route": "prova.a", "version": 1, "on": "prova.x", **route}, "mappings": {}, "tables": {}}
+
+
+def test_mistakes_are_those_that_people_make() -> None:
+    steps = [
+        {"id": "a", "when": "body.n > 3", "call": "x.y", "with": {"f": "'uno'"}, "retry": {"attempts": 3}},
+        {"id": "b", "wait": "prova.z", "deadline": "30d"},
+    ]
+    found = {f"{one.where}: {one.what}" for one in mutants(rules(steps=steps))}  # type: ignore[arg-type]
+    assert found == {
+        "route a: step left out", "route b: step left out", "route a.when: `when` left out", "route a.when: `when` turned round",
+        "route a.when: `>=` for `>`", "route a.when: 4 for 3", "route a.with.f: `f` left out", "route a.with.f: another text for 'uno'",
+        "route a.retry.attempts: never tried again", "route b.deadline: twice as long",
+    }  # fmt: skip
+
+
+def test_each_mistake_is_one_change_and_leaves_the_rules_alone() -> None:
+    original = rules(steps=[{"id": "b", "wait": "prova.z", "deadline": "30d"}])
+    made = {one.what: one.rules["route"]["steps"] for one in mutants(original)}  # type: ignore[arg-type, index, call-overload]
+    assert made["twice as long"][0]["deadline"] == "60d"
+    assert made["step left out"] == []
+    assert original == rules(steps=[{"id": "b", "wait": "prova.z", "deadline": "30d"}])
+
+
+def test_a_test_that_looks_at_nothing_notices_little(catalog: Catalog, known: Declared) -> None:
+    route = catalog.routes["sito.catalogo"]
+    blind = [test.model_copy(update={"expect": type(test.expect)(state="done")}) for test in route.tests[:1]]
+    seeing = score(route, catalog, known.operations)
+    found = score(type(route)(route.plan, route.file, tuple(blind)), catalog, known.operations)
+    assert found.percent < seeing.percent
+    assert found.survivors
+
+
+def test_nothing_to_mistake_is_a_full_score() -> None:
+    assert 100 == Score("a", 0, ()).percent
+    assert 66 == Score("a", 2, ("x",)).percent
