@@ -286,6 +286,9 @@ class PostgresReader(_Asking):
                 self._drop()
                 if error.code != "store.interrupted" or time.monotonic() > until:
                     raise
+            except psycopg.Error:  # a question it does not understand: the session is in a failed transaction
+                self._drop()
+                raise
             time.sleep(PAUSE)
 
     def _begin(self, text: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
