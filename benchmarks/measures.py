@@ -65,6 +65,7 @@ class Bench:
         self._make_table()
         self.load = start(Process("benchmarks.load", log=log))
         self.bare = start(Process("benchmarks.bare", log=log))
+        self.durable = start(Process("benchmarks.bare", "--durable", str(self.folder / "durable.db"), log=log))
         self.script = start(Process("benchmarks.script", json.dumps({"systems": self.systems, "database": self.database}), log=log))
         self.resting = start(Bus(self.folder / "resting", self.systems, self.database, "--resting"))
         self.bus = start(Bus(self.folder / "working", self.systems, self.database))
@@ -97,8 +98,9 @@ class Bench:
     # -- 1: accepting ------------------------------------------------------------------------------------------------
 
     def accepts(self, count: int) -> None:
-        """Durable accepts a second: the door alone, the empty handler, the door while the engine finishes the runs."""
-        for name, port in (("resting", self.resting.port), ("bare", self.bare.port), ("working", self.bus.port)):
+        """Durable accepts a second: the door alone, the empty handler, the bare durable one, the door while the engine works."""
+        doors = {"resting": self.resting, "bare": self.bare, "durable": self.durable, "working": self.bus}
+        for name, port in [(name, door.port) for name, door in doors.items()]:
             told = self.send(port, "deposito", count)
             self.figures.add(f"accept.{name}", count / (told["ended"] - told["began"]))
         self.bus.wait_until_done("banco.deposito", self._all_done("deposito", count))

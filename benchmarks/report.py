@@ -51,13 +51,14 @@ def _revision() -> str:
 
 def results(machine: dict[str, Any], figures: Figures, steady: dict[str, Any], memory: float, *, quick: bool) -> dict[str, Any]:
     """Everything measured; rates are messages a second, medians of the rounds."""
-    accepts = {name: round(figures.median(f"accept.{name}")) for name in ("resting", "working", "bare")}
+    accepts = {name: round(figures.median(f"accept.{name}")) for name in ("resting", "working", "bare", "durable")}
     return {
         "machine": machine,
         "quick": quick,
         "accepts": {
             **accepts,
             "ratio": round(figures.ratio("accept.resting", "accept.bare"), 2),
+            "ratio_durable": round(figures.ratio("accept.resting", "accept.durable"), 2),
             "ratio_working": round(figures.ratio("accept.working", "accept.bare"), 2),
         },
         **{kind: _walk(figures, kind) for kind, _ in WALKS},
@@ -90,6 +91,7 @@ def table(found: dict[str, Any]) -> str:
         "| accepts a second through HTTP | rate | of the empty handler | aim |",
         "|---|---:|---:|---:|",
         f"| empty handler | {accepts['bare']} | 1.00 | |",
+        f"| bare group commit (the door alone against it: {accepts['ratio_durable']:.2f}, aim 0.56) | {accepts['durable']} | | |",
         f"| durable, the door alone | {accepts['resting']} | {accepts['ratio']:.2f} | 0.50 |",
         f"| durable, the engine at work in the same process | {accepts['working']} | {accepts['ratio_working']:.2f} | |",
         "",
