@@ -93,11 +93,13 @@ class SqliteConnection:
     @contextmanager
     def view(self) -> Iterator[None]:
         """Hold one read snapshot."""
-        self._raw.execute("BEGIN")
+        with _failing():
+            self._raw.execute("BEGIN")
         try:
             yield
         finally:
-            self._raw.execute("COMMIT")
+            if self._raw.in_transaction:
+                self._raw.execute("ROLLBACK")
 
 
 WRITER_CACHE, READER_CACHE = 65_536, 4_096
