@@ -198,7 +198,7 @@ class App:
         while not self._stopped.wait(FOLLOW):
             try:
                 clock.follow()
-            except StoreError as error:
+            except Exception as error:  # noqa: BLE001 - whatever one question meets, the next one is asked
                 logger("snodo.clock").warning("clock.not-followed", error=repr(error))
 
     def _plans(self) -> list[Plan]:
