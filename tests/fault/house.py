@@ -193,7 +193,7 @@ class House:
                 if left == [] and not any(system.status()["pending"] for system in self.systems.values()):
                     return time.monotonic() - begun
                 time.sleep(0.05)
-        raise AssertionError(f"after {within} s there is still work: {left[:5]}\n{self.said()}")
+        raise AssertionError(f"after {within} s there is still work: {left and left[:5]}\n{self.said()}")
 
     def said(self) -> str:
         """The last lines of what each process of the bus said."""
