@@ -53,8 +53,9 @@ class _Books:
 
 def judge(store: Store, promises: Sequence[Promise], ledgers: Ledgers) -> Verdict:
     """Compare the three books."""
+    gaps = store.describe()["kind"] == "postgresql"
     with store.read() as tx:
-        books = _read(tx, list(promises), ledgers, gaps=store.describe()["kind"] == "postgresql")
+        books = _read(tx, list(promises), ledgers, gaps=gaps)
     verdict = Verdict(messages=len({promise.name for promise in promises}))
     for check in (_accepted_once, _effects, _at_rest, _in_order, _lane, _log):
         verdict.faults += check(books, verdict)
