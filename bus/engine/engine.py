@@ -324,7 +324,7 @@ class Engine:
             if done.unwritten:
                 self._unwritten[live.id] = live
                 continue
-            if done.lost or done.woken or done.ended or done.parked:
+            if done.lost or done.woken or done.ended or done.parked or self._live.get(live.id) is not live:
                 self._forget(live)
                 told += [live.message.id] if done.ended or done.parked else []
                 if done.due is not None:
@@ -342,8 +342,9 @@ class Engine:
             self._told(told)
 
     def _forget(self, live: Live) -> None:
-        """Its run is not live here any more. Calls that are out keep their places until they come home."""
-        del self._live[live.id]
+        """Its run is not live here any more (perhaps for some moments). Calls that are out keep their places until they come home."""
+        if self._live.get(live.id) is live:
+            del self._live[live.id]
         self._gates.keep(live.claim, live.in_flight)
         self._holding.forget(*live.claim)
         if live.strikes >= SUSPECT:

@@ -93,7 +93,10 @@ def _some(dice: random.Random, name: str, case: str) -> list[Sending]:
 
 @dataclass
 class Outcome:
-    """What a run of chaos showed. ``down``: seconds from each kill of a process of the bus until it was ready again, by role."""
+    """What a run of chaos showed. ``down``: seconds from each kill of a process of the bus until it was ready again, by role.
+
+    ``parked``: runs that were innocent and were taken for poison, because whoever worked on them was killed three times in a row.
+    """
 
     verdict: Verdict
     kills: Counter[str]
@@ -103,6 +106,7 @@ class Outcome:
     unanswered: Counter[str]
     drained: float
     seconds: float
+    parked: int
 
 
 @dataclass
@@ -216,12 +220,13 @@ def storm(house: House, portal: Portal, seed: int, blows: list[Blow], count: int
     for system in house.systems.values():
         system.clear()
     drained = house.drained(180.0)
+    parked = house.pardon()
     house.kill()
     with house.store() as store:
         verdict = judge(store, portal.promises(), {name: system.ledger() for name, system in house.systems.items()})
     stops = sum(blow.how == "stop" for blow in blows)
     seconds = time.monotonic() - begun
-    return Outcome(verdict, supervisor.kills, stops, supervisor.down, supervisor.fell, portal.unanswered, drained, seconds)
+    return Outcome(verdict, supervisor.kills, stops, supervisor.down, supervisor.fell, portal.unanswered, drained, seconds, parked)
 
 
 def _send_in_step(portal: Portal, sendings: list[Sending], progress: Callable[[], float]) -> None:

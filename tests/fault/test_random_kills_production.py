@@ -19,4 +19,5 @@ def test_nothing_is_lost_nor_doubled_whatever_is_killed(tmp_path: Path) -> None:
         outcome = storm(house, portal, SEED, plan(SEED, "production", KILLS, STOPS, every=1.4), MESSAGES, Weather(0.03, (0.5, 1.5)))
     assert outcome.verdict.faults == [], f"seed {SEED}\n" + "\n".join(outcome.verdict.faults[:5])
     assert (outcome.verdict.messages >= MESSAGES, outcome.kills.total()) == (True, KILLS)
+    assert outcome.parked <= MESSAGES / 50, "a suspect is claimed alone, so that few are taken for poison"
     assert [one for one in outcome.fell if "could not start" not in one] == [], "who loses the database or the broker waits for it"
