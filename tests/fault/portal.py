@@ -37,7 +37,6 @@ class Portal:
         self._client = Client(url, key_of("portale"), attempts=1, timeout=10)
         self._file = book.open("ab", buffering=0)
         self._book, self._lock = book, threading.Lock()
-        self.promised = 0
         self.unanswered: Counter[str] = Counter()
         """How often a send ended without a 202, by the code of its error."""
 
@@ -73,4 +72,3 @@ class Portal:
         with self._lock:
             self._file.write(json.dumps(line).encode() + b"\n")
             os.fsync(self._file.fileno())
-            self.promised += 1
