@@ -91,6 +91,8 @@ class HttpDoor:
         return await served.handler(call)
 
     def _find(self, scope: Scope) -> tuple[Served, Mapping[str, str]]:
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            raise NotFound("an address holds no NUL character")  # no store has it, and not every database can be asked for it
         path: Mapping[str, str] = {}
         methods = self._fixed.get(scope["path"])
         if methods is None:

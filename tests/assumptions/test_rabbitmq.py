@@ -12,7 +12,6 @@ import kombu
 import pytest
 
 from bus.testing.services import RabbitMQ
-from tests.contract.proxy import Proxy
 
 QUORUM = {"x-queue-type": "quorum"}
 
@@ -80,31 +79,6 @@ def test_under_the_memory_alarm_an_unconfirmed_publish_succeeds_and_does_not_arr
         end = time.monotonic() + 10
         while queue.queue_declare(passive=True).message_count == 0:
             assert time.monotonic() < end
-
-
-def test_after_a_timeout_the_late_confirm_of_one_ticket_is_taken_for_that_of_the_next(rabbitmq: RabbitMQ, rabbitmq_url: str) -> None:
-    """Why a channel is thrown away after a timeout: kombu's ``confirm_publish`` does not compare delivery tags."""
-    with (
-        Proxy(rabbitmq.port) as proxy,
-        connected(rabbitmq_url) as looking,
-        connected(rabbitmq_url.replace(str(rabbitmq.port), str(proxy.port)), confirm_publish=True) as connection,
-    ):
-        channel = connection.channel()
-        declared(channel)
-        out = kombu.Producer(channel, serializer="json")
-        out.publish(["zero"], routing_key="tickets", confirm_timeout=5)
-        rabbitmq.pause()
-        with pytest.raises(TimeoutError):
-            out.publish(["first"], routing_key="tickets", confirm_timeout=0.2)
-        rabbitmq.resume()
-        queue = kombu.Queue("tickets", channel=looking.channel())
-        end = time.monotonic() + 10
-        while queue.queue_declare(passive=True).message_count < 2:
-            assert time.monotonic() < end
-        proxy.swallow()  # what we say now arrives nowhere
-        out.publish(["second"], routing_key="tickets", confirm_timeout=0.5)  # "confirmed", by the confirm of the first
-        assert queue.queue_declare(passive=True).message_count == 2
-        connection.collect()
 
 
 def test_a_queue_of_another_kind_is_told_by_its_own_error(rabbitmq_url: str) -> None:
