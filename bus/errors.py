@@ -16,7 +16,8 @@
     │   ├── Refused       it answered no
     │   └── InDoubt       cannot know
     ├── ConfigError       the operator must act: settings
-    └── StoreError        the operator must act: database
+    ├── StoreError        the operator must act: database
+    └── EvidenceError     the auditor must judge: a signature, proof or checkpoint that does not hold
 
 An error carries a stable ``code`` (``family.reason``), one sentence, and a hint: what to do next.
 """
@@ -172,3 +173,8 @@ class ConfigError(SnodoError):
 class StoreError(SnodoError):
     family = "store"
     default_code = "store.failed"
+
+
+class EvidenceError(SnodoError):
+    family = "evidence"
+    default_code = "evidence.malformed"
