@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,7 +49,12 @@ class Route:
     plan: Plan
     file: str
     tests: tuple[TestDocument, ...] = ()
-    lines: tuple[int, ...] = ()
+    places: Callable[[], tuple[int, ...]] = tuple
+
+    @property
+    def lines(self) -> tuple[int, ...]:
+        """The line that each test is written at."""
+        return self.places()
 
 
 @dataclass(frozen=True)
@@ -143,8 +148,10 @@ class _Draft:
     tests: tuple[tuple[int, TestDocument], ...] = ()
 
     def route(self, plan: Plan) -> Route:
-        lines = tuple(self.source.place(("tests", position))[0] for position, _ in self.tests)
-        return Route(plan, self.source.file, tuple(test for _, test in self.tests), lines)
+        return Route(plan, self.source.file, tuple(test for _, test in self.tests), self._lines)
+
+    def _lines(self) -> tuple[int, ...]:
+        return tuple(self.source.place(("tests", position))[0] for position, _ in self.tests)
 
 
 class _Reader:

@@ -11,7 +11,7 @@ not is left to the run: here only what cannot be right is told.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +44,8 @@ class Types:
     """Schemas known to CEL. `declare` all of them before the first `check`: the environment is made then, once."""
 
     tables: Tables
+    passed: dict[Hashable, Any] = field(default_factory=dict)
+    """Questions that gave no finding, each with what it was asked of: kept alive, so that its identity stays its own."""
     _names: dict[bytes, str] = field(default_factory=dict)
     _by_id: dict[int, str] = field(default_factory=dict)
     _roots: dict[str, tuple[int, str, bool]] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -113,7 +113,22 @@ class Paths:
 
         Whether nothing of this kind is wrong.
         """
-        return not (self._unknown_fields(used) | self._comparisons(used)) and self._types(used)
+        key = self._question(used)
+        if key is not None and key in self.types.passed:
+            return True
+        before = len(self.report.findings)
+        good = not (self._unknown_fields(used) | self._comparisons(used)) and self._types(used)
+        if key is not None and good and len(self.report.findings) == before:
+            self.types.passed[key] = [self.names[name] for name in used.expression.names if name in self.names]
+        return good
+
+    def _question(self, used: Used) -> Hashable | None:
+        """What the answer depends on: the text, the part, what is known of each name. None where local names are read too."""
+        if used.local:
+            return None
+        known = ((name, self.names.get(name)) for name in used.expression.names)
+        shapes = frozenset((name, id(one.schema), one.typed) if one else (name, 0, "") for name, one in known)
+        return used.expression.text, _NEEDED.get(str(used.pointer[-1]), ""), shapes
 
     def value(self, used: Used) -> Known:
         """What is known of the value of an expression."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from bus.mapping.template import local_names
@@ -27,7 +28,7 @@ class Parsed:
         return self.blocks.get(where, [])
 
 
-@dataclass(slots=True)
+@dataclass
 class ParsedRoute:
     """A route as written: its head and its steps; ``complete`` when every step could be read.
 
@@ -43,7 +44,11 @@ class ParsedRoute:
 
     def walk(self) -> Iterator[Parsed]:
         """All steps in file order, nested ones after their parent."""
-        return walk(self.steps)
+        return iter(self.every)
+
+    @cached_property
+    def every(self) -> tuple[Parsed, ...]:
+        return tuple(walk(self.steps))
 
 
 def walk(steps: list[Parsed]) -> Iterator[Parsed]:
@@ -152,7 +157,7 @@ def defined_names(step: Parsed) -> list[tuple[str, Pointer]]:
     """The names that a step gives to the steps after it, with where they are written."""
     if step.kind == "set":
         return [(name, (*step.pointer, "set", name)) for name in step.model.set]
-    name = getattr(step.model, "as_", None)
+    name = step.model.__dict__.get("as_")  # many kinds have none, and pydantic is slow in saying so
     return [(name, (*step.pointer, "as"))] if name else []
 
 

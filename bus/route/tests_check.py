@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bus.mapping.types import validate_whole
 from bus.message import JsonValue
 from bus.route.check import World
 from bus.route.model import Conduct, TestDocument, check_clock, shared_with
-from bus.route.parse import Parsed, ParsedRoute
+from bus.route.parse import ParsedRoute
 from bus.source import Pointer, Reporter, suggestion, validated
 
 _WORDS = {
@@ -50,18 +50,34 @@ class _Checker:
     parsed: ParsedRoute
     world: World
     report: Reporter
-    _every: tuple[Parsed, ...] = ()
+    names: set[str] = field(default_factory=set)
+    asked: set[str] = field(default_factory=set)
+    sent: set[str] = field(default_factory=set)
+    awaited: set[str] = field(default_factory=set)
+    steps: set[str] = field(default_factory=set)
+    keys: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._every = tuple(self.parsed.walk())
+        """What the route does, for all its tests."""
+        self.keys |= self.parsed.model.case.keys()
+        for step in self.parsed.walk():
+            model = step.model
+            self.steps.add(model.id)
+            if step.kind == "call":
+                self.asked |= {one for one in (model.call, model.undo) if one}
+                self.keys |= model.case.keys()
+            elif step.kind == "send":
+                self.sent.add(model.send)
+            elif step.kind in {"wait", "gather"}:
+                self.awaited |= {getattr(model, step.kind)} - {None}
 
     def test(self, written: Any, pointer: Pointer, shared: dict[str, Any]) -> TestDocument | None:
         test = validated(written, TestDocument, self.report, pointer)
         if test is None:
             return None
-        earlier = (self.parsed.model.tests[position].get("name") for position in range(int(pointer[-1])))
-        if test.name in earlier:
+        if test.name in self.names:
             self.report.report((*pointer, "name"), "test.duplicate-name", "there is already a test with this name")
+        self.names.add(test.name)
         self.given(test.given, (*pointer, "given"))
         whole = test.model_copy(update={"given": shared_with(shared, test.given)})
         messages = whole.given.get("messages")
@@ -93,12 +109,11 @@ class _Checker:
             self._body(name, body, (*place, name), (*place, name), key=True)
 
     def _operation(self, name: str, place: Pointer) -> None:
-        asked = {one for step in self._steps("call") for one in (step.model.call, step.model.undo) if one}
         if name not in self.world.operations:
             hint = suggestion(name, [*self.world.operations, "clock", "messages"])
             self.report.report(place, "operation.unknown", f"there is no operation `{name}`", hint, key=True)
-        elif name not in asked and self.parsed.complete:
-            hint = "it asks " + ", ".join(sorted(asked)) if asked else ""
+        elif name not in self.asked and self.parsed.complete:
+            hint = "it asks " + ", ".join(sorted(self.asked)) if self.asked else ""
             self.report.report(place, "test.not-asked", f"the route never asks `{name}`", hint, key=True)
 
     def _conduct(self, written: Any, place: Pointer, name: str) -> None:
@@ -135,9 +150,8 @@ class _Checker:
                 self._arrival(event.arrive, event, messages, place)
 
     def _arrival(self, name: str, event: Any, messages: Mapping[str, Any], place: Pointer) -> None:
-        awaited = {step.model.wait if step.kind == "wait" else step.model.gather for step in self._steps("wait", "gather")} - {None}
-        if name in self.world.types and name not in awaited and self.parsed.complete:
-            hint = "it waits for " + ", ".join(sorted(awaited)) if awaited else "it waits for nothing"
+        if name in self.world.types and name not in self.awaited and self.parsed.complete:
+            hint = "it waits for " + ", ".join(sorted(self.awaited)) if self.awaited else "it waits for nothing"
             self.report.report((*place, "arrive"), "test.not-awaited", f"the route never waits for `{name}`", hint)
         self._message(name, event, "body", messages, place)
 
@@ -170,19 +184,16 @@ class _Checker:
         expect = test.expect
         if not expect.model_fields_set:
             self.report.report(place, "test.expects-nothing", "the test expects nothing, so it cannot fail", "say at least `state`")
-        asked = {one for step in self._steps("call") for one in (step.model.call, step.model.undo) if one}
-        sent = {step.model.send for step in self._steps("send")}
         for name, pointer in _named(expect.calls, (*place, "calls")):
-            self._known(name, asked, self.world.operations, "operation", pointer)
+            self._known(name, self.asked, self.world.operations, "operation", pointer)
         for name in expect.tries or ():
-            self._known(name, asked, self.world.operations, "operation", (*place, "tries", name))
+            self._known(name, self.asked, self.world.operations, "operation", (*place, "tries", name))
         for name, pointer in _named(expect.sent, (*place, "sent")):
-            self._known(name, sent, self.world.types, "message type", pointer)
+            self._known(name, self.sent, self.world.types, "message type", pointer)
         self._keys(expect.case or {}, (*place, "case"))
         dead = expect.dead
-        steps = {step.model.id for step in self._every}
-        if dead is not None and dead.step is not None and dead.step not in steps and self.parsed.complete:
-            hint = suggestion(dead.step, steps)
+        if dead is not None and dead.step is not None and dead.step not in self.steps and self.parsed.complete:
+            hint = suggestion(dead.step, self.steps)
             self.report.report((*place, "dead", "step"), "test.unknown-step", f"there is no step `{dead.step}`", hint)
 
     def _known(self, name: str, here: set[str], everywhere: Mapping[str, Any], what: str, pointer: Pointer) -> None:
@@ -195,14 +206,11 @@ class _Checker:
             self.report.report(pointer, unused, f"the route never {verb} `{name}`", hint, key=True)
 
     def _keys(self, expected: Mapping[str, Any], place: Pointer) -> None:
-        known = {*self.parsed.model.case} | {key for step in self._steps("call") for key in step.model.case}
+        known = self.keys
         for name in expected:
             if name not in known and self.parsed.complete:
                 hint = suggestion(name, known) or ("its keys are " + ", ".join(sorted(known)) if known else "")
                 self.report.report((*place, name), "test.unknown-key", f"the route never gives its case a key `{name}`", hint, key=True)
-
-    def _steps(self, *kinds: str) -> Iterator[Any]:
-        return (step for step in self._every if step.kind in kinds)
 
 
 def _named(entries: list[str | dict[str, Any]] | None, place: Pointer) -> Iterator[tuple[str, Pointer]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from bus.adapter import Operation
@@ -56,24 +57,41 @@ def tried(clauses: Sequence[Expression | None], situation: Mapping[str, Any]) ->
 
 def failures(operation: Operation) -> list[dict[str, Any]]:
     """Every ``error`` that a call of an operation can end with, as far as it is declared."""
-    ends = [("refused", code, code) for code in operation.refusals]
+    return _failures(operation.name, operation.effect, tuple(operation.refusals))
+
+
+def _failures(name: str, effect: str, refusals: tuple[str, ...]) -> list[dict[str, Any]]:
+    ends = [("refused", code, code) for code in refusals]
     ends += [("unreachable", "outside.unreachable", ""), ("invalid", "call.invalid-request", "")]
-    if operation.effect != "read":
+    if effect != "read":
         ends.append(("in_doubt", "outside.in-doubt", ""))
     return [
         {
-            "kind": kind, "code": code, "outside_code": outside, "sentence": "", "operation": operation.name, "attempts": 1,
-            "effect": operation.effect, "evidence": None,
+            "kind": kind, "code": code, "outside_code": outside, "sentence": "", "operation": name, "attempts": 1, "effect": effect,
+            "evidence": None,
         }
         for kind, code, outside in ends
     ]  # fmt: skip
+
+
+def _ends(operation: Operation, clauses: Sequence[Expression | None]) -> list[tuple[dict[str, Any], Taken]]:
+    """Every ``error`` that a call can end with, and the clause that takes it."""
+    return _ends_of(operation.name, operation.effect, tuple(operation.refusals), tuple(clauses))
+
+
+@lru_cache(maxsize=2048)
+def _ends_of(
+    name: str, effect: str, refusals: tuple[str, ...], clauses: tuple[Expression | None, ...]
+) -> list[tuple[dict[str, Any], Taken]]:
+    """Kept: many routes ask the same operation and say the same of its refusals. Expressions of the same text are the same object."""
+    return [(error, tried(clauses, {"error": error})) for error in _failures(name, effect, refusals)]
 
 
 def check_failures(
     step: Parsed, clauses: Sequence[Expression | None], operation: Operation, wrong: Collection[Pointer], report: Reporter
 ) -> None:
     """Refusals that nobody handles, and clauses that take none of what can happen. ``wrong`` are conditions with a finding of their own."""
-    ends = [(error, tried(clauses, {"error": error})) for error in failures(operation)]
+    ends = _ends(operation, clauses)
     left = [str(error["code"]) for error, taken in ends if error["kind"] == "refused" and taken.clause is None and not taken.perhaps]
     left = [code for code in left if not code.startswith(_TECHNICAL)]
     accepted = step.model.dead_on
@@ -107,8 +125,7 @@ def _of_our_own(when: Expression) -> bool:
 
 def ends_the_run(step: Parsed, clauses: Sequence[Expression | None], ending: frozenset[int], operation: Operation) -> bool:
     """Whether a refusal of this call can end the run: no clause takes it, or one whose steps end (``ending``)."""
-    refused = (error for error in failures(operation) if error["kind"] == "refused")
-    taken = (tried(clauses, {"error": error}) for error in refused)
+    taken = (one for error, one in _ends(operation, clauses) if error["kind"] == "refused")
     return any((one.clause is None and not one.perhaps) or one.clause in ending for one in taken)
 
 
@@ -226,7 +243,8 @@ class Order:
             for one in used.expression.references:
                 read |= origins.get(one.path[0], set())
                 read |= origins.get(".".join(one.path[:2]), set())
-        mapping = self.mappings.get(getattr(step.model, "mapping", None) or getattr(step.model, "map", None) or "")
+        said = step.model.__dict__
+        mapping = self.mappings.get(said.get("mapping") or said.get("map") or "")
         for name in mapping.document.uses if mapping else ():
             read |= origins.get(name, set())
         return read
@@ -235,7 +253,7 @@ class Order:
 def _gives(step: Parsed) -> Iterator[str]:
     if step.kind == "set":
         yield from step.model.set
-    elif name := getattr(step.model, "as_", None):
+    elif name := step.model.__dict__.get("as_"):
         yield name
     if step.kind == "call":
         yield from (f"case.{key}" for key in step.model.case)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -147,3 +148,23 @@ def test_json_is_yaml(value: object) -> None:
 def test_duplicate_keys_are_always_seen(keys: list[str]) -> None:
     found = codes("".join(f"{key}: 1\n" for key in keys))
     assert len(keys) - len(set(keys)) == len(found)
+
+
+PROJECT = Path(__file__).parents[2]
+
+
+def test_values_are_the_same_with_places_and_without() -> None:
+    """Values are read without places where nothing is wrong; the tree with places, made when one is asked for, says the same."""
+    files = [*PROJECT.glob("routes/**/*.yaml"), *PROJECT.glob("mappings/**/*.yaml"), *PROJECT.glob("docs/**/*.yaml")]
+    files += PROJECT.glob("tests/corpus/**/*.yaml")
+    for file in files:
+        source = read(file.read_bytes(), file.name)
+        before, value = list(source.findings), source.plain()
+        assert (value, before) == (source.root.plain() if source.root else None, source.findings), file
+
+
+@given(st.text(st.sampled_from("ab01.:-[]{},'\"\n #&*!<|> +"), max_size=40))
+def test_any_text_is_read_the_same_with_places_and_without(text: str) -> None:
+    source = read(text.encode(), "x.yaml")
+    before, value = list(source.findings), source.plain()
+    assert (value, before) == (source.root.plain() if source.root else None, source.findings)

@@ -1,0 +1,18 @@
+"""YAML with places: the only room of PyYAML. Text in, a tree of nodes and all findings out.
+
+The YAML we read is a strict part of YAML 1.2: core schema (``no``, ``on`` and ``12:30`` are text), UTF-8, one document, no anchors,
+aliases, tags or merge keys, no duplicate keys, at most 1 MB and 40 levels. A plain scalar that might be a code (``00118``, ``+39055``,
+``302001234567890123``) is not guessed at: it must be quoted. Everything wrong becomes a `Finding` with its place; nothing is raised.
+"""
+
+from __future__ import annotations
+
+from bus.source.documents import validated
+from bus.source.findings import Finding, Notes, Pointer, Reporter, Severity, render, suggestion
+from bus.source.reading import DEPTH, LIMIT, doubtful_number, read, read_file
+from bus.source.tree import Node, Source, walk
+
+__all__ = [
+    "DEPTH", "LIMIT", "Finding", "Node", "Notes", "Pointer", "Reporter", "Severity", "Source", "doubtful_number", "read", "read_file",
+    "render", "suggestion", "validated", "walk",
+]  # fmt: skip

@@ -1,0 +1,81 @@
+"""Findings: one thing wrong or doubtful in a file, with its place; who takes them, and how they are shown."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Literal, Protocol, TypeAlias
+
+Severity = Literal["error", "warning"]
+Pointer: TypeAlias = "tuple[str | int, ...]"
+"""Where a value is in a document: keys and positions from the root."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing wrong or doubtful in a file of rules. ``line`` and ``column`` count from 1, in characters."""
+
+    file: str
+    line: int
+    column: int
+    code: str
+    severity: Severity
+    sentence: str
+    hint: str = ""
+    excerpt: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.severity} {self.code}: {self.sentence}"
+
+
+class Reporter(Protocol):
+    """Who takes findings: a `Source`, or `Notes` for rules that come from no file."""
+
+    findings: list[Finding]
+
+    def report(
+        self, pointer: Sequence[str | int], code: str, sentence: str, hint: str = "",
+        severity: Severity = "error", *, key: bool = False, within: tuple[int, int] | None = None,
+    ) -> None: ...  # fmt: skip
+
+
+class Notes:
+    """Findings on rules that come from no file: the place is said as a pointer."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.findings: list[Finding] = []
+
+    def report(
+        self, pointer: Sequence[str | int], code: str, sentence: str, hint: str = "",
+        severity: Severity = "error", *, key: bool = False, within: tuple[int, int] | None = None,
+    ) -> None:  # fmt: skip
+        """Note a finding."""
+        line, column = within or (1, 1)
+        self.findings.append(Finding("/".join([self.name, *map(str, pointer)]), line, column, code, severity, sentence, hint))
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """``did you mean …?``, or nothing when no known word is near."""
+    near = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+    return f"did you mean {near[0]}?" if near else ""
+
+
+def render(findings: Iterable[Finding], form: str = "text") -> str:
+    """Findings as ``text`` (with the source line and a caret) or ``json`` (a list of objects)."""
+    if form == "json":
+        return json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2)
+    return "\n\n".join(_as_text(finding) for finding in findings)
+
+
+def _as_text(finding: Finding) -> str:
+    lines = [str(finding)]
+    if finding.excerpt:
+        lead = finding.excerpt[: finding.column - 1]
+        caret = "".join("\t" if character == "\t" else " " for character in lead) + "^"
+        lines += [f"  {finding.line:>4} | {finding.excerpt}", f"       | {caret}"]
+    if finding.hint:
+        lines.append(f"  hint: {finding.hint}")
+    return "\n".join(lines)

@@ -1,0 +1,329 @@
+"""Reading YAML, twice as fast where nothing is wrong.
+
+`read` first takes only the values; the tree with the places is made when somebody asks for a place, or at once when anything is
+doubtful. Places cost more than all checks of a good file, and a good file is never asked for one.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bus.message import JsonValue
+from bus.source.tree import Node, Source
+
+LIMIT = 1_000_000
+DEPTH = 40
+
+
+def read_file(path: Path, name: str = "", limit: int = LIMIT) -> Source:
+    """Read a file; ``name`` is how findings call it."""
+    name = name or str(path)
+    if path.stat().st_size > limit:
+        source = Source(name, "")
+        source.at(1, 1, "yaml.too-large", f"the file has {path.stat().st_size} bytes, at most {limit} are taken", "split it")
+        return source
+    return read(path.read_bytes(), name, limit)
+
+
+def read(data: bytes, name: str, limit: int = LIMIT) -> Source:
+    """Read YAML. The result's findings are those of the notation alone."""
+    if len(data) > limit:
+        return _refused(name, "yaml.too-large", f"the file has {len(data)} bytes, at most {limit} are taken", "split it")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return _not_utf8(name, data, error.start)
+    source = Source(name, text.replace("\r\n", "\n"))
+    if text.startswith("\ufeff"):
+        source.at(1, 1, "yaml.byte-order-mark", "the file starts with a byte order mark", "save it as UTF-8 without BOM")
+    elif not _tabs(source):
+        value = _values_alone(source.text)
+        if value is None:
+            _Reader(source).read()
+        else:
+            source.expect(value, lambda: _Reader(source).read())
+    return source
+
+
+def _refused(name: str, code: str, sentence: str, hint: str) -> Source:
+    source = Source(name, "")
+    source.at(1, 1, code, sentence, hint)
+    return source
+
+
+def _not_utf8(name: str, data: bytes, offset: int) -> Source:
+    source = Source(name, data.decode("utf-8", "replace"))
+    line, column = data[:offset].count(b"\n") + 1, len(data[data.rfind(b"\n", 0, offset) + 1 : offset].decode("utf-8", "replace")) + 1
+    source.at(line, column, "yaml.encoding", "the file is not UTF-8", "save it as UTF-8")
+    return source
+
+
+def _tabs(source: Source) -> bool:
+    """Tabs in indentation: YAML forbids them, and its own message does not say so."""
+    if "\t" not in source.text:
+        return False
+    for number, line in enumerate(source.lines, 1):
+        lead = line[: len(line) - len(line.lstrip(" \t"))]
+        if "\t" in lead and line.strip():
+            source.at(number, lead.index("\t") + 1, "yaml.tab", "a tab in the indentation", "indent with spaces")
+    return bool(source.findings)
+
+
+class _DoubtfulError(Exception):
+    """Something that the author must be told about, with its place."""
+
+
+def _values_alone(text: str) -> Any:
+    """The document without places; None when anything in it has to be looked at with its place, or it is no map and no list."""
+    loader = yaml.CSafeLoader(text)
+    try:
+        return _values(loader.get_event)
+    except (yaml.YAMLError, _DoubtfulError):
+        return None
+    finally:
+        loader.dispose()
+
+
+def _values(next_event: Any) -> Any:
+    """One loop, no call for each value: it runs some hundred thousand times when a catalog is read."""
+    scalar, ends, starts = yaml.ScalarEvent, _ENDS, _STARTS
+    root: Any = None
+    here: Any = None
+    key: Any = None
+    above: list[tuple[Any, Any]] = []
+    known: dict[str, Any] = dict(_WORDS)
+    while (event := next_event()) is not None:
+        kind = event.__class__
+        if kind is scalar:
+            value = event.value
+            if not event.style:
+                if value in known:
+                    value = known[value]
+                else:
+                    value = known[value] = _sure(value)
+        elif kind in ends:
+            here, key = above.pop()
+            continue
+        elif kind in starts:
+            value = {} if kind is yaml.MappingStartEvent else []
+        else:
+            if kind is yaml.AliasEvent or (kind is yaml.DocumentStartEvent and root is not None):
+                raise _DoubtfulError
+            continue
+        if event.anchor or event.tag:
+            raise _DoubtfulError
+        if here.__class__ is list:
+            here.append(value)
+        elif key is not None:
+            here[key], key = value, None
+        elif here is None:
+            root = value
+        elif value.__class__ is not str or value in here or value == "<<":
+            raise _DoubtfulError
+        else:
+            key = value
+        if kind is not scalar:
+            above.append((here, key))
+            here, key = value, None
+            if len(above) > DEPTH:
+                raise _DoubtfulError
+    return root if root.__class__ in (dict, list) else None
+
+
+def _sure(text: str) -> JsonValue:
+    """A plain scalar that says only one thing."""
+    if text[0] not in _NUMBER_STARTS:
+        return text
+    if doubtful_number(text):
+        raise _DoubtfulError
+    return _number(text)
+
+
+class _Reader:
+    """Builds the tree from libyaml's events, so that anchors, tags and depth are seen before anything is built of them."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.stack: list[tuple[Node, Node | None]] = []
+        self.too_deep = False
+
+    def read(self) -> None:
+        loader = yaml.CSafeLoader(self.source.text)
+        documents, broken = 0, False
+        try:
+            while (event := loader.get_event()) is not None:
+                kind = event.__class__
+                if kind is yaml.DocumentStartEvent:
+                    documents += 1
+                    if documents > 1:
+                        self._at(event, "yaml.documents", "a second document starts here", "write one document to a file")
+                        break
+                elif kind in _HANDLED:
+                    self._handle(event)
+        except yaml.YAMLError as error:
+            broken = True
+            self._syntax(error)
+        finally:
+            loader.dispose()
+        if self.source.root is None and not self.source.findings:
+            self.source.at(1, 1, "yaml.empty", "the file says nothing")
+        if broken:
+            self.source.root = None  # half a tree would only make the same mistake seen again
+
+    def _handle(self, event: Any) -> None:
+        if isinstance(event, yaml.CollectionEndEvent):
+            node, _ = self.stack.pop()
+            node.end = getattr(event.end_mark, "index", 0)
+            return
+        node = self._node(event)
+        self._place_in_parent(node)
+        if node.kind != "scalar":
+            self.stack.append((node, None))
+            if len(self.stack) > DEPTH:
+                self._at(event, "yaml.too-deep", f"more than {DEPTH} levels within one another")
+                raise yaml.YAMLError
+
+    def _node(self, event: Any) -> Node:
+        mark = event.start_mark
+        kind = event.__class__
+        if kind is yaml.AliasEvent:
+            self._at(event, "yaml.alias", "an alias (*) is not taken", "write the value out")
+            return Node("scalar", mark.line + 1, mark.column + 1, mark.index, event.end_mark.index, "*")
+        if event.anchor:
+            self._at(event, "yaml.anchor", "an anchor (&) is not taken", "write the value where it is needed")
+        if event.tag:
+            self._at(event, "yaml.tag", "a tag (!) is not taken", "write the value without it")
+        if kind is not yaml.ScalarEvent:
+            return Node("map" if kind is yaml.MappingStartEvent else "list", mark.line + 1, mark.column + 1, mark.index)
+        node = Node("scalar", mark.line + 1, mark.column + 1, mark.index, event.end_mark.index, event.style or "", event.value)
+        if not event.style:
+            node.value = self._plain(event)
+        return node
+
+    def _place_in_parent(self, node: Node) -> None:
+        if not self.stack:
+            self.source.root = node
+            return
+        parent, key = self.stack[-1]
+        if parent.kind == "list":
+            parent.items.append(node)
+        elif key is None:
+            self.stack[-1] = (parent, node)
+        else:
+            self.stack[-1] = (parent, None)
+            self._add_field(parent, key, node)
+
+    def _add_field(self, parent: Node, key: Node, node: Node) -> None:
+        report = self.source.at
+        if not isinstance(key.value, str) or key.kind != "scalar":
+            report(key.line, key.column, "yaml.key", "a key must be text", "put it in quotes")
+            self.source.refuse(node)  # what it holds is not looked at: who knows what was meant
+            parent.fields.setdefault(self.source.text[key.start : key.end], (key, node))
+        elif key.value == "<<" and not key.style:
+            report(key.line, key.column, "yaml.merge", "a merge key (<<) is not taken", "write the fields out")
+        elif key.value in parent.fields:
+            first = parent.fields[key.value][0]
+            report(key.line, key.column, "yaml.duplicate-key", f"the key `{key.value}` was already written on line {first.line}")
+        else:
+            parent.fields[key.value] = (key, node)
+
+    def _plain(self, event: Any) -> JsonValue:
+        text: str = event.value
+        if text in _WORDS:
+            return _WORDS[text]
+        if text[0] not in _NUMBER_STARTS:
+            return text
+        if problem := doubtful_number(text):
+            self._at(event, *problem)
+            return text
+        return _number(text)
+
+    def _at(self, event: Any, code: str, sentence: str, hint: str = "") -> None:
+        self.source.at(event.start_mark.line + 1, event.start_mark.column + 1, code, sentence, hint)
+
+    def _syntax(self, error: yaml.YAMLError) -> None:
+        mark = getattr(error, "problem_mark", None)
+        if mark is not None:
+            sentence, hint = _syntax_words(error, self.source.lines[mark.line] if mark.line < len(self.source.lines) else "", mark.column)
+            if "not closed" in sentence:
+                mark = getattr(error, "context_mark", None) or mark  # where it was opened: libyaml noticed at the end of the file
+            self.source.at(mark.line + 1, mark.column + 1, "yaml.syntax", sentence, hint)
+        elif hasattr(error, "position"):
+            line, column = _line_and_column(self.source.text, _first_control(self.source.text))
+            hint = "delete it, or write it as \\u escape"
+            self.source.at(line, column, "yaml.control-character", "a control character is not taken", hint)
+
+
+_HANDLED = frozenset({
+    yaml.ScalarEvent, yaml.AliasEvent, yaml.MappingStartEvent, yaml.SequenceStartEvent, yaml.MappingEndEvent, yaml.SequenceEndEvent,
+})  # fmt: skip
+
+_ENDS = frozenset({yaml.MappingEndEvent, yaml.SequenceEndEvent})
+_STARTS = frozenset({yaml.MappingStartEvent, yaml.SequenceStartEvent})
+_WORDS: dict[str, JsonValue] = {
+    "": None, "~": None, "null": None, "Null": None, "NULL": None,
+    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+}  # fmt: skip
+_NUMBER_STARTS = frozenset("+-.0123456789")
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
+_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
+_LIKE_NUMBER = re.compile(r"[-+]?(?:0o[0-7]+|0x[0-9a-fA-F]+|(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)")
+_NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+MOST_DIGITS = 15
+"""Longer plain numbers are codes (notice numbers, IUV) or would lose digits in some reader."""
+
+
+def doubtful_number(text: str) -> tuple[str, str, str] | None:
+    """(code, sentence, hint) for a plain scalar that YAML reads as a number and its author perhaps not; None when it is clear."""
+    hint = f'quote it: "{text}"'
+    if _NOT_FINITE.fullmatch(text):
+        return "yaml.not-finite", f"`{text}` would be a number without value", hint
+    if not _LIKE_NUMBER.fullmatch(text):
+        return None
+    if re.match(r"[-+]?0[0-9a-zA-Z]", text):
+        return "yaml.leading-zero", f"`{text}` looks like a number with a leading zero", hint
+    if len(re.findall(r"[0-9]", text)) > MOST_DIGITS:
+        return "yaml.long-number", f"`{text}` looks like a number with more than {MOST_DIGITS} digits", hint
+    if not (_INTEGER.fullmatch(text) or _DECIMAL.fullmatch(text)):
+        return "yaml.odd-number", f"`{text}` is a number to YAML and perhaps not to you", f"{hint}, or write it with plain digits"
+    return None
+
+
+def _number(text: str) -> JsonValue:
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _DECIMAL.fullmatch(text):
+        return float(text)
+    return text
+
+
+def _syntax_words(error: Any, line: str, column: int) -> tuple[str, str]:
+    problem, context = str(error.problem or ""), str(error.context or "")
+    if "mapping values are not allowed" in problem:
+        return "a colon starts a second value here", "put text that holds «: » in quotes; check the indentation"
+    if "cannot start any token" in problem:
+        return f"`{line[column : column + 1]}` cannot start a value", "put the text in quotes"
+    if "unexpected end of stream" in problem:
+        return "a quote is not closed", ""
+    if "expected ',' or" in problem:
+        return "a bracket is not closed, or a comma is missing", ""
+    if "expected key" in problem or "expected '-'" in problem or "expected <document start>" in problem:
+        return "this line does not fit what is above", "check the indentation"
+    return f"not YAML: {problem}{' ' + context if context else ''}", ""
+
+
+_CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def _first_control(text: str) -> int:
+    found = _CONTROL.search(text)
+    return found.start() if found else 0
+
+
+def _line_and_column(text: str, offset: int) -> tuple[int, int]:
+    before = text[:offset]
+    return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1

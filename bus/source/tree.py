@@ -1,0 +1,189 @@
+"""A document with places: the tree of its values, and the file that it was read from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bus.message import JsonValue
+from bus.source.findings import Finding, Pointer, Severity
+
+
+@dataclass(slots=True)
+class Node:
+    """One YAML value and its place (from 1; ``start`` and ``end`` are character offsets in the file)."""
+
+    kind: Literal["map", "list", "scalar"]
+    line: int
+    column: int
+    start: int
+    end: int = 0
+    style: str = ""
+    value: JsonValue = None
+    items: list[Node] = field(default_factory=list)
+    fields: dict[str, tuple[Node, Node]] = field(default_factory=dict)
+
+    def plain(self) -> Any:
+        """The value without places."""
+        if self.kind == "map":
+            return {name: inner.plain() for name, (_, inner) in self.fields.items()}
+        if self.kind == "list":
+            return [inner.plain() for inner in self.items]
+        return self.value
+
+    def child(self, step: str | int) -> Node | None:
+        if self.kind == "map":
+            return self.fields[str(step)][1] if str(step) in self.fields else None
+        if self.kind == "list" and isinstance(step, int) and 0 <= step < len(self.items):
+            return self.items[step]
+        return None
+
+
+class Source:
+    """One file: its text, its tree (None when there is none) and its findings."""
+
+    def __init__(self, file: str, text: str) -> None:
+        self.file = file
+        self.text = text
+        self.findings: list[Finding] = []
+        self._root: Node | None = None
+        self._value: Any = None
+        self._places: Callable[[], None] | None = None
+        self._lines: list[str] | None = None
+        self._refused: set[tuple[int, int]] = set()
+
+    @property
+    def lines(self) -> list[str]:
+        if self._lines is None:
+            self._lines = self.text.split("\n")
+        return self._lines
+
+    def expect(self, value: Any, places: Callable[[], None]) -> None:
+        """Hold a document's value; ``places`` makes the tree once it is asked for."""
+        self._value, self._places = value, places
+
+    @property
+    def root(self) -> Node | None:
+        if self._places is not None:
+            places, self._places = self._places, None
+            places()
+        return self._root
+
+    @root.setter
+    def root(self, node: Node | None) -> None:
+        self._root = node
+
+    def plain(self) -> Any:
+        """The value without places: always the same one."""
+        if self._value is None and self.root is not None:
+            self._value = self.root.plain()
+        return self._value
+
+    def name(self, field: str) -> str:
+        """What a field at the top says, also in a file that is no YAML: others may speak of it, and need not be told again."""
+        found = re.search(rf"^{field}:[ \t]*(\S+)", self.text, re.MULTILINE)
+        return found[1] if found else ""
+
+    def at(self, line: int, column: int, code: str, sentence: str, hint: str = "", severity: Severity = "error") -> None:
+        """Note a finding at a place; what the notation already refused there has no second cause."""
+        if (line, column) in self._refused and not code.startswith("yaml."):
+            return
+        excerpt = self.lines[line - 1].rstrip("\r")[:200] if 0 < line <= len(self.lines) else ""
+        finding = Finding(self.file, line, column, code, severity, sentence, hint, excerpt)
+        if finding not in self.findings:
+            self.findings.append(finding)
+            if code.startswith("yaml."):
+                self._refused.add((line, column))
+
+    def refuse(self, node: Node) -> None:
+        """What stands at a node has been found wrong already."""
+        self._refused.add((node.line, node.column))
+
+    def report(
+        self, pointer: Sequence[str | int], code: str, sentence: str, hint: str = "",
+        severity: Severity = "error", *, key: bool = False, within: tuple[int, int] | None = None,
+    ) -> None:  # fmt: skip
+        """Note a finding on the value (or the ``key``) at a pointer; the nearest existing ancestor when there is none.
+
+        ``within`` is a line and column inside the text of a scalar, as an expression counts them.
+        """
+        line, column = self.place(pointer, key=key, within=within)
+        self.at(line, column, code, sentence, hint, severity)
+
+    def place(self, pointer: Sequence[str | int], *, key: bool = False, within: tuple[int, int] | None = None) -> tuple[int, int]:
+        """Line and column of what a pointer points to."""
+        node, name = self.root, None
+        for step in pointer:
+            inner = node.child(step) if node else None
+            if node is None or inner is None:
+                name, within = None, None
+                break
+            name = node.fields[str(step)][0] if node.kind == "map" else None
+            node = inner
+        if node is None:
+            return 1, 1
+        if key and name is not None:
+            return name.line, name.column
+        if within is not None and node.kind == "scalar":
+            return self._inside(node, *within)
+        return node.line, node.column
+
+    def _inside(self, node: Node, line: int, column: int) -> tuple[int, int]:
+        """The place in the file of a place in a scalar's text: through quotes, escapes, folding and indentation."""
+        text = str(node.value)
+        starts = [0, *(found.end() for found in re.finditer("\n", text))]
+        wanted = min(starts[min(line, len(starts)) - 1] + column - 1, len(text))
+        offset = _raw_offset(self.text[node.start : node.end], node.style, text, wanted)
+        before = self.text[: node.start + offset]
+        return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+
+
+def _raw_offset(raw: str, style: str, text: str, wanted: int) -> int:
+    """The offset in the raw scalar of the character ``wanted`` of its text (or of its end)."""
+    position, indent = _content_start(raw, style)
+    for character in text[:wanted]:
+        if style == '"' and raw[position : position + 1] == "\\":
+            position += {"x": 4, "u": 6, "U": 10}.get(raw[position + 1 : position + 2], 2)
+        elif style == "'" and raw[position : position + 2] == "''":
+            position += 2
+        elif character in " \n" and raw[position : position + 1] != character:
+            position = _skip_fold(raw, position)
+        elif character == "\n":
+            position += 1 + _leading(raw, position + 1, indent)
+        elif character == " " and style in {"", "'", '"'} and (folded := re.compile(r"[ \t]*\n\s*").match(raw, position)):
+            position = folded.end()
+        else:
+            position += 1
+    return min(position, len(raw))
+
+
+def _content_start(raw: str, style: str) -> tuple[int, int]:
+    if style not in {"|", ">"}:
+        return (1 if style in {'"', "'"} else 0), 0
+    body = raw.find("\n") + 1
+    first = next((line for line in raw[body:].split("\n") if line.strip()), "")
+    indent = len(first) - len(first.lstrip(" "))
+    return body + _leading(raw, body, indent), indent
+
+
+def _leading(raw: str, start: int, most: int) -> int:
+    count = 0
+    while count < most and raw[start + count : start + count + 1] == " ":
+        count += 1
+    return count
+
+
+def _skip_fold(raw: str, position: int) -> int:
+    found = re.compile(r"\s*").match(raw, position)
+    return found.end() if found else position
+
+
+def walk(node: Node, pointer: Pointer = ()) -> Iterator[tuple[Pointer, Node]]:
+    """All nodes with their pointers, parents first."""
+    yield pointer, node
+    for name, (_, inner) in node.fields.items():
+        yield from walk(inner, (*pointer, name))
+    for position, inner in enumerate(node.items):
+        yield from walk(inner, (*pointer, position))
