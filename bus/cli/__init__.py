@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("runs", "List runs, or show one with its journal."),
     "dead": ("dead", "Dead letters: list, show, redeliver, decide, discard."),
     "log": ("log", "Show the log's records of a message, a run or a case."),
+    "witness": ("witness", "Witness logs: cosign their checkpoints with a key of another administrator."),
     "services": ("services", "List the services of the portal, or show one."),
     "validate": ("validate", "Check settings, routes, mappings, types, tables and services."),
     "test": ("trial", "Run the tests inside the route files."),

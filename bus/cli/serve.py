@@ -53,7 +53,7 @@ def work(config: Settings = CONFIG, metrics_port: MetricsPort = -1, json: Json =
     if metrics_port >= 0:
         told["metrics_port"], stop = _serve_metrics(app, metrics_port)
     try:
-        workers.run(app, lambda: _announce(f"snodo works as {app.engine.owner}", told, json=json))
+        workers.run(app, lambda: announce(f"snodo works as {app.engine.owner}", told, json=json))
     finally:
         stop()
 
@@ -81,10 +81,10 @@ def _serve(role: str, config: Path, host: str, port: int, *, json: bool) -> None
 
     loaded = settings.load(config)
     server = Server(App(loaded, role=role), host or loaded.http.host, loaded.http.port if port < 0 else port)  # type: ignore[arg-type]
-    server.run(lambda url: _announce(f"snodo listens on {url}", {"url": url}, json=json))
+    server.run(lambda url: announce(f"snodo listens on {url}", {"url": url}, json=json))
 
 
-def _announce(words: str, facts: Mapping[str, str | int], *, json: bool) -> None:
+def announce(words: str, facts: Mapping[str, str | int], *, json: bool) -> None:
     """Say on standard output, and to systemd if it started us, that we are ready."""
     from bus.jsontext import dumps
 

@@ -1,0 +1,100 @@
+"""``bus witness``: the program of another administrator, who cosigns the checkpoints of logs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bus.cli.common import Json, family, show
+
+if TYPE_CHECKING:
+    from bus.witness.settings import Settings
+
+app = family("Witness logs: remember the last checkpoint of each, demand that the next one only adds to it, cosign it.")
+Config = Annotated[Path, typer.Option("--config", envvar="SNODO_WITNESS_CONFIG", help="The settings of the witness.")]
+CONFIG = Path("witness.yaml")
+
+
+@app.callback()
+def _family() -> None:
+    """A witness: another key, another machine, another administrator than the log's."""
+
+
+@app.command()
+def serve(config: Config = CONFIG, json: Json = False) -> None:
+    """Cosign until told to stop; says in one line where it listens (with --json: ``{"url": ...}``)."""
+    from bus.cli.serve import announce
+    from bus.witness.serve import run
+
+    run(_settings(config), lambda url: announce(f"the witness listens on {url}", {"url": url}, json=json))
+
+
+@app.command()
+def key(
+    name: Annotated[str, typer.Argument(help="Its name, like an address without scheme: testimone.provincia.example/t1.")],
+    to: Annotated[Path, typer.Option("--to", help="The file for the private key; it must not exist.")],
+    json: Json = False,
+) -> None:
+    """Make the key of a witness. The public key, one line, is for whoever asks for cosignatures or verifies them."""
+    from bus.log.note import COSIGNATURE, Signer
+
+    signer = Signer.new(name, COSIGNATURE)
+    write_secret(to, signer.secret())
+    show({"key": str(to), "public_key": str(signer.verifier)}, json, _made)
+
+
+@app.command("show")
+def show_memory(config: Config = CONFIG, json: Json = False) -> None:
+    """The last checkpoint of each log, as it is in the memory; also while the witness runs."""
+    settings = _settings(config)
+    show({"logs": [_remembered(settings, log.origin) for log in settings.logs]}, json, _logs)
+
+
+def write_secret(path: Path, secret: str) -> None:
+    """A new file that only its owner can read, on the disk when this returns; raises OSError when there is one."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secret + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _settings(path: Path) -> Settings:
+    from bus.witness.settings import load
+
+    return load(path)
+
+
+def _remembered(settings: Settings, origin: str) -> dict[str, Any]:
+    from bus.log.note import parse
+    from bus.witness.memory import head_of, place_of
+
+    file = settings.memory / place_of(origin) / "checkpoint"
+    if not file.is_file():
+        return {"origin": origin, "size": None}
+    note = parse(file.read_bytes())
+    return {
+        "origin": origin,
+        "size": head_of(note).size,
+        "root": head_of(note).root.hex(),
+        "time": note.signatures[-1].time,
+        "file": str(file),
+    }
+
+
+def _made(made: dict[str, Any]) -> None:
+    print(f"the private key is in {made['key']}: nobody else may read it, and it leaves this machine only in a sealed copy\n")
+    print(f"the public key, for the settings of the log (anchors.witnesses) and for auditors:\n\n  {made['public_key']}")
+
+
+def _logs(shown: dict[str, Any]) -> None:
+    import datetime as dt
+
+    for log in shown["logs"]:
+        if log["size"] is None:
+            print(f"{log['origin']}: nothing was cosigned yet")
+        else:
+            when = dt.datetime.fromtimestamp(log["time"], dt.UTC)
+            print(f"{log['origin']}: {log['size']:,} records, root {log['root']}, cosigned {when:%Y-%m-%d %H:%M:%S} UTC\n  {log['file']}")

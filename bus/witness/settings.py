@@ -1,0 +1,63 @@
+"""Settings of a witness: ``witness.yaml``, checked whole at start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from bus import source
+from bus.errors import ConfigError, EvidenceError
+from bus.log import note
+
+
+def _public(said: str) -> str:
+    try:
+        note.verifier(said)
+    except EvidenceError as error:
+        raise ValueError(error.sentence) from None
+    return said
+
+
+PublicKey = Annotated[str, AfterValidator(_public)]
+
+
+class Log(BaseModel):
+    """A log that is witnessed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    origin: str = Field(description="Its name: the first line of its checkpoints.", min_length=1)
+    keys: tuple[PublicKey, ...] = Field(description="Its public keys; while it changes its key, the old and the new one.", min_length=1)
+
+
+class Settings(BaseModel):
+    """All settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: Path = Field(description="File of the private key that cosigns, mode 600: `bus witness key` makes it.")
+    former_keys: tuple[PublicKey, ...] = Field(
+        default=(), description="Public keys that cosigned before: what they signed is still taken for our own memory."
+    )
+    memory: Path = Field(description="Folder of the last checkpoint of each log, on a local disk. Whoever empties it lets a log be forked.")
+    host: str = Field(default="127.0.0.1", description="Address to listen on; TLS is a reverse proxy's.")
+    port: int = Field(default=8090, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    logs: tuple[Log, ...] = Field(description="The logs that are witnessed; checkpoints of others are refused.", min_length=1)
+
+
+def load(path: Path) -> Settings:
+    """Read and check; relative paths are relative to the file. Raises `ConfigError` with all faults at once."""
+    if not path.is_file():
+        raise ConfigError(f"there is no {path}", code="config.unreadable", hint="name it with --config")
+    document = source.read_file(path)
+    if document.findings:
+        raise ConfigError(source.render(document.findings), code="config.malformed")
+    try:
+        settings = Settings.model_validate(document.plain())
+    except ValidationError as error:
+        faults = (f"{path}: {'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors(include_input=False, include_url=False))
+        raise ConfigError("\n".join(faults), code="config.invalid", hint="docs/sysadmin/witness.md lists all settings") from error
+    base = path.resolve().parent
+    return settings.model_copy(update={"key": base / settings.key, "memory": base / settings.memory})
