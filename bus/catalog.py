@@ -7,18 +7,19 @@
                                                   mappings/**/*.yaml       mappings
 
 `load` gives a catalog or raises `RulesError` with every finding, so that bad rules never replace good ones; whoever holds the
-catalog swaps it by one assignment.
+catalog swaps it by one assignment (`bus.activation`). Rules come from a folder, or as `Files` from the store.
 """
 
 from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from bus.adapter import Operation
 from bus.errors import RulesError
@@ -34,10 +35,13 @@ from bus.route.parse import ParsedRoute, parse_route
 from bus.route.plan import GatherStep, Plan, WaitStep
 from bus.route.tests_check import check_tests
 from bus.services import Servizio, check_services, read_services
-from bus.source import Finding, Source, read_file, suggestion
+from bus.source import LIMIT, Finding, Source, read, suggestion
 
+Files: TypeAlias = Mapping[str, bytes]
+"""Files of rules by their path in the folder, with ``/``."""
 OFFICES = "uffici"
 SERVICES = "servizi"
+CATALOGUE = "routes/servizi.yaml"
 _INSIDE = frozenset({"send", "wait", "gather"})
 """Steps whose messages pass inside the bus, or come from other systems: no portal presents them."""
 
@@ -75,10 +79,28 @@ class Catalog:
     _by_type: Mapping[str, tuple[Plan, ...]] = field(default_factory=dict)
     _by_digest: dict[str, Plan] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _for_sent: Mapping[str, tuple[Plan, ...]] = field(default_factory=dict)
 
-    def plans_for(self, type: str) -> Sequence[Plan]:
-        """The plans that a message of a type starts, by name of their route."""
-        return self._by_type.get(type, ())
+    @cached_property
+    def parts(self) -> Mapping[str, Mapping[str, str]]:
+        """The fingerprint of each route, mapping, type, table and service."""
+        return {
+            "routes": {name: route.plan.digest for name, route in self.routes.items()},
+            "mappings": {name: digest(mapping.rules) for name, mapping in self.mappings.items()},
+            "types": {name: digest(one.rules) for name, one in self.types.items()},
+            "tables": {name: digest(dict(table)) for name, table in self.tables.items() if name != SERVICES},
+            "services": {code: digest(service.row()) for code, service in self.services.items()},
+        }
+
+    def plans_for(self, type: str, *, sent: bool = False) -> Sequence[Plan]:
+        """The plans that a message of a type starts, by name of their route; ``sent``: a run of ours sends it, perhaps an earlier one."""
+        found = self._by_type.get(type, ())
+        return found or self._for_sent.get(type, ()) if sent else found
+
+    def carrying(self, types: Mapping[str, MessageType], awaited: Iterable[str], for_sent: Mapping[str, tuple[Plan, ...]]) -> Catalog:
+        """The same rules, which take also what runs of earlier rules still wait for or send."""
+        kept = {name: one for name, one in types.items() if name not in self.types}
+        return replace(self, types={**self.types, **kept}, awaited=self.awaited.union(awaited), _for_sent=dict(for_sent))
 
     def validate(self, type: str, body: JsonValue) -> list[Fault]:
         """What is wrong with the body of a message, its forms included; raises KeyError for an unknown type."""
@@ -100,12 +122,23 @@ class Catalog:
         return plan
 
 
-def load(folder: Path, operations: Mapping[str, Operation]) -> Catalog:
+def files_of(folder: Path) -> dict[str, bytes]:
+    """What a folder holds of rules. Of a file that is too large only so much is read that it is seen to be."""
+    found = [*folder.glob("routes/**/*.yaml"), *folder.glob("mappings/**/*.yaml"), *folder.glob("mappings/tables/*.csv")]
+    return {path.relative_to(folder).as_posix(): _content(path) for path in sorted(found) if path.is_file()}
+
+
+def _content(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(LIMIT + 1)
+
+
+def load(rules: Path | Files, operations: Mapping[str, Operation]) -> Catalog:
     """The catalog of a folder. Raises `RulesError` with all findings when one of them is an error.
 
     ``operations`` are all that adapters offer, by full name (``anagrafe.cerca-soggetto``).
     """
-    catalog, findings = examine(folder, operations)
+    catalog, findings = examine(rules, operations)
     if catalog is None:
         errors = sum(finding.severity == "error" for finding in findings)
         first = next(finding for finding in findings if finding.severity == "error")
@@ -113,9 +146,13 @@ def load(folder: Path, operations: Mapping[str, Operation]) -> Catalog:
     return catalog
 
 
-def examine(folder: Path, operations: Mapping[str, Operation]) -> tuple[Catalog | None, list[Finding]]:
-    """The catalog of a folder (None when a finding is an error) and all findings, by file and place."""
-    reader = _Reader(folder, operations)
+def examine(rules: Path | Files, operations: Mapping[str, Operation]) -> tuple[Catalog | None, list[Finding]]:
+    """The catalog of a folder or of files (None when a finding is an error) and all findings, by file and place."""
+    if isinstance(rules, Path) and not (rules / "routes").is_dir():
+        source = Source("routes", "")
+        source.at(1, 1, "catalog.no-routes", f"there is no folder routes in {rules.name or rules}")
+        return None, source.findings
+    reader = _Reader(files_of(rules) if isinstance(rules, Path) else rules, operations)
     with _without_collector():
         catalog = reader.read()
     findings = sorted(reader.findings(), key=lambda f: (f.file, f.line, f.column, f.code))
@@ -155,10 +192,10 @@ class _Draft:
 
 
 class _Reader:
-    """Reads a folder, in the order in which the parts need one another."""
+    """Reads files, in the order in which the parts need one another."""
 
-    def __init__(self, folder: Path, operations: Mapping[str, Operation]) -> None:
-        self.folder = folder
+    def __init__(self, files: Files, operations: Mapping[str, Operation]) -> None:
+        self.files = files
         self.operations = operations
         self.sources: list[Source] = []
         self.tables = Tables()
@@ -171,14 +208,9 @@ class _Reader:
         return [finding for source in self.sources for finding in source.findings]
 
     def read(self) -> Catalog | None:
-        if not (self.folder / "routes").is_dir():
-            source = Source("routes", "")
-            source.at(1, 1, "catalog.no-routes", f"there is no folder routes in {self.folder.name or self.folder}")
-            self.sources.append(source)
-            return None
         self._read_tables()
         services, service_source, service_document = self._read_services()
-        for source, document in self._documents("mappings/types/*.yaml"):
+        for source, document in self._documents(_is_type):
             self._add_type(source, document)
         compiled = {name: mapping for name, (mapping, _) in self._read_mappings().items()}
         drafts = self._read_routes(compiled)
@@ -193,14 +225,11 @@ class _Reader:
             return None
         return self._catalog(drafts, compiled, services)
 
-    def _documents(self, pattern: str, *, without: tuple[str, ...] = ()) -> list[tuple[Source, dict[str, Any]]]:
-        """The files of a pattern that are YAML maps; what is wrong with the notation is noted."""
+    def _documents(self, wanted: Callable[[str], bool]) -> list[tuple[Source, dict[str, Any]]]:
+        """The files wanted that are YAML maps; what is wrong with the notation is noted."""
         found = []
-        for path in sorted(self.folder.glob(pattern)):
-            shown = path.relative_to(self.folder).as_posix()
-            if shown.startswith(without) and without:
-                continue
-            source = read_file(path, shown)
+        for shown in filter(wanted, sorted(self.files)):
+            source = read(self.files[shown], shown)
             self.sources.append(source)
             document = source.plain()
             if isinstance(document, dict):
@@ -212,14 +241,14 @@ class _Reader:
         return found
 
     def _read_tables(self) -> None:
-        for path in sorted(self.folder.glob("mappings/tables/*.csv")):
-            shown = path.relative_to(self.folder).as_posix()
-            table, source = read_table(path, path.stem, shown)
+        for shown in filter(_is_table, sorted(self.files)):
+            name = shown.rpartition("/")[2].removesuffix(".csv")
+            table, source = read_table(self.files[shown], name, shown)
             self.sources.append(source)
-            if path.stem == SERVICES:
+            if name == SERVICES:
                 source.at(1, 1, "table.reserved", "the table `servizi` is made of routes/servizi.yaml", "give the file another name")
             # a broken table is still known by name, so that one cause is one finding
-            self.tables[path.stem] = table.rows if table else {}
+            self.tables[name] = table.rows if table else {}
 
     def _add_type(self, source: Source, document: dict[str, Any]) -> None:
         name = str(document.get("type"))
@@ -233,14 +262,14 @@ class _Reader:
             self.broken.add(name)
 
     def _read_services(self) -> tuple[dict[str, Servizio], Source | None, dict[str, Any]]:
-        for source, document in self._documents("routes/servizi.yaml"):
+        for source, document in self._documents(lambda path: path == CATALOGUE):
             services = read_services(document, source)
             self.tables[SERVICES] = {code: service.row() for code, service in services.items()}
             return services, source, document
         return {}, None, {}
 
     def _read_mappings(self) -> dict[str, tuple[CompiledMapping, Source]]:
-        for source, document in self._documents("mappings/**/*.yaml", without=("mappings/types/", "mappings/tables/")):
+        for source, document in self._documents(_is_mapping):
             name = str(document.get("mapping"))
             compiled = compile_mapping(document, self.tables, source)
             if name in self.mappings:
@@ -253,7 +282,7 @@ class _Reader:
 
     def _read_routes(self, mappings: Mapping[str, CompiledMapping]) -> dict[str, _Draft]:
         drafts: dict[str, _Draft] = {}
-        for source, document in self._documents("routes/**/*.yaml", without=("routes/servizi.yaml",)):
+        for source, document in self._documents(_is_route):
             name = str(document.get("route"))
             parsed = parse_route(document, source)
             if name in drafts:
@@ -302,3 +331,19 @@ class _Reader:
             routes, dict(self.types), dict(mappings), self.tables, dict(services), tuple(self.findings()), digest(whole), awaited,
             by_type, {plan.digest: plan for plan in plans},
         )  # fmt: skip
+
+
+def _is_route(path: str) -> bool:
+    return path.startswith("routes/") and path.endswith(".yaml") and path != CATALOGUE
+
+
+def _is_type(path: str) -> bool:
+    return path.startswith("mappings/types/") and path.endswith(".yaml") and path.count("/") == 2
+
+
+def _is_table(path: str) -> bool:
+    return path.startswith("mappings/tables/") and path.endswith(".csv") and path.count("/") == 2
+
+
+def _is_mapping(path: str) -> bool:
+    return path.startswith("mappings/") and path.endswith(".yaml") and not path.startswith(("mappings/types/", "mappings/tables/"))

@@ -73,11 +73,15 @@ class _Home:
 
 
 class Engine:
-    """See the module. ``ring`` tells everybody that runs are ready; ``told`` gets messages that were replied or ended."""
+    """See the module. ``ring`` tells everybody that runs are ready; ``told`` gets messages that were replied or ended.
+
+    ``look``: see `bus.engine.loading.Loading`.
+    """
 
     def __init__(
         self, store: Store, catalog: Callable[[], Catalog], outside: Outside, clock: Clock, ring: Ring,
         pace: Pace = Pace(), told: Callable[[Iterable[str]], None] = lambda messages: None, ticks: Callable[[], float] = running_time,
+        look: Callable[[], object] = lambda: None,
     ) -> None:  # fmt: skip
         self._store, self._outside, self._clock, self._ring, self._pace, self._told = store, outside, clock, ring, pace, told
         self._log = logger("snodo.engine")
@@ -85,7 +89,7 @@ class Engine:
         self._house = House(outside, catalog, clock, self._gates, Throttles())
         self._holding = Holding(store, clock, pace.lease, ticks)
         self._sweeper = Sweeper(store, self._holding, pace.sweep, pace.batch, pace.phase, clock.now())
-        self._loading = Loading(store, catalog)
+        self._loading = Loading(store, catalog, look)
         self._settling = Settling(store, self.owner, self._holding.lease, outside)
         self._inbox: queue.SimpleQueue[Sequence[str] | _Home | None] = queue.SimpleQueue()
         self._live: dict[str, Live] = {}

@@ -198,7 +198,7 @@ class Arrival(NamedTuple):
 
 def arrival_of(catalog: Catalog, submission: Submission, identity: str, clock: Clock, parent: str | None = None) -> Arrival:
     """Check a submission and make its ``received`` record. ``parent`` is the run that sent it, if one did."""
-    plans = catalog.plans_for(submission.type)
+    plans = catalog.plans_for(submission.type, sent=parent is not None)
     check(catalog, submission, bool(plans))
     declared = catalog.types[submission.type]
     message = _message(submission, identity, clock)

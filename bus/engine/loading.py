@@ -23,10 +23,14 @@ Loaded = tuple[Live, journal.Journal]
 
 
 class Loading:
-    """Reads claimed runs. Plans that are not in force any more are read from the store once."""
+    """Reads claimed runs. Plans that are not in force any more are read from the store once.
 
-    def __init__(self, store: Store, catalog: Callable[[], Catalog]) -> None:
-        self._store, self._catalog = store, catalog
+    ``look``: see whether other rules are in force by now. A plan that nobody here has seen may be newer than our rules, and what its run
+    sends must be known when it is sent.
+    """
+
+    def __init__(self, store: Store, catalog: Callable[[], Catalog], look: Callable[[], object]) -> None:
+        self._store, self._catalog, self._look = store, catalog, look
         self._log = logger("snodo.engine")
 
     def load(self, rows: Sequence[Row]) -> tuple[list[Loaded], list[tuple[Row, Exception]]]:
@@ -38,6 +42,8 @@ class Loading:
         unreadable: list[tuple[Row, Exception]] = []
         if not rows:
             return loaded, unreadable
+        if any(self._catalog().plan(row["digest"]) is None for row in rows):
+            self._look()
         try:
             with self._store.read() as tx:
                 for row in rows:

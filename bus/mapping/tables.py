@@ -9,7 +9,6 @@ import csv
 import io
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from bus.message import JsonValue
@@ -27,10 +26,9 @@ class TableFile:
     rows: dict[str, dict[str, JsonValue]]
 
 
-def read_table(path: Path, name: str, shown: str = "") -> tuple[TableFile | None, Source]:
-    """The table, or None, and the source with its findings."""
-    data = path.read_bytes()
-    source = Source(shown or str(path), data.decode("utf-8", "replace").replace("\r\n", "\n"))
+def read_table(data: bytes, name: str, shown: str) -> tuple[TableFile | None, Source]:
+    """The table, or None, and the source with its findings; ``shown`` is how they call the file."""
+    source = Source(shown, data.decode("utf-8", "replace").replace("\r\n", "\n"))
     if problem := _unreadable(data):
         source.at(*problem)
         return None, source

@@ -12,7 +12,7 @@ from bus.mapping.tables import read_table
 def read(tmp_path: Path, data: bytes):
     path = tmp_path / "uffici.csv"
     path.write_bytes(data)
-    return read_table(path, "uffici")
+    return read_table(path.read_bytes(), "uffici", str(path))
 
 
 def test_the_first_column_is_the_key_and_values_are_text(tmp_path: Path) -> None:
