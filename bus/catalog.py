@@ -32,7 +32,7 @@ from bus.route.check import World, check_mapping, check_route
 from bus.route.compile import CompiledRoute, compile_route, plan_of
 from bus.route.model import TestDocument
 from bus.route.parse import ParsedRoute, parse_route
-from bus.route.plan import GatherStep, Plan, WaitStep
+from bus.route.plan import CallStep, GatherStep, Plan, WaitStep
 from bus.route.tests_check import check_tests
 from bus.services import Servizio, check_services, read_services
 from bus.source import LIMIT, Finding, Source, read, suggestion
@@ -113,6 +113,15 @@ class Catalog:
     def plan(self, digest: str) -> Plan | None:
         """The plan with a digest: one in force, or one that was remembered."""
         return self._by_digest.get(digest)
+
+    @cached_property
+    def first_calls(self) -> Mapping[str, Sequence[tuple[str, CallStep]]]:
+        """By operation: the plans in force that surely ask it before all else, as digest and step."""
+        found: dict[str, list[tuple[str, CallStep]]] = {}
+        for route in self.routes.values():
+            if (step := route.plan.first_call) is not None:
+                found.setdefault(step.operation, []).append((route.plan.digest, step))
+        return found
 
     def remember(self, rules: JsonObject) -> Plan:
         """Compile stored rules and keep the plan for its digest. Raises `RulesError`."""

@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import Sequence
 
 from bus.clock import text_of
+from bus.engine.gates import Crowd
 from bus.message import canonical
 from bus.store import Row, Tx
 
@@ -32,6 +33,16 @@ def claim(
     return sorted(rows, key=lambda row: int(row["turn"]))
 
 
-def claim_due(tx: Tx, owner: str, now: dt.datetime, lease: dt.timedelta, most: int, *, suspects: bool = True) -> list[Row]:
-    """Claim up to ``most`` runs that nobody rang for, those that are due longest first; for the sweeper. As `claim` otherwise."""
-    return claim(tx, [row["id"] for row in tx.all("runs_to_ring", now=text_of(now), most=most)], owner, now, lease, suspects=suspects)
+def due(tx: Tx, now: dt.datetime, most: int) -> list[str]:
+    """Up to ``most`` runs that nobody rang for, those that are due longest first; for the sweeper."""
+    return [row["id"] for row in tx.all("runs_to_ring", now=text_of(now), most=most)]
+
+
+def turn_away(tx: Tx, runs: Sequence[str], crowd: Crowd) -> list[str]:
+    """Those of ``runs`` that a crowded gate has no room for are left alone for a while, unclaimed; the first ones keep their chance."""
+    here = canonical(list(runs)).decode()
+    found = {row["id"] for row in tx.all("runs_unbegun", runs=here, rules=canonical(list(crowd.rules)).decode())}
+    beyond = [run for run in runs if run in found][crowd.room :]
+    if beyond:
+        tx.do("leave_alone", runs=canonical(beyond).decode(), until=text_of(crowd.again))
+    return beyond

@@ -29,7 +29,7 @@ from bus.clock import Clock, running_time
 from bus.diagnostics import logger
 from bus.engine.circuit import Habits
 from bus.engine.claims import POISON, SUSPECT
-from bus.engine.gates import Gates
+from bus.engine.gates import Crowd, Gates
 from bus.engine.holding import Holding
 from bus.engine.journal import Journal
 from bus.engine.live import House, Live
@@ -87,7 +87,7 @@ class Engine:
         self._log = logger("snodo.engine")
         self._gates = Gates(outside.places, pace.most_live, pace.circuit, self._log.warning)
         self._house = House(outside, catalog, clock, self._gates, Throttles())
-        self._holding = Holding(store, clock, pace.lease, ticks)
+        self._holding = Holding(store, clock, pace.lease, ticks, self._crowds, self._gates.turn_away)
         self._sweeper = Sweeper(store, self._holding, pace.sweep, pace.batch, pace.phase, clock.now())
         self._loading = Loading(store, catalog, look)
         self._settling = Settling(store, self.owner, self._holding.lease, outside)
@@ -250,6 +250,9 @@ class Engine:
         if rows and rows[0]["strikes"] >= SUSPECT:  # it came alone: the others are asked for again
             self._rung.update(dict.fromkeys(run for run in wanted if run != rows[0]["id"]))
         return rows
+
+    def _crowds(self, most: int, now: dt.datetime) -> list[Crowd]:
+        return self._gates.crowds(self._house.catalog().first_calls, most, now)
 
     def _has_suspect(self, rows: Sequence[Row] = ()) -> bool:
         """Whether a run is live here, or among these, that may be what ended its owners: one at a time, so that it takes no other."""

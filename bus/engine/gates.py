@@ -5,6 +5,9 @@ the line is full, or the circuit of the adapter is open, it is *turned away*: it
 is counted. The gate remembers whom it turned away and calls them as soon as there is room; should it forget them (the
 process ends), they come back by themselves when their pause is over.
 
+A run that was never claimed, and whose rules say that it asks there first, is turned away without a claim (`Crowd`): claiming it in vain,
+and again later, costs a fifth of what a message costs in all.
+
 So a system that is slow or dead has at most its places and its line of what the engine has, and the others do not notice.
 There is one gate for each adapter, and one more for each operation that declares its own ``concurrency``. Used by the engine's thread.
 """
@@ -13,14 +16,16 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from itertools import islice
+from typing import Literal, NamedTuple, TypeAlias
 
 from bus.adapter import Adapter
 from bus.engine.circuit import Circuit, Habits, Place
 from bus.errors import OutsideError
 from bus.message import JsonObject
+from bus.route.plan import CallStep
 
 Say = Callable[..., None]
 Admission: TypeAlias = Literal["in", "line", "away"]
@@ -31,6 +36,15 @@ LOOKS = 50
 REMEMBERED = 50_000
 """Runs that were turned away and are remembered, at one gate."""
 GOLDEN = 0.618034
+
+
+class Crowd(NamedTuple):
+    """Runs of ``rules`` (digests) ask at ``gate`` first, which has ``room`` for so many that never began; the rest comes ``again``."""
+
+    gate: str
+    rules: Sequence[str]
+    room: int
+    again: dt.datetime
 
 
 def sizes(adapters: Mapping[str, Adapter], threads: int) -> dict[str, int]:
@@ -66,14 +80,14 @@ class Gate:
             if place in self.line or len(self.line) < self.most_in_line:
                 self.line[place] = None
                 return "line"
-        self._turn_away(place)
+        self.line.pop(place, None)
+        self.turn_away(place[0])
         return "away"
 
-    def _turn_away(self, place: Place) -> None:
-        self.line.pop(place, None)
+    def turn_away(self, run: str) -> None:
         self.turned += 1
         if len(self.away) < REMEMBERED:
-            self.away[place[0]] = None
+            self.away[run] = None
 
     def again(self, now: dt.datetime) -> dt.datetime:
         """When a run that was turned away may come back by itself: longer, the more they are and the longer nothing has moved."""
@@ -98,15 +112,19 @@ class Gate:
         return found
 
     def room(self, now: dt.datetime) -> int:
-        """How many of those that were turned away can be had in again: as many as fill half a line or more, one for a trial."""
-        full, room = len(self.out) >= self.size, self.most_in_line - len(self.line)
+        """How many more would find a place, or one in line; one for a trial."""
         if self.circuit.is_open:
-            return int(self.circuit.wants_trial(now) and not self.line and not full)
-        return 0 if full and 2 * room <= self.most_in_line else room
+            return int(self.circuit.wants_trial(now) and not self.line and len(self.out) < self.size)
+        return max(self.size - len(self.out), 0) + self.most_in_line - len(self.line)
+
+    def calls(self, now: dt.datetime) -> int:
+        """How many of those that were turned away are had in again: as many as fill half a line or more, one for a trial."""
+        room = self.room(now)
+        return room if self.circuit.is_open or 2 * room > self.most_in_line or len(self.out) < self.size else 0
 
     def called(self, now: dt.datetime) -> list[str]:
         """Runs that were turned away, for the room that there is."""
-        runs = list(self.away)[: self.room(now)]
+        runs = list(islice(self.away, self.calls(now)))
         for run in runs:
             del self.away[run]
         return runs
@@ -115,7 +133,7 @@ class Gate:
         """Whether somebody in line, or turned away, has something to do now."""
         if self.line and (len(self.out) < self.size or (self.circuit.is_open and not self.circuit.wants_trial(now))):
             return True
-        return bool(self.away) and self.room(now) > 0
+        return bool(self.away) and self.calls(now) > 0
 
 
 class Gates:
@@ -125,9 +143,7 @@ class Gates:
         share = max(most_live // (2 * max(len(places), 1)), 1)
         adapters = {name.partition(".")[0] for name in places}
         self.circuits = {name: Circuit(habits, _saying(say, name)) for name in sorted(adapters)}
-        self._gates = {
-            name: Gate(size, min(4 * size, share), self.circuits[name.partition(".")[0]]) for name, size in sorted(places.items())
-        }
+        self._gates = {name: Gate(size, share, self.circuits[name.partition(".")[0]]) for name, size in sorted(places.items())}
         self._held: dict[tuple[str, int], dict[str, Gate]] = defaultdict(dict)
 
     def of(self, operation: str) -> Gate:
@@ -148,6 +164,23 @@ class Gates:
     def called(self, now: dt.datetime) -> list[str]:
         """Runs that were turned away and can be had in again; see `Gate.called`."""
         return [run for gate in self._gates.values() if gate.away for run in gate.called(now)]
+
+    def crowds(self, first: Mapping[str, Sequence[tuple[str, CallStep]]], most: int, now: dt.datetime) -> list[Crowd]:
+        """Of the gates that have no room for ``most`` more, what to turn away unclaimed; ``first``: see `bus.catalog.Catalog.first_calls`.
+
+        A route with a plan for a silent system must be asked what it does when the circuit is open.
+        """
+        rules: dict[str, list[str]] = defaultdict(list)
+        for operation, begun in first.items():
+            name = operation if operation in self._gates else operation.partition(".")[0]
+            if (gate := self._gates.get(name)) is not None and gate.room(now) < most:
+                rules[name] += [digest for digest, step in begun if not (gate.circuit.is_open and step.on_error)]
+        return [Crowd(name, found, self._gates[name].room(now), self._gates[name].again(now)) for name, found in rules.items() if found]
+
+    def turn_away(self, gate: str, runs: Iterable[str]) -> None:
+        """They were turned away unclaimed."""
+        for run in runs:
+            self._gates[gate].turn_away(run)
 
     def stir(self, now: dt.datetime) -> bool:
         """Whether a turn would let somebody go on."""

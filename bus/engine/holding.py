@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from bus.clock import Clock, running_time, text_of
 from bus.diagnostics import logger
-from bus.engine.claims import claim, claim_due
+from bus.engine.claims import claim, due, turn_away
+from bus.engine.gates import Crowd
 from bus.errors import SnodoError, StoreError
 from bus.failpoint import reach
 from bus.message import canonical, new_id
@@ -35,11 +36,19 @@ class _Held:
 
 
 class Holding:
-    """See the module. ``lease`` is in seconds; ``ticks`` gives running time. `ours`, `renew` and `beat` are thread-safe."""
+    """See the module. ``lease`` is in seconds; ``ticks`` gives running time. `ours`, `renew` and `beat` are thread-safe.
 
-    def __init__(self, store: Store, clock: Clock, lease: float, ticks: Callable[[], float] = running_time) -> None:
+    ``crowds`` tells which gates have no room for so many runs, ``turned_away`` hears of those that were not claimed for it.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, lease: float, ticks: Callable[[], float] = running_time,
+        crowds: Callable[[int, dt.datetime], Sequence[Crowd]] = lambda most, now: (),
+        turned_away: Callable[[str, Sequence[str]], None] = lambda gate, runs: None,
+    ) -> None:  # fmt: skip
         self._store, self._clock, self.ticks = store, clock, ticks
         self.lease = dt.timedelta(seconds=lease)
+        self._crowds, self._turned_away = crowds, turned_away
         self.owner = new_id()
         self._held: dict[str, _Held] = {}
         self._renewed = self._turned = ticks()
@@ -59,29 +68,39 @@ class Holding:
 
     def claim(self, runs: Sequence[str], now: dt.datetime, *, called: Collection[str] = (), suspects: bool = True) -> list[Row]:
         """Claim those of these runs that can be had, see `bus.engine.claims`; a pause of those ``called`` is over."""
-        asked = canonical(list(called)).decode()
 
-        def work(tx: Tx) -> list[Row]:
+        def found(tx: Tx) -> Sequence[str]:
             if called:
-                tx.do("end_pauses", runs=asked)
-            return claim(tx, runs, self.owner, now, self.lease, suspects=suspects)
+                tx.do("end_pauses", runs=canonical(list(called)).decode())
+            return runs
 
-        return self._claim(work) if runs else []
+        return self._claim(found, len(runs), now, suspects) if runs else []
 
-    def claim_due(self, now: dt.datetime, most: int, *, suspects: bool = True) -> list[Row]:
-        """Claim what nobody rang for."""
-        return self._claim(lambda tx: claim_due(tx, self.owner, now, self.lease, most, suspects=suspects))
+    def claim_due(self, now: dt.datetime, most: int, *, suspects: bool = True) -> tuple[list[Row], bool]:
+        """Claim what nobody rang for; also whether there may be more of it."""
+        found: list[str] = []
 
-    def _claim(self, work: Callable[[Tx], list[Row]]) -> list[Row]:
-        since = self.ticks()
+        def find(tx: Tx) -> Sequence[str]:
+            found[:] = due(tx, now, most)
+            return found
 
-        def reaching(tx: Tx) -> list[Row]:
-            rows = work(tx)
+        return self._claim(find, most, now, suspects), len(found) >= most
+
+    def _claim(self, find: Callable[[Tx], Sequence[str]], most: int, now: dt.datetime, suspects: bool) -> list[Row]:
+        since, crowds = self.ticks(), self._crowds(most, now)
+
+        def work(tx: Tx) -> tuple[list[Row], list[tuple[str, list[str]]]]:
+            runs = find(tx)
+            away = [(crowd.gate, turn_away(tx, runs, crowd)) for crowd in crowds]
+            beyond = {run for _, turned in away for run in turned}
+            rows = claim(tx, [run for run in runs if run not in beyond], self.owner, now, self.lease, suspects=suspects)
             if rows:
                 reach("claim.before-commit")
-            return rows
+            return rows, away
 
-        rows = self._store.write(reaching).result()
+        rows, away = self._store.write(work).result()
+        for gate, turned in away:
+            self._turned_away(gate, turned)
         if rows:
             reach("claim.after-commit")
         self._held.update({row["id"]: _Held(row["fence"], since) for row in rows})

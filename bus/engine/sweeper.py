@@ -48,12 +48,12 @@ class Sweeper:
             ready = tx.all("runs_to_ring", now=moment, most=min(most, 1))
             paused = [row["id"] for row in tx.all("runs_paused", now=moment, most=most)] if free and not ready else []
             overdue = tx.all("waits_expired", now=moment, most=1)
-        rows = self._holding.claim_due(now, most, suspects=suspects) if ready else []
+        rows, more = self._holding.claim_due(now, most, suspects=suspects) if ready else ([], False)
         if paused:
             rows = self._holding.claim(paused, now, called=paused, suspects=suspects)
         expired = self._store.write(lambda tx: expire(tx, now, self._page)).result() if overdue else []
         if overdue:
             reach("timers.after-commit")
         reach("sweeper.after-look")
-        self._more = bool(ready and len(rows) >= most) or len(expired) >= self._page
+        self._more = more or len(expired) >= self._page
         return rows, expired

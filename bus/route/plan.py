@@ -190,6 +190,12 @@ class Plan:
     def name(self) -> str:
         return f"{self.route}@{self.version}"
 
+    @property
+    def first_call(self) -> CallStep | None:
+        """The call that every run of this plan begins with; None where there is none, or where it depends on the message."""
+        first = next((step for step in self.steps if not isinstance(step, (MapStep, SetStep))), None)
+        return first if isinstance(first, CallStep) and first.when is None else None
+
     def walk(self) -> Iterator[Step]:
         """All steps, in file order, nested ones after their parent."""
         return _walk(self.steps)

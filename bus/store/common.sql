@@ -136,6 +136,14 @@ WHERE id IN (SELECT f.id FROM free f, head h
   WHERE (f.ordered = 0 OR f.place = 1) AND (f.id = h.id OR NOT h.struck))
 RETURNING id, message, route, version, digest, entry, case_id, due, fence, strikes, turn
 
+-- Runs that were never claimed, of some rules.
+-- name: runs_unbegun
+SELECT id FROM runs WHERE id IN :list(runs) AND digest IN :list(rules) AND state = 'ready' AND fence = 0 AND entry = '' AND owner IS NULL
+
+-- Runs that were never claimed: nobody takes them for a while.
+-- name: leave_alone
+UPDATE runs SET lease = :until WHERE id IN :list(runs) AND fence = 0 AND owner IS NULL
+
 -- Something came of the claim: nothing of before counts against them.
 -- name: forget_strikes
 UPDATE runs SET strikes = 0 WHERE id IN :list(runs)

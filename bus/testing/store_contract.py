@@ -10,6 +10,7 @@ import pytest
 
 from bus.clock import text_of
 from bus.engine import claims
+from bus.engine.gates import Crowd
 from bus.store import Row, Store, Tx
 
 NOW = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
@@ -141,9 +142,19 @@ class StoreContract:
     def test_due_runs_are_claimed_without_tickets_those_first_that_waited_longest(self, store: Store) -> None:
         add_runs(store, "young", time=text_of(NOW + dt.timedelta(seconds=2)))
         add_runs(store, "old", ("old-2", "case-old"), "middle")
-        due = store.write(lambda tx: claims.claim_due(tx, "uno", NOW + LEASE, LEASE, 2)).result(30)
-        assert ids(due) == ["old", "middle"]
-        assert ids(store.write(lambda tx: claims.claim_due(tx, "uno", NOW + LEASE, LEASE, 9)).result(30)) == ["young"]
+        assert store.write(lambda tx: claims.due(tx, NOW + LEASE, 2)).result(30) == ["old", "middle"]
+        claim(store, "old", "middle")
+        assert store.write(lambda tx: claims.due(tx, NOW + LEASE / 2, 9)).result(30) == ["young"]
+
+    def test_of_runs_that_never_began_a_crowd_turns_away_those_beyond_its_room(self, store: Store) -> None:
+        add_runs(store, "a", "b", "c", "d")
+        row = claim(store, "a")[0]
+        store.write(lambda tx: tx.do("release_run", id="a", fence=row["fence"], owner="uno")).result(30)
+        crowd = Crowd("lento", ["d"], 1, LATER)
+        assert store.write(lambda tx: claims.turn_away(tx, ["d", "a", "c", "b"], crowd)).result(30) == ["c", "b"]
+        assert ids(claim(store, "a", "b", "c", "d")) == ["a", "d"]
+        store.write(lambda tx: tx.do("end_pauses", runs='["b","c"]')).result(30)
+        assert store.write(lambda tx: claims.turn_away(tx, ["b"], crowd._replace(rules=["other"]))).result(30) == []
 
     def test_who_lost_a_claim_settles_nothing(self, store: Store) -> None:
         add_runs(store, "a")

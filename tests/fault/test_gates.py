@@ -83,11 +83,13 @@ def test_a_system_that_hangs_for_ever_takes_its_own_places_and_its_line_and_noth
         until(lambda: len(well.done) == WELL)
         until(lambda: gate(app, "sana")["out"] == gate(app, "sana")["in_line"] == 0)
         until(lambda: gate(app, "ferma")["turned_away"] == HANGING - 4 - gate(app, "ferma")["in_line"])
+        until(lambda: app.engine.describe()["live"] == 4 + gate(app, "ferma")["in_line"] == 4 + 1000 // 2 // 2)
         shown = app.engine.describe()
         assert stuck.asked == gate(app, "ferma")["out"] == 4
-        assert shown["live"] == 4 + gate(app, "ferma")["in_line"] == 20
         assert int(shown["threads"]) <= 8  # type: ignore[arg-type]
         with app.store.read() as tx:
+            untouched = [row for row in tx.all("runs_by_state", state="ready", route="prova.ferma", most=HANGING) if row["fence"] == 0]
+            assert len(untouched) >= gate(app, "ferma")["turned_away"] - 2 * 200, "beyond a page or two nobody is claimed in vain"
             assert len([row for row in tx.all("records_after", after=0, most=20_000) if b'"asked"' in row["content"]]) == 4 + WELL
         for_ever.set()
         until(lambda: len(stuck.done) == HANGING)

@@ -11,6 +11,7 @@ from bus.engine.circuit import Habits, Place
 from bus.engine.gates import LONGEST, SHORTEST, Gates, sizes
 from bus.engine.threads import Threads
 from bus.errors import Unreachable
+from bus.route.plan import CallStep, Clause
 
 T = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
 
@@ -73,6 +74,19 @@ def test_those_that_were_turned_away_are_called_when_the_line_is_half_empty() ->
         made.came_home(p(n), None, T)
         made.next(T)
     assert made.called(T) == ["r8", "r9"]
+
+
+def test_a_crowded_gate_names_the_rules_that_begin_there_and_the_room_that_is_left() -> None:
+    made, planned = gates(), CallStep("s", "p", on_error=(Clause(None, ()),))
+    first = {"a.x": [("one", CallStep("s", "p")), ("two", planned)], "b.x": [("three", CallStep("s", "p"))]}
+    enter(made, 5)
+    assert [(c.gate, list(c.rules), c.room) for c in made.crowds(first, 4, T)] == [("a", ["one", "two"], 3)]
+    assert made.crowds(first, 3, T) == []
+    for n in range(3):
+        made.came_home(p(n), Unreachable("down"), T)
+    assert [(c.gate, list(c.rules), c.room) for c in made.crowds(first, 1, T)] == [("a", ["one"], 0)]
+    made.turn_away("a", ["r9"])
+    assert made.describe()["a"]["turned_away"] == 1  # type: ignore[index,call-overload]
 
 
 def test_a_run_keeps_only_the_places_that_it_needs() -> None:
