@@ -28,7 +28,7 @@ from bus.mapping.compile import CompiledMapping, compile_mapping
 from bus.mapping.tables import read_table
 from bus.mapping.types import Fault, MessageType, check_forms, compile_type, validate_whole
 from bus.message import JsonObject, JsonValue, digest
-from bus.route.check import World, check_mapping, check_route
+from bus.route.check import World, asked_in, check_mapping, check_route
 from bus.route.compile import CompiledRoute, compile_route, plan_of
 from bus.route.model import TestDocument
 from bus.route.parse import ParsedRoute, parse_route
@@ -200,6 +200,16 @@ class _Draft:
         return tuple(self.source.place(("tests", position))[0] for position, _ in self.tests)
 
 
+def _asked(drafts: Iterable[_Draft]) -> dict[str, frozenset[tuple[str, ...]]]:
+    """The paths that the routes which apply a mapping ask about, by mapping."""
+    found: dict[str, frozenset[tuple[str, ...]]] = {}
+    for draft in drafts:
+        asked = asked_in([one for several in draft.compiled.used.values() for one in several])
+        for name in draft.compiled.mappings:
+            found[name] = found.get(name, frozenset()) | asked
+    return found
+
+
 class _Reader:
     """Reads files, in the order in which the parts need one another."""
 
@@ -304,7 +314,9 @@ class _Reader:
 
     def _check(self, drafts: Mapping[str, _Draft]) -> None:
         mappings = {name: mapping for name, (mapping, _) in self.mappings.items()}
-        world = World(self.operations, self.types, mappings, frozenset(self.broken), self.tables, self._keys(drafts))
+        world = World(
+            self.operations, self.types, mappings, frozenset(self.broken), self.tables, self._keys(drafts), _asked(drafts.values())
+        )
         for name, source in self.type_sources.items():
             check_forms(self.types[name], self.types, self.broken, self.tables, source)
         for mapping, source in self.mappings.values():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bus.adapter import Adapter, Operation
-from bus.app import adapter_class, adapters_of
+from bus.app import adapter_class, adapters_of, operations_of
 from bus.config import Config, load
 from bus.errors import ConfigError
 
@@ -29,6 +31,16 @@ def declared(path: Path) -> Declared:
         if error.code != "config.secret-missing":
             raise
         config, missing = load(path, secrets=False), error.sentence
-    classes = {name: adapter_class(str(settings.get("use", name))) for name, settings in config.adapters.items()}
-    operations = {f"{name}.{one.name}": one for name, cls in classes.items() for one in cls.operations.values()}
-    return Declared(config, operations, {} if missing else adapters_of(config), missing)
+    made = {} if missing else adapters_of(config)
+    if not missing:
+        return Declared(config, operations_of(made), made)
+    offered = {name: _offered(name, settings, config) for name, settings in config.adapters.items()}
+    return Declared(config, {f"{name}.{one.name}": one for name, several in offered.items() for one in several}, made, missing)
+
+
+def _offered(name: str, settings: Mapping[str, Any], config: Config) -> Iterable[Operation]:
+    """What an adapter offers though a secret is not at hand: what its class declares, or what its own settings do (`use: soap`)."""
+    cls = adapter_class(str(settings.get("use", name)))
+    if cls.operations:
+        return cls.operations.values()
+    return adapters_of(config.model_copy(update={"adapters": {name: settings}}))[name].operations.values()

@@ -7,7 +7,7 @@ private descriptor pool (the specification publishes no Python package for it).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -59,12 +59,17 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """A ``lookup`` or ``rows`` whose table (and key, and column) is written out; None where it is computed."""
+    """A ``lookup`` or ``rows`` whose table (and key, and column) is written out; None where it is computed.
+
+    ``path`` is what the key is read from, where that is a path; ``whole``: the value of the expression is what is found.
+    """
 
     table: str | None
     column: str | None
     offset: int
     key: str | None = None
+    path: tuple[str, ...] = ()
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,16 @@ def read(serialized: bytes) -> Reading:
     checked = _checked_class().FromString(wrapper.value)
     walker = _Walker(checked)
     walker.walk(checked.expr, {})
+    if len(walker.reading.lookups) == 1:
+        walker.reading.lookups[0] = _as_a_whole(walker.reading.lookups[0], checked.expr)
     return walker.reading
+
+
+def _as_a_whole(lookup: Lookup, root: Any) -> Lookup:
+    """``lookup(table, key, column)`` or ``lookup(table, key).column`` and nothing around it."""
+    if _kind(root) == "select" and _kind(root.select.operand) == "call" and root.select.operand.call.function == "lookup":
+        return replace(lookup, column=root.select.field, whole=True) if lookup.column is None else lookup
+    return replace(lookup, whole=_kind(root) == "call" and root.call.function == "lookup")
 
 
 class _Walker:
@@ -134,7 +148,7 @@ class _Walker:
             self._walk_comprehension(node.comprehension, bound)
             return
         if kind == "call" and node.call.function in ("lookup", "rows"):
-            self._note_lookup(node)
+            self._note_lookup(node, bound)
         elif kind == "call" and node.call.function in _COMPARING:
             self._note_comparison(node.call, bound)
         for child in _children(node):
@@ -163,10 +177,11 @@ class _Walker:
         for child in (node.loop_condition, node.loop_step, node.result):
             self.walk(child, inner)
 
-    def _note_lookup(self, node: Any) -> None:
+    def _note_lookup(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
         arguments = [argument.const.string_value if _kind(argument) == "const" else None for argument in node.call.args]
         table, key, column = (*arguments, None, None, None)[:3]
-        self.reading.lookups.append(Lookup(table, column, self.positions.get(node.id, 0), key))
+        path = _path(node.call.args[1], bound) if len(node.call.args) > 1 else None
+        self.reading.lookups.append(Lookup(table, column, self.positions.get(node.id, 0), key, path or ()))
 
     def _note_comparison(self, call: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
         left, right = call.args

@@ -287,3 +287,66 @@ def schema_at(schema: Any, path: Sequence[str]) -> dict[str, Any]:
         if not isinstance(here, dict):
             return {}
     return {**here, **({"$defs": schema["$defs"]} if "$defs" in schema else {})}
+
+
+def lacks(schema: Any, path: Sequence[str]) -> str:
+    """Why a value of a schema may have nothing at a path: ``missing`` or ``null``; empty where it is surely there, or nothing is said.
+
+    A field with a default is there: the contract's own models write it.
+    """
+    here = resolve(schema, schema)
+    for piece in path:
+        if piece == "[]":
+            here = resolve(here.get("items", {}), schema)
+            continue
+        inner = here.get("properties", {}).get(piece)
+        if inner is None:
+            return ""
+        if piece not in here.get("required", ()) and "default" not in inner:
+            return "missing"
+        if takes_null(inner, schema):
+            return "null"
+        here = resolve(inner, schema)
+        if not isinstance(here, dict):
+            return ""
+    return ""
+
+
+def takes_null(schema: Any, root: Any) -> bool:
+    """Whether null is a value of a schema."""
+    inner, nullable = resolved(schema, root)
+    kinds = inner.get("type")
+    return nullable or kinds == "null" or (isinstance(kinds, list) and "null" in kinds) or None in inner.get("enum", ())
+
+
+def outside(value: JsonValue, schema: Mapping[str, Any]) -> str:
+    """Which limit of its schema a literal does not keep (``must have at most 3 characters``); empty when it keeps all.
+
+    Its type, and whether it is one of an enumeration, are other questions.
+    """
+    if isinstance(value, str):
+        size, what = len(value), "characters"
+        if "pattern" in schema and not jsonschema_rs.is_valid({"pattern": schema["pattern"]}, value):
+            return f"must match the pattern {schema['pattern']}"
+    elif isinstance(value, list):
+        size, what = len(value), "items"
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        return next(
+            (words.format(schema[word]) for word, words in _BOUNDS.items() if word in schema and not _within(value, word, schema)), ""
+        )
+    else:
+        return ""
+    least, most = (f"min{'Length' if what == 'characters' else 'Items'}", f"max{'Length' if what == 'characters' else 'Items'}")
+    if size < schema.get(least, 0):
+        return "must not be empty" if size == 0 else f"must have at least {schema[least]} {what}"
+    return f"must have at most {schema[most]} {what}" if size > schema.get(most, size) else ""
+
+
+_BOUNDS = {
+    "minimum": "must be at least {}", "maximum": "must be at most {}", "exclusiveMinimum": "must be more than {}",
+    "exclusiveMaximum": "must be less than {}", "multipleOf": "must be a multiple of {}",
+}  # fmt: skip
+
+
+def _within(value: float, word: str, schema: Mapping[str, Any]) -> bool:
+    return bool(jsonschema_rs.is_valid({word: schema[word]}, value))

@@ -28,7 +28,7 @@ from bus.source import Pointer, Reporter, suggestion
 @dataclass(frozen=True)
 class World:
     """What routes are checked against. ``broken`` are names of types and mappings whose own files have errors; ``keys`` are all business
-    keys that a case can have (None: not known).
+    keys that a case can have (None: not known), ``asked`` the paths that routes ask about before they apply a mapping.
     """
 
     operations: Mapping[str, Operation]
@@ -37,6 +37,7 @@ class World:
     broken: frozenset[str] = frozenset()
     tables: Tables = field(default_factory=Tables)
     keys: frozenset[str] | None = None
+    asked: Mapping[str, frozenset[tuple[str, ...]]] = field(default_factory=dict)
 
     @cached_property
     def typed(self) -> Types:
@@ -74,7 +75,8 @@ def check_mapping(mapping: CompiledMapping, world: World, report: Reporter) -> N
         report.report(("from",), "type.unknown", f"there is no message type `{document.from_}`", hint)
     names = world.built_in(source.schema if source else None)
     by_pointer = {used.pointer: used for used in mapping.used}
-    paths = Paths(names, world.typed, report, by_pointer)
+    asked = asked_in(mapping.used) | world.asked.get(mapping.name, frozenset())
+    paths = Paths(names, world.typed, report, by_pointer, asked)
     for used in mapping.used:
         paths.check(used)
     schema = _target_schema(document.to, world)
@@ -83,7 +85,14 @@ def check_mapping(mapping: CompiledMapping, world: World, report: Reporter) -> N
             hint = suggestion(document.to, [*world.operations, *world.types])
             report.report(("to",), "mapping.unknown-target", f"there is no operation or message type `{document.to}`", hint)
         return
-    Target(document.to, schema, by_pointer, paths.value, report).check(document.fields, ("fields",))
+    Target(document.to, schema, by_pointer, paths.value, paths.absent, report).check(document.fields, ("fields",))
+
+
+def asked_in(used: Iterable[Used]) -> frozenset[tuple[str, ...]]:
+    """The paths that conditions ask about: who asks knows that a value may not be there."""
+    conditions = (one for one in used if str(one.pointer[-1]) in {"when", "$when"})
+    asked = {reference.path for one in conditions for reference in one.expression.references}
+    return frozenset(asked | {reference.path for one in used for reference in one.expression.references if reference.tested})
 
 
 def _target_schema(name: str, world: World) -> Schema | None:
@@ -103,6 +112,7 @@ class _Checker:
         self.model = compiled.parsed.model
         self.wrong: set[Pointer] = set()
         self.endings: dict[str, frozenset[int]] = {}
+        self.asked = asked_in([one for several in compiled.used.values() for one in several])
         self.later = {name: step.model.id for step in compiled.parsed.walk() for name, _ in defined_names(step)}
 
     def run(self) -> None:
@@ -272,7 +282,7 @@ class _Checker:
 
     def _uses(self, pointer: Pointer, scope: Scope, *, only: tuple[str, ...] = (), without: tuple[str, ...] = ()) -> None:
         everything = self.compiled.used.get(pointer, ())
-        paths = Paths(scope.names, self.world.typed, self.report, {one.pointer: one for one in everything})
+        paths = Paths(scope.names, self.world.typed, self.report, {one.pointer: one for one in everything}, self.asked)
         for used in everything:
             part = used.pointer[len(pointer)]
             if part in without or (only and part not in only):
@@ -320,7 +330,8 @@ class _Checker:
         return paths.item(over) if over else Known()
 
     def _paths(self, step: Parsed, scope: Scope) -> Paths:
-        return Paths(scope.names, self.world.typed, self.report, {one.pointer: one for one in self.compiled.used.get(step.pointer, ())})
+        here = {one.pointer: one for one in self.compiled.used.get(step.pointer, ())}
+        return Paths(scope.names, self.world.typed, self.report, here, self.asked)
 
     # --- what steps name ---------------------------------------------------------------------------------------------
 
@@ -370,7 +381,7 @@ class _Checker:
         paths = self._paths(step, scope)
         written = {} if step.model.with_ is None else step.model.with_
         pointer = step.pointer if step.model.with_ is None else (*step.pointer, "with")
-        Target(name, schema, paths.lists, paths.value, self.report).check(written, pointer)
+        Target(name, schema, paths.lists, paths.value, paths.absent, self.report).check(written, pointer)
 
     def _promises(self, step: Parsed, operation: Operation) -> None:
         """What the operation's effect allows: retries and undo."""

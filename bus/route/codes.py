@@ -193,6 +193,16 @@ CODES: dict[str, Code] = {
     "target.not-in-enumeration": Code(
         "The field takes only certain values, and this is none.", "with: {flusso: '\"X\"'}", "Use one of those in the hint."
     ),
+    "target.outside-limits": Code(
+        "The contract bounds the field (pattern, length, smallest, largest), and the written value is outside.",
+        "with: {cap: '\"181\"'}   # five digits",
+        "Write a value that the sentence allows.",
+    ),
+    "target.maybe-missing": Code(
+        "A mandatory field is fed by one that the contract lets be missing or null: on such a message the run would stop here.",
+        "with: {cap: body.domicilio.cap}   # domicilio is optional",
+        "Say what then with `$default`, pass the step over with `when: has(...)`, or make the field mandatory in its contract.",
+    ),
     "case.unknown-key": Code(
         "The case has no key of this name at this step.",
         "case: iuvv",

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from bus.expression.typing import ANYTHING, Types
 from bus.mapping.compile import line_and_column, place_of
 from bus.mapping.template import Used
-from bus.mapping.types import schema_at, unknown_field
+from bus.mapping.types import lacks, schema_at, unknown_field
 from bus.source import Pointer, Reporter, suggestion
 
 Schema: TypeAlias = dict[str, Any]
@@ -101,12 +101,15 @@ def _definitions(schema: Schema) -> Schema:
 
 @dataclass(slots=True)
 class Paths:
-    """Expressions of one place, against what is known of the names there. ``lists`` has the expressions that local names are items of."""
+    """Expressions of one place, against what is known of the names there. ``lists`` has the expressions that local names are items of,
+    ``asked`` the paths that some condition asks about.
+    """
 
     names: Mapping[str, Known]
     types: Types
     report: Reporter
     lists: Mapping[Pointer, Used] = field(default_factory=dict)
+    asked: frozenset[tuple[str, ...]] = frozenset()
 
     def check(self, used: Used) -> bool:
         """Fields that do not exist, texts that a code never is, types that do not go together, results that do not fit their part.
@@ -117,7 +120,7 @@ class Paths:
         if key is not None and key in self.types.passed:
             return True
         before = len(self.report.findings)
-        good = not (self._unknown_fields(used) | self._comparisons(used)) and self._types(used)
+        good = not (self._unknown_fields(used) | self._comparisons(used) | self._keys(used)) and self._types(used)
         if key is not None and good and len(self.report.findings) == before:
             self.types.passed[key] = [self.names[name] for name in used.expression.names if name in self.names]
         return good
@@ -136,11 +139,32 @@ class Paths:
         if not expression.in_cel and expression.references:
             path = expression.references[0].path
             return self._below(self._named(path[0], used), path[1:])
+        if codes := self._found(used):
+            return Known(schema={"type": "string", "enum": codes}, typed=self.types.declare(_TEXT))
         returns = expression.returns or self.types.check(expression.text, self._bound(used)).returns
         if not returns:
             return Known()
         schema = SCALARS.get(returns) or {"type": returns}
         return Known(schema=schema, typed=self.types.declare(schema) if returns in SCALARS else ANYTHING)
+
+    def absent(self, used: Used) -> str:
+        """Why the value that a path reads may not be there, though the route never asks: ``missing`` or ``null``."""
+        expression = used.expression
+        if expression.in_cel or not expression.references:
+            return ""
+        path = expression.references[0].path
+        if any(path[: len(one)] == one for one in self.asked):
+            return ""
+        return lacks(self._named(path[0], used).schema, path[1:])
+
+    def _found(self, used: Used) -> list[str]:
+        """All texts that a look into one column of a table can find."""
+        lookup = used.expression.lookups[0] if len(used.expression.lookups) == 1 else None
+        if lookup is None or not lookup.whole or not lookup.column:
+            return []
+        rows = self.types.tables.get(lookup.table or "", {})
+        found = [row.get(lookup.column) for key, row in rows.items() if lookup.key in (None, key)]
+        return sorted({str(one) for one in found}) if all(isinstance(one, str) for one in found) else []
 
     def item(self, used: Used) -> Known:
         """What is known of the items of a list."""
@@ -194,6 +218,21 @@ class Paths:
                 self.report.report(used.pointer, "path.not-in-enumeration", f"{path} is never `{one.text}`", hint, within=within)
                 found = True
         return found
+
+    def _keys(self, used: Used) -> bool:
+        """Codes of a contract that the table which they are looked up in does not have."""
+        for lookup in used.expression.lookups:
+            rows = self.types.tables.get(lookup.table or "")
+            if not rows or not lookup.path or lookup.path in self.asked or not lookup.whole:
+                continue
+            codes = schema_at(self._named(lookup.path[0], used).schema, lookup.path[1:]).get("enum", ())
+            if strange := [str(code) for code in codes if code is not None and str(code) not in rows]:
+                path = ".".join(lookup.path).replace(".[]", "[]")
+                sentence = f"table `{lookup.table}` has no key {', '.join(strange)}, which {path} may be"
+                within = line_and_column(used.expression.text, lookup.offset)
+                hint = "add the rows, or ask before: a `when`, or `path in [...] ? ... : ...`"
+                self.report.report(used.pointer, "table.unknown-key", sentence, hint, "warning", within=within)
+        return False
 
     def _types(self, used: Used) -> bool:
         expression = used.expression

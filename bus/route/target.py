@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from bus.expression.typing import resolved
 from bus.mapping.template import Used, dotted
-from bus.mapping.types import resolve
+from bus.mapping.types import outside, resolve, takes_null
 from bus.route.known import Known
 from bus.source import Pointer, Reporter, suggestion
 
@@ -30,12 +30,15 @@ def schema_of(model: type[BaseModel]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a template must make. ``name`` is said in findings; ``value`` tells what is known of an expression's value."""
+    """What a template must make. ``name`` is said in findings; ``value`` tells what is known of an expression's value, ``absent`` why
+    it may have none (``missing``, ``null``, empty: it surely has one).
+    """
 
     name: str
     schema: dict[str, Any]
     used: Mapping[Pointer, Used]
     value: Callable[[Used], Known]
+    absent: Callable[[Used], str]
     report: Reporter
 
     def check(self, value: Any, pointer: Pointer) -> None:
@@ -50,12 +53,23 @@ class Target:
             self._map(value, wanted, pointer, path)
         elif isinstance(value, list):
             if self._is(wanted, "array", pointer, path):
-                for position, inner in enumerate(value):
-                    self._value(inner, wanted.get("items", {}), (*pointer, position), (*path, str(position)))
+                self._list(value, wanted, pointer, path)
         elif isinstance(value, str):
             self._expression(wanted, pointer, path)
-        elif not (value is None and _nullable(schema, self.schema)):
+        elif not (value is None and takes_null(schema, self.schema)):
             self._literal(value, wanted, pointer, path)
+
+    def _list(self, value: list[Any], wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
+        for position, inner in enumerate(value):
+            self._value(inner, wanted.get("items", {}), (*pointer, position), (*path, str(position)))
+        if not any(isinstance(inner, dict) and "$when" in inner for inner in value):
+            self._limits(value, wanted, pointer, path)
+
+    def _limits(self, value: Any, wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
+        if problem := outside(value, wanted):
+            self.report.report(
+                pointer, "target.outside-limits", f"{self.name}: `{dotted(path)}` {problem}", str(wanted.get("description", ""))
+            )
 
     def _map(self, value: dict[str, Any], wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
         if "$each" in value:
@@ -75,7 +89,10 @@ class Target:
         meant = set[str]()
         for name, inner in value.items():
             if name in fields:
+                before = len(self.report.findings)
                 self._value(inner, fields[name], (*pointer, name), (*path, name))
+                if len(self.report.findings) == before:
+                    self._there(inner, fields[name], name in wanted.get("required", ()), (*pointer, name), (*path, name))
             elif wanted.get("additionalProperties") is False:
                 near = suggestion(name, fields.keys() - value.keys())
                 meant.add(near)
@@ -87,6 +104,16 @@ class Target:
                 place = dotted((*path, name))
                 hint = str(resolve(fields.get(name, {}), self.schema).get("description", ""))
                 self.report.report(pointer, "target.missing-field", f"{self.name} needs the field `{place}`", hint)
+
+    def _there(self, value: Any, schema: Any, mandatory: bool, pointer: Pointer, path: tuple[str, ...]) -> None:
+        """A field that must have a value, fed by one that the contract lets be missing or null."""
+        used = self.used.get(pointer) if isinstance(value, str) else None
+        why = self.absent(used) if used is not None and not used.guarded else ""
+        if (why == "missing" and mandatory) or (why == "null" and not takes_null(schema, self.schema)):
+            text = " ".join(used.expression.text.split()) if used else ""
+            sentence = f"{self.name}: `{dotted(path)}` {'is mandatory' if mandatory else 'is never null'}, and {text} may be {why}"
+            hint = "say what then: {$value: ..., $default: ...}, a step's `when: has(...)`, or make it mandatory in its contract"
+            self.report.report(pointer, "target.maybe-missing", sentence, hint, "warning")
 
     def _expression(self, wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
         used = self.used.get(pointer)
@@ -148,6 +175,8 @@ class Target:
         elif choices and value not in choices:
             hint = suggestion(str(value), map(str, choices)) or "one of " + ", ".join(map(str, choices))
             self.report.report(pointer, "target.not-in-enumeration", f"{self.name}: `{dotted(path)}` cannot have this value", hint)
+        else:
+            self._limits(value, wanted, pointer, path)
 
     def _is(self, wanted: dict[str, Any], kind: str, pointer: Pointer, path: tuple[str, ...]) -> bool:
         allowed = wanted.get("type", kind)
@@ -157,13 +186,6 @@ class Target:
         label = f"{self.name}: `{place}`" if place else self.name
         self.report.report(pointer, "target.wrong-type", f"{label} is {allowed}, not {kind}")
         return False
-
-
-def _nullable(schema: Any, root: Any) -> bool:
-    if not isinstance(schema, dict):
-        return False
-    kinds = schema.get("type")
-    return {"type": "null"} in schema.get("anyOf", ()) or kinds == "null" or (isinstance(kinds, list) and "null" in kinds)
 
 
 def _conversion(given: str, asked: str, computed: bool = False) -> str:

@@ -220,6 +220,8 @@ class Order:
                 return effects
             self._read(step, operation, effects, sources)
             return [*effects, step] if operation.effect != "read" else effects
+        if step.kind == "send":
+            return [*effects, step]
         inner = [self._steps(block, effects, origins) for block in step.blocks.values()]
         return max(inner, key=len) if step.kind in {"each", "parallel"} and inner else effects
 
@@ -230,9 +232,15 @@ class Order:
         if not ends_the_run(step, clauses, self.endings.get(step.model.id, frozenset()), operation):
             return
         for effect in effects:
-            if effect.model.id not in sources and effect.model.undo is None:
-                sentence = f"`{step.model.call}` may refuse when `{effect.model.call}` (step {effect.model.id}) has already taken effect"
-                hint = f"ask first: put step `{step.model.id}` before `{effect.model.id}`, or give that an `undo`"
+            sent = effect.kind == "send"
+            if effect.model.id not in sources and (sent or effect.model.undo is None):
+                done = (
+                    f"`{effect.model.send}` (step {effect.model.id}) has already been sent"
+                    if sent
+                    else (f"`{effect.model.call}` (step {effect.model.id}) has already taken effect")
+                )
+                sentence = f"`{step.model.call}` may refuse when {done}"
+                hint = f"ask first: put step `{step.model.id}` before `{effect.model.id}`" + ("" if sent else ", or give that an `undo`")
                 self.report.report((*step.pointer, "call"), "order.effect-before-read", sentence, hint, "warning")
                 return
 

@@ -126,8 +126,8 @@ class Source:
             return 1, 1
         if key and name is not None:
             return name.line, name.column
-        if within is not None and node.kind == "scalar":
-            return self._inside(node, *within)
+        if node.kind == "scalar" and (within is not None or node.style in _BLOCKS):
+            return self._inside(node, *(within or (1, 1)))  # of a block its text, not the `|` before it
         return node.line, node.column
 
     def _inside(self, node: Node, line: int, column: int) -> tuple[int, int]:
@@ -138,6 +138,9 @@ class Source:
         offset = _raw_offset(self.text[node.start : node.end], node.style, text, wanted)
         before = self.text[: node.start + offset]
         return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+
+
+_BLOCKS = frozenset({"|", ">"})
 
 
 def _raw_offset(raw: str, style: str, text: str, wanted: int) -> int:
@@ -160,7 +163,7 @@ def _raw_offset(raw: str, style: str, text: str, wanted: int) -> int:
 
 
 def _content_start(raw: str, style: str) -> tuple[int, int]:
-    if style not in {"|", ">"}:
+    if style not in _BLOCKS:
         return (1 if style in {'"', "'"} else 0), 0
     body = raw.find("\n") + 1
     first = next((line for line in raw[body:].split("\n") if line.strip()), "")

@@ -34,13 +34,25 @@ class Domanda(Contract):
     righe: list[Residenza] = Field(default_factory=list)
 
 
+class Scheda(Contract):
+    codice: str | None = Field(default=None, pattern="^[0-9]{3}$", description="Three digits")
+    sigla: str | None = Field(default=None, min_length=2, max_length=4)
+    quanti: int | None = Field(default=None, ge=1, le=10)
+    quota: float | None = Field(default=None, gt=0, lt=1)
+    ufficio: Literal["U1", "U3"] | None = None
+    sportello: Literal["SUE", "ANA"] = "SUE"
+    vie: list[str] = Field(default_factory=list, min_length=1, max_length=2)
+    indirizzo: Residenza | None = None
+    nota: str = ""
+
+
 class Numero(Contract):
     numero: str
     anno: int
 
 
 class Sistema(Adapter):
-    """Looks up, registers, takes back, and says things once; `verifica` and `iscrivi` may refuse."""
+    """Looks up, registers, files, takes back, and says things once; `verifica` and `iscrivi` may refuse."""
 
     @operation(effect="read", timeout=5)
     def cerca(self, request: Ricerca, ctx: Call) -> Persona:
@@ -60,6 +72,10 @@ class Sistema(Adapter):
 
     @operation(effect="keyed", timeout=5)
     def annulla(self, request: Numero, ctx: Call) -> Numero:
+        raise NotImplementedError
+
+    @operation(effect="keyed", timeout=5)
+    def scheda(self, request: Scheda, ctx: Call) -> Numero:
         raise NotImplementedError
 
     @operation(effect="once", timeout=5)
