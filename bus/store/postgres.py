@@ -186,6 +186,7 @@ class PostgresConnection(_Asking):
             self._find_out(self._number, error)
             return
         if ended.statusmessage != "COMMIT":
+            self._drop()  # psycopg may owe the server a DEALLOCATE ALL, see `rollback`
             raise StoreError(f"the database ended a transaction with {ended.statusmessage}")
 
     def rollback(self) -> None:
@@ -196,7 +197,9 @@ class PostgresConnection(_Asking):
             if session is not None and not session.closed and session.info.transaction_status != TransactionStatus.IDLE:
                 with suppress(psycopg.Error):
                     self._sync()  # what stood behind the statement that failed
-                session.execute("ROLLBACK")
+                # Not execute("ROLLBACK"): psycopg answers it with a DEALLOCATE ALL, which in a pipeline goes out only behind the first
+                # statements of the next transaction: it holds them prepared from then on, and they are not. Its own rollback waits for it.
+                session.rollback()
                 # Perhaps we did not get the lock: whoever has it may be a process that was stopped in the midst of a pipeline, which the
                 # server does not take for idle, so that its own timeout never comes.
                 session.execute(_END_SILENT)
@@ -340,10 +343,10 @@ class PostgresStore:
 
     @contextmanager
     def _reader(self) -> Iterator[PostgresReader]:
-        if self._closing.is_set():
-            raise StoreError("the store is closed", code="store.closed")
         reader = self._idle.get()
         try:
+            if self._closing.is_set():
+                raise StoreError("the store is closed", code="store.closed")
             yield reader
         finally:
             reader.end()
@@ -366,5 +369,7 @@ class PostgresStore:
     def close(self) -> None:
         self._closing.set()
         self._writer.close()
-        for _ in range(READERS):
-            self._idle.get().close()
+        readers = [self._idle.get() for _ in range(READERS)]  # when their views are over
+        for reader in readers:
+            reader.close()
+            self._idle.put(reader)  # for who still comes, to be told

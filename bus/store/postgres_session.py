@@ -44,7 +44,7 @@ READING = {"idle_in_transaction_session_timeout": "10min", "statement_timeout": 
 PASSING: tuple[type[psycopg.Error], ...] = (
     errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable, errors.AdminShutdown, errors.CrashShutdown,
     errors.CannotConnectNow, errors.TooManyConnections, errors.IdleInTransactionSessionTimeout, errors.IdleSessionTimeout,
-    errors.ReadOnlySqlTransaction,
+    errors.ReadOnlySqlTransaction, errors.InvalidSqlStatementName,
 )  # fmt: skip
 """What a server says when the same work may do well a moment later."""
 
@@ -183,6 +183,8 @@ def told(session: Session | None) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
+        if session is not None and isinstance(error, errors.InvalidSqlStatementName):
+            session.close()  # psycopg believes a statement prepared that is not: no word of this session is sure any more
         if isinstance(error, PASSING) or session is None or session.broken or session.closed:
             raise interrupted(error) from error
         if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):

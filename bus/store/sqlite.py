@@ -175,6 +175,7 @@ class SqliteStore:
         self._local = threading.local()
         self._readers: list[SqliteConnection] = []
         self._lock = threading.Lock()
+        self._closed = False
         self._writer = Writer(self._open_writer)
 
     def _open_writer(self) -> SqliteConnection:
@@ -195,6 +196,8 @@ class SqliteStore:
             yield reader
 
     def _reader(self) -> SqliteConnection:
+        if self._closed:
+            raise StoreError("the store is closed", code="store.closed")
         reader: SqliteConnection | None = getattr(self._local, "reader", None)
         if reader is None:
             reader = self._local.reader = SqliteConnection(self.path, read_only=True, opened=self._opened)
@@ -217,6 +220,7 @@ class SqliteStore:
 
     def close(self) -> None:
         self._writer.close()
+        self._closed = True
         with self._lock:
             for reader in self._readers:
                 reader.close()

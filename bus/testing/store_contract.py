@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import wait
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from bus.clock import text_of
 from bus.engine import claims
 from bus.engine.gates import Crowd
+from bus.errors import StoreError
 from bus.store import Row, Store, Tx
 
 NOW = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
@@ -46,6 +50,34 @@ def settle(store: Store, row: Row, owner: str = "uno", state: str = "done", now:
     store.write(work).result(30)
 
 
+def put(name: str) -> Callable[[Tx], None]:
+    """Work that writes one row, whose name `names` tells."""
+    return lambda tx: tx.do("set_sequence", name=name, value=1)
+
+
+def names(store: Store) -> set[str]:
+    with store.read() as tx:
+        return {row["name"] for row in tx.all("all_sequences")}
+
+
+def failing(tx: Tx) -> None:
+    """Work that writes, looks, and fails."""
+    tx.do("set_sequence", name="bad", value=1)
+    assert any(row["name"] == "bad" for row in tx.all("all_sequences"))
+    raise ValueError("no")
+
+
+@contextmanager
+def together(store: Store) -> Iterator[None]:
+    """What is written in the block waits for its end, and so for each other."""
+    gate = threading.Event()
+    store.write(lambda tx: gate.wait(30))
+    try:
+        yield
+    finally:
+        gate.set()
+
+
 def ids(rows: Sequence[Row]) -> list[str]:
     return [row["id"] for row in rows]
 
@@ -56,6 +88,74 @@ class StoreContract:
     @pytest.fixture
     def store(self) -> Store:
         raise NotImplementedError
+
+    # -- writing and reading -----------------------------------------------------------------------------------------
+
+    def test_works_that_wait_together_are_run_in_order(self, store: Store) -> None:
+        seen: list[int] = []
+        with together(store):
+            futures = [store.write(lambda tx, n=n: seen.append(n)) for n in range(50)]  # type: ignore[misc]
+        wait(futures, 30)
+        assert seen == list(range(50))
+
+    def test_a_work_that_fails_loses_only_its_own_changes(self, store: Store) -> None:
+        with together(store):
+            good, bad, after = store.write(put("good")), store.write(failing), store.write(put("after"))
+        good.result(30), after.result(30)
+        with pytest.raises(ValueError, match="no"):
+            bad.result(30)
+        assert names(store) == {"good", "after"}
+
+    def test_works_that_fail_again_and_again_spoil_nothing_that_comes_after(self, store: Store) -> None:
+        for turn in range(5):
+            with pytest.raises(ValueError, match="no"):
+                store.write(failing).result(30)
+            for name in "ab":
+                store.write(put(f"{name}{turn}")).result(30)
+        assert names(store) == {f"{name}{turn}" for name in "ab" for turn in range(5)}
+
+    def test_a_statement_that_the_database_refuses_spoils_nothing_that_comes_after(self, store: Store) -> None:
+        add_runs(store, "a")
+        for _ in range(3):
+            with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
+                add_runs(store, "a")
+            store.write(put("after")).result(30)
+            store.write(put("and-again")).result(30)
+        assert names(store) == {"after", "and-again"}
+
+    def test_a_reader_sees_one_moment_for_as_long_as_it_looks(self, store: Store) -> None:
+        store.write(put("a")).result(30)
+        with store.read() as tx:
+            assert len(tx.all("all_sequences")) == 1
+            store.write(put("b")).result(30)
+            assert len(tx.all("all_sequences")) == 1
+        assert names(store) == {"a", "b"}
+
+    def test_a_future_that_was_cancelled_does_not_end_the_writer(self, store: Store) -> None:
+        with together(store):
+            cancelled = store.write(put("never"))
+            assert cancelled.cancel()
+        store.write(put("after")).result(30)
+        assert names(store) == {"after"}
+
+    def test_records_are_followed_by_numbers_that_go_up(self, store: Store) -> None:
+        for name in "ab":
+            row = {"kind": "rules", "time": "t", "message": None, "run": None, "content": name.encode()}
+            store.write(lambda tx, name=name, row=row: tx.do("add_record", id=name, **row)).result(30)  # type: ignore[misc]
+        with store.read() as tx:
+            rows = tx.all("records_after", after=0, most=9)
+        assert [bytes(row["content"]) for row in rows] == [b"a", b"b"]
+        assert rows[0]["seq"] < rows[1]["seq"]
+
+    def test_closing_writes_what_was_taken_and_refuses_the_rest(self, store: Store) -> None:
+        futures = [store.write(put(f"n{n}")) for n in range(500)]
+        store.close()
+        assert [future.exception(0) for future in futures] == [None] * 500
+        with pytest.raises(StoreError, match="closed"):
+            store.write(put("late"))
+        with pytest.raises(StoreError, match="closed"):
+            names(store)
+        store.close()  # once more does no harm
 
     # -- claims ------------------------------------------------------------------------------------------------------
 

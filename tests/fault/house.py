@@ -79,6 +79,8 @@ class Member:
             with self.log.open("ab") as errors:
                 return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=environment)
 
+        if self.process is not None:
+            self.kill()  # it ended by itself, and nobody has closed what it wrote on
         self.process = _launcher.submit(launch).result()
         return bool(self._line())
 

@@ -114,6 +114,41 @@ def test_a_line_cut_at_commit_neither_loses_nor_doubles(proxied: tuple[Store, Pr
     assert set(ran.values()) == ({2} if when == "before" else {1})
 
 
+FORGET = "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$"
+"""Takes the session's prepared statements away without psycopg's noticing."""
+
+
+def test_a_session_whose_prepared_statements_are_gone_is_replaced_unseen(postgresql_url: str) -> None:
+    store = PostgresStore(postgresql_url)
+    for turn in range(3):
+        for name in ("one", "two"):
+            store.write(lambda tx, name=f"{name}{turn}": add(tx, name)).result(20)  # type: ignore[misc]
+            assert times(store, f"{name}{turn}") == 1
+        store.write(lambda tx: tx._later.append((FORGET, {}))).result(20)  # type: ignore[attr-defined]
+        with store._reader() as reader:
+            reader.one("highest_fence")
+            reader.ask(FORGET, {})
+    assert len(numbers(store)) == 6
+    store.close()
+
+
+def test_prepared_statements_that_vanish_in_the_midst_of_a_transaction_cost_a_second_try(postgresql_url: str) -> None:
+    store, tries = PostgresStore(postgresql_url), []
+    store.write(lambda tx: add(tx, "before")).result(20)
+
+    def work(tx: Tx) -> None:
+        tries.append(tx)
+        add(tx, "in-the-midst")
+        tx.all("records_of_message", message="in-the-midst")
+        if len(tries) == 1:
+            tx._later.append((FORGET, {}))  # type: ignore[attr-defined]  # before COMMIT, which is prepared
+
+    store.write(work).result(20)
+    assert len(tries) == 2
+    assert times(store, "in-the-midst") == 1
+    store.close()
+
+
 def test_a_server_killed_again_and_again_keeps_every_acknowledged_write_once(postgresql: PostgreSQL, postgresql_url: str) -> None:
     store = PostgresStore(postgresql_url)
     acknowledged: list[str] = []

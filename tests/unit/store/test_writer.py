@@ -1,16 +1,13 @@
-"""The group-commit writer: what it says is written is written; a neighbour's fault touches nobody else."""
+"""What is SQLite's own about the writer; what both stores keep is in `bus.testing.store_contract`."""
 
 from __future__ import annotations
 
 import sqlite3
-import threading
-from concurrent.futures import wait
 from pathlib import Path
 
 import pytest
 
 from bus.errors import StoreError
-from bus.store import Tx
 from bus.store.sqlite import SqliteStore
 
 
@@ -37,51 +34,14 @@ def test_what_a_future_promises_is_on_the_disk(store: SqliteStore) -> None:
     other.close()
 
 
-def test_works_that_wait_together_are_committed_together_and_in_order(store: SqliteStore) -> None:
-    gate = threading.Event()
-    store.write(lambda tx: gate.wait(5))
-    seen: list[int] = []
-    futures = [store.write(lambda tx, n=n: seen.append(n)) for n in range(50)]  # type: ignore[misc]
-    gate.set()
-    wait(futures, 5)
-    assert seen == list(range(50))
-
-
-def test_a_work_that_fails_loses_only_its_own_changes(store: SqliteStore) -> None:
-    gate = threading.Event()
-    store.write(lambda tx: gate.wait(5))
-
-    def bad(tx: Tx) -> None:
-        tx.do("set_sequence", name="bad", value=1)
-        raise ValueError("no")
-
-    good, failing, after = store.write(put("good")), store.write(bad), store.write(put("after"))
-    gate.set()
-    good.result(5), after.result(5)
-    with pytest.raises(ValueError, match="no"):
-        failing.result(5)
-    assert names(store) == {"good", "after"}
-
-
-def test_closing_writes_what_was_taken_and_refuses_the_rest(tmp_path: Path) -> None:
+def test_what_was_taken_before_closing_is_in_the_file(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "s.db")
     futures = [store.write(put(f"n{i}")) for i in range(500)]
     store.close()
     assert all(future.done() for future in futures)
-    with pytest.raises(StoreError, match="closed"):
-        store.write(put("late"))
     again = SqliteStore(tmp_path / "s.db")
     assert len(names(again)) == 500
     again.close()
-
-
-def test_a_reader_sees_one_moment_for_as_long_as_it_looks(store: SqliteStore) -> None:
-    store.write(put("a")).result()
-    with store.read() as tx:
-        assert len(tx.all("all_sequences")) == 1
-        store.write(put("b")).result()
-        assert len(tx.all("all_sequences")) == 1
-    assert names(store) == {"a", "b"}
 
 
 def test_the_writing_connection_runs_wal_with_full_synchronous(store: SqliteStore) -> None:
@@ -107,13 +67,3 @@ def test_a_database_of_another_schema_is_refused_with_a_remedy(tmp_path: Path) -
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot open the database"):
         SqliteStore(tmp_path / "nowhere" / "s.db")
-
-
-def test_a_future_that_was_cancelled_does_not_end_the_writer(store: SqliteStore) -> None:
-    gate = threading.Event()
-    store.write(lambda tx: gate.wait(5))
-    cancelled = store.write(put("never"))
-    assert cancelled.cancel()
-    gate.set()
-    store.write(put("after")).result(5)
-    assert names(store) == {"after"}
