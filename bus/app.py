@@ -205,11 +205,18 @@ class App:
         return [route.plan for route in self._catalog.routes.values()]
 
     def _activate(self) -> None:
-        """Keep the rules in force by fingerprint, and say in the log since when, unless the last start said the same."""
+        """Keep the rules in force by fingerprint, and say in the log since when, unless the last start said the same.
+
+        Beside them stand the files they were first read from, so that a place in these rules can be told as ``file:line:column``.
+        """
         rules = [{"digest": plan.digest, "kind": "route", "content": canonical(plan.rules)} for plan in self._plans()]
+        texts = [
+            {"digest": f"text {route.plan.digest}", "kind": "text", "content": canonical(dict(route.texts))}
+            for route in self._catalog.routes.values()
+        ]
 
         def work(tx: Tx) -> None:
-            tx.many("add_rules", rules)
+            tx.many("add_rules", [*rules, *texts])
             last = log.last(tx, "rules")
             if last is None or last.rules != self._catalog.digest:
                 tx.do("add_rules", digest=self._catalog.digest, kind="catalog", content=canonical(sorted(r["digest"] for r in rules)))

@@ -48,12 +48,16 @@ _INSIDE = frozenset({"send", "wait", "gather"})
 
 @dataclass(frozen=True)
 class Route:
-    """A route in force: its plan, its file (relative to the folder) and its tests, with the line each is written at."""
+    """A route in force: its plan, its file (relative to the folder) and its tests, with the line each is written at.
+
+    ``texts`` are the files that it was compiled from, by name, its own first: what positions in these rules point into.
+    """
 
     plan: Plan
     file: str
     tests: tuple[TestDocument, ...] = ()
     places: Callable[[], tuple[int, ...]] = tuple
+    texts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def lines(self) -> tuple[int, ...]:
@@ -193,8 +197,9 @@ class _Draft:
     compiled: CompiledRoute
     tests: tuple[tuple[int, TestDocument], ...] = ()
 
-    def route(self, plan: Plan) -> Route:
-        return Route(plan, self.source.file, tuple(test for _, test in self.tests), self._lines)
+    def route(self, plan: Plan, mappings: Mapping[str, tuple[CompiledMapping, Source]]) -> Route:
+        sources = [self.source, *(mappings[name][1] for name in self.compiled.mappings)]
+        return Route(plan, self.source.file, tuple(test for _, test in self.tests), self._lines, {one.file: one.text for one in sources})
 
     def _lines(self) -> tuple[int, ...]:
         return tuple(self.source.place(("tests", position))[0] for position, _ in self.tests)
@@ -336,7 +341,7 @@ class _Reader:
         )
 
     def _catalog(self, drafts: Mapping[str, _Draft], mappings: Mapping[str, CompiledMapping], services: Mapping[str, Servizio]) -> Catalog:
-        routes = {name: draft.route(draft.compiled.plan) for name, draft in drafts.items() if draft.compiled.plan}
+        routes = {name: draft.route(draft.compiled.plan, self.mappings) for name, draft in drafts.items() if draft.compiled.plan}
         plans = [route.plan for _, route in sorted(routes.items())]
         by_type: dict[str, tuple[Plan, ...]] = {}
         for plan in plans:

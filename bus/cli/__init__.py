@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "services": ("services", "List the services of the portal, or show one."),
     "validate": ("validate", "Check settings, routes, mappings, types, tables and services."),
     "test": ("trial", "Run the tests inside the route files."),
+    "replay": ("replay", "Recompute runs from the log under the rules they had, and compare; without any effect."),
     "copy": ("copy", "Copy a store into another one: from SQLite to PostgreSQL."),
     "doctor": ("doctor", "Look whether everything is in order: settings, database, broker, systems, work."),
     "migrate": ("migrate", "Change the schema of the database, with work in flight; the bus must be stopped."),

@@ -19,6 +19,10 @@ Key: TypeAlias = Annotated[
     str, typer.Option("--key", envvar="SNODO_KEY", help="API key; better in the environment than on the command line.")
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="JSON instead of words.")]
+Store: TypeAlias = Annotated[
+    str,
+    typer.Option("--store", envvar="SNODO_STORE", help="The database to read, instead of store.url: for a user that may only read."),
+]
 Settings: TypeAlias = Annotated[Path, typer.Option("--config", envvar="SNODO_CONFIG", help="The settings.")]
 
 
@@ -29,6 +33,13 @@ class Format(StrEnum):
     json = "json"
     sarif = "sarif"
     github = "github"
+
+
+class Plain(StrEnum):
+    """How a result is written."""
+
+    text = "text"
+    json = "json"
 
 
 LOCAL = "http://127.0.0.1:8080"

@@ -1,8 +1,9 @@
-"""What `bus validate` and `bus test` share: the settings and what the adapters declare, also where the secrets are not at hand."""
+"""What commands that work on rules share: the settings and what the adapters declare, also where the secrets are not at hand."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from bus.adapter import Adapter, Operation
 from bus.app import adapter_class, adapters_of, operations_of
 from bus.config import Config, load
 from bus.errors import ConfigError
+from bus.store.opening import Reader, open_reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,13 @@ def declared(path: Path) -> Declared:
     made = {} if missing else adapters_of(config)
     if not missing:
         return Declared(config, operations_of(made), made)
-    offered = {name: _offered(name, settings, config) for name, settings in config.adapters.items()}
-    return Declared(config, {f"{name}.{one.name}": one for name, several in offered.items() for one in several}, made, missing)
+    return Declared(config, offered(config), made, missing)
+
+
+def offered(config: Config) -> dict[str, Operation]:
+    """All operations by full name, as far as they can be told without secrets."""
+    found = {name: _offered(name, settings, config) for name, settings in config.adapters.items()}
+    return {f"{name}.{one.name}": one for name, several in found.items() for one in several}
 
 
 def _offered(name: str, settings: Mapping[str, Any], config: Config) -> Iterable[Operation]:
@@ -44,3 +51,18 @@ def _offered(name: str, settings: Mapping[str, Any], config: Config) -> Iterable
     if cls.operations:
         return cls.operations.values()
     return adapters_of(config.model_copy(update={"adapters": {name: settings}}))[name].operations.values()
+
+
+@contextmanager
+def recomputing(path: Path, store: str = "") -> Iterator[tuple[Config, dict[str, Operation], Reader]]:
+    """Settings without their secrets, what the adapters declare, and the database to read; from here on nothing leaves this process."""
+    from bus.replay import guard
+
+    guard.arm()
+    config = load(path, secrets=False)
+    url = store or config.store.url
+    if not url:
+        hint = "name a database for reading with --store, or in SNODO_STORE"
+        raise ConfigError("store.url is a secret, and secrets are not read here", code="replay.store", hint=hint)
+    with closing(open_reader(url)) as reader:
+        yield config, offered(config), reader

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from bus import clock
 from bus.log.payload import Sealed
 from bus.log.record import Record, content, record_of
-from bus.message import parsed
+from bus.message import canonical, parsed
 from bus.store import Row, Tx
 
 PAGE = 1000
@@ -61,6 +61,12 @@ def payload(tx: Tx, identity: str) -> bytes | None:
     """The content of a payload, or None when it is not there any more."""
     row = tx.one("payload", id=identity)
     return None if row is None else bytes(row["content"])
+
+
+def payloads(tx: Tx, identities: Iterable[str]) -> dict[str, bytes]:
+    """The contents of many payloads by id; those that cannot be opened any more are left out."""
+    rows = tx.all("payloads_among", payloads=canonical(list(identities)).decode())
+    return {row["id"]: bytes(row["content"]) for row in rows}
 
 
 def json_payload(tx: Tx, identity: str) -> Any:

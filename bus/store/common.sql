@@ -18,6 +18,28 @@ SELECT seq, content FROM records WHERE message = :message ORDER BY seq
 -- name: records_of_case
 SELECT r.seq, r.content FROM records r JOIN messages m ON m.id = r.message WHERE m.case_id = :case_id ORDER BY r.seq
 
+-- What replay and plan read, some hundred messages at a time.
+-- name: messages_between
+SELECT id, time FROM messages WHERE id > :after AND id < :until ORDER BY id LIMIT :most
+
+-- name: newest_messages
+SELECT id FROM messages ORDER BY id DESC LIMIT :most
+
+-- name: message_payloads_among
+SELECT id, payload FROM messages WHERE id IN :list(messages)
+
+-- name: runs_among_messages
+SELECT id, message, route, version, digest, entry, state, place FROM runs WHERE message IN :list(messages) ORDER BY message, id
+
+-- name: records_among_runs
+SELECT run, content FROM records WHERE run IN :list(runs) ORDER BY seq
+
+-- name: received_among
+SELECT content FROM records WHERE message IN :list(messages) AND kind = 'received' ORDER BY seq
+
+-- name: payloads_among
+SELECT id, content FROM payloads WHERE id IN :list(payloads)
+
 -- name: records_after
 SELECT seq, content FROM records WHERE seq > :after ORDER BY seq LIMIT :most
 

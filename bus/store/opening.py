@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Protocol
 
 from bus.errors import ConfigError
-from bus.store import Store
+from bus.store import Store, Tx
 
 SCHEMES = ("sqlite:///", "postgresql://", "postgres://")
 
@@ -28,8 +30,12 @@ def open_store(url: str, *, exclusive: bool = False) -> Store:
         from bus.store.postgres import PostgresStore
 
         return PostgresStore(url)
+    raise _nobody_speaks(url)
+
+
+def _nobody_speaks(url: str) -> ConfigError:
     hint = "use sqlite:///path or postgresql://user@host/database"
-    raise ConfigError(f"no store speaks {url.partition(':')[0]!r}", code="config.store", hint=hint)
+    return ConfigError(f"no store speaks {url.partition(':')[0]!r}", code="config.store", hint=hint)
 
 
 def _sync(folder: Path) -> None:
@@ -39,3 +45,29 @@ def _sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+class Reader(Protocol):
+    """A database that is only looked at: nothing is made in it, not even a schema."""
+
+    def read(self) -> AbstractContextManager[Tx]:
+        """A consistent view of what is committed; for the ``with`` block only."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def open_reader(url: str) -> Reader:
+    """Open a database to read: SQLite's file read only, PostgreSQL in a session of its own that may not write. One thread at a time.
+
+    Raises `ConfigError`, or `StoreError` where there is none, or one of another schema.
+    """
+    if url.startswith("sqlite:///"):
+        from bus.store.sqlite import SqliteReader
+
+        return SqliteReader(Path(url.removeprefix("sqlite:///")))
+    if url.startswith(SCHEMES):
+        from bus.store.postgres import PostgresLook
+
+        return PostgresLook(url)
+    raise _nobody_speaks(url)

@@ -317,6 +317,25 @@ class PostgresReader(_Asking):
         self._drop()
 
 
+class PostgresLook:
+    """See `bus.store.opening.Reader`. Its session may not write, whatever its user may."""
+
+    def __init__(self, url: str) -> None:
+        with told(None), connect(url, READING) as session:
+            schema.refuse(schema.revision_of_postgres(session))
+        self._reader = PostgresReader(url)
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        try:
+            yield self._reader
+        finally:
+            self._reader.end()
+
+    def close(self) -> None:
+        self._reader.close()
+
+
 class PostgresStore:
     """See `bus.store.Store`. ``url``: ``postgresql://user@host/database``, and whatever libpq understands behind it."""
 

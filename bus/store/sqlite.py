@@ -32,6 +32,11 @@ def open_file(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
 
 
+def look_at(path: Path) -> sqlite3.Connection:
+    """As `open_file`, but SQLite itself refuses to write to the file."""
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
+
+
 class SqliteConnection:
     """One connection with named queries; begins and ends transactions by hand."""
 
@@ -86,6 +91,10 @@ class SqliteConnection:
     def prepare(self) -> None:
         """Make the schema in an empty database; raises `StoreError` for another one."""
         schema.prepare_sqlite(self._raw)
+
+    def refuse_other(self) -> None:
+        """Raises `StoreError` for a database of another schema, or none."""
+        schema.refuse(schema.revision_of_sqlite(self._raw))
 
     def close(self) -> None:
         self._raw.close()
@@ -227,3 +236,23 @@ class SqliteStore:
             self._readers.clear()
         if self._lock_file is not None:
             self._lock_file.close()
+
+
+class SqliteReader:
+    """See `bus.store.opening.Reader`. The bus may be at work on the file meanwhile."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._connection = SqliteConnection(path, read_only=True, opened=look_at)
+            self._connection.refuse_other()
+        except sqlite3.Error as error:
+            hint = "is the file there, and yours to read?"
+            raise StoreError(f"cannot read the database {path}: {error}", code="store.unreachable", hint=hint) from error
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        with self._connection.view():
+            yield self._connection
+
+    def close(self) -> None:
+        self._connection.close()

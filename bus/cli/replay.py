@@ -1,0 +1,59 @@
+"""``bus replay``: recompute runs from the log and compare. Nothing leaves this process: no adapter is called, no secret is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bus.cli.common import CONFIG, Json, Plain, Settings, Store, family
+
+if TYPE_CHECKING:
+    from bus.adapter import Operation
+    from bus.replay.report import Report
+    from bus.store.opening import Reader
+
+app = family("Recompute runs from the log under the rules they had, and compare step by step; without any effect.")
+CODES = {"equal": 0, "different": 1, "unknown call": 1, "unavailable": 4}
+
+
+@app.command()
+def replay(
+    what: Annotated[str, typer.Argument(metavar="[RUN|MESSAGE|CASE]", help="Id of a run or a message, or a key of a case.")] = "",
+    since: Annotated[str, typer.Option("--from", help="Messages accepted from then on: a day, or a moment with its offset.")] = "",
+    until: Annotated[str, typer.Option("--to", help="Messages accepted before then.")] = "",
+    every: Annotated[bool, typer.Option("--all", help="Show also the runs that are equal.")] = False,
+    config: Settings = CONFIG,
+    store: Store = "",
+    form: Annotated[Plain, typer.Option("--format", help="How the result is written.")] = Plain.text,
+    json: Json = False,
+) -> None:
+    """Exit code 0: all equal; 1: a run is different, or asks what the log has no answer for; 4: nothing worse than data that was erased."""
+    from bus.cli.rules import recomputing
+    from bus.jsontext import dumps
+
+    if bool(what) == bool(since or until):
+        raise typer.BadParameter("say what: a run, a message or a case, or --from and --to", param_hint="replay")
+    with recomputing(config, store) as (_, operations, reader):
+        report = replayed(reader, operations, what, (since, until), every=every or bool(what))
+        print(dumps(report.as_json(), indent=True).decode() if json or form is Plain.json else report.as_text())
+    raise typer.Exit(CODES[report.worst])
+
+
+def replayed(reader: Reader, operations: Mapping[str, Operation], what: str, times: tuple[str, str], *, every: bool) -> Report:
+    """Recompute what is named, or what was accepted between two times, and keep what is worth telling."""
+    from bus.replay import window
+    from bus.replay.evidence import Rulebook, pages
+    from bus.replay.recount import recount
+    from bus.replay.report import Report
+
+    book = Rulebook(reader)
+    messages, run = window.named(reader, what) if what else ([], None)
+    since, until = (window.moment(text) if text else None for text in times)
+    chosen = window.pages_of(messages) if what else window.between(reader, since, until)
+    report = Report(lambda one: book.places(one.rules).of(one.place, one.fields), every)
+    for page in pages(reader, chosen, book):
+        openings = [one for one in page.openings if run is None or one.run == run]
+        report.add(recount(one, page.journals.get(one.run, ()), page, operations) for one in openings)
+    return report

@@ -1,0 +1,41 @@
+"""The guard: nothing leaves this process. Armed once, for the rest of the process's life.
+
+Python tells of each socket, name look-up and child process before it is made (audit events), and the guard refuses them all. It cannot
+be taken off. What it does not see is a line that C code opens by itself; here that is libpq's, to the database that the settings name,
+and SQLite needs none.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from bus.errors import SnodoError
+
+_REFUSED = ("socket.", "subprocess.", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "urllib.Request")
+_WINDOWLESS = frozenset({"socket.gethostname"})
+"""Asks the machine its name; nothing is opened."""
+_armed = False
+
+
+class EgressRefused(SnodoError):
+    """Something tried to leave a process that recomputes."""
+
+    family = "replay"
+    default_code = "replay.egress"
+
+
+def arm() -> None:
+    """Refuse every socket and every child process from here on."""
+    global _armed
+    if not _armed:
+        _armed = True
+        sys.addaudithook(_refuse)
+
+
+def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
+    if event.startswith(_REFUSED) and event not in _WINDOWLESS:
+        raise EgressRefused(
+            f"{event} was refused: nothing may leave a process that recomputes",
+            hint="who tried it is a defect of the rules' adapters or of the bus",
+        )

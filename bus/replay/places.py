@@ -1,0 +1,61 @@
+"""Places in a version of rules: a step and what of it, as ``file:line:column`` in the files these rules were read from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from bus.route.parse import Parsed, parse_route
+from bus.source import Pointer, Source, read
+
+_PARTS: Mapping[str, tuple[str, ...]] = {
+    "request": ("with", "mapping"), "message": ("with", "mapping"), "reply": ("reply",), "keys": ("case",), "key": ("case",),
+    "deadline": ("deadline",), "operation": ("call",), "type": ("wait", "gather", "send"), "sentence": ("reason",), "code": ("fail",),
+}  # fmt: skip
+"""What a difference is in, by the field of the step that says it."""
+
+
+class Places:
+    """``texts`` are the files of one route's rules by name, the route's own first (`bus.catalog.Route.texts`)."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        sources = [read(text.encode(), file) for file, text in texts.items()]
+        self._route = sources[0] if sources else None
+        self._mappings = {source.name("mapping"): source for source in sources[1:]}
+        parsed = parse_route(self._route.plain(), self._route) if self._route and self._route.root else None
+        self._steps: dict[str, Parsed] = {step.model.id: step for step in parsed.walk()} if parsed else {}
+
+    def of(self, place: str, fields: Sequence[str] = ()) -> str:
+        """Where ``route@version/step-id`` is written; with ``fields`` (``request.oggetto``) as near to the first of them as can be told."""
+        if self._route is None:
+            return place
+        step = self._steps.get(place.partition("/")[2])
+        if step is None:
+            return f"{self._route.file}:1:1"
+        for field in fields:
+            found = self._inside(step, field)
+            if found is not None:
+                return found
+        return _at(self._route, (*step.pointer, "id"))
+
+    def _inside(self, step: Parsed, field: str) -> str | None:
+        first, *rest = _pointer(field)
+        assert self._route is not None
+        for part in _PARTS.get(str(first), ()):
+            written = getattr(step.model, f"{part}_" if part == "with" else part, None)
+            if not written:
+                continue
+            if part == "mapping" and written in self._mappings:
+                return _at(self._mappings[written], ("fields", *rest))
+            return _at(self._route, (*step.pointer, part, *rest))
+        return None
+
+
+def _at(source: Source, pointer: Pointer) -> str:
+    line, column = source.place(pointer)
+    return f"{source.file}:{line}:{column}"
+
+
+def _pointer(field: str) -> Pointer:
+    """``request.mappali[0].foglio`` as ``("request", "mappali", 0, "foglio")``."""
+    return tuple(int(piece) if piece.isdigit() else piece for piece in re.findall(r"[^.\[\]]+", field))

@@ -1,0 +1,348 @@
+"""One run recomputed from its records and compared with them, step by step.
+
+A run has one *life* more for each time that a person redelivered or decided it: each is recomputed under the rules it had, from all
+that was known until its end, and compared with what was recorded in it. What is compared: each call with its request and our key, each
+wait with its key and deadline, each message sent, each reply, each key learnt, and the end. What outside systems did is evidence, not
+recomputed: retries, times and failures are taken as they were recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+
+from pydantic import ValidationError
+
+from bus.adapter import Operation
+from bus.clock import text_of
+from bus.engine import journal
+from bus.engine.asks import Answered, Arrived, Ask, Await, Call, Close, Event, Failed, Failure, Join, Reply, Send
+from bus.engine.interpreter import Walk
+from bus.engine.recorded import LAST, Told, follow
+from bus.errors import ExpressionError, RulesError
+from bus.log.record import Record
+from bus.message import JsonObject, JsonValue, canonical, message_of, parsed
+from bus.replay.fields import unlike
+from bus.route.plan import Plan
+
+Result: TypeAlias = Literal["equal", "different", "unknown call", "unavailable"]
+_WORST: tuple[Result, ...] = ("different", "unknown call", "unavailable")
+
+
+class Opening(NamedTuple):
+    """How a run began: of which message, under which rules; ``entry`` as in `bus.engine.interpreter.Walk`."""
+
+    run: str
+    message: str
+    name: str
+    digest: str
+    entry: str = ""
+
+
+class Evidence(Protocol):
+    """What a recount needs beside the records of a run."""
+
+    def content(self, payload: str) -> bytes | None:
+        """The content of a payload; None: erased."""
+        ...
+
+    def message(self, identity: str) -> JsonObject | None:
+        """``{envelope, body}`` of a message; None: erased."""
+        ...
+
+    def plan(self, digest: str) -> Plan:
+        """The rules with a fingerprint; raises `RulesError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One step that is not as recorded, or cannot be told. ``field``: what of it, down to the fields that differ; ``rules``: a digest."""
+
+    result: Result
+    sentence: str
+    place: str
+    path: str
+    rules: str
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one run's recount. ``state``: done, dead, cancelled or open; ``steps``: asks compared."""
+
+    opening: Opening
+    result: Result
+    state: str
+    steps: int
+    differences: tuple[Difference, ...] = ()
+
+
+class _Erased:
+    """Stands where a value was, in an event."""
+
+
+ERASED: Any = _Erased()
+_KINDS: Mapping[type, frozenset[str]] = {
+    Call: frozenset({"asked", "answered", "refused", "unanswered"}),
+    Await: frozenset({"waiting", "matched", "expired"}),
+    Send: frozenset({"sent"}),
+    Reply: frozenset({"replied"}),
+    Join: frozenset({"joined"}),
+    Close: frozenset({"closed"}),
+}
+_STEPS = frozenset().union(*_KINDS.values())
+_NEW_LIFE = frozenset({"redelivered", "decided"})
+_ENDS = frozenset({"done", "dead"})
+
+
+def recount(opening: Opening, records: Sequence[Record], evidence: Evidence, operations: Mapping[str, Operation]) -> Verdict:
+    """Recompute one run from its records (in log order) and compare. ``operations`` by full name say what a request looks like."""
+    starts = [0, *(place for place, record in enumerate(records) if record.kind in _NEW_LIFE), len(records)]
+    steps, found = 0, list[Difference]()
+    for start, end in pairwise(dict.fromkeys(starts) if records else (0, 0)):
+        life = _Life(opening, records[:end], start, evidence, operations)
+        steps += life.compare()
+        found += life.found
+    results = {one.result for one in found}
+    result: Result = next((worst for worst in _WORST if worst in results), "equal")
+    return Verdict(opening, result, _state(records), steps, tuple(found))
+
+
+def _state(records: Sequence[Record]) -> str:
+    last = next((record.data["state"] for record in reversed(records) if "state" in record.data), "open")
+    return last if last in {"done", "dead", "cancelled"} else "open"
+
+
+@dataclass(slots=True)
+class _Life:
+    """One life of a run: ``records`` are all until its end, its own begin at ``start``."""
+
+    opening: Opening
+    records: Sequence[Record]
+    start: int
+    evidence: Evidence
+    operations: Mapping[str, Operation]
+    found: list[Difference] = field(default_factory=list)
+
+    def compare(self) -> int:
+        """Recompute and compare; returns how many asks were compared."""
+        stored = self.evidence.message(self.opening.message)
+        if stored is None:
+            self._say("unavailable", "erased: the message", self.opening.name)
+            return 0
+        try:
+            plan = self.evidence.plan(self.rules)
+            message = message_of(stored["envelope"], stored["body"])  # type: ignore[arg-type]
+            told = self._told()
+            walk = Walk(plan, message, self.opening.entry)
+            asked = follow(walk, lambda ask: told.get(ask.path))
+        except (RulesError, ExpressionError) as error:
+            self._say("different", f"cannot be recomputed: {error.sentence}", self.opening.name)
+            return 0
+        if self.end is not None and not walk.finished and self._kept_waits_are_last(told):
+            walk = Walk(plan, message, self.opening.entry)
+            asked = follow(walk, lambda ask: told.get(ask.path))
+        self._judge(walk, asked)
+        return len(asked)
+
+    @property
+    def own(self) -> Sequence[Record]:
+        return self.records[self.start :]
+
+    @property
+    def rules(self) -> str:
+        return next((record.rules for record in self.own if record.rules), self.opening.digest)
+
+    @property
+    def end(self) -> Record | None:
+        """The record that ended this life, if it has ended."""
+        last = next((record for record in reversed(self.own) if "state" in record.data and record.kind != "discarded"), None)
+        return last if last is not None and last.kind in _ENDS else None
+
+    # -- what the journal tells -----------------------------------------------------------------------------------------
+
+    def _told(self) -> dict[str, Told]:
+        """What is told at each path, in the order of the journal."""
+        known = journal.fold(self.records, self._value, self._body)
+        told: dict[str, Told] = {}
+        for turn, (path, event) in enumerate(known.events):
+            if path not in told and not self._is_erased(event, path):
+                told[path] = Told(turn, event)
+        end = self.end
+        if end is not None and end.path is not None and end.data.get("code") == "send.invalid" and end.path not in told:
+            told[end.path] = Told(LAST, self._failure(end))
+        return told
+
+    def _kept_waits_are_last(self, told: dict[str, Told]) -> bool:
+        """A message may have been matched while the run was failing elsewhere, and not have been heard of any more."""
+        waits = {path: one for path, one in told.items() if not isinstance(one.event, (Answered, Failed, Failure))}
+        told.update({path: Told(len(self.records) + one.turn, one.event) for path, one in waits.items()})
+        return bool(waits)
+
+    def _value(self, payload: str) -> Any:
+        content = self.evidence.content(payload)
+        return ERASED if content is None else parsed(content)
+
+    def _body(self, message: str) -> Any:
+        stored = self.evidence.message(message)
+        return ERASED if stored is None else stored["body"]
+
+    def _is_erased(self, event: Event, path: str) -> bool:
+        match event:
+            case Answered(answer=value) | Failed(error=value) | Arrived(body=value) if value is ERASED:
+                what = "the message that came" if isinstance(event, Arrived) else "the answer"
+                self._say("unavailable", f"erased: {what}", self._place_at(path), path)
+                return True
+        return False
+
+    def _failure(self, end: Record) -> Failure:
+        content = self.evidence.content(str(end.payload("failure")))
+        told = {} if content is None else parsed(content)
+        return Failure(str(end.data["code"]), told.get("sentence", ""), end.place or "", end.path or "", detail=told.get("detail", {}))
+
+    def _place_at(self, path: str) -> str:
+        return next((record.place for record in self.records if record.path == path and record.place), self.opening.name)
+
+    # -- comparing --------------------------------------------------------------------------------------------------------
+
+    def _judge(self, walk: Walk, asked: Sequence[Ask]) -> None:
+        own: dict[str, list[Record]] = {}
+        for record in self.own:
+            if record.path is not None and record.kind in _STEPS:
+                own.setdefault(record.path, []).append(record)
+        for ask in asked:
+            for record in own.pop(ask.path, ()):
+                self._compare(ask, record)
+        for path, records in own.items():
+            if not self._cut_off(path, walk):
+                self._say("different", f"recorded ({records[0].kind}), but the rules do not ask it", records[0].place or "", path)
+        if self.end is not None:
+            self._judge_end(walk, self.end)
+
+    def _cut_off(self, path: str, walk: Walk) -> bool:
+        """Whether nothing can be said of a path, because what came before it is erased."""
+        return any(one.result == "unavailable" for one in self.found) and not walk.finished
+
+    def _judge_end(self, walk: Walk, end: Record) -> None:
+        if any(one.result == "unavailable" for one in self.found) and not walk.finished:
+            return
+        if end.kind == "dead" and end.path is None:
+            return  # the bus stopped it (its rules or its message could not be had, our own code failed): not of the rules' making
+        if not walk.finished:
+            for ask in walk.pending.values():
+                what = (
+                    ("unknown call", f"{ask.operation}: the log has no answer")
+                    if isinstance(ask, Call)
+                    else ("different", _unrecorded(ask))
+                )
+                self._say(*what, ask.place, ask.path)  # type: ignore[arg-type]
+            return
+        failure = walk.failure
+        if end.kind == "done":
+            if failure is not None:
+                self._say("different", f"the run was done, recomputed it dies of {failure.code}", failure.place, failure.path)
+            return
+        if failure is None:
+            self._say("different", f"the run died of {end.data.get('code')}, recomputed it is done", end.place or "", end.path or "")
+            return
+        recorded = self._failure(end)
+        unlike_parts = [name for name in ("code", "place", "path", "sentence") if getattr(recorded, name) != getattr(failure, name)]
+        if self.evidence.content(str(end.payload("failure"))) is None:
+            unlike_parts = [name for name in unlike_parts if name != "sentence"]
+        if unlike_parts:
+            sentence = f"the run died of {recorded.code} at {recorded.place}, recomputed of {failure.code}"
+            self._say("different", sentence, failure.place, failure.path, *unlike_parts)
+
+    def _compare(self, ask: Ask, record: Record) -> None:
+        if record.kind not in _KINDS[type(ask)]:
+            self._say("different", f"recorded ({record.kind}), recomputed as {type(ask).__name__.lower()}", ask.place, ask.path)
+            return
+        match ask:
+            case Call():
+                self._compare_call(ask, record)
+            case Await():
+                self._compare_wait(ask, record)
+            case Send():
+                stored = self.evidence.message(record.data["sent"])
+                self._compare_data(ask, record, type=ask.type)
+                self._compare_value(ask, "message", None if stored is None else canonical(stored["body"]), ask.body)
+            case Reply():
+                self._compare_payload(ask, record, "reply", ask.body)
+            case Join():
+                self._compare_payload(ask, record, "keys", dict(ask.keys))
+            case Close():
+                self._compare_data(ask, record, type=ask.type, entry=ask.entry)
+                self._compare_payload(ask, record, "key", list(ask.key) if ask.key else None)
+
+    def _compare_call(self, ask: Call, record: Record) -> None:
+        if "operation" in record.data:
+            self._compare_data(ask, record, operation=ask.operation)
+        if record.kind == "asked" and record.data["key"] not in {ask.key, *self._keys_before(ask.path)}:
+            self._say("different", "our key of the call", ask.place, ask.path)
+        identity = record.payload("request")
+        if identity is not None:
+            self._compare_request(ask, self.evidence.content(identity))
+
+    def _keys_before(self, path: str) -> Iterator[str]:
+        """Under new rules a call keeps the key it first went out with."""
+        return (record.data["key"] for record in self.records[: self.start] if record.kind == "asked" and record.path == path)
+
+    def _compare_request(self, ask: Call, recorded: bytes | None) -> None:
+        if recorded is None or canonical(ask.request) == recorded:
+            self._compare_value(ask, "request", recorded, ask.request)
+            return
+        operation = self.operations.get(ask.operation)
+        if operation is None:
+            self._say("unavailable", f"no adapter declares {ask.operation}: its request cannot be compared", ask.place, ask.path)
+            return
+        try:
+            made: JsonValue = operation.request.model_validate(ask.request).model_dump(mode="json", exclude_none=True)
+        except ValidationError as error:
+            sentence = f"{ask.operation} cannot be asked what is recomputed"
+            self._say("different", sentence, ask.place, ask.path, *(".".join(map(str, fault["loc"])) for fault in error.errors()))
+            return
+        if operation.prepare is not None:  # the adapter added what only it knows: numbers, days; what the rules said must be there
+            made = _laid_over(parsed(recorded), made)
+        self._compare_value(ask, "request", recorded, made)
+
+    def _compare_wait(self, ask: Await, record: Record) -> None:
+        self._compare_data(ask, record, type=ask.type) if "type" in record.data else None
+        if record.kind == "waiting":
+            self._compare_data(ask, record, deadline=None if ask.deadline is None else text_of(ask.deadline))
+            self._compare_payload(ask, record, "key", list(ask.key) if ask.key else None)
+
+    def _compare_data(self, ask: Ask, record: Record, **recomputed: Any) -> None:
+        for name, value in recomputed.items():
+            if record.data.get(name) != value:
+                self._say("different", f"{name} was {record.data.get(name)}, recomputed {value}", ask.place, ask.path, name)
+
+    def _compare_payload(self, ask: Ask, record: Record, role: str, made: JsonValue) -> None:
+        identity = record.payload(role)
+        if identity is None:
+            if made is not None:
+                self._say("different", f"{role}: none was recorded", ask.place, ask.path, role)
+            return
+        self._compare_value(ask, role, self.evidence.content(identity), made)
+
+    def _compare_value(self, ask: Ask, role: str, recorded: bytes | None, made: JsonValue) -> None:
+        if recorded is None:
+            self._say("unavailable", f"erased: the {role}", ask.place, ask.path)
+        elif canonical(made) != recorded:
+            self._say("different", f"the {role}", ask.place, ask.path, *unlike(parsed(recorded), made, role))
+
+    def _say(self, result: Result, sentence: str, place: str, path: str = "", *fields: str) -> None:
+        self.found.append(Difference(result, sentence, place, path, self.rules, tuple(fields)))
+
+
+def _unrecorded(ask: Ask) -> str:
+    return f"recomputed as {type(ask).__name__.lower()}, but nothing of it is recorded"
+
+
+def _laid_over(recorded: Any, made: Any) -> Any:
+    """What was recorded, with everything in its place that the rules said."""
+    if isinstance(recorded, dict) and isinstance(made, dict):
+        return {**recorded, **{name: _laid_over(recorded.get(name), value) for name, value in made.items()}}
+    return made

@@ -1,0 +1,71 @@
+"""What a replay found: counts, then each run that is not as it was; no value of any payload, only names of fields."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from bus.replay.recount import Difference, Verdict
+
+Place = Callable[[Difference], str]
+"""Where a difference is in its rules: ``file:line:column``, or what else can be told."""
+_ORDER = ("equal", "different", "unknown call", "unavailable")
+
+
+@dataclass
+class Report:
+    """Verdicts are added one by one; those that are equal are only counted, unless ``every``."""
+
+    place: Place
+    every: bool = False
+    counts: Counter[str] = field(default_factory=Counter)
+    steps: int = 0
+    kept: list[tuple[Verdict, list[str]]] = field(default_factory=list)
+
+    def add(self, verdicts: Iterable[Verdict]) -> None:
+        for verdict in verdicts:
+            self.counts[verdict.result] += 1
+            self.steps += verdict.steps
+            if self.every or verdict.result != "equal":
+                self.kept.append((verdict, [self.place(one) for one in verdict.differences]))
+
+    @property
+    def worst(self) -> str:
+        """The result of the whole."""
+        return next((name for name in ("different", "unknown call", "unavailable") if self.counts[name]), "equal")
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "result": self.worst, "runs": self.counts.total(), "steps": self.steps,
+            "counts": {name: self.counts[name] for name in _ORDER}, "verdicts": [_verdict(*one) for one in self.kept],
+        }  # fmt: skip
+
+    def as_text(self) -> str:
+        lines = [line for one in self.kept for line in _lines(*one)]
+        counts = ", ".join(f"{self.counts[name]:,} {name}" for name in _ORDER if self.counts[name] or name == "equal")
+        return "\n".join([*lines, f"{self.counts.total():,} runs, {self.steps:,} steps recomputed: {counts}"])
+
+
+def _verdict(verdict: Verdict, places: list[str]) -> dict[str, Any]:
+    opening = verdict.opening
+    return {
+        "run": opening.run, "message": opening.message, "route": opening.name, "rules": opening.digest, "state": verdict.state,
+        "result": verdict.result, "steps": verdict.steps,
+        "differences": [
+            {
+                "result": one.result, "at": at, "place": one.place, "path": one.path, "sentence": one.sentence,
+                "fields": list(one.fields), "rules": one.rules,
+            }
+            for one, at in zip(verdict.differences, places, strict=True)
+        ],
+    }  # fmt: skip
+
+
+def _lines(verdict: Verdict, places: list[str]) -> Iterator[str]:
+    opening = verdict.opening
+    yield f"{opening.run}  {opening.name}  {verdict.state}  {verdict.steps} steps: {verdict.result}"
+    for one, at in zip(verdict.differences, places, strict=True):
+        fields = f" ({', '.join(one.fields[:6])}{', …' if len(one.fields) > 6 else ''})" if one.fields else ""
+        yield f"    {one.result} at {at}: {one.place}{f' [{one.path}]' if one.path else ''}: {one.sentence}{fields}"

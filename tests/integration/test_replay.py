@@ -1,0 +1,220 @@
+"""`bus replay` as an auditor uses it: a process of its own beside a bus that worked, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from bus import config
+from bus.cli import rules
+from bus.cli.replay import CODES, replayed
+from bus.errors import NotFound
+from bus.message import canonical
+from bus.replay.report import Report
+from bus.store.opening import open_reader
+from tests.small_bus import Caller, running, write
+
+
+def bus(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bus.cli", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, **environment})
+
+
+def sent(server, type: str, nome: str) -> str:
+    answer = Caller(server.port)("POST", "/messages", {"type": type, "data": {"nome": nome}}, {"Idempotency-Key": f"{type} {nome}"})
+    assert answer.status == 202
+    return answer.json["id"]
+
+
+def work(server) -> str:
+    """Greetings, a wait that was woken, one that is open, a dead letter; the id of the message that waited."""
+    for number in range(12):
+        sent(server, "prova.saluto", f"Bo {number}")
+    waited = sent(server, "prova.attesa", "Ada")
+    sent(server, "prova.attesa", "Eva")
+    sent(server, "prova.sveglia", "Ada")
+    server.app.wait_reply(sent(server, "prova.guasto", "Cy"), 10)
+    assert server.app.wait_reply(waited, 10)["reply"] == {"svegliato": "Ada"}
+    for number in range(12):
+        server.app.wait_reply(sent(server, "prova.saluto", f"Bo {number}"), 10)
+    return waited
+
+
+@pytest.fixture(scope="module")
+def worked(tmp_path_factory) -> tuple[Path, str]:
+    """The folder of a bus that has stopped, and the id of a message that waited for another."""
+    folder = tmp_path_factory.mktemp("worked")
+    with running(folder) as server:
+        waited = work(server)
+    return folder, waited
+
+
+@pytest.fixture
+def tampered(worked, tmp_path) -> tuple[Path, str]:
+    """A copy of it, to be tampered with."""
+    folder, waited = worked
+    write(tmp_path)
+    (tmp_path / "var").mkdir(exist_ok=True)
+    with (
+        contextlib.closing(sqlite3.connect(folder / "var/snodo.db")) as old,
+        contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as new,
+    ):
+        old.backup(new)
+    return tmp_path, waited
+
+
+def change(folder: Path, statement: str, *values: object) -> None:
+    with contextlib.closing(sqlite3.connect(folder / "var/snodo.db")) as raw:
+        assert raw.execute(statement, values).rowcount == 1
+        raw.commit()
+
+
+def payload_of(folder: Path, message: str, kind: str, role: str) -> str:
+    with contextlib.closing(sqlite3.connect(folder / "var/snodo.db")) as raw:
+        [content] = raw.execute("SELECT content FROM records WHERE message = ? AND kind = ?", (message, kind)).fetchone()
+    return next(held["id"] for held in json.loads(content)["payloads"] if held["role"] == role)
+
+
+def told(folder: Path, what: str = "", since: str = "2026-01-01") -> Report:
+    """What a replay of that folder's store finds; in this process, so without the guard."""
+    operations = rules.offered(config.load(folder / "config.yaml"))
+    with contextlib.closing(open_reader(f"sqlite:///{folder}/var/snodo.db")) as reader:
+        return replayed(reader, operations, what, ("" if what else since, ""), every=True)
+
+
+def test_everything_is_recomputed_as_it_was_with_the_same_bytes_in_another_time_zone_locale_and_hash_seed(worked):
+    folder, _ = worked
+    before = (folder / "var/snodo.db").read_bytes()
+    words = ("replay", "--from", "2026-01-01", "--all", "--format", "json", "--config", str(folder / "config.yaml"))
+    here = bus(*words, PYTHONHASHSEED="1", TZ="Europe/Rome", LC_ALL="C.UTF-8")
+    there = bus(*words, PYTHONHASHSEED="4242", TZ="Pacific/Auckland", LC_ALL="C", LANG="tr_TR.UTF-8")
+    assert (here.returncode, there.returncode) == (0, 0), here.stderr + there.stderr
+    assert here.stdout == there.stdout
+    found = json.loads(here.stdout)
+    assert found["counts"] == {"equal": 15, "different": 0, "unknown call": 0, "unavailable": 0}
+    assert {one["state"] for one in found["verdicts"]} == {"done", "dead", "open"}
+    assert (folder / "var/snodo.db").read_bytes() == before, "nothing is written"
+
+
+def test_a_thousand_replays_of_a_run_are_identical(worked):
+    folder, waited = worked
+    operations = rules.offered(config.load(folder / "config.yaml"))
+    with contextlib.closing(open_reader(f"sqlite:///{folder}/var/snodo.db")) as reader:
+        said = {canonical(replayed(reader, operations, waited, ("", ""), every=True).as_json()) for _ in range(1000)}
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("name", ["message", "run", "case"])
+def test_one_run_is_found_by_its_id_by_its_message_and_by_its_case(worked, name):
+    folder, waited = worked
+    with contextlib.closing(sqlite3.connect(folder / "var/snodo.db")) as raw:
+        [run] = raw.execute("SELECT id FROM runs WHERE message = ?", (waited,)).fetchone()
+    said = told(folder, {"message": waited, "run": run, "case": "istanza:Ada"}[name]).as_text()
+    assert said.startswith(f"{run}  prova.aspetta@1  done  2 steps: equal\n")
+
+
+def test_a_step_that_was_changed_is_told_at_its_place_in_the_rules(tampered):
+    folder, waited = tampered
+    change(
+        folder, "UPDATE payloads SET content = ? WHERE id = ?", b'{"svegliato":"un altro"}', payload_of(folder, waited, "replied", "reply")
+    )
+    said = bus("replay", waited, "--config", str(folder / "config.yaml"))
+    assert said.returncode == 1
+    assert "different at routes/prova/aspetta.yaml:14:24: prova.aspetta@1/rispondi [rispondi]: the reply (reply.svegliato)" in said.stdout
+    line = (folder / "routes/prova/aspetta.yaml").read_text("utf-8").splitlines()[13]
+    assert line[23:] == "sveglia.nome}"
+    assert "un altro" not in said.stdout, "no value of a payload is shown"
+
+
+def test_what_was_erased_is_unavailable_and_has_an_exit_code_of_its_own(tampered):
+    folder, waited = tampered
+    change(folder, "DELETE FROM payloads WHERE id = ?", payload_of(folder, waited, "received", "message"))
+    report = told(folder)
+    assert "unavailable at routes/prova/aspetta.yaml:1:1: prova.aspetta@1: erased: the message" in report.as_text()
+    assert report.as_text().endswith("14 equal, 1 unavailable")
+    assert CODES[report.worst] == 4
+
+
+def test_what_is_not_there_is_told(worked):
+    with pytest.raises(NotFound) as error:
+        told(worked[0], "nessuno")
+    assert error.value.code == "replay.unknown"
+
+
+def test_a_window_takes_what_was_accepted_in_it(worked):
+    folder, waited = worked
+    with contextlib.closing(sqlite3.connect(folder / "var/snodo.db")) as raw:
+        [moment] = raw.execute("SELECT time FROM messages WHERE id = ?", (waited,)).fetchone()
+    later, all_of_it = told(folder, since=moment), told(folder)
+    assert later.counts.total() == 3 < all_of_it.counts.total()
+    assert told(folder, since="2027-01-01").counts.total() == 0
+
+
+ADAPTER = """
+import socket
+socket.create_connection(("127.0.0.1", {port}))
+from bus.adapter import Adapter
+class Chiacchierone(Adapter): pass
+"""
+
+
+def test_the_guard_refuses_a_socket_that_an_adapter_opens_while_it_is_loaded(worked, tmp_path):
+    """Loopback, so that only replay's own guard can refuse it; and somebody listens there."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        (tmp_path / "chiacchierone.py").write_text(ADAPTER.format(port=listening.getsockname()[1]), "utf-8")
+        settings = write(tmp_path, adapters={"chiacchierone": {"use": "chiacchierone:Chiacchierone"}})
+        said = bus(
+            "replay",
+            "--from",
+            "2026-01-01",
+            "--config",
+            str(settings),
+            PYTHONPATH=f"{os.environ['PYTHONPATH']}:{tmp_path}",
+            SNODO_STORE=f"sqlite:///{worked[0]}/var/snodo.db",
+        )
+        assert "replay.egress" in said.stderr
+        assert said.returncode == 2
+        listening.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            listening.accept()
+
+
+def test_secrets_are_not_read(worked, tmp_path):
+    settings = write(tmp_path, store={"url": {"file": "chiave-che-non-si-legge"}})
+    said = bus("replay", "--from", "2026-01-01", "--config", str(settings), "--store", f"sqlite:///{worked[0]}/var/snodo.db")
+    assert said.returncode == 0
+
+
+def test_on_postgresql_a_user_that_may_only_read_is_enough(postgresql_url, tmp_path):
+    with running(tmp_path, store={"url": postgresql_url}) as server:
+        work(server)
+    with psycopg.connect(postgresql_url, autocommit=True) as raw:
+        raw.execute("DROP ROLE IF EXISTS revisore")
+        raw.execute("CREATE ROLE revisore LOGIN")
+        raw.execute("GRANT USAGE ON SCHEMA public TO revisore")
+        raw.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO revisore")
+    try:
+        reader = psycopg.conninfo.make_conninfo(postgresql_url, user="revisore")
+        parts = psycopg.conninfo.conninfo_to_dict(reader)
+        url = f"postgresql:///{parts['dbname']}?" + "&".join(f"{name}={parts[name]}" for name in parts if name != "dbname")
+        said = bus("replay", "istanza:Ada", "--config", str(tmp_path / "config.yaml"), "--store", url)
+        assert said.returncode == 0, said.stderr + said.stdout
+        assert said.stdout.endswith("1 equal\n")
+        with contextlib.closing(open_reader(url)) as reader:
+            assert replayed(reader, {}, "", ("2026-01-01", ""), every=False).counts == {"equal": 15}
+            with reader.read() as tx, pytest.raises(Exception, match=r"permission|read-only"):
+                tx.all("claim_runs", runs="[]", now="", owner="x", lease="", suspects=1)
+    finally:
+        with psycopg.connect(postgresql_url, autocommit=True) as raw:
+            raw.execute("DROP OWNED BY revisore")
+            raw.execute("DROP ROLE revisore")

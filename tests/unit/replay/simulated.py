@@ -1,0 +1,81 @@
+"""The log of a simulated world in memory, to be replayed and to be tampered with."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from bus.diagnostics import configure
+from bus.log import log
+from bus.log.record import Record
+from bus.message import JsonObject, parsed
+from bus.replay.evidence import Gathered
+from bus.replay.recount import Opening, Verdict, recount
+from bus.testing.simulated_system import Sistema
+from bus.testing.simulated_world import World
+from bus.testing.simulation import MEMORY, Simulation
+
+OPERATIONS = {f"sistema.{name}": operation for name, operation in Sistema.operations.items()}
+
+
+@dataclass
+class Log:
+    """Records, payloads by id, rules by digest; all MAY be changed."""
+
+    records: list[Record]
+    payloads: dict[str, bytes]
+    rules: dict[str, JsonObject]
+    runs: dict[str, str] = field(default_factory=dict)
+
+    def evidence(self) -> Gathered:
+        return Gathered(self.records, self.payloads.get, self.rules.get)
+
+    def verdicts(self) -> dict[str, Verdict]:
+        """By run."""
+        evidence = self.evidence()
+        return {one.run: recount(one, evidence.journals.get(one.run, ()), evidence, OPERATIONS) for one in evidence.openings}
+
+    def openings(self, name: str) -> Iterator[Opening]:
+        return (one for one in self.evidence().openings if one.name == name)
+
+
+class _Kept(Simulation):
+    """A simulation whose log is kept before its store goes."""
+
+    log: Log
+
+    def judge(self) -> None:
+        self.log = log_of(self)
+
+
+def log_of(world: World) -> Log:
+    with world.store.read() as tx:
+        records = [record for _, record in log.everything(tx)]
+        payloads = {row["id"]: row["content"] for row in tx.all("payloads_after", after="", most=100_000)}
+        rules = {row["digest"]: parsed(row["content"]) for row in tx.all("rules_after", after="", most=1000) if row["kind"] == "route"}
+    return Log(records, payloads, rules)
+
+
+@contextmanager
+def played(seed: int) -> Iterator[_Kept]:
+    configure("critical")
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        world = _Kept(seed, Path(folder))
+        world.play()
+        yield world
+
+
+@cache
+def _log(seed: int) -> Log:
+    with played(seed) as world:
+        return world.log
+
+
+def simulated(seed: int) -> Log:
+    """The log of a seed; a copy of one's own."""
+    made = _log(seed)
+    return Log(list(made.records), dict(made.payloads), dict(made.rules))
