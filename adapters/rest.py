@@ -1,4 +1,4 @@
-"""REST: the one room of ``requests``, a client for adapters, and an adapter that is all configuration (`Rest`).
+"""REST: a client for adapters over `adapters.http`, and an adapter that is all configuration (`Rest`).
 
 `RestClient.send` makes one HTTP exchange and says how it ended:
 
@@ -10,37 +10,29 @@ other 4xx                               `Refused`, with the declared code the pr
 other status that was not expected      `InDoubt`; `Unreachable` for a ``read``
 ======================================= ==========================================================================
 
-Whether a byte left is not guessed from exception types: the connection tells. No hidden retries, no redirects, no proxies or
-netrc from the environment, one deadline over the whole exchange, replies limited in size, JSON read strictly.
+Whether a byte left is not guessed from exception types: the connection tells. One deadline over the whole exchange, replies limited in
+size, JSON read strictly.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import email.utils
-import io
 import json
 import math
-import re
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
 
+from adapters.http import Link, Reply, crossing, errors
 from adapters.shapes import Shape, shape_of
 from bus.adapter import Adapter, Call, Effect, InDoubt, Operation, OutsideError, Refused, Settings, Unreachable
-from bus.failpoint import reach
 from bus.message import canonical
-
-if TYPE_CHECKING:
-    import requests
 
 M = TypeVar("M", bound=BaseModel)
 Hook = Callable[[str, str, bytes, Call], Mapping[str, str]]
@@ -119,132 +111,6 @@ def retry_after_of(headers: Mapping[str, str], now: dt.datetime) -> float | None
     return min(max(seconds, 0.0), LONGEST_WAIT)
 
 
-@dataclass(slots=True)
-class _Crossing:
-    """The exchange that the current thread is making: until when, and whether a byte of it left."""
-
-    deadline: float
-    left: bool = False
-
-    def remaining(self) -> float:
-        """Seconds to the deadline; never zero, which a socket would take for "do not block"."""
-        return max(self.deadline - time.monotonic(), 0.001)
-
-
-_local = threading.local()
-
-
-@contextmanager
-def crossing(timeout: float) -> Iterator[_Crossing]:
-    """Within it, sessions of `open_session` obey one deadline and tell through ``left`` whether a byte of the request left."""
-    _local.crossing = made = _Crossing(time.monotonic() + timeout)
-    try:
-        yield made
-    finally:
-        del _local.crossing
-
-
-class BoundedRaw(io.RawIOBase):
-    """A socket's reading end whose every ``recv`` is bounded by what remains of the crossing: a dripping peer gains nothing."""
-
-    def __init__(self, sock: Any, raw: Any) -> None:
-        self._sock, self._raw = sock, raw
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        crossing_now: _Crossing = _local.crossing
-        if time.monotonic() >= crossing_now.deadline:
-            raise TimeoutError("timed out")
-        self._sock.settimeout(crossing_now.remaining())
-        count: int | None = self._raw.readinto(buffer)
-        return count
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-@cache
-def _watched_adapter() -> Any:
-    """The class of transport adapter whose connections tell when bytes leave; made at first use, because requests is slow to import."""
-    from http.client import HTTPResponse
-
-    from requests.adapters import HTTPAdapter
-    from urllib3.connection import HTTPConnection, HTTPSConnection
-    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-
-    class Response(HTTPResponse):
-        def __init__(self, sock: Any, *arguments: Any, **named: Any) -> None:
-            super().__init__(sock, *arguments, **named)
-            self.fp = io.BufferedReader(BoundedRaw(sock, self.fp.detach()))
-            reach("call.after-last-byte")
-
-    class Watched:
-        response_class = Response
-
-        def send(self: Any, data: Any) -> None:
-            if self.sock is None:
-                self.connect()
-            if first := not _local.crossing.left:
-                reach("call.before-first-byte")
-            _local.crossing.left = True
-            self.sock.settimeout(_local.crossing.remaining())
-            super().send(data)  # type: ignore[misc]
-            if first:
-                reach("call.after-first-byte")
-
-    plain = type("Plain", (HTTPConnectionPool,), {"ConnectionCls": type("PlainConnection", (Watched, HTTPConnection), {})})
-    secure = type("Secure", (HTTPSConnectionPool,), {"ConnectionCls": type("SecureConnection", (Watched, HTTPSConnection), {})})
-
-    class Transport(HTTPAdapter):
-        def init_poolmanager(self, *arguments: Any, **named: Any) -> None:
-            super().init_poolmanager(*arguments, **named)
-            self.poolmanager.pool_classes_by_scheme = {"http": plain, "https": secure}
-
-    return Transport
-
-
-def open_session(pool: int = 16) -> requests.Session:
-    """A session for use inside `crossing`: thread-safe pool, nothing from the environment, no retries."""
-    import requests
-
-    session = requests.Session()
-    session.trust_env = False
-    session.headers.clear()
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, _watched_adapter()(pool_connections=4, pool_maxsize=pool, max_retries=0))
-    return session
-
-
-_PLAIN_ADDRESS = re.compile(r"https?://[A-Za-z0-9.\-]+(?::[0-9]+)?/(?:[A-Za-z0-9/._~\-?&=+]|%[0-9A-F]{2})*")
-"""Addresses that `requests` would leave as they are; reading them again takes longer than writing to the socket."""
-
-
-def exchange(
-    session: requests.Session, method: str, address: str, content: bytes, headers: Mapping[str, str],
-    *, timeout: tuple[float, float], verify: str | bool, cert: str | tuple[str, str] | None,
-) -> requests.Response:  # fmt: skip
-    """One request through the transport of a session, its body not yet read; raises what ``session.request`` raises.
-
-    Without what requests does around it for browsers (cookies, redirects, proxies, hooks, .netrc), none of which we want: that was
-    half of its CPU time.
-    """
-    import requests
-
-    made = requests.PreparedRequest()
-    made.method = method
-    if _PLAIN_ADDRESS.fullmatch(address):
-        made.url = address
-    else:
-        made.prepare_url(address, None)
-    made.prepare_headers(headers)
-    made.body = content or None
-    made.prepare_content_length(made.body)
-    return session.get_adapter(address).send(made, stream=True, timeout=timeout, verify=verify, cert=cert)
-
-
 @dataclass(frozen=True, slots=True)
 class RestReply:
     """What came back with an expected status. Header names are lowercase."""
@@ -299,8 +165,14 @@ class RestClient:
     settings: RestSettings
     headers: Mapping[str, str] = field(default_factory=dict)
     hooks: Sequence[Hook] = ()
-    _session: requests.Session | None = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _link: Link = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        certificate = (
+            (settings.certificate, settings.certificate_key) if settings.certificate and settings.certificate_key else settings.certificate
+        )
+        self._link = Link(settings.pool, settings.connect_timeout, settings.ca, certificate)
 
     def send(
         self,
@@ -336,67 +208,31 @@ class RestClient:
         return reply
 
     def close(self) -> None:
-        with self._lock:
-            session, self._session = self._session, None
-        if session is not None:
-            session.close()
+        self._link.close()
 
     def _exchange(
         self, ctx: Call, effect: Effect, method: str, address: str, content: bytes, headers: Mapping[str, str], line: str
     ) -> RestReply:
-        import requests
-        import urllib3
-
-        session = self._borrow(effect)
+        """For ``once`` over a new connection: a kept one that the peer just dropped would leave needless doubt."""
         with crossing(ctx.timeout) as going:
             try:
-                with exchange(
-                    session,
-                    method,
-                    address,
-                    content,
-                    headers,
-                    timeout=(min(self.settings.connect_timeout, ctx.timeout), ctx.timeout),
-                    verify=self.settings.ca or True,
-                    cert=self._certificate(),
-                ) as answer:
-                    return self._read(ctx, effect, answer, line)
-            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+                limit = self.settings.max_bytes
+                reply = self._link.exchange(method, address, content, headers, limit=limit, fresh=effect == "once")
+                return self._read(ctx, effect, reply, line)
+            except errors() as error:
                 sentence = f"{line}: {_reason(error)}"
                 raise no_answer(effect if going.left else "read", sentence) from None
-            finally:
-                if session is not self._session:
-                    session.close()
 
-    def _borrow(self, effect: Effect) -> requests.Session:
-        """The shared session; for ``once`` a new one, since a kept connection that the peer just dropped would leave needless doubt."""
-        if effect == "once":
-            return open_session(1)
-        with self._lock:
-            if self._session is None:
-                self._session = open_session(self.settings.pool)
-            return self._session
-
-    def _certificate(self) -> Any:
-        settings = self.settings
-        return (settings.certificate, settings.certificate_key) if settings.certificate_key else settings.certificate
-
-    def _read(self, ctx: Call, effect: Effect, answer: requests.Response, line: str) -> RestReply:
-        headers = {name.lower(): value for name, value in answer.headers.items()}
-        body = bytearray()
-        try:
-            while len(body) <= self.settings.max_bytes and (chunk := answer.raw.read1(65_536)):
-                body += chunk
-        finally:
-            transaction = headers.get("govway-transaction-id")
-            note = f"{answer.status_code} {line}" + (f" GovWay-Transaction-ID {transaction}" if transaction else "")
-            ctx.wire("in", bytes(body), headers.get("content-type", "application/octet-stream"), note)
-        declared = headers.get("content-length", "")
-        if len(body) > self.settings.max_bytes:
+    def _read(self, ctx: Call, effect: Effect, reply: Reply, line: str) -> RestReply:
+        """Keep what came, be it whole or not."""
+        transaction = reply.headers.get("govway-transaction-id")
+        note = f"{reply.status} {line}" + (f" GovWay-Transaction-ID {transaction}" if transaction else "")
+        ctx.wire("in", reply.body, reply.headers.get("content-type", "application/octet-stream"), note)
+        if reply.failed is not None:
+            raise reply.failed
+        if len(reply.body) > self.settings.max_bytes:
             raise no_answer(effect, f"{line}: the reply is larger than {self.settings.max_bytes} bytes")
-        if declared.isdigit() and len(body) < int(declared) and answer.request.method != "HEAD":
-            raise no_answer(effect, f"{line}: the reply was cut short")
-        return RestReply(answer.status_code, headers, bytes(body), effect)
+        return RestReply(reply.status, reply.headers, reply.body, effect)
 
 
 def _usual_headers(ctx: Call, content: bytes) -> dict[str, str]:
@@ -413,10 +249,12 @@ def _usual_headers(ctx: Call, content: bytes) -> dict[str, str]:
 
 
 _REASONS = {
-    "ConnectTimeout": "no connection in time",
-    "ReadTimeout": "no answer in time",
+    "ConnectTimeoutError": "no connection in time",
     "TimeoutError": "no answer in time",
     "SSLError": "TLS failed",
+    "SSLCertVerificationError": "TLS failed",
+    "CutShort": "the connection ended before the answer did",
+    "BadReply": "the answer is not HTTP",
 }
 
 

@@ -13,7 +13,7 @@ from email.message import EmailMessage
 from email.policy import SMTP as WIRE
 from typing import Any
 
-from adapters.rest import BoundedRaw, crossing
+from adapters.http import BoundedRaw, crossing
 from bus.adapter import Call, InDoubt, Refused, Unreachable
 
 

@@ -1,22 +1,15 @@
-"""HTTP for SOAP, on the sessions of `adapters.rest`: one deadline, no retries, no redirects, nothing from the environment, size limits.
+"""HTTP for SOAP, over `adapters.http`: one deadline, no retries, no redirects, nothing from the environment, size limits.
 
 Two ways to fail, told apart because the bus must know whether a byte left: `NotSent` and `NoReply`.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import requests
-import urllib3.exceptions
-
-from adapters.rest import crossing, exchange, open_session
+from adapters import http
 from bus.adapter import Call
-
-_CHUNK = 65_536
 
 
 class NotSent(Exception):
@@ -47,12 +40,11 @@ class Link:
 
 
 class HttpTransport:
-    """Thread-safe: the pool hands each thread its own connection."""
+    """Thread-safe: each thread has a connection of its own."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._session: requests.Session | None = None
-        self._lock = threading.Lock()
+        self._connections = http.Link(connect=link.connect, ca=link.ca or None, certificate=link.certificate)
 
     def post(self, url: str, content: bytes, headers: Mapping[str, str], ctx: Call, *, fresh: bool = False) -> HttpReply:
         """Send and read within ``ctx.timeout`` seconds; bytes of both ways go to ``ctx.wire``. Raises `NotSent` or `NoReply`.
@@ -60,48 +52,21 @@ class HttpTransport:
         ``fresh`` takes a new connection: one that was kept and just dropped by the peer would leave needless doubt.
         """
         ctx.wire("out", content, headers.get("Content-Type", ""), f"POST {url}")
-        session = open_session(1) if fresh else self._kept()
-        with crossing(ctx.timeout) as going:
+        limit, wanted = (
+            self._link.max_reply_bytes,
+            {"User-Agent": "snodo", "Accept-Encoding": "identity", **(self._link.headers or {}), **headers},
+        )
+        with http.crossing(ctx.timeout) as going:
             try:
-                with exchange(session, "POST", url, content, self._headers(headers), **self._terms(ctx)) as response:
-                    return self._read(response, ctx)
-            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+                reply = self._connections.exchange("POST", url, content, wanted, limit=limit, fresh=fresh)
+            except http.errors() as error:
                 raise (NoReply if going.left else NotSent)(f"no answer ({type(error).__name__})") from None
-            finally:
-                if fresh:
-                    session.close()
+        ctx.wire("in", reply.body, reply.headers.get("content-type", ""), f"status {reply.status}")
+        if reply.failed is not None:
+            raise NoReply(f"no answer ({type(reply.failed).__name__})")
+        if len(reply.body) > limit:
+            raise NoReply(f"the reply is larger than {limit} bytes")
+        return HttpReply(reply.status, reply.body)
 
     def close(self) -> None:
-        with self._lock:
-            if self._session is not None:
-                self._session.close()
-                self._session = None
-
-    def _kept(self) -> requests.Session:
-        with self._lock:
-            if self._session is None:
-                self._session = open_session()
-            return self._session
-
-    def _headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        return {"User-Agent": "snodo", "Accept-Encoding": "identity", **(self._link.headers or {}), **headers}
-
-    def _terms(self, ctx: Call) -> dict[str, Any]:
-        link = self._link
-        timeout = (min(link.connect, ctx.timeout), ctx.timeout)
-        return {"timeout": timeout, "verify": link.ca or True, "cert": link.certificate}
-
-    def _read(self, response: requests.Response, ctx: Call) -> HttpReply:
-        """The whole body; what came is kept also when the rest does not come."""
-        content = bytearray()
-        try:
-            while len(content) <= self._link.max_reply_bytes and (chunk := response.raw.read1(_CHUNK)):
-                content += chunk
-        finally:
-            ctx.wire("in", bytes(content), response.headers.get("Content-Type", ""), f"status {response.status_code}")
-        declared = response.headers.get("Content-Length", "")
-        if len(content) > self._link.max_reply_bytes:
-            raise NoReply(f"the reply is larger than {self._link.max_reply_bytes} bytes")
-        if declared.isdigit() and len(content) < int(declared):
-            raise NoReply("the reply was cut short")
-        return HttpReply(response.status_code, bytes(content))
+        self._connections.close()

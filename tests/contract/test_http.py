@@ -1,0 +1,111 @@
+"""HTTP/1.1 as outside systems speak it: what is understood, what is refused, and when a connection is kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapters.http import MOST_HEAD, BadReply, CutShort, Link, Reply, Unsendable, crossing
+from tests.contract.test_rest import peer
+
+
+def ask(raw: bytes, method: str = "POST", limit: int = 1000, headers: dict[str, str] | None = None) -> Reply:
+    """One exchange with a peer that answers these bytes and hangs up."""
+    with peer(lambda connection: connection.sendall(raw)) as (url, _), crossing(2.0):
+        link = Link()
+        try:
+            return link.exchange(method, f"{url}/x", b"{}", headers or {}, limit=limit)
+        finally:
+            link.close()
+
+
+@pytest.mark.parametrize(
+    ("raw", "body"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", b"ok"),
+        (b"HTTP/1.1 200\r\ncontent-length:2\r\n\r\nok and more", b"ok"),
+        (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", b"ok"),
+        (b"HTTP/1.0 200 OK\r\n\r\nto the end", b"to the end"),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", b"ok"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nok\r\n0\r\nTrailer: t\r\n\r\n", b"ok"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 99\r\n\r\n2\r\nok\r\n0\r\n\r\n", b"ok"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\nX: a\r\n b\r\nX: caff\xe8\r\n\r\nok", b"ok"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
+    ],
+)
+def test_what_old_and_new_servers_say_is_understood(raw: bytes, body: bytes) -> None:
+    reply = ask(raw)
+    assert (reply.body, reply.failed) == (body, None)
+    assert reply.headers.get("x", "a b, caffè") == "a b, caffè"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2",
+        b"220 mail.example ESMTP\r\n\r\n",
+        b"HTTP/2 200\r\n\r\n",
+        b"HTTP/1.1 20 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nno header\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok!",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * (3 * MOST_HEAD) + b"\r\n\r\n",
+    ],
+)
+def test_what_has_no_head_that_can_be_read_is_refused(raw: bytes) -> None:
+    with pytest.raises((BadReply, CutShort)):
+        ask(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "kept"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut", b"cut"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", b""),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nx", b""),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n9\r\ncut", b"okcut"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\nnot a size\r\n", b"ok"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nokay\r\n", b"ok"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"0" * (MOST_HEAD + 2), b""),
+    ],
+)
+def test_of_a_body_that_is_cut_or_cannot_be_read_what_came_is_kept(raw: bytes, kept: bytes) -> None:
+    reply = ask(raw)
+    assert (reply.status, reply.body) == (200, kept)
+    assert reply.failed is not None
+
+
+@pytest.mark.parametrize("how", ["Content-Length: 500000", "Transfer-Encoding: chunked", "Connection: close"])
+def test_no_more_than_the_limit_and_one_piece_is_read(how: str) -> None:
+    piece = b"x" * 500_000
+    body = b"7a120\r\n" + piece + b"\r\n0\r\n\r\n" if "chunked" in how else piece
+    reply = ask(f"HTTP/1.1 200 OK\r\n{how}\r\n\r\n".encode() + body)
+    assert 1000 < len(reply.body) <= 1000 + 65_536
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-More: b", "a\nb", "a\0b", "snow ☃"])
+def test_a_header_that_would_be_two_is_not_sent(value: str) -> None:
+    with crossing(2.0) as going, pytest.raises(Unsendable):
+        Link().exchange("GET", "http://127.0.0.1:1/x", b"", {"X-A": value}, limit=1)
+    assert not going.left
+
+
+@pytest.mark.parametrize(
+    ("first", "connections"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 1),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", 1),
+        (b"HTTP/1.1 200 OK\r\nConnection: Close\r\nContent-Length: 2\r\n\r\nok", 2),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", 2),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n", 2),
+    ],
+)
+def test_a_connection_is_kept_only_when_the_reply_ended_where_it_said(first: bytes, connections: int) -> None:
+    again = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecond"
+    last = (lambda connection: connection.sendall(first)) if connections == 2 else first
+    with peer(last, again) as (url, seen):
+        link = Link()
+        for expected in (b"ok", b"second"):
+            with crossing(2.0):
+                assert link.exchange("GET", f"{url}/x", b"", {}, limit=100).body == expected
+        link.close()
+    assert seen.connections == connections
