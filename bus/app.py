@@ -22,11 +22,11 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import ValidationError
 
-from bus import catalog as catalogs
 from bus import channel as channels
 from bus import failpoint
+from bus.activation import NEWS, Activation
 from bus.adapter import Adapter, Delivery, Endpoint, Fact, Operation, Wire
-from bus.catalog import Catalog
+from bus.catalog import Catalog, Files
 from bus.channel import Channel, KombuChannel
 from bus.clock import Clock, SharedClock, SystemClock, text_of
 from bus.config import Config
@@ -41,12 +41,10 @@ from bus.engine.leases import Leases
 from bus.engine.outside import Outside
 from bus.engine.polling import Polling
 from bus.engine.presence import Presence, processes
-from bus.engine.projection import Entry, fact, write
+from bus.engine.projection import fact
 from bus.errors import ConfigError, StoreError
-from bus.log import log
 from bus.log.payload import seal
-from bus.log.record import Record
-from bus.message import JsonObject, JsonValue, canonical, new_id
+from bus.message import JsonObject, JsonValue
 from bus.route.plan import Plan
 from bus.store import Tx
 from bus.store.opening import open_store
@@ -129,9 +127,14 @@ class App:
         refuse_unsafe(config, role)
         self.config, self.role = config, role
         self.adapters = dict(adapters if adapters is not None else adapters_of(config))
-        self._catalog = catalogs.load(config.rules, operations_of(self.adapters))
         self.store = open_store(config.store.url, exclusive=True)
         self.clock = clock or (SharedClock(self.store.now) if config.store.shared else SystemClock())
+        self.rules = Activation(self.store, self.clock, operations_of(self.adapters))
+        try:
+            self.rules.begin(config.rules, activate=config.activate_at_start)
+        except BaseException:
+            self.store.close()
+            raise
         self.attachments = Attachments(config.attachments.folder, self.store, self.clock, config.attachments.limit)
         if config.store.shared:
             self.attachments.agree()
@@ -141,18 +144,21 @@ class App:
         self.intake = Intake(self.store, self.catalog, self.clock, self.channel.publish, self.backlog)
         circuit = Habits(**config.engine.circuit.model_dump())
         pace = Pace(lease=config.engine.lease, sweep=config.engine.sweep, phase=random.random(), circuit=circuit)  # noqa: S311 - no secret
-        self.engine = Engine(self.store, self.catalog, self.outside, self.clock, self.channel.publish, pace, self.channel.publish_news)
+        self.engine = Engine(
+            self.store, self.catalog, self.outside, self.clock, self.channel.publish, pace, self.channel.publish_news, look=self.rules.look
+        )  # fmt: skip
         self._stopped = threading.Event()
         self._news: dict[str, list[Callable[[], object]]] = {}
         self._news_lock = threading.Lock()
         self.leases = Leases(self.store, self.clock, self.engine.owner) if config.store.shared else None
         self.polling = Polling(self.store, self.clock, self.door, self.leases)
-        self._presence = Presence(self.store, self.clock, self.engine.owner, role, self._catalog.digest) if config.store.shared else None
-        self._activate()
+        self._presence = Presence(self.store, self.clock, self.engine.owner, role, self.catalog().digest) if config.store.shared else None
+        if self._presence is not None:
+            self.rules.on_swap(self._presence.works_under)
 
     def catalog(self) -> Catalog:
         """The rules in force."""
-        return self._catalog
+        return self.rules.catalog()
 
     def start(self) -> None:
         self.channel.check()
@@ -162,6 +168,7 @@ class App:
             self._presence.begin()
         if isinstance(self.clock, SharedClock):
             threading.Thread(target=self._follow, args=(self.clock,), name="snodo-clock", daemon=True).start()
+        self.rules.follow(self.config.engine.sweep)
         if self.role == "web":
             return
         if not self.config.store.shared:
@@ -174,6 +181,7 @@ class App:
 
     def stop(self) -> None:
         self._stopped.set()
+        self.rules.close()
         self.polling.stop()
         if self.role != "web":
             self.engine.stop(self.config.engine.stop)
@@ -202,34 +210,7 @@ class App:
                 logger("snodo.clock").warning("clock.not-followed", error=repr(error))
 
     def _plans(self) -> list[Plan]:
-        return [route.plan for route in self._catalog.routes.values()]
-
-    def _activate(self) -> None:
-        """Keep the rules in force by fingerprint, and say in the log since when, unless the last start said the same.
-
-        Beside them stand the files they were first read from, so that a place in these rules can be told as ``file:line:column``.
-        """
-        rules = [{"digest": plan.digest, "kind": "route", "content": canonical(plan.rules)} for plan in self._plans()]
-        texts = [
-            {"digest": f"text {route.plan.digest}", "kind": "text", "content": canonical(dict(route.texts))}
-            for route in self._catalog.routes.values()
-        ]
-
-        def work(tx: Tx) -> None:
-            tx.many("add_rules", [*rules, *texts])
-            last = log.last(tx, "rules")
-            if last is None or last.rules != self._catalog.digest:
-                tx.do("add_rules", digest=self._catalog.digest, kind="catalog", content=canonical(sorted(r["digest"] for r in rules)))
-                record = Record(
-                    new_id(),
-                    "rules",
-                    self.clock.now(),
-                    rules=self._catalog.digest,
-                    data={"routes": {p.name: p.digest for p in self._plans()}},
-                )
-                write(tx, Entry(record))
-
-        self.store.write(work).result()
+        return [route.plan for route in self.catalog().routes.values()]
 
     def _say(self, event: str, detail: str) -> None:
         logger("snodo.channel").warning(event, detail=detail)
@@ -237,9 +218,11 @@ class App:
     # -- asking: wait for a reply ------------------------------------------------------------------------------------
 
     def _tell(self, messages: Iterable[str]) -> None:
-        """Wake those who wait for the reply of a message."""
+        """Wake those who wait for the reply of a message; among the messages may be the word that the rules have changed."""
         with self._news_lock:
             for message in messages:
+                if message == NEWS:
+                    self.rules.ring()
                 for wake in self._news.get(message, ()):
                     wake()
 
@@ -329,6 +312,26 @@ class App:
             raise ConfigError(f"no route {route} is in force", code="rules.missing")
         return found
 
+    # -- the rules -----------------------------------------------------------------------------------------------------
+
+    def activate(self, files: Files | None, actor: str, reason: str, **how: str) -> JsonObject:
+        """Put other rules in force, those of our own folder without ``files``; see `bus.activation.Activation.activate`."""
+        told = self.rules.activate(self.config.rules if files is None else files, actor, reason, **how)
+        self.channel.publish_news([NEWS])
+        return told
+
+    def rollback(self, actor: str, reason: str, **how: Any) -> JsonObject:
+        """Put earlier rules in force again; see `bus.activation.Activation.rollback`."""
+        told = self.rules.rollback(actor, reason, **how)
+        self.channel.publish_news([NEWS])
+        return told
+
+    def rules_in_force(self) -> JsonObject:
+        """See `bus.activation.Activation.describe`; and which process works under which rules, what the settings were at its start."""
+        with self.store.read() as tx:
+            present = processes(tx, self.clock.now())
+        return {**self.rules.describe(), "processes": list[JsonValue](present), "settings": dict(self.config.fingerprints)}
+
     # -- the adapters' doors -----------------------------------------------------------------------------------------
 
     def endpoints(self) -> list[tuple[str, Endpoint]]:
@@ -344,7 +347,7 @@ class App:
         with self.store.read() as tx:
             present = processes(tx, self.clock.now())
         return {
-            "role": self.role, "time": self._now(), "rules": self._catalog.digest, "routes": len(self._catalog.routes),
+            "role": self.role, "time": self._now(), "rules": self.catalog().digest, "routes": len(self.catalog().routes),
             "adapters": list[JsonValue](sorted(self.adapters)), "engine": self.engine.describe(), "channel": self.channel.describe(),
             "store": dict(self.store.describe()), "processes": list[JsonValue](present),
         }  # fmt: skip

@@ -7,13 +7,15 @@ bus can read. Relative paths are relative to the folder of ``config.yaml``.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from bus import source
 from bus.errors import ConfigError
+from bus.message import digest
 
 Role = Literal["portal", "sysadmin", "auditor", "monitor"]
 
@@ -123,6 +125,10 @@ class Config(_Section):
 
     organization: Organization
     rules: Path = Field(default=Path(), description="The folder that holds `routes/` and `mappings/`.")
+    activate_at_start: bool = Field(
+        default=False,
+        description="Whether rules of the folder that differ from those in force are activated at start; else only by `bus activate`.",
+    )
     store: Store = Store()
     channel: Channel = Channel()
     attachments: Attachments = Attachments()
@@ -136,6 +142,17 @@ class Config(_Section):
         default_factory=dict,
         description="Each outside system: `use` names its adapter, `concurrency` bounds its calls at once, the rest are its own settings.",
     )
+    _written: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    def written_as(self, settings: Mapping[str, Any]) -> None:
+        """Remember what stands in the file, before secrets were put in."""
+        self._written.update(settings)
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """The digest of each section as it is written, each adapter by itself; a secret counts by where it is taken from."""
+        written = {**self._written, **{f"adapters.{name}": own for name, own in (self._written.get("adapters") or {}).items()}}
+        return {name: digest(value) for name, value in sorted(written.items()) if name != "adapters"}
 
 
 def load(path: Path, *, secrets: bool = True) -> Config:
@@ -157,6 +174,7 @@ def parse(settings: Any, path: Path, *, secrets: bool = True) -> Config:
         raise ConfigError(
             "\n".join(_sentences(error, path)), code="config.invalid", hint="docs/reference/settings.md lists all settings"
         ) from error
+    config.written_as(settings)
     attachments = config.attachments.model_copy(update={"folder": base / config.attachments.folder})
     return config.model_copy(update={"rules": base / config.rules, "attachments": attachments, "store": _placed(config.store, base)})
 

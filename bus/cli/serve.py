@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bus.cli.common import CONFIG, Json, Settings, family
-from bus.errors import ConfigError
+from bus.errors import ConfigError, RulesError
 
 if TYPE_CHECKING:
     from bus.app import App
@@ -23,15 +24,16 @@ Port = Annotated[
 MetricsPort = Annotated[
     int, typer.Option(min=-1, max=65535, show_default=False, help="Serve /metrics on this port of 127.0.0.1; 0 picks a free one.")
 ]
+Watch = Annotated[bool, typer.Option("--watch", help="While you write rules: activate the files whenever they change and have no error.")]
 app = family("Run the bus: the HTTP door and the engine, in one process. SIGTERM stops it gracefully.")
 web = family("Run the doors only; workers do the work. Needs PostgreSQL and a broker. SIGTERM stops it gracefully.")
 worker = family("Run the engine only, without a door. Needs PostgreSQL and a broker. SIGTERM stops it gracefully.")
 
 
 @app.command("serve")
-def serve_all(config: Settings = CONFIG, host: Host = "", port: Port = -1, json: Json = False) -> None:
+def serve_all(config: Settings = CONFIG, host: Host = "", port: Port = -1, watch: Watch = False, json: Json = False) -> None:
     """Run the bus until it is told to stop; says in one line where it listens (with --json: ``{"url": ...}``)."""
-    _serve("all", config, host, port, json=json)
+    _serve("all", config, host, port, json=json, watch=watch)
 
 
 @web.command("web")
@@ -74,14 +76,23 @@ def _serve_metrics(app: App, port: int) -> tuple[int, Callable[[], None]]:
         ) from error
 
 
-def _serve(role: str, config: Path, host: str, port: int, *, json: bool) -> None:
+def _serve(role: str, config: Path, host: str, port: int, *, json: bool, watch: bool = False) -> None:
     from bus import config as settings
     from bus.app import App
     from bus.web.serve import Server
 
     loaded = settings.load(config)
     server = Server(App(loaded, role=role), host or loaded.http.host, loaded.http.port if port < 0 else port)  # type: ignore[arg-type]
+    if watch:
+        server.app.rules.watch(loaded.rules, _told_of_files)
     server.run(lambda url: announce(f"snodo listens on {url}", {"url": url}, json=json))
+
+
+def _told_of_files(error: RulesError | None) -> None:
+    from bus.source import render
+
+    bad = f"{render(error.findings)}\n\n{error.sentence}; the rules of before stay in force" if error else ""
+    print(bad or "the files are in force now", file=sys.stderr, flush=True)
 
 
 def announce(words: str, facts: Mapping[str, str | int], *, json: bool) -> None:

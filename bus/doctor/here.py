@@ -134,7 +134,6 @@ def rules(at: Surroundings) -> Iterator[Verdict]:
     if errors or catalog is None:
         yield wrong("doctor.rules", f"{errors} errors", where)
         return
-    at.rules = catalog.digest
     what = f"{len(catalog.routes)} routes, fingerprint {catalog.digest[:12]}"
     yield (
         warning("doctor.rules", f"{what}, {len(findings)} warnings", where, why="they may not do what was meant")

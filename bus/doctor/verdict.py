@@ -45,7 +45,7 @@ class Surroundings:
     """What checks look at. The first ones fill it for the later ones; what could not be had is None or empty, and passed over.
 
     ``document`` is the file of the settings as it was written, ``lacking`` the secrets that are not there, ``adapters`` those that
-    could be made, ``rules`` the catalog's digest.
+    could be made.
     """
 
     path: Path
@@ -54,7 +54,6 @@ class Surroundings:
     config: Config | None = None
     lacking: list[str] = field(default_factory=list)
     adapters: Mapping[str, Adapter] = field(default_factory=dict)
-    rules: str = ""
     store: Survey | None = None
 
     @property

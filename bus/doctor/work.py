@@ -37,7 +37,7 @@ def processes(at: Surroundings) -> Iterator[Verdict]:
         if silent > SILENT:
             yield warning("doctor.processes", f"{row['role']} on {row['host']} (process {row['pid']}) has been silent for {_words(silent)}")
     for what, name in (("versions", "version"), ("rules", "rules")):
-        found = sorted({row[name] for row in rows} | ({at.rules} if name == "rules" and rows and at.rules else set()))
+        found = sorted({row[name] for row in rows})
         if len(found) > 1:
             yield warning("doctor.processes", f"{what} differ: {', '.join(one[:12] for one in found)}")
     counts = ", ".join(f"{count} {role}" for role, count in sorted(Counter(row["role"] for row in rows).items()))

@@ -31,6 +31,12 @@ class Presence:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._go_on, name="snodo-presence", daemon=True)
 
+    def works_under(self, rules: str) -> None:
+        """Say at once that the process works under these rules now."""
+        self._facts["rules"] = rules
+        if self._thread.is_alive() and not self._over.is_set():
+            self._try_to_say()
+
     def begin(self) -> None:
         self._say()
         self._thread.start()
@@ -42,10 +48,13 @@ class Presence:
 
     def _go_on(self) -> None:
         while not self._over.wait(EVERY):
-            try:
-                self._say()
-            except StoreError as error:
-                logger("snodo.presence").warning("presence.not-told", error=repr(error))
+            self._try_to_say()
+
+    def _try_to_say(self) -> None:
+        try:
+            self._say()
+        except StoreError as error:
+            logger("snodo.presence").warning("presence.not-told", error=repr(error))
 
     def _say(self) -> None:
         now = self._clock.now()

@@ -43,12 +43,6 @@ def of_case(tx: Tx, case_id: str) -> list[Record]:
     return [_record(row) for row in tx.all("records_of_case", case_id=case_id)]
 
 
-def last(tx: Tx, kind: str) -> Record | None:
-    """The newest record of a kind."""
-    row = tx.one("last_of_kind", kind=kind)
-    return None if row is None else _record(row)
-
-
 def everything(tx: Tx, after: int = 0) -> Iterator[tuple[int, Record]]:
     """All records with their numbers, in order, page by page."""
     while rows := tx.all("records_after", after=after, most=PAGE):

@@ -49,8 +49,17 @@ INSERT INTO rules (digest, kind, content) VALUES (:digest, :kind, :content) ON C
 -- name: rules
 SELECT content FROM rules WHERE digest = :digest
 
--- name: last_of_kind
-SELECT seq, content FROM records WHERE kind = :kind ORDER BY seq DESC LIMIT 1
+-- name: rules_among
+SELECT digest, content FROM rules WHERE digest IN :list(digests)
+
+-- name: newest_rules
+SELECT content FROM records WHERE kind = 'rules' ORDER BY seq DESC LIMIT :most
+
+-- name: runs_by_plan
+SELECT route, version, digest, count(*) AS runs FROM runs WHERE state NOT IN ('done', 'cancelled') GROUP BY route, version, digest ORDER BY route, version
+
+-- name: late_wait_for
+SELECT run FROM waits WHERE type = :type AND state = 'late' LIMIT 1
 
 -- name: add_message buffered
 INSERT INTO messages (id, type, sender, time, correlation, causation, case_id, payload)
@@ -363,7 +372,7 @@ UPDATE leases SET until = '' WHERE owner = :owner
 
 -- name: see_process
 INSERT INTO processes (id, role, host, pid, version, rules, started, seen) VALUES (:id, :role, :host, :pid, :version, :rules, :started, :seen)
-ON CONFLICT (id) DO UPDATE SET seen = excluded.seen
+ON CONFLICT (id) DO UPDATE SET seen = excluded.seen, rules = excluded.rules
 
 -- name: drop_process
 DELETE FROM processes WHERE id = :id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bus.web import catalog, dead, files, health, matters, messages, openapi
+from bus.web import catalog, dead, files, health, matters, messages, openapi, rules
 from bus.web.auth import ANYBODY, EVERYBODY, OPERATORS, READERS, SENDERS, WATCHERS
 from bus.web.served import Field, Served
 
@@ -253,4 +253,25 @@ OPERATION = (
         )
     ),
 )
-SERVED: tuple[Served, ...] = (*MESSAGES, *FILES, *PUBLIC, *OPERATION)
+RULES = (
+    Served(
+        "get-rules", "GET", "/rules", rules.show, "The rules in force", READERS, {200: ("The rules.", "Rules", JSON)},
+        frozenset({422}), tag="operation",
+    ),
+    Served(
+        "list-activations", "GET", "/rules/history", rules.history, "Which rules were in force, and who changed them", READERS,
+        {200: ("The activations.", "Activations", JSON)}, frozenset({422}),
+        (_query("limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": rules.MOST, "default": 50}),), tag="operation",
+    ),
+    *(
+        Served(
+            f"{verb}-rules", "POST", f"/rules/{verb}", handler, summary, OPERATORS, {200: ("What is in force now.", "Changed", JSON)},
+            frozenset({400, 404, 408, 413, 415, 422}), body={JSON: schema}, tag="operation",
+        )
+        for verb, handler, summary, schema in (
+            ("activate", rules.activate, "Put other rules in force", "Activate"),
+            ("rollback", rules.rollback, "Put earlier rules in force again", "Rollback"),
+        )
+    ),
+)  # fmt: skip
+SERVED: tuple[Served, ...] = (*MESSAGES, *FILES, *PUBLIC, *OPERATION, *RULES)

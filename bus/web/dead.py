@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
 
 from bus.errors import Invalid
-from bus.jsontext import parse_object
 from bus.message import JsonObject
-from bus.web import bodies
+from bus.web.acts import asked
 from bus.web.answer import Answer, Call, json_answer
-from bus.web.envelope import media_type
 from bus.web.matters import MOST_RUNS
-from bus.web.problems import WrongMedia
 
 
 async def letters(call: Call) -> Answer:
@@ -38,26 +34,26 @@ async def evidence(call: Call) -> Answer:
 
 async def redeliver(call: Call) -> Answer:
     """Make a dead run ready again, same keys; ``current_rules`` under the route as it is now."""
-    asked = await _asked(call, reason=str, current_rules=bool)
-    reason, current = asked.get("reason", ""), asked.get("current_rules", False)
+    given = await asked(call, {"reason": str, "current_rules": bool})
+    reason, current = given.get("reason", ""), given.get("current_rules", False)
     return await _act(call, lambda: call.house.app.redeliver(call.path["run"], call.caller.name, reason, current_rules=current))
 
 
 async def decide(call: Call) -> Answer:
     """Say what became of a call in doubt: it ``happened`` (with its ``answer``), or send it ``again``."""
-    asked = await _asked(call, reason=str, decision=str, answer=dict)
-    decision = asked.get("decision")
+    given = await asked(call, {"reason": str, "decision": str, "answer": dict})
+    decision = given.get("decision")
     if decision not in ("happened", "again"):
         raise Invalid("decision must be happened or again", code="input.invalid", hint="look at the other system first")
     return await _act(
-        call, lambda: call.house.app.decide(call.path["run"], call.caller.name, asked.get("reason", ""), decision, asked.get("answer"))
+        call, lambda: call.house.app.decide(call.path["run"], call.caller.name, given.get("reason", ""), decision, given.get("answer"))
     )
 
 
 async def discard(call: Call) -> Answer:
     """Give a dead run up; what it did stays done."""
-    asked = await _asked(call, reason=str)
-    return await _act(call, lambda: call.house.app.discard(call.path["run"], call.caller.name, asked.get("reason", "")))
+    given = await asked(call, {"reason": str})
+    return await _act(call, lambda: call.house.app.discard(call.path["run"], call.caller.name, given.get("reason", "")))
 
 
 async def _act(call: Call, act: Callable[[], None]) -> Answer:
@@ -66,20 +62,3 @@ async def _act(call: Call, act: Callable[[], None]) -> Answer:
         return call.house.app.run(call.path["run"])
 
     return json_answer(await call.house.run(work))
-
-
-async def _asked(call: Call, **fields: type) -> dict[str, Any]:
-    """The JSON body, its fields checked by name and type."""
-    if media_type(call.headers) != "application/json":
-        raise WrongMedia("an act comes as application/json", hint='send {"reason": "…"}')
-    limit = call.house.app.config.http.max_body
-    asked = parse_object(await bodies.whole(call.receive, call.headers, limit), limit)
-    for name, value in asked.items():
-        if name not in fields:
-            raise Invalid(f"there is no field {name!r}", code="input.invalid", hint=f"known here: {', '.join(fields)}")
-        if not isinstance(value, fields[name]):
-            raise Invalid(f"{name} must be {_NAMES[fields[name]]}", code="input.invalid")
-    return asked
-
-
-_NAMES: dict[type, str] = {str: "text", bool: "true or false", dict: "an object"}

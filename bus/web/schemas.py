@@ -41,6 +41,22 @@ _RUN: dict[str, Shape] = {
     "changed": TIME,
 }
 _ACCEPTED: dict[str, Shape] = {"id": UUID, "type": TEXT, "time": TIME, "links": LINKS}
+_ACTIVATION: dict[str, Shape] = {
+    "rules": {**TEXT, "description": "Fingerprint of the catalog: what runs notice."},
+    "edition": {**TEXT, "description": "Digest of the files, comments too."},
+    "act": _one("string", ("started", "activated", "rolled-back")),
+    "routes": NUMBER,
+    "time": TIME,
+    "actor": TEXT,
+    "as": {**TEXT, "description": "The person, as the holder of the key said."},
+    "reason": TEXT,
+    "restores": {**MAYBE, "description": "The record of the activation that a rollback went back to."},
+    "record": UUID,
+}
+_EXPECTED: dict[str, Shape] = {
+    "expected": {**TEXT, "description": "The fingerprint, or its beginning, of the rules that must be in force, or nothing changes."},
+    "as": {**TEXT, "description": "The person who does it; kept with the reason."},
+}
 _REASON: dict[str, Shape] = {"reason": {**TEXT, "minLength": 1, "description": "Why; the log keeps it."}}
 
 SCHEMAS: dict[str, Shape] = {
@@ -146,4 +162,43 @@ SCHEMAS: dict[str, Shape] = {
         },
     ),
     "Discard": _object(("reason",), _REASON),
+    "Rules": _object(
+        (*_ACTIVATION, "parts", "files", "earlier", "carried", "processes", "settings"),
+        {
+            **_ACTIVATION,
+            "parts": {**ANYTHING, "description": "Fingerprints of routes, mappings, types, tables and services, by name."},
+            "files": {"type": "object", "additionalProperties": TEXT, "description": "SHA-256 of each file."},
+            "earlier": {
+                "type": "array",
+                "items": _object(
+                    ("route", "version", "digest", "runs"), {"route": TEXT, "version": NUMBER, "digest": TEXT, "runs": NUMBER}
+                ),
+                "description": "Runs that have not ended and go on under earlier rules.",
+            },
+            "carried": {"type": "array", "items": TEXT, "description": "Types that only runs of earlier rules still need."},
+            "processes": {"type": "array", "items": ANYTHING},
+            "settings": {"type": "object", "additionalProperties": TEXT, "description": "Digest of each section at the start."},
+        },
+    ),
+    "Activations": _object(("activations",), {"activations": {"type": "array", "items": _object(tuple(_ACTIVATION), _ACTIVATION)}}),
+    "Changed": _object(
+        ("rules", "edition", "changed", "record"),
+        {"rules": TEXT, "edition": TEXT, "changed": {**TRUTH, "description": "False: they were in force already."}, "record": UUID},
+    ),
+    "Activate": _object(
+        ("reason",),
+        {
+            **_REASON,
+            **_EXPECTED,
+            "files": {
+                "type": "object",
+                "additionalProperties": TEXT,
+                "description": "Content by path; without it, the process's own folder.",
+            },
+        },
+    ),
+    "Rollback": _object(
+        ("reason",),
+        {**_REASON, **_EXPECTED, "steps": {**NUMBER, "minimum": 1}, "to": {**TEXT, "description": "The beginning of a fingerprint."}},
+    ),
 }

@@ -1,0 +1,393 @@
+"""Activation: which rules are in force, and how that changes while the bus works.
+
+The rules in force are those of the newest record ``rules`` in the log, not whatever lies in a folder: every process, on whatever
+machine, reads them from the store. An activation is checked as a whole, written in one transaction and then taken over by one
+assignment; whoever holds a catalog goes on with it, and a run keeps the plan it began with.
+
+::
+
+    files ─ examine ─ what runs of earlier rules need ─ one transaction: files, plans, record ─ swap
+                                                          └ the other processes: news, or a look every second
+
+Rules with an error in them never get that far. Two people at once: the record that an activation was made on must still be the newest.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bus import catalog as catalogs
+from bus.adapter import Operation
+from bus.catalog import Catalog, Files
+from bus.clock import Clock, text_of
+from bus.diagnostics import logger
+from bus.engine import editions
+from bus.engine.editions import Act, Draft, Edition
+from bus.errors import Conflict, Invalid, NotFound, RulesError, SnodoError
+from bus.log.record import Record
+from bus.mapping.types import MessageType
+from bus.message import JsonObject, JsonValue, parsed
+from bus.route.compile import plan_of
+from bus.route.plan import GatherStep, Plan, SendStep, WaitStep
+from bus.store import Store, Tx
+
+NEWS = "rules"
+"""What is published, among the ids of messages, when other rules are in force."""
+SETTLING = dt.timedelta(minutes=1)
+"""So long after an activation another process may still accept a message under the rules before."""
+KEPT = 4
+_PATH = re.compile(r"(routes|mappings)/[\w .@+-]+(/[\w .@+-]+)*\.(yaml|csv)")
+
+
+class Now(NamedTuple):
+    """What is in force in this process; ``parts`` are the fingerprints of what is in the files, without what is carried."""
+
+    catalog: Catalog
+    edition: Edition
+    files: Files
+    parts: Mapping[str, Mapping[str, str]]
+
+
+class Activation:
+    """The rules in force, as one process sees them. Thread-safe; `catalog` is cheap."""
+
+    def __init__(self, store: Store, clock: Clock, operations: Mapping[str, Operation]) -> None:
+        self._store, self._clock, self._operations = store, clock, operations
+        self._now: Now | None = None
+        self._made: dict[str, Catalog] = {}
+        self._turn = threading.RLock()
+        self._rung, self._over = threading.Event(), threading.Event()
+        self._broken = ""
+        self._swapped: list[Callable[[str], object]] = []
+        self._log = logger("snodo.rules")
+
+    @property
+    def now(self) -> Now:
+        assert self._now is not None, "nothing is in force before `begin`"
+        return self._now
+
+    def catalog(self) -> Catalog:
+        """The rules in force."""
+        return self.now.catalog
+
+    # -- start -------------------------------------------------------------------------------------------------------
+
+    def begin(self, folder: Path, *, activate: bool) -> None:
+        """Take over what the store says is in force. The first start of all activates the folder; so does each with ``activate``.
+
+        Raises `RulesError` when there is nothing good to begin with: a bad folder never replaces rules that work.
+        """
+        while not self.look(strict=True):
+            try:
+                self._propose(catalogs.files_of(folder), "started", "bus", {"text": "the first start"}, None, folder=folder)
+            except Conflict:  # another process was first
+                continue
+        if activate:
+            try:
+                self._propose(catalogs.files_of(folder), "started", "bus", {"text": "activate_at_start"}, None, folder=folder)
+            except Conflict:
+                self.look()
+            except RulesError as error:
+                self._log.error("activation.failed", sentence=error.sentence, hint="the rules of before stay in force")
+
+    # -- acts --------------------------------------------------------------------------------------------------------
+
+    def activate(self, files: Files | Path, actor: str, reason: str, *, on_behalf: str = "", expected: str = "") -> JsonObject:
+        """Put other rules in force. ``expected`` is the fingerprint that the activator saw in force.
+
+        Raises `RulesError` with all findings, `Conflict` when others are in force than ``expected``, `Invalid` without a reason.
+        """
+        given = catalogs.files_of(files) if isinstance(files, Path) else _checked(files)
+        return self._change(given, "activated", actor, _reason(reason, on_behalf), expected)
+
+    def rollback(self, actor: str, reason: str, *, steps: int = 1, to: str = "", on_behalf: str = "", expected: str = "") -> JsonObject:
+        """Put an earlier edition in force again: ``steps`` back, or the newest whose fingerprint begins with ``to``.
+
+        A rollback after a rollback goes on from where the first one went back to. Raises `NotFound`, and whatever `activate` raises.
+        """
+        with self._store.read() as tx:
+            target = _earlier(tx, steps, to)
+            files = editions.files_of(tx, editions.edition_of(tx, target).manifest, self.now.files)
+        return self._change(files, "rolled-back", actor, _reason(reason, on_behalf), expected, target)
+
+    def _change(self, files: Files, act: Act, actor: str, reason: JsonObject, expected: str, target: Record | None = None) -> JsonObject:
+        while True:
+            try:
+                return self._propose(files, act, actor, reason, target, expected)
+            except _Raced:
+                if target is not None or not self.look():
+                    raise  # a way back is counted from what is in force; an activation goes on from whatever is
+
+    def _propose(
+        self, files: Files, act: Act, actor: str, reason: JsonObject, target: Record | None, expected: str = "", folder: Path | None = None
+    ) -> JsonObject:  # fmt: skip
+        now = self._now
+        own = catalogs.load(folder if folder and not files else files, self._operations)
+        draft = Draft(files, tuple(own.routes.values()), own.digest, self._carried(own, now))
+        with self._turn:
+            self._made[draft.id()] = own
+        seen = now.edition.record if now else None
+        record, changed = self._store.write(lambda tx: self._put(tx, draft, act, actor, reason, seen, target, expected)).result()
+        self.look()
+        return {"rules": record.rules, "edition": record.data["edition"], "changed": changed, "record": record.id}
+
+    def _put(
+        self, tx: Tx, draft: Draft, act: Act, actor: str, reason: JsonObject, seen: Record | None, target: Record | None, expected: str
+    ) -> tuple[Record, bool]:  # fmt: skip
+        found = editions.newest(tx)
+        if found is not None and expected and not str(found.rules).startswith(expected):
+            raise Conflict(
+                f"other rules are in force than you saw: {str(found.rules)[:12]}, by {found.actor} at {text_of(found.time)}",
+                code="rules.moved-on", hint="look at `bus status`, then activate again",
+            )  # fmt: skip
+        if (found and found.id) != (seen and seen.id):
+            raise _Raced("somebody else was first", code="rules.moved-on", hint="look at `bus status`, then activate again")
+        if found is not None and found.data["edition"] == draft.id():
+            return found, False
+        before, restores = (target.data.get("before"), target.id) if target else (found and found.id, None)
+        return editions.put(tx, draft, act, self._clock, actor, reason, before, restores), True
+
+    # -- what runs of earlier rules need -----------------------------------------------------------------------------
+
+    def _carried(self, own: Catalog, now: Now | None) -> dict[str, Any]:
+        """Types and routes that are gone from the files, and that runs in flight still wait for or send to: by edition.
+
+        What goes now is carried in any case, since another process may be accepting under the rules of before in this very moment; it
+        ends with a later activation, when nothing in flight needs it.
+        """
+        if now is None:
+            return {}
+        before, edition = now.catalog, now.edition
+        old = edition.manifest.get("carried") or {}
+        plans = [route.plan for route in before.routes.values()]
+        sent = {step.type for plan in plans for step in plan.walk() if isinstance(step, SendStep)}
+        waits = {name: old.get("awaited", {}).get(name, edition.id) for name in before.awaited - own.awaited}
+        sends = {name: edition.id for name in sent if before.plans_for(name) and not own.plans_for(name)}
+        sends |= {name: held for name, held in old.get("sent", {}).items() if not own.plans_for(name)}
+        ageing = self._clock.now() - edition.record.time > SETTLING
+        if ageing and (waits.keys() & old.get("awaited", {}).keys() or sends.keys() & old.get("sent", {}).keys()):
+            needed = self._needed()
+            waits = {name: held for name, held in waits.items() if name not in old.get("awaited", {}) or needed(name)}
+            sends = {name: held for name, held in sends.items() if name not in old.get("sent", {}) or needed(name)}
+        return {name: value for name, value in (("awaited", waits), ("sent", sends)) if value}
+
+    def _needed(self) -> Callable[[str], bool]:
+        """Whether a run that has not ended waits for a type, or sends it, or wants to know when it comes late."""
+        with self._store.read() as tx:
+            plans = [self._plan(tx, str(row["digest"])) for row in editions.in_flight(tx)]
+        steps = [step for plan in plans if plan for step in plan.walk()]
+        types = {step.type for step in steps if isinstance(step, SendStep | WaitStep | GatherStep)}
+
+        def needed(type: str) -> bool:
+            with self._store.read() as tx:
+                return type in types or editions.has_late_wait(tx, type)
+
+        return needed
+
+    def _plan(self, tx: Tx, digest: str) -> Plan | None:
+        row = tx.one("rules", digest=digest)
+        try:
+            return plan_of(parsed(row["content"])) if row else None
+        except RulesError:  # rules of another version: the engine says so when it meets their runs
+            return None
+
+    # -- following ---------------------------------------------------------------------------------------------------
+
+    def look(self, *, strict: bool = False) -> bool:
+        """Take over the newest rules; whether there are any. ``strict`` raises what goes wrong, else the rules we have stay."""
+        try:
+            with self._turn:
+                return self._look()
+        except (SnodoError, KeyError) as error:
+            if strict:
+                raise
+            if repr(error) != self._broken:
+                self._log.error("activation.not-followed", error=repr(error), in_force=self.now.edition.rules)
+            self._broken = repr(error)
+            return False
+
+    def _look(self) -> bool:
+        with self._store.read() as tx:
+            record = editions.newest(tx)
+            if record is None:
+                return False
+            if self._now is not None and record.id == self._now.edition.record.id:
+                return True
+            edition = editions.edition_of(tx, record)
+            files = editions.files_of(tx, edition.manifest, self._now.files if self._now else None)
+        own = self._catalog_of(edition.id, files)
+        self._now = Now(self._carrying(own, edition), edition, files, own.parts)
+        self._broken = ""
+        self._log.info("activation.in-force", rules=edition.rules[:12], act=record.data["act"], by=record.actor)
+        for tell in self._swapped:
+            tell(edition.rules)
+        return True
+
+    def _catalog_of(self, edition: str, files: Files) -> Catalog:
+        found = self._made.get(edition)
+        if found is None:
+            found = self._made[edition] = catalogs.load(files, self._operations)
+        while len(self._made) > KEPT:
+            del self._made[next(iter(self._made))]
+        return found
+
+    def _carrying(self, own: Catalog, edition: Edition) -> Catalog:
+        carried = edition.manifest.get("carried") or {}
+        if not carried:
+            return own
+        types: dict[str, MessageType] = {}
+        sent: dict[str, tuple[Plan, ...]] = {}
+        for name, held in {**carried.get("awaited", {}), **carried.get("sent", {})}.items():
+            try:
+                with self._store.read() as tx:
+                    files = editions.files_of(tx, editions.manifest(tx, held), self._now.files if self._now else None)
+                earlier = self._catalog_of(held, files)
+            except (SnodoError, KeyError) as error:
+                self._log.error("activation.not-carried", type=name, edition=held[:12], error=repr(error))
+                continue
+            types |= {name: earlier.types[name]} if name in earlier.types else {}
+            sent |= {name: tuple(earlier.plans_for(name))} if name in carried.get("sent", {}) else {}
+        return own.carrying(types, carried.get("awaited", ()), sent)
+
+    def ring(self) -> None:
+        """News: other rules may be in force. Never blocks."""
+        self._rung.set()
+
+    def on_swap(self, tell: Callable[[str], object]) -> None:
+        """Call ``tell`` with the fingerprint after each swap, in the thread that made it."""
+        self._swapped.append(tell)
+
+    def follow(self, every: float) -> None:
+        """Look whenever it rings, and every so many seconds, in a thread of its own."""
+
+        def go_on() -> None:
+            while not self._over.is_set():
+                self._rung.wait(every)
+                self._rung.clear()
+                if not self._over.is_set():
+                    self.look()
+
+        threading.Thread(target=go_on, name="snodo-rules", daemon=True).start()
+
+    def watch(self, folder: Path, say: Callable[[RulesError | None], object], every: float = 0.3) -> None:
+        """Activate a folder whenever its files change, in a thread of its own; ``say`` hears the findings, or None when it went well."""
+
+        def go_on() -> None:
+            tried = self.now.files
+            last = _stamps(folder)
+            while not self._over.wait(every):
+                stamps, settled = _stamps(folder), last
+                last = stamps
+                if stamps != settled:  # somebody is writing
+                    continue
+                files = catalogs.files_of(folder)
+                if files != tried:
+                    tried = files
+                    self._try(files, say)
+
+        threading.Thread(target=go_on, name="snodo-watch", daemon=True).start()
+
+    def _try(self, files: Files, say: Callable[[RulesError | None], object]) -> None:
+        try:
+            if self.activate(files, "watch", "the files changed")["changed"]:
+                say(None)
+        except RulesError as error:
+            say(error)
+        except SnodoError as error:
+            self._log.error("activation.failed", error=repr(error))
+
+    def close(self) -> None:
+        self._over.set()
+        self._rung.set()
+
+    # -- telling -----------------------------------------------------------------------------------------------------
+
+    def describe(self) -> JsonObject:
+        """What is in force: since when, by whom, why; fingerprints of its parts and files; runs that go on under earlier rules."""
+        now = self.now
+        known = {route.plan.digest for route in now.catalog.routes.values()}
+        with self._store.read() as tx:
+            told = _told(tx, now.edition.record)
+            earlier = editions.in_flight(tx, known)
+        parts: JsonObject = {kind: dict(found) for kind, found in now.parts.items()}
+        carried = now.edition.manifest.get("carried") or {}
+        return {
+            **told, "parts": parts, "files": dict(now.edition.manifest["files"]), "earlier": list[JsonValue](earlier),
+            "carried": sorted({*carried.get("awaited", ()), *carried.get("sent", ())}),
+        }  # fmt: skip
+
+    def history(self, most: int) -> list[JsonObject]:
+        """Activations, the newest first."""
+        with self._store.read() as tx:
+            return [_told(tx, record) for record in editions.history(tx, most)]
+
+
+class _Raced(Conflict):
+    """Other rules came in force between our look and our transaction."""
+
+
+def findings_of(error: RulesError) -> list[JsonObject]:
+    """The findings as JSON, for those who are not where the files are."""
+    return [asdict(finding) for finding in error.findings]
+
+
+def _told(tx: Tx, record: Record) -> JsonObject:
+    reason = editions.reason_of(tx, record)
+    return {
+        "rules": record.rules, "edition": record.data["edition"], "act": record.data["act"], "routes": record.data["routes"],
+        "time": text_of(record.time), "actor": record.actor, "as": reason.get("as", ""), "reason": reason.get("text", ""),
+        "restores": record.data.get("restores"), "record": record.id,
+    }  # fmt: skip
+
+
+def _earlier(tx: Tx, steps: int, to: str) -> Record:
+    """The activation that a rollback goes back to."""
+    all_of_them = editions.history(tx, 10_000)
+    if to:
+        found = next((record for record in all_of_them if str(record.rules).startswith(to)), None) if len(to) >= 8 else None
+        if found is None:
+            raise NotFound(
+                f"no rules {to} were ever in force here", code="rules.unknown", hint="`bus status --history` lists them, 8 digits or more"
+            )
+        return found
+    by_id = {record.id: record for record in all_of_them}
+    found = all_of_them[0]
+    for _ in range(steps):
+        before = by_id.get(str(found.data.get("before")))
+        if before is None:
+            raise NotFound(f"there are no {steps} activations to go back", code="rules.unknown", hint="`bus status --history` lists them")
+        found = before
+    return found
+
+
+def _reason(text: str, on_behalf: str) -> JsonObject:
+    if not text.strip():
+        raise Invalid("say why: the log keeps the reason", code="rules.reason-missing", hint="--reason '…'")
+    return {"text": text, **({"as": on_behalf} if on_behalf else {})}
+
+
+def _checked(files: Files) -> Files:
+    """Files that somebody sent: their names must be those of rules."""
+    strange = next((path for path in files if not _PATH.fullmatch(path) or ".." in path), None)
+    if strange is not None or not files:
+        said = "there are no files" if strange is None else f"{strange!r} is no file of rules"
+        raise Invalid(said, code="rules.files", hint="routes/**/*.yaml, mappings/**/*.yaml, mappings/tables/*.csv")
+    return files
+
+
+def _stamps(folder: Path) -> dict[str, tuple[int, int]]:
+    found: dict[str, tuple[int, int]] = {}
+    for kind in ("routes", "mappings"):
+        for path in (folder / kind).rglob("*.*"):
+            try:
+                told = path.stat()
+            except OSError:  # it went while we looked
+                continue
+            found[str(path)] = (told.st_mtime_ns, told.st_size)
+    return found

@@ -1,0 +1,213 @@
+"""``bus activate``, ``bus rollback``, ``bus status``: which rules are in force, and how to change that while the bus works."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bus.cli.common import CONFIG, LOCAL, Json, Key, Settings, Url, client, family, show
+
+if TYPE_CHECKING:
+    from bus.catalog import Catalog, Files
+    from bus.cli.rules import Declared
+    from bus.client import Client
+
+WITHIN = 10.0
+"""Seconds in which all processes should have taken the rules over."""
+SILENT = 30.0
+app = family("Put the rules in the files in force, without a restart.")
+back = family("Put earlier rules in force again, without a restart.")
+state = family("Show the rules in force against the files, and who works under which.")
+Reason = Annotated[str, typer.Option("--reason", help="Why; the log keeps it.")]
+As = Annotated[str, typer.Option("--as", help="Who does it, if not your login; kept with the reason.")]
+Expect = Annotated[str, typer.Option("--expect", help="Fingerprint that must be in force, as `bus status` or `bus plan` said.")]
+
+
+@app.command("activate")
+def activate(
+    reason: Reason, config: Settings = CONFIG, who: As = "", expect: Expect = "",
+    with_tests: Annotated[bool, typer.Option("--with-tests", help="Run the tests first; a failure activates nothing.")] = False,
+    url: Url = LOCAL, key: Key = "", json: Json = False,
+) -> None:  # fmt: skip
+    """Check the files, activate, show what changed. Runs in flight finish under their rules. Exit code 1: nothing was activated."""
+    known, catalog, files = _files(config)
+    if with_tests:
+        _test(catalog, known)
+    with client(url, key) as bus:
+        active = bus.get("/rules")
+        changes = list(_changes(active, catalog, files))
+        body = {"reason": reason, "as": who or _login(), "expected": expect or active["rules"], "files": _texts(files)}
+        told = bus.post("/rules/activate", body)
+        _done(bus, {**told, "changes": changes}, "activated", json)
+
+
+@back.command("rollback")
+def rollback(
+    reason: Reason,
+    to: Annotated[str, typer.Option("--to", help="Fingerprint of the rules to go back to, 8 digits or more; `bus status --history`.")] = "",
+    steps: Annotated[int, typer.Option("--steps", min=1, help="How many activations to go back.")] = 1,
+    who: As = "", expect: Expect = "", url: Url = LOCAL, key: Key = "", json: Json = False,
+) -> None:  # fmt: skip
+    """Go back to earlier rules; the files stay as they are. Runs in flight finish under the rules they began with."""
+    with client(url, key) as bus:
+        body = {
+            "reason": reason,
+            "as": who or _login(),
+            "steps": steps,
+            **({"to": to} if to else {}),
+            **({"expected": expect} if expect else {}),
+        }
+        _done(bus, {**bus.post("/rules/rollback", body), "changes": []}, "rolled back to", json)
+
+
+@state.command("status")
+def status(
+    config: Settings = CONFIG,
+    history: Annotated[bool, typer.Option("--history", help="List the activations instead.")] = False,
+    url: Url = LOCAL, key: Key = "", json: Json = False,
+) -> None:  # fmt: skip
+    """Exit code 0: the files are what runs, everywhere; 1: they differ, or a process works under other rules or needs a restart."""
+    with client(url, key) as bus:
+        if history:
+            show(bus.get("/rules/history"), json, _print_history)
+            return
+        active = bus.get("/rules")
+    known, catalog, files = _files(config)
+    found = {
+        **{name: active[name] for name in ("rules", "edition", "act", "time", "actor", "as", "reason", "earlier", "carried")},
+        "changes": list(_changes(active, catalog, files)),
+        "restart": _restart(active["settings"], known.config.fingerprints),
+        "processes": active["processes"],
+        "behind": [_name(one) for one in active["processes"] if one["rules"] != active["rules"] and one["silent"] < SILENT],
+    }
+    show(found, json, _print_status)
+    raise typer.Exit(1 if found["changes"] or found["restart"] or found["behind"] else 0)
+
+
+# --- the files -----------------------------------------------------------------------------------------------------------
+
+
+def _files(config: Path) -> tuple[Declared, Catalog, Files]:
+    """The settings and the files, checked; raises `RulesError` with all findings."""
+    from bus import catalog
+    from bus.cli.rules import declared
+
+    known = declared(config)
+    folder = known.config.rules
+    files = catalog.files_of(folder)
+    return known, catalog.load(files or folder, known.operations), files
+
+
+def _texts(files: Files) -> dict[str, str]:
+    return {path: content.decode() for path, content in files.items()}
+
+
+def _test(catalog: Catalog, known: Declared) -> None:
+    from bus.errors import RulesError
+    from bus.testing.routes import run_folder, summary
+
+    verdicts = run_folder(catalog, known.operations)
+    if not all(one.passed for one in verdicts):
+        print(summary(verdicts))
+        raise RulesError("tests fail: nothing was activated", code="rules.tests-fail", hint="mend the routes, or their tests")
+
+
+def _changes(active: Mapping[str, Any], catalog: Catalog, files: Files) -> Iterator[str]:
+    """What an activation of these files would change, one line each; what differs in comments only comes last."""
+    told = False
+    for kind, mine in catalog.parts.items():
+        theirs = active["parts"][kind]
+        for name in sorted({*mine, *theirs}):
+            if mine.get(name) != theirs.get(name):
+                told = True
+                yield f"{kind.removesuffix('s')} {name}: {'new' if name not in theirs else 'gone' if name not in mine else 'changed'}"
+    here = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
+    if not told and here != active["files"]:
+        yield from (
+            f"{path}: only comments or tests" for path in sorted({*here, *active["files"]}) if here.get(path) != active["files"].get(path)
+        )
+
+
+def _restart(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Sections of the settings that are not as they were when the process that answered was started."""
+    return sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no such user here
+        return ""
+
+
+# --- telling -------------------------------------------------------------------------------------------------------------
+
+
+def _done(bus: Client, told: dict[str, Any], what: str, json: bool) -> None:
+    """Wait until all processes work under the new rules, and say so."""
+    late = _late(bus, told["rules"])
+    show({**told, "behind": late}, json, lambda told: _print_done(told, what))
+
+
+def _late(bus: Client, rules: str) -> list[str]:
+    """The processes that do not work under these rules, after a while; those that are silent are not waited for."""
+    end = time.monotonic() + WITHIN
+    while True:
+        shown = bus.get("/rules")
+        late = [_name(one) for one in shown["processes"] if one["rules"] != rules and one["silent"] < SILENT]
+        if not late or shown["rules"] != rules or time.monotonic() > end:
+            return late
+        time.sleep(0.1)
+
+
+def _print_done(told: dict[str, Any], what: str) -> None:
+    if not told["changed"]:
+        print(f"nothing to change: {told['rules'][:12]} is in force already")
+        return
+    for change in told["changes"]:
+        print(f"  {change}")
+    print(f"{what} {told['rules'][:12]}")
+    for name in told["behind"]:
+        print(f"  not yet there: {name}; see its log, and `bus status`")
+    if any(change.startswith("service ") for change in told["changes"]):
+        print("  the services changed: send sito.catalogo.richiesto to publish them")
+
+
+def _print_status(found: dict[str, Any]) -> None:
+    from bus.cli.words import clock_of, counted, day_of
+
+    by = found["actor"] + (f" ({found['as']})" if found["as"] else "")
+    since = f"{day_of(found['time'])} {clock_of(found['time'])}"
+    print(f"{found['rules'][:12]} is in force since {since}, {found['act']} by {by}: {found['reason']}")
+    print(*(f"  {change}" for change in found["changes"]), sep="\n", end="\n" if found["changes"] else "")
+    print(
+        "the files differ: `bus plan` shows what that means, `bus activate` puts them in force"
+        if found["changes"]
+        else "the files are what runs"
+    )
+    for one in found["earlier"]:
+        print(f"  {counted(one['runs'], 'run')} of {one['route']}@{one['version']} {one['digest'][:12]} will finish under earlier rules")
+    for name in found["carried"]:
+        print(f"  {name} is gone from the files and still taken, since earlier runs need it")
+    for name in found["restart"]:
+        print(f"  settings {name} have changed: restart the processes")
+    for name in found["behind"]:
+        print(f"  {name} works under other rules")
+
+
+def _print_history(shown: dict[str, Any]) -> None:
+    from bus.cli.words import clock_of, day_of
+
+    for one in shown["activations"]:
+        by = one["actor"] + (f" ({one['as']})" if one["as"] else "")
+        print(f"{one['rules'][:12]}  {day_of(one['time'])} {clock_of(one['time'])}  {one['act']:<11}  {by}: {one['reason']}")
+
+
+def _name(process: Mapping[str, Any]) -> str:
+    return f"{process['role']} {process['host']}/{process['pid']}"

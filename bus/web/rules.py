@@ -1,0 +1,61 @@
+"""The rules over HTTP: which are in force, which were, and a sysadmin's two acts: activate others, roll back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bus.activation import findings_of
+from bus.errors import Invalid, RulesError
+from bus.message import JsonObject
+from bus.web.acts import asked
+from bus.web.answer import Answer, Call, json_answer
+
+LARGEST = 32_000_000
+"""Bytes of all files of an activation together."""
+MOST = 1000
+
+
+async def show(call: Call) -> Answer:
+    """What is in force, since when, by whom and why; its parts and files; processes; runs that go on under earlier rules."""
+    call.query()
+    return json_answer(await call.house.run(call.house.app.rules_in_force))
+
+
+async def history(call: Call) -> Answer:
+    """Activations, the newest first."""
+    text = call.query("limit").get("limit", "50")
+    if not text.isdecimal() or not 1 <= int(text) <= MOST:
+        raise Invalid(f"limit is {text!r}", code="input.query", hint=f"a number from 1 to {MOST}")
+    return json_answer({"activations": await call.house.run(lambda: call.house.app.rules.history(int(text)))})
+
+
+async def activate(call: Call) -> Answer:
+    """Put other rules in force: ``files`` by path, or without them those in the folder of the process that is asked."""
+    body = await asked(call, {"reason": str, "files": dict, "expected": str, "as": str}, LARGEST)
+    files = body.get("files")
+    if files is not None and not all(isinstance(content, str) for content in files.values()):
+        raise Invalid("the content of each file must be text", code="input.invalid")
+    given = None if files is None else {path: content.encode() for path, content in files.items()}
+    return await _change(call, lambda how: call.house.app.activate(given, call.caller.name, body.get("reason", ""), **how), body)
+
+
+async def rollback(call: Call) -> Answer:
+    """Put earlier rules in force again: so many ``steps`` back, or those whose fingerprint begins with ``to``."""
+    body = await asked(call, {"reason": str, "to": str, "steps": int, "expected": str, "as": str})
+    steps, to = body.get("steps", 1), body.get("to", "")
+    if steps < 1:
+        raise Invalid("steps must be 1 or more", code="input.invalid")
+    return await _change(
+        call, lambda how: call.house.app.rollback(call.caller.name, body.get("reason", ""), steps=steps, to=to, **how), body
+    )
+
+
+async def _change(call: Call, act: Callable[[dict[str, Any]], JsonObject], body: dict[str, Any]) -> Answer:
+    how = {"expected": body.get("expected", ""), "on_behalf": body.get("as", "")}
+    try:
+        return json_answer(await call.house.run(lambda: act(how)))
+    except RulesError as error:
+        raise Invalid(
+            error.sentence, code="rules.invalid", hint="`bus validate` shows them with their lines", findings=findings_of(error)
+        ) from error

@@ -1,0 +1,380 @@
+"""Which rules are in force, and how that changes while the bus works: over HTTP, on the command line, through restarts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bus import cli, config
+from bus.app import App
+from bus.errors import RulesError
+from bus.log import log
+from bus.web.serve import Server
+from tests.integration.kit import until
+from tests.small_bus import Caller, key_of, write
+
+SALUTA = "routes/prova/saluta.yaml"
+SENDER = {
+    "routes/prova/manda.yaml": """
+route: prova.manda
+version: 1
+on: prova.attesa
+case: {istanza: body.nome}
+steps:
+  - {id: sveglia, wait: prova.sveglia, deadline: 30d, as: sveglia}
+  - {id: manda, send: prova.saluto, with: {nome: body.nome}}
+  - {id: rispondi, reply: {svegliato: sveglia.nome}}
+"""
+}
+
+
+class Bus:
+    """A bus in this process that may be started again on the same store."""
+
+    def __init__(self, folder: Path, **changes: Any) -> None:
+        self.folder, self.changes = folder, changes
+        self.config = write(folder, **changes)
+        self.start()
+
+    def start(self) -> None:
+        self.server = Server(App(config.load(self.config), adapters={}), "127.0.0.1", 0)
+        self.server.start()
+        self.call = Caller(self.server.port, "sistemista")
+
+    def stop(self) -> None:
+        self.server.stop()
+
+    def again(self) -> None:
+        self.stop()
+        self.start()
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        file = self.folder / path
+        text = file.read_text("utf-8")
+        assert old in text
+        file.write_text(text.replace(old, new), "utf-8")
+
+    def files(self) -> dict[str, str]:
+        return {path.relative_to(self.folder).as_posix(): path.read_text("utf-8") for kind in ("routes", "mappings")
+                for path in (self.folder / kind).rglob("*.*")}  # fmt: skip
+
+    def activate(self, reason: str = "a test", **more: Any) -> Any:
+        return self.call("POST", "/rules/activate", {"reason": reason, "files": self.files(), **more})
+
+    def greet(self, name: str = "Ada") -> Any:
+        return self.send("prova.saluto", name, wait=10)["reply"]
+
+    def send(self, type: str, name: str, wait: int = 0) -> Any:
+        sent = self.call(
+            "POST", "/messages", {"type": type, "data": {"nome": name}}, {"Prefer": f"wait={wait}"} if wait else {}, name="portale"
+        )
+        assert sent.status in (200, 202), sent.json
+        return sent.json
+
+    def rules(self) -> Any:
+        return self.call("GET", "/rules").json
+
+
+@pytest.fixture
+def bus(tmp_path: Path) -> Iterator[Bus]:
+    made = Bus(tmp_path)
+    yield made
+    made.stop()
+
+
+def test_the_first_start_activates_the_files_and_says_so(bus: Bus) -> None:
+    shown = bus.rules()
+    assert ("started", "bus", "the first start", 4) == (shown["act"], shown["actor"], shown["reason"], shown["routes"])
+    assert {"prova.saluta", "prova.aspetta", "prova.tace", "prova.fallisce"} == set(shown["parts"]["routes"])
+
+
+def test_an_activation_is_a_record_with_actor_reason_and_digest(bus: Bus) -> None:
+    before = bus.rules()["rules"]
+    bus.edit(SALUTA, "ciao ", "salve ")
+    told = bus.activate("the mayor prefers it", **{"as": "mario.rossi"}).json
+    assert told["changed"]
+    assert {"saluto": "salve Ada"} == bus.greet()
+    shown = bus.rules()
+    assert ("activated", "sistemista", "mario.rossi", "the mayor prefers it") == (
+        shown["act"],
+        shown["actor"],
+        shown["as"],
+        shown["reason"],
+    )
+    assert told["rules"] == shown["rules"] != before
+    with bus.server.app.store.read() as tx:
+        records = [record for _, record in log.everything(tx) if record.kind == "rules"]
+    assert [before, told["rules"]] == [record.rules for record in records]
+    assert "mayor" not in json.dumps(dict(records[-1].data)), "the reason is a payload: nothing said of persons stays in the log for ever"
+
+
+def test_a_restart_goes_on_with_what_was_activated_not_with_what_lies_in_the_folder(bus: Bus) -> None:
+    bus.edit(SALUTA, "ciao ", "salve ")
+    bus.again()
+    assert {"saluto": "ciao Ada"} == bus.greet()
+    (bus.folder / SALUTA).write_text("route: [\n", "utf-8")
+    bus.again()
+    assert {"saluto": "ciao Ada"} == bus.greet(), "a bad file does not even keep the bus from starting"
+
+
+def test_a_setting_activates_good_files_at_start_and_no_bad_ones(tmp_path: Path) -> None:
+    bus = Bus(tmp_path, activate_at_start=True)
+    bus.edit(SALUTA, "ciao ", "salve ")
+    bus.again()
+    assert {"saluto": "salve Ada"} == bus.greet()
+    (bus.folder / SALUTA).write_text("route: [\n", "utf-8")
+    bus.again()
+    assert {"saluto": "salve Ada"} == bus.greet()
+    bus.stop()
+
+
+def test_the_first_start_of_all_needs_good_files(tmp_path: Path) -> None:
+    settings = config.load(write(tmp_path))
+    (tmp_path / SALUTA).write_text("route: [\n", "utf-8")
+    with pytest.raises(RulesError):
+        App(settings, adapters={})
+    write(tmp_path)
+    Bus(tmp_path).stop()  # and what failed has left the store to others
+
+
+@pytest.mark.parametrize("text", ["route: [\n", "route: prova.saluta\nversion: 1\non: prova.nessuno\nsteps: []\n", "\0"])
+def test_a_bad_file_never_replaces_good_rules(bus: Bus, text: str) -> None:
+    before = bus.rules()
+    answer = bus.call("POST", "/rules/activate", {"reason": "a mistake", "files": {**bus.files(), SALUTA: text}})
+    assert answer.status in (400, 422)
+    if answer.status == 422:
+        assert "rules.invalid" == answer.json["code"]
+        assert {SALUTA} <= {finding["file"] for finding in answer.json["findings"]}
+    assert before == {**bus.rules(), "processes": before["processes"]}
+    assert {"saluto": "ciao Ada"} == bus.greet()
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"files": {"routes/../config.yaml": "x"}, "reason": "x"}, "rules.files"),
+        ({"files": {"/etc/passwd": "x"}, "reason": "x"}, "rules.files"),
+        ({"files": {}, "reason": "x"}, "rules.files"),
+        ({"reason": " "}, "rules.reason-missing"),
+        ({"reason": "x", "expected": "0123456789"}, "rules.moved-on"),
+        ({"reason": "x", "files": {"routes/a.yaml": 1}}, "input.invalid"),
+        ({"reason": "x", "folder": "."}, "input.invalid"),
+    ],
+)
+def test_what_cannot_be_activated_is_told_and_changes_nothing(bus: Bus, body: dict[str, Any], code: str) -> None:
+    answer = bus.call("POST", "/rules/activate", body)
+    assert (422, code) == (answer.status, answer.json["code"])
+    assert 1 == len(bus.call("GET", "/rules/history").json["activations"])
+
+
+def test_only_a_sysadmin_activates_and_only_readers_look(bus: Bus) -> None:
+    for path in ("/rules/activate", "/rules/rollback"):
+        assert [403, 403, 401] == [bus.call("POST", path, {"reason": "x"}, name=who).status for who in ("portale", "revisore", None)]
+    assert [403, 200] == [bus.call("GET", "/rules", name=who).status for who in ("portale", "revisore")]
+
+
+def test_what_is_in_force_already_is_not_activated_again(bus: Bus) -> None:
+    assert not bus.activate().json["changed"]
+    assert not bus.call("POST", "/rules/activate", {"reason": "the folder of the process"}).json["changed"]
+    assert 1 == len(bus.call("GET", "/rules/history").json["activations"])
+
+
+def test_comments_make_an_edition_and_no_new_fingerprint(bus: Bus) -> None:
+    before = bus.rules()
+    bus.edit(SALUTA, "purpose:", "# said by the mayor\npurpose:")
+    told = bus.activate().json
+    assert (True, before["rules"]) == (told["changed"], told["rules"])
+    assert before["edition"] != told["edition"]
+
+
+def test_a_run_that_waits_finishes_under_its_rules_also_after_a_restart(bus: Bus) -> None:
+    old = bus.send("prova.attesa", "Berto")["id"]
+    bus.edit("routes/prova/aspetta.yaml", "svegliato: sveglia.nome", "svegliato: '\"nuovo \" + sveglia.nome'")
+    assert bus.activate().status == 200
+    new = bus.send("prova.attesa", "Carla")["id"]
+    [earlier] = bus.rules()["earlier"]
+    assert ("prova.aspetta", 1) == (earlier["route"], earlier["runs"])
+    bus.again()
+    bus.send("prova.sveglia", "Berto")
+    bus.send("prova.sveglia", "Carla")
+    assert {"svegliato": "Berto"} == reply_of(bus, old)
+    assert {"svegliato": "nuovo Carla"} == reply_of(bus, new)
+    assert [] == bus.rules()["earlier"]
+
+
+def test_a_route_that_is_gone_still_gets_what_its_runs_wait_for(bus: Bus) -> None:
+    old = bus.send("prova.attesa", "Berto")["id"]
+    (bus.folder / "routes/prova/aspetta.yaml").unlink()
+    (bus.folder / "mappings/types/prova.sveglia.yaml").unlink()
+    assert bus.activate("no more waiting").status == 200
+    assert ["prova.sveglia"] == bus.rules()["carried"]
+    refused = bus.call("POST", "/messages", {"type": "prova.attesa", "data": {"nome": "Carla"}}, name="portale")
+    assert (422, "type.no-route") == (refused.status, refused.json["code"])
+    bus.again()
+    assert bus.call("POST", "/messages", {"type": "prova.sveglia", "data": {"nome": 3}}, name="portale").status == 422
+    bus.send("prova.sveglia", "Berto")
+    assert {"svegliato": "Berto"} == reply_of(bus, old)
+
+
+def test_what_is_carried_is_let_go_when_no_run_needs_it(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bus import activation
+
+    old = bus.send("prova.attesa", "Berto")["id"]
+    (bus.folder / "routes/prova/aspetta.yaml").unlink()
+    bus.activate()
+    monkeypatch.setattr(activation, "SETTLING", activation.dt.timedelta())
+    bus.edit(SALUTA, "ciao ", "salve ")
+    bus.activate()
+    assert ["prova.sveglia"] == bus.rules()["carried"], "a run waits for it"
+    bus.send("prova.sveglia", "Berto")
+    assert {"svegliato": "Berto"} == reply_of(bus, old)
+    bus.edit(SALUTA, "salve ", "ciao ")
+    bus.activate()
+    assert [] == bus.rules()["carried"]
+
+
+def test_an_earlier_run_sends_to_the_route_that_took_it(tmp_path: Path) -> None:
+    bus = Bus(tmp_path)
+    (bus.folder / "routes/prova/aspetta.yaml").unlink()
+    for path, text in SENDER.items():
+        (bus.folder / path).write_text(text, "utf-8")
+    bus.activate()
+    old = bus.send("prova.attesa", "Berto")["id"]
+    (bus.folder / "routes/prova/manda.yaml").unlink()
+    (bus.folder / SALUTA).unlink()
+    bus.activate("both are gone")
+    bus.send("prova.sveglia", "Berto")
+    assert {"svegliato": "Berto"} == reply_of(bus, old)
+    until(lambda: ["done"] == [run["state"] for run in bus.call("GET", "/runs?route=prova.saluta").json["runs"]], "the greeting is done")
+    bus.stop()
+
+
+def test_rolling_back_goes_on_from_where_it_went_back_to(bus: Bus) -> None:
+    for word in ("uno", "due", "tre"):
+        bus.edit(SALUTA, {"uno": "ciao", "due": "uno", "tre": "due"}[word], word)
+        bus.activate(word)
+
+    def back(**how: Any) -> Any:
+        return bus.call("POST", "/rules/rollback", {"reason": "it was better", **how})
+
+    assert back().json["changed"]
+    assert {"saluto": "due Ada"} == bus.greet()
+    back()
+    assert {"saluto": "uno Ada"} == bus.greet(), "not `tre` again"
+    back(to=bus.call("GET", "/rules/history").json["activations"][2]["rules"][:12])
+    assert {"saluto": "tre Ada"} == bus.greet()
+    back(steps=3)
+    assert {"saluto": "ciao Ada"} == bus.greet()
+    assert (404, "rules.unknown") == ((answer := back()).status, answer.json["code"])
+    assert 404 == back(to="0" * 12).status
+    told = [one["act"] for one in bus.call("GET", "/rules/history").json["activations"]]
+    assert ["rolled-back"] * 4 + ["activated"] * 3 + ["started"] == told
+    bus.again()
+    assert {"saluto": "ciao Ada"} == bus.greet()
+
+
+def test_of_two_sysadmins_who_saw_the_same_only_one_activates(bus: Bus) -> None:
+    seen = bus.rules()["rules"]
+    files = bus.files()
+    answers: list[Any] = []
+
+    def act(number: int) -> None:
+        changed = {**files, SALUTA: files[SALUTA].replace("ciao", f"n{number}")}
+        answers.append(bus.call("POST", "/rules/activate", {"reason": "me", "files": changed, "expected": seen}))
+
+    threads = [threading.Thread(target=act, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [200, 422, 422, 422, 422, 422] == sorted(answer.status for answer in answers)
+    assert {"rules.moved-on"} == {answer.json["code"] for answer in answers if answer.status == 422}
+
+
+def reply_of(bus: Bus, message: str) -> Any:
+    shown = bus.server.app.wait_reply(message, 10)
+    assert "done" == shown["state"], shown
+    return shown["reply"]
+
+
+# --- the command line -----------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def here(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("SNODO_URL", bus.server.url)
+    monkeypatch.setenv("SNODO_KEY", key_of("sistemista"))
+    monkeypatch.setenv("SNODO_CONFIG", str(bus.config))
+    yield
+
+
+def test_status_activate_and_rollback_on_the_command_line(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with here(bus, monkeypatch):
+        assert 0 == cli.main(["status"])
+        assert "the files are what runs" in capsys.readouterr().out
+        bus.edit(SALUTA, "ciao ", "salve ")
+        assert 1 == cli.main(["status"])
+        assert "route prova.saluta: changed" in capsys.readouterr().out
+        assert 0 == cli.main(["activate", "--reason", "better", "--as", "mario.rossi"])
+        assert "route prova.saluta: changed" in capsys.readouterr().out
+        assert {"saluto": "salve Ada"} == bus.greet()
+        assert 0 == cli.main(["status"])
+        assert "by sistemista (mario.rossi): better" in capsys.readouterr().out
+        assert 0 == cli.main(["activate", "--reason", "again"])
+        assert "in force already" in capsys.readouterr().out
+        assert 1 == cli.main(["activate", "--reason", "late", "--expect", "0123456789ab"])
+        assert "rules.moved-on" in capsys.readouterr().err
+        assert 0 == cli.main(["rollback", "--reason", "not better"])
+        assert {"saluto": "ciao Ada"} == bus.greet()
+        assert 1 == cli.main(["status"])
+        assert 0 == cli.main(["status", "--history", "--json"])
+        capsys.readouterr()
+        (bus.folder / SALUTA).write_text("route: [\n", "utf-8")
+        assert 1 == cli.main(["activate", "--reason", "a mistake"])
+        assert f"{SALUTA}:2:1" in capsys.readouterr().err
+
+
+def test_only_a_restart_changes_settings_and_status_says_so(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with here(bus, monkeypatch):
+        settings = json.loads(bus.config.read_text("utf-8"))
+        bus.config.write_text(json.dumps({**settings, "engine": {"threads": 3}}), "utf-8")
+        assert 1 == cli.main(["status"])
+        assert "settings engine have changed: restart" in capsys.readouterr().out
+
+
+def test_tests_that_fail_keep_rules_from_being_activated(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    test = "tests: [{name: greets, send: {nome: Ada}, expect: {reply: {saluto: salve Ada}}}]\n"
+    with here(bus, monkeypatch):
+        (bus.folder / SALUTA).write_text((bus.folder / SALUTA).read_text("utf-8") + test, "utf-8")
+        assert 1 == cli.main(["activate", "--reason", "tested", "--with-tests"])
+        assert "rules.tests-fail" in capsys.readouterr().err
+        bus.edit(SALUTA, '"ciao "', '"salve "')
+        assert 0 == cli.main(["activate", "--reason", "tested", "--with-tests"])
+        assert {"saluto": "salve Ada"} == bus.greet()
+
+
+def test_watched_files_are_activated_when_they_are_good(bus: Bus) -> None:
+    told: list[RulesError | None] = []
+    heard = threading.Event()
+    bus.server.app.rules.watch(bus.folder, lambda error: (told.append(error), heard.set()), every=0.02)
+    (bus.folder / SALUTA).write_text((text := (bus.folder / SALUTA).read_text("utf-8")) + "steps: []\n", "utf-8")
+    assert heard.wait(10)
+    assert isinstance(told[0], RulesError)
+    assert {"saluto": "ciao Ada"} == bus.greet()
+    heard.clear()
+    (bus.folder / SALUTA).write_text(text.replace("ciao", "salve"), "utf-8")
+    assert heard.wait(10)
+    assert told[1:] == [None]
+    assert {"saluto": "salve Ada"} == bus.greet()
