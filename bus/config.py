@@ -103,7 +103,7 @@ class Circuit(_Section):
 class Engine(_Section):
     """How the engine works; seconds."""
 
-    lease: float = Field(default=30, gt=0, description="How long a claim on a run is good for without renewal.")
+    lease: float = Field(default=10, gt=0, description="How long a claim on a run is good for without renewal.")
     sweep: float = Field(default=1, gt=0, description="How often the sweeper rings for runs whose ticket got lost.")
     threads: int = Field(
         default=16,

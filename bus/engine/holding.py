@@ -16,9 +16,10 @@ from bus.clock import Clock, running_time, text_of
 from bus.diagnostics import logger
 from bus.engine.claims import claim, due, turn_away
 from bus.engine.gates import Crowd
+from bus.engine.presence import new_identity
 from bus.errors import SnodoError, StoreError
 from bus.failpoint import reach
-from bus.message import canonical, new_id
+from bus.message import canonical
 from bus.store import Row, Store, Tx
 
 RENEWED = 1 / 3
@@ -49,7 +50,7 @@ class Holding:
         self._store, self._clock, self.ticks = store, clock, ticks
         self.lease = dt.timedelta(seconds=lease)
         self._crowds, self._turned_away = crowds, turned_away
-        self.owner = new_id()
+        self.owner = new_identity()
         self._held: dict[str, _Held] = {}
         self._renewed = self._turned = ticks()
         self._renewed_at = clock.now()

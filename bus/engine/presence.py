@@ -1,22 +1,64 @@
-"""Presence: which processes of the bus are at work, as each says every few seconds. For people, not for safety: claims have leases."""
+"""Presence: which processes of the bus are at work, as each says every few seconds. For people, not for safety: claims have leases.
+
+A process that is no more on this very machine need not be waited for: what it held is free at once (`Presence.release_the_gone`). Only what
+the kernel says of a process counts, never silence: who is paused, slow or cut off lives, and its leases run.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import os
 import socket
 import threading
+from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 
 from bus.clock import Clock, moment_of, text_of
 from bus.diagnostics import logger
-from bus.errors import StoreError
-from bus.message import JsonObject
+from bus.message import JsonObject, new_id
 from bus.store import Store, Tx
 
 EVERY = 10.0
 """Seconds between two signs of life."""
+LOOK = 1.0
+"""Seconds between two looks for processes of this machine that are no more."""
 FORGOTTEN = dt.timedelta(days=1)
+
+
+def new_identity() -> str:
+    """A name for this process, by which `gone` knows it again: ``<id>@<machine>.<process>.<its start>``."""
+    return f"{new_id()}@{_machine()}.{os.getpid()}.{_started(os.getpid())}"
+
+
+def gone(identity: str) -> bool:
+    """Whether the process of that name surely is no more; false for those of other machines, of which nobody here can know."""
+    machine, _, process = identity.rpartition("@")[2].partition(".")
+    pid, _, started = process.partition(".")
+    return bool(started) and machine == _machine() and pid.isdecimal() and _started(int(pid)) != started
+
+
+def _machine() -> str:
+    """This boot of this machine, and the namespace in which its process numbers count; empty where that cannot be told (not Linux)."""
+    try:
+        facts = (
+            socket.gethostname(),
+            Path("/proc/sys/kernel/random/boot_id").read_text("ascii"),
+            str(Path("/proc/self/ns/pid").readlink()),
+        )
+    except OSError:
+        return ""
+    return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:16]
+
+
+def _started(pid: int) -> str:
+    """When a process began, in ticks since the machine did; empty when there is none, or only what its parent has not yet taken note of."""
+    try:
+        state, *facts = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if state in "ZX" else facts[18]
 
 
 class Presence:
@@ -28,6 +70,7 @@ class Presence:
             "id": identity, "role": role, "host": socket.gethostname(), "pid": os.getpid(), "version": version("snodo"), "rules": rules,
             "started": text_of(clock.now()),
         }  # fmt: skip
+        self._log = logger("snodo.presence")
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._go_on, name="snodo-presence", daemon=True)
 
@@ -35,9 +78,10 @@ class Presence:
         """Say at once that the process works under these rules now."""
         self._facts["rules"] = rules
         if self._thread.is_alive() and not self._over.is_set():
-            self._try_to_say()
+            self._try(self._say)
 
     def begin(self) -> None:
+        self.release_the_gone()
         self._say()
         self._thread.start()
 
@@ -46,15 +90,27 @@ class Presence:
         self._over.set()
         self._store.write(lambda tx: tx.do("drop_process", id=self._id)).result()
 
-    def _go_on(self) -> None:
-        while not self._over.wait(EVERY):
-            self._try_to_say()
+    def release_the_gone(self) -> None:
+        """Void claims and duties of processes of this machine that are no more; one read when there are none."""
+        with self._store.read() as tx:
+            lost = [row["id"] for row in tx.all("processes_seen") if gone(row["id"])]
+        if lost:
+            self._store.write(lambda tx: _release(tx, lost)).result()
+            self._log.warning("process.gone", processes=lost, sentence="what they held is free again")
 
-    def _try_to_say(self) -> None:
+    def _go_on(self) -> None:
+        beats = 0
+        while not self._over.wait(LOOK):
+            beats += 1
+            self._try(self.release_the_gone)
+            if beats % round(EVERY / LOOK) == 0:
+                self._try(self._say)
+
+    def _try(self, work: Callable[[], None]) -> None:
         try:
-            self._say()
-        except StoreError as error:
-            logger("snodo.presence").warning("presence.not-told", error=repr(error))
+            work()
+        except Exception as error:  # noqa: BLE001 - the next time is soon, and leases run out by themselves
+            self._log.warning("presence.not-told", error=repr(error))
 
     def _say(self) -> None:
         now = self._clock.now()
@@ -64,6 +120,13 @@ class Presence:
             tx.do("see_process", seen=text_of(now), **self._facts)
 
         self._store.write(work).result()
+
+
+def _release(tx: Tx, lost: list[str]) -> None:
+    for one in lost:
+        tx.do("void_claims", owner=one)
+        tx.do("leave_leases", owner=one)
+        tx.do("drop_process", id=one)
 
 
 def processes(tx: Tx, now: dt.datetime) -> list[JsonObject]:

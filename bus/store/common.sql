@@ -197,6 +197,10 @@ UPDATE runs SET owner = NULL, lease = NULL WHERE owner = :owner
 -- name: release_all
 UPDATE runs SET owner = NULL, lease = NULL, strikes = strikes + CASE WHEN owner IS NULL THEN 0 ELSE 1 END WHERE lease IS NOT NULL
 
+-- Its owner is no more; as if the lease had run out.
+-- name: void_claims
+UPDATE runs SET owner = NULL, lease = NULL, strikes = strikes + 1 WHERE state = 'ready' AND owner = :owner
+
 -- Those that can be claimed, as in `claim_runs`: runs that stand behind others of their case must not fill the page and hide the rest.
 -- name: runs_to_ring
 SELECT r.id FROM runs r WHERE r.state = 'ready' AND r.due <= :now AND (r.lease IS NULL OR r.lease < :now)

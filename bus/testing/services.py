@@ -236,12 +236,15 @@ class PostgreSQL(Service):
 
     def pause(self) -> None:
         """The server and all its sessions."""
-        for pid in (self.pid, *_children(self.pid)):
-            os.kill(pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, what: signal.Signals) -> None:
         for pid in (self.pid, *_children(self.pid)):
-            os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):  # a session that has just ended
+                os.kill(pid, what)
 
     def _launch(self) -> None:
         if not (self.data / "PG_VERSION").exists():

@@ -16,6 +16,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.report import machine
+from bus.config import Engine
 from tests.fault.chaos import Outcome, Weather, plan, storm
 from tests.fault.house import PROJECT, ROLES, House, Shape
 from tests.fault.portal import Portal
@@ -24,6 +25,8 @@ from tests.fault.recovery import recoveries
 WEATHER = Weather(lost=0.1, late=(1.0, 2.5, 5.0))
 PATIENT = {"adapters": {name: {"settle": 6.0} for name in ("alfa", "beta")}}
 """Effects come up to 5 s late: who looks earlier learns nothing."""
+AS_SHIPPED = {"engine": {"lease": Engine().lease, "sweep": Engine().sweep}}
+"""Recovery is measured with the settings that nobody changed."""
 HEADS = ("messages", "kills", "stops", "answers lost on the way", "lost", "silent duplicates", "flagged", "flagged after, p50/max s")
 
 
@@ -61,7 +64,7 @@ def _storm(shape: Shape, seed: int, count: int, kills: int) -> Outcome:
 
 
 def _recover(shape: Shape) -> dict[str, list[float]]:
-    with tempfile.TemporaryDirectory(prefix="snodo-fault-") as name, House(Path(name) / "house", shape) as house:
+    with tempfile.TemporaryDirectory(prefix="snodo-fault-") as name, House(Path(name) / "house", shape, AS_SHIPPED) as house:
         portal = Portal(house.url, Path(name) / "portal.jsonl")
         try:
             return recoveries(house, portal, 20)

@@ -28,8 +28,9 @@ def test_a_worker_that_slept_longer_than_its_lease_does_nothing_twice(tmp_path: 
 
 
 @pytest.mark.timeout(400)
-def test_the_work_of_a_dead_worker_is_done_by_the_other(tmp_path: Path) -> None:
-    with opened(tmp_path / "house", "production", {"adapters": {"alfa": TIMES, "beta": TIMES}}, workers=2) as (house, portal):
+def test_the_work_of_a_dead_worker_is_done_by_the_other_long_before_its_lease_ends(tmp_path: Path) -> None:
+    long = {"adapters": {"alfa": TIMES, "beta": TIMES}, "engine": {"lease": 3600}}
+    with opened(tmp_path / "house", "production", long, workers=2) as (house, portal):
         house.start()
         stop_in_the_midst(house, portal, house.members["worker"], "morto")
         house.members["worker"].kill()

@@ -1,0 +1,91 @@
+"""A process of this machine that is no more need not be waited for; one that is paused, or of another machine, is."""
+
+from __future__ import annotations
+
+import datetime as dt
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bus.clock import FixedClock
+from bus.engine.leases import Leases
+from bus.engine.presence import Presence, gone, new_identity
+from bus.store.sqlite import SqliteStore
+from bus.testing.store_contract import LATER, NOW, add_runs, claim, ids
+
+CHILD = "from bus.engine.presence import new_identity; print(new_identity(), flush=True); input()"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    made = SqliteStore(tmp_path / "s.db")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def child() -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A process, and the name it gives itself."""
+    with subprocess.Popen([sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process, process.stdout.readline().strip()
+        process.kill()
+
+
+def test_a_process_is_gone_when_it_was_killed_and_not_when_it_is_stopped(child: tuple[subprocess.Popen[str], str]) -> None:
+    process, name = child
+    assert not gone(name)
+    process.send_signal(signal.SIGSTOP)
+    assert not gone(name)
+    process.kill()
+    process.wait(10)
+    assert gone(name)
+
+
+def test_a_killed_process_of_which_its_parent_took_no_note_is_gone(child: tuple[subprocess.Popen[str], str]) -> None:
+    process, name = child
+    process.kill()
+    until = dt.datetime.now() + dt.timedelta(seconds=10)
+    while not gone(name):
+        assert dt.datetime.now() < until, "a zombie is not alive"
+    assert process.returncode is None
+
+
+def test_of_other_machines_other_starts_and_other_names_nobody_here_can_know() -> None:
+    ours = new_identity()
+    before, _, after = ours.partition("@")
+    machine, pid, started = after.split(".")
+    assert not gone(ours)
+    assert gone(f"{before}@{machine}.{pid}.{int(started) - 1}"), "an earlier process had our number"
+    assert not gone(f"{before}@{'0' * 16}.{pid}.{int(started) - 1}")
+    assert [gone(name) for name in ("", "uno", "uno@", f"uno@{machine}", f"uno@{machine}.x.y", f"uno@{machine}.{pid}.")] == [False] * 6
+
+
+def test_what_a_dead_process_held_is_free_at_once_and_counts_as_a_strike(
+    store: SqliteStore, child: tuple[subprocess.Popen[str], str]
+) -> None:
+    process, name = child
+    clock = FixedClock(NOW)
+    dead, here, far = (Presence(store, clock, identity, "worker", "d") for identity in (name, new_identity(), "far@away.1.1"))
+    for presence in (dead, far):
+        presence.begin()
+    add_runs(store, "a", "b")
+    claim(store, "a", owner=name)
+    claim(store, "b", owner="far@away.1.1")
+    assert Leases(store, clock, name).take("poller", 60) == 1
+    here.release_the_gone()
+    assert claim(store, "a", "b") == [], "it lives"
+    process.kill()
+    process.wait(10)
+    here.begin()
+    assert [(row["id"], row["strikes"]) for row in claim(store, "a", "b")] == [("a", 1)]
+    assert Leases(store, clock, "two").take("poller", 60) == 2
+    with store.read() as tx:
+        assert name not in {row["id"] for row in tx.all("processes_seen")}
+    assert ids(claim(store, "b", now=LATER)) == ["b"], "the far one's lease ran out"
+    for presence in (dead, here, far):
+        presence.end()
