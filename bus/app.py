@@ -42,7 +42,9 @@ from bus.engine.outside import Outside
 from bus.engine.polling import Polling
 from bus.engine.presence import Presence, processes
 from bus.engine.projection import fact
+from bus.engine.sequencer import Sequencer
 from bus.errors import ConfigError, StoreError
+from bus.log import keys
 from bus.log.payload import seal
 from bus.message import JsonObject, JsonValue
 from bus.route.plan import Plan
@@ -150,8 +152,9 @@ class App:
         self._stopped = threading.Event()
         self._news: dict[str, list[Callable[[], object]]] = {}
         self._news_lock = threading.Lock()
-        self.leases = Leases(self.store, self.clock, self.engine.owner) if config.store.shared else None
-        self.polling = Polling(self.store, self.clock, self.door, self.leases)
+        self.leases = Leases(self.store, self.clock, self.engine.owner)
+        self.polling = Polling(self.store, self.clock, self.door, self.leases if config.store.shared else None)
+        self.sequencer = self._sequencer()
         self._presence = Presence(self.store, self.clock, self.engine.owner, role, self.catalog().digest) if config.store.shared else None
         if self._presence is not None:
             self.rules.on_swap(self._presence.works_under)
@@ -174,6 +177,8 @@ class App:
         if not self.config.store.shared:
             self.engine.take_over()
         self.engine.start()
+        if self.sequencer is not None:
+            self.sequencer.start(alone=not self.config.store.shared)
         self.channel.consume(self.engine.ring)
         for name, adapter in self.adapters.items():
             for poller in adapter.pollers():
@@ -185,6 +190,8 @@ class App:
         self.polling.stop()
         if self.role != "web":
             self.engine.stop(self.config.engine.stop)
+        if self.sequencer is not None:
+            self.sequencer.stop()
         self.channel.close()
         self.outside.close(1.0)
         self.backlog.close()
@@ -194,12 +201,26 @@ class App:
     def _leave(self) -> None:
         """Give duties to the other processes and say good-bye; where the store is away, leases run out by themselves."""
         try:
-            if self.leases is not None:
+            if self.role != "web":
                 self.leases.give_back()
             if self._presence is not None:
                 self._presence.end()
         except StoreError as error:
             logger("snodo.app").warning("duties.not-left", error=repr(error))
+
+    def _sequencer(self) -> Sequencer | None:
+        """None in a process that has no part in it: a door, or a worker on a machine without the log's key."""
+        settings = self.config.log
+        if self.role == "web":
+            return None
+        with self.store.read() as tx:
+            signed = bool(keys.history(tx, "checkpoints"))
+        if self.role == "worker" and signed and not settings.key.exists():
+            logger("snodo.app").warning("log.no-key", sentence=f"no key in {settings.key}: other workers number and sign the log")
+            return None
+        files = [(settings.key, not signed), *([(settings.previous_key, False)] if settings.previous_key else [])]
+        signers = [keys.at(path, settings.origin, makes=makes) for path, makes in files]
+        return Sequencer(self.store, self.clock, self.leases, settings.origin, signers)
 
     def _follow(self, clock: SharedClock) -> None:
         """Keep to the database's time; while it cannot be asked, the running time does."""

@@ -47,6 +47,24 @@ class Store(_Section):
         return not self.url.startswith("sqlite:")
 
 
+class Log(_Section):
+    """The log as evidence: its name and the keys that sign it. A key that is not there is made at the first start."""
+
+    origin: str = Field(
+        default="",
+        description="Name of the log in its checkpoints, such as `bus.comune.example/log`; for ever. Empty: `snodo/` and the fiscal code.",
+        pattern=r"^[^\s+]*$",
+    )
+    key: Path = Field(
+        default=Path("var/log.key"), description="The key that signs checkpoints; only the process that numbers the log reads it."
+    )
+    previous_key: Path | None = Field(
+        default=None, description="While keys are being changed, the one before: it signs too, until all who verify know the new one."
+    )
+    receipt_key: Path = Field(default=Path("var/receipts.key"), description="The key with which the doors sign receipts.")
+    promise: float = Field(default=86_400, gt=0, description="Seconds within which a receipt promises that its record is in the tree.")
+
+
 class Channel(_Section):
     """Where tickets wait."""
 
@@ -130,6 +148,7 @@ class Config(_Section):
         description="Whether rules of the folder that differ from those in force are activated at start; else only by `bus activate`.",
     )
     store: Store = Store()
+    log: Log = Log()
     channel: Channel = Channel()
     attachments: Attachments = Attachments()
     http: Http = Http()
@@ -176,7 +195,15 @@ def parse(settings: Any, path: Path, *, secrets: bool = True) -> Config:
         ) from error
     config.written_as(settings)
     attachments = config.attachments.model_copy(update={"folder": base / config.attachments.folder})
-    return config.model_copy(update={"rules": base / config.rules, "attachments": attachments, "store": _placed(config.store, base)})
+    placed = {"rules": base / config.rules, "attachments": attachments, "store": _placed(config.store, base), "log": _named(config, base)}
+    return config.model_copy(update=placed)
+
+
+def _named(config: Config, base: Path) -> Log:
+    """The log's settings with its name and its files in their places."""
+    log, before = config.log, config.log.previous_key
+    files = {"key": base / log.key, "receipt_key": base / log.receipt_key, "previous_key": before and base / before}
+    return log.model_copy(update={"origin": log.origin or f"snodo/{config.organization.fiscal_code}", **files})
 
 
 def _placed(store: Store, base: Path) -> Store:

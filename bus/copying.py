@@ -1,7 +1,8 @@
 """A store copied into an empty one, whatever the two are: the way from one process with SQLite to several with PostgreSQL.
 
-Only the log, its payloads and the rules are copied. Everything else is made again from them, as `bus.engine.projection` says, and compared
-with what was there. All in one transaction: a copy that differs, or is interrupted, leaves the target empty.
+Only the log, its payloads and the rules are copied, and its evidence: tiles, checkpoints, receipts. Everything else is made again from
+them, as `bus.engine.projection` says, and compared with what was there. All in one transaction: a copy that differs, or is
+interrupted, leaves the target empty.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ MOST = 500
 """Rows at a time."""
 TABLES = {
     "records": ("whole_records_after", "seq", "copy_record"), "payloads": ("payloads_after", "id", "add_payload"),
-    "rules": ("rules_after", "digest", "add_rules"),
+    "rules": ("rules_after", "digest", "add_rules"), "receipts": ("receipts_after", "id", "add_receipt"),
+    "checkpoints": ("checkpoints_after", "size", "add_checkpoint"),
 }  # fmt: skip
 """Each table: how to read a page of it, after which column, how to add to it."""
 
@@ -34,6 +36,7 @@ def _copy(old: Tx, new: Tx) -> dict[str, int]:
     if new.one("whole_records_after", after=0, most=1) is not None:
         raise ConfigError("the store to copy into is not empty", code="copy.not-empty", hint="give it a new database")
     counts = {table: _copy_table(old, new, table) for table in TABLES}
+    counts["tiles"] = sum(_copy_tiles(old, new, level) for level in range(8))
     new.one("go_on_counting")
     projection.rebuild(new)
     for table in projection.TABLES:
@@ -53,8 +56,15 @@ def _copy_table(old: Tx, new: Tx, table: str) -> int:
     return rows
 
 
+def _copy_tiles(old: Tx, new: Tx, level: int) -> int:
+    """Those of one level; their key is no single column."""
+    rows = [{**_row(row), "level": level} for row in old.all("tiles_between", level=level, start=0, until=2**62)]
+    new.many("put_tile", rows)
+    return len(rows)
+
+
 def _pages(old: Tx, read: str, column: str) -> Iterator[list[dict[str, Any]]]:
-    after: Any = 0 if column == "seq" else ""
+    after: Any = 0 if column in {"seq", "size"} else ""
     while page := [_row(row) for row in old.all(read, after=after, most=MOST)]:
         yield page
         after = page[-1][column]

@@ -35,6 +35,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "exported": ("◉", "exported by {actor}"),
     "replayed": ("◉", "replayed by {actor}"),
     "erased": ("○", "a person's data erased by {actor}"),
+    "keys": ("§", "these keys sign from now on"),
 }
 """Sign and sentence for each kind of `bus.log.record.KINDS`."""
 BAD = frozenset({"refused", "unanswered", "dead", "late", "expired"})

@@ -49,7 +49,7 @@ class CompactRange:
         self.size += 1
 
     def root(self) -> bytes:
-        return _joined(self.hashes) if self.hashes else EMPTY
+        return joined(self.hashes) if self.hashes else EMPTY
 
 
 def complete(start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -157,10 +157,10 @@ def _split(size: int) -> int:
 
 def _subtree(start: int, end: int, node: Node) -> bytes:
     """The hash over the leaves ``[start, end)``, where the tree has a subtree that begins at ``start``."""
-    return _joined([node(level, index) for level, index in complete(start, end)])
+    return joined([node(level, index) for level, index in complete(start, end)])
 
 
-def _joined(hashes: Sequence[bytes]) -> bytes:
+def joined(hashes: Sequence[bytes]) -> bytes:
     """Complete subtrees, largest first, hashed together from the right."""
     found = hashes[-1]
     for left in hashes[-2::-1]:

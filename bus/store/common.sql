@@ -403,3 +403,63 @@ SELECT id, message, media_type, nonce, content FROM payloads WHERE id > :after O
 
 -- name: rules_after
 SELECT digest, kind, content FROM rules WHERE digest > :after ORDER BY digest LIMIT :most
+
+-- Whether a duty is still ours; asked in the transaction that acts on it.
+-- name: lease_held
+SELECT 1 AS yes FROM leases WHERE name = :name AND owner = :owner AND fence = :fence
+
+-- Whoever had a duty is no more.
+-- name: void_lease
+UPDATE leases SET until = '' WHERE name = :name
+
+-- The tree over the log (`bus.log.stored`).
+-- name: tile
+SELECT hashes, first FROM tiles WHERE level = :level AND number = :number
+
+-- name: put_tile
+INSERT INTO tiles (level, number, hashes, first) VALUES (:level, :number, :hashes, :first)
+ON CONFLICT (level, number) DO UPDATE SET hashes = excluded.hashes
+
+-- The tile of level 0 that has the record with this number.
+-- name: tile_of_record
+SELECT number, first FROM tiles WHERE level = 0 AND first <= :seq ORDER BY first DESC LIMIT 1
+
+-- name: tiles_between
+SELECT level, number, hashes, first FROM tiles WHERE level = :level AND number >= :start AND number < :until ORDER BY number
+
+-- name: rank_of_record
+SELECT count(*) AS rank FROM records WHERE seq >= :first AND seq < :seq
+
+-- name: records_from
+SELECT seq, content FROM records WHERE seq >= :seq ORDER BY seq LIMIT :most
+
+-- name: record
+SELECT seq, content FROM records WHERE id = :id
+
+-- name: add_checkpoint
+INSERT INTO checkpoints (size, root, last, time, fence, note) VALUES (:size, :root, :last, :time, :fence, :note)
+
+-- name: last_checkpoint
+SELECT size, root, last, time, fence, note FROM checkpoints ORDER BY size DESC LIMIT 1
+
+-- name: checkpoint_before
+SELECT size, root, last, time, fence, note FROM checkpoints WHERE size <= :size ORDER BY size DESC LIMIT 1
+
+-- name: checkpoint_after
+SELECT size, root, last, time, fence, note FROM checkpoints WHERE size >= :size ORDER BY size LIMIT 1
+
+-- name: checkpoints_after
+SELECT size, root, last, time, fence, note FROM checkpoints WHERE size > :after ORDER BY size LIMIT :most
+
+-- name: add_receipt buffered
+INSERT INTO receipts (id, note, leaves) VALUES (:id, :note, :leaves)
+
+-- name: receipt
+SELECT note, leaves FROM receipts WHERE id = :id
+
+-- name: receipts_after
+SELECT id, note, leaves FROM receipts WHERE id > :after ORDER BY id LIMIT :most
+
+-- Which keys signed the log, and since when.
+-- name: records_of_keys
+SELECT seq, content FROM records WHERE kind = 'keys' ORDER BY seq

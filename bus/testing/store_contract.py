@@ -263,3 +263,20 @@ class StoreContract:
         with pytest.raises(AssertionError, match="lost"):
             settle(store, lost)
         settle(store, held, owner="due", now=LATER)
+
+    # -- transactions ------------------------------------------------------------------------------------------------
+
+    def test_work_that_fails_takes_nothing_with_it_not_even_later(self, store: Store) -> None:
+        def failing(tx: Tx) -> None:
+            tx.do("add_mark", name="presa", value="indietro")
+            tx.one("mark", name="presa")
+            raise RuntimeError("taken back")
+
+        for turn in range(5):
+            with pytest.raises(RuntimeError, match="taken back"):
+                store.write(failing).result(30)
+            for part in range(3):
+                store.write(lambda tx, name=f"{turn} {part}": tx.do("add_mark", name=name, value="resta")).result(30)  # type: ignore[misc]
+        with store.read() as tx:
+            assert tx.one("mark", name="presa") is None
+            assert tx.one("mark", name="4 2") is not None

@@ -41,7 +41,7 @@ def test_what_waited_goes_on_and_what_was_sent_is_known(tmp_path, old, postgresq
     counts = copied(folder, tmp_path / "new", postgresql_url, capsys)
     with contextlib.closing(sqlite3.connect(folder / "var/snodo.db")) as raw:
         assert counts["records"] == raw.execute("SELECT count(*) FROM records").fetchone()[0]
-    with running(tmp_path / "new", store={"url": postgresql_url}) as server:
+    with running(tmp_path / "new", store={"url": postgresql_url}, log={"key": str(folder / "var/log.key")}) as server:
         ask = Caller(server.port)
         assert sent(server, "prova.attesa", "Ada", "k-ada") == waits, "the same key is the same message"
         sent(server, "prova.sveglia", "Ada", "k-sveglia")
@@ -57,6 +57,8 @@ def test_the_log_is_copied_byte_for_byte_with_its_numbers(tmp_path, old, postgre
             "SELECT seq, id, content FROM records ORDER BY seq",
             "SELECT id, nonce, content FROM payloads ORDER BY id",
             "SELECT digest, content FROM rules ORDER BY digest",
+            "SELECT level, number, hashes, first FROM tiles ORDER BY level, number",
+            "SELECT size, root, last, note FROM checkpoints ORDER BY size",
         ):
             assert new.execute(query).fetchall() == raw.execute(query).fetchall()
 

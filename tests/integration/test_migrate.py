@@ -38,12 +38,12 @@ def test_runs_in_every_state_survive_down_and_up_and_are_finished_afterwards(tmp
         with store.read() as tx:
             before = projection.snapshot(tx)
         store.close()
-        assert migrate.migrate(url, 1) == (2, 1)
-        assert migrate.status(url) == (1, 2)
+        assert migrate.migrate(url, 1) == (schema.REVISION, 1)
+        assert migrate.status(url) == (1, schema.REVISION)
         with pytest.raises(StoreError, match="bus migrate up"):
             open_store(url)
-        assert migrate.migrate(url) == (1, 2)
-        assert migrate.migrate(url) == (2, 2)
+        assert migrate.migrate(url) == (1, schema.REVISION)
+        assert migrate.migrate(url) == (schema.REVISION, schema.REVISION)
         store = open_store(url)
         with store.read() as tx:
             assert projection.snapshot(tx) == before
@@ -66,7 +66,7 @@ def test_the_order_of_acceptance_goes_on_after_a_migration(tmp_path: Path, url: 
     add_runs(store, "b", ("a", "case-b"))
     store.close()
     migrate.migrate(url, 1)
-    migrate.migrate(url, 2)
+    migrate.migrate(url)
     store = open_store(url)
     add_runs(store, ("0", "case-b"))
     assert ids(claim(store, "0", "a", "b")) == ["a"], "ids are the order that revision 1 knew; what is new comes after"
@@ -80,7 +80,7 @@ def test_a_file_of_the_first_release_is_adopted(tmp_path: Path) -> None:
     url = f"sqlite:///{path}"
     with pytest.raises(StoreError, match=r"schema 1.*bus migrate up"):
         open_store(url)
-    assert migrate.migrate(url) == (1, 2)
+    assert migrate.migrate(url) == (1, schema.REVISION)
     open_store(url).close()
 
 
@@ -93,7 +93,7 @@ def test_a_migrated_database_has_the_schema_of_a_new_one(tmp_path: Path) -> None
     for name in ("nuova.db", "migrata.db"):
         open_store(f"sqlite:///{tmp_path / name}").close()
     migrate.migrate(f"sqlite:///{tmp_path / 'migrata.db'}", 1)
-    migrate.migrate(f"sqlite:///{tmp_path / 'migrata.db'}", 2)
+    migrate.migrate(f"sqlite:///{tmp_path / 'migrata.db'}")
     assert schema_of("migrata.db") == schema_of("nuova.db")
 
 
@@ -106,7 +106,7 @@ def test_a_database_of_a_newer_program_is_refused(url: str) -> None:
         with psycopg.connect(url, autocommit=True) as raw:
             raw.execute("UPDATE schema_revision SET revision = 99")
     for refused in (lambda: open_store(url), lambda: migrate.migrate(url)):
-        with pytest.raises(StoreError, match=r"schema 99.*--to 2"):
+        with pytest.raises(StoreError, match=rf"schema 99.*--to {schema.REVISION}"):
             refused()
 
 
@@ -117,7 +117,7 @@ def test_a_migration_that_fails_changes_nothing(url: str, monkeypatch: pytest.Mo
     with pytest.raises(Exception, match="nonsense"):
         migrate.migrate(url, 1)
     monkeypatch.undo()
-    assert migrate.status(url) == (2, 2)
+    assert migrate.status(url) == (schema.REVISION, schema.REVISION)
     open_store(url).close()
 
 
@@ -126,7 +126,10 @@ def test_the_command_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixt
     config.write_text('organization: {name: Prova, fiscal_code: "80001130857"}\nstore: {url: "sqlite:///prova.db"}\n', "utf-8")
     assert main(["migrate", "status", "--config", str(config)]) != 0
     open_store(f"sqlite:///{tmp_path}/prova.db").close()
-    for arguments, said in ((["down"], "2 -> 1"), (["status"], "has revision 1"), (["up"], "1 -> 2")):
+    newest, before = schema.REVISION, schema.REVISION - 1
+    for arguments, said in (
+        (["down"], f"{newest} -> {before}"), (["status"], f"has revision {before}"), (["up"], f"{before} -> {newest}"),
+    ):  # fmt: skip
         assert main(["migrate", *arguments, "--config", str(config)]) == 0
         assert said in capsys.readouterr().out
 

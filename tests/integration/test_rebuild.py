@@ -20,6 +20,8 @@ Tables = dict[str, list[dict[str, Any]]]
 
 def rebuilt_is_the_same(shop: Workshop, *, at_work: bool = False) -> dict[str, int]:
     """Rebuild, compare, and give the number of rows of each table; a bus ``at_work`` writes its log meanwhile."""
+    if not at_work and shop.app.sequencer is not None:
+        shop.app.sequencer.stop()
     rest = shop.rest()
 
     def work(tx: Tx) -> tuple[Tables, Tables]:

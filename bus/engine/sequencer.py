@@ -1,0 +1,145 @@
+"""The sequencer: gives committed records their place in the tree, and seals it with a signed checkpoint. One process at a time.
+
+Writing is one transaction after another in either store (`bus.store.postgres`), so a record's number (``seq``) tells the order of
+commits, and whoever sees a record sees all that have smaller numbers; what was taken back leaves a gap. A leaf's index is its record's
+rank. Tiles and checkpoint are one transaction, which looks first whether the duty is still ours (by the lease's fence) and whether the
+tree is as we knew it: a process that slept too long writes nothing, and no size ever gets a second root.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from bus.clock import Clock, running_time, text_of
+from bus.diagnostics import logger
+from bus.engine.leases import Leases
+from bus.engine.projection import Entry, write
+from bus.errors import ConfigError, StoreError
+from bus.log import keys
+from bus.log.checkpoint import Checkpoint
+from bus.log.note import Signer
+from bus.log.stored import StoredTree
+from bus.log.tiles import Edge, Tile
+from bus.log.tree import leaf_hash
+from bus.store import Store, Tx
+
+DUTY = "sequencer"
+LEASE = 10.0
+"""Seconds after which another process takes over from one that is silent."""
+EVERY = 0.5
+"""Seconds between two checkpoints, while there is something to seal."""
+MOST = 8192
+"""Records in one transaction; when more wait, the next one follows at once."""
+
+
+class _Known(NamedTuple):
+    """The tree as we left it: its edge, the number of its last record, the fence under which we had it."""
+
+    edge: Edge
+    last: int
+    fence: int
+
+
+class Sequencer:
+    """See the module. ``signers``: the log's key, and the one before while keys are being changed."""
+
+    def __init__(
+        self, store: Store, clock: Clock, leases: Leases, origin: str, signers: Sequence[Signer], ticks: Callable[[], float] = running_time
+    ) -> None:
+        self._store, self._clock, self._leases, self._origin, self._signers = store, clock, leases, origin, tuple(signers)
+        self._ticks, self._log = ticks, logger("snodo.sequencer")
+        self._known: _Known | None = None
+        self._fence: int | None = None
+        self._renew_at = 0.0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._go_on, name="snodo-sequencer", daemon=True)
+
+    def start(self, *, alone: bool) -> None:
+        """``alone``: no other process works on this store, so whoever had the duty is no more."""
+        if alone:
+            self._store.write(lambda tx: tx.do("void_lease", name=DUTY)).result()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Seal what was committed before, then end; the lease is given back by whoever owns it."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+            self._turn_quietly()
+
+    def _go_on(self) -> None:
+        while not self._stopping.is_set():
+            if self._turn_quietly() < MOST:
+                self._stopping.wait(EVERY)
+
+    def _turn_quietly(self) -> int:
+        """A turn that failed is repeated later, from what the store says then."""
+        try:
+            return self.turn()
+        except (StoreError, ConfigError) as error:
+            self._log.error("sequencer.failed", code=error.code, sentence=error.sentence, hint=error.hint)
+        except Exception:  # noqa: BLE001 - the sequencer outlives whatever one turn meets
+            self._log.exception("sequencer.failed")
+        self._known = None
+        return 0
+
+    def turn(self) -> int:
+        """Seal what was committed since, at most `MOST` records; returns how many. 0 while another process has the duty."""
+        if not self._on_duty():
+            return 0
+        with self._store.read() as tx:
+            known = self._known or self._begin(tx)
+            rows = tx.all("records_after", after=known.last, most=MOST)
+        if not rows:
+            self._known = known
+            return 0
+        self._known = None  # should anything fail from here on, the tree is looked at again
+        before = known.edge.size
+        for row in rows:
+            known.edge.append(leaf_hash(row["content"]), row["seq"])
+        checkpoint = Checkpoint(self._origin, known.edge.size, known.edge.root())
+        note, changed, last = checkpoint.signed(self._signers).encode(), known.edge.changed(), rows[-1]["seq"]
+        self._store.write(lambda tx: self._seal(tx, known.fence, before, checkpoint, note, changed, last)).result()
+        self._known = known._replace(last=last)
+        return len(rows)
+
+    def _on_duty(self) -> bool:
+        if self._fence is None or self._ticks() >= self._renew_at:
+            at = self._ticks()
+            fence = self._leases.take(DUTY, LEASE)
+            if fence != self._fence:
+                self._known = None
+            self._fence, self._renew_at = fence, at + LEASE / 2
+        return self._fence is not None
+
+    def _begin(self, tx: Tx) -> _Known:
+        """Where the tree ends; the log is told of our keys, if it does not know them."""
+        assert self._fence is not None
+        if keys.follows(keys.history(tx, "checkpoints"), self._origin, self._signers):
+            record = keys.announcement("checkpoints", self._origin, self._signers, self._clock)
+            self._store.write(lambda tx: write(tx, Entry(record))).result()
+        stored = StoredTree(tx)
+        newest = stored.checkpoint()
+        if newest is None:
+            return _Known(Edge(), 0, self._fence)
+        edge = Edge.at(newest.size, stored.tile)
+        if edge.root() != newest.root:
+            raise StoreError(
+                f"the stored tree of {newest.size} leaves has not the root of its checkpoint", code="store.tree",
+                hint="somebody changed the database: bus log verify names the place; nothing is sealed until it is as it was",
+            )  # fmt: skip
+        return _Known(edge, newest.last, self._fence)
+
+    def _seal(self, tx: Tx, fence: int, before: int, checkpoint: Checkpoint, note: bytes, changed: Sequence[Tile], last: int) -> None:
+        if tx.one("lease_held", name=DUTY, owner=self._leases.owner, fence=fence) is None:
+            raise StoreError("another process numbers the log now", code="store.superseded")
+        if StoredTree(tx).size() != before:
+            raise StoreError(f"the tree has no longer {before} leaves", code="store.superseded")
+        for tile in changed:
+            tx.do("put_tile", **tile._asdict())
+        tx.do(
+            "add_checkpoint",
+            size=checkpoint.size, root=checkpoint.root, last=last, time=text_of(self._clock.now()), fence=fence, note=note,
+        )  # fmt: skip

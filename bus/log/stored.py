@@ -1,0 +1,121 @@
+"""The log's tree as it is stored: sizes, roots, proofs, and the records by their place in it. The read side of the evidence.
+
+What is stored is not believed: whoever verifies hashes the records again. Numbers here are leaf indexes, from 0; the database's
+own numbers (``seq``) have gaps where transactions were taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from bus.errors import NotFound, StoreError
+from bus.log import tiles, tree
+from bus.log.tiles import HEIGHT, WIDTH, Tile
+from bus.store import Row, Tx
+
+PAGE = 2048
+"""Records read at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A record at its place: ``content`` is what the leaf hashes."""
+
+    index: int
+    seq: int
+    content: bytes
+
+
+class StoredCheckpoint(NamedTuple):
+    """A checkpoint that was stored: ``note`` is the signed text; ``last`` the number of the last record in the tree; ``time`` RFC 3339."""
+
+    size: int
+    root: bytes
+    last: int
+    time: str
+    fence: int
+    note: bytes
+
+
+class StoredTree:
+    """The tree as one view or transaction sees it; not to be kept beyond it."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx = tx
+        self.tile = lru_cache(512)(self._tile)
+        self.node = tiles.nodes(lambda level, number: self.tile(level, number).hashes)
+
+    def size(self) -> int:
+        """Leaves so far: records that have their number. Those committed since the last checkpoint come to it within a second."""
+        newest = self.checkpoint()
+        return newest.size if newest else 0
+
+    def root(self, size: int) -> bytes:
+        return tree.root(size, self.node)
+
+    def inclusion(self, index: int, size: int) -> list[bytes]:
+        """See `bus.log.tree.inclusion`."""
+        return tree.inclusion(index, size, self.node)
+
+    def consistency(self, first: int, second: int) -> list[bytes]:
+        """See `bus.log.tree.consistency`."""
+        return tree.consistency(first, second, self.node)
+
+    def leaf(self, index: int) -> bytes:
+        """The hash that leaf ``index`` has in the tree; compare it with that of its record."""
+        return self.node(0, index)
+
+    def records(self, start: int, end: int) -> Iterator[Leaf]:
+        """The leaves ``[start, end)`` with what their records say now, page by page; fewer when records are missing at the end."""
+        if start >= end:
+            return
+        seq, index = self.tile(0, start >> HEIGHT).first, (start >> HEIGHT) * WIDTH
+        while index < end:
+            rows = self._tx.all("records_from", seq=seq, most=min(PAGE, end - index))
+            if not rows:
+                return
+            for row in rows:
+                if index >= start:
+                    yield Leaf(index, row["seq"], bytes(row["content"]))
+                index += 1
+            seq = rows[-1]["seq"] + 1
+
+    def index_of(self, seq: int) -> int | None:
+        """The place of the record with that number; None while the sequencer has not come to it."""
+        newest, row = self.checkpoint(), self._tx.one("tile_of_record", seq=seq)
+        if newest is None or row is None or seq > newest.last:
+            return None
+        rank = self._tx.one("rank_of_record", first=row["first"], seq=seq)
+        assert rank is not None
+        return int(row["number"]) * WIDTH + int(rank["rank"])
+
+    def find(self, record: str) -> Leaf | None:
+        """The leaf of the record with that id; None while it has no place yet. Raises `NotFound`."""
+        row = self._tx.one("record", id=record)
+        if row is None:
+            raise NotFound(f"there is no record {record}")
+        index = self.index_of(row["seq"])
+        return None if index is None else Leaf(index, row["seq"], bytes(row["content"]))
+
+    def checkpoint(self) -> StoredCheckpoint | None:
+        """The newest one; None in a log that has none yet."""
+        return _checkpoint(self._tx.one("last_checkpoint"))
+
+    def checkpoint_of(self, size: int) -> StoredCheckpoint | None:
+        """The first one that covers so many leaves."""
+        return _checkpoint(self._tx.one("checkpoint_after", size=size))
+
+    def _tile(self, level: int, number: int) -> Tile:
+        row = self._tx.one("tile", level=level, number=number)
+        if row is None:
+            raise StoreError(f"the tree has no tile {level}/{number}", code="store.tree", hint="bus log verify says what is wrong")
+        return Tile(level, number, bytes(row["hashes"]), row["first"])
+
+
+def _checkpoint(row: Row | None) -> StoredCheckpoint | None:
+    if row is None:
+        return None
+    return StoredCheckpoint(row["size"], bytes(row["root"]), row["last"], row["time"], row["fence"], bytes(row["note"]))

@@ -1,0 +1,272 @@
+"""The sequencer on both stores: every committed record has one place, in the order of commits, under one root for each size."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bus.clock import FixedClock
+from bus.engine.leases import Leases
+from bus.engine.sequencer import LEASE, MOST, Sequencer
+from bus.errors import ConfigError, StoreError
+from bus.log import checkpoint, log, tree
+from bus.log.note import ED25519, Signer
+from bus.log.record import Record
+from bus.log.stored import StoredTree
+from bus.message import new_id
+from bus.store import Store, Tx
+from bus.store.opening import open_store
+
+ORIGIN = "prova.example/log"
+NOW = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    url = f"sqlite:///{tmp_path}/prova.db" if request.param == "sqlite" else str(request.getfixturevalue("postgresql_url"))
+    opened = open_store(url)
+    yield opened
+    opened.close()
+
+
+class Desk:
+    """Sequencers of one log, their clock and their running time."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.clock, self.signer, self.ticks = store, FixedClock(NOW), Signer.new(ORIGIN, ED25519), 0.0
+
+    def sequencer(self, owner: str, *signers: Signer, origin: str = ORIGIN) -> Sequencer:
+        leases = Leases(self.store, self.clock, owner)
+        return Sequencer(self.store, self.clock, leases, origin, signers or (self.signer,), lambda: self.ticks)
+
+    def wait(self, seconds: float) -> None:
+        self.clock.move(dt.timedelta(seconds=seconds))
+        self.ticks += seconds
+
+    def add(self, count: int) -> None:
+        self.store.write(lambda tx: [add(tx) for _ in range(count)]).result(30)
+
+
+def add(tx: Tx, **data: object) -> None:
+    log.append(tx, Record(new_id(), "polled", NOW, data=data))
+
+
+def audited(store: Store, signer: Signer) -> int:
+    """Every record at its place, every checkpoint good, each with a proof that it follows the one before; the size of the tree."""
+    with store.read() as tx:
+        stored, size = StoredTree(tx), StoredTree(tx).size()
+        committed = [row["content"] for row in tx.all("records_after", after=0, most=10**6)]
+        leaves = list(stored.records(0, size))
+        assert [leaf.content for leaf in leaves] == committed[:size]
+        assert [leaf.index for leaf in leaves] == list(range(size))
+        edge = tree.CompactRange()
+        roots = {0: edge.root()}
+        for leaf in leaves:
+            edge.append(tree.leaf_hash(leaf.content))
+            roots[edge.size] = edge.root()
+        at = 0
+        while at < size:
+            found = stored.checkpoint_of(at + 1)
+            assert found is not None
+            said, _ = checkpoint.opened(found.note, ORIGIN, [signer.verifier])
+            assert (said.size, said.root) == (found.size, found.root) == (found.size, roots[found.size])
+            assert tree.extends(roots[at], at, found.root, found.size, stored.consistency(at, found.size))
+            at = found.size
+        for index in random.Random(1).sample(range(size), min(size, 50)):
+            assert stored.index_of(leaves[index].seq) == index
+            assert tree.includes(roots[size], size, index, tree.leaf_hash(leaves[index].content), stored.inclusion(index, size))
+        return size
+
+
+def test_records_are_sealed_in_order_and_what_is_sealed_stays(store: Store) -> None:
+    desk = Desk(store)
+    one = desk.sequencer("uno")
+    assert one.turn() == 0, "an empty log; it is told which keys sign"
+    desk.add(300)
+    assert one.turn() == 301
+    assert one.turn() == 0
+    desk.add(MOST + 5)
+    assert [one.turn(), one.turn(), one.turn()] == [MOST, 5, 0]
+    assert audited(store, desk.signer) == 301 + MOST + 5
+    for changed in (
+        lambda tx: tx.do("add_checkpoint", size=301, root=b"\0" * 32, last=301, time="", fence=1, note=b""),
+        lambda tx: tx.do("put_tile", level=0, number=0, hashes=b"\0" * 8192, first=1),
+    ):
+        with pytest.raises(Exception, match=r"(?i)unique|tiles only grow"):
+            store.write(lambda tx, changed=changed: [changed(tx), tx.all("last_checkpoint"), tx.all("tile", level=0, number=0)]).result(30)
+
+
+def test_one_process_has_the_duty_and_another_takes_it_over_where_it_was_left(store: Store) -> None:
+    desk = Desk(store)
+    one, two = desk.sequencer("uno"), desk.sequencer("due")
+    desk.add(10)
+    one.turn(), one.turn()
+    desk.add(10)
+    assert two.turn() == 0, "it is the other's"
+    desk.wait(LEASE + 1)
+    assert two.turn() == 10
+    desk.add(5)
+    assert one.turn() == 0, "it was silent for too long"
+    assert two.turn() == 5
+    assert audited(store, desk.signer) == 26
+
+
+def test_who_slept_longer_than_the_lease_seals_nothing(store: Store) -> None:
+    """Its own running time stood still too, as under SIGSTOP: it believes to be on duty."""
+    desk = Desk(store)
+    asleep, awake = desk.sequencer("uno"), desk.sequencer("due")
+    desk.add(10)
+    asleep.turn(), asleep.turn()
+    desk.add(10)
+    desk.clock.move(dt.timedelta(seconds=LEASE + 1))
+    assert awake.turn() == 10
+    with pytest.raises(StoreError, match="another process numbers the log"):
+        asleep.turn() or desk.add(1) or asleep.turn()
+    assert audited(store, desk.signer) == 21
+
+
+def test_keys_are_changed_with_both_signing_and_a_stranger_signs_nothing(store: Store) -> None:
+    desk = Desk(store)
+    new, stranger = Signer.new(ORIGIN, ED25519), Signer.new(ORIGIN, ED25519)
+    desk.add(1)
+    desk.sequencer("uno").turn()
+    with pytest.raises(ConfigError, match="is signed by"):
+        desk.sequencer("uno", stranger).turn()
+    with pytest.raises(ConfigError, match=r"this log is prova.example/log"):
+        desk.sequencer("uno", origin="altro").turn()
+    both = desk.sequencer("uno", new, desk.signer)
+    both.turn(), both.turn()
+    desk.add(1)
+    after = desk.sequencer("uno", new)
+    after.turn(), after.turn()
+    with store.read() as tx:
+        kept = [stored.note for size in (1, 3) if (stored := StoredTree(tx).checkpoint_of(size))]
+        newest = StoredTree(tx).checkpoint()
+    assert checkpoint.opened(kept[1], ORIGIN, [desk.signer.verifier]) == checkpoint.opened(kept[1], ORIGIN, [new.verifier])
+    assert newest is not None
+    assert checkpoint.opened(newest.note, ORIGIN, [new.verifier])
+
+
+def test_nothing_is_sealed_upon_a_tree_that_somebody_changed(tmp_path: Path) -> None:
+    import sqlite3
+
+    store = open_store(f"sqlite:///{tmp_path}/prova.db")
+    desk = Desk(store)
+    desk.add(10)
+    desk.sequencer("uno").turn()
+    raw = sqlite3.connect(tmp_path / "prova.db")
+    raw.execute("DROP TRIGGER tiles_only_grow")
+    raw.execute("UPDATE tiles SET hashes = zeroblob(length(hashes))")
+    raw.commit()
+    raw.close()
+    desk.add(1)
+    with pytest.raises(StoreError, match="has not the root of its checkpoint"):
+        desk.sequencer("uno").turn()
+    store.close()
+
+
+def test_fifty_writers_leave_no_record_out_and_none_out_of_order(postgresql_url: str) -> None:
+    """Each a session of its own; a third of what they begin is taken back, after the database gave it numbers."""
+    stores = [open_store(postgresql_url) for _ in range(50)]
+    desk = Desk(stores[0])
+    over, sizes = threading.Event(), []
+
+    def write_on(number: int, store: Store) -> None:
+        dice = random.Random(number)
+        for turn in range(6):
+
+            def work(tx: Tx, turn: int = turn) -> None:
+                for _ in range(dice.randint(1, 4)):
+                    add(tx, writer=number, turn=turn)
+                if dice.random() < 0.3:
+                    tx.all("records_after", after=10**9, most=1)  # what was buffered is written first
+                    raise RuntimeError("taken back")
+
+            try:
+                store.write(work).result(60)
+            except RuntimeError:
+                pass
+
+    def seal_on() -> None:
+        sequencer = desk.sequencer("uno")
+        while not over.is_set() or sizes[-1]:
+            sizes.append(sequencer.turn())
+
+    writers = [threading.Thread(target=write_on, args=one) for one in enumerate(stores)]
+    sealing = threading.Thread(target=seal_on)
+    for thread in (*writers, sealing):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    over.set()
+    sealing.join()
+    with stores[0].read() as tx:
+        rows = tx.all("records_after", after=0, most=10**6)
+        assert rows[-1]["seq"] > len(rows), "gaps, because of what was taken back"
+    assert sum(size > 0 for size in sizes) > 2, "the tree grew while they wrote"
+    assert audited(stores[0], desk.signer) == len(rows)
+    for store in stores:
+        store.close()
+
+
+ZOMBIE = """
+import os, signal, sys
+from bus.clock import SystemClock
+from bus.engine import sequencer
+from bus.engine.leases import Leases
+from bus.log.note import signer
+from bus.store.opening import open_store
+sequencer.LEASE = 0.2
+store = open_store(sys.argv[1])
+one = sequencer.Sequencer(store, SystemClock(), Leases(store, SystemClock(), "zombie"), "prova.example/log", (signer(sys.argv[2]),))
+one.turn()
+sealing = one._seal
+def asleep(*arguments):
+    if not slept:
+        slept.append(True)
+        print("asleep", flush=True)
+        sys.stdin.readline()
+    sealing(*arguments)
+slept = []
+one._seal = asleep
+try:
+    one.turn()
+    print("sealed", flush=True)
+except Exception as error:
+    print(error, flush=True)
+os._exit(0)
+"""
+
+
+def test_a_stopped_process_whose_duty_was_taken_over_makes_no_second_root(postgresql_url: str) -> None:
+    """It is stopped with a signed checkpoint in its hands, inside its transaction; the server ends that, another one seals meanwhile."""
+    store = open_store(postgresql_url)
+    desk = Desk(store)
+    zombie = subprocess.Popen(
+        [sys.executable, "-c", ZOMBIE, postgresql_url, desk.signer.secret()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert zombie.stdout is not None
+    try:
+        assert zombie.stdout.readline() == "asleep\n"
+        os.kill(zombie.pid, signal.SIGSTOP)
+        desk.clock.moment = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=5)
+        desk.add(5)
+        awake = desk.sequencer("sveglio")
+        assert awake.turn() == 6
+        os.kill(zombie.pid, signal.SIGCONT)
+        said, _ = zombie.communicate("\n", timeout=30)
+        assert "another process numbers the log now" in said
+        assert audited(store, desk.signer) == 6
+    finally:
+        zombie.kill()
+        zombie.wait()
+        store.close()
