@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "witness": ("witness", "Witness logs: cosign their checkpoints with a key of another administrator."),
     "services": ("services", "List the services of the portal, or show one."),
     "validate": ("validate", "Check settings, routes, mappings, types, tables and services."),
+    "schema": ("schema", "Write JSON Schemas for editors: completion and hover while writing rules."),
+    "fmt": ("fmt", "Lay out files of rules in one way; comments and meaning stay."),
     "test": ("trial", "Run the tests inside the route files."),
     "replay": ("replay", "Recompute runs from the log under the rules they had, and compare; without any effect."),
     "status": ("activate:state", "Show the rules in force against the files."),

@@ -1,0 +1,74 @@
+"""``bus fmt``: rules in one layout."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bus.cli.common import CONFIG, Settings, family
+
+app = family("Lay out files of rules in one way: order of fields, indentation, quotes where they are needed.")
+
+
+@app.command()
+def fmt(
+    paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders; all rules of the settings when not said.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 when a file would change.")] = False,
+    config: Settings = CONFIG,
+) -> None:
+    """Comments stay where they belong, values and the rules' digest stay the same; a file that is no YAML is left alone."""
+    from bus.cli.layout import NotLaidOutError, laid_out
+    from bus.cli.words import counted
+
+    changed, refused = [], []
+    for path in _files(paths or [], config):
+        text = path.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n")
+        try:
+            after = laid_out(text, str(path))
+        except NotLaidOutError as error:
+            refused.append(path)
+            print(f"left as it is: {error}")
+            continue
+        if after != text:
+            changed.append(path)
+            if check:
+                print(*_difference(text, after, path), sep="")
+            else:
+                _replace(path, after)
+                print(f"laid out: {path}")
+    print(f"{counted(len(changed), 'file')} {'would change' if check else 'changed'}, {len(refused)} left alone")
+    raise typer.Exit(1 if refused or (check and changed) else 0)
+
+
+def _files(paths: list[Path], config: Path) -> Iterator[Path]:
+    if not paths:
+        from bus.config import load
+
+        rules = load(config, secrets=False).rules
+        paths = [rules / "routes", rules / "mappings"]
+    for path in paths:
+        yield from sorted(path.rglob("*.yaml")) if path.is_dir() else [path]
+
+
+def _difference(before: str, after: str, path: Path) -> Iterator[str]:
+    yield from difflib.unified_diff(before.splitlines(True), after.splitlines(True), str(path), f"{path} (laid out)", n=1)
+
+
+def _replace(path: Path, text: str) -> None:
+    """All of it or nothing: whoever reads meanwhile sees the one or the other."""
+    path = path.resolve()
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(number, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        Path(name).chmod(path.stat().st_mode & 0o7777)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink()
+        raise

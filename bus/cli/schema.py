@@ -1,0 +1,77 @@
+"""``bus schema``: JSON Schemas for editors, with the names of this house."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bus.cli.common import CONFIG, Settings, family
+from bus.errors import ConfigError
+
+if TYPE_CHECKING:
+    from bus.cli.rules import Declared
+    from bus.cli.schemas import House
+
+app = family("Write JSON Schemas for editors: completion and hover in routes, mappings, types, services and settings.")
+FOLDER = Path(".snodo/schemas")
+
+
+@app.command()
+def schema(
+    name: Annotated[
+        str, typer.Argument(help="Print this one: route, mapping, type, services or config; all are written when not said.")
+    ] = "",
+    folder: Annotated[Path, typer.Option("--folder", help="Where they are written.")] = FOLDER,
+    config: Settings = CONFIG,
+) -> None:
+    """Write the schemas, or print one; write them again when adapters or types change."""
+    from bus.cli.rules import declared
+    from bus.cli.schemas import FILES, schemas
+
+    made = schemas(house_of(declared(config)))
+    if name:
+        if name not in made:
+            raise ConfigError(f"there is no schema {name!r}", code="cli.usage", hint="there are " + ", ".join(made))
+        print(_text(made[name]), end="")
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for one, document in made.items():
+        (folder / f"{one}.json").write_text(_text(document), "utf-8")
+        print(f"{folder / one}.json  for {FILES[one][0]}")
+    print("An editor finds them by .vscode/settings.json (docs/sysadmin/editor.md), or by a file's first line:")
+    print(f"# yaml-language-server: $schema={folder.resolve() / 'route.json'}")
+
+
+def _text(document: Any) -> str:
+    return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+
+
+def house_of(known: Declared) -> House:
+    """What there is to name, also while some of the rules are wrong."""
+    from bus.app import adapter_class
+    from bus.cli.schemas import House
+    from bus.mapping.tables import read_table
+    from bus.source import read_file
+
+    rules = known.config.rules
+
+    def named(pattern: str, word: str, title: str) -> dict[str, str]:
+        documents = (read_file(path).plain() for path in sorted(rules.glob(pattern)))
+        found = (one for one in documents if isinstance(one, dict) and isinstance(one.get(word), str))
+        return {one[word]: str(one.get(title, "")) for one in found}
+
+    tables = {path.stem: read_table(path.read_bytes(), path.stem, path.name)[0] for path in sorted(rules.glob("mappings/tables/*.csv"))}
+    offices = tables.get("uffici")
+    columns = {name: ", ".join(table.columns) if table else "" for name, table in tables.items()}
+    return House(
+        operations=known.operations,
+        adapters={name: adapter_class(str(settings.get("use", name))) for name, settings in known.config.adapters.items()},
+        types=named("mappings/types/*.yaml", "type", "title"),
+        mappings=named("mappings/**/*.yaml", "mapping", "title"),
+        routes=named("routes/**/*.yaml", "route", "purpose"),
+        tables={**columns, "servizi": "the services of routes/servizi.yaml"},
+        offices={key: str(row.get("nome", "")) for key, row in offices.rows.items()} if offices else {},
+    )

@@ -1,0 +1,249 @@
+"""JSON Schemas of the files that people write, for a YAML language server: completion and hover while they write.
+
+Made of the models that read the files, so that fields and their descriptions are never written twice; what this house has (operations,
+types, mappings, routes, offices) comes in as enumerations with descriptions. `bus validate` says more: schemas know no expressions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel, create_model
+from pydantic.json_schema import models_json_schema
+
+from bus.adapter import Adapter, Operation
+from bus.config import Config
+from bus.mapping.model import MappingDocument
+from bus.mapping.types import TypeDocument
+from bus.route.model import Conduct, RouteDocument, TestDocument
+from bus.route.steps import KINDS
+from bus.services import Servizio
+
+Schema: TypeAlias = dict[str, Any]
+Names: TypeAlias = Mapping[str, str]
+
+DRAFT = "http://json-schema.org/draft-07/schema#"
+"""The draft that the YAML language server knows best."""
+
+FILES = {
+    "route": ("routes/**/*.yaml", "!routes/servizi.yaml"),
+    "services": ("routes/servizi.yaml",),
+    "mapping": ("mappings/**/*.yaml", "!mappings/types/*.yaml"),
+    "type": ("mappings/types/*.yaml",),
+    "config": ("config.yaml",),
+}
+"""Each schema, and the files it is for."""
+
+_STEPS = {"type": "array", "items": {"type": "object", "additionalProperties": True}}
+_DURATIONS = {
+    **dict.fromkeys(("deadline", "pass"), r"^[1-9][0-9]{0,5}(s|m|h|d|wd|w|M|y)$"),
+    **dict.fromkeys(("timeout", "wait", "most", "per"), r"^[1-9][0-9]{0,5}(s|m|h|d)$"),
+}
+_NAMED = {
+    ("Call", "call"): "operations", ("Call", "undo"): "operations", ("Call", "mapping"): "mappings", ("Map", "map"): "mappings",
+    ("Send", "send"): "types", ("Send", "mapping"): "mappings", ("Wait", "wait"): "types", ("Gather", "gather"): "types",
+    ("RouteDocument", "on"): "types", ("MappingDocument", "from"): "types", ("MappingDocument", "to"): "targets",
+    ("Servizio", "modulo"): "types", ("Servizio", "percorso"): "routes", ("Servizio", "ufficio"): "offices",
+    ("Arrival", "arrive"): "types", ("Happening", "arrive"): "types",
+}  # fmt: skip
+"""Fields that name something of the house."""
+
+
+@dataclass(frozen=True)
+class House:
+    """What there is to name: each with its description."""
+
+    operations: Mapping[str, Operation] = field(default_factory=dict)
+    adapters: Mapping[str, type[Adapter]] = field(default_factory=dict)
+    types: Names = field(default_factory=dict)
+    mappings: Names = field(default_factory=dict)
+    routes: Names = field(default_factory=dict)
+    tables: Names = field(default_factory=dict)
+    offices: Names = field(default_factory=dict)
+
+    def named(self, what: str) -> Names:
+        asked = {name: _first_line(one) for name, one in self.operations.items()}
+        found: Names = {"operations": asked, "targets": {**asked, **self.types}}.get(what) or getattr(self, what, {})
+        return found
+
+
+def _first_line(operation: Operation) -> str:
+    said = operation.doc.split("\n\n")[0].replace("``", "`").replace("\n", " ").strip()
+    return f"{said} ({operation.effect})".strip()
+
+
+def schemas(house: House) -> dict[str, Schema]:
+    """All schemas, by the name they have in `FILES`."""
+    return {
+        "route": _route(house),
+        "mapping": _document(MappingDocument, house, "A mapping: from a message to what an operation is asked, or to another message."),
+        "type": _type(house),
+        "services": _services(house),
+        "config": _config(house),
+    }
+
+
+def _models(models: Iterable[type[BaseModel]], house: House) -> dict[str, Schema]:
+    """Definitions of models, by the name of the class, with the names of the house in them."""
+    _, made = models_json_schema([(model, "validation") for model in models], ref_template="#/$defs/{model}")
+    definitions: dict[str, Schema] = made.get("$defs", {})
+    for owner, schema in definitions.items():
+        for name, inner in schema.get("properties", {}).items():
+            if names := house.named(_NAMED.get((owner, name), "")):
+                schema["properties"][name] = _enumerated(inner, names)
+            elif name in _DURATIONS and (owner, name) not in _NAMED:
+                _texts(inner, {"pattern": _DURATIONS[name]})
+    return definitions
+
+
+def _enumerated(schema: Schema, names: Names) -> Schema:
+    """A text as one of the names that there are."""
+    known = sorted(names)
+    return _texts(schema, {"enum": known, "enumDescriptions": [names[one] for one in known]})
+
+
+def _texts(schema: Schema, more: Schema) -> Schema:
+    """The schema with its text alternative narrowed."""
+    for one in [schema, *schema.get("anyOf", ())]:
+        if one.get("type") == "string":
+            one.update(more)
+    return schema
+
+
+def _document(model: type[BaseModel], house: House, description: str) -> Schema:
+    definitions = _models([model], house)
+    return {"$schema": DRAFT, **definitions.pop(model.__name__), "description": description, "$defs": definitions}
+
+
+# --- routes ----------------------------------------------------------------------------------------------------------
+
+
+def _route(house: House) -> Schema:
+    definitions = _models([RouteDocument, TestDocument, Conduct, *KINDS.values()], house)
+    route = definitions.pop("RouteDocument")
+    route["properties"]["tests"]["items"] = {"$ref": "#/$defs/TestDocument"}
+    given = {**_given(house), "description": route["properties"]["given"]["description"]}
+    route["properties"]["given"] = given
+    definitions["TestDocument"]["properties"]["given"] = {
+        **given, "description": definitions["TestDocument"]["properties"]["given"]["description"],
+    }  # fmt: skip
+    expected = definitions["Expectation"]["properties"]
+    for part, names in (("calls", house.named("operations")), ("sent", house.types)):
+        if names:
+            one = {"enum": sorted(names), "enumDescriptions": [names[name] for name in sorted(names)]}
+            fields = {
+                "type": "object",
+                "properties": {name: {"description": text} for name, text in names.items()},
+                "additionalProperties": False,
+            }
+            expected[part]["anyOf"][0]["items"] = {"anyOf": [one, fields]}
+    definitions["Call"]["allOf"] = [_asked(name, one) for name, one in sorted(house.operations.items())]
+    step = {"description": "One step: its kind is the field that names it", "anyOf": [_ref(kind.__name__) for kind in KINDS.values()]}
+    definitions["Step"] = step
+    whole = {"$schema": DRAFT, **route, "description": "A route: what happens when a message of a type comes.", "$defs": definitions}
+    made: Schema = _with_steps(whole)
+    return made
+
+
+def _with_steps(schema: Any) -> Any:
+    """Lists of steps, wherever they stand."""
+    if isinstance(schema, list):
+        return [_with_steps(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if all(schema.get(word) == said for word, said in _STEPS.items()):
+        return {**schema, "items": _ref("Step")}
+    return {name: _with_steps(inner) for name, inner in schema.items()}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/$defs/{name}"}
+
+
+def _asked(name: str, operation: Operation) -> Schema:
+    """The fields of an operation's request, where it is called."""
+    request = operation.request.model_json_schema(by_alias=True)
+    fields = {one: {"description": _told(inner)} for one, inner in request.get("properties", {}).items()}
+    codes = {"anyOf": [{"const": "any"}, {"type": "array", "items": {"enum": sorted(operation.refusals)}}, {"type": "null"}]}
+    then: Schema = {"with": {"properties": fields}, **({"dead_on": codes} if operation.refusals else {})}
+    return {"if": {"properties": {"call": {"const": name}}, "required": ["call"]}, "then": {"properties": then}}
+
+
+def _told(schema: Schema) -> str:
+    kinds = schema.get("type") or " or ".join(sorted({str(one.get("type", "object")) for one in schema.get("anyOf", ())}))
+    codes = ", ".join(map(str, schema.get("enum", ())))
+    return ". ".join(one for one in (schema.get("description", ""), f"one of {codes}" if codes else str(kinds or "")) if one)
+
+
+def _given(house: House) -> Schema:
+    conduct = _ref("Conduct")
+    turns = {"anyOf": [conduct, {"type": "array", "items": conduct}]}
+    asked = {name: {**turns, "description": text} for name, text in house.named("operations").items()}
+    messages = {
+        "type": "object",
+        "description": "Bodies, by type",
+        "properties": {name: {"description": text} for name, text in house.types.items()},
+    }
+    clock = {"type": "string", "description": 'The moment at which the test begins, such as "2026-03-02T09:00:00+01:00"'}
+    return {
+        "type": "object",
+        "properties": {"clock": clock, "messages": messages, **asked},
+        "additionalProperties": False if asked else turns,
+    }
+
+
+# --- the other files -------------------------------------------------------------------------------------------------
+
+
+def _type(house: House) -> Schema:
+    made = _document(TypeDocument, house, "A message type: the shape of its body, and what of it tells the case.")
+    if house.tables:
+        made["properties"]["codes"]["additionalProperties"] = _enumerated({"type": "string"}, house.tables)
+    made["properties"]["schema"] = {"$ref": DRAFT, "description": made["properties"]["schema"]["description"]}
+    return made
+
+
+def _services(house: House) -> Schema:
+    definitions = _models([Servizio], house)
+    entries = {"type": "array", "items": _ref("Servizio"), "description": "The services"}
+    return {
+        "$schema": DRAFT, "type": "object", "description": "What the portal offers: one entry for each service.",
+        "properties": {"servizi": entries}, "required": ["servizi"], "additionalProperties": False, "$defs": definitions,
+    }  # fmt: skip
+
+
+_SECRET = {
+    "type": "object",
+    "description": "{env: NAME} takes it from the environment, {file: path} from a file",
+    "properties": {"env": {"type": "string"}, "file": {"type": "string"}},
+    "minProperties": 1, "maxProperties": 1, "additionalProperties": False,
+}  # fmt: skip
+
+
+def _config(house: House) -> Schema:
+    made = _document(Config, house, "The settings of a bus.")
+    systems = made["properties"]["adapters"]
+    for name, cls in house.adapters.items():
+        model = create_model(f"Settings_{name}", __base__=cls.Settings, use=(str, name), concurrency=(int | None, None))
+        _, own = models_json_schema([(model, "validation")], ref_template=f"#/$defs/{name}-{{model}}")
+        for inner, schema in own["$defs"].items():
+            made["$defs"][f"{name}-{inner}"] = schema
+        about = (cls.__doc__ or "").strip().splitlines()
+        systems.setdefault("properties", {})[name] = {**_ref(f"{name}-{model.__name__}"), "description": about[0] if about else name}
+    made["$defs"]["Secret"] = _SECRET
+    whole: Schema = _with_secrets(made)
+    return whole
+
+
+def _with_secrets(schema: Any, key: str = "") -> Any:
+    """Wherever a text may stand, a secret may be told from elsewhere."""
+    if isinstance(schema, list):
+        return [_with_secrets(one) for one in schema]
+    if not isinstance(schema, dict) or key == "Secret":
+        return schema
+    if schema.get("type") == "string" and "enum" not in schema and "const" not in schema:
+        told = {word: schema[word] for word in ("description", "default", "title") if word in schema}
+        return {**told, "anyOf": [{word: said for word, said in schema.items() if word not in told}, _ref("Secret")]}
+    return {name: _with_secrets(inner, name) for name, inner in schema.items()}

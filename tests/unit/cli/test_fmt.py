@@ -1,0 +1,162 @@
+"""`bus fmt`: one layout; comments stay where they belong, and nothing means anything else."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bus.catalog import load
+from bus.cli import main
+from bus.cli.layout import NotLaidOutError, laid_out
+from bus.source import read
+from tests.corpus.test_corpus import BROKEN, WORLD
+from tests.corpus.world.operations import OPERATIONS
+
+PROJECT = Path(__file__).parents[3]
+OURS = [
+    *PROJECT.glob("routes/**/*.yaml"),
+    *PROJECT.glob("mappings/**/*.yaml"),
+    *PROJECT.glob("docs/patterns/**/*.yaml"),
+    PROJECT / "config.yaml",
+]
+
+MESSY = """\
+# what this is
+version: 1
+route: prova.rotta     # its name
+
+on: prova.istanza
+steps:
+    # the first
+    - call: sistema.cerca   # asks
+      id: a
+
+      # who it is
+      with:
+          codice_fiscale: body.richiedente.codice_fiscale
+      as: persona
+      # - a step that was taken out
+    - {reply: {nome: persona.nome}, id: b}
+    - id: c
+      set:
+         testo: >-
+              "a
+              b"
+      when: |
+          persona.eta > 3
+# the end
+"""
+
+LAID_OUT = """\
+# what this is
+route: prova.rotta     # its name
+version: 1
+
+on: prova.istanza
+steps:
+  # the first
+  - id: a
+    call: sistema.cerca   # asks
+
+    # who it is
+    with:
+      codice_fiscale: body.richiedente.codice_fiscale
+    as: persona
+    # - a step that was taken out
+  - {id: b, reply: {nome: persona.nome}}
+  - id: c
+    when: |
+      persona.eta > 3
+    set:
+      testo: >-
+        "a
+        b"
+# the end
+"""
+
+
+def test_a_messy_file_becomes_tidy() -> None:
+    assert LAID_OUT.splitlines() == laid_out(MESSY).splitlines()
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda path: path.relative_to(PROJECT).as_posix())
+def test_a_layout_says_the_same_and_stays(path: Path) -> None:
+    text = path.read_text("utf-8")
+    after = laid_out(text)
+    assert after == laid_out(after)
+    assert read(text.encode(), "").plain() == read(after.encode(), "").plain()
+    assert sorted(line.strip() for line in text.splitlines() if line.strip().startswith("#")) == sorted(
+        line.strip() for line in after.splitlines() if line.strip().startswith("#")
+    )
+
+
+def test_our_own_rules_are_laid_out() -> None:
+    assert [] == [
+        str(path)
+        for path in OURS
+        if path.is_relative_to(PROJECT / "routes") and laid_out(path.read_text("utf-8")) != path.read_text("utf-8")
+    ]
+
+
+def test_any_file_of_the_corpus_is_laid_out_or_refused_and_then_stays() -> None:
+    for path in BROKEN:
+        try:
+            after = laid_out(path.read_text("utf-8"))
+        except NotLaidOutError:
+            continue
+        assert after == laid_out(after), path
+
+
+def test_codes_that_need_quotes_get_them() -> None:
+    assert 'cap: "00118"\niuv: "302001234567890123"\n' == laid_out("cap: 00118\niuv: 302001234567890123\n")
+
+
+@pytest.mark.parametrize("text", ["a: [1\n", "a: 1\na: 2\n", "- a\n", "", "a: &x 1\n", "\ta: 1\n"])
+def test_what_is_no_good_yaml_is_left_alone(text: str) -> None:
+    with pytest.raises(NotLaidOutError):
+        laid_out(text)
+
+
+def test_the_digest_of_the_rules_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "rules"
+    shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    route = folder / "routes/buona.yaml"
+    lines = route.read_text("utf-8").replace("\n      sistema.", "\n          sistema.").replace("clock:", "    clock:")
+    route.write_text(lines.replace("version: 1\n", "").replace("steps:\n", "version: 1\nsteps:\n"), "utf-8")
+    before = load(folder, OPERATIONS)
+    assert 1 == main(["fmt", "--check", str(folder)])
+    assert "+++" in capsys.readouterr().out
+    assert 0 == main(["fmt", str(folder)])
+    assert before.digest == load(folder, OPERATIONS).digest
+    assert 0 == main(["fmt", "--check", str(folder)])
+    assert [] == [path.name for path in folder.rglob(".*")]
+
+
+@given(
+    st.recursive(
+        st.sampled_from(["x", "1", '"a # b"', "'it''s'", "true", "[1, {a: b}]", "{}", "|\n    two\n    lines", ""]),
+        lambda inner: st.lists(st.tuples(st.sampled_from("abcd"), inner), min_size=1, max_size=3, unique_by=lambda pair: pair[0]),
+        max_leaves=8,
+    ),
+    st.lists(st.sampled_from(["", "# remark", "    # deep"]), max_size=8),
+)
+def test_any_document_with_comments_is_laid_out_the_same_way_twice(value: object, remarks: list[str]) -> None:
+    text = "\n".join(_lines({"k": value} if not isinstance(value, list) else dict(value), 0, iter(remarks))) + "\n"
+    after = laid_out(text)
+    assert after == laid_out(after), text
+
+
+def _lines(value: dict[str, object], indent: int, remarks: object) -> list[str]:
+    lines: list[str] = []
+    for key, inner in value.items():
+        remark = next(remarks, None)  # type: ignore[call-overload]
+        lines += [" " * indent + remark] if remark is not None else []
+        if isinstance(inner, list):
+            lines += [f"{' ' * indent}{key}:", *_lines(dict(inner), indent + 3, remarks)]
+        else:
+            lines.append(f"{' ' * indent}{key}: " + str(inner).replace("\n", "\n" + " " * indent))
+    return lines

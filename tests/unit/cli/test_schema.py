@@ -1,0 +1,90 @@
+"""`bus schema`: editors are told the same shapes that the bus reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema_rs
+import pytest
+
+from bus.cli import main
+from bus.cli.rules import declared
+from bus.cli.schema import house_of
+from bus.cli.schemas import FILES, House, schemas
+from bus.source import read_file
+from tests.corpus.test_corpus import BROKEN, WORLD, expected
+from tests.corpus.world.operations import OPERATIONS
+
+PROJECT = Path(__file__).parents[3]
+OF_SHAPE = {
+    "field.unknown",
+    "field.missing",
+    "field.invalid",
+    "step.unknown-kind",
+    "step.two-kinds",
+    "operation.unknown",
+    "mapping.unknown-target",
+}
+
+
+@pytest.fixture(scope="module")
+def ours() -> dict[str, jsonschema_rs.Draft7Validator]:
+    made = schemas(house_of(declared(PROJECT / "config.yaml")))
+    return {name: jsonschema_rs.Draft7Validator(schema) for name, schema in made.items()}
+
+
+@pytest.fixture(scope="module")
+def of_the_corpus() -> dict[str, jsonschema_rs.Draft7Validator]:
+    world = {"prova.istanza": "", "prova.ricevuta": ""}
+    house = House(
+        operations=OPERATIONS, types=world, mappings={"prova.registrazione": ""}, routes={"prova.buona": ""}, offices={"SUE": "", "ANA": ""}
+    )
+    return {name: jsonschema_rs.Draft7Validator(schema) for name, schema in schemas(house).items()}
+
+
+def test_every_shipped_file_is_valid(ours: dict[str, jsonschema_rs.Draft7Validator]) -> None:
+    seen = {name: [path for pattern in patterns if pattern[0] != "!" for path in PROJECT.glob(pattern)] for name, patterns in FILES.items()}
+    seen["route"] = [path for path in seen["route"] if path not in seen["services"]]
+    seen["mapping"] = [path for path in seen["mapping"] if path not in seen["type"]]
+    assert all(seen.values())
+    wrong = {str(path): str(e) for name, paths in seen.items() for path in paths for e in ours[name].iter_errors(read_file(path).plain())}
+    assert {} == wrong
+
+
+def test_the_good_rules_of_the_corpus_are_valid(of_the_corpus: dict[str, jsonschema_rs.Draft7Validator]) -> None:
+    for name, file in {
+        "route": "routes/buona.yaml",
+        "mapping": "mappings/registrazione.yaml",
+        "type": "mappings/types/istanza.yaml",
+    }.items():
+        of_the_corpus[name].validate(read_file(WORLD / file).plain())
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in BROKEN if {code for code, _, _ in expected(path)} & OF_SHAPE],
+    ids=lambda path: f"{path.parent.name}/{path.stem}",
+)
+def test_an_editor_sees_an_error_of_shape(path: Path, of_the_corpus: dict[str, jsonschema_rs.Draft7Validator]) -> None:
+    assert not of_the_corpus[path.parent.name].is_valid(read_file(path).plain())
+
+
+def test_names_of_the_house_come_with_what_they_are(ours: dict[str, jsonschema_rs.Draft7Validator]) -> None:
+    made = schemas(house_of(declared(PROJECT / "config.yaml")))
+    call = made["route"]["$defs"]["Call"]["properties"]["call"]
+    said = dict(zip(call["enum"], call["enumDescriptions"], strict=True))
+    assert "Who has this codice fiscale? (read)" == said["anagrafe.cerca-soggetto"]
+    on = made["route"]["properties"]["on"]
+    assert (
+        "A building application was presented" == dict(zip(on["enum"], on["enumDescriptions"], strict=True))["edilizia.pratica.presentata"]
+    )
+
+
+def test_the_command_writes_them_and_prints_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["schema", "--config", str(PROJECT / "config.yaml"), "--folder", str(tmp_path)])
+    assert sorted(f"{name}.json" for name in FILES) == sorted(path.name for path in tmp_path.iterdir())
+    assert "# yaml-language-server: $schema=" in capsys.readouterr().out
+    assert 0 == main(["schema", "route", "--config", str(PROJECT / "config.yaml")])
+    assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "route.json").read_text("utf-8"))
+    assert 0 != main(["schema", "rout", "--config", str(PROJECT / "config.yaml")])
