@@ -9,6 +9,7 @@
     │   ├── NotFound      no such message, case, attachment
     │   ├── Conflict      same key, other content
     │   └── Busy          try again later (carries ``retry_after``)
+    │       └── TooMany   you, not the others
     ├── RulesError        the author of YAML must act            (findings, exit 1)
     ├── ExpressionError   the author of an expression must act   (has line and column)
     ├── OutsideError      another system failed, see `bus.adapter`
@@ -100,6 +101,13 @@ class Busy(InputError):
 
     default_code = "bus.busy"
     status = 503
+
+
+class TooMany(Busy):
+    """This caller asks for too much at once; the others go on."""
+
+    default_code = "bus.too-many"
+    status = 429
 
 
 class RulesError(SnodoError):

@@ -206,6 +206,8 @@ def arrival_of(catalog: Catalog, submission: Submission, identity: str, clock: C
     scope = {"body": message.body, "message": envelope, "case": {}, "now": envelope["time"]}
     case = _keys(declared, plans, scope)
     names = _intake_keys(declared.key, plans, scope, submission)
+    if any("\0" in text for text in (submission.subject or "", *(key for _, key in names), *(key for _, key, _ in submission.facts))):
+        raise Invalid("a key or the subject holds the NUL character", code="input.nul", hint="delete it where it comes from")
     content = digest([submission.type, submission.subject, submission.body, [a.sha256 for a in submission.attachments]])
     opened = [_opening(plan) for plan in plans]
     data: dict[str, Any] = {"type": message.type, "sender": message.sender, "runs": opened}

@@ -245,5 +245,8 @@ def case_keys(plan: Plan, message: Message, envelope: Mapping[str, Any] | None =
 
 
 def key_texts(values: Mapping[str, Any]) -> dict[str, str]:
-    """Business keys as texts; nulls and empty texts are no keys."""
-    return {name: str(value) for name, value in values.items() if value is not None and value != ""}
+    """Business keys as texts; nulls and empty texts are no keys. Raises ExpressionError for a text that no database keeps."""
+    texts = {name: str(value) for name, value in values.items() if value is not None and value != ""}
+    if any("\0" in text for text in texts.values()):
+        raise ExpressionError("a business key holds the NUL character", code="input.nul", hint="delete it where it comes from")
+    return texts

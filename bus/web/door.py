@@ -6,6 +6,7 @@ Addresses without parameters are found in a table at once; the others through St
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from itertools import chain
 from typing import Any
@@ -15,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from bus import diagnostics
 from bus.app import App
-from bus.errors import Busy, NotFound
+from bus.errors import Busy, NotFound, TooMany
 from bus.web import inbound
 from bus.web.answer import Answer, Call
 from bus.web.api import SERVED
@@ -41,6 +42,8 @@ class HttpDoor:
         self._fixed: dict[str, dict[str, Served]] = {}
         self._routes: dict[str, tuple[Route, dict[str, Served]]] = {}
         self._open = 0
+        self._asking: Counter[str] = Counter()
+        self._most_of_one = app.config.http.at_once
         self._log = diagnostics.logger("snodo.http").bind()  # bound once: a lazy logger is bound again at every line
         self._tells_all = diagnostics.tells(app.config.log_level, "debug")
         for served in SERVED:
@@ -88,7 +91,15 @@ class HttpDoor:
         scope["place"] = served.path
         caller = self.house.keys.caller(headers, served.roles)
         call = Call(self.house, scope["method"], headers, receive, caller, path, scope["query_string"], exchange_of(scope))
-        return await served.handler(call)
+        if caller.role is None:
+            return await served.handler(call)
+        if self._asking[caller.name] >= self._most_of_one:
+            raise TooMany(f"{caller.name} asks for too much at once", retry_after=1, hint="wait for answers before asking for more")
+        self._asking[caller.name] += 1
+        try:
+            return await served.handler(call)
+        finally:
+            self._asking[caller.name] -= 1
 
     def _find(self, scope: Scope) -> tuple[Served, Mapping[str, str]]:
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:

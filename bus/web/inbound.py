@@ -16,12 +16,12 @@ from starlette.types import Receive, Scope
 
 from bus import diagnostics
 from bus.adapter import Door, Endpoint, Inbound, Outbound
-from bus.errors import InputError, TooLarge
+from bus.errors import Busy, InputError, StoreError, TooLarge
 from bus.message import new_id
 from bus.web import bodies
 from bus.web.answer import Answer
 from bus.web.house import House
-from bus.web.problems import MethodRefused
+from bus.web.problems import MethodRefused, retry_later
 
 PREFIX = "/in"
 CLOSE = (b"connection", b"close")
@@ -95,6 +95,8 @@ def _inbound(scope: Scope, headers: Mapping[bytes, bytes], content: bytes) -> In
 
 
 def _failed(mount: Mounted, error: Exception) -> Answer:
+    if isinstance(error, Busy | StoreError):  # the adapter has no word of its own for it: its system may come again
+        return plain(503, error.sentence if isinstance(error, Busy) else "nothing can be kept now", retry_later(error))
     incident = new_id()
     diagnostics.logger("snodo.inbound").error(
         "endpoint failed", adapter=mount.adapter, path=mount.endpoint.path, incident=incident, exc_info=error

@@ -90,6 +90,6 @@ def _problem_name(status: int) -> str:
 
 def _problem(status: int, text: str) -> dict[str, Any]:
     made: dict[str, Any] = {"description": text, "content": {"application/problem+json": {"schema": _schema("Problem")}}}
-    if status == 503:
+    if status in (429, 503):
         made["headers"] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
     return made

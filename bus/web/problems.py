@@ -94,13 +94,19 @@ def status_of(error: Exception) -> int:
             return 500
 
 
+def retry_later(error: Exception) -> list[tuple[bytes, bytes]]:
+    """When to come back."""
+    detail = error.detail if isinstance(error, SnodoError) else {}
+    return [(b"retry-after", str(int(detail.get("retry_after", RETRY_AFTER))).encode())]
+
+
 def _headers(error: Exception, status: int) -> list[tuple[bytes, bytes]]:
     headers: list[tuple[bytes, bytes]] = []
     detail = error.detail if isinstance(error, SnodoError) else {}
     if status == 401:
         headers.append((b"www-authenticate", b'Bearer realm="snodo"'))
     if status in (429, 503):
-        headers.append((b"retry-after", str(int(detail.get("retry_after", RETRY_AFTER))).encode()))
+        headers += retry_later(error)
     if status == 405:
         headers.append((b"allow", detail["allow"].encode()))
     # What was announced and refused is read to its end and thrown away: a client that is still sending would not see the answer.

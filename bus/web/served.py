@@ -19,6 +19,7 @@ PROBLEMS: Mapping[int, str] = {
     413: "Larger than the limit.",
     415: "A media type that is not taken.",
     422: "Well-formed, but not valid; or in conflict with what was sent before.",
+    429: "This key asks for too much at once.",
     431: "The headers are too large.",
     500: "Something unexpected went wrong.",
     503: "The bus takes no more for now.",
@@ -55,5 +56,5 @@ class Served:
     tag: str = "messages"
 
     def all_problems(self) -> list[int]:
-        keyed = {401, 403} if self.roles else set()
+        keyed = {401, 403, 429} if self.roles else set()
         return sorted({*self.problems, *keyed, *ALWAYS})

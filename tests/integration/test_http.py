@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from bus.adapter import Adapter, Endpoint, Outbound
-from bus.errors import StoreError
+from bus.adapter import Adapter, Endpoint, Fact, Outbound
+from bus.errors import Invalid, StoreError
 from bus.web.served import PROBLEMS
 from tests.small_bus import Caller, Process, key_of, running
 
@@ -393,6 +393,26 @@ def test_a_bus_with_too_much_to_do_says_when_to_come_back(call, monkeypatch):
     assert int(reply.headers["retry-after"]) > 0
 
 
+def test_a_key_that_asks_for_too_much_at_once_is_told_and_the_others_go_on(tmp_path):
+    with running(tmp_path, http={"at_once": 2}) as server, concurrent.futures.ThreadPoolExecutor(2) as waiting:
+        call = Caller(server.port)
+        message = {"type": "prova.attesa", "data": {"nome": "Ada"}}
+        asked = [waiting.submit(Caller(server.port), "POST", "/messages", message, {"Prefer": "wait=20"}) for _ in range(2)]
+        end = time.monotonic() + 10
+        while (reply := call("GET", "/status", name="portale")).status != 429 and time.monotonic() < end:
+            time.sleep(0.02)
+        assert (reply.status, reply.json["code"], reply.headers["retry-after"]) == (429, "bus.too-many", "1")
+        assert call("GET", "/status", name="altro").status == 200
+        assert call("POST", "/messages", {"type": "prova.sveglia", "data": {"nome": "Ada"}}, name="altro").status == 202
+        assert {one.result(20).status for one in asked} == {200}
+        assert call("GET", "/status", name="portale").status == 200
+
+
+@pytest.mark.parametrize("path", ["/messages/a%00b", "/cases/istanza:a%00b", "/messages?case=a%00b", "/in/eco%00"])
+def test_an_address_with_a_nul_is_nowhere(call, path):
+    assert (call("GET", path).status, call("GET", path).json["code"]) == (404, "input.not-found")
+
+
 def test_a_store_that_fails_is_503_and_nothing_is_promised(server, call, monkeypatch):
     def closed(work):
         raise StoreError("the store is closed", code="store.closed")
@@ -507,6 +527,23 @@ def test_an_adapter_that_breaks_answers_cleanly(call):
     reply = call("POST", "/in/rotto", b"x", name=None)
     assert reply.status == 500
     assert "segreto" not in reply.content.decode()
+
+
+def test_an_adapter_s_system_is_told_to_come_again_when_the_bus_is_full(server, call, monkeypatch):
+    monkeypatch.setattr(server.app.backlog, "full", True)
+    reply = call("POST", "/in/eco", b"Zoe", name=None)
+    assert (reply.status, reply.headers["retry-after"]) == (503, "5")
+    monkeypatch.undo()
+    assert call("POST", "/in/eco", b"Zoe", name=None).headers["x-repeated"] == "False", "nothing of the first was kept"
+
+
+def test_what_an_adapter_hands_in_under_a_key_with_a_nul_is_refused(server):
+    door = server.app.door("sportello")
+    for key, subject, nome in (("a\0b", None, "Ada"), ("ab", "a\0b", "Ada"), ("ac", None, "a\0b")):
+        with pytest.raises(Invalid, match="NUL"):
+            door.accept("prova.sveglia", {"nome": nome}, key=key, subject=subject)
+    with pytest.raises(Invalid, match="NUL"):
+        door.accept("prova.sveglia", {"nome": "Ada"}, key="ad", facts=[Fact("avviso", "a\0b", 1)])
 
 
 def test_an_endpoint_takes_no_more_than_it_declares(call):

@@ -18,7 +18,7 @@ from adapters.pagopa.modelli import NuovaPosizione, PagopaSettings, Posizione
 from adapters.pagopa.node import ERRORE_RESPONSE, Ente, Nodo
 from adapters.soap.xml import parse
 from bus.adapter import Call, Fact, Inbound, Outbound
-from bus.errors import Conflict, Invalid, StoreError
+from bus.errors import Busy, Conflict, Invalid, StoreError
 from bus.testing.door import MemoryDoor
 
 ADESSO = dt.datetime(2026, 3, 10, 9, 0, tzinfo=dt.UTC)
@@ -427,7 +427,14 @@ def test_no_change_of_a_receipt_makes_the_endpoint_raise_or_pay_twice(nuovi: byt
 
 
 @pytest.mark.parametrize(
-    "errore", [StoreError("disk full"), Invalid("not of its type"), RuntimeError("bug"), Conflict("x", code="fact.changed")]
+    "errore",
+    [
+        StoreError("disk full"),
+        Busy("full", code="bus.backlog", retry_after=5),
+        Invalid("not of its type"),
+        RuntimeError("bug"),
+        Conflict("x", code="fact.changed"),
+    ],
 )
 def test_whatever_breaks_inside_is_a_system_error_that_the_node_repeats(scena: Scena, errore: Exception) -> None:
     def rotta(*_: Any, **__: Any) -> Any:

@@ -68,7 +68,7 @@ def test_ids_are_unique():
 def test_every_problem_is_problem_json_with_the_four_fields():
     for status, response in DOCUMENT["components"]["responses"].items():
         assert list(response["content"]) == ["application/problem+json"]
-        assert ("Retry-After" in response.get("headers", {})) == (status == "Problem503")
+        assert ("Retry-After" in response.get("headers", {})) == (status in ("Problem429", "Problem503"))
     assert {"type", "title", "status", "detail"} <= set(SCHEMAS["Problem"]["properties"])
 
 
