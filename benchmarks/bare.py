@@ -13,6 +13,7 @@ import queue
 import sqlite3
 import sys
 import threading
+from typing import Any
 
 import orjson
 import uvicorn
@@ -66,9 +67,10 @@ class Durable:
             batch[0][1].call_soon_threadsafe(lambda ended: [written.set_result(None) for written in ended], [w for _, _, w in batch])
 
 
-def serve(app: Starlette) -> None:
+def serve(app: Any) -> None:
     """Serve on a free port, as `bus.web.serve.Server` does; prints the port."""
     socket = listen("127.0.0.1", 0)
+    socket.listen(128)  # who reads the port may connect at once
     config = uvicorn.Config(
         app, http=BoundedProtocol, ws="none", loop="uvloop", lifespan="off", log_config=None, access_log=False, server_header=False,
         timeout_keep_alive=IDLE, proxy_headers=False,

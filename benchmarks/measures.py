@@ -37,7 +37,7 @@ class Figures:
 
 
 class Bench:
-    """All processes of a run: outside systems, load generator, empty server, script, and two buses (one that rests, one that works)."""
+    """All processes of a run: outside systems, load generator, empty server, script, rival, two buses (one rests, one works)."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.figures = folder, Figures()
@@ -66,7 +66,9 @@ class Bench:
         self.load = start(Process("benchmarks.load", log=log))
         self.bare = start(Process("benchmarks.bare", log=log))
         self.durable = start(Process("benchmarks.bare", "--durable", str(self.folder / "durable.db"), log=log))
-        self.script = start(Process("benchmarks.script", json.dumps({"systems": self.systems, "database": self.database}), log=log))
+        order = {"systems": self.systems, "database": self.database}
+        self.script = start(Process("benchmarks.script", json.dumps(order), log=log))
+        self.rival = start(Process("benchmarks.rival", json.dumps({**order, "folder": str(self.folder)}), log=log))
         self.resting = start(Bus(self.folder / "resting", self.systems, self.database, "--resting"))
         self.bus = start(Bus(self.folder / "working", self.systems, self.database))
 
@@ -113,10 +115,11 @@ class Bench:
     # -- 2: from message to effect -----------------------------------------------------------------------------------
 
     def walk(self, kind: Kind, count: int) -> None:
-        """Messages a second from the first request to the last effect: the bus, the script behind a door, the script in memory."""
+        """Messages a second from the first request to the last effect: the bus, the rival, the script behind a door and in memory."""
         messages = count * len(SAMPLES[kind])
         self.figures.add(f"{kind}.bus", self._bus_walk(kind, count, messages))
-        self.figures.add(f"{kind}.script", self._script_walk(kind, count, messages))
+        for name, process in (("rival", self.rival), ("script", self.script)):
+            self.figures.add(f"{kind}.{name}", self._walk_of(name, process, kind, count, messages))
         told = ask(self.script.port, f"/memory?kind={kind}&start={self.numbers(count)}&count={count}", "POST")
         if told["failed"]:
             raise RuntimeError(f"the script failed {told['failed']} times")
@@ -133,14 +136,13 @@ class Bench:
         self.figures.add(f"{kind}.commits", (self.bus.commits() - commits) / messages)
         return float(messages / (ended - told["began"]))
 
-    def _script_walk(self, kind: Kind, count: int, messages: int) -> float:
-        cpu = self.script.cpu()
-        until = ask(self.script.port, "/done")["done"] + messages
-        told = self.send(self.script.port, kind, count)
-        while ask(self.script.port, "/done")["done"] < until:
+    def _walk_of(self, name: str, process: Process, kind: Kind, count: int, messages: int) -> float:
+        cpu, until = process.cpu(), ask(process.port, "/done")["done"] + messages
+        told = self.send(process.port, kind, count)
+        while ask(process.port, "/done")["done"] < until:
             time.sleep(0.01)
         elapsed = time.monotonic() - told["began"]
-        self.figures.add(f"{kind}.script-cpu", (self.script.cpu() - cpu) / messages * 1000)
+        self.figures.add(f"{kind}.{name}-cpu", (process.cpu() - cpu) / messages * 1000)
         return float(messages / elapsed)
 
     # -- 3: at a steady rate -----------------------------------------------------------------------------------------

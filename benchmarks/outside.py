@@ -80,7 +80,8 @@ def main(folder: Path) -> None:
         socket = listen("127.0.0.1", 0)
         facts: dict[str, Any] = {"port": socket.getsockname()[1], "database": postgres.url}
         config = uvicorn.Config(
-            Systems(), http="httptools", ws="none", loop="uvloop", lifespan="off", log_config=None, access_log=False
+            Systems(), http="httptools", ws="none", loop="uvloop", lifespan="off", log_config=None, access_log=False,
+            timeout_keep_alive=600,  # the rival keeps its connections
         )  # fmt: skip
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         print(json.dumps(facts), flush=True)

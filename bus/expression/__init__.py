@@ -5,7 +5,8 @@ a function from a scope (names to JSON values) to a JSON value. Expressions have
 after about ten thousand iterations.
 
 Most expressions are plain paths (``body.richiedente.nome``) or literals; these never reach CEL, because CEL converts the
-whole of ``body`` at each evaluation (3 ms for 200 KB) and compiling one costs 50 µs against 2 µs. The rules are the same.
+whole of ``body`` at each evaluation (3 ms for 200 KB) and compiling one costs 50 µs against 2 µs. What CEL compiles is evaluated by
+Python too where values are plain (`bus.expression.plain`). The rules are the same.
 
 Three facts of the library that this room lives with: a run-time failure comes back as a value of type ERROR; an optional given to a
 Python function kills the process (refused at compile time, see `bus.expression.tree`); and every null in a result takes one reference
@@ -25,7 +26,7 @@ from typing import Any, TypeAlias
 
 from bus.clock import text_of
 from bus.errors import ExpressionError
-from bus.expression import tree, wording
+from bus.expression import plain, tree, wording
 from bus.expression.tree import Comparison, Lookup, Reading, Reference
 from bus.functions import FUNCTIONS, Function, declared
 from bus.message import JsonValue
@@ -51,7 +52,6 @@ _PLAIN_PATH = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*
 _PLAIN_LITERAL = re.compile(r"""\s*(?:"([^"\\\n]*)"|'([^'\\\n]*)'|(-?[0-9]{1,18})|(true|false|null))\s*""")
 _JSON = {bool: "boolean", int: "integer", str: "string", type(None): "null"}
 _NAMED = {"INT": "integer", "STRING": "string", "BOOL": "boolean", "TIMESTAMP": "string", "DURATION": "string", "BYTES": "string"}
-_PLAIN_CALL = re.compile(r"\s*([a-z_][A-Za-z0-9_]*)\(([^()\[\]{}]+)\)\s*")
 _WORDS: dict[str, JsonValue] = {"true": True, "false": False, "null": None}
 _FORBIDDEN_FIELDS = frozenset({"in", "true", "false", "null"})
 
@@ -119,7 +119,7 @@ class Expression:
     @property
     def in_cel(self) -> bool:
         """Whether it is an expression of CEL (neither a plain path nor a literal)."""
-        return isinstance(self._evaluate, _Program | _PlainCall)
+        return isinstance(self._evaluate, _Program | plain.Plain)
 
     @property
     def goes_together(self) -> bool:
@@ -185,6 +185,7 @@ class Tables(dict[str, Table]):
         self._cel: Any = None
         self.kept: dict[str, Expression] = {}
         """Expressions by their text: the same text means the same wherever its names are known."""
+        self.functions = {name: [one] for name, one in FUNCTIONS.items()} | {"lookup": _lookups(self)}
 
     def environment(self, names: frozenset[str]) -> Any:
         """The CEL environment, with at least these names."""
@@ -233,7 +234,8 @@ class Environment:
             returned = compiled.return_type().name()
         except RuntimeError as error:
             raise wording.compile_error(str(error), text, self.names) from None
-        reading = tree.read(compiled.serialize())
+        checked = tree.checked_of(compiled.serialize())
+        reading = tree.read(checked)
         for name in sorted(reading.names - self.names):
             raise wording.unknown_name(name, text, self.names)
         if returned.startswith("optional_type") or reading.loose_optional is not None:
@@ -242,17 +244,8 @@ class Environment:
                 "an optional value is used as if it were plain", line=line, column=column, hint='end it with .orValue("")'
             )
         program = _Program(compiled, reading)
-        return Expression(text, self._plain_call(text, program) or program, reading, json_type(returned))
-
-    def _plain_call(self, text: str, program: _Program) -> _PlainCall | None:
-        """A call of one function of ours on plain paths and literals."""
-        match = _PLAIN_CALL.fullmatch(text)
-        function = FUNCTIONS.get(match[1]) if match else None
-        if match is None or function is None:
-            return None
-        given = [self._plain_path(one) or _plain_literal(one) for one in match[2].split(",")]
-        arguments = [one for one in given if one is not None]
-        return _PlainCall(function, arguments, program) if len(arguments) == len(given) == len(function.parameters) else None
+        value = plain.compiled(checked.expr, self.tables.functions)
+        return Expression(text, program if value is None else plain.Plain(value, program), reading, json_type(returned))
 
 
 def _place(text: str, offset: int) -> tuple[int, int]:
@@ -326,32 +319,6 @@ class _Program:
 
     def _error(self, raw: str) -> ExpressionError:
         return wording.run_error(raw, [reference.text for reference in self._reading.references])
-
-
-_PLAIN_KINDS: frozenset[Any] = frozenset({str, int, bool})
-
-
-class _PlainCall:
-    """One function of ours on plain values, without CEL, which never gives back what passes between it and a function (180 bytes a call).
-
-    Whatever is not plainly right, a type, an error, a large number, is left to CEL, so that the rules and the sentences are the same.
-    """
-
-    __slots__ = ("_arguments", "_function", "_kinds", "_program")
-
-    def __init__(self, function: Function, arguments: Sequence[Expression], program: _Program) -> None:
-        self._function, self._arguments, self._program = function, arguments, program
-        self._kinds = [_PLAIN_KINDS if kind is Any else _PLAIN_KINDS & {kind} for _, kind in function.parameters]
-
-    def __call__(self, scope: Mapping[str, Any]) -> JsonValue:
-        values = [argument(scope) for argument in self._arguments]
-        if not all(value.__class__ in kinds for value, kinds in zip(values, self._kinds, strict=True)):
-            return self._program(scope)
-        try:
-            result = self._function.call(*values)
-        except Exception:  # noqa: BLE001 - CEL says it in its own words
-            return self._program(scope)
-        return result if result.__class__ in (str, bool) else self._program(scope)
 
 
 def _plain(value: Any) -> JsonValue:

@@ -24,7 +24,7 @@ _FIELDS = {
     "Struct": "message_name:1:string entries:2:Entry*",
     "Comprehension": "iter_var:1:string iter_range:2:Expr accu_var:3:string accu_init:4:Expr loop_condition:5:Expr loop_step:6:Expr"
     " result:7:Expr iter_var2:8:string",
-    "Constant": "string_value:6:string",
+    "Constant": "bool_value:2:bool int64_value:3:int64 string_value:6:string",
     "Expr": "id:2:int64 const:3:Constant ident:4:Ident select:5:Select call:6:Call list:7:List struct:8:Struct"
     " comprehension:9:Comprehension",
     "Abstract": "name:1:string",
@@ -97,7 +97,9 @@ class Reading:
 
 @lru_cache(maxsize=1)
 def _checked_class() -> Any:
-    file = descriptor_pb2.FileDescriptorProto(name="snodo/checked.proto", package="snodo", syntax="proto3")
+    file = descriptor_pb2.FileDescriptorProto(
+        name="snodo/checked.proto", package="snodo", syntax="proto2"
+    )  # so that a false and a 0 are seen
     for name, spec in _FIELDS.items():
         message = file.message_type.add(name=name)
         for part in spec.split():
@@ -112,11 +114,15 @@ def _checked_class() -> Any:
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("snodo.Checked"))
 
 
-def read(serialized: bytes) -> Reading:
-    """The references of a serialised checked expression."""
+def checked_of(serialized: bytes) -> Any:
+    """The tree of a serialised checked expression; its root is ``expr``."""
     wrapper = AnyMessage()
     wrapper.ParseFromString(serialized)
-    checked = _checked_class().FromString(wrapper.value)
+    return _checked_class().FromString(wrapper.value)
+
+
+def read(checked: Any) -> Reading:
+    """The references of a checked expression."""
     walker = _Walker(checked)
     walker.walk(checked.expr, {})
     if len(walker.reading.lookups) == 1:
