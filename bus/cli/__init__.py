@@ -21,6 +21,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "case": ("case", "Show a case: everything that happened, as one timeline."),
     "runs": ("runs", "List runs, or show one with its journal."),
     "dead": ("dead", "Dead letters: list, show, redeliver, decide, discard."),
+    "why": ("why", "Say why a run went the way it went: conditions, places, values."),
+    "why-not": ("why:why_not", "Say why a run did not take a step."),
     "log": ("log", "Show the log's records of a message, a run or a case."),
     "witness": ("witness", "Witness logs: cosign their checkpoints with a key of another administrator."),
     "services": ("services", "List the services of the portal, or show one."),

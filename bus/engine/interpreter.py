@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 from bus.clock import text_of
 from bus.engine import steps
@@ -32,6 +32,23 @@ class Fork:
 
 
 StepCode: TypeAlias = Generator["Ask | Fork", Any, None]
+
+
+class Condition(NamedTuple):
+    """A condition that was asked: of the step at ``place``, ``what`` of it (``when``, ``choose[0].when``), on these names.
+
+    Steps without a ``when`` are told too, with no expression: they were reached.
+    """
+
+    path: str
+    place: str
+    what: str
+    expression: Expression | None
+    scope: Mapping[str, Any]
+    holds: bool
+
+
+Watch: TypeAlias = Callable[[Condition], None]
 
 
 @dataclass(slots=True)
@@ -74,11 +91,11 @@ class Strand:
 
     def holds(self, expression: Expression | None, step: Step, what: str, **names: Any) -> bool:
         """Whether a condition holds; one that is neither true nor false ends the run."""
-        if expression is None:
-            return True
-        value = self.evaluate(expression, step, what, **names)
+        value = True if expression is None else self.evaluate(expression, step, what, **names)
         if not isinstance(value, bool):
             self.fail(step, "expression.not-a-condition", f"{what}: the condition gave {type(value).__name__}, not true or false")
+        if self.walk.watch is not None:
+            self.walk.watch(Condition(self.path(step), step.place, what, expression, {**self.scope, **names}, value))
         return value
 
     def fail(self, step: Step, code: str, sentence: str, *, undo: bool = False, **detail: Any) -> NoReturn:
@@ -116,13 +133,14 @@ class Walk:
     """One run's way through its plan. `start` once, then `answer` for each event; both return the new asks.
 
     ``entry`` names the step whose ``on_late`` is walked instead of the whole route, and after a blank the run that it came too late
-    for: one message may come too late for several. The run has ended when ``finished``; it
+    for: one message may come too late for several. ``watch`` is told every condition. The run has ended when ``finished``; it
     has failed when ``failure`` is set, and then only calls in flight and undo calls are still pending.
     """
 
     plan: Plan
     message: Message
     entry: str = ""
+    watch: Watch | None = None
     pending: dict[str, Ask] = field(default_factory=dict)
     failure: Failure | None = None
     finished: bool = False

@@ -38,6 +38,13 @@ class Places:
                 return found
         return _at(self._route, (*step.pointer, "id"))
 
+    def part(self, place: str, what: str) -> str:
+        """Where a part of a step is written, named as the interpreter does: ``when``, ``choose[1].when``, ``until``."""
+        step = self._steps.get(place.partition("/")[2])
+        if self._route is None or step is None:
+            return self.of(place)
+        return _at(self._route, (*step.pointer, *_pointer(what)))
+
     def _inside(self, step: Parsed, field: str) -> str | None:
         first, *rest = _pointer(field)
         assert self._route is not None

@@ -19,9 +19,9 @@ from bus.adapter import Operation
 from bus.clock import text_of
 from bus.engine import journal
 from bus.engine.asks import Answered, Arrived, Ask, Await, Call, Close, Event, Failed, Failure, Join, Reply, Send
-from bus.engine.interpreter import Walk
+from bus.engine.interpreter import Walk, Watch
 from bus.engine.recorded import LAST, Told, follow
-from bus.errors import ExpressionError, RulesError
+from bus.errors import ExpressionError, NotFound, RulesError
 from bus.log.record import Record
 from bus.message import JsonObject, JsonValue, canonical, message_of, parsed
 from bus.replay.fields import unlike
@@ -111,6 +111,25 @@ def recount(opening: Opening, records: Sequence[Record], evidence: Evidence, ope
     return Verdict(opening, result, _state(records), steps, tuple(found))
 
 
+class Retrace(NamedTuple):
+    """The last life of a run, walked again: how far it came, what it asked, under which rules, with which ends that are recorded."""
+
+    walk: Walk
+    asked: Sequence[Ask]
+    rules: str
+    state: str
+
+
+def retraced(opening: Opening, records: Sequence[Record], evidence: Evidence, watch: Watch) -> Retrace:
+    """Walk the last life of a run again; ``watch`` is told every condition. Raises `RulesError`, `NotFound` when its message is erased."""
+    start = max((place for place, record in enumerate(records) if record.kind in _NEW_LIFE), default=0)
+    life = _Life(opening, records, start, evidence, {}, watch=watch)
+    walked = life.walk_again()
+    if walked is None:
+        raise NotFound("the message of this run has been erased", code="why.erased", hint="its journal is still there: bus runs show")
+    return Retrace(*walked, life.rules, _state(records))
+
+
 def _state(records: Sequence[Record]) -> str:
     last = next((record.data["state"] for record in reversed(records) if "state" in record.data), "open")
     return last if last in {"done", "dead", "cancelled"} else "open"
@@ -126,27 +145,36 @@ class _Life:
     evidence: Evidence
     operations: Mapping[str, Operation]
     found: list[Difference] = field(default_factory=list)
+    watch: Watch | None = None
 
     def compare(self) -> int:
         """Recompute and compare; returns how many asks were compared."""
-        stored = self.evidence.message(self.opening.message)
-        if stored is None:
-            self._say("unavailable", "erased: the message", self.opening.name)
-            return 0
         try:
-            plan = self.evidence.plan(self.rules)
-            message = message_of(stored["envelope"], stored["body"])  # type: ignore[arg-type]
-            told = self._told()
-            walk = Walk(plan, message, self.opening.entry)
-            asked = follow(walk, lambda ask: told.get(ask.path))
+            walked = self.walk_again()
         except (RulesError, ExpressionError) as error:
             self._say("different", f"cannot be recomputed: {error.sentence}", self.opening.name)
             return 0
-        if self.end is not None and not walk.finished and self._kept_waits_are_last(told):
-            walk = Walk(plan, message, self.opening.entry)
-            asked = follow(walk, lambda ask: told.get(ask.path))
+        if walked is None:
+            self._say("unavailable", "erased: the message", self.opening.name)
+            return 0
+        walk, asked = walked
         self._judge(walk, asked)
         return len(asked)
+
+    def walk_again(self) -> tuple[Walk, list[Ask]] | None:
+        """The walk of this life as far as what is recorded leads, and all it asked; None when its message is erased."""
+        stored = self.evidence.message(self.opening.message)
+        if stored is None:
+            return None
+        plan = self.evidence.plan(self.rules)
+        message = message_of(stored["envelope"], stored["body"])  # type: ignore[arg-type]
+        told = self._told()
+        walk = Walk(plan, message, self.opening.entry, self.watch)
+        asked = follow(walk, lambda ask: told.get(ask.path))
+        if self.end is not None and not walk.finished and self._kept_waits_are_last(told):
+            walk = Walk(plan, message, self.opening.entry, self.watch)
+            asked = follow(walk, lambda ask: told.get(ask.path))
+        return walk, asked
 
     @property
     def own(self) -> Sequence[Record]:

@@ -1,0 +1,77 @@
+"""``bus why`` and ``bus why-not``: which conditions a run asked, where they are written, and what they read."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bus.cli.common import CONFIG, Json, Settings, Store, family
+from bus.errors import NotFound
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bus.replay.why import Account
+
+app = family("Say why a run went the way it went: every condition at its place, with the values that it read.")
+why_not = family("Say why a run did not take a step: the condition, the earlier end, the clause taken instead.")
+Run = Annotated[str, typer.Argument(help="Id of the run (bus runs), or of a message that started one.")]
+
+
+@app.command()
+def why(run: Run, config: Settings = CONFIG, store: Store = "", json: Json = False) -> None:
+    """Walk a run again from its journal, under the rules it had; nothing is asked of anybody."""
+    from bus.jsontext import dumps
+
+    for told in _accounts(run, config, store):
+        reasons = told.why()
+        if json:
+            print(
+                dumps(
+                    {"run": told.opening.run, "rules": told.past.rules, "reasons": [one.as_json() for one in reasons]}, indent=True
+                ).decode()
+            )
+        else:
+            print(told.head(), *(line for one in reasons for line in one.lines()), sep="\n")
+
+
+@why_not.command()
+def why_not_(
+    run: Run, step: Annotated[str, typer.Argument(help="Id of the step.")], config: Settings = CONFIG, store: Store = "", json: Json = False
+) -> None:
+    """Walk a run again from its journal, and say what kept it from a step."""
+    from bus.jsontext import dumps
+
+    for told in _accounts(run, config, store):
+        try:
+            reason = told.why_not(step)
+        except KeyError:
+            known = [one.id for one in told.plan.walk()]
+            near = difflib.get_close_matches(step, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "its steps are " + ", ".join(known)
+            raise NotFound(f"{told.plan.name} has no step {step!r}", code="why.unknown-step", hint=hint) from None
+        if json:
+            print(dumps({"run": told.opening.run, "rules": told.past.rules, **reason.as_json()}, indent=True).decode())
+        else:
+            print(told.head(), *reason.lines(), sep="\n")
+
+
+def _accounts(run: str, config: Path, store: str) -> list[Account]:
+    from bus.cli.rules import recomputing
+    from bus.replay import window
+    from bus.replay.evidence import Rulebook, pages
+    from bus.replay.why import account
+
+    with recomputing(config, store) as (_, _, reader):
+        book = Rulebook(reader)
+        messages, only = window.named(reader, run)
+        found = []
+        for page in pages(reader, window.pages_of(messages), book):
+            for opening in page.openings:
+                if only in (None, opening.run):
+                    journal = page.journals.get(opening.run, ())
+                    rules = next((record.rules for record in reversed(journal) if record.rules), opening.digest)
+                    found.append(account(opening, journal, page, book.places(rules)))
+    return found

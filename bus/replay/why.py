@@ -1,0 +1,240 @@
+"""Why a run went the way it went, and why not another way: its conditions, where they are written, and what they read.
+
+The run is walked again from its journal under the rules it had (`bus.replay.recount.retraced`); the interpreter tells every condition it
+asks. Nothing is computed a second way, so what is told is what happened.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from bus.engine.asks import Ask, Await, Call
+from bus.engine.interpreter import Condition
+from bus.expression import Expression
+from bus.log.record import Record
+from bus.message import JsonValue, canonical
+from bus.replay.places import Places
+from bus.replay.recount import Evidence, Opening, Retrace, retraced
+from bus.route import plan as p
+
+Where: TypeAlias = tuple[p.Step, str, int]
+"""An enclosing step, the part of it that holds the inner steps, and which of several."""
+
+_CODICE_FISCALE = re.compile(r"[A-Z]{6}[0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{3}[A-Z]", re.IGNORECASE)
+_LONGEST = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One sentence about the step at ``place``, with the place in its file and, for a condition, its text and what it read."""
+
+    at: str
+    place: str
+    sentence: str
+    text: str = ""
+    values: tuple[tuple[str, str], ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return {"at": self.at, "place": self.place, "sentence": self.sentence, "condition": self.text, "values": dict(self.values)}
+
+    def lines(self) -> Iterator[str]:
+        step = self.place.partition("/")[2] or self.place
+        yield f"  {self.at}  {step}: {self.sentence}"
+        if self.text:
+            yield f"      {' '.join(self.text.split())}"
+        yield from (f"      {name} = {value}" for name, value in self.values)
+
+
+@dataclass
+class Account:
+    """The last life of one run, with every condition that it asked."""
+
+    opening: Opening
+    past: Retrace
+    places: Places
+    conditions: Sequence[Condition] = ()
+    _reached: dict[str, list[Condition]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for one in self.conditions:
+            self._reached.setdefault(one.place, []).append(one)
+
+    @property
+    def plan(self) -> p.Plan:
+        return self.past.walk.plan
+
+    def head(self) -> str:
+        return f"{self.opening.run}  {self.opening.name}  {self.past.state}  rules {self.past.rules[:12]}"
+
+    # --- why -----------------------------------------------------------------------------------------------------------
+
+    def why(self) -> list[Reason]:
+        """Every condition in the order in which it was asked, and how the run ended or what it waits for."""
+        asked = [self._of(one, _outcome(one)) for one in self.conditions if one.expression is not None]
+        return [*asked, self.end()]
+
+    def end(self) -> Reason:
+        """How it ended, or what it is waiting for."""
+        failure, pending = self.past.walk.failure, list(self.past.walk.pending.values())
+        if failure is not None:
+            return Reason(self.places.of(failure.place), failure.place, f"the run died here of {failure.code}: {masked(failure.sentence)}")
+        if pending:
+            return Reason(self.places.of(pending[0].place), pending[0].place, _waits(pending[0]))
+        return Reason(self.places.of(self.plan.name), self.plan.name, "the route came to its end")
+
+    # --- why not -------------------------------------------------------------------------------------------------------
+
+    def why_not(self, step: str) -> Reason:
+        """Why the run did not take a step of its route (or that it did). Raises KeyError when the route has no such step."""
+        *outer, (last, _, _) = _way_to(self.plan.steps, step)
+        for inside, part, number in outer:
+            if (reason := self._passed(inside)) or (reason := self._elsewhere(inside, part, number)):
+                return reason
+        if reason := self._passed(last):
+            return reason
+        when = next((one for one in self._reached[last.place] if one.what == "when" and one.holds), None)
+        if when is not None and when.expression is not None:
+            return self._of(when, "the step was taken: its condition held")
+        return Reason(self.places.of(last.place), last.place, "the step was taken")
+
+    def _passed(self, step: p.Step) -> Reason | None:
+        """Why a step was not taken, as far as itself and what came before it tell; None when it was."""
+        seen = [one for one in self._reached.get(step.place, ()) if one.what == "when"]
+        if not seen:
+            end = self.end()
+            return Reason(end.at, end.place, f"the run did not come to step `{step.id}`: {end.sentence}")
+        if any(one.holds for one in seen):
+            return None
+        return self._of(seen[-1], f"step `{step.id}` was passed over: its condition did not hold")
+
+    def _elsewhere(self, step: p.Step, part: str, number: int) -> Reason | None:
+        """Why a step that was taken did not lead into one of its parts; None when it did."""
+        asked = [one for one in self._reached[step.place] if one.what.startswith(f"{part}[") or (part == "otherwise" and "[" in one.what)]
+        taken = next((one for one in reversed(asked) if one.holds), None)
+        own = next((one for one in reversed(asked) if one.what == f"{part}[{number}].when"), None)
+        match part:
+            case "choose" | "on_error" if own is not None and not own.holds:
+                return self._of(own, "the condition of this clause did not hold")
+            case "choose" | "on_error" | "otherwise" if taken is not None and taken is not own:
+                return self._of(taken, "an earlier clause was taken: its condition held")
+            case "on_error" if own is None:
+                return self._told(step, self._answered(step))
+            case "on_deadline" if not self._reached_within(step, "!deadline"):
+                return self._told(step, self._in_time(step))
+            case "on_late" if not self.opening.entry:
+                return self._told(step, "a message that comes late opens a run of its own, and only that one takes these steps")
+            case "each" if not self._reached_within(step, "["):
+                return self._told(step, "the list was empty", "each")
+        return None
+
+    def _reached_within(self, step: p.Step, mark: str) -> bool:
+        inner = {one.place for block in p.nested(step) for one in block}
+        return any(one.place in inner and mark in one.path for one in self.conditions)
+
+    def _answered(self, step: p.Step) -> str:
+        waiting = any(ask.place == step.place for ask in self.past.walk.pending.values())
+        return "the call has not been answered yet" if waiting else "the call was answered: nothing failed"
+
+    def _in_time(self, step: p.Step) -> str:
+        waiting = any(ask.place == step.place for ask in self.past.walk.pending.values())
+        return "the deadline has not come yet" if waiting else "what was awaited came before the deadline"
+
+    def _told(self, step: p.Step, sentence: str, part: str = "") -> Reason:
+        return Reason(self.places.part(step.place, part) if part else self.places.of(step.place), step.place, sentence)
+
+    def _of(self, one: Condition, sentence: str) -> Reason:
+        at = self.places.part(one.place, one.what)
+        text = one.expression.text if isinstance(one.expression, Expression) else ""
+        return Reason(at, one.place, sentence, text, tuple(_read(one)))
+
+
+def account(opening: Opening, records: Sequence[Record], evidence: Evidence, places: Places) -> Account:
+    """Walk a run again. Raises `RulesError` when its rules cannot be had, `NotFound` when its message is erased."""
+    conditions: list[Condition] = []
+    past = retraced(opening, records, evidence, conditions.append)
+    return Account(opening, past, places, conditions)
+
+
+def _outcome(one: Condition) -> str:
+    part, _, _ = one.what.partition("[")
+    said = {
+        "when": ("the condition held: the step was taken", "the condition did not hold: the step was passed over"),
+        "match": ("the message that came was taken", "the message that came was let pass"),
+        "until": ("enough was gathered", "not enough was gathered yet"),
+    }.get(part, ("the clause was taken", "the clause was not taken"))
+    return said[0] if one.holds else said[1]
+
+
+def _waits(ask: Ask) -> str:
+    if isinstance(ask, Await):
+        return f"the run waits here for {f'`{ask.type}`' if ask.type else 'its deadline'}"
+    return f"the run waits here for the answer of `{ask.operation}`" if isinstance(ask, Call) else "the run is on its way here"
+
+
+def _read(one: Condition) -> Iterator[tuple[str, str]]:
+    """What a condition read: each path with its value; personal codes are masked."""
+    seen = set[str]()
+    for reference in one.expression.references if isinstance(one.expression, Expression) else ():
+        if reference.text not in seen:
+            seen.add(reference.text)
+            yield reference.text, _shown(_value(one.scope, reference.path))
+
+
+_ABSENT: Any = object()
+
+
+def _value(scope: Any, path: Sequence[str]) -> Any:
+    here = scope
+    for position, piece in enumerate(path):
+        if piece == "[]":
+            return [_value(item, path[position + 1 :]) for item in here] if isinstance(here, list) else _ABSENT
+        if not isinstance(here, dict) or piece not in here:
+            return _ABSENT
+        here = here[piece]
+    return here
+
+
+def _shown(value: Any) -> str:
+    if value is _ABSENT:
+        return "(missing)"
+    if isinstance(value, list) and any(one is _ABSENT for one in value):
+        value = [None if one is _ABSENT else one for one in value]
+    plain: JsonValue = value
+    text = masked(canonical(plain).decode())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters)"
+
+
+def masked(text: str) -> str:
+    """The text with every codice fiscale made unreadable: who may read them reads them with `bus message`, and that is in the log."""
+    return _CODICE_FISCALE.sub(lambda found: f"{found[0][:3]}{'*' * 12}{found[0][-1]}", text)
+
+
+def _way_to(steps: Sequence[p.Step], wanted: str) -> list[Where]:
+    """From the outermost step that holds it to the step itself. Raises KeyError."""
+    for step in steps:
+        if step.id == wanted:
+            return [(step, "", 0)]
+        for part, number, inner in _parts(step):
+            try:
+                return [(step, part, number), *_way_to(inner, wanted)]
+            except KeyError:
+                continue
+    raise KeyError(wanted)
+
+
+def _parts(step: p.Step) -> Iterator[tuple[str, int, Sequence[p.Step]]]:
+    match step:
+        case p.CallStep():
+            yield from (("on_error", number, clause.steps) for number, clause in enumerate(step.on_error))
+        case p.WaitStep() | p.GatherStep():
+            yield from (("on_deadline", 0, step.on_deadline), ("on_late", 0, step.on_late))
+        case p.ChooseStep():
+            yield from (("choose", number, clause.steps) for number, clause in enumerate(step.clauses))
+            yield "otherwise", 0, step.otherwise
+        case p.EachStep():
+            yield "each", 0, step.steps
+        case p.ParallelStep():
+            yield from (("parallel", 0, branch) for branch in step.branches.values())

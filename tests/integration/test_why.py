@@ -1,0 +1,130 @@
+"""`bus why` and `bus why-not`: the conditions of a run at their place in the rules that it had, with what they read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bus.cli import main
+from bus.cli.why import _accounts
+from bus.replay.why import masked
+from tests.small_bus import TYPE, Caller, running
+
+ROUTE = """\
+route: prova.smista
+version: 3
+owner: prove@comune.example
+purpose: takes one way of several
+on: prova.domanda
+case: {istanza: body.nome}
+steps:
+  - id: urgente
+    when: body.?numero.orValue(0) > 10
+    set: {urgente: true}
+  - id: scegli
+    choose:
+      - when: body.nome.startsWith("A")
+        steps: [{id: per-a, set: {lista: '"a"'}}]
+      - when: >-
+          size(body.nome) > 3 &&
+          body.nome != "RSSMRA80A01H501U"
+        steps:
+          - id: righe
+            each: '[1, 2].filter(n, n > size(body.nome))'
+            steps: [{id: riga, set: {x: item}}]
+    otherwise: [{id: altro, set: {lista: '"altro"'}}]
+  - id: attendi
+    wait: prova.sveglia
+    deadline: 30d
+    on_deadline: [{id: scaduta, set: {scaduta: true}}]
+  - id: fine
+    reply: {esito: '"ok"'}
+"""
+
+
+@pytest.fixture(scope="module")
+def worked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """The settings of a bus that has stopped, and messages by name; the file of the route has been written anew since."""
+    folder = tmp_path_factory.mktemp("why")
+    file = folder / "routes/prova/smista.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(ROUTE, "utf-8")
+    (folder / "mappings/types").mkdir(parents=True)
+    (folder / "mappings/types/prova.domanda.yaml").write_text(TYPE.format(name="prova.domanda"), "utf-8")
+    messages: dict[str, str] = {}
+    with running(folder) as server:
+        call = Caller(server.port)
+        for nome, numero in (("Ada", 12), ("Bo", 1), ("RSSMRA80A01H501U", 1), ("Carlo", 1)):
+            data = {"type": "prova.domanda", "data": {"nome": nome, "numero": numero}}
+            messages[nome] = call("POST", "/messages", data, {"Idempotency-Key": nome}).json["id"]
+        waking = call("POST", "/messages", {"type": "prova.sveglia", "data": {"nome": "Ada"}}, {"Idempotency-Key": "sveglia"}).json["id"]
+        assert server.app.wait_reply(messages["Ada"], 10)["reply"] == {"esito": "ok"}
+        server.app.wait_reply(waking, 1)
+    file.write_text("# something else by now\n" + ROUTE, "utf-8")
+    return folder / "config.yaml", messages
+
+
+@pytest.fixture(autouse=True)
+def _disarmed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bus.replay import guard
+
+    monkeypatch.setattr(guard, "arm", lambda: None)
+
+
+def why_not(worked: tuple[Path, dict[str, str]], nome: str, step: str) -> tuple[str, str, dict[str, str]]:
+    [told] = _accounts(worked[1][nome], worked[0], "")
+    reason = told.why_not(step)
+    return reason.at, reason.sentence, dict(reason.values)
+
+
+@pytest.mark.parametrize(
+    ("nome", "step", "at", "sentence", "values"),
+    [
+        ("Bo", "urgente", "9:11", "step `urgente` was passed over: its condition did not hold", {"body.numero": "1"}),
+        ("Ada", "urgente", "9:11", "the step was taken: its condition held", {"body.numero": "12"}),
+        ("Bo", "per-a", "13:15", "the condition of this clause did not hold", {"body.nome": '"Bo"'}),
+        ("Ada", "altro", "13:15", "an earlier clause was taken: its condition held", {"body.nome": '"Ada"'}),
+        ("Ada", "righe", "13:15", "an earlier clause was taken: its condition held", {"body.nome": '"Ada"'}),
+        ("Bo", "riga", "16:11", "the condition of this clause did not hold", {"body.nome": '"Bo"'}),
+        ("RSSMRA80A01H501U", "riga", "16:11", "the condition of this clause did not hold", {"body.nome": '"RSS************U"'}),
+        ("Carlo", "riga", "20:19", "the list was empty", {}),
+        ("Ada", "scaduta", "23:9", "what was awaited came before the deadline", {}),
+        ("Bo", "scaduta", "23:9", "the deadline has not come yet", {}),
+        ("Bo", "fine", "23:9", "the run did not come to step `fine`: the run waits here for `prova.sveglia`", {}),
+    ],
+)
+def test_why_a_step_was_not_taken(worked, nome: str, step: str, at: str, sentence: str, values: dict[str, str]) -> None:
+    """Places are those of the version that the run had, not of the file as it is now."""
+    assert (f"routes/prova/smista.yaml:{at}", sentence, values) == why_not(worked, nome, step)
+
+
+def test_why_tells_every_condition_in_order_and_the_end(worked, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["why", worked[1]["Ada"], "--config", str(worked[0])])
+    lines = capsys.readouterr().out.splitlines()
+    assert "prova.smista@3  done" in lines[0]
+    assert [
+        "  routes/prova/smista.yaml:9:11  urgente: the condition held: the step was taken",
+        "      body.?numero.orValue(0) > 10",
+        "      body.numero = 12",
+        "  routes/prova/smista.yaml:13:15  scegli: the clause was taken",
+        '      body.nome.startsWith("A")',
+        '      body.nome = "Ada"',
+    ] == lines[1:7]
+    assert lines[-1].endswith("the route came to its end")
+
+
+def test_both_speak_json_and_know_the_steps(worked, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["why-not", worked[1]["Bo"], "per-a", "--config", str(worked[0]), "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert ("routes/prova/smista.yaml:13:15", {"body.nome": '"Bo"'}) == (told["at"], told["values"])
+    assert 0 == main(["why", worked[1]["Bo"], "--config", str(worked[0]), "--json"])
+    assert "the run waits here for `prova.sveglia`" == json.loads(capsys.readouterr().out)["reasons"][-1]["sentence"]
+    assert 0 != main(["why-not", worked[1]["Bo"], "fin", "--config", str(worked[0])])
+    assert "did you mean fine?" in capsys.readouterr().err
+
+
+def test_a_codice_fiscale_is_never_told_whole() -> None:
+    assert "di RSS************U e RSS************U" == masked("di RSSMRA80A01H501U e RSSMRA80A01H50MU")
+    assert "pratica ABC123" == masked("pratica ABC123")
