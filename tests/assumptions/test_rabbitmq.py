@@ -12,6 +12,7 @@ import kombu
 import pytest
 
 from bus.testing.services import RabbitMQ
+from tests.contract.proxy import Proxy
 
 QUORUM = {"x-queue-type": "quorum"}
 
@@ -95,3 +96,31 @@ def test_a_deleted_queue_cancels_its_listeners(rabbitmq_url: str) -> None:
         with pytest.raises(amqp.ConsumerCancelled), kombu.Consumer(channel, [kombu.Queue("tickets")], on_message=print, auto_declare=False):
             kombu.Queue("tickets", channel=deleting.channel()).delete()
             hear(hearing, lambda: False)
+
+
+@pytest.mark.timeout(60)
+def test_after_a_timeout_the_late_confirm_of_one_ticket_is_taken_for_that_of_the_next(rabbitmq: RabbitMQ, rabbitmq_url: str) -> None:
+    """Why a channel is thrown away after a timeout: kombu's ``confirm_publish`` does not compare delivery tags."""
+    with Proxy(rabbitmq.port) as proxy, connected(rabbitmq_url) as looking:
+        connection = connected(
+            rabbitmq_url.replace(str(rabbitmq.port), str(proxy.port)), confirm_publish=True, read_timeout=5, write_timeout=5
+        )
+        channel = connection.channel()
+        declared(channel)
+        out = kombu.Producer(channel, serializer="json")
+        out.publish(["zero"], routing_key="tickets", confirm_timeout=5)
+        rabbitmq.pause()
+        resuming = threading.Timer(0.5, rabbitmq.resume)
+        try:
+            with pytest.raises(TimeoutError):
+                out.publish(["first"], routing_key="tickets", confirm_timeout=0.2)
+            proxy.swallow()  # what we say now arrives nowhere
+            resuming.start()
+            out.publish(["second"], routing_key="tickets", confirm_timeout=10)  # "confirmed", by the confirm of the first
+        finally:
+            rabbitmq.resume()
+            proxy.cut()  # nobody waits for a good-bye that was swallowed, too
+            connection.release()
+        resuming.join()
+        queue = kombu.Queue("tickets", channel=looking.channel())
+        assert queue.queue_declare(passive=True).message_count == 2
