@@ -1,7 +1,7 @@
 """``make bench``: all measurements in one run, printed as a table and written to ``benchmarks/results/``.
 
 ``--quick`` takes less than a minute and proves nothing; ``--profile`` only says where the time goes; ``--soak MINUTES`` only looks
-whether memory stays flat, ``--waits`` only what a match costs among many waits.
+whether memory stays flat, ``--waits`` only what a match costs among many waits, ``--recompute`` only how fast replay and plan are.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import production, report, soak, waits
+from benchmarks import production, recomputing, report, soak, waits
 from benchmarks.measures import Bench, rounds
 from benchmarks.where import profile
 
@@ -29,6 +29,7 @@ def main() -> int:
     parser.add_argument("--profile", action="store_true", help="only the profile of the bus's threads")
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="only a steady load of 200 messages a second for so long")
     parser.add_argument("--waits", action="store_true", help="only what a match costs among 1,000 and among 1,000,000 open waits")
+    parser.add_argument("--recompute", action="store_true", help="only how fast runs are replayed and edited rules planned")
     parser.add_argument("--production", action="store_true", help="only production mode: PostgreSQL, RabbitMQ, doors and workers")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the results are written; a quick run writes none")
     options = parser.parse_args()
@@ -38,6 +39,12 @@ def main() -> int:
         Path(folder).chmod(0o755)  # PostgreSQL runs as another user and must reach its own folder
         if options.profile:
             say(report.profile_table(profile(Path(folder), 400 if options.quick else 3000)))
+            return 0
+        if options.recompute:
+            again = recomputing.measured(Path(folder))
+            say("\n" + recomputing.table(machine, again))
+            said = report.keep("recompute", {"machine": machine, **again}, recomputing.table(machine, again), options.results)
+            say(f"written: {said}")
             return 0
         if options.production:
             made = production.measured(Path(folder))

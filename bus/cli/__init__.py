@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schema": ("schema", "Write JSON Schemas for editors: completion and hover while writing rules."),
     "fmt": ("fmt", "Lay out files of rules in one way; comments and meaning stay."),
     "test": ("trial", "Run the tests inside the route files."),
+    "plan": ("plan", "Say what edited rules would have done otherwise with messages of the log; without any effect."),
     "replay": ("replay", "Recompute runs from the log under the rules they had, and compare; without any effect."),
     "status": ("activate:state", "Show the rules in force against the files."),
     "activate": ("activate", "Put the rules in the files in force, without a restart."),

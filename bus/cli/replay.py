@@ -51,7 +51,7 @@ def replayed(reader: Reader, operations: Mapping[str, Operation], what: str, tim
     book = Rulebook(reader)
     messages, run = window.named(reader, what) if what else ([], None)
     since, until = (window.moment(text) if text else None for text in times)
-    chosen = window.pages_of(messages) if what else window.between(reader, since, until)
+    chosen = window.pages_of(messages) if what else ([one for one, _ in some] for some in window.between(reader, since, until))
     report = Report(lambda one: book.places(one.rules).of(one.place, one.fields), every)
     for page in pages(reader, chosen, book):
         openings = [one for one in page.openings if run is None or one.run == run]

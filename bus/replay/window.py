@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
+from typing import TypeAlias, TypeVar
 
 from bus.clock import text_of
 from bus.engine import inquiry
@@ -11,13 +12,18 @@ from bus.errors import Invalid, NotFound
 from bus.store import Tx
 from bus.store.opening import Reader
 
+T = TypeVar("T")
 PAGE = 250
 """Messages read at a time."""
 _APART = dt.timedelta(hours=1)
 """How far the clock that made a message's id may be from the one that gave its time."""
 
 
-def between(reader: Reader, since: dt.datetime | None, until: dt.datetime | None) -> Iterator[list[str]]:
+Named: TypeAlias = "tuple[str, str]"
+"""Id and type of a message."""
+
+
+def between(reader: Reader, since: dt.datetime | None, until: dt.datetime | None) -> Iterator[list[Named]]:
     """Messages accepted from ``since`` on and before ``until``. Ids are UUIDv7: their order is nearly that of time."""
     after = "" if since is None else _id_at(since - _APART)
     with reader.read() as tx:
@@ -30,18 +36,18 @@ def between(reader: Reader, since: dt.datetime | None, until: dt.datetime | None
         if not rows:
             return
         after = rows[-1]["id"]
-        if chosen := [row["id"] for row in rows if first <= row["time"] < last]:
+        if chosen := [(row["id"], row["type"]) for row in rows if first <= row["time"] < last]:
             yield chosen
 
 
-def newest(reader: Reader, count: int) -> Iterator[list[str]]:
+def newest(reader: Reader, count: int) -> Iterator[list[Named]]:
     """The newest so many, oldest of them first."""
     with reader.read() as tx:
-        found = [row["id"] for row in tx.all("newest_messages", most=count)][::-1]
+        found = [(row["id"], row["type"]) for row in tx.all("newest_messages", most=count)][::-1]
     yield from pages_of(found)
 
 
-def pages_of(messages: Sequence[str]) -> Iterator[list[str]]:
+def pages_of(messages: Sequence[T]) -> Iterator[list[T]]:
     yield from (list(messages[start : start + PAGE]) for start in range(0, len(messages), PAGE))
 
 

@@ -20,10 +20,10 @@ SELECT r.seq, r.content FROM records r JOIN messages m ON m.id = r.message WHERE
 
 -- What replay and plan read, some hundred messages at a time.
 -- name: messages_between
-SELECT id, time FROM messages WHERE id > :after AND id < :until ORDER BY id LIMIT :most
+SELECT id, type, time FROM messages WHERE id > :after AND id < :until ORDER BY id LIMIT :most
 
 -- name: newest_messages
-SELECT id FROM messages ORDER BY id DESC LIMIT :most
+SELECT id, type FROM messages ORDER BY id DESC LIMIT :most
 
 -- name: message_payloads_among
 SELECT id, payload FROM messages WHERE id IN :list(messages)
@@ -463,3 +463,8 @@ SELECT id, note, leaves FROM receipts WHERE id > :after ORDER BY id LIMIT :most
 -- Which keys signed the log, and since when.
 -- name: records_of_keys
 SELECT seq, content FROM records WHERE kind = 'keys' ORDER BY seq
+
+-- What edited rules would leave to end as it began.
+-- name: runs_in_flight
+SELECT route, version, digest, state, count(*) AS runs FROM runs WHERE state NOT IN ('done', 'cancelled')
+GROUP BY route, version, digest, state ORDER BY route, version, digest, state

@@ -19,10 +19,10 @@ from bus.clock import moment_of
 from bus.errors import SnodoError
 from bus.faults import first_of
 from bus.message import JsonObject, JsonValue
+from bus.route.branches import branches_of, watched
 from bus.route.model import Arrival, Happening, TestDocument
 from bus.route.plan import Plan
 from bus.route.tests_check import patched
-from bus.testing.branches import branches_of, watched
 from bus.testing.expect import compare
 from bus.testing.script import Script, TrialError
 from bus.testing.trial import Trial
@@ -35,7 +35,7 @@ START = "2026-03-02T09:00:00+01:00"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of one test: ``faults`` is empty when it passed; ``branches`` are the ways it took (`bus.testing.branches`)."""
+    """What became of one test: ``faults`` is empty when it passed; ``branches`` are the ways it took (`bus.route.branches`)."""
 
     route: str
     name: str

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from bus.adapter import Operation
 from bus.catalog import Catalog, examine
+from bus.route.branches import branches_of
 from bus.source import Finding
-from bus.testing.branches import branches_of
 from bus.testing.routes import Verdict, as_json, run, run_folder, summary, untested
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from bus.catalog import Catalog, examine
 from bus.cli.rules import Declared, declared
-from bus.testing.branches import branches_of
+from bus.route.branches import branches_of
 from bus.testing.routes import run_folder, untested
 
 PROJECT = Path(__file__).parents[2]

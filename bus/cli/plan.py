@@ -1,0 +1,49 @@
+"""``bus plan``: what edited rules would have done otherwise with messages of the log. Nothing leaves this process, nothing is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bus.cli.common import CONFIG, Json, Plain, Settings, Store, family
+
+app = family("Say what edited rules would have done otherwise with messages of the log; without any effect.")
+OTHERWISE = 4
+
+
+@app.command()
+def plan(
+    since: Annotated[str, typer.Option("--from", help="Messages accepted from then on: a day, or a moment with its offset.")] = "",
+    until: Annotated[str, typer.Option("--to", help="Messages accepted before then.")] = "",
+    last: Annotated[int, typer.Option("--last", min=1, help="The newest so many messages, when no time is said.")] = 10_000,
+    routes: Annotated[
+        Path | None, typer.Option("--routes", help="Folder of the edited routes/ and mappings/; that of the settings.")
+    ] = None,
+    examples: Annotated[int, typer.Option("--examples", min=0, max=100, help="Examples of each difference.")] = 3,
+    config: Settings = CONFIG,
+    store: Store = "",
+    form: Annotated[Plain, typer.Option("--format", help="How the plan is written.")] = Plain.text,
+    json: Json = False,
+) -> None:
+    """Exit code 0: nothing would have gone otherwise; 4: something would; 1: the edited rules have errors."""
+    from bus.cli.rules import recomputing
+    from bus.jsontext import dumps
+    from bus.planning.planning import planned
+    from bus.replay import window
+
+    with recomputing(config, store) as (settings, operations, reader):
+        timed = bool(since or until)
+        begin, end = (window.moment(text) if text else None for text in (since, until))
+        messages = window.between(reader, begin, end) if timed else window.newest(reader, last)
+        found = planned(reader, _folder(routes) or settings.rules, operations, messages, examples)
+        print(dumps(found.as_json(), indent=True).decode() if json or form is Plain.json else found.as_text())
+    raise typer.Exit(0 if found.empty else OTHERWISE)
+
+
+def _folder(routes: Path | None) -> Path | None:
+    """The folder that holds ``routes/``; who names that one itself means its parent."""
+    if routes is not None and routes.name == "routes" and not (routes / "routes").is_dir():
+        return routes.resolve().parent
+    return routes

@@ -1,0 +1,230 @@
+"""Borrowed answers: what the journal of a message tells rules that may ask in other places, in other words, or for other things.
+
+An ask is told what was recorded at its own path. Where nothing was, a call takes the answer that the same operation gave to the same
+request elsewhere, a wait the message that came for the same key: steps may have been renamed or moved. What nobody ever asked has no
+answer; a plan invents none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from bus.adapter import Operation
+from bus.clock import text_of
+from bus.engine import journal
+from bus.engine.asks import Answered, Arrived, Ask, Await, Call, Event, Expired, Failed, Failure, Noted, Send
+from bus.engine.recorded import LAST, Told
+from bus.faults import first_of
+from bus.log.record import Record
+from bus.message import JsonValue, Message, canonical, parsed
+from bus.replay.recount import Evidence
+
+NOW = -1.0
+"""The turn of what happens at once, whatever else does."""
+
+
+class ErasedError(Exception):
+    """A payload that is needed was erased."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the journal holds for one path: when, what, and to what question (an operation and its request, a wait's type and key)."""
+
+    turn: int
+    event: Event
+    subject: str
+    question: bytes | None
+    deadline: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """All that the journals of one message tell, by path; the run that the rules would replace comes first."""
+
+    by_path: Mapping[str, Said]
+    others: Mapping[str, Sequence[tuple[str, Said]]]
+    """By subject, in the order of the log, with their paths."""
+
+
+def remember(journals: Iterable[Sequence[Record]], evidence: Evidence) -> Memory:
+    """Fold journals; raises `ErasedError`."""
+    by_path: dict[str, Said] = {}
+    others: dict[str, list[tuple[str, Said]]] = {}
+    for number, records in enumerate(journals):
+        questions = _questions(records, evidence)
+        for turn, (path, event) in enumerate(journal.fold(records, _loading(evidence), _bodies(evidence)).events):
+            subject, question, deadline = questions.get(path, ("", None, None))
+            said = Said(turn, event, subject, question, deadline)
+            others.setdefault(subject, []).append((path, said))
+            if number == 0 and path not in by_path:
+                by_path[path] = said
+    return Memory(by_path, others)
+
+
+def _questions(records: Sequence[Record], evidence: Evidence) -> dict[str, tuple[str, bytes | None, str | None]]:
+    found: dict[str, tuple[str, bytes | None, str | None]] = {}
+    for record in records:
+        if record.path is None:
+            continue
+        if "operation" in record.data:
+            request = record.payload("request")
+            before = found.get(record.path, ("", None, None))[1]
+            found[record.path] = str(record.data["operation"]), evidence.content(request) if request else before, None
+        elif record.kind == "waiting":
+            key = record.payload("key")
+            found[record.path] = str(record.data["type"]), evidence.content(key) if key else None, record.data.get("deadline")
+    return found
+
+
+def _loading(evidence: Evidence) -> Callable[[str], Any]:
+    def load(payload: str) -> Any:
+        content = evidence.content(payload)
+        if content is None:
+            raise ErasedError
+        return parsed(content)
+
+    return load
+
+
+def _bodies(evidence: Evidence) -> Callable[[str], Any]:
+    def body(message: str) -> Any:
+        stored = evidence.message(message)
+        if stored is None:
+            raise ErasedError
+        return stored["body"]
+
+    return body
+
+
+Valid = Callable[[str, JsonValue], str]
+"""What is wrong with the body of a message of a type; empty when nothing is."""
+
+
+@dataclass
+class Borrowed:
+    """The answers for one walk. ``known``: requests and bodies that need not be checked, because they were asked before, as they are.
+
+    ``ids`` are those of the steps of these rules; ``unread`` the places of calls whose answers nothing reads; ``unanswered`` the calls
+    that nobody ever answered.
+    """
+
+    memory: Memory
+    message: Message
+    operations: Mapping[str, Operation]
+    valid: Valid
+    ids: frozenset[str]
+    unread: frozenset[str]
+    known: Mapping[str, bytes] = field(default_factory=dict)
+    unanswered: list[Call] = field(default_factory=list)
+    _lent: set[tuple[str, int]] = field(default_factory=set)
+
+    def __call__(self, ask: Ask) -> Told | None:
+        match ask:
+            case Call():
+                return self._call(ask)
+            case Await():
+                return self._wait(ask)
+            case Send():
+                return self._send(ask)
+        said = self.memory.by_path.get(ask.path)
+        if said is not None and isinstance(said.event, Noted):
+            return Told(said.turn, said.event)
+        return Told(NOW, Noted(self.message.time))
+
+    # -- calls ----------------------------------------------------------------------------------------------------------
+
+    def _call(self, ask: Call) -> Told | None:
+        if any(ask.path == f"{call.path}!undo" for call in self.unanswered):
+            self.unanswered.append(ask)  # its request is an answer that nobody knows
+            return None
+        if fault := self._fault(ask):
+            error: dict[str, JsonValue] = {
+                "kind": "invalid", "code": "call.invalid-request", "sentence": fault, "operation": ask.operation, "attempts": 0,
+                "outside_code": "",
+            }  # fmt: skip
+            return Told(NOW, Failed(self.message.time, error))
+        said = self._said(ask)
+        if said is None or not isinstance(said.event, (Answered, Failed)):
+            self.unanswered.append(ask)
+            return Told(NOW, Answered(self.message.time, {})) if ask.place in self.unread and not ask.path.endswith("!undo") else None
+        self._lent.add((ask.operation, said.turn))
+        return Told(said.turn, said.event)
+
+    def _fault(self, ask: Call) -> str:
+        if self.known.get(ask.path) == canonical(ask.request):
+            return ""
+        operation = self.operations.get(ask.operation)
+        if operation is None:
+            return f"no adapter declares {ask.operation}"
+        try:
+            operation.request.model_validate(ask.request)
+        except ValidationError as error:
+            return f"{ask.operation} cannot be asked this: {first_of(error)}"
+        return ""
+
+    def _said(self, ask: Call) -> Said | None:
+        own = self.memory.by_path.get(ask.path)
+        if own is not None and own.subject == ask.operation:
+            return own
+        free = [(path, one) for path, one in self.memory.others.get(ask.operation, ()) if (ask.operation, one.turn) not in self._lent]
+        wanted = self._as_asked(ask)
+        same = next((one for _, one in free if one.question is not None and one.question == wanted), None)
+        if same is not None:
+            return same
+        orphans = [one for path, one in free if path.rpartition("/")[2].partition("!")[0] not in self.ids]
+        return orphans[0] if len(orphans) == 1 else None  # the step has another name and asks something else
+
+    def _as_asked(self, ask: Call) -> bytes:
+        """The request in the form in which the log keeps it."""
+        operation = self.operations[ask.operation]
+        return canonical(operation.request.model_validate(ask.request).model_dump(mode="json", exclude_none=True))
+
+    # -- waits ----------------------------------------------------------------------------------------------------------
+
+    def _wait(self, ask: Await) -> Told | None:
+        said = self.memory.by_path.get(ask.path)
+        if ask.type is None:
+            return self._delay(ask, said)
+        if said is None or said.subject not in ("", ask.type):
+            said = self._arrival(ask)
+        if said is None or not isinstance(said.event, (Arrived, Expired)):
+            return None
+        event = said.event
+        if isinstance(event, Arrived):
+            late = ask.deadline is not None and event.time > ask.deadline
+            return Told(said.turn, Expired(ask.deadline) if late and ask.deadline else event)
+        if ask.deadline is None:
+            return None
+        same = said.deadline == text_of(ask.deadline)
+        return Told(said.turn, event if same else Expired(ask.deadline))
+
+    @staticmethod
+    def _delay(ask: Await, said: Said | None) -> Told | None:
+        if said is not None and isinstance(said.event, Expired) and ask.deadline and said.deadline == text_of(ask.deadline):
+            return Told(said.turn, said.event)
+        return None if ask.deadline is None else Told(LAST if said is None else said.turn, Expired(ask.deadline))
+
+    def _arrival(self, ask: Await) -> Said | None:
+        wanted = canonical(list(ask.key)) if ask.key else None
+        found = (one for path, one in self.memory.others.get(str(ask.type), ()) if (str(ask.type), one.turn) not in self._lent)
+        said = next((one for one in found if one.question == wanted and isinstance(one.event, Arrived)), None)
+        if said is not None:
+            self._lent.add((str(ask.type), said.turn))
+        return said
+
+    # -- messages sent ----------------------------------------------------------------------------------------------------
+
+    def _send(self, ask: Send) -> Told:
+        if self.known.get(ask.path) != canonical(ask.body) and (fault := self.valid(ask.type, ask.body)):
+            return Told(NOW, Failure("send.invalid", f"{ask.type} cannot be sent: {fault}", ask.place, ask.path))
+        said = self.memory.by_path.get(ask.path)
+        if said is not None and isinstance(said.event, Noted) and said.event.value:
+            return Told(said.turn, said.event)
+        planned = hashlib.sha256(f"{self.message.id}|{ask.path}".encode()).hexdigest()[:32]
+        return Told(NOW, Noted(self.message.time, {"id": f"planned-{planned}"}))

@@ -1,0 +1,181 @@
+"""Two ways of one message compared: what would be otherwise outside the bus, not how the rules are written.
+
+Calls and messages are matched by their place; where a step was renamed or moved, by what they ask. What is matched and equal is no
+difference, wherever it stands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from bus.clock import text_of
+from bus.engine.asks import Await, Join, Reply
+from bus.message import JsonValue
+from bus.planning.way import Way
+from bus.replay.fields import MISSING, changes
+
+Kind: TypeAlias = Literal[
+    "branch", "call added", "call removed", "call changed", "call moved", "message added", "message removed", "message changed",
+    "reply added", "reply removed", "reply changed", "key changed", "wait added", "wait removed", "wait changed", "no answer",
+    "end changed", "run added", "run removed", "refused",
+]  # fmt: skip
+
+
+class Change(NamedTuple):
+    """One thing that would be otherwise. ``place`` and ``fields`` say where; ``subject``: which operation, type or end.
+
+    ``old``: the place is in the rules in force, because the edited ones have none for it. ``before`` and ``after`` are values, `MISSING`
+    where there is none.
+    """
+
+    kind: Kind
+    place: str
+    subject: str
+    fields: tuple[str, ...] = ()
+    before: JsonValue = MISSING
+    after: JsonValue = MISSING
+    old: bool = False
+
+
+def _ended(way: Way) -> tuple[str, str]:
+    """How it ended; a dead one also where."""
+    return way.end, way.place.partition("/")[2] if way.end.startswith("dead") else ""
+
+
+_DECISIONS = re.compile(r"(.+?)(\.choose\[\d+\]|\.otherwise|\.on_error\[\d+\]|\.on_deadline|!passed-over)$")
+_UNIQUE = re.compile(r"\[\d+\]")
+
+
+def differences(before: Way, after: Way, steps: Callable[[str], str]) -> Iterator[Change]:
+    """All changes, in the order of the edited way. ``steps`` gives the place of a step id in the edited rules.
+
+    Where the edited way is cut, nothing is said of what it does not reach.
+    """
+    found = _differences(before, after, steps)
+    yield from (one for one in found if not (one.old or one.kind == "end changed")) if after.cut else found
+
+
+def _differences(before: Way, after: Way, steps: Callable[[str], str]) -> Iterator[Change]:
+    yield from _branches(before, after, steps)
+    yield from _matched("call", before.calls, after.calls, lambda call: call.operation, lambda call: call.request, "request")
+    yield from _matched("message", before.sends, after.sends, lambda sent: sent.type, lambda sent: sent.body, "message")
+    yield from _replies(before.replies, after.replies)
+    yield from _keys(before.joins, after.joins)
+    yield from _waits(before.waits, after.waits)
+    known = {(call.path, call.operation) for call in before.unanswered}
+    for call in after.unanswered:
+        if (call.path, call.operation) not in known:
+            yield Change("no answer", call.place, call.operation, (), MISSING, call.request)
+    if _ended(before) != _ended(after):
+        yield Change("end changed", after.place, f"{before.end} → {after.end}", (), before.sentence or MISSING, after.sentence or MISSING)
+
+
+def _branches(before: Way, after: Way, steps: Callable[[str], str]) -> Iterator[Change]:
+    if before.branches == after.branches:
+        return
+    was, now = _decided(before), _decided(after)
+    for step in sorted(was.keys() & now.keys()):
+        if was[step] != now[step]:
+            yield Change("branch", steps(step), f"{' and '.join(sorted(was[step]))} → {' and '.join(sorted(now[step]))}")
+
+
+def _decided(way: Way) -> dict[str, set[str]]:
+    """Which ways were taken at each step that has more than one."""
+    found: dict[str, set[str]] = {}
+    for name in way.branches:
+        if match := _DECISIONS.fullmatch(name):
+            found.setdefault(match[1], set()).add(match[2].lstrip(".!"))
+    for name in way.branches:
+        if not _DECISIONS.fullmatch(name) and name not in found:
+            found[name] = {"straight on"}
+    return found
+
+
+def _matched(
+    what: str, before: Sequence[Any], after: Sequence[Any], name: Callable[[Any], str], value: Callable[[Any], JsonValue], role: str
+) -> Iterator[Change]:
+    """Added, removed and changed ones among calls, or among messages sent."""
+    if [(one.path, name(one), value(one)) for one in before] == [(one.path, name(one), value(one)) for one in after]:
+        return
+    pairs, left = _pairs(before, after, name, value)
+    for position, new in enumerate(after):
+        if position not in pairs:
+            yield Change(f"{what} added", new.place, name(new), (), MISSING, value(new))  # type: ignore[arg-type]
+            continue
+        for field, was, is_now in changes(value(pairs[position]), value(new), role):
+            yield Change(f"{what} changed", new.place, name(new), (_UNIQUE.sub("[]", field),), was, is_now)  # type: ignore[arg-type]
+    for old in left:
+        yield Change(f"{what} removed", old.place, name(old), (), value(old), old=True)  # type: ignore[arg-type]
+    if what == "call":
+        yield from _order(pairs, before, after, name)
+
+
+def _pairs(
+    before: Sequence[Any], after: Sequence[Any], name: Callable[[Any], str], value: Callable[[Any], JsonValue]
+) -> tuple[dict[int, Any], list[Any]]:
+    """Which of before each of after is, by position, the surest first; and those of before that are none of after."""
+
+    def alike(old: Any, new: Any, *, here: bool, equal: bool) -> bool:
+        return name(old) == name(new) and (not here or old.path == new.path) and (not equal or value(old) == value(new))
+
+    left, pairs = list(before), dict[int, Any]()
+    for here, equal in ((True, True), (False, True), (True, False), (False, False)):
+        for position, new in enumerate(after):
+            old = next((one for one in left if alike(one, new, here=here, equal=equal)), None) if position not in pairs else None
+            if old is not None:
+                pairs[position] = old
+                left = [one for one in left if one is not old]
+    return pairs, left
+
+
+def _order(pairs: dict[int, Any], before: Sequence[Any], after: Sequence[Any], name: Callable[[Any], str]) -> Iterator[Change]:
+    """Calls that are made in another order than before."""
+    ranks = {id(one): rank for rank, one in enumerate(before)}
+    highest = -1
+    for position in sorted(pairs):
+        rank = ranks[id(pairs[position])]
+        if rank < highest:
+            yield Change("call moved", after[position].place, name(after[position]))
+        highest = max(highest, rank)
+
+
+def _replies(before: Sequence[Reply], after: Sequence[Reply]) -> Iterator[Change]:
+    for old, new in zip(before, after, strict=False):
+        for field, was, is_now in changes(old.body, new.body, "reply"):
+            yield Change("reply changed", new.place, "", (_UNIQUE.sub("[]", field),), was, is_now)
+    for new in after[len(before) :]:
+        yield Change("reply added", new.place, "", (), MISSING, new.body)
+    for old in before[len(after) :]:
+        yield Change("reply removed", old.place, "", (), old.body, old=True)
+
+
+def _keys(before: Sequence[Join], after: Sequence[Join]) -> Iterator[Change]:
+    was = {name: (join.place, value) for join in before for name, value in join.keys.items()}
+    now = {name: (join.place, value) for join in after for name, value in join.keys.items()}
+    for name in [*now, *(name for name in was if name not in now)]:
+        old, new = was.get(name), now.get(name)
+        if (old and old[1]) != (new and new[1]):
+            place = new[0] if new else old[0] if old else ""
+            yield Change(
+                "key changed", place, name, (f"keys.{name}",), old[1] if old else MISSING, new[1] if new else MISSING, old=new is None
+            )
+
+
+def _waits(before: Sequence[Await], after: Sequence[Await]) -> Iterator[Change]:
+    def shown(wait: Await) -> dict[str, JsonValue]:
+        deadline = None if wait.deadline is None else text_of(wait.deadline)
+        return {"key": None if wait.key is None else ":".join(wait.key), "deadline": deadline}
+
+    left = list(before)
+    for new in after:
+        old = next((one for one in left if one.type == new.type and (one.path == new.path or one.key == new.key)), None)
+        if old is None:
+            yield Change("wait added", new.place, new.type or "time", (), MISSING, shown(new))
+            continue
+        left = [one for one in left if one is not old]
+        for field, was, is_now in changes(shown(old), shown(new)):
+            yield Change("wait changed", new.place, new.type or "time", (field,), was, is_now)
+    for old in left:
+        yield Change("wait removed", old.place, old.type or "time", (), shown(old), old=True)

@@ -1,0 +1,63 @@
+"""The whole of a plan: rules in force out of the store, edited rules out of a folder, messages out of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from bus.adapter import Operation
+from bus.catalog import Files, files_of, load
+from bus.engine import editions
+from bus.errors import ConfigError
+from bus.message import JsonObject
+from bus.planning.course import Course
+from bus.planning.edits import edits, new_findings
+from bus.planning.report import Planned
+from bus.replay.evidence import Rulebook, pages
+from bus.store.opening import Reader
+
+
+def in_force(reader: Reader) -> Files:
+    """The files of the rules that the log says are in force; raises `ConfigError` where no bus has begun yet."""
+    with reader.read() as tx:
+        record = editions.newest(tx)
+        if record is None:
+            hint = "start the bus once with rules that are good"
+            raise ConfigError("no rules were ever in force in this database", code="plan.nothing-in-force", hint=hint)
+        return editions.files_of(tx, editions.edition_of(tx, record).manifest)
+
+
+def planned(
+    reader: Reader, folder: Path, operations: Mapping[str, Operation], messages: Iterable[Sequence[tuple[str, str]]], examples: int
+) -> Planned:
+    """Plan the rules of a folder over messages (ids and types, page by page). Raises `RulesError` with the findings of either rules."""
+    before, edited = in_force(reader), files_of(folder)
+    old, new = load(before, operations), load(folder, operations)
+    if old.digest == new.digest:  # comments at most
+        return Planned(old.digest, new.digest, None, edits=tuple(edits(before, edited)))
+    course = Course(old, new, operations, examples)
+    found = Planned(old.digest, new.digest, course, edits=tuple(edits(before, edited)), examples=examples)
+    _take(found, course, reader, messages)
+    found.findings = new_findings(old.findings, new.findings)
+    found.flight = _in_flight(reader, course)
+    return found
+
+
+def _take(found: Planned, course: Course, reader: Reader, messages: Iterable[Sequence[tuple[str, str]]]) -> None:
+    """Count all messages, and plan those that the edits may concern."""
+    book, types = Rulebook(reader), course.types
+    if not types:
+        found.messages = sum(map(len, messages))
+        return
+    for some in messages:
+        found.messages += len(some)
+        concerned = [identity for identity, type in some if type in types]
+        for page in pages(reader, [concerned] if concerned else [], book):
+            course.take(page, concerned)
+
+
+def _in_flight(reader: Reader, course: Course) -> list[JsonObject]:
+    """Runs that have not ended, of routes that the edits change, under whatever rules they began."""
+    with reader.read() as tx:
+        rows = tx.all("runs_in_flight")
+    return [dict(row) for row in rows if row["route"] in course.routes]

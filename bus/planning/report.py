@@ -1,0 +1,156 @@
+"""A plan in words and as JSON: counts first, then what would be otherwise, the most frequent first, each with its place and examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from bus.planning.course import Course, Group
+from bus.planning.edits import Edit
+from bus.planning.masks import Masks
+from bus.replay.fields import MISSING
+from bus.replay.places import Places
+from bus.source import Finding, render
+
+WORDS: Mapping[str, str] = {
+    "refused": "message refused at the door", "run added": "route starts", "run removed": "route does not start any more",
+    "branch": "another branch", "no answer": "call without an answer in the log", "end changed": "ends otherwise",
+    "message added": "message sent besides", "message removed": "message not sent any more",
+    "message changed": "message with another value",
+    "call added": "call made besides", "call removed": "call not made any more", "call changed": "call with another value",
+    "call moved": "call in another order", "reply added": "reply given besides", "reply removed": "reply not given any more",
+    "reply changed": "reply with another value", "key changed": "key of the case", "wait added": "waits besides",
+    "wait removed": "does not wait any more", "wait changed": "waits otherwise",
+}  # fmt: skip
+_ORDER = {kind: place for place, kind in enumerate(WORDS)}
+
+
+@dataclass
+class Planned:
+    """Everything a plan found. ``flight`` are rows ``route, version, digest, state, runs`` of runs that have not ended.
+
+    ``texts``: the files of each route by name, in force and edited, for places.
+    """
+
+    rules: str
+    edited: str
+    course: Course | None
+    messages: int = 0
+    edits: Sequence[Edit] = ()
+    findings: Sequence[Finding] = ()
+    flight: Sequence[Mapping[str, Any]] = ()
+    examples: int = 3
+    _places: dict[tuple[str, bool], Places] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing at all would be otherwise."""
+        return not self.groups and not self.findings
+
+    @property
+    def groups(self) -> list[Group]:
+        found = self.course.groups.values() if self.course else ()
+        return sorted(found, key=lambda one: (_ORDER[one.kind], -one.count, one.place, one.subject, one.fields, one.old))
+
+    def at(self, group: Group) -> str:
+        """``file:line:column`` of a group: in the edited files, or in those in force for what is not there any more."""
+        route = group.place.partition("@")[0]
+        key = route, group.old
+        if key not in self._places:
+            catalog = None if self.course is None else self.course.before if group.old else self.course.after
+            found = catalog.routes.get(route) if catalog else None
+            self._places[key] = Places(found.texts if found else {})
+        return self._places[key].of(group.place, group.fields)
+
+    # -- JSON ---------------------------------------------------------------------------------------------------------------
+
+    def as_json(self) -> dict[str, Any]:
+        masks, counts = Masks(), self.course.counts if self.course else {}
+        return {
+            "rules": self.rules, "edited": self.edited, "empty": self.empty,
+            "messages": {
+                "looked_at": self.messages, "concerned": counts.get("concerned", 0), "same": counts.get("same", 0),
+                "changed": counts.get("changed", 0), "erased": counts.get("erased", 0),
+            },
+            "routes": self._routes(),
+            "edits": [{"at": one.place, "what": one.what} for one in self.edits],
+            "changes": [self._group(one, masks) for one in self.groups],
+            "in_flight": [dict(row) for row in self.flight],
+            "findings": [asdict(one) for one in self.findings],
+        }  # fmt: skip
+
+    def _routes(self) -> list[dict[str, Any]]:
+        both = self.course.routes if self.course else {}
+        return [
+            {
+                "route": name, "before": old.version if old else None, "after": new.version if new else None,
+                "digest_before": old.digest if old else None, "digest_after": new.digest if new else None,
+            }
+            for name, (old, new) in both.items()
+        ]  # fmt: skip
+
+    def _group(self, group: Group, masks: Masks) -> dict[str, Any]:
+        return {
+            "kind": group.kind, "count": group.count, "messages": len(group.messages), "at": self.at(group), "in_force": group.old,
+            "place": group.place, "subject": group.subject, "fields": list(group.fields),
+            "examples": [
+                {"message": message, "before": masks.shown(before), "after": masks.shown(after)}
+                for message, before, after in group.examples[: self.examples]
+            ],
+        }  # fmt: skip
+
+    # -- text ---------------------------------------------------------------------------------------------------------------
+
+    def as_text(self) -> str:
+        parts = [self._head(), self._edited(), self._counts(), self._changes(), self._in_flight(), self._findings()]
+        return "\n\n".join("\n".join(lines) for lines in map(list, parts) if lines)
+
+    def _head(self) -> Iterator[str]:
+        if self.course is None:
+            yield f"The rules are those in force ({self.rules[:12]}): nothing would be otherwise."
+        else:
+            yield f"Rules in force {self.rules[:12]}, edited {self.edited[:12]}: " + self._verdict()
+
+    def _verdict(self) -> str:
+        if self.groups:
+            changed = self.course.counts["changed"] if self.course else 0
+            return f"{changed:,} of {self.messages:,} messages would have gone otherwise."
+        return f"none of {self.messages:,} messages would have gone otherwise."
+
+    def _edited(self) -> Iterator[str]:
+        if self.edits:
+            yield "Edited"
+            yield from (f"  {one.place}  {one.what}" for one in self.edits)
+        for route in self._routes():
+            old, new = ("–" if version is None else f"version {version}" for version in (route["before"], route["after"]))
+            yield f"  route {route['route']}: {old if old == new else f'{old} → {new}'}"
+
+    def _counts(self) -> Iterator[str]:
+        if self.course is not None:
+            counts = self.course.counts
+            yield f"Messages   {self.messages:,} looked at, {counts['concerned']:,} concerned by the edits: "
+            yield f"           {counts['changed']:,} otherwise, {counts['same']:,} the same, {counts['erased']:,} erased"
+
+    def _changes(self) -> Iterator[str]:
+        masks = Masks()
+        for group in self.groups:
+            what = " ".join(part for part in (group.subject, ", ".join(group.fields)) if part)
+            yield f"{group.count:>7,} × {WORDS[group.kind]}: {what}"
+            yield f"          {'in force ' if group.old else ''}{self.at(group)}  {group.place}"
+            for message, before, after in group.examples[: self.examples]:
+                values = "" if before is after is MISSING else f"  {masks.shown(before)} → {masks.shown(after)}"
+                yield f"          {message}{values}"
+
+    def _in_flight(self) -> Iterator[str]:
+        if self.flight:
+            yield "In flight  they end under the rules that they began with:"
+            for row in self.flight:
+                yield f"{row['runs']:>7,} × {row['state']}  {row['route']}@{row['version']} ({row['digest'][:12]})"
+            if any(row["state"] == "dead" for row in self.flight):
+                yield "           dead ones take the new rules with: bus dead redeliver RUN --current-rules"
+
+    def _findings(self) -> Iterator[str]:
+        if self.findings:
+            yield "New findings"
+            yield render(self.findings)

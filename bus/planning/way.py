@@ -1,0 +1,94 @@
+"""A way: what one message would do under one plan, as far as the log's answers lead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from bus.adapter import Operation
+from bus.engine.asks import Ask, Await, Call, Join, Reply, Send
+from bus.engine.interpreter import Walk
+from bus.engine.recorded import follow
+from bus.errors import ExpressionError
+from bus.message import Message, canonical
+from bus.planning.borrowed import Borrowed, Memory, Valid
+from bus.route.branches import watched
+from bus.route.plan import CallStep, Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """``branches`` are the names of `bus.route.branches`; ``end`` is ``done``, ``open`` or ``dead <code>``, at ``place``.
+
+    ``unanswered``: calls to which the log has no answer. The way goes on behind one whose answer nothing reads, taking it that it is
+    made; else it is ``cut`` there, and what would come behind it is not known.
+    """
+
+    calls: tuple[Call, ...]
+    sends: tuple[Send, ...]
+    replies: tuple[Reply, ...]
+    joins: tuple[Join, ...]
+    waits: tuple[Await, ...]
+    branches: frozenset[str]
+    unanswered: tuple[Call, ...]
+    end: str
+    place: str
+    sentence: str = ""
+    cut: bool = False
+
+
+@dataclass
+class Walker:
+    """Walks plans. What it notes of branches is of the walk at hand: one thread at a time."""
+
+    operations: Mapping[str, Operation]
+    valid: Valid
+
+    def __post_init__(self) -> None:
+        self._watched: dict[str, tuple[Plan, frozenset[str], frozenset[str]]] = {}
+        self._noted: set[str] = set()
+
+    def way(self, plan: Plan, message: Message, entry: str, memory: Memory, like: Way | None = None) -> Way:
+        """The way of a message through a plan; ``like`` is a way whose requests and bodies are known to be good."""
+        watching, ids, unread = self._watch(plan)
+        self._noted.clear()
+        answers = Borrowed(memory, message, self.operations, self.valid, ids, unread, {} if like is None else _known(like))
+        walk = Walk(watching, message, entry)
+        try:
+            asked = follow(walk, answers)
+        except ExpressionError as error:  # the keys of the case cannot be told: the door would refuse the message
+            return replace(_way([], frozenset(), (), "refused", plan.name), sentence=error.sentence)
+        failure = walk.failure
+        end = f"dead {failure.code}" if failure else "done" if walk.finished else "open"
+        made = _way(asked, frozenset(self._noted), tuple(answers.unanswered), end, failure.place if failure else plan.name)
+        cut = end == "open" and any(call.path in walk.pending for call in answers.unanswered)
+        return replace(made, sentence=failure.sentence if failure else "", cut=cut)
+
+    def _watch(self, plan: Plan) -> tuple[Plan, frozenset[str], frozenset[str]]:
+        if plan.digest not in self._watched:
+            ids = frozenset(step.id for step in plan.walk())
+            self._watched[plan.digest] = watched(plan, self._noted.add), ids, _unread(plan)
+        return self._watched[plan.digest]
+
+
+NOTHING = Way((), (), (), (), (), frozenset(), (), "no run", "")
+"""The way of a message that starts no run."""
+
+
+def _way(asked: list[Ask], branches: frozenset[str], unanswered: tuple[Call, ...], end: str, place: str) -> Way:
+    def of(kind: type) -> tuple[Ask, ...]:
+        return tuple([ask for ask in asked if type(ask) is kind])
+
+    return Way(of(Call), of(Send), of(Reply), of(Join), of(Await), branches, unanswered, end, place)  # type: ignore[arg-type]
+
+
+def _known(way: Way) -> dict[str, bytes]:
+    return {**{call.path: canonical(call.request) for call in way.calls}, **{sent.path: canonical(sent.body) for sent in way.sends}}
+
+
+def _unread(plan: Plan) -> frozenset[str]:
+    """The places of the calls whose answers nothing in these rules reads: no name is given to them, or one that stands nowhere else."""
+    text = canonical(plan.rules).decode()
+    calls = (step for step in plan.walk() if isinstance(step, CallStep) and not step.case)
+    return frozenset(step.place for step in calls if step.as_ is None or len(re.findall(rf"\b{re.escape(step.as_)}\b", text)) == 1)

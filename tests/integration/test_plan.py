@@ -1,0 +1,325 @@
+"""`bus plan` as a sysadmin uses it: rules edited beside a bus that worked, planned on what it logged, in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bus import config
+from bus.adapter import Adapter, Call, Contract, operation
+from bus.app import App
+from bus.engine.intake import Submission
+from bus.errors import RulesError
+from bus.message import canonical
+from bus.planning.planning import planned
+from bus.planning.report import Planned
+from bus.replay import window
+from bus.store.opening import open_reader
+from tests.small_bus import settings
+
+CF, OTHER = "BLLDAA71E43B429M", "LPRTLL45P09B429C"
+
+
+class Domanda(Contract):
+    numero: int
+    chi: str
+
+
+class Risposta(Contract):
+    protocollo: str
+
+
+class Ufficio(Adapter):
+    """An office in this very process: registers, archives, and says no to some."""
+
+    @operation(effect="keyed", timeout=5, refusals={"PIENO": "no room"})
+    def registra(self, request: Domanda, ctx: Call) -> Risposta:
+        from bus.adapter import Refused
+
+        if request.numero == 13:
+            raise Refused("no room", outside_code="PIENO")
+        return Risposta(protocollo=f"P-{request.numero}")
+
+    @operation(effect="keyed", timeout=5)
+    def archivia(self, request: Domanda, ctx: Call) -> Risposta:
+        return Risposta(protocollo=f"A-{request.numero}")
+
+
+ROUTE = """
+route: ufficio.pratica
+version: 1
+owner: prove@comune.example
+purpose: registers, archives what is large, replies, waits for the end
+on: ufficio.pratica
+case: {pratica: body.pratica}
+steps:
+  - id: registra
+    call: ufficio.registra
+    with: {numero: body.numero, chi: body.chi}
+    as: registrata
+    case: {protocollo: registrata.protocollo}
+    on_error:
+      - when: error.kind == "refused"
+        steps:
+          - {id: niente, reply: {esito: "'respinta'"}}
+          - {id: respinta, fail: ufficio.respinta, reason: "'no room'"}
+  - id: misura
+    choose:
+      - when: body.numero >= 10
+        steps: [{id: archivia, call: ufficio.archivia, with: {numero: body.numero, chi: body.chi}}]
+  - id: rispondi
+    reply: {protocollo: registrata.protocollo, chi: body.chi}
+  - id: fine
+    when: body.numero == 1
+    wait: ufficio.fine
+    deadline: 30d
+"""
+TYPE = """
+type: ufficio.{name}
+title: For a plan
+case: {{pratica: body.pratica}}
+schema:
+  type: object
+  additionalProperties: false
+  required: [pratica]
+  properties:
+    pratica: {{type: string}}
+    numero: {{type: integer}}
+    chi: {{type: string}}
+"""
+OPERATIONS = {f"ufficio.{name}": one for name, one in Ufficio.operations.items()}
+MANY = 20
+
+
+@pytest.fixture(scope="module")
+def worked(tmp_path_factory) -> Path:
+    """A bus that took twenty messages and has stopped: one run waits, one is dead."""
+    folder = tmp_path_factory.mktemp("planned")
+    made = {
+        "routes/pratica.yaml": ROUTE,
+        "routes/altro.yaml": ROUTE.replace("ufficio.pratica", "ufficio.altra"),
+    }
+    made |= {f"mappings/types/ufficio.{name}.yaml": TYPE.format(name=name) for name in ("pratica", "fine", "altra")}
+    for name, text in made.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, "utf-8")
+    adapters = {"ufficio": {"use": "tests.integration.test_plan:Ufficio"}}
+    (folder / "config.yaml").write_text(json.dumps(settings(adapters=adapters)), "utf-8")
+    work(App(config.load(folder / "config.yaml")))
+    return folder
+
+
+def work(app: App) -> None:
+    app.start()
+    try:
+        for number in range(MANY):
+            body: Any = {"pratica": f"x{number}", "numero": number, "chi": CF if number % 2 else OTHER}
+            accepted = app.send(Submission("ufficio.pratica", body, "portale", key=f"k{number}")).result()
+            app.wait_reply(accepted.id, 10)
+        app.wait_reply(app.send(Submission("ufficio.altra", {**body, "pratica": "y"}, "portale")).result().id, 10)
+    finally:
+        app.stop()
+
+
+@pytest.fixture
+def edited(worked, tmp_path) -> Path:
+    """The same rules in another folder, to be edited."""
+    for name in ("routes", "mappings"):
+        shutil.copytree(worked / name, tmp_path / name)
+    return tmp_path
+
+
+def edit(folder: Path, old: str, new: str, file: str = "routes/pratica.yaml") -> None:
+    text = (folder / file).read_text("utf-8")
+    assert old in text
+    (folder / file).write_text(text.replace(old, new), "utf-8")
+
+
+def plan(worked: Path, folder: Path, url: str = "") -> Planned:
+    with contextlib.closing(open_reader(url or f"sqlite:///{worked}/var/snodo.db")) as reader:
+        return planned(reader, folder, OPERATIONS, window.newest(reader, 1000), 2)
+
+
+def found(made: Planned) -> list[tuple[str, str, int]]:
+    return [(group.kind, f"{group.subject} {' '.join(group.fields)}".strip(), group.count) for group in made.groups]
+
+
+def test_rules_that_are_the_same_are_an_empty_plan_though_comments_and_blanks_differ(worked, edited):
+    assert plan(worked, edited).empty
+    edit(edited, "  - id: rispondi\n", "  # says what it did\n\n  - id: rispondi\n")
+    made = plan(worked, edited)
+    assert made.empty
+    assert "nothing would be otherwise" in made.as_text()
+
+
+Case = tuple[str, str, list[tuple[str, str, int]], str]
+CASES: dict[str, Case] = {
+    "a threshold": ("body.numero >= 10", "body.numero >= 15", [
+        ("branch", "choose[0] → otherwise", 4), ("call removed", "ufficio.archivia", 4)], "pratica.yaml:22:22"),
+    "a field of a request": ("with: {numero: body.numero, chi: body.chi}\n    as", "with: {numero: body.numero, chi: 'lower(body.chi)'}\n    as", [
+        ("call changed", "ufficio.registra request.chi", 20)], "pratica.yaml:11:38"),
+    "a field of a reply": ("chi: body.chi}\n  - id: fine", "nome: body.chi}\n  - id: fine", [
+        ("reply changed", "reply.chi", 19), ("reply changed", "reply.nome", 19)], "pratica.yaml:24:54"),
+    "a step more, whose answer nobody reads": ("  - id: misura\n", "  - {id: anche, call: ufficio.archivia, with: {numero: 7, chi: body.chi}}\n  - id: misura\n", [
+        ("no answer", "ufficio.archivia", 19), ("call added", "ufficio.archivia", 19)], "pratica.yaml:19:10"),
+    "a step of another name": ("id: archivia", "id: conserva", [], ""),
+    "a step less": ("      - when: body.numero >= 10\n        steps: [{id: archivia, call: ufficio.archivia, with: {numero: body.numero, chi: body.chi}}]",
+        "      - when: body.numero >= 10\n        steps: [{id: archivia, set: {niente: body.chi}}]", [("call removed", "ufficio.archivia", 9)], "pratica.yaml:22:22"),
+    "another way when it is refused": ('error.kind == "refused"', 'error.kind == "refused" && body.numero == 0', [
+        ("branch", "on_error[0] → straight on", 1), ("end changed", "dead ufficio.respinta → dead call.refused", 1), ("reply removed", "", 1)], ""),
+    "another key of the case": ("registrata.protocollo}\n    on_error", '\'"n. " + registrata.protocollo\'}\n    on_error', [("key changed", "protocollo keys.protocollo", 19)], "pratica.yaml:13:24"),
+    "another deadline": ("deadline: 30d", "deadline: 10d", [("wait changed", "ufficio.fine deadline", 1)], "pratica.yaml:28:15"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_edit_is_told_as_what_would_be_otherwise(worked, edited, name):
+    old, new, expected, place = CASES[name]
+    edit(edited, old, new)
+    made = plan(worked, edited)
+    assert found(made) == expected
+    if place:
+        assert made.at(made.groups[-1]).endswith(place)
+    assert made.course.counts["concerned"] == MANY, "messages of other types are not looked into"
+    assert made.messages == MANY + 1
+
+
+def test_behind_a_call_whose_answer_is_read_and_not_known_nothing_is_said(worked, edited):
+    edit(edited, "call: ufficio.registra\n", "call: ufficio.archivia\n")
+    made = plan(worked, edited)
+    kinds = {group.kind for group in made.groups}
+    assert "no answer" in kinds
+    assert not kinds & {"reply removed", "end changed", "wait removed"}
+
+
+def test_a_request_that_the_operation_does_not_take_is_found_before_anybody_sends_it(worked, edited):
+    edit(edited, "chi: body.chi}\n    as", "chi: body.numero}\n    as")
+    try:
+        made = plan(worked, edited)
+    except RulesError:
+        return  # the checker saw it
+    assert ("end changed", "done → dead call.invalid-request", 18) in found(made)
+
+
+def test_messages_that_would_be_refused_at_the_door_are_told(worked, edited):
+    edit(edited, "numero: {type: integer}", "numero: {type: integer, maximum: 15}", "mappings/types/ufficio.pratica.yaml")
+    made = plan(worked, edited)
+    assert found(made) == [("refused", "ufficio.pratica", 4)]
+
+
+def test_a_route_that_is_gone_and_a_new_one_are_told(worked, edited):
+    (edited / "routes/altro.yaml").unlink()
+    (edited / "mappings/types/ufficio.altra.yaml").unlink()
+    made = plan(worked, edited)
+    assert ("refused", "ufficio.altra", 1) in found(made)
+    second = ROUTE.replace("route: ufficio.pratica", "route: ufficio.seconda").replace(
+        "    case: {protocollo: registrata.protocollo}\n", ""
+    )
+    (edited / "routes/seconda.yaml").write_text(second, "utf-8")
+    made = plan(worked, edited)
+    assert ("run added", "ufficio.seconda", 20) in found(made)
+    assert ("call added", "ufficio.registra", 20) in found(made)
+
+
+def test_work_in_flight_is_told_with_the_rules_that_it_ends_under(worked, edited):
+    edit(edited, "body.numero >= 10", "body.numero >= 15")
+    made = plan(worked, edited)
+    assert [(row["route"], row["state"], row["runs"]) for row in made.flight] == [
+        ("ufficio.pratica", "dead", 1),
+        ("ufficio.pratica", "waiting", 1),
+    ]
+    assert "they end under the rules that they began with" in made.as_text()
+
+
+def test_lines_that_were_edited_and_new_findings_are_told(worked, edited):
+    edit(edited, "owner: prove@comune.example\n", "")
+    edit(edited, "body.numero >= 10", "body.numero >= 15")
+    made = plan(worked, edited)
+    assert [(one.place, one.what) for one in made.edits] == [("routes/pratica.yaml:4", "removed"), ("routes/pratica.yaml:20", "changed")]
+    assert all(one.file == "routes/pratica.yaml" for one in made.findings)
+
+
+def test_nobody_is_named_and_who_is_meant_can_be_told_apart(worked, edited):
+    edit(edited, "chi: body.chi}\n    as", f'chi: \'body.chi == "{CF}" ? "{OTHER}" : body.chi\'}}\n    as')
+    said = plan(worked, edited).as_text() + canonical(plan(worked, edited).as_json()).decode()
+    assert CF not in said
+    assert OTHER not in said
+    assert '"‹codice fiscale 1›" → "‹codice fiscale 2›"' in said
+
+
+def test_rules_with_errors_are_not_planned(worked, edited):
+    edit(edited, "body.numero >= 10", "body.numeroo >=")
+    with pytest.raises(RulesError):
+        plan(worked, edited)
+
+
+def test_what_was_erased_is_counted_and_not_guessed(worked, edited, tmp_path):
+    shutil.copytree(worked / "var", tmp_path / "var")
+    with contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw:
+        raw.execute("DELETE FROM payloads WHERE id IN (SELECT payload FROM messages ORDER BY id LIMIT 3)")
+        raw.commit()
+    edit(edited, "chi: body.chi}\n    as", "chi: 'lower(body.chi)'}\n    as")
+    made = plan(tmp_path, edited)
+    assert (made.course.counts["erased"], made.course.counts["changed"]) == (3, 17)
+
+
+def bus(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bus.cli", "plan", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=90, env={**os.environ, **environment})
+
+
+def test_the_command_says_the_same_bytes_everywhere_and_has_an_exit_code_for_programs(worked, edited):
+    same = bus("--config", str(worked / "config.yaml"))
+    assert (same.returncode, same.stderr) == (0, "")
+    assert same.stdout.endswith("nothing would be otherwise.\n")
+    edit(edited, "body.numero >= 10", "body.numero >= 15")
+    words = ("--config", str(worked / "config.yaml"), "--routes", str(edited), "--from", "2026-01-01", "--format", "json")
+    here = bus(*words, PYTHONHASHSEED="1", TZ="Europe/Rome")
+    there = bus(*words, PYTHONHASHSEED="99", TZ="Pacific/Auckland", LC_ALL="C")
+    assert here.returncode == there.returncode == 4, here.stderr
+    assert here.stdout == there.stdout
+    told = json.loads(here.stdout)
+    assert told["messages"] == {"looked_at": 21, "concerned": 20, "same": 16, "changed": 4, "erased": 0}
+    assert [(one["kind"], one["at"]) for one in told["changes"]] == [
+        ("branch", "routes/pratica.yaml:19:9"), ("call removed", "routes/pratica.yaml:22:22"),
+    ]  # fmt: skip
+
+
+TALKATIVE = """
+import socket
+from tests.integration.test_plan import Ufficio as Office
+class Ufficio(Office): pass
+socket.create_connection(("127.0.0.1", {port}), 1)
+"""
+
+
+def test_the_guard_refuses_a_socket_while_a_plan_is_made(worked, edited, tmp_path):
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        (tmp_path / "ciarliero.py").write_text(TALKATIVE.format(port=listening.getsockname()[1]), "utf-8")
+        changed = {**json.loads((worked / "config.yaml").read_text("utf-8")), "adapters": {"ufficio": {"use": "ciarliero:Ufficio"}}}
+        (edited / "config.yaml").write_text(json.dumps(changed), "utf-8")
+        said = bus("--config", str(edited / "config.yaml"), "--store", f"sqlite:///{worked}/var/snodo.db",
+                   PYTHONPATH=os.pathsep.join([os.environ["PYTHONPATH"], str(tmp_path), str(Path.cwd())]))  # fmt: skip
+        assert "replay.egress" in said.stderr
+        listening.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            listening.accept()
+
+
+def test_a_plan_on_postgresql_is_the_same(postgresql_url, worked, edited, tmp_path):
+    changed = {**json.loads((worked / "config.yaml").read_text("utf-8")), "store": {"url": postgresql_url}, "rules": str(worked)}
+    (tmp_path / "config.yaml").write_text(json.dumps(changed), "utf-8")
+    work(App(config.load(tmp_path / "config.yaml")))
+    edit(edited, "body.numero >= 10", "body.numero >= 15")
+    assert found(plan(worked, edited, postgresql_url)) == found(plan(worked, edited))
