@@ -4,18 +4,19 @@
 #   make test    all tests
 #   make check   format, lint, types, floors, words, docs, rules
 #   make fault   the long storm of kills; writes benchmarks/results/fault-<date>.md (about 25 minutes)
+#   make tamper  10,000 random tamperings with the log, all to be found; 1,000 clean logs, none to be suspected (about 5 minutes)
 #   make bench   benchmarks
 #   make reference, make lock   after a change of settings or operations, of dependencies
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fault bench reference lock clean
+.PHONY: help setup demo test check fault tamper bench reference lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 help:
-	@sed -n '3,8s/^#  //p' Makefile
+	@sed -n '3,9s/^#  //p' Makefile
 
 setup: $(STAMP)
 
@@ -41,6 +42,9 @@ check: $(STAMP)
 fault: $(STAMP)
 	@./tools/services.sh
 	@$(BIN)/python -m tests.fault
+
+tamper: $(STAMP)
+	@$(BIN)/python -m tests.tamper
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks

@@ -1,7 +1,8 @@
 """``make bench``: all measurements in one run, printed as a table and written to ``benchmarks/results/``.
 
 ``--quick`` takes less than a minute and proves nothing; ``--profile`` only says where the time goes; ``--soak MINUTES`` only looks
-whether memory stays flat, ``--waits`` only what a match costs among many waits, ``--recompute`` only how fast replay and plan are.
+whether memory stays flat, ``--waits`` only what a match costs among many waits, ``--recompute`` only how fast replay and plan are,
+``--verify`` only how long a log is verified.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import production, recomputing, report, soak, waits
+from benchmarks import production, recomputing, report, soak, verifying, waits
 from benchmarks.measures import Bench, rounds
 from benchmarks.where import profile
 
@@ -30,6 +31,7 @@ def main() -> int:
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="only a steady load of 200 messages a second for so long")
     parser.add_argument("--waits", action="store_true", help="only what a match costs among 1,000 and among 1,000,000 open waits")
     parser.add_argument("--recompute", action="store_true", help="only how fast runs are replayed and edited rules planned")
+    parser.add_argument("--verify", action="store_true", help="only what it takes to verify a log of 1,000,000 records")
     parser.add_argument("--production", action="store_true", help="only production mode: PostgreSQL, RabbitMQ, doors and workers")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the results are written; a quick run writes none")
     options = parser.parse_args()
@@ -50,6 +52,14 @@ def main() -> int:
             made = production.measured(Path(folder))
             say("\n" + production.table(machine, made))
             say(f"written: {report.keep('production', {'machine': machine, **made}, production.table(machine, made), options.results)}")
+            return 0
+        if options.verify:
+            checked = verifying.measured(Path(folder), 20_000 if options.quick else verifying.LEAVES)
+            say("\n" + verifying.table(machine, checked))
+            if not options.quick:
+                say(
+                    f"written: {report.keep('verify', {'machine': machine, **checked}, verifying.table(machine, checked), options.results)}"
+                )
             return 0
         if options.waits:
             among = waits.compared(Path(folder))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib
+import io
 import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +27,8 @@ from bus import channel as channels
 from bus import failpoint
 from bus.activation import NEWS, Activation
 from bus.adapter import Adapter, Delivery, Endpoint, Fact, Operation, Wire
+from bus.anchors.anchoring import Anchoring, Ways
+from bus.anchors.lateness import expected
 from bus.catalog import Catalog, Files
 from bus.channel import Channel, KombuChannel
 from bus.clock import Clock, SharedClock, SystemClock, text_of
@@ -155,6 +158,8 @@ class App:
         self.leases = Leases(self.store, self.clock, self.engine.owner)
         self.polling = Polling(self.store, self.clock, self.door, self.leases if config.store.shared else None)
         self.sequencer = self._sequencer()
+        ways = Ways(self.send, self.message, lambda content, media, name: self.attachments.save(io.BytesIO(content), media, name))
+        self.anchoring = Anchoring(config.anchors, self.store, self.clock, self.leases, ways)
         self._presence = Presence(self.store, self.clock, self.engine.owner, role, self.catalog().digest) if config.store.shared else None
         if self._presence is not None:
             self.rules.on_swap(self._presence.works_under)
@@ -179,6 +184,8 @@ class App:
         self.engine.start()
         if self.sequencer is not None:
             self.sequencer.start(alone=not self.config.store.shared)
+        if expected(self.config.anchors):
+            self.anchoring.start()
         self.channel.consume(self.engine.ring)
         for name, adapter in self.adapters.items():
             for poller in adapter.pollers():
@@ -190,6 +197,7 @@ class App:
         self.polling.stop()
         if self.role != "web":
             self.engine.stop(self.config.engine.stop)
+        self.anchoring.stop()
         if self.sequencer is not None:
             self.sequencer.stop()
         self.channel.close()

@@ -65,6 +65,48 @@ class Log(_Section):
     promise: float = Field(default=86_400, gt=0, description="Seconds within which a receipt promises that its record is in the tree.")
 
 
+class WitnessAt(_Section):
+    """A witness of the log, of another administrator."""
+
+    url: str = Field(description="Its address; `/add-checkpoint` is added.", pattern=r"^https?://")
+    key: str = Field(description="Its public key, one line: `bus witness key` shows it.")
+
+
+class Timestamps(_Section):
+    """Time stamps (RFC 3161) of checkpoints."""
+
+    url: str = Field(description="Address of the time-stamping authority.", pattern=r"^https?://")
+    ca: Path = Field(description="File (PEM) of the root certificate of the authority.")
+    every: float = Field(default=3600, gt=0, description="Seconds between two stamps, while the log grows.")
+    late: float = Field(default=14_400, gt=0, description="Seconds for which a checkpoint may be without a stamp before it is told.")
+
+
+class DailyAnchor(_Section):
+    """The day's last checkpoint, handed to the protocol register."""
+
+    type: str = Field(
+        default="registro.sigillo.giornaliero", description="Type of the message that hands it in; a route takes it from there."
+    )
+    at: str = Field(default="00:00", description="When the day ends, in Italy.", pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")
+    late: float = Field(
+        default=108_000,
+        gt=0,
+        description="Seconds for which a checkpoint may be without a protocol number before it is told; the default is 30 hours.",
+    )
+
+
+class Anchors(_Section):
+    """Who outside vouches for the log's checkpoints."""
+
+    witnesses: tuple[WitnessAt, ...] = Field(default=(), description="Witnesses, each asked to cosign the newest checkpoint.")
+    every: float = Field(default=10, gt=0, description="Seconds between two turns in which they are asked, while the log grows.")
+    late: float = Field(default=600, gt=0, description="Seconds for which a checkpoint may be without a cosignature before it is told.")
+    timestamps: Timestamps | None = Field(default=None, description="Time stamps of checkpoints; without this there are none.")
+    daily: DailyAnchor | None = Field(
+        default=None, description="The day's last checkpoint in the protocol register; without this it is not."
+    )
+
+
 class Channel(_Section):
     """Where tickets wait."""
 
@@ -152,6 +194,7 @@ class Config(_Section):
     )
     store: Store = Store()
     log: Log = Log()
+    anchors: Anchors = Anchors()
     channel: Channel = Channel()
     attachments: Attachments = Attachments()
     http: Http = Http()
@@ -198,7 +241,13 @@ def parse(settings: Any, path: Path, *, secrets: bool = True) -> Config:
         ) from error
     config.written_as(settings)
     attachments = config.attachments.model_copy(update={"folder": base / config.attachments.folder})
-    placed = {"rules": base / config.rules, "attachments": attachments, "store": _placed(config.store, base), "log": _named(config, base)}
+    placed = {
+        "rules": base / config.rules,
+        "attachments": attachments,
+        "store": _placed(config.store, base),
+        "log": _named(config, base),
+        "anchors": _anchored(config.anchors, base),
+    }
     return config.model_copy(update=placed)
 
 
@@ -207,6 +256,11 @@ def _named(config: Config, base: Path) -> Log:
     log, before = config.log, config.log.previous_key
     files = {"key": base / log.key, "receipt_key": base / log.receipt_key, "previous_key": before and base / before}
     return log.model_copy(update={"origin": log.origin or f"snodo/{config.organization.fiscal_code}", **files})
+
+
+def _anchored(anchors: Anchors, base: Path) -> Anchors:
+    stamps = anchors.timestamps
+    return anchors if stamps is None else anchors.model_copy(update={"timestamps": stamps.model_copy(update={"ca": base / stamps.ca})})
 
 
 def _placed(store: Store, base: Path) -> Store:

@@ -1,7 +1,7 @@
 """A store copied into an empty one, whatever the two are: the way from one process with SQLite to several with PostgreSQL.
 
-Only the log, its payloads and the rules are copied, and its evidence: tiles, checkpoints, receipts. Everything else is made again from
-them, as `bus.engine.projection` says, and compared with what was there. All in one transaction: a copy that differs, or is
+Only the log, its payloads and the rules are copied, and its evidence: tiles, checkpoints, receipts, anchors. Everything else is made
+again from them, as `bus.engine.projection` says, and compared with what was there. All in one transaction: a copy that differs, or is
 interrupted, leaves the target empty.
 """
 
@@ -36,6 +36,7 @@ def _copy(old: Tx, new: Tx) -> dict[str, int]:
     if new.one("whole_records_after", after=0, most=1) is not None:
         raise ConfigError("the store to copy into is not empty", code="copy.not-empty", hint="give it a new database")
     counts = {table: _copy_table(old, new, table) for table in TABLES}
+    counts["anchors"] = sum(_copy_anchors(old, new, **_row(row)) for row in old.all("anchor_names"))
     counts["tiles"] = sum(_copy_tiles(old, new, level) for level in range(8))
     new.one("go_on_counting")
     projection.rebuild(new)
@@ -63,9 +64,17 @@ def _copy_tiles(old: Tx, new: Tx, level: int) -> int:
     return len(rows)
 
 
-def _pages(old: Tx, read: str, column: str) -> Iterator[list[dict[str, Any]]]:
+def _copy_anchors(old: Tx, new: Tx, kind: str, name: str) -> int:
+    rows = 0
+    for page in _pages(old, "anchors_beyond", "size", kind=kind, name=name):
+        new.many("add_anchor", page)
+        rows += len(page)
+    return rows
+
+
+def _pages(old: Tx, read: str, column: str, **of: str) -> Iterator[list[dict[str, Any]]]:
     after: Any = 0 if column in {"seq", "size"} else ""
-    while page := [_row(row) for row in old.all(read, after=after, most=MOST)]:
+    while page := [_row(row) for row in old.all(read, after=after, most=MOST, **of)]:
         yield page
         after = page[-1][column]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from bus.anchors.lateness import standing
 from bus.app import App
 from bus.clock import moment_of, text_of
 from bus.metrics import Figure
@@ -50,6 +51,7 @@ def _of_store(app: App) -> Iterator[Figure]:
         due = tx.all("backlog", now=text_of(now))[0]
         counts = tx.all("count_pending", now=text_of(now))[0]
         present = tx.all("processes_at_work")
+        anchors = {f"{one.kind} {one.name}": one for one in standing(tx, app.config.anchors, now)}
     oldest = (now - moment_of(due["oldest"])).total_seconds() if due["oldest"] else 0.0
     runs = {"due": due["runs"], "later": counts["ready"] - due["runs"], "dead": counts["dead"], "waiting": counts["waiting"]}
     roles = [row["role"] for row in present]
@@ -57,3 +59,8 @@ def _of_store(app: App) -> Iterator[Figure]:
     yield Figure("snodo_oldest_due_seconds", "For how long the oldest run that is due has been.", {"": max(oldest, 0.0)})
     yield Figure("snodo_log_records", "Records in the log.", {"": counts["records"] or 0}, grows=True)
     yield Figure("snodo_processes", "Processes at work, as they said in the last day.", {role: roles.count(role) for role in roles}, "role")
+    behind = {name: one.behind for name, one in anchors.items()}
+    yield Figure("snodo_anchor_behind_seconds", "For how long there has been a checkpoint that the anchor has not seen.", behind, "anchor")
+    yield Figure(
+        "snodo_anchor_late", "1 while that is longer than the settings allow.", {n: float(one.late) for n, one in anchors.items()}, "anchor"
+    )

@@ -1,6 +1,7 @@
 """The command ``bus``. This file is all that ``bus --help`` imports: one module for each family of commands, loaded when it is asked for.
 
-Exit codes: 0 well, 1 findings or refused, 2 wrong usage or settings, 3 the bus (or its database) cannot be reached.
+Exit codes: 0 well, 1 findings or refused, 2 wrong usage or settings, 3 the bus (or its database) cannot be reached,
+5 the log is not what was signed.
 With ``--json`` an error is one JSON object on standard error (`bus.cli.failures`).
 """
 
@@ -23,7 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dead": ("dead", "Dead letters: list, show, redeliver, decide, discard."),
     "why": ("why", "Say why a run went the way it went: conditions, places, values."),
     "why-not": ("why:why_not", "Say why a run did not take a step."),
-    "log": ("log", "Show the log's records of a message, a run or a case."),
+    "log": ("log", "Show the log's records of a message, a run or a case; verify it."),
     "witness": ("witness", "Witness logs: cosign their checkpoints with a key of another administrator."),
     "services": ("services", "List the services of the portal, or show one."),
     "validate": ("validate", "Check settings, routes, mappings, types, tables and services."),

@@ -1,4 +1,4 @@
-"""``bus log show``: records as they are in the log."""
+"""``bus log``: records as they are in the log, and whether it is what was signed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from bus.cli.common import LOCAL, Json, Key, Url, client, family, show
+from bus.cli.verify import verify_log
 from bus.client import Client, ClientError
 
-app = family("Show the log's records of a message, a run or a case.")
+app = family("The log: show its records, verify it.")
+app.command("verify")(verify_log)
 
 
 @app.callback()

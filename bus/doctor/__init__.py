@@ -39,6 +39,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("dead letters", needs_store(work.dead)),
     ("lanes", needs_store(work.lanes)),
     ("leases", needs_store(work.leases)),
+    ("anchors", needs_store(work.anchors)),
 )
 
 

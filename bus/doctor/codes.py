@@ -137,6 +137,11 @@ CODES: dict[str, Code] = {
         "nobody took them over: no worker sweeps",
         "start a worker",
     ),
+    "doctor.anchors": Code(
+        "Witnesses, time stamps, the protocol register: what each has seen of the log; a warning when one is late, or no witness is named.",
+        "what nobody outside has seen, the operator could still change",
+        "look for anchor.failed in the log lines; is the witness up? docs/sysadmin/witness.md",
+    ),
 }
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
+from bus.anchors.lateness import expected, standing
 from bus.clock import moment_of
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.engine.attachments import NAME
+from bus.store.opening import open_reader
 
 LATE = dt.timedelta(minutes=1)
 SILENT = dt.timedelta(seconds=30)
@@ -77,6 +80,21 @@ def leases(at: Surroundings) -> Iterator[Verdict]:
             "doctor.leases",
             f"{row['runs']:,} runs are still claimed by {row['owner']}, whose lease ended {_words(_age(at, row['lease']))} ago",
         )
+
+
+def anchors(at: Surroundings) -> Iterator[Verdict]:
+    """Whether those who vouch for the log have seen it lately."""
+    settings = at.settings.anchors
+    if not settings.witnesses:
+        yield warning("doctor.anchors", "the log has no witness: nobody but its operator vouches for it")
+    if expected(settings) and at.store is not None and at.store.revision == at.store.speaks:
+        with closing(open_reader(at.settings.store.url)) as reader, reader.read() as tx:
+            for one in standing(tx, settings, at.store.now):
+                what = f"{one.kind} {one.name}: {one.size:,} records"
+                if one.late:
+                    yield warning("doctor.anchors", f"{what}, behind for {_words(dt.timedelta(seconds=one.behind))}")
+                else:
+                    yield ok("doctor.anchors", what)
 
 
 def _figure(at: Surroundings, name: str) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,6 +27,7 @@ MOST_BYTES, MOST_SIGNATURES = 1_000_000, 100
 PRIVATE = "PRIVATE+KEY+"
 _ID, _TIME, _SEED = 4, 8, 32
 _MARK = "— "
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 
 class Signature(NamedTuple):
@@ -133,7 +135,7 @@ def parse(raw: bytes) -> Note:
         said = raw.decode()
     except UnicodeDecodeError as error:
         raise _malformed("a note that is not UTF-8") from error
-    if any(character < " " and character != "\n" for character in said):
+    if _CONTROL.search(said):
         raise _malformed("a note with control characters")
     text, empty_line, signatures = said.rpartition("\n\n")
     if not (empty_line and signatures.endswith("\n")):

@@ -468,3 +468,35 @@ SELECT seq, content FROM records WHERE kind = 'keys' ORDER BY seq
 -- name: runs_in_flight
 SELECT route, version, digest, state, count(*) AS runs FROM runs WHERE state NOT IN ('done', 'cancelled')
 GROUP BY route, version, digest, state ORDER BY route, version, digest, state
+
+-- Verifying (`bus.log.verify`): everything in its order, page by page.
+-- name: checkpoints_beyond
+SELECT size, root, last, time, fence, note FROM checkpoints WHERE size > :size AND size <= :until ORDER BY size LIMIT :most
+
+-- name: anchors_beyond
+SELECT kind, name, size, time, evidence FROM anchors WHERE kind = :kind AND name = :name AND size > :after ORDER BY size LIMIT :most
+
+-- name: anchor_names
+SELECT DISTINCT kind, name FROM anchors
+
+-- name: payloads_named
+SELECT id, nonce, content FROM payloads WHERE id IN :list(ids)
+
+-- name: leaves_stored
+SELECT number, hashes FROM tiles WHERE level = 0 ORDER BY number DESC LIMIT 1
+
+-- name: records_beyond
+SELECT count(*) AS records FROM records WHERE seq > :seq
+
+-- Anchors (`bus.anchors`): who else vouches for a checkpoint.
+-- name: add_anchor
+INSERT INTO anchors (size, kind, name, time, evidence) VALUES (:size, :kind, :name, :time, :evidence) ON CONFLICT (kind, name, size) DO NOTHING
+
+-- name: last_anchor
+SELECT size, kind, name, time, evidence FROM anchors WHERE kind = :kind AND name = :name ORDER BY size DESC LIMIT 1
+
+-- name: anchors_of
+SELECT size, kind, name, time, evidence FROM anchors WHERE size = :size ORDER BY kind, name
+
+-- name: last_checkpoint_until
+SELECT size, root, last, time, fence, note FROM checkpoints WHERE time <= :time ORDER BY size DESC LIMIT 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 _INSERT = re.compile(r"INSERT INTO (?P<table>\w+) (?P<columns>\([^)]*\))\s+VALUES (?P<row>\([^)]*\))(?P<tail>.*)", re.DOTALL)
@@ -74,8 +75,8 @@ class Inserts:
         self._write = write
         self._inserts = {name: insert_of(queries[name]) for name in buffered}
         self._rows: dict[str, Rows] = {}
-        tables = {name: re.compile(rf"\b{insert.table}\b") for name, insert in self._inserts.items()}
-        self._touched = {query: frozenset(n for n, table in tables.items() if table.search(text)) for query, text in queries.items()}
+        self._queries = queries
+        self._touched = cache(self._tables_in)
 
     def take(self, query: str, row: Mapping[str, Any]) -> bool:
         """Keep a row for later; false when the query is not a buffered one."""
@@ -86,9 +87,13 @@ class Inserts:
 
     def before(self, query: str) -> None:
         """Write what this query might look at or change."""
-        if self._rows and not self._touched[query].isdisjoint(self._rows):
-            for name in self._touched[query] & self._rows.keys():
+        if self._rows:
+            for name in self._touched(query) & self._rows.keys():
                 self._write(self._inserts[name], self._rows.pop(name))
+
+    def _tables_in(self, query: str) -> frozenset[str]:
+        """The buffered queries whose tables a query names."""
+        return frozenset(name for name, insert in self._inserts.items() if re.search(rf"\b{insert.table}\b", self._queries[query]))
 
     def flush(self) -> None:
         """Write everything."""

@@ -4,5 +4,5 @@
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO snodo;
 GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO snodo;
 -- The evidence: added to, never changed. `bus doctor` looks at this.
-REVOKE UPDATE, DELETE, TRUNCATE ON records, payloads, rules, checkpoints, receipts FROM snodo;
+REVOKE UPDATE, DELETE, TRUNCATE ON records, payloads, rules, checkpoints, receipts, anchors FROM snodo;
 REVOKE DELETE, TRUNCATE ON tiles FROM snodo;

@@ -51,6 +51,9 @@ def test_what_waited_goes_on_and_what_was_sent_is_known(tmp_path, old, postgresq
 
 def test_the_log_is_copied_byte_for_byte_with_its_numbers(tmp_path, old, postgresql_url, capsys):
     folder, _ = old
+    with contextlib.closing(sqlite3.connect(folder / "var/snodo.db")) as raw, raw:
+        rows = [("witness", name, size, "2026-03-02", b"x") for name in ("uno", "due") for size in range(1, 700)]
+        raw.executemany("INSERT INTO anchors (kind, name, size, time, evidence) VALUES (?, ?, ?, ?, ?)", rows)
     copied(folder, tmp_path / "new", postgresql_url, capsys)
     with contextlib.closing(sqlite3.connect(folder / "var/snodo.db")) as raw, psycopg.connect(postgresql_url) as new:
         for query in (
@@ -59,6 +62,7 @@ def test_the_log_is_copied_byte_for_byte_with_its_numbers(tmp_path, old, postgre
             "SELECT digest, content FROM rules ORDER BY digest",
             "SELECT level, number, hashes, first FROM tiles ORDER BY level, number",
             "SELECT size, root, last, note FROM checkpoints ORDER BY size",
+            "SELECT kind, name, size, time, evidence FROM anchors ORDER BY kind, name, size",
         ):
             assert new.execute(query).fetchall() == raw.execute(query).fetchall()
 

@@ -1,0 +1,175 @@
+"""Anchoring: as long as the process works, the newest checkpoint goes to whoever vouches for it, and what comes back is kept.
+
+Of several processes one does it at a time. Each anchor is asked on its own: one that is away holds up no other, and is asked again at
+the next turn. What is late is said in a line of the log (`anchor.late`), once and then every hour.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from bus.anchors import outside
+from bus.anchors.lateness import DAILY, REGISTER, TIMESTAMP, WITNESS, Standing, standing
+from bus.clock import Clock, moment_of, text_of
+from bus.config import Anchors, DailyAnchor, Timestamps, WitnessAt
+from bus.diagnostics import logger
+from bus.engine.intake import Accepted, Submission
+from bus.engine.leases import Leases
+from bus.errors import SnodoError
+from bus.log import note
+from bus.log.checkpoint import checkpoint_of
+from bus.log.stored import StoredCheckpoint, StoredTree
+from bus.message import Attachment, JsonObject
+from bus.store import Store, Tx
+
+DUTY = "anchors"
+ROME = ZoneInfo("Europe/Rome")
+AGAIN = dt.timedelta(hours=1)
+"""After which a late anchor is told of again."""
+
+
+class Ways(NamedTuple):
+    """What of the bus the daily anchor goes through: like any other message, with a file."""
+
+    send: Callable[[Submission], Future[Accepted]]
+    state: Callable[[str], JsonObject]
+    keep: Callable[[bytes, str, str], Attachment]
+    """Content, media type, name."""
+
+
+class Anchoring:
+    """See the module."""
+
+    def __init__(self, settings: Anchors, store: Store, clock: Clock, leases: Leases, ways: Ways) -> None:
+        self._settings, self._store, self._clock, self._leases, self._ways = settings, store, clock, leases, ways
+        self._log = logger("snodo.anchors")
+        self._told: dict[tuple[str, str], dt.datetime] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._go_on, name="snodo-anchors", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the question that is out, which takes some 15 seconds at most."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(2 * sum(outside.TIMEOUT))
+
+    def _go_on(self) -> None:
+        while not self._stopping.wait(self._settings.every):
+            try:
+                if self._leases.take(DUTY, 60 + 2 * self._settings.every) is not None:
+                    self.turn()
+            except Exception:  # noqa: BLE001 - the anchoring outlives whatever one turn meets
+                self._log.exception("anchor.failed")
+
+    def turn(self) -> list[Standing]:
+        """Ask everybody who has not seen the newest checkpoint; how all stand afterwards."""
+        with self._store.read() as tx:
+            newest = StoredTree(tx).checkpoint()
+        if newest is not None:
+            for witness in self._settings.witnesses:
+                self._quietly(WITNESS, witness.url, partial(self._witness, witness, newest))
+            if (stamps := self._settings.timestamps) is not None:
+                self._quietly(TIMESTAMP, stamps.url, partial(self._stamp, stamps, newest))
+            if (daily := self._settings.daily) is not None:
+                self._quietly(REGISTER, DAILY, partial(self._register, daily))
+        return self._tell()
+
+    def _quietly(self, kind: str, name: str, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except SnodoError as error:
+            self._log.warning("anchor.failed", kind=kind, name=name, code=error.code, sentence=error.sentence, hint=error.hint)
+
+    def _witness(self, at: WitnessAt, newest: StoredCheckpoint) -> None:
+        key = note.verifier(at.key)
+        last = self._last(WITNESS, key.name)
+        if last == newest.size:
+            return
+        signed = note.parse(newest.note)
+        signature = outside.cosign(at.url, key, signed, newest.size, last, lambda old: self._proof(old, newest.size))
+        self._keep(WITNESS, key.name, newest.size, signed.signed(signature).encode())
+
+    def _proof(self, old: int, size: int) -> list[bytes]:
+        with self._store.read() as tx:
+            return StoredTree(tx).consistency(old, size)
+
+    def _stamp(self, at: Timestamps, newest: StoredCheckpoint) -> None:
+        with self._store.read() as tx:
+            row = tx.one("last_anchor", kind=TIMESTAMP, name=at.url)
+        now = self._clock.now()
+        if row is not None and (row["size"] == newest.size or now - moment_of(row["time"]) < dt.timedelta(seconds=at.every)):
+            return
+        answer, _ = outside.stamp(at.url, newest.note, at.ca.read_bytes())
+        self._keep(TIMESTAMP, at.url, newest.size, answer)
+
+    # -- the day's last checkpoint -----------------------------------------------------------------------------------------
+
+    def _register(self, daily: DailyAnchor) -> None:
+        """Hand in the last checkpoint of the day that has ended, and look what became of it. The key is the day: it is taken once."""
+        ends = _end_of_day(self._clock.now(), daily.at)
+        with self._store.read() as tx:
+            last = tx.one("last_anchor", kind=REGISTER, name=DAILY)
+            if last is not None and last["time"] >= text_of(ends):
+                return
+            row = tx.one("last_checkpoint_until", time=text_of(ends))
+        if row is None or (last is not None and row["size"] <= last["size"]):
+            return
+        day = ends.astimezone(ROME).date().isoformat()
+        head = checkpoint_of(note.parse(bytes(row["note"])).text)
+        file = self._ways.keep(bytes(row["note"]), "text/plain", f"sigillo-{day}.txt")
+        body: JsonObject = {
+            "giorno": day, "registro": head.origin, "annotazioni": head.size, "radice": head.root.hex(),
+            "sigillo": {"sha256": file.sha256, "name": file.name},
+        }  # fmt: skip
+        accepted = self._ways.send(Submission(daily.type, body, "bus", "/anchors", key=f"sigillo-{day}", attachments=(file,))).result()
+        state = self._ways.state(accepted.id)
+        if state["state"] == "done":
+            evidence = json.dumps({"message": accepted.id, "giorno": day, "reply": state["reply"]}, ensure_ascii=False, sort_keys=True)
+            self._keep(REGISTER, DAILY, head.size, evidence.encode())
+
+    # -- what is kept, what is told ------------------------------------------------------------------------------------------
+
+    def _last(self, kind: str, name: str) -> int:
+        with self._store.read() as tx:
+            row = tx.one("last_anchor", kind=kind, name=name)
+        return row["size"] if row else 0
+
+    def _keep(self, kind: str, name: str, size: int, evidence: bytes) -> None:
+        time = text_of(self._clock.now())
+
+        def work(tx: Tx) -> None:
+            tx.do("add_anchor", kind=kind, name=name, size=size, time=time, evidence=evidence)
+
+        self._store.write(work).result()
+        self._log.info("anchor.kept", kind=kind, name=name, size=size)
+
+    def _tell(self) -> list[Standing]:
+        now = self._clock.now()
+        with self._store.read() as tx:
+            all = standing(tx, self._settings, now)
+        for one in all:
+            at = one.kind, one.name
+            if not one.late:
+                self._told.pop(at, None)
+            elif at not in self._told or now - self._told[at] >= AGAIN:
+                self._told[at] = now
+                self._log.error("anchor.late", kind=one.kind, name=one.name, size=one.size, seconds=round(one.behind))
+        return all
+
+
+def _end_of_day(now: dt.datetime, at: str) -> dt.datetime:
+    """The last time that the clock in Rome showed ``at`` (``HH:MM``)."""
+    here = now.astimezone(ROME)
+    hour, minute = map(int, at.split(":"))
+    ends = here.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    return ends if ends <= here else (ends - dt.timedelta(days=1)).replace(hour=hour, minute=minute)

@@ -1,0 +1,55 @@
+"""How far each anchor is behind the log: what `bus doctor`, `/metrics` and the log lines say."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import NamedTuple
+
+from bus.clock import moment_of
+from bus.config import Anchors
+from bus.log import note
+from bus.log.stored import StoredTree
+from bus.store import Tx
+
+REGISTER, TIMESTAMP, WITNESS = "register", "timestamp", "witness"
+DAILY = "giornaliero"
+"""The name of the anchor in the protocol register."""
+
+
+class Expected(NamedTuple):
+    """An anchor that the settings ask for; ``late``: seconds for which a checkpoint may be without it."""
+
+    kind: str
+    name: str
+    late: float
+
+
+class Standing(NamedTuple):
+    """Of one anchor: the size that it has vouched for, and since when (seconds) there is a checkpoint that it has not."""
+
+    kind: str
+    name: str
+    size: int
+    behind: float
+    late: bool
+
+
+def expected(settings: Anchors) -> list[Expected]:
+    found = [Expected(WITNESS, note.verifier(one.key).name, settings.late) for one in settings.witnesses]
+    if settings.timestamps is not None:
+        found.append(Expected(TIMESTAMP, settings.timestamps.url, settings.timestamps.late))
+    if settings.daily is not None:
+        found.append(Expected(REGISTER, DAILY, settings.daily.late))
+    return found
+
+
+def standing(tx: Tx, settings: Anchors, now: dt.datetime) -> list[Standing]:
+    """How each anchor that the settings ask for stands."""
+    tree, found = StoredTree(tx), []
+    for one in expected(settings):
+        row = tx.one("last_anchor", kind=one.kind, name=one.name)
+        size = row["size"] if row else 0
+        first = tree.checkpoint_of(size + 1)
+        behind = max((now - moment_of(first.time)).total_seconds(), 0.0) if first else 0.0
+        found.append(Standing(one.kind, one.name, size, behind, behind > one.late))
+    return found

@@ -1,0 +1,93 @@
+"""The two questions that go out over HTTP: to a witness, to cosign; to a time-stamping authority, for a stamp. Answers are verified."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+from collections.abc import Callable
+from typing import NamedTuple
+
+import requests
+
+from bus.errors import EvidenceError, Refused, Unreachable
+from bus.log import timestamp
+from bus.log.checkpoint import number
+from bus.log.note import Note, Signature, Verifier, signature_of
+
+TIMEOUT = (5.0, 10.0)
+"""Seconds to connect, and between two bytes of the answer."""
+MOST_BYTES = timestamp.MOST_BYTES
+Proof = Callable[[int], list[bytes]]
+"""The proof that the checkpoint in hand begins with the tree of so many leaves."""
+
+
+class _Answer(NamedTuple):
+    status: int
+    content: bytes
+
+
+def cosign(url: str, key: Verifier, note: Note, size: int, old: int, proof: Proof) -> Signature:
+    """A witness' cosignature of a checkpoint of ``size`` records; ``old``: the last size that we know it signed (c2sp.org/tlog-witness).
+
+    Raises `Unreachable`, or `Refused` when it says no: code ``WITNESS_AHEAD`` when it has seen a larger log than there is.
+    """
+    address = url.rstrip("/") + "/add-checkpoint"
+    answer = _post(address, _request(old, proof(old), note), "text/plain; charset=utf-8")
+    if answer.status == 409:
+        old = _size(answer)
+        if old > size:
+            said = f"the witness {key.name} has cosigned {old:,} records of this log, which has {size:,}: the log was rolled back"
+            raise Refused(said, outside_code="WITNESS_AHEAD")
+        answer = _post(address, _request(old, proof(old), note), "text/plain; charset=utf-8")
+    if answer.status != 200:
+        said = answer.content[:300].decode("utf-8", "replace").strip()
+        raise Refused(f"the witness {key.name} answered {answer.status}: {said}", outside_code=str(answer.status))
+    return _signature(answer.content, key, note)
+
+
+def _request(old: int, proof: list[bytes], note: Note) -> bytes:
+    return (
+        "".join(f"{line}\n" for line in (f"old {old}", *(base64.b64encode(one).decode() for one in proof))).encode() + b"\n" + note.encode()
+    )
+
+
+def _size(answer: _Answer) -> int:
+    try:
+        return number(answer.content.decode("ascii").removesuffix("\n"))
+    except (UnicodeDecodeError, EvidenceError) as error:
+        raise Refused("the witness answered 409 without a size", outside_code="409") from error
+
+
+def _signature(content: bytes, key: Verifier, note: Note) -> Signature:
+    """The signature of that key among the lines of the answer, if it is good; others are not looked at."""
+    try:
+        lines = [signature_of(line) for line in content.decode().removesuffix("\n").split("\n")]
+    except (UnicodeDecodeError, EvidenceError) as error:
+        raise Refused(f"the witness {key.name} answered what is no signature", outside_code="NO_SIGNATURE") from error
+    found = next((line for line in lines if key.verifies(note.text, line)), None)
+    if found is None:
+        raise Refused(f"the witness {key.name} gave no good signature of its key {key.key_id.hex()}", outside_code="NO_SIGNATURE")
+    return found
+
+
+def stamp(url: str, stamped: bytes, authorities: bytes) -> tuple[bytes, dt.datetime]:
+    """A time stamp over these bytes (RFC 3161 over HTTP) and its time, verified. Raises `Unreachable`, `Refused` or `EvidenceError`."""
+    asked = timestamp.ask(stamped)
+    answer = _post(url, asked.content, "application/timestamp-query")
+    if answer.status != 200:
+        raise Refused(f"the time-stamping authority answered {answer.status}", outside_code=str(answer.status))
+    return answer.content, timestamp.verified(answer.content, stamped, authorities, asked)
+
+
+def _post(url: str, body: bytes, media_type: str) -> _Answer:
+    """At most `MOST_BYTES` of the answer; no redirection is followed."""
+    try:
+        with requests.post(
+            url, data=body, headers={"Content-Type": media_type}, timeout=TIMEOUT, allow_redirects=False, stream=True
+        ) as response:
+            content = response.raw.read(MOST_BYTES + 1, decode_content=True)
+    except (requests.RequestException, OSError) as error:
+        raise Unreachable(f"{url}: {error}") from error
+    if len(content) > MOST_BYTES:
+        raise Refused(f"{url}: an answer of more than {MOST_BYTES} bytes", outside_code="TOO_LARGE")
+    return _Answer(response.status_code, content)

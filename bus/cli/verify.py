@@ -1,0 +1,196 @@
+"""``bus log verify``: is the log what was signed? For an auditor, who needs to read the database and nothing else."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import datetime as dt
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bus.cli.common import CONFIG, Settings, show
+from bus.errors import EvidenceError
+
+if TYPE_CHECKING:
+    from bus.log.diagnosis import Fault
+    from bus.log.note import Note
+    from bus.log.verify import Report, State, Told
+
+NOT_VERIFIED = 5
+SAVE_EVERY = 2.0
+"""Seconds between two states that are written to the file of ``--resume``."""
+Keys = Annotated[list[str], typer.Option("--key", help="Public key of the log, got from elsewhere; repeat it for several.")]
+Witnesses = Annotated[list[str], typer.Option("--witness-key", help="Public key of a witness: its cosignatures must be there and fit.")]
+Held = Annotated[list[Path], typer.Option("--from-checkpoint", help="File of a checkpoint that you kept: the log must have grown from it.")]
+Resume = Annotated[
+    Path | None, typer.Option("--resume", help="File that remembers how far it came: go on from there, also with what was added since.")
+]
+
+
+def verify_log(
+    config: Settings = CONFIG,
+    store: Annotated[str, typer.Option("--store", help="Address of the database, instead of the one in the settings.")] = "",
+    key: Keys = [],  # noqa: B006 - typer's way
+    witness_key: Witnesses = [],  # noqa: B006
+    from_checkpoint: Held = [],  # noqa: B006
+    resume: Resume = None,
+    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+) -> None:
+    """Hash every record again and compare it with everything that was signed. Only reads; names the first bad leaf.
+
+    Exit code 0 when the log is what was signed, 5 when it is not, 2 when there is nothing to judge by, 3 when the database cannot be read.
+    """
+    from bus.log.diagnosis import Broken
+    from bus.log.verify import Trust, verify
+    from bus.store.opening import open_reader
+
+    if format not in ("text", "json"):
+        raise typer.BadParameter(f"{format!r} is neither text nor json", param_hint="--format")
+    trust = Trust(tuple(map(_public, key)), tuple(map(_public, witness_key)), tuple(map(_note, from_checkpoint)))
+    start, began = _state(resume), time.monotonic()
+    try:
+        with contextlib.closing(open_reader(store or _address(config))) as reader, _following(resume) as told:
+            report = verify(reader.read, trust, start, told)
+    except Broken as broken:
+        show(_broken(broken.fault), format == "json", _say_broken)
+        raise typer.Exit(NOT_VERIFIED) from None
+    show(_verified(report, time.monotonic() - began), format == "json", _say_verified)
+
+
+def _address(config: Path) -> str:
+    from bus.config import load
+
+    return load(config, secrets=True).store.url
+
+
+def _public(said: str) -> Any:
+    from bus.log.note import verifier
+
+    return verifier(said)
+
+
+def _note(path: Path) -> Note:
+    from bus.log.note import parse
+
+    return parse(path.read_bytes())
+
+
+def _state(path: Path | None) -> State | None:
+    from bus.log.verify import State
+
+    return State.decode(path.read_bytes()) if path is not None and path.exists() else None
+
+
+@contextlib.contextmanager
+def _following(path: Path | None) -> Iterator[Told]:
+    """What is told of the progress: a bar on a terminal, and the file of ``--resume``, also when it is interrupted."""
+    last: list[Callable[[], State]] = []
+    saved = time.monotonic()
+    with _bar() as moved:
+
+        def told(size: int, of: int, state: Callable[[], State]) -> None:
+            nonlocal saved
+            moved(size, of)
+            last[:] = [state]
+            if path is not None and time.monotonic() - saved > SAVE_EVERY:
+                _save(path, state())
+                saved = time.monotonic()
+
+        try:
+            yield told
+        except EvidenceError:
+            raise  # the state of a log that is not right is not kept
+        except BaseException:
+            _save_last(path, last)
+            raise
+        _save_last(path, last)
+
+
+def _save_last(path: Path | None, last: list[Callable[[], State]]) -> None:
+    if path is not None and last:
+        _save(path, last[0]())
+
+
+def _save(path: Path, state: State) -> None:
+    draft = path.with_name(f"{path.name}.new")
+    with draft.open("wb") as file:
+        file.write(state.encode())
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Callable[[int, int], None]]:
+    if not sys.stderr.isatty():
+        yield lambda size, of: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TextColumn("records"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("")
+        yield lambda size, of: progress.update(task, completed=size, total=of)
+
+
+def _verified(report: Report, seconds: float) -> dict[str, Any]:
+    return {
+        "verified": True, **report._asdict(), "root": base64.b64encode(report.root).decode(), "seconds": round(seconds, 3),
+        "cosigned": {name: {"size": size, "time": _moment(at)} for name, (size, at) in report.cosigned.items()},
+    }  # fmt: skip
+
+
+def _broken(fault: Fault) -> dict[str, Any]:
+    return {"verified": False, "fault": fault._asdict()}
+
+
+def _moment(posix: int) -> str:
+    return dt.datetime.fromtimestamp(posix, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _say_verified(shown: dict[str, Any]) -> None:
+    since = f", of which {shown['size'] - shown['start']:,} now" if shown["start"] else ""
+    lines = {
+        "root": shown["root"],
+        "signed": f"{shown['checkpoints']:,} checkpoints of the log, the last one at {shown['time']}",
+        **{f"seen by {name}": f"{said['size']:,} records, at {said['time']}" for name, said in shown["cosigned"].items()},
+        "held": f"{shown['held']} checkpoints that you gave" if shown["held"] else "",
+        "payloads": f"{shown['payloads']:,}, each the one that its record commits to",
+        "to come": f"{shown['waiting']:,} records that are not in the tree yet" if shown["waiting"] else "",
+        "but": "the key of the log is the one that the log itself names: give it with --key, from elsewhere" if shown["own_word"] else "",
+    }
+    if not (shown["cosigned"] or shown["held"]):
+        lines["and"] = "nobody but the operator vouches for it: give --witness-key, or a checkpoint that you kept (--from-checkpoint)"
+    print(f"VERIFIED  {shown['origin']}: {shown['size']:,} records{since}, in {shown['seconds']:.1f} s")
+    _say(lines)
+
+
+def _say_broken(shown: dict[str, Any]) -> None:
+    fault = shown["fault"]
+    print(f"NOT VERIFIED  {fault['sentence']}")
+    number = "" if fault["seq"] is None else f"{fault['record']}, number {fault['seq']:,} in the database"
+    lines = {"kind": fault["kind"], "record": number, "so far": fault["hint"], "next": _NEXT.get(fault["kind"], _NEXT[""])}
+    _say(lines)
+
+
+_NEXT = {
+    "": "change nothing: copy the database and its log files first, then compare that place with a backup",
+    "fork": "keep the checkpoint that does not fit: it proves that another history was signed",
+    "rollback": "ask for what is missing: a backup, another node, receipts that senders kept",
+    "payload": "the record is right: compare the payload with a backup, and look who can write to the database",
+    "column": "the record itself is right: compare with a backup, and look who can write to the database",
+}
+
+
+def _say(lines: dict[str, str]) -> None:
+    width = max(len(label) for label, text in lines.items() if text)
+    for label, text in lines.items():
+        if text:
+            print(f"  {label:<{width}}  {text}")

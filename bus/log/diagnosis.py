@@ -1,0 +1,174 @@
+"""What is wrong with a log that is not what was signed: which leaf, and what was done to it.
+
+The leaves of the tree as it is stored speak for the records, as long as they have a root that was signed: then the first record that does
+not fit them is the one that was tampered with, and what stands around it tells how. When the stored tree was changed together with the
+records, all that can be said is between which two right roots the fault lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from bus.errors import EvidenceError, StoreError
+from bus.log import tree
+from bus.log.checkpoint import Checkpoint
+from bus.log.stored import StoredCheckpoint, StoredTree
+from bus.log.tiles import HEIGHT, Tile
+from bus.log.tree import HASH, leaf_hash
+from bus.store import Row, Tx
+
+AHEAD = 4096
+"""Leaves and records behind the first that does not fit, among which its fellows are looked for."""
+UNTOUCHED = "every leaf before it is as it was signed"
+
+
+class Fault(NamedTuple):
+    """What is wrong. ``leaf``: the first bad one; ``until``: where the tree was changed too, the last one that it may be."""
+
+    kind: str
+    sentence: str
+    leaf: int | None = None
+    until: int | None = None
+    record: str | None = None
+    seq: int | None = None
+    hint: str = ""
+
+
+class Broken(EvidenceError):
+    """The log is not what was signed."""
+
+    default_code = "evidence.broken"
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.sentence, hint=fault.hint)
+        self.fault = fault
+
+
+class Line(NamedTuple):
+    """A record as it is read: its number, its content, its whole row."""
+
+    seq: int
+    content: bytes
+    row: Row
+
+    @classmethod
+    def of(cls, row: Row) -> Line:
+        return cls(row["seq"], octets(row["content"]), row)
+
+
+def octets(value: object) -> bytes:
+    """The bytes of a column: SQLite lets anybody put a text or a number where bytes belong."""
+    return bytes(value) if isinstance(value, bytes | bytearray | memoryview) else str(value).encode()
+
+
+def same(stored: StoredTree, tile: Tile) -> bool:
+    """Whether a tile that was computed is the stored one, as far as it goes."""
+    try:
+        found = stored.tile(tile.level, tile.number)
+    except StoreError:
+        return False
+    return found.first == tile.first and found.hashes.startswith(tile.hashes)
+
+
+def of(
+    tx: Tx, signed: Iterable[Checkpoint], before: int, size: int, lines: Sequence[Line], changed: Sequence[Tile], newest: StoredCheckpoint
+) -> Fault:
+    """The first fault among the leaves ``[before, size)``, which are not as they are stored; ``signed``: roots of this size or later."""
+    stored = StoredTree(tx)
+    ours = [leaf_hash(line.content) for line in lines]
+    theirs = _leaves(stored, before, size)
+    at = next((n for n, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs)))
+    if at == size - before:  # all leaves fit: something above them does not
+        return _above(stored, changed)
+    heads = list(signed)
+    if any(_root(stored, before, _leaves(stored, before, head.size)) == head.root for head in heads) or not heads:
+        return _of_record(tx, stored, before + at, lines[at:], newest)
+    leaf = before + at
+    if len(ours) >= size - before and any(head.size == size and _root(stored, before, ours) == head.root for head in heads):
+        return _tree(leaf, f"leaf {leaf:,}: the stored tree has another hash than its record, and the record is what was signed")
+    return _between(before, size, "the records, and the tree over them, were changed")
+
+
+def another_root(size: int, by: str, before: int, *, stored: bool) -> Fault:
+    """Records and stored tree agree with each other and not with the root of this size that ``by`` vouches for."""
+    if stored:
+        return _between(before, size, "the records, and the tree over them, were changed")
+    return _between(before, size, f"the log is not the one that {by} saw: another history was signed", kind="fork")
+
+
+def _between(before: int, size: int, what: str, kind: str = "rewritten") -> Fault:
+    where = f"leaf {before:,}" if size == before + 1 else f"one of the leaves {before:,} to {size - 1:,}"
+    return Fault(kind, f"{where}: {what}", before, size - 1, hint=f"the root of {before:,} leaves is right, that of {size:,} is not")
+
+
+def _above(stored: StoredTree, changed: Sequence[Tile]) -> Fault:
+    """The first stored hash above the leaves, or the first pointer to a record, that is not what the records make."""
+    wrong = [tile for tile in changed if not same(stored, tile)]
+    leaf = min(_first_leaf(stored, tile) for tile in wrong)
+    return _tree(leaf, f"the stored tree is wrong above leaf {leaf:,}")
+
+
+def _tree(leaf: int, sentence: str) -> Fault:
+    return Fault("tree", sentence, leaf, leaf, hint="the records are as they were; proofs made from the stored tree are not good")
+
+
+def _first_leaf(stored: StoredTree, tile: Tile) -> int:
+    hashes = b""
+    with suppress(StoreError):
+        hashes = stored.tile(tile.level, tile.number).hashes
+    pairs = ((tile.hashes[n : n + HASH], hashes[n : n + HASH]) for n in range(0, len(tile.hashes), HASH))
+    at = next((n for n, (ours, theirs) in enumerate(pairs) if ours != theirs), 0)
+    return ((tile.number << HEIGHT) + at) << HEIGHT * tile.level
+
+
+def _of_record(tx: Tx, stored: StoredTree, leaf: int, lines: Sequence[Line], newest: StoredCheckpoint) -> Fault:
+    """What was done to the record of that leaf, by what stands around it; the stored leaves are right."""
+    theirs = _leaves(stored, leaf, min(newest.size, leaf + AHEAD))
+    after = lines[-1].seq if lines else newest.last
+    more = tx.all("whole_records_after", after=after, most=max(AHEAD - len(lines), 1))
+    around = [*lines, *map(Line.of, more)]
+    ours = [leaf_hash(line.content) for line in around]
+    known = bool(ours) and (ours[0] in theirs or bool(theirs and theirs[0] in ours))
+    if not known and (not ours or around[0].seq > newest.last):
+        gone = newest.size - leaf
+        what = f"its record is gone, and all {gone:,} behind it" if gone > 1 else "its record, the last one, is gone"
+        return Fault("missing", f"leaf {leaf:,}: {what}", leaf, newest.size - 1, hint=UNTOUCHED)
+    here = around[0]
+    if ours[0] in theirs:
+        place = theirs.index(ours[0])
+        if theirs[0] in ours:
+            return _named("reordered", leaf, here, f"here stands the record of leaf {leaf + place:,}")
+        lost = "its record is gone" if place == 1 else f"its record is gone, and those of the {place - 1:,} leaves behind it"
+        return Fault(
+            "missing", f"leaf {leaf:,}: {lost}; the record before was the last one that fits", leaf, leaf + place - 1, hint=UNTOUCHED
+        )
+    if theirs and theirs[0] in ours:
+        return _named("inserted", leaf, here, "before it stands a record that was never in the log")
+    return _named("altered", leaf, here, "its record was changed, or another one put in its place")
+
+
+def _named(kind: str, leaf: int, line: Line, what: str) -> Fault:
+    return Fault(kind, f"leaf {leaf:,}: {what}", leaf, leaf, line.row["id"], line.seq, UNTOUCHED)
+
+
+def _leaves(stored: StoredTree, start: int, end: int) -> list[bytes]:
+    """Stored leaf hashes ``[start, end)``; fewer when the tree ends before."""
+    found: list[bytes] = []
+    for number in range(start >> HEIGHT, ((end - 1) >> HEIGHT) + 1):
+        try:
+            hashes = stored.tile(0, number).hashes
+        except StoreError:
+            break
+        found += [hashes[at : at + HASH] for at in range(0, len(hashes) - HASH + 1, HASH)]
+    first = (start >> HEIGHT) << HEIGHT
+    return found[start - first : end - first]
+
+
+def _root(stored: StoredTree, before: int, leaves: Sequence[bytes]) -> bytes:
+    """The root of the tree whose first leaves, as they are stored, were found right, with these behind them."""
+    edge = tree.CompactRange()
+    for leaf in (*_leaves(stored, 0, before), *leaves):
+        edge.append(leaf)
+    return edge.root()

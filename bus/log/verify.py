@@ -1,0 +1,376 @@
+"""Whether the log is what was signed: every record hashed again, every stored root, signature and payload compared. It only reads.
+
+Records are hashed in their order; at the size of every checkpoint the root must be the one that was signed. What an auditor holds
+(checkpoints, public keys of witnesses) counts more than what the database says: whoever has the log's key can sign another history, but
+not one that a witness has not seen. Where the tree as it is stored still has the signed root, its leaves tell which record is wrong
+(`bus.log.diagnosis`); where it was changed too, the fault is named as the leaves between two roots that are right.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+from bus.errors import EvidenceError
+from bus.jsontext import dumps
+from bus.log import diagnosis, note
+from bus.log.checkpoint import Checkpoint, checkpoint_of, cosigned
+from bus.log.diagnosis import Broken, Fault, Line, octets
+from bus.log.note import Note, Verifier
+from bus.log.payload import matches
+from bus.log.stored import StoredCheckpoint, StoredTree
+from bus.log.tiles import HEIGHT, WIDTH, Edge, Tile
+from bus.log.tree import HASH, leaf_hash
+from bus.message import parsed
+from bus.store import Row, Tx
+
+Read = Callable[[], AbstractContextManager[Tx]]
+"""A new view of the database."""
+Told = Callable[[int, int, Callable[[], "State"]], None]
+"""Hears after each stretch how many leaves are done, how many there are, and how to go on from there."""
+PAGE = 2048
+STORED, WITNESS, HELD = range(3)
+"""Who vouches for a root; of one size the log itself is asked first."""
+COLUMNS = ("id", "kind", "time", "message", "run")
+"""Of a record: what repeats its content for searching."""
+
+
+class Trust(NamedTuple):
+    """What the auditor has from elsewhere. Without ``keys`` the log's own word is taken for its first key, which proves less.
+
+    ``held``: signed checkpoints. ``witnesses``: public keys; a log without a cosignature of each of them is not what it claims to be.
+    """
+
+    keys: tuple[Verifier, ...] = ()
+    witnesses: tuple[Verifier, ...] = ()
+    held: tuple[Note, ...] = ()
+
+
+class State(NamedTuple):
+    """How far it came: enough to go on from there, in another process, and to be a checkpoint that the auditor holds.
+
+    ``vouched``: the last size whose root somebody outside vouched for. ``tiles``: the open tiles of the tree, level by level.
+    """
+
+    origin: str
+    size: int
+    seq: int
+    vouched: int
+    keys: tuple[str, ...]
+    tiles: tuple[tuple[int, int, str, int], ...]
+
+    def encode(self) -> bytes:
+        return dumps({"snodo": "log verify", **self._asdict()})
+
+    @classmethod
+    def decode(cls, raw: bytes) -> State:
+        """Raises `EvidenceError` for what is no state."""
+        try:
+            said = dict(parsed(raw))
+            if said.pop("snodo") != "log verify":
+                raise ValueError
+            tiles = tuple((int(level), int(number), str(hashes), int(first)) for level, number, hashes, first in said.pop("tiles"))
+            return cls(tiles=tiles, keys=tuple(said.pop("keys")), **said)
+        except (KeyError, TypeError, ValueError) as error:
+            raise EvidenceError("this is not what `bus log verify --resume` wrote", code="evidence.malformed") from error
+
+
+class Report(NamedTuple):
+    """What was found right. ``time``: of the last checkpoint; ``cosigned``: of each witness its last size and time (POSIX).
+
+    ``start``: where it began; ``waiting``: records that are not yet in the tree; ``own_word``: no key was given.
+    """
+
+    origin: str
+    size: int
+    root: bytes
+    time: str
+    start: int
+    checkpoints: int
+    held: int
+    cosigned: Mapping[str, tuple[int, int]]
+    payloads: int
+    waiting: int
+    own_word: bool
+
+
+class _Root(NamedTuple):
+    """A root that somebody vouches for: the log itself (``stored``), a witness, the auditor's own copy."""
+
+    size: int
+    order: int
+    head: Checkpoint | None
+    by: str
+    stored: StoredCheckpoint | None = None
+    time: int = 0
+
+
+def verify(read: Read, trust: Trust, start: State | None = None, told: Told = lambda size, of, state: None) -> Report:
+    """Look at everything from ``start`` on. Raises `Broken` with the first fault, `EvidenceError` when there is nothing to judge by."""
+    done = [0 if start is None else start.size]
+
+    def heard(size: int, of: int, state: Callable[[], State]) -> None:
+        done[:] = [size]
+        told(size, of, state)
+
+    try:
+        return _Walk(read, trust, start, heard).run()
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        said = f"something stands behind leaf {done[0]:,}, or in the tree over it, that the bus does not write: {error}"
+        raise Broken(Fault("unreadable", said, done[0])) from error
+
+
+class _Walk:
+    def __init__(self, read: Read, trust: Trust, start: State | None, told: Told) -> None:
+        self._read, self._trust, self._told, self._start = read, trust, told, start
+        with read() as tx:
+            newest = StoredTree(tx).checkpoint()
+            first = tx.all("records_of_keys")[:1]
+        if newest is None:
+            raise EvidenceError("the log has no checkpoint yet", code="evidence.empty", hint="it has one a second after its first record")
+        self._newest = newest
+        self._origin = _head(newest).origin
+        self._keys = set(trust.keys) or _announced(first)
+        self._edge, self._seq, self._agreed, self._vouched = Edge(), 0, 0, 0
+        self._open: dict[int, Tile] = {}
+        if start is not None:
+            self._keys |= set(map(note.verifier, start.keys))
+            self._open = {level: Tile(level, number, bytes.fromhex(hashes), first) for level, number, hashes, first in start.tiles}
+            self._edge, self._seq = Edge(start.size, self._open), start.seq
+            self._agreed, self._vouched = start.size, start.vouched
+        self._cosigned: dict[str, tuple[int, int]] = {}
+        self._checkpoints = self._held = self._payloads = 0
+
+    def run(self) -> Report:
+        start, names = self._edge.size, sorted({key.name for key in self._trust.witnesses})
+        self._not_rolled_back()
+        for root in heapq.merge(self._stored(), self._mine(), *map(self._witnessed, names), key=lambda root: root[:2]):
+            before, lines = self._edge.size, self._advance(root) if root.size > self._edge.size else []
+            self._judge(root)
+            self._examine(before, lines)
+            self._told(self._edge.size, self._newest.size, self.state)
+        self._end()
+        with self._read() as tx:
+            waiting = tx.one("records_beyond", seq=self._seq)
+        assert waiting is not None
+        return Report(
+            origin=self._origin, size=self._edge.size, root=self._edge.root(), time=self._newest.time, start=start,
+            checkpoints=self._checkpoints, held=self._held, cosigned=self._cosigned, payloads=self._payloads,
+            waiting=waiting["records"], own_word=not self._trust.keys,
+        )  # fmt: skip
+
+    def state(self) -> State:
+        keys = tuple(sorted(map(str, self._keys)))
+        tiles = tuple((tile.level, tile.number, tile.hashes.hex(), tile.first) for tile in self._open.values())
+        return State(self._origin, self._edge.size, self._seq, self._vouched, keys, tiles)
+
+    # -- whose roots there are -------------------------------------------------------------------------------------------
+
+    def _stored(self) -> Iterator[_Root]:
+        """The log's own checkpoints, signed or not."""
+        at = self._edge.size
+        while True:
+            with self._read() as tx:
+                rows = tx.all("checkpoints_beyond", size=at, until=self._newest.size, most=PAGE)
+            for row in rows:
+                at = row["size"]
+                yield _Root(
+                    at, STORED, None, "the log", StoredCheckpoint(**{**row, "root": octets(row["root"]), "note": octets(row["note"])})
+                )
+            if not rows:
+                return
+
+    def _witnessed(self, name: str) -> Iterator[_Root]:
+        """Checkpoints that carry a cosignature of a witness whom the auditor trusts."""
+        at = self._edge.size
+        while True:
+            with self._read() as tx:
+                rows = tx.all("anchors_beyond", kind="witness", name=name, after=at, most=PAGE)
+            for row in rows:
+                at = row["size"]
+                yield from self._cosignature(octets(row["evidence"]), at)
+            if not rows:
+                return
+
+    def _cosignature(self, evidence: bytes, size: int) -> Iterator[_Root]:
+        try:
+            found = note.parse(evidence)
+            head, made = checkpoint_of(found.text), cosigned(found, self._trust.witnesses)
+        except EvidenceError as error:
+            raise Broken(Fault("cosignature", f"the cosigned checkpoint of {size:,} records: {error.sentence}")) from error
+        if not made or (head.origin, head.size) != (self._origin, size):
+            raise Broken(Fault("cosignature", f"what is stored as the cosigned checkpoint of {size:,} records is none"))
+        for key, signature in made:
+            yield _Root(size, WITNESS, head, key.name, time=signature.time)
+
+    def _mine(self) -> Iterator[_Root]:
+        """What the auditor holds, the smallest first."""
+        for held in sorted(self._trust.held, key=lambda one: checkpoint_of(one.text).size):
+            head = checkpoint_of(held.text)
+            if head.size >= self._edge.size:
+                self._of_this_log(held)
+                yield _Root(head.size, HELD, head, "the checkpoint that you hold")
+
+    def _of_this_log(self, held: Note) -> None:
+        try:
+            note.verify(held, [*self._keys, *self._trust.witnesses])
+        except EvidenceError as error:
+            raise Broken(Fault("checkpoint", f"the checkpoint that you hold: {error.sentence}", hint=error.hint)) from error
+
+    def _not_rolled_back(self) -> None:
+        """Raises `Broken` when somebody outside saw a larger log than there is."""
+        seen: list[tuple[Checkpoint, str, Note | None]] = [(checkpoint_of(held.text), "you hold", held) for held in self._trust.held]
+        if self._start is not None:
+            seen.append((Checkpoint(self._start.origin, self._start.size, b""), "you verified", None))
+        for head, what, held in seen:
+            if head.origin != self._origin:
+                raise EvidenceError(f"what {what} is of the log {head.origin!r}, this one is {self._origin!r}", code="evidence.origin")
+            if head.size > self._newest.size:
+                if held is not None:
+                    self._of_this_log(held)
+                said = f"{what} a checkpoint of {head.size:,} records; the log has one of {self._newest.size:,}"
+                hint = "the log was rolled back: records that existed are gone"
+                raise Broken(Fault("rollback", said, self._newest.size, head.size - 1, hint=hint))
+
+    # -- step by step -----------------------------------------------------------------------------------------------------
+
+    def _advance(self, root: _Root) -> list[Line]:
+        """Hash the records up to that size, and compare them with the tree as it is stored."""
+        before = self._edge.size
+        with self._read() as tx:
+            stored, lines = StoredTree(tx), self._lines(tx, root.size - before)
+            for line in lines:
+                self._edge.append(leaf_hash(line.content), line.seq)
+            changed = self._edge.changed()
+            if len(lines) < root.size - before or not all(diagnosis.same(stored, tile) for tile in changed):
+                raise Broken(diagnosis.of(tx, self._signed_roots(tx, root), before, root.size, lines, changed, self._newest))
+        for tile in changed:
+            self._open[tile.level] = tile
+        self._open = {level: tile for level, tile in self._open.items() if len(tile.hashes) < WIDTH * HASH}
+        self._seq = lines[-1].seq
+        return lines
+
+    def _lines(self, tx: Tx, count: int) -> list[Line]:
+        lines: list[Line] = []
+        while len(lines) < count:
+            after = lines[-1].seq if lines else self._seq
+            rows = tx.all("whole_records_after", after=after, most=min(PAGE, count - len(lines)))
+            if not rows:
+                break
+            lines += map(Line.of, rows)
+        return lines
+
+    def _examine(self, before: int, lines: Sequence[Line]) -> None:
+        """What records commit to, the columns that repeat them, and the keys that they make known."""
+        with self._read() as tx:
+            for at in range(0, len(lines), PAGE):
+                page = lines[at : at + PAGE]
+                contents = [parsed(line.content) for line in page]
+                for index, (line, content) in enumerate(zip(page, contents, strict=True), before + at):
+                    self._columns(index, line, content)
+                    if content["kind"] == "keys" and content["data"]["purpose"] == "checkpoints":
+                        self._keys |= set(map(note.verifier, content["data"]["keys"]))
+                self._commitments(tx, before + at, page, contents)
+
+    @staticmethod
+    def _columns(index: int, line: Line, content: Mapping[str, Any]) -> None:
+        wrong = next((name for name in COLUMNS if line.row[name] != content.get(name)), None)
+        if wrong is not None:
+            sentence = f"leaf {index:,}: the column `{wrong}` says {line.row[wrong]!r}, the record {content.get(wrong)!r}"
+            raise Broken(Fault("column", sentence, index, index, content["id"], line.seq, "the record is as it was; searches go astray"))
+
+    def _commitments(self, tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Mapping[str, Any]]) -> None:
+        wanted = [payload["id"] for content in contents for payload in content.get("payloads", ())]
+        if not wanted:
+            return
+        kept = {row["id"]: row for row in tx.all("payloads_named", ids=dumps(wanted).decode())}
+        for index, (line, content) in enumerate(zip(page, contents, strict=True), first):
+            for payload in content.get("payloads", ()):
+                row = kept.get(payload["id"])
+                what = f"leaf {index:,}: the payload `{payload['role']}` of a record `{content['kind']}`"
+                if row is None:
+                    raise Broken(Fault("payload", f"{what} is gone", index, index, content["id"], line.seq))
+                if not matches(payload["id"], octets(row["nonce"]), octets(row["content"])):
+                    sentence = f"{what} is not the one that the record commits to"
+                    raise Broken(Fault("payload", sentence, index, index, content["id"], line.seq))
+                self._payloads += 1
+
+    def _judge(self, root: _Root) -> None:
+        """Whether the records hashed so far have this root."""
+        head = root.head
+        if root.stored is not None:
+            head = self._opened(root.stored)
+        assert head is not None
+        if head.root != self._edge.root():
+            since = self._vouched if root.stored is None else self._agreed
+            raise Broken(diagnosis.another_root(head.size, root.by, since, stored=root.stored is not None))
+        self._agreed = head.size
+        if root.stored is not None:
+            if root.stored.last != self._seq:
+                said = f"the checkpoint of {head.size:,} records is stored as if its last record were number {root.stored.last}"
+                raise Broken(Fault("checkpoint", f"{said}; it is {self._seq}"))
+            self._checkpoints += 1
+            return
+        self._vouched = head.size
+        if root.order == WITNESS:
+            self._cosigned[root.by] = head.size, root.time
+        else:
+            self._held += 1
+
+    def _opened(self, stored: StoredCheckpoint) -> Checkpoint:
+        """A checkpoint of the log, if its signature is of a key that the records before it made known."""
+        try:
+            found = note.parse(stored.note)
+            note.verify(found, self._keys)
+            head = checkpoint_of(found.text)
+        except EvidenceError as error:
+            raise Broken(Fault("checkpoint", f"the checkpoint of {stored.size:,} records: {error.sentence}", hint=error.hint)) from error
+        if (head.origin, head.size, head.root) != (self._origin, stored.size, stored.root):
+            raise Broken(Fault("checkpoint", f"the checkpoint stored as that of {stored.size:,} records says something else"))
+        return head
+
+    def _signed_roots(self, tx: Tx, root: _Root) -> Iterable[Checkpoint]:
+        """Roots of this size and of later ones which are really signed: by them the stored tree is judged."""
+        if root.head is not None:
+            yield root.head
+        for row in tx.all("checkpoints_beyond", size=root.size - 1, until=self._newest.size, most=PAGE):
+            try:
+                found = note.parse(octets(row["note"]))
+                note.verify(found, self._keys)
+                yield checkpoint_of(found.text)
+            except EvidenceError:
+                continue
+
+    def _end(self) -> None:
+        """Nothing in the stored tree lies beyond its last checkpoint, and the witnesses have seen it."""
+        with self._read() as tx:
+            row, newest = tx.one("leaves_stored"), StoredTree(tx).size()
+        size = 0 if row is None else (row["number"] << HEIGHT) + len(bytes(row["hashes"])) // HASH
+        if size != newest or newest < self._edge.size:
+            raise Broken(Fault("rollback", f"the tree has {size:,} leaves, its last checkpoint {newest:,}", newest, size - 1,
+                               hint="checkpoints were removed"))  # fmt: skip
+        missing = [key.name for key in self._trust.witnesses if key.name not in self._cosigned]
+        if missing and (self._start is None or self._start.size < self._edge.size):
+            raise Broken(Fault("cosignature", f"no checkpoint of this log carries a cosignature of {', '.join(missing)}",
+                               hint="was the witness asked? compare with what the witness itself remembers"))  # fmt: skip
+
+
+def _announced(rows: Sequence[Row]) -> set[Verifier]:
+    """The keys that the log says it began with."""
+    if not rows:
+        raise EvidenceError("the log does not say its key", code="evidence.unsigned", hint="give it with --key")
+    try:
+        return set(map(note.verifier, parsed(bytes(rows[0]["content"]))["data"]["keys"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise EvidenceError(
+            "the record that says the log's key cannot be read", code="evidence.unsigned", hint="give it with --key"
+        ) from error
+
+
+def _head(stored: StoredCheckpoint) -> Checkpoint:
+    try:
+        return checkpoint_of(note.parse(stored.note).text)
+    except EvidenceError as error:
+        raise Broken(Fault("checkpoint", f"the checkpoint of {stored.size:,} records: {error.sentence}")) from error

@@ -1,0 +1,283 @@
+"""Anchors: a real witness, a real time-stamping authority and the protocol register vouch for the checkpoints of a real bus."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from bus import config, figures
+from bus.anchors import outside
+from bus.app import App
+from bus.cli import main
+from bus.engine.intake import Submission
+from bus.errors import EvidenceError, Refused, Unreachable
+from bus.log import note as notes
+from bus.log import timestamp
+from bus.log.checkpoint import checkpoint_of, cosigned
+from bus.log.note import COSIGNATURE, Signer
+from bus.log.stored import StoredTree
+from bus.log.verify import Trust, verify
+from tests.small_bus import write
+from tests.tsa import Authority
+
+ORIGIN = "prova.example/log"
+WITNESS = Signer.new("testimone.example/t1", COSIGNATURE)
+
+
+class ShiftedClock:
+    """The system's, and some days."""
+
+    ahead = dt.timedelta()
+
+    def now(self) -> dt.datetime:
+        return dt.datetime.now(dt.UTC) + self.ahead
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    made = Authority(tmp_path_factory.mktemp("tsa"))
+    yield made
+    made.close()
+
+
+@contextmanager
+def witness(folder, key: str):
+    """`bus witness serve` for a log with that public key; gives its address."""
+    folder.mkdir(exist_ok=True)
+    (folder / "memory").mkdir(exist_ok=True)
+    (folder / "key").write_text(WITNESS.secret())
+    (folder / "key").chmod(0o600)
+    settings = {"key": "key", "memory": "memory", "port": 0, "logs": [{"origin": ORIGIN, "keys": [key]}]}
+    (folder / "witness.yaml").write_text(json.dumps(settings))
+    command = [sys.executable, "-m", "bus.cli", "witness", "serve", "--config", str(folder / "witness.yaml"), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield json.loads(process.stdout.readline())["url"]
+        finally:
+            process.terminate()
+
+
+class Bus:
+    """A bus whose sequencer and anchoring take their turns when they are told to."""
+
+    def __init__(self, folder, **anchors) -> None:
+        self.folder, self.clock = folder, ShiftedClock()
+        self.path = write(folder, log={"origin": ORIGIN}, anchors={"every": 3600, **anchors})
+        self.app = App(config.load(self.path), clock=self.clock, adapters={})
+        self.app.engine.start()
+        self.app.channel.consume(self.app.engine.ring)
+
+    def add(self, count: int = 1) -> int:
+        for n in range(count):
+            self.app.send(Submission("prova.silenzio", {"nome": f"n{n}"}, "portale")).result(20)
+        self.app.sequencer.turn()
+        with self.app.store.read() as tx:
+            return StoredTree(tx).size()
+
+    def newest(self):
+        with self.app.store.read() as tx:
+            return StoredTree(tx).checkpoint()
+
+    def anchors(self) -> list[dict]:
+        with self.app.store.read() as tx:
+            return [dict(row) for row in tx.all("anchors_of", size=StoredTree(tx).size())]
+
+    def key(self) -> notes.Verifier:
+        return self.app.sequencer._signers[0].verifier
+
+
+@contextmanager
+def bus(folder, **anchors):
+    folder.mkdir(exist_ok=True)
+    made = Bus(folder, **anchors)
+    try:
+        yield made
+    finally:
+        made.app.stop()
+
+
+def test_a_witness_cosigns_what_the_bus_seals_and_the_auditor_sees_it(tmp_path):
+    with bus(tmp_path / "uno") as first:
+        key = str(first.key())
+    with witness(tmp_path / "witness", key) as url, bus(tmp_path / "uno", witnesses=[{"url": url, "key": str(WITNESS.verifier)}]) as one:
+        for count in (3, 1, 20):
+            size = one.add(count)
+            [standing] = one.app.anchoring.turn()
+            assert (standing.size, standing.late) == (size, False)
+            [row] = one.anchors()
+            assert cosigned(notes.parse(row["evidence"]), [WITNESS.verifier])
+            assert notes.parse(row["evidence"]).text == notes.parse(one.newest().note).text
+        one.app.anchoring.turn()  # nothing new: nobody is asked
+        assert len(one.anchors()) == 1
+        report = verify(one.app.store.read, Trust((one.key(),), (WITNESS.verifier,)))
+        assert report.cosigned[WITNESS.verifier.name][0] == size
+        # A store that knows nothing of the witness asks from 0, hears where it is, and goes on from there.
+        assert outside.cosign(url, WITNESS.verifier, notes.parse(one.newest().note), size, 0, lambda old: _proof(one, old, size))
+
+
+def _proof(one, old, size):
+    with one.app.store.read() as tx:
+        return StoredTree(tx).consistency(old, size)
+
+
+def test_a_log_that_was_rolled_back_or_forked_gets_no_cosignature(tmp_path, capfd):
+    with bus(tmp_path / "uno") as first:
+        key, secret = str(first.key()), (tmp_path / "uno/var/log.key").read_text()
+        first.add(5)
+    with witness(tmp_path / "witness", key) as url:
+        settings = {"witnesses": [{"url": url, "key": str(WITNESS.verifier)}]}
+        with bus(tmp_path / "uno", **settings) as one:
+            size = one.add(9)
+            one.app.anchoring.turn()
+        (tmp_path / "due/var").mkdir(parents=True)
+        (tmp_path / "due/var/log.key").write_text(secret)
+        (tmp_path / "due/var/log.key").chmod(0o600)
+        with bus(tmp_path / "due", **settings) as other:  # the same key, another history
+            other.add(2)
+            with pytest.raises(Refused, match="the log was rolled back") as caught:
+                outside.cosign(url, WITNESS.verifier, notes.parse(other.newest().note), other.newest().size, 0, lambda old: [])
+            assert caught.value.outside_code == "WITNESS_AHEAD"
+            other.add(size + 3)
+            assert other.app.anchoring.turn()[0].size == 0
+            assert other.anchors() == []
+    assert "does not follow from the one" in capfd.readouterr().err
+
+
+def test_a_time_stamp_is_verified_before_it_is_kept_and_openssl_agrees(tmp_path, authority):
+    with bus(tmp_path / "uno", timestamps={"url": authority.url, "ca": str(authority.root), "every": 100}) as one:
+        one.add(3)
+        assert one.app.anchoring.turn()[0].size == one.newest().size
+        [row] = one.anchors()
+        assert "Verification: OK" in authority.says(one.newest().note, row["evidence"])
+        stamped = timestamp.verified(row["evidence"], one.newest().note, authority.root.read_bytes())
+        assert abs(stamped - dt.datetime.now(dt.UTC)) < dt.timedelta(seconds=30)
+        before = authority.asked
+        one.add(1)
+        one.app.anchoring.turn()
+        assert authority.asked == before, "not before its time"
+        one.clock.ahead = dt.timedelta(seconds=101)
+        one.app.anchoring.turn()
+        assert authority.asked == before + 1
+
+
+def test_a_time_stamp_over_something_else_or_by_somebody_else_is_refused(tmp_path, authority):
+    stamped, other = b"un sigillo\n", b"un altro\n"
+    answer, _ = outside.stamp(authority.url, stamped, authority.root.read_bytes())
+    stranger = Authority(tmp_path / "stranger", "straniera")
+    try:
+        wrong = [
+            lambda: timestamp.verified(answer, other, authority.root.read_bytes()),
+            lambda: timestamp.verified(answer, stamped, stranger.root.read_bytes()),
+            lambda: timestamp.verified(answer[:-40] + bytes(40), stamped, authority.root.read_bytes()),
+            lambda: timestamp.verified(b"", stamped, authority.root.read_bytes()),
+            lambda: timestamp.verified(bytes(200_000), stamped, authority.root.read_bytes()),
+            lambda: outside.stamp(stranger.url, stamped, authority.root.read_bytes()),
+            # The answer to another request over the same bytes: its nonce is not ours.
+            lambda: timestamp.verified(answer, stamped, authority.root.read_bytes(), timestamp.ask(stamped)),
+        ]
+        for attempt in wrong:
+            with pytest.raises(EvidenceError) as caught:
+                attempt()
+            assert caught.value.code == "evidence.timestamp"
+    finally:
+        stranger.close()
+    authority.answer = lambda _: b""
+    try:
+        with pytest.raises(Refused, match="answered 500"):
+            outside.stamp(authority.url, stamped, authority.root.read_bytes())
+    finally:
+        authority.answer = authority.stamp
+    with pytest.raises(Unreachable):
+        outside.stamp("http://127.0.0.1:9/", stamped, authority.root.read_bytes())
+
+
+def test_an_anchor_that_is_late_is_told_by_log_metrics_and_doctor_and_holds_up_no_other(tmp_path, authority, capfd):
+    dead = {"url": "http://127.0.0.1:9/", "key": str(WITNESS.verifier)}
+    stamps = {"url": authority.url, "ca": str(authority.root)}
+    with bus(tmp_path / "uno", witnesses=[dead], timestamps=stamps, late=600) as one:
+        one.add(3)
+        assert [standing.late for standing in one.app.anchoring.turn()] == [False, False]
+        assert "anchor.late" not in capfd.readouterr().err
+        one.clock.ahead = dt.timedelta(seconds=601)
+        late, stamped = one.app.anchoring.turn()
+        assert (late.late, late.size, stamped.late, stamped.size) == (True, 0, False, one.newest().size)
+        one.app.anchoring.turn()
+        lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if "anchor.late" in line]
+        assert [(line["name"], line["seconds"] > 600) for line in lines] == [(WITNESS.verifier.name, True)], "once an hour"
+        shown = {figure.name: figure.values for figure in figures.of(one.app)}
+        assert shown["snodo_anchor_late"] == {f"witness {WITNESS.verifier.name}": 1.0, f"timestamp {authority.url}": 0.0}
+        assert shown["snodo_anchor_behind_seconds"][f"witness {WITNESS.verifier.name}"] > 600
+    capfd.readouterr()
+    write(tmp_path / "uno", log={"origin": ORIGIN}, anchors={"witnesses": [dead], "late": 0.001})
+    main(["doctor", "--config", str(one.path), "--json"])
+    said = [check for check in json.loads(capfd.readouterr().out)["checks"] if check["code"] == "doctor.anchors"]
+    assert [(check["level"], "behind" in check["what"]) for check in said] == [("warning", True)]
+
+
+ROUTE = """
+route: prova.sigillo
+version: 1
+owner: prove@comune.example
+purpose: takes the seal of the day
+on: prova.sigillo
+steps:
+  - id: rispondi
+    reply: {protocollo: '"2026/" + text(body.annotazioni)'}
+"""
+TYPE = """
+type: prova.sigillo
+title: The seal of a day
+schema: {type: object}
+"""
+
+
+def test_the_last_checkpoint_of_each_day_is_handed_in_once_and_its_number_is_kept(tmp_path):
+    folder = tmp_path / "uno"
+    write(folder)
+    (folder / "routes/prova/sigillo.yaml").write_text(ROUTE)
+    (folder / "mappings/types/prova.sigillo.yaml").write_text(TYPE)
+    with bus(folder, daily={"type": "prova.sigillo"}) as one:
+        first = one.add(5)
+        sealed = one.newest().note
+        assert one.app.anchoring.turn()[0].size == 0, "the day is not over"
+        one.clock.ahead = dt.timedelta(days=1)
+        one.add(2)  # of the next day
+        standing = _until(lambda: next((s for s in one.app.anchoring.turn() if s.size), None))
+        assert standing.size == first
+        with one.app.store.read() as tx:
+            row = tx.one("last_anchor", kind="register", name="giornaliero")
+            received = [r for r in tx.all("records_after", after=0, most=1000) if b'"type":"prova.sigillo"' in r["content"]]
+        said = json.loads(row["evidence"])
+        assert said["reply"] == {"protocollo": f"2026/{first}"}
+        assert len(received) == 1
+        [digest] = {word for word in _files(one.app) if _content(one.app, word) == sealed}
+        assert checkpoint_of(notes.parse(_content(one.app, digest)).text).size == first
+        for _ in range(3):
+            one.app.anchoring.turn()
+        assert verify(one.app.store.read, Trust()).size == one.newest().size
+
+
+def _files(app) -> list[str]:
+    with app.store.read() as tx:
+        return [row["sha256"] for row in tx.all("all_attachments")]
+
+
+def _until(found, seconds=20.0):
+    import time
+
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if (value := found()) is not None:
+            return value
+        time.sleep(0.05)
+    raise AssertionError("it did not happen")
+
+
+def _content(app, sha256: str) -> bytes:
+    with app.attachments.open(sha256) as file:
+        return file.read()

@@ -1,0 +1,194 @@
+"""`bus log verify` as an auditor uses it: on a file or a server that he may only read, with what he has from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+
+import pytest
+
+from bus.cli import main
+from bus.log.checkpoint import checkpoint_of
+from bus.log.note import Signer
+from tests.tamper.logs import ORIGIN, WITNESS, make, write_log
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("logs"), random.Random(7), 400)
+
+
+@pytest.fixture
+def file(small, tmp_path):
+    path = tmp_path / "snodo.db"
+    path.write_bytes(small.raw)
+    return path
+
+
+class Auditor:
+    def __init__(self, file, small, capsys):
+        self.url, self.small, self.capsys = f"sqlite:///{file}", small, capsys
+        self.keys = ["--key", str(small.signer.verifier), "--witness-key", str(WITNESS.verifier)]
+
+    def says(self, *options, keys=True) -> tuple[int, str]:
+        self.capsys.readouterr()
+        code = main(["log", "verify", "--store", self.url, *(self.keys if keys else []), *map(str, options)])
+        said = self.capsys.readouterr()
+        return code, said.out + said.err
+
+    def shows(self, *options, keys=True):
+        code, said = self.says("--format", "json", *options, keys=keys)
+        return code, json.loads(said)
+
+
+@pytest.fixture
+def auditor(file, small, capsys):
+    return Auditor(file, small, capsys)
+
+
+def change(file, statement, *values):
+    with sqlite3.connect(file) as raw:
+        for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            raw.execute(f"DROP TRIGGER {name}")
+        raw.execute(statement, values)
+    raw.close()
+
+
+def held(tmp_path, note):
+    path = tmp_path / f"checkpoint-{checkpoint_of(note.text).size}"
+    path.write_bytes(note.encode())
+    return path
+
+
+def test_a_log_that_is_what_was_signed(auditor, small, tmp_path):
+    code, said = auditor.says("--from-checkpoint", held(tmp_path, small.checkpoints[2]))
+    assert code == 0
+    assert said.startswith(f"VERIFIED  {ORIGIN}: 401 records, in ")
+    assert f"{len(small.checkpoints)} checkpoints of the log" in said
+    assert f"seen by {WITNESS.verifier.name}  401 records, at 2027-01-15T08:00:00Z" in said
+    assert "1 checkpoints that you gave" in said
+    assert "--key" not in said
+
+
+def test_without_keys_from_elsewhere_it_says_what_that_is_worth(auditor):
+    code, said = auditor.says(keys=False)
+    assert code == 0
+    assert "the log itself names: give it with --key" in said
+    assert "nobody but the operator vouches for it" in said
+
+
+def test_one_byte_changed_in_the_database_is_named(auditor, file, small):
+    leaf = 123
+    change(
+        file, 'UPDATE records SET content = replace(content, \'"actor":"bus"\', \'"actor":"sub"\') WHERE seq = ?', small.leaves[leaf].seq
+    )
+    code, said = auditor.says()
+    assert code == 5
+    assert said.splitlines()[0] == "NOT VERIFIED  leaf 123: its record was changed, or another one put in its place"
+    assert small.leaves[leaf].id in said
+    code, shown = auditor.shows()
+    assert (code, shown["verified"]) == (5, False)
+    assert shown["fault"] | {"hint": ""} == {
+        "kind": "altered", "leaf": leaf, "until": leaf, "record": small.leaves[leaf].id, "seq": small.leaves[leaf].seq, "hint": "",
+        "sentence": "leaf 123: its record was changed, or another one put in its place",
+    }  # fmt: skip
+
+
+def test_it_goes_on_where_it_was_interrupted_and_reads_nothing_twice(auditor, file, small, tmp_path, monkeypatch):
+    from bus.cli import verify
+
+    monkeypatch.setattr(verify, "SAVE_EVERY", 0.0)
+    stretches = 0
+
+    def interrupted(_size, _of, _state):
+        nonlocal stretches
+        stretches += 1
+        if stretches == 4:
+            raise KeyboardInterrupt
+
+    resume = tmp_path / "verify.json"
+    with monkeypatch.context() as patch:
+        bar = verify._bar
+        patch.setattr(verify, "_bar", lambda: _moved(lambda size, of: interrupted(size, of, None)))
+        assert auditor.says("--resume", resume)[0] == 130
+    assert bar is verify._bar
+    at = json.loads(resume.read_bytes())["size"]
+    assert 0 < at < 401
+    change(file, "UPDATE records SET content = x'00' WHERE seq = ?", small.leaves[1].seq)  # what was read before is not read again
+    code, shown = auditor.shows("--resume", resume)
+    assert (code, shown["start"], shown["size"]) == (0, at, 401)
+    assert json.loads(resume.read_bytes())["size"] == 401
+    code, shown = auditor.shows("--resume", resume)
+    assert (code, shown["start"], shown["checkpoints"]) == (0, 401, 0)
+    assert auditor.says()[0] == 5
+
+
+def _moved(hears):
+    from contextlib import nullcontext
+
+    return nullcontext(hears)
+
+
+def test_what_was_verified_before_must_still_be_there(auditor, file, small, tmp_path):
+    resume = tmp_path / "verify.json"
+    assert auditor.says("--resume", resume)[0] == 0
+    size = small.sizes[-3]
+    for table, column in (("checkpoints", "size"), ("anchors", "size")):
+        change(file, f"DELETE FROM {table} WHERE {column} > ?", size)
+    code, shown = auditor.shows("--resume", resume)
+    assert (code, shown["fault"]["kind"], shown["fault"]["leaf"]) == (5, "rollback", size)
+
+
+def test_a_file_that_is_no_state_is_refused(auditor, tmp_path):
+    for content in (b"", b"{}", b'{"snodo": "log verify"}', b"[]"):
+        (tmp_path / "state").write_bytes(content)
+        code, said = auditor.says("--resume", tmp_path / "state")
+        assert (code, "not what `bus log verify --resume` wrote" in said) == (2, True)
+
+
+def test_a_key_or_a_checkpoint_of_somebody_else_does_not_fit(auditor, small, tmp_path):
+    stranger = Signer.new(ORIGIN)
+    code, said = auditor.says("--key", stranger.verifier, keys=False)
+    assert (code, "no key that is trusted" in said) == (5, True)
+    note = checkpoint_of(small.checkpoints[0].text).signed([stranger])
+    code, said = auditor.says("--from-checkpoint", held(tmp_path, note))
+    assert (code, "the checkpoint that you hold" in said) == (5, True)
+    other = checkpoint_of(small.checkpoints[0].text)._replace(origin="altro.example").signed([small.signer])
+    code, said = auditor.says("--from-checkpoint", held(tmp_path, other))
+    assert (code, "of the log 'altro.example'" in said) == (2, True)
+
+
+def test_a_log_that_no_witness_ever_saw(auditor):
+    other = Signer.new("altro-testimone.example", 4)
+    code, said = auditor.says("--witness-key", other.verifier)
+    assert (code, "carries a cosignature of altro-testimone.example" in said) == (5, True)
+
+
+def test_what_cannot_be_read_is_said(auditor, tmp_path):
+    auditor.url = f"sqlite:///{tmp_path}/nowhere.db"
+    code, said = auditor.says()
+    assert (code, "cannot read the database" in said) == (3, True)
+    assert not (tmp_path / "nowhere.db").exists()
+
+
+def test_nothing_is_written_not_even_with_the_rights_to(auditor, file, small):
+    before = file.read_bytes()
+    file.chmod(0o444)
+    assert auditor.says()[0] == 0
+    assert file.read_bytes() == before
+
+
+def test_a_server_that_may_only_be_read(postgresql_url, capsys):
+    import psycopg
+
+    small = write_log(postgresql_url, random.Random(8), 300)
+    auditor = Auditor("", small, capsys)
+    auditor.url = postgresql_url
+    code, shown = auditor.shows()
+    assert (code, shown["size"], shown["cosigned"][WITNESS.verifier.name]["size"]) == (0, 301, 301)
+    with psycopg.connect(postgresql_url, autocommit=True) as raw:
+        raw.execute("ALTER TABLE records DISABLE TRIGGER USER")
+        raw.execute("DELETE FROM records WHERE seq = %s", [small.leaves[77].seq])
+    code, shown = auditor.shows()
+    assert (code, shown["fault"]["kind"], shown["fault"]["leaf"]) == (5, "missing", 77)

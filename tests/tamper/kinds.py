@@ -1,0 +1,458 @@
+"""What somebody with the database in his hands could do to it. Each kind changes a copy at a random place and says what must be found.
+
+``first``: the leaf that must be named, or the first of the leaves among which it must be sought when the tree was changed too.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+from collections.abc import Callable
+from typing import NamedTuple
+
+from bus.log import tree
+from bus.log.checkpoint import Checkpoint, checkpoint_of
+from bus.log.note import Note, Signer
+from bus.log.tiles import Edge
+from bus.log.verify import Trust
+from bus.message import canonical, new_id
+from tests.tamper.logs import ORIGIN, WITNESS, Small, sealed_with
+
+ANY = frozenset(
+    {
+        "altered",
+        "missing",
+        "inserted",
+        "reordered",
+        "rewritten",
+        "fork",
+        "rollback",
+        "tree",
+        "checkpoint",
+        "cosignature",
+        "column",
+        "payload",
+        "unreadable",
+    }
+)
+
+
+class Expected(NamedTuple):
+    """``kinds``: how it may be called; ``leaf``: the one that was tampered with; ``within``: how wide the answer may be."""
+
+    kinds: frozenset[str]
+    leaf: int | None = None
+    within: tuple[int, int] | None = None
+    trust: Trust | None = None
+
+
+Tamper = Callable[[sqlite3.Connection, random.Random, Small], Expected]
+KINDS: dict[str, Tamper] = {}
+
+
+def kind(tamper: Tamper) -> Tamper:
+    KINDS[tamper.__name__] = tamper
+    return tamper
+
+
+def found(*kinds: str, leaf: int | None = None, **more) -> Expected:
+    assert set(kinds) <= ANY
+    return Expected(frozenset(kinds), leaf, **more)
+
+
+def _pick(rng: random.Random, small: Small) -> int:
+    """A leaf behind the first, which says the keys."""
+    return rng.randrange(1, len(small.leaves))
+
+
+def _content(raw: sqlite3.Connection, small: Small, leaf: int, content: bytes) -> None:
+    raw.execute("UPDATE records SET content = ? WHERE seq = ?", (content, small.leaves[leaf].seq))
+
+
+def _shift(raw: sqlite3.Connection, seq: int) -> None:
+    """Make room at a number: all behind it move up by one."""
+    raw.execute("UPDATE records SET seq = -seq - 1 WHERE seq >= ?", (seq,))
+    raw.execute("UPDATE records SET seq = -seq WHERE seq < 0")
+
+
+def _another(content: bytes, rng: random.Random) -> bytes:
+    """The same record with something else in it."""
+    line = json.loads(content)
+    what = rng.choice(("actor", "data", "time", "attempt"))
+    line[what] = {"actor": "nessuno", "data": {"n": rng.random()}, "time": "2020-01-01T00:00:00.000Z", "attempt": rng.randrange(99)}[what]
+    return canonical(line)
+
+
+# -- records ----------------------------------------------------------------------------------------------------------
+
+
+@kind
+def one_bit_of_a_record(raw, rng, small):
+    leaf = rng.randrange(len(small.leaves))
+    content = bytearray(small.leaves[leaf].content)
+    content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    _content(raw, small, leaf, bytes(content))
+    return found("altered", leaf=leaf)
+
+
+@kind
+def another_text_in_a_record(raw, rng, small):
+    leaf = _pick(rng, small)
+    content = _another(small.leaves[leaf].content, rng)
+    _content(raw, small, leaf, content)
+    raw.execute("UPDATE records SET time = ? WHERE seq = ?", (json.loads(content)["time"], small.leaves[leaf].seq))
+    return found("altered", leaf=leaf)
+
+
+@kind
+def a_record_emptied(raw, rng, small):
+    leaf = _pick(rng, small)
+    _content(raw, small, leaf, rng.choice((b"", b"{}", b"null", small.leaves[leaf].content + b" ")))
+    return found("altered", leaf=leaf)
+
+
+@kind
+def a_record_deleted(raw, rng, small):
+    leaf = _pick(rng, small)
+    raw.execute("DELETE FROM records WHERE seq = ?", (small.leaves[leaf].seq,))
+    return found("missing", leaf=leaf)
+
+
+@kind
+def several_records_deleted(raw, rng, small):
+    leaf = _pick(rng, small)
+    raw.execute("DELETE FROM records WHERE seq BETWEEN ? AND ?", (small.leaves[leaf].seq, small.leaves[leaf].seq + rng.randrange(1, 9)))
+    return found("missing", leaf=leaf)
+
+
+@kind
+def the_end_cut_off(raw, rng, small):
+    leaf = _pick(rng, small)
+    raw.execute("DELETE FROM records WHERE seq >= ?", (small.leaves[leaf].seq,))
+    return found("missing", leaf=leaf)
+
+
+@kind
+def the_last_record_deleted_and_a_new_one_written(raw, rng, small):
+    leaf = len(small.leaves) - 1
+    raw.execute("DELETE FROM records WHERE seq = ?", (small.leaves[leaf].seq,))
+    _write(raw, small.leaves[leaf].seq + 5, _another(small.leaves[leaf].content, rng))
+    return found("missing", leaf=leaf)
+
+
+def _write(raw: sqlite3.Connection, seq: int, content: bytes) -> None:
+    line = json.loads(content) | {"id": new_id()}
+    row = (seq, line["id"], line["kind"], line["time"], line.get("message"), line.get("run"), canonical(line))
+    raw.execute("INSERT INTO records (seq, id, kind, time, message, run, content) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+
+@kind
+def a_record_inserted(raw, rng, small):
+    leaf = _pick(rng, small)
+    _shift(raw, small.leaves[leaf].seq)
+    _write(raw, small.leaves[leaf].seq, _another(small.leaves[leaf].content, rng))
+    return found("inserted", leaf=leaf)
+
+
+@kind
+def a_record_inserted_and_its_neighbour_deleted(raw, rng, small):
+    leaf = _pick(rng, small)
+    raw.execute("DELETE FROM records WHERE seq = ?", (small.leaves[leaf].seq,))
+    _write(raw, small.leaves[leaf].seq, _another(small.leaves[leaf].content, rng))
+    return found("altered", leaf=leaf)
+
+
+@kind
+def two_records_exchanged(raw, rng, small):
+    one, two = sorted(rng.sample(range(len(small.leaves)), 2))
+    for leaf, number in ((one, -1), (two, small.leaves[one].seq)):
+        raw.execute("UPDATE records SET seq = ? WHERE seq = ?", (number, small.leaves[leaf].seq))
+    raw.execute("UPDATE records SET seq = ? WHERE seq = -1", (small.leaves[two].seq,))
+    return found("reordered", leaf=one)
+
+
+@kind
+def a_record_moved_forward(raw, rng, small):
+    one, two = sorted(rng.sample(range(len(small.leaves)), 2))
+    _shift(raw, small.leaves[one].seq)
+    raw.execute("UPDATE records SET seq = ? WHERE seq = ?", (small.leaves[one].seq, small.leaves[two].seq + 1))
+    return found("reordered", leaf=one)
+
+
+@kind
+def a_record_written_twice(raw, rng, small):
+    one, two = _pick(rng, small), _pick(rng, small)
+    _content(raw, small, one, small.leaves[two].content if one != two else small.leaves[0].content)
+    return found("altered", "reordered", "missing", leaf=one)
+
+
+@kind
+def a_record_of_another_sort(raw, rng, small):
+    """A text or a number where bytes belong: SQLite lets anybody write it."""
+    leaf = _pick(rng, small)
+    _content(raw, small, leaf, rng.choice((7, 1.5, small.leaves[leaf].content.decode() + " ")))
+    return found("altered", leaf=leaf)
+
+
+# -- records together with the tree -----------------------------------------------------------------------------------
+
+
+def _regrown(raw: sqlite3.Connection, signers: list[Signer] | None = None, until: int | None = None) -> None:
+    """Make the whole tree again over what the records say now; with ``signers`` the checkpoints too."""
+    sizes = [row[0] for row in raw.execute("SELECT size FROM checkpoints ORDER BY size")]
+    edge = Edge()
+    raw.execute("DELETE FROM tiles")
+    for seq, content in raw.execute("SELECT seq, content FROM records ORDER BY seq LIMIT ?", (sizes[-1],)).fetchall():
+        edge.append(tree.leaf_hash(content), seq)
+        if edge.size in sizes:
+            for tile in edge.changed():
+                raw.execute("INSERT OR REPLACE INTO tiles (level, number, hashes, first) VALUES (?, ?, ?, ?)", tile)
+            if signers is not None:
+                note = Checkpoint(ORIGIN, edge.size, edge.root()).signed(signers).encode()
+                raw.execute("UPDATE checkpoints SET root = ?, last = ?, note = ? WHERE size = ?", (edge.root(), seq, note, edge.size))
+
+
+def _between(sizes: list[int], leaf: int) -> tuple[int, int]:
+    """The leaves from the last of these sizes that is before the leaf to the next."""
+    return max((size for size in sizes if size <= leaf), default=0), min(size for size in sizes if size > leaf) - 1
+
+
+@kind
+def a_record_and_its_leaf_in_the_tree(raw, rng, small):
+    leaf = _pick(rng, small)
+    content = _another(small.leaves[leaf].content, rng)
+    _content(raw, small, leaf, content)
+    number, at = divmod(leaf, 256)
+    [hashes] = raw.execute("SELECT hashes FROM tiles WHERE level = 0 AND number = ?", (number,)).fetchone()
+    changed = hashes[: 32 * at] + tree.leaf_hash(content) + hashes[32 * at + 32 :]
+    raw.execute("UPDATE tiles SET hashes = ? WHERE level = 0 AND number = ?", (changed, number))
+    return found("rewritten", "altered", leaf=leaf, within=_between(small.sizes, leaf))
+
+
+@kind
+def a_record_and_the_whole_tree(raw, rng, small):
+    leaf = _pick(rng, small)
+    _content(raw, small, leaf, _another(small.leaves[leaf].content, rng))
+    _regrown(raw)
+    return found("rewritten", leaf=leaf, within=_between(small.sizes, leaf))
+
+
+@kind
+def a_record_deleted_and_the_whole_tree_made_again(raw, rng, small):
+    leaf = rng.randrange(1, len(small.leaves) - 1)
+    raw.execute("DELETE FROM records WHERE seq = ?", (small.leaves[leaf].seq,))
+    _write(raw, small.leaves[-1].seq + 1, _another(small.leaves[leaf].content, rng))
+    _regrown(raw)
+    return found("rewritten", leaf=leaf, within=_between(small.sizes, leaf))
+
+
+@kind
+def a_record_and_everything_signed_by_a_stranger(raw, rng, small):
+    """Also the record that says the keys: the auditor has the key from elsewhere."""
+    stranger = Signer.new(ORIGIN)
+    line = json.loads(small.leaves[0].content)
+    _content(raw, small, 0, canonical(line | {"data": line["data"] | {"keys": [str(stranger.verifier)]}}))
+    _regrown(raw, [stranger])
+    return found("checkpoint")
+
+
+@kind
+def another_history_signed_with_the_key_of_the_log(raw, rng, small):
+    """The operator himself. The witness saw the first history."""
+    leaf = _pick(rng, small)
+    content = _another(small.leaves[leaf].content, rng)
+    _content(raw, small, leaf, content)
+    raw.execute("UPDATE records SET time = ? WHERE seq = ?", (json.loads(content)["time"], small.leaves[leaf].seq))
+    _regrown(raw, [small.signer])
+    return found("fork", leaf=leaf, within=_between(list(small.cosigned), leaf))
+
+
+@kind
+def another_history_against_a_checkpoint_that_the_auditor_holds(raw, rng, small):
+    """The operator himself, who also had his friends cosign, or threw the cosignatures away."""
+    leaf = _pick(rng, small)
+    held = next(note for note in small.checkpoints if checkpoint_of(note.text).size > leaf)
+    content = _another(small.leaves[leaf].content, rng)
+    _content(raw, small, leaf, content)
+    raw.execute("UPDATE records SET time = ? WHERE seq = ?", (json.loads(content)["time"], small.leaves[leaf].seq))
+    raw.execute("DELETE FROM anchors")
+    _regrown(raw, [small.signer])
+    return found("fork", leaf=leaf, within=(0, checkpoint_of(held.text).size - 1), trust=Trust((small.signer.verifier,), held=(held,)))
+
+
+@kind
+def an_older_state_restored(raw, rng, small):
+    """Records, tree, checkpoints and cosignatures, all as they once were."""
+    if len(small.sizes) < 3:
+        return the_newest_checkpoint_removed(raw, rng, small)
+    size = rng.choice(small.sizes[1:-1])
+    raw.execute("DELETE FROM records WHERE seq > (SELECT last FROM checkpoints WHERE size = ?)", (size,))
+    raw.execute("DELETE FROM checkpoints WHERE size > ?", (size,))
+    raw.execute("DELETE FROM anchors WHERE size > ?", (size,))
+    _regrown(raw)
+    held = rng.choice([note for note in small.checkpoints if checkpoint_of(note.text).size > size])
+    return found("rollback", leaf=size, trust=Trust((small.signer.verifier,), held=(held,)))
+
+
+# -- tree and checkpoints ---------------------------------------------------------------------------------------------
+
+
+@kind
+def a_leaf_of_the_stored_tree(raw, rng, small):
+    leaf = rng.randrange(len(small.leaves))
+    number, at = divmod(leaf, 256)
+    _flip(raw, rng, "tiles", "hashes", "level = 0 AND number = ?", number, at * 32, 32)
+    return found("tree", leaf=leaf)
+
+
+@kind
+def a_node_of_the_stored_tree(raw, rng, small):
+    """Above the leaves, where the log is large enough to have some."""
+    rows = raw.execute("SELECT level, number, length(hashes) FROM tiles WHERE level > 0").fetchall()
+    if not rows:
+        return a_leaf_of_the_stored_tree(raw, rng, small)
+    level, number, length = rng.choice(rows)
+    at = rng.randrange(length // 32)
+    _flip(raw, rng, "tiles", "hashes", "level = ? AND number = ?", (level, number), at * 32, 32)
+    return found("tree", leaf=(number * 256 + at) << 8 * level)
+
+
+@kind
+def a_tile_removed(raw, rng, small):
+    number = rng.randrange(-(-len(small.leaves) // 256))
+    raw.execute("DELETE FROM tiles WHERE level = 0 AND number = ?", (number,))
+    return found("tree", "rollback", leaf=number * 256)
+
+
+def _flip(raw, rng, table, column, where, key, start=0, length=None) -> None:
+    values = key if isinstance(key, tuple) else (key,)
+    [content] = raw.execute(f"SELECT {column} FROM {table} WHERE {where}", values).fetchone()
+    changed = bytearray(content)
+    changed[start + rng.randrange(length or len(changed))] ^= 1 << rng.randrange(8)
+    raw.execute(f"UPDATE {table} SET {column} = ? WHERE {where}", (bytes(changed), *values))
+
+
+@kind
+def one_bit_of_a_checkpoint(raw, rng, small):
+    size = rng.choice(small.sizes)
+    _flip(raw, rng, "checkpoints", rng.choice(("note", "root")), "size = ?", size)
+    return found("checkpoint", "rewritten")
+
+
+@kind
+def a_checkpoint_signed_by_a_stranger(raw, rng, small):
+    note = rng.choice(small.checkpoints)
+    text, size = note.text, checkpoint_of(note.text).size
+    forged = Note(text, (Signer.new(rng.choice((ORIGIN, "altro.example"))).sign(text),))
+    raw.execute("UPDATE checkpoints SET note = ? WHERE size = ?", (forged.encode(), size))
+    return found("checkpoint")
+
+
+@kind
+def a_checkpoint_in_the_place_of_another(raw, rng, small):
+    if len(small.sizes) < 2:
+        return one_bit_of_a_checkpoint(raw, rng, small)
+    one, two = rng.sample(small.checkpoints, 2)
+    raw.execute("UPDATE checkpoints SET note = ? WHERE size = ?", (one.encode(), checkpoint_of(two.text).size))
+    return found("checkpoint", "rewritten")
+
+
+@kind
+def the_newest_checkpoint_removed(raw, rng, small):
+    if len(small.sizes) < 2:
+        return one_bit_of_a_checkpoint(raw, rng, small)
+    raw.execute("DELETE FROM checkpoints WHERE size = ?", (small.sizes[-1],))
+    return found("rollback", leaf=small.sizes[-2])
+
+
+@kind
+def rubbish_in_the_tree_or_a_checkpoint(raw, rng, small):
+    table, column = rng.choice(
+        (("tiles", "hashes"), ("tiles", "first"), ("checkpoints", "note"), ("checkpoints", "root"), ("checkpoints", "last"))
+    )
+    [number] = rng.choice(raw.execute(f"SELECT rowid FROM {table}").fetchall())
+    raw.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (rng.choice(("x", 7, -1, 10**12, b"", b"x", 1.5)), number))
+    return found("tree", "checkpoint", "unreadable", "rollback", "missing", "altered")
+
+
+# -- what repeats a record, and what it commits to --------------------------------------------------------------------
+
+
+@kind
+def a_column_that_says_something_else(raw, rng, small):
+    leaf = _pick(rng, small)
+    column = rng.choice(("id", "kind", "time", "message", "run"))
+    raw.execute(f"UPDATE records SET {column} = ? WHERE seq = ?", (f"altro {rng.random()}", small.leaves[leaf].seq))
+    return found("column", leaf=leaf)
+
+
+def _payload(rng: random.Random, small: Small) -> tuple[int, str]:
+    """A leaf and a payload that it commits to."""
+    leaf = _pick(rng, small)
+    return leaf, rng.choice(json.loads(small.leaves[leaf].content)["payloads"])["id"]
+
+
+@kind
+def one_bit_of_a_payload(raw, rng, small):
+    leaf, payload = _payload(rng, small)
+    _flip(raw, rng, "payloads", rng.choice(("content", "nonce")), "id = ?", payload)
+    return found("payload", leaf=leaf)
+
+
+@kind
+def two_payloads_exchanged(raw, rng, small):
+    (one, first), (two, second) = _payload(rng, small), _payload(rng, small)
+    if first == second:
+        return one_bit_of_a_payload(raw, rng, small)
+    raw.execute("UPDATE payloads SET id = 'x' WHERE id = ?", (first,))
+    raw.execute("UPDATE payloads SET id = ? WHERE id = ?", (first, second))
+    raw.execute("UPDATE payloads SET id = ? WHERE id = 'x'", (second,))
+    return found("payload", leaf=min(one, two))
+
+
+@kind
+def a_payload_removed(raw, rng, small):
+    leaf, payload = _payload(rng, small)
+    raw.execute("DELETE FROM payloads WHERE id = ?", (payload,))
+    return found("payload", leaf=leaf)
+
+
+@kind
+def a_payload_and_the_commitment_to_it(raw, rng, small):
+    """A new payload, right in itself, and the record changed so that it names it."""
+    leaf, payload = _payload(rng, small)
+    other = sealed_with(rng, "body", b'{"x": "un altro testo"}')
+    raw.execute(
+        "UPDATE payloads SET id = ?, nonce = ?, content = ? WHERE id = ?", (other.commitment.id, other.nonce, other.content, payload)
+    )
+    _content(raw, small, leaf, small.leaves[leaf].content.replace(payload.encode(), other.commitment.id.encode()))
+    return found("altered", leaf=leaf)
+
+
+# -- what the witness said --------------------------------------------------------------------------------------------
+
+
+@kind
+def a_cosignature_forged(raw, rng, small):
+    size = rng.choice(small.cosigned)
+    [evidence] = raw.execute("SELECT evidence FROM anchors WHERE size = ?", (size,)).fetchone()
+    mark = evidence.rindex(WITNESS.verifier.name.encode()) + len(WITNESS.verifier.name) + 20
+    forged = bytearray(evidence)
+    forged[mark] = ord("A") if forged[mark] != ord("A") else ord("B")
+    raw.execute("UPDATE anchors SET evidence = ? WHERE size = ?", (bytes(forged), size))
+    return found("cosignature")
+
+
+@kind
+def a_cosignature_stored_for_another_size(raw, rng, small):
+    size = rng.choice(small.cosigned)
+    other = rng.choice([n for n in range(1, len(small.leaves) + 1) if n not in small.cosigned] or [10**6])
+    raw.execute("UPDATE anchors SET size = ? WHERE size = ?", (other, size))
+    return found("cosignature")
+
+
+@kind
+def all_cosignatures_removed(raw, rng, small):
+    raw.execute("DELETE FROM anchors")
+    return found("cosignature")

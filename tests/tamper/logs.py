@@ -1,0 +1,146 @@
+"""Small logs to tamper with: written by the store and the sequencer of the bus, cosigned by a witness, then copied into memory."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import random
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from bus.clock import FixedClock
+from bus.engine.leases import Leases
+from bus.engine.sequencer import Sequencer
+from bus.log import log
+from bus.log.checkpoint import checkpoint_of
+from bus.log.note import COSIGNATURE, Note, Signer, parse
+from bus.log.payload import Sealed
+from bus.log.record import Commitment, Record
+from bus.log.stored import StoredTree
+from bus.log.verify import Trust
+from bus.message import canonical, new_id
+from bus.store import Store
+from bus.store.opening import open_store
+from bus.store.sqlite import SqliteConnection
+
+ORIGIN = "prova.example/log"
+NOW = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
+WITNESS = Signer.new("testimone.example/t1", COSIGNATURE)
+TRIGGERS = ("SELECT name FROM sqlite_master WHERE type = 'trigger'", "DROP TRIGGER {}")
+
+
+class Leaf(NamedTuple):
+    seq: int
+    id: str
+    content: bytes
+
+
+class Small(NamedTuple):
+    """A log as bytes of a database, and what an auditor would have from elsewhere."""
+
+    raw: bytes
+    signer: Signer
+    leaves: tuple[Leaf, ...]
+    checkpoints: tuple[Note, ...]
+    cosigned: tuple[int, ...]
+
+    @property
+    def trust(self) -> Trust:
+        return Trust((self.signer.verifier,), (WITNESS.verifier,))
+
+    @property
+    def sizes(self) -> list[int]:
+        return [checkpoint_of(note.text).size for note in self.checkpoints]
+
+
+def make(folder: Path, rng: random.Random, size: int) -> Small:
+    """A log as a file, read into memory."""
+    path = folder / f"{rng.random()}.db"
+    small = write_log(f"sqlite:///{path}", rng, size)
+    with sqlite3.connect(path) as raw:
+        raw.execute("PRAGMA journal_mode=DELETE")
+        content = raw.serialize()
+    raw.close()
+    path.unlink()
+    return small._replace(raw=content)
+
+
+def write_log(url: str, rng: random.Random, size: int) -> Small:
+    """``size`` records in turns of random length, behind the one that says the key; each with payloads; a cosignature now and then."""
+    store, clock, signer = open_store(url), FixedClock(NOW), Signer.new(ORIGIN)
+    sequencer = Sequencer(store, clock, Leases(store, clock, "prova"), ORIGIN, [signer], lambda: 0.0)
+    sequencer.turn()
+    left, cosigned = size, []
+    while left > 0:
+        some = min(left, rng.choice((1, 1, 2, 3, 7, 20, 60)))
+        store.write(lambda tx, some=some: [_add(tx, rng) for _ in range(some)]).result()
+        left -= some
+        sequencer.turn()
+        if rng.random() < 0.4 or left <= 0:
+            cosigned.append(_cosign(store))
+    with store.read() as tx:
+        leaves = tuple(Leaf(leaf.seq, _id(tx, leaf.seq), leaf.content) for leaf in StoredTree(tx).records(0, StoredTree(tx).size()))
+        notes = tuple(parse(row["note"]) for row in tx.all("checkpoints_beyond", size=0, until=10**9, most=10**6))
+    store.close()
+    return Small(b"", signer, leaves, notes, tuple(cosigned))
+
+
+def _add(tx, rng: random.Random) -> None:
+    run = new_id() if rng.random() < 0.5 else None
+    sealed = [
+        sealed_with(rng, role, canonical({"x": rng.random()})) for role in rng.sample(("body", "answer", "wire-out"), rng.randrange(1, 3))
+    ]
+    kind = rng.choice(("received", "asked", "answered", "done"))
+    record = Record(
+        new_id(), kind, NOW, message=new_id(), run=run, payloads=tuple(one.commitment for one in sealed), data={"n": rng.random()}
+    )
+    log.append(tx, record, sealed)
+
+
+def sealed_with(rng: random.Random, role: str, content: bytes) -> Sealed:
+    """A payload as it is stored: verifying does not open it."""
+    nonce = rng.randbytes(33)
+    return Sealed(Commitment(role, hashlib.sha256(nonce + content).hexdigest(), len(content), "application/json"), nonce, content)
+
+
+def _id(tx, seq: int) -> str:
+    return tx.all("whole_records_after", after=seq - 1, most=1)[0]["id"]
+
+
+def _cosign(store: Store) -> int:
+    with store.read() as tx:
+        newest = StoredTree(tx).checkpoint()
+    note = parse(newest.note)
+    evidence = note.signed(WITNESS.sign(note.text, 1_800_000_000)).encode()
+    store.write(
+        lambda tx: tx.do("add_anchor", kind="witness", name=WITNESS.verifier.name, size=newest.size, time="", evidence=evidence)
+    ).result()
+    return newest.size
+
+
+@contextmanager
+def copied(small: Small) -> Iterator[sqlite3.Connection]:
+    """A copy in memory without the triggers, as somebody with the file and a tool has it."""
+    raw = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        raw.deserialize(small.raw)
+        for (name,) in raw.execute(TRIGGERS[0]).fetchall():
+            raw.execute(TRIGGERS[1].format(name))
+        yield raw
+    finally:
+        raw.close()
+
+
+def reader(raw: sqlite3.Connection):
+    """The function that opens views, as `bus.store.opening.open_reader` gives it."""
+    connection = SqliteConnection(Path("memory"), read_only=True, opened=lambda _: raw)
+
+    @contextmanager
+    def read():
+        with connection.view():
+            yield connection
+
+    return read

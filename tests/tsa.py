@@ -1,0 +1,113 @@
+"""A time-stamping authority of our own: a root, a certificate that may only stamp, and ``openssl ts -reply`` behind HTTP on loopback."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+CONFIGURATION = """
+[ tsa ]
+default_tsa = ours
+[ ours ]
+dir = {folder}
+serial = $dir/serial
+crypto_device = builtin
+signer_cert = $dir/tsa.pem
+signer_key = $dir/tsa.key
+signer_digest = sha256
+default_policy = 1.2.3.4.1
+digests = sha256, sha512
+accuracy = secs:1
+clock_precision_digits = 0
+ordering = yes
+tsa_name = no
+ess_cert_id_chain = no
+ess_cert_id_alg = sha256
+[ root ]
+basicConstraints = critical, CA:true
+keyUsage = critical, keyCertSign
+subjectKeyIdentifier = hash
+[ stamping ]
+basicConstraints = CA:false
+keyUsage = critical, digitalSignature
+extendedKeyUsage = critical, timeStamping
+[ req ]
+distinguished_name = name
+[ name ]
+"""
+
+
+class Authority:
+    """Give it a folder, and ``close`` it in the end. ``answer`` may be replaced, to misbehave."""
+
+    def __init__(self, folder: Path, name: str = "prova") -> None:
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        (folder / "serial").write_text("01\n")
+        (folder / "openssl.cnf").write_text(CONFIGURATION.format(folder=folder))
+        self._openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "root.key", "-out", "root.pem", "-days", "30",
+                      "-subj", f"/CN=Radice {name}", "-config", "openssl.cnf", "-extensions", "root")  # fmt: skip
+        self._openssl(
+            "req",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            "tsa.key",
+            "-out",
+            "tsa.csr",
+            "-subj",
+            f"/CN=Marche {name}",
+            "-config",
+            "openssl.cnf",
+        )
+        self._openssl("x509", "-req", "-in", "tsa.csr", "-CA", "root.pem", "-CAkey", "root.key", "-CAcreateserial", "-days", "30",
+                      "-out", "tsa.pem", "-extfile", "openssl.cnf", "-extensions", "stamping")  # fmt: skip
+        self.root, self.asked = folder / "root.pem", 0
+        self.answer = self.stamp
+        self._one = threading.Lock()
+        authority = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                query = self.rfile.read(int(self.headers["Content-Length"]))
+                authority.asked += 1
+                content = authority.answer(query)
+                self.send_response(200 if content else 500)
+                self.send_header("Content-Type", "application/timestamp-reply")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}/tsa"
+
+    def stamp(self, query: bytes) -> bytes:
+        """The answer to a request (DER)."""
+        with self._one:
+            (self.folder / "query").write_bytes(query)
+            self._openssl("ts", "-reply", "-config", "openssl.cnf", "-section", "ours", "-queryfile", "query", "-out", "reply")
+            return (self.folder / "reply").read_bytes()
+
+    def says(self, stamped: bytes, answer: bytes) -> str:
+        """What OpenSSL itself thinks of a stamp."""
+        (self.folder / "data").write_bytes(stamped)
+        (self.folder / "answer").write_bytes(answer)
+        command = ["openssl", "ts", "-verify", "-data", "data", "-in", "answer", "-CAfile", "root.pem"]
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
+        return done.stdout + done.stderr
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _openssl(self, *arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=self.folder, capture_output=True, check=True)
