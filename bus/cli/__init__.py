@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "why": ("why", "Say why a run went the way it went: conditions, places, values."),
     "why-not": ("why:why_not", "Say why a run did not take a step."),
     "log": ("log", "Show the log's records of a message, a run or a case; verify it."),
+    "graph": ("graph", "Draw a route, or the whole municipality."),
     "witness": ("witness", "Witness logs: cosign their checkpoints with a key of another administrator."),
     "services": ("services", "List the services of the portal, or show one."),
     "validate": ("validate", "Check settings, routes, mappings, types, tables and services."),

@@ -1,0 +1,59 @@
+"""``bus graph``: a route, or the whole municipality, as a picture or as text."""
+
+from __future__ import annotations
+
+import difflib
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bus.cli.common import CONFIG, Settings, family
+from bus.errors import Invalid, NotFound
+
+app = family("Draw a route, or all of them with what they are started by, call, send and wait for.")
+
+
+class Drawing(StrEnum):
+    """How it is drawn."""
+
+    svg = "svg"
+    mermaid = "mermaid"
+    text = "text"
+
+
+@app.command()
+def graph(
+    route: Annotated[str, typer.Argument(help="Name of a route.")] = "",
+    every: Annotated[bool, typer.Option("--all", help="The whole municipality: types, routes, systems.")] = False,
+    form: Annotated[Drawing, typer.Option("--format", help="How it is drawn.")] = Drawing.text,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write it here instead of printing it.")] = None,
+    config: Settings = CONFIG,
+) -> None:
+    """Of the rules in the folder; `bus validate` says whether they are good."""
+    from bus.catalog import load
+    from bus.cli.rules import declared
+    from bus.route import graph as one
+    from bus.route import overview
+    from bus.route.svg import route_svg
+
+    if bool(route) == every:
+        raise Invalid("say which route, or --all", code="cli.usage", hint="bus graph edilizia.presenta-pratica --format svg -o pratica.svg")
+    known = declared(config)
+    routes = {name: dict(found.plan.rules["route"]) for name, found in load(known.config.rules, known.operations).routes.items()}  # type: ignore[arg-type]
+    if every:
+        title = known.config.organization.name
+        drawn = {"svg": lambda: overview.as_svg(routes.values(), title), "mermaid": lambda: overview.as_mermaid(routes.values()),
+                 "text": lambda: overview.as_text(routes.values())}[form.value]()  # fmt: skip
+    elif route not in routes:
+        near = difflib.get_close_matches(route, routes, n=1)
+        hint = f"did you mean {near[0]}?" if near else "there are " + ", ".join(sorted(routes))
+        raise NotFound(f"there is no route {route!r}", code="graph.unknown-route", hint=hint)
+    else:
+        drawn = {"svg": route_svg, "mermaid": one.as_mermaid, "text": one.as_text}[form.value](routes[route])
+    if output is None:
+        print(drawn)
+    else:
+        output.write_text(drawn.rstrip("\n") + "\n", "utf-8")
+        print(output)

@@ -1,0 +1,105 @@
+"""Pictures of routes: everything is in them, nothing lies on anything else."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bus.cli import main
+from bus.route import overview
+from bus.route.graph import as_mermaid, as_text
+from bus.route.parse import parse_route
+from bus.route.svg import CARD, route_svg
+from bus.source import Notes, read_file
+
+PROJECT = Path(__file__).parents[3]
+FILES = [
+    *(path for path in PROJECT.glob("routes/*/*.yaml")),
+    *PROJECT.glob("docs/patterns/routes/*.yaml"),
+    PROJECT / "tests/corpus/world/routes/buona.yaml",
+]
+
+
+def document(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = read_file(path).plain()
+    return found
+
+
+def ids(route: dict[str, Any]) -> list[str]:
+    parsed = parse_route(route, Notes("x"))
+    assert parsed is not None
+    return [step.model.id for step in parsed.walk()]
+
+
+def boxes(element: ET.Element, x: float = 0.0, y: float = 0.0) -> list[tuple[float, float, float, float]]:
+    """The cards of a picture: left, top, right, bottom."""
+    moved = re.match(r"translate\((\S+) (\S+)\)", element.get("transform", ""))
+    if moved:
+        x, y = x + float(moved[1]), y + float(moved[2])
+    found = []
+    if element.tag.endswith("rect") and element.get("width") == str(CARD):
+        left, top = x + float(element.get("x", 0)), y + float(element.get("y", 0))
+        found.append((left, top, left + CARD, top + float(element.get("height", 0))))
+    return found + [box for child in element for box in boxes(child, x, y)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_picture_holds_every_step_and_no_card_lies_on_another(path: Path) -> None:
+    route = document(path)
+    root = ET.fromstring(route_svg(route))
+    cards = boxes(root)
+    assert len(ids(route)) == len(cards)
+    apart = [a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1] for a, b in combinations(cards, 2)]
+    assert all(apart)
+    width, height = (float(root.get(name, "0")) for name in ("width", "height"))
+    assert all(left >= 0 and top >= 0 and right <= width and bottom <= height for left, top, right, bottom in cards)
+    words = {text.text for text in root.iter() if text.tag.endswith("text")}
+    assert [one for one in ids(route) if len(one) < 20 and one not in words] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_text_and_mermaid_hold_every_step(path: Path) -> None:
+    route = document(path)
+    text, mermaid = as_text(route), as_mermaid(route)
+    assert [one for one in ids(route) if not re.search(rf"─ {one}: ", text)] == []
+    assert [one for one in ids(route) if f'"{one}: ' not in mermaid] == []
+
+
+def test_an_outline_tells_the_ways() -> None:
+    text = as_text(document(PROJECT / "tests/corpus/world/routes/buona.yaml"))
+    assert "│  ├─ after 10wd, 2 times\n│  │  └─ sollecita: send prova.ricevuta\n│  └─ one that comes late\n" in text
+    assert "├─ righe: each riga of body.righe  (if has(body.righe))\n│  └─ riga: set cap\n" in text
+
+
+def test_what_is_written_cannot_break_a_picture() -> None:
+    step = {"id": "a", "when": 'body.x < 3 && "<&" != body.y', "set": {"n": "1"}}
+    ET.fromstring(route_svg({"route": "a.b", "version": 1, "on": "<x>&", "purpose": '"<', "steps": [step]}))
+
+
+def test_the_municipality_is_drawn_with_all_its_links() -> None:
+    routes = [document(path) for path in PROJECT.glob("routes/*/*.yaml")]
+    found = overview.links(routes)
+    assert overview.Link("pagopa.ricevuta", "starts", "pagamenti.ricevuta") in found
+    assert overview.Link("edilizia.presenta-pratica", "waits for", "pagopa.ricevuta") in found
+    assert overview.Link("servizi.istanza-generica", "calls", "protocollo.registra") in found
+    root = ET.fromstring(overview.as_svg(routes, "Comune & Città"))
+    titles = {one.text for one in root.iter() if one.tag.endswith("title")}
+    assert {f"{link.source} {link.does} {link.target}" for link in found} <= titles
+    assert all(f"   {link.does} {link.target}" in overview.as_text(routes) for link in found if link.does != "starts")
+    assert overview.as_mermaid(routes).count("-->") + overview.as_mermaid(routes).count("-.->") == len(found)
+
+
+def test_the_command_prints_or_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = str(PROJECT / "config.yaml")
+    assert 0 == main(["graph", "edilizia.presenta-pratica", "--config", config])
+    assert "on edilizia.pratica.presentata" in capsys.readouterr().out
+    assert 0 == main(["graph", "--all", "--format", "svg", "-o", str(tmp_path / "a.svg"), "--config", config])
+    ET.parse(tmp_path / "a.svg")
+    assert 0 != main(["graph", "--config", config])
+    assert 0 != main(["graph", "edilizia.presenta-praticaa", "--config", config])
+    assert "did you mean edilizia.presenta-pratica?" in capsys.readouterr().err
