@@ -33,7 +33,7 @@ from bus.route.compile import CompiledRoute, compile_route, plan_of
 from bus.route.model import TestDocument
 from bus.route.parse import ParsedRoute, parse_route
 from bus.route.plan import CallStep, GatherStep, Plan, WaitStep
-from bus.route.tests_check import check_tests
+from bus.route.tests_check import Found, check_tests
 from bus.services import Servizio, check_services, read_services
 from bus.source import LIMIT, Finding, Source, read, suggestion
 
@@ -42,13 +42,15 @@ Files: TypeAlias = Mapping[str, bytes]
 OFFICES = "uffici"
 SERVICES = "servizi"
 CATALOGUE = "routes/servizi.yaml"
+BESIDE = ".test.yaml"
+"""How the file of tests beside a route ends."""
 _INSIDE = frozenset({"send", "wait", "gather"})
 """Steps whose messages pass inside the bus, or come from other systems: no portal presents them."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """A route in force: its plan, its file (relative to the folder) and its tests, with the line each is written at.
+    """A route in force: its plan, its file (relative to the folder) and its tests, with the file and line each is written at.
 
     ``texts`` are the files that it was compiled from, by name, its own first: what positions in these rules point into.
     """
@@ -56,13 +58,8 @@ class Route:
     plan: Plan
     file: str
     tests: tuple[TestDocument, ...] = ()
-    places: Callable[[], tuple[int, ...]] = tuple
+    places: Callable[[], tuple[tuple[str, int], ...]] = tuple
     texts: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def lines(self) -> tuple[int, ...]:
-        """The line that each test is written at."""
-        return self.places()
 
 
 @dataclass(frozen=True)
@@ -195,14 +192,17 @@ class _Draft:
     source: Source
     parsed: ParsedRoute
     compiled: CompiledRoute
-    tests: tuple[tuple[int, TestDocument], ...] = ()
+    tests: tuple[Found, Found] = ((), ())
+    beside: Source | None = None
 
     def route(self, plan: Plan, mappings: Mapping[str, tuple[CompiledMapping, Source]]) -> Route:
         sources = [self.source, *(mappings[name][1] for name in self.compiled.mappings)]
-        return Route(plan, self.source.file, tuple(test for _, test in self.tests), self._lines, {one.file: one.text for one in sources})
+        tests = tuple(test for found in self.tests for _, test in found)
+        return Route(plan, self.source.file, tests, self._places, {one.file: one.text for one in sources})
 
-    def _lines(self) -> tuple[int, ...]:
-        return tuple(self.source.place(("tests", position))[0] for position, _ in self.tests)
+    def _places(self) -> tuple[tuple[str, int], ...]:
+        written = zip((self.source, self.beside), self.tests, strict=True)
+        return tuple((one.file, one.place(("tests", position))[0]) for one, found in written if one for position, _ in found)
 
 
 def _asked(drafts: Iterable[_Draft]) -> dict[str, frozenset[tuple[str, ...]]]:
@@ -322,13 +322,22 @@ class _Reader:
         world = World(
             self.operations, self.types, mappings, frozenset(self.broken), self.tables, self._keys(drafts), _asked(drafts.values())
         )
+        tests = {source.file: (source, document) for source, document in self._documents(_is_beside)}
         for name, source in self.type_sources.items():
             check_forms(self.types[name], self.types, self.broken, self.tables, source)
         for mapping, source in self.mappings.values():
             check_mapping(mapping, world, source)
         for draft in drafts.values():
             check_route(draft.compiled, world, draft.source)
-            draft.tests = check_tests(draft.parsed, world, draft.source)
+            document = tests.pop(draft.source.file.removesuffix(".yaml") + BESIDE, None)
+            draft.beside = document[0] if document else None
+            draft.tests = check_tests(draft.parsed, world, draft.source, (document[1], document[0]) if document else None)
+        for alone, _ in tests.values():
+            if not self.broken:
+                route = alone.file.removesuffix(BESIDE) + ".yaml"
+                alone.at(
+                    1, 1, "test.no-route", f"there is no route in {route}, whose tests these could be", "name the file after its route's"
+                )
 
     def _keys(self, drafts: Mapping[str, _Draft]) -> frozenset[str] | None:
         """All business keys that a case can have; None while some rules cannot be read."""
@@ -360,7 +369,11 @@ class _Reader:
 
 
 def _is_route(path: str) -> bool:
-    return path.startswith("routes/") and path.endswith(".yaml") and path != CATALOGUE
+    return path.startswith("routes/") and path.endswith(".yaml") and path != CATALOGUE and not path.endswith(BESIDE)
+
+
+def _is_beside(path: str) -> bool:
+    return path.startswith("routes/") and path.endswith(BESIDE)
 
 
 def _is_type(path: str) -> bool:

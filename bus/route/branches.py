@@ -7,10 +7,11 @@ that note that they were asked. The digest stays, and with it every key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from bus.adapter import Operation
 from bus.route.plan import CallStep, ChooseStep, Clause, EachStep, Expression, GatherStep, ParallelStep, Plan, SetStep, Step, WaitStep
 
 Note = Callable[[str], None]
@@ -24,6 +25,16 @@ def watched(plan: Plan, note: Note) -> Plan:
 def branches_of(plan: Plan) -> tuple[str, ...]:
     """All ways of a plan, in file order."""
     return tuple(name for step in plan.walk() for name in _names(step))
+
+
+def faults_of(plan: Plan, operations: Mapping[str, Operation]) -> tuple[str, ...]:
+    """All ways in which the calls of a plan can fail, as ``step: code`` for a refusal, ``step: unreachable`` and ``step: in_doubt``."""
+    calls = [step for step in plan.walk() if isinstance(step, CallStep)]
+    return tuple(f"{step.id}: {way}" for step in calls for way in _failures(operations[step.operation]))
+
+
+def _failures(operation: Operation) -> tuple[str, ...]:
+    return (*operation.refusals, "unreachable", *(() if operation.effect == "read" else ("in_doubt",)))
 
 
 def _names(step: Step) -> Iterator[str]:

@@ -253,6 +253,11 @@ CODES: dict[str, Code] = {
         "An event of a test is neither an arrival nor a passing of time, or both.", "then: [{body: {}}]", "Write `arrive` or `pass`."
     ),
     "test.unknown-step": Code("The route has no such step.", "dead: {step: pagamneto}", "Correct it."),
+    "test.no-route": Code(
+        "Tests beside a route that is not there.",
+        "# routes/lampioni.test.yaml, and no routes/lampioni.yaml",
+        "Name it after its route's file.",
+    ),
     "test.unused": Code("The route says what its tests share, and has no tests.", "given: {clock: ...}   # no tests", "Write a test."),
     "test.messages": Code("`messages` does not map types to bodies.", "messages: [a]", "Write `messages: {pagopa.ricevuta: {...}}`."),
     "test.not-asked": Code(

@@ -80,6 +80,10 @@ class Expectation(Model):
     sent: list[str | dict[str, Any]] | None = Field(default=None, description="Types of messages sent, with fields of their bodies")
     case: dict[str, Any] | None = Field(default=None, description="Business keys of the case")
     dead: Dead | None = Field(default=None, description="How it stopped")
+    records: list[str | dict[str, Any]] | None = Field(
+        default=None,
+        description="Kinds of the log's records, in order (`parked` left out), with fields: step, operation, type, code, attempt",
+    )
     late: list[str] | None = Field(default=None, description="States of the runs that late messages opened, in order")
 
 
@@ -110,6 +114,40 @@ class Conduct(Model):
         default=None, pattern="^(happened|not)$", description="`happened` or `not`: the first time nobody knows, later it shows"
     )
     silent: bool | None = Field(default=None, description="It takes the request and never answers, nor does its probe")
+    faults: int | bool | None = Field(
+        default=None,
+        ge=1,
+        description="It fails with an error that is no refusal so many times (true: always), and does nothing; then it answers",
+    )
+    delays: str | None = Field(
+        default=None,
+        description="The first time it takes so long, such as 40s: beyond the timeout nobody hears the answer, and it is done all the same",
+    )
+    dies: int | bool | None = Field(
+        default=None,
+        ge=1,
+        description="It does what it is asked and dies before it answers; it cannot be reached so many times (true: once), then it answers",
+    )
+
+    @field_validator("delays")
+    @classmethod
+    def _is_delay(cls, text: str | None) -> str | None:
+        if text is not None:
+            calendar.seconds_of(text)
+        return text
+
+
+THEN_ANSWERS = frozenset({"unreachable", "in_doubt", "faults", "delays", "dies"})
+"""What an operation may do before it answers."""
+
+
+class TestsFile(Model):
+    """Tests beside a route: ``x.test.yaml`` holds those of the route in ``x.yaml``."""
+
+    __test__ = False  # pytest: this is no test class
+
+    given: dict[str, Any] = Field(default_factory=dict, description="What these tests have in common, over what the route's file gives")
+    tests: list[dict[str, Any]] = Field(min_length=1, description="Tests of the route")
 
 
 def shared_with(shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
@@ -130,7 +168,7 @@ def _with_answers(own: Any, shared: Any) -> Any:
     answered = next((one for one in (shared if isinstance(shared, list) else [shared]) if isinstance(one, dict) and "answers" in one), None)
     if isinstance(own, list):
         return [*own[:-1], *(_with_answers(one, shared) for one in own[-1:])]
-    if answered is None or not isinstance(own, dict) or "answers" in own or not own.keys() & {"unreachable", "in_doubt"}:
+    if answered is None or not isinstance(own, dict) or "answers" in own or not own.keys() & THEN_ANSWERS:
         return own
     return {**own, "answers": answered["answers"]}
 

@@ -9,7 +9,7 @@ from typing import Any
 from bus.mapping.types import validate_whole
 from bus.message import JsonValue
 from bus.route.check import World
-from bus.route.model import Conduct, TestDocument, check_clock, shared_with
+from bus.route.model import THEN_ANSWERS, Conduct, TestDocument, TestsFile, check_clock, shared_with
 from bus.route.parse import ParsedRoute
 from bus.source import Pointer, Reporter, suggestion, validated
 
@@ -19,15 +19,26 @@ _WORDS = {
 }
 
 
-def check_tests(parsed: ParsedRoute, world: World, report: Reporter) -> tuple[tuple[int, TestDocument], ...]:
-    """The tests of a route with their positions, each with what it shares with the others; a wrong one is reported and left out."""
+Found = tuple[tuple[int, TestDocument], ...]
+"""Tests with their positions in their file."""
+
+
+def check_tests(parsed: ParsedRoute, world: World, report: Reporter, beside: tuple[Any, Reporter] | None = None) -> tuple[Found, Found]:
+    """The tests in a route's file and those in the file ``beside`` it, with what they share; wrong ones are left out."""
     checker = _Checker(parsed, world, report)
     shared = parsed.model.given
-    if shared and not parsed.model.tests:
+    if shared and not parsed.model.tests and beside is None:
         report.report(("given",), "test.unused", "there are no tests that could use this", "", "warning", key=True)
     checker.given(shared, ("given",))
-    found = ((position, checker.test(written, ("tests", position), shared)) for position, written in enumerate(parsed.model.tests))
-    return tuple((position, test) for position, test in found if test is not None)
+    inside = checker.tests(parsed.model.tests, shared)
+    if beside is None:
+        return inside, ()
+    document, checker.report = beside
+    file = validated(document, TestsFile, checker.report)
+    if file is None:
+        return inside, ()
+    checker.given(file.given, ("given",))
+    return inside, checker.tests(file.tests, shared_with(shared, file.given))
 
 
 def patched(body: Any, changes: Any) -> Any:
@@ -70,6 +81,10 @@ class _Checker:
                 self.sent.add(model.send)
             elif step.kind in {"wait", "gather"}:
                 self.awaited |= {getattr(model, step.kind)} - {None}
+
+    def tests(self, written: list[dict[str, Any]], shared: dict[str, Any]) -> Found:
+        found = ((position, self.test(one, ("tests", position), shared)) for position, one in enumerate(written))
+        return tuple((position, test) for position, test in found if test is not None)
 
     def test(self, written: Any, pointer: Pointer, shared: dict[str, Any]) -> TestDocument | None:
         test = validated(written, TestDocument, self.report, pointer)
@@ -121,9 +136,9 @@ class _Checker:
         if conduct is None:
             return
         said = conduct.model_fields_set
-        ways = said - {"answers"} if said & {"unreachable", "in_doubt"} else said
+        ways = said - {"answers"} if said & THEN_ANSWERS else said
         if len(ways) != 1:
-            hint = "one of answers, refuses, silent, unreachable (then answers), in_doubt (then answers)"
+            hint = "one of answers, refuses, silent; or of unreachable, in_doubt, faults, delays, dies (each then answers)"
             self.report.report(place, "test.conduct", "an operation does one thing at a time", hint)
         operation = self.world.operations.get(name)
         if operation is None:

@@ -62,6 +62,10 @@ def _entry(what: str, entry: Any) -> tuple[str, Any]:
     return name, fields
 
 
+def _records(wanted: Any, trial: Trial) -> Iterable[str]:
+    return _sequence("records", wanted, trial.records)
+
+
 def _tries(wanted: Any, trial: Trial) -> Iterable[str]:
     for name, count in wanted.items():
         if trial.tried.get(name, 0) != count:
@@ -86,7 +90,7 @@ def _late(wanted: Any, trial: Trial) -> Iterable[str]:
 
 EXPECTATIONS: Mapping[str, Callable[[Any, Trial], Iterable[str]]] = {
     "state": _state, "reply": _reply, "replies": _replies, "calls": _calls, "tries": _tries, "sent": _sent, "case": _case,
-    "dead": _dead, "late": _late,
+    "records": _records, "dead": _dead, "late": _late,
 }  # fmt: skip
 """One for each field of `Expectation`."""
 

@@ -19,7 +19,7 @@ from bus.clock import moment_of
 from bus.errors import SnodoError
 from bus.faults import first_of
 from bus.message import JsonObject, JsonValue
-from bus.route.branches import branches_of, watched
+from bus.route.branches import branches_of, faults_of, watched
 from bus.route.model import Arrival, Happening, TestDocument
 from bus.route.plan import Plan
 from bus.route.tests_check import patched
@@ -27,7 +27,7 @@ from bus.testing.expect import compare
 from bus.testing.script import Script, TrialError
 from bus.testing.trial import Trial
 
-__all__ = ["START", "Trial", "TrialError", "Verdict", "as_json", "run", "run_folder", "run_route", "summary", "untested"]
+__all__ = ["START", "Trial", "TrialError", "Verdict", "as_json", "run", "run_folder", "run_route", "summary", "untested", "untried"]
 
 START = "2026-03-02T09:00:00+01:00"
 """When a test begins that does not say ``clock``: a Monday morning."""
@@ -35,7 +35,10 @@ START = "2026-03-02T09:00:00+01:00"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of one test: ``faults`` is empty when it passed; ``branches`` are the ways it took (`bus.route.branches`)."""
+    """What became of one test: ``faults`` is empty when it passed.
+
+    ``branches`` are the ways it took, ``failures`` those in which its calls failed (`bus.route.branches`).
+    """
 
     route: str
     name: str
@@ -43,6 +46,7 @@ class Verdict:
     branches: frozenset[str] = frozenset()
     file: str = ""
     line: int = 0
+    failures: frozenset[str] = frozenset()
 
     @property
     def passed(self) -> bool:
@@ -62,15 +66,15 @@ def run_folder(catalog: Catalog, operations: Mapping[str, Operation], routes: It
 
 def run_route(route: Route, catalog: Catalog, operations: Mapping[str, Operation]) -> list[Verdict]:
     """Run the tests of one route."""
-    lines = route.lines or (0,) * len(route.tests)
+    places = route.places() or ((route.file, 0),) * len(route.tests)
     return [
-        _judge(route.plan, test, catalog, operations, route.file, line) for test, line in zip(route.tests, lines, strict=True)
+        _judge(route.plan, test, catalog, operations, file, line) for test, (file, line) in zip(route.tests, places, strict=True)
     ]  # fmt: skip
 
 
 def passes(plan: Plan, test: TestDocument, catalog: Catalog, operations: Mapping[str, Operation]) -> bool:
     """Whether a test of a route's file passes with a plan."""
-    return not _play(plan, test, catalog, operations)
+    return not _play(plan, test, catalog, operations)[0]
 
 
 def run(
@@ -85,28 +89,31 @@ def _judge(
     line: int = 0,
 ) -> Verdict:  # fmt: skip
     ways: set[str] = set()
+    failures: frozenset[str] = frozenset()
     try:
         test = written if isinstance(written, TestDocument) else TestDocument.model_validate(written)
-        faults = _play(watched(plan, ways.add), test, catalog, operations)
+        faults, failures = _play(watched(plan, ways.add), test, catalog, operations)
         name = test.name
     except ValidationError as error:
         name, faults = str(dict(written).get("name", "")), (first_of(error),)
-    return Verdict(plan.route, name, faults, frozenset(ways), file, line)
+    return Verdict(plan.route, name, faults, frozenset(ways), file, line, failures)
 
 
-def _play(plan: Plan, test: TestDocument, catalog: Catalog, operations: Mapping[str, Operation]) -> tuple[str, ...]:
-    """Play one test; its faults."""
+def _play(plan: Plan, test: TestDocument, catalog: Catalog, operations: Mapping[str, Operation]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Play one test; its faults, and the ways in which calls failed in it."""
     messages = test.given.get("messages") or {}
+    failed: set[tuple[str, str]] = set()
     try:
-        trial = Trial(plan, catalog, Script(test.given, operations), moment_of(test.given.get("clock", START)))
+        trial = Trial(plan, catalog, Script(test.given, operations), moment_of(test.given.get("clock", START)), failed=failed)
         for arrival in test.earlier:
             trial.earlier(arrival.arrive, _body(arrival.arrive, arrival, messages))
         trial.start(_body(plan.on, test, messages), test.attachments)
         for event in test.then:
             _happen(event, trial, messages)
-        return compare(test.expect, trial)
+        faults = compare(test.expect, trial)
     except SnodoError as error:
-        return (error.sentence + (f" ({error.hint})" if error.hint else ""),)
+        faults = (error.sentence + (f" ({error.hint})" if error.hint else ""),)
+    return faults, frozenset(f"{step}: {way}" for step, way in failed)
 
 
 def _happen(event: Happening, trial: Trial, messages: Mapping[str, Any]) -> None:
@@ -139,6 +146,17 @@ def untested(catalog: Catalog, verdicts: Sequence[Verdict]) -> dict[str, list[st
     for verdict in verdicts:
         taken.setdefault(verdict.route, set()).update(verdict.branches)
     left = {name: [way for way in branches_of(route.plan) if way not in taken.get(name, ())] for name, route in catalog.routes.items()}
+    return {name: ways for name, ways in left.items() if ways}
+
+
+def untried(catalog: Catalog, operations: Mapping[str, Operation], verdicts: Sequence[Verdict]) -> dict[str, list[str]]:
+    """The ways in which calls of each route can fail and did in no test, by route; routes without any are left out."""
+    tried: dict[str, set[str]] = {}
+    for verdict in verdicts:
+        tried.setdefault(verdict.route, set()).update(verdict.failures)
+    left = {
+        name: [way for way in faults_of(route.plan, operations) if way not in tried.get(name, ())] for name, route in catalog.routes.items()
+    }
     return {name: ways for name, ways in left.items() if ways}
 
 

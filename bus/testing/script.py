@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from bus import calendar
 from bus.adapter import InDoubt, Operation, OutsideError, Refused, Unreachable
 from bus.errors import SnodoError
 from bus.faults import first_of
@@ -23,14 +25,18 @@ class TrialError(SnodoError):
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How one try ends: with an ``error`` or an ``answer``.
+    """How one try ends: with an ``error`` or an ``answer``, after so many seconds (``delay``).
 
-    When it is in doubt, ``happened`` says what a probe will see (None: the probe gets no answer), and ``answer`` what it finds.
+    When it is in doubt, ``happened`` says what a probe will see (None: the probe gets no answer), and ``answer`` what it finds; the first
+    ``unseen`` probes get no answer, nor does one before the moment ``done`` see anything.
     """
 
     answer: JsonValue = None
     error: OutsideError | None = None
     happened: bool | None = None
+    delay: float = 0.0
+    unseen: int = 0
+    done: dt.datetime | None = None
 
 
 @dataclass(slots=True)
@@ -84,14 +90,10 @@ class Script:
             always = End(error=InDoubt(f"{name} does not answer"))
         elif entry.get("unreachable") is True:
             always = End(error=Unreachable(f"{name} is down"))
+        elif entry.get("faults") is True:
+            always = End(error=InDoubt(f"{name} failed"), happened=False)
         else:
-            for _ in range(entry.get("unreachable") or 0):
-                yield End(error=Unreachable(f"{name} is down"))
-            if entry.get("in_doubt"):
-                happened = entry["in_doubt"] == "happened"
-                if happened and operation.probe and "answers" not in entry:
-                    raise TrialError(f"{name} is in doubt and happened: the test must say what it then answers", hint="add `answers`")
-                yield End(answer, InDoubt(f"{name} did not say what it did"), happened)
+            yield from _before(name, operation, entry, answer)
             if "answers" not in entry:
                 return
             always = End(answer)
@@ -105,3 +107,24 @@ class Script:
         except ValidationError as error:
             raise TrialError(f"{name} never answers this: {first_of(error)}") from error
         return shown
+
+
+def _before(name: str, operation: Operation, entry: Mapping[str, Any], answer: JsonValue) -> Iterator[End]:
+    """What an operation does before it answers. Raises `TrialError` where it must say what a probe then finds."""
+    down = Unreachable(f"{name} is down")
+    for _ in range(entry.get("unreachable") or 0):
+        yield End(error=down)
+    for _ in range(entry.get("faults") or 0):
+        yield End(error=InDoubt(f"{name} failed"), happened=False)
+    done = entry.get("in_doubt") == "happened" or "dies" in entry or "delays" in entry
+    if done and operation.probe and "answers" not in entry:
+        raise TrialError(f"{name} is in doubt and happened: the test must say what it then answers", hint="add `answers`")
+    if entry.get("in_doubt"):
+        yield End(answer, InDoubt(f"{name} did not say what it did"), done)
+    if "delays" in entry:
+        yield End(answer, delay=calendar.seconds_of(entry["delays"]))
+    if entry.get("dies"):
+        away = int(entry["dies"])
+        yield End(answer, InDoubt(f"{name} died before it answered"), True, unseen=away)
+        if not operation.probe:
+            yield from (End(error=down) for _ in range(away))

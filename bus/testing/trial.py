@@ -10,12 +10,13 @@ import datetime as dt
 import hashlib
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from bus.adapter import InDoubt
 from bus.catalog import Catalog
 from bus.clock import text_of
 from bus.engine import fate
-from bus.engine.asks import Answered, Arrived, Ask, Await, Call, Close, Event, Expired, Join, Noted, Reply, Send
+from bus.engine.asks import Answered, Arrived, Ask, Await, Call, Close, Event, Expired, Failed, Join, Noted, Reply, Send
 from bus.engine.fate import Tries
 from bus.engine.interpreter import Walk, case_keys, key_texts
 from bus.engine.outcome import Done, Retry
@@ -30,14 +31,16 @@ PATIENCE = 10_000
 
 @dataclass(slots=True)
 class TestRun:
-    """One run in a test: its walk, the tries of its calls, the doubts that a probe will settle, the messages it took."""
+    """One run in a test: its walk, the tries of its calls, the doubts that a probe will settle, what is on its way, messages it took."""
 
     __test__ = False  # pytest: this is no test class
 
     walk: Walk
     tries: dict[str, Tries] = field(default_factory=dict)
     doubts: dict[str, End] = field(default_factory=dict)
+    coming: dict[str, End] = field(default_factory=dict)
     took: set[str] = field(default_factory=set)
+    told: bool = False
 
     @property
     def state(self) -> str:
@@ -51,8 +54,8 @@ class TestRun:
 class Trial:
     """One test being run.
 
-    What happened is in ``calls`` (each once), ``tried`` (retries too), ``sent``, ``replies``, ``case`` and ``runs`` (the late ones after
-    the first).
+    What happened is in ``calls`` (each once), ``tried`` (retries too), ``sent``, ``replies``, ``case``, ``records`` (kind and fields) and
+    ``runs`` (the late ones after the first). ``failed``: the ways in which calls failed, as ``(step, code of a refusal or kind)``.
     """
 
     plan: Plan
@@ -65,6 +68,8 @@ class Trial:
     replies: list[JsonValue] = field(default_factory=list)
     case: dict[str, str] = field(default_factory=dict)
     runs: list[TestRun] = field(default_factory=list)
+    records: list[tuple[str, JsonValue]] = field(default_factory=list)
+    failed: set[tuple[str, str]] = field(default_factory=set)
     _arrivals: list[Message] = field(default_factory=list)
     _closed: list[tuple[TestRun, Close]] = field(default_factory=list)
     _dues: list[tuple[dt.datetime, int, TestRun, str]] = field(default_factory=list)
@@ -79,6 +84,7 @@ class Trial:
         """Send the message that starts the run."""
         message = self._message(self.plan.on, body, "send", tuple(map(_attachment, files)))
         self.case |= {**self._keys(message), **case_keys(self.plan, message)}
+        self._record("received", None, type=message.type)
         self._begin(Walk(self.plan, message))
 
     def earlier(self, type_name: str, body: JsonValue) -> None:
@@ -96,6 +102,7 @@ class Trial:
         for run, close in list(self._closed):
             if message.id not in run.took and message.type == close.type and self._carries(message, close.key):
                 run.took.add(message.id)
+                self._record("late", close, type=message.type)
                 self._begin(Walk(self.plan, message, close.entry))
         self._go_on()
 
@@ -134,6 +141,7 @@ class Trial:
         if message.id in run.took or message.type != ask.type or not self._carries(message, ask.key):
             return False
         run.took.add(message.id)
+        self._record("matched", ask, type=message.type)
         self._feed(run, ask.path, Arrived(self.now, message.id, message.body))
         return True
 
@@ -155,6 +163,18 @@ class Trial:
             ask = todo.popleft()
             if ask.path in run.walk.pending and (event := self._consider(run, ask)) is not None:
                 todo.extend(run.walk.answer(ask.path, event))
+        if run.walk.finished and not run.told:
+            run.told = True
+            failure = run.walk.failure
+            if failure is None:
+                self._record("done", None)
+            else:
+                self._record("dead", None, step=failure.place.rpartition("/")[2], code=failure.code)
+
+    def _record(self, kind: str, ask: Ask | None, **fields: JsonValue) -> None:
+        """Note what the log would hold."""
+        step: dict[str, JsonValue] = {} if ask is None else {"step": ask.place.rpartition("/")[2]}
+        self.records.append((kind, {**step, **fields}))
 
     def _consider(self, run: TestRun, ask: Ask) -> Event | None:
         """The event of an ask that is answered at once, else None."""
@@ -164,6 +184,7 @@ class Trial:
                 self.script.check(ask.operation, ask.place, ask.request)
                 return self._try(run, ask)
             case Await():
+                self._record("waiting", ask, type=ask.type)
                 for message in self._arrivals:
                     if self._offer(run, ask, message):
                         break
@@ -171,13 +192,17 @@ class Trial:
             case Send():
                 self._check_sent(ask)
                 self.sent.append((ask.type, ask.body))
+                self._record("sent", ask, type=ask.type)
                 return Noted(self.now, {"id": f"sent-{len(self.sent)}"})
             case Reply():
                 self.replies.append(ask.body)
+                self._record("replied", ask)
             case Join():
                 self.case |= ask.keys
+                self._record("joined", ask)
             case Close():
                 self._closed.append((run, ask))
+                self._record("closed", ask, type=ask.type)
         return Noted(self.now)
 
     def _check_sent(self, ask: Send) -> None:
@@ -193,29 +218,59 @@ class Trial:
         tries.count, tries.probes, tries.asked, tries.probe, tries.doubt = tries.count + 1, 0, self.now, False, False
         self.tried[ask.operation] = self.tried.get(ask.operation, 0) + 1
         operation = self.script.operation(ask.operation, ask.place)
+        if operation.effect != "read":
+            self._record("asked", ask, operation=ask.operation, attempt=tries.count)
         end = self.script.end(ask.operation, ask.place)
+        if end.delay <= 0:
+            return self._home(run, ask, end)
+        timeout = ask.timeout or operation.timeout
+        if end.delay > timeout:  # it is done all the same, when its time has come
+            late = self.now + dt.timedelta(seconds=end.delay)
+            end = replace(end, delay=timeout, error=InDoubt(f"{ask.operation} did not answer within {timeout:g} s"), done=late)
+        run.coming[ask.path] = end
+        self._dues.append((self.now + dt.timedelta(seconds=end.delay), self._count(), run, ask.path))
+        return None
+
+    def _home(self, run: TestRun, ask: Call, end: End) -> Event | None:
+        """A try ends."""
         if end.error is None:
-            return Answered(self.now, end.answer)
+            return self._note(ask, run, Done(Answered(self.now, end.answer)))
+        operation = self.script.operation(ask.operation, ask.place)
         run.doubts[ask.path] = end
-        return self._later(run, ask, fate.after_error(ask, operation, tries, end.error, self.now))
+        kind = "unreachable" if end.error.kind == "in_doubt" and operation.effect == "read" else end.error.kind
+        self.failed.add((ask.place.rpartition("/")[2], end.error.outside_code if kind == "refused" else kind))
+        return self._later(run, ask, fate.after_error(ask, operation, run.tries[ask.path], end.error, self.now))
 
     def _probe(self, run: TestRun, ask: Call) -> Event | None:
         """What a probe sees of a call in doubt."""
         end, tries = run.doubts[ask.path], run.tries[ask.path]
-        if end.happened is None:
+        happened = end.happened if end.done is None else end.done <= self.now
+        if happened is None or tries.probes < end.unseen:
             assert end.error is not None
             tries.probes += 1
             operation = self.script.operation(ask.operation, ask.place)
             return self._later(run, ask, fate.after_failed_probe(ask, operation, tries, end.error, self.now))
-        if end.happened:
-            return Answered(self.now, end.answer)
+        if happened:
+            return self._note(ask, run, Done(Answered(self.now, end.answer)))
         return self._later(run, ask, fate.after_empty_probe(ask, tries, self.now))
+
+    def _note(self, ask: Call, run: TestRun, outcome: Done) -> Event:
+        """Note how a call ended."""
+        fields: dict[str, JsonValue] = {"operation": ask.operation, "attempt": run.tries[ask.path].count}
+        match outcome.event:
+            case Failed(error=error):
+                self._record("refused" if error["kind"] == "refused" else "unanswered", ask, **fields, code=error["code"])
+            case _:
+                self._record("answered", ask, **fields)
+        return outcome.event
 
     def _later(self, run: TestRun, ask: Call, outcome: Done | Retry) -> Event | None:
         match outcome:
-            case Done(event=event):
-                return event
-            case Retry(due=due, probe=probe, doubt=doubt):
+            case Done():
+                return self._note(ask, run, outcome)
+            case Retry(due=due, probe=probe, doubt=doubt, error=error):
+                fields: dict[str, JsonValue] = {"operation": ask.operation, "attempt": run.tries[ask.path].count, "code": error["code"]}
+                self._record("unanswered", ask, **fields)
                 run.tries[ask.path].probe, run.tries[ask.path].doubt = probe, doubt
                 self._dues.append((due, self._count(), run, ask.path))
                 return None
@@ -234,8 +289,14 @@ class Trial:
 
     def _again(self, run: TestRun, ask: Call) -> None:
         tries = run.tries[ask.path]
-        if run.walk.winding_up and not tries.doubt:
-            self._feed(run, ask.path, fate.given_up(ask, tries, self.now).event)
+        coming = run.coming.pop(ask.path, None)
+        if coming is None and run.walk.winding_up and not tries.doubt:
+            self._feed(run, ask.path, self._note(ask, run, fate.given_up(ask, tries, self.now)))
+            return
+        if coming is not None:
+            event = self._home(run, ask, coming)
+            if event is not None:
+                self._feed(run, ask.path, event)
             return
         event = self._probe(run, ask) if tries.probe else self._try(run, ask)
         if event is not None:
@@ -249,6 +310,7 @@ class Trial:
             self._count()
             moment, path, run = due
             self.now = max(self.now, moment)
+            self._record("expired", run.walk.pending[path])
             self._feed(run, path, Expired(self.now))
 
     def _next_deadline(self, until: dt.datetime) -> tuple[dt.datetime, str, TestRun] | None:

@@ -12,7 +12,7 @@ from bus.adapter import Operation
 from bus.catalog import Catalog, examine
 from bus.route.branches import branches_of
 from bus.source import Finding
-from bus.testing.routes import Verdict, as_json, run, run_folder, summary, untested
+from bus.testing.routes import Verdict, as_json, run, run_folder, summary, untested, untried
 
 
 class Chiesto(BaseModel):
@@ -126,6 +126,11 @@ READ = """
         ("{unreachable: true}", "{reply: {esito: unreachable}, tries: {sys.leggi: 5}}"),
         ("{silent: true}", "{reply: {esito: unreachable}, tries: {sys.leggi: 5}}"),
         ("{in_doubt: not, answers: {codice: B2}}", "{reply: null, tries: {sys.leggi: 2}}"),
+        ("{faults: 2, answers: {codice: B2}}", "{reply: null, tries: {sys.leggi: 3}}"),
+        ("{faults: true}", "{reply: {esito: unreachable}, tries: {sys.leggi: 5}}"),
+        ("{delays: 4s, answers: {codice: B2}}", "{reply: null, tries: {sys.leggi: 1}}"),
+        ("{delays: 6s, answers: {codice: B2}}", "{reply: null, tries: {sys.leggi: 2}}"),
+        ("{dies: 2, answers: {codice: B2}}", "{reply: null, tries: {sys.leggi: 4}}"),
         ("[{unreachable: 1}, {refuses: IGNOTO}]", "{reply: {esito: IGNOTO}, tries: {sys.leggi: 2}}"),
     ],
 )
@@ -141,6 +146,18 @@ def test_a_read_ends_as_the_test_says(judged, given, expected):
         ("sys.registra", "{in_doubt: happened, answers: {codice: B2}}", "{state: done, reply: {codice: B2}, tries: {sys.registra: 1}}"),
         ("sys.registra", "{in_doubt: not, answers: {codice: B2}}", "{state: done, tries: {sys.registra: 2}}"),
         ("sys.registra", "{silent: true}", "{state: dead, dead: {code: call.in-doubt}, tries: {sys.registra: 1}}"),
+        ("sys.scrivi", "{faults: 2, answers: {codice: B2}}", "{state: done, tries: {sys.scrivi: 3}}"),
+        ("sys.scrivi", "{dies: 3, answers: {codice: B2}}", "{state: done, tries: {sys.scrivi: 5}}"),
+        ("sys.scrivi", "{dies: 9, answers: {codice: B2}}", "{state: dead, dead: {code: call.unreachable}, tries: {sys.scrivi: 5}}"),
+        ("sys.scrivi", "{delays: 10s, answers: {codice: B2}}", "{state: done, tries: {sys.scrivi: 2}}"),
+        ("sys.registra", "{faults: 1, answers: {codice: B2}}", "{state: done, tries: {sys.registra: 2}}"),
+        ("sys.registra", "{dies: 3, answers: {codice: B2}}", "{state: done, reply: {codice: B2}, tries: {sys.registra: 1}}"),
+        ("sys.registra", "{dies: 9, answers: {codice: B2}}", "{state: dead, dead: {code: call.in-doubt}, tries: {sys.registra: 1}}"),
+        ("sys.registra", "{delays: 30s, answers: {codice: B2}}", "{state: done, reply: {codice: B2}, tries: {sys.registra: 1}}"),
+        ("sys.registra", "{delays: 40s, answers: {codice: B2}}", "{state: done, tries: {sys.registra: 2}}"),
+        ("sys.avvisa", "{dies: 1}", "{state: dead, dead: {code: call.in-doubt}, tries: {sys.avvisa: 1}}"),
+        ("sys.avvisa", "{faults: 1, answers: {codice: B2}}", "{state: dead, dead: {code: call.in-doubt}, tries: {sys.avvisa: 1}}"),
+        ("sys.avvisa", "{delays: 4s, answers: {codice: B2}}", "{state: done, tries: {sys.avvisa: 1}}"),
         ("sys.avvisa", "{in_doubt: happened}", "{state: dead, dead: {code: call.in-doubt}, tries: {sys.avvisa: 1}}"),
         ("sys.avvisa", "{unreachable: 1, answers: {codice: B2}}", "{state: done, tries: {sys.avvisa: 2}}"),
     ],
@@ -155,6 +172,87 @@ def test_an_effect_ends_as_its_class_promises(judged, operation, given, expected
     reply: {{codice: scritto.codice}}
 """
     assert faults(judged(steps, f"  - {{name: prova, given: {{{operation}: {given}}}, expect: {expected}}}")) == []
+
+
+def test_the_records_of_a_run_are_told_in_order(judged):
+    steps = """
+  - {id: scrivi, call: sys.scrivi, with: {codice: body.codice}, as: scritto, case: {altro: scritto.codice}}
+  - {id: aspetta, wait: prova.ricevuta, case: codice, deadline: 3d, as: ricevuta}
+  - {id: avvisa, send: prova.avviso, with: {testo: "'avviso'"}}
+  - {id: rispondi, reply: {codice: scritto.codice}}
+"""
+    tests = """
+  - name: paid
+    given: {sys.scrivi: {unreachable: 1, answers: {codice: B2}}}
+    then: [{arrive: prova.ricevuta}]
+    expect:
+      records:
+        - received: {type: prova.inizio}
+        - asked: {step: scrivi, operation: sys.scrivi, attempt: 1}
+        - unanswered: {code: outside.unreachable}
+        - asked: {attempt: 2}
+        - answered
+        - joined
+        - waiting: {step: aspetta, type: prova.ricevuta}
+        - matched
+        - sent: {type: prova.avviso}
+        - replied: {step: rispondi}
+        - done
+  - name: not paid
+    given: {sys.scrivi: {answers: {codice: B2}}}
+    then: [{pass: 4d}]
+    expect: {records: [received, asked, answered, joined, waiting, expired, sent, replied, done]}
+"""
+    assert faults(judged(steps, tests)) == []
+
+
+BESIDE = """
+given:
+  sys.leggi: {answers: {codice: B2}}
+tests:
+  - {name: beside, expect: {state: done, reply: null}}
+  - {name: bad, given: {sys.leggi: {refuses: IGNOTO}}, expect: {state: dead}}
+"""
+
+
+def test_tests_may_stand_beside_the_route_and_share_what_its_file_gives(tmp_path):
+    rules = folder(tmp_path, READ, "  - {name: inside, given: {sys.leggi: {refuses: IGNOTO}}, expect: {state: done}}")
+    without, _ = examine(rules, OPERATIONS)
+    (rules / "routes/percorso.test.yaml").write_text(BESIDE)
+    catalog, findings = examine(rules, OPERATIONS)
+    assert catalog is not None and without is not None and findings == []
+    assert catalog.digest == without.digest
+    verdicts = run_folder(catalog, OPERATIONS)
+    assert [("inside", True), ("beside", True), ("bad", False)] == [(one.name, one.passed) for one in verdicts]
+    assert ["routes/percorso.yaml", *["routes/percorso.test.yaml"] * 2] == [one.file for one in verdicts]
+    assert "routes/percorso.test.yaml:6" == verdicts[2].place
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "place", "code"),
+    [
+        ("percorso", "tests: []", "routes/percorso.test.yaml:1:8", "field.invalid"),
+        ("percorso", "tests:\n  - {name: x, expect: {}}", "routes/percorso.test.yaml:2:23", "test.expects-nothing"),
+        (
+            "percorso",
+            "given: {sys.scrivi: {answers: {codice: A}}}\n" + BESIDE[1:].partition("tests")[2].join(("tests", "")),
+            "routes/percorso.test.yaml:1:9",
+            "test.not-asked",
+        ),
+        ("percorso", "tests:\n  - {name: inside, expect: {state: done}}", "routes/percorso.test.yaml:2:12", "test.duplicate-name"),
+        ("altro", BESIDE, "routes/altro.test.yaml:1:1", "test.no-route"),
+    ],
+)
+def test_what_is_wrong_with_tests_beside_a_route_is_found_there(tmp_path, name, text, place, code):
+    rules = folder(tmp_path, READ, "  - {name: inside, given: {sys.leggi: {refuses: IGNOTO}}, expect: {state: done}}")
+    (rules / f"routes/{name}.test.yaml").write_text(text)
+    found = [(f"{one.file}:{one.line}:{one.column}", one.code) for one in examine(rules, OPERATIONS)[1]]
+    assert (place, code) in found
+
+
+def test_coverage_tells_also_the_faults_that_no_test_tried(judged):
+    verdicts = judged(READ, "  - {name: prova, given: {sys.leggi: {refuses: IGNOTO}}, expect: {state: done}}")
+    assert {"prova.percorso": ["leggi: unreachable"]} == untried(judged.catalog, OPERATIONS, verdicts)
 
 
 def test_a_probe_waits_for_the_whole_settle_time(judged):
@@ -294,6 +392,11 @@ def test_editing_tests_does_not_change_the_fingerprint_of_the_rules(tmp_path, ju
         ("{case: {codice: B2}}", "case.codice: expected 'B2', is 'A1'"),
         ("{dead: {code: prova.basta}}", "dead: expected {'code': 'prova.basta'}, the run is done"),
         ("{late: [done]}", "late: expected 1 items, is []"),
+        ("{records: [received, answered, done]}", "records: expected received, answered, done; were received, refused, replied, done"),
+        (
+            "{records: [received, {refused: {code: ALTRO}}, replied, done]}",
+            "records: refused.code: expected 'ALTRO', is 'IGNOTO'",
+        ),
     ],
 )
 def test_every_expectation_can_fail_and_says_why(judged, expected, said):
