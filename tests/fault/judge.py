@@ -18,6 +18,9 @@ from bus.store import Store, Tx
 from tests.fault.portal import Promise
 from tests.fault.rules import EFFECTS, ORDERED
 
+FLAGGED_WITHIN = 60.0
+"""Seconds after a call in doubt within which a person must see it. The aim is 5 s, and figures are in ``benchmarks/results/``; the bound is for
+machines so crowded that a process takes ten seconds to start."""
 Ledgers = dict[str, list[dict[str, Any]]]
 """The effects of each system, oldest first."""
 
@@ -109,13 +112,16 @@ def _effects(books: _Books, verdict: Verdict) -> Iterator[str]:
 
 
 def _waits(books: _Books) -> list[float]:
-    """Seconds from each call in doubt to the moment at which it was a dead letter."""
-    asked, waits = {}, []
+    """Seconds from each call in doubt to the moment at which a person could see it: its run was a dead letter, be it for another reason first."""
+    asked, seen, waits = {}, {}, []
     for _, record in books.records:
         if record.kind == "asked":
             asked[record.run] = record.time
-        if record.kind == "dead" and record.data.get("doubt"):
-            waits.append((record.time - asked[record.run]).total_seconds())
+            seen.pop(record.run, None)
+        if record.kind == "dead" and record.run in asked:
+            seen.setdefault(record.run, record.time)
+            if record.data.get("doubt"):
+                waits.append((seen[record.run] - asked[record.run]).total_seconds())
     return waits
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.fault.fail_points import PROMPT, Case, cases, play
 from tests.fault.house import House, opened
+from tests.fault.judge import FLAGGED_WITHIN
 from tests.fault.portal import Portal
 
 
@@ -22,3 +23,4 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, Por
 def test_nothing_is_lost_nor_doubled_when_the_bus_dies_there(stage: tuple[House, Portal], case: Case) -> None:
     verdict, _ = play(*stage, case)
     assert verdict.faults == [], "\n".join(verdict.faults)
+    assert max(verdict.waits, default=0) <= FLAGGED_WITHIN

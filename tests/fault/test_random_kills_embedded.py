@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import median
 
 import pytest
 
 from tests.fault.chaos import Weather, plan, storm
 from tests.fault.house import opened
+from tests.fault.judge import FLAGGED_WITHIN
 
 SEED, MESSAGES, KILLS, STOPS = 20261125, 1200, 60, 4
 
@@ -18,6 +20,7 @@ def test_nothing_is_lost_nor_doubled_whatever_is_killed(tmp_path: Path) -> None:
     with opened(tmp_path / "house", "embedded") as (house, portal):
         outcome = storm(house, portal, SEED, plan(SEED, "embedded", KILLS, STOPS, every=1.2), MESSAGES, Weather(0.03, (0.5, 1.5)))
     assert outcome.verdict.faults == [], f"seed {SEED}\n" + "\n".join(outcome.verdict.faults[:5])
+    assert median(outcome.verdict.waits or [0]) <= FLAGGED_WITHIN, outcome.verdict.waits
     assert (outcome.verdict.messages >= MESSAGES, outcome.kills.total()) == (True, KILLS)
     assert outcome.parked <= MESSAGES / 50, "a suspect is claimed alone, so that few are taken for poison"
     assert outcome.fell == []
