@@ -371,6 +371,10 @@ class App:
         """What an endpoint or a poller of one adapter is given."""
         return AdapterDoor(self, adapter)
 
+    def well(self) -> bool:
+        """Whether this process does what it is there for, whatever the database or others do; a glance from another thread."""
+        return self.role == "web" or not self.engine.stuck()
+
     def status(self) -> JsonObject:
         """How the bus is, for `/status` and `bus doctor`; no personal data."""
         with self.store.read() as tx:

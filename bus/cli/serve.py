@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -55,7 +57,7 @@ def work(config: Settings = CONFIG, metrics_port: MetricsPort = -1, json: Json =
     if metrics_port >= 0:
         told["metrics_port"], stop = _serve_metrics(app, metrics_port)
     try:
-        workers.run(app, lambda: announce(f"snodo works as {app.engine.owner}", told, json=json))
+        workers.run(app, lambda: announce(f"snodo works as {app.engine.owner}", told, json=json, well=app.well))
     finally:
         stop()
 
@@ -85,7 +87,7 @@ def _serve(role: str, config: Path, host: str, port: int, *, json: bool, watch: 
     server = Server(App(loaded, role=role), host or loaded.http.host, loaded.http.port if port < 0 else port)  # type: ignore[arg-type]
     if watch:
         server.app.rules.watch(loaded.rules, _told_of_files)
-    server.run(lambda url: announce(f"snodo listens on {url}", {"url": url}, json=json))
+    server.run(lambda url: announce(f"snodo listens on {url}", {"url": url}, json=json, well=server.app.well))
 
 
 def _told_of_files(error: RulesError | None) -> None:
@@ -95,12 +97,22 @@ def _told_of_files(error: RulesError | None) -> None:
     print(bad or "the files are in force now", file=sys.stderr, flush=True)
 
 
-def announce(words: str, facts: Mapping[str, str | int], *, json: bool) -> None:
-    """Say on standard output, and to systemd if it started us, that we are ready."""
+def announce(words: str, facts: Mapping[str, str | int], *, json: bool, well: Callable[[], bool] = lambda: True) -> None:
+    """Say on standard output, and to systemd if it started us, that we are ready; to systemd from now on also that we are well."""
     from bus.jsontext import dumps
 
     print(dumps(facts).decode() if json else words, flush=True)
     _tell_systemd("READY=1")
+    if every := int(os.environ.get("WATCHDOG_USEC", "0")) / 3e6:
+        threading.Thread(target=_keep_telling, args=(well, every), name="snodo-watchdog", daemon=True).start()
+
+
+def _keep_telling(well: Callable[[], bool], every: float) -> None:
+    """Thrice in the time that systemd waits (`WatchdogSec`), as long as the process is well and its threads get their turn."""
+    while True:
+        if well():
+            _tell_systemd("WATCHDOG=1")
+        time.sleep(every)
 
 
 def _tell_systemd(state: str) -> None:

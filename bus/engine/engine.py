@@ -142,6 +142,10 @@ class Engine:
         """Give up the leases; the last thing an engine does."""
         self._holding.leave([live.claim for live in self._live.values() if live.in_flight])
 
+    def stuck(self) -> bool:
+        """Whether it has not turned for many leases."""
+        return self._holding.stuck()
+
     def idle(self) -> bool:
         """Whether nothing is live and nothing is rung for; for tests and graceful stops."""
         return not self._live and not self._rung and self._inbox.empty()

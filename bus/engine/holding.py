@@ -150,11 +150,15 @@ class Holding:
             del self._held[run]
         self.renew()
 
+    def stuck(self) -> bool:
+        """Whether the engine has not turned for so long that something is wrong with it."""
+        return self.ticks() - self._turned > STUCK * self.lease.total_seconds()
+
     def renew(self) -> None:
         """Renew all claims when a part of the lease has passed, or the clock jumped by as much; what the store denies is forgotten."""
         now, at, seconds = self.ticks(), self._clock.now(), self.lease.total_seconds()
         passed = max(now - self._renewed, abs((at - self._renewed_at).total_seconds()))
-        if not self._held or passed < RENEWED * seconds or now - self._turned > STUCK * seconds:
+        if not self._held or passed < RENEWED * seconds or self.stuck():
             return
         self._renewed, self._renewed_at = now, at
         claims = [(run, held.fence) for run, held in list(self._held.items())]

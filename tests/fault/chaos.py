@@ -218,8 +218,7 @@ def storm(house: House, portal: Portal, seed: int, blows: list[Blow], count: int
             one.result()
     for system in house.systems.values():
         system.clear()
-    drained = house.drained(180.0)
-    parked = house.pardon()
+    drained, parked = house.drained_and_pardoned(300.0)
     house.kill()
     with house.store() as store:
         verdict = judge(store, portal.promises(), {name: system.ledger() for name, system in house.systems.items()})

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -97,12 +98,25 @@ def test_the_process_tells_systemd_when_it_is_ready_and_stops_when_told(tmp_path
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         told.bind(str(tmp_path / "notify"))
         told.settimeout(30)
-        environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "SNODO_CONFIG": str(write(tmp_path))}
+        environment = {
+            **os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "300000", "SNODO_CONFIG": str(write(tmp_path)),
+        }  # fmt: skip
         with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-            assert told.recv(100) == b"READY=1"
+            assert [told.recv(100) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
             assert process.stdout.readline().startswith("snodo listens on http://127.0.0.1:")
             process.terminate()
             assert process.wait(30) == 0
+
+
+def test_a_process_that_is_not_well_does_not_say_that_it_is(monkeypatch):
+    from bus.cli import serve
+
+    said, well = [], iter([True, False, True])
+    monkeypatch.setattr(serve, "_tell_systemd", said.append)
+    monkeypatch.setattr(serve, "time", SimpleNamespace(sleep=said.append))
+    with pytest.raises(StopIteration):
+        serve._keep_telling(lambda: next(well), 7)
+    assert said == ["WATCHDOG=1", 7, 7, "WATCHDOG=1", 7]
 
 
 # -- settings and secrets -------------------------------------------------------------------------------------------------

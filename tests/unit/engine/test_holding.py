@@ -83,6 +83,16 @@ def test_claims_are_renewed_when_a_third_of_the_lease_has_passed_and_not_by_an_e
     assert other.claim(["a"], world.clock.now())
 
 
+def test_an_engine_that_does_not_turn_is_stuck_after_ten_leases(world: World) -> None:
+    mine = world.engine()
+    world.sleep(299)
+    assert not mine.stuck()
+    world.sleep(2)
+    assert mine.stuck()
+    mine.beat([])
+    assert not mine.stuck()
+
+
 @pytest.mark.parametrize("jump", [HOUR, -HOUR])
 def test_a_clock_that_jumps_costs_no_claim_and_keeps_none_for_ever(world: World, jump: dt.timedelta) -> None:
     mine, other = world.engine(), world.engine()
