@@ -59,6 +59,19 @@ class Listing(TyperGroup):
         return super().parse_args(ctx, ["list", *args] if bare else args)
 
 
+class Running(TyperGroup):
+    """A group whose command is ``run`` when none of its commands is said: ``bus test PATH`` is ``bus test run PATH``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        other = not args or (args[0] not in self.commands and args[0] != "--help")
+        return super().parse_args(ctx, ["run", *args] if other else args)
+
+
+def running(help: str) -> typer.Typer:
+    """A family of commands that runs when it is not told what else to do."""
+    return typer.Typer(help=help, cls=Running, add_completion=False, pretty_exceptions_enable=False)
+
+
 def listing(help: str) -> typer.Typer:
     """A family of commands that lists when it is not told what to do."""
     return typer.Typer(help=help, cls=Listing, add_completion=False, pretty_exceptions_enable=False)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bus.cli.common import CONFIG, Json, Settings, family, show
-from bus.errors import ConfigError
+from bus.cli.common import CONFIG, Json, Settings, Store, running, show
+from bus.errors import ConfigError, NotFound
 
 if TYPE_CHECKING:
     from bus.catalog import Catalog, Route
     from bus.testing.mutate import Score
 
-app = family("Run the tests inside the route files.")
+app = running("Run the tests inside the route files, or cut a new one out of the log.")
 
 
-@app.command("test")
+@app.command("run")
 def run_tests(
     path: Annotated[str, typer.Argument(help="A route file, a folder, or the name of a route; all when not said.")] = "",
     config: Settings = CONFIG,
@@ -61,6 +63,56 @@ def run_tests(
         print(*(f"UNTESTED {name}: {way}" for name, ways in left.items() for way in ways), summary(verdicts), sep="\n")
         print(*_told(scores), sep="\n", end="\n" if scores else "")
     raise typer.Exit(0 if passed and not left and all(one.percent >= least for one in scores) else 1)
+
+
+@app.command("new")
+def new_test(
+    message: Annotated[str, typer.Option("--from", help="Id of the message, or of its run.")],
+    name: Annotated[str, typer.Option("--name", help="What the test says must hold; a sentence.")] = "",
+    write: Annotated[bool, typer.Option("--write", help="Add it to the end of the route's file.")] = False,
+    config: Settings = CONFIG,
+    store: Store = "",
+) -> None:
+    """Cut a test out of the log, with invented people in the place of real ones. Nothing leaves this process, no secret is read."""
+    from bus.catalog import load
+    from bus.cli.rules import recomputing
+    from bus.replay import window
+    from bus.replay.evidence import Rulebook, pages
+    from bus.testing.cutting import as_yaml, cut
+
+    with recomputing(config, store) as (settings, operations, reader):
+        catalog = load(settings.rules, operations)
+        messages, run = window.named(reader, message)
+        [page] = pages(reader, [messages[:1]], Rulebook(reader))
+        opening = next((one for one in page.openings if run in (None, one.run)), None)
+        if opening is None:
+            raise NotFound("no route began with this message", code="test.no-route", hint="bus message show ID shows its runs")
+        made = cut(opening, page.journals.get(opening.run, ()), page, catalog, operations, name)
+    text, file = as_yaml(made.test), settings.rules / catalog.routes[made.route].file
+    if write:
+        _add(file, text, lambda: load(settings.rules, operations))
+    else:
+        print(text, end="")
+    said = f"{made.replaced} names, codes and addresses were replaced; read its texts before others do"
+    if not made.same:
+        said += f"\nthe run of then asked {', '.join(made.asked) or 'nothing'}: under the rules in the folder the test goes another way"
+    print(said if not write else f"added to {file}\n{said}", file=sys.stderr)
+
+
+def _add(file: Path, text: str, check: Callable[[], object]) -> None:
+    """Add a test at the end of a route's file; when the rules do not load with it, the file is as it was."""
+    before = file.read_text("utf-8")
+    tops = re.findall(r"^([A-Za-z_]+):", before, re.MULTILINE)
+    if "tests" in tops and tops[-1] != "tests":
+        hint = "without --write the test is printed, to be put there by hand"
+        raise ConfigError(f"the tests of {file} do not stand at its end", code="test.not-at-the-end", hint=hint)
+    head = before.rstrip("\n") + "\n"
+    file.write_text(head + ("" if "tests" in tops else "\ntests:\n") + text, "utf-8")
+    try:
+        check()
+    except BaseException:
+        file.write_text(before, "utf-8")
+        raise
 
 
 def _told(scores: list[Score]) -> Iterator[str]:

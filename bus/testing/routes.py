@@ -101,19 +101,27 @@ def _judge(
 
 def _play(plan: Plan, test: TestDocument, catalog: Catalog, operations: Mapping[str, Operation]) -> tuple[tuple[str, ...], frozenset[str]]:
     """Play one test; its faults, and the ways in which calls failed in it."""
-    messages = test.given.get("messages") or {}
     failed: set[tuple[str, str]] = set()
     try:
-        trial = Trial(plan, catalog, Script(test.given, operations), moment_of(test.given.get("clock", START)), failed=failed)
-        for arrival in test.earlier:
-            trial.earlier(arrival.arrive, _body(arrival.arrive, arrival, messages))
-        trial.start(_body(plan.on, test, messages), test.attachments)
-        for event in test.then:
-            _happen(event, trial, messages)
-        faults = compare(test.expect, trial)
+        faults = compare(test.expect, play(plan, test, catalog, operations, failed))
     except SnodoError as error:
         faults = (error.sentence + (f" ({error.hint})" if error.hint else ""),)
     return faults, frozenset(f"{step}: {way}" for step, way in failed)
+
+
+def play(
+    plan: Plan, test: TestDocument, catalog: Catalog, operations: Mapping[str, Operation], failed: set[tuple[str, str]] | None = None
+) -> Trial:
+    """Play what a test gives, to its end; ``failed`` gets the ways in which calls failed. Raises `TrialError`."""
+    messages = test.given.get("messages") or {}
+    clock = moment_of(test.given.get("clock", START))
+    trial = Trial(plan, catalog, Script(test.given, operations), clock, failed=set() if failed is None else failed)
+    for arrival in test.earlier:
+        trial.earlier(arrival.arrive, _body(arrival.arrive, arrival, messages))
+    trial.start(_body(plan.on, test, messages), test.attachments)
+    for event in test.then:
+        _happen(event, trial, messages)
+    return trial
 
 
 def _happen(event: Happening, trial: Trial, messages: Mapping[str, Any]) -> None:

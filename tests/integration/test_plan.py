@@ -17,13 +17,18 @@ import pytest
 from bus import config
 from bus.adapter import Adapter, Call, Contract, operation
 from bus.app import App
+from bus.catalog import load
 from bus.engine.intake import Submission
 from bus.errors import RulesError
 from bus.message import canonical
 from bus.planning.planning import planned
 from bus.planning.report import Planned
 from bus.replay import window
+from bus.replay.evidence import Rulebook, pages
+from bus.source import read
 from bus.store.opening import open_reader
+from bus.testing.cutting import Cut, as_yaml, cut
+from bus.testing.routes import run, run_folder
 from tests.small_bus import settings
 
 CF, OTHER = "BLLDAA71E43B429M", "LPRTLL45P09B429C"
@@ -323,3 +328,43 @@ def test_a_plan_on_postgresql_is_the_same(postgresql_url, worked, edited, tmp_pa
     work(App(config.load(tmp_path / "config.yaml")))
     edit(edited, "body.numero >= 10", "body.numero >= 15")
     assert found(plan(worked, edited, postgresql_url)) == found(plan(worked, edited))
+
+
+def cut_from(worked: Path, number: int, **how: str) -> Cut:
+    with contextlib.closing(open_reader(f"sqlite:///{worked}/var/snodo.db")) as reader:
+        messages, _ = window.named(reader, f"x{number}")
+        [page] = pages(reader, [messages[:1]], Rulebook(reader))
+        return cut(page.openings[0], page.journals[page.openings[0].run], page, load(worked, OPERATIONS), OPERATIONS, **how)
+
+
+@pytest.mark.parametrize(("number", "state"), [(2, "done"), (12, "done"), (1, "waiting"), (13, "dead")])
+def test_a_test_is_cut_out_of_the_log_and_passes_with_nobody_real_in_it(worked, number, state):
+    made = cut_from(worked, number, name="as it was")
+    assert made.same
+    assert made.test["expect"]["state"] == state
+    text = as_yaml(made.test)
+    assert not {CF, OTHER} & set(text.split('"'))
+    catalog = load(worked, OPERATIONS)
+    [verdict] = run(
+        catalog.routes["ufficio.pratica"].plan, [read(f"tests:\n{text}".encode(), "cut.yaml").plain()["tests"][0]], catalog, OPERATIONS
+    )
+    assert verdict.passed, verdict.faults
+
+
+def test_a_test_that_is_cut_can_fail(worked, edited):
+    made = cut_from(worked, 12)
+    edit(edited, "body.numero >= 10", "body.numero >= 15")
+    catalog = load(edited, OPERATIONS)
+    [verdict] = run(catalog.routes["ufficio.pratica"].plan, [made.test], catalog, OPERATIONS)
+    assert not verdict.passed
+
+
+def test_the_command_adds_a_test_to_the_routes_file(worked, edited):
+    (edited / "config.yaml").write_text((worked / "config.yaml").read_text("utf-8"), "utf-8")
+    command = [sys.executable, "-m", "bus.cli", "test", "new", "--from", "x12", "--write", "--name", "twelve is archived"]
+    said = subprocess.run([*command, "--config", str(edited / "config.yaml"), "--store", f"sqlite:///{worked}/var/snodo.db"],
+                          capture_output=True, text=True, timeout=90)  # fmt: skip
+    assert said.returncode == 0, said.stderr
+    catalog = load(edited, OPERATIONS)
+    assert [one.name for one in catalog.routes["ufficio.pratica"].tests] == ["twelve is archived"]
+    assert all(one.passed for one in run_folder(catalog, OPERATIONS))

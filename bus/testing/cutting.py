@@ -1,0 +1,238 @@
+"""A route test cut out of the log: what came in, what the systems did and what time brought, with invented people; what must come of it.
+
+What the test expects is what the rules make of the invented people, played once; that the run of then went the same way (the same calls
+in order, messages, end) is looked at, and said where it is not so.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from bus.adapter import Operation
+from bus.catalog import Catalog
+from bus.clock import moment_of, text_of
+from bus.errors import Invalid, NotFound
+from bus.log.record import Record
+from bus.message import JsonObject, JsonValue, parsed
+from bus.replay.recount import Evidence, Opening
+from bus.route.model import TestDocument
+from bus.route.plan import Plan
+from bus.testing.invented import Invented
+from bus.testing.routes import play
+
+_TOLD = ("send", "earlier", "then", "given")
+"""Parts of a test that speak of people, in the order in which they are learnt to be who."""
+_UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A test as a map, the way of then (operations asked in order), and whether the test goes the same; ``replaced``: names and codes."""
+
+    test: JsonObject
+    route: str
+    asked: tuple[str, ...]
+    same: bool
+    replaced: int
+
+
+def cut(
+    opening: Opening, records: Sequence[Record], evidence: Evidence, catalog: Catalog, operations: Mapping[str, Operation], name: str = ""
+) -> Cut:
+    """Cut a test out of one run. Raises `NotFound` when something it needs was erased, `Invalid` for a run that has no test of its own."""
+    if opening.entry:
+        raise Invalid("this run began with a late message", code="test.late-run", hint="take the message that its case began with")
+    route = opening.name.rpartition("@")[0]
+    if route not in catalog.routes:
+        raise NotFound(f"there is no route {route} any more", code="test.no-route", hint="bus validate lists the routes")
+    written = _Cutting(opening, records, evidence, operations).written(name)
+    plan = catalog.routes[route].plan
+    invented = Invented()
+    invented.learn([written.get(part) for part in _TOLD])
+    masked: dict[str, Any] = {part: invented.said(value) if part in _TOLD else value for part, value in written.items()}
+    asked = tuple(str(record.data["operation"]) for record in _first_asked(records))
+    return _expecting(masked, plan, catalog, operations, asked, invented.replaced)
+
+
+def _expecting(
+    masked: dict[str, Any], plan: Plan, catalog: Catalog, operations: Mapping[str, Operation], asked: tuple[str, ...], replaced: int
+) -> Cut:
+    trial = play(plan, TestDocument.model_validate({**masked, "expect": {}}), catalog, operations)
+    failure = trial.run.walk.failure
+    expect: dict[str, Any] = {"state": trial.run.state}
+    if failure is not None:
+        expect["dead"] = {"code": failure.code, "step": failure.place.rpartition("/")[2]}
+    if trial.replies:
+        expect["reply"] = trial.replies[-1]
+    expect["calls"] = [{operation: request} if request else operation for operation, request in trial.calls]
+    if trial.sent:
+        expect["sent"] = [{type: body} for type, body in trial.sent]
+    if trial.case:
+        expect["case"] = dict(trial.case)
+    made = tuple(operation for operation, _ in trial.calls)
+    return Cut({**masked, "expect": expect}, plan.route, asked, made == asked, replaced)
+
+
+def _first_asked(records: Sequence[Record]) -> Iterator[Record]:
+    """The first record of each call, in order."""
+    seen: set[str] = set()
+    for record in records:
+        if record.kind in ("asked", "answered", "refused", "unanswered") and record.path not in seen and "operation" in record.data:
+            seen.add(str(record.path))
+            yield record
+
+
+@dataclass
+class _Cutting:
+    opening: Opening
+    records: Sequence[Record]
+    evidence: Evidence
+    operations: Mapping[str, Operation]
+
+    def written(self, name: str) -> JsonObject:
+        """The test without what it expects, with real people."""
+        message = self._message(self.opening.message)
+        envelope: Any = message["envelope"]
+        begun = moment_of(envelope["time"])
+        test: JsonObject = {"name": name or f"as it went on {begun:%Y-%m-%d} (message {self.opening.message[-12:]})"}
+        test["given"] = {"clock": text_of(begun), **self._conducts()}
+        earlier, then = self._arrivals(begun)
+        if earlier:
+            test["earlier"] = earlier
+        test["send"] = message["body"]
+        files = envelope.get("attachments", [])
+        if files:
+            test["attachments"] = [
+                {"name": f"allegato-{n}{_ending(f['name'])}", "media_type": f["media_type"], "size": f["size"]}
+                for n, f in enumerate(files, 1)
+            ]
+        if then:
+            test["then"] = then
+        return test
+
+    def _message(self, identity: str) -> JsonObject:
+        found = self.evidence.message(identity)
+        if found is None:
+            raise NotFound("a message of this run was erased", code="test.erased", hint="take another message")
+        return found
+
+    def _value(self, record: Record, role: str) -> Any:
+        content = self.evidence.content(str(record.payload(role)))
+        if content is None:
+            raise NotFound("an answer of this run was erased", code="test.erased", hint="take another message")
+        return parsed(content)
+
+    def _conducts(self) -> JsonObject:
+        """What each operation did, call by call in the order in which the calls were made."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for first in _first_asked(self.records):
+            ends = [record for record in self.records if record.path == first.path]
+            found.setdefault(str(first.data["operation"]), []).append(self._conduct(str(first.data["operation"]), ends))
+        return {
+            name: conducts[0] if all(one == conducts[0] for one in conducts) else list[JsonValue](conducts)
+            for name, conducts in found.items()
+        }
+
+    def _conduct(self, name: str, records: Sequence[Record]) -> dict[str, Any]:
+        away = sum(record.kind == "unanswered" and "again" in record.data and record.data["kind"] == "unreachable" for record in records)
+        for record in reversed(records):
+            if record.kind == "answered" or (record.kind == "decided" and record.payload("answer")):
+                answer = {"answers": _short(self._value(record, "answer"), self.operations.get(name))}
+                return {"unreachable": away, **answer} if away else answer
+            if record.kind == "refused":
+                return {"refuses": str(record.data["code"])}
+            if record.kind == "unanswered" and "again" not in record.data:
+                return {"silent": True} if record.data["kind"] == "in_doubt" else {"unreachable": True}
+        return {"silent": True}
+
+    def _arrivals(self, begun: dt.datetime) -> tuple[list[JsonValue], list[JsonValue]]:
+        """Messages of the case that came before; what came after, and the time that passed."""
+        earlier, then = list[JsonValue](), list[JsonValue]()
+        now = begun
+        deadlines = {record.path: record.data.get("deadline") for record in self.records if record.kind == "waiting"}
+        for record in self.records:
+            if record.kind == "matched":
+                message = self._message(str(record.data["arrival"]))
+                envelope: Any = message["envelope"]
+                arrival: JsonObject = {"arrive": envelope["type"], "body": message["body"]}
+                (earlier if moment_of(envelope["time"]) < begun else then).append(arrival)
+            elif record.kind == "expired" and (due := deadlines.get(record.path)):
+                passed = max(1, math.ceil((moment_of(due) - now).total_seconds()))
+                now += dt.timedelta(seconds=passed)
+                then.append({"pass": duration(passed)})
+        return earlier, then
+
+
+def duration(seconds: int) -> str:
+    """Seconds as a duration, in the largest unit that says them exactly."""
+    size, unit = next((size, unit) for size, unit in _UNITS if seconds % size == 0)
+    return f"{seconds // size}{unit}"
+
+
+def _short(answer: JsonValue, operation: Operation | None) -> JsonValue:
+    """An answer without the nulls that its shape adds by itself."""
+    if operation is None or not isinstance(answer, dict):
+        return answer
+    short = _without_nulls(answer)
+    model: type[BaseModel] = operation.answer
+    try:
+        same = model.model_validate(short).model_dump(mode="json") == answer
+    except ValueError:
+        same = False
+    return short if same else answer
+
+
+def _without_nulls(value: JsonValue) -> JsonValue:
+    if isinstance(value, dict):
+        return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _ending(name: str) -> str:
+    found = re.search(r"\.[A-Za-z0-9]{1,5}$", name)
+    return found[0].lower() if found else ""
+
+
+# --- YAML ----------------------------------------------------------------------------------------------------------------
+
+
+def as_yaml(test: JsonObject, indent: int = 2) -> str:
+    """The test as an item of ``tests``: blocks, texts quoted, so that nothing is read as anything else."""
+    lines = list(_lines(test))
+    return "".join(f"{' ' * indent}{'- ' if n == 0 else '  '}{line}\n" for n, line in enumerate(lines))
+
+
+def _lines(value: JsonValue) -> Iterator[str]:
+    """A map or a list as the lines of a block."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _entry(f"{_key(name)}:", inner)
+    elif isinstance(value, list):
+        for inner in value:
+            first, *rest = list(_lines(inner)) if isinstance(inner, dict | list) and inner else [_scalar(inner)]
+            yield f"- {first}"
+            yield from (f"  {line}" for line in rest)
+
+
+def _entry(head: str, value: JsonValue) -> Iterator[str]:
+    if isinstance(value, dict | list) and value:
+        yield head
+        yield from (f"  {line}" for line in _lines(value))
+    else:
+        yield f"{head} {_scalar(value)}"
+
+
+def _scalar(value: JsonValue) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z_][\w.-]*", name) else json.dumps(name, ensure_ascii=False)
