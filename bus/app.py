@@ -28,7 +28,7 @@ from bus import failpoint
 from bus.activation import NEWS, Activation
 from bus.adapter import Adapter, Delivery, Endpoint, Fact, Operation, Wire
 from bus.anchors.anchoring import Anchoring, Ways
-from bus.anchors.lateness import expected
+from bus.anchors.lateness import expected, standing
 from bus.catalog import Catalog, Files
 from bus.channel import Channel, KombuChannel
 from bus.clock import Clock, SharedClock, SystemClock, text_of
@@ -359,7 +359,11 @@ class App:
         """See `bus.activation.Activation.describe`; and which process works under which rules, what the settings were at its start."""
         with self.store.read() as tx:
             present = processes(tx, self.clock.now())
-        return {**self.rules.describe(), "processes": list[JsonValue](present), "settings": dict(self.config.fingerprints)}
+        return {
+            **self.rules.describe(),
+            "processes": list[JsonValue](present),
+            "settings": dict(self.config.fingerprints),
+        }
 
     # -- the adapters' doors -----------------------------------------------------------------------------------------
 
@@ -379,10 +383,11 @@ class App:
         """How the bus is, for `/status` and `bus doctor`; no personal data."""
         with self.store.read() as tx:
             present = processes(tx, self.clock.now())
+            anchors: list[JsonValue] = [dict(one._asdict()) for one in standing(tx, self.config.anchors, self.clock.now())]
         return {
             "role": self.role, "time": self._now(), "rules": self.catalog().digest, "routes": len(self.catalog().routes),
             "adapters": list[JsonValue](sorted(self.adapters)), "engine": self.engine.describe(), "channel": self.channel.describe(),
-            "store": dict(self.store.describe()), "processes": list[JsonValue](present),
+            "store": dict(self.store.describe()), "processes": list[JsonValue](present), "anchors": anchors,
         }  # fmt: skip
 
     def send(self, submission: Submission) -> Future[Accepted]:

@@ -7,11 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from bus.cli.common import LOCAL, Json, Key, Url, client, family, show
-from bus.cli.verify import verify_log
+from bus.cli.verify import checkpoint_log, verify_log
 from bus.client import Client, ClientError
 
 app = family("The log: show its records, verify it.")
 app.command("verify")(verify_log)
+app.command("checkpoint")(checkpoint_log)
 
 
 @app.callback()

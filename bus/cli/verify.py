@@ -28,6 +28,9 @@ SAVE_EVERY = 2.0
 Keys = Annotated[list[str], typer.Option("--key", help="Public key of the log, got from elsewhere; repeat it for several.")]
 Witnesses = Annotated[list[str], typer.Option("--witness-key", help="Public key of a witness: its cosignatures must be there and fit.")]
 Held = Annotated[list[Path], typer.Option("--from-checkpoint", help="File of a checkpoint that you kept: the log must have grown from it.")]
+Authority = Annotated[
+    Path | None, typer.Option("--timestamp-ca", help="File (PEM) of the root of a time-stamping authority: its stamps must fit.")
+]
 Resume = Annotated[
     Path | None, typer.Option("--resume", help="File that remembers how far it came: go on from there, also with what was added since.")
 ]
@@ -39,6 +42,7 @@ def verify_log(
     key: Keys = [],  # noqa: B006 - typer's way
     witness_key: Witnesses = [],  # noqa: B006
     from_checkpoint: Held = [],  # noqa: B006
+    timestamp_ca: Authority = None,
     resume: Resume = None,
     format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
 ) -> None:
@@ -52,7 +56,12 @@ def verify_log(
 
     if format not in ("text", "json"):
         raise typer.BadParameter(f"{format!r} is neither text nor json", param_hint="--format")
-    trust = Trust(tuple(map(_public, key)), tuple(map(_public, witness_key)), tuple(map(_note, from_checkpoint)))
+    trust = Trust(
+        tuple(map(_public, key)),
+        tuple(map(_public, witness_key)),
+        tuple(map(_note, from_checkpoint)),
+        timestamp_ca.read_bytes() if timestamp_ca else b"",
+    )
     start, began = _state(resume), time.monotonic()
     try:
         with contextlib.closing(open_reader(store or _address(config))) as reader, _following(resume) as told:
@@ -61,6 +70,26 @@ def verify_log(
         show(_broken(broken.fault), format == "json", _say_broken)
         raise typer.Exit(NOT_VERIFIED) from None
     show(_verified(report, time.monotonic() - began), format == "json", _say_verified)
+
+
+def checkpoint_log(
+    config: Settings = CONFIG,
+    store: Annotated[str, typer.Option("--store", help="Address of the database, instead of the one in the settings.")] = "",
+    cosigned: Annotated[bool, typer.Option("--cosigned", help="The newest that a witness cosigned.")] = False,
+) -> None:
+    """Print the newest checkpoint with all its cosignatures, to be kept where the operator cannot reach it (`--from-checkpoint`)."""
+    from bus.log.note import parse
+    from bus.log.stored import StoredTree
+    from bus.store.opening import open_reader
+
+    with contextlib.closing(open_reader(store or _address(config))) as reader, reader.read() as tx:
+        size = tx.one("last_cosigned")["size"] if cosigned else None  # type: ignore[index]
+        found = StoredTree(tx).checkpoint() if size is None else StoredTree(tx).checkpoint_of(size)
+        if found is None or (cosigned and size is None):
+            raise EvidenceError("the log has no such checkpoint yet", code="evidence.empty")
+        cosignatures = [parse(bytes(row["evidence"])) for row in tx.all("anchors_of", size=found.size) if row["kind"] == "witness"]
+    note = parse(found.note).signed(*(one for evidence in cosignatures for one in evidence.signatures))
+    sys.stdout.write(note.encode().decode())
 
 
 def _address(config: Path) -> str:
@@ -143,7 +172,8 @@ def _bar() -> Iterator[Callable[[int, int], None]]:
 def _verified(report: Report, seconds: float) -> dict[str, Any]:
     return {
         "verified": True, **report._asdict(), "root": base64.b64encode(report.root).decode(), "seconds": round(seconds, 3),
-        "cosigned": {name: {"size": size, "time": _moment(at)} for name, (size, at) in report.cosigned.items()},
+        **{what: {name: {"size": size, "time": _moment(at)} for name, (size, at) in getattr(report, what).items()}
+           for what in ("cosigned", "stamped")},
     }  # fmt: skip
 
 
@@ -161,7 +191,8 @@ def _say_verified(shown: dict[str, Any]) -> None:
         "root": shown["root"],
         "signed": f"{shown['checkpoints']:,} checkpoints of the log, the last one at {shown['time']}",
         **{f"seen by {name}": f"{said['size']:,} records, at {said['time']}" for name, said in shown["cosigned"].items()},
-        "held": f"{shown['held']} checkpoints that you gave" if shown["held"] else "",
+        **{f"stamped by {name}": f"{said['size']:,} records, at {said['time']}" for name, said in shown["stamped"].items()},
+        "held by you": f"{shown['held']:,} of these roots" if shown["held"] else "",
         "payloads": f"{shown['payloads']:,}, each the one that its record commits to",
         "to come": f"{shown['waiting']:,} records that are not in the tree yet" if shown["waiting"] else "",
         "but": "the key of the log is the one that the log itself names: give it with --key, from elsewhere" if shown["own_word"] else "",
@@ -175,7 +206,7 @@ def _say_verified(shown: dict[str, Any]) -> None:
 def _say_broken(shown: dict[str, Any]) -> None:
     fault = shown["fault"]
     print(f"NOT VERIFIED  {fault['sentence']}")
-    number = "" if fault["seq"] is None else f"{fault['record']}, number {fault['seq']:,} in the database"
+    number = "" if fault["seq"] is None else f"{fault['record']}, number {fault['seq']} in the table"
     lines = {"kind": fault["kind"], "record": number, "so far": fault["hint"], "next": _NEXT.get(fault["kind"], _NEXT[""])}
     _say(lines)
 

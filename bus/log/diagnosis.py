@@ -21,11 +21,15 @@ from bus.store import Row, Tx
 
 AHEAD = 4096
 """Leaves and records behind the first that does not fit, among which its fellows are looked for."""
+CHANGED = "the records, and the tree over them, were changed"
 UNTOUCHED = "every leaf before it is as it was signed"
 
 
 class Fault(NamedTuple):
-    """What is wrong. ``leaf``: the first bad one; ``until``: where the tree was changed too, the last one that it may be."""
+    """What is wrong. ``leaf``: the first bad one; ``until``: where the tree was changed too, the last one that it may be.
+
+    ``record`` names the record that stands there, by its columns.
+    """
 
     kind: str
     sentence: str
@@ -57,6 +61,11 @@ class Line(NamedTuple):
     def of(cls, row: Row) -> Line:
         return cls(row["seq"], octets(row["content"]), row)
 
+    def name(self) -> str:
+        """What an auditor finds it by."""
+        of = f" of message {self.row['message']}" if self.row["message"] else ""
+        return f"{self.row['id']} ({self.row['kind']}{of})"
+
 
 def octets(value: object) -> bytes:
     """The bytes of a column: SQLite lets anybody put a text or a number where bytes belong."""
@@ -80,21 +89,22 @@ def of(
     ours = [leaf_hash(line.content) for line in lines]
     theirs = _leaves(stored, before, size)
     at = next((n for n, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs)))
-    if at == size - before:  # all leaves fit: something above them does not
-        return _above(stored, changed)
     heads = list(signed)
-    if any(_root(stored, before, _leaves(stored, before, head.size)) == head.root for head in heads) or not heads:
+    vouched = any(_root(stored, before, _leaves(stored, before, head.size)) == head.root for head in heads) or not heads
+    if at == size - before:  # all leaves fit: something above them does not
+        return _above(stored, changed) if vouched else _between(before, size, CHANGED)
+    if vouched:
         return _of_record(tx, stored, before + at, lines[at:], newest)
     leaf = before + at
     if len(ours) >= size - before and any(head.size == size and _root(stored, before, ours) == head.root for head in heads):
         return _tree(leaf, f"leaf {leaf:,}: the stored tree has another hash than its record, and the record is what was signed")
-    return _between(before, size, "the records, and the tree over them, were changed")
+    return _between(before, size, CHANGED)
 
 
 def another_root(size: int, by: str, before: int, *, stored: bool) -> Fault:
     """Records and stored tree agree with each other and not with the root of this size that ``by`` vouches for."""
     if stored:
-        return _between(before, size, "the records, and the tree over them, were changed")
+        return _between(before, size, CHANGED)
     return _between(before, size, f"the log is not the one that {by} saw: another history was signed", kind="fork")
 
 
@@ -150,7 +160,7 @@ def _of_record(tx: Tx, stored: StoredTree, leaf: int, lines: Sequence[Line], new
 
 
 def _named(kind: str, leaf: int, line: Line, what: str) -> Fault:
-    return Fault(kind, f"leaf {leaf:,}: {what}", leaf, leaf, line.row["id"], line.seq, UNTOUCHED)
+    return Fault(kind, f"leaf {leaf:,}: {what}", leaf, leaf, line.name(), line.seq, UNTOUCHED)
 
 
 def _leaves(stored: StoredTree, start: int, end: int) -> list[bytes]:

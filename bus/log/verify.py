@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any, NamedTuple
 
 from bus.errors import EvidenceError
 from bus.jsontext import dumps
-from bus.log import diagnosis, note
+from bus.log import diagnosis, note, timestamp
 from bus.log.checkpoint import Checkpoint, checkpoint_of, cosigned
 from bus.log.diagnosis import Broken, Fault, Line, octets
 from bus.log.note import Note, Verifier
@@ -41,11 +41,13 @@ class Trust(NamedTuple):
     """What the auditor has from elsewhere. Without ``keys`` the log's own word is taken for its first key, which proves less.
 
     ``held``: signed checkpoints. ``witnesses``: public keys; a log without a cosignature of each of them is not what it claims to be.
+    ``authorities``: root certificates (PEM) of time-stamping authorities; without them stamps are not looked at.
     """
 
     keys: tuple[Verifier, ...] = ()
     witnesses: tuple[Verifier, ...] = ()
     held: tuple[Note, ...] = ()
+    authorities: bytes = b""
 
 
 class State(NamedTuple):
@@ -78,7 +80,8 @@ class State(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What was found right. ``time``: of the last checkpoint; ``cosigned``: of each witness its last size and time (POSIX).
+    """What was found right. ``time``: of the last checkpoint; ``cosigned``, ``stamped``: of each witness and
+    time-stamping authority its last size and time (POSIX).
 
     ``start``: where it began; ``waiting``: records that are not yet in the tree; ``own_word``: no key was given.
     """
@@ -91,6 +94,7 @@ class Report(NamedTuple):
     checkpoints: int
     held: int
     cosigned: Mapping[str, tuple[int, int]]
+    stamped: Mapping[str, tuple[int, int]]
     payloads: int
     waiting: int
     own_word: bool
@@ -117,7 +121,7 @@ def verify(read: Read, trust: Trust, start: State | None = None, told: Told = la
 
     try:
         return _Walk(read, trust, start, heard).run()
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
         said = f"something stands behind leaf {done[0]:,}, or in the tree over it, that the bus does not write: {error}"
         raise Broken(Fault("unreadable", said, done[0])) from error
 
@@ -131,8 +135,8 @@ class _Walk:
         if newest is None:
             raise EvidenceError("the log has no checkpoint yet", code="evidence.empty", hint="it has one a second after its first record")
         self._newest = newest
-        self._origin = _head(newest).origin
         self._keys = set(trust.keys) or _announced(first)
+        self._origin = _origin(newest, self._keys, first)
         self._edge, self._seq, self._agreed, self._vouched = Edge(), 0, 0, 0
         self._open: dict[int, Tile] = {}
         if start is not None:
@@ -152,12 +156,13 @@ class _Walk:
             self._examine(before, lines)
             self._told(self._edge.size, self._newest.size, self.state)
         self._end()
+        stamped = self._stamps(start) if self._trust.authorities else {}
         with self._read() as tx:
             waiting = tx.one("records_beyond", seq=self._seq)
         assert waiting is not None
         return Report(
             origin=self._origin, size=self._edge.size, root=self._edge.root(), time=self._newest.time, start=start,
-            checkpoints=self._checkpoints, held=self._held, cosigned=self._cosigned, payloads=self._payloads,
+            checkpoints=self._checkpoints, held=self._held, cosigned=self._cosigned, stamped=stamped, payloads=self._payloads,
             waiting=waiting["records"], own_word=not self._trust.keys,
         )  # fmt: skip
 
@@ -185,14 +190,10 @@ class _Walk:
     def _witnessed(self, name: str) -> Iterator[_Root]:
         """Checkpoints that carry a cosignature of a witness whom the auditor trusts."""
         at = self._edge.size
-        while True:
-            with self._read() as tx:
-                rows = tx.all("anchors_beyond", kind="witness", name=name, after=at, most=PAGE)
+        while rows := self._anchors("witness", name, at):
             for row in rows:
                 at = row["size"]
                 yield from self._cosignature(octets(row["evidence"]), at)
-            if not rows:
-                return
 
     def _cosignature(self, evidence: bytes, size: int) -> Iterator[_Root]:
         try:
@@ -279,7 +280,7 @@ class _Walk:
         wrong = next((name for name in COLUMNS if line.row[name] != content.get(name)), None)
         if wrong is not None:
             sentence = f"leaf {index:,}: the column `{wrong}` says {line.row[wrong]!r}, the record {content.get(wrong)!r}"
-            raise Broken(Fault("column", sentence, index, index, content["id"], line.seq, "the record is as it was; searches go astray"))
+            raise Broken(Fault("column", sentence, index, index, line.name(), line.seq, "the record is as it was; searches go astray"))
 
     def _commitments(self, tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Mapping[str, Any]]) -> None:
         wanted = [payload["id"] for content in contents for payload in content.get("payloads", ())]
@@ -291,10 +292,10 @@ class _Walk:
                 row = kept.get(payload["id"])
                 what = f"leaf {index:,}: the payload `{payload['role']}` of a record `{content['kind']}`"
                 if row is None:
-                    raise Broken(Fault("payload", f"{what} is gone", index, index, content["id"], line.seq))
+                    raise Broken(Fault("payload", f"{what} is gone", index, index, line.name(), line.seq))
                 if not matches(payload["id"], octets(row["nonce"]), octets(row["content"])):
                     sentence = f"{what} is not the one that the record commits to"
-                    raise Broken(Fault("payload", sentence, index, index, content["id"], line.seq))
+                    raise Broken(Fault("payload", sentence, index, index, line.name(), line.seq))
                 self._payloads += 1
 
     def _judge(self, root: _Root) -> None:
@@ -343,6 +344,33 @@ class _Walk:
             except EvidenceError:
                 continue
 
+    def _stamps(self, start: int) -> dict[str, tuple[int, int]]:
+        """The last time stamp of each authority; each one since ``start`` is verified over its checkpoint, which is right by now."""
+        found: dict[str, tuple[int, int]] = {}
+        with self._read() as tx:
+            names = [row["name"] for row in tx.all("anchor_names") if row["kind"] == "timestamp"]
+        for name in names:
+            at = start
+            while rows := self._anchors("timestamp", name, at):
+                for row in rows:
+                    at = row["size"]
+                    found[name] = at, self._stamp(octets(row["evidence"]), at)
+        return found
+
+    def _stamp(self, evidence: bytes, size: int) -> int:
+        with self._read() as tx:
+            stored = StoredTree(tx).checkpoint_of(size)
+        try:
+            if stored is None or stored.size != size:
+                raise EvidenceError("there is no such checkpoint")
+            return int(timestamp.verified(evidence, stored.note, self._trust.authorities).timestamp())
+        except EvidenceError as error:
+            raise Broken(Fault("timestamp", f"the time stamp of the checkpoint of {size:,} records: {error.sentence}")) from error
+
+    def _anchors(self, kind: str, name: str, after: int) -> Sequence[Row]:
+        with self._read() as tx:
+            return tx.all("anchors_beyond", kind=kind, name=name, after=after, most=PAGE)
+
     def _end(self) -> None:
         """Nothing in the stored tree lies beyond its last checkpoint, and the witnesses have seen it."""
         with self._read() as tx:
@@ -369,8 +397,13 @@ def _announced(rows: Sequence[Row]) -> set[Verifier]:
         ) from error
 
 
-def _head(stored: StoredCheckpoint) -> Checkpoint:
+def _origin(newest: StoredCheckpoint, keys: set[Verifier], first: Sequence[Row]) -> str:
+    """The name of the log: by its newest checkpoint if that is good, else by the record that says its keys; raises `Broken`."""
     try:
-        return checkpoint_of(note.parse(stored.note).text)
+        found = note.parse(newest.note)
+        note.verify(found, keys)
+        return checkpoint_of(found.text).origin
     except EvidenceError as error:
-        raise Broken(Fault("checkpoint", f"the checkpoint of {stored.size:,} records: {error.sentence}")) from error
+        with suppress(ValueError, KeyError, TypeError, IndexError):
+            return str(parsed(octets(first[0]["content"]))["data"]["origin"])
+        raise Broken(Fault("checkpoint", f"the checkpoint of {newest.size:,} records: {error.sentence}")) from error

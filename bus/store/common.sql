@@ -495,6 +495,9 @@ INSERT INTO anchors (size, kind, name, time, evidence) VALUES (:size, :kind, :na
 -- name: last_anchor
 SELECT size, kind, name, time, evidence FROM anchors WHERE kind = :kind AND name = :name ORDER BY size DESC LIMIT 1
 
+-- name: last_cosigned
+SELECT max(size) AS size FROM anchors WHERE kind = 'witness'
+
 -- name: anchors_of
 SELECT size, kind, name, time, evidence FROM anchors WHERE size = :size ORDER BY kind, name
 

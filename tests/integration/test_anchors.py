@@ -211,6 +211,10 @@ def test_an_anchor_that_is_late_is_told_by_log_metrics_and_doctor_and_holds_up_n
         assert [(line["name"], line["seconds"] > 600) for line in lines] == [(WITNESS.verifier.name, True)], "once an hour"
         shown = {figure.name: figure.values for figure in figures.of(one.app)}
         assert shown["snodo_anchor_late"] == {f"witness {WITNESS.verifier.name}": 1.0, f"timestamp {authority.url}": 0.0}
+        assert [(shown_one["name"], shown_one["late"]) for shown_one in one.app.status()["anchors"]] == [
+            (WITNESS.verifier.name, True),
+            (authority.url, False),
+        ]
         assert shown["snodo_anchor_behind_seconds"][f"witness {WITNESS.verifier.name}"] > 600
     capfd.readouterr()
     write(tmp_path / "uno", log={"origin": ORIGIN}, anchors={"witnesses": [dead], "late": 0.001})

@@ -8,10 +8,12 @@ import sqlite3
 
 import pytest
 
+from bus.anchors import outside
 from bus.cli import main
 from bus.log.checkpoint import checkpoint_of
-from bus.log.note import Signer
+from bus.log.note import Signer, parse
 from tests.tamper.logs import ORIGIN, WITNESS, make, write_log
+from tests.tsa import Authority
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +69,7 @@ def test_a_log_that_is_what_was_signed(auditor, small, tmp_path):
     assert said.startswith(f"VERIFIED  {ORIGIN}: 401 records, in ")
     assert f"{len(small.checkpoints)} checkpoints of the log" in said
     assert f"seen by {WITNESS.verifier.name}  401 records, at 2027-01-15T08:00:00Z" in said
-    assert "1 checkpoints that you gave" in said
+    assert "held by you  " in said
     assert "--key" not in said
 
 
@@ -86,11 +88,11 @@ def test_one_byte_changed_in_the_database_is_named(auditor, file, small):
     code, said = auditor.says()
     assert code == 5
     assert said.splitlines()[0] == "NOT VERIFIED  leaf 123: its record was changed, or another one put in its place"
-    assert small.leaves[leaf].id in said
+    assert f"{small.leaves[leaf].id} (" in said
     code, shown = auditor.shows()
     assert (code, shown["verified"]) == (5, False)
     assert shown["fault"] | {"hint": ""} == {
-        "kind": "altered", "leaf": leaf, "until": leaf, "record": small.leaves[leaf].id, "seq": small.leaves[leaf].seq, "hint": "",
+        "kind": "altered", "leaf": leaf, "until": leaf, "record": shown["fault"]["record"], "seq": small.leaves[leaf].seq, "hint": "",
         "sentence": "leaf 123: its record was changed, or another one put in its place",
     }  # fmt: skip
 
@@ -192,3 +194,36 @@ def test_a_server_that_may_only_be_read(postgresql_url, capsys):
         raw.execute("DELETE FROM records WHERE seq = %s", [small.leaves[77].seq])
     code, shown = auditor.shows()
     assert (code, shown["fault"]["kind"], shown["fault"]["leaf"]) == (5, "missing", 77)
+
+
+def test_a_checkpoint_is_printed_to_be_kept_with_its_cosignatures(auditor, file, small, tmp_path, capsys):
+    capsys.readouterr()
+    assert main(["log", "checkpoint", "--store", auditor.url]) == 0
+    kept = tmp_path / "kept"
+    kept.write_text(capsys.readouterr().out)
+    note = parse(kept.read_bytes())
+    assert (note.text, [one.name for one in note.signatures]) == (small.checkpoints[-1].text, [ORIGIN, WITNESS.verifier.name])
+    assert auditor.says("--from-checkpoint", kept)[0] == 0
+    change(file, "DELETE FROM anchors WHERE size > ?", small.cosigned[0])
+    assert main(["log", "checkpoint", "--store", auditor.url, "--cosigned"]) == 0
+    assert checkpoint_of(parse(capsys.readouterr().out.encode()).text).size == small.cosigned[0]
+    change(file, "DELETE FROM anchors")
+    assert main(["log", "checkpoint", "--store", auditor.url, "--cosigned"]) == 2
+
+
+def test_time_stamps_are_verified_by_the_authority_that_the_auditor_trusts(auditor, file, small, tmp_path):
+    first, other = Authority(tmp_path / "one"), Authority(tmp_path / "two")
+    try:
+        note = small.checkpoints[3]
+        size, (answer, _) = checkpoint_of(note.text).size, outside.stamp(first.url, note.encode(), first.root.read_bytes())
+        insert = "INSERT INTO anchors (kind, name, size, time, evidence) VALUES ('timestamp', 'marche.example', ?, '', ?)"
+        change(file, insert, size, answer)
+        code, said = auditor.says("--timestamp-ca", first.root)
+        assert (code, f"{size:,} records, at 20" in said) == (0, True), said
+        assert auditor.shows("--timestamp-ca", other.root)[1]["fault"]["kind"] == "timestamp"
+        change(file, "UPDATE anchors SET size = ? WHERE kind = 'timestamp'", small.sizes[4])
+        assert auditor.shows("--timestamp-ca", first.root)[1]["fault"]["kind"] == "timestamp"
+        assert auditor.says()[0] == 0, "who brings no root has no opinion of stamps"
+    finally:
+        first.close()
+        other.close()
