@@ -34,7 +34,7 @@ from bus.channel import Channel, KombuChannel
 from bus.clock import Clock, SharedClock, SystemClock, text_of
 from bus.config import Config
 from bus.diagnostics import configure, logger
-from bus.engine import dead, inquiry
+from bus.engine import dead, inquiry, watching
 from bus.engine.attachments import Attachments
 from bus.engine.backlog import Backlog
 from bus.engine.circuit import Habits
@@ -303,6 +303,25 @@ class App:
         """The log's records of one message, run or case, in order; raises `NotFound`."""
         with self.store.read() as tx:
             return inquiry.records(tx, what, key)
+
+    def tail(self, after: int | None, most: int, wanted: watching.Filter) -> JsonObject:
+        """See `bus.engine.watching.tail`."""
+        with self.store.read() as tx:
+            return watching.tail(tx, after, most, wanted)
+
+    def top(self) -> JsonObject:
+        """See `bus.engine.watching.top`; gates as far as this process has them, and what the whole bus has to do."""
+        now = self.clock.now()
+        with self.store.read() as tx:
+            shown = watching.top(tx, now)
+            present = processes(tx, now)
+        gates: Any = {} if self.role == "web" else self.engine.describe()["gates"]
+        return {
+            **watching.with_gates(shown, gates),
+            "time": text_of(now),
+            "rules": self.catalog().digest,
+            "processes": list[JsonValue](present),
+        }
 
     def _now(self) -> str:
         return text_of(self.clock.now())

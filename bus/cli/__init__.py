@@ -27,6 +27,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "log": ("log", "Show the log's records of a message, a run or a case; verify it."),
     "graph": ("graph", "Draw a route, or the whole municipality."),
     "witness": ("witness", "Witness logs: cosign their checkpoints with a key of another administrator."),
+    "tail": ("watch", "Follow the log as it grows."),
+    "top": ("watch:now", "Show how busy routes and systems are, again and again."),
     "services": ("services", "List the services of the portal, or show one."),
     "validate": ("validate", "Check settings, routes, mappings, types, tables and services."),
     "schema": ("schema", "Write JSON Schemas for editors: completion and hover while writing rules."),

@@ -29,7 +29,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "decided": ("✎", "{actor} decided: {decision}"),
     "discarded": ("✎", "given up by {actor}"),
     "polled": ("◌", "asked for news"),
-    "rules": ("§", "rules activated"),
+    "rules": ("§", "rules {act} by {actor}"),
     "attached": ("▤", "a file of {size} bytes attached by {actor}"),
     "read": ("◉", "a payload was read by {actor}"),
     "exported": ("◉", "exported by {actor}"),

@@ -43,6 +43,15 @@ SELECT id, content FROM payloads WHERE id IN :list(payloads)
 -- name: records_after
 SELECT seq, content FROM records WHERE seq > :after ORDER BY seq LIMIT :most
 
+-- name: newest_records
+SELECT seq, content FROM records ORDER BY seq DESC LIMIT :most
+
+-- name: runs_opened
+SELECT id, opened FROM runs WHERE id IN :list(runs)
+
+-- name: ready_and_dead
+SELECT route, state, count(*) AS runs FROM runs WHERE state IN ('ready', 'dead') GROUP BY route, state
+
 -- name: add_rules
 INSERT INTO rules (digest, kind, content) VALUES (:digest, :kind, :content) ON CONFLICT (digest) DO NOTHING
 

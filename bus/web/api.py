@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bus.web import catalog, dead, files, health, matters, messages, openapi, rules
+from bus.web import catalog, dead, files, health, matters, messages, openapi, rules, watching
 from bus.web.auth import ANYBODY, EVERYBODY, OPERATORS, READERS, SENDERS, WATCHERS
 from bus.web.served import Field, Served
 
@@ -253,6 +253,24 @@ OPERATION = (
         )
     ),
 )
+WATCHING = (
+    Served(
+        "tail-log", "GET", "/log/tail", watching.tail, "The log as it grows", READERS, {200: ("Records.", "Tail", JSON)}, frozenset({422}),
+        (
+            _query("after", "Only what is behind this number, in order; without it the newest.", {"type": "integer", "minimum": 0}),
+            _query("limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": watching.MOST, "default": 100}),
+            _query("wait", "Seconds to wait for the first one, with after.", {"type": "integer", "minimum": 0, "maximum": 30}),
+            _query("route", "Only what tells of this route."),
+            _query("adapter", "Only what tells of this adapter."),
+            _query("case", "Only what concerns the case with this key."),
+            _query("outcome", "Only these kinds of records, separated by commas; failed is refused, unanswered, dead."),
+        ), tag="operation",
+    ),
+    Served(
+        "get-top", "GET", "/top", watching.top, "How busy routes and systems have been in the last minute", READERS | WATCHERS,
+        {200: ("Figures.", "Top", JSON)}, frozenset({422}), tag="operation",
+    ),
+)  # fmt: skip
 RULES = (
     Served(
         "get-rules", "GET", "/rules", rules.show, "The rules in force", READERS, {200: ("The rules.", "Rules", JSON)},
@@ -274,4 +292,4 @@ RULES = (
         )
     ),
 )  # fmt: skip
-SERVED: tuple[Served, ...] = (*MESSAGES, *FILES, *PUBLIC, *OPERATION, *RULES)
+SERVED: tuple[Served, ...] = (*MESSAGES, *FILES, *PUBLIC, *OPERATION, *WATCHING, *RULES)

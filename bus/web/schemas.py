@@ -201,4 +201,30 @@ SCHEMAS: dict[str, Shape] = {
         ("reason",),
         {**_REASON, **_EXPECTED, "steps": {**NUMBER, "minimum": 1}, "to": {**TEXT, "description": "The beginning of a fingerprint."}},
     ),
+    "Tail": _object(
+        ("records", "next"),
+        {
+            "records": {
+                "type": "array",
+                "items": _object(
+                    ("seq", "id", "kind", "time", "actor"),
+                    {"seq": NUMBER, "id": UUID, "kind": TEXT, "time": TIME, "actor": TEXT},
+                    more=True,
+                ),
+            },
+            "next": {**NUMBER, "description": "What to say as `after` the next time."},
+        },
+    ),
+    "Top": _object(
+        ("time", "seconds", "received", "routes", "adapters", "processes", "rules"),
+        {
+            "time": TIME,
+            "seconds": {"type": "number", "description": "How long back the figures look."},
+            "received": {"type": "number", "description": "Messages a second."},
+            "routes": ANYTHING,
+            "adapters": ANYTHING,
+            "processes": {"type": "array", "items": ANYTHING},
+            "rules": TEXT,
+        },
+    ),
 }

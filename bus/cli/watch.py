@@ -1,0 +1,142 @@
+"""``bus tail`` and ``bus top``: watching the bus at work. No body, no answer and no business key is in what they show."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+
+from bus.cli.common import LOCAL, Json, Key, Url, client, family, show
+from bus.client import Client, ClientError
+from bus.jsontext import dumps
+
+WAIT = 5
+"""Seconds that one question waits at the door."""
+app = family("Follow the log as it grows.")
+now = family("Show how busy routes and systems are, again and again.")
+Once = Annotated[bool, typer.Option("--once", help="Show what there is, and end.")]
+
+
+@app.command("tail")
+def tail(
+    route: Annotated[str, typer.Option(help="Only what tells of this route.")] = "",
+    case: Annotated[str, typer.Option(help="Only what concerns the case with this key.")] = "",
+    adapter: Annotated[str, typer.Option(help="Only what tells of this adapter.")] = "",
+    outcome: Annotated[str, typer.Option(help="Only these kinds of records, with commas; failed is refused, unanswered, dead.")] = "",
+    last: Annotated[int, typer.Option("--last", min=0, max=1000, help="Begin with so many that are there already.")] = 10,
+    once: Once = False, url: Url = LOCAL, key: Key = "", json: Json = False,
+) -> None:  # fmt: skip
+    """One line for each record, until you stop it; with --json one object for each."""
+    wanted = {name: value for name, value in (("route", route), ("case", case), ("adapter", adapter), ("outcome", outcome)) if value}
+    with client(url, key) as bus:
+        found = bus.get("/log/tail", limit=max(last, 1), **wanted)
+        _tell(found["records"] if last else [], json)
+        while not once:
+            found = _again(partial(bus.get, "/log/tail", after=found["next"], limit=1000, wait=WAIT, **wanted), found)
+            _tell(found["records"], json)
+
+
+def _again(ask: Callable[[], dict[str, Any]], before: dict[str, Any]) -> dict[str, Any]:
+    """Ask; while the bus cannot be reached nothing new is known, and we go on from where we were."""
+    try:
+        return ask()
+    except ClientError as error:
+        if error.status not in (0, 503):
+            raise
+        print("the bus cannot be reached; still trying", file=sys.stderr)
+        time.sleep(1)
+        return {**before, "records": []}
+
+
+def _tell(records: list[dict[str, Any]], json: bool) -> None:
+    from bus.cli.words import clock_of, sentence, sign
+
+    for record in records:
+        if json:
+            sys.stdout.write(dumps(record).decode() + "\n")
+        else:
+            where = record.get("place") or ", ".join(
+                run["route"] for run in record.get("data", {}).get("runs", []) if isinstance(run, dict)
+            )
+            print(f"{clock_of(record['time'])} {sign(record['kind'])} {where or '-':<44} {sentence(record)}")
+    sys.stdout.flush()
+
+
+@now.command("top")
+def top(
+    once: Once = False,
+    every: Annotated[float, typer.Option("--every", min=0.2, help="Seconds between two looks.")] = 1.0,
+    url: Url = LOCAL, key: Key = "", json: Json = False,
+) -> None:  # fmt: skip
+    """The last minute by route and by system, until you stop it; with --json or --once one look."""
+    with client(url, key) as bus:
+        if once or json:
+            show(bus.get("/top"), json, _print)
+        else:
+            _live(bus, every)
+
+
+def _print(shown: dict[str, Any]) -> None:
+    from bus.cli.timeline import console
+
+    console().print(_picture(shown))
+
+
+def _live(bus: Client, every: float) -> None:
+    from rich.live import Live
+
+    from bus.cli.timeline import console
+
+    shown = bus.get("/top")
+    with Live(_picture(shown), console=console(), screen=True, auto_refresh=False) as live:
+        while True:
+            time.sleep(every)
+            shown = _again(lambda: bus.get("/top"), shown)
+            live.update(_picture(shown), refresh=True)
+
+
+def _picture(shown: dict[str, Any]) -> Any:
+    from rich.console import Group
+
+    from bus.cli.words import clock_of
+
+    processes = ", ".join(f"{one['role']} {one['host']}/{one['pid']}" for one in shown["processes"])
+    head = f"{clock_of(shown['time'])}  {shown['received']:g} messages/s  rules {shown['rules'][:12]}  {processes}"
+    routes = _table(["route", "ended/s", "half", "95 %", "due", "dead", "failed"], shown["routes"], _route)
+    systems = _table(
+        ["system", "calls/s", "half", "95 %", "out", "in line", "circuit", "refused", "unanswered"], shown["adapters"], _system
+    )
+    return Group(head, routes, systems, f"of the last {shown['seconds']:g} s")
+
+
+def _route(one: dict[str, Any]) -> list[str]:
+    return [f"{one['ended']:g}", _time(one["half"]), _time(one["most"]), str(one["ready"]), str(one["dead"]), str(one["failed"])]
+
+
+def _system(one: dict[str, Any]) -> list[str]:
+    return [
+        f"{one['calls']:g}", _time(one["half"]), _time(one["most"]), str(one["out"]), str(one.get("in_line", "-")),
+        one.get("circuit", "-"), str(one["refused"]), str(one["unanswered"]),
+    ]  # fmt: skip
+
+
+def _table(heads: list[str], rows: dict[str, Any], cells: Callable[[dict[str, Any]], list[str]]) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for number, head in enumerate(heads):
+        table.add_column(head, justify="right" if number else "left", no_wrap=True)
+    for name, one in rows.items():
+        table.add_row(Text(name), *(Text(cell) for cell in cells(one)))
+    return table
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"

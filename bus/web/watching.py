@@ -1,0 +1,48 @@
+"""The log as it grows, and how busy everything is: for people who watch."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+
+from bus.engine.watching import Filter, kinds_of
+from bus.errors import Invalid
+from bus.web.answer import Answer, Call, json_answer
+
+MOST = 1000
+LONGEST = 30
+EVERY = 0.25
+"""Seconds between two looks while a caller waits."""
+
+
+async def tail(call: Call) -> Answer:
+    """Records in order, with their numbers; no payloads. With ``wait`` the answer comes when there is one, or with none when time is up."""
+    query = call.query("after", "limit", "wait", "route", "adapter", "case", "outcome")
+    limit, wait = _number(query, "limit", 1, MOST, 100), _number(query, "wait", 0, LONGEST, 0)
+    after = _number(query, "after", 0, 2**62, 0) if "after" in query else None
+    try:
+        kinds = kinds_of(query.get("outcome", ""))
+    except KeyError as error:
+        raise Invalid(f"there is no outcome {error.args[0]!r}", code="input.query", hint="a kind of record, or failed") from None
+    wanted = Filter(query.get("route", ""), query.get("adapter", ""), kinds, query.get("case", ""))
+    until = time.monotonic() + wait
+    while True:
+        found = await call.house.run(partial(call.house.app.tail, after, limit, wanted))
+        if found["records"] or after is None or time.monotonic() >= until:
+            return json_answer(found)
+        after = int(str(found["next"]))
+        await asyncio.sleep(EVERY)
+
+
+async def top(call: Call) -> Answer:
+    """Rates, latencies and failures of the last minute by route and by adapter; gates and circuits of the process that answers."""
+    call.query()
+    return json_answer(await call.house.run(call.house.app.top))
+
+
+def _number(query: dict[str, str], name: str, least: int, most: int, default: int) -> int:
+    text = query.get(name, str(default))
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise Invalid(f"{name} is {text!r}", code="input.query", hint=f"a number from {least} to {most}")
+    return int(text)

@@ -1,0 +1,177 @@
+"""`bus tail` and `bus top`: the log as it grows, and how busy everything is; nobody's data in either."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bus import cli
+from bus.adapter import Adapter, Call, Contract, Refused, operation
+from bus.web.serve import Server
+from tests.small_bus import Caller, key_of, running
+
+ROUTE = """
+route: prova.chiede
+version: 1
+on: prova.orfano
+case: {istanza: body.nome}
+steps:
+  - {id: scrivi, call: eco.scrivi, with: {nome: body.nome}, as: scritto, on_error: [{steps: [{id: no, set: {x: 1}}]}]}
+  - {id: rispondi, reply: {ok: true}}
+"""
+
+
+class Nome(Contract):
+    nome: str
+
+
+class Eco(Adapter):
+    """Writes what it is told, and refuses who is called Nessuno."""
+
+    @operation(effect="keyed", timeout=5, refusals={"NESSUNO": "there is nobody"})
+    def scrivi(self, request: Nome, ctx: Call) -> Nome:
+        if request.nome == "Nessuno":
+            raise Refused("no", outside_code="NESSUNO")
+        return request
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Any:
+    (tmp_path / "routes").mkdir()
+    (tmp_path / "routes/chiede.yaml").write_text(ROUTE, "utf-8")
+    with running(tmp_path, {"eco": Eco("eco", Eco.Settings())}) as made:
+        yield made
+
+
+def send(server: Server, nome: str) -> str:
+    sent = Caller(server.port)("POST", "/messages", {"type": "prova.orfano", "data": {"nome": nome}}, {"Prefer": "wait=10"})
+    assert 200 == sent.status, sent.json
+    server.app.wait_reply(sent.json["id"], 5)
+    identity: str = sent.json["id"]
+    return identity
+
+
+def tail(server: Server, query: str = "") -> Any:
+    answer = Caller(server.port, "revisore")("GET", f"/log/tail{query}")
+    assert 200 == answer.status, answer.json
+    return answer.json
+
+
+def kinds(found: Any) -> list[str]:
+    return [record["kind"] for record in found["records"]]
+
+
+def test_the_log_is_followed_from_where_one_was(server: Server) -> None:
+    start = tail(server)
+    assert "rules" in kinds(start)
+    send(server, "Ada")
+    found = tail(server, f"?after={start['next']}")
+    assert ["received", "asked", "answered", "replied", "done"] == kinds(found)
+    assert [] == kinds(tail(server, f"?after={found['next']}"))
+    page = tail(server, f"?after={start['next']}&limit=2")
+    assert found["records"] == page["records"] + tail(server, f"?after={page['next']}")["records"]
+    assert found["records"][-2:] == tail(server, "?limit=2")["records"]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("route=prova.chiede&outcome=received,refused", ["received", "received", "refused"]),
+        ("route=prova.saluta", []),
+        ("adapter=eco", ["asked", "answered", "asked", "refused"]),
+        ("adapter=altro", []),
+        ("outcome=failed", ["refused"]),
+        ("case=istanza:Nessuno", ["received", "asked", "refused", "replied", "done"]),
+        ("case=istanza:Altri", []),
+        ("case=istanza:Ada&adapter=eco&outcome=asked", ["asked"]),
+    ],
+)
+def test_what_is_wanted_is_told_and_nothing_else(server: Server, query: str, expected: list[str]) -> None:
+    send(server, "Ada")
+    send(server, "Nessuno")
+    assert expected == kinds(tail(server, f"?{query}"))
+    assert expected == kinds(tail(server, f"?after=0&{query}"))
+
+
+def test_who_waits_is_told_when_it_happens(server: Server) -> None:
+    start = tail(server)["next"]
+    answers: list[Any] = []
+    waiting = threading.Thread(target=lambda: answers.append(tail(server, f"?after={start}&wait=20&outcome=done")))
+    waiting.start()
+    send(server, "Ada")
+    waiting.join(20)
+    assert ["done"] == kinds(answers[0])
+
+
+@pytest.mark.parametrize("query", ["after=-1", "after=x", "limit=0", "limit=100000", "wait=999", "outcome=andata", "nome=Ada"])
+def test_a_question_that_makes_no_sense_is_refused(server: Server, query: str) -> None:
+    answer = Caller(server.port, "revisore")("GET", f"/log/tail?{query}")
+    assert (422, "input.query") == (answer.status, answer.json["code"])
+
+
+def test_a_portal_sees_neither(server: Server) -> None:
+    assert [403, 403] == [Caller(server.port, "portale")("GET", path).status for path in ("/log/tail", "/top")]
+
+
+def test_top_tells_rates_latencies_failures_and_gates(server: Server) -> None:
+    for nome in ("Ada", "Berto", "Nessuno"):
+        send(server, nome)
+    shown = Caller(server.port, "sistemista")("GET", "/top").json
+    route, system = shown["routes"]["prova.chiede"], shown["adapters"]["eco"]
+    assert route["ended"] == pytest.approx(3 / shown["seconds"], abs=0.01)
+    assert 0 <= route["half"] <= route["most"] < 20
+    assert (2, 1, 0, 0, "closed") == (system["answered"], system["refused"], system["unanswered"], system["out"], system["circuit"])
+    assert shown["received"] == pytest.approx(3 / shown["seconds"], abs=0.01)
+
+
+def test_top_counts_dead_letters_and_runs_that_are_due(server: Server) -> None:
+    sent = Caller(server.port)("POST", "/messages", {"type": "prova.guasto", "data": {"nome": "Ada"}})
+    server.app.wait_reply(sent.json["id"], 10)
+    assert (1, 1) == ((one := server.app.top()["routes"]["prova.fallisce"])["dead"], one["failed"])  # type: ignore[index,call-overload]
+
+
+def test_both_on_the_command_line_without_anybodys_data(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SNODO_URL", server.url)
+    monkeypatch.setenv("SNODO_KEY", key_of("sistemista"))
+    send(server, "Zaccaria")
+    assert 0 == cli.main(["tail", "--once", "--adapter", "eco"])
+    told = capsys.readouterr().out
+    assert 2 == len(told.splitlines())
+    assert "eco.scrivi answered" in told
+    assert 0 == cli.main(["tail", "--once", "--json", "--last", "3"])
+    lines = capsys.readouterr().out
+    assert ["answered", "replied", "done"] == [json.loads(line)["kind"] for line in lines.splitlines()]
+    assert 0 == cli.main(["top", "--once"])
+    table = capsys.readouterr().out
+    assert "prova.chiede" in table
+    assert "closed" in table
+    assert 0 == cli.main(["top", "--json"])
+    assert "Zaccaria" not in told + lines + table + capsys.readouterr().out
+
+
+def test_tail_goes_on_until_it_is_stopped(server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from bus.client import Client
+
+    asked = Client.get
+    questions: list[Any] = []
+
+    def get(self: Client, path: str, **query: Any) -> Any:
+        questions.append(query)
+        if len(questions) == 2:
+            send(server, "Ada")
+        if len(questions) == 4:
+            raise KeyboardInterrupt
+        return asked(self, path, **query)
+
+    monkeypatch.setattr(Client, "get", get)
+    monkeypatch.setenv("SNODO_URL", server.url)
+    monkeypatch.setenv("SNODO_KEY", key_of("sistemista"))
+    assert 130 == cli.main(["tail", "--outcome", "done", "--last", "0"])
+    assert 1 == len(capsys.readouterr().out.splitlines())
+    assert questions[3]["after"] > questions[1]["after"]
