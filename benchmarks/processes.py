@@ -80,6 +80,17 @@ class Process:
         self.stop()
 
 
+def children(pid: int, named: str) -> list[int]:
+    """The processes that a process started, of those whose command begins so."""
+    found = [child for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
+    return [int(child) for child in found if Path(f"/proc/{child}/cmdline").read_text().startswith(named)]
+
+
+def cpu_of(pids: list[int]) -> float:
+    """Seconds of CPU so far of processes of one thread."""
+    return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in pids) / 1e9
+
+
 def ask(port: int, path: str, method: str = "GET", headers: dict[str, str] | None = None, seconds: float = 300) -> Any:
     """One HTTP request to a process of ours; the JSON it answers."""
     asked = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method, headers=headers or {})

@@ -1,4 +1,4 @@
-"""What a match costs among many open waits: receipts for notices that wait, among 1,000 and among 1,000,000 others.
+"""What a match costs among many open waits, in SQLite and in PostgreSQL: receipts for notices, among 1,000 and among 1,000,000 that wait.
 
 The waits are made by one statement for each table of the store, as the bus would have left them; then receipts come in through the intake,
 ten at a time. Each round takes receipts for waits spread over the whole number, so that nothing is warm that would not be.
@@ -7,17 +7,22 @@ ten at a time. Each round takes receipts for waits spread over the whole number,
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import statistics
 import time
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from benchmarks.house import settings
+from benchmarks.processes import children, cpu_of
 from benchmarks.serve import Resting
 from benchmarks.work import WIDTH
 from bus import config
 from bus.engine.intake import Submission
+from bus.testing.services import PostgreSQL
 
 FEW, MANY = 1_000, 1_000_000
 AT_ONCE, ROUNDS = 10, 60
@@ -39,27 +44,38 @@ _ROWS = {
     ),
 }
 """Rows of each table for the waiting run number ``n.i``."""
-_NUMBER = f"substr('{'0' * WIDTH}' || n.i, -{WIDTH})"
+_NUMBER = {"sqlite": f"substr('{'0' * WIDTH}' || n.i, -{WIDTH})", "postgresql": f"lpad(n.i::text, {WIDTH}, '0')"}
+MEMORY = {"shared_buffers": "512MB"}
+"""What PostgreSQL is given; its default here is made for tests."""
 
 
-def matching(folder: Path, count: int) -> dict[str, Any]:
-    """Microseconds of a match among so many open waits: CPU of the process, and by the clock."""
+def matching(folder: Path, count: int, server: PostgreSQL | None = None) -> dict[str, Any]:
+    """Microseconds of a match among so many open waits: CPU of the process (and of the server's), and by the clock."""
     folder.mkdir(parents=True)
-    path = folder / "config.yaml"
-    path.write_text(json.dumps(settings(folder, "http://127.0.0.1:9", "postgresql+psycopg://nobody@/nowhere")), "utf-8")
+    path, store = folder / "config.yaml", {"url": server.new_database() if server else f"sqlite:///{folder}/snodo.db"}
+    whole = settings(folder, "http://127.0.0.1:9", "postgresql+psycopg://nobody@/nowhere")
+    path.write_text(json.dumps({**whole, "store": store}), "utf-8")
     app = Resting(config.load(path))
     try:
-        made = _make(folder / "snodo.db", count, next(iter(app.catalog().plans_for("banco.avviso"))).digest)
-        spent = [_round(app, [1 + (AT_ONCE * r + k) * count // (AT_ONCE * ROUNDS) for k in range(AT_ONCE)]) for r in range(ROUNDS)]
+        made = _make(store["url"], count, next(iter(app.catalog().plans_for("banco.avviso"))).digest)
+        time.sleep(1 if server else 0)  # the session that made them is gone then
+        pids = children(server.pid, "postgres: snodo ") if server else []
+        spent = [_round(app, [1 + (AT_ONCE * r + k) * count // (AT_ONCE * ROUNDS) for k in range(AT_ONCE)], pids) for r in range(ROUNDS)]
+        asked = _counting(app)
     finally:
         app.stop()
-    cpu, wall = zip(*spent, strict=True)
-    return {"waits": count, "made_s": round(made, 1), "cpu_us": round(statistics.median(cpu)), "wall_us": round(statistics.median(wall))}
+    cpu, wall = (round(statistics.median(one)) for one in zip(*spent, strict=True))
+    return {"waits": count, "made_s": round(made, 1), "cpu_us": cpu, "wall_us": wall, "counting_ms": round(asked, 1)}
 
 
 def compared(folder: Path) -> dict[str, Any]:
     """Few, many, few again: what the machine does meanwhile is seen by the two that should be alike."""
-    few, many, again = (matching(folder / f"waits-{n}", count) for n, count in enumerate((FEW, MANY, FEW)))
+    with PostgreSQL(MEMORY) as server:
+        return {name: _compared(folder / name, given) for name, given in (("sqlite", None), ("postgresql", server))}
+
+
+def _compared(folder: Path, server: PostgreSQL | None) -> dict[str, Any]:
+    few, many, again = (matching(folder / f"waits-{n}", count, server) for n, count in enumerate((FEW, MANY, FEW)))
     ratio = many["cpu_us"] / statistics.mean((few["cpu_us"], again["cpu_us"]))
     return {"few": few, "many": many, "again": again, "ratio": round(ratio, 2)}
 
@@ -67,8 +83,9 @@ def compared(folder: Path) -> dict[str, Any]:
 def table(machine: dict[str, Any], found: dict[str, Any]) -> str:
     """Markdown."""
     rows = [
-        f"| {one['waits']:,} | {one['cpu_us']} | {one['wall_us']} | {one['made_s']} |"
-        for one in (found["few"], found["many"], found["again"])
+        f"| {store} | {one['waits']:,} | {one['cpu_us']} | {one['wall_us']} | {one['counting_ms']} | {one['made_s']} |"
+        for store in _NUMBER
+        for one in (found[store][name] for name in ("few", "many", "again"))
     ]
     return "\n".join(
         [
@@ -76,36 +93,65 @@ def table(machine: dict[str, Any], found: dict[str, Any]) -> str:
             "",
             f"{machine['processor']}, {machine['cores']} cores; revision {machine['revision']}; load before: {machine['load_before']}.",
             "",
-            "| open waits | CPU µs of a match, its message taken in | µs by the clock, ten in a transaction | s to make them |",
-            "|---:|---:|---:|---:|",
+            "| store | open waits | CPU µs of a match, its message taken in | µs by the clock, ten at once | ms to count | s to make |",
+            "|---|---:|---:|---:|---:|---:|",
             *rows,
             "",
-            f"Many against few: {found['ratio']:.2f} (aim: 1.5).",
+            "CPU of PostgreSQL is that of its processes and ours. Many against few (aim: 1.5): "
+            + ", ".join(f"{store} {found[store]['ratio']:.2f}" for store in _NUMBER),
             "",
         ]
     )
 
 
-def _make(database: Path, count: int, digest: str) -> float:
+def _make(url: str, count: int, digest: str) -> float:
     began = time.monotonic()
     bound = {"count": count, "time": _TIME, "digest": digest, "deadline": "2036-03-01T09:30:00.000000Z"}
+    if url.startswith("sqlite:"):
+        _make_in_sqlite(url.removeprefix("sqlite:///"), bound)
+    else:
+        _make_in_postgresql(url, bound)
+    return time.monotonic() - began
+
+
+def _make_in_postgresql(url: str, bound: dict[str, Any]) -> None:
+    with psycopg.connect(url, autocommit=True) as raw:
+        raw.execute("SET synchronous_commit = off")
+        for table, row in _ROWS.items():
+            overriding = "OVERRIDING SYSTEM VALUE " if table.startswith("runs") else ""
+            text = f"INSERT INTO {table} {overriding}{_NUMBERS}SELECT {row.format(i=_NUMBER['postgresql'])} FROM n"
+            typed = re.sub(r":(\w+)", lambda named: f"%({named[1]})s" + ("" if named[1] == "count" else "::text"), text.replace("::", "\0"))
+            raw.execute(typed.replace("\0", "::"), bound)
+        raw.execute("SELECT setval(pg_get_serial_sequence('runs', 'turn'), %(count)s)", bound)
+        raw.execute("VACUUM ANALYZE")
+        raw.execute("CHECKPOINT")
+
+
+def _make_in_sqlite(database: str, bound: dict[str, Any]) -> None:
     raw = sqlite3.connect(database, isolation_level=None)
     raw.execute("PRAGMA cache_size=-262144")
     raw.execute("BEGIN IMMEDIATE")
     for table, row in _ROWS.items():
-        raw.execute(f"INSERT INTO {table} {_NUMBERS}SELECT {row.format(i=_NUMBER)} FROM n", bound)
+        raw.execute(f"INSERT INTO {table} {_NUMBERS}SELECT {row.format(i=_NUMBER['sqlite'])} FROM n", bound)
     raw.execute("COMMIT")
     raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     raw.close()
-    return time.monotonic() - began
 
 
-def _round(app: Resting, numbers: list[int]) -> tuple[float, float]:
+def _counting(app: Resting) -> float:
+    """Milliseconds of what `/metrics` asks of the store."""
+    with app.store.read() as tx:
+        began = time.perf_counter()
+        tx.all("count_pending", now=_TIME)
+        return (time.perf_counter() - began) * 1000
+
+
+def _round(app: Resting, numbers: list[int], pids: list[int]) -> tuple[float, float]:
     """Receipts for these notices: microseconds of each, CPU and wall. Raises RuntimeError when one wakes no run."""
-    began, spent = time.perf_counter(), time.process_time()
+    began, spent = time.perf_counter(), time.process_time() + cpu_of(pids)
     coming = [app.intake.send(_receipt(f"470{number:0{WIDTH}d}")) for number in numbers]
     woken = [runs for one in coming if (runs := one.result(60).runs)]
-    cpu, wall = time.process_time() - spent, time.perf_counter() - began
+    cpu, wall = time.process_time() + cpu_of(pids) - spent, time.perf_counter() - began
     if len(woken) != len(numbers):
         raise RuntimeError(f"{len(numbers)} receipts woke {len(woken)} runs")
     return cpu / len(numbers) * 1e6, wall / len(numbers) * 1e6

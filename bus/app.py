@@ -146,12 +146,13 @@ class App:
         self.outside = Outside(self.adapters, self.attachments, config.engine.threads)
         self.channel: Channel = KombuChannel(config.channel.url, log=self._say, options=config.channel.options)
         self.backlog = Backlog(self.store, self.clock, config.engine.backlog)
-        self.intake = Intake(self.store, self.catalog, self.clock, self.channel.publish, self.backlog)
         circuit = Habits(**config.engine.circuit.model_dump())
         pace = Pace(lease=config.engine.lease, sweep=config.engine.sweep, phase=random.random(), circuit=circuit)  # noqa: S311 - no secret
         self.engine = Engine(
             self.store, self.catalog, self.outside, self.clock, self.channel.publish, pace, self.channel.publish_news, look=self.rules.look
         )  # fmt: skip
+        host = self.engine if role == "all" else None
+        self.intake = Intake(self.store, self.catalog, self.clock, self.channel.publish, self.backlog, host)
         self._stopped = threading.Event()
         self._news: dict[str, list[Callable[[], object]]] = {}
         self._news_lock = threading.Lock()

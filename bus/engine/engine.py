@@ -30,7 +30,7 @@ from bus.diagnostics import logger
 from bus.engine.circuit import Habits
 from bus.engine.claims import POISON, SUSPECT
 from bus.engine.gates import Crowd, Gates
-from bus.engine.holding import Holding
+from bus.engine.holding import Claims, Holding
 from bus.engine.journal import Journal
 from bus.engine.live import House, Live
 from bus.engine.loading import Loaded, Loading
@@ -41,7 +41,7 @@ from bus.engine.throttles import Throttles
 from bus.errors import SnodoError
 from bus.failpoint import reach
 from bus.message import JsonObject
-from bus.store import Row, Store
+from bus.store import Row, Store, Tx
 
 if TYPE_CHECKING:
     from bus.catalog import Catalog
@@ -91,7 +91,8 @@ class Engine:
         self._sweeper = Sweeper(store, self._holding, pace.sweep, pace.batch, pace.phase, clock.now())
         self._loading = Loading(store, catalog, look)
         self._settling = Settling(store, self.owner, self._holding.lease, outside)
-        self._inbox: queue.SimpleQueue[Sequence[str] | _Home | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Sequence[str] | _Home | Claims | None] = queue.SimpleQueue()
+        self._claims: list[Claims] = []
         self._live: dict[str, Live] = {}
         self._unwritten: dict[str, Live] = {}
         self._rung: dict[str, None] = {}
@@ -118,6 +119,18 @@ class Engine:
     def ring(self, runs: Sequence[str]) -> None:
         """Runs may be ready; thread-safe, cheap, may be wrong."""
         self._inbox.put(runs)
+
+    def welcome(self, tx: Tx, runs: Sequence[str]) -> Claims | None:
+        """Claim runs in the transaction that opens them, unless others wait; by the thread that writes. See `bus.engine.intake.Host`."""
+        if self._stopping.is_set() or not self._thread.is_alive() or self._rung or self._room() < self._pace.batch + len(runs):
+            return None
+        return self._holding.claim_opened(tx, runs, self._clock.now())
+
+    def welcomed(self, claims: Claims) -> None:
+        """They were committed; thread-safe."""
+        if claims.rows:
+            reach("claim.after-commit")
+        self._inbox.put(claims)
 
     def stop(self, seconds: float = 20.0) -> bool:
         """Claim nothing more, let calls in flight come home and be recorded, then give up the leases; false when some did not come home.
@@ -148,7 +161,7 @@ class Engine:
 
     def idle(self) -> bool:
         """Whether nothing is live and nothing is rung for; for tests and graceful stops."""
-        return not self._live and not self._rung and self._inbox.empty()
+        return not self._live and not self._rung and not self._claims and self._inbox.empty()
 
     def describe(self) -> JsonObject:
         """How busy it is, for ``/status``; a glance from another thread."""
@@ -194,6 +207,8 @@ class Engine:
             while True:
                 if isinstance(item, _Home):
                     home.append(item)
+                elif isinstance(item, Claims):
+                    self._claims.append(item)
                 elif item is not None:
                     self._rung.update(dict.fromkeys(item))
                 if len(home) + len(self._rung) >= self._pace.batch * 4:
@@ -207,7 +222,7 @@ class Engine:
         now = self._clock.now()
         if self._stopping.is_set():
             return min(max(self._last_moment - time.monotonic(), 0.001), self._pace.sweep)
-        if self._gates.stir(now) or (self._rung and self._room() > 0) or self._sweeper.is_due(now, self._room()):
+        if self._claims or self._gates.stir(now) or (self._rung and self._room() > 0) or self._sweeper.is_due(now, self._room()):
             return 0.0
         soonest = min([self._sweeper.next, *(alarm for alarm, _ in self._alarms[:1])])
         return min(max((soonest - now).total_seconds(), 0.001), self._pace.sweep)
@@ -238,7 +253,8 @@ class Engine:
                 found, rung = self._sweeper.look(now, room, suspects=suspects, free=free)
                 self._rung.update(dict.fromkeys(rung))
                 rows += found
-            return rows
+            claims, self._claims = self._claims, []
+            return rows + [row for one in claims for row in self._holding.took(one)]
         except BaseException:
             for one in home:
                 self._inbox.put(one)

@@ -11,6 +11,7 @@ import datetime as dt
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bus.clock import Clock, running_time, text_of
 from bus.diagnostics import logger
@@ -28,6 +29,14 @@ TRUSTED = 2 / 3
 """The part of a lease for which a confirmed claim is taken to be ours without asking."""
 STUCK = 10
 """Leases without a turn, after which an engine's claims are not renewed any more."""
+
+
+class Claims(NamedTuple):
+    """What one transaction claimed, whom it turned away at which gate, and when it was (in ticks)."""
+
+    rows: list[Row]
+    away: Sequence[tuple[str, Sequence[str]]]
+    since: float
 
 
 @dataclass(slots=True)
@@ -88,24 +97,31 @@ class Holding:
         return self._claim(find, most, now, suspects), len(found) >= most
 
     def _claim(self, find: Callable[[Tx], Sequence[str]], most: int, now: dt.datetime, suspects: bool) -> list[Row]:
-        since, crowds = self.ticks(), self._crowds(most, now)
-
-        def work(tx: Tx) -> tuple[list[Row], list[tuple[str, list[str]]]]:
-            runs = find(tx)
-            away = [(crowd.gate, turn_away(tx, runs, crowd)) for crowd in crowds]
-            beyond = {run for _, turned in away for run in turned}
-            rows = claim(tx, [run for run in runs if run not in beyond], self.owner, now, self.lease, suspects=suspects)
-            if rows:
-                reach("claim.before-commit")
-            return rows, away
-
-        rows, away = self._store.write(work).result()
-        for gate, turned in away:
-            self._turned_away(gate, turned)
-        if rows:
+        crowds = self._crowds(most, now)
+        claims = self._store.write(lambda tx: self._claim_within(tx, find(tx), now, crowds, suspects)).result()
+        if claims.rows:
             reach("claim.after-commit")
-        self._held.update({row["id"]: _Held(row["fence"], since) for row in rows})
-        return rows
+        return self.took(claims)
+
+    def claim_opened(self, tx: Tx, runs: Sequence[str], now: dt.datetime) -> Claims:
+        """Claim runs in the transaction that opens them; thread-safe. What was claimed counts from `took` on."""
+        return self._claim_within(tx, runs, now, self._crowds(len(runs), now), suspects=False)
+
+    def _claim_within(self, tx: Tx, runs: Sequence[str], now: dt.datetime, crowds: Sequence[Crowd], suspects: bool) -> Claims:
+        since = self.ticks()
+        away = [(crowd.gate, turn_away(tx, runs, crowd)) for crowd in crowds]
+        beyond = {run for _, turned in away for run in turned}
+        rows = claim(tx, [run for run in runs if run not in beyond], self.owner, now, self.lease, suspects=suspects)
+        if rows:
+            reach("claim.before-commit")
+        return Claims(rows, away, since)
+
+    def took(self, claims: Claims) -> list[Row]:
+        """They were committed: they are ours from now on."""
+        for gate, turned in claims.away:
+            self._turned_away(gate, turned)
+        self._held.update({row["id"]: _Held(row["fence"], claims.since) for row in claims.rows})
+        return claims.rows
 
     # -- holding -----------------------------------------------------------------------------------------------------
 

@@ -13,12 +13,13 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from bus.clock import Clock, text_of
 from bus.diagnostics import logger
 from bus.engine.backlog import Backlog
 from bus.engine.cases import WEAK
+from bus.engine.holding import Claims
 from bus.engine.interpreter import key_texts
 from bus.engine.projection import Entry, entry, fact, write, write_new, write_received
 from bus.errors import Conflict, ExpressionError, Forbidden, InputError, Invalid, StoreError
@@ -36,6 +37,18 @@ if TYPE_CHECKING:
 
 Ring = Callable[[Sequence[str]], None]
 """Rings the doorbell for run ids; see `bus.channel`."""
+
+
+class Host(Protocol):
+    """The engine of this process: it claims runs in the transaction that opens them, so that accepting and claiming are one commit."""
+
+    def welcome(self, tx: Tx, runs: Sequence[str]) -> Claims | None:
+        """What it claimed; None when it takes none now."""
+        ...
+
+    def welcomed(self, claims: Claims) -> None:
+        """They were committed."""
+        ...
 
 
 class Submission(NamedTuple):
@@ -74,6 +87,7 @@ class Accepted(NamedTuple):
     runs: tuple[str, ...] = ()
 
 
+_Taken: TypeAlias = "tuple[list[Accepted | Exception], Claims | None]"
 Told = Callable[[Accepted | BaseException], None]
 """Hears once how a message ended: accepted, or the error that `Intake.send`'s future would raise."""
 MOST = 200
@@ -84,9 +98,10 @@ class Intake:
     """Takes messages in. Thread-safe. Messages that come while others are written are written together."""
 
     def __init__(
-        self, store: Store, catalog: Callable[[], Catalog], clock: Clock, ring: Ring, backlog: Backlog | None = None
+        self, store: Store, catalog: Callable[[], Catalog], clock: Clock, ring: Ring,
+        backlog: Backlog | None = None, host: Host | None = None,
     ) -> None:  # fmt: skip
-        self._store, self._catalog, self._clock, self._ring, self._backlog = store, catalog, clock, ring, backlog
+        self._store, self._catalog, self._clock, self._ring, self._backlog, self._host = store, catalog, clock, ring, backlog, host
         self._lock = threading.Lock()
         self._waiting: deque[_Coming] = deque()
         self._busy = False
@@ -121,11 +136,13 @@ class Intake:
             return
         batch: list[_Coming] = []
 
-        def work(tx: Tx) -> list[Accepted | Exception]:
+        def work(tx: Tx) -> _Taken:
             batch.extend(() if batch else self._take())  # once: the work may be run again
             results = receive_all(tx, [coming.arrival for coming in batch])
+            opened = [run for result in results if isinstance(result, Accepted) for run in result.runs]
+            claims = self._host.welcome(tx, opened) if self._host is not None and opened else None
             reach("intake.before-commit")
-            return results
+            return results, claims
 
         try:
             self._store.write(work).add_done_callback(lambda written: self._written(batch, written))
@@ -138,12 +155,12 @@ class Intake:
         with self._lock:
             return [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST))]
 
-    def _written(self, batch: list[_Coming], written: Future[list[Accepted | Exception]]) -> None:
+    def _written(self, batch: list[_Coming], written: Future[_Taken]) -> None:
         """Called by the writer after the commit, or when the batch failed: then each message is written by itself."""
         try:
             if written.exception() is None:
                 reach("intake.after-commit")
-                self._give(batch, written.result())
+                self._give(batch, *written.result())
             else:
                 for coming in batch or self._take():  # the store may have failed before it began
                     self._write_alone(coming)
@@ -158,12 +175,16 @@ class Intake:
             return
         alone.add_done_callback(lambda w: self._give([coming], [w.exception() or w.result()]))
 
-    def _give(self, batch: Sequence[_Coming], results: Sequence[Accepted | BaseException]) -> None:
-        """Ring first, so that work begins while senders are answered."""
-        runs = [run for result in results if isinstance(result, Accepted) for run in result.runs]
+    def _give(self, batch: Sequence[_Coming], results: Sequence[Accepted | BaseException], claims: Claims | None = None) -> None:
+        """Ring first, so that work begins while senders are answered; for what was claimed already there is no need."""
+        runs = dict.fromkeys(run for result in results if isinstance(result, Accepted) for run in result.runs)
         try:
+            if claims is not None and self._host is not None:
+                for row in claims.rows:
+                    del runs[row["id"]]
+                self._host.welcomed(claims)
             if runs:
-                self._ring(runs)
+                self._ring(list(runs))
         finally:  # what is durable is told to its sender, bell or no bell
             for coming, result in zip(batch, results, strict=True):
                 _tell(coming, result)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from bus.engine.intake import Accepted, Submission
@@ -19,6 +20,8 @@ from bus.web.prefer import wait_of
 
 ENDED = frozenset({"done", "dead", "cancelled", "accepted"})
 """States of a message after which no reply will come unless a person acts."""
+FIRST_LOOK = 0.02
+"""Seconds that news may take before the first look, which would disturb the engine just when it works for this reply."""
 LOOK_AGAIN = 1.0
 """Seconds between two looks when no news came: another process may have replied."""
 
@@ -78,16 +81,20 @@ async def reply_of(house: House, identity: str, seconds: float) -> JsonObject:
     loop, news = asyncio.get_running_loop(), asyncio.Event()
     deadline = time.monotonic() + seconds
     with house.app.listen(identity, lambda: loop.call_soon_threadsafe(news.set)):
+        await _within(news, min(FIRST_LOOK, seconds))
         while True:
             news.clear()
             shown = await house.run(lambda: house.app.message(identity))
             left = deadline - time.monotonic()
             if shown["reply"] is not None or shown["state"] in ENDED or left <= 0:
                 return shown
-            try:
-                await asyncio.wait_for(news.wait(), min(left, LOOK_AGAIN))
-            except TimeoutError:
-                pass
+            await _within(news, min(left, LOOK_AGAIN))
+
+
+async def _within(news: asyncio.Event, seconds: float) -> None:
+    """Returns when there are news, or after so many seconds."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(news.wait(), seconds)
 
 
 async def show(call: Call) -> Answer:

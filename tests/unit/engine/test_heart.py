@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,10 +11,13 @@ import pytest
 from bus.clock import FixedClock
 from bus.diagnostics import configure
 from bus.engine.asks import Call
+from bus.engine.claims import claim
+from bus.engine.holding import Claims
 from bus.engine.intake import Intake, Submission
 from bus.engine.outside import Asking, Outside, Result
 from bus.errors import StoreError
 from bus.message import Message
+from bus.store import Tx
 from bus.store.sqlite import SqliteStore
 from bus.testing.simulated_system import Domanda, Sistema, rules
 from bus.testing.simulation import Simulation
@@ -158,5 +161,33 @@ def test_a_bell_that_fails_does_not_stop_the_intake(tmp_path: Path) -> None:
         intake.send(Submission("sim.avviso", {"chi": "1"}, "p"))
         intake.send(Submission("sim.avviso", {"chi": "2"}, "p"))
         assert intake.send(Submission("sim.ricevuta", {"chi": "3"}, "p")).result(5).id
+    finally:
+        store.close()
+
+
+class Hosting:
+    """An engine that claims every run, or none; keeps what it was told."""
+
+    def __init__(self, *, room: bool) -> None:
+        self.room, self.owned = room, list[str]()
+
+    def welcome(self, tx: Tx, runs: Sequence[str]) -> Claims | None:
+        return Claims(claim(tx, runs, "host", T, dt.timedelta(seconds=30)), (), 0.0) if self.room else None
+
+    def welcomed(self, claims: Claims) -> None:
+        self.owned += [row["id"] for row in claims.rows]
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_runs_are_claimed_in_the_commit_that_opens_them_or_rung_for(tmp_path: Path, room: bool) -> None:
+    store, rung, host = SqliteStore(tmp_path / "s.db"), list[str](), Hosting(room=room)
+    intake = Intake(store, rules, FixedClock(T), rung.extend, None, host)
+    try:
+        before = store.describe()["commits"]
+        opened = list(intake.send(Submission("sim.avviso", {"chi": "1"}, "p", key="k")).result(5).runs)
+        assert store.describe()["commits"] == before + 1
+        assert (host.owned, rung) == ((opened, []) if room else ([], opened))
+        again = intake.send(Submission("sim.avviso", {"chi": "1"}, "p", key="k")).result(5)
+        assert (again.repeated, host.owned + rung) == (True, opened)
     finally:
         store.close()
