@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "top": ("watch:now", "Show how busy routes and systems are, again and again."),
     "services": ("services", "List the services of the portal, or show one."),
     "validate": ("validate", "Check settings, routes, mappings, types, tables and services."),
+    "new": ("new", "Begin a route, a mapping, a service or an adapter."),
     "schema": ("schema", "Write JSON Schemas for editors: completion and hover while writing rules."),
     "fmt": ("fmt", "Lay out files of rules in one way; comments and meaning stay."),
     "test": ("trial", "Run the tests inside the route files."),

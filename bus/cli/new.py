@@ -1,0 +1,306 @@
+"""``bus new``: the beginning of a route, a mapping, a service or an adapter: commented, checked, with a test that passes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bus.cli.common import CONFIG, Settings, family
+from bus.errors import Conflict, Invalid
+
+if TYPE_CHECKING:
+    from bus.catalog import Catalog
+    from bus.cli.rules import Declared
+
+app = family("Begin a route, a mapping, a service or an adapter: commented files that are correct, never over one that is there.")
+_NAME = re.compile(r"[a-z][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)+")
+_ADAPTER = re.compile(r"[a-z][a-z0-9]*")
+_CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+@app.command()
+def route(
+    name: Annotated[str, typer.Argument(help="Its name, such as edilizia.presenta-pratica.")],
+    on: Annotated[str, typer.Option("--on", help="Type of the message that starts it; a new type is begun too.")] = "",
+    config: Settings = CONFIG,
+) -> None:
+    """A route that answers, with its test; its message type too, unless it is there."""
+    from bus.cli.starts import ROUTE, TYPE, filled
+
+    _fit(_NAME, name, "edilizia.presenta-pratica")
+    on = on or f"{name}.richiesta"
+    _fit(_NAME, on, "edilizia.pratica.presentata")
+    known, catalog = _house(config)
+    _absent(name, catalog.routes, "route")
+    office, _, rest = name.partition(".")
+    file = f"routes/{office}/{rest.replace('.', '-')}.yaml"
+    files = {}
+    declared = catalog.types.get(on)
+    if declared is None:
+        files[f"mappings/types/{on}.yaml"] = filled(TYPE, type=on, title=f"What starts {name}")
+    body = {"richiesta": "R-1"} if declared is None else _body_of(on, catalog)
+    case = "key: body.richiesta\ncase: {richiesta: body.richiesta}\n" if declared is None else ""
+    files[file] = filled(ROUTE, route=name, file=file, type=on, purpose="", case=case, body=_flow(body))
+    _write(known, files)
+    print(f"next: bus validate; bus test {file}")
+
+
+@app.command()
+def mapping(
+    name: Annotated[str, typer.Argument(help="Its name, such as edilizia.pratica-a-segnatura.")],
+    source: Annotated[str, typer.Option("--from", help="Type of the message that it reads.")],
+    target: Annotated[str, typer.Option("--to", help="Operation or type that it makes.")],
+    config: Settings = CONFIG,
+) -> None:
+    """A mapping that gives every field which its target needs; fields of the same name and kind are taken over."""
+    from bus.cli.starts import MAPPING, filled
+    from bus.source import suggestion
+
+    _fit(_NAME, name, "edilizia.pratica-a-segnatura")
+    known, catalog = _house(config)
+    _absent(name, catalog.mappings, "mapping")
+    if source not in catalog.types:
+        raise Invalid(f"there is no message type {source!r}", code="new.unknown", hint=suggestion(source, catalog.types))
+    schema = _target_of(target, known, catalog)
+    if schema is None:
+        raise Invalid(
+            f"{target!r} is neither an operation nor a type",
+            code="new.unknown",
+            hint=suggestion(target, [*known.operations, *catalog.types]),
+        )
+    office, _, rest = name.partition(".")
+    fields = "\n".join(_fields(schema, schema, catalog.types[source].schema, "  "))
+    text = filled(MAPPING, name=name, to=target, fields=fields).replace("@FROM@", source)
+    _write(known, {f"mappings/{office}/{rest.replace('.', '-')}.yaml": text})
+    print(f"next: say what the lines marked «say» should hold; bus validate; use it in a route as `mapping: {name}`")
+
+
+@app.command()
+def service(
+    code: Annotated[str, typer.Argument(help="Its code, such as occupazione-suolo.")],
+    title: Annotated[str, typer.Option("--titolo", help="Title for citizens.")],
+    office: Annotated[str, typer.Option("--ufficio", help="Office: a key of the table uffici.")],
+    fee: Annotated[int, typer.Option("--tariffa", min=0, help="What it costs, in cents; 0: nothing.")] = 0,
+    config: Settings = CONFIG,
+) -> None:
+    """An entry of routes/servizi.yaml: an application where the generic route is there, else a page of the website."""
+    from bus.cli.starts import SERVICE, filled
+    from bus.services import GENERIC_ROUTE
+
+    _fit(_CODE, code, "occupazione-suolo")
+    known, catalog = _house(config)
+    _absent(code, catalog.services, "service")
+    if GENERIC_ROUTE in catalog.routes and "servizi.modulo-semplice" in catalog.types:
+        about = "served by the generic route; another form: `modulo`, a route of its own: `percorso`"
+        rest = "    tipo: istanza\n    modulo: servizi.modulo-semplice"
+        rest += f"\n    tariffa: {{importo: {fee}, causale: {json.dumps(title[:100], ensure_ascii=False)}}}" if fee else ""
+    else:
+        about, rest = "a page of the website", f"    tipo: informativo\n    pagina: /servizi/{code}"
+    quoted = json.dumps(title, ensure_ascii=False)
+    entry = filled(SERVICE, title=title.replace("\n", " "), about=about, code=code, quoted=quoted, office=office, rest=rest)
+    path = known.config.rules / "routes/servizi.yaml"
+    before = path.read_text("utf-8") if path.is_file() else "# The services of the portal.\nservizi:\n"
+    _write(known, {"routes/servizi.yaml": before.rstrip("\n") + "\n" + entry}, over="routes/servizi.yaml")
+    print("next: bus validate; bus test servizi.istanza-generica")
+
+
+@app.command()
+def adapter(
+    name: Annotated[str, typer.Argument(help="Its name: small letters and digits, such as tributi.")],
+    folder: Annotated[Path, typer.Option("--folder", help="The project.")] = Path(),
+) -> None:
+    """A package with adapter, simulator, contract and README, and a test that runs the suite which every adapter passes."""
+    from bus.cli import starts
+
+    _fit(_ADAPTER, name, "tributi")
+    inside = (folder / "adapters/__init__.py").is_file()
+    package = f"adapters.{name}" if inside else name
+    place = package.replace(".", "/")
+    test = f"tests/contract/test_{name}.py" if (folder / "tests/contract").is_dir() else f"tests/test_{name}.py"
+    values = {"name": name, "class": name.capitalize(), "package": package, "test": test}
+    files = {
+        f"{place}/__init__.py": "",
+        f"{place}/adapter.py": starts.ADAPTER,
+        f"{place}/simulator.py": starts.SIMULATOR,
+        f"{place}/contract/{name}.yaml": starts.CONTRACT,
+        f"{place}/README.md": starts.README,
+        test: starts.TEST,
+    }
+    if taken := [file for file in files if (folder / file).exists()]:
+        raise Conflict(f"{taken[0]} is there already", code="new.exists", hint="nothing was written; choose another name")
+    for file, text in files.items():
+        _put(folder / file, starts.filled(text, **values))
+        print(file)
+    print(f"next: python -m pytest {test}; then, in config.yaml under adapters:")
+    print(f"  {name}:\n    use: {package}.adapter:{name.capitalize()}\n    url: http://127.0.0.1:8199")
+    print(f"    chiave: {{env: SNODO_{name.upper()}_KEY}}")
+
+
+# --- what they share -------------------------------------------------------------------------------------------------
+
+
+def _fit(pattern: re.Pattern[str], name: str, example: str) -> None:
+    if not pattern.fullmatch(name) or len(name) > 80:
+        raise Invalid(f"{name!r} cannot be a name here", code="new.name", hint=f"such as {example}")
+
+
+def _absent(name: str, known: Mapping[str, Any], what: str) -> None:
+    if name in known:
+        raise Conflict(f"there is already a {what} {name!r}", code="new.exists", hint="nothing was written; choose another name")
+
+
+def _house(config: Path) -> tuple[Declared, Catalog]:
+    """The settings and the rules; a project without rules is begun."""
+    from bus.catalog import load
+    from bus.cli.rules import declared
+
+    known = declared(config)
+    (known.config.rules / "routes").mkdir(parents=True, exist_ok=True)
+    return known, load(known.config.rules, known.operations)
+
+
+def _write(known: Declared, files: Mapping[str, str], over: str = "") -> None:
+    """Write files that the whole of the rules is good with, or none of them. Only ``over`` may be there already."""
+    from bus.catalog import examine, files_of
+    from bus.errors import RulesError
+    from bus.source import render
+
+    rules = known.config.rules
+    if taken := [file for file in files if file != over and (rules / file).exists()]:
+        raise Conflict(f"{taken[0]} is there already", code="new.exists", hint="nothing was written; choose another name")
+    made = {**files_of(rules), **{file: text.encode() for file, text in files.items()}}
+    _, findings = examine(made, known.operations)
+    if wrong := [one for one in findings if one.file in files and one.severity == "error"]:
+        raise RulesError(f"nothing was written, it would not be right:\n{render(wrong)}", wrong, code="new.not-right")
+    for file, text in files.items():
+        _put(rules / file, text)
+        print(rules / file)
+
+
+def _put(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+
+
+def _flow(value: Any) -> str:
+    """A body as flow YAML (JSON is)."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _body_of(type: str, catalog: Catalog) -> Any:
+    """A body of a type: one that some test sends, or one made of its schema. Raises `Invalid` when neither can be had."""
+    for one in catalog.routes.values():
+        for test in one.tests:
+            sent = test.send if one.plan.on == type and "send" in test.model_fields_set else test.given.get("messages", {}).get(type)
+            if sent is not None and not catalog.validate(type, sent):
+                return sent
+    made = example_of(catalog.types[type].schema, catalog.types[type].schema)
+    if catalog.validate(type, made):
+        raise Invalid(
+            f"no body of {type!r} could be made up for a test", code="new.no-body", hint="begin with a type of your own, and change `on`"
+        )
+    return made
+
+
+_TRIES = (
+    "x",
+    "1",
+    "A1",
+    "00000",
+    "0000000000000000",
+    "2026-01-01",
+    "2026-01-01T09:00:00Z",
+    "x@comune.example",
+    "https://comune.example/",
+    "RSSMRA80A01H501U",
+)
+
+
+def example_of(schema: Any, root: Any, depth: int = 0) -> Any:
+    """A value of a JSON Schema, as small as it may be; the best that can be done where the schema says more than this understands."""
+    from bus.mapping.types import outside, resolve
+
+    here = resolve(schema, root)
+    for word in ("const", "default"):
+        if word in here:
+            return here[word]
+    if here.get("enum") or here.get("examples"):
+        return (here.get("enum") or here["examples"])[0]
+    kind = here.get("type", "string")
+    kind = next((one for one in kind if one != "null"), "null") if isinstance(kind, list) else kind
+    match kind:
+        case "object":
+            fields = here.get("properties", {})
+            return {name: example_of(fields.get(name, {}), root, depth + 1) for name in here.get("required", ())} if depth < 20 else {}
+        case "array":
+            return [example_of(here.get("items", {}), root, depth + 1)] * here.get("minItems", 0)
+        case "integer" | "number":
+            least = here.get("minimum", here.get("exclusiveMinimum", 0) + ("exclusiveMinimum" in here))
+            return max(int(least), 0) if "maximum" not in here or here["maximum"] >= 0 else here["maximum"]
+        case "boolean":
+            return True
+        case "null":
+            return None
+    tries = [one for one in (*_TRIES, "x" * here.get("minLength", 0), "0" * here.get("minLength", 0)) if not outside(one, here)]
+    return tries[0] if tries else "x"
+
+
+def _target_of(target: str, known: Declared, catalog: Catalog) -> dict[str, Any] | None:
+    from bus.route.target import schema_of
+
+    if target in known.operations:
+        return schema_of(known.operations[target].request)
+    return catalog.types[target].schema if target in catalog.types else None
+
+
+def _fields(schema: Any, root: Any, source: dict[str, Any], indent: str) -> Iterator[str]:
+    """Lines for what a target needs: the field of the same name where there is one, else a value that fits, to be replaced."""
+    from bus.mapping.types import resolve
+
+    here = resolve(schema, root)
+    fields = here.get("properties", {})
+    needed = here.get("required", ()) or list(fields)[:1]
+    for name in needed:
+        inner = resolve(fields.get(name, {}), root)
+        if inner.get("type") == "object" and inner.get("properties"):
+            yield f"{indent}{name}:"
+            yield from _fields(inner, root, source, indent + "  ")
+            continue
+        said = " ".join(str(inner.get("description") or inner.get("title") or "").split())
+        if (path := _same(name, inner, source)) is not None:
+            yield f"{indent}{name}: {path}" + (f"  # {said}" if said else "")
+        else:
+            yield f"{indent}{name}: {_literal(example_of(inner, root))}  # say: {said or name}"
+    for name in fields:
+        if name not in needed:
+            yield f"{indent}# {name}:"
+
+
+_LIMITS = {"type", "enum", "pattern", "maxLength", "minLength", "format", "minimum", "maximum"}
+
+
+def _same(name: str, wanted: dict[str, Any], source: dict[str, Any]) -> str | None:
+    """A field of the message that surely is there, has that name, and may stand there as it is."""
+    from bus.mapping.types import resolve
+
+    there = resolve(source.get("properties", {}).get(name, {}), source)
+    fits = wanted.get("type") in ("string", "integer", "boolean") and all(
+        there.get(word) == wanted[word] for word in _LIMITS & wanted.keys()
+    )
+    return f"body.{name}" if fits and name in source.get("required", ()) else None
+
+
+def _literal(value: Any) -> str:
+    """A value as a template: texts are expressions, so they have two pairs of quotes."""
+    if isinstance(value, str):
+        return "'" + json.dumps(value, ensure_ascii=False).replace("'", "''") + "'"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_literal, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {_literal(inner)}" for name, inner in value.items()) + "}"
+    return json.dumps(value)

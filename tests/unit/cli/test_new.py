@@ -1,0 +1,130 @@
+"""`bus new`: what it writes is right at once, in a fresh project and in this one; nothing is ever written over."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bus.cli import main
+from bus.cli.layout import laid_out
+
+PROJECT = Path(__file__).parents[3]
+
+
+@pytest.fixture(params=["fresh", "ours"])
+def project(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with settings: without rules, or with those of this project."""
+    if request.param == "ours":
+        for name in ("routes", "mappings"):
+            shutil.copytree(PROJECT / name, tmp_path / name)
+        shutil.copy(PROJECT / "config.yaml", tmp_path)
+    else:
+        settings = {"organization": {"name": "Comune di Prova", "fiscal_code": "00000000000"}}
+        (tmp_path / "config.yaml").write_text(json.dumps(settings), "utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def good(capsys: pytest.CaptureFixture[str], *test: str) -> None:
+    capsys.readouterr()
+    assert 0 == main(["validate"]), capsys.readouterr().out
+    assert "0 errors" in capsys.readouterr().out
+    assert 0 == main(["test", *test]), capsys.readouterr().out
+
+
+def test_a_route_is_good_at_once_and_never_written_over(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["new", "route", "ambiente.ritiro"])
+    good(capsys, "routes/ambiente/ritiro.yaml")
+    for written in ("routes/ambiente/ritiro.yaml", "mappings/types/ambiente.ritiro.richiesta.yaml"):
+        text = (project / written).read_text("utf-8")
+        assert "#" in text
+        assert text == laid_out(text)
+    before = contents(project)
+    assert 0 != main(["new", "route", "ambiente.ritiro"])
+    assert 0 != main(["new", "route", "Ambiente"])
+    assert before == contents(project)
+
+
+def test_a_mapping_and_a_service_are_good_at_once(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["new", "route", "ambiente.ritiro"])
+    assert 0 == main(["new", "route", "ambiente.avviso"])
+    assert 0 == main(["new", "mapping", "ambiente.a-avviso", "--from", "ambiente.ritiro.richiesta", "--to", "ambiente.avviso.richiesta"])
+    assert "richiesta: body.richiesta" in (project / "mappings/ambiente/a-avviso.yaml").read_text("utf-8")
+    office = "ambiente" if (project / "routes/servizi").is_dir() else "ufficio"
+    assert 0 == main(["new", "service", "ritiro-sfalci", "--titolo", "Ritiro di sfalci e potature", "--ufficio", office])
+    good(capsys, "ambiente.ritiro")
+    before = contents(project)
+    assert 0 != main(["new", "service", "ritiro-sfalci", "--titolo", "x", "--ufficio", office])
+    assert 0 != main(["new", "mapping", "ambiente.a-avviso", "--from", "ambiente.ritiro.richiesta", "--to", "ambiente.avviso.richiesta"])
+    assert 0 != main(["new", "mapping", "ambiente.altra", "--from", "ambiente.ritiro.richiest", "--to", "ambiente.avviso.richiesta"])
+    assert "ambiente.ritiro.richiesta" in capsys.readouterr().err
+    assert before == contents(project)
+
+
+@pytest.mark.parametrize("project", ["ours"], indirect=True)
+def test_a_route_on_a_type_that_is_there_sends_a_body_of_it(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, type in enumerate(("edilizia.pratica.presentata", "servizi.istanza.presentata", "pagopa.ricevuta", "notifiche.avviso")):
+        assert 0 == main(["new", "route", f"prova.copia{number}", "--on", type])
+    good(capsys, "routes/prova")
+
+
+@pytest.mark.parametrize("project", ["ours"], indirect=True)
+@pytest.mark.parametrize(
+    "operation",
+    [
+        "anagrafe.cerca-soggetto",
+        "protocollo.registra",
+        "edilizia.apri-pratica",
+        "pagopa.crea-posizione",
+        "scrivania.assegna",
+        "notifiche.email",
+    ],
+)
+def test_a_mapping_to_any_operation_is_good_at_once(project: Path, operation: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["new", "mapping", "prova.nuova", "--from", "edilizia.pratica.presentata", "--to", operation]), capsys.readouterr().err
+    assert 0 == main(["validate"]), capsys.readouterr().out
+
+
+@pytest.mark.parametrize("project", ["ours"], indirect=True)
+def test_what_would_be_wrong_is_not_written(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = contents(project)
+    assert 0 != main(["new", "service", "ritiro-sfalci", "--titolo", "x", "--ufficio", "marte"])
+    assert "marte" in capsys.readouterr().err
+    assert before == contents(project)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("project", ["fresh"], indirect=True)
+def test_an_adapter_passes_the_suite_of_all_adapters(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["new", "adapter", "tributi"])
+    assert "use: tributi.adapter:Tributi" in capsys.readouterr().out
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "tests/test_tributi.py",
+        "-k",
+        "success or number or refusal or declarations",
+    ]
+    ran = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, env={**os.environ, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    )
+    assert 0 == ran.returncode, ran.stdout + ran.stderr
+    assert "passed" in ran.stdout
+    before = contents(project)
+    assert 0 != main(["new", "adapter", "tributi"])
+    assert 0 != main(["new", "adapter", "Tributi"])
+    assert before.keys() == contents(project).keys()
