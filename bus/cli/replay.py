@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +16,12 @@ if TYPE_CHECKING:
     from bus.store.opening import Reader
 
 app = family("Recompute runs from the log under the rules they had, and compare step by step; without any effect.")
-CODES = {"equal": 0, "different": 1, "unknown call": 1, "unavailable": 4}
+UNAVAILABLE = 4
+
+
+def code_of(result: str) -> int:
+    """The exit code of the whole."""
+    return 0 if result == "equal" else UNAVAILABLE if result.startswith("unavailable") else 1
 
 
 @app.command()
@@ -23,6 +29,7 @@ def replay(
     what: Annotated[str, typer.Argument(metavar="[RUN|MESSAGE|CASE]", help="Id of a run or a message, or a key of a case.")] = "",
     since: Annotated[str, typer.Option("--from", help="Messages accepted from then on: a day, or a moment with its offset.")] = "",
     until: Annotated[str, typer.Option("--to", help="Messages accepted before then.")] = "",
+    bundle: Annotated[Path | None, typer.Option("--bundle", help="Replay what a bundle holds; no database is needed.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Show also the runs that are equal.")] = False,
     config: Settings = CONFIG,
     store: Store = "",
@@ -30,15 +37,18 @@ def replay(
     json: Json = False,
 ) -> None:
     """Exit code 0: all equal; 1: a run is different, or asks what the log has no answer for; 4: nothing worse than data that was erased."""
-    from bus.cli.rules import recomputing
+    from bus.cli.rules import offline, recomputing
     from bus.jsontext import dumps
 
-    if bool(what) == bool(since or until):
-        raise typer.BadParameter("say what: a run, a message or a case, or --from and --to", param_hint="replay")
-    with recomputing(config, store) as (_, operations, reader):
-        report = replayed(reader, operations, what, (since, until), every=every or bool(what))
-        print(dumps(report.as_json(), indent=True).decode() if json or form is Plain.json else report.as_text())
-    raise typer.Exit(CODES[report.worst])
+    if sum(map(bool, (what, since or until, bundle))) != 1:
+        raise typer.BadParameter("say what: a run, a message or a case; or --from and --to; or --bundle", param_hint="replay")
+    if bundle is not None:
+        report = unbundled(bundle, offline(config)[1], every=every)
+    else:
+        with recomputing(config, store) as (_, operations, reader):
+            report = replayed(reader, operations, what, (since, until), every=every or bool(what))
+    print(dumps(report.as_json(), indent=True).decode() if json or form is Plain.json else report.as_text())
+    raise typer.Exit(code_of(report.worst))
 
 
 def replayed(reader: Reader, operations: Mapping[str, Operation], what: str, times: tuple[str, str], *, every: bool) -> Report:
@@ -56,4 +66,17 @@ def replayed(reader: Reader, operations: Mapping[str, Operation], what: str, tim
     for page in pages(reader, chosen, book):
         openings = [one for one in page.openings if run is None or one.run == run]
         report.add(recount(one, page.journals.get(one.run, ()), page, operations) for one in openings)
+    return report
+
+
+def unbundled(path: Path, operations: Mapping[str, Operation], *, every: bool) -> Report:
+    """Recompute every run that a bundle holds."""
+    from bus.replay.bundle import Bundle
+    from bus.replay.recount import recount
+    from bus.replay.report import Report
+
+    bundle = Bundle(path)
+    report = Report(lambda one: bundle.places(one.rules).of(one.place, one.fields), every)
+    evidence = bundle.evidence
+    report.add(recount(one, evidence.journals.get(one.run, ()), evidence, operations) for one in evidence.openings)
     return report

@@ -53,6 +53,15 @@ def _offered(name: str, settings: Mapping[str, Any], config: Config) -> Iterable
     return adapters_of(config.model_copy(update={"adapters": {name: settings}}))[name].operations.values()
 
 
+def offline(path: Path) -> tuple[Config, dict[str, Operation]]:
+    """Settings without their secrets and what the adapters declare; from here on nothing leaves this process."""
+    from bus.replay import guard
+
+    guard.arm()
+    config = load(path, secrets=False)
+    return config, offered(config)
+
+
 @contextmanager
 def recomputing(path: Path, store: str = "") -> Iterator[tuple[Config, dict[str, Operation], Reader]]:
     """Settings without their secrets, what the adapters declare, and the database to read; from here on nothing leaves this process."""

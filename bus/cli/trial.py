@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +14,11 @@ from bus.cli.common import CONFIG, Json, Settings, Store, running, show
 from bus.errors import ConfigError, NotFound
 
 if TYPE_CHECKING:
+    from bus.adapter import Operation
     from bus.catalog import Catalog, Route
+    from bus.replay.recount import Opening
+    from bus.store.opening import Reader
+    from bus.testing.cutting import Cut
     from bus.testing.mutate import Score
 
 app = running("Run the tests inside the route files, or cut a new one out of the log.")
@@ -70,24 +74,23 @@ def new_test(
     message: Annotated[str, typer.Option("--from", help="Id of the message, or of its run.")],
     name: Annotated[str, typer.Option("--name", help="What the test says must hold; a sentence.")] = "",
     write: Annotated[bool, typer.Option("--write", help="Add it to the end of the route's file.")] = False,
+    bundle: Annotated[Path | None, typer.Option("--bundle", help="Take it out of a bundle; no database is needed.")] = None,
     config: Settings = CONFIG,
     store: Store = "",
 ) -> None:
     """Cut a test out of the log, with invented people in the place of real ones. Nothing leaves this process, no secret is read."""
     from bus.catalog import load
-    from bus.cli.rules import recomputing
-    from bus.replay import window
-    from bus.replay.evidence import Rulebook, pages
-    from bus.testing.cutting import as_yaml, cut
+    from bus.cli.rules import offline, recomputing
+    from bus.testing.cutting import as_yaml
 
-    with recomputing(config, store) as (settings, operations, reader):
+    if bundle is not None:
+        settings, operations = offline(config)
         catalog = load(settings.rules, operations)
-        messages, run = window.named(reader, message)
-        [page] = pages(reader, [messages[:1]], Rulebook(reader))
-        opening = next((one for one in page.openings if run in (None, one.run)), None)
-        if opening is None:
-            raise NotFound("no route began with this message", code="test.no-route", hint="bus message show ID shows its runs")
-        made = cut(opening, page.journals.get(opening.run, ()), page, catalog, operations, name)
+        made = _unbundled(bundle, message, catalog, operations, name)
+    else:
+        with recomputing(config, store) as (settings, operations, reader):
+            catalog = load(settings.rules, operations)
+            made = _out_of_the_log(reader, message, catalog, operations, name)
     text, file = as_yaml(made.test), settings.rules / catalog.routes[made.route].file
     if write:
         _add(file, text, lambda: load(settings.rules, operations))
@@ -97,6 +100,34 @@ def new_test(
     if not made.same:
         said += f"\nthe run of then asked {', '.join(made.asked) or 'nothing'}: under the rules in the folder the test goes another way"
     print(said if not write else f"added to {file}\n{said}", file=sys.stderr)
+
+
+def _out_of_the_log(reader: Reader, name: str, catalog: Catalog, operations: Mapping[str, Operation], said: str) -> Cut:
+    from bus.replay import window
+    from bus.replay.evidence import Rulebook, pages
+    from bus.testing.cutting import cut
+
+    messages, run = window.named(reader, name)
+    [page] = pages(reader, [messages[:1]], Rulebook(reader))
+    opening = _begun(page.openings, run or messages[0])
+    return cut(opening, page.journals.get(opening.run, ()), page, catalog, operations, said)
+
+
+def _unbundled(path: Path, name: str, catalog: Catalog, operations: Mapping[str, Operation], said: str) -> Cut:
+    from bus.replay.bundle import Bundle
+    from bus.testing.cutting import cut
+
+    evidence = Bundle(path).evidence
+    opening = _begun(evidence.openings, name)
+    return cut(opening, evidence.journals.get(opening.run, ()), evidence, catalog, operations, said)
+
+
+def _begun(openings: Sequence[Opening], name: str) -> Opening:
+    """The run with that id, or the first that began with that message."""
+    found = next((one for one in openings if name in (one.run, one.message)), None)
+    if found is None:
+        raise NotFound("no route began with this message", code="test.no-route", hint="bus message show ID shows its runs")
+    return found
 
 
 def _add(file: Path, text: str, check: Callable[[], object]) -> None:

@@ -15,7 +15,7 @@ from bus.log import log
 from bus.log.record import Record, record_of
 from bus.message import JsonObject, canonical, parsed
 from bus.replay.places import Places
-from bus.replay.recount import Opening
+from bus.replay.recount import Opening, Result
 from bus.route.compile import plan_of
 from bus.route.plan import Plan
 from bus.store import Tx
@@ -37,6 +37,7 @@ class Gathered:
     rules: Rules
     openings: list[Opening] = field(default_factory=list)
     journals: dict[str, list[Record]] = field(default_factory=dict)
+    missing: Result = "unavailable: erased"
     _messages: dict[str, str] = field(default_factory=dict)
     _plans: dict[str, Plan] = field(default_factory=dict)
 
@@ -94,6 +95,7 @@ class Page:
     states: Mapping[str, str]
     _payload_of: Mapping[str, str]
     _contents: Mapping[str, bytes]
+    missing: Result = "unavailable: erased"
 
     def content(self, payload: str) -> bytes | None:
         return self._contents.get(payload)

@@ -27,8 +27,16 @@ from bus.message import JsonObject, JsonValue, canonical, message_of, parsed
 from bus.replay.fields import unlike
 from bus.route.plan import Plan
 
-Result: TypeAlias = Literal["equal", "different", "unknown call", "unavailable"]
-_WORST: tuple[Result, ...] = ("different", "unknown call", "unavailable")
+Result: TypeAlias = Literal["equal", "different", "unknown call", "unavailable: erased", "unavailable: absent", "unavailable: undeclared"]
+RESULTS: tuple[Result, ...] = (
+    "equal",
+    "different",
+    "unknown call",
+    "unavailable: erased",
+    "unavailable: absent",
+    "unavailable: undeclared",
+)
+"""What a recount says, the worst behind ``equal`` first."""
 
 
 class Opening(NamedTuple):
@@ -43,6 +51,11 @@ class Opening(NamedTuple):
 
 class Evidence(Protocol):
     """What a recount needs beside the records of a run."""
+
+    @property
+    def missing(self) -> Result:
+        """What is said of what it does not have."""
+        ...
 
     def content(self, payload: str) -> bytes | None:
         """The content of a payload; None: erased."""
@@ -107,7 +120,7 @@ def recount(opening: Opening, records: Sequence[Record], evidence: Evidence, ope
         steps += life.compare()
         found += life.found
     results = {one.result for one in found}
-    result: Result = next((worst for worst in _WORST if worst in results), "equal")
+    result: Result = next((worst for worst in RESULTS[1:] if worst in results), "equal")
     return Verdict(opening, result, _state(records), steps, tuple(found))
 
 
@@ -155,7 +168,7 @@ class _Life:
             self._say("different", f"cannot be recomputed: {error.sentence}", self.opening.name)
             return 0
         if walked is None:
-            self._say("unavailable", "erased: the message", self.opening.name)
+            self._say(self.evidence.missing, "the message", self.opening.name)
             return 0
         walk, asked = walked
         self._judge(walk, asked)
@@ -222,7 +235,7 @@ class _Life:
         match event:
             case Answered(answer=value) | Failed(error=value) | Arrived(body=value) if value is ERASED:
                 what = "the message that came" if isinstance(event, Arrived) else "the answer"
-                self._say("unavailable", f"erased: {what}", self._place_at(path), path)
+                self._say(self.evidence.missing, what, self._place_at(path), path)
                 return True
         return False
 
@@ -252,10 +265,10 @@ class _Life:
 
     def _cut_off(self, path: str, walk: Walk) -> bool:
         """Whether nothing can be said of a path, because what came before it is erased."""
-        return any(one.result == "unavailable" for one in self.found) and not walk.finished
+        return any(one.result.startswith("unavailable") for one in self.found) and not walk.finished
 
     def _judge_end(self, walk: Walk, end: Record) -> None:
-        if any(one.result == "unavailable" for one in self.found) and not walk.finished:
+        if any(one.result.startswith("unavailable") for one in self.found) and not walk.finished:
             return
         if end.kind == "dead" and end.path is None:
             return  # the bus stopped it (its rules or its message could not be had, our own code failed): not of the rules' making
@@ -324,7 +337,9 @@ class _Life:
             return
         operation = self.operations.get(ask.operation)
         if operation is None:
-            self._say("unavailable", f"no adapter declares {ask.operation}: its request cannot be compared", ask.place, ask.path)
+            self._say(
+                "unavailable: undeclared", f"no adapter declares {ask.operation}: its request cannot be compared", ask.place, ask.path
+            )
             return
         try:
             made: JsonValue = operation.request.model_validate(ask.request).model_dump(mode="json", exclude_none=True)
@@ -357,7 +372,7 @@ class _Life:
 
     def _compare_value(self, ask: Ask, role: str, recorded: bytes | None, made: JsonValue) -> None:
         if recorded is None:
-            self._say("unavailable", f"erased: the {role}", ask.place, ask.path)
+            self._say(self.evidence.missing, f"the {role}", ask.place, ask.path)
         elif canonical(made) != recorded:
             self._say("different", f"the {role}", ask.place, ask.path, *unlike(parsed(recorded), made, role))
 

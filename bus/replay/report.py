@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from bus.replay.recount import Difference, Verdict
+from bus.replay.recount import RESULTS, Difference, Verdict
 
 Place = Callable[[Difference], str]
 """Where a difference is in its rules: ``file:line:column``, or what else can be told."""
-_ORDER = ("equal", "different", "unknown call", "unavailable")
 
 
 @dataclass
@@ -34,17 +33,17 @@ class Report:
     @property
     def worst(self) -> str:
         """The result of the whole."""
-        return next((name for name in ("different", "unknown call", "unavailable") if self.counts[name]), "equal")
+        return next((name for name in RESULTS[1:] if self.counts[name]), "equal")
 
     def as_json(self) -> dict[str, Any]:
         return {
             "result": self.worst, "runs": self.counts.total(), "steps": self.steps,
-            "counts": {name: self.counts[name] for name in _ORDER}, "verdicts": [_verdict(*one) for one in self.kept],
+            "counts": {name: self.counts[name] for name in RESULTS}, "verdicts": [_verdict(*one) for one in self.kept],
         }  # fmt: skip
 
     def as_text(self) -> str:
         lines = [line for one in self.kept for line in _lines(*one)]
-        counts = ", ".join(f"{self.counts[name]:,} {name}" for name in _ORDER if self.counts[name] or name == "equal")
+        counts = ", ".join(f"{self.counts[name]:,} {name}" for name in RESULTS if self.counts[name] or name == "equal")
         return "\n".join([*lines, f"{self.counts.total():,} runs, {self.steps:,} steps recomputed: {counts}"])
 
 

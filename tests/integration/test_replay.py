@@ -15,7 +15,7 @@ import pytest
 
 from bus import config
 from bus.cli import rules
-from bus.cli.replay import CODES, replayed
+from bus.cli.replay import code_of, replayed
 from bus.errors import NotFound
 from bus.message import canonical
 from bus.replay.report import Report
@@ -99,7 +99,14 @@ def test_everything_is_recomputed_as_it_was_with_the_same_bytes_in_another_time_
     assert (here.returncode, there.returncode) == (0, 0), here.stderr + there.stderr
     assert here.stdout == there.stdout
     found = json.loads(here.stdout)
-    assert found["counts"] == {"equal": 15, "different": 0, "unknown call": 0, "unavailable": 0}
+    assert found["counts"] == {
+        "equal": 15,
+        "different": 0,
+        "unknown call": 0,
+        "unavailable: erased": 0,
+        "unavailable: absent": 0,
+        "unavailable: undeclared": 0,
+    }
     assert {one["state"] for one in found["verdicts"]} == {"done", "dead", "open"}
     assert (folder / "var/snodo.db").read_bytes() == before, "nothing is written"
 
@@ -138,9 +145,9 @@ def test_what_was_erased_is_unavailable_and_has_an_exit_code_of_its_own(tampered
     folder, waited = tampered
     change(folder, "DELETE FROM payloads WHERE id = ?", payload_of(folder, waited, "received", "message"))
     report = told(folder)
-    assert "unavailable at routes/prova/aspetta.yaml:1:1: prova.aspetta@1: erased: the message" in report.as_text()
-    assert report.as_text().endswith("14 equal, 1 unavailable")
-    assert CODES[report.worst] == 4
+    assert "unavailable: erased at routes/prova/aspetta.yaml:1:1: prova.aspetta@1: the message" in report.as_text()
+    assert report.as_text().endswith("14 equal, 1 unavailable: erased")
+    assert code_of(report.worst) == 4
 
 
 def test_what_is_not_there_is_told(worked):

@@ -86,15 +86,15 @@ def test_what_was_erased_is_unavailable_and_not_different(log: Log) -> None:
     record = first(log, "answered", lambda record: record.data["operation"] == "sistema.scrivi")
     del log.payloads[record.payload("answer")]
     verdict = log.verdicts()[record.run]
-    assert verdict.result == "unavailable"
-    assert [(one.place, one.sentence) for one in verdict.differences] == [(record.place, "erased: the answer")]
+    assert verdict.result == "unavailable: erased"
+    assert [(one.place, one.sentence) for one in verdict.differences] == [(record.place, "the answer")]
 
 
 def test_a_run_whose_message_was_erased_is_unavailable(log: Log) -> None:
     record = first(log, "answered")
     received = next(one for one in log.records if one.kind == "received" and one.message == record.message)
     del log.payloads[received.payload("message")]
-    assert [one.sentence for one in log.verdicts()[record.run].differences] == ["erased: the message"]
+    assert [one.sentence for one in log.verdicts()[record.run].differences] == ["the message"]
 
 
 def test_rules_that_are_not_those_of_the_fingerprint_are_told(log: Log) -> None:
