@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from bus.anchors.lateness import standing
 from bus.app import App
 from bus.clock import moment_of, text_of
 from bus.metrics import Figure
+from bus.store import Tx
 
 
 def of(app: App) -> Iterator[Figure]:
@@ -45,15 +48,40 @@ def _of_gates(app: App) -> Iterator[Figure]:
         yield Figure(f"snodo_gate_{name}", text, {gate: one[name] for gate, one in gates.items()}, "gate")
 
 
+class _Waits:
+    """The number of open waits, counted again when the last count is `PATIENCE` times as old as it took: a million take half a second."""
+
+    def __init__(self) -> None:
+        self._count, self._again = 0, 0.0
+
+    def of(self, tx: Tx) -> int:
+        began = time.monotonic()
+        if began >= self._again:
+            self._count = tx.all("count_waits")[0]["waiting"]
+            ended = time.monotonic()
+            self._again = ended + PATIENCE * (ended - began) if ended - began > QUICK else ended
+        return self._count
+
+
+PATIENCE, QUICK = 100, 0.02
+"""How long a count is good for, in times of what it took; and the seconds that it may take every time."""
+_waits: WeakKeyDictionary[App, _Waits] = WeakKeyDictionary()
+
+
+def _counted(app: App) -> _Waits:
+    return _waits.setdefault(app, _Waits())
+
+
 def _of_store(app: App) -> Iterator[Figure]:
     now = app.clock.now()
     with app.store.read() as tx:
         due = tx.all("backlog", now=text_of(now))[0]
-        counts = tx.all("count_pending", now=text_of(now))[0]
+        counts = tx.all("count_pending")[0]
+        waiting = _counted(app).of(tx)
         present = tx.all("processes_at_work")
         anchors = {f"{one.kind} {one.name}": one for one in standing(tx, app.config.anchors, now)}
     oldest = (now - moment_of(due["oldest"])).total_seconds() if due["oldest"] else 0.0
-    runs = {"due": due["runs"], "later": counts["ready"] - due["runs"], "dead": counts["dead"], "waiting": counts["waiting"]}
+    runs = {"due": due["runs"], "later": counts["ready"] - due["runs"], "dead": counts["dead"], "waiting": waiting}
     roles = [row["role"] for row in present]
     yield Figure("snodo_runs", "Runs that are not at their end: due, ready later, dead letters, and open waits.", runs, "state")
     yield Figure("snodo_oldest_due_seconds", "For how long the oldest run that is due has been.", {"": max(oldest, 0.0)})

@@ -21,4 +21,8 @@ SELECT value FROM marks WHERE name = 'attachments'
 
 -- name: count_pending
 SELECT (SELECT max(seq) FROM records) AS records, (SELECT count(*) FROM runs WHERE state = 'ready') AS ready,
-  (SELECT count(*) FROM runs WHERE state = 'dead') AS dead, (SELECT count(*) FROM waits WHERE state = 'open') AS waiting
+  (SELECT count(*) FROM runs WHERE state = 'dead') AS dead
+
+-- Goes through all waits: not to be asked often.
+-- name: count_waits
+SELECT count(*) AS waiting FROM waits WHERE state = 'open'
