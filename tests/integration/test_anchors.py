@@ -7,9 +7,12 @@ import json
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+from adapters.protocollo.adapter import Protocollo
+from adapters.protocollo.modelli import ProtocolloSettings
 from bus import config, figures
 from bus.anchors import outside
 from bus.app import App
@@ -22,6 +25,7 @@ from bus.log.checkpoint import checkpoint_of, cosigned
 from bus.log.note import COSIGNATURE, Signer
 from bus.log.stored import StoredTree
 from bus.log.verify import Trust, verify
+from bus.testing.simulators import start
 from tests.small_bus import write
 from tests.tsa import Authority
 
@@ -65,10 +69,10 @@ def witness(folder, key: str):
 class Bus:
     """A bus whose sequencer and anchoring take their turns when they are told to."""
 
-    def __init__(self, folder, **anchors) -> None:
+    def __init__(self, folder, adapters, **anchors) -> None:
         self.folder, self.clock = folder, ShiftedClock()
         self.path = write(folder, log={"origin": ORIGIN}, anchors={"every": 3600, **anchors})
-        self.app = App(config.load(self.path), clock=self.clock, adapters={})
+        self.app = App(config.load(self.path), clock=self.clock, adapters=adapters)
         self.app.engine.start()
         self.app.channel.consume(self.app.engine.ring)
 
@@ -92,9 +96,9 @@ class Bus:
 
 
 @contextmanager
-def bus(folder, **anchors):
+def bus(folder, adapters=None, **anchors):
     folder.mkdir(exist_ok=True)
-    made = Bus(folder, **anchors)
+    made = Bus(folder, adapters or {}, **anchors)
     try:
         yield made
     finally:
@@ -223,47 +227,38 @@ def test_an_anchor_that_is_late_is_told_by_log_metrics_and_doctor_and_holds_up_n
     assert [(check["level"], "behind" in check["what"]) for check in said] == [("warning", True)]
 
 
-ROUTE = """
-route: prova.sigillo
-version: 1
-owner: prove@comune.example
-purpose: takes the seal of the day
-on: prova.sigillo
-steps:
-  - id: rispondi
-    reply: {protocollo: '"2026/" + text(body.annotazioni)'}
-"""
-TYPE = """
-type: prova.sigillo
-title: The seal of a day
-schema: {type: object}
-"""
+PROJECT = Path(__file__).parents[2]
+SHIPPED = ("routes/registro/sigillo-giornaliero.yaml", "mappings/types/registro.sigillo.giornaliero.yaml")
 
 
-def test_the_last_checkpoint_of_each_day_is_handed_in_once_and_its_number_is_kept(tmp_path):
+def test_the_last_checkpoint_of_each_day_gets_a_number_in_the_protocol_register(tmp_path):
+    """The route as it ships, the adapter, and the register's simulator: one registration, whose document is the checkpoint."""
     folder = tmp_path / "uno"
-    write(folder)
-    (folder / "routes/prova/sigillo.yaml").write_text(ROUTE)
-    (folder / "mappings/types/prova.sigillo.yaml").write_text(TYPE)
-    with bus(folder, daily={"type": "prova.sigillo"}) as one:
-        first = one.add(5)
-        sealed = one.newest().note
-        assert one.app.anchoring.turn()[0].size == 0, "the day is not over"
-        one.clock.ahead = dt.timedelta(days=1)
-        one.add(2)  # of the next day
-        standing = _until(lambda: next((s for s in one.app.anchoring.turn() if s.size), None))
-        assert standing.size == first
-        with one.app.store.read() as tx:
-            row = tx.one("last_anchor", kind="register", name="giornaliero")
-            received = [r for r in tx.all("records_after", after=0, most=1000) if b'"type":"prova.sigillo"' in r["content"]]
-        said = json.loads(row["evidence"])
-        assert said["reply"] == {"protocollo": f"2026/{first}"}
-        assert len(received) == 1
-        [digest] = {word for word in _files(one.app) if _content(one.app, word) == sealed}
-        assert checkpoint_of(notes.parse(_content(one.app, digest)).text).size == first
-        for _ in range(3):
-            one.app.anchoring.turn()
-        assert verify(one.app.store.read, Trust()).size == one.newest().size
+    for name in SHIPPED:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text((PROJECT / name).read_text("utf-8"), "utf-8")
+    with start("adapters.protocollo.simulator", tmp_path / "register") as register:
+        settings = ProtocolloSettings(
+            url=register.url, ente="COMUNE", utente="snodo", password="segreta-di-prova", amministrazione="c_b429", aoo="AOO1",
+            denominazione="Comune di prova", uo="PROTOCOLLO",
+        )  # fmt: skip
+        with bus(folder, {"protocollo": Protocollo("protocollo", settings)}, daily={}) as one:
+            first = one.add(5)
+            sealed = one.newest().note
+            assert one.app.anchoring.turn()[0].size == 0, "the day is not over"
+            one.clock.ahead = dt.timedelta(days=1)
+            one.add(2)  # of the next day
+            assert _until(lambda: next((s for s in one.app.anchoring.turn() if s.size), None)).size == first
+            for _ in range(3):
+                one.app.anchoring.turn()
+            [registered] = register.ledger("registrazione")
+            with one.app.store.read() as tx:
+                said = json.loads(tx.one("last_anchor", kind="register", name="giornaliero")["evidence"])
+            assert said["reply"]["protocollo"] == f"{registered['detail']['anno']}/{registered['detail']['numero']:07d}"
+            assert registered["key"] == f"sigillo-{said['giorno']}"
+            assert f": {first} annotazioni, radice {checkpoint_of(notes.parse(sealed).text).root.hex()}" in registered["detail"]["oggetto"]
+            assert [_content(one.app, file) for file in _files(one.app)] == [sealed]
+            assert verify(one.app.store.read, Trust()).size == one.newest().size
 
 
 def _files(app) -> list[str]:

@@ -10,6 +10,9 @@ from tests.tamper.suite import clean, logs, storm
 CLEAN, TAMPERINGS = 200, 2_000
 
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     return logs(tmp_path_factory.mktemp("logs"), CLEAN, "make test")
