@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bus.cli.common import CONFIG, Settings, show
-from bus.errors import EvidenceError
+from bus.cli.common import CONFIG, Settings, Store, show
+from bus.errors import ConfigError, EvidenceError
 
 if TYPE_CHECKING:
     from bus.log.diagnosis import Fault
@@ -38,7 +38,7 @@ Resume = Annotated[
 
 def verify_log(
     config: Settings = CONFIG,
-    store: Annotated[str, typer.Option("--store", help="Address of the database, instead of the one in the settings.")] = "",
+    store: Store = "",
     key: Keys = [],  # noqa: B006 - typer's way
     witness_key: Witnesses = [],  # noqa: B006
     from_checkpoint: Held = [],  # noqa: B006
@@ -74,7 +74,7 @@ def verify_log(
 
 def checkpoint_log(
     config: Settings = CONFIG,
-    store: Annotated[str, typer.Option("--store", help="Address of the database, instead of the one in the settings.")] = "",
+    store: Store = "",
     cosigned: Annotated[bool, typer.Option("--cosigned", help="The newest that a witness cosigned.")] = False,
 ) -> None:
     """Print the newest checkpoint with all its cosignatures, to be kept where the operator cannot reach it (`--from-checkpoint`)."""
@@ -93,9 +93,14 @@ def checkpoint_log(
 
 
 def _address(config: Path) -> str:
+    """Where the database is; secrets are not read: an auditor has none."""
     from bus.config import load
 
-    return load(config, secrets=True).store.url
+    url = load(config, secrets=False).store.url
+    if not url:
+        hint = "name a database for reading with --store, or in SNODO_STORE"
+        raise ConfigError("store.url is a secret, and secrets are not read here", code="replay.store", hint=hint)
+    return url
 
 
 def _public(said: str) -> Any:

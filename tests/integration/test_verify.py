@@ -174,6 +174,16 @@ def test_what_cannot_be_read_is_said(auditor, tmp_path):
     assert not (tmp_path / "nowhere.db").exists()
 
 
+def test_settings_are_read_without_their_secrets(auditor, file, tmp_path, capsys):
+    settings = {"organization": {"name": "Prova", "fiscal_code": "00000000000"}, "adapters": {"x": {"password": {"env": "NON_CE"}}}}
+    (tmp_path / "config.yaml").write_text(json.dumps({**settings, "store": {"url": f"sqlite:///{file}"}}))
+    (tmp_path / "secret.yaml").write_text(json.dumps({**settings, "store": {"url": {"env": "NON_CE"}}}))
+    assert main(["log", "verify", "--config", str(tmp_path / "config.yaml")]) == 0
+    capsys.readouterr()
+    assert main(["log", "verify", "--config", str(tmp_path / "secret.yaml")]) == 2
+    assert "--store" in capsys.readouterr().err
+
+
 def test_nothing_is_written_not_even_with_the_rights_to(auditor, file, small):
     before = file.read_bytes()
     file.chmod(0o444)
