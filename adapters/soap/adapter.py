@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ class InBand(Settings):
 
 
 class SoapOperationSettings(Settings):
-    """One operation. ``request`` and ``answer`` are JSON Schemas of objects; without them anything goes."""
+    """One operation. ``request`` and ``answer`` are JSON Schemas of objects; without them the WSDL says what goes."""
 
     operation: str = Field(description="name of the operation in the WSDL")
     effect: Literal["read", "keyed", "once"] = "once"
@@ -66,6 +66,18 @@ class _Open(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
 
+def _as_the_wsdl(name: str, schema: Callable[[], dict[str, Any]]) -> type[BaseModel]:
+    """A model that takes anything, since the XSD judges, and tells rules what the WSDL says."""
+
+    class Told(_Open):
+        @classmethod
+        def model_json_schema(cls, *_: Any, **__: Any) -> dict[str, Any]:
+            return schema()
+
+    Told.__name__ = Told.__qualname__ = name
+    return Told
+
+
 class Soap(Adapter):
     """A system whose operations exist per instance, as `config.yaml` names them."""
 
@@ -76,7 +88,7 @@ class Soap(Adapter):
         self._client: SoapClient | None = None
         found: dict[str, Operation] = {}
         for operation_name, declared in settings.operations.items():
-            found[operation_name] = _declared(operation_name, declared)
+            found[operation_name] = _declared(operation_name, declared, Path(settings.wsdl))
             setattr(self, found[operation_name].method, partial(self._ask, operation_name))
         vars(self)["operations"] = found
 
@@ -117,12 +129,20 @@ class Soap(Adapter):
             raise failure(f"{operation_name}: the reply has not the agreed shape: {type(error).__name__}") from None
 
 
-def _declared(name: str, asked: SoapOperationSettings) -> Operation:
+def _declared(name: str, asked: SoapOperationSettings, wsdl: Path) -> Operation:
+    def told(way: int) -> dict[str, Any]:
+        from adapters.soap.shapes import shapes_of, without
+
+        schema = shapes_of(wsdl, asked.operation)[way]
+        return without(schema, asked.key) if way == 0 else schema
+
     return Operation(
         name=name,
         effect=asked.effect,
-        request=shape_of(f"{name}-request", asked.request, closed=True) if asked.request else _Open,
-        answer=shape_of(f"{name}-answer", asked.answer, closed=False) if asked.answer else _Open,
+        request=shape_of(f"{name}-request", asked.request, closed=True)
+        if asked.request
+        else _as_the_wsdl(f"{name}-request", lambda: told(0)),
+        answer=shape_of(f"{name}-answer", asked.answer, closed=False) if asked.answer else _as_the_wsdl(f"{name}-answer", lambda: told(1)),
         timeout=asked.timeout,
         settle=asked.settle,
         undo=asked.undo,

@@ -187,6 +187,5 @@ def test_gathers_go_on_where_they_were_when_their_processes_are_killed(house: tu
         over.set()
         killing.join(60)
     made.drained()
-    made.pardon()
     found = kept(made, sent)
     assert {3} == {len(found[case].lists[0]) for case in sent}

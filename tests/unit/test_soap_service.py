@@ -15,6 +15,7 @@ from adapters.soap import wsdl, xml
 from adapters.soap.adapter import Soap
 from adapters.soap.client import BAD_REQUEST, SoapClient
 from adapters.soap.server import SoapFault, SoapService
+from adapters.soap.shapes import shapes_of
 from adapters.soap.transport import Link
 from bus.adapter import Call, InDoubt, Refused, Unreachable
 from bus.errors import ConfigError
@@ -415,3 +416,53 @@ def test_every_shared_contract_is_read_and_its_schema_compiles(path):
     contract = wsdl.load(SHARED / path)
     assert contract.operations
     assert contract.schema is not None
+
+
+def test_rules_are_typed_by_the_wsdl_where_the_settings_say_no_shape():
+    """Fields, types, limits and what must be there; what crosses is judged by the XSD alone, as before."""
+    described = {"operation": "ricercaSoggetto", "effect": "keyed", "timeout": 2, "key": "testata.codMittente"}
+    adapter = Soap(
+        "registro", Soap.Settings.model_validate({"wsdl": str(OURS), "url": "http://127.0.0.1:1", "operations": {"cerca": described}})
+    )
+    request = adapter.operations["cerca"].request.model_json_schema()
+    answer = adapter.operations["cerca"].answer.model_json_schema()
+    assert request["properties"]["testata"]["required"] == ["dataOraRichiesta"]
+    assert (request["required"], request["additionalProperties"]) == (["testata", "codiceFiscale"], False)
+    person = answer["properties"]["soggetto"]["items"]["properties"]
+    assert (person["cognome"]["type"], person["codiceFiscale"]["properties"]["codFiscale"]["type"]) == ("string", "string")
+    fault = answer["properties"]["listaErrori"]["properties"]["errore"]["items"]["properties"]
+    assert fault["testoErroreAnomalia"] == {"type": "string", "maxLength": 240}
+    assert adapter.operations["cerca"].request.model_validate({"anything": 1}).model_dump() == {"anything": 1}
+
+
+def test_a_contract_is_told_with_its_codes_lists_and_ways(tmp_path):
+    contract = tmp_path / "c.wsdl"
+    contract.write_text(
+        """<wsdl:definitions xmlns:wsdl="http://schemas.xmlsoap.org/wsdl/" xmlns:xs="http://www.w3.org/2001/XMLSchema" xmlns:t="urn:t"
+          targetNamespace="urn:t"><wsdl:types><xs:schema targetNamespace="urn:t">
+          <xs:simpleType name="Tipo"><xs:restriction base="xs:string"><xs:enumeration value="A"/><xs:enumeration value="B"/>
+          </xs:restriction></xs:simpleType>
+          <xs:complexType name="Base"><xs:sequence><xs:element name="id" type="xs:int"/></xs:sequence></xs:complexType>
+          <xs:complexType name="Voce"><xs:complexContent><xs:extension base="t:Base"><xs:choice><xs:element name="uno" type="t:Tipo"/>
+          <xs:element name="due" type="xs:boolean"/></xs:choice></xs:extension></xs:complexContent></xs:complexType>
+          <xs:element name="chiedi"><xs:complexType><xs:sequence><xs:element name="voce" type="t:Voce" maxOccurs="unbounded"/>
+          <xs:element name="nota" type="xs:string" minOccurs="0"/></xs:sequence></xs:complexType></xs:element>
+          <xs:element name="aperto"><xs:complexType><xs:sequence><xs:element name="x" type="xs:date"/><xs:any/></xs:sequence>
+          </xs:complexType></xs:element></xs:schema></wsdl:types>
+          <wsdl:message name="in"><wsdl:part name="p" element="t:chiedi"/></wsdl:message>
+          <wsdl:message name="out"><wsdl:part name="p" element="t:aperto"/></wsdl:message>
+          <wsdl:portType name="P"><wsdl:operation name="o"><wsdl:input message="t:in"/><wsdl:output message="t:out"/></wsdl:operation>
+          </wsdl:portType></wsdl:definitions>""",
+        "utf-8",
+    )
+    asked, answered = shapes_of(contract, "o")
+    voce = {
+        "type": "object", "required": ["id"], "additionalProperties": False,
+        "properties": {"id": {"type": "integer"}, "uno": {"type": "string", "enum": ["A", "B"]}, "due": {"type": "boolean"}},
+    }  # fmt: skip
+    assert asked == {
+        "type": "object", "required": ["voce"], "additionalProperties": False,
+        "properties": {"voce": {"type": "array", "items": voce}, "nota": {"type": "string"}},
+    }  # fmt: skip
+    assert answered == {"type": "object", "required": ["x"], "properties": {"x": {"type": "string"}}}
+    assert shapes_of(contract, "altra") == ({}, {})

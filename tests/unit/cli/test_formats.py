@@ -31,6 +31,11 @@ def test_sarif_has_the_places_the_levels_and_the_texts_of_the_codes() -> None:
     } == run["results"][0]["locations"][0]["physicalLocation"]  # fmt: skip
 
 
+def test_a_file_is_a_uri_in_sarif() -> None:
+    [result] = json.loads(written([WARNING], Format.sarif))["runs"][0]["results"]
+    assert "routes/a%2C%20b.yaml" == result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+
+
 def test_nothing_found_is_still_a_sarif_log() -> None:
     assert [] == json.loads(written([], Format.sarif))["runs"][0]["results"]
     assert "" == written([], Format.github)

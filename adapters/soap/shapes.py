@@ -1,0 +1,206 @@
+"""What a WSDL says of the values of an operation, as JSON Schema: for checking rules, and for nothing else.
+
+The XSD judges what crosses; this only tells the checker which fields there are, their types, codes and limits, before anything runs. It
+says no more than it is sure of: what it does not understand (``any``, groups, mixed content) is left open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from adapters.soap.xml import XSD, Element, children, local, namespace, parse_file
+
+Schema: TypeAlias = dict[str, Any]
+
+_DEPTH = 12
+_INTEGERS = frozenset({
+    "int", "integer", "long", "short", "byte", "nonNegativeInteger", "positiveInteger", "unsignedInt", "unsignedLong", "unsignedShort",
+    "unsignedByte", "negativeInteger", "nonPositiveInteger",
+})  # fmt: skip
+_FACETS = {"minLength": "minLength", "maxLength": "maxLength", "minInclusive": "minimum", "maxInclusive": "maximum"}
+
+
+@lru_cache(maxsize=64)
+def shapes_of(wsdl: Path, operation: str) -> tuple[Schema, Schema]:
+    """Schemas of an operation's request and answer; open ones ({}) where the contract has no such operation."""
+    return _Contract(wsdl).shapes(operation)
+
+
+@dataclass
+class _Contract:
+    """The parts of a WSDL and its schemas by qualified name."""
+
+    wsdl: Path
+    parts: dict[tuple[str, str], Element] = field(default_factory=dict)
+    elements: dict[str, Element] = field(default_factory=dict)
+    types: dict[str, Element] = field(default_factory=dict)
+    _seen: set[Path] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._read(self.wsdl.resolve())
+
+    def _read(self, path: Path) -> None:
+        if path in self._seen or not path.is_file():
+            return
+        self._seen.add(path)
+        root = parse_file(path)
+        if namespace(root) == XSD:
+            self._schema(root, path)
+            return
+        for child in children(root):
+            if local(child) == "types":
+                for schema in children(child):
+                    self._schema(schema, path)
+            elif local(child) == "import":
+                self._follow(child.get("location"), path)
+            elif local(child) in {"portType", "message"}:
+                for inner in children(child):
+                    self.parts[(local(child) if local(child) == "portType" else child.get("name", ""), inner.get("name", ""))] = inner
+
+    def _follow(self, location: str | None, path: Path) -> None:
+        if location and "://" not in location:
+            self._read((path.parent / location).resolve())
+
+    def _schema(self, schema: Element, path: Path) -> None:
+        target = schema.get("targetNamespace", "")
+        for child in children(schema):
+            if local(child) in {"import", "include"}:
+                self._follow(child.get("schemaLocation"), path)
+            elif local(child) == "element":
+                self.elements[f"{{{target}}}{child.get('name')}"] = child
+            elif local(child) in {"complexType", "simpleType"}:
+                self.types[f"{{{target}}}{child.get('name')}"] = child
+
+    def shapes(self, operation: str) -> tuple[Schema, Schema]:
+        found = self.parts.get(("portType", operation))
+        ways = {local(child): child.get("message", "").rpartition(":")[2] for child in children(found)} if found is not None else {}
+        return self._message(ways.get("input", ""), asked=True), self._message(ways.get("output", ""), asked=False)
+
+    def _message(self, name: str, *, asked: bool) -> Schema:
+        parts = {part: element for (message, part), element in self.parts.items() if message == name and name and local(element) == "part"}
+        if len(parts) == 1 and (only := next(iter(parts.values()))).get("element"):
+            return self._of(self.elements.get(_qname(only, only.get("element"))), asked, 0)
+        if not parts or any(not one.get("type") for one in parts.values()):
+            return {}
+        fields = {part: self._named(one, one.get("type"), asked, 0) for part, one in parts.items()}
+        return _object(fields, sorted(fields) if asked else [], closed=True)
+
+    def _of(self, element: Element | None, asked: bool, depth: int) -> Schema:
+        """The schema of an element's value."""
+        if element is None or depth > _DEPTH:
+            return {}
+        if element.get("ref"):
+            return self._of(self.elements.get(_qname(element, element.get("ref"))), asked, depth + 1)
+        if element.get("type"):
+            return self._named(element, element.get("type"), asked, depth)
+        inner = next((child for child in children(element) if local(child) in {"complexType", "simpleType"}), None)
+        return self._type(inner, asked, depth)
+
+    def _named(self, at: Element, name: str, asked: bool, depth: int) -> Schema:
+        qualified = _qname(at, name)
+        if qualified.startswith(f"{{{XSD}}}"):
+            return _plain(qualified.partition("}")[2])
+        return self._type(self.types.get(qualified), asked, depth)
+
+    def _type(self, kind: Element | None, asked: bool, depth: int) -> Schema:
+        if kind is None or depth > _DEPTH:
+            return {}
+        if local(kind) == "simpleType":
+            return self._simple(kind, asked, depth)
+        fields: dict[str, Schema] = {}
+        needed: list[str] = []
+        closed = self._content(kind, asked, depth, fields, needed)
+        return _object(fields, needed, closed=closed) if fields else {}
+
+    def _simple(self, kind: Element, asked: bool, depth: int) -> Schema:
+        limits = next((child for child in children(kind) if local(child) == "restriction"), None)
+        if limits is None or not limits.get("base"):
+            return {}
+        made = dict(self._named(limits, limits.get("base"), asked, depth + 1))
+        facets = [(local(child), child.get("value", "")) for child in children(limits)]
+        codes = [value for name, value in facets if name == "enumeration"]
+        if codes and made.get("type") == "string":
+            made["enum"] = codes
+        for name, value in facets:
+            if name in _FACETS and value.lstrip("-").isdigit():
+                made[_FACETS[name]] = int(value)
+            elif name == "length" and value.isdigit():
+                made["minLength"] = made["maxLength"] = int(value)
+        return made
+
+    def _content(self, kind: Element, asked: bool, depth: int, fields: dict[str, Schema], needed: list[str]) -> bool:
+        """Gather the fields of a complex type; whether these are all."""
+        closed: bool = kind.get("mixed") != "true"
+        for child in children(kind):
+            word = local(child)
+            if word in {"sequence", "all"} and child.get("maxOccurs", "1") == "1":
+                closed &= self._particles(child, asked, depth, fields, needed, optional=child.get("minOccurs") == "0")
+            elif word == "choice" and child.get("maxOccurs", "1") == "1":
+                closed &= self._particles(child, asked, depth, fields, needed, optional=True)
+            elif word == "attribute" and child.get("name"):
+                fields[child.get("name")] = self._named(child, child.get("type"), asked, depth + 1) if child.get("type") else {}
+            elif word == "complexContent":
+                closed &= self._derived(child, asked, depth, fields, needed)
+            elif word != "annotation":
+                closed = False
+        return closed
+
+    def _derived(self, content: Element, asked: bool, depth: int, fields: dict[str, Schema], needed: list[str]) -> bool:
+        derived = next((child for child in children(content) if local(child) == "extension"), None)
+        base = self.types.get(_qname(derived, derived.get("base", ""))) if derived is not None else None
+        if derived is None or base is None or depth > _DEPTH:
+            return False
+        below = self._content(base, asked, depth + 1, fields, needed)
+        return self._content(derived, asked, depth + 1, fields, needed) and below
+
+    def _particles(
+        self, group: Element, asked: bool, depth: int, fields: dict[str, Schema], needed: list[str], *, optional: bool
+    ) -> bool:  # fmt: skip
+        closed = True
+        for child in children(group):
+            word = local(child)
+            if word == "element":
+                name = child.get("name") or child.get("ref", "").rpartition(":")[2]
+                many = child.get("maxOccurs", "1") not in {"0", "1"}
+                one = self._of(child, asked, depth + 1)
+                fields[name] = {"type": "array", "items": one} if many else one
+                there = not optional and child.get("minOccurs", "1") != "0" and not (child.get("nillable") == "true" and not asked)
+                needed += [name] if there else []
+            elif word in {"sequence", "choice"} and child.get("maxOccurs", "1") == "1":
+                loose = optional or word == "choice" or child.get("minOccurs") == "0"
+                closed &= self._particles(child, asked, depth, fields, needed, optional=loose)
+            elif word != "annotation":
+                closed = False
+        return closed
+
+
+def _object(fields: dict[str, Schema], needed: list[str], *, closed: bool) -> Schema:
+    made: Schema = {"type": "object", "properties": fields, "required": needed}
+    return {**made, "additionalProperties": False} if closed else made
+
+
+def _plain(name: str) -> Schema:
+    """A type of XSD as it becomes JSON: dates, decimals and binary are texts."""
+    if name in _INTEGERS:
+        return {"type": "integer"}
+    if name == "boolean":
+        return {"type": "boolean"}
+    return {"type": "number"} if name in {"float", "double"} else {} if name in {"anyType", "anySimpleType"} else {"type": "string"}
+
+
+def _qname(at: Element, name: str) -> str:
+    prefix, _, own = name.rpartition(":")
+    return f"{{{at.nsmap.get(prefix or None, '')}}}{own}"
+
+
+def without(schema: Schema, path: str) -> Schema:
+    """A request's schema whose field at ``path`` need not be given: the adapter puts our key there."""
+    name, _, rest = path.partition(".")
+    if not name or name not in schema.get("properties", {}):
+        return schema
+    inner = without(schema["properties"][name], rest)
+    needed = [one for one in schema["required"] if one != name or (rest and inner.get("required"))]
+    return {**schema, "properties": {**schema["properties"], name: inner}, "required": needed}

@@ -1,0 +1,76 @@
+"""Rules against systems that are described in the settings: the WSDL, or the JSON Schemas beside an operation, type every expression."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.rest import Rest
+from adapters.soap.adapter import Soap
+from bus.adapter import Operation
+from bus.catalog import examine
+
+WSDL = Path(__file__).parents[3] / "adapters/anagrafe/contract/anagrafe.wsdl"
+TYPE = b"""type: prova.domanda
+schema:
+  type: object
+  additionalProperties: false
+  required: [cf, quanti]
+  properties: {cf: {type: string}, quanti: {type: integer}, nome: {type: string}, esito: {enum: [A, B, C]}}
+"""
+HEAD = """route: prova.rotta
+version: 1
+on: prova.domanda
+steps:
+"""
+
+
+@pytest.fixture(scope="module")
+def operations() -> dict[str, Operation]:
+    described = {"operation": "ricercaSoggetto", "effect": "read", "timeout": 2, "refusals": {"AP001": "nobody"}}
+    soap = Soap(
+        "registro", Soap.Settings.model_validate({"wsdl": str(WSDL), "url": "http://127.0.0.1:1", "operations": {"cerca": described}})
+    )
+    request = {
+        "type": "object", "required": ["codice", "quanti"],
+        "properties": {"codice": {"type": "string", "maxLength": 3}, "quanti": {"type": "integer"}, "esito": {"enum": ["A", "B"]}},
+    }  # fmt: skip
+    answer = {"type": "object", "required": ["righe"], "properties": {"righe": {"type": "array", "items": {"type": "integer"}}}}
+    settings = {
+        "url": "http://127.0.0.1:1",
+        "operations": {"chiedi": {"method": "POST", "path": "/", "effect": "once", "request": request, "answer": answer}},
+    }
+    rest = Rest("ufficio", Rest.Settings.model_validate(settings))
+    return {f"{one.name}.{name}": declared for one in (soap, rest) for name, declared in one.operations.items()}
+
+
+CASES: list[tuple[str, list[tuple[str, str]]]] = [
+    # the WSDL: a field that is not there, deep; one that is missing; a wrong type; an answer's field; a fault that nobody handles
+    ("  - {id: a, call: registro.cerca, dead_on: any, with: {testata: {codMittente: '\"1\"', dataOraRichiesta: now}, codiceFiscale: {codFiscal: body.cf}}}\n",
+     [("target.unknown-field", "codFiscal:")]),
+    ("  - id: a\n    call: registro.cerca\n    dead_on: any\n    with:\n      codiceFiscale: {codFiscale: body.cf}\n", [("target.missing-field", "codiceFiscale: {")]),
+    (("  - id: a\n    call: registro.cerca\n    dead_on: any\n    with:\n      testata: {codMittente: body.quanti, dataOraRichiesta: now}\n"
+     "      codiceFiscale:\n        codFiscale: >-\n          body.cf\n"), [("target.wrong-type", "body.quanti, dataOra")]),
+    (("  - id: a\n    call: registro.cerca\n    dead_on: any\n    as: s\n    with: {testata: {codMittente: '\"1\"', dataOraRichiesta: now}, codiceFiscale: {codFiscale: body.cf}}\n"
+     "  - {id: b, reply: {x: 's.soggetto[0].cognom'}}\n"), [("path.unknown-field", "cognom'")]),
+    ("  - {id: a, call: registro.cerca, with: {testata: {codMittente: '\"1\"', dataOraRichiesta: now}, codiceFiscale: {codFiscale: body.cf}}}\n",
+     [("refusal.unhandled", "registro.cerca, with")]),
+    # JSON Schema in the settings
+    ("  - {id: a, call: ufficio.chiedi, with: {codice: '\"ABCD\"', quanti: 1}}\n", [("target.outside-limits", "'\"ABCD")]),
+    ("  - {id: a, call: ufficio.chiedi, with: {codice: body.cf, quanti: body.cf}}\n", [("target.wrong-type", "body.cf}}")]),
+    ("  - {id: a, call: ufficio.chiedi, with: {codice: body.nome, quanti: 1}}\n", [("target.maybe-missing", "body.nome")]),
+    ("  - {id: a, call: ufficio.chiedi, with: {codice: body.cf, quanti: 1, esito: body.esito}}\n", [("target.not-in-enumeration", "body.esito")]),
+    ("  - {id: a, call: ufficio.chiedi, with: {codice: body.cf, quanti: 1}, as: r}\n  - {id: b, reply: {x: 'r.righe[0] + \"x\"'}}\n",
+     [("expression.wrong-type", "+ ")]),
+    ("  - {id: a, call: ufficio.chiedi, retry: {attempts: 3}, with: {codice: body.cf, quanti: 1}}\n", [("retry.once", "retry:")]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("steps", "expected"), CASES)
+def test_a_mistake_is_found_at_its_place_and_nothing_else(steps: str, expected: list[tuple[str, str]], operations: dict[str, Any]) -> None:
+    _, findings = examine({"mappings/types/d.yaml": TYPE, "routes/r.yaml": (HEAD + steps).encode()}, operations)
+    found = [(f.code, f.excerpt[f.column - 1 :]) for f in findings]
+    assert [code for code, _ in expected] == [code for code, _ in found], [str(f) for f in findings]
+    assert all(rest.startswith(start) for (_, start), (_, rest) in zip(expected, found, strict=True)), found
