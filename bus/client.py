@@ -173,6 +173,14 @@ class Client:
         """An operator's act: ``post("/dead/<run>/redeliver", {"reason": "..."})``. Never made twice by itself."""
         return self._json("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"}, again=False)
 
+    def export(self, scope: Mapping[str, str], purpose: str, *, payloads: bool = False, timeout: float = 300) -> bytes:
+        """A bundle (a ZIP) of ``{"case": …}``, ``{"message": …}`` or ``{"from": …, "to": …}``; the log records who took it, and why."""
+        body = json.dumps({**scope, "purpose": purpose, "payloads": payloads}).encode()
+        status, fields, found = self._call("POST", "/exports", body, {"Content-Type": "application/json"}, again=False, longer=timeout)
+        if status >= 300:
+            _answer(status, fields, found)
+        return found
+
     # -- the wire ----------------------------------------------------------------------------------------------------
 
     def _json(self, method: str, path: str, body: Body = None, headers: Mapping[str, str] | None = None, **how: Any) -> dict[str, Any]:

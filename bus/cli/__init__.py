@@ -24,7 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dead": ("dead", "Dead letters: list, show, redeliver, decide, discard."),
     "why": ("why", "Say why a run went the way it went: conditions, places, values."),
     "why-not": ("why:why_not", "Say why a run did not take a step."),
-    "log": ("log", "Show the log's records of a message, a run or a case; verify it."),
+    "log": ("log", "The log: show records, verify it, export a bundle, the keys that sign it."),
     "graph": ("graph", "Draw a route, or the whole municipality."),
     "witness": ("witness", "Witness logs: cosign their checkpoints with a key of another administrator."),
     "tail": ("watch", "Follow the log as it grows."),

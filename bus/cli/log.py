@@ -6,13 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
+from bus.cli import evidence
 from bus.cli.common import LOCAL, Json, Key, Url, client, family, show
 from bus.cli.verify import checkpoint_log, verify_log
 from bus.client import Client, ClientError
 
-app = family("The log: show its records, verify it.")
+app = family("The log: show its records, verify it, export them as a bundle; the keys that sign it.")
 app.command("verify")(verify_log)
 app.command("checkpoint")(checkpoint_log)
+evidence.add_to(app)
 
 
 @app.callback()

@@ -445,6 +445,15 @@ SELECT seq, content FROM records WHERE seq >= :seq ORDER BY seq LIMIT :most
 -- name: record
 SELECT seq, content FROM records WHERE id = :id
 
+-- name: sealed_payloads_among
+SELECT id, media_type, nonce, content FROM payloads WHERE id IN :list(payloads)
+
+-- name: records_of_messages
+SELECT seq, content FROM records WHERE message IN :list(messages) ORDER BY seq
+
+-- name: records_of_rules
+SELECT seq, content FROM records WHERE kind = 'rules' AND seq <= :last ORDER BY seq
+
 -- name: add_checkpoint
 INSERT INTO checkpoints (size, root, last, time, fence, note) VALUES (:size, :root, :last, :time, :fence, :note)
 
@@ -509,6 +518,10 @@ SELECT max(size) AS size FROM anchors WHERE kind = 'witness'
 
 -- name: anchors_of
 SELECT size, kind, name, time, evidence FROM anchors WHERE size = :size ORDER BY kind, name
+
+-- Of the checkpoints of these sizes the one for which most others vouch.
+-- name: best_anchored
+SELECT size, count(DISTINCT kind) AS kinds FROM anchors WHERE size >= :size AND size < :until GROUP BY size ORDER BY kinds DESC, size LIMIT 1
 
 -- name: last_checkpoint_until
 SELECT size, root, last, time, fence, note FROM checkpoints WHERE time <= :time ORDER BY size DESC LIMIT 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bus.web import catalog, dead, files, health, matters, messages, openapi, rules, watching
+from bus.web import catalog, dead, exports, files, health, matters, messages, openapi, rules, watching
 from bus.web.auth import ANYBODY, EVERYBODY, OPERATORS, READERS, SENDERS, WATCHERS
 from bus.web.served import Field, Served
 
@@ -195,6 +195,18 @@ OPERATION = (
         {200: ("The records.", "Records", JSON)},
         frozenset({404, 422}),
         (_query("message", "Id of a message.", _ID), _query("run", "Id of a run.", _ID), _query("case", "Key of a case.")),
+        tag="operation",
+    ),
+    Served(
+        "export",
+        "POST",
+        "/exports",
+        exports.export,
+        "A bundle: records with their proofs, rules, payloads; verified without us",
+        READERS,
+        {200: ("The bundle.", "", "application/zip")},
+        frozenset({400, 404, 408, 413, 415, 422}),
+        body={JSON: "Export"},
         tag="operation",
     ),
     Served(

@@ -152,6 +152,17 @@ SCHEMAS: dict[str, Shape] = {
             "evidence": {"type": "array", "items": ANYTHING, "description": "What the other system said in the last try."},
         },
     ),
+    "Export": _object(
+        ("purpose",),
+        {
+            "case": {**TEXT, "description": "A key of a case."},
+            "message": UUID,
+            "from": {**TEXT, "description": "Messages accepted from then on: a day, or a moment with its offset."},
+            "to": {**TEXT, "description": "Messages accepted before then."},
+            "purpose": {**TEXT, "description": "Why; kept in the log with the name of the key's holder."},
+            "payloads": {**TRUTH, "description": "With what was said, not only that it was."},
+        },
+    ),
     "Redeliver": _object(("reason",), {**_REASON, "current_rules": {**TRUTH, "description": "Under the route as it is now."}}),
     "Decide": _object(
         ("reason", "decision"),

@@ -1,0 +1,102 @@
+"""Making a bundle: gather, have the log record it, wait until that is sealed, add the proof, pack."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bus.bundle import gather, summary, verify
+from bus.clock import Clock
+from bus.engine.projection import entry, write
+from bus.errors import Invalid, StoreError
+from bus.log.record import Record
+from bus.log.stored import StoredTree
+from bus.message import new_id
+from bus.replay import window
+from bus.store import Store
+
+PATIENCE = 15.0
+"""Seconds to wait for the sequencer."""
+
+
+class Wanted(NamedTuple):
+    """What is to be exported: ``scope`` in words, its messages, who wants it and why; ``payloads``: also what was said."""
+
+    scope: Mapping[str, str]
+    messages: Sequence[str]
+    actor: str
+    purpose: str
+    payloads: bool
+
+
+def messages_of(store: Store, scope: Mapping[str, str]) -> list[str]:
+    """The messages of ``case``, of ``message``, or accepted ``from``, ``to``. Raises `Invalid`, `NotFound`."""
+    if len(scope) == 1 and (name := scope.get("case") or scope.get("message")):
+        return window.named(store, name)[0]
+    if not scope or not set(scope) <= {"from", "to"}:
+        raise Invalid("say what: a case, a message, or a time", code="export.scope", hint="one of case, message, or from and to")
+    since, until = (window.moment(scope[name]) if name in scope else None for name in ("from", "to"))
+    return [message for page in window.between(store, since, until) for message, _ in page]
+
+
+def export(store: Store, clock: Clock, origin: str, wanted: Wanted, schemas: Mapping[str, Any]) -> bytes:
+    """The bundle's bytes; the log has recorded it. Blocks up to a second or so. Raises `Invalid`, `StoreError` (``export.unsealed``)."""
+    with store.read() as tx:
+        last = gather.last_record(tx, wanted.messages)
+    _sealed(store, last)
+    with store.read() as tx:
+        found = gather.gather(tx, wanted.messages, schemas, payloads=wanted.payloads)
+    files = dict(found.files)
+    files["summary.html"] = summary.page(found, origin, wanted.scope)
+    files["LEGGIMI-README.txt"] = summary.README.encode()
+    files["verify.py"] = Path(verify.__file__).read_bytes()
+    files["manifest.json"] = gather.manifest(found, files, origin, wanted.scope)
+    record = _record(store, clock, wanted, gather.digest_of(files["manifest.json"]), len(found.leaves))
+    files["seal.json"] = _seal(store, record, found.checkpoint.size)
+    return verify.packed(files)
+
+
+def _record(store: Store, clock: Clock, wanted: Wanted, manifest: str, records: int) -> Record:
+    """Who took what and why is a payload: scope and purpose may name a person."""
+    data = {"manifest": manifest, "records": records, "payloads": wanted.payloads}
+    record = Record(new_id(), "exported", clock.now(), actor=wanted.actor, data=data)
+    made = entry(record, {"export": {"scope": dict(wanted.scope), "purpose": wanted.purpose}})
+    store.write(lambda tx: write(tx, made)).result()
+    return made.record
+
+
+def _seal(store: Store, record: Record, first: int) -> bytes:
+    with store.read() as tx:
+        row = tx.one("record", id=record.id)
+    assert row is not None
+    _sealed(store, row["seq"])
+    with store.read() as tx:
+        stored = StoredTree(tx)
+        leaf = stored.find(record.id)
+        assert leaf is not None
+        newer = stored.checkpoint_of(leaf.index + 1)
+        assert newer is not None
+        proof, grown = stored.inclusion(leaf.index, newer.size), stored.consistency(first, newer.size)
+    seal = {
+        "record": leaf.content.decode(), "index": leaf.index, "checkpoint": newer.note.decode(),
+        "proof": [base64.b64encode(step).decode() for step in proof],
+        "consistency": [base64.b64encode(step).decode() for step in grown],
+    }  # fmt: skip
+    return json.dumps(seal, sort_keys=True, indent=1, ensure_ascii=False).encode()
+
+
+def _sealed(store: Store, seq: int) -> None:
+    """Wait until the record with that number has its place in the tree."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        with store.read() as tx:
+            newest = StoredTree(tx).checkpoint()
+        if newest is not None and newest.last >= seq:
+            return
+        if time.monotonic() > until:
+            raise StoreError("the log is not being sealed", code="export.unsealed", hint="is a sequencer at work? see bus doctor")
+        time.sleep(0.05)

@@ -1,0 +1,160 @@
+"""What belongs in a bundle: the records of some messages, each with its proof, the payloads that may be seen, the rules and schemas."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bus.errors import Invalid, StoreError
+from bus.log import keys, note
+from bus.log.record import Record, record_of
+from bus.log.stored import StoredCheckpoint, StoredTree
+from bus.message import canonical, parsed
+from bus.store import Tx
+
+MOST = 20_000
+"""Messages in one bundle."""
+FAR = 100_000
+"""Leaves within which a checkpoint with anchors is looked for."""
+_SOME = 500
+"""Ids in one question to the database."""
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """``leaves``: index, exact content and record, in order; ``files``: everything that is written as it is, by name."""
+
+    leaves: Sequence[tuple[int, bytes, Record]]
+    checkpoint: StoredCheckpoint
+    keys: Sequence[str]
+    payloads: int
+    files: Mapping[str, bytes]
+
+    @property
+    def records(self) -> list[Record]:
+        return [record for _, _, record in self.leaves]
+
+
+def last_record(tx: Tx, messages: Sequence[str]) -> int:
+    """The number of the last record that concerns these messages; raises `Invalid` when they are too many or none."""
+    if not 0 < len(messages) <= MOST:
+        raise Invalid(
+            f"a bundle takes 1 to {MOST:,} messages, these are {len(messages):,}", code="export.size", hint="choose a shorter time"
+        )
+    return max(int(row["seq"]) for some in _pieces(messages) for row in tx.all("records_of_messages", messages=_list(some)))
+
+
+def gather(tx: Tx, messages: Sequence[str], schemas: Mapping[str, Any], *, payloads: bool) -> Gathered:
+    """All of it from one view. Every record must have its place in the tree already."""
+    stored = StoredTree(tx)
+    rows = {row["seq"]: bytes(row["content"]) for some in _pieces(messages) for row in tx.all("records_of_messages", messages=_list(some))}
+    rows |= _in_force(tx, min(rows), max(rows))
+    places = stored.indexes_of(rows)
+    if len(places) < len(rows):
+        raise StoreError("some of these records are not sealed yet", code="export.unsealed", hint="try again in a second")
+    leaves = [(places[seq], rows[seq], record_of(parsed(rows[seq]))) for seq in sorted(rows)]
+    checkpoint, vouched = _checkpoint(tx, stored, leaves[-1][0] + 1)
+    opened = _openings(tx, [record for _, _, record in leaves]) if payloads else []
+    types = sorted({str(record.data["type"]) for _, _, record in leaves if record.kind == "received"})
+    files = {
+        "records.jsonl": b"".join(_line(stored, checkpoint.size, index, content) for index, content, _ in leaves),
+        "payloads.jsonl": b"".join(opened),
+        **vouched,
+        **_rules(tx, [record for _, _, record in leaves]),
+        **{f"schemas/{name}.json": canonical(schemas[name]) for name in types if name in schemas},
+    }
+    signing = keys.history(tx, "checkpoints")
+    said = list(dict.fromkeys(key for record in signing for key in record.data["keys"]))
+    return Gathered(leaves, checkpoint, said, len(opened), files)
+
+
+def _checkpoint(tx: Tx, stored: StoredTree, least: int) -> tuple[StoredCheckpoint, dict[str, bytes]]:
+    """The first checkpoint that covers so many leaves, or a later one for which others vouch; with what they said of it."""
+    best = tx.one("best_anchored", size=least, until=least + FAR)
+    found = stored.checkpoint_of(best["size"] if best else least)
+    assert found is not None
+    signed, files = note.parse(found.note), dict[str, bytes]()
+    for number, anchor in enumerate(tx.all("anchors_of", size=found.size)):
+        if anchor["kind"] == "witness":
+            signed = signed.signed(*note.parse(bytes(anchor["evidence"])).signatures)
+        else:
+            files |= {f"anchors/{anchor['kind']}-{number}": bytes(anchor["evidence"]), "anchors/checkpoint": found.note}
+    return found, {"checkpoint": signed.encode(), **files}
+
+
+def _in_force(tx: Tx, first: int, last: int) -> dict[int, bytes]:
+    """The records of the rules that were in force meanwhile: the newest one of before, and those since."""
+    rows = tx.all("records_of_rules", last=last)
+    before = [row for row in rows if row["seq"] < first][-1:]
+    return {row["seq"]: bytes(row["content"]) for row in (*before, *(row for row in rows if row["seq"] >= first))}
+
+
+def _line(stored: StoredTree, size: int, index: int, content: bytes) -> bytes:
+    proof = [_base64(step) for step in stored.inclusion(index, size)]
+    return canonical({"index": index, "record": content.decode(), "proof": proof}) + b"\n"
+
+
+def _openings(tx: Tx, records: Iterable[Record]) -> list[bytes]:
+    """Each payload with what shows that its record committed to it; erased ones are left out."""
+    wanted = list(dict.fromkeys(held.id for record in records for held in record.payloads))
+    lines = {}
+    for some in _pieces(wanted):
+        for row in tx.all("sealed_payloads_among", payloads=_list(some)):
+            lines[row["id"]] = _opening(row["id"], row["media_type"], bytes(row["nonce"]), b"", b"", bytes(row["content"]))
+    return [lines[identity] for identity in wanted if identity in lines]
+
+
+def _opening(identity: str, media_type: str, nonce: bytes, sealed: bytes, own: bytes, text: bytes) -> bytes:
+    line = {"id": identity, "type": media_type, "nonce": _base64(nonce), "sealed": _base64(sealed), "key": _base64(own)}
+    try:
+        said = {"text": text.decode()}
+    except UnicodeDecodeError:
+        said = {"base64": _base64(text)}
+    return canonical(line | said) + b"\n"
+
+
+def _rules(tx: Tx, records: Sequence[Record]) -> dict[str, bytes]:
+    """The plans that these records name, by fingerprint; the editions that were in force, file by file."""
+    files: dict[str, bytes] = {}
+    plans = {record.rules for record in records if record.rules and record.kind != "rules"}
+    plans |= {run["digest"] for record in records if record.kind == "received" for run in record.data["runs"]}
+    for plan in sorted(plans):
+        for name, address in ((f"rules/route/{plan}.json", plan), (f"rules/text/{plan}.json", f"text {plan}")):
+            row = tx.one("rules", digest=address)
+            files |= {name: bytes(row["content"])} if row else {}
+    for edition in sorted({str(record.data["edition"]) for record in records if record.kind == "rules" and "edition" in record.data}):
+        row = tx.one("rules", digest=edition)
+        if row is not None:
+            files[f"rules/edition/{edition}.json"] = bytes(row["content"])
+            for address in parsed(row["content"])["files"].values():
+                kept = tx.one("rules", digest=address)
+                files |= {f"rules/file/{address}": bytes(kept["content"])} if kept else {}
+    return files
+
+
+def manifest(gathered: Gathered, files: Mapping[str, bytes], origin: str, scope: Mapping[str, str]) -> bytes:
+    """What the log is told of the bundle, by its digest: every file but itself and the seal."""
+    return canonical({
+        "v": 1, "origin": origin, "keys": list(gathered.keys), "size": gathered.checkpoint.size, "scope": dict(scope),
+        "records": len(gathered.leaves), "payloads": gathered.payloads,
+        "files": {name: digest_of(content) for name, content in files.items()},
+    })  # fmt: skip
+
+
+def digest_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _pieces(values: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (values[start : start + _SOME] for start in range(0, len(values), _SOME))
+
+
+def _list(values: Iterable[str]) -> str:
+    return canonical(list(values)).decode()
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()

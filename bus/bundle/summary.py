@@ -1,0 +1,56 @@
+"""The page of a bundle that a person reads: what happened, line by line, in Italian and English. No script, nothing from outside."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from html import escape
+
+from bus.bundle.gather import Gathered
+from bus.clock import text_of
+from bus.log.record import Record
+
+_STYLE = (
+    "body{font:14px sans-serif;margin:2em;max-width:75em}table{border-collapse:collapse}"
+    "td,th{border:1px solid #bbb;padding:.2em .5em;text-align:left;font-size:12px}"
+)
+_TITLES = (
+    "n.", "ora / time", "fatto / kind", "passo / place", "percorso / path", "chi / actor", "messaggio / message",
+    "esecuzione / run", "esito / outcome",
+)  # fmt: skip
+README = """\
+Fascicolo di Snodo. Si apre: summary.html (cosa e' successo). Si verifica, senza rete e senza installare nulla:
+
+    python3 -I verify.py FASCICOLO.zip --key CHIAVE
+
+CHIAVE e' la chiave pubblica del registro, pubblicata dall'ente (non quella scritta qui dentro). Meglio un verify.py preso
+da una copia fidata del programma che quello del fascicolo: deve essere lo stesso file.
+
+Bundle of Snodo. To read: summary.html (what happened). To verify, without network and without installing anything: the command
+above, with --lang en; CHIAVE is the log's public key as the municipality publishes it, not as it is written in here.
+"""
+
+
+def page(gathered: Gathered, origin: str, scope: Mapping[str, str]) -> bytes:
+    """The page; the same bytes for the same bundle."""
+    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(Counter(record.kind for record in gathered.records).items()))
+    facts = (
+        ("Registro / log", origin), ("Ambito / scope", ", ".join(f"{name}: {value}" for name, value in scope.items())),
+        ("Sigillo / checkpoint", f"{gathered.checkpoint.size} ({gathered.checkpoint.time})"),
+        ("Annotazioni / records", f"{len(gathered.leaves)} ({kinds})"), ("Contenuti / payloads", str(gathered.payloads)),
+    )  # fmt: skip
+    head = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>\n" for name, value in facts)
+    titles = "".join(f"<th>{title}</th>" for title in _TITLES)
+    rows = "".join(_row(index, record) for index, _, record in gathered.leaves)
+    return (
+        f'<!doctype html>\n<html lang="it"><head><meta charset="utf-8"><title>Fascicolo</title><style>{_STYLE}</style></head><body>\n'
+        f"<h1>Fascicolo / Bundle</h1>\n<table>\n{head}</table>\n<table>\n<tr>{titles}</tr>\n{rows}</table>\n</body></html>\n"
+    ).encode()
+
+
+def _row(index: int, record: Record) -> str:
+    cells = (
+        index, text_of(record.time), record.kind, record.place or record.data.get("type"), record.path, record.actor,
+        record.message, record.run, record.data.get("code") or record.data.get("state"),
+    )  # fmt: skip
+    return "<tr>" + "".join(f"<td>{escape('' if cell is None else str(cell))}</td>" for cell in cells) + "</tr>\n"

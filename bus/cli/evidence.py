@@ -1,0 +1,70 @@
+"""``bus log export|tiles|key``: the log as evidence for others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bus.cli.common import CONFIG, LOCAL, Key, Settings, Url, client, family
+
+keys = family("The keys that sign the log.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """The commands of this module in the family ``log``."""
+    app.command("export")(export)
+    app.command("verifier")(verifier)
+    app.add_typer(keys, name="key")
+
+
+def export(
+    purpose: Annotated[str, typer.Option(help="Why: which request, which audit. The log keeps it with your name.")],
+    out: Annotated[Path, typer.Option(help="Where to write the bundle.")] = Path("fascicolo.zip"),
+    case: Annotated[str | None, typer.Option(help="A key of a case.")] = None,
+    message: Annotated[str | None, typer.Option(help="Id of a message.")] = None,
+    since: Annotated[str | None, typer.Option("--from", help="Messages accepted from then on: a day, or a moment with its offset.")] = None,
+    until: Annotated[str | None, typer.Option("--to", help="Messages accepted before then.")] = None,
+    payloads: Annotated[bool, typer.Option(help="With what was said, not only that it was.")] = True,
+    url: Url = LOCAL,
+    key: Key = "",
+) -> None:
+    """Write a bundle: records, proofs, rules, payloads, and a program that verifies it without us."""
+    given = {"case": case, "message": message, "from": since, "to": until}
+    with client(url, key) as bus:
+        content = bus.export({name: value for name, value in given.items() if value}, purpose, payloads=payloads)
+    out.write_bytes(content)
+    print(f"written: {out} ({len(content):,} bytes)\nverify it anywhere: bus log verifier > verify.py; python3 -I verify.py {out} --key …")
+
+
+def verifier() -> None:
+    """Write the program that verifies bundles to standard output: one file, nothing but Python is needed to run it."""
+    from bus.bundle import verify
+
+    print(Path(verify.__file__).read_text("utf-8"), end="")
+
+
+@keys.command()
+def new(
+    path: Annotated[Path | None, typer.Argument(help="Where; else the file that the settings name.")] = None, config: Settings = CONFIG
+) -> None:
+    """Make a key for the log; the file is readable by its owner only. While keys are changed, name the one before as log.previous_key."""
+    from bus import config as settings
+    from bus.log import keys as kept
+
+    log = settings.load(config, secrets=False).log
+    made = kept.make(path or log.key, log.origin)
+    print(f"made: {path or log.key}\npublish this, where auditors find it without asking the bus:\n\n  {made.verifier}\n")
+
+
+@keys.command()
+def show(config: Settings = CONFIG) -> None:
+    """Show the public keys: the log's, and the one that signs receipts."""
+    from bus import config as settings
+    from bus.log import note
+
+    log = settings.load(config, secrets=False).log
+    for what, path in (("log", log.key), ("log, before", log.previous_key), ("receipts", log.receipt_key)):
+        if path is not None and path.exists():
+            print(f"{what:<12}{note.read_signer(path).verifier}")

@@ -1,0 +1,209 @@
+"""A bundle: from the key of a case to a verdict without us; whatever is changed in it is found."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import random
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from bus.bundle import verify
+from bus.cli import main
+from bus.log import note
+from tests.small_bus import Caller, key_of, running
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
+    """A bundle of one case with a reply, and the log's public key; made by three commands of an auditor (the third is verify.py)."""
+    folder = tmp_path_factory.mktemp("bundle")
+    with running(folder) as server:
+        ask = Caller(server.port)
+        for name in ("Ada", "Bo", "Cy"):
+            body = {"type": "prova.saluto", "data": {"nome": name}}
+            server.app.wait_reply(ask("POST", "/messages", body).json["id"], 10)
+        out = folder / "fascicolo.zip"
+        url = f"http://127.0.0.1:{server.port}"
+        assert (
+            main(
+                [
+                    "log",
+                    "export",
+                    "--case",
+                    "istanza:Bo",
+                    "--purpose",
+                    "prova",
+                    "--out",
+                    str(out),
+                    "--url",
+                    url,
+                    "--key",
+                    key_of("revisore"),
+                ]
+            )
+            == 0
+        )
+    return out.read_bytes(), str(note.read_signer(folder / "var/log.key").verifier)
+
+
+def verdict(raw: bytes, key: str = "") -> list[str]:
+    return [word for word, _ in verify.Bundle(raw, [verify.Key(key)] if key else []).found]
+
+
+def test_a_bundle_is_verified_in_an_empty_environment_from_another_folder(exported, tmp_path):
+    raw, key = exported
+    (tmp_path / "altrove").mkdir()
+    (tmp_path / "f.zip").write_bytes(raw)
+    with zipfile.ZipFile(tmp_path / "f.zip") as archive:
+        archive.extract("verify.py", tmp_path)
+    command = [sys.executable, "-I", str(tmp_path / "verify.py"), str(tmp_path / "f.zip")]
+    for more, said in (
+        (["--key", key], "VERIFICATO"),
+        (["--key", key, "--lang", "en"], "VERIFIED: "),
+        ([], "ATTENZIONE: chiave presa dal fascicolo"),
+    ):
+        done = subprocess.run([*command, *more], cwd=tmp_path / "altrove", env={}, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert said in done.stdout
+    (tmp_path / "f.zip").write_bytes(raw[:-1] + b"!")
+    done = subprocess.run([*command, "--lang", "en"], cwd=tmp_path, env={}, capture_output=True, text=True)
+    assert done.returncode == 5
+    assert "NOT VERIFIED" in done.stdout
+    stranger = str(note.Signer.new("snodo/00000000000", note.ED25519).verifier)
+    assert "key" in verdict(raw, stranger)
+
+
+def test_what_belongs_to_the_case_is_there_and_nothing_of_the_others(exported):
+    raw, _ = exported
+    files = verify.unpacked(raw)
+    kinds = [json.loads(json.loads(line)["record"])["kind"] for line in files["records.jsonl"].splitlines()]
+    assert kinds == ["rules", "received", "replied", "done"]
+    assert b"Bo" in files["payloads.jsonl"]
+    assert not any(name in raw for name in (b"Ada", b"Cy"))
+    assert {"manifest.json", "seal.json", "checkpoint", "summary.html", "verify.py", "schemas/prova.saluto.json"} < set(files)
+    assert any(name.startswith("rules/file/") for name in files)
+    assert any(name.startswith("rules/route/") for name in files)
+
+
+def rewritten(raw: bytes, **files: bytes | None) -> bytes:
+    """The bundle written by somebody who knows how, with other files."""
+    kept = {**verify.unpacked(raw), **{name.replace("__", "/").replace("_json", ".json"): content for name, content in files.items()}}
+    return verify.packed({name: content for name, content in kept.items() if content is not None})
+
+
+def test_whoever_rewrites_a_file_is_found(exported):
+    raw, key = exported
+    files = verify.unpacked(raw)
+    assert verdict(rewritten(raw), key) == []
+    dice = random.Random(7)
+    for name, content in sorted(files.items()):
+        assert "missing" in verdict(verify.packed({n: c for n, c in files.items() if n != name}), key), name
+        for _ in range(4):
+            at = dice.randrange(len(content))
+            changed = content[:at] + bytes([content[at] ^ 1 << dice.randrange(8)]) + content[at + 1 :]
+            assert verdict(verify.packed({**files, name: changed}), key), (name, at)
+        assert verdict(verify.packed({**files, name: content + b"\n"}), key), name
+        assert verdict(verify.packed({**files, name: content[:-1]}), key), name
+    assert verdict(verify.packed({**files, "altro.txt": b"x"}), key) == ["uncovered"]
+
+
+def test_every_byte_of_the_container_counts(exported):
+    raw, key = exported
+    dice = random.Random(8)
+    for at in [*range(0, 64, 3), *range(len(raw) - 64, len(raw), 3), *dice.sample(range(len(raw)), 60)]:
+        changed = raw[:at] + bytes([raw[at] ^ 1 << dice.randrange(8)]) + raw[at + 1 :]
+        assert verdict(changed, key), at
+    assert verdict(raw + b"x", key)
+    assert verdict(b"x" + raw, key)
+    with io.BytesIO() as out:
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in verify.unpacked(raw).items():
+                archive.writestr(name, content)
+        assert verdict(out.getvalue(), key) == ["container"]
+
+
+def test_an_altered_record_is_named_also_when_the_manifest_was_made_to_fit(exported):
+    raw, key = exported
+    files = verify.unpacked(raw)
+    lines = files["records.jsonl"].splitlines()
+    line = json.loads(lines[1])
+    line["record"] = line["record"].replace('"received"', '"rEceived"')
+    lines[1] = json.dumps(line).encode()
+    files["records.jsonl"] = b"\n".join(lines) + b"\n"
+    manifest = json.loads(files["manifest.json"])
+    manifest["files"]["records.jsonl"] = hashlib.sha256(files["records.jsonl"]).hexdigest()
+    files["manifest.json"] = json.dumps(manifest).encode()
+    bundle = verify.Bundle(verify.packed(files), [verify.Key(key)])
+    assert [word for word, _ in bundle.found] == ["leaf", "seal"]
+    assert f"n. {line['index']} " in verify.report(bundle, "it")
+
+
+@pytest.mark.parametrize(
+    ("secret", "public", "message", "signature"),
+    [
+        ("", "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a", "",
+         "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b"),
+        ("", "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c", "72",
+         "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"),
+        ("", "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025", "af82",
+         "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a"),
+    ],
+)  # fmt: skip
+def test_the_verifiers_own_ed25519_agrees_with_rfc_8032(secret, public, message, signature):
+    key, text, made = (bytes.fromhex(part) for part in (public, message, signature))
+    assert verify.ed25519(key, text, made)
+    order = verify.Q
+    malleable = made[:32] + (int.from_bytes(made[32:], "little") + order).to_bytes(32, "little")
+    for bad in (malleable, made[:-1], bytes([made[0] ^ 1]) + made[1:], made[:40] + bytes([made[40] ^ 4]) + made[41:]):
+        assert not verify.ed25519(key, text, bad)
+    assert not verify.ed25519(key, text + b"x", made)
+    assert not verify.ed25519(b"\xff" * 32, text, made)
+
+
+def test_the_verifiers_own_ed25519_agrees_with_the_library_on_random_keys():
+    dice = random.Random(9)
+    for _ in range(20):
+        signer, text = note.Signer.new("prova", note.ED25519), dice.randbytes(dice.randrange(200)).hex() + "\n"
+        signed = signer.sign(text)
+        assert verify.ed25519(signer.verifier.key, text.encode(), signed.value)
+        assert not verify.ed25519(note.Signer.new("prova", note.ED25519).verifier.key, text.encode(), signed.value)
+
+
+def test_what_witnesses_signed_goes_with_it_and_is_verified(tmp_path):
+    witness = note.Signer.new("testimone.example/uno", note.COSIGNATURE)
+    with running(tmp_path) as server:
+        ask, app = Caller(server.port), server.app
+        app.wait_reply(ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}).json["id"], 10)
+        body = {"case": "istanza:Ada", "purpose": "prova"}
+        assert ask("POST", "/exports", body, name="portale").status == 403
+        assert ask("POST", "/exports", {"case": "istanza:Ada"}, name="revisore").status == 422
+        first = ask("POST", "/exports", body, name="revisore")
+        with app.store.read() as tx:
+            newest = tx.one("last_checkpoint")
+        signed = note.parse(newest["note"])
+        cosigned = signed.signed(witness.sign(signed.text, 1_790_000_000)).encode()
+        for kind, evidence in (("witness", cosigned), ("timestamp", b"tsr")):
+            app.store.write(lambda tx, kind=kind, evidence=evidence: tx.do(
+                "add_anchor", kind=kind, name=kind, size=newest["size"], time="", evidence=evidence,
+            )).result()  # fmt: skip
+        second = ask("POST", "/exports", body, name="revisore")
+        again = ask("POST", "/exports", body, name="revisore")
+    assert second.status == first.status == 200, second.content
+    bundle = verify.Bundle(second.content, witnesses=[verify.Key(str(witness.verifier))])
+    assert (bundle.found, bundle.witnessed) == ([], ["testimone.example/uno"])
+    assert b"tsr" in bundle.files.values()
+    one, two = verify.unpacked(second.content), verify.unpacked(again.content)
+    assert {name for name in one if one[name] != two[name]} == {"seal.json"}, "the same but for what tells of this very export"
+    with running(tmp_path) as server:
+        kinds = [json.loads(line["content"])["kind"] for line in _rows(server.app)]
+    assert kinds.count("exported") == 3
+
+
+def _rows(app):
+    with app.store.read() as tx:
+        return list(tx.all("records_after", after=0, most=1000))
