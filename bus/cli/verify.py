@@ -199,6 +199,9 @@ def _say_verified(shown: dict[str, Any]) -> None:
         **{f"stamped by {name}": f"{said['size']:,} records, at {said['time']}" for name, said in shown["stamped"].items()},
         "held by you": f"{shown['held']:,} of these roots" if shown["held"] else "",
         "payloads": f"{shown['payloads']:,}, each the one that its record commits to",
+        "erased": f"{shown['erased']:,} payloads are gone with the persons whom they were about, as the log says"
+        if shown["erased"]
+        else "",
         "to come": f"{shown['waiting']:,} records that are not in the tree yet" if shown["waiting"] else "",
         "but": "the key of the log is the one that the log itself names: give it with --key, from elsewhere" if shown["own_word"] else "",
     }

@@ -53,7 +53,8 @@ class Trust(NamedTuple):
 class State(NamedTuple):
     """How far it came: enough to go on from there, in another process, and to be a checkpoint that the auditor holds.
 
-    ``vouched``: the last size whose root somebody outside vouched for. ``tiles``: the open tiles of the tree, level by level.
+    ``vouched``: the last size whose root somebody outside vouched for. ``tiles``: the open tiles of the tree, level by level;
+    ``absent``: of each message the first payload that is gone, as a fault, unless an `erased` record that comes says why.
     """
 
     origin: str
@@ -62,6 +63,7 @@ class State(NamedTuple):
     vouched: int
     keys: tuple[str, ...]
     tiles: tuple[tuple[int, int, str, int], ...]
+    absent: Mapping[str, tuple[Any, ...]]
 
     def encode(self) -> bytes:
         return dumps({"snodo": "log verify", **self._asdict()})
@@ -73,17 +75,18 @@ class State(NamedTuple):
             said = dict(parsed(raw))
             if said.pop("snodo") != "log verify":
                 raise ValueError
+            absent = {str(message): tuple(Fault(*fault)) for message, fault in said.pop("absent").items()}
             tiles = tuple((int(level), int(number), str(hashes), int(first)) for level, number, hashes, first in said.pop("tiles"))
-            return cls(tiles=tiles, keys=tuple(said.pop("keys")), **said)
+            return cls(tiles=tiles, absent=absent, keys=tuple(said.pop("keys")), **said)
         except (KeyError, TypeError, ValueError) as error:
             raise EvidenceError("this is not what `bus log verify --resume` wrote", code="evidence.malformed") from error
 
 
 class Report(NamedTuple):
-    """What was found right. ``time``: of the last checkpoint; ``cosigned``, ``stamped``: of each witness and
-    time-stamping authority its last size and time (POSIX).
+    """What was found right. ``time``: of the last checkpoint; ``start``: where it began.
 
-    ``start``: where it began; ``waiting``: records that are not yet in the tree; ``own_word``: no key was given.
+    ``cosigned``, ``stamped``: of each witness and time-stamping authority its last size and time (POSIX). ``erased``: payloads that are
+    gone with a person; ``waiting``: records that are not yet in the tree; ``own_word``: no key was given.
     """
 
     origin: str
@@ -96,6 +99,7 @@ class Report(NamedTuple):
     cosigned: Mapping[str, tuple[int, int]]
     stamped: Mapping[str, tuple[int, int]]
     payloads: int
+    erased: int
     waiting: int
     own_word: bool
 
@@ -145,7 +149,9 @@ class _Walk:
             self._edge, self._seq = Edge(start.size, self._open), start.seq
             self._agreed, self._vouched = start.size, start.vouched
         self._cosigned: dict[str, tuple[int, int]] = {}
-        self._checkpoints = self._held = self._payloads = 0
+        self._checkpoints = self._held = self._payloads = self._gone = 0
+        self._absent = {message: Fault(*fault) for message, fault in (start.absent if start else {}).items()}
+        self._erased: set[str] = set()
 
     def run(self) -> Report:
         start, names = self._edge.size, sorted({key.name for key in self._trust.witnesses})
@@ -163,13 +169,14 @@ class _Walk:
         return Report(
             origin=self._origin, size=self._edge.size, root=self._edge.root(), time=self._newest.time, start=start,
             checkpoints=self._checkpoints, held=self._held, cosigned=self._cosigned, stamped=stamped, payloads=self._payloads,
-            waiting=waiting["records"], own_word=not self._trust.keys,
+            erased=self._gone, waiting=waiting["records"], own_word=not self._trust.keys,
         )  # fmt: skip
 
     def state(self) -> State:
         keys = tuple(sorted(map(str, self._keys)))
         tiles = tuple((tile.level, tile.number, tile.hashes.hex(), tile.first) for tile in self._open.values())
-        return State(self._origin, self._edge.size, self._seq, self._vouched, keys, tiles)
+        absent = {message: tuple(fault) for message, fault in self._absent.items() if message not in self._erased}
+        return State(self._origin, self._edge.size, self._seq, self._vouched, keys, tiles, absent)
 
     # -- whose roots there are -------------------------------------------------------------------------------------------
 
@@ -273,6 +280,8 @@ class _Walk:
                     self._columns(index, line, content)
                     if content["kind"] == "keys" and content["data"]["purpose"] == "checkpoints":
                         self._keys |= set(map(note.verifier, content["data"]["keys"]))
+                    elif content["kind"] == "erased":
+                        self._erased.update(content["data"].get("messages", ()))
                 self._commitments(tx, before + at, page, contents)
 
     @staticmethod
@@ -292,11 +301,14 @@ class _Walk:
                 row = kept.get(payload["id"])
                 what = f"leaf {index:,}: the payload `{payload['role']}` of a record `{content['kind']}`"
                 if row is None:
-                    raise Broken(Fault("payload", f"{what} is gone", index, index, line.name(), line.seq))
-                if not matches(payload["id"], octets(row["nonce"]), octets(row["content"])):
+                    gone = Fault("payload", f"{what} is gone", index, index, line.name(), line.seq)
+                    self._absent.setdefault(str(content.get("message")), gone)
+                    self._gone += 1
+                elif not matches(payload["id"], octets(row["nonce"]), octets(row["content"])):
                     sentence = f"{what} is not the one that the record commits to"
                     raise Broken(Fault("payload", sentence, index, index, line.name(), line.seq))
-                self._payloads += 1
+                else:
+                    self._payloads += 1
 
     def _judge(self, root: _Root) -> None:
         """Whether the records hashed so far have this root."""
@@ -344,6 +356,16 @@ class _Walk:
             except EvidenceError:
                 continue
 
+    def _all_there(self) -> None:
+        """A payload may be gone with the person whom it was about, when the log says so; raises `Broken` for any other."""
+        with self._read() as tx:  # whoever was erased this very moment is told in a record that is not in the tree yet
+            late = tx.all("whole_records_after", after=self._seq, most=PAGE) if self._absent else ()
+        for content in (parsed(octets(row["content"])) for row in late if row["kind"] == "erased"):
+            self._erased.update(content["data"].get("messages", ()))
+        gone = [fault for message, fault in self._absent.items() if message not in self._erased]
+        if gone:
+            raise Broken(min(gone, key=lambda fault: fault.leaf or 0))
+
     def _stamps(self, start: int) -> dict[str, tuple[int, int]]:
         """The last time stamp of each authority; each one since ``start`` is verified over its checkpoint, which is right by now."""
         found: dict[str, tuple[int, int]] = {}
@@ -379,6 +401,7 @@ class _Walk:
         if size != newest or newest < self._edge.size:
             raise Broken(Fault("rollback", f"the tree has {size:,} leaves, its last checkpoint {newest:,}", newest, size - 1,
                                hint="checkpoints were removed"))  # fmt: skip
+        self._all_there()
         missing = [key.name for key in self._trust.witnesses if key.name not in self._cosigned]
         if missing and (self._start is None or self._start.size < self._edge.size):
             raise Broken(Fault("cosignature", f"no checkpoint of this log carries a cosignature of {', '.join(missing)}",

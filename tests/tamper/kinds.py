@@ -389,8 +389,9 @@ def a_column_that_says_something_else(raw, rng, small):
 
 def _payload(rng: random.Random, small: Small) -> tuple[int, str]:
     """A leaf and a payload that it commits to."""
-    leaf = _pick(rng, small)
-    return leaf, rng.choice(json.loads(small.leaves[leaf].content)["payloads"])["id"]
+    lines = [(leaf, json.loads(small.leaves[leaf].content)) for leaf in range(1, len(small.leaves))]
+    leaf, line = rng.choice([(leaf, line) for leaf, line in lines if "payloads" in line and line["message"] not in small.erased])
+    return leaf, rng.choice(line["payloads"])["id"]
 
 
 @kind

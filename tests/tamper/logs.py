@@ -46,6 +46,8 @@ class Small(NamedTuple):
     leaves: tuple[Leaf, ...]
     checkpoints: tuple[Note, ...]
     cosigned: tuple[int, ...]
+    erased: frozenset[str] = frozenset()
+    """Messages of a person who was erased: their payloads are gone."""
 
     @property
     def trust(self) -> Trust:
@@ -61,6 +63,8 @@ def make(folder: Path, rng: random.Random, size: int) -> Small:
     path = folder / f"{rng.random()}.db"
     small = write_log(f"sqlite:///{path}", rng, size)
     with sqlite3.connect(path) as raw:
+        raw.executemany("DELETE FROM payloads WHERE message = ?", [(message,) for message in small.erased])
+        raw.commit()
         raw.execute("PRAGMA journal_mode=DELETE")
         content = raw.serialize()
     raw.close()
@@ -81,11 +85,24 @@ def write_log(url: str, rng: random.Random, size: int) -> Small:
         sequencer.turn()
         if rng.random() < 0.4 or left <= 0:
             cosigned.append(_cosign(store))
+    erased = _erase(store, rng) if rng.random() < 0.3 else frozenset()
+    if erased:
+        sequencer.turn()
+        cosigned.append(_cosign(store))
     with store.read() as tx:
         leaves = tuple(Leaf(leaf.seq, _id(tx, leaf.seq), leaf.content) for leaf in StoredTree(tx).records(0, StoredTree(tx).size()))
         notes = tuple(parse(row["note"]) for row in tx.all("checkpoints_beyond", size=0, until=10**9, most=10**6))
     store.close()
-    return Small(b"", signer, leaves, notes, tuple(cosigned))
+    return Small(b"", signer, leaves, notes, tuple(cosigned), erased)
+
+
+def _erase(store: Store, rng: random.Random) -> frozenset[str]:
+    with store.read() as tx:
+        messages = [row["message"] for row in tx.all("whole_records_after", after=0, most=1000) if row["message"]]
+    gone = rng.sample(messages, min(2, len(messages)))
+    record = Record(new_id(), "erased", NOW, actor="chiara", data={"messages": gone, "files": [], "keys": []})
+    store.write(lambda tx: log.append(tx, record)).result()
+    return frozenset(gone)
 
 
 def _add(tx, rng: random.Random) -> None:
