@@ -22,7 +22,7 @@ FOLDER = Path(".snodo/schemas")
 @app.command()
 def schema(
     name: Annotated[
-        str, typer.Argument(help="Print this one: route, mapping, type, services or config; all are written when not said.")
+        str, typer.Argument(help="Print this one: route, tests, mapping, type, services or config; all are written when not said.")
     ] = "",
     folder: Annotated[Path, typer.Option("--folder", help="Where they are written.")] = FOLDER,
     config: Settings = CONFIG,

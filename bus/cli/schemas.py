@@ -17,7 +17,7 @@ from bus.adapter import Adapter, Operation
 from bus.config import Config
 from bus.mapping.model import MappingDocument
 from bus.mapping.types import TypeDocument
-from bus.route.model import Conduct, RouteDocument, TestDocument
+from bus.route.model import Conduct, RouteDocument, TestDocument, TestsFile
 from bus.route.steps import KINDS
 from bus.services import Servizio
 
@@ -28,7 +28,8 @@ DRAFT = "http://json-schema.org/draft-07/schema#"
 """The draft that the YAML language server knows best."""
 
 FILES = {
-    "route": ("routes/**/*.yaml", "!routes/servizi.yaml"),
+    "route": ("routes/**/*.yaml", "!routes/servizi.yaml", "!routes/**/*.test.yaml"),
+    "tests": ("routes/**/*.test.yaml",),
     "services": ("routes/servizi.yaml",),
     "mapping": ("mappings/**/*.yaml", "!mappings/types/*.yaml"),
     "type": ("mappings/types/*.yaml",),
@@ -76,8 +77,10 @@ def _first_line(operation: Operation) -> str:
 
 def schemas(house: House) -> dict[str, Schema]:
     """All schemas, by the name they have in `FILES`."""
+    route = _route(house)
     return {
-        "route": _route(house),
+        "route": route,
+        "tests": _tests(route),
         "mapping": _document(MappingDocument, house, "A mapping: from a message to what an operation is asked, or to another message."),
         "type": _type(house),
         "services": _services(house),
@@ -145,6 +148,15 @@ def _route(house: House) -> Schema:
     whole = {"$schema": DRAFT, **route, "description": "A route: what happens when a message of a type comes.", "$defs": definitions}
     made: Schema = _with_steps(whole)
     return made
+
+
+def _tests(route: Schema) -> Schema:
+    """Tests beside a route: what its own file may hold of them."""
+    fields = {name: route["properties"][name] for name in TestsFile.model_fields}
+    return {
+        "$schema": DRAFT, "description": "Tests of the route in the file of the same name.", "type": "object", "properties": fields,
+        "required": ["tests"], "additionalProperties": False, "$defs": route["$defs"],
+    }  # fmt: skip
 
 
 def _with_steps(schema: Any) -> Any:

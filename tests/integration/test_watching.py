@@ -12,6 +12,7 @@ import pytest
 from bus import cli
 from bus.adapter import Adapter, Call, Contract, Refused, operation
 from bus.web.serve import Server
+from tests.integration.kit import until
 from tests.small_bus import Caller, key_of, running
 
 ROUTE = """
@@ -175,3 +176,46 @@ def test_tail_goes_on_until_it_is_stopped(server: Server, monkeypatch: pytest.Mo
     assert 130 == cli.main(["tail", "--outcome", "done", "--last", "0"])
     assert 1 == len(capsys.readouterr().out.splitlines())
     assert questions[3]["after"] > questions[1]["after"]
+
+
+RECORDS = """
+route: prova.racconta
+version: 1
+on: prova.attesa
+case: {istanza: body.nome}
+steps:
+  - {id: scrivi, call: eco.scrivi, with: {nome: body.nome}, as: scritto, case: {altro: '"x" + scritto.nome'}}
+  - {id: aspetta, wait: prova.sveglia, case: istanza, deadline: 30d, as: sveglia}
+  - {id: saluta, send: prova.saluto, with: {nome: body.nome}}
+  - {id: rispondi, reply: {ok: true}}
+given:
+  messages:
+    prova.attesa: {nome: Ada}
+    prova.sveglia: {nome: Ada}
+  eco.scrivi: {answers: {nome: Ada}}
+tests:
+  - name: told
+    then: [{arrive: prova.sveglia}]
+    expect: {records: [received, asked, answered, joined, waiting, matched, sent, replied, done]}
+"""
+
+
+def test_a_test_of_a_route_expects_the_records_that_the_bus_writes(tmp_path: Path) -> None:
+    from bus.testing.routes import run_folder
+
+    (tmp_path / "routes").mkdir()
+    (tmp_path / "routes/racconta.yaml").write_text(RECORDS, "utf-8")
+    with running(tmp_path, {"eco": (eco := Eco("eco", Eco.Settings()))}) as server:
+        (tmp_path / "routes/prova/aspetta.yaml").unlink()
+        assert server.app.activate(None, "sistemista", "the other route waits too")["changed"]
+        call = Caller(server.port)
+        sent = call("POST", "/messages", {"type": "prova.attesa", "data": {"nome": "Ada"}}).json["id"]
+        until(lambda: "waiting" == call("GET", f"/messages/{sent}").json["state"], "it waits")
+        call("POST", "/messages", {"type": "prova.sveglia", "data": {"nome": "Ada"}})
+        server.app.wait_reply(sent, 10)
+        until(lambda: "done" == call("GET", f"/messages/{sent}").json["state"], "it is done")
+        written = [record["kind"] for record in server.app.records("message", sent) if record["kind"] != "parked"]
+        catalog = server.app.catalog()
+    [told] = run_folder(catalog, {f"eco.{one.name}": one for one in eco.operations.values()}, ["prova.racconta"])
+    assert () == told.faults
+    assert catalog.routes["prova.racconta"].tests[0].expect.records == written
