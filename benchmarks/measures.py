@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.house import Bus, key_of
+from benchmarks.house import Bus
 from benchmarks.processes import Process, ask
+from benchmarks.stand import Stand
 from benchmarks.work import SAMPLES, Kind
 
-CONNECTIONS = 64
 OPEN_RATE = 100.0
 """Messages a second of the open loop."""
 
@@ -36,32 +36,16 @@ class Figures:
         return statistics.median(a / b for a, b in zip(self.values[name], self.values[against], strict=True))
 
 
-class Bench:
+class Bench(Stand):
     """All processes of a run: outside systems, load generator, empty server, script, rival, two buses (one rests, one works)."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.figures = folder, Figures()
-        self._stack = ExitStack()
-        self._next = 1
-
-    def __enter__(self) -> Bench:
-        try:
-            self._open()
-        except BaseException:
-            self._stack.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        super().__init__(folder)
+        self.figures = Figures()
 
     def _open(self) -> None:
-        import json
-
-        start, log = self._stack.enter_context, self.folder / "processes.log"
-        outside = start(Process("benchmarks.outside", str(self.folder / "outside"), log=log))
-        told = json.loads(outside.ready)
-        self.systems, self.database = f"http://127.0.0.1:{told['port']}", told["database"]
+        start, log = self.stack.enter_context, self.log
+        self.systems, self.database = self._outside()
         self._make_table()
         self.load = start(Process("benchmarks.load", log=log))
         self.bare = start(Process("benchmarks.bare", log=log))
@@ -82,20 +66,9 @@ class Bench:
             connection.execute(text(TABLE))
         engine.dispose()
 
-    def numbers(self, count: int) -> int:
-        """The first of so many numbers that nobody had before."""
-        first, self._next = self._next, self._next + count
-        return first
-
     def send(self, port: int, kind: Kind, count: int, **how: Any) -> dict[str, Any]:
-        """Send so many messages of a kind; what the load generator tells. Raises RuntimeError when one is refused."""
-        headers = f"X-Api-Key: {key_of('portale')}\r\n" + how.pop("headers", "")
-        start = how.pop("start", None) or self.numbers(count)
-        order = {"kind": kind, "host": "127.0.0.1", "port": port, "headers": headers, "start": start, "count": count}
-        told = self.load.order({"connections": CONNECTIONS, **order, **how})
-        if set(told["statuses"]) - {"202", "200"}:
-            raise RuntimeError(f"{kind}: answers {told['statuses']}")
-        return told
+        """See `Stand.load_on`."""
+        return self.load_on(self.load, port, kind, count, **how)
 
     # -- 1: accepting ------------------------------------------------------------------------------------------------
 

@@ -10,14 +10,14 @@ import json
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from benchmarks.house import key_of, settings
+from benchmarks.house import settings
 from benchmarks.processes import Process
+from benchmarks.stand import Stand
 from benchmarks.work import SAMPLES, Kind
 from bus.testing.services import PostgreSQL, RabbitMQ
 
@@ -25,29 +25,14 @@ ROUNDS = 2
 COUNTS: dict[Kind, int] = {"pratica": 300, "lenta": 500}
 
 
-class Production:
+class Production(Stand):
     """The processes of a production bus, and what is measured of them."""
 
-    def __init__(self, folder: Path) -> None:
-        self._stack = ExitStack()
-        self.folder, self._next = folder, 1
-
-    def __enter__(self) -> Production:
-        try:
-            self._open()
-        except BaseException:
-            self._stack.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
     def _open(self) -> None:
-        start, self.log = self._stack.enter_context, self.folder / "production.log"
+        start = self.stack.enter_context
         store, broker = start(PostgreSQL()), start(RabbitMQ())
-        told = json.loads(start(Process("benchmarks.outside", str(self.folder / "outside"), log=self.log)).ready)
-        shape = settings(self.folder, f"http://127.0.0.1:{told['port']}", told["database"])
+        systems, database = self._outside()
+        shape = settings(self.folder, systems, database)
         self.config = self.folder / "config.yaml"
         self.config.write_text(json.dumps({**shape, "store": {"url": store.url}, "channel": {"url": broker.url}}), "utf-8")
         self.loads = [start(Process("benchmarks.load", log=self.log)) for _ in range(2)]
@@ -60,12 +45,7 @@ class Production:
     def _send(self, number: int, kind: Kind, count: int) -> dict[str, Any]:
         """Send to one door."""
         port = int(json.loads(self.webs[number].ready)["url"].rpartition(":")[2])
-        start, self._next = self._next, self._next + count
-        order = {"kind": kind, "host": "127.0.0.1", "port": port, "headers": f"X-Api-Key: {key_of('portale')}\r\n", "start": start}
-        told = self.loads[number].order({**order, "count": count, "connections": 64})
-        if set(told["statuses"]) != {"202"}:
-            raise RuntimeError(f"{kind}: answers {told['statuses']}")
-        return told
+        return self.load_on(self.loads[number], port, kind, count)
 
     def accepts(self, count: int) -> dict[str, int]:
         """Durable accepts a second by one door, and by two at once; no worker works."""
