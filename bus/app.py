@@ -34,7 +34,7 @@ from bus.channel import Channel, KombuChannel
 from bus.clock import Clock, SharedClock, SystemClock, text_of
 from bus.config import Config
 from bus.diagnostics import configure, logger
-from bus.engine import dead, inquiry, watching
+from bus.engine import accesses, dead, inquiry, watching
 from bus.engine.attachments import Attachments
 from bus.engine.backlog import Backlog
 from bus.engine.circuit import Habits
@@ -326,6 +326,10 @@ class App:
 
     def _now(self) -> str:
         return text_of(self.clock.now())
+
+    def announce_replay(self, actor: str, purpose: str, scope: JsonObject) -> str:
+        """Write in the log that somebody recomputes runs: ``what``, or ``from`` and ``to``; the id of the record. Raises `Invalid`."""
+        return self.store.write(lambda tx: accesses.announce_replay(tx, actor, purpose, scope, self.clock)).result()
 
     # -- people's acts on dead letters -------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bus.cli.common import CONFIG, Json, Plain, Settings, Store, family
+from bus.cli.common import CONFIG, LOCAL, Json, Key, Plain, Settings, Store, Url, client, family
 
 if TYPE_CHECKING:
     from bus.adapter import Operation
@@ -30,6 +30,11 @@ def replay(
     since: Annotated[str, typer.Option("--from", help="Messages accepted from then on: a day, or a moment with its offset.")] = "",
     until: Annotated[str, typer.Option("--to", help="Messages accepted before then.")] = "",
     bundle: Annotated[Path | None, typer.Option("--bundle", help="Replay what a bundle holds; no database is needed.")] = None,
+    purpose: Annotated[
+        str, typer.Option("--purpose", help="Why; it is written in the log of the running bus, before anything is read.")
+    ] = "",
+    url: Url = LOCAL,
+    key: Key = "",
     every: Annotated[bool, typer.Option("--all", help="Show also the runs that are equal.")] = False,
     config: Settings = CONFIG,
     store: Store = "",
@@ -42,6 +47,8 @@ def replay(
 
     if sum(map(bool, (what, since or until, bundle))) != 1:
         raise typer.BadParameter("say what: a run, a message or a case; or --from and --to; or --bundle", param_hint="replay")
+    if purpose:
+        _announce(url, key, purpose, {"what": what, "from": since, "to": until})
     if bundle is not None:
         report = unbundled(bundle, offline(config)[1], every=every)
     else:
@@ -49,6 +56,12 @@ def replay(
             report = replayed(reader, operations, what, (since, until), every=every or bool(what))
     print(dumps(report.as_json(), indent=True).decode() if json or form is Plain.json else report.as_text())
     raise typer.Exit(code_of(report.worst))
+
+
+def _announce(url: str, key: str, purpose: str, scope: dict[str, str]) -> None:
+    """Have the bus write down who replays what. After that nothing leaves this process."""
+    with client(url, key) as bus:
+        bus.post("/replays", {"purpose": purpose, **{name: text for name, text in scope.items() if text}})
 
 
 def replayed(reader: Reader, operations: Mapping[str, Operation], what: str, times: tuple[str, str], *, every: bool) -> Report:

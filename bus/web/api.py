@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bus.web import catalog, dead, exports, files, health, matters, messages, openapi, rules, watching
+from bus.web import catalog, dead, exports, files, health, matters, messages, openapi, replays, rules, watching
 from bus.web.auth import ANYBODY, EVERYBODY, OPERATORS, READERS, SENDERS, WATCHERS
 from bus.web.served import Field, Served
 
@@ -184,6 +184,19 @@ OPERATION = (
         frozenset({404}),
         (_path("id", "Id of the run.", _ID),),
         tag="operation",
+    ),
+    Served(
+        "announce-replay",
+        "POST",
+        "/replays",
+        replays.announce,
+        "Write in the log who is about to replay what, and for what purpose",
+        READERS,
+        {200: ("It is written.", "Announced", JSON)},
+        frozenset({400, 408, 413, 415, 422}),
+        (),
+        {JSON: "Replay"},
+        "operation",
     ),
     Served(
         "list-records",

@@ -163,6 +163,16 @@ SCHEMAS: dict[str, Shape] = {
             "payloads": {**TRUTH, "description": "With what was said, not only that it was."},
         },
     ),
+    "Replay": _object(
+        ("purpose",),
+        {
+            "purpose": {**TEXT, "minLength": 1, "description": "Why; the log keeps it."},
+            "what": {**TEXT, "description": "Id of a run or a message, or a key of a case."},
+            "from": TEXT,
+            "to": TEXT,
+        },
+    ),
+    "Announced": _object(("record",), {"record": UUID}),
     "Redeliver": _object(("reason",), {**_REASON, "current_rules": {**TRUTH, "description": "Under the route as it is now."}}),
     "Decide": _object(
         ("reason", "decision"),

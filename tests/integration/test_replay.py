@@ -17,10 +17,11 @@ from bus import config
 from bus.cli import rules
 from bus.cli.replay import code_of, replayed
 from bus.errors import NotFound
+from bus.log import log
 from bus.message import canonical
 from bus.replay.report import Report
 from bus.store.opening import open_reader
-from tests.small_bus import Caller, running, write
+from tests.small_bus import Caller, key_of, running, write
 
 
 def bus(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -194,6 +195,21 @@ def test_the_guard_refuses_a_socket_that_an_adapter_opens_while_it_is_loaded(wor
         listening.settimeout(0.2)
         with pytest.raises(TimeoutError):
             listening.accept()
+
+
+def test_who_says_why_is_written_in_the_log_before_anything_is_read(tmp_path):
+    with running(tmp_path) as server:
+        message = sent(server, "prova.saluto", "Bo")
+        server.app.wait_reply(message, 10)
+        said = bus("replay", "istanza:Bo", "--purpose", "reclamo 44", "--url", f"http://127.0.0.1:{server.port}", "--key", key_of("revisore"),
+                   "--config", str(tmp_path / "config.yaml"))  # fmt: skip
+        assert said.returncode == 0, said.stderr
+        refused = Caller(server.port, "portale")("POST", "/replays", {"purpose": "curiosity"})
+        assert refused.status == 403
+        with server.app.store.read() as tx:
+            [record] = [one for _, one in log.everything(tx) if one.kind == "replayed"]
+            assert log.json_payload(tx, record.payload("purpose")) == {"text": "reclamo 44", "what": "istanza:Bo"}
+        assert (record.actor, dict(record.data)) == ("revisore", {"scope": "case"})
 
 
 def test_secrets_are_not_read(worked, tmp_path):
