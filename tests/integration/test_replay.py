@@ -14,13 +14,17 @@ import psycopg
 import pytest
 
 from bus import config
-from bus.cli import rules
-from bus.cli.replay import code_of, replayed
+from bus.catalog import load
+from bus.cli import main, rules
+from bus.cli.replay import code_of, replayed, unbundled
 from bus.errors import NotFound
 from bus.log import log
 from bus.message import canonical
+from bus.replay.bundle import Bundle
 from bus.replay.report import Report
 from bus.store.opening import open_reader
+from bus.testing.cutting import cut
+from bus.testing.routes import run as run_tests
 from tests.small_bus import Caller, key_of, running, write
 
 
@@ -210,6 +214,25 @@ def test_who_says_why_is_written_in_the_log_before_anything_is_read(tmp_path):
             [record] = [one for _, one in log.everything(tx) if one.kind == "replayed"]
             assert log.json_payload(tx, record.payload("purpose")) == {"text": "reclamo 44", "what": "istanza:Bo"}
         assert (record.actor, dict(record.data)) == ("revisore", {"scope": "case"})
+
+
+def test_a_case_that_was_exported_is_replayed_offline_and_turned_into_a_test(tmp_path):
+    with running(tmp_path) as server:
+        waited = work(server)
+        out = tmp_path / "fascicolo.zip"
+        words = ["log", "export", "--case", "istanza:Ada", "--purpose", "prova", "--out", str(out)]
+        assert main([*words, "--url", f"http://127.0.0.1:{server.port}", "--key", key_of("revisore")]) == 0
+    report = unbundled(out, {}, every=True)
+    assert report.as_text().endswith("1 runs, 2 steps recomputed: 1 equal")
+    evidence = Bundle(out).evidence
+    [opening] = evidence.openings
+    assert opening.message == waited
+    catalog = load(tmp_path, {})
+    made = cut(opening, evidence.journals[opening.run], evidence, catalog, {})
+    assert made.test["expect"]["state"] == "done"
+    assert [one["arrive"] for one in made.test["then"]] == ["prova.sveglia"]
+    [verdict] = run_tests(catalog.routes["prova.aspetta"].plan, [made.test], catalog, {})
+    assert verdict.passed, verdict.faults
 
 
 def test_secrets_are_not_read(worked, tmp_path):
