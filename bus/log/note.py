@@ -196,7 +196,7 @@ def signer(secret: str) -> Signer:
 def read_signer(path: Path) -> Signer:
     """A private key from its file, which nobody else may read; raises `ConfigError`."""
     if not path.is_file():
-        raise ConfigError(f"there is no key in {path}", code="config.key-file", hint="make one: bus log keys new, bus witness key")
+        raise ConfigError(f"there is no key in {path}", code="config.key-file", hint="make one: bus log key new, bus witness key")
     if path.stat().st_mode & 0o077:
         raise ConfigError(f"others can read the key in {path}", code="config.key-file", hint=f"chmod 600 {path}")
     try:
