@@ -69,6 +69,7 @@ def test_the_key_is_for_its_owner_alone_and_is_never_made_twice(folder, capsys):
     assert (folder / "witness.key").read_bytes() == before
 
 
+@pytest.mark.timeout(300)
 def test_a_witness_that_is_killed_at_any_moment_never_forgets_what_it_signed(folder, capsys):
     """kill -9 in the midst of requests, four times; whatever cosignature came out, the memory has at least that size afterwards."""
     ours = [notes.verifier((folder / "public").read_text("utf-8"))]
@@ -133,10 +134,9 @@ def test_the_program_of_another_administrator_carries_nothing_of_the_bus():
     code = "import sys, bus.witness.serve; print(*sorted(n for n in sys.modules if n.startswith(('bus.', 'adapters')) or n.partition('.')[0] in %r))"
     heavy = ("sqlalchemy", "psycopg", "kombu", "zeep", "lxml", "cel_expr_python", "starlette", "requests", "sqlite3")
     loaded = subprocess.run([sys.executable, "-c", code % (heavy,)], capture_output=True, text=True, check=True).stdout.split()
-    assert loaded == [
-        "bus.clock", "bus.diagnostics", "bus.errors", "bus.faults", "bus.log", "bus.log.checkpoint", "bus.log.note", "bus.log.tree", "bus.message",
-        "bus.source", "bus.witness", "bus.witness.door", "bus.witness.memory", "bus.witness.serve", "bus.witness.settings", "bus.witness.witness",
-    ]  # fmt: skip
+    rooms = {".".join(name.split(".")[:2]) for name in loaded}
+    assert rooms <= {"bus.clock", "bus.diagnostics", "bus.errors", "bus.faults", "bus.log", "bus.message", "bus.source", "bus.witness"}
+    assert {name for name in loaded if name.startswith("bus.log.")} == {"bus.log.checkpoint", "bus.log.note", "bus.log.tree"}
 
 
 # -- what deploy/witness says ---------------------------------------------------------------------------------------------
