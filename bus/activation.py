@@ -64,6 +64,7 @@ class Activation:
         self._turn = threading.RLock()
         self._rung, self._over = threading.Event(), threading.Event()
         self._broken = ""
+        self._unfit: Record | None = None
         self._swapped: list[Callable[[str], object]] = []
         self._log = logger("snodo.rules")
 
@@ -83,9 +84,16 @@ class Activation:
 
         Raises `RulesError` when there is nothing good to begin with: a bad folder never replaces rules that work.
         """
-        while not self.look(strict=True):
+        while not self._begins(activate=activate):
             try:
-                self._propose(catalogs.files_of(folder), "started", "bus", {"text": "the first start"}, None, folder=folder)
+                self._propose(
+                    catalogs.files_of(folder),
+                    "started",
+                    "bus",
+                    {"text": "activate_at_start" if self._unfit else "the first start"},
+                    None,
+                    folder=folder,
+                )
             except Conflict:  # another process was first
                 continue
         if activate:
@@ -95,6 +103,19 @@ class Activation:
                 self.look()
             except RulesError as error:
                 self._log.error("activation.failed", sentence=error.sentence, hint="the rules of before stay in force")
+
+    def _begins(self, *, activate: bool) -> bool:
+        """Take over what is in force, if anything. What this process cannot work under gives way only to files that are to be activated."""
+        try:
+            return self.look(strict=True)
+        except RulesError as error:
+            with self._store.read() as tx:
+                self._unfit = editions.newest(tx)
+            if activate:
+                return False
+            hint = "mend the files, then start with activate_at_start: true"
+            sentence = f"this process cannot work under the rules in force: {error.sentence}"
+            raise RulesError(sentence, error.findings, hint=hint) from error
 
     # -- acts --------------------------------------------------------------------------------------------------------
 
@@ -132,7 +153,7 @@ class Activation:
         draft = Draft(files, tuple(own.routes.values()), own.digest, self._carried(own, now))
         with self._turn:
             self._made[draft.id()] = own
-        seen = now.edition.record if now else None
+        seen = now.edition.record if now else self._unfit
         record, changed = self._store.write(lambda tx: self._put(tx, draft, act, actor, reason, seen, target, expected)).result()
         self.look()
         return {"rules": record.rules, "edition": record.data["edition"], "changed": changed, "record": record.id}
@@ -208,7 +229,7 @@ class Activation:
             if strict:
                 raise
             if repr(error) != self._broken:
-                self._log.error("activation.not-followed", error=repr(error), in_force=self.now.edition.rules)
+                self._log.error("activation.not-followed", error=repr(error), in_force=self._now and self._now.edition.rules)
             self._broken = repr(error)
             return False
 

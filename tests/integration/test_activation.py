@@ -17,7 +17,8 @@ from bus.errors import RulesError
 from bus.log import log
 from bus.web.serve import Server
 from tests.integration.kit import until
-from tests.small_bus import Caller, key_of, write
+from tests.integration.test_watching import Eco
+from tests.small_bus import Caller, key_of, running, write
 
 SALUTA = "routes/prova/saluta.yaml"
 SENDER = {
@@ -131,6 +132,26 @@ def test_a_setting_activates_good_files_at_start_and_no_bad_ones(tmp_path: Path)
     (bus.folder / SALUTA).write_text("route: [\n", "utf-8")
     bus.again()
     assert {"saluto": "salve Ada"} == bus.greet()
+    bus.stop()
+
+
+def test_rules_that_a_process_cannot_work_under_give_way_to_mended_files_only_when_it_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "routes").mkdir()
+    asks = tmp_path / "routes/chiede.yaml"
+    asks.write_text(
+        "route: prova.chiede\nversion: 1\non: prova.orfano\nsteps: [{id: a, call: eco.scrivi, with: {nome: body.nome}}]\n", "utf-8"
+    )
+    with running(tmp_path, {"eco": Eco("eco", Eco.Settings())}):
+        pass
+    settings = config.load(write(tmp_path))
+    for _ in range(2):
+        with pytest.raises(RulesError, match="cannot work under the rules in force") as refused:
+            App(settings, adapters={})
+        assert "activate_at_start" in refused.value.hint
+        asks.unlink(missing_ok=True)  # mended, and still nobody has said that the files are meant
+    bus = Bus(tmp_path, activate_at_start=True)
+    assert {"saluto": "ciao Ada"} == bus.greet()
+    assert ["started", "started"] == [one["act"] for one in bus.call("GET", "/rules/history").json["activations"]]
     bus.stop()
 
 
