@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,7 @@ from zeep.wsdl.messages.multiref import process_multiref
 from zeep.wsdl.messages.soap import RpcMessage
 from zeep.xsd.context import XmlParserContext
 
+from adapters.soap.reading import NotPlain, Read, compiled
 from adapters.soap.schema import Wrapper, body_schema
 from adapters.soap.xml import XSI, Element, Schema, add, children, local, new, parse_file, split
 from bus.errors import ConfigError, Invalid, Malformed
@@ -94,6 +96,7 @@ class Wsdl:
         self.operations: Mapping[str, SoapOperation] = {
             raw.name: _operation(raw, raw.name in encoded) for raw in self._binding.all().values()
         }
+        self._readers: dict[int, Read | None] = {}
         self._by_tag = {operation.request_tag: operation for operation in self.operations.values()}
 
     def _choose(self, port: str) -> Any:
@@ -174,9 +177,23 @@ class Wsdl:
             _mark_types(child, dict(_parts(message)))
         return envelope
 
+    def _reader(self, message: Any) -> Read | None:
+        if id(message) not in self._readers:
+            self._readers[id(message)] = compiled(message.body) if not isinstance(message, RpcMessage) else None
+        return self._readers[id(message)]
+
     def _read(self, message: Any, body_child: Element) -> dict[str, Any]:
         if message.body is None:
             return {}
+        reader = self._reader(message)
+        if reader is not None:
+            with suppress(NotPlain):
+                if isinstance(made := reader(body_child), dict):
+                    return made
+        return self.read_by_zeep(message, body_child)
+
+    def read_by_zeep(self, message: Any, body_child: Element) -> dict[str, Any]:
+        """What `adapters.soap.reading` must agree with."""
         context = XmlParserContext(self._document.settings)  # type: ignore[no-untyped-call]
         plain = serialize_object(message.body.parse(body_child, self._document.types, context=context), dict)  # type: ignore[no-untyped-call]
         return plain if isinstance(plain, dict) else {"value": plain}
