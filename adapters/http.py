@@ -158,6 +158,10 @@ class Link:
         for connection in kept:
             connection.close()
 
+    def __del__(self) -> None:
+        """Who forgets it leaves no socket open."""
+        self.close()
+
     def _connection(self, scheme: str, host: str, *, fresh: bool) -> Any:
         """A kept connection that the peer has not dropped, or a new one, not yet open."""
         from urllib3.util.connection import is_connection_dropped
