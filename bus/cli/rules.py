@@ -12,7 +12,7 @@ from bus.adapter import Adapter, Operation
 from bus.app import adapter_class, adapters_of, operations_of
 from bus.config import Config, load
 from bus.errors import ConfigError
-from bus.store.opening import Reader, open_reader
+from bus.store.opening import Reader, hosts_of, open_reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,5 +73,6 @@ def recomputing(path: Path, store: str = "") -> Iterator[tuple[Config, dict[str,
     if not url:
         hint = "name a database for reading with --store, or in SNODO_STORE"
         raise ConfigError("store.url is a secret, and secrets are not read here", code="replay.store", hint=hint)
+    guard.only_host(hosts_of(url))
     with closing(open_reader(url)) as reader:
         yield config, offered(config), reader

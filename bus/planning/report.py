@@ -129,7 +129,7 @@ class Planned:
     def _counts(self) -> Iterator[str]:
         if self.course is not None:
             counts = self.course.counts
-            yield f"Messages   {self.messages:,} looked at, {counts['concerned']:,} concerned by the edits: "
+            yield f"Messages   {self.messages:,} looked at, {counts['concerned']:,} concerned by the edits:"
             yield f"           {counts['changed']:,} otherwise, {counts['same']:,} the same, {counts['erased']:,} erased"
 
     def _changes(self) -> Iterator[str]:

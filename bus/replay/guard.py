@@ -2,7 +2,7 @@
 
 Python tells of each socket, name look-up and child process before it is made (audit events), and the guard refuses them all. It cannot
 be taken off. What it does not see is a line that C code opens by itself; here that is libpq's, to the database that the settings name,
-and SQLite needs none.
+and SQLite needs none. The one name that may be looked up is that of the database's host (`only_host`), once it is known.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ _REFUSED = ("socket.", "subprocess.", "os.exec", "os.fork", "os.forkpty", "os.po
 _WINDOWLESS = frozenset({"socket.gethostname"})
 """Asks the machine its name; nothing is opened."""
 _armed = False
+_hosts: frozenset[str] | None = None
 
 
 class EgressRefused(SnodoError):
@@ -33,7 +34,16 @@ def arm() -> None:
         sys.addaudithook(_refuse)
 
 
+def only_host(hosts: frozenset[str]) -> None:
+    """Names that may be looked up: those of the database's hosts. Said once; later words change nothing."""
+    global _hosts
+    if _hosts is None:
+        _hosts = hosts
+
+
 def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "socket.getaddrinfo" and arguments[0] in (_hosts or ()):
+        return
     if event.startswith(_REFUSED) and event not in _WINDOWLESS:
         raise EgressRefused(
             f"{event} was refused: nothing may leave a process that recomputes",

@@ -71,3 +71,17 @@ def open_reader(url: str) -> Reader:
 
         return PostgresLook(url)
     raise _nobody_speaks(url)
+
+
+def hosts_of(url: str) -> frozenset[str]:
+    """The names of the machines that a database is reached at; none for a file, or for a socket of this machine."""
+    if url.startswith("sqlite:///"):
+        return frozenset()
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        named = str(conninfo_to_dict(url).get("host") or "")
+    except ProgrammingError:  # opening it will say what is wrong
+        return frozenset()
+    return frozenset(host for host in named.split(",") if host and not host.startswith("/"))

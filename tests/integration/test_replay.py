@@ -22,7 +22,7 @@ from bus.log import log
 from bus.message import canonical
 from bus.replay.bundle import Bundle
 from bus.replay.report import Report
-from bus.store.opening import open_reader
+from bus.store.opening import hosts_of, open_reader
 from bus.testing.cutting import cut
 from bus.testing.routes import run as run_tests
 from tests.small_bus import Caller, key_of, running, write
@@ -243,6 +243,14 @@ def test_secrets_are_not_read(worked, tmp_path):
     settings = write(tmp_path, store={"url": {"file": "chiave-che-non-si-legge"}})
     said = bus("replay", "--from", "2026-01-01", "--config", str(settings), "--store", f"sqlite:///{worked[0]}/var/snodo.db")
     assert said.returncode == 0
+
+
+def test_the_host_of_the_database_may_be_looked_up_and_no_other(worked):
+    """Nobody listens there: what fails is the line to the database, not the look-up of its name."""
+    said = bus("replay", "x", "--config", str(worked[0] / "config.yaml"), "--store", "postgresql://nobody@localhost:9/x")
+    assert (said.returncode, "replay.egress" in said.stderr) == (3, False), said.stderr
+    assert hosts_of("postgresql://u@uno,due:5433/x") == {"uno", "due"}
+    assert hosts_of("postgresql:///x?host=/run/postgresql") == hosts_of("sqlite:///x") == frozenset()
 
 
 def test_on_postgresql_a_user_that_may_only_read_is_enough(postgresql_url, tmp_path):
