@@ -44,11 +44,12 @@ from bus.engine.leases import Leases
 from bus.engine.outside import Outside
 from bus.engine.polling import Polling
 from bus.engine.presence import Presence, processes
-from bus.engine.projection import fact
+from bus.engine.projection import Entry, fact, write
 from bus.engine.sequencer import Sequencer
 from bus.errors import ConfigError, StoreError
 from bus.log import keys
 from bus.log.payload import seal
+from bus.log.receipt import Promises
 from bus.message import JsonObject, JsonValue
 from bus.route.plan import Plan
 from bus.store import Tx
@@ -152,7 +153,7 @@ class App:
             self.store, self.catalog, self.outside, self.clock, self.channel.publish, pace, self.channel.publish_news, look=self.rules.look
         )  # fmt: skip
         host = self.engine if role == "all" else None
-        self.intake = Intake(self.store, self.catalog, self.clock, self.channel.publish, self.backlog, host)
+        self.intake = Intake(self.store, self.catalog, self.clock, self.channel.publish, self.backlog, host, self._promises())
         self._stopped = threading.Event()
         self._news: dict[str, list[Callable[[], object]]] = {}
         self._news_lock = threading.Lock()
@@ -216,6 +217,20 @@ class App:
                 self._presence.end()
         except StoreError as error:
             logger("snodo.app").warning("duties.not-left", error=repr(error))
+
+    def _promises(self) -> Promises | None:
+        """The log is told of a door's key before the first receipt. None in a worker: it has no door."""
+        settings = self.config.log
+        if self.role == "worker":
+            return None
+        signer = keys.at(settings.receipt_key, f"{settings.origin}/receipts", makes=True)
+
+        def announce(tx: Tx) -> None:
+            if not any(str(signer.verifier) in record.data["keys"] for record in keys.history(tx, "receipts")):
+                write(tx, Entry(keys.announcement("receipts", settings.origin, [signer], self.clock)))
+
+        self.store.write(announce).result()
+        return Promises(signer, settings.origin, settings.promise)
 
     def _sequencer(self) -> Sequencer | None:
         """None in a process that has no part in it: a door, or a worker on a machine without the log's key."""

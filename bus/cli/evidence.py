@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bus.cli.common import CONFIG, LOCAL, Key, Settings, Url, client, family
+from bus.cli.common import CONFIG, LOCAL, Key, Settings, Store, Url, client, family
 
 keys = family("The keys that sign the log.")
 
@@ -16,6 +17,8 @@ def add_to(app: typer.Typer) -> None:
     """The commands of this module in the family ``log``."""
     app.command("export")(export)
     app.command("verifier")(verifier)
+    app.command("check-receipt")(check_receipt)
+    app.command("tiles")(tiles)
     app.add_typer(keys, name="key")
 
 
@@ -43,6 +46,39 @@ def verifier() -> None:
     from bus.bundle import verify
 
     print(Path(verify.__file__).read_text("utf-8"), end="")
+
+
+def check_receipt(
+    receipt: Annotated[Path, typer.Argument(help="File with the receipt.")],
+    key: Annotated[list[str], typer.Option(help="Public key of receipts, as the municipality publishes it.")],
+    log_key: Annotated[list[str], typer.Option(help="Public key of the log, as the municipality publishes it.")],
+    config: Settings = CONFIG,
+    store: Store = "",
+) -> None:
+    """Whether the log kept the promise. Exit code 0: included, or there is time left; 5: omitted, which the receipt and the log prove."""
+    from bus.cli.verify import address
+    from bus.log import note, promised
+    from bus.store.opening import open_reader
+
+    with contextlib.closing(open_reader(store or address(config))) as reader:
+        found = promised.judged(reader, receipt.read_text("utf-8"), [*map(note.verifier, key)], [*map(note.verifier, log_key)])
+    print(found.sentence)
+    raise typer.Exit(found.code)
+
+
+def tiles(
+    folder: Annotated[Path, typer.Argument(help="Where; what is there already is gone on with.")],
+    config: Settings = CONFIG,
+    store: Store = "",
+) -> None:
+    """Write the log as a folder that tools for transparency logs read (c2sp.org/tlog-tiles): checkpoint, tiles, entries."""
+    from bus.cli.verify import address
+    from bus.log import published
+    from bus.store.opening import open_reader
+
+    with contextlib.closing(open_reader(store or address(config))) as reader:
+        size, files = published.publish(reader, folder)
+    print(f"{folder}: {size:,} records, {files:,} files written")
 
 
 @keys.command()

@@ -64,7 +64,7 @@ def verify_log(
     )
     start, began = _state(resume), time.monotonic()
     try:
-        with contextlib.closing(open_reader(store or _address(config))) as reader, _following(resume) as told:
+        with contextlib.closing(open_reader(store or address(config))) as reader, _following(resume) as told:
             report = verify(reader.read, trust, start, told)
     except Broken as broken:
         show(_broken(broken.fault), format == "json", _say_broken)
@@ -82,7 +82,7 @@ def checkpoint_log(
     from bus.log.stored import StoredTree
     from bus.store.opening import open_reader
 
-    with contextlib.closing(open_reader(store or _address(config))) as reader, reader.read() as tx:
+    with contextlib.closing(open_reader(store or address(config))) as reader, reader.read() as tx:
         size = tx.one("last_cosigned")["size"] if cosigned else None  # type: ignore[index]
         found = StoredTree(tx).checkpoint() if size is None else StoredTree(tx).checkpoint_of(size)
         if found is None or (cosigned and size is None):
@@ -92,7 +92,7 @@ def checkpoint_log(
     sys.stdout.write(note.encode().decode())
 
 
-def _address(config: Path) -> str:
+def address(config: Path) -> str:
     """Where the database is; secrets are not read: an auditor has none."""
     from bus.config import load
 

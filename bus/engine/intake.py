@@ -25,6 +25,8 @@ from bus.engine.projection import Entry, entry, fact, write, write_new, write_re
 from bus.errors import Conflict, ExpressionError, Forbidden, InputError, Invalid, StoreError
 from bus.failpoint import reach
 from bus.log import payload
+from bus.log import receipt as receipts
+from bus.log.receipt import Promises
 from bus.log.record import Record
 from bus.message import Attachment, JsonValue, Message, canonical, digest, envelope_of, new_id
 from bus.metrics import count
@@ -78,13 +80,14 @@ class Submission(NamedTuple):
 
 
 class Accepted(NamedTuple):
-    """The message is durable. ``repeated``: it had been accepted before; ``runs`` are those opened or woken now."""
+    """The message is durable. ``repeated``: it had been accepted before; ``runs`` are those opened or woken now; ``receipt``: see there."""
 
     id: str
     type: str
     time: str
     repeated: bool
     runs: tuple[str, ...] = ()
+    receipt: str = ""
 
 
 _Taken: TypeAlias = "tuple[list[Accepted | Exception], Claims | None]"
@@ -99,8 +102,9 @@ class Intake:
 
     def __init__(
         self, store: Store, catalog: Callable[[], Catalog], clock: Clock, ring: Ring,
-        backlog: Backlog | None = None, host: Host | None = None,
+        backlog: Backlog | None = None, host: Host | None = None, promises: Promises | None = None,
     ) -> None:  # fmt: skip
+        self._promises = promises
         self._store, self._catalog, self._clock, self._ring, self._backlog, self._host = store, catalog, clock, ring, backlog, host
         self._lock = threading.Lock()
         self._waiting: deque[_Coming] = deque()
@@ -138,7 +142,7 @@ class Intake:
 
         def work(tx: Tx) -> _Taken:
             batch.extend(() if batch else self._take())  # once: the work may be run again
-            results = receive_all(tx, [coming.arrival for coming in batch])
+            results = receive_all(tx, [coming.arrival for coming in batch], self._promises)
             opened = [run for result in results if isinstance(result, Accepted) for run in result.runs]
             claims = self._host.welcome(tx, opened) if self._host is not None and opened else None
             reach("intake.before-commit")
@@ -169,7 +173,7 @@ class Intake:
 
     def _write_alone(self, coming: _Coming) -> None:
         try:
-            alone = self._store.write(lambda tx: receive(tx, coming.arrival))
+            alone = self._store.write(lambda tx: receive_all(tx, [coming.arrival], self._promises)[0])
         except StoreError as error:
             self._give([coming], [error])
             return
@@ -215,6 +219,11 @@ class Arrival(NamedTuple):
     def sent(self) -> bool:
         """Whether a run of ours sent it: then it belongs to the run's case."""
         return "parent" in self.entry.record.data
+
+    def promised(self, receipt: str) -> Arrival:
+        """The same arrival, whose record says which signature promises it."""
+        record = self.entry.record
+        return self._replace(entry=self.entry._replace(record=record._replace(data={**record.data, "receipt": receipt})))
 
 
 def arrival_of(catalog: Catalog, submission: Submission, identity: str, clock: Clock, parent: str | None = None) -> Arrival:
@@ -273,8 +282,27 @@ class _Coming(NamedTuple):
     told: Told
 
 
-def receive_all(tx: Tx, arrivals: Sequence[Arrival]) -> list[Accepted | Exception]:
+def receive_all(tx: Tx, arrivals: Sequence[Arrival], promises: Promises | None = None) -> list[Accepted | Exception]:
     """Take in many messages in one transaction. Those that concern nobody yet, nearly all, cost no reading of their own."""
+    if promises is None:
+        return _receive_all(tx, arrivals)
+    identity = new_id()
+    arrivals = [arrival.promised(identity) for arrival in arrivals]
+    results = _receive_all(tx, arrivals)
+    new = [at for at, result in enumerate(results) if isinstance(result, Accepted) and not result.repeated]
+    for at, text in zip(new, promises.make(tx, identity, [arrivals[at].entry.record for at in new]) if new else (), strict=True):
+        results[at] = results[at]._replace(receipt=text)  # type: ignore[union-attr]
+    return [_with_receipt(tx, result) for result in results]
+
+
+def _with_receipt(tx: Tx, result: Accepted | Exception) -> Accepted | Exception:
+    """What repeats a message of the very same transaction came before the receipt was there."""
+    if isinstance(result, Accepted) and result.repeated and not result.receipt:
+        return result._replace(receipt=receipts.of_message(tx, result.id))
+    return result
+
+
+def _receive_all(tx: Tx, arrivals: Sequence[Arrival]) -> list[Accepted | Exception]:
     known = _Known(tx, arrivals)
     results: list[Accepted | Exception] = []
     for arrival in arrivals:
@@ -449,7 +477,7 @@ def _repeated(tx: Tx, identity: str, content: str, arrival: Arrival) -> Accepted
         )  # fmt: skip
     row = tx.one("message", id=identity)
     assert row is not None
-    return Accepted(row["id"], row["type"], row["time"], True)
+    return Accepted(row["id"], row["type"], row["time"], True, receipt=receipts.of_message(tx, row["id"]))
 
 
 def _check_facts(tx: Tx, arrival: Arrival) -> None:

@@ -55,6 +55,17 @@ MESSAGES = (
         (_path("id", "Id of the message, from the answer that accepted it.", _ID),),
     ),
     Served(
+        "get-receipt",
+        "GET",
+        "/messages/{id}/receipt",
+        messages.receipt,
+        "The signed promise that came with the 202, to be kept",
+        EVERYBODY,
+        {200: ("The receipt.", "", "text/plain")},
+        frozenset({404}),
+        (_path("id", "Id of the message, from the answer that accepted it.", _ID),),
+    ),
+    Served(
         "get-case",
         "GET",
         "/cases/{key}",

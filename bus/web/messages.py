@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,6 +11,7 @@ from typing import Any
 
 from bus.engine.intake import Accepted, Submission
 from bus.errors import NotFound
+from bus.log.receipt import of_message
 from bus.message import Attachment, JsonObject
 from bus.web import bodies
 from bus.web.answer import Answer, Call, Header, json_answer
@@ -38,6 +40,8 @@ async def send(call: Call) -> Answer:
     headers: list[Header] = [(b"location", f"/messages/{accepted.id}".encode())]
     if accepted.repeated:
         headers.append((b"idempotency-status", b"repeated"))
+    if accepted.receipt:
+        headers.append((b"snodo-receipt", base64.b64encode(accepted.receipt.encode())))
     seconds = wait_of(call.header(b"prefer"), app.config.http.max_wait)
     if seconds:
         headers.append((b"preference-applied", f"wait={seconds:g}".encode()))
@@ -73,7 +77,12 @@ async def _files(call: Call, parts: Parts) -> tuple[Attachment, ...]:
 
 def _accepted(accepted: Accepted) -> dict[str, Any]:
     """The same for the first time and for every repetition, byte for byte."""
-    return {"id": accepted.id, "type": accepted.type, "time": accepted.time, "links": {"message": f"/messages/{accepted.id}"}}
+    links = {"message": f"/messages/{accepted.id}"}
+    shown: dict[str, Any] = {"id": accepted.id, "type": accepted.type, "time": accepted.time, "links": links}
+    if accepted.receipt:
+        links["receipt"] = f"/messages/{accepted.id}/receipt"
+        shown["receipt"] = accepted.receipt
+    return shown
 
 
 async def reply_of(house: House, identity: str, seconds: float) -> JsonObject:
@@ -101,6 +110,21 @@ async def show(call: Call) -> Answer:
     """A message's state, its runs, its reply. A portal sees its own; of another's it does not even learn that it exists."""
     shown = await call.house.run(lambda: call.house.app.message(call.path["id"]))
     return json_answer(_own(call, shown))
+
+
+async def receipt(call: Call) -> Answer:
+    """The signed promise that was given with the 202, as it was."""
+    app, identity = call.house.app, call.path["id"]
+
+    def work() -> str:
+        _own(call, app.message(identity))
+        with app.store.read() as tx:
+            return of_message(tx, identity)
+
+    found = await call.house.run(work)
+    if not found:
+        raise NotFound("no receipt was given for this message", code="message.no-receipt", hint="messages of a door have one")
+    return Answer(200, found.encode(), media_type=b"text/plain; charset=utf-8")
 
 
 def _own(call: Call, shown: Mapping[str, Any]) -> Mapping[str, Any]:

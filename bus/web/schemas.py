@@ -40,7 +40,13 @@ _RUN: dict[str, Shape] = {
     "opened": TIME,
     "changed": TIME,
 }
-_ACCEPTED: dict[str, Shape] = {"id": UUID, "type": TEXT, "time": TIME, "links": LINKS}
+_ACCEPTED: dict[str, Shape] = {
+    "id": UUID,
+    "type": TEXT,
+    "time": TIME,
+    "links": LINKS,
+    "receipt": {**TEXT, "description": "A signed promise to keep the message in the log; keep it, it proves an omission."},
+}
 _ACTIVATION: dict[str, Shape] = {
     "rules": {**TEXT, "description": "Fingerprint of the catalog: what runs notice."},
     "edition": {**TEXT, "description": "Digest of the files, comments too."},

@@ -65,7 +65,7 @@ def saluto(nome, **more):
 def test_a_message_is_accepted_and_can_be_looked_at(call):
     accepted = call("POST", "/messages", saluto("Ada"))
     assert accepted.status == 202
-    assert set(accepted.json) == {"id", "type", "time", "links"}
+    assert set(accepted.json) == {"id", "type", "time", "links", "receipt"}
     assert accepted.headers["location"] == f"/messages/{accepted.json['id']}" == accepted.json["links"]["message"]
     assert call("GET", accepted.headers["location"]).json["type"] == "prova.saluto"
 

@@ -1,0 +1,128 @@
+"""Receipts: each 202 carries a promise that whoever holds it can check alone; and the log as a folder for other tools."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from bus.cli import main
+from bus.engine.intake import Submission
+from bus.errors import EvidenceError
+from bus.log import note, receipt, tree
+from tests.small_bus import Caller, running
+
+BODY = {"type": "prova.saluto", "data": {"nome": "Ada"}}
+
+
+def public(folder: Path, name: str) -> str:
+    return str(note.read_signer(folder / f"var/{name}.key").verifier)
+
+
+def test_every_202_has_a_receipt_that_is_the_same_at_each_repetition_and_can_be_had_again(tmp_path):
+    with running(tmp_path) as server:
+        ask = Caller(server.port)
+        first, again = (ask("POST", "/messages", BODY, {"Idempotency-Key": "una"}) for _ in range(2))
+        assert first.status == again.status == 202
+        assert first.content == again.content
+        text = first.json["receipt"]
+        assert (
+            base64.b64decode(first.headers["snodo-receipt"]).decode() == text == base64.b64decode(again.headers["snodo-receipt"]).decode()
+        )
+        path = f"/messages/{first.json['id']}/receipt"
+        assert ask("GET", path).content.decode() == text
+        assert ask("GET", path, name="altro").status == 404
+        with ThreadPoolExecutor(16) as many:
+            told = list(many.map(lambda n: ask("POST", "/messages", BODY, {"Idempotency-Key": f"k{n % 40}"}), range(120)))
+        bodies = {answer.json["id"]: {one.content for one in told if one.json["id"] == answer.json["id"]} for answer in told}
+        assert len(bodies) == 40
+        assert all(len(said) == 1 for said in bodies.values())
+    with running(tmp_path) as server:
+        assert Caller(server.port)("POST", "/messages", BODY, {"Idempotency-Key": "una"}).content == first.content, "after a restart too"
+    key = note.verifier(public(tmp_path, "receipts"))
+    for said in bodies.values():
+        answer = next(iter(said))
+        assert receipt.opened(json.loads(answer)["receipt"], [key]).origin == "snodo/00000000000"
+
+
+def test_a_batch_is_promised_by_one_signature_and_no_part_can_be_changed(tmp_path):
+    with running(tmp_path) as server:
+        told = [server.app.send(Submission("prova.saluto", {"nome": f"n{n}"}, "portale", role="portal")) for n in range(60)]
+        texts = [one.result(20).receipt for one in told]
+        with server.app.store.read() as tx:
+            assert [receipt.of_message(tx, one.result().id) for one in told] == texts
+    key = note.verifier(public(tmp_path, "receipts"))
+    assert len({text.partition("\n\n")[2] for text in texts}) < 60, "fewer signatures than receipts"
+    for text in (texts[0], texts[-1]):
+        receipt.opened(text, [key])
+        for at in range(0, len(text), 3):
+            other = "A" if text[at] != "A" else "B"
+            with contextlib.suppress(EvidenceError):
+                receipt.opened(text[:at] + other + text[at + 1 :], [key])
+                pytest.fail(f"a receipt with another character at {at} passes: {text[at - 5 : at + 5]!r}")
+    with pytest.raises(EvidenceError, match="no key that is trusted"):
+        receipt.opened(texts[0], [note.Signer.new("snodo/00000000000/receipts").verifier])
+
+
+def checked(folder: Path, text: str, capsys) -> tuple[int, str]:
+    (folder / "r.txt").write_text(text, "utf-8")
+    keys = ["--key", public(folder, "receipts"), "--log-key", public(folder, "log")]
+    code = main(["log", "check-receipt", str(folder / "r.txt"), *keys, "--config", str(folder / "config.yaml")])
+    return code, capsys.readouterr().out
+
+
+def test_an_inclusion_and_an_omission_are_told_apart(tmp_path, capsys):
+    with running(tmp_path, log={"promise": 0.001}) as server:
+        ask = Caller(server.port)
+        kept = ask("POST", "/messages", BODY).json["receipt"]
+        lost = ask("POST", "/messages", BODY).json["receipt"]
+    assert checked(tmp_path, kept, capsys) == (0, checked(tmp_path, kept, capsys)[1])
+    assert "included" in checked(tmp_path, kept, capsys)[1]
+    # An operator who takes a record away, makes the whole tree anew, and signs it: the receipt says what is missing.
+    message = receipt.opened(lost, [note.verifier(public(tmp_path, "receipts"))]).message
+    with contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw:
+        for trigger, table in raw.execute("SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            if table in ("records", "tiles", "checkpoints"):
+                raw.execute(f"DROP TRIGGER {trigger}")
+        raw.execute("DELETE FROM records WHERE message = ?", (message,))
+        raw.execute("DELETE FROM tiles")
+        raw.execute("DELETE FROM checkpoints")
+        raw.commit()
+    with running(tmp_path) as server:
+        Caller(server.port)("POST", "/messages", BODY)
+    code, said = checked(tmp_path, lost, capsys)
+    assert (code, said.split(":")[0]) == (5, "OMITTED")
+
+
+def test_the_folder_of_tiles_grows_and_says_the_same_as_the_log(tmp_path, capsys):
+    folder = tmp_path / "tiles"
+    for count in (100, 300):
+        with running(tmp_path) as server:
+            told = [server.app.send(Submission("prova.saluto", {"nome": f"n{n}"}, "portale", role="portal")) for n in range(count)]
+            [one.result(20) for one in told]
+            while not server.app.engine.idle():
+                pass
+        assert main(["log", "tiles", str(folder), "--config", str(tmp_path / "config.yaml")]) == 0
+        size = int((folder / "checkpoint").read_text().splitlines()[1])
+        edge = tree.CompactRange()
+        for number in range(-(-size // 256)):
+            width = min(256, size - 256 * number)
+            name = f"{number:03}" + (f".p/{width}" if width < 256 else "")
+            bundle, hashes = (folder / "tile/entries" / name).read_bytes(), (folder / "tile/0" / name).read_bytes()
+            at = 0
+            for place in range(width):
+                length = int.from_bytes(bundle[at : at + 2], "big")
+                edge.append(tree.leaf_hash(bundle[at + 2 : at + 2 + length]))
+                assert edge.hashes and hashes[32 * place : 32 * place + 32] == tree.leaf_hash(bundle[at + 2 : at + 2 + length])
+                at += 2 + length
+            assert at == len(bundle)
+        assert base64.b64encode(edge.root()).decode() == (folder / "checkpoint").read_text().splitlines()[2]
+    assert (folder / "tile/1/000.p").is_dir(), "a second level"
+    capsys.readouterr()
+    assert main(["log", "tiles", str(folder), "--config", str(tmp_path / "config.yaml")]) == 0
+    assert " 1 files written" in capsys.readouterr().out
