@@ -21,6 +21,7 @@ from tests.fault.house import House, opened
 from tests.fault.portal import Portal
 from tests.fault.rules import RETRY, TYPE, Sending
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 CASES, SEED = 30, 20261126
 ROUTE = """
 route: prova.{name}
@@ -120,7 +121,6 @@ def messages_of(case: str, gather: str, names: list[str]) -> list[Sending]:
     return [start(gather, case), *(piece(case, name) for name in names)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("gather", ["numero", "condizione"])
 def test_two_at_once_and_one_more_than_enough_are_gathered_or_late_never_both(house: tuple[House, Portal], gather: str) -> None:
     """The start, the pieces and the one that completes come side by side: before the gather, with it, after its end."""
@@ -139,7 +139,6 @@ def test_two_at_once_and_one_more_than_enough_are_gathered_or_late_never_both(ho
     assert (set(sizes) == {3}) if gather == "numero" else all(found[case].lists[0][-1] == f"{case}-fine" for case in sent)
 
 
-@pytest.mark.slow
 def test_a_deadline_against_the_last_message_is_won_by_one_of_them(house: tuple[House, Portal]) -> None:
     """The last piece is sent about when the deadline comes: it completes the list, or it is late and the list is short."""
     made, portal = house
@@ -160,7 +159,6 @@ def test_a_deadline_against_the_last_message_is_won_by_one_of_them(house: tuple[
     assert {0, 1} == {len(found[case].late) for case in sent}, "both were seen"
 
 
-@pytest.mark.slow
 def test_gathers_go_on_where_they_were_when_their_processes_are_killed(house: tuple[House, Portal]) -> None:
     """Workers and doors are killed again and again between the pieces; the gathers are none the wiser."""
     made, portal = house
@@ -169,23 +167,14 @@ def test_gathers_go_on_where_they_were_when_their_processes_are_killed(house: tu
     sent = {f"morte{number}": names for number in range(CASES)}
     everything = [one for case in sent for one in messages_of(case, "numero", names)]
     dice.shuffle(everything)
-    over, killed = threading.Event(), Counter[str]()
-
-    def reaper() -> None:
-        while not over.wait(dice.uniform(0.1, 0.4)) or killed.total() < 5:
-            victim = dice.choice(["worker", "worker1", "web"])
-            killed[victim] += 1
+    with ThreadPoolExecutor(8) as pool:
+        sending = [pool.submit(portal.send, one) for one in everything]
+        for victim in ("worker", "web", "worker1", "worker"):
+            time.sleep(dice.uniform(0.1, 0.5))
             made.members[victim].kill()
             made.members[victim].start()
-
-    killing = threading.Thread(target=reaper)
-    killing.start()
-    try:
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(portal.send, everything))
-    finally:
-        over.set()
-        killing.join(60)
+        for one in sending:
+            one.result()
     made.drained()
     found = kept(made, sent)
     assert {3} == {len(found[case].lists[0]) for case in sent}
