@@ -47,6 +47,7 @@ from bus.engine.presence import Presence, processes
 from bus.engine.projection import Entry, fact, write
 from bus.engine.sequencer import Sequencer
 from bus.errors import ConfigError, StoreError
+from bus.faults import all_of
 from bus.log import keys
 from bus.log.payload import seal
 from bus.log.receipt import Promises
@@ -91,7 +92,7 @@ def adapters_of(config: Config) -> dict[str, Adapter]:
             made[name] = cls(name, cls.Settings.model_validate(own))
             made[name].concurrency = concurrency
         except ValidationError as error:
-            faults = "; ".join(f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors(include_input=False, include_url=False))
+            faults = "; ".join(all_of(error))
             raise ConfigError(
                 f"adapters.{name}: {faults}", code="config.adapter-settings", hint=f"adapters/{name}/README.md lists them"
             ) from error

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from bus import source
+from bus import faults, source
 from bus.errors import ConfigError
 from bus.message import digest
 
@@ -293,7 +293,4 @@ def _resolve(value: Any, base: Path | None) -> Any:
 
 
 def _sentences(error: ValidationError, path: Path) -> list[str]:
-    return [
-        f"{path}: {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
-        for fault in error.errors(include_input=False, include_url=False)
-    ]
+    return [f"{path}: {fault}" for fault in faults.all_of(error)]

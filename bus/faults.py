@@ -81,9 +81,12 @@ def sentence_of(fault: Mapping[str, Any]) -> str:
 
 def first_of(error: Any) -> str:
     """The first fault of a ``ValidationError`` with its place, for a sentence that has no other room: ``a.b must be a text``."""
-    fault = error.errors(include_url=False)[0]
-    place = ".".join(map(str, fault["loc"]))
-    return f"{place or 'the whole'} {sentence_of(fault)}"
+    return all_of(error)[0]
+
+
+def all_of(error: Any) -> list[str]:
+    """All faults, as `first_of` says one."""
+    return [f"{'.'.join(map(str, fault['loc'])) or 'the whole'} {sentence_of(fault)}" for fault in error.errors(include_url=False)]
 
 
 def _pattern(pattern: str) -> str:

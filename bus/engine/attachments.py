@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from bus.clock import Clock
+from bus.disk import sync_folder
 from bus.engine.projection import entry, write
 from bus.errors import ConfigError, Invalid, NotFound, StoreError, TooLarge
 from bus.log.record import Record
@@ -89,7 +90,7 @@ class Attachments:
         target.parent.mkdir(exist_ok=True)
         temporary.replace(target)
         for folder in (target.parent, self.folder):
-            _sync(folder)
+            sync_folder(folder)
         facts = {"sha256": file.sha256, "size": file.size, "media_type": file.media_type, "name": file.name}
         record = Record(new_id(), "attached", self._clock.now(), actor=sender, data={"sha256": file.sha256, "size": file.size})
         made = entry(record, {"attachment": facts})
@@ -155,13 +156,5 @@ def _name_of(folder: Path) -> str:
             os.fsync(file.fileno())
             with contextlib.suppress(FileExistsError):
                 os.link(file.name, target)
-        _sync(folder)
+        sync_folder(folder)
     return target.read_text("utf-8").strip()
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

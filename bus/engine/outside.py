@@ -20,6 +20,7 @@ from bus.engine.gates import sizes
 from bus.engine.threads import Threads
 from bus.errors import Invalid
 from bus.failpoint import reach
+from bus.faults import first_of
 from bus.message import Attachment, JsonValue, Message
 from bus.metrics import count
 
@@ -163,9 +164,7 @@ def _keeper(files: Files, sender: str) -> Callable[[IO[bytes], str, str], Attach
 
 
 def _sentence(operation: str, error: ValidationError) -> str:
-    first = error.errors(include_input=False, include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"]) or "the request"
-    return f"{operation} cannot be asked this: {place}: {first['msg']}"
+    return f"{operation} cannot be asked this: {first_of(error)}"
 
 
 def facts_as_json(facts: tuple[Fact, ...]) -> list[list[Any]]:

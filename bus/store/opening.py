@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from bus.disk import sync_folder
 from bus.errors import ConfigError
 from bus.store import Store, Tx
 
@@ -24,7 +24,7 @@ def open_store(url: str, *, exclusive: bool = False) -> Store:
         path = Path(url.removeprefix("sqlite:///"))
         if not path.parent.is_dir():
             path.parent.mkdir(parents=True, exist_ok=True)
-            _sync(path.parent.parent)
+            sync_folder(path.parent.parent)
         return SqliteStore(path, exclusive=exclusive)
     if url.startswith(SCHEMES):
         from bus.store.postgres import PostgresStore
@@ -36,15 +36,6 @@ def open_store(url: str, *, exclusive: bool = False) -> Store:
 def _nobody_speaks(url: str) -> ConfigError:
     hint = "use sqlite:///path or postgresql://user@host/database"
     return ConfigError(f"no store speaks {url.partition(':')[0]!r}", code="config.store", hint=hint)
-
-
-def _sync(folder: Path) -> None:
-    """A folder that was just made outlives a power cut only when the one that names it is on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class Reader(Protocol):

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
+from bus.disk import sync_folder
 from bus.errors import ConfigError, EvidenceError
 from bus.log.checkpoint import Checkpoint, checkpoint_of, cosigned
 from bus.log.note import Note, Verifier, parse
@@ -50,13 +51,13 @@ class Memory:
         new = final.with_name("checkpoint.new")
         if not final.parent.is_dir():
             final.parent.mkdir()
-            _sync(self._folder)
+            sync_folder(self._folder)
         with new.open("wb") as file:
             file.write(note.encode())
             file.flush()
             os.fsync(file.fileno())
         new.replace(final)
-        _sync(final.parent)
+        sync_folder(final.parent)
 
     def close(self) -> None:
         self._lock.close()
@@ -91,11 +92,3 @@ def _taken(folder: Path) -> IO[bytes]:
         file.close()
         raise ConfigError(f"another witness uses {folder}", code="witness.memory", hint="stop it first") from error
     return file
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

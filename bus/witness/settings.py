@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from bus import source
 from bus.errors import ConfigError, EvidenceError
+from bus.faults import all_of
 from bus.log import note
 
 
@@ -57,7 +58,7 @@ def load(path: Path) -> Settings:
     try:
         settings = Settings.model_validate(document.plain())
     except ValidationError as error:
-        faults = (f"{path}: {'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors(include_input=False, include_url=False))
+        faults = (f"{path}: {fault}" for fault in all_of(error))
         raise ConfigError("\n".join(faults), code="config.invalid", hint="docs/sysadmin/witness.md lists all settings") from error
     base = path.resolve().parent
     return settings.model_copy(update={"key": base / settings.key, "memory": base / settings.memory})

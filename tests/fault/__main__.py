@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import datetime as dt
 import json
 import sys
@@ -111,7 +110,7 @@ def _p50_max(times: list[float]) -> str:
 
 
 def _plain(outcomes: dict[Shape, Outcome]) -> dict[str, Any]:
-    return {shape: dataclasses.asdict(outcome) for shape, outcome in outcomes.items()}
+    return {shape: vars(outcome) | {"verdict": vars(outcome.verdict)} for shape, outcome in outcomes.items()}
 
 
 def _write(text: str, figures: dict[str, Any]) -> None:

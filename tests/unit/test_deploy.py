@@ -92,12 +92,13 @@ def test_systemd_itself_understands_the_units_where_it_is_at_hand(tmp_path):
         assert said == []
 
 
+@pytest.mark.timeout(200)
 def test_the_process_tells_systemd_when_it_is_ready_and_stops_when_told(tmp_path):
     """`snodo.service` as it stands, in the place of systemd: its command, NOTIFY_SOCKET, SIGTERM."""
     command = [sys.executable, "-m", "bus.cli", *command_of(DEPLOY / "systemd/snodo.service")[1:], "--port", "0"]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         told.bind(str(tmp_path / "notify"))
-        told.settimeout(30)
+        told.settimeout(80)
         environment = {
             **os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "300000", "SNODO_CONFIG": str(write(tmp_path)),
         }  # fmt: skip
@@ -105,7 +106,7 @@ def test_the_process_tells_systemd_when_it_is_ready_and_stops_when_told(tmp_path
             assert [told.recv(100) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
             assert process.stdout.readline().startswith("snodo listens on http://127.0.0.1:")
             process.terminate()
-            assert process.wait(30) == 0
+            assert process.wait(80) == 0
 
 
 def test_a_process_that_is_not_well_does_not_say_that_it_is(monkeypatch):
