@@ -51,12 +51,18 @@ class Promises:
         leaves = [tree.leaf_hash(content(record)) for record in records]
         entries = [_entry(str(record.message), leaf) for record, leaf in zip(records, leaves, strict=True)]
         time = min(record.time for record in records)
-        root = _encoded(tree.root(len(entries), _nodes(entries)))
+        node = _nodes(entries)
+        root = _encoded(tree.root(len(entries), node))
         said = (SIGNED, f"origin {self._origin}", f"size {len(entries)}", f"root {root}", f"time {text_of(time)}")
         text = "".join(f"{line}\n" for line in (*said, f"deadline {text_of(time + self._within)}"))
         signed = note.Note(text, (self._signer.sign(text),)).encode()
         tx.do("add_receipt", id=identity, note=signed, leaves=b"".join(entries))
-        return [_text(str(record.message), leaf, entries, signed) for record, leaf in zip(records, leaves, strict=True)]
+        said_by = signed.decode()
+        proofs = [tree.inclusion(index, len(entries), node) for index in range(len(entries))]
+        return [
+            _text(str(record.message), leaf, index, proof, said_by)
+            for index, (record, leaf, proof) in enumerate(zip(records, leaves, proofs, strict=True))
+        ]
 
 
 def of_message(tx: Tx, message: str) -> str:
@@ -68,7 +74,9 @@ def of_message(tx: Tx, message: str) -> str:
     if row is None:
         return ""
     entries = [bytes(row["leaves"])[at : at + tree.HASH] for at in range(0, len(row["leaves"]), tree.HASH)]
-    return _text(message, tree.leaf_hash(received), entries, bytes(row["note"]))
+    leaf = tree.leaf_hash(received)
+    index = entries.index(_entry(message, leaf))
+    return _text(message, leaf, index, tree.inclusion(index, len(entries), _nodes(entries)), bytes(row["note"]).decode())
 
 
 def opened(text: str, keys: Iterable[Verifier]) -> Receipt:
@@ -98,10 +106,8 @@ def _entry(message: str, leaf: bytes) -> bytes:
     return tree.leaf_hash(f"{message}\n{_encoded(leaf)}\n".encode())
 
 
-def _text(message: str, leaf: bytes, entries: Sequence[bytes], signed: bytes) -> str:
-    index = entries.index(_entry(message, leaf))
-    proof = [_encoded(step) for step in tree.inclusion(index, len(entries), _nodes(entries))]
-    return "\n".join([HEAD, f"message {message}", f"leaf {_encoded(leaf)}", f"index {index}", *proof, "", signed.decode()])
+def _text(message: str, leaf: bytes, index: int, proof: Sequence[bytes], signed: str) -> str:
+    return "\n".join([HEAD, f"message {message}", f"leaf {_encoded(leaf)}", f"index {index}", *map(_encoded, proof), "", signed])
 
 
 def _nodes(entries: Sequence[bytes]) -> tree.Node:
