@@ -49,11 +49,12 @@ from bus.engine.sequencer import Sequencer
 from bus.errors import ConfigError, StoreError
 from bus.faults import all_of
 from bus.log import keys
-from bus.log.payload import seal
+from bus.log.keyring import Keyring, open_keyring
+from bus.log.payload import Text
 from bus.log.receipt import Promises
 from bus.message import JsonObject, JsonValue
 from bus.route.plan import Plan
-from bus.store import Tx
+from bus.store import Store, Tx
 from bus.store.opening import open_store
 
 GROUP = "snodo.adapters"
@@ -122,6 +123,28 @@ def refuse_unsafe(config: Config, role: Role) -> None:
         )  # fmt: skip
 
 
+def unlock(store: Store, config: Config, *, changing: bool = False) -> Keyring:
+    """Open the key store of a store and give it its keys; the first time they are made. Raises `ConfigError` when they are not there.
+
+    ``changing``: what lies open in it is about to be protected.
+    """
+    with store.read() as tx:
+        known, unprotected = tx.one("mark", name="keystore"), tx.one("mark", name="unprotected")
+    if unprotected is not None and not changing:
+        raise StoreError("payloads in this database lie open", code="store.unprotected", hint="bus migrate up seals them")
+    keys = open_keyring(config.keystore.folder, config.keystore.master, known["value"] if known else None)
+
+    def work(tx: Tx) -> str:
+        tx.do("add_mark", name="keystore", value=keys.id)
+        row = tx.one("mark", name="keystore")
+        return str(row["value"] if row else "")
+
+    if known is None and store.write(work).result() != keys.id:
+        raise ConfigError("another process uses another key store", code="keys.other", hint="give all of them the same keystore.folder")
+    store.keys = keys
+    return keys
+
+
 class App:
     """One process of the bus. ``start`` begins to work, ``stop`` ends gracefully; everything else is thread-safe in between."""
 
@@ -135,6 +158,11 @@ class App:
         self.config, self.role = config, role
         self.adapters = dict(adapters if adapters is not None else adapters_of(config))
         self.store = open_store(config.store.url, exclusive=True)
+        try:
+            self.keys = unlock(self.store, config)
+        except BaseException:
+            self.store.close()
+            raise
         self.clock = clock or (SharedClock(self.store.now) if config.store.shared else SystemClock())
         self.rules = Activation(self.store, self.clock, operations_of(self.adapters))
         try:
@@ -449,7 +477,7 @@ class AdapterDoor:
             type=type, body=body, sender=self._adapter, source=f"/adapters/{self._adapter}", subject=subject, key=key,
             adapter=self._adapter,
             facts=tuple((f.kind, f.key, f.value) for f in facts), expect=dict(expect or {}),
-            wires=tuple(seal(f"wire-{w.direction}", w.content, w.media_type) for w in exchanges),
+            wires=tuple(Text(f"wire-{w.direction}", w.content, w.media_type) for w in exchanges),
         )  # fmt: skip
         accepted = self._app.send(submission).result()
         return Delivery(accepted.id, accepted.repeated)

@@ -131,6 +131,15 @@ class Attachments(_Section):
     limit: int = Field(default=200_000_000, gt=0, description="The largest file, in bytes.")
 
 
+class Keystore(_Section):
+    """What opens payloads, apart from the database: destroying a key erases what it sealed."""
+
+    folder: Path = Field(default=Path("var/keys"), description="Where the keys are; one folder for all processes, readable by them alone.")
+    master: Path = Field(
+        default=Path("var/master.key"), description="The key that wraps all others, mode 0600; made at the first start. Back it up apart."
+    )
+
+
 class Http(_Section):
     """The HTTP door."""
 
@@ -197,6 +206,7 @@ class Config(_Section):
     anchors: Anchors = Anchors()
     channel: Channel = Channel()
     attachments: Attachments = Attachments()
+    keystore: Keystore = Keystore()
     http: Http = Http()
     engine: Engine = Engine()
     keys: tuple[Key, ...] = Field(default=(), description="API keys by hash.")
@@ -241,9 +251,11 @@ def parse(settings: Any, path: Path, *, secrets: bool = True) -> Config:
         ) from error
     config.written_as(settings)
     attachments = config.attachments.model_copy(update={"folder": base / config.attachments.folder})
+    keystore = Keystore(folder=base / config.keystore.folder, master=base / config.keystore.master)
     placed = {
         "rules": base / config.rules,
         "attachments": attachments,
+        "keystore": keystore,
         "store": _placed(config.store, base),
         "log": _named(config, base),
         "anchors": _anchored(config.anchors, base),

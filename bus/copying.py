@@ -25,8 +25,8 @@ TABLES = {
 
 
 def copy(source: Store, target: Store) -> dict[str, int]:
-    """Rows copied, by table. Nothing else may work on either. Raises `ConfigError` for a target with records, `StoreError` for a copy
-    that differs.
+    """Rows copied, by table. Nothing else may work on either; both have the same keys. Raises
+    `ConfigError` for a target with records, `StoreError` for a copy that differs.
     """
     with source.read() as old:
         return target.write(lambda tx: _copy(old, tx)).result()
@@ -35,6 +35,9 @@ def copy(source: Store, target: Store) -> dict[str, int]:
 def _copy(old: Tx, new: Tx) -> dict[str, int]:
     if new.one("whole_records_after", after=0, most=1) is not None:
         raise ConfigError("the store to copy into is not empty", code="copy.not-empty", hint="give it a new database")
+    known = old.one("mark", name="keystore")
+    if known is not None:
+        new.do("add_mark", name="keystore", value=known["value"])
     counts = {table: _copy_table(old, new, table) for table in TABLES}
     counts["anchors"] = sum(_copy_anchors(old, new, **_row(row)) for row in old.all("anchor_names"))
     counts["tiles"] = sum(_copy_tiles(old, new, level) for level in range(8))

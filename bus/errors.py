@@ -7,6 +7,7 @@
     │   ├── Malformed     not JSON/XML within limits, or not the declared shape
     │   ├── Unauthorized  who are you / you may not
     │   ├── NotFound      no such message, case, attachment
+    │   ├── Erased        it was there, and its key was destroyed for good
     │   ├── Conflict      same key, other content
     │   └── Busy          try again later (carries ``retry_after``)
     │       └── TooMany   you, not the others
@@ -82,6 +83,13 @@ class Forbidden(InputError):
 class NotFound(InputError):
     default_code = "input.not-found"
     status = 404
+
+
+class Erased(InputError):
+    """The text was there, and the key that opens it was destroyed: nobody can read it any more."""
+
+    default_code = "payload.erased"
+    status = 410
 
 
 class Conflict(InputError):

@@ -22,15 +22,19 @@ def copy(
     """Copy the log, make the rest again from it, compare; a copy that differs is taken back."""
     from bus import config as settings
     from bus import copying
+    from bus.app import unlock
     from bus.store.opening import open_store
 
     if source.startswith("sqlite:///") and not Path(source.removeprefix("sqlite:///")).is_file():
         raise ConfigError(f"there is no database at {source}", code="copy.no-source", hint="write sqlite:/// and its path")
-    target = settings.load(config).store.url
+    chosen = settings.load(config)
+    target = chosen.store.url
     old = open_store(source, exclusive=True)
     try:
+        keys = unlock(old, chosen)
         new = open_store(target, exclusive=True)
         try:
+            new.keys = keys
             counts = copying.copy(old, new)
         finally:
             new.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -38,5 +39,8 @@ def down(config: Settings = CONFIG, to: To = None, json: Json = False) -> None:
 
 
 def _go(config: Any, to: int, json: bool) -> None:
-    before, after = migrate.migrate(_url(config), to)
+    from bus import protecting
+    from bus.app import unlock
+
+    before, after = protecting.change(settings.load(config), to, partial(unlock, changing=True))
     show({"before": before, "revision": after}, json, lambda s: print(f"revision {before} -> {after}; work in flight goes on"))

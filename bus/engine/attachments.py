@@ -1,6 +1,7 @@
-"""Attachments: files by content address (claim checks). Streamed to disk, synced, named by their SHA-256; never in memory whole.
+"""Attachments: files by content address (claim checks). Streamed to disk, sealed on the way; never in memory whole.
 
-The folder is apart from the database. A file is durable before its record is written, so a record never points at nothing.
+The folder is apart from the database. A file is durable before its record is written, so a record never points at nothing. Callers name
+a file by its SHA-256; on the disk it is named by that address's token, so that nobody can ask the folder whether a known file is in it.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from bus.clock import Clock
 from bus.disk import sync_folder
 from bus.engine.projection import entry, write
 from bus.errors import ConfigError, Invalid, NotFound, StoreError, TooLarge
+from bus.log import log, stream
 from bus.log.record import Record
 from bus.message import Attachment, new_id
-from bus.store import Store, Tx
+from bus.store import Key, Store, Tx
 
 NAME = ".snodo-folder"
 """The file that names the folder, so that processes on several machines can tell whether theirs is the same."""
@@ -54,46 +56,63 @@ class Attachments:
             raise Invalid(f"{name!r} is no name for a file", code="attachment.name", hint="1 to 255 printable characters, no slashes")
         return Receiving(self, name, media_type)
 
-    def save(self, stream: IO[bytes], media_type: str, name: str, sender: str = "bus") -> Attachment:
+    def save(self, content: IO[bytes], media_type: str, name: str, sender: str = "bus") -> Attachment:
         """Keep a whole stream; blocks until durable."""
         receiving = self.receive(name, media_type)
         with receiving:
-            while piece := stream.read(CHUNK):
+            while piece := content.read(CHUNK):
                 receiving.write(piece)
             return receiving.finish(sender)
 
     def open(self, sha256: str) -> IO[bytes]:
         """Read a file; raises `NotFound`."""
-        try:
-            return self._path(sha256).open("rb")
-        except FileNotFoundError:
-            raise NotFound("there is no such attachment", code="attachment.unknown") from None
+        for path in (self._path(sha256), self.folder / sha256[:2] / sha256):  # the second is how files of before were named
+            with contextlib.suppress(FileNotFoundError):
+                return stream.opened(path.open("rb"), self._store.keys)
+        raise NotFound("there is no such attachment", code="attachment.unknown")
 
     def describe(self, sha256: str, sender: str | None = None) -> Attachment:
         """What is known of a file, as ``sender`` sent it if one is named; raises `NotFound`."""
         with self._store.read() as tx:
-            row = tx.one("attachment", sha256=sha256, sender=sender)
-        if row is None:
-            raise NotFound("there is no such attachment", code="attachment.unknown", hint="send it to POST /attachments first")
-        return Attachment(row["sha256"], row["size"], row["media_type"], row["name"])
+            row = tx.one("attachment", file=tx.keys.token(sha256), sender=sender)
+            if row is None:
+                raise NotFound("there is no such attachment", code="attachment.unknown", hint="send it to POST /attachments first")
+            return Attachment(**log.json_payload(tx, row["payload"]))
 
     def _path(self, sha256: str) -> Path:
         if len(sha256) != 64 or not all(c in "0123456789abcdef" for c in sha256):
             raise NotFound(
                 "that is not the address of an attachment", code="attachment.unknown", hint="an address is 64 lowercase hex digits"
             )
-        return self.folder / sha256[:2] / sha256
+        return self.place(self._store.keys.token(sha256))
 
-    def settle(self, temporary: Path, file: Attachment, sender: str) -> Attachment:
+    def place(self, token: str) -> Path:
+        """Where the file with a token is."""
+        return self.folder / token[:2] / token
+
+    def key_of(self, token: str) -> int | None:
+        """The number of the key that opens a file; None when there is no such file, or it is not sealed."""
+        try:
+            with self.place(token).open("rb") as file:
+                return stream.key_number(file)
+        except FileNotFoundError:
+            return None
+
+    def fresh(self) -> Key:
+        """A key for a file that begins to come."""
+        return self._store.keys.fresh()
+
+    def settle(self, temporary: Path, file: Attachment, sender: str, key: Key) -> Attachment:
         """Give a received file its place and its record; used by `Receiving`."""
-        target = self._path(file.sha256)
+        token = self._store.keys.token(file.sha256)
+        target = self.place(token)
         target.parent.mkdir(exist_ok=True)
         temporary.replace(target)
         for folder in (target.parent, self.folder):
             sync_folder(folder)
         facts = {"sha256": file.sha256, "size": file.size, "media_type": file.media_type, "name": file.name}
-        record = Record(new_id(), "attached", self._clock.now(), actor=sender, data={"sha256": file.sha256, "size": file.size})
-        made = entry(record, {"attachment": facts})
+        record = Record(new_id(), "attached", self._clock.now(), actor=sender, data={"file": token, "size": file.size})
+        made = entry(record, key, {"attachment": facts})
         self._store.write(lambda tx: write(tx, made)).result()
         return file
 
@@ -105,7 +124,8 @@ class Receiving:
         self._home, self._name, self._media_type = home, name, media_type
         with _kept():
             descriptor, path = tempfile.mkstemp(prefix=".coming-", dir=home.folder)
-        self._file, self._path = os.fdopen(descriptor, "wb"), Path(path)
+            self._file, self._path, self._key = os.fdopen(descriptor, "wb"), Path(path), home.fresh()
+            self._sealed = stream.Writer(self._file, self._key)
         self._hash, self._size = hashlib.sha256(), 0
 
     def __enter__(self) -> Receiving:
@@ -123,7 +143,7 @@ class Receiving:
             raise TooLarge(f"the file is larger than {self._home.limit} bytes", code="attachment.too-large")
         self._hash.update(piece)
         with _kept():
-            self._file.write(piece)
+            self._sealed.write(piece)
 
     def digest(self) -> str:
         """SHA-256 (hex) of what came so far."""
@@ -133,9 +153,10 @@ class Receiving:
         """Make it durable and known; blocks. Raises `StoreError` when the disk is full or broken."""
         file = Attachment(self._hash.hexdigest(), self._size, self._media_type, self._name)
         with _kept():
+            self._sealed.finish()
             self._file.flush()
             os.fsync(self._file.fileno())
-            return self._home.settle(self._path, file, sender)
+            return self._home.settle(self._path, file, sender, self._key)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bus.clock import Clock, text_of
-from bus.engine.projection import entry, write
+from bus.engine.projection import Entry, entry, write
 from bus.errors import Conflict, Invalid, NotFound
 from bus.log import log
 from bus.log.record import Record
@@ -81,7 +81,7 @@ def open_evidence(tx: Tx, run: str, identity: str, actor: str, clock: Clock) -> 
     row = tx.one("run", id=run)
     assert row is not None
     data = {"payload": identity, "role": found.role}
-    write(tx, entry(Record(new_id(), "read", clock.now(), message=row["message"], run=run, rules=row["digest"], actor=actor, data=data)))
+    write(tx, Entry(Record(new_id(), "read", clock.now(), message=row["message"], run=run, rules=row["digest"], actor=actor, data=data)))
     return content, found.media_type
 
 
@@ -130,7 +130,7 @@ def _write(
         new_id(), kind, clock.now(), message=found.message, run=found.run, place=found.place, path=found.path,
         rules=rules.digest if rules else row["digest"], actor=actor, data=data,
     )  # fmt: skip
-    write(tx, entry(record, {"reason": {"text": reason}, **(values or {})}))
+    write(tx, entry(record, log.key_of(tx, found.message), {"reason": {"text": reason}, **(values or {})}))
 
 
 def _dead(tx: Tx, run: str) -> Row:

@@ -112,7 +112,7 @@ def put(tx: Tx, draft: Draft, act: Act, clock: Clock, actor: str, reason: JsonOb
     data: dict[str, Any] = {"edition": digest(shown), "act": act, "routes": len(draft.routes)}
     data |= {name: value for name, value in (("before", before), ("restores", restores)) if value is not None}
     record = Record(new_id(), "rules", clock.now(), rules=draft.rules, actor=actor, data=data)
-    write(tx, entry(record, {"reason": reason}))
+    write(tx, entry(record, tx.keys.fresh(), {"reason": reason}))
     return record
 
 

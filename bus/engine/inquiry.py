@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from bus.engine.cases import WEAK
-from bus.errors import Conflict, Invalid, NotFound
+from bus.errors import Conflict, Erased, Invalid, NotFound
 from bus.log import log
 from bus.log.record import Record, as_line
 from bus.message import JsonObject
@@ -23,12 +23,20 @@ def message(tx: Tx, identity: str, now: str) -> JsonObject:
         raise NotFound("there is no such message", code="message.unknown", hint="the id is in the 202 that accepted it")
     runs: list[Any] = [run_row(run, now) for run in tx.all("runs_of_message", message=identity)]
     answer: JsonObject = {
-        "id": row["id"], "type": row["type"], "time": row["time"], "sender": row["sender"], "correlationid": row["correlation"],
-        "state": _state([run["state"] for run in runs]), "runs": runs, "reply": None,
+        "id": row["id"], "type": row["type"], "time": row["time"], "sender": row["sender"],
+        "correlationid": _correlation(tx, row["id"]), "state": _state([run["state"] for run in runs]), "runs": runs, "reply": None,
     }  # fmt: skip
     if row["reply"] is not None:
         answer["reply"] = log.json_payload(tx, row["reply"])
     return answer
+
+
+def _correlation(tx: Tx, identity: str) -> str | None:
+    """What its sender calls the matter; None when nobody can open the message any more."""
+    try:
+        return str(log.message(tx, identity)[0]["envelope"].get("correlationid", identity))
+    except Erased:
+        return None
 
 
 def run_row(row: Row, now: str) -> JsonObject:
@@ -60,7 +68,7 @@ def run(tx: Tx, identity: str, now: str) -> JsonObject:
 def case_of(tx: Tx, key: str) -> str:
     """The case known by ``value`` or ``name:value``. Raises `NotFound`; `Conflict` when several are."""
     name, _, value = key.partition(":")
-    found = tx.all("cases_by_value", name=name, value=value) if value else tx.all("cases_by_value", name=None, value=key)
+    found = tx.all("cases_by_value", name=name if value else None, value=tx.keys.token(value or key))
     if any(row["name"] in WEAK for row in found) or name in WEAK:
         raise Invalid(
             "a case is not looked up by what names a person", code="case.weak-key", hint="use the practice, protocol or notice number"
@@ -79,12 +87,13 @@ def case_of(tx: Tx, key: str) -> str:
 def case(tx: Tx, key: str, now: str) -> JsonObject:
     """A case: its keys, messages and runs, and everything that happened as one timeline."""
     identity = case_of(tx, key)
-    keys: list[Any] = [{"name": row["name"], "value": row["value"]} for row in tx.all("keys_of_case", case_id=identity) if row["strong"]]
+    records = log.of_case(tx, identity)
+    keys: list[Any] = [{"name": name, "value": value} for name, value in _keys(tx, records)]
     messages: list[Any] = [
         {"id": m["id"], "type": m["type"], "time": m["time"], "sender": m["sender"]} for m in tx.all("messages_of_case", case_id=identity)
     ]
     found: list[Any] = [run_row(row, now) for row in tx.all("runs_of_case", case_id=identity)]
-    timeline: list[Any] = [line(record) for record in log.of_case(tx, identity)]
+    timeline: list[Any] = [line(record) for record in records]
     return {
         "case": identity,
         "state": _state([r["state"] for r in found]),
@@ -93,6 +102,20 @@ def case(tx: Tx, key: str, now: str) -> JsonObject:
         "runs": found,
         "timeline": timeline,
     }
+
+
+def _keys(tx: Tx, records: list[Record]) -> list[tuple[str, str]]:
+    """The strong keys that a case's records tell, as far as they can be opened."""
+    found: set[tuple[str, str]] = set()
+    for record in records:
+        role = {"received": "message", "joined": "keys"}.get(record.kind)
+        if role is not None:
+            try:
+                told = log.json_payload(tx, str(record.payload(role)))
+            except Erased:
+                continue
+            found.update((told["keys"]["case"] if role == "message" else told).items())
+    return sorted((name, value) for name, value in found if name not in WEAK)
 
 
 def records(tx: Tx, what: str, key: str) -> list[JsonObject]:

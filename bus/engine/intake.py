@@ -21,17 +21,17 @@ from bus.engine.backlog import Backlog
 from bus.engine.cases import WEAK
 from bus.engine.holding import Claims
 from bus.engine.interpreter import key_texts
-from bus.engine.projection import Entry, entry, fact, write, write_new, write_received
+from bus.engine.projection import Entry, entry, fact, fact_tokens, key_tokens, write, write_new, write_received
 from bus.errors import Conflict, ExpressionError, Forbidden, InputError, Invalid, StoreError
 from bus.failpoint import reach
-from bus.log import payload
 from bus.log import receipt as receipts
+from bus.log.payload import Text
 from bus.log.receipt import Promises
 from bus.log.record import Record
 from bus.message import Attachment, JsonValue, Message, canonical, digest, envelope_of, new_id
 from bus.metrics import count
 from bus.route.plan import Plan
-from bus.store import Row, Store, Tx
+from bus.store import Keys, Row, Store, Tx
 
 if TYPE_CHECKING:
     from bus.catalog import Catalog
@@ -54,7 +54,9 @@ class Host(Protocol):
 
 
 class Submission(NamedTuple):
-    """What a door hands in. ``sender`` was authenticated, with ``role``; ``key`` is its idempotency key; ``adapter`` owns ``facts``."""
+    """What a door hands in. ``sender`` was authenticated, with ``role``; ``key`` is its idempotency key; ``adapter`` owns ``facts``;
+    ``about``: whom it is about besides those it names itself.
+    """
 
     type: str
     body: JsonValue
@@ -70,8 +72,9 @@ class Submission(NamedTuple):
     adapter: str | None = None
     facts: tuple[tuple[str, str, JsonValue], ...] = ()
     expect: Mapping[tuple[str, str], JsonValue] = MappingProxyType({})
-    wires: tuple[payload.Sealed, ...] = ()
+    wires: tuple[Text, ...] = ()
     role: str = ""
+    about: tuple[str, ...] = ()
 
     @property
     def origin(self) -> str:
@@ -130,7 +133,7 @@ class Intake:
 
     def prepare(self, submission: Submission) -> Arrival:
         """Everything that needs no database: the type's check, the keys, the runs to open, the record."""
-        return arrival_of(self._catalog(), submission, new_id(), self._clock)
+        return arrival_of(self._catalog(), submission, new_id(), self._clock, self._store.keys)
 
     def _write(self) -> None:
         """Ask the store for its turn, when somebody waits. Whoever comes until the turn begins is written in it; nothing lingers."""
@@ -204,7 +207,7 @@ def _tell(coming: _Coming, result: Accepted | BaseException) -> None:
 
 
 class Arrival(NamedTuple):
-    """A checked message, ready to be written by `receive`."""
+    """A checked message, ready to be written by `receive`; keys, names (``intake``) and ``content`` are tokens."""
 
     entry: Entry
     message: Message
@@ -226,8 +229,10 @@ class Arrival(NamedTuple):
         return self._replace(entry=self.entry._replace(record=record._replace(data={**record.data, "receipt": receipt})))
 
 
-def arrival_of(catalog: Catalog, submission: Submission, identity: str, clock: Clock, parent: str | None = None) -> Arrival:
-    """Check a submission and make its ``received`` record. ``parent`` is the run that sent it, if one did."""
+def arrival_of(
+    catalog: Catalog, submission: Submission, identity: str, clock: Clock, keys: Keys, parent: str | None = None
+) -> Arrival:  # fmt: skip
+    """Check a submission and make its ``received`` record, under a key of its own. ``parent`` is the run that sent it, if one did."""
     plans = catalog.plans_for(submission.type, sent=parent is not None)
     check(catalog, submission, bool(plans))
     declared = catalog.types[submission.type]
@@ -240,19 +245,29 @@ def arrival_of(catalog: Catalog, submission: Submission, identity: str, clock: C
         raise Invalid("a key or the subject holds the NUL character", code="input.nul", hint="delete it where it comes from")
     content = digest([submission.type, submission.subject, submission.body, [a.sha256 for a in submission.attachments]])
     opened = [_opening(plan) for plan in plans]
-    data: dict[str, Any] = {"type": message.type, "sender": message.sender, "runs": opened}
+    tokens = [(scope, keys.token(name)) for scope, name in names]
+    data: dict[str, Any] = {
+        "type": message.type, "sender": message.sender, "runs": opened, "names": tokens, "content": keys.token(content),
+    }  # fmt: skip
+    if strong := key_tokens(keys, case):
+        data["keys"] = strong
     if parent is not None:
         data["parent"] = parent
     if submission.adapter is not None:
         data["adapter"] = submission.adapter
-    values: dict[str, Any] = {
-        "message": {"envelope": envelope, "body": message.body, "keys": {"case": case, "intake": names, "content": content}}
-    }
+    told: dict[str, Any] = {"case": case, "intake": names, "content": content}
+    if submission.about:
+        told["about"] = submission.about
+    values: dict[str, Any] = {"message": {"envelope": envelope, "body": message.body, "keys": told}}
     if submission.facts:
         values["facts"] = [list(f) for f in submission.facts]
+        data["facts"] = fact_tokens(keys, submission.facts)
     record = Record(new_id(), "received", message.time, message=message.id, actor=message.sender or "bus", data=data)
-    made = entry(record, values, submission.wires)
-    return Arrival(made, message, tuple([run["id"] for run in opened]), case, names, content, submission.adapter, submission.expect)
+    made = entry(record, keys.fresh(), values, submission.wires)
+    known = {**{name: keys.token(value) for name, value in case.items() if name not in strong}, **strong}
+    return Arrival(
+        made, message, tuple([run["id"] for run in opened]), known, tuple(tokens), data["content"], submission.adapter, submission.expect
+    )
 
 
 def check(catalog: Catalog, submission: Submission, has_route: bool) -> None:
@@ -486,9 +501,10 @@ def _check_facts(tx: Tx, arrival: Arrival) -> None:
             raise Conflict(f"the fact {kind} has changed meanwhile", code="fact.changed", hint="look at it again")
 
 
-def sent_by(message: Message, run: str, identity: str, type: str, body: JsonValue) -> Submission:
-    """The submission of a message that a run sends: same correlation, caused by the run's message."""
+def sent_by(message: Message, run: str, identity: str, type: str, body: JsonValue, about: Sequence[str] = ()) -> Submission:
+    """The submission of a message that a run sends: same correlation, caused by the run's message, about the same persons."""
     return Submission(
         type=type, body=body, sender="bus", source=f"/runs/{run}", key=identity, correlationid=message.correlationid,
         causationid=message.id, traceparent=message.traceparent, attachments=message.attachments,
+        about=tuple(about),
     )  # fmt: skip

@@ -22,15 +22,15 @@ from bus.engine.intake import Arrival, arrival_of, sent_by
 from bus.engine.interpreter import Walk
 from bus.engine.outcome import Done, Retry
 from bus.engine.outside import Asking, Outside, Result, facts_as_json
-from bus.engine.projection import Entry, entry
+from bus.engine.projection import Entry, entry, fact_tokens, key_tokens
 from bus.engine.throttles import Throttles
 from bus.errors import InputError, Invalid, SnodoError
 from bus.failpoint import reach
-from bus.log import payload
-from bus.log.payload import Sealed
+from bus.log.payload import Text
 from bus.log.record import Record
 from bus.message import JsonValue, Message, new_id
 from bus.route.plan import Plan
+from bus.store import Key, Keys
 
 if TYPE_CHECKING:
     from bus.catalog import Catalog
@@ -60,6 +60,7 @@ class Numbered:
 @dataclass
 class Live:
     """One claimed run. ``fence`` is the token of our claim: a later claim voids it. ``outgoing`` are messages this run sends.
+    ``key`` seals all that is recorded of it; ``about``: whom its message is about.
 
     ``in_line``: paths of calls that stand in line at a gate; ``away``: those that were turned away and may ask again when they are due.
     ``since``: when it became ready. ``strikes``: claims of this run, this one counted in, whose owner vanished before anything came.
@@ -71,6 +72,9 @@ class Live:
     message: Message
     plan: Plan
     walk: Walk
+    key: Key
+    keys: Keys
+    about: tuple[str, ...] = ()
     tries: dict[str, Tries] = field(default_factory=dict)
     in_flight: set[str] = field(default_factory=set)
     entries: list[Entry] = field(default_factory=list)
@@ -125,11 +129,11 @@ class Live:
         now: dt.datetime,
         ask: Ask,
         values: dict[str, JsonValue] | None = None,
-        wires: Iterable[Sealed] = (),
+        wires: Iterable[Text] = (),
         **fields: object,
     ) -> Record:
         """Queue a record for the next transaction."""
-        made = entry(self.record(kind, now, ask, **fields), values, tuple(wires))
+        made = entry(self.record(kind, now, ask, **fields), self.key, values, tuple(wires))
         self.entries.append(made)
         return made.record
 
@@ -176,17 +180,20 @@ class Live:
             case Reply():
                 self.note("replied", now, ask, {"reply": ask.body})
             case Join():
-                self.note("joined", now, ask, {"keys": dict(ask.keys)}, data={"names": sorted(ask.keys)})
+                data = {"names": sorted(ask.keys), "keys": key_tokens(self.keys, ask.keys)}
+                self.note("joined", now, ask, {"keys": dict(ask.keys)}, data=data)
             case Close():
-                self.note("closed", now, ask, {"key": list(ask.key) if ask.key else None}, data={"type": ask.type, "entry": ask.entry})
+                key = [ask.key[0], self.keys.token(ask.key[1])] if ask.key else [None, None]
+                told: dict[str, JsonValue] = {"key": list(ask.key) if ask.key else None}
+                self.note("closed", now, ask, told, data={"type": ask.type, "entry": ask.entry, "key": key})
         return Noted(now)
 
     def _send(self, ask: Send, house: House, now: dt.datetime) -> Event | None:
         """Check the new message as any other; what cannot be sent ends the run."""
         identity = new_id()
-        submission = sent_by(self.message, self.id, identity, ask.type, ask.body)
+        submission = sent_by(self.message, self.id, identity, ask.type, ask.body, self.about)
         try:
-            self.outgoing.append(arrival_of(house.catalog(), submission, identity, house.clock, parent=self.id))
+            self.outgoing.append(arrival_of(house.catalog(), submission, identity, house.clock, self.keys, parent=self.id))
         except InputError as error:
             self.walk.give_up(
                 Failure("send.invalid", f"{ask.type} cannot be sent: {error.sentence}", ask.place, ask.path, detail=error.detail)
@@ -290,8 +297,9 @@ class Live:
         values: dict[str, JsonValue] = {"request": asking.request.model_dump(mode="json", exclude_none=True)}
         if asking.facts:
             values["facts"] = facts_as_json(asking.facts)  # type: ignore[assignment]
+            data["facts"] = fact_tokens(self.keys, facts_as_json(asking.facts))
         reach("intent.before-commit")
-        return entry(self.record("asked", now, call, attempt=asking.attempt, data=data), values)
+        return entry(self.record("asked", now, call, attempt=asking.attempt, data=data), self.key, values)
 
     def started(self, asking: Asking, now: dt.datetime) -> None:
         """The call goes out after the commit."""
@@ -346,6 +354,8 @@ class Live:
         match outcome:
             case Done(Answered() as answered):
                 values = _answer_values(result, answered)
+                if "facts" in values:
+                    common["facts"] = fact_tokens(self.keys, values["facts"])  # type: ignore[arg-type]
                 self.note("answered", now, ask, values, wires, attempt=tries.count, data=common)
                 return answered
             case Done(Failed() as failed):
@@ -395,8 +405,8 @@ def _answer_values(result: Result | None, answered: Answered) -> dict[str, JsonV
     return values
 
 
-def _wires(result: Result | None) -> list[Sealed]:
+def _wires(result: Result | None) -> list[Text]:
     """Wire bytes of both directions, in order, each a payload of its own."""
     if result is None:
         return []
-    return [payload.seal(f"wire-{wire.direction}", wire.content, wire.media_type) for wire in result.exchanges]
+    return [Text(f"wire-{wire.direction}", wire.content, wire.media_type) for wire in result.exchanges]

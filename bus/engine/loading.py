@@ -10,6 +10,7 @@ from bus.diagnostics import logger
 from bus.engine import journal
 from bus.engine.interpreter import Walk
 from bus.engine.live import Live
+from bus.engine.projection import about
 from bus.errors import SnodoError, StoreError
 from bus.log import log
 from bus.message import message_of, parsed
@@ -58,14 +59,25 @@ class Loading:
         return loaded, unreadable
 
     def _load(self, tx: Tx, row: Row) -> Loaded:
-        stored = parsed(tx.one("message_payload", id=row["message"])["content"])  # type: ignore[index]
+        stored, key = log.message(tx, row["message"])
         records = log.of_run(tx, row["id"]) if row["fence"] > 1 else []
         known = journal.fold(records, lambda identity: log.json_payload(tx, identity), lambda message: _body(tx, message))
         message = message_of(stored["envelope"], stored["body"])
         plan = self._plan(tx, row["digest"])
         walk = Walk(plan, message, row["entry"])
         return Live(
-            row["id"], row["fence"], row["case_id"], message, plan, walk, known.tries, since=moment_of(row["due"]), strikes=row["strikes"]
+            row["id"],
+            row["fence"],
+            row["case_id"],
+            message,
+            plan,
+            walk,
+            key,
+            tx.keys,
+            tuple(about(stored)),
+            known.tries,
+            since=moment_of(row["due"]),
+            strikes=row["strikes"],
         ), known
 
     def _plan(self, tx: Tx, digest: str) -> Plan:
@@ -79,7 +91,4 @@ class Loading:
 
 
 def _body(tx: Tx, message: str) -> Any:
-    row = tx.one("message_payload", id=message)
-    if row is None:
-        raise KeyError(message)
-    return parsed(row["content"])["body"]
+    return log.message(tx, message)[0]["body"]

@@ -13,7 +13,7 @@ from bus.adapter import Door, Poller
 from bus.clock import Clock
 from bus.diagnostics import logger
 from bus.engine.leases import Leases
-from bus.engine.projection import entry, fact, write
+from bus.engine.projection import entry, fact, fact_tokens, write
 from bus.log.record import Record
 from bus.message import JsonValue, new_id
 from bus.store import Store
@@ -61,6 +61,8 @@ class Polling:
             before: JsonValue = fact(tx, adapter, WATERMARK, poller.name)
         after = poller.poll(self._door(adapter), before)
         if after != before:
-            record = Record(new_id(), "polled", self._clock.now(), actor=adapter, data={"adapter": adapter, "poller": poller.name})
-            made = entry(record, {"facts": [[WATERMARK, poller.name, after]]})
+            keys, facts = self._store.keys, [[WATERMARK, poller.name, after]]
+            data = {"adapter": adapter, "poller": poller.name, "facts": fact_tokens(keys, facts)}
+            record = Record(new_id(), "polled", self._clock.now(), actor=adapter, data=data)
+            made = entry(record, keys.fresh(), {"facts": facts})
             self._store.write(lambda tx: write(tx, made)).result()

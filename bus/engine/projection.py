@@ -6,21 +6,23 @@ away and makes them again from the log; a test compares. Leases are not projecte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from bus.clock import text_of
 from bus.engine import cases
+from bus.errors import Erased
 from bus.log import log, payload
-from bus.log.payload import Sealed
+from bus.log.payload import Sealed, Text
 from bus.log.record import Record
-from bus.message import canonical, parsed
-from bus.store import Row, Tx
+from bus.message import canonical
+from bus.store import Key, Keys, Row, Tx
 
 TABLES = (
     "messages", "message_keys", "intake_keys", "cases", "case_keys", "runs", "waits", "matches", "facts", "sequences", "lanes",
-    "attachments",
+    "attachments", "holders", "enclosures", "erased_keys",
 )  # fmt: skip
 
 Values = Mapping[str, Any]
@@ -36,10 +38,11 @@ class Entry(NamedTuple):
     values: Values = _NOTHING
 
 
-def entry(record: Record, values: Values | None = None, wires: Sequence[Sealed] = ()) -> Entry:
-    """Seal the JSON payloads of a record and commit the record to them."""
+def entry(record: Record, key: Key, values: Values | None = None, wires: Sequence[Text] = ()) -> Entry:
+    """Seal the payloads of a record under a key and commit the record to them; ``values`` are JSON, by role."""
     values = values or _NOTHING
-    sealed = [*[payload.seal_json(role, value) for role, value in values.items()], *wires]
+    texts = [*[Text(role, canonical(value)) for role, value in values.items()], *wires]
+    sealed = [payload.seal(text, key) for text in texts]
     if sealed:
         record = record.committed_to(tuple([one.commitment for one in sealed]))
     return Entry(record, tuple(sealed), values)
@@ -68,6 +71,16 @@ def rebuild(tx: Tx) -> None:
     for _, record in log.everything(tx):
         project(tx, record, _Stored(tx, record))
     tx.do("set_fences", fence=fence)
+
+
+def protect(tx: Tx, record: Record) -> None:
+    """What a record means for the tables that came when payloads were sealed (`bus.protecting`)."""
+    values = _Stored(tx, record)
+    _remember(tx, record, values)
+    if record.kind == "received" and (message := _readable(values, "message")) is not None:
+        _add_persons(tx, record, message)
+    elif record.kind in ("attached", "erased"):
+        CLAUSES[record.kind](tx, record, values)
 
 
 def snapshot(tx: Tx) -> dict[str, list[dict[str, Any]]]:
@@ -106,14 +119,45 @@ def _set_state(tx: Tx, record: Record) -> None:
     )
 
 
+def _readable(values: Values, role: str) -> Any:
+    """A payload's value; None when there is none, or nobody can open it any more."""
+    try:
+        return values.get(role)
+    except (Erased, KeyError):
+        return None
+
+
+def _key_tokens(tx: Tx, record: Record, keys: Mapping[str, str] | None) -> dict[str, str]:
+    """Tokens of business keys by name: strong ones as the record tells them, weak ones only while their values can be read."""
+    told: Mapping[str, str] = record.data.get("keys", {})
+    return {**{name: tx.keys.token(value) for name, value in (keys or {}).items() if name not in told}, **told}
+
+
+def key_tokens(keys: Keys, case: Mapping[str, str]) -> dict[str, str]:
+    """What a record tells of business keys: tokens of those that name a matter. What names a person stands in the payload alone."""
+    return {name: keys.token(value) for name, value in case.items() if name not in cases.WEAK}
+
+
+def fact_tokens(keys: Keys, facts: Iterable[Sequence[Any]]) -> list[list[str]]:
+    """What a record tells of facts (kind, key, value)."""
+    return [[str(fact[0]), keys.token(str(fact[1]))] for fact in facts]
+
+
+def holder(name: str) -> str:
+    """One way of writing whom a message is about, so that all of theirs are found."""
+    return "holder " + " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
 def _received(tx: Tx, record: Record, values: Values) -> None:
     _receive(tx, record, values)
 
 
 def _receive(tx: Tx, record: Record, values: Values) -> str:
-    first = _first_case(tx, record)
-    case_id = cases.settle_keys(tx, first, text_of(record.time), values["message"]["keys"]["case"], empty=first == record.message)
-    _enter(tx, record, values, case_id)
+    first, message = _first_case(tx, record), _readable(values, "message")
+    keys = _key_tokens(tx, record, message and message["keys"]["case"])
+    case_id = cases.settle_keys(tx, first, text_of(record.time), keys, empty=first == record.message)
+    _enter(tx, record, message, keys, case_id)
+    _remember(tx, record, values)
     return case_id
 
 
@@ -128,27 +172,52 @@ def write_new(tx: Tx, entry: Entry) -> None:
     record, values = entry.record, entry.values
     log.append(tx, record, entry.payloads)
     assert record.message is not None
-    cases.open_case(tx, record.message, text_of(record.time), values["message"]["keys"]["case"])
-    _enter(tx, record, values, record.message)
+    keys = _key_tokens(tx, record, values["message"]["keys"]["case"])
+    cases.open_case(tx, record.message, text_of(record.time), keys)
+    _enter(tx, record, values["message"], keys, record.message)
+    _remember(tx, record, values)
 
 
-def _enter(tx: Tx, record: Record, values: Values, case_id: str) -> None:
-    """The rows of a message that was received into a case."""
+def _enter(tx: Tx, record: Record, message: Any, keys: Mapping[str, str], case_id: str) -> None:
+    """The rows of a message that was received into a case; ``message`` is None when nobody can open it any more."""
     data, time = record.data, text_of(record.time)
-    envelope, keys = values["message"]["envelope"], values["message"]["keys"]
     assert record.message is not None
     tx.do(
         "add_message",
-        id=record.message, type=data["type"], sender=data["sender"], time=time, correlation=envelope["correlationid"],
-        causation=envelope.get("causationid"), case_id=case_id, payload=record.payload("message"),
+        id=record.message, type=data["type"], sender=data["sender"], time=time, case_id=case_id, payload=record.payload("message"),
     )  # fmt: skip
-    for name, value in keys["case"].items():
+    for name, value in keys.items():
         tx.do("add_message_key", name=name, value=value, message=record.message, type=data["type"])
-    for scope, key in keys["intake"]:
-        tx.do("add_intake_key", scope=scope, key=key, message=record.message, content=keys["content"])
+    names, content = intake_names(tx.keys, record, message)
+    for scope, key in names:
+        tx.do("add_intake_key", scope=scope, key=key, message=record.message, content=content)
     for run in data["runs"]:
         _open_run(tx, run, record.message, case_id, time)
-    _remember(tx, data.get("adapter"), values)
+    if message is not None:
+        _add_persons(tx, record, message)
+
+
+def _add_persons(tx: Tx, record: Record, message: Any) -> None:
+    """Whom a message is about, and the files that it has with it."""
+    for name in about(message):
+        tx.do("add_holder", holder=tx.keys.token(holder(name)), message=record.message)
+    for file in message["envelope"].get("attachments", ()):
+        tx.do("add_enclosure", file=tx.keys.token(file["sha256"]), message=record.message)
+
+
+def intake_names(keys: Keys, record: Record, message: Any) -> tuple[Sequence[Sequence[str]], str]:
+    """The names of a message by scope and token, and the token of its content."""
+    if "names" in record.data or message is None:
+        return record.data.get("names", ()), record.data.get("content", "")
+    told = message["keys"]
+    return [(scope, keys.token(key)) for scope, key in told["intake"]], keys.token(told["content"])
+
+
+def about(message: Mapping[str, Any]) -> list[str]:
+    """Whom a message is about: who is named by its weak keys and as its subject, and whom the message that caused it was about."""
+    named = [value for name, value in message["keys"]["case"].items() if name in cases.WEAK]
+    subject = message["envelope"].get("subject")
+    return list(dict.fromkeys([*named, *([subject] if subject else []), *message["keys"].get("about", ())]))
 
 
 def _first_case(tx: Tx, record: Record) -> str:
@@ -166,9 +235,13 @@ def _open_run(tx: Tx, run: Mapping[str, Any], message: str, case_id: str, time: 
     )  # fmt: skip
 
 
-def _remember(tx: Tx, adapter: str | None, values: Values) -> None:
-    for kind, key, value in values.get("facts") or ():
-        tx.do("set_fact", adapter=adapter, kind=kind, key=key, value=canonical(value))
+def _remember(tx: Tx, record: Record, values: Values) -> None:
+    payload = record.payload("facts")
+    if payload is None:
+        return
+    told = record.data["facts"] if "facts" in record.data else fact_tokens(tx.keys, _readable(values, "facts") or ())
+    for kind, key in told:
+        tx.do("set_fact", adapter=record.data.get("adapter"), kind=kind, key=key, payload=payload)
 
 
 def _run_of(tx: Tx, record: Record) -> Row:
@@ -179,7 +252,8 @@ def _run_of(tx: Tx, record: Record) -> Row:
 
 
 def _joined(tx: Tx, record: Record, values: Values) -> None:
-    cases.settle_keys(tx, _run_of(tx, record)["case_id"], text_of(record.time), values["keys"])
+    keys = _key_tokens(tx, record, _readable(values, "keys"))
+    cases.settle_keys(tx, _run_of(tx, record)["case_id"], text_of(record.time), keys)
 
 
 def _asked(tx: Tx, record: Record, values: Values) -> None:
@@ -187,11 +261,11 @@ def _asked(tx: Tx, record: Record, values: Values) -> None:
         tx.do("set_sequence", name=record.data["sequence"], value=record.data["number"])
         if record.data.get("lane"):
             tx.do("take_lane", name=record.data["sequence"], run=record.run, path=record.path)
-    _remember(tx, record.data.get("adapter"), values)
+    _remember(tx, record, values)
 
 
 def _answered(tx: Tx, record: Record, values: Values) -> None:
-    _remember(tx, record.data.get("adapter"), values)
+    _remember(tx, record, values)
     _call_ended(tx, record, values)
 
 
@@ -220,12 +294,21 @@ def _closed(tx: Tx, record: Record, values: Values) -> None:
 
 
 def _add_wait(tx: Tx, record: Record, values: Values, path: str, state: str) -> None:
-    name, value = values["key"] if values.get("key") else (None, None)
+    name, value = wait_key(tx.keys, record, values)
     tx.do(
         "add_wait",
         run=record.run, path=path, place=record.place or "", type=record.data.get("type"),
         name=name, value=value, deadline=record.data.get("deadline"), state=state, late=int(state == "late"),
     )  # fmt: skip
+
+
+def wait_key(keys: Keys, record: Record, values: Values) -> tuple[str | None, str | None]:
+    """The key that a run waits for: its name, and the token of its value."""
+    if "key" in record.data:
+        name, token = record.data["key"]
+        return name, token
+    told = _readable(values, "key")
+    return (told[0], keys.token(told[1])) if told else (None, None)
 
 
 def _matched(tx: Tx, record: Record, values: Values) -> None:
@@ -258,10 +341,28 @@ def _redelivered(tx: Tx, record: Record, values: Values) -> None:
 
 
 def _attached(tx: Tx, record: Record, values: Values) -> None:
-    file = values["attachment"]
-    tx.do(
-        "add_attachment", time=text_of(record.time), sender=record.actor, **{k: file[k] for k in ("sha256", "size", "media_type", "name")}
-    )
+    file = record.data["file"] if "file" in record.data else tx.keys.token(record.data["sha256"])
+    tx.do("add_attachment", time=text_of(record.time), sender=record.actor, file=file, payload=record.payload("attachment"))
+
+
+def _erased(tx: Tx, record: Record, values: Values) -> None:
+    """What names the person goes out of the tables; matters keep the tokens by which they hang together."""
+    for message in record.data["messages"]:
+        for row in tx.all("message_keys_of", message=message):
+            if row["name"] in cases.WEAK:
+                tx.do("drop_message_key", message=message, name=row["name"])
+        tx.do("drop_holders", message=message)
+        tx.do("drop_enclosures", message=message)
+        for one in log.of_message(tx, message):
+            if facts := one.payload("facts"):
+                tx.do("forget_facts_of", payload=facts)
+        found = tx.one("message", id=message)
+        if found is not None:
+            tx.do("drop_weak_case_keys", case_id=found["case_id"])
+    for file in record.data["files"]:
+        tx.do("drop_attachment", file=file)
+    for key in record.data["keys"]:
+        tx.do("add_erased_key", key=key)
 
 
 CLAUSES: Mapping[str, Callable[[Tx, Record, Values], None]] = {
@@ -284,10 +385,15 @@ CLAUSES: Mapping[str, Callable[[Tx, Record, Values], None]] = {
     "unanswered": _call_ended,
     "redelivered": _redelivered,
     "attached": _attached,
+    "erased": _erased,
 }
 
 
 def fact(tx: Tx, adapter: str, kind: str, key: str) -> Any:
-    """The last value of a fact, or None."""
-    row = tx.one("fact", adapter=adapter, kind=kind, key=key)
-    return None if row is None else parsed(row["value"])
+    """The last value of a fact, or None; also when nobody can open it any more."""
+    row = tx.one("fact", adapter=adapter, kind=kind, key=tx.keys.token(key))
+    try:
+        found = [] if row is None else log.json_payload(tx, row["payload"])
+    except Erased:
+        return None
+    return next((value for of, name, value in reversed(found) if (of, name) == (kind, key)), None)

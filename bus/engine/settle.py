@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from bus.clock import text_of
 from bus.diagnostics import logger
@@ -19,6 +20,7 @@ from bus.engine.outside import Asking, Outside
 from bus.engine.projection import Entry, entry, write
 from bus.errors import SnodoError, StoreError
 from bus.failpoint import reach
+from bus.log import log
 from bus.log.record import Record
 from bus.message import canonical, new_id
 from bus.store import Row, Store, Tx
@@ -159,12 +161,14 @@ class Settling:
     @staticmethod
     def _open(tx: Tx, live: Live, wait: Await, now: dt.datetime) -> Row:
         """Record that the run waits; returns the wait as the store now has it."""
-        data = {"type": wait.type}
+        data: dict[str, Any] = {"type": wait.type}
+        name, value = (wait.key[0], tx.keys.token(wait.key[1])) if wait.key else (None, None)
+        if wait.key:
+            data["key"] = [name, value]
         if wait.deadline is not None:
             data["deadline"] = text_of(wait.deadline)
         values = {"key": list(wait.key)} if wait.key else {}
-        write(tx, entry(live.record("waiting", now, wait, data=data), values))
-        name, value = wait.key or (None, None)
+        write(tx, entry(live.record("waiting", now, wait, data=data), live.key, values))
         return {
             "run": live.id, "path": wait.path, "place": wait.place, "type": wait.type, "name": name, "value": value, "state": "open",
         }  # fmt: skip
@@ -209,17 +213,17 @@ def _claims(lives: Sequence[Live]) -> str:
 def _ending(live: Live, now: dt.datetime) -> Entry:
     failure = live.walk.failure
     if failure is None:
-        return entry(live.record("done", now, place=live.plan.name, data={"state": "done"}))
+        return Entry(live.record("done", now, place=live.plan.name, data={"state": "done"}))
     doubt = failure.detail.get("kind") == "in_doubt"
     data = {"state": "dead", "code": failure.code, "doubt": doubt}
     record = live.record("dead", now, place=failure.place, path=failure.path or None, data=data)
-    return entry(record, {"failure": {"sentence": failure.sentence, "code": failure.code, "detail": dict(failure.detail)}})
+    return entry(record, live.key, {"failure": {"sentence": failure.sentence, "code": failure.code, "detail": dict(failure.detail)}})
 
 
 def _parking(live: Live, now: dt.datetime, due: dt.datetime | None) -> Entry:
     place = next((ask.place for ask in live.walk.pending.values()), live.plan.name)
     data = {"state": "waiting"} if due is None else {"state": "ready", "due": text_of(due)}
-    return entry(live.record("parked", now, place=place, data=data))
+    return Entry(live.record("parked", now, place=place, data=data))
 
 
 def park(tx: Tx, row: Row, owner: str, now: dt.datetime, error: BaseException) -> None:
@@ -229,5 +233,5 @@ def park(tx: Tx, row: Row, owner: str, now: dt.datetime, error: BaseException) -
     sentence = error.sentence if isinstance(error, SnodoError) else f"{type(error).__name__}: {error}"
     data = {"state": "dead", "code": code, "doubt": False}
     record = Record(new_id(), "dead", now, message=row["message"], run=row["id"], place=place, rules=row["digest"], data=data)
-    write(tx, entry(record, {"failure": {"sentence": sentence, "code": code, "detail": {}}}))
+    write(tx, entry(record, log.key_of(tx, row["message"]), {"failure": {"sentence": sentence, "code": code, "detail": {}}}))
     tx.do("release_run", id=row["id"], fence=row["fence"], owner=owner)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from bus import clock
+from bus.errors import Erased
+from bus.log import payload as sealing
 from bus.log.payload import Sealed
 from bus.log.record import Record, content, record_of
 from bus.message import canonical, parsed
-from bus.store import Row, Tx
+from bus.store import Key, Row, Tx
 
 PAGE = 1000
 
@@ -52,23 +55,48 @@ def everything(tx: Tx, after: int = 0) -> Iterator[tuple[int, Record]]:
 
 
 def payload(tx: Tx, identity: str) -> bytes | None:
-    """The content of a payload, or None when it is not there any more."""
+    """The text of a payload, or None when it is not there any more. Raises `Erased` when nobody can open it any more."""
     row = tx.one("payload", id=identity)
-    return None if row is None else bytes(row["content"])
+    return None if row is None else sealing.opened(bytes(row["nonce"]), bytes(row["content"]), tx.keys)
 
 
 def payloads(tx: Tx, identities: Iterable[str]) -> dict[str, bytes]:
     """The contents of many payloads by id; those that cannot be opened any more are left out."""
     rows = tx.all("payloads_among", payloads=canonical(list(identities)).decode())
-    return {row["id"]: bytes(row["content"]) for row in rows}
+    found: dict[str, bytes] = {}
+    for row in rows:
+        with contextlib.suppress(Erased):
+            found[row["id"]] = sealing.opened(bytes(row["nonce"]), bytes(row["content"]), tx.keys)
+    return found
 
 
 def json_payload(tx: Tx, identity: str) -> Any:
-    """The JSON value of a payload; raises KeyError when it is not there any more."""
+    """The JSON value of a payload; raises KeyError when it is not there any more, `Erased` when nobody can open it."""
     found = payload(tx, identity)
     if found is None:
         raise KeyError(identity)
     return parsed(found)
+
+
+def message(tx: Tx, identity: str) -> tuple[Any, Key]:
+    """What was received as a message (``envelope``, ``body``, ``keys``), and the key of all that is sealed for it.
+
+    Raises KeyError for an unknown message, `Erased`.
+    """
+    row = tx.one("message_payload", id=identity)
+    if row is None:
+        raise KeyError(identity)
+    nonce = bytes(row["nonce"])
+    number = sealing.key_number(nonce)
+    return parsed(sealing.opened(nonce, bytes(row["content"]), tx.keys)), tx.keys.fresh() if number is None else tx.keys.key(number)
+
+
+def key_of(tx: Tx, identity: str | None) -> Key:
+    """The key for what is still to be sealed about a message; one of its own where the message's cannot be had any more."""
+    try:
+        return tx.keys.fresh() if identity is None else message(tx, identity)[1]
+    except (KeyError, Erased):
+        return tx.keys.fresh()
 
 
 def _record(row: Row) -> Record:

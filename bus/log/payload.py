@@ -1,22 +1,40 @@
 """Payloads: what records commit to, kept apart from them so that they can be protected and erased without touching the log.
 
-The commitment is ``SHA-256(nonce ‖ content)``, hex. The nonce (32 random bytes) keeps a short text from being guessed
-from its commitment. How content is protected at rest is decided here and nowhere else.
+::
+
+    nonce    0x01 ‖ number of the key (8 bytes) ‖ 24 random bytes
+    own key  HMAC-SHA256(key, "snodo.payload/1" ‖ nonce): opens this payload and no other
+    content  AES-256-GCM(own key, text) ‖ SHA-256("snodo.text/1" ‖ own key ‖ text)
+    id       SHA-256(nonce ‖ content), hex: the commitment in the record
+
+The last 32 bytes of the content commit to key and text: nobody can find another key, or another text, that fits the id. A payload of
+before this scheme has a nonce of 32 bytes and its text as content. How content is protected is decided here and nowhere else.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
 import threading
-from typing import Any, NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
+from bus.errors import StoreError
 from bus.log.record import Commitment
-from bus.message import canonical
+from bus.store import Key, Keys
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 JSON = "application/json"
-NONCE = 32
-"""Bytes of a nonce."""
+NONCE = 24
+"""Random bytes of a nonce."""
+SEALED_NONCE = 33
+"""Bytes of the nonce of a payload that is sealed."""
+BINDING = 32
+"""Bytes of the commitment to key and text, at the end of the content."""
+_SEALED = b"\x01"
 
 
 class _Nonces:
@@ -43,6 +61,14 @@ class _Nonces:
 _nonces = _Nonces()
 
 
+class Text(NamedTuple):
+    """What is to be sealed: its role in the record, its bytes, their media type."""
+
+    role: str
+    content: bytes
+    media_type: str = JSON
+
+
 class Sealed(NamedTuple):
     """A payload ready to be stored."""
 
@@ -51,18 +77,84 @@ class Sealed(NamedTuple):
     content: bytes
 
 
-def seal(role: str, content: bytes, media_type: str = JSON) -> Sealed:
+def seal(text: Text, key: Key) -> Sealed:
     """Make a payload out of bytes."""
-    nonce = _nonces.next()
+    nonce = new_nonce(key)
+    content = sealed_again(nonce, text.content, key)
     identity = hashlib.sha256(nonce + content).hexdigest()
-    return Sealed(Commitment(role, identity, len(content), media_type), nonce, content)
+    return Sealed(Commitment(text.role, identity, len(text.content), text.media_type), nonce, content)
 
 
-def seal_json(role: str, value: Any) -> Sealed:
-    """Make a payload out of a JSON value, in canonical form."""
-    return seal(role, canonical(value))
+def key_number(nonce: bytes) -> int | None:
+    """Which key of the key store opens a payload; None for one that was stored before payloads were sealed."""
+    return int.from_bytes(nonce[1:9], "big") if len(nonce) == SEALED_NONCE else None
+
+
+def payload_key(key: Key, nonce: bytes) -> bytes:
+    """The key of one payload: it opens this one and no other, so it may be given to whoever may read this one."""
+    return hmac.digest(key.secret, b"snodo.payload/1" + nonce, "sha256")
+
+
+def opened(nonce: bytes, content: bytes, keys: Keys) -> bytes:
+    """The text of a stored payload. Raises `Erased` when its key was destroyed, `StoreError` when it is not what was sealed."""
+    number = key_number(nonce)
+    if number is None:
+        return content
+    return opened_with(payload_key(keys.key(number), nonce), nonce, content)
+
+
+def opened_with(own: bytes, nonce: bytes, content: bytes) -> bytes:
+    """As `opened`, with the payload's own key."""
+    from cryptography.exceptions import InvalidTag
+
+    try:
+        text = cipher(own).decrypt(nonce[-12:], content[:-BINDING], None)
+    except InvalidTag:
+        raise _swapped() from None
+    if _binding(own, text) != content[-BINDING:]:
+        raise _swapped()
+    return text
 
 
 def matches(identity: str, nonce: bytes, content: bytes) -> bool:
-    """Whether content is what the commitment promised."""
+    """Whether what is stored is what the record committed to; needs no key."""
     return hashlib.sha256(nonce + content).hexdigest() == identity
+
+
+def verify_opening(identity: str, nonce: bytes, content: bytes, own: bytes, text: bytes) -> bool:
+    """Whether ``text`` is what the record committed to, shown by the payload's own key; needs no cipher, only SHA-256."""
+    return matches(identity, nonce, content) and content[-BINDING:] == _binding(own, text)
+
+
+def _binding(own: bytes, text: bytes) -> bytes:
+    """The key commitment: SHA-256 over key and text. AES-GCM alone lets one ciphertext open to two texts under two keys."""
+    return hashlib.sha256(b"snodo.text/1" + own + text).digest()
+
+
+def sealed_again(nonce: bytes, text: bytes, key: Key) -> bytes:
+    """What sealing gave for this nonce, byte for byte."""
+    own = payload_key(key, nonce)
+    return cipher(own).encrypt(nonce[-12:], text, None) + _binding(own, text)
+
+
+def new_nonce(key: Key) -> bytes:
+    """A nonce that no other payload has."""
+    return _SEALED + key.id.to_bytes(8, "big") + _nonces.next()
+
+
+def cipher(own: bytes) -> AESGCM:
+    """AES-256-GCM under a payload's own key."""
+    return _library()(own)
+
+
+@cache
+def _library() -> type[AESGCM]:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    return AESGCM
+
+
+def _swapped() -> StoreError:
+    return StoreError(
+        "a payload is not what was sealed", code="payload.swapped", hint="bus log verify says which; restore it from a backup"
+    )

@@ -11,14 +11,71 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from bus.errors import StoreError
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
 
 
+class Key(NamedTuple):
+    """A key that protects payloads: its number in the key store, and its 32 bytes."""
+
+    id: int
+    secret: bytes
+
+
+class Keys(Protocol):
+    """What protects payloads and makes tokens of business keys; see `bus.log.keyring`. Thread-safe."""
+
+    def fresh(self) -> Key:
+        """A key that nobody had before, durable already."""
+        ...
+
+    def key(self, number: int) -> Key:
+        """Raises `Erased` for one that was destroyed."""
+        ...
+
+    def token(self, text: str) -> str:
+        """What stands in the database for a text that a person could be known by: HMAC-SHA256, 22 characters."""
+        ...
+
+    def forget(self, numbers: Iterable[int]) -> None:
+        """Destroy keys, on the disk and in memory, for good."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the key store."""
+        ...
+
+
+class Locked:
+    """No key store was opened: the log can be read and verified, payloads neither written nor opened."""
+
+    def fresh(self) -> Key:
+        raise StoreError("the key store is not open", code="keys.locked", hint="name it under `keystore` in the settings")
+
+    def key(self, number: int) -> Key:
+        return self.fresh()
+
+    def token(self, text: str) -> str:
+        return str(self.fresh())
+
+    def forget(self, numbers: Iterable[int]) -> None:
+        self.fresh()
+
+    def close(self) -> None:
+        pass
+
+
 class Tx(Protocol):
     """One transaction. Queries are named in ``bus/store/*.sql``; parameters are named too."""
+
+    @property
+    def keys(self) -> Keys:
+        """Those of the store."""
+        ...
 
     def do(self, query: str, **parameters: Any) -> None:
         """Run a statement. It MAY wait until something is read or the transaction ends, and fail only then."""
@@ -34,7 +91,9 @@ class Tx(Protocol):
 
 
 class Store(Protocol):
-    """A database. All methods are safe to call from any thread."""
+    """A database. All methods are safe to call from any thread. ``keys`` are set once, by whoever opened it."""
+
+    keys: Keys
 
     def write(self, work: Callable[[Tx], T]) -> Future[T]:
         """Run ``work`` in a transaction soon; the future resolves after the commit is durable.

@@ -9,6 +9,33 @@ INSERT INTO payloads (id, message, media_type, nonce, content) VALUES (:id, :mes
 -- name: payload
 SELECT content, nonce, media_type FROM payloads WHERE id = :id
 
+-- Only for laying open and sealing again; a payload's row is never changed otherwise.
+-- name: set_payload
+UPDATE payloads SET content = :content WHERE id = :id
+
+-- name: drop_payload
+DELETE FROM payloads WHERE id = :id
+
+-- Texts and tokens change places in all rows at once (`bus.protecting`).
+-- name: add_text
+INSERT INTO texts (old, new) VALUES (:old, :new) ON CONFLICT DO NOTHING
+
+-- name: tell_message_keys
+UPDATE message_keys SET value = (SELECT new FROM texts WHERE old = value) WHERE value IN (SELECT old FROM texts)
+
+-- name: tell_case_keys
+UPDATE case_keys SET value = (SELECT new FROM texts WHERE old = value) WHERE value IN (SELECT old FROM texts)
+
+-- name: tell_waits
+UPDATE waits SET value = (SELECT new FROM texts WHERE old = value) WHERE value IN (SELECT old FROM texts)
+
+-- name: tell_intake_keys
+UPDATE intake_keys SET key = coalesce((SELECT new FROM texts WHERE old = key), key),
+  content = coalesce((SELECT new FROM texts WHERE old = content), content)
+
+-- name: tell_facts
+UPDATE facts SET key = (SELECT new FROM texts WHERE old = key) WHERE key IN (SELECT old FROM texts)
+
 -- name: records_of_run
 SELECT seq, content FROM records WHERE run = :run ORDER BY seq
 
@@ -38,7 +65,7 @@ SELECT run, content FROM records WHERE run IN :list(runs) ORDER BY seq
 SELECT content FROM records WHERE message IN :list(messages) AND kind = 'received' ORDER BY seq
 
 -- name: payloads_among
-SELECT id, content FROM payloads WHERE id IN :list(payloads)
+SELECT id, nonce, content FROM payloads WHERE id IN :list(payloads)
 
 -- name: records_after
 SELECT seq, content FROM records WHERE seq > :after ORDER BY seq LIMIT :most
@@ -71,14 +98,13 @@ SELECT route, version, digest, count(*) AS runs FROM runs WHERE state NOT IN ('d
 SELECT run FROM waits WHERE type = :type AND state = 'late' LIMIT 1
 
 -- name: add_message buffered
-INSERT INTO messages (id, type, sender, time, correlation, causation, case_id, payload)
-VALUES (:id, :type, :sender, :time, :correlation, :causation, :case_id, :payload)
+INSERT INTO messages (id, type, sender, time, case_id, payload) VALUES (:id, :type, :sender, :time, :case_id, :payload)
 
 -- name: message
-SELECT id, type, sender, time, correlation, causation, case_id, payload, reply FROM messages WHERE id = :id
+SELECT id, type, sender, time, case_id, payload, reply FROM messages WHERE id = :id
 
 -- name: messages_of_case
-SELECT id, type, sender, time, correlation, causation, case_id, payload, reply FROM messages WHERE case_id = :case_id ORDER BY id
+SELECT id, type, sender, time, case_id, payload, reply FROM messages WHERE case_id = :case_id ORDER BY id
 
 -- name: set_reply
 UPDATE messages SET reply = :reply WHERE id = :id
@@ -229,7 +255,7 @@ SELECT count(*) AS ready FROM (SELECT 1 AS one FROM runs WHERE state = 'ready' A
 SELECT id FROM runs WHERE state = 'ready' AND due <= :now AND owner IS NULL AND lease >= :now ORDER BY due, turn LIMIT :most
 
 -- name: message_payload
-SELECT p.content FROM messages m JOIN payloads p ON p.id = m.payload WHERE m.id = :id
+SELECT p.nonce, p.content FROM messages m JOIN payloads p ON p.id = m.payload WHERE m.id = :id
 
 -- name: add_wait
 INSERT INTO waits (run, path, place, type, case_id, name, value, deadline, state, late)
@@ -279,12 +305,16 @@ INSERT INTO matches (run, message) VALUES (:run, :message) ON CONFLICT DO NOTHIN
 -- name: matched
 SELECT 1 AS yes FROM matches WHERE run = :run AND message = :message
 
+-- `payload` is the one that holds the last value.
 -- name: set_fact
-INSERT INTO facts (adapter, kind, key, value) VALUES (:adapter, :kind, :key, :value)
-ON CONFLICT (adapter, kind, key) DO UPDATE SET value = excluded.value
+INSERT INTO facts (adapter, kind, key, payload) VALUES (:adapter, :kind, :key, :payload)
+ON CONFLICT (adapter, kind, key) DO UPDATE SET payload = excluded.payload
+
+-- name: forget_facts_of
+DELETE FROM facts WHERE payload = :payload
 
 -- name: fact
-SELECT value FROM facts WHERE adapter = :adapter AND kind = :kind AND key = :key
+SELECT payload FROM facts WHERE adapter = :adapter AND kind = :kind AND key = :key
 
 -- name: sequence
 SELECT value FROM sequences WHERE name = :name
@@ -306,12 +336,59 @@ DELETE FROM lanes WHERE run = :run AND path = :path
 DELETE FROM lanes WHERE run = :run
 
 -- name: add_attachment
-INSERT INTO attachments (sha256, size, media_type, name, sender, time) VALUES (:sha256, :size, :media_type, :name, :sender, :time) ON CONFLICT DO NOTHING
+INSERT INTO attachments (file, sender, payload, time) VALUES (:file, :sender, :payload, :time) ON CONFLICT DO NOTHING
 
 -- name: attachment
-SELECT sha256, size, media_type, name, sender, time FROM attachments WHERE sha256 = :sha256 AND (:sender IS NULL OR sender = :sender)
-ORDER BY time LIMIT 1
+SELECT file, sender, payload, time FROM attachments WHERE file = :file AND (:sender IS NULL OR sender = :sender) ORDER BY time LIMIT 1
 
+-- name: attachments_of_file
+SELECT file, sender, payload, time FROM attachments WHERE file = :file ORDER BY sender
+
+-- name: drop_attachment
+DELETE FROM attachments WHERE file = :file
+
+-- name: add_enclosure
+INSERT INTO enclosures (file, message) VALUES (:file, :message) ON CONFLICT DO NOTHING
+
+-- name: enclosures_of_file
+SELECT message FROM enclosures WHERE file = :file ORDER BY message
+
+-- name: enclosures_of_message
+SELECT file FROM enclosures WHERE message = :message ORDER BY file
+
+-- name: drop_enclosures
+DELETE FROM enclosures WHERE message = :message
+
+-- Whom a message is about, by tokens.
+-- name: add_holder buffered
+INSERT INTO holders (holder, message) VALUES (:holder, :message) ON CONFLICT DO NOTHING
+
+-- name: messages_of_holder
+SELECT h.message, m.case_id FROM holders h JOIN messages m ON m.id = h.message WHERE h.holder = :holder ORDER BY h.message
+
+-- name: holders_of_message
+SELECT holder FROM holders WHERE message = :message ORDER BY holder
+
+-- name: drop_holders
+DELETE FROM holders WHERE message = :message
+
+-- name: drop_message_key
+DELETE FROM message_keys WHERE message = :message AND name = :name
+
+-- A weak key of a case goes when no message of the case carries it any more.
+-- name: drop_weak_case_keys
+DELETE FROM case_keys WHERE case_id = :case_id AND strong = 0
+  AND NOT EXISTS (SELECT 1 FROM message_keys k JOIN messages m ON m.id = k.message
+    WHERE m.case_id = case_keys.case_id AND k.name = case_keys.name AND k.value = case_keys.value)
+
+-- name: message_keys_of
+SELECT name, value, type FROM message_keys WHERE message = :message ORDER BY name
+
+-- name: add_erased_key
+INSERT INTO erased_keys (key) VALUES (:key) ON CONFLICT DO NOTHING
+
+-- name: erased_keys
+SELECT key FROM erased_keys ORDER BY key
 -- name: count_everything
 SELECT (SELECT max(seq) FROM records) AS records, (SELECT count(*) FROM runs WHERE state = 'ready') AS ready,
        (SELECT count(*) FROM runs WHERE state = 'dead') AS dead
@@ -346,6 +423,12 @@ DELETE FROM sequences
 DELETE FROM lanes
 -- name: forget_attachments
 DELETE FROM attachments
+-- name: forget_holders
+DELETE FROM holders
+-- name: forget_enclosures
+DELETE FROM enclosures
+-- name: forget_erased_keys
+DELETE FROM erased_keys
 
 -- name: all_messages
 SELECT * FROM messages ORDER BY id
@@ -370,7 +453,13 @@ SELECT * FROM sequences ORDER BY name
 -- name: all_lanes
 SELECT * FROM lanes ORDER BY name
 -- name: all_attachments
-SELECT * FROM attachments ORDER BY sha256, sender
+SELECT * FROM attachments ORDER BY file, sender
+-- name: all_holders
+SELECT * FROM holders ORDER BY holder, message
+-- name: all_enclosures
+SELECT * FROM enclosures ORDER BY file, message
+-- name: all_erased_keys
+SELECT * FROM erased_keys ORDER BY key
 
 -- Duties of one process at a time. Taken by whoever has it, or by anybody once it has run out.
 -- name: take_lease
@@ -399,6 +488,9 @@ SELECT id, role, host, pid, version, rules, started, seen FROM processes ORDER B
 -- What processes must agree on; the first one says it.
 -- name: add_mark
 INSERT INTO marks (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING
+
+-- name: drop_mark
+DELETE FROM marks WHERE name = :name
 
 -- name: mark
 SELECT value FROM marks WHERE name = :name

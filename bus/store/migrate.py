@@ -36,6 +36,8 @@ def migrate(url: str, to: int = schema.REVISION) -> tuple[int, int]:
         before = _revision(connection)
         if before > schema.REVISION:
             schema.refuse(before)
+        if to < 5 <= before:
+            _refuse_sealed(connection)
         connection.exec_driver_sql(begin)
         try:
             _change(connection, before, to)
@@ -44,6 +46,15 @@ def migrate(url: str, to: int = schema.REVISION) -> tuple[int, int]:
             raise
         connection.exec_driver_sql("COMMIT")
         return before, _revision(connection)
+
+
+def _refuse_sealed(connection: Any) -> None:
+    """What is sealed must be laid open before (`bus.protecting`): an older program cannot read it."""
+    open_ = connection.exec_driver_sql("SELECT 1 FROM marks WHERE name = 'laid-open'").scalar()
+    if open_ is None and connection.exec_driver_sql("SELECT 1 FROM records LIMIT 1").scalar() is not None:
+        raise StoreError(
+            "the payloads are sealed", code="store.sealed", hint="bus migrate down lays them open with the keys of the settings"
+        )
 
 
 def _change(connection: Any, before: int, to: int) -> None:

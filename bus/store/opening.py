@@ -8,7 +8,7 @@ from typing import Protocol
 
 from bus.disk import sync_folder
 from bus.errors import ConfigError
-from bus.store import Store, Tx
+from bus.store import Keys, Store, Tx
 
 SCHEMES = ("sqlite:///", "postgresql://", "postgres://")
 
@@ -39,7 +39,9 @@ def _nobody_speaks(url: str) -> ConfigError:
 
 
 class Reader(Protocol):
-    """A database that is only looked at: nothing is made in it, not even a schema."""
+    """A database that is only looked at: nothing is made in it, not even a schema. ``keys`` open its payloads, once they are given."""
+
+    keys: Keys
 
     def read(self) -> AbstractContextManager[Tx]:
         """A consistent view of what is committed; for the ``with`` block only."""

@@ -26,7 +26,7 @@ from psycopg.pq import TransactionStatus
 
 from bus.diagnostics import logger
 from bus.errors import StoreError
-from bus.store import Row, Tx, queries, schema
+from bus.store import Keys, Locked, Row, Tx, queries, schema
 from bus.store.inserts import Insert, Inserts, Rows
 from bus.store.postgres_session import PASSING, READING, WRITING, Session, assert_safe, column, connect, interrupted, told
 from bus.store.writer import PAUSE, Writer
@@ -67,8 +67,13 @@ _QUERIES = {name: translated(text) for name, text in _WORDS.items()}
 class _Asking:
     """Who has a session."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Callable[[], Keys] = Locked) -> None:
         self._session: Session | None = None
+        self._keys = keys
+
+    @property
+    def keys(self) -> Keys:
+        return self._keys()
 
     def _drop(self) -> None:
         session, self._session = self._session, None
@@ -80,8 +85,8 @@ class _Asking:
 class PostgresConnection(_Asking):
     """The writing session. ``closing`` tells that nobody waits any more."""
 
-    def __init__(self, url: str, closing: Callable[[], bool] = lambda: False) -> None:
-        super().__init__()
+    def __init__(self, url: str, closing: Callable[[], bool] = lambda: False, keys: Callable[[], Keys] = Locked) -> None:
+        super().__init__(keys)
         self._url, self._closing = url, closing
         self._inserts = Inserts(_WORDS, queries.buffered(*FILES), self._write)
         self._texts: dict[tuple[str, tuple[str, ...]], str] = {}
@@ -249,8 +254,8 @@ class PostgresConnection(_Asking):
 class PostgresReader(_Asking):
     """A session that only looks. Its first question of a view is asked again when the line turns out to be dead."""
 
-    def __init__(self, url: str) -> None:
-        super().__init__()
+    def __init__(self, url: str, keys: Callable[[], Keys] = Locked) -> None:
+        super().__init__(keys)
         self._url = url
         self._looking = False
 
@@ -323,7 +328,8 @@ class PostgresLook:
     def __init__(self, url: str) -> None:
         with told(None), connect(url, READING) as session:
             schema.refuse(schema.revision_of_postgres(session))
-        self._reader = PostgresReader(url)
+        self.keys: Keys = Locked()
+        self._reader = PostgresReader(url, lambda: self.keys)
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
@@ -333,6 +339,7 @@ class PostgresLook:
             self._reader.end()
 
     def close(self) -> None:
+        self.keys.close()
         self._reader.close()
 
 
@@ -341,14 +348,15 @@ class PostgresStore:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.keys: Keys = Locked()
         self._closing = threading.Event()
         self._idle: queue.LifoQueue[PostgresReader] = queue.LifoQueue()
         for _ in range(READERS):
-            self._idle.put(PostgresReader(url))
+            self._idle.put(PostgresReader(url, lambda: self.keys))
         self._writer = Writer(self._open_writer)
 
     def _open_writer(self) -> PostgresConnection:
-        connection = PostgresConnection(self.url, self._closing.is_set)
+        connection = PostgresConnection(self.url, self._closing.is_set, lambda: self.keys)
         connection.open()
         return connection
 
@@ -388,6 +396,7 @@ class PostgresStore:
     def close(self) -> None:
         self._closing.set()
         self._writer.close()
+        self.keys.close()
         readers = [self._idle.get() for _ in range(READERS)]  # when their views are over
         for reader in readers:
             reader.close()

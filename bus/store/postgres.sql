@@ -31,3 +31,10 @@ VALUES (:seq, :id, :kind, :time, :message, :run, :content)
 
 -- name: go_on_counting
 SELECT setval(pg_get_serial_sequence('records', 'seq'), max(seq)) AS seq FROM records
+
+-- name: make_texts
+CREATE TEMPORARY TABLE texts (old TEXT COLLATE "C" PRIMARY KEY, new TEXT NOT NULL) ON COMMIT DROP
+
+-- It goes with the transaction: after a DROP TABLE psycopg no longer knows what it has prepared.
+-- name: drop_texts
+DELETE FROM texts

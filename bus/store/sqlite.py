@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from bus.errors import StoreError
-from bus.store import Row, Tx, queries, schema
+from bus.store import Keys, Locked, Row, Tx, queries, schema
 from bus.store.inserts import Inserts, in_values
 from bus.store.writer import Writer
 
@@ -40,12 +40,19 @@ def look_at(path: Path) -> sqlite3.Connection:
 class SqliteConnection:
     """One connection with named queries; begins and ends transactions by hand."""
 
-    def __init__(self, path: Path, *, read_only: bool = False, opened: Open = open_file) -> None:
+    def __init__(
+        self, path: Path, *, read_only: bool = False, opened: Open = open_file, keys: Callable[[], Keys] = Locked
+    ) -> None:  # fmt: skip
+        self._keys = keys
         self._queries = queries.load(*FILES, in_list=IN_LIST)
         self._inserts = Inserts(self._queries, queries.buffered(*FILES), in_values(self._execute))
         self._raw = opened(path)
         self._raw.row_factory = sqlite3.Row
         _configure(self._raw, read_only=read_only)
+
+    @property
+    def keys(self) -> Keys:
+        return self._keys()
 
     def do(self, query: str, **parameters: Any) -> None:
         if not self._inserts.take(query, parameters):
@@ -132,6 +139,7 @@ def _configure(raw: sqlite3.Connection, *, read_only: bool) -> None:
     raw.execute("PRAGMA busy_timeout=10000")
     raw.execute("PRAGMA page_size=8192")
     raw.execute("PRAGMA foreign_keys=OFF")
+    raw.execute("PRAGMA secure_delete=ON")
     raw.execute("PRAGMA temp_store=MEMORY")
     raw.execute(f"PRAGMA cache_size=-{READER_CACHE if read_only else WRITER_CACHE}")
     if read_only:
@@ -180,6 +188,7 @@ class SqliteStore:
 
     def __init__(self, path: Path, *, exclusive: bool = False, opened: Open = open_file) -> None:
         self.path, self._opened = path, opened
+        self.keys: Keys = Locked()
         self._lock_file = own(path) if exclusive else None
         self._local = threading.local()
         self._readers: list[SqliteConnection] = []
@@ -189,7 +198,7 @@ class SqliteStore:
 
     def _open_writer(self) -> SqliteConnection:
         try:
-            connection = SqliteConnection(self.path, opened=self._opened)
+            connection = SqliteConnection(self.path, opened=self._opened, keys=lambda: self.keys)
             connection.prepare()
         except sqlite3.Error as error:
             raise _unreachable(self.path, error) from error
@@ -209,7 +218,7 @@ class SqliteStore:
             raise StoreError("the store is closed", code="store.closed")
         reader: SqliteConnection | None = getattr(self._local, "reader", None)
         if reader is None:
-            reader = self._local.reader = SqliteConnection(self.path, read_only=True, opened=self._opened)
+            reader = self._local.reader = SqliteConnection(self.path, read_only=True, opened=self._opened, keys=lambda: self.keys)
             with self._lock:
                 self._readers.append(reader)
         return reader
@@ -230,6 +239,7 @@ class SqliteStore:
     def close(self) -> None:
         self._writer.close()
         self._closed = True
+        self.keys.close()
         with self._lock:
             for reader in self._readers:
                 reader.close()
@@ -242,8 +252,9 @@ class SqliteReader:
     """See `bus.store.opening.Reader`. The bus may be at work on the file meanwhile."""
 
     def __init__(self, path: Path) -> None:
+        self.keys: Keys = Locked()
         try:
-            self._connection = SqliteConnection(path, read_only=True, opened=look_at)
+            self._connection = SqliteConnection(path, read_only=True, opened=look_at, keys=lambda: self.keys)
             self._connection.refuse_other()
         except sqlite3.Error as error:
             hint = "is the file there, and yours to read?"
@@ -255,4 +266,5 @@ class SqliteReader:
             yield self._connection
 
     def close(self) -> None:
+        self.keys.close()
         self._connection.close()

@@ -32,3 +32,9 @@ INSERT INTO records (seq, id, kind, time, message, run, content) VALUES (:seq, :
 
 -- name: go_on_counting
 SELECT max(seq) AS seq FROM records
+
+-- name: make_texts
+CREATE TEMPORARY TABLE texts (old TEXT PRIMARY KEY, new TEXT NOT NULL)
+
+-- name: drop_texts
+DROP TABLE texts

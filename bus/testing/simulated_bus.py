@@ -15,8 +15,9 @@ from bus.clock import Clock
 from bus.engine.engine import Engine
 from bus.engine.outside import Asking, Outside, Result
 from bus.errors import StoreError
+from bus.log.keyring import Keyring
 from bus.message import Message
-from bus.store import Tx
+from bus.store import Keys, Tx
 from bus.store.sqlite import Open, SqliteConnection, open_file
 from bus.testing.simulated_system import Conduct, Sistema
 
@@ -66,10 +67,11 @@ class SlowOutside(Outside):
 class SimulatedStore:
     """SQLite without the writer's thread: a piece of work is one transaction, done at once by whoever asks."""
 
-    def __init__(self, path: Path, opened: Open = open_file) -> None:
-        self._writer = SqliteConnection(path, opened=opened)
+    def __init__(self, path: Path, opened: Open = open_file, keys: Keys | None = None) -> None:
+        self.keys: Keys = keys or Keyring.in_memory()
+        self._writer = SqliteConnection(path, opened=opened, keys=lambda: self.keys)
         self._writer.prepare()
-        self._reader = SqliteConnection(path, read_only=True, opened=opened)
+        self._reader = SqliteConnection(path, read_only=True, opened=opened, keys=lambda: self.keys)
 
     def write(self, work: Callable[[Tx], T]) -> Future[T]:
         done: Future[T] = Future()
@@ -105,6 +107,7 @@ class ShakyStore:
 
     def __init__(self, store: SimulatedStore, fate: Callable[[], Fate], stand_still: Callable[[], None]) -> None:
         self._store, self._fate, self._stand_still = store, fate, stand_still
+        self.keys = store.keys
 
     def write(self, work: Callable[[Tx], T]) -> Future[T]:
         fate = self._fate()

@@ -14,6 +14,7 @@ from bus.engine import dead
 from bus.engine.engine import Engine, Pace
 from bus.engine.intake import Accepted, Intake, Submission
 from bus.errors import StoreError
+from bus.log.keyring import Keyring
 from bus.message import canonical
 from bus.store import Tx
 from bus.testing import simulation_judge
@@ -54,13 +55,14 @@ class World:
         self.skew = self.dice.choice((0.0, 0.0, 1.0))
         self.threads = self.dice.choice((1, 2, 16))
         self.running = 0.0
+        self.keys = Keyring.in_memory()
         self.open_store()
         self._start_engine()
         self.trouble = True
 
     def open_store(self) -> None:
         """Begin to work on the store that lies in the folder."""
-        self.store = SimulatedStore(self.folder / f"{self.seed}.db")
+        self.store = SimulatedStore(self.folder / f"{self.seed}.db", keys=self.keys)
         self.intake = Intake(self.store, lambda: rules(self.edition), self.clock, self._ring)
         self.activate(self.edition)
 

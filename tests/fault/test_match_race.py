@@ -16,6 +16,7 @@ import pytest
 from bus.engine.intake import Arrival, receive, take_arrived
 from bus.engine.projection import entry, write
 from bus.log import log
+from bus.log.keyring import Keyring
 from bus.log.record import Record
 from bus.message import Message, envelope_of, new_id
 from bus.store import Store, Tx, postgres
@@ -26,6 +27,16 @@ from tests.fault.test_postgres import WITHOUT_LOCK
 NOW = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
 WRITERS, ROUNDS, JOINS = 8, 100, 40
 Woken = Sequence[str]
+
+
+class Plain(Keyring):
+    """Keys whose tokens are the texts themselves, so that the works below can name them."""
+
+    def token(self, text: str) -> str:
+        return text
+
+
+KEYS = Plain.in_memory()
 Work = Callable[[Tx], Woken]
 
 
@@ -36,7 +47,7 @@ def arrival(type_name: str, runs: Sequence[str] = (), **case: str) -> Arrival:
     opened = [{"id": run, "route": "prova", "version": 1, "digest": "d", "ordered": True} for run in runs]
     data = {"type": type_name, "sender": "prova", "runs": opened}
     values = {"message": {"envelope": envelope_of(message), "body": {}, "keys": {"case": case, "intake": [], "content": ""}}}
-    return Arrival(entry(Record(new_id(), "received", NOW, message=message.id, data=data), values), message, (), case, (), "")
+    return Arrival(entry(Record(new_id(), "received", NOW, message=message.id, data=data), KEYS.fresh(), values), message, (), case, (), "")
 
 
 def arrives(type_name: str, **case: str) -> Work:
@@ -62,7 +73,7 @@ def waits(run: str, key: tuple[str, str] | None) -> Work:
         record = Record(
             new_id(), "waiting", NOW, message=message, run=run, path="attesa", place=wait["place"], data={"type": "prova.ricevuta"}
         )  # fmt: skip
-        write(tx, entry(record, {"key": list(key)} if key else {}))
+        write(tx, entry(record, KEYS.fresh(), {"key": list(key)} if key else {}))
         return take_arrived(tx, wait, NOW)
 
     return work
@@ -101,14 +112,19 @@ def matches(store: Store) -> Counter[str]:
 def several(postgresql_url: str) -> Iterator[list[Store]]:
     """Each as in a process of its own: all that they share is the database."""
     with contextlib.ExitStack() as closing:
-        yield [closing.enter_context(contextlib.closing(PostgresStore(postgresql_url))) for _ in range(WRITERS)]
+        yield [_with_keys(closing.enter_context(contextlib.closing(PostgresStore(postgresql_url)))) for _ in range(WRITERS)]
+
+
+def _with_keys(store: Store) -> Store:
+    store.keys = KEYS
+    return store
 
 
 @pytest.fixture
 def single(tmp_path: Path) -> Iterator[list[Store]]:
     """One process; its threads hand in their works together."""
     with contextlib.closing(SqliteStore(tmp_path / "s.db")) as store:
-        yield [store]
+        yield [_with_keys(store)]
 
 
 @pytest.fixture(params=["several", "single"])
@@ -148,7 +164,7 @@ def test_a_message_that_joins_two_cases_a_wait_in_one_and_an_arrival_in_the_othe
 
 def _met(url: str) -> Counter[str]:
     """A wait that is opened and not yet committed, an arrival that comes meanwhile: the matches that were made."""
-    slow, quick = PostgresStore(url), PostgresStore(url)
+    slow, quick = _with_keys(PostgresStore(url)), _with_keys(PostgresStore(url))
     begin(quick, ["r"])
     opened, commits = threading.Event(), threading.Event()
 

@@ -30,8 +30,12 @@ def old(tmp_path):
     return tmp_path / "old", waits
 
 
+def keys_of(folder):
+    return {"folder": f"{folder}/var/keys", "master": f"{folder}/var/master.key"}
+
+
 def copied(old, folder, url, capsys) -> dict[str, int]:
-    config = write(folder, store={"url": url})
+    config = write(folder, store={"url": url}, keystore=keys_of(old))
     assert main(["copy", f"sqlite:///{old}/var/snodo.db", "--config", str(config), "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
@@ -41,7 +45,9 @@ def test_what_waited_goes_on_and_what_was_sent_is_known(tmp_path, old, postgresq
     counts = copied(folder, tmp_path / "new", postgresql_url, capsys)
     with contextlib.closing(sqlite3.connect(folder / "var/snodo.db")) as raw:
         assert counts["records"] == raw.execute("SELECT count(*) FROM records").fetchone()[0]
-    with running(tmp_path / "new", store={"url": postgresql_url}, log={"key": str(folder / "var/log.key")}) as server:
+    with running(
+        tmp_path / "new", store={"url": postgresql_url}, keystore=keys_of(folder), log={"key": str(folder / "var/log.key")}
+    ) as server:
         ask = Caller(server.port)
         assert sent(server, "prova.attesa", "Ada", "k-ada") == waits, "the same key is the same message"
         sent(server, "prova.sveglia", "Ada", "k-sveglia")
@@ -82,7 +88,7 @@ def test_a_copy_that_differs_is_taken_back(tmp_path, old, postgresql_url, capsys
     folder, _ = old
     with contextlib.closing(sqlite3.connect(folder / "var/snodo.db")) as raw, raw:
         raw.execute("INSERT INTO sequences (name, value) VALUES ('a-mano', 7)")
-    config = write(tmp_path / "new", store={"url": postgresql_url})
+    config = write(tmp_path / "new", store={"url": postgresql_url}, keystore=keys_of(folder))
     assert main(["copy", f"sqlite:///{folder}/var/snodo.db", "--config", str(config), "--json"]) == 3
     assert json.loads(capsys.readouterr().err)["code"] == "copy.differs"
     with psycopg.connect(postgresql_url) as new:

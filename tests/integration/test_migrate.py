@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from bus.app import App
+from bus import protecting
+from bus.app import App, unlock
 from bus.cli import main
 from bus.engine import projection
 from bus.errors import StoreError
@@ -38,12 +40,17 @@ def test_runs_in_every_state_survive_down_and_up_and_are_finished_afterwards(tmp
         with store.read() as tx:
             before = projection.snapshot(tx)
         store.close()
-        assert migrate.migrate(url, 1) == (schema.REVISION, 1)
+        with pytest.raises(StoreError, match="sealed"):
+            migrate.migrate(url, 1)
+        changing = partial(unlock, changing=True)
+        assert protecting.change(shop.app.config, 1, changing) == (schema.REVISION, 1)
+        assert holds(url, "attesa"), "an older program reads it"
         assert migrate.status(url) == (1, schema.REVISION)
         with pytest.raises(StoreError, match="bus migrate up"):
             open_store(url)
-        assert migrate.migrate(url) == (1, schema.REVISION)
-        assert migrate.migrate(url) == (schema.REVISION, schema.REVISION)
+        assert protecting.change(shop.app.config, schema.REVISION, changing) == (1, schema.REVISION)
+        assert not holds(url, "attesa")
+        assert protecting.change(shop.app.config, schema.REVISION, changing) == (schema.REVISION, schema.REVISION)
         store = open_store(url)
         with store.read() as tx:
             assert projection.snapshot(tx) == before
@@ -57,6 +64,16 @@ def test_runs_in_every_state_survive_down_and_up_and_are_finished_afterwards(tmp
         shop.start("nuova")
         shop.quiet()
         assert shop.app.runs("dead") == []
+
+
+def holds(url: str, value: str) -> bool:
+    """Whether a business key stands in the tables as it is."""
+    query = f"SELECT count(*) FROM message_keys WHERE value = '{value}'"
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as raw:
+            return bool(raw.execute(query).fetchone()[0])
+    with psycopg.connect(url) as raw:
+        return bool(raw.execute(query).fetchone()[0])
 
 
 def test_the_order_of_acceptance_goes_on_after_a_migration(tmp_path: Path, url: str) -> None:

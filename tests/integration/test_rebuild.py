@@ -71,7 +71,7 @@ def test_a_rich_history_is_rebuilt_to_the_same_tables(tmp_path: Path, url: str) 
         shop.when(late.runs[0], "done")
         shop.quiet()
         rows = rebuilt_is_the_same(shop)
-    assert all(rows[table] for table in rows if table != "lanes"), rows
+    assert all(rows[table] for table in rows if table not in {"lanes", "holders", "enclosures", "erased_keys"}), rows
     assert rows["matches"] >= 2
 
 

@@ -16,6 +16,7 @@ from bus.engine.holding import Claims
 from bus.engine.intake import Intake, Submission
 from bus.engine.outside import Asking, Outside, Result
 from bus.errors import StoreError
+from bus.log.keyring import Keyring
 from bus.message import Message
 from bus.store import Tx
 from bus.store.sqlite import SqliteStore
@@ -156,6 +157,7 @@ def test_a_bell_that_fails_does_not_stop_the_intake(tmp_path: Path) -> None:
         raise RuntimeError("no bell")
 
     store = SqliteStore(tmp_path / "s.db")
+    store.keys = Keyring.in_memory()
     intake = Intake(store, rules, FixedClock(T), broken)
     try:
         intake.send(Submission("sim.avviso", {"chi": "1"}, "p"))

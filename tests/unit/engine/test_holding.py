@@ -10,6 +10,7 @@ import pytest
 
 from bus.clock import FixedClock
 from bus.engine.holding import Holding
+from bus.log.keyring import Keyring
 from bus.store.sqlite import SqliteStore
 from bus.testing.store_contract import NOW, add_runs
 
@@ -19,6 +20,7 @@ HOUR = dt.timedelta(hours=1)
 class World:
     def __init__(self, folder: Path) -> None:
         self.store, self.clock, self.running = SqliteStore(folder / "s.db"), FixedClock(NOW), 0.0
+        self.store.keys = Keyring.in_memory()
         add_runs(self.store, "a", "b")
 
     def engine(self) -> Holding:

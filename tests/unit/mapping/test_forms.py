@@ -12,9 +12,11 @@ from bus.clock import FixedClock
 from bus.engine.intake import Arrival, Submission, arrival_of
 from bus.errors import Invalid
 from bus.expression import Tables
+from bus.log.keyring import Keyring
 from bus.mapping.types import MessageType, check_forms, compile_type, validate_whole
 from bus.source import Notes
 
+KEYS = Keyring.in_memory()
 TABLES = Tables({
     "uffici": {"SUE": {"codice": "SUE", "modulo": "prova.immobile"}, "URP": {"codice": "URP", "modulo": ""}},
     "servizi": {"orto": {"codice": "orto", "modulo": "prova.immobile"}, "pagina": {"codice": "pagina", "modulo": None}},
@@ -120,12 +122,12 @@ def test_a_form_that_is_no_type_is_a_finding(form, codes):
 def arrived(**more: Any) -> Arrival:
     catalog = Catalog({}, TYPES, {}, TABLES, {}, (), "", frozenset({"prova.istanza"}))
     submission = Submission("prova.istanza", **{"body": {"istanza": "A1"}, "sender": "portale", **more})
-    return arrival_of(catalog, submission, "m1", FixedClock(dt.datetime(2026, 3, 2, tzinfo=dt.UTC)))
+    return arrival_of(catalog, submission, "m1", FixedClock(dt.datetime(2026, 3, 2, tzinfo=dt.UTC)), KEYS)
 
 
 def test_the_key_of_the_type_is_used_when_the_sender_gives_none():
-    assert arrived().intake == (("type prova.istanza portale", "A1"),)
-    assert arrived(key="mia").intake == (("key portale", "mia"),)
+    assert arrived().intake == (("type prova.istanza portale", KEYS.token("A1")),)
+    assert arrived(key="mia").intake == (("key portale", KEYS.token("mia")),)
 
 
 def test_the_intake_refuses_with_all_the_faults_of_the_form():

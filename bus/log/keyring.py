@@ -1,0 +1,391 @@
+"""The key store: what opens payloads, apart from the log. Destroying a key erases what it sealed, wherever copies of that lie.
+
+::
+
+    keystore.folder/about.json       which key store this is; the key of tokens, wrapped
+    keystore.folder/1/00000001.keys  a block of keys, wrapped, 60 bytes each; a destroyed one is 60 zeros
+    keystore.master                  the key that wraps all others: 32 bytes in base64, mode 0600
+
+Keys are made a block at a time and are durable before anybody uses one, so that sealing waits for no disk. A process that ends
+leaves the rest of its block unused. Keys are wrapped with AES-256-GCM, bound to the key store and to their number.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Any
+
+from bus.errors import ConfigError, Erased, StoreError
+from bus.message import new_id
+from bus.store import Key
+
+BLOCK = 1024
+"""Keys made at once."""
+SLOT = 60
+"""Bytes of a wrapped key: nonce 12, key 32, tag 16."""
+GONE = bytes(SLOT)
+MOST = 20_000
+"""Keys kept open in memory."""
+LOOK = 1.0
+"""Seconds after which a process asks whether another one has destroyed keys."""
+
+
+class Blocks:
+    """Where wrapped keys lie: in memory, for tests. `Folder` keeps them in files."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[int, bytearray] = {}
+        self._lock = threading.Lock()
+
+    def add(self, content: Any) -> int:
+        """Keep a block; ``content`` makes its bytes from its number. Returns the number."""
+        with self._lock:
+            number = len(self._blocks) + 1
+            self._blocks[number] = bytearray(content(number))
+        return number
+
+    def read(self, key: int) -> bytes:
+        """A wrapped key; empty when there is no such number."""
+        block = self._blocks.get(key // BLOCK, b"")
+        return bytes(block[key % BLOCK * SLOT :][:SLOT])
+
+    def destroy(self, keys: Iterable[int]) -> None:
+        for key in keys:
+            if key // BLOCK in self._blocks:
+                self._blocks[key // BLOCK][key % BLOCK * SLOT : (key % BLOCK + 1) * SLOT] = GONE
+
+    def generation(self) -> object:
+        """Another value whenever keys were destroyed."""
+        return 0
+
+
+class Folder(Blocks):
+    """Blocks as files. Several processes, on several machines that share the folder, may use it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._mark = folder / "destroyed"
+
+    def add(self, content: Any) -> int:
+        number = max((int(path.stem) for path in self.folder.glob("*.keys")), default=0)
+        while True:
+            number += 1
+            with contextlib.suppress(FileExistsError):
+                descriptor = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(content(number))
+                    file.flush()
+                    os.fsync(file.fileno())
+                sync(self.folder)
+                return number
+
+    def read(self, key: int) -> bytes:
+        try:
+            with self._path(key // BLOCK).open("rb") as file:
+                return os.pread(file.fileno(), SLOT, key % BLOCK * SLOT)
+        except FileNotFoundError:
+            return b""
+
+    def destroy(self, keys: Iterable[int]) -> None:
+        """Overwritten in place: the file keeps nothing of them."""
+        for key in keys:
+            with contextlib.suppress(FileNotFoundError), self._path(key // BLOCK).open("r+b") as file:
+                os.pwrite(file.fileno(), GONE, key % BLOCK * SLOT)
+                os.fsync(file.fileno())
+        with self._mark.open("ab") as mark:
+            mark.write(b".")
+            os.fsync(mark.fileno())
+
+    def generation(self) -> object:
+        try:
+            return self._mark.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def _path(self, block: int) -> Path:
+        return self.folder / f"{block:08}.keys"
+
+
+class Keyring:
+    """The keys of one bus; implements `bus.store.Keys`. ``id`` names the key store, so that a store knows its own."""
+
+    def __init__(self, identity: str, master: bytes, index: bytes, blocks: Blocks, held: IO[bytes] | None = None) -> None:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        self.id, self._blocks = identity, blocks
+        self._wrap = AESGCM(master)
+        self._index = _hmac(index)
+        self._lock = threading.Lock()
+        self._unused: list[Key] = []
+        self._open: dict[int, Key] = {}
+        self._generation, self._looked = blocks.generation(), 0.0
+        self._held = held
+
+    @classmethod
+    def in_memory(cls) -> Keyring:
+        """A key store that is gone with its process; for tests and trials."""
+        return cls(new_id(), os.urandom(32), os.urandom(32), Blocks())
+
+    def fresh(self) -> Key:
+        with self._lock:
+            if not self._unused:
+                self._unused = self._more()
+            key = self._unused.pop()
+        self._keep(key)
+        return key
+
+    def key(self, number: int) -> Key:
+        self._look()
+        found = self._open.get(number)
+        if found is None:
+            found = Key(number, self._unwrap(number))
+            self._keep(found)
+        return found
+
+    def token(self, text: str) -> str:
+        inner, outer = self._index
+        inner, outer = inner.copy(), outer.copy()
+        inner.update(text.encode("utf-8", "surrogatepass"))
+        outer.update(inner.digest())
+        return base64.urlsafe_b64encode(outer.digest()[:16])[:22].decode()
+
+    def forget(self, numbers: Iterable[int]) -> None:
+        numbers = list(numbers)
+        self._blocks.destroy(numbers)
+        for number in numbers:
+            self._open.pop(number, None)
+            if self._blocks.read(number) not in (GONE, b""):
+                raise StoreError(f"key {number} cannot be destroyed", code="keys.not-destroyed", hint="look at the disk of the key store")
+
+    def close(self) -> None:
+        if self._held is not None:
+            self._held.close()
+
+    def is_gone(self, number: int) -> bool:
+        """Whether a key was destroyed (or never was)."""
+        return self._blocks.read(number) in (GONE, b"")
+
+    def _keep(self, key: Key) -> None:
+        if len(self._open) >= MOST:
+            self._open.clear()
+        self._open[key.id] = key
+
+    def _look(self) -> None:
+        """Forget what is open when another process has destroyed keys."""
+        now = time.monotonic()
+        if now - self._looked < LOOK:
+            return
+        self._looked, generation = now, self._blocks.generation()
+        if generation != self._generation:
+            self._generation = generation
+            self._open.clear()
+
+    def _more(self) -> list[Key]:
+        secrets = os.urandom(32 * BLOCK)
+        nonces = os.urandom(12 * BLOCK)
+        keys = [secrets[at * 32 : at * 32 + 32] for at in range(BLOCK)]
+
+        def content(block: int) -> bytes:
+            made = ((nonces[at * 12 : at * 12 + 12], keys[at], block * BLOCK + at) for at in range(BLOCK))
+            return b"".join(nonce + self._wrap.encrypt(nonce, secret, self._bound(number)) for nonce, secret, number in made)
+
+        block = self._blocks.add(content)
+        return [Key(block * BLOCK + at, secret) for at, secret in enumerate(keys)]
+
+    def _unwrap(self, number: int) -> bytes:
+        from cryptography.exceptions import InvalidTag
+
+        wrapped = self._blocks.read(number)
+        if wrapped == GONE:
+            raise Erased("the text was erased: its key was destroyed")
+        if len(wrapped) != SLOT:
+            raise StoreError(
+                f"the key store has no key {number}", code="keys.missing", hint="it is older than the database: restore a newer one"
+            )
+        try:
+            return self._wrap.decrypt(wrapped[:12], wrapped[12:], self._bound(number))
+        except InvalidTag:
+            raise StoreError(f"key {number} cannot be unwrapped: its file was changed", code="keys.damaged", hint="restore it") from None
+
+    def _bound(self, number: int) -> bytes:
+        return f"{self.id} {number}".encode()
+
+
+def _hmac(key: bytes) -> tuple[Any, Any]:
+    """HMAC-SHA256 with the key taken in: copied for each token, a third of the time of `hmac.digest`."""
+    padded = key.ljust(64, b"\0")
+    return hashlib.sha256(bytes(b ^ 0x36 for b in padded)), hashlib.sha256(bytes(b ^ 0x5C for b in padded))
+
+
+# -- files ---------------------------------------------------------------------------------------------------------------
+
+
+def open_keyring(folder: Path, master: Path, expected: str | None) -> Keyring:
+    """The key store in a folder; made when there is none and ``expected`` (its id, as the database has it) is None.
+
+    Raises `ConfigError` when it is not there, is another one, or its master key is missing, readable by others, or not its own.
+    """
+    about = folder / "about.json"
+    if not about.exists():
+        if expected is not None:
+            raise ConfigError(
+                f"the key store is not in {folder}, and this database was written with one", code="keys.lost",
+                hint="restore it from its backup, or correct keystore.folder; without it no payload can be opened",
+            )  # fmt: skip
+        _make(folder, master)
+    told = json.loads(about.read_text("utf-8"))
+    if expected not in (None, told["id"]):
+        raise ConfigError(
+            f"{folder} is not the key store of this database", code="keys.other", hint="correct keystore.folder, or restore the right one"
+        )
+    secret = _master(folder, master, told)
+    held = (folder / ".lock").open("rb")
+    fcntl.flock(held, fcntl.LOCK_SH)
+    return Keyring(told["id"], secret, _unwrapped(secret, told), Folder(folder / told["blocks"]), held)
+
+
+def rekey(folder: Path, master: Path) -> int:
+    """Wrap all keys under a new master key and destroy the old one; returns how many. No process may have the key store open."""
+    about = folder / "about.json"
+    told = json.loads(about.read_text("utf-8"))
+    with (folder / ".lock").open("rb") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError("the key store is in use", code="keys.in-use", hint="stop all processes of the bus first") from None
+        old, new = _master(folder, master, told), os.urandom(32)
+        _write(master.with_name(master.name + ".new"), base64.b64encode(new) + b"\n", replace=True)
+        was, now = folder / told["blocks"], folder / str(int(told["blocks"]) + 1)
+        _remove(now)
+        now.mkdir(mode=0o700)
+        count = sum(_rewrap(path, now / path.name, told["id"], old, new) for path in sorted(was.glob("*.keys")))
+        if (was / "destroyed").exists():
+            _write(now / "destroyed", (was / "destroyed").read_bytes())
+        sync(now)
+        told = {**told, "blocks": now.name, "master": _fingerprint(new), "index": _wrapped(new, _unwrapped(old, told), told["id"])}
+        _write(about, json.dumps(told, indent=1).encode(), replace=True)
+        _master(folder, master, told)
+        _remove(was)
+    return count
+
+
+def _rewrap(source: Path, target: Path, identity: str, old: bytes, new: bytes) -> int:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    content, before, after = source.read_bytes(), AESGCM(old), AESGCM(new)
+    slots, count = [], 0
+    for at in range(len(content) // SLOT):
+        slot = content[at * SLOT : (at + 1) * SLOT]
+        if slot != GONE:
+            bound, nonce = f"{identity} {int(source.stem) * BLOCK + at}".encode(), os.urandom(12)
+            slot = nonce + after.encrypt(nonce, before.decrypt(slot[:12], slot[12:], bound), bound)
+            count += 1
+        slots.append(slot)
+    _write(target, b"".join(slots))
+    return count
+
+
+def _remove(folder: Path) -> None:
+    """Overwrite and remove the files of a folder of blocks, and the folder."""
+    for path in folder.glob("*") if folder.is_dir() else ():
+        with path.open("r+b") as file:
+            file.write(bytes(path.stat().st_size))
+            os.fsync(file.fileno())
+        path.unlink()
+    if folder.is_dir():
+        folder.rmdir()
+
+
+def _make(folder: Path, master: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (folder / "1").mkdir(exist_ok=True, mode=0o700)
+    (folder / ".lock").touch(mode=0o600)
+    master.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        _write(master, base64.b64encode(os.urandom(32)) + b"\n")
+    secret, identity = _read_master(master), new_id()
+    told = {"v": 1, "id": identity, "blocks": "1", "master": _fingerprint(secret), "index": _wrapped(secret, os.urandom(32), identity)}
+    with contextlib.suppress(FileExistsError):  # another process was first
+        _write(folder / "about.json", json.dumps(told, indent=1).encode())
+
+
+def _master(folder: Path, master: Path, told: dict[str, Any]) -> bytes:
+    """The master key that fits; one that a rekeying was interrupted with is put in its place."""
+    fresh = master.with_name(master.name + ".new")
+    if fresh.exists() and _fingerprint(_read_master(fresh)) == told["master"]:
+        fresh.replace(master)
+        sync(master.parent)
+    secret = _read_master(master)
+    if _fingerprint(secret) != told["master"]:
+        raise ConfigError(
+            f"{master} is not the master key of the key store in {folder}",
+            code="keys.master",
+            hint="restore the master key it was made with",
+        )
+    return secret
+
+
+def _read_master(path: Path) -> bytes:
+    try:
+        mode, secret = path.stat().st_mode, base64.b64decode(path.read_bytes(), validate=False)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read the master key {path}: {error}", code="keys.master", hint="restore it, mode 0600") from error
+    if mode & 0o077:
+        raise ConfigError(f"the master key {path} can be read by others", code="keys.master", hint=f"chmod 0600 {path}")
+    if len(secret) != 32:
+        raise ConfigError(f"{path} is no master key", code="keys.master", hint="32 bytes in base64")
+    return secret
+
+
+def _fingerprint(secret: bytes) -> str:
+    return hashlib.sha256(b"snodo master key\0" + secret).hexdigest()[:16]
+
+
+def _wrapped(master: bytes, secret: bytes, identity: str) -> str:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    nonce = os.urandom(12)
+    return base64.b64encode(nonce + AESGCM(master).encrypt(nonce, secret, f"{identity} index".encode())).decode()
+
+
+def _unwrapped(master: bytes, told: dict[str, Any]) -> bytes:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    wrapped = base64.b64decode(told["index"])
+    return AESGCM(master).decrypt(wrapped[:12], wrapped[12:], f"{told['id']} index".encode())
+
+
+def _write(path: Path, content: bytes, *, replace: bool = False) -> None:
+    """Whole or not at all, mode 0600; raises FileExistsError unless it may be replaced."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        if replace:
+            temporary.replace(path)
+        else:
+            os.link(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync(path.parent)
+
+
+def sync(folder: Path) -> None:
+    """What was made in a folder is there after a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

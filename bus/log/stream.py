@@ -1,0 +1,106 @@
+"""Files sealed piece by piece: what does not fit in memory is sealed as a row of pieces that can neither be reordered nor cut short.
+
+::
+
+    head    "SNODO\x01" ‖ nonce of 33 bytes, as a payload has it
+    pieces  AES-256-GCM(own key, up to 64 KiB); the 12-byte nonce of a piece is its number (11 bytes) ‖ 1 for the last one, else 0
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from typing import IO, Any
+
+from bus.errors import StoreError
+from bus.log import payload
+from bus.store import Key, Keys
+
+MAGIC = b"SNODO\x01"
+PIECE = 1 << 16
+_TAG = 16
+
+
+class Writer:
+    """Seals what is written to it into ``file``, which it does not close."""
+
+    def __init__(self, file: IO[bytes], key: Key) -> None:
+        nonce = payload.new_nonce(key)
+        self._file, self._cipher = file, payload.cipher(payload.payload_key(key, nonce))
+        self._kept, self._number = bytearray(), 0
+        file.write(MAGIC + nonce)
+
+    def write(self, content: bytes) -> None:
+        self._kept += content
+        while len(self._kept) > PIECE:
+            self._put(bytes(self._kept[:PIECE]), last=False)
+            del self._kept[:PIECE]
+
+    def finish(self) -> None:
+        """The last piece; what was kept goes out."""
+        self._put(bytes(self._kept), last=True)
+        self._kept.clear()
+
+    def _put(self, piece: bytes, *, last: bool) -> None:
+        self._file.write(self._cipher.encrypt(_nonce(self._number, last), piece, None))
+        self._number += 1
+
+
+def key_number(file: IO[bytes]) -> int | None:
+    """The key that opens a sealed file; None for one that is not sealed. Leaves the file after its head, or at its beginning."""
+    head = file.read(len(MAGIC) + payload.SEALED_NONCE)
+    if not head.startswith(MAGIC) or len(head) != len(MAGIC) + payload.SEALED_NONCE:
+        file.seek(0)
+        return None
+    return payload.key_number(head[len(MAGIC) :])
+
+
+def opened(file: IO[bytes], keys: Keys) -> IO[bytes]:
+    """What was sealed, as a stream; ``file`` is closed with it. Raises `Erased`; reading raises `StoreError` where it was changed."""
+    number = key_number(file)
+    if number is None:
+        return file
+    file.seek(len(MAGIC))
+    nonce = file.read(payload.SEALED_NONCE)
+    size = os.fstat(file.fileno()).st_size - len(MAGIC) - len(nonce)
+    return io.BufferedReader(_Reader(file, payload.cipher(payload.payload_key(keys.key(number), nonce)), size), PIECE)
+
+
+class _Reader(io.RawIOBase):
+    """Opens piece by piece."""
+
+    def __init__(self, file: IO[bytes], cipher: Any, size: int) -> None:
+        self._file, self._pieces = file, _pieces(file, cipher, size)
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._left:
+            self._left = next(self._pieces, b"")
+        taken = self._left[: len(buffer)]
+        buffer[: len(taken)], self._left = taken, self._left[len(taken) :]
+        return len(taken)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _pieces(file: IO[bytes], cipher: Any, size: int) -> Iterator[bytes]:
+    from cryptography.exceptions import InvalidTag
+
+    for number in range(max(1, -(-size // (PIECE + _TAG)))):
+        size -= PIECE + _TAG
+        try:
+            piece: bytes = cipher.decrypt(_nonce(number, size <= 0), file.read(PIECE + _TAG), None)
+        except InvalidTag:
+            raise StoreError("a file is not what was sealed", code="payload.swapped", hint="restore it from a backup") from None
+        if piece:
+            yield piece
+
+
+def _nonce(number: int, last: bool) -> bytes:
+    return number.to_bytes(11, "big") + bytes([last])

@@ -1,0 +1,117 @@
+"""Across the revision that sealed payloads: up, tables are made again with tokens; down, what is sealed is laid open for older programs.
+
+A payload that was laid open keeps its nonce, and what was sealed with it is sealed with it again to the same bytes: commitments hold.
+What a program of before wrote has no key. It stays as it is, and is deleted with the person it is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from typing import Any
+
+from bus.config import Config
+from bus.engine import projection
+from bus.errors import Erased
+from bus.log import log, payload
+from bus.log.record import Record
+from bus.message import parsed
+from bus.store import Store, Tx, migrate
+from bus.store.opening import open_store
+
+SEALED = 5
+"""The first revision that seals."""
+MOST = 500
+
+Unlock = Callable[[Store, Config], Any]
+
+
+def change(config: Config, to: int, unlock: Unlock) -> tuple[int, int]:
+    """`bus.store.migrate.migrate`, with what lies in the database made fit for it. Raises `StoreError`, `ConfigError`."""
+    url = config.store.url
+    before = migrate.status(url)[0]
+    if to < SEALED <= before:
+        _with(config, unlock, _lay_open)
+    changed = migrate.migrate(url, to)
+    if before < SEALED <= to:
+        _with(config, unlock, _protect)
+    return changed
+
+
+def _with(config: Config, unlock: Unlock, work: Callable[[Tx], None]) -> None:
+    with closing(open_store(config.store.url, exclusive=True)) as store:
+        unlock(store, config)
+        store.write(work).result()
+
+
+def _protect(tx: Tx) -> None:
+    for row in _payloads(tx):
+        nonce, content = bytes(row["nonce"]), bytes(row["content"])
+        number = payload.key_number(nonce)
+        if number is not None and not payload.matches(row["id"], nonce, content):
+            tx.do("set_payload", id=row["id"], content=payload.sealed_again(nonce, content, tx.keys.key(number)))
+    _tell(tx, {text: tx.keys.token(text) for _, record in log.everything(tx) for text in _told(tx, record)})
+    for _, record in log.everything(tx):
+        projection.protect(tx, record)
+    tx.do("drop_mark", name="unprotected")
+
+
+def _lay_open(tx: Tx) -> None:
+    for row in _payloads(tx):
+        try:
+            text = payload.opened(bytes(row["nonce"]), bytes(row["content"]), tx.keys)
+        except Erased:
+            continue
+        tx.do("set_payload", id=row["id"], content=text)
+    _tell(tx, {tx.keys.token(text): text for _, record in log.everything(tx) for text in _told(tx, record)})
+    tx.do("add_mark", name="laid-open", value="5")
+
+
+def _tell(tx: Tx, named: Mapping[str, str]) -> None:
+    """Put texts in the place of tokens, or tokens in the place of texts, wherever one stands."""
+    tx.do("make_texts")
+    for old, new in named.items():
+        tx.do("add_text", old=old, new=new)
+    for table in ("message_keys", "case_keys", "waits", "intake_keys", "facts"):
+        tx.do(f"tell_{table}")
+    tx.do("drop_texts")
+
+
+def _payloads(tx: Tx) -> Any:
+    after = ""
+    while rows := tx.all("payloads_after", after=after, most=MOST):
+        yield from rows
+        after = rows[-1]["id"]
+
+
+def _told(tx: Tx, record: Record) -> list[str]:
+    """The texts behind the tokens of a record."""
+
+    def told(role: str) -> Any:
+        """Payloads lie open here, whatever their nonce says, or are sealed."""
+        row = tx.one("payload", id=record.payload(role) or "")
+        if row is None:
+            return None
+        try:
+            return parsed(bytes(row["content"]))
+        except ValueError:
+            pass
+        try:
+            return parsed(payload.opened(bytes(row["nonce"]), bytes(row["content"]), tx.keys))
+        except Erased:
+            return None
+
+    found: list[str] = []
+    match record.kind:
+        case "received":
+            message = told("message")
+            keys: Any = message["keys"] if message else {"case": {}, "intake": (), "content": ""}
+            found = [*keys["case"].values(), *[name for _, name in keys["intake"]], keys["content"]]
+        case "joined":
+            found = list((told("keys") or {}).values())
+        case "waiting" | "closed":
+            key = told("key")
+            found = [key[1]] if key else []
+        case _:
+            pass
+    return [*found, *[fact[1] for fact in told("facts") or ()]]
