@@ -64,7 +64,7 @@ def _record(store: Store, clock: Clock, wanted: Wanted, manifest: str, records: 
     """Who took what and why is a payload: scope and purpose may name a person."""
     data = {"manifest": manifest, "records": records, "payloads": wanted.payloads}
     record = Record(new_id(), "exported", clock.now(), actor=wanted.actor, data=data)
-    made = entry(record, {"export": {"scope": dict(wanted.scope), "purpose": wanted.purpose}})
+    made = entry(record, store.keys.fresh(), {"export": {"scope": dict(wanted.scope), "purpose": wanted.purpose}})
     store.write(lambda tx: write(tx, made)).result()
     return made.record
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bus.errors import Invalid, StoreError
-from bus.log import keys, note
+from bus.errors import Erased, Invalid, StoreError
+from bus.log import keys, note, payload
 from bus.log.record import Record, record_of
 from bus.log.stored import StoredCheckpoint, StoredTree
 from bus.message import canonical, parsed
-from bus.store import Tx
+from bus.store import Row, Tx
 
 MOST = 20_000
 """Messages in one bundle."""
@@ -103,8 +104,19 @@ def _openings(tx: Tx, records: Iterable[Record]) -> list[bytes]:
     lines = {}
     for some in _pieces(wanted):
         for row in tx.all("sealed_payloads_among", payloads=_list(some)):
-            lines[row["id"]] = _opening(row["id"], row["media_type"], bytes(row["nonce"]), b"", b"", bytes(row["content"]))
+            with contextlib.suppress(Erased):
+                lines[row["id"]] = _opened(tx, row)
     return [lines[identity] for identity in wanted if identity in lines]
+
+
+def _opened(tx: Tx, row: Row) -> bytes:
+    """One payload with the key that opens it and no other; raises `Erased`."""
+    nonce, content = bytes(row["nonce"]), bytes(row["content"])
+    number = payload.key_number(nonce)
+    if number is None:
+        return _opening(row["id"], row["media_type"], nonce, b"", b"", content)
+    own = payload.payload_key(tx.keys.key(number), nonce)
+    return _opening(row["id"], row["media_type"], nonce, content, own, payload.opened_with(own, nonce, content))
 
 
 def _opening(identity: str, media_type: str, nonce: bytes, sealed: bytes, own: bytes, text: bytes) -> bytes:

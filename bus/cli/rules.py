@@ -62,10 +62,19 @@ def offline(path: Path) -> tuple[Config, dict[str, Operation]]:
     return config, offered(config)
 
 
+def give_keys(reader: Reader, config: Config) -> None:
+    """Open the key store of a database that is only looked at; one that has none yet has nothing to open."""
+    from bus.log.keyring import open_keyring
+
+    with reader.read() as tx:
+        mark = tx.one("mark", name="keystore")
+    if mark is not None:
+        reader.keys = open_keyring(config.keystore.folder, config.keystore.master, mark["value"])
+
+
 @contextmanager
 def recomputing(path: Path, store: str = "") -> Iterator[tuple[Config, dict[str, Operation], Reader]]:
     """Settings without their secrets, what the adapters declare, and the database to read; from here on nothing leaves this process."""
-    from bus.log.keyring import open_keyring
     from bus.replay import guard
 
     guard.arm()
@@ -76,8 +85,5 @@ def recomputing(path: Path, store: str = "") -> Iterator[tuple[Config, dict[str,
         raise ConfigError("store.url is a secret, and secrets are not read here", code="replay.store", hint=hint)
     guard.only_host(hosts_of(url))
     with closing(open_reader(url)) as reader:
-        with reader.read() as tx:
-            mark = tx.one("mark", name="keystore")
-        if mark is not None:
-            reader.keys = open_keyring(config.keystore.folder, config.keystore.master, mark["value"])
+        give_keys(reader, config)
         yield config, offered(config), reader

@@ -20,6 +20,6 @@ def announce_replay(tx: Tx, actor: str, purpose: str, scope: JsonObject, clock: 
         new_id(), "replayed", clock.now(), actor=actor, message=run["message"] if run else message["id"] if message else None,
         data={"scope": "run" if run else "message" if message else "case" if what else "time"},
     )  # fmt: skip
-    made = entry(record, {"purpose": {"text": purpose, **scope}})
+    made = entry(record, tx.keys.fresh(), {"purpose": {"text": purpose, **scope}})
     write(tx, made)
     return made.record.id

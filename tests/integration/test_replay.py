@@ -19,6 +19,7 @@ from bus.cli import main, rules
 from bus.cli.replay import code_of, replayed, unbundled
 from bus.errors import NotFound
 from bus.log import log
+from bus.log.payload import key_number, sealed_again
 from bus.message import canonical
 from bus.replay.bundle import Bundle
 from bus.replay.report import Report
@@ -66,7 +67,7 @@ def worked(tmp_path_factory) -> tuple[Path, str]:
 def tampered(worked, tmp_path) -> tuple[Path, str]:
     """A copy of it, to be tampered with."""
     folder, waited = worked
-    write(tmp_path)
+    write(tmp_path, keystore=keys_of(folder))
     (tmp_path / "var").mkdir(exist_ok=True)
     with (
         contextlib.closing(sqlite3.connect(folder / "var/snodo.db")) as old,
@@ -88,10 +89,31 @@ def payload_of(folder: Path, message: str, kind: str, role: str) -> str:
     return next(held["id"] for held in json.loads(content)["payloads"] if held["role"] == role)
 
 
+def keys_of(folder: Path) -> dict[str, str]:
+    """The settings of that folder's key store."""
+    return {"folder": f"{folder}/var/keys", "master": f"{folder}/var/master.key"}
+
+
+@contextlib.contextmanager
+def looking(folder: Path, url: str = ""):
+    """The store of that folder, to read, with its keys."""
+    with contextlib.closing(open_reader(url or f"sqlite:///{folder}/var/snodo.db")) as reader:
+        rules.give_keys(reader, config.load(folder / "config.yaml"))
+        yield reader
+
+
+def rewrite(folder: Path, payload: str, text: bytes) -> None:
+    """Put another text in the place of a payload, sealed as it would be: by somebody who has the keys."""
+    with looking(folder) as reader, reader.read() as tx:
+        nonce = bytes(tx.one("payload", id=payload)["nonce"])
+        content = sealed_again(nonce, text, tx.keys.key(key_number(nonce)))
+    change(folder, "UPDATE payloads SET content = ? WHERE id = ?", content, payload)
+
+
 def told(folder: Path, what: str = "", since: str = "2026-01-01") -> Report:
     """What a replay of that folder's store finds; in this process, so without the guard."""
     operations = rules.offered(config.load(folder / "config.yaml"))
-    with contextlib.closing(open_reader(f"sqlite:///{folder}/var/snodo.db")) as reader:
+    with looking(folder) as reader:
         return replayed(reader, operations, what, ("" if what else since, ""), every=True)
 
 
@@ -120,7 +142,7 @@ def test_ten_thousand_replays_are_identical(worked):
     folder, _ = worked
     operations = rules.offered(config.load(folder / "config.yaml"))
     said, runs = set[bytes](), 0
-    with contextlib.closing(open_reader(f"sqlite:///{folder}/var/snodo.db")) as reader:
+    with looking(folder) as reader:
         while runs < 10_000:
             report = replayed(reader, operations, "", ("2026-01-01", ""), every=True)
             said.add(canonical(report.as_json()))
@@ -139,9 +161,7 @@ def test_one_run_is_found_by_its_id_by_its_message_and_by_its_case(worked, name)
 
 def test_a_step_that_was_changed_is_told_at_its_place_in_the_rules(tampered):
     folder, waited = tampered
-    change(
-        folder, "UPDATE payloads SET content = ? WHERE id = ?", b'{"svegliato":"un altro"}', payload_of(folder, waited, "replied", "reply")
-    )
+    rewrite(folder, payload_of(folder, waited, "replied", "reply"), b'{"svegliato":"un altro"}')
     said = bus("replay", waited, "--config", str(folder / "config.yaml"))
     assert said.returncode == 1
     assert "different at routes/prova/aspetta.yaml:14:24: prova.aspetta@1/rispondi [rispondi]: the reply (reply.svegliato)" in said.stdout
@@ -188,7 +208,7 @@ def test_the_guard_refuses_a_socket_that_an_adapter_opens_while_it_is_loaded(wor
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         (tmp_path / "chiacchierone.py").write_text(ADAPTER.format(port=listening.getsockname()[1]), "utf-8")
-        settings = write(tmp_path, adapters={"chiacchierone": {"use": "chiacchierone:Chiacchierone"}})
+        settings = write(tmp_path, adapters={"chiacchierone": {"use": "chiacchierone:Chiacchierone"}}, keystore=keys_of(worked[0]))
         said = bus(
             "replay",
             "--from",
@@ -240,7 +260,7 @@ def test_a_case_that_was_exported_is_replayed_offline_and_turned_into_a_test(tmp
 
 
 def test_secrets_are_not_read(worked, tmp_path):
-    settings = write(tmp_path, store={"url": {"file": "chiave-che-non-si-legge"}})
+    settings = write(tmp_path, store={"url": {"file": "chiave-che-non-si-legge"}}, keystore=keys_of(worked[0]))
     said = bus("replay", "--from", "2026-01-01", "--config", str(settings), "--store", f"sqlite:///{worked[0]}/var/snodo.db")
     assert said.returncode == 0
 
@@ -268,7 +288,7 @@ def test_on_postgresql_a_user_that_may_only_read_is_enough(postgresql_url, tmp_p
         said = bus("replay", "istanza:Ada", "--config", str(tmp_path / "config.yaml"), "--store", url)
         assert said.returncode == 0, said.stderr + said.stdout
         assert said.stdout.endswith("1 equal\n")
-        with contextlib.closing(open_reader(url)) as reader:
+        with looking(tmp_path, url) as reader:
             assert replayed(reader, {}, "", ("2026-01-01", ""), every=False).counts == {"equal": 15}
             with reader.read() as tx, pytest.raises(Exception, match=r"permission|read-only"):
                 tx.all("claim_runs", runs="[]", now="", owner="x", lease="", suspects=1)
