@@ -247,7 +247,7 @@ def arrival_of(
     opened = [_opening(plan) for plan in plans]
     tokens = [(scope, keys.token(name)) for scope, name in names]
     data: dict[str, Any] = {
-        "type": message.type, "sender": message.sender, "runs": opened, "names": tokens, "content": keys.token(content),
+        "type": message.type, "sender": message.sender, "runs": opened, "intake": tokens, "content": keys.token(content),
     }  # fmt: skip
     if strong := key_tokens(keys, case):
         data["keys"] = strong

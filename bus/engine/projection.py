@@ -207,8 +207,8 @@ def _add_persons(tx: Tx, record: Record, message: Any) -> None:
 
 def intake_names(keys: Keys, record: Record, message: Any) -> tuple[Sequence[Sequence[str]], str]:
     """The names of a message by scope and token, and the token of its content."""
-    if "names" in record.data or message is None:
-        return record.data.get("names", ()), record.data.get("content", "")
+    if "intake" in record.data or message is None:
+        return record.data.get("intake", ()), record.data.get("content", "")
     told = message["keys"]
     return [(scope, keys.token(key)) for scope, key in told["intake"]], keys.token(told["content"])
 
