@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from bus import config
 from bus.adapter import Adapter, Call, Contract, operation
 from bus.app import App
 from bus.catalog import load
+from bus.cli import rules
 from bus.engine.intake import Submission
 from bus.errors import RulesError
 from bus.message import canonical
@@ -26,7 +28,7 @@ from bus.planning.report import Planned
 from bus.replay import window
 from bus.replay.evidence import Rulebook, pages
 from bus.source import read
-from bus.store.opening import open_reader
+from bus.store.opening import Reader, open_reader
 from bus.testing.cutting import Cut, as_yaml, cut
 from bus.testing.routes import run, run_folder
 from tests.small_bus import settings
@@ -149,8 +151,21 @@ def edit(folder: Path, old: str, new: str, file: str = "routes/pratica.yaml") ->
     (folder / file).write_text(text.replace(old, new), "utf-8")
 
 
-def plan(worked: Path, folder: Path, url: str = "") -> Planned:
+def keys_of(worked: Path) -> dict[str, Any]:
+    """The setting of that folder's key store."""
+    return {"keystore": {"folder": f"{worked}/var/keys", "master": f"{worked}/var/master.key"}}
+
+
+@contextlib.contextmanager
+def looking(worked: Path, url: str = "") -> Iterator[Reader]:
+    """The store of that folder, or another one with the same keys, to read."""
     with contextlib.closing(open_reader(url or f"sqlite:///{worked}/var/snodo.db")) as reader:
+        rules.give_keys(reader, config.load(worked / "config.yaml"))
+        yield reader
+
+
+def plan(worked: Path, folder: Path, url: str = "") -> Planned:
+    with looking(worked, url) as reader:
         return planned(reader, folder, OPERATIONS, window.newest(reader, 1000), 2)
 
 
@@ -269,6 +284,7 @@ def test_rules_with_errors_are_not_planned(worked, edited):
 
 def test_what_was_erased_is_counted_and_not_guessed(worked, edited, tmp_path):
     shutil.copytree(worked / "var", tmp_path / "var")
+    shutil.copy(worked / "config.yaml", tmp_path)
     with contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw:
         raw.execute("DELETE FROM payloads WHERE id IN (SELECT payload FROM messages ORDER BY id LIMIT 3)")
         raw.commit()
@@ -312,7 +328,11 @@ def test_the_guard_refuses_a_socket_while_a_plan_is_made(worked, edited, tmp_pat
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         (tmp_path / "ciarliero.py").write_text(TALKATIVE.format(port=listening.getsockname()[1]), "utf-8")
-        changed = {**json.loads((worked / "config.yaml").read_text("utf-8")), "adapters": {"ufficio": {"use": "ciarliero:Ufficio"}}}
+        changed = {
+            **json.loads((worked / "config.yaml").read_text("utf-8")),
+            "adapters": {"ufficio": {"use": "ciarliero:Ufficio"}},
+            **keys_of(worked),
+        }
         (edited / "config.yaml").write_text(json.dumps(changed), "utf-8")
         said = bus("--config", str(edited / "config.yaml"), "--store", f"sqlite:///{worked}/var/snodo.db",
                    PYTHONPATH=os.pathsep.join([os.environ["PYTHONPATH"], str(tmp_path), str(Path.cwd())]))  # fmt: skip
@@ -323,7 +343,12 @@ def test_the_guard_refuses_a_socket_while_a_plan_is_made(worked, edited, tmp_pat
 
 
 def test_a_plan_on_postgresql_is_the_same(postgresql_url, worked, edited, tmp_path):
-    changed = {**json.loads((worked / "config.yaml").read_text("utf-8")), "store": {"url": postgresql_url}, "rules": str(worked)}
+    changed = {
+        **json.loads((worked / "config.yaml").read_text("utf-8")),
+        "store": {"url": postgresql_url},
+        "rules": str(worked),
+        **keys_of(worked),
+    }
     (tmp_path / "config.yaml").write_text(json.dumps(changed), "utf-8")
     work(App(config.load(tmp_path / "config.yaml")))
     edit(edited, "body.numero >= 10", "body.numero >= 15")
@@ -331,7 +356,7 @@ def test_a_plan_on_postgresql_is_the_same(postgresql_url, worked, edited, tmp_pa
 
 
 def cut_from(worked: Path, number: int, **how: str) -> Cut:
-    with contextlib.closing(open_reader(f"sqlite:///{worked}/var/snodo.db")) as reader:
+    with looking(worked) as reader:
         messages, _ = window.named(reader, f"x{number}")
         [page] = pages(reader, [messages[:1]], Rulebook(reader))
         return cut(page.openings[0], page.journals[page.openings[0].run], page, load(worked, OPERATIONS), OPERATIONS, **how)
@@ -360,7 +385,8 @@ def test_a_test_that_is_cut_can_fail(worked, edited):
 
 
 def test_the_command_adds_a_test_to_the_routes_file(worked, edited):
-    (edited / "config.yaml").write_text((worked / "config.yaml").read_text("utf-8"), "utf-8")
+    settings = {**json.loads((worked / "config.yaml").read_text("utf-8")), **keys_of(worked)}
+    (edited / "config.yaml").write_text(json.dumps(settings), "utf-8")
     command = [sys.executable, "-m", "bus.cli", "test", "new", "--from", "x12", "--write", "--name", "twelve is archived"]
     said = subprocess.run([*command, "--config", str(edited / "config.yaml"), "--store", f"sqlite:///{worked}/var/snodo.db"],
                           capture_output=True, text=True, timeout=90)  # fmt: skip
