@@ -183,6 +183,7 @@ class Hosting:
 @pytest.mark.parametrize("room", [True, False])
 def test_runs_are_claimed_in_the_commit_that_opens_them_or_rung_for(tmp_path: Path, room: bool) -> None:
     store, rung, host = SqliteStore(tmp_path / "s.db"), list[str](), Hosting(room=room)
+    store.keys = Keyring.in_memory()
     intake = Intake(store, rules, FixedClock(T), rung.extend, None, host)
     try:
         before = store.describe()["commits"]
