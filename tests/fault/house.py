@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from bus import config
+from bus.app import unlock
 from bus.client import Client
 from bus.failpoint import VARIABLE
 from bus.store import Store
@@ -180,7 +181,9 @@ class House:
     @contextlib.contextmanager
     def store(self) -> Any:
         """The store, opened by this process; no process of the bus may run."""
-        opened: Store = open_store(config.load(self.config_path).store.url)
+        settings = config.load(self.config_path)
+        opened: Store = open_store(settings.store.url)
+        unlock(opened, settings)
         try:
             yield opened
         finally:

@@ -21,6 +21,7 @@ from bus.clock import FixedClock
 from bus.engine.intake import Accepted, Intake, Submission
 from bus.errors import StoreError
 from bus.log import log
+from bus.log.keyring import Keyring
 from bus.store import Tx
 from bus.store.sqlite import SqliteStore
 from bus.testing import simulation_judge
@@ -66,6 +67,10 @@ class NotedLedger(list[Effect]):
     def append(self, effect: Effect) -> None:
         super().append(effect)
         self._disk.mark("effect", effect.key)
+
+
+KEYS = Keyring.in_memory()
+"""The key store lies on a disk that forgets nothing."""
 
 
 @dataclass
@@ -117,7 +122,7 @@ class Blackouts(Simulation):
             raise Dark
 
     def open_store(self) -> None:
-        self.store = SimulatedStore(self.folder / str(self.cuts) / FILE, self.disk.open)
+        self.store = SimulatedStore(self.folder / str(self.cuts) / FILE, self.disk.open, KEYS)
         self.intake = Intake(self.store, lambda: rules(self.edition), self.clock, self._ring)
         self.activate(self.edition)
 
@@ -189,6 +194,7 @@ def record_writer(messages: int = 150) -> Recording:
     with folder() as path:
         disk, clock = Disk(), FixedClock(START)
         with closing(SqliteStore(path / FILE, opened=disk.open)) as store:
+            store.keys = KEYS
             intake = Intake(store, rules, clock, lambda runs: None)
             coming = [intake.send(Submission("sim.avviso", {"chi": f"m{n}"}, "portale", key=f"k{n}")) for n in range(messages)]
             for one in coming:
@@ -245,7 +251,7 @@ def _faults(path: Path, recording: Recording, moment: int) -> list[str]:
 
 def _inside(path: Path, before: list[Note]) -> list[str]:
     """What the bus itself finds when it starts on this file."""
-    with closing(SimulatedStore(path)) as store:
+    with closing(SimulatedStore(path, keys=KEYS)) as store:
         with store.read() as tx:
             records = [entry for _, entry in log.everything(tx)]
             faults = list(simulation_judge.log_faults(tx, records))

@@ -21,6 +21,7 @@ from bus.diagnostics import configure
 from bus.engine.attachments import Attachments
 from bus.engine.intake import Intake, Submission
 from bus.errors import StoreError
+from bus.log.keyring import Keyring
 from bus.store.sqlite import SqliteStore
 from bus.testing.simulated_bus import START
 from bus.testing.simulated_system import rules
@@ -60,6 +61,7 @@ def play(failing: Failing, path: Path) -> tuple[list[str], list[StoreError]]:
         except StoreError as error:
             refusals.append(error)
     with closing(store):
+        store.keys = Keyring.in_memory()
         intake, accepted = Intake(store, rules, FixedClock(START), lambda runs: None), []
         for number in range(MESSAGES):
             while len(accepted) == number:
@@ -108,6 +110,7 @@ accept_until_refused(Path({str(tmp_path)!r}))
 def accept_until_refused(path: Path) -> None:
     """Print the ids that were accepted under a limit, then the refusal; then take the limit away and go on."""
     with closing(SqliteStore(path / FILE)) as store:
+        store.keys = Keyring.in_memory()
         intake = Intake(store, rules, FixedClock(START), lambda runs: None)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
         accepted: list[str] = []
@@ -123,6 +126,7 @@ def accept_until_refused(path: Path) -> None:
 
 def test_a_full_folder_of_attachments_is_told_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(SqliteStore(tmp_path / FILE)) as store:
+        store.keys = Keyring.in_memory()
         files = Attachments(tmp_path / "files", store, FixedClock(START))
 
         def full(descriptor: int) -> None:

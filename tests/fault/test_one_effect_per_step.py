@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from bus import config
+from bus.app import unlock
 from bus.client import Client
 from bus.engine import projection
 from bus.store import Tx
@@ -179,6 +181,7 @@ def _rebuilt_is_the_same(town: Town) -> None:
     """All that happened, crashes included, is in the log."""
     town.stop_bus()
     store = SqliteStore(town.folder / "var" / "snodo.db")
+    unlock(store, config.load(town.folder / "config.yaml"))
 
     def work(tx: Tx) -> tuple[Any, Any]:
         before = projection.snapshot(tx)
