@@ -249,9 +249,9 @@ def _faults(path: Path, recording: Recording, moment: int) -> list[str]:
     return faults + (_inside(path, before) if made and not faults else [])
 
 
-def _inside(path: Path, before: list[Note]) -> list[str]:
+def _inside(path: Path, before: list[Note], keys: Keyring = KEYS) -> list[str]:
     """What the bus itself finds when it starts on this file."""
-    with closing(SimulatedStore(path, keys=KEYS)) as store:
+    with closing(SimulatedStore(path, keys=keys)) as store:
         with store.read() as tx:
             records = [entry for _, entry in log.everything(tx)]
             faults = list(simulation_judge.log_faults(tx, records))
@@ -262,12 +262,12 @@ def _inside(path: Path, before: list[Note]) -> list[str]:
         return faults + simulation_judge.rebuilt(store)
 
 
-def faults_inside(path: Path, accepted: Sequence[str]) -> list[str]:
+def faults_inside(path: Path, accepted: Sequence[str], keys: Keyring = KEYS) -> list[str]:
     """What is wrong with a store that nobody works on, of which these messages were accepted."""
     with closing(sqlite3.connect(path)) as connection:
         sound = connection.execute("PRAGMA integrity_check").fetchall()
     faults = [] if sound == [("ok",)] else [f"integrity_check: {sound[:3]}"]
-    return faults + _inside(path, [Note("accepted", value=identity) for identity in accepted])
+    return faults + _inside(path, [Note("accepted", value=identity) for identity in accepted], keys)
 
 
 @contextmanager

@@ -21,12 +21,12 @@ from bus.diagnostics import configure
 from bus.engine.attachments import Attachments
 from bus.engine.intake import Intake, Submission
 from bus.errors import StoreError
-from bus.log.keyring import Keyring
+from bus.log.keyring import Keyring, open_keyring
 from bus.store.sqlite import SqliteStore
 from bus.testing.simulated_bus import START
 from bus.testing.simulated_system import rules
 from tests.fault.disk import Disk
-from tests.fault.power import FILE, faults_inside, folder
+from tests.fault.power import FILE, KEYS, faults_inside, folder
 
 MESSAGES, OUTAGE = 6, 3
 """``OUTAGE``: so many uses of the disk fail one after another."""
@@ -61,7 +61,7 @@ def play(failing: Failing, path: Path) -> tuple[list[str], list[StoreError]]:
         except StoreError as error:
             refusals.append(error)
     with closing(store):
-        store.keys = Keyring.in_memory()
+        store.keys = KEYS
         intake, accepted = Intake(store, rules, FixedClock(START), lambda runs: None), []
         for number in range(MESSAGES):
             while len(accepted) == number:
@@ -104,13 +104,17 @@ accept_until_refused(Path({str(tmp_path)!r}))
     accepted = ids.split(",")
     assert "the database failed" in told
     assert len(accepted) > 3
-    assert faults_inside(tmp_path / FILE, accepted) == []
+    assert faults_inside(tmp_path / FILE, accepted, keys_in(tmp_path)) == []
+
+
+def keys_in(path: Path) -> Keyring:
+    return open_keyring(path / "keys", path / "master.key", None)
 
 
 def accept_until_refused(path: Path) -> None:
     """Print the ids that were accepted under a limit, then the refusal; then take the limit away and go on."""
     with closing(SqliteStore(path / FILE)) as store:
-        store.keys = Keyring.in_memory()
+        store.keys = keys_in(path)
         intake = Intake(store, rules, FixedClock(START), lambda runs: None)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
         accepted: list[str] = []
@@ -126,7 +130,7 @@ def accept_until_refused(path: Path) -> None:
 
 def test_a_full_folder_of_attachments_is_told_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(SqliteStore(tmp_path / FILE)) as store:
-        store.keys = Keyring.in_memory()
+        store.keys = KEYS
         files = Attachments(tmp_path / "files", store, FixedClock(START))
 
         def full(descriptor: int) -> None:
