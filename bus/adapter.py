@@ -40,8 +40,8 @@ from bus.errors import InDoubt, OutsideError, Refused, Unreachable
 from bus.message import Attachment, JsonObject, JsonValue
 
 __all__ = [
-    "Adapter", "Call", "Contract", "Delivery", "Door", "Effect", "Endpoint", "Fact", "Inbound", "InDoubt", "Operation", "Outbound",
-    "OutsideError", "Poller", "Prepared", "Refused", "Settings", "Unreachable", "Wire", "operation",
+    "Adapter", "Call", "Contract", "Delivery", "Door", "Effect", "Endpoint", "Exchange", "Fact", "Inbound", "InDoubt", "Operation",
+    "Outbound", "OutsideError", "Poller", "Prepared", "Refused", "Report", "Settings", "Unreachable", "Wire", "operation",
 ]  # fmt: skip
 
 Effect = Literal["read", "keyed", "queryable", "once"]
@@ -222,6 +222,10 @@ class Adapter:
         """What we ask periodically; none unless overridden."""
         return ()
 
+    def reports(self) -> Sequence[Report]:
+        """What the law wants told of the exchanges with this system; none unless overridden."""
+        return ()
+
     def check(self) -> Iterable[str]:
         """One sentence per thing wrong with the settings that only a look at the contract shows; used by ``bus validate``."""
         return ()
@@ -289,6 +293,23 @@ class Door(Protocol):
         """
         ...
 
+    def served(
+        self,
+        operation: str,
+        outcome: str,
+        *,
+        request: JsonObject,
+        answer: JsonObject,
+        exchanges: Sequence[Wire] = (),
+        about: tuple[str, str] | None = None,
+    ) -> None:
+        """Keep in the log that the system asked ``operation`` of us and what we say; durable when it returns, so before the answer leaves.
+
+        ``outcome`` is the system's own word, without personal data. ``about`` names a fact (kind, key) whose person this concerns:
+        what is erased with the one is erased with the other. Raises `bus.errors.StoreError`.
+        """
+        ...
+
     def fact(self, kind: str, key: str) -> JsonValue:
         """The last value of a fact of this adapter, or None."""
         ...
@@ -323,3 +344,36 @@ class Poller:
     name: str
     interval: float
     poll: Callable[[Door, JsonValue], JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One exchange with the system as the log has it: what a `Report` makes its lines of.
+
+    ``inbound``: the system asked us. ``ended`` is None while no end is known. ``outcome``: ``answered``, ``refused``, ``unreachable``,
+    ``in_doubt``, ``invalid``, ``open``, or for an inbound one the word we gave. A text that was erased is empty.
+    """
+
+    operation: str
+    inbound: bool
+    began: dt.datetime
+    ended: dt.datetime | None
+    outcome: str
+    code: str
+    request: JsonObject
+    answer: JsonObject
+    record: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Lines about exchanges, in a form that somebody prescribes. ``source`` says who; ``fields``: each column with its meaning.
+
+    ``lines`` is pure and gives dictionaries with these columns; columns may be left out.
+    """
+
+    name: str
+    title: str
+    source: str
+    fields: Mapping[str, str]
+    lines: Callable[[Exchange], Iterable[Mapping[str, JsonValue]]]

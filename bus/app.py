@@ -24,7 +24,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import ValidationError
 
 from bus import channel as channels
-from bus import failpoint
+from bus import failpoint, reports
 from bus.activation import NEWS, Activation
 from bus.adapter import Adapter, Delivery, Endpoint, Fact, Operation, Wire
 from bus.anchors.anchoring import Anchoring, Ways
@@ -44,15 +44,16 @@ from bus.engine.leases import Leases
 from bus.engine.outside import Outside
 from bus.engine.polling import Polling
 from bus.engine.presence import Presence, processes
-from bus.engine.projection import Entry, fact, write
+from bus.engine.projection import Entry, entry, fact, write
 from bus.engine.sequencer import Sequencer
 from bus.errors import ConfigError, StoreError
 from bus.faults import all_of
-from bus.log import keys
+from bus.log import keys, log
 from bus.log.keyring import Keyring, open_keyring
 from bus.log.payload import Text
 from bus.log.receipt import Promises
-from bus.message import JsonObject, JsonValue
+from bus.log.record import Record
+from bus.message import JsonObject, JsonValue, new_id
 from bus.route.plan import Plan
 from bus.store import Store, Tx
 from bus.store.opening import open_store
@@ -183,6 +184,7 @@ class App:
         )  # fmt: skip
         host = self.engine if role == "all" else None
         self.intake = Intake(self.store, self.catalog, self.clock, self.channel.publish, self.backlog, host, self._promises())
+        self.reports = reports.of_adapters(self.adapters)
         self._stopped = threading.Event()
         self._news: dict[str, list[Callable[[], object]]] = {}
         self._news_lock = threading.Lock()
@@ -398,6 +400,29 @@ class App:
         """Bytes of the exchange that failed, and their media type; the look is recorded."""
         return self.store.write(lambda tx: dead.open_evidence(tx, run, identity, actor, self.clock)).result()
 
+    # -- reports and accesses ----------------------------------------------------------------------------------------
+
+    def report(
+        self, name: str, since: dt.datetime, until: dt.datetime, actor: str, purpose: str, after: int = 0
+    ) -> tuple[list[reports.Line], int | None]:
+        """A page of a report; that it was given is recorded first. Raises `NotFound`, `Invalid`."""
+        report = reports.named(self.reports, name)
+        self.store.write(lambda tx: reports.export(tx, self.clock.now(), report, since, until, actor, purpose)).result()
+        with self.store.read() as tx:
+            return reports.page(tx, report, since, until, after)
+
+    def accessed(self, events: Sequence[reports.Access]) -> None:
+        """Keep in the log who came in, went, or was refused."""
+        now = self.clock.now()
+
+        def work(tx: Tx) -> None:
+            for event in events:
+                data = {"event": event.event, "role": event.role, "times": event.times}
+                record = Record(new_id(), "access", now, actor=event.name, data=data)
+                write(tx, entry(record, tx.keys.fresh(), {"origin": {"address": event.address}}))
+
+        self.store.write(work).result()
+
     def _act(self, work: Callable[[Tx], str]) -> None:
         run = self.store.write(work).result()
         self.channel.publish([run])
@@ -481,6 +506,21 @@ class AdapterDoor:
         )  # fmt: skip
         accepted = self._app.send(submission).result()
         return Delivery(accepted.id, accepted.repeated)
+
+    def served(
+        self, operation: str, outcome: str, *, request: JsonObject, answer: JsonObject, exchanges: Sequence[Wire] = (),
+        about: tuple[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        wires = [Text(f"wire-{w.direction}", w.content, w.media_type) for w in exchanges]
+        data = {"adapter": self._adapter, "operation": operation, "outcome": outcome}
+
+        def work(tx: Tx) -> None:
+            known = None if about is None else tx.one("fact", adapter=self._adapter, kind=about[0], key=tx.keys.token(about[1]))
+            key = tx.keys.fresh() if known is None else log.key_of_payload(tx, known["payload"])
+            record = Record(new_id(), "served", self._app.clock.now(), data=data)
+            write(tx, entry(record, key, {"request": request, "answer": answer}, wires))
+
+        self._app.store.write(work).result()
 
     def fact(self, kind: str, key: str) -> Any:
         with self._app.store.read() as tx:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from adapters.pagopa import giornale
 from adapters.pagopa.gpd import PosizioneGpd, StatoGpd, corpo_di, differenze, letta, posizione_di
 from adapters.pagopa.inbound import endpoint
 from adapters.pagopa.memoria import STATO, fatto
@@ -26,7 +27,7 @@ from adapters.pagopa.modelli import (
     oggi,
 )  # fmt: skip
 from adapters.rest import HTTP_REFUSALS, RestClient, RestReply
-from bus.adapter import Adapter, Call, Effect, Endpoint, InDoubt, Prepared, Refused, Unreachable, operation
+from bus.adapter import Adapter, Call, Effect, Endpoint, InDoubt, Prepared, Refused, Report, Unreachable, operation
 
 NON_TROVATA = {"NON_TROVATA": "GPD has no position with that iupd"}
 RIFIUTI_CREA = {
@@ -88,6 +89,10 @@ class Pagopa(Adapter):
     def endpoints(self) -> Sequence[Endpoint]:
         """``/in/pagopa``."""
         return (endpoint(self.settings),)
+
+    def reports(self) -> Sequence[Report]:
+        """The journal of events."""
+        return (giornale.report(self.name, self.settings),)
 
     def check(self) -> Iterable[str]:
         """The official WSDL, when the settings name one, must be there."""

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapters.pagopa.memoria import Ricordo
+from adapters.pagopa import giornale
+from adapters.pagopa.memoria import POSIZIONE, Ricordo
 from adapters.pagopa.modelli import PagopaSettings, Posizione, centesimi, oggi
 from adapters.pagopa.ricevute import Decisione, Ricevuta, anomala, decidi
 from adapters.pagopa.risposte import FAULT_DI_STATO, Valori, accolta, attivata, negata, verificata
 from bus.adapter import Door, Endpoint, Inbound, Outbound, Wire
-from bus.errors import Busy, Conflict
+from bus.errors import Busy, Conflict, StoreError
 
 if TYPE_CHECKING:
-    from adapters.soap.server import SoapService
+    from adapters.soap.server import SoapReply, SoapService
 
 PATH = "/in/pagopa"
 CONTRATTO = Path(__file__).parent / "contract" / "paForNode.wsdl"
@@ -49,10 +50,15 @@ class Sportello:
     settings: PagopaSettings
     richiesta: Inbound
     porta: Door
+    viste: list[tuple[str, Mapping[str, Any], Valori]] = field(default_factory=list)
 
     def rispondi(self) -> Outbound:
-        """The answer, whatever was asked."""
+        """The answer, whatever was asked. It leaves only when it stands in the log: else the node is told to try again."""
         risposta = self._servizio().handle(self.richiesta.body, soap_action=self._azione)
+        try:
+            self._annota(risposta)
+        except StoreError:
+            risposta = self._servizio(fermo=True).handle(self.richiesta.body, soap_action=self._azione)
         return Outbound(risposta.status, risposta.body, risposta.media_type)
 
     def troppo_grande(self) -> Outbound:
@@ -64,12 +70,35 @@ class Sportello:
     def _azione(self) -> str:
         return self.richiesta.headers.get("soapaction", "")
 
-    def _servizio(self) -> SoapService:
-        """Making the service costs microseconds: its contract is read once per process."""
+    def _annota(self, risposta: SoapReply) -> None:
+        """Keep what was asked and what we say, for the journal of events; the bytes of a receipt are kept with its message."""
+        for nome, valori, detto in self.viste:
+            chiesto = giornale.parametri(valori)
+            fuori = Wire("out", risposta.body, risposta.media_type, f"{risposta.status}")
+            self.porta.served(
+                nome, detto["outcome"], request=chiesto, answer={key: detto[key] for key in ("outcome", "fault") if key in detto},
+                exchanges=(fuori,) if nome.startswith("paSendRT") else (self._prova(), fuori),
+                about=(POSIZIONE, str(chiesto["numero_avviso"])) if "numero_avviso" in chiesto else None,
+            )  # fmt: skip
+
+    def _vista(self, nome: str, operazione: Callable[[dict[str, Any]], Valori]) -> Callable[[dict[str, Any]], Valori]:
+        """An operation that leaves what it was asked and what it said."""
+
+        def risponde(valori: dict[str, Any]) -> Valori:
+            detto = operazione(valori)
+            self.viste.append((nome, valori, detto))
+            return detto
+
+        return risponde
+
+    def _servizio(self, *, fermo: bool = False) -> SoapService:
+        """Making the service costs microseconds: its contract is read once per process. ``fermo``: every operation fails."""
         from adapters.soap.server import SoapService
 
+        operazioni = self._operazioni()
         return SoapService(
-            self.settings.wsdl or CONTRATTO, self._operazioni(),
+            self.settings.wsdl or CONTRATTO,
+            {nome: _ferma if fermo else self._vista(nome, operazione) for nome, operazione in operazioni.items()},
             on_invalid=self._non_valida, on_error=self._guasto, max_bytes=MAX_BYTES,
         )  # fmt: skip
 
@@ -153,9 +182,20 @@ class Sportello:
         return negata(codice, self.settings.id_pa, descrizione)
 
     def _non_valida(self, operazione: str | None, errori: list[str]) -> Valori | None:
-        return self._negata("PAA_SINTASSI_XSD", errori[0][:140]) if operazione else None
+        return self._detta(operazione, self._negata("PAA_SINTASSI_XSD", errori[0][:140])) if operazione else None
 
     def _guasto(self, operazione: str, errore: Exception) -> Valori:
         """Anything unexpected, a full disk included: the node tries again later."""
-        del operazione, errore
-        return self._negata("PAA_SYSTEM_ERROR")
+        del errore
+        return self._detta(operazione, self._negata("PAA_SYSTEM_ERROR"))
+
+    def _detta(self, operazione: str, no: Valori) -> Valori:
+        """A no to a request whose values cannot be trusted, or were not looked at."""
+        self.viste.append((operazione, {}, no))
+        return no
+
+
+def _ferma(valori: dict[str, Any]) -> Valori:
+    """What was answered could not be kept."""
+    del valori
+    raise Busy("the log cannot be written")

@@ -16,15 +16,15 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from adapters.protocollo import dialects
+from adapters.protocollo import dialects, registro
 from adapters.protocollo.dialects import Dialect, Step, day_of, full_number, mark
 from adapters.protocollo.modelli import ProtocolloSettings, Registrato, Registrazione, RicercaProtocollo, Trovato
 from adapters.soap.client import BAD_REQUEST, SoapClient
-from bus.adapter import Adapter, Call, Effect, InDoubt, Refused, Unreachable, operation
+from bus.adapter import Adapter, Call, Effect, InDoubt, Refused, Report, Unreachable, operation
 from bus.errors import ConfigError, Malformed
 
 T = TypeVar("T")
@@ -89,6 +89,10 @@ class Protocollo(Adapter):
         if found is None:
             return Trovato(trovato=False)
         return Trovato(trovato=True, numero=found.numero, anno=found.anno, data=found.data)
+
+    def reports(self) -> Sequence[Report]:
+        """The day's registrations."""
+        return (registro.report(self.name, "registra"),)
 
     def check(self) -> Iterable[str]:
         """Does the contract have what the dialect asks?"""

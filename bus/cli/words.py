@@ -28,6 +28,8 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "redelivered": ("↻", "redelivered by {actor}"),
     "decided": ("✎", "{actor} decided: {decision}"),
     "discarded": ("✎", "given up by {actor}"),
+    "served": ("⇐", "{adapter} asked {operation}: {outcome}"),
+    "access": ("◉", "{actor} {event}"),
     "polled": ("◌", "asked for news"),
     "rules": ("§", "rules {act} by {actor}"),
     "attached": ("▤", "a file of {size} bytes attached by {actor}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from bus.message import canonical, parsed
 from bus.store import Key, Row, Tx
 
 PAGE = 1000
+APART = dt.timedelta(hours=1)
+"""How far a record's time may be from those of its neighbours."""
 
 
 def append(tx: Tx, record: Record, payloads: Sequence[Sealed] = ()) -> None:
@@ -97,6 +100,36 @@ def key_of(tx: Tx, identity: str | None) -> Key:
         return tx.keys.fresh() if identity is None else message(tx, identity)[1]
     except (KeyError, Erased):
         return tx.keys.fresh()
+
+
+def key_of_payload(tx: Tx, identity: str) -> Key:
+    """The key that sealed a payload, for what concerns the same person; one of its own where that cannot be had any more."""
+    row = tx.one("payload", id=identity)
+    number = None if row is None else sealing.key_number(bytes(row["nonce"]))
+    try:
+        return tx.keys.fresh() if number is None else tx.keys.key(number)
+    except Erased:
+        return tx.keys.fresh()
+
+
+def seq_at(tx: Tx, moment: dt.datetime) -> int:
+    """A number before which no record is of that time or later. Times follow numbers, but for what a commit or another clock delays."""
+    wanted, low = clock.text_of(moment - APART), 0
+    high = next((row["seq"] for row in tx.all("newest_record")), 0)
+    while low < high:
+        middle = (low + high) // 2
+        row = tx.one("record_from", seq=middle + 1)
+        if row is not None and row["time"] < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def of_kinds(tx: Tx, kinds: Iterable[str], after: int, most: int) -> list[tuple[int, Record]]:
+    """Records of some kinds with their numbers, in order."""
+    rows = tx.all("records_of_kinds", kinds=canonical(sorted(kinds)).decode(), after=after, most=most)
+    return [(row["seq"], _record(row)) for row in rows]
 
 
 def _record(row: Row) -> Record:

@@ -17,7 +17,7 @@ from bus.message import canonical
 Kind = Literal[
     "received", "joined", "asked", "answered", "refused", "unanswered", "waiting", "matched", "expired", "closed", "late",
     "sent", "replied", "parked", "done", "dead", "redelivered", "decided", "discarded", "rules", "attached",
-    "polled",
+    "polled", "served", "access",
     "read", "exported", "replayed", "erased", "keys",
 ]  # fmt: skip
 KINDS: frozenset[str] = frozenset(get_args(Kind))

@@ -67,6 +67,15 @@ SELECT content FROM records WHERE message IN :list(messages) AND kind = 'receive
 -- name: payloads_among
 SELECT id, nonce, content FROM payloads WHERE id IN :list(payloads)
 
+-- name: records_of_kinds
+SELECT seq, content FROM records WHERE seq > :after AND kind IN :list(kinds) ORDER BY seq LIMIT :most
+
+-- name: record_from
+SELECT seq, time FROM records WHERE seq >= :seq ORDER BY seq LIMIT 1
+
+-- name: newest_record
+SELECT seq FROM records ORDER BY seq DESC LIMIT 1
+
 -- name: records_after
 SELECT seq, content FROM records WHERE seq > :after ORDER BY seq LIMIT :most
 

@@ -28,12 +28,25 @@ class Accepted:
     exchanges: tuple[Wire, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One question of the system that was answered."""
+
+    operation: str
+    outcome: str
+    request: JsonObject
+    answer: JsonObject
+    exchanges: tuple[Wire, ...]
+    about: tuple[str, str] | None
+
+
 @dataclass(slots=True)
 class MemoryDoor:
     """Keeps what it accepts in ``accepted``; ``facts`` may be set by the test. Thread-safe.
 
     ``check`` stands for the message type: it may raise `bus.errors.Invalid`. ``before_commit`` runs once between a look and its
-    commit, to play a rival. A repeated key gives the same delivery before ``expect`` is looked at, and changes no fact.
+    commit, to play a rival; ``fails`` is what `served` raises, whose questions are in ``told``. A repeated key gives the same delivery
+    before ``expect`` is looked at, and changes no fact.
     """
 
     moment: dt.datetime
@@ -41,6 +54,8 @@ class MemoryDoor:
     accepted: list[Accepted] = field(default_factory=list)
     check: Callable[[str, JsonObject], None] = _any_type
     before_commit: Callable[[], None] | None = None
+    told: list[Served] = field(default_factory=list)
+    fails: Exception | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def accept(
@@ -71,6 +86,21 @@ class MemoryDoor:
             self.accepted.append(made)
             self.facts.update({(fact.kind, fact.key): fact.value for fact in facts})
             return Delivery(made.id, repeated=False)
+
+    def served(
+        self,
+        operation: str,
+        outcome: str,
+        *,
+        request: JsonObject,
+        answer: JsonObject,
+        exchanges: Sequence[Wire] = (),
+        about: tuple[str, str] | None = None,
+    ) -> None:
+        if self.fails is not None:
+            raise self.fails
+        with self._lock:
+            self.told.append(Served(operation, outcome, request, answer, tuple(exchanges), about))
 
     def fact(self, kind: str, key: str) -> JsonValue:
         with self._lock:

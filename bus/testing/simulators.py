@@ -19,7 +19,7 @@ from typing import Any, Self
 from urllib.parse import quote, urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
-READY_SECONDS = 20.0
+READY_SECONDS = 60.0
 _opener = build_opener(ProxyHandler({}))
 
 

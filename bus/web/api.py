@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bus.web import catalog, dead, exports, files, health, matters, messages, openapi, replays, rules, watching
+from bus.web import catalog, dead, exports, files, health, matters, messages, openapi, replays, reports, rules, watching
 from bus.web.auth import ANYBODY, EVERYBODY, OPERATORS, READERS, SENDERS, WATCHERS
 from bus.web.served import Field, Served
 
@@ -328,4 +328,30 @@ RULES = (
         )
     ),
 )  # fmt: skip
-SERVED: tuple[Served, ...] = (*MESSAGES, *FILES, *PUBLIC, *OPERATION, *WATCHING, *RULES)
+REPORTS = (
+    Served(
+        "list-reports",
+        "GET",
+        "/reports",
+        reports.known,
+        "The reports that the law asks for",
+        READERS,
+        {200: ("The reports.", "Reports", JSON)},
+        frozenset({422}),
+        tag="operation",
+    ),
+    Served(
+        "get-report",
+        "POST",
+        "/reports/{name}",
+        reports.page,
+        "A page of a report; that it was given is recorded",
+        READERS,
+        {200: ("The lines.", "ReportPage", JSON)},
+        frozenset({400, 404, 408, 413, 415, 422}),
+        (_path("name", "Name of the report."),),
+        {JSON: "ReportAsked"},
+        "operation",
+    ),
+)
+SERVED: tuple[Served, ...] = (*MESSAGES, *FILES, *PUBLIC, *OPERATION, *WATCHING, *RULES, *REPORTS)

@@ -16,10 +16,11 @@ from starlette.types import Receive, Scope, Send
 
 from bus import diagnostics
 from bus.app import App
-from bus.errors import Busy, NotFound, TooMany
+from bus.errors import Busy, Forbidden, NotFound, TooMany, Unauthorized
 from bus.web import inbound
 from bus.web.answer import Answer, Call
 from bus.web.api import SERVED
+from bus.web.auth import Caller
 from bus.web.exchange import exchange_of
 from bus.web.house import House
 from bus.web.problems import HeadersTooLarge, MethodRefused, problem_of
@@ -89,7 +90,7 @@ class HttpDoor:
             return await inbound.answer(self.house, mount, scope, receive, headers)
         served, path = self._find(scope)
         scope["place"] = served.path
-        caller = self.house.keys.caller(headers, served.roles)
+        caller = await self._caller(scope, headers, served)
         call = Call(self.house, scope["method"], headers, receive, caller, path, scope["query_string"], exchange_of(scope))
         if caller.role is None:
             return await served.handler(call)
@@ -100,6 +101,19 @@ class HttpDoor:
             return await served.handler(call)
         finally:
             self._asking[caller.name] -= 1
+
+    async def _caller(self, scope: Scope, headers: Mapping[bytes, bytes], served: Served) -> Caller:
+        """Who calls. Persons who come in, or are refused, are told to the log (`bus.web.accesses`)."""
+        accesses, address = self.house.accesses, (scope.get("client") or ("",))[0]
+        try:
+            caller = self.house.keys.caller(headers, served.roles)
+        except (Unauthorized, Forbidden):
+            if accesses.refuse(address):
+                await self.house.run(accesses.tell)
+            raise
+        if accesses.enters(caller, address):
+            await self.house.run(lambda: accesses.enter(caller, address))
+        return caller
 
     def _find(self, scope: Scope) -> tuple[Served, Mapping[str, str]]:
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from bus.app import App
+from bus.web.accesses import Accesses
 from bus.web.auth import Keys
 from bus.web.bridge import Bridge
 
@@ -25,6 +26,7 @@ class House:
         self.app = app
         self.keys = Keys(app.config.keys)
         self.bridge = Bridge()
+        self.accesses = Accesses(app.accessed)
         self.inbound = ThreadPoolExecutor(INBOUND, "snodo-inbound")
         self._reading = ThreadPoolExecutor(READING, "snodo-http")
 
@@ -33,5 +35,6 @@ class House:
         return await asyncio.get_running_loop().run_in_executor(self._reading, work)
 
     def close(self) -> None:
+        self.accesses.close()
         self._reading.shutdown(wait=True, cancel_futures=True)
         self.inbound.shutdown(wait=False, cancel_futures=True)

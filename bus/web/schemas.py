@@ -141,6 +141,18 @@ SCHEMAS: dict[str, Shape] = {
     "Service": _object(("codice", "titolo", "ufficio", "tipo"), {"codice": TEXT, "titolo": TEXT, "ufficio": TEXT, "tipo": TEXT}, more=True),
     "Catalog": _object(("servizi",), {"servizi": _list("Service")}),
     "Schema": ANYTHING,
+    "Reports": _object(("reports",), {"reports": _list("Report")}),
+    "Report": _object(("name", "title", "source", "fields"), {"name": TEXT, "title": TEXT, "source": TEXT, "fields": LINKS}),
+    "ReportPage": _object(("lines", "next"), {"lines": {"type": "array", "items": ANYTHING}, "next": {**NUMBER, "nullable": True}}),
+    "ReportAsked": _object(
+        ("from", "to", "purpose"),
+        {
+            "from": {**TEXT, "description": "A day (its beginning in Rome), or a moment with its offset."},
+            "to": {**TEXT, "description": "The first moment that is not in the report any more."},
+            "purpose": {**TEXT, "minLength": 3, "maxLength": 500, "description": "What it is for; the log keeps it."},
+            "after": {**NUMBER, "description": "`next` of the page before."},
+        },
+    ),
     "DeadLetters": _object(("dead",), {"dead": _list("RunLine")}),
     "DeadLetter": _object(
         ("run", "message", "route", "place", "code", "sentence", "since", "doubt", "detail"),

@@ -451,7 +451,7 @@ def test_whatever_breaks_inside_is_a_system_error_that_the_node_repeats(scena: S
 
 class _PortaRotta:
     def __init__(self, sana: MemoryDoor, accetta: Callable[..., Any]) -> None:
-        self.sana, self.accept, self.fact, self.now = sana, accetta, sana.fact, sana.now
+        self.sana, self.accept, self.fact, self.now, self.served = sana, accetta, sana.fact, sana.now, sana.served
 
 
 def test_a_broken_fact_is_a_system_error_and_not_an_unknown_payment(scena: Scena) -> None:
@@ -492,3 +492,28 @@ def test_a_fact_of_a_position_is_plain_json(scena: Scena) -> None:
     assert isinstance(fatto, Fact)
     assert isinstance(fatto.value, dict)
     assert (fatto.value["stato"], fatto.value["scadenza"], fatto.key) == ("CREATA", "2026-04-09", "302000000000000992")
+
+
+def test_whatever_the_node_asks_is_told_to_the_log_with_what_we_said(scena: Scena) -> None:
+    scena.nodo.verifica(scena.avviso)
+    scena.nodo.verifica("302000000000000000")
+    scena.nodo.invia(scena.ricevuta())
+    buona, ignota, ricevuta = scena.porta.told
+    assert (buona.operation, buona.outcome) == ("paVerifyPaymentNotice", "OK")
+    assert buona.about == ("posizione", scena.avviso)
+    assert [prova.direction for prova in buona.exchanges] == ["in", "out"]
+    assert (ignota.outcome, ignota.answer["fault"]["faultCode"]) == ("KO", "PAA_PAGAMENTO_SCONOSCIUTO")  # type: ignore[index,call-overload]
+    assert ricevuta.operation.startswith("paSendRT")
+    assert [prova.direction for prova in ricevuta.exchanges] == ["out"], "what came in is kept with the message"
+    assert (ricevuta.request["iuv"], ricevuta.request["ccp"], ricevuta.request["psp"]) == (scena.avviso[1:], "r1", "PSPSIMULATO")
+
+
+def test_an_answer_that_cannot_be_kept_does_not_leave(scena: Scena) -> None:
+    scena.porta.fails = StoreError("the disk is full")
+    esito = scena.nodo.verifica(scena.avviso)
+    assert esito.fault == "PAA_SYSTEM_ERROR"
+    ricevuta = scena.ricevuta()
+    assert scena.nodo.invia(ricevuta).da_ripetere
+    scena.porta.fails = None
+    assert scena.nodo.invia(ricevuta).riuscito, "the second time it is the same receipt"
+    assert len(scena.ricevute) == 1

@@ -1,0 +1,99 @@
+"""``bus report``: what the law asks for, out of the log, as CSV or JSON."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import typer
+
+from bus.cli.common import LOCAL, Key, Url, client, family
+from bus.client import Client
+
+app = family("Reports that the law asks for, out of the log.")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What makes a spreadsheet take a cell for a formula."""
+
+
+@app.command()
+def report(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Which; without it all are listed.")] = "",
+    since: Annotated[str, typer.Option("--from", help="From then on: a day, or a moment with its offset.")] = "",
+    until: Annotated[str, typer.Option("--to", help="Before then; the next day if --from is a day.")] = "",
+    purpose: Annotated[str, typer.Option(help="What it is for; the log keeps it.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line instead of CSV.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file that is not there yet.")] = None,
+    url: Url = LOCAL,
+    key: Key = "",
+) -> None:
+    """Write a report. That you were given it is recorded in the same log."""
+    with client(url, key) as bus:
+        known = {one["name"]: one for one in bus.get("/reports")["reports"]}
+        if not name:
+            _list(known.values())
+            return
+        if not since:
+            raise typer.BadParameter("say which time: --from and --to", param_hint="--from")
+        lines = _lines(bus, name, {"from": since, "to": until or _next_day(since), "purpose": purpose})
+        first = next(lines, None)  # a refusal comes before a file is made
+        fields = list(known.get(name, {}).get("fields", ()))
+        with output.open("x", encoding="utf-8", newline="") if output else _Standing(sys.stdout) as file:
+            _write(file, fields, ([] if first is None else [first]), lines, json)
+
+
+def _lines(bus: Client, name: str, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    after: int | None = 0
+    while after is not None:
+        page = bus.post(f"/reports/{name}", {**asked, "after": after})
+        yield from page["lines"]
+        after = page["next"]
+
+
+def _write(file: IO[str], fields: list[str], first: list[dict[str, Any]], lines: Iterator[dict[str, Any]], json: bool) -> None:
+    from itertools import chain
+
+    from bus.jsontext import dumps
+
+    if json:
+        for line in chain(first, lines):
+            file.write(dumps(line).decode() + "\n")
+        return
+    writer = csv.writer(file)
+    writer.writerow(fields)
+    for line in chain(first, lines):
+        writer.writerow([_cell(line.get(field, "")) for field in fields])
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def _next_day(day: str) -> str:
+    import datetime as dt
+
+    try:
+        return (dt.date.fromisoformat(day) + dt.timedelta(days=1)).isoformat()
+    except ValueError:
+        raise typer.BadParameter("say until when: a moment has no next day", param_hint="--to") from None
+
+
+def _list(known: Any) -> None:
+    for one in known:
+        print(f"{one['name']:<12}{one['title']}\n{'':<12}{one['source']}")
+
+
+class _Standing:
+    """Standard output, which stays open."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def __enter__(self) -> IO[str]:
+        return self._file
+
+    def __exit__(self, *_: object) -> None:
+        self._file.flush()

@@ -1,0 +1,224 @@
+"""Reports that the law asks for: lines made of the log, a page at a time. Two are ours, the others are declared by adapters.
+
+Every page that somebody is given is recorded before it is given (``exported``: who, which report, which time; the purpose as a payload).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from bus import clock
+from bus.adapter import Adapter, Exchange, Report
+from bus.engine.projection import entry, write
+from bus.errors import Erased, Invalid, NotFound
+from bus.log import log
+from bus.log.record import Record
+from bus.message import JsonObject, new_id
+from bus.store import Tx
+
+PAGE = 1000
+"""Records looked at for one page of a report."""
+LONGEST = 500
+"""Characters of a purpose."""
+ENDS = frozenset({"answered", "refused", "unanswered", "decided"})
+ACTS = frozenset({"redelivered", "decided", "discarded", "rules", "read", "exported", "replayed", "erased"})
+"""What persons do with the bus."""
+OPENED = frozenset({"read", "exported", "replayed", "erased"})
+Line = dict[str, Any]
+
+GARANTE = "Garante, provv. 27/11/2008 (doc. web 1577499) 4.5: who, when, what; complete, unalterable, verifiable; at least six months"
+GDPR = "Regolamento (UE) 2016/679, art. 5(1)(b), 5(2), 15(1), 32: purpose limitation, accountability, right of access"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Somebody ``entered`` or ``left``, or was ``refused`` so many ``times``, by a key's name and role, from an address."""
+
+    event: str
+    name: str
+    role: str
+    address: str
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A report of ours: which kinds of records, and the line that each of them makes, if it does."""
+
+    name: str
+    title: str
+    source: str
+    fields: Mapping[str, str]
+    kinds: frozenset[str]
+    line: Callable[[Tx, Record], Line | None]
+
+
+def of_adapters(adapters: Mapping[str, Adapter]) -> dict[str, Kept]:
+    """All reports by name: ours and those of the adapters."""
+    declared = [_declared(name, report) for name, adapter in adapters.items() for report in adapter.reports()]
+    return {report.name: report for report in (ACCESSES, PURPOSES, *declared)}
+
+
+def named(known: Mapping[str, Kept], name: str) -> Kept:
+    """Raises `NotFound`."""
+    if name not in known:
+        raise NotFound(f"there is no report {name!r}", code="report.unknown", hint=f"one of {', '.join(sorted(known))}")
+    return known[name]
+
+
+def export(tx: Tx, now: dt.datetime, report: Kept, since: dt.datetime, until: dt.datetime, actor: str, purpose: str) -> None:
+    """Record that somebody is given a page of a report; raises `Invalid` for a purpose that says nothing."""
+    if not 3 <= len(purpose.strip()) <= LONGEST:
+        raise Invalid("a report needs a purpose", code="report.purpose", hint=f"say in 3 to {LONGEST} characters what it is for")
+    data = {"report": report.name, "from": clock.text_of(since), "to": clock.text_of(until)}
+    record = Record(new_id(), "exported", now, actor=actor, data=data)
+    write(tx, entry(record, tx.keys.fresh(), {"purpose": {"text": purpose.strip()}}))
+
+
+def page(tx: Tx, report: Kept, since: dt.datetime, until: dt.datetime, after: int = 0) -> tuple[list[Line], int | None]:
+    """The lines of records from ``since`` on and before ``until``, and where the next page goes on, or None."""
+    found = log.of_kinds(tx, report.kinds, max(after, log.seq_at(tx, since)), PAGE)
+    lines = [line for _, record in found if since <= record.time < until and (line := report.line(tx, record)) is not None]
+    over = len(found) < PAGE or found[-1][1].time > until + log.APART
+    return [made for line in lines for made in line.pop("", [line])], None if over else found[-1][0]
+
+
+# -- ours ------------------------------------------------------------------------------------------------------------------
+
+
+def _access(tx: Tx, record: Record) -> Line | None:
+    """Accesses, and what persons did."""
+    data = record.data
+    if record.kind != "access" and record.actor == "bus":
+        return None
+    what = data.get("report") or data.get("role") if record.kind != "access" else ""
+    return {
+        "time": clock.text_of(record.time), "event": data.get("event", record.kind), "who": record.actor,
+        "role": data.get("role", "") if record.kind == "access" else "", "person": data.get("as", ""),
+        "from": _value(tx, record, "origin").get("address", ""), "times": data.get("times", 1), "what": what or "",
+        "message": record.message or "", "run": record.run or "", "record": record.id,
+    }  # fmt: skip
+
+
+def _opening(tx: Tx, record: Record) -> Line:
+    """Who opened whose data, and for what."""
+    told = next((value for role in ("purpose", "export", "reason") if (value := _value(tx, record, role))), {})
+    return {
+        "time": clock.text_of(record.time), "act": record.kind, "who": record.actor,
+        "purpose": told.get("text") or told.get("purpose") or "",
+        "what": _what(record.data),
+        "message": record.message or "", "run": record.run or "",
+        "from": record.data.get("from", ""), "to": record.data.get("to", ""), "record": record.id,
+    }  # fmt: skip
+
+
+def _what(data: Mapping[str, Any]) -> str:
+    """What was opened, exported or replayed, in a word."""
+    return next((str(data[name]) for name in ("report", "role", "scope") if name in data), "bundle" if "manifest" in data else "")
+
+
+ACCESSES = Kept(
+    "accesses",
+    "Accesses of administrators and auditors, and what they did",
+    GARANTE,
+    {
+        "time": "UTC", "event": "entered, left, refused; or the act: redelivered, decided, discarded, rules, read, exported, …",
+        "who": "name of the API key", "role": "of the key", "person": "as the holder of the key said", "from": "address it came from",
+        "times": "how many attempts a line stands for", "what": "which payload or report", "message": "id", "run": "id",
+        "record": "id in the log: bus log verify proves it",
+    },
+    ACTS | {"access"},
+    _access,
+)  # fmt: skip
+PURPOSES = Kept(
+    "purposes",
+    "Who opened personal data, and for what purpose",
+    GDPR,
+    {
+        "time": "UTC", "act": "read, exported, replayed, erased", "who": "name of the API key", "purpose": "as it was given",
+        "what": "which payload or report, a bundle, or what was replayed", "message": "id", "run": "id",
+        "from": "the time it was about", "to": "the time it was about",
+        "record": "id in the log",
+    },
+    OPENED,
+    _opening,
+)  # fmt: skip
+
+
+# -- of adapters -----------------------------------------------------------------------------------------------------------
+
+
+def _declared(adapter: str, report: Report) -> Kept:
+    """A report of an adapter: its lines for each exchange that it began or was asked for."""
+
+    def line(tx: Tx, record: Record) -> Line | None:
+        exchange = exchange_of(tx, adapter, record)
+        if exchange is None:
+            return None
+        return {"": [{**dict.fromkeys(report.fields, ""), **made} for made in report.lines(exchange)]}
+
+    kinds = frozenset({"asked", "answered", "refused", "unanswered", "served"})
+    return Kept(report.name, report.title, report.source, report.fields, kinds, line)
+
+
+def exchange_of(tx: Tx, adapter: str, record: Record) -> Exchange | None:
+    """The exchange that begins with a record: our intent, a reading that ended, or a question that we answered."""
+    data = record.data
+    if record.kind == "served":
+        if data["adapter"] != adapter:
+            return None
+        request, answer = _value(tx, record, "request"), _value(tx, record, "answer")
+        return Exchange(
+            data["operation"], True, record.time, record.time, data["outcome"], data.get("code", ""), request, answer, record.id
+        )
+    name = str(data.get("operation", ""))
+    if name.partition(".")[0] != adapter:
+        return None
+    end: Record | None = record
+    if record.kind == "asked":
+        end = _end(log.of_run(tx, record.run or ""), record)
+    elif data.get("by") == "probe" or _follows_intent(tx, record):
+        return None
+    return _ours(tx, name.partition(".")[2], record, end)
+
+
+def _ours(tx: Tx, operation: str, began: Record, end: Record | None) -> Exchange:
+    outcome, code = ("open", "") if end is None else (str(end.data.get("kind", end.kind)), str(end.data.get("code", "")))
+    if end is not None and end.kind == "decided":
+        outcome = "answered" if end.data["decision"] == "happened" else "refused"
+    answer = {} if end is None else _value(tx, end, "answer") or _value(tx, end, "error")
+    ended = None if end is None else end.time
+    return Exchange(operation, False, began.time, ended, outcome, code, _value(tx, began, "request"), answer, began.id)
+
+
+def _end(journal: Iterable[Record], asked: Record) -> Record | None:
+    """How a try that was asked ended: the next record of its path; a doubt that was settled later ended then."""
+    end, begun = None, False
+    for record in journal:
+        if record.id == asked.id:
+            begun = True
+        elif begun and record.path == asked.path:
+            if record.kind == "asked":
+                break
+            if record.kind in ENDS:
+                end = record
+    return end
+
+
+def _follows_intent(tx: Tx, record: Record) -> bool:
+    """Whether a call had an intent before it: then the intent made the line."""
+    return any(one.kind == "asked" and one.path == record.path for one in log.of_run(tx, record.run or ""))
+
+
+def _value(tx: Tx, record: Record, role: str) -> JsonObject:
+    """A payload that is an object; empty when there is none, or it was erased."""
+    identity = record.payload(role)
+    if identity is not None:
+        with suppress(Erased, KeyError):
+            value = log.json_payload(tx, identity)
+            return value if isinstance(value, dict) else {"value": value}
+    return {}

@@ -1,0 +1,98 @@
+"""Accesses of persons: the first request of a key, its end, and whoever was refused, handed to the log.
+
+Keys have no log-in. An access begins with the first request of a key from an address and ends when none came for `IDLE` seconds. Only roles
+that see other people's data count; portals and monitors are programs.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bus.errors import StoreError
+from bus.reports import Access
+from bus.web.auth import READERS, Caller
+
+IDLE = 900.0
+"""Seconds without a request after which an access is over."""
+EVERY = 60.0
+"""Seconds in which refusals of one address make one line."""
+MOST = 1000
+"""Addresses whose refusals are kept apart; the rest is counted together."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    role: str
+    last: float
+
+
+class Accesses:
+    """Thread-safe. ``keep`` writes events to the log; ``due`` says whether there is anything to write, cheaply."""
+
+    def __init__(self, keep: Callable[[Sequence[Access]], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._keep, self._clock = keep, clock
+        self._lock = threading.Lock()
+        self._present: dict[tuple[str, str], _Seen] = {}
+        self._refused: dict[str, int] = {}
+        self._refused_since = 0.0
+
+    def enters(self, caller: Caller, address: str) -> bool:
+        """Whether this request begins an access; one that goes on is noted here."""
+        if caller.role not in READERS:
+            return False
+        seen = self._present.get((caller.name, address))
+        if seen is None:
+            return True
+        seen.last = self._clock()
+        return False
+
+    def enter(self, caller: Caller, address: str) -> None:
+        """Durable when it returns: who cannot be recorded does not come in. Raises `StoreError`."""
+        self._keep([*self._gone(), Access("entered", caller.name, caller.role or "", address)])
+        with self._lock:
+            self._present[caller.name, address] = _Seen(caller.role or "", self._clock())
+
+    def refuse(self, address: str) -> bool:
+        """Count a request with a key that is not known or may not; whether it is time to write."""
+        with self._lock:
+            if not self._refused:
+                self._refused_since = self._clock()
+                first = True
+            else:
+                first = False
+            known = address if address in self._refused or len(self._refused) < MOST else "others"
+            self._refused[known] = self._refused.get(known, 0) + 1
+        return first or self._clock() - self._refused_since >= EVERY
+
+    def tell(self) -> None:
+        """Write what was refused and who has gone; what cannot be written now is counted on."""
+        events = [*self._take_refused(), *self._gone()]
+        try:
+            if events:
+                self._keep(events)
+        except StoreError:
+            with self._lock:
+                for event in events:
+                    if event.event == "refused":
+                        self._refused[event.address] = self._refused.get(event.address, 0) + event.times
+
+    def close(self) -> None:
+        """The door closes: everybody leaves."""
+        with self._lock:
+            for seen in self._present.values():
+                seen.last = -IDLE * 2 + self._clock()
+        self.tell()
+
+    def _take_refused(self) -> list[Access]:
+        with self._lock:
+            taken, self._refused = self._refused, {}
+        return [Access("refused", "", "", address, times) for address, times in taken.items()]
+
+    def _gone(self) -> list[Access]:
+        now = self._clock()
+        with self._lock:
+            gone = [key for key, seen in self._present.items() if now - seen.last > IDLE]
+            return [Access("left", key[0], self._present.pop(key).role, key[1]) for key in gone]

@@ -1,0 +1,30 @@
+"""Reports over HTTP: which there are, and one page of one. A page is asked for by POST: that it was given is written in the log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bus.errors import Invalid
+from bus.replay.window import moment
+from bus.web.acts import asked
+from bus.web.answer import Answer, Call, json_answer
+
+
+async def known(call: Call) -> Answer:
+    """All reports with their fields and the source of each."""
+    call.query()
+    found = call.house.app.reports.values()
+    return json_answer({"reports": [{"name": r.name, "title": r.title, "source": r.source, "fields": dict(r.fields)} for r in found]})
+
+
+async def page(call: Call) -> Answer:
+    """One page of a report's lines; ``next`` is what to send as ``after`` for the page that follows, or null."""
+    given: dict[str, Any] = await asked(call, {"from": str, "to": str, "purpose": str, "after": int})
+    since, until = (moment(given.get(name, "")) for name in ("from", "to"))
+    if since >= until:
+        raise Invalid("from is not before to", code="report.time", hint="to is the first moment that is not in the report any more")
+    app, name = call.house.app, call.path["name"]
+    lines, after = await call.house.run(
+        lambda: app.report(name, since, until, call.caller.name, given.get("purpose", ""), given.get("after", 0))
+    )
+    return json_answer({"lines": lines, "next": after})
