@@ -37,6 +37,7 @@ def _copy(old: Tx, new: Tx) -> dict[str, int]:
         raise ConfigError("the store to copy into is not empty", code="copy.not-empty", hint="give it a new database")
     known = old.one("mark", name="keystore")
     if known is not None:
+        new.do("drop_mark", name="keystore")  # that of its own, made with its tables
         new.do("add_mark", name="keystore", value=known["value"])
     counts = {table: _copy_table(old, new, table) for table in TABLES}
     counts["anchors"] = sum(_copy_anchors(old, new, **_row(row)) for row in old.all("anchor_names"))

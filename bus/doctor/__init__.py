@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
 
-from bus.doctor import broker, database, here, systems, work
+from bus.doctor import broker, database, here, keystore, systems, work
 from bus.doctor.verdict import Check, Surroundings, Verdict, needs_settings, needs_store, wrong
 
 __all__ = ["CHECKS", "Verdict", "examine", "exit_code"]
@@ -31,6 +31,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("store rights", needs_store(database.rights)),
     ("store disk", needs_settings(database.disk)),
     ("clock", needs_store(database.clock)),
+    ("key store", needs_store(keystore.keystore)),
     ("channel", needs_settings(broker.channel)),
     ("attachments", needs_settings(here.attachments)),
     ("same attachments", needs_store(work.same_attachments)),
@@ -39,6 +40,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("dead letters", needs_store(work.dead)),
     ("lanes", needs_store(work.lanes)),
     ("leases", needs_store(work.leases)),
+    ("tree", needs_store(work.tree)),
     ("anchors", needs_store(work.anchors)),
 )
 

@@ -91,6 +91,11 @@ CODES: dict[str, Code] = {
         "leases follow the database, but certificates, logs and outside systems follow this one",
         "set up chrony or systemd-timesyncd on both machines",
     ),
+    "doctor.keystore": Code(
+        "The key store and its master key: there, closed to other users, the ones that this database was written with.",
+        "without them the bus does not start, and no payload can be opened",
+        "name it in `keystore`, or restore its newest copy; folder 0700, master key 0600, owned by the user of the bus",
+    ),
     "doctor.channel": Code(
         "The broker can be reached and lets us in.",
         "tickets do not ring: work waits for the sweeper",
@@ -136,6 +141,11 @@ CODES: dict[str, Code] = {
         "Runs whose owner has vanished and whose lease ended more than a minute ago.",
         "nobody took them over: no worker sweeps",
         "start a worker",
+    ),
+    "doctor.tree": Code(
+        "Whether the log is sealed: records that have had no place in the tree for more than a minute, while workers are there.",
+        "receipts, exports and witnesses wait, and what is not sealed could still be changed",
+        "look for sequencer.failed in the log lines of the workers; is the log's key on one of them?",
     ),
     "doctor.anchors": Code(
         "Witnesses, time stamps, the protocol register: what each has seen of the log; a warning when one is late, or no witness is named.",

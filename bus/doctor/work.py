@@ -82,6 +82,16 @@ def leases(at: Surroundings) -> Iterator[Verdict]:
         )
 
 
+def tree(at: Surroundings) -> Iterator[Verdict]:
+    """With workers of their own, and none at work, nobody seals, which is as it should be."""
+    age = _age(at, next((row["oldest"] for row in _figure(at, "oldest_unsealed")), None))
+    workers = any(row["role"] != "web" for row in _figure(at, "processes_at_work"))
+    if age > LATE and (workers or not at.settings.store.shared):
+        yield warning("doctor.tree", f"records wait to be sealed, the oldest for {_words(age)}")
+    else:
+        yield ok("doctor.tree", "the log is sealed")
+
+
 def anchors(at: Surroundings) -> Iterator[Verdict]:
     """Whether those who vouch for the log have seen it lately."""
     settings = at.settings.anchors

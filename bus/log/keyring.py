@@ -234,23 +234,48 @@ def open_keyring(folder: Path, master: Path, expected: str | None) -> Keyring:
 
     Raises `ConfigError` when it is not there, is another one, or its master key is missing, readable by others, or not its own.
     """
-    about = folder / "about.json"
-    if not about.exists():
-        if expected is not None:
-            raise ConfigError(
-                f"the key store is not in {folder}, and this database was written with one", code="keys.lost",
-                hint="restore it from its backup, or correct keystore.folder; without it no payload can be opened",
-            )  # fmt: skip
+    told = _told(folder, expected)
+    if told is None:
         _make(folder, master)
-    told = json.loads(about.read_text("utf-8"))
-    if expected not in (None, told["id"]):
-        raise ConfigError(
-            f"{folder} is not the key store of this database", code="keys.other", hint="correct keystore.folder, or restore the right one"
-        )
+        told = json.loads((folder / "about.json").read_text("utf-8"))
     secret = _master(folder, master, told)
     held = (folder / ".lock").open("rb")
     fcntl.flock(held, fcntl.LOCK_SH)
     return Keyring(told["id"], secret, _unwrapped(secret, told), Folder(folder / told["blocks"]), held)
+
+
+def look(folder: Path, master: Path, expected: str | None) -> bool:
+    """Whether there is a key store, without making, opening or mending anything; raises as `open_keyring` would."""
+    told = _told(folder, expected)
+    if told is None:
+        return False
+    waiting = master.with_name(master.name + ".new")
+    if told["master"] not in {_fingerprint(_read_master(path)) for path in (master, waiting) if path == master or path.exists()}:
+        raise _another_master(folder, master)
+    return True
+
+
+def _told(folder: Path, expected: str | None) -> dict[str, Any] | None:
+    """What the key store says of itself; None where there is none and none is expected."""
+    about = folder / "about.json"
+    if not about.exists():
+        if expected is None:
+            return None
+        raise ConfigError(
+            f"the key store is not in {folder}, and this database was written with one", code="keys.lost",
+            hint="restore it from its backup, or correct keystore.folder; without it no payload can be opened",
+        )  # fmt: skip
+    told: dict[str, Any] = json.loads(about.read_text("utf-8"))
+    if expected not in (None, told["id"]):
+        raise ConfigError(
+            f"{folder} is not the key store of this database", code="keys.other", hint="correct keystore.folder, or restore the right one"
+        )
+    return told
+
+
+def _another_master(folder: Path, master: Path) -> ConfigError:
+    sentence = f"{master} is not the master key of the key store in {folder}"
+    return ConfigError(sentence, code="keys.master", hint="restore the master key it was made with")
 
 
 def rekey(folder: Path, master: Path) -> int:
@@ -326,11 +351,7 @@ def _master(folder: Path, master: Path, told: dict[str, Any]) -> bytes:
         sync(master.parent)
     secret = _read_master(master)
     if _fingerprint(secret) != told["master"]:
-        raise ConfigError(
-            f"{master} is not the master key of the key store in {folder}",
-            code="keys.master",
-            hint="restore the master key it was made with",
-        )
+        raise _another_master(folder, master)
     return secret
 
 

@@ -19,6 +19,12 @@ SELECT role, host, pid, version, rules, seen FROM processes ORDER BY role, host,
 -- name: folder_of_attachments
 SELECT value FROM marks WHERE name = 'attachments'
 
+-- name: keystore_of_payloads
+SELECT value FROM marks WHERE name = 'keystore'
+
+-- name: oldest_unsealed
+SELECT time AS oldest FROM records WHERE seq > coalesce((SELECT last FROM checkpoints ORDER BY size DESC LIMIT 1), 0) ORDER BY seq LIMIT 1
+
 -- name: count_pending
 SELECT (SELECT max(seq) FROM records) AS records, (SELECT count(*) FROM runs WHERE state = 'ready') AS ready,
   (SELECT count(*) FROM runs WHERE state = 'dead') AS dead

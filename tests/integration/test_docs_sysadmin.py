@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -67,6 +68,7 @@ class Machine:
     def __init__(self, folder: Path, postgresql: PostgreSQL, rabbitmq: RabbitMQ) -> None:
         self.folder, self.postgresql, self.rabbitmq = folder, postgresql, rabbitmq
         self.port = free_port()
+        self.settings: dict[str, Any] = {}
         self.processes: list[subprocess.Popen[str]] = []
         self.environment = {
             **os.environ, **rabbitmq._environment(),
@@ -76,6 +78,7 @@ class Machine:
             "OWNER_URL": self.database("snodo_owner:prova-uno", "snodo"), "SNODO_STORE_URL": self.database("snodo:prova-due", "snodo"),
             "SNODO_CHANNEL_URL": f"amqp://snodo:prova-tre@127.0.0.1:{rabbitmq.port}/snodo",
             "ATTACHMENTS": str(folder / "etc/var/attachments"), "RESTORED_ATTACHMENTS": str(folder / "restored"),
+            "KEY_STORE": str(folder / "etc/var/keys"), "MASTER_KEY": str(folder / "etc/var/master.key"),
             "RESTORED_URL": self.database("snodo_owner:prova-uno", "restored"), "SQLITE": str(folder / "old/var/snodo.db"),
             "SNODO_CONFIG": str(folder / "etc/config.yaml"), "SNODO_URL": f"http://127.0.0.1:{self.port}", "SNODO_KEY": key_of("sistemista"),
         }  # fmt: skip
@@ -132,12 +135,12 @@ def machine(tmp_path_factory) -> Iterator[Machine]:
         (folder / "old").mkdir()
         (folder / "etc").mkdir()
         write(folder / "old", http={"port": 0})
-        shared = {
+        made.settings = {
             "store": {"url": {"env": "SNODO_STORE_URL"}},
             "channel": {"url": {"env": "SNODO_CHANNEL_URL"}},
             "http": {"port": made.port},
         }
-        write(folder / "etc", **shared)
+        write(folder / "etc", **made.settings)
         try:
             yield made
         finally:
@@ -155,6 +158,12 @@ def _as_delivered(postgresql: PostgreSQL, rabbitmq: RabbitMQ) -> None:
         raw.execute("ALTER ROLE snodo RENAME TO before")
     rabbitmq.evaluate('rabbit_vhost:delete(<<"snodo">>, <<"test">>)')
     rabbitmq.evaluate('rabbit_auth_backend_internal:delete_user(<<"snodo">>, <<"test">>)')
+
+
+def bring_back_the_key_store(machine: Machine) -> None:
+    """The backup of the key store put in the place of the real one, as the page says for when it is lost."""
+    for place, backup in (("KEY_STORE", "keys.backup"), ("MASTER_KEY", "master.key.backup")):
+        machine.run(f'rm -r "${place}"; cp -a {backup} "${place}"')
 
 
 @pytest.mark.slow
@@ -184,6 +193,7 @@ def test_the_pages_played_from_top_to_bottom(machine):
     machine.run(migrate)
     machine.run(backup)
     machine.run(restore)
+    bring_back_the_key_store(machine)
     machine.environment["SNODO_STORE_URL"] = machine.database("snodo:prova-due", "restored")
     machine.start("snodo-web@.service")
     with Client(machine.environment["SNODO_URL"], key_of("sistemista")) as client:
@@ -198,6 +208,11 @@ def test_the_pages_played_from_top_to_bottom(machine):
         machine.environment[name] = machine.database(who, "fresh")
     machine.run('psql --quiet --command="GRANT USAGE ON SCHEMA public TO snodo" "$OWNER_URL"')
     machine.run(look_around)
+    with pytest.raises(AssertionError, match="is not the key store of this database"):
+        machine.run(copy)
+    old = machine.folder / "old/var"
+    keys_and_log = {"keystore": {"folder": f"{old}/keys", "master": f"{old}/master.key"}, "log": {"key": f"{old}/log.key"}}
+    write(machine.folder / "etc", **machine.settings, **keys_and_log)
     machine.run(copy)
     for unit in ("snodo-web@.service", "snodo-worker@.service"):
         machine.start(unit)

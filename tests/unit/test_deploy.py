@@ -25,6 +25,7 @@ PROJECT = Path(__file__).parents[2]
 DEPLOY = PROJECT / "deploy"
 UNITS = sorted(DEPLOY.glob("systemd/*.service"))
 PROGRAM = "/opt/snodo/bin/bus"
+PLACES = (("attachments", "folder"), ("keystore", "folder"), ("keystore", "master"), ("log", "key"), ("log", "receipt_key"))
 
 
 def unit_of(path: Path) -> configparser.ConfigParser:
@@ -63,7 +64,8 @@ def test_a_unit_lets_the_process_write_where_the_settings_say_and_nowhere_else(p
     service = unit_of(path)["Service"]
     made = yaml.safe_load((DEPLOY / "config.yaml").read_text("utf-8"))
     assert service["ProtectSystem"] == "strict"
-    assert Path(made["attachments"]["folder"]).is_relative_to(service["ReadWritePaths"])
+    for place in places(made):
+        assert place.is_relative_to(service["ReadWritePaths"])
     assert service["WorkingDirectory"] == service["ReadWritePaths"]
     assert (service["NoNewPrivileges"], service["Type"], service["Restart"], service["KillSignal"]) == (
         "yes",
@@ -72,6 +74,24 @@ def test_a_unit_lets_the_process_write_where_the_settings_say_and_nowhere_else(p
         "SIGTERM",
     )
     assert int(service["LimitNOFILE"]) >= 4096
+
+
+def places(made: dict) -> list[Path]:
+    """Where the settings for production let the bus write: folders, and the files of its keys."""
+    return [Path(made[section][name]) for section, name in PLACES]
+
+
+def test_whoever_sets_up_makes_those_folders_for_the_bus_alone():
+    """The page and the image make them; systemd's umask and the example's volumes keep them so."""
+    made = yaml.safe_load((DEPLOY / "config.yaml").read_text("utf-8"))
+    folders = {str(place.parent if place.suffix == ".key" else place) for place in places(made)}
+    for text in ((PROJECT / "docs/sysadmin/production.md").read_text("utf-8"), (DEPLOY / "container/Containerfile").read_text("utf-8")):
+        assert set(re.search(r"install -d -o snodo -g snodo -m 0700 (.+)", text)[1].split()) == folders
+    assert {unit_of(path)["Service"]["UMask"] for path in UNITS} == {"0077"}
+    for service in compose()["services"].values():
+        if service["image"] == "snodo":
+            assert folders <= {volume.split(":")[1] for volume in service["volumes"]}
+    assert folders == {f"/var/lib/snodo/{name}" for name in compose()["volumes"] if name != "db"}
 
 
 def test_a_unit_waits_longer_than_a_graceful_stop_takes():

@@ -108,6 +108,46 @@ def test_a_check_that_breaks_is_told_and_hides_no_other(tmp_path, monkeypatch):
     assert [one.code for one in others] == [one.code for one in doctor.examine(tmp_path / "config.yaml")][1:]
 
 
+def test_the_key_store_is_told_when_it_is_open_to_others_another_one_or_gone(tmp_path):
+    path = write(tmp_path)
+    with running(tmp_path):
+        pass
+    keys, master = tmp_path / "var/keys", tmp_path / "var/master.key"
+    assert levels(examined(path), "doctor.keystore") == ["ok"]
+    for place, mode, sound in ((keys, 0o755, 0o700), (master, 0o644, 0o600)):
+        place.chmod(mode)
+        [told] = examined(path)["doctor.keystore"]
+        assert (told.level, told.next) == ("wrong", f"chmod 0{sound:o} {place}")
+        place.chmod(sound)
+    kept = master.read_bytes()
+    master.write_text("A" * 43 + "=")
+    assert "is not the master key" in examined(path)["doctor.keystore"][0].what
+    master.write_bytes(kept)
+    about = json.loads((keys / "about.json").read_text())
+    (keys / "about.json").write_text(json.dumps({**about, "id": "another"}))
+    assert "is not the key store of this database" in examined(path)["doctor.keystore"][0].what
+    shutil.rmtree(keys)
+    assert levels(examined(path), "doctor.keystore") == ["wrong"]
+    assert not keys.exists()
+
+
+def test_records_that_nobody_seals_are_told_while_workers_are_there(tmp_path, monkeypatch):
+    path = write(tmp_path)
+    monkeypatch.setattr("bus.engine.sequencer.Sequencer.turn", lambda self: 0)
+    with running(tmp_path) as server:
+        assert levels(examined(path), "doctor.tree") == ["ok"], "they are young"
+        monkeypatch.setattr("bus.doctor.work.LATE", dt.timedelta(0))
+        [told] = examined(path)["doctor.tree"]
+        assert (told.level, told.what.startswith("records wait to be sealed, the oldest for ")) == ("warning", True)
+        figures = Caller(server.port, "sistemista")("GET", "/metrics").content.decode()
+        assert float(re.search(r"^snodo_unsealed_seconds (\S+)", figures, re.MULTILINE)[1]) > 0
+    monkeypatch.undo()
+    with running(tmp_path):
+        pass
+    monkeypatch.setattr("bus.doctor.work.LATE", dt.timedelta(0))
+    assert levels(examined(path), "doctor.tree") == ["ok"]
+
+
 # -- codes ------------------------------------------------------------------------------------------------------------
 
 
