@@ -34,10 +34,13 @@ above, with --lang en; CHIAVE is the log's public key as the municipality publis
 def page(gathered: Gathered, origin: str, scope: Mapping[str, str]) -> bytes:
     """The page; the same bytes for the same bundle."""
     kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(Counter(record.kind for record in gathered.records).items()))
+    named = {held.id for record in gathered.records for held in record.payloads}
+    absent = f"{len(named) - gathered.payloads} (cancellati, o non esportati / erased, or not exported)"
     facts = (
         ("Registro / log", origin), ("Ambito / scope", ", ".join(f"{name}: {value}" for name, value in scope.items())),
         ("Sigillo / checkpoint", f"{gathered.checkpoint.size} ({gathered.checkpoint.time})"),
         ("Annotazioni / records", f"{len(gathered.leaves)} ({kinds})"), ("Contenuti / payloads", str(gathered.payloads)),
+        ("Assenti / absent", absent),
     )  # fmt: skip
     head = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>\n" for name, value in facts)
     titles = "".join(f"<th>{title}</th>" for title in _TITLES)

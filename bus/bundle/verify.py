@@ -33,6 +33,8 @@ WORDS = {
     "failed": ("NON VERIFICATO: {count} rilievi.", "NOT VERIFIED: {count} findings."),
     "own-key": ("ATTENZIONE: chiave presa dal fascicolo, confrontala con quella pubblicata (--key): {keys}",
                 "WARNING: the key is the one in the bundle; compare it with the published one (--key): {keys}"),
+    "absent": ("Contenuti nominati che non ci sono (cancellati, o non esportati): {count}.",
+               "Payloads that records name and that are not here (erased, or not exported): {count}."),
     "witnessed": ("Testimoni: {names}", "Witnesses: {names}"),
     "unwitnessed": ("Nessun testimone verificato (--witness).", "No witness was verified (--witness)."),
     "read": ("il file non si legge: {why}", "the file cannot be read: {why}"),
@@ -264,7 +266,7 @@ class Bundle:
         self.witnessed: list[str] = []
         self.keys, self.witnesses = list(keys), list(witnesses)
         self.records: list[Any] = []
-        self.payloads = 0
+        self.payloads = self.absent = 0
         self.own_keys: list[str] = []
         self.checkpoint: Any = None
         try:
@@ -333,6 +335,7 @@ class Bundle:
                 self.say("stranger", id=id)
             named.discard(id)
             self.payloads += 1
+        self.absent = len(named)
 
     def _rules(self) -> None:
         for name, content in self.files.items():
@@ -381,6 +384,8 @@ def report(bundle: Bundle, language: str) -> str:
         return "\n".join([*said[:50], WORDS["failed"][at].format(count=len(said))])
     if bundle.own_keys:
         said.append(WORDS["own-key"][at].format(keys=", ".join(bundle.own_keys)))
+    if bundle.absent:
+        said.append(WORDS["absent"][at].format(count=bundle.absent))
     names = ", ".join(bundle.witnessed)
     said.append(WORDS["witnessed" if names else "unwitnessed"][at].format(names=names))
     counts = {"records": len(bundle.records), "payloads": bundle.payloads, "files": len(bundle.files)}

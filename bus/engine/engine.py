@@ -55,7 +55,7 @@ STOP_MARGIN = 2.0
 class Pace:
     """How the engine goes about its work; seconds. ``phase``: see `bus.engine.sweeper`."""
 
-    lease: float = 30.0
+    lease: float = 10.0
     sweep: float = 1.0
     batch: int = 200
     most_live: int = 1000

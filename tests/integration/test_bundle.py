@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
@@ -9,12 +10,14 @@ import random
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from bus.bundle import verify
 from bus.cli import main
-from bus.log import note
+from bus.errors import StoreError
+from bus.log import note, payload
 from tests.small_bus import Caller, key_of, running
 
 
@@ -88,6 +91,65 @@ def test_what_belongs_to_the_case_is_there_and_nothing_of_the_others(exported):
     assert {"manifest.json", "seal.json", "checkpoint", "summary.html", "verify.py", "schemas/prova.saluto.json"} < set(files)
     assert any(name.startswith("rules/file/") for name in files)
     assert any(name.startswith("rules/route/") for name in files)
+
+
+def _lines(raw: bytes) -> dict[str, dict[str, str]]:
+    return {line["id"]: line for line in map(json.loads, verify.unpacked(raw)["payloads.jsonl"].splitlines())}
+
+
+def test_each_payload_is_as_it_lies_in_the_database_with_a_key_that_opens_no_other(exported):
+    lines = list(_lines(exported[0]).values())
+    assert len(lines) > 1
+    for line in lines:
+        nonce, sealed, own = (base64.b64decode(line[name]) for name in ("nonce", "sealed", "key"))
+        text = line["text"].encode()
+        assert text not in sealed
+        assert payload.opened_with(own, nonce, sealed) == text
+        assert payload.verify_opening(line["id"], nonce, sealed, own, text)
+    for line, other in zip(lines, lines[1:] + lines[:1], strict=True):
+        with pytest.raises(StoreError):
+            payload.opened_with(base64.b64decode(other["key"]), base64.b64decode(line["nonce"]), base64.b64decode(line["sealed"]))
+
+
+def test_another_text_or_another_key_for_a_sealed_payload_is_found(exported):
+    raw, key = exported
+    first, *others = _lines(raw).values()
+    for change in ({"text": first["text"] + " "}, {"key": others[0]["key"]}, {"sealed": ""}, {"sealed": "", "key": ""}):
+        forged = b"".join(json.dumps(line).encode() + b"\n" for line in ({**first, **change}, *others))
+        assert ("payload", {"id": first["id"]}) in verify.Bundle(
+            verify.packed({**verify.unpacked(raw), "payloads.jsonl": forged}), [verify.Key(key)]
+        ).found
+
+
+def test_what_was_erased_is_left_out_and_said_and_the_rest_is_replayed_and_turned_into_a_test(tmp_path):
+    with running(tmp_path) as server:
+        ask, app = Caller(server.port), server.app
+        erased, kept = (
+            ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada", "numero": number}}).json["id"] for number in (1, 2)
+        )
+        for message in (erased, kept):
+            app.wait_reply(message, 10)
+        whole = ask("POST", "/exports", {"case": "istanza:Ada", "purpose": "prova", "payloads": True}, name="revisore").content
+        with app.store.read() as tx:
+            app.keys.forget(
+                {payload.key_number(row["nonce"]) for row in tx.all("payloads_after", after="", most=100) if row["message"] == erased}
+            )
+        left = ask("POST", "/exports", {"case": "istanza:Ada", "purpose": "prova", "payloads": True}, name="revisore").content
+    before, after = _lines(whole), _lines(left)
+    assert set(after) < set(before)
+    bundle = verify.Bundle(left, [verify.Key(str(note.read_signer(tmp_path / "var/log.key").verifier))])
+    assert (bundle.found, bundle.absent) == ([], len(before) - len(after))
+    assert f"not here (erased, or not exported): {bundle.absent}." in verify.report(bundle, "en")
+    assert f">{bundle.absent} (cancellati, o non esportati" in bundle.files["summary.html"].decode()
+    (tmp_path / "f.zip").write_bytes(left)
+    assert _bus(tmp_path, "replay", "--bundle", "f.zip", "--all") == (4, "2 runs, 1 steps recomputed: 1 equal, 1 unavailable: absent")
+    assert _bus(tmp_path, "test", "new", "--from", kept, "--bundle", "f.zip")[0] == 0
+
+
+def _bus(folder: Path, *words: str) -> tuple[int, str]:
+    """The exit code of a command in a process of its own (it takes its network away), and its last line."""
+    done = subprocess.run([sys.executable, "-m", "bus.cli", *words], cwd=folder, capture_output=True, text=True, timeout=60)
+    return done.returncode, (done.stdout or done.stderr).splitlines()[-1]
 
 
 def rewritten(raw: bytes, **files: bytes | None) -> bytes:

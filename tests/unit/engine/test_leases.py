@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from bus import config
 from bus.clock import FixedClock
 from bus.engine.attachments import NAME, Attachments
+from bus.engine.engine import Pace
 from bus.engine.leases import Leases
 from bus.engine.presence import Presence, processes
 from bus.errors import ConfigError
@@ -81,3 +83,7 @@ def test_a_folder_that_was_moved_with_its_name_is_still_the_one(store: SqliteSto
     (tmp_path / "new").mkdir()
     (tmp_path / "old" / NAME).rename(tmp_path / "new" / NAME)
     Attachments(tmp_path / "new", store, clock).agree()
+
+
+def test_an_engine_claims_for_as_long_as_the_settings_say_when_nobody_says_otherwise() -> None:
+    assert Pace().lease == config.Engine().lease
