@@ -34,7 +34,7 @@ from bus.channel import Channel, KombuChannel
 from bus.clock import Clock, SharedClock, SystemClock, text_of
 from bus.config import Config
 from bus.diagnostics import configure, logger
-from bus.engine import accesses, dead, inquiry, watching
+from bus.engine import accesses, dead, erasure, inquiry, watching
 from bus.engine.attachments import Attachments
 from bus.engine.backlog import Backlog
 from bus.engine.circuit import Habits
@@ -165,6 +165,7 @@ class App:
             self.store.close()
             raise
         self.clock = clock or (SharedClock(self.store.now) if config.store.shared else SystemClock())
+        self._destroy_again()
         self.rules = Activation(self.store, self.clock, operations_of(self.adapters))
         try:
             self.rules.begin(config.rules, activate=config.activate_at_start)
@@ -399,6 +400,33 @@ class App:
     def open_evidence(self, run: str, identity: str, actor: str) -> tuple[bytes, str]:
         """Bytes of the exchange that failed, and their media type; the look is recorded."""
         return self.store.write(lambda tx: dead.open_evidence(tx, run, identity, actor, self.clock)).result()
+
+    # -- erasing a person --------------------------------------------------------------------------------------------
+
+    def ask_erasure(self, subject: str, reason: str, actor: str) -> JsonObject:
+        """See `bus.engine.erasure.ask`; requests that nobody confirmed in time are given up."""
+        self.keys.forget(self.store.write(lambda tx: erasure.expire(tx, self.clock)).result())
+        return self.store.write(lambda tx: erasure.ask(tx, subject, reason, actor, self.clock)).result()
+
+    def confirm_erasure(self, request: str, actor: str) -> JsonObject:
+        """See `bus.engine.erasure.confirm`; when this returns the keys are destroyed."""
+        with self.store.read() as tx:
+            found = erasure.reach(tx, erasure.asked(tx, request, self.clock.now())[1]["subject"])
+        files = {file: self.attachments.key_of(file) for file in found.files}
+        done = self.store.write(lambda tx: erasure.confirm(tx, request, actor, self.clock, files)).result()
+        self.keys.forget(done.keys)
+        for file in done.files:
+            self.attachments.place(file).unlink(missing_ok=True)
+        return done.shown
+
+    def _destroy_again(self) -> None:
+        """What the log says is destroyed, and the key store still has: after a crash, or when it was restored from a backup."""
+        expired = self.store.write(lambda tx: erasure.expire(tx, self.clock)).result()
+        with self.store.read() as tx:
+            left = [key for key in {*expired, *erasure.redo(tx)} if not self.keys.is_gone(key)]
+        if left:
+            self.keys.forget(left)
+            logger("snodo.app").warning("keys.destroyed-again", keys=len(left), sentence="the log says that they are erased")
 
     # -- reports and accesses ----------------------------------------------------------------------------------------
 

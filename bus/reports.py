@@ -25,7 +25,7 @@ PAGE = 1000
 LONGEST = 500
 """Characters of a purpose."""
 ENDS = frozenset({"answered", "refused", "unanswered", "decided"})
-ACTS = frozenset({"redelivered", "decided", "discarded", "rules", "read", "exported", "replayed", "erased"})
+ACTS = frozenset({"redelivered", "decided", "discarded", "rules", "read", "exported", "replayed", "erasure", "erased"})
 """What persons do with the bus."""
 OPENED = frozenset({"read", "exported", "replayed", "erased"})
 Line = dict[str, Any]

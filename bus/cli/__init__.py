@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "log": ("log", "The log: show records, verify it, export a bundle, the keys that sign it."),
     "graph": ("graph", "Draw a route, or the whole municipality."),
     "report": ("report", "Write the reports that the law asks for: accesses, purposes, and those of the adapters."),
+    "subject": ("subject", "Erase a person, by two persons; wrap the key store anew."),
     "witness": ("witness", "Witness logs: cosign their checkpoints with a key of another administrator."),
     "tail": ("watch", "Follow the log as it grows."),
     "top": ("watch:now", "Show how busy routes and systems are, again and again."),

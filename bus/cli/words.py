@@ -36,6 +36,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "read": ("◉", "a payload was read by {actor}"),
     "exported": ("◉", "exported by {actor}"),
     "replayed": ("◉", "replayed by {actor}"),
+    "erasure": ("○", "a person's data asked to be erased by {actor}"),
     "erased": ("○", "a person's data erased by {actor}"),
     "keys": ("§", "these keys sign from now on"),
 }

@@ -112,8 +112,14 @@ class Attachments:
             sync_folder(folder)
         facts = {"sha256": file.sha256, "size": file.size, "media_type": file.media_type, "name": file.name}
         record = Record(new_id(), "attached", self._clock.now(), actor=sender, data={"file": token, "size": file.size})
-        made = entry(record, key, {"attachment": facts})
-        self._store.write(lambda tx: write(tx, made)).result()
+
+        def work(tx: Tx) -> None:
+            """Sent again by the same sender, what is told of it is sealed as before: the table points at one key only."""
+            known = tx.one("attachment", file=token, sender=sender)
+            own = key if known is None else log.key_of_payload(tx, known["payload"])
+            write(tx, entry(record, own, {"attachment": facts}))
+
+        self._store.write(work).result()
         return file
 
 

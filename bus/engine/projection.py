@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from bus.clock import text_of
 from bus.engine import cases
 from bus.errors import Erased
+from bus.functions import cf_valid
 from bus.log import log, payload
 from bus.log.payload import Sealed, Text
 from bus.log.record import Record
@@ -25,6 +26,8 @@ TABLES = (
     "attachments", "holders", "enclosures", "erased_keys",
 )  # fmt: skip
 
+MOST_OF_CODE = 24
+"""Characters of a text that may be a codice fiscale, blanks around it included."""
 Values = Mapping[str, Any]
 """Payloads by role, as JSON values; roles that are bytes (wire) are not looked at here."""
 _NOTHING: Values = MappingProxyType({})
@@ -214,10 +217,27 @@ def intake_names(keys: Keys, record: Record, message: Any) -> tuple[Sequence[Seq
 
 
 def about(message: Mapping[str, Any]) -> list[str]:
-    """Whom a message is about: who is named by its weak keys and as its subject, and whom the message that caused it was about."""
+    """Whom a message is about: who is named by weak keys, as its subject, by a codice fiscale in its body, and whom its cause was about."""
     named = [value for name, value in message["keys"]["case"].items() if name in cases.WEAK]
     subject = message["envelope"].get("subject")
-    return list(dict.fromkeys([*named, *([subject] if subject else []), *message["keys"].get("about", ())]))
+    written = persons_in(message.get("body"))
+    return list(dict.fromkeys([*named, *([subject] if subject else []), *written, *message["keys"].get("about", ())]))
+
+
+def persons_in(body: Any) -> list[str]:
+    """Each text of a body that is the codice fiscale of a person and nothing else, wherever it stands; in capitals."""
+    found: dict[str, None] = {}
+    left = [body]
+    while left:
+        value = left.pop()
+        if isinstance(value, str):
+            if 16 <= len(value) <= MOST_OF_CODE and cf_valid(code := value.strip().upper()):
+                found[code] = None
+        elif isinstance(value, Mapping):
+            left.extend(value.values())
+        elif isinstance(value, list | tuple):
+            left.extend(value)
+    return sorted(found)
 
 
 def _first_case(tx: Tx, record: Record) -> str:

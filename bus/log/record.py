@@ -18,7 +18,7 @@ Kind = Literal[
     "received", "joined", "asked", "answered", "refused", "unanswered", "waiting", "matched", "expired", "closed", "late",
     "sent", "replied", "parked", "done", "dead", "redelivered", "decided", "discarded", "rules", "attached",
     "polled", "served", "access",
-    "read", "exported", "replayed", "erased", "keys",
+    "read", "exported", "replayed", "erasure", "erased", "keys",
 ]  # fmt: skip
 KINDS: frozenset[str] = frozenset(get_args(Kind))
 

@@ -498,6 +498,9 @@ SELECT id, role, host, pid, version, rules, started, seen FROM processes ORDER B
 -- name: add_mark
 INSERT INTO marks (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING
 
+-- name: erasures_asked
+SELECT name, value FROM marks WHERE name LIKE 'erasure %' ORDER BY name
+
 -- name: drop_mark
 DELETE FROM marks WHERE name = :name
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bus.web import catalog, dead, exports, files, health, matters, messages, openapi, replays, reports, rules, watching
+from bus.web import catalog, dead, exports, files, health, matters, messages, openapi, replays, reports, rules, subjects, watching
 from bus.web.auth import ANYBODY, EVERYBODY, OPERATORS, READERS, SENDERS, WATCHERS
 from bus.web.served import Field, Served
 
@@ -328,6 +328,18 @@ RULES = (
         )
     ),
 )  # fmt: skip
+SUBJECTS = (
+    Served(
+        "ask-erasure", "POST", "/subjects/erasures", subjects.ask, "Ask for the erasure of a person", OPERATORS,
+        {200: ("What it would touch; somebody else must confirm.", "ErasureAsked", JSON)},
+        frozenset({400, 404, 408, 413, 415, 422}), body={JSON: "Erasure"}, tag="operation",
+    ),
+    Served(
+        "confirm-erasure", "POST", "/subjects/erasures/{id}/confirm", subjects.confirm, "Erase the person, for good", OPERATORS,
+        {200: ("It is done.", "Erased", JSON)}, frozenset({400, 404, 408, 413, 415, 422}),
+        (_path("id", "Id of the request, from who asked.", _ID),), {JSON: "ErasureConfirmed"}, "operation",
+    ),
+)  # fmt: skip
 REPORTS = (
     Served(
         "list-reports",
@@ -354,4 +366,4 @@ REPORTS = (
         "operation",
     ),
 )
-SERVED: tuple[Served, ...] = (*MESSAGES, *FILES, *PUBLIC, *OPERATION, *WATCHING, *RULES, *REPORTS)
+SERVED: tuple[Served, ...] = (*MESSAGES, *FILES, *PUBLIC, *OPERATION, *WATCHING, *RULES, *SUBJECTS, *REPORTS)

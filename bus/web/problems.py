@@ -17,7 +17,7 @@ from bus.web.answer import Answer
 MEDIA_TYPE = b"application/problem+json"
 RETRY_AFTER = 5
 """Seconds that a client is asked to wait when the error names no other time."""
-_EXTRA = ("faults", "findings", "message_id", "line", "column", "pointer")
+_EXTRA = ("faults", "findings", "message_id", "line", "column", "pointer", "runs")
 
 
 class MethodRefused(InputError):

@@ -201,6 +201,25 @@ SCHEMAS: dict[str, Shape] = {
         },
     ),
     "Discard": _object(("reason",), _REASON),
+    "Erasure": _object(
+        ("subject", "reason"),
+        {
+            "subject": {**TEXT, "minLength": 3, "maxLength": 200, "description": "A codice fiscale, or what else names the person."},
+            "reason": {**TEXT, "minLength": 1, "description": "Why, without naming the person; the log keeps it."},
+        },
+    ),
+    "ErasureAsked": _object(
+        ("id", "until", "messages", "files", "open"),
+        {
+            "id": UUID,
+            "until": {**TIME, "description": "When the request expires."},
+            "messages": {**NUMBER, "description": "How many messages are about the person."},
+            "files": NUMBER,
+            "open": {"type": "array", "items": ANYTHING, "description": "Runs that must be over first: id, route, state."},
+        },
+    ),
+    "ErasureConfirmed": _object((), {}),
+    "Erased": _object(("id", "record", "messages", "files"), {"id": UUID, "record": UUID, "messages": NUMBER, "files": NUMBER}),
     "Rules": _object(
         (*_ACTIVATION, "parts", "files", "earlier", "carried", "processes", "settings"),
         {

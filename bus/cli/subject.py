@@ -1,0 +1,61 @@
+"""``bus subject``: erase a person, by two persons; wrap the key store anew."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from bus.cli.common import CONFIG, LOCAL, Json, Key, Settings, Url, client, family, show
+
+app = family("Erase a person: one asks, another confirms. Wrap the key store anew.")
+
+
+@app.command()
+def erase(
+    reason: Annotated[str, typer.Option("--reason", help="Why, without naming the person; the log keeps it.")],
+    url: Url = LOCAL,
+    key: Key = "",
+    json: Json = False,
+) -> None:
+    """Ask for the erasure of a person, and say what it would touch; nothing is erased yet.
+
+    Whom is asked for, or read from standard input: a command line is seen by others and kept.
+    """
+    subject = typer.prompt("codice fiscale, or what else names the person", err=True)
+    with client(url, key) as bus:
+        show(bus.post("/subjects/erasures", {"subject": subject, "reason": reason}), json, _asked)
+
+
+@app.command()
+def confirm(
+    id: Annotated[str, typer.Argument(help="Id of the request, from who asked.")], url: Url = LOCAL, key: Key = "", json: Json = False
+) -> None:
+    """Erase the person, as somebody else than who asked. Nobody can undo this."""
+    with client(url, key) as bus:
+        show(bus.post(f"/subjects/erasures/{id}/confirm", {}), json, _done)
+
+
+@app.command()
+def rekey(config: Settings = CONFIG, json: Json = False) -> None:
+    """Wrap all keys under a new master key and destroy the old one; the bus must be stopped.
+
+    After that whatever a backup or a disk still holds of destroyed keys opens nothing.
+    """
+    from bus import config as settings
+    from bus.log import keyring
+
+    store = settings.load(config).keystore
+    count = keyring.rekey(store.folder, store.master)
+    show({"keys": count}, json, lambda _: print(f"{count:,} keys are wrapped anew\nnext: back up {store.folder} and {store.master} now"))
+
+
+def _asked(shown: dict[str, Any]) -> None:
+    print(f"request {shown['id']}, open until {shown['until']}\n  {shown['messages']} messages and {shown['files']} files would be erased")
+    for run in shown["open"]:
+        print(f"  still open: run {run['id']} of {run['route']}, {run['state']}")
+    print(f"next: somebody else runs bus subject confirm {shown['id']}")
+
+
+def _done(shown: dict[str, Any]) -> None:
+    print(f"erased: {shown['messages']} messages, {shown['files']} files; record {shown['record']}")

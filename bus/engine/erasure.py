@@ -1,0 +1,170 @@
+"""Erasure: what the log holds about one person becomes unreadable for good. One person asks, another one confirms; both are records.
+
+The keys of the messages about the person are destroyed, and those of the files that only these messages have with them. The record
+comes first, the keys after it: `redo` destroys what a crash between the two, or a key store restored from a backup, has left.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from bus.clock import Clock, moment_of, text_of
+from bus.engine.projection import entry, holder, write
+from bus.errors import Conflict, Erased, Forbidden, Invalid, NotFound
+from bus.log import log
+from bus.log.payload import key_number
+from bus.log.record import Record, record_of
+from bus.message import JsonObject, canonical, new_id, parsed
+from bus.store import Row, Tx
+
+PATIENCE = dt.timedelta(days=7)
+"""How long a request waits for the second person; then what it says of the subject is erased too."""
+LONGEST = 200
+"""Characters of what names a subject."""
+OVER = frozenset({"done", "cancelled"})
+"""States of runs that need no payload any more."""
+APART = frozenset({"read", "exported", "replayed"})
+"""Records that say why somebody looked at a message: they have keys of their own, and stay."""
+
+
+class Reach(NamedTuple):
+    """What an erasure touches: ids of messages, tokens of files, runs that are not over."""
+
+    messages: tuple[str, ...]
+    files: tuple[str, ...]
+    open: tuple[Row, ...]
+
+    def as_json(self) -> JsonObject:
+        runs: list[Any] = [{name: row[name] for name in ("id", "route", "state")} for row in self.open]
+        return {"messages": len(self.messages), "files": len(self.files), "open": runs}
+
+
+class Done(NamedTuple):
+    """What was written, and which keys and files are to be destroyed now that it is."""
+
+    shown: JsonObject
+    keys: tuple[int, ...]
+    files: tuple[str, ...]
+
+
+def ask(tx: Tx, subject: str, reason: str, actor: str, clock: Clock) -> JsonObject:
+    """Ask for the erasure of a person; returns the id of the request and what it would touch. Raises `Invalid`, `NotFound`."""
+    subject = subject.strip()
+    if not 3 <= len(subject) <= LONGEST:
+        raise Invalid(
+            "say whom: a codice fiscale, or what else names the person", code="subject.missing", hint=f"3 to {LONGEST} characters"
+        )
+    if not reason.strip():
+        raise Invalid("say why: the log keeps the reason", code="subject.reason-missing", hint="--reason '…', without naming the person")
+    found = reach(tx, subject)
+    if not found.messages:
+        raise NotFound("no message that can still be read is about that subject", code="subject.unknown", hint="is it written right?")
+    key, now = tx.keys.fresh(), clock.now()
+    record = Record(new_id(), "erasure", now, actor=actor, data={"messages": len(found.messages)})
+    write(tx, entry(record, key, {"request": {"subject": subject, "reason": reason}}))
+    until = text_of(now + PATIENCE)
+    tx.do("add_mark", name=_mark(record.id), value=canonical({"key": key.id, "until": until}).decode())
+    return {"id": record.id, "until": until, **found.as_json()}
+
+
+def asked(tx: Tx, identity: str, now: dt.datetime) -> tuple[Record, Any]:
+    """A request that still waits: its record, and its ``subject`` and ``reason``. Raises `NotFound`."""
+    mark = tx.one("mark", name=_mark(identity))
+    if mark is None or moment_of(parsed(mark["value"])["until"]) < now:
+        raise NotFound("no erasure waits under that id", code="subject.request-unknown", hint="it was done, or it expired: ask again")
+    row = tx.one("record", id=identity)
+    assert row is not None
+    record = record_of(parsed(row["content"]))
+    return record, log.json_payload(tx, str(record.payload("request")))
+
+
+def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[str, int | None]) -> Done:
+    """Write that a person is erased. ``file_keys``: the keys of files by token, as the disk has them.
+
+    Raises `NotFound`, `Forbidden` for who asked, `Conflict` while runs are open.
+    """
+    request, told = asked(tx, identity, clock.now())
+    if request.actor == actor:
+        raise Forbidden("an erasure takes two persons", code="subject.same-person", hint="somebody else confirms, with a key of theirs")
+    found = reach(tx, told["subject"])
+    if found.open:
+        raise Conflict(
+            f"{len(found.open)} runs of these cases are not over", code="subject.open", hint="let them end, or discard dead ones: bus dead",
+            runs=found.as_json()["open"],
+        )  # fmt: skip
+    if not set(found.files) <= set(file_keys):
+        raise Conflict("another file came this very moment", code="subject.changed", hint="confirm again")
+    held = [*_texts_of(tx, found), str(request.payload("request"))]
+    keys = {*_destructible(tx, held), *[key for file in found.files if (key := file_keys[file]) is not None]}
+    data = {"asked": identity, "by": request.actor, "messages": found.messages, "files": found.files, "keys": sorted(keys)}
+    record = Record(new_id(), "erased", clock.now(), actor=actor, data=data)
+    write(tx, entry(record, tx.keys.fresh(), {"reason": {"text": told["reason"]}}))
+    tx.do("drop_mark", name=_mark(identity))
+    shown: JsonObject = {"id": identity, "record": record.id, "messages": len(found.messages), "files": len(found.files)}
+    return Done(shown, tuple(keys), found.files)
+
+
+def expire(tx: Tx, clock: Clock) -> tuple[int, ...]:
+    """Give up requests that nobody confirmed; returns the keys of what they say."""
+    keys = []
+    for row in tx.all("erasures_asked"):
+        told = parsed(row["value"])
+        if moment_of(told["until"]) < clock.now():
+            data = {"asked": row["name"].partition(" ")[2], "messages": [], "files": [], "keys": [told["key"]]}
+            write(tx, entry(Record(new_id(), "erased", clock.now(), data=data), tx.keys.fresh()))
+            tx.do("drop_mark", name=row["name"])
+            keys.append(told["key"])
+    return tuple(keys)
+
+
+def redo(tx: Tx) -> tuple[int, ...]:
+    """The keys that the log says are destroyed."""
+    return tuple(row["key"] for row in tx.all("erased_keys"))
+
+
+def reach(tx: Tx, subject: str) -> Reach:
+    """The messages about a subject. One of their cases that names nobody goes with them when no other person is left in the case."""
+    named = tx.all("messages_of_holder", holder=tx.keys.token(holder(subject)))
+    found, cases = dict.fromkeys(row["message"] for row in named), dict.fromkeys(row["case_id"] for row in named)
+    for case in cases:
+        others = [row["id"] for row in tx.all("messages_of_case", case_id=case) if row["id"] not in found]
+        if not any(tx.all("holders_of_message", message=one) for one in others):
+            found.update(dict.fromkeys(one for one in others if _readable(tx, one)))
+    files = dict.fromkeys(row["file"] for message in found for row in tx.all("enclosures_of_message", message=message))
+    only = [file for file in files if all(row["message"] in found for row in tx.all("enclosures_of_file", file=file))]
+    runs = [row for case in cases for row in tx.all("runs_of_case", case_id=case) if row["state"] not in OVER]
+    return Reach(tuple(found), tuple(only), tuple(runs))
+
+
+def _readable(tx: Tx, message: str) -> bool:
+    try:
+        log.message(tx, message)
+    except (KeyError, Erased):
+        return False
+    return True
+
+
+def _texts_of(tx: Tx, found: Reach) -> list[str]:
+    """The payloads that hold what is erased."""
+    records = [one for message in found.messages for one in log.of_message(tx, message) if one.kind not in APART]
+    files = [row["payload"] for file in found.files for row in tx.all("attachments_of_file", file=file)]
+    return [*[held.id for record in records for held in record.payloads], *files]
+
+
+def _destructible(tx: Tx, payloads: Iterable[str]) -> set[int]:
+    """The keys of payloads. One of before keys has none: its row is deleted."""
+    keys = set()
+    for one in payloads:
+        row = tx.one("payload", id=one)
+        number = None if row is None else key_number(bytes(row["nonce"]))
+        if number is not None:
+            keys.add(number)
+        elif row is not None:
+            tx.do("drop_payload", id=one)
+    return keys
+
+
+def _mark(identity: str) -> str:
+    return f"erasure {identity}"

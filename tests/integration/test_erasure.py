@@ -1,0 +1,217 @@
+"""The erasure of a person, through a real bus: two persons, keys destroyed, no byte left, every proof still valid."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import io
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from bus import config
+from bus.app import App
+from bus.cli import main
+from bus.engine import erasure, projection
+from bus.errors import Erased
+from bus.log import log
+from tests.small_bus import Caller, key_of, running, settings
+
+WHO = "BLLDAA71E43B429M"
+NAME = "Adalgisa Bellomo-Quaranta"
+OTHER = "RSSMRA80A01H501U"
+SECOND = {"name": "collega", "role": "sysadmin"}
+
+
+def two_sysadmins() -> list[dict]:
+    return [*settings()["keys"], {**SECOND, "sha256": hashlib.sha256(key_of("collega").encode()).hexdigest()}]
+
+
+def spellings(text: str) -> set[bytes]:
+    """A text as it may stand in a file: plain in several encodings, hex, base64 at each of the three offsets."""
+    found = set()
+    for plain in (text.encode(), text.encode("utf-16-le"), text.encode("utf-16-be"), text.lower().encode(), text.upper().encode()):
+        found |= {plain, plain.hex().encode(), plain.hex().upper().encode()}
+        for offset in range(3):
+            whole = base64.b64encode(b"\0" * offset + plain)
+            found.add(whole[4 : len(whole) - 4])
+    return found
+
+
+def scanned(folder) -> list[str]:
+    """The files under a folder in which the person is found."""
+    wanted = spellings(WHO) | spellings(NAME) | spellings("Quaranta")
+    return [path.name for path in folder.rglob("*") if path.is_file() and any(one in path.read_bytes() for one in wanted)]
+
+
+def sent(server, type: str, body: dict, **envelope) -> str:
+    answer = Caller(server.port)("POST", "/messages", {"type": type, "data": body, **envelope})
+    assert answer.status == 202, answer.content
+    return answer.json["id"]
+
+
+def asked(server, subject: str = WHO, who: str = "sistemista"):
+    return Caller(server.port, who)("POST", "/subjects/erasures", {"subject": subject, "reason": "richiesta dell'interessato"})
+
+
+def confirmed(server, request: str, who: str = "collega"):
+    return Caller(server.port, who)("POST", f"/subjects/erasures/{request}/confirm", {})
+
+
+def replayed(message: str, settings_of: str) -> subprocess.CompletedProcess[str]:
+    """In a process of its own: a replay closes all sockets."""
+    command = [sys.executable, "-m", "bus.cli", "replay", message, "--config", settings_of]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def greet(server, name: str, who: str, **envelope) -> str:
+    message = sent(server, "prova.saluto", {"nome": name, "numero": {"persone": [{"codice": who}]}}, **envelope)
+    assert server.app.wait_reply(message, 10)["reply"] == {"saluto": f"ciao {name}"}
+    return message
+
+
+@pytest.fixture
+def town(tmp_path):
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        yield server
+
+
+def test_a_person_is_erased_by_two_and_every_proof_still_holds(tmp_path, capsys):
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        call = Caller(server.port)
+        file = call("POST", "/attachments?name=Quaranta.txt", f"{NAME} {WHO}".encode()).json["sha256"]
+        message = greet(server, NAME, WHO, attachments=[file])
+        kept = greet(server, "Mario", OTHER)
+        request = asked(server)
+        assert (request.status, request.json["messages"], request.json["files"], request.json["open"]) == (200, 1, 1, [])
+        same = confirmed(server, request.json["id"], "sistemista")
+        assert (same.status, same.json["code"]) == (403, "subject.same-person")
+        assert call("GET", f"/messages/{message}").json["reply"] == {"saluto": f"ciao {NAME}"}
+        assert confirmed(server, request.json["id"], "revisore").status == 403
+        done = confirmed(server, request.json["id"])
+        assert (done.status, done.json["messages"], done.json["files"]) == (200, 1, 1)
+        gone = call("GET", f"/messages/{message}")
+        assert (gone.status, gone.json["code"]) == (410, "payload.erased")
+        assert call("GET", f"/attachments/{file}").status == 404
+        assert call("GET", f"/messages/{kept}").json["reply"] == {"saluto": "ciao Mario"}
+        again = confirmed(server, request.json["id"])
+        assert (again.status, again.json["code"]) == (404, "subject.request-unknown")
+        assert asked(server).json["code"] == "subject.unknown"
+        with server.app.store.read() as tx:
+            [record] = [one for _, one in log.everything(tx) if one.kind == "erased"]
+            assert (record.actor, record.data["by"], record.data["messages"]) == ("collega", "sistemista", [message])
+            assert log.json_payload(tx, record.payload("reason")) == {"text": "richiesta dell'interessato"}
+            assert tx.keys.token(projection.holder(WHO)) not in json.dumps(record.data)
+            assert not tx.all("messages_of_holder", holder=tx.keys.token(projection.holder(WHO)))
+            before = projection.snapshot(tx)
+        server.app.store.write(projection.rebuild).result()
+        with server.app.store.read() as tx:
+            assert projection.snapshot(tx) == before
+        assert scanned(tmp_path) == []  # with the write-ahead log there
+    assert scanned(tmp_path) == []
+    settings_of = str(tmp_path / "config.yaml")
+    assert main(["log", "verify", "--config", settings_of]) == 0, capsys.readouterr()
+    gone, equal = (replayed(one, settings_of) for one in (message, kept))
+    assert (gone.returncode, "unavailable: erased" in gone.stdout, equal.returncode) == (4, True, 0)
+
+
+def test_the_scan_would_find_the_person(tmp_path):
+    for number, text in enumerate(
+        (WHO.encode(), NAME.encode("utf-16-le"), base64.b64encode(b"x " + WHO.encode() + b" x"), WHO.encode().hex().encode())
+    ):
+        (tmp_path / f"{number}").write_bytes(b"before " + text + b" after")
+    assert sorted(scanned(tmp_path)) == ["0", "1", "2", "3"]
+
+
+def test_nothing_is_erased_while_a_run_is_open(town):
+    sent(town, "prova.attesa", {"nome": "pratica-1", "numero": WHO})
+    request = asked(town, WHO.lower())  # written otherwise
+    [run] = request.json["open"]
+    refused = confirmed(town, request.json["id"])
+    assert (refused.status, refused.json["code"], refused.json["runs"]) == (422, "subject.open", [run])
+    sent(town, "prova.sveglia", {"nome": "pratica-1"})  # names nobody: it goes with the only person of its case
+    with town.app.store.read() as tx:
+        message = tx.one("run", id=run["id"])["message"]
+    town.app.wait_reply(message, 10)
+    assert confirmed(town, request.json["id"]).json["messages"] == 2
+
+
+def test_a_message_that_names_nobody_stays_while_another_person_is_in_its_case(town):
+    first, second = (sent(town, "prova.silenzio", {"nome": "pratica-2", "numero": who}) for who in (WHO, OTHER))
+    nameless = sent(town, "prova.silenzio", {"nome": "pratica-2"})
+    for one in (first, second, nameless):
+        town.app.wait_reply(one, 10)
+    assert asked(town).json["messages"] == 1
+
+
+def test_who_asks_says_whom_and_why(town):
+    call = Caller(town.port, "sistemista")
+    assert call("POST", "/subjects/erasures", {"subject": "", "reason": "x"}).json["code"] == "subject.missing"
+    assert call("POST", "/subjects/erasures", {"subject": WHO, "reason": " "}).json["code"] == "subject.reason-missing"
+    assert call("POST", "/subjects/erasures", {"subject": WHO, "reason": "x"}).json["code"] == "subject.unknown"
+    assert confirmed(town, "0199e1c5-7a50-7c3f-8d65-0a4a6d6a2f11").json["code"] == "subject.request-unknown"
+    assert asked(town, who="revisore").status == 403
+
+
+def test_a_crash_after_the_record_and_a_restored_key_store_are_made_good_at_the_start(tmp_path):
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        message = greet(server, NAME, WHO)
+        request = asked(server).json["id"]
+        app = server.app
+        app.store.write(lambda tx: erasure.confirm(tx, request, "collega", app.clock, {})).result()  # and here the process ends
+        assert app.message(message)["reply"]
+    shutil.copytree(tmp_path / "var/keys", tmp_path / "backup")
+    for _ in ("after the crash", "after the restore"):
+        app = App(config.load(tmp_path / "config.yaml"), adapters={})
+        with contextlib.closing(app.store), app.store.read() as tx, pytest.raises(Erased):
+            log.message(tx, message)
+        app.keys.close()
+        shutil.rmtree(tmp_path / "var/keys")
+        shutil.copytree(tmp_path / "backup", tmp_path / "var/keys")
+
+
+def test_a_request_that_nobody_confirms_is_forgotten(town, monkeypatch):
+    greet(town, NAME, WHO)
+    request = asked(town).json["id"]
+    with town.app.store.read() as tx:
+        record, told = erasure.asked(tx, request, town.app.clock.now())
+    assert told["subject"] == WHO
+    late = town.app.clock.now() + erasure.PATIENCE * 2
+    monkeypatch.setattr(town.app.clock, "now", lambda: late)
+    assert confirmed(town, request).json["code"] == "subject.request-unknown"
+    asked(town)
+    with town.app.store.read() as tx, pytest.raises(Erased):
+        log.json_payload(tx, record.payload("request"))
+
+
+def test_the_commands(tmp_path, capsys, monkeypatch):
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        greet(server, NAME, WHO)
+        url = f"http://127.0.0.1:{server.port}"
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(f"{WHO}\n".encode())))
+        words = ["subject", "erase", "--reason", "richiesta", "--url", url, "--json"]
+        assert main([*words, "--key", key_of("sistemista")]) == 0
+        request = json.loads(capsys.readouterr().out)
+        assert request["messages"] == 1
+        assert main(["subject", "confirm", request["id"], "--url", url, "--key", key_of("collega")]) == 0
+        assert "erased: 1 messages" in capsys.readouterr().out
+        kept = greet(server, "Mario", OTHER)
+        settings_of = str(tmp_path / "config.yaml")
+        assert main(["subject", "rekey", "--config", settings_of]) != 0
+        assert "keys.in-use" in capsys.readouterr().err
+    assert main(["subject", "rekey", "--config", settings_of]) == 0
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        assert server.app.message(kept)["reply"] == {"saluto": "ciao Mario"}
+
+
+def test_no_table_holds_the_person_in_plain(tmp_path):
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        greet(server, NAME, WHO)
+        asked(server)
+    with contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw:
+        assert WHO not in "\n".join(raw.iterdump())

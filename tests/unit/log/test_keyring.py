@@ -1,0 +1,105 @@
+"""The key store: what is destroyed stays destroyed, whatever is wrapped anew, restored, or lost."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from bus.errors import ConfigError, Erased, StoreError
+from bus.log import keyring, payload
+from bus.log.keyring import GONE, SLOT, Keyring, rekey
+from bus.log.payload import Text, opened, payload_key, seal, verify_opening
+
+
+@pytest.fixture
+def home(tmp_path):
+    return tmp_path / "keys", tmp_path / "master.key"
+
+
+@pytest.fixture
+def open_keyring():
+    """`bus.log.keyring.open_keyring`, closed at the end."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *words: stack.enter_context(contextlib.closing(keyring.open_keyring(*words)))
+
+
+def test_a_destroyed_key_opens_nothing_and_its_neighbours_open_as_before(open_keyring, home):
+    keys = open_keyring(*home, None)
+    gone, kept = keys.fresh(), keys.fresh()
+    sealed, other = seal(Text("message", b"Ada"), gone), seal(Text("message", b"Bea"), kept)
+    keys.forget([gone.id])
+    with pytest.raises(Erased):
+        opened(sealed.nonce, sealed.content, keys)
+    assert opened(other.nonce, other.content, keys) == b"Bea"
+    assert payload.matches(sealed.commitment.id, sealed.nonce, sealed.content)  # the proof needs no key
+    assert (keys.is_gone(gone.id), keys.is_gone(kept.id)) == (True, False)
+    [block] = (home[0] / "1").glob("*.keys")
+    at = gone.id % 1024 * SLOT
+    assert block.read_bytes()[at : at + SLOT] == GONE
+
+
+def test_another_process_learns_that_a_key_is_gone(open_keyring, home, monkeypatch):
+    monkeypatch.setattr("bus.log.keyring.LOOK", 0.0)
+    one = open_keyring(*home, None)
+    other = open_keyring(*home, one.id)
+    key = one.fresh()
+    assert other.key(key.id) == key
+    one.forget([key.id])
+    with pytest.raises(Erased):
+        other.key(key.id)
+
+
+def test_wrapped_anew_what_is_there_opens_and_what_is_gone_stays_gone(open_keyring, home):
+    keys = open_keyring(*home, None)
+    gone, kept, token = keys.fresh(), keys.fresh(), keys.token("Ada")
+    keys.forget([gone.id])
+    with pytest.raises(StoreError, match=r"keys\.in-use"):
+        rekey(*home)
+    keys.close()
+    old_master, [old_block] = home[1].read_bytes(), [path.read_bytes() for path in (home[0] / "1").glob("*.keys")]
+    assert rekey(*home) == 1023
+    assert home[1].read_bytes() != old_master
+    assert not (home[0] / "1").exists()
+    again = open_keyring(*home, keys.id)
+    assert (again.key(kept.id), again.token("Ada")) == (kept, token)
+    with pytest.raises(Erased):
+        again.key(gone.id)
+    again.close()
+    # A block of before, as a backup has it, opens nothing under the new master key.
+    [block] = (home[0] / "2").glob("*.keys")
+    block.write_bytes(old_block)
+    with pytest.raises(StoreError, match=r"keys\.damaged"):
+        open_keyring(*home, keys.id).key(kept.id)
+
+
+def test_a_key_store_that_is_lost_or_another_one_is_refused(open_keyring, home, tmp_path):
+    with pytest.raises(ConfigError, match=r"keys\.lost"):
+        open_keyring(*home, "0199e1c5-7a50-7c3f-8d65-0a4a6d6a2f11")
+    assert not home[0].exists()
+    open_keyring(*home, None).close()
+    with pytest.raises(ConfigError, match=r"keys\.other"):
+        open_keyring(*home, "0199e1c5-7a50-7c3f-8d65-0a4a6d6a2f11")
+    open_keyring(tmp_path / "others", tmp_path / "others.key", None).close()
+    with pytest.raises(ConfigError, match=r"keys\.master"):
+        open_keyring(home[0], tmp_path / "others.key", None)
+    home[1].chmod(0o644)
+    with pytest.raises(ConfigError, match=r"keys\.master"):
+        open_keyring(*home, None)
+
+
+def test_a_key_that_the_store_is_too_old_to_have_is_missing_not_erased():
+    with pytest.raises(StoreError, match=r"keys\.missing"):
+        Keyring.in_memory().key(5000)
+
+
+def test_an_opening_is_verified_with_the_payloads_own_key_alone():
+    key = Keyring.in_memory().fresh()
+    sealed = seal(Text("message", b"Ada"), key)
+    own = payload_key(key, sealed.nonce)
+    whole = (sealed.commitment.id, sealed.nonce, sealed.content)
+    assert verify_opening(*whole, own, b"Ada")
+    assert not verify_opening(*whole, own, b"Eva")
+    assert not verify_opening(*whole, bytes(32), b"Ada")
+    assert not verify_opening("0" * 64, sealed.nonce, sealed.content, own, b"Ada")
+    assert not verify_opening(sealed.commitment.id, sealed.nonce, bytes(1) + sealed.content[1:], own, b"Ada")
