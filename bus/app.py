@@ -165,9 +165,9 @@ class App:
             self.store.close()
             raise
         self.clock = clock or (SharedClock(self.store.now) if config.store.shared else SystemClock())
-        self._destroy_again()
         self.rules = Activation(self.store, self.clock, operations_of(self.adapters))
         try:
+            self._destroy_again()
             self.rules.begin(config.rules, activate=config.activate_at_start)
         except BaseException:
             self.store.close()
