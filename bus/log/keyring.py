@@ -131,9 +131,9 @@ class Keyring:
         self._held = held
 
     @classmethod
-    def in_memory(cls) -> Keyring:
-        """A key store that is gone with its process; for tests and trials."""
-        return cls(new_id(), os.urandom(32), os.urandom(32), Blocks())
+    def in_memory(cls, index: bytes = b"") -> Keyring:
+        """A key store that is gone with its process; for tests and trials. The same ``index`` makes the same tokens."""
+        return cls(new_id(), os.urandom(32), index or os.urandom(32), Blocks())
 
     def fresh(self) -> Key:
         with self._lock:

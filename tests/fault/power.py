@@ -38,11 +38,15 @@ class Lost(AssertionError):
     """What a power cut left breaks a promise."""
 
 
+KEYS = Keyring.in_memory()
+"""The key store lies on a disk that forgets nothing."""
+
+
 class NotedStore(SimulatedStore):
     """Marks on the disk how long the log is at each commit that was acknowledged."""
 
     def __init__(self, path: Path, disk: Disk) -> None:
-        super().__init__(path, disk.open)
+        super().__init__(path, disk.open, KEYS)
         self._disk = disk
 
     def write(self, work: Callable[[Tx], T]) -> Future[T]:
@@ -67,10 +71,6 @@ class NotedLedger(list[Effect]):
     def append(self, effect: Effect) -> None:
         super().append(effect)
         self._disk.mark("effect", effect.key)
-
-
-KEYS = Keyring.in_memory()
-"""The key store lies on a disk that forgets nothing."""
 
 
 @dataclass

@@ -145,9 +145,10 @@ def test_both_on_the_command_line_without_anybodys_data(
     told = capsys.readouterr().out
     assert 2 == len(told.splitlines())
     assert "eco.scrivi answered" in told
-    assert 0 == cli.main(["tail", "--once", "--json", "--last", "3"])
+    assert 0 == cli.main(["tail", "--once", "--json", "--last", "10"])
     lines = capsys.readouterr().out
-    assert ["answered", "replied", "done"] == [json.loads(line)["kind"] for line in lines.splitlines()]
+    told_of_the_run = [kind for kind in (json.loads(line)["kind"] for line in lines.splitlines()) if kind != "access"]
+    assert ["answered", "replied", "done"] == told_of_the_run[-3:]
     assert 0 == cli.main(["top", "--once"])
     table = capsys.readouterr().out
     assert "prova.chiede" in table

@@ -27,7 +27,7 @@ def catalog(known: Declared) -> Catalog:
 
 ROUTES = (
     "anagrafe.certificato", "edilizia.presenta-pratica", "notifiche.avviso", "pagamenti.anomalia", "pagamenti.ricevuta",
-    "servizi.istanza-generica", "sito.catalogo",
+    "registro.sigillo-giornaliero", "servizi.istanza-generica", "sito.catalogo",
 )  # fmt: skip
 
 
