@@ -397,7 +397,14 @@ def test_a_key_that_asks_for_too_much_at_once_is_told_and_the_others_go_on(tmp_p
     with running(tmp_path, http={"at_once": 2}) as server, concurrent.futures.ThreadPoolExecutor(2) as waiting:
         call = Caller(server.port)
         message = {"type": "prova.attesa", "data": {"nome": "Ada"}}
-        asked = [waiting.submit(Caller(server.port), "POST", "/messages", message, {"Prefer": "wait=20"}) for _ in range(2)]
+
+        def ask():
+            """A look of ours may be in progress when it comes: then it is one too many, and comes again."""
+            while (reply := Caller(server.port)("POST", "/messages", message, {"Prefer": "wait=20"})).status == 429:
+                time.sleep(0.05)
+            return reply
+
+        asked = [waiting.submit(ask) for _ in range(2)]
         end = time.monotonic() + 10
         while (reply := call("GET", "/status", name="portale")).status != 429 and time.monotonic() < end:
             time.sleep(0.02)
