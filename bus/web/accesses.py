@@ -37,7 +37,7 @@ class Accesses:
         self._lock = threading.Lock()
         self._present: dict[tuple[str, str], _Seen] = {}
         self._refused: dict[str, int] = {}
-        self._refused_since = 0.0
+        self._told = float("-inf")
 
     def enters(self, caller: Caller, address: str) -> bool:
         """Whether this request begins an access; one that goes on is noted here."""
@@ -58,18 +58,13 @@ class Accesses:
     def refuse(self, address: str) -> bool:
         """Count a request with a key that is not known or may not; whether it is time to write."""
         with self._lock:
-            if not self._refused:
-                self._refused_since = self._clock()
-                first = True
-            else:
-                first = False
             known = address if address in self._refused or len(self._refused) < MOST else "others"
             self._refused[known] = self._refused.get(known, 0) + 1
-        return first or self._clock() - self._refused_since >= EVERY
+        return self._clock() - self._told >= EVERY
 
-    def tell(self) -> None:
+    def tell(self, idle: float = IDLE) -> None:
         """Write what was refused and who has gone; what cannot be written now is counted on."""
-        events = [*self._take_refused(), *self._gone()]
+        events = [*self._take_refused(), *self._gone(idle)]
         try:
             if events:
                 self._keep(events)
@@ -81,18 +76,15 @@ class Accesses:
 
     def close(self) -> None:
         """The door closes: everybody leaves."""
-        with self._lock:
-            for seen in self._present.values():
-                seen.last = -IDLE * 2 + self._clock()
-        self.tell()
+        self.tell(idle=-1.0)
 
     def _take_refused(self) -> list[Access]:
         with self._lock:
-            taken, self._refused = self._refused, {}
+            taken, self._refused, self._told = self._refused, {}, self._clock()
         return [Access("refused", "", "", address, times) for address, times in taken.items()]
 
-    def _gone(self) -> list[Access]:
+    def _gone(self, idle: float = IDLE) -> list[Access]:
         now = self._clock()
         with self._lock:
-            gone = [key for key, seen in self._present.items() if now - seen.last > IDLE]
+            gone = [key for key, seen in self._present.items() if now - seen.last > idle]
             return [Access("left", key[0], self._present.pop(key).role, key[1]) for key in gone]

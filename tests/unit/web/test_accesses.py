@@ -1,0 +1,60 @@
+"""Who comes in, goes or is refused: which lines the log gets, and how many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bus.errors import StoreError
+from bus.reports import Access
+from bus.web.accesses import EVERY, IDLE, Accesses
+from bus.web.auth import Caller
+
+REVIEWER = Caller("revisore", "auditor")
+
+
+class Scene:
+    def __init__(self) -> None:
+        self.now, self.kept, self.fails = 0.0, [], False
+        self.accesses = Accesses(self.keep, lambda: self.now)
+
+    def keep(self, events: Sequence[Access]) -> None:
+        if self.fails:
+            raise StoreError("the disk is full")
+        self.kept += events
+
+    def refuse(self, times: int) -> None:
+        for _ in range(times):
+            if self.accesses.refuse("192.0.2.1"):
+                self.accesses.tell()
+
+
+def test_refusals_are_told_at_once_and_then_together_each_minute() -> None:
+    scene = Scene()
+    scene.refuse(100)
+    assert [event.times for event in scene.kept] == [1]
+    scene.now += EVERY
+    scene.refuse(100)
+    assert [event.times for event in scene.kept] == [1, 100], "the 99 that waited, and the one that found it was time"
+    scene.accesses.close()
+    assert sum(event.times for event in scene.kept) == 200
+
+
+def test_what_could_not_be_written_is_counted_on() -> None:
+    scene = Scene()
+    scene.fails = True
+    scene.refuse(3)
+    scene.fails, scene.now = False, EVERY
+    scene.refuse(1)
+    assert [event.times for event in scene.kept] == [4]
+
+
+def test_an_access_begins_once_and_ends_when_nothing_comes_any_more() -> None:
+    scene = Scene()
+    assert scene.accesses.enters(REVIEWER, "192.0.2.1")
+    scene.accesses.enter(REVIEWER, "192.0.2.1")
+    assert not scene.accesses.enters(REVIEWER, "192.0.2.1")
+    assert not scene.accesses.enters(Caller("portale", "portal"), "192.0.2.1"), "a portal is a program"
+    scene.now += IDLE + 1
+    scene.accesses.tell()
+    assert [event.event for event in scene.kept] == ["entered", "left"]
+    assert scene.accesses.enters(REVIEWER, "192.0.2.1")
