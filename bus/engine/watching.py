@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from bus.clock import moment_of
 from bus.engine import inquiry
 from bus.errors import NotFound
 from bus.log.record import KINDS, Record, record_of
@@ -120,7 +121,7 @@ def _routes(tx: Tx, recent: list[Record], seconds: float) -> JsonObject:
         by_route[str(record.place).partition("@")[0]].append(record)
     for name, those in by_route.items():
         took = [
-            (record.time - _moment(opened[record.run])).total_seconds()
+            (record.time - moment_of(opened[record.run])).total_seconds()
             for record in those
             if record.kind == "done" and record.run in opened
         ]
@@ -160,10 +161,6 @@ def _latency(took: list[float]) -> JsonObject:
 
 def _count(records: Iterable[Record], kind: str) -> int:
     return sum(record.kind == kind for record in records)
-
-
-def _moment(text: str) -> dt.datetime:
-    return dt.datetime.fromisoformat(text)
 
 
 def with_gates(shown: JsonObject, gates: Mapping[str, Any]) -> JsonObject:

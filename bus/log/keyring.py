@@ -24,6 +24,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
+from bus.disk import sync_folder
 from bus.errors import ConfigError, Erased, StoreError
 from bus.message import new_id
 from bus.store import Key
@@ -85,7 +86,7 @@ class Folder(Blocks):
                     file.write(content(number))
                     file.flush()
                     os.fsync(file.fileno())
-                sync(self.folder)
+                sync_folder(self.folder)
                 return number
 
     def read(self, key: int) -> bytes:
@@ -295,7 +296,7 @@ def rekey(folder: Path, master: Path) -> int:
         count = sum(_rewrap(path, now / path.name, told["id"], old, new) for path in sorted(was.glob("*.keys")))
         if (was / "destroyed").exists():
             _write(now / "destroyed", (was / "destroyed").read_bytes())
-        sync(now)
+        sync_folder(now)
         told = {**told, "blocks": now.name, "master": _fingerprint(new), "index": _wrapped(new, _unwrapped(old, told), told["id"])}
         _write(about, json.dumps(told, indent=1).encode(), replace=True)
         _master(folder, master, told)
@@ -348,7 +349,7 @@ def _master(folder: Path, master: Path, told: dict[str, Any]) -> bytes:
     fresh = master.with_name(master.name + ".new")
     if fresh.exists() and _fingerprint(_read_master(fresh)) == told["master"]:
         fresh.replace(master)
-        sync(master.parent)
+        sync_folder(master.parent)
     secret = _read_master(master)
     if _fingerprint(secret) != told["master"]:
         raise _another_master(folder, master)
@@ -400,13 +401,4 @@ def _write(path: Path, content: bytes, *, replace: bool = False) -> None:
             os.link(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    sync(path.parent)
-
-
-def sync(folder: Path) -> None:
-    """What was made in a folder is there after a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)
