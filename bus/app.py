@@ -411,7 +411,7 @@ class App:
     def confirm_erasure(self, request: str, actor: str) -> JsonObject:
         """See `bus.engine.erasure.confirm`; when this returns the keys are destroyed."""
         with self.store.read() as tx:
-            found = erasure.reach(tx, erasure.asked(tx, request, self.clock.now())[1]["subject"])
+            found = erasure.holdings(tx, erasure.asked(tx, request, self.clock.now())[1]["subject"])
         files = {file: self.attachments.key_of(file) for file in found.files}
         done = self.store.write(lambda tx: erasure.confirm(tx, request, actor, self.clock, files)).result()
         self.keys.forget(done.keys)

@@ -128,8 +128,6 @@ class Engine:
 
     def welcomed(self, claims: Claims) -> None:
         """They were committed; thread-safe."""
-        if claims.rows:
-            reach("claim.after-commit")
         self._inbox.put(claims)
 
     def stop(self, seconds: float = 20.0) -> bool:

@@ -58,7 +58,7 @@ def ask(tx: Tx, subject: str, reason: str, actor: str, clock: Clock) -> JsonObje
         )
     if not reason.strip():
         raise Invalid("say why: the log keeps the reason", code="subject.reason-missing", hint="--reason '…', without naming the person")
-    found = reach(tx, subject)
+    found = holdings(tx, subject)
     if not found.messages:
         raise NotFound("no message that can still be read is about that subject", code="subject.unknown", hint="is it written right?")
     key, now = tx.keys.fresh(), clock.now()
@@ -88,7 +88,7 @@ def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[
     request, told = asked(tx, identity, clock.now())
     if request.actor == actor:
         raise Forbidden("an erasure takes two persons", code="subject.same-person", hint="somebody else confirms, with a key of theirs")
-    found = reach(tx, told["subject"])
+    found = holdings(tx, told["subject"])
     if found.open:
         raise Conflict(
             f"{len(found.open)} runs of these cases are not over", code="subject.open", hint="let them end, or discard dead ones: bus dead",
@@ -124,7 +124,7 @@ def redo(tx: Tx) -> tuple[int, ...]:
     return tuple(row["key"] for row in tx.all("erased_keys"))
 
 
-def reach(tx: Tx, subject: str) -> Reach:
+def holdings(tx: Tx, subject: str) -> Reach:
     """The messages about a subject. One of their cases that names nobody goes with them when no other person is left in the case."""
     named = tx.all("messages_of_holder", holder=tx.keys.token(holder(subject)))
     found, cases = dict.fromkeys(row["message"] for row in named), dict.fromkeys(row["case_id"] for row in named)

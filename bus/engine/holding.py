@@ -99,8 +99,6 @@ class Holding:
     def _claim(self, find: Callable[[Tx], Sequence[str]], most: int, now: dt.datetime, suspects: bool) -> list[Row]:
         crowds = self._crowds(most, now)
         claims = self._store.write(lambda tx: self._claim_within(tx, find(tx), now, crowds, suspects)).result()
-        if claims.rows:
-            reach("claim.after-commit")
         return self.took(claims)
 
     def claim_opened(self, tx: Tx, runs: Sequence[str], now: dt.datetime) -> Claims:
@@ -118,6 +116,8 @@ class Holding:
 
     def took(self, claims: Claims) -> list[Row]:
         """They were committed: they are ours from now on."""
+        if claims.rows:
+            reach("claim.after-commit")
         for gate, turned in claims.away:
             self._turned_away(gate, turned)
         self._held.update({row["id"]: _Held(row["fence"], claims.since) for row in claims.rows})

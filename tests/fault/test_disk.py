@@ -104,7 +104,8 @@ accept_until_refused(Path({str(tmp_path)!r}))
     accepted = ids.split(",")
     assert "the database failed" in told
     assert len(accepted) > 3
-    assert faults_inside(tmp_path / FILE, accepted, keys_in(tmp_path)) == []
+    with closing(keys_in(tmp_path)) as keys:
+        assert faults_inside(tmp_path / FILE, accepted, keys) == []
 
 
 def keys_in(path: Path) -> Keyring:

@@ -88,8 +88,10 @@ def test_a_system_that_hangs_for_ever_takes_its_own_places_and_its_line_and_noth
         assert stuck.asked == gate(app, "ferma")["out"] == 4
         assert int(shown["threads"]) <= 8  # type: ignore[arg-type]
         with app.store.read() as tx:
-            untouched = [row for row in tx.all("runs_by_state", state="ready", route="prova.ferma", most=HANGING) if row["fence"] == 0]
-            assert len(untouched) >= gate(app, "ferma")["turned_away"] - 2 * 200, "beyond a page or two nobody is claimed in vain"
+            claims = [row["fence"] for row in tx.all("runs_by_state", state="ready", route="prova.ferma", most=HANGING)]
+            away = gate(app, "ferma")["turned_away"]
+            assert len([n for n in claims if n <= 1]) >= away - 2 * 200, "beyond a page or two nobody is claimed in vain twice"
+            assert claims.count(0) >= away // 2, "once are those that came while the engine had time: claimed as they were accepted"
             assert len([row for row in tx.all("records_after", after=0, most=20_000) if b'"asked"' in row["content"]]) == 4 + WELL
         for_ever.set()
         until(lambda: len(stuck.done) == HANGING)
