@@ -2,7 +2,7 @@
 
 ``--quick`` takes less than a minute and proves nothing; ``--profile`` only says where the time goes; ``--soak MINUTES`` only looks
 whether memory stays flat, ``--waits`` only what a match costs among many waits, ``--recompute`` only how fast replay and plan are,
-``--verify`` only how long a log is verified.
+``--verify`` only how long a log is verified, ``--validate`` only how long 300 routes are checked (also part of a whole run).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import production, recomputing, report, soak, verifying, waits
+from benchmarks import checking, production, recomputing, report, soak, verifying, waits
 from benchmarks.measures import Bench, rounds
 from benchmarks.where import profile
 
@@ -32,6 +32,7 @@ def main() -> int:
     parser.add_argument("--waits", action="store_true", help="only what a match costs among 1,000 and among 1,000,000 open waits")
     parser.add_argument("--recompute", action="store_true", help="only how fast runs are replayed and edited rules planned")
     parser.add_argument("--verify", action="store_true", help="only what it takes to verify a log of 1,000,000 records")
+    parser.add_argument("--validate", action="store_true", help="only what it takes to check 300 routes")
     parser.add_argument("--production", action="store_true", help="only production mode: PostgreSQL, RabbitMQ, doors and workers")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the results are written; a quick run writes none")
     options = parser.parse_args()
@@ -52,6 +53,11 @@ def main() -> int:
             made = production.measured(Path(folder))
             say("\n" + production.table(machine, made))
             say(f"written: {report.keep('production', {'machine': machine, **made}, production.table(machine, made), options.results)}")
+            return 0
+        if options.validate:
+            looked = checking.measured(Path(folder))
+            say("\n" + checking.table(machine, looked))
+            say(f"written: {report.keep('validate', {'machine': machine, **looked}, checking.table(machine, looked), options.results)}")
             return 0
         if options.verify:
             checked = verifying.measured(Path(folder), 20_000 if options.quick else verifying.LEAVES)
@@ -75,7 +81,8 @@ def main() -> int:
             rounds(bench, *((1.0, 2) if options.quick else (4.0, 5)), say)
             steady = bench.steady(3 if options.quick else 15)
             memory = bench.bus.memory()
-    results = report.results(machine, bench.figures, steady, memory, quick=options.quick)
+        rules = checking.measured(Path(folder), rounds=1 if options.quick else checking.ROUNDS)
+    results = report.results(machine, bench.figures, steady, memory, rules, quick=options.quick)
     say("\n" + report.table(results))
     if not options.quick:
         path = report.write(results, options.results)

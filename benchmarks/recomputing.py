@@ -20,12 +20,13 @@ from benchmarks.house import settings
 from benchmarks.work import SAMPLES, WIDTH
 from bus import config
 from bus.adapter import Adapter, Call, Contract, operation
-from bus.app import App, adapters_of
+from bus.app import App
 from bus.cli.replay import replayed
 from bus.engine.intake import Submission
 from bus.planning.planning import planned
 from bus.replay import window
 from bus.store.opening import Reader, open_reader
+from bus.systems import adapters_of
 
 COUNT, ROUNDS = 4_000, 5
 RULES = Path(__file__).parent / "rules"

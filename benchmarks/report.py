@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks import checking
 from benchmarks.house import ROLES
 from benchmarks.measures import Figures
 from benchmarks.processes import PROJECT
@@ -51,7 +52,9 @@ def _revision() -> str:
     return done.stdout.strip()
 
 
-def results(machine: dict[str, Any], figures: Figures, steady: dict[str, Any], memory: float, *, quick: bool) -> dict[str, Any]:
+def results(
+    machine: dict[str, Any], figures: Figures, steady: dict[str, Any], memory: float, rules: dict[str, Any], *, quick: bool
+) -> dict[str, Any]:
     """Everything measured; rates are messages a second, medians of the rounds."""
     accepts = {name: round(figures.median(f"accept.{name}")) for name in ("resting", "working", "bare", "durable")}
     return {
@@ -66,6 +69,7 @@ def results(machine: dict[str, Any], figures: Figures, steady: dict[str, Any], m
         **{kind: _walk(figures, kind) for kind, _ in WALKS},
         "steady": steady,
         "memory_mb": round(memory),
+        "validate": rules,
         "rounds": {name: [round(value, 3) for value in values] for name, values in figures.values.items()},
     }
 
@@ -124,6 +128,8 @@ def table(found: dict[str, Any]) -> str:
         "",
         f"At that rate {steady['cpu_ms']:.2f} ms of CPU and {steady['commits']:.2f} commits per message.",
         f"Resident memory at the end: {found['memory_mb']} MB.",
+        "",
+        *checking.rows(found["validate"]),
     ]
     return "\n".join(lines) + "\n"
 

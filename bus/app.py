@@ -11,22 +11,18 @@ and ``worker`` (engine and pollers only). The last two share a PostgreSQL store 
 from __future__ import annotations
 
 import datetime as dt
-import importlib
 import io
 import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from importlib.metadata import entry_points
 from typing import Any, Literal, TypeAlias
-
-from pydantic import ValidationError
 
 from bus import channel as channels
 from bus import failpoint, reports
 from bus.activation import NEWS, Activation
-from bus.adapter import Adapter, Delivery, Endpoint, Fact, Operation, Wire
+from bus.adapter import Adapter, Delivery, Endpoint, Fact, Wire
 from bus.anchors.anchoring import Anchoring, Ways
 from bus.anchors.lateness import expected, standing
 from bus.catalog import Catalog, Files
@@ -47,7 +43,6 @@ from bus.engine.presence import Presence, processes
 from bus.engine.projection import Entry, entry, fact, write
 from bus.engine.sequencer import Sequencer
 from bus.errors import ConfigError, StoreError
-from bus.faults import all_of
 from bus.log import keys, log
 from bus.log.keyring import Keyring, open_keyring
 from bus.log.payload import Text
@@ -57,53 +52,11 @@ from bus.message import JsonObject, JsonValue, new_id
 from bus.route.plan import Plan
 from bus.store import Store, Tx
 from bus.store.opening import open_store
+from bus.systems import adapters_of, operations_of
 
-GROUP = "snodo.adapters"
 Role: TypeAlias = Literal["all", "web", "worker"]
 FOLLOW = 10.0
 """Seconds between two looks at the database's clock."""
-
-
-def adapter_class(use: str) -> type[Adapter]:
-    """The adapter class that ``use`` names: an entry point of the group ``snodo.adapters``, or ``module:Class``."""
-    found = next(iter(entry_points(group=GROUP, name=use)), None)
-    try:
-        cls = found.load() if found else getattr(importlib.import_module(use.partition(":")[0]), use.partition(":")[2])
-    except (ImportError, AttributeError, ValueError) as error:
-        known = ", ".join(sorted(point.name for point in entry_points(group=GROUP)))
-        raise ConfigError(
-            f"there is no adapter {use!r}: {error}", code="config.adapter-unknown", hint=f"known: {known}; or module:Class"
-        ) from error
-    if not (isinstance(cls, type) and issubclass(cls, Adapter)):
-        raise ConfigError(f"{use!r} is not an adapter", code="config.adapter-unknown", hint="it must be a subclass of bus.adapter.Adapter")
-    return cls
-
-
-def adapters_of(config: Config) -> dict[str, Adapter]:
-    """The adapters that the settings name; raises `ConfigError` with the faults of one adapter at a time."""
-    made: dict[str, Adapter] = {}
-    for name, settings in config.adapters.items():
-        own = dict(settings)
-        cls = adapter_class(str(own.pop("use", name)))
-        concurrency = own.pop("concurrency", None)
-        if not (concurrency is None or (isinstance(concurrency, int) and 0 < concurrency <= 256)):
-            raise ConfigError(
-                f"adapters.{name}.concurrency: {concurrency!r} is no number of calls", code="config.adapter-settings", hint="1 to 256"
-            )
-        try:
-            made[name] = cls(name, cls.Settings.model_validate(own))
-            made[name].concurrency = concurrency
-        except ValidationError as error:
-            faults = "; ".join(all_of(error))
-            raise ConfigError(
-                f"adapters.{name}: {faults}", code="config.adapter-settings", hint=f"adapters/{name}/README.md lists them"
-            ) from error
-    return made
-
-
-def operations_of(adapters: Mapping[str, Adapter]) -> dict[str, Operation]:
-    """All operations by the name routes use."""
-    return {f"{name}.{operation.name}": operation for name, adapter in adapters.items() for operation in adapter.operations.values()}
 
 
 def refuse_unsafe(config: Config, role: Role) -> None:

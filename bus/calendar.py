@@ -21,6 +21,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 Moment = Callable[[dt.datetime], dt.datetime]
 
 
+@lru_cache(maxsize=1024)
 def parse_duration(text: str) -> tuple[int, str]:
     """``"10wd"`` -> ``(10, "wd")``. Raises ValueError with a sentence."""
     found = _DURATION.fullmatch(text)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from bus.adapter import Adapter, Operation
-from bus.app import adapter_class, adapters_of, operations_of
 from bus.config import Config, load
 from bus.errors import ConfigError
 from bus.store.opening import Reader, hosts_of, open_reader
+from bus.systems import adapter_class, adapters_of, operations_of
 
 
 @dataclass(frozen=True, slots=True)

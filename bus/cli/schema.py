@@ -51,10 +51,10 @@ def _text(document: Any) -> str:
 
 def house_of(known: Declared) -> House:
     """What there is to name, also while some of the rules are wrong."""
-    from bus.app import adapter_class
     from bus.cli.schemas import House
     from bus.mapping.tables import read_table
     from bus.source import read_file
+    from bus.systems import adapter_class
 
     rules = known.config.rules
 

@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 from bus import config as settings_file
 from bus import source
 from bus.adapter import Operation
-from bus.app import adapter_class
 from bus.catalog import examine
 from bus.doctor.verdict import Surroundings, Verdict, megabytes, ok, warning, wrong
 from bus.errors import ConfigError
+from bus.systems import adapter_class
 
 FEWEST_FILES = 4096
 LITTLE, TOO_LITTLE = 1e9, 1e8

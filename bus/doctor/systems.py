@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 
 from bus.adapter import Adapter
-from bus.app import adapters_of
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
+from bus.systems import adapters_of
 
 WITHIN = 5.0
 """Seconds for one address: name, connection and TLS."""

@@ -22,6 +22,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from bus.clock import text_of
@@ -56,6 +57,7 @@ _WORDS: dict[str, JsonValue] = {"true": True, "false": False, "null": None}
 _FORBIDDEN_FIELDS = frozenset({"in", "true", "false", "null"})
 
 
+@lru_cache(maxsize=4096)
 def name_problem(name: str) -> str:
     """Why a name cannot be one, as a sentence; empty when it can."""
     if not _NAME.fullmatch(name):

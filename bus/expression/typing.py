@@ -151,6 +151,8 @@ def resolved(schema: Any, root: Any) -> tuple[dict[str, Any], bool]:
     for _ in range(20):
         if not isinstance(schema, dict):
             return {}, nullable
+        if "$ref" not in schema and "anyOf" not in schema:
+            return schema, nullable
         if isinstance(schema.get("$ref"), str):
             found = root
             for piece in schema["$ref"].removeprefix("#").strip("/").split("/"):

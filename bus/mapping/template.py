@@ -230,15 +230,16 @@ def _for_each(items: Template, name: str, made: Template, scope: Mapping[str, An
 
 def local_names(value: Any) -> Iterator[str]:
     """The names that the directives of a template bring in; an `Environment` must know them."""
-    if isinstance(value, dict):
-        if "$each" in value:
-            yield "index"
-            yield value["$as"] if isinstance(value.get("$as"), str) else "item"
-        for inner in value.values():
-            yield from local_names(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from local_names(inner)
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            if "$each" in one:
+                yield "index"
+                yield one["$as"] if isinstance(one.get("$as"), str) else "item"
+            left += one.values()
+        elif isinstance(one, list):
+            left += one
 
 
 def leaves(value: Any, pointer: Pointer = (), target: tuple[str, ...] = ()) -> Iterator[tuple[str, Pointer]]:

@@ -19,7 +19,7 @@ from bus.mapping.template import Used
 from bus.mapping.types import BUILT_IN, MessageType
 from bus.route.compile import CompiledRoute
 from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, SCALARS, Known, Paths, Schema, Scope, merged
-from bus.route.parse import Parsed, defined_names
+from bus.route.parse import Parsed
 from bus.route.target import Target, schema_of
 from bus.route.ways import Order, check_choices, check_failures, clauses_of
 from bus.source import Pointer, Reporter, suggestion
@@ -38,6 +38,7 @@ class World:
     tables: Tables = field(default_factory=Tables)
     keys: frozenset[str] | None = None
     asked: Mapping[str, frozenset[tuple[str, ...]]] = field(default_factory=dict)
+    _made: dict[tuple[str, int], Known] = field(default_factory=dict)
 
     @cached_property
     def typed(self) -> Types:
@@ -59,6 +60,25 @@ class World:
     def known(self, schema: Schema | None) -> Known:
         """A name that surely holds a value of a schema."""
         return Known(schema=schema, typed=self.typed.declare(schema)) if schema else Known()
+
+    def error(self, operation: Operation | None) -> Known:
+        """``error`` after a call of an operation; the same each time, so that what was found out of it is remembered."""
+        name = operation.name if operation else ""
+        key = (name, id(operation))
+        if key not in self._made:
+            self._made[key] = Known(schema=error_schema(operation), typed=self.typed.declare(ERROR_SCHEMA))
+        return self._made[key]
+
+    def several(self, gathered: MessageType | None) -> Known:
+        """A list of messages of a type; the same each time."""
+        if gathered is None:
+            return Known(schema={"type": "array"})
+        key = ("items of", id(gathered))
+        if key not in self._made:
+            one = self.known(gathered.schema)
+            definitions = {"$defs": gathered.schema["$defs"]} if "$defs" in gathered.schema else {}
+            self._made[key] = Known(schema={"type": "array", "items": gathered.schema, **definitions}, typed=f"[{one.typed}]")
+        return self._made[key]
 
     def built_in(self, body: Schema | None) -> dict[str, Known]:
         """The names that are always there."""
@@ -112,8 +132,10 @@ class _Checker:
         self.model = compiled.parsed.model
         self.wrong: set[Pointer] = set()
         self.endings: dict[str, frozenset[int]] = {}
-        self.asked = asked_in([one for several in compiled.used.values() for one in several])
-        self.later = {name: step.model.id for step in compiled.parsed.walk() for name, _ in defined_names(step)}
+        every = [one for several in compiled.used.values() for one in several]
+        self.asked = asked_in(every)
+        self.by_pointer = {one.pointer: one for one in every}
+        self.later = {name: step.model.id for step in compiled.parsed.walk() for name, _ in step.gives}
 
     def run(self) -> None:
         started_by = self._type(self.model.on, ("on",))
@@ -137,7 +159,7 @@ class _Checker:
         return scope
 
     def _step(self, step: Parsed, scope: Scope) -> Scope | None:
-        for name, pointer in defined_names(step):
+        for name, pointer in step.gives:
             self._definable(name, pointer)
         after: Scope | None = getattr(self, f"_{step.kind}")(step, scope)
         return after if step.model.when is None else merged([scope, after])
@@ -153,7 +175,7 @@ class _Checker:
         self._key_names(model.case, (*step.pointer, "case"))
         answered = scope.having(answer, model.case)
         self._uses(step.pointer, answered, only=("case",))
-        failing = scope.having({"error": Known(schema=error_schema(operation), typed=self.world.typed.declare(ERROR_SCHEMA))})
+        failing = scope.having({"error": self.world.error(operation)})
         self._uses(step.pointer, failing, only=("on_error",))
         ways: list[Scope | None] = [answered]
         ending: set[int] = set()
@@ -174,7 +196,7 @@ class _Checker:
 
     def _set(self, step: Parsed, scope: Scope) -> Scope:
         self._uses(step.pointer, scope)
-        paths = self._paths(step, scope)
+        paths = self._paths(scope)
         return scope.having({name: made(value, (*step.pointer, "set", name), paths) for name, value in step.model.set.items()})
 
     def _send(self, step: Parsed, scope: Scope) -> Scope:
@@ -200,7 +222,7 @@ class _Checker:
     def _gather(self, step: Parsed, scope: Scope) -> Scope | None:
         model = step.model
         gathered = self._type(model.gather, (*step.pointer, "gather"))
-        items = self._several(gathered)
+        items = self.world.several(gathered)
         self._uses(step.pointer, scope, without=("until",))
         self._uses(step.pointer, scope.having({"items": items}), only=("until",))
         if model.count is None and model.until is None and model.deadline is None:
@@ -223,21 +245,13 @@ class _Checker:
         ended = self._block(expired, scope)
         if ended is None:
             return after
-        named = {name: after.names[name] for name, _ in defined_names(step)}
+        named = {name: after.names[name] for name, _ in step.gives}
         return merged([after, _without(ended.having(named), after, "items")])
 
     def _late_scope(self, step: Parsed) -> Scope:
         """A late message opens a run of its own: it is the ``body`` there, and nothing of the first run is seen."""
         arrived = self.world.types.get(getattr(step.model, step.kind))
         return Scope(self.world.built_in(arrived.schema if arrived else None), frozenset())
-
-    def _several(self, gathered: MessageType | None) -> Known:
-        """A list of messages."""
-        if gathered is None:
-            return Known(schema={"type": "array"})
-        one = self.world.known(gathered.schema)
-        definitions = {"$defs": gathered.schema["$defs"]} if "$defs" in gathered.schema else {}
-        return Known(schema={"type": "array", "items": gathered.schema, **definitions}, typed=f"[{one.typed}]")
 
     def _choose(self, step: Parsed, scope: Scope) -> Scope | None:
         self._uses(step.pointer, scope)
@@ -256,7 +270,7 @@ class _Checker:
         keys = ended.keys if ended else frozenset()
         collected: Schema = {}
         if model.collect is not None:
-            collected = made(model.collect, (*step.pointer, "collect"), self._paths(step, ended or inside)).schema
+            collected = made(model.collect, (*step.pointer, "collect"), self._paths(ended or inside)).schema
         return scope.having({model.as_: Known(schema={"type": "array", "items": collected})} if model.as_ else {}, keys)
 
     def _parallel(self, step: Parsed, scope: Scope) -> Scope | None:
@@ -281,14 +295,17 @@ class _Checker:
     # --- names and paths ---------------------------------------------------------------------------------------------
 
     def _uses(self, pointer: Pointer, scope: Scope, *, only: tuple[str, ...] = (), without: tuple[str, ...] = ()) -> None:
-        everything = self.compiled.used.get(pointer, ())
-        paths = Paths(scope.names, self.world.typed, self.report, {one.pointer: one for one in everything}, self.asked)
-        for used in everything:
+        here = self.compiled.used.get(pointer)
+        if not here:
+            return
+        paths = self._paths(scope)
+        for used in here:
             part = used.pointer[len(pointer)]
             if part in without or (only and part not in only):
                 continue
-            for name in sorted(used.expression.names - used.local.keys()):
-                self._name(name, used, scope)
+            for name in used.expression.names:
+                if name not in used.local:
+                    self._name(name, used, scope)
             if not paths.check(used):
                 self.wrong.add(used.pointer)
 
@@ -325,13 +342,12 @@ class _Checker:
             self.report.report((*step.pointer, "case"), "case.unknown-key", f"the case has no key `{name}` at this step", hint)
 
     def _item(self, step: Parsed, scope: Scope) -> Known:
-        paths = self._paths(step, scope)
+        paths = self._paths(scope)
         over = paths.lists.get((*step.pointer, "each"))
         return paths.item(over) if over else Known()
 
-    def _paths(self, step: Parsed, scope: Scope) -> Paths:
-        here = {one.pointer: one for one in self.compiled.used.get(step.pointer, ())}
-        return Paths(scope.names, self.world.typed, self.report, here, self.asked)
+    def _paths(self, scope: Scope) -> Paths:
+        return Paths(scope.names, self.world.typed, self.report, self.by_pointer, self.asked)
 
     # --- what steps name ---------------------------------------------------------------------------------------------
 
@@ -378,7 +394,7 @@ class _Checker:
             return
         if schema is None or isinstance(step.model.with_, str):
             return
-        paths = self._paths(step, scope)
+        paths = self._paths(scope)
         written = {} if step.model.with_ is None else step.model.with_
         pointer = step.pointer if step.model.with_ is None else (*step.pointer, "with")
         Target(name, schema, paths.lists, paths.value, paths.absent, self.report).check(written, pointer)
@@ -468,7 +484,7 @@ def _without(scope: Scope | None, outer: Scope, name: str) -> Scope | None:
 def _leaking(steps: list[Parsed]) -> Iterator[tuple[str, Pointer]]:
     """Names that a list of steps defines for the steps after it."""
     for step in steps:
-        yield from defined_names(step)
+        yield from step.gives
         if step.kind != "each":
             for inner in step.blocks.values():
                 yield from _leaking(inner)

@@ -76,10 +76,12 @@ def merged(scopes: list[Scope | None]) -> Scope | None:
     going = [scope for scope in scopes if scope is not None]
     if len(going) < 2:
         return going[0] if going else None
-    names: dict[str, Known] = {}
-    for name in dict.fromkeys(name for scope in going for name in scope.names):
-        first, *rest = (scope.names.get(name) for scope in going)
-        names[name] = first if first is not None and all(one is first for one in rest) else _met([first, *rest])
+    first, *rest = (scope.names for scope in going)
+    names = dict(first)  # nearly all names are the same on all ways: only the others are looked at
+    for other in rest:
+        changed = [name for name, known in other.items() if first.get(name) is not known]
+        for name in (*changed, *(first.keys() - other.keys())):
+            names[name] = _met([way.get(name) for way in (first, *rest)])
     return Scope(names, frozenset.union(*(scope.keys for scope in going)))
 
 

@@ -17,12 +17,16 @@ MOST_STEPS = 500
 
 @dataclass(slots=True)
 class Parsed:
-    """One step as written. ``blocks`` are its nested steps, by where they stand: ``("on_error", 0, "steps")``, ``("otherwise",)`` ..."""
+    """One step as written. ``blocks`` are its nested steps, by where they stand: ``("on_error", 0, "steps")``, ``("otherwise",)`` ...
+
+    ``gives`` are the names that it gives to the steps after it, with where they are written.
+    """
 
     kind: str
     model: Any
     pointer: Pointer
     blocks: dict[Pointer, list[Parsed]] = field(default_factory=dict)
+    gives: list[tuple[str, Pointer]] = field(default_factory=list)
 
     def block(self, *where: str | int) -> list[Parsed]:
         return self.blocks.get(where, [])
@@ -88,7 +92,7 @@ class _Reader:
             self.failed = True
             self._lose(written)
             return None
-        parsed = Parsed(kind, model, pointer)
+        parsed = Parsed(kind, model, pointer, gives=_names(kind, model, pointer))
         for where, inner in _blocks(kind, written):
             parsed.blocks[where] = self.steps(inner, (*pointer, *where))
         return parsed
@@ -153,19 +157,18 @@ def _blocks(kind: str, written: dict[str, Any]) -> Iterator[tuple[Pointer, Any]]
             yield ("parallel", name), steps
 
 
-def defined_names(step: Parsed) -> list[tuple[str, Pointer]]:
-    """The names that a step gives to the steps after it, with where they are written."""
-    if step.kind == "set":
-        return [(name, (*step.pointer, "set", name)) for name in step.model.set]
-    name = step.model.__dict__.get("as_")  # many kinds have none, and pydantic is slow in saying so
-    return [(name, (*step.pointer, "as"))] if name else []
+def _names(kind: str, model: Any, pointer: Pointer) -> list[tuple[str, Pointer]]:
+    if kind == "set":
+        return [(name, (*pointer, "set", name)) for name in model.set]
+    name = model.__dict__.get("as_")  # many kinds have none, and pydantic is slow in saying so
+    return [(name, (*pointer, "as"))] if name else []
 
 
 def all_names(route: ParsedRoute) -> set[str]:
     """Every name that some expression of the route may see beside the built-in ones."""
     names = set(local_names(route.document.get("steps")))
     for step in route.walk():
-        names.update(name for name, _ in defined_names(step))
+        names.update(name for name, _ in step.gives)
         if step.kind == "each":
             names.update({step.model.item, "index"})
     return names | route.lost | {"error", "arrival", "items"}

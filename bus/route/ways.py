@@ -259,10 +259,7 @@ class Order:
 
 
 def _gives(step: Parsed) -> Iterator[str]:
-    if step.kind == "set":
-        yield from step.model.set
-    elif name := step.model.__dict__.get("as_"):
-        yield name
+    yield from (name for name, _ in step.gives)
     if step.kind == "call":
         yield from (f"case.{key}" for key in step.model.case)
 

@@ -90,7 +90,7 @@ def _values_alone(text: str) -> Any:
 
 def _values(next_event: Any) -> Any:
     """One loop, no call for each value: it runs some hundred thousand times when a catalog is read."""
-    scalar, ends, starts = yaml.ScalarEvent, _ENDS, _STARTS
+    scalar, ends, starts, numbers = yaml.ScalarEvent, _ENDS, _STARTS, _NUMBER_STARTS
     root: Any = None
     here: Any = None
     key: Any = None
@@ -103,7 +103,7 @@ def _values(next_event: Any) -> Any:
             if not event.style:
                 if value in known:
                     value = known[value]
-                else:
+                elif value[0] in numbers:
                     value = known[value] = _sure(value)
         elif kind in ends:
             here, key = above.pop()
@@ -135,9 +135,7 @@ def _values(next_event: Any) -> Any:
 
 
 def _sure(text: str) -> JsonValue:
-    """A plain scalar that says only one thing."""
-    if text[0] not in _NUMBER_STARTS:
-        return text
+    """A plain scalar that starts as numbers do, and says only one thing."""
     if doubtful_number(text):
         raise _DoubtfulError
     return _number(text)

@@ -1,0 +1,58 @@
+"""The outside systems that the settings name, as adapters. Apart from `bus.app`, since who only reads rules needs no engine."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+
+from pydantic import ValidationError
+
+from bus.adapter import Adapter, Operation
+from bus.config import Config
+from bus.errors import ConfigError
+from bus.faults import all_of
+
+GROUP = "snodo.adapters"
+
+
+def adapter_class(use: str) -> type[Adapter]:
+    """The adapter class that ``use`` names: an entry point of the group ``snodo.adapters``, or ``module:Class``."""
+    found = next(iter(entry_points(group=GROUP, name=use)), None)
+    try:
+        cls = found.load() if found else getattr(importlib.import_module(use.partition(":")[0]), use.partition(":")[2])
+    except (ImportError, AttributeError, ValueError) as error:
+        known = ", ".join(sorted(point.name for point in entry_points(group=GROUP)))
+        raise ConfigError(
+            f"there is no adapter {use!r}: {error}", code="config.adapter-unknown", hint=f"known: {known}; or module:Class"
+        ) from error
+    if not (isinstance(cls, type) and issubclass(cls, Adapter)):
+        raise ConfigError(f"{use!r} is not an adapter", code="config.adapter-unknown", hint="it must be a subclass of bus.adapter.Adapter")
+    return cls
+
+
+def adapters_of(config: Config) -> dict[str, Adapter]:
+    """The adapters that the settings name; raises `ConfigError` with the faults of one adapter at a time."""
+    made: dict[str, Adapter] = {}
+    for name, settings in config.adapters.items():
+        own = dict(settings)
+        cls = adapter_class(str(own.pop("use", name)))
+        concurrency = own.pop("concurrency", None)
+        if not (concurrency is None or (isinstance(concurrency, int) and 0 < concurrency <= 256)):
+            raise ConfigError(
+                f"adapters.{name}.concurrency: {concurrency!r} is no number of calls", code="config.adapter-settings", hint="1 to 256"
+            )
+        try:
+            made[name] = cls(name, cls.Settings.model_validate(own))
+            made[name].concurrency = concurrency
+        except ValidationError as error:
+            faults = "; ".join(all_of(error))
+            raise ConfigError(
+                f"adapters.{name}: {faults}", code="config.adapter-settings", hint=f"adapters/{name}/README.md lists them"
+            ) from error
+    return made
+
+
+def operations_of(adapters: Mapping[str, Adapter]) -> dict[str, Operation]:
+    """All operations by the name routes use."""
+    return {f"{name}.{operation.name}": operation for name, adapter in adapters.items() for operation in adapter.operations.values()}
