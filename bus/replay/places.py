@@ -16,12 +16,12 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
 
 
 class Places:
-    """``texts`` are the files of one route's rules by name, the route's own first (`bus.catalog.Route.texts`)."""
+    """``texts`` are the files of one route's rules by name, in any order (`bus.catalog.Route.texts`)."""
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         sources = [read(text.encode(), file) for file, text in texts.items()]
-        self._route = sources[0] if sources else None
-        self._mappings = {source.name("mapping"): source for source in sources[1:]}
+        self._route = next((source for source in sources if source.name("route")), None)
+        self._mappings = {name: source for source in sources if (name := source.name("mapping"))}
         parsed = parse_route(self._route.plain(), self._route) if self._route and self._route.root else None
         self._steps: dict[str, Parsed] = {step.model.id: step for step in parsed.walk()} if parsed else {}
 

@@ -40,7 +40,16 @@ steps:
     deadline: 30d
     on_deadline: [{id: scaduta, set: {scaduta: true}}]
   - id: fine
-    reply: {esito: '"ok"'}
+    map: prova.esito
+    as: esito
+  - id: rispondi
+    reply: {esito: esito.nome}
+"""
+MAPPING = """\
+mapping: prova.esito
+from: prova.domanda
+to: prova.domanda
+fields: {nome: '"ok"'}
 """
 
 
@@ -52,6 +61,8 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, st
     file.parent.mkdir(parents=True)
     file.write_text(ROUTE, "utf-8")
     (folder / "mappings/types").mkdir(parents=True)
+    (folder / "mappings/prova").mkdir()
+    (folder / "mappings/prova/esito.yaml").write_text(MAPPING, "utf-8")
     (folder / "mappings/types/prova.domanda.yaml").write_text(TYPE.format(name="prova.domanda"), "utf-8")
     messages: dict[str, str] = {}
     with running(folder) as server:
@@ -112,7 +123,7 @@ def test_why_tells_every_condition_in_order_and_the_end(worked, capsys: pytest.C
         '      body.nome.startsWith("A")',
         '      body.nome = "Ada"',
     ] == lines[1:7]
-    assert lines[-1].endswith("the route came to its end")
+    assert lines[-1] == "  routes/prova/smista.yaml:1:1  prova.smista@3: the route came to its end"
 
 
 def test_both_speak_json_and_know_the_steps(worked, capsys: pytest.CaptureFixture[str]) -> None:
