@@ -13,9 +13,10 @@ from bus.engine.live import Live
 from bus.engine.projection import about
 from bus.errors import SnodoError, StoreError
 from bus.log import log
+from bus.log.record import Record
 from bus.message import message_of, parsed
 from bus.route.plan import Plan
-from bus.store import Row, Store, Tx
+from bus.store import Key, Row, Store, Tx
 
 if TYPE_CHECKING:
     from bus.catalog import Catalog
@@ -47,9 +48,11 @@ class Loading:
             self._look()
         try:
             with self._store.read() as tx:
+                messages = log.messages(tx, [row["message"] for row in rows])
+                journals = log.of_runs(tx, [row["id"] for row in rows if row["fence"] > 1])
                 for row in rows:
                     try:
-                        loaded.append(self._load(tx, row))
+                        loaded.append(self._load(tx, row, log.opened(tx, messages[row["message"]]), journals.get(row["id"], ())))
                     except StoreError as error:
                         self._log.error("run.not-read", run=row["id"], error=repr(error))
                     except Exception as error:  # noqa: BLE001 - a run that cannot be read is parked, the others go on
@@ -58,9 +61,8 @@ class Loading:
             self._log.error("runs.not-read", runs=[row["id"] for row in rows], error=repr(error))
         return loaded, unreadable
 
-    def _load(self, tx: Tx, row: Row) -> Loaded:
-        stored, key = log.message(tx, row["message"])
-        records = log.of_run(tx, row["id"]) if row["fence"] > 1 else []
+    def _load(self, tx: Tx, row: Row, opened: tuple[Any, Key], records: Sequence[Record]) -> Loaded:
+        stored, key = opened
         known = journal.fold(records, lambda identity: log.json_payload(tx, identity), lambda message: _body(tx, message))
         message = message_of(stored["envelope"], stored["body"])
         plan = self._plan(tx, row["digest"])

@@ -39,6 +39,14 @@ def of_run(tx: Tx, run: str) -> list[Record]:
     return [_record(row) for row in tx.all("records_of_run", run=run)]
 
 
+def of_runs(tx: Tx, runs: Sequence[str]) -> dict[str, list[Record]]:
+    """The journals of several runs, in order."""
+    found: dict[str, list[Record]] = {run: [] for run in runs}
+    for row in tx.all("records_among_runs", runs=canonical(list(runs)).decode()) if runs else ():
+        found[row["run"]].append(_record(row))
+    return found
+
+
 def of_message(tx: Tx, message: str) -> list[Record]:
     """All that concerns one message, its runs included, in order."""
     return [_record(row) for row in tx.all("records_of_message", message=message)]
@@ -81,17 +89,21 @@ def json_payload(tx: Tx, identity: str) -> Any:
     return parsed(found)
 
 
-def message(tx: Tx, identity: str) -> tuple[Any, Key]:
-    """What was received as a message (``envelope``, ``body``, ``keys``), and the key of all that is sealed for it.
+def messages(tx: Tx, identities: Iterable[str]) -> dict[str, Row]:
+    """Messages as they are stored, sealed, by id: `opened` opens one."""
+    return {row["id"]: row for row in tx.all("messages_among", messages=canonical(list(identities)).decode())}
 
-    Raises KeyError for an unknown message, `Erased`.
-    """
-    row = tx.one("message_payload", id=identity)
-    if row is None:
-        raise KeyError(identity)
+
+def opened(tx: Tx, row: Row) -> tuple[Any, Key]:
+    """What was received as a message (``envelope``, ``body``, ``keys``), and the key of all that is sealed for it. Raises `Erased`."""
     nonce = bytes(row["nonce"])
     number = sealing.key_number(nonce)
     return parsed(sealing.opened(nonce, bytes(row["content"]), tx.keys)), tx.keys.fresh() if number is None else tx.keys.key(number)
+
+
+def message(tx: Tx, identity: str) -> tuple[Any, Key]:
+    """One of `messages`, `opened`. Raises KeyError for an unknown message, `Erased`."""
+    return opened(tx, messages(tx, [identity])[identity])
 
 
 def key_of(tx: Tx, identity: str | None) -> Key:

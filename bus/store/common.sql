@@ -263,8 +263,8 @@ SELECT count(*) AS ready FROM (SELECT 1 AS one FROM runs WHERE state = 'ready' A
 -- name: runs_paused
 SELECT id FROM runs WHERE state = 'ready' AND due <= :now AND owner IS NULL AND lease >= :now ORDER BY due, turn LIMIT :most
 
--- name: message_payload
-SELECT p.nonce, p.content FROM messages m JOIN payloads p ON p.id = m.payload WHERE m.id = :id
+-- name: messages_among
+SELECT m.id, p.nonce, p.content FROM messages m JOIN payloads p ON p.id = m.payload WHERE m.id IN :list(messages)
 
 -- name: add_wait
 INSERT INTO waits (run, path, place, type, case_id, name, value, deadline, state, late)

@@ -64,7 +64,12 @@ class Member:
 
     def try_start(self, armed: str = "") -> bool:
         """Start it and wait until it is ready, or has ended."""
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(PROJECT)]), VARIABLE: armed}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(PROJECT)]),
+            "PYTHONDONTWRITEBYTECODE": "",  # it starts often, and as an installed one does: with its bytecode
+            VARIABLE: armed,
+        }
         command = [
             "setpriv",
             "--pdeathsig=KILL",
