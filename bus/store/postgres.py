@@ -38,6 +38,9 @@ READERS = 8
 """Views at once; whoever comes then waits."""
 READ_PATIENCE = 5.0
 """Seconds that a view waits for a database that is away."""
+FRESH = 8
+"""Transactions after which the plans of a session's statements are made anew, then after twice as many. One that was made while a table
+was empty reads all of it, and the server itself finds that out only when it next looks at its statistics, after a minute or more."""
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 # One round trip: the lock is had before the number is given. Later statements have snapshots of their own, so they see all that
 # whoever had the lock before has committed.
@@ -92,6 +95,7 @@ class PostgresConnection(_Asking):
         self._texts: dict[tuple[str, tuple[str, ...]], str] = {}
         self._later: list[tuple[str, Mapping[str, Any]]] = []
         self._number: str | None = None
+        self._transactions, self._stale = 0, FRESH
         self._context: AbstractContextManager[psycopg.Pipeline] | None = None
         self._sync: Callable[[], None] = lambda: None
 
@@ -175,6 +179,10 @@ class PostgresConnection(_Asking):
         if self._session is None or self._session.closed:
             self._drop()
             self.open()
+        self._transactions += 1
+        if self._transactions == self._stale:
+            self._later.append(("DISCARD PLANS", {}))
+            self._stale *= 2
 
     def commit(self) -> None:
         self._inserts.flush()

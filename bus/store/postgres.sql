@@ -19,7 +19,7 @@ WHERE r.state = 'ready' AND r.due <= :now AND (r.lease IS NULL OR r.lease < :now
 
 -- name: case_keys_among
 SELECT k.name, k.value FROM jsonb_array_elements((:keys)::jsonb) j
-JOIN case_keys k ON k.name = j ->> 0 AND k.value = j ->> 1 WHERE k.strong = 1
+CROSS JOIN LATERAL (SELECT name, value FROM case_keys WHERE name = j ->> 0 AND value = j ->> 1 AND strong = 1 LIMIT 1) k
 
 -- name: waits_among
 SELECT w.type, w.name, w.value FROM jsonb_array_elements((:keys)::jsonb) j
