@@ -199,6 +199,7 @@ def _say_verified(shown: dict[str, Any]) -> None:
         **{f"stamped by {name}": f"{said['size']:,} records, at {said['time']}" for name, said in shown["stamped"].items()},
         "held by you": f"{shown['held']:,} of these roots" if shown["held"] else "",
         "payloads": f"{shown['payloads']:,}, each the one that its record commits to",
+        "tables": f"{shown['messages']:,} messages and {shown['runs']:,} runs stand there as the records tell" if shown["messages"] else "",
         "erased": f"{shown['erased']:,} payloads are gone with the persons whom they were about, as the log says"
         if shown["erased"]
         else "",
@@ -224,6 +225,7 @@ _NEXT = {
     "fork": "keep the checkpoint that does not fit: it proves that another history was signed",
     "rollback": "ask for what is missing: a backup, another node, receipts that senders kept",
     "payload": "the record is right: compare the payload with a backup, and look who can write to the database",
+    "table": "the records are right: keep a copy, and look who can write to the database; portal and console show what the tables say",
     "column": "the record itself is right: compare with a backup, and look who can write to the database",
 }
 

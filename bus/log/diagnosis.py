@@ -69,6 +69,8 @@ class Line(NamedTuple):
 
 def octets(value: object) -> bytes:
     """The bytes of a column: SQLite lets anybody put a text or a number where bytes belong."""
+    if type(value) is bytes:
+        return value
     return bytes(value) if isinstance(value, bytes | bytearray | memoryview) else str(value).encode()
 
 

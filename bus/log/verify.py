@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from bus.errors import EvidenceError
 from bus.jsontext import dumps
-from bus.log import diagnosis, note, timestamp
+from bus.log import diagnosis, note, tables, timestamp
 from bus.log.checkpoint import Checkpoint, checkpoint_of, cosigned
 from bus.log.diagnosis import Broken, Fault, Line, octets
 from bus.log.note import Note, Verifier
@@ -54,7 +54,8 @@ class State(NamedTuple):
     """How far it came: enough to go on from there, in another process, and to be a checkpoint that the auditor holds.
 
     ``vouched``: the last size whose root somebody outside vouched for. ``tiles``: the open tiles of the tree, level by level;
-    ``absent``: of each message the first payload that is gone, as a fault, unless an `erased` record that comes says why.
+    ``absent``: of each message the first payload that is gone, as a fault, unless an `erased` record that comes says why; ``row``: the
+    first row of a table that says something else than the records, as a fault.
     """
 
     origin: str
@@ -64,6 +65,7 @@ class State(NamedTuple):
     keys: tuple[str, ...]
     tiles: tuple[tuple[int, int, str, int], ...]
     absent: Mapping[str, tuple[Any, ...]]
+    row: tuple[Any, ...] = ()
 
     def encode(self) -> bytes:
         return dumps({"snodo": "log verify", **self._asdict()})
@@ -86,7 +88,8 @@ class Report(NamedTuple):
     """What was found right. ``time``: of the last checkpoint; ``start``: where it began.
 
     ``cosigned``, ``stamped``: of each witness and time-stamping authority its last size and time (POSIX). ``erased``: payloads that are
-    gone with a person; ``waiting``: records that are not yet in the tree; ``own_word``: no key was given.
+    gone with a person; ``messages``, ``runs``: compared with their rows; ``waiting``: records that are not yet in the tree; ``own_word``:
+    no key was given.
     """
 
     origin: str
@@ -99,6 +102,8 @@ class Report(NamedTuple):
     cosigned: Mapping[str, tuple[int, int]]
     stamped: Mapping[str, tuple[int, int]]
     payloads: int
+    messages: int
+    runs: int
     erased: int
     waiting: int
     own_word: bool
@@ -150,9 +155,10 @@ class _Walk:
             self._edge, self._seq = Edge(start.size, self._open), start.seq
             self._agreed, self._vouched = start.size, start.vouched
         self._cosigned: dict[str, tuple[int, int]] = {}
-        self._checkpoints = self._held = self._payloads = self._gone = 0
+        self._checkpoints = self._held = self._payloads = self._gone = self._messages = self._runs = 0
         self._absent = {message: Fault(*fault) for message, fault in (start.absent if start else {}).items()}
         self._erased: set[str] = set()
+        self._row = Fault(*start.row) if start is not None and start.row else None
 
     def run(self) -> Report:
         start, names = self._edge.size, sorted({key.name for key in self._trust.witnesses})
@@ -170,14 +176,14 @@ class _Walk:
         return Report(
             origin=self._origin, size=self._edge.size, root=self._edge.root(), time=self._newest.time, start=start,
             checkpoints=self._checkpoints, held=self._held, cosigned=self._cosigned, stamped=stamped, payloads=self._payloads,
-            erased=self._gone, waiting=waiting["records"], own_word=not self._trust.keys,
+            messages=self._messages, runs=self._runs, erased=self._gone, waiting=waiting["records"], own_word=not self._trust.keys,
         )  # fmt: skip
 
     def state(self) -> State:
         keys = tuple(sorted(map(str, self._keys)))
         tiles = tuple((tile.level, tile.number, tile.hashes.hex(), tile.first) for tile in self._open.values())
         absent = {message: tuple(fault) for message, fault in self._absent.items() if message not in self._erased}
-        return State(self._origin, self._edge.size, self._seq, self._vouched, keys, tiles, absent)
+        return State(self._origin, self._edge.size, self._seq, self._vouched, keys, tiles, absent, tuple(self._row or ()))
 
     # -- whose roots there are -------------------------------------------------------------------------------------------
 
@@ -284,13 +290,15 @@ class _Walk:
                     elif content["kind"] == "erased":
                         self._erased.update(content["data"].get("messages", ()))
                 self._commitments(tx, before + at, page, contents)
+                self._compare(tx, before + at, page, contents)
 
     @staticmethod
     def _columns(index: int, line: Line, content: Mapping[str, Any]) -> None:
-        wrong = next((name for name in COLUMNS if line.row[name] != content.get(name)), None)
-        if wrong is not None:
-            sentence = f"leaf {index:,}: the column `{wrong}` says {line.row[wrong]!r}, the record {content.get(wrong)!r}"
-            raise Broken(Fault("column", sentence, index, index, line.name(), line.seq, "the record is as it was; searches go astray"))
+        row = line.row
+        for name in COLUMNS:
+            if row[name] != content.get(name):
+                sentence = f"leaf {index:,}: the column `{name}` says {row[name]!r}, the record {content.get(name)!r}"
+                raise Broken(Fault("column", sentence, index, index, line.name(), line.seq, "the record is as it was; searches go astray"))
 
     def _commitments(self, tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Mapping[str, Any]]) -> None:
         wanted = [payload["id"] for content in contents for payload in content.get("payloads", ())]
@@ -300,16 +308,37 @@ class _Walk:
         for index, (line, content) in enumerate(zip(page, contents, strict=True), first):
             for payload in content.get("payloads", ()):
                 row = kept.get(payload["id"])
+                if row is not None and matches(payload["id"], octets(row["nonce"]), octets(row["content"])):
+                    self._payloads += 1
+                    continue
                 what = f"leaf {index:,}: the payload `{payload['role']}` of a record `{content['kind']}`"
-                if row is None:
-                    gone = Fault("payload", f"{what} is gone", index, index, line.name(), line.seq)
-                    self._absent.setdefault(str(content.get("message")), gone)
-                    self._gone += 1
-                elif not matches(payload["id"], octets(row["nonce"]), octets(row["content"])):
+                if row is not None:
                     sentence = f"{what} is not the one that the record commits to"
                     raise Broken(Fault("payload", sentence, index, index, line.name(), line.seq))
-                else:
-                    self._payloads += 1
+                gone = Fault("payload", f"{what} is gone", index, index, line.name(), line.seq)
+                self._absent.setdefault(str(content.get("message")), gone)
+                self._gone += 1
+
+    def _compare(self, tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Mapping[str, Any]]) -> None:
+        """A row that says something else is told at the end: until then a record behind it, not yet hashed, may be what was changed."""
+        if self._row is not None:
+            return
+        try:
+            messages, runs = tables.compare(tx, first, page, contents)
+            self._messages, self._runs = self._messages + messages, self._runs + runs
+        except Broken as broken:
+            self._row = broken.fault
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            self._row = Fault(
+                "unreadable", f"what the tables say of leaf {first:,} and those behind it cannot be compared: {error!r}", first
+            )
+
+    def _rows(self) -> None:
+        """Raises `Broken` when the tables do not say what the records say."""
+        if self._row is not None:
+            raise Broken(self._row)
+        with self._read() as tx:
+            tables.strangers(tx)
 
     def _judge(self, root: _Root) -> None:
         """Whether the records hashed so far have this root."""
@@ -403,6 +432,7 @@ class _Walk:
             raise Broken(Fault("rollback", f"the tree has {size:,} leaves, its last checkpoint {newest:,}", newest, size - 1,
                                hint="checkpoints were removed"))  # fmt: skip
         self._all_there()
+        self._rows()
         missing = [key.name for key in self._trust.witnesses if key.name not in self._cosigned]
         if missing and (self._start is None or self._start.size < self._edge.size):
             raise Broken(Fault("cosignature", f"no checkpoint of this log carries a cosignature of {', '.join(missing)}",

@@ -607,6 +607,36 @@ SELECT id, nonce, content FROM payloads WHERE id IN :list(ids)
 -- name: leaves_stored
 SELECT number, hashes FROM tiles WHERE level = 0 ORDER BY number DESC LIMIT 1
 
+-- name: messages_by_id
+SELECT id, type, sender, time, case_id, payload, reply FROM messages WHERE id IN :list(messages)
+
+-- name: replies_of_messages
+SELECT message, content FROM records WHERE message IN :list(messages) AND kind = 'replied' ORDER BY seq
+
+-- name: runs_by_id
+SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed FROM runs WHERE id IN :list(runs)
+
+-- name: strong_keys_by_value
+SELECT name, value, case_id FROM case_keys WHERE strong = 1 AND value IN :list(values)
+
+-- Rows that no record made.
+-- name: messages_unfounded
+SELECT m.id FROM messages m WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.message = m.id AND r.kind = 'received') ORDER BY m.id LIMIT 1
+
+-- name: cases_unfounded
+SELECT c.id FROM cases c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = c.id AND m.time = c.opened AND m.case_id = c.id) ORDER BY c.id LIMIT 1
+
+-- Cases that hold more than the message they began with.
+-- name: cases_of_several
+SELECT case_id FROM messages WHERE case_id > :after GROUP BY case_id HAVING count(*) > 1 OR min(id) <> case_id ORDER BY case_id LIMIT :most
+
+-- name: records_that_join
+SELECT m.case_id, m.id AS message, r.content FROM messages m JOIN records r ON r.message = m.id
+WHERE m.case_id IN :list(cases) AND r.kind IN ('received', 'joined') ORDER BY r.seq
+
+-- name: runs_of_cases
+SELECT id, message, entry, case_id FROM runs WHERE case_id IN :list(cases)
+
 -- name: records_beyond
 SELECT count(*) AS records FROM records WHERE seq > :seq
 

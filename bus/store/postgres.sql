@@ -38,3 +38,17 @@ CREATE TEMPORARY TABLE texts (old TEXT COLLATE "C" PRIMARY KEY, new TEXT NOT NUL
 -- It goes with the transaction: after a DROP TABLE psycopg no longer knows what it has prepared.
 -- name: drop_texts
 DELETE FROM texts
+
+-- A run that has no record of its own stands in the one that opened it.
+-- name: runs_unfounded
+SELECT r.id FROM runs r WHERE NOT EXISTS (SELECT 1 FROM records q WHERE q.run = r.id)
+  AND NOT EXISTS (SELECT 1 FROM records q WHERE q.message = r.message AND q.kind = 'received' AND position(convert_to(r.id, 'UTF8') IN q.content) > 0)
+  AND NOT EXISTS (SELECT 1 FROM matches x JOIN records q ON q.run = x.run WHERE x.message = r.message AND q.kind = 'late' AND position(convert_to(r.id, 'UTF8') IN q.content) > 0)
+ORDER BY r.id LIMIT 1
+
+-- The key of a case stands in a record of the case; records of before tokens (revision 5) tell none.
+-- name: keys_unfounded
+SELECT k.name, k.case_id FROM case_keys k WHERE k.strong = 1 AND NOT EXISTS (
+  SELECT 1 FROM messages m JOIN records q ON q.message = m.id
+  WHERE m.case_id = k.case_id AND q.kind IN ('received', 'joined') AND (position(convert_to(k.value, 'UTF8') IN q.content) > 0 OR q.kind = 'received' AND NOT position(convert_to('"intake":', 'UTF8') IN q.content) > 0))
+ORDER BY k.case_id LIMIT 1

@@ -68,6 +68,8 @@ def test_a_log_that_is_what_was_signed(auditor, small, tmp_path):
     assert code == 0
     assert said.startswith(f"VERIFIED  {ORIGIN}: {len(small.leaves)} records, in ")
     assert f"{len(small.checkpoints)} checkpoints of the log" in said
+    received = sum(b'"kind":"received"' in one.content for one in small.leaves)
+    assert f"{received} messages and {received} runs stand there as the records tell" in said
     assert f"seen by {WITNESS.verifier.name}  {len(small.leaves)} records, at 2027-01-15T08:00:00Z" in said
     assert "held by you  " in said
     assert "--key" not in said
@@ -97,6 +99,46 @@ def test_one_byte_changed_in_the_database_is_named(auditor, file, small):
     }  # fmt: skip
 
 
+def test_a_run_that_ended_otherwise_than_the_log_says_is_named(auditor, file, small):
+    """No record is touched: only what the console shows."""
+    run = next(json.loads(one.content)["run"] for one in small.leaves if b'"state":"dead"' in one.content)
+    leaf = max(n for n, one in enumerate(small.leaves) if run.encode() in one.content and b'"state":' in one.content)
+    change(file, "UPDATE runs SET state = 'cancelled', reason = NULL WHERE id = ?", run)
+    code, said = auditor.says()
+    assert code == 5
+    assert said.startswith(f"NOT VERIFIED  leaf {leaf}: the run {run} stands in the table `runs` with `state` 'cancelled', the log says ")
+    assert small.leaves[leaf].id in said
+    assert "look who can write to the database" in said
+
+
+def test_a_reply_exchanged_in_its_table_is_named_and_not_forgotten_over_an_interruption(auditor, file, small, tmp_path, monkeypatch):
+    from bus.cli import verify
+
+    leaf = next(n for n, one in enumerate(small.leaves) if b'"kind":"replied"' in one.content)
+    message = json.loads(small.leaves[leaf].content)["message"]
+    change(file, "UPDATE messages SET reply = (SELECT id FROM payloads WHERE message <> ?) WHERE id = ?", message, message)
+    resume, stretches = tmp_path / "verify.json", iter(range(1000))
+
+    def interrupted(size, _of):
+        if size > leaf and next(stretches) == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(verify, "SAVE_EVERY", 0.0)
+        patch.setattr(verify, "_bar", lambda: _moved(interrupted))
+        assert auditor.says("--resume", resume)[0] == 130
+    code, shown = auditor.shows("--resume", resume)
+    assert (code, shown["fault"]["kind"]) == (5, "table")
+    assert f"the message {message} stands in the table `messages` with `reply`" in shown["fault"]["sentence"]
+
+
+def test_a_record_that_was_changed_is_told_before_a_row_that_was(auditor, file, small):
+    change(file, "UPDATE runs SET state = 'ready'")
+    change(file, "UPDATE records SET content = x'00' WHERE seq = ?", small.leaves[-3].seq)
+    code, shown = auditor.shows()
+    assert (code, shown["fault"]["kind"], shown["fault"]["leaf"]) == (5, "altered", len(small.leaves) - 3)
+
+
 def test_it_goes_on_where_it_was_interrupted_and_reads_nothing_twice(auditor, file, small, tmp_path, monkeypatch):
     from bus.cli import verify
 
@@ -117,7 +159,10 @@ def test_it_goes_on_where_it_was_interrupted_and_reads_nothing_twice(auditor, fi
     assert bar is verify._bar
     at = json.loads(resume.read_bytes())["size"]
     assert 0 < at < len(small.leaves)
-    change(file, "UPDATE records SET content = x'00' WHERE seq = ?", small.leaves[1].seq)  # what was read before is not read again
+    later = {json.loads(one.content).get("message") for one in small.leaves[at:]}
+    lines = [(one, json.loads(one.content)) for one in small.leaves[1:at]]
+    before = next(one for one, line in lines if line["message"] not in later and line["kind"] in ("asked", "answered"))
+    change(file, "UPDATE records SET content = x'00' WHERE seq = ?", before.seq)  # what was read before is not read again
     code, shown = auditor.shows("--resume", resume)
     assert (code, shown["start"], shown["size"]) == (0, at, len(small.leaves))
     assert json.loads(resume.read_bytes())["size"] == len(small.leaves)
@@ -223,6 +268,9 @@ def test_a_server_that_may_only_be_read(postgresql_url, capsys):
     code, shown = auditor.shows()
     assert (code, shown["size"], shown["cosigned"][WITNESS.verifier.name]["size"]) == (0, len(small.leaves), len(small.leaves))
     with psycopg.connect(postgresql_url, autocommit=True) as raw:
+        raw.execute("UPDATE runs SET state = 'waiting' WHERE state = 'done'")
+        code, shown = auditor.shows()
+        assert (code, shown["fault"]["kind"]) == (5, "table")
         raw.execute("ALTER TABLE records DISABLE TRIGGER USER")
         raw.execute("DELETE FROM records WHERE seq = %s", [small.leaves[77].seq])
     code, shown = auditor.shows()

@@ -17,6 +17,7 @@ from bus.log.note import Note, Signer
 from bus.log.tiles import Edge
 from bus.log.verify import Trust
 from bus.message import canonical, new_id
+from bus.store import Key
 from tests.tamper.logs import ORIGIN, WITNESS, Small, sealed_with
 
 ANY = frozenset(
@@ -34,6 +35,7 @@ ANY = frozenset(
         "column",
         "payload",
         "unreadable",
+        "table",
     }
 )
 
@@ -45,6 +47,8 @@ class Expected(NamedTuple):
     leaf: int | None = None
     within: tuple[int, int] | None = None
     trust: Trust | None = None
+    opens: Key | None = None
+    """The key with which somebody opens the payload that has two; the database is as it was."""
 
 
 Tamper = Callable[[sqlite3.Connection, random.Random, Small], Expected]
@@ -390,7 +394,7 @@ def a_column_that_says_something_else(raw, rng, small):
 def _payload(rng: random.Random, small: Small) -> tuple[int, str]:
     """A leaf and a payload that it commits to."""
     lines = [(leaf, json.loads(small.leaves[leaf].content)) for leaf in range(1, len(small.leaves))]
-    leaf, line = rng.choice([(leaf, line) for leaf, line in lines if "payloads" in line and line["message"] not in small.erased])
+    leaf, line = rng.choice([(leaf, line) for leaf, line in lines if "payloads" in line and line.get("message") not in small.erased])
     return leaf, rng.choice(line["payloads"])["id"]
 
 
@@ -420,6 +424,12 @@ def a_payload_removed(raw, rng, small):
 
 
 @kind
+def a_payload_opened_to_another_text(raw, rng, small):
+    """Nothing is changed: the key store now has another key, which opens the very ciphertext to another text."""
+    return Expected(frozenset(), opens=small.opening.wrong)
+
+
+@kind
 def a_payload_and_the_commitment_to_it(raw, rng, small):
     """A new payload, right in itself, and the record changed so that it names it."""
     leaf, payload = _payload(rng, small)
@@ -429,6 +439,120 @@ def a_payload_and_the_commitment_to_it(raw, rng, small):
     )
     _content(raw, small, leaf, small.leaves[leaf].content.replace(payload.encode(), other.commitment.id.encode()))
     return found("altered", leaf=leaf)
+
+
+# -- tables that are made from the log --------------------------------------------------------------------------------
+
+
+def _last(small: Small, about: str, what: Callable[[dict], bool]) -> int:
+    """The last leaf of a run or message of which ``what`` is true."""
+    lines = [json.loads(leaf.content) for leaf in small.leaves]
+    return max(n for n, line in enumerate(lines) if about in (line.get("run"), line.get("message")) and what(line))
+
+
+def _some_row(raw, rng, table: str) -> dict:
+    raw.row_factory = sqlite3.Row
+    rows = [dict(row) for row in raw.execute(f"SELECT * FROM {table}")]
+    raw.row_factory = None
+    return rng.choice(rows)
+
+
+def _told_state(small: Small, run: str, message: str) -> int:
+    """The leaf that told the state of a run last; the one that opened it when none did."""
+    try:
+        return _last(small, run, lambda line: "state" in line.get("data", ()))
+    except ValueError:
+        return _last(small, message, lambda line: line["kind"] == "received")
+
+
+@kind
+def a_run_that_ended_otherwise(raw, rng, small):
+    """What the console shows of a run, and the portal of its message."""
+    row = _some_row(raw, rng, "runs")
+    column, value = rng.choice(
+        (
+            ("state", "dead" if row["state"] == "done" else "done"),
+            ("reason", "nessuna ragione"),
+            ("place", "altro@1/passo"),
+            ("due", "2020-01-01T00:00:00.000Z"),
+            ("changed", "2020-01-01T00:00:00.000Z"),
+        )
+    )
+    raw.execute(f"UPDATE runs SET {column} = ? WHERE id = ?", (value, row["id"]))
+    return found("table", leaf=_told_state(small, row["id"], row["message"]))
+
+
+@kind
+def a_run_of_other_rules_or_another_message(raw, rng, small):
+    row = _some_row(raw, rng, "runs")
+    column, value = rng.choice((("route", "altro"), ("version", 7), ("digest", "f" * 64), ("entry", "x"), ("ordered", 0), ("message", "x")))
+    raw.execute(f"UPDATE runs SET {column} = ? WHERE id = ?", (value, row["id"]))
+    return found("table")
+
+
+@kind
+def a_reply_in_the_place_of_another(raw, rng, small):
+    """What the portal is answered."""
+    row, other = _some_row(raw, rng, "messages"), _some_row(raw, rng, "payloads")
+    value = other["id"] if row["reply"] is None else rng.choice((None, other["id"] if other["id"] != row["reply"] else None))
+    raw.execute("UPDATE messages SET reply = ? WHERE id = ?", (value, row["id"]))
+    return found("table")
+
+
+@kind
+def a_message_that_somebody_else_sent(raw, rng, small):
+    row = _some_row(raw, rng, "messages")
+    column = rng.choice(("type", "sender", "time", "payload"))
+    raw.execute(f"UPDATE messages SET {column} = 'altro' WHERE id = ?", (row["id"],))
+    return found("table", leaf=_last(small, row["id"], lambda line: line["kind"] == "received") if row["reply"] is None else None)
+
+
+@kind
+def a_message_or_run_moved_into_another_case(raw, rng, small):
+    table = rng.choice(("messages", "runs"))
+    row, other = _some_row(raw, rng, table), _some_row(raw, rng, "cases")
+    value = other["id"] if other["id"] != row["case_id"] else "0" * 36
+    raw.execute(f"UPDATE {table} SET case_id = ? WHERE id = ?", (value, row["id"]))
+    return found("table")
+
+
+@kind
+def two_cases_made_one(raw, rng, small):
+    """With everything that belongs to them, so that each row fits the others."""
+    one, two = _some_row(raw, rng, "cases")["id"], _some_row(raw, rng, "cases")["id"]
+    if one == two:
+        return a_message_or_run_moved_into_another_case(raw, rng, small)
+    for table in ("messages", "runs", "case_keys"):
+        raw.execute(f"UPDATE {table} SET case_id = ? WHERE case_id = ?", (one, two))
+    raw.execute("DELETE FROM cases WHERE id = ?", (two,))
+    return found("table")
+
+
+@kind
+def a_row_taken_out_of_a_table(raw, rng, small):
+    table = rng.choice(("messages", "runs", "cases", "case_keys"))
+    row = _some_row(raw, rng, table)
+    if table == "case_keys":
+        raw.execute("DELETE FROM case_keys WHERE value = ?", (row["value"],))
+    elif table == "cases":
+        raw.execute("UPDATE cases SET opened = '2020-01-01T00:00:00.000Z' WHERE id = ?", (row["id"],))
+    else:
+        raw.execute(f"DELETE FROM {table} WHERE id = ?", (row["id"],))
+    return found("table")
+
+
+@kind
+def a_row_that_no_record_made(raw, rng, small):
+    table = rng.choice(("messages", "runs", "cases", "case_keys"))
+    row = _some_row(raw, rng, table)
+    if table == "case_keys":
+        row["value"] = f"altro {rng.random()}"
+    else:
+        row["id"] = new_id()
+    row.pop("turn", None)
+    names = ", ".join(row)
+    raw.execute(f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})", tuple(row.values()))
+    return found("table")
 
 
 # -- what the witness said --------------------------------------------------------------------------------------------

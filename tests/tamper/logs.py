@@ -9,22 +9,25 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from bus.clock import FixedClock
 from bus.engine.leases import Leases
+from bus.engine.projection import Entry, write
 from bus.engine.sequencer import Sequencer
-from bus.log import log
 from bus.log.checkpoint import checkpoint_of
 from bus.log.note import COSIGNATURE, Note, Signer, parse
-from bus.log.payload import Sealed
+from bus.log.payload import BINDING, Sealed, new_nonce, payload_key, sealed_again
 from bus.log.record import Commitment, Record
 from bus.log.stored import StoredTree
 from bus.log.verify import Trust
 from bus.message import canonical, new_id
-from bus.store import Store
+from bus.store import Key, Store, Tx
 from bus.store.opening import open_store
 from bus.store.sqlite import SqliteConnection
+from tests.tamper.salamander import ciphertext
 
 ORIGIN = "prova.example/log"
 NOW = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
@@ -38,6 +41,14 @@ class Leaf(NamedTuple):
     content: bytes
 
 
+class Opening(NamedTuple):
+    """A payload whose ciphertext two keys open; it was sealed with the first, and the record committed to that."""
+
+    payload: str
+    right: Key
+    wrong: Key
+
+
 class Small(NamedTuple):
     """A log as bytes of a database, and what an auditor would have from elsewhere."""
 
@@ -48,6 +59,7 @@ class Small(NamedTuple):
     cosigned: tuple[int, ...]
     erased: frozenset[str] = frozenset()
     """Messages of a person who was erased: their payloads are gone."""
+    opening: Opening | None = None
 
     @property
     def trust(self) -> Trust:
@@ -77,14 +89,19 @@ def write_log(url: str, rng: random.Random, size: int) -> Small:
     store, clock, signer = open_store(url), FixedClock(NOW), Signer.new(ORIGIN)
     sequencer = Sequencer(store, clock, Leases(store, clock, "prova"), ORIGIN, [signer], lambda: 0.0)
     sequencer.turn()
-    left, cosigned = size, []
+    left, cosigned, story = size, [], Story(rng)
     while left > 0:
         some = min(left, rng.choice((1, 1, 2, 3, 7, 20, 60)))
-        store.write(lambda tx, some=some: [_add(tx, rng) for _ in range(some)]).result()
+        store.write(lambda tx, some=some: [story.add(tx) for _ in range(some)]).result()
         left -= some
         sequencer.turn()
         if rng.random() < 0.4 or left <= 0:
             cosigned.append(_cosign(store))
+    sealed, opening = sealed_for_two_keys(rng)
+    record = Record(new_id(), "access", NOW, payloads=(sealed.commitment,))
+    store.write(lambda tx: write(tx, Entry(record, (sealed,)))).result()
+    sequencer.turn()
+    cosigned.append(_cosign(store))
     erased = _erase(store, rng) if rng.random() < 0.3 else frozenset()
     if erased:
         sequencer.turn()
@@ -93,34 +110,89 @@ def write_log(url: str, rng: random.Random, size: int) -> Small:
         leaves = tuple(Leaf(leaf.seq, _id(tx, leaf.seq), leaf.content) for leaf in StoredTree(tx).records(0, StoredTree(tx).size()))
         notes = tuple(parse(row["note"]) for row in tx.all("checkpoints_beyond", size=0, until=10**9, most=10**6))
     store.close()
-    return Small(b"", signer, leaves, notes, tuple(cosigned), erased)
+    return Small(b"", signer, leaves, notes, tuple(cosigned), erased, opening)
 
 
 def _erase(store: Store, rng: random.Random) -> frozenset[str]:
     with store.read() as tx:
-        messages = [row["message"] for row in tx.all("whole_records_after", after=0, most=1000) if row["message"]]
+        messages = sorted({row["message"] for row in tx.all("whole_records_after", after=0, most=1000) if row["message"]})
     gone = rng.sample(messages, min(2, len(messages)))
     record = Record(new_id(), "erased", NOW, actor="chiara", data={"messages": gone, "files": [], "keys": []})
-    store.write(lambda tx: log.append(tx, record)).result()
+    store.write(lambda tx: write(tx, Entry(record))).result()
     return frozenset(gone)
 
 
-def _add(tx, rng: random.Random) -> None:
-    run = new_id() if rng.random() < 0.5 else None
-    sealed = [
-        sealed_with(rng, role, canonical({"x": rng.random()})) for role in rng.sample(("body", "answer", "wire-out"), rng.randrange(1, 3))
-    ]
-    kind = rng.choice(("received", "asked", "answered", "done"))
-    record = Record(
-        new_id(), kind, NOW, message=new_id(), run=run, payloads=tuple(one.commitment for one in sealed), data={"n": rng.random()}
-    )
-    log.append(tx, record, sealed)
+class Story:
+    """Messages come in, some with the key of a matter that was there before; their runs ask, wait, are replied to, end, are redelivered."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._open: list[tuple[str, str]] = []
+        self._dead: list[tuple[str, str]] = []
+        self._matters: list[str] = []
+
+    def add(self, tx: Tx) -> None:
+        """One record, with one or two payloads, and what it makes of the tables."""
+        if not self._open or self._rng.random() < 0.3:
+            self._receive(tx)
+        elif self._dead and self._rng.random() < 0.3:
+            self._redeliver(tx)
+        else:
+            self._go_on(tx)
+
+    def _go_on(self, tx: Tx) -> None:
+        at = self._rng.randrange(len(self._open))
+        message, run = self._open[at]
+        kind = self._rng.choice(("asked", "answered", "replied", "parked", "done", "done", "dead"))
+        data = {"parked": {"state": "waiting"}, "done": {"state": "done"}, "dead": {"state": "dead", "code": "prova.rotta"}}.get(kind, {})
+        self._write(tx, kind, message, run, data, "reply" if kind == "replied" else "answer")
+        if kind == "dead":
+            self._dead.append(self._open[at])
+        if kind in ("done", "dead"):
+            del self._open[at]
+
+    def _receive(self, tx: Tx) -> None:
+        message, run = new_id(), new_id()
+        matter = self._rng.choice(self._matters) if self._matters and self._rng.random() < 0.3 else f"token-{self._rng.random()}"
+        data = {
+            "type": "prova.messaggio", "sender": "portale", "intake": [], "content": "", "keys": {"pratica": matter},
+            "runs": [{"id": run, "route": "prova.percorso", "version": 1, "digest": "0" * 64, "ordered": True}],
+        }  # fmt: skip
+        self._write(tx, "received", message, None, data, "message")
+        self._matters.append(matter)
+        self._open.append((message, run))
+
+    def _redeliver(self, tx: Tx) -> None:
+        message, run = self._dead.pop(self._rng.randrange(len(self._dead)))
+        self._write(tx, "redelivered", message, run, {"state": "ready"}, "reason")
+        self._open.append((message, run))
+
+    def _write(self, tx: Tx, kind: Any, message: str, run: str | None, data: dict[str, Any], role: str) -> None:
+        roles = [role, *self._rng.sample(("wire-in", "wire-out"), self._rng.randrange(2))]
+        sealed = tuple(sealed_with(self._rng, one, canonical({"x": self._rng.random()})) for one in roles)
+        committed = tuple(one.commitment for one in sealed)
+        record = Record(
+            new_id(), kind, NOW, message=message, run=run, payloads=committed, data=data, place="prova.percorso@1" if run else None
+        )
+        write(tx, Entry(record, sealed))
 
 
 def sealed_with(rng: random.Random, role: str, content: bytes) -> Sealed:
     """A payload as it is stored: verifying does not open it."""
     nonce = rng.randbytes(33)
     return Sealed(Commitment(role, hashlib.sha256(nonce + content).hexdigest(), len(content), "application/json"), nonce, content)
+
+
+def sealed_for_two_keys(rng: random.Random) -> tuple[Sealed, Opening]:
+    """What a dishonest operator seals, to say one thing today and another tomorrow."""
+    right, wrong = (Key(1, rng.randbytes(32)) for _ in range(2))
+    nonce, text = new_nonce(right), b'{"esito": "accolta", "nota": ""}'
+    content = ciphertext(payload_key(right, nonce), payload_key(wrong, nonce), nonce[-12:], text)
+    plain = AESGCM(payload_key(right, nonce)).decrypt(nonce[-12:], content, None)
+    binding = sealed_again(nonce, plain, right)[-BINDING:]
+    identity = hashlib.sha256(nonce + content + binding).hexdigest()
+    sealed = Sealed(Commitment("body", identity, len(plain), "application/json"), nonce, content + binding)
+    return sealed, Opening(identity, right, wrong)
 
 
 def _id(tx, seq: int) -> str:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import random
+import sqlite3
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from bus.errors import StoreError
 from bus.log.diagnosis import Broken, Fault
+from bus.log.payload import BINDING, opened_with, payload_key, verify_opening
 from bus.log.verify import verify
+from bus.store import Key
 from tests.tamper.kinds import KINDS, Expected
 from tests.tamper.logs import Small, copied, make, reader
 
@@ -28,12 +35,33 @@ def tampered(small: Small, kind: str, seed: str) -> str | None:
     """One tampering; what is wrong with the verdict, or None."""
     with copied(small) as raw:
         expected = KINDS[kind](raw, random.Random(seed), small)
+        if expected.opens is not None:
+            return opened_otherwise(raw, small, expected.opens)
         try:
             verify(reader(raw), expected.trust or small.trust)
         except Broken as broken:
             return complaint(broken.fault, expected)
         except Exception as error:
             return f"broke with {error!r}"
+    return "not found"
+
+
+def opened_otherwise(raw: sqlite3.Connection, small: Small, key: Key) -> str | None:
+    """The cipher opens the payload to another text; the commitment to key and text must give that away to the bus and to an auditor."""
+    assert small.opening is not None
+    nonce, content = raw.execute("SELECT nonce, content FROM payloads WHERE id = ?", (small.opening.payload,)).fetchone()
+    own, right = payload_key(key, nonce), payload_key(small.opening.right, nonce)
+    other = AESGCM(own).decrypt(nonce[-12:], content[:-BINDING], None)
+    text = opened_with(right, nonce, content)
+    shown = partial(verify_opening, small.opening.payload, nonce, content)
+    if other == text or not shown(right, text):
+        return "the right text is not the one that is committed to"
+    if shown(own, other) or shown(own, text) or shown(right, other):
+        return "an auditor takes the other text, or the other key, for the one that is committed to"
+    try:
+        opened_with(own, nonce, content)
+    except StoreError as error:
+        return None if error.code == "payload.swapped" else f"called {error.code}"
     return "not found"
 
 
