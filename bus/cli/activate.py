@@ -176,7 +176,7 @@ def _print_done(told: dict[str, Any], what: str) -> None:
     for name in told["behind"]:
         print(f"  not yet there: {name}; see its log, and `bus status`")
     if any(change.startswith("service ") for change in told["changes"]):
-        print("  the services changed: send sito.catalogo.richiesto to publish them")
+        print("  the services changed; to show them on the website: bus send sito.catalogo.richiesto '{}'")
 
 
 def _print_status(found: dict[str, Any]) -> None:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from bus.cli.common import LOCAL, Json, Key, Url, client, family, show
+from bus.cli.common import LOCAL, Json, Key, Showing, Url, client, family_of, show
 
-app = family("Show a case: everything that happened, as one timeline.")
+app = family_of(Showing, "Show a case: everything that happened, as one timeline.")
 
 
 @app.callback()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Callable
 from enum import StrEnum
@@ -51,30 +52,42 @@ def family(help: str) -> typer.Typer:
     return typer.Typer(help=help, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
 
-class Listing(TyperGroup):
-    """A group whose command is ``list`` when none is said: ``bus runs --json`` is ``bus runs list --json``."""
+class Defaulting(TyperGroup):
+    """A group with a command for when none is said, and one for what is no command but the name of something."""
+
+    bare = other = ""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        bare = not args or (args[0].startswith("-") and args[0] != "--help")
-        return super().parse_args(ctx, ["list", *args] if bare else args)
+        first = args[0] if args else ""
+        if first == "--help" or first in self.commands:
+            return super().parse_args(ctx, args)
+        if not first or first.startswith("-"):
+            return super().parse_args(ctx, [self.bare, *args] if self.bare else args)
+        meant = difflib.get_close_matches(first, self.commands, n=1, cutoff=0.8)
+        return super().parse_args(ctx, args if meant or not self.other else [self.other, *args])
 
 
-class Running(TyperGroup):
-    """A group whose command is ``run`` when none of its commands is said: ``bus test PATH`` is ``bus test run PATH``."""
+class Listing(Defaulting):
+    """``bus runs --json`` is ``bus runs list --json``, ``bus runs ID`` is ``bus runs show ID``."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        other = not args or (args[0] not in self.commands and args[0] != "--help")
-        return super().parse_args(ctx, ["run", *args] if other else args)
+    bare, other = "list", "show"
 
 
-def running(help: str) -> typer.Typer:
-    """A family of commands that runs when it is not told what else to do."""
-    return typer.Typer(help=help, cls=Running, add_completion=False, pretty_exceptions_enable=False)
+class Showing(Defaulting):
+    """``bus case KEY`` is ``bus case show KEY``."""
+
+    other = "show"
 
 
-def listing(help: str) -> typer.Typer:
-    """A family of commands that lists when it is not told what to do."""
-    return typer.Typer(help=help, cls=Listing, add_completion=False, pretty_exceptions_enable=False)
+class Running(Defaulting):
+    """``bus test PATH`` is ``bus test run PATH``."""
+
+    bare = other = "run"
+
+
+def family_of(cls: type[Defaulting], help: str) -> typer.Typer:
+    """A family of commands that knows what is meant when none of them is said."""
+    return typer.Typer(help=help, cls=cls, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=not cls.bare)
 
 
 def client(url: str, key: str) -> Client:

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import LOCAL, Json, Key, Url, client, listing, show
+from bus.cli.common import LOCAL, Json, Key, Listing, Url, client, family_of, show
 from bus.jsontext import parse_object
 
-app = listing("Dead letters: list, show, redeliver, decide, discard.")
+app = family_of(Listing, "Dead letters: list, show, redeliver, decide, discard.")
 Run = Annotated[str, typer.Argument(help="Id of the run.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; the log keeps it.")]
 

@@ -6,6 +6,7 @@ receipt; prints the case as one timeline and checks the systems' own ledgers: on
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 import tempfile
@@ -128,14 +129,21 @@ def _judge(town: Town, case: dict[str, Any]) -> list[str]:
 
 
 def _stay(town: Town) -> None:
-    """Keep everything running until Ctrl-C."""
+    """Keep everything running until Ctrl-C; a file sets another terminal up for it."""
     print(f"The town stays open. The bus: {town.url}")
     for name in KEYS:
         print(f"  key of {name:<11} {key_of(name)}")
     for name, simulator in town.simulators.items():
         print(f"  {name:<11} {simulator.url}")
-    print(
-        f"Try:  SNODO_URL={town.url} SNODO_KEY={key_of('sistemista')} bus case show istanza:{APPLICATION['istanza']}\nCtrl-C ends it.",
-        flush=True,
-    )
+    print(f"In another terminal, in this folder:\n  . {_environment(town)}\n  bus case show istanza:{APPLICATION['istanza']}")
+    print("Ctrl-C ends it.", flush=True)
     signal.sigwait({signal.SIGINT, signal.SIGTERM})
+
+
+def _environment(town: Town) -> Path:
+    """A file for the shell: the program, the address, the sysadmin's key, the settings (so the database and the rules) of this town."""
+    file: Path = town.folder / "env.sh"
+    values = {"SNODO_URL": town.url, "SNODO_KEY": key_of("sistemista"), "SNODO_CONFIG": town.config_path}
+    lines = [f"export {name}={shlex.quote(str(value))}" for name, value in values.items()]
+    file.write_text("\n".join([f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH", *lines, ""]), "utf-8")
+    return file

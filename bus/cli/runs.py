@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from bus.cli.common import LOCAL, Json, Key, Url, client, listing, show
+from bus.cli.common import LOCAL, Json, Key, Listing, Url, client, family_of, show
 
-app = listing("List runs, or show one with its journal.")
+app = family_of(Listing, "List runs, or show one with its journal.")
 
 
 @app.command("list")

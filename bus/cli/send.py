@@ -1,4 +1,4 @@
-"""``bus send``: a message from a file or from standard input."""
+"""``bus send``: a message from a file, from standard input, or from the command line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ app = family("Send a message to a running bus.")
 @app.command()
 def send(
     type: Annotated[str, typer.Argument(help="Type of the message.")],
-    file: Annotated[Path, typer.Argument(help="File with the body, JSON; - is standard input.")],
+    body: Annotated[
+        str,
+        typer.Argument(
+            help="File with the body, JSON; - is standard input. What begins with { is the body itself:"
+            " others on the machine can read it, so never of a person."
+        ),
+    ],
     url: Url = LOCAL,
     key: Key = "",
     idempotency_key: Annotated[
@@ -29,21 +35,21 @@ def send(
     json: Json = False,
 ) -> None:
     """Send a message; prints its id, and the reply if one was waited for and came."""
-    body = _body(file)
+    data = _data(body)
     with client(url, key) as bus:
         files = [bus.attach(one) for one in attach or ()]
-        answer = bus.send(type, body, idempotency_key or None, wait, files)
+        answer = bus.send(type, data, idempotency_key or None, wait, files)
     show(answer, json, _told)
 
 
-def _body(file: Path) -> Any:
+def _data(body: str) -> Any:
+    written = body.lstrip().startswith("{")
     try:
-        content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-        return parse(content)
+        return parse(body.encode() if written else sys.stdin.buffer.read() if body == "-" else Path(body).read_bytes())
     except OSError as error:
-        raise typer.BadParameter(f"cannot read {file}: {error.strerror}", param_hint="FILE") from None
+        raise typer.BadParameter(f"cannot read {body}: {error.strerror}", param_hint="BODY") from None
     except Malformed as error:
-        raise Malformed(f"{file}: {error.sentence}", code=error.code, hint=error.hint) from None
+        raise Malformed(f"{'BODY' if written else body}: {error.sentence}", code=error.code, hint=error.hint) from None
 
 
 def _told(answer: dict[str, Any]) -> None:

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import LOCAL, Json, Key, Url, client, listing, show
+from bus.cli.common import LOCAL, Json, Key, Listing, Url, client, family_of, show
 from bus.cli.words import counted
 
-app = listing("List the services of the portal, or show one.")
+app = family_of(Listing, "List the services of the portal, or show one.")
 
 
 @app.command("list")
@@ -43,4 +43,5 @@ def _listed(shown: dict[str, Any]) -> None:
 
 def _one(shown: dict[str, Any]) -> None:
     for name, value in shown.items():
-        print(f"{name:<12} {value}")
+        words = ", ".join(f"{part} {said}" for part, said in value.items() if said != "") if isinstance(value, dict) else value
+        print(f"{name:<12} {words}")

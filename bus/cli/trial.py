@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bus.cli.common import CONFIG, Json, Settings, Store, running, show
+from bus.cli.common import CONFIG, Json, Running, Settings, Store, family_of, show
 from bus.errors import ConfigError, NotFound
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bus.testing.cutting import Cut
     from bus.testing.mutate import Score
 
-app = running("Run the tests inside the route files, or cut a new one out of the log.")
+app = family_of(Running, "Run the tests inside the route files, or cut a new one out of the log.")
 
 
 @app.command("run")

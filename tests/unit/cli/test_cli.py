@@ -173,7 +173,7 @@ def test_services(bus):
 
 def test_exit_codes(bus):
     assert bus("nulla")[0] == 2
-    assert bus("runs", "nulla")[0] == 2
+    assert bus("runs", "lst")[0] == 2
     assert bus("runs", "list", "--nulla")[0] == 2
     assert bus("log", "show")[0] == 2
     assert bus("message", "x")[0] == 1

@@ -15,6 +15,7 @@ from bus.cli.words import counted
 from bus.client import Client
 from bus.errors import ConfigError
 from bus.testing.simulators import SimulatorFailed
+from bus.testing.town import key_of as town_key
 from tests.small_bus import key_of, running, write
 
 ROOT = Path(__file__).parents[3]
@@ -80,6 +81,21 @@ def test_a_family_that_lists_needs_no_option(bus, server, monkeypatch):
     monkeypatch.setenv("SNODO_KEY", key_of("sistemista"))
     assert bus("services") == bus("services", "list")
     assert bus("services")[0] == 0
+
+
+def test_a_family_that_shows_does_so_when_it_is_told_what(bus, reach, tmp_path):
+    message = sent(bus, reach, tmp_path, "prova.saluto", "Eva")
+    run = run_of(bus, reach, message)
+    assert bus("runs", run, *reach) == bus("runs", "show", run, *reach)
+    assert bus("case", "istanza:Eva", *reach) == bus("case", "show", "istanza:Eva", *reach)
+    assert bus("case", "istanza:Eva", *reach)[0] == 0
+    assert "No such command 'lst'" in bus("runs", "lst", *reach)[2]
+
+
+def test_a_body_may_be_written_on_the_command_line(bus, reach):
+    code, out, _ = bus("send", "prova.saluto", '{"nome": "Fia"}', "--wait", 10, *reach)
+    assert (code, '"ciao Fia"' in out) == (0, True)
+    assert "BODY" in bus("send", "prova.saluto", '{"nome": ', *reach)[2]
 
 
 def test_options_of_the_list_are_taken_without_its_name(bus, reach):
@@ -176,6 +192,7 @@ class Quiet:
 
     def __init__(self, folder, rules):
         """As `bus.testing.town.Town`."""
+        self.folder, self.config_path = folder, folder / "config.yaml"
 
     def __enter__(self):
         Quiet.opened += 1
@@ -246,6 +263,26 @@ def test_a_demo_that_stays_says_first_that_all_went_well(bus, quiet):
     code, out, _ = bus("demo", "--stay", "--config", ROOT / "config.yaml")
     assert code == 0
     assert 0 < out.index("demo: ok\n") < out.index("The town stays open")
+
+
+def test_a_demo_that_stays_sets_another_terminal_up(bus, quiet, tmp_path, monkeypatch):
+    """The line that it prints, typed into a shell: the program, the bus, the key, and settings that name database and rules."""
+    told = {}
+
+    def waited(_):
+        [file] = tmp_path.glob("snodo-demo-*/env.sh")
+        words = f'. "{file}"; command -v bus; echo $SNODO_URL; echo $SNODO_KEY; echo $SNODO_CONFIG'
+        told["file"] = file
+        told["words"] = subprocess.run(["sh", "-c", words], capture_output=True, text=True, check=True).stdout.split()
+
+    quiet({"case": "c1"}, [])
+    monkeypatch.setattr(demo.signal, "sigwait", waited)
+    monkeypatch.setattr(demo.tempfile, "tempdir", str(tmp_path))
+    _, out, _ = bus("demo", "--stay", "--config", ROOT / "config.yaml")
+    assert f"\n  . {told['file']}\n" in out
+    program, *settings = told["words"]
+    assert Path(program).parent == Path(sys.executable).parent
+    assert settings == ["http://127.0.0.1:1", town_key("sistemista"), str(told["file"].with_name("config.yaml"))]
 
 
 def test_a_system_that_does_not_start_ends_the_demonstration_with_its_own_words(monkeypatch, capsys):
