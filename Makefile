@@ -3,7 +3,7 @@
 #   make demo    one building application, end to end, between real processes
 #   make test    all tests
 #   make check   format, lint, types, floors, words, docs, rules
-#   make fault   the long storm of kills; writes benchmarks/results/fault-<date>.md (about 25 minutes)
+#   make fault   the long storms of kills; writes benchmarks/results/fault-<date>.md (40 minutes; MINUTES=8: as much as that, the next call goes on)
 #   make tamper  10,000 random tamperings with the log, all to be found; 1,000 clean logs, none to be suspected (about 5 minutes)
 #   make bench   benchmarks
 #   make reference, make lock   after a change of settings or operations, of dependencies
@@ -41,7 +41,7 @@ check: $(STAMP)
 
 fault: $(STAMP)
 	@./tools/services.sh
-	@$(BIN)/python -m tests.fault
+	@$(BIN)/python -m tests.fault $(if $(MINUTES),--minutes $(MINUTES))
 
 tamper: $(STAMP)
 	@$(BIN)/python -m tests.tamper

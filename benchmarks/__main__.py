@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import checking, production, recomputing, report, soak, verifying, waits
+from benchmarks import bulkheads, checking, production, recomputing, report, soak, verifying, waits
 from benchmarks.measures import Bench, rounds
 from benchmarks.where import profile
 
@@ -34,6 +34,7 @@ def main() -> int:
     parser.add_argument("--verify", action="store_true", help="only what it takes to verify a log of 1,000,000 records")
     parser.add_argument("--validate", action="store_true", help="only what it takes to check 300 routes")
     parser.add_argument("--production", action="store_true", help="only production mode: PostgreSQL, RabbitMQ, doors and workers")
+    parser.add_argument("--bulkheads", action="store_true", help="only what a dead or slow system does to the messages of another")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the results are written; a quick run writes none")
     options = parser.parse_args()
     machine = report.machine()
@@ -66,6 +67,11 @@ def main() -> int:
                 say(
                     f"written: {report.keep('verify', {'machine': machine, **checked}, verifying.table(machine, checked), options.results)}"
                 )
+            return 0
+        if options.bulkheads:
+            apart = bulkheads.measured(Path(folder))
+            say("\n" + bulkheads.table(machine, apart))
+            say(f"written: {report.keep('bulkheads', {'machine': machine, **apart}, bulkheads.table(machine, apart), options.results)}")
             return 0
         if options.waits:
             among = waits.compared(Path(folder))

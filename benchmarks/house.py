@@ -15,7 +15,8 @@ from benchmarks.work import INSERT, THREADS
 
 ROLES = {
     "python": "web", "snodo-writer": "writer", "snodo-engine": "engine", "snodo-publish": "channel", "snodo-consume": "channel",
-    "snodo-consegna": "adapters", "snodo-registro": "adapters", "snodo-archivio": "adapters", "snodo-http": "readers", "": "other",
+    "snodo-consegna": "adapters", "snodo-registro": "adapters", "snodo-archivio": "adapters", "snodo-altro": "adapters",
+    "snodo-http": "readers", "": "other",
 }  # fmt: skip
 """What a thread of the bus does, by the beginning of its name."""
 KEYS = {"portale": "portal", "sistemista": "sysadmin"}
@@ -27,8 +28,8 @@ _FIELDS = (
 )
 
 
-def settings(folder: Path, systems: str, database: str) -> dict[str, Any]:
-    """``config.yaml``: the generic adapters, each described here, and nothing else."""
+def settings(folder: Path, systems: str, database: str, other: str = "") -> dict[str, Any]:
+    """``config.yaml``: the generic adapters, each described here, and nothing else. ``other``: a system that may be dead."""
     deliver = dict.fromkeys(_FIELDS.split(), _TEXT) | {"gratuita": {"type": "boolean"}}
     cash = {"iuv": _TEXT, "importo": {"type": "integer"}, "ricevuta": _TEXT}
     row = dict.fromkeys(("istanza", "servizio", "codice_fiscale", "cognome", "nome", "nascita"), _TEXT)
@@ -47,6 +48,7 @@ def settings(folder: Path, systems: str, database: str) -> dict[str, Any]:
                     "trasmetti": _rest("/consegne", deliver), "incassa": _rest("/incassi", cash), "attendi": _rest("/lente", cash),
                 },
             },
+            "altro": {"use": "rest", "url": other or systems, "operations": {"incassa": {**_rest("/incassi", cash), "timeout": 2}}},
             "registro": {
                 "use": "soap", "wsdl": str(WSDL), "url": f"{systems}/anagrafe",
                 "operations": {"cerca": {"operation": "ricercaSoggetto", "effect": "read", "timeout": 10}},
@@ -79,10 +81,10 @@ def key_of(name: str) -> str:
 class Bus(Process):
     """A running bus; see `benchmarks.serve` for ``options``."""
 
-    def __init__(self, folder: Path, systems: str, database: str, *options: str) -> None:
+    def __init__(self, folder: Path, systems: str, database: str, *options: str, other: str = "") -> None:
         folder.mkdir(parents=True)
         config = folder / "config.yaml"
-        config.write_text(json.dumps(settings(folder, systems, database)), "utf-8")
+        config.write_text(json.dumps(settings(folder, systems, database, other)), "utf-8")
         super().__init__("benchmarks.serve", str(config), *options, log=folder / "bus.log")
         self._db = sqlite3.connect(f"file:{folder}/snodo.db?mode=ro", uri=True, isolation_level=None)
 

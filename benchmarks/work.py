@@ -7,8 +7,8 @@ import random
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["deposito", "pratica", "lenta", "iscrizione", "avviso", "richiesta"]
-"""Intake alone; transform and deliver; wait for a slow system; SOAP and insert; join by IUV; deliver and reply."""
+Kind = Literal["deposito", "pratica", "lenta", "altrove", "iscrizione", "avviso", "richiesta"]
+"""Intake alone; transform and deliver; wait for a slow system; another system; SOAP and insert; join by IUV; deliver and reply."""
 
 THREADS = 16
 """Outside calls at once, for each system: the default of the bus, and what the script uses."""
@@ -49,6 +49,7 @@ SAMPLES: dict[Kind, list[Sample]] = {
     "deposito": [Sample("banco.deposito", _PRATICA)],
     "pratica": [Sample("banco.pratica", _PRATICA)],
     "lenta": [Sample("banco.lenta", _PRATICA)],
+    "altrove": [Sample("banco.altrove", _PRATICA)],
     "richiesta": [Sample("banco.richiesta", _PRATICA)],
     "iscrizione": [Sample("banco.iscrizione", {"istanza": f"S-{PLACE}", "codice_fiscale": PERSON, "servizio": "mensa scolastica"})],
     "avviso": [

@@ -1,6 +1,8 @@
-"""``make fault``: the long storms of both shapes and the time of recovery, written with machine and date to ``benchmarks/results/``.
+"""``make fault``: the long storms of both shapes, the time of recovery and the wiped broker, written with machine and date to ``benchmarks/results/``.
 
-``python -m tests.fault [--seed N] [--messages N] [--kills N] [--shape embedded|production] [--dry]``. Exits 1 when a promise was broken.
+``python -m tests.fault [--minutes M] [--seed N] [--storms N] [--messages N] [--kills N] [--pending N] [--only PART] [--dry]``. Exits 1 when a
+promise was broken. What was played is kept part by part in ``var/fault``: called again with the same sizes and seed it goes on where it was,
+also after an interruption, and begins no part when ``--minutes`` are over. The page tells what of it was not played.
 """
 
 from __future__ import annotations
@@ -10,84 +12,148 @@ import datetime as dt
 import json
 import sys
 import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks.report import machine
 from bus.config import Engine
-from tests.fault.chaos import Outcome, Weather, plan, storm
+from tests.fault.chaos import Weather, plan, storm
 from tests.fault.house import PROJECT, ROLES, House, Shape
 from tests.fault.portal import Portal
 from tests.fault.recovery import recoveries
+from tests.fault.wiped import measured
 
+KEPT = PROJECT / "var" / "fault"
 WEATHER = Weather(lost=0.1, late=(1.0, 2.5, 5.0))
 PATIENT = {"adapters": {name: {"settle": 6.0} for name in ("alfa", "beta")}}
 """Effects come up to 5 s late: who looks earlier learns nothing."""
 AS_SHIPPED = {"engine": {"lease": Engine().lease, "sweep": Engine().sweep}}
 """Recovery is measured with the settings that nobody changed."""
-HEADS = ("messages", "kills", "stops", "answers lost on the way", "lost", "silent duplicates", "flagged", "flagged after, p50/max s")
+RECOVER = {"embedded": 2, "production": 5}
+FLAG, REBUILD = 5.0, 60.0
+"""The aims, in seconds."""
+HEADS = (
+    "storms",
+    "messages",
+    "kills",
+    "stops",
+    "answers lost on the way",
+    "lost",
+    "silent duplicates",
+    "flagged",
+    "within 5 s",
+    "p50/max s",
+)
+Part = dict[str, Any]
 
 
 def main() -> int:
-    asked = argparse.ArgumentParser(prog="make fault", description=__doc__)
-    asked.add_argument("--seed", type=int, default=int(dt.datetime.now(dt.UTC).strftime("%Y%m%d")))
-    asked.add_argument("--messages", type=int, default=5200, help="for each shape")
-    asked.add_argument("--kills", type=int, default=260, help="for each shape")
-    asked.add_argument("--shape", choices=list(ROLES), action="append")
-    asked.add_argument("--dry", action="store_true", help="write no results")
+    asked = argparse.ArgumentParser(prog="make fault", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--seed", type=int, default=20261126)
+    asked.add_argument("--storms", type=int, default=5, help="for each shape")
+    asked.add_argument("--messages", type=int, default=1040, help="in each storm")
+    asked.add_argument("--kills", type=int, default=52, help="in each storm")
+    asked.add_argument("--pending", type=int, default=100_000, help="when the broker is wiped")
+    asked.add_argument("--minutes", type=float, default=float("inf"), help="begin no part later than that")
+    asked.add_argument("--only", default="", help="only parts whose name contains this")
+    asked.add_argument("--dry", action="store_true", help="write no page")
     options = asked.parse_args()
-    shapes: list[Shape] = options.shape or list(ROLES)
-    where, outcomes, recovered = machine(), {}, {}
-    for shape in shapes:
-        outcomes[shape] = _storm(shape, options.seed, options.messages, options.kills)
-        print(f"{shape}: {outcomes[shape]}", flush=True)
-        recovered[shape] = _recover(shape)
-        print(f"{shape}: recovery {recovered[shape]}", flush=True)
-    text = report(where, options.seed, outcomes, recovered)
+    until = time.monotonic() + 60 * options.minutes
+    sizes = f"{options.seed}-{options.messages}-{options.kills}-{options.pending}"
+    found: dict[str, Part | None] = {}
+    for name, play in parts(options):
+        found[name] = _kept(KEPT / f"{sizes}-{name}.json", play, go_on=options.only in name and time.monotonic() < until)
+    text = report(found, options.seed)
     print(text)
     if not options.dry:
-        _write(text, {"machine": where, "seed": options.seed, "recovery": recovered, "storms": _plain(outcomes)})
-    faults = [f"{shape}: {fault}" for shape, outcome in outcomes.items() for fault in outcome.verdict.faults]
+        path = PROJECT / "benchmarks" / "results" / f"fault-{dt.datetime.now(dt.UTC):%Y-%m-%dT%H%M}.md"
+        path.write_text(text, "utf-8")
+        path.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    faults = [f"{name}: {fault}" for name, part in found.items() if part for fault in part.get("verdict", {}).get("faults", ())]
     print("\n".join(faults), file=sys.stderr)
     return 1 if faults else 0
 
 
-def _storm(shape: Shape, seed: int, count: int, kills: int) -> Outcome:
+def parts(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Part]]]:
+    """Everything there is to play, by name: the short ones first."""
+    for shape in ROLES:
+        yield f"recovery-{shape}", lambda shape=shape: {"recovery": _recover(shape)}  # type: ignore[misc]
+    yield "wiped", lambda: measured(options.pending)
+    for number in range(options.storms):
+        for shape in ROLES:
+            seed = options.seed + number
+            yield f"storm-{shape}-{number}", lambda shape=shape, seed=seed: _storm(shape, seed, options.messages, options.kills)  # type: ignore[misc]
+
+
+def _kept(path: Path, play: Callable[[], Part], *, go_on: bool) -> Part | None:
+    """What a part showed; played now unless it was before."""
+    if not path.exists():
+        if not go_on:
+            return None
+        where, begun = machine(), time.monotonic()
+        part = {"machine": where, **play(), "took": round(time.monotonic() - begun)}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(part, default=str), "utf-8")
+        print(f"{path.stem}: {part}"[:600], flush=True)
+    kept: Part = json.loads(path.read_text("utf-8"))
+    return kept
+
+
+def _storm(shape: Shape, seed: int, count: int, kills: int) -> Part:
     with tempfile.TemporaryDirectory(prefix="snodo-fault-") as name, House(Path(name) / "house", shape, PATIENT, workers=2) as house:
         portal = Portal(house.url, Path(name) / "portal.jsonl")
         try:
-            return storm(house, portal, seed, plan(seed, shape, kills, kills // 20, every=1.2), count, WEATHER)
+            outcome = storm(house, portal, seed, plan(seed, shape, kills, kills // 20, every=1.2), count, WEATHER)
         finally:
             portal.close()
+    return {**vars(outcome), "verdict": vars(outcome.verdict)}
 
 
 def _recover(shape: Shape) -> dict[str, list[float]]:
     with tempfile.TemporaryDirectory(prefix="snodo-fault-") as name, House(Path(name) / "house", shape, AS_SHIPPED) as house:
         portal = Portal(house.url, Path(name) / "portal.jsonl")
         try:
-            return recoveries(house, portal, 20)
+            return recoveries(house, portal, 10)
         finally:
             portal.close()
 
 
-def report(where: dict[str, Any], seed: int, outcomes: dict[Shape, Outcome], recovered: dict[Shape, dict[str, list[float]]]) -> str:
+def report(found: dict[str, Part | None], seed: int) -> str:
     """The page for people."""
+    played = {name: part for name, part in found.items() if part is not None}
+    wheres = [part["machine"] for part in played.values()] or [machine()]
+    missing = [name for name, part in found.items() if part is None]
+    storms = {shape: [part for name, part in played.items() if name.startswith(f"storm-{shape}-")] for shape in ROLES}
     lines = [
-        f"# Faults of {where['date'][:10]}", "",
-        f"{where['processor']}, {where['cores']} cores, {where['memory_gb']} GB; {where['system']}; revision {where['revision']}.",
-        f"Python {where['python']}; load of the machine before the run: {where['load_before']}. Seed {seed}.", "",
+        f"# Faults of {wheres[-1]['date'][:10]}", "",
+        f"{wheres[0]['processor']}, {wheres[0]['cores']} cores, {wheres[0]['memory_gb']} GB; {wheres[0]['system']}.",
+        _where(wheres, seed), "",
         ("Processes are killed (SIGKILL) or stopped for longer than their lease (SIGSTOP) at random moments while eight senders send; "
         "a tenth of the systems' replies gets lost, effects come up to 5 s late."), "",
         f"| shape | {' | '.join(HEADS)} |", "|---" * (len(HEADS) + 1) + "|",
-        *(_row(shape, outcome) for shape, outcome in outcomes.items()), "",
-        "Killed: " + "; ".join(f"{s}: " + ", ".join(f"{n} {c}" for n, c in sorted(o.kills.items())) for s, o in outcomes.items()) + ".", "",
+        *(_row(shape, those) for shape, those in storms.items() if those), "",
+        "Killed: " + "; ".join(f"{shape}: {_killed(those)}" for shape, those in storms.items() if those) + ".", "",
         "| seconds from kill -9 | p50 | max | aim |", "|---|---:|---:|---:|",
     ]  # fmt: skip
-    for shape, figures in recovered.items():
-        aim = 2 if shape == "embedded" else 5
-        lines += [f"| {shape}, {what} | {_p50_max(times)} | {aim} |" for what, times in figures.items()]
+    for shape, aim in RECOVER.items():
+        figures = played.get(f"recovery-{shape}", {"recovery": {}})["recovery"]
+        lines += [f"| {shape}, {what} | {median(times):.2f} | {max(times):.2f} | {aim} |" for what, times in figures.items()]
+    if wiped := played.get("wiped"):
+        lines += ["", _wiped(wiped)]
+    if missing:
+        lines += ["", f"Not played: {', '.join(missing)}."]
     return "\n".join([*lines, "", CAVEAT, ""])
+
+
+def _where(wheres: list[dict[str, Any]], seed: int) -> str:
+    revisions = ", ".join(sorted({where["revision"] for where in wheres}))
+    loads = [where["load_before"] for where in wheres]
+    return f"Revisions {revisions}; Python {wheres[0]['python']}; load before the parts: {min(loads)} to {max(loads)}. Seed {seed}."
 
 
 CAVEAT = """What this does not show: power cuts (`tests/fault/test_power_cuts.py`), disks that lie, machines that are cut off from each other.
@@ -95,28 +161,30 @@ Recovery is the time until a restarted process takes messages again, and until a
 the supervisor starts the process again at once."""
 
 
-def _row(shape: str, outcome: Outcome) -> str:
-    verdict = outcome.verdict
-    flagged = f"{median(verdict.waits):.2f} / {max(verdict.waits):.2f}" if verdict.waits else "-"
+def _wiped(part: Part) -> str:
+    return (
+        f"Broker wiped with {part['pending']} runs pending: all done {part['seconds']:.1f} s after {part['workers']} workers were started (aim: "
+        f"{REBUILD:g} s for 100,000), the first {part['first']:.1f} s after; {part['cpu_ms']:.2f} ms of CPU of the workers for each, accepted in "
+        f"{part['accepted']:.0f} s. Load before: {part['machine']['load_before']}."
+    )
+
+
+def _row(shape: str, storms: list[Part]) -> str:
+    verdicts = [storm["verdict"] for storm in storms]
+    total = {name: sum(verdict[name] for verdict in verdicts) for name in ("messages", "lost", "doubled", "flagged")}
+    waits = list(chain.from_iterable(verdict["waits"] for verdict in verdicts))
+    soon = f"{sum(wait <= FLAG for wait in waits)} of {len(waits)}"
     cells = (
-        verdict.messages, outcome.kills.total(), outcome.stops, outcome.unanswered.total(), verdict.lost, verdict.doubled,
-        verdict.flagged, flagged,
+        len(storms), total["messages"], sum(sum(storm["kills"].values()) for storm in storms), sum(storm["stops"] for storm in storms),
+        sum(sum(storm["unanswered"].values()) for storm in storms), total["lost"], total["doubled"], total["flagged"], soon,
+        f"{median(waits):.2f} / {max(waits):.2f}" if waits else "-",
     )  # fmt: skip
     return f"| {shape} | {' | '.join(map(str, cells))} |"
 
 
-def _p50_max(times: list[float]) -> str:
-    return f"{median(times):.2f} | {max(times):.2f}"
-
-
-def _plain(outcomes: dict[Shape, Outcome]) -> dict[str, Any]:
-    return {shape: vars(outcome) | {"verdict": vars(outcome.verdict)} for shape, outcome in outcomes.items()}
-
-
-def _write(text: str, figures: dict[str, Any]) -> None:
-    path = PROJECT / "benchmarks" / "results" / f"fault-{dt.datetime.now(dt.UTC):%Y-%m-%dT%H%M}.md"
-    path.write_text(text, "utf-8")
-    path.with_suffix(".json").write_text(json.dumps(figures, indent=1, default=str) + "\n", "utf-8")
+def _killed(storms: list[Part]) -> str:
+    kills = sum((Counter(storm["kills"]) for storm in storms), Counter[str]())
+    return ", ".join(f"{name} {count}" for name, count in sorted(kills.items()))
 
 
 if __name__ == "__main__":

@@ -213,7 +213,7 @@ class House:
                 acts += acted
                 if not acted and left == [] and not any(system.status()["pending"] for system in self.systems.values()):
                     return time.monotonic() - begun, acts
-                time.sleep(0.05)
+                time.sleep(0.1)
         raise AssertionError(f"after {within} s there is still work: {left and len(left)} runs, {left and left[:5]}\n{self.said()}")
 
     def said(self) -> str:

@@ -42,7 +42,7 @@ class Portal:
 
     def send(self, sending: Sending, within: float = 120.0) -> str:
         """Send until there is a 202, write it down, return the id."""
-        until = time.monotonic() + within
+        until, pause = time.monotonic() + within, 0.05
         while True:
             try:
                 accepted = self._client.send(sending.type, sending.body, key=sending.name)
@@ -50,7 +50,8 @@ class Portal:
                 if error.status not in BUSY or time.monotonic() > until:
                     raise
                 self.unanswered[error.code] += 1
-                time.sleep(min(error.retry_after or 0.05, 0.5))
+                time.sleep(min(error.retry_after or pause, 0.5))
+                pause *= 1.5
                 continue
             self._write({"name": sending.name, "type": sending.type, "body": sending.body, "id": accepted["id"]})
             return str(accepted["id"])
