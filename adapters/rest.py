@@ -17,19 +17,23 @@ size, JSON read strictly.
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 import email.utils
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, Self, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from adapters.http import Link, Reply, crossing, errors
+from adapters.openapi import BODY, Described, document_of, model_of
 from adapters.shapes import Shape, shape_of
 from bus.adapter import Adapter, Call, Effect, InDoubt, Operation, OutsideError, Refused, Settings, Unreachable
 from bus.message import canonical
@@ -40,6 +44,8 @@ Hook = Callable[[str, str, bytes, Call], Mapping[str, str]]
 
 NOT_NOW = frozenset({408, 425, 429, 503})
 LONGEST_WAIT = 86_400.0
+_OURS = frozenset({"accept", "content-type", "user-agent", "x-correlation-id", "x-request-id", "traceparent"})
+"""Headers that every request of ours has, where they have a value."""
 DEPTH = 40
 HTTP_REFUSALS: Mapping[str, str] = MappingProxyType(
     {
@@ -131,9 +137,12 @@ class RestReply:
         except ValueError as error:
             raise no_answer(self.effect, f"the reply is not JSON: {error}") from None
 
-    def model(self, kind: type[M]) -> M:
-        """The body as a model of the system's own contract; a body of another shape is a call without a usable answer."""
-        value = self.json()
+    def model(self, kind: type[M], under: str = "") -> M:
+        """The body as a model of the system's own contract; a body of another shape is a call without a usable answer.
+
+        ``under``: the body is the value of that field.
+        """
+        value = {under: self.json()} if under else self.json()
         try:
             return kind.model_validate(value)
         except ValidationError as error:
@@ -181,7 +190,7 @@ class RestClient:
         method: str,
         path: str,
         *,
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, str | list[str]] | None = None,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         expect: Sequence[int] = (200,),
@@ -199,7 +208,7 @@ class RestClient:
         for hook in self.hooks:
             wanted.update(hook(method, path, content, ctx))
         line = f"{method} {urlsplit(self.settings.url).path.rstrip('/')}{path}"
-        search = urlencode(query or {})
+        search = urlencode(query or {}, doseq=True)
         ctx.wire("out", content or search.encode(), "application/json" if content else "application/x-www-form-urlencoded", line)
         address = f"{self.settings.url.rstrip('/')}{path}" + (f"?{search}" if search else "")
         reply = self._exchange(ctx, effect, method, address, content, wanted, line)
@@ -306,17 +315,21 @@ class FailedWhen(Settings):
 
 
 class RestOperation(Settings):
-    """One operation of a configured system. Fields of the request that are neither in ``path`` nor in ``query`` travel in the JSON body."""
+    """One operation of a configured system. Fields of the request that are neither in ``path`` nor in ``query`` travel in the JSON body.
 
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-    path: str = Field(pattern=r"^/[^?#\s]*$", description="may hold {field}")
+    With ``openapi`` it is named by its ``operation`` (operationId), or by ``method`` and ``path``, and the document says the rest.
+    """
+
+    operation: str = Field("", description="operationId in the OpenAPI document")
+    method: Literal["", "GET", "POST", "PUT", "PATCH", "DELETE"] = ""
+    path: str = Field("", pattern=r"^(/[^?#\s]*)?$", description="may hold {field}")
     effect: Literal["read", "keyed", "once"]
-    request: Shape
-    answer: Shape
+    request: Shape | None = None
+    answer: Shape | None = None
     query: tuple[str, ...] = ()
     timeout: float = Field(10.0, gt=0)
     settle: float = Field(0.0, ge=0)
-    success: tuple[int, ...] = (200, 201)
+    success: tuple[int, ...] = ()
     refusals: dict[str, str] = Field(default_factory=dict)
     failed_when: FailedWhen | None = None
     undo: str | None = None
@@ -327,8 +340,33 @@ class RestOperation(Settings):
 class ConfiguredSettings(RestSettings):
     """Settings of the adapter ``rest``."""
 
+    openapi: str = Field("", description="path of the system's OpenAPI document (YAML or JSON): it types requests and answers")
     headers: dict[str, str] = Field(default_factory=dict, description="sent with every request, e.g. Ocp-Apim-Subscription-Key")
+    validate_replies: bool = Field(True, description="false takes answers that stray from the OpenAPI document")
     operations: dict[str, RestOperation] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _all_there(self) -> Self:
+        """Each operation is described here or in the document."""
+        for name, one in self.operations.items():
+            if self.openapi:
+                self.described(name)
+            elif not (one.method and one.path and one.request and one.answer):
+                raise ValueError(f"operations.{name} needs method, path, request and answer, or an `openapi` document that says them")
+        return self
+
+    def described(self, name: str) -> Described | None:
+        """What the OpenAPI document says of an operation; None without one. Raises ValueError when it has no such operation."""
+        if not self.openapi:
+            return None
+        asked, document = self.operations[name], document_of(Path(self.openapi).resolve())
+        found = document.operation(asked.operation, asked.method, asked.path)
+        if found is None:
+            wanted = asked.operation or f"{asked.method} {asked.path}"
+            near = difflib.get_close_matches(asked.operation, document.names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(document.names[:12]) or 'none with an operationId'}"
+            raise ValueError(f"operations.{name}: {self.openapi} has no operation {wanted}; {hint}")
+        return found
 
 
 class Rest(Adapter):
@@ -339,49 +377,98 @@ class Rest(Adapter):
     def __init__(self, name: str, settings: ConfiguredSettings) -> None:
         super().__init__(name, settings)
         self._client = RestClient(settings, settings.headers)
+        self._described: dict[str, Described] = {}
         found: dict[str, Operation] = {}
         for operation_name, declared in settings.operations.items():
-            found[operation_name] = _declared(operation_name, declared)
+            described = settings.described(operation_name)
+            if described:
+                self._described[operation_name] = described
+            found[operation_name] = _declared(operation_name, declared, described, settings.validate_replies)
             setattr(self, found[operation_name].method, partial(self._ask, operation_name))
         vars(self)["operations"] = found
 
     def close(self) -> None:
         self._client.close()
 
+    def check(self) -> Iterable[str]:
+        """Does every header go with a request that the OpenAPI document asks for?"""
+        ours = {*_OURS, *(name.lower() for name in self.settings.headers)}
+        for name, described in self._described.items():
+            keyed = {"idempotency-key"} if self.operations[name].effect == "keyed" else set()
+            for header in described.headers:
+                if header.lower() not in ours | keyed:
+                    yield f"operations.{name}: the contract asks for the header {header}, say it under `headers`"
+
     def _ask(self, operation_name: str, request: BaseModel, ctx: Call) -> BaseModel:
         asked: RestOperation = self.settings.operations[operation_name]
-        declared = self.operations[operation_name]
-        fields = request.model_dump(mode="json", exclude_none=True)
-        path = asked.path
-        if "{" in path:
-            path = path.format_map({name: quote(str(value), safe="") for name, value in fields.items() if f"{{{name}}}" in path})
-        query = {name: str(fields[name]) for name in asked.query if name in fields}
-        rest = {name: value for name, value in fields.items() if name not in asked.query and f"{{{name}}}" not in asked.path}
-        body = rest if asked.method in ("POST", "PUT", "PATCH") else None
+        declared, described = self.operations[operation_name], self._described.get(operation_name)
+        fields = request.model_dump(mode="json", exclude_none=described is None)
+        method, template, asks = (
+            (described.method, described.path, described.query) if described else (asked.method, asked.path, asked.query)
+        )
+        path, query, body = _parts_of(template, asks, fields)
         reply = self._client.send(
-            ctx, asked.effect, asked.method, path, query=query, body=body, expect=asked.success, refusals=declared.refusals,
+            ctx, asked.effect, method, path, query=query,
+            body=None if method not in ("POST", "PUT", "PATCH") else body.get(BODY) if described and described.whole else body,
+            expect=asked.success or (described.success if described else (200, 201)), refusals=declared.refusals,
             idempotent=asked.effect == "keyed",
         )  # fmt: skip
+        if described is not None and not described.told:
+            return declared.answer.model_validate({})
         _refuse_in_band(reply, asked.failed_when, declared)
-        return reply.model(declared.answer)
+        return reply.model(declared.answer, under=BODY if described and BODY in described.answer["properties"] else "")
 
 
-def _declared(name: str, asked: RestOperation) -> Operation:
+def _parts_of(template: str, asks: Sequence[str], fields: Mapping[str, Any]) -> tuple[str, dict[str, str | list[str]], dict[str, Any]]:
+    """Path, query and body of a request: what stands in the path, what is asked for in the query, and the rest."""
+    in_path = set(_IN_PATH.findall(template))
+    path = _IN_PATH.sub(lambda found: quote(_said(fields[found[1]]), safe="") if found[1] in fields else found[0], template)
+    asked = {name: fields[name] for name in asks if name in fields}
+    query = {name: [*map(_said, value)] if isinstance(value, list) else _said(value) for name, value in asked.items()}
+    return path, query, {name: value for name, value in fields.items() if name not in in_path and name not in asks}
+
+
+_IN_PATH = re.compile(r"\{([^{}]+)\}")
+
+
+def _said(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, bool) else str(value)
+
+
+def _declared(name: str, asked: RestOperation, described: Described | None, judged: bool) -> Operation:
     in_band = asked.failed_when
     return Operation(
         name=name,
         effect=asked.effect,
-        request=shape_of(f"{name}-request", asked.request, closed=True),
-        answer=shape_of(f"{name}-answer", asked.answer, closed=False),
+        request=_request_of(name, asked, described),
+        answer=_answer_of(name, asked, described, judged),
         timeout=asked.timeout,
         settle=asked.settle,
         undo=asked.undo,
         method="ask_" + name.replace("-", "_"),
         failed_when=f"{in_band.field} == {in_band.equals!r}" if in_band else "",
-        refusals={**HTTP_REFUSALS, **asked.refusals, **({"IN_BAND": "refused inside a success"} if in_band else {})},
+        refusals={
+            **HTTP_REFUSALS,
+            **(described.refusals if described else {}),
+            **asked.refusals,
+            **({"IN_BAND": "refused inside a success"} if in_band else {}),
+        },
+        expected=described.expected if described else frozenset(),
         concurrency=asked.concurrency,
-        doc=asked.purpose,
+        doc=asked.purpose or (described.purpose if described else ""),
     )
+
+
+def _request_of(name: str, asked: RestOperation, described: Described | None) -> type[BaseModel]:
+    if asked.request is not None or described is None:
+        return shape_of(f"{name}-request", asked.request or {}, closed=True)
+    return model_of(f"{name}-request", described.request, closed=True)
+
+
+def _answer_of(name: str, asked: RestOperation, described: Described | None, judged: bool) -> type[BaseModel]:
+    if asked.answer is not None or described is None:
+        return shape_of(f"{name}-answer", asked.answer or {}, closed=False)
+    return model_of(f"{name}-answer", described.answer, closed=False, judged=judged)
 
 
 def _refuse_in_band(reply: RestReply, rule: FailedWhen | None, declared: Operation) -> None:

@@ -28,9 +28,9 @@ def _checked(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Open(BaseModel):
-    """An answer may hold more than we asked for; what is not declared is dropped."""
+    """An answer may hold more than we asked for; what is not declared is dropped, so rules that read it are wrong."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, json_schema_extra={"additionalProperties": False})
 
 
 def shape_of(name: str, schema: dict[str, Any], *, closed: bool) -> type[BaseModel]:

@@ -128,6 +128,7 @@ class Operation:
     """The declaration of one operation; the engine and the checker use nothing else.
 
     ``timeout`` and ``settle`` are seconds. ``refusals`` maps each code the system may refuse with to a sentence.
+    ``expected`` are those of them that are statuses of the protocol (``HTTP_404``) and yet of the matter, since the contract declares them.
     ``failed_when`` says in words how the system says no inside a success (``lngErrNumber != 0``).
     ``undo`` names the operation that takes this one back; it is asked with this one's answer.
     ``concurrency`` is declared only where the system itself bears no more calls of this operation at once; such an operation has
@@ -149,6 +150,7 @@ class Operation:
     sequence: str | None = None
     failed_when: str = ""
     refusals: Mapping[str, str] = field(default_factory=dict)
+    expected: frozenset[str] = frozenset()
     concurrency: int | None = None
     doc: str = ""
 

@@ -21,6 +21,9 @@ from adapters.soap.client import BAD_REQUEST, SoapClient
 from bus.adapter import Adapter, Call, InDoubt, Operation, Refused, Settings, Unreachable
 from bus.errors import ConfigError
 
+IN_BAND = "IN_BAND"
+"""Refused inside a success with a code that nobody declared; which one stands in the evidence."""
+
 
 class InBand(Settings):
     """How the system says no inside a success: the field at ``field`` is there and differs from ``ok``."""
@@ -148,7 +151,11 @@ def _declared(name: str, asked: SoapOperationSettings, wsdl: Path) -> Operation:
         undo=asked.undo,
         method="ask_" + name.replace("-", "_"),
         failed_when=f"{asked.failed_when.field} is not {asked.failed_when.ok!r}" if asked.failed_when else "",
-        refusals={**asked.refusals, BAD_REQUEST: "the request does not fit the contract: nothing was sent"},
+        refusals={
+            **asked.refusals,
+            **({IN_BAND: "refused inside a success, with a code that is not declared"} if asked.failed_when else {}),
+            BAD_REQUEST: "the request does not fit the contract: nothing was sent",
+        },
         concurrency=asked.concurrency,
         doc=asked.purpose,
     )
@@ -162,7 +169,8 @@ def _refuse_in_band(said: Any, rule: InBand | None, declared: Operation) -> None
         found = found.get(name) if isinstance(found, Mapping) else None
     text = "" if found is None else str(found)
     if text != rule.ok:
-        raise Refused(f"{declared.name}: refused in the reply with {text}", outside_code=text, evidence={"code": text})
+        code = text if text in declared.refusals else IN_BAND
+        raise Refused(f"{declared.name}: refused in the reply with {code}", outside_code=code, evidence={"code": text})
 
 
 def _put(values: dict[str, Any], path: str, value: str) -> None:

@@ -106,7 +106,7 @@ def _check_names(used: Used, known: set[str] | frozenset[str], shop: Workshop) -
 def check_lookups(used: Used, tables: Mapping[str, Table], shop: Workshop) -> None:
     """Tables must be named in the text, exist, and have the column asked for."""
     for lookup in used.expression.lookups:
-        within = line_and_column(used.expression.text, lookup.offset)
+        within = named_at(used.expression.text, lookup.offset, lookup.table)
         if lookup.table is None:
             hint = 'write the table\'s name as text: lookup("uffici", ...)'
             shop.refuse(used.pointer, "table.computed", "the name of a table may not be computed", hint, within=within)
@@ -117,10 +117,18 @@ def check_lookups(used: Used, tables: Mapping[str, Table], shop: Workshop) -> No
             columns = next(iter(tables[lookup.table].values()), {})
             if columns and lookup.column not in columns:
                 sentence = f"table `{lookup.table}` has no column `{lookup.column}`"
+                within = named_at(used.expression.text, lookup.offset, lookup.column)
                 shop.refuse(used.pointer, "table.unknown-column", sentence, suggestion(lookup.column, columns), within=within)
         if lookup.key is not None and (rows := tables.get(lookup.table or "")) and lookup.key not in rows:
             sentence = f"table `{lookup.table}` has no key `{lookup.key}`"
+            within = named_at(used.expression.text, lookup.offset, lookup.key)
             shop.refuse(used.pointer, "table.unknown-key", sentence, suggestion(lookup.key, rows), within=within)
+
+
+def named_at(text: str, offset: int, name: str | None) -> tuple[int, int]:
+    """Line and column of a name written in quotes after an offset; of the offset where it is not written so."""
+    found = re.compile(rf"([\"']){re.escape(name)}\1").search(text, offset) if name is not None else None
+    return line_and_column(text, found.start() if found else offset)
 
 
 def place_of(used: Used, path: Sequence[str]) -> tuple[int, int]:

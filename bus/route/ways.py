@@ -93,7 +93,7 @@ def check_failures(
     """Refusals that nobody handles, and clauses that take none of what can happen. ``wrong`` are conditions with a finding of their own."""
     ends = _ends(operation, clauses)
     left = [str(error["code"]) for error, taken in ends if error["kind"] == "refused" and taken.clause is None and not taken.perhaps]
-    left = [code for code in left if not code.startswith(_TECHNICAL)]
+    left = [code for code in left if not code.startswith(_TECHNICAL) or code in operation.expected]
     accepted = step.model.dead_on
     for position, code in enumerate(accepted if isinstance(accepted, list) else ()):
         if code not in operation.refusals:
@@ -180,7 +180,7 @@ def check_choices(
         return
     sentence = "no value that the contracts allow leads here: this is never taken"
     for position, when in enumerate(clauses):
-        if when is not None and position not in reached:
+        if when is not None and position not in reached and when not in clauses[:position]:  # of the same condition it is said already
             report.report((*step.pointer, "choose", position), "step.unreachable", sentence, "", "warning")
     if None not in reached and step.model.otherwise and all(clauses):
         report.report((*step.pointer, "otherwise"), "step.unreachable", sentence, "", "warning", key=True)

@@ -1,11 +1,14 @@
-"""The operations that the corpus may ask: one small system of each effect."""
+"""The operations that the corpus may ask: one small system of each effect, and two that only their contracts describe."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
+from adapters.rest import Rest
+from adapters.soap.adapter import Soap
 from bus.adapter import Adapter, Call, Contract, Operation, operation
 
 
@@ -83,4 +86,26 @@ class Sistema(Adapter):
         raise NotImplementedError
 
 
-OPERATIONS: dict[str, Operation] = {f"sistema.{name}": one for name, one in Sistema.operations.items()}
+CONTRACTS = Path(__file__).parent / "contratti"
+ARCHIVE = Rest.Settings.model_validate({
+    "url": "http://127.0.0.1:9", "openapi": str(CONTRACTS / "archivio.yaml"),
+    "operations": {
+        "apri": {"operation": "creaFascicolo", "effect": "keyed"},
+        "leggi": {"operation": "leggiFascicolo", "effect": "read"},
+        "chiudi": {"method": "DELETE", "path": "/fascicoli/{numero}", "effect": "once"},
+    },
+})  # fmt: skip
+REGISTER = Soap.Settings.model_validate({
+    "url": "http://127.0.0.1:9", "wsdl": str(CONTRACTS / "catasto.wsdl"),
+    "operations": {
+        "visura": {"operation": "visura", "effect": "read", "timeout": 5, "refusals": {"IMMOBILE_SOPPRESSO": "gone"}},
+        "voltura": {"operation": "voltura", "effect": "once", "timeout": 5, "failed_when": {"field": "protocollo", "ok": ""},
+                    "refusals": {"VINCOLO": "not to be sold"}},
+    },
+})  # fmt: skip
+ADAPTERS: dict[str, Adapter] = {
+    "sistema": Sistema("sistema", None),
+    "archivio": Rest("archivio", ARCHIVE),
+    "catasto": Soap("catasto", REGISTER),
+}
+OPERATIONS: dict[str, Operation] = {f"{name}.{one.name}": one for name, adapter in ADAPTERS.items() for one in adapter.operations.values()}

@@ -1,0 +1,347 @@
+"""What an OpenAPI document says of an operation: OpenAPI 3.0, 3.1 and Swagger 2.0, in YAML or JSON, over several files.
+
+A request's fields are the parameters in path and query and the fields of the JSON body, side by side; a body or an answer that is no
+object stands under ``body``. It says no more than it is sure of: alternatives (``oneOf``, ``anyOf``) and what refers to itself are left
+open. An object that lists its fields and does not say that it takes others is taken to have no others.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import jsonschema_rs
+import yaml
+from pydantic import BaseModel, ConfigDict, model_validator
+
+Schema: TypeAlias = dict[str, Any]
+METHODS = ("get", "post", "put", "patch", "delete")
+BODY = "body"
+"""Where a body that is no object stands."""
+TECHNICAL = frozenset({"400", "401", "403", "405", "406", "408", "411", "413", "414", "415", "417", "425", "426", "429", "431"})
+"""Statuses that say something of the protocol, of credentials or of load: nothing that a route could answer."""
+_KEPT = (
+    "type", "enum", "const", "pattern", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
+    "multipleOf", "minItems", "maxItems", "description",
+)  # fmt: skip
+_DEPTH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One operation. ``refusals`` are its 4xx statuses (``HTTP_404``) and the codes that their bodies list, ``expected`` the statuses
+    of the matter. ``headers`` are those it must be given; ``whole``: the body is the field ``body``; ``told``: a success has JSON to read.
+    """
+
+    method: str
+    path: str
+    query: tuple[str, ...]
+    headers: tuple[str, ...]
+    request: Schema
+    answer: Schema
+    whole: bool
+    told: bool
+    success: tuple[int, ...]
+    refusals: Mapping[str, str]
+    expected: frozenset[str]
+    purpose: str
+
+
+class Document:
+    """An OpenAPI document on disk. Raises ValueError, with a sentence, for what cannot be read as one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        root = _loaded(path)
+        if not isinstance(root, dict) or not ("openapi" in root or "swagger" in root) or not isinstance(root.get("paths"), dict):
+            raise ValueError(f"{path} is no OpenAPI document: it has no `openapi` and `paths`")
+        self.found = list(self._operations(root))
+
+    @property
+    def names(self) -> list[str]:
+        """All operationIds."""
+        return sorted(str(one["operationId"]) for _, _, _, one in self.found if "operationId" in one)
+
+    def operation(self, name: str = "", method: str = "", path: str = "") -> Described | None:
+        """The operation with an operationId, or with a method and a path."""
+        for item, own_method, own_path, one in self.found:
+            if one.get("operationId") == name if name else (own_method.upper(), own_path) == (method.upper(), path):
+                return self._described(item, own_method, own_path, one)
+        return None
+
+    def _operations(self, root: Schema) -> Iterator[tuple[Schema, str, str, Schema]]:
+        for path, written in root["paths"].items():
+            item, _ = followed(written, self.path)
+            yield from ((item, method, str(path), item[method]) for method in METHODS if isinstance(item.get(method), dict))
+
+    def _described(self, item: Schema, method: str, path: str, one: Schema) -> Described:
+        asked, told = Reader(self.path, asked=True), Reader(self.path, asked=False)
+        parameters = [followed(each, self.path)[0] for each in (*item.get("parameters", ()), *one.get("parameters", ()))]
+        given = {str(each.get("name")): each for each in parameters if each.get("in") in {"path", "query"}}
+        body, needed = self._body(one, parameters)
+        fields = {name: asked.schema(each.get("schema", each), self.path) for name, each in given.items()}
+        request, whole = _joined(
+            fields, [name for name, each in given.items() if each.get("required")], asked.schema(body, self.path), needed
+        )
+        replies = {str(status): followed(reply, self.path)[0] for status, reply in one.get("responses", {}).items()}
+        good = {status: content for status, reply in replies.items() if status[0] == "2" and (content := _json(reply))}
+        answer = _either([told.schema(content, self.path) for content in good.values()])
+        refusals, expected = _refusals(replies, told, self.path)
+        return Described(
+            method=method.upper(), path=path, query=tuple(name for name, each in given.items() if each["in"] == "query"),
+            headers=tuple(str(each["name"]) for each in parameters if each.get("in") == "header" and each.get("required")),
+            request=request, answer=answer, whole=whole, told=bool(good),
+            success=tuple(int(status) for status in replies if status.isdigit() and status[0] == "2") or (200, 201, 202, 204),
+            refusals=refusals, expected=expected, purpose=str(one.get("summary", "")),
+        )  # fmt: skip
+
+    def _body(self, one: Schema, parameters: list[Schema]) -> tuple[Schema, bool]:
+        """The schema of the JSON body, and whether there must be one."""
+        old = next((each for each in parameters if each.get("in") == "body"), None)
+        if old is not None:
+            return old.get("schema", {}), bool(old.get("required"))
+        body, _ = followed(one.get("requestBody", {}), self.path)
+        return _json(body), bool(body.get("required"))
+
+
+@lru_cache(maxsize=64)
+def document_of(path: Path) -> Document:
+    """The document of a file, read once in a process."""
+    return Document(path)
+
+
+@lru_cache(maxsize=64)
+def _loaded(path: Path) -> Any:
+    try:
+        text = path.read_text("utf-8")
+        return json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=yaml.CSafeLoader)
+    except (OSError, UnicodeDecodeError, ValueError, yaml.YAMLError) as error:
+        raise ValueError(f"{path} cannot be read as OpenAPI: {str(error).splitlines()[0]}") from None
+
+
+def followed(node: Any, base: Path) -> tuple[Schema, Path]:
+    """What a node refers to, and the file it stands in; {} where that is elsewhere or not there."""
+    for _ in range(_DEPTH):
+        if not isinstance(node, dict):
+            return {}, base
+        reference = node.get("$ref")
+        if not isinstance(reference, str):
+            return node, base
+        file, _, pointer = reference.partition("#")
+        base = (base.parent / file).resolve() if file else base
+        if not base.is_file():  # an address, or a part that nobody copied: nothing is known of it
+            return {}, base
+        node = _loaded(base)
+        for piece in filter(None, pointer.split("/")):
+            key = piece.replace("~1", "/").replace("~0", "~")
+            node = node.get(key, {}) if isinstance(node, dict) else {}
+    return {}, base
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Makes JSON Schema of OpenAPI's: references taken in, ``allOf`` laid together, ``nullable`` said as JSON Schema says it.
+
+    ``asked``: of a request, which has no ``readOnly`` fields; an answer has no ``writeOnly`` ones.
+    """
+
+    path: Path
+    asked: bool
+
+    def schema(self, node: Any, base: Path, seen: tuple[int, ...] = ()) -> Schema:
+        """The schema of a value; {} where nothing is sure."""
+        made = _Laid()
+        self._lay(node, base, seen, made)
+        return made.schema()
+
+    def _lay(self, written: Any, base: Path, seen: tuple[int, ...], made: _Laid) -> None:
+        node, base = followed(written, base)
+        if id(node) in seen or len(seen) > _DEPTH:
+            made.unsure = True
+            return
+        seen = (*seen, id(node))
+        made.words.update({word: node[word] for word in _KEPT if word in node})
+        made.open |= node.get("additionalProperties", False) is not False or "patternProperties" in node
+        made.null |= bool(node.get("nullable") or node.get("x-nullable"))
+        hidden = "readOnly" if self.asked else "writeOnly"
+        for name, inner in (node.get("properties") or {}).items():
+            if not followed(inner, base)[0].get(hidden):
+                made.fields[str(name)] = self.schema(inner, base, seen)
+        made.needed += node["required"] if isinstance(node.get("required"), list) else ()  # at a parameter it is true or false
+        if "items" in node:
+            made.words["items"] = self.schema(node["items"], base, seen)
+        for part in node.get("allOf", ()):
+            self._lay(part, base, seen, made)
+        self._alternatives([*node.get("oneOf", ()), *node.get("anyOf", ())], base, seen, made)
+
+    def _alternatives(self, choices: list[Any], base: Path, seen: tuple[int, ...], made: _Laid) -> None:
+        real = [one for one in choices if not (isinstance(one, dict) and one.get("type") == "null")]
+        made.null |= len(real) < len(choices)
+        if len(real) == 1:
+            self._lay(real[0], base, seen, made)
+        elif real:
+            made.unsure = True
+
+
+@dataclass(slots=True)
+class _Laid:
+    """What the parts of one schema say together."""
+
+    words: Schema = field(default_factory=dict)
+    fields: dict[str, Schema] = field(default_factory=dict)
+    needed: list[str] = field(default_factory=list)
+    open: bool = False
+    null: bool = False
+    unsure: bool = False
+
+    def schema(self) -> Schema:
+        said = dict(self.words)
+        kinds = said.get("type")
+        if isinstance(kinds, list):
+            self.null |= "null" in kinds
+            real = [kind for kind in kinds if kind != "null"]
+            said["type"] = real[0] if len(real) == 1 else real
+        if None in said.get("enum", ()):
+            self.null, said["enum"] = True, [one for one in said["enum"] if one is not None]
+        _limits(said)
+        if self.fields:
+            said |= {
+                "type": "object",
+                "properties": self.fields,
+                "required": [one for one in dict.fromkeys(self.needed) if one in self.fields],
+            }
+        if self.unsure:
+            return {word: said[word] for word in ("description",) if word in said}
+        if self.fields and not self.open:
+            said["additionalProperties"] = False
+        return {"anyOf": [said, {"type": "null"}]} if self.null and said else said
+
+
+def _limits(said: Schema) -> None:
+    """OpenAPI 3.0 says with true that a limit is exclusive; and a pattern that no library reads judges nothing."""
+    for exclusive, plain in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if isinstance(said.get(exclusive), bool) and said.pop(exclusive) and plain in said:
+            said[exclusive] = said.pop(plain)
+    if "pattern" in said:
+        try:
+            jsonschema_rs.validator_for({"pattern": said["pattern"]})
+        except ValueError:
+            del said["pattern"]
+
+
+def _json(holder: Schema) -> Schema:
+    """The schema of the JSON that a body or a reply holds."""
+    content = holder.get("content", {})
+    kinds = (kind for kind in content if re.search(r"[/+]json\b", str(kind)) or kind == "*/*")
+    schema = (content.get(next(kinds, "")) or {}).get("schema") or holder.get("schema") or {}
+    return schema if isinstance(schema, dict) else {}
+
+
+def _joined(fields: dict[str, Schema], needed: list[str], body: Schema, must: bool) -> tuple[Schema, bool]:
+    """One request out of parameters and body; whether the body is one field of it."""
+    plain = body.get("properties", {})
+    whole = bool(body) and (not plain or bool(fields.keys() & plain.keys()))
+    if whole:
+        fields, needed = {**fields, BODY: body}, [*needed, *([BODY] if must else [])]
+    else:
+        fields, needed = {**fields, **plain}, [*needed, *body.get("required", ())]
+    made: Schema = {"type": "object", "properties": fields, "required": needed}
+    return ({**made, "additionalProperties": False} if whole or not plain or "additionalProperties" in body else made), whole
+
+
+def _either(answers: list[Schema]) -> Schema:
+    """The schema of what one of several successes says."""
+    if not answers:
+        return {"type": "object", "properties": {}, "additionalProperties": False}
+    shaped = [one if "properties" in one else _under_body(one) for one in answers]
+    fields: dict[str, Schema] = {}
+    for one in shaped:
+        for name, inner in one["properties"].items():
+            fields[name] = inner if fields.get(name, inner) == inner else {}
+    needed = [name for name in shaped[0].get("required", ()) if all(name in one.get("required", ()) for one in shaped)]
+    made: Schema = {"type": "object", "properties": fields, "required": needed}
+    return {**made, "additionalProperties": False} if all("additionalProperties" in one for one in shaped) else made
+
+
+def _under_body(schema: Schema) -> Schema:
+    if schema.get("type", "object") == "object":
+        return {"properties": {}}  # an object, or anything at all: nothing is known of its fields
+    return {"properties": {BODY: schema}, "required": [BODY], "additionalProperties": False}
+
+
+def _refusals(replies: Mapping[str, Schema], told: Reader, path: Path) -> tuple[dict[str, str], frozenset[str]]:
+    """What the system may refuse with: each 4xx status of its own, or the codes that its body lists; and which are of the matter."""
+    found: dict[str, str] = {}
+    expected: set[str] = set()
+    for status, reply in replies.items():
+        if not re.fullmatch(r"4[0-9][0-9]", status):
+            continue
+        sentence = " ".join(str(reply.get("description", "")).split())[:200] or f"refused with {status}"
+        listed = told.schema(_json(reply), path).get("properties", {}).get("code", {}).get("enum", ())
+        codes = [one for one in listed if isinstance(one, str)]
+        found |= {f"HTTP_{status}": sentence, **dict.fromkeys(codes, sentence)}
+        if status not in TECHNICAL and not codes:
+            expected.add(f"HTTP_{status}")
+    return found, frozenset(expected)
+
+
+# --- models ----------------------------------------------------------------------------------------------------------
+
+
+class _Told(BaseModel):
+    """A value that the contract judges, and whose contract is told to the rules."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+def model_of(name: str, schema: Schema, *, closed: bool, judged: bool = True) -> type[BaseModel]:
+    """A model that takes what a schema takes. Not ``closed``: also fields that the contract does not know; not ``judged``: anything."""
+    validator = jsonschema_rs.validator_for(schema if closed else opened(schema))
+
+    class Told(_Told):
+        @model_validator(mode="before")
+        @classmethod
+        def _fits(cls, value: Any) -> Any:
+            kept = without_nulls(value, schema)
+            for fault in validator.iter_errors(kept) if judged else ():
+                place = ".".join(str(piece) for piece in fault.instance_path)
+                raise ValueError(f"{place or 'the whole'} does not fit the contract: {fault.kind.name}")
+            return kept
+
+        @classmethod
+        def model_json_schema(cls, *_: Any, **__: Any) -> dict[str, Any]:
+            return schema
+
+    Told.__name__ = Told.__qualname__ = name
+    return Told
+
+
+def without_nulls(value: Any, schema: Any) -> Any:
+    """A value without the nulls that its schema does not take: an optional field that is null is one that is left out."""
+    if isinstance(value, list):
+        return [without_nulls(inner, _inner(schema).get("items", {})) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    fields = _inner(schema).get("properties", {})
+    kept = {name: inner for name, inner in value.items() if inner is not None or "anyOf" in fields.get(name, {})}
+    return {name: without_nulls(inner, fields.get(name, {})) for name, inner in kept.items()}
+
+
+def _inner(schema: Any) -> Schema:
+    found: Schema = schema["anyOf"][0] if "anyOf" in schema else schema
+    return found
+
+
+def opened(schema: Any) -> Any:
+    """A schema whose objects take other fields too."""
+    if isinstance(schema, list):
+        return [opened(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {word: {name: opened(one) for name, one in inner.items()} if word == "properties" else opened(inner)
+            for word, inner in schema.items() if not (word == "additionalProperties" and inner is False)}  # fmt: skip

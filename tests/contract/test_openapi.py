@@ -1,0 +1,190 @@
+"""OpenAPI documents of other systems: what is read of them, and systems that are asked as theirs say."""
+
+import json
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from adapters.openapi import document_of, opened, without_nulls
+from adapters.rest import Rest
+from bus.adapter import InDoubt, Refused
+from bus.testing.adapter_contract import attempt, call
+from tests.contract.test_rest import http, peer
+
+CONTRACT = Path(__file__).parents[1] / "corpus/world/contratti/archivio.yaml"
+OFFICIAL = Path(__file__).parents[3] / "shared/contracts"
+BROKEN = "catalogo-ssu_meta.yaml"
+"""No YAML, as it was published."""
+DOCUMENTS = sorted(
+    path
+    for pattern in ("*/*.json", "*/*.yaml", "suap-dpr160/openAPI/*.yaml")
+    for path in OFFICIAL.glob(pattern)
+    if path.name != BROKEN and ("openapi:" in (head := path.read_text("utf-8")[:2000]) or '"openapi"' in head or "swagger:" in head)
+)
+OPERATIONS = {
+    "apri": {"operation": "creaFascicolo", "effect": "keyed"},
+    "leggi": {"operation": "leggiFascicolo", "effect": "read"},
+    "chiudi": {"method": "DELETE", "path": "/fascicoli/{numero}", "effect": "once"},
+}
+NEW = {"oggetto": "Una pratica", "classe": "EDILIZIA", "titolare": {"cognome": "Bianchi"}}
+FILED = {**NEW, "numero": "F-1"}
+
+
+@contextmanager
+def archive(url="http://127.0.0.1:1", **changes):
+    settings = {"url": url, "openapi": str(CONTRACT), "operations": OPERATIONS, **changes}
+    adapter = Rest("archivio", Rest.Settings.model_validate(settings))
+    yield adapter
+    adapter.close()
+
+
+def test_references_over_two_files_and_all_of_make_one_closed_object():
+    request = document_of(CONTRACT).operation("creaFascicolo").request
+    assert request["required"] == ["oggetto", "classe", "titolare"]
+    assert request["additionalProperties"] is False
+    assert request["properties"]["titolare"]["properties"]["cognome"] == {"type": "string", "description": "Family name"}
+
+
+def test_what_is_only_read_is_not_asked_for_and_what_is_only_written_is_not_told():
+    made = document_of(CONTRACT).operation("creaFascicolo")
+    assert {"segreto"} == made.request["properties"].keys() - made.answer["properties"].keys()
+    assert {"numero", "stato", "superiore", "metadati", "origine"} == made.answer["properties"].keys() - made.request["properties"].keys()
+
+
+def test_null_alternatives_and_what_holds_itself_are_said_as_far_as_they_are_sure():
+    fields = document_of(CONTRACT).operation("creaFascicolo").answer["properties"]
+    assert fields["stato"] == {"anyOf": [{"type": "string", "enum": ["APERTO", "CHIUSO"]}, {"type": "null"}]}
+    assert fields["origine"] == fields["superiore"] == {}
+    assert fields["peso"] == {"type": "integer", "exclusiveMinimum": 0}
+
+
+def test_statuses_of_the_matter_and_listed_codes_are_refusals_that_a_route_is_asked_about():
+    with archive() as adapter:
+        assert adapter.operations["leggi"].expected == {"HTTP_404"}
+        assert adapter.operations["leggi"].refusals["HTTP_404"] == "no such file"
+        assert {"IN_USO", "SIGILLATO"} <= adapter.operations["chiudi"].refusals.keys()
+        assert adapter.operations["chiudi"].expected == frozenset()
+
+
+def test_a_system_is_asked_as_its_document_says():
+    with peer(http(200, json.dumps({**FILED, "stato": None}).encode())) as (url, seen), archive(url) as adapter:
+        answer, _ = call(adapter, "leggi", {"numero": "F-1", "vista": "BREVE"})
+    assert seen[0].startswith(b"GET /fascicoli/F-1?vista=BREVE ")
+    assert answer.model_dump()["numero"] == "F-1"
+
+
+def test_a_success_without_content_is_an_answer_without_fields():
+    with peer(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n") as (url, seen), archive(url) as adapter:
+        answer, _ = call(adapter, "chiudi", {"numero": "F-1"})
+    assert seen[0].startswith(b"DELETE /fascicoli/F-1 ")
+    assert answer.model_dump() == {}
+
+
+def test_an_optional_null_is_left_out_and_one_that_the_contract_takes_is_sent():
+    with peer(http(201, json.dumps(FILED).encode())) as (url, seen), archive(url) as adapter:
+        call(adapter, "apri", {**NEW, "titolare": {"cognome": "Bianchi", "nome": None}, "riservato": None})
+    sent = json.loads(seen[0].partition(b"\r\n\r\n")[2])
+    assert sent == {**NEW, "titolare": {"cognome": "Bianchi", "nome": None}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"classe": "EDILE"}, "classe"),
+        ({"oggetto": "No"}, "oggetto"),
+        ({"titolare": {"nome": "Ada"}}, "titolare"),
+        ({"numero": "F-2"}, "the whole"),
+        ({"allegati": [{"nome": "a", "pagine": 101}]}, "allegati.0.pagine"),
+    ],
+)
+def test_a_request_that_does_not_fit_never_leaves(changes, place):
+    with archive() as adapter, pytest.raises(ValidationError, match=f"{place} does not fit the contract"):
+        call(adapter, "apri", {**NEW, **changes})
+
+
+def test_an_answer_that_does_not_fit_is_no_answer_unless_the_settings_take_it():
+    strange = http(201, json.dumps({**FILED, "classe": "ALTRO"}).encode())
+    with peer(strange) as (url, _), archive(url) as adapter:
+        assert isinstance(attempt(adapter, "apri", NEW).error, InDoubt)
+    with peer(strange) as (url, _), archive(url, validate_replies=False) as adapter:
+        assert attempt(adapter, "apri", NEW).answer.model_dump()["classe"] == "ALTRO"
+
+
+def test_a_field_more_in_an_answer_is_taken():
+    with peer(http(201, json.dumps({**FILED, "nuovo": 1}).encode())) as (url, _), archive(url) as adapter:
+        assert attempt(adapter, "apri", NEW).error is None
+
+
+@pytest.mark.parametrize(
+    ("operation", "status", "body", "code"),
+    [("leggi", 404, {}, "HTTP_404"), ("chiudi", 422, {"code": "SIGILLATO"}, "SIGILLATO"), ("apri", 409, {"title": "x"}, "HTTP_409")],
+)
+def test_a_refusal_has_the_code_that_the_document_says(operation, status, body, code):
+    request = NEW if operation == "apri" else {"numero": "F-1"}
+    with peer(http(status, json.dumps(body).encode())) as (url, _), archive(url) as adapter, pytest.raises(Refused) as refused:
+        call(adapter, operation, request)
+    assert refused.value.outside_code == code
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"operations": {"apri": {"operation": "creaFascicoli", "effect": "read"}}}, "did you mean creaFascicolo"),
+        ({"operations": {"apri": {"method": "PUT", "path": "/fascicoli", "effect": "read"}}}, "has no operation PUT /fascicoli"),
+        ({"openapi": "/non/esiste.yaml"}, "cannot be read as OpenAPI"),
+        ({"openapi": __file__.replace("test_openapi.py", "__init__.py")}, "no OpenAPI document"),
+        ({"openapi": ""}, "needs method, path, request and answer"),
+    ],
+)
+def test_settings_that_do_not_fit_the_document_say_what_to_do(changes, said):
+    with pytest.raises(ValidationError, match=said):
+        Rest.Settings.model_validate({"url": "http://x", "openapi": str(CONTRACT), "operations": OPERATIONS, **changes})
+
+
+def test_a_header_that_the_document_asks_for_must_be_in_the_settings(tmp_path):
+    text = CONTRACT.read_text("utf-8").replace("operationId: creaFascicolo", (
+        "operationId: creaFascicolo\n      parameters:\n        - {name: X-Ente, in: header, required: true, schema: {type: string}}\n"
+        "        - {name: Idempotency-Key, in: header, required: true, schema: {type: string}}"
+    ))  # fmt: skip
+    (tmp_path / "archivio.yaml").write_text(text, "utf-8")
+    with archive(openapi=str(tmp_path / "archivio.yaml")) as adapter:
+        assert list(adapter.check()) == ["operations.apri: the contract asks for the header X-Ente, say it under `headers`"]
+    with archive(openapi=str(tmp_path / "archivio.yaml"), headers={"x-ente": "c_h501"}) as adapter:
+        assert list(adapter.check()) == []
+
+
+def test_a_body_that_is_a_list_stands_under_body_both_ways(tmp_path):
+    items = {"type": "array", "items": {"type": "integer"}}
+    document = {
+        "openapi": "3.1.0",
+        "paths": {"/somme": {"post": {
+            "operationId": "somma", "requestBody": {"required": True, "content": {"application/json": {"schema": items}}},
+            "responses": {"200": {"description": "", "content": {"application/json": {"schema": items}}}},
+        }}},
+    }  # fmt: skip
+    (tmp_path / "somme.json").write_text(json.dumps(document), "utf-8")
+    operations = {"somma": {"operation": "somma", "effect": "read"}}
+    with peer(http(200, b"[6]")) as (url, seen), archive(url, openapi=str(tmp_path / "somme.json"), operations=operations) as adapter:
+        answer, _ = call(adapter, "somma", {"body": [1, 2, 3]})
+    assert seen[0].endswith(b"[1,2,3]")
+    assert answer.model_dump() == {"body": [6]}
+
+
+def test_nulls_go_only_where_the_contract_does_not_take_them():
+    schema = {"type": "object", "properties": {"a": {"anyOf": [{"type": "string"}, {"type": "null"}]}, "b": {"type": "string"}}}
+    assert without_nulls({"a": None, "b": None, "c": [None]}, schema) == {"a": None, "c": [None]}
+    assert opened({"properties": {"additionalProperties": {"additionalProperties": False}}}) == {"properties": {"additionalProperties": {}}}
+
+
+@pytest.mark.official
+@pytest.mark.skipif(not DOCUMENTS, reason="the official contracts are not beside the project (../shared)")
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_operation_of_the_official_documents_is_read(path):
+    document = document_of(path)
+    for _, method, own_path, one in document.found:
+        described = document.operation(method=method, path=own_path)
+        assert described.request["type"] == "object"
+        names = {each["name"] for each in one.get("parameters", ()) if each.get("in") in {"path", "query"}}
+        assert names <= described.request["properties"].keys()
