@@ -43,7 +43,7 @@ from adapters.shapes import Shape, shape_of
 from bus.adapter import Adapter, Call, InDoubt, Operation, OutsideError, Refused, Settings, Unreachable
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine, TextClause
+    from sqlalchemy import Connection, CursorResult, Dialect, Engine
     from sqlalchemy.exc import DBAPIError
 
 Row: TypeAlias = "dict[str, Any]"
@@ -128,10 +128,11 @@ def _state_of(error: DBAPIError) -> str:
 
 
 @functools.lru_cache(maxsize=500)
-def _statement(sql: str) -> TextClause:
+def _as_driver_takes(sql: str, dialect: Dialect) -> str:
+    """A statement with the driver's own marks for parameters: made once, so that none is looked into again at each execution."""
     from sqlalchemy import text
 
-    return text(sql)
+    return str(text(sql).compile(dialect=dialect))
 
 
 class _Watch:
@@ -213,7 +214,7 @@ class Transaction:
     def rows(self, name: str, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
         """Run one statement that answers rows; ``name`` is the note of the evidence."""
         self._keep("out", {"sql": sql, "parameters": dict(parameters or {})}, name)
-        found = [{n: _plain(v) for n, v in row.items()} for row in self.connection.execute(_statement(sql), parameters or {}).mappings()]
+        found = [{n: _plain(v) for n, v in row.items()} for row in self._execute(sql, dict(parameters or {})).mappings()]
         self._keep("in", {"rows": found}, name)
         return found
 
@@ -227,9 +228,12 @@ class Transaction:
         if not parameters:
             return 0
         self._keep("out", {"sql": sql, "parameters": [dict(one) for one in parameters]}, name)
-        touched = self.connection.execute(_statement(sql), list(parameters)).rowcount
+        touched = self._execute(sql, dict(parameters[0]) if len(parameters) == 1 else [dict(one) for one in parameters]).rowcount
         self._keep("in", {"touched": touched}, name)
         return touched
+
+    def _execute(self, sql: str, parameters: Row | list[Row]) -> CursorResult[Any]:
+        return self.connection.exec_driver_sql(_as_driver_takes(sql, self.connection.dialect), parameters)
 
     def commit(self, name: str) -> None:
         self._keep("out", {"sql": "COMMIT"}, name)
@@ -314,7 +318,8 @@ class Database:
     def _make(self) -> Engine:
         from sqlalchemy import create_engine, event
 
-        engine = create_engine(self.settings.url, pool_size=self.settings.pool, max_overflow=0, hide_parameters=True)
+        named = {"paramstyle": "named"} if self.is_sqlite else {}
+        engine = create_engine(self.settings.url, pool_size=self.settings.pool, max_overflow=0, hide_parameters=True, **named)
         if self.is_sqlite:
             event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "do_connect", self._limit_connect)

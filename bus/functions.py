@@ -139,9 +139,27 @@ def year_of(date: Any) -> int:
 @_function('cf_valid("RSSMRA80A01H501U")', '!cf_valid("RSSMRA80A01H501X")', '!cf_valid("")')
 def cf_valid(text: str) -> bool:
     """Whether a text is a codice fiscale of a person with the right check character (16 capital characters)."""
-    from stdnum.it import codicefiscale  # 45 ms to import
+    return bool(_CODE.fullmatch(text)) and _check_character(text) == text[15] and _is_birth_date(text)
 
-    return len(text) == 16 and text == text.upper() and bool(codicefiscale.is_valid(text))
+
+_CODE = re.compile(r"[A-Z]{6}[0-9LMNPQRSTUV]{2}[ABCDEHLMPRST][0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{3}[A-Z]")
+_DIGITS = str.maketrans("LMNPQRSTUV", "0123456789")
+_ODD = dict(zip("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", (1, 0, 5, 7, 9, 13, 15, 17, 19, 21) * 2 + (
+    2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23), strict=True))  # fmt: skip
+_EVEN = {character: at - 10 if at > 9 else at for at, character in enumerate(_ODD)}
+
+
+def _check_character(code: str) -> str:
+    """What stdnum says, as a test compares; but each text of each message is asked, and this takes a tenth of its time."""
+    return chr(65 + (sum([_ODD[one] for one in code[:15:2]]) + sum([_EVEN[one] for one in code[1:15:2]])) % 26)
+
+
+def _is_birth_date(code: str) -> bool:
+    year, day = int(code[6:8].translate(_DIGITS)), int(code[9:11].translate(_DIGITS)) % 40
+    try:
+        return bool(dt.date(1900 + year + 100 * (year < 20), "ABCDEHLMPRST".index(code[8]) + 1, day))
+    except ValueError:
+        return False
 
 
 @_function('cf_birth_date("RSSMRA80A01H501U") == "1980-01-01"')

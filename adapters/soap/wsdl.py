@@ -25,7 +25,7 @@ from zeep.wsdl.messages.multiref import process_multiref
 from zeep.wsdl.messages.soap import RpcMessage
 from zeep.xsd.context import XmlParserContext
 
-from adapters.soap.reading import NotPlain, Read, compiled
+from adapters.soap.plain import NotPlain, Plain, compiled
 from adapters.soap.schema import Wrapper, body_schema
 from adapters.soap.xml import XSI, Element, Schema, add, children, local, new, parse_file, split
 from bus.errors import ConfigError, Invalid, Malformed
@@ -96,7 +96,7 @@ class Wsdl:
         self.operations: Mapping[str, SoapOperation] = {
             raw.name: _operation(raw, raw.name in encoded) for raw in self._binding.all().values()
         }
-        self._readers: dict[int, Read | None] = {}
+        self._plain: dict[int, Plain | None] = {}
         self._by_tag = {operation.request_tag: operation for operation in self.operations.values()}
 
     def _choose(self, port: str) -> Any:
@@ -162,8 +162,23 @@ class Wsdl:
         return self.schema.errors(body_child)
 
     def _build(self, operation: SoapOperation, message: Any, tag: str, values: Mapping[str, Any]) -> Element:
+        plain = self._plain_of(message)
+        if plain is not None:
+            with suppress(NotPlain):
+                envelope = self._empty()
+                plain.write(add(envelope[0], tag), values)
+                return envelope
+        return self.build_by_zeep(operation, message, tag, values)
+
+    def _empty(self) -> Element:
         envelope = new(f"{{{self.envelope}}}Envelope", nsmap={"soap-env": self.envelope})
-        body = add(envelope, f"{{{self.envelope}}}Body")
+        add(envelope, f"{{{self.envelope}}}Body")
+        return envelope
+
+    def build_by_zeep(self, operation: SoapOperation, message: Any, tag: str, values: Mapping[str, Any]) -> Element:
+        """What `adapters.soap.plain` must agree with."""
+        envelope = self._empty()
+        body = envelope[0]
         if message.body is None:
             return envelope
         try:
@@ -177,23 +192,23 @@ class Wsdl:
             _mark_types(child, dict(_parts(message)))
         return envelope
 
-    def _reader(self, message: Any) -> Read | None:
-        if id(message) not in self._readers:
-            self._readers[id(message)] = compiled(message.body) if not isinstance(message, RpcMessage) else None
-        return self._readers[id(message)]
+    def _plain_of(self, message: Any) -> Plain | None:
+        if id(message) not in self._plain:
+            self._plain[id(message)] = None if message.body is None or isinstance(message, RpcMessage) else compiled(message.body)
+        return self._plain[id(message)]
 
     def _read(self, message: Any, body_child: Element) -> dict[str, Any]:
         if message.body is None:
             return {}
-        reader = self._reader(message)
-        if reader is not None:
+        plain = self._plain_of(message)
+        if plain is not None:
             with suppress(NotPlain):
-                if isinstance(made := reader(body_child), dict):
+                if isinstance(made := plain.read(body_child), dict):
                     return made
         return self.read_by_zeep(message, body_child)
 
     def read_by_zeep(self, message: Any, body_child: Element) -> dict[str, Any]:
-        """What `adapters.soap.reading` must agree with."""
+        """What `adapters.soap.plain` must agree with."""
         context = XmlParserContext(self._document.settings)  # type: ignore[no-untyped-call]
         plain = serialize_object(message.body.parse(body_child, self._document.types, context=context), dict)  # type: ignore[no-untyped-call]
         return plain if isinstance(plain, dict) else {"value": plain}

@@ -21,7 +21,7 @@ from bus.engine.backlog import Backlog
 from bus.engine.cases import WEAK
 from bus.engine.holding import Claims
 from bus.engine.interpreter import key_texts
-from bus.engine.projection import Entry, entry, fact, fact_tokens, key_tokens, write, write_new, write_received
+from bus.engine.projection import Entry, Names, entry, fact, fact_tokens, key_tokens, names_of, write, write_new, write_received
 from bus.errors import Conflict, ExpressionError, Forbidden, InputError, Invalid, StoreError
 from bus.failpoint import reach
 from bus.log import receipt as receipts
@@ -207,14 +207,12 @@ def _tell(coming: _Coming, result: Accepted | BaseException) -> None:
 
 
 class Arrival(NamedTuple):
-    """A checked message, ready to be written by `receive`; keys, names (``intake``) and ``content`` are tokens."""
+    """A checked message, ready to be written by `receive`."""
 
     entry: Entry
     message: Message
     runs: tuple[str, ...]
-    case: Mapping[str, str]
-    intake: tuple[tuple[str, str], ...]
-    content: str
+    names: Names
     adapter: str | None = None
     expect: Mapping[tuple[str, str], JsonValue] = MappingProxyType({})
 
@@ -264,10 +262,8 @@ def arrival_of(
         data["facts"] = fact_tokens(keys, submission.facts)
     record = Record(new_id(), "received", message.time, message=message.id, actor=message.sender or "bus", data=data)
     made = entry(record, keys.fresh(), values, submission.wires)
-    known = {**{name: keys.token(value) for name, value in case.items() if name not in strong}, **strong}
-    return Arrival(
-        made, message, tuple([run["id"] for run in opened]), known, tuple(tokens), data["content"], submission.adapter, submission.expect
-    )
+    known = names_of(keys, record, values["message"])
+    return Arrival(made, message, tuple([run["id"] for run in opened]), known, submission.adapter, submission.expect)
 
 
 def check(catalog: Catalog, submission: Submission, has_route: bool) -> None:
@@ -323,7 +319,7 @@ def _receive_all(tx: Tx, arrivals: Sequence[Arrival]) -> list[Accepted | Excepti
     for arrival in arrivals:
         unknown = known.has_no_name_of(arrival)
         if known.is_new(arrival):
-            write_new(tx, arrival.entry)
+            write_new(tx, arrival.entry, arrival.names)
             results.append(_accepted(arrival, ()))
             continue
         try:
@@ -337,20 +333,20 @@ class _Known:
     """What a batch of arrivals might meet: keys seen before, cases that exist, waits that are open; read once for all."""
 
     def __init__(self, tx: Tx, arrivals: Sequence[Arrival]) -> None:
-        intake = [list(name) for arrival in arrivals for name in arrival.intake]
-        case = [list(key) for arrival in arrivals for key in arrival.case.items()]
-        waits = [[arrival.message.type, *key] for arrival in arrivals for key in arrival.case.items()]
+        intake = [list(name) for arrival in arrivals for name in arrival.names.intake]
+        case = [list(key) for arrival in arrivals for key in arrival.names.case.items()]
+        waits = [[arrival.message.type, *key] for arrival in arrivals for key in arrival.names.case.items()]
         self._intake = {(row["scope"], row["key"]) for row in tx.all("intake_keys_among", keys=_json(intake))} if intake else set()
         self._case = {(row["name"], row["value"]) for row in tx.all("case_keys_among", keys=_json(case))} if case else set()
         self._waits = {(row["type"], row["name"], row["value"]) for row in tx.all("waits_among", keys=_json(waits))} if case else set()
 
     def has_no_name_of(self, arrival: Arrival) -> bool:
         """Whether no message was accepted under any of its names."""
-        return self._intake.isdisjoint(arrival.intake)
+        return self._intake.isdisjoint(arrival.names.intake)
 
     def is_new(self, arrival: Arrival) -> bool:
         """Whether it begins a case of its own and meets nothing; from then on the batch knows it."""
-        case, type_name = arrival.case.items(), arrival.message.type
+        case, type_name = arrival.names.case.items(), arrival.message.type
         strong = [key for key in case if key[0] not in WEAK]
         new = (
             not arrival.expect
@@ -359,7 +355,7 @@ class _Known:
             and self._case.isdisjoint(strong)
             and not any((type_name, *key) in self._waits for key in case)
         )
-        self._intake.update(arrival.intake)
+        self._intake.update(arrival.names.intake)
         self._case.update(strong)
         return new
 
@@ -376,14 +372,14 @@ def _accepted(arrival: Arrival, woken: Sequence[str]) -> Accepted:
 def receive(tx: Tx, arrival: Arrival, *, perhaps_known: bool = True) -> Accepted:
     """One transaction: repeated, refused or new. Raises `Conflict`. ``perhaps_known`` false: the caller knows that it is not repeated."""
     message = arrival.message
-    for scope, key in arrival.intake if perhaps_known else ():
+    for scope, key in arrival.names.intake if perhaps_known else ():
         seen = tx.one("intake_key", scope=scope, key=key)
         if seen is not None:
             return _repeated(tx, seen["message"], seen["content"], arrival)
     _check_facts(tx, arrival)
-    case_id = write_received(tx, arrival.entry)
-    woken = match_arrival(tx, message, case_id, arrival.case)
-    if len(arrival.case) > 1 or arrival.sent:
+    case_id = write_received(tx, arrival.entry, arrival.names)
+    woken = match_arrival(tx, message, case_id, arrival.names.case)
+    if len(arrival.names.case) > 1 or arrival.sent:
         woken += match_joined(tx, case_id, message.time)
     return _accepted(arrival, woken)
 
@@ -485,7 +481,7 @@ def _key_text(key: Callable[[Mapping[str, Any]], JsonValue], scope: Mapping[str,
 
 
 def _repeated(tx: Tx, identity: str, content: str, arrival: Arrival) -> Accepted:
-    if content != arrival.content:
+    if content != arrival.names.content:
         raise Conflict(
             "this key was used before for a message with other content",
             hint="use a new key for a new message; the first one stands", message_id=identity,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -74,7 +74,7 @@ class Live:
     walk: Walk
     key: Key
     keys: Keys
-    about: tuple[str, ...] = ()
+    about: Callable[[], Sequence[str]] = tuple
     tries: dict[str, Tries] = field(default_factory=dict)
     in_flight: set[str] = field(default_factory=set)
     entries: list[Entry] = field(default_factory=list)
@@ -191,7 +191,7 @@ class Live:
     def _send(self, ask: Send, house: House, now: dt.datetime) -> Event | None:
         """Check the new message as any other; what cannot be sent ends the run."""
         identity = new_id()
-        submission = sent_by(self.message, self.id, identity, ask.type, ask.body, self.about)
+        submission = sent_by(self.message, self.id, identity, ask.type, ask.body, self.about())
         try:
             self.outgoing.append(arrival_of(house.catalog(), submission, identity, house.clock, self.keys, parent=self.id))
         except InputError as error:

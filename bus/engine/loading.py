@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bus.clock import moment_of
@@ -76,7 +77,7 @@ class Loading:
             walk,
             key,
             tx.keys,
-            tuple(about(stored)),
+            partial(about, stored),
             known.tries,
             since=moment_of(row["due"]),
             strikes=row["strikes"],

@@ -51,6 +51,18 @@ def entry(record: Record, key: Key, values: Values | None = None, wires: Sequenc
     return Entry(record, tuple(sealed), values)
 
 
+class Names(NamedTuple):
+    """Tokens of all that a received message is known by: business keys by name, ``intake`` (scope, key), its content, whom it is about,
+    its files. Making them reads no table, so whoever hands a message in has them ready before the transaction.
+    """
+
+    case: Mapping[str, str]
+    intake: Sequence[tuple[str, str]] = ()
+    content: str = ""
+    holders: Sequence[str] = ()
+    files: Sequence[str] = ()
+
+
 def write(tx: Tx, entry: Entry) -> None:
     """Append a record to the log and bring the projections up to it."""
     log.append(tx, entry.record, entry.payloads)
@@ -80,8 +92,8 @@ def protect(tx: Tx, record: Record) -> None:
     """What a record means for the tables that came when payloads were sealed (`bus.protecting`)."""
     values = _Stored(tx, record)
     _remember(tx, record, values)
-    if record.kind == "received" and (message := _readable(values, "message")) is not None:
-        _add_persons(tx, record, message)
+    if record.kind == "received":
+        _add_persons(tx, record, names_of(tx.keys, record, _readable(values, "message")))
     elif record.kind in ("attached", "erased"):
         CLAUSES[record.kind](tx, record, values)
 
@@ -130,10 +142,10 @@ def _readable(values: Values, role: str) -> Any:
         return None
 
 
-def _key_tokens(tx: Tx, record: Record, keys: Mapping[str, str] | None) -> dict[str, str]:
+def _key_tokens(keys: Keys, record: Record, case: Mapping[str, str] | None) -> dict[str, str]:
     """Tokens of business keys by name: strong ones as the record tells them, weak ones only while their values can be read."""
     told: Mapping[str, str] = record.data.get("keys", {})
-    return {**{name: tx.keys.token(value) for name, value in (keys or {}).items() if name not in told}, **told}
+    return {**{name: keys.token(value) for name, value in (case or {}).items() if name not in told}, **told}
 
 
 def key_tokens(keys: Keys, case: Mapping[str, str]) -> dict[str, str]:
@@ -152,63 +164,68 @@ def holder(name: str) -> str:
 
 
 def _received(tx: Tx, record: Record, values: Values) -> None:
-    _receive(tx, record, values)
+    _receive(tx, record, values, names_of(tx.keys, record, _readable(values, "message")))
 
 
-def _receive(tx: Tx, record: Record, values: Values) -> str:
-    first, message = _first_case(tx, record), _readable(values, "message")
-    keys = _key_tokens(tx, record, message and message["keys"]["case"])
-    case_id = cases.settle_keys(tx, first, text_of(record.time), keys, empty=first == record.message)
-    _enter(tx, record, message, keys, case_id)
+def _receive(tx: Tx, record: Record, values: Values, names: Names) -> str:
+    first = _first_case(tx, record)
+    case_id = cases.settle_keys(tx, first, text_of(record.time), names.case, empty=first == record.message)
+    _enter(tx, record, names, case_id)
     _remember(tx, record, values)
     return case_id
 
 
-def write_received(tx: Tx, entry: Entry) -> str:
+def write_received(tx: Tx, entry: Entry, names: Names) -> str:
     """`write` for a ``received`` record; returns the case that the message belongs to."""
     log.append(tx, entry.record, entry.payloads)
-    return _receive(tx, entry.record, entry.values)
+    return _receive(tx, entry.record, entry.values, names)
 
 
-def write_new(tx: Tx, entry: Entry) -> None:
+def write_new(tx: Tx, entry: Entry, names: Names) -> None:
     """`write` for a ``received`` record of which the caller knows that it begins a case of its own; reads nothing."""
-    record, values = entry.record, entry.values
+    record = entry.record
     log.append(tx, record, entry.payloads)
     assert record.message is not None
-    keys = _key_tokens(tx, record, values["message"]["keys"]["case"])
-    cases.open_case(tx, record.message, text_of(record.time), keys)
-    _enter(tx, record, values["message"], keys, record.message)
-    _remember(tx, record, values)
+    cases.open_case(tx, record.message, text_of(record.time), names.case)
+    _enter(tx, record, names, record.message)
+    _remember(tx, record, entry.values)
 
 
-def _enter(tx: Tx, record: Record, message: Any, keys: Mapping[str, str], case_id: str) -> None:
-    """The rows of a message that was received into a case; ``message`` is None when nobody can open it any more."""
+def _enter(tx: Tx, record: Record, names: Names, case_id: str) -> None:
+    """The rows of a message that was received into a case."""
     data, time = record.data, text_of(record.time)
     assert record.message is not None
     tx.do(
         "add_message",
         id=record.message, type=data["type"], sender=data["sender"], time=time, case_id=case_id, payload=record.payload("message"),
     )  # fmt: skip
-    for name, value in keys.items():
+    for name, value in names.case.items():
         tx.do("add_message_key", name=name, value=value, message=record.message, type=data["type"])
-    names, content = intake_names(tx.keys, record, message)
-    for scope, key in names:
-        tx.do("add_intake_key", scope=scope, key=key, message=record.message, content=content)
+    for scope, key in names.intake:
+        tx.do("add_intake_key", scope=scope, key=key, message=record.message, content=names.content)
     for run in data["runs"]:
         _open_run(tx, run, record.message, case_id, time)
-    if message is not None:
-        _add_persons(tx, record, message)
+    _add_persons(tx, record, names)
 
 
-def _add_persons(tx: Tx, record: Record, message: Any) -> None:
+def _add_persons(tx: Tx, record: Record, names: Names) -> None:
     """Whom a message is about, and the files that it has with it."""
-    for name in about(message):
-        tx.do("add_holder", holder=tx.keys.token(holder(name)), message=record.message)
-    for file in message["envelope"].get("attachments", ()):
-        tx.do("add_enclosure", file=tx.keys.token(file["sha256"]), message=record.message)
+    for one in names.holders:
+        tx.do("add_holder", holder=one, message=record.message)
+    for file in names.files:
+        tx.do("add_enclosure", file=file, message=record.message)
 
 
-def intake_names(keys: Keys, record: Record, message: Any) -> tuple[Sequence[Sequence[str]], str]:
+def names_of(keys: Keys, record: Record, message: Any) -> Names:
+    """The tokens of a received message; ``message`` is None when nobody can open it any more: then only what its record tells."""
+    case, (intake, content) = _key_tokens(keys, record, message and message["keys"]["case"]), _intake_names(keys, record, message)
+    if message is None:
+        return Names(case, intake, content)
+    holders = [keys.token(holder(name)) for name in about(message)]
+    return Names(case, intake, content, holders, [keys.token(file["sha256"]) for file in message["envelope"].get("attachments", ())])
+
+
+def _intake_names(keys: Keys, record: Record, message: Any) -> tuple[Sequence[tuple[str, str]], str]:
     """The names of a message by scope and token, and the token of its content."""
     if "intake" in record.data or message is None:
         return record.data.get("intake", ()), record.data.get("content", "")
@@ -272,7 +289,7 @@ def _run_of(tx: Tx, record: Record) -> Row:
 
 
 def _joined(tx: Tx, record: Record, values: Values) -> None:
-    keys = _key_tokens(tx, record, _readable(values, "keys"))
+    keys = _key_tokens(tx.keys, record, _readable(values, "keys"))
     cases.settle_keys(tx, _run_of(tx, record)["case_id"], text_of(record.time), keys)
 
 

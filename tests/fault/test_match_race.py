@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bus.engine.intake import Arrival, receive, take_arrived
-from bus.engine.projection import entry, write
+from bus.engine.projection import Names, entry, write
 from bus.log import log
 from bus.log.keyring import Keyring
 from bus.log.record import Record
@@ -47,7 +47,8 @@ def arrival(type_name: str, runs: Sequence[str] = (), **case: str) -> Arrival:
     opened = [{"id": run, "route": "prova", "version": 1, "digest": "d", "ordered": True} for run in runs]
     data = {"type": type_name, "sender": "prova", "runs": opened}
     values = {"message": {"envelope": envelope_of(message), "body": {}, "keys": {"case": case, "intake": [], "content": ""}}}
-    return Arrival(entry(Record(new_id(), "received", NOW, message=message.id, data=data), KEYS.fresh(), values), message, (), case, (), "")
+    made = entry(Record(new_id(), "received", NOW, message=message.id, data=data), KEYS.fresh(), values)
+    return Arrival(made, message, (), Names(case))
 
 
 def arrives(type_name: str, **case: str) -> Work:

@@ -126,8 +126,8 @@ def arrived(**more: Any) -> Arrival:
 
 
 def test_the_key_of_the_type_is_used_when_the_sender_gives_none():
-    assert arrived().intake == (("type prova.istanza portale", KEYS.token("A1")),)
-    assert arrived(key="mia").intake == (("key portale", KEYS.token("mia")),)
+    assert arrived().names.intake == [("type prova.istanza portale", KEYS.token("A1"))]
+    assert arrived(key="mia").names.intake == [("key portale", KEYS.token("mia"))]
 
 
 def test_the_intake_refuses_with_all_the_faults_of_the_form():
