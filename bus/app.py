@@ -30,7 +30,7 @@ from bus.channel import Channel, KombuChannel
 from bus.clock import Clock, SharedClock, SystemClock, text_of
 from bus.config import Config
 from bus.diagnostics import configure, logger
-from bus.engine import accesses, dead, erasure, inquiry, watching
+from bus.engine import accesses, dead, erasure, inquiry, search, watching
 from bus.engine.attachments import Attachments
 from bus.engine.backlog import Backlog
 from bus.engine.circuit import Habits
@@ -309,6 +309,15 @@ class App:
         """See `bus.engine.watching.tail`."""
         with self.store.read() as tx:
             return watching.tail(tx, after, most, wanted)
+
+    def search(self, question: search.Question, most: int, after: str = "") -> JsonObject:
+        """One page of what is searched for; see `bus.engine.search`. Raises `Invalid`."""
+        with self.store.read() as tx:
+            cursor = search.Cursor.read(tx, after, question) if after else None
+            among = search.named(tx, question.key, persons=False) if question.key else None
+            page = search.search(tx, question, cursor, most, self._now(), among)
+            following = page.after.text(tx, question) if page.after else None
+            return {"found": list[JsonValue](page.found), "next": following, "unseen": page.unseen}
 
     def top(self) -> JsonObject:
         """See `bus.engine.watching.top`; gates as far as this process has them, and what the whole bus has to do."""

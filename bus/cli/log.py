@@ -8,10 +8,12 @@ import typer
 
 from bus.cli import evidence
 from bus.cli.common import LOCAL, Json, Key, Url, client, family, show
+from bus.cli.search import search_log
 from bus.cli.verify import checkpoint_log, verify_log
 from bus.client import Client, ClientError
 
-app = family("The log: show its records, verify it, export them as a bundle; the keys that sign it.")
+app = family("The log: show its records, search it, verify it, export them as a bundle; the keys that sign it.")
+app.command("search")(search_log)
 app.command("verify")(verify_log)
 app.command("checkpoint")(checkpoint_log)
 evidence.add_to(app)

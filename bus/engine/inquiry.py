@@ -24,7 +24,7 @@ def message(tx: Tx, identity: str, now: str) -> JsonObject:
     runs: list[Any] = [run_row(run, now) for run in tx.all("runs_of_message", message=identity)]
     answer: JsonObject = {
         "id": row["id"], "type": row["type"], "time": row["time"], "sender": row["sender"],
-        "correlationid": _correlation(tx, row["id"]), "state": _state([run["state"] for run in runs]), "runs": runs, "reply": None,
+        "correlationid": _correlation(tx, row["id"]), "state": state_of([run["state"] for run in runs]), "runs": runs, "reply": None,
     }  # fmt: skip
     if row["reply"] is not None:
         answer["reply"] = log.json_payload(tx, row["reply"])
@@ -96,7 +96,7 @@ def case(tx: Tx, key: str, now: str) -> JsonObject:
     timeline: list[Any] = [line(record) for record in records]
     return {
         "case": identity,
-        "state": _state([r["state"] for r in found]),
+        "state": state_of([r["state"] for r in found]),
         "keys": keys,
         "messages": messages,
         "runs": found,
@@ -138,7 +138,7 @@ def line(record: Record) -> JsonObject:
     return as_line(record)
 
 
-def _state(states: list[str]) -> str:
+def state_of(states: list[str]) -> str:
     """The state that matters most among several runs."""
     for state in ("dead", "running", "ready", "waiting", "done", "cancelled"):
         if state in states:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from bus.clock import Clock, running_time, text_of
 from bus.diagnostics import logger
+from bus.engine import search
 from bus.engine.leases import Leases
 from bus.engine.projection import Entry, write
 from bus.errors import ConfigError, StoreError
@@ -52,6 +53,7 @@ class Sequencer:
         self._ticks, self._log = ticks, logger("snodo.sequencer")
         self._known: _Known | None = None
         self._fence: int | None = None
+        self._traced = 0
         self._renew_at = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._go_on, name="snodo-sequencer", daemon=True)
@@ -77,7 +79,7 @@ class Sequencer:
     def _turn_quietly(self) -> int:
         """A turn that failed is repeated later, from what the store says then."""
         try:
-            return self.turn()
+            return max(self.turn(), self.trace())
         except (StoreError, ConfigError) as error:
             self._log.error("sequencer.failed", code=error.code, sentence=error.sentence, hint=error.hint)
         except Exception:  # noqa: BLE001 - the sequencer outlives whatever one turn meets
@@ -104,6 +106,13 @@ class Sequencer:
         self._store.write(lambda tx: self._seal(tx, known.fence, before, checkpoint, note, changed, last)).result()
         self._known = known._replace(last=last)
         return len(rows)
+
+    def trace(self) -> int:
+        """Make what searches look at, for some of the records that are sealed; `MOST` when there are others still."""
+        if self._known is None or self._traced >= self._known.last:
+            return 0
+        self._traced = self._store.write(search.trace).result() or self._known.last
+        return MOST if self._traced < self._known.last else 0
 
     def _on_duty(self) -> bool:
         if self._fence is None or self._ticks() >= self._renew_at:

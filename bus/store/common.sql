@@ -659,3 +659,52 @@ SELECT size, count(DISTINCT kind) AS kinds FROM anchors WHERE size >= :size AND 
 
 -- name: last_checkpoint_until
 SELECT size, root, last, time, fence, note FROM checkpoints WHERE time <= :time ORDER BY size DESC LIMIT 1
+
+-- Searches (`bus.engine.search`). Traces are made from the log behind it; `traced` says how far.
+-- name: traced_until
+SELECT value FROM marks WHERE name = 'traced'
+
+-- name: set_traced_until
+INSERT INTO marks (name, value) VALUES ('traced', :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+
+-- name: last_to_trace
+SELECT max(seq) AS seq FROM (SELECT seq FROM records WHERE seq > :after ORDER BY seq LIMIT :most) AS found
+
+-- name: add_facets
+INSERT INTO facets (kind, place, type) SELECT DISTINCT kind, place, type FROM traced WHERE seq > :after AND seq <= :last ON CONFLICT DO NOTHING
+
+-- name: add_traces
+INSERT INTO traces (facet, at, seq) SELECT DISTINCT f.id, t.at, t.seq FROM traced t
+JOIN facets f ON f.kind = t.kind AND f.place = t.place AND f.type = t.type WHERE t.seq > :after AND t.seq <= :last ON CONFLICT DO NOTHING
+
+-- name: facets
+SELECT id, kind, place, type FROM facets
+
+-- name: traced_after
+SELECT seq, at, kind, place, type, message, run FROM traced WHERE seq > :after AND seq <= :top ORDER BY seq LIMIT :most
+
+-- name: traced_of_messages
+SELECT seq, at, kind, place, type, message, run FROM traced WHERE message IN :list(messages) AND seq <= :top
+
+-- name: messages_of_cases
+SELECT id FROM messages WHERE case_id IN :list(cases) ORDER BY id DESC LIMIT :most
+
+-- As many of one case as of another.
+-- name: newest_messages_of_cases
+SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY case_id ORDER BY id DESC) AS place FROM messages WHERE case_id IN :list(cases)) AS ranked
+ORDER BY place LIMIT :most
+
+-- name: count_messages_of_cases
+SELECT case_id, count(*) AS messages, max(id) AS newest FROM messages WHERE case_id IN :list(cases) GROUP BY case_id
+
+-- name: messages_about
+SELECT message FROM holders WHERE holder = :holder ORDER BY message DESC LIMIT :most
+
+-- name: about_among
+SELECT message FROM holders WHERE holder = :holder AND message IN :list(messages)
+
+-- name: runs_among
+SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence FROM runs WHERE id IN :list(runs)
+
+-- name: states_of_cases
+SELECT case_id, state FROM runs WHERE case_id IN :list(cases) GROUP BY case_id, state

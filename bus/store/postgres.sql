@@ -52,3 +52,21 @@ SELECT k.name, k.case_id FROM case_keys k WHERE k.strong = 1 AND NOT EXISTS (
   SELECT 1 FROM messages m JOIN records q ON q.message = m.id
   WHERE m.case_id = k.case_id AND q.kind IN ('received', 'joined') AND (position(convert_to(k.value, 'UTF8') IN q.content) > 0 OR q.kind = 'received' AND NOT position(convert_to('"intake":', 'UTF8') IN q.content) > 0))
 ORDER BY k.case_id LIMIT 1
+
+-- The newest traces of each facet before a place: one row for each, a JSON array of [at, seq].
+-- name: newest_traces
+SELECT (SELECT json_agg(json_build_array(at, seq)) FROM (SELECT at, seq FROM traces
+  WHERE facet = j::bigint AND at >= :since AND (at, seq) < (:at, :seq) ORDER BY at DESC, seq DESC LIMIT :most) AS found)::text AS found
+FROM jsonb_array_elements((:facets)::jsonb) j
+
+-- name: count_traces
+SELECT count(*) AS traces FROM (SELECT DISTINCT at, seq FROM traces
+  WHERE facet = ANY (ARRAY(SELECT j::bigint FROM jsonb_array_elements((:facets)::jsonb) j)) AND at >= :since AND at < :until AND seq <= :top
+  LIMIT :most) AS found
+
+-- name: traced_among
+SELECT seq, at, kind, place, type, message, run FROM traced
+WHERE seq = ANY (ARRAY(SELECT j::bigint FROM jsonb_array_elements((:seqs)::jsonb) j))
+
+-- name: records_among
+SELECT seq, content FROM records WHERE seq = ANY (ARRAY(SELECT j::bigint FROM jsonb_array_elements((:seqs)::jsonb) j))

@@ -52,3 +52,19 @@ SELECT k.name, k.case_id FROM case_keys k WHERE k.strong = 1 AND NOT EXISTS (
   SELECT 1 FROM messages m JOIN records q ON q.message = m.id
   WHERE m.case_id = k.case_id AND q.kind IN ('received', 'joined') AND (instr(q.content, CAST(k.value AS BLOB)) > 0 OR q.kind = 'received' AND NOT instr(q.content, CAST('"intake":' AS BLOB)) > 0))
 ORDER BY k.case_id LIMIT 1
+
+-- The newest traces of each facet before a place: one row for each, a JSON array of [at, seq].
+-- name: newest_traces
+SELECT (SELECT json_group_array(json_array(at, seq)) FROM (SELECT at, seq FROM traces
+  WHERE facet = j.value AND at >= :since AND (at, seq) < (:at, :seq) ORDER BY at DESC, seq DESC LIMIT :most)) AS found
+FROM json_each(:facets) j
+
+-- name: count_traces
+SELECT count(*) AS traces FROM (SELECT DISTINCT at, seq FROM traces
+  WHERE facet IN (SELECT value FROM json_each(:facets)) AND at >= :since AND at < :until AND seq <= :top LIMIT :most)
+
+-- name: traced_among
+SELECT seq, at, kind, place, type, message, run FROM traced WHERE seq IN (SELECT value FROM json_each(:seqs))
+
+-- name: records_among
+SELECT seq, content FROM records WHERE seq IN (SELECT value FROM json_each(:seqs))

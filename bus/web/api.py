@@ -5,7 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bus.web import catalog, dead, exports, files, health, matters, messages, openapi, replays, reports, rules, subjects, watching
+from bus.web import (
+    catalog,
+    dead,
+    exports,
+    files,
+    health,
+    matters,
+    messages,
+    openapi,
+    replays,
+    reports,
+    rules,
+    searching,
+    subjects,
+    watching,
+)
 from bus.web.auth import ANYBODY, EVERYBODY, OPERATORS, READERS, SENDERS, WATCHERS
 from bus.web.served import Field, Served
 
@@ -219,6 +234,18 @@ OPERATION = (
         {200: ("The records.", "Records", JSON)},
         frozenset({404, 422}),
         (_query("message", "Id of a message.", _ID), _query("run", "Id of a run.", _ID), _query("case", "Key of a case.")),
+        tag="operation",
+    ),
+    Served(
+        "search-log",
+        "POST",
+        "/log/search",
+        searching.search,
+        "Records, messages, runs or cases by key, type, route, step, outcome and time",
+        READERS,
+        {200: ("One page, newest first.", "Found", JSON)},
+        frozenset({400, 408, 413, 415, 422}),
+        body={JSON: "Search"},
         tag="operation",
     ),
     Served(

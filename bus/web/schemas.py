@@ -181,6 +181,33 @@ SCHEMAS: dict[str, Shape] = {
             "payloads": {**TRUTH, "description": "With what was said, not only that it was."},
         },
     ),
+    "Search": _object(
+        (),
+        {
+            "find": _one("string", ("records", "messages", "runs", "cases")),
+            "key": {**TEXT, "description": "A key of a case: value or name:value."},
+            "type": {**TEXT, "description": "Only messages of this type, and what concerns them."},
+            "route": {**TEXT, "description": "A route, or route@version."},
+            "step": {**TEXT, "description": "Id of a step."},
+            "outcome": {**TEXT, "description": "Kinds of records, separated by commas; failed is refused, unanswered, dead."},
+            "from": {**TEXT, "description": "Recorded from then on: a day, or a moment with its offset."},
+            "to": {**TEXT, "description": "Recorded before then."},
+            "limit": {**NUMBER, "minimum": 1, "maximum": 200, "default": 50},
+            "after": {**TEXT, "description": "`next` of the page before, with the same question."},
+        },
+    ),
+    "Found": _object(
+        ("found", "next", "unseen"),
+        {
+            "found": {
+                "type": "array",
+                "items": ANYTHING,
+                "description": "Records, messages, runs or cases; a page may have fewer than limit.",
+            },
+            "next": {**MAYBE, "description": "What to send as `after` for the page that follows; null at the end."},
+            "unseen": {**NUMBER, "description": "About how many of the newest records were not looked at: they cannot be found yet."},
+        },
+    ),
     "Replay": _object(
         ("purpose",),
         {

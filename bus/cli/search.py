@@ -1,0 +1,105 @@
+"""``bus log search``: find records, messages, runs and cases."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bus.cli.common import LOCAL, Key, Plain, Url, client
+from bus.client import Client
+
+PERSON = "what names a person does not belong on a command line, which others see and shells keep"
+
+
+def search_log(
+    find: Annotated[str, typer.Argument(metavar="[WHAT]", help="records, messages, runs or cases.")] = "records",
+    case: Annotated[str, typer.Option(help="Only what is known by this key of a case: value or name:value.")] = "",
+    type: Annotated[str, typer.Option(help="Only messages of this type, and what concerns them.")] = "",
+    route: Annotated[str, typer.Option(help="Only what tells of this route, or of route@version.")] = "",
+    step: Annotated[str, typer.Option(help="Only what tells of this step.")] = "",
+    outcome: Annotated[str, typer.Option(help="Only these kinds of records, separated by commas; failed: refused, unanswered, dead.")] = "",
+    since: Annotated[str, typer.Option("--from", help="Recorded from then on: a day, or a moment with its offset.")] = "",
+    until: Annotated[str, typer.Option("--to", help="Recorded before then.")] = "",
+    values: Annotated[
+        Path | None, typer.Option(help="A JSON object with what is no business of a command line, e.g. key; - for standard input.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
+    after: Annotated[str, typer.Option(help="Go on behind an earlier search: its `next`.")] = "",
+    format: Annotated[Plain, typer.Option(help="How it is written.")] = Plain.text,
+    url: Url = LOCAL,
+    key: Key = "",
+) -> None:
+    """Find records, or the messages, runs or cases that have a record which is all of what is asked for; newest first."""
+    _refuse_person(case)
+    given = {"find": find, "key": case, "type": type, "route": route, "step": step, "outcome": outcome, "from": since, "to": until}
+    asked = {name: value for name, value in given.items() if value} | _values(values)
+    with client(url, key) as bus:
+        found = _pages(bus, asked, limit, after)
+    if format == Plain.json:
+        from bus.jsontext import dumps
+
+        sys.stdout.write(dumps(found, indent=True).decode() + "\n")
+    else:
+        _print(found, find)
+
+
+def _pages(bus: Client, asked: dict[str, Any], limit: int, after: str) -> dict[str, Any]:
+    """Pages until there are so many, or no more."""
+    found: list[Any] = []
+    while True:
+        page = bus.post("/log/search", {**asked, "limit": min(limit - len(found), 200), **({"after": after} if after else {})})
+        found += page["found"]
+        after = page["next"] or ""
+        if not after or len(found) >= limit:
+            return {**page, "found": found}
+
+
+def _refuse_person(case: str) -> None:
+    from bus.engine.search import names_person
+    from bus.functions import cf_valid
+
+    if names_person(case) or cf_valid(case.strip().upper()):
+        raise typer.BadParameter(f'{PERSON}: echo \'{{"key": "…"}}\' | bus log search … --values -', param_hint="--case")
+
+
+def _values(path: Path | None) -> dict[str, Any]:
+    from bus.errors import SnodoError
+    from bus.jsontext import parse_object
+
+    if path is None:
+        return {}
+    try:
+        return parse_object(sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes(), 1 << 16)
+    except (OSError, SnodoError) as error:
+        raise typer.BadParameter(str(error), param_hint="--values") from None
+
+
+def _print(shown: dict[str, Any], find: str) -> None:
+    from rich.table import Table
+
+    from bus.cli.timeline import console, print_runs, print_table, timeline
+    from bus.cli.words import clock_of, day_of
+
+    found = shown["found"]
+    if not found:
+        console().print(f"no {find}")
+    elif find == "records":
+        print_table(timeline(found))
+    elif find == "runs":
+        print_runs(found)
+    else:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        names = {"messages": ("time", "id", "type", "sender"), "cases": ("case", "state", "messages", "newest")}[find]
+        for name in names:
+            table.add_column(name, no_wrap=True)
+        for one in found:
+            cells = {**one, "time": f"{day_of(one['time'])} {clock_of(one['time'])}"} if "time" in one else one
+            table.add_row(*(str(cells[name]) for name in names))
+        print_table(table)
+    if shown["unseen"]:
+        print(f"about {shown['unseen']:,} of the newest records cannot be found yet: the bus is still making what searches look at")
+    if shown["next"]:
+        print(f"more: --after {shown['next']}")

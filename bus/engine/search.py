@@ -1,0 +1,366 @@
+"""Search: records, and the messages, runs and cases that they belong to, by key, type, route, step, outcome and time.
+
+What is found is what has a record that is all of what is asked for, newest such record first. A search sees the log as it was when its
+first page was asked for: pages neither repeat nor leave out anything, whatever is written meanwhile. Facets (kind of record, place, type
+of its message) are few; each has its traces in order of time, and a page merges those of the facets that are asked for. So a page costs
+what it shows, however large the log is. What the traces have not come to yet is looked at by itself.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple, get_args
+
+from bus.engine import inquiry
+from bus.engine.cases import WEAK
+from bus.engine.projection import holder
+from bus.errors import Invalid
+from bus.message import JsonObject, canonical, parsed
+from bus.store import Row, Tx
+
+Find = Literal["records", "messages", "runs", "cases"]
+FINDS: tuple[str, ...] = get_args(Find)
+MOST = 200
+"""Things on one page."""
+AT_ONCE = 2000
+"""Records traced in one transaction: others who write wait that long."""
+LOOKED_AT = 5000
+"""Matching records that one page passes by, at most; it may then have less than was asked for, and says where to go on."""
+UNTRACED = 5000
+"""Records looked at one by one that are newer than all traces."""
+FEW = 2000
+"""Messages that are looked at by themselves when a key names them; of more, each match is asked whether it is one of them."""
+OF_CASES = 5000
+"""Messages of the cases of a page that are looked at to see whether it is the first that shows them; the newest of each."""
+_ROUND, _LEAST = 20_000, 8
+"""Traces read in one round, of all facets and of each at least."""
+_END = 2**62
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+Key = tuple[int, int]
+"""Where a record stands: its time in microseconds, its number."""
+
+
+class Question(NamedTuple):
+    """What is searched for; what is empty lets all pass. ``route`` may have a version behind ``@``; ``kinds`` are outcomes."""
+
+    find: Find = "records"
+    key: str = ""
+    type: str = ""
+    route: str = ""
+    step: str = ""
+    kinds: frozenset[str] = frozenset()
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+
+    def takes(self, row: Row) -> bool:
+        """Whether a record of that kind, place and type is asked for."""
+        if self.find == "messages" and not (self.kinds or self.route or self.step):
+            return bool(row["kind"] == "received") and self.type in ("", row["type"])
+        route, _, step = row["place"].partition("/")
+        return (
+            (not self.kinds or row["kind"] in self.kinds)
+            and self.type in ("", row["type"])
+            and self.route in ("", route, route.partition("@")[0])
+            and self.step in ("", step)
+        )
+
+    def during(self, at: int) -> bool:
+        return self.first <= at < self.end
+
+    @property
+    def first(self) -> int:
+        return 0 if self.since is None else micros(self.since)
+
+    @property
+    def end(self) -> int:
+        return _END if self.until is None else micros(self.until)
+
+    def token(self, tx: Tx) -> str:
+        """By which a cursor knows the question that it belongs to; tells nothing of it."""
+        told = {**self._asdict(), "kinds": sorted(self.kinds), "since": self.first, "until": self.end}
+        return tx.keys.token(canonical(told).decode())
+
+
+class Cursor(NamedTuple):
+    """Where a search goes on: behind that record, among those up to number ``top``; ``looked``: records that were passed by so far."""
+
+    at: int
+    seq: int
+    top: int
+    looked: int = 0
+
+    def text(self, tx: Tx, question: Question) -> str:
+        return base64.urlsafe_b64encode(canonical([*self, question.token(tx)])).decode().rstrip("=")
+
+    @classmethod
+    def read(cls, tx: Tx, text: str, question: Question) -> Cursor:
+        """Raises `Invalid` for what is no cursor, or one of another question."""
+        try:
+            *numbers, of = parsed(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
+            cursor = cls(*numbers)
+            good = all(type(number) is int and 0 <= number <= _END for number in cursor) and of == question.token(tx)
+            if good:
+                return cursor
+        except (ValueError, TypeError):
+            pass
+        raise Invalid(
+            "this is not a cursor of this search", code="search.cursor", hint="send `next` of the page before, with the same question"
+        )
+
+
+class Page(NamedTuple):
+    """``unseen``: about how many of the newest records were not looked at, because their traces are still being made."""
+
+    found: list[JsonObject]
+    after: Cursor | None
+    unseen: int = 0
+
+
+def micros(moment: dt.datetime) -> int:
+    return (moment - _EPOCH) // dt.timedelta(microseconds=1)
+
+
+# -- traces ------------------------------------------------------------------------------------------------------------
+
+
+def trace(tx: Tx, most: int = AT_ONCE) -> int:
+    """Make the traces of records that have none yet, so many at most; returns the number of the last one, 0 when none was left."""
+    after = traced_until(tx)
+    row = tx.one("last_to_trace", after=after, most=most)
+    last = row["seq"] if row else None
+    if last is None:
+        return 0
+    tx.do("add_facets", after=after, last=last)
+    tx.do("add_traces", after=after, last=last)
+    tx.do("set_traced_until", value=str(last))
+    return int(last)
+
+
+def traced_until(tx: Tx) -> int:
+    """The number of the last record that has its traces."""
+    row = tx.one("traced_until")
+    return int(row["value"]) if row else 0
+
+
+# -- what a key names ----------------------------------------------------------------------------------------------------
+
+
+class Named(NamedTuple):
+    """What a key names: cases, or whom messages are about. ``few``: all of their messages, if they are not many."""
+
+    cases: frozenset[str]
+    holder: str | None
+    few: Sequence[str] | None
+
+    def among(self, tx: Tx, messages: Iterable[str]) -> set[str]:
+        """Those of some messages that are named."""
+        listed = _list(messages)
+        of_cases = {row["id"] for row in tx.all("messages_by_id", messages=listed) if row["case_id"] in self.cases}
+        about = tx.all("about_among", holder=self.holder, messages=listed) if self.holder else ()
+        return of_cases | {row["message"] for row in about}
+
+
+def names_person(key: str) -> bool:
+    """Whether a key is said to be one that names a person."""
+    return key.partition(":")[0] in WEAK
+
+
+def named(tx: Tx, key: str, *, persons: bool) -> Named:
+    """What a key names, as ``name:value`` or ``value``; ``persons``: also who is known by it."""
+    name, _, value = key.partition(":")
+    rows = [*tx.all("cases_by_value", name=None, value=tx.keys.token(key))]
+    if value:
+        rows += tx.all("cases_by_value", name=name, value=tx.keys.token(value))
+    cases = frozenset(row["case_id"] for row in rows if row["name"] not in WEAK)
+    about = tx.keys.token(holder(value if name in WEAK else key)) if persons else None
+    some = [row["id"] for row in tx.all("messages_of_cases", cases=_list(cases), most=FEW + 1)] if cases else []
+    some += [row["message"] for row in tx.all("messages_about", holder=about, most=FEW + 1)] if about else []
+    return Named(cases, about, list(dict.fromkeys(some)) if len(some) <= FEW else None)
+
+
+# -- walking -------------------------------------------------------------------------------------------------------------
+
+
+class _Walk:
+    """The records that are asked for, from a place on, newest first."""
+
+    def __init__(self, tx: Tx, question: Question, start: Cursor, among: Named | None) -> None:
+        self.tx, self.question, self.top, self.among = tx, question, start.top, among
+        self.unseen = 0
+        self._start = min((start.at, start.seq), (question.end, 0))
+
+    def pieces(self) -> Iterator[list[Key]]:
+        """In pieces, each newest first."""
+        if self.among is not None and self.among.few is not None:
+            yield from self._of_few(self.among.few)
+        else:
+            yield from self._merged()
+
+    def _of_few(self, messages: Sequence[str]) -> Iterator[list[Key]]:
+        rows = self.tx.all("traced_of_messages", messages=_list(messages), top=self.top)
+        yield self._wanted(rows)
+
+    def _wanted(self, rows: Iterable[Row]) -> list[Key]:
+        takes, first = self.question.takes, (self.question.first, 0)
+        return sorted({key for row in rows if first <= (key := (row["at"], row["seq"])) < self._start and takes(row)}, reverse=True)
+
+    def _merged(self) -> Iterator[list[Key]]:
+        """Traces of all facets that are asked for, and what has none yet. Those older than where a facet was cut come the next time."""
+        facets = [row["id"] for row in self.tx.all("facets") if self.question.takes(row)]
+        newest, before = self._untraced(), self._start
+        each = max(_LEAST, min(MOST + 1, _ROUND // max(1, len(facets))))
+        while True:
+            rows = self.tx.all(
+                "newest_traces", facets=_list(facets), since=self.question.first, at=before[0], seq=before[1], most=each
+            )  # fmt: skip
+            pieces = [[(at, seq) for at, seq in parsed((row["found"] or "[]").encode())] for row in rows]
+            cut = max((min(piece) for piece in pieces if len(piece) == each), default=(-1, -1))
+            known = {key for piece in (newest, *pieces) for key in piece if cut <= key < before}
+            yield sorted((key for key in known if key[1] <= self.top), reverse=True)
+            if cut < (0, 0):
+                return
+            before = cut
+
+    def _untraced(self) -> list[Key]:
+        after = traced_until(self.tx)
+        rows = self.tx.all("traced_after", after=after, top=self.top, most=UNTRACED)
+        self.unseen = max(0, self.top - rows[-1]["seq"]) if len(rows) == UNTRACED else 0
+        return self._wanted(rows)
+
+
+def search(tx: Tx, question: Question, after: Cursor | None, most: int, now: str, among: Named | None = None) -> Page:
+    """One page, at most ``most`` things."""
+    start = after or Cursor(_END, 0, _newest(tx))
+    walk, found, looked = _Walk(tx, question, start, among), list[JsonObject](), 0
+    show = _SHOWN[question.find](walk, now)
+    at = start
+    for keys in walk.pieces():
+        for piece in _pieces(keys, max(50, most)):
+            shown = show(piece)
+            for key in piece:
+                found += shown.get(key, [])
+                looked += 1
+                at = Cursor(*key, start.top, start.looked + looked)
+                if len(found) >= most or looked >= LOOKED_AT:
+                    return Page(found, at, walk.unseen)
+    return Page(found, None, walk.unseen)
+
+
+def _newest(tx: Tx) -> int:
+    row = tx.one("newest_record")
+    return row["seq"] if row else 0
+
+
+# -- what is shown ---------------------------------------------------------------------------------------------------------
+
+Shown = dict[Key, list[JsonObject]]
+
+
+class _Records:
+    """Records as they are in the log, with their numbers."""
+
+    def __init__(self, walk: _Walk, now: str) -> None:
+        self._walk = walk
+
+    def __call__(self, keys: Sequence[Key]) -> Shown:
+        tx = self._walk.tx
+        lines = {row["seq"]: parsed(row["content"]) for row in tx.all("records_among", seqs=_list(seq for _, seq in keys))}
+        among = self._walk.among
+        if among is not None and among.few is None:
+            those = among.among(tx, {line["message"] for line in lines.values() if "message" in line})
+            lines = {seq: line for seq, line in lines.items() if line.get("message") in those}
+        return {key: [{"seq": key[1], **lines[key[1]]}] for key in keys if key[1] in lines}
+
+
+class _Things:
+    """What records belong to: each thing once, where its newest record stands that is asked for."""
+
+    def __init__(self, walk: _Walk, now: str) -> None:
+        self.tx, self.walk, self.now = walk.tx, walk, now
+
+    def __call__(self, keys: Sequence[Key]) -> Shown:
+        question, among = self.walk.question, self.walk.among
+        rows = [row for row in self.tx.all("traced_among", seqs=_list(seq for _, seq in keys)) if row["message"] and question.takes(row)]
+        if among is not None and among.few is None:
+            those = among.among(self.tx, {row["message"] for row in rows})
+            rows = [row for row in rows if row["message"] in those]
+        things = self.things(rows)
+        newest = self._newest(things)
+        new = {key: [one for one, row in things if (row["at"], row["seq"]) == key == newest[one]] for key in keys}
+        shown = self.show({one for some in new.values() for one in some})
+        return {key: [shown[one] for one in dict.fromkeys(some) if one in shown] for key, some in new.items()}
+
+    def things(self, rows: Iterable[Row]) -> list[tuple[str, Row]]:
+        """What rows belong to; rows that belong to no such thing are left out."""
+        raise NotImplementedError
+
+    def neighbours(self, things: Sequence[tuple[str, Row]]) -> set[str]:
+        """The messages whose records belong to these things."""
+        return {row["message"] for _, row in things}
+
+    def show(self, things: set[str]) -> dict[str, JsonObject]:
+        raise NotImplementedError
+
+    def _newest(self, things: Sequence[tuple[str, Row]]) -> dict[str, Key]:
+        """Where the newest record of each stands that is asked for, wherever that is."""
+        question, found = self.walk.question, dict[str, Key]()
+        rows = self.tx.all("traced_of_messages", messages=_list(self.neighbours(things)), top=self.walk.top)
+        for one, row in self.things(row for row in rows if question.takes(row) and question.during(row["at"])):
+            found[one] = max(found.get(one, (0, 0)), (row["at"], row["seq"]))
+        return found
+
+
+class _Messages(_Things):
+    def things(self, rows: Iterable[Row]) -> list[tuple[str, Row]]:
+        return [(row["message"], row) for row in rows]
+
+    def show(self, things: set[str]) -> dict[str, JsonObject]:
+        rows = self.tx.all("messages_by_id", messages=_list(things))
+        return {row["id"]: {"id": row["id"], "type": row["type"], "time": row["time"], "sender": row["sender"],
+                            "case": row["case_id"]} for row in rows}  # fmt: skip
+
+
+class _Runs(_Things):
+    def things(self, rows: Iterable[Row]) -> list[tuple[str, Row]]:
+        return [(row["run"], row) for row in rows if row["run"]]
+
+    def show(self, things: set[str]) -> dict[str, JsonObject]:
+        return {row["id"]: inquiry.run_row(row, self.now) for row in self.tx.all("runs_among", runs=_list(things))}
+
+
+class _Cases(_Things):
+    """One of those few that have thousands of messages may come again on a later page."""
+
+    def things(self, rows: Iterable[Row]) -> list[tuple[str, Row]]:
+        rows = list(rows)
+        of = {row["id"]: row["case_id"] for row in self.tx.all("messages_by_id", messages=_list({row["message"] for row in rows}))}
+        return [(of[row["message"]], row) for row in rows if row["message"] in of]
+
+    def neighbours(self, things: Sequence[tuple[str, Row]]) -> set[str]:
+        some = self.tx.all("newest_messages_of_cases", cases=_list({one for one, _ in things}), most=OF_CASES)
+        return {row["id"] for row in some} | super().neighbours(things)
+
+    def show(self, things: set[str]) -> dict[str, JsonObject]:
+        states: dict[str, list[str]] = {}
+        for row in self.tx.all("states_of_cases", cases=_list(things)):
+            states.setdefault(row["case_id"], []).append(row["state"])
+        return {
+            row["case_id"]: {
+                "case": row["case_id"], "state": inquiry.state_of(states.get(row["case_id"], [])),
+                "messages": row["messages"], "newest": row["newest"],
+            }
+            for row in self.tx.all("count_messages_of_cases", cases=_list(things))
+        }  # fmt: skip
+
+
+_SHOWN: dict[str, Any] = {"records": _Records, "messages": _Messages, "runs": _Runs, "cases": _Cases}
+
+
+def _pieces(keys: Sequence[Key], size: int) -> Iterator[Sequence[Key]]:
+    return (keys[start : start + size] for start in range(0, len(keys), size))
+
+
+def _list(values: Iterable[Any]) -> str:
+    return canonical(list(values)).decode()
