@@ -27,9 +27,10 @@ $(STAMP): requirements-setup.lock requirements-dev.lock pyproject.toml
 demo: $(STAMP)
 	@$(BIN)/bus demo
 
+# Files in their order, not those with most tests first: the long ones (tests/fault) come early, and no worker is idle at the end.
 test: $(STAMP)
 	@./tools/services.sh
-	@$(BIN)/python -m pytest -n auto --dist loadfile
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
