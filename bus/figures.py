@@ -79,17 +79,20 @@ def _of_store(app: App) -> Iterator[Figure]:
         counts = tx.all("count_pending")[0]
         waiting = _counted(app).of(tx)
         unsealed = tx.all("oldest_unsealed")
+        stopped = tx.all("lanes_of_the_dead")
         present = tx.all("processes_at_work")
         anchors = {f"{one.kind} {one.name}": one for one in standing(tx, app.config.anchors, now)}
     oldest = (now - moment_of(due["oldest"])).total_seconds() if due["oldest"] else 0.0
     runs = {"due": due["runs"], "later": counts["ready"] - due["runs"], "dead": counts["dead"], "waiting": waiting}
     roles = [row["role"] for row in present]
+    lanes = {row["name"]: 1.0 for row in stopped}
     yield Figure("snodo_runs", "Runs that are not at their end: due, ready later, dead letters, and open waits.", runs, "state")
     yield Figure("snodo_oldest_due_seconds", "For how long the oldest run that is due has been.", {"": max(oldest, 0.0)})
     yield Figure("snodo_log_records", "Records in the log.", {"": counts["records"] or 0}, grows=True)
     late = (now - moment_of(unsealed[0]["oldest"])).total_seconds() if unsealed else 0.0
     yield Figure("snodo_unsealed_seconds", "For how long the oldest record without a place in the tree has been.", {"": max(late, 0.0)})
     yield Figure("snodo_processes", "Processes at work, as they said in the last day.", {role: roles.count(role) for role in roles}, "role")
+    yield Figure("snodo_lane_stopped", "1 while a dead letter holds the ordered lane: who needs it waits for a person.", lanes, "lane")
     behind = {name: one.behind for name, one in anchors.items()}
     yield Figure("snodo_anchor_behind_seconds", "For how long there has been a checkpoint that the anchor has not seen.", behind, "anchor")
     yield Figure(

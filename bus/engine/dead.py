@@ -6,11 +6,12 @@ it happened (and this is its answer), or send it again. *Discard* gives the run 
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bus.clock import Clock, text_of
+from bus.clock import Clock, moment_of, text_of
 from bus.engine.projection import Entry, entry, write
 from bus.errors import Conflict, Invalid, NotFound
 from bus.log import log
@@ -113,9 +114,26 @@ def decide(tx: Tx, run: str, actor: str, reason: str, clock: Clock, decision: De
 
 
 def discard(tx: Tx, run: str, actor: str, reason: str, clock: Clock) -> str:
-    """Give a dead run up for good; what it did stays done."""
-    _write(tx, "discarded", letter(tx, run), actor, reason, clock, {"state": "cancelled"})
+    """Give a dead run up for good; what it did stays done.
+
+    One that holds an ordered lane must have been dead for as long as its call may still take effect: the next number goes out then.
+    """
+    found = letter(tx, run)
+    free = _lane_free(tx, found)
+    if free is not None and clock.now() < free:
+        raise Conflict(
+            "a call of this run may still take effect, and the next number of its ordered lane would overtake it",
+            code="dead.lane-not-at-rest", hint=f"discard it after {text_of(free)}",
+        )  # fmt: skip
+    _write(tx, "discarded", found, actor, reason, clock, {"state": "cancelled"})
     return run
+
+
+def _lane_free(tx: Tx, found: Letter) -> dt.datetime | None:
+    """When nothing that the run asked of its ordered lane can take effect any more; None when it holds none."""
+    held = {row["path"] for row in tx.all("lanes_of_run", run=found.run)}
+    rests = [one.data["rests"] for one in log.of_run(tx, found.run) if one.kind == "asked" and one.path in held and "rests" in one.data]
+    return moment_of(found.since) + dt.timedelta(seconds=max(rests)) if rests else None
 
 
 def _write(

@@ -294,6 +294,8 @@ class Live:
         }
         if asking.number is not None:
             data.update(number=asking.number, sequence=f"{asking.adapter}.{asking.operation.sequence}", lane=asking.operation.in_lane)
+            if asking.operation.in_lane:
+                data["rests"] = (call.timeout or asking.operation.timeout) + asking.operation.settle
         values: dict[str, JsonValue] = {"request": asking.request.model_dump(mode="json", exclude_none=True)}
         if asking.facts:
             values["facts"] = facts_as_json(asking.facts)  # type: ignore[assignment]

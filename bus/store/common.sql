@@ -335,6 +335,9 @@ ON CONFLICT (name) DO UPDATE SET value = CASE WHEN excluded.value > sequences.va
 -- name: lane
 SELECT run, path FROM lanes WHERE name = :name
 
+-- name: lanes_of_run
+SELECT path FROM lanes WHERE run = :run
+
 -- name: take_lane
 INSERT INTO lanes (name, run, path) VALUES (:name, :run, :path) ON CONFLICT (name) DO UPDATE SET run = excluded.run, path = excluded.path
 

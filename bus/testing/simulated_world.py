@@ -13,7 +13,7 @@ from bus.clock import FixedClock, moment_of, text_of
 from bus.engine import dead
 from bus.engine.engine import Engine, Pace
 from bus.engine.intake import Accepted, Intake, Submission
-from bus.errors import StoreError
+from bus.errors import Conflict, StoreError
 from bus.log.keyring import Keyring
 from bus.message import canonical
 from bus.store import Tx
@@ -262,7 +262,12 @@ class World:
         if letter.doubt and letter.detail.get("effect") == "once":
             act = self.dice.choice(("happened", "again", "again"))
         self.note(f"{act} {self.name(run)} {letter.code} {letter.path}")
-        self.store.write(lambda tx: self._do(tx, act, run)).result()
+        try:
+            self.store.write(lambda tx: self._do(tx, act, run)).result()
+        except Conflict as error:  # its lane is not at rest; who means it waits
+            self.note(error.code)
+            self._pass(TIMEOUT + 1)
+            self.store.write(lambda tx: self._do(tx, act, run)).result()
         self._ring([run])
 
     def _do(self, tx: Tx, act: str, run: str) -> None:

@@ -37,3 +37,7 @@ class Killer(Adapter):
     @operation(effect="keyed", timeout=1)
     def scrivi(self, request: Cosa, ctx: Call) -> Cosa:
         return self._do("scrivi", request)
+
+    @operation(effect="keyed", timeout=1, settle=3600, sequence="fila", concurrency=1)
+    def fila(self, request: Cosa, ctx: Call) -> Cosa:
+        return self._do("fila", request)

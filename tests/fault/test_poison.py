@@ -9,15 +9,16 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bus.client import Client
+from bus.client import Client, ClientError
 from tests.integration.workshop import write_rules
 from tests.small_bus import key_of, settings
 
@@ -30,12 +31,13 @@ class Bus:
 
     def __init__(self, folder: Path, **engine: Any) -> None:
         self.folder, self.ledger, self.database = folder, folder / "ledger", folder / "prova.db"
-        rules = {f"prova.{name}": STEPS.replace("OPERATION", name) for name in ("leggi", "scrivi")}
+        rules = {f"prova.{name}": STEPS.replace("OPERATION", name) for name in ("leggi", "scrivi", "fila")}
         write_rules(folder, rules, dict.fromkeys(rules, "key: body.a"))
         made = settings(store={"url": "sqlite:///prova.db"}, engine={"sweep": 0.1, "lease": 5, **engine})
         made["adapters"] = {"killer": {"use": "tests.fault.killer:Killer", "ledger": str(self.ledger)}}
         (folder / "config.yaml").write_text(json.dumps(made), "utf-8")
         self.process: subprocess.Popen[str] | None = None
+        self.url = ""
         self.clients: list[Client] = []
 
     def start(self) -> Client:
@@ -45,6 +47,7 @@ class Bus:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         url = line.split()[-1] if line.startswith("snodo listens") else "http://127.0.0.1:9"
+        self.url = url
         self.clients.append(Client(url, key_of("portale"), attempts=1))
         return self.clients[-1]
 
@@ -75,11 +78,8 @@ def bus(tmp_path: Path) -> Iterator[Bus]:
         made.died()
 
 
-@pytest.mark.parametrize("name", ["leggi", "scrivi"])
-def test_a_message_that_ends_its_process_three_times_is_a_dead_letter_and_its_neighbours_are_done(bus: Bus, name: str) -> None:
-    client = bus.start()
-    for n in range(20):
-        client.send(f"prova.{name}", {"a": f"sana-{n}"})
+def send_poison(bus: Bus, client: Client, name: str) -> None:
+    """Send what ends the process, and start it again until it does so no more."""
     try:
         client.send(f"prova.{name}", {"a": "veleno"})
     except Exception:  # the process may end before it has answered; the message is durable or it is not
@@ -90,10 +90,22 @@ def test_a_message_that_ends_its_process_three_times_is_a_dead_letter_and_its_ne
         ends += 1
         assert ends <= 3, "a fourth attempt was made"
         bus.start()
-    until = time.monotonic() + 20
-    while bus.rows("SELECT 1 FROM runs WHERE state = 'ready'"):
-        assert time.monotonic() < until
+
+
+def until(true: Callable[[], object]) -> None:
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("name", ["leggi", "scrivi"])
+def test_a_message_that_ends_its_process_three_times_is_a_dead_letter_and_its_neighbours_are_done(bus: Bus, name: str) -> None:
+    client = bus.start()
+    for n in range(20):
+        client.send(f"prova.{name}", {"a": f"sana-{n}"})
+    send_poison(bus, client, name)
+    until(lambda: not bus.rows("SELECT 1 FROM runs WHERE state = 'ready'"))
     assert bus.process is not None
     assert bus.process.poll() is None
     assert bus.asked()[f"{name} veleno"] == 3
@@ -101,6 +113,26 @@ def test_a_message_that_ends_its_process_three_times_is_a_dead_letter_and_its_ne
         ("dead", "run.poison", 1),
         ("done", None, 20),
     ]
+
+
+def test_a_lane_whose_holder_ends_its_process_is_stopped_with_an_alarm_and_not_given_on_too_soon(bus: Bus) -> None:
+    send_poison(bus, bus.start(), "fila")
+    client = bus.clients[-1]
+    until(lambda: bus.rows("SELECT 1 FROM runs WHERE state = 'dead'"))
+    client.send("prova.fila", {"a": "sana"})
+    with Client(bus.url, key_of("sistemista"), attempts=1) as operator:
+        shown = urllib.request.Request(f"{bus.url}/metrics", headers={"Authorization": f"Bearer {key_of('sistemista')}"})
+        with urllib.request.urlopen(shown) as page:
+            assert b'snodo_lane_stopped{lane="killer.fila"} 1.0' in page.read()
+        command = [sys.executable, "-m", "bus.cli", "doctor", "--config", str(bus.folder / "config.yaml")]
+        doctor = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+        [letter] = operator.get("/dead")["dead"]
+        assert doctor.returncode != 0
+        assert f"the dead letter {letter['id']} holds the ordered lane killer.fila" in doctor.stdout
+        with pytest.raises(ClientError) as refused:
+            operator.post(f"/dead/{letter['id']}/discard", {"reason": "prova"})
+        assert refused.value.code == "dead.lane-not-at-rest", "its call may still take effect, and the next number would overtake it"
+    assert bus.asked() == {"fila veleno": 3}
 
 
 def test_told_to_stop_while_a_system_hangs_it_ends_in_time_and_takes_nothing_for_failed(bus: Bus) -> None:

@@ -10,17 +10,19 @@ import pytest
 
 from bus.clock import FixedClock
 from bus.diagnostics import configure
+from bus.engine import dead
 from bus.engine.asks import Call
 from bus.engine.claims import claim
 from bus.engine.holding import Claims
 from bus.engine.intake import Intake, Submission
 from bus.engine.outside import Asking, Outside, Result
-from bus.errors import StoreError
+from bus.engine.settle import park
+from bus.errors import Conflict, SnodoError, StoreError
 from bus.log.keyring import Keyring
 from bus.message import Message
 from bus.store import Tx
 from bus.store.sqlite import SqliteStore
-from bus.testing.simulated_system import Domanda, Sistema, rules
+from bus.testing.simulated_system import TIMEOUT, Domanda, Sistema, rules
 from bus.testing.simulation import Simulation
 
 T = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
@@ -113,6 +115,30 @@ def test_a_run_that_waits_for_a_lane_does_not_keep_its_holder_from_going_on(worl
     effects = finish(world)
     assert {state(world, first), state(world, second)} == {"done"}
     assert len([effect for effect in effects if effect[0] == "in-fila"]) == 2
+
+
+def test_a_dead_run_that_holds_a_lane_is_given_up_only_when_its_call_can_take_effect_no_more(world: Simulation) -> None:
+    message = send(world, "lavoro", caso="c", voci=["a"])
+    for _ in range(2):
+        turn(world, "answer")
+    turn(world)  # the numbered call is out; the process ends over it
+    with world.store.read() as tx:
+        row = tx.one("run", id=tx.all("runs_of_message", message=message)[0]["id"])
+        assert row is not None
+        assert [one["run"] for one in tx.all("all_lanes")] == [row["id"]]
+
+    def give_up() -> None:
+        world.store.write(lambda tx: dead.discard(tx, row["id"], "anna", "prova", world.clock)).result()
+
+    world.store.write(lambda tx: park(tx, row, row["owner"], world.clock.now(), SnodoError("ended thrice", code="run.poison"))).result()
+    world.clock.move(dt.timedelta(seconds=TIMEOUT - 1))
+    with pytest.raises(Conflict) as refused:
+        give_up()
+    assert refused.value.code == "dead.lane-not-at-rest"
+    world.clock.move(dt.timedelta(seconds=1))
+    give_up()
+    with world.store.read() as tx:
+        assert tx.all("all_lanes") == []
 
 
 def test_a_clock_that_is_set_back_does_not_stop_the_sweeper(world: Simulation) -> None:
