@@ -210,7 +210,7 @@ class Client:
                     problem = {
                         "code": "client.unreachable",
                         "detail": f"cannot reach the bus at {where}: {error}",
-                        "hint": "is it running?",
+                        "hint": "is it running, and there? SNODO_URL or --url says where; bus serve starts one, bus demo --stay one to try",
                     }
                     raise ClientError(0, problem) from error
                 time.sleep(self._pause * 2 ** (attempt - 1))

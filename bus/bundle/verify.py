@@ -152,7 +152,9 @@ class Key:
     """A public key as it is published: ``name+id+base64``. Type 1 is the log's, type 4 a witness's."""
 
     def __init__(self, said: str) -> None:
-        name, id, material = said.strip().split("+", 2)
+        name, id, material = [*said.strip().split("+", 2), "", ""][:3]
+        if not material:
+            raise Malformed(f"chiave / key {said!r}: NOME+NUMERO+BASE64")
         raw = unbase64(material)
         self.said, self.name, self.type, self.key = said.strip(), name, raw[0], raw[1:]
         self.id = hashlib.sha256(name.encode() + b"\n" + raw).digest()[:4]

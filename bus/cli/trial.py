@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from bus.testing.cutting import Cut
     from bus.testing.mutate import Score
 
-app = family_of(Running, "Run the tests inside the route files, or cut a new one out of the log.")
+app = family_of(Running, "Run the tests inside the route files (options: bus test run --help), or cut a new one out of the log.")
 
 
 @app.command("run")
@@ -63,10 +65,17 @@ def run_tests(
             print,
         )
     else:
-        print(*(f"untried {name}: {way}" for name, ways in faults.items() for way in ways), sep="\n", end="\n" if faults else "")
+        print(*_untried(faults), sep="\n", end="\n" if faults else "")
         print(*(f"UNTESTED {name}: {way}" for name, ways in left.items() for way in ways), summary(verdicts), sep="\n")
         print(*_told(scores), sep="\n", end="\n" if scores else "")
     raise typer.Exit(0 if passed and not left and all(one.percent >= least for one in scores) else 1)
+
+
+def _untried(faults: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """One line for each step: which of its faults no test tries."""
+    for name, ways in faults.items():
+        for step, some in groupby((way.partition(": ") for way in ways), key=itemgetter(0)):
+            yield f"untried {name}: {step}: {', '.join(fault for _, _, fault in some)}"
 
 
 @app.command("new")
@@ -126,7 +135,7 @@ def _begun(openings: Sequence[Opening], name: str) -> Opening:
     """The run with that id, or the first that began with that message."""
     found = next((one for one in openings if name in (one.run, one.message)), None)
     if found is None:
-        raise NotFound("no route began with this message", code="test.no-route", hint="bus message show ID shows its runs")
+        raise NotFound("no route began with this message", code="test.no-route", hint="bus message ID shows its runs")
     return found
 
 

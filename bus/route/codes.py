@@ -153,7 +153,9 @@ CODES: dict[str, Code] = {
     ),
     # --- what steps speak of
     "operation.unknown": Code(
-        "No adapter offers this operation.", "call: anagrafe.cerca-sogetto", "Correct it; `bus services` and the adapters' pages list them."
+        "No adapter offers this operation.",
+        "call: anagrafe.cerca-sogetto",
+        "Correct it; docs/reference/operations.md and the adapters' pages list them.",
     ),
     "type.unknown": Code(
         "There is no such message type.", "on: edilizia.pratica.presentato", "Correct it, or add a file to mappings/types."

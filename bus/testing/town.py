@@ -25,7 +25,7 @@ from bus.client import Client
 from bus.testing.simulators import RunningSimulator, SimulatorFailed, start
 
 SYSTEMS = ("anagrafe", "protocollo", "edilizia", "pagopa", "scrivania", "notifiche", "sito", "esterni")
-KEYS = {"portale": "portal", "sistemista": "sysadmin", "revisore": "auditor"}
+KEYS = {"portale": "portal", "sistemista": "sysadmin", "vicario": "sysadmin", "revisore": "auditor"}
 SECRET = "chiave-di-prova"  # noqa: S105 - good for the simulators and nothing else
 READY_SECONDS = 30.0
 
@@ -53,7 +53,7 @@ class Town:
         return f"http://127.0.0.1:{self.port}"
 
     def client(self, name: str = "portale") -> Client:
-        """A client with the key of ``portale``, ``sistemista`` or ``revisore``."""
+        """A client with the key of ``portale``, ``sistemista``, ``vicario`` (a second sysadmin) or ``revisore``."""
         return Client(self.url, key_of(name))
 
     def open(self) -> Self:

@@ -73,6 +73,8 @@ def test_a_bundle_is_verified_in_an_empty_environment_from_another_folder(export
         done = subprocess.run([*command, *more], cwd=tmp_path / "altrove", env={}, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "")
         assert said in done.stdout
+    done = subprocess.run([*command, "--key", ""], cwd=tmp_path, env={}, capture_output=True, text=True)
+    assert (done.returncode, "NOME+NUMERO+BASE64" in done.stderr) == (2, True)
     (tmp_path / "f.zip").write_bytes(raw[:-1] + b"!")
     done = subprocess.run([*command, "--lang", "en"], cwd=tmp_path, env={}, capture_output=True, text=True)
     assert done.returncode == 5

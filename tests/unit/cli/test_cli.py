@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bus.cli import COMMANDS, main
+from bus.cli.trial import _untried
 from tests.integration.kit import until
 from tests.small_bus import key_of, running, write
 
@@ -231,6 +232,11 @@ def test_the_tests_of_routes_are_run(bus, tmp_path):
     assert code == 1
     assert "UNTESTED prova.tace: " in out
     assert "prova.saluta" not in out.replace("(prova.saluta)", "")
+
+
+def test_faults_that_no_test_tries_are_one_line_a_step():
+    faults = {"a.b": ["leggi: unreachable", "leggi: in_doubt", "scrivi: NO"]}
+    assert ["untried a.b: leggi: unreachable, in_doubt", "untried a.b: scrivi: NO"] == list(_untried(faults))
 
 
 def test_a_key_is_made_and_its_hash_is_what_the_settings_need(bus):
