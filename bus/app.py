@@ -374,11 +374,12 @@ class App:
         """See `bus.engine.erasure.confirm`; when this returns the keys are destroyed."""
         with self.store.read() as tx:
             found = erasure.holdings(tx, erasure.asked(tx, request, self.clock.now())[1]["subject"])
-        files = {file: self.attachments.key_of(file) for file in found.files}
+        files = {file: self.attachments.key_of(file) for file in (*found.files, *found.shared)}
         done = self.store.write(lambda tx: erasure.confirm(tx, request, actor, self.clock, files)).result()
         self.keys.forget(done.keys)
         for file in done.files:
-            self.attachments.place(file).unlink(missing_ok=True)
+            if (key := self.attachments.key_of(file)) is None or key in done.keys:  # else it came again this very moment
+                self.attachments.place(file).unlink(missing_ok=True)
         return done.shown
 
     def _destroy_again(self) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
-from collections.abc import Mapping, MutableMapping
 from typing import Any, TextIO, cast
 
 import structlog
 
-_FISCAL_CODE = re.compile(r"\b[A-Z]{6}[0-9LMNPQRSTUV]{2}[A-EHLMPRST][0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{3}[A-Z]\b", re.IGNORECASE)
+from bus.errors import without_persons
 
 
 class _Stderr:
@@ -31,12 +29,18 @@ def configure(level: str = "info", *, pretty: bool = False) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            hide_persons,
             renderer,
+            hide_persons,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Stderr())),
     )
+    root = logging.getLogger()
+    if not any(isinstance(handler.formatter, _Formatter) for handler in root.handlers):
+        handler = logging.StreamHandler(cast(TextIO, _Stderr()))
+        handler.setLevel(logging.WARNING)
+        handler.setFormatter(_Formatter("%(levelname)s %(name)s: %(message)s"))
+        root.addHandler(handler)
 
 
 def tells(level: str, of: str) -> bool:
@@ -50,6 +54,13 @@ def logger(name: str) -> Any:
     return structlog.get_logger(name)
 
 
-def hide_persons(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    """Whatever looks like a codice fiscale is struck out, wherever it slipped in."""
-    return {name: _FISCAL_CODE.sub("[codice fiscale]", value) if isinstance(value, str) else value for name, value in event.items()}
+def hide_persons(_logger: Any, _method: str, line: Any) -> str:
+    """The last word on a line as it is said, whatever it was made of: names of fields, nested values, the text of an exception."""
+    return without_persons(line)
+
+
+class _Formatter(logging.Formatter):
+    """For libraries, which do not speak through structlog."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_persons(super().format(record))

@@ -26,7 +26,16 @@ An error carries a stable ``code`` (``family.reason``), one sentence, and a hint
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+PERSON = re.compile(r"[A-Z]{6}[0-9LMNPQRSTUV]{2}[A-EHLMPRST][0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{3}[A-Z]", re.IGNORECASE)
+"""The shape of a codice fiscale, wherever it stands: behind a quote, an escape of a URL, another letter."""
+
+
+def without_persons(text: str) -> str:
+    """The text, with whatever looks like a codice fiscale struck out: for what is said where no person may be named."""
+    return PERSON.sub("[codice fiscale]", text)
 
 
 class SnodoError(Exception):
@@ -144,7 +153,8 @@ class ExpressionError(SnodoError):
 class OutsideError(SnodoError):
     """A call to another system ended without the answer we wanted.
 
-    ``outside_code`` is the code the other system gave, ``evidence`` what it said; neither may hold secrets.
+    ``outside_code`` is the code the other system gave, ``evidence`` what it said; neither may hold secrets. Codes stand in records and in
+    the table of runs, where nobody can be erased: what looks like a codice fiscale is struck out of them.
     """
 
     family = "outside"
@@ -152,7 +162,8 @@ class OutsideError(SnodoError):
 
     def __init__(self, sentence: str, *, outside_code: str = "", evidence: Any = None, **kwargs: Any) -> None:
         super().__init__(sentence, **kwargs)
-        self.outside_code = outside_code
+        self.code = without_persons(self.code)
+        self.outside_code = without_persons(outside_code)
         self.evidence = evidence
 
 

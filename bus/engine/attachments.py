@@ -17,7 +17,7 @@ from typing import IO
 from bus.clock import Clock
 from bus.disk import sync_folder
 from bus.engine.projection import entry, write
-from bus.errors import ConfigError, Invalid, NotFound, StoreError, TooLarge
+from bus.errors import ConfigError, Erased, Invalid, NotFound, StoreError, TooLarge
 from bus.log import log, stream
 from bus.log.record import Record
 from bus.message import Attachment, new_id
@@ -102,25 +102,52 @@ class Attachments:
         """A key for a file that begins to come."""
         return self._store.keys.fresh()
 
-    def settle(self, temporary: Path, file: Attachment, sender: str, key: Key) -> Attachment:
-        """Give a received file its place and its record; used by `Receiving`."""
+    def settle(self, temporary: Path, file: Attachment, sender: str) -> Attachment:
+        """Give a received file its place and its record; used by `Receiving`.
+
+        What is told of it is sealed under a key of its own; sent again by the same sender, as before: the table points at one key only.
+        """
         token = self._store.keys.token(file.sha256)
         target = self.place(token)
         target.parent.mkdir(exist_ok=True)
-        temporary.replace(target)
+        self._place(temporary, target, token)
         for folder in (target.parent, self.folder):
             sync_folder(folder)
         facts = {"sha256": file.sha256, "size": file.size, "media_type": file.media_type, "name": file.name}
         record = Record(new_id(), "attached", self._clock.now(), actor=sender, data={"file": token, "size": file.size})
 
         def work(tx: Tx) -> None:
-            """Sent again by the same sender, what is told of it is sealed as before: the table points at one key only."""
             known = tx.one("attachment", file=token, sender=sender)
-            own = key if known is None else log.key_of_payload(tx, known["payload"])
+            own = tx.keys.fresh() if known is None else log.key_of_payload(tx, known["payload"])
             write(tx, entry(record, own, {"attachment": facts}))
 
         self._store.write(work).result()
         return file
+
+    def _place(self, temporary: Path, target: Path, token: str) -> None:
+        """One file has one key: the one that is known and can be opened stays, and the key of one that is replaced is destroyed.
+
+        Else copies of what was replaced (free blocks, backups of the folder) could be opened after everybody in it was erased.
+        """
+        with self._store.read() as tx:
+            known = bool(tx.all("attachments_of_file", file=token))
+        old = self.key_of(token)
+        if known and old is not None and self._opens(old):
+            return
+        temporary.replace(target)
+        if old is not None:
+            self._store.keys.forget([old])
+
+    def _opens(self, number: int) -> bool:
+        with contextlib.suppress(Erased):
+            return bool(self._store.keys.key(number))
+        return False
+
+    def discard(self, temporary: Path, key: Key) -> None:
+        """Throw away a file that got no place, with its key."""
+        if temporary.exists():
+            temporary.unlink()
+            self._store.keys.forget([key.id])
 
 
 class Receiving:
@@ -140,7 +167,7 @@ class Receiving:
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):  # what could not be written when it was asked for is not wanted any more
             self._file.close()
-        self._path.unlink(missing_ok=True)
+        self._home.discard(self._path, self._key)
 
     def write(self, piece: bytes) -> None:
         """Take a piece; raises `TooLarge` beyond the limit."""
@@ -162,7 +189,7 @@ class Receiving:
             self._sealed.finish()
             self._file.flush()
             os.fsync(self._file.fileno())
-            return self._home.settle(self._path, file, sender, self._key)
+            return self._home.settle(self._path, file, sender)
 
 
 @contextlib.contextmanager

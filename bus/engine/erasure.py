@@ -29,12 +29,19 @@ APART = frozenset({"read", "exported", "replayed"})
 """Records that say why somebody looked at a message: they have keys of their own, and stay."""
 
 
+ABANDONED = dt.timedelta(hours=1)
+"""How long a file that came again may wait for the message that names it."""
+NAMELESS = "allegato"
+"""How a file is called that stays with another person's message."""
+
+
 class Reach(NamedTuple):
-    """What an erasure touches: ids of messages, tokens of files, runs that are not over."""
+    """What an erasure touches: ids of messages, tokens of files, runs that are not over; ``shared``: files that stay with others."""
 
     messages: tuple[str, ...]
     files: tuple[str, ...]
     open: tuple[Row, ...]
+    shared: tuple[str, ...] = ()
 
     def as_json(self) -> JsonObject:
         runs: list[Any] = [{name: row[name] for name in ("id", "route", "state")} for row in self.open]
@@ -94,10 +101,12 @@ def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[
             f"{len(found.open)} runs of these cases are not over", code="subject.open", hint="let them end, or discard dead ones: bus dead",
             runs=found.as_json()["open"],
         )  # fmt: skip
-    if not set(found.files) <= set(file_keys):
+    if not {*found.files, *found.shared} <= set(file_keys):
         raise Conflict("another file came this very moment", code="subject.changed", hint="confirm again")
+    _nobody_waits_for(tx, found.files, clock.now())
     held = [*_texts_of(tx, found), str(request.payload("request"))]
     keys = {*_destructible(tx, held), *[key for file in found.files if (key := file_keys[file]) is not None]}
+    keys.update(key for file in found.shared for key in _unnamed(tx, file, actor, clock) if key != file_keys[file])
     data = {"asked": identity, "by": request.actor, "messages": found.messages, "files": found.files, "keys": sorted(keys)}
     record = Record(new_id(), "erased", clock.now(), actor=actor, data=data)
     write(tx, entry(record, tx.keys.fresh(), {"reason": {"text": told["reason"]}}))
@@ -135,7 +144,34 @@ def holdings(tx: Tx, subject: str) -> Reach:
     files = dict.fromkeys(row["file"] for message in found for row in tx.all("enclosures_of_message", message=message))
     only = [file for file in files if all(row["message"] in found for row in tx.all("enclosures_of_file", file=file))]
     runs = [row for case in cases for row in tx.all("runs_of_case", case_id=case) if row["state"] not in OVER]
-    return Reach(tuple(found), tuple(only), tuple(runs))
+    return Reach(tuple(found), tuple(only), tuple(runs), tuple(file for file in files if file not in only))
+
+
+def _nobody_waits_for(tx: Tx, files: Iterable[str], now: dt.datetime) -> None:
+    """Raises `Conflict` for a file that came again just now: the message that will name it may be about somebody else."""
+    for file in files:
+        messages = [tx.one("message", id=row["message"]) for row in tx.all("enclosures_of_file", file=file)]
+        named = max((row["time"] for row in messages if row is not None), default="")
+        again = max((row["time"] for row in tx.all("attachments_of_file", file=file)), default="")
+        if again > named and moment_of(again) > now - ABANDONED:
+            hint = f"confirm again after {text_of(moment_of(again) + ABANDONED)}"
+            raise Conflict("a file of theirs was sent again, and no message names it yet", code="subject.file-again", hint=hint)
+
+
+def _unnamed(tx: Tx, file: str, actor: str, clock: Clock) -> list[int]:
+    """A file that stays is told anew, without the name that the erased upload may have given it; returns the keys of the old word."""
+    keys = []
+    for row in tx.all("attachments_of_file", file=file):
+        stored = tx.one("payload", id=row["payload"])
+        number = None if stored is None else key_number(bytes(stored["nonce"]))
+        try:
+            told = {**log.json_payload(tx, row["payload"]), "name": NAMELESS}
+        except (KeyError, Erased):
+            continue
+        data = {"file": file, "size": told["size"], "sender": row["sender"], "came": row["time"]}
+        write(tx, entry(Record(new_id(), "attached", clock.now(), actor=actor, data=data), tx.keys.fresh(), {"attachment": told}))
+        keys += [] if number is None else [number]
+    return keys
 
 
 def _readable(tx: Tx, message: str) -> bool:

@@ -379,7 +379,8 @@ def _redelivered(tx: Tx, record: Record, values: Values) -> None:
 
 def _attached(tx: Tx, record: Record, values: Values) -> None:
     file = record.data["file"] if "file" in record.data else tx.keys.token(record.data["sha256"])
-    tx.do("add_attachment", time=text_of(record.time), sender=record.actor, file=file, payload=record.payload("attachment"))
+    sender, time = record.data.get("sender", record.actor), record.data.get("came", text_of(record.time))
+    tx.do("add_attachment", time=time, sender=sender, file=file, payload=record.payload("attachment"))
 
 
 def _erased(tx: Tx, record: Record, values: Values) -> None:

@@ -6,13 +6,13 @@ asks. Nothing is computed a second way, so what is told is what happened.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from bus.engine.asks import Ask, Await, Call
 from bus.engine.interpreter import Condition
+from bus.errors import PERSON
 from bus.expression import Expression
 from bus.log.record import Record
 from bus.message import JsonValue, canonical
@@ -23,7 +23,6 @@ from bus.route import plan as p
 Where: TypeAlias = tuple[p.Step, str, int]
 """An enclosing step, the part of it that holds the inner steps, and which of several."""
 
-_CODICE_FISCALE = re.compile(r"[A-Z]{6}[0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{3}[A-Z]", re.IGNORECASE)
 _LONGEST = 80
 
 
@@ -209,7 +208,7 @@ def _shown(value: Any) -> str:
 
 def masked(text: str) -> str:
     """The text with every codice fiscale made unreadable: who may read them reads them with `bus message`, and that is in the log."""
-    return _CODICE_FISCALE.sub(lambda found: f"{found[0][:3]}{'*' * 12}{found[0][-1]}", text)
+    return PERSON.sub(lambda found: f"{found[0][:3]}{'*' * 12}{found[0][-1]}", text)
 
 
 def _way_to(steps: Sequence[p.Step], wanted: str) -> list[Where]:

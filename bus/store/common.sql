@@ -347,8 +347,10 @@ DELETE FROM lanes WHERE run = :run AND path = :path
 -- name: leave_lanes
 DELETE FROM lanes WHERE run = :run
 
+-- Sent again by the same sender, the last time counts.
 -- name: add_attachment
-INSERT INTO attachments (file, sender, payload, time) VALUES (:file, :sender, :payload, :time) ON CONFLICT DO NOTHING
+INSERT INTO attachments (file, sender, payload, time) VALUES (:file, :sender, :payload, :time)
+ON CONFLICT (file, sender) DO UPDATE SET payload = excluded.payload, time = excluded.time
 
 -- name: attachment
 SELECT file, sender, payload, time FROM attachments WHERE file = :file AND (:sender IS NULL OR sender = :sender) ORDER BY time LIMIT 1

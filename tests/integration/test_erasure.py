@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import datetime as dt
 import hashlib
 import io
 import json
@@ -11,7 +12,11 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
+import zipfile
+from pathlib import Path
 
+import psycopg
 import pytest
 
 from bus import config
@@ -19,8 +24,8 @@ from bus.app import App
 from bus.cli import main
 from bus.engine import erasure, projection
 from bus.errors import Erased
-from bus.log import log
-from tests.small_bus import Caller, key_of, running, settings
+from bus.log import log, stream
+from tests.small_bus import Caller, Process, key_of, running, settings
 
 WHO = "BLLDAA71E43B429M"
 NAME = "Adalgisa Bellomo-Quaranta"
@@ -118,6 +123,121 @@ def test_a_person_is_erased_by_two_and_every_proof_still_holds(tmp_path, capsys)
     assert main(["log", "verify", "--config", settings_of]) == 0, capsys.readouterr()
     gone, equal = (replayed(one, settings_of) for one in (message, kept))
     assert (gone.returncode, "unavailable: erased" in gone.stdout, equal.returncode) == (4, True, 0)
+
+
+def uploaded(server, name: str, content: bytes, who: str = "portale") -> str:
+    return Caller(server.port, who)("POST", f"/attachments?name={name}", content).json["sha256"]
+
+
+def later(server, monkeypatch, hours: float) -> None:
+    moment = server.app.clock.now() + dt.timedelta(hours=hours)
+    monkeypatch.setattr(server.app.clock, "now", lambda: moment)
+
+
+def test_a_file_of_two_persons_stays_with_the_second_and_forgets_the_name_that_the_first_gave_it(tmp_path):
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        call, content = Caller(server.port), b"una delibera che molti allegano"
+        file = uploaded(server, "Quaranta.txt", content)
+        greet(server, NAME, WHO, attachments=[file])
+        assert uploaded(server, "Quaranta.txt", content, "altro") == uploaded(server, "delibera.txt", content) == file
+        kept = greet(server, "Mario", OTHER, attachments=[file])
+        done = confirmed(server, asked(server).json["id"])
+        assert (done.status, done.json["files"]) == (200, 0)
+        got = call("GET", f"/attachments/{file}")
+        assert (got.status, got.content) == (200, content)
+        assert "Quaranta" not in str(got.headers)
+        assert call("GET", f"/messages/{kept}").json["reply"] == {"saluto": "ciao Mario"}
+        with server.app.store.read() as tx:
+            names = []
+            for row in tx.all("payloads_after", after="", most=1000):
+                with contextlib.suppress(Erased):
+                    names.append(log.payload(tx, row["id"]))
+            assert not any(b"Quaranta" in name for name in names)
+            before = projection.snapshot(tx)
+        server.app.store.write(projection.rebuild).result()
+        with server.app.store.read() as tx:
+            assert projection.snapshot(tx) == before
+        done = confirmed(server, asked(server, OTHER).json["id"])
+        assert (done.status, done.json["files"]) == (200, 1)
+        assert call("GET", f"/attachments/{file}").status == 404
+
+
+def test_a_file_that_somebody_just_sent_again_is_not_destroyed_with_the_first_person(town, monkeypatch):
+    content = b"la stessa scansione"
+    file = uploaded(town, "a.txt", content)
+    greet(town, NAME, WHO, attachments=[file])
+    uploaded(town, "b.txt", content, "altro")  # the message that names it comes next
+    request = asked(town).json["id"]
+    refused = confirmed(town, request)
+    assert (refused.status, refused.json["code"]) == (422, "subject.file-again")
+    with monkeypatch.context() as patch:
+        later(town, patch, 2)
+        assert confirmed(town, request).json["files"] == 1  # nobody named it: it was abandoned
+    assert Caller(town.port)("GET", f"/attachments/{file}").status == 404
+
+
+def test_a_copy_of_a_file_that_was_sent_twice_opens_with_nothing_after_the_erasure(tmp_path):
+    """A backup of the folder, taken between the two, has the file as it was sealed first."""
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        file = uploaded(server, "Quaranta.txt", f"{NAME} {WHO}".encode())
+        place = server.app.attachments.place(server.app.keys.token(file))
+        first = place.read_bytes()
+        uploaded(server, "Quaranta.txt", f"{NAME} {WHO}".encode(), "altro")
+        greet(server, NAME, WHO, attachments=[file])
+        second = place.read_bytes()
+        assert confirmed(server, asked(server).json["id"]).json["files"] == 1
+        for copy in (first, second):
+            (tmp_path / "copy").write_bytes(copy)
+            with (tmp_path / "copy").open("rb") as file, pytest.raises(Erased):
+                stream.opened(file, server.app.keys).read()
+
+
+def test_the_key_of_an_upload_that_was_broken_off_is_destroyed(town):
+    with town.app.attachments.receive("a.txt", "text/plain") as coming:
+        coming.write(b"x" * 100_000)
+        number = coming._key.id
+        assert not town.app.keys.is_gone(number)
+    assert town.app.keys.is_gone(number)
+
+
+def test_no_byte_is_left_on_a_server_in_exports_in_what_the_doctor_says_or_in_temporary_files(tmp_path, postgresql_url, monkeypatch):
+    """The server's own files too: tables, indexes, write-ahead log."""
+    temporary, work = tmp_path / "tmp", tmp_path / "bus"
+    temporary.mkdir(mode=0o755)
+    work.mkdir(mode=0o755)
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    changes = {"keys": two_sysadmins(), "store": {"url": postgresql_url}, "log_level": "debug"}
+    process = Process(work, **changes)
+    try:
+        call = Caller(process.port)
+        file = call("POST", "/attachments?name=Quaranta.txt", f"{NAME} {WHO}".encode() * 20_000).json["sha256"]
+        [erased, kept] = [
+            sent(process, "prova.saluto", {"nome": name, "numero": [who]}, attachments=files)
+            for name, who, files in ((NAME, WHO, [file]), ("Mario", OTHER, []))
+        ]
+        while any(call("GET", f"/messages/{one}").json.get("reply") is None for one in (erased, kept)):
+            time.sleep(0.05)
+        call("POST", "/messages", {"type": "prova.saluto", "data": {"nome": ""}, "id": WHO})  # refused
+        assert confirmed(process, asked(process).json["id"]).status == 200
+        export = Caller(process.port, "revisore")("POST", "/exports", {"from": "2020-01-01", "to": "2100-01-01", "purpose": "prova"})
+        assert export.status == 200, export.content
+        (work / "fascicolo.zip").write_bytes(export.content)
+        with zipfile.ZipFile(io.BytesIO(export.content)) as bundle:
+            bundle.extractall(work / "fascicolo")
+        assert kept in (work / "fascicolo/records.jsonl").read_text()
+        doctor = subprocess.run(
+            [sys.executable, "-m", "bus.cli", "doctor", "--config", str(work / "config.yaml")], capture_output=True, timeout=120
+        )
+        (work / "doctor.txt").write_bytes(doctor.stdout + doctor.stderr)
+        assert doctor.stdout
+    finally:
+        process.stop()
+    assert scanned(tmp_path) == []
+    with psycopg.connect(postgresql_url, autocommit=True) as raw:
+        raw.execute("CHECKPOINT")
+        [folder] = raw.execute("SHOW data_directory").fetchone()
+    assert scanned(Path(folder)) == []
+    assert main(["log", "verify", "--store", postgresql_url]) == 0
 
 
 def test_the_scan_would_find_the_person(tmp_path):

@@ -1,0 +1,81 @@
+"""One filter for whatever the bus says of itself: no line names a person by codice fiscale, however the text came into it."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+import structlog
+
+from bus import diagnostics
+from bus.errors import Refused, without_persons
+
+WHO = "RSSMRA80A01H501U"
+
+
+@pytest.fixture(autouse=True)
+def configured():
+    kept, handlers = structlog.get_config(), list(logging.getLogger().handlers)
+    yield
+    structlog.configure(**kept)
+    logging.getLogger().handlers[:] = handlers
+
+
+def raised() -> Exception:
+    try:
+        {}[WHO]
+    except KeyError as error:
+        return error
+    raise AssertionError
+
+
+@pytest.mark.parametrize("pretty", [False, True])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"sentence": f"nobody is called {WHO}"},
+        {"error": repr(raised())},
+        {"error": raised()},
+        {"nested": {"list": [f"cf={WHO}"], WHO: 1}},
+        {"url": f"https://a.example/x?q=%3D{WHO}%26y"},
+        {"file": f"cf_{WHO.lower()}_1.pdf"},
+        {"bytes": WHO.encode()},
+        {WHO: "as the name of a field"},
+        {"exc_info": raised()},
+    ],
+)
+def test_no_line_names_a_person_however_deep_it_stands(capsys, fields, pretty):
+    diagnostics.configure("debug", pretty=pretty)
+    diagnostics.logger("snodo.prova").error("prova.riga", **fields)
+    said = capsys.readouterr().err
+    assert WHO not in said.upper()
+    assert "[codice fiscale]" in said
+    if not pretty:
+        assert json.loads(said)["event"] == "prova.riga"
+
+
+def test_lines_of_libraries_go_through_the_same_filter(capsys):
+    diagnostics.configure()
+    diagnostics.configure()
+    logging.getLogger("altrui").warning("cannot open %s", f"/tmp/{WHO}.xml")
+    logging.getLogger("altrui").info("not said")
+    try:
+        raise ValueError(WHO)
+    except ValueError:
+        logging.getLogger("altrui").exception("and its trace")
+    said = capsys.readouterr().err
+    assert WHO not in said
+    assert said.count("cannot open /tmp/[codice fiscale].xml") == 1
+    assert "ValueError: [codice fiscale]" in said
+    assert "not said" not in said
+
+
+def test_codes_that_other_systems_give_name_nobody():
+    error = Refused("no", outside_code=f"SOGGETTO {WHO} IGNOTO", code=f"outside.{WHO}")
+    assert (error.outside_code, error.code) == ("SOGGETTO [codice fiscale] IGNOTO", "outside.[codice fiscale]")
+
+
+@pytest.mark.parametrize("text", ["0199e1c5-7a50-7c3f-8d65-0a4a6d6a2f11", "NON_TROVATA", "a" * 64, "RSSMRA80A01", "80001130857", ""])
+def test_what_only_resembles_one_is_left_alone(text):
+    assert without_persons(text) == text
