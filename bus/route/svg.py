@@ -75,7 +75,7 @@ def route_svg(route: Mapping[str, Any]) -> str:
     whole.text(0, 36, str(route.get("purpose", "")), "purpose", most=width + 40)
     top = 56.0
     whole.put(started, steps.axis - started.axis, top)
-    whole.line((steps.axis, top + started.height), (steps.axis, top + started.height + GAP - 2))
+    whole.line((steps.axis, top + started.height), (steps.axis, top + started.height + GAP - (0 if steps.led else 2)), arrow=not steps.led)
     whole.put(steps, 0, top + started.height + GAP)
     bottom = top + started.height + GAP + steps.height
     if not steps.ends:
@@ -137,7 +137,7 @@ def _step(card: Card, sideways: bool) -> Picture:
     inside = [way for way in card.ways if way.side == "inside"]
     below = [way for way in card.ways if way.side == "below"]
     aside = [way for way in card.ways if way.side in {"aside", "late"}]
-    drawn = _card(card, sideways)
+    drawn = _card(card, sideways, CARD / 2 + 14 if aside else CARD + 60)
     if inside:
         drawn = _framed(drawn, _sequence(inside[0].steps))
     if below:
@@ -147,13 +147,15 @@ def _step(card: Card, sideways: bool) -> Picture:
     return drawn
 
 
-def _card(card: Card, sideways: bool) -> Picture:
+def _card(card: Card, sideways: bool, most: float) -> Picture:
+    """One step, and over it its condition, at most so wide."""
     fill, stroke = _COLOURS[card.kind]
     top = 18.0 if card.when else 0.0
     made = Picture(CARD, HEIGHT + top, CARD / 2)
     if card.when:
         made.led = True
-        made.text(CARD / 2 + 8, 8, f"if {card.when}", "label", most=CARD / 2 + 14)
+        made.text(CARD / 2 + 8, 8, f"if {card.when}", "label", most=most)
+        made.width = max(CARD, CARD / 2 + 8 + min(most, 6.3 * len(f"if {card.when}")) - 24)
         if not sideways:
             made.line((CARD / 2, 0), (CARD / 2, top - 2))
     hover = f"<title>{escape(f'{card.id}: {card.kind} {card.says}')}</title>"

@@ -27,7 +27,8 @@ from bus.testing.simulators import RunningSimulator, SimulatorFailed, start
 SYSTEMS = ("anagrafe", "protocollo", "edilizia", "pagopa", "scrivania", "notifiche", "sito", "esterni")
 KEYS = {"portale": "portal", "sistemista": "sysadmin", "vicario": "sysadmin", "revisore": "auditor"}
 SECRET = "chiave-di-prova"  # noqa: S105 - good for the simulators and nothing else
-READY_SECONDS = 30.0
+READY_SECONDS = 90.0
+"""Enough for a machine that has much else to do."""
 
 
 class Town:
