@@ -147,7 +147,11 @@ class App:
         self.sequencer = self._sequencer()
         ways = Ways(self.send, self.message, lambda content, media, name: self.attachments.save(io.BytesIO(content), media, name))
         self.anchoring = Anchoring(config.anchors, self.store, self.clock, self.leases, ways)
-        self._presence = Presence(self.store, self.clock, self.engine.owner, role, self.catalog().digest) if config.store.shared else None
+        self._presence = (
+            Presence(self.store, self.clock, self.engine.owner, role, self.catalog().digest, self.engine.works_beside)
+            if config.store.shared
+            else None
+        )
         if self._presence is not None:
             self.rules.on_swap(self._presence.works_under)
 

@@ -108,6 +108,10 @@ class Engine:
 
     # -- from outside ------------------------------------------------------------------------------------------------
 
+    def works_beside(self, workers: int) -> None:
+        """How many processes work, this one counted in: each has its share of every ``limit``. Thread-safe."""
+        self._house.throttles.workers = max(workers, 1)
+
     def start(self) -> None:
         self._holding.start()
         self._thread.start()

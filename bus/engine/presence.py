@@ -24,6 +24,8 @@ EVERY = 10.0
 """Seconds between two signs of life."""
 LOOK = 1.0
 """Seconds between two looks for processes of this machine that are no more."""
+SILENT = dt.timedelta(seconds=3 * EVERY)
+"""A process of which nothing was heard for so long does not count as one that works."""
 FORGOTTEN = dt.timedelta(days=1)
 
 
@@ -36,12 +38,17 @@ def gone(identity: str) -> bool:
     """Whether the process of that name surely is no more; false for those of other machines, of which nobody here can know."""
     machine, _, process = identity.rpartition("@")[2].partition(".")
     pid, _, started = process.partition(".")
-    return bool(started) and machine == _machine() and pid.isdecimal() and _started(int(pid)) != started
+    return bool(started) and bool(machine) and machine == _machine() and pid.isdecimal() and _started(int(pid)) != started
 
 
 def _machine() -> str:
-    """This boot of this machine, and the namespace in which its process numbers count; empty where that cannot be told (not Linux)."""
+    """This boot of this machine, and the namespace in which its process numbers count; empty where that cannot be told.
+
+    That is where there is no ``/proc``, or where it is that of another namespace: the numbers in it are of other processes.
+    """
     try:
+        if str(Path("/proc/self").readlink()) != str(os.getpid()):
+            return ""
         facts = (
             socket.gethostname(),
             Path("/proc/sys/kernel/random/boot_id").read_text("ascii"),
@@ -62,9 +69,15 @@ def _started(pid: int) -> str:
 
 
 class Presence:
-    """Says that this process is here, from `begin` to `end`. ``rules`` is the digest of the catalog it works with."""
+    """Says that this process is here, from `begin` to `end`. ``rules`` is the digest of the catalog it works with.
 
-    def __init__(self, store: Store, clock: Clock, identity: str, role: str, rules: str) -> None:
+    ``workers`` is told each second how many processes work, this one counted in.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, identity: str, role: str, rules: str, workers: Callable[[int], None] = lambda count: None
+    ) -> None:
+        self._workers = workers
         self._store, self._clock, self._id = store, clock, identity
         self._facts = {
             "id": identity, "role": role, "host": socket.gethostname(), "pid": os.getpid(), "version": version("snodo"), "rules": rules,
@@ -93,7 +106,11 @@ class Presence:
     def release_the_gone(self) -> None:
         """Void claims and duties of processes of this machine that are no more; one read when there are none."""
         with self._store.read() as tx:
-            lost = [row["id"] for row in tx.all("processes_seen") if gone(row["id"])]
+            seen = tx.all("processes_seen")
+        lost = [row["id"] for row in seen if gone(row["id"])]
+        heard = text_of(self._clock.now() - SILENT)
+        here = {row["id"] for row in seen if row["role"] != "web" and row["seen"] >= heard} - {*lost} | {self._id}
+        self._workers(len(here))
         if lost:
             self._store.write(lambda tx: _release(tx, lost)).result()
             self._log.warning("process.gone", processes=lost, sentence="what they held is free again")

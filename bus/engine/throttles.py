@@ -1,6 +1,8 @@
-"""Throttles: a step's ``limit``, at most so many calls of its operation in so many seconds, over all runs of this engine.
+"""Throttles: a step's ``limit``, at most so many calls of its operation in so many seconds.
 
-The past calls are kept in memory only: a restart may let one more burst through, which a limit of courtesy bears.
+Each process that works has an equal share of it: with three of them, so many calls in three times the seconds. So all together keep the
+limit without asking each other. The past calls are kept in memory only: a restart, or a worker that has just come, may let one more
+burst through, which a limit of courtesy bears.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from bus.engine.asks import Call
 
 @dataclass
 class Throttles:
-    """The moments of the last calls, by place and limit. Used from the engine's thread only."""
+    """The moments of the last calls, by place and limit. Used from the engine's thread only; ``workers`` is set by any."""
 
+    workers: int = 1
     _past: dict[str, deque[dt.datetime]] = field(default_factory=dict)
 
     def next(self, call: Call, now: dt.datetime) -> dt.datetime:
@@ -23,7 +26,7 @@ class Throttles:
         if call.limit is None:
             return now
         past = self._past.setdefault(call.place, deque(maxlen=call.limit.count))
-        free = past[0] + dt.timedelta(seconds=call.limit.per) if len(past) == call.limit.count else now
+        free = past[0] + dt.timedelta(seconds=call.limit.per * self.workers) if len(past) == call.limit.count else now
         if free <= now:
             past.append(now)
             return now

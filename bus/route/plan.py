@@ -39,7 +39,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """At most ``count`` calls of the operation in any ``per`` seconds, over all runs of this engine."""
+    """At most ``count`` calls of the operation in any ``per`` seconds, over all runs; see `bus.engine.throttles`."""
 
     count: int
     per: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import signal
 import subprocess
 import sys
@@ -12,8 +13,11 @@ from pathlib import Path
 import pytest
 
 from bus.clock import FixedClock
+from bus.engine.asks import Call
 from bus.engine.leases import Leases
 from bus.engine.presence import Presence, gone, new_identity
+from bus.engine.throttles import Throttles
+from bus.route.plan import Throttle
 from bus.store.sqlite import SqliteStore
 from bus.testing.store_contract import LATER, NOW, add_runs, claim, ids
 
@@ -89,3 +93,45 @@ def test_what_a_dead_process_held_is_free_at_once_and_counts_as_a_strike(
     assert ids(claim(store, "b", now=LATER)) == ["b"], "the far one's lease ran out"
     for presence in (dead, here, far):
         presence.end()
+
+
+def test_where_proc_shows_the_processes_of_another_namespace_nobody_is_ever_taken_for_gone() -> None:
+    program = (
+        "import subprocess, sys; from bus.engine.presence import gone;"
+        f"child = subprocess.Popen([sys.executable, '-c', {CHILD!r}], stdin=-1, stdout=-1, text=True);"
+        "name = child.stdout.readline().strip(); child.kill(); child.wait(); print(name.partition('@')[2].partition('.')[0], gone(name))"
+    )
+    command = ["unshare", "--user", "--map-root-user", "--pid", "--fork"]
+    if subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("NOT TESTED: this machine lets nobody make a namespace")
+    told = subprocess.run([*command, sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert told.stdout == " False\n"
+
+
+def test_who_works_beside_whom_is_known_within_a_look_and_doors_do_not_count(store: SqliteStore) -> None:
+    clock, counts = FixedClock(NOW), list[int]()
+    here = Presence(store, clock, new_identity(), "worker", "d", counts.append)
+    others = [Presence(store, clock, f"{role}@away.{n}.1", role, "d") for n, role in enumerate(("worker", "web", "worker"))]
+    here.begin()
+    for other in others:
+        other.begin()
+    here.release_the_gone()
+    others[0].end()
+    here.release_the_gone()
+    clock.move(dt.timedelta(minutes=1))
+    here.release_the_gone()
+    for presence in (here, *others[1:]):
+        presence.end()
+    assert [count for count, _ in itertools.groupby(counts)] == [1, 3, 2, 1], "who is silent does not count"
+
+
+def test_several_workers_share_a_limit() -> None:
+    call = Call("s", "r@1/s", "a.b", {}, "k", limit=Throttle(2, 10))
+    sent = 0
+    for throttles in (Throttles(), Throttles(), Throttles()):
+        throttles.workers = 3
+        moment = NOW
+        while moment < NOW + dt.timedelta(seconds=60):
+            due = throttles.next(call, moment)
+            sent, moment = (sent + 1, moment) if due == moment else (sent, due)
+    assert sent == 2 * 60 / 10, "all three together send what one may"
