@@ -283,7 +283,7 @@ class _Reader:
             self.types[name] = compiled
             self.type_sources[name] = source
         else:
-            self.broken.add(name)
+            self.broken |= {name, source.name("type")}
 
     def _read_services(self) -> tuple[dict[str, Servizio], Source | None, dict[str, Any]]:
         for source, document in self._documents(lambda path: path == CATALOGUE):
@@ -301,7 +301,7 @@ class _Reader:
             elif compiled is not None:
                 self.mappings[name] = (compiled, source)
             else:
-                self.broken.add(name)
+                self.broken |= {name, source.name("mapping")}
         return self.mappings
 
     def _read_routes(self, mappings: Mapping[str, CompiledMapping]) -> dict[str, _Draft]:
@@ -314,7 +314,7 @@ class _Reader:
             elif parsed is not None:
                 drafts[name] = _Draft(source, parsed, compile_route(parsed, mappings, self.tables, source))
             else:
-                self.broken.add(name)
+                self.broken |= {name, source.name("route")}
         return drafts
 
     def _check(self, drafts: Mapping[str, _Draft]) -> None:

@@ -258,8 +258,17 @@ class Walk:
 
 def case_keys(plan: Plan, message: Message, envelope: Mapping[str, Any] | None = None) -> Mapping[str, str]:
     """The business keys a message gives its case under this plan; raises ExpressionError. ``envelope`` is the message's, if at hand."""
-    scope = {"body": message.body, "message": envelope or envelope_of(message), "now": text_of(message.time), "case": {}}
+    scope = _at_the_door(message, envelope)
     return key_texts({name: expression(scope) for name, expression in plan.case.items()})
+
+
+def run_key(plan: Plan, message: Message) -> JsonValue:
+    """What makes a message the same one to this plan, None where nothing in it does; raises ExpressionError."""
+    return None if plan.key is None else plan.key(_at_the_door(message))
+
+
+def _at_the_door(message: Message, envelope: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    return {"body": message.body, "message": envelope or envelope_of(message), "now": text_of(message.time), "case": {}}
 
 
 def key_texts(values: Mapping[str, Any]) -> dict[str, str]:

@@ -23,6 +23,12 @@ _HINTS_OF_TOKENS = {
     "=": "write == to compare",
     "is": "write == to compare",
     "#": "an expression has no comments",
+    "if": "write condition ? this : that, and in a `when` the condition alone",
+    "“": "write straight quotes",
+    "”": "write straight quotes",
+    "‘": "write straight quotes",
+    "’": "write straight quotes",
+    "«": "write straight quotes",
 }
 _STANDARD = (
     "size", "has", "string", "int", "double", "bool", "timestamp", "duration", "matches", "startsWith", "endsWith", "contains", "map",
@@ -38,6 +44,7 @@ def compile_error(raw: str, text: str, names: Iterable[str]) -> ExpressionError:
         return ExpressionError("the expression is too long or nested too deep", hint="split it over several steps or fields")
     line, column, message = next((f for f in found if int(f[0]) > 0), found[0])
     sentence, hint, word = _worded(message, text, set(names))
+    hint = hint or _plainly(sentence, text)
     at_line, at_column = max(int(line), 1), max(int(column), 1)
     if word:
         at_column = _start_of(word, text, at_line, at_column)
@@ -131,7 +138,7 @@ def _worded(message: str, text: str, names: set[str]) -> tuple[str, str, str]:
     if match := re.match(r"found no matching overload for '([^']*)' applied to '(.*)'", message):
         return (*_no_overload(match[1], match[2]), "")
     if match := re.match(r"reserved identifier: (\w+)", message):
-        return f"`{match[1]}` is a reserved word", "choose another name", ""
+        return f"`{match[1]}` is a reserved word", _HINTS_OF_TOKENS.get(match[1], "choose another name"), ""
     if message.startswith("Syntax error"):
         return (*_syntax(message), "")
     if "has() argument" in message:
@@ -139,6 +146,24 @@ def _worded(message: str, text: str, names: set[str]) -> tuple[str, str, str]:
     if "invalid int literal" in message:
         return "the whole number is too large", "write long codes as text, in quotes", ""
     return message.rstrip("."), "", ""
+
+
+_MEANT = {
+    "vero": "write true", "si": "write true", "sì": "write true", "yes": "write true", "falso": "write false", "no": "write false",
+    "nullo": "write null", "none": "write null", "nil": "write null",
+}  # fmt: skip
+"""Words that people take for values."""
+
+
+def _plainly(sentence: str, text: str) -> str:
+    """A hint for what people write who know no expressions: words meant as text, an apostrophe inside quotes, a decimal comma."""
+    if not sentence.startswith("unexpected `"):
+        return ""
+    if re.fullmatch(r"[^\W\d_]+(['’,]?\s+[\w'’,.;:!?]+)+", text.strip()):
+        return "a text has quotes of its own: '\"…\"'"
+    if re.search(r"\w'\w", text):
+        return "an apostrophe ends a text in '…': put that text in \"…\""
+    return "decimals are written with a point" if re.search(r"\d,\d", text) else ""
 
 
 _SOMETIMES = frozenset({"arrival", "error", "index", "items"})
@@ -151,9 +176,11 @@ def _undeclared(name: str, text: str, names: set[str]) -> tuple[str, str, str]:
         if root in FUNCTIONS:
             return f"{root} takes other arguments: {FUNCTIONS[root].signature}", "", root
         return f"there is no function `{root}`", suggestion(root, {*FUNCTIONS, "lookup", "rows", *_STANDARD}), root
-    hint = suggestion(root, names)
-    if not hint and names:
-        hint = "known here: " + ", ".join(sorted(names - _SOMETIMES)[:12])
+    hint = _MEANT.get(name.lower()) or suggestion(root, names)
+    if not hint and root == text.strip():
+        hint = f"a text has quotes of its own: '\"{root}\"'; "
+    if names and (not hint or hint.endswith("; ")):
+        hint += "known here: " + ", ".join(sorted(names - _SOMETIMES)[:12])
     return f"there is no `{root}` here", hint, root
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bus.adapter import Operation
 from bus.catalog import Catalog
-from bus.engine.interpreter import case_keys
+from bus.engine.asks import Answered, Arrived, Noted, Send
+from bus.engine.interpreter import case_keys, run_key
+from bus.errors import ExpressionError
 from bus.message import JsonObject, JsonValue, Message, message_of
-from bus.planning.borrowed import ErasedError, remember
-from bus.planning.difference import Change, Kind, differences
+from bus.planning.borrowed import ErasedError, Memory, remember
+from bus.planning.difference import Change, Kind, differences, paired
 from bus.planning.way import NOTHING, Walker, Way
 from bus.replay.evidence import Page
 from bus.replay.fields import MISSING, changes
+from bus.replay.people import named
 from bus.replay.recount import Opening
 from bus.route.plan import GatherStep, Plan, WaitStep
 
@@ -33,14 +36,23 @@ class Group:
     examples: list[tuple[str, JsonValue, JsonValue]] = field(default_factory=list)
 
 
+DEEPEST = 5
+"""So many messages that send one another are followed."""
+
+
 @dataclass
 class Course:
-    """Messages go in by `take`, page by page. ``most``: examples kept of each group."""
+    """Messages go in by `take`, page by page. ``most``: examples kept of each group; ``evidence``: of other messages, by their ids.
+
+    ``people`` are the names of persons in the messages of the examples, and what they are: they are not to be shown.
+    """
 
     before: Catalog
     after: Catalog
     operations: Mapping[str, Operation]
     most: int = 3
+    evidence: Callable[[Sequence[str]], Page] | None = None
+    people: dict[str, str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     groups: dict[tuple[object, ...], Group] = field(default_factory=dict)
 
@@ -50,6 +62,8 @@ class Course:
         self.routes = {name: (_plan(self.before, name), _plan(self.after, name)) for name in sorted(routes)}
         self.routes = {name: both for name, both in self.routes.items() if _digest(both[0]) != _digest(both[1])}
         self._types = _changed_types(self.before, self.after)
+        self._followed: set[str] = set()
+        self._sent: dict[int, tuple[Page, Page]] = {}
 
     @property
     def types(self) -> frozenset[str]:
@@ -60,12 +74,16 @@ class Course:
 
     def take(self, page: Page, messages: Sequence[str]) -> None:
         """Plan some messages; ``page`` is their evidence."""
+        self._sent.clear()
         runs: dict[str, list[Opening]] = {}
         for opening in page.openings:
             runs.setdefault(opening.message, []).append(opening)
         for identity in messages:
-            stored = page.message(identity)
             self.counts["concerned"] += 1
+            if identity in self._followed:  # it would have been another message: told with the one that sends it
+                self.counts["changed"] += 1
+                continue
+            stored = page.message(identity)
             try:
                 outcome = "erased" if stored is None else self._plan(identity, stored, runs.get(identity, []), page)
             except ErasedError:
@@ -79,9 +97,13 @@ class Course:
             return "changed"
         outcome = "same"
         for before, after, entry, journals in self._walks(message, openings, page):
-            for change in self._compare(message, before, after, entry, journals, page):
-                self._add(identity, change)
+            memory = remember((page.journals.get(one.run, ()) for one in journals), page)
+            kept = False
+            for change in self._compare((message, message), before, after, entry, memory, page):
+                kept |= self._add(identity, change)
                 outcome = "changed"
+            if kept:
+                self._meet(message, memory)
         return outcome
 
     def _walks(
@@ -99,18 +121,65 @@ class Course:
                 yield before, after, late.entry, sorted(openings, key=lambda one: one is not late)
 
     def _compare(
-        self, message: Message, before: Plan | None, after: Plan | None, entry: str, lenders: Sequence[Opening], page: Page
-    ) -> Iterator[Change]:
-        memory = remember((page.journals.get(one.run, ()) for one in lenders), page)
-        old = self._walker.way(before, message, entry, memory) if before else NOTHING
-        new = self._walker.way(after, message, entry, memory, old) if after else NOTHING
+        self, messages: tuple[Message, Message], before: Plan | None, after: Plan | None, entry: str, memory: Memory, page: Page,
+        depth: int = 0,
+    ) -> Iterator[Change]:  # fmt: skip
+        """What becomes otherwise of a message, or of one in the place of the other; and of what it sends."""
+        was, now = messages
+        old = self._walker.way(before, was, entry, memory) if before else NOTHING
+        new = self._walker.way(after, now, entry, memory, old) if after else NOTHING
         if before is None and after is not None:
             yield Change("run added", after.name, after.route)
         if after is None and before is not None:
             yield Change("run removed", before.name, before.route, old=True)
-        if before and after and not entry and before.rules["route"].get("case") != after.rules["route"].get("case"):  # type: ignore[union-attr]
-            yield from _keys(before, after, message)
+        if before and after and not entry:
+            yield from _keys(before, after, was, now)
         yield from _said(old, new, (after or before).name)  # type: ignore[union-attr]
+        if old.sends != new.sends and depth < DEEPEST and self.evidence is not None:
+            yield from self._follow(now, old, new, memory, page, depth)
+
+    def _follow(self, message: Message, old: Way, new: Way, memory: Memory, page: Page, depth: int) -> Iterator[Change]:
+        """What the messages that would be sent otherwise make otherwise in the routes that they start."""
+        pairs, left = paired(old.sends, new.sends, lambda sent: sent.type, lambda sent: sent.body)
+        for position, sent in enumerate(new.sends):
+            was: Send | None = pairs.get(position)
+            if was is None or was.body != sent.body:
+                yield from self._started(message, was, sent, memory, page, depth)
+        for was in () if new.cut else left:
+            yield from self._started(message, was, None, memory, page, depth)
+
+    def _started(
+        self, parent: Message, was: Send | None, now: Send | None, memory: Memory, page: Page, depth: int
+    ) -> Iterator[Change]:  # fmt: skip
+        said = now or was
+        assert said is not None
+        identity = _sent_as(memory, was)
+        near = self._near(page)
+        stored = near.message(identity) if identity else None
+        base = message_of(stored["envelope"], None) if stored else parent._replace(id=f"planned {parent.id} {said.path}", type=said.type)  # type: ignore[arg-type]
+        both = tuple(base.with_body(one.body if one else None) for one in (was, now))
+        befores = {plan.route: plan for plan in self.before.plans_for(said.type, sent=True)} if was else {}
+        afters = {plan.route: plan for plan in self.after.plans_for(said.type, sent=True)} if now else {}
+        openings = [one for one in near.openings if one.message == identity]
+        for route in sorted({*befores, *afters}):
+            lenders = sorted(openings, key=lambda one: (one.entry != "", _route_of(one) != route))
+            recalled = remember((near.journals.get(one.run, ()) for one in lenders), near)
+            yield from self._compare(both, befores.get(route), afters.get(route), "", recalled, near, depth + 1)  # type: ignore[arg-type]
+        self._followed |= {identity} if identity else set()
+
+    def _near(self, page: Page) -> Page:
+        """The evidence of all messages that the runs of a page sent, read once."""
+        if id(page) not in self._sent:
+            assert self.evidence is not None
+            sent = [str(record.data["sent"]) for journal in page.journals.values() for record in journal if "sent" in record.data]
+            self._sent[id(page)] = page, self.evidence(sent)
+        return self._sent[id(page)][1]
+
+    def _meet(self, message: Message, memory: Memory) -> None:
+        """Remember who is named in a message and in what systems said of it."""
+        heard = (said.event for several in memory.others.values() for _, said in several)
+        for value in (message.body, *(_value_of(event) for event in heard)):
+            self.people.update(named(value))
 
     def _fault(self, type: str, body: JsonValue) -> str:
         """What is wrong with a body under the edited types."""
@@ -119,26 +188,62 @@ class Course:
         faults = self.after.validate(type, body)
         return f"{faults[0].pointer or 'body'}: {faults[0].sentence}" if faults else ""
 
-    def _add(self, message: str, change: Change) -> None:
+    def _add(self, message: str, change: Change) -> bool:
+        """Count a change; whether it is kept as an example."""
         key = (change.kind, change.place, change.subject, change.fields, change.old)
         group = self.groups.get(key)
         if group is None:
             group = self.groups[key] = Group(change.kind, change.place, change.subject, change.fields, change.old)
         group.count += 1
         group.messages.add(message)
-        if len(group.examples) < self.most:
+        kept = len(group.examples) < self.most
+        if kept:
             group.examples.append((message, change.before, change.after))
+        return kept
 
 
 def _said(old: Way, new: Way, name: str) -> Iterator[Change]:
     return differences(old, new, lambda step: f"{name}/{step}")
 
 
-def _keys(before: Plan, after: Plan, message: Message) -> Iterator[Change]:
-    """The keys that the message itself gives its case."""
-    was, now = ({**case_keys(plan, message)} for plan in (before, after))
-    for name, old, new in changes(was, now, "keys"):  # type: ignore[arg-type]
-        yield Change("key changed", after.name, name.partition(".")[2], (name,), old, new)
+def _keys(before: Plan, after: Plan, was: Message, now: Message) -> Iterator[Change]:
+    """The keys that the message itself gives its case, and the one by which it is known again."""
+    heads = [plan.rules["route"] for plan in (before, after)]
+    if was is not now or heads[0].get("case") != heads[1].get("case"):  # type: ignore[union-attr]
+        keys = _keys_of(before, was), _keys_of(after, now)
+        for name, old, new in changes(*keys, "keys"):
+            yield Change("key changed", after.name, name.partition(".")[2], (name,), old, new)
+    if was is now and heads[0].get("key") != heads[1].get("key"):  # type: ignore[union-attr]
+        for _, old, new in changes(_key_of(before, was), _key_of(after, now)):
+            yield Change("run key changed", after.name, "", ("key",), old, new)
+
+
+def _keys_of(plan: Plan, message: Message) -> dict[str, JsonValue]:
+    """Where they cannot be told the way says so: the door would refuse the message."""
+    try:
+        return {**case_keys(plan, message)}
+    except ExpressionError:
+        return {}
+
+
+def _key_of(plan: Plan, message: Message) -> JsonValue:
+    try:
+        return MISSING if plan.key is None else run_key(plan, message)
+    except ExpressionError as error:
+        return f"cannot be told: {error.sentence}"
+
+
+def _sent_as(memory: Memory, sent: Send | None) -> str:
+    """The id under which the log has a message that the rules in force send; empty where it has none."""
+    said = memory.by_path.get(sent.path) if sent else None
+    event = said.event if said else None
+    return str(event.value.get("id", "")) if isinstance(event, Noted) and isinstance(event.value, dict) else ""
+
+
+def _value_of(event: object) -> JsonValue:
+    if isinstance(event, Answered):
+        return event.answer
+    return event.body if isinstance(event, Arrived) else None
 
 
 def _plan(catalog: Catalog, route: str) -> Plan | None:

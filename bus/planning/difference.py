@@ -18,8 +18,8 @@ from bus.replay.fields import MISSING, changes
 
 Kind: TypeAlias = Literal[
     "branch", "call added", "call removed", "call changed", "call moved", "message added", "message removed", "message changed",
-    "reply added", "reply removed", "reply changed", "key changed", "wait added", "wait removed", "wait changed", "no answer",
-    "end changed", "run added", "run removed", "refused",
+    "reply added", "reply removed", "reply changed", "key changed", "run key changed", "wait added", "wait removed", "wait changed",
+    "no answer", "end changed", "run added", "run removed", "refused",
 ]  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def _matched(
     """Added, removed and changed ones among calls, or among messages sent."""
     if [(one.path, name(one), value(one)) for one in before] == [(one.path, name(one), value(one)) for one in after]:
         return
-    pairs, left = _pairs(before, after, name, value)
+    pairs, left = paired(before, after, name, value)
     for position, new in enumerate(after):
         if position not in pairs:
             yield Change(f"{what} added", new.place, name(new), (), MISSING, value(new))  # type: ignore[arg-type]
@@ -112,7 +112,7 @@ def _matched(
         yield from _order(pairs, before, after, name)
 
 
-def _pairs(
+def paired(
     before: Sequence[Any], after: Sequence[Any], name: Callable[[Any], str], value: Callable[[Any], JsonValue]
 ) -> tuple[dict[int, Any], list[Any]]:
     """Which of before each of after is, by position, the surest first; and those of before that are none of after."""

@@ -35,7 +35,8 @@ def planned(
     old, new = load(before, operations), load(folder, operations)
     if old.digest == new.digest:  # comments at most
         return Planned(old.digest, new.digest, None, edits=tuple(edits(before, edited)))
-    course = Course(old, new, operations, examples)
+    book = Rulebook(reader)
+    course = Course(old, new, operations, examples, lambda ids: next(pages(reader, [ids], book)))
     found = Planned(old.digest, new.digest, course, edits=tuple(edits(before, edited)), examples=examples)
     _take(found, course, reader, messages)
     found.findings = new_findings(old.findings, new.findings)

@@ -20,7 +20,8 @@ WORDS: Mapping[str, str] = {
     "message changed": "message with another value",
     "call added": "call made besides", "call removed": "call not made any more", "call changed": "call with another value",
     "call moved": "call in another order", "reply added": "reply given besides", "reply removed": "reply not given any more",
-    "reply changed": "reply with another value", "key changed": "key of the case", "wait added": "waits besides",
+    "reply changed": "reply with another value", "key changed": "key of the case",
+    "run key changed": "key that tells repeated messages", "wait added": "waits besides",
     "wait removed": "does not wait any more", "wait changed": "waits otherwise",
 }  # fmt: skip
 _ORDER = {kind: place for place, kind in enumerate(WORDS)}
@@ -66,7 +67,7 @@ class Planned:
     # -- JSON ---------------------------------------------------------------------------------------------------------------
 
     def as_json(self) -> dict[str, Any]:
-        masks, counts = Masks(), self.course.counts if self.course else {}
+        masks, counts = self._masks(), self.course.counts if self.course else {}
         return {
             "rules": self.rules, "edited": self.edited, "empty": self.empty,
             "messages": {
@@ -95,10 +96,13 @@ class Planned:
             "kind": group.kind, "count": group.count, "messages": len(group.messages), "at": self.at(group), "in_force": group.old,
             "place": group.place, "subject": group.subject, "fields": list(group.fields),
             "examples": [
-                {"message": message, "before": masks.shown(before), "after": masks.shown(after)}
+                {"message": message, "before": masks.shown(before, group.fields), "after": masks.shown(after, group.fields)}
                 for message, before, after in group.examples[: self.examples]
             ],
         }  # fmt: skip
+
+    def _masks(self) -> Masks:
+        return Masks(self.course.people if self.course else {})
 
     # -- text ---------------------------------------------------------------------------------------------------------------
 
@@ -133,13 +137,13 @@ class Planned:
             yield f"           {counts['changed']:,} otherwise, {counts['same']:,} the same, {counts['erased']:,} erased"
 
     def _changes(self) -> Iterator[str]:
-        masks = Masks()
+        masks = self._masks()
         for group in self.groups:
             what = " ".join(part for part in (group.subject, ", ".join(group.fields)) if part)
             yield f"{group.count:>7,} × {WORDS[group.kind]}: {what}"
             yield f"          {'in force ' if group.old else ''}{self.at(group)}  {group.place}"
             for message, before, after in group.examples[: self.examples]:
-                values = "" if before is after is MISSING else f"  {masks.shown(before)} → {masks.shown(after)}"
+                values = "" if before is after is MISSING else f"  {masks.shown(before, group.fields)} → {masks.shown(after, group.fields)}"
                 yield f"          {message}{values}"
 
     def _in_flight(self) -> Iterator[str]:

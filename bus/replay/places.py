@@ -31,7 +31,8 @@ class Places:
             return place
         step = self._steps.get(place.partition("/")[2])
         if step is None:
-            return f"{self._route.file}:1:1"
+            head = [("case", *_pointer(one)[1:]) if one.startswith("keys.") else _pointer(one) for one in fields]
+            return _at(self._route, head[0]) if head else f"{self._route.file}:1:1"
         for field in fields:
             found = self._inside(step, field)
             if found is not None:

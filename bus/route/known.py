@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -39,6 +40,11 @@ MESSAGE_SCHEMA: Schema = {
         "attachments": {"type": "array", "items": {**_ATTACHMENT, "additionalProperties": False}},
     },
 }  # fmt: skip
+
+_ITEM = re.compile(r"\s*[A-Za-z_]\w*(?:\.\w+|\[\d+\])+\s*")
+"""A path through items of lists, such as ``body.righe[0]``: as much is known of its value as of a plain path's."""
+_OR_NONE = re.compile(r"\s*[A-Za-z_]\w*(?:\.\??\w+)+\.orValue\(\[\]\)\s*")
+"""A list that may not be there, or none: ``body.?righe.orValue([])``."""
 
 _NEEDED = {
     "when": "boolean", "match": "boolean", "until": "boolean", "$when": "boolean", "each": "array", "$each": "array", "count": "integer",
@@ -139,6 +145,9 @@ class Paths:
         """What is known of the value of an expression."""
         expression = used.expression
         if not expression.in_cel and expression.references:
+            path = expression.references[0].path
+            return self._below(self._named(path[0], used), path[1:])
+        if len(expression.references) == 1 and (_ITEM.fullmatch(expression.text) or _OR_NONE.fullmatch(expression.text)):
             path = expression.references[0].path
             return self._below(self._named(path[0], used), path[1:])
         if codes := self._found(used):

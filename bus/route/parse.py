@@ -13,6 +13,7 @@ from bus.route.steps import KINDS
 from bus.source import Pointer, Reporter, suggestion, validated
 
 MOST_STEPS = 500
+_NEVER_EMPTY = frozenset({"as", "when", "timeout", "retry", "mapping", "undo", "limit", "match", "deadline", "count", "until", "dead_on"})
 
 
 @dataclass(slots=True)
@@ -88,6 +89,7 @@ class _Reader:
         kind = self._kind(written, pointer)
         model = validated(written, KINDS[kind], self.report, pointer) if kind else None
         self._identity(written, pointer)
+        self._empty(written, pointer)
         if not kind or model is None:
             self.failed = True
             self._lose(written)
@@ -96,6 +98,15 @@ class _Reader:
         for where, inner in _blocks(kind, written):
             parsed.blocks[where] = self.steps(inner, (*pointer, *where))
         return parsed
+
+    def _empty(self, written: dict[str, Any], pointer: Pointer) -> None:
+        """Fields that hold nothing: written so they would be passed over in silence."""
+        for name in written.keys() & _NEVER_EMPTY:
+            if written[name] is None:
+                self.failed = True
+                self.report.report(
+                    (*pointer, name), "field.invalid", f"`{name}` says nothing", "write its value, or leave the line out", key=True
+                )
 
     def _lose(self, written: Any) -> None:
         """Remember what a step that cannot be read would have given, so that those after it are not found wrong too."""

@@ -97,6 +97,8 @@ class Target:
                 near = suggestion(name, fields.keys() - value.keys())
                 meant.add(near)
                 hint = near or "it has " + ", ".join(sorted(fields))
+                if inner is None:
+                    hint = "a comma starts another field here: put the whole value in quotes, if it belongs to it"
                 place = dotted((*path, name))
                 self.report.report((*pointer, name), "target.unknown-field", f"{self.name} has no field `{place}`", hint, key=True)
         for name in wanted.get("required", ()):

@@ -127,7 +127,7 @@ class _Checker:
         if name not in self.world.operations:
             hint = suggestion(name, [*self.world.operations, "clock", "messages"])
             self.report.report(place, "operation.unknown", f"there is no operation `{name}`", hint, key=True)
-        elif name not in self.asked and self.parsed.complete:
+        elif name not in self.asked and self.parsed.complete and self.asked <= self.world.operations.keys():
             hint = "it asks " + ", ".join(sorted(self.asked)) if self.asked else ""
             self.report.report(place, "test.not-asked", f"the route never asks `{name}`", hint, key=True)
 
@@ -216,7 +216,7 @@ class _Checker:
         verb, missing, unused = _WORDS[what]
         if name not in everywhere:
             self.report.report(pointer, missing, f"there is no {what} `{name}`", suggestion(name, everywhere), key=True)
-        elif name not in here and self.parsed.complete:
+        elif name not in here and self.parsed.complete and here <= everywhere.keys():  # a misspelt one is told where it stands
             hint = f"it {verb} " + ", ".join(sorted(here)) if here else f"it {verb} none"
             self.report.report(pointer, unused, f"the route never {verb} `{name}`", hint, key=True)
 

@@ -147,7 +147,8 @@ class _Reader:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.stack: list[tuple[Node, Node | None]] = []
-        self.too_deep = False
+        self.lost = False
+        self.last: Any = None
 
     def read(self) -> None:
         loader = yaml.CSafeLoader(self.source.text)
@@ -162,6 +163,7 @@ class _Reader:
                         break
                 elif kind in _HANDLED:
                     self._handle(event)
+                    self.last = event
         except yaml.YAMLError as error:
             broken = True
             self._syntax(error)
@@ -169,7 +171,7 @@ class _Reader:
             loader.dispose()
         if self.source.root is None and not self.source.findings:
             self.source.at(1, 1, "yaml.empty", "the file says nothing")
-        if broken:
+        if broken or self.lost:
             self.source.root = None  # half a tree would only make the same mistake seen again
 
     def _handle(self, event: Any) -> None:
@@ -225,7 +227,9 @@ class _Reader:
             report(key.line, key.column, "yaml.merge", "a merge key (<<) is not taken", "write the fields out")
         elif key.value in parent.fields:
             first = parent.fields[key.value][0]
-            report(key.line, key.column, "yaml.duplicate-key", f"the key `{key.value}` was already written on line {first.line}")
+            self.lost = self.lost or key.value == "id"  # two items run into one: what else is seen of them has this cause
+            hint = "if a new item begins here, write `- ` before it" if key.value == "id" else ""
+            report(key.line, key.column, "yaml.duplicate-key", f"the key `{key.value}` was already written on line {first.line}", hint)
         else:
             parent.fields[key.value] = (key, node)
 
@@ -246,16 +250,25 @@ class _Reader:
     def _syntax(self, error: yaml.YAMLError) -> None:
         mark = getattr(error, "problem_mark", None)
         if mark is not None:
-            sentence, hint = _syntax_words(error, self.source.lines[mark.line] if mark.line < len(self.source.lines) else "", mark.column)
-            if "not closed" in sentence:
-                mark = getattr(error, "context_mark", None) or mark  # where it was opened: libyaml noticed at the end of the file
+            problem = str(getattr(error, "problem", ""))
+            if any(words in problem for words in _BEGAN_BEFORE):
+                mark = getattr(error, "context_mark", None) or mark  # where it began: libyaml noticed further down
+            if self._ran_on(mark.line):
+                mark, problem = self.last.start_mark, "a quote ran on"
+            sentence, hint = _syntax_words(problem, self.source.lines[mark.line] if mark.line < len(self.source.lines) else "", mark.column)
             self.source.at(mark.line + 1, mark.column + 1, "yaml.syntax", sentence, hint)
         elif hasattr(error, "position"):
             line, column = _line_and_column(self.source.text, _first_control(self.source.text))
             hint = "delete it, or write it as \\u escape"
             self.source.at(line, column, "yaml.control-character", "a control character is not taken", hint)
 
+    def _ran_on(self, line: int) -> bool:
+        """Whether the value before is a quoted text that ends, lines after it began, where the trouble is: a quote was forgotten."""
+        last = self.last
+        return getattr(last, "style", None) in {"'", '"'} and last.start_mark.line < last.end_mark.line == line
 
+
+_BEGAN_BEFORE = ("unexpected end of stream", "expected ',' or", "could not find expected ':'")
 _HANDLED = frozenset({
     yaml.ScalarEvent, yaml.AliasEvent, yaml.MappingStartEvent, yaml.SequenceStartEvent, yaml.MappingEndEvent, yaml.SequenceEndEvent,
 })  # fmt: skip
@@ -299,21 +312,30 @@ def _number(text: str) -> JsonValue:
     return text
 
 
-def _syntax_words(error: Any, line: str, column: int) -> tuple[str, str]:
-    problem, context = str(error.problem or ""), str(error.context or "")
+def _syntax_words(problem: str, line: str, column: int) -> tuple[str, str]:
+    """What is wrong, and what to write: libyaml's own words are those of a parser."""
+    here = line[column : column + 1]
     if "mapping values are not allowed" in problem:
         return "a colon starts a second value here", "put text that holds «: » in quotes; check the indentation"
     if "cannot start any token" in problem:
-        return f"`{line[column : column + 1]}` cannot start a value", "put the text in quotes"
-    if "unexpected end of stream" in problem:
-        return "a quote is not closed", ""
+        return f"`{here}` cannot start a value", "put the text in quotes"
+    if "unexpected end of stream" in problem or "a quote ran on" in problem:
+        return "a quote is not closed", f"write {here} where the text ends"
     if "expected ',' or" in problem:
-        return "a bracket is not closed, or a comma is missing", ""
+        return (
+            f"`{here}` is not closed, or a comma is missing",
+            f"write `{_CLOSING.get(here, here)}` where it ends; commas stand between items",
+        )
+    if "could not find expected ':'" in problem:
+        return "this line is no `key: value`", "a colon and a blank stand after the key"
+    if re.match(r"-[^\s-]", line[column:]):
+        return "a blank is missing after the dash", "write `- ` before each item of a list"
     if "expected key" in problem or "expected '-'" in problem or "expected <document start>" in problem:
-        return "this line does not fit what is above", "check the indentation"
-    return f"not YAML: {problem}{' ' + context if context else ''}", ""
+        return "this line does not fit what is above", "check the indentation: what belongs together starts in the same column"
+    return f"this is no YAML: {problem}", "bus explain yaml.syntax says what most often is wrong"
 
 
+_CLOSING = {"{": "}", "[": "]"}
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

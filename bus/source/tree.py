@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -82,9 +83,10 @@ class Source:
         return self._value
 
     def name(self, field: str) -> str:
-        """What a field at the top says, also in a file that is no YAML: others may speak of it, and need not be told again."""
-        found = re.search(rf"^{field}:[ \t]*(\S+)", self.text, re.MULTILINE)
-        return found[1] if found else ""
+        """What a field at the top says, also in a file that is no YAML or spells it otherwise: who speaks of it need not be told again."""
+        said = dict(re.findall(r"^(\w+)[ \t]*:?[ \t]+[\"']?([^\s\"'#]+)", self.text, re.MULTILINE))
+        near = difflib.get_close_matches(field, [word.lower() for word in said], n=1, cutoff=0.7)
+        return next((value for word, value in said.items() if near and word.lower() == near[0]), "")
 
     def at(self, line: int, column: int, code: str, sentence: str, hint: str = "", severity: Severity = "error") -> None:
         """Note a finding at a place; what the notation already refused there has no second cause."""
@@ -146,7 +148,9 @@ _BLOCKS = frozenset({"|", ">"})
 def _raw_offset(raw: str, style: str, text: str, wanted: int) -> int:
     """The offset in the raw scalar of the character ``wanted`` of its text (or of its end)."""
     position, indent = _content_start(raw, style)
-    for character in text[:wanted]:
+    for index, character in enumerate(text[:wanted]):
+        if character == "\n" and style == ">" and text[index - 1 : index] != "\n":
+            position = _past_folded(raw, position, len(text) - index - len(text[index:].lstrip("\n")))
         if style == '"' and raw[position : position + 1] == "\\":
             position += {"x": 4, "u": 6, "U": 10}.get(raw[position + 1 : position + 2], 2)
         elif style == "'" and raw[position : position + 2] == "''":
@@ -176,6 +180,14 @@ def _leading(raw: str, start: int, most: int) -> int:
     while count < most and raw[start + count : start + count + 1] == " ":
         count += 1
     return count
+
+
+def _past_folded(raw: str, position: int, breaks: int) -> int:
+    """Where so many line breaks of a folded text start in the raw one, which has one more before lines that are folded."""
+    found = re.compile(r"\n(?:[ \t]*\n)*").match(raw, position)
+    if found is None or found[0].count("\n") <= breaks:
+        return position
+    return raw.index("\n", position + 1)
 
 
 def _skip_fold(raw: str, position: int) -> int:

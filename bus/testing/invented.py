@@ -14,6 +14,7 @@ from typing import Any
 
 from bus.functions import cf_valid
 from bus.message import JsonValue
+from bus.replay.people import NAME, SURNAME, WHOLE, kind_of, objects
 
 WOMEN = ("Ada", "Bice", "Clelia", "Dora", "Elvira", "Flora", "Gilda", "Irma")
 MEN = ("Aldo", "Bruno", "Carlo", "Dario", "Ezio", "Furio", "Guido", "Ivo")
@@ -25,15 +26,6 @@ _IBAN = re.compile(r"\bIT[0-9]{2}[A-Z][0-9]{10}[A-Z0-9]{12}\b")
 _PHONE = re.compile(r"\+39 ?[0-9][0-9 ./-]{6,13}[0-9]")
 IBAN = "IT60X0542811101000000123456"
 """The one that the standard's own examples use."""
-_NAME, _SURNAME, _WHOLE = "nome", "cognome", "nominativo"
-_FIELDS: Mapping[str, str] = {
-    **dict.fromkeys(("nome", "givenname", "firstname", "nomi"), _NAME),
-    **dict.fromkeys(("cognome", "surname", "familyname", "lastname", "cognomi"), _SURNAME),
-    **dict.fromkeys(("nominativo", "intestatario", "denominazione", "fullname", "ragionesociale", "referente"), _WHOLE),
-    **dict.fromkeys(("via", "indirizzo", "residenza", "domicilio", "toponimo", "streetname"), "via"),
-    **dict.fromkeys(("telefono", "cellulare", "recapito", "phone"), "telefono"),
-    **dict.fromkeys(("datanascita", "birthdate", "natoil", "nascita"), "nascita"),
-}  # fmt: skip
 
 
 @dataclass
@@ -46,16 +38,14 @@ class Invented:
 
     def learn(self, value: JsonValue) -> None:
         """See who is named; call it for all values before the first is said."""
-        for fields in _objects(value):
-            named = {
-                _FIELDS[_plain(name)]: text for name, text in fields.items() if _plain(name) in _FIELDS and isinstance(text, str) and text
-            }
-            codes = [text.upper() for text in fields.values() if isinstance(text, str) and CODICE_FISCALE.fullmatch(text)]
-            if codes or named.keys() & {_NAME, _SURNAME}:
-                self._person(codes[0] if codes else "", named.get(_NAME, ""), named.get(_SURNAME, ""))
-        for fields in _objects(value):
+        for fields in objects(value):
             named = _named(fields)
-            for kind in ("via", "telefono", _WHOLE):
+            codes = [text.upper() for text in fields.values() if isinstance(text, str) and CODICE_FISCALE.fullmatch(text)]
+            if codes or named.keys() & {NAME, SURNAME}:
+                self._person(codes[0] if codes else "", named.get(NAME, ""), named.get(SURNAME, ""))
+        for fields in objects(value):
+            named = _named(fields)
+            for kind in ("via", "telefono", WHOLE):
                 if named.get(kind):
                     self._invent(kind, named[kind])
             if date := named.get("nascita"):
@@ -106,12 +96,12 @@ class Invented:
                 self._real.setdefault(real, invented)
 
     def _invent(self, kind: str, real: str) -> None:
-        if real in self._real or (kind == _WHOLE and any(known.upper() in real.upper() for known in self._real)):
+        if real in self._real or (kind == WHOLE and any(known.upper() in real.upper() for known in self._real)):
             return  # a composed name is said by its parts
         number = self._counts[kind] = self._counts.get(kind, 0) + 1
         invented = {
             "email": f"persona{number}@posta.example", "telefono": f"333 000{number:04}", "iban": IBAN, "via": f"Via Immaginaria {number}",
-            _WHOLE: f"Persona Inventata {_roman(number)}",
+            WHOLE: f"Persona Inventata {_roman(number)}",
         }  # fmt: skip
         self._real[real] = invented[kind]
 
@@ -147,21 +137,7 @@ def _as_written(real: str, invented: str) -> str:
 
 def _named(fields: Mapping[str, Any]) -> dict[str, str]:
     """What an object says of a person, by kind of field."""
-    return {_FIELDS[_plain(name)]: text for name, text in fields.items() if _plain(name) in _FIELDS and isinstance(text, str) and text}
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z]", "", name.lower())
-
-
-def _objects(value: JsonValue) -> Iterator[dict[str, Any]]:
-    if isinstance(value, dict):
-        yield value
-        for inner in value.values():
-            yield from _objects(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _objects(inner)
+    return {kind: text for name, text in fields.items() if isinstance(text, str) and text and (kind := kind_of(name))}
 
 
 def _texts(value: JsonValue) -> Iterator[str]:

@@ -1,0 +1,153 @@
+"""`bus plan` behind a message that a route sends, keys that tell repeated messages, and names of people."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bus import config
+from bus.app import App
+from bus.engine.intake import Submission
+from bus.message import canonical
+from tests.integration.test_plan import edit, found, plan
+from tests.small_bus import settings
+
+SENDS = """
+route: ufficio.pratica
+version: 1
+owner: prove@comune.example
+purpose: hands on
+on: ufficio.pratica
+key: body.pratica
+case: {pratica: body.pratica}
+steps:
+  - id: avvisa
+    when: body.numero < 9
+    send: ufficio.altra
+    with: {pratica: body.pratica, numero: body.numero, cognome: body.cognome}
+"""
+TAKES = """
+route: ufficio.altra
+version: 1
+owner: prove@comune.example
+purpose: registers, and hands on
+on: ufficio.altra
+case: {pratica: body.pratica}
+steps:
+  - id: registra
+    call: ufficio.registra
+    with: {numero: body.numero, chi: '"sig. " + body.cognome'}
+    as: registrata
+  - {id: poi, send: ufficio.fine, with: {pratica: body.pratica, numero: body.numero + 1}}
+"""
+ENDS = """
+route: ufficio.fine
+version: 1
+owner: prove@comune.example
+purpose: archives
+on: ufficio.fine
+case: {pratica: body.pratica}
+steps:
+  - {id: archivia, call: ufficio.archivia, with: {numero: body.numero, chi: body.pratica}}
+"""
+TYPE = """
+type: ufficio.{name}
+title: For a plan
+case: {{pratica: body.pratica}}
+schema:
+  type: object
+  additionalProperties: false
+  required: [pratica, numero]
+  properties: {{pratica: {{type: string}}, numero: {{type: integer}}, cognome: {{type: string}}}}
+"""
+MANY = 10
+NAME = "Fittiziani"
+
+
+@pytest.fixture(scope="module")
+def worked(tmp_path_factory) -> Path:
+    """A bus that took ten messages, of which nine were sent on, and on again; it has stopped."""
+    folder = tmp_path_factory.mktemp("followed")
+    made = {"routes/pratica.yaml": SENDS, "routes/altra.yaml": TAKES, "routes/fine.yaml": ENDS}
+    made |= {f"mappings/types/ufficio.{name}.yaml": TYPE.format(name=name) for name in ("pratica", "altra", "fine")}
+    for name, text in made.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, "utf-8")
+    adapters = {"ufficio": {"use": "tests.integration.test_plan:Ufficio"}}
+    (folder / "config.yaml").write_text(json.dumps(settings(adapters=adapters)), "utf-8")
+    app = App(config.load(folder / "config.yaml"))
+    app.start()
+    try:
+        for number in range(MANY):
+            app.send(Submission("ufficio.pratica", {"pratica": f"x{number}", "numero": number, "cognome": NAME}, "portale")).result()
+        while app.backlog.check() is None and any(app.runs(state=state, most=1) for state in ("ready", "running")):
+            pass
+    finally:
+        app.stop()
+    return folder
+
+
+@pytest.fixture
+def edited(worked, tmp_path) -> Path:
+    for name in ("routes", "mappings"):
+        shutil.copytree(worked / name, tmp_path / name)
+    return tmp_path
+
+
+def test_a_message_that_would_be_sent_otherwise_is_followed_into_the_routes_that_it_starts(worked, edited):
+    edit(edited, "numero: body.numero, cognome", "numero: body.numero + 100, cognome")
+    made = plan(worked, edited)
+    assert sorted(found(made)) == [
+        ("call changed", "ufficio.archivia request.numero", 9),
+        ("call changed", "ufficio.registra request.numero", 9),
+        ("message changed", "ufficio.altra message.numero", 9),
+        ("message changed", "ufficio.fine message.numero", 9),
+    ]
+    assert {"routes/altra.yaml", "routes/fine.yaml"} <= {made.at(group).partition(":")[0] for group in made.groups}
+
+
+def test_a_message_that_would_not_be_sent_starts_nothing_any_more_and_one_besides_starts_what_it_starts(worked, edited):
+    edit(edited, "body.numero < 9", "body.numero > 7")
+    made = plan(worked, edited)
+    changes = found(made)
+    assert ("run removed", "ufficio.altra", 8) in changes
+    assert ("run removed", "ufficio.fine", 8) in changes
+    assert ("call removed", "ufficio.archivia", 8) in changes
+    assert ("run added", "ufficio.altra", 1) in changes
+    assert ("no answer", "ufficio.registra", 1) in changes
+
+
+def test_what_is_sent_otherwise_to_an_edited_route_is_told_once(worked, edited):
+    """The message itself is in the window too, and its route is edited: it is not planned a second time with the body of then."""
+    edit(edited, "numero: body.numero, cognome", "numero: body.numero + 100, cognome")
+    edit(edited, '"sig. "', '"gentile "', "routes/altra.yaml")
+    changes = found(plan(worked, edited))
+    assert ("call changed", "ufficio.registra request.numero", 9) in changes
+    assert ("call changed", "ufficio.registra request.chi", 9) in changes
+
+
+def test_another_key_is_told_at_its_line(worked, edited):
+    edit(edited, "key: body.pratica", "key: body.pratica + text(body.numero)")
+    made = plan(worked, edited)
+    assert found(made) == [("run key changed", "key", MANY)]
+    assert made.at(made.groups[0]) == "routes/pratica.yaml:7:6"
+    assert "key that tells repeated messages" in made.as_text()
+
+
+def test_names_of_people_are_never_shown_also_within_other_texts(worked, edited):
+    edit(edited, '"sig. "', '"gentile "', "routes/altra.yaml")
+    made = plan(worked, edited)
+    said = made.as_text() + canonical(made.as_json()).decode()
+    assert NAME.lower() not in said.lower()
+    assert '"sig. ‹cognome 1›" → "gentile ‹cognome 1›"' in said
+    edit(edited, "cognome: body.cognome", "cognome: upper(body.cognome)")
+    assert NAME.lower() not in plan(worked, edited).as_text().lower()
+
+
+def test_a_followed_plan_is_the_same_each_time(worked, edited):
+    edit(edited, "numero: body.numero, cognome", "numero: body.numero + 100, cognome")
+    assert plan(worked, edited).as_text() == plan(worked, edited).as_text()
+    assert canonical(plan(worked, edited).as_json()) == canonical(plan(worked, edited).as_json())

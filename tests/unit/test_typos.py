@@ -1,0 +1,68 @@
+"""What a sysadmin mistypes most, in a route that ships: told once, at its line, with what to write instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bus.catalog import examine, files_of
+from bus.cli.rules import offered
+from bus.config import load
+
+ROOT = Path(__file__).parents[2]
+ROUTE = "routes/edilizia/presenta-pratica.yaml"
+NO_KEY = ("this line is no `key: value`", "a colon and a blank stand after the key")
+DEAD = "motivo: \"'Il richiedente risulta deceduto'\""
+CASES = [
+    ("    call: anagrafe.cerca-soggetto", "    call anagrafe.cerca-soggetto", *NO_KEY),
+    ("    as: soggetto", "    as:soggetto", *NO_KEY),
+    ("    with: {codice_fiscale", "   with: {codice_fiscale", "does not fit what is above", "starts in the same column"),
+    ("  - id: in-vita", "    id: in-vita", "`id` was already written on line 11", "write `- ` before it"),
+    ("  - id: in-vita", "  -id: in-vita", "a blank is missing after the dash", "write `- `"),
+    ("body.richiedente.codice_fiscale}", "body.richiedente.codice_fiscale", "`{` is not closed", "write `}` where it ends"),
+    ("istanza \" + body.istanza'", 'istanza " + body.istanza', "a quote is not closed", "write ' where the text ends"),
+    ("    call: anagrafe", "\tcall: anagrafe", "a tab in the indentation", "indent with spaces"),
+    ("purpose: Presentation", "purpose: SUE: presentation", "a colon starts a second value here", "in quotes"),
+    ("owner: sue@", "owner: @sue", "`@` cannot start a value", "in quotes"),
+    ("esito: \"'respinta'\"", "esito: “respinta”", "unexpected `“`", "straight quotes"),
+    ("esito: \"'respinta'\"", "esito: respinta", "there is no `respinta` here", "quotes of its own: '\"respinta\"'"),
+    (DEAD, "motivo: Il richiedente risulta deceduto", "unexpected `richiedente`", "quotes of its own"),
+    (DEAD, "motivo: \"'L'istanza'\"", "unexpected `istanza`", "an apostrophe ends a text"),
+    ("when: importo > 0", "when: importo > 0 and registrato", "unexpected `and`", "write &&"),
+    ("when: importo > 0", "when: if importo > 0", "`if` is a reserved word", "the condition alone"),
+    ("when: importo > 0", "when: importo > 0,50", "unexpected `,`", "with a point"),
+    ('error.code == "CF_ERRATO"', 'error.code = "CF_ERRATO"', "unexpected `=`", "write == to compare"),
+    ("registrato: true", "registrato: vero", "there is no `vero` here", "write true"),
+    ("anagrafe.cerca-soggetto", "anagrafe.cerca-sogetto", "no operation `anagrafe.cerca-sogetto`", "did you mean anagrafe.cerca-soggetto?"),
+    ("    retry: {attempts: 3", "    retri: {attempts: 3", "there is no field `retri` here", "did you mean retry?"),
+    ("route: edilizia", "Route: edilizia", "there is no field `Route` here", "did you mean route?"),
+    ("wait: 1s}", "wait: 1 s}", "'1 s' is not a duration", "such as 5s"),
+]
+
+
+@pytest.fixture(scope="module")
+def world():
+    return files_of(ROOT), offered(load(ROOT / "config.yaml", secrets=False))
+
+
+@pytest.mark.parametrize(("written", "typo", "sentence", "hint"), CASES, ids=[case[1].strip() for case in CASES])
+def test_a_typo_is_one_finding_at_its_line_that_says_what_to_write(world, written, typo, sentence, hint):
+    files, operations = world
+    text = files[ROUTE].decode()
+    assert written in text
+    catalog, findings = examine({**files, ROUTE: text.replace(written, typo, 1).encode()}, operations)
+    assert catalog is None
+    assert len(findings) == 1, [str(one) for one in findings]
+    [found] = findings
+    assert (found.file, found.line) == (ROUTE, text[: text.index(written)].count("\n") + 1)
+    assert sentence in found.sentence
+    assert hint in found.hint
+
+
+def test_a_field_that_holds_nothing_is_told_where_it_stands(world):
+    """Passed over in silence, its name would be missed further down, where nothing is wrong."""
+    files, operations = world
+    text = files[ROUTE].decode().replace("    as: soggetto\n", "    as:\n", 1)
+    _, findings = examine({**files, ROUTE: text.encode()}, operations)
+    assert (findings[0].code, findings[0].sentence) == ("field.invalid", "`as` says nothing")
