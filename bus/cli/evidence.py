@@ -52,6 +52,9 @@ def check_receipt(
     receipt: Annotated[Path, typer.Argument(help="File with the receipt.")],
     key: Annotated[list[str], typer.Option(help="Public key of receipts, as the municipality publishes it.")],
     log_key: Annotated[list[str], typer.Option(help="Public key of the log, as the municipality publishes it.")],
+    tiles: Annotated[
+        Path | None, typer.Option(help="Folder that `bus log tiles` wrote, or a copy of one: no database is needed then.")
+    ] = None,
     config: Settings = CONFIG,
     store: Store = "",
 ) -> None:
@@ -60,8 +63,12 @@ def check_receipt(
     from bus.log import note, promised
     from bus.store.opening import open_reader
 
-    with contextlib.closing(open_reader(store or address(config))) as reader:
-        found = promised.judged(reader, receipt.read_text("utf-8"), [*map(note.verifier, key)], [*map(note.verifier, log_key)])
+    given = receipt.read_text("utf-8"), [*map(note.verifier, key)], [*map(note.verifier, log_key)]
+    if tiles is not None:
+        found = promised.judged_by_files(tiles, *given)
+    else:
+        with contextlib.closing(open_reader(store or address(config))) as reader:
+            found = promised.judged(reader, *given)
     print(found.sentence)
     raise typer.Exit(found.code)
 

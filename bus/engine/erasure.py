@@ -7,7 +7,7 @@ comes first, the keys after it: `redo` destroys what a crash between the two, or
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bus.clock import Clock, moment_of, text_of
@@ -31,6 +31,8 @@ APART = frozenset({"read", "exported", "replayed"})
 
 ABANDONED = dt.timedelta(hours=1)
 """How long a file that came again may wait for the message that names it."""
+AT_ONCE = 500
+"""Messages, files and keys that one record names."""
 NAMELESS = "allegato"
 """How a file is called that stays with another person's message."""
 
@@ -107,12 +109,22 @@ def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[
     held = [*_texts_of(tx, found), str(request.payload("request"))]
     keys = {*_destructible(tx, held), *[key for file in found.files if (key := file_keys[file]) is not None]}
     keys.update(key for file in found.shared for key in _unnamed(tx, file, actor, clock) if key != file_keys[file])
-    data = {"asked": identity, "by": request.actor, "messages": found.messages, "files": found.files, "keys": sorted(keys)}
-    record = Record(new_id(), "erased", clock.now(), actor=actor, data=data)
-    write(tx, entry(record, tx.keys.fresh(), {"reason": {"text": told["reason"]}}))
+    records = [
+        Record(new_id(), "erased", clock.now(), actor=actor, data={"asked": identity, "by": request.actor, **part})
+        for part in _parts(found, sorted(keys))
+    ]
+    for record in records:
+        write(tx, entry(record, tx.keys.fresh(), {"reason": {"text": told["reason"]}}))
     tx.do("drop_mark", name=_mark(identity))
-    shown: JsonObject = {"id": identity, "record": record.id, "messages": len(found.messages), "files": len(found.files)}
+    shown: JsonObject = {"id": identity, "record": records[0].id, "messages": len(found.messages), "files": len(found.files)}
     return Done(shown, tuple(keys), found.files)
+
+
+def _parts(found: Reach, keys: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """What is erased, in as many records as it needs: a record has a bound (`bus.log.record.LONGEST`)."""
+    for at in range(0, max(len(found.messages), len(found.files), len(keys)), AT_ONCE):
+        part = slice(at, at + AT_ONCE)
+        yield {"messages": found.messages[part], "files": found.files[part], "keys": keys[part]}
 
 
 def expire(tx: Tx, clock: Clock) -> tuple[int, ...]:

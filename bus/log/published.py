@@ -1,5 +1,7 @@
 """The log as a folder of files that others can check: checkpoint, tiles and entry bundles, as c2sp.org/tlog-tiles has them.
 
+`Folder` is the other side: it reads such a folder and believes nothing in it but the signature.
+
 The checkpoint is written last, so that whatever it promises is there. Full tiles never change; partial ones have their width in
 their name. Entries are the records' exact bytes, each behind its length.
 """
@@ -7,16 +9,65 @@ their name. Entries are the records' exact bytes, each behind its length.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from bus.errors import StoreError
+from bus.errors import EvidenceError, StoreError
+from bus.log import checkpoint
+from bus.log.note import Verifier
+from bus.log.record import LONGEST
 from bus.log.stored import StoredTree
 from bus.log.tiles import WIDTH, path, tiles_of
-from bus.log.tree import HASH
+from bus.log.tree import HASH, CompactRange, leaf_hash
 from bus.store.opening import Reader
 
-LONGEST = 65_535
-"""Bytes of an entry: its length has two bytes."""
+
+class Folder:
+    """A log as somebody without the database has it. All leaves are hashed up to the root that was signed, or it raises `EvidenceError`."""
+
+    def __init__(self, folder: Path, origin: str, keys: Iterable[Verifier]) -> None:
+        self._folder = folder
+        self.head, _ = checkpoint.opened(self._read(Path("checkpoint")), origin, keys)
+        self._leaves: dict[bytes, int] = {}
+        edge = CompactRange()
+        for number in range(-(-self.head.size // WIDTH)):
+            hashes = self._tile(0, number)
+            for leaf in (hashes[at : at + HASH] for at in range(0, len(hashes), HASH)):
+                self._leaves.setdefault(leaf, edge.size)
+                edge.append(leaf)
+        if (edge.size, edge.root()) != (self.head.size, self.head.root):
+            raise EvidenceError(f"the tiles in {folder} do not have the root that was signed", code="evidence.tiles")
+
+    def index_of(self, leaf: bytes) -> int | None:
+        """The place of a record by its leaf hash."""
+        return self._leaves.get(leaf)
+
+    def newest(self, count: int) -> list[bytes]:
+        """The last records, some more than ``count`` perhaps; each is the one that its leaf is of. Raises `EvidenceError`."""
+        first = max(self.head.size - count, 0) // WIDTH
+        found = [content for number in range(first, -(-self.head.size // WIDTH)) for content in self._entries(number)]
+        if [self.index_of(leaf_hash(content)) for content in found] != list(range(first * WIDTH, self.head.size)):
+            raise EvidenceError(f"the entries in {self._folder} are not those of its tiles", code="evidence.tiles")
+        return found
+
+    def _entries(self, number: int) -> Iterator[bytes]:
+        bundle, at = self._read(Path(path("entries", number, self._width(number)))), 0
+        while at < len(bundle):
+            start = at + 2
+            at = start + int.from_bytes(bundle[at:start], "big")
+            yield bundle[start:at]
+
+    def _tile(self, level: int, number: int) -> bytes:
+        return self._read(Path(path(level, number, self._width(number))))
+
+    def _width(self, number: int) -> int:
+        return min(WIDTH, self.head.size - number * WIDTH)
+
+    def _read(self, name: Path) -> bytes:
+        try:
+            return (self._folder / name).read_bytes()
+        except OSError as error:
+            raise EvidenceError(f"{self._folder / name} cannot be read: {error.strerror}", code="evidence.tiles") from error
 
 
 def publish(reader: Reader, folder: Path) -> tuple[int, int]:

@@ -20,6 +20,8 @@ Kind = Literal[
     "polled", "served", "access",
     "read", "exported", "replayed", "erasure", "erased", "keys",
 ]  # fmt: skip
+LONGEST = 65_535
+"""Bytes of a record: an entry of a tiled log (c2sp.org/tlog-tiles) says its length in two bytes."""
 KINDS: frozenset[str] = frozenset(get_args(Kind))
 
 
@@ -61,8 +63,11 @@ class Record(NamedTuple):
 
 
 def content(record: Record) -> bytes:
-    """The canonical bytes of a record."""
-    return canonical(as_line(record))
+    """The canonical bytes of a record. Raises `ValueError` for one that no log could publish."""
+    made = canonical(as_line(record))
+    if len(made) > LONGEST:
+        raise ValueError(f"a record `{record.kind}` of {len(made):,} bytes; the most is {LONGEST:,}")
+    return made
 
 
 def as_line(record: Record) -> dict[str, Any]:

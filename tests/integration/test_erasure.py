@@ -192,6 +192,23 @@ def test_a_copy_of_a_file_that_was_sent_twice_opens_with_nothing_after_the_erasu
                 stream.opened(file, server.app.keys).read()
 
 
+def test_an_erasure_of_much_is_told_in_several_records(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(erasure, "AT_ONCE", 2)
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        file = uploaded(server, "a.txt", b"una scansione")
+        messages = {greet(server, f"{NAME} {n}", WHO, attachments=[file]) for n in range(3)}
+        assert confirmed(server, asked(server).json["id"]).json["messages"] == 3
+        with server.app.store.read() as tx:
+            records = [one for _, one in log.everything(tx) if one.kind == "erased"]
+            assert {message for one in records for message in one.data["messages"]} == messages
+            assert len(records) == 3  # six keys: of each message, of the file, of what is told of it, of the request
+            before = projection.snapshot(tx)
+        server.app.store.write(projection.rebuild).result()
+        with server.app.store.read() as tx:
+            assert projection.snapshot(tx) == before
+    assert main(["log", "verify", "--config", str(tmp_path / "config.yaml")]) == 0, capsys.readouterr()
+
+
 def test_the_key_of_an_upload_that_was_broken_off_is_destroyed(town):
     with town.app.attachments.receive("a.txt", "text/plain") as coming:
         coming.write(b"x" * 100_000)

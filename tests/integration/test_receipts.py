@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import datetime as dt
 import json
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,8 @@ from bus.cli import main
 from bus.engine.intake import Submission
 from bus.errors import EvidenceError
 from bus.log import note, receipt, tree
+from bus.log.record import Record, content
+from bus.message import new_id
 from tests.small_bus import Caller, running
 
 BODY = {"type": "prova.saluto", "data": {"nome": "Ada"}}
@@ -97,6 +100,65 @@ def test_an_inclusion_and_an_omission_are_told_apart(tmp_path, capsys):
         Caller(server.port)("POST", "/messages", BODY)
     code, said = checked(tmp_path, lost, capsys)
     assert (code, said.split(":")[0]) == (5, "OMITTED")
+    assert main(["log", "tiles", str(tmp_path / "tiles"), "--config", str(tmp_path / "config.yaml")]) == 0
+    (tmp_path / "var/snodo.db").rename(tmp_path / "gone.db")
+    assert by_files(tmp_path, kept, capsys) == (0, by_files(tmp_path, kept, capsys)[1])
+    assert "included" in by_files(tmp_path, kept, capsys)[1]
+    assert by_files(tmp_path, lost, capsys) == (5, said)
+
+
+def by_files(folder, text, capsys) -> tuple[int, str]:
+    """As somebody who was given the folder, the receipt and the public keys."""
+    (folder / "r.txt").write_text(text)
+    keys = ["--key", public(folder, "receipts"), "--log-key", public(folder, "log")]
+    capsys.readouterr()
+    code = main(["log", "check-receipt", str(folder / "r.txt"), "--tiles", str(folder / "tiles"), *keys])
+    return code, capsys.readouterr().out
+
+
+def test_a_folder_that_is_not_what_was_signed_proves_nothing(tmp_path, capsys):
+    """Else whoever takes a record out of a copy could accuse the municipality."""
+    with running(tmp_path, log={"promise": 0.001}) as server:
+        text = Caller(server.port)("POST", "/messages", BODY).json["receipt"]
+        Caller(server.port)("POST", "/messages", BODY)
+    assert main(["log", "tiles", str(tmp_path / "tiles"), "--config", str(tmp_path / "config.yaml")]) == 0
+    leaf = receipt.opened(text, [note.verifier(public(tmp_path, "receipts"))]).leaf
+    [tile] = [path for path in (tmp_path / "tiles/tile/0").rglob("*") if path.is_file()]
+    [entries] = [path for path in (tmp_path / "tiles/tile/entries").rglob("*") if path.is_file()]
+    whole, records = tile.read_bytes(), entries.read_bytes()
+    assert by_files(tmp_path, text, capsys)[0] == 0
+    for changed in (whole.replace(leaf, b""), whole.replace(leaf, bytes(32)), whole[:-32], whole + bytes(32), b""):
+        tile.write_bytes(changed)
+        assert by_files(tmp_path, text, capsys)[0] == 2
+    tile.write_bytes(whole)
+    absent = receipt_of_another(tmp_path)
+    entries.write_bytes(records.replace(b'"kind"', b'"kynd"', 1))
+    assert by_files(tmp_path, absent, capsys)[0] == 2
+    entries.write_bytes(records)
+    assert by_files(tmp_path, absent, capsys)[0] == 5
+    tile.unlink()
+    assert by_files(tmp_path, text, capsys)[0] == 2
+
+
+def receipt_of_another(folder) -> str:
+    """A promise of the same door for a record that never came into the log."""
+    signer = note.read_signer(folder / "var/receipts.key")
+    record = Record(new_id(), "received", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), message=new_id())
+    origin = public(folder, "log").partition("+")[0]
+
+    class Kept:
+        def do(self, _query, **_parameters) -> None: ...
+
+    [text] = receipt.Promises(signer, origin, 0.001).make(Kept(), new_id(), [record])
+    return text
+
+
+def test_no_record_is_longer_than_an_entry_of_a_published_log_may_be():
+    short = Record("x", "received", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), data={"a": ""})
+    room = 65_535 - len(content(short))
+    assert len(content(short._replace(data={"a": "x" * room}))) == 65_535
+    with pytest.raises(ValueError, match="65,536 bytes"):
+        content(short._replace(data={"a": "x" * (room + 1)}))
 
 
 def test_the_folder_of_tiles_grows_and_says_the_same_as_the_log(tmp_path, capsys):
