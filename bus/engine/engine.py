@@ -126,7 +126,7 @@ class Engine:
 
     def welcome(self, tx: Tx, runs: Sequence[str]) -> Claims | None:
         """Claim runs in the transaction that opens them, unless others wait; by the thread that writes. See `bus.engine.intake.Host`."""
-        if self._stopping.is_set() or not self._thread.is_alive() or self._rung or self._room() < self._pace.batch + len(runs):
+        if self._stopping.is_set() or not self.alive() or self._rung or self._room() < self._pace.batch + len(runs):
             return None
         return self._holding.claim_opened(tx, runs, self._clock.now())
 
@@ -156,6 +156,10 @@ class Engine:
     def leave(self) -> None:
         """Give up the leases; the last thing an engine does."""
         self._holding.leave([live.claim for live in self._live.values() if live.in_flight])
+
+    def alive(self) -> bool:
+        """Whether anybody turns it."""
+        return self._thread.is_alive()
 
     def stuck(self) -> bool:
         """Whether it has not turned for many leases."""

@@ -142,6 +142,13 @@ class ShakyStore:
         self._store.close()
 
 
+class TurnedEngine(Engine):
+    """It has no thread of its own: the simulation turns it."""
+
+    def alive(self) -> bool:
+        return True
+
+
 @dataclass
 class Process:
     """One engine with its calls and the rules it knows; killed by being forgotten. ``paused``: stopped, as by SIGSTOP."""

@@ -11,14 +11,26 @@ from pathlib import Path
 from bus.catalog import Catalog
 from bus.clock import FixedClock, moment_of, text_of
 from bus.engine import dead
-from bus.engine.engine import Engine, Pace
+from bus.engine.engine import Pace
+from bus.engine.holding import Claims
 from bus.engine.intake import Accepted, Intake, Submission
 from bus.errors import Conflict, StoreError
 from bus.log.keyring import Keyring
 from bus.message import canonical
 from bus.store import Tx
 from bus.testing import simulation_judge
-from bus.testing.simulated_bus import START, Fate, Killed, Pending, Process, ShakyStore, SimulatedStore, SkewedClock, SlowOutside
+from bus.testing.simulated_bus import (
+    START,
+    Fate,
+    Killed,
+    Pending,
+    Process,
+    ShakyStore,
+    SimulatedStore,
+    SkewedClock,
+    SlowOutside,
+    TurnedEngine,
+)
 from bus.testing.simulated_system import LOSSY, SETTLE, TIMEOUT, Effect, Sistema, rules
 
 LEASE = 30.0
@@ -59,12 +71,25 @@ class World:
         self.open_store()
         self._start_engine()
         self.trouble = True
+        self._host: Process | None = None
 
     def open_store(self) -> None:
         """Begin to work on the store that lies in the folder."""
         self.store = SimulatedStore(self.folder / f"{self.seed}.db", keys=self.keys)
-        self.intake = Intake(self.store, lambda: rules(self.edition), self.clock, self._ring)
+        self.intake = Intake(self.store, lambda: rules(self.edition), self.clock, self._ring, None, self)
         self.activate(self.edition)
+
+    def welcome(self, tx: Tx, runs: Sequence[str]) -> Claims | None:
+        """Where door and engine are one process, accepting and claiming are one commit; where they are not, nobody claims."""
+        awake = self.awake()
+        self._host = self.dice.choice(awake) if awake and self.trouble and self.dice.random() < 0.5 else None
+        claims = None if self._host is None else self._host.engine.welcome(tx, runs)
+        self.note(f"welcome {self._host.name if self._host else '-'} {0 if claims is None else len(claims.rows)}")
+        return claims
+
+    def welcomed(self, claims: Claims) -> None:
+        if self._host is not None and self._host in self.processes:
+            self._host.engine.welcomed(claims)
 
     def close(self) -> None:
         for process in self.processes:
@@ -100,7 +125,7 @@ class World:
         process = Process(f"e{self.count}", outside, own(rules(self.edition)))
         shaky = ShakyStore(self.store, lambda: self._meanwhile(process), lambda: self._stand_still(process))
         pace = Pace(lease=LEASE, sweep=1, batch=10, most_live=20)
-        process.engine = Engine(shaky, lambda: process.catalog, outside, clock, self._ring, pace, ticks=lambda: self.running)
+        process.engine = TurnedEngine(shaky, lambda: process.catalog, outside, clock, self._ring, pace, ticks=lambda: self.running)
         self.processes.append(process)
 
     def _meanwhile(self, process: Process) -> Fate:

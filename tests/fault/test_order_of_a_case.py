@@ -1,4 +1,4 @@
-"""Several engines on one store: the effects of a case come in the order in which its messages were accepted."""
+"""Several doors and engines on one store: the effects of a case come in the order in which its messages were accepted."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import random
 from collections import defaultdict
 from pathlib import Path
 
+from bus import config
+from bus.app import App, Role
 from bus.engine.engine import Engine, Pace
 from bus.engine.intake import Submission
 from bus.engine.outside import Outside
 from tests.fault.test_gates import Sistema, bus, until
+from tests.integration.workshop import write_rules
 
 CASES, EACH, ENGINES = 100, 4, 3
+FEWER = 40
 STEPS = """case: {a: body.a}
 steps:
   - {id: prima, call: SISTEMA.fai, with: {x: body.b}}
@@ -41,8 +45,48 @@ def test_the_effects_of_a_case_come_in_the_order_of_acceptance_whoever_works_on_
         for engine, outside in zip(others, outsides, strict=True):
             engine.stop(5)
             outside.close()
+    assert in_cases(done) == wanted(accepted)
+
+
+def test_so_they_do_with_several_doors_and_workers_on_postgresql(postgresql_url: str, rabbitmq_url: str, tmp_path: Path) -> None:
+    done: list[str] = []
+    dice = random.Random(11)
+    system = Sistema("ordine", lambda: None, done.append)
+    rules = write_rules(tmp_path, {"prova.ordine": STEPS.replace("SISTEMA", "ordine")}, {"prova.ordine": "case: {a: body.a}"})
+    settings = config.parse(
+        {
+            "organization": {"name": "Prova", "fiscal_code": "80001130857"}, "store": {"url": postgresql_url},
+            "channel": {"url": rabbitmq_url}, "log_level": "error", "engine": {"sweep": 0.1, "threads": 4},
+        },
+        rules / "config.yaml",
+    )  # fmt: skip
+    roles: tuple[Role, ...] = ("web", "web", "worker", "worker", "worker")
+    apps = [App(settings, role=role, adapters={"ordine": system}) for role in roles]
+    try:
+        for app in apps:
+            app.start()
+        numbers = [case for case in range(FEWER) for _ in range(EACH)]
+        dice.shuffle(numbers)
+        accepted: dict[int, list[str]] = defaultdict(list)
+        for n, case in enumerate(numbers):
+            accepted[case].append(f"{case}-{n}")
+            door = dice.choice(apps[:2])
+            door.send(Submission("prova.ordine", {"a": str(case), "b": f"{case}-{n}"}, "prova")).result(60)
+        until(lambda: len(done) >= 2 * FEWER * EACH)
+    finally:
+        for app in apps:
+            app.stop()
+    assert in_cases(done) == wanted(accepted)
+
+
+def in_cases(done: list[str]) -> dict[int, list[str]]:
+    """The effects of each case, in order."""
     made: dict[int, list[str]] = defaultdict(list)
     for x in done:
         made[int(x.removeprefix("fine ").partition("-")[0])].append(x)
-    wanted = {case: [step for b in bodies for step in (b, f"fine {b}")] for case, bodies in accepted.items()}
-    assert made == wanted
+    return made
+
+
+def wanted(accepted: dict[int, list[str]]) -> dict[int, list[str]]:
+    """What these should be: of each message the first step, then the second."""
+    return {case: [step for b in bodies for step in (b, f"fine {b}")] for case, bodies in accepted.items()}
