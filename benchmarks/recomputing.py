@@ -22,6 +22,7 @@ from bus import config
 from bus.adapter import Adapter, Call, Contract, operation
 from bus.app import App
 from bus.cli.replay import replayed
+from bus.cli.rules import give_keys
 from bus.engine.intake import Submission
 from bus.planning.planning import planned
 from bus.replay import window
@@ -48,6 +49,7 @@ def measured(folder: Path, count: int = COUNT, rounds: int = ROUNDS) -> dict[str
     mapping.write_text(mapping.read_text("utf-8").replace("nome: upper(", "nome: lower("), "utf-8")
     offered = {f"{name}.{one.name}": one for name, adapter in adapters.items() for one in adapter.operations.values()}
     with closing(open_reader(known.store.url)) as reader:
+        give_keys(reader, known)
         replays = _rounds(rounds, count, lambda: _replay(reader, offered, count))
         plans = _rounds(rounds, count, lambda: _plan(reader, folder / "edited", offered, count))
     return {"messages": count, "rounds": rounds, "replay": replays, "plan": plans}

@@ -115,6 +115,21 @@ def test_an_activation_is_a_record_with_actor_reason_and_digest(bus: Bus) -> Non
     assert "mayor" not in json.dumps(dict(records[-1].data)), "the reason is a payload: nothing said of persons stays in the log for ever"
 
 
+def test_what_the_bus_publishes_is_what_was_activated_at_once_and_after_a_way_back(bus: Bus) -> None:
+    bus.edit("routes/servizi.yaml", "Ritiro dei rifiuti ingombranti", "Ritiro a domicilio")
+    bus.edit("mappings/types/prova.saluto.yaml", "title: A type for tests", "title: A greeting")
+
+    def published() -> tuple[str, str]:
+        catalog, type = bus.call("GET", "/catalog", name=None).json, bus.call("GET", "/types/prova.saluto", name=None).json
+        return catalog["servizi"][0]["titolo"], type["title"]
+
+    before = published()
+    assert bus.activate().status == 200
+    assert ("Ritiro a domicilio", "A greeting") == published() != before
+    assert bus.call("POST", "/rules/rollback", {"reason": "not yet"}).status == 200
+    assert before == published()
+
+
 def test_a_restart_goes_on_with_what_was_activated_not_with_what_lies_in_the_folder(bus: Bus) -> None:
     bus.edit(SALUTA, "ciao ", "salve ")
     bus.again()
