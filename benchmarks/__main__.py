@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import bulkheads, checking, production, recomputing, report, soak, verifying, waits
+from benchmarks import bulkheads, checking, production, recomputing, report, searching, soak, verifying, waits
 from benchmarks.measures import Bench, rounds
 from benchmarks.where import profile
 
@@ -33,6 +33,9 @@ def main() -> int:
     parser.add_argument("--recompute", action="store_true", help="only how fast runs are replayed and edited rules planned")
     parser.add_argument("--verify", action="store_true", help="only what it takes to verify a log of 1,000,000 records")
     parser.add_argument("--validate", action="store_true", help="only what it takes to check 300 routes")
+    parser.add_argument(
+        "--search", choices=("both", "sqlite", "postgresql"), help="only what a page of a search takes among 1,000,000 records"
+    )
     parser.add_argument("--production", action="store_true", help="only production mode: PostgreSQL, RabbitMQ, doors and workers")
     parser.add_argument("--bulkheads", action="store_true", help="only what a dead or slow system does to the messages of another")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the results are written; a quick run writes none")
@@ -72,6 +75,15 @@ def main() -> int:
             apart = bulkheads.measured(Path(folder))
             say("\n" + bulkheads.table(machine, apart))
             say(f"written: {report.keep('bulkheads', {'machine': machine, **apart}, bulkheads.table(machine, apart), options.results)}")
+            return 0
+        if options.search:
+            only = "" if options.search == "both" else options.search
+            sought = searching.measured(Path(folder), 20_000 if options.quick else searching.RECORDS, only)
+            say("\n" + searching.table(machine, sought))
+            if not options.quick:
+                name = f"search-{only}" if only else "search"
+                said = report.keep(name, {"machine": machine, "stores": sought}, searching.table(machine, sought), options.results)
+                say(f"written: {said}")
             return 0
         if options.waits:
             among = waits.compared(Path(folder))

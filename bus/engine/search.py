@@ -18,7 +18,7 @@ from bus.engine.cases import WEAK
 from bus.engine.projection import holder
 from bus.errors import Invalid
 from bus.message import JsonObject, canonical, parsed
-from bus.store import Row, Tx
+from bus.store import Row, Store, Tx
 
 Find = Literal["records", "messages", "runs", "cases"]
 FINDS: tuple[str, ...] = get_args(Find)
@@ -34,8 +34,9 @@ FEW = 2000
 """Messages that are looked at by themselves when a key names them; of more, each match is asked whether it is one of them."""
 OF_CASES = 5000
 """Messages of the cases of a page that are looked at to see whether it is the first that shows them; the newest of each."""
-_ROUND, _LEAST = 20_000, 8
+_ROUND, _LEAST = 8_000, 8
 """Traces read in one round, of all facets and of each at least."""
+_LARGEST = 500
 _END = 2**62
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 Key = tuple[int, int]
@@ -56,7 +57,7 @@ class Question(NamedTuple):
 
     def takes(self, row: Row) -> bool:
         """Whether a record of that kind, place and type is asked for."""
-        if self.find == "messages" and not (self.kinds or self.route or self.step):
+        if self.find in ("messages", "cases") and not (self.kinds or self.route or self.step):
             return bool(row["kind"] == "received") and self.type in ("", row["type"])
         route, _, step = row["place"].partition("/")
         return (
@@ -125,17 +126,36 @@ def micros(moment: dt.datetime) -> int:
 # -- traces ------------------------------------------------------------------------------------------------------------
 
 
-def trace(tx: Tx, most: int = AT_ONCE) -> int:
-    """Make the traces of records that have none yet, so many at most; returns the number of the last one, 0 when none was left."""
-    after = traced_until(tx)
-    row = tx.one("last_to_trace", after=after, most=most)
-    last = row["seq"] if row else None
-    if last is None:
-        return 0
-    tx.do("add_facets", after=after, last=last)
-    tx.do("add_traces", after=after, last=last)
+def trace(store: Store) -> int:
+    """Make the traces of some records that have none yet; returns the number of the last one, 0 when none was left.
+
+    What is dear is done before the transaction, which others who write wait for.
+    """
+    with store.read() as tx:
+        after = traced_until(tx)
+        rows = tx.all("traced_after", after=after, top=_END, most=AT_ONCE)
+    if len(rows) == AT_ONCE:  # the last one may have been cut: a message that opened several runs has a line for each
+        rows = [row for row in rows if row["seq"] < rows[-1]["seq"]] or rows
+    return store.write(lambda tx: _add(tx, after, rows)).result() if rows else 0
+
+
+def _add(tx: Tx, after: int, rows: Sequence[Row]) -> int:
+    last = int(rows[-1]["seq"])
+    if traced_until(tx) != after:  # another process was faster
+        return last
+    wanted = {(row["kind"], row["place"], row["type"]) for row in rows}
+    known = _facets(tx)
+    for kind, place, type in sorted(wanted - known.keys()):
+        tx.do("add_facet", kind=kind, place=place, type=type)
+    known = known if wanted <= known.keys() else _facets(tx)
+    for facet, at, seq in sorted({(known[row["kind"], row["place"], row["type"]], row["at"], row["seq"]) for row in rows}):
+        tx.do("add_trace", facet=facet, at=at, seq=seq)
     tx.do("set_traced_until", value=str(last))
-    return int(last)
+    return last
+
+
+def _facets(tx: Tx) -> dict[tuple[str, str, str], int]:
+    return {(row["kind"], row["place"], row["type"]): row["id"] for row in tx.all("facets")}
 
 
 def traced_until(tx: Tx) -> int:
@@ -237,7 +257,7 @@ def search(tx: Tx, question: Question, after: Cursor | None, most: int, now: str
     show = _SHOWN[question.find](walk, now)
     at = start
     for keys in walk.pieces():
-        for piece in _pieces(keys, max(50, most)):
+        for piece in _pieces(keys, most):
             shown = show(piece)
             for key in piece:
                 found += shown.get(key, [])
@@ -279,18 +299,27 @@ class _Things:
 
     def __init__(self, walk: _Walk, now: str) -> None:
         self.tx, self.walk, self.now = walk.tx, walk, now
+        self._known: dict[str, Key] = {}
 
     def __call__(self, keys: Sequence[Key]) -> Shown:
-        question, among = self.walk.question, self.walk.among
-        rows = [row for row in self.tx.all("traced_among", seqs=_list(seq for _, seq in keys)) if row["message"] and question.takes(row)]
+        among = self.walk.among
+        of = {seq: at for at, seq in keys}
+        rows = [row for row in self.rows(of) if row["message"]]
         if among is not None and among.few is None:
             those = among.among(self.tx, {row["message"] for row in rows})
             rows = [row for row in rows if row["message"] in those]
         things = self.things(rows)
-        newest = self._newest(things)
-        new = {key: [one for one, row in things if (row["at"], row["seq"]) == key == newest[one]] for key in keys}
-        shown = self.show({one for some in new.values() for one in some})
-        return {key: [shown[one] for one in dict.fromkeys(some) if one in shown] for key, some in new.items()}
+        self._known |= self._newest([(one, row) for one, row in things if one not in self._known])
+        new: dict[Key, dict[str, None]] = {}
+        for one, row in things:
+            if self._known.get(one) == (key := (of[row["seq"]], row["seq"])):
+                new.setdefault(key, {})[one] = None
+        shown = self.show({one for some in new.values() for one in some}) if new else {}
+        return {key: [shown[one] for one in some if one in shown] for key, some in new.items()}
+
+    def rows(self, seqs: Iterable[int]) -> Sequence[Row]:
+        """The records with these numbers: ``seq`` and ``message``."""
+        return self.tx.all("messages_of_records", seqs=_list(seqs))
 
     def things(self, rows: Iterable[Row]) -> list[tuple[str, Row]]:
         """What rows belong to; rows that belong to no such thing are left out."""
@@ -306,6 +335,8 @@ class _Things:
     def _newest(self, things: Sequence[tuple[str, Row]]) -> dict[str, Key]:
         """Where the newest record of each stands that is asked for, wherever that is."""
         question, found = self.walk.question, dict[str, Key]()
+        if not things:
+            return found
         rows = self.tx.all("traced_of_messages", messages=_list(self.neighbours(things)), top=self.walk.top)
         for one, row in self.things(row for row in rows if question.takes(row) and question.during(row["at"])):
             found[one] = max(found.get(one, (0, 0)), (row["at"], row["seq"]))
@@ -323,6 +354,9 @@ class _Messages(_Things):
 
 
 class _Runs(_Things):
+    def rows(self, seqs: Iterable[int]) -> Sequence[Row]:
+        return [row for row in self.tx.all("traced_among", seqs=_list(seqs)) if self.walk.question.takes(row)]
+
     def things(self, rows: Iterable[Row]) -> list[tuple[str, Row]]:
         return [(row["run"], row) for row in rows if row["run"]]
 
@@ -359,7 +393,11 @@ _SHOWN: dict[str, Any] = {"records": _Records, "messages": _Messages, "runs": _R
 
 
 def _pieces(keys: Sequence[Key], size: int) -> Iterator[Sequence[Key]]:
-    return (keys[start : start + size] for start in range(0, len(keys), size))
+    """Larger and larger: where the first does not fill the page, many belong to the same few things."""
+    start = 0
+    while start < len(keys):
+        yield keys[start : start + size]
+        start, size = start + size, min(2 * size, _LARGEST)
 
 
 def _list(values: Iterable[Any]) -> str:

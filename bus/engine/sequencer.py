@@ -111,7 +111,7 @@ class Sequencer:
         """Make what searches look at, for some of the records that are sealed; `MOST` when there are others still."""
         if self._known is None or self._traced >= self._known.last:
             return 0
-        self._traced = self._store.write(search.trace).result() or self._known.last
+        self._traced = search.trace(self._store) or self._known.last
         return MOST if self._traced < self._known.last else 0
 
     def _on_duty(self) -> bool:

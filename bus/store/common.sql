@@ -672,15 +672,11 @@ SELECT value FROM marks WHERE name = 'traced'
 -- name: set_traced_until
 INSERT INTO marks (name, value) VALUES ('traced', :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value
 
--- name: last_to_trace
-SELECT max(seq) AS seq FROM (SELECT seq FROM records WHERE seq > :after ORDER BY seq LIMIT :most) AS found
+-- name: add_facet
+INSERT INTO facets (kind, place, type) VALUES (:kind, :place, :type) ON CONFLICT DO NOTHING
 
--- name: add_facets
-INSERT INTO facets (kind, place, type) SELECT DISTINCT kind, place, type FROM traced WHERE seq > :after AND seq <= :last ON CONFLICT DO NOTHING
-
--- name: add_traces
-INSERT INTO traces (facet, at, seq) SELECT DISTINCT f.id, t.at, t.seq FROM traced t
-JOIN facets f ON f.kind = t.kind AND f.place = t.place AND f.type = t.type WHERE t.seq > :after AND t.seq <= :last ON CONFLICT DO NOTHING
+-- name: add_trace buffered
+INSERT INTO traces (facet, at, seq) VALUES (:facet, :at, :seq) ON CONFLICT DO NOTHING
 
 -- name: facets
 SELECT id, kind, place, type FROM facets

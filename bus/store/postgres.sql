@@ -59,14 +59,12 @@ SELECT (SELECT json_agg(json_build_array(at, seq)) FROM (SELECT at, seq FROM tra
   WHERE facet = j::bigint AND at >= :since AND (at, seq) < (:at, :seq) ORDER BY at DESC, seq DESC LIMIT :most) AS found)::text AS found
 FROM jsonb_array_elements((:facets)::jsonb) j
 
--- name: count_traces
-SELECT count(*) AS traces FROM (SELECT DISTINCT at, seq FROM traces
-  WHERE facet = ANY (ARRAY(SELECT j::bigint FROM jsonb_array_elements((:facets)::jsonb) j)) AND at >= :since AND at < :until AND seq <= :top
-  LIMIT :most) AS found
-
 -- name: traced_among
 SELECT seq, at, kind, place, type, message, run FROM traced
 WHERE seq = ANY (ARRAY(SELECT j::bigint FROM jsonb_array_elements((:seqs)::jsonb) j))
+
+-- name: messages_of_records
+SELECT seq, message FROM records WHERE seq = ANY (ARRAY(SELECT j::bigint FROM jsonb_array_elements((:seqs)::jsonb) j))
 
 -- name: records_among
 SELECT seq, content FROM records WHERE seq = ANY (ARRAY(SELECT j::bigint FROM jsonb_array_elements((:seqs)::jsonb) j))

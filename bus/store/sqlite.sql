@@ -59,12 +59,11 @@ SELECT (SELECT json_group_array(json_array(at, seq)) FROM (SELECT at, seq FROM t
   WHERE facet = j.value AND at >= :since AND (at, seq) < (:at, :seq) ORDER BY at DESC, seq DESC LIMIT :most)) AS found
 FROM json_each(:facets) j
 
--- name: count_traces
-SELECT count(*) AS traces FROM (SELECT DISTINCT at, seq FROM traces
-  WHERE facet IN (SELECT value FROM json_each(:facets)) AND at >= :since AND at < :until AND seq <= :top LIMIT :most)
-
 -- name: traced_among
 SELECT seq, at, kind, place, type, message, run FROM traced WHERE seq IN (SELECT value FROM json_each(:seqs))
+
+-- name: messages_of_records
+SELECT seq, message FROM records WHERE seq IN (SELECT value FROM json_each(:seqs))
 
 -- name: records_among
 SELECT seq, content FROM records WHERE seq IN (SELECT value FROM json_each(:seqs))

@@ -70,7 +70,7 @@ def read_through(tx: Tx, question: Question, of_key: set[str] | None) -> list[st
     told = [(record, seq) for seq, record in log.everything(tx)]
     types = {record.message: record.data["type"] for record, _ in told if record.kind == "received"}
     cases = {str(record.message): str(tx.one("message", id=record.message)["case_id"]) for record, _ in told if record.kind == "received"}  # type: ignore[index]
-    only_received = question.find == "messages" and not (question.kinds or question.route or question.step)
+    only_received = question.find in ("messages", "cases") and not (question.kinds or question.route or question.step)
 
     def lines(record: Record) -> list[tuple[str | None, str]]:
         """Runs with places."""
@@ -126,7 +126,7 @@ def questions(shop: Workshop, count: int) -> Iterator[tuple[Question, set[str] |
 
 
 @pytest.mark.parametrize("traced", [0.0, 0.5, 1.0])
-def test_every_question_is_answered_as_by_who_reads_the_whole_log(shop: Workshop, traced: float) -> None:
+def test_every_question_is_answered_as_by_who_reads_the_whole_log(shop: Workshop, traced: float, monkeypatch: pytest.MonkeyPatch) -> None:
     with shop.app.store.read() as tx:
         whole = len(list(log.everything(tx)))
     while True:
@@ -134,7 +134,8 @@ def test_every_question_is_answered_as_by_who_reads_the_whole_log(shop: Workshop
             left = whole * traced - search.traced_until(tx)
         if left <= 0:
             break
-        shop.app.store.write(lambda tx: search.trace(tx, 7)).result(10)
+        monkeypatch.setattr(search, "AT_ONCE", 7)
+        search.trace(shop.app.store)
     answered = 0
     for question, of_key in questions(shop, 240):
         found = [identity(one) for one in find(shop, question)]
@@ -188,7 +189,7 @@ def test_a_page_passes_by_so_many_records_at_most_and_says_where_it_goes_on(shop
 
 def test_records_that_nobody_traces_are_told_to_be_out_of_sight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "UNTRACED", 3)
-    monkeypatch.setattr(search, "trace", lambda tx: 0)
+    monkeypatch.setattr(search, "trace", lambda store: 0)
     with workshop(tmp_path) as shop:
         for n in range(4):
             shop.send("legame", a=f"x-{n}", b=f"x-{n}")

@@ -19,6 +19,6 @@ CREATE VIEW traced AS
 SELECT r.seq, r.kind, r.message, coalesce(r.run, j.value -> 'id' #>> '{}') COLLATE "C" AS run, coalesce(m.type, '') COLLATE "C" AS type,
   (extract(epoch FROM r.time::timestamptz) * 1000000)::bigint AS at,
   coalesce((j.value -> 'route' #>> '{}') || '@' || (j.value -> 'version' #>> '{}'), c.line -> 'place' #>> '{}', '') COLLATE "C" AS place
-FROM records r CROSS JOIN LATERAL (SELECT convert_from(r.content, 'UTF8')::json AS line) c LEFT JOIN messages m ON m.id = r.message
+FROM records r CROSS JOIN LATERAL (SELECT convert_from(r.content, 'UTF8')::json AS line OFFSET 0) c LEFT JOIN messages m ON m.id = r.message
 LEFT JOIN LATERAL json_array_elements(CASE WHEN r.kind = 'received' THEN c.line -> 'data' -> 'runs' END) j ON true;
 UPDATE schema_revision SET revision = 6;
