@@ -31,6 +31,7 @@ from bus.clock import Clock, SharedClock, SystemClock, text_of
 from bus.config import Config
 from bus.diagnostics import configure, logger
 from bus.engine import accesses, dead, erasure, inquiry, search, watching
+from bus.engine.accesses import Looker
 from bus.engine.attachments import Attachments
 from bus.engine.backlog import Backlog
 from bus.engine.circuit import Habits
@@ -288,9 +289,21 @@ class App:
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    def message(self, identity: str) -> JsonObject:
+    def message(self, identity: str, *, said: bool = True) -> JsonObject:
+        """See `bus.engine.inquiry.message`; for the bus itself and for the sender of the message."""
         with self.store.read() as tx:
-            return inquiry.message(tx, identity, self._now())
+            return inquiry.message(tx, identity, self._now(), said=said)
+
+    def open_message(self, identity: str, looker: Looker) -> JsonObject:
+        """A message with its body and its reply as somebody may see them; that it was opened is recorded first."""
+        self.store.write(lambda tx: accesses.look(tx, looker, "message", self.clock, message=identity)).result()
+        with self.store.read() as tx:
+            shown = inquiry.message(tx, identity, self._now())
+            return {
+                **shown,
+                **accesses.said(tx, identity, self.catalog().types, looker),
+                "reply": accesses.undeclared(shown["reply"], looker),
+            }
 
     def case(self, key: str) -> JsonObject:
         with self.store.read() as tx:
@@ -359,13 +372,21 @@ class App:
         """Give a dead run up."""
         self._act(lambda tx: dead.discard(tx, run, actor, reason, self.clock))
 
+    def announce_read(self, looker: Looker, act: accesses.Act, scope: JsonObject) -> str:
+        """Write in the log that a command is about to show what was said; the id of the record. Raises `Invalid`."""
+        return self.store.write(lambda tx: accesses.announce(tx, looker, act, scope, self.clock)).result()
+
+    def open_letter(self, run: str, looker: Looker) -> dead.Letter:
+        """See `bus.engine.dead.open_letter`."""
+        return self.store.write(lambda tx: dead.open_letter(tx, run, looker, self.clock)).result()
+
     def letter(self, run: str) -> dead.Letter:
         with self.store.read() as tx:
             return dead.letter(tx, run)
 
-    def open_evidence(self, run: str, identity: str, actor: str) -> tuple[bytes, str]:
+    def open_evidence(self, run: str, identity: str, looker: Looker) -> tuple[bytes, str]:
         """Bytes of the exchange that failed, and their media type; the look is recorded."""
-        return self.store.write(lambda tx: dead.open_evidence(tx, run, identity, actor, self.clock)).result()
+        return self.store.write(lambda tx: dead.open_evidence(tx, run, identity, looker, self.clock)).result()
 
     # -- erasing a person --------------------------------------------------------------------------------------------
 
@@ -398,11 +419,11 @@ class App:
     # -- reports and accesses ----------------------------------------------------------------------------------------
 
     def report(
-        self, name: str, since: dt.datetime, until: dt.datetime, actor: str, purpose: str, after: int = 0
+        self, name: str, since: dt.datetime, until: dt.datetime, looker: Looker, after: int = 0
     ) -> tuple[list[reports.Line], int | None]:
         """A page of a report; that it was given is recorded first. Raises `NotFound`, `Invalid`."""
         report = reports.named(self.reports, name)
-        self.store.write(lambda tx: reports.export(tx, self.clock.now(), report, since, until, actor, purpose)).result()
+        self.store.write(lambda tx: reports.export(tx, self.clock.now(), report, since, until, looker)).result()
         with self.store.read() as tx:
             return reports.page(tx, report, since, until, after)
 

@@ -136,9 +136,9 @@ class Client:
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    def message(self, identity: str) -> dict[str, Any]:
-        """A message's state, its runs, its reply."""
-        return self._json("GET", f"/messages/{quote(identity, safe='')}")
+    def message(self, identity: str, purpose: str = "") -> dict[str, Any]:
+        """A message's state, its runs, its reply; who did not send it is shown what was said for a ``purpose``, which the log keeps."""
+        return self.get(f"/messages/{quote(identity, safe='')}", purpose)
 
     def case(self, key: str) -> dict[str, Any]:
         """A case by one of its keys: ``value`` or ``name:value``."""
@@ -157,14 +157,14 @@ class Client:
                 )
             time.sleep(every)
 
-    def get(self, path: str, **query: str | int | None) -> dict[str, Any]:
-        """Anything else that is read: ``get("/runs", state="dead")``."""
+    def get(self, path: str, purpose: str = "", /, **query: str | int | None) -> dict[str, Any]:
+        """Anything else that is read: ``get("/runs", state="dead")``; ``purpose`` says what for, where something that was said is shown."""
         given = {name: value for name, value in query.items() if value is not None}
-        return self._json("GET", path + (f"?{urlencode(given)}" if given else ""))
+        return self._json("GET", path + (f"?{urlencode(given)}" if given else ""), None, _purpose(purpose))
 
-    def content(self, path: str) -> bytes:
-        """Bytes that are not JSON, whole: ``content("/attachments/<sha256>")``."""
-        status, fields, found = self._call("GET", path)
+    def content(self, path: str, purpose: str = "") -> bytes:
+        """Bytes that are not JSON, whole: ``content("/attachments/<sha256>")``; who did not send them says what for."""
+        status, fields, found = self._call("GET", path, None, _purpose(purpose))
         if status >= 300:
             _answer(status, fields, found)
         return found
@@ -255,6 +255,11 @@ class Client:
         kept: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
         if kept is not None:
             kept.close()
+
+
+def _purpose(text: str) -> dict[str, str]:
+    """The header that says what for. ``http.client`` writes headers as Latin-1, and this one is UTF-8."""
+    return {"Snodo-Purpose": " ".join(text.split()).encode().decode("latin-1")} if text.strip() else {}
 
 
 def _pieces(stream: IO[bytes]) -> Iterable[bytes]:

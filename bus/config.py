@@ -18,6 +18,7 @@ from bus.errors import ConfigError
 from bus.message import digest
 
 Role = Literal["portal", "sysadmin", "auditor", "monitor"]
+Sees = Literal["personal", "sensitive"]
 
 
 class _Section(BaseModel):
@@ -160,6 +161,22 @@ class Key(_Section):
     )
     role: Role = Field(description="`portal` sends and sees its own; `sysadmin` runs the bus; `auditor` reads the log; `monitor` watches.")
     sha256: str = Field(description="SHA-256 of the key, 64 hex digits.", pattern=r"^[0-9a-f]{64}$")
+    sees: tuple[Sees, ...] | None = Field(
+        default=None, description="Which protected fields it may see; when not said, what `rights` says of its role."
+    )
+
+
+class Rights(_Section):
+    """Which fields that message types declare as `personal` or `sensitive` a role may see. What no type declares takes both."""
+
+    sysadmin: tuple[Sees, ...] = Field(default=("personal", "sensitive"), description="Keys of sysadmins.")
+    auditor: tuple[Sees, ...] = Field(default=("personal", "sensitive"), description="Keys of auditors.")
+
+    def of(self, key: Key) -> frozenset[str]:
+        """What a key may see; portals see what is their own, monitors nothing."""
+        if key.sees is not None:
+            return frozenset(key.sees)
+        return frozenset(getattr(self, key.role, ()))
 
 
 class Circuit(_Section):
@@ -210,6 +227,7 @@ class Config(_Section):
     http: Http = Http()
     engine: Engine = Engine()
     keys: tuple[Key, ...] = Field(default=(), description="API keys by hash.")
+    rights: Rights = Rights()
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="How much the bus says of itself on stderr."
     )

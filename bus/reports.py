@@ -13,8 +13,9 @@ from typing import Any
 
 from bus import clock
 from bus.adapter import Adapter, Exchange, Report
+from bus.engine.accesses import Looker, needs_all, purpose_of
 from bus.engine.projection import entry, write
-from bus.errors import Erased, Invalid, NotFound
+from bus.errors import Erased, NotFound
 from bus.log import log
 from bus.log.record import Record
 from bus.message import JsonObject, new_id
@@ -22,8 +23,6 @@ from bus.store import Tx
 
 PAGE = 1000
 """Records looked at for one page of a report."""
-LONGEST = 500
-"""Characters of a purpose."""
 ENDS = frozenset({"answered", "refused", "unanswered", "decided"})
 ACTS = frozenset({"redelivered", "decided", "discarded", "rules", "read", "exported", "replayed", "erasure", "erased"})
 """What persons do with the bus."""
@@ -47,7 +46,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A report of ours: which kinds of records, and the line that each of them makes, if it does."""
+    """A report: which kinds of records, and the line that each of them makes, if it does; ``ours``: it tells nothing that systems said."""
 
     name: str
     title: str
@@ -55,6 +54,7 @@ class Kept:
     fields: Mapping[str, str]
     kinds: frozenset[str]
     line: Callable[[Tx, Record], Line | None]
+    ours: bool = False
 
 
 def of_adapters(adapters: Mapping[str, Adapter]) -> dict[str, Kept]:
@@ -70,13 +70,14 @@ def named(known: Mapping[str, Kept], name: str) -> Kept:
     return known[name]
 
 
-def export(tx: Tx, now: dt.datetime, report: Kept, since: dt.datetime, until: dt.datetime, actor: str, purpose: str) -> None:
-    """Record that somebody is given a page of a report; raises `Invalid` for a purpose that says nothing."""
-    if not 3 <= len(purpose.strip()) <= LONGEST:
-        raise Invalid("a report needs a purpose", code="report.purpose", hint=f"say in 3 to {LONGEST} characters what it is for")
+def export(tx: Tx, now: dt.datetime, report: Kept, since: dt.datetime, until: dt.datetime, looker: Looker) -> None:
+    """Record that somebody is given a page of a report; raises `Invalid` for a purpose that says nothing, `Forbidden`."""
+    purpose = purpose_of(looker.purpose)
+    if not report.ours:
+        needs_all(looker, "a report of what systems said")
     data = {"report": report.name, "from": clock.text_of(since), "to": clock.text_of(until)}
-    record = Record(new_id(), "exported", now, actor=actor, data=data)
-    write(tx, entry(record, tx.keys.fresh(), {"purpose": {"text": purpose.strip()}}))
+    record = Record(new_id(), "exported", now, actor=looker.name, data=data)
+    write(tx, entry(record, tx.keys.fresh(), {"purpose": {"text": purpose}}))
 
 
 def page(tx: Tx, report: Kept, since: dt.datetime, until: dt.datetime, after: int = 0) -> tuple[list[Line], int | None]:
@@ -133,6 +134,7 @@ ACCESSES = Kept(
     },
     ACTS | {"access"},
     _access,
+    ours=True,
 )  # fmt: skip
 PURPOSES = Kept(
     "purposes",
@@ -146,6 +148,7 @@ PURPOSES = Kept(
     },
     OPENED,
     _opening,
+    ours=True,
 )  # fmt: skip
 
 

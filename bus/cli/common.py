@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import typer
 from typer.core import TyperGroup
@@ -19,6 +19,7 @@ Url: TypeAlias = Annotated[str, typer.Option("--url", envvar="SNODO_URL", help="
 Key: TypeAlias = Annotated[
     str, typer.Option("--key", envvar="SNODO_KEY", help="API key; better in the environment than on the command line.")
 ]
+Purpose: TypeAlias = Annotated[str, typer.Option("--purpose", help="What for, where something that was said is shown; the log keeps it.")]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="JSON instead of words.")]
 Store: TypeAlias = Annotated[
     str,
@@ -95,6 +96,22 @@ def client(url: str, key: str) -> Client:
         return Client(url, key)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--url") from None
+
+
+class Granted(NamedTuple):
+    """What a key may see, and the key store of the log in which its purpose was written."""
+
+    sees: frozenset[str]
+    keystore: str
+
+
+def announced(url: str, key: str, act: str, purpose: str, **scope: str) -> Granted | None:
+    """Have the running bus write down that this command shows what was said. None without a purpose: nothing may be shown."""
+    if not purpose:
+        return None
+    with client(url, key) as bus:
+        told = bus.post("/reads", {"act": act, "purpose": purpose, **{name: text for name, text in scope.items() if text}})
+    return Granted(frozenset(told["sees"]), told["keystore"])
 
 
 def show(value: Any, as_json: bool, words: Callable[[Any], None]) -> None:

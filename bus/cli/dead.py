@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import LOCAL, Json, Key, Listing, Url, client, family_of, show
+from bus.cli.common import LOCAL, Json, Key, Listing, Purpose, Url, client, family_of, show
 from bus.jsontext import parse_object
 
 app = family_of(Listing, "Dead letters: list, show, redeliver, decide, discard.")
@@ -24,16 +24,17 @@ def list_dead(url: Url = LOCAL, key: Key = "", json: Json = False) -> None:
 
 
 @app.command("show")
-def show_dead(run: Run, url: Url = LOCAL, key: Key = "", json: Json = False) -> None:
-    """Why a run is dead, where, since when, and what can be done."""
+def show_dead(run: Run, purpose: Purpose = "", url: Url = LOCAL, key: Key = "", json: Json = False) -> None:
+    """Why a run is dead, where, since when, and what can be done; what was said is shown with --purpose."""
     with client(url, key) as bus:
-        show(bus.get(f"/dead/{run}"), json, _letter)
+        show(bus.get(f"/dead/{run}", purpose), json, _letter)
 
 
 @app.command()
 def evidence(
     run: Run,
     id: Annotated[str, typer.Argument(help="Id of the evidence, from `bus dead show`.")],
+    purpose: Purpose = "",
     url: Url = LOCAL,
     key: Key = "",
 ) -> None:
@@ -41,7 +42,7 @@ def evidence(
     import sys
 
     with client(url, key) as bus:
-        sys.stdout.buffer.write(bus.content(f"/dead/{run}/evidence/{id}"))
+        sys.stdout.buffer.write(bus.content(f"/dead/{run}/evidence/{id}", purpose))
 
 
 @app.command()
@@ -104,7 +105,7 @@ def _letter(shown: dict[str, Any]) -> None:
             markup=False,
         )
     if shown["evidence"]:
-        out.print(f"next: bus dead evidence {shown['run']} {shown['evidence'][-1]['id']}", markup=False)
+        out.print(f"next: bus dead evidence {shown['run']} {shown['evidence'][-1]['id']} --purpose '…'", markup=False)
     acts = ["decide RUN --happened --answer '{…}' | --again", "discard RUN"] if shown["doubt"] else ["redeliver RUN", "discard RUN"]
     if shown["doubt"]:
         out.print("  a call is in doubt: its effect may have happened. Look at the other system, then decide.")

@@ -6,15 +6,21 @@ from typing import Annotated
 
 import typer
 
-from bus.cli.common import LOCAL, Json, Key, Url, client, family, show
+from bus.cli.common import LOCAL, Json, Key, Purpose, Url, client, family, show
 
 app = family("Show a message: its state, its runs, its reply.")
 
 
 @app.command()
-def message(id: Annotated[str, typer.Argument(help="Id of the message.")], url: Url = LOCAL, key: Key = "", json: Json = False) -> None:
-    """Show a message: its state, its runs, its reply."""
+def message(
+    id: Annotated[str, typer.Argument(help="Id of the message.")],
+    purpose: Purpose = "",
+    url: Url = LOCAL,
+    key: Key = "",
+    json: Json = False,
+) -> None:
+    """Show a message: its state, its runs, its reply; with --purpose also what it said. That you looked is written in the log."""
     from bus.cli import timeline
 
     with client(url, key) as bus:
-        show(bus.message(id), json, timeline.print_message)
+        show(bus.message(id, purpose), json, timeline.print_message)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bus.cli.common import CONFIG, Json, Plain, Settings, Store, family
+from bus.cli.common import CONFIG, LOCAL, Json, Key, Plain, Purpose, Settings, Store, Url, announced, family
 
 app = family("Say what edited rules would have done otherwise with messages of the log; without any effect.")
 OTHERWISE = 4
@@ -22,6 +22,9 @@ def plan(
         Path | None, typer.Option("--routes", help="Folder of the edited routes/ and mappings/; that of the settings.")
     ] = None,
     examples: Annotated[int, typer.Option("--examples", min=0, max=100, help="Examples of each difference.")] = 3,
+    purpose: Purpose = "",
+    url: Url = LOCAL,
+    key: Key = "",
     config: Settings = CONFIG,
     store: Store = "",
     form: Annotated[Plain, typer.Option("--format", help="How the plan is written.")] = Plain.text,
@@ -30,14 +33,17 @@ def plan(
     """Exit code 0: nothing would have gone otherwise; 4: something would; 1: the edited rules have errors."""
     from bus.cli.rules import recomputing
     from bus.jsontext import dumps
+    from bus.mapping.protected import EVERYTHING
     from bus.planning.planning import planned
     from bus.replay import window
 
-    with recomputing(config, store) as (settings, operations, reader):
+    granted = announced(url, key, "plan", purpose, **{"from": since, "to": until})
+    with recomputing(config, store, granted) as (settings, operations, reader):
         timed = bool(since or until)
         begin, end = (window.moment(text) if text else None for text in (since, until))
         messages = window.between(reader, begin, end) if timed else window.newest(reader, last)
-        found = planned(reader, _folder(routes) or settings.rules, operations, messages, examples)
+        values = granted is not None and granted.sees >= EVERYTHING
+        found = planned(reader, _folder(routes) or settings.rules, operations, messages, examples, values=values)
         print(dumps(found.as_json(), indent=True).decode() if json or form is Plain.json else found.as_text())
     raise typer.Exit(0 if found.empty else OTHERWISE)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bus.adapter import Adapter, Operation
+from bus.cli.common import Granted
 from bus.config import Config, load
 from bus.errors import ConfigError
 from bus.store.opening import Reader, hosts_of, open_reader
@@ -66,15 +67,23 @@ def give_keys(reader: Reader, config: Config) -> None:
     """Open the key store of a database that is only looked at; one that has none yet has nothing to open."""
     from bus.log.keyring import open_keyring
 
+    if identity := _keystore_of(reader):
+        reader.keys = open_keyring(config.keystore.folder, config.keystore.master, identity)
+
+
+def _keystore_of(reader: Reader) -> str:
+    """The id of the key store of a database; empty where it has none yet."""
     with reader.read() as tx:
         mark = tx.one("mark", name="keystore")
-    if mark is not None:
-        reader.keys = open_keyring(config.keystore.folder, config.keystore.master, mark["value"])
+    return "" if mark is None else str(mark["value"])
 
 
 @contextmanager
-def recomputing(path: Path, store: str = "") -> Iterator[tuple[Config, dict[str, Operation], Reader]]:
-    """Settings without their secrets, what the adapters declare, and the database to read; from here on nothing leaves this process."""
+def recomputing(path: Path, store: str = "", granted: Granted | None = None) -> Iterator[tuple[Config, dict[str, Operation], Reader]]:
+    """Settings without their secrets, what the adapters declare, and the database to read; from here on nothing leaves this process.
+
+    Raises `ConfigError` when what was ``granted`` was written in the log of another database.
+    """
     from bus.replay import guard
 
     guard.arm()
@@ -86,4 +95,7 @@ def recomputing(path: Path, store: str = "") -> Iterator[tuple[Config, dict[str,
     guard.only_host(hosts_of(url))
     with closing(open_reader(url)) as reader:
         give_keys(reader, config)
+        if granted is not None and _keystore_of(reader) != granted.keystore:
+            hint = "--url names the bus that works on this database"
+            raise ConfigError("the purpose was written in the log of another bus", code="access.other-log", hint=hint)
         yield config, offered(config), reader

@@ -55,9 +55,12 @@ def print_message(shown: Mapping[str, Any]) -> None:
     out.print(f"  received      {day_of(shown['time'])} {clock_of(shown['time'])} from {shown['sender']}")
     for one in shown["runs"]:
         out.print(Text.assemble(f"  run           {one['id']}  {one['place']}  ", _state(one["state"]), f"  {one['reason'] or ''}"))
-    if shown.get("reply") is not None:
-        out.print("  reply", end="         ")
-        out.print_json(data=shown["reply"])
+    for name in ("body", "reply"):
+        if shown.get(name) is not None:
+            out.print(f"  {name:<13}", end=" ")
+            out.print_json(data=shown[name])
+    if shown.get("withheld"):
+        out.print(f"next: bus message {shown['id']} --purpose '…'  shows what was said; the log keeps who looked, and why", markup=False)
 
 
 def print_runs(found: Sequence[Mapping[str, Any]]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bus.cli.common import CONFIG, Json, Running, Settings, Store, family_of, show
+from bus.cli.common import CONFIG, LOCAL, Json, Key, Purpose, Running, Settings, Store, Url, announced, family_of, show
 from bus.errors import ConfigError, NotFound
 
 if TYPE_CHECKING:
@@ -84,12 +84,20 @@ def new_test(
     name: Annotated[str, typer.Option("--name", help="What the test says must hold; a sentence.")] = "",
     write: Annotated[bool, typer.Option("--write", help="Add it to the end of the route's file.")] = False,
     bundle: Annotated[Path | None, typer.Option("--bundle", help="Take it out of a bundle; no database is needed.")] = None,
+    purpose: Purpose = "",
+    url: Url = LOCAL,
+    key: Key = "",
     config: Settings = CONFIG,
     store: Store = "",
 ) -> None:
-    """Cut a test out of the log, with invented people in the place of real ones. Nothing leaves this process, no secret is read."""
+    """Cut a test out of the log, with invented people in the place of real ones.
+
+    It shows what was said: that takes a purpose, which the running bus writes down, and a key that sees everything. After that nothing
+    leaves this process, no secret is read.
+    """
     from bus.catalog import load
     from bus.cli.rules import offline, recomputing
+    from bus.engine.accesses import Looker, needs_all, purpose_of
     from bus.testing.cutting import as_yaml
 
     if bundle is not None:
@@ -97,7 +105,9 @@ def new_test(
         catalog = load(settings.rules, operations)
         made = _unbundled(bundle, message, catalog, operations, name)
     else:
-        with recomputing(config, store) as (settings, operations, reader):
+        granted = announced(url, key, "test", purpose_of(purpose), what=message)
+        needs_all(Looker("", granted.sees if granted else frozenset()), "a test out of the log")
+        with recomputing(config, store, granted) as (settings, operations, reader):
             catalog = load(settings.rules, operations)
             made = _out_of_the_log(reader, message, catalog, operations, name)
     text, file = as_yaml(made.test), settings.rules / catalog.routes[made.route].file

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bus.cli.common import CONFIG, Json, Settings, Store, family
+from bus.cli.common import CONFIG, LOCAL, Granted, Json, Key, Purpose, Settings, Store, Url, announced, family
 from bus.errors import NotFound
 
 if TYPE_CHECKING:
@@ -21,11 +21,14 @@ Run = Annotated[str, typer.Argument(help="Id of the run (bus runs), or of a mess
 
 
 @app.command()
-def why(run: Run, config: Settings = CONFIG, store: Store = "", json: Json = False) -> None:
-    """Walk a run again from its journal, under the rules it had; nothing is asked of anybody."""
+def why(
+    run: Run, purpose: Purpose = "", url: Url = LOCAL, key: Key = "", config: Settings = CONFIG, store: Store = "", json: Json = False
+) -> None:
+    """Walk a run again from its journal, under the rules it had; values are shown with --purpose, which the running bus writes down."""
     from bus.jsontext import dumps
 
-    for told in _accounts(run, config, store):
+    granted = announced(url, key, "why", purpose, what=run)
+    for told in _accounts(run, config, store, granted):
         reasons = told.why()
         if json:
             print(
@@ -39,12 +42,14 @@ def why(run: Run, config: Settings = CONFIG, store: Store = "", json: Json = Fal
 
 @why_not.command()
 def why_not_(
-    run: Run, step: Annotated[str, typer.Argument(help="Id of the step.")], config: Settings = CONFIG, store: Store = "", json: Json = False
-) -> None:
+    run: Run, step: Annotated[str, typer.Argument(help="Id of the step.")], purpose: Purpose = "", url: Url = LOCAL, key: Key = "",
+    config: Settings = CONFIG, store: Store = "", json: Json = False,
+) -> None:  # fmt: skip
     """Walk a run again from its journal, and say what kept it from a step."""
     from bus.jsontext import dumps
 
-    for told in _accounts(run, config, store):
+    granted = announced(url, key, "why", purpose, what=run)
+    for told in _accounts(run, config, store, granted):
         try:
             reason = told.why_not(step)
         except KeyError:
@@ -58,13 +63,17 @@ def why_not_(
             print(told.head(), *reason.lines(), sep="\n")
 
 
-def _accounts(run: str, config: Path, store: str) -> list[Account]:
+def _accounts(run: str, config: Path, store: str, granted: Granted | None = None) -> list[Account]:
+    """The runs of a name; what was said is shown as far as it was ``granted``."""
+    from bus.catalog import load
     from bus.cli.rules import recomputing
+    from bus.planning.planning import in_force
     from bus.replay import window
     from bus.replay.evidence import Rulebook, pages
-    from bus.replay.why import account
+    from bus.replay.why import Values, account
 
-    with recomputing(config, store) as (_, _, reader):
+    with recomputing(config, store, granted) as (_, operations, reader):
+        values = Values(granted.sees, load(in_force(reader), operations).types) if granted else Values()
         book = Rulebook(reader)
         messages, only = window.named(reader, run)
         found = []
@@ -73,5 +82,5 @@ def _accounts(run: str, config: Path, store: str) -> list[Account]:
                 if only in (None, opening.run):
                     journal = page.journals.get(opening.run, ())
                     rules = next((record.rules for record in reversed(journal) if record.rules), opening.digest)
-                    found.append(account(opening, journal, page, book.places(rules)))
+                    found.append(account(opening, journal, page, book.places(rules), values))
     return found

@@ -1,25 +1,123 @@
-"""Accesses: records of who looked at what, and why."""
+"""Accesses: who may see what was said, for what purpose, and the record of it, which is durable before anything is shown.
+
+Every way that shows a payload to a person asks here. Fields are masked by what their type declares (`bus.mapping.protected`); what no
+type declares (replies, answers of systems, texts of failures, wire bytes, files, bundles) takes the right to see everything.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, get_args
+
 from bus.clock import Clock
 from bus.engine.projection import entry, write
-from bus.errors import Invalid
+from bus.errors import Forbidden, Invalid
+from bus.log import log
 from bus.log.record import Record
-from bus.message import JsonObject, new_id
+from bus.mapping.protected import EVERYTHING, masked, masked_whole
+from bus.mapping.types import MessageType
+from bus.message import JsonObject, JsonValue, new_id
 from bus.store import Tx
+
+SHORTEST, LONGEST = 3, 500
+"""Characters of a purpose."""
+WITHHELD = "‹withheld: say what for›"
+"""What stands in the place of a text that nobody gave a purpose for."""
+Act = Literal["why", "test", "plan"]
+ACTS: tuple[str, ...] = get_args(Act)
+"""What a command that reads the database by itself is about to show."""
+
+
+class Looker(NamedTuple):
+    """Somebody who wants to see what was said: the name of a key, the kinds of protected fields it may see, and what for."""
+
+    name: str
+    sees: frozenset[str] = frozenset()
+    purpose: str = ""
+
+    @property
+    def all(self) -> bool:
+        """Whether it may see what no type declares."""
+        return self.sees >= EVERYTHING
+
+
+def purpose_of(text: str) -> str:
+    """A purpose that says something; raises `Invalid`."""
+    told = " ".join(text.split())
+    if not SHORTEST <= len(told) <= LONGEST:
+        raise Invalid(
+            "what was said is not shown without a purpose",
+            code="purpose.missing",
+            hint=f"--purpose '…', {SHORTEST} to {LONGEST} characters",
+        )
+    return told
+
+
+def needs_all(looker: Looker, what: str) -> None:
+    """Raises `Forbidden` for who may not see every kind of field: ``what`` cannot be masked field by field."""
+    if not looker.all:
+        raise Forbidden(
+            f"{what} cannot be masked field by field", code="access.rights",
+            hint=f"it takes a key that sees {' and '.join(sorted(EVERYTHING))}: `sees`, or `rights` of its role, in the settings",
+        )  # fmt: skip
+
+
+def look(
+    tx: Tx,
+    looker: Looker,
+    what: str,
+    clock: Clock,
+    *,
+    message: str | None = None,
+    run: str | None = None,
+    data: Mapping[str, Any] | None = None,
+    scope: JsonObject | None = None,
+) -> str:
+    """Write that somebody opens something; returns the id of the record. ``scope`` may name a person: it is sealed with the purpose."""
+    told = {"role": what, **(data or {}), **({} if looker.all else {"sees": sorted(looker.sees)})}
+    record = Record(new_id(), "read", clock.now(), message=message, run=run, actor=looker.name, data=told)
+    made = entry(record, tx.keys.fresh(), {"purpose": {"text": purpose_of(looker.purpose), **(scope or {})}})
+    write(tx, made)
+    return made.record.id
 
 
 def announce_replay(tx: Tx, actor: str, purpose: str, scope: JsonObject, clock: Clock) -> str:
     """Write who recomputes what, and why; returns the id of the record. A key of a case is said in the payload, not in the record."""
-    if not purpose.strip():
-        raise Invalid("say why: the log keeps the purpose", code="replay.purpose-missing", hint="--purpose '…'")
     what = str(scope.get("what", ""))
-    run, message = tx.one("run", id=what), tx.one("message", id=what)
-    record = Record(
-        new_id(), "replayed", clock.now(), actor=actor, message=run["message"] if run else message["id"] if message else None,
-        data={"scope": "run" if run else "message" if message else "case" if what else "time"},
-    )  # fmt: skip
-    made = entry(record, tx.keys.fresh(), {"purpose": {"text": purpose, **scope}})
+    message, run = _named(tx, what)
+    data = {"scope": "run" if run else "message" if message else "case" if what else "time"}
+    record = Record(new_id(), "replayed", clock.now(), actor=actor, message=message, data=data)
+    made = entry(record, tx.keys.fresh(), {"purpose": {"text": purpose_of(purpose), **scope}})
     write(tx, made)
     return made.record.id
+
+
+def announce(tx: Tx, looker: Looker, act: Act, scope: JsonObject, clock: Clock) -> str:
+    """Write that a command elsewhere is about to show what was said of ``scope``; returns the id of the record."""
+    message, run = _named(tx, str(scope.get("what", "")))
+    return look(tx, looker, act, clock, message=message, run=run, scope=scope)
+
+
+def _named(tx: Tx, what: str) -> tuple[str | None, str | None]:
+    """The message and the run that an id names."""
+    run, message = tx.one("run", id=what), tx.one("message", id=what)
+    return (run["message"], what) if run else (message["id"], None) if message else (None, None)
+
+
+def said(tx: Tx, identity: str, types: Mapping[str, MessageType], looker: Looker) -> JsonObject:
+    """What a message said, as far as somebody may see it: ``body``, ``subject``, ``correlationid``. Raises KeyError, `Erased`."""
+    message = log.message(tx, identity)[0]
+    envelope, body = message["envelope"], message["body"]
+    declared = types.get(str(envelope["type"]))
+    shown = body if looker.all else masked_whole(body) if declared is None else masked(body, declared, types, looker.sees)
+    subject = envelope.get("subject")
+    return {
+        "body": shown,
+        "subject": subject if subject is None or "personal" in looker.sees else masked_whole(subject),
+        "correlationid": str(envelope.get("correlationid", identity)),
+    }
+
+
+def undeclared(value: JsonValue, looker: Looker) -> JsonValue:
+    """What no type declares, as far as somebody may see it: all of it, or which fields there are."""
+    return value if looker.all else masked_whole(value)

@@ -16,6 +16,8 @@ from typing import IO
 
 from bus.clock import Clock
 from bus.disk import sync_folder
+from bus.engine import accesses
+from bus.engine.accesses import Looker
 from bus.engine.projection import entry, write
 from bus.errors import ConfigError, Erased, Invalid, NotFound, StoreError, TooLarge
 from bus.log import log, stream
@@ -78,6 +80,20 @@ class Attachments:
             if row is None:
                 raise NotFound("there is no such attachment", code="attachment.unknown", hint="send it to POST /attachments first")
             return Attachment(**log.json_payload(tx, row["payload"]))
+
+    def look(self, sha256: str, looker: Looker) -> Attachment:
+        """`describe` for who did not send it: that somebody looks is a record. Raises `NotFound`, `Forbidden`, `Invalid`."""
+        found = self.describe(sha256)
+        accesses.needs_all(looker, "a file")
+
+        def work(tx: Tx) -> None:
+            token = tx.keys.token(sha256)
+            with_it = [row["message"] for row in tx.all("enclosures_of_file", file=token)]
+            data = {"file": token, **({"messages": with_it} if len(with_it) > 1 else {})}
+            accesses.look(tx, looker, "file", self._clock, message=next(iter(with_it), None), data=data)
+
+        self._store.write(work).result()
+        return found
 
     def _path(self, sha256: str) -> Path:
         if len(sha256) != 64 or not all(c in "0123456789abcdef" for c in sha256):

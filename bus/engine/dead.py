@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from bus.clock import Clock, moment_of, text_of
-from bus.engine.projection import Entry, entry, write
+from bus.engine import accesses
+from bus.engine.accesses import Looker
+from bus.engine.projection import entry, write
 from bus.errors import Conflict, Invalid, NotFound
 from bus.log import log
 from bus.log.record import Record
@@ -21,6 +23,8 @@ from bus.route.plan import Plan
 from bus.store import Row, Tx
 
 Decision = Literal["happened", "again"]
+_CODES = ("effect", "kind", "code", "outside_code", "operation", "attempts")
+"""What a failure tells without a text that somebody wrote; records say the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead run: why, where, since when, with what evidence; ``doubt``: a call of it is in doubt."""
+    """A dead run: why, where, since when, with what evidence; ``doubt``: a call of it is in doubt; ``withheld``: without what was said."""
 
     run: str
     message: str
@@ -49,6 +53,7 @@ class Letter:
     doubt: bool
     detail: Mapping[str, Any]
     evidence: tuple[Evidence, ...] = ()
+    withheld: bool = False
 
 
 def letter(tx: Tx, run: str) -> Letter:
@@ -73,16 +78,26 @@ def _evidence(journal: list[Record], path: str | None) -> Iterator[Evidence]:
                     yield Evidence(held.id, held.role, held.size, held.media_type, text_of(record.time))
 
 
-def open_evidence(tx: Tx, run: str, identity: str, actor: str, clock: Clock) -> tuple[bytes, str]:
-    """The bytes of one piece of evidence and their media type; that somebody looked is a record. Raises `NotFound`."""
+def open_letter(tx: Tx, run: str, looker: Looker, clock: Clock) -> Letter:
+    """A dead letter as somebody may see it: without a purpose not what was said, and with one it is recorded."""
+    found = letter(tx, run)
+    codes = {name: found.detail[name] for name in _CODES if name in found.detail}
+    if not looker.purpose:
+        return replace(found, sentence=accesses.WITHHELD, detail=codes, withheld=True)
+    accesses.look(tx, looker, "failure", clock, message=found.message, run=run)
+    told: Any = accesses.undeclared({"sentence": found.sentence, "detail": dict(found.detail)}, looker)
+    return replace(found, sentence=told["sentence"], detail={**told["detail"], **codes})
+
+
+def open_evidence(tx: Tx, run: str, identity: str, looker: Looker, clock: Clock) -> tuple[bytes, str]:
+    """The bytes of one piece of evidence and their media type; that somebody looked is a record. Raises `NotFound`, `Forbidden`."""
     found = next((one for one in letter(tx, run).evidence if one.id == identity), None)
     content = log.payload(tx, identity) if found else None
     if found is None or content is None:
         raise NotFound("this dead letter has no such evidence", code="dead.evidence-unknown", hint=f"bus dead show {run} lists it")
-    row = tx.one("run", id=run)
-    assert row is not None
-    data = {"payload": identity, "role": found.role}
-    write(tx, Entry(Record(new_id(), "read", clock.now(), message=row["message"], run=run, rules=row["digest"], actor=actor, data=data)))
+    accesses.needs_all(looker, "what crossed the border")
+    message = tx.one("run", id=run)["message"]  # type: ignore[index]
+    accesses.look(tx, looker, found.role, clock, message=message, run=run, data={"payload": identity})
     return content, found.media_type
 
 

@@ -16,17 +16,18 @@ from bus.message import JsonObject
 from bus.store import Row, Tx
 
 
-def message(tx: Tx, identity: str, now: str) -> JsonObject:
-    """State of a message: its runs, its reply if there is one. Raises `NotFound`."""
+def message(tx: Tx, identity: str, now: str, *, said: bool = True) -> JsonObject:
+    """State of a message: its runs; what was said is opened only if asked for (the reply if there is one). Raises `NotFound`."""
     row = tx.one("message", id=identity)
     if row is None:
         raise NotFound("there is no such message", code="message.unknown", hint="the id is in the 202 that accepted it")
     runs: list[Any] = [run_row(run, now) for run in tx.all("runs_of_message", message=identity)]
     answer: JsonObject = {
         "id": row["id"], "type": row["type"], "time": row["time"], "sender": row["sender"],
-        "correlationid": _correlation(tx, row["id"]), "state": state_of([run["state"] for run in runs]), "runs": runs, "reply": None,
+        "correlationid": _correlation(tx, row["id"]) if said else None,
+        "state": state_of([run["state"] for run in runs]), "runs": runs, "reply": None,
     }  # fmt: skip
-    if row["reply"] is not None:
+    if said and row["reply"] is not None:
         answer["reply"] = log.json_payload(tx, row["reply"])
     return answer
 

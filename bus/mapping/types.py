@@ -9,6 +9,8 @@
     senders: [pagopa]              # who may send it: portal, sysadmin, an adapter, bus; anybody when not said
     codes: {procedimento: procedimenti-edilizi}       # fields that must be a key of a table
     forms: {dati: 'lookup("servizi", body.servizio, "modulo")'}       # fields that must be of another type, told by an expression
+    personal: [richiedente, intestatari[].nome]       # fields that not everybody may see (`bus.mapping.protected`)
+    sensitive: [certificato.diagnosi]
     schema: {type: object, ...}
 
 Schemas stand by themselves: references stay inside (``#/$defs/...``), unknown keywords are refused.
@@ -26,6 +28,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from bus.errors import ExpressionError
 from bus.expression import Environment, Expression, Table, Tables, name_problem
 from bus.expression.typing import resolved
+from bus.mapping import protected as fields
+from bus.mapping.protected import Protected
 from bus.message import JsonObject, JsonValue
 from bus.source import Pointer, Reporter, suggestion, validated
 
@@ -52,6 +56,13 @@ class TypeDocument(BaseModel):
     forms: dict[str, str] = Field(
         default_factory=dict, description="Fields of the body with a type of their own: field to the expression that names it"
     )
+    personal: list[str] = Field(
+        default_factory=list,
+        description="Fields that name or concern a person, as paths: `richiedente.codice_fiscale`, `mappali[].intestatario`",
+    )
+    sensitive: list[str] = Field(
+        default_factory=list, description="Fields of special kinds (health, belief, offences: GDPR, art. 9 and 10), as paths"
+    )
     schema_: dict[str, Any] = Field(alias="schema", description="JSON Schema 2020-12 of the body")
 
 
@@ -75,6 +86,7 @@ class MessageType:
     codes: Mapping[str, Table] = field(default_factory=dict)
     forms: Mapping[str, Expression] = field(default_factory=dict)
     senders: frozenset[str] = frozenset()
+    protected: Protected = field(default_factory=Protected)
     _validator: Any = None
 
     @property
@@ -147,12 +159,14 @@ def compile_type(document: Any, report: Reporter, tables: Tables | None = None) 
     forms = {name: _expression(environment, text, ("forms", name), report) for name, text in model.forms.items()}
     codes = _codes(model, tables, report)
     validator = compile_schema(model.schema_, ("schema",), report)
-    failed = validator is None or codes is None or (model.key is not None and key is None)
+    paths = {"personal": model.personal, "sensitive": model.sensitive}
+    protects = fields.check(paths, model.schema_, model.forms, report)
+    failed = validator is None or codes is None or not protects or (model.key is not None and key is None)
     if failed or None in case.values() or None in forms.values():
         return None
     return MessageType(
         model.type, model.title, model.schema_, {name: one for name, one in case.items() if one}, key, codes or {},
-        {name: one for name, one in forms.items() if one}, frozenset(model.senders), validator,
+        {name: one for name, one in forms.items() if one}, frozenset(model.senders), fields.protected(paths), validator,
     )  # fmt: skip
 
 

@@ -11,6 +11,8 @@ from bus.replay.fields import MISSING
 from bus.replay.people import kind_of
 
 LONGEST = 60
+HIDDEN = "‹say --purpose›"
+"""What stands for a value that nobody gave a purpose for."""
 _DIGIT = "[0-9LMNPQRSTUV]"
 _NAMES = {
     "codice fiscale": re.compile(rf"\b[A-Z]{{6}}{_DIGIT}{{2}}[A-EHLMPRST]{_DIGIT}{{2}}[A-Z]{_DIGIT}{{3}}[A-Z]\b", re.IGNORECASE),
@@ -23,7 +25,8 @@ _NAMES = {
 class Masks:
     """Numbers what it hides: the same value has the same number in the whole plan, so that a change can be seen."""
 
-    def __init__(self, people: Mapping[str, str] | None = None) -> None:
+    def __init__(self, people: Mapping[str, str] | None = None, *, hides: bool = False) -> None:
+        self._hides = hides
         self._numbers: dict[tuple[str, str], int] = {}
         self._kinds = {text.upper(): kind for text, kind in (people or {}).items()}
         names = sorted(map(re.escape, people or ()), key=lambda one: (-len(one), one))
@@ -33,6 +36,8 @@ class Masks:
         """A value in one line; `MISSING` is a dash. ``fields`` are those that it is the value of."""
         if value is MISSING:
             return "–"
+        if self._hides:
+            return HIDDEN
         kind = next((kind for one in fields if (kind := kind_of(one.rpartition(".")[2]))), "")
         text = dumps(self._without_names(value, kind)).decode()
         for what, pattern in _NAMES.items():

@@ -28,16 +28,25 @@ def in_force(reader: Reader) -> Files:
 
 
 def planned(
-    reader: Reader, folder: Path, operations: Mapping[str, Operation], messages: Iterable[Sequence[tuple[str, str]]], examples: int
+    reader: Reader,
+    folder: Path,
+    operations: Mapping[str, Operation],
+    messages: Iterable[Sequence[tuple[str, str]]],
+    examples: int,
+    *,
+    values: bool = True,
 ) -> Planned:
-    """Plan the rules of a folder over messages (ids and types, page by page). Raises `RulesError` with the findings of either rules."""
+    """Plan the rules of a folder over messages (ids and types, page by page); ``values``: the examples show what was said.
+
+    Raises `RulesError` with the findings of either rules.
+    """
     before, edited = in_force(reader), files_of(folder)
     old, new = load(before, operations), load(folder, operations)
     if old.digest == new.digest:  # comments at most
         return Planned(old.digest, new.digest, None, edits=tuple(edits(before, edited)))
     book = Rulebook(reader)
     course = Course(old, new, operations, examples, lambda ids: next(pages(reader, [ids], book)))
-    found = Planned(old.digest, new.digest, course, edits=tuple(edits(before, edited)), examples=examples)
+    found = Planned(old.digest, new.digest, course, edits=tuple(edits(before, edited)), examples=examples, values=values)
     _take(found, course, reader, messages)
     found.findings = new_findings(old.findings, new.findings)
     found.flight = _in_flight(reader, course)

@@ -31,6 +31,8 @@ _ORDER = {kind: place for place, kind in enumerate(WORDS)}
 class Planned:
     """Everything a plan found. ``flight`` are rows ``route, version, digest, state, runs`` of runs that have not ended.
 
+    ``values``: examples show what was said.
+
     ``texts``: the files of each route by name, in force and edited, for places.
     """
 
@@ -42,6 +44,7 @@ class Planned:
     findings: Sequence[Finding] = ()
     flight: Sequence[Mapping[str, Any]] = ()
     examples: int = 3
+    values: bool = False
     _places: dict[tuple[str, bool], Places] = field(default_factory=dict)
 
     @property
@@ -102,7 +105,7 @@ class Planned:
         }  # fmt: skip
 
     def _masks(self) -> Masks:
-        return Masks(self.course.people if self.course else {})
+        return Masks(self.course.people if self.course else {}, hides=not self.values)
 
     # -- text ---------------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ asks. Nothing is computed a second way, so what is told is what happened.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -15,6 +15,9 @@ from bus.engine.interpreter import Condition
 from bus.errors import PERSON
 from bus.expression import Expression
 from bus.log.record import Record
+from bus.mapping.protected import EVERYTHING, masked_whole
+from bus.mapping.protected import masked as by_type
+from bus.mapping.types import MessageType
 from bus.message import JsonValue, canonical
 from bus.replay.places import Places
 from bus.replay.recount import Evidence, Opening, Retrace, retraced
@@ -24,6 +27,8 @@ Where: TypeAlias = tuple[p.Step, str, int]
 """An enclosing step, the part of it that holds the inner steps, and which of several."""
 
 _LONGEST = 80
+HIDDEN = "‹say --purpose›"
+"""What stands for a value that may not be shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,36 @@ class Reason:
         yield from (f"      {name} = {value}" for name, value in self.values)
 
 
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What may be shown of what was said, by the kinds of fields that somebody ``sees``: None: nothing. ``types`` say what is protected."""
+
+    sees: frozenset[str] | None = None
+    types: Mapping[str, MessageType] = field(default_factory=dict)
+
+    def sentence(self, text: str) -> str:
+        """The text of a failure."""
+        return masked(text) if self.sees is not None and self.sees >= EVERYTHING else HIDDEN
+
+    def read(self, one: Condition) -> Iterator[tuple[str, str]]:
+        """What a condition read: each path with its value, as far as it may be shown."""
+        scope = self._scope(one.scope)
+        seen = set[str]()
+        for reference in one.expression.references if isinstance(one.expression, Expression) else ():
+            if reference.text not in seen:
+                seen.add(reference.text)
+                yield reference.text, HIDDEN if self.sees is None else _shown(_value(scope, reference.path))
+
+    def _scope(self, scope: Any) -> Any:
+        """The names of a condition: the message masked by its type, all else whole or not at all."""
+        if self.sees is None or self.sees >= EVERYTHING or not isinstance(scope, dict):
+            return scope
+        message, body = scope.get("message"), scope.get("body")
+        declared = self.types.get(str(message.get("type"))) if isinstance(message, dict) else None
+        hidden = {name: masked_whole(value) for name, value in scope.items()}
+        return hidden if declared is None else {**hidden, "body": by_type(body, declared, self.types, self.sees)}
+
+
 @dataclass
 class Account:
     """The last life of one run, with every condition that it asked."""
@@ -55,6 +90,7 @@ class Account:
     past: Retrace
     places: Places
     conditions: Sequence[Condition] = ()
+    values: Values = field(default_factory=Values)
     _reached: dict[str, list[Condition]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -79,7 +115,11 @@ class Account:
         """How it ended, or what it is waiting for."""
         failure, pending = self.past.walk.failure, list(self.past.walk.pending.values())
         if failure is not None:
-            return Reason(self.places.of(failure.place), failure.place, f"the run died here of {failure.code}: {masked(failure.sentence)}")
+            return Reason(
+                self.places.of(failure.place),
+                failure.place,
+                f"the run died here of {failure.code}: {self.values.sentence(failure.sentence)}",
+            )
         if pending:
             return Reason(self.places.of(pending[0].place), pending[0].place, _waits(pending[0]))
         return Reason(self.places.of(self.plan.name), self.plan.name, "the route came to its end")
@@ -147,14 +187,17 @@ class Account:
     def _of(self, one: Condition, sentence: str) -> Reason:
         at = self.places.part(one.place, one.what)
         text = one.expression.text if isinstance(one.expression, Expression) else ""
-        return Reason(at, one.place, sentence, text, tuple(_read(one)))
+        return Reason(at, one.place, sentence, text, tuple(self.values.read(one)))
 
 
-def account(opening: Opening, records: Sequence[Record], evidence: Evidence, places: Places) -> Account:
-    """Walk a run again. Raises `RulesError` when its rules cannot be had, `NotFound` when its message is erased."""
+def account(opening: Opening, records: Sequence[Record], evidence: Evidence, places: Places, values: Values) -> Account:
+    """Walk a run again; ``values``: what may be shown.
+
+    Raises `RulesError` when its rules cannot be had, `NotFound` when its message is erased.
+    """
     conditions: list[Condition] = []
     past = retraced(opening, records, evidence, conditions.append)
-    return Account(opening, past, places, conditions)
+    return Account(opening, past, places, conditions, values)
 
 
 def _outcome(one: Condition) -> str:
@@ -171,15 +214,6 @@ def _waits(ask: Ask) -> str:
     if isinstance(ask, Await):
         return f"the run waits here for {f'`{ask.type}`' if ask.type else 'its deadline'}"
     return f"the run waits here for the answer of `{ask.operation}`" if isinstance(ask, Call) else "the run is on its way here"
-
-
-def _read(one: Condition) -> Iterator[tuple[str, str]]:
-    """What a condition read: each path with its value; personal codes are masked."""
-    seen = set[str]()
-    for reference in one.expression.references if isinstance(one.expression, Expression) else ():
-        if reference.text not in seen:
-            seen.add(reference.text)
-            yield reference.text, _shown(_value(one.scope, reference.path))
 
 
 _ABSENT: Any = object()

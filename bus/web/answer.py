@@ -15,6 +15,7 @@ from bus.jsontext import dumps
 from bus.web.exchange import Exchange, exchange_of
 
 if TYPE_CHECKING:
+    from bus.engine.accesses import Looker
     from bus.web.auth import Caller
     from bus.web.house import House
 
@@ -84,6 +85,11 @@ class Call:
     def header(self, name: bytes) -> str | None:
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1").strip()
+
+    @property
+    def looker(self) -> Looker:
+        """Who asks, and for what: the header `Snodo-Purpose`, UTF-8. It is no part of the address, which others may write down."""
+        return self.caller.looks(self.headers.get(b"snodo-purpose", b"").decode("utf-8", "replace"))
 
     def query(self, *known: str) -> dict[str, str]:
         """The query's parameters; raises `Invalid` for one that is not ``known``."""

@@ -41,6 +41,8 @@ def _header(name: str, description: str) -> Field:
     return Field(name, "header", description)
 
 
+_PURPOSE = _header("Snodo-Purpose", "What for, 3 to 500 characters, UTF-8; kept in the log. Who sent it needs none.")
+
 MESSAGES = (
     Served(
         "send-message",
@@ -63,11 +65,11 @@ MESSAGES = (
         "GET",
         "/messages/{id}",
         messages.show,
-        "State of a message: its runs, its reply",
+        "State of a message: its runs, its reply; what was said, for a purpose",
         EVERYBODY,
         {200: ("The message's state.", "MessageState", JSON)},
-        frozenset({404}),
-        (_path("id", "Id of the message, from the answer that accepted it.", _ID),),
+        frozenset({404, 422}),
+        (_path("id", "Id of the message, from the answer that accepted it.", _ID), _PURPOSE),
     ),
     Served(
         "get-receipt",
@@ -120,8 +122,8 @@ FILES = (
         "The file itself",
         EVERYBODY,
         {200: ("The file.", "", ANYTHING)},
-        frozenset({404}),
-        (_path("sha256", "Its address: SHA-256, 64 lowercase hex digits."),),
+        frozenset({404, 422}),
+        (_path("sha256", "Its address: SHA-256, 64 lowercase hex digits."), _PURPOSE),
         tag="attachments",
     ),
 )
@@ -225,6 +227,19 @@ OPERATION = (
         "operation",
     ),
     Served(
+        "announce-read",
+        "POST",
+        "/reads",
+        replays.read,
+        "Write in the log who is about to show what was said, and for what purpose",
+        READERS,
+        {200: ("It is written.", "ReadAnnounced", JSON)},
+        frozenset({400, 408, 413, 415, 422}),
+        (),
+        {JSON: "Read"},
+        "operation",
+    ),
+    Served(
         "list-records",
         "GET",
         "/log",
@@ -280,7 +295,7 @@ OPERATION = (
         READERS,
         {200: ("The dead letter.", "DeadLetter", JSON)},
         frozenset({404, 422}),
-        (_path("run", "Id of the run.", _ID),),
+        (_path("run", "Id of the run.", _ID), _PURPOSE),
         tag="operation",
     ),
     Served(
@@ -292,7 +307,7 @@ OPERATION = (
         READERS,
         {200: ("The bytes.", "", ANYTHING)},
         frozenset({404, 422}),
-        (_path("run", "Id of the run.", _ID), _path("id", "Id of the evidence, from the dead letter.")),
+        (_path("run", "Id of the run.", _ID), _path("id", "Id of the evidence, from the dead letter."), _PURPOSE),
         tag="operation",
     ),
     *(

@@ -9,7 +9,8 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bus.config import Key, Role
+from bus.config import Key, Rights, Role
+from bus.engine.accesses import Looker
 from bus.errors import Forbidden, Unauthorized
 
 ANYBODY: frozenset[Role] = frozenset()
@@ -29,11 +30,16 @@ class Caller:
 
     name: str
     role: Role | None
+    sees: frozenset[str] = frozenset()
 
     @property
     def sees_all(self) -> bool:
         """Portals see what is their own, the others everything."""
         return self.role in READERS
+
+    def looks(self, purpose: str) -> Looker:
+        """This caller, with what it says it looks for."""
+        return Looker(self.name, self.sees, purpose)
 
 
 NOBODY = Caller("", None)
@@ -42,8 +48,9 @@ NOBODY = Caller("", None)
 class Keys:
     """The API keys of the settings."""
 
-    def __init__(self, keys: Iterable[Key]) -> None:
-        self._callers = {bytes.fromhex(key.sha256): Caller(key.name, key.role) for key in keys}
+    def __init__(self, keys: Iterable[Key], rights: Rights | None = None) -> None:
+        rights = rights or Rights()
+        self._callers = {bytes.fromhex(key.sha256): Caller(key.name, key.role, rights.of(key)) for key in keys}
 
     def caller(self, headers: Mapping[bytes, bytes], roles: frozenset[Role]) -> Caller:
         """Who calls, if one of ``roles``; raises `Unauthorized` or `Forbidden`. Where anybody may, a valid key still says who."""

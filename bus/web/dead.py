@@ -19,15 +19,16 @@ async def letters(call: Call) -> Answer:
 
 
 async def letter(call: Call) -> Answer:
-    """Why, where and since when; ``doubt``: a call must be decided."""
-    found = await call.house.run(lambda: call.house.app.letter(call.path["run"]))
+    """Why, where and since when; what was said is opened for a purpose. ``doubt``: a call must be decided."""
+    looker = call.looker
+    found = await call.house.run(lambda: call.house.app.open_letter(call.path["run"], looker))
     return json_answer(asdict(found))
 
 
 async def evidence(call: Call) -> Answer:
     """One piece of evidence, byte for byte as it crossed the border; that somebody looked is written in the log."""
-    app, path = call.house.app, call.path
-    content, media = await call.house.run(lambda: app.open_evidence(path["run"], path["id"], call.caller.name))
+    app, path, looker = call.house.app, call.path, call.looker
+    content, media = await call.house.run(lambda: app.open_evidence(path["run"], path["id"], looker))
     # Whatever another system sent is given as a file: nothing here may run or be shown in a browser.
     return Answer(200, content, [(b"content-disposition", b"attachment")], media.encode("latin-1", "replace"))
 

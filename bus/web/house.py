@@ -24,7 +24,7 @@ class House:
 
     def __init__(self, app: App) -> None:
         self.app = app
-        self.keys = Keys(app.config.keys)
+        self.keys = Keys(app.config.keys, app.config.rights)
         self.bridge = Bridge()
         self.accesses = Accesses(app.accessed)
         self.inbound = ThreadPoolExecutor(INBOUND, "snodo-inbound")

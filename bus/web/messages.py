@@ -107,9 +107,19 @@ async def _within(news: asyncio.Event, seconds: float) -> None:
 
 
 async def show(call: Call) -> Answer:
-    """A message's state, its runs, its reply. A portal sees its own; of another's it does not even learn that it exists."""
-    shown = await call.house.run(lambda: call.house.app.message(call.path["id"]))
-    return json_answer(_own(call, shown))
+    """A message's state and its runs; to its sender its reply, to others what was said, for a purpose that is recorded first.
+
+    A portal sees its own; of another's it does not even learn that it exists.
+    """
+    app, identity, looker = call.house.app, call.path["id"], call.looker
+
+    def work() -> Mapping[str, Any]:
+        shown = _own(call, app.message(identity, said=False))
+        if shown["sender"] == call.caller.name:
+            return app.message(identity)
+        return app.open_message(identity, looker) if looker.purpose else {**shown, "withheld": True}
+
+    return json_answer(await call.house.run(work))
 
 
 async def receipt(call: Call) -> Answer:
@@ -117,7 +127,7 @@ async def receipt(call: Call) -> Answer:
     app, identity = call.house.app, call.path["id"]
 
     def work() -> str:
-        _own(call, app.message(identity))
+        _own(call, app.message(identity, said=False))
         with app.store.read() as tx:
             return of_message(tx, identity)
 

@@ -1,7 +1,9 @@
-"""Replays over HTTP: that somebody is about to recompute runs, and why. The recomputing is done elsewhere, with no right to write."""
+"""What is done elsewhere, with no right to write, and is written in the log here: replays, and commands that show what was said."""
 
 from __future__ import annotations
 
+from bus.engine.accesses import ACTS
+from bus.errors import Invalid
 from bus.message import JsonObject
 from bus.web.acts import asked
 from bus.web.answer import Answer, Call, json_answer
@@ -13,3 +15,17 @@ async def announce(call: Call) -> Answer:
     scope: JsonObject = {name: value for name, value in given.items() if name != "purpose" and value}
     record = await call.house.run(lambda: call.house.app.announce_replay(call.caller.name, given.get("purpose", ""), scope))
     return json_answer({"record": record})
+
+
+async def read(call: Call) -> Answer:
+    """Write in the log who is about to show what was said, and for what; ``sees``: what that key may see of protected fields.
+
+    ``keystore`` names the log it is written in: of another one nothing may be shown.
+    """
+    given = await asked(call, {"act": str, "purpose": str, "what": str, "from": str, "to": str})
+    if given.get("act") not in ACTS:
+        raise Invalid("act must be one of " + ", ".join(ACTS), code="input.invalid")
+    scope: JsonObject = {name: value for name, value in given.items() if name not in ("act", "purpose") and value}
+    looker = call.caller.looks(given.get("purpose", ""))
+    record = await call.house.run(lambda: call.house.app.announce_read(looker, given["act"], scope))
+    return json_answer({"record": record, "sees": sorted(looker.sees), "keystore": call.house.app.keys.id})

@@ -25,6 +25,6 @@ async def page(call: Call) -> Answer:
         raise Invalid("from is not before to", code="report.time", hint="to is the first moment that is not in the report any more")
     app, name = call.house.app, call.path["name"]
     lines, after = await call.house.run(
-        lambda: app.report(name, since, until, call.caller.name, given.get("purpose", ""), given.get("after", 0))
+        lambda: app.report(name, since, until, call.caller.looks(given.get("purpose", "")), given.get("after", 0))
     )
     return json_answer({"lines": lines, "next": after})

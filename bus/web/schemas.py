@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bus.engine.accesses import ACTS
+
 Shape = dict[str, Any]
 
 
@@ -107,10 +109,13 @@ SCHEMAS: dict[str, Shape] = {
             "type": TEXT,
             "time": TIME,
             "sender": TEXT,
-            "correlationid": TEXT,
+            "correlationid": MAYBE,
             "state": _one("string", STATES),
             "runs": _list("RunLine"),
             "reply": {"nullable": True, "description": "What the route replied, if it has."},
+            "withheld": {**TRUTH, "description": "What was said is not shown: you are not its sender, and gave no purpose."},
+            "body": {"nullable": True, "description": "What the message said; for a purpose only."},
+            "subject": {**MAYBE, "description": "Whom it is about; for a purpose only."},
         },
     ),
     "RunLine": _object(tuple(_RUN), _RUN),
@@ -167,6 +172,7 @@ SCHEMAS: dict[str, Shape] = {
             "since": TIME,
             "doubt": {**TRUTH, "description": "A call is in doubt: decide, before anything else."},
             "detail": ANYTHING,
+            "withheld": {**TRUTH, "description": "Without sentence and detail: no purpose was given."},
             "evidence": {"type": "array", "items": ANYTHING, "description": "What the other system said in the last try."},
         },
     ),
@@ -217,6 +223,17 @@ SCHEMAS: dict[str, Shape] = {
             "to": TEXT,
         },
     ),
+    "Read": _object(
+        ("act", "purpose"),
+        {
+            "act": _one("string", ACTS),
+            "purpose": {**TEXT, "minLength": 3, "maxLength": 500, "description": "What for; the log keeps it."},
+            "what": {**TEXT, "description": "Id of a run or a message, or a key of a case."},
+            "from": TEXT,
+            "to": TEXT,
+        },
+    ),
+    "ReadAnnounced": _object(("record", "sees", "keystore"), {"record": UUID, "sees": {"type": "array", "items": TEXT}, "keystore": UUID}),
     "Announced": _object(("record",), {"record": UUID}),
     "Redeliver": _object(("reason",), {**_REASON, "current_rules": {**TRUTH, "description": "Under the route as it is now."}}),
     "Decide": _object(

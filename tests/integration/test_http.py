@@ -464,7 +464,7 @@ def test_a_case_is_found_by_a_key_with_a_slash(call):
 def test_a_dead_letter_is_listed_shown_redelivered_and_discarded(call):
     accepted = call("POST", "/messages", {"type": "prova.guasto", "data": {"nome": "Pia"}}, {"Prefer": "wait=5"}).json
     [run] = [one for one in call("GET", "/dead", name="revisore").json["dead"] if one["message"] == accepted["id"]]
-    letter = call("GET", f"/dead/{run['id']}", name="revisore").json
+    letter = call("GET", f"/dead/{run['id']}", headers={"Snodo-Purpose": "prova"}, name="revisore").json
     assert call("GET", f"/dead/{run['id']}/evidence/{'0' * 64}", name="revisore").json["code"] == "dead.evidence-unknown"
     assert (letter["code"], letter["sentence"], letter["place"]) == ("prova.rotta", "rotta apposta", "prova.fallisce@1/rompi")
     assert (
@@ -513,7 +513,7 @@ def test_a_file_is_sent_named_fetched_and_travels_with_a_message(call):
     fetched = call("GET", sent.headers["location"])
     assert (fetched.content, fetched.headers["content-type"]) == (content, "application/pdf")
     assert call("GET", sent.headers["location"], name="altro").status == 404
-    assert call("GET", sent.headers["location"], name="revisore").status == 200
+    assert call("GET", sent.headers["location"], headers={"Snodo-Purpose": "prova"}, name="revisore").status == 200
     assert call("POST", "/messages", saluto("Rita", attachments=[sent.json["sha256"]])).status == 202
     assert call("POST", "/messages", saluto("Rita", attachments=[sent.json["sha256"]]), name="altro").json["code"] == "attachment.unknown"
     assert call("POST", "/attachments?name=mio.pdf", content, {"Content-Type": "application/pdf"}, name="altro").status == 201

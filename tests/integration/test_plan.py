@@ -31,7 +31,8 @@ from bus.source import read
 from bus.store.opening import Reader, open_reader
 from bus.testing.cutting import Cut, as_yaml, cut
 from bus.testing.routes import run, run_folder
-from tests.small_bus import settings
+from bus.web.serve import Server
+from tests.small_bus import key_of, settings
 
 CF, OTHER = "BLLDAA71E43B429M", "LPRTLL45P09B429C"
 
@@ -166,7 +167,7 @@ def looking(worked: Path, url: str = "") -> Iterator[Reader]:
 
 def plan(worked: Path, folder: Path, url: str = "") -> Planned:
     with looking(worked, url) as reader:
-        return planned(reader, folder, OPERATIONS, window.newest(reader, 1000), 2)
+        return planned(reader, folder, OPERATIONS, window.newest(reader, 1000), 2, values=True)
 
 
 def found(made: Planned) -> list[tuple[str, str, int]]:
@@ -388,8 +389,16 @@ def test_the_command_adds_a_test_to_the_routes_file(worked, edited):
     settings = {**json.loads((worked / "config.yaml").read_text("utf-8")), **keys_of(worked)}
     (edited / "config.yaml").write_text(json.dumps(settings), "utf-8")
     command = [sys.executable, "-m", "bus.cli", "test", "new", "--from", "x12", "--write", "--name", "twelve is archived"]
-    said = subprocess.run([*command, "--config", str(edited / "config.yaml"), "--store", f"sqlite:///{worked}/var/snodo.db"],
-                          capture_output=True, text=True, timeout=90)  # fmt: skip
+    command += ["--config", str(edited / "config.yaml"), "--store", f"sqlite:///{worked}/var/snodo.db"]
+    bare = subprocess.run(command, capture_output=True, text=True, timeout=90)
+    assert (bare.returncode, "purpose.missing" in bare.stderr) == (1, True), bare.stderr
+    server = Server(App(config.load(worked / "config.yaml")), "127.0.0.1", 0)
+    server.start()
+    try:
+        more = ["--purpose", "prova di regressione", "--url", server.url, "--key", key_of("sistemista")]
+        said = subprocess.run([*command, *more], capture_output=True, text=True, timeout=90)
+    finally:
+        server.stop()
     assert said.returncode == 0, said.stderr
     catalog = load(edited, OPERATIONS)
     assert [one.name for one in catalog.routes["ufficio.pratica"].tests] == ["twelve is archived"]

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from bus.cli import main
+from bus.cli.common import Granted
 from bus.cli.why import _accounts
-from bus.replay.why import masked
+from bus.mapping.protected import EVERYTHING
+from bus.replay.why import HIDDEN, masked
 from tests.small_bus import TYPE, Caller, running
 
 ROUTE = """\
@@ -84,8 +86,12 @@ def _disarmed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "arm", lambda: None)
 
 
+def keystore_of(settings: Path) -> str:
+    return str(json.loads((settings.parent / "var/keys/about.json").read_text("utf-8"))["id"])
+
+
 def why_not(worked: tuple[Path, dict[str, str]], nome: str, step: str) -> tuple[str, str, dict[str, str]]:
-    [told] = _accounts(worked[1][nome], worked[0], "")
+    [told] = _accounts(worked[1][nome], worked[0], "", Granted(EVERYTHING, keystore_of(worked[0])))
     reason = told.why_not(step)
     return reason.at, reason.sentence, dict(reason.values)
 
@@ -111,17 +117,17 @@ def test_why_a_step_was_not_taken(worked, nome: str, step: str, at: str, sentenc
     assert (f"routes/prova/smista.yaml:{at}", sentence, values) == why_not(worked, nome, step)
 
 
-def test_why_tells_every_condition_in_order_and_the_end(worked, capsys: pytest.CaptureFixture[str]) -> None:
+def test_why_tells_every_condition_in_order_and_the_end_and_no_value_without_a_purpose(worked, capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 == main(["why", worked[1]["Ada"], "--config", str(worked[0])])
     lines = capsys.readouterr().out.splitlines()
     assert "prova.smista@3  done" in lines[0]
     assert [
         "  routes/prova/smista.yaml:9:11  urgente: the condition held: the step was taken",
         "      body.?numero.orValue(0) > 10",
-        "      body.numero = 12",
+        f"      body.numero = {HIDDEN}",
         "  routes/prova/smista.yaml:13:15  scegli: the clause was taken",
         '      body.nome.startsWith("A")',
-        '      body.nome = "Ada"',
+        f"      body.nome = {HIDDEN}",
     ] == lines[1:7]
     assert lines[-1] == "  routes/prova/smista.yaml:1:1  prova.smista@3: the route came to its end"
 
@@ -129,7 +135,7 @@ def test_why_tells_every_condition_in_order_and_the_end(worked, capsys: pytest.C
 def test_both_speak_json_and_know_the_steps(worked, capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 == main(["why-not", worked[1]["Bo"], "per-a", "--config", str(worked[0]), "--json"])
     told = json.loads(capsys.readouterr().out)
-    assert ("routes/prova/smista.yaml:13:15", {"body.nome": '"Bo"'}) == (told["at"], told["values"])
+    assert ("routes/prova/smista.yaml:13:15", {"body.nome": HIDDEN}) == (told["at"], told["values"])
     assert 0 == main(["why", worked[1]["Bo"], "--config", str(worked[0]), "--json"])
     assert "the run waits here for `prova.sveglia`" == json.loads(capsys.readouterr().out)["reasons"][-1]["sentence"]
     assert 0 != main(["why-not", worked[1]["Bo"], "fin", "--config", str(worked[0])])

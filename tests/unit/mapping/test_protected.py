@@ -1,0 +1,109 @@
+"""Protected fields: paths that lead nowhere are found, and nothing protected gets through a mask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bus.mapping.protected import EVERYTHING, masked, masked_whole
+from bus.mapping.types import MessageType, compile_type
+from bus.source import Notes
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "chi": {"$ref": "#/$defs/persona"},
+        "figli": {"type": "array", "items": {"$ref": "#/$defs/persona"}},
+        "forse": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/persona"}]},
+        "insieme": {"allOf": [{"properties": {"a": {"type": "string"}}}, {"$ref": "#/$defs/persona"}]},
+        "griglia": {"type": "array", "items": {"type": "array", "items": {"type": "string"}}},
+        "dati": {"type": "object"},
+        "modulo": {"type": "string"},
+    },
+    "$defs": {"persona": {"type": "object", "properties": {"nome": {"type": "string"}, "padre": {"$ref": "#/$defs/persona"}}}},
+}
+
+
+def compiled(personal: list[str], sensitive: list[str] | None = None, **more: Any) -> tuple[MessageType | None, list[tuple[str, str, str]]]:
+    notes = Notes("tipo")
+    made = compile_type({"type": "prova.tipo", "personal": personal, "sensitive": sensitive or [], "schema": SCHEMA, **more}, notes)
+    return made, [(one.code, one.sentence, one.hint) for one in notes.findings]
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence", "hint"),
+    [
+        ("chii", "there is no field `chii`", "chi"),
+        ("chi.cognome", "there is no field `cognome` in `chi`", ""),
+        ("figli.nome", "`figli` is a list", "figli[].nome"),
+        ("figli[].nom", "there is no field `nom` in `figli[]`", "nome"),
+        ("chi[].nome", "`chi` is no list", "chi"),
+        ("griglia[][][]", "is no list", ""),
+        ("chi.nome.altro", "there is no field `altro` in `chi.nome`", ""),
+        ("", "it names no field", ""),
+    ],
+)
+def test_a_path_that_is_not_in_the_type_is_a_finding(path: str, sentence: str, hint: str) -> None:
+    for kind in ("personal", "sensitive"):
+        made, findings = compiled(**{"personal": [], kind: [path]})
+        assert made is None
+        [(code, said, told)] = findings
+        assert code == "type.unknown-field"
+        assert sentence in said
+        assert hint in told
+
+
+def test_what_another_type_says_is_declared_there() -> None:
+    made, [(code, said, _)] = compiled(["dati.nome"], forms={"dati": "body.modulo"})
+    assert (made, code, "another type says what is in `dati`" in said) == (None, "type.unknown-field", True)
+    assert compiled(["dati"], forms={"dati": "body.modulo"})[0] is not None
+
+
+@pytest.mark.parametrize(
+    "path", ["chi", "chi.padre.padre.nome", "figli[]", "figli[].padre.nome", "forse.nome", "insieme.a", "insieme.nome", "griglia[][]"]
+)
+def test_a_path_through_references_lists_and_combinations_is_good(path: str) -> None:
+    assert compiled([path])[1] == []
+
+
+def test_a_form_is_masked_as_its_own_type_says_and_one_that_nobody_knows_is_masked_whole() -> None:
+    outer, _ = compiled([], forms={"dati": "body.modulo"})
+    inner, _ = compiled(["chi.nome"])
+    assert outer is not None
+    assert inner is not None
+    body = {"modulo": "prova.tipo", "dati": {"chi": {"nome": "Ada", "comune": "Enna"}}}
+    assert masked(body, outer, {"prova.tipo": inner}, frozenset()) == {**body, "dati": {"chi": {"nome": "‹personal›", "comune": "Enna"}}}
+    assert masked(body, outer, {}, frozenset()) == {**body, "dati": {"chi": {"nome": "‹undeclared›", "comune": "‹undeclared›"}}}
+
+
+def test_what_is_sensitive_in_something_personal_takes_both() -> None:
+    made, _ = compiled(["chi"], ["chi.nome"])
+    assert made is not None
+    shown = [
+        masked({"chi": {"nome": "Ada", "comune": "Enna"}}, made, {}, frozenset(sees)) for sees in ({"personal"}, {"sensitive"}, EVERYTHING)
+    ]
+    assert shown == [{"chi": {"nome": "‹sensitive›", "comune": "Enna"}}, {"chi": "‹personal›"}, {"chi": {"nome": "Ada", "comune": "Enna"}}]
+
+
+_SECRET = "SEGRETO"
+_VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.just(_SECRET)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(["nome", "padre", "chi", "figli"]), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(_VALUES)
+def test_nothing_below_a_protected_path_gets_through_whatever_its_shape(value: Any) -> None:
+    """Also where a value has not the shape that the schema says, which no accepted message has."""
+    made, _ = compiled(["chi", "figli[].nome", "figli[].padre"])
+    assert made is not None
+    assert _SECRET not in str(
+        masked({"chi": value, "figli": [{"nome": value, "padre": [value]}, [{"nome": value}]]}, made, {}, frozenset())
+    )
+    assert _SECRET not in str(masked_whole({"chi": value}))
