@@ -371,7 +371,8 @@ class Exchange:
 class Report:
     """Lines about exchanges, in a form that somebody prescribes. ``source`` says who; ``fields``: each column with its meaning.
 
-    ``lines`` is pure and gives dictionaries with these columns; columns may be left out.
+    ``lines`` is pure and gives dictionaries with these columns; columns may be left out. ``keep``: how long the exchanges must be kept at
+    least (``24M``); empty: as long as the settings say.
     """
 
     name: str
@@ -379,3 +380,4 @@ class Report:
     source: str
     fields: Mapping[str, str]
     lines: Callable[[Exchange], Iterable[Mapping[str, JsonValue]]]
+    keep: str = ""

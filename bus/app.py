@@ -30,7 +30,7 @@ from bus.channel import Channel, KombuChannel
 from bus.clock import Clock, SharedClock, SystemClock, text_of
 from bus.config import Config
 from bus.diagnostics import configure, logger
-from bus.engine import accesses, dead, erasure, inquiry, search, watching
+from bus.engine import accesses, dead, erasure, inquiry, retention, search, watching
 from bus.engine.accesses import Looker
 from bus.engine.attachments import Attachments
 from bus.engine.backlog import Backlog
@@ -53,7 +53,7 @@ from bus.message import JsonObject, JsonValue, new_id
 from bus.route.plan import Plan
 from bus.store import Store, Tx
 from bus.store.opening import open_store
-from bus.systems import adapters_of, operations_of
+from bus.systems import adapters_of, minima_of, operations_of
 
 Role: TypeAlias = Literal["all", "web", "worker"]
 FOLLOW = 10.0
@@ -112,6 +112,8 @@ class App:
         refuse_unsafe(config, role)
         self.config, self.role = config, role
         self.adapters = dict(adapters if adapters is not None else adapters_of(config))
+        self.minima = minima_of(self.adapters)
+        retention.check(config.retention, self.minima)
         self.store = open_store(config.store.url, exclusive=True)
         try:
             self.keys = unlock(self.store, config)
@@ -415,6 +417,36 @@ class App:
         if left:
             self.keys.forget(left)
             logger("snodo.app").warning("keys.destroyed-again", keys=len(left), sentence="the log says that they are erased")
+
+    # -- retention ---------------------------------------------------------------------------------------------------
+
+    def look_at_age(self, kind: retention.Kind, after: str = "") -> JsonObject:
+        """A page of what is old enough to go, counted by month, and of what is held back and why; changes nothing."""
+        settings, held = self.config.retention, self._terms()
+        with self.store.read() as tx:
+            found, on = retention.page(tx, held, settings, kind, after, {})
+        return {
+            "kind": kind,
+            "before": held.cuts.get(kind),
+            "months": list[JsonValue](retention.months(found)),
+            "after": on,
+            "record": None,
+        }
+
+    def dispose(self, kind: retention.Kind, actor: str, reason: str, after: str = "") -> JsonObject:
+        """Destroy a page of what is old enough; durable when it returns. Begun again it goes on with what is left."""
+        settings, held = self.config.retention, self._terms()
+        with self.store.read() as tx:
+            seen = [one.file for one in retention.page(tx, held, settings, kind, after, {})[0] if one.file]
+        files = {file: self.attachments.key_of(file) for file in seen}
+        done = self.store.write(lambda tx: retention.dispose(tx, held, settings, kind, after, files, actor, reason, self.clock)).result()
+        self.keys.forget(done.keys)
+        for file in done.files:
+            self.attachments.place(file).unlink(missing_ok=True)
+        return {**done.shown, "before": held.cuts.get(kind)}
+
+    def _terms(self) -> retention.Terms:
+        return retention.terms(self.config.retention, self.minima, self.clock.now())
 
     # -- reports and accesses ----------------------------------------------------------------------------------------
 

@@ -7,11 +7,12 @@ bus can read. Relative paths are relative to the folder of ``config.yaml``.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from bus import faults, source
 from bus.errors import ConfigError
@@ -209,6 +210,31 @@ class Engine(_Section):
     )
 
 
+def _term(text: str) -> str:
+    if not re.fullmatch(r"[1-9][0-9]{0,3}[dwMy]", text):
+        raise ValueError("a number and d, w, M or y: 180d, 24M, 10y")
+    return text
+
+
+Term = Annotated[str, AfterValidator(_term)]
+
+
+class Retention(_Section):
+    """How long what was said is kept, by kind: `24M`, `10y`; what is not said is kept for ever. Records themselves never go."""
+
+    payloads: Term | None = Field(
+        default=None,
+        description="Messages, answers, replies, reasons: since the last thing that happened in their case, when nothing of it is open.",
+    )
+    wire: Term | None = Field(default=None, description="The bytes of exchanges with other systems, likewise.")
+    attachments: Term | None = Field(default=None, description="Files, likewise.")
+    accesses: Term | None = Field(default=None, description="From where persons came, and their purposes; at least `6M`.")
+    journals: dict[str, Term] = Field(
+        default_factory=dict,
+        description="Exchanges that the law wants kept, by adapter: at least what it declares (`pagopa`: `24M`), whatever stands above.",
+    )
+
+
 class Config(_Section):
     """All settings."""
 
@@ -228,6 +254,7 @@ class Config(_Section):
     engine: Engine = Engine()
     keys: tuple[Key, ...] = Field(default=(), description="API keys by hash.")
     rights: Rights = Rights()
+    retention: Retention = Retention()
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="How much the bus says of itself on stderr."
     )

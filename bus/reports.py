@@ -24,7 +24,7 @@ from bus.store import Tx
 PAGE = 1000
 """Records looked at for one page of a report."""
 ENDS = frozenset({"answered", "refused", "unanswered", "decided"})
-ACTS = frozenset({"redelivered", "decided", "discarded", "rules", "read", "exported", "replayed", "erasure", "erased"})
+ACTS = frozenset({"redelivered", "decided", "discarded", "rules", "read", "exported", "replayed", "erasure", "erased", "disposed"})
 """What persons do with the bus."""
 OPENED = frozenset({"read", "exported", "replayed", "erased"})
 Line = dict[str, Any]
@@ -96,7 +96,7 @@ def _access(tx: Tx, record: Record) -> Line | None:
     data = record.data
     if record.kind != "access" and record.actor == "bus":
         return None
-    what = data.get("report") or data.get("role") if record.kind != "access" else ""
+    what = data.get("report") or data.get("role") or data.get("what") if record.kind != "access" else ""
     return {
         "time": clock.text_of(record.time), "event": data.get("event", record.kind), "who": record.actor,
         "role": data.get("role", "") if record.kind == "access" else "", "person": data.get("as", ""),

@@ -56,3 +56,8 @@ def adapters_of(config: Config) -> dict[str, Adapter]:
 def operations_of(adapters: Mapping[str, Adapter]) -> dict[str, Operation]:
     """All operations by the name routes use."""
     return {f"{name}.{operation.name}": operation for name, adapter in adapters.items() for operation in adapter.operations.values()}
+
+
+def minima_of(adapters: Mapping[str, Adapter]) -> dict[str, str]:
+    """How long the exchanges of adapters must be kept at least, by adapter, where one declares it."""
+    return {name: report.keep for name, adapter in adapters.items() for report in adapter.reports() if report.keep}

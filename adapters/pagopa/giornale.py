@@ -50,7 +50,7 @@ def parametri(valori: Mapping[str, Any]) -> JsonObject:
 
 def report(adapter: str, settings: PagopaSettings) -> Report:
     """The journal as the bus writes it: ``bus report pagopa``."""
-    return Report(adapter, "pagoPA: journal of events (Giornale degli Eventi)", FONTE, CAMPI, partial(righe, settings))
+    return Report(adapter, "pagoPA: journal of events (Giornale degli Eventi)", FONTE, CAMPI, partial(righe, settings), keep="24M")
 
 
 def righe(settings: PagopaSettings, exchange: Exchange) -> Iterator[Mapping[str, JsonValue]]:

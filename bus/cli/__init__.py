@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "graph": ("graph", "Draw a route, or the whole municipality."),
     "report": ("report", "Write the reports that the law asks for: accesses, purposes, and those of the adapters."),
     "subject": ("subject", "Erase a person, by two persons; wrap the key store anew."),
+    "retention": ("retention", "Look at what is older than it may be, by kind and month, or destroy it."),
     "witness": ("witness", "Witness logs: cosign their checkpoints with a key of another administrator."),
     "tail": ("watch", "Follow the log as it grows."),
     "top": ("watch:now", "Show how busy routes and systems are, again and again."),

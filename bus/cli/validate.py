@@ -45,8 +45,11 @@ def validate(
 
 def _settings(path: Path, known: Declared) -> Iterator[Finding]:
     """What the adapters say of their own settings once they have seen the contracts."""
+    from bus.engine.retention import check
     from bus.source import Finding
+    from bus.systems import minima_of
 
+    check(known.config.retention, minima_of(known.adapters))
     if known.missing:
         hint = "the adapters' own settings were not checked; the rules were"
         yield Finding(str(path), 1, 1, "config.secret-missing", "warning", known.missing, hint)

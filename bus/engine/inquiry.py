@@ -6,13 +6,15 @@ Bodies are not in them, except where a caller asks for a message of its own.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from bus.engine.cases import WEAK
 from bus.errors import Conflict, Erased, Invalid, NotFound
 from bus.log import log
+from bus.log.payload import key_number
 from bus.log.record import Record, as_line
-from bus.message import JsonObject
+from bus.message import JsonObject, canonical
 from bus.store import Row, Tx
 
 
@@ -88,13 +90,13 @@ def case_of(tx: Tx, key: str) -> str:
 def case(tx: Tx, key: str, now: str) -> JsonObject:
     """A case: its keys, messages and runs, and everything that happened as one timeline."""
     identity = case_of(tx, key)
-    records = log.of_case(tx, identity)
+    records = [*log.of_case(tx, identity)]
     keys: list[Any] = [{"name": name, "value": value} for name, value in _keys(tx, records)]
     messages: list[Any] = [
         {"id": m["id"], "type": m["type"], "time": m["time"], "sender": m["sender"]} for m in tx.all("messages_of_case", case_id=identity)
     ]
     found: list[Any] = [run_row(row, now) for row in tx.all("runs_of_case", case_id=identity)]
-    timeline: list[Any] = [line(record) for record in records]
+    timeline: list[Any] = [line(record) for record in sorted([*records, *_losses(tx, records)], key=lambda one: (one.time, one.id))]
     return {
         "case": identity,
         "state": state_of([r["state"] for r in found]),
@@ -103,6 +105,32 @@ def case(tx: Tx, key: str, now: str) -> JsonObject:
         "runs": found,
         "timeline": timeline,
     }
+
+
+def _losses(tx: Tx, records: list[Record]) -> Iterator[Record]:
+    """Records that say why something of a case cannot be read any more; looked for only where something cannot."""
+    messages = {record.message for record in records if record.kind == "received"}
+    told = {held.id for record in records for held in record.payloads if held.role == "message" or held.role.startswith("wire")}
+    there = tx.all("payloads_there", payloads=canonical(sorted(told)).decode())
+    whole = len(there) == len(told) and not any(
+        (number := key_number(bytes(row["nonce"]))) is not None and tx.one("is_erased", key=number) for row in there
+    )
+    after = log.seq_at(tx, records[0].time) if records and not whole else None
+    while after is not None:
+        found = log.of_kinds(tx, {"erased", "disposed"}, after, log.PAGE)
+        yield from (_only(one, messages) for _, one in found if messages & {*one.data["messages"], *one.data.get("wires", ())})
+        after = found[-1][0] if len(found) == log.PAGE else None
+
+
+def _only(record: Record, messages: set[str | None]) -> Record:
+    """A record about many messages as it concerns some of them; the whole of it is in the log."""
+    return record._replace(
+        data={
+            name: [one for one in value if one in messages] if name in ("messages", "wires") else value
+            for name, value in record.data.items()
+            if name not in ("keys", "files", "records")
+        }
+    )
 
 
 def _keys(tx: Tx, records: list[Record]) -> list[tuple[str, str]]:

@@ -94,7 +94,7 @@ def protect(tx: Tx, record: Record) -> None:
     _remember(tx, record, values)
     if record.kind == "received":
         _add_persons(tx, record, names_of(tx.keys, record, _readable(values, "message")))
-    elif record.kind in ("attached", "erased"):
+    elif record.kind in ("attached", "erased", "disposed"):
         CLAUSES[record.kind](tx, record, values)
 
 
@@ -424,6 +424,7 @@ CLAUSES: Mapping[str, Callable[[Tx, Record, Values], None]] = {
     "redelivered": _redelivered,
     "attached": _attached,
     "erased": _erased,
+    "disposed": _erased,
 }
 
 

@@ -18,7 +18,7 @@ Kind = Literal[
     "received", "joined", "asked", "answered", "refused", "unanswered", "waiting", "matched", "expired", "closed", "late",
     "sent", "replied", "parked", "done", "dead", "redelivered", "decided", "discarded", "rules", "attached",
     "polled", "served", "access",
-    "read", "exported", "replayed", "erasure", "erased", "keys",
+    "read", "exported", "replayed", "erasure", "erased", "disposed", "keys",
 ]  # fmt: skip
 LONGEST = 65_535
 """Bytes of a record: an entry of a tiled log (c2sp.org/tlog-tiles) says its length in two bytes."""

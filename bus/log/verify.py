@@ -50,11 +50,17 @@ class Trust(NamedTuple):
     authorities: bytes = b""
 
 
+GONE = frozenset({"erased", "disposed"})
+"""Records that say why payloads are gone."""
+WIRE = " wire"
+"""Behind the id of a message: its wire bytes alone."""
+
+
 class State(NamedTuple):
     """How far it came: enough to go on from there, in another process, and to be a checkpoint that the auditor holds.
 
     ``vouched``: the last size whose root somebody outside vouched for. ``tiles``: the open tiles of the tree, level by level;
-    ``absent``: of each message the first payload that is gone, as a fault, unless an `erased` record that comes says why; ``row``: the
+    ``absent``: of each message the first payload that is gone, as a fault, unless a record that comes says why (`GONE`); ``row``: the
     first row of a table that says something else than the records, as a fault.
     """
 
@@ -82,6 +88,18 @@ class State(NamedTuple):
             return cls(tiles=tiles, absent=absent, keys=tuple(said.pop("keys")), **said)
         except (KeyError, TypeError, ValueError) as error:
             raise EvidenceError("this is not what `bus log verify --resume` wrote", code="evidence.malformed") from error
+
+
+def _whose(content: Mapping[str, Any], role: str) -> str:
+    """What a payload goes with: its message, the wire bytes of that, or its record where it concerns no message."""
+    message = content.get("message")
+    return str(content["id"]) if message is None else f"{message}{WIRE if role.startswith('wire') else ''}"
+
+
+def _excused(data: Mapping[str, Any]) -> Iterator[str]:
+    """What a record says may be gone."""
+    yield from (*data.get("messages", ()), *data.get("records", ()))
+    yield from (f"{message}{WIRE}" for message in data.get("wires", ()))
 
 
 class Report(NamedTuple):
@@ -182,7 +200,7 @@ class _Walk:
     def state(self) -> State:
         keys = tuple(sorted(map(str, self._keys)))
         tiles = tuple((tile.level, tile.number, tile.hashes.hex(), tile.first) for tile in self._open.values())
-        absent = {message: tuple(fault) for message, fault in self._absent.items() if message not in self._erased}
+        absent = {message: tuple(fault) for message, fault in self._absent.items() if not self._may_be_gone(message)}
         return State(self._origin, self._edge.size, self._seq, self._vouched, keys, tiles, absent, tuple(self._row or ()))
 
     # -- whose roots there are -------------------------------------------------------------------------------------------
@@ -287,8 +305,8 @@ class _Walk:
                     self._columns(index, line, content)
                     if content["kind"] == "keys" and content["data"]["purpose"] == "checkpoints":
                         self._keys |= set(map(note.verifier, content["data"]["keys"]))
-                    elif content["kind"] == "erased":
-                        self._erased.update(content["data"].get("messages", ()))
+                    elif content["kind"] in GONE:
+                        self._erased.update(_excused(content["data"]))
                 self._commitments(tx, before + at, page, contents)
                 self._compare(tx, before + at, page, contents)
 
@@ -316,7 +334,7 @@ class _Walk:
                     sentence = f"{what} is not the one that the record commits to"
                     raise Broken(Fault("payload", sentence, index, index, line.name(), line.seq))
                 gone = Fault("payload", f"{what} is gone", index, index, line.name(), line.seq)
-                self._absent.setdefault(str(content.get("message")), gone)
+                self._absent.setdefault(_whose(content, payload["role"]), gone)
                 self._gone += 1
 
     def _compare(self, tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Mapping[str, Any]]) -> None:
@@ -386,13 +404,16 @@ class _Walk:
             except EvidenceError:
                 continue
 
+    def _may_be_gone(self, whose: str) -> bool:
+        return whose in self._erased or whose.removesuffix(WIRE) in self._erased
+
     def _all_there(self) -> None:
-        """A payload may be gone with the person whom it was about, when the log says so; raises `Broken` for any other."""
+        """A payload may be gone with its person, or because it was too old, when the log says so; raises `Broken` for any other."""
         with self._read() as tx:  # whoever was erased this very moment is told in a record that is not in the tree yet
             late = tx.all("whole_records_after", after=self._seq, most=PAGE) if self._absent else ()
-        for content in (parsed(octets(row["content"])) for row in late if row["kind"] == "erased"):
-            self._erased.update(content["data"].get("messages", ()))
-        gone = [fault for message, fault in self._absent.items() if message not in self._erased]
+        for content in (parsed(octets(row["content"])) for row in late if row["kind"] in GONE):
+            self._erased.update(_excused(content["data"]))
+        gone = [fault for whose, fault in self._absent.items() if not self._may_be_gone(whose)]
         if gone:
             raise Broken(min(gone, key=lambda fault: fault.leaf or 0))
 

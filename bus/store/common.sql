@@ -403,6 +403,20 @@ INSERT INTO erased_keys (key) VALUES (:key) ON CONFLICT DO NOTHING
 
 -- name: erased_keys
 SELECT key FROM erased_keys ORDER BY key
+-- name: is_erased
+SELECT key FROM erased_keys WHERE key = :key
+
+-- What retention looks at, page by page.
+-- name: messages_to_dispose
+SELECT m.id, m.time, m.case_id, p.nonce FROM messages m LEFT JOIN payloads p ON p.id = m.payload
+WHERE m.id > :after AND m.id < :until AND m.time < :before ORDER BY m.id LIMIT :most
+
+-- name: files_to_dispose
+SELECT file, max(time) AS time FROM attachments WHERE file > :after GROUP BY file HAVING max(time) < :before ORDER BY file LIMIT :most
+
+-- name: payloads_there
+SELECT id, nonce FROM payloads WHERE id IN :list(payloads)
+
 -- name: count_everything
 SELECT (SELECT max(seq) FROM records) AS records, (SELECT count(*) FROM runs WHERE state = 'ready') AS ready,
        (SELECT count(*) FROM runs WHERE state = 'dead') AS dead

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bus.engine.retention import KINDS
 from bus.web import (
     catalog,
     dead,
@@ -16,6 +17,7 @@ from bus.web import (
     openapi,
     replays,
     reports,
+    retention,
     rules,
     searching,
     subjects,
@@ -382,6 +384,18 @@ SUBJECTS = (
         (_path("id", "Id of the request, from who asked.", _ID),), {JSON: "ErasureConfirmed"}, "operation",
     ),
 )  # fmt: skip
+_KIND = {"type": "string", "enum": list(KINDS)}
+RETENTION = (
+    Served(
+        "look-at-age", "GET", "/retention", retention.look, "What is older than it may be, by month; nothing is changed", READERS,
+        {200: ("A page.", "Age", JSON)}, frozenset({422}),
+        (_query("kind", "Kind of what is kept.", _KIND), _query("after", "`after` of the page before.")), tag="operation",
+    ),
+    Served(
+        "dispose", "POST", "/retention", retention.dispose, "Destroy a page of what is older than it may be, for good", OPERATORS,
+        {200: ("It is done.", "Age", JSON)}, frozenset({400, 408, 413, 415, 422}), body={JSON: "Dispose"}, tag="operation",
+    ),
+)  # fmt: skip
 REPORTS = (
     Served(
         "list-reports",
@@ -408,4 +422,4 @@ REPORTS = (
         "operation",
     ),
 )
-SERVED: tuple[Served, ...] = (*MESSAGES, *FILES, *PUBLIC, *OPERATION, *WATCHING, *RULES, *SUBJECTS, *REPORTS)
+SERVED: tuple[Served, ...] = (*MESSAGES, *FILES, *PUBLIC, *OPERATION, *WATCHING, *RULES, *SUBJECTS, *RETENTION, *REPORTS)

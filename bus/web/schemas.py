@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bus.engine.accesses import ACTS
+from bus.engine.retention import KINDS
 
 Shape = dict[str, Any]
 
@@ -264,6 +265,25 @@ SCHEMAS: dict[str, Shape] = {
     ),
     "ErasureConfirmed": _object((), {}),
     "Erased": _object(("id", "record", "messages", "files"), {"id": UUID, "record": UUID, "messages": NUMBER, "files": NUMBER}),
+    "Age": _object(
+        ("kind", "before", "months", "after", "record"),
+        {
+            "kind": _one("string", KINDS),
+            "before": {**TIME, "nullable": True, "description": "What is of before then may go; null: it is kept for ever."},
+            "months": {
+                "type": "array",
+                "items": _object(
+                    ("month", "held", "things", "payloads"), {"month": TEXT, "held": TEXT, "things": NUMBER, "payloads": NUMBER}
+                ),
+                "description": "`held` is empty for what goes, else why it does not: open, recent, minimum.",
+            },
+            "after": {**MAYBE, "description": "Where to go on; null at the end."},
+            "record": {**UUID, "nullable": True},
+        },
+    ),
+    "Dispose": _object(
+        ("kind", "reason"), {**_REASON, "kind": _one("string", KINDS), "after": {**TEXT, "description": "`after` of the page before."}}
+    ),
     "Rules": _object(
         (*_ACTIVATION, "parts", "files", "earlier", "carried", "processes", "settings"),
         {

@@ -1,0 +1,75 @@
+"""``bus retention``: what is older than it may be; looked at, or destroyed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from bus.cli.common import LOCAL, Defaulting, Json, Key, Url, client, family_of, show
+
+HELD = {
+    "": "goes", "open": "held: something of the case is open, waits, or needs a person", "recent": "held: the case went on since",
+    "minimum": "held: the law wants it kept still",
+}  # fmt: skip
+
+
+class Looking(Defaulting):
+    """``bus retention --dry-run`` is ``bus retention look``."""
+
+    bare = "look"
+
+
+app = family_of(Looking, "What is older than it may be: look at it, or destroy it.")
+Dry = Annotated[bool, typer.Option("--dry-run", help="Change nothing; that is what is done when nothing else is said.")]
+
+
+@app.command()
+def look(dry_run: Dry = True, url: Url = LOCAL, key: Key = "", json: Json = False) -> None:
+    """What would go, by kind and month, and what is held back and why. Nothing is changed."""
+    with client(url, key) as bus:
+        show(_pages(lambda kind, after: bus.get("/retention", kind=kind, after=after)), json, _told)
+
+
+@app.command("apply")
+def apply_(
+    reason: Annotated[str, typer.Option("--reason", help="Why; the log keeps it.")],
+    dry_run: Dry = False, url: Url = LOCAL, key: Key = "", json: Json = False,
+) -> None:  # fmt: skip
+    """Destroy what may go, page by page; nobody can undo it. Interrupted, it is simply run again."""
+    if dry_run:
+        look(True, url, key, json)
+        return
+    with client(url, key) as bus:
+        show(_pages(lambda kind, after: bus.post("/retention", {"kind": kind, "after": after, "reason": reason})), json, _told)
+
+
+def _pages(ask: Callable[[str, str], dict[str, Any]]) -> dict[str, Any]:
+    """All kinds, all pages, added up by month."""
+    from bus.engine.retention import KINDS
+
+    kinds: list[dict[str, Any]] = []
+    for kind in KINDS:
+        counts: dict[tuple[str, str], list[int]] = {}
+        before: str | None = None
+        after: str | None = ""
+        records = 0
+        while after is not None:
+            page = ask(kind, after)
+            before, after, records = page["before"], page["after"], records + bool(page["record"])
+            for one in page["months"]:
+                both = counts.setdefault((one["month"], one["held"]), [0, 0])
+                both[0], both[1] = both[0] + one["things"], both[1] + one["payloads"]
+        months = [{"month": month, "held": held, "things": a, "payloads": b} for (month, held), (a, b) in sorted(counts.items())]
+        kinds.append({"kind": kind, "before": before, "months": months, "records": records})
+    return {"kinds": kinds}
+
+
+def _told(shown: dict[str, Any]) -> None:
+    for one in shown["kinds"]:
+        print(f"{one['kind']:<12}" + (f"of before {one['before'][:10]}" if one["before"] else "kept for ever: the settings say no time"))
+        for row in one["months"]:
+            print(f"  {row['month']}  {row['things']:>8,}  {HELD.get(row['held'], row['held'])}")
+        if one["before"] and not one["months"]:
+            print("  nothing is that old")

@@ -1,0 +1,242 @@
+"""Retention: what is older than its kind may be is destroyed, page by page; proofs hold, since records and commitments stay.
+
+Cases are the unit: what was said goes when nothing of the case is at work and nothing happened in it for as long as the settings say.
+Every page writes one record (`disposed`) in the transaction that drops rows; keys are destroyed after it, and again at each start
+(`bus.engine.erasure.redo`), so that whatever is interrupted is simply begun again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, get_args
+
+from bus import calendar
+from bus.clock import Clock, text_of
+from bus.config import Retention
+from bus.engine.erasure import APART, OVER
+from bus.engine.projection import entry, write
+from bus.errors import ConfigError, Invalid
+from bus.log import log
+from bus.log.payload import key_number
+from bus.log.record import Record
+from bus.message import JsonObject, JsonValue, canonical, new_id
+from bus.store import Row, Tx
+
+Kind = Literal["payloads", "wire", "attachments", "accesses", "journals"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+PAGE = 100
+"""Messages, files or records looked at in one transaction."""
+ACCESSES = "6M"
+"""How long the law wants accesses of administrators kept: Garante, 27/11/2008 (doc. web 1577499), 4.5."""
+_APART = dt.timedelta(hours=1)
+"""How far the clock that made a message's id may be from the one that gave its time."""
+_LOOKS = frozenset({"access", "read", "exported", "replayed"})
+
+
+class Terms(NamedTuple):
+    """``cuts``: by kind, the moment before which it may go; ``kept``: by adapter, the moment since which exchanges stay, whatever else."""
+
+    cuts: Mapping[str, str]
+    kept: Mapping[str, str]
+
+
+class Found(NamedTuple):
+    """One thing that is old enough: how many payloads, and why it is ``held`` back, if it is."""
+
+    time: str
+    held: str = ""
+    payloads: int = 1
+    message: str = ""
+    file: str = ""
+    record: str = ""
+    keys: tuple[int, ...] = ()
+    rows: tuple[str, ...] = ()
+
+
+class Disposed(NamedTuple):
+    """What a page came to, the keys and files to be destroyed now, and where to go on (None: at the end)."""
+
+    shown: JsonObject
+    keys: tuple[int, ...]
+    files: tuple[str, ...]
+    after: str | None
+
+
+def check(settings: Retention, minima: Mapping[str, str]) -> None:
+    """Raises `ConfigError` for a time shorter than the law allows. ``minima``: what adapters declare for their exchanges."""
+    _enough("accesses", settings.accesses, ACCESSES, "the Garante's provvedimento of 27/11/2008, 4.5")
+    for adapter, term in settings.journals.items():
+        if adapter not in minima:
+            hint = f"adapters with one: {', '.join(sorted(minima)) or 'none'}"
+            raise ConfigError(f"retention.journals: {adapter} has no journal", code="retention.journal", hint=hint)
+        _enough(f"journals.{adapter}", term, minima[adapter], f"what the adapter {adapter} declares")
+
+
+def _enough(name: str, term: str | None, least: str, source: str) -> None:
+    days = [dt.date(2024, 1, 1) + dt.timedelta(days=number) for number in range(366)]
+    if term is not None and any(calendar.add(day, f"-{term}") > calendar.add(day, f"-{least}") for day in days):
+        raise ConfigError(
+            f"retention.{name} is {term}, and at least {least} must be kept",
+            code="retention.minimum",
+            hint=f"{source}; left out, it is for ever",
+        )
+
+
+def terms(settings: Retention, minima: Mapping[str, str], now: dt.datetime) -> Terms:
+    """The settings as moments."""
+
+    def before(term: str) -> str:
+        day = calendar.add(now.date(), f"-{term}")
+        return text_of(now.replace(year=day.year, month=day.month, day=day.day))
+
+    cuts: dict[str, str] = {kind: before(term) for kind in KINDS if isinstance(term := getattr(settings, kind), str)}
+    kept = {adapter: before(settings.journals.get(adapter, least)) for adapter, least in minima.items()}
+    if settings.journals:
+        cuts["journals"] = max(kept[adapter] for adapter in settings.journals)
+    return Terms(cuts, kept)
+
+
+# -- looking ----------------------------------------------------------------------------------------------------------------
+
+
+def page(
+    tx: Tx, held: Terms, settings: Retention, kind: Kind, after: str, files: Mapping[str, int | None]
+) -> tuple[list[Found], str | None]:
+    """What is old enough behind ``after``, and where to go on. ``files``: keys of files by token, as far as the disk was asked."""
+    if kind not in held.cuts:
+        return [], None
+    if kind in ("payloads", "wire"):
+        return _messages(tx, held, kind, after)
+    if kind == "attachments":
+        return _files(tx, held, after, files)
+    records = log.of_kinds(tx, _LOOKS if kind == "accesses" else {"served"}, int(after or 0), PAGE)
+    old = [record for _, record in records if text_of(record.time) < held.cuts[kind]]
+    over = len(records) < PAGE or text_of(records[-1][1].time - log.APART) > held.cuts[kind]
+    return [one for record in old if (one := _record(tx, held, settings, kind, record))], None if over else str(records[-1][0])
+
+
+def _messages(tx: Tx, held: Terms, kind: Kind, after: str) -> tuple[list[Found], str | None]:
+    cut = held.cuts[kind]
+    until = f"{int((dt.datetime.fromisoformat(cut) + _APART).timestamp() * 1000):012x}"
+    rows = tx.all("messages_to_dispose", after=after, before=cut, until=f"{until[:8]}-{until[8:]}", most=PAGE)
+    cases = {case: _standing(tx, case, cut) for case in {row["case_id"] for row in rows}}
+    young = _young(tx, held) if kind == "payloads" and rows else frozenset()
+    found = [one for row in rows if (one := _message(tx, held, kind, row, cases[row["case_id"]], young)) is not None]
+    return found, rows[-1]["id"] if len(rows) == PAGE else None
+
+
+def _message(tx: Tx, held: Terms, kind: Kind, row: Row, standing: str, young: frozenset[int]) -> Found | None:
+    """A message that is old enough; None when it is gone already."""
+    own = key_number(bytes(row["nonce"])) if row["nonce"] is not None else None
+    if row["nonce"] is None or (own is not None and tx.one("is_erased", key=own)):
+        return None
+    records = [one for one in log.of_message(tx, row["id"]) if one.kind not in APART]
+    lawful = any(_kept(held, one) for one in records) or own in young
+    roles = [(one.id, one.role) for record in records for one in record.payloads]
+    if kind == "wire":
+        wire = [identity for identity, role in roles if role.startswith("wire")]
+        there = tx.all("payloads_there", payloads=canonical(wire).decode()) if wire else ()
+        gone = tuple(one["id"] for one in there)
+        return Found(row["time"], standing or ("minimum" if lawful else ""), len(gone), row["id"], rows=gone) if gone else None
+    there = tx.all("payloads_there", payloads=canonical([identity for identity, _ in roles]).decode())
+    numbers = {one["id"]: key_number(bytes(one["nonce"])) for one in there}
+    keys = tuple(sorted({number for number in numbers.values() if number is not None}))
+    open_ = tuple(identity for identity, number in numbers.items() if number is None)
+    return Found(row["time"], standing or ("minimum" if lawful else ""), len(numbers), row["id"], keys=keys, rows=open_)
+
+
+def _standing(tx: Tx, case: str, cut: str) -> str:
+    """Why nothing of a case may go yet: something of it is at work or needs a person, or it went on since."""
+    runs = tx.all("runs_of_case", case_id=case)
+    if any(run["state"] not in OVER for run in runs):
+        return "open"
+    times = [*(run["changed"] for run in runs), *(row["time"] for row in tx.all("messages_of_case", case_id=case))]
+    return "recent" if any(time >= cut for time in times) else ""
+
+
+def _kept(held: Terms, record: Record) -> bool:
+    """Whether a record tells of an exchange that the law wants kept still."""
+    adapter = str(record.data.get("adapter") or record.data.get("operation", "")).partition(".")[0]
+    return adapter in held.kept and text_of(record.time) >= held.kept[adapter]
+
+
+def _young(tx: Tx, held: Terms) -> frozenset[int]:
+    """Keys that sealed questions of outside systems which must be kept still: some are those of messages."""
+    if not held.kept:
+        return frozenset()
+    after, found = log.seq_at(tx, dt.datetime.fromisoformat(min(held.kept.values()))), set[int]()
+    while records := log.of_kinds(tx, {"served"}, after, log.PAGE):
+        after = records[-1][0]
+        wanted = [one.id for _, record in records if _kept(held, record) for one in record.payloads[:1]]
+        rows = tx.all("payloads_there", payloads=canonical(wanted).decode())
+        found.update(number for row in rows if (number := key_number(bytes(row["nonce"]))) is not None)
+    return frozenset(found)
+
+
+def _files(tx: Tx, held: Terms, after: str, files: Mapping[str, int | None]) -> tuple[list[Found], str | None]:
+    cut = held.cuts["attachments"]
+    rows = tx.all("files_to_dispose", before=cut, after=after, most=PAGE)
+    return [_file(tx, cut, row, files) for row in rows], rows[-1]["file"] if len(rows) == PAGE else None
+
+
+def _file(tx: Tx, cut: str, row: Row, files: Mapping[str, int | None]) -> Found:
+    """A file that nobody sent since; it goes with what the bus was told of it."""
+    token = row["file"]
+    cases = {tx.one("message", id=one["message"])["case_id"] for one in tx.all("enclosures_of_file", file=token)}  # type: ignore[index]
+    standing = next((why for case in sorted(cases) if (why := _standing(tx, case, cut))), "")
+    told = [one["payload"] for one in tx.all("attachments_of_file", file=token)]
+    numbers = {key_number(bytes(one["nonce"])) for one in tx.all("payloads_there", payloads=canonical(told).decode())}
+    keys = {number for number in {*numbers, files.get(token)} if number is not None}
+    return Found(row["time"], standing, file=token, keys=tuple(sorted(keys)))
+
+
+def _record(tx: Tx, held: Terms, settings: Retention, kind: Kind, record: Record) -> Found | None:
+    """A record whose payloads are old enough; None when they are gone already, or belong to a journal that is kept for ever."""
+    if kind == "journals":
+        adapter = str(record.data["adapter"])
+        if adapter not in settings.journals or _kept(held, record):
+            return None
+    there = tx.all("payloads_there", payloads=canonical([one.id for one in record.payloads]).decode())
+    if kind == "journals":
+        return Found(text_of(record.time), payloads=len(there), record=record.id, rows=tuple(row["id"] for row in there)) if there else None
+    keys = tuple(number for row in there if (number := key_number(bytes(row["nonce"]))) is not None and not tx.one("is_erased", key=number))
+    return Found(text_of(record.time), payloads=len(keys), record=record.id, keys=keys) if keys else None
+
+
+# -- destroying ----------------------------------------------------------------------------------------------------------------
+
+
+def dispose(
+    tx: Tx, held: Terms, settings: Retention, kind: Kind, after: str, files: Mapping[str, int | None], actor: str, reason: str, clock: Clock
+) -> Disposed:  # fmt: skip
+    """Write what of a page is destroyed, and drop the rows that no key of their own seals. Raises `Invalid` without a reason."""
+    if not reason.strip():
+        raise Invalid("say why: the log keeps the reason", code="retention.reason-missing", hint="--reason '…'")
+    found, on = page(tx, held, settings, kind, after, files)
+    going = [one for one in found if not one.held and (not one.file or one.file in files)]
+    shown: JsonObject = {"kind": kind, "months": list[JsonValue](months(found)), "after": on, "record": None}
+    if not going:
+        return Disposed(shown, (), (), on)
+    for one in going:
+        for row in one.rows:
+            tx.do("drop_payload", id=row)
+    named = [one.message for one in going if one.message]
+    keys = sorted({key for one in going for key in one.keys})
+    data: dict[str, Any] = {
+        "what": kind, "before": held.cuts[kind], "messages": named if kind == "payloads" else [], "wires": named if kind == "wire" else [],
+        "files": [one.file for one in going if one.file], "records": [one.record for one in going if one.record and one.rows], "keys": keys,
+    }  # fmt: skip
+    made = entry(Record(new_id(), "disposed", clock.now(), actor=actor, data=data), tx.keys.fresh(), {"reason": {"text": reason.strip()}})
+    write(tx, made)
+    return Disposed({**shown, "record": made.record.id}, tuple(keys), tuple(data["files"]), on)
+
+
+def months(found: Sequence[Found]) -> Iterator[JsonObject]:
+    """Counts by month: what goes, and what is held back for which reason."""
+    counts: dict[tuple[str, str], list[int]] = {}
+    for one in found:
+        both = counts.setdefault((one.time[:7], one.held), [0, 0])
+        both[0], both[1] = both[0] + 1, both[1] + one.payloads
+    for (month, why), (things, payloads) in sorted(counts.items()):
+        yield {"month": month, "held": why, "things": things, "payloads": payloads}

@@ -1,0 +1,200 @@
+"""What is too old goes, and nothing else; every proof of the log holds; what is interrupted is begun again."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bus.clock import FixedClock
+from bus.config import Retention
+from bus.engine import projection
+from bus.engine.retention import KINDS, Kind
+from bus.errors import Erased
+from bus.log import log
+from bus.log.verify import Trust, verify
+from tests.integration.workshop import Workshop, workshop
+from tests.small_bus import Caller, key_of, running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workshop]:
+    url = "sqlite:///prova.db" if request.param == "sqlite" else str(request.getfixturevalue("postgresql_url"))
+    with workshop(tmp_path, url) as made:
+        yield made
+
+
+def keeps(shop: Workshop, days: int, **terms: Any) -> None:
+    """Settings of retention, and a clock that is so many days on."""
+    shop.app.config = shop.app.config.model_copy(update={"retention": Retention(**terms)})
+    shop.app.clock = FixedClock(dt.datetime.now(dt.UTC) + dt.timedelta(days=days))
+
+
+def looked(shop: Workshop, kind: Kind) -> dict[str, int]:
+    """What goes (under ``""``) and what is held back, by reason."""
+    counts: dict[str, int] = {}
+    for one in shop.app.look_at_age(kind)["months"]:  # type: ignore[union-attr]
+        counts[one["held"]] = counts.get(one["held"], 0) + one["things"]  # type: ignore[index, call-overload]
+    return counts
+
+
+def applied(shop: Workshop, kind: Kind) -> None:
+    after: Any = ""
+    while after is not None:
+        after = shop.app.dispose(kind, "sistemista", "prova", after)["after"]
+
+
+def verified(shop: Workshop) -> int:
+    """The log verifies; how many payloads it misses."""
+    end = time.monotonic() + 20
+    while (report := verify(shop.app.store.read, Trust())).waiting:
+        assert time.monotonic() < end, report
+        time.sleep(0.1)
+    return report.erased
+
+
+def readable(shop: Workshop, message: str) -> bool:
+    with shop.app.store.read() as tx:
+        try:
+            log.message(tx, message)
+        except Erased:
+            return False
+    return True
+
+
+def wires(shop: Workshop, message: str) -> list[bool]:
+    """Of each piece of wire evidence of a message, whether it is there."""
+    with shop.app.store.read() as tx:
+        return [
+            tx.one("payload", id=held.id) is not None
+            for record in log.of_message(tx, message)
+            for held in record.payloads
+            if held.role.startswith("wire")
+        ]
+
+
+def a_done_and_an_open_case(shop: Workshop) -> tuple[str, str]:
+    done, dead = (shop.app.run(shop.start(name, modo)) for name, modo in (("una", "bene"), ("due", "no-avvisa")))
+    shop.when(str(done["id"]), "done")
+    shop.when(str(dead["id"]), "dead")
+    shop.quiet()
+    return str(done["message"]), str(dead["message"])
+
+
+def test_old_payloads_go_by_case_and_every_proof_holds(shop: Workshop) -> None:
+    done, dead = a_done_and_an_open_case(shop)
+    keeps(shop, 20, payloads="30d", wire="30d")
+    assert looked(shop, "payloads") == looked(shop, "wire") == {}
+    keeps(shop, 40, payloads="30d")
+    before = looked(shop, "payloads")
+    assert before[""] >= 1
+    assert before["open"] >= 1, "a dead letter is work in flight"
+    assert readable(shop, done), "looking changes nothing"
+    applied(shop, "payloads")
+    assert (readable(shop, done), readable(shop, dead)) == (False, True)
+    assert looked(shop, "payloads") == {"open": before["open"]}, "what is gone is not told again"
+    assert verified(shop) == 0, "what is sealed stays, and nobody can open it"
+    with shop.app.store.read() as tx:
+        [record] = [one for _, one in log.everything(tx) if one.kind == "disposed"]
+        assert (record.actor, record.data["what"], done in record.data["messages"]) == ("sistemista", "payloads", True)
+        tables = projection.snapshot(tx)
+    shop.app.store.write(projection.rebuild).result(30)
+    with shop.app.store.read() as tx:
+        assert projection.snapshot(tx) == tables
+    timeline = [line["kind"] for line in shop.app.case("a:una")["timeline"]]  # type: ignore[index, call-overload, union-attr]
+    assert timeline[-1] == "disposed"
+    assert "disposed" not in [line["kind"] for line in shop.app.case("a:due")["timeline"]]  # type: ignore[index, call-overload, union-attr]
+
+
+def test_wire_bytes_go_alone_and_the_log_says_why_they_are_gone(shop: Workshop) -> None:
+    done, dead = a_done_and_an_open_case(shop)
+    keeps(shop, 40, wire="30d")
+    assert all(wires(shop, done))
+    applied(shop, "wire")
+    assert wires(shop, done)
+    assert not any(wires(shop, done))
+    assert all(wires(shop, dead))
+    assert readable(shop, done)
+    with shop.app.store.read() as tx:
+        named = [message for _, one in log.everything(tx) if one.kind == "disposed" for message in one.data["wires"]]
+    assert done in named
+    assert verified(shop) == sum(len(wires(shop, message)) for message in named)
+    with shop.app.store.read() as tx:
+        body = next(one for one in log.of_message(tx, done) if one.kind == "received").payload("message")
+    shop.app.store.write(lambda tx: tx.do("drop_payload", id=body)).result()
+    with pytest.raises(Exception, match="is gone"):
+        verify(shop.app.store.read, Trust())
+
+
+def test_what_the_law_wants_kept_is_held_back_whatever_the_settings_say(shop: Workshop) -> None:
+    done, _ = a_done_and_an_open_case(shop)
+    shop.app.minima = {"sistema": "24M"}
+    keeps(shop, 400, payloads="30d", wire="30d")
+    assert set(looked(shop, "payloads")) == {"minimum", "open"}
+    applied(shop, "payloads")
+    applied(shop, "wire")
+    assert readable(shop, done)
+    assert all(wires(shop, done))
+    keeps(shop, 800, payloads="30d")
+    assert "" in looked(shop, "payloads")
+
+
+def test_interrupted_before_the_keys_are_destroyed_it_is_finished_at_the_next_start(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, _ = a_done_and_an_open_case(shop)
+    keeps(shop, 40, payloads="30d")
+
+    def dies(numbers: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shop.app.keys, "forget", dies)
+        with pytest.raises(KeyboardInterrupt):
+            applied(shop, "payloads")
+    assert readable(shop, done)
+    shop.app._destroy_again()
+    assert not readable(shop, done)
+    applied(shop, "payloads")
+    assert verified(shop) == 0
+
+
+def test_files_and_accesses_go_too_and_a_file_of_an_open_case_stays(tmp_path: Path) -> None:
+    settings = {"attachments": "30d", "accesses": "6M"}
+    with running(tmp_path, retention=settings) as server:
+        call, app = Caller(server.port), server.app
+        files = [call("POST", "/attachments?name=f.txt", f"testo {n}".encode()).json["sha256"] for n in range(2)]
+        for type, file in (("prova.saluto", files[0]), ("prova.guasto", files[1])):
+            call("POST", "/messages", {"type": type, "data": {"nome": type}, "attachments": [file]}, {"Prefer": "wait=5"})
+        assert call("GET", f"/attachments/{files[0]}", headers={"Snodo-Purpose": "prova"}, name="revisore").status == 200
+        app.clock = FixedClock(dt.datetime.now(dt.UTC) + dt.timedelta(days=200))
+        environment = {**os.environ, "SNODO_URL": server.url}
+
+        def bus(*words: str, who: str = "sistemista") -> subprocess.CompletedProcess[str]:
+            command = [sys.executable, "-m", "bus.cli", "retention", *words, "--key", key_of(who)]
+            return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+
+        dry = json.loads(bus("--dry-run", "--json", who="revisore").stdout)
+        told = {one["kind"]: {(row["held"], row["things"]) for row in one["months"]} for one in dry["kinds"]}
+        assert list(told) == list(KINDS)
+        assert told["attachments"] == {("", 1), ("open", 1)}
+        assert sum(things for _, things in told["accesses"]) >= 2
+        assert "kept for ever" in bus().stdout
+        assert bus("apply", "--reason", "scarto", who="revisore").returncode == 1, "an auditor destroys nothing"
+        assert "retention.reason-missing" in bus("apply", "--reason", " ").stderr
+        assert bus("apply", "--reason", "scarto 2027").returncode == 0
+        assert call("GET", f"/attachments/{files[0]}").status == 404
+        assert call("GET", f"/attachments/{files[1]}").content == b"testo 1"
+        assert len([path for path in (tmp_path / "var/attachments").rglob("*") if path.is_file()]) == 1
+        with app.store.read() as tx:
+            old = next(one for _, one in log.everything(tx) if one.kind == "read")
+            with pytest.raises(Erased):
+                log.json_payload(tx, str(old.payload("purpose")))
