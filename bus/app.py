@@ -403,11 +403,15 @@ class App:
             found = erasure.holdings(tx, erasure.asked(tx, request, self.clock.now())[1]["subject"])
         files = {file: self.attachments.key_of(file) for file in (*found.files, *found.shared)}
         done = self.store.write(lambda tx: erasure.confirm(tx, request, actor, self.clock, files)).result()
-        self.keys.forget(done.keys)
-        for file in done.files:
-            if (key := self.attachments.key_of(file)) is None or key in done.keys:  # else it came again this very moment
-                self.attachments.place(file).unlink(missing_ok=True)
+        self._destroy(done.keys, done.files)
         return done.shown
+
+    def _destroy(self, keys: Sequence[int], files: Sequence[str]) -> None:
+        """Destroy what the log has just been told is destroyed."""
+        self.keys.forget(keys)
+        for file in files:
+            if (key := self.attachments.key_of(file)) is None or key in keys:  # else it came again this very moment
+                self.attachments.place(file).unlink(missing_ok=True)
 
     def _destroy_again(self) -> None:
         """What the log says is destroyed, and the key store still has: after a crash, or when it was restored from a backup."""
@@ -440,9 +444,7 @@ class App:
             seen = [one.file for one in retention.page(tx, held, settings, kind, after, {})[0] if one.file]
         files = {file: self.attachments.key_of(file) for file in seen}
         done = self.store.write(lambda tx: retention.dispose(tx, held, settings, kind, after, files, actor, reason, self.clock)).result()
-        self.keys.forget(done.keys)
-        for file in done.files:
-            self.attachments.place(file).unlink(missing_ok=True)
+        self._destroy(done.keys, done.files)
         return {**done.shown, "before": held.cuts.get(kind)}
 
     def _terms(self) -> retention.Terms:

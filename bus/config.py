@@ -10,9 +10,9 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
 from bus import faults, source
 from bus.errors import ConfigError
@@ -210,29 +210,31 @@ class Engine(_Section):
     )
 
 
-def _term(text: str) -> str:
-    if not re.fullmatch(r"[1-9][0-9]{0,3}[dwMy]", text):
-        raise ValueError("a number and d, w, M or y: 180d, 24M, 10y")
-    return text
-
-
-Term = Annotated[str, AfterValidator(_term)]
+_TERM = r"^[1-9][0-9]{0,3}[dwMy]$"
 
 
 class Retention(_Section):
     """How long what was said is kept, by kind: `24M`, `10y`; what is not said is kept for ever. Records themselves never go."""
 
-    payloads: Term | None = Field(
+    payloads: str | None = Field(
         default=None,
+        pattern=_TERM,
         description="Messages, answers, replies, reasons: since the last thing that happened in their case, when nothing of it is open.",
     )
-    wire: Term | None = Field(default=None, description="The bytes of exchanges with other systems, likewise.")
-    attachments: Term | None = Field(default=None, description="Files, likewise.")
-    accesses: Term | None = Field(default=None, description="From where persons came, and their purposes; at least `6M`.")
-    journals: dict[str, Term] = Field(
+    wire: str | None = Field(default=None, pattern=_TERM, description="The bytes of exchanges with other systems, likewise.")
+    attachments: str | None = Field(default=None, pattern=_TERM, description="Files, likewise.")
+    accesses: str | None = Field(default=None, pattern=_TERM, description="From where persons came, and their purposes; at least `6M`.")
+    journals: dict[str, str] = Field(
         default_factory=dict,
         description="Exchanges that the law wants kept, by adapter: at least what it declares (`pagopa`: `24M`), whatever stands above.",
     )
+
+    @field_validator("journals")
+    @classmethod
+    def _are_terms(cls, given: dict[str, str]) -> dict[str, str]:
+        if wrong := [name for name, term in given.items() if not re.fullmatch(_TERM, term)]:
+            raise ValueError(f"{wrong[0]}: a number and d, w, M or y, such as 24M")
+        return given
 
 
 class Config(_Section):
