@@ -330,11 +330,31 @@ def _syntax_words(problem: str, line: str, column: int) -> tuple[str, str]:
         return "this line is no `key: value`", "a colon and a blank stand after the key"
     if re.match(r"-[^\s-]", line[column:]):
         return "a blank is missing after the dash", "write `- ` before each item of a list"
+    for words, sentence, hint in _WORDED:
+        if words in problem:
+            return sentence.format(here=here, two=line[column : column + 2], before=line[column - 1 : column]), hint
+    if line[:column].strip():
+        return (
+            f"`{here}` stands behind a value that has ended",
+            "put the whole text in one pair of quotes; a quote inside it is written twice",
+        )
     if "expected key" in problem or "expected '-'" in problem or "expected <document start>" in problem:
         return "this line does not fit what is above", "check the indentation: what belongs together starts in the same column"
     return f"this is no YAML: {problem}", "bus explain yaml.syntax says what most often is wrong"
 
 
+_WORDED = (
+    ("unknown escape", "`{two}` is no escape", "write \\\\ for a backslash, or put the text in single quotes"),
+    ("hexdecimal", "an escape is cut short", "\\x takes two digits, \\u four, \\U eight"),
+    ("alphabetic or numeric", "`{before}` cannot start a value", "put the text in quotes"),
+    ("node content", "`{here}` cannot start a value", "put the text in quotes"),
+    ("comment or line break", "something stands behind the `|` or `>`", "begin the text on the next line"),
+    ("entries are not allowed", "a list cannot begin behind its key", "begin it on the next line"),
+    ("document indicator", "a line of --- or ... stands within a quoted text", "close the quote before it"),
+    ("directive", "a line that starts with % is not taken", "delete it"),
+    ("tag handle", "a tag (!) is not taken", "write the value without it"),
+)
+"""What libyaml says, and what we say of it and to do."""
 _CLOSING = {"{": "}", "[": "]"}
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -168,3 +168,28 @@ def test_any_text_is_read_the_same_with_places_and_without(text: str) -> None:
     source = read(text.encode(), "x.yaml")
     before, value = list(source.findings), source.plain()
     assert (value, before) == (source.root.plain() if source.root else None, source.findings)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "sentence"),
+    [
+        ('a: "x\\d"\n', (1, 6), "`\\d` is no escape"),
+        ('a: "x\\u12"\n', (1, 8), "an escape is cut short"),
+        ("a: & b\n", (1, 5), "`&` cannot start a value"),
+        ("a: ]\n", (1, 4), "`]` cannot start a value"),
+        ("a: |x\n  b\n", (1, 5), "something stands behind the `|` or `>`"),
+        ("a: - b\n", (1, 4), "a list cannot begin behind its key"),
+        ('a: "b\n---\nc"\n', (2, 1), "a line of --- or ... stands within a quoted text"),
+        ("%FOO bar\n---\na: 1\n", (1, 5), "a line that starts with % is not taken"),
+        ("a: !e!x b\n", (1, 4), "a tag (!) is not taken"),
+        ("a: 'it's'\n", (1, 8), "`s` stands behind a value that has ended"),
+        ("a: {b: c}}\n", (1, 10), "`}` stands behind a value that has ended"),
+        ("a: b\n- c\n", (2, 1), "this line does not fit what is above"),
+    ],
+)
+def test_what_is_no_yaml_is_said_in_our_words_with_what_to_write(text, place, sentence):
+    source = read(text.encode(), "x.yaml")
+    assert source.plain() is None
+    [found] = source.findings
+    assert ((found.line, found.column), found.code, found.sentence) == (place, "yaml.syntax", sentence)
+    assert found.hint
