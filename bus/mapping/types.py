@@ -229,6 +229,7 @@ _ONE = frozenset({
 })  # fmt: skip
 _MANY = frozenset({"properties", "patternProperties", "$defs", "dependentSchemas"})
 _LIST = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
+_TYPES = ("string", "integer", "number", "boolean", "object", "array", "null")
 _KEYWORDS = _ANY | _ONE | _MANY | _LIST
 
 
@@ -257,6 +258,10 @@ def _schema_faults(schema: Any, pointer: Pointer) -> Iterator[tuple[Pointer, str
         elif word == "$ref" and not str(inner).startswith("#"):
             hint = "put the schema under $defs and refer to #/$defs/..."
             yield here, "schema.outside-reference", "a reference may not leave the file", hint
+        elif word == "type" and isinstance(inner, str) and inner not in _TYPES:
+            yield here, "schema.invalid", f"JSON Schema has no type `{inner}`", suggestion(inner, _TYPES) or "it has " + ", ".join(_TYPES)
+        elif word == "required" and isinstance(inner, list):
+            yield from _never_there(schema, inner, here)
         elif word in _ONE:
             yield from _schema_faults(inner, here)
         elif word in _MANY and isinstance(inner, dict):
@@ -265,6 +270,15 @@ def _schema_faults(schema: Any, pointer: Pointer) -> Iterator[tuple[Pointer, str
         elif word in _LIST and isinstance(inner, list):
             for position, one in enumerate(inner):
                 yield from _schema_faults(one, (*here, position))
+
+
+def _never_there(schema: Mapping[str, Any], required: Sequence[Any], pointer: Pointer) -> Iterator[tuple[Pointer, str, str, str]]:
+    """Mandatory fields that the schema itself does not let in."""
+    fields = schema.get("properties")
+    if isinstance(fields, dict) and schema.get("additionalProperties") is False and "patternProperties" not in schema:
+        for position, name in enumerate(required):
+            if isinstance(name, str) and name not in fields:
+                yield (*pointer, position), "type.unknown-field", f"the schema has no field `{name}`", suggestion(name, fields)
 
 
 def resolve(schema: Any, root: Any) -> Any:

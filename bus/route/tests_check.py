@@ -173,6 +173,10 @@ class _Checker:
     def _message(self, name: str, said: Any, part: str, messages: Mapping[str, Any], place: Pointer) -> None:
         """The body that will be sent: written there or shared, with its changes."""
         own = part in said.model_fields_set
+        if not own and name not in self.world.types:
+            if part == "body":  # that there is no type as the route's `on` says is told there
+                self._body(name, None, place, (*place, "arrive"), key=False)
+            return
         if not own and name not in messages:
             sentence = f"the test does not say what `{name}` holds"
             self.report.report(place, "test.no-body", sentence, f"write it as `{part}`, or once for all tests under `given.messages`")
