@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import bulkheads, checking, production, recomputing, report, searching, soak, verifying, waits
+from benchmarks import checking, gates, production, recomputing, report, searching, soak, verifying, waits
 from benchmarks.measures import Bench, rounds
 from benchmarks.where import profile
 
@@ -37,7 +37,7 @@ def main() -> int:
         "--search", choices=("both", "sqlite", "postgresql"), help="only what a page of a search takes among 1,000,000 records"
     )
     parser.add_argument("--production", action="store_true", help="only production mode: PostgreSQL, RabbitMQ, doors and workers")
-    parser.add_argument("--bulkheads", action="store_true", help="only what a dead or slow system does to the messages of another")
+    parser.add_argument("--gates", action="store_true", help="only what a dead or slow system does to the messages of another")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the results are written; a quick run writes none")
     options = parser.parse_args()
     machine = report.machine()
@@ -71,10 +71,10 @@ def main() -> int:
                     f"written: {report.keep('verify', {'machine': machine, **checked}, verifying.table(machine, checked), options.results)}"
                 )
             return 0
-        if options.bulkheads:
-            apart = bulkheads.measured(Path(folder))
-            say("\n" + bulkheads.table(machine, apart))
-            say(f"written: {report.keep('bulkheads', {'machine': machine, **apart}, bulkheads.table(machine, apart), options.results)}")
+        if options.gates:
+            apart = gates.measured(Path(folder))
+            say("\n" + gates.table(machine, apart))
+            say(f"written: {report.keep('gates', {'machine': machine, **apart}, gates.table(machine, apart), options.results)}")
             return 0
         if options.search:
             only = "" if options.search == "both" else options.search

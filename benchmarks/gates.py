@@ -1,4 +1,4 @@
-"""Does one dead or slow system take anything from the others? ``python -m benchmarks --bulkheads``.
+"""Does one dead or slow system take anything from the others? ``python -m benchmarks --gates``.
 
 Messages for system A and for system B come at a steady rate into one process of the bus. In turns A is well, hangs (takes calls and never
 answers), and is dead (nobody listens). Measured is the time from a message for B to its reply; its 99th percentile may move by 20 %.
@@ -71,7 +71,7 @@ class Other(threading.Thread):
             writer.close()
 
 
-class Bulkheads(Stand):
+class Gated(Stand):
     """One bus between A and B, with a load for each."""
 
     def _open(self) -> None:
@@ -99,7 +99,7 @@ class Bulkheads(Stand):
 def measured(folder: Path) -> dict[str, Any]:
     """Medians over the rounds, of p50 and p99 in milliseconds; and of what each round's p99 is to that of its round while A was well."""
     found: dict[How, list[dict[str, float]]] = defaultdict(list)
-    with Bulkheads(folder) as stand:
+    with Gated(folder) as stand:
         stand.round("well")
         for _ in range(ROUNDS):
             for how in HOWS:
