@@ -262,8 +262,8 @@ REMARK = (
 
 def _cost_of_traces(one: dict[str, Any]) -> str:
     cost = f"Traces: {one['trace_cpu_us']:.1f} µs of CPU a record, made apart from accepting; {search.AT_ONCE:,} of them took "
-    waits = f"{one['trace_transaction_ms']:.0f} ms (95 %), half of it before the transaction. "
-    return f"{cost}{waits}{one['sizes']['traces']:.0f} MB of {one['sizes']['whole']:,.0f} MB."
+    took = f"{one['trace_transaction_ms']:.0f} ms (95 %). "
+    return f"{cost}{took}{one['sizes']['traces']:.0f} MB of {one['sizes']['whole']:,.0f} MB."
 
 
 def table(machine: dict[str, Any], found: dict[str, Any]) -> str:
