@@ -391,7 +391,7 @@ def test_the_command_adds_a_test_to_the_routes_file(worked, edited):
     command = [sys.executable, "-m", "bus.cli", "test", "new", "--from", "x12", "--write", "--name", "twelve is archived"]
     command += ["--config", str(edited / "config.yaml"), "--store", f"sqlite:///{worked}/var/snodo.db"]
     bare = subprocess.run(command, capture_output=True, text=True, timeout=90)
-    assert (bare.returncode, "purpose.missing" in bare.stderr) == (1, True), bare.stderr
+    assert (bare.returncode, "purpose.missing" in bare.stderr) == (2, True), bare.stderr
     server = Server(App(config.load(worked / "config.yaml")), "127.0.0.1", 0)
     server.start()
     try:
