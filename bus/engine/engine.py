@@ -20,6 +20,7 @@ import math
 import queue
 import threading
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -91,8 +92,8 @@ class Engine:
         self._sweeper = Sweeper(store, self._holding, pace.sweep, pace.batch, pace.phase, clock.now())
         self._loading = Loading(store, catalog, look)
         self._settling = Settling(store, self.owner, self._holding.lease, outside)
-        self._inbox: queue.SimpleQueue[Sequence[str] | _Home | Claims | None] = queue.SimpleQueue()
-        self._claims: list[Claims] = []
+        self._inbox: queue.SimpleQueue[Sequence[str] | _Home | None] = queue.SimpleQueue()
+        self._welcomed: deque[Claims] = deque()
         self._live: dict[str, Live] = {}
         self._unwritten: dict[str, Live] = {}
         self._rung: dict[str, None] = {}
@@ -132,7 +133,8 @@ class Engine:
 
     def welcomed(self, claims: Claims) -> None:
         """They were committed; thread-safe."""
-        self._inbox.put(claims)
+        self._welcomed.append(claims)
+        self._inbox.put(None)
 
     def stop(self, seconds: float = 20.0) -> bool:
         """Claim nothing more, let calls in flight come home and be recorded, then give up the leases; false when some did not come home.
@@ -167,7 +169,7 @@ class Engine:
 
     def idle(self) -> bool:
         """Whether nothing is live and nothing is rung for; for tests and graceful stops."""
-        return not self._live and not self._rung and not self._claims and self._inbox.empty()
+        return not self._live and not self._rung and not self._welcomed and self._inbox.empty()
 
     def describe(self) -> JsonObject:
         """How busy it is, for ``/status``; a glance from another thread."""
@@ -213,8 +215,6 @@ class Engine:
             while True:
                 if isinstance(item, _Home):
                     home.append(item)
-                elif isinstance(item, Claims):
-                    self._claims.append(item)
                 elif item is not None:
                     self._rung.update(dict.fromkeys(item))
                 if len(home) + len(self._rung) >= self._pace.batch * 4:
@@ -228,7 +228,7 @@ class Engine:
         now = self._clock.now()
         if self._stopping.is_set():
             return min(max(self._last_moment - time.monotonic(), 0.001), self._pace.sweep)
-        if self._claims or self._gates.stir(now) or (self._rung and self._room() > 0) or self._sweeper.is_due(now, self._room()):
+        if self._welcomed or self._gates.stir(now) or (self._rung and self._room() > 0) or self._sweeper.is_due(now, self._room()):
             return 0.0
         soonest = min([self._sweeper.next, *(alarm for alarm, _ in self._alarms[:1])])
         return min(max((soonest - now).total_seconds(), 0.001), self._pace.sweep)
@@ -259,8 +259,7 @@ class Engine:
                 found, rung = self._sweeper.look(now, room, suspects=suspects, free=free)
                 self._rung.update(dict.fromkeys(rung))
                 rows += found
-            claims, self._claims = self._claims, []
-            return rows + [row for one in claims for row in self._holding.took(one)]
+            return rows + [row for _ in range(len(self._welcomed)) for row in self._holding.took(self._welcomed.popleft())]
         except BaseException:
             for one in home:
                 self._inbox.put(one)
@@ -278,7 +277,8 @@ class Engine:
         return rows
 
     def _crowds(self, most: int, now: dt.datetime) -> list[Crowd]:
-        return self._gates.crowds(self._house.catalog().first_calls, most, now)
+        coming = Counter(row["digest"] for claims in self._welcomed.copy() for row in claims.rows)
+        return self._gates.crowds(self._house.catalog().first_calls, most, now, coming)
 
     def _has_suspect(self, rows: Sequence[Row] = ()) -> bool:
         """Whether a run is live here, or among these, that may be what ended its owners: one at a time, so that it takes no other."""

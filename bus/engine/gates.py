@@ -15,7 +15,7 @@ There is one gate for each adapter, and one more for each operation that declare
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -36,6 +36,7 @@ LOOKS = 50
 REMEMBERED = 50_000
 """Runs that were turned away and are remembered, at one gate."""
 GOLDEN = 0.618034
+_NOBODY: Counter[str] = Counter()
 
 
 class Crowd(NamedTuple):
@@ -165,17 +166,24 @@ class Gates:
         """Runs that were turned away and can be had in again; see `Gate.called`."""
         return [run for gate in self._gates.values() if gate.away for run in gate.called(now)]
 
-    def crowds(self, first: Mapping[str, Sequence[tuple[str, CallStep]]], most: int, now: dt.datetime) -> list[Crowd]:
+    def crowds(
+        self, first: Mapping[str, Sequence[tuple[str, CallStep]]], most: int, now: dt.datetime, coming: Counter[str] = _NOBODY
+    ) -> list[Crowd]:
         """Of the gates that have no room for ``most`` more, what to turn away unclaimed; ``first``: see `bus.catalog.Catalog.first_calls`.
 
+        ``coming``: how many runs of which rules are claimed and not live yet: the room that there is will be theirs.
         A route with a plan for a silent system must be asked what it does when the circuit is open.
         """
-        rules: dict[str, list[str]] = defaultdict(list)
-        for operation, begun in first.items():
-            name = operation if operation in self._gates else operation.partition(".")[0]
-            if (gate := self._gates.get(name)) is not None and gate.room(now) < most:
-                rules[name] += [digest for digest, step in begun if not (gate.circuit.is_open and step.on_error)]
-        return [Crowd(name, found, self._gates[name].room(now), self._gates[name].again(now)) for name, found in rules.items() if found]
+        begun: dict[str, list[tuple[str, CallStep]]] = defaultdict(list)
+        for operation, found in first.items():
+            begun[operation if operation in self._gates else operation.partition(".")[0]] += found
+        crowds = []
+        for name, gate in self._gates.items():
+            room = max(gate.room(now) - sum(coming[digest] for digest, _ in begun[name]), 0)
+            rules = [digest for digest, step in begun[name] if not (gate.circuit.is_open and step.on_error)]
+            if room < most and rules:
+                crowds.append(Crowd(name, rules, room, gate.again(now)))
+        return crowds
 
     def turn_away(self, gate: str, runs: Iterable[str]) -> None:
         """They were turned away unclaimed."""

@@ -10,16 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 _INSERT = re.compile(r"INSERT INTO (?P<table>\w+) (?P<columns>\([^)]*\))\s+VALUES (?P<row>\([^)]*\))(?P<tail>.*)", re.DOTALL)
 _PARAMETER = re.compile(r":(\w+)")
-SIZES = (64, 16, 4, 1)
-"""Rows in one statement; few sizes, so that the prepared statements are found again."""
+SIZES = (64, 32, *range(16, 0, -1))
+"""Rows in one statement: nearly every batch is one or two statements, and few enough that the prepared ones are found again."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Insert:
     """One buffered query: its table, and its text for so many rows."""
 
@@ -29,10 +29,11 @@ class Insert:
     tail: str
     names: tuple[str, ...]
 
-    def values(self, rows: int) -> str:
-        """For so many rows, with a ``?`` for each parameter."""
+    @cached_property
+    def values(self) -> Mapping[int, str]:
+        """By the number of rows, with a ``?`` for each parameter."""
         row = _PARAMETER.sub("?", self.row)
-        return f"{self.head} VALUES {', '.join([row] * rows)}{self.tail}"
+        return {size: f"{self.head} VALUES {', '.join([row] * size)}{self.tail}" for size in SIZES}
 
     def arrays(self, types: Sequence[str]) -> str:
         """For any number of rows: parameter ``:name`` is the array of a column, of the type that stands at its place."""
@@ -62,7 +63,7 @@ def in_values(execute: Callable[[str, Sequence[Any]], object]) -> Callable[[Inse
         start = 0
         while start < len(rows):
             size = next(size for size in SIZES if size <= len(rows) - start)
-            execute(insert.values(size), [row[column] for row in rows[start : start + size] for column in insert.names])
+            execute(insert.values[size], [row[column] for row in rows[start : start + size] for column in insert.names])
             start += size
 
     return write

@@ -29,7 +29,7 @@ IN_LIST = r"(SELECT value FROM json_each(:\1))"
 
 def open_file(path: Path) -> sqlite3.Connection:
     """Usable from any thread, transactions left to us."""
-    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=1024)
 
 
 def look_at(path: Path) -> sqlite3.Connection:

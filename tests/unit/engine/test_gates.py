@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 import time
+from collections import Counter
 
 from bus.adapter import Adapter, Call, Contract, Settings, operation
 from bus.engine.circuit import Habits, Place
@@ -82,6 +83,8 @@ def test_a_crowded_gate_names_the_rules_that_begin_there_and_the_room_that_is_le
     enter(made, 5)
     assert [(c.gate, list(c.rules), c.room) for c in made.crowds(first, 4, T)] == [("a", ["one", "two"], 3)]
     assert made.crowds(first, 3, T) == []
+    claimed = Counter({"one": 2, "elsewhere": 9})  # of these rules two are claimed that do not ask yet
+    assert [(c.gate, c.room) for c in made.crowds(first, 3, T, claimed)] == [("a", 1)]
     for n in range(3):
         made.came_home(p(n), Unreachable("down"), T)
     assert [(c.gate, list(c.rules), c.room) for c in made.crowds(first, 1, T)] == [("a", ["one"], 0)]
