@@ -182,6 +182,8 @@ def _put(values: dict[str, Any], path: str, value: str) -> None:
 
 def as_json(value: Any) -> Any:
     """Values of a contract as JSON: dates as ISO texts, decimals as they were written, binary as base64, absent ones left out."""
+    if isinstance(value, (str, int, float, bool)):
+        return value
     if isinstance(value, Mapping):
         return {name: as_json(inner) for name, inner in value.items() if inner is not None}
     if isinstance(value, (list, tuple)):
@@ -192,4 +194,4 @@ def as_json(value: Any) -> Any:
         return format(value, "f")
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
-    return value if isinstance(value, (str, int, float, bool)) else str(value)
+    return str(value)

@@ -39,16 +39,25 @@ def parse(content: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DE
     if len(content) > max_bytes:
         raise Malformed(f"the XML document is larger than {max_bytes} bytes", code="input.too-large")
     _Guard(max_depth).read(content)
-    parser = etree.XMLParser(
-        resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False, remove_comments=True, remove_pis=True
-    )
     try:
-        root = etree.fromstring(content, parser)
+        root = etree.fromstring(content, _parser())
     except (etree.XMLSyntaxError, ValueError) as error:
         raise Malformed(f"not well-formed XML: {error}") from None
     if root.getroottree().docinfo.doctype:
         raise _doctype()
     return root
+
+
+def _parser() -> Any:
+    """One for each thread: making it takes as long as reading a small document with it."""
+    if not hasattr(_local, "parser"):
+        _local.parser = etree.XMLParser(
+            resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False, remove_comments=True, remove_pis=True
+        )
+    return _local.parser
+
+
+_local = threading.local()
 
 
 def _doctype() -> Malformed:

@@ -119,16 +119,25 @@ def _scalar(value: Any) -> Any:
 
 
 def _operation(kinds: Sequence[type], work: Callable[..., Any], arguments: Sequence[Value]) -> Value:
-    """An operator whose operands are all of one of ``kinds``."""
+    """An operator of one or two operands, all of one of ``kinds``."""
 
-    def operate(scope: Scope) -> Any:
-        values = [argument(scope) for argument in arguments]
-        kind = values[0].__class__
-        if kind not in kinds or any(value.__class__ is not kind for value in values):
+    def of_one(scope: Scope) -> Any:
+        value = first(scope)
+        if value.__class__ not in kinds:
             raise NotPlain
-        return _scalar(work(*values))
+        return _scalar(work(value))
 
-    return operate
+    def of_two(scope: Scope) -> Any:
+        left, right = first(scope), second(scope)
+        if left.__class__ not in kinds or right.__class__ is not left.__class__:
+            raise NotPlain
+        return _scalar(work(left, right))
+
+    if len(arguments) == 1:
+        (first,) = arguments
+        return of_one
+    first, second = arguments
+    return of_two
 
 
 def _truth(value: Any) -> bool:
