@@ -6,7 +6,7 @@ Every page that somebody is given is recorded before it is given (``exported``: 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +44,19 @@ class Access:
     times: int = 1
 
 
+class Journals:
+    """The journals of the runs that a page of records is of, read together when the first of them is asked for."""
+
+    def __init__(self, tx: Tx, records: Sequence[Record]) -> None:
+        self._tx, self._runs = tx, {record.run for record in records if record.run is not None}
+        self._known: Mapping[str, list[Record]] | None = None
+
+    def of(self, run: str | None) -> Sequence[Record]:
+        if self._known is None:
+            self._known = log.of_runs(self._tx, sorted(self._runs))
+        return self._known.get(run or "", ())
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A report: which kinds of records, and the line that each of them makes, if it does; ``ours``: it tells nothing that systems said."""
@@ -53,7 +66,7 @@ class Kept:
     source: str
     fields: Mapping[str, str]
     kinds: frozenset[str]
-    line: Callable[[Tx, Record], Line | None]
+    line: Callable[[Tx, Record, Journals], Line | None]
     ours: bool = False
 
 
@@ -83,7 +96,9 @@ def export(tx: Tx, now: dt.datetime, report: Kept, since: dt.datetime, until: dt
 def page(tx: Tx, report: Kept, since: dt.datetime, until: dt.datetime, after: int = 0) -> tuple[list[Line], int | None]:
     """The lines of records from ``since`` on and before ``until``, and where the next page goes on, or None."""
     found = log.of_kinds(tx, report.kinds, max(after, log.seq_at(tx, since)), PAGE)
-    lines = [line for _, record in found if since <= record.time < until and (line := report.line(tx, record)) is not None]
+    wanted = [record for _, record in found if since <= record.time < until]
+    journals = Journals(tx, wanted)
+    lines = [line for record in wanted if (line := report.line(tx, record, journals)) is not None]
     over = len(found) < PAGE or found[-1][1].time > until + log.APART
     return [made for line in lines for made in line.pop("", [line])], None if over else found[-1][0]
 
@@ -91,7 +106,7 @@ def page(tx: Tx, report: Kept, since: dt.datetime, until: dt.datetime, after: in
 # -- ours ------------------------------------------------------------------------------------------------------------------
 
 
-def _access(tx: Tx, record: Record) -> Line | None:
+def _access(tx: Tx, record: Record, _journals: Journals) -> Line | None:
     """Accesses, and what persons did."""
     data = record.data
     if record.kind != "access" and record.actor == "bus":
@@ -105,7 +120,7 @@ def _access(tx: Tx, record: Record) -> Line | None:
     }  # fmt: skip
 
 
-def _opening(tx: Tx, record: Record) -> Line:
+def _opening(tx: Tx, record: Record, _journals: Journals) -> Line:
     """Who opened whose data, and for what."""
     told = next((value for role in ("purpose", "export", "reason") if (value := _value(tx, record, role))), {})
     return {
@@ -158,8 +173,8 @@ PURPOSES = Kept(
 def _declared(adapter: str, report: Report) -> Kept:
     """A report of an adapter: its lines for each exchange that it began or was asked for."""
 
-    def line(tx: Tx, record: Record) -> Line | None:
-        exchange = exchange_of(tx, adapter, record)
+    def line(tx: Tx, record: Record, journals: Journals) -> Line | None:
+        exchange = exchange_of(tx, adapter, record, journals)
         if exchange is None:
             return None
         return {"": [{**dict.fromkeys(report.fields, ""), **made} for made in report.lines(exchange)]}
@@ -168,7 +183,7 @@ def _declared(adapter: str, report: Report) -> Kept:
     return Kept(report.name, report.title, report.source, report.fields, kinds, line)
 
 
-def exchange_of(tx: Tx, adapter: str, record: Record) -> Exchange | None:
+def exchange_of(tx: Tx, adapter: str, record: Record, journals: Journals) -> Exchange | None:
     """The exchange that begins with a record: our intent, a reading that ended, or a question that we answered."""
     data = record.data
     if record.kind == "served":
@@ -183,8 +198,8 @@ def exchange_of(tx: Tx, adapter: str, record: Record) -> Exchange | None:
         return None
     end: Record | None = record
     if record.kind == "asked":
-        end = _end(log.of_run(tx, record.run or ""), record)
-    elif data.get("by") == "probe" or _follows_intent(tx, record):
+        end = _end(journals.of(record.run), record)
+    elif data.get("by") == "probe" or _follows_intent(journals, record):
         return None
     return _ours(tx, name.partition(".")[2], record, end)
 
@@ -212,9 +227,9 @@ def _end(journal: Iterable[Record], asked: Record) -> Record | None:
     return end
 
 
-def _follows_intent(tx: Tx, record: Record) -> bool:
+def _follows_intent(journals: Journals, record: Record) -> bool:
     """Whether a call had an intent before it: then the intent made the line."""
-    return any(one.kind == "asked" and one.path == record.path for one in log.of_run(tx, record.run or ""))
+    return any(one.kind == "asked" and one.path == record.path for one in journals.of(record.run))
 
 
 def _value(tx: Tx, record: Record, role: str) -> JsonObject:
