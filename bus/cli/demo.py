@@ -10,8 +10,10 @@ import shlex
 import signal
 import sys
 import tempfile
+import threading
 import time
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,7 @@ def run(rules: Path, *, stay: bool = False, as_json: bool = False) -> int:
     """
     _look(rules)
     out = sys.stdout
-    with redirect_stdout(sys.stderr if as_json else out), tempfile.TemporaryDirectory(prefix="snodo-demo-") as folder:
+    with _ends_on_sigterm(), redirect_stdout(sys.stderr if as_json else out), tempfile.TemporaryDirectory(prefix="snodo-demo-") as folder:
         print("starting nine outside systems and a bus, each a process of its own …", flush=True)
         try:
             with Town(Path(folder), rules) as town:
@@ -66,6 +68,22 @@ def run(rules: Path, *, stay: bool = False, as_json: bool = False) -> int:
             faults = [str(error)]
             _verdict(faults, as_json)
     return 1 if faults else 0
+
+
+@contextmanager
+def _ends_on_sigterm() -> Iterator[None]:
+    """SIGTERM does what Ctrl-C does, so that whatever was started is stopped and the folder goes. Main thread only."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _wait() -> None:
+    """Until Ctrl-C or SIGTERM."""
+    with suppress(KeyboardInterrupt):
+        threading.Event().wait()
 
 
 def _look(rules: Path) -> None:
@@ -137,7 +155,7 @@ def _stay(town: Town) -> None:
         print(f"  {name:<11} {simulator.url}")
     print(f"In another terminal, in this folder:\n  . {_environment(town)}\n  bus case show istanza:{APPLICATION['istanza']}")
     print("Ctrl-C ends it.", flush=True)
-    signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    _wait()
 
 
 def _environment(town: Town) -> Path:

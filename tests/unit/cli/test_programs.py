@@ -207,7 +207,7 @@ def quiet(monkeypatch):
     """Give the end of the story: its case and its faults."""
     monkeypatch.setattr(Quiet, "opened", 0)
     monkeypatch.setattr(demo, "Town", Quiet)
-    monkeypatch.setattr(demo.signal, "sigwait", lambda _: None)
+    monkeypatch.setattr(demo, "_wait", lambda: None)
 
     def ending(case, faults):
         def story(_):
@@ -269,20 +269,43 @@ def test_a_demo_that_stays_sets_another_terminal_up(bus, quiet, tmp_path, monkey
     """The line that it prints, typed into a shell: the program, the bus, the key, and settings that name database and rules."""
     told = {}
 
-    def waited(_):
+    def waited():
         [file] = tmp_path.glob("snodo-demo-*/env.sh")
         words = f'. "{file}"; command -v bus; echo $SNODO_URL; echo $SNODO_KEY; echo $SNODO_CONFIG'
         told["file"] = file
         told["words"] = subprocess.run(["sh", "-c", words], capture_output=True, text=True, check=True).stdout.split()
 
     quiet({"case": "c1"}, [])
-    monkeypatch.setattr(demo.signal, "sigwait", waited)
+    monkeypatch.setattr(demo, "_wait", waited)
     monkeypatch.setattr(demo.tempfile, "tempdir", str(tmp_path))
     _, out, _ = bus("demo", "--stay", "--config", ROOT / "config.yaml")
     assert f"\n  . {told['file']}\n" in out
     program, *settings = told["words"]
     assert Path(program).parent == Path(sys.executable).parent
     assert settings == ["http://127.0.0.1:1", town_key("sistemista"), str(told["file"].with_name("config.yaml"))]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_demo_that_stays_is_ended_by_a_signal_and_stops_what_it_started(tmp_path, number):
+    """A process of its own, with threads as the real one has: what it started is stopped, its folder goes, and it says no error."""
+    program = f"""
+import sys, threading, tempfile
+from pathlib import Path
+from bus.cli import demo
+from tests.unit.cli.test_programs import Quiet, ROOT
+class Town(Quiet):
+    def __exit__(self, *_): print("stopped", flush=True)
+tempfile.tempdir, demo.Town, demo._story = {str(tmp_path)!r}, Town, lambda _: ({{"case": "c1"}}, [])
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+sys.exit(demo.run(ROOT, stay=True))
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        lines = iter(process.stdout.readline, "")
+        assert any(line.startswith("Ctrl-C ends it") for line in lines)
+        process.send_signal(number)
+        assert list(lines) == ["stopped\n"]
+    assert process.returncode == 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_system_that_does_not_start_ends_the_demonstration_with_its_own_words(monkeypatch, capsys):
