@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
 
 from bus import faults, source
 from bus.errors import ConfigError
@@ -166,6 +166,13 @@ class Key(_Section):
         default=None, description="Which protected fields it may see; when not said, what `rights` says of its role."
     )
 
+    @field_validator("name")
+    @classmethod
+    def _is_not_the_bus(cls, given: str) -> str:
+        if given == "bus":
+            raise ValueError("may not be bus: what the bus sends by itself has that sender")
+        return given
+
 
 class Rights(_Section):
     """Which fields that message types declare as `personal` or `sensitive` a role may see. What no type declares takes both."""
@@ -265,6 +272,14 @@ class Config(_Section):
         description="Each outside system: `use` names its adapter, `concurrency` bounds its calls at once, the rest are its own settings.",
     )
     _written: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @field_validator("adapters")
+    @classmethod
+    def _no_key_is_called_so(cls, given: dict[str, dict[str, Any]], info: ValidationInfo) -> dict[str, dict[str, Any]]:
+        """The name of a sender says who it is: nobody's key may send, or read, as an outside system."""
+        if taken := [key.name for key in info.data.get("keys", ()) if key.name in given]:
+            raise ValueError(f"may not hold {taken[0]}: an API key has that name and would send as that system; give the key another one")
+        return given
 
     def written_as(self, settings: Mapping[str, Any]) -> None:
         """Remember what stands in the file, before secrets were put in."""
