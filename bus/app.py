@@ -30,8 +30,8 @@ from bus.channel import Channel, KombuChannel
 from bus.clock import Clock, SharedClock, SystemClock, text_of
 from bus.config import Config
 from bus.diagnostics import configure, logger
-from bus.engine import accesses, dead, erasure, inquiry, retention, search, watching
-from bus.engine.accesses import Looker
+from bus.engine import accesses, dead, erasure, finding, inquiry, retention, watching
+from bus.engine.accesses import NOBODY, Looker
 from bus.engine.attachments import Attachments
 from bus.engine.backlog import Backlog
 from bus.engine.circuit import Habits
@@ -42,6 +42,7 @@ from bus.engine.outside import Outside
 from bus.engine.polling import Polling
 from bus.engine.presence import Presence, processes
 from bus.engine.projection import Entry, entry, fact, write
+from bus.engine.search import Question
 from bus.engine.sequencer import Sequencer
 from bus.errors import ConfigError, StoreError
 from bus.log import keys, log
@@ -329,14 +330,9 @@ class App:
         with self.store.read() as tx:
             return watching.tail(tx, after, most, wanted)
 
-    def search(self, question: search.Question, most: int, after: str = "") -> JsonObject:
-        """One page of what is searched for; see `bus.engine.search`. Raises `Invalid`."""
-        with self.store.read() as tx:
-            cursor = search.Cursor.read(tx, after, question) if after else None
-            among = search.named(tx, question.key, persons=False) if question.key else None
-            page = search.search(tx, question, cursor, most, self._now(), among)
-            following = page.after.text(tx, question) if page.after else None
-            return {"found": list[JsonValue](page.found), "next": following, "unseen": page.unseen}
+    def search(self, question: Question, most: int, after: str = "", looker: Looker = NOBODY) -> JsonObject:
+        """See `bus.engine.finding.find`."""
+        return finding.find(self.store, self.clock, self.catalog().types, question, most, after, looker)
 
     def top(self) -> JsonObject:
         """See `bus.engine.watching.top`; gates as far as this process has them, and what the whole bus has to do."""

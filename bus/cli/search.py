@@ -8,14 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import LOCAL, Key, Plain, Url, client
+from bus.cli.common import LOCAL, Key, Plain, Purpose, Url, client
 from bus.client import Client
 
+OPENED = 2000
+"""Messages that one command opens to look for a text, at most about; `--after` goes on."""
 PERSON = "what names a person does not belong on a command line, which others see and shells keep"
 
 
 def search_log(
-    find: Annotated[str, typer.Argument(metavar="[WHAT]", help="records, messages, runs or cases.")] = "records",
+    find: Annotated[str, typer.Argument(metavar="[WHAT]", help="records, messages, runs or cases.")] = "",
     case: Annotated[str, typer.Option(help="Only what is known by this key of a case: value or name:value.")] = "",
     type: Annotated[str, typer.Option(help="Only messages of this type, and what concerns them.")] = "",
     route: Annotated[str, typer.Option(help="Only what tells of this route, or of route@version.")] = "",
@@ -23,8 +25,15 @@ def search_log(
     outcome: Annotated[str, typer.Option(help="Only these kinds of records, separated by commas; failed: refused, unanswered, dead.")] = "",
     since: Annotated[str, typer.Option("--from", help="Recorded from then on: a day, or a moment with its offset.")] = "",
     until: Annotated[str, typer.Option("--to", help="Recorded before then.")] = "",
+    text: Annotated[
+        str,
+        typer.Option(
+            help="Only messages that say it, in what you may see of them; each is opened, so say --purpose. No names of persons here."
+        ),
+    ] = "",
+    purpose: Purpose = "",
     values: Annotated[
-        Path | None, typer.Option(help="A JSON object with what is no business of a command line, e.g. key; - for standard input.")
+        Path | None, typer.Option(help="A JSON object with what is no business of a command line: key, text; - for standard input.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
     after: Annotated[str, typer.Option(help="Go on behind an earlier search: its `next`.")] = "",
@@ -33,8 +42,12 @@ def search_log(
     key: Key = "",
 ) -> None:
     """Find records, or the messages, runs or cases that have a record which is all of what is asked for; newest first."""
-    _refuse_person(case)
-    given = {"find": find, "key": case, "type": type, "route": route, "step": step, "outcome": outcome, "from": since, "to": until}
+    for option, said in (("--case", case), ("--text", text)):
+        _refuse_person(said, option)
+    given = {
+        "find": find, "key": case, "type": type, "route": route, "step": step, "outcome": outcome, "from": since, "to": until,
+        "text": text, "purpose": purpose,
+    }  # fmt: skip
     asked = {name: value for name, value in given.items() if value} | _values(values)
     with client(url, key) as bus:
         found = _pages(bus, asked, limit, after)
@@ -43,26 +56,28 @@ def search_log(
 
         sys.stdout.write(dumps(found, indent=True).decode() + "\n")
     else:
-        _print(found, find)
+        _print(found, str(asked.get("find") or ("messages" if "text" in asked else "records")))
 
 
 def _pages(bus: Client, asked: dict[str, Any], limit: int, after: str) -> dict[str, Any]:
-    """Pages until there are so many, or no more."""
+    """Pages until there are so many, or no more; not more messages are opened for a text than one person can answer for."""
     found: list[Any] = []
+    opened = unreadable = 0
     while True:
         page = bus.post("/log/search", {**asked, "limit": min(limit - len(found), 200), **({"after": after} if after else {})})
         found += page["found"]
+        opened, unreadable = opened + page.get("opened", 0), unreadable + page.get("unreadable", 0)
         after = page["next"] or ""
-        if not after or len(found) >= limit:
-            return {**page, "found": found}
+        if not after or len(found) >= limit or opened >= OPENED:
+            return {**page, "found": found, **({"opened": opened, "unreadable": unreadable} if "opened" in page else {})}
 
 
-def _refuse_person(case: str) -> None:
+def _refuse_person(said: str, option: str) -> None:
     from bus.engine.search import names_person
-    from bus.functions import cf_valid
 
-    if names_person(case) or cf_valid(case.strip().upper()):
-        raise typer.BadParameter(f'{PERSON}: echo \'{{"key": "…"}}\' | bus log search … --values -', param_hint="--case")
+    if names_person(said):
+        name = {"--case": "key", "--text": "text"}[option]
+        raise typer.BadParameter(f'{PERSON}: echo \'{{"{name}": "…"}}\' | bus log search … --values -', param_hint=option)
 
 
 def _values(path: Path | None) -> dict[str, Any]:
@@ -92,14 +107,21 @@ def _print(shown: dict[str, Any], find: str) -> None:
         print_runs(found)
     else:
         table = Table(box=None, pad_edge=False, header_style="dim")
-        names = {"messages": ("time", "id", "type", "sender"), "cases": ("case", "state", "messages", "newest")}[find]
+        names = ["time", "id", "type", "sender"] if find == "messages" else ["case", "state", "messages", "newest"]
+        names += ["places"] if "opened" in shown else []
         for name in names:
             table.add_column(name, no_wrap=True)
         for one in found:
             cells = {**one, "time": f"{day_of(one['time'])} {clock_of(one['time'])}"} if "time" in one else one
-            table.add_row(*(str(cells[name]) for name in names))
+            table.add_row(*(", ".join(cells[name]) if name == "places" else str(cells[name]) for name in names))
         print_table(table)
+    if "opened" in shown:
+        print(f"opened {shown['opened']:,} messages to look for it; the log keeps who, and why" + _unreadable(shown["unreadable"]))
     if shown["unseen"]:
         print(f"about {shown['unseen']:,} of the newest records cannot be found yet: the bus is still making what searches look at")
     if shown["next"]:
         print(f"more: --after {shown['next']}")
+
+
+def _unreadable(many: int) -> str:
+    return f"; {many:,} of them nobody can open any more" if many else ""

@@ -41,6 +41,10 @@ class Looker(NamedTuple):
         return self.sees >= EVERYTHING
 
 
+NOBODY = Looker("")
+"""Who may see nothing of what was said, and says no purpose."""
+
+
 def purpose_of(text: str) -> str:
     """A purpose that says something; raises `Invalid`."""
     told = " ".join(text.split())

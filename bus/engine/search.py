@@ -17,6 +17,7 @@ from bus.engine import inquiry
 from bus.engine.cases import WEAK
 from bus.engine.projection import holder
 from bus.errors import Invalid
+from bus.functions import cf_valid
 from bus.message import JsonObject, canonical, parsed
 from bus.store import Row, Store, Tx
 
@@ -44,7 +45,10 @@ Key = tuple[int, int]
 
 
 class Question(NamedTuple):
-    """What is searched for; what is empty lets all pass. ``route`` may have a version behind ``@``; ``kinds`` are outcomes."""
+    """What is searched for; what is empty lets all pass. ``route`` may have a version behind ``@``; ``kinds`` are outcomes.
+
+    ``text`` is for messages, and not looked for here: who may see them opens each that is found (`bus.engine.finding`).
+    """
 
     find: Find = "records"
     key: str = ""
@@ -54,6 +58,7 @@ class Question(NamedTuple):
     kinds: frozenset[str] = frozenset()
     since: dt.datetime | None = None
     until: dt.datetime | None = None
+    text: str = ""
 
     def takes(self, row: Row) -> bool:
         """Whether a record of that kind, place and type is asked for."""
@@ -183,8 +188,8 @@ class Named(NamedTuple):
 
 
 def names_person(key: str) -> bool:
-    """Whether a key is said to be one that names a person."""
-    return key.partition(":")[0] in WEAK
+    """Whether a key is said to be one that names a person, or is a codice fiscale."""
+    return key.partition(":")[0] in WEAK or cf_valid(key.strip().upper())
 
 
 def named(tx: Tx, key: str, *, persons: bool) -> Named:

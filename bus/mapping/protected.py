@@ -53,7 +53,7 @@ def masked(body: JsonValue, declared: MessageType, types: Mapping[str, MessageTy
     if not isinstance(body, dict) or not isinstance(shown, dict):
         return shown
     for name, expression in declared.forms.items():
-        if name in body and shown[name] is not None and not _is_mask(shown[name]):
+        if name in body and shown[name] is not None and not is_mask(shown[name]):
             form = types.get(_form(expression, body))
             shown = {**shown, name: masked_whole(body[name]) if form is None else masked(body[name], form, types, sees)}
     return shown
@@ -91,8 +91,12 @@ def _mask(kind: str) -> str:
     return f"‹{kind}›"
 
 
-def _is_mask(value: JsonValue) -> bool:
-    return isinstance(value, str) and value in {_mask(kind) for kind in EVERYTHING}
+_MASKS = frozenset(map(_mask, (*EVERYTHING, "undeclared")))
+
+
+def is_mask(value: JsonValue) -> bool:
+    """Whether it stands in the place of something that is not shown."""
+    return isinstance(value, str) and value in _MASKS
 
 
 def check(paths: Mapping[str, Iterable[str]], schema: Any, forms: Iterable[str], report: Reporter) -> bool:

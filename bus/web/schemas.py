@@ -199,6 +199,16 @@ SCHEMAS: dict[str, Shape] = {
             "outcome": {**TEXT, "description": "Kinds of records, separated by commas; failed is refused, unanswered, dead."},
             "from": {**TEXT, "description": "Recorded from then on: a day, or a moment with its offset."},
             "to": {**TEXT, "description": "Recorded before then."},
+            "text": {
+                **TEXT,
+                "description": "Only messages that say it, in what may be seen of them; takes a purpose. Each page opens `limit` messages.",
+            },
+            "purpose": {
+                **TEXT,
+                "minLength": 3,
+                "maxLength": 500,
+                "description": "What for; the log keeps it. It takes one to find by text, or by what names a person.",
+            },
             "limit": {**NUMBER, "minimum": 1, "maximum": 200, "default": 50},
             "after": {**TEXT, "description": "`next` of the page before, with the same question."},
         },
@@ -213,6 +223,8 @@ SCHEMAS: dict[str, Shape] = {
             },
             "next": {**MAYBE, "description": "What to send as `after` for the page that follows; null at the end."},
             "unseen": {**NUMBER, "description": "About how many of the newest records were not looked at: they cannot be found yet."},
+            "opened": {**NUMBER, "description": "With `text`: how many messages were opened for this page; those found say `places`."},
+            "unreadable": {**NUMBER, "description": "With `text`: how many of them nobody can open any more."},
         },
     ),
     "Replay": _object(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import itertools
 import json
 import random
@@ -16,13 +17,13 @@ import pytest
 from bus import cli
 from bus.engine import search
 from bus.engine.search import Cursor, Question
-from bus.errors import Invalid
+from bus.errors import Invalid, StoreError
 from bus.log import log
 from bus.log.record import Record
 from bus.store import Tx
 from bus.web.serve import Server
 from tests.integration.workshop import Workshop, workshop
-from tests.small_bus import Caller, key_of, running
+from tests.small_bus import Caller, key_of, running, settings
 
 KEYS = ("", "a:a-bene", "a-bene", "b:b-bene", "nobody", "c:figlia-a-bene")
 
@@ -321,3 +322,158 @@ def test_cursors_are_read_back_as_they_were_written(shop: Workshop) -> None:
     with shop.app.store.read() as tx:
         cursor = Cursor(1, 2, 3, 4)
         assert cursor == Cursor.read(tx, cursor.text(tx, Question()), Question())
+
+
+# -- persons and texts -----------------------------------------------------------------------------------------------------
+
+TYPE = """
+type: prova.domanda
+title: A type with protected fields
+personal: [chi.nome]
+sensitive: [salute]
+schema:
+  type: object
+  properties:
+    chi: {type: object, properties: {nome: {type: string}, cf: {type: string}}}
+    istanza: {type: string}
+    righe: {type: array, items: {type: object, properties: {testo: {type: string}, importo: {type: integer}}}}
+    salute: {type: string}
+"""
+ROUTE = """
+route: prova.domanda
+version: 1
+on: prova.domanda
+case: {codice_fiscale: body.chi.cf, istanza: body.istanza}
+steps:
+  - {id: rispondi, reply: {saluto: '"arrivederci " + body.chi.nome'}}
+"""
+PERSON = "BNCNNA80A41B429E"
+WHAT_FOR = "reclamo 44: perché?"
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Five applications of one person and one of another; auditors who see everything, names only, and nothing."""
+    folder = tmp_path_factory.mktemp("people")
+    for name, text in (("routes/prova/domanda.yaml", ROUTE), ("mappings/types/prova.domanda.yaml", TYPE)):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, "utf-8")
+    some = {"mezza": ["personal"], "cieca": list[str]()}
+    more = [
+        {"name": name, "role": "auditor", "sees": sees, "sha256": hashlib.sha256(key_of(name).encode()).hexdigest()}
+        for name, sees in some.items()
+    ]
+    with running(folder, keys=[*settings()["keys"], *more]) as made:
+        portal = Caller(made.port)
+        for n in range(6):
+            who = {"nome": "Ermengarda  Bianchi", "cf": PERSON} if n else {"nome": "Ugo", "cf": "VRDGUO80A01B429Y"}
+            body = {
+                "chi": who,
+                "istanza": f"I-{n}",
+                "righe": [{"testo": "una Caldaia nuova", "importo": 4711 + n}],
+                "salute": "raffreddore",
+            }
+            sent = portal("POST", "/messages", {"type": "prova.domanda", "data": body}, {"Prefer": "wait=10"})
+            assert 200 == sent.status, sent.json
+        yield made
+
+
+def looked(server: Server) -> list[Record]:
+    with server.app.store.read() as tx:
+        return [record for _, record in log.everything(tx) if record.kind == "read"]
+
+
+def places(server: Server, text: str, who: str = "revisore", **more: Any) -> list[Any]:
+    answer = asked(server, {"text": text, "purpose": WHAT_FOR, **more}, who)
+    assert 200 == answer.status, answer.json
+    return [one["places"] for one in answer.json["found"]]
+
+
+def test_messages_are_found_by_what_they_say_and_where_is_told(people: Server) -> None:
+    assert [["body.righe[0].testo"]] * 6 == places(people, "CALDAIA  nuova")
+    assert [["body.chi.nome", "reply.saluto"]] * 5 == places(people, "ermengarda bianchi")
+    assert [["body.righe[0].importo"]] == places(people, "4715"), "a number as it is written"
+    assert [] == places(people, "nessuno lo dice")
+    assert [["body.chi.nome"]] == places(people, "ermengarda", key="istanza:I-3", who="mezza"), "with all else that is asked for"
+    assert [] == places(people, "ermengarda", type="prova.saluto")
+
+
+def test_a_text_is_not_found_in_what_one_may_not_see_nor_in_a_mask(people: Server) -> None:
+    assert 6 == len(places(people, "raffreddore"))
+    assert [] == places(people, "raffreddore", who="mezza")
+    assert [] == places(people, "ermengarda", who="cieca")
+    assert [] == places(people, "personal", who="cieca")
+    assert [["body.righe[0].testo"]] * 6 == places(people, "caldaia", who="cieca"), "what is not protected"
+
+
+def test_pages_open_so_many_messages_and_the_log_knows_which_before_they_are_shown(people: Server) -> None:
+    before, found, after = len(looked(people)), list[str](), ""
+    for _ in range(3):
+        page = asked(people, {"text": "caldaia", "purpose": WHAT_FOR, "limit": 2, **({"after": after} if after else {})}).json
+        assert (page["opened"], page["unreadable"]) == (2, 0)
+        found += [one["id"] for one in page["found"]]
+        after = page["next"]
+    assert 6 == len(set(found))
+    new = looked(people)[before:]
+    assert [("revisore", "search")] * 3 == [(record.actor, record.data["role"]) for record in new]
+    assert found == [identity for record in new for identity in record.data["opened"]]
+    assert 1 == len({record.data["asked"] for record in new}), "the same question is known again"
+
+
+def test_a_search_that_cannot_be_recorded_shows_nothing(people: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise StoreError("the disk is full", code="store.failed")
+
+    monkeypatch.setattr("bus.engine.finding.accesses.look", full)
+    answer = asked(people, {"text": "caldaia", "purpose": WHAT_FOR})
+    assert (503, False) == (answer.status, b"found" in answer.content)
+
+
+def test_a_person_is_found_for_a_purpose_by_who_sees_persons(people: Server) -> None:
+    for key in (PERSON, f"codice_fiscale:{PERSON}", PERSON.lower()):
+        bare = asked(people, {"find": "messages", "key": key})
+        assert (422, "purpose.missing") == (bare.status, bare.json["code"])
+        blind = asked(people, {"find": "messages", "key": key, "purpose": WHAT_FOR}, "cieca")
+        assert (403, "access.rights") == (blind.status, blind.json["code"])
+    for key in (PERSON, f"codice_fiscale:{PERSON}"):
+        before = len(looked(people))
+        found = asked(people, {"find": "messages", "key": key, "purpose": WHAT_FOR}, "mezza").json["found"]
+        assert 5 == len(found)
+        [record] = looked(people)[before:]
+        assert (record.actor, record.data["found"], record.data["sees"]) == ("mezza", 5, ["personal"])
+    records = looked(people)
+    with people.app.store.read() as tx:
+        told = [log.json_payload(tx, str(record.payload("purpose"))) for record in records]
+    assert {WHAT_FOR, "reclamo 44"} >= {one["text"] for one in told}
+    assert not any(PERSON in json.dumps(one) for one in told), "a person may be erased; who looked, and why, stays"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"text": "x", "find": "runs"},
+        {"text": "   ", "purpose": WHAT_FOR},
+        {"text": "x" * 201},
+        {"text": "x"},
+        {"text": "x", "purpose": "x"},
+    ],
+)
+def test_a_text_that_cannot_be_looked_for_is_refused(people: Server, body: Any) -> None:
+    answer = asked(people, body)
+    assert answer.status == 422, answer.json
+    assert answer.json["hint"]
+
+
+def test_the_command_looks_for_a_text_and_says_what_it_opened(people: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == bus(people, "--text", "caldaia", "--purpose", "reclamo 44", "--limit", "4")
+    said = capsys.readouterr().out
+    assert 4 == said.count("body.righe[0].testo")
+    assert "opened 4 messages to look for it; the log keeps who, and why\nmore: --after " in said
+    assert 2 == bus(people, "--text", PERSON, "--purpose", "reclamo 44")
+    assert '{"text": "…"}' in capsys.readouterr().err
+    values = tmp_path / "values.json"
+    values.write_text(json.dumps({"text": "Ermengarda"}), "utf-8")
+    assert 0 == bus(people, "messages", "--values", str(values), "--purpose", "reclamo 44", "--format", "json")
+    assert (5, 6) == (len((told := json.loads(capsys.readouterr().out))["found"]), told["opened"])
+    assert 0 == bus(people, "--text", "nessuno lo dice", "--purpose", "reclamo 44")
+    assert capsys.readouterr().out.startswith("no messages\nopened 6 messages")

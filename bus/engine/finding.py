@@ -1,0 +1,116 @@
+"""Finding: a search by somebody, who may also find by what names a person and by text, for a purpose that is recorded first.
+
+Text is looked for in what somebody may see of the messages that all else found: each of them is opened for it.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from bus.clock import Clock, text_of
+from bus.engine import accesses
+from bus.engine.accesses import Looker
+from bus.engine.search import Cursor, Page, Question, named, names_person, search
+from bus.errors import Erased, Forbidden
+from bus.log import log
+from bus.mapping.protected import is_mask
+from bus.mapping.types import MessageType
+from bus.message import JsonObject, JsonValue
+from bus.store import Store, Tx
+
+FIELDS = ("body", "subject", "reply")
+
+
+def find(
+    store: Store, clock: Clock, types: Mapping[str, MessageType], question: Question, most: int, after: str, looker: Looker
+) -> JsonObject:
+    """One page. With a text it opens ``most`` messages at most and shows those that say it, with the ``places``.
+
+    Raises `Invalid` for a cursor of another question, or without a purpose where it takes one; `Forbidden` without the right.
+    """
+    opens = _opens(question, looker)
+    with store.read() as tx:
+        cursor = Cursor.read(tx, after, question) if after else None
+        among = named(tx, question.key, persons=opens and "personal" in looker.sees) if question.key else None
+        page = search(tx, question, cursor, most, text_of(clock.now()), among)
+        following = page.after.text(tx, question) if page.after else None
+    if opens:
+        store.write(lambda tx: _tell(tx, question, page, looker, clock)).result()
+    told: JsonObject = {"found": list[JsonValue](page.found), "next": following, "unseen": page.unseen}
+    if question.text:
+        with store.read() as tx:
+            told |= _saying(tx, page, question.text, types, looker)
+    return told
+
+
+def _opens(question: Question, looker: Looker) -> bool:
+    """Whether a search is for a purpose."""
+    person = names_person(question.key)
+    if person or question.text:
+        accesses.purpose_of(looker.purpose)
+    if person and "personal" not in looker.sees:
+        raise Forbidden(
+            "persons are found by who may see them", code="access.rights",
+            hint="it takes a key that sees personal: `sees`, or `rights` of its role, in the settings",
+        )  # fmt: skip
+    return bool(looker.purpose)
+
+
+def _tell(tx: Tx, question: Question, page: Page, looker: Looker, clock: Clock) -> None:
+    """Write what is opened, or how much was found. What was asked for may name a person, who may be erased one day: its token is kept."""
+    data = {"opened": [one["id"] for one in page.found]} if question.text else {"found": len(page.found)}
+    accesses.look(tx, looker, "search", clock, data={**data, "asked": question.token(tx)})
+
+
+def _saying(tx: Tx, page: Page, text: str, types: Mapping[str, MessageType], looker: Looker) -> JsonObject:
+    opened = saying(tx, [str(one["id"]) for one in page.found], text, types, looker)
+    found: list[JsonValue] = [
+        {**one, "places": opened.places[identity]} for one in page.found if (identity := str(one["id"])) in opened.places
+    ]
+    return {"found": found, "opened": len(page.found), "unreadable": opened.unreadable}
+
+
+class Opened(NamedTuple):
+    """``places`` that say the text, by message; ``unreadable``: messages that nobody can open any more."""
+
+    places: Mapping[str, list[JsonValue]]
+    unreadable: int
+
+
+def folded(text: str) -> str:
+    """A text without the differences that a search passes by: small and capital letters, forms of a character, white space."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def saying(tx: Tx, messages: Iterable[str], text: str, types: Mapping[str, MessageType], looker: Looker) -> Opened:
+    """Look for a text in some messages: their bodies, subjects and, for who may see everything, replies."""
+    wanted, places, unreadable = folded(text), dict[str, list[JsonValue]](), 0
+    for identity in messages:
+        try:
+            shown = _shown(tx, identity, types, looker)
+        except (KeyError, Erased):
+            unreadable += 1
+            continue
+        if found := [place for name in FIELDS for place in _places(shown.get(name), wanted, name)]:
+            places[identity] = list[JsonValue](found)
+    return Opened(places, unreadable)
+
+
+def _shown(tx: Tx, identity: str, types: Mapping[str, MessageType], looker: Looker) -> JsonObject:
+    shown, row = accesses.said(tx, identity, types, looker), tx.one("message", id=identity)
+    reply = log.json_payload(tx, row["reply"]) if row is not None and row["reply"] is not None else None
+    return {**shown, "reply": accesses.undeclared(reply, looker)}
+
+
+def _places(value: JsonValue, wanted: str, place: str) -> Iterator[str]:
+    """Where in a value the text stands; never in the place of what is masked."""
+    if isinstance(value, dict):
+        for name, one in value.items():
+            yield from _places(one, wanted, f"{place}.{name}")
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from _places(one, wanted, f"{place}[{number}]")
+    elif isinstance(value, (str, int, float)) and not isinstance(value, bool) and not is_mask(value) and wanted in folded(str(value)):
+        yield place
