@@ -1,8 +1,11 @@
-"""The bus as `bus serve` runs it, for the benchmarks; prints its port. ``python -m benchmarks.serve CONFIG [--resting] [--profile FOLDER]``
+"""The bus as `bus serve` runs it, for the benchmarks; prints its port.
+
+    python -m benchmarks.serve CONFIG [--resting|--no-evidence] [--profile FOLDER]
 
 Threads tell the kernel their names, so that their CPU time can be read from outside.
 
 ``--resting``: the engine does not work, so that accepting is seen alone (what a process that only holds the door would do).
+``--no-evidence``: no receipts, no tree, no checkpoints, nothing for searches to look at; only to see what they cost.
 ``--profile``: each thread's CPU time by function, one file a thread in FOLDER at the end. It slows everything down by half.
 """
 
@@ -34,6 +37,16 @@ class Resting(App):
         self.channel.close()
         self.outside.close()
         self.store.close()
+
+
+class Bare(App):
+    """Gives no receipts and seals nothing."""
+
+    def _promises(self) -> None:
+        """None."""
+
+    def _sequencer(self) -> None:
+        """None."""
 
 
 def _name_threads() -> None:
@@ -73,12 +86,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("config", type=Path)
     parser.add_argument("--resting", action="store_true")
+    parser.add_argument("--no-evidence", action="store_true")
     parser.add_argument("--profile", type=Path)
     options: Any = parser.parse_args()
     _name_threads()
     end = _profiled(options.profile) if options.profile else None
     loaded = config.load(options.config)
-    app = Resting(loaded) if options.resting else App(loaded)
+    app = (Resting if options.resting else Bare if options.no_evidence else App)(loaded)
     server = Server(app, "127.0.0.1", 0)
     server.run(lambda url: print(server.port, flush=True))
     if end is not None:

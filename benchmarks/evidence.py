@@ -1,0 +1,88 @@
+"""What the evidence costs: ``python -m benchmarks --evidence``. Receipts at the door, the tree, its checkpoints and what searches look at.
+
+Two buses that are alike, but that one gives no receipts and has no sequencer, take the same messages in turns: accepted, transformed and
+delivered. Compared are messages a second until the last one is delivered *and sealed*, and CPU of the whole process.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.house import Bus
+from benchmarks.processes import Process
+from benchmarks.stand import Stand
+
+COUNT, ROUNDS = 1500, 7
+MOST = 1.10
+"""The aim: CPU a message with all evidence, against without."""
+HOWS = {"with": (), "without": ("--no-evidence",)}
+
+
+class Both(Stand):
+    """Two buses between the same systems; only one is at work at a time."""
+
+    def _open(self) -> None:
+        start = self.stack.enter_context
+        systems, database = self._outside()
+        self.load = start(Process("benchmarks.load", log=self.log))
+        self.buses = {how: start(Bus(self.folder / how, systems, database, *options)) for how, options in HOWS.items()}
+        self.done = dict.fromkeys(HOWS, 0)
+
+    def round(self, how: str, count: int) -> dict[str, float]:
+        """Messages a second and milliseconds of CPU a message."""
+        bus, cpu = self.buses[how], self.buses[how].cpu()
+        began = self.load_on(self.load, bus.port, "pratica", count)["began"]
+        self.done[how] += count
+        ended = bus.wait_until_done("banco.pratica", self.done[how])
+        if how == "with":
+            ended = self._sealed(bus)
+        return {"rate": count / (ended - began), "cpu": (bus.cpu() - cpu) / count * 1000}
+
+    def _sealed(self, bus: Bus) -> float:
+        """The moment at which every record is under a checkpoint and traced."""
+        database = sqlite3.connect(f"file:{self.folder}/with/snodo.db?mode=ro", uri=True)
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            [[newest, sealed, traced]] = database.execute(
+                "SELECT (SELECT max(seq) FROM records), (SELECT max(last) FROM checkpoints), "
+                "(SELECT value FROM marks WHERE name = 'traced')"
+            )
+            if newest == sealed == int(traced or 0):
+                database.close()
+                return time.monotonic()
+            time.sleep(0.01)
+        raise RuntimeError(f"record {newest} is not sealed ({sealed}) or not traced ({traced})")
+
+
+def measured(folder: Path, count: int = COUNT, rounds: int = ROUNDS) -> dict[str, Any]:
+    """Medians of both, and of the ratios of each round."""
+    found: dict[str, list[dict[str, float]]] = {how: [] for how in HOWS}
+    with Both(folder) as stand:
+        for how in HOWS:
+            stand.round(how, count)  # it warms up
+        for number in range(rounds):
+            for how in sorted(HOWS, reverse=bool(number % 2)):
+                found[how].append(stand.round(how, count))
+    median = {how: {part: statistics.median(one[part] for one in found[how]) for part in ("rate", "cpu")} for how in HOWS}
+    pairs = list(zip(found["with"], found["without"], strict=True))
+    ratio = {part: round(statistics.median(a[part] / b[part] for a, b in pairs), 3) for part in ("rate", "cpu")}
+    return {"count": count, "rounds": found, "median": median, "ratio": ratio}
+
+
+def table(machine: dict[str, Any], found: dict[str, Any]) -> str:
+    """Markdown."""
+    rows = [f"| {how} | {found['median'][how]['rate']:.0f} | {found['median'][how]['cpu']:.2f} |" for how in HOWS]
+    ratio = found["ratio"]
+    lines = [
+        f"# What the evidence costs, {machine['date'][:10]}", "",
+        f"{machine['processor']}, {machine['cores']} cores; revision {machine['revision']}; load before: {machine['load_before']}.",
+        f"`bus serve` on SQLite, in turns: {found['count']} messages transformed and delivered; {len(found['rounds']['with'])} rounds,",
+        "medians. Evidence: receipts, tree, checkpoints, and what searches look at; until all is sealed.", "",
+        "| evidence | messages/s | CPU ms a message |", "|---|---:|---:|", *rows,
+        f"| ratio of each round | {ratio['rate']:.2f} | {ratio['cpu']:.2f} (aim {MOST:.2f} at most) |", "",
+    ]  # fmt: skip
+    return "\n".join(lines)
