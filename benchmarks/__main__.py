@@ -2,8 +2,8 @@
 
 ``--quick`` takes less than a minute and proves nothing; ``--profile`` only says where the time goes; ``--soak MINUTES`` only looks
 whether memory stays flat, ``--waits`` only what a match costs among many waits, ``--recompute`` only how fast replay and plan are,
-``--verify`` only how long a log is verified, ``--evidence`` only what receipts and tree cost, ``--validate`` only how long 300 routes are
-checked (also part of a whole run).
+``--verify`` only how long a log is verified, ``--evidence`` only what receipts and tree cost, ``--export`` what a bundle takes,
+``--validate`` only how long 300 routes are checked (also part of a whole run).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import checking, evidence, gates, production, recomputing, report, searching, soak, verifying, waits
+from benchmarks import checking, evidence, exporting, gates, production, recomputing, report, searching, soak, verifying, waits
 from benchmarks.measures import Bench, rounds
 from benchmarks.where import profile
 
@@ -40,6 +40,7 @@ def main() -> int:
     parser.add_argument("--production", action="store_true", help="only production mode: PostgreSQL, RabbitMQ, doors and workers")
     parser.add_argument("--gates", action="store_true", help="only what a dead or slow system does to the messages of another")
     parser.add_argument("--evidence", action="store_true", help="only what receipts, tree, checkpoints and traces cost")
+    parser.add_argument("--export", action="store_true", help="only what a bundle of 10,000 messages takes")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the results are written; a quick run writes none")
     options = parser.parse_args()
     machine = report.machine()
@@ -78,6 +79,12 @@ def main() -> int:
             say("\n" + evidence.table(machine, cost))
             if not options.quick:
                 say(f"written: {report.keep('evidence', {'machine': machine, **cost}, evidence.table(machine, cost), options.results)}")
+            return 0
+        if options.export:
+            bundle = exporting.measured(Path(folder), *((300,) if options.quick else ()))
+            say("\n" + exporting.table(machine, bundle))
+            if not options.quick:
+                say(f"written: {report.keep('export', {'machine': machine, **bundle}, exporting.table(machine, bundle), options.results)}")
             return 0
         if options.gates:
             apart = gates.measured(Path(folder))
