@@ -82,8 +82,7 @@ def _ends_on_sigterm() -> Iterator[None]:
 
 def _wait() -> None:
     """Until Ctrl-C or SIGTERM."""
-    with suppress(KeyboardInterrupt):
-        threading.Event().wait()
+    threading.Event().wait()
 
 
 def _look(rules: Path) -> None:
@@ -154,8 +153,9 @@ def _stay(town: Town) -> None:
     for name, simulator in town.simulators.items():
         print(f"  {name:<11} {simulator.url}")
     print(f"In another terminal, in this folder:\n  . {_environment(town)}\n  bus case show istanza:{APPLICATION['istanza']}")
-    print("Ctrl-C ends it.", flush=True)
-    _wait()
+    with suppress(KeyboardInterrupt):
+        print("Ctrl-C ends it.", flush=True)
+        _wait()
 
 
 def _environment(town: Town) -> Path:

@@ -23,7 +23,7 @@ def test_a_record_that_says_little_can_still_be_said(kind):
 
 def test_words_ask_only_for_what_records_have():
     wanted = {name for _, words in WORDS.values() for _, name, _, _ in string.Formatter().parse(words) if name}
-    assert wanted <= {"act", "type", "actor", "names", "operation", "decision", "size", "adapter", "outcome", "event"}
+    assert wanted <= {"act", "type", "actor", "names", "operation", "decision", "size", "adapter", "outcome", "event", "what", "before"}
 
 
 @pytest.mark.parametrize(

@@ -102,4 +102,4 @@ def test_an_opening_is_verified_with_the_payloads_own_key_alone():
     assert not verify_opening(*whole, own, b"Eva")
     assert not verify_opening(*whole, bytes(32), b"Ada")
     assert not verify_opening("0" * 64, sealed.nonce, sealed.content, own, b"Ada")
-    assert not verify_opening(sealed.commitment.id, sealed.nonce, bytes(1) + sealed.content[1:], own, b"Ada")
+    assert not verify_opening(sealed.commitment.id, sealed.nonce, bytes([sealed.content[0] ^ 1]) + sealed.content[1:], own, b"Ada")
