@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -88,7 +88,7 @@ def service(
     fee: Annotated[int, typer.Option("--tariffa", min=0, help="What it costs, in cents; 0: nothing.")] = 0,
     config: Settings = CONFIG,
 ) -> None:
-    """An entry of routes/servizi.yaml: an application where the generic route is there, else a page of the website."""
+    """An entry of routes/servizi.yaml, with a test of it: an application where the generic route is there, else a page of the website."""
     from bus.cli.starts import SERVICE, filled
     from bus.services import GENERIC_ROUTE
 
@@ -105,8 +105,27 @@ def service(
     entry = filled(SERVICE, title=title.replace("\n", " "), about=about, code=code, quoted=quoted, office=office, rest=rest)
     path = known.config.rules / "routes/servizi.yaml"
     before = path.read_text("utf-8") if path.is_file() else "# The services of the portal.\nservizi:\n"
-    _write(known, {"routes/servizi.yaml": before.rstrip("\n") + "\n" + entry}, over="routes/servizi.yaml")
-    print("next: bus validate; bus test servizi.istanza-generica")
+    files = {"routes/servizi.yaml": before.rstrip("\n") + "\n" + entry}
+    if "tipo: istanza" in rest:
+        files |= _test_of_service(known, catalog, code, office, fee)
+    _write(known, files, over=frozenset(files))
+    print("next: bus validate" + (f"; bus test {GENERIC_ROUTE}" if len(files) > 1 else ""))
+
+
+def _test_of_service(known: Declared, catalog: Catalog, code: str, office: str, fee: int) -> dict[str, str]:
+    """A test beside the generic route, behind those that are there."""
+    from bus.catalog import BESIDE
+    from bus.cli.starts import SERVICE_TEST, filled
+    from bus.services import GENERIC_ROUTE
+
+    file = catalog.routes[GENERIC_ROUTE].file.removesuffix(".yaml") + BESIDE
+    path = known.config.rules / file
+    before = (
+        path.read_text("utf-8") if path.is_file() else "# Tests of services: each application reaches the office of its entry.\ntests:\n"
+    )
+    paying = f"{{pagopa.crea-posizione: {{importo: {fee}}}}}, " if fee else ""
+    then = "\n    then: [{arrive: pagopa.ricevuta}]" if fee else ""
+    return {file: before.rstrip("\n") + "\n" + filled(SERVICE_TEST, code=code, office=office, then=then, paying=paying)}
 
 
 @app.command()
@@ -164,14 +183,14 @@ def _house(config: Path) -> tuple[Declared, Catalog]:
     return known, load(known.config.rules, known.operations)
 
 
-def _write(known: Declared, files: Mapping[str, str], over: str = "") -> None:
+def _write(known: Declared, files: Mapping[str, str], over: Collection[str] = ()) -> None:
     """Write files that the whole of the rules is good with, or none of them. Only ``over`` may be there already."""
     from bus.catalog import examine, files_of
     from bus.errors import RulesError
     from bus.source import render
 
     rules = known.config.rules
-    if taken := [file for file in files if file != over and (rules / file).exists()]:
+    if taken := [file for file in files if file not in over and (rules / file).exists()]:
         raise Conflict(f"{taken[0]} is there already", code="new.exists", hint="nothing was written; choose another name")
     made = {**files_of(rules), **{file: text.encode() for file, text in files.items()}}
     _, findings = examine(made, known.operations)

@@ -62,6 +62,14 @@ SERVICE = """\
 @REST@
 """
 
+SERVICE_TEST = """\
+  - name: "@CODE@: the application reaches its office"
+    but: {servizio: @CODE@}@THEN@
+    expect:
+      state: done
+      calls: [protocollo.registra, @PAYING@{scrivania.assegna: {ufficio: @OFFICE@, servizio: @CODE@}}]
+"""
+
 ADAPTER = '''\
 """@CLASS@: say in one line what the system is and what we ask of it."""
 

@@ -103,6 +103,23 @@ def test_what_would_be_wrong_is_not_written(project: Path, capsys: pytest.Captur
     assert before == contents(project)
 
 
+@pytest.mark.parametrize("project", ["ours"], indirect=True)
+def test_new_services_have_tests_that_pass_and_would_notice_another_office_or_fee(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert 0 == main(["new", "service", "ritiro-sfalci", "--titolo", "Ritiro: sfalci e potature", "--ufficio", "ambiente"])
+    assert 0 == main(["new", "service", "posto-barca", "--titolo", "Posto barca", "--ufficio", "suap", "--tariffa", "4500"])
+    tests = (project / "routes/servizi/istanza-generica.test.yaml").read_text("utf-8")
+    assert tests == laid_out(tests)
+    good(capsys, "servizi.istanza-generica")
+    services = project / "routes/servizi.yaml"
+    entry, fee = services.read_text("utf-8").rsplit("ufficio: ambiente", 1), "importo: 4500"
+    for change in ("ufficio: suap".join(entry), services.read_text("utf-8").replace(fee, "importo: 4600")):
+        services.write_text(change, "utf-8")
+        assert 1 == main(["test", "servizi.istanza-generica"])
+        assert "the application reaches its office" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("project", ["fresh"], indirect=True)
 def test_an_adapter_passes_the_suite_of_all_adapters(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
