@@ -9,6 +9,7 @@ not one that a witness has not seen. Where the tree as it is stored still has th
 from __future__ import annotations
 
 import heapq
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Any, NamedTuple
@@ -35,6 +36,7 @@ STORED, WITNESS, HELD = range(3)
 """Who vouches for a root; of one size the log itself is asked first."""
 COLUMNS = ("id", "kind", "time", "message", "run")
 """Of a record: what repeats its content for searching."""
+_IN_COLUMNS = operator.itemgetter(*COLUMNS)
 
 
 class Trust(NamedTuple):
@@ -313,6 +315,8 @@ class _Walk:
     @staticmethod
     def _columns(index: int, line: Line, content: Mapping[str, Any]) -> None:
         row = line.row
+        if _IN_COLUMNS(row) == tuple(map(content.get, COLUMNS)):
+            return
         for name in COLUMNS:
             if row[name] != content.get(name):
                 sentence = f"leaf {index:,}: the column `{name}` says {row[name]!r}, the record {content.get(name)!r}"
