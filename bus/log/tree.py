@@ -157,6 +157,9 @@ def _split(size: int) -> int:
 
 def _subtree(start: int, end: int, node: Node) -> bytes:
     """The hash over the leaves ``[start, end)``, where the tree has a subtree that begins at ``start``."""
+    width = end - start
+    if not width & (width - 1) and not start % width:  # one complete subtree, as most of a proof are
+        return node(width.bit_length() - 1, start // width)
     return joined([node(level, index) for level, index in complete(start, end)])
 
 
