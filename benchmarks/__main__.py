@@ -12,17 +12,49 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from benchmarks import checking, evidence, exporting, gates, production, recomputing, report, searching, soak, verifying, waits
 from benchmarks.measures import Bench, rounds
 from benchmarks.where import profile
 
 RESULTS = Path(__file__).parent / "results"
+SHORTENED = frozenset({"verify", "evidence", "export", "search"})
+"""What ``--quick`` makes so short that its figures are not kept."""
 
 
 def say(text: str) -> None:
     print(text, flush=True)
+
+
+def _alone(folder: Path, options: argparse.Namespace) -> tuple[str, dict[str, Any], Callable[..., str]] | None:
+    """The one measurement that was asked for: its name, what was found, how that is shown; None for a whole run."""
+    quick = options.quick
+    if options.recompute:
+        return "recompute", recomputing.measured(folder), recomputing.table
+    if options.production:
+        return "production", production.measured(folder), production.table
+    if options.validate:
+        return "validate", checking.measured(folder), checking.table
+    if options.verify:
+        return "verify", verifying.measured(folder, 20_000 if quick else verifying.LEAVES), verifying.table
+    if options.evidence:
+        return "evidence", evidence.measured(folder, *((100, 2) if quick else ())), evidence.table
+    if options.export:
+        return "export", exporting.measured(folder, *((300,) if quick else ())), exporting.table
+    if options.gates:
+        return "gates", gates.measured(folder), gates.table
+    if options.search:
+        only = "" if options.search == "both" else options.search
+        found = searching.measured(folder, 20_000 if quick else searching.RECORDS, only)
+        return f"search-{only}" if only else "search", found, searching.table
+    if options.waits:
+        return "waits", waits.compared(folder), waits.table
+    if options.soak:
+        return "soak", soak.soak(folder, options.soak), soak.table
+    return None
 
 
 def main() -> int:
@@ -50,65 +82,12 @@ def main() -> int:
         if options.profile:
             say(report.profile_table(profile(Path(folder), 400 if options.quick else 3000)))
             return 0
-        if options.recompute:
-            again = recomputing.measured(Path(folder))
-            say("\n" + recomputing.table(machine, again))
-            said = report.keep("recompute", {"machine": machine, **again}, recomputing.table(machine, again), options.results)
-            say(f"written: {said}")
-            return 0
-        if options.production:
-            made = production.measured(Path(folder))
-            say("\n" + production.table(machine, made))
-            say(f"written: {report.keep('production', {'machine': machine, **made}, production.table(machine, made), options.results)}")
-            return 0
-        if options.validate:
-            looked = checking.measured(Path(folder))
-            say("\n" + checking.table(machine, looked))
-            say(f"written: {report.keep('validate', {'machine': machine, **looked}, checking.table(machine, looked), options.results)}")
-            return 0
-        if options.verify:
-            checked = verifying.measured(Path(folder), 20_000 if options.quick else verifying.LEAVES)
-            say("\n" + verifying.table(machine, checked))
-            if not options.quick:
-                say(
-                    f"written: {report.keep('verify', {'machine': machine, **checked}, verifying.table(machine, checked), options.results)}"
-                )
-            return 0
-        if options.evidence:
-            cost = evidence.measured(Path(folder), *((100, 2) if options.quick else ()))
-            say("\n" + evidence.table(machine, cost))
-            if not options.quick:
-                say(f"written: {report.keep('evidence', {'machine': machine, **cost}, evidence.table(machine, cost), options.results)}")
-            return 0
-        if options.export:
-            bundle = exporting.measured(Path(folder), *((300,) if options.quick else ()))
-            say("\n" + exporting.table(machine, bundle))
-            if not options.quick:
-                say(f"written: {report.keep('export', {'machine': machine, **bundle}, exporting.table(machine, bundle), options.results)}")
-            return 0
-        if options.gates:
-            apart = gates.measured(Path(folder))
-            say("\n" + gates.table(machine, apart))
-            say(f"written: {report.keep('gates', {'machine': machine, **apart}, gates.table(machine, apart), options.results)}")
-            return 0
-        if options.search:
-            only = "" if options.search == "both" else options.search
-            sought = searching.measured(Path(folder), 20_000 if options.quick else searching.RECORDS, only)
-            say("\n" + searching.table(machine, sought))
-            if not options.quick:
-                name = f"search-{only}" if only else "search"
-                said = report.keep(name, {"machine": machine, "stores": sought}, searching.table(machine, sought), options.results)
-                say(f"written: {said}")
-            return 0
-        if options.waits:
-            among = waits.compared(Path(folder))
-            say("\n" + waits.table(machine, among))
-            say(f"written: {report.keep('waits', {'machine': machine, **among}, waits.table(machine, among), options.results)}")
-            return 0
-        if options.soak:
-            found = soak.soak(Path(folder), options.soak)
-            say("\n" + soak.table(machine, found))
-            say(f"written: {report.keep('soak', {'machine': machine, **found}, soak.table(machine, found), options.results)}")
+        if alone := _alone(Path(folder), options):
+            name, found, table = alone
+            say("\n" + table(machine, found))
+            if not (options.quick and name.partition("-")[0] in SHORTENED):
+                told = {"stores": found} if name.startswith("search") else found
+                say(f"written: {report.keep(name, {'machine': machine, **told}, table(machine, found), options.results)}")
             return 0
         with Bench(Path(folder)) as bench:
             rounds(bench, *((1.0, 2) if options.quick else (4.0, 5)), say)
