@@ -96,8 +96,13 @@ def key_of(name: str) -> str:
     return f"chiave-di-{name}"
 
 
+def own_key(name: str, role: str, **more: Any) -> dict[str, Any]:
+    """A key in the settings, by its hash."""
+    return {"name": name, "role": role, "sha256": hashlib.sha256(key_of(name).encode()).hexdigest(), **more}
+
+
 def settings(**changes: Any) -> dict[str, Any]:
-    keys = [{"name": name, "role": role, "sha256": hashlib.sha256(key_of(name).encode()).hexdigest()} for name, role in KEYS.items()]
+    keys = [own_key(name, role) for name, role in KEYS.items()]
     base: dict[str, Any] = {
         "organization": {"name": "Comune di Prova", "fiscal_code": "00000000000"},
         "http": {"port": 0},

@@ -13,7 +13,7 @@ import pytest
 
 from bus.log import log
 from bus.web.serve import Server
-from tests.small_bus import Caller, key_of, running, settings
+from tests.small_bus import Caller, key_of, own_key, running, settings
 
 WHAT_FOR = {"Snodo-Purpose": "reclamo 44: perché?"}
 NAME, CITY, ILLNESS = "Ermengarda", "Roccacannuccia", "raffreddore cronico"
@@ -54,21 +54,16 @@ BODY = {
     "chi": {"nome": NAME, "comune": CITY}, "figli": [{"nome": NAME, "comune": CITY}, {"nome": "Ugo"}],
     "righe": [{"chi": [NAME, "Ugo"], "importo": 5}], "salute": {"diagnosi": [ILLNESS]}, "numero": 5,
 }  # fmt: skip
-ASKS = [{"name": name, "role": role, "sees": sees, "sha256": ""} for name, role, sees in (
-    ("cieca", "auditor", []), ("mezza", "auditor", ["personal"]), ("altra", "auditor", ["sensitive"]),
-)]  # fmt: skip
+ASKS = [own_key(name, "auditor", sees=sees) for name, sees in (("cieca", []), ("mezza", ["personal"]), ("altra", ["sensitive"]))]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    from hashlib import sha256
-
     folder = tmp_path_factory.mktemp("accesses")
     for name, text in (("routes/prova/domanda.yaml", ROUTE), ("mappings/types/prova.domanda.yaml", TYPE)):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, "utf-8")
-    more = [{**one, "sha256": sha256(key_of(str(one["name"])).encode()).hexdigest()} for one in ASKS]
-    with running(folder, keys=[*settings()["keys"], *more]) as made:
+    with running(folder, keys=[*settings()["keys"], *ASKS]) as made:
         yield made
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import itertools
 import json
 import random
@@ -23,7 +22,7 @@ from bus.log.record import Record
 from bus.store import Tx
 from bus.web.serve import Server
 from tests.integration.workshop import Workshop, workshop
-from tests.small_bus import Caller, key_of, running, settings
+from tests.small_bus import Caller, key_of, own_key, running, settings
 
 KEYS = ("", "a:a-bene", "a-bene", "b:b-bene", "nobody", "c:figlia-a-bene")
 
@@ -358,11 +357,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     for name, text in (("routes/prova/domanda.yaml", ROUTE), ("mappings/types/prova.domanda.yaml", TYPE)):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, "utf-8")
-    some = {"mezza": ["personal"], "cieca": list[str]()}
-    more = [
-        {"name": name, "role": "auditor", "sees": sees, "sha256": hashlib.sha256(key_of(name).encode()).hexdigest()}
-        for name, sees in some.items()
-    ]
+    more = [own_key("mezza", "auditor", sees=["personal"]), own_key("cieca", "auditor", sees=[])]
     with running(folder, keys=[*settings()["keys"], *more]) as made:
         portal = Caller(made.port)
         for n in range(6):
