@@ -25,22 +25,23 @@ from bus.adapter import Operation
 from bus.errors import RulesError
 from bus.expression import Table, Tables
 from bus.mapping.compile import CompiledMapping, compile_mapping
+from bus.mapping.model import MappingTest
 from bus.mapping.tables import read_table
 from bus.mapping.types import Fault, MessageType, check_forms, compile_type, validate_whole
 from bus.message import JsonObject, JsonValue, digest
 from bus.route.check import World, asked_in, check_mapping, check_route
 from bus.route.compile import CompiledRoute, compile_route, plan_of
+from bus.route.mapping_tests import Tested, check_mapping_tests
 from bus.route.model import TestDocument
 from bus.route.parse import ParsedRoute, parse_route
 from bus.route.plan import CallStep, GatherStep, Plan, WaitStep
-from bus.route.tests_check import Found, check_tests
+from bus.route.tests_check import SERVICES, Found, check_tests
 from bus.services import Servizio, check_services, read_services
 from bus.source import LIMIT, Finding, Source, read, suggestion
 
 Files: TypeAlias = Mapping[str, bytes]
 """Files of rules by their path in the folder, with ``/``."""
 OFFICES = "uffici"
-SERVICES = "servizi"
 CATALOGUE = "routes/servizi.yaml"
 BESIDE = ".test.yaml"
 """How the file of tests beside a route ends."""
@@ -63,6 +64,16 @@ class Route:
 
 
 @dataclass(frozen=True)
+class TestedMapping:
+    """A mapping that has tests, and the line of its file at which each is written."""
+
+    mapping: CompiledMapping
+    file: str
+    tests: tuple[MappingTest, ...]
+    lines: Callable[[], tuple[int, ...]]
+
+
+@dataclass(frozen=True)
 class Catalog:
     """All rules in force.
 
@@ -77,6 +88,7 @@ class Catalog:
     findings: tuple[Finding, ...]
     digest: str
     awaited: frozenset[str]
+    tested: Mapping[str, TestedMapping] = field(default_factory=dict)
     _by_type: Mapping[str, tuple[Plan, ...]] = field(default_factory=dict)
     _by_digest: dict[str, Plan] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -226,6 +238,7 @@ class _Reader:
         self.types: dict[str, MessageType] = {}
         self.type_sources: dict[str, Source] = {}
         self.mappings: dict[str, tuple[CompiledMapping, Source]] = {}
+        self.tested: dict[str, TestedMapping] = {}
         self.broken: set[str] = set()
 
     def findings(self) -> list[Finding]:
@@ -289,7 +302,12 @@ class _Reader:
         for source, document in self._documents(lambda path: path == CATALOGUE):
             services = read_services(document, source)
             self.tables[SERVICES] = {code: service.row() for code, service in services.items()}
+            if any(one.severity == "error" for one in source.findings):
+                self.broken.add(SERVICES)
             return services, source, document
+        if CATALOGUE in self.files:
+            self.tables[SERVICES] = {}  # known by name: that it cannot be read is told where it stands
+            self.broken.add(SERVICES)
         return {}, None, {}
 
     def _read_mappings(self) -> dict[str, tuple[CompiledMapping, Source]]:
@@ -327,13 +345,15 @@ class _Reader:
             check_forms(self.types[name], self.types, self.broken, self.tables, source)
         for mapping, source in self.mappings.values():
             check_mapping(mapping, world, source)
+            if found := check_mapping_tests(mapping, world, source):
+                self.tested[mapping.name] = _tested(mapping, source, found)
         for draft in drafts.values():
             check_route(draft.compiled, world, draft.source)
             document = tests.pop(draft.source.file.removesuffix(".yaml") + BESIDE, None)
             draft.beside = document[0] if document else None
             draft.tests = check_tests(draft.parsed, world, draft.source, (document[1], document[0]) if document else None)
         for alone, _ in tests.values():
-            if not self.broken:
+            if not self.broken - {SERVICES}:
                 route = alone.file.removesuffix(BESIDE) + ".yaml"
                 alone.at(
                     1, 1, "test.no-route", f"there is no route in {route}, whose tests these could be", "name the file after its route's"
@@ -341,7 +361,7 @@ class _Reader:
 
     def _keys(self, drafts: Mapping[str, _Draft]) -> frozenset[str] | None:
         """All business keys that a case can have; None while some rules cannot be read."""
-        if self.broken or any(not draft.parsed.complete for draft in drafts.values()):
+        if self.broken - {SERVICES} or any(not draft.parsed.complete for draft in drafts.values()):
             return None
         parsed = [draft.parsed for draft in drafts.values()]
         learnt = (step.model.case for one in parsed for step in one.walk() if step.kind == "call")
@@ -364,8 +384,15 @@ class _Reader:
         }
         return Catalog(
             routes, dict(self.types), dict(mappings), self.tables, dict(services), tuple(self.findings()), digest(whole), awaited,
-            by_type, {plan.digest: plan for plan in plans},
+            self.tested, by_type, {plan.digest: plan for plan in plans},
         )  # fmt: skip
+
+
+def _tested(mapping: CompiledMapping, source: Source, found: Tested) -> TestedMapping:
+    def lines() -> tuple[int, ...]:
+        return tuple(source.place(("tests", position))[0] for position, _ in found)
+
+    return TestedMapping(mapping, source.file, tuple(test for _, test in found), lines)
 
 
 def _is_route(path: str) -> bool:

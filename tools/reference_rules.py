@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from pydantic import BaseModel
 
-from bus.mapping.model import MappingDocument
+from bus.mapping.model import MappingDocument, MappingTest
 from bus.mapping.types import TypeDocument
 from bus.route.model import Arrival, Conduct, Dead, Expectation, File, Happening, RouteDocument, TestDocument
 from bus.route.steps import KINDS
@@ -103,6 +103,7 @@ PARTS: dict[type[BaseModel], str] = {ClauseModel: "A clause", RetryModel: "retry
 FILES: dict[type[BaseModel], str] = {
     RouteDocument: "A route: routes/**/*.yaml",
     MappingDocument: "A mapping: mappings/**/*.yaml",
+    MappingTest: "A test of a mapping: an entry of tests in a mapping",
     TypeDocument: "A message type: mappings/types/*.yaml",
     Servizio: "A service: an entry of routes/servizi.yaml",
     Tariffa: "Fee of a service",

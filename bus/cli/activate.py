@@ -110,12 +110,13 @@ def _texts(files: Files) -> dict[str, str]:
 
 def _test(catalog: Catalog, known: Declared) -> None:
     from bus.errors import RulesError
+    from bus.testing.mappings import run_mappings
     from bus.testing.routes import run_folder, summary
 
-    verdicts = run_folder(catalog, known.operations)
+    verdicts = [*run_folder(catalog, known.operations), *run_mappings(catalog, known.operations)]
     if not all(one.passed for one in verdicts):
         print(summary(verdicts))
-        raise RulesError("tests fail: nothing was activated", code="rules.tests-fail", hint="mend the routes, or their tests")
+        raise RulesError("tests fail: nothing was activated", code="rules.tests-fail", hint="mend the rules, or their tests")
 
 
 def _changes(active: Mapping[str, Any], catalog: Catalog, files: Files) -> Iterator[str]:

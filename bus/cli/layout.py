@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, get_args
 from pydantic import BaseModel
 
 from bus.config import Config
-from bus.mapping.model import MappingDocument
+from bus.mapping.model import MappingDocument, MappingTest
 from bus.mapping.types import TypeDocument
 from bus.route.model import RouteDocument, TestDocument
 from bus.route.steps import KINDS
@@ -38,6 +38,7 @@ _KINDS: dict[str, Shape] = {
     "servizi": "services",
     "organization": Config,
 }
+_TESTS: dict[type[BaseModel], type[BaseModel]] = {RouteDocument: TestDocument, MappingDocument: MappingTest}
 _HIDDEN = 1_000_000
 """A column that no line has: inside a scalar nothing is a comment."""
 _COMMENT = re.compile(r"(?:^|\s+)#.*")
@@ -293,8 +294,8 @@ def _inside(shape: Shape, name: str) -> Shape:
         return "step"
     if not isinstance(shape, type):
         return None
-    if shape is RouteDocument and name == "tests":
-        return TestDocument
+    if name == "tests" and shape in _TESTS:
+        return _TESTS[shape]
     found = next((info for own, info in shape.model_fields.items() if name == (info.alias or own)), None)
     if found is None:
         return None

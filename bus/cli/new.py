@@ -57,8 +57,8 @@ def mapping(
     target: Annotated[str, typer.Option("--to", help="Operation or type that it makes.")],
     config: Settings = CONFIG,
 ) -> None:
-    """A mapping that gives every field which its target needs; fields of the same name and kind are taken over."""
-    from bus.cli.starts import MAPPING, filled
+    """A mapping that gives every field which its target needs, with its test; fields of the same name and kind are taken over."""
+    from bus.cli.starts import MAPPING, MAPPING_TEST, filled
     from bus.source import suggestion
 
     _fit(_NAME, name, "edilizia.pratica-a-segnatura")
@@ -75,9 +75,20 @@ def mapping(
         )
     office, _, rest = name.partition(".")
     fields = "\n".join(_fields(schema, schema, catalog.types[source].schema, "  "))
-    text = filled(MAPPING, name=name, to=target, fields=fields).replace("@FROM@", source)
-    _write(known, {f"mappings/{office}/{rest.replace('.', '-')}.yaml": text})
-    print(f"next: say what the lines marked «say» should hold; bus validate; use it in a route as `mapping: {name}`")
+    file = f"mappings/{office}/{rest.replace('.', '-')}.yaml"
+    text = filled(MAPPING, name=name, file=file, to=target, fields=fields).replace("@FROM@", source)
+    body = _body_of(source, catalog)
+    _write(known, {file: text + filled(MAPPING_TEST, body=_flow(body), made=_flow(_made(known, file, text, name, body)))})
+    print(f"next: say what the lines marked «say» should hold, here and in the test; bus validate; bus test {name}")
+    print(f"then, in a route: `mapping: {name}`")
+
+
+def _made(known: Declared, file: str, text: str, name: str, body: Any) -> Any:
+    """What a mapping that is being written makes of a body."""
+    from bus.catalog import files_of, load
+
+    whole = load({**files_of(known.config.rules), file: text.encode()}, known.operations)
+    return whole.mappings[name]({"body": body, "message": {}, "case": {}, "now": ""})
 
 
 @app.command()

@@ -15,7 +15,7 @@ from pydantic.json_schema import models_json_schema
 
 from bus.adapter import Adapter, Operation
 from bus.config import Config
-from bus.mapping.model import MappingDocument
+from bus.mapping.model import MappingDocument, MappingTest
 from bus.mapping.types import TypeDocument
 from bus.route.model import Conduct, RouteDocument, TestDocument, TestsFile
 from bus.route.steps import KINDS
@@ -81,7 +81,7 @@ def schemas(house: House) -> dict[str, Schema]:
     return {
         "route": route,
         "tests": _tests(route),
-        "mapping": _document(MappingDocument, house, "A mapping: from a message to what an operation is asked, or to another message."),
+        "mapping": _mapping(house),
         "type": _type(house),
         "services": _services(house),
         "config": _config(house),
@@ -207,6 +207,13 @@ def _given(house: House) -> Schema:
 
 
 # --- the other files -------------------------------------------------------------------------------------------------
+
+
+def _mapping(house: House) -> Schema:
+    made = _document(MappingDocument, house, "A mapping: from a message to what an operation is asked, or to another message.")
+    made["$defs"] |= _models([MappingTest], house)
+    made["properties"]["tests"]["items"] = _ref("MappingTest")
+    return made
 
 
 def _type(house: House) -> Schema:

@@ -44,6 +44,7 @@ schema:
 
 MAPPING = """\
 # @NAME@: from a message of @FROM@ to @TO@. A route uses it as `mapping: @NAME@`.
+# `bus validate` checks it against both, `bus test @FILE@` runs its tests.
 # Values are expressions on `body`; {$value: ..., $default: ...} says what stands where nothing is; lookup(table, key) reads a table.
 mapping: @NAME@
 title: ""
@@ -51,6 +52,14 @@ from: @FROM@
 to: @TO@
 fields:
 @FIELDS@
+"""
+
+MAPPING_TEST = """\
+tests:
+  - name: a message is translated
+    given: {body: @BODY@}
+    # what is made of it, as far as it is written here; `fails: a.field` instead: that field cannot be made
+    expect: @MADE@
 """
 
 SERVICE = """\

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,7 +28,7 @@ app = family_of(Running, "Run the tests inside the route files (options: bus tes
 
 @app.command("run")
 def run_tests(
-    path: Annotated[str, typer.Argument(help="A route file, a folder, or the name of a route; all when not said.")] = "",
+    path: Annotated[str, typer.Argument(help="A file of rules, a folder, or the name of a route or mapping; all when not said.")] = "",
     config: Settings = CONFIG,
     coverage: Annotated[
         bool, typer.Option("--coverage", help="Say also which ways no test takes, which count as failures, and which faults no test tries.")
@@ -39,20 +39,23 @@ def run_tests(
     ] = 80,
     json: Json = False,
 ) -> None:
-    """Run the tests of routes; exit code 1 when one of them fails."""
+    """Run the tests of routes and mappings; exit code 1 when one of them fails."""
     from bus.catalog import load
     from bus.cli.rules import declared
-    from bus.testing.mutate import score
+    from bus.testing.mappings import run_mappings
+    from bus.testing.mutate import score, score_mapping
     from bus.testing.routes import as_json, run_folder, summary, untested, untried
 
     known = declared(config)
     catalog = load(known.config.rules, known.operations)
-    routes = [route.plan.route for route in _chosen(catalog, path, known.config.rules)]
-    verdicts = run_folder(catalog, known.operations, routes)
+    routes, mappings = _chosen(catalog, path, known.config.rules)
+    verdicts = [*run_folder(catalog, known.operations, routes), *run_mappings(catalog, known.operations, mappings)]
     left = {name: ways for name, ways in untested(catalog, verdicts).items() if coverage and name in routes}
     faults = {name: ways for name, ways in untried(catalog, known.operations, verdicts).items() if coverage and name in routes}
     passed = all(one.passed for one in verdicts)
     scores = [score(catalog.routes[name], catalog, known.operations) for name in routes] if mutate and passed else []
+    alone = [name for name in mappings if mutate and passed and not any(name in _applied(catalog.routes[route]) for route in routes)]
+    scores += [score_mapping(catalog.tested[name], catalog, known.operations) for name in alone]
     if json:
         noticed = {one.route: {"percent": one.percent, "noticed": one.noticed, "survivors": list(one.survivors)} for one in scores}
         show(
@@ -171,18 +174,28 @@ def _told(scores: list[Score]) -> Iterator[str]:
     yield from (f"{one.percent:>4} % {one.route}: {one.noticed} of {one.noticed + len(one.survivors)} mistakes noticed" for one in scores)
 
 
-def _chosen(catalog: Catalog, path: str, rules: Path) -> list[Route]:
-    """The routes at a path (relative to here or to the rules) or with a name."""
+def _applied(route: Route) -> Collection[str]:
+    """The mappings that a route applies."""
+    applied: Any = route.plan.rules["mappings"]
+    return frozenset(applied)
+
+
+def _chosen(catalog: Catalog, path: str, rules: Path) -> tuple[list[str], list[str]]:
+    """The routes, and the mappings that have tests, at a path (relative to here or to the rules) or with a name."""
+    files = {name: route.file for name, route in catalog.routes.items()}
+    tested = {name: one.file for name, one in catalog.tested.items()}
     if not path:
-        return list(catalog.routes.values())
-    given = Path(path.replace(".test.yaml", ".yaml")).resolve()
-    chosen = [
-        route
-        for name, route in catalog.routes.items()
-        if name == path
-        or (rules / route.file).resolve().is_relative_to(given)
-        or (rules / path.replace(".test.yaml", ".yaml")) == rules / route.file
-    ]
-    if not chosen:
-        raise ConfigError(f"there is no route at {path}", code="config.route-unknown", hint="name a file, a folder or a route")
-    return chosen
+        return list(files), list(tested)
+    path = path.replace(".test.yaml", ".yaml")
+    at = (Path(path).resolve(), (rules / path).resolve())
+
+    def meant(names: Mapping[str, str]) -> list[str]:
+        places = {name: (rules / file).resolve() for name, file in names.items()}
+        return [name for name, place in places.items() if name == path or any(place.is_relative_to(one) for one in at)]
+
+    routes, mappings = meant(files), meant(tested)
+    if not routes and not mappings and path not in catalog.mappings:
+        raise ConfigError(
+            f"there is no route or mapping at {path}", code="config.route-unknown", hint="name a file, a folder, a route or a mapping"
+        )
+    return routes, mappings

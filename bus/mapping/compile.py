@@ -17,7 +17,7 @@ from bus.source import Reporter, suggestion, validated
 
 @dataclass(frozen=True)
 class CompiledMapping:
-    """A mapping ready to use: call it with a scope. ``tables`` are the tables it looks into."""
+    """A mapping ready to use: call it with a scope. ``tables`` are the tables it looks into, ``rules`` its document without tests."""
 
     document: MappingDocument
     rules: JsonObject
@@ -84,7 +84,8 @@ def compile_mapping(document: Any, tables: Mapping[str, Table], report: Reporter
     if shop.failed:
         return None
     looked = frozenset(lookup.table for used in shop.used for lookup in used.expression.lookups if lookup.table)
-    return CompiledMapping(model, document, template, tuple(shop.used), looked)
+    rules = {name: value for name, value in document.items() if name not in ("tests", "given")}
+    return CompiledMapping(model, rules, template, tuple(shop.used), looked)
 
 
 def _names_fit(model: MappingDocument, report: Reporter) -> bool:

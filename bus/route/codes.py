@@ -268,14 +268,18 @@ CODES: dict[str, Code] = {
     "test.not-awaited": Code("The route never waits for this type.", "then: [{arrive: pagopa.ricevuta}]", "Delete it, or correct it."),
     "test.not-sent": Code("The route never sends this type.", "sent: [notifiche.avviso]", "Delete it, or correct it."),
     "test.no-body": Code(
-        "The test does not say what a message holds.",
+        "The test does not say what a message holds, or a name that the mapping uses.",
         "then: [{arrive: pagopa.ricevuta}]",
         "Write its body, or share it under `given.messages`.",
     ),
     "test.body": Code("The body in the test is not of its type.", "send: {istansa: A1}", "Correct it at the place shown."),
     "test.expects-nothing": Code("The test expects nothing, so it cannot fail.", "expect: {}", "Say at least `state`."),
+    "test.unknown-name": Code("The mapping reads no such name.", "given: {soggeto: {...}}", "Correct it, or add it to `uses`."),
+    "test.two-ends": Code(
+        "A test of a mapping expects a value and a failure.", "{expect: {importo: 1}, fails: importo}", "Make two tests of it."
+    ),
     "test.unknown-key": Code("The route never gives its case such a key.", "expect: {case: {iuvv: x}}", "Correct it."),
-    "test.duplicate-name": Code("Two tests of the route have the same name.", "name: it works", "Rename one."),
+    "test.duplicate-name": Code("Two tests of one route or mapping have the same name.", "name: it works", "Rename one."),
     # --- schemas, tables, services
     "schema.invalid": Code("The schema is not a JSON Schema 2020-12.", "schema: {type: strng}", "Correct it at the place shown."),
     "schema.unknown-keyword": Code(

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from bus.adapter import Operation
-from bus.catalog import Catalog, Route
+from bus.catalog import Catalog, Route, TestedMapping
 from bus.errors import SnodoError
+from bus.mapping.compile import compile_mapping
 from bus.message import JsonObject
 from bus.route.compile import built_of
-from bus.source import Pointer
+from bus.source import Notes, Pointer
+from bus.testing.mappings import faults_of
 from bus.testing.routes import passes
 
 Change = Callable[[Any], Any]
@@ -47,11 +49,15 @@ _UNSEEN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One mistake: where (the route's or a mapping's name, and the pointer in it), what, and the rules with it."""
+    """One mistake: where (the route's or a mapping's name, and the pointer in it), what, and the rules with it.
+
+    ``mapping`` is the name of the mapping that it is in; empty: it is in the route itself.
+    """
 
     where: str
     what: str
     rules: JsonObject
+    mapping: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +83,46 @@ def score(route: Route, catalog: Catalog, operations: Mapping[str, Operation]) -
             plan = built_of(mutant.rules)
         except SnodoError:
             continue
-        if all(passes(plan, test, catalog, operations) for test in route.tests):
+        alone = catalog.tested.get(mutant.mapping)
+        if all(passes(plan, test, catalog, operations) for test in route.tests) and not (
+            alone and _noticed(alone, dict(mutant.rules["mappings"])[mutant.mapping], catalog, operations)  # type: ignore[arg-type]
+        ):
             survivors.append(f"{mutant.where}: {mutant.what}")
         else:
             noticed += 1
     return Score(route.plan.route, noticed, tuple(survivors))
 
 
+def score_mapping(tested: TestedMapping, catalog: Catalog, operations: Mapping[str, Operation]) -> Score:
+    """Make every mistake in a mapping, one at a time, and run its own tests until one notices."""
+    noticed, survivors = 0, list[str]()
+    name = tested.mapping.name
+    for mutant in _mutants({("mappings", name): tested.mapping.rules}, {"mappings": {name: tested.mapping.rules}}):
+        found = _noticed(tested, dict(mutant.rules["mappings"])[name], catalog, operations)  # type: ignore[arg-type]
+        if found is False:
+            survivors.append(f"{mutant.where}: {mutant.what}")
+        noticed += found is True
+    return Score(name, noticed, tuple(survivors))
+
+
+def _noticed(tested: TestedMapping, rules: Any, catalog: Catalog, operations: Mapping[str, Operation]) -> bool | None:
+    """Whether a mapping's own tests notice that it now says this; None when it cannot say it."""
+    mapping = compile_mapping(rules, catalog.tables, Notes("rules"))
+    return None if mapping is None else any(faults_of(mapping, test, catalog, operations) for test in tested.tests)
+
+
 def mutants(rules: JsonObject) -> Iterator[Mutant]:
     """Every mistake in a plan's rules, in the order of the file."""
-    parts: Any = {("route",): rules["route"], **{("mappings", name): one for name, one in dict(rules["mappings"]).items()}}  # type: ignore[arg-type]
+    applied: Any = rules["mappings"]
+    return _mutants({("route",): rules["route"], **{("mappings", name): one for name, one in applied.items()}}, rules)
+
+
+def _mutants(parts: Mapping[tuple[str, ...], Any], rules: JsonObject) -> Iterator[Mutant]:
     for root, document in parts.items():
         for pointer, what, change in _mistakes(document, ()):
             made: Any = copy.deepcopy(rules)
             _apply(made, (*root, *pointer), change)
-            yield Mutant(f"{root[-1]} {_said(document, pointer)}".strip(), what, made)
+            yield Mutant(f"{root[-1]} {_said(document, pointer)}".strip(), what, made, "".join(root[1:]))
 
 
 _GONE: Any = object()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -35,7 +35,7 @@ START = "2026-03-02T09:00:00+01:00"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of one test: ``faults`` is empty when it passed.
+    """What became of one test of a route, or (``kind``) of a mapping: ``faults`` is empty when it passed.
 
     ``branches`` are the ways it took, ``failures`` those in which its calls failed (`bus.route.branches`).
     """
@@ -47,6 +47,7 @@ class Verdict:
     file: str = ""
     line: int = 0
     failures: frozenset[str] = frozenset()
+    kind: Literal["route", "mapping"] = "route"
 
     @property
     def passed(self) -> bool:
@@ -176,7 +177,7 @@ def as_json(verdicts: Sequence[Verdict]) -> JsonObject:
         "failed": failed,
         "tests": [
             {
-                "route": one.route, "file": one.file, "line": one.line, "test": one.name, "passed": one.passed,
+                one.kind: one.route, "file": one.file, "line": one.line, "test": one.name, "passed": one.passed,
                 "faults": list[JsonValue](one.faults), "branches": list[JsonValue](sorted(one.branches)),
             }
             for one in verdicts

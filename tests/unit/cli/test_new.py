@@ -60,6 +60,9 @@ def test_a_mapping_and_a_service_are_good_at_once(project: Path, capsys: pytest.
     assert 0 == main(["new", "route", "ambiente.avviso"])
     assert 0 == main(["new", "mapping", "ambiente.a-avviso", "--from", "ambiente.ritiro.richiesta", "--to", "ambiente.avviso.richiesta"])
     assert "richiesta: body.richiesta" in (project / "mappings/ambiente/a-avviso.yaml").read_text("utf-8")
+    good(capsys, "ambiente.a-avviso")
+    assert 0 == main(["test", "mappings/ambiente/a-avviso.yaml"])
+    assert "1 passed" in capsys.readouterr().out
     office = "ambiente" if (project / "routes/servizi").is_dir() else "ufficio"
     assert 0 == main(["new", "service", "ritiro-sfalci", "--titolo", "Ritiro di sfalci e potature", "--ufficio", office])
     good(capsys, "ambiente.ritiro")
