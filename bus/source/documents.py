@@ -18,16 +18,42 @@ def validated(document: Any, model: type[M], report: Reporter, pointer: Pointer 
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        faults = error.errors(include_url=False)
-        misspelt = {(place[:-1], meant) for fault in faults if (place := _place(fault)) and (meant := _meant(fault, model, place))}
+        faults = _joined([{**fault, "place": _place(fault, document)} for fault in error.errors(include_url=False)])
+        misspelt = {(fault["place"][:-1], meant) for fault in faults if (meant := _meant(fault, model, fault["place"]))}
         for fault in faults:
-            if not (fault["type"] == "missing" and (fault["loc"][:-1], f"did you mean {fault['loc'][-1]}?") in misspelt):
+            place = fault["place"]
+            if not (fault["type"] == "missing" and (place[:-1], f"did you mean {place[-1]}?") in misspelt):
                 _report_fault(fault, model, report, pointer)
         return None
 
 
-def _place(fault: Any) -> tuple[Any, ...]:
-    return tuple(piece for piece in fault["loc"] if piece != "[key]")
+def _place(fault: Any, document: Any) -> tuple[Any, ...]:
+    """Where a fault is in the document: without what pydantic says of keys, and of which of several types it tried."""
+    place: list[Any] = []
+    here = document
+    for piece in fault["loc"]:
+        if (isinstance(here, list) and isinstance(piece, int) and piece < len(here)) or (isinstance(here, dict) and piece in here):
+            here = here[piece]
+        elif fault["type"] != "missing" or piece is not fault["loc"][-1]:
+            continue
+        place.append(piece)
+    return tuple(place)
+
+
+def _joined(faults: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A value that is none of several types is one fault, which names them all."""
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for fault in faults:
+        said = sentence_of(fault)
+        place = fault["place"]
+        key = (place, len(found)) if len(fault["loc"]) == len(place) or fault["type"] in ("missing", "extra_forbidden") else (place,)
+        if key in found:
+            before, _, given = found[key]["sentence"].partition(", ")
+            more = said.partition(", ")[0].removeprefix("must be ")
+            found[key]["sentence"] = f"{before} or {more}" + (f", {given}" if given else "")
+        else:
+            found[key] = {**fault, "sentence": said}
+    return list(found.values())
 
 
 def _meant(fault: Any, model: type[BaseModel], place: tuple[Any, ...]) -> str:
@@ -36,7 +62,7 @@ def _meant(fault: Any, model: type[BaseModel], place: tuple[Any, ...]) -> str:
 
 
 def _report_fault(fault: Any, model: type[BaseModel], report: Reporter, pointer: Pointer) -> None:
-    place = _place(fault)
+    place = fault["place"]
     name = str(place[-1]) if place else ""
     known = _fields_at(model, place[:-1])
     if fault["type"] == "extra_forbidden":
@@ -48,7 +74,7 @@ def _report_fault(fault: Any, model: type[BaseModel], report: Reporter, pointer:
         last = place[-1] if place else None
         label = f"item {last + 1} " if isinstance(last, int) else f"`{name}` " if name else "this "
         hint = _described(model, place) if isinstance(last, str) else ""
-        report.report((*pointer, *place), "field.invalid", f"{label}{sentence_of(fault)}", hint, key="[key]" in fault["loc"])
+        report.report((*pointer, *place), "field.invalid", f"{label}{fault['sentence']}", hint, key="[key]" in fault["loc"])
 
 
 def _described(model: type[BaseModel], place: Sequence[Any]) -> str:
