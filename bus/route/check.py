@@ -413,6 +413,10 @@ class _Checker:
         if undo is not None and (operation.undo is None or model.undo != declared):
             hint = f"its undo is {declared}" if operation.undo else f"`{model.call}` declares no undo"
             self.report.report((*step.pointer, "undo"), "undo.not-declared", f"`{model.undo}` does not take `{model.call}` back", hint)
+        elif undo is not None:  # it is asked with the answer of what it takes back
+            paths = self._paths(Scope({}, frozenset()))
+            target = Target(model.undo, schema_of(undo.request), {}, paths.value, paths.absent, self.report)
+            target.takes(schema_of(operation.answer), (*step.pointer, "undo"), f"what {model.call} answers")
 
     def _waiting(self, step: Parsed, scope: Scope) -> None:
         model = step.model

@@ -45,6 +45,10 @@ class Target:
         """Check a whole template."""
         self._value(value, self.schema, pointer, ())
 
+    def takes(self, given: dict[str, Any], pointer: Pointer, text: str) -> None:
+        """Check that it takes any value of a schema, as it is; ``text`` says what value that is."""
+        self._given(given, given, self.schema, pointer, (), text)
+
     def _value(self, value: Any, schema: Any, pointer: Pointer, path: tuple[str, ...]) -> None:
         wanted = resolve(schema, self.schema)
         if not isinstance(wanted, dict) or not wanted:
@@ -154,8 +158,8 @@ class Target:
         said = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has {', '.join(strange)}, which it does not take"] * bool(strange)
         if said:
             code = "target.missing-field" if missing else "target.unknown-field"
-            sentence = f"{self.name}: {text} does not fit `{dotted(path)}`: it {' and '.join(said)}"
-            self.report.report(pointer, code, sentence, "write the fields one by one")
+            sentence = f"{self.name}: {text} does not fit{f' `{dotted(path)}`' if path else ''}: it {' and '.join(said)}"
+            self.report.report(pointer, code, sentence, "write the fields one by one" if path else "")
 
     def _given_codes(self, given: Any, wanted: Any, pointer: Pointer, path: tuple[str, ...], text: str) -> None:
         """Codes that the value may have and the field does not take."""

@@ -77,6 +77,10 @@ class Sistema(Adapter):
     def annulla(self, request: Numero, ctx: Call) -> Numero:
         raise NotImplementedError
 
+    @operation(effect="keyed", timeout=5, undo="scheda")
+    def schedina(self, request: Ricerca, ctx: Call) -> Numero:
+        raise NotImplementedError
+
     @operation(effect="keyed", timeout=5)
     def scheda(self, request: Scheda, ctx: Call) -> Numero:
         raise NotImplementedError
