@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
+
+import jsonschema_rs
+import pytest
 
 from bus.cli.common import Format
 from bus.cli.formats import written
+from bus.route.codes import CODES
 from bus.source import Finding
 
 ERROR = Finding("routes/a.yaml", 3, 7, "target.missing-field", "error", "x needs 100%: y", "add it,\nplease")
@@ -39,3 +44,44 @@ def test_a_file_is_a_uri_in_sarif() -> None:
 def test_nothing_found_is_still_a_sarif_log() -> None:
     assert [] == json.loads(written([], Format.sarif))["runs"][0]["results"]
     assert "" == written([], Format.github)
+
+
+def _object(required: list[str], **properties: Any) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": False, "required": required, "properties": properties}
+
+
+TEXT: dict[str, Any] = {"type": "string"}
+MESSAGE = _object(["text"], text=TEXT)
+PLACE = _object(
+    [],
+    physicalLocation=_object(
+        [],
+        artifactLocation=_object([], uri={"type": "string", "format": "uri-reference"}),
+        region=_object([], startLine={"type": "integer", "minimum": 1}, startColumn={"type": "integer", "minimum": 1}),
+    ),
+)
+RULE = _object(["id"], id=TEXT, shortDescription=MESSAGE, help=MESSAGE)
+RESULT = _object(
+    ["message"], ruleId=TEXT, ruleIndex={"type": "integer", "minimum": -1}, message=MESSAGE,
+    level={"enum": ["none", "note", "warning", "error"]}, locations={"type": "array", "items": PLACE},
+)  # fmt: skip
+DRIVER = _object(["name"], name=TEXT, version=TEXT, rules={"type": "array", "uniqueItems": True, "items": RULE})
+RUN = _object(
+    ["tool"], tool=_object(["driver"], driver=DRIVER), columnKind={"enum": ["utf16CodeUnits", "unicodeCodePoints"]},
+    results={"type": "array", "items": RESULT},
+)  # fmt: skip
+LOG = _object(
+    ["version", "runs"], version={"enum": ["2.1.0"]}, runs={"type": "array", "items": RUN},
+    **{"$schema": {"type": "string", "format": "uri"}},
+)  # fmt: skip
+"""What the schema of SARIF 2.1.0 (OASIS) says of all that we write; it takes no other fields anywhere."""
+
+
+def test_what_is_written_is_what_the_schema_of_sarif_takes() -> None:
+    """Also for every code there is, for a file with odd letters, and for findings without a code that is known."""
+    odd = Finding("routes/è strano%/#1?.yaml", 1, 1, "no.such-code", "error", "x")
+    every = [Finding("routes/a.yaml", n, 1, code, "warning", "x", "y") for n, code in enumerate(CODES, 1)]
+    for found in ([], [ERROR, WARNING, odd], every):
+        jsonschema_rs.validate(LOG, json.loads(written(found, Format.sarif)), validate_formats=True)
+    with pytest.raises(jsonschema_rs.ValidationError):
+        jsonschema_rs.validate(LOG, {"version": "2.1.0", "runs": [{"tool": {"driver": {}}}]})
