@@ -40,7 +40,7 @@ from bus.engine.intake import Accepted, Intake, Submission
 from bus.engine.leases import Leases
 from bus.engine.outside import Outside
 from bus.engine.polling import Polling
-from bus.engine.presence import Presence, processes
+from bus.engine.presence import Presence, gates, processes
 from bus.engine.projection import Entry, entry, fact, write
 from bus.engine.search import Question
 from bus.engine.sequencer import Sequencer
@@ -152,7 +152,7 @@ class App:
         ways = Ways(self.send, self.message, lambda content, media, name: self.attachments.save(io.BytesIO(content), media, name))
         self.anchoring = Anchoring(config.anchors, self.store, self.clock, self.leases, ways)
         self._presence = (
-            Presence(self.store, self.clock, self.engine.owner, role, self.catalog().digest, self.engine.works_beside)
+            Presence(self.store, self.clock, self.engine.owner, role, self.catalog().digest, self.engine.works_beside, self._gates)
             if config.store.shared
             else None
         )
@@ -335,18 +335,23 @@ class App:
         return finding.find(self.store, self.clock, self.catalog().types, question, most, after, looker)
 
     def top(self) -> JsonObject:
-        """See `bus.engine.watching.top`; gates as far as this process has them, and what the whole bus has to do."""
+        """See `bus.engine.watching.top`; with the gates of all processes, and what the whole bus has to do."""
         now = self.clock.now()
         with self.store.read() as tx:
             shown = watching.top(tx, now)
             present = processes(tx, now)
-        gates: Any = {} if self.role == "web" else self.engine.describe()["gates"]
+            others = gates(tx, now, but=self.engine.owner)
         return {
-            **watching.with_gates(shown, gates),
+            **watching.with_gates(shown, [self._gates(), *others]),
             "time": text_of(now),
             "rules": self.catalog().digest,
             "processes": list[JsonValue](present),
         }
+
+    def _gates(self) -> JsonObject:
+        """The gates of this process; a door has none."""
+        found: Any = {} if self.role == "web" else self.engine.describe()["gates"]
+        return dict(found)
 
     def _now(self) -> str:
         return text_of(self.clock.now())

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bus.clock import Clock, moment_of, text_of
 from bus.diagnostics import logger
-from bus.message import JsonObject, new_id
+from bus.message import JsonObject, canonical, new_id, parsed
 from bus.store import Store, Tx
 
 EVERY = 10.0
@@ -71,13 +71,16 @@ def _started(pid: int) -> str:
 class Presence:
     """Says that this process is here, from `begin` to `end`. ``rules`` is the digest of the catalog it works with.
 
-    ``workers`` is told each second how many processes work, this one counted in.
+    ``workers`` is told each second how many processes work, this one counted in; ``gates`` says how many calls are out and in line,
+    which the others may read a second later.
     """
 
     def __init__(
-        self, store: Store, clock: Clock, identity: str, role: str, rules: str, workers: Callable[[int], None] = lambda count: None
-    ) -> None:
-        self._workers = workers
+        self, store: Store, clock: Clock, identity: str, role: str, rules: str, workers: Callable[[int], None] = lambda count: None,
+        gates: Callable[[], JsonObject] = dict,
+    ) -> None:  # fmt: skip
+        self._workers, self._gates = workers, gates
+        self._said = canonical({})
         self._store, self._clock, self._id = store, clock, identity
         self._facts = {
             "id": identity, "role": role, "host": socket.gethostname(), "pid": os.getpid(), "version": version("snodo"), "rules": rules,
@@ -101,7 +104,7 @@ class Presence:
     def end(self) -> None:
         """Say good-bye; raises `StoreError` when nobody can be told."""
         self._over.set()
-        self._store.write(lambda tx: tx.do("drop_process", id=self._id)).result()
+        self._store.write(lambda tx: _leave(tx, self._id)).result()
 
     def release_the_gone(self) -> None:
         """Void claims and duties of processes of this machine that are no more; one read when there are none."""
@@ -120,6 +123,7 @@ class Presence:
         while not self._over.wait(LOOK):
             beats += 1
             self._try(self.release_the_gone)
+            self._try(self._say_gates)
             if beats % round(EVERY / LOOK) == 0:
                 self._try(self._say)
 
@@ -134,18 +138,36 @@ class Presence:
 
         def work(tx: Tx) -> None:
             tx.do("forget_processes", before=text_of(now - FORGOTTEN))
+            tx.do("forget_gates")
             tx.do("see_process", seen=text_of(now), **self._facts)
 
         self._store.write(work).result()
+
+    def _say_gates(self) -> None:
+        """What has changed since the last time."""
+        said = canonical(self._gates())
+        if said != self._said:
+            self._store.write(lambda tx: tx.do("say_gates", id=self._id, value=said.decode())).result()
+            self._said = said
 
 
 def _release(tx: Tx, lost: list[str]) -> None:
     for one in lost:
         tx.do("void_claims", owner=one)
         tx.do("leave_leases", owner=one)
-        tx.do("drop_process", id=one)
+        _leave(tx, one)
+
+
+def _leave(tx: Tx, identity: str) -> None:
+    tx.do("drop_process", id=identity)
+    tx.do("drop_gates", id=identity)
 
 
 def processes(tx: Tx, now: dt.datetime) -> list[JsonObject]:
     """All processes that were seen lately: what they said of themselves, and ``silent``: seconds since the last sign of life."""
     return [{**dict(row), "silent": round(max((now - moment_of(row["seen"])).total_seconds(), 0.0), 1)} for row in tx.all("processes_seen")]
+
+
+def gates(tx: Tx, now: dt.datetime, but: str = "") -> list[JsonObject]:
+    """What processes that are at work said of their gates, by name of the gate; without those of the process ``but``."""
+    return [parsed(row["value"]) for row in tx.all("gates_said", since=text_of(now - SILENT)) if row["id"] != but]

@@ -163,11 +163,22 @@ def _count(records: Iterable[Record], kind: str) -> int:
     return sum(record.kind == kind for record in records)
 
 
-def with_gates(shown: JsonObject, gates: Mapping[str, Any]) -> JsonObject:
-    """What `top` says, with what this process knows of its gates: calls that are out and in line, and whether the circuit is open."""
+def with_gates(shown: JsonObject, several: Iterable[Mapping[str, Any]]) -> JsonObject:
+    """What `top` says, with what processes say of their gates: calls that are out and in line, and in how many the circuit is open."""
     adapters: dict[str, Any] = dict(shown["adapters"])  # type: ignore[arg-type]
-    for name, gate in gates.items():
-        if "." not in name:
-            known = {"calls": 0.0, "answered": 0, "refused": 0, "unanswered": 0, "half": None, "most": None, **adapters.get(name, {})}
-            adapters[name] = {**known, "out": gate["out"], "in_line": gate["in_line"], "circuit": gate["circuit"]}
+    by_name: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for gates in several:
+        for name, gate in gates.items():
+            if "." not in name:
+                by_name[name].append(gate)
+    for name, those in by_name.items():
+        known = {"calls": 0.0, "answered": 0, "refused": 0, "unanswered": 0, "half": None, "most": None, **adapters.get(name, {})}
+        adapters[name] = {**known, "out": sum(one["out"] for one in those), "in_line": sum(one["in_line"] for one in those)}
+        adapters[name]["circuit"] = _circuit([one["circuit"] for one in those])
     return {**shown, "adapters": dict(sorted(adapters.items()))}
+
+
+def _circuit(said: list[str]) -> str:
+    """``closed``, ``open``, or in how many of the processes that ask the system it is open."""
+    opened = said.count("open")
+    return said[0] if opened in (0, len(said)) else f"open in {opened} of {len(said)}"

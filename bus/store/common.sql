@@ -517,6 +517,19 @@ SELECT id, role, host, pid, version, rules, started, seen FROM processes ORDER B
 -- name: add_mark
 INSERT INTO marks (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING
 
+-- What each process says of its gates now and then, as `gates` and its id.
+-- name: say_gates
+INSERT INTO marks (name, value) VALUES ('gates ' || :id, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+
+-- name: drop_gates
+DELETE FROM marks WHERE name = 'gates ' || :id
+
+-- name: forget_gates
+DELETE FROM marks WHERE name LIKE 'gates %' AND name NOT IN (SELECT 'gates ' || id FROM processes)
+
+-- name: gates_said
+SELECT p.id, m.value FROM processes p JOIN marks m ON m.name = 'gates ' || p.id WHERE p.seen >= :since ORDER BY p.id
+
 -- name: erasures_asked
 SELECT name, value FROM marks WHERE name LIKE 'erasure %' ORDER BY name
 

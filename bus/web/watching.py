@@ -36,7 +36,7 @@ async def tail(call: Call) -> Answer:
 
 
 async def top(call: Call) -> Answer:
-    """Rates, latencies and failures of the last minute by route and by adapter; gates and circuits of the process that answers."""
+    """Rates, latencies and failures of the last minute by route and by adapter; gates and circuits of all processes."""
     call.query()
     return json_answer(await call.house.run(call.house.app.top))
 

@@ -15,8 +15,9 @@ import pytest
 from bus.clock import FixedClock
 from bus.engine.asks import Call
 from bus.engine.leases import Leases
-from bus.engine.presence import Presence, gone, new_identity
+from bus.engine.presence import Presence, gates, gone, new_identity
 from bus.engine.throttles import Throttles
+from bus.engine.watching import with_gates
 from bus.route.plan import Throttle
 from bus.store.sqlite import SqliteStore
 from bus.testing.store_contract import LATER, NOW, add_runs, claim, ids
@@ -135,3 +136,24 @@ def test_several_workers_share_a_limit() -> None:
             due = throttles.next(call, moment)
             sent, moment = (sent + 1, moment) if due == moment else (sent, due)
     assert sent == 2 * 60 / 10, "all three together send what one may"
+
+
+def test_processes_tell_each_other_of_their_gates_until_they_end(store: SqliteStore) -> None:
+    clock = FixedClock(NOW)
+    here = {"places": 2, "out": 1, "in_line": 0, "turned_away": 0, "circuit": "closed"}
+    there = {**here, "in_line": 4, "circuit": "open"}
+    first = Presence(store, clock, "a", "worker", "r", gates=lambda: {"eco": here, "eco.chiama": here})
+    second = Presence(store, clock, "b", "worker", "r", gates=lambda: {"eco": there})
+    for one in (first, second):
+        one._say()
+        one._say_gates()
+    with store.read() as tx:
+        assert [{"eco": there}] == gates(tx, NOW, but="a")
+        shown = with_gates({"adapters": {}}, gates(tx, NOW))
+        assert [] == gates(tx, NOW + dt.timedelta(minutes=1)), "who is silent tells nothing"
+    assert {"out": 2, "in_line": 4, "circuit": "open in 1 of 2"}.items() <= shown["adapters"]["eco"].items()  # type: ignore[union-attr,call-overload,index]
+    assert ["eco"] == list(shown["adapters"])  # type: ignore[arg-type]
+    second.end()
+    first._say()
+    with store.read() as tx:
+        assert 1 == len(gates(tx, NOW))
