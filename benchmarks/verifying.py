@@ -39,7 +39,7 @@ def measured(folder: Path, leaves: int = LEAVES) -> dict[str, Any]:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wall, cpu = time.monotonic(), time.process_time()
     with closing(open_reader(url)) as reader:
-        report = verify(reader.read, Trust((signer.verifier,)))
+        report = verify(reader.read, Trust((signer.verifier,)), url=url)
     wall, cpu = time.monotonic() - wall, time.process_time() - cpu
     if report.size <= leaves or (report.payloads, report.messages, report.runs) != (leaves, leaves // 4, leaves // 4):
         raise RuntimeError(f"{report.size} leaves and {report.payloads} payloads were verified")

@@ -237,7 +237,7 @@ class App:
             return None
         files = [(settings.key, not signed), *([(settings.previous_key, False)] if settings.previous_key else [])]
         signers = [keys.at(path, settings.origin, makes=makes) for path, makes in files]
-        return Sequencer(self.store, self.clock, self.leases, settings.origin, signers)
+        return Sequencer(self.store, self.clock, self.leases, settings.origin, signers, lost=settings.lost_keys)
 
     def _follow(self, clock: SharedClock) -> None:
         """Keep to the database's time; while it cannot be asked, the running time does."""
@@ -305,7 +305,7 @@ class App:
             return {
                 **shown,
                 **accesses.said(tx, identity, self.catalog().types, looker),
-                "reply": accesses.undeclared(shown["reply"], looker),
+                "reply": accesses.replied(shown["reply"], str(shown["type"]), self.catalog().types, looker),
             }
 
     def case(self, key: str) -> JsonObject:

@@ -63,6 +63,9 @@ class Log(_Section):
     previous_key: Path | None = Field(
         default=None, description="While keys are being changed, the one before: it signs too, until all who verify know the new one."
     )
+    lost_keys: tuple[str, ...] = Field(
+        default=(), description="Public keys of the log whose files are lost: only then may a key sign that none of them vouches for."
+    )
     receipt_key: Path = Field(default=Path("var/receipts.key"), description="The key with which the doors sign receipts.")
     promise: float = Field(default=86_400, gt=0, description="Seconds within which a receipt promises that its record is in the tree.")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
+import traceback
 from typing import Any, TextIO, cast
 
 import structlog
@@ -41,6 +43,29 @@ def configure(level: str = "info", *, pretty: bool = False) -> None:
         handler.setLevel(logging.WARNING)
         handler.setFormatter(_Formatter("%(levelname)s %(name)s: %(message)s"))
         root.addHandler(handler)
+    _catch_what_nobody_caught()
+
+
+def _catch_what_nobody_caught() -> None:
+    """What Python itself would print of an exception that ended a thread, a destructor or the process; hooks of others stay."""
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = lambda kind, error, trace: _say("", kind, error, trace)
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _of_thread
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = lambda told: _say(
+            f"{told.err_msg or 'Exception ignored in'}: {type(told.object).__name__}\n", told.exc_type, told.exc_value, told.exc_traceback
+        )
+
+
+def _of_thread(told: Any) -> None:
+    if told.exc_type is not SystemExit:
+        name = told.thread.name if told.thread else "?"
+        _say(f"Exception in thread {name}:\n", told.exc_type, told.exc_value, told.exc_traceback)
+
+
+def _say(before: str, kind: Any, error: Any, trace: Any) -> None:
+    sys.stderr.write(without_persons(before + "".join(traceback.format_exception(kind, error, trace))))
 
 
 def tells(level: str, of: str) -> bool:

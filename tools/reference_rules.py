@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from pydantic import BaseModel
 
 from bus.mapping.model import MappingDocument, MappingTest
-from bus.mapping.types import TypeDocument
+from bus.mapping.types import ReplyFields, TypeDocument
 from bus.route.model import Arrival, Conduct, Dead, Expectation, File, Happening, RouteDocument, TestDocument
 from bus.route.steps import KINDS
 from bus.route.steps.common import ClauseModel, Duration, ExactDuration, LimitModel, RetryModel, Role, StepModel
@@ -105,6 +105,7 @@ FILES: dict[type[BaseModel], str] = {
     MappingDocument: "A mapping: mappings/**/*.yaml",
     MappingTest: "A test of a mapping: an entry of tests in a mapping",
     TypeDocument: "A message type: mappings/types/*.yaml",
+    ReplyFields: "Fields of replies to a message",
     Servizio: "A service: an entry of routes/servizi.yaml",
     Tariffa: "Fee of a service",
     TestDocument: "A test: an entry of tests in a route",

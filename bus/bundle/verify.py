@@ -26,7 +26,7 @@ from typing import Any
 
 APART = {"manifest.json", "seal.json"}
 """Files that the manifest does not list: itself, and the proof that the log knows it."""
-RULE = re.compile(r"rules/(?:file|edition)/([0-9a-f]{64})(?:\.json)?")
+RULE = re.compile(r"rules/(?:route|file|edition)/([0-9a-f]{64})(?:\.json)?")
 WORDS = {
     "ok": ("VERIFICATO: {records} annotazioni, {payloads} contenuti, {files} file; registro {origin}, sigillo a {size}.",
            "VERIFIED: {records} records, {payloads} payloads, {files} files; log {origin}, checkpoint at {size}."),
@@ -36,6 +36,7 @@ WORDS = {
     "absent": ("Contenuti nominati che non ci sono (cancellati, o non esportati): {count}.",
                "Payloads that records name and that are not here (erased, or not exported): {count}."),
     "witnessed": ("Testimoni: {names}", "Witnesses: {names}"),
+    "witness": ("nessuna firma del testimone {key} sul sigillo", "no cosignature of the witness {key} on the checkpoint"),
     "unwitnessed": ("Nessun testimone verificato (--witness).", "No witness was verified (--witness)."),
     "read": ("il file non si legge: {why}", "the file cannot be read: {why}"),
     "container": ("il contenitore ZIP non è quello che lo strumento scrive: byte o voci in più, fuori posto o cambiati",
@@ -81,6 +82,8 @@ def packed(files: Mapping[str, bytes]) -> bytes:
 
 def unpacked(raw: bytes) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > len(raw):
+            raise Malformed("it unpacks to more than it has")
         return {entry.filename: archive.read(entry) for entry in archive.infolist() if not entry.is_dir()}
 
 
@@ -274,6 +277,9 @@ class Bundle:
         try:
             self.files = unpacked(raw)
             whole = packed(self.files) == raw
+        except Malformed:
+            self.say("container")
+            return
         except Exception as error:  # noqa: BLE001 - whatever a damaged archive makes of itself
             self.say("read", why=repr(error))
             return
@@ -291,7 +297,7 @@ class Bundle:
         self.found.append((word, values))
 
     def lines(self, name: str) -> Iterator[Any]:
-        return map(json.loads, self.files[name].decode().splitlines())
+        return (json.loads(line) for line in self.files[name].decode().split("\n") if line)
 
     def _checkpoint(self) -> None:
         self.manifest = json.loads(self.files["manifest.json"])
@@ -303,6 +309,9 @@ class Bundle:
         self.witnessed, false = self.checkpoint.by(self.witnesses)
         for name in false:
             self.say("false", name="checkpoint", key=name)
+        for key in self.witnesses:
+            if key.name not in self.witnessed:
+                self.say("witness", key=key.said)
 
     def _trust(self, name: str, checkpoint: Any) -> None:
         good, false = checkpoint.by(self.keys)
@@ -330,7 +339,8 @@ class Bundle:
             id, nonce, sealed, own = line["id"], unbase64(line["nonce"]), unbase64(line["sealed"]), unbase64(line["key"])
             text = unbase64(line["base64"]) if "base64" in line else line["text"].encode()
             content = sealed or text
-            opened = sealed[-32:] == hashlib.sha256(b"snodo.text/1" + own + text).digest() if sealed else not own
+            bound = hashlib.sha256(b"snodo.text/1" + own + text).digest()
+            opened = sealed[-32:] == bound if sealed or len(nonce) == 33 else not own
             if not opened or hashlib.sha256(nonce + content).hexdigest() != id:
                 self.say("payload", id=id)
             if id not in named:
@@ -378,20 +388,24 @@ class Bundle:
             self.say("seal")
 
 
+def shown(value: Any) -> str:
+    return "".join(one if one.isprintable() else "\ufffd" for one in str(value)[:500])
+
+
 def report(bundle: Bundle, language: str) -> str:
-    """What was found, in words."""
+    """What was found, in words. What the bundle says is shown without the characters that move about on a terminal."""
     at = 0 if language == "it" else 1
-    said = [WORDS[word][at].format(**values) for word, values in bundle.found]
+    said = [WORDS[word][at].format(**{name: shown(value) for name, value in values.items()}) for word, values in bundle.found]
     if bundle.found:
         return "\n".join([*said[:50], WORDS["failed"][at].format(count=len(said))])
     if bundle.own_keys:
-        said.append(WORDS["own-key"][at].format(keys=", ".join(bundle.own_keys)))
+        said.append(WORDS["own-key"][at].format(keys=shown(", ".join(bundle.own_keys))))
     if bundle.absent:
         said.append(WORDS["absent"][at].format(count=bundle.absent))
-    names = ", ".join(bundle.witnessed)
+    names = shown(", ".join(bundle.witnessed))
     said.append(WORDS["witnessed" if names else "unwitnessed"][at].format(names=names))
     counts = {"records": len(bundle.records), "payloads": bundle.payloads, "files": len(bundle.files)}
-    return "\n".join([*said, WORDS["ok"][at].format(**counts, origin=bundle.checkpoint.origin, size=bundle.checkpoint.size)])
+    return "\n".join([*said, WORDS["ok"][at].format(**counts, origin=shown(bundle.checkpoint.origin), size=bundle.checkpoint.size)])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -64,8 +64,9 @@ def verify_log(
     )
     start, began = _state(resume), time.monotonic()
     try:
-        with contextlib.closing(open_reader(store or address(config))) as reader, _following(resume) as told:
-            report = verify(reader.read, trust, start, told)
+        url = store or address(config)
+        with contextlib.closing(open_reader(url)) as reader, _following(resume) as told:
+            report = verify(reader.read, trust, start, told, url)
     except Broken as broken:
         show(_broken(broken.fault), format == "json", _say_broken)
         raise typer.Exit(NOT_VERIFIED) from None

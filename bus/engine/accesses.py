@@ -1,7 +1,7 @@
 """Accesses: who may see what was said, for what purpose, and the record of it, which is durable before anything is shown.
 
 Every way that shows a payload to a person asks here. Fields are masked by what their type declares (`bus.mapping.protected`); what no
-type declares (replies, answers of systems, texts of failures, wire bytes, files, bundles) takes the right to see everything.
+type declares (fields of replies, answers of systems, texts of failures, wire bytes, files, bundles) takes the right to see everything.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from bus.engine.projection import entry, write
 from bus.errors import Forbidden, Invalid
 from bus.log import log
 from bus.log.record import Record
-from bus.mapping.protected import EVERYTHING, masked, masked_whole
+from bus.mapping.protected import EVERYTHING, masked, masked_but, masked_whole
 from bus.mapping.types import MessageType
 from bus.message import JsonObject, JsonValue, new_id
 from bus.store import Tx
@@ -120,6 +120,12 @@ def said(tx: Tx, identity: str, types: Mapping[str, MessageType], looker: Looker
         "subject": subject if subject is None or "personal" in looker.sees else masked_whole(subject),
         "correlationid": str(envelope.get("correlationid", identity)),
     }
+
+
+def replied(reply: JsonValue, type: str, types: Mapping[str, MessageType], looker: Looker) -> JsonValue:
+    """What was replied to a message of a type, as far as somebody may see it; a field that the type does not declare takes everything."""
+    declared = types.get(type)
+    return undeclared(reply, looker) if declared is None or looker.all else masked_but(reply, declared.reply, looker.sees)
 
 
 def undeclared(value: JsonValue, looker: Looker) -> JsonValue:

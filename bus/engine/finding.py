@@ -101,7 +101,7 @@ def saying(tx: Tx, messages: Iterable[str], text: str, types: Mapping[str, Messa
 def _shown(tx: Tx, identity: str, types: Mapping[str, MessageType], looker: Looker) -> JsonObject:
     shown, row = accesses.said(tx, identity, types, looker), tx.one("message", id=identity)
     reply = log.json_payload(tx, row["reply"]) if row is not None and row["reply"] is not None else None
-    return {**shown, "reply": accesses.undeclared(reply, looker)}
+    return {**shown, "reply": accesses.replied(reply, str(row["type"]) if row is not None else "", types, looker)}
 
 
 def _places(value: JsonValue, wanted: str, place: str) -> Iterator[str]:

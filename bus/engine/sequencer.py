@@ -20,11 +20,12 @@ from bus.engine.projection import Entry, write
 from bus.errors import ConfigError, StoreError
 from bus.log import keys
 from bus.log.checkpoint import Checkpoint
-from bus.log.note import Signer
+from bus.log.note import Signer, Verifier
+from bus.log.record import Record
 from bus.log.stored import StoredTree
 from bus.log.tiles import Edge, Tile
 from bus.log.tree import leaf_hash
-from bus.store import Store, Tx
+from bus.store import Row, Store, Tx
 
 DUTY = "sequencer"
 LEASE = 10.0
@@ -44,14 +45,17 @@ class _Known(NamedTuple):
 
 
 class Sequencer:
-    """See the module. ``signers``: the log's key, and the one before while keys are being changed."""
+    """See the module. ``signers``: the log's key, and the one before while keys are being changed; ``lost``: public keys that are lost."""
 
     def __init__(
-        self, store: Store, clock: Clock, leases: Leases, origin: str, signers: Sequence[Signer], ticks: Callable[[], float] = running_time
-    ) -> None:
+        self, store: Store, clock: Clock, leases: Leases, origin: str, signers: Sequence[Signer], ticks: Callable[[], float] = running_time,
+        lost: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         self._store, self._clock, self._leases, self._origin, self._signers = store, clock, leases, origin, tuple(signers)
-        self._ticks, self._log = ticks, logger("snodo.sequencer")
+        self._ticks, self._lost, self._log = ticks, tuple(lost), logger("snodo.sequencer")
         self._known: _Known | None = None
+        self._trusted: set[Verifier] = set()
+        self._announced = 0
         self._fence: int | None = None
         self._traced = 0
         self._renew_at = 0.0
@@ -93,17 +97,20 @@ class Sequencer:
             return 0
         with self._store.read() as tx:
             known = self._known or self._begin(tx)
-            rows = tx.all("records_after", after=known.last, most=MOST)
+            rows = self._waiting(tx, known.last) if known else ()
+        if known is None:
+            return self.turn()
         if not rows:
             self._known = known
             return 0
         self._known = None  # should anything fail from here on, the tree is looked at again
+        keys.refuse_strangers((row["content"] for row in rows), self._trusted)
         before = known.edge.size
         for row in rows:
             known.edge.append(leaf_hash(row["content"]), row["seq"])
         checkpoint = Checkpoint(self._origin, known.edge.size, known.edge.root())
-        note, changed, last = checkpoint.signed(self._signers).encode(), known.edge.changed(), rows[-1]["seq"]
-        self._store.write(lambda tx: self._seal(tx, known.fence, before, checkpoint, note, changed, last)).result()
+        signed, changed, last = checkpoint.signed(self._signers).encode(), known.edge.changed(), rows[-1]["seq"]
+        self._store.write(lambda tx: self._seal(tx, known.fence, before, checkpoint, signed, changed, last)).result()
         self._known = known._replace(last=last)
         return len(rows)
 
@@ -123,14 +130,28 @@ class Sequencer:
             self._fence, self._renew_at = fence, at + LEASE / 2
         return self._fence is not None
 
-    def _begin(self, tx: Tx) -> _Known:
-        """Where the tree ends; the log is told of our keys, if it does not know them."""
+    def _waiting(self, tx: Tx, last: int) -> list[Row]:
+        """What is sealed next: where our keys are new, with the record that says so, since nobody knows them before."""
+        rows = list(tx.all("records_after", after=last, most=MOST))
+        while rows and rows[-1]["seq"] < self._announced:
+            rows += tx.all("records_after", after=rows[-1]["seq"], most=MOST)
+        return rows
+
+    def _begin(self, tx: Tx) -> _Known | None:
+        """Where the tree ends. The log is told of our keys, if it does not know them; None when it knew others: a new view has that too."""
         assert self._fence is not None
-        if keys.follows(keys.history(tx, "checkpoints"), self._origin, self._signers):
-            record = keys.announcement("checkpoints", self._origin, self._signers, self._clock)
-            self._store.write(lambda tx: write(tx, Entry(record))).result()
+        history = keys.history(tx, "checkpoints")
+        if keys.follows(history, self._origin, self._signers, self._lost):
+            ours = {str(signer.verifier) for signer in self._signers}
+            lost = [key for key in self._lost if history and not ours & set(history[-1].data["keys"])]
+            record = keys.announcement("checkpoints", self._origin, self._signers, self._clock, lost)
+            number = self._store.write(lambda tx: _told(tx, record)).result()
+            if history:
+                self._announced = number
+                return None
         stored = StoredTree(tx)
         newest = stored.checkpoint()
+        self._trusted = {signer.verifier for signer in self._signers} | keys.sealed(tx, newest.last if newest else 0)
         if newest is None:
             return _Known(Edge(), 0, self._fence)
         edge = Edge.at(newest.size, stored.tile)
@@ -141,7 +162,7 @@ class Sequencer:
             )  # fmt: skip
         return _Known(edge, newest.last, self._fence)
 
-    def _seal(self, tx: Tx, fence: int, before: int, checkpoint: Checkpoint, note: bytes, changed: Sequence[Tile], last: int) -> None:
+    def _seal(self, tx: Tx, fence: int, before: int, checkpoint: Checkpoint, signed: bytes, changed: Sequence[Tile], last: int) -> None:
         if tx.one("lease_held", name=DUTY, owner=self._leases.owner, fence=fence) is None:
             raise StoreError("another process numbers the log now", code="store.superseded")
         if StoredTree(tx).size() != before:
@@ -150,5 +171,12 @@ class Sequencer:
             tx.do("put_tile", **tile._asdict())
         tx.do(
             "add_checkpoint",
-            size=checkpoint.size, root=checkpoint.root, last=last, time=text_of(self._clock.now()), fence=fence, note=note,
+            size=checkpoint.size, root=checkpoint.root, last=last, time=text_of(self._clock.now()), fence=fence, note=signed,
         )  # fmt: skip
+
+
+def _told(tx: Tx, record: Record) -> int:
+    write(tx, Entry(record))
+    row = tx.one("record", id=record.id)
+    assert row is not None
+    return int(row["seq"])

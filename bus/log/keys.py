@@ -1,25 +1,29 @@
 """The keys that sign: files that only the process that signs may read, and their history, which is in the log itself.
 
 A record ``keys`` says which public keys sign from then on, as ``checkpoints`` (the log's own) or ``receipts`` (a door's). The log's
-keys follow each other: a set is taken only when one of the set before is in it, so that nobody's new key passes for the log's.
+keys follow each other: a set is announced only when one of the set before is in it, and the announcement is signed by all of them, so that
+nobody's new key passes for the log's. A key that was lost signs nothing any more: then the announcement names it (``lost``), and whoever
+verifies must know the new key from elsewhere.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bus.clock import Clock
-from bus.errors import ConfigError
-from bus.log.note import ED25519, Signer, read_signer
+from bus.errors import ConfigError, EvidenceError, StoreError
+from bus.log.note import ED25519, Note, Signer, Verifier, parse, read_signer, verifier, verify
 from bus.log.record import Record, record_of
 from bus.message import new_id, parsed
 from bus.store import Tx
 
 Purpose = Literal["checkpoints", "receipts"]
+SAYS_KEYS = b'"kind":"keys"'
+"""Without this no record announces keys."""
 
 
 def make(path: Path, name: str) -> Signer:
@@ -61,14 +65,68 @@ def history(tx: Tx, purpose: Purpose) -> list[Record]:
     return [record for record in records if record.data["purpose"] == purpose]
 
 
-def announcement(purpose: Purpose, origin: str, signers: Sequence[Signer], clock: Clock) -> Record:
-    """The record that says that these keys sign from now on."""
-    data = {"purpose": purpose, "origin": origin, "keys": [str(signer.verifier) for signer in signers]}
-    return Record(new_id(), "keys", clock.now(), data=data)
+def announcement(purpose: Purpose, origin: str, signers: Sequence[Signer], clock: Clock, lost: Sequence[str] = ()) -> Record:
+    """The record that says that these keys sign from now on, signed by them; ``lost``: public keys in the place of which they come."""
+    keys = [str(signer.verifier) for signer in signers]
+    text = _text(purpose, origin, keys, lost)
+    signed = Note(text, tuple(signer.sign(text) for signer in signers))
+    data = {"purpose": purpose, "origin": origin, "keys": keys, "signed": signed.encode().decode()}
+    return Record(new_id(), "keys", clock.now(), data={**data, "lost": list(lost)} if lost else data)
 
 
-def follows(history: Sequence[Record], origin: str, signers: Sequence[Signer]) -> bool:
-    """Whether the log must be told of these keys: they are not the newest set. Raises `ConfigError` for keys that may not sign this log."""
+def vouched(data: Mapping[str, Any], known: Iterable[Verifier]) -> bool:
+    """Whether an announcement names only known keys, or one of these has signed it: anybody can write a record, not sign one."""
+    trusted = list(known)
+    if set(data["keys"]) <= set(map(str, trusted)):
+        return True
+    try:
+        signed = parse(str(data.get("signed", "")).encode())
+        verify(signed, trusted)
+    except EvidenceError:
+        return False
+    return signed.text == _text(data["purpose"], data["origin"], data["keys"], data.get("lost", ()))
+
+
+def refuse_strangers(contents: Iterable[bytes], known: set[Verifier]) -> None:
+    """Raises `StoreError` for an announcement of keys of the log among these records that no key known before has signed.
+
+    Whoever can write to the database could name a key of his own, and sign with it what comes after. ``known`` grows by those announced.
+    """
+    for content in contents:
+        if SAYS_KEYS not in content:
+            continue
+        try:
+            said = parsed(content)
+            if said["kind"] != "keys" or said["data"]["purpose"] != "checkpoints":
+                continue
+            named = set(map(verifier, said["data"]["keys"])) if vouched(said["data"], known) else set()
+        except (EvidenceError, KeyError, TypeError, ValueError):
+            named = set()
+        if not named:
+            raise StoreError(
+                "a record names keys of the log, and none of its keys has signed it", code="store.keys",
+                hint="somebody wrote it to the database with other tools: a record of the kind `keys`; nothing is sealed meanwhile",
+            )  # fmt: skip
+        known |= named
+
+
+def sealed(tx: Tx, last: int) -> set[Verifier]:
+    """The keys of the log that records up to number ``last`` announced, and those with which it began."""
+    said = [(row["seq"], parsed(bytes(row["content"]))["data"]) for row in tx.all("records_of_keys")]
+    said = [(seq, data) for seq, data in said if data["purpose"] == "checkpoints"]
+    return {verifier(key) for at, (seq, data) in enumerate(said) if at == 0 or seq <= last for key in data["keys"]}
+
+
+def _text(purpose: str, origin: str, keys: Sequence[str], lost: Sequence[str]) -> str:
+    lines = ("snodo.keys/v1", f"purpose {purpose}", f"origin {origin}", *(f"key {key}" for key in keys), *(f"lost {key}" for key in lost))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def follows(history: Sequence[Record], origin: str, signers: Sequence[Signer], lost: Collection[str] = ()) -> bool:
+    """Whether the log must be told of these keys: they are not the newest set.
+
+    Raises `ConfigError` for keys that may not sign this log: none of the set before is among them, and not all of that set are ``lost``.
+    """
     if not history:
         return True
     before, ours = history[-1].data, [str(signer.verifier) for signer in signers]
@@ -76,9 +134,9 @@ def follows(history: Sequence[Record], origin: str, signers: Sequence[Signer]) -
         raise ConfigError(
             f"this log is {before['origin']}, not {origin}", code="config.log-key", hint=f"set log.origin to {before['origin']}"
         )
-    if not set(ours) & set(before["keys"]):
+    if not set(ours) & set(before["keys"]) and not set(before["keys"]) <= set(lost):
         raise ConfigError(
             f"this log is signed by {', '.join(before['keys'])}, not by {', '.join(ours)}", code="config.log-key",
-            hint="put the log's key back, or name it as log.previous_key beside the new one",
+            hint="put the log's key back, or name it as log.previous_key beside the new one; if it is lost, see log.lost_keys",
         )  # fmt: skip
     return bool(before["keys"] != ours)

@@ -7,12 +7,14 @@ a later record may have changed it. What a row is counted among (a case) is foll
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bus.jsontext import dumps
-from bus.log.diagnosis import Broken, Fault, Line
+from bus.log.diagnosis import Broken, Fault, Line, octets
 from bus.log.stored import StoredTree
 from bus.message import parsed
 from bus.store import Row, Tx
@@ -27,6 +29,8 @@ MOVES = frozenset({"matched", "expired", "redelivered"})
 BINDING = frozenset({"received", "joined", "late"})
 """Kinds that put something into a case."""
 _OPEN = ("ready", "waiting")
+_DIGEST = re.compile("[0-9a-f]{64}")
+"""What rules stand under that have a fingerprint; the texts that they were read from stand under another name."""
 _STRANGERS = (
     ("messages_unfounded", "the message {id} stands in the table `messages`, and no record received it"),
     ("runs_unfounded", "the run {id} stands in the table `runs`, and no record opened it"),
@@ -80,6 +84,15 @@ def strangers(tx: Tx) -> None:
     while rows := tx.all("cases_of_several", after=after, most=MOST):
         after = rows[-1]["case_id"]
         _connected(tx, [row["case_id"] for row in rows])
+
+
+def rules(tx: Tx) -> None:
+    """Raises `Broken` for rules that are not those whose fingerprint they stand under: the records name them by it."""
+    after = ""
+    while rows := tx.all("rules_after", after=after, most=MOST):
+        for row in rows:
+            if _DIGEST.fullmatch(after := str(row["digest"])) and hashlib.sha256(octets(row["content"])).hexdigest() != after:
+                raise Broken(Fault("table", f"what stands in the table `rules` as {after} has another fingerprint", hint=HINT))
 
 
 # -- what records say --------------------------------------------------------------------------------------------------

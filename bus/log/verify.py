@@ -9,34 +9,30 @@ not one that a witness has not seen. Where the tree as it is stored still has th
 from __future__ import annotations
 
 import heapq
-import operator
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from bus.errors import EvidenceError
 from bus.jsontext import dumps
-from bus.log import diagnosis, note, tables, timestamp
+from bus.log import diagnosis, keys, note, tables, timestamp, tree
 from bus.log.checkpoint import Checkpoint, checkpoint_of, cosigned
 from bus.log.diagnosis import Broken, Fault, Line, octets
+from bus.log.examine import GONE, PAGE, PIECE, STRANGE, WIRE, Beside, Found, Read, Stretch, examine, excuses, helped, lines_of
 from bus.log.note import Note, Verifier
-from bus.log.payload import matches
 from bus.log.stored import StoredCheckpoint, StoredTree
 from bus.log.tiles import HEIGHT, WIDTH, Edge, Tile
 from bus.log.tree import HASH, leaf_hash
 from bus.message import parsed
 from bus.store import Row, Tx
 
-Read = Callable[[], AbstractContextManager[Tx]]
-"""A new view of the database."""
 Told = Callable[[int, int, Callable[[], "State"]], None]
 """Hears after each stretch how many leaves are done, how many there are, and how to go on from there."""
-PAGE = 2048
+SEALED_WITHIN = 5.0
+"""Seconds within which a record has its place in the tree, while a sequencer is at work."""
 STORED, WITNESS, HELD = range(3)
 """Who vouches for a root; of one size the log itself is asked first."""
-COLUMNS = ("id", "kind", "time", "message", "run")
-"""Of a record: what repeats its content for searching."""
-_IN_COLUMNS = operator.itemgetter(*COLUMNS)
 
 
 class Trust(NamedTuple):
@@ -52,18 +48,12 @@ class Trust(NamedTuple):
     authorities: bytes = b""
 
 
-GONE = frozenset({"erased", "disposed"})
-"""Records that say why payloads are gone."""
-WIRE = " wire"
-"""Behind the id of a message: its wire bytes alone."""
-
-
 class State(NamedTuple):
     """How far it came: enough to go on from there, in another process, and to be a checkpoint that the auditor holds.
 
     ``vouched``: the last size whose root somebody outside vouched for. ``tiles``: the open tiles of the tree, level by level;
     ``absent``: of each message the first payload that is gone, as a fault, unless a record that comes says why (`GONE`); ``row``: the
-    first row of a table that says something else than the records, as a fault.
+    first row of a table that says something else than the records, as a fault; ``lost``: keys that were lost, and sign nothing any more.
     """
 
     origin: str
@@ -74,6 +64,7 @@ class State(NamedTuple):
     tiles: tuple[tuple[int, int, str, int], ...]
     absent: Mapping[str, tuple[Any, ...]]
     row: tuple[Any, ...] = ()
+    lost: tuple[str, ...] = ()
 
     def encode(self) -> bytes:
         return dumps({"snodo": "log verify", **self._asdict()})
@@ -87,21 +78,9 @@ class State(NamedTuple):
                 raise ValueError
             absent = {str(message): tuple(Fault(*fault)) for message, fault in said.pop("absent").items()}
             tiles = tuple((int(level), int(number), str(hashes), int(first)) for level, number, hashes, first in said.pop("tiles"))
-            return cls(tiles=tiles, absent=absent, keys=tuple(said.pop("keys")), **said)
+            return cls(tiles=tiles, absent=absent, keys=tuple(said.pop("keys")), lost=tuple(said.pop("lost", ())), **said)
         except (KeyError, TypeError, ValueError) as error:
             raise EvidenceError("this is not what `bus log verify --resume` wrote", code="evidence.malformed") from error
-
-
-def _whose(content: Mapping[str, Any], role: str) -> str:
-    """What a payload goes with: its message, the wire bytes of that, or its record where it concerns no message."""
-    message = content.get("message")
-    return str(content["id"]) if message is None else f"{message}{WIRE if role.startswith('wire') else ''}"
-
-
-def _excused(data: Mapping[str, Any]) -> Iterator[str]:
-    """What a record says may be gone."""
-    yield from (*data.get("messages", ()), *data.get("records", ()))
-    yield from (f"{message}{WIRE}" for message in data.get("wires", ()))
 
 
 class Report(NamedTuple):
@@ -129,8 +108,19 @@ class Report(NamedTuple):
     own_word: bool
 
 
+class _Place(NamedTuple):
+    """How far everything is right; of ``tiles`` those that are not full."""
+
+    size: int
+    seq: int
+    vouched: int
+    tiles: tuple[Tile, ...]
+    keys: frozenset[Verifier]
+    lost: frozenset[Verifier]
+
+
 class _Root(NamedTuple):
-    """A root that somebody vouches for: the log itself (``stored``), a witness, the auditor's own copy."""
+    """A root that somebody vouches for: the log itself (``stored``), a witness, the auditor's own copy (``held``)."""
 
     size: int
     order: int
@@ -138,10 +128,14 @@ class _Root(NamedTuple):
     by: str
     stored: StoredCheckpoint | None = None
     time: int = 0
+    held: Note | None = None
 
 
-def verify(read: Read, trust: Trust, start: State | None = None, told: Told = lambda size, of, state: None) -> Report:
-    """Look at everything from ``start`` on. Raises `Broken` with the first fault, `EvidenceError` when there is nothing to judge by."""
+def verify(read: Read, trust: Trust, start: State | None = None, told: Told = lambda size, of, state: None, url: str = "") -> Report:
+    """Look at everything from ``start`` on. Raises `Broken` with the first fault, `EvidenceError` when there is nothing to judge by.
+
+    ``url``: where other processes may read the same database, to help with a large one.
+    """
     done = [0 if start is None else start.size]
 
     def heard(size: int, of: int, state: Callable[[], State]) -> None:
@@ -149,8 +143,8 @@ def verify(read: Read, trust: Trust, start: State | None = None, told: Told = la
         told(size, of, state)
 
     try:
-        return _Walk(read, trust, start, heard).run()
-    except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
+        return _Walk(read, trust, start, heard).run(url)
+    except STRANGE as error:
         said = f"something stands behind leaf {done[0]:,}, or in the tree over it, that the bus does not write: {error}"
         raise Broken(Fault("unreadable", said, done[0])) from error
 
@@ -169,25 +163,34 @@ class _Walk:
         self._origin = _origin(newest, self._keys, first)
         self._edge, self._seq, self._agreed, self._vouched = Edge(), 0, 0, 0
         self._open: dict[int, Tile] = {}
+        self._lost: set[Verifier] = set()
+        self._strange: Fault | None = None
         if start is not None:
-            self._keys |= set(map(note.verifier, start.keys))
+            self._lost = set(map(note.verifier, start.lost))
+            self._keys = (self._keys | set(map(note.verifier, start.keys))) - self._lost
             self._open = {level: Tile(level, number, bytes.fromhex(hashes), first) for level, number, hashes, first in start.tiles}
             self._edge, self._seq = Edge(start.size, self._open), start.seq
             self._agreed, self._vouched = start.size, start.vouched
         self._cosigned: dict[str, tuple[int, int]] = {}
-        self._checkpoints = self._held = self._payloads = self._gone = self._messages = self._runs = 0
+        self._checkpoints = self._held = 0
+        self._found, self._todo = Found(), Stretch(0, 0, 0)
+        self._help: Beside[_Place] | None = None
         self._absent = {message: Fault(*fault) for message, fault in (start.absent if start else {}).items()}
-        self._erased: set[str] = set()
+        self._excused: set[str] = set()
         self._row = Fault(*start.row) if start is not None and start.row else None
 
-    def run(self) -> Report:
-        start, names = self._edge.size, sorted({key.name for key in self._trust.witnesses})
+    def run(self, url: str) -> Report:
+        start = self._edge.size
         self._not_rolled_back()
-        for root in heapq.merge(self._stored(), self._mine(), *map(self._witnessed, names), key=lambda root: root[:2]):
-            before, lines = self._edge.size, self._advance(root) if root.size > self._edge.size else []
-            self._judge(root)
-            self._examine(before, lines)
-            self._told(self._edge.size, self._newest.size, self.state)
+        self._kept, self._help = self._place(), helped(self._read, url, self._newest.size - start)
+        try:
+            self._walk()
+        except (Broken, *STRANGE):
+            self._settle()  # what is wrong before it is told first
+            raise
+        finally:
+            if self._help is not None:
+                self._help.close()
         self._end()
         stamped = self._stamps(start) if self._trust.authorities else {}
         with self._read() as tx:
@@ -195,15 +198,37 @@ class _Walk:
         assert waiting is not None
         return Report(
             origin=self._origin, size=self._edge.size, root=self._edge.root(), time=self._newest.time, start=start,
-            checkpoints=self._checkpoints, held=self._held, cosigned=self._cosigned, stamped=stamped, payloads=self._payloads,
-            messages=self._messages, runs=self._runs, erased=self._gone, waiting=waiting["records"], own_word=not self._trust.keys,
+            checkpoints=self._checkpoints, held=self._held, cosigned=self._cosigned, stamped=stamped, payloads=self._found.payloads,
+            messages=self._found.messages, runs=self._found.runs, erased=self._found.gone, waiting=waiting["records"],
+            own_word=not self._trust.keys,
         )  # fmt: skip
 
     def state(self) -> State:
-        keys = tuple(sorted(map(str, self._keys)))
-        tiles = tuple((tile.level, tile.number, tile.hashes.hex(), tile.first) for tile in self._open.values())
+        """At any moment, also when it is interrupted: what is half done is not in it."""
+        size, seq, vouched, open_, *sets = self._kept
+        tiles = tuple((tile.level, tile.number, tile.hashes.hex(), tile.first) for tile in open_)
+        known, lost = (tuple(sorted(map(str, some))) for some in sets)
         absent = {message: tuple(fault) for message, fault in self._absent.items() if not self._may_be_gone(message)}
-        return State(self._origin, self._edge.size, self._seq, self._vouched, keys, tiles, absent, tuple(self._row or ()))
+        return State(self._origin, size, seq, vouched, known, tiles, absent, tuple(self._row or ()), lost)
+
+    def _place(self) -> _Place:
+        open_ = tuple(self._open.values())
+        return _Place(self._edge.size, self._seq, self._vouched, open_, frozenset(self._keys), frozenset(self._lost))
+
+    def _walk(self) -> None:
+        names = sorted({key.name for key in self._trust.witnesses})
+        for root in heapq.merge(self._stored(), self._mine(), *map(self._witnessed, names), key=lambda root: root[:2]):
+            before, after = self._edge.size, self._seq
+            lines = self._advance(root) if root.size > before else []
+            self._judge(root)
+            if self._strange is not None:
+                raise Broken(self._strange)
+            self._examine(Stretch(before, after, len(lines)), lines)
+            if self._help is None:
+                self._kept = self._place()
+            self._told(self._edge.size, self._newest.size, self.state)
+        self._settle()
+        self._kept = self._place()
 
     # -- whose roots there are -------------------------------------------------------------------------------------------
 
@@ -245,8 +270,7 @@ class _Walk:
         for held in sorted(self._trust.held, key=lambda one: checkpoint_of(one.text).size):
             head = checkpoint_of(held.text)
             if head.size >= self._edge.size:
-                self._of_this_log(held)
-                yield _Root(head.size, HELD, head, "the checkpoint that you hold")
+                yield _Root(head.size, HELD, head, "the checkpoint that you hold", held=held)
 
     def _of_this_log(self, held: Note) -> None:
         try:
@@ -275,7 +299,7 @@ class _Walk:
         """Hash the records up to that size, and compare them with the tree as it is stored."""
         before = self._edge.size
         with self._read() as tx:
-            stored, lines = StoredTree(tx), self._lines(tx, root.size - before)
+            stored, lines = StoredTree(tx), lines_of(tx, self._seq, root.size - before)
             for line in lines:
                 self._edge.append(leaf_hash(line.content), line.seq)
             changed = self._edge.changed()
@@ -285,75 +309,66 @@ class _Walk:
             self._open[tile.level] = tile
         self._open = {level: tile for level, tile in self._open.items() if len(tile.hashes) < WIDTH * HASH}
         self._seq = lines[-1].seq
+        self._hear(before, lines)
         return lines
 
-    def _lines(self, tx: Tx, count: int) -> list[Line]:
-        lines: list[Line] = []
-        while len(lines) < count:
-            after = lines[-1].seq if lines else self._seq
-            rows = tx.all("whole_records_after", after=after, most=min(PAGE, count - len(lines)))
-            if not rows:
-                break
-            lines += map(Line.of, rows)
-        return lines
-
-    def _examine(self, before: int, lines: Sequence[Line]) -> None:
-        """What records commit to, the columns that repeat them, and the keys that they make known."""
-        with self._read() as tx:
-            for at in range(0, len(lines), PAGE):
-                page = lines[at : at + PAGE]
-                contents = [parsed(line.content) for line in page]
-                for index, (line, content) in enumerate(zip(page, contents, strict=True), before + at):
-                    self._columns(index, line, content)
-                    if content["kind"] == "keys" and content["data"]["purpose"] == "checkpoints":
-                        self._keys |= set(map(note.verifier, content["data"]["keys"]))
-                    elif content["kind"] in GONE:
-                        self._erased.update(_excused(content["data"]))
-                self._commitments(tx, before + at, page, contents)
-                self._compare(tx, before + at, page, contents)
-
-    @staticmethod
-    def _columns(index: int, line: Line, content: Mapping[str, Any]) -> None:
-        row = line.row
-        if _IN_COLUMNS(row) == tuple(map(content.get, COLUMNS)):
-            return
-        for name in COLUMNS:
-            if row[name] != content.get(name):
-                sentence = f"leaf {index:,}: the column `{name}` says {row[name]!r}, the record {content.get(name)!r}"
-                raise Broken(Fault("column", sentence, index, index, line.name(), line.seq, "the record is as it was; searches go astray"))
-
-    def _commitments(self, tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Mapping[str, Any]]) -> None:
-        wanted = [payload["id"] for content in contents for payload in content.get("payloads", ())]
-        if not wanted:
-            return
-        kept = {row["id"]: row for row in tx.all("payloads_named", ids=dumps(wanted).decode())}
-        for index, (line, content) in enumerate(zip(page, contents, strict=True), first):
-            for payload in content.get("payloads", ()):
-                row = kept.get(payload["id"])
-                if row is not None and matches(payload["id"], octets(row["nonce"]), octets(row["content"])):
-                    self._payloads += 1
+    def _hear(self, first: int, lines: Sequence[Line]) -> None:
+        """Keys that records announce are taken when one of those before has signed them, or a trusted witness vouches for them."""
+        for leaf, line in enumerate(lines, first):
+            if keys.SAYS_KEYS not in line.content:
+                continue
+            with suppress(EvidenceError, *STRANGE):  # what is wrong with the record itself is told by its hash
+                said = parsed(line.content)
+                if said["kind"] != "keys" or said["data"]["purpose"] != "checkpoints":
                     continue
-                what = f"leaf {index:,}: the payload `{payload['role']}` of a record `{content['kind']}`"
-                if row is not None:
-                    sentence = f"{what} is not the one that the record commits to"
-                    raise Broken(Fault("payload", sentence, index, index, line.name(), line.seq))
-                gone = Fault("payload", f"{what} is gone", index, index, line.name(), line.seq)
-                self._absent.setdefault(_whose(content, payload["role"]), gone)
-                self._gone += 1
+                named, lost = (set(map(note.verifier, said["data"].get(what, ()))) for what in ("keys", "lost"))
+                if keys.vouched(said["data"], self._keys) or any(self._cosigned_with(key, leaf) for key in named):
+                    self._lost |= lost
+                    self._keys = (self._keys | named) - self._lost
+                else:
+                    self._strange = self._strange or _of_keys(leaf, line, named, lost)
 
-    def _compare(self, tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Mapping[str, Any]]) -> None:
-        """A row that says something else is told at the end: until then a record behind it, not yet hashed, may be what was changed."""
-        if self._row is not None:
-            return
-        try:
-            messages, runs = tables.compare(tx, first, page, contents)
-            self._messages, self._runs = self._messages + messages, self._runs + runs
-        except Broken as broken:
-            self._row = broken.fault
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            self._row = Fault(
-                "unreadable", f"what the tables say of leaf {first:,} and those behind it cannot be compared: {error!r}", first
-            )
+    def _cosigned_with(self, key: Verifier, leaf: int) -> bool:
+        """Whether a trusted witness cosigned a checkpoint beyond that leaf which bears the signature of this key."""
+        for witness in self._trust.witnesses:
+            for row in self._anchors("witness", witness.name, leaf):
+                with suppress(EvidenceError):
+                    found = note.parse(octets(row["evidence"]))
+                    if cosigned(found, [witness]) and note.verify(found, [key]):
+                        return True
+        return False
+
+    def _examine(self, stretch: Stretch, lines: Sequence[Line]) -> None:
+        """What records say beside their hash, here or by other processes."""
+        if self._help is None:
+            self._note(examine(self._read, stretch.first, lines))
+        elif lines:
+            self._todo = stretch if not self._todo.records else self._todo._replace(records=self._todo.records + stretch.records)
+            if self._todo.records >= PIECE:
+                self._hand_over()
+
+    def _hand_over(self, *, all: bool = False) -> None:
+        assert self._help is not None
+        if self._todo.records:
+            self._help.hand_over(self._todo, self._place())
+            self._todo = Stretch(0, 0, 0)
+        for found, place in self._help.done(all=all):
+            self._note(found)
+            self._kept = place
+
+    def _settle(self) -> None:
+        """Wait for what others examine. Raises `Broken`."""
+        if self._help is not None:
+            self._hand_over(all=True)
+
+    def _note(self, found: Found) -> None:
+        for whose, fault in found.absent.items():
+            self._absent.setdefault(whose, fault)
+        self._excused |= found.excused
+        self._row = self._row or found.row
+        self._found = Found().with_counts(self._found).with_counts(found)
+        if found.broken is not None:
+            raise Broken(found.broken)
 
     def _rows(self) -> None:
         """Raises `Broken` when the tables do not say what the records say."""
@@ -361,12 +376,15 @@ class _Walk:
             raise Broken(self._row)
         with self._read() as tx:
             tables.strangers(tx)
+            tables.rules(tx)
 
     def _judge(self, root: _Root) -> None:
         """Whether the records hashed so far have this root."""
         head = root.head
         if root.stored is not None:
             head = self._opened(root.stored)
+        if root.held is not None:
+            self._of_this_log(root.held)
         assert head is not None
         if head.root != self._edge.root():
             since = self._vouched if root.stored is None else self._agreed
@@ -391,7 +409,8 @@ class _Walk:
             note.verify(found, self._keys)
             head = checkpoint_of(found.text)
         except EvidenceError as error:
-            raise Broken(Fault("checkpoint", f"the checkpoint of {stored.size:,} records: {error.sentence}", hint=error.hint)) from error
+            hint = error.hint if self._strange is None else self._strange.hint
+            raise Broken(Fault("checkpoint", f"the checkpoint of {stored.size:,} records: {error.sentence}", hint=hint)) from error
         if (head.origin, head.size, head.root) != (self._origin, stored.size, stored.root):
             raise Broken(Fault("checkpoint", f"the checkpoint stored as that of {stored.size:,} records says something else"))
         return head
@@ -409,17 +428,43 @@ class _Walk:
                 continue
 
     def _may_be_gone(self, whose: str) -> bool:
-        return whose in self._erased or whose.removesuffix(WIRE) in self._erased
+        return whose in self._excused or whose.removesuffix(WIRE) in self._excused
 
     def _all_there(self) -> None:
         """A payload may be gone with its person, or because it was too old, when the log says so; raises `Broken` for any other."""
-        with self._read() as tx:  # whoever was erased this very moment is told in a record that is not in the tree yet
-            late = tx.all("whole_records_after", after=self._seq, most=PAGE) if self._absent else ()
-        for content in (parsed(octets(row["content"])) for row in late if row["kind"] in GONE):
-            self._erased.update(_excused(content["data"]))
-        gone = [fault for whose, fault in self._absent.items() if not self._may_be_gone(whose)]
-        if gone:
-            raise Broken(min(gone, key=lambda fault: fault.leaf or 0))
+        until = time.monotonic() + SEALED_WITHIN
+        while self._unexcused():
+            late = self._told_late()
+            whose, fault = next(iter(self._unexcused()), ("", None))
+            if fault is not None and not {whose, whose.removesuffix(WIRE)} & late:
+                raise Broken(fault)
+            if fault is not None and time.monotonic() > until:
+                raise Broken(fault._replace(hint="the record that says why is not sealed: whoever can write to the database can add one"))
+            time.sleep(0.1 if fault else 0)
+
+    def _unexcused(self) -> list[tuple[str, Fault]]:
+        gone = ((whose, fault) for whose, fault in self._absent.items() if not self._may_be_gone(whose))
+        return sorted(gone, key=lambda one: one[1].leaf or 0)
+
+    def _told_late(self) -> set[str]:
+        """Whoever was erased this very moment is told in a record of after we began: taken when it is sealed, returned when it is not."""
+        late = set[str]()
+        with self._read() as tx:
+            stored = StoredTree(tx)
+            newest = stored.checkpoint()
+            for row in tx.all("records_of_kinds", kinds=dumps(sorted(GONE)).decode(), after=self._seq, most=PAGE):
+                content = octets(row["content"])
+                sealed = self._is_sealed(stored, newest, row["seq"], content)
+                (self._excused if sealed else late).update(excuses(parsed(content)["data"]))
+        return late
+
+    def _is_sealed(self, stored: StoredTree, newest: StoredCheckpoint | None, seq: int, content: bytes) -> bool:
+        """Whether a record that came while we read is in the tree of a signed checkpoint."""
+        index = stored.index_of(seq)
+        if newest is None or index is None:
+            return False
+        head = self._opened(newest)
+        return tree.includes(head.root, head.size, index, leaf_hash(content), stored.inclusion(index, head.size))
 
     def _stamps(self, start: int) -> dict[str, tuple[int, int]]:
         """The last time stamp of each authority; each one since ``start`` is verified over its checkpoint, which is right by now."""
@@ -474,6 +519,13 @@ def _announced(rows: Sequence[Row]) -> set[Verifier]:
         raise EvidenceError(
             "the record that says the log's key cannot be read", code="evidence.unsigned", hint="give it with --key"
         ) from error
+
+
+def _of_keys(leaf: int, line: Line, named: set[Verifier], lost: set[Verifier]) -> Fault:
+    what = f"keys of the log that none of those before it has signed: {', '.join(sorted(map(str, named)))}"
+    why = f", in the place of {', '.join(sorted(map(str, lost)))}, said to be lost" if lost else ""
+    hint = f"leaf {leaf:,} names them; those that you know from elsewhere: --key; a witness whom you trust vouches too: --witness-key"
+    return Fault("keys", f"leaf {leaf:,}: it names {what}{why}", leaf, leaf, line.name(), line.seq, hint)
 
 
 def _origin(newest: StoredCheckpoint, keys: set[Verifier], first: Sequence[Row]) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 EVERYTHING = frozenset({"personal", "sensitive"})
 """The kinds of protected fields; who sees all of them sees also what no type declares."""
+SHOWN = "shown"
+"""The kind of fields of a reply that whoever opens the message may see."""
 
 
 @dataclass(slots=True)
@@ -78,6 +80,19 @@ def _masked(value: JsonValue, tree: Protected, sees: frozenset[str]) -> JsonValu
     return value
 
 
+def masked_but(value: JsonValue, tree: Protected, sees: frozenset[str]) -> JsonValue:
+    """A value that no schema describes: shown is what ``tree`` says is `SHOWN` or of a kind that ``sees`` names, the fields of the rest."""
+    if tree.kind == SHOWN:
+        return _masked(value, Protected("", tree.below), sees)
+    if tree.kind:
+        return _masked(value, tree, sees)
+    if isinstance(value, list):
+        return [masked_but(one, tree.below.get("[]", tree), sees) for one in value]
+    if isinstance(value, dict):
+        return {name: masked_but(one, tree.below.get(name, _UNDECLARED), sees) for name, one in value.items()}
+    return masked_whole(value)
+
+
 def masked_whole(value: JsonValue) -> JsonValue:
     """The fields of a value and none of its texts and numbers."""
     if isinstance(value, dict):
@@ -85,6 +100,9 @@ def masked_whole(value: JsonValue) -> JsonValue:
     if isinstance(value, list):
         return [masked_whole(one) for one in value]
     return None if value is None else _mask("undeclared")
+
+
+_UNDECLARED = Protected()
 
 
 def _mask(kind: str) -> str:

@@ -11,6 +11,7 @@
     forms: {dati: 'lookup("servizi", body.servizio, "modulo")'}       # fields that must be of another type, told by an expression
     personal: [richiedente, intestatari[].nome]       # fields that not everybody may see (`bus.mapping.protected`)
     sensitive: [certificato.diagnosi]
+    reply: {shown: [esito], personal: [richiedente]}  # fields of what its sender is answered; the others take every right
     schema: {type: object, ...}
 
 Schemas stand by themselves: references stay inside (``#/$defs/...``), unknown keywords are refused.
@@ -39,6 +40,16 @@ BUILT_IN = frozenset({"body", "message", "case", "now"})
 TYPE_NAME = r"^[a-z][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)+$"
 
 
+class ReplyFields(BaseModel):
+    """Which fields of a reply may be seen by whom; what is not named here takes the right to see everything."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    shown: list[str] = Field(default_factory=list, description="Fields that whoever opens the message may see, as paths")
+    personal: list[str] = Field(default_factory=list, description="Fields that name or concern a person, as paths")
+    sensitive: list[str] = Field(default_factory=list, description="Fields of special kinds, as paths")
+
+
 class TypeDocument(BaseModel):
     """A message type, as its file says it."""
 
@@ -63,6 +74,7 @@ class TypeDocument(BaseModel):
     sensitive: list[str] = Field(
         default_factory=list, description="Fields of special kinds (health, belief, offences: GDPR, art. 9 and 10), as paths"
     )
+    reply: ReplyFields = Field(default_factory=ReplyFields, description="Fields of replies to it, and who may see them")
     schema_: dict[str, Any] = Field(alias="schema", description="JSON Schema 2020-12 of the body")
 
 
@@ -87,6 +99,7 @@ class MessageType:
     forms: Mapping[str, Expression] = field(default_factory=dict)
     senders: frozenset[str] = frozenset()
     protected: Protected = field(default_factory=Protected)
+    reply: Protected = field(default_factory=Protected)
     _validator: Any = None
 
     @property
@@ -166,7 +179,8 @@ def compile_type(document: Any, report: Reporter, tables: Tables | None = None) 
         return None
     return MessageType(
         model.type, model.title, model.schema_, {name: one for name, one in case.items() if one}, key, codes or {},
-        {name: one for name, one in forms.items() if one}, frozenset(model.senders), fields.protected(paths), validator,
+        {name: one for name, one in forms.items() if one}, frozenset(model.senders), fields.protected(paths),
+        fields.protected(model.reply.model_dump()), validator,
     )  # fmt: skip
 
 

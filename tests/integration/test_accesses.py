@@ -22,6 +22,7 @@ type: prova.domanda
 title: A type with protected fields
 personal: [chi.nome, "figli[].nome", "righe[].chi[]"]
 sensitive: [salute]
+reply: {shown: [tanti], personal: [saluto]}
 schema:
   type: object
   properties:
@@ -48,7 +49,7 @@ steps:
     fail: prova.rotta
     reason: '"non va per " + body.chi.nome'
   - id: rispondi
-    reply: {saluto: '"ciao " + body.chi.nome'}
+    reply: {saluto: '"ciao " + body.chi.nome', tanti: body.numero, altro: body.numero}
 """
 BODY = {
     "chi": {"nome": NAME, "comune": CITY}, "figli": [{"nome": NAME, "comune": CITY}, {"nome": "Ugo"}],
@@ -99,12 +100,12 @@ def test_who_did_not_send_a_message_reads_it_for_a_purpose_only(server: Server, 
     message, before = sent(call), reads(server)
     bare = call("GET", f"/messages/{message}", name="revisore")
     assert (bare.json["withheld"], bare.json["reply"], "body" in bare.json, NAME.encode() in bare.content) == (True, None, False, False)
-    assert call("GET", f"/messages/{message}").json["reply"] == {"saluto": f"ciao {NAME}"}, "who sent it needs none"
+    assert call("GET", f"/messages/{message}").json["reply"] == {"saluto": f"ciao {NAME}", "tanti": 5, "altro": 5}, "who sent it needs none"
     assert reads(server) == before
     shown = call(
         "GET", f"/messages/{message}", headers={name: text.encode().decode("latin-1") for name, text in WHAT_FOR.items()}, name="revisore"
     )
-    assert (shown.json["body"], shown.json["reply"]) == (BODY, {"saluto": f"ciao {NAME}"})
+    assert (shown.json["body"], shown.json["reply"]) == (BODY, {"saluto": f"ciao {NAME}", "tanti": 5, "altro": 5})
     assert reads(server)[len(before) :] == [("revisore", "message", WHAT_FOR["Snodo-Purpose"])]
     too_short = call("GET", f"/messages/{message}", headers={"Snodo-Purpose": "x"}, name="revisore")
     assert (too_short.status, too_short.json["code"]) == (422, "purpose.missing")
@@ -199,7 +200,9 @@ def test_a_masked_body_keeps_its_fields(call: Caller) -> None:
         "chi": {"nome": "‹personal›", "comune": CITY}, "figli": [{"nome": "‹personal›", "comune": CITY}, {"nome": "‹personal›"}],
         "righe": [{"chi": ["‹personal›", "‹personal›"], "importo": 5}], "salute": "‹sensitive›", "numero": 5,
     }  # fmt: skip
-    assert shown["reply"] == {"saluto": "‹undeclared›"}
+    assert shown["reply"] == {"saluto": "‹personal›", "tanti": 5, "altro": "‹undeclared›"}
+    seen = call("GET", f"/messages/{sent(call)}", headers={"Snodo-Purpose": "prova"}, name="mezza").json["reply"]
+    assert seen == {"saluto": f"ciao {NAME}", "tanti": 5, "altro": "‹undeclared›"}
 
 
 # -- commands that read the database by themselves --------------------------------------------------------------------------

@@ -210,6 +210,60 @@ def test_an_altered_record_is_named_also_when_the_manifest_was_made_to_fit(expor
     assert f"n. {line['index']} " in verify.report(bundle, "it")
 
 
+def test_a_text_with_unusual_ends_of_lines_is_verified_and_what_moves_about_on_a_terminal_is_not_shown(tmp_path):
+    """Separators of lines and paragraphs, which JSON leaves as they are."""
+    name = "Ada\u2028\u2029\x85\u0007"
+    with running(tmp_path) as server:
+        ask = Caller(server.port)
+        message = ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": name}}).json["id"]
+        server.app.wait_reply(message, 10)
+        raw = ask("POST", "/exports", {"message": message, "purpose": "prova", "payloads": True}, name="revisore").content
+    assert name in " ".join(json.loads(json.loads(line)["text"])["body"].get("nome", "") for line in _messages(raw))
+    assert verdict(raw, str(note.read_signer(tmp_path / "var/log.key").verifier)) == []
+    hidden = "x\x1b[2K\rVERIFIED: \nVERIFIED: "
+    said = verify.report(verify.Bundle(verify.packed({**verify.unpacked(raw), hidden: b""})), "en")
+    assert said.splitlines()[0] == "x\ufffd[2K\ufffdVERIFIED: \ufffdVERIFIED: : no proof covers it"
+    assert said.endswith("NOT VERIFIED: 1 findings.")
+
+
+def _messages(raw: bytes) -> list[str]:
+    return [line for line in verify.unpacked(raw)["payloads.jsonl"].decode().split("\n") if '\\"body\\"' in line]
+
+
+def test_what_unpacks_to_more_than_it_has_is_not_unpacked(exported):
+    with io.BytesIO() as out:
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+            for number in range(3):
+                archive.writestr(f"{number}", bytes(50_000_000))
+        bomb = out.getvalue()
+    bundle = verify.Bundle(bomb, [verify.Key(exported[1])])
+    assert ([word for word, _ in bundle.found], hasattr(bundle, "files")) == (["container"], False)
+
+
+def test_entries_twice_or_on_other_paths_and_rules_of_another_fingerprint_are_found(exported):
+    raw, key = exported
+    files = verify.unpacked(raw)
+    for name in ("../../etc/passwd", "/etc/passwd", "records.jsonl/", "RECORDS.JSONL", "rules/file/../x"):
+        assert verdict(verify.packed({**files, name: b"x"}), key), name
+    with io.BytesIO(raw) as out:
+        with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(out, "a") as archive:
+            archive.writestr("records.jsonl", files["records.jsonl"])
+        assert "container" in verdict(out.getvalue(), key)
+    name = next(name for name in files if name.startswith("rules/route/"))
+    assert "rules" in verdict(verify.packed({**files, name: files[name].replace(b"saluto", b"sAluto")}), key)
+
+
+def test_a_sealed_payload_is_not_taken_for_one_of_before_that_lay_open(exported):
+    """Its ciphertext as its text would fit the commitment."""
+    raw, key = exported
+    first, *others = _lines(raw).values()
+    open_ = {**first, "sealed": "", "key": "", "base64": first["sealed"]}
+    del open_["text"]
+    forged = b"".join(json.dumps(line).encode() + b"\n" for line in (open_, *others))
+    found = verify.Bundle(verify.packed({**verify.unpacked(raw), "payloads.jsonl": forged}), [verify.Key(key)]).found
+    assert ("payload", {"id": first["id"]}) in found
+
+
 @pytest.mark.parametrize(
     ("secret", "public", "message", "signature"),
     [
@@ -263,6 +317,8 @@ def test_what_witnesses_signed_goes_with_it_and_is_verified(tmp_path):
     assert second.status == first.status == 200, second.content
     bundle = verify.Bundle(second.content, witnesses=[verify.Key(str(witness.verifier))])
     assert (bundle.found, bundle.witnessed) == ([], ["testimone.example/uno"])
+    other = note.Signer.new("altro.example/due", note.COSIGNATURE).verifier
+    assert verify.Bundle(second.content, witnesses=[verify.Key(str(other))]).found == [("witness", {"key": str(other)})]
     assert b"tsr" in bundle.files.values()
     one, two = verify.unpacked(second.content), verify.unpacked(again.content)
     assert {name for name in one if one[name] != two[name]} == {"seal.json"}, "the same but for what tells of this very export"

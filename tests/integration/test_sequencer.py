@@ -18,7 +18,7 @@ from bus.clock import FixedClock
 from bus.engine.leases import Leases
 from bus.engine.sequencer import LEASE, MOST, Sequencer
 from bus.errors import ConfigError, StoreError
-from bus.log import checkpoint, log, tree
+from bus.log import checkpoint, keys, log, tree
 from bus.log.note import ED25519, Signer
 from bus.log.record import Record
 from bus.log.stored import StoredTree
@@ -44,9 +44,9 @@ class Desk:
     def __init__(self, store: Store) -> None:
         self.store, self.clock, self.signer, self.ticks = store, FixedClock(NOW), Signer.new(ORIGIN, ED25519), 0.0
 
-    def sequencer(self, owner: str, *signers: Signer, origin: str = ORIGIN) -> Sequencer:
+    def sequencer(self, owner: str, *signers: Signer, origin: str = ORIGIN, lost: tuple[str, ...] = ()) -> Sequencer:
         leases = Leases(self.store, self.clock, owner)
-        return Sequencer(self.store, self.clock, leases, origin, signers or (self.signer,), lambda: self.ticks)
+        return Sequencer(self.store, self.clock, leases, origin, signers or (self.signer,), lambda: self.ticks, lost)
 
     def wait(self, seconds: float) -> None:
         self.clock.move(dt.timedelta(seconds=seconds))
@@ -154,6 +154,47 @@ def test_keys_are_changed_with_both_signing_and_a_stranger_signs_nothing(store: 
     assert checkpoint.opened(kept[1], ORIGIN, [desk.signer.verifier]) == checkpoint.opened(kept[1], ORIGIN, [new.verifier])
     assert newest is not None
     assert checkpoint.opened(newest.note, ORIGIN, [new.verifier])
+
+
+def test_a_key_that_is_lost_is_replaced_when_the_settings_name_it_and_the_log_says_so(store: Store) -> None:
+    desk, new = Desk(store), Signer.new(ORIGIN, ED25519)
+    desk.add(1)
+    desk.sequencer("uno").turn()
+    lost = (str(desk.signer.verifier),)
+    for other in ((), (str(new.verifier),)):
+        with pytest.raises(ConfigError, match="is signed by"):
+            desk.sequencer("uno", new, lost=other).turn()
+    desk.sequencer("uno", new, lost=lost).turn()
+    desk.sequencer("uno", new).turn()
+    with store.read() as tx:
+        said, newest = keys.history(tx, "checkpoints"), StoredTree(tx).checkpoint()
+    assert [(one.data["keys"], one.data.get("lost")) for one in said] == [(list(lost), None), ([str(new.verifier)], list(lost))]
+    assert newest is not None
+    assert checkpoint.opened(newest.note, ORIGIN, [new.verifier])[0].size == 3
+    with pytest.raises(ConfigError, match="is signed by"):
+        desk.sequencer("uno").turn()
+
+
+@pytest.mark.parametrize("said", ["strange", "both", "copied", "rubbish"])
+def test_an_announcement_of_keys_that_no_key_of_the_log_signed_is_not_sealed(tmp_path: Path, said: str) -> None:
+    """Who can write to the database would sign with his own key what comes after."""
+    store, stranger = open_store(f"sqlite:///{tmp_path}/prova.db"), Signer.new(ORIGIN, ED25519)
+    desk = Desk(store)
+    sequencer = desk.sequencer("uno")
+    sequencer.turn(), sequencer.turn()
+    with store.read() as tx:
+        first = keys.history(tx, "checkpoints")[0].data
+    forged = keys.announcement("checkpoints", ORIGIN, [stranger], desk.clock).data
+    both = {**forged, "keys": [*forged["keys"], *first["keys"]]}
+    rubbish = {"purpose": "checkpoints"}
+    data = {"strange": forged, "both": both, "copied": {**both, "signed": first["signed"]}, "rubbish": rubbish}[said]
+    store.write(lambda tx: log.append(tx, Record(new_id(), "keys", NOW, data=data))).result(30)
+    with pytest.raises(StoreError) as refused:
+        sequencer.turn()
+    assert refused.value.code == "store.keys"
+    with store.read() as tx:
+        assert StoredTree(tx).size() == 1
+    store.close()
 
 
 def test_nothing_is_sealed_upon_a_tree_that_somebody_changed(tmp_path: Path) -> None:

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 import sqlite3
 
 import pytest
 
 from bus.anchors import outside
 from bus.cli import main
+from bus.clock import FixedClock
+from bus.engine.leases import Leases
+from bus.engine.sequencer import Sequencer
+from bus.log import examine, keys, log
 from bus.log.checkpoint import checkpoint_of
+from bus.log.diagnosis import Broken
 from bus.log.note import Signer, parse
-from tests.tamper.logs import ORIGIN, WITNESS, make, write_log
+from bus.log.record import Record
+from bus.log.stored import StoredTree
+from bus.log.tiles import Edge
+from bus.log.verify import State, Trust, verify
+from bus.message import new_id
+from bus.store.opening import open_store
+from tests.tamper.logs import NOW, ORIGIN, WITNESS, make, write_log
 from tests.tsa import Authority
 
 
@@ -308,3 +321,165 @@ def test_time_stamps_are_verified_by_the_authority_that_the_auditor_trusts(audit
     finally:
         first.close()
         other.close()
+
+
+# -- keys that follow each other ---------------------------------------------------------------------------------------
+
+
+class Changing:
+    """A log whose key is changed; ``witness`` cosigns its newest checkpoint."""
+
+    def __init__(self, folder):
+        self.url, self.clock = f"sqlite:///{folder}/chiavi.db", FixedClock(NOW)
+        self.store = open_store(self.url)
+
+    def turn(self, *signers, lost=()):
+        """Three records more, sealed by these."""
+        leases = Leases(self.store, self.clock, "prova")
+        self.store.write(lambda tx: [log.append(tx, Record(new_id(), "polled", NOW)) for _ in range(3)]).result(30)
+        lost = tuple(str(one.verifier) for one in lost)
+        sequencer = Sequencer(self.store, self.clock, leases, ORIGIN, signers, lambda: 0.0, lost)
+        sequencer.turn(), sequencer.turn()
+
+    def cosign(self):
+        with self.store.read() as tx:
+            newest = StoredTree(tx).checkpoint()
+        found = parse(newest.note)
+        evidence = found.signed(WITNESS.sign(found.text, 1_800_000_000)).encode()
+        told = {"kind": "witness", "name": WITNESS.verifier.name, "size": newest.size, "time": "", "evidence": evidence}
+        self.store.write(lambda tx: tx.do("add_anchor", **told)).result(30)
+        return found
+
+    def says(self, *trusted, witness=False, held=()):
+        """How it ends: the kind of the fault and its leaf, or the size."""
+        keys = tuple(one.verifier for one in trusted)
+        try:
+            return verify(self.store.read, Trust(keys, (WITNESS.verifier,) if witness else (), tuple(held))).size
+        except Broken as broken:
+            return broken.fault.kind, broken.fault.leaf
+
+
+@pytest.fixture
+def changing(tmp_path):
+    made = Changing(tmp_path)
+    yield made
+    made.store.close()
+
+
+def test_a_key_is_followed_from_the_one_before_that_signed_for_it(changing):
+    old, new, other = (Signer.new(ORIGIN) for _ in range(3))
+    changing.turn(old), changing.turn(new, old), changing.turn(new)
+    held = changing.cosign()
+    assert changing.says(old) == changing.says(old, held=[held]) == changing.says() == changing.says(old, witness=True) == 12
+    assert changing.says(other)[0] == "checkpoint"
+    assert changing.says(new)[0] == "checkpoint", "who has not the first key must give it too"
+
+
+def test_a_key_in_the_place_of_a_lost_one_is_taken_from_who_knows_it_and_never_on_the_word_of_the_log(changing):
+    old, new, other = (Signer.new(ORIGIN) for _ in range(3))
+    changing.turn(old)
+    changing.turn(new, lost=[old])
+    leaf = 7
+    assert changing.says(old, new) == 8
+    assert changing.says(old) == changing.says() == changing.says(old, other) == ("checkpoint", None)
+    with pytest.raises(Broken, match="of 8 records") as told:
+        verify(changing.store.read, Trust((old.verifier,)))
+    assert f"leaf {leaf} names them" in told.value.fault.hint
+    assert changing.says(old, witness=True)[0] == "checkpoint", "no witness has seen it"
+    changing.cosign()
+    assert changing.says(old, witness=True) == 8
+    assert changing.says(old) == ("checkpoint", None), "nobody trusts that witness"
+
+
+def test_a_key_that_was_lost_signs_nothing_any_more_also_when_it_turns_up(changing, tmp_path):
+    old, new = (Signer.new(ORIGIN) for _ in range(2))
+    changing.turn(old), changing.turn(new, lost=[old]), changing.turn(new)
+    resume = []
+    verify(
+        changing.store.read,
+        Trust((old.verifier, new.verifier)),
+        None,
+        lambda size, of, state: resume.append(State.decode(state().encode())),
+    )
+    with changing.store.read() as tx:
+        newest = StoredTree(tx).checkpoint()
+    forged = parse(newest.note)._replace(signatures=(old.sign(parse(newest.note).text),))
+    change(tmp_path / "chiavi.db", "UPDATE checkpoints SET note = ? WHERE size = ?", forged.encode(), newest.size)
+    assert changing.says(old, new) == ("checkpoint", None)
+    middle = next(one for one in resume if one.size == 8)
+    with pytest.raises(Broken, match="no key that is trusted"):
+        verify(changing.store.read, Trust((old.verifier, new.verifier)), middle)
+
+
+def test_keys_that_a_stranger_wrote_into_the_log_are_told(changing, monkeypatch):
+    """Sealed by a sequencer of before, which looked at no announcement."""
+    old, stranger = (Signer.new(ORIGIN) for _ in range(2))
+    changing.turn(old)
+    record = keys.announcement("checkpoints", ORIGIN, [stranger, old], changing.clock)
+    data = {**record.data, "signed": keys.announcement("checkpoints", ORIGIN, [stranger], changing.clock).data["signed"]}
+    changing.store.write(lambda tx: log.append(tx, record._replace(data=data))).result(30)
+    monkeypatch.setattr(keys, "refuse_strangers", lambda contents, known: None)
+    changing.turn(old)
+    assert changing.says(old) == ("keys", 4)
+
+
+# -- with the help of other processes ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def helped(monkeypatch):
+    """Other processes help with every log, a few records at a time."""
+    monkeypatch.setattr(examine, "LARGE", 0)
+    monkeypatch.setattr("bus.log.verify.PIECE", 50)
+
+
+def test_other_processes_come_to_the_same_answer(helped, auditor, file, small, tmp_path):
+    resume = tmp_path / "verify.json"
+    code, shown = auditor.shows("--resume", resume)
+    assert (code, shown["size"], shown["messages"]) == (
+        0,
+        len(small.leaves),
+        sum(b'"kind":"received"' in one.content for one in small.leaves),
+    )
+    assert json.loads(resume.read_bytes())["size"] == len(small.leaves)
+    change(file, "UPDATE runs SET reason = 'altra' WHERE id = (SELECT max(id) FROM runs)")
+    change(file, "UPDATE records SET content = x'00' WHERE seq = ?", small.leaves[-3].seq)
+    change(file, "UPDATE records SET run = 'altra' WHERE seq = ?", small.leaves[40].seq)
+    fault = auditor.shows()[1]["fault"]
+    assert (fault["kind"], fault["leaf"]) == ("column", 40), "what is before it is told first"
+
+
+def test_a_process_that_is_killed_is_done_without(helped, auditor, monkeypatch):
+    """As by the system, when memory is short."""
+    monkeypatch.setattr(examine, "_help", _die)
+    assert auditor.says()[0] == 0
+
+
+def _die(stretch):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_what_is_half_done_is_not_in_what_an_interruption_leaves(auditor, small, tmp_path, monkeypatch):
+    """Wherever it comes: in the midst of hashing too."""
+    resume, hashed, at = tmp_path / "verify.json", examine.lines_of, iter(range(1000))
+
+    def interrupted(tx, after, count):
+        lines = hashed(tx, after, count)
+        if next(at) == 9:
+            raise KeyboardInterrupt
+        return lines
+
+    def appended(self, leaf, seq=0):
+        if self.size == small.sizes[8] + 1 < small.sizes[9]:
+            raise KeyboardInterrupt
+        return append(self, leaf, seq)
+
+    append = Edge.append
+    for target, name, instead in (("bus.log.verify", "lines_of", interrupted), ("bus.log.tiles.Edge", "append", appended)):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"{target}.{name}", instead)
+            assert auditor.says("--resume", resume)[0] in (0, 130)
+        assert json.loads(resume.read_bytes())["size"] in small.sizes
+        code, shown = auditor.shows("--resume", resume)
+        assert (code, shown["size"]) == (0, len(small.leaves))
+        resume.unlink()

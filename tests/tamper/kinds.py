@@ -391,11 +391,17 @@ def a_column_that_says_something_else(raw, rng, small):
     return found("column", leaf=leaf)
 
 
-def _payload(rng: random.Random, small: Small) -> tuple[int, str]:
-    """A leaf and a payload that it commits to."""
+def _payload(rng: random.Random, small: Small, wanted: Callable[[dict, str], bool] = lambda line, role: True) -> tuple[int, str]:
+    """A leaf and a payload that it commits to, one that is ``wanted`` if there is one."""
     lines = [(leaf, json.loads(small.leaves[leaf].content)) for leaf in range(1, len(small.leaves))]
-    leaf, line = rng.choice([(leaf, line) for leaf, line in lines if "payloads" in line and line.get("message") not in small.erased])
-    return leaf, rng.choice(line["payloads"])["id"]
+    gone = small.disposed.payloads if small.disposed else frozenset()
+    there = [
+        (leaf, one["id"])
+        for leaf, line in lines
+        for one in line.get("payloads", ())
+        if line.get("message") not in small.erased and one["id"] not in gone and wanted(line, one["role"])
+    ]
+    return rng.choice(there) if there else _payload(rng, small)
 
 
 @kind
@@ -420,6 +426,49 @@ def two_payloads_exchanged(raw, rng, small):
 def a_payload_removed(raw, rng, small):
     leaf, payload = _payload(rng, small)
     raw.execute("DELETE FROM payloads WHERE id = ?", (payload,))
+    return found("payload", leaf=leaf)
+
+
+@kind
+def a_payload_removed_of_a_message_whose_wire_bytes_were_disposed_of(raw, rng, small):
+    """The record `disposed` says why the wire bytes are gone, and nothing else."""
+    named = small.disposed.messages if small.disposed else frozenset()
+    leaf, payload = _payload(rng, small, lambda line, role: line.get("message") in named and not role.startswith("wire"))
+    raw.execute("DELETE FROM payloads WHERE id = ?", (payload,))
+    return found("payload", leaf=leaf)
+
+
+@kind
+def wire_bytes_removed_that_nobody_disposed_of(raw, rng, small):
+    leaf, payload = _payload(rng, small, lambda line, role: role.startswith("wire"))
+    raw.execute("DELETE FROM payloads WHERE id = ?", (payload,))
+    return found("payload", leaf=leaf)
+
+
+@kind
+def what_was_disposed_of_told_otherwise(raw, rng, small):
+    """The record that says what is gone, and why, removed or changed to name another message."""
+    if small.disposed is None:
+        return a_record_deleted(raw, rng, small)
+    leaf = small.disposed.leaf
+    if rng.random() < 0.5:
+        raw.execute("DELETE FROM records WHERE seq = ?", (small.leaves[leaf].seq,))
+        return found("missing", leaf=leaf)
+    line = json.loads(small.leaves[leaf].content)
+    _content(raw, small, leaf, canonical(line | {"data": line["data"] | {"wires": [new_id()]}}))
+    return found("altered", leaf=leaf)
+
+
+@kind
+def a_payload_removed_and_a_record_written_that_says_why(raw, rng, small):
+    """Written to the table, and not sealed: who could seal it has the key of the log."""
+    leaf, payload = _payload(rng, small)
+    line = json.loads(small.leaves[leaf].content)
+    whose = line.get("message", line["id"])
+    raw.execute("DELETE FROM payloads WHERE id = ?", (payload,))
+    data = {"messages": [whose], "wires": [], "records": [whose], "files": [], "keys": []}
+    told = {"v": 1, "kind": rng.choice(("erased", "disposed")), "time": line["time"], "actor": "chiara", "data": data}
+    _write(raw, small.leaves[-1].seq + 1, canonical(told))
     return found("payload", leaf=leaf)
 
 
@@ -552,6 +601,14 @@ def a_row_that_no_record_made(raw, rng, small):
     row.pop("turn", None)
     names = ", ".join(row)
     raw.execute(f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})", tuple(row.values()))
+    return found("table")
+
+
+@kind
+def rules_that_are_not_those_of_their_fingerprint(raw, rng, small):
+    """What was in force is read in a bundle, and recomputed by a replay."""
+    content = canonical({"route": f"altro {rng.random()}"})
+    raw.execute("INSERT INTO rules (digest, kind, content) VALUES (?, 'route', ?)", (rng.randbytes(32).hex(), content))
     return found("table")
 
 

@@ -23,7 +23,7 @@ from bus.log.payload import BINDING, Sealed, new_nonce, payload_key, sealed_agai
 from bus.log.record import Commitment, Record
 from bus.log.stored import StoredTree
 from bus.log.verify import Trust
-from bus.message import canonical, new_id
+from bus.message import canonical, new_id, parsed
 from bus.store import Key, Store, Tx
 from bus.store.opening import open_store
 from bus.store.sqlite import SqliteConnection
@@ -49,6 +49,14 @@ class Opening(NamedTuple):
     wrong: Key
 
 
+class Disposed(NamedTuple):
+    """The wire bytes of ``messages`` were too old: ``payloads`` are gone, and the record ``leaf`` says why."""
+
+    leaf: int
+    messages: frozenset[str]
+    payloads: frozenset[str]
+
+
 class Small(NamedTuple):
     """A log as bytes of a database, and what an auditor would have from elsewhere."""
 
@@ -60,6 +68,7 @@ class Small(NamedTuple):
     erased: frozenset[str] = frozenset()
     """Messages of a person who was erased: their payloads are gone."""
     opening: Opening | None = None
+    disposed: Disposed | None = None
 
     @property
     def trust(self) -> Trust:
@@ -76,6 +85,7 @@ def make(folder: Path, rng: random.Random, size: int) -> Small:
     small = write_log(f"sqlite:///{path}", rng, size)
     with sqlite3.connect(path) as raw:
         raw.executemany("DELETE FROM payloads WHERE message = ?", [(message,) for message in small.erased])
+        raw.executemany("DELETE FROM payloads WHERE id = ?", [(one,) for one in small.disposed.payloads] if small.disposed else [])
         raw.commit()
         raw.execute("PRAGMA journal_mode=DELETE")
         content = raw.serialize()
@@ -106,11 +116,16 @@ def write_log(url: str, rng: random.Random, size: int) -> Small:
     if erased:
         sequencer.turn()
         cosigned.append(_cosign(store))
+    gone = _dispose(store, rng) if rng.random() < 0.5 else None
+    if gone:
+        sequencer.turn()
+        cosigned.append(_cosign(store))
     with store.read() as tx:
         leaves = tuple(Leaf(leaf.seq, _id(tx, leaf.seq), leaf.content) for leaf in StoredTree(tx).records(0, StoredTree(tx).size()))
         notes = tuple(parse(row["note"]) for row in tx.all("checkpoints_beyond", size=0, until=10**9, most=10**6))
     store.close()
-    return Small(b"", signer, leaves, notes, tuple(cosigned), erased, opening)
+    disposed = Disposed(next(n for n, leaf in enumerate(leaves) if leaf.id == gone[0]), *gone[1:]) if gone else None
+    return Small(b"", signer, leaves, notes, tuple(cosigned), erased, opening, disposed)
 
 
 def _erase(store: Store, rng: random.Random) -> frozenset[str]:
@@ -120,6 +135,32 @@ def _erase(store: Store, rng: random.Random) -> frozenset[str]:
     record = Record(new_id(), "erased", NOW, actor="chiara", data={"messages": gone, "files": [], "keys": []})
     store.write(lambda tx: write(tx, Entry(record))).result()
     return frozenset(gone)
+
+
+def _dispose(store: Store, rng: random.Random) -> tuple[str, frozenset[str], frozenset[str]] | None:
+    """The wire bytes of some messages: the record that says so, those messages, those payloads; None where there are no wire bytes."""
+    with store.read() as tx:
+        lines = [parsed(row["content"]) for row in tx.all("whole_records_after", after=0, most=10**6)]
+    wires: dict[str, set[str]] = {}
+    for line in lines:
+        for one in line.get("payloads", ()):
+            if one["role"].startswith("wire"):
+                wires.setdefault(line["message"], set()).add(one["id"])
+    if not wires:
+        return None
+    some = frozenset(rng.sample(sorted(wires), min(len(wires), rng.randrange(1, 4))))
+    data = {
+        "what": "wire",
+        "before": "2026-01-01T00:00:00.000Z",
+        "messages": [],
+        "wires": sorted(some),
+        "files": [],
+        "records": [],
+        "keys": [],
+    }
+    record = Record(new_id(), "disposed", NOW, actor="chiara", data=data)
+    store.write(lambda tx: write(tx, Entry(record))).result()
+    return record.id, some, frozenset(one for message in some for one in wires[message])
 
 
 class Story:

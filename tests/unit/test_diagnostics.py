@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
 import structlog
@@ -79,3 +81,27 @@ def test_codes_that_other_systems_give_name_nobody():
 @pytest.mark.parametrize("text", ["0199e1c5-7a50-7c3f-8d65-0a4a6d6a2f11", "NON_TROVATA", "a" * 64, "RSSMRA80A01", "80001130857", ""])
 def test_what_only_resembles_one_is_left_alone(text):
     assert without_persons(text) == text
+
+
+NOBODY_CAUGHT = """
+import sys, threading
+from bus import diagnostics
+diagnostics.configure()
+class Bad:
+    def __del__(self):
+        raise KeyError(sys.argv[1])
+def fails():
+    raise KeyError(sys.argv[1])
+thread = threading.Thread(target=fails, name="prova")
+thread.start(), thread.join()
+bad = Bad()
+del bad
+fails()
+"""
+
+
+def test_what_nobody_caught_names_nobody():
+    """In a thread, a destructor, the process: Python itself would print it."""
+    done = subprocess.run([sys.executable, "-c", NOBODY_CAUGHT, WHO], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr.count("KeyError: '[codice fiscale]'"), WHO in done.stderr) == (1, 3, False)
+    assert "Exception in thread prova:" in done.stderr

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.mapping.protected import EVERYTHING, masked, masked_whole
+from bus.mapping.protected import EVERYTHING, masked, masked_but, masked_whole
 from bus.mapping.types import MessageType, compile_type
 from bus.source import Notes
 
@@ -107,3 +107,30 @@ def test_nothing_below_a_protected_path_gets_through_whatever_its_shape(value: A
         masked({"chi": value, "figli": [{"nome": value, "padre": [value]}, [{"nome": value}]]}, made, {}, frozenset())
     )
     assert _SECRET not in str(masked_whole({"chi": value}))
+
+
+def replied(value: Any, sees: set[str], **fields: list[str]) -> Any:
+    made, _ = compiled([], reply=fields)
+    assert made is not None
+    return masked_but(value, made.reply, frozenset(sees))
+
+
+def test_of_a_reply_is_seen_what_the_type_names_and_a_field_that_it_forgot_is_not() -> None:
+    reply = {"esito": "ok", "chi": {"nome": "Ada", "comune": "Enna"}, "righe": [{"n": 1, "di": "Ugo"}], "nuovo": {"x": 1}}
+    fields = {"shown": ["esito", "chi.comune", "righe[].n"], "personal": ["chi.nome"], "sensitive": ["righe[].di"]}
+    assert replied(reply, set(), **fields) == {
+        "esito": "ok", "chi": {"nome": "‹personal›", "comune": "Enna"}, "righe": [{"n": 1, "di": "‹sensitive›"}], "nuovo": {"x": "‹undeclared›"},
+    }  # fmt: skip
+    assert replied(reply, {"personal"}, **fields)["chi"] == {"nome": "Ada", "comune": "Enna"}
+    assert replied(reply, {"sensitive"}, **fields)["righe"] == [{"n": 1, "di": "Ugo"}]
+    assert replied(reply, set()) == masked_whole(reply)
+    assert replied({"chi": {"nome": "Ada", "eta": 3}}, set(), shown=["chi"], personal=["chi.nome"]) == {
+        "chi": {"nome": "‹personal›", "eta": 3}
+    }
+    assert replied("testo", set(), shown=["esito"]) == "‹undeclared›"
+
+
+@given(_VALUES)
+def test_nothing_that_a_reply_does_not_declare_gets_through_whatever_its_shape(value: Any) -> None:
+    shown = replied({"chi": value, "altro": value, "figli": [value, {"padre": value}]}, set(), shown=["chi.x"], personal=["figli[].padre"])
+    assert _SECRET not in str(shown)

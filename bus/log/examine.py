@@ -1,0 +1,236 @@
+"""What records say beside their hash: columns that repeat them, payloads that they commit to, tables that are made from them.
+
+A stretch of records is examined by itself, here or in another process (`Beside`), and what was found of several is put together in their
+order: whoever does it, the answer is the same.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from contextlib import AbstractContextManager
+from multiprocessing import get_context
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from bus.jsontext import dumps
+from bus.log import tables
+from bus.log.diagnosis import Broken, Fault, Line, octets
+from bus.log.payload import matches
+from bus.message import parsed
+from bus.store import Tx
+from bus.store.opening import open_reader
+
+Read = Callable[[], AbstractContextManager[Tx]]
+"""A new view of the database."""
+Content = Mapping[str, Any]
+"""A record, parsed."""
+Mark = TypeVar("Mark")
+PAGE = 2048
+COLUMNS = ("id", "kind", "time", "message", "run")
+"""Of a record: what repeats its content for searching."""
+_IN_COLUMNS = operator.itemgetter(*COLUMNS)
+GONE = frozenset({"erased", "disposed"})
+"""Records that say why payloads are gone."""
+WIRE = " wire"
+"""Behind the id of a message: its wire bytes alone."""
+STRANGE = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
+"""What reading something comes to that the bus does not write."""
+LARGE = 100_000
+"""Records from which on other processes help."""
+MOST = 4
+"""Processes that help, at most; there are as many as processors."""
+PIECE = 8 * PAGE
+"""Records that are handed over at once."""
+
+
+class Stretch(NamedTuple):
+    """So many ``records`` behind number ``after``, the first of which is leaf ``first``."""
+
+    first: int
+    after: int
+    records: int
+
+
+class Found(NamedTuple):
+    """``absent``: of each message the first payload that is gone, unless ``excused``; ``row``: the first row that says something else.
+
+    ``broken``: a fault that ends everything. ``payloads``, ``gone``, ``messages``, ``runs``: how many were compared.
+    """
+
+    payloads: int = 0
+    gone: int = 0
+    messages: int = 0
+    runs: int = 0
+    absent: Mapping[str, Fault] = {}
+    excused: frozenset[str] = frozenset()
+    row: Fault | None = None
+    broken: Fault | None = None
+
+    def counts(self) -> tuple[int, int, int, int]:
+        return self.payloads, self.gone, self.messages, self.runs
+
+    def with_counts(self, earlier: Found) -> Found:
+        """With how many were compared in what came before."""
+        payloads, gone, messages, runs = (mine + others for mine, others in zip(self.counts(), earlier.counts(), strict=True))
+        return self._replace(payloads=payloads, gone=gone, messages=messages, runs=runs)
+
+    def then(self, later: Found) -> Found:
+        """With what was found behind it."""
+        absent, excused = {**later.absent, **self.absent}, self.excused | later.excused
+        return later.with_counts(self)._replace(absent=absent, excused=excused, row=self.row or later.row)
+
+
+def lines_of(tx: Tx, after: int, count: int) -> list[Line]:
+    """Records behind number ``after``, in order; fewer where there are no more."""
+    lines: list[Line] = []
+    while len(lines) < count:
+        rows = tx.all("whole_records_after", after=lines[-1].seq if lines else after, most=min(PAGE, count - len(lines)))
+        if not rows:
+            break
+        lines += map(Line.of, rows)
+    return lines
+
+
+def examine(read: Read, first: int, lines: Sequence[Line]) -> Found:
+    """Records of which the first is leaf ``first``; never raises for what is wrong with them."""
+    found, at = Found(), 0
+    try:
+        with read() as tx:
+            for at in range(0, len(lines), PAGE):
+                found = found.then(_page(tx, first + at, lines[at : at + PAGE]))
+    except Broken as broken:
+        return found._replace(broken=broken.fault)
+    except STRANGE as error:
+        said = f"something stands behind leaf {first + at:,} that the bus does not write: {error}"
+        return found._replace(broken=Fault("unreadable", said, first + at))
+    return found
+
+
+def _page(tx: Tx, first: int, page: Sequence[Line]) -> Found:
+    contents = [parsed(line.content) for line in page]
+    excused = set[str]()
+    for index, (line, content) in enumerate(zip(page, contents, strict=True), first):
+        _columns(index, line, content)
+        if content["kind"] in GONE:
+            excused.update(excuses(content["data"]))
+    payloads, gone, absent = _commitments(tx, first, page, contents)
+    messages, runs, row = _rows(tx, first, page, contents)
+    return Found(payloads, gone, messages, runs, absent, frozenset(excused), row)
+
+
+def _columns(index: int, line: Line, content: Content) -> None:
+    row = line.row
+    if _IN_COLUMNS(row) == tuple(map(content.get, COLUMNS)):
+        return
+    for name in COLUMNS:
+        if row[name] != content.get(name):
+            sentence = f"leaf {index:,}: the column `{name}` says {row[name]!r}, the record {content.get(name)!r}"
+            raise Broken(Fault("column", sentence, index, index, line.name(), line.seq, "the record is as it was; searches go astray"))
+
+
+def _commitments(tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Content]) -> tuple[int, int, dict[str, Fault]]:
+    """How many payloads are what was committed to, how many are gone, and of each message the first of these."""
+    wanted = [payload["id"] for content in contents for payload in content.get("payloads", ())]
+    kept = {row["id"]: row for row in tx.all("payloads_named", ids=dumps(wanted).decode())} if wanted else {}
+    absent, there, gone = dict[str, Fault](), 0, 0
+    for index, (line, content) in enumerate(zip(page, contents, strict=True), first):
+        for payload in content.get("payloads", ()):
+            row = kept.get(payload["id"])
+            if row is not None and matches(payload["id"], octets(row["nonce"]), octets(row["content"])):
+                there += 1
+                continue
+            what = f"leaf {index:,}: the payload `{payload['role']}` of a record `{content['kind']}`"
+            if row is not None:
+                raise Broken(Fault("payload", f"{what} is not the one that the record commits to", index, index, line.name(), line.seq))
+            absent.setdefault(_whose(content, payload["role"]), Fault("payload", f"{what} is gone", index, index, line.name(), line.seq))
+            gone += 1
+    return there, gone, absent
+
+
+def _whose(content: Content, role: str) -> str:
+    """What a payload goes with: its message, the wire bytes of that, or its record where it concerns no message."""
+    message = content.get("message")
+    return str(content["id"]) if message is None else f"{message}{WIRE if role.startswith('wire') else ''}"
+
+
+def excuses(data: Mapping[str, Any]) -> Iterator[str]:
+    """What a record says may be gone."""
+    yield from (*data.get("messages", ()), *data.get("records", ()))
+    yield from (f"{message}{WIRE}" for message in data.get("wires", ()))
+
+
+def _rows(tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Content]) -> tuple[int, int, Fault | None]:
+    """A row that says something else is told at the end: until then a record behind it, not yet hashed, may be what was changed."""
+    try:
+        return *tables.compare(tx, first, page, contents), None
+    except Broken as broken:
+        return 0, 0, broken.fault
+    except STRANGE as error:
+        said = f"what the tables say of leaf {first:,} and those behind it cannot be compared: {error!r}"
+        return 0, 0, Fault("unreadable", said, first)
+
+
+# -- in other processes ------------------------------------------------------------------------------------------------
+
+_mine: list[Read] = []
+"""In a process that helps: how it reads."""
+
+
+def _begin(url: str) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asked for help says when it is over
+    _mine[:] = [open_reader(url).read]
+
+
+def _help(stretch: Stretch) -> Found:
+    with _mine[0]() as tx:
+        lines = lines_of(tx, stretch.after, stretch.records)
+    return examine(_mine[0], stretch.first, lines)
+
+
+class Beside(Generic[Mark]):
+    """Stretches are examined by other processes, which read by themselves, while the caller goes on; ``read`` is for where these fail.
+
+    ``mark`` is what the caller wants to know again when a stretch is done.
+    """
+
+    def __init__(self, read: Read, url: str) -> None:
+        self._read, self._workers = read, min(MOST, len(os.sched_getaffinity(0)))
+        self._pool = ProcessPoolExecutor(self._workers, get_context("spawn"), _begin, (url,))
+        self._waiting: deque[tuple[Stretch, Mark, Future[Found]]] = deque()
+
+    def hand_over(self, stretch: Stretch, mark: Mark) -> None:
+        try:
+            future = self._pool.submit(_help, stretch)
+        except BrokenExecutor as error:
+            future = Future()
+            future.set_exception(error)
+        self._waiting.append((stretch, mark, future))
+
+    def done(self, *, all: bool = False) -> Iterator[tuple[Found, Mark]]:
+        """What was found, in order: what is there by now, and what must be waited for because too much, or ``all``, is waited for."""
+        while self._waiting and (all or len(self._waiting) > 2 * self._workers or self._waiting[0][2].done()):
+            stretch, mark, future = self._waiting.popleft()
+            try:
+                found = future.result()
+            except BrokenExecutor:  # it was killed, perhaps for its memory: this one has enough
+                with self._read() as tx:
+                    lines = lines_of(tx, stretch.after, stretch.records)
+                found = examine(self._read, stretch.first, lines)
+            yield found, mark
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def helped(read: Read, url: str, records: int) -> Beside[Any] | None:
+    """Help for so many records; None where it would not pay, or there is none to be had."""
+    if not url or records < LARGE or len(os.sched_getaffinity(0)) < 2:
+        return None
+    try:
+        return Beside(read, url)
+    except (ImportError, NotImplementedError, OSError):
+        return None
