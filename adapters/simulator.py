@@ -14,7 +14,7 @@ A fault is ``{"fault": F, "operation"?: substring of the operation's name, "seco
 "probability"?, "seed"?}``. The first fault that matches a request rules it; ``slow`` lets the following ones have their say.
 
 ========== =================================================================================
-slow       wait ``seconds``, then serve
+slow       wait ``seconds``, or until the faults are taken away, then serve
 die_before the process ends (exit 9) before the effect
 die_after  the process ends after the effect is durable, without a reply
 lose_reply the effect happens, the socket is closed without a byte of reply
@@ -227,6 +227,7 @@ class Simulator:
         self._faults: list[Fault] = []
         self._seen: Counter[str] = Counter()
         self._pending = 0
+        self._cleared = threading.Event()
         self._lock = threading.Lock()
 
     @classmethod
@@ -259,8 +260,14 @@ class Simulator:
             self._seen[operation] += 1
         wait, fault = self._struck(operation)
         with self._counted():
-            time.sleep(wait)
+            self.dawdle(wait)
             return self.handle(request) if fault is None else self._misbehave(fault, request)
+
+    def dawdle(self, seconds: float) -> None:
+        """Be slow for so long, or until the faults are taken away."""
+        with self._lock:
+            cleared = self._cleared
+        cleared.wait(seconds)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -315,6 +322,8 @@ class Simulator:
         if verb == "DELETE faults":
             with self._lock:
                 self._faults.clear()
+                self._cleared.set()
+                self._cleared = threading.Event()
             return Reply.json([])
         if verb == "POST stop":
             threading.Timer(0.05, os._exit, (0,)).start()
@@ -418,6 +427,7 @@ def main(cls: type[Simulator]) -> None:
     """Run one simulator until it is stopped or killed; prints one JSON line ``{"name", "url", "pid", ...}`` when ready."""
     parser = argparse.ArgumentParser(prog=cls.name, description=cls.__doc__)
     parser.add_argument("--port", type=int, default=0, help="loopback port; 0 takes a free one")
+    parser.add_argument("--second-port", type=int, default=0, help="for what is not HTTP, such as mail; 0 takes a free one")
     parser.add_argument("--folder", type=Path, required=True, help="where the ledger lives")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input closes")
     cls.arguments(parser)

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from benchmarks.house import Bus
 from benchmarks.processes import Process
 from benchmarks.stand import Stand
-from bus.testing.town import free_port
+from bus.testing.ports import free_port
 
 How = Literal["well", "hangs", "dead"]
 HOWS: tuple[How, ...] = ("well", "hangs", "dead")

@@ -70,7 +70,7 @@ class EdiliziaSimulator(Simulator):
         self._postgres.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stopped)
-        port = self.ledger.state("relay", "port") or 0
+        port = self.ledger.state("relay", "port") or self.options.second_port
         relay = Relay(port, self._postgres.connect, self._rule)
         self.ledger.remember("relay", "port", relay.port)
         self._address = f"postgresql+psycopg://{USER}@127.0.0.1:{relay.port}/postgres"
@@ -110,7 +110,7 @@ class EdiliziaSimulator(Simulator):
             self._seen[session.operation] += 1
         wait, fault = self._struck(session.operation)
         with self._counted():
-            time.sleep(wait)
+            self.dawdle(wait)
             if fault is None:
                 session.forward(held)
             elif fault.fault == "late":

@@ -36,7 +36,7 @@ class Notifications(Simulator):
         parser.add_argument("--bounce", action="append", default=[], help="address the mail server does not take")
 
     def begin(self) -> None:
-        server = _MailServer(self.ledger.state("smtp", "port") or 0, self)
+        server = _MailServer(self.ledger.state("smtp", "port") or self.options.second_port, self)
         self._mail_port = server.server_address[1]
         self.ledger.remember("smtp", "port", self._mail_port)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()

@@ -18,7 +18,6 @@ import contextlib
 import importlib.util
 import os
 import pwd
-import random
 import secrets
 import shutil
 import signal
@@ -34,9 +33,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-READY_SECONDS = 60.0
-_PORTS = range(20_000, 30_000)
-"""Below the ports that the kernel gives to outgoing connections: a port stays free while its server is dead."""
+from bus.testing.ports import free_port
+
+READY_SECONDS = 120.0
 _launcher = ThreadPoolExecutor(1, "services")
 """The kernel ends a child with the *thread* that started it: this one lives as long as the process."""
 _names = threading.Lock()
@@ -422,19 +421,10 @@ def rabbitmq_server() -> Path:
     return script
 
 
-def free_port() -> int:
-    """A loopback port nobody listens on."""
-    while True:
-        port = random.choice(_PORTS)  # noqa: S311 - no secret
-        with socket.socket() as tried, contextlib.suppress(OSError):
-            tried.bind(("127.0.0.1", port))
-            return port
-
-
 def _asked(port: int, said: bytes) -> bytes:
     """What a server answers to a first message; nothing when it does not."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2) as line:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as line:
             line.sendall(said)
             return line.recv(8)
     except OSError:

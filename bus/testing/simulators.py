@@ -16,10 +16,12 @@ import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 from urllib.request import ProxyHandler, Request, build_opener
 
-READY_SECONDS = 60.0
+from bus.testing.ports import free_port
+
+READY_SECONDS = 120.0
 _opener = build_opener(ProxyHandler({}))
 
 
@@ -32,6 +34,7 @@ class RunningSimulator:
 
     def __init__(self, module: str, folder: Path, arguments: tuple[str, ...], port: int) -> None:
         self.module, self.folder, self.arguments, self.port = module, folder, arguments, port
+        self._second = free_port()
         self.facts: dict[str, Any] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._begin()
@@ -63,7 +66,7 @@ class RunningSimulator:
         found: dict[str, Any] = self._ask("GET", "status")
         return found
 
-    def wait_for_effects(self, count: int, kind: str | None = None, within: float = 10.0) -> list[dict[str, Any]]:
+    def wait_for_effects(self, count: int, kind: str | None = None, within: float = 60.0) -> list[dict[str, Any]]:
         """The ledger as soon as it holds ``count`` effects; raises `SimulatorFailed` when it never does."""
         until = time.monotonic() + within
         while len(found := self.ledger(kind)) < count:
@@ -72,7 +75,7 @@ class RunningSimulator:
             time.sleep(0.01)
         return found
 
-    def wait_until_quiet(self, within: float = 20.0) -> None:
+    def wait_until_quiet(self, within: float = 60.0) -> None:
         """Returns when no request is being served and no late effect is due; raises `SimulatorFailed` when that never comes."""
         until = time.monotonic() + within
         while self.status()["pending"]:
@@ -101,7 +104,18 @@ class RunningSimulator:
 
     def _begin(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", self.module, "--port", str(self.port), "--folder", str(self.folder), "--with-parent"]
+        command = [
+            sys.executable,
+            "-m",
+            self.module,
+            "--port",
+            str(self.port),
+            "--second-port",
+            str(self._second),
+            "--folder",
+            str(self.folder),
+            "--with-parent",
+        ]
         seen = {**os.environ, "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), *sys.path])}
         with (self.folder / "stderr.txt").open("ab") as errors:
             self._process = subprocess.Popen(
@@ -114,7 +128,6 @@ class RunningSimulator:
             self.kill()
             said = (self.folder / "stderr.txt").read_text(errors="replace")[-2000:]
             raise SimulatorFailed(f"{self.module} did not get ready: {line[:200]!r}\n{said}") from None
-        self.port = urlsplit(self.url).port or 0
 
     def _ready_line(self) -> bytes:
         assert self._process is not None
@@ -129,10 +142,10 @@ class RunningSimulator:
             return
         process.send_signal(how)
         try:
-            process.wait(5)
+            process.wait(20)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(5)
+            process.wait()
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 stream.close()
@@ -142,7 +155,7 @@ class RunningSimulator:
         url = f"{self.url}/_control/{path}"
         request = Request(url, data=content, method=method, headers={"Content-Type": "application/json"})
         try:
-            with _opener.open(request, timeout=10) as reply:
+            with _opener.open(request, timeout=30) as reply:
                 return json.load(reply)
         except OSError as error:
             raise SimulatorFailed(f"{self.module}: {method} {path}: {error}") from error
@@ -150,4 +163,4 @@ class RunningSimulator:
 
 def start(module: str, folder: Path, *arguments: str, port: int = 0) -> RunningSimulator:
     """Start ``python -m module`` with its ledger in ``folder`` and wait until it answers; ``port`` 0 takes a free one."""
-    return RunningSimulator(module, folder, arguments, port)
+    return RunningSimulator(module, folder, arguments, port or free_port())

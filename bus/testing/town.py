@@ -12,7 +12,6 @@ import json
 import os
 import selectors
 import signal
-import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from typing import Any, Self
 
 from bus import source
 from bus.client import Client
+from bus.testing.ports import free_port
 from bus.testing.simulators import RunningSimulator, SimulatorFailed, start
 
 SYSTEMS = ("anagrafe", "protocollo", "edilizia", "pagopa", "scrivania", "notifiche", "sito", "esterni")
@@ -185,7 +185,7 @@ def _wait_ready(process: subprocess.Popen[bytes]) -> None:
 def _ended(process: subprocess.Popen[bytes]) -> None:
     """Wait for a process that was told to end; one that does not is killed."""
     try:
-        process.wait(30)
+        process.wait(60)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -196,14 +196,6 @@ def _ended(process: subprocess.Popen[bytes]) -> None:
 def key_of(name: str) -> str:
     """The API key of a caller in the town; long, and good for nothing elsewhere."""
     return f"snodo-{name}-" + hashlib.sha256(f"town {name}".encode()).hexdigest()[:32]
-
-
-def free_port() -> int:
-    """A loopback port nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -27,9 +27,10 @@ from bus.client import Client
 from bus.failpoint import VARIABLE
 from bus.store import Store
 from bus.store.opening import open_store
+from bus.testing.ports import free_port
 from bus.testing.services import PostgreSQL, RabbitMQ, ServiceMissing
 from bus.testing.simulators import RunningSimulator, start
-from bus.testing.town import free_port, key_of, merged
+from bus.testing.town import key_of, merged
 from tests.fault import rules
 from tests.fault.portal import Portal
 
@@ -38,7 +39,7 @@ Shape = Literal["embedded", "production"]
 KEYS = {"portale": "portal", "sistemista": "sysadmin"}
 ROLES: dict[Shape, tuple[str, ...]] = {"embedded": ("serve",), "production": ("web", "worker")}
 LEASE = 2.0
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 _launcher = ThreadPoolExecutor(1, "house")
 """The kernel ends a child with the *thread* that started it: this one lives as long as the process."""
 
@@ -58,7 +59,7 @@ class Member:
         """Start it and wait until it is ready; false when an armed one died on the way."""
         ready = self.try_start(armed)
         if not ready and not armed:
-            self.wait(5)
+            self.wait(60)
             raise AssertionError(f"bus {self.role} did not start:\n{self.log.read_text('utf-8', 'replace')[-3000:]}")
         return ready
 
@@ -113,7 +114,7 @@ class Member:
         """SIGKILL, as a crash would; nothing when it is dead."""
         if self.process is not None:
             self.process.kill()
-            self.wait(10)
+            self.wait(60)
 
     def stop(self) -> None:
         """SIGTERM, and wait for the end."""
@@ -142,7 +143,7 @@ class House:
         return f"http://127.0.0.1:{self.port}"
 
     def client(self, name: str = "sistemista") -> Client:
-        return Client(self.url, key_of(name), attempts=1, timeout=10)
+        return Client(self.url, key_of(name), attempts=1, timeout=30)
 
     def open(self) -> Self:
         """Start the systems and the services, write the settings; no process of the bus yet."""
@@ -194,7 +195,7 @@ class House:
         finally:
             opened.close()
 
-    def drained(self, within: float = 120.0) -> float:
+    def drained(self, within: float = 240.0) -> float:
         """Seconds until no run has anything to do or to wait for; fails with what is left when that does not come."""
         return self._rested(within, lambda operator: 0)[0]
 

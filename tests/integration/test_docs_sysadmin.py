@@ -20,7 +20,8 @@ import pytest
 
 from bus.cli import COMMANDS, main
 from bus.client import Client
-from bus.testing.services import PostgreSQL, RabbitMQ, ServiceMissing, free_port
+from bus.testing.ports import free_port
+from bus.testing.services import PostgreSQL, RabbitMQ, ServiceMissing
 from tests.small_bus import Caller, key_of, running, write
 
 PROJECT = Path(__file__).parents[2]
@@ -105,7 +106,7 @@ class Machine:
             address = self.folder / f"notify{len(self.processes)}"
             address.unlink(missing_ok=True)
             told.bind(str(address))
-            told.settimeout(60)
+            told.settimeout(120)
             full = [sys.executable, "-m", "bus.cli", *command.split(), *more]
             self.processes.append(
                 subprocess.Popen(full, env={**self.environment, "NOTIFY_SOCKET": str(address)}, stdout=subprocess.PIPE, text=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import psycopg
 import pytest
 
 from bus.testing import services
+from bus.testing.ports import free_port
 from bus.testing.services import PostgreSQL, RabbitMQ, ServiceMissing
 
 OWNER = """
@@ -42,6 +44,15 @@ def processes_of(folder: str) -> list[int]:
     return found
 
 
+def test_a_port_is_given_to_one_process_alone_also_while_nobody_listens_there() -> None:
+    given = [free_port() for _ in range(20)]
+    assert len(set(given)) == 20
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as another, pytest.raises(OSError):
+        another.bind(f"\0snodo-port-{given[0]}")
+    kernel = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("ascii").split()[0])
+    assert max(given) < kernel, "whoever asks the kernel for any port gets none of these"
+
+
 def test_a_killed_owner_leaves_no_process_behind(rabbitmq: RabbitMQ, postgresql: PostgreSQL) -> None:
     owner = subprocess.Popen([sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None
@@ -50,7 +61,7 @@ def test_a_killed_owner_leaves_no_process_behind(rabbitmq: RabbitMQ, postgresql:
     assert [bool(processes_of(folder)) for folder in folders] == [True, True]
     owner.send_signal(signal.SIGKILL)
     owner.wait()
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while any(processes_of(folder) for folder in folders) and time.monotonic() < until:
         time.sleep(0.05)
     assert [processes_of(folder) for folder in folders] == [[], []]
