@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# Machines are shared: pytest-timeout bounds the test as a whole, not each of its examples.
-settings.register_profile("snodo", deadline=None)
+# Machines are shared: pytest-timeout bounds the test as a whole, not each of its examples. The examples are the same in every run, so
+# that a run says something of a change and not of its luck; whoever wants others says --hypothesis-profile=others.
+settings.register_profile("others", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("snodo", settings.get_profile("others"), derandomize=True)
 settings.load_profile("snodo")
 
 pytest_plugins = ["tests.services"]  # fixtures: a real PostgreSQL, a real RabbitMQ

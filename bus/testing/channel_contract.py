@@ -17,7 +17,7 @@ import pytest
 
 from bus.channel import MOST, Channel, KombuChannel
 
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 class Listener:

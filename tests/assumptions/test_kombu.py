@@ -35,7 +35,7 @@ def test_two_connections_of_one_process_share_the_memory():
     with Connection("memory://") as first, Connection("memory://") as second:
         out, into = first.SimpleQueue("condivisa"), second.SimpleQueue("condivisa")
         out.put({"run": 1})
-        message = into.get(timeout=5)
+        message = into.get(timeout=60)
         assert message.payload == {"run": 1}
         message.ack()
         out.close()
@@ -47,7 +47,7 @@ def test_a_ticket_that_was_not_acknowledged_is_lost_when_its_connection_closes()
     with Connection("memory://") as connection:
         queue = connection.SimpleQueue("perduta")
         queue.put("uno")
-        assert queue.get(timeout=5).payload == "uno"
+        assert queue.get(timeout=60).payload == "uno"
         queue.close()
     with Connection("memory://") as connection:
         queue = connection.SimpleQueue("perduta")
@@ -71,9 +71,9 @@ def latency(interval, times=2):
 
             timer = threading.Timer(0.1, ring)
             timer.start()
-            queue.get(timeout=10).ack()
+            queue.get(timeout=60).ack()
             waits.append(time.monotonic() - put[0])
-            timer.join(10)
+            timer.join(60)
         queue.close()
         out.close()
     return min(waits)

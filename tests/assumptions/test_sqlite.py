@@ -106,7 +106,7 @@ c.execute("INSERT INTO righe VALUES (1)")
 c.execute("BEGIN IMMEDIATE"); c.execute("INSERT INTO righe VALUES (2)")
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    ended = subprocess.run([sys.executable, "-c", program, str(path)], timeout=30)
+    ended = subprocess.run([sys.executable, "-c", program, str(path)], timeout=100)
     assert ended.returncode == -9
     connection = opened(path)
     assert connection.execute("SELECT n FROM righe").fetchall() == [(1,)]
@@ -125,6 +125,6 @@ def test_the_rooms_connections_are_wal_full_and_safe_from_any_thread(tmp_path):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     database.close()
     assert seen == [["wal", 2, 1]] * 4

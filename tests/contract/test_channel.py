@@ -62,7 +62,7 @@ def test_a_ticket_holds_run_ids_and_nothing_else() -> None:
         consumer = connection.Consumer([kombu.Queue("snodo.test.content", durable=True)], on_message=on_message)
         with consumer:
             while not seen:
-                connection.drain_events(timeout=5)
+                connection.drain_events(timeout=60)
     channel.close()
     assert json.loads(seen[0].body) == ["01a20943-4f17-7091-8e1b-97a3f38b124b"]
     assert not {k for k in seen[0].headers if k.startswith("snodo")}

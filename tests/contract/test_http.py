@@ -10,7 +10,7 @@ from tests.contract.test_rest import peer
 
 def ask(raw: bytes, method: str = "POST", limit: int = 1000, headers: dict[str, str] | None = None) -> Reply:
     """One exchange with a peer that answers these bytes and hangs up."""
-    with peer(lambda connection: connection.sendall(raw)) as (url, _), crossing(2.0):
+    with peer(lambda connection: connection.sendall(raw)) as (url, _), crossing(30.0):
         link = Link()
         try:
             return link.exchange(method, f"{url}/x", b"{}", headers or {}, limit=limit)
@@ -84,7 +84,7 @@ def test_no_more_than_the_limit_and_one_piece_is_read(how: str) -> None:
 
 @pytest.mark.parametrize("value", ["a\r\nX-More: b", "a\nb", "a\0b", "snow ☃"])
 def test_a_header_that_would_be_two_is_not_sent(value: str) -> None:
-    with crossing(2.0) as going, pytest.raises(Unsendable):
+    with crossing(30.0) as going, pytest.raises(Unsendable):
         Link().exchange("GET", "http://127.0.0.1:1/x", b"", {"X-A": value}, limit=1)
     assert not going.left
 
@@ -105,7 +105,7 @@ def test_a_connection_is_kept_only_when_the_reply_ended_where_it_said(first: byt
     with peer(last, again) as (url, seen):
         link = Link()
         for expected in (b"ok", b"second"):
-            with crossing(2.0):
+            with crossing(30.0):
                 assert link.exchange("GET", f"{url}/x", b"", {}, limit=100).body == expected
         link.close()
     assert seen.connections == connections

@@ -37,7 +37,7 @@ NUOVA: dict[str, Any] = {
 def chiedi(url: str, corpo: Mapping[str, Any]) -> Any:
     """POST JSON, as another system would."""
     testata = {"Content-Type": "application/json", "Ocp-Apim-Subscription-Key": "altro"}
-    with apri(Request(url, json.dumps(corpo).encode(), testata), timeout=20) as risposta:
+    with apri(Request(url, json.dumps(corpo).encode(), testata), timeout=60) as risposta:
         return json.load(risposta)
 
 

@@ -59,7 +59,7 @@ def peer(talk):
         with suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        thread.join(5)
+        thread.join(60)
 
 
 def server_side(connection, certificate):
@@ -112,7 +112,7 @@ def mail_server(certificate, seen, *, at_once):
 def ask(port, ca):
     client = RestClient(RestSettings(url=f"https://127.0.0.1:{port}", ca=ca))
     try:
-        return client.send(Call(key="", timeout=3, now=dt.datetime.now(dt.UTC)), "once", "POST", "/x", body={"a": 1})
+        return client.send(Call(key="", timeout=30, now=dt.datetime.now(dt.UTC)), "once", "POST", "/x", body={"a": 1})
     finally:
         client.close()
 
@@ -140,7 +140,7 @@ def mailer(port, how, ca):
 def test_a_mail_goes_out_encrypted(certificate, how):
     seen = []
     with peer(mail_server(certificate, seen, at_once=how == "tls")) as port:
-        done = attempt(mailer(port, how, certificate[0]), "email", MAIL, timeout=3)
+        done = attempt(mailer(port, how, certificate[0]), "email", MAIL, timeout=30)
     assert done.error is None
     assert [line for line, encrypted in seen if line.startswith((b"MAIL", b"RCPT", b"DATA")) and not encrypted] == []
 
@@ -149,6 +149,6 @@ def test_a_mail_goes_out_encrypted(certificate, how):
 def test_a_mail_server_we_do_not_trust_gets_no_mail(certificate, how):
     seen = []
     with peer(mail_server(certificate, seen, at_once=how == "tls")) as port:
-        done = attempt(mailer(port, how, None), "email", MAIL, timeout=3)
+        done = attempt(mailer(port, how, None), "email", MAIL, timeout=30)
     assert isinstance(done.error, Unreachable)
     assert [line for line, _ in seen if line.startswith(b"MAIL")] == []

@@ -37,12 +37,12 @@ class Meddler:
 
     def __enter__(self) -> Meddler:
         self._thread.start()
-        assert self._ready.wait(20), "the meddler does not get at the tickets"
+        assert self._ready.wait(60), "the meddler does not get at the tickets"
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(20)
+        self._thread.join(60)
 
     def _meddle(self) -> None:
         with kombu.Connection(self._url) as taking, kombu.Connection(self._url) as giving:
@@ -106,7 +106,7 @@ def done(house: House) -> int:
     return len(house.systems["beta"].ledger("scrivi"))
 
 
-def wait_until(true: Callable[[], object], seconds: float = 60.0) -> None:
+def wait_until(true: Callable[[], object], seconds: float = 120.0) -> None:
     """Look again and again; fails after ``seconds``."""
     waiting = threading.Event()
     for _ in range(int(seconds / 0.1)):

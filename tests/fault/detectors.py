@@ -62,12 +62,15 @@ def swallowed_tickets(broker: RabbitMQ) -> Iterator[None]:
     yield
 
 
-def log_order(url: str) -> Iterator[None]:
-    """Two processes write; whoever follows the log by its numbers, from the last that was seen, misses nothing."""
+def log_order(url: str, patience: float = 0.5) -> Iterator[None]:
+    """Two processes write; whoever follows the log by its numbers, from the last that was seen, misses nothing.
+
+    ``patience``: seconds that the second is given to overtake the first, which it cannot in a store that is sound.
+    """
     first, second = PostgresStore(url), PostgresStore(url)
     try:
         follower = Follower(second)
-        first.write(lambda tx: _slowly(tx, second, follower)).result(30)
+        first.write(lambda tx: _slowly(tx, second, follower, patience)).result(30)
         second.write(lambda tx: None).result(30)
         follower.look()
         with first.read() as tx:
@@ -91,12 +94,12 @@ class Follower:
                 self.seen.append(parsed(row["content"])["id"])
 
 
-def _slowly(tx: Tx, other: Store, follower: Follower) -> None:
+def _slowly(tx: Tx, other: Store, follower: Follower, patience: float) -> None:
     """Write a record and let the other process overtake, if it can, before the commit."""
     log.append(tx, _record())
     tx.all("records_after", after=0, most=1)  # the record has its number now
     try:
-        other.write(lambda tx: log.append(tx, _record())).result(0.5)
+        other.write(lambda tx: log.append(tx, _record())).result(patience)
     except Patience:
         return
     follower.look()

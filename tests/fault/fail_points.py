@@ -18,7 +18,7 @@ WHO = {"intake": ("web",), "commit": ("web", "worker"), "dispatch": ("web", "wor
 ONLY_WORKER = "dispatch.after-take"
 LATER = {"commit.before": 6, "commit.after": 6, "settle.before-commit": 4, "settle.after-commit": 4, "answer.before-record": 3}
 """Places that are passed often are tried once more, further along the walk."""
-REACHED_WITHIN = 60.0
+REACHED_WITHIN = 150.0
 PROMPT = {"adapters": {name: {"settle": 1.0} for name in ("alfa", "beta")}}
 """Nothing is late here: what the systems still do, they do at once."""
 
@@ -60,7 +60,7 @@ def play(house: House, portal: Portal, case: Case) -> tuple[Verdict, float]:
     died = time.monotonic()
     assert code == -signal.SIGKILL, f"{case} ended with {code}"
     victim.start()
-    sender.join(120)
+    sender.join(150)
     assert not sender.is_alive()
     house.drained()
     recovered = time.monotonic() - died

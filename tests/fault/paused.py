@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Iterator
 
@@ -26,16 +27,19 @@ def many(name: str) -> Iterator[Sending]:
         yield Sending(f"{name}-{n}", f"prova.{kind}", body)
 
 
-def stop_in_the_midst(house: House, portal: Portal, member: Member, name: str) -> None:
-    """Send, and stop ``member`` when calls of its are in the air. Whoever calls this lets it go on."""
+def stop_in_the_midst(house: House, portal: Portal, member: Member, name: str) -> threading.Thread:
+    """Send, and stop ``member`` when half is sent and calls are in the air. Whoever calls this lets it go on, and waits for the one who sends."""
     for system in house.systems.values():
         system.faults(SLOW)
-    portal.send_all(many(name))
-    until = time.monotonic() + 60
-    while not all(system.status()["pending"] for system in house.systems.values()):
+    sending = threading.Thread(target=portal.send_all, args=(many(name),))
+    before = len(portal.promises())
+    sending.start()
+    until = time.monotonic() + 100
+    while len(portal.promises()) < before + COUNT // 2 or not all(system.status()["pending"] for system in house.systems.values()):
         assert time.monotonic() < until, "nothing is in the air"
         time.sleep(0.01)
     member.signal(signal.SIGSTOP)
+    return sending
 
 
 def settle(house: House, portal: Portal) -> Verdict:

@@ -34,7 +34,7 @@ class Portal:
     """Thread-safe. ``book`` is a file of JSON lines, each on the disk before `send` returns."""
 
     def __init__(self, url: str, book: Path) -> None:
-        self._client = Client(url, key_of("portale"), attempts=1, timeout=10)
+        self._client = Client(url, key_of("portale"), attempts=1, timeout=30)
         self._file = book.open("ab", buffering=0)
         self._book, self._lock = book, threading.Lock()
         self.unanswered: Counter[str] = Counter()

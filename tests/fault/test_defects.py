@@ -80,7 +80,7 @@ def test_numbers_that_are_not_in_the_order_of_commits_are_noticed(postgresql: se
     try:
         assert play(detectors.log_order(sound)) is None
         defects.sequence_number_as_log_order(monkeypatch)
-        judge(defects.sequence_number_as_log_order, "log_order", play(detectors.log_order(broken)), "a follower missed records")
+        judge(defects.sequence_number_as_log_order, "log_order", play(detectors.log_order(broken, 60)), "a follower missed records")
     finally:
         postgresql.drop_database(sound)
         postgresql.drop_database(broken)

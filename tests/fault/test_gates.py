@@ -63,7 +63,7 @@ def send(app: App, system: str, count: int) -> None:
         one.result(60)
 
 
-def until(what: Callable[[], bool], within: float = 60) -> None:
+def until(what: Callable[[], bool], within: float = 100) -> None:
     end = time.monotonic() + within
     while not what():
         assert time.monotonic() < end
@@ -76,7 +76,7 @@ def gate(app: App, name: str) -> Any:
 
 def test_a_system_that_hangs_for_ever_takes_its_own_places_and_its_line_and_nothing_else(tmp_path: Path) -> None:
     for_ever = threading.Event()
-    stuck, well = Sistema("ferma", lambda: bool(for_ever.wait(100)) and None), Sistema("sana", lambda: None)
+    stuck, well = Sistema("ferma", lambda: bool(for_ever.wait(280)) and None), Sistema("sana", lambda: None)
     with bus(tmp_path, stuck, well) as app:
         send(app, "ferma", HANGING)
         send(app, "sana", WELL)
@@ -106,10 +106,11 @@ def test_a_dead_system_is_left_alone_and_its_messages_lose_no_attempt(tmp_path: 
 
     system = Sistema("giu", conduct)
     with bus(tmp_path, system, circuit={"after": 3, "pause": 0.5, "longest": 0.5}) as app:
+        begun = time.monotonic()
         send(app, "giu", 300)
         until(lambda: gate(app, "giu")["circuit"] == "open" and gate(app, "giu")["turned_away"] > 250)
         time.sleep(2)  # the time of all attempts, if they were made
-        assert system.asked < 20
+        assert system.asked < 20 + 2 * (time.monotonic() - begun), "one trial in each half second"
         assert app.runs("dead") == []
         down = False
         until(lambda: len(system.done) == 300)
@@ -134,9 +135,9 @@ steps:
         raise Unreachable("nobody there")
 
     system = Sistema("giu", conduct)
-    with bus(tmp_path, system, steps=plan, circuit={"after": 2, "pause": 60}) as app:
+    with bus(tmp_path, system, steps=plan, circuit={"after": 2, "pause": 600}) as app:
         send(app, "giu", 100)
-        until(lambda: len(app.runs("done", most=200)) == 100, within=20)
+        until(lambda: len(app.runs("done", most=200)) == 100)
         assert system.asked < 20
         told = [line["data"]["code"] for run in app.runs("done") for line in app.run(run["id"])["journal"] if line["kind"] == "unanswered"]  # type: ignore[index,union-attr,call-overload]
         assert "call.circuit-open" in told

@@ -25,6 +25,6 @@ def test_a_lane_does_not_wait_for_a_pause_between_two_calls(tmp_path: Path) -> N
     system.numbers = []
     with bus(tmp_path, system) as app:
         send(app, "fila", MESSAGES)
-        until(lambda: len(system.done) == MESSAGES, within=25)  # half a second of pause for each would be fifty
+        until(lambda: len(system.done) == MESSAGES, within=45)  # half a second of pause for each would be fifty
         assert gate(app, "fila.fai")["places"] == 1
     assert system.numbers == list(range(1, MESSAGES + 1))

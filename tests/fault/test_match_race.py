@@ -163,8 +163,11 @@ def test_a_message_that_joins_two_cases_a_wait_in_one_and_an_arrival_in_the_othe
         assert len(tx.all("all_cases")) == len(runs)
 
 
-def _met(url: str) -> Counter[str]:
-    """A wait that is opened and not yet committed, an arrival that comes meanwhile: the matches that were made."""
+def _met(url: str, patience: float) -> Counter[str]:
+    """A wait that is opened and not yet committed, an arrival that comes meanwhile: the matches that were made.
+
+    ``patience``: seconds that the arrival is given to commit before the wait does.
+    """
     slow, quick = _with_keys(PostgresStore(url)), _with_keys(PostgresStore(url))
     begin(quick, ["r"])
     opened, commits = threading.Event(), threading.Event()
@@ -172,17 +175,17 @@ def _met(url: str) -> Counter[str]:
     def work(tx: Tx) -> Woken:
         woken = waits("r", ("iuv", "u"))(tx)
         opened.set()
-        commits.wait(3)
+        commits.wait(100)
         return woken
 
     first = slow.write(work)
-    assert opened.wait(20)
+    assert opened.wait(60)
     second = quick.write(arrives("prova.ricevuta", iuv="u"))
     with contextlib.suppress(TimeoutError):
-        second.result(1)
+        second.result(patience)
     commits.set()
-    first.result(20)
-    second.result(20)
+    first.result(60)
+    second.result(60)
     met = matches(quick)
     slow.close()
     quick.close()
@@ -190,9 +193,9 @@ def _met(url: str) -> Counter[str]:
 
 
 def test_an_arrival_waits_for_whoever_opens_its_wait(postgresql_url: str) -> None:
-    assert _met(postgresql_url) == {"r": 1}
+    assert _met(postgresql_url, 1) == {"r": 1}
 
 
 def test_without_the_lock_an_arrival_and_its_wait_would_miss_each_other(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "_LOCK", WITHOUT_LOCK)
-    assert _met(postgresql_url) == {}
+    assert _met(postgresql_url, 60) == {}

@@ -38,12 +38,12 @@ def test_the_effects_of_a_case_come_in_the_order_of_acceptance_whoever_works_on_
         accepted: dict[int, list[str]] = defaultdict(list)
         for n, case in enumerate(numbers):
             accepted[case].append(f"{case}-{n}")
-            sent = app.send(Submission("prova.ordine", {"a": str(case), "b": f"{case}-{n}"}, "prova")).result(20)
+            sent = app.send(Submission("prova.ordine", {"a": str(case), "b": f"{case}-{n}"}, "prova")).result(60)
             for engine in dice.sample(others, 1):
                 engine.ring(sent.runs)
         until(lambda: len(done) >= 2 * CASES * EACH)
         for engine, outside in zip(others, outsides, strict=True):
-            engine.stop(5)
+            engine.stop(60)
             outside.close()
     assert in_cases(done) == wanted(accepted)
 

@@ -25,9 +25,10 @@ def stage(tmp_path: Path) -> Iterator[tuple[House, Portal]]:
 def test_a_bus_that_slept_longer_than_its_lease_does_nothing_twice(stage: tuple[House, Portal]) -> None:
     house, portal = stage
     serve = house.members["serve"]
-    stop_in_the_midst(house, portal, serve, "sonno")
+    sending = stop_in_the_midst(house, portal, serve, "sonno")
     time.sleep(LONGER)
     serve.signal(signal.SIGCONT)
+    sending.join()
     verdict = settle(house, portal)
     assert verdict.faults == [], "\n".join(verdict.faults)
 
@@ -37,11 +38,12 @@ def test_a_second_bus_on_the_same_store_is_refused_and_the_first_works_on(stage:
     house, portal = stage
     second = Member("serve", house.config_path, house.folder / "second.log")
     assert not second.try_start()
-    assert second.wait(10) != 0
+    assert second.wait(60) != 0
     assert "store.taken" in second.log.read_text()
-    stop_in_the_midst(house, portal, house.members["serve"], "primo")
+    sending = stop_in_the_midst(house, portal, house.members["serve"], "primo")
     assert not second.try_start(), "also while the first one sleeps"
-    assert second.wait(10) != 0
+    assert second.wait(60) != 0
     house.members["serve"].signal(signal.SIGCONT)
+    sending.join()
     verdict = settle(house, portal)
     assert verdict.faults == [], "\n".join(verdict.faults)

@@ -18,8 +18,9 @@ def test_a_worker_that_slept_longer_than_its_lease_does_nothing_twice(tmp_path: 
         house.start()
         for turn, name in enumerate(("worker", "worker1", "worker")):
             sleeper = house.members[name]
-            stop_in_the_midst(house, portal, sleeper, f"sonno{turn}")
+            sending = stop_in_the_midst(house, portal, sleeper, f"sonno{turn}")
             slept = time.monotonic()
+            sending.join()
             house.drained()
             time.sleep(max(0.0, LONGER - (time.monotonic() - slept)))
             sleeper.signal(signal.SIGCONT)
@@ -32,7 +33,8 @@ def test_the_work_of_a_dead_worker_is_done_by_the_other_long_before_its_lease_en
     long = {"adapters": {"alfa": TIMES, "beta": TIMES}, "engine": {"lease": 3600}}
     with opened(tmp_path / "house", "production", long, workers=2) as (house, portal):
         house.start()
-        stop_in_the_midst(house, portal, house.members["worker"], "morto")
+        sending = stop_in_the_midst(house, portal, house.members["worker"], "morto")
         house.members["worker"].kill()
+        sending.join()
         verdict = settle(house, portal)
     assert verdict.faults == [], "\n".join(verdict.faults)

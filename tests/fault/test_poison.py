@@ -51,7 +51,7 @@ class Bus:
         self.clients.append(Client(url, key_of("portale"), attempts=1))
         return self.clients[-1]
 
-    def died(self, within: float = 20) -> int:
+    def died(self, within: float = 100) -> int:
         assert self.process is not None
         assert self.process.stdout is not None
         try:
@@ -93,7 +93,7 @@ def send_poison(bus: Bus, client: Client, name: str) -> None:
 
 
 def until(true: Callable[[], object]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 100
     while not true():
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -138,13 +138,13 @@ def test_a_lane_whose_holder_ends_its_process_is_stopped_with_an_alarm_and_not_g
 def test_told_to_stop_while_a_system_hangs_it_ends_in_time_and_takes_nothing_for_failed(bus: Bus) -> None:
     client = bus.start()
     client.send("prova.scrivi", {"a": "appeso"})
-    client.send("prova.scrivi", {"a": "sana"}, wait=5)
+    client.send("prova.scrivi", {"a": "sana"}, wait=25)
     while not bus.asked()["scrivi appeso"]:
         time.sleep(0.02)
     assert bus.process is not None
     begun = time.monotonic()
     bus.process.send_signal(signal.SIGTERM)
     assert bus.died() == 0
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60, "the system hangs for ten minutes"
     assert bus.rows("SELECT state, owner, lease IS NOT NULL, strikes FROM runs WHERE state <> 'done'") == [("ready", None, 1, 0)]
     assert bus.rows("SELECT count(*) FROM records WHERE kind IN ('unanswered', 'dead', 'refused')") == [(0,)]

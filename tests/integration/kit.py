@@ -23,7 +23,7 @@ TULLIO = "LPRTLL45P09B429C"
 STRANGER = "RSSMRA80A01H501U"
 """A valid codice fiscale that the registry does not have."""
 BUILDING, CERTIFICATE, SERVICE = "edilizia.pratica.presentata", "anagrafe.certificato.richiesto", "servizi.istanza.presentata"
-HASTE = {"engine": {"lease": 3, "sweep": 0.2}, "adapters": {"protocollo": {"assestamento": 1.5}}}
+HASTE = {"engine": {"lease": 3, "sweep": 0.2}, "adapters": {"protocollo": {"assestamento": 2.5}}}
 """Settings under which a crash and a doubt are over in seconds."""
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class Town(TownOfOne):
     def fetch(self, path: str, name: str) -> bytes:
         """The bytes at an address of the bus, asked for with somebody's key."""
         asked = Request(f"{self.url}{path}", headers={"Authorization": f"Bearer {key_of(name)}", "Snodo-Purpose": "prova"})
-        with build_opener(ProxyHandler({})).open(asked, timeout=10) as answer:
+        with build_opener(ProxyHandler({})).open(asked, timeout=60) as answer:
             content: bytes = answer.read()
         return content
 
@@ -51,7 +51,7 @@ class Town(TownOfOne):
         super().close()
 
 
-def until(found: Callable[[], T | None], what: str, within: float = 20.0, every: float = 0.03) -> T:
+def until(found: Callable[[], T | None], what: str, within: float = 60.0, every: float = 0.03) -> T:
     """The first value that is not None (nor false); fails when none comes in time."""
     end = time.monotonic() + within
     while True:
@@ -131,14 +131,14 @@ def notices(town: Town, istanza: str) -> list[str]:
     return ["io"] * len(io_sent) + ["email"] * len(mailed)
 
 
-def present(town: Town, body: dict[str, Any], type: str = BUILDING, wait: float = 15, files: tuple[bytes, ...] = ()) -> dict[str, Any]:
+def present(town: Town, body: dict[str, Any], type: str = BUILDING, wait: float = 25, files: tuple[bytes, ...] = ()) -> dict[str, Any]:
     """Send and wait for the reply: ``{id, reply, ...}``."""
     portal = town.client()
     sent = [portal.attach(io.BytesIO(one), f"allegato-{n}.pdf", "application/pdf") for n, one in enumerate(files, 1)]
     return portal.send(type, body, attachments=sent, wait=wait)
 
 
-def case_when(town: Town, key: str, states: tuple[str, ...] = ("done",), within: float = 20.0) -> dict[str, Any]:
+def case_when(town: Town, key: str, states: tuple[str, ...] = ("done",), within: float = 60.0) -> dict[str, Any]:
     """The case as soon as it is in one of the states; a dead one that should not be is told at once."""
     operator = town.client("sistemista")
 
@@ -151,7 +151,7 @@ def case_when(town: Town, key: str, states: tuple[str, ...] = ("done",), within:
     return until(look, f"case {key} is {states}", within)
 
 
-def dead_of(town: Town, key: str, within: float = 20.0) -> dict[str, Any]:
+def dead_of(town: Town, key: str, within: float = 60.0) -> dict[str, Any]:
     """The dead letter of a case: as ``GET /dead/{run}`` shows it."""
     shown = case_when(town, key, ("dead",), within)
     run = next(one["id"] for one in shown["runs"] if one["state"] == "dead")

@@ -29,7 +29,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
         ask = Caller(server.port)
         for name in ("Ada", "Bo", "Cy"):
             body = {"type": "prova.saluto", "data": {"nome": name}}
-            server.app.wait_reply(ask("POST", "/messages", body).json["id"], 10)
+            server.app.wait_reply(ask("POST", "/messages", body).json["id"], 60)
         out = folder / "fascicolo.zip"
         url = f"http://127.0.0.1:{server.port}"
         assert (
@@ -133,7 +133,7 @@ def test_what_was_erased_is_left_out_and_said_and_the_rest_is_replayed_and_turne
             ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada", "numero": number}}).json["id"] for number in (1, 2)
         )
         for message in (erased, kept):
-            app.wait_reply(message, 10)
+            app.wait_reply(message, 60)
         whole = ask("POST", "/exports", {"case": "istanza:Ada", "purpose": "prova", "payloads": True}, name="revisore").content
         with app.store.read() as tx:
             app.keys.forget(
@@ -299,7 +299,7 @@ def test_what_witnesses_signed_goes_with_it_and_is_verified(tmp_path):
     witness = note.Signer.new("testimone.example/uno", note.COSIGNATURE)
     with running(tmp_path) as server:
         ask, app = Caller(server.port), server.app
-        app.wait_reply(ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}).json["id"], 10)
+        app.wait_reply(ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}).json["id"], 60)
         body = {"case": "istanza:Ada", "purpose": "prova"}
         assert ask("POST", "/exports", body, name="portale").status == 403
         assert ask("POST", "/exports", {"case": "istanza:Ada"}, name="revisore").status == 422

@@ -37,7 +37,7 @@ def test_a_broker_that_is_well_is_tried_and_left_as_it_was(tmp_path, rabbitmq, r
 
 
 def test_a_broker_under_alarm_takes_nothing_and_doctor_says_so(tmp_path, rabbitmq, rabbitmq_url, monkeypatch):
-    monkeypatch.setattr("bus.doctor.broker.WITHIN", 1.0)
+    monkeypatch.setattr("bus.doctor.broker.WITHIN", 3.0)
     rabbitmq.raise_alarm()
     try:
         found = examined(write(tmp_path, store={"url": NOWHERE}, channel={"url": rabbitmq_url}))

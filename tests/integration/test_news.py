@@ -20,10 +20,10 @@ def test_a_reply_settled_by_a_worker_wakes_who_waits_at_a_door(tmp_path: Path, p
     try:
         doors.start()
         wait_until(lambda: doors.channel.describe()["connected"])
-        accepted = doors.send(Submission("prova.saluto", {"nome": "Ada"}, "portale", role="portal", key="uno")).result(20)
+        accepted = doors.send(Submission("prova.saluto", {"nome": "Ada"}, "portale", role="portal", key="uno")).result(60)
         with doors.listen(accepted.id, told.set):
             worker.start()
-            assert told.wait(20)  # nothing but the news of the other process sets it
+            assert told.wait(60)  # nothing but the news of the other process sets it
         assert doors.message(accepted.id)["reply"] == {"saluto": "ciao Ada"}
     finally:
         worker.stop()

@@ -132,8 +132,8 @@ def work(app: App) -> None:
         for number in range(MANY):
             body: Any = {"pratica": f"x{number}", "numero": number, "chi": CF if number % 2 else OTHER}
             accepted = app.send(Submission("ufficio.pratica", body, "portale", key=f"k{number}")).result()
-            app.wait_reply(accepted.id, 10)
-        app.wait_reply(app.send(Submission("ufficio.altra", {**body, "pratica": "y"}, "portale")).result().id, 10)
+            app.wait_reply(accepted.id, 60)
+        app.wait_reply(app.send(Submission("ufficio.altra", {**body, "pratica": "y"}, "portale")).result().id, 60)
     finally:
         app.stop()
 

@@ -7,6 +7,7 @@ import contextlib
 import datetime as dt
 import json
 import sqlite3
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -55,8 +56,11 @@ def test_every_202_has_a_receipt_that_is_the_same_at_each_repetition_and_can_be_
 
 def test_a_batch_is_promised_by_one_signature_and_no_part_can_be_changed(tmp_path):
     with running(tmp_path) as server:
+        gate = threading.Event()
+        server.app.store.write(lambda tx: gate.wait(60))  # what comes while one transaction lasts is written in the next
         told = [server.app.send(Submission("prova.saluto", {"nome": f"n{n}"}, "portale", role="portal")) for n in range(60)]
-        texts = [one.result(20).receipt for one in told]
+        gate.set()
+        texts = [one.result(60).receipt for one in told]
         with server.app.store.read() as tx:
             assert [receipt.of_message(tx, one.result().id) for one in told] == texts
     key = note.verifier(public(tmp_path, "receipts"))
@@ -166,7 +170,7 @@ def test_the_folder_of_tiles_grows_and_says_the_same_as_the_log(tmp_path, capsys
     for count in (100, 300):
         with running(tmp_path) as server:
             told = [server.app.send(Submission("prova.saluto", {"nome": f"n{n}"}, "portale", role="portal")) for n in range(count)]
-            [one.result(20) for one in told]
+            [one.result(60) for one in told]
             while not server.app.engine.idle():
                 pass
         assert main(["log", "tiles", str(folder), "--config", str(tmp_path / "config.yaml")]) == 0

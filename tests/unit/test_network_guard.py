@@ -86,7 +86,7 @@ def test_what_counts_as_loopback(host, expected):
 
 def test_a_process_started_by_a_test_is_guarded_too(report):
     program = f"import socket; socket.create_connection(({OUTSIDE!r}, 80), timeout=1)"
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert ended.returncode != 0
     assert "network guard" in ended.stderr
     assert OUTSIDE in report.read_text()
@@ -108,7 +108,7 @@ def _pytest(tmp_path, source, **environment):
         str(tmp_path / "test_it.py"),
     ]
     inherited = {name: value for name, value in os.environ.items() if name != "CI"}
-    return subprocess.run(command, cwd=PROJECT, env={**inherited, **environment}, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=PROJECT, env={**inherited, **environment}, capture_output=True, text=True, timeout=120)
 
 
 def test_a_test_that_swallows_the_exception_fails_all_the_same(tmp_path):

@@ -68,7 +68,7 @@ def sent(bus, tmp_path, type, nome, *more):
 def test_help_is_quick_because_it_imports_nothing_heavy():
     program = "import sys; from bus.cli import main; code = main(['--help']); print(sorted(sys.modules), file=sys.stderr); sys.exit(code)"
     start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     print(f"bus --help: {(time.perf_counter() - start) * 1000:.0f} ms")
     assert done.returncode == 0
     modules = {name.partition(".")[0] for name in eval(done.stderr)}
@@ -79,7 +79,7 @@ def test_help_is_quick_because_it_imports_nothing_heavy():
 @pytest.mark.parametrize("name", ["send", "case", "runs", "dead", "validate", "test", "log", "services", "serve"])
 def test_help_of_a_command_imports_no_room_of_the_bus(name):
     program = f"import sys; from bus.cli import main; main(['{name}', '--help']); print([m for m in sys.modules if m.partition('.')[0] in {HEAVY[2:]} or m.startswith('adapters')], file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert set(eval(done.stderr.splitlines()[-1])) <= {"orjson", "orjson.orjson", "structlog"}
 
 
@@ -260,5 +260,5 @@ def test_codes_are_explained(bus):
 
 def test_output_that_nobody_reads_is_no_error(server):
     program = f"{sys.executable} -m bus.cli runs list --url {server.url} --key {key_of('sistemista')} --limit 500 | true"
-    done = subprocess.run(program, shell=True, capture_output=True, text=True, timeout=30, cwd=Path(__file__).parents[3])
+    done = subprocess.run(program, shell=True, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[3])
     assert (done.returncode, done.stderr) == (0, "")

@@ -170,7 +170,7 @@ def test_serve_announces_itself_as_json(tmp_path):
             assert json.loads(process.stdout.readline())["url"].startswith("http://127.0.0.1:")
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(30)
+            process.wait(60)
 
 
 def test_findings_are_counted_as_people_count(bus, tmp_path):

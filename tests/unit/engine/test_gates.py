@@ -130,13 +130,13 @@ def test_threads_are_made_when_they_are_needed_kept_and_bounded() -> None:
     threads, gate, done = Threads(3, "prova"), threading.Event(), threading.Semaphore(0)
     assert threads.count() == 0
     threads.run(done.release)
-    assert done.acquire(timeout=5)
+    assert done.acquire(timeout=60)
     for _ in range(6):
-        threads.run(lambda: (gate.wait(5), done.release()))  # type: ignore[arg-type,return-value]
+        threads.run(lambda: (gate.wait(60), done.release()))  # type: ignore[arg-type,return-value]
     assert threads.count() == 3
     gate.set()
-    assert all(done.acquire(timeout=5) for _ in range(6))
-    assert threads.close(time.monotonic() + 5)
+    assert all(done.acquire(timeout=60) for _ in range(6))
+    assert threads.close(time.monotonic() + 60)
 
 
 def test_a_thread_that_hangs_does_not_keep_the_others_from_closing() -> None:
@@ -144,5 +144,5 @@ def test_a_thread_that_hangs_does_not_keep_the_others_from_closing() -> None:
     threads.run(lambda: gate.wait(30))  # type: ignore[arg-type,return-value]
     begun = time.monotonic()
     assert not threads.close(begun + 0.1)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 25
     gate.set()

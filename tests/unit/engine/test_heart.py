@@ -188,7 +188,7 @@ def test_a_bell_that_fails_does_not_stop_the_intake(tmp_path: Path) -> None:
     try:
         intake.send(Submission("sim.avviso", {"chi": "1"}, "p"))
         intake.send(Submission("sim.avviso", {"chi": "2"}, "p"))
-        assert intake.send(Submission("sim.ricevuta", {"chi": "3"}, "p")).result(5).id
+        assert intake.send(Submission("sim.ricevuta", {"chi": "3"}, "p")).result(60).id
     finally:
         store.close()
 
@@ -213,10 +213,10 @@ def test_runs_are_claimed_in_the_commit_that_opens_them_or_rung_for(tmp_path: Pa
     intake = Intake(store, rules, FixedClock(T), rung.extend, None, host)
     try:
         before = store.describe()["commits"]
-        opened = list(intake.send(Submission("sim.avviso", {"chi": "1"}, "p", key="k")).result(5).runs)
+        opened = list(intake.send(Submission("sim.avviso", {"chi": "1"}, "p", key="k")).result(60).runs)
         assert store.describe()["commits"] == before + 1
         assert (host.owned, rung) == ((opened, []) if room else ([], opened))
-        again = intake.send(Submission("sim.avviso", {"chi": "1"}, "p", key="k")).result(5)
+        again = intake.send(Submission("sim.avviso", {"chi": "1"}, "p", key="k")).result(60)
         assert (again.repeated, host.owned + rung) == (True, opened)
     finally:
         store.close()

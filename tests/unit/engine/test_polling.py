@@ -21,7 +21,7 @@ KEYS = Keyring.in_memory()
 def poll_until(store: SqliteStore, poller: Poller, done: threading.Event) -> None:
     polling = Polling(store, SystemClock(), lambda adapter: MemoryDoor(SystemClock().now()))
     polling.start("archivio", poller)
-    assert done.wait(10)
+    assert done.wait(60)
     polling.stop()
 
 
