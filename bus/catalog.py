@@ -27,10 +27,10 @@ from bus.expression import Table, Tables
 from bus.mapping.compile import CompiledMapping, compile_mapping
 from bus.mapping.model import MappingTest
 from bus.mapping.tables import read_table
-from bus.mapping.types import Fault, MessageType, check_forms, compile_type, validate_whole
+from bus.mapping.types import BUILT_IN, Fault, MessageType, check_forms, compile_type, validate_whole
 from bus.message import JsonObject, JsonValue, digest
 from bus.route.check import World, asked_in, check_mapping, check_route
-from bus.route.compile import CompiledRoute, compile_route, plan_of
+from bus.route.compile import CompiledRoute, compile_route, names_of, plan_of
 from bus.route.mapping_tests import Tested, check_mapping_tests
 from bus.route.model import TestDocument
 from bus.route.parse import ParsedRoute, parse_route
@@ -247,10 +247,12 @@ class _Reader:
     def read(self) -> Catalog | None:
         self._read_tables()
         services, service_source, service_document = self._read_services()
+        routes = [(source, document, parse_route(document, source)) for source, document in self._documents(_is_route)]
+        self.tables.expect(BUILT_IN.union(*(names_of(parsed) for _, _, parsed in routes if parsed)))
         for source, document in self._documents(_is_type):
             self._add_type(source, document)
         compiled = {name: mapping for name, (mapping, _) in self._read_mappings().items()}
-        drafts = self._read_routes(compiled)
+        drafts = self._compile_routes(routes, compiled)
         self._check(drafts)
         if service_source is not None:
             starts: dict[str, str | None] = dict.fromkeys(self.broken)
@@ -322,11 +324,12 @@ class _Reader:
                 self.broken |= {name, source.name("mapping")}
         return self.mappings
 
-    def _read_routes(self, mappings: Mapping[str, CompiledMapping]) -> dict[str, _Draft]:
+    def _compile_routes(
+        self, routes: Iterable[tuple[Source, dict[str, Any], ParsedRoute | None]], mappings: Mapping[str, CompiledMapping]
+    ) -> dict[str, _Draft]:
         drafts: dict[str, _Draft] = {}
-        for source, document in self._documents(_is_route):
+        for source, document, parsed in routes:
             name = str(document.get("route"))
-            parsed = parse_route(document, source)
             if name in drafts:
                 source.report(("route",), "route.duplicate", f"there is already a route `{name}`", f"in {drafts[name].source.file}")
             elif parsed is not None:

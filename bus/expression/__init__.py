@@ -189,6 +189,10 @@ class Tables(dict[str, Table]):
         """Expressions by their text: the same text means the same wherever its names are known."""
         self.functions = {name: [one] for name, one in FUNCTIONS.items()} | {"lookup": _lookups(self)}
 
+    def expect(self, names: Iterable[str]) -> None:
+        """Names that expressions will use: who tells them all at first needs one environment."""
+        self._names = self._names.union(names)
+
     def environment(self, names: frozenset[str]) -> Any:
         """The CEL environment, with at least these names."""
         if self._cel is None or not names <= self._names:

@@ -42,8 +42,7 @@ def compile_route(
     parsed: ParsedRoute, mappings: Mapping[str, CompiledMapping], tables: Mapping[str, Table], report: Reporter
 ) -> CompiledRoute:
     """Compile a parsed route; what is wrong with its expressions and names goes to ``report``."""
-    names = {name for name in all_names(parsed) if not name_problem(name)}
-    builder = _Builder(parsed, mappings, tables, report, Environment(BUILT_IN | names, tables))
+    builder = _Builder(parsed, mappings, tables, report, Environment(BUILT_IN | names_of(parsed), tables))
     steps = builder.steps(parsed.steps)
     key = builder.expression(parsed.model.key, ("key",)) if parsed.model.key is not None else None
     case = builder.expressions(parsed.model.case, ("case",))
@@ -53,6 +52,11 @@ def compile_route(
     if parsed.complete and not builder.shop.failed:
         plan = _plan(parsed, builder, steps, key, case, tables)
     return CompiledRoute(parsed, plan, _by_step(builder.shop.used, parsed), builder.applied)
+
+
+def names_of(parsed: ParsedRoute) -> set[str]:
+    """All names that a route's expressions may use, beside those that are always there."""
+    return {name for name in all_names(parsed) if not name_problem(name)}
 
 
 def _plan(

@@ -85,7 +85,7 @@ def merged(scopes: list[Scope | None]) -> Scope | None:
     first, *rest = (scope.names for scope in going)
     names = dict(first)  # nearly all names are the same on all ways: only the others are looked at
     for other in rest:
-        changed = [name for name, known in other.items() if first.get(name) is not known]
+        changed = [name for name, known, there in zip(other, other.values(), map(first.get, other), strict=True) if known is not there]
         for name in (*changed, *(first.keys() - other.keys())):
             names[name] = _met([way.get(name) for way in (first, *rest)])
     return Scope(names, frozenset.union(*(scope.keys for scope in going)))

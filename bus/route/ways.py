@@ -7,7 +7,7 @@ enumeration. The clauses' own conditions are evaluated on all of them, so that w
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -92,15 +92,14 @@ def check_failures(
 ) -> None:
     """Refusals that nobody handles, and clauses that take none of what can happen. ``wrong`` are conditions with a finding of their own."""
     ends = _ends(operation, clauses)
-    left = [str(error["code"]) for error, taken in ends if error["kind"] == "refused" and taken.clause is None and not taken.perhaps]
-    left = [code for code in left if not code.startswith(_TECHNICAL) or code in operation.expected]
     accepted = step.model.dead_on
+    left = _left(ends, operation) if accepted != "any" else []
     for position, code in enumerate(accepted if isinstance(accepted, list) else ()):
         if code not in operation.refusals:
             hint = suggestion(code, operation.refusals) or "it declares " + (", ".join(operation.refusals) or "none")
             sentence = f"`{step.model.call}` never refuses with `{code}`"
             report.report((*step.pointer, "dead_on", position), "refusal.unknown", sentence, hint)
-    if accepted != "any" and (left := [code for code in left if code not in (accepted or ())]):
+    if left := [code for code in left if code not in (accepted or ())]:
         shown = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
         hint = "say what to do in `on_error`, or `dead_on: any` if a person should look at it"
         sentence = f"`{step.model.call}` may refuse with {shown}, and no clause takes it"
@@ -112,6 +111,12 @@ def check_failures(
             if position not in taken and when is not None and (*place, "when") not in wrong and not _of_our_own(when):
                 sentence = f"`{step.model.call}` never ends so, or a clause above takes it: this one is never taken"
                 report.report(place, "step.unreachable", sentence, "", "warning")
+
+
+def _left(ends: Iterable[tuple[dict[str, Any], Taken]], operation: Operation) -> list[str]:
+    """The refusals that no clause takes, without those of the protocol that the contract does not expect."""
+    codes = (str(error["code"]) for error, taken in ends if error["kind"] == "refused" and taken.clause is None and not taken.perhaps)
+    return [code for code in codes if not code.startswith(_TECHNICAL) or code in operation.expected]
 
 
 def _told_by_error(when: Expression) -> bool:
