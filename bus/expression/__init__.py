@@ -22,6 +22,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -52,7 +53,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLAIN_PATH = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)\s*")
 _PLAIN_LITERAL = re.compile(r"""\s*(?:"([^"\\\n]*)"|'([^'\\\n]*)'|(-?[0-9]{1,18})|(true|false|null))\s*""")
 _JSON = {bool: "boolean", int: "integer", str: "string", type(None): "null"}
-_NAMED = {"INT": "integer", "STRING": "string", "BOOL": "boolean", "TIMESTAMP": "string", "DURATION": "string", "BYTES": "string"}
+_NAMED = {"INT": "integer", "DOUBLE": "number", "STRING": "string", "BOOL": "boolean", "TIMESTAMP": "string", "DURATION": "string", "BYTES": "string"}
 _WORDS: dict[str, JsonValue] = {"true": True, "false": False, "null": None}
 _FORBIDDEN_FIELDS = frozenset({"in", "true", "false", "null"})
 
@@ -378,17 +379,21 @@ def _error_type() -> Any:
     return cel.Type.ERROR
 
 
-_PROTOBUF: dict[int, str] = {3: "INT", 8: "BOOL", 9: "STRING"}
+_PROTOBUF: dict[int, str] = {1: "DOUBLE", 3: "INT", 8: "BOOL", 9: "STRING"}
 
 
 def new_environment(names: Mapping[str, tuple[int, str, bool] | None], tables: Mapping[str, Table], pool: Any = None) -> Any:
-    """A CEL environment. A name holds anything (None), or what a protobuf field says: (type, name of its message, repeated)."""
+    """A CEL environment. A name holds anything (None), or what a protobuf field says: (type, name of its message, repeated).
+
+    With a ``pool`` of messages it is one that checks types: there `number` gives a number, where a run may get a whole one.
+    """
     from cel_expr_python import cel
     from cel_expr_python.ext import ext_bindings, ext_math, ext_optional, ext_strings
 
     # version 1 of the optional library: version 2 takes the word `first` for itself
     extensions = [ext_strings.ExtStrings(), ext_math.ExtMath(), ext_optional.ExtOptional(1), ext_bindings.ExtBindings()]
-    functions = [_declaration(cel, name, [function]) for name, function in FUNCTIONS.items()]
+    known = {**FUNCTIONS, "number": replace(FUNCTIONS["number"], returns=float)} if pool else FUNCTIONS
+    functions = [_declaration(cel, name, [function]) for name, function in known.items()]
     functions.append(_declaration(cel, "lookup", _lookups(tables)))
     functions.append(_declaration(cel, "rows", [_rows(tables)]))
     variables = {name: _declared_type(cel, said) for name, said in names.items()}

@@ -65,7 +65,8 @@ def type_error(raw: str, text: str) -> ExpressionError | None:
 
 _SURE_OPERATORS = frozenset({"_+_", "_-_", "_*_", "_/_", "_%_", "-_", "!_", "_&&_", "_||_", "_<_", "_<=_", "_>_", "_>=_"})
 _COMPARISONS = frozenset({"_<_", "_<=_", "_>_", "_>=_", "_==_", "_!=_"})
-_NUMBERS = frozenset({"int", "double", "uint", "wrapper(int)"})
+_NUMBERS = frozenset({"int", "double", "uint", "wrapper(int)", "wrapper(double)"})
+_FRACTIONS = frozenset({"double", "wrapper(double)"})
 
 
 def _type_worded(message: str) -> tuple[str, str, str] | None:
@@ -73,6 +74,8 @@ def _type_worded(message: str) -> tuple[str, str, str] | None:
     if match := re.match(r"found no matching overload for '([^']*)' applied to '(.*)'", message):
         function, types = match[1], match[2].strip("()")
         parts = re.split(r",\s*(?![^(]*\))", types)
+        if "*error*" in types:
+            return None  # what it is applied to is told by itself, or is right when it runs
         if function == "_?_:_":
             if parts[0] in {"bool", "dyn"}:
                 return None
@@ -80,6 +83,8 @@ def _type_worded(message: str) -> tuple[str, str, str] | None:
         unsure = "null_type" in types or "optional" in types or "%" in types or "map(" in types
         if unsure or (function in _COMPARISONS and set(parts) <= _NUMBERS):
             return None
+        if _FRACTIONS & set(parts) and (set(parts) <= _NUMBERS or function not in _SURE_OPERATORS | _COMPARISONS):
+            return None  # the number may be a whole one when it runs
         if "snodo." in types and function not in _SURE_OPERATORS:
             return None
         sentence, _ = _no_overload(function, f"({', '.join(map(_shown, parts))})")

@@ -15,7 +15,7 @@ from bus.source import Pointer, Reporter, suggestion
 
 Schema: TypeAlias = dict[str, Any]
 
-SCALARS: Mapping[str, Schema] = {kind: {"type": kind} for kind in ("integer", "string", "boolean")}
+SCALARS: Mapping[str, Schema] = {kind: {"type": kind} for kind in ("integer", "number", "string", "boolean")}
 _TEXT = SCALARS["string"]
 KINDS = ("refused", "unreachable", "in_doubt", "invalid")
 
@@ -260,7 +260,7 @@ class Paths:
     def _result(self, used: Used, needed: str) -> bool:
         """Whether the value fits the part: a condition is true or false."""
         given = type_of(self.value(used).schema)
-        if given and given not in {needed, "number"}:
+        if given and given != needed and (given, needed) != ("number", "integer"):
             part = str(used.pointer[-1])
             hint = "compare it with something, such as != null" if needed == "boolean" else ""
             sentence = f"`{part}` needs {WORDS[needed]}, this is {WORDS.get(given, given)}"
