@@ -24,7 +24,7 @@ from typing import Any, TypeAlias
 from bus.adapter import Operation
 from bus.errors import RulesError
 from bus.expression import Table, Tables
-from bus.mapping.compile import CompiledMapping, compile_mapping
+from bus.mapping.compile import CompiledMapping, read_mapping
 from bus.mapping.model import MappingTest
 from bus.mapping.tables import read_table
 from bus.mapping.types import BUILT_IN, Fault, MessageType, check_forms, compile_type, validate_whole
@@ -238,6 +238,7 @@ class _Reader:
         self.types: dict[str, MessageType] = {}
         self.type_sources: dict[str, Source] = {}
         self.mappings: dict[str, tuple[CompiledMapping, Source]] = {}
+        self.halves: list[tuple[CompiledMapping, Source]] = []
         self.tested: dict[str, TestedMapping] = {}
         self.broken: set[str] = set()
 
@@ -315,13 +316,14 @@ class _Reader:
     def _read_mappings(self) -> dict[str, tuple[CompiledMapping, Source]]:
         for source, document in self._documents(_is_mapping):
             name = str(document.get("mapping"))
-            compiled = compile_mapping(document, self.tables, source)
+            compiled, complete = read_mapping(document, self.tables, source)
             if name in self.mappings:
                 source.report(("mapping",), "mapping.duplicate", f"there is already a mapping `{name}`")
-            elif compiled is not None:
+            elif compiled is not None and complete:
                 self.mappings[name] = (compiled, source)
             else:
                 self.broken |= {name, source.name("mapping")}
+                self.halves += [(compiled, source)] if compiled else []
         return self.mappings
 
     def _compile_routes(
@@ -346,6 +348,8 @@ class _Reader:
         tests = {source.file: (source, document) for source, document in self._documents(_is_beside)}
         for name, source in self.type_sources.items():
             check_forms(self.types[name], self.types, self.broken, self.tables, source)
+        for mapping, source in self.halves:
+            check_mapping(mapping, world, source)
         for mapping, source in self.mappings.values():
             check_mapping(mapping, world, source)
             if found := check_mapping_tests(mapping, world, source):

@@ -53,7 +53,15 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLAIN_PATH = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)\s*")
 _PLAIN_LITERAL = re.compile(r"""\s*(?:"([^"\\\n]*)"|'([^'\\\n]*)'|(-?[0-9]{1,18})|(true|false|null))\s*""")
 _JSON = {bool: "boolean", int: "integer", str: "string", type(None): "null"}
-_NAMED = {"INT": "integer", "DOUBLE": "number", "STRING": "string", "BOOL": "boolean", "TIMESTAMP": "string", "DURATION": "string", "BYTES": "string"}
+_NAMED = {
+    "INT": "integer",
+    "DOUBLE": "number",
+    "STRING": "string",
+    "BOOL": "boolean",
+    "TIMESTAMP": "string",
+    "DURATION": "string",
+    "BYTES": "string",
+}
 _WORDS: dict[str, JsonValue] = {"true": True, "false": False, "null": None}
 _FORBIDDEN_FIELDS = frozenset({"in", "true", "false", "null"})
 

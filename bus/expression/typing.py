@@ -26,7 +26,12 @@ ANYTHING = "any_"
 
 _PACKAGE = "snodo.t"
 _ANY = ".google.protobuf.Value"
-_LEAVES: dict[str, tuple[int, str]] = {"integer": (3, "Int64Value"), "number": (1, "DoubleValue"), "string": (9, "StringValue"), "boolean": (8, "BoolValue")}
+_LEAVES: dict[str, tuple[int, str]] = {
+    "integer": (3, "Int64Value"),
+    "number": (1, "DoubleValue"),
+    "string": (9, "StringValue"),
+    "boolean": (8, "BoolValue"),
+}
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DEPTH = 30
 

@@ -72,20 +72,24 @@ def _directives(value: Any, pointer: tuple[str | int, ...]) -> Any:
 
 def compile_mapping(document: Any, tables: Mapping[str, Table], report: Reporter) -> CompiledMapping | None:
     """Check a mapping's document and compile it; None when a finding is an error."""
+    mapping, complete = read_mapping(document, tables, report)
+    return mapping if complete else None
+
+
+def read_mapping(document: Any, tables: Mapping[str, Table], report: Reporter) -> tuple[CompiledMapping | None, bool]:
+    """As `compile_mapping`; where only some of its expressions are wrong the others can be checked, and the second value is false."""
     model = validated(document, MappingDocument, report)
     if model is None or not _names_fit(model, report):
-        return None
+        return None, False
     local = {name for name in local_names(model.fields) if not name_problem(name)}
     shop = Workshop(Environment(BUILT_IN | set(model.uses) | local, tables), report)
     template = shop.template(model.fields, ("fields",), f"mapping {model.mapping}")
     for used in shop.used:
         _check_names(used, BUILT_IN | set(model.uses), shop)
         check_lookups(used, tables, shop)
-    if shop.failed:
-        return None
     looked = frozenset(lookup.table for used in shop.used for lookup in used.expression.lookups if lookup.table)
     rules = {name: value for name, value in document.items() if name not in ("tests", "given")}
-    return CompiledMapping(model, rules, template, tuple(shop.used), looked)
+    return CompiledMapping(model, rules, template, tuple(shop.used), looked), not shop.failed
 
 
 def _names_fit(model: MappingDocument, report: Reporter) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from bus.mapping.template import local_names
 from bus.route.model import RouteDocument
 from bus.route.steps import KINDS
-from bus.source import Pointer, Reporter, suggestion, validated
+from bus.source import Pointer, Reporter, suggestion, validated, wrong_fields
 
 MOST_STEPS = 500
 _NEVER_EMPTY = frozenset({"as", "when", "timeout", "retry", "mapping", "undo", "limit", "match", "deadline", "count", "until", "dead_on"})
@@ -64,13 +64,24 @@ def walk(steps: list[Parsed]) -> Iterator[Parsed]:
 
 
 def parse_route(document: Any, report: Reporter) -> ParsedRoute | None:
-    """Read a route's document; None when not even its head can be read."""
-    model = validated(document, RouteDocument, report)
+    """Read a route's document; None when its head says nothing that its steps could be checked with."""
+    whole = validated(document, RouteDocument, report)
+    model = whole or _what_can_be_read(document)
     if model is None:
         return None
     reader = _Reader(report)
     steps = reader.steps(document["steps"], ("steps",))
-    return ParsedRoute(model, document, steps, not reader.failed, frozenset(reader.lost), frozenset(reader.lost_keys))
+    complete = whole is not None and not reader.failed
+    return ParsedRoute(model, document, steps, complete, frozenset(reader.lost), frozenset(reader.lost_keys))
+
+
+def _what_can_be_read(document: Any) -> RouteDocument | None:
+    """The head of a route without the fields that are wrong, so that what is wrong elsewhere is told in the same run."""
+    wrong = wrong_fields(document, RouteDocument)
+    if wrong & {"", "route", "on", "case", "steps"}:
+        return None
+    wrong |= {"given", "tests"} if wrong & {"given", "tests"} else set()
+    return RouteDocument.model_validate({"version": 1, **{name: value for name, value in document.items() if name not in wrong}})
 
 
 class _Reader:

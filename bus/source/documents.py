@@ -27,6 +27,15 @@ def validated(document: Any, model: type[M], report: Reporter, pointer: Pointer 
         return None
 
 
+def wrong_fields(document: Any, model: type[BaseModel]) -> set[str]:
+    """The fields at the top that are wrong, missing or not known; the empty name where it is no map at all."""
+    try:
+        model.model_validate(document)
+    except ValidationError as error:
+        return {str(fault["loc"][0]) if fault["loc"] else "" for fault in error.errors(include_url=False)}
+    return set()
+
+
 def _place(fault: Any, document: Any) -> tuple[Any, ...]:
     """Where a fault is in the document: without what pydantic says of keys, and of which of several types it tried."""
     place: list[Any] = []
