@@ -1,7 +1,8 @@
 """Presence: which processes of the bus are at work, as each says every few seconds. For people, not for safety: claims have leases.
 
 A process that is no more on this very machine need not be waited for: what it held is free at once (`Presence.release_the_gone`). Only what
-the kernel says of a process counts, never silence: who is paused, slow or cut off lives, and its leases run.
+the kernel says of a process counts, by its number or by its lifeline (`bus.engine.lifeline`), never silence: who is paused, slow or cut off
+lives, and its leases run.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from bus.clock import Clock, moment_of, text_of
 from bus.diagnostics import logger
+from bus.engine.lifeline import Lifelines
 from bus.message import JsonObject, canonical, new_id, parsed
 from bus.store import Store, Tx
 
@@ -77,9 +79,9 @@ class Presence:
 
     def __init__(
         self, store: Store, clock: Clock, identity: str, role: str, rules: str, workers: Callable[[int], None] = lambda count: None,
-        gates: Callable[[], JsonObject] = dict,
+        gates: Callable[[], JsonObject] = dict, lifelines: Lifelines | None = None,
     ) -> None:  # fmt: skip
-        self._workers, self._gates = workers, gates
+        self._workers, self._gates, self._lifelines = workers, gates, lifelines
         self._said = canonical({})
         self._store, self._clock, self._id = store, clock, identity
         self._facts = {
@@ -97,6 +99,8 @@ class Presence:
             self._try(self._say)
 
     def begin(self) -> None:
+        if self._lifelines is not None:
+            self._lifelines.hold(self._id)
         self.release_the_gone()
         self._say()
         self._thread.start()
@@ -105,18 +109,28 @@ class Presence:
         """Say good-bye; raises `StoreError` when nobody can be told."""
         self._over.set()
         self._store.write(lambda tx: _leave(tx, self._id)).result()
+        self._drop([self._id])
 
     def release_the_gone(self) -> None:
         """Void claims and duties of processes of this machine that are no more; one read when there are none."""
         with self._store.read() as tx:
             seen = tx.all("processes_seen")
-        lost = [row["id"] for row in seen if gone(row["id"])]
+        lost = [row["id"] for row in seen if self._is_gone(row["id"])]
         heard = text_of(self._clock.now() - SILENT)
         here = {row["id"] for row in seen if row["role"] != "web" and row["seen"] >= heard} - {*lost} | {self._id}
         self._workers(len(here))
         if lost:
             self._store.write(lambda tx: _release(tx, lost)).result()
+            self._drop(lost)
             self._log.warning("process.gone", processes=lost, sentence="what they held is free again")
+
+    def _is_gone(self, identity: str) -> bool:
+        return gone(identity) or (self._lifelines is not None and identity != self._id and self._lifelines.is_cut(identity))
+
+    def _drop(self, ended: list[str]) -> None:
+        if self._lifelines is not None:
+            for identity in ended:
+                self._lifelines.drop(identity)
 
     def _go_on(self) -> None:
         beats = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from bus.clock import FixedClock
+from bus.engine import lifeline
 from bus.engine.asks import Call
 from bus.engine.leases import Leases
+from bus.engine.lifeline import FOLDER, Lifelines
 from bus.engine.presence import Presence, gates, gone, new_identity
 from bus.engine.throttles import Throttles
 from bus.engine.watching import with_gates
@@ -22,6 +25,8 @@ from bus.route.plan import Throttle
 from bus.store.sqlite import SqliteStore
 from bus.testing.store_contract import LATER, NOW, add_runs, claim, ids
 
+LIFELINE = "from bus.engine.lifeline import Lifelines; import sys; from pathlib import Path;"
+LIFELINE += "Lifelines(Path(sys.argv[1])).hold('uno@elsewhere.1.1'); print(flush=True); input()"
 CHILD = "from bus.engine.presence import new_identity; print(new_identity(), flush=True); input()"
 
 
@@ -94,6 +99,45 @@ def test_what_a_dead_process_held_is_free_at_once_and_counts_as_a_strike(
     assert ids(claim(store, "b", now=LATER)) == ["b"], "the far one's lease ran out"
     for presence in (dead, here, far):
         presence.end()
+
+
+def test_a_process_of_another_container_is_gone_when_the_kernel_dropped_its_lock_and_not_before(store: SqliteStore, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", LIFELINE, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        lines, clock = Lifelines(tmp_path), FixedClock(NOW)
+        here = Presence(store, clock, "due@here.1.1", "worker", "d", lifelines=lines)
+        Presence(store, clock, "uno@elsewhere.1.1", "worker", "d").begin()
+        here.begin()
+        add_runs(store, "a")
+        claim(store, "a", owner="uno@elsewhere.1.1")
+        process.send_signal(signal.SIGSTOP)
+        here.release_the_gone()
+        assert claim(store, "a") == [], "it is stopped, and lives"
+        [file] = [path for path in (tmp_path / FOLDER).iterdir() if path.name == "uno"]
+        (tmp_path / "copy" / FOLDER).mkdir(parents=True)
+        shutil.copy2(file, tmp_path / "copy" / FOLDER / "uno")
+        assert not Lifelines(tmp_path / "copy").is_cut("uno@elsewhere.1.1"), "nobody ever held the copy"
+        assert not lines.is_cut("due@here.1.1")
+        assert not lines.is_cut("tre@nobody.1.1")
+        process.kill()
+        process.wait(20)
+        here.release_the_gone()
+        assert ids(claim(store, "a")) == ["a"]
+        assert not file.exists()
+        here.end()
+        assert list((tmp_path / FOLDER).iterdir()) == []
+
+
+def test_without_a_local_folder_there_are_no_lifelines_and_the_process_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifeline, "LOCAL", frozenset())
+    lines = Lifelines(tmp_path)
+    lines.hold("uno@elsewhere.1.1")
+    assert list((tmp_path / FOLDER).iterdir()) == []
+    tmp_path.chmod(0o500)
+    Lifelines(tmp_path / "nowhere").hold("uno@elsewhere.1.1")
+    tmp_path.chmod(0o700)
 
 
 def test_where_proc_shows_the_processes_of_another_namespace_nobody_is_ever_taken_for_gone() -> None:

@@ -1,0 +1,91 @@
+"""Lifelines: a file that a process keeps locked for as long as it lives, so that others of its machine see when it is no more, from other
+containers too, where the numbers of its processes mean nothing.
+
+The kernel drops the lock when the process ends, however it ends, and not before: one that is stopped keeps it. That is so where one kernel
+keeps all locks: for the same boot of the same machine, in a folder on a local file system. Of anything else nothing is known.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from bus.diagnostics import logger
+
+FOLDER = ".snodo-processes"
+LOCAL = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "xfs", "zfs"})
+"""File systems whose locks this kernel keeps, and nobody else."""
+
+
+class Lifelines:
+    """Those of the processes that share ``folder``; where its file system is not local there are none. Thread-safe."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / FOLDER
+        self._held: int | None = None
+
+    def hold(self, identity: str) -> None:
+        """Hold one for this process from now on. Where that cannot be, the others wait for its leases, as on another machine."""
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            if not _is_local(self._folder):
+                return
+            self._clean()
+            self._held = os.open(self._path(identity), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+            fcntl.flock(self._held, fcntl.LOCK_EX)
+            os.write(self._held, _mark(self._held))
+        except OSError as error:
+            logger("snodo.presence").warning("process.no-lifeline", error=repr(error))
+
+    def is_cut(self, identity: str) -> bool:
+        """Whether the process of that name surely is no more."""
+        try:
+            found = os.open(self._path(identity), os.O_RDWR)
+        except OSError:
+            return False
+        try:
+            if os.read(found, 256) != _mark(found):  # of another boot, or a copy that nobody ever locked
+                return False
+            fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        finally:
+            os.close(found)
+        return True
+
+    def drop(self, identity: str) -> None:
+        """It is needed no more."""
+        with suppress(OSError):
+            self._path(identity).unlink()
+
+    def _path(self, identity: str) -> Path:
+        return self._folder / identity.partition("@")[0].replace("/", "")
+
+    def _clean(self) -> None:
+        """Drop those of earlier boots."""
+        boot = _boot()
+        for path in self._folder.iterdir():
+            if boot and path.read_bytes()[: len(boot)] not in (b"", boot):
+                path.unlink(missing_ok=True)
+
+
+def _boot() -> bytes:
+    return Path("/proc/sys/kernel/random/boot_id").read_bytes().strip()
+
+
+def _mark(file: int) -> bytes:
+    """What only this very file says, during this boot."""
+    facts = os.fstat(file)
+    return _boot() + f" {facts.st_dev}:{facts.st_ino}".encode()
+
+
+def _is_local(folder: Path) -> bool:
+    device = folder.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for line in Path("/proc/self/mountinfo").read_text("utf-8", "replace").splitlines():
+        mount, _, source = line.partition(" - ")
+        if mount.split()[2] == number:
+            return source.split()[0] in LOCAL
+    return False
