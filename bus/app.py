@@ -35,9 +35,10 @@ from bus.engine.accesses import NOBODY, Looker
 from bus.engine.attachments import Attachments
 from bus.engine.backlog import Backlog
 from bus.engine.circuit import Habits
-from bus.engine.engine import Engine, Pace
+from bus.engine.engine import LANE, Engine, Pace
 from bus.engine.intake import Accepted, Intake, Submission
 from bus.engine.leases import Leases
+from bus.engine.lifeline import Lifelines
 from bus.engine.outside import Outside
 from bus.engine.polling import Polling
 from bus.engine.presence import Presence, gates, processes
@@ -152,10 +153,13 @@ class App:
         ways = Ways(self.send, self.message, lambda content, media, name: self.attachments.save(io.BytesIO(content), media, name))
         self.anchoring = Anchoring(config.anchors, self.store, self.clock, self.leases, ways)
         self._presence = (
-            Presence(self.store, self.clock, self.engine.owner, role, self.catalog().digest, self.engine.works_beside, self._gates)
+            Presence(
+                self.store, self.clock, self.engine.owner, role, self.catalog().digest, self.engine.works_beside, self._gates,
+                Lifelines(config.attachments.folder),
+            )
             if config.store.shared
             else None
-        )
+        )  # fmt: skip
         if self._presence is not None:
             self.rules.on_swap(self._presence.works_under)
 
@@ -165,7 +169,7 @@ class App:
 
     def start(self) -> None:
         self.channel.check()
-        if self.role != "worker":
+        if self.role != "worker" or any(one.in_lane for adapter in self.adapters.values() for one in adapter.operations.values()):
             self.channel.on_news(self._tell)
         if self._presence is not None:
             self._presence.begin()
@@ -256,11 +260,13 @@ class App:
     # -- asking: wait for a reply ------------------------------------------------------------------------------------
 
     def _tell(self, messages: Iterable[str]) -> None:
-        """Wake those who wait for the reply of a message; among the messages may be the word that the rules have changed."""
+        """Wake those who wait for the reply of a message; among them may be word of other rules, or of a lane that is free."""
         with self._news_lock:
             for message in messages:
                 if message == NEWS:
                     self.rules.ring()
+                elif message.startswith(LANE):
+                    self.engine.lane_is_free(message.removeprefix(LANE))
                 for wake in self._news.get(message, ()):
                     wake()
 

@@ -1,7 +1,7 @@
 """Claims: runs become ours for the time of a lease. Both are pieces of a transaction; the rules are those of the query ``claim_runs``.
 
-A claim whose owner vanished before anything came of it is a *strike*. One may be chance (the machine stopped); a run with two is a
-*suspect*: it may be what ended its owners, and is claimed alone, so that it takes nobody with it; at three it is poison.
+A claim whose owner vanished before anything came of it is a *strike*. Two may be those of a neighbour, or chance: a run that has them is a
+*suspect*, and is worked apart, while its engine begins nothing else. So the third strike is its own, and with it it is poison.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bus.message import canonical
 from bus.store import Row, Tx
 
 SUSPECT, POISON = 2, 3
-"""Strikes with which a run is claimed alone, and with which it is given up."""
+"""Strikes with which a run is worked apart, and with which it is given up."""
 
 
 def claim(

@@ -20,11 +20,11 @@ import math
 import queue
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bus.clock import Clock, running_time
 from bus.diagnostics import logger
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from bus.catalog import Catalog
 
 Ring = Callable[[Sequence[str]], None]
+QUIET = 1.0
+"""Seconds for which what is at work here must have been so, before a suspect is: whatever ends a process does so sooner, nearly always."""
 STOP_MARGIN = 2.0
 """Seconds for the last transaction of an engine that stops."""
 
@@ -64,6 +66,10 @@ class Pace:
     circuit: Habits = field(default_factory=Habits)
 
 
+LANE = "lane "
+"""Begins the news that an ordered lane is free, before its name."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Home:
     """A call that came back."""
@@ -73,8 +79,14 @@ class _Home:
     result: Result
 
 
+class _Free(NamedTuple):
+    """An ordered lane that is free."""
+
+    lane: str
+
+
 class Engine:
-    """See the module. ``ring`` tells everybody that runs are ready; ``told`` gets messages that were replied or ended.
+    """See the module. ``ring`` tells everybody that runs are ready; ``told`` gets messages that were replied or ended, and free lanes.
 
     ``look``: see `bus.engine.loading.Loading`.
     """
@@ -92,11 +104,14 @@ class Engine:
         self._sweeper = Sweeper(store, self._holding, pace.sweep, pace.batch, pace.phase, clock.now())
         self._loading = Loading(store, catalog, look)
         self._settling = Settling(store, self.owner, self._holding.lease, outside)
-        self._inbox: queue.SimpleQueue[Sequence[str] | _Home | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Sequence[str] | _Home | _Free | None] = queue.SimpleQueue()
         self._welcomed: deque[Claims] = deque()
         self._live: dict[str, Live] = {}
         self._unwritten: dict[str, Live] = {}
         self._rung: dict[str, None] = {}
+        self._suspect = ""
+        self._freed: dict[str, None] = {}
+        self._for_lane: dict[str, dict[str, str]] = defaultdict(dict)
         self._alarms: list[tuple[dt.datetime, str]] = []
         self._stopping = threading.Event()
         self._last_moment = math.inf
@@ -124,6 +139,10 @@ class Engine:
     def ring(self, runs: Sequence[str]) -> None:
         """Runs may be ready; thread-safe, cheap, may be wrong."""
         self._inbox.put(runs)
+
+    def lane_is_free(self, name: str) -> None:
+        """The first of the runs that wait for this ordered lane here may ask again; thread-safe, may be wrong."""
+        self._inbox.put(_Free(name))
 
     def welcome(self, tx: Tx, runs: Sequence[str]) -> Claims | None:
         """Claim runs in the transaction that opens them, unless others wait; by the thread that writes. See `bus.engine.intake.Host`."""
@@ -215,6 +234,8 @@ class Engine:
             while True:
                 if isinstance(item, _Home):
                     home.append(item)
+                elif isinstance(item, _Free):
+                    self._freed[item.lane] = None
                 elif item is not None:
                     self._rung.update(dict.fromkeys(item))
                 if len(home) + len(self._rung) >= self._pace.batch * 4:
@@ -228,13 +249,30 @@ class Engine:
         now = self._clock.now()
         if self._stopping.is_set():
             return min(max(self._last_moment - time.monotonic(), 0.001), self._pace.sweep)
-        if self._welcomed or self._gates.stir(now) or (self._rung and self._room() > 0) or self._sweeper.is_due(now, self._room()):
+        stirs = self._welcomed or self._gates.stir(now, calls=not self._apart())
+        if stirs or (self._rung and self._room() > 0) or self._is_to_look(now, self._room()):
             return 0.0
         soonest = min([self._sweeper.next, *(alarm for alarm, _ in self._alarms[:1])])
-        return min(max((soonest - now).total_seconds(), 0.001), self._pace.sweep)
+        seconds = min((soonest - now).total_seconds(), self._quiet_in() if self._sweeper.suspect else math.inf)
+        return min(max(seconds, 0.001), self._pace.sweep)
 
     def _room(self) -> int:
-        return self._pace.most_live - len(self._live)
+        return 0 if self._apart() else self._pace.most_live - len(self._live)
+
+    def _apart(self) -> bool:
+        """Whether a suspect is at work here, or waits until it can be so apart: nothing else is begun."""
+        return self._sweeper.suspect or self._suspect_works()
+
+    def _suspect_works(self) -> bool:
+        live = self._live.get(self._suspect)
+        return live is not None and live.strikes >= SUSPECT
+
+    def _quiet_in(self) -> float:
+        """Seconds until nothing here has begun lately."""
+        return max([live.began for live in self._live.values()], default=-math.inf) + QUIET - self._holding.ticks()
+
+    def _is_to_look(self, now: dt.datetime, room: int) -> bool:
+        return self._sweeper.is_due(now, room) or (self._sweeper.suspect and self._quiet_in() <= 0)
 
     def _let_go_what_rests(self) -> None:
         """Once we stop, only what is in flight or unwritten is still ours to see through."""
@@ -253,36 +291,55 @@ class Engine:
             while self._alarms and self._alarms[0][0] <= now:
                 self._rung[heapq.heappop(self._alarms)[1]] = None
             rows = self._claim_rung(now)
-            room = self._room() - len(rows)
-            if self._sweeper.is_due(now, room):
-                suspects, free = not self._has_suspect(rows), not self._gates.away()
-                found, rung = self._sweeper.look(now, room, suspects=suspects, free=free)
-                self._rung.update(dict.fromkeys(rung))
-                rows += found
+            if self._is_to_look(now, self._room() - len(rows)):
+                rows += self._look(now, len(rows))
             return rows + [row for _ in range(len(self._welcomed)) for row in self._holding.took(self._welcomed.popleft())]
         except BaseException:
             for one in home:
                 self._inbox.put(one)
             raise
 
+    def _look(self, now: dt.datetime, more: int) -> list[Row]:
+        """What the sweeper finds, beside ``more`` runs that were claimed in this turn."""
+        room = 0 if self._suspect_works() else self._pace.most_live - len(self._live) - more
+        quiet = not (more or self._welcomed) and self._quiet_in() <= 0
+        found, rung = self._sweeper.look(now, room, quiet=quiet, free=not self._gates.away())
+        self._suspect = next((row["id"] for row in found if row["strikes"] >= SUSPECT), self._suspect)
+        self._rung.update(dict.fromkeys(rung))
+        return found
+
     def _claim_rung(self, now: dt.datetime) -> list[Row]:
-        called = self._gates.called(now)
+        if self._apart():
+            return []
+        first = self._first_for_lanes(now)
+        called = [*self._gates.called(now), *first]
         wanted = [*called, *list(self._rung)[: max(min(self._room(), self._pace.batch) - len(called), 0)]]
         wanted = [run for run in wanted if run not in self._live]
         for run in wanted:
             self._rung.pop(run, None)
-        rows = self._holding.claim(wanted, now, called=called, suspects=not self._has_suspect())
-        if rows and rows[0]["strikes"] >= SUSPECT:  # it came alone: the others are asked for again
-            self._rung.update(dict.fromkeys(run for run in wanted if run != rows[0]["id"]))
+        rows = self._holding.claim(wanted, now, called=called)
+        got = {row["id"] for row in rows}
+        self._freed.update({lane: None for run, lane in first.items() if run not in got})  # it went elsewhere: the next one's turn
         return rows
+
+    def _first_for_lanes(self, now: dt.datetime) -> dict[str, str]:
+        """Runs that are to be claimed, each with the lane that is free for it; one that is live here asks again."""
+        first: dict[str, str] = {}
+        for lane in self._freed:
+            waiting = self._for_lane.get(lane)
+            if waiting:
+                run = next(iter(waiting))
+                path, live = waiting.pop(run), self._live.get(run)
+                if live is None:
+                    first[run] = lane
+                elif path in live.walk.pending:
+                    live.dues[path], self._rung[run] = now, None
+        self._freed = {}
+        return first
 
     def _crowds(self, most: int, now: dt.datetime) -> list[Crowd]:
         coming = Counter(row["digest"] for claims in self._welcomed.copy() for row in claims.rows)
         return self._gates.crowds(self._house.catalog().first_calls, most, now, coming)
-
-    def _has_suspect(self, rows: Sequence[Row] = ()) -> bool:
-        """Whether a run is live here, or among these, that may be what ended its owners: one at a time, so that it takes no other."""
-        return any(row["strikes"] >= SUSPECT for row in rows) or any(live.strikes >= SUSPECT for live in self._live.values())
 
     # -- what runs do ------------------------------------------------------------------------------------------------
 
@@ -306,7 +363,7 @@ class Engine:
         """Make a claimed run live: its journal folded, its walk brought up to date."""
         if live.id in self._live:  # claimed anew: the claim that we had ran out
             self._forget(self._live[live.id])
-        self._live[live.id] = live
+        self._live[live.id], live.began = live, self._holding.ticks()
         return _guarded(live, now, lambda: live.begin(known.events, self._house, now))
 
     def _bring_home(self, home: _Home, now: dt.datetime) -> Live | None:
@@ -357,6 +414,10 @@ class Engine:
             if done.unwritten:
                 self._unwritten[live.id] = live
                 continue
+            if done.well:
+                self._clear(live)
+            for path, lane in done.held_up.items():
+                self._for_lane[lane][live.id] = path
             if done.lost or done.woken or done.ended or done.parked or self._live.get(live.id) is not live:
                 self._forget(live)
                 told += [live.message.id] if done.ended or done.parked else []
@@ -373,6 +434,9 @@ class Engine:
         if told:
             reach("reply.before-told")
             self._told(told)
+        freed = dict.fromkeys(lane for done in settled for lane in done.freed)
+        if free := [LANE + lane for lane in freed if self._for_lane.get(lane) or self._house.throttles.workers > 1]:
+            self._told(free)
 
     def _forget(self, live: Live) -> None:
         """Its run is not live here any more (perhaps for some moments). Calls that are out keep their places until they come home."""
@@ -380,8 +444,13 @@ class Engine:
             del self._live[live.id]
         self._gates.keep(live.claim, live.in_flight)
         self._holding.forget(*live.claim)
+        self._clear(live)
+
+    def _clear(self, live: Live) -> None:
+        """What ended its owners was something else, or it is not at work here any more: other work may begin."""
         if live.strikes >= SUSPECT:
             self._sweeper.hurry()
+        live.strikes = 0
 
     def _call_out(self, live: Live, done: Settled, now: dt.datetime) -> None:
         for asking in done.askings:
@@ -394,6 +463,8 @@ class Engine:
             if asking.operation.effect != "read":
                 reach("intent.after-commit")
             live.in_flight.add(asking.call.path)
+            if asking.number is not None:
+                self._for_lane[f"{asking.adapter}.{asking.operation.sequence}"].pop(live.id, None)
             self._outside.perform(asking, live.message, now, partial(self._come_home, live.claim), ours)
 
     def _come_home(self, claim: tuple[str, int], result: Result) -> None:

@@ -130,11 +130,11 @@ class Gate:
             del self.away[run]
         return runs
 
-    def stirs(self, now: dt.datetime) -> bool:
-        """Whether somebody in line, or turned away, has something to do now."""
+    def stirs(self, now: dt.datetime, *, calls: bool) -> bool:
+        """Whether somebody in line, or, with ``calls``, turned away, has something to do now."""
         if self.line and (len(self.out) < self.size or (self.circuit.is_open and not self.circuit.wants_trial(now))):
             return True
-        return bool(self.away) and self.calls(now) > 0
+        return calls and bool(self.away) and self.calls(now) > 0
 
 
 class Gates:
@@ -190,9 +190,9 @@ class Gates:
         for run in runs:
             self._gates[gate].turn_away(run)
 
-    def stir(self, now: dt.datetime) -> bool:
-        """Whether a turn would let somebody go on."""
-        return any(gate.stirs(now) for gate in self._gates.values())
+    def stir(self, now: dt.datetime, *, calls: bool = True) -> bool:
+        """Whether a turn would let somebody go on; with ``calls`` also of those that were turned away."""
+        return any(gate.stirs(now, calls=calls) for gate in self._gates.values())
 
     def away(self) -> bool:
         """Whether any run was turned away and not called since."""

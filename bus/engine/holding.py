@@ -76,7 +76,7 @@ class Holding:
 
     # -- claiming ----------------------------------------------------------------------------------------------------
 
-    def claim(self, runs: Sequence[str], now: dt.datetime, *, called: Collection[str] = (), suspects: bool = True) -> list[Row]:
+    def claim(self, runs: Sequence[str], now: dt.datetime, *, called: Collection[str] = (), suspects: bool = False) -> list[Row]:
         """Claim those of these runs that can be had, see `bus.engine.claims`; a pause of those ``called`` is over."""
 
         def found(tx: Tx) -> Sequence[str]:
@@ -86,17 +86,17 @@ class Holding:
 
         return self._claim(found, len(runs), now, suspects) if runs else []
 
-    def claim_due(self, now: dt.datetime, most: int, *, suspects: bool = True) -> tuple[list[Row], bool]:
-        """Claim what nobody rang for; also whether there may be more of it."""
+    def claim_due(self, now: dt.datetime, most: int) -> tuple[list[Row], bool]:
+        """Claim what nobody rang for, but suspects; also whether there may be more of it."""
         found: list[str] = []
 
         def find(tx: Tx) -> Sequence[str]:
             found[:] = due(tx, now, most)
             return found
 
-        return self._claim(find, most, now, suspects), len(found) >= most
+        return self._claim(find, most, now), len(found) >= most
 
-    def _claim(self, find: Callable[[Tx], Sequence[str]], most: int, now: dt.datetime, suspects: bool) -> list[Row]:
+    def _claim(self, find: Callable[[Tx], Sequence[str]], most: int, now: dt.datetime, suspects: bool = False) -> list[Row]:
         crowds = self._crowds(most, now)
         claims = self._store.write(lambda tx: self._claim_within(tx, find(tx), now, crowds, suspects)).result()
         return self.took(claims)

@@ -30,6 +30,17 @@ class Journal:
         self.events = [(p, e) for p, e in self.events if not isinstance(e, Failed) or (p != path and e.error["code"] != GIVEN_UP)]
 
 
+def unended(records: Iterable[Record]) -> Record | None:
+    """The intent of a call whose end nobody knows: one that holds an ordered lane before others, else the first."""
+    found: dict[str, Record] = {}
+    for record in records:
+        if record.kind == "asked" and record.path is not None:
+            found[record.path] = record
+        elif record.kind in ("answered", "refused", "unanswered", "decided") and record.path in found and not record.data.get("doubt"):
+            del found[record.path]
+    return max(found.values(), key=lambda record: bool(record.data.get("lane")), default=None)
+
+
 def fold(records: Iterable[Record], load: Load, body_of: Load) -> Journal:
     """Fold records in log order. ``body_of`` gives the body of a message id."""
     journal = Journal()

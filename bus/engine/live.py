@@ -63,7 +63,8 @@ class Live:
     ``key`` seals all that is recorded of it; ``about``: whom its message is about.
 
     ``in_line``: paths of calls that stand in line at a gate; ``away``: those that were turned away and may ask again when they are due.
-    ``since``: when it became ready. ``strikes``: claims of this run, this one counted in, whose owner vanished before anything came.
+    ``since``: when it became ready; ``began``: when it became live here, in ticks. ``strikes``: claims of this run, this one counted in,
+    whose owner vanished before anything came.
     """
 
     id: str
@@ -86,6 +87,7 @@ class Live:
     in_line: set[str] = field(default_factory=set)
     away: set[str] = field(default_factory=set)
     since: dt.datetime | None = None
+    began: float = 0.0
     strikes: int = 0
     came_home: bool = False
     known: dict[str, deque[Event]] = field(default_factory=dict)

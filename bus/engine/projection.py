@@ -306,9 +306,14 @@ def _answered(tx: Tx, record: Record, values: Values) -> None:
     _call_ended(tx, record, values)
 
 
+def ends_lane(record: Record) -> bool:
+    """Whether the call with the last number of an ordered lane has surely ended, so that the next one may go out."""
+    ended = record.kind in ("answered", "refused", "unanswered") and "again" not in record.data
+    return ended and bool(record.data.get("lane")) and not record.data.get("doubt")
+
+
 def _call_ended(tx: Tx, record: Record, values: Values) -> None:
-    """The next number of an ordered lane may go out when this one's call has surely ended."""
-    if record.data.get("lane") and "again" not in record.data and not record.data.get("doubt"):
+    if ends_lane(record):
         tx.do("leave_lane", run=record.run, path=record.path)
 
 

@@ -15,9 +15,10 @@ from bus.clock import text_of
 from bus.diagnostics import logger
 from bus.engine import intake
 from bus.engine.asks import Await
+from bus.engine.journal import unended
 from bus.engine.live import Live, Numbered
 from bus.engine.outside import Asking, Outside
-from bus.engine.projection import Entry, entry, write
+from bus.engine.projection import Entry, ends_lane, entry, write
 from bus.errors import SnodoError, StoreError
 from bus.failpoint import reach
 from bus.log import log
@@ -33,9 +34,11 @@ JUST_AFTER = dt.timedelta(milliseconds=1)
 
 @dataclass(slots=True)
 class Settled:
-    """What the transaction brought for one run. ``woken``: it can be claimed again; ``held_up``: paths whose lane is taken.
+    """What the transaction brought for one run. ``woken``: it can be claimed again; ``held_up``: paths whose lane is taken, with its name;
+    ``freed``: lanes that nobody holds any more.
 
     ``left``: the run is not held any more. ``unwritten``: the store failed; nothing was written, all of it is still to be.
+    ``well``: something came of the claim, so that its strikes are forgotten.
     """
 
     lost: bool = False
@@ -44,9 +47,11 @@ class Settled:
     ended: bool = False
     parked: bool = False
     left: bool = False
+    well: bool = False
     due: dt.datetime | None = None
     askings: list[Asking] = field(default_factory=list)
-    held_up: list[str] = field(default_factory=list)
+    held_up: dict[str, str] = field(default_factory=dict)
+    freed: list[str] = field(default_factory=list)
     rung: list[str] = field(default_factory=list)
 
 
@@ -89,18 +94,23 @@ class Settling:
         def settle_all(tx: Tx) -> list[Settled]:
             held = {row["id"] for row in tx.all("hold_runs", owner=self.owner, lease=until, claims=claims)}
             settled = [self._settle(tx, live, now) if live.id in held else Settled(lost=True) for live in lives]
-            well = [
-                live.id
-                for live, one in zip(lives, settled, strict=True)
-                if live.strikes and (live.came_home or (one.left and not live.at_risk))
-            ]
-            if well:  # something came of the claim
+            for live, one in zip(lives, settled, strict=True):
+                one.well = bool(live.strikes) and not one.lost and (live.came_home or (one.left and not live.at_risk))
+            self._free_lanes(tx, lives, settled)
+            if well := [live.id for live, one in zip(lives, settled, strict=True) if one.well]:
                 tx.do("forget_strikes", runs=canonical(well).decode())
             self._release(tx, now, [(live, one) for live, one in zip(lives, settled, strict=True) if one.left])
             reach("settle.before-commit")
             return settled
 
         return settle_all
+
+    def _free_lanes(self, tx: Tx, lives: Sequence[Live], settled: Sequence[Settled]) -> None:
+        """Tell which lanes were left by one of these and taken by none."""
+        for live, one in zip(lives, settled, strict=True):
+            ended = [made.record.data["operation"] for made in live.entries if not one.lost and ends_lane(made.record)]
+            names = {f"{name.partition('.')[0]}.{self.outside.operation(name).sequence}" for name in ended}
+            one.freed = [name for name in sorted(names) if tx.one("lane", name=name) is None]
 
     def _release(self, tx: Tx, now: dt.datetime, left: Sequence[tuple[Live, Settled]]) -> None:
         """Hold no longer what is done or waits, and ring for what stood behind it."""
@@ -117,19 +127,19 @@ class Settling:
         for arrival in live.outgoing:
             settled.rung += intake.receive(tx, arrival).runs
         for numbered in live.numbered:
-            asking = self._number(tx, live, numbered)
+            lane = f"{numbered.call.operation.partition('.')[0]}.{numbered.sequence}"
+            asking = self._number(tx, live, numbered, lane)
             if asking is None:
-                settled.held_up.append(numbered.call.path)
+                settled.held_up[numbered.call.path] = lane
             else:
                 settled.askings.append(asking)
         woken = [wait for wait in live.waits if self._wait(tx, live, wait, now)]
         self._leave(tx, live, now, settled, woken=bool(woken))
         return settled
 
-    def _number(self, tx: Tx, live: Live, numbered: Numbered) -> Asking | None:
+    def _number(self, tx: Tx, live: Live, numbered: Numbered, name: str) -> Asking | None:
         """Allocate the next number of the sequence and record the intent with it; None while the ordered lane is taken."""
         call = numbered.call
-        name = f"{call.operation.partition('.')[0]}.{numbered.sequence}"
         if tx.one("lane", name=name) is not None:
             return None
         row = tx.one("sequence", name=name)
@@ -177,7 +187,7 @@ class Settling:
         """The state the run is left in, when nothing of it is in flight any more; else it stays, and its calls go out."""
         if live.walk.finished:
             settled.ended = True
-            write(tx, _ending(live, now))
+            write(tx, _ending(tx, live, now))
         elif live.in_flight or live.in_line or live.askings or settled.askings:
             return
         elif settled.held_up:
@@ -210,14 +220,27 @@ def _claims(lives: Sequence[Live]) -> str:
     return canonical([[live.id, live.fence] for live in lives]).decode()
 
 
-def _ending(live: Live, now: dt.datetime) -> Entry:
+def _ending(tx: Tx, live: Live, now: dt.datetime) -> Entry:
     failure = live.walk.failure
     if failure is None:
         return Entry(live.record("done", now, place=live.plan.name, data={"state": "done"}))
-    doubt = failure.detail.get("kind") == "in_doubt"
-    data = {"state": "dead", "code": failure.code, "doubt": doubt}
-    record = live.record("dead", now, place=failure.place, path=failure.path or None, data=data)
-    return entry(record, live.key, {"failure": {"sentence": failure.sentence, "code": failure.code, "detail": dict(failure.detail)}})
+    place, path, detail = failure.place, failure.path or None, dict(failure.detail)
+    if path is None:
+        place, path, detail = _in_the_air(tx, live.id, place, detail)
+    data: dict[str, Any] = {"state": "dead", "code": failure.code, "doubt": detail.get("kind") == "in_doubt"}
+    if path != (failure.path or None):
+        data["stopped"] = True
+    record = live.record("dead", now, place=place, path=path, data=data)
+    return entry(record, live.key, {"failure": {"sentence": failure.sentence, "code": failure.code, "detail": detail}})
+
+
+def _in_the_air(tx: Tx, run: str, place: str, detail: dict[str, Any]) -> tuple[str, str | None, dict[str, Any]]:
+    """Where a run stopped that no call of its own has ended: at a call whose end nobody knows, if there is one. A person may decide it."""
+    asked = unended(log.of_run(tx, run))
+    if asked is None:
+        return place, None, detail
+    told = {"kind": "in_doubt", "effect": asked.data["effect"], "operation": asked.data["operation"], "attempts": asked.attempt}
+    return asked.place or place, asked.path, {**detail, **told}
 
 
 def _parking(live: Live, now: dt.datetime, due: dt.datetime | None) -> Entry:
@@ -228,10 +251,10 @@ def _parking(live: Live, now: dt.datetime, due: dt.datetime | None) -> Entry:
 
 def park(tx: Tx, row: Row, owner: str, now: dt.datetime, error: BaseException) -> None:
     """A claimed run that cannot be begun (its rules or its message cannot be had, or it is poison) becomes a dead letter."""
-    place = f"{row['route']}@{row['version']}"
+    place, path, detail = _in_the_air(tx, row["id"], f"{row['route']}@{row['version']}", {})
     code = error.code if isinstance(error, SnodoError) else "run.unreadable"
     sentence = error.sentence if isinstance(error, SnodoError) else f"{type(error).__name__}: {error}"
-    data = {"state": "dead", "code": code, "doubt": False}
-    record = Record(new_id(), "dead", now, message=row["message"], run=row["id"], place=place, rules=row["digest"], data=data)
-    write(tx, entry(record, log.key_of(tx, row["message"]), {"failure": {"sentence": sentence, "code": code, "detail": {}}}))
+    data = {"state": "dead", "code": code, "doubt": path is not None, **({"stopped": True} if path is not None else {})}
+    record = Record(new_id(), "dead", now, message=row["message"], run=row["id"], place=place, path=path, rules=row["digest"], data=data)
+    write(tx, entry(record, log.key_of(tx, row["message"]), {"failure": {"sentence": sentence, "code": code, "detail": detail}}))
     tx.do("release_run", id=row["id"], fence=row["fence"], owner=owner)

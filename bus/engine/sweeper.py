@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 
 from bus.clock import text_of
+from bus.engine.claims import SUSPECT
 from bus.engine.holding import Holding
 from bus.engine.timers import expire
 from bus.failpoint import reach
@@ -25,6 +26,8 @@ class Sweeper:
         self._store, self._holding, self._every, self._page, self._phase = store, holding, dt.timedelta(seconds=every), page, phase
         self.next = now
         self._more = False
+        self.suspect = False
+        """Whether the run that is due longest is a suspect: the engine brings its other work to an end first."""
 
     def is_due(self, now: dt.datetime, room: int) -> bool:
         """Whether to look: now and then, and at once when there was more and is room for a page."""
@@ -32,13 +35,14 @@ class Sweeper:
         return now >= self.next or (self._more and room >= self._page)
 
     def hurry(self) -> None:
-        """There may be more at once."""
-        self._more = True
+        """A suspect is at work no more: look at once, and see to the others first."""
+        self._more, self.suspect = True, False
 
-    def look(self, now: dt.datetime, room: int, *, suspects: bool, free: bool) -> tuple[list[Row], list[str]]:
+    def look(self, now: dt.datetime, room: int, *, quiet: bool, free: bool) -> tuple[list[Row], list[str]]:
         """Claimed runs, at most ``room``, and runs to ring for because their deadline has passed.
 
-        ``free``: no gate of ours keeps anybody waiting, so that those whom others left alone for a while are ours to try.
+        ``quiet``: nothing has begun here lately, so that a suspect may; it comes alone. ``free``: no gate of ours keeps anybody waiting,
+        so that those whom others left alone for a while are ours to try.
         """
         self._phase = (self._phase + GOLDEN) % 1
         self.next = now + self._every * (0.75 + self._phase / 2)
@@ -48,12 +52,19 @@ class Sweeper:
             ready = tx.all("runs_to_ring", now=moment, most=min(most, 1))
             paused = [row["id"] for row in tx.all("runs_paused", now=moment, most=most)] if free and not ready else []
             overdue = tx.all("waits_expired", now=moment, most=1)
-        rows, more = self._holding.claim_due(now, most, suspects=suspects) if ready else ([], False)
+        rows, more = self._claim(ready[0], now, most, quiet=quiet) if ready else ([], False)
+        self.suspect = bool(ready) and ready[0]["strikes"] == SUSPECT
         if paused:
-            rows = self._holding.claim(paused, now, called=paused, suspects=suspects)
+            rows = self._holding.claim(paused, now, called=paused)
         expired = self._store.write(lambda tx: expire(tx, now, self._page)).result() if overdue else []
         if overdue:
             reach("timers.after-commit")
         reach("sweeper.after-look")
         self._more = more or len(expired) >= self._page
         return rows, expired
+
+    def _claim(self, first: Row, now: dt.datetime, most: int, *, quiet: bool) -> tuple[list[Row], bool]:
+        """Claim a page, or only the first when it has strikes enough; what is poison is only parked."""
+        if first["strikes"] < SUSPECT:
+            return self._holding.claim_due(now, most)
+        return self._holding.claim([first["id"]], now, suspects=True) if quiet or first["strikes"] > SUSPECT else [], True

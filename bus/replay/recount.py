@@ -270,7 +270,7 @@ class _Life:
     def _judge_end(self, walk: Walk, end: Record) -> None:
         if any(one.result.startswith("unavailable") for one in self.found) and not walk.finished:
             return
-        if end.kind == "dead" and end.path is None:
+        if end.kind == "dead" and (end.path is None or end.data.get("stopped")):
             return  # the bus stopped it (its rules or its message could not be had, our own code failed): not of the rules' making
         if not walk.finished:
             for ask in walk.pending.values():

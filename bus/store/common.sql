@@ -247,7 +247,8 @@ UPDATE runs SET owner = NULL, lease = NULL, strikes = strikes + 1 WHERE state = 
 
 -- Those that can be claimed, as in `claim_runs`: runs that stand behind others of their case must not fill the page and hide the rest.
 -- name: runs_to_ring
-SELECT r.id FROM runs r WHERE r.state = 'ready' AND r.due <= :now AND (r.lease IS NULL OR r.lease < :now)
+SELECT r.id, r.strikes + CASE WHEN r.owner IS NULL THEN 0 ELSE 1 END AS strikes
+FROM runs r WHERE r.state = 'ready' AND r.due <= :now AND (r.lease IS NULL OR r.lease < :now)
   AND (r.ordered = 0 OR (
     (EXISTS (SELECT 1 FROM lanes l WHERE l.run = r.id)
       OR NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = r.case_id AND o.turn < r.turn AND o.ordered = 1 AND o.state IN ('ready', 'dead')))

@@ -132,7 +132,13 @@ def test_a_lane_whose_holder_ends_its_process_is_stopped_with_an_alarm_and_not_g
         with pytest.raises(ClientError) as refused:
             operator.post(f"/dead/{letter['id']}/discard", {"reason": "prova"})
         assert refused.value.code == "dead.lane-not-at-rest", "its call may still take effect, and the next number would overtake it"
-    assert bus.asked() == {"fila veleno": 3}
+        assert bus.asked() == {"fila veleno": 3}
+        told = operator.get(f"/dead/{letter['id']}")
+        assert (told["code"], told["doubt"], told["detail"]["operation"]) == ("run.poison", True, "killer.fila")
+        seen: dict[str, object] = {"decision": "happened", "answer": {"x": "veleno"}, "reason": "visto di là"}
+        operator.post(f"/dead/{letter['id']}/decide", seen)
+    until(lambda: not bus.rows("SELECT 1 FROM runs WHERE state <> 'done'"))
+    assert bus.asked() == {"fila veleno": 3, "fila sana": 1}
 
 
 def test_told_to_stop_while_a_system_hangs_it_ends_in_time_and_takes_nothing_for_failed(bus: Bus) -> None:

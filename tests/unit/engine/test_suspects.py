@@ -1,0 +1,134 @@
+"""Who ended a process? Runs that were only beside it are not taken for poison; the one that does it alone is."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from bus.engine import dead
+from bus.engine.claims import SUSPECT
+from bus.engine.engine import QUIET
+from bus.errors import Conflict
+from bus.testing.simulated_system import TIMEOUT
+from bus.testing.simulated_world import LEASE
+from bus.testing.simulation import Simulation
+from tests.unit.engine.test_heart import send, state, turn, world
+
+__all__ = ["world"]
+
+
+def work(world: Simulation, *, within: int = 4) -> list[str]:
+    """Some turns, moments apart; whose calls are out then."""
+    for _ in range(within):
+        world.clock.move(dt.timedelta(seconds=QUIET))
+        world.running += QUIET
+        turn(world)
+    return [call.message.id for call in world.processes[0].outside.pending]
+
+
+def die(world: Simulation) -> None:
+    """The process ends over what is under way; another one takes over when the leases have run out."""
+    world.rough = 0.0
+    world._kill(world.processes[0])
+    world.clock.move(dt.timedelta(seconds=LEASE + 1))
+    world.running += LEASE + 1
+    world.system.late.clear()
+
+
+def answer(world: Simulation) -> None:
+    """Every call that is out is answered, once."""
+    turn(world, *["answer"] * len(world.processes[0].outside.pending))
+    turn(world)
+
+
+def held(world: Simulation) -> int:
+    """How many suspects are at work."""
+    with world.store.read() as tx:
+        rows = tx.all("runs_by_state", state="ready", route=None, most=100)
+    return sum(live.strikes >= SUSPECT for row in rows if (live := world.processes[0].engine._live.get(row["id"])) is not None)
+
+
+def suspects(world: Simulation, count: int) -> list[str]:
+    """So many runs over which the process ended twice; each time all of them were under way."""
+    world.threads = 16
+    die(world)
+    found = [send(world, "lavoro", caso=f"c{n}") for n in range(count)]
+    for _ in range(2):
+        assert sorted(work(world)) == sorted(found)
+        die(world)
+    return found
+
+
+def test_who_was_beside_a_poison_is_done_and_the_poison_is_parked_at_its_third_time(world: Simulation) -> None:
+    innocent, poison, other = suspects(world, 3)
+    newcomer = send(world, "lavoro", caso="nuovo")
+    parked = 0
+    for _ in range(30):
+        out = work(world, within=2)
+        if poison in out:
+            assert held(world) == 1, "suspects are worked one at a time"
+            die(world)
+            parked += 1
+        elif out:
+            assert held(world) <= 1
+            answer(world)
+    assert [state(world, one) for one in (innocent, poison, other, newcomer)] == ["done", "dead", "done", "done"]
+    assert parked == 1
+
+
+def test_a_suspect_that_gets_on_is_none_any_more(world: Simulation) -> None:
+    [run] = suspects(world, 1)
+    assert work(world) == [run]
+    answer(world)
+    assert work(world) == [run], "the next of its calls"
+    for _ in range(2):
+        die(world)
+        assert work(world) == [run], "its strikes were forgotten"
+    assert state(world, run) == "ready"
+
+
+def test_a_suspect_does_not_wait_for_calls_that_hang(world: Simulation) -> None:
+    [run] = suspects(world, 1)
+    world.clock.move(dt.timedelta(seconds=-LEASE - 1))
+    hangs = send(world, "lavoro", caso="appeso")
+    assert work(world) == [hangs], "the suspect is held still"
+    world.clock.move(dt.timedelta(seconds=LEASE + 1))
+    assert work(world) == [hangs, run]
+    beside = send(world, "lavoro", caso="accanto")
+    assert work(world) == [hangs, run]
+    assert state(world, beside) == "ready", "it waits until the suspect got on"
+    answer(world)
+    assert beside in work(world)
+
+
+def test_a_letter_of_poison_tells_the_call_whose_end_nobody_knows_and_a_person_decides_it(world: Simulation) -> None:
+    first, second = send(world, "lavoro", caso="c", voci=["a"]), send(world, "lavoro", caso="d", voci=["b"])
+    while not any(call.asking.number for call in world.processes[0].outside.pending):
+        answer(world) if world.processes[0].outside.pending else work(world, within=1)
+    holder = next(call.message.id for call in world.processes[0].outside.pending if call.asking.operation.name == "in-fila")
+    for _ in range(3):
+        die(world)
+        work(world)
+    with world.store.read() as tx:
+        run = tx.all("runs_of_message", message=holder)[0]
+        letter = dead.letter(tx, run["id"])
+    assert (letter.code, letter.doubt, letter.detail["operation"], letter.detail["effect"]) == (
+        "run.poison", True, "sistema.in-fila", "keyed",
+    )  # fmt: skip
+    assert letter.path is not None
+
+    def act(decision: dead.Decision) -> None:
+        answered = {"chi": "visto", "numero": 1, "edizione": 1}
+        world.store.write(lambda tx: dead.decide(tx, run["id"], "anna", "prova", world.clock, decision, answered)).result()
+
+    with pytest.raises(Conflict) as refused:
+        world.store.write(lambda tx: dead.discard(tx, run["id"], "anna", "prova", world.clock)).result()
+    assert refused.value.code == "dead.lane-not-at-rest"
+    act("happened")
+    world.trouble = False
+    world._pass(TIMEOUT)
+    world.calm()
+    assert {state(world, first), state(world, second)} == {"done"}
+    asked = [effect.chi for effect in world.system.ledger if effect.operation == "in-fila"]
+    assert len(asked) == len(set(asked))
