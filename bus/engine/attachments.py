@@ -213,7 +213,9 @@ def _kept() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"the file cannot be kept: {error}", hint="look at the folder of attachments: space, rights, errors") from error
+        raise StoreError(
+            f"the file cannot be kept: {error.strerror}", hint="look at the folder of attachments: space, rights, errors"
+        ) from error
 
 
 def _name_of(folder: Path) -> str:

@@ -355,9 +355,9 @@ class Engine:
     def _park(self, row: Row, now: dt.datetime, error: Exception) -> None:
         try:
             self._store.write(lambda tx: park(tx, row, self.owner, now, error)).result()
-        except Exception:  # noqa: BLE001 - the claim runs out and the sweeper rings again; the other runs of this turn go on
+            self._holding.forget(row["id"], row["fence"])
+        except Exception:  # noqa: BLE001 - it is given back and tried again; the other runs of this turn go on
             self._log.exception("run.cannot-be-parked", run=row["id"])
-        self._holding.forget(row["id"], row["fence"])
 
     def _revive(self, live: Live, known: Journal, now: dt.datetime) -> Live:
         """Make a claimed run live: its journal folded, its walk brought up to date."""

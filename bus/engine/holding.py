@@ -27,6 +27,8 @@ RENEWED = 1 / 3
 """The part of a lease after which it is renewed."""
 TRUSTED = 2 / 3
 """The part of a lease for which a confirmed claim is taken to be ours without asking."""
+REST = dt.timedelta(seconds=1)
+"""How long nobody tries a run that could not begin, because the store failed."""
 STUCK = 10
 """Leases without a turn, after which an engine's claims are not renewed any more."""
 
@@ -61,6 +63,7 @@ class Holding:
         self._crowds, self._turned_away = crowds, turned_away
         self.owner = new_identity()
         self._held: dict[str, _Held] = {}
+        self._vain: list[tuple[str, int]] = []
         self._renewed = self._turned = ticks()
         self._renewed_at = clock.now()
         self._stopped = threading.Event()
@@ -160,11 +163,18 @@ class Holding:
             return False
 
     def beat(self, live: Collection[str]) -> None:
-        """The engine turns, with these runs; renew what is due. What it claimed and could not begin is left to its lease."""
+        """The engine turns, with these runs; renew what is due, and give back what was claimed and could not begin."""
         self._turned = self.ticks()
-        for run in [run for run in self._held if run not in live]:
-            del self._held[run]
+        self._vain += [(run, self._held.pop(run).fence) for run in [run for run in self._held if run not in live]]
+        if self._vain:
+            self._leave_alone(self._vain, self._clock.now() + REST)
+            self._vain = []
         self.renew()
+
+    def _leave_alone(self, claims: Sequence[tuple[str, int]], until: dt.datetime) -> None:
+        """They are ours no more, and nobody's for a while. Nobody ended over them: it is no strike."""
+        rows = [{"id": run, "fence": fence, "owner": self.owner, "until": text_of(until)} for run, fence in claims]
+        self._store.write(lambda tx: tx.many("pause_run", rows)).result()
 
     def stuck(self) -> bool:
         """Whether the engine has not turned for so long that something is wrong with it."""

@@ -24,7 +24,7 @@ from bus.engine.outcome import Done, Retry
 from bus.engine.outside import Asking, Outside, Result, facts_as_json
 from bus.engine.projection import Entry, entry, fact_tokens, key_tokens
 from bus.engine.throttles import Throttles
-from bus.errors import InputError, Invalid, SnodoError
+from bus.errors import InputError, Invalid, SnodoError, StoreError
 from bus.failpoint import reach
 from bus.log.payload import Text
 from bus.log.record import Record
@@ -34,6 +34,10 @@ from bus.store import Key, Keys
 
 if TYPE_CHECKING:
     from bus.catalog import Catalog
+
+
+AGAIN = dt.timedelta(seconds=5)
+"""After how long a message is sent that could not be, because the store of keys failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,7 @@ class Live:
     def pursue(self, asks: Iterable[Ask], house: House, now: dt.datetime) -> None:
         """Follow the walk until everything pending waits for somebody else."""
         todo = deque(asks)
+        self.dues = {path: due for path, due in self.dues.items() if due > now or isinstance(self.walk.pending.get(path), Call)}
         while todo:
             ask = todo.popleft()
             if ask.path not in self.walk.pending:
@@ -164,7 +169,9 @@ class Live:
         return event
 
     def _may_be_left(self, path: str) -> bool:
-        """Whether a call that a failed run still has open surely has no effect on its way."""
+        """Whether a call that a failed run still has open surely has no effect on its way; what could not be sent waits."""
+        if path in self.dues and not isinstance(self.walk.pending[path], Call):
+            return False
         tries = self.tries.get(path, Tries())
         going = {asking.call.path for asking in self.askings} | {numbered.call.path for numbered in self.numbered}
         return path not in self.in_flight and path not in going and not tries.in_air and not tries.doubt
@@ -196,6 +203,10 @@ class Live:
         submission = sent_by(self.message, self.id, identity, ask.type, ask.body, self.about())
         try:
             self.outgoing.append(arrival_of(house.catalog(), submission, identity, house.clock, self.keys, parent=self.id))
+        except StoreError as error:  # no key can be had: the key store is full, or away
+            logger("snodo.engine").warning("run.cannot-send", run=self.id, code=error.code, sentence=error.sentence)
+            self.dues[ask.path] = now + AGAIN
+            return None
         except InputError as error:
             self.walk.give_up(
                 Failure("send.invalid", f"{ask.type} cannot be sent: {error.sentence}", ask.place, ask.path, detail=error.detail)

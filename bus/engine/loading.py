@@ -39,7 +39,7 @@ class Loading:
     def load(self, rows: Sequence[Row]) -> tuple[list[Loaded], list[tuple[Row, Exception]]]:
         """Runs with their journals, and rows of which no run can be made, with the reason; all in one view of the store.
 
-        Where the store fails, a run is in neither: its claim runs out, and the sweeper finds it again.
+        Where the store fails, a run is in neither: it is given back, and the sweeper finds it again.
         """
         loaded: list[Loaded] = []
         unreadable: list[tuple[Row, Exception]] = []

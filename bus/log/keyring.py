@@ -20,7 +20,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -77,24 +77,30 @@ class Folder(Blocks):
         self._mark = folder / "destroyed"
 
     def add(self, content: Any) -> int:
+        with _kept():
+            return self._add(content)
+
+    def _add(self, content: Any) -> int:
         number = max((int(path.stem) for path in self.folder.glob("*.keys")), default=0)
         while True:
             number += 1
             with contextlib.suppress(FileExistsError):
                 descriptor = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(content(number))
-                    file.flush()
-                    os.fsync(file.fileno())
-                sync_folder(self.folder)
+                try:
+                    with os.fdopen(descriptor, "wb") as file:
+                        file.write(content(number))
+                        file.flush()
+                        os.fsync(file.fileno())
+                    sync_folder(self.folder)
+                except BaseException:
+                    self._path(number).unlink(missing_ok=True)
+                    raise
                 return number
 
     def read(self, key: int) -> bytes:
-        try:
-            with self._path(key // BLOCK).open("rb") as file:
-                return os.pread(file.fileno(), SLOT, key % BLOCK * SLOT)
-        except FileNotFoundError:
-            return b""
+        with _kept(), contextlib.suppress(FileNotFoundError), self._path(key // BLOCK).open("rb") as file:
+            return os.pread(file.fileno(), SLOT, key % BLOCK * SLOT)
+        return b""
 
     def destroy(self, keys: Iterable[int]) -> None:
         """Overwritten in place: the file keeps nothing of them."""
@@ -114,6 +120,17 @@ class Folder(Blocks):
 
     def _path(self, block: int) -> Path:
         return self.folder / f"{block:08}.keys"
+
+
+@contextlib.contextmanager
+def _kept() -> Iterator[None]:
+    """A disk that fails is a store that fails: the same may do well later."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"the key store fails: {error.strerror}", code="keys.failed", hint="look at the disk of keystore.folder: space, rights, errors"
+        ) from error
 
 
 class Keyring:

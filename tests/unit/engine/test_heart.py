@@ -15,12 +15,13 @@ from bus.engine.asks import Call
 from bus.engine.claims import claim
 from bus.engine.holding import Claims
 from bus.engine.intake import Intake, Submission
+from bus.engine.live import AGAIN
 from bus.engine.outside import Asking, Outside, Result
 from bus.engine.settle import park
 from bus.errors import Conflict, SnodoError, StoreError
 from bus.log.keyring import Keyring
 from bus.message import Message
-from bus.store import Tx
+from bus.store import Key, Tx
 from bus.store.sqlite import SqliteStore
 from bus.testing.simulated_system import TIMEOUT, Domanda, Sistema, rules
 from bus.testing.simulation import Simulation
@@ -166,6 +167,23 @@ def test_what_comes_home_while_the_store_fails_is_written_later(world: Simulatio
     turn(world)
     assert state(world, message) == "done"
     assert finish(world) == [("spedisci", "spedisci m1")]
+
+
+def test_a_run_that_is_to_send_waits_while_the_key_store_is_full(world: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = send(world, "lavoro", caso="c", voci=["a"])
+
+    def full() -> Key:
+        raise StoreError("the key store fails", code="keys.failed")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(world.keys, "fresh", full)
+        for _ in range(20):
+            turn(world, "answer", "answer")
+            world._pass(AGAIN.total_seconds())
+        assert state(world, message) == "ready"
+    finish(world)
+    assert state(world, message) == "done"
+    assert "spedisci avviso m1" in {effect.chi for effect in world.system.ledger}
 
 
 def test_a_call_that_cannot_be_started_comes_home_as_not_done() -> None:

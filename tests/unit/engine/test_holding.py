@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from bus.clock import FixedClock
-from bus.engine.holding import Holding
+from bus.engine.holding import REST, Holding
+from bus.errors import StoreError
 from bus.log.keyring import Keyring
 from bus.store.sqlite import SqliteStore
 from bus.testing.store_contract import NOW, add_runs
@@ -107,13 +108,31 @@ def test_a_clock_that_jumps_costs_no_claim_and_keeps_none_for_ever(world: World,
     assert [row["id"] for row in other.claim(["a"], world.clock.now())] == ["a"]
 
 
-def test_what_could_not_be_begun_is_not_renewed(world: World) -> None:
+def test_what_could_not_be_begun_is_given_back_after_a_rest_and_is_no_strike(world: World) -> None:
     mine, other = world.engine(), world.engine()
     mine.claim(["a", "b"], NOW)
-    world.sleep(20)
     mine.beat({"a"})
-    world.sleep(20)
-    assert [row["id"] for row in other.claim(["a", "b"], world.clock.now())] == ["b"]
+    assert other.claim(["a", "b"], NOW) == []
+    world.sleep(REST.total_seconds() + 1)
+    mine.beat({"a"})
+    assert [(row["id"], row["strikes"]) for row in other.claim(["a", "b"], world.clock.now())] == [("b", 0)]
+
+
+def test_what_could_not_be_begun_is_given_back_when_the_store_writes_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine, other = world.engine(), world.engine()
+    mine.claim(["a"], NOW)
+
+    def fails(*_: object) -> None:
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(world.store, "write", fails)
+        for _ in range(2):
+            with pytest.raises(StoreError):
+                mine.beat([])
+    mine.beat([])
+    world.sleep(REST.total_seconds() + 1)
+    assert [(row["id"], row["strikes"]) for row in other.claim(["a"], world.clock.now())] == [("a", 0)]
 
 
 def test_leaving_gives_everything_back_but_what_is_still_at_a_call(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 
 import pytest
 
@@ -37,6 +38,22 @@ def test_a_destroyed_key_opens_nothing_and_its_neighbours_open_as_before(open_ke
     [block] = (home[0] / "1").glob("*.keys")
     at = gone.id % 1024 * SLOT
     assert block.read_bytes()[at : at + SLOT] == GONE
+
+
+@pytest.mark.parametrize("fails", ["open", "fsync"])
+def test_a_full_disk_of_the_key_store_is_a_store_that_fails_and_leaves_nothing_behind(open_keyring, home, monkeypatch, fails):
+    keys = open_keyring(*home, None)
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(keyring.os, fails, full)
+        with pytest.raises(StoreError) as told:
+            keys.fresh()
+    assert told.value.code == "keys.failed"
+    assert list((home[0] / "1").glob("*.keys")) == []
+    assert keys.fresh().id >= keyring.BLOCK
 
 
 def test_another_process_learns_that_a_key_is_gone(open_keyring, home, monkeypatch):
