@@ -14,6 +14,7 @@ from bus.testing.simulated_system import TIMEOUT
 from bus.testing.simulated_world import LEASE
 from bus.testing.simulation import Simulation
 from tests.unit.engine.test_heart import send, state, turn, world
+from tests.unit.replay.simulated import log_of
 
 __all__ = ["world"]
 
@@ -117,6 +118,7 @@ def test_a_letter_of_poison_tells_the_call_whose_end_nobody_knows_and_a_person_d
         "run.poison", True, "sistema.in-fila", "keyed",
     )  # fmt: skip
     assert letter.path is not None
+    assert log_of(world).verdicts()[run["id"]].result == "equal", "the bus stopped it: nothing that the rules did is missing"
 
     def act(decision: dead.Decision) -> None:
         answered = {"chi": "visto", "numero": 1, "edizione": 1}
@@ -130,5 +132,6 @@ def test_a_letter_of_poison_tells_the_call_whose_end_nobody_knows_and_a_person_d
     world._pass(TIMEOUT)
     world.calm()
     assert {state(world, first), state(world, second)} == {"done"}
+    assert {verdict.result for verdict in log_of(world).verdicts().values()} == {"equal"}
     asked = [effect.chi for effect in world.system.ledger if effect.operation == "in-fila"]
     assert len(asked) == len(set(asked))
