@@ -73,7 +73,7 @@ def _make(url: str, signer: Signer, leaves: int) -> None:
         for _ in range(leaves // AT_ONCE):
             store.write(_write).result()
             sequencer.turn()
-        while sequencer.turn():
+        while sequencer.turn() or sequencer.trace():
             pass
     finally:
         store.close()

@@ -48,35 +48,37 @@ PIECE = 8 * PAGE
 
 
 class Stretch(NamedTuple):
-    """So many ``records`` behind number ``after``, the first of which is leaf ``first``."""
+    """So many ``records`` behind number ``after``, the first is leaf ``first``; up to number ``traced`` searches look at traces."""
 
     first: int
     after: int
     records: int
+    traced: int = 0
 
 
 class Found(NamedTuple):
     """``absent``: of each message the first payload that is gone, unless ``excused``; ``row``: the first row that says something else.
 
-    ``broken``: a fault that ends everything. ``payloads``, ``gone``, ``messages``, ``runs``: how many were compared.
+    ``broken``: a fault that ends everything. ``payloads``, ``gone``, ``messages``, ``runs``, ``traces``: how many were compared.
     """
 
     payloads: int = 0
     gone: int = 0
     messages: int = 0
     runs: int = 0
+    traces: int = 0
     absent: Mapping[str, Fault] = {}
     excused: frozenset[str] = frozenset()
     row: Fault | None = None
     broken: Fault | None = None
 
-    def counts(self) -> tuple[int, int, int, int]:
-        return self.payloads, self.gone, self.messages, self.runs
+    def counts(self) -> tuple[int, int, int, int, int]:
+        return self.payloads, self.gone, self.messages, self.runs, self.traces
 
     def with_counts(self, earlier: Found) -> Found:
         """With how many were compared in what came before."""
-        payloads, gone, messages, runs = (mine + others for mine, others in zip(self.counts(), earlier.counts(), strict=True))
-        return self._replace(payloads=payloads, gone=gone, messages=messages, runs=runs)
+        payloads, gone, messages, runs, traces = (mine + others for mine, others in zip(self.counts(), earlier.counts(), strict=True))
+        return self._replace(payloads=payloads, gone=gone, messages=messages, runs=runs, traces=traces)
 
     def then(self, later: Found) -> Found:
         """With what was found behind it."""
@@ -95,13 +97,13 @@ def lines_of(tx: Tx, after: int, count: int) -> list[Line]:
     return lines
 
 
-def examine(read: Read, first: int, lines: Sequence[Line]) -> Found:
-    """Records of which the first is leaf ``first``; never raises for what is wrong with them."""
-    found, at = Found(), 0
+def examine(read: Read, stretch: Stretch, lines: Sequence[Line]) -> Found:
+    """The records of a stretch; never raises for what is wrong with them."""
+    found, first, at = Found(), stretch.first, 0
     try:
         with read() as tx:
             for at in range(0, len(lines), PAGE):
-                found = found.then(_page(tx, first + at, lines[at : at + PAGE]))
+                found = found.then(_page(tx, first + at, lines[at : at + PAGE], stretch.traced))
     except Broken as broken:
         return found._replace(broken=broken.fault)
     except STRANGE as error:
@@ -110,7 +112,7 @@ def examine(read: Read, first: int, lines: Sequence[Line]) -> Found:
     return found
 
 
-def _page(tx: Tx, first: int, page: Sequence[Line]) -> Found:
+def _page(tx: Tx, first: int, page: Sequence[Line], traced: int) -> Found:
     contents = [parsed(line.content) for line in page]
     excused = set[str]()
     for index, (line, content) in enumerate(zip(page, contents, strict=True), first):
@@ -119,7 +121,8 @@ def _page(tx: Tx, first: int, page: Sequence[Line]) -> Found:
             excused.update(excuses(content["data"]))
     payloads, gone, absent = _commitments(tx, first, page, contents)
     messages, runs, row = _rows(tx, first, page, contents)
-    return Found(payloads, gone, messages, runs, absent, frozenset(excused), row)
+    traces, untraced = _traces(tx, first, page, traced)
+    return Found(payloads, gone, messages, runs, traces, absent, frozenset(excused), row or untraced)
 
 
 def _columns(index: int, line: Line, content: Content) -> None:
@@ -174,6 +177,20 @@ def _rows(tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Content])
         return 0, 0, Fault("unreadable", said, first)
 
 
+def _traces(tx: Tx, first: int, page: Sequence[Line], traced: int) -> tuple[int, Fault | None]:
+    """How many traces these records make, and the first record that searches would not find as what it is."""
+    until = min(page[-1].seq, traced)
+    if until < page[0].seq:
+        return 0, None
+    row = tx.one("traces_of", after=page[0].seq - 1, until=until)
+    assert row is not None
+    if row["missing"] is None:
+        return int(row["told"]), None
+    at = next(at for at, line in enumerate(page) if line.seq == row["missing"])
+    sentence = f"leaf {first + at:,}: searches do not find its record as what it is: it has another trace, or none"
+    return 0, Fault("table", sentence, first + at, first + at, page[at].name(), page[at].seq, tables.HINT)
+
+
 # -- in other processes ------------------------------------------------------------------------------------------------
 
 _mine: list[Read] = []
@@ -188,7 +205,7 @@ def _begin(url: str) -> None:
 def _help(stretch: Stretch) -> Found:
     with _mine[0]() as tx:
         lines = lines_of(tx, stretch.after, stretch.records)
-    return examine(_mine[0], stretch.first, lines)
+    return examine(_mine[0], stretch, lines)
 
 
 class Beside(Generic[Mark]):
@@ -219,7 +236,7 @@ class Beside(Generic[Mark]):
             except BrokenExecutor:  # it was killed, perhaps for its memory: this one has enough
                 with self._read() as tx:
                     lines = lines_of(tx, stretch.after, stretch.records)
-                found = examine(self._read, stretch.first, lines)
+                found = examine(self._read, stretch, lines)
             yield found, mark
 
     def close(self) -> None:

@@ -95,6 +95,15 @@ def rules(tx: Tx) -> None:
                 raise Broken(Fault("table", f"what stands in the table `rules` as {after} has another fingerprint", hint=HINT))
 
 
+def traces(tx: Tx, after: int, until: int, told: int) -> None:
+    """Raises `Broken` for traces that searches look at and that no record makes; ``told``: how many those between these numbers make."""
+    row = tx.one("count_traces", after=after, until=until)
+    assert row is not None
+    if row["among"] != told or row["beyond"]:
+        said = f"{row['among']:,} traces by which searches find, and {row['beyond']:,} beyond the last; the records make {told:,}"
+        raise Broken(Fault("table", f"the table `traces` holds {said}", hint=HINT))
+
+
 # -- what records say --------------------------------------------------------------------------------------------------
 
 

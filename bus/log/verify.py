@@ -153,12 +153,12 @@ class _Walk:
     def __init__(self, read: Read, trust: Trust, start: State | None, told: Told) -> None:
         self._read, self._trust, self._told, self._start = read, trust, told, start
         with read() as tx:
-            newest = StoredTree(tx).checkpoint()
+            newest, traced = StoredTree(tx).checkpoint(), tx.one("traced_until")
             known = tx.all("records_of_keys")  # a door tells its key for receipts too, and may be first
             first = [row for row in known if b'"purpose":"receipts"' not in octets(row["content"])][:1]
         if newest is None:
             raise EvidenceError("the log has no checkpoint yet", code="evidence.empty", hint="it has one a second after its first record")
-        self._newest = newest
+        self._newest, self._traced, self._from = newest, int(traced["value"]) if traced else 0, start.seq if start else 0
         self._keys = set(trust.keys) or _announced(first)
         self._origin = _origin(newest, self._keys, first)
         self._edge, self._seq, self._agreed, self._vouched = Edge(), 0, 0, 0
@@ -223,7 +223,7 @@ class _Walk:
             self._judge(root)
             if self._strange is not None:
                 raise Broken(self._strange)
-            self._examine(Stretch(before, after, len(lines)), lines)
+            self._examine(Stretch(before, after, len(lines), self._traced), lines)
             if self._help is None:
                 self._kept = self._place()
             self._told(self._edge.size, self._newest.size, self.state)
@@ -341,7 +341,7 @@ class _Walk:
     def _examine(self, stretch: Stretch, lines: Sequence[Line]) -> None:
         """What records say beside their hash, here or by other processes."""
         if self._help is None:
-            self._note(examine(self._read, stretch.first, lines))
+            self._note(examine(self._read, stretch, lines))
         elif lines:
             self._todo = stretch if not self._todo.records else self._todo._replace(records=self._todo.records + stretch.records)
             if self._todo.records >= PIECE:
@@ -377,6 +377,7 @@ class _Walk:
         with self._read() as tx:
             tables.strangers(tx)
             tables.rules(tx)
+            tables.traces(tx, self._from, min(self._traced, self._seq), self._found.traces)
 
     def _judge(self, root: _Root) -> None:
         """Whether the records hashed so far have this root."""

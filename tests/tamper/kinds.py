@@ -605,6 +605,40 @@ def a_row_that_no_record_made(raw, rng, small):
 
 
 @kind
+def a_record_that_searches_do_not_find(raw, rng, small):
+    """Nor as what it is: its trace taken out, put elsewhere, or under what another record is."""
+    rows = raw.execute("SELECT facet, at, seq FROM traces").fetchall()
+    if not rows:
+        return a_row_taken_out_of_a_table(raw, rng, small)
+    facet, at, seq = rng.choice(rows)
+    where = "facet = ? AND at = ? AND seq = ?"
+    what = rng.choice(("DELETE FROM traces", "UPDATE traces SET at = at + 1", "UPDATE traces SET facet = -1", "UPDATE traces SET seq = -1"))
+    raw.execute(f"{what} WHERE {where}", (facet, at, seq))
+    return found("table", leaf=next(n for n, leaf in enumerate(small.leaves) if leaf.seq == seq))
+
+
+@kind
+def a_trace_that_no_record_made(raw, rng, small):
+    facets = [row[0] for row in raw.execute("SELECT id FROM facets").fetchall()]
+    if not facets:
+        return a_row_that_no_record_made(raw, rng, small)
+    raw.execute(
+        "INSERT INTO traces (facet, at, seq) VALUES (?, ?, ?)", (rng.choice(facets), rng.randrange(10**9), rng.choice(small.leaves).seq)
+    )
+    return found("table")
+
+
+@kind
+def what_records_are_in_searches_called_otherwise(raw, rng, small):
+    ids = [row[0] for row in raw.execute("SELECT id FROM facets").fetchall()]
+    if not ids:
+        return a_row_taken_out_of_a_table(raw, rng, small)
+    column = rng.choice(("kind", "place", "type"))
+    raw.execute(f"UPDATE facets SET {column} = 'altro' WHERE id = ?", (rng.choice(ids),))
+    return found("table")
+
+
+@kind
 def rules_that_are_not_those_of_their_fingerprint(raw, rng, small):
     """What was in force is read in a bundle, and recomputed by a replay."""
     content = canonical({"route": f"altro {rng.random()}"})

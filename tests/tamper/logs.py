@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from bus.clock import FixedClock
+from bus.engine import search
 from bus.engine.leases import Leases
 from bus.engine.projection import Entry, write
 from bus.engine.sequencer import Sequencer
@@ -120,6 +121,8 @@ def write_log(url: str, rng: random.Random, size: int) -> Small:
     if gone:
         sequencer.turn()
         cosigned.append(_cosign(store))
+    while rng.random() < 0.9 and search.trace(store):
+        pass
     with store.read() as tx:
         leaves = tuple(Leaf(leaf.seq, _id(tx, leaf.seq), leaf.content) for leaf in StoredTree(tx).records(0, StoredTree(tx).size()))
         notes = tuple(parse(row["note"]) for row in tx.all("checkpoints_beyond", size=0, until=10**9, most=10**6))
