@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
 import os
 import subprocess
@@ -17,10 +18,14 @@ import pytest
 from bus.clock import FixedClock
 from bus.config import Retention
 from bus.engine import projection
+from bus.engine.accesses import Looker
 from bus.engine.retention import KINDS, Kind
 from bus.errors import Erased
 from bus.log import log
+from bus.log.record import Record
 from bus.log.verify import Trust, verify
+from bus.mapping.protected import EVERYTHING
+from bus.message import new_id
 from tests.integration.workshop import Workshop, workshop
 from tests.small_bus import Caller, key_of, running
 
@@ -165,6 +170,35 @@ def test_interrupted_before_the_keys_are_destroyed_it_is_finished_at_the_next_st
     assert not readable(shop, done)
     applied(shop, "payloads")
     assert verified(shop) == 0
+
+
+def test_files_accesses_and_journals_go_on_either_store_as_they_were_told_before(shop: Workshop) -> None:
+    done, _ = a_done_and_an_open_case(shop)
+    shop.app.minima = {"sistema": "24M"}
+    shop.app.attachments.save(io.BytesIO(b"una prova"), "text/plain", "prova.txt", "prova")
+    shop.app.open_message(done, Looker("revisore", EVERYTHING, "prova"))
+    data = {"adapter": "sistema", "operation": "chiesto", "outcome": "answered"}
+    served = Record(new_id(), "served", dt.datetime.now(dt.UTC), data=data)
+    told = projection.entry(served, shop.app.store.keys.fresh(), {"request": {"x": 1}, "answer": {"y": 2}})
+    shop.app.store.write(lambda tx: projection.write(tx, told)).result(20)
+    terms = {"attachments": "30d", "accesses": "6M", "journals": {"sistema": "24M"}}
+    keeps(shop, 400, **terms)
+    assert looked(shop, "journals") == {}
+    keeps(shop, 800, **terms)
+    kinds: tuple[Kind, ...] = ("attachments", "accesses", "journals")
+    before = {kind: looked(shop, kind) for kind in kinds}
+    assert (before["attachments"], before["journals"], set(before["accesses"])) == ({"": 1}, {"": 1}, {""})
+    for kind in kinds:
+        applied(shop, kind)
+    assert [looked(shop, kind) for kind in kinds] == [{}, {}, {}]
+    with shop.app.store.read() as tx:
+        looks = [one for _, one in log.everything(tx) if one.kind == "read"]
+        for one in looks:
+            with pytest.raises(Erased):
+                log.json_payload(tx, str(one.payload("purpose")))
+        assert [log.payload(tx, held.id) for held in told.record.payloads] == [None, None]
+    assert looks
+    assert verified(shop) == 2, "the rows of the journal; what has a key of its own is sealed for ever"
 
 
 def test_files_and_accesses_go_too_and_a_file_of_an_open_case_stays(tmp_path: Path) -> None:
