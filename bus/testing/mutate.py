@@ -76,15 +76,21 @@ class Score:
 
 
 def score(route: Route, catalog: Catalog, operations: Mapping[str, Operation]) -> Score:
-    """Make every mistake in a route, one at a time, and run its tests until one notices."""
-    noticed, survivors = 0, list[str]()
+    """Make every mistake in a route, one at a time, and run its tests until one notices: first the one that noticed the mistake before.
+
+    Mistakes come in the order of the file, so the test of a step is mostly that of the next.
+    """
+    noticed, survivors, tests = 0, list[str](), list(route.tests)
     for mutant in mutants(route.plan.rules):
         try:
             plan = built_of(mutant.rules)
         except SnodoError:
             continue
         alone = catalog.tested.get(mutant.mapping)
-        if all(passes(plan, test, catalog, operations) for test in route.tests) and not (
+        at = next((n for n, test in enumerate(tests) if not passes(plan, test, catalog, operations)), None)
+        if at is not None:
+            tests.insert(0, tests.pop(at))
+        if at is None and not (
             alone and _noticed(alone, dict(mutant.rules["mappings"])[mutant.mapping], catalog, operations)  # type: ignore[arg-type]
         ):
             survivors.append(f"{mutant.where}: {mutant.what}")
