@@ -18,7 +18,7 @@ from bus.message import new_id
 from tests.fault.house import House
 from tests.fault.judge import Verdict, judge
 from tests.fault.portal import Portal
-from tests.fault.rules import Sending
+from tests.fault.rules import TOGETHER, Sending
 
 SENDERS = 8
 
@@ -78,6 +78,12 @@ class Meddler:
 def jobs(count: int, prefix: str) -> list[Sending]:
     """Runs of one keyed call; four to a case, so that order matters too."""
     return [Sending(f"{prefix}-{n}", "prova.breve", {"chi": f"{prefix}-{n}", "pratica": f"{prefix}-{n // 4}"}) for n in range(count)]
+
+
+def many_jobs(runs: int, prefix: str) -> list[Sending]:
+    """As `jobs`, each of them five runs: so many are pending in a fifth of the time that it takes to send them one by one."""
+    count = runs // len(TOGETHER)
+    return [Sending(f"{prefix}-{n}", "prova.insieme", {"chi": f"{prefix}-{n}", "pratica": f"{prefix}-{n // 4}"}) for n in range(count)]
 
 
 def send(house: House, book: Path, sendings: list[Sending]) -> Portal:

@@ -97,9 +97,12 @@ ROUTES = {
   - {id: spedisci, call: beta.spedisci, with: {chi: '"avviso " + body.chi'}}
 """,
 }  # fmt: skip
+TOGETHER = ("breve", "breve2", "breve3", "breve4", "breve5")
+"""What the five routes of one message of the type ``prova.insieme`` write."""
 TYPES = (*(name for name, _ in ROUTES), "ricevuta", "parte")
 EFFECTS: dict[str, Callable[[dict[str, Any]], list[tuple[Effect, str]]]] = {
     "prova.breve": lambda body: [("keyed", f"breve {body['chi']}")],
+    "prova.insieme": lambda body: [("keyed", f"{step} {body['chi']}") for step in TOGETHER],
     "prova.lavoro": lambda body: [
         *(("keyed", f"{step} {body['chi']}") for step in ("scrivi", "uno", "due")),
         *(("keyed", f"voce {body['chi']} {voce}") for voce in body.get("voci", ())),
@@ -159,6 +162,15 @@ def write(folder: Path) -> None:
     for (name, order), steps in ROUTES.items():
         _file(folder / "routes" / f"{name}.yaml", ROUTE.format(name=name, order=order) + steps.replace("RETRY", RETRY))
     _file(folder / "mappings/traduci.yaml", MAPPING)
+
+
+def write_together(folder: Path) -> None:
+    """A type of message that opens five runs, each of one keyed call."""
+    _file(folder / "mappings/types/prova.insieme.yaml", TYPE.format(name="insieme"))
+    for step in TOGETHER:
+        call = f"  - {{id: scrivi, call: beta.scrivi, with: {{chi: '\"{step} \" + body.chi'}}, {RETRY}}}\n"
+        head = ROUTE.format(name="insieme", order="case").replace("route: prova.insieme", f"route: prova.insieme-{step}")
+        _file(folder / "routes" / f"insieme-{step}.yaml", head + call)
 
 
 def _file(path: Path, text: str) -> None:
