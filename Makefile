@@ -28,6 +28,7 @@ demo: $(STAMP)
 	@$(BIN)/bus demo
 
 # Files in their order, not those with most tests first: the long ones (tests/fault) come early, and no worker is idle at the end.
+# One worker more than processors (tests/conftest.py).
 test: $(STAMP)
 	@./tools/services.sh
 	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder

@@ -26,6 +26,12 @@ sys.path.insert(0, str(GUARD))
 import network_guard  # noqa: E402 - it lives in the folder that was just put on the path
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """``-n auto``: one more than there are processors, because a test of processes waits for them most of its time."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Arm the guard here and, through PYTHONPATH, in every Python started from here."""
     descriptor, report = tempfile.mkstemp(prefix="snodo-network-")
