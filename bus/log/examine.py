@@ -240,7 +240,8 @@ class Beside(Generic[Mark]):
             yield found, mark
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Waits for nothing that is still examined: who is interrupted wants to go."""
+        self._pool.shutdown(wait=not self._waiting, cancel_futures=True)
 
 
 def helped(read: Read, url: str, records: int) -> Beside[Any] | None:
