@@ -115,7 +115,7 @@ SELECT id, type, sender, time, case_id, payload, reply FROM messages WHERE id = 
 -- name: messages_of_case
 SELECT id, type, sender, time, case_id, payload, reply FROM messages WHERE case_id = :case_id ORDER BY id
 
--- name: set_reply
+-- name: set_reply buffered
 UPDATE messages SET reply = :reply WHERE id = :id
 
 -- name: move_messages
@@ -177,7 +177,7 @@ SELECT state, count(*) AS runs FROM runs GROUP BY state
 -- name: move_runs
 UPDATE runs SET case_id = :into WHERE case_id = :gone
 
--- name: set_run
+-- name: set_run buffered
 UPDATE runs SET state = :state, due = :due, place = :place, changed = :time, reason = :reason WHERE id = :id
 
 -- name: wake_run
@@ -276,7 +276,7 @@ ON CONFLICT (run, path) DO UPDATE SET place = excluded.place, type = excluded.ty
 -- name: close_wait
 UPDATE waits SET state = :state WHERE run = :run AND path = :path AND state = 'open'
 
--- name: close_waits
+-- name: close_waits buffered
 UPDATE waits SET state = 'given up' WHERE run = :run AND state = 'open'
 
 -- name: wait

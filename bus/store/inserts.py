@@ -1,8 +1,9 @@
-"""Inserts that wait: rows of append-only tables are gathered inside a transaction and written many at a time.
+"""Statements that wait: inserts and plain updates are gathered inside a transaction and written many at a time.
 
 A statement costs more than a row: in SQLite each one gives up the interpreter's lock and fights to get it back, in PostgreSQL each
 is a trip over the wire. Queries marked ``buffered`` in the ``.sql`` files are gathered here; before anything reads or changes
 their table, and before the commit, they are written: in SQLite with ``VALUES (…), (…), …``, in PostgreSQL from one array for each column.
+An update waits only beside others of its own query that concern other rows: whatever else waits for its table is written first.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 _INSERT = re.compile(r"INSERT INTO (?P<table>\w+) (?P<columns>\([^)]*\))\s+VALUES (?P<row>\([^)]*\))(?P<tail>.*)", re.DOTALL)
+_UPDATE = re.compile(r"UPDATE (?P<table>\w+) SET (?P<set>.*) WHERE (?P<where>.*)", re.DOTALL)
 _PARAMETER = re.compile(r":(\w+)")
 SIZES = (64, 32, *range(16, 0, -1))
 """Rows in one statement: nearly every batch is one or two statements, and few enough that the prepared ones are found again."""
@@ -43,54 +47,114 @@ class Insert:
         return f"{self.head} SELECT {row} FROM unnest({arrays}) AS u ({', '.join(columns)}){self.tail}"
 
 
-def insert_of(text: str) -> Insert:
-    """Take an ``INSERT … VALUES (…)`` apart; raises ValueError for anything else."""
-    match = _INSERT.fullmatch(text)
-    if match is None:
-        raise ValueError(f"this cannot be buffered: {text[:60]}")
-    head = f"INSERT INTO {match['table']} {match['columns']}"
-    row = match["row"]
-    return Insert(match["table"], head, row, match["tail"], tuple(_PARAMETER.findall(row)))
+@dataclass(frozen=True)
+class Update:
+    """One buffered query that changes the rows which ``where`` tells (names of parameters)."""
+
+    table: str
+    change: str
+    names: tuple[str, ...]
+    where: tuple[str, ...]
+
+    @cached_property
+    def values(self) -> Mapping[int, str]:
+        """As `Insert.values`."""
+        row = f"({', '.join('?' * len(self.names))})"
+        return {size: f"WITH given ({self._given}) AS (VALUES {', '.join([row] * size)}) {self._from('given')}" for size in SIZES}
+
+    def arrays(self, types: Sequence[str]) -> str:
+        """As `Insert.arrays`."""
+        arrays = ", ".join(f"(:{name})::{type}[]" for name, type in zip(self.names, types, strict=True))
+        return self._from(f"unnest({arrays}) AS given ({self._given})")
+
+    @property
+    def _given(self) -> str:
+        return ", ".join(f"_{name}" for name in self.names)
+
+    def _from(self, source: str) -> str:
+        head, _, where = _PARAMETER.sub(r"_\1", self.change).rpartition(" WHERE ")
+        return f"{head} FROM {source} WHERE {where}"
+
+
+def many_of(text: str) -> Insert | Update:
+    """Take an ``INSERT … VALUES (…)`` or an ``UPDATE … SET … WHERE …`` apart; raises ValueError for anything else."""
+    if match := _INSERT.fullmatch(text):
+        head, row = f"INSERT INTO {match['table']} {match['columns']}", match["row"]
+        return Insert(match["table"], head, row, match["tail"], tuple(_PARAMETER.findall(row)))
+    if match := _UPDATE.fullmatch(text):
+        names = tuple(dict.fromkeys(_PARAMETER.findall(text)))
+        return Update(match["table"], text, names, tuple(_PARAMETER.findall(match["where"])))
+    raise ValueError(f"this cannot be buffered: {text[:60]}")
 
 
 Rows = list[Mapping[str, Any]]
+Write = Callable[["Insert | Update", Rows], None]
 
 
-def in_values(execute: Callable[[str, Sequence[Any]], object]) -> Callable[[Insert, Rows], None]:
+def in_values(execute: Callable[[str, Sequence[Any]], object]) -> Write:
     """Writes rows as ``VALUES``; ``execute`` runs a statement with positional parameters."""
 
-    def write(insert: Insert, rows: Rows) -> None:
-        start = 0
+    def write(insert: Insert | Update, rows: Rows) -> None:
+        start, cells = 0, _cells(insert.names)
         while start < len(rows):
             size = next(size for size in SIZES if size <= len(rows) - start)
-            execute(insert.values[size], [row[column] for row in rows[start : start + size] for column in insert.names])
+            execute(insert.values[size], [*chain.from_iterable(map(cells, rows[start : start + size]))])
             start += size
 
     return write
 
 
-class Inserts:
-    """The rows that wait on one connection. ``write`` writes those of one query."""
+_NONE: set[tuple[Any, ...]] = set()
 
-    def __init__(self, queries: Mapping[str, str], buffered: frozenset[str], write: Callable[[Insert, Rows], None]) -> None:
+
+@cache
+def _cells(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+    """Takes the values of these names out of a row."""
+    found: Callable[[Mapping[str, Any]], Any] = itemgetter(*names)
+    return found if len(names) > 1 else lambda row: (found(row),)
+
+
+class Inserts:
+    """What waits on one connection. ``write`` writes the rows of one query."""
+
+    def __init__(self, queries: Mapping[str, str], buffered: frozenset[str], write: Write) -> None:
         self._write = write
-        self._inserts = {name: insert_of(queries[name]) for name in buffered}
-        self._rows: dict[str, Rows] = {}
+        self._inserts = {name: many_of(queries[name]) for name in buffered}
+        self._rows: dict[str, Rows] = {name: [] for name in self._inserts}
+        self._updates = {name: one.where for name, one in self._inserts.items() if isinstance(one, Update)}
+        self._changing: dict[str, set[tuple[Any, ...]]] = {name: set() for name in self._updates}
         self._queries = queries
         self._touched = cache(self._tables_in)
 
     def take(self, query: str, row: Mapping[str, Any]) -> bool:
         """Keep a row for later; false when the query is not a buffered one."""
-        if query not in self._inserts:
+        rows = self._rows.get(query)
+        if rows is None:
             return False
-        self._rows.setdefault(query, []).append(row)
+        if query in self._updates:
+            self._make_way(query, tuple([row[name] for name in self._updates[query]]))
+            rows = self._rows[query]
+        rows.append(row)
         return True
+
+    def _make_way(self, query: str, changed: tuple[Any, ...]) -> None:
+        changing = self._changing[query]
+        for name in self._touched(query):
+            if name != query or changed in changing:
+                self._write_rows(name)
+        changing.add(changed)
 
     def before(self, query: str) -> None:
         """Write what this query might look at or change."""
-        if self._rows:
-            for name in self._touched(query) & self._rows.keys():
-                self._write(self._inserts[name], self._rows.pop(name))
+        for name in self._touched(query):
+            self._write_rows(name)
+
+    def _write_rows(self, name: str) -> None:
+        rows = self._rows[name]
+        if rows:
+            self._rows[name] = []
+            self._changing.get(name, _NONE).clear()
+            self._write(self._inserts[name], rows)
 
     def _tables_in(self, query: str) -> frozenset[str]:
         """The buffered queries whose tables a query names."""
@@ -98,9 +162,10 @@ class Inserts:
 
     def flush(self) -> None:
         """Write everything."""
-        rows, self._rows = self._rows, {}
-        for name, waiting in rows.items():
-            self._write(self._inserts[name], waiting)
+        for name in self._rows:
+            self._write_rows(name)
 
     def forget(self) -> None:
-        self._rows = {}
+        self._rows = {name: [] for name in self._inserts}
+        for changing in self._changing.values():
+            changing.clear()

@@ -27,7 +27,7 @@ from psycopg.pq import TransactionStatus
 from bus.diagnostics import logger
 from bus.errors import StoreError
 from bus.store import Keys, Locked, Row, Tx, queries, schema
-from bus.store.inserts import Insert, Inserts, Rows
+from bus.store.inserts import Insert, Inserts, Rows, Update
 from bus.store.postgres_session import PASSING, READING, WRITING, Session, assert_safe, column, connect, interrupted, told
 from bus.store.writer import PAUSE, Writer
 
@@ -92,7 +92,7 @@ class PostgresConnection(_Asking):
         super().__init__(keys)
         self._url, self._closing = url, closing
         self._inserts = Inserts(_WORDS, queries.buffered(*FILES), self._write)
-        self._texts: dict[tuple[str, tuple[str, ...]], str] = {}
+        self._texts: dict[tuple[Insert | Update, tuple[str, ...]], str] = {}
         self._later: list[tuple[str, Mapping[str, Any]]] = []
         self._number: str | None = None
         self._transactions, self._stale = 0, FRESH
@@ -140,10 +140,10 @@ class PostgresConnection(_Asking):
                 self._number = begun.fetchone()["number"]  # type: ignore[index]
         return cursor
 
-    def _write(self, insert: Insert, rows: Rows) -> None:
+    def _write(self, insert: Insert | Update, rows: Rows) -> None:
         """All rows of a query in one statement."""
         columns = {name: column([row[name] for row in rows]) for name in insert.names}
-        key = insert.head + insert.row, tuple(type for type, _ in columns.values())
+        key = insert, tuple(type for type, _ in columns.values())
         if key not in self._texts:
             self._texts[key] = translated(insert.arrays(key[1]))
         self._later.append((self._texts[key], {name: values for name, (_, values) in columns.items()}))

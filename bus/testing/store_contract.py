@@ -114,6 +114,35 @@ class StoreContract:
                 store.write(put(f"{name}{turn}")).result(30)
         assert names(store) == {f"{name}{turn}" for name in "ab" for turn in range(5)}
 
+    def test_rows_and_changes_that_wait_for_the_end_of_a_transaction_keep_their_order(self, store: Store) -> None:
+        add_runs(store, "a", "b")
+
+        def state(tx: Tx, run: str, state: str) -> None:
+            tx.do("set_run", id=run, state=state, due=text_of(NOW), place=state, time=text_of(NOW), reason=None)
+
+        def work(tx: Tx) -> None:
+            state(tx, "a", "waiting")
+            state(tx, "b", "dead")
+            row = {"ordered": 1, "version": 1, "entry": "", "place": "prova@1", "time": text_of(NOW)}
+            tx.do("add_run", id="c", message="m", route="prova", digest="d", case_id="case-c", **row)
+            state(tx, "c", "waiting")
+            tx.do("wake_run", id="c", time=text_of(NOW))
+            state(tx, "a", "done")
+            for path in ("x", "y"):
+                tx.do("add_wait", run="b", path=path, place="", type="t", name=None, value=None, deadline=None, state="open", late=0)
+            tx.do("close_wait", run="b", path="x", state="matched")
+            tx.do("close_waits", run="a")
+            tx.do("close_waits", run="b")
+
+        store.write(work).result(30)
+        with store.read() as tx:
+            assert {row["id"]: (row["state"], row["place"]) for row in tx.all("all_runs")} == {
+                "a": ("done", "done"), "b": ("dead", "dead"), "c": ("ready", "waiting"),
+            }  # fmt: skip
+            assert [(row["run"], row["path"], row["state"]) for row in tx.all("all_waits")] == [
+                ("b", "x", "matched"), ("b", "y", "given up"),
+            ]  # fmt: skip
+
     def test_a_statement_that_the_database_refuses_spoils_nothing_that_comes_after(self, store: Store) -> None:
         add_runs(store, "a")
         for _ in range(3):
