@@ -24,7 +24,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bus.clock import Clock, running_time
 from bus.diagnostics import logger
@@ -42,7 +42,7 @@ from bus.engine.throttles import Throttles
 from bus.errors import SnodoError
 from bus.failpoint import reach
 from bus.message import JsonObject
-from bus.store import Row, Store, Tx
+from bus.store import Key, Row, Store, Tx
 
 if TYPE_CHECKING:
     from bus.catalog import Catalog
@@ -106,6 +106,7 @@ class Engine:
         self._settling = Settling(store, self.owner, self._holding.lease, outside)
         self._inbox: queue.SimpleQueue[Sequence[str] | _Home | _Free | None] = queue.SimpleQueue()
         self._welcomed: deque[Claims] = deque()
+        self._known: dict[str, tuple[Any, Key]] = {}
         self._live: dict[str, Live] = {}
         self._unwritten: dict[str, Live] = {}
         self._rung: dict[str, None] = {}
@@ -293,7 +294,7 @@ class Engine:
             rows = self._claim_rung(now)
             if self._is_to_look(now, self._room() - len(rows)):
                 rows += self._look(now, len(rows))
-            return rows + [row for _ in range(len(self._welcomed)) for row in self._holding.took(self._welcomed.popleft())]
+            return rows + [row for _ in range(len(self._welcomed)) for row in self._took(self._welcomed.popleft())]
         except BaseException:
             for one in home:
                 self._inbox.put(one)
@@ -307,6 +308,10 @@ class Engine:
         self._suspect = next((row["id"] for row in found if row["strikes"] >= SUSPECT), self._suspect)
         self._rung.update(dict.fromkeys(rung))
         return found
+
+    def _took(self, claims: Claims) -> list[Row]:
+        self._known.update(claims.known)
+        return self._holding.took(claims)
 
     def _claim_rung(self, now: dt.datetime) -> list[Row]:
         if self._apart():
@@ -346,7 +351,8 @@ class Engine:
     def _load(self, rows: Sequence[Row], now: dt.datetime) -> list[Loaded]:
         """Claimed runs with their journals; what cannot be begun becomes a dead letter."""
         poison = [row for row in rows if row["strikes"] >= POISON]
-        loaded, unreadable = self._loading.load([row for row in rows if row["strikes"] < POISON])
+        known, self._known = self._known, {}
+        loaded, unreadable = self._loading.load([row for row in rows if row["strikes"] < POISON], known)
         for row, reason in [*((row, _poison(row)) for row in poison), *unreadable]:
             self._log.error("run.parked", run=row["id"], error=repr(reason))
             self._park(row, now, reason)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from bus.clock import Clock, running_time, text_of
 from bus.diagnostics import logger
@@ -21,7 +22,7 @@ from bus.engine.presence import new_identity
 from bus.errors import SnodoError, StoreError
 from bus.failpoint import reach
 from bus.message import canonical
-from bus.store import Row, Store, Tx
+from bus.store import Key, Row, Store, Tx
 
 RENEWED = 1 / 3
 """The part of a lease after which it is renewed."""
@@ -34,11 +35,15 @@ STUCK = 10
 
 
 class Claims(NamedTuple):
-    """What one transaction claimed, whom it turned away at which gate, and when it was (in ticks)."""
+    """What one transaction claimed, whom it turned away at which gate, and when it was (in ticks).
+
+    ``known``: messages of these runs, by id, that need not be read back: what was received (``envelope``, ``body``, ``keys``), and its key.
+    """
 
     rows: list[Row]
     away: Sequence[tuple[str, Sequence[str]]]
     since: float
+    known: Mapping[str, tuple[Any, Key]] = MappingProxyType({})
 
 
 @dataclass(slots=True)

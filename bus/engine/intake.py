@@ -31,7 +31,7 @@ from bus.log.record import Record
 from bus.message import Attachment, JsonValue, Message, canonical, digest, envelope_of, new_id
 from bus.metrics import count
 from bus.route.plan import Plan
-from bus.store import Keys, Row, Store, Tx
+from bus.store import Key, Keys, Row, Store, Tx
 
 if TYPE_CHECKING:
     from bus.catalog import Catalog
@@ -189,7 +189,8 @@ class Intake:
             if claims is not None and self._host is not None:
                 for row in claims.rows:
                     del runs[row["id"]]
-                self._host.welcomed(claims)
+                known = {coming.arrival.message.id: coming.arrival.opened for coming in batch}
+                self._host.welcomed(claims._replace(known=known))
             if runs:
                 self._ring(list(runs))
         finally:  # what is durable is told to its sender, bell or no bell
@@ -213,8 +214,14 @@ class Arrival(NamedTuple):
     message: Message
     runs: tuple[str, ...]
     names: Names
+    key: Key
     adapter: str | None = None
     expect: Mapping[tuple[str, str], JsonValue] = MappingProxyType({})
+
+    @property
+    def opened(self) -> tuple[Any, Key]:
+        """What is sealed as the message, and its key; see `bus.log.log.opened`."""
+        return self.entry.values["message"], self.key
 
     @property
     def sent(self) -> bool:
@@ -222,9 +229,9 @@ class Arrival(NamedTuple):
         return "parent" in self.entry.record.data
 
     def promised(self, receipt: str) -> Arrival:
-        """The same arrival, whose record says which signature promises it."""
+        """The same arrival, whose record says which signature promises it. Its bytes are made here, for the promise and the log."""
         record = self.entry.record
-        return self._replace(entry=self.entry._replace(record=record._replace(data={**record.data, "receipt": receipt})))
+        return self._replace(entry=self.entry.of(record._replace(data={**record.data, "receipt": receipt})))
 
 
 def arrival_of(
@@ -239,7 +246,7 @@ def arrival_of(
     scope = {"body": message.body, "message": envelope, "case": {}, "now": envelope["time"]}
     case = _keys(declared, plans, scope)
     names = _intake_keys(declared.key, plans, scope, submission)
-    if any("\0" in text for text in (submission.subject or "", *(key for _, key in names), *(key for _, key, _ in submission.facts))):
+    if "\0" in "".join([submission.subject or "", *[key for _, key in names], *[key for _, key, _ in submission.facts]]):
         raise Invalid("a key or the subject holds the NUL character", code="input.nul", hint="delete it where it comes from")
     content = digest([submission.type, submission.subject, submission.body, [a.sha256 for a in submission.attachments]])
     opened = [_opening(plan) for plan in plans]
@@ -261,9 +268,10 @@ def arrival_of(
         values["facts"] = [list(f) for f in submission.facts]
         data["facts"] = fact_tokens(keys, submission.facts)
     record = Record(new_id(), "received", message.time, message=message.id, actor=message.sender or "bus", data=data)
-    made = entry(record, keys.fresh(), values, submission.wires)
+    key = keys.fresh()
+    made = entry(record, key, values, submission.wires)
     known = names_of(keys, record, values["message"])
-    return Arrival(made, message, tuple([run["id"] for run in opened]), known, submission.adapter, submission.expect)
+    return Arrival(made, message, tuple([run["id"] for run in opened]), known, key, submission.adapter, submission.expect)
 
 
 def check(catalog: Catalog, submission: Submission, has_route: bool) -> None:
@@ -301,7 +309,8 @@ def receive_all(tx: Tx, arrivals: Sequence[Arrival], promises: Promises | None =
     arrivals = [arrival.promised(identity) for arrival in arrivals]
     results = _receive_all(tx, arrivals)
     new = [at for at, result in enumerate(results) if isinstance(result, Accepted) and not result.repeated]
-    for at, text in zip(new, promises.make(tx, identity, [arrivals[at].entry.record for at in new]) if new else (), strict=True):
+    written = [arrivals[at].entry for at in new]
+    for at, text in zip(new, promises.make(tx, identity, [(one.record, one.line) for one in written]) if new else (), strict=True):
         results[at] = results[at]._replace(receipt=text)  # type: ignore[union-attr]
     return [_with_receipt(tx, result) for result in results]
 

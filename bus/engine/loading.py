@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bus.clock import moment_of
@@ -15,7 +16,7 @@ from bus.engine.projection import about
 from bus.errors import SnodoError, StoreError
 from bus.log import log
 from bus.log.record import Record
-from bus.message import message_of, parsed
+from bus.message import canonical, message_of, parsed
 from bus.route.plan import Plan
 from bus.store import Key, Row, Store, Tx
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from bus.catalog import Catalog
 
 Loaded = tuple[Live, journal.Journal]
+_NOTHING: Mapping[str, tuple[Any, Key]] = MappingProxyType({})
 
 
 class Loading:
@@ -36,9 +38,12 @@ class Loading:
         self._store, self._catalog, self._look = store, catalog, look
         self._log = logger("snodo.engine")
 
-    def load(self, rows: Sequence[Row]) -> tuple[list[Loaded], list[tuple[Row, Exception]]]:
+    def load(
+        self, rows: Sequence[Row], known: Mapping[str, tuple[Any, Key]] = _NOTHING
+    ) -> tuple[list[Loaded], list[tuple[Row, Exception]]]:
         """Runs with their journals, and rows of which no run can be made, with the reason; all in one view of the store.
 
+        ``known``: messages that this process has just accepted. They become what reading them back would give, the order of keys too.
         Where the store fails, a run is in neither: it is given back, and the sweeper finds it again.
         """
         loaded: list[Loaded] = []
@@ -49,11 +54,11 @@ class Loading:
             self._look()
         try:
             with self._store.read() as tx:
-                messages = log.messages(tx, [row["message"] for row in rows])
+                messages = log.messages(tx, {row["message"] for row in rows} - known.keys())
                 journals = log.of_runs(tx, [row["id"] for row in rows if row["fence"] > 1])
                 for row in rows:
                     try:
-                        loaded.append(self._load(tx, row, log.opened(tx, messages[row["message"]]), journals.get(row["id"], ())))
+                        loaded.append(self._load(tx, row, _opened(tx, row["message"], known, messages), journals.get(row["id"], ())))
                     except StoreError as error:
                         self._log.error("run.not-read", run=row["id"], error=repr(error))
                     except Exception as error:  # noqa: BLE001 - a run that cannot be read is parked, the others go on
@@ -91,6 +96,13 @@ class Loading:
         if row is None:
             raise SnodoError(f"the rules {digest[:12]}… are in nobody's memory", code="rules.missing")
         return self._catalog().remember(parsed(row["content"]))
+
+
+def _opened(tx: Tx, message: str, known: Mapping[str, tuple[Any, Key]], sealed: Mapping[str, Row]) -> tuple[Any, Key]:
+    if message not in known:
+        return log.opened(tx, sealed[message])
+    said, key = known[message]
+    return parsed(canonical(said)), key
 
 
 def _body(tx: Tx, message: str) -> Any:

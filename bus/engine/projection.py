@@ -17,7 +17,7 @@ from bus.errors import Erased
 from bus.functions import cf_valid
 from bus.log import log, payload
 from bus.log.payload import Sealed, Text
-from bus.log.record import Record
+from bus.log.record import Record, content
 from bus.message import canonical
 from bus.store import Key, Keys, Row, Tx
 
@@ -34,11 +34,16 @@ _NOTHING: Values = MappingProxyType({})
 
 
 class Entry(NamedTuple):
-    """A record about to be written, with its payloads sealed and their JSON values at hand."""
+    """A record about to be written, with its payloads sealed and their JSON values at hand; ``line``: its canonical bytes, once made."""
 
     record: Record
     payloads: tuple[Sealed, ...] = ()
     values: Values = _NOTHING
+    line: bytes = b""
+
+    def of(self, record: Record) -> Entry:
+        """The same payloads with a record that says more of them; its bytes are made here."""
+        return self._replace(record=record, line=content(record))
 
 
 def entry(record: Record, key: Key, values: Values | None = None, wires: Sequence[Text] = ()) -> Entry:
@@ -65,7 +70,7 @@ class Names(NamedTuple):
 
 def write(tx: Tx, entry: Entry) -> None:
     """Append a record to the log and bring the projections up to it."""
-    log.append(tx, entry.record, entry.payloads)
+    log.append(tx, entry.record, entry.payloads, entry.line)
     project(tx, entry.record, entry.values)
 
 
@@ -177,14 +182,14 @@ def _receive(tx: Tx, record: Record, values: Values, names: Names) -> str:
 
 def write_received(tx: Tx, entry: Entry, names: Names) -> str:
     """`write` for a ``received`` record; returns the case that the message belongs to."""
-    log.append(tx, entry.record, entry.payloads)
+    log.append(tx, entry.record, entry.payloads, entry.line)
     return _receive(tx, entry.record, entry.values, names)
 
 
 def write_new(tx: Tx, entry: Entry, names: Names) -> None:
     """`write` for a ``received`` record of which the caller knows that it begins a case of its own; reads nothing."""
     record = entry.record
-    log.append(tx, record, entry.payloads)
+    log.append(tx, record, entry.payloads, entry.line)
     assert record.message is not None
     cases.open_case(tx, record.message, text_of(record.time), names.case)
     _enter(tx, record, names, record.message)
@@ -243,13 +248,12 @@ def about(message: Mapping[str, Any]) -> list[str]:
 
 def persons_in(body: Any) -> list[str]:
     """Each text of a body that is the codice fiscale of a person and nothing else, wherever it stands; in capitals."""
-    found: dict[str, None] = {}
+    found: set[str] = set()
     left = [body]
-    while left:
-        value = left.pop()
-        if isinstance(value, str):
+    for value in left:  # which grows
+        if value.__class__ is str:
             if 16 <= len(value) <= MOST_OF_CODE and cf_valid(code := value.strip().upper()):
-                found[code] = None
+                found.add(code)
         elif isinstance(value, Mapping):
             left.extend(value.values())
         elif isinstance(value, list | tuple):

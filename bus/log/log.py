@@ -20,8 +20,8 @@ APART = dt.timedelta(hours=1)
 """How far a record's time may be from those of its neighbours."""
 
 
-def append(tx: Tx, record: Record, payloads: Sequence[Sealed] = ()) -> None:
-    """Write one record and what it commits to, inside the transaction of the state change it tells of."""
+def append(tx: Tx, record: Record, payloads: Sequence[Sealed] = (), line: bytes = b"") -> None:
+    """Write one record and what it commits to, in the transaction of the state change it tells of. ``line``: its `content`, if at hand."""
     for sealed in payloads:
         tx.do(
             "add_payload",
@@ -30,7 +30,8 @@ def append(tx: Tx, record: Record, payloads: Sequence[Sealed] = ()) -> None:
         )  # fmt: skip
     tx.do(
         "add_record",
-        id=record.id, kind=record.kind, time=clock.text_of(record.time), message=record.message, run=record.run, content=content(record),
+        id=record.id, kind=record.kind, time=clock.text_of(record.time), message=record.message, run=record.run,
+        content=line or content(record),
     )  # fmt: skip
 
 
@@ -91,7 +92,8 @@ def json_payload(tx: Tx, identity: str) -> Any:
 
 def messages(tx: Tx, identities: Iterable[str]) -> dict[str, Row]:
     """Messages as they are stored, sealed, by id: `opened` opens one."""
-    return {row["id"]: row for row in tx.all("messages_among", messages=canonical(list(identities)).decode())}
+    wanted = list(identities)
+    return {row["id"]: row for row in tx.all("messages_among", messages=canonical(wanted).decode())} if wanted else {}
 
 
 def opened(tx: Tx, row: Row) -> tuple[Any, Key]:

@@ -14,7 +14,7 @@ The record says in ``receipt`` which signature is its own, so the same receipt c
 
 from __future__ import annotations
 
-import base64
+import binascii
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from bus.clock import moment_of, text_of
 from bus.errors import EvidenceError
 from bus.log import note, tree
 from bus.log.note import Signer, Verifier
-from bus.log.record import Record, content, record_of
+from bus.log.record import Record, record_of
 from bus.message import parsed
 from bus.store import Tx
 
@@ -46,23 +46,21 @@ class Promises:
     def __init__(self, signer: Signer, origin: str, seconds: float) -> None:
         self._signer, self._origin, self._within = signer, origin, dt.timedelta(seconds=seconds)
 
-    def make(self, tx: Tx, identity: str, records: Sequence[Record]) -> list[str]:
-        """Promise these ``received`` records of one transaction, which all say ``identity``; the receipts, in their order."""
-        leaves = [tree.leaf_hash(content(record)) for record in records]
-        entries = [_entry(str(record.message), leaf) for record, leaf in zip(records, leaves, strict=True)]
-        time = min(record.time for record in records)
-        node = _nodes(entries)
-        root = _encoded(tree.root(len(entries), node))
-        said = (SIGNED, f"origin {self._origin}", f"size {len(entries)}", f"root {root}", f"time {text_of(time)}")
+    def make(self, tx: Tx, identity: str, records: Sequence[tuple[Record, bytes]]) -> list[str]:
+        """Promise these ``received`` records, told with their canonical bytes, of one transaction, which all say ``identity``.
+
+        The receipts, in their order.
+        """
+        told = [(str(record.message), _encoded(tree.leaf_hash(line))) for record, line in records]
+        entries = [_entry(message, leaf) for message, leaf in told]
+        time = min(record.time for record, _ in records)
+        root, proofs = _proofs(entries)
+        said = (SIGNED, f"origin {self._origin}", f"size {len(entries)}", f"root {_encoded(root)}", f"time {text_of(time)}")
         text = "".join(f"{line}\n" for line in (*said, f"deadline {text_of(time + self._within)}"))
         signed = note.Note(text, (self._signer.sign(text),)).encode()
         tx.do("add_receipt", id=identity, note=signed, leaves=b"".join(entries))
         said_by = signed.decode()
-        proofs = [tree.inclusion(index, len(entries), node) for index in range(len(entries))]
-        return [
-            _text(str(record.message), leaf, index, proof, said_by)
-            for index, (record, leaf, proof) in enumerate(zip(records, leaves, proofs, strict=True))
-        ]
+        return [_text(*one, index, proof, said_by) for index, (one, proof) in enumerate(zip(told, proofs, strict=True))]
 
 
 def of_message(tx: Tx, message: str) -> str:
@@ -74,9 +72,9 @@ def of_message(tx: Tx, message: str) -> str:
     if row is None:
         return ""
     entries = [bytes(row["leaves"])[at : at + tree.HASH] for at in range(0, len(row["leaves"]), tree.HASH)]
-    leaf = tree.leaf_hash(received)
+    leaf = _encoded(tree.leaf_hash(received))
     index = entries.index(_entry(message, leaf))
-    return _text(message, leaf, index, tree.inclusion(index, len(entries), _nodes(entries)), bytes(row["note"]).decode())
+    return _text(message, leaf, index, _proofs(entries)[1][index], bytes(row["note"]).decode())
 
 
 def opened(text: str, keys: Iterable[Verifier]) -> Receipt:
@@ -92,7 +90,7 @@ def opened(text: str, keys: Iterable[Verifier]) -> Receipt:
         proof = [note.unbase64(line) for line in lines[4:]]
         whole = lines[:4] == [HEAD, f"message {message}", f"leaf {leaf}", f"index {int(index)}"]
         whole = whole and (said[0], names) == (SIGNED, ("origin", "size", "root", "time", "deadline"))
-        entry = _entry(message, note.unbase64(leaf))
+        entry = _entry(message, _encoded(note.unbase64(leaf)))
         held = tree.includes(note.unbase64(root), int(size), int(index), entry, proof)
         receipt = Receipt(message, note.unbase64(leaf), origin, moment_of(time), moment_of(deadline))
     except (ValueError, IndexError) as error:
@@ -102,22 +100,23 @@ def opened(text: str, keys: Iterable[Verifier]) -> Receipt:
     return receipt
 
 
-def _entry(message: str, leaf: bytes) -> bytes:
-    return tree.leaf_hash(f"{message}\n{_encoded(leaf)}\n".encode())
+def _entry(message: str, leaf: str) -> bytes:
+    return tree.leaf_hash(f"{message}\n{leaf}\n".encode())
 
 
-def _text(message: str, leaf: bytes, index: int, proof: Sequence[bytes], signed: str) -> str:
-    return "\n".join([HEAD, f"message {message}", f"leaf {_encoded(leaf)}", f"index {index}", *map(_encoded, proof), "", signed])
+def _text(message: str, leaf: str, index: int, proof: str, signed: str) -> str:
+    return f"{HEAD}\nmessage {message}\nleaf {leaf}\nindex {index}\n{proof}\n{signed}"
 
 
-def _nodes(entries: Sequence[bytes]) -> tree.Node:
-    """All nodes of a small tree, each hashed once."""
-    levels = [list(entries)]
-    while len(levels[-1]) > 1:
-        below = levels[-1]
-        levels.append([tree.node_hash(below[at], below[at + 1]) for at in range(0, len(below) - 1, 2)])
-    return lambda level, index: levels[level][index]
+def _proofs(entries: Sequence[bytes]) -> tuple[bytes, list[str]]:
+    """The root of a small tree, and the proof of each entry as lines. Each node is hashed, and written, once."""
+    if len(entries) == 1:
+        return entries[0], [""]
+    middle = tree.split(len(entries))
+    (left, before), (right, behind) = _proofs(entries[:middle]), _proofs(entries[middle:])
+    beside, other = f"{_encoded(right)}\n", f"{_encoded(left)}\n"
+    return tree.node_hash(left, right), [proof + beside for proof in before] + [proof + other for proof in behind]
 
 
 def _encoded(value: bytes) -> str:
-    return base64.b64encode(value).decode()
+    return binascii.b2a_base64(value, newline=False).decode()

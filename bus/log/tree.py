@@ -73,7 +73,7 @@ def inclusion(index: int, size: int, node: Node) -> list[bytes]:
         raise ValueError(f"there is no leaf {index} in a tree of {size}")
     start, end, proof = 0, size, []
     while end - start > 1:
-        middle = start + _split(end - start)
+        middle = start + split(end - start)
         if index < middle:
             proof.append(_subtree(middle, end, node))
             end = middle
@@ -89,7 +89,7 @@ def consistency(first: int, second: int, node: Node) -> list[bytes]:
         raise ValueError(f"a tree of {second} leaves does not begin with one of {first}")
     start, end, proof, whole = 0, second, [], True
     while first not in (start, end):
-        middle = start + _split(end - start)
+        middle = start + split(end - start)
         if first <= middle:
             proof.append(_subtree(middle, end, node))
             end = middle
@@ -150,7 +150,7 @@ def extends(first_root: bytes, first: int, second_root: bytes, second: int, proo
     return last == 0 and old == first_root and new == second_root
 
 
-def _split(size: int) -> int:
+def split(size: int) -> int:
     """The largest power of two below ``size`` (at least 2)."""
     return 1 << ((size - 1).bit_length() - 1)
 

@@ -47,8 +47,9 @@ def arrival(type_name: str, runs: Sequence[str] = (), **case: str) -> Arrival:
     opened = [{"id": run, "route": "prova", "version": 1, "digest": "d", "ordered": True} for run in runs]
     data = {"type": type_name, "sender": "prova", "runs": opened}
     values = {"message": {"envelope": envelope_of(message), "body": {}, "keys": {"case": case, "intake": [], "content": ""}}}
-    made = entry(Record(new_id(), "received", NOW, message=message.id, data=data), KEYS.fresh(), values)
-    return Arrival(made, message, (), Names(case))
+    key = KEYS.fresh()
+    made = entry(Record(new_id(), "received", NOW, message=message.id, data=data), key, values)
+    return Arrival(made, message, (), Names(case), key)
 
 
 def arrives(type_name: str, **case: str) -> Work:

@@ -144,16 +144,30 @@ def test_a_folder_that_is_not_what_was_signed_proves_nothing(tmp_path, capsys):
     assert by_files(tmp_path, text, capsys)[0] == 2
 
 
+class Kept:
+    """A transaction of which nothing is kept."""
+
+    def do(self, _query, **_parameters) -> None: ...
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 7, 64, 65])
+def test_each_receipt_of_a_transaction_proves_its_own_place(size):
+    signer, identity = note.Signer.new("porta.example"), new_id()
+    records = [Record(new_id(), "received", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), message=new_id()) for _ in range(size)]
+    made = receipt.Promises(signer, "registro.example", 60).make(Kept(), identity, [(one, content(one)) for one in records])
+    for index, (record, text) in enumerate(zip(records, made, strict=True)):
+        promise = receipt.opened(text, [signer.verifier])
+        assert (promise.message, promise.leaf) == (record.message, tree.leaf_hash(content(record)))
+        assert text.splitlines()[3] == f"index {index}"
+
+
 def receipt_of_another(folder) -> str:
     """A promise of the same door for a record that never came into the log."""
     signer = note.read_signer(folder / "var/receipts.key")
     record = Record(new_id(), "received", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), message=new_id())
     origin = public(folder, "log").partition("+")[0]
 
-    class Kept:
-        def do(self, _query, **_parameters) -> None: ...
-
-    [text] = receipt.Promises(signer, origin, 0.001).make(Kept(), new_id(), [record])
+    [text] = receipt.Promises(signer, origin, 0.001).make(Kept(), new_id(), [(record, content(record))])
     return text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,8 +20,9 @@ from bus.engine.live import AGAIN
 from bus.engine.outside import Asking, Outside, Result
 from bus.engine.settle import park
 from bus.errors import Conflict, SnodoError, StoreError
+from bus.log import log
 from bus.log.keyring import Keyring
-from bus.message import Message
+from bus.message import Message, canonical
 from bus.store import Key, Tx
 from bus.store.sqlite import SqliteStore
 from bus.testing.simulated_system import TIMEOUT, Domanda, Sistema, rules
@@ -215,13 +217,14 @@ class Hosting:
     """An engine that claims every run, or none; keeps what it was told."""
 
     def __init__(self, *, room: bool) -> None:
-        self.room, self.owned = room, list[str]()
+        self.room, self.owned, self.known = room, list[str](), dict[str, tuple[Any, Key]]()
 
     def welcome(self, tx: Tx, runs: Sequence[str]) -> Claims | None:
         return Claims(claim(tx, runs, "host", T, dt.timedelta(seconds=30)), (), 0.0) if self.room else None
 
     def welcomed(self, claims: Claims) -> None:
         self.owned += [row["id"] for row in claims.rows]
+        self.known |= claims.known
 
 
 @pytest.mark.parametrize("room", [True, False])
@@ -231,9 +234,14 @@ def test_runs_are_claimed_in_the_commit_that_opens_them_or_rung_for(tmp_path: Pa
     intake = Intake(store, rules, FixedClock(T), rung.extend, None, host)
     try:
         before = store.describe()["commits"]
-        opened = list(intake.send(Submission("sim.avviso", {"chi": "1"}, "p", key="k")).result(60).runs)
+        accepted = intake.send(Submission("sim.avviso", {"chi": "1"}, "p", key="k")).result(60)
+        opened = list(accepted.runs)
         assert store.describe()["commits"] == before + 1
         assert (host.owned, rung) == ((opened, []) if room else ([], opened))
+        with store.read() as tx:
+            said, key = log.message(tx, accepted.id)
+        handed = {message: (canonical(of), with_key) for message, (of, with_key) in host.known.items()}
+        assert handed == ({accepted.id: (canonical(said), key)} if room else {})
         again = intake.send(Submission("sim.avviso", {"chi": "1"}, "p", key="k")).result(60)
         assert (again.repeated, host.owned + rung) == (True, opened)
     finally:
