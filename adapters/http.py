@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+import select
 import socket
 import threading
 import time
@@ -142,6 +143,7 @@ class Link:
             if connection.sock is None:
                 connection.timeout = min(self.connect, _local.crossing.remaining())
                 connection.connect()
+                _never_block(connection.sock)
             _send(connection.sock, request)
             reading = _Reading(connection.sock, limit)
             reply = reading.reply(method)
@@ -164,12 +166,10 @@ class Link:
 
     def _connection(self, scheme: str, host: str, *, fresh: bool) -> Any:
         """A kept connection that the peer has not dropped, or a new one, not yet open."""
-        from urllib3.util.connection import is_connection_dropped
-
         while not fresh and (kept := self._kept.get((scheme, host))):
             with suppress(IndexError):  # another thread took the last one
                 connection = kept.pop()
-                if not is_connection_dropped(connection):
+                if not _is_dropped(connection):
                     return connection
                 connection.close()
         return self._way(scheme, host)._new_conn()  # noqa: SLF001 - urllib3 makes single connections in no other way
@@ -205,6 +205,48 @@ class Link:
         return way
 
 
+# -- waiting ----------------------------------------------------------------------------------------------------------------
+# Each system call gives the interpreter's lock away, and a socket with a timeout makes two more for each that is needed: one to set it, one
+# to wait where nothing is to be waited for. So plain sockets never block, and are waited for here.
+
+
+def _is_plain(sock: Any) -> bool:
+    """Whether it is no TLS socket, which may have to read in order to write."""
+    return type(sock) is socket.socket
+
+
+def _never_block(sock: Any) -> None:
+    if _is_plain(sock):
+        sock.setblocking(False)
+
+
+def _wait(sock: Any, event: int) -> None:
+    """Until a plain socket is ready; others wait by themselves. Raises TimeoutError at the deadline of the crossing."""
+    remaining = _local.crossing.remaining()
+    if not _is_plain(sock):
+        sock.settimeout(remaining)
+        return
+    poll = select.poll()
+    poll.register(sock, event)
+    if not poll.poll(remaining * 1000):
+        raise TimeoutError("timed out")
+
+
+def _is_dropped(connection: Any) -> bool:
+    """Whether the peer ended a kept connection, or said something that nobody asked for."""
+    from urllib3.util.connection import is_connection_dropped
+
+    if connection.sock is None or not _is_plain(connection.sock):
+        return bool(is_connection_dropped(connection))
+    try:
+        connection.sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
 # -- writing ----------------------------------------------------------------------------------------------------------------
 
 
@@ -236,13 +278,26 @@ def _request(method: str, host: str, target: str, content: bytes, headers: Mappi
 
 def _send(sock: socket.socket, request: bytes) -> None:
     crossing_now: _Crossing = _local.crossing
-    sock.settimeout(crossing_now.remaining())
+    crossing_now.remaining()
     reach("call.before-first-byte")
     crossing_now.left = True
     with suppress(BrokenPipeError):  # it may have answered before it heard all
-        sock.sendall(request)
+        _send_all(sock, request)
     reach("call.after-first-byte")
     reach("call.after-last-byte")
+
+
+def _send_all(sock: socket.socket, request: bytes) -> None:
+    if not _is_plain(sock):
+        _wait(sock, select.POLLOUT)
+        sock.sendall(request)
+        return
+    left = memoryview(request)
+    while left:
+        try:
+            left = left[sock.send(left) :]
+        except BlockingIOError:
+            _wait(sock, select.POLLOUT)
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------------
@@ -271,10 +326,12 @@ class _Reading:
 
     def _more(self) -> bool:
         """Read what comes next; false when nothing will."""
-        self._sock.settimeout(_local.crossing.remaining())
-        piece = self._sock.recv(_AT_ONCE)
-        self._buffer += piece
-        return bool(piece)
+        while True:
+            _wait(self._sock, select.POLLIN)
+            with suppress(BlockingIOError):  # it was ready, and is no more
+                piece = self._sock.recv(_AT_ONCE)
+                self._buffer += piece
+                return bool(piece)
 
     def _head(self) -> tuple[bytes, int, dict[str, str]]:
         start = 0

@@ -67,7 +67,7 @@ HTTP_REFUSALS: Mapping[str, str] = MappingProxyType(
 def strict_json(data: bytes) -> Any:
     """JSON from outside: raises ValueError on duplicate keys, NaN, infinities, bytes that are not UTF-8 and depth beyond 40."""
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_without_duplicates, parse_constant=_no_constant, parse_float=_finite)
+        value = _STRICT.decode(data.decode("utf-8"))
     except RecursionError:
         raise ValueError("nested too deep") from None
     _check_depth(value, DEPTH)
@@ -89,6 +89,9 @@ def _finite(text: str) -> float:
     if math.isfinite(number := float(text)):
         return number
     raise ValueError("a number is too large")
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_constant=_no_constant, parse_float=_finite)
 
 
 def _check_depth(value: Any, allowed: int) -> None:
