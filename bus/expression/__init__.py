@@ -143,6 +143,7 @@ class Bundle:
 
     def __init__(self, environment: Environment, expressions: Sequence[Expression]) -> None:
         self.expressions = tuple(expressions)
+        self._each = [one._evaluate for one in self.expressions]  # noqa: SLF001 - a call less for each field of each message
         self._environment = environment
         self._together = [position for position, one in enumerate(self.expressions) if one.goes_together]
         self._program: Expression | None = None
@@ -162,7 +163,10 @@ class Bundle:
         return self._one_by_one(scope)
 
     def _one_by_one(self, scope: Mapping[str, Any]) -> list[JsonValue]:
-        return [self._single(position, scope) for position in range(len(self.expressions))]
+        try:
+            return [evaluate(scope) for evaluate in self._each]
+        except ExpressionError:  # again, to see which
+            return [self._single(position, scope) for position in range(len(self.expressions))]
 
     def _single(self, position: int, scope: Mapping[str, Any]) -> JsonValue:
         try:

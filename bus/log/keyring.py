@@ -13,6 +13,7 @@ leaves the rest of its block unused. Keys are wrapped with AES-256-GCM, bound to
 from __future__ import annotations
 
 import base64
+import binascii
 import contextlib
 import fcntl
 import hashlib
@@ -34,6 +35,7 @@ BLOCK = 1024
 SLOT = 60
 """Bytes of a wrapped key: nonce 12, key 32, tag 16."""
 GONE = bytes(SLOT)
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 MOST = 20_000
 """Keys kept open in memory."""
 LOOK = 1.0
@@ -174,7 +176,7 @@ class Keyring:
         inner, outer = inner.copy(), outer.copy()
         inner.update(text.encode("utf-8", "surrogatepass"))
         outer.update(inner.digest())
-        return base64.urlsafe_b64encode(outer.digest()[:16])[:22].decode()
+        return binascii.b2a_base64(outer.digest()[:16])[:22].translate(_URL_SAFE).decode()
 
     def forget(self, numbers: Iterable[int]) -> None:
         numbers = list(numbers)

@@ -14,7 +14,6 @@ before this scheme has a nonce of 32 bytes and its text as content. How content 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import os
 import threading
 from functools import cache
@@ -35,6 +34,8 @@ SEALED_NONCE = 33
 BINDING = 32
 """Bytes of the commitment to key and text, at the end of the content."""
 _SEALED = b"\x01"
+_PADDING, _INNER, _OUTER = bytes(32), bytes(one ^ 0x36 for one in range(256)), bytes(one ^ 0x5C for one in range(256))
+"""HMAC-SHA256 (RFC 2104) by hand, for keys of 32 bytes: `hmac.digest` takes nearly twice as long, five times for a message."""
 
 
 class _Nonces:
@@ -92,7 +93,9 @@ def key_number(nonce: bytes) -> int | None:
 
 def payload_key(key: Key, nonce: bytes) -> bytes:
     """The key of one payload: it opens this one and no other, so it may be given to whoever may read this one."""
-    return hmac.digest(key.secret, b"snodo.payload/1" + nonce, "sha256")
+    padded = key.secret + _PADDING
+    inner = hashlib.sha256(padded.translate(_INNER) + b"snodo.payload/1" + nonce).digest()
+    return hashlib.sha256(padded.translate(_OUTER) + inner).digest()
 
 
 def opened(nonce: bytes, content: bytes, keys: Keys) -> bytes:

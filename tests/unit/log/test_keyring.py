@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hmac
 
 import pytest
 
@@ -11,6 +12,7 @@ from bus.errors import ConfigError, Erased, StoreError
 from bus.log import keyring, payload
 from bus.log.keyring import GONE, SLOT, Keyring, rekey
 from bus.log.payload import Text, opened, payload_key, seal, verify_opening
+from bus.store import Key
 
 
 @pytest.fixture
@@ -108,6 +110,11 @@ def test_a_key_store_that_is_lost_or_another_one_is_refused(open_keyring, home, 
 def test_a_key_that_the_store_is_too_old_to_have_is_missing_not_erased():
     with pytest.raises(StoreError, match=r"keys\.missing"):
         Keyring.in_memory().key(5000)
+
+
+def test_the_key_of_a_payload_is_the_hmac_that_the_scheme_says():
+    key, nonce = Key(7, bytes(range(32))), b"\1" + bytes(32)
+    assert payload_key(key, nonce) == hmac.digest(key.secret, b"snodo.payload/1" + nonce, "sha256")
 
 
 def test_an_opening_is_verified_with_the_payloads_own_key_alone():
