@@ -223,9 +223,7 @@ class Engine:
         lives = list({live.id: live for live in (*self._unwritten.values(), *back, *again, *fresh)}.values())
         self._unwritten = {}
         if lives:
-            settled = self._settling.commit(lives, now)
-            self._holding.confirmed((live.id for live, one in zip(lives, settled, strict=True) if not (one.lost or one.unwritten)), since)
-            self._act(lives, settled, now)
+            self._act(lives, self._settle(lives, since, now), now)
 
     def _take(self, wait: float) -> list[_Home]:
         """Drain the inbox; sleeps at most ``wait`` seconds until something comes."""
@@ -408,6 +406,13 @@ class Engine:
         for live, _ in found:
             del self._rung[live.id]
         return [_guarded(live, now, partial(live.pursue, asks, self._house, now)) for live, asks in found if asks]
+
+    def _settle(self, lives: Sequence[Live], since: float, now: dt.datetime) -> list[Settled]:
+        """Commit what was decided. Who only waits needs no transaction: its lease is renewed, and its claim looked at before it acts."""
+        decided = [live for live in lives if not live.only_waits]
+        settled = dict(zip([live.id for live in decided], self._settling.commit(decided, now) if decided else (), strict=True))
+        self._holding.confirmed((run for run, one in settled.items() if not (one.lost or one.unwritten)), since)
+        return [settled.get(live.id) or Settled() for live in lives]
 
     # -- acting ------------------------------------------------------------------------------------------------------
 

@@ -105,6 +105,12 @@ class Live:
         """Whether a call of it is still to be made; a probe that is to be made first is a step forward."""
         return any(isinstance(ask, Call) and not self.tries.get(path, Tries()).probe for path, ask in self.walk.pending.items())
 
+    @property
+    def only_waits(self) -> bool:
+        """Whether it stands in line, or waits for a call that is out, and decided nothing meanwhile: there is nothing to write."""
+        decided = self.entries or self.outgoing or self.waits or self.numbered or self.askings
+        return bool(self.in_line or self.in_flight) and not (decided or self.walk.finished)
+
     def remember(self, events: Iterable[tuple[str, Event]]) -> None:
         """Bring the walk up to its journal; what it does not ask yet is kept until it does.
 
