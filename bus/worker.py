@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 from collections.abc import Callable
 
 from bus.app import App
+
+OBJECTS = 10_000
+"""More objects than before after which Python looks for cycles among the young ones; messages leave next to none behind."""
+
+
+def settle_memory() -> None:
+    """What a process was started with stays until it ends: rules, contracts and modules are looked through for garbage no more.
+
+    It was 4 % of the CPU time of a message. Only for a process that is all ours: what is garbage now is kept.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(OBJECTS)
 
 
 def run(app: App, announce: Callable[[], None] = lambda: None) -> None:
@@ -15,6 +29,7 @@ def run(app: App, announce: Callable[[], None] = lambda: None) -> None:
     before = [(number, signal.signal(number, lambda *_: told.set())) for number in (signal.SIGTERM, signal.SIGINT)]
     try:
         app.start()
+        settle_memory()
         announce()
         told.wait()
     finally:

@@ -19,6 +19,7 @@ from bus.errors import ConfigError, InputError, Malformed
 from bus.web.door import MOST_HEADERS, create
 from bus.web.exchange import EXTENSION, Exchange
 from bus.web.problems import MEDIA_TYPE, HeadersTooLarge, problem_of
+from bus.worker import settle_memory
 
 HEADERS_WITHIN = 15.0
 """Seconds for the headers of a request, from the opening of the connection or from the first byte of a later request."""
@@ -121,13 +122,14 @@ class Server:
         # uvicorn raises the signal again once it has stopped; with the default handler that would kill the process before the app stops.
         before = [(number, signal.signal(number, lambda *_: None)) for number in (signal.SIGTERM, signal.SIGINT)]
         try:
-            self._run()
+            self._run(settle_memory)
         finally:
             for number, handler in before:
                 signal.signal(number, handler)
 
-    def _run(self) -> None:
+    def _run(self, started: Callable[[], None] = lambda: None) -> None:
         self.app.start()
+        started()
         try:
             self._server.run(sockets=[self._socket])
         finally:
