@@ -229,7 +229,7 @@ class _Layout:
         if head is None or re.search(r"[0-9+]", head[0]):
             raise NotLaidOutError(f"{self.source.file}:{node.line}: a block that counts its own blanks is not laid out")
         least = min((len(line) - len(line.lstrip(" ")) for line in content if line.strip()), default=0)
-        return [head[0], *(" " * (indent + 2) + line[least:].rstrip() if line.strip() else "" for line in content)]
+        return [head[0], *(" " * (indent + 2) + line[least:] if line.strip() else "" for line in content)]
 
     def _flow_lines(self, node: Node, shape: Shape, column: int, indent: int) -> list[str]:
         last = self.source.text.count("\n", 0, node.end) + 1

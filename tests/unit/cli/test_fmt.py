@@ -160,3 +160,10 @@ def _lines(value: dict[str, object], indent: int, remarks: object) -> list[str]:
         else:
             lines.append(f"{' ' * indent}{key}: " + str(inner).replace("\n", "\n" + " " * indent))
     return lines
+
+
+def test_blanks_at_the_end_of_a_line_of_a_block_belong_to_its_text() -> None:
+    written = "route: x.y\nsteps:\n- id: t\n  when: >-   # folded\n    a   \n    == 1\n  set: {a: 1}\n"
+    made = laid_out(written)
+    assert "    when: >-   # folded\n      a   \n      == 1\n" in made
+    assert made == laid_out(made)
