@@ -15,6 +15,9 @@ from bus.source import Pointer, Reporter, suggestion, validated, wrong_fields
 MOST_STEPS = 500
 _NEVER_EMPTY = frozenset({"as", "when", "timeout", "retry", "mapping", "undo", "limit", "match", "deadline", "count", "until", "dead_on"})
 
+_STAND_INS: dict[str, Any] = {"timeout": None, "retry": None, "limit": None, "deadline": "1d"}
+"""What stands for a field that is wrong, and on which nothing else depends: the rest of the step is checked all the same."""
+
 
 @dataclass(slots=True)
 class Parsed:
@@ -103,8 +106,11 @@ class _Reader:
         self._empty(written, pointer)
         if not kind or model is None:
             self.failed = True
-            self._lose(written)
-            return None
+            wrong = wrong_fields(written, KINDS[kind]) if kind else set()
+            if not wrong or not wrong <= _STAND_INS.keys():
+                self._lose(written)
+                return None
+            model = KINDS[kind].model_validate({**written, **{name: _STAND_INS[name] for name in wrong}})
         parsed = Parsed(kind, model, pointer, gives=_names(kind, model, pointer))
         for where, inner in _blocks(kind, written):
             parsed.blocks[where] = self.steps(inner, (*pointer, *where))
