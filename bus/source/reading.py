@@ -250,11 +250,13 @@ class _Reader:
     def _syntax(self, error: yaml.YAMLError) -> None:
         mark = getattr(error, "problem_mark", None)
         if mark is not None:
-            problem = str(getattr(error, "problem", ""))
+            problem, noticed = str(getattr(error, "problem", "")), mark
             if any(words in problem for words in _BEGAN_BEFORE):
                 mark = getattr(error, "context_mark", None) or mark  # where it began: libyaml noticed further down
-            if self._ran_on(mark.line):
+            if self._ran_on(mark.line) or self._ran_on(noticed.line):
                 mark, problem = self.last.start_mark, "a quote ran on"
+            elif "expected ',' or" in problem and self._cut_short(noticed.index):
+                mark, problem = noticed, "a bracket in a text"
             sentence, hint = _syntax_words(problem, self.source.lines[mark.line] if mark.line < len(self.source.lines) else "", mark.column)
             self.source.at(mark.line + 1, mark.column + 1, "yaml.syntax", sentence, hint)
         elif hasattr(error, "position"):
@@ -266,6 +268,16 @@ class _Reader:
         """Whether the value before is a quoted text that ends, lines after it began, where the trouble is: a quote was forgotten."""
         last = self.last
         return getattr(last, "style", None) in {"'", '"'} and last.start_mark.line < last.end_mark.line == line
+
+    def _cut_short(self, index: int) -> bool:
+        """Whether the value before is a plain text that a bracket cuts short, as in ``{a: righe[0].via}``."""
+        last = self.last
+        return (
+            last.__class__ is yaml.ScalarEvent
+            and not last.style
+            and getattr(last.end_mark, "index", -1) == index
+            and self.source.text[index : index + 1] in {"[", "{"}
+        )
 
 
 _BEGAN_BEFORE = ("unexpected end of stream", "expected ',' or", "could not find expected ':'")
@@ -321,6 +333,8 @@ def _syntax_words(problem: str, line: str, column: int) -> tuple[str, str]:
         return f"`{here}` cannot start a value", "put the text in quotes"
     if "unexpected end of stream" in problem or "a quote ran on" in problem:
         return "a quote is not closed", f"write {here} where the text ends"
+    if "a bracket in a text" in problem:
+        return f"`{here}` ends the text before it", "within {…} or […] put a text that holds brackets in quotes"
     if "expected ',' or" in problem:
         return (
             f"`{here}` is not closed, or a comma is missing",
