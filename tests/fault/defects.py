@@ -6,7 +6,6 @@ import datetime as dt
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,7 +31,7 @@ def acknowledge_before_commit(patch: Patch) -> None:
         batch = take(self)
         for coming in batch:
             coming.told(intake._accepted(coming.arrival, ()))
-        return [replace(coming, told=lambda told: None) for coming in batch]
+        return [coming._replace(told=lambda told: None) for coming in batch]
 
     patch.setattr(intake.Intake, "_take", early)
 
