@@ -11,13 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import pytest
 
 from bus.channel import MOST, Channel, KombuChannel
 
 SECONDS = 60.0
+AGAIN = 2.0
 
 
 class Listener:
@@ -32,13 +33,27 @@ class Listener:
             self.heard += runs
             self._news.notify_all()
 
-    def wait_for(self, runs: set[str]) -> None:
+    def has(self, runs: set[str], within: float) -> bool:
+        """Whether they are all there, at once or before so many seconds are over."""
         with self._news:
-            assert self._news.wait_for(lambda: runs <= set(self.heard), SECONDS), f"not heard: {sorted(runs - set(self.heard))[:5]}"
+            return self._news.wait_for(lambda: runs <= set(self.heard), within)
+
+    def wait_for(self, runs: set[str]) -> None:
+        assert self.has(runs, SECONDS), f"not heard: {sorted(runs - set(self.heard))[:5]}"
 
 
 class ChannelContract:
     """Subclass and define the fixture ``url``: a kombu URL of a channel nobody else uses."""
+
+    forgets: ClassVar[bool] = False
+    """Whether the transport loses a ticket now and then; what was not heard is then rung again, as the sweeper does."""
+
+    def hear(self, channel: Channel, listener: Listener, runs: set[str]) -> None:
+        """Return when all run ids were heard."""
+        end = time.monotonic() + SECONDS
+        while self.forgets and time.monotonic() < end and not listener.has(runs, AGAIN):
+            channel.publish(sorted(runs - set(listener.heard)))
+        listener.wait_for(runs)
 
     @pytest.fixture
     def url(self) -> str:
@@ -59,13 +74,13 @@ class ChannelContract:
         listener = Listener()
         channel.consume(listener.ring)
         channel.publish(["run-1"])
-        listener.wait_for({"run-1"})
+        self.hear(channel, listener, {"run-1"})
 
     def test_what_was_rung_before_anybody_listened_is_heard(self, channel: Channel) -> None:
         channel.publish(["early-1", "early-2"])
         listener = Listener()
         channel.consume(listener.ring)
-        listener.wait_for({"early-1", "early-2"})
+        self.hear(channel, listener, {"early-1", "early-2"})
 
     def test_ten_thousand_run_ids_pass_in_fewer_tickets_than_ids(self, channel: Channel) -> None:
         listener, tickets = Listener(), []
@@ -77,7 +92,7 @@ class ChannelContract:
         channel.consume(ring)
         wanted = {f"run-{n}" for n in range(10_000)}
         channel.publish(sorted(wanted))
-        listener.wait_for(wanted)
+        self.hear(channel, listener, wanted)
         assert len(tickets) < 1000
 
     def test_publishing_does_not_wait_for_anybody(self, channel: Channel) -> None:
@@ -92,19 +107,19 @@ class ChannelContract:
         assert done.wait(SECONDS)
 
     def test_a_listener_that_fails_hears_the_next_ticket(self, channel: Channel) -> None:
-        listener, failed = Listener(), threading.Event()
+        listener, failed = Listener(), Listener()
 
         def ring(runs: Sequence[str]) -> None:
-            if not failed.is_set():
-                failed.set()
+            if not failed.heard:
+                failed.ring(runs)
                 raise ValueError("once")
             listener.ring(runs)
 
         channel.consume(ring)
         channel.publish(["first"])
-        assert failed.wait(SECONDS)
+        self.hear(channel, failed, {"first"})
         channel.publish(["second"])
-        listener.wait_for({"second"})
+        self.hear(channel, listener, {"second"})
 
     def test_closing_ends_its_threads(self, url: str, options: dict[str, Any]) -> None:
         before = set(threading.enumerate())
@@ -124,9 +139,10 @@ class ChannelContract:
         listener = Listener()
         channel.consume(listener.ring)
         channel.publish(["run-1"])
-        listener.wait_for({"run-1"})
+        self.hear(channel, listener, {"run-1"})
         told = channel.describe()
-        assert (told["published"], told["outages"], told["dropped"], told["waiting"]) == (1, 0, 0, 0)
+        assert (told["dropped"], told["waiting"]) == (0, 0)
+        assert self.forgets or (told["published"], told["outages"]) == (1, 0)
 
     def test_no_ticket_is_large(self, channel: Channel) -> None:
         """So that what comes at once is shared by many workers."""
@@ -140,7 +156,7 @@ class ChannelContract:
         channel.consume(ring)
         wanted = [f"run-{n}" for n in range(10 * MOST + 1)]
         channel.publish(wanted)
-        listener.wait_for(set(wanted))
+        self.hear(channel, listener, set(wanted))
         assert max(sizes) <= MOST
 
 

@@ -25,7 +25,9 @@ class TestMemory(ChannelContract):
 
 
 class TestFiles(ChannelContract):
-    """Any of the transports of kombu will do, without the promises that only RabbitMQ makes: files lose tickets between several listeners."""
+    """Any of the transports of kombu will do, without the promises that only RabbitMQ makes: a file that is read while it is written is lost."""
+
+    forgets = True
 
     @pytest.fixture
     def url(self) -> str:
