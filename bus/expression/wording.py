@@ -72,7 +72,7 @@ _FRACTIONS = frozenset({"double", "wrapper(double)"})
 def _type_worded(message: str) -> tuple[str, str, str] | None:
     """(sentence, hint, word to point at); None for what may be right when it runs: nulls, open objects, mixed numbers."""
     if match := re.match(r"found no matching overload for '([^']*)' applied to '(.*)'", message):
-        function, types = match[1], match[2].strip("()")
+        function, types = match[1], match[2].removeprefix("(").removesuffix(")")
         parts = re.split(r",\s*(?![^(]*\))", types)
         if "*error*" in types:
             return None  # what it is applied to is told by itself, or is right when it runs
@@ -83,7 +83,7 @@ def _type_worded(message: str) -> tuple[str, str, str] | None:
         unsure = "null_type" in types or "optional" in types or "%" in types or "map(" in types
         if unsure or (function in _COMPARISONS and set(parts) <= _NUMBERS):
             return None
-        if _FRACTIONS & set(parts) and (set(parts) <= _NUMBERS or function not in _SURE_OPERATORS | _COMPARISONS):
+        if _FRACTIONS & set(parts) and (set(parts) <= _NUMBERS | {"dyn"} or function not in _SURE_OPERATORS | _COMPARISONS):
             return None  # the number may be a whole one when it runs
         if "snodo." in types and function not in _SURE_OPERATORS:
             return None
