@@ -67,9 +67,8 @@ class Lifelines:
         """Drop those of earlier boots."""
         boot = _boot()
         for path in self._folder.iterdir():
-            with suppress(OSError):  # others clean too, and drop their own
-                if boot and path.read_bytes()[: len(boot)] not in (b"", boot):
-                    path.unlink()
+            if boot and path.read_bytes()[: len(boot)] not in (b"", boot):
+                path.unlink(missing_ok=True)
 
 
 def _boot() -> bytes:
