@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from bus.errors import StoreError
 
 
 def sync_folder(folder: Path) -> None:
@@ -13,3 +17,12 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def kept(sentence: str, *, code: str, hint: str) -> Iterator[None]:
+    """A disk that fails is a store that fails: the same may do well later. Raises `StoreError` for what the system says of it."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{sentence}: {error.strerror}", code=code, hint=hint) from error

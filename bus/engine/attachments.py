@@ -10,16 +10,15 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from bus.clock import Clock
-from bus.disk import sync_folder
+from bus.disk import kept, sync_folder
 from bus.engine import accesses
 from bus.engine.accesses import Looker
 from bus.engine.projection import entry, write
-from bus.errors import ConfigError, Erased, Invalid, NotFound, StoreError, TooLarge
+from bus.errors import ConfigError, Erased, Invalid, NotFound, TooLarge
 from bus.log import log, stream
 from bus.log.record import Record
 from bus.message import Attachment, new_id
@@ -208,14 +207,8 @@ class Receiving:
             return self._home.settle(self._path, file, sender)
 
 
-@contextlib.contextmanager
-def _kept() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(
-            f"the file cannot be kept: {error.strerror}", hint="look at the folder of attachments: space, rights, errors"
-        ) from error
+def _kept() -> contextlib.AbstractContextManager[None]:
+    return kept("the file cannot be kept", code="store.failed", hint="look at the folder of attachments: space, rights, errors")
 
 
 def _name_of(folder: Path) -> str:

@@ -21,11 +21,11 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
-from bus.disk import sync_folder
+from bus.disk import kept, sync_folder
 from bus.errors import ConfigError, Erased, StoreError
 from bus.message import new_id
 from bus.store import Key
@@ -124,15 +124,8 @@ class Folder(Blocks):
         return self.folder / f"{block:08}.keys"
 
 
-@contextlib.contextmanager
-def _kept() -> Iterator[None]:
-    """A disk that fails is a store that fails: the same may do well later."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(
-            f"the key store fails: {error.strerror}", code="keys.failed", hint="look at the disk of keystore.folder: space, rights, errors"
-        ) from error
+def _kept() -> contextlib.AbstractContextManager[None]:
+    return kept("the key store fails", code="keys.failed", hint="look at the disk of keystore.folder: space, rights, errors")
 
 
 class Keyring:
