@@ -265,7 +265,7 @@ class App:
             for message in messages:
                 if message == NEWS:
                     self.rules.ring()
-                elif message.startswith(LANE):
+                elif message.startswith(LANE) and self.role != "web":  # the engine of a door does not turn: it would keep what it hears
                     self.engine.lane_is_free(message.removeprefix(LANE))
                 for wake in self._news.get(message, ()):
                     wake()

@@ -170,7 +170,9 @@ class Holding:
     def beat(self, live: Collection[str]) -> None:
         """The engine turns, with these runs; renew what is due, and give back what was claimed and could not begin."""
         self._turned = self.ticks()
-        self._vain += [(run, self._held.pop(run).fence) for run in [run for run in self._held if run not in live]]
+        for run, held in [(run, held) for run, held in self._held.copy().items() if run not in live]:
+            self._held.pop(run, None)  # another thread may have forgotten it
+            self._vain.append((run, held.fence))
         if self._vain:
             self._leave_alone(self._vain, self._clock.now() + REST)
             self._vain = []

@@ -67,8 +67,9 @@ class Lifelines:
         """Drop those of earlier boots."""
         boot = _boot()
         for path in self._folder.iterdir():
-            if boot and path.read_bytes()[: len(boot)] not in (b"", boot):
-                path.unlink(missing_ok=True)
+            with suppress(OSError):  # others clean too, and drop their own
+                if boot and path.read_bytes()[: len(boot)] not in (b"", boot):
+                    path.unlink()
 
 
 def _boot() -> bytes:

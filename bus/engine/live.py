@@ -151,8 +151,10 @@ class Live:
 
     def pursue(self, asks: Iterable[Ask], house: House, now: dt.datetime) -> None:
         """Follow the walk until everything pending waits for somebody else."""
-        todo = deque(asks)
-        self.dues = {path: due for path, due in self.dues.items() if due > now or isinstance(self.walk.pending.get(path), Call)}
+        pending = self.walk.pending
+        unsent = {path: pending[path] for path, due in self.dues.items() if due <= now and isinstance(pending.get(path), Send)}
+        todo = deque({**{ask.path: ask for ask in asks}, **unsent}.values())
+        self.dues = {path: due for path, due in self.dues.items() if due > now or isinstance(pending.get(path), Call)}
         while todo:
             ask = todo.popleft()
             if ask.path not in self.walk.pending:

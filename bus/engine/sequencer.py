@@ -141,9 +141,8 @@ class Sequencer:
         """Where the tree ends. The log is told of our keys, if it does not know them; None when it knew others: a new view has that too."""
         assert self._fence is not None
         history = keys.history(tx, "checkpoints")
-        if keys.follows(history, self._origin, self._signers, self._lost):
-            ours = {str(signer.verifier) for signer in self._signers}
-            lost = [key for key in self._lost if history and not ours & set(history[-1].data["keys"])]
+        lost = keys.to_tell(history, self._signers, self._lost)
+        if keys.follows(history, self._origin, self._signers, self._lost) or lost:
             record = keys.announcement("checkpoints", self._origin, self._signers, self._clock, lost)
             number = self._store.write(lambda tx: _told(tx, record)).result()
             if history:

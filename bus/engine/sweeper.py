@@ -28,6 +28,7 @@ class Sweeper:
         self._more = False
         self.suspect = False
         """Whether the run that is due longest is a suspect: the engine brings its other work to an end first."""
+        self._waits = ""
 
     def is_due(self, now: dt.datetime, room: int) -> bool:
         """Whether to look: now and then, and at once when there was more and is room for a page."""
@@ -49,11 +50,16 @@ class Sweeper:
         reach("sweeper.before-look")
         moment, most = text_of(now), max(min(room, self._page), 0)
         with self._store.read() as tx:
-            ready = tx.all("runs_to_ring", now=moment, most=min(most, 1))
-            paused = [row["id"] for row in tx.all("runs_paused", now=moment, most=most)] if free and not ready else []
+            ready = tx.all("runs_to_ring", now=moment, most=0 if self.suspect else min(most, 1))
+            paused = [row["id"] for row in tx.all("runs_paused", now=moment, most=most)] if free and not (ready or self.suspect) else []
             overdue = tx.all("waits_expired", now=moment, most=1)
-        rows, more = self._claim(ready[0], now, most, quiet=quiet) if ready else ([], False)
-        self.suspect = bool(ready) and ready[0]["strikes"] == SUSPECT
+        if self.suspect and most:  # its turn, also when others are due longer by now: they may wait for a lane that it holds
+            rows, more = self._holding.claim([self._waits], now, suspects=True) if quiet else [], True
+            self.suspect = bool(rows) or not quiet
+        else:
+            rows, more = self._claim(ready[0], now, most, quiet=quiet) if ready else ([], False)
+            self.suspect = bool(ready) and ready[0]["strikes"] == SUSPECT
+            self._waits = ready[0]["id"] if self.suspect else ""
         if paused:
             rows = self._holding.claim(paused, now, called=paused)
         expired = self._store.write(lambda tx: expire(tx, now, self._page)).result() if overdue else []

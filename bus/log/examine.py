@@ -9,11 +9,12 @@ from __future__ import annotations
 import operator
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import AbstractContextManager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from bus.jsontext import dumps
@@ -199,7 +200,16 @@ _mine: list[Read] = []
 
 def _begin(url: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asked for help says when it is over
+    threading.Thread(target=_end_with_who_asked, daemon=True).start()
     _mine[:] = [open_reader(url).read]
+
+
+def _end_with_who_asked() -> None:
+    """A process that was killed tells nobody: its helpers would wait for work for ever, each with its connection to the database."""
+    asked = parent_process()
+    if asked is not None:
+        asked.join()
+        os._exit(1)
 
 
 def _help(stretch: Stretch) -> Found:

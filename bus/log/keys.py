@@ -75,9 +75,12 @@ def announcement(purpose: Purpose, origin: str, signers: Sequence[Signer], clock
 
 
 def vouched(data: Mapping[str, Any], known: Iterable[Verifier]) -> bool:
-    """Whether an announcement names only known keys, or one of these has signed it: anybody can write a record, not sign one."""
+    """Whether an announcement names only known keys, or one of these has signed it: anybody can write a record, not sign one.
+
+    Nobody but a key can say that another is lost.
+    """
     trusted = list(known)
-    if set(data["keys"]) <= set(map(str, trusted)):
+    if not data.get("lost") and set(data["keys"]) <= set(map(str, trusted)):
         return True
     try:
         signed = parse(str(data.get("signed", "")).encode())
@@ -100,21 +103,31 @@ def refuse_strangers(contents: Iterable[bytes], known: set[Verifier]) -> None:
             if said["kind"] != "keys" or said["data"]["purpose"] != "checkpoints":
                 continue
             named = set(map(verifier, said["data"]["keys"])) if vouched(said["data"], known) else set()
+            lost = set(map(verifier, said["data"].get("lost", ())))
         except (EvidenceError, KeyError, TypeError, ValueError):
-            named = set()
+            named, lost = set(), set()
         if not named:
             raise StoreError(
                 "a record names keys of the log, and none of its keys has signed it", code="store.keys",
                 hint="somebody wrote it to the database with other tools: a record of the kind `keys`; nothing is sealed meanwhile",
             )  # fmt: skip
         known |= named
+        known -= lost
 
 
 def sealed(tx: Tx, last: int) -> set[Verifier]:
-    """The keys of the log that records up to number ``last`` announced, and those with which it began."""
+    """The keys of the log that records up to number ``last`` announced, and those with which it began; without those that are lost."""
     said = [(row["seq"], parsed(bytes(row["content"]))["data"]) for row in tx.all("records_of_keys")]
     said = [(seq, data) for seq, data in said if data["purpose"] == "checkpoints"]
-    return {verifier(key) for at, (seq, data) in enumerate(said) if at == 0 or seq <= last for key in data["keys"]}
+    heard = [data for at, (seq, data) in enumerate(said) if at == 0 or seq <= last]
+    named, gone = ({verifier(key) for data in heard for key in data.get(what, ())} for what in ("keys", "lost"))
+    return named - gone
+
+
+def to_tell(history: Sequence[Record], signers: Sequence[Signer], lost: Iterable[str]) -> list[str]:
+    """Which of the keys that the settings call lost once were this log's, sign no more, and are not yet told to be lost."""
+    named, told = ({key for record in history for key in record.data.get(what, ())} for what in ("keys", "lost"))
+    return [key for key in lost if key in named - told - {str(signer.verifier) for signer in signers}]
 
 
 def _text(purpose: str, origin: str, keys: Sequence[str], lost: Sequence[str]) -> str:

@@ -95,9 +95,21 @@ def rules(tx: Tx) -> None:
                 raise Broken(Fault("table", f"what stands in the table `rules` as {after} has another fingerprint", hint=HINT))
 
 
-def traces(tx: Tx, after: int, until: int, told: int) -> None:
-    """Raises `Broken` for traces that searches look at and that no record makes; ``told``: how many those between these numbers make."""
-    row = tx.one("count_traces", after=after, until=until)
+def traced(tx: Tx, after: int, until: int) -> int:
+    """How many traces the records between these numbers make; raises `Broken` for one that searches would not find as what it is."""
+    row = tx.one("traces_of", after=after, until=until)
+    assert row is not None
+    if row["missing"] is None:
+        return int(row["told"])
+    seq = int(row["missing"])
+    leaf = StoredTree(tx).index_of(seq)
+    sentence = f"leaf {leaf:,}: searches do not find its record as what it is: it has another trace, or none"
+    raise Broken(Fault("table", sentence, leaf, leaf, hint=HINT))
+
+
+def traces(tx: Tx, until: int, told: int) -> None:
+    """Raises `Broken` for traces that searches look at and that no record makes; ``told``: how many those up to number ``until`` make."""
+    row = tx.one("count_traces", until=until)
     assert row is not None
     if row["among"] != told or row["beyond"]:
         said = f"{row['among']:,} traces by which searches find, and {row['beyond']:,} beyond the last; the records make {told:,}"

@@ -53,7 +53,8 @@ class State(NamedTuple):
 
     ``vouched``: the last size whose root somebody outside vouched for. ``tiles``: the open tiles of the tree, level by level;
     ``absent``: of each message the first payload that is gone, as a fault, unless a record that comes says why (`GONE`); ``row``: the
-    first row of a table that says something else than the records, as a fault; ``lost``: keys that were lost, and sign nothing any more.
+    first row of a table that says something else than the records, as a fault; ``lost``: keys that were lost, and sign nothing any more;
+    ``traces``: how many searches must find of the records up to number ``traced``.
     """
 
     origin: str
@@ -65,6 +66,8 @@ class State(NamedTuple):
     absent: Mapping[str, tuple[Any, ...]]
     row: tuple[Any, ...] = ()
     lost: tuple[str, ...] = ()
+    traced: int = 0
+    traces: int = 0
 
     def encode(self) -> bytes:
         return dumps({"snodo": "log verify", **self._asdict()})
@@ -109,7 +112,7 @@ class Report(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """How far everything is right; of ``tiles`` those that are not full."""
+    """How far everything is right; of ``tiles`` those that are not full; ``traces``: of all records up to there."""
 
     size: int
     seq: int
@@ -117,6 +120,7 @@ class _Place(NamedTuple):
     tiles: tuple[Tile, ...]
     keys: frozenset[Verifier]
     lost: frozenset[Verifier]
+    traces: int
 
 
 class _Root(NamedTuple):
@@ -158,7 +162,7 @@ class _Walk:
             first = [row for row in known if b'"purpose":"receipts"' not in octets(row["content"])][:1]
         if newest is None:
             raise EvidenceError("the log has no checkpoint yet", code="evidence.empty", hint="it has one a second after its first record")
-        self._newest, self._traced, self._from = newest, int(traced["value"]) if traced else 0, start.seq if start else 0
+        self._newest, self._traced = newest, int(traced["value"]) if traced else 0
         self._keys = set(trust.keys) or _announced(first)
         self._origin = _origin(newest, self._keys, first)
         self._edge, self._seq, self._agreed, self._vouched = Edge(), 0, 0, 0
@@ -182,6 +186,7 @@ class _Walk:
     def run(self, url: str) -> Report:
         start = self._edge.size
         self._not_rolled_back()
+        self._catch_up()
         self._kept, self._help = self._place(), helped(self._read, url, self._newest.size - start)
         try:
             self._walk()
@@ -205,15 +210,29 @@ class _Walk:
 
     def state(self) -> State:
         """At any moment, also when it is interrupted: what is half done is not in it."""
-        size, seq, vouched, open_, *sets = self._kept
+        size, seq, vouched, open_, keys_, lost_, traces = self._kept
         tiles = tuple((tile.level, tile.number, tile.hashes.hex(), tile.first) for tile in open_)
-        known, lost = (tuple(sorted(map(str, some))) for some in sets)
+        known, lost = (tuple(sorted(map(str, some))) for some in (keys_, lost_))
         absent = {message: tuple(fault) for message, fault in self._absent.items() if not self._may_be_gone(message)}
-        return State(self._origin, size, seq, vouched, known, tiles, absent, tuple(self._row or ()), lost)
+        return State(
+            self._origin, size, seq, vouched, known, tiles, absent, tuple(self._row or ()), lost, min(self._traced, seq), traces
+        )  # fmt: skip
 
     def _place(self) -> _Place:
         open_ = tuple(self._open.values())
-        return _Place(self._edge.size, self._seq, self._vouched, open_, frozenset(self._keys), frozenset(self._lost))
+        return _Place(self._edge.size, self._seq, self._vouched, open_, frozenset(self._keys), frozenset(self._lost), self._found.traces)
+
+    def _catch_up(self) -> None:
+        """Traces of records that were looked at before searches had come to them; raises `Broken`."""
+        if self._start is None:
+            return
+        after, told = (self._start.traced, self._start.traces) if self._start.traced <= self._traced else (0, 0)
+        until = min(self._start.seq, self._traced)
+        with self._read() as tx:
+            while after < until:
+                last = min(after + PIECE, until)
+                told, after = told + tables.traced(tx, after, last), last
+        self._found = Found(traces=told)
 
     def _walk(self) -> None:
         names = sorted({key.name for key in self._trust.witnesses})
@@ -354,7 +373,7 @@ class _Walk:
             self._todo = Stretch(0, 0, 0)
         for found, place in self._help.done(all=all):
             self._note(found)
-            self._kept = place
+            self._kept = place._replace(traces=self._found.traces)
 
     def _settle(self) -> None:
         """Wait for what others examine. Raises `Broken`."""
@@ -377,7 +396,7 @@ class _Walk:
         with self._read() as tx:
             tables.strangers(tx)
             tables.rules(tx)
-            tables.traces(tx, self._from, min(self._traced, self._seq), self._found.traces)
+            tables.traces(tx, min(self._traced, self._seq), self._found.traces)
 
     def _judge(self, root: _Root) -> None:
         """Whether the records hashed so far have this root."""

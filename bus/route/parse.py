@@ -110,7 +110,8 @@ class _Reader:
             if not wrong or not wrong <= _STAND_INS.keys():
                 self._lose(written)
                 return None
-            model = KINDS[kind].model_validate({**written, **{name: _STAND_INS[name] for name in wrong}})
+            right = {name: value for name, value in written.items() if name not in wrong}
+            model = KINDS[kind].model_validate({**right, **{name: _STAND_INS[name] for name in wrong & KINDS[kind].model_fields.keys()}})
         parsed = Parsed(kind, model, pointer, gives=_names(kind, model, pointer))
         for where, inner in _blocks(kind, written):
             parsed.blocks[where] = self.steps(inner, (*pointer, *where))

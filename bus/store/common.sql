@@ -705,7 +705,7 @@ held AS (SELECT told.seq, (SELECT max(x.seq) FROM traces x WHERE x.facet = f.id 
 SELECT count(*) AS told, min(CASE WHEN found IS NULL THEN seq END) AS missing FROM held
 
 -- name: count_traces
-SELECT count(CASE WHEN seq > :after AND seq <= :until THEN 1 END) AS among,
+SELECT count(CASE WHEN seq <= :until THEN 1 END) AS among,
   count(CASE WHEN seq > (SELECT CAST(value AS BIGINT) FROM marks WHERE name = 'traced') THEN 1 END) AS beyond FROM traces
 
 -- name: set_traced_until

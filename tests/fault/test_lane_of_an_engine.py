@@ -40,6 +40,16 @@ def test_a_lane_does_not_wait_for_a_pause_between_two_calls(tmp_path: Path) -> N
     assert system.numbers == list(range(1, MESSAGES + 1))
 
 
+def test_a_door_keeps_no_news_of_lanes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[str] = []
+    with bus(tmp_path, Fila("fila", lambda: None)) as app, monkeypatch.context() as patched:
+        patched.setattr(app.engine, "lane_is_free", heard.append)
+        app._tell([f"{LANE}fila.fila"])
+        patched.setattr(app, "role", "web")
+        app._tell([f"{LANE}fila.altra"])
+    assert heard == ["fila.fila"]
+
+
 def test_who_waits_for_a_lane_that_another_engine_holds_is_called_when_it_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (engine, settle):  # else it would be found by looking
         monkeypatch.setattr(module, "LANE_PAUSE", dt.timedelta(hours=1))

@@ -156,6 +156,39 @@ def test_keys_are_changed_with_both_signing_and_a_stranger_signs_nothing(store: 
     assert checkpoint.opened(newest.note, ORIGIN, [new.verifier])
 
 
+def test_a_key_that_signs_no_more_is_told_to_be_lost_once_and_vouches_for_nobody(store: Store) -> None:
+    """Stolen while keys were being changed, or after: others sign, and the log says that this one counts no more."""
+    desk, new, stranger = Desk(store), Signer.new(ORIGIN, ED25519), Signer.new(ORIGIN, ED25519)
+    old = str(desk.signer.verifier)
+    for signers in ((desk.signer,), (new, desk.signer), (new,)):
+        desk.add(1)
+        desk.sequencer("uno", *signers).turn()
+    for _ in range(2):
+        last = desk.sequencer("uno", new, lost=(old, str(stranger.verifier)))
+        desk.add(1)
+        last.turn()
+    with store.read() as tx:
+        said = keys.history(tx, "checkpoints")
+    assert [one.data.get("lost") for one in said] == [None, None, None, [old]]
+    forged = keys.announcement("checkpoints", ORIGIN, [stranger, desk.signer], desk.clock)
+    store.write(lambda tx: log.append(tx, forged)).result(30)
+    for sequencer in (last, desk.sequencer("uno", new, lost=(old,))):
+        with pytest.raises((StoreError, ConfigError)):
+            sequencer.turn()
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_nobody_without_a_key_says_that_one_is_lost(store: Store, signed: bool) -> None:
+    desk = Desk(store)
+    desk.add(1)
+    desk.sequencer("uno").turn()
+    record = keys.announcement("checkpoints", ORIGIN, [desk.signer], desk.clock, ["prova.example/log+00000000+x"])
+    record = record._replace(data={**record.data, "lost": [str(desk.signer.verifier)], **({} if signed else {"signed": ""})})
+    store.write(lambda tx: log.append(tx, record)).result(30)
+    with pytest.raises(StoreError, match="none of its keys has signed"):
+        desk.sequencer("uno").turn()
+
+
 def test_a_key_that_is_lost_is_replaced_when_the_settings_name_it_and_the_log_says_so(store: Store) -> None:
     desk, new = Desk(store), Signer.new(ORIGIN, ED25519)
     desk.add(1)

@@ -7,12 +7,17 @@ import os
 import random
 import signal
 import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from bus.anchors import outside
 from bus.cli import main
 from bus.clock import FixedClock
+from bus.engine import search
 from bus.engine.leases import Leases
 from bus.engine.sequencer import Sequencer
 from bus.log import examine, keys, log
@@ -423,6 +428,36 @@ def test_keys_that_a_stranger_wrote_into_the_log_are_told(changing, monkeypatch)
     assert changing.says(old) == ("keys", 4)
 
 
+def test_traces_of_what_was_read_before_an_interruption_are_compared_too(changing, tmp_path):
+    """Also where searches had not come to those records yet."""
+    key, states = Signer.new(ORIGIN), []
+    for _ in range(3):
+        changing.turn(key)
+
+    def follow(start=None):
+        states.clear()
+        return verify(
+            changing.store.read, Trust((key.verifier,)), start, lambda size, of, state: states.append(State.decode(state().encode()))
+        ).size
+
+    size, untraced = follow(), states[0]
+    while search.trace(changing.store):
+        pass
+    assert follow() == size
+    traced = states[0]
+    assert (untraced.traces, traced.traces) == (0, traced.size)
+    assert follow(untraced) == follow(traced) == follow(states[-1]) == size
+    change(tmp_path / "chiavi.db", "INSERT INTO traces SELECT facet, at - 1, seq FROM traces WHERE seq = (SELECT min(seq) FROM traces)")
+    for start in (untraced, traced):
+        with pytest.raises(Broken, match="the table `traces` holds"):
+            follow(start)
+    change(tmp_path / "chiavi.db", "DELETE FROM traces WHERE seq = (SELECT min(seq) FROM traces)")
+    with pytest.raises(Broken, match="the table `traces` holds"):
+        follow(traced)
+    with pytest.raises(Broken, match="leaf 0: searches do not find"):
+        follow(untraced)
+
+
 # -- with the help of other processes ------------------------------------------------------------------------------------
 
 
@@ -457,6 +492,37 @@ def test_a_process_that_is_killed_is_done_without(helped, auditor, monkeypatch):
 
 def _die(stretch):
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_helpers_end_with_a_process_that_is_killed(small, file, tmp_path):
+    """They would wait for ever for work that nobody gives them."""
+    asks = f"""
+from bus.log.examine import Beside
+from bus.store.opening import open_reader
+if __name__ == "__main__":
+    beside = Beside(None, "sqlite:///{file}")
+    waiting = [beside._pool.submit(__import__("os").getpid) for _ in range(9)]
+    print(*{{one.result() for one in waiting}}, flush=True)
+    __import__("time").sleep(600)
+"""
+    (tmp_path / "chiede.py").write_text(asks)
+    with subprocess.Popen([sys.executable, tmp_path / "chiede.py"], stdout=subprocess.PIPE, text=True) as asking:
+        helpers = [int(one) for one in asking.stdout.readline().split()]
+        asking.kill()
+    assert helpers
+    until = time.monotonic() + 60
+    while (left := [one for one in helpers if _lives(one)]) and time.monotonic() < until:
+        time.sleep(0.05)
+    for one in left:
+        os.kill(one, signal.SIGKILL)
+    assert not left
+
+
+def _lives(process):
+    try:
+        return Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_what_is_half_done_is_not_in_what_an_interruption_leaves(auditor, small, tmp_path, monkeypatch):

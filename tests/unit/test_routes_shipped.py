@@ -73,3 +73,22 @@ def test_codes_of_tables_are_checked_at_the_door(catalog):
     assert catalog.validate("anagrafe.certificato.richiesto", body) == []
     [fault] = catalog.validate("anagrafe.certificato.richiesto", {**body, "tipo": "99"})
     assert fault.pointer == "/tipo" and "99" not in fault.sentence
+
+
+def test_types_say_of_every_field_of_their_replies_who_may_see_it(catalog):
+    """What they do not name only those may see who see everything; and the name of a field that no reply has would help nobody."""
+    given = {route.plan.on: set(_replied(route.plan.rules["route"])) for route in catalog.routes.values()}
+    assert {name: set(catalog.types[name].reply.below) for name in given} == given
+    assert len([name for name, fields in given.items() if fields]) == 5
+
+
+def _replied(written):
+    if isinstance(written, list):
+        for one in written:
+            yield from _replied(one)
+    elif isinstance(written, dict):
+        if "id" in written and isinstance(written.get("reply"), dict):
+            yield from written["reply"]
+        for name, inner in written.items():
+            if name not in ("tests", "given"):
+                yield from _replied(inner)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,11 +13,11 @@ import pytest
 from bus.clock import FixedClock
 from bus.diagnostics import configure
 from bus.engine import dead
-from bus.engine.asks import Call
+from bus.engine.asks import Call, Send
 from bus.engine.claims import claim
 from bus.engine.holding import Claims
 from bus.engine.intake import Intake, Submission
-from bus.engine.live import AGAIN
+from bus.engine.live import AGAIN, Live
 from bus.engine.outside import Asking, Outside, Result
 from bus.engine.settle import park
 from bus.errors import Conflict, SnodoError, StoreError
@@ -186,6 +187,22 @@ def test_a_run_that_is_to_send_waits_while_the_key_store_is_full(world: Simulati
     finish(world)
     assert state(world, message) == "done"
     assert "spedisci avviso m1" in {effect.chi for effect in world.system.ledger}
+
+
+def test_a_message_whose_time_to_be_sent_has_come_is_sent_also_when_a_call_comes_home_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    ask = Send("manda", "r@1/manda", "sim.avviso", {})
+    walk: Any = SimpleNamespace(pending={"manda": ask}, winding_up=False)
+    nothing: Any = None
+    live = Live("r", 1, "c", Message("m", "t", "s", T, {}), nothing, walk, nothing, nothing, dues={"manda": T})
+    asked: list[str] = []
+    monkeypatch.setattr(live, "_consider", lambda ask, house, now: asked.append(ask.path))
+    live.pursue([], nothing, T - dt.timedelta(seconds=1))
+    assert asked == []
+    live.pursue([], nothing, T)
+    assert asked == ["manda"]
+    assert live.dues == {}
+    live.pursue([ask], nothing, T)
+    assert asked == ["manda", "manda"]
 
 
 def test_a_call_that_cannot_be_started_comes_home_as_not_done() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bus.clock import FixedClock
-from bus.engine.holding import REST, Holding
+from bus.engine.holding import REST, Holding, _Held
 from bus.errors import StoreError
 from bus.log.keyring import Keyring
 from bus.store.sqlite import SqliteStore
@@ -116,6 +117,20 @@ def test_what_could_not_be_begun_is_given_back_after_a_rest_and_is_no_strike(wor
     world.sleep(REST.total_seconds() + 1)
     mine.beat({"a"})
     assert [(row["id"], row["strikes"]) for row in other.claim(["a", "b"], world.clock.now())] == [("b", 0)]
+
+
+def test_a_claim_that_is_forgotten_while_the_engine_gives_it_back_stops_no_turn(world: World) -> None:
+    class Forgetful(dict[str, _Held]):
+        def pop(self, run: str, *default: Any) -> Any:
+            self.clear()  # as the thread that renews does, when the store denies a claim
+            return super().pop(run, *default)
+
+    mine, other = world.engine(), world.engine()
+    mine.claim(["a"], NOW)
+    mine._held = Forgetful(mine._held)
+    mine.beat([])
+    world.sleep(REST.total_seconds() + 1)
+    assert [row["id"] for row in other.claim(["a"], world.clock.now())] == ["a"]
 
 
 def test_what_could_not_be_begun_is_given_back_when_the_store_writes_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,6 +130,12 @@ def test_a_process_of_another_container_is_gone_when_the_kernel_dropped_its_lock
         assert list((tmp_path / FOLDER).iterdir()) == []
 
 
+def test_a_lifeline_is_held_though_another_process_cleans_at_the_same_time(tmp_path: Path) -> None:
+    (tmp_path / FOLDER / "altro").mkdir(parents=True)  # cannot be read, as what another has just dropped
+    Lifelines(tmp_path).hold("uno@elsewhere.1.1")
+    assert {path.name for path in (tmp_path / FOLDER).iterdir()} == {"altro", "uno"}
+
+
 def test_without_a_local_folder_there_are_no_lifelines_and_the_process_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lifeline, "LOCAL", frozenset())
     lines = Lifelines(tmp_path)

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 
 import pytest
 
+from bus.clock import FixedClock, text_of
 from bus.engine import dead
 from bus.engine.claims import SUSPECT
 from bus.engine.engine import QUIET
+from bus.engine.holding import Holding
+from bus.engine.settle import LANE_PAUSE
+from bus.engine.sweeper import Sweeper
 from bus.errors import Conflict
+from bus.log.keyring import Keyring
+from bus.store.sqlite import SqliteStore
 from bus.testing.simulated_system import TIMEOUT
 from bus.testing.simulated_world import LEASE
 from bus.testing.simulation import Simulation
+from bus.testing.store_contract import LATER, NOW, add_runs, claim
 from tests.unit.engine.test_heart import send, state, turn, world
 from tests.unit.replay.simulated import log_of
 
@@ -76,6 +84,32 @@ def test_who_was_beside_a_poison_is_done_and_the_poison_is_parked_at_its_third_t
             answer(world)
     assert [state(world, one) for one in (innocent, poison, other, newcomer)] == ["done", "dead", "done", "done"]
     assert parked == 1
+
+
+def test_the_turn_of_a_suspect_comes_though_a_run_that_is_due_longer_waits_for_its_lane_again_and_again(tmp_path: Path) -> None:
+    store, clock = SqliteStore(tmp_path / "s.db"), FixedClock(LATER)
+    store.keys = Keyring.in_memory()
+    add_runs(store, "waiter", time=text_of(NOW))
+    add_runs(store, "suspect", time=text_of(NOW + dt.timedelta(seconds=1)))
+    for owner in ("uno", "due"):
+        claim(store, "suspect", owner=owner, now=LATER)
+        store.write(lambda tx, owner=owner: tx.do("void_claims", owner=owner)).result(60)  # type: ignore[misc]
+    holding = Holding(store, clock, 30, lambda: 0.0)
+    sweeper = Sweeper(store, holding, 1.0, 10, 0.0, LATER)
+
+    def pause() -> None:
+        until = text_of(clock.now() + LANE_PAUSE)
+        store.write(lambda tx: tx.do("leave_alone", runs='["waiter"]', until=until)).result(60)
+
+    pause()
+    assert sweeper.look(clock.now(), 20, quiet=False, free=False)[0] == []
+    assert sweeper.suspect
+    clock.move(dt.timedelta(seconds=QUIET))
+    assert [row["id"] for row in sweeper.look(clock.now(), 20, quiet=True, free=False)[0]] == ["suspect"]
+    assert [row["id"] for row in sweeper.look(clock.now(), 0, quiet=True, free=False)[0]] == []
+    assert not sweeper.suspect
+    assert [row["id"] for row in sweeper.look(clock.now(), 20, quiet=True, free=False)[0]] == ["waiter"]
+    store.close()
 
 
 def test_a_suspect_that_gets_on_is_none_any_more(world: Simulation) -> None:
