@@ -71,7 +71,7 @@ def main() -> int:
     )
     parser.add_argument("--production", action="store_true", help="only production mode: PostgreSQL, RabbitMQ, doors and workers")
     parser.add_argument("--gates", action="store_true", help="only what a dead or slow system does to the messages of another")
-    parser.add_argument("--evidence", action="store_true", help="only what receipts, tree, checkpoints and traces cost")
+    parser.add_argument("--evidence", action="store_true", help="only what receipts, tree, checkpoints and tiles cost")
     parser.add_argument("--export", action="store_true", help="only what a bundle of 10,000 messages takes")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the results are written; a quick run writes none")
     options = parser.parse_args()

@@ -106,8 +106,7 @@ class Sequencer:
         self._known = None  # should anything fail from here on, the tree is looked at again
         keys.refuse_strangers((row["content"] for row in rows), self._trusted)
         before = known.edge.size
-        for row in rows:
-            known.edge.append(leaf_hash(row["content"]), row["seq"])
+        known.edge.extend([leaf_hash(row["content"]) for row in rows], [row["seq"] for row in rows])
         checkpoint = Checkpoint(self._origin, known.edge.size, known.edge.root())
         signed, changed, last = checkpoint.signed(self._signers).encode(), known.edge.changed(), rows[-1]["seq"]
         self._store.write(lambda tx: self._seal(tx, known.fence, before, checkpoint, signed, changed, last)).result()

@@ -15,7 +15,7 @@ from bus.errors import EvidenceError, StoreError
 from bus.log import tree
 from bus.log.checkpoint import Checkpoint
 from bus.log.stored import StoredCheckpoint, StoredTree
-from bus.log.tiles import HEIGHT, Tile
+from bus.log.tiles import HEIGHT, Tile, hashes_in
 from bus.log.tree import HASH, leaf_hash
 from bus.store import Row, Tx
 
@@ -170,10 +170,9 @@ def _leaves(stored: StoredTree, start: int, end: int) -> list[bytes]:
     found: list[bytes] = []
     for number in range(start >> HEIGHT, ((end - 1) >> HEIGHT) + 1):
         try:
-            hashes = stored.tile(0, number).hashes
+            found += [leaf for leaf in hashes_in(stored.tile(0, number).hashes) if len(leaf) == HASH]
         except StoreError:
             break
-        found += [hashes[at : at + HASH] for at in range(0, len(hashes) - HASH + 1, HASH)]
     first = (start >> HEIGHT) << HEIGHT
     return found[start - first : end - first]
 
@@ -181,6 +180,5 @@ def _leaves(stored: StoredTree, start: int, end: int) -> list[bytes]:
 def _root(stored: StoredTree, before: int, leaves: Sequence[bytes]) -> bytes:
     """The root of the tree whose first leaves, as they are stored, were found right, with these behind them."""
     edge = tree.CompactRange()
-    for leaf in (*_leaves(stored, 0, before), *leaves):
-        edge.append(leaf)
+    edge.extend([*_leaves(stored, 0, before), *leaves])
     return edge.root()

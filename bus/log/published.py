@@ -17,7 +17,7 @@ from bus.log import checkpoint
 from bus.log.note import Verifier
 from bus.log.record import LONGEST
 from bus.log.stored import StoredTree
-from bus.log.tiles import WIDTH, path, tiles_of
+from bus.log.tiles import WIDTH, hashes_in, path, tiles_of
 from bus.log.tree import HASH, CompactRange, leaf_hash
 from bus.store.opening import Reader
 
@@ -31,10 +31,9 @@ class Folder:
         self._leaves: dict[bytes, int] = {}
         edge = CompactRange()
         for number in range(-(-self.head.size // WIDTH)):
-            hashes = self._tile(0, number)
-            for leaf in (hashes[at : at + HASH] for at in range(0, len(hashes), HASH)):
-                self._leaves.setdefault(leaf, edge.size)
-                edge.append(leaf)
+            for index, leaf in enumerate(leaves := hashes_in(self._tile(0, number)), edge.size):
+                self._leaves.setdefault(leaf, index)
+            edge.extend(leaves)
         if (edge.size, edge.root()) != (self.head.size, self.head.root):
             raise EvidenceError(f"the tiles in {folder} do not have the root that was signed", code="evidence.tiles")
 

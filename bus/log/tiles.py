@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ class Tile(NamedTuple):
 
 
 class Edge:
-    """The right edge of the tree, as tiles that grow. Appending costs two hashes, amortised: the leaf's own and a node."""
+    """The right edge of the tree, as tiles that grow. A leaf more costs two hashes, amortised: its own and a node."""
 
     def __init__(self, size: int = 0, tiles: Mapping[int, Tile] | None = None) -> None:
         """``tiles``: the partial tile of each level that has one."""
@@ -40,20 +40,26 @@ class Edge:
         found = {level: (tile(level, number), width) for level, number, width in partial_tiles(size)}
         return cls(size, {level: one._replace(hashes=one.hashes[: width * HASH]) for level, (one, width) in found.items()})
 
-    def append(self, leaf: bytes, seq: int = 0) -> None:
-        """Add a leaf by its hash; ``seq`` is the number of its record."""
-        self.size += 1
-        hash, level = leaf, 0
-        while True:
-            if level == len(self._open):
-                self._open.append(_Open(level, 0, None))
+    def extend(self, leaves: Sequence[bytes], seqs: Sequence[int]) -> None:
+        """Add leaves by their hashes; ``seqs`` are the numbers of their records."""
+        self.size += len(leaves)
+        self._add(0, leaves, seqs)
+
+    def _add(self, level: int, hashes: Sequence[bytes], firsts: Sequence[int]) -> None:
+        if level == len(self._open):
+            self._open.append(_Open(level, 0, None))
+        full, at = list[bytes](), 0
+        while at < len(hashes):
             tile = self._open[level]
-            tile.add(hash, seq if level == 0 else 0)
-            if tile.range.size < WIDTH:
-                return
-            self._full.append(tile.now())
-            self._open[level] = _Open(level, tile.number + 1, None)
-            hash, level = tile.range.root(), level + 1
+            until = at + max(WIDTH - tile.range.size, 0)  # a tile that somebody changed may be too long
+            tile.add(hashes[at:until], firsts[at])
+            at = until
+            if tile.range.size >= WIDTH:
+                self._full.append(tile.now())
+                self._open[level] = _Open(level, tile.number + 1, None)
+                full.append(tile.range.root())
+        if full:
+            self._add(level + 1, full, bytes(len(full)))
 
     def root(self) -> bytes:
         hashes = [hash for tile in reversed(self._open) for hash in tile.range.hashes]
@@ -74,14 +80,13 @@ class _Open:
         self._hashes = bytearray(tile.hashes if tile else b"")
         self._kept = len(self._hashes)
         self.range = CompactRange()
-        for at in range(0, self._kept, HASH):
-            self.range.append(bytes(self._hashes[at : at + HASH]))
+        self.range.extend(hashes_in(self._hashes))
 
-    def add(self, hash: bytes, first: int) -> None:
+    def add(self, hashes: Sequence[bytes], first: int) -> None:
         if not self._hashes:
             self._first = first
-        self._hashes += hash
-        self.range.append(hash)
+        self._hashes += b"".join(hashes)
+        self.range.extend(hashes)
 
     def now(self) -> Tile:
         self._kept = len(self._hashes)
@@ -89,6 +94,11 @@ class _Open:
 
     def grew(self) -> bool:
         return len(self._hashes) > self._kept
+
+
+def hashes_in(tile: bytes | bytearray) -> list[bytes]:
+    """The hashes of a tile; one that was cut off in the middle ends with less than a hash."""
+    return [bytes(tile[at : at + HASH]) for at in range(0, len(tile), HASH)]
 
 
 def _levels(size: int) -> int:

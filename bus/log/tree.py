@@ -27,7 +27,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 class CompactRange:
-    """The right edge of a tree: the roots of its complete subtrees, largest first. Appending costs one node hash, amortised."""
+    """The right edge of a tree: the roots of its complete subtrees, largest first. A leaf more costs one node hash, amortised."""
 
     def __init__(self, size: int = 0, hashes: Iterable[bytes] = ()) -> None:
         self.size, self.hashes = size, list(hashes)
@@ -39,14 +39,18 @@ class CompactRange:
         """The edge of a tree of which the nodes are stored."""
         return cls(size, (node(level, index) for level, index in complete(0, size)))
 
-    def append(self, leaf: bytes) -> None:
-        """Add a leaf by its hash."""
-        hash, size = leaf, self.size
-        while size & 1:
-            hash = node_hash(self.hashes.pop(), hash)
+    def extend(self, leaves: Sequence[bytes]) -> None:
+        """Add leaves by their hashes; level by level, which costs half of one after the other."""
+        row, size, single = list(leaves), self.size, list[bytes]()
+        while row:
+            if size & 1:
+                row.insert(0, self.hashes.pop())
+            if len(row) & 1:
+                single.append(row.pop())
+            row = [hashlib.sha256(b"\1" + left + right).digest() for left, right in zip(row[::2], row[1::2], strict=True)]
             size >>= 1
-        self.hashes.append(hash)
-        self.size += 1
+        self.hashes += reversed(single)
+        self.size += len(leaves)
 
     def root(self) -> bytes:
         return joined(self.hashes) if self.hashes else EMPTY

@@ -319,8 +319,7 @@ class _Walk:
         before = self._edge.size
         with self._read() as tx:
             stored, lines = StoredTree(tx), lines_of(tx, self._seq, root.size - before)
-            for line in lines:
-                self._edge.append(leaf_hash(line.content), line.seq)
+            self._edge.extend([leaf_hash(line.content) for line in lines], [line.seq for line in lines])
             changed = self._edge.changed()
             if len(lines) < root.size - before or not all(diagnosis.same(stored, tile) for tile in changed):
                 raise Broken(diagnosis.of(tx, self._signed_roots(tx, root), before, root.size, lines, changed, self._newest))

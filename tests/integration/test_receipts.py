@@ -197,7 +197,7 @@ def test_the_folder_of_tiles_grows_and_says_the_same_as_the_log(tmp_path, capsys
             at = 0
             for place in range(width):
                 length = int.from_bytes(bundle[at : at + 2], "big")
-                edge.append(tree.leaf_hash(bundle[at + 2 : at + 2 + length]))
+                edge.extend([tree.leaf_hash(bundle[at + 2 : at + 2 + length])])
                 assert edge.hashes and hashes[32 * place : 32 * place + 32] == tree.leaf_hash(bundle[at + 2 : at + 2 + length])
                 at += 2 + length
             assert at == len(bundle)

@@ -71,7 +71,7 @@ def audited(store: Store, signer: Signer) -> int:
         edge = tree.CompactRange()
         roots = {0: edge.root()}
         for leaf in leaves:
-            edge.append(tree.leaf_hash(leaf.content))
+            edge.extend([tree.leaf_hash(leaf.content)])
             roots[edge.size] = edge.root()
         at = 0
         while at < size:

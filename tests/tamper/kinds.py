@@ -208,7 +208,7 @@ def _regrown(raw: sqlite3.Connection, signers: list[Signer] | None = None, until
     edge = Edge()
     raw.execute("DELETE FROM tiles")
     for seq, content in raw.execute("SELECT seq, content FROM records ORDER BY seq LIMIT ?", (sizes[-1],)).fetchall():
-        edge.append(tree.leaf_hash(content), seq)
+        edge.extend([tree.leaf_hash(content)], [seq])
         if edge.size in sizes:
             for tile in edge.changed():
                 raw.execute("INSERT OR REPLACE INTO tiles (level, number, hashes, first) VALUES (?, ?, ?, ?)", tile)

@@ -34,7 +34,7 @@ class Shelf:
 def grown(size: int) -> tuple[tiles.Edge, Shelf]:
     edge, shelf = tiles.Edge(), Shelf()
     for seq, leaf in enumerate(MANY[:size]):
-        edge.append(leaf, 10 * seq)
+        edge.extend([leaf], [10 * seq])
     shelf.put(edge.changed())
     return edge, shelf
 
@@ -60,8 +60,7 @@ def test_a_tree_grown_in_pieces_by_several_processes_is_the_same(pieces: list[in
     for piece in pieces:
         edge = tiles.Edge.at(size, shelf.at)
         assert edge.root() == tree.root(size, shelf.node())
-        for seq in range(size, size + piece):
-            edge.append(MANY[seq], 10 * seq)
+        edge.extend(MANY[size : size + piece], range(0, 10 * (size + piece), 10)[size:])
         shelf.put(edge.changed())
         assert edge.changed() == []
         size += piece
