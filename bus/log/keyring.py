@@ -27,6 +27,7 @@ from typing import IO, Any
 
 from bus.disk import kept, sync_folder
 from bus.errors import ConfigError, Erased, StoreError
+from bus.mac import Mac
 from bus.message import new_id
 from bus.store import Key
 
@@ -136,7 +137,7 @@ class Keyring:
 
         self.id, self._blocks = identity, blocks
         self._wrap = AESGCM(master)
-        self._index = _hmac(index)
+        self._index = Mac(index)
         self._lock = threading.Lock()
         self._unused: list[Key] = []
         self._open: dict[int, Key] = {}
@@ -165,11 +166,8 @@ class Keyring:
         return found
 
     def token(self, text: str) -> str:
-        inner, outer = self._index
-        inner, outer = inner.copy(), outer.copy()
-        inner.update(text.encode("utf-8", "surrogatepass"))
-        outer.update(inner.digest())
-        return binascii.b2a_base64(outer.digest()[:16])[:22].translate(_URL_SAFE).decode()
+        made = self._index.of(text.encode("utf-8", "surrogatepass"))
+        return binascii.b2a_base64(made[:16])[:22].translate(_URL_SAFE).decode()
 
     def forget(self, numbers: Iterable[int]) -> None:
         numbers = list(numbers)
@@ -231,12 +229,6 @@ class Keyring:
 
     def _bound(self, number: int) -> bytes:
         return f"{self.id} {number}".encode()
-
-
-def _hmac(key: bytes) -> tuple[Any, Any]:
-    """HMAC-SHA256 with the key taken in: copied for each token, a third of the time of `hmac.digest`."""
-    padded = key.ljust(64, b"\0")
-    return hashlib.sha256(bytes(b ^ 0x36 for b in padded)), hashlib.sha256(bytes(b ^ 0x5C for b in padded))
 
 
 # -- files ---------------------------------------------------------------------------------------------------------------

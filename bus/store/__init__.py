@@ -11,19 +11,28 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol, TypeVar
 
 from bus.errors import StoreError
+from bus.mac import Mac
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
 
 
-class Key(NamedTuple):
+@dataclass(frozen=True)
+class Key:
     """A key that protects payloads: its number in the key store, and its 32 bytes."""
 
     id: int
-    secret: bytes
+    secret: bytes = field(repr=False)
+
+    @cached_property
+    def mac(self) -> Mac:
+        """What makes each payload's own key; it goes when the key goes."""
+        return Mac(self.secret)
 
 
 class Keys(Protocol):
