@@ -227,6 +227,7 @@ _NEXT = {
     "rollback": "ask for what is missing: a backup, another node, receipts that senders kept",
     "payload": "the record is right: compare the payload with a backup, and look who can write to the database",
     "table": "the records are right: keep a copy, and look who can write to the database; portal and console show what the tables say",
+    "keys": "ask for the minutes of the change of keys; what they do not name somebody else wants to be taken for the log's",
     "column": "the record itself is right: compare with a backup, and look who can write to the database",
 }
 

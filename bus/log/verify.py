@@ -344,7 +344,7 @@ class _Walk:
                     self._lost |= lost
                     self._keys = (self._keys | named) - self._lost
                 else:
-                    self._strange = self._strange or _of_keys(leaf, line, named, lost)
+                    self._strange = self._strange or _of_keys(leaf, line, named, lost, signed="signed" in said["data"])
 
     def _cosigned_with(self, key: Verifier, leaf: int) -> bool:
         """Whether a trusted witness cosigned a checkpoint beyond that leaf which bears the signature of this key."""
@@ -540,10 +540,14 @@ def _announced(rows: Sequence[Row]) -> set[Verifier]:
         ) from error
 
 
-def _of_keys(leaf: int, line: Line, named: set[Verifier], lost: set[Verifier]) -> Fault:
+def _of_keys(leaf: int, line: Line, named: set[Verifier], lost: set[Verifier], *, signed: bool) -> Fault:
     what = f"keys of the log that none of those before it has signed: {', '.join(sorted(map(str, named)))}"
     why = f", in the place of {', '.join(sorted(map(str, lost)))}, said to be lost" if lost else ""
-    hint = f"leaf {leaf:,} names them; those that you know from elsewhere: --key; a witness whom you trust vouches too: --witness-key"
+    how = "" if signed else " without any signature, as versions did before changes of keys were signed"
+    hint = (
+        f"leaf {leaf:,} names them{how}; if the minutes of the change name them too, give those before and these, each with --key; "
+        "a witness whom you trust vouches too: --witness-key"
+    )
     return Fault("keys", f"leaf {leaf:,}: it names {what}{why}", leaf, leaf, line.name(), line.seq, hint)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -426,6 +427,26 @@ def test_keys_that_a_stranger_wrote_into_the_log_are_told(changing, monkeypatch)
     monkeypatch.setattr(keys, "refuse_strangers", lambda contents, known: None)
     changing.turn(old)
     assert changing.says(old) == ("keys", 4)
+
+
+def test_a_change_of_keys_of_before_changes_were_signed_takes_every_key_from_the_auditor(changing, monkeypatch):
+    old, new = (Signer.new(ORIGIN) for _ in range(2))
+    told = keys.announcement
+
+    def unsigned(*how):
+        record = told(*how)
+        return record._replace(data={name: value for name, value in record.data.items() if name != "signed"})
+
+    monkeypatch.setattr(keys, "announcement", unsigned)
+    changing.turn(old), changing.turn(new, old)
+    assert changing.says(old) == ("keys", 7)
+    changing.turn(new)
+    with pytest.raises(Broken) as found:
+        verify(changing.store.read, Trust((old.verifier,)))
+    assert re.search("leaf 7 names them without any signature, .* give those before and these, each with --key", found.value.fault.hint)
+    assert changing.says(old, new) == 12
+    changing.cosign()
+    assert changing.says(old, witness=True) == 12
 
 
 def test_traces_of_what_was_read_before_an_interruption_are_compared_too(changing, tmp_path):
