@@ -129,6 +129,15 @@ def check(paths: Mapping[str, Iterable[str]], schema: Any, forms: Iterable[str],
     return good
 
 
+def check_reply(paths: Mapping[str, Iterable[str]], report: Reporter) -> bool:
+    """Whether every path of a reply, which no schema describes, names a field: one that names none would be the whole reply."""
+    empty: list[Pointer] = [(kind, number) for kind, several in paths.items() for number, path in enumerate(several) if not pieces(path)]
+    for pointer in empty:
+        sentence = f"this names no field, so all of the reply would be `{pointer[0]}`"
+        report.report(("reply", *pointer), "type.whole-reply", sentence, "name each field: a path such as esito or protocollo.numero")
+    return not empty
+
+
 def _fault(path: list[str], root: Any, forms: frozenset[str]) -> tuple[str, str] | None:
     """Why a path leads nowhere, with a hint; None when it leads somewhere."""
     if not path:

@@ -174,13 +174,15 @@ def compile_type(document: Any, report: Reporter, tables: Tables | None = None) 
     validator = compile_schema(model.schema_, ("schema",), report)
     paths = {"personal": model.personal, "sensitive": model.sensitive}
     protects = fields.check(paths, model.schema_, model.forms, report)
+    replies = model.reply.model_dump()
+    protects = fields.check_reply(replies, report) and protects
     failed = validator is None or codes is None or not protects or (model.key is not None and key is None)
     if failed or None in case.values() or None in forms.values():
         return None
     return MessageType(
         model.type, model.title, model.schema_, {name: one for name, one in case.items() if one}, key, codes or {},
         {name: one for name, one in forms.items() if one}, frozenset(model.senders), fields.protected(paths),
-        fields.protected(model.reply.model_dump()), validator,
+        fields.protected(replies), validator,
     )  # fmt: skip
 
 

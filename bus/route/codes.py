@@ -164,6 +164,11 @@ CODES: dict[str, Code] = {
         "The schema of the type has no such field.", "forms: {datti: ...}", "Correct it; the hint lists the fields."
     ),
     "type.unknown-form": Code("There is no message type for the form.", "servizi.modulo-semplce", "Correct it, or add the type."),
+    "type.whole-reply": Code(
+        "A path under `reply` names no field; it would stand for the whole reply, with all that it will ever hold.",
+        'reply: {shown: [""]}',
+        "Name each field that may be seen.",
+    ),
     "service.unsuitable-route": Code(
         "The route starts from a type that is no application.",
         "percorso: pagamenti.ricevuta",
