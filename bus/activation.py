@@ -17,14 +17,14 @@ from __future__ import annotations
 import datetime as dt
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bus import catalog as catalogs
 from bus.adapter import Operation
-from bus.catalog import Catalog, Files
+from bus.catalog import Catalog, Files, changed_types
 from bus.clock import Clock, text_of
 from bus.diagnostics import logger
 from bus.engine import editions
@@ -150,7 +150,7 @@ class Activation:
     ) -> JsonObject:  # fmt: skip
         now = self._now
         own = catalogs.load(folder if folder and not files else files, self._operations)
-        draft = Draft(files, tuple(own.routes.values()), own.digest, self._carried(own, now))
+        draft = Draft(files, tuple(own.routes.values()), own.digest, self._carried(own, files, now))
         with self._turn:
             self._made[draft.id()] = own
         seen = now.edition.record if now else self._unfit
@@ -176,8 +176,9 @@ class Activation:
 
     # -- what runs of earlier rules need -----------------------------------------------------------------------------
 
-    def _carried(self, own: Catalog, now: Now | None) -> dict[str, Any]:
-        """Types and routes that are gone from the files, and that runs in flight still wait for or send to: by edition.
+    def _carried(self, own: Catalog, files: Files, now: Now | None) -> dict[str, Any]:
+        """Types and routes that are gone from the files, and that runs in flight still wait for or send to, by edition; and of types that
+        are otherwise in the files the editions in which they were not, the newest first, since such runs may send them as they were.
 
         What goes now is carried in any case, since another process may be accepting under the rules of before in this very moment; it
         ends with a later activation, when nothing in flight needs it.
@@ -186,22 +187,28 @@ class Activation:
             return {}
         before, edition = now.catalog, now.edition
         old = edition.manifest.get("carried") or {}
+        if files == now.files:
+            return dict(old)
         plans = [route.plan for route in before.routes.values()]
         sent = {step.type for plan in plans for step in plan.walk() if isinstance(step, SendStep)}
         waits = {name: old.get("awaited", {}).get(name, edition.id) for name in before.awaited - own.awaited}
         sends = {name: edition.id for name in sent if before.plans_for(name) and not own.plans_for(name)}
         sends |= {name: held for name, held in old.get("sent", {}).items() if not own.plans_for(name)}
+        changed = old.get("changed", {})
         ageing = self._clock.now() - edition.record.time > SETTLING
-        if ageing and (waits.keys() & old.get("awaited", {}).keys() or sends.keys() & old.get("sent", {}).keys()):
-            needed = self._needed()
+        if ageing and (waits.keys() & old.get("awaited", {}).keys() or sends.keys() & old.get("sent", {}).keys() or changed):
+            needed = self._needed(own)
             waits = {name: held for name, held in waits.items() if name not in old.get("awaited", {}) or needed(name)}
             sends = {name: held for name, held in sends.items() if name not in old.get("sent", {}) or needed(name)}
-        return {name: value for name, value in (("awaited", waits), ("sent", sends)) if value}
+            changed = {name: held for name, held in changed.items() if needed(name)}
+        changed = {**changed, **{name: [edition.id, *changed.get(name, ())] for name in changed_types(before, own) if name in own.types}}
+        return {name: value for name, value in (("awaited", waits), ("sent", sends), ("changed", changed)) if value}
 
-    def _needed(self) -> Callable[[str], bool]:
-        """Whether a run that has not ended waits for a type, or sends it, or wants to know when it comes late."""
+    def _needed(self, own: Catalog) -> Callable[[str], bool]:
+        """Whether a run of earlier rules that has not ended waits for a type, or sends it, or wants to know when it comes late."""
+        known = {route.plan.digest for route in own.routes.values()}
         with self._store.read() as tx:
-            plans = [self._plan(tx, str(row["digest"])) for row in editions.in_flight(tx)]
+            plans = [self._plan(tx, str(row["digest"])) for row in editions.in_flight(tx, known)]
         steps = [step for plan in plans if plan for step in plan.walk()]
         types = {step.type for step in steps if isinstance(step, SendStep | WaitStep | GatherStep)}
 
@@ -265,16 +272,24 @@ class Activation:
         types: dict[str, MessageType] = {}
         sent: dict[str, tuple[Plan, ...]] = {}
         for name, held in {**carried.get("awaited", {}), **carried.get("sent", {})}.items():
+            for earlier in self._held(name, held):
+                types |= {name: earlier.types[name]} if name in earlier.types else {}
+                sent |= {name: tuple(earlier.plans_for(name))} if name in carried.get("sent", {}) else {}
+        changed = carried.get("changed", {})
+        return own.carrying(types, carried.get("awaited", ()), sent, lambda name: self._held(name, *changed.get(name, ())))
+
+    def _held(self, type: str, *held: str) -> Iterator[Catalog]:
+        """Earlier rules that are carried for a type, read when they are asked for."""
+        for edition in held:
             try:
-                with self._store.read() as tx:
-                    files = editions.files_of(tx, editions.manifest(tx, held), self._now.files if self._now else None)
-                earlier = self._catalog_of(held, files)
+                with self._turn:
+                    with self._store.read() as tx:
+                        files = editions.files_of(tx, editions.manifest(tx, edition), self._now.files if self._now else None)
+                    found = self._catalog_of(edition, files)
             except (SnodoError, KeyError) as error:
-                self._log.error("activation.not-carried", type=name, edition=held[:12], error=repr(error))
+                self._log.error("activation.not-carried", type=type, edition=edition[:12], error=repr(error))
                 continue
-            types |= {name: earlier.types[name]} if name in earlier.types else {}
-            sent |= {name: tuple(earlier.plans_for(name))} if name in carried.get("sent", {}) else {}
-        return own.carrying(types, carried.get("awaited", ()), sent)
+            yield found
 
     def ring(self) -> None:
         """News: other rules may be in force. Never blocks."""

@@ -93,6 +93,7 @@ class Catalog:
     _by_digest: dict[str, Plan] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _for_sent: Mapping[str, tuple[Plan, ...]] = field(default_factory=dict)
+    _earlier: Callable[[str], Iterator[Catalog]] = lambda _: iter(())
 
     @cached_property
     def parts(self) -> Mapping[str, Mapping[str, str]]:
@@ -110,10 +111,18 @@ class Catalog:
         found = self._by_type.get(type, ())
         return found or self._for_sent.get(type, ()) if sent else found
 
-    def carrying(self, types: Mapping[str, MessageType], awaited: Iterable[str], for_sent: Mapping[str, tuple[Plan, ...]]) -> Catalog:
+    def earlier(self, type: str, plan: str) -> Iterator[Catalog]:
+        """The rules under which a type was another, the newest first; none for a run whose ``plan`` is in force."""
+        in_force = any(route.plan.digest == plan for route in self.routes.values())
+        return iter(()) if in_force else self._earlier(type)
+
+    def carrying(
+        self, types: Mapping[str, MessageType], awaited: Iterable[str], for_sent: Mapping[str, tuple[Plan, ...]],
+        earlier: Callable[[str], Iterator[Catalog]],
+    ) -> Catalog:  # fmt: skip
         """The same rules, which take also what runs of earlier rules still wait for or send."""
         kept = {name: one for name, one in types.items() if name not in self.types}
-        return replace(self, types={**self.types, **kept}, awaited=self.awaited.union(awaited), _for_sent=dict(for_sent))
+        return replace(self, types={**self.types, **kept}, awaited=self.awaited.union(awaited), _for_sent=dict(for_sent), _earlier=earlier)
 
     def validate(self, type: str, body: JsonValue) -> list[Fault]:
         """What is wrong with the body of a message, its forms included; raises KeyError for an unknown type."""
@@ -142,6 +151,24 @@ class Catalog:
         with self._lock:
             self._by_digest[plan.digest] = plan
         return plan
+
+
+def changed_types(before: Catalog, after: Catalog) -> frozenset[str]:
+    """Types of ``before`` that are otherwise after, or gone; also where a table, a service or a form that they look into is."""
+
+    def otherwise(kind: str) -> set[str]:
+        was, now = before.parts[kind], after.parts[kind]
+        return {name for name in {*was, *now} if was.get(name) != now.get(name)}
+
+    changed, tables = otherwise("types"), otherwise("tables") | ({SERVICES} if otherwise("services") else set())
+
+    def looks_there(one: MessageType) -> bool:
+        told = [*one.case.values(), *one.forms.values(), *([one.key] if one.key else [])]
+        return any(lookup.table is None or lookup.table in tables for expression in told for lookup in expression.lookups)
+
+    return frozenset(
+        name for name, one in before.types.items() if name in changed or (one.forms and changed) or (tables and looks_there(one))
+    )
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

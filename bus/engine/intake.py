@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
@@ -272,6 +273,21 @@ def arrival_of(
     made = entry(record, key, values, submission.wires)
     known = names_of(keys, record, values["message"])
     return Arrival(made, message, tuple([run["id"] for run in opened]), known, key, submission.adapter, submission.expect)
+
+
+def arrival_of_sent(
+    catalog: Catalog, plan: Plan, submission: Submission, identity: str, clock: Clock, keys: Keys, parent: str
+) -> Arrival:  # fmt: skip
+    """`arrival_of` what a run sends. Where the type in force refuses it, a run of earlier rules may send it as the type was then: to
+    the routes that took it then.
+    """
+    try:
+        return arrival_of(catalog, submission, identity, clock, keys, parent)
+    except InputError:
+        for earlier in catalog.earlier(submission.type, plan.digest):
+            with suppress(InputError):
+                return arrival_of(earlier, submission, identity, clock, keys, parent)
+        raise
 
 
 def check(catalog: Catalog, submission: Submission, has_route: bool) -> None:

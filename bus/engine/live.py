@@ -18,7 +18,7 @@ from bus.engine import fate
 from bus.engine.asks import Answered, Ask, Await, Call, Close, Event, Failed, Failure, Join, Noted, Reply, Send
 from bus.engine.fate import Tries
 from bus.engine.gates import Gates
-from bus.engine.intake import Arrival, arrival_of, sent_by
+from bus.engine.intake import Arrival, arrival_of_sent, sent_by
 from bus.engine.interpreter import Walk
 from bus.engine.outcome import Done, Retry
 from bus.engine.outside import Asking, Outside, Result, facts_as_json
@@ -210,7 +210,8 @@ class Live:
         identity = new_id()
         submission = sent_by(self.message, self.id, identity, ask.type, ask.body, self.about())
         try:
-            self.outgoing.append(arrival_of(house.catalog(), submission, identity, house.clock, self.keys, parent=self.id))
+            sent = arrival_of_sent(house.catalog(), self.plan, submission, identity, house.clock, self.keys, self.id)
+            self.outgoing.append(sent)
         except StoreError as error:  # no key can be had: the key store is full, or away
             logger("snodo.engine").warning("run.cannot-send", run=self.id, code=error.code, sentence=error.sentence)
             self.dues[ask.path] = now + AGAIN

@@ -13,6 +13,7 @@ import pytest
 
 from bus import cli, config
 from bus.app import App
+from bus.engine import editions
 from bus.errors import RulesError
 from bus.log import log
 from bus.web.serve import Server
@@ -294,6 +295,89 @@ def test_an_earlier_run_sends_to_the_route_that_took_it(tmp_path: Path) -> None:
     bus.send("prova.sveglia", "Berto")
     assert {"svegliato": "Berto"} == reply_of(bus, old)
     until(lambda: ["done"] == [run["state"] for run in bus.call("GET", "/runs?route=prova.saluta").json["runs"]], "the greeting is done")
+    bus.stop()
+
+
+SALUTO = "mappings/types/prova.saluto.yaml"
+
+
+def to_manda(folder: Path, **changes: Any) -> Bus:
+    """A bus with `SENDER` in the place of the route that waits."""
+    bus = Bus(folder, **changes)
+    (bus.folder / "routes/prova/aspetta.yaml").unlink()
+    for path, text in SENDER.items():
+        (bus.folder / path).write_text(text, "utf-8")
+    assert bus.activate().status == 200
+    return bus
+
+
+def another_shape(bus: Bus, number: int) -> None:
+    """The greeting takes one more field, which who sends it must give."""
+    before = f", campo{number - 1}" if number > 1 else ""
+    bus.edit(SALUTO, f"required: [nome{before}]", f"required: [nome, campo{number}]")
+    bus.edit(SALUTO, "numero: {}", f"campo{number}: {{type: string}}\n    numero: {{}}")
+    bus.edit("routes/prova/manda.yaml", "nome: body.nome}}" if number == 1 else f'campo{number - 1}: "\'x\'"}}}}',
+             f'nome: body.nome, campo{number}: "\'x\'"}}}}' if number == 1 else f'campo{number}: "\'x\'"}}}}')  # fmt: skip
+    bus.edit(SALUTA, "version: ", f"version: {number}")
+    assert bus.activate(f"shape {number}").status == 200
+
+
+def greetings(bus: Bus) -> list[tuple[str, str]]:
+    """State and version of the runs of greetings, the oldest first."""
+    runs = bus.call("GET", "/runs?route=prova.saluta").json["runs"]
+    return sorted((run["state"], str(run["version"])) for run in runs)
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
+def test_an_earlier_run_sends_as_the_type_was_to_the_route_that_took_it(tmp_path: Path, store: str, request) -> None:
+    """Whatever became of the type since, and how often; a message from outside is always judged by the type in force."""
+    changes = {} if store == "sqlite" else {"store": {"url": request.getfixturevalue("postgresql_url")}}
+    bus = to_manda(tmp_path, **changes)
+    old = [bus.send("prova.attesa", "Berto")["id"]]
+    for number in (1, 2):
+        another_shape(bus, number)
+        old.append(bus.send("prova.attesa", ["", "Carla", "Dino"][number])["id"])
+    assert 422 == bus.call("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}, name="portale").status
+    bus.again()
+    for name, run in zip(("Berto", "Carla", "Dino"), old, strict=True):
+        bus.send("prova.sveglia", name)
+        assert {"svegliato": name} == reply_of(bus, run)
+    until(lambda: [("done", "1"), ("done", "11"), ("done", "211")] == greetings(bus), "each is greeted by the route of then")
+    bus.stop()
+
+
+def test_the_earlier_shape_of_a_type_is_let_go_when_no_run_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bus import activation
+
+    bus = to_manda(tmp_path)
+    old = bus.send("prova.attesa", "Berto")["id"]
+    another_shape(bus, 1)
+    monkeypatch.setattr(activation, "SETTLING", activation.dt.timedelta())
+
+    def carried() -> list[str]:
+        with bus.server.app.store.read() as tx:
+            return sorted(editions.manifest(tx, bus.rules()["edition"])["carried"].get("changed", ()))
+
+    bus.edit("routes/prova/tace.yaml", "version: 1", "version: 2")
+    bus.activate()
+    assert ["prova.saluto"] == carried()
+    bus.send("prova.sveglia", "Berto")
+    assert {"svegliato": "Berto"} == reply_of(bus, old)
+    bus.edit("routes/prova/tace.yaml", "version: 2", "version: 3")
+    bus.activate()
+    assert [] == carried()
+    bus.stop()
+
+
+def test_a_run_takes_what_it_waits_for_as_the_type_in_force_let_it_in(tmp_path: Path) -> None:
+    """The sender keeps to the type in force: its message is not judged again by the type of when the run began."""
+    bus = to_manda(tmp_path)
+    old = bus.send("prova.attesa", "Berto")["id"]
+    bus.edit("mappings/types/prova.sveglia.yaml", "numero: {}", "altro: {type: string}")
+    assert bus.activate().status == 200
+    sent = bus.call("POST", "/messages", {"type": "prova.sveglia", "data": {"nome": "Berto", "altro": "x"}}, name="portale")
+    assert sent.status == 202
+    assert {"svegliato": "Berto"} == reply_of(bus, old)
     bus.stop()
 
 
