@@ -258,8 +258,13 @@ class Walk:
 
 def case_keys(plan: Plan, message: Message, envelope: Mapping[str, Any] | None = None) -> Mapping[str, str]:
     """The business keys a message gives its case under this plan; raises ExpressionError. ``envelope`` is the message's, if at hand."""
+    return keys_told(plan.case, message, envelope)
+
+
+def keys_told(case: Mapping[str, Expression], message: Message, envelope: Mapping[str, Any] | None = None) -> Mapping[str, str]:
+    """The business keys that expressions read in a message; raises ExpressionError."""
     scope = _at_the_door(message, envelope)
-    return key_texts({name: expression(scope) for name, expression in plan.case.items()})
+    return key_texts({name: expression(scope) for name, expression in case.items()})
 
 
 def run_key(plan: Plan, message: Message) -> JsonValue:

@@ -8,8 +8,9 @@ answer; a plan invents none.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -65,6 +66,38 @@ def remember(journals: Iterable[Sequence[Record]], evidence: Evidence) -> Memory
             if number == 0 and path not in by_path:
                 by_path[path] = said
     return Memory(by_path, others)
+
+
+_NUMBERED = re.compile(r"(.*[\[.])(\d+)\]")
+
+
+def without(memory: Memory, path: str) -> Memory:
+    """The memory as if nothing had arrived at a path: what came at the same step afterwards came one sooner."""
+    stem, number = _numbered(path)
+
+    def moved(found: str) -> str:
+        same, later = _numbered(found)
+        return f"{stem}{later - 1}]" if stem and same == stem and later > number else found
+
+    return Memory(
+        {moved(one): said for one, said in memory.by_path.items() if one != path},
+        {subject: [(moved(one), said) for one, said in several if one != path] for subject, several in memory.others.items()},
+    )
+
+
+def _numbered(path: str) -> tuple[str, int]:
+    """``pagamento[0.`` and 2 of ``pagamento[0.2]``; nothing of a path without a number."""
+    found = _NUMBERED.fullmatch(path)
+    return (found[1], int(found[2])) if found else ("", 0)
+
+
+def instead(memory: Memory, path: str, body: JsonValue) -> Memory:
+    """The memory as if what arrived at a path had said something else."""
+    was = memory.by_path[path]
+    assert isinstance(was.event, Arrived)
+    said = replace(was, event=replace(was.event, body=body))
+    others = {subject: [(one, said if here is was else here) for one, here in several] for subject, several in memory.others.items()}
+    return Memory({**memory.by_path, path: said}, others)
 
 
 def _questions(records: Sequence[Record], evidence: Evidence) -> dict[str, tuple[str, bytes | None, str | None]]:
@@ -197,6 +230,7 @@ class Borrowed:
             return None
         event = said.event
         if isinstance(event, Arrived):
+            self._lent.add((str(ask.type), said.turn))
             late = ask.deadline is not None and event.time > ask.deadline
             return Told(said.turn, Expired(ask.deadline) if late and ask.deadline else event)
         if ask.deadline is None:
@@ -213,10 +247,7 @@ class Borrowed:
     def _arrival(self, ask: Await) -> Said | None:
         wanted = canonical(list(ask.key)) if ask.key else None
         found = (one for path, one in self.memory.others.get(str(ask.type), ()) if (str(ask.type), one.turn) not in self._lent)
-        said = next((one for one in found if one.question == wanted and isinstance(one.event, Arrived)), None)
-        if said is not None:
-            self._lent.add((str(ask.type), said.turn))
-        return said
+        return next((one for one in found if one.question == wanted and isinstance(one.event, Arrived)), None)
 
     # -- messages sent ----------------------------------------------------------------------------------------------------
 

@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bus.adapter import Operation
-from bus.catalog import Catalog
+from bus.catalog import Catalog, changed_types
 from bus.engine.asks import Answered, Arrived, Noted, Send
-from bus.engine.interpreter import case_keys, run_key
+from bus.engine.interpreter import case_keys, keys_told, run_key
 from bus.errors import ExpressionError
-from bus.message import JsonObject, JsonValue, Message, message_of
-from bus.planning.borrowed import ErasedError, Memory, remember
+from bus.message import JsonObject, JsonValue, Message, message_of, parsed
+from bus.planning.borrowed import ErasedError, Memory, instead, remember, without
 from bus.planning.difference import Change, Kind, differences, paired
 from bus.planning.way import NOTHING, Walker, Way
 from bus.replay.evidence import Page
 from bus.replay.fields import MISSING, changes
 from bus.replay.people import named
 from bus.replay.recount import Opening
-from bus.route.plan import GatherStep, Plan, WaitStep
+from bus.route.plan import Expression, GatherStep, Plan, WaitStep
 
 
 @dataclass(slots=True)
@@ -42,9 +42,11 @@ DEEPEST = 5
 
 @dataclass
 class Course:
-    """Messages go in by `take`, page by page. ``most``: examples kept of each group; ``evidence``: of other messages, by their ids.
+    """Messages go in by `take`, page by page. ``most``: examples kept of each group; ``evidence``: of other messages, by their ids;
+    ``woken``: of those whose runs such messages woke.
 
-    ``people`` are the names of persons in the messages of the examples, and what they are: they are not to be shown.
+    ``changed`` are the types that are otherwise; ``people`` are the names of persons in the messages of the examples, and what they are:
+    they are not to be shown.
     """
 
     before: Catalog
@@ -52,6 +54,7 @@ class Course:
     operations: Mapping[str, Operation]
     most: int = 3
     evidence: Callable[[Sequence[str]], Page] | None = None
+    woken: Callable[[Sequence[str]], Page] | None = None
     people: dict[str, str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     groups: dict[tuple[object, ...], Group] = field(default_factory=dict)
@@ -61,20 +64,22 @@ class Course:
         routes = {*self.before.routes, *self.after.routes}
         self.routes = {name: (_plan(self.before, name), _plan(self.after, name)) for name in sorted(routes)}
         self.routes = {name: both for name, both in self.routes.items() if _digest(both[0]) != _digest(both[1])}
-        self._types = _changed_types(self.before, self.after)
+        self.changed = changed_types(self.before, self.after)
         self._followed: set[str] = set()
         self._sent: dict[int, tuple[Page, Page]] = {}
+        self._woken: dict[int, tuple[Page, Page]] = {}
 
     @property
     def types(self) -> frozenset[str]:
         """The types of messages that the edits may concern."""
         plans = [plan for both in self.routes.values() for plan in both if plan]
         waits = (step for plan in plans for step in plan.walk() if isinstance(step, WaitStep | GatherStep) and step.on_late)
-        return frozenset({plan.on for plan in plans} | {step.type for step in waits if step.type} | self._types)
+        return frozenset({plan.on for plan in plans} | {step.type for step in waits if step.type} | self.changed)
 
     def take(self, page: Page, messages: Sequence[str]) -> None:
         """Plan some messages; ``page`` is their evidence."""
         self._sent.clear()
+        self._woken.clear()
         runs: dict[str, list[Opening]] = {}
         for opening in page.openings:
             runs.setdefault(opening.message, []).append(opening)
@@ -92,7 +97,7 @@ class Course:
 
     def _plan(self, identity: str, stored: JsonObject, openings: Sequence[Opening], page: Page) -> str:
         message = message_of(stored["envelope"], stored["body"])  # type: ignore[arg-type]
-        if message.type in self._types and (fault := self._fault(message.type, message.body)):
+        if message.type in self.changed and (fault := self._fault(message.type, message.body)):
             self._add(identity, Change("refused", message.type, message.type, (), MISSING, fault))
             return "changed"
         outcome = "same"
@@ -122,12 +127,14 @@ class Course:
 
     def _compare(
         self, messages: tuple[Message, Message], before: Plan | None, after: Plan | None, entry: str, memory: Memory, page: Page,
-        depth: int = 0,
+        depth: int = 0, then: Memory | None = None,
     ) -> Iterator[Change]:  # fmt: skip
-        """What becomes otherwise of a message, or of one in the place of the other; and of what it sends."""
+        """What becomes otherwise of a message, or of one in the place of the other; and of what it sends. ``then``: what the edited rules
+        are told, if it is something else.
+        """
         was, now = messages
         old = self._walker.way(before, was, entry, memory) if before else NOTHING
-        new = self._walker.way(after, now, entry, memory, old) if after else NOTHING
+        new = self._walker.way(after, now, entry, then or memory, old) if after else NOTHING
         if before is None and after is not None:
             yield Change("run added", after.name, after.route)
         if after is None and before is not None:
@@ -164,16 +171,66 @@ class Course:
         for route in sorted({*befores, *afters}):
             lenders = sorted(openings, key=lambda one: (one.entry != "", _route_of(one) != route))
             recalled = remember((near.journals.get(one.run, ()) for one in lenders), near)
-            yield from self._compare(both, befores.get(route), afters.get(route), "", recalled, near, depth + 1)  # type: ignore[arg-type]
-        self._followed |= {identity} if identity else set()
+            made = self._compare(both, befores.get(route), afters.get(route), "", recalled, near, depth + 1)  # type: ignore[arg-type]
+            yield from self._meeting(both[0], recalled, made)
+        if identity:
+            self._followed.add(identity)
+            yield from self._waited(identity, both, now is not None, page, depth)  # type: ignore[arg-type]
+
+    def _waited(self, identity: str, both: tuple[Message, Message], sent: bool, page: Page, depth: int) -> Iterator[Change]:
+        """What a message that is sent otherwise, or not at all, makes otherwise in the runs that waited for it, under the edited rules."""
+        near = self._awoken(page)
+        keys = self._given(both[1]) if sent else {}
+        for opening in near.openings:
+            journal = near.journals.get(opening.run, ())
+            path = next((one.path for one in journal if one.kind == "matched" and one.data["arrival"] == identity), None)
+            stored, plan = near.message(opening.message), _plan(self.after, _route_of(opening))
+            if path is None or stored is None or plan is None:
+                continue
+            waits = message_of(stored["envelope"], stored["body"])  # type: ignore[arg-type]
+            try:
+                memory = remember([journal], near)
+            except ErasedError:
+                continue
+            if plan.on == waits.type or opening.entry:
+                asked = memory.by_path[path].question
+                name, value = parsed(asked) if asked else ("", "")
+                wakes = sent and (not asked or keys.get(name) == value)
+                then = instead(memory, path, both[1].body) if wakes else without(memory, path)
+                made = self._compare((waits, waits), plan, plan, opening.entry, memory, near, depth + 1, then)
+                yield from self._meeting(waits, memory, made)
+
+    def _given(self, message: Message) -> Mapping[str, str]:
+        """The keys of its case that a message carries under the edited rules; none where they cannot be told."""
+        declared = self.after.types.get(message.type)
+        told: list[Mapping[str, Expression]] = [
+            declared.case if declared else {},
+            *(plan.case for plan in self.after.plans_for(message.type, sent=True)),
+        ]
+        try:
+            return {name: value for expressions in told for name, value in keys_told(expressions, message).items()}
+        except ExpressionError:
+            return {}
 
     def _near(self, page: Page) -> Page:
         """The evidence of all messages that the runs of a page sent, read once."""
         if id(page) not in self._sent:
             assert self.evidence is not None
-            sent = [str(record.data["sent"]) for journal in page.journals.values() for record in journal if "sent" in record.data]
-            self._sent[id(page)] = page, self.evidence(sent)
+            self._sent[id(page)] = page, self.evidence(_all_sent(page))
         return self._sent[id(page)][1]
+
+    def _awoken(self, page: Page) -> Page:
+        """The evidence of all messages whose runs were woken by what the runs of a page sent, read once."""
+        if id(page) not in self._woken:
+            assert self.woken is not None
+            self._woken[id(page)] = page, self.woken(_all_sent(page))
+        return self._woken[id(page)][1]
+
+    def _meeting(self, message: Message, memory: Memory, changes: Iterator[Change]) -> Iterator[Change]:
+        """Changes of another message than the one at hand; who is named there is not to be shown either."""
+        if made := list(changes):
+            self._meet(message, memory)
+        yield from made
 
     def _meet(self, message: Message, memory: Memory) -> None:
         """Remember who is named in a message and in what systems said of it."""
@@ -200,6 +257,10 @@ class Course:
         if kept:
             group.examples.append((message, change.before, change.after))
         return kept
+
+
+def _all_sent(page: Page) -> list[str]:
+    return [str(record.data["sent"]) for journal in page.journals.values() for record in journal if "sent" in record.data]
 
 
 def _said(old: Way, new: Way, name: str) -> Iterator[Change]:
@@ -261,10 +322,3 @@ def _route_of(opening: Opening) -> str:
 
 def _takes_late(plan: Plan, step: str) -> bool:
     return any(one.id == step and isinstance(one, WaitStep | GatherStep) and bool(one.on_late) for one in plan.walk())
-
-
-def _changed_types(before: Catalog, after: Catalog) -> frozenset[str]:
-    """Types that are otherwise, or gone; tables that they look into count as theirs."""
-    tables = before.parts["tables"] != after.parts["tables"]
-    was, now = before.parts["types"], after.parts["types"]
-    return frozenset(name for name in was if tables or was[name] != now.get(name))

@@ -8,12 +8,13 @@ from pathlib import Path
 from bus.adapter import Operation
 from bus.catalog import Files, files_of, load
 from bus.engine import editions
-from bus.errors import ConfigError
-from bus.message import JsonObject
+from bus.errors import ConfigError, RulesError
+from bus.message import JsonObject, JsonValue, canonical
 from bus.planning.course import Course
 from bus.planning.edits import edits, new_findings
 from bus.planning.report import Planned
 from bus.replay.evidence import Rulebook, pages
+from bus.route.plan import GatherStep, WaitStep
 from bus.store.opening import Reader
 
 
@@ -45,7 +46,10 @@ def planned(
     if old.digest == new.digest:  # comments at most
         return Planned(old.digest, new.digest, None, edits=tuple(edits(before, edited)))
     book = Rulebook(reader)
-    course = Course(old, new, operations, examples, lambda ids: next(pages(reader, [ids], book)))
+    course = Course(
+        old, new, operations, examples, lambda ids: next(pages(reader, [ids], book)),
+        lambda ids: next(pages(reader, [_woken(reader, ids)], book)),
+    )  # fmt: skip
     found = Planned(old.digest, new.digest, course, edits=tuple(edits(before, edited)), examples=examples, values=values)
     _take(found, course, reader, messages)
     found.findings = new_findings(old.findings, new.findings)
@@ -66,8 +70,27 @@ def _take(found: Planned, course: Course, reader: Reader, messages: Iterable[Seq
             course.take(page, concerned)
 
 
+def _woken(reader: Reader, messages: Sequence[str]) -> list[str]:
+    with reader.read() as tx:
+        return [str(row["message"]) for row in tx.all("messages_of_woken", messages=canonical(list(messages)).decode())]
+
+
 def _in_flight(reader: Reader, course: Course) -> list[JsonObject]:
-    """Runs that have not ended, of routes that the edits change, under whatever rules they began."""
+    """Runs that have not ended, under whatever rules they began, of routes that the edits change, or that wait for changed types."""
     with reader.read() as tx:
         rows = tx.all("runs_in_flight")
-    return [dict(row) for row in rows if row["route"] in course.routes]
+    book, found = Rulebook(reader), list[JsonObject]()
+    for row in rows:
+        types: JsonObject = {"types": list[JsonValue](sorted(_awaited(book, str(row["digest"])) & course.changed))}
+        if row["route"] in course.routes or types["types"]:
+            found.append({**row, **types})
+    return found
+
+
+def _awaited(book: Rulebook, digest: str) -> set[str]:
+    """The types that steps of stored rules wait for; none where this version cannot read them."""
+    try:
+        steps = book.plan(digest).walk()
+    except RulesError:
+        return set()
+    return {step.type for step in steps if isinstance(step, WaitStep | GatherStep) and step.type}

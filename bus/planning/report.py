@@ -29,7 +29,8 @@ _ORDER = {kind: place for place, kind in enumerate(WORDS)}
 
 @dataclass
 class Planned:
-    """Everything a plan found. ``flight`` are rows ``route, version, digest, state, runs`` of runs that have not ended.
+    """Everything a plan found. ``flight`` are rows ``route, version, digest, state, runs`` of runs that have not ended, and
+    ``types``: those that the edits change and that such runs may wait for.
 
     ``values``: examples show what was said.
 
@@ -154,6 +155,8 @@ class Planned:
             yield "In flight  they end under the rules that they began with:"
             for row in self.flight:
                 yield f"{row['runs']:>7,} × {row['state']}  {row['route']}@{row['version']} ({row['digest'][:12]})"
+                for name in row["types"]:
+                    yield f"             it may wait for {name}, which is otherwise: messages come as the edited type lets them in"
             if any(row["state"] == "dead" for row in self.flight):
                 yield "           dead ones take the new rules with: bus dead redeliver RUN --current-rules"
 

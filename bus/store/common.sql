@@ -58,6 +58,11 @@ SELECT id, payload FROM messages WHERE id IN :list(messages)
 -- name: runs_among_messages
 SELECT id, message, route, version, digest, entry, state, place FROM runs WHERE message IN :list(messages) ORDER BY message, id
 
+-- What these messages, sent by runs and so in their cases, woke: the messages of the runs that waited for them.
+-- name: messages_of_woken
+SELECT DISTINCT r.message FROM messages s JOIN runs r ON r.case_id = s.case_id JOIN matches m ON m.run = r.id AND m.message = s.id
+WHERE s.id IN :list(messages) ORDER BY r.message
+
 -- name: records_among_runs
 SELECT run, content FROM records WHERE run IN :list(runs) ORDER BY seq
 

@@ -1,0 +1,156 @@
+"""`bus plan` behind a message that a route sends to runs that wait for it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bus import config
+from bus.app import App
+from bus.engine.intake import Submission
+from bus.message import canonical
+from tests.integration.kit import until
+from tests.integration.test_plan import edit, found, keys_of, plan
+from tests.small_bus import settings
+
+HEAD = """
+route: ufficio.{name}
+version: 1
+owner: prove@comune.example
+purpose: for a plan
+on: ufficio.{name}
+case: {{pratica: body.pratica}}
+steps:
+"""
+ROUTES = {
+    "pratica": """
+  - {id: avvisa, send: ufficio.avviso, with: {pratica: body.pratica, numero: body.numero}}
+  - {id: conta, when: body.numero < 3, send: ufficio.parte, with: {pratica: body.pratica, numero: body.numero}}
+  - {id: ancora, send: ufficio.parte, with: {pratica: body.pratica, numero: body.numero + 100}}
+""",
+    "attesa": """
+  - {id: aspetta, wait: ufficio.avviso, case: pratica, deadline: 30d, as: avviso}
+  - {id: archivia, call: ufficio.archivia, with: {numero: avviso.numero, chi: '"sig. " + body.cognome'}}
+""",
+    "somma": """
+  - {id: parti, gather: ufficio.parte, count: 2, deadline: 30d, as: parti}
+  - {id: archivia, call: ufficio.archivia, with: {numero: 'parti[0].numero', chi: body.pratica}}
+  - {id: fine, send: ufficio.fine, with: {pratica: body.pratica, numero: 'parti[0].numero + parti[1].numero'}}
+""",
+    "fine": """
+  - {id: registra, call: ufficio.registra, with: {numero: body.numero, chi: body.pratica}}
+""",
+}
+TYPE = """
+type: ufficio.{name}
+title: For a plan
+case: {{pratica: body.pratica}}
+schema:
+  type: object
+  additionalProperties: false
+  required: [pratica, numero]
+  properties: {{pratica: {{type: string}}, numero: {{type: integer}}, cognome: {{type: string}}}}
+"""
+MANY = 4
+NAME = "Fittiziani"
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def worked(request, tmp_path_factory) -> tuple[Path, str]:
+    """A bus that took four messages; each woke two runs, of which one sent on what it had gathered, unless a part was missing."""
+    folder = tmp_path_factory.mktemp("woken")
+    made = {f"routes/{name}.yaml": HEAD.format(name=name) + steps for name, steps in ROUTES.items()}
+    made |= {f"mappings/types/ufficio.{name}.yaml": TYPE.format(name=name) for name in (*ROUTES, "avviso", "parte")}
+    for name, text in made.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, "utf-8")
+    url = request.getfixturevalue("_postgresql").new_database() if request.param == "postgresql" else f"sqlite:///{folder}/var/snodo.db"
+    adapters = {"ufficio": {"use": "tests.integration.test_plan:Ufficio"}}
+    changes = {"store": {"url": url}, **keys_of(folder)} if request.param == "postgresql" else {}
+    (folder / "config.yaml").write_text(json.dumps(settings(adapters=adapters, **changes)), "utf-8")
+    app = App(config.load(folder / "config.yaml"))
+    app.start()
+    try:
+        for kind in ("attesa", "somma", "pratica"):
+            for number in range(MANY):
+                app.send(Submission(f"ufficio.{kind}", {"pratica": f"x{number}", "numero": number, "cognome": NAME}, "portale")).result()
+            until(lambda: not any(app.runs(state=state, most=1) for state in ("ready", "running")), "all runs wait or have ended")
+    finally:
+        app.stop()
+    return folder, url
+
+
+@pytest.fixture
+def edited(worked, tmp_path) -> Path:
+    for name in ("routes", "mappings"):
+        shutil.copytree(worked[0] / name, tmp_path / name)
+    return tmp_path
+
+
+def planned(worked: tuple[Path, str], edited: Path) -> list[tuple[str, str, int]]:
+    """What a plan finds; twice the same, byte for byte."""
+    made = plan(worked[0], edited, worked[1])
+    assert canonical(made.as_json()) == canonical(plan(worked[0], edited, worked[1]).as_json())
+    return sorted(found(made))
+
+
+def test_a_message_sent_otherwise_is_followed_into_the_run_that_waited_for_it(worked, edited):
+    edit(
+        edited,
+        "with: {pratica: body.pratica, numero: body.numero}}\n  - {id: conta",
+        "with: {pratica: body.pratica, numero: 7}}\n  - {id: conta",
+    )
+    assert planned(worked, edited) == [
+        ("call changed", "ufficio.archivia request.numero", MANY),
+        ("message changed", "ufficio.avviso message.numero", MANY),
+    ]
+
+
+def test_a_message_that_is_not_sent_any_more_leaves_the_run_waiting(worked, edited):
+    edit(edited, "id: avvisa, ", "id: avvisa, when: body.numero > 0, ")
+    assert planned(worked, edited) == [
+        ("branch", "straight on → passed-over", 1),
+        ("call removed", "ufficio.archivia", 1),
+        ("end changed", "done → open", 1),
+        ("message removed", "ufficio.avviso", 1),
+    ]
+
+
+def test_who_is_named_in_a_run_that_waited_is_not_shown(worked, edited):
+    edit(edited, "id: avvisa, ", "id: avvisa, when: body.numero > 0, ")
+    said = plan(worked[0], edited, worked[1]).as_text()
+    assert '"sig. ‹cognome 1›"' in said
+    assert NAME not in said
+
+
+def test_a_message_that_would_carry_another_key_does_not_wake_it(worked, edited):
+    edit(edited, "send: ufficio.avviso, with: {pratica: body.pratica,", "send: ufficio.avviso, with: {pratica: body.pratica + '!',")
+    assert {("call removed", "ufficio.archivia", MANY), ("end changed", "done → open", MANY)} <= set(planned(worked, edited))
+
+
+def test_it_is_followed_into_what_a_gathering_run_sends_in_turn(worked, edited):
+    edit(edited, "numero: body.numero + 100", "numero: body.numero + 200")
+    assert planned(worked, edited) == [
+        ("call changed", "ufficio.registra request.numero", MANY - 1),
+        ("message changed", "ufficio.fine message.numero", MANY - 1),
+        ("message changed", "ufficio.parte message.numero", MANY),
+    ]
+
+
+def test_of_several_that_a_run_gathers_the_others_move_up(worked, edited):
+    edit(edited, "when: body.numero < 3", "when: body.numero < 2")
+    assert {("call removed", "ufficio.archivia", 1), ("end changed", "done → open", 1), ("run removed", "ufficio.fine", 1)} <= set(
+        planned(worked, edited)
+    )
+
+
+def test_runs_in_flight_are_told_that_wait_for_a_type_that_is_edited(worked, edited):
+    edit(edited, "numero: {type: integer}", "numero: {type: integer, minimum: 0}", "mappings/types/ufficio.parte.yaml")
+    made = plan(worked[0], edited, worked[1])
+    assert [(row["route"], row["state"], row["runs"], row["types"]) for row in made.flight] == [
+        ("ufficio.somma", "waiting", 1, ["ufficio.parte"])
+    ]
+    assert "it may wait for ufficio.parte" in made.as_text()
