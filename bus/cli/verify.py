@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bus.log.diagnosis import Fault
     from bus.log.note import Note
     from bus.log.verify import Report, State, Told
+    from bus.store.opening import Reader
 
 NOT_VERIFIED = 5
 SAVE_EVERY = 2.0
@@ -44,6 +45,9 @@ def verify_log(
     from_checkpoint: Held = [],  # noqa: B006
     timestamp_ca: Authority = None,
     resume: Resume = None,
+    names: Annotated[
+        bool, typer.Option("--names", help="Compare also whom messages are about, with the key store of the settings; shows no name.")
+    ] = False,
     format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
 ) -> None:
     """Hash every record again and compare it with everything that was signed. Only reads; names the first bad leaf.
@@ -67,10 +71,21 @@ def verify_log(
         url = store or address(config)
         with contextlib.closing(open_reader(url)) as reader, _following(resume) as told:
             report = verify(reader.read, trust, start, told, url)
+            named = _named(reader, config) if names else None
     except Broken as broken:
         show(_broken(broken.fault), format == "json", _say_broken)
         raise typer.Exit(NOT_VERIFIED) from None
-    show(_verified(report, time.monotonic() - began), format == "json", _say_verified)
+    show({**_verified(report, time.monotonic() - began), "named": named}, format == "json", _say_verified)
+
+
+def _named(reader: Reader, config: Path) -> int:
+    """How many messages stand under the names that their texts tell. Raises `Broken`."""
+    from bus.cli.rules import give_keys
+    from bus.config import load
+    from bus.engine import named
+
+    give_keys(reader, load(config, secrets=False))
+    return named.compare(reader.read)
 
 
 def checkpoint_log(
@@ -201,6 +216,7 @@ def _say_verified(shown: dict[str, Any]) -> None:
         "held by you": f"{shown['held']:,} of these roots" if shown["held"] else "",
         "payloads": f"{shown['payloads']:,}, each the one that its record commits to",
         "tables": f"{shown['messages']:,} messages and {shown['runs']:,} runs stand there as the records tell" if shown["messages"] else "",
+        "names": "" if shown["named"] is None else f"{shown['named']:,} messages, each under the names that its text tells",
         "erased": f"{shown['erased']:,} payloads are gone with the persons whom they were about, as the log says"
         if shown["erased"]
         else "",

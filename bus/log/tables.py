@@ -30,12 +30,16 @@ BINDING = frozenset({"received", "joined", "late"})
 """Kinds that put something into a case."""
 _OPEN = ("ready", "waiting")
 _DIGEST = re.compile("[0-9a-f]{64}")
-"""What rules stand under that have a fingerprint; the texts that they were read from stand under another name."""
+"""What rules stand under that have a fingerprint."""
+_TEXT = "text "
+"""What the texts stand under that a route was read from; its fingerprint follows."""
+_EVERY = 2**31
 _STRANGERS = (
     ("messages_unfounded", "the message {id} stands in the table `messages`, and no record received it"),
     ("runs_unfounded", "the run {id} stands in the table `runs`, and no record opened it"),
     ("cases_unfounded", "the case {id} stands in the table `cases`, and the message that would have opened it says otherwise"),
     ("keys_unfounded", "the case {case_id} stands under a key `{name}` that no record of it tells"),
+    ("names_unfounded", "the message {message} is named in the table `{name}`, and no record received it"),
 )
 
 
@@ -87,12 +91,38 @@ def strangers(tx: Tx) -> None:
 
 
 def rules(tx: Tx) -> None:
-    """Raises `Broken` for rules that are not those whose fingerprint they stand under: the records name them by it."""
-    after = ""
+    """Raises `Broken` for rules that are not those whose fingerprint they stand under: the records name them by it.
+
+    The texts that a route was first read from have no fingerprint: they must be files of rules that a record put in force.
+    """
+    after, editions, read = "", dict[str, Mapping[str, str]](), dict[str, bytes]()
     while rows := tx.all("rules_after", after=after, most=MOST):
         for row in rows:
-            if _DIGEST.fullmatch(after := str(row["digest"])) and hashlib.sha256(octets(row["content"])).hexdigest() != after:
+            after, content = str(row["digest"]), octets(row["content"])
+            if _DIGEST.fullmatch(after) and hashlib.sha256(content).hexdigest() != after:
                 raise Broken(Fault("table", f"what stands in the table `rules` as {after} has another fingerprint", hint=HINT))
+            if row["kind"] == "edition":
+                editions[after] = parsed(content)["files"]
+            elif row["kind"] == "file":
+                read[after] = _as_read(content)
+            elif after.startswith(_TEXT):  # which the database tells last
+                _of_one_edition(tx, after, parsed(content), editions, read)
+
+
+def _as_read(content: bytes) -> bytes:
+    """What tells a file apart, however its lines end: places point into it with one kind of end."""
+    return hashlib.sha256(content.replace(b"\r\n", b"\n")).digest()
+
+
+def _of_one_edition(
+    tx: Tx, name: str, texts: Mapping[str, str], editions: Mapping[str, Mapping[str, str]], read: Mapping[str, bytes]
+) -> None:
+    """Raises `Broken` for texts that are not all files of one edition that a record put in force."""
+    sought = {path: _as_read(text.encode()) for path, text in texts.items()}
+    named = {parsed(row["content"])["data"].get("edition", "") for row in tx.all("newest_rules", most=_EVERY)}
+    there = (editions.get(edition, {}) for edition in named)
+    if not any(all(read.get(files.get(path, "")) == content for path, content in sought.items()) for files in there):
+        raise Broken(Fault("table", f"what stands in the table `rules` as {name} is not what those rules were read from", hint=HINT))
 
 
 def traced(tx: Tx, after: int, until: int) -> int:

@@ -664,6 +664,20 @@ SELECT m.id FROM messages m WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.me
 -- name: cases_unfounded
 SELECT c.id FROM cases c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = c.id AND m.time = c.opened AND m.case_id = c.id) ORDER BY c.id LIMIT 1
 
+-- name: names_unfounded
+SELECT n.name, n.message FROM (SELECT 'holders' AS name, message FROM holders UNION ALL SELECT 'enclosures', message FROM enclosures
+  UNION ALL SELECT 'message_keys', message FROM message_keys) n
+WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = n.message) LIMIT 1
+
+-- What is known of messages by their texts alone (`bus.engine.named`).
+-- name: sealed_messages_after
+SELECT m.id, p.nonce, p.content FROM messages m LEFT JOIN payloads p ON p.id = m.payload WHERE m.id > :after ORDER BY m.id LIMIT :most
+
+-- name: names_of_messages
+SELECT message, 'holders' AS stands, '' AS name, holder AS value FROM holders WHERE message IN :list(messages)
+UNION ALL SELECT message, 'enclosures', '', file FROM enclosures WHERE message IN :list(messages)
+UNION ALL SELECT message, 'message_keys', name, value FROM message_keys WHERE message IN :list(messages)
+
 -- Cases that hold more than the message they began with.
 -- name: cases_of_several
 SELECT case_id FROM messages WHERE case_id > :after GROUP BY case_id HAVING count(*) > 1 OR min(id) <> case_id ORDER BY case_id LIMIT :most

@@ -255,7 +255,7 @@ def test_no_byte_is_left_on_a_server_in_exports_in_what_the_doctor_says_or_in_te
         raw.execute("CHECKPOINT")
         [folder] = raw.execute("SHOW data_directory").fetchone()
     assert scanned(Path(folder)) == []
-    assert main(["log", "verify", "--store", postgresql_url]) == 0
+    assert main(["log", "verify", "--store", postgresql_url, "--config", str(work / "config.yaml"), "--names"]) == 0
 
 
 def test_the_scan_would_find_the_person(tmp_path):

@@ -646,6 +646,22 @@ def rules_that_are_not_those_of_their_fingerprint(raw, rng, small):
     return found("table")
 
 
+@kind
+def texts_that_no_rules_in_force_were_read_from(raw, rng, small):
+    """Where a replay says that a difference is."""
+    content = canonical({"routes/prova.yaml": f"route: altro {rng.random()}"})
+    raw.execute("INSERT INTO rules (digest, kind, content) VALUES (?, 'text', ?)", (f"text {rng.randbytes(32).hex()}", content))
+    return found("table")
+
+
+@kind
+def a_name_of_a_message_that_nobody_received(raw, rng, small):
+    """Whom it is about, or a file of it."""
+    table, column = rng.choice((("holders", "holder"), ("enclosures", "file")))
+    raw.execute(f"INSERT INTO {table} ({column}, message) VALUES (?, ?)", (rng.randbytes(16).hex(), new_id()))
+    return found("table")
+
+
 # -- what the witness said --------------------------------------------------------------------------------------------
 
 

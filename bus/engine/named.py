@@ -1,0 +1,92 @@
+"""Whether messages stand in the tables under the names that their texts tell: whom they are about, their files, their keys.
+
+These names are tokens, made of what is sealed: `bus.log.verify` opens nothing and cannot compare them. Whoever has the key store can, and
+must before an erasure is relied upon: a row that somebody took out hides a message from it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from bus.engine.projection import Names, names_of
+from bus.errors import Erased
+from bus.log import log
+from bus.log.diagnosis import Broken, Fault
+from bus.log.examine import GONE
+from bus.log.record import Record, record_of
+from bus.log.stored import StoredTree
+from bus.log.tables import HINT
+from bus.message import canonical, parsed
+from bus.store import Row, Tx
+
+MOST = 500
+"""Messages opened in one view of the database."""
+Stands = tuple[str, str, str]
+"""A table, the name of a key in it where keys have names, a token."""
+Read = Callable[[], AbstractContextManager[Tx]]
+
+
+def compare(read: Read) -> int:
+    """Open each message that can still be opened; how many there are. Raises `Broken` for the first that stands under other names."""
+    after, count = "", 0
+    while True:
+        with read() as tx:
+            rows = tx.all("sealed_messages_after", after=after, most=MOST)
+            if not rows:
+                return count
+            _compare(tx, rows)
+        after, count = rows[-1]["id"], count + len(rows)
+
+
+def _compare(tx: Tx, rows: Sequence[Row]) -> None:
+    messages = canonical([row["id"] for row in rows]).decode()
+    stands: defaultdict[str, set[Stands]] = defaultdict(set)
+    for one in tx.all("names_of_messages", messages=messages):
+        stands[one["message"]].add((one["stands"], one["name"], one["value"]))
+    received = [record_of(parsed(row["content"])) for row in tx.all("received_among", messages=messages)]
+    told = {str(record.message): record for record in received}
+    for row in rows:
+        record, here, text = told[row["id"]], stands[row["id"]], _opened(tx, row)
+        if text is None and "intake" not in record.data:
+            continue  # of before records told keys: nothing tells any more which ones it had
+        wrong = here ^ _names(names_of(tx.keys, record, text))
+        if wrong and not (here == _names(names_of(tx.keys, record, None)) and _is_gone(tx, row["id"])):
+            raise _broken(tx, record, min(wrong)[0])
+
+
+def _opened(tx: Tx, row: Row) -> Any:
+    """What the message said; None where nobody can open it any more."""
+    try:
+        return None if row["content"] is None else log.opened(tx, row)[0]
+    except Erased:
+        return None
+
+
+def _names(names: Names) -> set[Stands]:
+    return {
+        *(("message_keys", *key) for key in names.case.items()),
+        *(("holders", "", token) for token in names.holders),
+        *(("enclosures", "", token) for token in names.files),
+    }
+
+
+def _is_gone(tx: Tx, message: str) -> bool:
+    """Whether the log says that a message was erased, of which the key is still there: it goes after that was written."""
+    after = 0
+    while rows := log.of_kinds(tx, GONE, after, MOST):
+        if any(message in record.data["messages"] for _, record in rows):
+            return True
+        after = rows[-1][0]
+    return False
+
+
+def _broken(tx: Tx, record: Record, table: str) -> Broken:
+    row = tx.one("record", id=record.id)
+    assert row is not None
+    leaf = StoredTree(tx).index_of(row["seq"])
+    where = "" if leaf is None else f"leaf {leaf:,}: "
+    sentence = f"{where}the message {record.message} stands in the table `{table}` under other names than those that its text tells"
+    return Broken(Fault("table", sentence, leaf, leaf, f"{record.id} (received of message {record.message})", row["seq"], HINT))

@@ -1,0 +1,134 @@
+"""``bus log verify --names``: whom messages are about stands in the tables as their sealed texts say; what else is changed is named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from bus.cli import main
+from bus.engine import named
+from bus.message import canonical
+from tests.integration.test_erasure import OTHER, WHO, asked, confirmed, greet, two_sysadmins, uploaded
+from tests.small_bus import running
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory):
+    """A bus that was stopped: three persons, one of them erased; two files."""
+    folder = tmp_path_factory.mktemp("nomi")
+    with running(folder, keys=two_sysadmins()) as server:
+        greet(server, "Adalgisa", WHO, attachments=[uploaded(server, "uno.txt", b"uno")])
+        greet(server, "Mario", OTHER, attachments=[uploaded(server, "due.txt", b"due")], subject="Mario Rossi")
+        greet(server, "Nessuno", "")
+        assert confirmed(server, asked(server).json["id"]).status == 200
+    return folder
+
+
+@pytest.fixture
+def bus(quiet, tmp_path):
+    shutil.copytree(quiet, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def says(bus, capsys, *options: str) -> tuple[int, dict]:
+    code = main(["log", "verify", "--config", str(bus / "config.yaml"), "--format", "json", *options])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def changed(bus, *statements: str) -> None:
+    [path] = bus.rglob("*.db")
+    with closing(sqlite3.connect(path)) as raw:
+        for statement in statements:
+            assert raw.execute(statement).rowcount > 0
+        raw.commit()
+
+
+def test_who_has_the_key_store_finds_every_message_under_the_names_that_its_text_tells(bus, capsys):
+    assert says(bus, capsys)[1]["named"] is None
+    code, said = says(bus, capsys, "--names")
+    assert (code, said["named"]) == (0, 3)
+
+
+MARIO = "(SELECT message FROM holders ORDER BY message LIMIT 1)"
+TAMPERINGS = {
+    "a person taken out": ("DELETE FROM holders WHERE holder = (SELECT min(holder) FROM holders)", "holders"),
+    "all persons taken out": ("DELETE FROM holders", "holders"),
+    "another person": ("UPDATE holders SET holder = 'altro' WHERE holder = (SELECT max(holder) FROM holders)", "holders"),
+    "a person put in": (f"INSERT INTO holders (holder, message) SELECT 'altro', {MARIO}", "holders"),
+    "a person for who was erased": (
+        f"INSERT INTO holders (holder, message) SELECT 'altro', id FROM messages WHERE id <> {MARIO}", "holders",
+    ),
+    "another message of a person": ("UPDATE holders SET message = (SELECT max(id) FROM messages)", "holders"),
+    "a file taken out": ("DELETE FROM enclosures", "enclosures"),
+    "another file": ("UPDATE enclosures SET file = 'altro'", "enclosures"),
+    "a key taken out": (f"DELETE FROM message_keys WHERE message = {MARIO}", "message_keys"),
+    "another key": (f"UPDATE message_keys SET value = 'altro' WHERE message = {MARIO}", "message_keys"),
+    "a key put in": (
+        f"INSERT INTO message_keys (name, value, message, type) SELECT 'codice_fiscale', 'x', {MARIO}, 'prova.saluto'", "message_keys",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("tampering", TAMPERINGS)
+def test_names_that_the_text_does_not_tell_are_found_with_their_message(bus, capsys, tampering):
+    statement, table = TAMPERINGS[tampering]
+    changed(bus, statement)
+    assert says(bus, capsys)[0] == 0, "without keys nobody can know"
+    code, said = says(bus, capsys, "--names")
+    assert (code, said["fault"]["kind"]) == (5, "table")
+    assert f"in the table `{table}` under other names" in said["fault"]["sentence"]
+    assert said["fault"]["leaf"] is not None
+    assert said["fault"]["record"].endswith(")")
+
+
+@pytest.mark.parametrize("table", ["holders (holder, message)", "enclosures (file, message)", "message_keys (name, message, value, type)"])
+def test_names_of_a_message_that_nobody_received_are_found_without_keys(bus, capsys, table):
+    changed(bus, f"INSERT INTO {table} VALUES ('nome', 'nessuno'{', 1, 1' if 'value' in table else ''})")
+    code, said = says(bus, capsys)
+    assert (code, said["fault"]["kind"]) == (5, "table")
+    assert "the message nessuno is named" in said["fault"]["sentence"]
+
+
+def test_texts_that_no_rules_in_force_were_read_from_are_found_without_keys(bus, capsys):
+    [path] = bus.rglob("*.db")
+    with closing(sqlite3.connect(path)) as raw:
+        name, content = raw.execute("SELECT digest, content FROM rules WHERE kind = 'text' LIMIT 1").fetchone()
+        texts = json.loads(content)
+        for wrong in ({file: text + "#" for file, text in texts.items()}, {f"altro-{file}": text for file, text in texts.items()}):
+            raw.execute("UPDATE rules SET content = ? WHERE digest = ?", (json.dumps(wrong).encode(), name))
+            raw.commit()
+            code, said = says(bus, capsys)
+            assert (code, said["fault"]["kind"]) == (5, "table")
+            assert f"as {name} is not what those rules were read from" in said["fault"]["sentence"]
+        windows = {"routes/altro.yaml": b"route: x\r\n"}
+        address = hashlib.sha256(windows["routes/altro.yaml"]).hexdigest()
+        manifest = canonical({"format": 1, "rules": "", "files": {"routes/altro.yaml": address}, "carried": {}})
+        edition = hashlib.sha256(manifest).hexdigest()
+        rows = [(address, "file", windows["routes/altro.yaml"]), (edition, "edition", manifest)]
+        raw.executemany("INSERT INTO rules (digest, kind, content) VALUES (?, ?, ?)", rows)
+        raw.execute("UPDATE rules SET content = ? WHERE digest = ?", (canonical({"routes/altro.yaml": "route: x\n"}), name))
+        raw.commit()
+        assert says(bus, capsys)[0] == 5, "no record put those rules in force"
+
+
+def test_a_person_whose_key_still_opens_right_after_the_erasure_was_written_is_no_fault(tmp_path):
+    """The key goes after the record: who looks in between reads a text of which the names are gone."""
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        greet(server, "Adalgisa", WHO)
+        held = server.app.store.keys.forget
+        server.app.store.keys.forget = lambda numbers: None
+        assert confirmed(server, asked(server).json["id"]).status == 200
+        assert named.compare(server.app.store.read) == 1
+        server.app.store.keys.forget = held
+
+
+def test_without_the_key_store_it_says_what_is_missing(bus, capsys):
+    shutil.rmtree(next(path.parent for path in bus.rglob("about.json")))
+    code = main(["log", "verify", "--config", str(bus / "config.yaml"), "--names"])
+    assert code not in (0, 5)
+    assert "keys.lost" in capsys.readouterr().err
