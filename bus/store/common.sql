@@ -196,17 +196,21 @@ UPDATE runs SET digest = :digest, version = :version WHERE id = :id
 -- order of acceptance). One that holds an ordered lane goes before its case, because all cases wait for it. Of one case, one is claimed.
 -- A claim whose owner vanished is a strike. A run with two may be what ended its owners: a suspect. It is claimed alone, and before those
 -- without, who may wait for a lane that it holds; with :suspects 0 not at all. `strikes` counts this claim in.
+-- A planner whose statistics are of a quiet hour takes the index of all that is ready for empty, and walks through the whole backlog for
+-- each run if it may. It may not: named runs are fetched first, and a state that is asked for as (SELECT …) is not known to be in that index.
 -- name: claim_runs
-WITH wanted AS (
-  SELECT r.id, r.case_id, r.ordered, r.due, r.turn, r.strikes + CASE WHEN r.owner IS NULL THEN 0 ELSE 1 END > 1 AS struck,
-         EXISTS (SELECT 1 FROM lanes l WHERE l.run = r.id) AS lane
-  FROM runs r WHERE r.id IN :list(runs) AND r.state = 'ready' AND r.due <= :now AND (r.lease IS NULL OR r.lease < :now)
-    AND (:suspects = 1 OR r.strikes + CASE WHEN r.owner IS NULL THEN 0 ELSE 1 END < 2)
+WITH named AS MATERIALIZED (SELECT id, case_id, ordered, state, due, turn, strikes, owner, lease FROM runs WHERE id IN :list(runs)
+), wanted AS (
+  SELECT n.id, n.case_id, n.ordered, n.due, n.turn, n.strikes + CASE WHEN n.owner IS NULL THEN 0 ELSE 1 END > 1 AS struck,
+         EXISTS (SELECT 1 FROM lanes l WHERE l.run = n.id) AS lane
+  FROM named n WHERE n.state = 'ready' AND n.due <= :now AND (n.lease IS NULL OR n.lease < :now)
+    AND (:suspects = 1 OR n.strikes + CASE WHEN n.owner IS NULL THEN 0 ELSE 1 END < 2)
 ), free AS (
   SELECT w.id, w.ordered, w.due, w.turn, w.struck, row_number() OVER (PARTITION BY w.case_id, w.ordered ORDER BY w.lane DESC, w.turn) AS place
   FROM wanted w WHERE w.ordered = 0 OR (
-    (w.lane OR NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = w.case_id AND o.turn < w.turn AND o.ordered = 1 AND o.state IN ('ready', 'dead')))
-    AND NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = w.case_id AND o.state = 'ready' AND o.id <> w.id AND o.ordered = 1
+    (w.lane OR NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = w.case_id AND o.turn < w.turn AND o.ordered = 1
+      AND o.state IN ((SELECT 'ready'), (SELECT 'dead'))))
+    AND NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = w.case_id AND o.state = (SELECT 'ready') AND o.id <> w.id AND o.ordered = 1
       AND o.owner IS NOT NULL AND o.lease >= :now))
 ), head AS (
   SELECT id, struck FROM free WHERE ordered = 0 OR place = 1 ORDER BY struck DESC, due, turn LIMIT 1
@@ -218,7 +222,7 @@ RETURNING id, message, route, version, digest, entry, case_id, due, fence, strik
 
 -- Runs that were never claimed, of some rules.
 -- name: runs_unbegun
-SELECT id FROM runs WHERE id IN :list(runs) AND digest IN :list(rules) AND state = 'ready' AND fence = 0 AND entry = '' AND owner IS NULL
+SELECT id FROM runs WHERE id IN :list(runs) AND digest IN :list(rules) AND state = (SELECT 'ready') AND fence = 0 AND entry = '' AND owner IS NULL
 
 -- Runs that were never claimed: nobody takes them for a while.
 -- name: leave_alone
@@ -240,34 +244,38 @@ UPDATE runs SET owner = NULL, lease = :until WHERE id = :id AND fence = :fence A
 UPDATE runs SET lease = NULL WHERE id IN :list(runs) AND owner IS NULL
 
 -- name: release_owner
-UPDATE runs SET owner = NULL, lease = NULL WHERE owner = :owner
+UPDATE runs SET owner = NULL, lease = NULL WHERE state = 'ready' AND state IN ('ready', 'dead') AND owner = :owner
 
 -- Take-over: whoever held them, or left them alone for a while, is no more.
 -- name: release_all
-UPDATE runs SET owner = NULL, lease = NULL, strikes = strikes + CASE WHEN owner IS NULL THEN 0 ELSE 1 END WHERE lease IS NOT NULL
+UPDATE runs SET owner = NULL, lease = NULL, strikes = strikes + CASE WHEN owner IS NULL THEN 0 ELSE 1 END
+WHERE state = 'ready' AND state IN ('ready', 'dead') AND lease IS NOT NULL
 
 -- Its owner is no more; as if the lease had run out.
 -- name: void_claims
-UPDATE runs SET owner = NULL, lease = NULL, strikes = strikes + 1 WHERE state = 'ready' AND owner = :owner
+UPDATE runs SET owner = NULL, lease = NULL, strikes = strikes + 1 WHERE state = 'ready' AND state IN ('ready', 'dead') AND owner = :owner
 
 -- Those that can be claimed, as in `claim_runs`: runs that stand behind others of their case must not fill the page and hide the rest.
+-- Who looks at what is ready, here and elsewhere, says the condition of its index too: else SQLite walks through all runs there ever were.
 -- name: runs_to_ring
 SELECT r.id, r.strikes + CASE WHEN r.owner IS NULL THEN 0 ELSE 1 END AS strikes
-FROM runs r WHERE r.state = 'ready' AND r.due <= :now AND (r.lease IS NULL OR r.lease < :now)
+FROM runs r WHERE r.state = 'ready' AND r.state IN ('ready', 'dead') AND r.due <= :now AND (r.lease IS NULL OR r.lease < :now)
   AND (r.ordered = 0 OR (
     (EXISTS (SELECT 1 FROM lanes l WHERE l.run = r.id)
-      OR NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = r.case_id AND o.turn < r.turn AND o.ordered = 1 AND o.state IN ('ready', 'dead')))
-    AND NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = r.case_id AND o.state = 'ready' AND o.id <> r.id AND o.ordered = 1
+      OR NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = r.case_id AND o.turn < r.turn AND o.ordered = 1
+        AND o.state IN ((SELECT 'ready'), (SELECT 'dead'))))
+    AND NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = r.case_id AND o.state = (SELECT 'ready') AND o.id <> r.id AND o.ordered = 1
       AND o.owner IS NOT NULL AND o.lease >= :now)))
 ORDER BY r.due, r.turn LIMIT :most
 
 -- How many wait to be worked on, up to a bound.
 -- name: count_ready
-SELECT count(*) AS ready FROM (SELECT 1 AS one FROM runs WHERE state = 'ready' AND due <= :now LIMIT :most) AS found
+SELECT count(*) AS ready FROM (SELECT 1 AS one FROM runs WHERE state = 'ready' AND state IN ('ready', 'dead') AND due <= :now LIMIT :most) AS found
 
 -- Those that somebody left alone for a while and would be ready else.
 -- name: runs_paused
-SELECT id FROM runs WHERE state = 'ready' AND due <= :now AND owner IS NULL AND lease >= :now ORDER BY due, turn LIMIT :most
+SELECT id FROM runs WHERE state = 'ready' AND state IN ('ready', 'dead') AND due <= :now AND owner IS NULL AND lease >= :now
+ORDER BY due, turn LIMIT :most
 
 -- name: messages_among
 SELECT m.id, p.nonce, p.content FROM messages m JOIN payloads p ON p.id = m.payload WHERE m.id IN :list(messages)
@@ -424,8 +432,8 @@ SELECT file, max(time) AS time FROM attachments WHERE file > :after GROUP BY fil
 SELECT id, nonce FROM payloads WHERE id IN :list(payloads)
 
 -- name: count_everything
-SELECT (SELECT max(seq) FROM records) AS records, (SELECT count(*) FROM runs WHERE state = 'ready') AS ready,
-       (SELECT count(*) FROM runs WHERE state = 'dead') AS dead
+SELECT (SELECT max(seq) FROM records) AS records, (SELECT count(*) FROM runs WHERE state = 'ready' AND state IN ('ready', 'dead')) AS ready,
+       (SELECT count(*) FROM runs WHERE state = 'dead' AND state IN ('ready', 'dead')) AS dead
 
 -- name: highest_fence
 SELECT coalesce(max(fence), 0) AS fence FROM runs

@@ -14,8 +14,9 @@ WHERE runs.owner = :owner AND runs.id = j ->> 0 AND runs.fence = (j ->> 1)::bigi
 
 -- Runs of the cases of some runs that can go on; they may be among them. More of them are found by the sweeper.
 -- name: runs_behind
-SELECT DISTINCT r.id FROM jsonb_array_elements((:claims)::jsonb) j JOIN runs me ON me.id = j ->> 0 JOIN runs r ON r.case_id = me.case_id
-WHERE r.state = 'ready' AND r.due <= :now AND (r.lease IS NULL OR r.lease < :now) ORDER BY r.id LIMIT 1000
+SELECT r.id FROM runs r WHERE r.case_id = ANY (ARRAY(SELECT DISTINCT me.case_id FROM runs me
+  WHERE me.id = ANY (ARRAY(SELECT j ->> 0 FROM jsonb_array_elements((:claims)::jsonb) j))))
+  AND r.state = (SELECT 'ready') AND r.due <= :now AND (r.lease IS NULL OR r.lease < :now) ORDER BY r.id LIMIT 1000
 
 -- name: case_keys_among
 SELECT k.name, k.value FROM jsonb_array_elements((:keys)::jsonb) j

@@ -33,6 +33,8 @@ SETTINGS = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "enable_material": "off",
+    # An index is walked in its order, as far as the page goes: a bitmap is made of all that waits, and sorted.
+    "enable_bitmapscan": "off",
     "jit": "off",
 }
 WRITING = {

@@ -10,14 +10,14 @@ from functools import cache
 from importlib import resources
 
 _NAME = re.compile(r"^-- name: (\w+)(?: buffered)?\s*$", re.MULTILINE)
-_LIST = re.compile(r":list\((\w+)\)")
+_LIST = re.compile(r"\bIN :list\((\w+)\)")
 _REMARK = re.compile(r"^--.*$", re.MULTILINE)
 _BUFFERED = re.compile(r"^-- name: (\w+) buffered\s*$", re.MULTILINE)
 
 
 @cache
 def load(*files: str, in_list: str) -> dict[str, str]:
-    r"""All queries of ``bus/store/<file>``, later files winning; a name twice in one file is an error. ``in_list``: ``:list(\1)``."""
+    r"""All queries of ``bus/store/<file>``, later files winning; a name twice in one file is an error. ``in_list``: ``IN :list(\1)``."""
     found: dict[str, str] = {}
     for file in files:
         parts = _NAME.split(_text(file))[1:]

@@ -24,7 +24,7 @@ T = TypeVar("T")
 Open = Callable[[Path], sqlite3.Connection]
 """Opens a database file; the fault suite opens it on a disk that forgets."""
 FILES = ("common.sql", "survey.sql", "sqlite.sql")
-IN_LIST = r"(SELECT value FROM json_each(:\1))"
+IN_LIST = r"IN (SELECT value FROM json_each(:\1))"
 
 
 def open_file(path: Path) -> sqlite3.Connection:

@@ -16,7 +16,7 @@ WHERE owner = :owner AND (id, fence) IN (SELECT json_extract(value, '$[0]'), jso
 -- Runs of the cases of some runs that can go on; they may be among them. More of them are found by the sweeper.
 -- name: runs_behind
 SELECT DISTINCT r.id FROM json_each(:claims) j JOIN runs me ON me.id = json_extract(j.value, '$[0]') JOIN runs r ON r.case_id = me.case_id
-WHERE r.state = 'ready' AND r.due <= :now AND (r.lease IS NULL OR r.lease < :now) ORDER BY r.id LIMIT 1000
+WHERE r.state = (SELECT 'ready') AND r.due <= :now AND (r.lease IS NULL OR r.lease < :now) ORDER BY r.id LIMIT 1000
 
 -- name: case_keys_among
 SELECT k.name, k.value FROM json_each(:keys) j

@@ -1,17 +1,17 @@
 -- What `bus doctor` and /metrics ask of the database: figures only, nobody's data. Understood by SQLite and PostgreSQL alike.
 
 -- name: backlog
-SELECT count(*) AS runs, min(due) AS oldest FROM runs WHERE state = 'ready' AND due <= :now
+SELECT count(*) AS runs, min(due) AS oldest FROM runs WHERE state = 'ready' AND state IN ('ready', 'dead') AND due <= :now
 
 -- name: dead_by_reason
-SELECT coalesce(reason, '') AS reason, count(*) AS runs, min(changed) AS oldest FROM runs WHERE state = 'dead' GROUP BY reason ORDER BY runs DESC, reason
+SELECT coalesce(reason, '') AS reason, count(*) AS runs, min(changed) AS oldest FROM runs WHERE state = 'dead' AND state IN ('ready', 'dead') GROUP BY reason ORDER BY runs DESC, reason
 
 -- name: lanes_of_the_dead
 SELECT l.name, l.run FROM lanes l JOIN runs r ON r.id = l.run WHERE r.state = 'dead' ORDER BY l.name
 
 -- name: expired_leases
 SELECT owner, count(*) AS runs, min(lease) AS lease FROM runs
-WHERE state = 'ready' AND owner IS NOT NULL AND lease < :now GROUP BY owner ORDER BY owner
+WHERE state = 'ready' AND state IN ('ready', 'dead') AND owner IS NOT NULL AND lease < :now GROUP BY owner ORDER BY owner
 
 -- name: processes_at_work
 SELECT role, host, pid, version, rules, seen FROM processes ORDER BY role, host, pid
@@ -26,8 +26,8 @@ SELECT value FROM marks WHERE name = 'keystore'
 SELECT time AS oldest FROM records WHERE seq > coalesce((SELECT last FROM checkpoints ORDER BY size DESC LIMIT 1), 0) ORDER BY seq LIMIT 1
 
 -- name: count_pending
-SELECT (SELECT max(seq) FROM records) AS records, (SELECT count(*) FROM runs WHERE state = 'ready') AS ready,
-  (SELECT count(*) FROM runs WHERE state = 'dead') AS dead
+SELECT (SELECT max(seq) FROM records) AS records, (SELECT count(*) FROM runs WHERE state = 'ready' AND state IN ('ready', 'dead')) AS ready,
+  (SELECT count(*) FROM runs WHERE state = 'dead' AND state IN ('ready', 'dead')) AS dead
 
 -- Goes through all waits: not to be asked often.
 -- name: count_waits

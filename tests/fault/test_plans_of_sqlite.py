@@ -1,0 +1,28 @@
+"""What SQLite reads to find what is ready does not grow with all the runs there ever were."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from pathlib import Path
+
+from bus.store import queries
+from bus.store.sqlite import FILES, IN_LIST, SqliteStore
+
+RUNS = re.compile(r"SCAN (runs|r|o|me)\b")
+
+
+def test_no_query_about_what_is_ready_walks_through_all_runs(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    SqliteStore(path).close()
+    asked = {name: text for name, text in queries.load(*FILES, in_list=IN_LIST).items() if "'ready'" in text and "INSERT" not in text}
+    with sqlite3.connect(path) as raw:
+        walks = {name: [said for said in _plan(raw, text) if RUNS.match(said)] for name, text in asked.items()}
+    raw.close()
+    assert {name: said for name, said in walks.items() if said} == {}
+    assert {"runs_to_ring", "claim_runs", "runs_behind", "release_owner", "count_ready", "backlog"} <= asked.keys()
+
+
+def _plan(raw: sqlite3.Connection, text: str) -> list[str]:
+    parameters = dict.fromkeys(re.findall(r":(\w+)", text), "[]")
+    return [row[3] for row in raw.execute("EXPLAIN QUERY PLAN " + text, parameters)]
