@@ -71,11 +71,11 @@ _FRACTIONS = frozenset({"double", "wrapper(double)"})
 
 def _type_worded(message: str) -> tuple[str, str, str] | None:
     """(sentence, hint, word to point at); None for what may be right when it runs: nulls, open objects, mixed numbers."""
+    if "*error*" in message:
+        return None  # what it is applied to is told by itself, or is right when it runs
     if match := re.match(r"found no matching overload for '([^']*)' applied to '(.*)'", message):
         function, types = match[1], match[2].removeprefix("(").removesuffix(")")
         parts = re.split(r",\s*(?![^(]*\))", types)
-        if "*error*" in types:
-            return None  # what it is applied to is told by itself, or is right when it runs
         if function == "_?_:_":
             if parts[0] in {"bool", "dyn"}:
                 return None
@@ -85,6 +85,8 @@ def _type_worded(message: str) -> tuple[str, str, str] | None:
             return None
         if _FRACTIONS & set(parts) and (set(parts) <= _NUMBERS | {"dyn"} or function not in _SURE_OPERATORS | _COMPARISONS):
             return None  # the number may be a whole one when it runs
+        if _mixed(function, types):
+            return None
         if "snodo." in types and function not in _SURE_OPERATORS:
             return None
         sentence, _ = _no_overload(function, f"({', '.join(map(_shown, parts))})")
@@ -96,6 +98,14 @@ def _type_worded(message: str) -> tuple[str, str, str] | None:
     if match := re.match(r"expression of type '([^']*)' cannot be the range of a comprehension", message):
         return None if "snodo." in match[1] else (f"{_shown(match[1])} has no items to go through", "", "")
     return None
+
+
+def _mixed(function: str, types: str) -> bool:
+    """Whether what does not go together are whole numbers and others, one of them in lists: a run has one kind of number."""
+    one, _, other = re.sub(r"wrapper\((?:int|double)\)|\b(?:int|double|uint)\b", "number", types).partition(", ")
+    if function == "@in":
+        return other == f"list({one})"
+    return function in {"_+_", "_==_", "_!=_"} and one == other and one.startswith("list")
 
 
 def _shown(kind: str) -> str:
