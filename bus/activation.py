@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from bus import catalog as catalogs
 from bus.adapter import Operation
-from bus.catalog import Catalog, Files, changed_types
+from bus.catalog import Catalog, changed_types
 from bus.clock import Clock, text_of
 from bus.diagnostics import logger
 from bus.engine import editions
@@ -35,6 +35,7 @@ from bus.mapping.types import MessageType
 from bus.message import JsonObject, JsonValue, parsed
 from bus.route.compile import plan_of
 from bus.route.plan import GatherStep, Plan, SendStep, WaitStep
+from bus.rulefiles import Files, files_of
 from bus.store import Store, Tx
 
 NEWS = "rules"
@@ -87,7 +88,7 @@ class Activation:
         while not self._begins(activate=activate):
             try:
                 self._propose(
-                    catalogs.files_of(folder),
+                    files_of(folder),
                     "started",
                     "bus",
                     {"text": "activate_at_start" if self._unfit else "the first start"},
@@ -98,7 +99,7 @@ class Activation:
                 continue
         if activate:
             try:
-                self._propose(catalogs.files_of(folder), "started", "bus", {"text": "activate_at_start"}, None, folder=folder)
+                self._propose(files_of(folder), "started", "bus", {"text": "activate_at_start"}, None, folder=folder)
             except Conflict:
                 self.look()
             except RulesError as error:
@@ -124,7 +125,7 @@ class Activation:
 
         Raises `RulesError` with all findings, `Conflict` when others are in force than ``expected``, `Invalid` without a reason.
         """
-        given = catalogs.files_of(files) if isinstance(files, Path) else _checked(files)
+        given = files_of(files) if isinstance(files, Path) else _checked(files)
         return self._change(given, "activated", actor, _reason(reason, on_behalf), expected)
 
     def rollback(self, actor: str, reason: str, *, steps: int = 1, to: str = "", on_behalf: str = "", expected: str = "") -> JsonObject:
@@ -322,7 +323,7 @@ class Activation:
                 last = stamps
                 if stamps != settled:  # somebody is writing
                     continue
-                files = catalogs.files_of(folder)
+                files = files_of(folder)
                 if files != tried:
                     tried = files
                     self._try(files, say)

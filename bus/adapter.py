@@ -32,6 +32,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import IO, Any, ClassVar, Literal, Protocol, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict
@@ -41,7 +42,7 @@ from bus.message import Attachment, JsonObject, JsonValue
 
 __all__ = [
     "Adapter", "Call", "Contract", "Delivery", "Door", "Effect", "Endpoint", "Exchange", "Fact", "Inbound", "InDoubt", "Operation",
-    "Outbound", "OutsideError", "Poller", "Prepared", "Refused", "Report", "Settings", "Unreachable", "Wire", "operation",
+    "Outbound", "OutsideError", "Poller", "Prepared", "Refused", "Report", "Settings", "Unreachable", "Wire", "operation", "schema_of",
 ]  # fmt: skip
 
 Effect = Literal["read", "keyed", "queryable", "once"]
@@ -234,6 +235,12 @@ class Adapter:
 
     def close(self) -> None:
         """Give back sessions and connections; called once at shutdown."""
+
+
+@lru_cache(maxsize=1024)
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON Schema of a request or an answer; the same object each time."""
+    return model.model_json_schema(by_alias=True)
 
 
 def _declare(attribute: str, marked: _Marked) -> Operation:

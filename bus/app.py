@@ -25,7 +25,7 @@ from bus.activation import NEWS, Activation
 from bus.adapter import Adapter, Delivery, Endpoint, Fact, Wire
 from bus.anchors.anchoring import Anchoring, Ways
 from bus.anchors.lateness import expected, standing
-from bus.catalog import Catalog, Files
+from bus.catalog import Catalog
 from bus.channel import Channel, KombuChannel
 from bus.clock import Clock, SharedClock, SystemClock, text_of
 from bus.config import Config
@@ -53,6 +53,7 @@ from bus.log.receipt import Promises
 from bus.log.record import Record
 from bus.message import JsonObject, JsonValue, new_id
 from bus.route.plan import Plan
+from bus.rulefiles import Files
 from bus.store import Store, Tx
 from bus.store.opening import open_store
 from bus.systems import adapters_of, minima_of, operations_of

@@ -22,31 +22,30 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from bus.adapter import Operation
+from bus.earlier import Earlier, digest_of
 from bus.errors import RulesError
 from bus.expression import Table, Tables
 from bus.mapping.compile import CompiledMapping, read_mapping
 from bus.mapping.model import MappingTest
 from bus.mapping.tables import read_table
 from bus.mapping.types import BUILT_IN, Fault, MessageType, check_forms, compile_type, validate_whole
-from bus.message import JsonObject, JsonValue, digest
-from bus.route.check import World, asked_in, check_mapping, check_route
+from bus.message import JsonObject, JsonValue, canonical, digest
+from bus.route.check import World, check_mapping, check_route
 from bus.route.compile import CompiledRoute, compile_route, names_of, plan_of
 from bus.route.mapping_tests import Tested, check_mapping_tests
 from bus.route.model import TestDocument
+from bus.route.outline import Outline, outline_from, outline_of
 from bus.route.parse import ParsedRoute, parse_route
 from bus.route.plan import CallStep, GatherStep, Plan, WaitStep
 from bus.route.tests_check import SERVICES, Found, check_tests
+from bus.rulefiles import Files, files_of
 from bus.services import Servizio, check_services, read_services
-from bus.source import LIMIT, Finding, Source, read, suggestion
+from bus.source import Finding, Source, read, suggestion
 
-Files: TypeAlias = Mapping[str, bytes]
-"""Files of rules by their path in the folder, with ``/``."""
 OFFICES = "uffici"
 CATALOGUE = "routes/servizi.yaml"
 BESIDE = ".test.yaml"
 """How the file of tests beside a route ends."""
-_INSIDE = frozenset({"send", "wait", "gather"})
-"""Steps whose messages pass inside the bus, or come from other systems: no portal presents them."""
 
 
 @dataclass(frozen=True)
@@ -171,17 +170,6 @@ def changed_types(before: Catalog, after: Catalog) -> frozenset[str]:
     )
 
 
-def files_of(folder: Path) -> dict[str, bytes]:
-    """What a folder holds of rules. Of a file that is too large only so much is read that it is seen to be."""
-    found = [*folder.glob("routes/**/*.yaml"), *folder.glob("mappings/**/*.yaml"), *folder.glob("mappings/tables/*.csv")]
-    return {path.relative_to(folder).as_posix(): _content(path) for path in sorted(found) if path.is_file()}
-
-
-def _content(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(LIMIT + 1)
-
-
 def load(rules: Path | Files, operations: Mapping[str, Operation]) -> Catalog:
     """The catalog of a folder. Raises `RulesError` with all findings when one of them is an error.
 
@@ -204,10 +192,18 @@ def examine(rules: Path | Files, operations: Mapping[str, Operation]) -> tuple[C
     reader = _Reader(files_of(rules) if isinstance(rules, Path) else rules, operations)
     with _without_collector():
         catalog = reader.read()
-    findings = sorted(reader.findings(), key=lambda f: (f.file, f.line, f.column, f.code))
+    findings = reader.findings()
     if catalog is None or any(finding.severity == "error" for finding in findings):
         return None, findings
     return catalog, findings
+
+
+def review(files: Files, operations: Mapping[str, Operation], earlier: Earlier) -> list[Finding]:
+    """The findings of `examine`, without the catalog: routes are not checked again of which it is known what is found."""
+    reader = _Reader(files, operations, earlier)
+    with _without_collector():
+        reader.look()
+    return reader.findings()
 
 
 @contextmanager
@@ -224,6 +220,10 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
+_Written: TypeAlias = tuple[Source, dict[str, Any], ParsedRoute | None]
+"""A route as it was read: None when nothing of it can be checked."""
+
+
 @dataclass
 class _Draft:
     """One route on its way into the catalog."""
@@ -231,6 +231,7 @@ class _Draft:
     source: Source
     parsed: ParsedRoute
     compiled: CompiledRoute
+    outline: Outline
     tests: tuple[Found, Found] = ((), ())
     beside: Source | None = None
 
@@ -244,20 +245,60 @@ class _Draft:
         return tuple((one.file, one.place(("tests", position))[0]) for one, found in written if one for position, _ in found)
 
 
-def _asked(drafts: Iterable[_Draft]) -> dict[str, frozenset[tuple[str, ...]]]:
+def _asked(outlines: Iterable[Outline]) -> dict[str, frozenset[tuple[str, ...]]]:
     """The paths that the routes which apply a mapping ask about, by mapping."""
     found: dict[str, frozenset[tuple[str, ...]]] = {}
-    for draft in drafts:
-        asked = asked_in([one for several in draft.compiled.used.values() for one in several])
-        for name in draft.compiled.mappings:
-            found[name] = found.get(name, frozenset()) | asked
+    for outline in outlines:
+        for name in outline.mappings:
+            found[name] = found.get(name, frozenset()) | outline.asked
     return found
+
+
+class _Recalled:
+    """Routes that an earlier check found sound: known by their outlines until their findings are needed, and those may be known too."""
+
+    def __init__(self, files: Files, earlier: Earlier) -> None:
+        self.earlier = earlier
+        self.findings: list[Finding] = []
+        others = digest_of({path: content for path, content in files.items() if not _is_route(path) and not _is_beside(path)})
+        self._keys = {path: self._key(others, path, files) for path in files if _is_route(path)}
+        known = {path: earlier.outline(key) for path, key in self._keys.items()}
+        self.outlines = {path: outline_from(outline) for path, outline in known.items() if outline}
+
+    def _key(self, others: bytes, path: str, files: Files) -> str:
+        parts = [files[name] for name in (path, _beside(path)) if name in files]
+        return self.earlier.key(others, path.encode(errors="surrogateescape"), *parts)
+
+    def take(self, world: World) -> set[str]:
+        """Take over what is known to be found in this world; returns the files of which it is not known, and gives up their outlines."""
+        found = {path: self.earlier.findings(self._in(world, path)) for path in self.outlines}
+        self.findings = [one for findings in found.values() for one in findings or ()]
+        unknown = {path for path, findings in found.items() if findings is None}
+        self.outlines = {path: outline for path, outline in self.outlines.items() if path not in unknown}
+        return unknown
+
+    def keep(self, drafts: Iterable[_Draft], findings: Iterable[Finding], world: World) -> None:
+        """Keep what was found in this world of the routes that have no error: it has nothing to do with the names that others use."""
+        found: dict[str, list[Finding]] = {}
+        for one in findings:
+            found.setdefault(one.file, []).append(one)
+        for draft in drafts:
+            file = draft.source.file
+            own = [*found.get(file, ()), *found.get(_beside(file), ())]
+            if draft.compiled.plan is not None and all(one.severity != "error" for one in own):
+                self.earlier.keep_outline(self._keys[file], draft.outline.written())
+                self.earlier.keep(self._in(world, file), own)
+
+    def _in(self, world: World, path: str) -> str:
+        """The key of what is found of a route: of all other routes only what they bring into the world counts."""
+        keys = None if world.keys is None else sorted(world.keys)
+        return self.earlier.key(self._keys[path].encode(), canonical([keys, sorted(world.broken)]))
 
 
 class _Reader:
     """Reads files, in the order in which the parts need one another."""
 
-    def __init__(self, files: Files, operations: Mapping[str, Operation]) -> None:
+    def __init__(self, files: Files, operations: Mapping[str, Operation], earlier: Earlier | None = None) -> None:
         self.files = files
         self.operations = operations
         self.sources: list[Source] = []
@@ -268,29 +309,38 @@ class _Reader:
         self.halves: list[tuple[CompiledMapping, Source]] = []
         self.tested: dict[str, TestedMapping] = {}
         self.broken: set[str] = set()
+        self.services: dict[str, Servizio] = {}
+        self.drafts: dict[str, _Draft] = {}
+        self.recalled = _Recalled(files, earlier) if earlier else None
 
     def findings(self) -> list[Finding]:
-        return [finding for source in self.sources for finding in source.findings]
+        """All findings, by file and place."""
+        found = [finding for source in self.sources for finding in source.findings]
+        known = self.recalled.findings if self.recalled else ()
+        return sorted([*found, *known], key=lambda f: (f.file, f.line, f.column, f.code))
 
     def read(self) -> Catalog | None:
+        """All rules, checked; None when there is a route that cannot run."""
+        self.look()
+        if any(draft.compiled.plan is None for draft in self.drafts.values()):
+            return None
+        return self._catalog()
+
+    def look(self) -> None:
+        """Read and check all rules."""
         self._read_tables()
-        services, service_source, service_document = self._read_services()
-        routes = [(source, document, parse_route(document, source)) for source, document in self._documents(_is_route)]
-        self.tables.expect(BUILT_IN.union(*(names_of(parsed) for _, _, parsed in routes if parsed)))
+        service_source, service_document = self._read_services()
+        routes = self._read_routes()
         for source, document in self._documents(_is_type):
             self._add_type(source, document)
-        compiled = {name: mapping for name, (mapping, _) in self._read_mappings().items()}
-        drafts = self._compile_routes(routes, compiled)
-        self._check(drafts)
+        self._read_mappings()
+        self._compile_routes(routes)
+        self._check()
         if service_source is not None:
-            starts: dict[str, str | None] = dict.fromkeys(self.broken)
-            starts |= {name: draft.parsed.model.on for name, draft in drafts.items()}
-            own = {getattr(step.model, step.kind) for draft in drafts.values() for step in draft.parsed.walk() if step.kind in _INSIDE}
+            starts = {**dict.fromkeys(self.broken), **{one.route: one.on for one in self.outlines}}
+            inside = {name for one in self.outlines for name in one.inside}
             forms = {*self.types, *self.broken}
-            check_services(services, service_document, forms, starts, own, self.tables.get(OFFICES), service_source)
-        if any(draft.compiled.plan is None for draft in drafts.values()):
-            return None
-        return self._catalog(drafts, compiled, services)
+            check_services(self.services, service_document, forms, starts, inside, self.tables.get(OFFICES), service_source)
 
     def _documents(self, wanted: Callable[[str], bool]) -> list[tuple[Source, dict[str, Any]]]:
         """The files wanted that are YAML maps; what is wrong with the notation is noted."""
@@ -328,19 +378,32 @@ class _Reader:
         else:
             self.broken |= {name, source.name("type")}
 
-    def _read_services(self) -> tuple[dict[str, Servizio], Source | None, dict[str, Any]]:
+    def _read_routes(self) -> list[_Written]:
+        """The routes that have to be read; all, when two have one name: which of them is the second depends on both."""
+        known = self.recalled.outlines if self.recalled else {}
+        found = self._documents(lambda path: _is_route(path) and path not in known)
+        names = [*(str(document.get("route")) for _, document in found), *(one.route for one in known.values())]
+        if len(set(names)) < len(names):
+            found = sorted([*found, *self._documents(known.__contains__)], key=lambda one: one[0].file)
+            known.clear()
+        routes = [(source, document, parse_route(document, source)) for source, document in found]
+        named = (names_of(parsed) for _, _, parsed in routes if parsed)
+        self.tables.expect(BUILT_IN.union(*named, *(one.names for one in known.values())))
+        return routes
+
+    def _read_services(self) -> tuple[Source | None, dict[str, Any]]:
         for source, document in self._documents(lambda path: path == CATALOGUE):
-            services = read_services(document, source)
-            self.tables[SERVICES] = {code: service.row() for code, service in services.items()}
+            self.services = read_services(document, source)
+            self.tables[SERVICES] = {code: service.row() for code, service in self.services.items()}
             if any(one.severity == "error" for one in source.findings):
                 self.broken.add(SERVICES)
-            return services, source, document
+            return source, document
         if CATALOGUE in self.files:
             self.tables[SERVICES] = {}  # known by name: that it cannot be read is told where it stands
             self.broken.add(SERVICES)
-        return {}, None, {}
+        return None, {}
 
-    def _read_mappings(self) -> dict[str, tuple[CompiledMapping, Source]]:
+    def _read_mappings(self) -> None:
         for source, document in self._documents(_is_mapping):
             name = str(document.get("mapping"))
             compiled, complete = read_mapping(document, self.tables, source)
@@ -351,28 +414,43 @@ class _Reader:
             else:
                 self.broken |= {name, source.name("mapping")}
                 self.halves += [(compiled, source)] if compiled else []
-        return self.mappings
 
-    def _compile_routes(
-        self, routes: Iterable[tuple[Source, dict[str, Any], ParsedRoute | None]], mappings: Mapping[str, CompiledMapping]
-    ) -> dict[str, _Draft]:
-        drafts: dict[str, _Draft] = {}
+    def _compile_routes(self, routes: Iterable[_Written]) -> None:
+        mappings = self._mappings
         for source, document, parsed in routes:
             name = str(document.get("route"))
-            if name in drafts:
-                source.report(("route",), "route.duplicate", f"there is already a route `{name}`", f"in {drafts[name].source.file}")
+            if name in self.drafts:
+                first = self.drafts[name].source.file
+                source.report(("route",), "route.duplicate", f"there is already a route `{name}`", f"in {first}")
             elif parsed is not None:
-                drafts[name] = _Draft(source, parsed, compile_route(parsed, mappings, self.tables, source))
+                compiled = compile_route(parsed, mappings, self.tables, source)
+                self.drafts[name] = _Draft(source, parsed, compiled, outline_of(compiled))
             else:
                 self.broken |= {name, source.name("route")}
-        return drafts
 
-    def _check(self, drafts: Mapping[str, _Draft]) -> None:
-        mappings = {name: mapping for name, (mapping, _) in self.mappings.items()}
-        world = World(
-            self.operations, self.types, mappings, frozenset(self.broken), self.tables, self._keys(drafts), _asked(drafts.values())
-        )
-        tests = {source.file: (source, document) for source, document in self._documents(_is_beside)}
+    @property
+    def _mappings(self) -> dict[str, CompiledMapping]:
+        return {name: mapping for name, (mapping, _) in self.mappings.items()}
+
+    @property
+    def outlines(self) -> list[Outline]:
+        """Of all routes."""
+        known = self.recalled.outlines.values() if self.recalled else ()
+        return [*(draft.outline for draft in self.drafts.values()), *known]
+
+    def _world(self) -> World:
+        """What all is checked against; a route of which is not known what is found there is read now."""
+        world = World(self.operations, self.types, self._mappings, frozenset(self.broken), self.tables, self._keys(), _asked(self.outlines))
+        if self.recalled:
+            unknown = self._documents(self.recalled.take(world).__contains__)
+            self._compile_routes((source, document, parse_route(document, source)) for source, document in unknown)
+        return world
+
+    def _check(self) -> None:
+        world = self._world()
+        known = {_beside(path) for path in self.recalled.outlines} if self.recalled else set()
+        beside = self._documents(lambda path: _is_beside(path) and path not in known)
+        tests = {source.file: (source, document) for source, document in beside}
         for name, source in self.type_sources.items():
             check_forms(self.types[name], self.types, self.broken, self.tables, source)
         for mapping, source in self.halves:
@@ -381,11 +459,13 @@ class _Reader:
             check_mapping(mapping, world, source)
             if found := check_mapping_tests(mapping, world, source):
                 self.tested[mapping.name] = _tested(mapping, source, found)
-        for draft in drafts.values():
+        for draft in self.drafts.values():
             check_route(draft.compiled, world, draft.source)
-            document = tests.pop(draft.source.file.removesuffix(".yaml") + BESIDE, None)
+            document = tests.pop(_beside(draft.source.file), None)
             draft.beside = document[0] if document else None
             draft.tests = check_tests(draft.parsed, world, draft.source, (document[1], document[0]) if document else None)
+        if self.recalled:
+            self.recalled.keep(self.drafts.values(), self.findings(), world)
         for alone, _ in tests.values():
             if not self.broken - {SERVICES}:
                 route = alone.file.removesuffix(BESIDE) + ".yaml"
@@ -393,18 +473,15 @@ class _Reader:
                     1, 1, "test.no-route", f"there is no route in {route}, whose tests these could be", "name the file after its route's"
                 )
 
-    def _keys(self, drafts: Mapping[str, _Draft]) -> frozenset[str] | None:
+    def _keys(self) -> frozenset[str] | None:
         """All business keys that a case can have; None while some rules cannot be read."""
-        if self.broken - {SERVICES} or any(not draft.parsed.complete for draft in drafts.values()):
+        if self.broken - {SERVICES} or any(not draft.parsed.complete for draft in self.drafts.values()):
             return None
-        parsed = [draft.parsed for draft in drafts.values()]
-        learnt = (step.model.case for one in parsed for step in one.walk() if step.kind == "call")
-        return frozenset(
-            name for keys in (*(one.case for one in self.types.values()), *(one.model.case for one in parsed), *learnt) for name in keys
-        )
+        return frozenset().union(*(one.case for one in self.types.values()), *(one.keys for one in self.outlines))
 
-    def _catalog(self, drafts: Mapping[str, _Draft], mappings: Mapping[str, CompiledMapping], services: Mapping[str, Servizio]) -> Catalog:
-        routes = {name: draft.route(draft.compiled.plan, self.mappings) for name, draft in drafts.items() if draft.compiled.plan}
+    def _catalog(self) -> Catalog:
+        drafts = self.drafts.items()
+        routes = {name: draft.route(draft.compiled.plan, self.mappings) for name, draft in drafts if draft.compiled.plan}
         plans = [route.plan for _, route in sorted(routes.items())]
         by_type: dict[str, tuple[Plan, ...]] = {}
         for plan in plans:
@@ -414,10 +491,10 @@ class _Reader:
         whole = {
             "routes": {plan.route: plan.digest for plan in plans},
             "types": {name: one.rules for name, one in self.types.items()},
-            "services": {code: service.row() for code, service in services.items()},
+            "services": {code: service.row() for code, service in self.services.items()},
         }
         return Catalog(
-            routes, dict(self.types), dict(mappings), self.tables, dict(services), tuple(self.findings()), digest(whole), awaited,
+            routes, dict(self.types), self._mappings, self.tables, dict(self.services), tuple(self.findings()), digest(whole), awaited,
             self.tested, by_type, {plan.digest: plan for plan in plans},
         )  # fmt: skip
 
@@ -435,6 +512,11 @@ def _is_route(path: str) -> bool:
 
 def _is_beside(path: str) -> bool:
     return path.startswith("routes/") and path.endswith(BESIDE)
+
+
+def _beside(route: str) -> str:
+    """The file of tests beside a route's."""
+    return route.removesuffix(".yaml") + BESIDE
 
 
 def _is_type(path: str) -> bool:

@@ -1,8 +1,9 @@
-"""Rules for every test: no network but loopback; a bounded time (pyproject.toml, ``timeout``); under CI a skipped test is a failure."""
+"""Rules for every test: no network but loopback; a folder of caches of its own; a bounded time (pyproject.toml, ``timeout``); under CI a skipped test is a failure."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -41,6 +42,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(GUARD), *others])
     network_guard.install()
     config.add_cleanup(lambda: Path(report).unlink(missing_ok=True))
+    os.environ["XDG_CACHE_HOME"] = cache = tempfile.mkdtemp(prefix="snodo-cache-")  # `bus validate` keeps what it found there
+    config.add_cleanup(lambda: shutil.rmtree(cache, ignore_errors=True))
 
 
 @pytest.fixture(autouse=True)

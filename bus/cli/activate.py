@@ -14,9 +14,10 @@ import typer
 from bus.cli.common import CONFIG, LOCAL, Json, Key, Settings, Url, client, family, show
 
 if TYPE_CHECKING:
-    from bus.catalog import Catalog, Files
+    from bus.catalog import Catalog
     from bus.cli.rules import Declared
     from bus.client import Client
+    from bus.rulefiles import Files
 
 WITHIN = 10.0
 """Seconds in which all processes should have taken the rules over."""
@@ -97,10 +98,11 @@ def _files(config: Path) -> tuple[Declared, Catalog, Files]:
     """The settings and the files, checked; raises `RulesError` with all findings."""
     from bus import catalog
     from bus.cli.rules import declared
+    from bus.rulefiles import files_of
 
     known = declared(config)
     folder = known.config.rules
-    files = catalog.files_of(folder)
+    files = files_of(folder)
     return known, catalog.load(files or folder, known.operations), files
 
 

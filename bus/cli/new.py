@@ -85,7 +85,8 @@ def mapping(
 
 def _made(known: Declared, file: str, text: str, name: str, body: Any) -> Any:
     """What a mapping that is being written makes of a body."""
-    from bus.catalog import files_of, load
+    from bus.catalog import load
+    from bus.rulefiles import files_of
 
     whole = load({**files_of(known.config.rules), file: text.encode()}, known.operations)
     return whole.mappings[name]({"body": body, "message": {}, "case": {}, "now": ""})
@@ -196,8 +197,9 @@ def _house(config: Path) -> tuple[Declared, Catalog]:
 
 def _write(known: Declared, files: Mapping[str, str], over: Collection[str] = ()) -> None:
     """Write files that the whole of the rules is good with, or none of them. Only ``over`` may be there already."""
-    from bus.catalog import examine, files_of
+    from bus.catalog import examine
     from bus.errors import RulesError
+    from bus.rulefiles import files_of
     from bus.source import render
 
     rules = known.config.rules
@@ -281,7 +283,7 @@ def example_of(schema: Any, root: Any, depth: int = 0) -> Any:
 
 
 def _target_of(target: str, known: Declared, catalog: Catalog) -> dict[str, Any] | None:
-    from bus.route.target import schema_of
+    from bus.adapter import schema_of
 
     if target in known.operations:
         return schema_of(known.operations[target].request)

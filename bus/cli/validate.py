@@ -23,16 +23,15 @@ def validate(
     config: Settings = CONFIG,
     form: Annotated[Format, typer.Option("--format", help="How findings are written.")] = Format.text,
     json: Json = False,
+    cache: Annotated[bool, typer.Option(help="Whether what was found before, of what is as it was, counts.")] = True,
 ) -> None:
     """Check everything and show all findings at once; exit code 1 when one of them is an error."""
-    from bus.catalog import examine
     from bus.cli.formats import written
     from bus.cli.rules import declared
     from bus.cli.words import counted
 
     known = declared(config)
-    _, rules = examine(folder or known.config.rules, known.operations)
-    findings = [*_settings(config, known), *rules]
+    findings = [*_settings(config, known), *_rules(folder or known.config.rules, known, cache=cache)]
     errors = sum(finding.severity == "error" for finding in findings)
     said = written(findings, Format.json if json else form)
     if json or form is not Format.text:
@@ -41,6 +40,28 @@ def validate(
         told = f"{counted(errors, 'error')}, {counted(len(findings) - errors, 'warning')}"
         print(said, told, sep="\n\n" if findings else "")
     raise typer.Exit(1 if errors else 0)
+
+
+def _rules(folder: Path, known: Declared, *, cache: bool) -> list[Finding]:
+    """The findings in the rules of a folder."""
+    from bus.earlier import digest_of, ground_of, of_folder
+    from bus.rulefiles import files_of
+
+    if not cache or not (folder / "routes").is_dir():
+        from bus.catalog import examine
+
+        return examine(folder, known.operations)[1]
+    files = files_of(folder)
+    earlier = of_folder(folder, ground_of(known.operations, known.config.fingerprints))
+    whole = earlier.key(digest_of(files))
+    found = earlier.findings(whole)
+    if found is None:
+        from bus.catalog import review
+
+        found = review(files, known.operations, earlier)
+        earlier.keep(whole, found)
+        earlier.save()
+    return found
 
 
 def _settings(path: Path, known: Declared) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bus.adapter import Operation
-from bus.catalog import Files, files_of, load
+from bus.catalog import load
 from bus.engine import editions
 from bus.errors import ConfigError, RulesError
 from bus.message import JsonObject, JsonValue, canonical
@@ -15,6 +15,7 @@ from bus.planning.edits import edits, new_findings
 from bus.planning.report import Planned
 from bus.replay.evidence import Rulebook, pages
 from bus.route.plan import GatherStep, WaitStep
+from bus.rulefiles import Files, files_of
 from bus.store.opening import Reader
 
 

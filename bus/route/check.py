@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from bus.adapter import Operation
+from bus.adapter import Operation, schema_of
 from bus.expression import Tables, name_problem
 from bus.expression.typing import ANYTHING, Types
 from bus.mapping.compile import CompiledMapping, place_of
@@ -20,7 +20,7 @@ from bus.mapping.types import BUILT_IN, MessageType
 from bus.route.compile import CompiledRoute
 from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, SCALARS, Known, Paths, Schema, Scope, merged
 from bus.route.parse import Parsed
-from bus.route.target import Target, schema_of
+from bus.route.target import Target
 from bus.route.ways import Order, check_choices, check_failures, clauses_of
 from bus.source import Pointer, Reporter, suggestion
 

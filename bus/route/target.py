@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
-
-from pydantic import BaseModel
 
 from bus.expression.typing import resolved
 from bus.mapping.template import Used, dotted
@@ -20,12 +17,6 @@ from bus.route.known import Known
 from bus.source import Pointer, Reporter, suggestion
 
 _KINDS = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null", list: "array", dict: "object"}
-
-
-@lru_cache(maxsize=1024)
-def schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON Schema of a pydantic model; the same object each time."""
-    return model.model_json_schema(by_alias=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import re
 import shutil
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from bus.catalog import examine
+from bus.catalog import examine, review
+from bus.earlier import Earlier
+from bus.rulefiles import files_of
 from tests.corpus.world.operations import OPERATIONS
 
 HERE = Path(__file__).parent
@@ -35,6 +38,14 @@ def expected(path: Path) -> list[tuple[str, int, int]]:
     return [(code, int(line), int(column)) for code, line, column in wanted]
 
 
+@cache
+def _with_the_world() -> Earlier:
+    """What `bus validate` found before the broken file was there."""
+    found = Earlier()
+    review(files_of(WORLD), OPERATIONS, found)
+    return found
+
+
 @pytest.mark.parametrize("path", BROKEN, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_broken_file_gives_its_findings_and_no_other(path: Path, tmp_path: Path) -> None:
     folder = tmp_path / "rules"
@@ -44,6 +55,7 @@ def test_a_broken_file_gives_its_findings_and_no_other(path: Path, tmp_path: Pat
     assert expected(path) == [(f.code, f.line, f.column) for f in findings], [str(f) for f in findings]
     assert {PLACES[path.parent.name]} == {f.file for f in findings}
     assert (catalog is None) == any(f.severity == "error" for f in findings)
+    assert findings == review(files_of(folder), OPERATIONS, _with_the_world())
     assert [] == [str(f) for f in findings if PYDANTIC.search(f.sentence)]
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bus.catalog import examine, files_of
+from bus.catalog import examine
 from bus.cli.rules import offered
 from bus.config import load
+from bus.rulefiles import files_of
 
 ROOT = Path(__file__).parents[2]
 ROUTE = "routes/edilizia/presenta-pratica.yaml"
