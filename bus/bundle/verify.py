@@ -334,18 +334,21 @@ class Bundle:
             self.records.append(json.loads(content))
 
     def _payloads(self) -> None:
-        named = {one["id"] for record in self.records for one in record.get("payloads", ())}
+        named = {one["id"]: (one["size"], one["type"]) for record in self.records for one in record.get("payloads", ())}
         for line in self.lines("payloads.jsonl"):
             id, nonce, sealed, own = line["id"], unbase64(line["nonce"]), unbase64(line["sealed"]), unbase64(line["key"])
             text = unbase64(line["base64"]) if "base64" in line else line["text"].encode()
             content = sealed or text
             bound = hashlib.sha256(b"snodo.text/1" + own + text).digest()
             opened = sealed[-32:] == bound if sealed or len(nonce) == 33 else not own
-            if not opened or hashlib.sha256(nonce + content).hexdigest() != id:
+            # the commitment is over nonce and content, one behind the other: their lengths say where they are parted
+            parted = (len(nonce), len(content)) == ((33, len(text) + 48) if sealed else (32, len(text)))
+            if not (opened and parted) or hashlib.sha256(nonce + content).hexdigest() != id:
                 self.say("payload", id=id)
             if id not in named:
                 self.say("stranger", id=id)
-            named.discard(id)
+            elif named.pop(id) != (len(text), line["type"]):
+                self.say("payload", id=id)
             self.payloads += 1
         self.absent = len(named)
 

@@ -20,7 +20,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from bus.jsontext import dumps
 from bus.log import tables
 from bus.log.diagnosis import Broken, Fault, Line, octets
-from bus.log.payload import matches
+from bus.log.payload import divided, matches
 from bus.message import parsed
 from bus.store import Tx
 from bus.store.opening import open_reader
@@ -144,7 +144,7 @@ def _commitments(tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Co
     for index, (line, content) in enumerate(zip(page, contents, strict=True), first):
         for payload in content.get("payloads", ()):
             row = kept.get(payload["id"])
-            if row is not None and matches(payload["id"], octets(row["nonce"]), octets(row["content"])):
+            if row is not None and _is_committed(payload, octets(row["nonce"]), octets(row["content"])):
                 there += 1
                 continue
             what = f"leaf {index:,}: the payload `{payload['role']}` of a record `{content['kind']}`"
@@ -153,6 +153,10 @@ def _commitments(tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Co
             absent.setdefault(_whose(content, payload["role"]), Fault("payload", f"{what} is gone", index, index, line.name(), line.seq))
             gone += 1
     return there, gone, absent
+
+
+def _is_committed(payload: Content, nonce: bytes, content: bytes) -> bool:
+    return divided(payload["size"], nonce, content) and matches(payload["id"], nonce, content)
 
 
 def _whose(content: Content, role: str) -> str:

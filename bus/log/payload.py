@@ -31,6 +31,10 @@ NONCE = 24
 """Random bytes of a nonce."""
 SEALED_NONCE = 33
 """Bytes of the nonce of a payload that is sealed."""
+OPEN_NONCE = 32
+"""Bytes of the nonce of a payload of before."""
+TAG = 16
+"""Bytes by which AES-GCM tells a changed ciphertext."""
 BINDING = 32
 """Bytes of the commitment to key and text, at the end of the content."""
 _SEALED = b"\x01"
@@ -116,13 +120,22 @@ def opened_with(own: bytes, nonce: bytes, content: bytes) -> bytes:
 
 
 def matches(identity: str, nonce: bytes, content: bytes) -> bool:
-    """Whether what is stored is what the record committed to; needs no key."""
+    """Whether what is stored has the bytes that the record committed to; needs no key. See `divided` too."""
     return hashlib.sha256(nonce + content).hexdigest() == identity
+
+
+def divided(size: int, nonce: bytes, content: bytes) -> bool:
+    """Whether nonce and content are parted where they were: the commitment is over both, one behind the other.
+
+    ``size`` is that of the text, as the record tells it. A nonce one byte shorter would pass for one of before payloads were sealed.
+    """
+    return (len(nonce), len(content)) in ((SEALED_NONCE, size + TAG + BINDING), (OPEN_NONCE, size))
 
 
 def verify_opening(identity: str, nonce: bytes, content: bytes, own: bytes, text: bytes) -> bool:
     """Whether ``text`` is what the record committed to, shown by the payload's own key; needs no cipher, only SHA-256."""
-    return matches(identity, nonce, content) and content[-BINDING:] == _binding(own, text)
+    bound = divided(len(text), nonce, content) and content[-BINDING:] == _binding(own, text)
+    return bound and matches(identity, nonce, content)
 
 
 def _binding(own: bytes, text: bytes) -> bytes:

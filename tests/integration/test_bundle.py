@@ -264,6 +264,26 @@ def test_a_sealed_payload_is_not_taken_for_one_of_before_that_lay_open(exported)
     assert ("payload", {"id": first["id"]}) in found
 
 
+def test_a_payload_whose_nonce_ends_elsewhere_or_that_is_of_another_kind_than_its_record_says_is_found(exported):
+    """The commitment is over nonce and ciphertext, one behind the other: moved by a byte, it would be one of before that lay open."""
+    raw, key = exported
+    first, *others = _lines(raw).values()
+    nonce, sealed = (base64.b64decode(first[name]) for name in ("nonce", "sealed"))
+    both = nonce + sealed
+    assert hashlib.sha256(both).hexdigest() == first["id"]
+    changes = [{"nonce": both[:at], "sealed": b"", "key": b"", "base64": both[at:]} for at in (0, 1, 32, 34, 64, len(both))]
+    changes += [{"nonce": both[:at], "sealed": both[at:]} for at in (0, 32, 34)]
+    for change in ({name: base64.b64encode(value).decode() for name, value in one.items()} for one in changes):
+        line = {**first, **change}
+        if "base64" in change:
+            del line["text"]
+        forged = b"".join(json.dumps(one).encode() + b"\n" for one in (line, *others))
+        found = verify.Bundle(verify.packed({**verify.unpacked(raw), "payloads.jsonl": forged}), [verify.Key(key)]).found
+        assert ("payload", {"id": first["id"]}) in found, change
+    forged = b"".join(json.dumps(one).encode() + b"\n" for one in ({**first, "type": "text/html"}, *others))
+    assert "payload" in verdict(verify.packed({**verify.unpacked(raw), "payloads.jsonl": forged}), key)
+
+
 @pytest.mark.parametrize(
     ("secret", "public", "message", "signature"),
     [

@@ -412,6 +412,17 @@ def one_bit_of_a_payload(raw, rng, small):
 
 
 @kind
+def a_payload_parted_elsewhere(raw, rng, small):
+    """The commitment is over nonce and content, one behind the other: all its bytes are there, and the bus would read another text."""
+    leaf, payload = _payload(rng, small)
+    nonce, content = raw.execute("SELECT nonce, content FROM payloads WHERE id = ?", (payload,)).fetchone()
+    both = nonce + content
+    at = rng.choice([at for at in (0, 1, 31, 32, 34, len(both) - len(content) + 48, rng.randrange(len(both) + 1)) if at != len(nonce)])
+    raw.execute("UPDATE payloads SET nonce = ?, content = ? WHERE id = ?", (both[:at], both[at:], payload))
+    return found("payload", leaf=leaf)
+
+
+@kind
 def two_payloads_exchanged(raw, rng, small):
     (one, first), (two, second) = _payload(rng, small), _payload(rng, small)
     if first == second:

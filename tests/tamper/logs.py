@@ -20,7 +20,7 @@ from bus.engine.projection import Entry, write
 from bus.engine.sequencer import Sequencer
 from bus.log.checkpoint import checkpoint_of
 from bus.log.note import COSIGNATURE, Note, Signer, parse
-from bus.log.payload import BINDING, Sealed, new_nonce, payload_key, sealed_again
+from bus.log.payload import BINDING, SEALED_NONCE, TAG, Sealed, new_nonce, payload_key, sealed_again
 from bus.log.record import Commitment, Record
 from bus.log.stored import StoredTree
 from bus.log.verify import Trust
@@ -221,10 +221,10 @@ class Story:
         write(tx, Entry(record, sealed))
 
 
-def sealed_with(rng: random.Random, role: str, content: bytes) -> Sealed:
+def sealed_with(rng: random.Random, role: str, text: bytes) -> Sealed:
     """A payload as it is stored: verifying does not open it."""
-    nonce = rng.randbytes(33)
-    return Sealed(Commitment(role, hashlib.sha256(nonce + content).hexdigest(), len(content), "application/json"), nonce, content)
+    nonce, content = rng.randbytes(SEALED_NONCE), text + rng.randbytes(TAG + BINDING)
+    return Sealed(Commitment(role, hashlib.sha256(nonce + content).hexdigest(), len(text), "application/json"), nonce, content)
 
 
 def sealed_for_two_keys(rng: random.Random) -> tuple[Sealed, Opening]:
