@@ -1,6 +1,8 @@
-"""How long it takes until everything that was pending has been done when the broker has forgotten all tickets.
+"""How long it takes until the bus is as before, and until all that was pending is done, when the broker has forgotten all tickets.
 
 ``python -m tests.fault.wiped [pending]`` measures; the runs call nobody outside, so that what is seen is the bus finding its work again.
+Nothing is put back into the broker: the store is the queue, and each worker takes from it page by page what nobody rang for. So *rebuilt* it
+is when it carries tickets again (``carried``: one that was sent after the wipe has been done) and work of before is being done (``first``).
 """
 
 from __future__ import annotations
@@ -9,11 +11,13 @@ import os
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from bus import config
 from bus.app import App
+from bus.clock import text_of
 from bus.engine.intake import Submission
 from bus.testing.services import PostgreSQL, RabbitMQ
 from tests.fault.house import Member
@@ -23,7 +27,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 def measured(pending: int, workers: int = 2) -> dict[str, Any]:
-    """``pending`` runs are accepted, the broker is wiped, the workers start: seconds from then until the first is done, and until all are."""
+    """``pending`` runs are accepted, the broker is wiped, the workers start: seconds from then until each of the moments, see the module."""
     with tempfile.TemporaryDirectory() as name, PostgreSQL() as postgresql, RabbitMQ() as rabbitmq:
         where = {"store": {"url": postgresql.new_database()}, "channel": {"url": rabbitmq.url}}
         path = write(Path(name), **where, engine={"lease": 10, "sweep": 1})
@@ -35,11 +39,15 @@ def measured(pending: int, workers: int = 2) -> dict[str, Any]:
             _accept(app, pending)
             accepted = time.monotonic() - begun
             rabbitmq.wipe()
+            last = _newest(app)
             begun = time.monotonic()
-            for member in members:
-                member.start()
-            first = _until(lambda: bool(app.runs("done", most=1))) - begun
-            seconds = _until(lambda: not app.runs("ready", most=1)) - begun
+            with ThreadPoolExecutor(workers) as starting:
+                list(starting.map(Member.start, members))
+            ready = time.monotonic() - begun
+            sent = app.send(Submission("prova.saluto", {"nome": "dopo"}, "portale", role="portal", key="dopo")).result()
+            first = _until(lambda: _newest(app) > last + 1) - begun
+            carried = _until(lambda: _done(app, sent.id)) - begun
+            seconds = _until(lambda: not _ready(app)) - begun
             cpu = sum(map(_cpu, members))
         finally:
             for member in members:
@@ -49,7 +57,9 @@ def measured(pending: int, workers: int = 2) -> dict[str, Any]:
         "pending": pending,
         "workers": workers,
         "accepted": accepted,
+        "ready": ready,
         "first": first,
+        "carried": carried,
         "seconds": seconds,
         "cpu_ms": 1000 * cpu / pending,
     }
@@ -63,6 +73,22 @@ def _accept(app: App, count: int) -> None:
         ]
         for one in sent:
             one.result()
+
+
+def _newest(app: App) -> int:
+    """The number of the last record; each run that is done adds one."""
+    with app.store.read() as tx:
+        return int(tx.all("newest_record")[0]["seq"])
+
+
+def _ready(app: App) -> bool:
+    with app.store.read() as tx:
+        return bool(tx.all("count_ready", now=text_of(app.clock.now()), most=1)[0]["ready"])
+
+
+def _done(app: App, message: str) -> bool:
+    with app.store.read() as tx:
+        return all(row["state"] == "done" for row in tx.all("runs_of_message", message=message))
 
 
 def _until(true: Any) -> float:
