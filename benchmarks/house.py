@@ -104,7 +104,7 @@ class Bus(Process):
 
     def _busy(self) -> bool:
         """Answered by an index of ready runs alone, so that looking costs the bus nothing."""
-        return self._db.execute("SELECT 1 FROM runs WHERE state = 'ready' LIMIT 1").fetchone() is not None
+        return self._db.execute("SELECT 1 FROM runs WHERE state = 'ready' AND state IN ('ready', 'dead') LIMIT 1").fetchone() is not None
 
     def commits(self) -> int:
         """Transactions so far; each is one fsync of the write-ahead log."""

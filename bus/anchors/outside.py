@@ -7,8 +7,6 @@ import datetime as dt
 from collections.abc import Callable
 from typing import NamedTuple
 
-import requests
-
 from bus.errors import EvidenceError, Refused, Unreachable
 from bus.log import timestamp
 from bus.log.checkpoint import number
@@ -81,6 +79,8 @@ def stamp(url: str, stamped: bytes, authorities: bytes) -> tuple[bytes, dt.datet
 
 def _post(url: str, body: bytes, media_type: str) -> _Answer:
     """At most `MOST_BYTES` of the answer; no redirection is followed."""
+    import requests  # every process that starts would wait for it, and keep it
+
     try:
         with requests.post(
             url, data=body, headers={"Content-Type": media_type}, timeout=TIMEOUT, allow_redirects=False, stream=True

@@ -83,6 +83,13 @@ def test_help_of_a_command_imports_no_room_of_the_bus(name):
     assert set(eval(done.stderr.splitlines()[-1])) <= {"orjson", "orjson.orjson", "structlog"}
 
 
+def test_a_process_that_starts_imports_no_library_that_only_some_systems_and_commands_need():
+    only = {"requests", "zeep", "lxml", "sqlalchemy", "alembic", "psycopg"}
+    program = f"import sys, bus.app, bus.web.serve, bus.worker; print(sorted({only} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "[]\n"
+
+
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_has_a_module_with_help(bus, name):
     module, _, family = COMMANDS[name][0].partition(":")
