@@ -22,7 +22,7 @@ from bus.config import Anchors, DailyAnchor, Timestamps, WitnessAt
 from bus.diagnostics import logger
 from bus.engine.intake import Accepted, Submission
 from bus.engine.leases import Leases
-from bus.errors import SnodoError
+from bus.errors import EvidenceError, SnodoError
 from bus.log import note
 from bus.log.checkpoint import checkpoint_of
 from bus.log.stored import StoredCheckpoint, StoredTree
@@ -31,6 +31,8 @@ from bus.store import Store, Tx
 
 DUTY = "anchors"
 ROME = ZoneInfo("Europe/Rome")
+APART = dt.timedelta(hours=1)
+"""How far the time of a stamp may be from ours."""
 AGAIN = dt.timedelta(hours=1)
 """After which a late anchor is told of again."""
 
@@ -109,7 +111,12 @@ class Anchoring:
         now = self._clock.now()
         if row is not None and (row["size"] == newest.size or now - moment_of(row["time"]) < dt.timedelta(seconds=at.every)):
             return
-        answer, _ = outside.stamp(at.url, newest.note, at.ca.read_bytes())
+        answer, time = outside.stamp(at.url, newest.note, at.ca.read_bytes())
+        if abs(time - (now := self._clock.now())) > APART:
+            raise EvidenceError(
+                f"the authority's time is {text_of(time)}, ours {text_of(now)}", code="evidence.timestamp",
+                hint="one of the clocks is wrong, and so are times of records or stamps; no such stamp is kept",
+            )  # fmt: skip
         self._keep(TIMESTAMP, at.url, newest.size, answer)
 
     # -- the day's last checkpoint -----------------------------------------------------------------------------------------

@@ -201,6 +201,19 @@ def test_a_time_stamp_over_something_else_or_by_somebody_else_is_refused(tmp_pat
         outside.stamp("http://127.0.0.1:9/", stamped, authority.root.read_bytes())
 
 
+@pytest.mark.parametrize("hours", [-1.2, 1.2])
+def test_a_time_stamp_of_another_time_than_ours_is_not_kept(tmp_path, authority, hours):
+    """Signed by an authority that we trust, over our bytes, with our nonce: one of the clocks is wrong, and which is for a person to say."""
+    with bus(tmp_path / "uno", timestamps={"url": authority.url, "ca": str(authority.root), "every": 1}) as one:
+        one.add(3)
+        one.clock.ahead = dt.timedelta(hours=hours)
+        before = authority.asked
+        assert one.app.anchoring.turn()[0].size == 0
+        assert (authority.asked, one.anchors()) == (before + 1, [])
+        one.clock.ahead = dt.timedelta(hours=0.8 * hours / abs(hours))
+        assert one.app.anchoring.turn()[0].size == one.newest().size
+
+
 def test_an_anchor_that_is_late_is_told_by_log_metrics_and_doctor_and_holds_up_no_other(tmp_path, authority, capfd):
     dead = {"url": "http://127.0.0.1:9/", "key": str(WITNESS.verifier)}
     stamps = {"url": authority.url, "ca": str(authority.root)}
