@@ -111,6 +111,21 @@ def api() -> Iterator[str]:
         yield from (row(str(status), PROBLEMS[status]) for status in served.all_problems())
 
 
+def reports() -> Iterator[str]:
+    from bus.config import load
+    from bus.reports import of_adapters
+    from bus.systems import adapters_of
+
+    yield "# Reports\n"
+    yield "What `bus report NAME` writes: the fields, in the order of the columns. How to ask for one: [for who audits](../auditor.md)."
+    config = load(PROJECT / "config.yaml", secrets=False)
+    telling = {name for name, adapter in adapter_classes() if adapter.reports is not Adapter.reports}
+    chosen = {name: settings for name, settings in config.adapters.items() if settings.get("use", name) in telling}
+    for report in of_adapters(adapters_of(config.model_copy(update={"adapters": chosen}))).values():
+        yield from ("", f"## {report.name}\n", f"{report.title}. Source: {report.source}.", "", row("field", "meaning"), row("---", "---"))
+        yield from (row(f"`{name}`", meaning) for name, meaning in report.fields.items())
+
+
 def doctor() -> Iterator[str]:
     from bus.doctor.codes import as_markdown
 
@@ -130,6 +145,7 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "steps.md": steps,
     "rules.md": rules,
     "doctor.md": doctor,
+    "reports.md": reports,
     "../patterns.md": patterns,
     "findings.md": findings,
 }
