@@ -13,6 +13,7 @@ from bus.log.note import Verifier
 from bus.log.published import Folder
 from bus.log.record import record_of
 from bus.log.stored import StoredTree
+from bus.log.tiles import hashes_in
 from bus.message import parsed
 from bus.store import Tx
 from bus.store.opening import Reader
@@ -29,19 +30,24 @@ class Judged(NamedTuple):
 
 
 def judged(reader: Reader, text: str, door: Sequence[Verifier], log: Sequence[Verifier]) -> Judged:
-    """Look for what a receipt promises. Raises `EvidenceError` for a receipt or a checkpoint that no trusted key signed."""
+    """Look for what a receipt promises. Raises `EvidenceError` for a receipt or a checkpoint that no trusted key signed, and for a database
+    that is not what was signed: it neither shows that something is there nor that it is not.
+    """
     promise = receipt.opened(text, door)
     with reader.read() as tx:
         stored = StoredTree(tx)
         newest = stored.checkpoint()
         if newest is None:
             raise EvidenceError("the log has no checkpoint", code="evidence.unsigned")
-        checkpoint.opened(newest.note, promise.origin, log)
-        index = _place(tx, stored, promise)
-        if index is not None and tree.includes(newest.root, newest.size, index, promise.leaf, stored.inclusion(index, newest.size)):
-            return _included(promise, index, newest.size)
-        contents = [leaf.content for leaf in stored.records(max(0, newest.size - NEWEST), newest.size)]
-    return _absent(promise, newest.size, contents)
+        head, _ = checkpoint.opened(newest.note, promise.origin, log)
+        leaves = _leaves(tx, head)
+        if promise.leaf in leaves:
+            return _included(promise, leaves.index(promise.leaf), head.size)
+        first = max(0, head.size - NEWEST)
+        contents = [leaf.content for leaf in stored.records(first, head.size)]
+        if [*map(tree.leaf_hash, contents)] != leaves[first:]:
+            raise _unlike("the newest records are not those")
+    return _absent(promise, head.size, contents)
 
 
 def judged_by_files(folder: Path, text: str, door: Sequence[Verifier], log: Sequence[Verifier]) -> Judged:
@@ -71,14 +77,19 @@ def _absent(promise: receipt.Receipt, size: int, newest: Sequence[bytes]) -> Jud
     )  # fmt: skip
 
 
-def _place(tx: Tx, stored: StoredTree, promise: receipt.Receipt) -> int | None:
-    """Where the leaf is: at the message's own record, else anywhere in the tree."""
-    for row in tx.all("records_of_message", message=promise.message):
-        if tree.leaf_hash(bytes(row["content"])) == promise.leaf:
-            return stored.index_of(row["seq"])
-    for tile in tx.all("tiles_between", level=0, start=0, until=2**62):
-        hashes = bytes(tile["hashes"])
-        at = next((at for at in range(0, len(hashes), tree.HASH) if hashes[at : at + tree.HASH] == promise.leaf), None)
-        if at is not None:
-            return int(tile["number"]) * 256 + at // tree.HASH
-    return None
+def _leaves(tx: Tx, head: checkpoint.Checkpoint) -> list[bytes]:
+    """All leaves of the tree as it is stored, which have the root that was signed; raises `EvidenceError`."""
+    tiles = tx.all("tiles_between", level=0, start=0, until=2**62)
+    leaves = [leaf for tile in tiles for leaf in hashes_in(bytes(tile["hashes"]))]
+    edge = tree.CompactRange()
+    edge.extend(leaves)
+    if (edge.size, edge.root()) != (head.size, head.root):
+        raise _unlike("the stored tree is not the one")
+    return leaves
+
+
+def _unlike(what: str) -> EvidenceError:
+    return EvidenceError(
+        f"{what} of the checkpoint that was signed, so nothing can be shown by them", code="evidence.broken",
+        hint="bus log verify names the place",
+    )  # fmt: skip

@@ -144,6 +144,38 @@ def test_a_folder_that_is_not_what_was_signed_proves_nothing(tmp_path, capsys):
     assert by_files(tmp_path, text, capsys)[0] == 2
 
 
+@pytest.mark.parametrize(
+    "statements",
+    [
+        'UPDATE records SET content = CAST(replace(CAST(content AS TEXT), \',"time":"20\', \',"time":"10\') AS BLOB)',
+        "UPDATE tiles SET hashes = substr(hashes, 1, length(hashes) - 32)",
+        "UPDATE tiles SET hashes = CAST(hashes || zeroblob(32) AS BLOB)",
+        "UPDATE tiles SET hashes = CAST(zeroblob(32) || substr(hashes, 33) AS BLOB)",
+        (
+            "DELETE FROM checkpoints WHERE size < (SELECT max(size) FROM checkpoints); UPDATE tiles SET hashes = :leaf; "
+            "UPDATE checkpoints SET root = :leaf, size = 1"
+        ),
+        "UPDATE tiles SET hashes = CAST(:leaf || substr(hashes, 33) AS BLOB)",
+        "DELETE FROM records",
+        "DELETE FROM tiles",
+    ],
+)
+def test_a_database_that_is_not_what_was_signed_hides_no_omission_and_proves_none(tmp_path, capsys, statements):
+    """Earlier times of the newest records would say that there is time left, another root beside the signed one that it is there."""
+    with running(tmp_path, log={"promise": 0.001}) as server:
+        Caller(server.port)("POST", "/messages", BODY)
+    absent = receipt_of_another(tmp_path)
+    assert checked(tmp_path, absent, capsys)[0] == 5
+    leaf = receipt.opened(absent, [note.verifier(public(tmp_path, "receipts"))]).leaf
+    with contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw:
+        for [trigger] in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            raw.execute(f"DROP TRIGGER {trigger}")
+        for statement in statements.split("; "):
+            raw.execute(statement, {"leaf": leaf} if ":leaf" in statement else {})
+        raw.commit()
+    assert checked(tmp_path, absent, capsys) == (2, "")
+
+
 class Kept:
     """A transaction of which nothing is kept."""
 
