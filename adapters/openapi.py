@@ -1,8 +1,9 @@
 """What an OpenAPI document says of an operation: OpenAPI 3.0, 3.1 and Swagger 2.0, in YAML or JSON, over several files.
 
 A request's fields are the parameters in path and query and the fields of the JSON body, side by side; a body or an answer that is no
-object stands under ``body``. It says no more than it is sure of: alternatives (``oneOf``, ``anyOf``) and what refers to itself are left
-open. An object that lists its fields and does not say that it takes others is taken to have no others.
+object stands under ``body``. Alternatives (``oneOf``, ``anyOf``) are written out, each with all that stands beside them. It says no
+more than it is sure of: what refers to itself is left open. An object that lists its fields and does not say that it takes others is
+taken to have no others.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -30,6 +31,9 @@ _KEPT = (
     "multipleOf", "minItems", "maxItems", "description",
 )  # fmt: skip
 _DEPTH = 16
+_FORMS = 24
+"""So many alternatives of one value are told apart."""
+_NULL: Schema = {"type": "null"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +161,34 @@ class Reader:
         """The schema of a value; {} where nothing is sure."""
         made = _Laid()
         self._lay(node, base, seen, made)
-        return made.schema()
+        forms = self._forms(made)
+        said = [form.schema() for form in forms]
+        if not all(said):
+            return {word: made.words[word] for word in ("description",) if word in made.words}
+        different = [one for at, one in enumerate(said) if one not in said[:at]]
+        if any(form.null for form in forms):
+            return {"anyOf": [*different, _NULL]}
+        return different[0] if len(different) == 1 else {"anyOf": different}
+
+    def _forms(self, made: _Laid) -> list[_Laid]:
+        """Each alternative with all that stands beside it; one that is not sure of anything where they are too many."""
+        done, todo = list[_Laid](), [made]
+        while todo:
+            one = todo.pop(0)
+            if not one.choices:
+                done.append(one)
+                continue
+            (choices, names, base, seen), *rest = one.choices
+            for choice, known in zip(choices, names, strict=True):
+                form = replace(one, words=dict(one.words), fields=dict(one.fields), needed=list(one.needed), choices=list(rest))
+                self._lay(choice, base, seen, form)
+                for field_name, values in known.items():
+                    told = form.fields.get(field_name, {})
+                    form.fields |= {field_name: {**told, "enum": values}} if told and not told.keys() & {"enum", "const"} else {}
+                todo.append(form)
+            if len(todo) + len(done) > _FORMS:
+                return [_Laid(unsure=True)]
+        return done
 
     def _lay(self, written: Any, base: Path, seen: tuple[int, ...], made: _Laid) -> None:
         node, base = followed(written, base)
@@ -177,20 +208,27 @@ class Reader:
             made.words["items"] = self.schema(node["items"], base, seen)
         for part in node.get("allOf", ()):
             self._lay(part, base, seen, made)
-        self._alternatives([*node.get("oneOf", ()), *node.get("anyOf", ())], base, seen, made)
+        for word in ("oneOf", "anyOf"):
+            choices = node.get(word, ())
+            real = [one for one in choices if not (isinstance(one, dict) and one.get("type") == "null")]
+            made.null |= len(real) < len(choices)
+            if real:
+                made.choices.append((real, [_discriminated(node.get("discriminator"), one) for one in real], base, seen))
 
-    def _alternatives(self, choices: list[Any], base: Path, seen: tuple[int, ...], made: _Laid) -> None:
-        real = [one for one in choices if not (isinstance(one, dict) and one.get("type") == "null")]
-        made.null |= len(real) < len(choices)
-        if len(real) == 1:
-            self._lay(real[0], base, seen, made)
-        elif real:
-            made.unsure = True
+
+def _discriminated(told: Any, choice: Any) -> dict[str, list[str]]:
+    """The values by which a discriminator tells this alternative: its names in the mapping, else that of its schema."""
+    reference = str(choice.get("$ref", "")) if isinstance(choice, dict) else ""
+    if not reference or not isinstance(told, dict) or "propertyName" not in told:
+        return {}
+    name = reference.rpartition("/")[2]
+    mapped = [str(value) for value, target in (told.get("mapping") or {}).items() if target in (reference, name)]
+    return {str(told["propertyName"]): mapped or [name]}
 
 
 @dataclass(slots=True)
 class _Laid:
-    """What the parts of one schema say together."""
+    """What the parts of one schema say together. ``choices``: alternatives, what tells each, their file and what led there."""
 
     words: Schema = field(default_factory=dict)
     fields: dict[str, Schema] = field(default_factory=dict)
@@ -198,8 +236,10 @@ class _Laid:
     open: bool = False
     null: bool = False
     unsure: bool = False
+    choices: list[tuple[list[Any], list[dict[str, list[str]]], Path, tuple[int, ...]]] = field(default_factory=list)
 
     def schema(self) -> Schema:
+        """What is said of a value that is not null."""
         said = dict(self.words)
         kinds = said.get("type")
         if isinstance(kinds, list):
@@ -216,10 +256,10 @@ class _Laid:
                 "required": [one for one in dict.fromkeys(self.needed) if one in self.fields],
             }
         if self.unsure:
-            return {word: said[word] for word in ("description",) if word in said}
+            return {}
         if self.fields and not self.open:
             said["additionalProperties"] = False
-        return {"anyOf": [said, {"type": "null"}]} if self.null and said else said
+        return said
 
 
 def _limits(said: Schema) -> None:
@@ -244,6 +284,13 @@ def _json(holder: Schema) -> Schema:
 
 def _joined(fields: dict[str, Schema], needed: list[str], body: Schema, must: bool) -> tuple[Schema, bool]:
     """One request out of parameters and body; whether the body is one field of it."""
+    forms = alternatives(body)
+    if (
+        len(forms) > 1
+        and all("properties" in form for form in forms)
+        and not any(fields.keys() & form["properties"].keys() for form in forms)
+    ):
+        return {"type": "object", "anyOf": [_joined(fields, needed, form, must)[0] for form in forms]}, False
     plain = body.get("properties", {})
     whole = bool(body) and (not plain or bool(fields.keys() & plain.keys()))
     if whole:
@@ -258,14 +305,20 @@ def _either(answers: list[Schema]) -> Schema:
     """The schema of what one of several successes says."""
     if not answers:
         return {"type": "object", "properties": {}, "additionalProperties": False}
-    shaped = [one if "properties" in one else _under_body(one) for one in answers]
-    fields: dict[str, Schema] = {}
-    for one in shaped:
-        for name, inner in one["properties"].items():
-            fields[name] = inner if fields.get(name, inner) == inner else {}
-    needed = [name for name in shaped[0].get("required", ()) if all(name in one.get("required", ()) for one in shaped)]
-    made: Schema = {"type": "object", "properties": fields, "required": needed}
-    return {**made, "additionalProperties": False} if all("additionalProperties" in one for one in shaped) else made
+    shaped = [one if "properties" in one else _under_body(one) for answer in answers for one in _shapes(answer)]
+    whole = [{"type": "object", "required": [], **one} for one in shaped]
+    return whole[0] if len(whole) == 1 else {"type": "object", "anyOf": whole}
+
+
+def _shapes(answer: Schema) -> list[Schema]:
+    """The alternatives of an answer, if all of them are objects with fields; else it is one value."""
+    forms = alternatives(answer)
+    return forms if all("properties" in form for form in forms) else [answer]
+
+
+def alternatives(schema: Any) -> list[Schema]:
+    """The alternatives of a schema, null left out; itself where it has none."""
+    return [one for one in schema["anyOf"] if one != _NULL] if "anyOf" in schema else [schema]
 
 
 def _under_body(schema: Schema) -> Schema:
@@ -282,8 +335,9 @@ def _refusals(replies: Mapping[str, Schema], told: Reader, path: Path) -> tuple[
         if not re.fullmatch(r"4[0-9][0-9]", status):
             continue
         sentence = " ".join(str(reply.get("description", "")).split())[:200] or f"refused with {status}"
-        listed = told.schema(_json(reply), path).get("properties", {}).get("code", {}).get("enum", ())
-        codes = [one for one in listed if isinstance(one, str)]
+        forms = alternatives(told.schema(_json(reply), path))
+        listed = [one for form in forms for one in form.get("properties", {}).get("code", {}).get("enum", ())]
+        codes = [one for one in dict.fromkeys(listed) if isinstance(one, str)]
         found |= {f"HTTP_{status}": sentence, **dict.fromkeys(codes, sentence)}
         if status not in TECHNICAL and not codes:
             expected.add(f"HTTP_{status}")
@@ -321,20 +375,16 @@ def model_of(name: str, schema: Schema, *, closed: bool, judged: bool = True) ->
     return Told
 
 
-def without_nulls(value: Any, schema: Any) -> Any:
-    """A value without the nulls that its schema does not take: an optional field that is null is one that is left out."""
+def without_nulls(value: Any, *schemas: Any) -> Any:
+    """A value without the nulls that none of its schemas takes: an optional field that is null is one that is left out."""
+    forms = [form for schema in schemas for form in alternatives(schema)]
     if isinstance(value, list):
-        return [without_nulls(inner, _inner(schema).get("items", {})) for inner in value]
+        return [without_nulls(inner, *(form.get("items", {}) for form in forms)) for inner in value]
     if not isinstance(value, dict):
         return value
-    fields = _inner(schema).get("properties", {})
-    kept = {name: inner for name, inner in value.items() if inner is not None or "anyOf" in fields.get(name, {})}
-    return {name: without_nulls(inner, fields.get(name, {})) for name, inner in kept.items()}
-
-
-def _inner(schema: Any) -> Schema:
-    found: Schema = schema["anyOf"][0] if "anyOf" in schema else schema
-    return found
+    fields = {name: [form["properties"][name] for form in forms if name in form.get("properties", {})] for name in value}
+    kept = {name: inner for name, inner in value.items() if inner is not None or any(_NULL in one.get("anyOf", ()) for one in fields[name])}
+    return {name: without_nulls(inner, *fields[name]) for name, inner in kept.items()}
 
 
 def opened(schema: Any) -> Any:

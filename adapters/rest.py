@@ -33,7 +33,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from adapters.http import Link, Reply, crossing, errors
-from adapters.openapi import BODY, Described, document_of, model_of
+from adapters.openapi import BODY, Described, alternatives, document_of, model_of
 from adapters.shapes import Shape, shape_of
 from bus.adapter import Adapter, Call, Effect, InDoubt, Operation, OutsideError, Refused, Settings, Unreachable
 from bus.message import canonical
@@ -419,7 +419,10 @@ class Rest(Adapter):
         if described is not None and not described.told:
             return declared.answer.model_validate({})
         _refuse_in_band(reply, asked.failed_when, declared)
-        return reply.model(declared.answer, under=BODY if described and BODY in described.answer["properties"] else "")
+        return reply.model(
+            declared.answer,
+            under=BODY if described and any(BODY in form.get("properties", {}) for form in alternatives(described.answer)) else "",
+        )
 
 
 def _parts_of(template: str, asks: Sequence[str], fields: Mapping[str, Any]) -> tuple[str, dict[str, str | list[str]], dict[str, Any]]:

@@ -74,7 +74,7 @@ def mapping(
             hint=suggestion(target, [*known.operations, *catalog.types]),
         )
     office, _, rest = name.partition(".")
-    fields = "\n".join(_fields(schema, schema, catalog.types[source].schema, "  "))
+    fields = "\n".join(_fields(schema, schema, catalog.types[source].shape, "  "))
     file = f"mappings/{office}/{rest.replace('.', '-')}.yaml"
     text = filled(MAPPING, name=name, file=file, to=target, fields=fields).replace("@FROM@", source)
     body = _body_of(source, catalog)
@@ -231,7 +231,7 @@ def _body_of(type: str, catalog: Catalog) -> Any:
             sent = test.send if one.plan.on == type and "send" in test.model_fields_set else test.given.get("messages", {}).get(type)
             if sent is not None and not catalog.validate(type, sent):
                 return sent
-    made = example_of(catalog.types[type].schema, catalog.types[type].schema)
+    made = example_of(catalog.types[type].shape, catalog.types[type].shape)
     if catalog.validate(type, made):
         raise Invalid(
             f"no body of {type!r} could be made up for a test", code="new.no-body", hint="begin with a type of your own, and change `on`"
@@ -255,9 +255,10 @@ _TRIES = (
 
 def example_of(schema: Any, root: Any, depth: int = 0) -> Any:
     """A value of a JSON Schema, as small as it may be; the best that can be done where the schema says more than this understands."""
+    from bus.expression.unions import first
     from bus.mapping.types import outside, resolve
 
-    here = resolve(schema, root)
+    here = first(resolve(schema, root))
     for word in ("const", "default"):
         if word in here:
             return here[word]
@@ -283,18 +284,19 @@ def example_of(schema: Any, root: Any, depth: int = 0) -> Any:
 
 
 def _target_of(target: str, known: Declared, catalog: Catalog) -> dict[str, Any] | None:
-    from bus.adapter import schema_of
+    from bus.route.target import shape_of
 
     if target in known.operations:
-        return schema_of(known.operations[target].request)
-    return catalog.types[target].schema if target in catalog.types else None
+        return shape_of(known.operations[target].request)
+    return catalog.types[target].shape if target in catalog.types else None
 
 
 def _fields(schema: Any, root: Any, source: dict[str, Any], indent: str) -> Iterator[str]:
     """Lines for what a target needs: the field of the same name where there is one, else a value that fits, to be replaced."""
+    from bus.expression.unions import first
     from bus.mapping.types import resolve
 
-    here = resolve(schema, root)
+    here = first(resolve(schema, root))
     fields = here.get("properties", {})
     needed = here.get("required", ()) or list(fields)[:1]
     for name in needed:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import jsonschema_rs
@@ -29,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bus.errors import ExpressionError
 from bus.expression import Environment, Expression, Table, Tables, name_problem
 from bus.expression.typing import resolved
+from bus.expression.unions import SOMETIMES, laid
 from bus.mapping import protected as fields
 from bus.mapping.protected import Protected
 from bus.message import JsonObject, JsonValue
@@ -101,6 +103,11 @@ class MessageType:
     protected: Protected = field(default_factory=Protected)
     reply: Protected = field(default_factory=Protected)
     _validator: Any = None
+
+    @cached_property
+    def shape(self) -> dict[str, Any]:
+        """The schema as rules are checked against it: its alternatives laid together."""
+        return laid(self.schema)
 
     @property
     def rules(self) -> JsonObject:
@@ -333,13 +340,16 @@ def schema_at(schema: Any, path: Sequence[str]) -> dict[str, Any]:
     return {**here, **({"$defs": schema["$defs"]} if "$defs" in schema else {})}
 
 
-def lacks(schema: Any, path: Sequence[str]) -> str:
+def lacks(schema: Any, path: Sequence[str], asked: Collection[Sequence[str]] = ()) -> str:
     """Why a value of a schema may have nothing at a path: ``missing`` or ``null``; empty where it is surely there, or nothing is said.
 
-    A field with a default is there: the contract's own models write it.
+    A field with a default is there: the contract's own models write it. One that only some alternatives have is there where somebody
+    asks about its neighbours (``asked``: their paths): so is found out which alternative it is.
     """
     here = resolve(schema, schema)
-    for piece in path:
+    for position, piece in enumerate(path):
+        if piece in here.get(SOMETIMES, ()) and any(len(one) > position and one[:position] == path[:position] for one in asked):
+            return ""
         if piece == "[]":
             here = resolve(here.get("items", {}), schema)
             continue

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from bus.adapter import Operation, schema_of
+from bus.adapter import Operation
 from bus.expression import Tables, name_problem
 from bus.expression.typing import ANYTHING, Types
 from bus.mapping.compile import CompiledMapping, place_of
@@ -20,7 +20,7 @@ from bus.mapping.types import BUILT_IN, MessageType
 from bus.route.compile import CompiledRoute
 from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, SCALARS, Known, Paths, Schema, Scope, merged
 from bus.route.parse import Parsed
-from bus.route.target import Target
+from bus.route.target import Target, shape_of
 from bus.route.ways import Order, check_choices, check_failures, clauses_of
 from bus.source import Pointer, Reporter, suggestion
 
@@ -45,8 +45,8 @@ class World:
         """The contracts as types of expressions."""
         types = Types(self.tables)
         models = (model for operation in self.operations.values() for model in (operation.request, operation.answer))
-        declared = (one.schema for one in self.types.values())
-        for schema in (*SCALARS.values(), ERROR_SCHEMA, MESSAGE_SCHEMA, self.case_schema, *map(schema_of, models), *declared):
+        declared = (one.shape for one in self.types.values())
+        for schema in (*SCALARS.values(), ERROR_SCHEMA, MESSAGE_SCHEMA, self.case_schema, *map(shape_of, models), *declared):
             types.declare(schema)
         return types
 
@@ -75,9 +75,9 @@ class World:
             return Known(schema={"type": "array"})
         key = ("items of", id(gathered))
         if key not in self._made:
-            one = self.known(gathered.schema)
-            definitions = {"$defs": gathered.schema["$defs"]} if "$defs" in gathered.schema else {}
-            self._made[key] = Known(schema={"type": "array", "items": gathered.schema, **definitions}, typed=f"[{one.typed}]")
+            one = self.known(gathered.shape)
+            definitions = {"$defs": gathered.shape["$defs"]} if "$defs" in gathered.shape else {}
+            self._made[key] = Known(schema={"type": "array", "items": gathered.shape, **definitions}, typed=f"[{one.typed}]")
         return self._made[key]
 
     def built_in(self, body: Schema | None) -> dict[str, Known]:
@@ -93,7 +93,7 @@ def check_mapping(mapping: CompiledMapping, world: World, report: Reporter) -> N
     if source is None and document.from_ not in world.broken:
         hint = suggestion(document.from_, world.types)
         report.report(("from",), "type.unknown", f"there is no message type `{document.from_}`", hint)
-    names = world.built_in(source.schema if source else None)
+    names = world.built_in(source.shape if source else None)
     by_pointer = {used.pointer: used for used in mapping.used}
     asked = asked_in(mapping.used) | world.asked.get(mapping.name, frozenset())
     paths = Paths(names, world.typed, report, by_pointer, asked)
@@ -117,8 +117,8 @@ def asked_in(used: Iterable[Used]) -> frozenset[tuple[str, ...]]:
 
 def _target_schema(name: str, world: World) -> Schema | None:
     if name in world.operations:
-        return schema_of(world.operations[name].request)
-    return world.types[name].schema if name in world.types else None
+        return shape_of(world.operations[name].request)
+    return world.types[name].shape if name in world.types else None
 
 
 def check_route(compiled: CompiledRoute, world: World, report: Reporter) -> None:
@@ -141,7 +141,7 @@ class _Checker:
         started_by = self._type(self.model.on, ("on",))
         self._key_names(self.model.case, ("case",))
         parsed = self.compiled.parsed
-        built_in = self.world.built_in(started_by.schema if started_by else None)
+        built_in = self.world.built_in(started_by.shape if started_by else None)
         scope = Scope({**built_in, **dict.fromkeys(parsed.lost, Known())}, frozenset(self.model.case) | parsed.lost_keys)
         self._uses((), scope)
         self._block(parsed.steps, scope)
@@ -168,10 +168,10 @@ class _Checker:
         model = step.model
         operation = self._operation(model.call, (*step.pointer, "call"))
         self._uses(step.pointer, scope, without=("case", "on_error"))
-        self._target(step, scope, model.call, schema_of(operation.request) if operation else None)
+        self._target(step, scope, model.call, shape_of(operation.request) if operation else None)
         if operation is not None:
             self._promises(step, operation)
-        answer = {model.as_: self.world.known(schema_of(operation.answer) if operation else None)} if model.as_ else {}
+        answer = {model.as_: self.world.known(shape_of(operation.answer) if operation else None)} if model.as_ else {}
         self._key_names(model.case, (*step.pointer, "case"))
         answered = scope.having(answer, model.case)
         self._uses(step.pointer, answered, only=("case",))
@@ -202,7 +202,7 @@ class _Checker:
     def _send(self, step: Parsed, scope: Scope) -> Scope:
         self._uses(step.pointer, scope)
         sent = self._type(step.model.send, (*step.pointer, "send"))
-        self._target(step, scope, step.model.send, sent.schema if sent else None)
+        self._target(step, scope, step.model.send, sent.shape if sent else None)
         return scope.having({step.model.as_: Known(schema=_SENT)} if step.model.as_ else {})
 
     def _reply(self, step: Parsed, scope: Scope) -> Scope:
@@ -212,7 +212,7 @@ class _Checker:
     def _wait(self, step: Parsed, scope: Scope) -> Scope | None:
         model = step.model
         awaited = self._type(model.wait, (*step.pointer, "wait")) if model.wait is not None else None
-        arrived = self.world.known(awaited.schema if awaited else None)
+        arrived = self.world.known(awaited.shape if awaited else None)
         self._uses(step.pointer, scope, without=("match",))
         self._uses(step.pointer, scope.having({"arrival": arrived}), only=("match",))
         self._waiting(step, scope)
@@ -251,7 +251,7 @@ class _Checker:
     def _late_scope(self, step: Parsed) -> Scope:
         """A late message opens a run of its own: it is the ``body`` there, and nothing of the first run is seen."""
         arrived = self.world.types.get(getattr(step.model, step.kind))
-        return Scope(self.world.built_in(arrived.schema if arrived else None), frozenset())
+        return Scope(self.world.built_in(arrived.shape if arrived else None), frozenset())
 
     def _choose(self, step: Parsed, scope: Scope) -> Scope | None:
         self._uses(step.pointer, scope)
@@ -415,8 +415,8 @@ class _Checker:
             self.report.report((*step.pointer, "undo"), "undo.not-declared", f"`{model.undo}` does not take `{model.call}` back", hint)
         elif undo is not None:  # it is asked with the answer of what it takes back
             paths = self._paths(Scope({}, frozenset()))
-            target = Target(model.undo, schema_of(undo.request), {}, paths.value, paths.absent, self.report)
-            target.takes(schema_of(operation.answer), (*step.pointer, "undo"), f"what {model.call} answers")
+            target = Target(model.undo, shape_of(undo.request), {}, paths.value, paths.absent, self.report)
+            target.takes(shape_of(operation.answer), (*step.pointer, "undo"), f"what {model.call} answers")
 
     def _waiting(self, step: Parsed, scope: Scope) -> None:
         model = step.model

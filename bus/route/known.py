@@ -166,7 +166,7 @@ class Paths:
         path = expression.references[0].path
         if any(path[: len(one)] == one for one in self.asked):
             return ""
-        return lacks(self._named(path[0], used).schema, path[1:])
+        return lacks(self._named(path[0], used).schema, path[1:], [one[1:] for one in self.asked if one[0] == path[0]])
 
     def _found(self, used: Used) -> list[str]:
         """All texts that a look into one column of a table can find."""

@@ -8,15 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+from pydantic import BaseModel
+
+from bus.adapter import schema_of
 from bus.expression.typing import resolved
+from bus.expression.unions import ALTERNATIVES, fits, laid
 from bus.mapping.template import Used, dotted
 from bus.mapping.types import outside, resolve, takes_null
 from bus.route.known import Known
 from bus.source import Pointer, Reporter, suggestion
 
 _KINDS = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null", list: "array", dict: "object"}
+
+
+@lru_cache(maxsize=1024)
+def shape_of(model: type[BaseModel]) -> dict[str, Any]:
+    """The schema of a model as rules are checked against it: its alternatives laid together; the same object each time."""
+    return laid(schema_of(model))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +92,7 @@ class Target:
 
     def _fields(self, value: dict[str, Any], wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
         fields = wanted.get("properties", {})
+        found = len(self.report.findings)
         meant = set[str]()
         for name, inner in value.items():
             if name in fields:
@@ -101,6 +113,33 @@ class Target:
                 place = dotted((*path, name))
                 hint = str(resolve(fields.get(name, {}), self.schema).get("description", ""))
                 self.report.report(pointer, "target.missing-field", f"{self.name} needs the field `{place}`", hint)
+        if ALTERNATIVES in wanted and len(self.report.findings) == found:
+            self._alternatives(value, wanted, pointer, path)
+
+    def _alternatives(self, value: dict[str, Any], wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
+        """Fields that are all known, and that no alternative of the contract takes together: what the nearest lacks, or takes not."""
+        literals = {name: told for name, inner in value.items() if (told := self._told(inner, (*pointer, name))) is not None}
+        judged = [(form, *fits(form, value, literals)) for form in wanted[ALTERNATIVES]]
+        if not all(missing or strange for _, missing, strange in judged):
+            return
+        _, missing, strange = min(judged, key=lambda one: (any(name in literals for name in one[2]), len(one[1]) + len(one[2])))
+        others = [name for name in value if name not in strange and (name in literals or name not in wanted.get("required", ()))]
+        beside = f" beside `{dotted((*path, others[0]))}`" if others else ""
+        own = [", ".join(name for name in one.get("required", ()) if name not in wanted.get("required", ())) for one, _, _ in judged]
+        hint = f"the contract takes {' or '.join(own)}" if all(own) else f"the contract has {len(own)} alternatives"
+        for name in missing:
+            sentence = f"{self.name} needs the field `{dotted((*path, name))}`{beside}"
+            self.report.report(pointer, "target.missing-field", sentence, hint)
+        for name in strange if not missing else ():
+            sentence = f"{self.name} does not take the field `{dotted((*path, name))}`{beside}"
+            self.report.report((*pointer, name), "target.unknown-field", sentence, hint, key=True)
+
+    def _told(self, value: Any, pointer: Pointer) -> Any:
+        """The value of a literal; None of what is computed."""
+        if not isinstance(value, str):
+            return value if isinstance(value, (int, float, bool)) else None
+        used = self.used.get(pointer)
+        return used.expression({}) if used is not None and not used.expression.in_cel and not used.expression.references else None
 
     def _there(self, value: Any, schema: Any, mandatory: bool, pointer: Pointer, path: tuple[str, ...]) -> None:
         """A field that must have a value, fed by one that the contract lets be missing or null."""

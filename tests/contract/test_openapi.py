@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from adapters.openapi import document_of, opened, without_nulls
+from adapters.openapi import alternatives, document_of, opened, without_nulls
 from adapters.rest import Rest
 from bus.adapter import InDoubt, Refused
 from bus.testing.adapter_contract import attempt, call
@@ -56,8 +56,42 @@ def test_what_is_only_read_is_not_asked_for_and_what_is_only_written_is_not_told
 def test_null_alternatives_and_what_holds_itself_are_said_as_far_as_they_are_sure():
     fields = document_of(CONTRACT).operation("creaFascicolo").answer["properties"]
     assert fields["stato"] == {"anyOf": [{"type": "string", "enum": ["APERTO", "CHIUSO"]}, {"type": "null"}]}
-    assert fields["origine"] == fields["superiore"] == {}
+    assert fields["origine"] == {"anyOf": [{"type": "string"}, {"type": "integer"}]}
+    assert fields["superiore"] == {}
     assert fields["peso"] == {"type": "integer", "exclusiveMinimum": 0}
+
+
+def test_alternatives_are_told_apart_by_their_discriminator_each_with_the_parameters():
+    first, second = document_of(CONTRACT).operation("depositaAtto").request["anyOf"]
+    assert first["properties"].keys() == {"urgente", "tipo", "oggetto", "note"}
+    assert (first["properties"]["tipo"]["enum"], second["properties"]["tipo"]["enum"]) == (["ISTANZA"], ["PARERE"])
+    assert second["required"] == ["tipo", "esito"]
+    assert first["additionalProperties"] is second["additionalProperties"] is False
+
+
+def test_what_stands_beside_alternatives_belongs_to_each():
+    answer = document_of(CONTRACT).operation("depositaAtto").answer
+    assert [form["properties"].keys() for form in answer["anyOf"]] == [{"numero", "protocollo"}, {"numero", "ricevuta"}]
+
+
+DEPOSITS = {"deposita": {"operation": "depositaAtto", "effect": "once"}}
+
+
+def test_a_request_of_one_alternative_is_sent_with_the_null_that_it_takes_and_the_answer_of_the_other_is_read():
+    reply = http(200, b'{"numero": "1", "ricevuta": "R", "altro": 1}')
+    with peer(reply) as (url, seen), archive(url, operations=DEPOSITS) as adapter:
+        answer, _ = call(adapter, "deposita", {"tipo": "ISTANZA", "oggetto": "Una", "note": None, "urgente": True})
+    assert seen[0].startswith(b"POST /atti?urgente=true ")
+    assert json.loads(seen[0].partition(b"\r\n\r\n")[2]) == {"tipo": "ISTANZA", "oggetto": "Una", "note": None}
+    assert answer.model_dump()["ricevuta"] == "R"
+
+
+@pytest.mark.parametrize(
+    "request_of", [{"tipo": "ISTANZA", "esito": True}, {"tipo": "PARERE", "esito": "si"}, {"tipo": "ALTRO", "oggetto": "Una"}]
+)
+def test_a_request_that_no_alternative_takes_is_not_sent(request_of):
+    with archive(operations=DEPOSITS) as adapter, pytest.raises(ValidationError):
+        adapter.operations["deposita"].request.model_validate(request_of)
 
 
 def test_statuses_of_the_matter_and_listed_codes_are_refusals_that_a_route_is_asked_about():
@@ -187,4 +221,4 @@ def test_every_operation_of_the_official_documents_is_read(path):
         described = document.operation(method=method, path=own_path)
         assert described.request["type"] == "object"
         names = {each["name"] for each in one.get("parameters", ()) if each.get("in") in {"path", "query"}}
-        assert names <= described.request["properties"].keys()
+        assert all(names <= form["properties"].keys() for form in alternatives(described.request))

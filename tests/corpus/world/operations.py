@@ -97,6 +97,7 @@ ARCHIVE = Rest.Settings.model_validate({
         "apri": {"operation": "creaFascicolo", "effect": "keyed"},
         "leggi": {"operation": "leggiFascicolo", "effect": "read"},
         "chiudi": {"method": "DELETE", "path": "/fascicoli/{numero}", "effect": "once"},
+        "deposita": {"operation": "depositaAtto", "effect": "once"},
     },
 })  # fmt: skip
 REGISTER = Soap.Settings.model_validate({

@@ -81,6 +81,17 @@ def test_a_route_on_a_type_that_is_there_sends_a_body_of_it(project: Path, capsy
     good(capsys, "routes/prova")
 
 
+@pytest.mark.parametrize("project", ["fresh"], indirect=True)
+def test_a_type_with_alternatives_is_written_as_the_first_of_them(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "routes").mkdir()
+    (project / "mappings/types").mkdir(parents=True)
+    shutil.copy(PROJECT / "tests/corpus/world/mappings/types/soggetto.yaml", project / "mappings/types")
+    assert 0 == main(["new", "route", "prova.sente", "--on", "prova.soggetto"]), capsys.readouterr().err
+    assert 0 == main(["new", "mapping", "prova.copia", "--from", "prova.soggetto", "--to", "prova.soggetto"]), capsys.readouterr().err
+    good(capsys, "routes/prova")
+    assert "cognome" in (project / "mappings/prova/copia.yaml").read_text("utf-8")
+
+
 @pytest.mark.parametrize("project", ["ours"], indirect=True)
 @pytest.mark.parametrize(
     "operation",
