@@ -26,6 +26,13 @@ from typing import Any
 
 APART = {"manifest.json", "seal.json"}
 """Files that the manifest does not list: itself, and the proof that the log knows it."""
+SAYS = {
+    "manifest.json": {"v", "origin", "keys", "size", "scope", "records", "payloads", "files"},
+    "seal.json": {"checkpoint", "consistency", "index", "proof", "record"},
+    "records.jsonl": {"index", "proof", "record"},
+    "payloads.jsonl": {"id", "type", "nonce", "sealed", "key"},
+}
+"""What is said there, and nothing else: what nobody compares with anything could be anything."""
 RULE = re.compile(r"rules/(?:route|file|edition)/([0-9a-f]{64})(?:\.json)?")
 WORDS = {
     "ok": ("VERIFICATO: {records} annotazioni, {payloads} contenuti, {files} file; registro {origin}, sigillo a {size}.",
@@ -208,6 +215,22 @@ class Checkpoint(Note):
         self.size, self.root = int(size), unbase64(root)
 
 
+def once(pairs: Sequence[Any]) -> dict[str, Any]:
+    """An object of JSON, in which no name stands twice: others might read the first."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise Malformed("a name stands twice")
+    return found
+
+
+def said(name: str, text: str, *either: str) -> Any:
+    """What a file, or a line of one, says: all of `SAYS`, and one of ``either``."""
+    found = json.loads(text, object_pairs_hook=once)
+    if not isinstance(found, dict) or set(found) not in [SAYS[name] | {one} for one in either] + [SAYS[name]] * (not either):
+        raise Malformed("it says more, or less, than it should")
+    return found
+
+
 def leaf_hash(data: bytes) -> bytes:
     return hashlib.sha256(b"\0" + data).digest()
 
@@ -296,12 +319,17 @@ class Bundle:
     def say(self, word: str, **values: Any) -> None:
         self.found.append((word, values))
 
-    def lines(self, name: str) -> Iterator[Any]:
-        return (json.loads(line) for line in self.files[name].decode().split("\n") if line)
+    def lines(self, name: str, *either: str) -> Iterator[Any]:
+        return (said(name, line, *either) for line in self.files[name].decode().split("\n") if line)
 
     def _checkpoint(self) -> None:
-        self.manifest = json.loads(self.files["manifest.json"])
+        self.manifest = said("manifest.json", self.files["manifest.json"].decode())
         self.checkpoint = Checkpoint(self.files["checkpoint"])
+        if self.manifest["size"] != self.checkpoint.size:
+            self.say("counts")
+        stamped = self.files.get("anchors/checkpoint")
+        if stamped is not None and Note(stamped).text != self.checkpoint.text:
+            self.say("uncovered", name="anchors/checkpoint")
         if not self.keys:
             self.own_keys = list(self.manifest["keys"])
             self.keys = [Key(said) for said in self.own_keys]
@@ -326,16 +354,17 @@ class Bundle:
         last, size, root = -1, self.checkpoint.size, self.checkpoint.root
         for line in self.lines("records.jsonl"):
             index, content = line["index"], line["record"].encode()
+            record = json.loads(content, object_pairs_hook=once)
             if not includes(root, size, index, leaf_hash(content), [unbase64(step) for step in line["proof"]]):
-                self.say("leaf", index=index, id=json.loads(content).get("id", "?"))
+                self.say("leaf", index=index, id=record.get("id", "?"))
             if index <= last:
                 self.say("order", index=index)
             last = index
-            self.records.append(json.loads(content))
+            self.records.append(record)
 
     def _payloads(self) -> None:
         named = {one["id"]: (one["size"], one["type"]) for record in self.records for one in record.get("payloads", ())}
-        for line in self.lines("payloads.jsonl"):
+        for line in self.lines("payloads.jsonl", "text", "base64"):
             id, nonce, sealed, own = line["id"], unbase64(line["nonce"]), unbase64(line["sealed"]), unbase64(line["key"])
             text = unbase64(line["base64"]) if "base64" in line else line["text"].encode()
             content = sealed or text
@@ -371,14 +400,13 @@ class Bundle:
             self.say("counts")
 
     def _seal(self) -> None:
-        seal = json.loads(self.files["seal.json"])
-        if json.dumps(seal, sort_keys=True, indent=1, ensure_ascii=False).encode() != self.files["seal.json"] or set(seal) != {
-            "checkpoint", "consistency", "index", "proof", "record"
-        }:  # fmt: skip
+        seal = said("seal.json", self.files["seal.json"].decode())
+        if json.dumps(seal, sort_keys=True, indent=1, ensure_ascii=False).encode() != self.files["seal.json"]:
             self.say("uncovered", name="seal.json")
         newer = Checkpoint(seal["checkpoint"].encode())
         self._trust("seal.json", newer)
-        if len(newer.by([*self.keys, *map(Key, self.manifest["keys"])])[0]) < len(newer.signatures):
+        good = newer.by([*self.keys, *map(Key, self.manifest["keys"])])[0]
+        if len(good) < len(newer.signatures) or len(set(newer.signatures)) < len(newer.signatures):
             self.say("uncovered", name="seal.json")
         proof = [unbase64(step) for step in seal["proof"]]
         record = json.loads(seal["record"])

@@ -253,6 +253,52 @@ def test_entries_twice_or_on_other_paths_and_rules_of_another_fingerprint_are_fo
     assert "rules" in verdict(verify.packed({**files, name: files[name].replace(b"saluto", b"sAluto")}), key)
 
 
+def fitting(raw: bytes, **files: bytes) -> bytes:
+    """As an operator writes it who makes the manifest fit: the log does not know that one, and only that would be left to find."""
+    kept = {**verify.unpacked(raw), **{name.replace("__", "/").replace("_jsonl", ".jsonl"): content for name, content in files.items()}}
+    manifest = json.loads(kept["manifest.json"])
+    manifest["files"] = {name: hashlib.sha256(content).hexdigest() for name, content in kept.items() if name not in verify.APART}
+    return verify.packed({**kept, "manifest.json": json.dumps(manifest).encode()})
+
+
+def test_what_is_said_besides_or_twice_is_found_though_the_manifest_fits(exported):
+    """Whoever reads it in another way would read something that nothing was compared with."""
+    raw, key = exported
+    files = verify.unpacked(raw)
+    assert verdict(fitting(raw), key) == ["seal"]
+    for name in ("records.jsonl", "payloads.jsonl"):
+        first, rest = files[name].split(b"\n", 1)
+        for line in (
+            first[:-1] + b',"nota":"falso"}',
+            first.replace(b"{", b'{"record":"falso",', 1) if name == "records.jsonl" else first.replace(b"{", b'{"text":"falso",', 1),
+            first[:-1] + b',"base64":""}',
+            b"[]",
+        ):
+            assert "malformed" in verdict(fitting(raw, **{name.replace(".", "_"): line + b"\n" + rest}), key), line
+    for wrong in (b'{"v":9,', b'{"nota":1,'):
+        assert "malformed" in verdict(verify.packed({**files, "manifest.json": files["manifest.json"].replace(b"{", wrong, 1)}), key)
+    manifest = json.loads(files["manifest.json"])
+    larger = json.dumps({**manifest, "size": manifest["size"] + 1}).encode()
+    assert verdict(verify.packed({**files, "manifest.json": larger}), key) == ["counts", "seal"]
+
+
+def test_a_signature_that_stands_twice_in_the_seal_is_found(exported):
+    raw, key = exported
+    seal = json.loads(verify.unpacked(raw)["seal.json"])
+    seal["checkpoint"] += seal["checkpoint"].rpartition("\n\n")[2]
+    written = json.dumps(seal, sort_keys=True, indent=1, ensure_ascii=False).encode()
+    assert verdict(rewritten(raw, seal_json=written), key) == ["uncovered"]
+
+
+def test_a_stamp_of_another_checkpoint_than_the_bundles_is_found(exported):
+    raw, key = exported
+    signer = note.Signer.new("prova", note.ED25519)
+    other = "prova\n1\nAAAA\n"
+    stamped = note.Note(other, (signer.sign(other),)).encode()
+    assert "uncovered" in verdict(fitting(raw, anchors__checkpoint=stamped), key)
+    assert verdict(fitting(raw, anchors__checkpoint=verify.unpacked(raw)["checkpoint"]), key) == ["seal"]
+
+
 def test_a_sealed_payload_is_not_taken_for_one_of_before_that_lay_open(exported):
     """Its ciphertext as its text would fit the commitment."""
     raw, key = exported
