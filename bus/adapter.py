@@ -85,7 +85,10 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What `Operation.prepare` made of a request before anything leaves: the final request and the facts to remember with the intent."""
+    """What `Operation.prepare` made of a request before anything leaves: the final request and the facts to remember with the intent.
+
+    While a try is in doubt, ``ctx.now`` is the time when it first went out: the same request goes out again, though it is tomorrow.
+    """
 
     request: BaseModel
     facts: tuple[Fact, ...] = ()

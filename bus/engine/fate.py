@@ -5,7 +5,8 @@ how it ended   effect           fate
 =============  ===============  ============================================================
 answered       any              done
 refused        any              done, as a failure the route may handle
-unreachable    any              surely not applied: retry, after so many tries a failure
+unreachable    any              surely not applied: retry, after so many tries a failure;
+                                but where an earlier try is in doubt, the call stays so
 in doubt       read             as unreachable
 in doubt       keyed            retry with the same key
 in doubt       queryable        wait ``settle``, probe; found: done; not found: retry
@@ -36,12 +37,14 @@ from bus.route import plan
 class Tries:
     """What is known of the tries of one call since the last redelivery; ``in_air``: nobody saw the end of the last one.
 
-    ``probes`` are those without an answer since the last try.
+    ``probes`` are those without an answer since the last try. ``prepared`` is the time for which the adapter prepared the request that may
+    have had its effect: as long as that is in doubt, the same request goes out again, also on the next day.
     """
 
     count: int = 0
     probes: int = 0
     asked: dt.datetime | None = None
+    prepared: dt.datetime | None = None
     due: dt.datetime | None = None
     in_air: bool = False
     doubt: bool = False
@@ -49,16 +52,28 @@ class Tries:
     key: str | None = None
     number: int | None = None
 
+    def asks(self, now: dt.datetime) -> None:
+        """A try goes out."""
+        self.asked, self.prepared = now, self.prepares(now)
+
+    def prepares(self, now: dt.datetime) -> dt.datetime:
+        """The time for which a request is prepared now."""
+        return self.prepared if self.doubt and self.prepared is not None else now
+
 
 def after_error(call: Call, operation: Operation, tries: Tries, error: OutsideError, now: dt.datetime) -> Done | Retry:
     """The fate of a try that ended with an error. ``tries.count`` includes it."""
     kind = "unreachable" if error.kind == "in_doubt" and operation.effect == "read" else error.kind
-    told = _told(call, operation, tries, error, kind)
+    retry_after = getattr(error, "retry_after", None)
+    doubt = kind == "unreachable" and tries.doubt
+    told = _told(call, operation, tries, error, "in_doubt" if doubt else kind)
+    if doubt:
+        told["sentence"] = f"{told['sentence']}; an earlier try may have had its effect"
     if kind == "refused":
         return Done(Failed(now, told))
     if kind == "in_doubt":
         return _in_doubt(call, operation, tries, told, now)
-    return _again(call, tries, told, now, getattr(error, "retry_after", None))
+    return _again(call, tries, told, now, retry_after, doubt=doubt)
 
 
 def after_crash(call: Call, operation: Operation, tries: Tries, now: dt.datetime) -> Done | Retry:
@@ -130,17 +145,15 @@ def _in_doubt(call: Call, operation: Operation, tries: Tries, told: JsonObject, 
         case "queryable":
             settled = (tries.asked or now) + dt.timedelta(seconds=(call.timeout or operation.timeout) + operation.settle)
             return Retry(max(now, settled), told, doubt=True, probe=True)
-        case _ if tries.count >= call.retry.attempts:
-            return Done(Failed(now, told))
         case _:
-            return Retry(now + pause(call.retry, tries.count), told, doubt=True)
+            return _again(call, tries, told, now, None, doubt=True)
 
 
-def _again(call: Call, tries: Tries, told: JsonObject, now: dt.datetime, retry_after: float | None) -> Done | Retry:
+def _again(call: Call, tries: Tries, told: JsonObject, now: dt.datetime, retry_after: float | None, *, doubt: bool = False) -> Done | Retry:
     if tries.count >= call.retry.attempts:
         return Done(Failed(now, told))
     wait = pause(call.retry, tries.count) if retry_after is None else dt.timedelta(seconds=retry_after)
-    return Retry(now + wait, told)
+    return Retry(now + wait, told, doubt=doubt)
 
 
 def _told(call: Call, operation: Operation, tries: Tries, error: OutsideError, kind: str) -> JsonObject:

@@ -80,7 +80,8 @@ def _fold_one(journal: Journal, record: Record, path: str, load: Load, body_of: 
 
 def _asked(tries: Tries, record: Record) -> None:
     tries.count, tries.probes = tries.count + 1, 0
-    tries.asked, tries.in_air = record.time, True
+    tries.asks(record.time)
+    tries.in_air = True
     tries.key, tries.number = record.data["key"], record.data.get("number")
 
 

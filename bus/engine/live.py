@@ -297,7 +297,7 @@ class Live:
             outside.check(call)
             self.numbered.append(Numbered(call, operation.sequence, attempt, now))
             return
-        asking = outside.prepare(call, self.message, now, tries.number, attempt)
+        asking = outside.prepare(call, self.message, tries.prepares(now), tries.number, attempt)
         if tries.probe:
             self.askings.append(replace(asking, probe=True))
             return
@@ -328,7 +328,8 @@ class Live:
     def started(self, asking: Asking, now: dt.datetime) -> None:
         """The call goes out after the commit."""
         tries = self.tries[asking.call.path]
-        tries.count, tries.probes, tries.asked, tries.number, tries.due = asking.attempt, 0, now, asking.number, None
+        tries.asks(now)
+        tries.count, tries.probes, tries.number, tries.due = asking.attempt, 0, asking.number, None
         self.askings.append(asking)
 
     def _cannot_ask(self, ask: Call, now: dt.datetime, sentence: str, code: str) -> Event:
@@ -341,7 +342,8 @@ class Live:
             "attempts": 0,
             "outside_code": "",
         }
-        self.note("unanswered", now, ask, {"error": error}, data={"kind": "invalid", "code": code})
+        doubt = self.tries.get(ask.path, Tries()).doubt  # of an earlier try, under other rules
+        self.note("unanswered", now, ask, {"error": error}, data={"kind": "invalid", "code": code, **({"doubt": True} if doubt else {})})
         return Failed(now, error)
 
     def came_back(self, result: Result, now: dt.datetime) -> list[Ask]:

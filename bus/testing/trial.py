@@ -215,7 +215,8 @@ class Trial:
 
     def _try(self, run: TestRun, ask: Call) -> Event | None:
         tries = run.tries.setdefault(ask.path, Tries())
-        tries.count, tries.probes, tries.asked, tries.probe, tries.doubt = tries.count + 1, 0, self.now, False, False
+        tries.asks(self.now)
+        tries.count, tries.probes, tries.probe = tries.count + 1, 0, False
         self.tried[ask.operation] = self.tried.get(ask.operation, 0) + 1
         operation = self.script.operation(ask.operation, ask.place)
         if operation.effect != "read":

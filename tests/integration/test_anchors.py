@@ -27,20 +27,12 @@ from bus.log.note import COSIGNATURE, Signer
 from bus.log.stored import StoredTree
 from bus.log.verify import Trust, verify
 from bus.testing.simulators import start
+from tests.integration.kit import ShiftedClock
 from tests.small_bus import write
 from tests.tsa import Authority
 
 ORIGIN = "prova.example/log"
 WITNESS = Signer.new("testimone.example/t1", COSIGNATURE)
-
-
-class ShiftedClock:
-    """The system's, and some days."""
-
-    ahead = dt.timedelta()
-
-    def now(self) -> dt.datetime:
-        return dt.datetime.now(dt.UTC) + self.ahead
 
 
 @pytest.fixture(scope="module")

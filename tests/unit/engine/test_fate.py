@@ -78,6 +78,25 @@ def test_a_keyed_call_in_doubt_is_sent_again_and_stays_in_doubt() -> None:
     assert failed(fate.after_error(ask(3), operation("keyed"), tried(3), DOUBT, T))["kind"] == "in_doubt"
 
 
+def test_a_keyed_call_stays_in_doubt_though_nobody_opens_afterwards() -> None:
+    doubtful = Tries(count=2, asked=T, doubt=True)
+    outcome = fate.after_error(ask(), operation("keyed"), doubtful, Unreachable("down", retry_after=77), T)
+    assert isinstance(outcome, Retry) and outcome.doubt and not outcome.probe and outcome.due == T + dt.timedelta(seconds=77)
+    told = failed(fate.after_error(ask(2), operation("keyed"), doubtful, DOWN, T))
+    assert told["kind"] == "in_doubt" and told["sentence"] == "down; an earlier try may have had its effect"
+
+
+def test_a_request_in_doubt_is_prepared_again_for_the_time_it_first_went_out() -> None:
+    tries, later, next_day = Tries(), T + dt.timedelta(seconds=5), T + dt.timedelta(days=1)
+    tries.asks(T)
+    assert tries.prepares(later) == later, "surely not applied: a new request may be made"
+    tries.doubt = True
+    tries.asks(later)
+    assert (tries.asked, tries.prepares(next_day)) == (later, T)
+    tries.doubt = False
+    assert tries.prepares(next_day) == next_day
+
+
 def test_a_queryable_call_in_doubt_is_probed_after_timeout_and_settle_counted_from_the_asking() -> None:
     late = T + dt.timedelta(seconds=4)
     outcome = fate.after_error(ask(), operation("queryable", settle=30), tried(1), DOUBT, late)

@@ -1,0 +1,150 @@
+"""A call in doubt stays in doubt, and stays the same call, whatever happens until its end is known: midnight, a restart, a system that is down."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bus import config
+from bus.adapter import Adapter, Call, Contract, InDoubt, Prepared, Refused, Settings, Unreachable, operation
+from bus.app import App
+from bus.engine.intake import Submission
+from tests.integration.kit import ShiftedClock, until
+
+ROUTE = """
+route: prova.posizione
+version: 1
+owner: prova@comune.example
+purpose: Proof
+on: prova.posizione
+steps:
+  - id: apri
+    call: ente.apri
+    retry: {attempts: %d, wait: 1s, most: 1s}
+    with: {importo: body.importo}
+    as: aperta
+  - id: rispondi
+    reply: {numero: aperta.numero, scadenza: aperta.scadenza}
+"""
+TYPE = "type: prova.posizione\ntitle: Prova\nschema: {type: object, properties: {importo: {type: integer}}, required: [importo]}\n"
+
+
+class Richiesta(Contract):
+    importo: int
+    numero: int = 0
+    scadenza: str = ""
+
+
+class Aperta(Contract):
+    numero: int
+    scadenza: str
+
+
+class Ente(Adapter):
+    """Keeps the first request of each key and compares every later one with it. ``fates`` says how the tries end, one by one."""
+
+    def __init__(self, fates: list[str], held: dict[str, Richiesta] | None = None) -> None:
+        super().__init__("ente", Settings())
+        self.fates, self.held, self.tries = fates, {} if held is None else held, 0
+
+    @operation(effect="keyed", timeout=5, sequence="numero", prepare="prepara", refusals={"DIVERSA": "another request came under this key"})
+    def apri(self, request: Richiesta, ctx: Call) -> Aperta:
+        self.tries += 1
+        fate = self.fates.pop(0) if self.fates else "bene"
+        if fate == "giu":
+            raise Unreachable("nobody opens")
+        if self.held.setdefault(ctx.key, request) != request:
+            raise Refused("another one is there", outside_code="DIVERSA")
+        if fate == "dubbio":
+            raise InDoubt("the answer was lost")
+        return Aperta(numero=request.numero, scadenza=request.scadenza)
+
+    def prepara(self, request: Richiesta, ctx: Call) -> Prepared:
+        due = (ctx.now + dt.timedelta(days=30)).date().isoformat()
+        return Prepared(request.model_copy(update={"numero": ctx.number, "scadenza": due}))
+
+
+class House:
+    """A bus on one folder, which may be stopped and started with what the outside system has kept."""
+
+    def __init__(self, folder: Path, attempts: int) -> None:
+        for name, text in {"routes/posizione.yaml": ROUTE % attempts, "mappings/types/prova.posizione.yaml": TYPE}.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, "utf-8")
+        self._settings = config.parse(
+            {"organization": {"name": "Prova", "fiscal_code": "00000000000"}, "log_level": "error", "engine": {"sweep": 0.1}},
+            folder / "config.yaml",
+        )
+        self.clock = ShiftedClock()
+        self.app: App | None = None
+
+    def start(self, ente: Ente) -> App:
+        self.stop()
+        self.app = App(self._settings, clock=self.clock, adapters={"ente": ente})
+        self.app.start()
+        return self.app
+
+    def stop(self) -> None:
+        if self.app is not None:
+            self.app.stop()
+        self.app = None
+
+
+@pytest.fixture
+def house(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
+    made = House(tmp_path, getattr(request, "param", 50))
+    yield made
+    made.stop()
+
+
+def send(app: App) -> str:
+    return app.send(Submission("prova.posizione", {"importo": 3500}, "prova")).result(60).id
+
+
+def run_of(app: App, message: str, *states: str) -> dict[str, Any]:
+    def found() -> Any:
+        shown: Any = app.message(message)
+        (run,) = shown["runs"]
+        return run if run["state"] in states else None
+
+    return dict(until(found, f"the run is {' or '.join(states)}", 60))
+
+
+def test_a_request_in_doubt_goes_out_again_as_it_was_though_it_is_tomorrow(house: House) -> None:
+    ente = Ente(["dubbio", *["giu"] * 3])
+    app = house.start(ente)
+    message = send(app)
+    until(lambda: ente.tries >= 2, "it is tried again", 60)
+    first = next(iter(ente.held.values()))
+    house.clock.ahead = dt.timedelta(days=1)
+    again = house.start(Ente([], ente.held))
+    assert run_of(again, message, "done", "dead")["state"] == "done", again.records("message", message)[-1]
+    assert again.message(message)["reply"] == {"numero": 1, "scadenza": first.scadenza}
+
+
+def test_what_surely_did_not_arrive_is_prepared_for_the_day_on_which_it_does(house: House) -> None:
+    ente = Ente(["giu", "giu"])
+    message = send(house.start(ente))
+    until(lambda: ente.tries >= 1, "it is tried", 60)
+    house.clock.ahead = dt.timedelta(days=1)
+    again = house.start(Ente([], ente.held))
+    run_of(again, message, "done")
+    due = house.clock.now() + dt.timedelta(days=30)
+    assert str(again.message(message)["reply"]["scadenza"]) == due.date().isoformat()  # type: ignore[index, call-overload]
+
+
+@pytest.mark.parametrize("house", [3], indirect=True)
+def test_a_doubt_is_told_at_the_end_though_the_last_tries_did_not_arrive(house: House) -> None:
+    ente = Ente(["dubbio", "giu", "giu"])
+    app = house.start(ente)
+    message = send(app)
+    run = run_of(app, message, "dead")["id"]
+    assert app.run(run)["reason"] == "call.in-doubt"
+    app.redeliver(run, "chiara", "risponde di nuovo")
+    run_of(app, message, "done")
+    assert app.message(message)["reply"]["numero"] == 1, "the same number, since it may be taken"  # type: ignore[index, call-overload]
+    assert len(ente.held) == 1
