@@ -30,7 +30,7 @@ from bus.channel import Channel, KombuChannel
 from bus.clock import Clock, SharedClock, SystemClock, text_of
 from bus.config import Config
 from bus.diagnostics import configure, logger
-from bus.engine import accesses, dead, erasure, finding, inquiry, retention, watching
+from bus.engine import accesses, dead, erasure, finding, inquiry, least, retention, watching
 from bus.engine.accesses import NOBODY, Looker
 from bus.engine.attachments import Attachments
 from bus.engine.backlog import Backlog
@@ -116,7 +116,7 @@ class App:
         self.config, self.role = config, role
         self.adapters = dict(adapters if adapters is not None else adapters_of(config))
         self.minima = minima_of(self.adapters)
-        retention.check(config.retention, self.minima)
+        least.check(config.retention, self.minima)
         self.store = open_store(config.store.url, exclusive=True)
         try:
             self.keys = unlock(self.store, config)

@@ -7,13 +7,15 @@ import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 import typer
 from typer.core import TyperGroup
 
-from bus.client import Client
 from bus.jsontext import dumps
+
+if TYPE_CHECKING:
+    from bus.client import Client
 
 Url: TypeAlias = Annotated[str, typer.Option("--url", envvar="SNODO_URL", help="Address of the running bus.")]
 Key: TypeAlias = Annotated[
@@ -92,6 +94,8 @@ def family_of(cls: type[Defaulting], help: str) -> typer.Typer:
 
 
 def client(url: str, key: str) -> Client:
+    from bus.client import Client
+
     try:
         return Client(url, key)
     except ValueError as error:

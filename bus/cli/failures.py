@@ -10,13 +10,15 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from bus.client import ClientError
 from bus.errors import RulesError, SnodoError, StoreError
 from bus.jsontext import dumps
+
+if TYPE_CHECKING:
+    from bus.client import ClientError
 
 FINDINGS, USAGE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
 
@@ -44,7 +46,7 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
         # Whoever read our output has had enough (head, less): no error. The descriptor goes, or Python would write again at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except ClientError as error:
+    except _no_of_the_bus() as error:
         return _answered(error, as_json)
     except SnodoError as error:
         return _told(error, as_json)
@@ -52,6 +54,13 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
         hint = "is it there, and yours to read and write?"
         say(f"{error.strerror or error}: {error.filename or name}", code="cli.file", next=hint, as_json=as_json)
         return USAGE
+
+
+def _no_of_the_bus() -> type[ClientError]:
+    """Asked for only when something went wrong: most commands need no HTTP."""
+    from bus.client import ClientError
+
+    return ClientError
 
 
 def _answered(error: ClientError, as_json: bool) -> int:

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import quote
 
 from bus.cli.common import Format
-from bus.route.codes import CODES
 from bus.source import Finding, render
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -38,6 +37,8 @@ def sarif(findings: Sequence[Finding]) -> str:
 
 
 def _rule(code: str) -> dict[str, Any]:
+    from bus.route.codes import CODES
+
     known = CODES.get(code)
     if known is None:
         return {"id": code}

@@ -6,14 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bus.adapter import Adapter, Operation
 from bus.cli.common import Granted
 from bus.config import Config, load
 from bus.errors import ConfigError
-from bus.store.opening import Reader, hosts_of, open_reader
 from bus.systems import adapter_class, adapters_of, operations_of
+
+if TYPE_CHECKING:
+    from bus.store.opening import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ def recomputing(path: Path, store: str = "", granted: Granted | None = None) -> 
     Raises `ConfigError` when what was ``granted`` was written in the log of another database.
     """
     from bus.replay import guard
+    from bus.store.opening import hosts_of, open_reader
 
     guard.arm()
     config = load(path, secrets=False)

@@ -66,7 +66,7 @@ def _rules(folder: Path, known: Declared, *, cache: bool) -> list[Finding]:
 
 def _settings(path: Path, known: Declared) -> Iterator[Finding]:
     """What the adapters say of their own settings once they have seen the contracts."""
-    from bus.engine.retention import check
+    from bus.engine.least import check
     from bus.source import Finding
     from bus.systems import minima_of
 

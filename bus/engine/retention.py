@@ -16,7 +16,7 @@ from bus.clock import Clock, text_of
 from bus.config import Retention
 from bus.engine.erasure import APART, OVER
 from bus.engine.projection import entry, write
-from bus.errors import ConfigError, Invalid
+from bus.errors import Invalid
 from bus.log import log
 from bus.log.payload import key_number
 from bus.log.record import Record
@@ -27,8 +27,6 @@ Kind = Literal["payloads", "wire", "attachments", "accesses", "journals"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PAGE = 100
 """Messages, files or records looked at in one transaction."""
-ACCESSES = "6M"
-"""How long the law wants accesses of administrators kept: Garante, 27/11/2008 (doc. web 1577499), 4.5."""
 _APART = dt.timedelta(hours=1)
 """How far the clock that made a message's id may be from the one that gave its time."""
 _LOOKS = frozenset({"access", "read", "exported", "replayed"})
@@ -61,26 +59,6 @@ class Disposed(NamedTuple):
     keys: tuple[int, ...]
     files: tuple[str, ...]
     after: str | None
-
-
-def check(settings: Retention, minima: Mapping[str, str]) -> None:
-    """Raises `ConfigError` for a time shorter than the law allows. ``minima``: what adapters declare for their exchanges."""
-    _enough("accesses", settings.accesses, ACCESSES, "the Garante's provvedimento of 27/11/2008, 4.5")
-    for adapter, term in settings.journals.items():
-        if adapter not in minima:
-            hint = f"adapters with one: {', '.join(sorted(minima)) or 'none'}"
-            raise ConfigError(f"retention.journals: {adapter} has no journal", code="retention.journal", hint=hint)
-        _enough(f"journals.{adapter}", term, minima[adapter], f"what the adapter {adapter} declares")
-
-
-def _enough(name: str, term: str | None, least: str, source: str) -> None:
-    days = [dt.date(2024, 1, 1) + dt.timedelta(days=number) for number in range(366)]
-    if term is not None and any(calendar.add(day, f"-{term}") > calendar.add(day, f"-{least}") for day in days):
-        raise ConfigError(
-            f"retention.{name} is {term}, and at least {least} must be kept",
-            code="retention.minimum",
-            hint=f"{source}; left out, it is for ever",
-        )
 
 
 def terms(settings: Retention, minima: Mapping[str, str], now: dt.datetime) -> Terms:

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from bus.config import Retention
-from bus.engine.retention import check
+from bus.engine.least import check
 from bus.errors import ConfigError
 
 MINIMA = {"pagopa": "24M"}
