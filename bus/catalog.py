@@ -31,7 +31,7 @@ from bus.mapping.tables import read_table
 from bus.mapping.types import BUILT_IN, Fault, MessageType, check_forms, compile_type, validate_whole
 from bus.message import JsonObject, JsonValue, canonical, digest
 from bus.route.check import World, check_mapping, check_route
-from bus.route.compile import CompiledRoute, compile_route, names_of, plan_of
+from bus.route.compile import CompiledRoute, compile_route, plan_of
 from bus.route.mapping_tests import Tested, check_mapping_tests
 from bus.route.model import TestDocument
 from bus.route.outline import Outline, outline_from, outline_of
@@ -387,7 +387,7 @@ class _Reader:
             found = sorted([*found, *self._documents(known.__contains__)], key=lambda one: one[0].file)
             known.clear()
         routes = [(source, document, parse_route(document, source)) for source, document in found]
-        named = (names_of(parsed) for _, _, parsed in routes if parsed)
+        named = (parsed.names for _, _, parsed in routes if parsed)
         self.tables.expect(BUILT_IN.union(*named, *(one.names for one in known.values())))
         return routes
 

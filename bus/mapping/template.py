@@ -13,7 +13,7 @@ possible: one for all its unconditional expressions, one more for each directive
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -39,6 +39,13 @@ class Used:
     expression: Expression
     local: Mapping[str, Pointer | None] = field(default_factory=dict)
     guarded: bool = False
+
+
+def asked_in(used: Iterable[Used]) -> frozenset[tuple[str, ...]]:
+    """The paths that conditions ask about: who asks knows that a value may not be there."""
+    conditions = (one for one in used if str(one.pointer[-1]) in {"when", "$when"})
+    asked = {reference.path for one in conditions for reference in one.expression.references}
+    return frozenset(asked | {reference.path for one in used for reference in one.expression.references if reference.tested})
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from bus.adapter import Operation
 from bus.expression import Tables, name_problem
 from bus.expression.typing import ANYTHING, Types
 from bus.mapping.compile import CompiledMapping, place_of
-from bus.mapping.template import Used
+from bus.mapping.template import Used, asked_in
 from bus.mapping.types import BUILT_IN, MessageType
 from bus.route.compile import CompiledRoute
 from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, SCALARS, Known, Paths, Schema, Scope, merged
@@ -108,13 +108,6 @@ def check_mapping(mapping: CompiledMapping, world: World, report: Reporter) -> N
     Target(document.to, schema, by_pointer, paths.value, paths.absent, report).check(document.fields, ("fields",))
 
 
-def asked_in(used: Iterable[Used]) -> frozenset[tuple[str, ...]]:
-    """The paths that conditions ask about: who asks knows that a value may not be there."""
-    conditions = (one for one in used if str(one.pointer[-1]) in {"when", "$when"})
-    asked = {reference.path for one in conditions for reference in one.expression.references}
-    return frozenset(asked | {reference.path for one in used for reference in one.expression.references if reference.tested})
-
-
 def _target_schema(name: str, world: World) -> Schema | None:
     if name in world.operations:
         return shape_of(world.operations[name].request)
@@ -132,9 +125,7 @@ class _Checker:
         self.model = compiled.parsed.model
         self.wrong: set[Pointer] = set()
         self.endings: dict[str, frozenset[int]] = {}
-        every = [one for several in compiled.used.values() for one in several]
-        self.asked = asked_in(every)
-        self.by_pointer = {one.pointer: one for one in every}
+        self.by_pointer = {one.pointer: one for one in compiled.every}
         self.later = {name: step.model.id for step in compiled.parsed.walk() for name, _ in step.gives}
 
     def run(self) -> None:
@@ -347,7 +338,7 @@ class _Checker:
         return paths.item(over) if over else Known()
 
     def _paths(self, scope: Scope) -> Paths:
-        return Paths(scope.names, self.world.typed, self.report, self.by_pointer, self.asked)
+        return Paths(scope.names, self.world.typed, self.report, self.by_pointer, self.compiled.asked)
 
     # --- what steps name ---------------------------------------------------------------------------------------------
 

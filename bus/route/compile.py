@@ -10,18 +10,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from bus import calendar
 from bus.errors import RulesError
-from bus.expression import Environment, Expression, Table, Tables, name_problem
+from bus.expression import Environment, Expression, Table, Tables
 from bus.mapping.compile import CompiledMapping, check_lookups, compile_mapping
-from bus.mapping.template import Template, Used, Workshop
+from bus.mapping.template import Template, Used, Workshop, asked_in
 from bus.mapping.types import BUILT_IN
 from bus.message import JsonObject, canonical, digest
 from bus.route import plan as p
-from bus.route.parse import Parsed, ParsedRoute, all_names, parse_route
+from bus.route.parse import Parsed, ParsedRoute, parse_route
 from bus.source import Notes, Pointer, Reporter
 
 FORMAT = 1
@@ -37,12 +37,22 @@ class CompiledRoute:
     used: dict[Pointer, list[Used]] = field(default_factory=dict)
     mappings: Mapping[str, CompiledMapping] = field(default_factory=dict)
 
+    @cached_property
+    def every(self) -> list[Used]:
+        """All its expressions."""
+        return [one for several in self.used.values() for one in several]
+
+    @cached_property
+    def asked(self) -> frozenset[tuple[str, ...]]:
+        """The paths that it asks about."""
+        return asked_in(self.every)
+
 
 def compile_route(
     parsed: ParsedRoute, mappings: Mapping[str, CompiledMapping], tables: Mapping[str, Table], report: Reporter
 ) -> CompiledRoute:
     """Compile a parsed route; what is wrong with its expressions and names goes to ``report``."""
-    builder = _Builder(parsed, mappings, tables, report, Environment(BUILT_IN | names_of(parsed), tables))
+    builder = _Builder(parsed, mappings, tables, report, Environment(BUILT_IN | parsed.names, tables))
     steps = builder.steps(parsed.steps)
     key = builder.expression(parsed.model.key, ("key",)) if parsed.model.key is not None else None
     case = builder.expressions(parsed.model.case, ("case",))
@@ -52,11 +62,6 @@ def compile_route(
     if parsed.complete and not builder.shop.failed:
         plan = _plan(parsed, builder, steps, key, case, tables)
     return CompiledRoute(parsed, plan, _by_step(builder.shop.used, parsed), builder.applied)
-
-
-def names_of(parsed: ParsedRoute) -> set[str]:
-    """All names that a route's expressions may use, beside those that are always there."""
-    return {name for name in all_names(parsed) if not name_problem(name)}
 
 
 def _plan(

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bus.message import JsonObject
-from bus.route.check import asked_in
-from bus.route.compile import CompiledRoute, names_of
+from bus.route.compile import CompiledRoute
 
 _INSIDE = frozenset({"send", "wait", "gather"})
 """Steps whose messages pass inside the bus, or come from other systems: no portal presents them."""
@@ -37,12 +36,11 @@ class Outline:
 def outline_of(compiled: CompiledRoute) -> Outline:
     """The outline of a route that was compiled."""
     model, steps = compiled.parsed.model, list(compiled.parsed.walk())
-    used = [one for several in compiled.used.values() for one in several]
     learnt = [name for step in steps if step.kind == "call" for name in step.model.case]
     inside = [getattr(step.model, step.kind) for step in steps if step.kind in _INSIDE]
     return Outline(
-        model.route, model.on, frozenset(names_of(compiled.parsed)), frozenset([*model.case, *learnt]), frozenset(filter(None, inside)),
-        frozenset(compiled.mappings), asked_in(used),
+        model.route, model.on, compiled.parsed.names, frozenset([*model.case, *learnt]), frozenset(filter(None, inside)),
+        frozenset(compiled.mappings), compiled.asked,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from bus.expression import name_problem
 from bus.mapping.template import local_names
 from bus.route.model import RouteDocument
 from bus.route.steps import KINDS
@@ -53,6 +54,16 @@ class ParsedRoute:
     def walk(self) -> Iterator[Parsed]:
         """All steps in file order, nested ones after their parent."""
         return iter(self.every)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """All names that some expression of the route may see beside those that are always there."""
+        found = {*local_names(self.document.get("steps")), *self.lost, "error", "arrival", "items"}
+        for step in self.every:
+            found.update(name for name, _ in step.gives)
+            if step.kind == "each":
+                found.update((step.model.item, "index"))
+        return frozenset(name for name in found if not name_problem(name))
 
     @cached_property
     def every(self) -> tuple[Parsed, ...]:
@@ -191,13 +202,3 @@ def _names(kind: str, model: Any, pointer: Pointer) -> list[tuple[str, Pointer]]
         return [(name, (*pointer, "set", name)) for name in model.set]
     name = model.__dict__.get("as_")  # many kinds have none, and pydantic is slow in saying so
     return [(name, (*pointer, "as"))] if name else []
-
-
-def all_names(route: ParsedRoute) -> set[str]:
-    """Every name that some expression of the route may see beside the built-in ones."""
-    names = set(local_names(route.document.get("steps")))
-    for step in route.walk():
-        names.update(name for name, _ in step.gives)
-        if step.kind == "each":
-            names.update({step.model.item, "index"})
-    return names | route.lost | {"error", "arrival", "items"}
