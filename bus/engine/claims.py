@@ -34,8 +34,8 @@ def claim(
 
 
 def due(tx: Tx, now: dt.datetime, most: int) -> list[str]:
-    """Up to ``most`` runs that nobody rang for, those that are due longest first; for the sweeper."""
-    return [row["id"] for row in tx.all("runs_to_ring", now=text_of(now), most=most)]
+    """Up to ``most`` runs that nobody rang for, but suspects, those that are due longest first; for the sweeper."""
+    return [row["id"] for row in tx.all("runs_to_ring", now=text_of(now), most=most, suspects=0)]
 
 
 def turn_away(tx: Tx, runs: Sequence[str], crowd: Crowd) -> list[str]:

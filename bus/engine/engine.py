@@ -259,8 +259,8 @@ class Engine:
         return 0 if self._apart() else self._pace.most_live - len(self._live)
 
     def _apart(self) -> bool:
-        """Whether a suspect is at work here, or waits until it can be so apart: nothing else is begun."""
-        return self._sweeper.suspect or self._suspect_works()
+        """Whether a suspect is at work here, or perhaps waits until it can be so apart: nothing else is begun."""
+        return self._sweeper.suspect or self._sweeper.hurried or self._suspect_works()
 
     def _suspect_works(self) -> bool:
         live = self._live.get(self._suspect)
@@ -271,7 +271,7 @@ class Engine:
         return max([live.began for live in self._live.values()], default=-math.inf) + QUIET - self._holding.ticks()
 
     def _is_to_look(self, now: dt.datetime, room: int) -> bool:
-        return self._sweeper.is_due(now, room) or (self._sweeper.suspect and self._quiet_in() <= 0)
+        return self._sweeper.is_due(now, room) or self._sweeper.hurried or (self._sweeper.suspect and self._quiet_in() <= 0)
 
     def _let_go_what_rests(self) -> None:
         """Once we stop, only what is in flight or unwritten is still ours to see through."""

@@ -8,15 +8,18 @@ two small reads and no transaction.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 from bus.clock import text_of
 from bus.engine.claims import SUSPECT
 from bus.engine.holding import Holding
 from bus.engine.timers import expire
 from bus.failpoint import reach
-from bus.store import Row, Store
+from bus.store import Row, Store, Tx
 
 GOLDEN = 0.618034
+TURN = dt.timedelta(seconds=2)
+"""Suspects have a turn of so long, one after the other, then those who wait for them: a second kill may leave hundreds."""
 
 
 class Sweeper:
@@ -28,7 +31,11 @@ class Sweeper:
         self._more = False
         self.suspect = False
         """Whether the run that is due longest is a suspect: the engine brings its other work to an end first."""
+        self.hurried = False
+        """Whether to look before anything is begun: the next one may be a suspect too, and its turn need not wait for quiet again."""
         self._waits = ""
+        self._apart_since: dt.datetime | None = None
+        self._others_until = now
 
     def is_due(self, now: dt.datetime, room: int) -> bool:
         """Whether to look: now and then, and at once when there was more and is room for a page."""
@@ -36,8 +43,8 @@ class Sweeper:
         return now >= self.next or (self._more and room >= self._page)
 
     def hurry(self) -> None:
-        """A suspect is at work no more: look at once, and see to the others first."""
-        self._more, self.suspect = True, False
+        """A suspect is at work no more: look at once, before others are begun."""
+        self._more, self.suspect, self.hurried = True, False, True
 
     def look(self, now: dt.datetime, room: int, *, quiet: bool, free: bool) -> tuple[list[Row], list[str]]:
         """Claimed runs, at most ``room``, and runs to ring for because their deadline has passed.
@@ -45,12 +52,13 @@ class Sweeper:
         ``quiet``: nothing has begun here lately, so that a suspect may; it comes alone. ``free``: no gate of ours keeps anybody waiting,
         so that those whom others left alone for a while are ours to try.
         """
+        self.hurried = False
         self._phase = (self._phase + GOLDEN) % 1
         self.next = now + self._every * (0.75 + self._phase / 2)
         reach("sweeper.before-look")
         moment, most = text_of(now), max(min(room, self._page), 0)
         with self._store.read() as tx:
-            ready = tx.all("runs_to_ring", now=moment, most=0 if self.suspect else min(most, 1))
+            ready = [] if self.suspect or not most else self._first(tx, now)
             paused = [row["id"] for row in tx.all("runs_paused", now=moment, most=most)] if free and not (ready or self.suspect) else []
             overdue = tx.all("waits_expired", now=moment, most=1)
         if self.suspect and most:  # its turn, also when others are due longer by now: they may wait for a lane that it holds
@@ -68,6 +76,27 @@ class Sweeper:
         reach("sweeper.after-look")
         self._more = more or len(expired) >= self._page
         return rows, expired
+
+    def _first(self, tx: Tx, now: dt.datetime) -> Sequence[Row]:
+        """The run that is due longest, if there is one; in the turn of the others the first that is no suspect."""
+        self._others_until = min(self._others_until, now + TURN)  # whatever a clock does
+        if now < self._others_until:
+            if others := self._longest_due(tx, now, suspects=False):
+                return others
+            self._others_until = now
+        first = self._longest_due(tx, now, suspects=True)
+        if not first or first[0]["strikes"] < SUSPECT:
+            self._apart_since = None
+        elif self._apart_since is None:
+            self._apart_since = now
+        elif abs(now - self._apart_since) >= TURN and (others := self._longest_due(tx, now, suspects=False)):
+            self._apart_since, self._others_until = None, now + TURN
+            return others
+        return first
+
+    @staticmethod
+    def _longest_due(tx: Tx, now: dt.datetime, *, suspects: bool) -> Sequence[Row]:
+        return tx.all("runs_to_ring", now=text_of(now), most=1, suspects=int(suspects))
 
     def _claim(self, first: Row, now: dt.datetime, most: int, *, quiet: bool) -> tuple[list[Row], bool]:
         """Claim a page, or only the first when it has strikes enough; what is poison is only parked."""

@@ -58,11 +58,11 @@ def held(world: Simulation) -> int:
     return sum(live.strikes >= SUSPECT for row in rows if (live := world.processes[0].engine._live.get(row["id"])) is not None)
 
 
-def suspects(world: Simulation, count: int) -> list[str]:
+def suspects(world: Simulation, count: int, kind: str = "lavoro") -> list[str]:
     """So many runs over which the process ended twice; each time all of them were under way."""
     world.threads = 16
     die(world)
-    found = [send(world, "lavoro", caso=f"c{n}") for n in range(count)]
+    found = [send(world, kind, caso=f"c{n}", iuv=f"i{n}") for n in range(count)]
     for _ in range(2):
         assert sorted(work(world)) == sorted(found)
         die(world)
@@ -84,6 +84,23 @@ def test_who_was_beside_a_poison_is_done_and_the_poison_is_parked_at_its_third_t
             answer(world)
     assert [state(world, one) for one in (innocent, poison, other, newcomer)] == ["done", "dead", "done", "done"]
     assert parked == 1
+
+
+def test_many_suspects_are_soon_through_while_messages_come_and_these_do_not_wait_for_all_of_them(world: Simulation) -> None:
+    found = suspects(world, 16, "attesa")
+    sent, waited = {}, {}
+    for tick in range(100):
+        sent[send(world, "lavoro", caso=f"nuovo{tick}")] = world.running
+        turn(world)
+        assert held(world) <= 1
+        out = world.processes[0].outside.pending
+        waited.update({call.message.id: world.running - sent.pop(call.message.id) for call in out if call.message.id in sent})
+        turn(world, *["answer"] * len(out))
+        world.clock.move(dt.timedelta(seconds=0.1))
+        world.running += 0.1
+    assert {state(world, one) for one in found} == {"waiting"}, "a call each, and they wait for a message"
+    assert len(sent) < 30
+    assert max(waited.values()) < 4
 
 
 def test_the_turn_of_a_suspect_comes_though_a_run_that_is_due_longer_waits_for_its_lane_again_and_again(tmp_path: Path) -> None:
