@@ -163,6 +163,10 @@ class Operation:
         """Whether the numbers of its sequence must go out one at a time and in order: a sequence with ``concurrency`` 1."""
         return self.sequence is not None and self.concurrency == 1
 
+    def is_technical(self, code: str) -> bool:
+        """Whether a refusal with this code is a status of the protocol, which judges the try and not the matter (``HTTP_401``)."""
+        return code.startswith("HTTP_") and code not in self.expected
+
     def __post_init__(self) -> None:
         if (self.effect == "queryable") != (self.probe is not None):
             raise TypeError(f"operation {self.name}: a `queryable` operation, and no other, has a probe")

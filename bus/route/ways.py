@@ -23,9 +23,6 @@ from bus.source import Pointer, Reporter, suggestion
 MOST = 200
 """More situations than these are not tried."""
 
-_TECHNICAL = "HTTP_"
-"""Refusals of the protocol (HTTP_401 ...), not of the matter: nothing that a route could answer, so nobody is asked to."""
-
 _TOLD = frozenset({"kind", "code", "outside_code", "effect"})
 """Fields of ``error`` that are known before it happens."""
 
@@ -114,9 +111,9 @@ def check_failures(
 
 
 def _left(ends: Iterable[tuple[dict[str, Any], Taken]], operation: Operation) -> list[str]:
-    """The refusals that no clause takes, without those of the protocol that the contract does not expect."""
+    """The refusals that no clause takes. Those of the protocol (HTTP_401) are nothing that a route could answer, so nobody is asked to."""
     codes = (str(error["code"]) for error, taken in ends if error["kind"] == "refused" and taken.clause is None and not taken.perhaps)
-    return [code for code in codes if not code.startswith(_TECHNICAL) or code in operation.expected]
+    return [code for code in codes if not operation.is_technical(code)]
 
 
 def _told_by_error(when: Expression) -> bool:

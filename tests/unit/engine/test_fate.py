@@ -86,6 +86,16 @@ def test_a_keyed_call_stays_in_doubt_though_nobody_opens_afterwards() -> None:
     assert told["kind"] == "in_doubt" and told["sentence"] == "down; an earlier try may have had its effect"
 
 
+def test_a_status_of_the_protocol_says_nothing_of_a_try_before() -> None:
+    doubtful, denied = Tries(count=2, asked=T, doubt=True), Refused("", outside_code="HTTP_401")
+    told = failed(fate.after_error(ask(), operation("keyed", refusals={"HTTP_401": "not valid"}), doubtful, denied, T))
+    assert told["kind"] == "in_doubt" and told["sentence"] == "not valid; an earlier try may have had its effect"
+    assert failed(fate.after_error(ask(), operation("keyed"), tried(2), denied, T))["kind"] == "refused"
+    of_the_matter = operation("keyed", expected=frozenset({"HTTP_401"}))
+    assert failed(fate.after_error(ask(), of_the_matter, doubtful, denied, T))["kind"] == "refused"
+    assert failed(fate.after_error(ask(), operation("keyed"), doubtful, NO, T))["kind"] == "refused"
+
+
 def test_a_request_in_doubt_is_prepared_again_for_the_time_it_first_went_out() -> None:
     tries, later, next_day = Tries(), T + dt.timedelta(seconds=5), T + dt.timedelta(days=1)
     tries.asks(T)
