@@ -144,15 +144,22 @@ def _commitments(tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Co
     for index, (line, content) in enumerate(zip(page, contents, strict=True), first):
         for payload in content.get("payloads", ()):
             row = kept.get(payload["id"])
-            if row is not None and _is_committed(payload, octets(row["nonce"]), octets(row["content"])):
+            if row is None:
+                absent.setdefault(_whose(content, payload["role"]), _of_payload("payload", "is gone", index, line, payload))
+                gone += 1
+            elif not _is_committed(payload, octets(row["nonce"]), octets(row["content"])):
+                raise Broken(_of_payload("payload", "is not the one that the record commits to", index, line, payload))
+            elif (row["message"], row["media_type"]) != (content.get("message"), payload["type"]):
+                said = "stands with another message, or as of another media type, than the record says"
+                raise Broken(_of_payload("column", said, index, line, payload))
+            else:
                 there += 1
-                continue
-            what = f"leaf {index:,}: the payload `{payload['role']}` of a record `{content['kind']}`"
-            if row is not None:
-                raise Broken(Fault("payload", f"{what} is not the one that the record commits to", index, index, line.name(), line.seq))
-            absent.setdefault(_whose(content, payload["role"]), Fault("payload", f"{what} is gone", index, index, line.name(), line.seq))
-            gone += 1
     return there, gone, absent
+
+
+def _of_payload(kind: str, said: str, index: int, line: Line, payload: Content) -> Fault:
+    sentence = f"leaf {index:,}: the payload `{payload['role']}` of a record `{line.row['kind']}` {said}"
+    return Fault(kind, sentence, index, index, line.name(), line.seq)
 
 
 def _is_committed(payload: Content, nonce: bytes, content: bytes) -> bool:

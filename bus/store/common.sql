@@ -650,7 +650,7 @@ SELECT kind, name, size, time, evidence FROM anchors WHERE kind = :kind AND name
 SELECT DISTINCT kind, name FROM anchors
 
 -- name: payloads_named
-SELECT id, nonce, content FROM payloads WHERE id IN :list(ids)
+SELECT id, message, media_type, nonce, content FROM payloads WHERE id IN :list(ids)
 
 -- name: leaves_stored
 SELECT number, hashes FROM tiles WHERE level = 0 ORDER BY number DESC LIMIT 1

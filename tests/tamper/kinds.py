@@ -412,6 +412,14 @@ def one_bit_of_a_payload(raw, rng, small):
 
 
 @kind
+def a_payload_of_another_message_or_media_type(raw, rng, small):
+    """What is shown with it, and what goes with the message when that is too old."""
+    leaf, payload = _payload(rng, small)
+    raw.execute(f"UPDATE payloads SET {rng.choice(('message', 'media_type'))} = 'altro' WHERE id = ?", (payload,))
+    return found("column", leaf=leaf)
+
+
+@kind
 def a_payload_parted_elsewhere(raw, rng, small):
     """The commitment is over nonce and content, one behind the other: all its bytes are there, and the bus would read another text."""
     leaf, payload = _payload(rng, small)
