@@ -55,7 +55,7 @@ from bus.message import JsonObject, JsonValue, new_id
 from bus.route.plan import Plan
 from bus.rulefiles import Files
 from bus.store import Store, Tx
-from bus.store.opening import open_store
+from bus.store.opening import doubts, open_store
 from bus.systems import adapters_of, minima_of, operations_of
 
 Role: TypeAlias = Literal["all", "web", "worker"]
@@ -67,6 +67,8 @@ def refuse_unsafe(config: Config, role: Role) -> None:
     """Raises `ConfigError` where the settings are unsafe, or would let processes of this role lose sight of each other."""
     for doubt in channels.refuse_unsafe(config.channel.url):
         logger("snodo.channel").warning("channel.doubtful", sentence=doubt)
+    for doubt in doubts(config.store.url):
+        logger("snodo.store").warning("store.doubtful", sentence=doubt)
     if role == "all":
         return
     if not config.store.shared:

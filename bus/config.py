@@ -20,6 +20,8 @@ from bus.message import digest
 
 Role = Literal["portal", "sysadmin", "auditor", "monitor"]
 Sees = Literal["personal", "sensitive"]
+EXAMPLE = "CHANGE-ME"
+"""What stands for a secret in the examples of ``deploy/``."""
 
 
 class _Section(BaseModel):
@@ -354,19 +356,29 @@ def _resolve(value: Any, base: Path | None) -> Any:
         case {"env": str(name), **rest} if not rest:
             if name not in os.environ:
                 raise ConfigError(f"the environment has no {name}", code="config.secret-missing", hint=f"export {name}=… before starting")
-            return os.environ[name]
+            return _own(name, os.environ[name])
         case {"file": str(name), **rest} if not rest:
             assert base is not None
             try:
-                return (base / name).read_text("utf-8").strip()
+                secret = (base / name).read_text("utf-8").strip()
             except OSError as error:
                 raise ConfigError(f"cannot read the secret in {name}: {error.strerror}", code="config.secret-missing") from error
+            return _own(name, secret)
         case dict():
             return {key: _resolve(inner, base) for key, inner in value.items()}
         case list():
             return [_resolve(inner, base) for inner in value]
         case _:
             return value
+
+
+def _own(name: str, secret: str) -> str:
+    """A secret that somebody has chosen."""
+    if EXAMPLE in secret:
+        raise ConfigError(
+            f"{name} is still the example's, which everybody knows", code="config.secret-missing", hint=f"put your own secret for {EXAMPLE}"
+        )
+    return secret
 
 
 def _sentences(error: ValidationError, path: Path) -> list[str]:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import kombu
 
+from bus.channel import refuse_unsafe
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 
 WITHIN = 5.0
@@ -31,6 +32,8 @@ def channel(at: Surroundings) -> Iterator[Verdict]:
             yield wrong("doctor.channel", f"the broker cannot be reached: {_said(error)}", where)
             return
         yield ok("doctor.channel", f"{_product(connection)} lets us in", where)
+        for said in refuse_unsafe(url):
+            yield warning("doctor.channel", said, where)
         if connection.transport.driver_type == "amqp":
             yield from _trial(connection, where)
 

@@ -67,9 +67,9 @@ CODES: dict[str, Code] = {
         "The database's version: PostgreSQL 15, SQLite 3.35, or later.", "an older one lacks what the bus is built on", "upgrade it"
     ),
     "doctor.store-settings": Code(
-        "Settings of the database that decide whether a commit survives a power cut.",
-        "it can lose what was accepted; the bus refuses to start",
-        "PostgreSQL: fsync, full_page_writes and synchronous_commit on, UTF8, not a standby. SQLite: WAL, on a local disk",
+        "Settings of the database that decide whether a commit survives a power cut; a warning without TLS to another machine.",
+        "it can lose what was accepted, and the bus refuses to start; or others can read it on its way",
+        "PostgreSQL: fsync, full_page_writes and synchronous_commit on, UTF8, a primary, sslmode=verify-full. SQLite: WAL, on a local disk",
     ),
     "doctor.store-schema": Code(
         "The schema's revision against the one this program speaks; a warning for an empty database.",
@@ -97,9 +97,9 @@ CODES: dict[str, Code] = {
         "name it in `keystore`, or restore its newest copy; folder 0700, master key 0600, owned by the user of the bus",
     ),
     "doctor.channel": Code(
-        "The broker can be reached and lets us in.",
-        "tickets do not ring: work waits for the sweeper",
-        "look at channel.url, the broker, the user, the virtual host",
+        "The broker can be reached and lets us in; a warning without TLS to another machine.",
+        "tickets do not ring, and work waits for the sweeper; or others can read the password on its way",
+        "look at channel.url (amqps:// for another machine), the broker, the user, the virtual host",
     ),
     "doctor.channel-queue": Code(
         "A durable queue that all nodes keep (quorum) can be declared and used; tried with a queue that is removed at once.",

@@ -9,6 +9,7 @@ from pathlib import Path
 from bus.doctor.here import space
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import StoreError
+from bus.store.opening import doubts
 from bus.store.survey import Survey, survey, where_is
 
 NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.glusterfs"})
@@ -39,6 +40,8 @@ def safety(at: Surroundings) -> Iterator[Verdict]:
     store = _of(at)
     for said in store.unsafe:
         yield wrong("doctor.store-settings", said, store.where)
+    for said in doubts(at.settings.store.url):
+        yield warning("doctor.store-settings", said, store.where)
     if not store.unsafe:
         yield ok("doctor.store-settings", store.durability)
 

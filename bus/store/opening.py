@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +12,9 @@ from bus.errors import ConfigError
 from bus.store import Keys, Store, Tx
 
 SCHEMES = ("sqlite:///", "postgresql://", "postgres://")
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+CLEAR = frozenset({"disable", "allow", "prefer"})
+"""Where `sslmode` is one of these, a server that speaks no TLS is spoken to without."""
 
 
 def open_store(url: str, *, exclusive: bool = False) -> Store:
@@ -64,6 +68,20 @@ def open_reader(url: str) -> Reader:
 
         return PostgresLook(url)
     raise _nobody_speaks(url)
+
+
+def doubts(url: str) -> list[str]:
+    """What is doubtful of the way to a database, a sentence each."""
+    away = sorted(hosts_of(url) - LOOPBACK)
+    if not away:
+        return []
+    from psycopg.conninfo import conninfo_to_dict
+
+    mode = conninfo_to_dict(url).get("sslmode") or os.environ.get("PGSSLMODE", "prefer")
+    if mode not in CLEAR:
+        return []
+    remedy = "add sslmode=verify-full, and sslrootcert with its authority, to store.url"
+    return [f"what is asked of the database on {', '.join(away)}, and what it answers, may travel in the clear: {remedy}"]
 
 
 def hosts_of(url: str) -> frozenset[str]:

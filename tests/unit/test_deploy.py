@@ -148,7 +148,8 @@ def test_the_settings_for_production_are_taken_and_their_secrets_are_in_the_envi
     given = dict(line.split("=", 1) for line in (DEPLOY / "systemd/snodo.env").read_text("utf-8").splitlines() if not line.startswith("#"))
     assert named <= set(given)
     for name, value in given.items():
-        monkeypatch.setenv(name, value)
+        assert config.EXAMPLE in value
+        monkeypatch.setenv(name, value.replace(config.EXAMPLE, "segreta"))
     loaded = config.load(DEPLOY / "config.yaml")
     assert loaded.store.shared and loaded.channel.shared
 

@@ -10,8 +10,9 @@ import pytest
 
 from bus.app import refuse_unsafe
 from bus.cli import main
-from bus.config import Config
+from bus.config import Config, load
 from bus.errors import ConfigError
+from bus.store.opening import doubts
 from tests.small_bus import write
 
 SHARED = {"store": {"url": "postgresql://snodo@127.0.0.1/snodo"}, "channel": {"url": "amqp://snodo@127.0.0.1//"}}
@@ -38,6 +39,39 @@ def test_one_of_several_processes_refuses_what_only_one_can_use(role: Any, alone
 @pytest.mark.parametrize("role", ["web", "worker"])
 def test_processes_that_share_may_start(role: Any) -> None:
     refuse_unsafe(config(**SHARED), role)
+
+
+@pytest.mark.parametrize(
+    ("url", "doubtful"),
+    [
+        ("postgresql://snodo@db.example/snodo", True),
+        ("postgresql://snodo@db.example/snodo?sslmode=prefer", True),
+        ("postgresql://snodo@127.0.0.1,db.example/snodo", True),
+        ("postgresql://snodo@db.example/snodo?sslmode=verify-full", False),
+        ("postgresql://snodo@127.0.0.1/snodo", False),
+        ("postgresql:///snodo?host=/run/postgresql", False),
+        ("sqlite:///var/snodo.db", False),
+    ],
+)
+def test_a_database_elsewhere_without_tls_is_doubtful(url: str, doubtful: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PGSSLMODE", raising=False)
+    assert ["sslmode=verify-full" in one for one in doubts(url)] == [True] * doubtful
+
+
+def test_what_is_doubtful_is_said_at_the_start(capsys: pytest.CaptureFixture[str]) -> None:
+    away = {"store": {"url": "postgresql://snodo@db.example/snodo"}, "channel": {"url": "amqp://snodo:segreta@broker.example/snodo"}}
+    refuse_unsafe(config(**away), "web")
+    said = capsys.readouterr()
+    assert "sslmode=verify-full" in said.out + said.err
+    assert "amqps://" in said.out + said.err
+
+
+def test_a_secret_of_the_example_is_refused_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SNODO_STORE_URL", "postgresql://snodo:CHANGE-ME@127.0.0.1/snodo")
+    path = write(tmp_path, store={"url": {"env": "SNODO_STORE_URL"}})
+    with pytest.raises(ConfigError, match="SNODO_STORE_URL is still the example's"):
+        load(path)
+    load(path, secrets=False)
 
 
 @pytest.mark.parametrize("command", ["web", "worker"])
