@@ -19,15 +19,17 @@ from bus.engine import projection
 from bus.engine.leases import Leases
 from bus.engine.sequencer import Sequencer
 from bus.log.note import Signer
-from bus.log.payload import Sealed
+from bus.log.payload import BINDING, SEALED_NONCE, TAG, Sealed
 from bus.log.record import Commitment, Record
 from bus.log.verify import Trust, verify
-from bus.message import new_id
+from bus.message import canonical, new_id
 from bus.store import Tx
 from bus.store.opening import open_reader, open_store
 
 LEAVES, AT_ONCE, PAYLOAD = 1_000_000, 2_000, 300
 ORIGIN = "banco.example/log"
+RULES = canonical({"route": "banco.prova"})
+DIGEST = hashlib.sha256(RULES).hexdigest()
 
 
 def measured(folder: Path, leaves: int = LEAVES) -> dict[str, Any]:
@@ -75,6 +77,7 @@ def _make(url: str, signer: Signer, leaves: int) -> None:
     store = open_store(url)
     sequencer = Sequencer(store, SystemClock(), Leases(store, SystemClock(), "banco"), ORIGIN, [signer])
     try:
+        store.write(lambda tx: tx.do("add_rules", digest=DIGEST, kind="route", content=RULES)).result()
         for _ in range(leaves // AT_ONCE):
             store.write(_write).result()
             sequencer.turn()
@@ -89,11 +92,12 @@ def _write(tx: Tx) -> None:
     now = dt.datetime.now(dt.UTC)
     for _ in range(AT_ONCE // 4):
         message, run = new_id(), new_id()
-        opened = {"id": run, "route": "banco.prova", "version": 1, "digest": "0" * 64, "ordered": True}
+        opened = {"id": run, "route": "banco.prova", "version": 1, "digest": DIGEST, "ordered": True}
         told = {"type": "banco.prova", "sender": "banco", "intake": [], "content": "", "keys": {"pratica": message}, "runs": [opened]}
         for kind, data in (("received", told), ("asked", {}), ("answered", {}), ("done", {"state": "done"})):
-            nonce, content = os.urandom(33), os.urandom(PAYLOAD)
-            sealed = Sealed(Commitment("message", hashlib.sha256(nonce + content).hexdigest(), PAYLOAD, "application/json"), nonce, content)
+            nonce, content = os.urandom(SEALED_NONCE), os.urandom(PAYLOAD)
+            size, identity = PAYLOAD - TAG - BINDING, hashlib.sha256(nonce + content).hexdigest()
+            sealed = Sealed(Commitment("message", identity, size, "application/json"), nonce, content)
             of = None if kind == "received" else run
             record = Record(new_id(), kind, now, message=message, run=of, payloads=(sealed.commitment,), data=data)  # type: ignore[arg-type]
             projection.write(tx, projection.Entry(record, (sealed,)))

@@ -7,14 +7,12 @@ a later record may have changed it. What a row is counted among (a case) is foll
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bus.jsontext import dumps
-from bus.log.diagnosis import Broken, Fault, Line, octets
+from bus.log.diagnosis import Broken, Fault, Line
 from bus.log.stored import StoredTree
 from bus.message import parsed
 from bus.store import Row, Tx
@@ -29,11 +27,6 @@ MOVES = frozenset({"matched", "expired", "redelivered"})
 BINDING = frozenset({"received", "joined", "late"})
 """Kinds that put something into a case."""
 _OPEN = ("ready", "waiting")
-_DIGEST = re.compile("[0-9a-f]{64}")
-"""What rules stand under that have a fingerprint."""
-_TEXT = "text "
-"""What the texts stand under that a route was read from; its fingerprint follows."""
-_EVERY = 2**31
 _STRANGERS = (
     ("messages_unfounded", "the message {id} stands in the table `messages`, and no record received it"),
     ("runs_unfounded", "the run {id} stands in the table `runs`, and no record opened it"),
@@ -88,41 +81,6 @@ def strangers(tx: Tx) -> None:
     while rows := tx.all("cases_of_several", after=after, most=MOST):
         after = rows[-1]["case_id"]
         _connected(tx, [row["case_id"] for row in rows])
-
-
-def rules(tx: Tx) -> None:
-    """Raises `Broken` for rules that are not those whose fingerprint they stand under: the records name them by it.
-
-    The texts that a route was first read from have no fingerprint: they must be files of rules that a record put in force.
-    """
-    after, editions, read = "", dict[str, Mapping[str, str]](), dict[str, bytes]()
-    while rows := tx.all("rules_after", after=after, most=MOST):
-        for row in rows:
-            after, content = str(row["digest"]), octets(row["content"])
-            if _DIGEST.fullmatch(after) and hashlib.sha256(content).hexdigest() != after:
-                raise Broken(Fault("table", f"what stands in the table `rules` as {after} has another fingerprint", hint=HINT))
-            if row["kind"] == "edition":
-                editions[after] = parsed(content)["files"]
-            elif row["kind"] == "file":
-                read[after] = _as_read(content)
-            elif after.startswith(_TEXT):  # which the database tells last
-                _of_one_edition(tx, after, parsed(content), editions, read)
-
-
-def _as_read(content: bytes) -> bytes:
-    """What tells a file apart, however its lines end: places point into it with one kind of end."""
-    return hashlib.sha256(content.replace(b"\r\n", b"\n")).digest()
-
-
-def _of_one_edition(
-    tx: Tx, name: str, texts: Mapping[str, str], editions: Mapping[str, Mapping[str, str]], read: Mapping[str, bytes]
-) -> None:
-    """Raises `Broken` for texts that are not all files of one edition that a record put in force."""
-    sought = {path: _as_read(text.encode()) for path, text in texts.items()}
-    named = {parsed(row["content"])["data"].get("edition", "") for row in tx.all("newest_rules", most=_EVERY)}
-    there = (editions.get(edition, {}) for edition in named)
-    if not any(all(read.get(files.get(path, "")) == content for path, content in sought.items()) for files in there):
-        raise Broken(Fault("table", f"what stands in the table `rules` as {name} is not what those rules were read from", hint=HINT))
 
 
 def traced(tx: Tx, after: int, until: int) -> int:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from bus.errors import EvidenceError
 from bus.jsontext import dumps
-from bus.log import diagnosis, keys, note, tables, timestamp, tree
+from bus.log import diagnosis, keys, note, rules, tables, timestamp, tree
 from bus.log.checkpoint import Checkpoint, checkpoint_of, cosigned
 from bus.log.diagnosis import Broken, Fault, Line, octets
 from bus.log.examine import GONE, PAGE, PIECE, STRANGE, WIRE, Beside, Found, Read, Stretch, examine, excuses, helped, lines_of
@@ -394,7 +394,7 @@ class _Walk:
             raise Broken(self._row)
         with self._read() as tx:
             tables.strangers(tx)
-            tables.rules(tx)
+            rules.compare(tx)
             tables.traces(tx, min(self._traced, self._seq), self._found.traces)
 
     def _judge(self, root: _Root) -> None:

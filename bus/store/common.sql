@@ -674,6 +674,9 @@ SELECT m.id FROM messages m WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.me
 -- name: cases_unfounded
 SELECT c.id FROM cases c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = c.id AND m.time = c.opened AND m.case_id = c.id) ORDER BY c.id LIMIT 1
 
+-- name: rules_missing
+SELECT r.digest FROM (SELECT DISTINCT digest FROM runs) r WHERE NOT EXISTS (SELECT 1 FROM rules s WHERE s.digest = r.digest) ORDER BY r.digest LIMIT 1
+
 -- name: names_unfounded
 SELECT n.name, n.message FROM (SELECT 'holders' AS name, message FROM holders UNION ALL SELECT 'enclosures', message FROM enclosures
   UNION ALL SELECT 'message_keys', message FROM message_keys) n

@@ -116,6 +116,14 @@ def test_texts_that_no_rules_in_force_were_read_from_are_found_without_keys(bus,
         assert says(bus, capsys)[0] == 5, "no record put those rules in force"
 
 
+@pytest.mark.parametrize(("kind", "said"), [("edition", "edition"), ("file", "edition"), ("route", "by which there are runs")])
+def test_rules_that_somebody_took_out_are_missed_without_keys(bus, capsys, kind, said):
+    changed(bus, f"DELETE FROM rules WHERE kind = '{kind}'")
+    code, shown = says(bus, capsys)
+    assert (code, shown["fault"]["kind"]) == (5, "table")
+    assert said in shown["fault"]["sentence"]
+
+
 def test_a_person_whose_key_still_opens_right_after_the_erasure_was_written_is_no_fault(tmp_path):
     """The key goes after the record: who looks in between reads a text of which the names are gone."""
     with running(tmp_path, keys=two_sysadmins()) as server:

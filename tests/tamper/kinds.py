@@ -18,7 +18,7 @@ from bus.log.tiles import Edge
 from bus.log.verify import Trust
 from bus.message import canonical, new_id
 from bus.store import Key
-from tests.tamper.logs import ORIGIN, WITNESS, Small, sealed_with
+from tests.tamper.logs import DIGEST, ORIGIN, WITNESS, Small, sealed_with
 
 ANY = frozenset(
     {
@@ -662,6 +662,13 @@ def rules_that_are_not_those_of_their_fingerprint(raw, rng, small):
     """What was in force is read in a bundle, and recomputed by a replay."""
     content = canonical({"route": f"altro {rng.random()}"})
     raw.execute("INSERT INTO rules (digest, kind, content) VALUES (?, 'route', ?)", (rng.randbytes(32).hex(), content))
+    return found("table")
+
+
+@kind
+def rules_by_which_there_are_runs_taken_out(raw, rng, small):
+    """Then nobody can say any more whether it was done as they said."""
+    raw.execute("DELETE FROM rules WHERE digest = ?", (DIGEST,))
     return found("table")
 
 

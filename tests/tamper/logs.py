@@ -33,6 +33,8 @@ from tests.tamper.salamander import ciphertext
 ORIGIN = "prova.example/log"
 NOW = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
 WITNESS = Signer.new("testimone.example/t1", COSIGNATURE)
+RULES = canonical({"route": "prova.percorso"})
+DIGEST = hashlib.sha256(RULES).hexdigest()
 TRIGGERS = ("SELECT name FROM sqlite_master WHERE type = 'trigger'", "DROP TRIGGER {}")
 
 
@@ -100,6 +102,7 @@ def write_log(url: str, rng: random.Random, size: int) -> Small:
     store, clock, signer = open_store(url), FixedClock(NOW), Signer.new(ORIGIN)
     sequencer = Sequencer(store, clock, Leases(store, clock, "prova"), ORIGIN, [signer], lambda: 0.0)
     sequencer.turn()
+    store.write(lambda tx: tx.do("add_rules", digest=DIGEST, kind="route", content=RULES)).result()
     left, cosigned, story = size, [], Story(rng)
     while left > 0:
         some = min(left, rng.choice((1, 1, 2, 3, 7, 20, 60)))
@@ -200,7 +203,7 @@ class Story:
         matter = self._rng.choice(self._matters) if self._matters and self._rng.random() < 0.3 else f"token-{self._rng.random()}"
         data = {
             "type": "prova.messaggio", "sender": "portale", "intake": [], "content": "", "keys": {"pratica": matter},
-            "runs": [{"id": run, "route": "prova.percorso", "version": 1, "digest": "0" * 64, "ordered": True}],
+            "runs": [{"id": run, "route": "prova.percorso", "version": 1, "digest": DIGEST, "ordered": True}],
         }  # fmt: skip
         self._write(tx, "received", message, None, data, "message")
         self._matters.append(matter)

@@ -1,0 +1,74 @@
+"""Whether the rules are there by which the records say that was worked, each what its fingerprint says.
+
+Runs name a route by its fingerprint, records ``rules`` an edition (`bus.engine.editions`): the digest of a list of files with theirs. The
+texts that a route was first read from have no fingerprint: they must be files of one edition that a record put in force.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+
+from bus.log.diagnosis import Broken, Fault, octets
+from bus.log.tables import HINT
+from bus.message import parsed
+from bus.store import Tx
+
+MOST = 500
+"""Rows read at a time."""
+_DIGEST = re.compile("[0-9a-f]{64}")
+"""What rules stand under that have a fingerprint."""
+_TEXT = "text "
+"""What the texts stand under that a route was read from; its fingerprint follows."""
+_EVERY = 2**31
+Files = Mapping[str, str]
+"""Of an edition: the fingerprint of each file by its path."""
+
+
+def compare(tx: Tx) -> None:
+    """Raises `Broken` for rules that are missing, or other ones than those that are named."""
+    after, editions, read, texts = "", dict[str, Files](), dict[str, bytes](), dict[str, Files]()
+    while rows := tx.all("rules_after", after=after, most=MOST):
+        for row in rows:
+            after, content = str(row["digest"]), octets(row["content"])
+            if _DIGEST.fullmatch(after) and hashlib.sha256(content).hexdigest() != after:
+                raise _broken(f"what stands in the table `rules` as {after} has another fingerprint")
+            if row["kind"] == "edition":
+                editions[after] = parsed(content)["files"]
+            elif row["kind"] == "file":
+                read[after] = _as_read(content)
+            elif after.startswith(_TEXT):
+                texts[after] = parsed(content)
+    in_force = _in_force(tx, editions, read)
+    for name, files in texts.items():
+        _of_one_edition(name, files, in_force, read)
+    missing = tx.one("rules_missing")
+    if missing is not None:
+        raise _broken(f"the rules {missing['digest']}, by which there are runs, are not in the table `rules`")
+
+
+def _in_force(tx: Tx, editions: Mapping[str, Files], read: Mapping[str, bytes]) -> list[Files]:
+    """The editions that records put in force, which are all there, each with its files. The first version told none."""
+    said = [parsed(octets(row["content"]))["data"] for row in tx.all("newest_rules", most=_EVERY)]
+    named = {str(data["edition"]) for data in said if "edition" in data}
+    for edition in sorted(named):
+        if edition not in editions or not set(editions[edition].values()) <= set(read):
+            raise _broken(f"the edition {edition}, which a record put in force, is not in the table `rules` with all of its files")
+    return [editions[edition] for edition in named]
+
+
+def _of_one_edition(name: str, texts: Files, in_force: list[Files], read: Mapping[str, bytes]) -> None:
+    """Raises `Broken` for texts that are not all files of one edition."""
+    sought = {path: _as_read(text.encode()) for path, text in texts.items()}
+    if not any(all(read.get(files.get(path, "")) == content for path, content in sought.items()) for files in in_force):
+        raise _broken(f"what stands in the table `rules` as {name} is not what those rules were read from")
+
+
+def _as_read(content: bytes) -> bytes:
+    """What tells a file apart, however its lines end: places point into it with one kind of end."""
+    return hashlib.sha256(content.replace(b"\r\n", b"\n")).digest()
+
+
+def _broken(sentence: str) -> Broken:
+    return Broken(Fault("table", sentence, hint=HINT))
