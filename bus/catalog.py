@@ -340,7 +340,8 @@ class _Reader:
             starts = {**dict.fromkeys(self.broken), **{one.route: one.on for one in self.outlines}}
             inside = {name for one in self.outlines for name in one.inside}
             forms = {*self.types, *self.broken}
-            check_services(self.services, service_document, forms, starts, inside, self.tables.get(OFFICES), service_source)
+            offices = None if OFFICES in self.broken else self.tables.get(OFFICES)
+            check_services(self.services, service_document, forms, starts, inside, offices, service_source)
 
     def _documents(self, wanted: Callable[[str], bool]) -> list[tuple[Source, dict[str, Any]]]:
         """The files wanted that are YAML maps; what is wrong with the notation is noted."""
@@ -352,7 +353,7 @@ class _Reader:
             if isinstance(document, dict):
                 found.append((source, document))
             else:
-                self.broken |= {source.name(word) for word in ("route", "mapping", "type")}
+                self.broken |= {name for word in ("route", "mapping", "type") for name in _called(source, word)}
                 if not source.findings:
                     source.report((), "catalog.not-a-map", "the file does not hold a map of fields")
         return found
@@ -364,8 +365,9 @@ class _Reader:
             self.sources.append(source)
             if name == SERVICES:
                 source.at(1, 1, "table.reserved", "the table `servizi` is made of routes/servizi.yaml", "give the file another name")
-            # a broken table is still known by name, so that one cause is one finding
+            # a broken table is still known by name, and by what can be read of it, so that one cause is one finding
             self.tables[name] = table.rows if table else {}
+            self.broken |= {name} if source.findings else set()
 
     def _add_type(self, source: Source, document: dict[str, Any]) -> None:
         name = str(document.get("type"))
@@ -376,7 +378,7 @@ class _Reader:
             self.types[name] = compiled
             self.type_sources[name] = source
         else:
-            self.broken |= {name, source.name("type")}
+            self.broken |= {name, *_called(source, "type")}
 
     def _read_routes(self) -> list[_Written]:
         """The routes that have to be read; all, when two have one name: which of them is the second depends on both."""
@@ -412,7 +414,7 @@ class _Reader:
             elif compiled is not None and complete:
                 self.mappings[name] = (compiled, source)
             else:
-                self.broken |= {name, source.name("mapping")}
+                self.broken |= {name, *_called(source, "mapping")}
                 self.halves += [(compiled, source)] if compiled else []
 
     def _compile_routes(self, routes: Iterable[_Written]) -> None:
@@ -426,7 +428,7 @@ class _Reader:
                 compiled = compile_route(parsed, mappings, self.tables, source)
                 self.drafts[name] = _Draft(source, parsed, compiled, outline_of(compiled))
             else:
-                self.broken |= {name, source.name("route")}
+                self.broken |= {name, *_called(source, "route")}
 
     @property
     def _mappings(self) -> dict[str, CompiledMapping]:
@@ -467,7 +469,7 @@ class _Reader:
         if self.recalled:
             self.recalled.keep(self.drafts.values(), self.findings(), world)
         for alone, _ in tests.values():
-            if not self.broken - {SERVICES}:
+            if not self.broken - self.tables.keys():
                 route = alone.file.removesuffix(BESIDE) + ".yaml"
                 alone.at(
                     1, 1, "test.no-route", f"there is no route in {route}, whose tests these could be", "name the file after its route's"
@@ -475,7 +477,7 @@ class _Reader:
 
     def _keys(self) -> frozenset[str] | None:
         """All business keys that a case can have; None while some rules cannot be read."""
-        if self.broken - {SERVICES} or any(not draft.parsed.complete for draft in self.drafts.values()):
+        if self.broken - self.tables.keys() or any(not draft.parsed.complete for draft in self.drafts.values()):
             return None
         return frozenset().union(*(one.case for one in self.types.values()), *(one.keys for one in self.outlines))
 
@@ -504,6 +506,12 @@ def _tested(mapping: CompiledMapping, source: Source, found: Tested) -> TestedMa
         return tuple(source.place(("tests", position))[0] for position, _ in found)
 
     return TestedMapping(mapping, source.file, tuple(test for _, test in found), lines)
+
+
+def _called(source: Source, word: str) -> set[str]:
+    """What a file that cannot be read may be called by those who speak of it: as it says itself, or as its own name says."""
+    path = source.file.removesuffix(".yaml").split("/")
+    return {source.name(word), path[-1] if word == "type" else ".".join(path[1:])}
 
 
 def _is_route(path: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -304,18 +305,18 @@ def load(path: Path, *, secrets: bool = True) -> Config:
     document = source.read_file(path)
     if document.findings:
         raise ConfigError(source.render(document.findings), code="config.malformed")
-    return parse(document.plain(), path, secrets=secrets)
+    return parse(document.plain(), path, secrets=secrets, document=document)
 
 
-def parse(settings: Any, path: Path, *, secrets: bool = True) -> Config:
-    """Check settings that were read from ``path``; resolves secrets and relative paths."""
+def parse(settings: Any, path: Path, *, secrets: bool = True, document: source.Source | None = None) -> Config:
+    """Check settings that were read from ``path``; resolves secrets and relative paths. ``document`` tells places."""
     base = path.resolve().parent
+    resolved = _resolve(settings, base if secrets else None)
     try:
-        config = Config.model_validate(_resolve(settings, base if secrets else None))
+        config = Config.model_validate(resolved)
     except ValidationError as error:
-        raise ConfigError(
-            "\n".join(_sentences(error, path)), code="config.invalid", hint="docs/reference/settings.md lists all settings"
-        ) from error
+        said = _sentences(error, path) if document is None else _findings(resolved, document)
+        raise ConfigError("\n".join(said), code="config.invalid", hint="docs/reference/settings.md lists all settings") from error
     config.written_as(settings)
     attachments = config.attachments.model_copy(update={"folder": base / config.attachments.folder})
     keystore = Keystore(folder=base / config.keystore.folder, master=base / config.keystore.master)
@@ -379,6 +380,12 @@ def _own(name: str, secret: str) -> str:
             f"{name} is still the example's, which everybody knows", code="config.secret-missing", hint=f"put your own secret for {EXAMPLE}"
         )
     return secret
+
+
+def _findings(settings: Any, document: source.Source) -> list[str]:
+    """What is wrong, each with its place; not with its line, in which a secret may stand."""
+    source.validated(settings, Config, document)
+    return [source.render([replace(one, excerpt="")]) for one in sorted(document.findings, key=lambda one: (one.line, one.column))]
 
 
 def _sentences(error: ValidationError, path: Path) -> list[str]:

@@ -124,7 +124,12 @@ def check(paths: Mapping[str, Iterable[str]], schema: Any, forms: Iterable[str],
         for number, path in enumerate(several):
             if fault := _fault(pieces(path), schema, frozenset(forms)):
                 pointer: Pointer = (kind, number)
-                report.report(pointer, "type.unknown-field", f"the schema has no `{path}`: {fault[0]}", fault[1])
+                report.report(
+                    pointer,
+                    "type.unknown-field",
+                    f"the schema has no `{path}`: {fault[0]}" if fault[0] else f"the schema has no field `{path}`",
+                    fault[1],
+                )
                 good = False
     return good
 
@@ -153,7 +158,7 @@ def _fault(path: list[str], root: Any, forms: frozenset[str]) -> tuple[str, str]
             if any(True for schema in here for _ in _inner(schema, "[]", root)):
                 return f"`{way}` is a list", f"did you mean {way}[].{piece}?"
             known = {name for schema in here for part in _parts(schema, root) for name in part.get("properties", {})}
-            return f"there is no field `{piece}`{f' in `{way}`' if way else ''}", suggestion(piece, known)
+            return f"there is no field `{piece}` in `{way}`" if way else "", suggestion(piece, known)
         here, way = inner, f"{way}[]" if piece == "[]" else f"{way}.{piece}" if way else piece
     return None
 

@@ -27,7 +27,10 @@ class TableFile:
 
 
 def read_table(data: bytes, name: str, shown: str) -> tuple[TableFile | None, Source]:
-    """The table, or None, and the source with its findings; ``shown`` is how they call the file."""
+    """The table, or None, and the source with its findings; ``shown`` is how they call the file.
+
+    Rows that are wrong are there as far as they can be read: who looks for their keys need not be told again.
+    """
     source = Source(shown, data.decode("utf-8", "replace").replace("\r\n", "\n"))
     if problem := _unreadable(data):
         source.at(*problem)
@@ -45,7 +48,8 @@ def read_table(data: bytes, name: str, shown: str) -> tuple[TableFile | None, So
         source.at(max(reader.line_num, 1), 1, "table.syntax", f"not CSV: {error}")
     if not columns and not source.findings:
         source.at(1, 1, "table.empty", "the table has no header", "the first line names the columns, the first one is the key")
-    return (None if source.findings else TableFile(name, tuple(columns), rows)), source
+    readable = columns and not any(one.line == 1 for one in source.findings)
+    return (TableFile(name, tuple(columns), rows) if readable else None), source
 
 
 def _unreadable(data: bytes) -> tuple[Any, ...] | None:
@@ -80,5 +84,7 @@ def _add_row(cells: list[str], columns: list[str], rows: dict[str, dict[str, Jso
         source.at(line, 1, "table.duplicate-key", f"the key `{cells[0]}` is there twice")
     elif not cells[0]:
         source.at(line, 1, "table.empty-key", "the row has no key")
-    else:
-        rows[cells[0]] = dict(zip(columns, cells, strict=True))
+    elif cells[0] != cells[0].strip():
+        source.at(line, 1, "table.blank-key", f"a blank stands beside the key `{cells[0].strip()}`", "delete it")
+    if key := cells[0].strip():
+        rows.setdefault(key, {column: cells[at] if at < len(cells) else "" for at, column in enumerate(columns)})

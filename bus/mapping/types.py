@@ -177,10 +177,10 @@ def compile_type(document: Any, report: Reporter, tables: Tables | None = None) 
         if problem := name_problem(name):
             report.report(("case", name), "name.reserved", problem, key=True)
     forms = {name: _expression(environment, text, ("forms", name), report) for name, text in model.forms.items()}
-    codes = _codes(model, tables, report)
     validator = compile_schema(model.schema_, ("schema",), report)
+    codes = _codes(model, tables, report, fields_known=validator is not None)
     paths = {"personal": model.personal, "sensitive": model.sensitive}
-    protects = fields.check(paths, model.schema_, model.forms, report)
+    protects = validator is not None and fields.check(paths, model.schema_, model.forms, report)
     replies = model.reply.model_dump()
     protects = fields.check_reply(replies, report) and protects
     failed = validator is None or codes is None or not protects or (model.key is not None and key is None)
@@ -193,12 +193,17 @@ def compile_type(document: Any, report: Reporter, tables: Tables | None = None) 
     )  # fmt: skip
 
 
-def _codes(model: TypeDocument, tables: Tables, report: Reporter) -> dict[str, Table] | None:
-    """The tables of the codes; None, with findings, when one of them or a field is not there."""
+def anything(name: str) -> MessageType:
+    """A type that takes anything: in the place of one whose file cannot be read."""
+    return MessageType(name, "", {}, _validator=jsonschema_rs.Draft202012Validator({}))
+
+
+def _codes(model: TypeDocument, tables: Tables, report: Reporter, *, fields_known: bool) -> dict[str, Table] | None:
+    """The tables of the codes; None, with findings, when one of them or a field is not there. Of a wrong schema no field is known."""
     good = True
     for part, named in (("codes", model.codes), ("forms", model.forms)):
         for name in named:
-            if name not in model.schema_.get("properties", {}):
+            if fields_known and name not in model.schema_.get("properties", {}):
                 hint = suggestion(name, model.schema_.get("properties", {}))
                 report.report((part, name), "type.unknown-field", f"the schema has no field `{name}`", hint, key=True)
                 good = False

@@ -16,7 +16,7 @@ from bus.expression import Tables, name_problem
 from bus.expression.typing import ANYTHING, Types
 from bus.mapping.compile import CompiledMapping, place_of
 from bus.mapping.template import Used, asked_in
-from bus.mapping.types import BUILT_IN, MessageType
+from bus.mapping.types import BUILT_IN, MessageType, anything
 from bus.route.compile import CompiledRoute
 from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, SCALARS, Known, Paths, Schema, Scope, merged
 from bus.route.parse import Parsed
@@ -49,6 +49,11 @@ class World:
         for schema in (*SCALARS.values(), ERROR_SCHEMA, MESSAGE_SCHEMA, self.case_schema, *map(shape_of, models), *declared):
             types.declare(schema)
         return types
+
+    @cached_property
+    def taken(self) -> Mapping[str, MessageType]:
+        """The types, and for each that cannot be read one that takes anything."""
+        return {**{name: anything(name) for name in self.broken}, **self.types}
 
     @cached_property
     def case_schema(self) -> Schema:
@@ -362,7 +367,7 @@ class _Checker:
             if name not in self.world.broken:
                 self.report.report(pointer, "mapping.unknown", f"there is no mapping `{name}`", suggestion(name, self.world.mappings))
             return None
-        if found.document.from_ != self.model.on:
+        if found.document.from_ != self.model.on and found.document.from_ in self.world.types:
             sentence = f"the mapping is from `{found.document.from_}`, the route's message is `{self.model.on}`"
             self.report.report(pointer, "mapping.wrong-source", sentence)
         for needed in found.document.uses:
@@ -379,7 +384,7 @@ class _Checker:
         """The request or body a step makes, by mapping or by template."""
         if step.model.mapping is not None:
             mapping = self._mapping(step, step.model.mapping, "mapping", scope)
-            if mapping is not None and mapping.document.to != name:
+            if mapping is not None and mapping.document.to != name and _target_schema(mapping.document.to, self.world) is not None:
                 sentence = f"the mapping makes `{mapping.document.to}`, this step needs `{name}`"
                 self.report.report((*step.pointer, "mapping"), "mapping.wrong-target", sentence)
             return

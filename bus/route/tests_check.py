@@ -57,12 +57,12 @@ def patched(body: Any, changes: Any) -> Any:
 
 
 def check_body(declared: MessageType, body: JsonValue, world: World, report: Reporter, pointer: Pointer) -> None:
-    """A body that a test gives, against its type; not where its codes or forms are those of services that cannot be read."""
+    """A body that a test gives, against its type; not where its codes or forms are those of a table that cannot be read."""
     looked = {one.table for form in declared.forms.values() for one in form.lookups}
-    tables = world.tables
-    if SERVICES in world.broken and (SERVICES in looked or any(codes is tables[SERVICES] for codes in declared.codes.values())):
+    lost = world.broken & world.tables.keys()
+    if lost & looked or any(codes is world.tables[name] for name in lost for codes in declared.codes.values()):
         return
-    for fault in validate_whole(declared, body, world.types):
+    for fault in validate_whole(declared, body, world.taken):
         inside = tuple(int(piece) if piece.isdigit() else piece for piece in fault.pointer.split("/")[1:])
         report.report((*pointer, *inside), "test.body", f"the body is not a `{declared.name}`: {fault.sentence}")
 
@@ -80,6 +80,8 @@ class _Checker:
     awaited: set[str] = field(default_factory=set)
     steps: set[str] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
+    lost: bool = False
+    """Whether the bodies that are given may stand under a word that was misspelt."""
 
     def __post_init__(self) -> None:
         """What the route does, for all its tests."""
@@ -125,6 +127,9 @@ class _Checker:
                 self._messages(said, place)
             else:
                 self._operation(name, place)
+                if "." not in name:  # no operation is called so
+                    self.lost = True
+                    continue
                 turns: list[Any] = said if isinstance(said, list) else [said]
                 for turn, one in enumerate(turns):
                     self._conduct(one, (*place, turn) if isinstance(said, list) else place, name)
@@ -191,6 +196,8 @@ class _Checker:
                 self._body(name, None, place, (*place, "arrive"), key=False)
             return
         if not own and name not in messages:
+            if self.lost:
+                return
             sentence = f"the test does not say what `{name}` holds"
             self.report.report(place, "test.no-body", sentence, f"write it as `{part}`, or once for all tests under `given.messages`")
             return
@@ -228,6 +235,8 @@ class _Checker:
     def _known(self, name: str, here: set[str], everywhere: Mapping[str, Any], what: str, pointer: Pointer) -> None:
         """A name that the test expects: one that exists, and that this route uses."""
         verb, missing, unused = _WORDS[what]
+        if name in self.world.broken:
+            return
         if name not in everywhere:
             self.report.report(pointer, missing, f"there is no {what} `{name}`", suggestion(name, everywhere), key=True)
         elif name not in here and self.parsed.complete and here <= everywhere.keys():  # a misspelt one is told where it stands

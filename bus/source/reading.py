@@ -40,7 +40,7 @@ def read(data: bytes, name: str, limit: int = LIMIT) -> Source:
     source = Source(name, text.replace("\r\n", "\n"))
     if text.startswith("\ufeff"):
         source.at(1, 1, "yaml.byte-order-mark", "the file starts with a byte order mark", "save it as UTF-8 without BOM")
-    elif not _tabs(source):
+    elif not _tabs(source) and not _odd_line_ends(source):
         value = _values_alone(source.text)
         if value is None:
             _Reader(source).read()
@@ -71,6 +71,17 @@ def _tabs(source: Source) -> bool:
         if "\t" in lead and line.strip():
             source.at(number, lead.index("\t") + 1, "yaml.tab", "a tab in the indentation", "indent with spaces")
     return bool(source.findings)
+
+
+def _odd_line_ends(source: Source) -> bool:
+    """Ends of lines that YAML sees and editors do not: from there on no place would be right."""
+    for found in _ODD_LINE_END.finditer(source.text):
+        line, column = _line_and_column(source.text, found.start())
+        source.at(line, column, "yaml.control-character", f"a line ends here that nobody sees (U+{ord(found[0]):04X})", "delete it")
+    return bool(source.findings)
+
+
+_ODD_LINE_END = re.compile("[\r\x85\u2028\u2029]")
 
 
 class _DoubtfulError(Exception):
@@ -160,6 +171,7 @@ class _Reader:
                     documents += 1
                     if documents > 1:
                         self._at(event, "yaml.documents", "a second document starts here", "write one document to a file")
+                        self.lost = True
                         break
                 elif kind in _HANDLED:
                     self._handle(event)
@@ -222,11 +234,13 @@ class _Reader:
         if not isinstance(key.value, str) or key.kind != "scalar":
             report(key.line, key.column, "yaml.key", "a key must be text", "put it in quotes")
             self.source.refuse(node)  # what it holds is not looked at: who knows what was meant
+            self.lost = self.lost or key.kind != "scalar"
             parent.fields.setdefault(self.source.text[key.start : key.end], (key, node))
         elif key.value == "<<" and not key.style:
             report(key.line, key.column, "yaml.merge", "a merge key (<<) is not taken", "write the fields out")
         elif key.value in parent.fields:
-            first = parent.fields[key.value][0]
+            first, held = parent.fields[key.value]
+            self.source.refuse(held)  # perhaps the other was meant
             self.lost = self.lost or key.value == "id"  # two items run into one: what else is seen of them has this cause
             hint = "if a new item begins here, write `- ` before it" if key.value == "id" else ""
             report(key.line, key.column, "yaml.duplicate-key", f"the key `{key.value}` was already written on line {first.line}", hint)
@@ -253,7 +267,9 @@ class _Reader:
             problem, noticed = str(getattr(error, "problem", "")), mark
             if any(words in problem for words in _BEGAN_BEFORE):
                 mark = getattr(error, "context_mark", None) or mark  # where it began: libyaml noticed further down
-            if self._ran_on(mark.line) or self._ran_on(noticed.line):
+            if self._swallowed(error):
+                mark, problem = error.context_mark, "a quote ran on"  # type: ignore[attr-defined]
+            elif self._ran_on(mark.line) or self._ran_on(noticed.line):
                 mark, problem = self.last.start_mark, "a quote ran on"
             elif "expected ',' or" in problem and self._cut_short(noticed.index):
                 mark, problem = noticed, "a bracket in a text"
@@ -263,6 +279,13 @@ class _Reader:
             line, column = _line_and_column(self.source.text, _first_control(self.source.text))
             hint = "delete it, or write it as \\u escape"
             self.source.at(line, column, "yaml.control-character", "a control character is not taken", hint)
+
+    def _swallowed(self, error: yaml.YAMLError) -> bool:
+        """Whether the trouble is in a quoted text that goes over fields below it: the quote that ends it was forgotten."""
+        began, noticed = getattr(error, "context_mark", None), getattr(error, "problem_mark", None)
+        if began is None or noticed is None or "quoted scalar" not in str(getattr(error, "context", "")):
+            return False
+        return any(_FIELD.match(line) for line in self.source.lines[began.line + 1 : noticed.line + 1])
 
     def _ran_on(self, line: int) -> bool:
         """Whether the value before is a quoted text that ends, lines after it began, where the trouble is: a quote was forgotten."""
@@ -369,6 +392,8 @@ _WORDED = (
     ("tag handle", "a tag (!) is not taken", "write the value without it"),
 )
 """What libyaml says, and what we say of it and to do."""
+_FIELD = re.compile(r"\s*(?:- )?[\w.-]+:(?:\s|$)")
+"""A line that looks like a field."""
 _CLOSING = {"{": "}", "[": "]"}
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -24,3 +24,26 @@ def test_no_api_key_has_the_name_of_a_system_or_of_the_bus(name: str, said: str)
         config.parse(settings(keys=[own], adapters={"pagopa": {"use": "pagopa"}}), Path("config.yaml"))
     assert (told.value.code, str(told.value).count(said)) == ("config.invalid", 1)
     config.parse(settings(keys=[{**own, "name": "portale"}], adapters={"pagopa": {"use": "pagopa"}}), Path("config.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("written", "wrong", "place", "said", "hint"),
+    [
+        ("http:", "htp:", "2:1", "there is no field `htp`", "did you mean http?"),
+        ("port: 1", "prot: 1", "2:8", "there is no field `prot`", "did you mean port?"),
+        ("port: 1", "port: uno", "2:14", "must be a whole number", ""),
+        ("name: Prova", "nme: Prova", "1:16", "there is no field `nme`", "did you mean name?"),
+        ("sha256: x", "sha256: [geheim1]", "3:40", "must be a text", ""),
+    ],
+)
+def test_a_wrong_setting_is_told_at_its_place_with_what_is_meant_and_without_its_line(tmp_path, written, wrong, place, said, hint):
+    good = 'organization: {name: Prova, fiscal_code: "00000000000"}\nhttp: {port: 1}\nkeys: [{name: a, role: portal, sha256: x}]\n'
+    file = tmp_path / "config.yaml"
+    file.write_text(good.replace(written, wrong), "utf-8")
+    with pytest.raises(ConfigError) as told:
+        config.load(file)
+    sentence = told.value.sentence
+    assert f"config.yaml:{place}:" in sentence
+    assert said in sentence
+    assert hint in sentence
+    assert "geheim1" not in sentence

@@ -67,3 +67,50 @@ def test_a_field_that_holds_nothing_is_told_where_it_stands(world):
     text = files[ROUTE].decode().replace("    as: soggetto\n", "    as:\n", 1)
     _, findings = examine({**files, ROUTE: text.encode()}, operations)
     assert (findings[0].code, findings[0].sentence) == ("field.invalid", "`as` says nothing")
+
+
+ELSEWHERE = [
+    ("mappings/types/servizi.modulo-minore.yaml", "type: servizi.modulo-minore", "type: {a: 1}", 1, "must be a text"),
+    ("mappings/types/servizi.modulo-impresa.yaml", "additionalProperties", "aditionalProperties", 6, "no keyword of JSON Schema"),
+    ("mappings/types/servizi.modulo-contributo.yaml", "  properties:", "  Properties:", 8, "no keyword of JSON Schema"),
+    ("mappings/types/servizi.modulo-contributo.yaml", "  properties:", "  properties:\n  x-y:", 9, "no keyword of JSON Schema"),
+    (
+        "mappings/types/notifiche.avviso.yaml",
+        "      required: [numero_avviso",
+        "<<<<<<< HEAD\n      required: [numero_avviso",
+        20,
+        "no `key: value`",
+    ),
+    ("mappings/types/notifiche.avviso.yaml", "title: A citizen", 'title: "A citizen', 2, "a quote is not closed"),
+    ("mappings/edilizia/presa-in-carico.yaml", "to: notifiche.avviso", "to: notifiche.aviso", 3, "no operation or message type"),
+    ("mappings/edilizia/sollecito.yaml", "\nto:", "\n---\nto:", 3, "a second document starts here"),
+    ("mappings/tables/uffici.csv", "\nanagrafe,", "\n#\nanagrafe,", 2, "the row has 1 values"),
+    ("mappings/tables/uffici.csv", "\nanagrafe,", "\nanagrafe ,", 2, "a blank stands beside the key `anagrafe`"),
+    ("mappings/tables/procedimenti-edilizi.csv", "\nSCIA,", "\n\tSCIA,", None, "a blank stands beside the key `SCIA`"),
+    ("routes/pagamenti/ricevuta.yaml", "  messages:", "  messgaes:", 49, "there is no operation `messgaes`"),
+    ("routes/pagamenti/ricevuta.yaml", "\nsteps:", "\u2028\nsteps:", None, "a line ends here that nobody sees (U+2028)"),
+]
+
+
+@pytest.mark.parametrize(
+    ("file", "written", "typo", "line", "sentence"), ELSEWHERE, ids=[f"{one[0]} {one[2].strip()}" for one in ELSEWHERE]
+)
+def test_a_typo_in_a_file_that_others_speak_of_is_told_once_and_there(world, file, written, typo, line, sentence):
+    files, operations = world
+    text = files[file].decode()
+    assert written in text
+    catalog, findings = examine({**files, file: text.replace(written, typo, 1).encode()}, operations)
+    assert catalog is None
+    assert [file] == [one.file for one in findings], [str(one) for one in findings]
+    [found] = findings
+    assert line in (None, found.line)
+    assert sentence in found.sentence
+
+
+def test_a_schema_whose_properties_are_empty_is_told_and_nothing_falls(world):
+    files, operations = world
+    for file in (name for name in files if name.startswith("mappings/types/")):
+        text = files[file].decode()
+        catalog, findings = examine({**files, file: text.replace("  properties:", "  properties:\n  minLength:", 1).encode()}, operations)
+        assert catalog is None
+        assert {file} == {one.file for one in findings}

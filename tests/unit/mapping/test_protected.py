@@ -36,7 +36,7 @@ def compiled(personal: list[str], sensitive: list[str] | None = None, **more: An
 @pytest.mark.parametrize(
     ("path", "sentence", "hint"),
     [
-        ("chii", "there is no field `chii`", "chi"),
+        ("chii", "the schema has no field `chii`", "chi"),
         ("chi.cognome", "there is no field `cognome` in `chi`", ""),
         ("figli.nome", "`figli` is a list", "figli[].nome"),
         ("figli[].nom", "there is no field `nom` in `figli[]`", "nome"),

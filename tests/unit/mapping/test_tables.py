@@ -29,6 +29,8 @@ def test_the_first_column_is_the_key_and_values_are_text(tmp_path: Path) -> None
         (b"codice,nome\nA,1,2\n", "table.ragged", 2),
         (b"codice,nome\nA\n", "table.ragged", 2),
         (b"codice,nome\n,x\n", "table.empty-key", 2),
+        (b"codice,nome\nA ,x\n", "table.blank-key", 2),
+        (b"codice,nome\nA,x\n\tB,x\n", "table.blank-key", 3),
         (b"codice;nome\nA;1\n", "table.header", 1),
         (b"codice,codice\nA,1\n", "table.header", 1),
         (b"", "table.empty", 1),
@@ -40,6 +42,17 @@ def test_the_first_column_is_the_key_and_values_are_text(tmp_path: Path) -> None
     ],
 )
 def test_a_broken_table_is_a_finding_at_its_line(tmp_path: Path, data: bytes, code: str, line: int) -> None:
-    table, source = read(tmp_path, data)
-    assert table is None
+    _, source = read(tmp_path, data)
     assert (code, line) in [(f.code, f.line) for f in source.findings]
+
+
+def test_who_looks_for_the_key_of_a_wrong_row_finds_it(tmp_path: Path) -> None:
+    table, source = read(tmp_path, b"codice,nome\nA,1,2\n B,x\nC\n,y\n")
+    assert 4 == len(source.findings)
+    assert table is not None
+    assert {"A", "B", "C"} == table.rows.keys()
+
+
+@pytest.mark.parametrize("data", [b"", b"codice;nome\nA;1\n", b"\xef\xbb\xbfcodice,nome\n"])
+def test_a_table_of_which_no_column_is_known_is_none(tmp_path: Path, data: bytes) -> None:
+    assert read(tmp_path, data)[0] is None
