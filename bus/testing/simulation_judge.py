@@ -28,6 +28,7 @@ def faults(tx: Tx, now: str, ledger: Sequence[Effect], accepted: Sequence[Accept
         *_order(tx, records),
         *_unseen(tx, records),
         *_not_done(records, ledger),
+        *_disowned(records),
         *_not_undone(tx, records, ledger),
         *_twice(records),
         *_editions(records, ledger),
@@ -256,3 +257,16 @@ def _not_done(records: Sequence[Record], ledger: Sequence[Effect]) -> Iterator[s
             asked[record.run, record.path] = record.data["key"]
         if record.kind == "answered" and (record.run, record.path) in asked and asked[record.run, record.path] not in keys:
             yield f"{record.path} of run {record.run} was answered and never happened"
+
+
+def _disowned(records: Sequence[Record]) -> Iterator[str]:
+    """A doubt stays until an answer, a refusal, a probe or a person ends it: that nobody opened later says nothing of what was asked before."""
+    doubted: set[tuple[str | None, str | None]] = set()
+    for record in records:
+        call = record.run, record.path
+        if record.kind == "unanswered" and record.data.get("doubt"):
+            doubted.add(call)
+        elif record.kind in ("answered", "refused", "decided") or (record.kind == "unanswered" and record.data.get("by") == "probe"):
+            doubted.discard(call)
+        elif record.kind == "unanswered" and call in doubted:
+            yield f"{record.path} of run {record.run} was in doubt and is told as {record.data['code']}"
