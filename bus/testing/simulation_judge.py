@@ -260,7 +260,7 @@ def _not_done(records: Sequence[Record], ledger: Sequence[Effect]) -> Iterator[s
 
 
 def _disowned(records: Sequence[Record]) -> Iterator[str]:
-    """A doubt stays until an answer, a refusal, a probe or a person ends it: that nobody opened later says nothing of what was asked before."""
+    """A doubt ends by an answer, a refusal, a probe or a person: that nobody opened later says nothing of what was asked before."""
     doubted: set[tuple[str | None, str | None]] = set()
     for record in records:
         call = record.run, record.path
