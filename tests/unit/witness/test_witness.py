@@ -261,7 +261,10 @@ def test_a_witness_that_starts_again_remembers(memory, tmp_path):
     memory.close()
     again = Memory(tmp_path, [ORIGIN], [OURS.verifier])
     try:
-        assert refused(Witness(OURS, {ORIGIN: [LOG_KEY.verifier]}, again, lambda: NOW), FORK.request(0, 12)) == 409
+        witness = Witness(OURS, {ORIGIN: [LOG_KEY.verifier]}, again, lambda: NOW)
+        assert refused(witness, FORK.request(0, 12)) == 409
+        assert [refused(witness, FORK.request(9, size)) for size in (9, 10, 12, 16)] == [422] * 4, "a fork that knows where we were"
+        assert witness.add(LOG.request(9, 12))
     finally:
         again.close()
 
