@@ -1,4 +1,4 @@
-"""Twelve defects that a bus must not have, each a patch of the product, never a switch in it; for the tests of the tests."""
+"""Thirteen defects that a bus must not have, each a patch of the product, never a switch in it; for the tests of the tests."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import datetime as dt
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -55,6 +56,14 @@ def no_confirms(patch: Patch) -> None:
 def no_idempotency_check(patch: Patch) -> None:
     """Messages have no names by which they would be known again."""
     patch.setattr(intake, "_intake_keys", lambda *told: ())
+
+
+def doubt_ended_by_a_closed_door(patch: Patch) -> None:
+    """What nobody hears of a second try is taken to say that the first one had no effect either."""
+    after_error = fate.after_error
+    patch.setattr(
+        fate, "after_error", lambda call, operation, tries, *told: after_error(call, operation, replace(tries, doubt=False), *told)
+    )
 
 
 def retry_without_probe(patch: Patch) -> None:

@@ -1,4 +1,4 @@
-"""The tests of the tests: twelve defects, one by one, and for each the cheapest detector of the suite, which must notice it. Without a
+"""The tests of the tests: thirteen defects, one by one, and for each the cheapest detector of the suite, which must notice it. Without a
 defect no detector says anything. The table is printed: ``pytest -rP tests/fault/test_defects.py``.
 """
 
@@ -24,6 +24,7 @@ HERE: dict[Defect, tuple[Detector, str]] = {
     defects.no_fsync: (detectors.power_cuts, "were acknowledged|malformed|not a database"),
     defects.no_idempotency_check: (detectors.simulation, "was taken twice"),
     defects.retry_without_probe: (detectors.simulation, "registra .* happened 2 times"),
+    defects.doubt_ended_by_a_closed_door: (detectors.simulation, "was in doubt and is told as"),
     defects.no_fencing: (detectors.simulation, "answered twice|happened . times"),
     defects.answer_and_state_in_two_transactions: (detectors.simulation, "does not know what became of"),
     defects.endless_lease: (detectors.simulation, "is stranded"),
@@ -86,8 +87,8 @@ def test_numbers_that_are_not_in_the_order_of_commits_are_noticed(postgresql: se
         postgresql.drop_database(broken)
 
 
-def test_there_are_twelve_defects() -> None:
-    assert len(HERE) + 2 == 12
+def test_there_are_thirteen_defects() -> None:
+    assert len(HERE) + 2 == 13
 
 
 @pytest.mark.parametrize("detector", dict.fromkeys(detector for detector, _ in HERE.values()), ids=lambda detector: detector.__name__)
