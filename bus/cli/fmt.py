@@ -25,13 +25,16 @@ def fmt(
     """Comments stay where they belong, values and the rules' digest stay the same; a file that is no YAML is left alone."""
     from bus.cli.layout import NotLaidOutError, laid_out
     from bus.cli.words import counted
+    from bus.source import read
 
     changed, refused = [], []
     for path in _files(paths or [], config):
-        text = path.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n")
+        data = path.read_bytes()
         try:
+            text = data.decode("utf-8").replace("\r\n", "\n")
             after = laid_out(text, str(path))
-        except NotLaidOutError as error:
+        except (NotLaidOutError, UnicodeDecodeError) as wrong:
+            error = wrong if isinstance(wrong, NotLaidOutError) else read(data, str(path)).findings[0]
             refused.append(path)
             print(f"left as it is: {error}")
             continue

@@ -47,6 +47,8 @@ def route(
     case = "key: body.richiesta\ncase: {richiesta: body.richiesta}\n" if declared is None else ""
     files[file] = filled(ROUTE, route=name, file=file, type=on, purpose="", case=case, body=_flow(body))
     _write(known, files)
+    if declared is None and (near := catalog.nearest_type(on)):
+        print(f"{on} is a new message type; {near}")
     print(f"next: bus validate; bus test {file}")
 
 

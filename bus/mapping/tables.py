@@ -54,7 +54,7 @@ def read_table(data: bytes, name: str, shown: str) -> tuple[TableFile | None, So
 
 def _unreadable(data: bytes) -> tuple[Any, ...] | None:
     if len(data) > LIMIT:
-        return 1, 1, "table.too-large", f"the table has {len(data)} bytes, at most {LIMIT} are taken"
+        return 1, 1, "table.too-large", f"the table has more than {LIMIT} bytes"
     if data.startswith(b"\xef\xbb\xbf"):
         return 1, 1, "table.encoding", "the table starts with a byte order mark", "save it as UTF-8 without BOM"
     try:

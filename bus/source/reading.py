@@ -24,7 +24,7 @@ def read_file(path: Path, name: str = "", limit: int = LIMIT) -> Source:
     name = name or str(path)
     if path.stat().st_size > limit:
         source = Source(name, "")
-        source.at(1, 1, "yaml.too-large", f"the file has {path.stat().st_size} bytes, at most {limit} are taken", "split it")
+        source.at(1, 1, "yaml.too-large", f"the file has more than {limit} bytes", "split it")
         return source
     return read(path.read_bytes(), name, limit)
 
@@ -32,7 +32,7 @@ def read_file(path: Path, name: str = "", limit: int = LIMIT) -> Source:
 def read(data: bytes, name: str, limit: int = LIMIT) -> Source:
     """Read YAML. The result's findings are those of the notation alone."""
     if len(data) > limit:
-        return _refused(name, "yaml.too-large", f"the file has {len(data)} bytes, at most {limit} are taken", "split it")
+        return _refused(name, "yaml.too-large", f"the file has more than {limit} bytes", "split it")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -56,6 +56,8 @@ def _refused(name: str, code: str, sentence: str, hint: str) -> Source:
 
 
 def _not_utf8(name: str, data: bytes, offset: int) -> Source:
+    if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        return _refused(name, "yaml.encoding", "the file is UTF-16", "save it as UTF-8")
     source = Source(name, data.decode("utf-8", "replace"))
     line, column = data[:offset].count(b"\n") + 1, len(data[data.rfind(b"\n", 0, offset) + 1 : offset].decode("utf-8", "replace")) + 1
     source.at(line, column, "yaml.encoding", "the file is not UTF-8", "save it as UTF-8")

@@ -11,6 +11,9 @@ from typing import Any, Literal
 from bus.message import JsonValue
 from bus.source.findings import Finding, Pointer, Severity
 
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What a terminal would obey rather than show."""
+
 
 @dataclass(slots=True)
 class Node:
@@ -93,7 +96,7 @@ class Source:
         if (line, column) in self._refused and not code.startswith("yaml."):
             return
         excerpt = self.lines[line - 1].rstrip("\r")[:200] if 0 < line <= len(self.lines) else ""
-        finding = Finding(self.file, line, column, code, severity, sentence, hint, excerpt)
+        finding = Finding(self.file, line, column, code, severity, *(_UNSEEN.sub("\ufffd", one) for one in (sentence, hint, excerpt)))
         if finding not in self.findings:
             self.findings.append(finding)
             if code.startswith("yaml."):

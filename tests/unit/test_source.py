@@ -193,3 +193,16 @@ def test_what_is_no_yaml_is_said_in_our_words_with_what_to_write(text, place, se
     [found] = source.findings
     assert ((found.line, found.column), found.code, found.sentence) == (place, "yaml.syntax", sentence)
     assert found.hint
+
+
+def test_what_a_terminal_would_obey_is_not_shown() -> None:
+    """A finding shows the line of its file, and somebody else may have written the file."""
+    for text in ("a: \x1b[2Jx\n", "a: b\u2028c\n", "a: \u202ex: 1: 2\n"):
+        source = read(text.encode(), "a.yaml")
+        assert source.findings
+        assert not any(letter in str(one) + one.excerpt for one in source.findings for letter in "\x1b\u2028\u202e")
+
+
+def test_a_file_in_utf_16_is_called_that() -> None:
+    [found] = read("route: a\n".encode("utf-16"), "a.yaml").findings
+    assert ("yaml.encoding", "the file is UTF-16", "") == (found.code, found.sentence, found.excerpt)

@@ -167,3 +167,14 @@ def test_blanks_at_the_end_of_a_line_of_a_block_belong_to_its_text() -> None:
     made = laid_out(written)
     assert "    when: >-   # folded\n      a   \n      == 1\n" in made
     assert made == laid_out(made)
+
+
+@pytest.mark.parametrize(
+    "data", ["route:   caffè\n".encode("latin-1"), "route:   a\n".encode("utf-16"), b"route:   a\0\n", b"\xef\xbb\xbfa:   1\n"]
+)
+def test_a_file_that_is_no_utf_8_stays_byte_for_byte_as_it_is(tmp_path: Path, data: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "rotta.yaml"
+    file.write_bytes(data)
+    assert 1 == main(["fmt", str(file)])
+    assert data == file.read_bytes()
+    assert "left as it is" in capsys.readouterr().out

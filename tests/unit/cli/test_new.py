@@ -81,6 +81,12 @@ def test_a_route_on_a_type_that_is_there_sends_a_body_of_it(project: Path, capsy
     good(capsys, "routes/prova")
 
 
+@pytest.mark.parametrize("project", ["ours"], indirect=True)
+def test_a_new_type_that_is_nearly_one_that_is_there_is_told(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["new", "route", "prova.nuova", "--on", "edilizia.pratica.presentat"])
+    assert "is a new message type; did you mean edilizia.pratica.presentata?" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("project", ["fresh"], indirect=True)
 def test_a_type_with_alternatives_is_written_as_the_first_of_them(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "routes").mkdir()
