@@ -32,12 +32,12 @@ def compare(tx: Tx) -> None:
     while rows := tx.all("rules_after", after=after, most=MOST):
         for row in rows:
             after, content = str(row["digest"]), octets(row["content"])
-            if _DIGEST.fullmatch(after) and hashlib.sha256(content).hexdigest() != after:
-                raise _broken(f"what stands in the table `rules` as {after} has another fingerprint")
+            if _DIGEST.fullmatch(after):
+                if hashlib.sha256(content).hexdigest() != after:
+                    raise _broken(f"what stands in the table `rules` as {after} has another fingerprint")
+                read[after] = _as_read(content)  # of whatever kind: a file with the bytes of something else has its row
             if row["kind"] == "edition":
                 editions[after] = parsed(content)["files"]
-            elif row["kind"] == "file":
-                read[after] = _as_read(content)
             elif after.startswith(_TEXT):
                 texts[after] = parsed(content)
     in_force = _in_force(tx, editions, read)

@@ -14,7 +14,7 @@ from bus.cli import main
 from bus.engine import named
 from bus.message import canonical
 from tests.integration.test_erasure import OTHER, WHO, asked, confirmed, greet, two_sysadmins, uploaded
-from tests.small_bus import running
+from tests.small_bus import Caller, running
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +114,25 @@ def test_texts_that_no_rules_in_force_were_read_from_are_found_without_keys(bus,
         raw.execute("UPDATE rules SET content = ? WHERE digest = ?", (canonical({"routes/altro.yaml": "route: x\n"}), name))
         raw.commit()
         assert says(bus, capsys)[0] == 5, "no record put those rules in force"
+
+
+def test_rules_that_were_edited_in_any_way_and_rolled_back_are_no_fault(tmp_path):
+    """Comments and ends of lines make an edition and no rules; what was in force once is there for good."""
+    with running(tmp_path) as server:
+        file = tmp_path / "routes/prova/saluta.yaml"
+        text = file.read_bytes()
+        for edited in (
+            text.replace(b"ciao", b"salve"),
+            text.replace(b"\n", b"\r\n"),
+            b"# a comment\n" + text,
+            text.replace(b"purpose: ", b"purpose: it "),
+        ):
+            file.write_bytes(edited)
+            server.app.activate(None, "chiara", "prova")
+            message = Caller(server.port)("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}).json["id"]
+            assert server.app.wait_reply(message, 60)["reply"]
+        server.app.rollback("chiara", "indietro")
+    assert main(["log", "verify", "--config", str(tmp_path / "config.yaml"), "--names"]) == 0
 
 
 @pytest.mark.parametrize(("kind", "said"), [("edition", "edition"), ("file", "edition"), ("route", "by which there are runs")])
