@@ -54,7 +54,8 @@ def run_row(row: Row, now: str) -> JsonObject:
 
 def runs(tx: Tx, now: str, state: str | None = None, route: str | None = None, most: int = 50) -> list[JsonObject]:
     """The newest runs first."""
-    return [run_row(row, now) for row in tx.all("runs_by_state", state=state, route=route, most=most)]
+    query = "runs_ready_or_dead" if state in ("ready", "dead") else "runs_by_state"
+    return [run_row(row, now) for row in tx.all(query, state=state, route=route, most=most)]
 
 
 def run(tx: Tx, identity: str, now: str) -> JsonObject:

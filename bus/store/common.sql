@@ -176,6 +176,13 @@ SELECT id, message, route, version, digest, entry, ordered, case_id, state, plac
 SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence FROM runs
 WHERE (:state IS NULL OR state = :state) AND (:route IS NULL OR route = :route) ORDER BY id DESC LIMIT :most
 
+-- The same of those that are ready or dead, by their index: a few among all that there ever were.
+-- name: runs_ready_or_dead
+WITH found AS MATERIALIZED (SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence
+  FROM runs WHERE state = :state AND state IN ('ready', 'dead') AND (:route IS NULL OR route = :route))
+SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence FROM found
+ORDER BY id DESC LIMIT :most
+
 -- name: count_runs
 SELECT state, count(*) AS runs FROM runs GROUP BY state
 

@@ -165,7 +165,7 @@ def _wiped(part: Part) -> str:
     return (
         f"Broker wiped with {part['pending']} runs pending, {part['workers']} workers started, which took {part['ready']:.1f} s: the first is done after "
         f"{part['first']:.1f} s, a message sent then after {part['carried']:.1f} s, all after {part['seconds']:.1f} s (aim: {REBUILD:g} s for 100,000); "
-        f"{part['cpu_ms']:.2f} ms of CPU of the workers for each, accepted in {part['accepted']:.0f} s. Load before: {part['machine']['load_before']}."
+        f"{part['cpu_ms']:.2f} ms of CPU of the workers for each, {part['database_ms']:.2f} of the database, accepted in {part['accepted']:.0f} s. Load before: {part['machine']['load_before']}."
     )
 
 

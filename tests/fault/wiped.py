@@ -40,6 +40,7 @@ def measured(pending: int, workers: int = 2) -> dict[str, Any]:
             accepted = time.monotonic() - begun
             rabbitmq.wipe()
             last = _newest(app)
+            database = _cpu_of_all(postgresql)
             begun = time.monotonic()
             with ThreadPoolExecutor(workers) as starting:
                 list(starting.map(Member.start, members))
@@ -48,7 +49,8 @@ def measured(pending: int, workers: int = 2) -> dict[str, Any]:
             first = _until(lambda: _newest(app) > last + 1) - begun
             carried = _until(lambda: _done(app, sent.id)) - begun
             seconds = _until(lambda: not _ready(app)) - begun
-            cpu = sum(map(_cpu, members))
+            cpu = sum(_cpu(member.process.pid) for member in members if member.process)
+            database = _cpu_of_all(postgresql) - database
         finally:
             for member in members:
                 member.stop()
@@ -62,6 +64,7 @@ def measured(pending: int, workers: int = 2) -> dict[str, Any]:
         "carried": carried,
         "seconds": seconds,
         "cpu_ms": 1000 * cpu / pending,
+        "database_ms": 1000 * database / pending,
     }
 
 
@@ -98,11 +101,17 @@ def _until(true: Any) -> float:
     return time.monotonic()
 
 
-def _cpu(member: Member) -> float:
-    """Seconds of CPU that a process has used."""
-    assert member.process is not None
-    fields = Path(f"/proc/{member.process.pid}/stat").read_text("ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
+def _cpu(pid: int) -> float:
+    """Seconds of CPU that a process has used, and those of its children that have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / TICK
+
+
+def _cpu_of_all(server: PostgreSQL) -> float:
+    """Those of a server and of the processes that it has made."""
+    assert server._process is not None
+    main = server._process.pid
+    return sum(map(_cpu, [main, *map(int, Path(f"/proc/{main}/task/{main}/children").read_text("ascii").split())]))
 
 
 if __name__ == "__main__":
