@@ -40,7 +40,7 @@ def read(data: bytes, name: str, limit: int = LIMIT) -> Source:
     source = Source(name, text.replace("\r\n", "\n"))
     if text.startswith("\ufeff"):
         source.at(1, 1, "yaml.byte-order-mark", "the file starts with a byte order mark", "save it as UTF-8 without BOM")
-    elif not _tabs(source) and not _odd_line_ends(source):
+    elif not _tabs(source) and not _unseen(source):
         value = _values_alone(source.text)
         if value is None:
             _Reader(source).read()
@@ -75,14 +75,19 @@ def _tabs(source: Source) -> bool:
     return bool(source.findings)
 
 
-def _odd_line_ends(source: Source) -> bool:
-    """Ends of lines that YAML sees and editors do not: from there on no place would be right."""
+def _unseen(source: Source) -> bool:
+    """Ends of lines that YAML sees and editors do not: from there on no place would be right. And blanks that are none, in front."""
+    for found in _ODD_BLANK.finditer(source.text):
+        line, column = _line_and_column(source.text, found.end() - 1)
+        sentence = f"this blank is none (U+{ord(found[0][-1]):04X}), and stands in the indentation"
+        source.at(line, column, "yaml.control-character", sentence, "write a plain blank in its place")
     for found in _ODD_LINE_END.finditer(source.text):
         line, column = _line_and_column(source.text, found.start())
         source.at(line, column, "yaml.control-character", f"a line ends here that nobody sees (U+{ord(found[0]):04X})", "delete it")
     return bool(source.findings)
 
 
+_ODD_BLANK = re.compile("^[ -]*[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000\ufeff]", re.MULTILINE)
 _ODD_LINE_END = re.compile("[\r\x85\u2028\u2029]")
 
 
@@ -135,7 +140,7 @@ def _values(next_event: Any) -> Any:
             here[key], key = value, None
         elif here is None:
             root = value
-        elif value.__class__ is not str or value in here or value == "<<":
+        elif value.__class__ is not str or value in here or value == "<<" or ":" in value:
             raise _DoubtfulError
         else:
             key = value
@@ -238,7 +243,12 @@ class _Reader:
             self.source.refuse(node)  # what it holds is not looked at: who knows what was meant
             self.lost = self.lost or key.kind != "scalar"
             parent.fields.setdefault(self.source.text[key.start : key.end], (key, node))
+        elif not key.style and (glued := _GLUED.match(key.value)):
+            self.lost = True
+            sentence, hint = "a blank is missing after the colon", f"write `{glued[1]}: …`"
+            report(key.line, key.column + glued.end(1), "yaml.syntax", sentence, hint)
         elif key.value == "<<" and not key.style:
+            self.lost = True  # what it would bring is not known
             report(key.line, key.column, "yaml.merge", "a merge key (<<) is not taken", "write the fields out")
         elif key.value in parent.fields:
             first, held = parent.fields[key.value]
@@ -394,6 +404,8 @@ _WORDED = (
     ("tag handle", "a tag (!) is not taken", "write the value without it"),
 )
 """What libyaml says, and what we say of it and to do."""
+_GLUED = re.compile(r"([\w.-]+):['\"\[{]")
+"""A key that goes on as its value: ``oggetto:'"Pratica: "'``."""
 _FIELD = re.compile(r"\s*(?:- )?[\w.-]+:(?:\s|$)")
 """A line that looks like a field."""
 _CLOSING = {"{": "}", "[": "]"}

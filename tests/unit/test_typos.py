@@ -88,6 +88,16 @@ ELSEWHERE = [
     ("mappings/tables/uffici.csv", "\nanagrafe,", "\nanagrafe ,", 2, "a blank stands beside the key `anagrafe`"),
     ("mappings/tables/procedimenti-edilizi.csv", "\nSCIA,", "\n\tSCIA,", None, "a blank stands beside the key `SCIA`"),
     ("routes/pagamenti/ricevuta.yaml", "  messages:", "  messgaes:", 49, "there is no operation `messgaes`"),
+    ("mappings/edilizia/presa-in-carico.yaml", "  oggetto: '", "  oggetto:'", 8, "a blank is missing after the colon"),
+    ("mappings/edilizia/presa-in-carico.yaml", "  oggetto: '", "\u00a0 oggetto: '", 8, "this blank is none (U+00A0)"),
+    ("routes/pagamenti/ricevuta.yaml", "\n    choose:", "\n   \u00a0choose:", 24, "this blank is none (U+00A0)"),
+    (
+        "routes/edilizia/presenta-pratica.yaml",
+        "      oggetto: ",
+        "      <<: {a: 1}\n      oggetto: ",
+        None,
+        "a merge key (<<) is not taken",
+    ),
     ("routes/pagamenti/ricevuta.yaml", "\nsteps:", "\u2028\nsteps:", None, "a line ends here that nobody sees (U+2028)"),
 ]
 
