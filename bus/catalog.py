@@ -278,7 +278,7 @@ class _Recalled:
         return unknown
 
     def keep(self, drafts: Iterable[_Draft], findings: Iterable[Finding], world: World) -> None:
-        """Keep what was found in this world of the routes that have no error: it has nothing to do with the names that others use."""
+        """Keep what was found in this world of the routes that have no error: those take nothing away that others would have had."""
         found: dict[str, list[Finding]] = {}
         for one in findings:
             found.setdefault(one.file, []).append(one)

@@ -139,7 +139,10 @@ class RulesError(SnodoError):
 
 
 class ExpressionError(SnodoError):
-    """An expression does not compile (has a place) or failed on these values (has none)."""
+    """An expression does not compile (has a place) or failed on these values (has none).
+
+    ``others`` is what is wrong with it besides, for reasons of its own.
+    """
 
     family = "expression"
     default_code = "expression.invalid"
@@ -148,6 +151,7 @@ class ExpressionError(SnodoError):
         super().__init__(sentence, **kwargs)
         self.line = line
         self.column = column
+        self.others: tuple[ExpressionError, ...] = ()
 
 
 class OutsideError(SnodoError):

@@ -23,7 +23,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, TypeAlias
 
 from bus.clock import text_of
@@ -45,8 +45,9 @@ Table: TypeAlias = Mapping[str, Mapping[str, JsonValue]]
 RESERVED = frozenset({
     "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop", "null", "package",
     "namespace", "return", "true", "var", "void", "while", "cel", "math", "optional", "strings",
+    "bool", "bytes", "double", "dyn", "int", "list", "map", "null_type", "optional_type", "string", "type", "uint",
 })  # fmt: skip
-"""Words that no name may take: reserved by CEL, or the name of one of its libraries."""
+"""Words that no name may take: reserved by CEL, or the name of one of its libraries or types."""
 
 MAX_LENGTH = 10_000
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -248,15 +249,8 @@ class Environment:
         return Expression(text, _Path(path), Reading([Reference(path, match.start(1) + len(match[1]) - len(path[-1]))]))
 
     def _in_cel(self, text: str) -> Expression:
-        try:
-            compiled = self.tables.environment(self.names).compile(text)
-            returned = compiled.return_type().name()
-        except RuntimeError as error:
-            raise wording.compile_error(str(error), text, self.names) from None
-        checked = tree.checked_of(compiled.serialize())
-        reading = tree.read(checked)
-        for name in sorted(reading.names - self.names):
-            raise wording.unknown_name(name, text, self.names)
+        compiled, checked, reading = self._compiled(text)
+        returned = compiled.return_type().name()
         if returned.startswith("optional_type") or reading.loose_optional is not None:
             line, column = _place(text, reading.loose_optional or 0)
             raise ExpressionError(
@@ -265,6 +259,29 @@ class Environment:
         program = _Program(compiled, reading)
         value = plain.compiled(checked.expr, self.tables.functions)
         return Expression(text, program if value is None else plain.Plain(value, program), reading, json_type(returned))
+
+    def _compiled(self, text: str) -> tuple[Any, Any, Reading]:
+        """What CEL makes of it, its tree and what it reads; what is wrong is told with these names alone, whatever others use."""
+        try:
+            found = _read(self.tables.environment(self.names).compile(text))
+            if found[2].names <= self.names:
+                return found
+        except RuntimeError:
+            pass
+        try:
+            return _read(self._alone.compile(text))
+        except RuntimeError as error:
+            raise wording.compile_error(str(error), text, self.names) from None
+
+    @cached_property
+    def _alone(self) -> Any:
+        """A CEL environment with these names and no others."""
+        return new_environment(dict.fromkeys(self.names), self.tables)
+
+
+def _read(compiled: Any) -> tuple[Any, Any, Reading]:
+    checked = tree.checked_of(compiled.serialize())
+    return compiled, checked, tree.read(checked)
 
 
 def _place(text: str, offset: int) -> tuple[int, int]:
@@ -394,10 +411,13 @@ def _error_type() -> Any:
 _PROTOBUF: dict[int, str] = {1: "DOUBLE", 3: "INT", 8: "BOOL", 9: "STRING"}
 
 
-def new_environment(names: Mapping[str, tuple[int, str, bool] | None], tables: Mapping[str, Table], pool: Any = None) -> Any:
+def new_environment(
+    names: Mapping[str, tuple[int, str, bool] | None], tables: Mapping[str, Table], pool: Any = None, *, texts: bool = False
+) -> Any:
     """A CEL environment. A name holds anything (None), or what a protobuf field says: (type, name of its message, repeated).
 
-    With a ``pool`` of messages it is one that checks types: there `number` gives a number, where a run may get a whole one.
+    With a ``pool`` of messages it is one that checks types: there `number` gives a number, where a run may get a whole one, and
+    `lookup`, if all that it finds is ``texts``, a text.
     """
     from cel_expr_python import cel
     from cel_expr_python.ext import ext_bindings, ext_math, ext_optional, ext_strings
@@ -406,7 +426,9 @@ def new_environment(names: Mapping[str, tuple[int, str, bool] | None], tables: M
     extensions = [ext_strings.ExtStrings(), ext_math.ExtMath(), ext_optional.ExtOptional(1), ext_bindings.ExtBindings()]
     known = {**FUNCTIONS, "number": replace(FUNCTIONS["number"], returns=float)} if pool else FUNCTIONS
     functions = [_declaration(cel, name, [function]) for name, function in known.items()]
-    functions.append(_declaration(cel, "lookup", _lookups(tables)))
+    row, cell = _lookups(tables)
+    found = [replace(row, returns=dict[str, str]), replace(cell, returns=str)] if texts else [row, cell]
+    functions.append(_declaration(cel, "lookup", found))
     functions.append(_declaration(cel, "rows", [_rows(tables)]))
     variables = {name: _declared_type(cel, said) for name, said in names.items()}
     return cel.NewEnv(descriptor_pool=pool, variables=variables, functions=functions, extensions=extensions)
@@ -455,7 +477,7 @@ def _type(cel: Any, annotation: Any, returned: bool = False) -> Any:
     if origin is list:
         return cel.Type.List(cel.Type.DYN)
     if origin is dict:
-        return cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
+        return cel.Type.Map(cel.Type.STRING, _type(cel, annotation.__args__[1], returned=True))
     # a parameter of type DYN matches nothing at run time; `google.protobuf.Any` matches every value
     return cel.Type.DYN if returned else cel.Type("google.protobuf.Any")
 

@@ -18,7 +18,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, struct_pb2, wrappers_pb2
 
 from bus.errors import ExpressionError
-from bus.expression import Tables, json_type, new_environment, wording
+from bus.expression import Lookup, Tables, json_type, new_environment, wording
 from bus.message import canonical
 
 ANYTHING = "any_"
@@ -38,10 +38,10 @@ _DEPTH = 30
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What CEL says of an expression: its JSON type (empty: not known) and, when it cannot be right, why and where (from 1)."""
+    """What CEL says of an expression: its JSON type (empty: not known) and each reason why it cannot be right, with its place (from 1)."""
 
     returns: str = ""
-    fault: ExpressionError | None = None
+    faults: tuple[ExpressionError, ...] = ()
 
 
 @dataclass(slots=True)
@@ -57,14 +57,14 @@ class Types:
     _file: Any = None
     _messages: dict[int, str] = field(default_factory=dict)
     _kept: list[Any] = field(default_factory=list)
-    _cel: Any = None
-    _checked: dict[str, Checked] = field(default_factory=dict)
+    _cel: dict[bool, Any] = field(default_factory=dict)
+    _checked: dict[tuple[str, bool], Checked] = field(default_factory=dict)
 
     def declare(self, schema: Mapping[str, Any]) -> str:
         """The variable that stands for a value of this schema."""
         if id(schema) in self._by_id:
             return self._by_id[id(schema)]
-        if not schema or self._cel is not None:
+        if not schema or self._cel:
             return ANYTHING
         key = canonical(schema)
         if key not in self._names:
@@ -74,33 +74,42 @@ class Types:
         self._by_id[id(schema)] = self._names[key]
         return self._names[key]
 
-    def check(self, text: str, bound: Mapping[str, str]) -> Checked:
-        """Check an expression with names bound to variables, or to paths from them."""
+    def finds_text(self, lookups: Sequence[Lookup]) -> bool:
+        """Whether all that is looked up is surely text: it is in tables of files, and not in that of the services."""
+        return bool(lookups) and all(self._holds_text(one.table, one.column) for one in lookups)
+
+    def _holds_text(self, table: str | None, column: str | None) -> bool:
+        rows = self.tables.get(table or "", {})
+        cells = [cell for row in rows.values() for name, cell in row.items() if column in (None, name)]
+        return bool(cells) and all(isinstance(cell, str) for cell in cells)
+
+    def check(self, text: str, bound: Mapping[str, str], texts: bool = False) -> Checked:
+        """Check an expression with names bound to variables, or to paths from them; ``texts``: what it looks up is text."""
         known = {name: source for name, source in sorted(bound.items()) if source != ANYTHING}
         lead = "".join(f"cel.bind({name}, {known.get(name, ANYTHING)}, " for name in sorted(bound))
         whole = f"{lead}\n{text}\n{')' * len(bound)}"
-        if whole not in self._checked:
-            self._checked[whole] = self._compiled(whole, text)
-        return self._checked[whole]
+        if (whole, texts) not in self._checked:
+            self._checked[whole, texts] = self._compiled(whole, text, texts)
+        return self._checked[whole, texts]
 
-    def _compiled(self, whole: str, text: str) -> Checked:
+    def _compiled(self, whole: str, text: str, texts: bool) -> Checked:
         try:
-            return Checked(json_type(self._environment().compile(whole).return_type().name()))
+            return Checked(json_type(self._environment(texts).compile(whole).return_type().name()))
         except RuntimeError as error:
-            return Checked(fault=wording.type_error(str(error), text))
+            return Checked(faults=wording.type_errors(str(error), text))
 
     # --- schemas as messages -----------------------------------------------------------------------------------------
 
-    def _environment(self) -> Any:
-        if self._cel is None:
+    def _environment(self, texts: bool) -> Any:
+        if texts not in self._cel:
             pool = descriptor_pool.DescriptorPool()
             for known in (wrappers_pb2, struct_pb2):
                 pool.AddSerializedFile(known.DESCRIPTOR.serialized_pb)
             if self._file is not None:
                 pool.Add(self._file)
             variables = {ANYTHING: (11, _ANY, False), **self._roots}
-            self._cel = new_environment(variables, self.tables, pool)
-        return self._cel
+            self._cel[texts] = new_environment(variables, self.tables, pool, texts=texts)
+        return self._cel[texts]
 
     def _message(self, schema: Mapping[str, Any], root: Any, depth: int) -> str:
         """The full name of the message of an object's schema."""

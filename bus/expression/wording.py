@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 
 from bus.errors import ExpressionError
 from bus.functions import FUNCTIONS
@@ -38,12 +38,20 @@ _STANDARD = (
 
 
 def compile_error(raw: str, text: str, names: Iterable[str]) -> ExpressionError:
-    """The first of CEL's compile errors as ours."""
+    """CEL's compile errors as ours: the first, with what is wrong besides for reasons of its own. Behind a syntax error nothing is sure."""
     found = [match.groups() for match in _ERROR.finditer(raw)]
     if not found or "recursion" in raw:
         return ExpressionError("the expression is too long or nested too deep", hint="split it over several steps or fields")
-    line, column, message = next((f for f in found if int(f[0]) > 0), found[0])
-    sentence, hint, word = _worded(message, text, set(names))
+    placed = [one for one in found if int(one[0]) > 0] or found
+    first, *others = _by_cause(_compile_error(one, text, set(names)) for one in placed)
+    if not any("Syntax error" in message for _, _, message in placed):
+        first.others = tuple(others)
+    return first
+
+
+def _compile_error(found: tuple[str, ...], text: str, names: set[str]) -> ExpressionError:
+    line, column, message = found
+    sentence, hint, word = _worded(message, text, names)
     hint = hint or _plainly(sentence, text)
     at_line, at_column = max(int(line), 1), max(int(column), 1)
     if word:
@@ -51,16 +59,26 @@ def compile_error(raw: str, text: str, names: Iterable[str]) -> ExpressionError:
     return ExpressionError(sentence, code=_code_of(message, word, text), line=at_line, column=at_column, hint=hint)
 
 
-def type_error(raw: str, text: str) -> ExpressionError | None:
-    """The first of CEL's complaints about types that is surely right; the text stands on the second line of what was compiled."""
+def _by_cause(errors: Iterable[ExpressionError]) -> list[ExpressionError]:
+    """One for each cause: a name that is not there is told where it stands first."""
+    found: dict[Hashable, ExpressionError] = {}
+    for one in errors:
+        named = one.code in {"name.undefined", "function.unknown"}
+        found.setdefault(one.sentence if named else (one.line, one.column), one)
+    return list(found.values())
+
+
+def type_errors(raw: str, text: str) -> tuple[ExpressionError, ...]:
+    """CEL's complaints about types that are surely right; the text stands on the second line of what was compiled."""
+    found = []
     for match in _ERROR.finditer(raw):
-        line, column, message = int(match[1]) - 1, int(match[2]), match[3]
+        line, column, message = max(int(match[1]) - 1, 1), int(match[2]), match[3]
         if (worded := _type_worded(message)) is not None:
             sentence, hint, word = worded
             if word:
-                column = _start_of(word, text, max(line, 1), column)
-            return ExpressionError(sentence, code="expression.wrong-type", line=max(line, 1), column=column, hint=hint)
-    return None
+                column = _start_of(word, text, line, column)
+            found.append(ExpressionError(sentence, code="expression.wrong-type", line=line, column=column, hint=hint))
+    return tuple(_by_cause(found))
 
 
 _SURE_OPERATORS = frozenset({"_+_", "_-_", "_*_", "_/_", "_%_", "-_", "!_", "_&&_", "_||_", "_<_", "_<=_", "_>_", "_>=_"})
@@ -127,15 +145,6 @@ def _code_of(message: str, word: str, text: str) -> str:
 
 def _is_called(word: str, text: str) -> bool:
     return re.search(rf"\b{re.escape(word)}\s*\(", text) is not None
-
-
-def unknown_name(name: str, text: str, names: Iterable[str]) -> ExpressionError:
-    """A name that others may use, but not this expression."""
-    sentence, hint, _ = _undeclared(name, text, set(names))
-    found = re.search(rf"(?<![\w.]){re.escape(name)}\b", text)
-    before = text[: found.start()] if found else ""
-    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-    return ExpressionError(sentence, code="name.undefined", line=line, column=column, hint=hint)
 
 
 def _start_of(word: str, text: str, line: int, column: int) -> int:

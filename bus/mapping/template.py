@@ -65,7 +65,8 @@ class Workshop:
         try:
             expression = self.environment.compile(text)
         except ExpressionError as error:
-            self.refuse(pointer, error.code, error.sentence, error.hint, within=(error.line, error.column))
+            for one in (error, *error.others):
+                self.refuse(pointer, one.code, one.sentence, one.hint, within=(one.line, one.column))
             return None
         self.used.append(Used(pointer, expression, local, guarded))
         return expression

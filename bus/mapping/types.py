@@ -239,7 +239,8 @@ def _expression(environment: Environment, text: str, pointer: Pointer, report: R
     try:
         return environment.compile(text)
     except ExpressionError as error:
-        report.report(pointer, error.code, error.sentence, error.hint, within=(error.line, error.column))
+        for one in (error, *error.others):
+            report.report(pointer, one.code, one.sentence, one.hint, within=(one.line, one.column))
         return None
 
 

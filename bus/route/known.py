@@ -128,7 +128,8 @@ class Paths:
         if key is not None and key in self.types.passed:
             return True
         before = len(self.report.findings)
-        good = not (self._unknown_fields(used) | self._comparisons(used) | self._keys(used)) and self._types(used)
+        strange = self._unknown_fields(used) | self._comparisons(used) | self._keys(used)
+        good = self._types(used) and not strange
         if key is not None and good and len(self.report.findings) == before:
             self.types.passed[key] = [self.names[name] for name in used.expression.names if name in self.names]
         return good
@@ -152,7 +153,9 @@ class Paths:
             return self._below(self._named(path[0], used), path[1:])
         if codes := self._found(used):
             return Known(schema={"type": "string", "enum": codes}, typed=self.types.declare(_TEXT))
-        returns = expression.returns or self.types.check(expression.text, self._bound(used)).returns
+        returns = (
+            expression.returns or self.types.check(expression.text, self._bound(used), self.types.finds_text(expression.lookups)).returns
+        )
         if not returns:
             return Known()
         schema = SCALARS.get(returns) or {"type": returns}
@@ -248,11 +251,12 @@ class Paths:
     def _types(self, used: Used) -> bool:
         expression = used.expression
         bound = self._bound(used) if expression.in_cel else {}
-        if any(typed != ANYTHING for typed in bound.values()):
-            fault = self.types.check(expression.text, bound).fault
-            if fault is not None:
-                within = (fault.line or 1, fault.column or 1)
-                self.report.report(used.pointer, fault.code, fault.sentence, fault.hint, within=within)
+        texts = self.types.finds_text(expression.lookups)
+        if texts or any(typed != ANYTHING for typed in bound.values()):
+            faults = self.types.check(expression.text, bound, texts).faults
+            for fault in faults:
+                self.report.report(used.pointer, fault.code, fault.sentence, fault.hint, within=(fault.line, fault.column))
+            if faults:
                 return False
         needed = _NEEDED.get(str(used.pointer[-1]), "")
         return not needed or self._result(used, needed)

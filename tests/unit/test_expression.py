@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.errors import ExpressionError
-from bus.expression import Bundle, Environment, literal
+from bus.expression import Bundle, Environment, Tables, literal
 from bus.functions import FUNCTIONS
 
 TEXT = st.text(
@@ -295,3 +295,21 @@ def test_a_function_on_plain_values_keeps_no_memory():
         assert min(grown) < 20_000
     finally:
         tracemalloc.stop()
+
+
+def test_what_is_wrong_has_nothing_to_do_with_the_names_of_others() -> None:
+    tables = Tables()
+    assert 3 == Environment({"altro"}, tables).compile("altro + 1")({"altro": 2})
+    with pytest.raises(ExpressionError) as told:
+        Environment({"body"}, tables).compile("body.x + altro + ('a' - 1)")
+    assert ["there is no `altro` here", "`-` cannot be applied to (string, int)"] == [
+        one.sentence for one in (told.value, *told.value.others)
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["int", "uint", "double", "bool", "string", "bytes", "list", "map", "type", "dyn", "null_type", "optional_type"]
+)
+def test_no_name_is_that_of_a_type(name: str) -> None:
+    with pytest.raises(ExpressionError, match="reserved word"):
+        Environment({name})
