@@ -414,7 +414,9 @@ def _checked(files: Files) -> Files:
     strange = next((path for path in files if not _PATH.fullmatch(path) or ".." in path), None)
     if strange is not None or not files:
         said = "there are no files" if strange is None else f"{strange!r} is no file of rules"
-        raise Invalid(said, code="rules.files", hint="routes/**/*.yaml, mappings/**/*.yaml, mappings/tables/*.csv")
+        named = strange is not None and strange.startswith(("routes/", "mappings/")) and ".." not in strange
+        kinds = "routes/**/*.yaml, mappings/**/*.yaml, mappings/tables/*.csv"
+        raise Invalid(said, code="rules.files", hint="name it with letters, digits, blanks and . _ @ + - alone" if named else kinds)
     return files
 
 

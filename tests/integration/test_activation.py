@@ -204,6 +204,7 @@ def test_a_bad_file_never_replaces_good_rules(bus: Bus, text: str) -> None:
         ({"files": {"routes/../config.yaml": "x"}, "reason": "x"}, "rules.files"),
         ({"files": {"/etc/passwd": "x"}, "reason": "x"}, "rules.files"),
         ({"files": {}, "reason": "x"}, "rules.files"),
+        ({"files": {"routes/prova/50%.yaml": "x"}, "reason": "x"}, "rules.files"),
         ({"reason": " "}, "rules.reason-missing"),
         ({"reason": "x", "expected": "0123456789"}, "rules.moved-on"),
         ({"reason": "x", "files": {"routes/a.yaml": 1}}, "input.invalid"),
