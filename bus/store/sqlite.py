@@ -118,7 +118,7 @@ class SqliteConnection:
                 self._raw.execute("ROLLBACK")
 
 
-WRITER_CACHE, READER_CACHE = 65_536, 4_096
+WRITER_CACHE, READER_CACHE = 32_768, 4_096
 """KB of pages that a connection keeps. Each reading thread has a connection of its own, and what it misses the system still has."""
 
 
