@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +27,7 @@ from bus.log.keyring import Keyring
 from bus.message import Message, canonical
 from bus.store import Key, Tx
 from bus.store.sqlite import SqliteStore
+from bus.store.writer import Interrupted
 from bus.testing.simulated_system import TIMEOUT, Domanda, Sistema, rules
 from bus.testing.simulation import Simulation
 
@@ -67,6 +69,26 @@ def finish(world: Simulation) -> list[tuple[str, str]]:
 def state(world: Simulation, message: str) -> str:
     with world.store.read() as tx:
         return str(tx.all("runs_of_message", message=message)[0]["state"])
+
+
+def test_a_database_that_is_away_is_asked_once_for_all_runs_of_a_turn(world: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    messages = [send(world, "senza", caso=f"c{n}", iuv=f"i{n}") for n in range(3)]
+    turn(world, "answer", "answer", "answer")
+    engine, asked = world.processes[0].engine, []
+
+    def away(store: object, work: object) -> Future[object]:
+        asked.append(work)
+        future: Future[object] = Future()
+        future.set_exception(Interrupted("away"))
+        return future
+
+    settling, lives = engine._settling, [*engine._live.values()]
+    with monkeypatch.context() as patch:
+        patch.setattr(type(settling.store), "write", away)
+        assert [one.unwritten for one in settling.commit(lives, world.clock.now())] == [True] * 3
+    assert len(asked) == 1
+    finish(world)
+    assert {state(world, one) for one in messages} == {"waiting"}
 
 
 def test_the_calls_beside_a_wait_whose_message_is_here_already_are_made(world: Simulation) -> None:
