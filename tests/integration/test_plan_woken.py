@@ -14,6 +14,7 @@ from bus.engine.intake import Submission
 from bus.message import canonical
 from tests.integration.kit import until
 from tests.integration.test_plan import edit, found, keys_of, plan
+from tests.integration.test_plan_followed import NAME, TYPE
 from tests.small_bus import settings
 
 HEAD = """
@@ -44,18 +45,7 @@ ROUTES = {
   - {id: registra, call: ufficio.registra, with: {numero: body.numero, chi: body.pratica}}
 """,
 }
-TYPE = """
-type: ufficio.{name}
-title: For a plan
-case: {{pratica: body.pratica}}
-schema:
-  type: object
-  additionalProperties: false
-  required: [pratica, numero]
-  properties: {{pratica: {{type: string}}, numero: {{type: integer}}, cognome: {{type: string}}}}
-"""
 MANY = 4
-NAME = "Fittiziani"
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
