@@ -71,7 +71,7 @@ def test_addresses_of_others_are_invented():
 @pytest.mark.parametrize("name", sorted(TYPES))
 def test_every_type_is_a_schema_that_takes_no_unknown_field(name):
     declared = TYPES[name]
-    assert set(declared) <= {"type", "title", "case", "key", "senders", "codes", "forms", "personal", "sensitive", "schema"}
+    assert set(declared) <= {"type", "title", "case", "key", "senders", "codes", "forms", "personal", "sensitive", "reply", "schema"}
     jsonschema_rs.meta.validate(declared["schema"])
     assert declared["schema"]["additionalProperties"] is False
     assert not accepts(name, {"sconosciuto": 1})

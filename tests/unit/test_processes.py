@@ -11,6 +11,7 @@ import pytest
 from bus.app import refuse_unsafe
 from bus.cli import main
 from bus.config import Config, load
+from bus.diagnostics import configure
 from bus.errors import ConfigError
 from bus.store.opening import doubts
 from tests.small_bus import write
@@ -60,6 +61,7 @@ def test_a_database_elsewhere_without_tls_is_doubtful(url: str, doubtful: bool, 
 
 def test_what_is_doubtful_is_said_at_the_start(capsys: pytest.CaptureFixture[str]) -> None:
     away = {"store": {"url": "postgresql://snodo@db.example/snodo"}, "channel": {"url": "amqp://snodo:segreta@broker.example/snodo"}}
+    configure("warning")
     refuse_unsafe(config(**away), "web")
     said = capsys.readouterr()
     assert "sslmode=verify-full" in said.out + said.err

@@ -148,7 +148,7 @@ def test_a_read_ends_as_the_test_says(judged, given, expected):
         ("sys.registra", "{silent: true}", "{state: dead, dead: {code: call.in-doubt}, tries: {sys.registra: 1}}"),
         ("sys.scrivi", "{faults: 2, answers: {codice: B2}}", "{state: done, tries: {sys.scrivi: 3}}"),
         ("sys.scrivi", "{dies: 3, answers: {codice: B2}}", "{state: done, tries: {sys.scrivi: 5}}"),
-        ("sys.scrivi", "{dies: 9, answers: {codice: B2}}", "{state: dead, dead: {code: call.unreachable}, tries: {sys.scrivi: 5}}"),
+        ("sys.scrivi", "{dies: 9, answers: {codice: B2}}", "{state: dead, dead: {code: call.in-doubt}, tries: {sys.scrivi: 5}}"),
         ("sys.scrivi", "{delays: 10s, answers: {codice: B2}}", "{state: done, tries: {sys.scrivi: 2}}"),
         ("sys.registra", "{faults: 1, answers: {codice: B2}}", "{state: done, tries: {sys.registra: 2}}"),
         ("sys.registra", "{dies: 3, answers: {codice: B2}}", "{state: done, reply: {codice: B2}, tries: {sys.registra: 1}}"),
