@@ -69,7 +69,10 @@ def ask(tx: Tx, subject: str, reason: str, actor: str, clock: Clock) -> JsonObje
         raise Invalid("say why: the log keeps the reason", code="subject.reason-missing", hint="--reason '…', without naming the person")
     found = holdings(tx, subject)
     if not found.messages:
-        raise NotFound("no message that can still be read is about that subject", code="subject.unknown", hint="is it written right?")
+        raise NotFound(
+            "no message that can still be read is about that subject", code="subject.unknown",
+            hint="is it written right? where nothing names them so, the id of a message about them does",
+        )  # fmt: skip
     key, now = tx.keys.fresh(), clock.now()
     record = Record(new_id(), "erasure", now, actor=actor, data={"messages": len(found.messages)})
     write(tx, entry(record, key, {"request": {"subject": subject, "reason": reason}}))
@@ -100,7 +103,8 @@ def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[
     found = holdings(tx, told["subject"])
     if found.open:
         raise Conflict(
-            f"{len(found.open)} runs of these cases are not over", code="subject.open", hint="let them end, or discard dead ones: bus dead",
+            f"{len(found.open)} runs of these cases are not over", code="subject.open",
+            hint="let them end; dead ones may be discarded: bus dead",
             runs=found.as_json()["open"],
         )  # fmt: skip
     if not {*found.files, *found.shared} <= set(file_keys):
@@ -146,8 +150,10 @@ def redo(tx: Tx) -> tuple[int, ...]:
 
 
 def holdings(tx: Tx, subject: str) -> Reach:
-    """The messages about a subject. One of their cases that names nobody goes with them when no other person is left in the case."""
-    named = tx.all("messages_of_holder", holder=tx.keys.token(holder(subject)))
+    """The messages about a subject, or the one that is told by its id. One of their cases that names nobody goes with them when no other
+    person is left in the case.
+    """
+    named = tx.all("messages_of_holder", holder=tx.keys.token(holder(subject))) or _itself(tx, subject)
     found, cases = dict.fromkeys(row["message"] for row in named), dict.fromkeys(row["case_id"] for row in named)
     for case in cases:
         others = [row["id"] for row in tx.all("messages_of_case", case_id=case) if row["id"] not in found]
@@ -157,6 +163,12 @@ def holdings(tx: Tx, subject: str) -> Reach:
     only = [file for file in files if all(row["message"] in found for row in tx.all("enclosures_of_file", file=file))]
     runs = [row for case in cases for row in tx.all("runs_of_case", case_id=case) if row["state"] not in OVER]
     return Reach(tuple(found), tuple(only), tuple(runs), tuple(file for file in files if file not in only))
+
+
+def _itself(tx: Tx, identity: str) -> list[dict[str, Any]]:
+    """A message that can still be read: of a person whom nothing names as we find persons (a codice fiscale with a wrong letter)."""
+    row = tx.one("message", id=identity)
+    return [] if row is None or not _readable(tx, identity) else [{"message": identity, "case_id": row["case_id"]}]
 
 
 def _nobody_waits_for(tx: Tx, files: Iterable[str], now: dt.datetime) -> None:

@@ -288,6 +288,19 @@ def test_a_message_that_names_nobody_stays_while_another_person_is_in_its_case(t
     assert asked(town).json["messages"] == 1
 
 
+def test_whom_nothing_names_is_told_by_the_id_of_a_message(town):
+    """A codice fiscale with a wrong letter names nobody, and yet it is somebody's."""
+    wrong = f"{WHO[:-1]}X"
+    message, other = greet(town, NAME, wrong), greet(town, "Mario", OTHER)
+    assert asked(town, wrong).json["code"] == "subject.unknown"
+    request = asked(town, message)
+    assert (request.status, request.json["messages"]) == (200, 1)
+    assert confirmed(town, request.json["id"]).json["messages"] == 1
+    assert Caller(town.port)("GET", f"/messages/{message}").json["code"] == "payload.erased"
+    assert Caller(town.port)("GET", f"/messages/{other}").status == 200
+    assert asked(town, message).json["code"] == "subject.unknown"
+
+
 def test_who_asks_says_whom_and_why(town):
     call = Caller(town.port, "sistemista")
     assert call("POST", "/subjects/erasures", {"subject": "", "reason": "x"}).json["code"] == "subject.missing"
