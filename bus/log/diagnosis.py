@@ -103,6 +103,13 @@ def of(
     return _between(before, size, CHANGED)
 
 
+def nothing_before(tx: Tx) -> None:
+    """The database numbers records from 1, and the walk begins there. Raises `Broken` for a record that somebody put before that."""
+    row = tx.one("record_before_all")
+    if row is not None:
+        raise Broken(_named("inserted", 0, Line.of(row), "before it, and before all records, stands one that was never in the log"))
+
+
 def another_root(size: int, by: str, before: int, *, stored: bool) -> Fault:
     """Records and stored tree agree with each other and not with the root of this size that ``by`` vouches for."""
     if stored:

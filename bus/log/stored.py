@@ -93,14 +93,16 @@ class StoredTree:
         return int(row["number"]) * WIDTH + int(rank["rank"])
 
     def indexes_of(self, seqs: Iterable[int]) -> dict[int, int]:
-        """`index_of` for many records, those of a tile at once; records without a place are left out."""
+        """`index_of` for many records, those of a tile at once; records without a place are left out. Raises `StoreError`."""
         newest, found = self.checkpoint(), dict[int, int]()
         for seq in sorted(set(seqs)):
             if newest is None or seq > newest.last:
                 break
             if seq not in found:
                 row = self._tx.one("tile_of_record", seq=seq)
-                assert row is not None
+                if row is None:
+                    said = f"the record number {seq} stands before the first one of the tree"
+                    raise StoreError(said, code="store.tree", hint="bus log verify says what is wrong")
                 there = self._tx.all("records_from", seq=row["first"], most=WIDTH)
                 found |= {one["seq"]: row["number"] * WIDTH + rank for rank, one in enumerate(there)}
         return {seq: found[seq] for seq in seqs if seq in found}

@@ -158,6 +158,7 @@ class _Walk:
         self._read, self._trust, self._told, self._start = read, trust, told, start
         with read() as tx:
             newest, traced = StoredTree(tx).checkpoint(), tx.one("traced_until")
+            diagnosis.nothing_before(tx)
             known = tx.all("records_of_keys")  # a door tells its key for receipts too, and may be first
             first = [row for row in known if b'"purpose":"receipts"' not in octets(row["content"])][:1]
         if newest is None:

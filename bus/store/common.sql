@@ -709,6 +709,9 @@ WHERE m.case_id IN :list(cases) AND r.kind IN ('received', 'joined') ORDER BY r.
 -- name: runs_of_cases
 SELECT id, message, entry, case_id FROM runs WHERE case_id IN :list(cases)
 
+-- name: record_before_all
+SELECT seq, id, kind, time, message, run, content FROM records WHERE seq < 1 ORDER BY seq LIMIT 1
+
 -- name: records_beyond
 SELECT count(*) AS records FROM records WHERE seq > :seq
 

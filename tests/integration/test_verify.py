@@ -21,6 +21,7 @@ from bus.clock import FixedClock
 from bus.engine import search
 from bus.engine.leases import Leases
 from bus.engine.sequencer import Sequencer
+from bus.errors import StoreError
 from bus.log import examine, keys, log
 from bus.log.checkpoint import checkpoint_of
 from bus.log.diagnosis import Broken
@@ -30,7 +31,7 @@ from bus.log.stored import StoredTree
 from bus.log.tiles import Edge
 from bus.log.verify import State, Trust, verify
 from bus.message import new_id
-from bus.store.opening import open_store
+from bus.store.opening import open_reader, open_store
 from tests.tamper.logs import NOW, ORIGIN, WITNESS, make, write_log
 from tests.tsa import Authority
 
@@ -116,6 +117,24 @@ def test_one_byte_changed_in_the_database_is_named(auditor, file, small):
         "kind": "altered", "leaf": leaf, "until": leaf, "record": shown["fault"]["record"], "seq": small.leaves[leaf].seq, "hint": "",
         "sentence": "leaf 123: its record was changed, or another one put in its place",
     }  # fmt: skip
+
+
+def test_a_record_before_all_others_is_named_and_has_no_place(auditor, file, small, tmp_path):
+    """Nobody hashes it, lists would show it: no trigger must be dropped to write it."""
+    resume = tmp_path / "verify.json"
+    assert auditor.says("--resume", resume)[0] == 0
+    with sqlite3.connect(file) as raw:
+        raw.execute("INSERT INTO records SELECT 0, 'x', 'refused', time, message, run, content FROM records WHERE seq = 9")
+    raw.close()
+    for options in ((), ("--resume", resume), ("--from-checkpoint", held(tmp_path, small.checkpoints[2]))):
+        code, shown = auditor.shows(*options)
+        assert (code, shown["fault"]["kind"], shown["fault"]["leaf"], shown["fault"]["seq"]) == (5, "inserted", 0, 0)
+    assert auditor.shows(keys=False)[1]["fault"]["kind"] == "inserted"
+    reader = open_reader(auditor.url)
+    with reader.read() as tx, pytest.raises(StoreError, match="number 0 stands before the first") as found:
+        StoredTree(tx).indexes_of([0, 9])
+    reader.close()
+    assert found.value.code == "store.tree"
 
 
 def test_a_run_that_ended_otherwise_than_the_log_says_is_named(auditor, file, small):
@@ -287,10 +306,18 @@ def test_a_server_that_may_only_be_read(postgresql_url, capsys):
     code, shown = auditor.shows()
     assert (code, shown["size"], shown["cosigned"][WITNESS.verifier.name]["size"]) == (0, len(small.leaves), len(small.leaves))
     with psycopg.connect(postgresql_url, autocommit=True) as raw:
+        raw.execute(
+            "INSERT INTO records OVERRIDING SYSTEM VALUE SELECT -3, 'x', 'refused', time, message, run, content FROM records WHERE seq = 9"
+        )
+        assert auditor.shows()[1]["fault"] | {"hint": ""} == {
+            "kind": "inserted", "leaf": 0, "until": 0, "record": auditor.shows()[1]["fault"]["record"], "seq": -3, "hint": "",
+            "sentence": "leaf 0: before it, and before all records, stands one that was never in the log",
+        }  # fmt: skip
+        raw.execute("ALTER TABLE records DISABLE TRIGGER USER")
+        raw.execute("DELETE FROM records WHERE seq = -3")
         raw.execute("UPDATE runs SET state = 'waiting' WHERE state = 'done'")
         code, shown = auditor.shows()
         assert (code, shown["fault"]["kind"]) == (5, "table")
-        raw.execute("ALTER TABLE records DISABLE TRIGGER USER")
         raw.execute("DELETE FROM records WHERE seq = %s", [small.leaves[77].seq])
     code, shown = auditor.shows()
     assert (code, shown["fault"]["kind"], shown["fault"]["leaf"]) == (5, "missing", 77)

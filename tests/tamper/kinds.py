@@ -168,6 +168,13 @@ def a_record_inserted_and_its_neighbour_deleted(raw, rng, small):
 
 
 @kind
+def a_record_inserted_before_all_others(raw, rng, small):
+    """The right to insert suffices: no trigger forbids a number that the database would not give."""
+    _write(raw, rng.choice((0, -3, -(2**63))), _another(small.leaves[_pick(rng, small)].content, rng))
+    return found("inserted", leaf=0)
+
+
+@kind
 def two_records_exchanged(raw, rng, small):
     one, two = sorted(rng.sample(range(len(small.leaves)), 2))
     for leaf, number in ((one, -1), (two, small.leaves[one].seq)):
