@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import hashlib
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from bus.catalog import Catalog
     from bus.cli.rules import Declared
     from bus.client import Client
+    from bus.errors import RulesError
     from bus.rulefiles import Files
 
 WITHIN = 10.0
@@ -37,7 +39,7 @@ def activate(
     url: Url = LOCAL, key: Key = "", json: Json = False,
 ) -> None:  # fmt: skip
     """Check the files, activate, show what changed. Runs in flight finish under their rules. Exit code 1: nothing was activated."""
-    known, catalog, files = _files(config)
+    known, catalog, files = _declared(config)
     if with_tests:
         _test(catalog, known)
     with client(url, key) as bus:
@@ -73,37 +75,59 @@ def status(
     history: Annotated[bool, typer.Option("--history", help="List the activations instead.")] = False,
     url: Url = LOCAL, key: Key = "", json: Json = False,
 ) -> None:  # fmt: skip
-    """Exit code 0: the files are what runs, everywhere; 1: they differ, or a process works under other rules or needs a restart."""
+    """Exit code 0: the files are what runs, everywhere; 1: they differ, have errors, or a process works under others or needs a restart."""
+    from bus.cli.rules import declared
+
     with client(url, key) as bus:
         if history:
             show(bus.get("/rules/history"), json, _print_history)
             return
         active = bus.get("/rules")
-    known, catalog, files = _files(config)
+    known = declared(config)
+    changes, wrong = _against(active, known)
     found = {
         **{name: active[name] for name in ("rules", "edition", "act", "time", "actor", "as", "reason", "earlier", "carried")},
-        "changes": list(_changes(active, catalog, files)),
+        "changes": changes,
         "restart": _restart(active["settings"], known.config.fingerprints),
         "processes": active["processes"],
         "behind": [_name(one) for one in active["processes"] if one["rules"] != active["rules"] and one["silent"] < SILENT],
     }
     show(found, json, _print_status)
+    if wrong is not None:
+        sys.stdout.flush()  # what runs comes first, also where both go to one file
+        raise wrong
     raise typer.Exit(1 if found["changes"] or found["restart"] or found["behind"] else 0)
 
 
 # --- the files -----------------------------------------------------------------------------------------------------------
 
 
-def _files(config: Path) -> tuple[Declared, Catalog, Files]:
+def _declared(config: Path) -> tuple[Declared, Catalog, Files]:
     """The settings and the files, checked; raises `RulesError` with all findings."""
-    from bus import catalog
     from bus.cli.rules import declared
-    from bus.rulefiles import files_of
 
     known = declared(config)
+    return known, *_files(known)
+
+
+def _files(known: Declared) -> tuple[Catalog, Files]:
+    """The files of the settings, checked; raises `RulesError` with all findings."""
+    from bus import catalog
+    from bus.rulefiles import files_of
+
     folder = known.config.rules
     files = files_of(folder)
-    return known, catalog.load(files or folder, known.operations), files
+    return catalog.load(files or folder, known.operations), files
+
+
+def _against(active: Mapping[str, Any], known: Declared) -> tuple[list[str] | None, RulesError | None]:
+    """What differs from the rules in force; of files with errors nobody can tell, and the errors are handed back."""
+    from bus.errors import RulesError
+
+    try:
+        return list(_changes(active, *_files(known))), None
+    except RulesError as error:
+        return None, error
 
 
 def _texts(files: Files) -> dict[str, str]:
@@ -188,12 +212,14 @@ def _print_status(found: dict[str, Any]) -> None:
     by = found["actor"] + (f" ({found['as']})" if found["as"] else "")
     since = f"{day_of(found['time'])} {clock_of(found['time'])}"
     print(f"{found['rules'][:12]} is in force since {since}, {found['act']} by {by}: {found['reason']}")
-    print(*(f"  {change}" for change in found["changes"]), sep="\n", end="\n" if found["changes"] else "")
-    print(
-        "the files differ: `bus plan` shows what that means, `bus activate` puts them in force"
-        if found["changes"]
-        else "the files are what runs"
-    )
+    for change in found["changes"] or ():
+        print(f"  {change}")
+    if found["changes"] is None:
+        print("the files have errors, so what differs cannot be told")
+    elif found["changes"]:
+        print("the files differ: `bus plan` shows what that means, `bus activate` puts them in force")
+    else:
+        print("the files are what runs")
     for one in found["earlier"]:
         print(f"  {counted(one['runs'], 'run')} of {one['route']}@{one['version']} {one['digest'][:12]} will finish under earlier rules")
     for name in found["carried"]:

@@ -467,6 +467,10 @@ def test_status_activate_and_rollback_on_the_command_line(
         (bus.folder / SALUTA).write_text("route: [\n", "utf-8")
         assert 1 == cli.main(["activate", "--reason", "a mistake"])
         assert f"{SALUTA}:2:1" in capsys.readouterr().err
+        assert 1 == cli.main(["status"])
+        told = capsys.readouterr()
+        assert ": not better\nthe files have errors, so what differs cannot be told" in told.out
+        assert f"{SALUTA}:2:1" in told.err
 
 
 def test_only_a_restart_changes_settings_and_status_says_so(
