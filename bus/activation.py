@@ -27,7 +27,7 @@ from bus.adapter import Operation
 from bus.catalog import Catalog, changed_types
 from bus.clock import Clock, text_of
 from bus.diagnostics import logger
-from bus.engine import editions
+from bus.engine import editions, reasons
 from bus.engine.editions import Act, Draft, Edition
 from bus.errors import Conflict, Invalid, NotFound, RulesError, SnodoError
 from bus.log.record import Record
@@ -404,9 +404,7 @@ def _earlier(tx: Tx, steps: int, to: str) -> Record:
 
 
 def _reason(text: str, on_behalf: str) -> JsonObject:
-    if not text.strip():
-        raise Invalid("say why: the log keeps the reason", code="rules.reason-missing", hint="--reason '…'")
-    return {"text": text, **({"as": on_behalf} if on_behalf else {})}
+    return {"text": reasons.given(text, "rules.reason-missing"), **({"as": on_behalf} if on_behalf else {})}
 
 
 def _checked(files: Files) -> Files:

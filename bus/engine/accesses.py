@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
 from bus.clock import Clock
+from bus.engine import reasons
 from bus.engine.projection import entry, write
 from bus.errors import Forbidden, Invalid
 from bus.log import log
@@ -46,7 +47,7 @@ NOBODY = Looker("")
 
 
 def purpose_of(text: str) -> str:
-    """A purpose that says something; raises `Invalid`."""
+    """A purpose that says something, and names nobody; raises `Invalid`."""
     told = " ".join(text.split())
     if not SHORTEST <= len(told) <= LONGEST:
         raise Invalid(
@@ -54,7 +55,7 @@ def purpose_of(text: str) -> str:
             code="purpose.missing",
             hint=f"--purpose '…', {SHORTEST} to {LONGEST} characters",
         )
-    return told
+    return reasons.nameless(told)
 
 
 def needs_all(looker: Looker, what: str) -> None:

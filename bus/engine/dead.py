@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from bus.clock import Clock, moment_of, text_of
-from bus.engine import accesses
+from bus.engine import accesses, reasons
 from bus.engine.accesses import Looker
 from bus.engine.projection import entry, write
 from bus.errors import Conflict, Invalid, NotFound
@@ -155,15 +155,14 @@ def _write(
     tx: Tx, kind: Any, found: Letter, actor: str, reason: str, clock: Clock, data: dict[str, Any],
     values: Mapping[str, Any] | None = None, rules: Plan | None = None,
 ) -> None:  # fmt: skip
-    if not reason.strip():
-        raise Invalid("say why: the log keeps the reason", code="dead.reason-missing", hint="--reason '…'")
+    told = reasons.given(reason, "dead.reason-missing")
     row = tx.one("run", id=found.run)
     assert row is not None
     record = Record(
         new_id(), kind, clock.now(), message=found.message, run=found.run, place=found.place, path=found.path,
         rules=rules.digest if rules else row["digest"], actor=actor, data=data,
     )  # fmt: skip
-    write(tx, entry(record, log.key_of(tx, found.message), {"reason": {"text": reason}, **(values or {})}))
+    write(tx, entry(record, log.key_of(tx, found.message), {"reason": {"text": told}, **(values or {})}))
 
 
 def _dead(tx: Tx, run: str) -> Row:

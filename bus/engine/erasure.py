@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bus.clock import Clock, moment_of, text_of
+from bus.engine import reasons
 from bus.engine.projection import entry, holder, write
 from bus.errors import Conflict, Erased, Forbidden, Invalid, NotFound
 from bus.log import log
@@ -65,8 +66,7 @@ def ask(tx: Tx, subject: str, reason: str, actor: str, clock: Clock) -> JsonObje
         raise Invalid(
             "say whom: a codice fiscale, or what else names the person", code="subject.missing", hint=f"3 to {LONGEST} characters"
         )
-    if not reason.strip():
-        raise Invalid("say why: the log keeps the reason", code="subject.reason-missing", hint="--reason '…', without naming the person")
+    told = reasons.given(reason, "subject.reason-missing")
     found = holdings(tx, subject)
     if not found.messages:
         raise NotFound(
@@ -75,7 +75,7 @@ def ask(tx: Tx, subject: str, reason: str, actor: str, clock: Clock) -> JsonObje
         )  # fmt: skip
     key, now = tx.keys.fresh(), clock.now()
     record = Record(new_id(), "erasure", now, actor=actor, data={"messages": len(found.messages)})
-    write(tx, entry(record, key, {"request": {"subject": subject, "reason": reason}}))
+    write(tx, entry(record, key, {"request": {"subject": subject, "reason": told}}))
     until = text_of(now + PATIENCE)
     tx.do("add_mark", name=_mark(record.id), value=canonical({"key": key.id, "until": until}).decode())
     return {"id": record.id, "until": until, **found.as_json()}

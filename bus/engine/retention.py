@@ -14,9 +14,9 @@ from typing import Any, Literal, NamedTuple, get_args
 from bus import calendar
 from bus.clock import Clock, text_of
 from bus.config import Retention
+from bus.engine import reasons
 from bus.engine.erasure import APART, OVER
 from bus.engine.projection import entry, write
-from bus.errors import Invalid
 from bus.log import log
 from bus.log.payload import key_number
 from bus.log.record import Record
@@ -188,9 +188,8 @@ def _record(tx: Tx, held: Terms, settings: Retention, kind: Kind, record: Record
 def dispose(
     tx: Tx, held: Terms, settings: Retention, kind: Kind, after: str, files: Mapping[str, int | None], actor: str, reason: str, clock: Clock
 ) -> Disposed:  # fmt: skip
-    """Write what of a page is destroyed, and drop the rows that no key of their own seals. Raises `Invalid` without a reason."""
-    if not reason.strip():
-        raise Invalid("say why: the log keeps the reason", code="retention.reason-missing", hint="--reason '…'")
+    """Write what of a page is destroyed, and drop the rows that no key of their own seals. Raises `Invalid` without a good reason."""
+    told = reasons.given(reason, "retention.reason-missing")
     found, on = page(tx, held, settings, kind, after, files)
     going = [one for one in found if not one.held and (not one.file or one.file in files)]
     shown: JsonObject = {"kind": kind, "months": list[JsonValue](months(found)), "after": on, "record": None}
@@ -205,7 +204,7 @@ def dispose(
         "what": kind, "before": held.cuts[kind], "messages": named if kind == "payloads" else [], "wires": named if kind == "wire" else [],
         "files": [one.file for one in going if one.file], "records": [one.record for one in going if one.record and one.rows], "keys": keys,
     }  # fmt: skip
-    made = entry(Record(new_id(), "disposed", clock.now(), actor=actor, data=data), tx.keys.fresh(), {"reason": {"text": reason.strip()}})
+    made = entry(Record(new_id(), "disposed", clock.now(), actor=actor, data=data), tx.keys.fresh(), {"reason": {"text": told}})
     write(tx, made)
     return Disposed({**shown, "record": made.record.id}, tuple(keys), tuple(data["files"]), on)
 

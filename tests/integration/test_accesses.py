@@ -16,6 +16,7 @@ from bus.web.serve import Server
 from tests.small_bus import Caller, key_of, own_key, running, settings
 
 WHAT_FOR = {"Snodo-Purpose": "reclamo 44: perché?"}
+PERSON = "RSSMRA80A01H501U"
 NAME, CITY, ILLNESS = "Ermengarda", "Roccacannuccia", "raffreddore cronico"
 TYPE = """
 type: prova.domanda
@@ -85,6 +86,13 @@ def reads(server: Server) -> list[tuple[str, str, Any]]:
         return [(one.actor, one.data["role"], log.json_payload(tx, str(one.payload("purpose")))["text"]) for one in found]
 
 
+def acts(server: Server) -> list[str]:
+    """The kinds of all records that keep a purpose or a reason, oldest first."""
+    kept = {"read", "replayed", "exported", "erasure", "disposed", "redelivered", "decided", "discarded", "rules"}
+    with server.app.store.read() as tx:
+        return [one.kind for _, one in log.everything(tx) if one.kind in kept]
+
+
 def dead(server: Server, call: Caller) -> str:
     """A run that died."""
     message = sent(call, numero=9)
@@ -110,6 +118,33 @@ def test_who_did_not_send_a_message_reads_it_for_a_purpose_only(server: Server, 
     too_short = call("GET", f"/messages/{message}", headers={"Snodo-Purpose": "x"}, name="revisore")
     assert (too_short.status, too_short.json["code"]) == (422, "purpose.missing")
     assert call("GET", f"/messages/{message}", headers={"Snodo-Purpose": "curiosità"}, name="altro").status == 404, "another portal"
+
+
+def test_no_door_takes_a_purpose_or_a_reason_that_says_a_codice_fiscale(server: Server, call: Caller) -> None:
+    said = f"accesso di {PERSON.lower()}"
+    message, run, before = sent(call), dead(server, call), acts(server)
+    file = call("POST", "/attachments?name=f.txt", NAME.encode()).json["sha256"]
+    asked = {"purpose": said, "from": "2026-01-01", "to": "2026-02-01"}
+    looks = [(f"/messages/{message}", "revisore"), (f"/attachments/{file}", "revisore"), (f"/dead/{run}", "sistemista")]
+    looked = [call("GET", path, headers={"Snodo-Purpose": said}, name=who) for path, who in looks]
+    told = [
+        call("POST", path, body, name="revisore")
+        for path, body in (
+            ("/exports", {"message": message, "purpose": said}), ("/replays", {"what": run, "purpose": said}),
+            ("/reads", {"act": "why", "what": run, "purpose": said}), ("/reports/accesses", asked), ("/reports/purposes", asked),
+            ("/log/search", {"find": "messages", "text": NAME, "purpose": said}),
+        )
+    ]  # fmt: skip
+    acted = [
+        call("POST", path, {"reason": said, **more}, name="sistemista")
+        for path, more in (
+            (f"/dead/{run}/redeliver", {}), (f"/dead/{run}/discard", {}), ("/subjects/erasures", {"subject": PERSON}),
+            ("/retention", {"kind": "wire"}), ("/rules/activate", {}),
+        )
+    ]  # fmt: skip
+    for answer in (*looked, *told, *acted):
+        assert (answer.status, answer.json["code"], PERSON in answer.content.decode().upper()) == (422, "reason.person", False), answer
+    assert acts(server) == before
 
 
 def test_nothing_is_shown_when_the_record_cannot_be_written(server: Server, call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:

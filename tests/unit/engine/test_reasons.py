@@ -1,0 +1,30 @@
+"""A reason that the log keeps for ever says something, and names nobody."""
+
+from __future__ import annotations
+
+import pytest
+
+from bus.engine import accesses, reasons
+from bus.errors import Invalid
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["RSSMRA80A01H501U", "accesso di rssmra80a01h501u.", "prot.12-RSSMRA80A01H501U/2026", "RSS MRA 80A01 H501U", "AAAAAARSSMRA80A01H501U"],
+)
+def test_a_codice_fiscale_is_found_wherever_it_stands_and_however_it_is_spaced(text):
+    for door in (lambda: reasons.given(text, "dead.reason-missing"), lambda: accesses.purpose_of(text)):
+        with pytest.raises(Invalid) as told:
+            door()
+        assert (told.value.code, "name the case" in told.value.hint, "H501U" in str(told.value)) == ("reason.person", True, False)
+
+
+@pytest.mark.parametrize("text", ["accesso agli atti, pratica SUE-2026-000117", "IUV 01000000000047", "RSSMRA80A01H501X", "perché sì: €"])
+def test_what_names_nobody_is_kept_as_it_was_said(text):
+    assert text == reasons.given(f" {text} ", "dead.reason-missing") == accesses.purpose_of(text)
+
+
+def test_nothing_said_is_no_reason():
+    with pytest.raises(Invalid) as told:
+        reasons.given(" \n", "dead.reason-missing")
+    assert told.value.code == "dead.reason-missing"
