@@ -33,6 +33,9 @@ SEALED_WITHIN = 5.0
 """Seconds within which a record has its place in the tree, while a sequencer is at work."""
 STORED, WITNESS, HELD = range(3)
 """Who vouches for a root; of one size the log itself is asked first."""
+_NONE_LEFT = StoredCheckpoint(0, b"", 0, "", 0, b"")
+"""The newest checkpoint of a log that has none, and had some."""
+_ALL_REMOVED = Fault("rollback", "the log has no checkpoint any more: all of them were removed", 0, 0)
 
 
 class Trust(NamedTuple):
@@ -161,11 +164,12 @@ class _Walk:
             diagnosis.nothing_before(tx)
             known = tx.all("records_of_keys")  # a door tells its key for receipts too, and may be first
             first = [row for row in known if b'"purpose":"receipts"' not in octets(row["content"])][:1]
-        if newest is None:
+            begun = bool(newest or trust.held or start or tx.one("leaves_stored") or tx.all("anchor_names"))
+        if not begun:
             raise EvidenceError("the log has no checkpoint yet", code="evidence.empty", hint="it has one a second after its first record")
-        self._newest, self._traced = newest, int(traced["value"]) if traced else 0
+        self._newest, self._traced = newest or _NONE_LEFT, int(traced["value"]) if traced else 0
         self._keys = set(trust.keys) or _announced(first)
-        self._origin = _origin(newest, self._keys, first)
+        self._origin = _origin(self._newest, self._keys, first)
         self._edge, self._seq, self._agreed, self._vouched = Edge(), 0, 0, 0
         self._open: dict[int, Tile] = {}
         self._lost: set[Verifier] = set()
@@ -312,6 +316,8 @@ class _Walk:
                 said = f"{what} a checkpoint of {head.size:,} records; the log has one of {self._newest.size:,}"
                 hint = "the log was rolled back: records that existed are gone"
                 raise Broken(Fault("rollback", said, self._newest.size, head.size - 1, hint=hint))
+        if self._newest is _NONE_LEFT:
+            raise Broken(_ALL_REMOVED)
 
     # -- step by step -----------------------------------------------------------------------------------------------------
 
@@ -561,4 +567,6 @@ def _origin(newest: StoredCheckpoint, keys: set[Verifier], first: Sequence[Row])
     except EvidenceError as error:
         with suppress(ValueError, KeyError, TypeError, IndexError):
             return str(parsed(octets(first[0]["content"]))["data"]["origin"])
+        if newest is _NONE_LEFT:
+            raise Broken(_ALL_REMOVED) from None
         raise Broken(Fault("checkpoint", f"the checkpoint of {newest.size:,} records: {error.sentence}")) from error

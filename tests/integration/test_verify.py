@@ -248,6 +248,24 @@ def test_what_was_verified_before_must_still_be_there(auditor, file, small, tmp_
     assert (code, shown["fault"]["kind"], shown["fault"]["leaf"]) == (5, "rollback", size)
 
 
+def test_a_log_of_which_all_checkpoints_were_removed_has_not_just_begun(auditor, file, small, tmp_path):
+    resume = tmp_path / "verify.json"
+    assert auditor.says("--resume", resume)[0] == 0
+    one = held(tmp_path, small.checkpoints[2])
+    change(file, "DELETE FROM checkpoints")
+    assert auditor.shows()[1]["fault"]["kind"] == "rollback", "the tree is there, and nothing that signed it"
+    for table in ("tiles", "anchors", "records"):
+        for key in (True, False) if table != "records" else (True,):
+            for options in (("--from-checkpoint", one), ("--resume", resume)):
+                code, shown = auditor.shows(*options, keys=key)
+                assert (code, shown["fault"]["kind"], shown["fault"]["leaf"]) == (5, "rollback", 0), (table, options)
+        change(file, f"DELETE FROM {table}")
+    code, shown = auditor.shows("--from-checkpoint", one)
+    assert (code, shown["fault"]["sentence"]) == (5, "the log has no checkpoint any more: all of them were removed")
+    code, said = auditor.says()
+    assert (code, "the log has no checkpoint yet" in said) == (2, True), "nothing says that there was anything"
+
+
 def test_a_file_that_is_no_state_is_refused(auditor, tmp_path):
     for content in (b"", b"{}", b'{"snodo": "log verify"}', b"[]"):
         (tmp_path / "state").write_bytes(content)

@@ -378,6 +378,18 @@ def the_newest_checkpoint_removed(raw, rng, small):
 
 
 @kind
+def all_checkpoints_removed(raw, rng, small):
+    """With or without the tree and what others said of it; the auditor holds one, or the tree is there without them."""
+    raw.execute("DELETE FROM checkpoints")
+    if rng.random() < 0.3:
+        return found("rollback", leaf=0)
+    held = rng.choice(small.checkpoints)
+    for table in rng.sample(("tiles", "anchors", "records"), rng.randrange(4)):
+        raw.execute(f"DELETE FROM {table}")
+    return found("rollback", leaf=0, trust=Trust((small.signer.verifier,), held=(held,)))
+
+
+@kind
 def rubbish_in_the_tree_or_a_checkpoint(raw, rng, small):
     table, column = rng.choice(
         (("tiles", "hashes"), ("tiles", "first"), ("checkpoints", "note"), ("checkpoints", "root"), ("checkpoints", "last"))
