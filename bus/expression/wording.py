@@ -84,6 +84,8 @@ def type_errors(raw: str, text: str) -> tuple[ExpressionError, ...]:
 _SURE_OPERATORS = frozenset({"_+_", "_-_", "_*_", "_/_", "_%_", "-_", "!_", "_&&_", "_||_", "_<_", "_<=_", "_>_", "_>=_"})
 _COMPARISONS = frozenset({"_<_", "_<=_", "_>_", "_>=_", "_==_", "_!=_"})
 _NUMBERS = frozenset({"int", "double", "uint", "wrapper(int)", "wrapper(double)"})
+_TEXTS = frozenset({"string", "wrapper(string)"})
+_WHOLE = frozenset({"int", "wrapper(int)"})
 _FRACTIONS = frozenset({"double", "wrapper(double)"})
 
 
@@ -105,17 +107,23 @@ def _type_worded(message: str) -> tuple[str, str, str] | None:
             return None  # the number may be a whole one when it runs
         if _mixed(function, types):
             return None
+        if function == "_[_]" and (item := _item(*parts)) is not None:
+            return (*item, "")
         if "snodo." in types and function not in _SURE_OPERATORS:
             return None
         sentence, _ = _no_overload(function, f"({', '.join(map(_shown, parts))})")
         _, hint = _no_overload(function, types)
         return sentence, hint, "" if function.startswith(("_", "@", "!", "-")) else function
     if match := re.match(r"expression of type '([^']*)' cannot be the operand of a select", message):
-        hint = "take one item, such as [0], or .map(x, x.…)" if match[1].startswith("list") else ""
-        return f"a field is asked of {_shown(match[1])}", hint, ""
+        return (*field_of(_shown(match[1]), of_list=match[1].startswith("list")), "")
     if match := re.match(r"expression of type '([^']*)' cannot be the range of a comprehension", message):
         return None if "snodo." in match[1] else (f"{_shown(match[1])} has no items to go through", "", "")
     return None
+
+
+def field_of(kind: str, *, of_list: bool) -> tuple[str, str]:
+    """(sentence, hint) for a field that is asked of what has none; ``kind`` says in words what it is."""
+    return f"a field is asked of {kind}", "take one item, such as [0], or .map(x, x.…)" if of_list else ""
 
 
 def _mixed(function: str, types: str) -> bool:
@@ -124,6 +132,14 @@ def _mixed(function: str, types: str) -> bool:
     if function == "@in":
         return other == f"list({one})"
     return function in {"_+_", "_==_", "_!=_"} and one == other and one.startswith("list")
+
+
+def _item(holder: str, asked: str) -> tuple[str, str] | None:
+    """``[...]`` of a list by a text, or by a number of what is no list. An object is asked by a text: right when it runs."""
+    of_list = holder.startswith("list")
+    if asked in _TEXTS and not holder.startswith("snodo."):
+        return field_of(_shown(holder), of_list=of_list)
+    return (f"an item is asked of {_shown(holder)}", "") if asked in _WHOLE and not of_list else None
 
 
 def _shown(kind: str) -> str:

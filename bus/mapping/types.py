@@ -335,6 +335,16 @@ def unknown_field(schema: Any, path: Sequence[str]) -> tuple[int, list[str]] | N
     return None
 
 
+def without_fields(schema: Any, path: Sequence[str]) -> tuple[int, str] | None:
+    """Where a path asks a field of what surely has none: (position in the path, its JSON type); None where it does not."""
+    for position in range(len(path)):
+        kinds = schema_at(schema, path[:position]).get("type", ())
+        left = [kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind != "null"]
+        if len(left) == 1 and left[0] != "object" and path[position] != "[]":
+            return position, left[0]
+    return None
+
+
 def schema_at(schema: Any, path: Sequence[str]) -> dict[str, Any]:
     """The schema of what a path leads to; {} where nothing is said of it. ``$defs`` of the root are kept."""
     here = resolve(schema, schema)

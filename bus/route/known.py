@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from bus.expression.typing import ANYTHING, Types
+from bus.expression.wording import field_of
 from bus.mapping.compile import line_and_column, place_of
 from bus.mapping.template import Used
-from bus.mapping.types import lacks, schema_at, unknown_field
+from bus.mapping.types import lacks, schema_at, unknown_field, without_fields
 from bus.source import Pointer, Reporter, suggestion
 
 Schema: TypeAlias = dict[str, Any]
@@ -128,7 +129,7 @@ class Paths:
         if key is not None and key in self.types.passed:
             return True
         before = len(self.report.findings)
-        strange = self._unknown_fields(used) | self._comparisons(used) | self._keys(used)
+        strange = self._unknown_fields(used) | self._no_object(used) | self._comparisons(used) | self._keys(used)
         good = self._types(used) and not strange
         if key is not None and good and len(self.report.findings) == before:
             self.types.passed[key] = [self.names[name] for name in used.expression.names if name in self.names]
@@ -218,6 +219,20 @@ class Paths:
                 within = place_of(used, (name, *path[: position + 1]))
                 self.report.report(used.pointer, "path.unknown-field", sentence, hint, within=within)
         return found
+
+    def _no_object(self, used: Used) -> bool:
+        """A plain path that asks a field of a text, a number or a list; CEL's checker finds it in other expressions."""
+        if used.expression.in_cel or not used.expression.references:
+            return False
+        name, *path = used.expression.references[0].path
+        found = without_fields(self._named(name, used).schema, path)
+        if found is None:
+            return False
+        position, kind = found
+        sentence, hint = field_of(WORDS.get(kind, kind), of_list=kind == "array")
+        within = place_of(used, (name, *path[: position + 1]))
+        self.report.report(used.pointer, "expression.wrong-type", sentence, hint, within=within)
+        return True
 
     def _comparisons(self, used: Used) -> bool:
         found = False
