@@ -37,9 +37,10 @@ def _test(mapping: CompiledMapping, written: Any, world: World, report: Reporter
     _given(mapping, test.given, world, report, (*pointer, "given"))
     given = {**mapping.document.given, **test.given}
     if test.but is not None and "body" in given:
-        given["body"] = patched(given["body"], test.but)
+        shared = given["body"]
+        given["body"] = patched(shared, test.but)
         if (declared := world.types.get(mapping.document.from_)) is not None:
-            check_body(declared, given["body"], world, report, (*pointer, "but"))
+            check_body(declared, given["body"], world, report, (*pointer, "but"), shared)
     for name in ("body", *mapping.document.uses):
         if name not in given:
             hint = "write it under `given`, of this test or of all"

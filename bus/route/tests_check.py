@@ -56,13 +56,22 @@ def patched(body: Any, changes: Any) -> Any:
     return kept
 
 
-def check_body(declared: MessageType, body: JsonValue, world: World, report: Reporter, pointer: Pointer) -> None:
-    """A body that a test gives, against its type; not where its codes or forms are those of a table that cannot be read."""
+def check_body(
+    declared: MessageType, body: JsonValue, world: World, report: Reporter, pointer: Pointer, shared: JsonValue | None = None
+) -> None:
+    """A body that a test gives, against its type; not where its codes or forms are those of a table that cannot be read.
+
+    ``shared`` is what it was made of, if any: what is wrong there is told there, once for all tests.
+    """
     looked = {one.table for form in declared.forms.values() for one in form.lookups}
     lost = world.broken & world.tables.keys()
     if lost & looked or any(codes is world.tables[name] for name in lost for codes in declared.codes.values()):
         return
-    for fault in validate_whole(declared, body, world.taken):
+    faults = validate_whole(declared, body, world.taken)
+    told = validate_whole(declared, shared, world.taken) if faults and shared is not None else ()
+    for fault in faults:
+        if fault in told:
+            continue
         inside = tuple(int(piece) if piece.isdigit() else piece for piece in fault.pointer.split("/")[1:])
         report.report((*pointer, *inside), "test.body", f"the body is not a `{declared.name}`: {fault.sentence}")
 
@@ -204,12 +213,13 @@ class _Checker:
         body = getattr(said, part) if own else messages[name]
         changed = patched(body, said.but) if said.but is not None else body
         if own or said.but is not None:
-            self._body(name, changed, (*place, part) if own else (*place, "but"), (*place, "arrive"), key=False)
+            shared = None if own else body
+            self._body(name, changed, (*place, part) if own else (*place, "but"), (*place, "arrive"), key=False, shared=shared)
 
-    def _body(self, name: str, body: JsonValue, pointer: Pointer, named: Pointer, key: bool) -> None:
+    def _body(self, name: str, body: JsonValue, pointer: Pointer, named: Pointer, key: bool, shared: JsonValue | None = None) -> None:
         declared = self.world.types.get(name)
         if declared is not None:
-            check_body(declared, body, self.world, self.report, pointer)
+            check_body(declared, body, self.world, self.report, pointer, shared)
         elif name not in self.world.broken:
             hint = suggestion(name, self.world.types)
             self.report.report(named, "type.unknown", f"there is no message type `{name}`", hint, key=key)

@@ -18,7 +18,7 @@ from bus.expression import Expression
 from bus.mapping.types import schema_at
 from bus.route.known import Known
 from bus.route.parse import Parsed
-from bus.source import Pointer, Reporter, suggestion
+from bus.source import Pointer, Reporter, nearest, suggestion
 
 MOST = 200
 """More situations than these are not tried."""
@@ -96,16 +96,17 @@ def check_failures(
             hint = suggestion(code, operation.refusals) or "it declares " + (", ".join(operation.refusals) or "none")
             sentence = f"`{step.model.call}` never refuses with `{code}`"
             report.report((*step.pointer, "dead_on", position), "refusal.unknown", sentence, hint)
-    if left := [code for code in left if code not in (accepted or ())]:
+    told = {nearest(code, operation.refusals) for code in _misspelt(accepted, clauses, operation)}
+    if left := [code for code in left if code not in (accepted or ()) and code not in told]:
         shown = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
         hint = "say what to do in `on_error`, or `dead_on: any` if a person should look at it"
         sentence = f"`{step.model.call}` may refuse with {shown}, and no clause takes it"
         report.report((*step.pointer, "call"), "refusal.unhandled", sentence, hint, "warning")
     taken = {one.clause for _, one in ends}
     if all(when is None or _told_by_error(when) for when in clauses):
-        for position, when in enumerate(clauses):
+        for position, when in _never_taken(clauses, taken):
             place = (*step.pointer, "on_error", position)
-            if position not in taken and when is not None and (*place, "when") not in wrong and not _of_our_own(when):
+            if (*place, "when") not in wrong and not _of_our_own(when):
                 sentence = f"`{step.model.call}` never ends so, or a clause above takes it: this one is never taken"
                 report.report(place, "step.unreachable", sentence, "", "warning")
 
@@ -114,6 +115,22 @@ def _left(ends: Iterable[tuple[dict[str, Any], Taken]], operation: Operation) ->
     """The refusals that no clause takes. Those of the protocol (HTTP_401) are nothing that a route could answer, so nobody is asked to."""
     codes = (str(error["code"]) for error, taken in ends if error["kind"] == "refused" and taken.clause is None and not taken.perhaps)
     return [code for code in codes if not operation.is_technical(code)]
+
+
+def _misspelt(accepted: Sequence[str] | None, clauses: Iterable[Expression | None], operation: Operation) -> Iterator[str]:
+    """What a step takes for codes of the operation, and are none: there is a finding of its own for each."""
+    compared = (one.text for when in clauses if when for one in when.comparisons if one.path == ("error", "code"))
+    codes = [*(accepted if isinstance(accepted, list) else ()), *compared]
+    yield from (code for code in codes if code not in operation.refusals)
+
+
+def _never_taken(clauses: Sequence[Expression | None], taken: Collection[int | None]) -> Iterator[tuple[int, Expression]]:
+    """Clauses that no situation takes. Of those behind one that always holds, or that has the same condition, it is said already."""
+    for position, when in enumerate(clauses):
+        if when is None:
+            return
+        if position not in taken and when not in clauses[:position]:
+            yield position, when
 
 
 def _told_by_error(when: Expression) -> bool:
@@ -181,9 +198,8 @@ def check_choices(
     if any(one.perhaps for one in taken):
         return
     sentence = "no value that the contracts allow leads here: this is never taken"
-    for position, when in enumerate(clauses):
-        if when is not None and position not in reached and when not in clauses[:position]:  # of the same condition it is said already
-            report.report((*step.pointer, "choose", position), "step.unreachable", sentence, "", "warning")
+    for position, _ in _never_taken(clauses, reached):
+        report.report((*step.pointer, "choose", position), "step.unreachable", sentence, "", "warning")
     if None not in reached and step.model.otherwise and all(clauses):
         report.report((*step.pointer, "otherwise"), "step.unreachable", sentence, "", "warning", key=True)
 

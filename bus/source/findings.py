@@ -59,8 +59,13 @@ class Notes:
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """``did you mean …?``, or nothing when no known word is near."""
-    near = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
-    return f"did you mean {near[0]}?" if near else ""
+    near = nearest(word, known)
+    return f"did you mean {near}?" if near is not None else ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant."""
+    return next(iter(difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)), None)
 
 
 def render(findings: Iterable[Finding], form: str = "text") -> str:
