@@ -150,32 +150,45 @@ _BLOCKS = frozenset({"|", ">"})
 
 def _raw_offset(raw: str, style: str, text: str, wanted: int) -> int:
     """The offset in the raw scalar of the character ``wanted`` of its text (or of its end)."""
-    position, indent = _content_start(raw, style)
-    for index, character in enumerate(text[:wanted]):
-        if character == "\n" and style == ">" and text[index - 1 : index] != "\n":
-            position = _past_folded(raw, position, len(text) - index - len(text[index:].lstrip("\n")))
-        if style == '"' and raw[position : position + 1] == "\\":
-            position += {"x": 4, "u": 6, "U": 10}.get(raw[position + 1 : position + 2], 2)
-        elif style == "'" and raw[position : position + 2] == "''":
-            position += 2
-        elif character in " \n" and raw[position : position + 1] != character:
-            position = _skip_fold(raw, position)
-        elif character == "\n":
-            position += 1 + _leading(raw, position + 1, indent)
-        elif character == " " and style in {"", "'", '"'} and (folded := re.compile(r"[ \t]*\n\s*").match(raw, position)):
-            position = folded.end()
-        else:
-            position += 1
+    position = _in_block(raw, style, text, wanted) if style in _BLOCKS else _in_flow(raw, style, wanted)
     return min(position, len(raw))
 
 
-def _content_start(raw: str, style: str) -> tuple[int, int]:
-    if style not in _BLOCKS:
-        return (1 if style in {'"', "'"} else 0), 0
+def _in_flow(raw: str, style: str, wanted: int) -> int:
+    """Of a text over several lines one line break is a blank, more are one less, and one after a backslash is none."""
+    fold, position, index = _FOLDS[style == '"'], len(style), 0
+    while index < wanted or (style == '"' and raw.startswith("\\\n", position)):
+        if found := fold.match(raw, position):
+            position = found.end()
+            index += max(found[0].count("\n") - 1, not found[0].startswith("\\"))
+            continue
+        if style == '"' and raw.startswith("\\", position):
+            position += {"x": 4, "u": 6, "U": 10}.get(raw[position + 1 : position + 2], 2)
+        else:
+            position += 2 if style == "'" and raw.startswith("''", position) else 1
+        index += 1
+    return position
+
+
+_FOLDS = (re.compile(r"[ \t]*\n[ \t\n]*"), re.compile(r"(?:\\|[ \t]*)\n[ \t\n]*"))
+"""The end of a line and what is blank after it; the second in double quotes."""
+
+
+def _in_block(raw: str, style: str, text: str, wanted: int) -> int:
     body = raw.find("\n") + 1
     first = next((line for line in raw[body:].split("\n") if line.strip()), "")
     indent = len(first) - len(first.lstrip(" "))
-    return body + _leading(raw, body, indent), indent
+    position = body + _leading(raw, body, indent)
+    for index, character in enumerate(text[:wanted]):
+        if character == "\n" and style == ">" and text[index - 1 : index] != "\n":
+            position = _past_folded(raw, position, len(text) - index - len(text[index:].lstrip("\n")))
+        if character in " \n" and raw[position : position + 1] != character:
+            position = _skip_fold(raw, position)
+        elif character == "\n":
+            position += 1 + _leading(raw, position + 1, indent)
+        else:
+            position += 1
+    return position
 
 
 def _leading(raw: str, start: int, most: int) -> int:

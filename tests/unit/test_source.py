@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import string
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,25 @@ def test_a_place_inside_a_scalar_is_found_in_the_file(text: str, within: tuple[i
     source = read(text.encode(), "x.yaml")
     pointer = ("a", "b", 1) if "{" in text else ("a",)
     assert expected == source.place(pointer, within=within)
+
+
+_BLANKS = st.sampled_from([" ", "  ", "\n  ", " \n  ", "\n\n  ", "\n \n\n   ", "\t\n  "])
+
+
+@given(st.lists(_BLANKS, min_size=1, max_size=6), st.lists(st.booleans(), min_size=6, max_size=6), st.sampled_from(["", "'", '"']))
+def test_each_letter_of_a_text_over_several_lines_is_found_where_it_stands(blanks, escaped, quote):
+    """Whatever stands between them: blanks, ends of lines, empty lines, and in double quotes escapes."""
+    between = [f" \\\n{blank}" if quote == '"' and one else blank for blank, one in zip(blanks, escaped, strict=False)]
+    letters = string.ascii_lowercase[: len(between) + 1]
+    doubled = {"'": "''", '"': '\\u00e8\\"'}.get(quote, "-")
+    written = "".join(f"{letter}{doubled}{blank}" for letter, blank in zip(letters, [*between, ""], strict=True))
+    source = read(f"x: {quote}{written}{quote}\n".encode(), "file.yaml")
+    text = str(source.plain()["x"])
+    lines = source.text.split("\n")
+    for letter in letters:
+        before = text[: text.index(letter)]
+        line, column = source.place(("x",), within=(before.count("\n") + 1, len(before) - before.rfind("\n")))
+        assert letter == lines[line - 1][column - 1]
 
 
 def test_a_key_that_is_not_there_points_to_its_parent() -> None:
