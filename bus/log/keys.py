@@ -90,6 +90,17 @@ def vouched(data: Mapping[str, Any], known: Iterable[Verifier]) -> bool:
     return signed.text == _text(data["purpose"], data["origin"], data["keys"], data.get("lost", ()))
 
 
+def former(contents: Iterable[bytes], origin: str, known: Iterable[Verifier]) -> set[Verifier]:
+    """Keys of this log that signed it before the ``known`` ones: these, or one of them, have signed an announcement that names both."""
+    trusted, found = set(known), set[Verifier]()
+    for content in reversed(list(contents)):
+        with contextlib.suppress(EvidenceError, AttributeError, KeyError, TypeError, ValueError):  # its hash tells what is wrong with it
+            data = parsed(content)["data"]
+            if (data["purpose"], data["origin"]) == ("checkpoints", origin) and vouched(data, trusted | found):
+                found |= set(map(verifier, (*data["keys"], *data.get("lost", ()))))
+    return found - trusted
+
+
 def refuse_strangers(contents: Iterable[bytes], known: set[Verifier]) -> None:
     """Raises `StoreError` for an announcement of keys of the log among these records that no key known before has signed.
 

@@ -180,6 +180,7 @@ class _Walk:
             self._open = {level: Tile(level, number, bytes.fromhex(hashes), first) for level, number, hashes, first in start.tiles}
             self._edge, self._seq = Edge(start.size, self._open), start.seq
             self._agreed, self._vouched = start.size, start.vouched
+        self._former = self._before([octets(row["content"]) for row in known])
         self._cosigned: dict[str, tuple[int, int]] = {}
         self._checkpoints = self._held = 0
         self._found, self._todo = Found(), Stretch(0, 0, 0)
@@ -187,6 +188,23 @@ class _Walk:
         self._absent = {message: Fault(*fault) for message, fault in (start.absent if start else {}).items()}
         self._excused: set[str] = set()
         self._row = Fault(*start.row) if start is not None and start.row else None
+
+    def _before(self, said: Sequence[bytes]) -> set[Verifier]:
+        """Keys that signed before those that the auditor knows; he need not know them.
+
+        The newest checkpoint must be signed by one that he knows: all records stand under its root. Where it is not, there are none,
+        for whoever still has a former key could sign another history.
+        """
+        try:
+            note.verify(note.parse(self._newest.note), self._keys)
+        except EvidenceError:
+            return set()
+        return keys.former(said, self._origin, self._keys) - self._lost
+
+    @property
+    def _signers(self) -> set[Verifier]:
+        """Who may have signed what is at this place of the log."""
+        return self._keys | self._former
 
     def run(self, url: str) -> Report:
         start = self._edge.size
@@ -298,7 +316,7 @@ class _Walk:
 
     def _of_this_log(self, held: Note) -> None:
         try:
-            note.verify(held, [*self._keys, *self._trust.witnesses])
+            note.verify(held, [*self._signers, *self._trust.witnesses])
         except EvidenceError as error:
             raise Broken(Fault("checkpoint", f"the checkpoint that you hold: {error.sentence}", hint=error.hint)) from error
 
@@ -347,11 +365,13 @@ class _Walk:
                 if said["kind"] != "keys" or said["data"]["purpose"] != "checkpoints":
                     continue
                 named, lost = (set(map(note.verifier, said["data"].get(what, ()))) for what in ("keys", "lost"))
-                if keys.vouched(said["data"], self._keys) or any(self._cosigned_with(key, leaf) for key in named):
-                    self._lost |= lost
-                    self._keys = (self._keys | named) - self._lost
-                else:
+                ours = keys.vouched(said["data"], self._keys) or any(self._cosigned_with(key, leaf) for key in named)
+                if not ours and not keys.vouched(said["data"], self._former):
                     self._strange = self._strange or _of_keys(leaf, line, named, lost, signed="signed" in said["data"])
+                    continue
+                self._lost |= lost
+                self._keys = (self._keys | (named if ours else set())) - self._lost
+                self._former -= self._lost
 
     def _cosigned_with(self, key: Verifier, leaf: int) -> bool:
         """Whether a trusted witness cosigned a checkpoint beyond that leaf which bears the signature of this key."""
@@ -432,7 +452,7 @@ class _Walk:
         """A checkpoint of the log, if its signature is of a key that the records before it made known."""
         try:
             found = note.parse(stored.note)
-            note.verify(found, self._keys)
+            note.verify(found, self._signers)
             head = checkpoint_of(found.text)
         except EvidenceError as error:
             hint = error.hint if self._strange is None else self._strange.hint
@@ -448,7 +468,7 @@ class _Walk:
         for row in tx.all("checkpoints_beyond", size=root.size - 1, until=self._newest.size, most=PAGE):
             try:
                 found = note.parse(octets(row["note"]))
-                note.verify(found, self._keys)
+                note.verify(found, self._signers)
                 yield checkpoint_of(found.text)
             except EvidenceError:
                 continue

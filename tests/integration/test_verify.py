@@ -25,7 +25,7 @@ from bus.errors import StoreError
 from bus.log import examine, keys, log
 from bus.log.checkpoint import checkpoint_of
 from bus.log.diagnosis import Broken
-from bus.log.note import Signer, parse
+from bus.log.note import Note, Signer, parse
 from bus.log.record import Record
 from bus.log.stored import StoredTree
 from bus.log.tiles import Edge
@@ -423,7 +423,36 @@ def test_a_key_is_followed_from_the_one_before_that_signed_for_it(changing):
     held = changing.cosign()
     assert changing.says(old) == changing.says(old, held=[held]) == changing.says() == changing.says(old, witness=True) == 12
     assert changing.says(other)[0] == "checkpoint"
-    assert changing.says(new)[0] == "checkpoint", "who has not the first key must give it too"
+
+
+def test_the_key_of_today_suffices_for_what_former_keys_signed(changing, tmp_path):
+    """It signed, with the one before, who follows whom; and all that was before stands under a root that it signed."""
+    first, second, third = (Signer.new(ORIGIN) for _ in range(3))
+    changing.turn(first), changing.turn(second, first)
+    kept = changing.cosign()
+    changing.turn(second), changing.turn(third, second), changing.turn(third)
+    assert changing.says(third) == changing.says(second, third) == changing.says(first) == changing.says(third, held=[kept]) == 20
+    assert changing.says(second) == ("checkpoint", None), "who has neither the first key nor that of today must give one"
+    change(tmp_path / "chiavi.db", "UPDATE records SET content = replace(content, 'polled', 'refused') WHERE seq = 3")
+    assert changing.says(third) == ("altered", 2)
+
+
+def test_whoever_still_has_a_former_key_cannot_end_the_log_with_it(changing, tmp_path):
+    old, new = (Signer.new(ORIGIN) for _ in range(2))
+    changing.turn(old), changing.turn(new, old)
+    assert changing.says(new) == 8
+    with changing.store.read() as tx:
+        newest = StoredTree(tx).checkpoint()
+    text = parse(newest.note).text
+    change(tmp_path / "chiavi.db", "UPDATE checkpoints SET note = ? WHERE size = ?", Note(text, (old.sign(text),)).encode(), newest.size)
+    assert changing.says(new) == ("checkpoint", None)
+    assert changing.says(old) == 8, "who knows that key alone cannot tell"
+
+
+def test_the_key_that_came_in_the_place_of_a_lost_one_suffices_too(changing):
+    old, new = (Signer.new(ORIGIN) for _ in range(2))
+    changing.turn(old), changing.turn(new, lost=[old])
+    assert changing.says(new) == 8
 
 
 def test_a_key_in_the_place_of_a_lost_one_is_taken_from_who_knows_it_and_never_on_the_word_of_the_log(changing):
