@@ -257,11 +257,11 @@ class _Life:
         for ask in asked:
             for record in own.pop(ask.path, ()):
                 self._compare(ask, record)
+        if self.end is not None:  # before what is left over, which follows from it
+            self._judge_end(walk, self.end)
         for path, records in own.items():
             if not self._cut_off(path, walk):
                 self._say("different", f"recorded ({records[0].kind}), but the rules do not ask it", records[0].place or "", path)
-        if self.end is not None:
-            self._judge_end(walk, self.end)
 
     def _cut_off(self, path: str, walk: Walk) -> bool:
         """Whether nothing can be said of a path, because what came before it is erased."""

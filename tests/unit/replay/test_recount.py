@@ -80,6 +80,9 @@ def test_a_call_without_an_answer_in_the_log_is_unknown(log: Log) -> None:
     verdict = log.verdicts()[record.run]
     assert verdict.result in ("unknown call", "different")
     assert any(one.result == "unknown call" and one.place == record.place for one in verdict.differences)
+    follows = ["the rules do not ask it" in one.sentence for one in verdict.differences]
+    assert any(follows)
+    assert follows == sorted(follows), "the cause is told first"
 
 
 def test_what_was_erased_is_unavailable_and_not_different(log: Log) -> None:
