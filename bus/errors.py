@@ -20,6 +20,7 @@
     ├── ConfigError       the operator must act: settings
     ├── StoreError        the operator must act: database
     └── EvidenceError     the auditor must judge: a signature, proof or checkpoint that does not hold
+        └── Unproven      a bundle that does not prove itself     (exit 5)
 
 An error carries a stable ``code`` (``family.reason``), one sentence, and a hint: what to do next.
 """
@@ -209,3 +210,9 @@ class StoreError(SnodoError):
 class EvidenceError(SnodoError):
     family = "evidence"
     default_code = "evidence.malformed"
+
+
+class Unproven(EvidenceError):
+    """A bundle that does not verify; ``detail['why']`` is what its verifier says, line by line."""
+
+    default_code = "evidence.bundle"

@@ -21,6 +21,10 @@ Url: TypeAlias = Annotated[str, typer.Option("--url", envvar="SNODO_URL", help="
 Key: TypeAlias = Annotated[
     str, typer.Option("--key", envvar="SNODO_KEY", help="API key; better in the environment than on the command line.")
 ]
+LogKey: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--log-key", help="Public key of the log that --bundle is of, as published; else the one in the bundle is believed."),
+]
 Purpose: TypeAlias = Annotated[str, typer.Option("--purpose", help="What for, where something that was said is shown; the log keeps it.")]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="JSON instead of words.")]
 Store: TypeAlias = Annotated[

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from bus.errors import RulesError, SnodoError, StoreError
+from bus.errors import RulesError, SnodoError, StoreError, Unproven
 from bus.jsontext import dumps
 
 if TYPE_CHECKING:
     from bus.client import ClientError
 
-FINDINGS, USAGE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
+FINDINGS, USAGE, UNREACHABLE, NOT_VERIFIED, INTERRUPTED = 1, 2, 3, 5, 130
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
@@ -83,9 +83,11 @@ def _told(error: SnodoError, as_json: bool) -> int:
             found = json.loads(render(error.findings, "json"))
         else:
             print(render(error.findings), file=sys.stderr)
-    say(error.sentence, code=error.code, next=error.hint, findings=found, as_json=as_json)
+    say(error.sentence, code=error.code, why=error.detail.get("why"), next=error.hint, findings=found, as_json=as_json)
     if isinstance(error, RulesError):
         return FINDINGS
+    if isinstance(error, Unproven):
+        return NOT_VERIFIED
     return UNREACHABLE if isinstance(error, StoreError) else USAGE
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bus.cli.common import CONFIG, LOCAL, Json, Key, Plain, Settings, Store, Url, client, family
+from bus.cli.common import CONFIG, LOCAL, Json, Key, LogKey, Plain, Settings, Store, Url, client, family
 
 if TYPE_CHECKING:
     from bus.adapter import Operation
+    from bus.replay.bundle import Bundle
     from bus.replay.report import Report
     from bus.store.opening import Reader
 
@@ -30,6 +31,7 @@ def replay(
     since: Annotated[str, typer.Option("--from", help="Messages accepted from then on: a day, or a moment with its offset.")] = "",
     until: Annotated[str, typer.Option("--to", help="Messages accepted before then.")] = "",
     bundle: Annotated[Path | None, typer.Option("--bundle", help="Replay what a bundle holds; no database is needed.")] = None,
+    log_key: LogKey = None,
     purpose: Annotated[
         str, typer.Option("--purpose", help="Why; it is written in the log of the running bus, before anything is read.")
     ] = "",
@@ -41,8 +43,10 @@ def replay(
     form: Annotated[Plain, typer.Option("--format", help="How the result is written.")] = Plain.text,
     json: Json = False,
 ) -> None:
-    """Exit code 0: all equal; 1: a run is different, or asks what the log has no answer for; 4: nothing worse than data that was erased."""
-    from bus.cli.rules import offline, recomputing
+    """Exit code 0: all equal; 1: a run is different, or asks what the log has no answer for; 4: nothing worse than data that was erased;
+    5: the bundle does not verify.
+    """
+    from bus.cli.rules import offline, proven, recomputing
     from bus.jsontext import dumps
 
     if sum(map(bool, (what, since or until, bundle))) != 1:
@@ -50,7 +54,7 @@ def replay(
     if purpose:
         _announce(url, key, purpose, {"what": what, "from": since, "to": until})
     if bundle is not None:
-        report = unbundled(bundle, offline(config)[1], every=every)
+        report = unbundled(proven(bundle, log_key), offline(config)[1], every=every)
     else:
         with recomputing(config, store) as (_, operations, reader):
             report = replayed(reader, operations, what, (since, until), every=every or bool(what))
@@ -82,13 +86,11 @@ def replayed(reader: Reader, operations: Mapping[str, Operation], what: str, tim
     return report
 
 
-def unbundled(path: Path, operations: Mapping[str, Operation], *, every: bool) -> Report:
+def unbundled(bundle: Bundle, operations: Mapping[str, Operation], *, every: bool) -> Report:
     """Recompute every run that a bundle holds."""
-    from bus.replay.bundle import Bundle
     from bus.replay.recount import recount
     from bus.replay.report import Report
 
-    bundle = Bundle(path)
     report = Report(lambda one: bundle.places(one.rules).of(one.place, one.fields), every)
     evidence = bundle.evidence
     report.add(recount(one, evidence.journals.get(one.run, ()), evidence, operations) for one in evidence.openings)

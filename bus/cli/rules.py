@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from bus.adapter import Adapter, Operation
 from bus.cli.common import Granted
 from bus.config import Config, load
-from bus.errors import ConfigError
+from bus.errors import ConfigError, EvidenceError, Unproven
 from bus.systems import adapter_class, adapters_of, operations_of
 
 if TYPE_CHECKING:
+    from bus.replay.bundle import Bundle
     from bus.store.opening import Reader
 
 
@@ -63,6 +65,28 @@ def offline(path: Path) -> tuple[Config, dict[str, Operation]]:
     guard.arm()
     config = load(path, secrets=False)
     return config, offered(config)
+
+
+def proven(path: Path, log_keys: Sequence[str] | None) -> Bundle:
+    """The bundle in a file, once it has proved itself: by the keys of the log as published, else by its own, and then that is said.
+
+    Raises `Unproven`; `EvidenceError` for a key that is none; `OSError`.
+    """
+    from bus.bundle import verify
+    from bus.replay.bundle import Bundle
+
+    try:
+        keys = [verify.Key(key) for key in log_keys or ()]
+    except (ValueError, IndexError, verify.Malformed) as error:
+        raise EvidenceError(str(error), hint="as the municipality publishes it: NAME+NUMBER+BASE64") from None
+    bundle = verify.Bundle(path.read_bytes(), keys)
+    if bundle.found:
+        hint = "recompute nothing out of it; keep it as it is, and have the case exported again"
+        raise Unproven(f"{path} does not prove itself", why=verify.report(bundle, "en"), hint=hint)
+    if bundle.own_keys:
+        print(f"the bundle proves itself by its own key; compare it with the published one, or give that as --log-key: "
+              f"{verify.shown(', '.join(bundle.own_keys))}", file=sys.stderr)  # fmt: skip
+    return Bundle(bundle.files)
 
 
 def give_keys(reader: Reader, config: Config) -> None:

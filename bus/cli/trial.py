@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bus.cli.common import CONFIG, LOCAL, Json, Key, Purpose, Running, Settings, Store, Url, announced, family_of, show
+from bus.cli.common import CONFIG, LOCAL, Json, Key, LogKey, Purpose, Running, Settings, Store, Url, announced, family_of, show
 from bus.errors import ConfigError, NotFound
 
 if TYPE_CHECKING:
     from bus.adapter import Operation
     from bus.catalog import Catalog, Route
+    from bus.replay.bundle import Bundle
     from bus.replay.recount import Opening
     from bus.store.opening import Reader
     from bus.testing.cutting import Cut
@@ -87,6 +88,7 @@ def new_test(
     name: Annotated[str, typer.Option("--name", help="What the test says must hold; a sentence.")] = "",
     write: Annotated[bool, typer.Option("--write", help="Add it to the end of the route's file.")] = False,
     bundle: Annotated[Path | None, typer.Option("--bundle", help="Take it out of a bundle; no database is needed.")] = None,
+    log_key: LogKey = None,
     purpose: Purpose = "",
     url: Url = LOCAL,
     key: Key = "",
@@ -99,14 +101,14 @@ def new_test(
     leaves this process, no secret is read.
     """
     from bus.catalog import load
-    from bus.cli.rules import offline, recomputing
+    from bus.cli.rules import offline, proven, recomputing
     from bus.engine.accesses import Looker, needs_all, purpose_of
     from bus.testing.cutting import as_yaml
 
     if bundle is not None:
         settings, operations = offline(config)
         catalog = load(settings.rules, operations)
-        made = _unbundled(bundle, message, catalog, operations, name)
+        made = _unbundled(proven(bundle, log_key), message, catalog, operations, name)
     else:
         granted = announced(url, key, "test", purpose_of(purpose), what=message)
         needs_all(Looker("", granted.sees if granted else frozenset()), "a test out of the log")
@@ -135,11 +137,10 @@ def _out_of_the_log(reader: Reader, name: str, catalog: Catalog, operations: Map
     return cut(opening, page.journals.get(opening.run, ()), page, catalog, operations, said)
 
 
-def _unbundled(path: Path, name: str, catalog: Catalog, operations: Mapping[str, Operation], said: str) -> Cut:
-    from bus.replay.bundle import Bundle
+def _unbundled(bundle: Bundle, name: str, catalog: Catalog, operations: Mapping[str, Operation], said: str) -> Cut:
     from bus.testing.cutting import cut
 
-    evidence = Bundle(path).evidence
+    evidence = bundle.evidence
     opening = _begun(evidence.openings, name)
     return cut(opening, evidence.journals.get(opening.run, ()), evidence, catalog, operations, said)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bus.cli.common import CONFIG, Settings, Store, show
+from bus.cli.failures import NOT_VERIFIED
 from bus.errors import ConfigError, EvidenceError
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from bus.log.verify import Report, State, Told
     from bus.store.opening import Reader
 
-NOT_VERIFIED = 5
 SAVE_EVERY = 2.0
 """Seconds between two states that are written to the file of ``--resume``."""
 Keys = Annotated[list[str], typer.Option("--key", help="Public key of the log, got from elsewhere; repeat it for several.")]

@@ -18,7 +18,7 @@ from bus.bundle import verify
 from bus.cli import main
 from bus.errors import StoreError
 from bus.log import note, payload
-from tests.small_bus import Caller, key_of, running
+from tests.small_bus import Caller, key_of, running, write
 
 
 @pytest.fixture(scope="module")
@@ -151,9 +151,37 @@ def test_what_was_erased_is_left_out_and_said_and_the_rest_is_replayed_and_turne
     assert _bus(tmp_path, "test", "new", "--from", kept, "--bundle", "f.zip")[0] == 0
 
 
+def test_a_bundle_that_does_not_prove_itself_is_not_replayed(exported, tmp_path):
+    """Every text changed alike recomputes as equal: only the proofs know."""
+    raw, key = exported
+    write(tmp_path)
+    forged = {
+        name: content.replace(b"Bo", b"Cy") if name == "payloads.jsonl" else content for name, content in verify.unpacked(raw).items()
+    }
+    (tmp_path / "forged.zip").write_bytes(verify.packed(forged))
+    (tmp_path / "none.zip").write_bytes(b"PK")
+    (tmp_path / "good.zip").write_bytes(raw)
+    stranger = str(note.Signer.new("prova", note.ED25519).verifier)
+    message = next(json.loads(line)["record"] for line in forged["records.jsonl"].splitlines() if b"received" in line)
+    for words in (["replay"], ["test", "new", "--from", json.loads(message)["message"]]):
+        for name, keys in (("forged.zip", ["--log-key", key]), ("forged.zip", []), ("none.zip", []), ("good.zip", ["--log-key", stranger])):
+            done = _run(tmp_path, *words, "--bundle", name, *keys)
+            assert (done.returncode, done.stdout, "evidence.bundle" in done.stderr) == (5, "", True), (words, name, done.stderr)
+        done = _run(tmp_path, *words, "--bundle", "good.zip", "--log-key", "x")
+        assert (done.returncode, "evidence.malformed" in done.stderr) == (2, True), done.stderr
+        for keys in ([], ["--log-key", key]):
+            done = _run(tmp_path, *words, "--bundle", "good.zip", *keys)
+            assert (done.returncode, "by its own key" in done.stderr) == (0, not keys), done.stderr
+
+
+def _run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own: it takes its network away."""
+    return subprocess.run([sys.executable, "-m", "bus.cli", *words], cwd=folder, capture_output=True, text=True, timeout=60)
+
+
 def _bus(folder: Path, *words: str) -> tuple[int, str]:
-    """The exit code of a command in a process of its own (it takes its network away), and its last line."""
-    done = subprocess.run([sys.executable, "-m", "bus.cli", *words], cwd=folder, capture_output=True, text=True, timeout=60)
+    """The exit code of a command, and its last line."""
+    done = _run(folder, *words)
     return done.returncode, (done.stdout or done.stderr).splitlines()[-1]
 
 

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from bus import config
+from bus.bundle.verify import unpacked
 from bus.catalog import load
 from bus.cli import main, rules
 from bus.cli.replay import code_of, replayed, unbundled
@@ -246,9 +247,10 @@ def test_a_case_that_was_exported_is_replayed_offline_and_turned_into_a_test(tmp
         out = tmp_path / "fascicolo.zip"
         words = ["log", "export", "--case", "istanza:Ada", "--purpose", "prova", "--out", str(out)]
         assert main([*words, "--url", f"http://127.0.0.1:{server.port}", "--key", key_of("revisore")]) == 0
-    report = unbundled(out, {}, every=True)
+    bundle = Bundle(unpacked(out.read_bytes()))
+    report = unbundled(bundle, {}, every=True)
     assert report.as_text().endswith("1 runs, 2 steps recomputed: 1 equal")
-    evidence = Bundle(out).evidence
+    evidence = bundle.evidence
     [opening] = evidence.openings
     assert opening.message == waited
     catalog = load(tmp_path, {})
