@@ -214,6 +214,7 @@ def _say_verified(shown: dict[str, Any]) -> None:
         **{f"seen by {name}": f"{said['size']:,} records, at {said['time']}" for name, said in shown["cosigned"].items()},
         **{f"stamped by {name}": f"{said['size']:,} records, at {said['time']}" for name, said in shown["stamped"].items()},
         "held by you": f"{shown['held']:,} of these roots" if shown["held"] else "",
+        "seen by nobody": _beyond(shown),
         "payloads": f"{shown['payloads']:,}, each the one that its record commits to",
         "tables": f"{shown['messages']:,} messages and {shown['runs']:,} runs stand there as the records tell" if shown["messages"] else "",
         "names": "" if shown["named"] is None else f"{shown['named']:,} messages, each under the names that its text tells",
@@ -225,8 +226,22 @@ def _say_verified(shown: dict[str, Any]) -> None:
     }
     if not (shown["cosigned"] or shown["held"]):
         lines["and"] = "nobody but the operator vouches for it: give --witness-key, or a checkpoint that you kept (--from-checkpoint)"
+    if shown["ask"]:
+        lines["ask"] = f"{', '.join(shown['ask'])}, who may have seen more, or another history: {_fetched(shown['origin'])}"
     print(f"VERIFIED  {shown['origin']}: {shown['size']:,} records{since}, in {shown['seconds']:.1f} s")
     _say(lines)
+
+
+def _beyond(shown: dict[str, Any]) -> str:
+    """What stands behind all that somebody outside vouches for."""
+    behind = shown["size"] - shown["vouched"]
+    return f"the last {behind:,} records: for these you have the operator's word alone" if shown["vouched"] and behind else ""
+
+
+def _fetched(origin: str) -> str:
+    from bus.witness.memory import place_of
+
+    return f"fetch GET /{place_of(origin)}/checkpoint from there, give it with --from-checkpoint"
 
 
 def _say_broken(shown: dict[str, Any]) -> None:

@@ -94,7 +94,8 @@ class Report(NamedTuple):
 
     ``cosigned``, ``stamped``: of each witness and time-stamping authority its last size and time (POSIX). ``erased``: payloads that are
     gone with a person; ``messages``, ``runs``: compared with their rows; ``waiting``: records that are not yet in the tree; ``own_word``:
-    no key was given.
+    no key was given. ``vouched``: the size that a witness saw or the auditor holds, the largest; ``ask``: witnesses of whom he holds
+    nothing as new as what the database says that they saw: whether they saw more, or another history, they alone know.
     """
 
     origin: str
@@ -112,6 +113,8 @@ class Report(NamedTuple):
     erased: int
     waiting: int
     own_word: bool
+    vouched: int
+    ask: tuple[str, ...]
 
 
 class _Place(NamedTuple):
@@ -228,8 +231,12 @@ class _Walk:
             origin=self._origin, size=self._edge.size, root=self._edge.root(), time=self._newest.time, start=start,
             checkpoints=self._checkpoints, held=self._held, cosigned=self._cosigned, stamped=stamped, payloads=self._found.payloads,
             messages=self._found.messages, runs=self._found.runs, erased=self._found.gone, waiting=waiting["records"],
-            own_word=not self._trust.keys,
+            own_word=not self._trust.keys, vouched=self._vouched, ask=self._to_ask(),
         )  # fmt: skip
+
+    def _to_ask(self) -> tuple[str, ...]:
+        held = max((checkpoint_of(one.text).size for one in self._trust.held), default=0)
+        return tuple(name for name, (size, _) in sorted(self._cosigned.items()) if size > held)
 
     def state(self) -> State:
         """At any moment, also when it is interrupted: what is half done is not in it."""

@@ -23,7 +23,7 @@ from bus.engine.leases import Leases
 from bus.engine.sequencer import Sequencer
 from bus.errors import StoreError
 from bus.log import examine, keys, log
-from bus.log.checkpoint import checkpoint_of
+from bus.log.checkpoint import Checkpoint, checkpoint_of
 from bus.log.diagnosis import Broken
 from bus.log.note import Note, Signer, parse
 from bus.log.record import Record
@@ -32,6 +32,7 @@ from bus.log.tiles import Edge
 from bus.log.verify import State, Trust, verify
 from bus.message import new_id
 from bus.store.opening import open_reader, open_store
+from bus.witness.memory import place_of
 from tests.tamper.logs import NOW, ORIGIN, WITNESS, make, write_log
 from tests.tsa import Authority
 
@@ -289,6 +290,26 @@ def test_a_log_that_no_witness_ever_saw(auditor):
     other = Signer.new("altro-testimone.example", 4)
     code, said = auditor.says("--witness-key", other.verifier)
     assert (code, "carries a cosignature of altro-testimone.example" in said) == (5, True)
+
+
+def test_later_cosignatures_that_are_left_out_of_the_database_are_asked_of_the_witness(auditor, file, small, tmp_path):
+    """Who has the log's key can write another history from the last cosignature on that he shows: only the witness knows."""
+    last, behind = small.cosigned[0], len(small.leaves) - small.cosigned[0]
+    change(file, "DELETE FROM anchors WHERE size > ?", last)
+    code, said = auditor.says()
+    assert code == 0
+    assert re.search(rf"seen by {WITNESS.verifier.name} +{last} records", said)
+    assert re.search(rf"seen by nobody +the last {behind} records: for these you have the operator's word alone", said)
+    asked = f"{WITNESS.verifier.name}, who may have seen more, or another history: fetch GET /{place_of(ORIGIN)}/checkpoint from there"
+    assert asked in said
+    code, shown = auditor.shows()
+    assert (shown["vouched"], shown["ask"]) == (last, [WITNESS.verifier.name])
+    other = Checkpoint(ORIGIN, last + 1, bytes(32)).signed([small.signer])
+    fetched = held(tmp_path, other.signed(WITNESS.sign(other.text, 1_800_000_000)))
+    code, shown = auditor.shows("--from-checkpoint", fetched)
+    assert (code, shown["fault"]["kind"]) == (5, "fork")
+    code, said = auditor.says("--from-checkpoint", held(tmp_path, small.checkpoints[-1]))
+    assert (code, "seen by nobody" in said, "fetch GET" in said) == (0, False, False)
 
 
 def test_what_cannot_be_read_is_said(auditor, tmp_path):
