@@ -226,7 +226,7 @@ CODES: dict[str, Code] = {
     "order.effect-before-read": Code(
         "A question that may be refused, and then ends the run, is asked after something has already been done outside.",
         "- {id: registra, call: protocollo.registra, ...}\n- {id: cerca, call: anagrafe.cerca-soggetto, ...}",
-        "Ask first and act after; or declare the `undo` of what was done, so that `fail` takes it back.",
+        "Ask first and act after (for many items: one `each` asks, the next acts); or declare the `undo`, so that `fail` takes it back.",
     ),
     "retry.once": Code(
         "An operation of effect `once` must not be repeated by itself: it could take effect twice.",
