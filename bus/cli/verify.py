@@ -210,7 +210,7 @@ def _say_verified(shown: dict[str, Any]) -> None:
     since = f", of which {shown['size'] - shown['start']:,} now" if shown["start"] else ""
     lines = {
         "root": shown["root"],
-        "signed": f"{shown['checkpoints']:,} checkpoints of the log, the last one at {shown['time']}",
+        "signed": f"{shown['checkpoints']:,} checkpoints of the log",
         **{f"seen by {name}": f"{said['size']:,} records, at {said['time']}" for name, said in shown["cosigned"].items()},
         **{f"stamped by {name}": f"{said['size']:,} records, at {said['time']}" for name, said in shown["stamped"].items()},
         "held by you": f"{shown['held']:,} of these roots" if shown["held"] else "",

@@ -90,7 +90,7 @@ class State(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What was found right. ``time``: of the last checkpoint; ``start``: where it began.
+    """What was found right. ``start``: where it began. The times that the database has of checkpoints nobody signed: none is told.
 
     ``cosigned``, ``stamped``: of each witness and time-stamping authority its last size and time (POSIX). ``erased``: payloads that are
     gone with a person; ``messages``, ``runs``: compared with their rows; ``waiting``: records that are not yet in the tree; ``own_word``:
@@ -101,7 +101,6 @@ class Report(NamedTuple):
     origin: str
     size: int
     root: bytes
-    time: str
     start: int
     checkpoints: int
     held: int
@@ -228,7 +227,7 @@ class _Walk:
             waiting = tx.one("records_beyond", seq=self._seq)
         assert waiting is not None
         return Report(
-            origin=self._origin, size=self._edge.size, root=self._edge.root(), time=self._newest.time, start=start,
+            origin=self._origin, size=self._edge.size, root=self._edge.root(), start=start,
             checkpoints=self._checkpoints, held=self._held, cosigned=self._cosigned, stamped=stamped, payloads=self._found.payloads,
             messages=self._found.messages, runs=self._found.runs, erased=self._found.gone, waiting=waiting["records"],
             own_word=not self._trust.keys, vouched=self._vouched, ask=self._to_ask(),

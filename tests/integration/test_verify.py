@@ -96,6 +96,14 @@ def test_a_log_that_is_what_was_signed(auditor, small, tmp_path):
     assert "--key" not in said
 
 
+def test_the_time_of_a_checkpoint_which_nobody_signed_is_not_told(auditor, file):
+    change(file, "UPDATE checkpoints SET time = '1999-12-31T23:59:59.000Z'")
+    code, said = auditor.says()
+    assert (code, "1999" in said) == (0, False)
+    code, said = auditor.says("--format", "json")
+    assert (code, "1999" in said) == (0, False)
+
+
 def test_without_keys_from_elsewhere_it_says_what_that_is_worth(auditor):
     code, said = auditor.says(keys=False)
     assert code == 0
