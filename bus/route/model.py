@@ -73,8 +73,8 @@ class Expectation(Model):
     """What a test expects at the end; what is not said is not looked at. Values need only hold what is written."""
 
     state: str | None = Field(default=None, pattern=r"^(waiting|done|dead)$", description="State of the run: waiting, done or dead")
-    reply: Any = Field(default=None, description="The last reply; null: none was given")
-    replies: list[Any] | None = Field(default=None, description="All replies, in order")
+    reply: Any = Field(default=None, description="The last reply to `send`; null: none was given")
+    replies: list[Any] | None = Field(default=None, description="All replies, in order, also those to late messages")
     calls: list[str | dict[str, Any]] | None = Field(default=None, description="Operations asked, in order, with fields of their requests")
     tries: dict[str, int] | None = Field(default=None, description="How often each operation was tried, retries included")
     sent: list[str | dict[str, Any]] | None = Field(default=None, description="Types of messages sent, with fields of their bodies")

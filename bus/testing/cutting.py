@@ -70,8 +70,8 @@ def _expecting(
     expect: dict[str, Any] = {"state": trial.run.state}
     if failure is not None:
         expect["dead"] = {"code": failure.code, "step": failure.place.rpartition("/")[2]}
-    if trial.replies:
-        expect["reply"] = trial.replies[-1]
+    if trial.run.replies:
+        expect["reply"] = trial.run.replies[-1]
     expect["calls"] = [{operation: request} if request else operation for operation, request in trial.calls]
     if trial.sent:
         expect["sent"] = [{type: body} for type, body in trial.sent]

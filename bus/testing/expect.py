@@ -25,9 +25,10 @@ def _state(wanted: Any, trial: Trial) -> Iterable[str]:
 
 
 def _reply(wanted: Any, trial: Trial) -> Iterable[str]:
-    if wanted is None and trial.replies:
-        return [f"reply: expected none, is {trial.replies[-1]!r}"]
-    return [f"reply{fault}" for fault in differences(wanted, trial.replies[-1] if trial.replies else None)]
+    replies = trial.run.replies
+    if wanted is None and replies:
+        return [f"reply: expected none, is {replies[-1]!r}"]
+    return [f"reply{fault}" for fault in differences(wanted, replies[-1] if replies else None)]
 
 
 def _replies(wanted: Any, trial: Trial) -> Iterable[str]:

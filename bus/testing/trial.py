@@ -31,7 +31,10 @@ PATIENCE = 10_000
 
 @dataclass(slots=True)
 class TestRun:
-    """One run in a test: its walk, the tries of its calls, the doubts that a probe will settle, what is on its way, messages it took."""
+    """One run in a test: its walk, the tries of its calls, the doubts that a probe will settle, what is on its way, messages it took.
+
+    ``replies`` went to whoever sent the message that started it.
+    """
 
     __test__ = False  # pytest: this is no test class
 
@@ -40,6 +43,7 @@ class TestRun:
     doubts: dict[str, End] = field(default_factory=dict)
     coming: dict[str, End] = field(default_factory=dict)
     took: set[str] = field(default_factory=set)
+    replies: list[JsonValue] = field(default_factory=list)
     told: bool = False
 
     @property
@@ -54,8 +58,9 @@ class TestRun:
 class Trial:
     """One test being run.
 
-    What happened is in ``calls`` (each once), ``tried`` (retries too), ``sent``, ``replies``, ``case``, ``records`` (kind and fields) and
-    ``runs`` (the late ones after the first). ``failed``: the ways in which calls failed, as ``(step, code of a refusal or kind)``.
+    What happened is in ``calls`` (each once), ``tried`` (retries too), ``sent``, ``replies`` (of all runs), ``case``, ``records`` (kind
+    and fields) and ``runs`` (the late ones after the first). ``failed``: the ways in which calls failed, as ``(step, code of a refusal
+    or kind)``.
     """
 
     plan: Plan
@@ -196,6 +201,7 @@ class Trial:
                 return Noted(self.now, {"id": f"sent-{len(self.sent)}"})
             case Reply():
                 self.replies.append(ask.body)
+                run.replies.append(ask.body)
                 self._record("replied", ask)
             case Join():
                 self.case |= ask.keys

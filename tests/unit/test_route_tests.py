@@ -306,6 +306,19 @@ def test_messages_arrive_before_within_and_after_a_wait(judged, happens, expecte
     assert faults(judged(WAIT, test)) == []
 
 
+def test_each_sender_has_a_reply_of_its_own(judged):
+    steps = """
+  - {id: rispondi, reply: {a: 1}}
+  - {id: attendi, wait: prova.ricevuta, deadline: 1d, on_late: [{id: tardi, reply: {a: 9}}]}
+"""
+    test = """
+  - name: the late one gets another
+    then: [{arrive: prova.ricevuta}, {arrive: prova.ricevuta}]
+    expect: {state: done, late: [done], reply: {a: 1}, replies: [{a: 1}, {a: 9}]}
+"""
+    assert faults(judged(steps, test)) == []
+
+
 def test_a_deadline_inside_a_time_of_retries_is_kept_at_its_moment(judged):
     steps = """
   - id: insieme
