@@ -16,7 +16,7 @@ from bus.expression import Tables, name_problem
 from bus.expression.typing import ANYTHING, Types
 from bus.mapping.compile import CompiledMapping, place_of
 from bus.mapping.template import Used, asked_in
-from bus.mapping.types import BUILT_IN, MessageType, anything
+from bus.mapping.types import BUILT_IN, MessageType, anything, takes_null
 from bus.route.compile import CompiledRoute
 from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, SCALARS, Known, Paths, Schema, Scope, merged
 from bus.route.parse import Parsed
@@ -212,8 +212,9 @@ class _Checker:
         self._uses(step.pointer, scope, without=("match",))
         self._uses(step.pointer, scope.having({"arrival": arrived}), only=("match",))
         self._waiting(step, scope)
-        after = scope.having({model.as_: replace(arrived, typed=ANYTHING)} if model.as_ else {})
-        return self._deadline(step, scope, after)
+        came = replace(arrived, typed=ANYTHING)
+        after, late = (scope.having({model.as_: one} if model.as_ else {}) for one in (came, replace(came, late=True)))
+        return self._deadline(step, scope, after, late)
 
     def _gather(self, step: Parsed, scope: Scope) -> Scope | None:
         model = step.model
@@ -226,22 +227,24 @@ class _Checker:
         elif model.deadline is None:
             self._no_deadline(step)
         self._key(step, scope)
-        return self._deadline(step, scope.having({"items": items}), scope.having({model.as_: items}))
+        after = scope.having({model.as_: items})
+        return self._deadline(step, scope.having({"items": items}), after, after)
 
-    def _deadline(self, step: Parsed, scope: Scope, after: Scope) -> Scope | None:
-        """After a wait: it came in time, or the deadline's steps ran first."""
-        late, expired = step.block("on_late"), step.block("on_deadline")
-        if late:
-            self._block(late, self._late_scope(step))
+    def _deadline(self, step: Parsed, scope: Scope, after: Scope, late: Scope) -> Scope | None:
+        """After a wait: it came in time, or the deadline's steps ran first. ``late`` is what is known where nothing came."""
+        comes_late, expired = step.block("on_late"), step.block("on_deadline")
+        if comes_late:
+            self._block(comes_late, self._late_scope(step))
         if not expired:
-            return after
+            return after if step.model.deadline is None else late
         if step.model.deadline is None:
             place = (*step.pointer, "on_deadline")
             self.report.report(place, "step.unreachable", "there is no deadline, so these steps can never run", "", "warning", key=True)
         ended = self._block(expired, scope)
         if ended is None:
             return after
-        named = {name: after.names[name] for name, _ in step.gives}
+        known = after if any(_leaking(expired)) else late  # by a name of their own they may tell that nothing came
+        named = {name: known.names[name] for name, _ in step.gives}
         return merged([after, _without(ended.having(named), after, "items")])
 
     def _late_scope(self, step: Parsed) -> Scope:
@@ -308,6 +311,7 @@ class _Checker:
     def _name(self, name: str, used: Used, scope: Scope) -> None:
         known = scope.names.get(name)
         if known is not None and (known.sure or used.guarded):
+            self._null(name, known, used)
             return
         within = place_of(used, (name,))
         if known is None:
@@ -319,6 +323,17 @@ class _Checker:
             hint = "define it on every way, or write {$value: ..., $default: ...}"
             sentence = f"`{name}` is not defined on every way to this step"
             self.report.report(used.pointer, "name.maybe-undefined", sentence, hint, "warning", within=within)
+
+    def _null(self, name: str, known: Known, used: Used) -> None:
+        """A plain path through a name that is null on some way, where no condition of the route can tell that way from the others."""
+        if used.guarded or used.expression.in_cel or len(used.expression.references[0].path) == 1:
+            return
+        roots = {path[0] for path in self.compiled.asked} - {"error", "arrival"}
+        null = "is null after the deadline" if known.late else "may be null here"
+        if (known.late and roots <= BUILT_IN - {"case"}) or (not roots and takes_null(known.schema, known.schema)):
+            hint = f"ask `when: {name} != null`, or write {{$value: ..., $default: ...}}"
+            sentence = f"`{name}` {null}, and has no fields then"
+            self.report.report(used.pointer, "name.maybe-null", sentence, hint, "warning", within=place_of(used, (name,)))
 
     def _definable(self, name: str, pointer: Pointer) -> None:
         if problem := name_problem(name):

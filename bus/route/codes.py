@@ -126,6 +126,11 @@ CODES: dict[str, Code] = {
         "reply: {x: esito}   # set in one branch only",
         "Define it on every way, or write `{$value: esito, $default: null}`.",
     ),
+    "name.maybe-null": Code(
+        "The name is null on some ways to this step, and nothing in the route asks: null has no fields, and the step fails.",
+        "reply: {importo: ricevuta.importo}   # also after the deadline",
+        "Ask first (`when: ricevuta != null`), end the run in `on_deadline`, or write `{$value: ..., $default: ...}`.",
+    ),
     "name.reserved": Code("The name is a reserved word of expressions, or cannot be a name.", "as: package", "Choose another."),
     "name.built-in": Code("body, message, case and now are always there and cannot be defined.", "set: {body: 1}", "Choose another name."),
     "path.unknown-field": Code(

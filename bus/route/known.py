@@ -60,11 +60,14 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a name: whether it is surely there, its schema ({}: nothing), and how CEL comes to a value of its type."""
+    """What is known of a name: whether it is surely there, its schema ({}: nothing), how CEL comes to a value of its type, and whether
+    a deadline may have left it null.
+    """
 
     sure: bool = True
     schema: Schema = field(default_factory=dict)
     typed: str = ANYTHING
+    late: bool = False
 
 
 @dataclass(slots=True)
@@ -97,11 +100,12 @@ def _met(ways: list[Known | None]) -> Known:
     there = [one for one in ways if one]
     shapes = [one for one in there if one.schema.get("type") != "null"] or there
     sure = len(there) == len(ways) and all(one.sure for one in there)
+    late = any(one.late for one in there)
     if not all(one.schema == shapes[0].schema for one in shapes):
-        return Known(sure)
+        return Known(sure, late=late)
     if len(shapes) == len(there):
-        return Known(sure, shapes[0].schema, shapes[0].typed if all(one.typed == shapes[0].typed for one in shapes) else ANYTHING)
-    return Known(sure, {"anyOf": [shapes[0].schema, {"type": "null"}], **_definitions(shapes[0].schema)})
+        return Known(sure, shapes[0].schema, shapes[0].typed if all(one.typed == shapes[0].typed for one in shapes) else ANYTHING, late)
+    return Known(sure, {"anyOf": [shapes[0].schema, {"type": "null"}], **_definitions(shapes[0].schema)}, late=late)
 
 
 def _definitions(schema: Schema) -> Schema:
