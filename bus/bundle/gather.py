@@ -19,7 +19,7 @@ from bus.store import Row, Tx
 MOST = 20_000
 """Messages in one bundle."""
 FAR = 100_000
-"""Leaves within which a checkpoint with anchors is looked for."""
+"""Leaves within which a checkpoint with cosignatures is looked for."""
 _SOME = 500
 """Ids in one question to the database."""
 
@@ -64,6 +64,7 @@ def gather(tx: Tx, messages: Sequence[str], schemas: Mapping[str, Any], *, paylo
         "records.jsonl": b"".join(_line(stored, checkpoint.size, index, content) for index, content, _ in leaves),
         "payloads.jsonl": b"".join(opened),
         **vouched,
+        **_apart(tx, stored, [index for index, _, record in leaves if record.message], checkpoint.size),
         **_rules(tx, [record for _, _, record in leaves]),
         **{f"schemas/{name}.json": canonical(schemas[name]) for name in types if name in schemas},
     }
@@ -84,6 +85,25 @@ def _checkpoint(tx: Tx, stored: StoredTree, least: int) -> tuple[StoredCheckpoin
         else:
             files |= {f"anchors/{anchor['kind']}-{number}": bytes(anchor["evidence"]), "anchors/checkpoint": found.note}
     return found, {"checkpoint": signed.encode(), **files}
+
+
+def _apart(tx: Tx, stored: StoredTree, leaves: Sequence[int], size: int) -> dict[str, bytes]:
+    """What others say of checkpoints beside the bundle's, each with the proof that it is of the same log: stamps and numbers come rarely.
+
+    Of each who gives them the first one that holds for all these leaves; while there is none the last one, if it holds for any.
+    """
+    files: dict[str, bytes] = {}
+    for number, who in enumerate(row for row in tx.all("anchor_names") if row["kind"] != "witness"):
+        kind, name = who["kind"], who["name"]
+        anchor = next(iter(tx.all("anchors_beyond", kind=kind, name=name, after=leaves[-1], most=1)), None)
+        anchor = anchor or tx.one("last_anchor", kind=kind, name=name)
+        at = stored.checkpoint_of(anchor["size"]) if anchor and anchor["size"] > leaves[0] else None
+        if anchor is None or at is None or at.size != anchor["size"] or at.size == size:
+            continue
+        proof = "".join(_base64(step) + "\n" for step in stored.consistency(*sorted((at.size, size))))
+        kept = {"checkpoint": at.note, "consistency": proof.encode(), f"{kind}-{number}": bytes(anchor["evidence"])}
+        files |= {f"anchors/{at.size}/{what}": content for what, content in kept.items()}
+    return files
 
 
 def _in_force(tx: Tx, first: int, last: int) -> dict[int, bytes]:

@@ -33,6 +33,8 @@ SAYS = {
     "payloads.jsonl": {"id", "type", "nonce", "sealed", "key"},
 }
 """What is said there, and nothing else: what nobody compares with anything could be anything."""
+ANCHOR = re.compile(r"anchors/(?:([1-9][0-9]{0,18})/)?([^/]+)")
+"""What others said of the bundle's checkpoint, or of one of another size, with which lies the proof that it is of the same log."""
 RULE = re.compile(r"rules/(?:route|file|edition)/([0-9a-f]{64})(?:\.json)?")
 WORDS = {
     "ok": ("VERIFICATO: {records} annotazioni, {payloads} contenuti, {files} file; registro {origin}, sigillo a {size}.",
@@ -64,6 +66,9 @@ WORDS = {
     "grown": ("il registro che ha annotato l'esportazione non continua quello del sigillo",
               "the log that recorded the export does not go on from that of the checkpoint"),
     "rules": ("{name}: non corrisponde alla propria impronta", "{name}: not what its fingerprint says"),
+    "apart": ("{name}: il suo registro non è quello del sigillo", "{name}: its log is not that of the checkpoint"),
+    "anchored": ("{name}: vale per {covered} annotazioni su {records}, si verifica a parte (openssl ts, registro di protocollo).",
+                 "{name}: holds for {covered} of {records} records, to be verified apart (openssl ts, protocol register)."),
     "counts": ("il manifesto conta altre annotazioni o altri contenuti", "the manifest counts other records or other payloads"),
 }  # fmt: skip
 Finding = "tuple[str, dict[str, Any]]"
@@ -294,8 +299,10 @@ class Bundle:
         self.witnessed: list[str] = []
         self.keys, self.witnesses = list(keys), list(witnesses)
         self.records: list[Any] = []
+        self.indexes: list[int] = []
         self.payloads = self.absent = 0
         self.own_keys: list[str] = []
+        self.anchored: list[tuple[str, int]] = []
         self.checkpoint: Any = None
         try:
             self.files = unpacked(raw)
@@ -306,7 +313,7 @@ class Bundle:
         except Exception as error:  # noqa: BLE001 - whatever a damaged archive makes of itself
             self.say("read", why=repr(error))
             return
-        for check in (self._checkpoint, self._records, self._payloads, self._rules, self._manifest, self._seal):
+        for check in (self._checkpoint, self._records, self._anchors, self._payloads, self._rules, self._manifest, self._seal):
             try:
                 check()
             except KeyError as error:
@@ -360,7 +367,25 @@ class Bundle:
             if index <= last:
                 self.say("order", index=index)
             last = index
+            self.indexes.append(index)
             self.records.append(record)
+
+    def _anchors(self) -> None:
+        """Stamps and numbers themselves are for others to verify; which records they hold for is said."""
+        for name in self.files:
+            match = ANCHOR.fullmatch(name)
+            if match and match[2] not in ("checkpoint", "consistency"):
+                size = self._apart(f"anchors/{match[1]}/", int(match[1])) if match[1] else self.checkpoint.size
+                self.anchored.append((name, sum(index < size for index in self.indexes)))
+
+    def _apart(self, folder: str, size: int) -> int:
+        """The size of the checkpoint there, which is of this log: no signature of ours is needed for that, the proof tells."""
+        other = Checkpoint(self.files[folder + "checkpoint"])
+        proof = [unbase64(step) for step in self.files[folder + "consistency"].decode().split("\n")[:-1]]
+        old, new = sorted((self.checkpoint, other), key=lambda one: one.size)
+        if (other.origin, other.size) != (self.checkpoint.origin, size) or not extends(old.root, old.size, new.root, new.size, proof):
+            self.say("apart", name=folder + "checkpoint")
+        return size
 
     def _payloads(self) -> None:
         named = {one["id"]: (one["size"], one["type"]) for record in self.records for one in record.get("payloads", ())}
@@ -435,6 +460,8 @@ def report(bundle: Bundle, language: str) -> str:
         said.append(WORDS["absent"][at].format(count=bundle.absent))
     names = shown(", ".join(bundle.witnessed))
     said.append(WORDS["witnessed" if names else "unwitnessed"][at].format(names=names))
+    for name, covered in bundle.anchored:
+        said.append(WORDS["anchored"][at].format(name=shown(name), covered=covered, records=len(bundle.records)))
     counts = {"records": len(bundle.records), "payloads": bundle.payloads, "files": len(bundle.files)}
     return "\n".join([*said, WORDS["ok"][at].format(**counts, origin=shown(bundle.checkpoint.origin), size=bundle.checkpoint.size)])
 

@@ -728,9 +728,10 @@ SELECT max(size) AS size FROM anchors WHERE kind = 'witness'
 -- name: anchors_of
 SELECT size, kind, name, time, evidence FROM anchors WHERE size = :size ORDER BY kind, name
 
--- Of the checkpoints of these sizes the one for which most others vouch.
+-- Of the checkpoints of these sizes the one which most witnesses cosigned; among those, for which most others vouch.
 -- name: best_anchored
-SELECT size, count(DISTINCT kind) AS kinds FROM anchors WHERE size >= :size AND size < :until GROUP BY size ORDER BY kinds DESC, size LIMIT 1
+SELECT size, count(DISTINCT kind) AS kinds, sum(CASE WHEN kind = 'witness' THEN 1 ELSE 0 END) AS witnesses
+FROM anchors WHERE size >= :size AND size < :until GROUP BY size ORDER BY witnesses DESC, kinds DESC, size LIMIT 1
 
 -- name: last_checkpoint_until
 SELECT size, root, last, time, fence, note FROM checkpoints WHERE time <= :time ORDER BY size DESC LIMIT 1

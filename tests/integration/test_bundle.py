@@ -10,11 +10,12 @@ import random
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from bus.bundle import verify
+from bus.bundle import gather, verify
 from bus.cli import main
 from bus.errors import StoreError
 from bus.log import note, payload
@@ -419,6 +420,68 @@ def test_what_witnesses_signed_goes_with_it_and_is_verified(tmp_path):
     with running(tmp_path) as server:
         kinds = [json.loads(line["content"])["kind"] for line in _rows(server.app)]
     assert kinds.count("exported") == 3
+
+
+def test_a_stamp_of_before_the_last_record_or_of_far_behind_it_goes_with_it_and_is_verified(tmp_path, monkeypatch):
+    """Stamps come once in an hour: a record that came since takes none of them out."""
+    monkeypatch.setattr(gather, "FAR", 1)
+    with running(tmp_path) as server:
+        ask, app = Caller(server.port), server.app
+        message = ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}).json["id"]
+        app.wait_reply(message, 60)
+        export = partial(ask, "POST", "/exports", {"case": "istanza:Ada", "purpose": "prova"}, name="revisore")
+        bare = export().content  # its records, and that it was made, are sealed by now
+        stamped = _stamp(app)
+        assert ask("GET", f"/messages/{message}", headers={"Snodo-Purpose": "reclamo 44"}, name="revisore").status == 200
+        before = export().content
+        later = _stamp(app)
+        after = export().content
+    key = [verify.Key(str(note.read_signer(tmp_path / "var/log.key").verifier))]
+    assert verify.Bundle(bare, key).anchored == []
+    for raw, size, covered in ((before, stamped, 4), (after, later, 5)):
+        bundle = verify.Bundle(raw, key)
+        assert (bundle.found, bundle.anchored, len(bundle.records)) == ([], [(f"anchors/{size}/timestamp-0", covered)], 5)
+        assert f"anchors/{size}/timestamp-0: holds for {covered} of 5 records" in verify.report(bundle, "en")
+        assert f"vale per {covered} annotazioni su 5" in verify.report(bundle, "it")
+        folder = f"anchors__{size}__"
+        proof = bundle.files[f"anchors/{size}/consistency"]
+        assert verdict(fitting(raw, **{folder + "consistency": proof[proof.index(b"\n") + 1 :]}), key[0].said) == ["apart", "seal"]
+        assert verdict(fitting(raw, **{folder + "checkpoint": bundle.files["checkpoint"]}), key[0].said) == ["apart", "seal"]
+        moved = {name.replace(f"/{size}/", f"/{size + 1}/"): content for name, content in bundle.files.items()}
+        assert verdict(fitting(verify.packed(moved)), key[0].said) == ["apart", "seal"]
+        for name in ("checkpoint", "consistency"):
+            left = {one: content for one, content in bundle.files.items() if one != f"anchors/{size}/{name}"}
+            assert verdict(fitting(verify.packed(left)), key[0].said) == ["missing", "seal"]
+
+
+def test_the_checkpoint_that_a_witness_cosigned_is_taken_though_another_has_stamp_and_number(tmp_path):
+    witness = note.Signer.new("testimone.example/uno", note.COSIGNATURE)
+    with running(tmp_path) as server:
+        ask, app = Caller(server.port), server.app
+        app.wait_reply(ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}).json["id"], 60)
+        export = partial(ask, "POST", "/exports", {"case": "istanza:Ada", "purpose": "prova"}, name="revisore")
+        export()
+        stamped = _stamp(app)
+        _stamp(app, "register")
+        export()
+        with app.store.read() as tx:
+            signed = note.parse(tx.one("last_checkpoint")["note"])
+        cosigned = _stamp(app, "witness", signed.signed(witness.sign(signed.text, 1_790_000_000)).encode())
+        raw = export().content
+    bundle = verify.Bundle(raw, witnesses=[verify.Key(str(witness.verifier))])
+    assert (bundle.found, bundle.witnessed, bundle.checkpoint.size) == ([], ["testimone.example/uno"], cosigned)
+    assert dict(bundle.anchored) == dict.fromkeys(
+        (f"anchors/{stamped}/{what}" for what in ("register-0", "timestamp-1")), len(bundle.records)
+    )
+
+
+def _stamp(app, kind: str = "timestamp", evidence: bytes = b"tsr") -> int:
+    """Have somebody vouch for the newest checkpoint; its size."""
+    with app.store.read() as tx:
+        size = tx.one("last_checkpoint")["size"]
+    anchor = {"kind": kind, "name": f"{kind}.example", "size": size, "time": "", "evidence": evidence}
+    app.store.write(lambda tx: tx.do("add_anchor", **anchor)).result()
+    return int(size)
 
 
 def _rows(app):
