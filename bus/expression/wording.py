@@ -180,7 +180,7 @@ def _worded(message: str, text: str, names: set[str]) -> tuple[str, str, str]:
     if match := re.match(r"reserved identifier: (\w+)", message):
         return f"`{match[1]}` is a reserved word", _HINTS_OF_TOKENS.get(match[1], "choose another name"), ""
     if message.startswith("Syntax error"):
-        return (*_syntax(message), "")
+        return (*_syntax(message, text), "")
     if "has() argument" in message:
         return "has() takes a field, such as has(body.nome)", "", ""
     if "invalid int literal" in message:
@@ -244,7 +244,13 @@ def _operator(function: str) -> str:
     return found[1] if found else function.strip("_@")
 
 
-def _syntax(message: str) -> tuple[str, str]:
+def _cut(text: str) -> str:
+    if text.count("(") > text.count(")"):
+        return "a `(` is not closed; within {…} or […] a comma ends the text: put the whole expression in quotes"
+    return "is a bracket or an operand missing?"
+
+
+def _syntax(message: str, text: str) -> tuple[str, str]:
     if match := re.search(r"(?:mismatched|extraneous) input '(.*?)' expecting", message):
         found = match[1]
     elif match := re.search(r"(?:token recognition error at: |no viable alternative at input |at )'(.*)'", message):
@@ -252,9 +258,9 @@ def _syntax(message: str) -> tuple[str, str]:
     else:
         return message.removeprefix("Syntax error: "), ""
     if found == "<EOF>":
-        return "the expression ends too early", "is a bracket or an operand missing?"
+        return "the expression ends too early", _cut(text)
     if found.startswith(('"', "'")) and "token recognition" in message:
-        return "a quote is not closed", ""
+        return "a quote is not closed", "a ` #` begins a comment: put the whole expression in quotes" if text[-1:] == found else ""
     return f"unexpected `{found}`", _HINTS_OF_TOKENS.get(found, "")
 
 

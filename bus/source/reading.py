@@ -113,7 +113,7 @@ def _values(next_event: Any) -> Any:
     here: Any = None
     key: Any = None
     above: list[tuple[Any, Any]] = []
-    known: dict[str, Any] = dict(_WORDS)
+    known: dict[str, Any] = {word: value for word, value in _WORDS.items() if word}
     while (event := next_event()) is not None:
         kind = event.__class__
         if kind is scalar:
@@ -121,6 +121,8 @@ def _values(next_event: Any) -> Any:
             if not event.style:
                 if value in known:
                     value = known[value]
+                elif not value:  # nothing, or a comma in an expression without quotes
+                    raise _DoubtfulError
                 elif value[0] in numbers:
                     value = known[value] = _sure(value)
         elif kind in ends:
@@ -167,6 +169,8 @@ class _Reader:
         self.stack: list[tuple[Node, Node | None]] = []
         self.lost = False
         self.last: Any = None
+        self.bare: dict[int, Node] = {}
+        """Of each line the first key with neither colon nor value."""
 
     def read(self) -> None:
         loader = yaml.CSafeLoader(self.source.text)
@@ -188,6 +192,9 @@ class _Reader:
             self._syntax(error)
         finally:
             loader.dispose()
+        for key in self.bare.values() if not broken else ():
+            hint = f"write `{key.value}: …`; {_IN_QUOTES}" if _NAME.fullmatch(str(key.value)) else _IN_QUOTES
+            self.source.at(key.line, key.column, "yaml.syntax", f"`{key.value}` has no value", hint)
         if self.source.root is None and not self.source.findings:
             self.source.at(1, 1, "yaml.empty", "the file says nothing")
         if broken or self.lost:
@@ -247,6 +254,9 @@ class _Reader:
             self.lost = True
             sentence, hint = "a blank is missing after the colon", f"write `{glued[1]}: …`"
             report(key.line, key.column + glued.end(1), "yaml.syntax", sentence, hint)
+        elif not node.end - node.start and node.kind == "scalar" and ":" not in self.source.text[key.end : node.start]:
+            self.lost = True  # it may be the rest of the value before it
+            self.bare.setdefault(key.line, key)
         elif key.value == "<<" and not key.style:
             self.lost = True  # what it would bring is not known
             report(key.line, key.column, "yaml.merge", "a merge key (<<) is not taken", "write the fields out")
@@ -285,6 +295,9 @@ class _Reader:
                 mark, problem = self.last.start_mark, "a quote ran on"
             elif "expected ',' or" in problem and self._cut_short(noticed.index):
                 mark, problem = noticed, "a bracket in a text"
+            elif "expected ',' or" in problem and (opened := self._open_before(noticed.index, error)) is not None:
+                self.source.at(*opened, "yaml.syntax", "this expression needs quotes", _IN_QUOTES)
+                return
             sentence, hint = _syntax_words(problem, self.source.lines[mark.line] if mark.line < len(self.source.lines) else "", mark.column)
             self.source.at(mark.line + 1, mark.column + 1, "yaml.syntax", sentence, hint)
         elif hasattr(error, "position"):
@@ -310,11 +323,23 @@ class _Reader:
         return (
             last.__class__ is yaml.ScalarEvent
             and not last.style
-            and getattr(last.end_mark, "index", -1) == index
+            and self.source.text[getattr(last.end_mark, "index", index) : index].strip() == ""
             and self.source.text[index : index + 1] in {"[", "{"}
         )
 
+    def _open_before(self, index: int, error: Any) -> tuple[int, int] | None:
+        """Where the value of a flow map's field begins that has a `(` or a `?` left open where the trouble is."""
+        text, first = self.source.text, getattr(error.context_mark, "index", index)
+        began = [found.end() for found in _FLOW_FIELD.finditer(text, first, index)]
+        value = _QUOTED.sub("", text[began[-1] : index]) if began else ""
+        open_there = "?" in value or value.count("(") > value.count(")")
+        return _line_and_column(text, began[-1]) if open_there else None
 
+
+_IN_QUOTES = "within {…} or […] put an expression with commas, quotes or `: ` in quotes as a whole"
+_NAME = re.compile(r"[\w.-]+")
+_FLOW_FIELD = re.compile(r"[{,]\s*[\w.$-]+:\s+")
+_QUOTED = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'")
 _BEGAN_BEFORE = ("unexpected end of stream", "expected ',' or", "could not find expected ':'")
 _HANDLED = frozenset({
     yaml.ScalarEvent, yaml.AliasEvent, yaml.MappingStartEvent, yaml.SequenceStartEvent, yaml.MappingEndEvent, yaml.SequenceEndEvent,

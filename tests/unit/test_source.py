@@ -205,6 +205,10 @@ def test_any_text_is_read_the_same_with_places_and_without(text: str) -> None:
         ("a: 'it's'\n", (1, 8), "`s` stands behind a value that has ended"),
         ("a: {b: c}}\n", (1, 10), "`}` stands behind a value that has ended"),
         ("a: b\n- c\n", (2, 1), "this line does not fit what is above"),
+        ('a: {b: f("x", "y")}\n', (1, 8), "this expression needs quotes"),
+        ('a: {b: c == "x" ? "y" : "z"}\n', (1, 8), "this expression needs quotes"),
+        ("a: {b: c in [d, e]}\n", (1, 13), "`[` ends the text before it"),
+        ("a: {b: f(c, d, e)}\n", (1, 13), "`d` has no value"),
     ],
 )
 def test_what_is_no_yaml_is_said_in_our_words_with_what_to_write(text, place, sentence):
