@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from bus.errors import EvidenceError, StoreError
 from bus.log import tree
@@ -71,7 +71,12 @@ def octets(value: object) -> bytes:
     """The bytes of a column: SQLite lets anybody put a text or a number where bytes belong."""
     if type(value) is bytes:
         return value
-    return bytes(value) if isinstance(value, bytes | bytearray | memoryview) else str(value).encode()
+    return bytes(value) if are_octets(value) else str(value).encode("utf-8", "surrogateescape")
+
+
+def are_octets(value: object) -> TypeGuard[bytes | bytearray | memoryview]:
+    """Whether a column holds bytes: the bus cannot read the same ones as a text."""
+    return isinstance(value, bytes | bytearray | memoryview)
 
 
 def same(stored: StoredTree, tile: Tile) -> bool:

@@ -19,7 +19,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from bus.jsontext import dumps
 from bus.log import tables
-from bus.log.diagnosis import Broken, Fault, Line, octets
+from bus.log.diagnosis import Broken, Fault, Line, are_octets, octets
 from bus.log.payload import divided, matches
 from bus.message import parsed
 from bus.store import Tx
@@ -128,6 +128,9 @@ def _page(tx: Tx, first: int, page: Sequence[Line], traced: int) -> Found:
 
 def _columns(index: int, line: Line, content: Content) -> None:
     row = line.row
+    if not are_octets(row["content"]):
+        sentence = f"leaf {index:,}: its record stands there as a text, not as bytes"
+        raise Broken(Fault("column", sentence, index, index, line.name(), line.seq, "the record is as it was; the bus cannot read it"))
     if _IN_COLUMNS(row) == tuple(map(content.get, COLUMNS)):
         return
     for name in COLUMNS:
@@ -149,6 +152,8 @@ def _commitments(tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Co
                 gone += 1
             elif not _is_committed(payload, octets(row["nonce"]), octets(row["content"])):
                 raise Broken(_of_payload("payload", "is not the one that the record commits to", index, line, payload))
+            elif not (are_octets(row["nonce"]) and are_octets(row["content"])):
+                raise Broken(_of_payload("column", "stands there as a text, not as bytes", index, line, payload))
             elif (row["message"], row["media_type"]) != (content.get("message"), payload["type"]):
                 said = "stands with another message, or as of another media type, than the record says"
                 raise Broken(_of_payload("column", said, index, line, payload))

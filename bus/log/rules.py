@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 
-from bus.log.diagnosis import Broken, Fault, octets
+from bus.log.diagnosis import Broken, Fault, are_octets, octets
 from bus.log.tables import HINT
 from bus.message import parsed
 from bus.store import Tx
@@ -32,6 +32,8 @@ def compare(tx: Tx) -> None:
     while rows := tx.all("rules_after", after=after, most=MOST):
         for row in rows:
             after, content = str(row["digest"]), octets(row["content"])
+            if not are_octets(row["content"]):
+                raise _broken(f"what stands in the table `rules` as {after} is a text, not bytes")
             if _DIGEST.fullmatch(after):
                 if hashlib.sha256(content).hexdigest() != after:
                     raise _broken(f"what stands in the table `rules` as {after} has another fingerprint")

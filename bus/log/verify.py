@@ -18,7 +18,7 @@ from bus.errors import EvidenceError
 from bus.jsontext import dumps
 from bus.log import diagnosis, keys, note, rules, tables, timestamp, tree
 from bus.log.checkpoint import Checkpoint, checkpoint_of, cosigned
-from bus.log.diagnosis import Broken, Fault, Line, octets
+from bus.log.diagnosis import Broken, Fault, Line, are_octets, octets
 from bus.log.examine import GONE, PAGE, PIECE, STRANGE, WIRE, Beside, Found, Read, Stretch, examine, excuses, helped, lines_of
 from bus.log.note import Note, Verifier
 from bus.log.stored import StoredCheckpoint, StoredTree
@@ -288,9 +288,7 @@ class _Walk:
                 rows = tx.all("checkpoints_beyond", size=at, until=self._newest.size, most=PAGE)
             for row in rows:
                 at = row["size"]
-                yield _Root(
-                    at, STORED, None, "the log", StoredCheckpoint(**{**row, "root": octets(row["root"]), "note": octets(row["note"])})
-                )
+                yield _Root(at, STORED, None, "the log", StoredCheckpoint(**row))
             if not rows:
                 return
 
@@ -456,6 +454,8 @@ class _Walk:
 
     def _opened(self, stored: StoredCheckpoint) -> Checkpoint:
         """A checkpoint of the log, if its signature is of a key that the records before it made known."""
+        if not (are_octets(stored.root) and are_octets(stored.note)):
+            raise Broken(Fault("checkpoint", f"the checkpoint of {stored.size:,} records stands there as a text, not as bytes"))
         try:
             found = note.parse(stored.note)
             note.verify(found, self._signers)

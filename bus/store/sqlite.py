@@ -43,7 +43,7 @@ class SqliteConnection:
     def __init__(
         self, path: Path, *, read_only: bool = False, opened: Open = open_file, keys: Callable[[], Keys] = Locked
     ) -> None:  # fmt: skip
-        self._keys = keys
+        self._keys, self._read_only = keys, read_only
         self._queries = queries.load(*FILES, in_list=IN_LIST)
         self._inserts = Inserts(self._queries, queries.buffered(*FILES), in_values(self._execute))
         self._raw = opened(path)
@@ -64,12 +64,22 @@ class SqliteConnection:
             self._raw.executemany(self._queries[query], rows)
 
     def one(self, query: str, **parameters: Any) -> Row | None:
-        row: Row | None = self._run(query, parameters).fetchone()
+        row: Row | None = self._fetch(query, parameters, sqlite3.Cursor.fetchone)
         return row
 
     def all(self, query: str, **parameters: Any) -> Sequence[Row]:
-        rows: Sequence[Row] = self._run(query, parameters).fetchall()
+        rows: Sequence[Row] = self._fetch(query, parameters, sqlite3.Cursor.fetchall)
         return rows
+
+    def _fetch(self, query: str, parameters: Mapping[str, Any], fetch: Callable[[sqlite3.Cursor], Any]) -> Any:
+        """Read again where a text is no UTF-8, as bytes are that somebody made a text of: an auditor is to see them."""
+        try:
+            return fetch(self._run(query, parameters))
+        except sqlite3.OperationalError:
+            if not self._read_only:
+                raise
+        self._raw.text_factory = _any_text
+        return fetch(self._run(query, parameters))
 
     def _run(self, query: str, parameters: Mapping[str, Any]) -> sqlite3.Cursor:
         self._inserts.before(query)
@@ -120,6 +130,10 @@ class SqliteConnection:
 
 WRITER_CACHE, READER_CACHE = 32_768, 4_096
 """KB of pages that a connection keeps. Each reading thread has a connection of its own, and what it misses the system still has."""
+
+
+def _any_text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
 
 
 @contextmanager

@@ -146,6 +146,17 @@ def test_a_record_before_all_others_is_named_and_has_no_place(auditor, file, sma
     assert found.value.code == "store.tree"
 
 
+@pytest.mark.parametrize(
+    ("table", "kind"), [("records", "column"), ("payloads", "column"), ("tiles", "unreadable"), ("checkpoints", "unreadable")]
+)
+def test_bytes_that_somebody_made_a_text_of_are_found(table, kind, auditor, file):
+    """Also where they are no UTF-8, and never by printing them."""
+    column = {"tiles": "hashes", "checkpoints": "root"}.get(table, "content")
+    change(file, f"UPDATE {table} SET {column} = CAST({column} AS TEXT)")
+    code, shown = auditor.shows()
+    assert (code, shown["fault"]["kind"]) == (5, kind)
+
+
 def test_a_run_that_ended_otherwise_than_the_log_says_is_named(auditor, file, small):
     """No record is touched: only what the console shows."""
     run = next(json.loads(one.content)["run"] for one in small.leaves if b'"state":"dead"' in one.content)

@@ -206,6 +206,14 @@ def a_record_of_another_sort(raw, rng, small):
     return found("altered", leaf=leaf)
 
 
+@kind
+def a_record_as_a_text_of_the_same_bytes(raw, rng, small):
+    """Its hash is right, and the bus cannot read it."""
+    leaf = _pick(rng, small)
+    raw.execute("UPDATE records SET content = CAST(content AS TEXT) WHERE seq = ?", (small.leaves[leaf].seq,))
+    return found("column", leaf=leaf)
+
+
 # -- records together with the tree -----------------------------------------------------------------------------------
 
 
@@ -390,6 +398,14 @@ def all_checkpoints_removed(raw, rng, small):
 
 
 @kind
+def a_tree_or_a_checkpoint_as_a_text_of_the_same_bytes(raw, rng, small):
+    table, column = rng.choice((("tiles", "hashes"), ("checkpoints", "note"), ("checkpoints", "root")))
+    [number] = rng.choice(raw.execute(f"SELECT rowid FROM {table}").fetchall())
+    raw.execute(f"UPDATE {table} SET {column} = CAST({column} AS TEXT) WHERE rowid = ?", (number,))
+    return found("tree", "checkpoint", "unreadable")
+
+
+@kind
 def rubbish_in_the_tree_or_a_checkpoint(raw, rng, small):
     table, column = rng.choice(
         (("tiles", "hashes"), ("tiles", "first"), ("checkpoints", "note"), ("checkpoints", "root"), ("checkpoints", "last"))
@@ -447,6 +463,14 @@ def a_payload_parted_elsewhere(raw, rng, small):
     at = rng.choice([at for at in (0, 1, 31, 32, 34, len(both) - len(content) + 48, rng.randrange(len(both) + 1)) if at != len(nonce)])
     raw.execute("UPDATE payloads SET nonce = ?, content = ? WHERE id = ?", (both[:at], both[at:], payload))
     return found("payload", leaf=leaf)
+
+
+@kind
+def a_payload_as_a_text_of_the_same_bytes(raw, rng, small):
+    leaf, payload = _payload(rng, small)
+    column = rng.choice(("nonce", "content"))
+    raw.execute(f"UPDATE payloads SET {column} = CAST({column} AS TEXT) WHERE id = ?", (payload,))
+    return found("column", leaf=leaf)
 
 
 @kind
@@ -681,6 +705,12 @@ def rules_that_are_not_those_of_their_fingerprint(raw, rng, small):
     """What was in force is read in a bundle, and recomputed by a replay."""
     content = canonical({"route": f"altro {rng.random()}"})
     raw.execute("INSERT INTO rules (digest, kind, content) VALUES (?, 'route', ?)", (rng.randbytes(32).hex(), content))
+    return found("table")
+
+
+@kind
+def rules_as_a_text_of_the_same_bytes(raw, rng, small):
+    raw.execute("UPDATE rules SET content = CAST(content AS TEXT) WHERE digest = ?", (DIGEST,))
     return found("table")
 
 
