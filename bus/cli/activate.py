@@ -117,7 +117,7 @@ def _files(known: Declared) -> tuple[Catalog, Files]:
 
     folder = known.config.rules
     files = files_of(folder)
-    return catalog.load(files or folder, known.operations), files
+    return catalog.load(files if (folder / "routes").is_dir() else folder, known.operations), files
 
 
 def _against(active: Mapping[str, Any], known: Declared) -> tuple[list[str] | None, RulesError | None]:

@@ -44,8 +44,8 @@ def route(
     if declared is None:
         files[f"mappings/types/{on}.yaml"] = filled(TYPE, type=on, title=f"What starts {name}")
     body = {"richiesta": "R-1"} if declared is None else _body_of(on, catalog)
-    case = "key: body.richiesta\ncase: {richiesta: body.richiesta}\n" if declared is None else ""
-    files[file] = filled(ROUTE, route=name, file=file, type=on, purpose="", case=case, body=_flow(body))
+    key = "key: body.richiesta\n" if declared is None else ""
+    files[file] = filled(ROUTE, route=name, file=file, type=on, purpose="", key=key, body=_flow(body))
     _write(known, files)
     if declared is None and (near := catalog.nearest_type(on)):
         print(f"{on} is a new message type; {near}")

@@ -37,12 +37,20 @@ def schema(
             raise ConfigError(f"there is no schema {name!r}", code="cli.usage", hint="there are " + ", ".join(made))
         print(_text(made[name]), end="")
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    _folder(folder)
     for one, document in made.items():
         (folder / f"{one}.json").write_text(_text(document), "utf-8")
         print(f"{folder / one}.json  for {FILES[one][0]}")
     print("An editor finds them by .vscode/settings.json (docs/sysadmin/editor.md), or by a file's first line:")
     print(f"# yaml-language-server: $schema={folder.resolve() / 'route.json'}")
+
+
+def _folder(folder: Path) -> None:
+    """Make the folder. What is written from the settings and the rules is none of the files that git should ask about."""
+    ours = folder == FOLDER and not FOLDER.parent.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    if ours:
+        (FOLDER.parent / ".gitignore").write_text("*\n", "utf-8")
 
 
 def _text(document: Any) -> str:

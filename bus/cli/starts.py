@@ -10,7 +10,7 @@ version: 1
 owner: ""                  # who answers for it: an e-mail address or an office
 purpose: "@PURPOSE@"
 on: @TYPE@
-@CASE@steps:
+@KEY@steps:
   # A system is asked with `call`; its answer is kept under a name for the steps after it:
   #
   # - id: soggetto

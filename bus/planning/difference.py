@@ -69,7 +69,8 @@ def _differences(before: Way, after: Way, steps: Callable[[str], str]) -> Iterat
         if (call.path, call.operation) not in known:
             yield Change("no answer", call.place, call.operation, (), MISSING, call.request)
     if _ended(before) != _ended(after):
-        yield Change("end changed", after.place, f"{before.end} → {after.end}", (), before.sentence or MISSING, after.sentence or MISSING)
+        where, end = after.place or before.place, f"{before.end} → {after.end}"  # a message that starts no run has no place
+        yield Change("end changed", where, end, (), before.sentence or MISSING, after.sentence or MISSING, old=not after.place)
 
 
 def _branches(before: Way, after: Way, steps: Callable[[str], str]) -> Iterator[Change]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -471,6 +472,9 @@ def test_status_activate_and_rollback_on_the_command_line(
         told = capsys.readouterr()
         assert ": not better\nthe files have errors, so what differs cannot be told" in told.out
         assert f"{SALUTA}:2:1" in told.err
+        shutil.rmtree(bus.folder / "routes")
+        assert 1 == cli.main(["status"])
+        assert "catalog.no-routes" in capsys.readouterr().err
 
 
 def test_only_a_restart_changes_settings_and_status_says_so(

@@ -118,6 +118,7 @@ def test_a_message_that_would_not_be_sent_starts_nothing_any_more_and_one_beside
     assert ("call removed", "ufficio.archivia", 8) in changes
     assert ("run added", "ufficio.altra", 1) in changes
     assert ("no answer", "ufficio.registra", 1) in changes
+    assert all(made.at(group) for group in made.groups)
 
 
 def test_what_is_sent_otherwise_to_an_edited_route_is_told_once(worked, edited):

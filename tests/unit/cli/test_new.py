@@ -45,6 +45,7 @@ def good(capsys: pytest.CaptureFixture[str], *test: str) -> None:
 def test_a_route_is_good_at_once_and_never_written_over(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 == main(["new", "route", "ambiente.ritiro"])
     good(capsys, "routes/ambiente/ritiro.yaml")
+    assert 0 == main(["test", "routes/ambiente/ritiro.yaml", "--mutate"]), capsys.readouterr().out
     for written in ("routes/ambiente/ritiro.yaml", "mappings/types/ambiente.ritiro.richiesta.yaml"):
         text = (project / written).read_text("utf-8")
         assert "#" in text

@@ -88,3 +88,13 @@ def test_the_command_writes_them_and_prints_one(tmp_path: Path, capsys: pytest.C
     assert 0 == main(["schema", "route", "--config", str(PROJECT / "config.yaml")])
     assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "route.json").read_text("utf-8"))
     assert 0 != main(["schema", "rout", "--config", str(PROJECT / "config.yaml")])
+
+
+def test_git_asks_about_none_of_them_unless_it_is_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ignored = tmp_path / ".snodo/.gitignore"
+    assert 0 == main(["schema", "--config", str(PROJECT / "config.yaml")])
+    assert "*\n" == ignored.read_text("utf-8")
+    ignored.unlink()
+    assert 0 == main(["schema", "--config", str(PROJECT / "config.yaml")])
+    assert not ignored.exists()
