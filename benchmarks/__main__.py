@@ -1,9 +1,9 @@
 """``make bench``: all measurements in one run, printed as a table and written to ``benchmarks/results/``.
 
-``--quick`` takes less than a minute and proves nothing; ``--profile`` only says where the time goes; ``--soak MINUTES`` only looks
+``--quick`` takes a minute or two and proves nothing; ``--profile`` only says where the time goes; ``--soak MINUTES`` only looks
 whether memory stays flat, ``--waits`` only what a match costs among many waits, ``--recompute`` only how fast replay and plan are,
-``--verify`` only how long a log is verified, ``--evidence`` only what receipts and tree cost, ``--export`` what a bundle takes,
-``--validate`` only how long 300 routes are checked (also part of a whole run).
+``--verify`` only how long a log is verified, ``--export`` what a bundle takes, ``--evidence`` only what receipts and tree cost and
+``--validate`` only how long 300 routes are checked (both also part of a whole run).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _alone(folder: Path, options: argparse.Namespace) -> tuple[str, dict[str, An
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Benchmarks of the bus; see docs/design/performance.md.")
-    parser.add_argument("--quick", action="store_true", help="two short rounds: less than a minute, for seeing that it works")
+    parser.add_argument("--quick", action="store_true", help="two short rounds: a minute or two, for seeing that it works")
     parser.add_argument("--profile", action="store_true", help="only the profile of the bus's threads")
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="only a steady load of 200 messages a second for so long")
     parser.add_argument("--waits", action="store_true", help="only what a match costs among 1,000 and among 1,000,000 open waits")
@@ -93,8 +93,9 @@ def main() -> int:
             rounds(bench, *((1.0, 2) if options.quick else (4.0, 5)), say)
             steady = bench.steady(3 if options.quick else 15)
             memory = bench.bus.memory()
+        proofs = evidence.measured(Path(folder) / "evidence", *((100, 2) if options.quick else evidence.SHORT))
         rules = checking.measured(Path(folder), rounds=1 if options.quick else checking.ROUNDS)
-    results = report.results(machine, bench.figures, steady, memory, rules, quick=options.quick)
+    results = report.results(machine, bench.figures, steady, memory, rules, proofs, quick=options.quick)
     say("\n" + report.table(results))
     if not options.quick:
         path = report.write(results, options.results)

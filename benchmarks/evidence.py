@@ -1,4 +1,4 @@
-"""What the evidence costs: ``python -m benchmarks --evidence``. Receipts at the door, the tree, its checkpoints, its folder of tiles.
+"""What the evidence costs: ``python -m benchmarks --evidence``, and shorter in a whole run. Receipts, the tree, checkpoints, tiles.
 
 Two buses that are alike, but that one gives no receipts and seals nothing, take the same messages in turns: accepted, transformed and
 delivered; both make what searches look at. Compared are CPU of the whole process, with the making of the folder, and messages a second.
@@ -22,6 +22,8 @@ from bus.log.published import publish
 from bus.store.opening import open_reader
 
 COUNT, ROUNDS = 1500, 7
+SHORT = 1000, 3
+"""Messages and rounds as a part of a whole run."""
 MOST = 1.10
 """The aim: CPU a message with all evidence, against without."""
 HOWS = {"with": (), "without": ("--no-evidence",)}
@@ -74,6 +76,7 @@ class Both(Stand):
 def measured(folder: Path, count: int = COUNT, rounds: int = ROUNDS) -> dict[str, Any]:
     """Medians of both, and of the ratios of each round."""
     found: dict[str, list[dict[str, float]]] = {how: [] for how in HOWS}
+    folder.mkdir(exist_ok=True)
     with Both(folder) as stand:
         for how in HOWS:
             stand.round(how, count)  # it warms up
@@ -88,14 +91,21 @@ def measured(folder: Path, count: int = COUNT, rounds: int = ROUNDS) -> dict[str
 
 def table(machine: dict[str, Any], found: dict[str, Any]) -> str:
     """Markdown."""
-    rows = [f"| {how} | {found['median'][how]['rate']:.0f} | {found['median'][how]['cpu']:.2f} |" for how in HOWS]
-    ratio = found["ratio"]
     lines = [
         f"# What the evidence costs, {machine['date'][:10]}", "",
         f"{machine['processor']}, {machine['cores']} cores; revision {machine['revision']}; load before: {machine['load_before']}.",
-        f"`bus serve` on SQLite, in turns: {found['count']} messages transformed and delivered; {len(found['rounds']['with'])} rounds,",
-        "medians. Evidence: receipts, tree, checkpoints, the folder of tiles.", "",
-        "| evidence | messages/s | CPU ms a message |", "|---|---:|---:|", *rows,
-        f"| ratio of each round | {ratio['rate']:.2f} | {ratio['cpu']:.2f} (aim {MOST:.2f} at most) |", "",
+        "", *rows(found), "",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def rows(found: dict[str, Any]) -> list[str]:
+    """The part of a table that says it."""
+    costs = [f"| {how} | {found['median'][how]['rate']:.0f} | {found['median'][how]['cpu']:.2f} |" for how in HOWS]
+    ratio = found["ratio"]
+    return [
+        f"`bus serve` on SQLite, in turns: {found['count']} messages transformed and delivered; {len(found['rounds']['with'])} rounds,",
+        "medians. Evidence: receipts, tree, checkpoints, the folder of tiles.", "",
+        "| evidence | messages/s | CPU ms a message |", "|---|---:|---:|", *costs,
+        f"| ratio of each round | {ratio['rate']:.2f} | {ratio['cpu']:.2f} (aim {MOST:.2f} at most) |",
+    ]  # fmt: skip

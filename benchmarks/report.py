@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import checking
+from benchmarks import checking, evidence
 from benchmarks.house import ROLES
 from benchmarks.measures import Figures
 from benchmarks.processes import PROJECT
@@ -53,7 +53,14 @@ def _revision() -> str:
 
 
 def results(
-    machine: dict[str, Any], figures: Figures, steady: dict[str, Any], memory: float, rules: dict[str, Any], *, quick: bool
+    machine: dict[str, Any],
+    figures: Figures,
+    steady: dict[str, Any],
+    memory: float,
+    rules: dict[str, Any],
+    proofs: dict[str, Any],
+    *,
+    quick: bool,
 ) -> dict[str, Any]:
     """Everything measured; rates are messages a second, medians of the rounds."""
     accepts = {name: round(figures.median(f"accept.{name}")) for name in ("resting", "working", "bare", "durable")}
@@ -70,6 +77,7 @@ def results(
         "steady": steady,
         "memory_mb": round(memory),
         "validate": rules,
+        "evidence": proofs,
         "rounds": {name: [round(value, 3) for value in values] for name, values in figures.values.items()},
     }
 
@@ -128,6 +136,8 @@ def table(found: dict[str, Any]) -> str:
         "",
         f"At that rate {steady['cpu_ms']:.2f} ms of CPU and {steady['commits']:.2f} commits per message.",
         f"Resident memory at the end: {found['memory_mb']} MB.",
+        "",
+        *evidence.rows(found["evidence"]),
         "",
         *checking.rows(found["validate"]),
     ]
