@@ -66,7 +66,8 @@ def _of_case(tx: Tx, key: str) -> list[str]:
     try:
         case = inquiry.case_of(tx, key)
     except NotFound:
-        raise NotFound(f"there is no run, no message and no case {key!r}", code="replay.unknown", hint="bus runs lists runs") from None
+        hint = "ids: bus runs, bus log search; a case goes by a key, value or name:value, and not by what names a person"
+        raise NotFound(f"there is no run, no message and no case {key!r}", code="replay.unknown", hint=hint) from None
     return [row["id"] for row in tx.all("messages_of_case", case_id=case)]
 
 

@@ -183,7 +183,7 @@ def test_what_was_erased_is_unavailable_and_has_an_exit_code_of_its_own(tampered
 def test_what_is_not_there_is_told(worked):
     with pytest.raises(NotFound) as error:
         told(worked[0], "nessuno")
-    assert error.value.code == "replay.unknown"
+    assert (error.value.code, "a case goes by a key" in error.value.hint) == ("replay.unknown", True)
 
 
 def test_a_window_takes_what_was_accepted_in_it(worked):
