@@ -29,7 +29,7 @@ from typing import Any, TypeAlias
 from bus.clock import text_of
 from bus.errors import ExpressionError
 from bus.expression import plain, tree, wording
-from bus.expression.tree import Comparison, Lookup, Reading, Reference
+from bus.expression.tree import Comparison, Lookup, Reading, Reference, Told
 from bus.functions import FUNCTIONS, Function, declared
 from bus.message import JsonValue
 from bus.source import suggestion
@@ -127,6 +127,11 @@ class Expression:
     def comparisons(self) -> Sequence[Comparison]:
         """The texts that its paths are compared with."""
         return self._reading.comparisons
+
+    @property
+    def results(self) -> Sequence[Told]:
+        """The texts, written out, between which it chooses with ``? :``."""
+        return self._reading.results
 
     @property
     def in_cel(self) -> bool:

@@ -81,6 +81,14 @@ class Comparison:
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A text, written out, that an expression gives on one side of a ``? :``; ``offset`` is where it starts."""
+
+    text: str
+    offset: int
+
+
 @dataclass(slots=True)
 class Reading:
     """All references of one expression. ``loose_optional`` is the offset of an optional value used as if it were plain."""
@@ -88,6 +96,7 @@ class Reading:
     references: list[Reference] = field(default_factory=list)
     lookups: list[Lookup] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
+    results: list[Told] = field(default_factory=list)
     loose_optional: int | None = None
 
     @property
@@ -127,7 +136,17 @@ def read(checked: Any) -> Reading:
     walker.walk(checked.expr, {})
     if len(walker.reading.lookups) == 1:
         walker.reading.lookups[0] = _as_a_whole(walker.reading.lookups[0], checked.expr)
+    walker.reading.results += (Told(one.const.string_value, walker.positions.get(one.id, 0)) for one in _chosen(checked.expr))
     return walker.reading
+
+
+def _chosen(node: Any) -> Iterator[Any]:
+    """The texts, written out, between which ``? :`` chooses."""
+    if _kind(node) == "call" and node.call.function == "_?_:_":
+        for side in node.call.args[1:]:
+            if _kind(side) == "const" and side.const.HasField("string_value"):
+                yield side
+            yield from _chosen(side)
 
 
 def _as_a_whole(lookup: Lookup, root: Any) -> Lookup:

@@ -36,6 +36,9 @@ from bus.mapping.protected import Protected
 from bus.message import JsonObject, JsonValue
 from bus.source import Pointer, Reporter, suggestion, validated
 
+CODES = "x-codes"
+"""In a shape: the codes in use of a field, which are the keys of a table. Rules are compared with them, not bound to take all."""
+
 BUILT_IN = frozenset({"body", "message", "case", "now"})
 """Names that every expression sees: the message's body and envelope, the case's keys, the moment (RFC 3339 text)."""
 
@@ -106,8 +109,12 @@ class MessageType:
 
     @cached_property
     def shape(self) -> dict[str, Any]:
-        """The schema as rules are checked against it: its alternatives laid together."""
-        return laid(self.schema)
+        """The schema as rules are checked against it: its alternatives laid together, its fields with their codes."""
+        fields = self.schema.get("properties", {})
+        coded = {
+            name: {**one, CODES: sorted(self.codes[name])} for name, one in fields.items() if self.codes.get(name) and isinstance(one, dict)
+        }
+        return laid({**self.schema, "properties": {**fields, **coded}} if coded else self.schema)
 
     @property
     def rules(self) -> JsonObject:

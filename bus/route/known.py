@@ -11,7 +11,7 @@ from bus.expression.typing import ANYTHING, Types
 from bus.expression.wording import field_of
 from bus.mapping.compile import line_and_column, place_of
 from bus.mapping.template import Used
-from bus.mapping.types import lacks, schema_at, unknown_field, without_fields
+from bus.mapping.types import CODES, lacks, schema_at, unknown_field, without_fields
 from bus.source import Pointer, Reporter, suggestion
 
 Schema: TypeAlias = dict[str, Any]
@@ -243,7 +243,8 @@ class Paths:
         for one in used.expression.comparisons:
             if one.path[0] == "error" and "." in one.text:
                 continue  # codes of our own errors
-            choices = schema_at(self._named(one.path[0], used).schema, one.path[1:]).get("enum", ())
+            schema = schema_at(self._named(one.path[0], used).schema, one.path[1:])
+            choices = schema.get("enum") or schema.get(CODES, ())
             if choices and all(isinstance(choice, str) for choice in choices) and one.text not in choices:
                 path = ".".join(one.path).replace(".[]", "[]")
                 hint = suggestion(one.text, choices) or "it is one of " + ", ".join(choices[:12])

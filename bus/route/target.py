@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
 from bus.adapter import schema_of
 from bus.expression.typing import resolved
 from bus.expression.unions import ALTERNATIVES, fits, laid
+from bus.mapping.compile import line_and_column
 from bus.mapping.template import Used, dotted
 from bus.mapping.types import outside, resolve, takes_null
 from bus.route.known import Known
 from bus.source import Pointer, Reporter, suggestion
 
+Within: TypeAlias = "tuple[int, int] | None"
 _KINDS = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null", list: "array", dict: "object"}
 
 
@@ -71,11 +73,10 @@ class Target:
         if not any(isinstance(inner, dict) and "$when" in inner for inner in value):
             self._limits(value, wanted, pointer, path)
 
-    def _limits(self, value: Any, wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
+    def _limits(self, value: Any, wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...], within: Within = None) -> None:
         if problem := outside(value, wanted):
-            self.report.report(
-                pointer, "target.outside-limits", f"{self.name}: `{dotted(path)}` {problem}", str(wanted.get("description", ""))
-            )
+            sentence = f"{self.name}: `{dotted(path)}` {problem}"
+            self.report.report(pointer, "target.outside-limits", sentence, str(wanted.get("description", "")), within=within)
 
     def _map(self, value: dict[str, Any], wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
         if "$each" in value:
@@ -158,9 +159,12 @@ class Target:
         if not used.expression.in_cel and not used.expression.references:
             self._literal(used.expression({}), wanted, pointer, path)
             return
+        found = len(self.report.findings)
         given = self.value(used).schema
         if given:
             self._given(given, given, wanted, pointer, path, " ".join(used.expression.text.split()))
+        for told in used.expression.results if len(self.report.findings) == found else ():
+            self._literal(told.text, wanted, pointer, path, line_and_column(used.expression.text, told.offset))
 
     def _given(self, given: Any, root: Any, wanted: Any, pointer: Pointer, path: tuple[str, ...], text: str) -> None:
         """A value whose schema is known, against the schema it must have, as deep as both go."""
@@ -200,19 +204,21 @@ class Target:
             hint = "it takes " + ", ".join(map(str, taken)) + ": choose with ? :, or look it up in a table"
             self.report.report(pointer, "target.not-in-enumeration", sentence, hint)
 
-    def _literal(self, value: Any, wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
+    def _literal(self, value: Any, wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...], within: Within = None) -> None:
+        """A value that is written out; ``within``: where, in an expression that may give others too."""
         choices = wanted.get("enum") or ([wanted["const"]] if "const" in wanted else None)
         kind = _KINDS[type(value)]
         allowed = wanted.get("type")
         kinds = [allowed] if isinstance(allowed, str) else allowed or []
         if kinds and kind not in kinds and not (kind == "integer" and "number" in kinds):
             sentence = f"{self.name}: `{dotted(path)}` is {' or '.join(kinds)}, not {kind}"
-            self.report.report(pointer, "target.wrong-type", sentence, _conversion(kind, kinds[0]))
+            self.report.report(pointer, "target.wrong-type", sentence, _conversion(kind, kinds[0]), within=within)
         elif choices and value not in choices:
             hint = suggestion(str(value), map(str, choices)) or "one of " + ", ".join(map(str, choices))
-            self.report.report(pointer, "target.not-in-enumeration", f"{self.name}: `{dotted(path)}` cannot have this value", hint)
+            sentence = f"{self.name}: `{dotted(path)}` cannot have this value"
+            self.report.report(pointer, "target.not-in-enumeration", sentence, hint, within=within)
         else:
-            self._limits(value, wanted, pointer, path)
+            self._limits(value, wanted, pointer, path, within)
 
     def _is(self, wanted: dict[str, Any], kind: str, pointer: Pointer, path: tuple[str, ...]) -> bool:
         allowed = wanted.get("type", kind)
