@@ -404,6 +404,8 @@ def _syntax_words(problem: str, line: str, column: int) -> tuple[str, str]:
         return "this line is no `key: value`", "a colon and a blank stand after the key"
     if re.match(r"-[^\s-]", line[column:]):
         return "a blank is missing after the dash", "write `- ` before each item of a list"
+    if "node content" in problem and not here:
+        return "the file ends where a value should stand", "close what was opened: `]` for each `[`, `}` for each `{`"
     for words, sentence, hint in _WORDED:
         if words in problem:
             return sentence.format(here=here, two=line[column : column + 2], before=line[column - 1 : column]), hint

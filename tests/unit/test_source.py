@@ -197,6 +197,8 @@ def test_any_text_is_read_the_same_with_places_and_without(text: str) -> None:
         ('a: "x\\u12"\n', (1, 8), "an escape is cut short"),
         ("a: & b\n", (1, 5), "`&` cannot start a value"),
         ("a: ]\n", (1, 4), "`]` cannot start a value"),
+        ("a: [\n", (2, 1), "the file ends where a value should stand"),
+        ("a: {b:", (2, 1), "the file ends where a value should stand"),
         ("a: |x\n  b\n", (1, 5), "something stands behind the `|` or `>`"),
         ("a: - b\n", (1, 4), "a list cannot begin behind its key"),
         ('a: "b\n---\nc"\n', (2, 1), "a line of --- or ... stands within a quoted text"),
