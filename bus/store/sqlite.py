@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from operator import methodcaller
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -25,6 +26,7 @@ Open = Callable[[Path], sqlite3.Connection]
 """Opens a database file; the fault suite opens it on a disk that forgets."""
 FILES = ("common.sql", "survey.sql", "sqlite.sql")
 IN_LIST = r"IN (SELECT value FROM json_each(:\1))"
+_ONE, _ALL = methodcaller("fetchone"), methodcaller("fetchall")
 
 
 def open_file(path: Path) -> sqlite3.Connection:
@@ -64,11 +66,11 @@ class SqliteConnection:
             self._raw.executemany(self._queries[query], rows)
 
     def one(self, query: str, **parameters: Any) -> Row | None:
-        row: Row | None = self._fetch(query, parameters, sqlite3.Cursor.fetchone)
+        row: Row | None = self._fetch(query, parameters, _ONE)
         return row
 
     def all(self, query: str, **parameters: Any) -> Sequence[Row]:
-        rows: Sequence[Row] = self._fetch(query, parameters, sqlite3.Cursor.fetchall)
+        rows: Sequence[Row] = self._fetch(query, parameters, _ALL)
         return rows
 
     def _fetch(self, query: str, parameters: Mapping[str, Any], fetch: Callable[[sqlite3.Cursor], Any]) -> Any:
