@@ -45,6 +45,7 @@ steps:
     as: sveglia
   - id: rispondi
     reply: {svegliato: sveglia.nome}
+    when: sveglia != null
 """,
     "routes/prova/tace.yaml": """
 route: prova.tace
