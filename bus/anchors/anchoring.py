@@ -7,6 +7,7 @@ the next turn. What is late is said in a line of the log (`anchor.late`), once a
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 import threading
 from collections.abc import Callable
@@ -141,7 +142,13 @@ class Anchoring:
         accepted = self._ways.send(Submission(daily.type, body, "bus", "/anchors", key=f"sigillo-{day}", attachments=(file,))).result()
         state = self._ways.state(accepted.id)
         if state["state"] == "done":
-            evidence = json.dumps({"message": accepted.id, "giorno": day, "reply": state["reply"]}, ensure_ascii=False, sort_keys=True)
+            said = {
+                "message": accepted.id,
+                "giorno": day,
+                "reply": state["reply"],
+                "sha256": hashlib.sha256(bytes(row["note"])).hexdigest(),
+            }
+            evidence = json.dumps(said, ensure_ascii=False, sort_keys=True)
             self._keep(REGISTER, DAILY, head.size, evidence.encode())
 
     # -- what is kept, what is told ------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bus.bundle import verify
 from bus.errors import Erased, Invalid, StoreError
 from bus.log import keys, note, payload
 from bus.log.record import Record, record_of
@@ -26,12 +27,16 @@ _SOME = 500
 
 @dataclass(frozen=True)
 class Gathered:
-    """``leaves``: index, exact content and record, in order; ``files``: everything that is written as it is, by name."""
+    """``leaves``: index, exact content and record, in order; ``files``: everything that is written as it is, by name.
+
+    ``unruled``: files of rules that these records name, and that the database has not.
+    """
 
     leaves: Sequence[tuple[int, bytes, Record]]
     checkpoint: StoredCheckpoint
     keys: Sequence[str]
     payloads: int
+    unruled: Sequence[str]
     files: Mapping[str, bytes]
 
     @property
@@ -59,18 +64,19 @@ def gather(tx: Tx, messages: Sequence[str], schemas: Mapping[str, Any], *, paylo
     leaves = [(places[seq], rows[seq], record_of(parsed(rows[seq]))) for seq in sorted(rows)]
     checkpoint, vouched = _checkpoint(tx, stored, leaves[-1][0] + 1)
     opened = _openings(tx, [record for _, _, record in leaves]) if payloads else []
+    named = verify.rules_of({"kind": record.kind, "data": record.data, "rules": record.rules} for _, _, record in leaves)
     types = sorted({str(record.data["type"]) for _, _, record in leaves if record.kind == "received"})
     files = {
         "records.jsonl": b"".join(_line(stored, checkpoint.size, index, content) for index, content, _ in leaves),
         "payloads.jsonl": b"".join(opened),
         **vouched,
         **_apart(tx, stored, [index for index, _, record in leaves if record.message], checkpoint.size),
-        **_rules(tx, [record for _, _, record in leaves]),
+        **_rules(tx, named),
         **{f"schemas/{name}.json": canonical(schemas[name]) for name in types if name in schemas},
     }
     signing = keys.history(tx, "checkpoints")
     said = list(dict.fromkeys(key for record in signing for key in record.data["keys"]))
-    return Gathered(leaves, checkpoint, said, len(opened), files)
+    return Gathered(leaves, checkpoint, said, len(opened), verify.unruled(named, files), files)
 
 
 def _checkpoint(tx: Tx, stored: StoredTree, least: int) -> tuple[StoredCheckpoint, dict[str, bytes]]:
@@ -148,22 +154,24 @@ def _opening(identity: str, media_type: str, nonce: bytes, sealed: bytes, own: b
     return canonical(line | said) + b"\n"
 
 
-def _rules(tx: Tx, records: Sequence[Record]) -> dict[str, bytes]:
-    """The plans that these records name, by fingerprint; the editions that were in force, file by file."""
+def _rules(tx: Tx, named: Iterable[str]) -> dict[str, bytes]:
+    """The plans that records name, with the texts of their steps; the editions that were in force, file by file; those that are there."""
     files: dict[str, bytes] = {}
-    plans = {record.rules for record in records if record.rules and record.kind != "rules"}
-    plans |= {run["digest"] for record in records if record.kind == "received" for run in record.data["runs"]}
-    for plan in sorted(plans):
-        for name, address in ((f"rules/route/{plan}.json", plan), (f"rules/text/{plan}.json", f"text {plan}")):
-            row = tx.one("rules", digest=address)
-            files |= {name: bytes(row["content"])} if row else {}
-    for edition in sorted({str(record.data["edition"]) for record in records if record.kind == "rules" and "edition" in record.data}):
-        row = tx.one("rules", digest=edition)
-        if row is not None:
-            files[f"rules/edition/{edition}.json"] = bytes(row["content"])
-            for address in parsed(row["content"])["files"].values():
-                kept = tx.one("rules", digest=address)
-                files |= {f"rules/file/{address}": bytes(kept["content"])} if kept else {}
+
+    def take(name: str, address: str) -> bytes | None:
+        row = tx.one("rules", digest=address)
+        files.update({name: bytes(row["content"])} if row else {})
+        return files.get(name)
+
+    for name in sorted(named):
+        _, kind, file = name.split("/")
+        address = file.removesuffix(".json")
+        content = take(name, address)
+        if kind == "route":
+            take(f"rules/text/{file}", f"text {address}")
+        elif content is not None:
+            for part in parsed(content)["files"].values():
+                take(f"rules/file/{part}", part)
     return files
 
 

@@ -39,9 +39,9 @@ def page(gathered: Gathered, origin: str, scope: Mapping[str, str]) -> bytes:
     absent = f"{len(named) - gathered.payloads} (cancellati, o non esportati / erased, or not exported)"
     facts = (
         ("Registro / log", origin), ("Ambito / scope", ", ".join(f"{name}: {value}" for name, value in scope.items())),
-        ("Sigillo / checkpoint", f"{gathered.checkpoint.size} ({gathered.checkpoint.time})"),
+        ("Sigillo / checkpoint", str(gathered.checkpoint.size)),
         ("Annotazioni / records", f"{len(gathered.leaves)} ({kinds})"), ("Contenuti / payloads", str(gathered.payloads)),
-        ("Assenti / absent", absent),
+        ("Assenti / absent", absent), *([("Regole assenti / rules absent", ", ".join(gathered.unruled))] if gathered.unruled else []),
     )  # fmt: skip
     head = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>\n" for name, value in facts)
     titles = "".join(f"<th>{title}</th>" for title in _TITLES)

@@ -20,7 +20,7 @@ import json
 import re
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,18 +33,25 @@ SAYS = {
     "payloads.jsonl": {"id", "type", "nonce", "sealed", "key"},
 }
 """What is said there, and nothing else: what nobody compares with anything could be anything."""
-ANCHOR = re.compile(r"anchors/(?:([1-9][0-9]{0,18})/)?([^/]+)")
+ANCHOR = re.compile(r"(anchors/(?:([1-9][0-9]{0,18})/)?)(?:(timestamp|register)-[0-9]+|checkpoint|consistency)")
 """What others said of the bundle's checkpoint, or of one of another size, with which lies the proof that it is of the same log."""
+HASHES = {bytes.fromhex("6086480165030402" + last): name for last, name in (("01", "sha256"), ("02", "sha384"), ("03", "sha512"))}
+REGISTERED = {"message", "giorno", "reply", "sha256"}
+SIGNED, STAMP = bytes.fromhex("2a864886f70d010702"), bytes.fromhex("2a864886f70d0109100104")
+"""Names of objects as they are encoded: hashes, a CMS that is signed (1.2.840.113549.1.7.2), a stamp in it (1.2.840.113549.1.9.16.1.4)."""
 RULE = re.compile(r"rules/(?:route|file|edition)/([0-9a-f]{64})(?:\.json)?")
 WORDS = {
     "ok": ("VERIFICATO: {records} annotazioni, {payloads} contenuti, {files} file; registro {origin}, sigillo a {size}.",
            "VERIFIED: {records} records, {payloads} payloads, {files} files; log {origin}, checkpoint at {size}."),
     "failed": ("NON VERIFICATO: {count} rilievi.", "NOT VERIFIED: {count} findings."),
-    "own-key": ("ATTENZIONE: chiave presa dal fascicolo, confrontala con quella pubblicata (--key): {keys}",
-                "WARNING: the key is the one in the bundle; compare it with the published one (--key): {keys}"),
-    "absent": ("Contenuti nominati che non ci sono (cancellati, o non esportati): {count}.",
-               "Payloads that records name and that are not here (erased, or not exported): {count}."),
-    "witnessed": ("Testimoni: {names}", "Witnesses: {names}"),
+    "own-key": ("ATTENZIONE: chiave presa dal fascicolo, confrontala con quella pubblicata (--key): {}",
+                "WARNING: the key is the one in the bundle; compare it with the published one (--key): {}"),
+    "absent": ("Contenuti nominati che non ci sono (cancellati, o non esportati): {}.",
+               "Payloads that records name and that are not here (erased, or not exported): {}."),
+    "unruled": ("Regole nominate da annotazioni che non ci sono: {}", "Rules that records name and that are not here: {}"),
+    "witnessed": ("Testimoni: {}", "Witnesses: {}"),
+    "unverified": ("Firme sul sigillo NON verificate, manca la loro chiave (--witness, --key): {}",
+                   "Signatures on the checkpoint that are NOT verified, for lack of their key (--witness, --key): {}"),
     "witness": ("nessuna firma del testimone {key} sul sigillo", "no cosignature of the witness {key} on the checkpoint"),
     "unwitnessed": ("Nessun testimone verificato (--witness).", "No witness was verified (--witness)."),
     "read": ("il file non si legge: {why}", "the file cannot be read: {why}"),
@@ -67,15 +74,25 @@ WORDS = {
               "the log that recorded the export does not go on from that of the checkpoint"),
     "rules": ("{name}: non corrisponde alla propria impronta", "{name}: not what its fingerprint says"),
     "apart": ("{name}: il suo registro non è quello del sigillo", "{name}: its log is not that of the checkpoint"),
-    "anchored": ("{name}: vale per {covered} annotazioni su {records}, si verifica a parte (openssl ts, registro di protocollo).",
-                 "{name}: holds for {covered} of {records} records, to be verified apart (openssl ts, protocol register)."),
+    "unfit": ("{name}: non riguarda {what}", "{name}: not of {what}"),
+    "timestamp": ("{name}: marca del {time}, vale per {covered} annotazioni su {records}.",
+                  "{name}: a stamp of {time}, holds for {covered} of {records} records."),
+    "register": ("{name}: sigillo del {time} protocollato, vale per {covered} annotazioni su {records}.",
+                 "{name}: the checkpoint of {time} was registered, holds for {covered} of {records} records."),
+    "apart-timestamp": ("  NON verificata qui (serve il certificato): openssl ts -verify -data {what} -in {name} -CAfile RADICE.pem",
+                        "  NOT verified here (it takes the certificate): openssl ts -verify -data {what} -in {name} -CAfile ROOT.pem"),
+    "apart-register": ("  NON verificato qui: il registro di protocollo deve avere questo file, SHA-256 {digest}",
+                       "  NOT verified here: the protocol register must have this file, SHA-256 {digest}"),
     "counts": ("il manifesto conta altre annotazioni o altri contenuti", "the manifest counts other records or other payloads"),
 }  # fmt: skip
-Finding = "tuple[str, dict[str, Any]]"
 
 
 class Malformed(Exception):
     """A file is not of the form that it should have."""
+
+
+class Unfit(Exception):
+    """What somebody else said is of another thing than this file."""
 
 
 # -- the container: one way to write it, so that every byte is accounted for -----------------------------------------
@@ -105,7 +122,6 @@ P = 2**255 - 19
 Q = 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, P - 2, P) % P
 I = pow(2, (P - 1) // 4, P)  # noqa: E741 - the square root of -1, as the RFC's readers know it
-Point = "tuple[int, int, int, int]"
 
 
 def _add(a: Any, b: Any) -> Any:
@@ -302,7 +318,8 @@ class Bundle:
         self.indexes: list[int] = []
         self.payloads = self.absent = 0
         self.own_keys: list[str] = []
-        self.anchored: list[tuple[str, int]] = []
+        self.unruled: list[str] = []
+        self.anchored: list[Any] = []
         self.checkpoint: Any = None
         try:
             self.files = unpacked(raw)
@@ -314,14 +331,19 @@ class Bundle:
             self.say("read", why=repr(error))
             return
         for check in (self._checkpoint, self._records, self._anchors, self._payloads, self._rules, self._manifest, self._seal):
-            try:
-                check()
-            except KeyError as error:
-                self.say("missing", name=error.args[0])
-            except Exception as error:  # noqa: BLE001 - a hostile file may be anything
-                self.say("malformed", name=check.__name__[1:], why=repr(error)[:200])
+            self._try(check.__name__[1:], check)
         if not whole:
             self.say("container")
+
+    def _try(self, name: str, check: Any, *given: Any) -> None:
+        try:
+            check(*given)
+        except Unfit as error:
+            self.say("unfit", name=name, what=error)
+        except KeyError as error:
+            self.say("missing", name=error.args[0])
+        except Exception as error:  # noqa: BLE001 - a hostile file may be anything
+            self.say("malformed", name=name, why=repr(error)[:200])
 
     def say(self, word: str, **values: Any) -> None:
         self.found.append((word, values))
@@ -334,28 +356,27 @@ class Bundle:
         self.checkpoint = Checkpoint(self.files["checkpoint"])
         if self.manifest["size"] != self.checkpoint.size:
             self.say("counts")
-        stamped = self.files.get("anchors/checkpoint")
-        if stamped is not None and Note(stamped).text != self.checkpoint.text:
-            self.say("uncovered", name="anchors/checkpoint")
         if not self.keys:
             self.own_keys = list(self.manifest["keys"])
             self.keys = [Key(said) for said in self.own_keys]
         self._trust("checkpoint", self.checkpoint)
-        self.witnessed, false = self.checkpoint.by(self.witnesses)
-        for name in false:
-            self.say("false", name="checkpoint", key=name)
+        self.witnessed = self._by("checkpoint", self.checkpoint, self.witnesses)
         for key in self.witnesses:
             if key.name not in self.witnessed:
                 self.say("witness", key=key.said)
 
     def _trust(self, name: str, checkpoint: Any) -> None:
-        good, false = checkpoint.by(self.keys)
-        if not good:
+        if not self._by(name, checkpoint, self.keys):
             self.say("key", name=name)
-        for key in false:
-            self.say("false", name=name, key=key)
         if checkpoint.origin != self.manifest["origin"]:
             self.say("origin", name=name, found=checkpoint.origin)
+
+    def _by(self, name: str, checkpoint: Any, keys: Sequence[Key]) -> list[str]:
+        """The names of those of the keys that signed it; a false signature is a finding."""
+        good, false = checkpoint.by(keys)
+        for key in false:
+            self.say("false", name=name, key=key)
+        return list(good)
 
     def _records(self) -> None:
         last, size, root = -1, self.checkpoint.size, self.checkpoint.root
@@ -371,21 +392,36 @@ class Bundle:
             self.records.append(record)
 
     def _anchors(self) -> None:
-        """Stamps and numbers themselves are for others to verify; which records they hold for is said."""
-        for name in self.files:
+        """Who gave stamps and numbers is for others to verify; here, that they are of a checkpoint of this log."""
+        for name in sorted(name for name in self.files if name.startswith("anchors/")):
             match = ANCHOR.fullmatch(name)
-            if match and match[2] not in ("checkpoint", "consistency"):
-                size = self._apart(f"anchors/{match[1]}/", int(match[1])) if match[1] else self.checkpoint.size
-                self.anchored.append((name, sum(index < size for index in self.indexes)))
+            if match and name != "anchors/consistency":
+                self._try(name, self._anchor, name, *match.groups())
+            else:
+                self.say("uncovered", name=name)
 
-    def _apart(self, folder: str, size: int) -> int:
-        """The size of the checkpoint there, which is of this log: no signature of ours is needed for that, the proof tells."""
-        other = Checkpoint(self.files[folder + "checkpoint"])
-        proof = [unbase64(step) for step in self.files[folder + "consistency"].decode().split("\n")[:-1]]
+    def _anchor(self, name: str, folder: str, apart: Any, kind: Any) -> None:
+        what, size = folder + "checkpoint", int(apart or self.checkpoint.size)
+        stamped = self.files[what]
+        if name == what:
+            self._stamped(what, folder + "consistency" if apart else "", size)
+        elif kind:
+            time = (stamped_at if kind == "timestamp" else registered_on)(self.files[name], what, stamped)
+            told = {"name": name, "time": time, "what": what, "digest": hashlib.sha256(stamped).hexdigest()}
+            self.anchored.append((kind, {**told, "covered": sum(index < size for index in self.indexes)}))
+
+    def _stamped(self, name: str, consistency: str, size: int) -> None:
+        """A checkpoint that others vouch for is the bundle's, or of this log: no signature of ours is needed for that, the proof tells."""
+        other = Checkpoint(self.files[name])
+        self._by(name, other, [*self.keys, *self.witnesses])
+        if not consistency:
+            if other.text != self.checkpoint.text or not set(other.signatures) <= set(self.checkpoint.signatures):
+                self.say("uncovered", name=name)
+            return
+        proof = [unbase64(step) for step in self.files[consistency].decode().split("\n")[:-1]]
         old, new = sorted((self.checkpoint, other), key=lambda one: one.size)
         if (other.origin, other.size) != (self.checkpoint.origin, size) or not extends(old.root, old.size, new.root, new.size, proof):
-            self.say("apart", name=folder + "checkpoint")
-        return size
+            self.say("apart", name=name)
 
     def _payloads(self) -> None:
         named = {one["id"]: (one["size"], one["type"]) for record in self.records for one in record.get("payloads", ())}
@@ -411,6 +447,7 @@ class Bundle:
             match = RULE.fullmatch(name)
             if match and hashlib.sha256(content).hexdigest() != match[1]:
                 self.say("rules", name=name)
+        self.unruled = unruled(rules_of(self.records), self.files)
 
     def _manifest(self) -> None:
         listed = self.manifest["files"]
@@ -444,6 +481,80 @@ class Bundle:
             self.say("seal")
 
 
+def rules_of(records: Iterable[Any]) -> set[str]:
+    """The files of the rules that records name: of the routes by which there are runs, and of the editions that came in force."""
+    named = set()
+    for record in records:
+        data = record.get("data", {})
+        if record["kind"] == "rules":
+            named |= {f"rules/edition/{data['edition']}.json"} if "edition" in data else set()
+            continue
+        runs = data["runs"] if record["kind"] == "received" else ()
+        named |= {f"rules/route/{digest}.json" for digest in (record.get("rules"), *(run["digest"] for run in runs)) if digest}
+    return named
+
+
+def unruled(named: Iterable[str], files: Mapping[str, bytes]) -> list[str]:
+    """Which files of rules are not here: of those that are named, and of those that an edition consists of."""
+    editions = [files[name] for name in named if name in files and name.startswith("rules/edition/")]
+    consist = [f"rules/file/{address}" for edition in editions for address in json.loads(edition)["files"].values()]
+    return sorted({*named, *consist} - set(files))
+
+
+# -- what others say of a checkpoint ---------------------------------------------------------------------------------
+
+
+def der(raw: bytes) -> list[tuple[int, bytes]]:
+    """The values that stand one behind the other in these bytes (X.690, DER): tag and content of each."""
+    found, at = [], 0
+    while at < len(raw):
+        tag, size, at = raw[at], raw[at + 1], at + 2
+        if size > 127:
+            size, at = int.from_bytes(raw[at : at + (size & 127)], "big"), at + (size & 127)
+        if at + size > len(raw):
+            raise Malformed("it ends too early")
+        found.append((tag, raw[at : at + size]))
+        at += size
+    return found
+
+
+def inner(value: tuple[int, bytes], tag: int = 0x30) -> list[tuple[int, bytes]]:
+    """The values within one, which is a sequence unless said otherwise."""
+    if value[0] != tag:
+        raise Malformed(f"a value of kind {value[0]} in the place of {tag}")
+    return der(value[1])
+
+
+def stamped_at(answer: bytes, what: str, stamped: bytes) -> str:
+    """The time that an answer of RFC 3161 says; its imprint must be that of these bytes. Its signature is not looked at."""
+    (response,) = der(answer)
+    status, token = inner(response)
+    (_, kind), held = inner(token)
+    if int.from_bytes(inner(status)[0][1], "big") > 1 or kind != SIGNED:
+        raise Malformed("no stamp was granted")
+    (data,) = inner(held, 0xA0)
+    (_, kind), octets = inner(inner(data)[2])
+    ((_, said),) = inner(octets, 0xA0)
+    (info,) = der(said)
+    _, _, imprint, _, (tag, time) = inner(info)[:5]
+    if kind != STAMP or tag != 0x18 or not re.fullmatch(rb"[0-9]{14}(\.[0-9]+)?Z", time):
+        raise Malformed("what was signed is no stamp")
+    algorithm, (_, digest) = inner(imprint)
+    if hashlib.new(HASHES.get(inner(algorithm)[0][1], ""), stamped).digest() != digest:
+        raise Unfit(what)
+    return re.sub("(....)(..)(..)(..)(..)(.*)Z", r"\1-\2-\3 \4:\5:\6 UTC", time.decode())
+
+
+def registered_on(evidence: bytes, what: str, stamped: bytes) -> str:
+    """The day of which the protocol register was given these bytes as the last checkpoint."""
+    found = json.loads(evidence, object_pairs_hook=once)
+    if set(found) not in (REGISTERED, REGISTERED - {"sha256"}) or not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", found["giorno"]):
+        raise Malformed("it says more, or less, than it should")
+    if "sha256" in found and found["sha256"] != hashlib.sha256(stamped).hexdigest():
+        raise Unfit(what)
+    return str(found["giorno"])
+
+
 def shown(value: Any) -> str:
     return "".join(one if one.isprintable() else "\ufffd" for one in str(value)[:500])
 
@@ -454,14 +565,14 @@ def report(bundle: Bundle, language: str) -> str:
     said = [WORDS[word][at].format(**{name: shown(value) for name, value in values.items()}) for word, values in bundle.found]
     if bundle.found:
         return "\n".join([*said[:50], WORDS["failed"][at].format(count=len(said))])
-    if bundle.own_keys:
-        said.append(WORDS["own-key"][at].format(keys=shown(", ".join(bundle.own_keys))))
-    if bundle.absent:
-        said.append(WORDS["absent"][at].format(count=bundle.absent))
-    names = shown(", ".join(bundle.witnessed))
-    said.append(WORDS["witnessed" if names else "unwitnessed"][at].format(names=names))
-    for name, covered in bundle.anchored:
-        said.append(WORDS["anchored"][at].format(name=shown(name), covered=covered, records=len(bundle.records)))
+    known = {f"{key.name}+{key.id.hex()}" for key in (*bundle.keys, *bundle.witnesses)}
+    signed = {f"{name}+{id.hex()}" for name, id, _ in bundle.checkpoint.signatures}
+    told: dict[str, Any] = {"own-key": bundle.own_keys, "absent": [bundle.absent] * bool(bundle.absent), "unruled": bundle.unruled,
+            "witnessed" if bundle.witnessed else "unwitnessed": bundle.witnessed or [""], "unverified": sorted(signed - known)}  # fmt: skip
+    said += [WORDS[word][at].format(shown(", ".join(map(str, what)))) for word, what in told.items() if what]
+    for kind, values in bundle.anchored:
+        safe = {name: shown(value) for name, value in values.items()}
+        said += [WORDS[word][at].format(**safe, records=len(bundle.records)) for word in (kind, f"apart-{kind}")]
     counts = {"records": len(bundle.records), "payloads": bundle.payloads, "files": len(bundle.files)}
     return "\n".join([*said, WORDS["ok"][at].format(**counts, origin=shown(bundle.checkpoint.origin), size=bundle.checkpoint.size)])
 

@@ -262,7 +262,7 @@ def test_the_last_checkpoint_of_each_day_gets_a_number_in_the_protocol_register(
             with one.app.store.read() as tx:
                 said = json.loads(tx.one("last_anchor", kind="register", name="giornaliero")["evidence"])
             assert said["reply"]["protocollo"] == f"{registered['detail']['anno']}/{registered['detail']['numero']:07d}"
-            assert registered["key"] == f"sigillo-{said['giorno']}"
+            assert (registered["key"], said["sha256"]) == (f"sigillo-{said['giorno']}", hashlib.sha256(sealed).hexdigest())
             assert f": {first} annotazioni, radice {checkpoint_of(notes.parse(sealed).text).root.hex()}" in registered["detail"]["oggetto"]
             assert _attachments(one.app) == 1
             assert _content(one.app, hashlib.sha256(sealed).hexdigest()) == sealed

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import random
+import sqlite3
 import subprocess
 import sys
 import zipfile
@@ -18,8 +19,9 @@ import pytest
 from bus.bundle import gather, verify
 from bus.cli import main
 from bus.errors import StoreError
-from bus.log import note, payload
+from bus.log import note, payload, timestamp
 from tests.small_bus import Caller, key_of, running, write
+from tests.tsa import Authority
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,13 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
             == 0
         )
     return out.read_bytes(), str(note.read_signer(folder / "var/log.key").verifier)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory):
+    made = Authority(tmp_path_factory.mktemp("tsa"))
+    yield made
+    made.close()
 
 
 def verdict(raw: bytes, key: str = "") -> list[str]:
@@ -284,7 +293,8 @@ def test_entries_twice_or_on_other_paths_and_rules_of_another_fingerprint_are_fo
 
 def fitting(raw: bytes, **files: bytes) -> bytes:
     """As an operator writes it who makes the manifest fit: the log does not know that one, and only that would be left to find."""
-    kept = {**verify.unpacked(raw), **{name.replace("__", "/").replace("_jsonl", ".jsonl"): content for name, content in files.items()}}
+    more = {name.replace("__", "/").replace("_jsonl", ".jsonl").replace("_0", "-0"): content for name, content in files.items()}
+    kept = {**verify.unpacked(raw), **more}
     manifest = json.loads(kept["manifest.json"])
     manifest["files"] = {name: hashlib.sha256(content).hexdigest() for name, content in kept.items() if name not in verify.APART}
     return verify.packed({**kept, "manifest.json": json.dumps(manifest).encode()})
@@ -390,7 +400,7 @@ def test_the_verifiers_own_ed25519_agrees_with_the_library_on_random_keys():
         assert not verify.ed25519(note.Signer.new("prova", note.ED25519).verifier.key, text.encode(), signed.value)
 
 
-def test_what_witnesses_signed_goes_with_it_and_is_verified(tmp_path):
+def test_what_witnesses_signed_goes_with_it_and_is_verified(tmp_path, authority):
     witness = note.Signer.new("testimone.example/uno", note.COSIGNATURE)
     with running(tmp_path) as server:
         ask, app = Caller(server.port), server.app
@@ -403,7 +413,8 @@ def test_what_witnesses_signed_goes_with_it_and_is_verified(tmp_path):
             newest = tx.one("last_checkpoint")
         signed = note.parse(newest["note"])
         cosigned = signed.signed(witness.sign(signed.text, 1_790_000_000)).encode()
-        for kind, evidence in (("witness", cosigned), ("timestamp", b"tsr")):
+        stamp = authority.stamp(timestamp.ask(newest["note"]).content)
+        for kind, evidence in (("witness", cosigned), ("timestamp", stamp)):
             app.store.write(lambda tx, kind=kind, evidence=evidence: tx.do(
                 "add_anchor", kind=kind, name=kind, size=newest["size"], time="", evidence=evidence,
             )).result()  # fmt: skip
@@ -414,7 +425,10 @@ def test_what_witnesses_signed_goes_with_it_and_is_verified(tmp_path):
     assert (bundle.found, bundle.witnessed) == ([], ["testimone.example/uno"])
     other = note.Signer.new("altro.example/due", note.COSIGNATURE).verifier
     assert verify.Bundle(second.content, witnesses=[verify.Key(str(other))]).found == [("witness", {"key": str(other)})]
-    assert b"tsr" in bundle.files.values()
+    assert stamp in bundle.files.values()
+    said = verify.report(verify.Bundle(second.content), "en")
+    assert f"NOT verified, for lack of their key (--witness, --key): testimone.example/uno+{witness.verifier.key_id.hex()}\n" in said
+    assert "NOT verified, for lack of their key" not in verify.report(bundle, "en")
     one, two = verify.unpacked(second.content), verify.unpacked(again.content)
     assert {name for name in one if one[name] != two[name]} == {"seal.json"}, "the same but for what tells of this very export"
     with running(tmp_path) as server:
@@ -422,7 +436,7 @@ def test_what_witnesses_signed_goes_with_it_and_is_verified(tmp_path):
     assert kinds.count("exported") == 3
 
 
-def test_a_stamp_of_before_the_last_record_or_of_far_behind_it_goes_with_it_and_is_verified(tmp_path, monkeypatch):
+def test_a_stamp_of_before_the_last_record_or_of_far_behind_it_goes_with_it_and_is_verified(tmp_path, monkeypatch, authority):
     """Stamps come once in an hour: a record that came since takes none of them out."""
     monkeypatch.setattr(gather, "FAR", 1)
     with running(tmp_path) as server:
@@ -431,57 +445,133 @@ def test_a_stamp_of_before_the_last_record_or_of_far_behind_it_goes_with_it_and_
         app.wait_reply(message, 60)
         export = partial(ask, "POST", "/exports", {"case": "istanza:Ada", "purpose": "prova"}, name="revisore")
         bare = export().content  # its records, and that it was made, are sealed by now
-        stamped = _stamp(app)
+        stamped = _stamp(app, authority)
         assert ask("GET", f"/messages/{message}", headers={"Snodo-Purpose": "reclamo 44"}, name="revisore").status == 200
         before = export().content
-        later = _stamp(app)
+        later = _stamp(app, authority)
         after = export().content
     key = [verify.Key(str(note.read_signer(tmp_path / "var/log.key").verifier))]
     assert verify.Bundle(bare, key).anchored == []
     for raw, size, covered in ((before, stamped, 4), (after, later, 5)):
         bundle = verify.Bundle(raw, key)
-        assert (bundle.found, bundle.anchored, len(bundle.records)) == ([], [(f"anchors/{size}/timestamp-0", covered)], 5)
-        assert f"anchors/{size}/timestamp-0: holds for {covered} of 5 records" in verify.report(bundle, "en")
-        assert f"vale per {covered} annotazioni su 5" in verify.report(bundle, "it")
+        assert (bundle.found, _anchored(bundle), len(bundle.records)) == ([], {f"anchors/{size}/timestamp-0": covered}, 5)
+        assert f" UTC, holds for {covered} of 5 records" in (said := verify.report(bundle, "en"))
+        assert "NOT verified here (it takes the certificate): openssl ts -verify" in said
+        assert f"vale per {covered} annotazioni su 5" in (said := verify.report(bundle, "it"))
+        assert "NON verificata qui (serve il certificato)" in said
         folder = f"anchors__{size}__"
         proof = bundle.files[f"anchors/{size}/consistency"]
         assert verdict(fitting(raw, **{folder + "consistency": proof[proof.index(b"\n") + 1 :]}), key[0].said) == ["apart", "seal"]
-        assert verdict(fitting(raw, **{folder + "checkpoint": bundle.files["checkpoint"]}), key[0].said) == ["apart", "seal"]
+        assert verdict(fitting(raw, **{folder + "checkpoint": bundle.files["checkpoint"]}), key[0].said) == ["apart", "unfit", "seal"]
         moved = {name.replace(f"/{size}/", f"/{size + 1}/"): content for name, content in bundle.files.items()}
         assert verdict(fitting(verify.packed(moved)), key[0].said) == ["apart", "seal"]
         for name in ("checkpoint", "consistency"):
             left = {one: content for one, content in bundle.files.items() if one != f"anchors/{size}/{name}"}
-            assert verdict(fitting(verify.packed(left)), key[0].said) == ["missing", "seal"]
+            assert set(verdict(fitting(verify.packed(left)), key[0].said)) == {"missing", "seal"}
 
 
-def test_the_checkpoint_that_a_witness_cosigned_is_taken_though_another_has_stamp_and_number(tmp_path):
+def test_whatever_in_anchors_is_no_stamp_and_no_number_of_that_checkpoint_is_found_without_any_key(exported, authority):
+    raw, key = exported
+    checkpoint = verify.unpacked(raw)["checkpoint"]
+    stamp = authority.stamp(timestamp.ask(checkpoint).content)
+    with_stamp = partial(fitting, raw, anchors__checkpoint=checkpoint)
+    assert verdict(with_stamp(anchors__timestamp_0=stamp), key) == ["seal"], "only the log does not know it"
+    number = {"giorno": "2026-11-20", "message": "x", "reply": {"protocollo": "2026/0000001"}}
+    for fits in (number, {**number, "sha256": hashlib.sha256(checkpoint).hexdigest()}):
+        assert verdict(with_stamp(anchors__register_0=json.dumps(fits).encode()), key) == ["seal"]
+    other = authority.stamp(timestamp.ask(checkpoint + b"x").content)
+    refused = bytes.fromhex("30053003020102")
+    dice = random.Random(11)
+    for word, junk in (
+        ("unfit", other), ("malformed", b""), ("malformed", b"junk"), ("malformed", stamp + b"\0"), ("malformed", stamp[:-1]),
+        ("malformed", refused), ("malformed", b"\x30\x80" + stamp), ("malformed", b"\x30\x8f" + b"\xff" * 15), ("malformed", b"0" * 3_000),
+        ("malformed", dice.randbytes(3_000)), ("malformed", b"\x30\x82" * 4_000),
+    ):  # fmt: skip
+        assert verdict(with_stamp(anchors__timestamp_0=junk), key) == [word, "seal"], junk[:20]
+    for word, what in (
+        ("unfit", {**number, "sha256": "0" * 64}), ("malformed", {**number, "nota": ""}), ("malformed", {**number, "giorno": "ieri"}),
+        ("malformed", {**number, "giorno": 3}), ("malformed", {}), ("malformed", []),
+    ):  # fmt: skip
+        assert verdict(with_stamp(anchors__register_0=json.dumps(what).encode()), key) == [word, "seal"], what
+    twice = json.dumps(number).replace("{", '{"giorno": "2026-11-21", ', 1).encode()
+    assert verdict(with_stamp(anchors__register_0=twice), key) == ["malformed", "seal"]
+    for name in ("altro", "timestamp_0.der", "checkpoint__x", "consistency", "1__altro", "0__checkpoint"):
+        assert verdict(with_stamp(**{f"anchors__{name}": stamp}), key) == ["uncovered", "seal"], name
+    assert verdict(fitting(raw, anchors__timestamp_0=stamp), key) == ["missing", "seal"]
+    stranger = note.Signer.new("prova", note.ED25519)
+    signed = note.parse(checkpoint)
+    more = signed.signed(stranger.sign(signed.text)).encode()
+    assert verdict(fitting(raw, anchors__checkpoint=more), key) == ["uncovered", "seal"], "a signature that the checkpoint has not"
+
+
+def test_rules_that_records_name_and_that_the_database_has_no_more_are_told(tmp_path, capsys):
+    with running(tmp_path) as server:
+        ask, app = Caller(server.port), server.app
+        app.wait_reply(ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}).json["id"], 60)
+        words = ["log", "export", "--case", "istanza:Ada", "--purpose", "prova", "--out", str(tmp_path / "f.zip")]
+        words += ["--url", f"http://127.0.0.1:{server.port}", "--key", key_of("revisore")]
+        assert main(words) == 0
+        whole = verify.Bundle((tmp_path / "f.zip").read_bytes())
+        assert (whole.found, whole.unruled, capsys.readouterr().err) == ([], [], "")
+        gone = [name for name in whole.files if name.startswith(("rules/route/", "rules/file/"))][:2]
+        with sqlite3.connect(tmp_path / "var/snodo.db") as database:
+            for digest in (name.removesuffix(".json").rpartition("/")[2] for name in gone):
+                assert database.execute("DELETE FROM rules WHERE digest = ?", (digest,)).rowcount == 1
+        assert main(words) == 0
+        told = capsys.readouterr().err
+    bundle = verify.Bundle((tmp_path / "f.zip").read_bytes())
+    assert (bundle.found, bundle.unruled) == ([], sorted(gone))
+    for language, said in (("en", "Rules that records name and that are not here: "), ("it", "Regole nominate da annotazioni che non ci")):
+        assert said in verify.report(bundle, language)
+    for name in gone:
+        assert name in told
+        assert name in bundle.files["summary.html"].decode()
+
+
+def test_the_summary_tells_no_time_of_the_checkpoint_which_nobody_signed(tmp_path):
+    with running(tmp_path) as server:
+        ask, app = Caller(server.port), server.app
+        app.wait_reply(ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}).json["id"], 60)
+        ask("POST", "/exports", {"case": "istanza:Ada", "purpose": "prova"}, name="revisore")
+        with sqlite3.connect(tmp_path / "var/snodo.db") as database:
+            database.execute("DROP TRIGGER checkpoints_are_never_changed")
+            database.execute("UPDATE checkpoints SET time = '1999-12-31T23:59:59.000Z'")
+        raw = ask("POST", "/exports", {"case": "istanza:Ada", "purpose": "prova"}, name="revisore").content
+    assert b"1999" not in verify.unpacked(raw)["summary.html"]
+
+
+def test_the_checkpoint_that_a_witness_cosigned_is_taken_though_another_has_stamp_and_number(tmp_path, authority):
     witness = note.Signer.new("testimone.example/uno", note.COSIGNATURE)
     with running(tmp_path) as server:
         ask, app = Caller(server.port), server.app
         app.wait_reply(ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}).json["id"], 60)
         export = partial(ask, "POST", "/exports", {"case": "istanza:Ada", "purpose": "prova"}, name="revisore")
         export()
-        stamped = _stamp(app)
-        _stamp(app, "register")
+        stamped = _stamp(app, authority)
+        _stamp(app, authority, "register", b'{"giorno": "2026-11-20", "message": "x", "reply": {}}')
         export()
         with app.store.read() as tx:
             signed = note.parse(tx.one("last_checkpoint")["note"])
-        cosigned = _stamp(app, "witness", signed.signed(witness.sign(signed.text, 1_790_000_000)).encode())
+        cosigned = _stamp(app, authority, "witness", signed.signed(witness.sign(signed.text, 1_790_000_000)).encode())
         raw = export().content
     bundle = verify.Bundle(raw, witnesses=[verify.Key(str(witness.verifier))])
     assert (bundle.found, bundle.witnessed, bundle.checkpoint.size) == ([], ["testimone.example/uno"], cosigned)
-    assert dict(bundle.anchored) == dict.fromkeys(
-        (f"anchors/{stamped}/{what}" for what in ("register-0", "timestamp-1")), len(bundle.records)
-    )
+    assert _anchored(bundle) == dict.fromkeys((f"anchors/{stamped}/{what}" for what in ("register-0", "timestamp-1")), len(bundle.records))
 
 
-def _stamp(app, kind: str = "timestamp", evidence: bytes = b"tsr") -> int:
+def _anchored(bundle: verify.Bundle) -> dict[str, int]:
+    """For how many records each stamp or number holds."""
+    return {values["name"]: values["covered"] for _, values in bundle.anchored}
+
+
+def _stamp(app, authority: Authority, kind: str = "timestamp", evidence: bytes = b"") -> int:
     """Have somebody vouch for the newest checkpoint; its size."""
     with app.store.read() as tx:
-        size = tx.one("last_checkpoint")["size"]
-    anchor = {"kind": kind, "name": f"{kind}.example", "size": size, "time": "", "evidence": evidence}
+        newest = tx.one("last_checkpoint")
+    evidence = evidence or authority.stamp(timestamp.ask(newest["note"]).content)
+    anchor = {"kind": kind, "name": f"{kind}.example", "size": newest["size"], "time": "", "evidence": evidence}
     app.store.write(lambda tx: tx.do("add_anchor", **anchor)).result()
-    return int(size)
+    return int(newest["size"])
 
 
 def _rows(app):
