@@ -93,7 +93,8 @@ def _spent(work: Callable[[], Any], whose: int) -> Spent:
 
 def _command(rules: Path, *options: str) -> Spent:
     command = [sys.executable, "-m", "bus.cli", "validate", str(rules), "--config", str(PROJECT / "config.yaml"), *options]
-    kept = {**os.environ, "XDG_CACHE_HOME": str(rules.parent)}
+    kept = {name: said for name, said in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # users keep it: it is Python's default
+    kept["XDG_CACHE_HOME"] = str(rules.parent)
 
     def run() -> None:
         done = subprocess.run(command, cwd=PROJECT, env=kept, capture_output=True, text=True, check=False)

@@ -16,9 +16,11 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import astuple, fields
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -40,6 +42,10 @@ class Earlier:
         self._path = path
         self._old = _read(path)
         self._new: dict[str, dict[str, Any]] = {"findings": {}, "outlines": {}}
+
+    def stand_on(self, ground: str) -> None:
+        """Another ground for the keys from now on."""
+        self._ground = ground.encode()
 
     def key(self, *parts: bytes) -> str:
         """The key of what depends on these parts, and on the ground."""
@@ -124,12 +130,20 @@ def _ours(folder: Path) -> bool:
 # --- what findings depend on beside the rules ----------------------------------------------------------------------------
 
 
+def written_ground(adapters: Iterable[str], settings: Mapping[str, str]) -> str:
+    """As `ground_of`, where the code of the adapters (``module:Class``) alone says what they offer: none has to be imported."""
+    return _ground(sorted(adapters), {name.partition(":")[0].partition(".")[0] for name in adapters}, settings)
+
+
 def ground_of(operations: Mapping[str, Operation], settings: Mapping[str, str]) -> str:
     """The digest of what all findings depend on: operations, the code that declares and checks them, libraries, settings of adapters."""
     declared = [[name, _declared(one)] for name, one in sorted(operations.items())]
     models = [model for one in operations.values() for model in (one.request, one.answer)]
-    packages = {"bus", *(model.__module__.partition(".")[0] for model in models)}
-    code = (part for package in sorted(packages) for part in _code_of(package))
+    return _ground(declared, {model.__module__.partition(".")[0] for model in models}, settings)
+
+
+def _ground(declared: Any, packages: Set[str], settings: Mapping[str, str]) -> str:
+    code = (part for package in sorted({"bus", *packages}) for part in _code_of(package))
     adapters = {name: said for name, said in settings.items() if name.startswith("adapters.")}
     return _digest([sys.version.encode(), canonical([declared, adapters, sorted(_distributions())]), *code])
 
@@ -141,15 +155,22 @@ def _declared(operation: Operation) -> JsonObject:
     return {**said, **plain, "request": schema_of(operation.request), "answer": schema_of(operation.answer)}
 
 
-def _code_of(package: str) -> Iterator[bytes]:
+@cache
+def _code_of(package: str) -> tuple[bytes, ...]:
     """Names and contents of the files of a package, contracts that lie in it included; of a module its file."""
-    module = sys.modules[package]
-    folders = [Path(one) for one in getattr(module, "__path__", ())]
-    files = [path for folder in folders for path in sorted(folder.rglob("*")) if "__pycache__" not in path.parts and path.is_file()]
-    own = getattr(module, "__file__", None)
-    for path in files or ([Path(own)] if own else []):
-        yield os.fsencode(path)
-        yield path.read_bytes()
+    found = None
+    with suppress(ValueError):  # a name that no package can have
+        found = find_spec(package)
+    folders = found.submodule_search_locations if found else None
+    files = [path for folder in folders or () for path in sorted(_files_in(folder))]
+    own = [found.origin] if found and found.origin else []
+    return tuple(part for path in files or own for part in (os.fsencode(path), Path(path).read_bytes()))
+
+
+def _files_in(folder: str) -> Iterator[str]:
+    for here, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        yield from (f"{here}/{name}" for name in names)
 
 
 def _distributions() -> Iterator[str]:

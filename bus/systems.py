@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 
 from pydantic import ValidationError
 
@@ -18,17 +19,33 @@ GROUP = "snodo.adapters"
 
 def adapter_class(use: str) -> type[Adapter]:
     """The adapter class that ``use`` names: an entry point of the group ``snodo.adapters``, or ``module:Class``."""
-    found = next(iter(entry_points(group=GROUP, name=use)), None)
+    found = _point(use)
     try:
         cls = found.load() if found else getattr(importlib.import_module(use.partition(":")[0]), use.partition(":")[2])
     except (ImportError, AttributeError, ValueError) as error:
-        known = ", ".join(sorted(point.name for point in entry_points(group=GROUP)))
+        known = ", ".join(sorted(point.name for point in _known()))
         raise ConfigError(
             f"there is no adapter {use!r}: {error}", code="config.adapter-unknown", hint=f"known: {known}; or module:Class"
         ) from error
     if not (isinstance(cls, type) and issubclass(cls, Adapter)):
         raise ConfigError(f"{use!r} is not an adapter", code="config.adapter-unknown", hint="it must be a subclass of bus.adapter.Adapter")
     return cls
+
+
+def class_name(use: str) -> str:
+    """The class that ``use`` names, as ``module:Class``; it may not be there."""
+    found = _point(use)
+    return found.value if found else use
+
+
+def _point(use: str) -> EntryPoint | None:
+    return next(iter(_known().select(name=use)), None)
+
+
+@cache
+def _known() -> EntryPoints:
+    """The adapters that are installed: asked for once, since it reads the metadata of all libraries."""
+    return entry_points(group=GROUP)
 
 
 def adapters_of(config: Config) -> dict[str, Adapter]:

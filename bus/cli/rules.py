@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,21 +14,36 @@ from bus.adapter import Adapter, Operation
 from bus.cli.common import Granted
 from bus.config import Config, load
 from bus.errors import ConfigError, EvidenceError, Unproven
-from bus.systems import adapter_class, adapters_of, operations_of
+from bus.systems import adapter_class, adapters_of, class_name, operations_of
 
 if TYPE_CHECKING:
     from bus.replay.bundle import Bundle
     from bus.store.opening import Reader
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Declared:
-    """Settings; operations by full name; the adapters themselves, unless a secret is ``missing`` (a sentence) to make them."""
+    """Settings; the adapters, unless a secret is ``missing`` (a sentence) to make them."""
 
     config: Config
-    operations: dict[str, Operation]
     adapters: dict[str, Adapter]
     missing: str = ""
+
+    @cached_property
+    def operations(self) -> dict[str, Operation]:
+        """All operations by full name."""
+        return offered(self.config) if self.missing else operations_of(self.adapters)
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the code of the adapters alone says what they offer: none reads a contract that the settings name."""
+        made = all(one.operations is type(one).operations for one in self.adapters.values())
+        return made and all(adapter_class(name).operations for name in self.classes)
+
+    @property
+    def classes(self) -> set[str]:
+        """The classes of the adapters, as ``module:Class``; nobody has looked whether they are there."""
+        return {class_name(str(settings.get("use", name))) for name, settings in self.config.adapters.items()}
 
 
 def declared(path: Path) -> Declared:
@@ -38,10 +54,7 @@ def declared(path: Path) -> Declared:
         if error.code != "config.secret-missing":
             raise
         config, missing = load(path, secrets=False), error.sentence
-    made = {} if missing else adapters_of(config)
-    if not missing:
-        return Declared(config, operations_of(made), made)
-    return Declared(config, offered(config), made, missing)
+    return Declared(config, {} if missing else adapters_of(config), missing)
 
 
 def offered(config: Config) -> dict[str, Operation]:

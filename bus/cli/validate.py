@@ -12,6 +12,8 @@ from bus.cli.common import CONFIG, Format, Json, Settings, family
 
 if TYPE_CHECKING:
     from bus.cli.rules import Declared
+    from bus.earlier import Earlier
+    from bus.rulefiles import Files
     from bus.source import Finding
 
 app = family("Check settings, routes, mappings, types, tables and services.")
@@ -44,7 +46,7 @@ def validate(
 
 def _rules(folder: Path, known: Declared, *, cache: bool) -> list[Finding]:
     """The findings in the rules of a folder."""
-    from bus.earlier import digest_of, ground_of, of_folder
+    from bus.earlier import digest_of, of_folder, written_ground
     from bus.rulefiles import files_of
 
     if not cache or not (folder / "routes").is_dir():
@@ -52,8 +54,18 @@ def _rules(folder: Path, known: Declared, *, cache: bool) -> list[Finding]:
 
         return examine(folder, known.operations)[1]
     files = files_of(folder)
-    earlier = of_folder(folder, ground_of(known.operations, known.config.fingerprints))
-    whole = earlier.key(digest_of(files))
+    earlier = of_folder(folder, written_ground(known.classes, known.config.fingerprints))
+    written = earlier.key(digest_of(files), known.missing.encode())
+    found = earlier.findings(written)
+    return _anew(files, known, earlier, written) if found is None else found
+
+
+def _anew(files: Files, known: Declared, earlier: Earlier, written: str) -> list[Finding]:
+    """What is found now that the adapters are asked; kept as ``written`` when their code alone says what they offer."""
+    from bus.earlier import digest_of, ground_of
+
+    earlier.stand_on(ground_of(known.operations, known.config.fingerprints))
+    whole = written if known.fixed else earlier.key(digest_of(files))
     found = earlier.findings(whole)
     if found is None:
         from bus.catalog import review

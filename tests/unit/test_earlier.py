@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.openapi import _loaded, document_of
 from bus import earlier
 from bus.catalog import examine, review
 from bus.cli import main
@@ -236,3 +237,54 @@ def test_a_folder_without_routes_is_told_as_ever(tmp_path: Path, rules: Path, ca
     shutil.rmtree(rules / "routes")
     code, found = said(capsys, rules)
     assert (1, "catalog.no-routes") == (code, found[-1]["code"])
+
+
+def test_no_adapter_is_asked_when_all_is_as_it_was(
+    rules: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = said(capsys, rules)
+    monkeypatch.setattr("bus.cli.rules.offered", None)
+    assert first == said(capsys, rules)
+
+
+CONTRACT = """
+openapi: 3.0.3
+info: {title: Anagrafe, version: "1"}
+paths:
+  /persone:
+    get:
+      operationId: leggi
+      responses: {"200": {description: una, content: {application/json: {schema: {type: object, properties: {nome: {type: string}}}}}}}
+"""
+ASKS = """
+route: prova.chiede
+version: 1
+on: edilizia.pratica.presentata
+steps:
+  - {id: chiede, call: fuori.leggi, with: {}, as: persona}
+  - {id: usa, set: {nome: persona.nome}}
+"""
+
+
+def test_a_contract_that_the_settings_name_is_read_again(rules: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings, contract = rules.parent / "config.yaml", rules.parent / "fuori.yaml"
+    system = {
+        "use": "rest",
+        "url": "http://127.0.0.1:1",
+        "openapi": str(contract),
+        "operations": {"leggi": {"operation": "leggi", "effect": "read"}},
+    }
+    named = {"organization": {"name": "Comune", "fiscal_code": "80001130857"}, "adapters": {"fuori": system}}
+    settings.write_text(json.dumps(named))
+    contract.write_text(CONTRACT)
+    shutil.rmtree(rules / "routes")
+    (rules / "routes").mkdir()
+    (rules / "routes" / "chiede.yaml").write_text(ASKS)
+    option = ("--config", str(settings))
+    first = said(capsys, rules, *option)
+    assert first == said(capsys, rules, *option)
+    contract.write_text(CONTRACT.replace("nome", "cognome"))
+    for read_once in (document_of, _loaded):
+        read_once.cache_clear()  # as in a new process
+    then = said(capsys, rules, *option)
+    assert then == said(capsys, rules, *option, "--no-cache") != first
