@@ -46,6 +46,29 @@ def key(
     show({"key": str(to), "public_key": str(signer.verifier)}, json, _made)
 
 
+@app.command()
+def begin(
+    config: Config = CONFIG,
+    held: Annotated[
+        Path | None, typer.Option("--from-checkpoint", help="After a loss: the newest checkpoint that carries the witness's cosignature.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Before the first start: the logs of which the memory knows nothing begin here. After a loss: put the newest checkpoint back."""
+    from bus.log.note import parse, read_signer, verifier
+    from bus.witness import memory
+
+    settings = _settings(config)
+    origins = [log.origin for log in settings.logs]
+    new: list[str] = []
+    if held is None:
+        new = memory.begin(settings.memory, origins)
+    else:
+        ours = [read_signer(settings.key).verifier, *map(verifier, settings.former_keys)]
+        memory.put_back(settings.memory, parse(held.read_bytes()), origins, ours)
+    show({"begin": new, "logs": [_remembered(settings, origin) for origin in origins]}, json, _begun)
+
+
 @app.command("show")
 def show_memory(config: Config = CONFIG, json: Json = False) -> None:
     """The last checkpoint of each log, as it is in the memory; also while the witness runs."""
@@ -87,6 +110,13 @@ def _remembered(settings: Settings, origin: str) -> dict[str, Any]:
 def _made(made: dict[str, Any]) -> None:
     print(f"the private key is in {made['key']}: nobody else may read it, and it leaves this machine only in a sealed copy\n")
     print(f"the public key, for the settings of the log (anchors.witnesses) and for auditors:\n\n  {made['public_key']}")
+
+
+def _begun(shown: dict[str, Any]) -> None:
+    for origin in shown["begin"]:
+        print(f"{origin} BEGINS HERE: the first checkpoint that its key signed will be believed, whatever was taken out of it.\n"
+              "  If this witness ever cosigned that log, do not start it: bus witness begin --from-checkpoint FILE")  # fmt: skip
+    _logs({"logs": [log for log in shown["logs"] if log["origin"] not in shown["begin"]]})
 
 
 def _logs(shown: dict[str, Any]) -> None:

@@ -41,6 +41,9 @@ class Door:
             answer = await self._answer(scope["method"], scope["path"], receive)
         except Refusal as refusal:
             answer = Answer(refusal.status, refusal.sentence, refusal.media_type)
+        except OSError as error:
+            logger("snodo.witness").error("memory.failed", error=str(error))
+            answer = Answer(500, "the memory cannot be read or written, so nothing is cosigned\n")
         headers = [(b"content-type", answer.media_type.encode()), (b"content-length", str(len(answer.text.encode())).encode())]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.text.encode()})
@@ -65,9 +68,6 @@ class Door:
             if refusal.status in (403, 422):  # perhaps the log is being forked: that is what we are here for
                 logger("snodo.witness").warning("checkpoint.refused", status=refusal.status, why=refusal.sentence.strip())
             raise
-        except OSError as error:
-            logger("snodo.witness").error("checkpoint.not-kept", error=str(error))
-            raise Refusal(500, "the checkpoint cannot be remembered, so it is not cosigned\n") from error
 
 
 async def _body(receive: Receive) -> bytes:

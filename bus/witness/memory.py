@@ -2,10 +2,14 @@
 
 The file is replaced whole, and is on the disk before anybody hears of the cosignature: at no moment can a crash bring an older one back
 that was not the last. It is also what ``GET /<hash>/checkpoint`` answers.
+
+Of a log of which it knows nothing a witness would believe whatever it is shown first. So that is taken for a loss, unless somebody said
+that the log begins here (`begin`); what says so goes with the first checkpoint.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -25,7 +29,7 @@ def place_of(origin: str) -> str:
 
 
 class Memory:
-    """A folder, of one process. Raises `ConfigError` when it is not there, taken, or holds what our own keys did not sign."""
+    """A folder, of one process. Raises `ConfigError` when it is not there, taken, knows nothing of a log, or holds what we did not sign."""
 
     def __init__(self, folder: Path, origins: Iterable[str], ours: Iterable[Verifier]) -> None:
         self._folder = folder
@@ -39,46 +43,104 @@ class Memory:
             raise
 
     def last(self, origin: str) -> Note | None:
-        """The last checkpoint of a log, with its signatures and ours; None when there never was one."""
+        """The last checkpoint of a log, with its signatures and ours; None when the log begins here. Raises OSError when it is lost."""
         try:
-            return parse(self._file(origin).read_bytes())
+            return parse(_file(self._folder, origin).read_bytes())
         except FileNotFoundError:
-            return None
+            if _begins(self._folder, origin).exists():
+                return None
+            raise
 
     def keep(self, origin: str, note: Note) -> None:
         """Put a checkpoint in the place of the last one; returns when a power cut could not take it back. Raises OSError."""
-        final = self._file(origin)
-        new = final.with_name("checkpoint.new")
-        if not final.parent.is_dir():
-            final.parent.mkdir()
-            sync_folder(self._folder)
-        with new.open("wb") as file:
-            file.write(note.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(final)
-        sync_folder(final.parent)
+        _keep(self._folder, origin, note)
 
     def close(self) -> None:
         self._lock.close()
 
-    def _file(self, origin: str) -> Path:
-        return self._folder / place_of(origin) / "checkpoint"
-
     def _check(self, origin: str, keys: list[Verifier]) -> None:
         try:
             note = self.last(origin)
-            if note is not None and not (cosigned(note, keys) and head_of(note).origin == origin):
-                raise EvidenceError("no cosignature of ours", code="evidence.unsigned")
+            if note is not None:
+                _of_ours(note, origin, keys)
+        except FileNotFoundError:
+            raise ConfigError(
+                f"the memory {self._folder} knows nothing of the log {origin}", code="witness.memory",
+                hint="if this witness never cosigned that log, say so once: bus witness begin. If it did, its memory is lost, and it would "
+                "cosign a log that was rolled back: bus witness begin --from-checkpoint FILE, the newest one that carries its cosignature",
+            ) from None  # fmt: skip
         except EvidenceError as error:
             raise ConfigError(
-                f"{self._file(origin)} is not a checkpoint that we cosigned: {error.sentence}", code="witness.memory",
+                f"{_file(self._folder, origin)} is not a checkpoint that we cosigned: {error.sentence}", code="witness.memory",
                 hint="put the newest checkpoint of this log that carries our cosignature in its place; never delete it",
             ) from error  # fmt: skip
 
 
 def head_of(note: Note) -> Checkpoint:
     return checkpoint_of(note.text)
+
+
+def begin(folder: Path, origins: Iterable[str]) -> list[str]:
+    """Say that the logs of which a memory knows nothing begin here; which they are. Raises `ConfigError`, OSError."""
+    with _taken(folder):
+        new = [origin for origin in origins if not _file(folder, origin).exists()]
+        for origin in new:
+            _make_room(folder, origin)
+            _begins(folder, origin).touch()
+            sync_folder(_begins(folder, origin).parent)
+    return new
+
+
+def put_back(folder: Path, note: Note, origins: Iterable[str], ours: Iterable[Verifier]) -> None:
+    """Remember a checkpoint that we cosigned before our memory was lost. Raises `ConfigError`, `EvidenceError` when it is none, OSError."""
+    head = head_of(note)
+    if head.origin not in origins:
+        raise EvidenceError(f"a checkpoint of {head.origin!r}, which is none of our logs", code="evidence.origin")
+    _of_ours(note, head.origin, ours)
+    with _taken(folder):
+        known = 0
+        with contextlib.suppress(FileNotFoundError, EvidenceError):  # a broken one may be replaced
+            known = head_of(parse(_file(folder, head.origin).read_bytes())).size
+        if known > head.size:
+            raise ConfigError(
+                f"this is a checkpoint of {head.size:,} records, and the memory knows one of {known:,}", code="witness.memory",
+                hint="keep the newer one: nothing is to be put back",
+            )  # fmt: skip
+        _keep(folder, head.origin, note)
+
+
+def _of_ours(note: Note, origin: str, keys: Iterable[Verifier]) -> None:
+    if not (cosigned(note, keys) and head_of(note).origin == origin):
+        raise EvidenceError("no cosignature of ours", code="evidence.unsigned")
+
+
+def _keep(folder: Path, origin: str, note: Note) -> None:
+    final = _file(folder, origin)
+    new = final.with_name("checkpoint.new")
+    _make_room(folder, origin)
+    with new.open("wb") as file:
+        file.write(note.encode())
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(final)
+    _begins(folder, origin).unlink(missing_ok=True)
+    sync_folder(final.parent)
+
+
+def _file(folder: Path, origin: str) -> Path:
+    return folder / place_of(origin) / "checkpoint"
+
+
+def _begins(folder: Path, origin: str) -> Path:
+    """What says that a log begins here."""
+    return folder / place_of(origin) / "begins"
+
+
+def _make_room(folder: Path, origin: str) -> None:
+    room = folder / place_of(origin)
+    if not room.is_dir():
+        room.mkdir()
+        sync_folder(folder)
 
 
 def _taken(folder: Path) -> IO[bytes]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import uvicorn
 
-from bus.diagnostics import configure
+from bus.diagnostics import configure, logger
 from bus.errors import ConfigError
 from bus.log import note
 from bus.witness.door import Door
@@ -38,6 +38,8 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
         signal.signal(number, lambda *_: None)
     configure()
     witness, memory = open_witness(settings)
+    for origin in (origin for origin in witness.origins if witness.last(origin) is None):
+        logger("snodo.witness").warning("log.begins", origin=origin, sentence="the first checkpoint that is brought will be believed")
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     config = uvicorn.Config(
         Door(witness), lifespan="off", ws="none", log_config=None, access_log=False, server_header=False, proxy_headers=False,

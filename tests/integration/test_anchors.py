@@ -51,6 +51,7 @@ def witness(folder, key: str):
     (folder / "key").chmod(0o600)
     settings = {"key": "key", "memory": "memory", "port": 0, "logs": [{"origin": ORIGIN, "keys": [key]}]}
     (folder / "witness.yaml").write_text(json.dumps(settings))
+    assert main(["witness", "begin", "--config", str(folder / "witness.yaml")]) == 0
     command = [sys.executable, "-m", "bus.cli", "witness", "serve", "--config", str(folder / "witness.yaml"), "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -6,6 +6,7 @@ import configparser
 import json
 import os
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -59,6 +60,8 @@ def folder(tmp_path, capsys):
         f"key: witness.key\nmemory: memory\nport: 0\nlogs:\n  - origin: {ORIGIN}\n    keys: [{KEY.verifier}]\n", "utf-8"
     )
     (tmp_path / "public").write_text(made["public_key"], "utf-8")
+    assert main(["witness", "begin", "--config", str(tmp_path / "witness.yaml")]) == 0
+    assert f"{ORIGIN} BEGINS HERE: the first checkpoint" in capsys.readouterr().out
     return tmp_path
 
 
@@ -104,6 +107,7 @@ def shown(capsys, folder) -> str:
 
 
 def test_the_last_checkpoint_is_shown_in_words(folder, capsys):
+    capsys.readouterr()
     assert main(["witness", "show", "--config", str(folder / "witness.yaml")]) == 0
     assert capsys.readouterr().out == f"{ORIGIN}: nothing was cosigned yet\n"
     witness = Program(folder)
@@ -112,6 +116,28 @@ def test_the_last_checkpoint_is_shown_in_words(folder, capsys):
     assert main(["witness", "show", "--config", str(folder / "witness.yaml")]) == 0
     assert f"{ORIGIN}: 1,200 records, root {LOG.root(1200).hex()}, cosigned 20" in capsys.readouterr().out
     assert checkpoint_of(notes.parse((folder / "memory" / place_of(ORIGIN) / "checkpoint").read_bytes()).text).size == 1200
+
+
+def test_a_witness_whose_memory_is_lost_starts_again_from_a_checkpoint_that_it_cosigned_only(folder, capsys):
+    witness = Program(folder)
+    witness.add(0, 1200)
+    witness.end()
+    held = folder / "held"
+    held.write_bytes((folder / "memory" / place_of(ORIGIN) / "checkpoint").read_bytes())
+    shutil.rmtree(folder / "memory" / place_of(ORIGIN))
+    words = ["--config", str(folder / "witness.yaml")]
+    assert main(["witness", "serve", *words]) == 2
+    assert "bus witness begin --from-checkpoint FILE" in capsys.readouterr().err
+    assert main(["witness", "show", *words]) == 0
+    (folder / "unsigned").write_bytes(LOG.checkpoint(1300).encode())
+    assert main(["witness", "begin", *words, "--from-checkpoint", str(folder / "unsigned")]) != 0
+    assert "no cosignature of ours" in capsys.readouterr().err
+    assert main(["witness", "begin", *words, "--from-checkpoint", str(held)]) == 0
+    assert f"{ORIGIN}: 1,200 records" in capsys.readouterr().out
+    witness = Program(folder)
+    assert witness.add(0, 1).status_code == 409
+    assert witness.add(1200, 1201).status_code == 200
+    witness.end()
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.errors import ConfigError
+from bus.errors import ConfigError, EvidenceError
 from bus.log import note as notes
 from bus.log.checkpoint import checkpoint_of, cosigned
 from bus.log.note import COSIGNATURE, Note, Signer
 from bus.witness.door import Door
-from bus.witness.memory import Memory, place_of
+from bus.witness.memory import Memory, begin, place_of, put_back
 from bus.witness.witness import MOST_BYTES, Refusal, Witness, request_of
 from tests.small_log import SmallLog, request
 
@@ -31,6 +31,7 @@ FORK = SmallLog(ORIGIN, LOG_KEY, salt="altro ")
 
 @pytest.fixture
 def memory(tmp_path):
+    begin(tmp_path, [ORIGIN])
     made = Memory(tmp_path, [ORIGIN], [OURS.verifier])
     yield made
     made.close()
@@ -282,6 +283,60 @@ def test_a_memory_that_we_did_not_sign_stops_the_witness(memory, tmp_path):
         assert caught.value.code == "witness.memory"
     file.write_bytes(kept)
     Memory(tmp_path, [ORIGIN], [other.verifier, OURS.verifier]).close()  # its own key was changed since
+
+
+def test_a_witness_that_knows_nothing_of_a_log_starts_only_where_somebody_said_that_it_begins(tmp_path):
+    with pytest.raises(ConfigError, match="knows nothing of the log") as caught:
+        Memory(tmp_path, [ORIGIN], [OURS.verifier])
+    assert (caught.value.code, "bus witness begin --from-checkpoint" in caught.value.hint) == ("witness.memory", True)
+    assert begin(tmp_path, [ORIGIN]) == [ORIGIN]
+    for _ in range(2):  # it may be started again before the first checkpoint comes
+        Memory(tmp_path, [ORIGIN], [OURS.verifier]).close()
+    with pytest.raises(ConfigError, match="altro"):
+        Memory(tmp_path, [ORIGIN, "altro"], [OURS.verifier])
+
+
+@pytest.mark.parametrize("lost", ["file", "folder", "while at work"])
+def test_a_witness_whose_memory_is_lost_cosigns_no_log_that_was_rolled_back(memory, door, witness, tmp_path, lost):
+    assert door("POST", "/add-checkpoint", LOG.request(0, 9))[0] == 200
+    kept = witness.last(ORIGIN)
+    (tmp_path / place_of(ORIGIN) / "checkpoint").unlink()
+    if lost == "while at work":
+        assert door("POST", "/add-checkpoint", FORK.request(0, 5))[0] == 500
+        assert door("GET", f"/{place_of(ORIGIN)}/checkpoint")[0] == 500
+        return
+    if lost == "folder":
+        (tmp_path / place_of(ORIGIN)).rmdir()
+    memory.close()
+    with pytest.raises(ConfigError, match="knows nothing of the log"):
+        Memory(tmp_path, [ORIGIN], [OURS.verifier])
+    put_back(tmp_path, kept, [ORIGIN], [OURS.verifier])
+    again = Memory(tmp_path, [ORIGIN], [OURS.verifier])
+    try:
+        assert refused(Witness(OURS, {ORIGIN: [LOG_KEY.verifier]}, again, lambda: NOW), FORK.request(9, 12)) == 422
+    finally:
+        again.close()
+
+
+def test_only_a_newer_checkpoint_of_our_logs_that_we_cosigned_is_put_back(memory, witness, tmp_path):
+    witness.add(LOG.request(0, 4))
+    old = witness.last(ORIGIN)
+    witness.add(LOG.request(4, 9))
+    with pytest.raises(ConfigError, match="another witness uses"):
+        put_back(tmp_path, old, [ORIGIN], [OURS.verifier])
+    memory.close()
+    for note, origins, keys in (
+        (old, [ORIGIN], [OURS.verifier]),
+        (old, ["altro"], [OURS.verifier]),
+        (LOG.checkpoint(12), [ORIGIN], [OURS.verifier]),
+        (old, [ORIGIN], [Signer.new(OURS.verifier.name, COSIGNATURE).verifier]),
+    ):
+        with pytest.raises((ConfigError, EvidenceError)):
+            put_back(tmp_path, note, origins, keys)
+    assert begin(tmp_path, [ORIGIN]) == []
+    again = Memory(tmp_path, [ORIGIN], [OURS.verifier])
+    assert checkpoint_of(again.last(ORIGIN).text).size == 9
+    again.close()
 
 
 def test_a_memory_belongs_to_one_witness_and_must_be_there(memory, tmp_path):
