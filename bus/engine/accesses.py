@@ -78,7 +78,7 @@ def look(
     data: Mapping[str, Any] | None = None,
     scope: JsonObject | None = None,
 ) -> str:
-    """Write that somebody opens something; returns the id of the record. ``scope`` may name a person: it is sealed with the purpose."""
+    """Write that somebody opens something; returns the id of the record. ``scope`` is sealed with the purpose."""
     told = {"role": what, **(data or {}), **({} if looker.all else {"sees": sorted(looker.sees)})}
     record = Record(new_id(), "read", clock.now(), message=message, run=run, actor=looker.name, data=told)
     made = entry(record, tx.keys.fresh(), {"purpose": {"text": purpose_of(looker.purpose), **(scope or {})}})
@@ -87,8 +87,11 @@ def look(
 
 
 def announce_replay(tx: Tx, actor: str, purpose: str, scope: JsonObject, clock: Clock) -> str:
-    """Write who recomputes what, and why; returns the id of the record. A key of a case is said in the payload, not in the record."""
-    what = str(scope.get("what", ""))
+    """Write who recomputes what, and why; returns the id of the record. A key of a case is said in the payload, not in the record.
+
+    Raises `Invalid` for a scope, too, that says a codice fiscale.
+    """
+    what = _nameless(scope)
     message, run = _named(tx, what)
     data = {"scope": "run" if run else "message" if message else "case" if what else "time"}
     record = Record(new_id(), "replayed", clock.now(), actor=actor, message=message, data=data)
@@ -98,9 +101,16 @@ def announce_replay(tx: Tx, actor: str, purpose: str, scope: JsonObject, clock: 
 
 
 def announce(tx: Tx, looker: Looker, act: Act, scope: JsonObject, clock: Clock) -> str:
-    """Write that a command elsewhere is about to show what was said of ``scope``; returns the id of the record."""
-    message, run = _named(tx, str(scope.get("what", "")))
+    """Write that a command elsewhere is about to show what was said of ``scope``; returns the id of the record. Raises `Invalid`."""
+    message, run = _named(tx, _nameless(scope))
     return look(tx, looker, act, clock, message=message, run=run, scope=scope)
+
+
+def _nameless(scope: JsonObject) -> str:
+    """What is asked for; like the purpose it is kept when a person is erased, so it says no codice fiscale."""
+    for said in scope.values():
+        reasons.nameless(str(said))
+    return str(scope.get("what", ""))
 
 
 def _named(tx: Tx, what: str) -> tuple[str | None, str | None]:

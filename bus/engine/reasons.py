@@ -26,7 +26,7 @@ def nameless(text: str) -> str:
     """The text; raises `Invalid` when it says the codice fiscale of a person."""
     if any(map(cf_valid, _ANYWHERE.findall("".join(text.upper().split())))):
         raise Invalid(
-            "a purpose or reason stays in the log when the person is erased, and this one says a codice fiscale",
+            "a purpose, a reason and what was asked for stay in the log when the person is erased, and this says a codice fiscale",
             code="reason.person",
             hint="name the case instead, or the number under which the request was registered",
         )

@@ -133,6 +133,8 @@ def test_no_door_takes_a_purpose_or_a_reason_that_says_a_codice_fiscale(server: 
             ("/exports", {"message": message, "purpose": said}), ("/replays", {"what": run, "purpose": said}),
             ("/reads", {"act": "why", "what": run, "purpose": said}), ("/reports/accesses", asked), ("/reports/purposes", asked),
             ("/log/search", {"find": "messages", "text": NAME, "purpose": said}),
+            *((path, {"purpose": "reclamo 44", **more, name: said})
+              for path, more in (("/replays", {}), ("/reads", {"act": "why"}), ("/reads", {"act": "plan"})) for name in ("what", "from", "to")),
         )
     ]  # fmt: skip
     acted = [
