@@ -13,6 +13,7 @@ catalog swaps it by one assignment (`bus.activation`). Rules come from a folder,
 from __future__ import annotations
 
 import gc
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -309,6 +310,8 @@ class _Reader:
         self.halves: list[tuple[CompiledMapping, Source]] = []
         self.tested: dict[str, TestedMapping] = {}
         self.broken: set[str] = set()
+        self.unread: list[Source] = []
+        """Routes and types that cannot be read: what keys they give to cases is not known."""
         self.services: dict[str, Servizio] = {}
         self.drafts: dict[str, _Draft] = {}
         self.recalled = _Recalled(files, earlier) if earlier else None
@@ -354,6 +357,7 @@ class _Reader:
                 found.append((source, document))
             else:
                 self.broken |= {name for word in ("route", "mapping", "type") for name in _called(source, word)}
+                self.unread += [source] if _is_route(shown) or _is_type(shown) else []
                 if not source.findings:
                     source.report((), "catalog.not-a-map", "the file does not hold a map of fields")
         return found
@@ -379,6 +383,7 @@ class _Reader:
             self.type_sources[name] = source
         else:
             self.broken |= {name, *_called(source, "type")}
+            self.unread.append(source)
 
     def _read_routes(self) -> list[_Written]:
         """The routes that have to be read; all, when two have one name: which of them is the second depends on both."""
@@ -429,6 +434,7 @@ class _Reader:
                 self.drafts[name] = _Draft(source, parsed, compiled, outline_of(compiled))
             else:
                 self.broken |= {name, *_called(source, "route")}
+                self.unread.append(source)
 
     @property
     def _mappings(self) -> dict[str, CompiledMapping]:
@@ -469,17 +475,18 @@ class _Reader:
         if self.recalled:
             self.recalled.keep(self.drafts.values(), self.findings(), world)
         for alone, _ in tests.values():
-            if not self.broken - self.tables.keys():
-                route = alone.file.removesuffix(BESIDE) + ".yaml"
-                alone.at(
-                    1, 1, "test.no-route", f"there is no route in {route}, whose tests these could be", "name the file after its route's"
-                )
+            route = alone.file.removesuffix(BESIDE) + ".yaml"
+            if route not in self.files:
+                sentence = f"there is no route in {route}, whose tests these could be"
+                alone.at(1, 1, "test.no-route", sentence, "name the file after its route's")
 
     def _keys(self) -> frozenset[str] | None:
-        """All business keys that a case can have; None while some rules cannot be read."""
-        if self.broken - self.tables.keys() or any(not draft.parsed.complete for draft in self.drafts.values()):
+        """All business keys that a case can have; what can be read only in part may give any that it writes. None: not known."""
+        halves = [*self.unread, *(draft.source for draft in self.drafts.values() if not draft.parsed.complete)]
+        if not all(one.text for one in halves):
             return None
-        return frozenset().union(*(one.case for one in self.types.values()), *(one.keys for one in self.outlines))
+        perhaps = (_WRITTEN.findall(one.text) for one in halves)
+        return frozenset().union(*(one.case for one in self.types.values()), *(one.keys for one in self.outlines), *perhaps)
 
     def _catalog(self) -> Catalog:
         drafts = self.drafts.items()
@@ -506,6 +513,9 @@ def _tested(mapping: CompiledMapping, source: Source, found: Tested) -> TestedMa
         return tuple(source.place(("tests", position))[0] for position, _ in found)
 
     return TestedMapping(mapping, source.file, tuple(test for _, test in found), lines)
+
+
+_WRITTEN = re.compile(r"""(\w+)["']?\s*:""")
 
 
 def _called(source: Source, word: str) -> set[str]:

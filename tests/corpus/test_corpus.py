@@ -88,3 +88,22 @@ def test_a_file_that_is_no_yaml_is_found_wrong_once(tmp_path: Path) -> None:
         (folder / name).write_text(text + "  - {oops: [\n", encoding="utf-8")
         _, findings = examine(folder, OPERATIONS)
         assert [(name, "yaml.syntax")] == [(f.file, f.code) for f in findings]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["mappings/registrazione.yaml", "routes/servizi.yaml", "routes/buona.yaml", "mappings/types/istanza.yaml", "mappings/tables/uffici.csv"],
+)
+def test_a_broken_file_hides_nothing_of_the_others(name: str, tmp_path: Path) -> None:
+    """Whatever cannot be read, who mends another file in the same run is told of the key that no case has, and of tests of no route."""
+    folder = tmp_path / "rules"
+    shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    shutil.copy(HERE / "route/case-key-in-expression.yaml", folder / PLACES["route"])
+    (folder / "routes/altra.test.yaml").write_text("tests: []\n", encoding="utf-8")
+    text = (folder / name).read_text(encoding="utf-8")
+    (folder / name).write_text(text + ("SUE,twice\n" if name.endswith("csv") else "  - {oops: [\n"), encoding="utf-8")
+    findings = review(files_of(folder), OPERATIONS, _with_the_world())
+    found = sorted((f.file, f.code) for f in findings if f.file != name)
+    assert [("routes/altra.test.yaml", "test.no-route"), ("routes/rotta.yaml", "path.unknown-field")] == found
+    assert name in {f.file for f in findings}
+    assert findings == examine(folder, OPERATIONS)[1]
