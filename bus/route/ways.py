@@ -259,8 +259,10 @@ class Order:
             origins[name] = sources | {step.model.id}
         if step.model.when is not None:
             under |= {str(step.model.when)}
-        if step.kind in {"wait", "gather"}:
-            return []
+        before = [] if step.kind in {"wait", "gather"} else effects
+        inner = {
+            where: self._steps(block, before, origins, under | _branch(step, where), again=again) for where, block in step.blocks.items()
+        }
         if step.kind == "call":
             operation = self.operations.get(step.model.call)
             if operation is None:
@@ -270,13 +272,10 @@ class Order:
                 return effects
         if step.kind in {"call", "send"}:
             return [*effects, Effect(step, under)]
-        inner = {
-            where: self._steps(block, effects, origins, under | _branch(step, where), again=again) for where, block in step.blocks.items()
-        }
         if step.kind == "each" and not again:
             for block in step.blocks.values():  # as the second turn finds it
                 self._steps(block, next(iter(inner.values())), origins, under, again=True)
-        return _after(step, effects, inner)
+        return _after(step, before, inner)
 
     def _read(self, step: Parsed, operation: Operation, effects: Iterable[Effect], sources: set[str], *, again: bool) -> None:
         if not operation.refusals or step.pointer in self.told:
@@ -315,8 +314,8 @@ def _before(step: Parsed, effects: Iterable[Effect], under: frozenset[str]) -> I
 
 
 def _branch(step: Parsed, where: Pointer) -> frozenset[str]:
-    """What stands for the condition of a branch of a choice."""
-    return frozenset({f"{step.model.id} {where}"}) if step.kind == "choose" else frozenset()
+    """What stands for the condition of a branch of a choice, or of what follows an error or a deadline."""
+    return frozenset({f"{step.model.id} {where}"}) if step.kind in {"choose", "call", "wait", "gather"} else frozenset()
 
 
 def _after(step: Parsed, before: list[Effect], inner: Mapping[Pointer, list[Effect]]) -> list[Effect]:
