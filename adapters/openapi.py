@@ -28,7 +28,7 @@ TECHNICAL = frozenset({"400", "401", "403", "405", "406", "408", "411", "413", "
 """Statuses that say something of the protocol, of credentials or of load: nothing that a route could answer."""
 _KEPT = (
     "type", "enum", "const", "pattern", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
-    "multipleOf", "minItems", "maxItems", "description",
+    "multipleOf", "minItems", "maxItems", "description", "format",
 )  # fmt: skip
 _DEPTH = 16
 _FORMS = 24
@@ -263,10 +263,12 @@ class _Laid:
 
 
 def _limits(said: Schema) -> None:
-    """OpenAPI 3.0 says with true that a limit is exclusive; and a pattern that no library reads judges nothing."""
+    """OpenAPI 3.0 says with true that a limit is exclusive; patterns that no library reads judge nothing, nor do formats but of time."""
     for exclusive, plain in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if isinstance(said.get(exclusive), bool) and said.pop(exclusive) and plain in said:
             said[exclusive] = said.pop(plain)
+    if said.get("format") not in {None, "date", "date-time"}:
+        del said["format"]
     if "pattern" in said:
         try:
             jsonschema_rs.validator_for({"pattern": said["pattern"]})

@@ -188,6 +188,8 @@ def _plain(name: str) -> Schema:
         return {"type": "integer"}
     if name == "boolean":
         return {"type": "boolean"}
+    if name == "date":
+        return {"type": "string", "format": "date"}
     return {"type": "number"} if name in {"float", "double"} else {} if name in {"anyType", "anySimpleType"} else {"type": "string"}
 
 

@@ -29,7 +29,7 @@ from typing import Any, TypeAlias
 from bus.clock import text_of
 from bus.errors import ExpressionError
 from bus.expression import plain, tree, wording
-from bus.expression.tree import Comparison, Lookup, Reading, Reference, Told
+from bus.expression.tree import Comparison, Literal, Lookup, Reading, Reference, Told
 from bus.functions import FUNCTIONS, Function, declared
 from bus.message import JsonValue
 from bus.source import suggestion
@@ -132,6 +132,11 @@ class Expression:
     def results(self) -> Sequence[Told]:
         """The texts, written out, between which it chooses with ``? :``."""
         return self._reading.results
+
+    @property
+    def literals(self) -> Sequence[Literal]:
+        """What is written out among the operands of its functions and operators."""
+        return self._reading.literals
 
     @property
     def in_cel(self) -> bool:

@@ -89,6 +89,16 @@ class Told:
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A text or whole number, written out, that a function or operator gets as one of its operands; ``offset`` is where it starts."""
+
+    function: str
+    operand: int
+    value: str | int
+    offset: int
+
+
 @dataclass(slots=True)
 class Reading:
     """All references of one expression. ``loose_optional`` is the offset of an optional value used as if it were plain."""
@@ -97,6 +107,7 @@ class Reading:
     lookups: list[Lookup] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     results: list[Told] = field(default_factory=list)
+    literals: list[Literal] = field(default_factory=list)
     loose_optional: int | None = None
 
     @property
@@ -176,8 +187,15 @@ class _Walker:
             self._note_lookup(node, bound)
         elif kind == "call" and node.call.function in _COMPARING:
             self._note_comparison(node.call, bound)
-        for child in _children(node):
+        for operand, child in enumerate(_children(node)):
+            if kind == "call":
+                self._note_literal(node.call.function, operand, child)
             self.walk(child, bound)
+
+    def _note_literal(self, function: str, operand: int, node: Any) -> None:
+        for word in ("string_value", "int64_value") if _kind(node) == "const" else ():
+            if node.const.HasField(word):
+                self.reading.literals.append(Literal(function, operand, getattr(node.const, word), self.positions.get(node.id, 0)))
 
     def _note_path(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> bool:
         path = _path(node, bound)
@@ -186,7 +204,8 @@ class _Walker:
         if path:
             tested = _kind(node) == "select" and node.select.test_only
             self.reading.references.append(Reference(path, self.positions.get(node.id, 0), tested))
-        for index in _computed_indexes(node):
+        for index in _indexes(node):
+            self._note_literal("_[_]", 1, index)
             self.walk(index, bound)
         return True
 
@@ -303,14 +322,13 @@ def _longer(base: tuple[str, ...] | None, piece: str) -> tuple[str, ...] | None:
     return (*base, piece)
 
 
-def _computed_indexes(node: Any) -> Iterator[Any]:
+def _indexes(node: Any) -> Iterator[Any]:
     while True:
         kind = _kind(node)
         if kind == "select":
             node = node.select.operand
         elif kind == "call":
             node, index = node.call.args
-            if _kind(index) != "const":
-                yield index
+            yield index
         else:
             return

@@ -232,6 +232,8 @@ def _no_overload(function: str, types: str) -> tuple[str, str]:
         hint = "int(...) or double(...) makes them the same type"
     elif "optional" in types:
         hint = 'end the optional with .orValue("")'
+    elif "string" in types and function in _COMPARISONS and ("int" in types or "double" in types):
+        hint = "a number is written without quotes; number(...) makes one of a text"
     elif "string" in types and "int" in types:
         hint = "text(...) makes text of a number"
     if function in FUNCTIONS:

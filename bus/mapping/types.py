@@ -405,6 +405,9 @@ def outside(value: JsonValue, schema: Mapping[str, Any]) -> str:
         size, what = len(value), "characters"
         if "pattern" in schema and not jsonschema_rs.is_valid({"pattern": schema["pattern"]}, value):
             return f"must match the pattern {schema['pattern']}"
+        form = str(schema.get("format", ""))
+        if form and not jsonschema_rs.is_valid({"format": form}, value, validate_formats=True):
+            return f"must be {_FORMS.get(form, form)}"
     elif isinstance(value, list):
         size, what = len(value), "items"
     elif isinstance(value, int | float) and not isinstance(value, bool):
@@ -418,6 +421,11 @@ def outside(value: JsonValue, schema: Mapping[str, Any]) -> str:
         return "must not be empty" if size == 0 else f"must have at least {schema[least]} {what}"
     return f"must have at most {schema[most]} {what}" if size > schema.get(most, size) else ""
 
+
+_FORMS = {
+    "date": "a date YYYY-MM-DD", "date-time": "a moment such as 2026-03-01T10:00:00Z", "time": "a time such as 10:00:00Z",
+    "email": "an e-mail address", "uuid": "a UUID", "uri": "an address such as https://comune.example/",
+}  # fmt: skip
 
 _BOUNDS = {
     "minimum": "must be at least {}", "maximum": "must be at most {}", "exclusiveMinimum": "must be more than {}",

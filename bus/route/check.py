@@ -18,7 +18,7 @@ from bus.mapping.compile import CompiledMapping, place_of
 from bus.mapping.template import Used, asked_in
 from bus.mapping.types import BUILT_IN, MessageType, anything, takes_null
 from bus.route.compile import CompiledRoute
-from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, SCALARS, Known, Paths, Schema, Scope, merged
+from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, MOMENT, SCALARS, Known, Paths, Schema, Scope, merged
 from bus.route.parse import Parsed
 from bus.route.target import Target, shape_of
 from bus.route.ways import Order, check_choices, check_failures, clauses_of
@@ -46,7 +46,7 @@ class World:
         types = Types(self.tables)
         models = (model for operation in self.operations.values() for model in (operation.request, operation.answer))
         declared = (one.shape for one in self.types.values())
-        for schema in (*SCALARS.values(), ERROR_SCHEMA, MESSAGE_SCHEMA, self.case_schema, *map(shape_of, models), *declared):
+        for schema in (*SCALARS.values(), MOMENT, ERROR_SCHEMA, MESSAGE_SCHEMA, self.case_schema, *map(shape_of, models), *declared):
             types.declare(schema)
         return types
 
@@ -87,7 +87,7 @@ class World:
 
     def built_in(self, body: Schema | None) -> dict[str, Known]:
         """The names that are always there."""
-        shapes = {"body": body, "message": MESSAGE_SCHEMA, "case": self.case_schema, "now": SCALARS["string"]}
+        shapes = {"body": body, "message": MESSAGE_SCHEMA, "case": self.case_schema, "now": MOMENT}
         return {name: self.known(schema) for name, schema in shapes.items()}
 
 
@@ -212,8 +212,7 @@ class _Checker:
         self._uses(step.pointer, scope, without=("match",))
         self._uses(step.pointer, scope.having({"arrival": arrived}), only=("match",))
         self._waiting(step, scope)
-        came = replace(arrived, typed=ANYTHING)
-        after, late = (scope.having({model.as_: one} if model.as_ else {}) for one in (came, replace(came, late=True)))
+        after, late = (scope.having({model.as_: one} if model.as_ else {}) for one in (arrived, replace(arrived, late=True)))
         return self._deadline(step, scope, after, late)
 
     def _gather(self, step: Parsed, scope: Scope) -> Scope | None:

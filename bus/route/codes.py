@@ -100,6 +100,12 @@ CODES: dict[str, Code] = {
         "x: body.istanza + 1   # a text and a number",
         "Convert one of them: text(...), number(...); the place shown is the operator or the function.",
     ),
+    "expression.literal": Code(
+        "A text or number in the expression is none that its function or operator takes: it would fail on every message. Or it is a date"
+        " without quotes, which subtracts numbers.",
+        'x: date_add(body.data, "10 giorni")',
+        "Write it as the sentence says, such as `10d`; the place shown is the text or number.",
+    ),
     "expression.wrong-result": Code(
         "The expression gives something else than this part needs.",
         "when: body.importo   # a number, not true or false",

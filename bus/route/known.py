@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from bus.expression.literals import is_bare_date, misfits
 from bus.expression.typing import ANYTHING, Types
 from bus.expression.wording import field_of
 from bus.mapping.compile import line_and_column, place_of
@@ -18,6 +19,7 @@ Schema: TypeAlias = dict[str, Any]
 
 SCALARS: Mapping[str, Schema] = {kind: {"type": kind} for kind in ("integer", "number", "string", "boolean")}
 _TEXT = SCALARS["string"]
+MOMENT: Schema = {"type": "string", "format": "date-time"}
 KINDS = ("refused", "unreachable", "in_doubt", "invalid")
 
 ERROR_SCHEMA: Schema = {
@@ -36,8 +38,9 @@ MESSAGE_SCHEMA: Schema = {
     "properties": {
         **dict.fromkeys(
             ("id", "source", "type", "subject", "datacontenttype", "dataschema", "correlationid", "causationid", "key", "traceparent",
-             "sender", "specversion", "time"), _TEXT,
+             "sender", "specversion"), _TEXT,
         ),
+        "time": MOMENT,
         "attachments": {"type": "array", "items": {**_ATTACHMENT, "additionalProperties": False}},
     },
 }  # fmt: skip
@@ -103,9 +106,10 @@ def _met(ways: list[Known | None]) -> Known:
     late = any(one.late for one in there)
     if not all(one.schema == shapes[0].schema for one in shapes):
         return Known(sure, late=late)
+    typed = shapes[0].typed if all(one.typed == shapes[0].typed for one in shapes) else ANYTHING
     if len(shapes) == len(there):
-        return Known(sure, shapes[0].schema, shapes[0].typed if all(one.typed == shapes[0].typed for one in shapes) else ANYTHING, late)
-    return Known(sure, {"anyOf": [shapes[0].schema, {"type": "null"}], **_definitions(shapes[0].schema)}, late=late)
+        return Known(sure, shapes[0].schema, typed, late)
+    return Known(sure, {"anyOf": [shapes[0].schema, {"type": "null"}], **_definitions(shapes[0].schema)}, typed, late)
 
 
 def _definitions(schema: Schema) -> Schema:
@@ -133,7 +137,7 @@ class Paths:
         if key is not None and key in self.types.passed:
             return True
         before = len(self.report.findings)
-        strange = self._unknown_fields(used) | self._no_object(used) | self._comparisons(used) | self._keys(used)
+        strange = self._unknown_fields(used) | self._no_object(used) | self._comparisons(used) | self._keys(used) | self._misfits(used)
         good = self._types(used) and not strange
         if key is not None and good and len(self.report.findings) == before:
             self.types.passed[key] = [self.names[name] for name in used.expression.names if name in self.names]
@@ -161,7 +165,7 @@ class Paths:
         returns = (
             expression.returns or self.types.check(expression.text, self._bound(used), self.types.finds_text(expression.lookups)).returns
         )
-        if not returns:
+        if not returns or is_bare_date(expression):
             return Known()
         schema = SCALARS.get(returns) or {"type": returns}
         return Known(schema=schema, typed=self.types.declare(schema) if returns in SCALARS else ANYTHING)
@@ -267,6 +271,15 @@ class Paths:
                 hint = "add the rows, or ask before: a `when`, or `path in [...] ? ... : ...`"
                 self.report.report(used.pointer, "table.unknown-key", sentence, hint, "warning", within=within)
         return False
+
+    def _misfits(self, used: Used) -> bool:
+        """Literals with which the expression fails on every message."""
+        found = False
+        for sentence, hint, offset in misfits(used.expression):
+            found = True
+            within = line_and_column(used.expression.text, offset)
+            self.report.report(used.pointer, "expression.literal", sentence, hint, within=within)
+        return found
 
     def _types(self, used: Used) -> bool:
         expression = used.expression

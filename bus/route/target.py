@@ -25,6 +25,9 @@ from bus.source import Pointer, Reporter, suggestion
 Within: TypeAlias = "tuple[int, int] | None"
 _KINDS = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null", list: "array", dict: "object"}
 
+_FORMS = {"date": "date", "date-time": "moment"}
+_TO_FORM = {"date": "date_of(...) makes a date of a moment", "date-time": ""}
+
 
 @lru_cache(maxsize=1024)
 def shape_of(model: type[BaseModel]) -> dict[str, Any]:
@@ -175,6 +178,9 @@ class Target:
                 return
             sentence = f"{self.name}: `{dotted(path)}` is {asked}, {text} is {kind}"
             self.report.report(pointer, "target.wrong-type", sentence, _conversion(kind, asked, computed=True))
+        elif {given.get("format"), wanted.get("format")} == {"date", "date-time"}:
+            sentence = f"{self.name}: `{dotted(path)}` is a {_FORMS[wanted['format']]}, {text} is a {_FORMS[given['format']]}"
+            self.report.report(pointer, "target.wrong-type", sentence, _TO_FORM[wanted["format"]])
         elif asked == "object" and kind == "object":
             self._given_fields(given, root, wanted, pointer, path, text)
         elif asked == "array" and kind == "array" and given.get("items"):

@@ -92,7 +92,13 @@ def test_a_file_that_is_no_yaml_is_found_wrong_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["mappings/registrazione.yaml", "routes/servizi.yaml", "routes/buona.yaml", "mappings/types/istanza.yaml", "mappings/tables/uffici.csv"],
+    [
+        "mappings/registrazione.yaml",
+        "routes/servizi.yaml",
+        "routes/buona.yaml",
+        "mappings/types/istanza.yaml",
+        "mappings/tables/uffici.csv",
+    ],
 )
 def test_a_broken_file_hides_nothing_of_the_others(name: str, tmp_path: Path) -> None:
     """Whatever cannot be read, who mends another file in the same run is told of the key that no case has, and of tests of no route."""

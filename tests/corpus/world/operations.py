@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Literal
 
@@ -47,6 +48,7 @@ class Scheda(Contract):
     vie: list[str] = Field(default_factory=list, min_length=1, max_length=2)
     indirizzo: Residenza | None = None
     nota: str = ""
+    entro: dt.date | None = None
 
 
 class Numero(Contract):

@@ -1,0 +1,92 @@
+"""Literals that a function or an operator never takes: what holds one fails on every message, and need not run to be found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from bus.errors import ExpressionError
+from bus.expression import Environment, Expression, literal
+
+_TRIED = {
+    ("_/_", 1): "1 / {}",
+    ("_%_", 1): "1 % {}",
+    ("timestamp", 0): "timestamp({})",
+    ("duration", 0): "duration({})",
+    ("int", 0): "int({})",
+    ("double", 0): "double({})",
+    ("bool", 0): "bool({})",
+    ("matches", 1): '"".matches({})',
+    ("date_add", 0): 'days_between({}, "2026-01-01")',
+    ("date_add", 1): 'date_add("2026-01-01", {})',
+    ("days_between", 0): 'days_between({}, "2026-01-01")',
+    ("days_between", 1): 'days_between("2026-01-01", {})',
+    ("working_day", 0): 'days_between({}, "2026-01-01")',
+    ("date_of", 0): "date_of({})",
+    ("year_of", 0): "year_of({})",
+    ("cf_birth_date", 0): "cf_birth_date({})",
+    ("cents", 0): "cents({})",
+    ("number", 0): "number({})",
+    ("pad", 1): 'pad("", {})',
+}
+"""What each operand is tried in; the other operands are good ones."""
+
+_DATED = "a date is written 2026-03-01, a moment 2026-03-01T10:00:00Z"
+_WORDS = {
+    "timestamp": ("this is no moment", f"{_DATED}; with dates date_add(...) and days_between(...) reckon"),
+    "duration": ("this is no duration of CEL", "it takes 90s, 15m or 36h; date_add(...) moves dates by days and more"),
+    "int": ("this is no whole number", "write its digits"),
+    "double": ("this is no number", "write its digits, with a point before decimals"),
+    "bool": ("this is neither true nor false", "write true or false, without quotes"),
+    "matches": ("", "what is no pattern but a sign itself has two backslashes before it"),
+    "number": ("", "write its digits, with a point or a comma before decimals"),
+    "cents": ("", "write it as 1234.50"),
+    "days_between": ("", _DATED),
+    "working_day": ("", _DATED),
+    "date_of": ("", _DATED),
+    "year_of": ("", _DATED),
+    "_/_": ("nothing can be divided by 0", "take another number, or ask first with ? :"),
+    "_%_": ("nothing can be divided by 0", "take another number, or ask first with ? :"),
+}
+"""Sentences in place of those of CEL, and what to do."""
+
+_FROM_ZERO = frozenset({"_[_]", "substring", "charAt"})
+
+
+def misfits(expression: Expression) -> Iterator[tuple[str, str, int]]:
+    """The literals of an expression that can never be right: (sentence, hint, offset) of each."""
+    if is_bare_date(expression):
+        date = expression.text.strip()
+        yield "this subtracts numbers, and is no date", f"a date is a text, and has quotes of its own: '\"{date}\"'", 0
+    for one in expression.literals:
+        if (found := _misfit(one.function, one.operand, one.value)) is not None:
+            yield *found, one.offset
+
+
+_DATE = re.compile(r"\s*\d{4}-\d{1,2}-\d{1,2}\s*")
+
+
+def is_bare_date(expression: Expression) -> bool:
+    """Whether it is a date without quotes, which subtracts numbers."""
+    return expression.in_cel and _DATE.fullmatch(expression.text) is not None
+
+
+@lru_cache(maxsize=4096)
+def _misfit(function: str, operand: int, value: str | int) -> tuple[str, str] | None:
+    if function in _FROM_ZERO and operand and isinstance(value, int) and value < 0:
+        return "places count from 0, and there is none before it", "the last one is [size(x) - 1]" if function == "_[_]" else ""
+    tried = _TRIED.get((function, operand))
+    if tried is None:
+        return None
+    # days in place of working days: those would ask for the holidays, which take long to import
+    text = literal(re.sub(r"(?<=\d)wd$", "d", value)) if isinstance(value, str) else str(value)
+    try:
+        _ALONE.compile(tried.format(text))({})
+    except ExpressionError as error:
+        sentence, hint = _WORDS.get(function, ("", error.hint))
+        return sentence or error.sentence, hint
+    return None
+
+
+_ALONE = Environment(())
