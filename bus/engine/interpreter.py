@@ -176,6 +176,10 @@ class Walk:
         """What was asked cannot be done at all: the run fails there."""
         self._fail(failure)
 
+    def moment_of(self, path: str) -> dt.datetime:
+        """When the ask at a path was made: the time of what was told last on the way to it."""
+        return self._parked[path].strand.instant.moment
+
     def key_of(self, path: str) -> str:
         """The outgoing key: message, rules, place in the run. The same over retries, redeliveries and restarts."""
         late_for = self.entry.partition(" ")[2]

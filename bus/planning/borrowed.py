@@ -7,6 +7,7 @@ answer; a plan invents none.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,7 +38,7 @@ class ErasedError(Exception):
 class Said:
     """What the journal holds for one path: when, what, and to what question (an operation and its request, a wait's type and key)."""
 
-    turn: int
+    turn: float
     event: Event
     subject: str
     question: bytes | None
@@ -74,15 +75,53 @@ _NUMBERED = re.compile(r"(.*[\[.])(\d+)\]")
 def without(memory: Memory, path: str) -> Memory:
     """The memory as if nothing had arrived at a path: what came at the same step afterwards came one sooner."""
     stem, number = _numbered(path)
+    left = {subject: [(one, said) for one, said in several if one != path] for subject, several in memory.others.items()}
+    return _moved(Memory({one: said for one, said in memory.by_path.items() if one != path}, left), stem, number + 1, -1)
 
-    def moved(found: str) -> str:
-        same, later = _numbered(found)
-        return f"{stem}{later - 1}]" if stem and same == stem and later > number else found
+
+def arriving(memory: Memory, path: str, message: Message) -> Memory:
+    """The memory as if a message had come at a path: what came at the same step afterwards came one later."""
+    later = (said.turn for said in memory.by_path.values() if said.event.time > message.time)
+    turn = min(later, default=len(memory.by_path)) - 0.5
+    said = Said(turn, Arrived(message.time, message.id, message.body), message.type, None, None)
+    moved = _moved(memory, *_numbered(path), 1)
+    others = {**moved.others, message.type: [*moved.others.get(message.type, ()), (path, said)]}
+    return Memory({**moved.by_path, path: said}, others)
+
+
+def _moved(memory: Memory, stem: str, first: int, by: int) -> Memory:
+    """The memory with all that came at a numbered step, from a number on, at other numbers."""
+
+    def moved(path: str) -> str:
+        same, number = _numbered(path)
+        return f"{stem}{number + by}]" if stem and same == stem and number >= first else path
 
     return Memory(
-        {moved(one): said for one, said in memory.by_path.items() if one != path},
-        {subject: [(moved(one), said) for one, said in several if one != path] for subject, several in memory.others.items()},
+        {moved(path): said for path, said in memory.by_path.items()},
+        {subject: [(moved(path), said) for path, said in several] for subject, several in memory.others.items()},
     )
+
+
+def vacant(memory: Memory, waits: Iterable[tuple[str, str]], time: dt.datetime) -> str:
+    """Where a run would take a message that comes at some time: the first of its waits (path, state) that was not over; empty if all were.
+
+    A run that gathers may wait for one more than the log has seen: whether it does is seen when it is walked.
+    """
+    path = ""
+    for path, state in sorted(waits, key=lambda wait: (_numbered(wait[0]), wait[0])):
+        if _is_free(memory, path, time, state == "open"):
+            return path
+    stem, number = _numbered(path)
+    if not (stem and path in memory.by_path and isinstance(memory.by_path[path].event, Arrived)):
+        return ""
+    while not _is_free(memory, f"{stem}{number}]", time, is_open=True):
+        number += 1
+    return f"{stem}{number}]"
+
+
+def _is_free(memory: Memory, path: str, time: dt.datetime, is_open: bool) -> bool:
+    said = memory.by_path.get(path)
+    return is_open if said is None else said.event.time > time
 
 
 def _numbered(path: str) -> tuple[str, int]:
@@ -155,7 +194,7 @@ class Borrowed:
     unread: frozenset[str]
     known: Mapping[str, bytes] = field(default_factory=dict)
     unanswered: list[Call] = field(default_factory=list)
-    _lent: set[tuple[str, int]] = field(default_factory=set)
+    _lent: set[tuple[str, float]] = field(default_factory=set)
 
     def __call__(self, ask: Ask) -> Told | None:
         match ask:

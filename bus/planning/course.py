@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from bus.adapter import Operation
 from bus.catalog import Catalog, changed_types
@@ -12,7 +13,7 @@ from bus.engine.asks import Answered, Arrived, Noted, Send
 from bus.engine.interpreter import case_keys, keys_told, run_key
 from bus.errors import ExpressionError
 from bus.message import JsonObject, JsonValue, Message, message_of, parsed
-from bus.planning.borrowed import ErasedError, Memory, instead, remember, without
+from bus.planning.borrowed import ErasedError, Memory, arriving, instead, remember, vacant, without
 from bus.planning.difference import Change, Kind, differences, paired
 from bus.planning.way import NOTHING, Walker, Way
 from bus.replay.evidence import Page
@@ -36,6 +37,19 @@ class Group:
     examples: list[tuple[str, JsonValue, JsonValue]] = field(default_factory=list)
 
 
+class Waiting(NamedTuple):
+    """A wait that a message would fulfil, or that it would come too late for: of which run, of which message, where, and its state now."""
+
+    run: str
+    message: str
+    path: str
+    state: str
+
+
+_PLANNED = "planned "
+"""How the id of a message begins that the log has not: then come that of the one behind it that the log has, and the paths between."""
+_CLOSED = "!closed"
+"""How the path ends at which a run says that messages are late."""
 DEEPEST = 5
 """So many messages that send one another are followed."""
 
@@ -43,7 +57,7 @@ DEEPEST = 5
 @dataclass
 class Course:
     """Messages go in by `take`, page by page. ``most``: examples kept of each group; ``evidence``: of other messages, by their ids;
-    ``woken``: of those whose runs such messages woke.
+    ``woken``: of those whose runs such messages woke; ``waits``: for messages of the case of a message, of a type, with some keys.
 
     ``changed`` are the types that are otherwise; ``people`` are the names of persons in the messages of the examples, and what they are:
     they are not to be shown.
@@ -55,6 +69,7 @@ class Course:
     most: int = 3
     evidence: Callable[[Sequence[str]], Page] | None = None
     woken: Callable[[Sequence[str]], Page] | None = None
+    waits: Callable[[str, str, Mapping[str, str]], Sequence[Waiting]] | None = None
     people: dict[str, str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     groups: dict[tuple[object, ...], Group] = field(default_factory=dict)
@@ -68,6 +83,7 @@ class Course:
         self._followed: set[str] = set()
         self._sent: dict[int, tuple[Page, Page]] = {}
         self._woken: dict[int, tuple[Page, Page]] = {}
+        self._besides: dict[str, Memory] = {}
 
     @property
     def types(self) -> frozenset[str]:
@@ -151,7 +167,7 @@ class Course:
         for position, sent in enumerate(new.sends):
             was: Send | None = pairs.get(position)
             if was is None or was.body != sent.body:
-                yield from self._started(message, was, sent, memory, page, depth)
+                yield from self._started(message._replace(time=new.moments.get(sent.path, message.time)), was, sent, memory, page, depth)
         for was in () if new.cut else left:
             yield from self._started(message, was, None, memory, page, depth)
 
@@ -163,7 +179,7 @@ class Course:
         identity = _sent_as(memory, was)
         near = self._near(page)
         stored = near.message(identity) if identity else None
-        base = message_of(stored["envelope"], None) if stored else parent._replace(id=f"planned {parent.id} {said.path}", type=said.type)  # type: ignore[arg-type]
+        base = message_of(stored["envelope"], None) if stored else _not_in_log(parent, said)  # type: ignore[arg-type]
         both = tuple(base.with_body(one.body if one else None) for one in (was, now))
         befores = {plan.route: plan for plan in self.before.plans_for(said.type, sent=True)} if was else {}
         afters = {plan.route: plan for plan in self.after.plans_for(said.type, sent=True)} if now else {}
@@ -176,6 +192,9 @@ class Course:
         if identity:
             self._followed.add(identity)
             yield from self._waited(identity, both, now is not None, page, depth)  # type: ignore[arg-type]
+            yield from self._late(identity, both, now is not None, page, depth)  # type: ignore[arg-type]
+        if now is not None and (not identity or self._given(both[0]) != self._given(both[1])):
+            yield from self._besides_in(both[1], identity, page, depth)
 
     def _waited(self, identity: str, both: tuple[Message, Message], sent: bool, page: Page, depth: int) -> Iterator[Change]:
         """What a message that is sent otherwise, or not at all, makes otherwise in the runs that waited for it, under the edited rules."""
@@ -199,6 +218,56 @@ class Course:
                 then = instead(memory, path, both[1].body) if wakes else without(memory, path)
                 made = self._compare((waits, waits), plan, plan, opening.entry, memory, near, depth + 1, then)
                 yield from self._meeting(waits, memory, made)
+
+    def _late(self, identity: str, both: tuple[Message, Message], sent: bool, page: Page, depth: int) -> Iterator[Change]:
+        """What a message that is sent otherwise, or not at all, makes otherwise in the runs that it opened because it came late."""
+        near = self._near(page)
+        for opening in (one for one in near.openings if one.message == identity and one.entry):
+            step, _, run = opening.entry.partition(" ")
+            plans = (_plan(rules, _route_of(opening)) for rules in (self.before, self.after))
+            before, after = (plan if plan and _takes_late(plan, step) else None for plan in plans)
+            wakes = sent and run in {wait.run for wait in self._waits_for(identity, both[1])}
+            memory = remember([near.journals.get(opening.run, ())], near)
+            made = self._compare(both, before, after if wakes else None, opening.entry, memory, near, depth + 1)
+            yield from self._meeting(both[0], memory, made)
+
+    def _besides_in(self, sent: Message, identity: str, page: Page, depth: int) -> Iterator[Change]:
+        """What a message makes otherwise, under the edited rules, in runs that wait for it; ``identity``, in the log, did not wake them."""
+        runs: dict[str, list[Waiting]] = {}
+        for wait in self._waits_for(identity or sent.id, sent):
+            runs.setdefault(wait.run, []).append(wait)
+        near = self.evidence(sorted({waits[0].message for waits in runs.values()})) if runs and self.evidence else page
+        for opening in (one for one in near.openings if one.run in runs):
+            journal, plan = near.journals.get(opening.run, ()), _plan(self.after, _route_of(opening))
+            if plan is None or (identity and any(record.data.get("arrival") == identity for record in journal)):
+                continue
+            try:
+                memory = self._besides.get(opening.run) or remember([journal], near)
+            except ErasedError:
+                continue
+            yield from self._taken(sent, opening, plan, runs[opening.run], memory, near, depth)
+
+    def _taken(
+        self, sent: Message, opening: Opening, plan: Plan, waits: Sequence[Waiting], memory: Memory, near: Page, depth: int
+    ) -> Iterator[Change]:  # fmt: skip
+        """What one run would do with a message that is sent besides; or the run that it would open, where it comes late."""
+        stored = near.message(opening.message)
+        late = next((wait.path for wait in waits if wait.path.endswith(_CLOSED)), "")
+        path = vacant(memory, ((wait.path, wait.state) for wait in waits if not wait.path.endswith(_CLOSED)), sent.time)
+        step = late.removesuffix(_CLOSED).rpartition("/")[2]
+        if path and stored is not None:
+            began = message_of(stored["envelope"], stored["body"])  # type: ignore[arg-type]
+            then = self._besides[opening.run] = arriving(memory, path, sent)
+            made = self._compare((began, began), plan, plan, opening.entry, memory, near, depth + 1, then)
+            yield from self._meeting(began, memory, made)
+        elif late and _takes_late(plan, step):
+            nothing = Memory({}, {})
+            yield from self._compare((sent, sent), None, plan, f"{step} {opening.run}", nothing, near, depth + 1)
+
+    def _waits_for(self, near: str, message: Message) -> Sequence[Waiting]:
+        """The waits that a message fulfils, or comes too late for, in the case of another one, which the log has or not."""
+        known = near.removeprefix(_PLANNED).partition(" ")[0]
+        return self.waits(known, message.type, self._given(message)) if self.waits else ()
 
     def _given(self, message: Message) -> Mapping[str, str]:
         """The keys of its case that a message carries under the edited rules; none where they cannot be told."""
@@ -299,6 +368,10 @@ def _sent_as(memory: Memory, sent: Send | None) -> str:
     said = memory.by_path.get(sent.path) if sent else None
     event = said.event if said else None
     return str(event.value.get("id", "")) if isinstance(event, Noted) and isinstance(event.value, dict) else ""
+
+
+def _not_in_log(parent: Message, sent: Send) -> Message:
+    return parent._replace(id=f"{_PLANNED}{parent.id.removeprefix(_PLANNED)} {sent.path}", type=sent.type)
 
 
 def _value_of(event: object) -> JsonValue:

@@ -10,7 +10,7 @@ from bus.catalog import load
 from bus.engine import editions
 from bus.errors import ConfigError, RulesError
 from bus.message import JsonObject, JsonValue, canonical
-from bus.planning.course import Course
+from bus.planning.course import Course, Waiting
 from bus.planning.edits import edits, new_findings
 from bus.planning.report import Planned
 from bus.replay.evidence import Rulebook, pages
@@ -49,7 +49,7 @@ def planned(
     book = Rulebook(reader)
     course = Course(
         old, new, operations, examples, lambda ids: next(pages(reader, [ids], book)),
-        lambda ids: next(pages(reader, [_woken(reader, ids)], book)),
+        lambda ids: next(pages(reader, [_woken(reader, ids)], book)), lambda *asked: _waiting(reader, *asked),
     )  # fmt: skip
     found = Planned(old.digest, new.digest, course, edits=tuple(edits(before, edited)), examples=examples, values=values)
     _take(found, course, reader, messages)
@@ -74,6 +74,15 @@ def _take(found: Planned, course: Course, reader: Reader, messages: Iterable[Seq
 def _woken(reader: Reader, messages: Sequence[str]) -> list[str]:
     with reader.read() as tx:
         return [str(row["message"]) for row in tx.all("messages_of_woken", messages=canonical(list(messages)).decode())]
+
+
+def _waiting(reader: Reader, message: str, type: str, keys: Mapping[str, str]) -> list[Waiting]:
+    """The waits for a type in the case of a message, or by one of the keys, that are open or were ever, but in its own run."""
+    with reader.read() as tx:
+        found = list(tx.all("waits_ever_for_case", message=message, type=type))
+        for name, value in sorted(keys.items()):
+            found += tx.all("waits_ever_for_key", type=type, name=name, value=tx.keys.token(value))
+    return sorted({Waiting(**row) for row in found if row["message"] != message})
 
 
 def _in_flight(reader: Reader, course: Course) -> list[JsonObject]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bus.adapter import Operation
 from bus.engine.asks import Ask, Await, Call, Join, Reply, Send
 from bus.engine.interpreter import Walk
-from bus.engine.recorded import follow
+from bus.engine.recorded import Told, follow
 from bus.errors import ExpressionError
 from bus.message import Message, canonical
 from bus.planning.borrowed import Borrowed, Memory, Valid
@@ -36,6 +37,8 @@ class Way:
     place: str
     sentence: str = ""
     cut: bool = False
+    moments: Mapping[str, dt.datetime] = field(default_factory=dict)
+    """When each message is sent, by path."""
 
 
 @dataclass
@@ -55,15 +58,22 @@ class Walker:
         self._noted.clear()
         answers = Borrowed(memory, message, self.operations, self.valid, ids, unread, {} if like is None else _known(like))
         walk = Walk(watching, message, entry)
+        moments: dict[str, dt.datetime] = {}
+
+        def told(ask: Ask) -> Told | None:
+            if isinstance(ask, Send):
+                moments[ask.path] = walk.moment_of(ask.path)
+            return answers(ask)
+
         try:
-            asked = follow(walk, answers)
+            asked = follow(walk, told)
         except ExpressionError as error:  # the keys of the case cannot be told: the door would refuse the message
             return replace(_way([], frozenset(), (), "refused", plan.name), sentence=error.sentence)
         failure = walk.failure
         end = f"dead {failure.code}" if failure else "done" if walk.finished else "open"
         made = _way(asked, frozenset(self._noted), tuple(answers.unanswered), end, failure.place if failure else plan.name)
         cut = end == "open" and any(call.path in walk.pending for call in answers.unanswered)
-        return replace(made, sentence=failure.sentence if failure else "", cut=cut)
+        return replace(made, sentence=failure.sentence if failure else "", cut=cut, moments=moments)
 
     def _watch(self, plan: Plan) -> tuple[Plan, frozenset[str], frozenset[str]]:
         if plan.digest not in self._watched:

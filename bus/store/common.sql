@@ -320,6 +320,13 @@ SELECT run, path, place, type, name, value, state FROM waits WHERE case_id = :ca
 SELECT run, path, place, type, name, value, state FROM waits
 WHERE case_id = :case_id AND type IS NOT NULL AND name IS NULL AND state IN ('open', 'late') ORDER BY run, state DESC, path
 
+-- name: waits_ever_for_key
+SELECT w.run, r.message, w.path, w.state FROM waits w JOIN runs r ON r.id = w.run WHERE w.type = :type AND w.name = :name AND w.value = :value
+
+-- name: waits_ever_for_case
+SELECT w.run, r.message, w.path, w.state FROM messages m JOIN waits w ON w.case_id = m.case_id JOIN runs r ON r.id = w.run
+WHERE m.id = :message AND w.type = :type AND w.name IS NULL
+
 -- name: waits_expired
 SELECT run, path, place FROM waits WHERE state = 'open' AND deadline <= :now ORDER BY deadline LIMIT :most
 

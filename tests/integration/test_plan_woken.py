@@ -41,6 +41,32 @@ ROUTES = {
   - {id: archivia, call: ufficio.archivia, with: {numero: 'parti[0].numero', chi: body.pratica}}
   - {id: fine, send: ufficio.fine, with: {pratica: body.pratica, numero: 'parti[0].numero + parti[1].numero'}}
 """,
+    "tardi": """
+  - id: aspetta
+    wait: ufficio.avviso
+    case: pratica
+    deadline: 1s
+    as: avviso
+    on_late:
+      - {id: tardi, call: ufficio.registra, with: {numero: body.numero, chi: body.pratica}}
+""",
+    "sollecitata": """
+  - {id: aspetta, wait: ufficio.sollecito, case: pratica, deadline: 30d, as: sollecito}
+  - {id: archivia, call: ufficio.archivia, with: {numero: sollecito.numero, chi: body.pratica}}
+""",
+    "conteggio": """
+  - {id: solleciti, gather: ufficio.sollecito, count: 2, deadline: 30d, as: solleciti}
+  - {id: fine, send: ufficio.fine, with: {pratica: body.pratica, numero: 'solleciti[0].numero + solleciti[1].numero'}}
+""",
+    "scaduta": """
+  - id: aspetta
+    wait: ufficio.sollecito
+    case: pratica
+    deadline: 1s
+    as: sollecito
+    on_late:
+      - {id: tardi, send: ufficio.fine, with: {pratica: body.pratica, numero: body.numero}}
+""",
     "fine": """
   - {id: registra, call: ufficio.registra, with: {numero: body.numero, chi: body.pratica}}
 """,
@@ -50,10 +76,11 @@ MANY = 4
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def worked(request, tmp_path_factory) -> tuple[Path, str]:
-    """A bus that took four messages; each woke two runs, of which one sent on what it had gathered, unless a part was missing."""
+    """A bus that took four messages; each woke two runs, of which one sent on what it had gathered, unless a part was missing, and came too
+    late for a third; two more wait, or waited, for what nobody sends."""
     folder = tmp_path_factory.mktemp("woken")
     made = {f"routes/{name}.yaml": HEAD.format(name=name) + steps for name, steps in ROUTES.items()}
-    made |= {f"mappings/types/ufficio.{name}.yaml": TYPE.format(name=name) for name in (*ROUTES, "avviso", "parte")}
+    made |= {f"mappings/types/ufficio.{name}.yaml": TYPE.format(name=name) for name in (*ROUTES, "avviso", "parte", "sollecito")}
     for name, text in made.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, "utf-8")
@@ -64,10 +91,12 @@ def worked(request, tmp_path_factory) -> tuple[Path, str]:
     app = App(config.load(folder / "config.yaml"))
     app.start()
     try:
-        for kind in ("attesa", "somma", "pratica"):
+        for kind in ("attesa", "somma", "tardi", "scaduta", "sollecitata", "conteggio", "pratica"):
             for number in range(MANY):
                 app.send(Submission(f"ufficio.{kind}", {"pratica": f"x{number}", "numero": number, "cognome": NAME}, "portale")).result()
             until(lambda: not any(app.runs(state=state, most=1) for state in ("ready", "running")), "all runs wait or have ended")
+            if kind in ("tardi", "scaduta"):
+                until(lambda kind=kind: len(app.runs(state="done", route=f"ufficio.{kind}")) == MANY, "their deadlines have passed")
     finally:
         app.stop()
     return folder, url
@@ -95,6 +124,7 @@ def test_a_message_sent_otherwise_is_followed_into_the_run_that_waited_for_it(wo
     )
     assert planned(worked, edited) == [
         ("call changed", "ufficio.archivia request.numero", MANY),
+        ("call changed", "ufficio.registra request.numero", MANY),
         ("message changed", "ufficio.avviso message.numero", MANY),
     ]
 
@@ -104,8 +134,11 @@ def test_a_message_that_is_not_sent_any_more_leaves_the_run_waiting(worked, edit
     assert planned(worked, edited) == [
         ("branch", "straight on → passed-over", 1),
         ("call removed", "ufficio.archivia", 1),
+        ("call removed", "ufficio.registra", 1),
+        ("end changed", "done → no run", 1),
         ("end changed", "done → open", 1),
         ("message removed", "ufficio.avviso", 1),
+        ("run removed", "ufficio.tardi", 1),
     ]
 
 
@@ -144,3 +177,46 @@ def test_runs_in_flight_are_told_that_wait_for_a_type_that_is_edited(worked, edi
         ("ufficio.somma", "waiting", 1, ["ufficio.parte"])
     ]
     assert "it may wait for ufficio.parte" in made.as_text()
+
+
+SENT = "  - {id: avvisa, "
+
+
+def _sollecita(step: str, numero: str, pratica: str = "body.pratica") -> str:
+    return f"  - {{id: {step}, send: ufficio.sollecito, with: {{pratica: {pratica}, numero: {numero}}}}}\n"
+
+
+def test_a_message_sent_besides_wakes_who_waits_and_opens_a_run_where_it_is_late(worked, edited):
+    edit(edited, SENT, _sollecita("uno", "body.numero") + SENT)
+    assert {
+        ("call added", "ufficio.archivia", MANY),
+        ("call added", "ufficio.registra", MANY),
+        ("end changed", "open → done", MANY),
+        ("run added", "ufficio.fine", MANY),
+        ("run added", "ufficio.scaduta", MANY),
+        ("wait added", "ufficio.sollecito", MANY),
+    } <= set(planned(worked, edited))
+
+
+def test_a_message_sent_besides_that_carries_the_key_of_nobody_wakes_only_who_waits_for_any_of_the_case(worked, edited):
+    edit(edited, SENT, _sollecita("uno", "body.numero", "body.pratica + '!'") + SENT)
+    assert planned(worked, edited) == [("message added", "ufficio.sollecito", MANY), ("wait added", "ufficio.sollecito", MANY)]
+
+
+def test_who_gathers_takes_what_is_sent_besides_in_its_turn(worked, edited):
+    edit(edited, "when: body.numero < 3", "when: body.numero < 4")
+    assert {("call added", "ufficio.archivia", 1), ("run added", "ufficio.fine", 1), ("end changed", "open → done", 1)} <= set(
+        planned(worked, edited)
+    )
+    said = plan(worked[0], edited, worked[1]).as_text()
+    assert '{"numero":3,"chi":"x3"}' in said  # the first of the two, since it would have come first
+
+
+def test_two_that_are_sent_besides_are_gathered_together(worked, edited):
+    edit(edited, SENT, _sollecita("uno", "1") + _sollecita("due", "2") + SENT)
+    assert {
+        ("call added", "ufficio.archivia", MANY),
+        ("call added", "ufficio.registra", 3 * MANY),
+        ("run added", "ufficio.fine", 3 * MANY),
+        ("run added", "ufficio.scaduta", 2 * MANY),
+    } <= set(planned(worked, edited))
