@@ -180,7 +180,7 @@ def load(rules: Path | Files, operations: Mapping[str, Operation]) -> Catalog:
     if catalog is None:
         errors = sum(finding.severity == "error" for finding in findings)
         first = next(finding for finding in findings if finding.severity == "error")
-        raise RulesError(f"the rules have {errors} errors, the first: {first}", findings, hint="run `bus validate`")
+        raise RulesError(f"the rules cannot be used, errors: {errors}; the first: {first}", findings, hint="run `bus validate`")
     return catalog
 
 

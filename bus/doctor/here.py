@@ -122,7 +122,8 @@ def shape(at: Surroundings) -> Iterator[Verdict]:
 def keys(at: Surroundings) -> Iterator[Verdict]:
     roles = sorted({key.role for key in at.settings.keys})
     if "sysadmin" not in roles:
-        yield warning("doctor.keys", f"there is no key for a sysadmin, only for: {', '.join(roles)}" if roles else "there is no API key")
+        what = f"there is no key for a sysadmin, only for: {', '.join(roles)}" if roles else "there is no API key"
+        yield warning("doctor.keys", what, why="nobody could look at dead letters" if roles else "")
     else:
         yield ok("doctor.keys", f"{len(at.settings.keys)} API keys, for: {', '.join(roles)}")
 
@@ -132,7 +133,7 @@ def rules(at: Surroundings) -> Iterator[Verdict]:
     errors = sum(finding.severity == "error" for finding in findings)
     where = str(at.settings.rules)
     if errors or catalog is None:
-        yield wrong("doctor.rules", f"{errors} errors", where)
+        yield wrong("doctor.rules", f"errors: {errors}", where)
         return
     what = f"{len(catalog.routes)} routes, fingerprint {catalog.digest[:12]}"
     yield (

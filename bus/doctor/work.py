@@ -96,7 +96,7 @@ def anchors(at: Surroundings) -> Iterator[Verdict]:
     """Whether those who vouch for the log have seen it lately."""
     settings = at.settings.anchors
     if not settings.witnesses:
-        yield warning("doctor.anchors", "the log has no witness: nobody but its operator vouches for it")
+        yield warning("doctor.anchors", "the log has no witness: nobody but its operator vouches for it", next="docs/sysadmin/witness.md")
     if expected(settings) and at.store is not None and at.store.revision == at.store.speaks:
         with closing(open_reader(at.settings.store.url)) as reader, reader.read() as tx:
             for one in standing(tx, settings, at.store.now):

@@ -209,6 +209,7 @@ def test_a_bus_without_a_sysadmin_is_a_doubt(tmp_path):
     keys = [key for key in settings()["keys"] if key["role"] != "sysadmin"]
     [told] = examined(write(tmp_path, keys=keys))["doctor.keys"]
     assert (told.level, told.what) == ("warning", "there is no key for a sysadmin, only for: auditor, portal")
+    assert told.why == "nobody could look at dead letters"
 
 
 def test_few_open_files_are_a_doubt(tmp_path):
