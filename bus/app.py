@@ -381,7 +381,7 @@ class App:
         self._act(lambda tx: dead.decide(tx, run, actor, reason, self.clock, decision, answer))
 
     def discard(self, run: str, actor: str, reason: str) -> None:
-        """Give a dead run up."""
+        """Give a run up that is dead, or waits."""
         self._act(lambda tx: dead.discard(tx, run, actor, reason, self.clock))
 
     def announce_read(self, looker: Looker, act: accesses.Act, scope: JsonObject) -> str:

@@ -80,7 +80,7 @@ def decide(
 
 @app.command()
 def discard(run: Run, reason: Reason, url: Url = LOCAL, key: Key = "", json: Json = False) -> None:
-    """Give a dead run up; what it did stays done, and its case goes on."""
+    """Give a run up that is dead, or waits; what it did stays done, and its case goes on."""
     _act(url, key, json, run, "discard", {"reason": reason})
 
 

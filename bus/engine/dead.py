@@ -1,7 +1,7 @@
 """Dead letters: runs that need a person, and what a person can do: redeliver, decide, discard. Each is a record with actor and reason.
 
 *Redeliver* makes a dead run ready again, with the same keys: what was answered stays answered. *Decide* is for a call in doubt:
-it happened (and this is its answer), or send it again. *Discard* gives the run up; its case goes on.
+it happened (and this is its answer), or send it again. *Discard* gives the run up, also one that waits; its case goes on.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from bus.clock import Clock, moment_of, text_of
 from bus.engine import accesses, reasons
@@ -36,6 +36,15 @@ class Evidence:
     size: int
     media_type: str
     time: str
+
+
+class Standing(NamedTuple):
+    """Where a run stands that waits."""
+
+    run: str
+    message: str
+    place: str
+    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +138,14 @@ def decide(tx: Tx, run: str, actor: str, reason: str, clock: Clock, decision: De
 
 
 def discard(tx: Tx, run: str, actor: str, reason: str, clock: Clock) -> str:
-    """Give a dead run up for good; what it did stays done.
+    """Give a run up for good that is dead, or waits for a message; what it did stays done.
 
     One that holds an ordered lane must have been dead for as long as its call may still take effect: the next number goes out then.
     """
+    row = tx.one("run", id=run)
+    if row is not None and row["state"] == "waiting":
+        _write(tx, "discarded", Standing(run, row["message"], row["place"]), actor, reason, clock, {"state": "cancelled"})
+        return run
     found = letter(tx, run)
     free = _lane_free(tx, found)
     if free is not None and clock.now() < free:
@@ -152,7 +165,7 @@ def _lane_free(tx: Tx, found: Letter) -> dt.datetime | None:
 
 
 def _write(
-    tx: Tx, kind: Any, found: Letter, actor: str, reason: str, clock: Clock, data: dict[str, Any],
+    tx: Tx, kind: Any, found: Letter | Standing, actor: str, reason: str, clock: Clock, data: dict[str, Any],
     values: Mapping[str, Any] | None = None, rules: Plan | None = None,
 ) -> None:  # fmt: skip
     told = reasons.given(reason, "dead.reason-missing")

@@ -26,6 +26,8 @@ LONGEST = 200
 """Characters of what names a subject."""
 OVER = frozenset({"done", "cancelled"})
 """States of runs that need no payload any more."""
+GIVEN_UP = frozenset({"waiting", "dead"})
+"""States of runs that a person may end."""
 APART = frozenset({"read", "exported", "replayed"})
 """Records that say why somebody looked at a message: they have keys of their own, and stay."""
 
@@ -102,9 +104,11 @@ def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[
         raise Forbidden("an erasure takes two persons", code="subject.same-person", hint="somebody else confirms, with a key of theirs")
     found = holdings(tx, told["subject"])
     if found.open:
+        still = [str(row["id"]) for row in found.open if row["state"] in GIVEN_UP]
         raise Conflict(
             f"{len(found.open)} runs of these cases are not over", code="subject.open",
-            hint="let them end; dead ones may be discarded: bus dead",
+            hint="those that wait or are dead you may give up: " + "; ".join(f"bus dead discard {run} --reason …" for run in still[:10])
+            if still else "they are at work, or ask a system again: confirm when they have ended",
             runs=found.as_json()["open"],
         )  # fmt: skip
     if not {*found.files, *found.shared} <= set(file_keys):

@@ -329,7 +329,7 @@ OPERATION = (
         for verb, handler, summary, schema in (
             ("redeliver", dead.redeliver, "Make a dead run ready again", "Redeliver"),
             ("decide", dead.decide, "Say what became of a call in doubt", "Decide"),
-            ("discard", dead.discard, "Give a dead run up", "Discard"),
+            ("discard", dead.discard, "Give a run up that is dead, or waits", "Discard"),
         )
     ),
 )

@@ -52,7 +52,7 @@ async def decide(call: Call) -> Answer:
 
 
 async def discard(call: Call) -> Answer:
-    """Give a dead run up; what it did stays done."""
+    """Give a run up that is dead, or waits; what it did stays done."""
     given = await asked(call, {"reason": str})
     return await _act(call, lambda: call.house.app.discard(call.path["run"], call.caller.name, given.get("reason", "")))
 

@@ -280,6 +280,40 @@ def test_nothing_is_erased_while_a_run_is_open(town):
     assert confirmed(town, request.json["id"]).json["messages"] == 2
 
 
+def test_a_run_that_waits_is_given_up_and_then_the_person_is_erased(town, tmp_path):
+    """A deadline of thirty days is longer than a person has to wait."""
+    waits = sent(town, "prova.attesa", {"nome": "pratica-4", "numero": WHO})
+    until(lambda: town.app.message(waits)["state"] == "waiting", "it waits")
+    request = asked(town)
+    [run] = request.json["open"]
+    refused = confirmed(town, request.json["id"])
+    assert (refused.json["code"], f"bus dead discard {run['id']}" in refused.json["hint"]) == ("subject.open", True)
+    call = Caller(town.port, "sistemista")
+    assert call("POST", f"/dead/{run['id']}/discard", {}).json["code"] == "dead.reason-missing"
+    assert call("POST", f"/dead/{run['id']}/redeliver", {"reason": "prova"}).json["code"] == "dead.not-dead"
+    given_up = call("POST", f"/dead/{run['id']}/discard", {"reason": "cancellazione prot. 2026/0004711"})
+    assert (given_up.status, given_up.json["state"]) == (200, "cancelled")
+    wakes = sent(town, "prova.sveglia", {"nome": "pratica-4"})  # nobody waits for it any more
+    later = sent(town, "prova.attesa", {"nome": "pratica-4"})  # the case goes on
+    until(lambda: town.app.message(later)["state"] in ("waiting", "done"), "it went on")
+    assert town.app.message(waits)["state"] == "cancelled"
+    for one in town.app.message(later)["runs"]:
+        call("POST", f"/dead/{one['id']}/discard", {"reason": "prova"})
+    replay = replayed(waits, str(tmp_path / "config.yaml"))
+    assert replay.returncode == 0, replay.stdout + replay.stderr
+    done = confirmed(town, request.json["id"])
+    assert (done.status, done.json["messages"]) == (200, 3), (done.json, wakes)
+    assert replayed(waits, str(tmp_path / "config.yaml")).returncode == 4
+    assert main(["log", "verify", "--config", str(tmp_path / "config.yaml"), "--names"]) == 0
+    with town.app.store.read() as tx:
+        before = projection.snapshot(tx)
+    town.app.store.write(projection.rebuild).result()
+    with town.app.store.read() as tx:
+        after = projection.snapshot(tx)
+    assert [run["state"] for run in after["runs"] if run["message"] == waits] == ["cancelled"]
+    assert after["waits"] == before["waits"]
+
+
 def test_a_message_that_names_nobody_stays_while_another_person_is_in_its_case(town):
     first, second = (sent(town, "prova.silenzio", {"nome": "pratica-2", "numero": who}) for who in (WHO, OTHER))
     nameless = sent(town, "prova.silenzio", {"nome": "pratica-2"})
