@@ -61,7 +61,8 @@ class Reference:
 class Lookup:
     """A ``lookup`` or ``rows`` whose table (and key, and column) is written out; None where it is computed.
 
-    ``path`` is what the key is read from, where that is a path; ``whole``: the value of the expression is what is found.
+    ``path`` is what the key is read from, where that is a path; ``whole``: the value of the expression is what is found; ``rows``: it is
+    ``rows``, for which the order of the table counts.
     """
 
     table: str | None
@@ -70,6 +71,7 @@ class Lookup:
     key: str | None = None
     path: tuple[str, ...] = ()
     whole: bool = False
+    rows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +227,7 @@ class _Walker:
         arguments = [argument.const.string_value if _kind(argument) == "const" else None for argument in node.call.args]
         table, key, column = (*arguments, None, None, None)[:3]
         path = _path(node.call.args[1], bound) if len(node.call.args) > 1 else None
-        self.reading.lookups.append(Lookup(table, column, self.positions.get(node.id, 0), key, path or ()))
+        self.reading.lookups.append(Lookup(table, column, self.positions.get(node.id, 0), key, path or (), rows=len(arguments) == 1))
 
     def _note_comparison(self, call: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
         left, right = call.args

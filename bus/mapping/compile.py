@@ -17,13 +17,12 @@ from bus.source import Reporter, suggestion, validated
 
 @dataclass(frozen=True)
 class CompiledMapping:
-    """A mapping ready to use: call it with a scope. ``tables`` are the tables it looks into, ``rules`` its document without tests."""
+    """A mapping ready to use: call it with a scope. ``rules`` is its document without tests."""
 
     document: MappingDocument
     rules: JsonObject
     template: Template
     used: tuple[Used, ...]
-    tables: frozenset[str]
 
     @property
     def name(self) -> str:
@@ -87,9 +86,8 @@ def read_mapping(document: Any, tables: Mapping[str, Table], report: Reporter) -
     for used in shop.used:
         _check_names(used, BUILT_IN | set(model.uses), shop)
         check_lookups(used, tables, shop)
-    looked = frozenset(lookup.table for used in shop.used for lookup in used.expression.lookups if lookup.table)
     rules = {name: value for name, value in document.items() if name not in ("tests", "given")}
-    return CompiledMapping(model, rules, template, tuple(shop.used), looked), not shop.failed
+    return CompiledMapping(model, rules, template, tuple(shop.used)), not shop.failed
 
 
 def _names_fit(model: MappingDocument, report: Reporter) -> bool:

@@ -1,8 +1,8 @@
 """Routes compiled: from a parsed document to the `Plan` that the engine runs, and from a plan's stored rules to the plan again.
 
-A plan's rules are JSON: the route without its tests, the mappings it applies, the tables that any of these look into. Comments,
-blanks, key order and the file's name are not in it, so they do not change the digest; runs finish under the rules they
-started with because `plan_of` needs nothing else.
+A plan's rules are JSON: the route without its tests, the mappings it applies, the tables that any of these look into (with their
+order, where all rows are read). Comments, blanks, key order and the file's name are not in it, so
+they do not change the digest; runs finish under the rules they started with because `plan_of` needs nothing else.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bus.expression import Environment, Expression, Table, Tables
 from bus.mapping.compile import CompiledMapping, check_lookups, compile_mapping
 from bus.mapping.template import Template, Used, Workshop, asked_in
 from bus.mapping.types import BUILT_IN
-from bus.message import JsonObject, canonical, digest
+from bus.message import JsonObject, JsonValue, canonical, digest
 from bus.route import plan as p
 from bus.route.parse import Parsed, ParsedRoute, parse_route
 from bus.source import Notes, Pointer, Reporter
@@ -69,15 +69,17 @@ def _plan(
     tables: Mapping[str, Table],
 ) -> p.Plan:  # fmt: skip
     model = parsed.model
-    looked = {lookup.table for used in builder.shop.used for lookup in used.expression.lookups if lookup.table}
-    for mapping in builder.applied.values():
-        looked |= mapping.tables
+    every = [*builder.shop.used, *(one for mapping in builder.applied.values() for one in mapping.used)]
+    looked = [(lookup.table, lookup.rows) for used in every for lookup in used.expression.lookups if lookup.table]
     rules: JsonObject = {
         "format": FORMAT,
         "route": {name: value for name, value in parsed.document.items() if name not in ("tests", "given")},
         "mappings": {name: mapping.rules for name, mapping in builder.applied.items()},
-        "tables": {name: {key: dict(row) for key, row in tables[name].items()} for name in looked},
+        "tables": {name: {key: dict(row) for key, row in tables[name].items()} for name, _ in looked},
     }
+    orders = {name: list[JsonValue](tables[name]) for name, rows in looked if rows and [*tables[name]] != sorted(tables[name])}
+    if orders:  # canonical JSON sorts keys; not always there, so that other rules keep their digest
+        rules["orders"] = dict[str, JsonValue](orders)
     return p.Plan(
         route=model.route, version=model.version, digest=digest(rules), on=model.on, steps=steps, rules=rules, owner=model.owner,
         purpose=model.purpose, key=key, case=case, operations=frozenset(builder.operations), ordered=model.order == "case",
@@ -111,7 +113,8 @@ def built_of(rules: Any) -> p.Plan:
     notes = Notes("rules")
     if rules.get("format") != FORMAT:
         raise RulesError(f"these rules have format {rules.get('format')}, this version runs format {FORMAT}", code="rules.format")
-    tables = Tables(rules["tables"])
+    ordered = {name: {key: rules["tables"][name][key] for key in keys} for name, keys in rules.get("orders", {}).items()}
+    tables = Tables({**rules["tables"], **ordered})
     mappings = {name: compile_mapping(document, tables, notes) for name, document in rules["mappings"].items()}
     parsed = parse_route(rules["route"], notes)
     good = {name: mapping for name, mapping in mappings.items() if mapping is not None}

@@ -103,10 +103,6 @@ def test_a_mapping_says_which_source_feeds_which_target() -> None:
     } == one.origins()
 
 
-def test_a_mapping_knows_its_tables() -> None:
-    assert {"t"} == mapping({"x": "lookup('t', body.nome).c"}).tables
-
-
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers(-(2**53), 2**53),

@@ -133,6 +133,17 @@ def test_stored_rules_give_the_plan_again_with_their_own_tables() -> None:
     assert plan_of(made.rules) is plan_of(copy.deepcopy(made.rules))
 
 
+def test_stored_rules_keep_the_order_of_the_tables_that_are_read_row_by_row() -> None:
+    written = document()
+    written["key"] = "rows('uffici')[0].codice"
+    tables = {**TABLES, "uffici": {code: {"codice": code, "nome": "Edilizia"} for code in ("SUE", "ANA")}}
+    made = plan(written, tables)
+    again = plan_of(json.loads(canonical(made.rules)))
+    assert made.key is not None and again.key is not None
+    assert ("SUE", "SUE") == (made.key({}), again.key({}))
+    assert made.digest == again.digest != plan(written, {**tables, "uffici": dict(reversed(tables["uffici"].items()))}).digest
+
+
 def test_rules_of_another_format_are_refused() -> None:
     with pytest.raises(RulesError) as caught:
         plan_of({**plan(document()).rules, "format": 99})
