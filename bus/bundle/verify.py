@@ -59,7 +59,8 @@ WORDS = {
                   "the ZIP container is not the one that is written: bytes or entries added, moved or changed"),
     "missing": ("manca {name}", "{name} is missing"),
     "malformed": ("{name} non ha la forma attesa: {why}", "{name} has not the expected form: {why}"),
-    "key": ("nessuna firma valida della chiave del registro su {name}", "no good signature of the log's key on {name}"),
+    "key": ("nessuna firma valida della chiave data su {name}; l'ha firmato {by}: se l'ente pubblica anche quella, --key di tutte e due",
+            "no good signature of the key given on {name}; signed by {by}: if the municipality publishes that one too, --key for both"),
     "false": ("firma falsa su {name} a nome di {key}", "a false signature on {name} in the name of {key}"),
     "origin": ("{name} è di un altro registro: {found}", "{name} is of another log: {found}"),
     "leaf": ("annotazione n. {index} ({id}): non è quella sigillata nel registro", "record {index} ({id}): not the one sealed in the log"),
@@ -367,7 +368,7 @@ class Bundle:
 
     def _trust(self, name: str, checkpoint: Any) -> None:
         if not self._by(name, checkpoint, self.keys):
-            self.say("key", name=name)
+            self.say("key", name=name, by=", ".join(f"{one}+{id.hex()}" for one, id, _ in checkpoint.signatures))
         if checkpoint.origin != self.manifest["origin"]:
             self.say("origin", name=name, found=checkpoint.origin)
 

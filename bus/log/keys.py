@@ -101,6 +101,18 @@ def former(contents: Iterable[bytes], origin: str, known: Iterable[Verifier]) ->
     return found - trusted
 
 
+def later(contents: Iterable[bytes], origin: str, known: Iterable[Verifier]) -> set[Verifier]:
+    """The ``known`` keys of this log, and those that came after them: one of these has signed the announcement of each."""
+    found, before = set(known), set[Verifier]()
+    for content in contents:
+        with contextlib.suppress(EvidenceError, AttributeError, KeyError, TypeError, ValueError):
+            data = parsed(content)["data"]
+            if (data["purpose"], data["origin"]) == ("checkpoints", origin) and vouched(data, found):
+                found = (found | set(map(verifier, data["keys"])) - before) - set(map(verifier, data.get("lost", ())))
+            before |= set(map(verifier, data["keys"]))
+    return found
+
+
 def refuse_strangers(contents: Iterable[bytes], known: set[Verifier]) -> None:
     """Raises `StoreError` for an announcement of keys of the log among these records that no key known before has signed.
 

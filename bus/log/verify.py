@@ -194,14 +194,15 @@ class _Walk:
     def _before(self, said: Sequence[bytes]) -> set[Verifier]:
         """Keys that signed before those that the auditor knows; he need not know them.
 
-        The newest checkpoint must be signed by one that he knows: all records stand under its root. Where it is not, there are none,
-        for whoever still has a former key could sign another history.
+        The newest checkpoint must be signed by one that he knows, or that follows from it: all records stand under its root. Where it
+        is not, there are none, for whoever still has a former key could sign another history.
         """
+        known = keys.later(said, self._origin, self._keys)
         try:
-            note.verify(note.parse(self._newest.note), self._keys)
+            note.verify(note.parse(self._newest.note), known)
         except EvidenceError:
             return set()
-        return keys.former(said, self._origin, self._keys) - self._lost
+        return keys.former(said, self._origin, known) - self._lost
 
     @property
     def _signers(self) -> set[Verifier]:

@@ -27,6 +27,7 @@ from bus.log.checkpoint import Checkpoint, checkpoint_of
 from bus.log.diagnosis import Broken
 from bus.log.note import Note, Signer, parse
 from bus.log.record import Record
+from bus.log.record import content as content_of
 from bus.log.stored import StoredTree
 from bus.log.tiles import Edge
 from bus.log.verify import State, Trust, verify
@@ -472,9 +473,25 @@ def test_the_key_of_today_suffices_for_what_former_keys_signed(changing, tmp_pat
     kept = changing.cosign()
     changing.turn(second), changing.turn(third, second), changing.turn(third)
     assert changing.says(third) == changing.says(second, third) == changing.says(first) == changing.says(third, held=[kept]) == 20
-    assert changing.says(second) == ("checkpoint", None), "who has neither the first key nor that of today must give one"
+    assert changing.says(second) == 20, "one from between leads to that of today, which signed for those before"
     change(tmp_path / "chiavi.db", "UPDATE records SET content = replace(content, 'polled', 'refused') WHERE seq = 3")
     assert changing.says(third) == ("altered", 2)
+
+
+def test_a_key_from_between_that_was_lost_leads_nowhere(changing):
+    first, second, third = (Signer.new(ORIGIN) for _ in range(3))
+    changing.turn(first), changing.turn(second, first), changing.turn(second), changing.turn(third, lost=[second])
+    assert changing.says(second) == ("checkpoint", None), "the word of the log alone"
+    assert changing.says(second, third) == changing.says(third) == changing.says(first, third) == 16
+
+
+def test_only_keys_that_a_known_one_has_signed_come_after_it():
+    first, second, third, stranger = (Signer.new(ORIGIN) for _ in range(4))
+    told = [(first,), (second, first), (third, second), (stranger,)]
+    contents = [content_of(keys.announcement("checkpoints", ORIGIN, signers, FixedClock(NOW))) for signers in told]
+    for known, after in ((first, {first, second, third}), (second, {second, third}), (third, {third}), (stranger, {stranger})):
+        assert keys.later(contents, ORIGIN, {known.verifier}) == {one.verifier for one in after}
+    assert keys.later(contents, "altro", {first.verifier}) == {first.verifier}
 
 
 def test_whoever_still_has_a_former_key_cannot_end_the_log_with_it(changing, tmp_path):
