@@ -443,6 +443,12 @@ def _said(value: Any) -> str:
 
 def _declared(name: str, asked: RestOperation, described: Described | None, judged: bool) -> Operation:
     in_band = asked.failed_when
+    refusals = {
+        **HTTP_REFUSALS,
+        **(described.refusals if described else {}),
+        **asked.refusals,
+        **({"IN_BAND": "refused inside a success"} if in_band else {}),
+    }
     return Operation(
         name=name,
         effect=asked.effect,
@@ -453,13 +459,9 @@ def _declared(name: str, asked: RestOperation, described: Described | None, judg
         undo=asked.undo,
         method="ask_" + name.replace("-", "_"),
         failed_when=f"{in_band.field} == {in_band.equals!r}" if in_band else "",
-        refusals={
-            **HTTP_REFUSALS,
-            **(described.refusals if described else {}),
-            **asked.refusals,
-            **({"IN_BAND": "refused inside a success"} if in_band else {}),
-        },
+        refusals=refusals,
         expected=described.expected if described else frozenset(),
+        echoes=frozenset(refusals),  # whether it knows its own doing again, nobody has said
         concurrency=asked.concurrency,
         doc=asked.purpose or (described.purpose if described else ""),
     )

@@ -462,6 +462,7 @@ def _answer_of(declared: Operation, asked: SqlOperation, found: Sequence[Row]) -
 
 
 def _declared(name: str, asked: SqlOperation) -> Operation:
+    refusals = {**REFUSALS, asked.none_found: "the last statement answered no row"}
     return Operation(
         name=name,
         effect=asked.effect,
@@ -470,7 +471,8 @@ def _declared(name: str, asked: SqlOperation) -> Operation:
         timeout=asked.timeout,
         undo=asked.undo,
         method="ask_" + name.replace("-", "_"),
-        refusals={**REFUSALS, asked.none_found: "the last statement answered no row"},
+        refusals=refusals,
+        echoes=frozenset(refusals),  # a row that is there already, or no row to change any more
         concurrency=asked.concurrency,
         doc=asked.purpose,
     )

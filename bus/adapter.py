@@ -19,6 +19,8 @@ Contract of an operation's method
   `Unreachable` (surely not applied: no byte left, or the system promises so), `Refused` (the system answered no; carries
   its code), `InDoubt` (bytes left and no usable answer came; never for a ``read``).
 * MUST hand every byte that crossed the wire to ``ctx.wire``, both ways, also an HTML error page.
+* of a ``keyed`` operation MUST return the answer where the system refuses because an earlier call with the same key has done it, having
+  compared the content. Refusals of which it cannot tell whether they are such ones are declared as ``echoes``.
 * MUST NOT retry, sleep, or keep state that a restart would need.
 * MUST obey ``ctx.timeout`` (seconds).
 
@@ -133,6 +135,7 @@ class Operation:
 
     ``timeout`` and ``settle`` are seconds. ``refusals`` maps each code the system may refuse with to a sentence.
     ``expected`` are those of them that are statuses of the protocol (``HTTP_404``) and yet of the matter, since the contract declares them.
+    ``echoes`` are those that may come because an earlier call with the same key had its effect ("exists already"): they end no doubt.
     ``failed_when`` says in words how the system says no inside a success (``lngErrNumber != 0``).
     ``undo`` names the operation that takes this one back; it is asked with this one's answer.
     ``concurrency`` is declared only where the system itself bears no more calls of this operation at once; such an operation has
@@ -155,6 +158,7 @@ class Operation:
     failed_when: str = ""
     refusals: Mapping[str, str] = field(default_factory=dict)
     expected: frozenset[str] = frozenset()
+    echoes: frozenset[str] = frozenset()
     concurrency: int | None = None
     doc: str = ""
 

@@ -151,7 +151,7 @@ def _ground(declared: Any, packages: Set[str], settings: Mapping[str, str]) -> s
 def _declared(operation: Operation) -> JsonObject:
     """A declaration as JSON, its models as their schemas."""
     said: dict[str, Any] = {field.name: getattr(operation, field.name) for field in fields(operation)}
-    plain = {"refusals": dict(operation.refusals), "expected": sorted(operation.expected)}
+    plain = {"refusals": dict(operation.refusals), "expected": sorted(operation.expected), "echoes": sorted(operation.echoes)}
     return {**said, **plain, "request": schema_of(operation.request), "answer": schema_of(operation.answer)}
 
 

@@ -56,6 +56,7 @@ _WRITING = MappingProxyType(
         "NUMERAZIONE_ESAURITA": "the table's ids (six digits) are used up",
     }
 )
+_ECHOES = frozenset({"CONTENUTO_DIVERSO"})
 _NOT_FOUND = {"NON_TROVATA": "no practice with that number"}
 
 
@@ -88,12 +89,12 @@ class Edilizia(Adapter):
     def close(self) -> None:
         self._database.close()
 
-    @operation(effect="keyed", timeout=10, undo="annulla-pratica", refusals=_WRITING)
+    @operation(effect="keyed", timeout=10, undo="annulla-pratica", refusals=_WRITING, echoes=_ECHOES)
     def apri_pratica(self, request: Apertura, ctx: Call) -> Aperta:
         """Open a practice with its applicant, parcels, fees, documents and first history line."""
         return self._once("apri-pratica", request, ctx, Aperta, lambda work: work.open(request))
 
-    @operation(effect="keyed", timeout=10, refusals={**_WRITING, **_NOT_FOUND})
+    @operation(effect="keyed", timeout=10, refusals={**_WRITING, **_NOT_FOUND}, echoes=_ECHOES)
     def annulla_pratica(self, request: Annullamento, ctx: Call) -> Stato:
         """Cancel a practice that we opened; one already cancelled stays so."""
         return self._once("annulla-pratica", request, ctx, Stato, lambda work: work.cancel(request))
@@ -108,6 +109,7 @@ class Edilizia(Adapter):
             "GIA_PAGATA": "every fee of the practice was paid with another IUV",
             "IMPORTO_DIVERSO": "the amount is neither the sum of the unpaid fees nor one of them",
         },
+        echoes=_ECHOES,
     )
     def registra_pagamento(self, request: Pagamento, ctx: Call) -> Pagata:
         """Mark fees as paid; a practice without fees gets one. Done once for each practice and IUV, whatever the key."""

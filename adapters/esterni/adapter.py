@@ -102,6 +102,7 @@ class Esterni(Adapter):
             "CHIAVE_RIUSATA": "our key was used before with other content",
             **HTTP_REFUSALS,
         },
+        echoes=frozenset({"CHIAVE_RIUSATA"}),
     )
     def trasmetti_comunicazione(self, request: Comunicazione, ctx: Call) -> Ricevuta:
         """Communicate something, once per key; the same key again gets the receipt already given."""

@@ -48,7 +48,15 @@ class Pagopa(Adapter):
         super().__init__(name, settings)
         self._client = RestClient(settings, {"Ocp-Apim-Subscription-Key": settings.subscription_key})
 
-    @operation(effect="keyed", timeout=15, sequence="iuv", prepare="prepara", undo="annulla-posizione", refusals=RIFIUTI_CREA)
+    @operation(
+        effect="keyed",
+        timeout=15,
+        sequence="iuv",
+        prepare="prepara",
+        undo="annulla-posizione",
+        refusals=RIFIUTI_CREA,
+        echoes=frozenset({"POSIZIONE_DIVERSA"}),
+    )
     def crea_posizione(self, request: NuovaPosizione, ctx: Call) -> PosizioneCreata:
         """Open and publish a debt position. GPD's "duplicate" is read back and compared: the same content is success."""
         posizione = posizione_di(request, self.settings, "VALID")
@@ -76,12 +84,12 @@ class Pagopa(Adapter):
             raise _rifiuto("NON_TROVATA", request.iupd)
         return letta(trovata, self.settings.aux_digit)
 
-    @operation(effect="keyed", timeout=15, refusals=RIFIUTI_STATO)
+    @operation(effect="keyed", timeout=15, refusals=RIFIUTI_STATO, echoes=frozenset({"STATO_NON_AMMESSO"}))
     def pubblica_posizione(self, request: RichiestaPosizione, ctx: Call) -> StatoPosizione:
         """Make a draft payable; idempotent by nature: published already is success."""
         return self._cambia(request, ctx, "publish", ("VALID", "PUBLISHED"))
 
-    @operation(effect="keyed", timeout=15, refusals=RIFIUTI_STATO)
+    @operation(effect="keyed", timeout=15, refusals=RIFIUTI_STATO, echoes=frozenset({"STATO_NON_AMMESSO"}))
     def annulla_posizione(self, request: RichiestaPosizione, ctx: Call) -> StatoPosizione:
         """Make a position not payable any more; idempotent by nature: annulled already is success. A paid one is refused."""
         return self._cambia(request, ctx, "invalidate", ("INVALID",))

@@ -72,6 +72,7 @@ class Scrivania(Adapter):
             "CHIAVE_RIUSATA": "our key was used before with other content",
             **HTTP_REFUSALS,
         },
+        echoes=frozenset({"CHIAVE_RIUSATA"}),
     )
     def assegna(self, request: Assegnazione, ctx: Call) -> Elemento:
         """Put an item on the right desk; the reserve desk is part of the same request, so that one key makes one item."""

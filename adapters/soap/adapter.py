@@ -139,6 +139,11 @@ def _declared(name: str, asked: SoapOperationSettings, wsdl: Path) -> Operation:
         schema = shapes_of(wsdl, asked.operation)[way]
         return without(schema, asked.key) if way == 0 else schema
 
+    refusals = {
+        **asked.refusals,
+        **({IN_BAND: "refused inside a success, with a code that is not declared"} if asked.failed_when else {}),
+        BAD_REQUEST: "the request does not fit the contract: nothing was sent",
+    }
     return Operation(
         name=name,
         effect=asked.effect,
@@ -151,11 +156,8 @@ def _declared(name: str, asked: SoapOperationSettings, wsdl: Path) -> Operation:
         undo=asked.undo,
         method="ask_" + name.replace("-", "_"),
         failed_when=f"{asked.failed_when.field} is not {asked.failed_when.ok!r}" if asked.failed_when else "",
-        refusals={
-            **asked.refusals,
-            **({IN_BAND: "refused inside a success, with a code that is not declared"} if asked.failed_when else {}),
-            BAD_REQUEST: "the request does not fit the contract: nothing was sent",
-        },
+        refusals=refusals,
+        echoes=frozenset(refusals),  # whether it knows its own doing again, nobody has said
         concurrency=asked.concurrency,
         doc=asked.purpose,
     )

@@ -139,6 +139,7 @@ class @CLASS@(Adapter):
             "CHIAVE_RIUSATA": "our key was used before with other content",
             **HTTP_REFUSALS,
         },
+        echoes=frozenset({"CHIAVE_RIUSATA"}),
     )
     def registra(self, request: Registrazione, ctx: Call) -> Registrata:
         """Register something; the same key registers it once."""

@@ -5,8 +5,9 @@ how it ended   effect           fate
 =============  ===============  ============================================================
 answered       any              done
 refused        any              done, as a failure the route may handle
-refused        keyed, in doubt  with a status of the protocol (``HTTP_401``): says nothing of the
-                                earlier try, so a failure of kind ``in_doubt``
+refused        keyed, in doubt  with a status of the protocol (``HTTP_401``), which says nothing of the
+                                earlier try, or for what that may have done (`Operation.echoes`):
+                                a failure of kind ``in_doubt``
 unreachable    any              surely not applied: retry, after so many tries a failure;
                                 but where an earlier try is in doubt, the call stays so
 in doubt       read             as unreachable
@@ -67,7 +68,8 @@ def after_error(call: Call, operation: Operation, tries: Tries, error: OutsideEr
     """The fate of a try that ended with an error. ``tries.count`` includes it."""
     kind = "unreachable" if error.kind == "in_doubt" and operation.effect == "read" else error.kind
     retry_after = getattr(error, "retry_after", None)
-    doubt = tries.doubt and (kind == "unreachable" or operation.is_technical(error.outside_code))
+    code = error.outside_code
+    doubt = tries.doubt and (kind == "unreachable" or operation.is_technical(code) or code in operation.echoes)
     told = _told(call, operation, tries, error, "in_doubt" if doubt else kind)
     if doubt:
         told["sentence"] = f"{told['sentence']}; an earlier try may have had its effect"

@@ -51,13 +51,16 @@ class Ente(Adapter):
         super().__init__("ente", Settings())
         self.fates, self.held, self.tries = fates, {} if held is None else held, 0
 
-    @operation(effect="keyed", timeout=5, sequence="numero", prepare="prepara", refusals={"DIVERSA": "another request came under this key"})
+    @operation(
+        effect="keyed", timeout=5, sequence="numero", prepare="prepara", refusals={"DIVERSA": "another one came under this key"},
+        echoes=frozenset({"DIVERSA"}),
+    )  # fmt: skip
     def apri(self, request: Richiesta, ctx: Call) -> Aperta:
         self.tries += 1
         fate = self.fates.pop(0) if self.fates else "bene"
         if fate == "giu":
             raise Unreachable("nobody opens")
-        if self.held.setdefault(ctx.key, request) != request:
+        if self.held.setdefault(ctx.key, request) != request or fate == "diversa":
             raise Refused("another one is there", outside_code="DIVERSA")
         if fate == "dubbio":
             raise InDoubt("the answer was lost")
@@ -148,3 +151,12 @@ def test_a_doubt_is_told_at_the_end_though_the_last_tries_did_not_arrive(house: 
     run_of(app, message, "done")
     assert app.message(message)["reply"]["numero"] == 1, "the same number, since it may be taken"  # type: ignore[index, call-overload]
     assert len(ente.held) == 1
+
+
+@pytest.mark.parametrize("house", [3], indirect=True)
+def test_what_is_refused_because_it_may_be_there_already_waits_for_a_person(house: House) -> None:
+    """Whoever answers a repetition with "exists already" does not say that nothing was done."""
+    app = house.start(Ente(["dubbio", "diversa"]))
+    run = run_of(app, send(app), "dead")["id"]
+    assert app.run(run)["reason"] == "call.in-doubt"
+    assert app.letter(run).detail["outside_code"] == "DIVERSA"

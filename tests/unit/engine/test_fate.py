@@ -96,6 +96,15 @@ def test_a_status_of_the_protocol_says_nothing_of_a_try_before() -> None:
     assert failed(fate.after_error(ask(), operation("keyed"), doubtful, NO, T))["kind"] == "refused"
 
 
+def test_a_refusal_of_what_an_earlier_try_may_have_done_leaves_the_doubt_about_it() -> None:
+    doubtful, taken = Tries(count=2, asked=T, doubt=True), operation("keyed", echoes=frozenset({"X"}))
+    assert failed(fate.after_error(ask(), taken, doubtful, NO, T))["kind"] == "in_doubt"
+    assert failed(fate.after_error(ask(), taken, tried(2), NO, T))["kind"] == "refused"
+    of_the_protocol = operation("keyed", expected=frozenset({"HTTP_409"}), echoes=frozenset({"HTTP_409"}))
+    gone = Refused("", outside_code="HTTP_409")
+    assert failed(fate.after_error(ask(), of_the_protocol, doubtful, gone, T))["kind"] == "in_doubt"
+
+
 def test_a_request_in_doubt_is_prepared_again_for_the_time_it_first_went_out() -> None:
     tries, later, next_day = Tries(), T + dt.timedelta(seconds=5), T + dt.timedelta(days=1)
     tries.asks(T)
