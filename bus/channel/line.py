@@ -12,7 +12,7 @@ from typing import Any
 
 import kombu
 
-from bus.channel.refusal import explain
+from bus.channel.refusal import explain, refuse_old
 from bus.errors import ConfigError
 from bus.message import JsonObject
 
@@ -88,7 +88,10 @@ class Line:
             return
         try:
             with self.dial() as connection, connection.channel() as channel:
+                refuse_old(connection.connection)
                 self.declare(channel)
+        except ConfigError:
+            raise
         except Exception as error:  # what we cannot explain is an outage
             told = explain(error, self.url, self.queue.name)
             if told is not None:

@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 
 import kombu
 
-from bus.channel import refuse_unsafe
+from bus.channel import QUEUE, explain, refuse_old, refuse_unsafe
+from bus.channel.line import Line
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
+from bus.errors import ConfigError
 
 WITHIN = 5.0
 EXPIRES = 60_000
@@ -19,33 +21,47 @@ EXPIRES = 60_000
 
 
 def channel(at: Surroundings) -> Iterator[Verdict]:
+    """Dialled as the bus itself does, with the same refusals."""
     url = at.settings.channel.url
     if not at.settings.channel.shared:
         yield ok("doctor.channel", "tickets stay in this process")
         return
+    try:
+        doubtful = refuse_unsafe(url)
+    except ConfigError as error:
+        yield wrong("doctor.channel", error.sentence, str(at.path), next=error.hint)
+        return
     parts = urlsplit(url)
     where = f"{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
-    with kombu.Connection(url, connect_timeout=WITHIN, transport_options={"confirm_publish": True}) as connection:
+    line = Line(url, QUEUE, lambda event, detail: None, at.settings.channel.options)
+    with contextlib.ExitStack() as dialled:
         try:
-            connection.connect()
+            connection = dialled.enter_context(line.dial(confirm_publish=True))
+            refuse_old(connection.connection)
         except Exception as error:  # noqa: BLE001 - each transport has errors of its own
-            yield wrong("doctor.channel", f"the broker cannot be reached: {_said(error)}", where)
+            yield _refused("doctor.channel", "the broker cannot be reached", error, url, where)
             return
         yield ok("doctor.channel", f"{_product(connection)} lets us in", where)
-        for said in refuse_unsafe(url):
+        for said in doubtful:
             yield warning("doctor.channel", said, where)
-        if connection.transport.driver_type == "amqp":
-            yield from _trial(connection, where)
+        if line.amqp:
+            yield from _trial(connection, url, where)
+            yield from _our_queue(line, connection, where)
 
 
-def _trial(connection: Any, where: str) -> Iterator[Verdict]:
+def _refused(code: str, what: str, error: Exception, url: str, where: str) -> Verdict:
+    told = error if isinstance(error, ConfigError) else explain(error, url, QUEUE)
+    return wrong(code, told.sentence, where, next=told.hint) if told else wrong(code, f"{what}: {_said(error)}", where)
+
+
+def _trial(connection: Any, url: str, where: str) -> Iterator[Verdict]:
     """Declare a quorum queue, publish into it, remove it; a broker under alarm takes the first and not the second."""
     arguments = {"x-queue-type": "quorum", "x-expires": EXPIRES}
     queue = kombu.Queue(f"snodo.doctor.{secrets.token_hex(8)}", durable=True, queue_arguments=arguments)(connection.default_channel)
     try:
         queue.declare()
     except connection.connection_errors + connection.channel_errors as error:
-        yield wrong("doctor.channel-queue", f"a quorum queue cannot be declared: {_said(error)}", where)
+        yield _refused("doctor.channel-queue", "a quorum queue cannot be declared", error, url, where)
         return
     yield ok("doctor.channel-queue", "a quorum queue can be declared")
     try:
@@ -56,6 +72,18 @@ def _trial(connection: Any, where: str) -> Iterator[Verdict]:
         return
     yield ok("doctor.channel-alarm", "what is published is taken and confirmed")
     queue.delete()
+
+
+def _our_queue(line: Line, connection: Any, where: str) -> Iterator[Verdict]:
+    """The bus's own queue, if it is there, must be of the kind that the bus declares."""
+    try:
+        line.queue(connection.channel()).queue_declare(passive=True)
+    except connection.connection_errors + connection.channel_errors:
+        return  # none yet, or an alarm that was told
+    try:
+        line.declare(connection.channel())
+    except connection.channel_errors as error:
+        yield _refused("doctor.channel-queue", f"the queue {QUEUE} cannot be used", error, line.url, where)
 
 
 def _hang_up(connection: Any) -> None:

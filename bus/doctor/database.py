@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bus.doctor.here import space
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
-from bus.errors import StoreError
-from bus.store.opening import doubts
+from bus.errors import ConfigError, StoreError
+from bus.store.opening import doubts, refuse_unusable
 from bus.store.survey import Survey, survey, where_is
 
 NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.glusterfs"})
@@ -23,8 +23,9 @@ def reachable(at: Surroundings) -> Iterator[Verdict]:
         yield ok("doctor.store", "there is no database yet; the first start makes it", where)
         return
     try:
+        refuse_unusable(at.settings.store.url)
         at.store = survey(at.settings.store.url)
-    except StoreError as error:
+    except (ConfigError, StoreError) as error:
         yield wrong("doctor.store", error.sentence, where, next=error.hint)
     else:
         yield ok("doctor.store", f"{at.store.kind} answers", where)

@@ -14,6 +14,7 @@ from typing import Any
 
 from bus.errors import StoreError
 from bus.store import schema
+from bus.store.opening import refuse_unusable
 
 MOMENT = 2.0
 """Seconds to wait for processes that are just ending."""
@@ -75,6 +76,7 @@ def _connected(url: str) -> Iterator[tuple[Any, str]]:
     """A connection that leaves transactions to us, and how they begin."""
     import sqlalchemy as sa
 
+    refuse_unusable(url)
     sqlite = url.startswith("sqlite:///")
     if sqlite and not Path(url.removeprefix("sqlite:///")).is_file():
         raise StoreError(f"there is no database {url}", code="store.unreachable", hint="bus serve makes it, up to date")

@@ -22,6 +22,7 @@ def open_store(url: str, *, exclusive: bool = False) -> Store:
 
     ``exclusive``: refuse to share a file with another process. A server is there to be shared.
     """
+    refuse_unusable(url)
     if url.startswith("sqlite:///"):
         from bus.store.sqlite import SqliteStore
 
@@ -30,16 +31,28 @@ def open_store(url: str, *, exclusive: bool = False) -> Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             sync_folder(path.parent.parent)
         return SqliteStore(path, exclusive=exclusive)
-    if url.startswith(SCHEMES):
-        from bus.store.postgres import PostgresStore
+    from bus.store.postgres import PostgresStore
 
-        return PostgresStore(url)
-    raise _nobody_speaks(url)
+    return PostgresStore(url)
 
 
-def _nobody_speaks(url: str) -> ConfigError:
-    hint = "use sqlite:///path or postgresql://user@host/database"
-    return ConfigError(f"no store speaks {url.partition(':')[0]!r}", code="config.store", hint=hint)
+def refuse_unusable(url: str) -> None:
+    """Raises `ConfigError` for what is no address of a database. Nothing of it is repeated: it may be a part of the password."""
+    if not url.startswith(SCHEMES):
+        hint = "use sqlite:///path or postgresql://user@host/database"
+        raise ConfigError(f"no store speaks {url.partition(':')[0]!r}", code="config.store", hint=hint)
+    if url.startswith("sqlite:///"):
+        return
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        ports = str(conninfo_to_dict(url).get("port") or "")
+    except ProgrammingError:
+        ports = "none"
+    if not all(port.isdecimal() for port in ports.split(",") if port):
+        hint = "postgresql://user:password@host:5432/database; in a password, / is written %2F, # %23, @ %40, % %25"
+        raise ConfigError("store.url is no address", code="config.store", hint=hint)
 
 
 class Reader(Protocol):
@@ -59,15 +72,14 @@ def open_reader(url: str) -> Reader:
 
     Raises `ConfigError`, or `StoreError` where there is none, or one of another schema.
     """
+    refuse_unusable(url)
     if url.startswith("sqlite:///"):
         from bus.store.sqlite import SqliteReader
 
         return SqliteReader(Path(url.removeprefix("sqlite:///")))
-    if url.startswith(SCHEMES):
-        from bus.store.postgres import PostgresLook
+    from bus.store.postgres import PostgresLook
 
-        return PostgresLook(url)
-    raise _nobody_speaks(url)
+    return PostgresLook(url)
 
 
 def doubts(url: str) -> list[str]:

@@ -28,8 +28,20 @@ from bus.diagnostics import logger
 from bus.errors import StoreError
 from bus.store import Keys, Locked, Row, Tx, queries, schema
 from bus.store.inserts import Insert, Inserts, Rows, Update
-from bus.store.postgres_session import PASSING, READING, WRITING, Session, assert_safe, column, connect, interrupted, told
-from bus.store.writer import PAUSE, Writer
+from bus.store.postgres_session import (
+    PASSING,
+    READING,
+    WRITING,
+    Session,
+    assert_safe,
+    column,
+    connect,
+    interrupted,
+    refuse_off,
+    told,
+    unreachable,
+)
+from bus.store.writer import PAUSE, Interrupted, Writer
 
 T = TypeVar("T")
 FILES = ("common.sql", "survey.sql", "postgres.sql")
@@ -45,7 +57,11 @@ was empty reads all of it, and the server itself finds that out only when it nex
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 # One round trip: the lock is had before the number is given. Later statements have snapshots of their own, so they see all that
 # whoever had the lock before has committed.
-_LOCK = "SELECT pg_current_xact_id()::text AS number FROM pg_advisory_xact_lock(1399745924, current_schema()::regnamespace::oid::int4)"
+# What keeps a commit may be switched off while the server runs: it is looked at in each transaction.
+_NUMBER = """
+SELECT pg_current_xact_id()::text AS number, current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes
+"""
+_LOCK = "FROM pg_advisory_xact_lock(1399745924, current_schema()::regnamespace::oid::int4)"
 _FATE = "SELECT pg_xact_status((%s)::xid8) AS fate"
 _END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_xid = ((%s)::xid8)::xid AND pid <> pg_backend_pid()"
 _PRESENT = f"SELECT pg_advisory_lock_shared({schema.PRESENCE}, current_schema()::regnamespace::oid::int4)"
@@ -133,13 +149,19 @@ class PostgresConnection(_Asking):
         with told(session):
             if self._number is None:
                 session.execute(_BEGIN)
-                cursor = begun = session.execute(_LOCK)
+                cursor = begun = session.execute(_NUMBER + _LOCK)
             for text, parameters in later:
                 cursor = session.cursor(binary=True).execute(text, parameters)
             self._sync()
             if begun is not None:
-                self._number = begun.fetchone()["number"]  # type: ignore[index]
+                self._begun(begun.fetchone())
         return cursor
+
+    def _begun(self, facts: Row | None) -> None:
+        assert facts is not None
+        for name in ("fsync", "full_page_writes"):
+            refuse_off(name, facts[name])
+        self._number = facts["number"]
 
     def _write(self, insert: Insert | Update, rows: Rows) -> None:
         """All rows of a query in one statement."""
@@ -362,7 +384,10 @@ class PostgresStore:
         self._idle: queue.LifoQueue[PostgresReader] = queue.LifoQueue()
         for _ in range(READERS):
             self._idle.put(PostgresReader(url, lambda: self.keys))
-        self._writer = Writer(self._open_writer)
+        try:
+            self._writer = Writer(self._open_writer)
+        except Interrupted as error:
+            raise unreachable(error.__cause__ or error) from error
 
     def _open_writer(self) -> PostgresConnection:
         connection = PostgresConnection(self.url, self._closing.is_set, lambda: self.keys)

@@ -154,7 +154,8 @@ def connect(url: str, settings: dict[str, str]) -> Session:
 _FACTS = """
 SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS name,
   current_setting('server_encoding') AS encoding, current_setting('fsync') AS fsync,
-  current_setting('full_page_writes') AS full_page_writes, current_setting('synchronous_commit') AS synchronous_commit,
+  current_setting('full_page_writes') AS full_page_writes,
+  (SELECT reset_val FROM pg_settings WHERE name = 'synchronous_commit') AS synchronous_commit,
   pg_is_in_recovery() AS standby, current_schema() AS schema
 """
 
@@ -173,11 +174,16 @@ def assert_safe(session: Session) -> None:
     if facts["schema"] is None:
         raise StoreError("no schema of this database is ours", code="store.schema", hint="CREATE SCHEMA, or set the user's search_path")
     for name in ("fsync", "full_page_writes", "synchronous_commit"):
-        if facts[name] != "on":
-            raise StoreError(
-                f"the server runs with {name}={facts[name]}, which can lose what was accepted", code="store.unsafe",
-                hint=f"set {name} = on in postgresql.conf and restart the server",
-            )  # fmt: skip
+        refuse_off(name, facts[name])
+
+
+def refuse_off(name: str, value: str) -> None:
+    """Raises `StoreError` where a setting is off without which a commit can be lost."""
+    if value == "off":
+        raise StoreError(
+            f"the server runs with {name}=off, which can lose what was accepted", code="store.unsafe",
+            hint=f"set {name} = on in postgresql.conf (or where else it was said: SHOW {name}) and reload the server",
+        )  # fmt: skip
 
 
 @contextmanager
@@ -197,3 +203,9 @@ def told(session: Session | None) -> Iterator[None]:
 
 def interrupted(error: BaseException) -> Interrupted:
     return Interrupted(f"the database went away: {str(error).strip()}", hint="is the server up, and the network?")
+
+
+def unreachable(error: BaseException) -> StoreError:
+    """It was not there from the beginning."""
+    hint = "is the server up, and the network? are the database, the user and the password that store.url names known there?"
+    return StoreError(f"the database cannot be opened: {str(error).strip()}", code="store.unreachable", hint=hint)

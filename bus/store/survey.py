@@ -49,7 +49,10 @@ def where_is(url: str) -> str:
     if url.startswith("sqlite:///"):
         return url.removeprefix("sqlite:///")
     parts = urlsplit(url)
-    return f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    try:
+        return f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    except ValueError:  # no port: it may be a part of the password
+        return "store.url"
 
 
 def survey(url: str) -> Survey:

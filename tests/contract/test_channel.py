@@ -256,10 +256,30 @@ class TestRefusal:
             kombu.Queue("snodo.runs", durable=True, channel=connection.channel()).declare()
         assert "rabbitmqctl delete_queue" in self.refused(rabbitmq_url).hint
 
+    def test_a_broker_that_is_too_old_is_refused(self, rabbitmq_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("bus.channel.refusal.OLDEST", (99, 0))
+        assert self.refused(rabbitmq_url).sentence.startswith("this is RabbitMQ 3.")
+
     def test_a_broker_that_is_away_is_no_refusal(self) -> None:
         channel = KombuChannel("amqp://snodo:snodo@127.0.0.1:1/none")
         channel.check()
         channel.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("amqp://snodo:segre/tissima@broker.example/snodo", "channel.url is no address"),
+        ("amqp://snodo:segreta@broker.example:tissima/snodo", "channel.url is no address"),
+        ("ampq://snodo:segreta@broker.example/tissima", "nothing here speaks 'ampq'"),
+        ("zookeeper://snodo:segreta@broker.example/tissima", "the library for zookeeper:// is not installed"),
+    ],
+)
+def test_an_address_that_never_leads_to_a_broker_is_refused_and_not_shown(url: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence) as told:
+        refuse_unsafe(url)
+    assert "tissima" not in f"{told.value.sentence} {told.value.hint}"
+    assert told.value.hint
 
 
 @pytest.mark.parametrize("url", ["amqp://broker.example/snodo", "amqp://guest:guest@broker.example/snodo", "amqps://broker.example"])

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
+import psycopg
 import pytest
 
 from bus.errors import StoreError
@@ -21,7 +22,7 @@ from bus.store import Store, Tx, postgres
 from bus.store.postgres import PostgresStore
 from bus.testing.services import PostgreSQL
 
-WITHOUT_LOCK = "SELECT pg_current_xact_id()::text AS number"
+WITHOUT_LOCK = ""  # the numbering query without its FROM
 
 
 def add(tx: Tx, name: str) -> None:
@@ -291,9 +292,51 @@ def test_many_processes_may_open_an_empty_database_at_once(postgresql_url: str) 
             store.close()
 
 
-def test_a_server_that_could_lose_commits_is_refused_with_the_remedy() -> None:
-    with PostgreSQL({"fsync": "off"}) as server, pytest.raises(StoreError, match=r"fsync=off.*set fsync = on"):
+@pytest.mark.parametrize("setting", ["fsync", "full_page_writes", "synchronous_commit"])
+def test_a_server_that_could_lose_commits_is_refused_with_the_remedy(setting: str) -> None:
+    with PostgreSQL({setting: "off"}) as server, pytest.raises(StoreError, match=rf"{setting}=off.*set {setting} = on"):
         PostgresStore(server.new_database())
+
+
+def test_what_keeps_commits_cannot_be_switched_off_unseen_while_the_bus_works() -> None:
+    with PostgreSQL() as server:
+        url = server.new_database()
+        store = PostgresStore(url)
+        store.write(lambda tx: add(tx, "before")).result(30)
+        for setting in ("fsync", "full_page_writes"):
+            _switch(url, setting, "off")
+            with pytest.raises(StoreError, match=rf"{setting}=off.*set {setting} = on"):
+                _write_until_refused(store)
+            _switch(url, setting, "on")
+            until = time.monotonic() + 30
+            while True:
+                with contextlib.suppress(StoreError):
+                    store.write(lambda tx, name=f"after {setting}": add(tx, name)).result(30)  # type: ignore[misc]
+                    break
+                assert time.monotonic() < until
+            assert times(store, f"after {setting}") == 1
+        store.close()
+
+
+def _switch(url: str, setting: str, value: str) -> None:
+    with psycopg.connect(url, autocommit=True) as session:
+        session.execute(f"ALTER SYSTEM SET {setting} = {value}")  # type: ignore[call-overload]
+        session.execute("SELECT pg_reload_conf()")
+
+
+def _write_until_refused(store: Store) -> None:
+    """A session hears of a change of settings some moments after it."""
+    until, number = time.monotonic() + 30, 0
+    while time.monotonic() < until:
+        number += 1
+        store.write(lambda tx, name=f"meanwhile {number}": add(tx, name)).result(30)  # type: ignore[misc]
+
+
+def test_a_database_that_is_not_there_says_what_to_look_at(postgresql: PostgreSQL) -> None:
+    with pytest.raises(StoreError, match=r"cannot be opened.*nessuna") as told:
+        PostgresStore(postgresql.url_of("nessuna"))
+    assert told.value.code == "store.unreachable"
+    assert "the database, the user and the password" in told.value.hint
 
 
 def test_a_database_in_another_encoding_is_refused(postgresql: PostgreSQL) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import kombu
 import psycopg
 import pytest
 
@@ -53,6 +54,22 @@ def test_a_broker_that_does_not_let_us_in_is_exit_code_3_and_no_password_is_show
     assert levels(found, "doctor.channel") == ["wrong"]
     assert doctor.exit_code(found["doctor.channel"]) == 3
     assert "segretissima" not in repr(found)
+
+
+def test_what_the_start_would_refuse_of_a_broker_is_told_with_the_same_remedy(tmp_path, rabbitmq_url, monkeypatch):
+    def told(url: str, code: str = "doctor.channel") -> tuple[str, str]:
+        [one] = [v for v in examined(write(tmp_path, store={"url": NOWHERE}, channel={"url": url}))[code] if v.level == "wrong"]
+        return one.what, one.next
+
+    what, remedy = told(rabbitmq_url.replace("snodo:snodo@", "snodo:altra@"))
+    assert what == "the broker does not know our user or password"
+    assert remedy.startswith("set channel.url to")
+    assert "rabbitmqctl add_vhost nessuno" in told(f"{rabbitmq_url.rpartition('/')[0]}/nessuno")[1]
+    with kombu.Connection(rabbitmq_url) as connection:
+        kombu.Queue("snodo.runs", durable=True)(connection.channel()).declare()
+    assert "rabbitmqctl delete_queue" in told(rabbitmq_url, "doctor.channel-queue")[1]
+    monkeypatch.setattr("bus.channel.refusal.OLDEST", (99, 0))
+    assert told(rabbitmq_url)[1] == "the bus needs RabbitMQ 3.10 or later: upgrade the broker"
 
 
 # -- PostgreSQL ---------------------------------------------------------------------------------------------------------

@@ -98,6 +98,29 @@ def test_settings_that_cannot_be_used_are_exit_code_2(tmp_path, capsys):
     assert main(["doctor", "--nonsense"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("changes", "code", "what"),
+    [
+        ({"store": {"url": "postgresql://snodo:segre/tissima@127.0.0.1/snodo"}}, "doctor.store", "store.url is no address"),
+        ({"store": {"url": "mysql://snodo:tissima@127.0.0.1/snodo"}}, "doctor.store", "no store speaks 'mysql'"),
+        ({"channel": {"url": "amqp://snodo:segre/tissima@127.0.0.1/snodo"}}, "doctor.channel", "channel.url is no address"),
+        (
+            {"channel": {"url": "amqp://guest:tissima@broker.example/snodo"}},
+            "doctor.channel",
+            "the broker broker.example would be asked as guest",
+        ),
+        ({"channel": {"url": "ampq://snodo:tissima@127.0.0.1/snodo"}}, "doctor.channel", "nothing here speaks 'ampq'"),
+    ],
+)
+def test_an_address_that_cannot_be_used_has_its_remedy_and_no_password_is_shown(tmp_path, changes, code, what):
+    found = examined(write(tmp_path, **changes))
+    [told] = [one for one in found[code] if one.level == "wrong"]
+    assert told.what.startswith(what)
+    assert doctor.exit_code([told]) == 3
+    assert "doctor.check" not in found
+    assert "tissima" not in repr(found)
+
+
 def test_a_check_that_breaks_is_told_and_hides_no_other(tmp_path, monkeypatch):
     def broken(at):
         raise ZeroDivisionError("by nothing")
