@@ -84,11 +84,12 @@ def status(
             return
         active = bus.get("/rules")
     known = declared(config)
-    changes, wrong = _against(active, known)
+    restart = _restart(active["settings"], known.config.fingerprints)
+    changes, wrong = ([], None) if not restart and _as_in_force(active, known) else _against(active, known)
     found = {
         **{name: active[name] for name in ("rules", "edition", "act", "time", "actor", "as", "reason", "earlier", "carried")},
         "changes": changes,
-        "restart": _restart(active["settings"], known.config.fingerprints),
+        "restart": restart,
         "processes": active["processes"],
         "behind": [_name(one) for one in active["processes"] if one["rules"] != active["rules"] and one["silent"] < SILENT],
     }
@@ -130,6 +131,17 @@ def _against(active: Mapping[str, Any], known: Declared) -> tuple[list[str] | No
         return None, error
 
 
+def _as_in_force(active: Mapping[str, Any], known: Declared) -> bool:
+    """Whether the files are those in force, byte for byte: then they need not be read as rules."""
+    from bus.rulefiles import files_of
+
+    return bool(_fingerprints(files_of(known.config.rules)) == active["files"])
+
+
+def _fingerprints(files: Files) -> dict[str, str]:
+    return {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
+
+
 def _texts(files: Files) -> dict[str, str]:
     return {path: content.decode() for path, content in files.items()}
 
@@ -154,7 +166,7 @@ def _changes(active: Mapping[str, Any], catalog: Catalog, files: Files) -> Itera
             if mine.get(name) != theirs.get(name):
                 told = True
                 yield f"{kind.removesuffix('s')} {name}: {'new' if name not in theirs else 'gone' if name not in mine else 'changed'}"
-    here = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
+    here = _fingerprints(files)
     if not told and here != active["files"]:
         yield from (
             f"{path}: only comments or tests" for path in sorted({*here, *active["files"]}) if here.get(path) != active["files"].get(path)

@@ -31,19 +31,19 @@ def plan(
     json: Json = False,
 ) -> None:
     """Exit code 0: nothing would have gone otherwise; 4: something would; 1: the edited rules have errors."""
-    from bus.cli.rules import recomputing
+    from bus.cli.rules import offered, recomputing
     from bus.jsontext import dumps
     from bus.mapping.protected import EVERYTHING
     from bus.planning.planning import planned
     from bus.replay import window
 
     granted = announced(url, key, "plan", purpose, **{"from": since, "to": until})
-    with recomputing(config, store, granted) as (settings, operations, reader):
+    with recomputing(config, store, granted) as (settings, reader):
         timed = bool(since or until)
         begin, end = (window.moment(text) if text else None for text in (since, until))
         messages = window.between(reader, begin, end) if timed else window.newest(reader, last)
         values = granted is not None and granted.sees >= EVERYTHING
-        found = planned(reader, _folder(routes) or settings.rules, operations, messages, examples, values=values)
+        found = planned(reader, _folder(routes) or settings.rules, offered(settings), messages, examples, values=values)
         print(dumps(found.as_json(), indent=True).decode() if json or form is Plain.json else found.as_text())
     raise typer.Exit(0 if found.empty else OTHERWISE)
 

@@ -46,7 +46,7 @@ def replay(
     """Exit code 0: all equal; 1: a run is different, or asks what the log has no answer for; 4: nothing worse than data that was erased;
     5: the bundle does not verify.
     """
-    from bus.cli.rules import offline, proven, recomputing
+    from bus.cli.rules import offered, offline, proven, recomputing
     from bus.jsontext import dumps
 
     if sum(map(bool, (what, since or until, bundle))) != 1:
@@ -56,8 +56,8 @@ def replay(
     if bundle is not None:
         report = unbundled(proven(bundle, log_key), offline(config)[1], every=every)
     else:
-        with recomputing(config, store) as (_, operations, reader):
-            report = replayed(reader, operations, what, (since, until), every=every or bool(what))
+        with recomputing(config, store) as (settings, reader):
+            report = replayed(reader, offered(settings), what, (since, until), every=every or bool(what))
     print(dumps(report.as_json(), indent=True).decode() if json or form is Plain.json else report.as_text())
     raise typer.Exit(code_of(report.worst))
 

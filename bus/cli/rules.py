@@ -23,11 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Declared:
-    """Settings; the adapters, unless a secret is ``missing`` (a sentence) to make them."""
+    """Settings. What they say of adapters is read when it is asked for, and then may raise `ConfigError`."""
 
     config: Config
-    adapters: dict[str, Adapter]
     missing: str = ""
+    """A sentence when a secret is missing."""
+
+    @cached_property
+    def adapters(self) -> dict[str, Adapter]:
+        """None where a secret is missing to make them."""
+        return {} if self.missing else adapters_of(self.config)
 
     @cached_property
     def operations(self) -> dict[str, Operation]:
@@ -54,7 +59,7 @@ def declared(path: Path) -> Declared:
         if error.code != "config.secret-missing":
             raise
         config, missing = load(path, secrets=False), error.sentence
-    return Declared(config, {} if missing else adapters_of(config), missing)
+    return Declared(config, missing)
 
 
 def offered(config: Config) -> dict[str, Operation]:
@@ -118,8 +123,8 @@ def _keystore_of(reader: Reader) -> str:
 
 
 @contextmanager
-def recomputing(path: Path, store: str = "", granted: Granted | None = None) -> Iterator[tuple[Config, dict[str, Operation], Reader]]:
-    """Settings without their secrets, what the adapters declare, and the database to read; from here on nothing leaves this process.
+def recomputing(path: Path, store: str = "", granted: Granted | None = None) -> Iterator[tuple[Config, Reader]]:
+    """Settings without their secrets, and the database to read; from here on nothing leaves this process.
 
     Raises `ConfigError` when what was ``granted`` was written in the log of another database.
     """
@@ -138,4 +143,4 @@ def recomputing(path: Path, store: str = "", granted: Granted | None = None) -> 
         if granted is not None and _keystore_of(reader) != granted.keystore:
             hint = "--url names the bus that works on this database"
             raise ConfigError("the purpose was written in the log of another bus", code="access.other-log", hint=hint)
-        yield config, offered(config), reader
+        yield config, reader

@@ -101,7 +101,7 @@ def new_test(
     leaves this process, no secret is read.
     """
     from bus.catalog import load
-    from bus.cli.rules import offline, proven, recomputing
+    from bus.cli.rules import offered, offline, proven, recomputing
     from bus.engine.accesses import Looker, needs_all, purpose_of
     from bus.testing.cutting import as_yaml
 
@@ -112,7 +112,8 @@ def new_test(
     else:
         granted = announced(url, key, "test", purpose_of(purpose), what=message)
         needs_all(Looker("", granted.sees if granted else frozenset()), "a test out of the log")
-        with recomputing(config, store, granted) as (settings, operations, reader):
+        with recomputing(config, store, granted) as (settings, reader):
+            operations = offered(settings)
             catalog = load(settings.rules, operations)
             made = _out_of_the_log(reader, message, catalog, operations, name)
     text, file = as_yaml(made.test), settings.rules / catalog.routes[made.route].file

@@ -13,7 +13,9 @@ from bus.errors import NotFound
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bus.replay.why import Account
+    from bus.config import Config
+    from bus.replay.why import Account, Values
+    from bus.store.opening import Reader
 
 app = family("Say why a run went the way it went: every condition at its place, with the values that it read.")
 why_not = family("Say why a run did not take a step: the condition, the earlier end, the clause taken instead.")
@@ -65,15 +67,13 @@ def why_not_(
 
 def _accounts(run: str, config: Path, store: str, granted: Granted | None = None) -> list[Account]:
     """The runs of a name; what was said is shown as far as it was ``granted``."""
-    from bus.catalog import load
     from bus.cli.rules import recomputing
-    from bus.planning.planning import in_force
     from bus.replay import window
     from bus.replay.evidence import Rulebook, pages
     from bus.replay.why import Values, account
 
-    with recomputing(config, store, granted) as (_, operations, reader):
-        values = Values(granted.sees, load(in_force(reader), operations).types) if granted else Values()
+    with recomputing(config, store, granted) as (settings, reader):
+        values = _shown(granted, reader, settings) if granted else Values()
         book = Rulebook(reader)
         messages, only = window.named(reader, run)
         found = []
@@ -84,3 +84,13 @@ def _accounts(run: str, config: Path, store: str, granted: Granted | None = None
                     rules = next((record.rules for record in reversed(journal) if record.rules), opening.digest)
                     found.append(account(opening, journal, page, book.places(rules), values))
     return found
+
+
+def _shown(granted: Granted, reader: Reader, settings: Config) -> Values:
+    """What may be shown, as the types in force protect it."""
+    from bus.catalog import load
+    from bus.cli.rules import offered
+    from bus.planning.planning import in_force
+    from bus.replay.why import Values
+
+    return Values(granted.sees, load(in_force(reader), offered(settings)).types)

@@ -446,7 +446,9 @@ def test_status_activate_and_rollback_on_the_command_line(
     bus: Bus, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with here(bus, monkeypatch):
-        assert 0 == cli.main(["status"])
+        with monkeypatch.context() as unread:
+            unread.setattr("bus.catalog.load", None)  # files that are those in force, byte for byte, are not read as rules
+            assert 0 == cli.main(["status"])
         assert "the files are what runs" in capsys.readouterr().out
         bus.edit(SALUTA, "ciao ", "salve ")
         assert 1 == cli.main(["status"])
