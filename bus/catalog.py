@@ -338,13 +338,17 @@ class _Reader:
             self._add_type(source, document)
         self._read_mappings()
         self._compile_routes(routes)
-        self._check()
         if service_source is not None:
-            starts = {**dict.fromkeys(self.broken), **{one.route: one.on for one in self.outlines}}
-            inside = {name for one in self.outlines for name in one.inside}
-            forms = {*self.types, *self.broken}
-            offices = None if OFFICES in self.broken else self.tables.get(OFFICES)
-            check_services(self.services, service_document, forms, starts, inside, offices, service_source)
+            self._check_services(service_source, service_document)
+        self._check()
+
+    def _check_services(self, source: Source, document: dict[str, Any]) -> None:
+        starts = {**dict.fromkeys(self.broken), **{one.route: one.on for one in self.outlines}}
+        inside = {name for one in self.outlines for name in one.inside}
+        offices = None if OFFICES in self.broken else self.tables.get(OFFICES)
+        check_services(self.services, document, {*self.types, *self.broken}, starts, inside, offices, source)
+        if source.findings:
+            self.broken.add(SERVICES)
 
     def _documents(self, wanted: Callable[[str], bool]) -> list[tuple[Source, dict[str, Any]]]:
         """The files wanted that are YAML maps; what is wrong with the notation is noted."""
@@ -401,9 +405,10 @@ class _Reader:
     def _read_services(self) -> tuple[Source | None, dict[str, Any]]:
         for source, document in self._documents(lambda path: path == CATALOGUE):
             self.services = read_services(document, source)
-            self.tables[SERVICES] = {code: service.row() for code, service in self.services.items()}
-            if any(one.severity == "error" for one in source.findings):
-                self.broken.add(SERVICES)
+            broken = any(one.severity == "error" for one in source.findings)
+            # of what cannot be read whole nobody knows which entries it lacks
+            self.tables[SERVICES] = {} if broken else {code: service.row() for code, service in self.services.items()}
+            self.broken |= {SERVICES} if broken else set()
             return source, document
         if CATALOGUE in self.files:
             self.tables[SERVICES] = {}  # known by name: that it cannot be read is told where it stands

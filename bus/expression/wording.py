@@ -16,20 +16,31 @@ _OPERATOR = re.compile(r"^_?([^_a-z@]+)_?$")
 _TYPES = {
     "int64": "int", "null_type": "null", "dyn": "any", "list": "list", "uint64": "uint", "bool": "bool", "timestamp": "timestamp",
 }  # fmt: skip
+_AND, _OR, _NOT = "write && for «and»", "write || for «or»", "write ! for «not», before the whole: !(x in […])"
+_EQUAL, _QUOTES = "write == to compare, != for what differs", "write straight quotes"
 _HINTS_OF_TOKENS = {
-    "and": "write && for «and»",
-    "or": "write || for «or»",
-    "not": "write ! for «not»",
-    "=": "write == to compare",
-    "is": "write == to compare",
-    "#": "an expression has no comments",
+    "and": _AND, "e": _AND, "ed": _AND, "&": _AND,
+    "or": _OR, "o": _OR, "oppure": _OR, "|": _OR,
+    "not": _NOT, "non": _NOT, "~": _NOT,
+    "=": _EQUAL, "is": _EQUAL, "equals": _EQUAL, "<>": _EQUAL,
+    "=>": "write >= for «at least»",
+    "=<": "write <= for «at most»",
+    "between": "write x >= 1 && x <= 9",
+    "contains": 'write x.contains("…") for a text, "…" in x for a list',
+    "like": 'write x.contains("…"), x.startsWith("…") or x.matches("…")',
+    "then": "write condition ? this : that",
     "if": "write condition ? this : that, and in a `when` the condition alone",
-    "“": "write straight quotes",
-    "”": "write straight quotes",
-    "‘": "write straight quotes",
-    "’": "write straight quotes",
-    "«": "write straight quotes",
-}
+    "??": "write default(x, other) for what may be null, x.?y.orValue(other) for what may be missing",
+    "->": "write a point between names, and .map(x, …) for each item",
+    "$": "names stand alone: body.x",
+    "#": "an expression has no comments",
+    "“": _QUOTES, "”": _QUOTES, "‘": _QUOTES, "’": _QUOTES, "«": _QUOTES, "`": _QUOTES,
+}  # fmt: skip
+"""What people write who know other languages, and what to write."""
+
+_SPOKEN = re.compile(r"\b(not|non)[ \t]+$|(<>|->|\?\?)$", re.IGNORECASE)
+"""What stands before the place where CEL notices."""
+
 _STANDARD = (
     "size", "has", "string", "int", "double", "bool", "timestamp", "duration", "matches", "startsWith", "endsWith", "contains", "map",
     "filter", "exists", "exists_one", "all", "join", "split", "replace", "substring", "trim", "format", "indexOf", "orValue", "hasValue",
@@ -50,10 +61,11 @@ def compile_error(raw: str, text: str, names: Iterable[str]) -> ExpressionError:
 
 
 def _compile_error(found: tuple[str, ...], text: str, names: set[str]) -> ExpressionError:
-    line, column, message = found
+    message = found[2]
+    at_line, at_column = max(int(found[0]), 1), max(int(found[1]), 1)
+    if message.startswith("Syntax error"):
+        return _syntax_error(message, text, at_line, at_column)
     sentence, hint, word = _worded(message, text, names)
-    hint = hint or _plainly(sentence, text)
-    at_line, at_column = max(int(line), 1), max(int(column), 1)
     if word:
         at_column = _start_of(word, text, at_line, at_column)
     return ExpressionError(sentence, code=_code_of(message, word, text), line=at_line, column=at_column, hint=hint)
@@ -148,7 +160,9 @@ def _shown(kind: str) -> str:
         return "a list"
     if kind.startswith(("snodo.", "map")):
         return "an object"
-    words = {"int": "a whole number", "string": "a text", "bool": "true or false", "double": "a number", "dyn": "anything"}
+    words = {
+        "int": "a whole number", "string": "a text", "bool": "true or false", "double": "a number", "dyn": "anything",
+        "google.protobuf.Timestamp": "a moment", "google.protobuf.Duration": "a duration", "null_type": "null"}  # fmt: skip
     inner = re.fullmatch(r"wrapper\((\w+)\)", kind)
     return words.get(inner[1] if inner else kind, kind)
 
@@ -176,11 +190,10 @@ def _worded(message: str, text: str, names: set[str]) -> tuple[str, str, str]:
     if match := re.match(r"undeclared reference to '([^']*)'", message):
         return _undeclared(match[1], text, names)
     if match := re.match(r"found no matching overload for '([^']*)' applied to '(.*)'", message):
-        return (*_no_overload(match[1], match[2]), "")
+        parts = re.split(r",\s*(?![^(]*\))", match[2].removeprefix("(").removesuffix(")"))
+        return _no_overload(match[1], f"({', '.join(map(_shown, parts))})")[0], _no_overload(match[1], match[2])[1], ""
     if match := re.match(r"reserved identifier: (\w+)", message):
         return f"`{match[1]}` is a reserved word", _HINTS_OF_TOKENS.get(match[1], "choose another name"), ""
-    if message.startswith("Syntax error"):
-        return (*_syntax(message, text), "")
     if "has() argument" in message:
         return "has() takes a field, such as has(body.nome)", "", ""
     if "invalid int literal" in message:
@@ -188,7 +201,17 @@ def _worded(message: str, text: str, names: set[str]) -> tuple[str, str, str]:
     return message.rstrip("."), "", ""
 
 
+_SIZE = "size(x) counts characters and items"
+_CALLED = {
+    "not": _NOT, "and": _AND, "or": _OR, "len": _SIZE, "length": _SIZE,
+    "count": _SIZE, "now": "`now` is a name: write it without ()",
+    "today": "date_of(now) is the date of today",
+    "concat": "+ joins texts",
+}  # fmt: skip
+"""Functions of other languages."""
+
 _MEANT = {
+    "true": "write true", "false": "write false",
     "vero": "write true", "si": "write true", "sì": "write true", "yes": "write true", "falso": "write false", "no": "write false",
     "nullo": "write null", "none": "write null", "nil": "write null",
 }  # fmt: skip
@@ -214,8 +237,10 @@ def _undeclared(name: str, text: str, names: set[str]) -> tuple[str, str, str]:
     root = name.partition(".")[0]
     if _is_called(root, text):
         if root in FUNCTIONS:
-            return f"{root} takes other arguments: {FUNCTIONS[root].signature}", "", root
-        return f"there is no function `{root}`", suggestion(root, {*FUNCTIONS, "lookup", "rows", *_STANDARD}), root
+            hint = f"write {root}(x), not x.{root}()" if re.search(rf"\.\s*{root}\s*\(", text) else ""
+            return f"{root} takes other arguments: {FUNCTIONS[root].signature}", hint, root
+        hint = _CALLED.get(root.lower()) or (f"write x.{root}(…)" if root in _STANDARD else "")
+        return f"there is no function `{root}`", hint or suggestion(root, {*FUNCTIONS, "lookup", "rows", *_STANDARD}), root
     hint = _MEANT.get(name.lower()) or suggestion(root, names)
     if not hint and root == text.strip():
         hint = f"a text has quotes of its own: '\"{root}\"'; "
@@ -232,10 +257,12 @@ def _no_overload(function: str, types: str) -> tuple[str, str]:
         hint = "int(...) or double(...) makes them the same type"
     elif "optional" in types:
         hint = 'end the optional with .orValue("")'
-    elif "string" in types and function in _COMPARISONS and ("int" in types or "double" in types):
+    elif "string" in types and function in _COMPARISONS | _SURE_OPERATORS - {"_+_"} and ("int" in types or "double" in types):
         hint = "a number is written without quotes; number(...) makes one of a text"
     elif "string" in types and "int" in types:
         hint = "text(...) makes text of a number"
+    elif function in {"_&&_", "_||_", "!_"}:
+        hint = "it takes true or false; default(x, other) gives the other for what is null"
     if function in FUNCTIONS:
         return f"{FUNCTIONS[function].signature} cannot be applied to {types}", hint
     return f"`{_operator(function)}` cannot be applied to {types}", hint
@@ -252,18 +279,37 @@ def _cut(text: str) -> str:
     return "is a bracket or an operand missing?"
 
 
-def _syntax(message: str, text: str) -> tuple[str, str]:
+def _syntax_error(message: str, text: str, line: int, column: int) -> ExpressionError:
+    """A syntax error at what was written for something else, where that can be told: CEL notices behind it."""
+    sentence, hint, found = _syntax(message, text)
+    row = text.split("\n")[line - 1] if line <= text.count("\n") + 1 else ""
+    if found == "<EOF>":
+        whole = text.rstrip()
+        line, column = whole.count("\n") + 1, len(whole) - (whole.rfind("\n") + 1) + 1
+    elif spoken := _SPOKEN.search(row[: column - 1]) or _SPOKEN.search(row[:column]):
+        found = spoken[1] or spoken[2]
+        sentence, column = f"unexpected `{found}`", spoken.start() + 1
+    if re.search(r"\bin\s*\($", row[: column - 1].rpartition("(")[0] + "(") and found == ",":
+        hint = 'a list has square brackets: x in ["A", "B"]'
+    prose = found.lower() in {"e", "ed", "o", "oppure", "non"} and not re.search(r"\w\.\w", text) and _plainly(sentence, text)
+    hint = hint or prose or _HINTS_OF_TOKENS.get(found.lower()) or _HINTS_OF_TOKENS.get(found[:1], "") or _plainly(sentence, text)
+    return ExpressionError(sentence, code="expression.invalid", line=line, column=column, hint=hint)
+
+
+def _syntax(message: str, text: str) -> tuple[str, str, str]:
+    """(sentence, hint, what CEL stumbled over)."""
     if match := re.search(r"(?:mismatched|extraneous) input '(.*?)' expecting", message):
         found = match[1]
     elif match := re.search(r"(?:token recognition error at: |no viable alternative at input |at )'(.*)'", message):
         found = match[1].strip()
     else:
-        return message.removeprefix("Syntax error: "), ""
+        return message.removeprefix("Syntax error: "), "", ""
     if found == "<EOF>":
-        return "the expression ends too early", _cut(text)
+        return "the expression ends too early", _cut(text), found
     if found.startswith(('"', "'")) and "token recognition" in message:
-        return "a quote is not closed", "a ` #` begins a comment: put the whole expression in quotes" if text[-1:] == found else ""
-    return f"unexpected `{found}`", _HINTS_OF_TOKENS.get(found, "")
+        hint = "a ` #` begins a comment: put the whole expression in quotes" if text[-1:] == found else ""
+        return "a quote is not closed", hint, found
+    return f"unexpected `{found}`", "", found
 
 
 def run_error(raw: str, paths: Iterable[str]) -> ExpressionError:

@@ -135,12 +135,22 @@ class _Builder:
         if isinstance(value, str):
             return self._slot(value, pointer, target)
         if isinstance(value, list):
-            return _list_maker([self.build(inner, (*pointer, n), (*target, n)) for n, inner in enumerate(value)])
+            return _list_maker(list(self._items(value, pointer, target)))
         if isinstance(value, dict):
             if any(key.startswith("$") for key in value):
                 return self._directive(value, pointer, target)
             return _map_maker({key: self.build(inner, (*pointer, key), (*target, key)) for key, inner in value.items()})
         return lambda values, scope: value
+
+    def _items(self, value: list[Any], pointer: Pointer, target: tuple[str | int, ...]) -> Iterator[Maker]:
+        """The items of a list. What a comma in ``[…]`` cut off an expression is not looked at: where it began it is told."""
+        unclosed = 0
+        for position, inner in enumerate(value):
+            before, cut = len(self.shop.report.findings), unclosed > 0
+            if not cut:
+                yield self.build(inner, (*pointer, position), (*target, position))
+            if isinstance(inner, str) and (cut or len(self.shop.report.findings) > before):
+                unclosed += inner.count("(") - inner.count(")")
 
     def _slot(self, text: str, pointer: Pointer, target: tuple[str | int, ...]) -> Maker:
         expression = self.shop.expression(text, pointer, self.local, self.guarded)

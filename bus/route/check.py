@@ -325,14 +325,17 @@ class _Checker:
 
     def _null(self, name: str, known: Known, used: Used) -> None:
         """A plain path through a name that is null on some way, where no condition of the route can tell that way from the others."""
-        if used.guarded or used.expression.in_cel or len(used.expression.references[0].path) == 1:
-            return
-        roots = {path[0] for path in self.compiled.asked} - {"error", "arrival"}
-        null = "is null after the deadline" if known.late else "may be null here"
-        if (known.late and roots <= BUILT_IN - {"case"}) or (not roots and takes_null(known.schema, known.schema)):
+        if _needs_fields(used) and (null := self._may_be_null(known)):
             hint = f"ask `when: {name} != null`, or write {{$value: ..., $default: ...}}"
             sentence = f"`{name}` {null}, and has no fields then"
             self.report.report(used.pointer, "name.maybe-null", sentence, hint, "warning", within=place_of(used, (name,)))
+
+    def _may_be_null(self, known: Known) -> str:
+        """When a name is null, in words; empty where it surely is not, or where some condition of the route may tell."""
+        roots = {path[0] for path in self.compiled.asked} - {"error", "arrival"}
+        if known.late and roots <= BUILT_IN - {"case"}:
+            return "is null after the deadline"
+        return "may be null here" if not roots and takes_null(known.schema, known.schema) else ""
 
     def _definable(self, name: str, pointer: Pointer) -> None:
         if problem := name_problem(name):
@@ -392,6 +395,10 @@ class _Checker:
             elif not known.sure:
                 sentence = f"the mapping uses `{needed}`, which is not defined on every way to this step"
                 self.report.report(pointer, "name.maybe-undefined", sentence, "", "warning")
+            elif (null := self._may_be_null(known)) and _reads_fields(found, needed):
+                sentence = f"the mapping uses fields of `{needed}`, which {null}, and has none then"
+                hint = f"ask `when: {needed} != null`, or write {{$value: ..., $default: ...}} in the mapping"
+                self.report.report(pointer, "name.maybe-null", sentence, hint, "warning")
         return found
 
     def _target(self, step: Parsed, scope: Scope, name: str, schema: Schema | None) -> None:
@@ -461,6 +468,18 @@ class _Checker:
 
 _SENT: Schema = {"type": "object", "additionalProperties": False, "properties": {"id": {"type": "string"}}}
 """What `send` keeps under its name."""
+
+
+def _needs_fields(used: Used) -> bool:
+    """Whether it is a plain path to a field, for which nothing else is provided."""
+    return not used.guarded and not used.expression.in_cel and len(used.expression.references[0].path) > 1
+
+
+def _reads_fields(mapping: CompiledMapping, name: str) -> bool:
+    """Whether a mapping reads fields of a name as if they were surely there."""
+    if any(path[0] == name for path in asked_in(mapping.used)):
+        return False
+    return any(one.expression.references and one.expression.references[0].path[0] == name and _needs_fields(one) for one in mapping.used)
 
 
 def error_schema(operation: Operation | None) -> Schema:

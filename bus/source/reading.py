@@ -328,17 +328,23 @@ class _Reader:
         )
 
     def _open_before(self, index: int, error: Any) -> tuple[int, int] | None:
-        """Where the value of a flow map's field begins that has a `(` or a `?` left open where the trouble is."""
-        text, first = self.source.text, getattr(error.context_mark, "index", index)
-        began = [found.end() for found in _FLOW_FIELD.finditer(text, first, index)]
-        value = _QUOTED.sub("", text[began[-1] : index]) if began else ""
-        open_there = "?" in value or value.count("(") > value.count(")")
-        return _line_and_column(text, began[-1]) if open_there else None
+        """Where the value in a flow map or list begins that has a `(` or a `?` left open where the trouble is."""
+        first = getattr(error.context_mark, "index", index)
+        text = _QUOTED.sub(lambda quoted: " " * len(quoted[0]), self.source.text[first:index])
+        depth = began = 0
+        for found in _FLOW_PARTS.finditer(text):
+            if found[0] in "()":
+                depth = max(depth + (1 if found[0] == "(" else -1), 0)
+            elif not depth:
+                began = found.end()
+        open_there = depth or "?" in text[began:]
+        return _line_and_column(self.source.text, first + began) if open_there else None
 
 
 _IN_QUOTES = "within {…} or […] put an expression with commas, quotes or `: ` in quotes as a whole"
 _NAME = re.compile(r"[\w.-]+")
-_FLOW_FIELD = re.compile(r"[{,]\s*[\w.$-]+:\s+")
+_FLOW_PARTS = re.compile(r"[()]|[\[{,]\s*(?:[\w.$-]+:\s+)?")
+"""Brackets of expressions, and what begins a value."""
 _QUOTED = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'")
 _BEGAN_BEFORE = ("unexpected end of stream", "expected ',' or", "could not find expected ':'")
 _HANDLED = frozenset({

@@ -113,3 +113,25 @@ def test_a_broken_file_hides_nothing_of_the_others(name: str, tmp_path: Path) ->
     assert [("routes/altra.test.yaml", "test.no-route"), ("routes/rotta.yaml", "path.unknown-field")] == found
     assert name in {f.file for f in findings}
     assert findings == examine(folder, OPERATIONS)[1]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("titolo: Orari", "titollo: Orari"),
+        ("tipo: informativo", "tipo: pagina"),
+        ("ufficio: ANA, tipo: informativo", "ufficio: UFF, tipo: informativo"),
+        ("pagina: /orari", "modulo: prova.istanza"),
+    ],
+)
+def test_a_broken_service_is_no_unknown_key_elsewhere(right: str, wrong: str, tmp_path: Path) -> None:
+    """A route looks up the service whose entry is wrong: there is one cause, and it stands in the catalogue."""
+    folder = tmp_path / "rules"
+    shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    route = (HERE / "route/unknown-table.yaml").read_text(encoding="utf-8")
+    (folder / PLACES["route"]).write_text(route.replace('"ufici", "SUE"', '"servizi", "orari", "titolo"'), encoding="utf-8")
+    assert [] == review(files_of(folder), OPERATIONS, _with_the_world())
+    services = (folder / PLACES["services"]).read_text(encoding="utf-8")
+    (folder / PLACES["services"]).write_text(services.replace(right, wrong, 1), encoding="utf-8")
+    findings = review(files_of(folder), OPERATIONS, _with_the_world())
+    assert {PLACES["services"]} == {one.file for one in findings}, [str(one) for one in findings]

@@ -99,11 +99,31 @@ def test_a_failure_never_shows_a_value() -> None:
         ("bdy.nome", 1, 1, "there is no `bdy` here", "did you mean body?"),
         ("body.nome + sogetto.nome", 1, 13, "no `sogetto`", "did you mean soggetto?"),
         ("1 + uero(3)", 1, 5, "there is no function `uero`", "did you mean euro?"),
-        ("euro('a')", 1, 5, "euro(cents) cannot be applied to (string)", ""),
+        ("euro('a')", 1, 5, "euro(cents) cannot be applied to (a text)", ""),
         ("euro()", 1, 1, "euro takes other arguments", ""),
         ("body.nome +", 1, 12, "ends too early", "missing"),
         ("body.nome and x", 1, 11, "unexpected `and`", "&&"),
         ("x = 3", 1, 3, "unexpected `=`", "=="),
+        ("not body.nome", 1, 1, "unexpected `not`", "write !"),
+        ("NOT body.nome", 1, 1, "unexpected `NOT`", "write !"),
+        ("body.nome != '' && non body.nome", 1, 20, "unexpected `non`", "write !"),
+        ("body.nome not in ['a']", 1, 11, "unexpected `not`", "!(x in"),
+        ("not(body.nome)", 1, 1, "no function `not`", "write !"),
+        ("body.nome AND x", 1, 11, "unexpected `AND`", "&&"),
+        ("body.nome & x", 1, 11, "unexpected `&`", "&&"),
+        ("body.nome | x", 1, 11, "unexpected `|`", "||"),
+        ("body.nome o body.nome", 1, 11, "unexpected `o`", "||"),
+        ("body.nome <> 'a'", 1, 11, "unexpected `<>`", "!="),
+        ("body.nome in ('a', 'b')", 1, 18, "unexpected `,`", "square brackets"),
+        ("body.nome ?? 'a'", 1, 11, "unexpected `??`", "default(x, other)"),
+        ("body->nome", 1, 5, "unexpected `->`", "a point between names"),
+        ("body.nome between 1 and 3", 1, 11, "unexpected `between`", ">="),
+        ("Domanda non accolta", 1, 9, "unexpected `non`", "quotes of its own"),
+        ("join(['a'], ',')", 1, 1, "no function `join`", "x.join("),
+        ("len(body.nome)", 1, 1, "no function `len`", "size(x)"),
+        ("body.nome.upper()", 1, 11, "upper takes other arguments", "upper(x), not x.upper()"),
+        ("body.nome || 'x'", 1, 11, "`||` cannot be applied to (anything, a text)", "true or false"),
+        ("1 +\n  2 +\n", 2, 6, "ends too early", "missing"),
         ('"aperta', 1, 1, "a quote is not closed", ""),
         ("body\n  .nome(", 2, 9, "ends too early", "put the whole expression in quotes"),
         ('body.nome + "', 1, 13, "a quote is not closed", "` #` begins a comment"),
@@ -303,7 +323,7 @@ def test_what_is_wrong_has_nothing_to_do_with_the_names_of_others() -> None:
     assert 3 == Environment({"altro"}, tables).compile("altro + 1")({"altro": 2})
     with pytest.raises(ExpressionError) as told:
         Environment({"body"}, tables).compile("body.x + altro + ('a' - 1)")
-    assert ["there is no `altro` here", "`-` cannot be applied to (string, int)"] == [
+    assert ["there is no `altro` here", "`-` cannot be applied to (a text, a whole number)"] == [
         one.sentence for one in (told.value, *told.value.others)
     ]
 
