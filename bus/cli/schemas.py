@@ -15,10 +15,12 @@ from pydantic.json_schema import models_json_schema
 
 from bus.adapter import Adapter, Operation
 from bus.config import Config
+from bus.expression.typing import resolved
 from bus.mapping.model import MappingDocument, MappingTest
 from bus.mapping.types import TypeDocument
 from bus.route.model import Conduct, RouteDocument, TestDocument, TestsFile
 from bus.route.steps import KINDS
+from bus.route.target import shape_of
 from bus.services import Servizio
 
 Schema: TypeAlias = dict[str, Any]
@@ -37,6 +39,8 @@ FILES = {
 }
 """Each schema, and the files it is for."""
 
+_DEPTH = 6
+"""So deep the fields of a request are told."""
 _STEPS = {"type": "array", "items": {"type": "object", "additionalProperties": True}}
 _DURATIONS = {
     **dict.fromkeys(("deadline", "pass"), r"^[1-9][0-9]{0,5}(s|m|h|d|wd|w|M|y)$"),
@@ -176,11 +180,25 @@ def _ref(name: str) -> Schema:
 
 def _asked(name: str, operation: Operation) -> Schema:
     """The fields of an operation's request, where it is called."""
-    request = operation.request.model_json_schema(by_alias=True)
-    fields = {one: {"description": _told(inner)} for one, inner in request.get("properties", {}).items()}
     codes = {"anyOf": [{"const": "any"}, {"type": "array", "items": {"enum": sorted(operation.refusals)}}, {"type": "null"}]}
-    then: Schema = {"with": {"properties": fields}, **({"dead_on": codes} if operation.refusals else {})}
+    then: Schema = {"with": _fields(shape_of(operation.request)), **({"dead_on": codes} if operation.refusals else {})}
     return {"if": {"properties": {"call": {"const": name}}, "required": ["call"]}, "then": {"properties": then}}
+
+
+def _fields(root: Schema, schema: Any = None, depth: int = 0) -> Schema:
+    """What a template may say of a value of a schema: which fields an object has, and no more. Their values are expressions."""
+    inner, _ = resolved(root if schema is None else schema, root)
+    said: Schema = {"description": told} if (told := _told(inner)) and depth else {}
+    if depth > _DEPTH:
+        return said
+    if inner.get("type") == "array":
+        items = _fields(root, inner.get("items", {}), depth + 1)
+        return {**said, "items": items, "properties": {"$value": items}}
+    if fields := inner.get("properties"):
+        said["properties"] = {name: _fields(root, one, depth + 1) for name, one in fields.items()}
+        if inner.get("additionalProperties") is False:
+            said |= {"patternProperties": {r"^\$": True}, "additionalProperties": False}
+    return said
 
 
 def _told(schema: Schema) -> str:
@@ -213,7 +231,14 @@ def _mapping(house: House) -> Schema:
     made = _document(MappingDocument, house, "A mapping: from a message to what an operation is asked, or to another message.")
     made["$defs"] |= _models([MappingTest], house)
     made["properties"]["tests"]["items"] = _ref("MappingTest")
+    made["allOf"] = [_made(name, one) for name, one in sorted(house.operations.items())]
     return made
+
+
+def _made(name: str, operation: Operation) -> Schema:
+    """The fields of an operation's request, where a mapping makes it."""
+    then = {"properties": {"fields": _fields(shape_of(operation.request))}}
+    return {"if": {"properties": {"to": {"const": name}}, "required": ["to"]}, "then": then}
 
 
 def _type(house: House) -> Schema:

@@ -12,7 +12,7 @@ from bus.cli import main
 from bus.cli.rules import declared
 from bus.cli.schema import house_of
 from bus.cli.schemas import FILES, House, schemas
-from bus.source import read_file
+from bus.source import read, read_file
 from tests.corpus.test_corpus import BROKEN, WORLD, expected
 from tests.corpus.world.operations import OPERATIONS
 
@@ -24,8 +24,11 @@ OF_SHAPE = {
     "step.unknown-kind",
     "step.two-kinds",
     "operation.unknown",
+    "target.unknown-field",
     "mapping.unknown-target",
 }
+NOT_OF_SHAPE = {"sent-field", "undo-does-not-take-the-answer"}
+"""A field of a message that is sent, and an answer that an undo does not take: no schema of a route says these."""
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,37 @@ def test_every_shipped_file_is_valid(ours: dict[str, jsonschema_rs.Draft7Validat
     assert {} == wrong
 
 
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ("oggetto: '\"abc\"', titolare: {cognome: body.x, nome: {$value: body.y, $default: '\"\"'}}", []),
+        ("ogetto: '\"abc\"'", ["/steps/0/with"]),
+        ("titolare: {cognomme: body.x}", ["/steps/0/with/titolare"]),
+        ("allegati: [{nome: body.x}, {nomme: body.x}]", ["/steps/0/with/allegati/1"]),
+        ("allegati: {$each: body.righe, $as: r, $value: {nome: r.via}}", []),
+        ("allegati: {$each: body.righe, $as: r, $value: {nomme: r.via}}", ["/steps/0/with/allegati/$value"]),
+    ],
+)
+def test_a_request_has_the_fields_of_its_contract(
+    fields: str, wrong: list[str], of_the_corpus: dict[str, jsonschema_rs.Draft7Validator]
+) -> None:
+    text = f"route: a.b\nversion: 1\non: prova.istanza\nsteps:\n  - {{id: a, call: archivio.apri, with: {{{fields}}}}}\n"
+    document = read(text.encode(), "a").plain()
+    found = ["/" + "/".join(map(str, one.instance_path)) for one in of_the_corpus["route"].iter_errors(document)]
+    assert bool(wrong) == bool(found)
+    made = {"mapping": "a.b", "from": "prova.istanza", "to": "archivio.apri", "fields": document["steps"][0]["with"]}
+    of_fields = ["/" + "/".join(map(str, one.instance_path)) for one in of_the_corpus["mapping"].iter_errors(made)]
+    assert [place.replace("/steps/0/with", "/fields") for place in wrong] == of_fields
+
+
+def test_each_field_of_a_request_says_what_it_is() -> None:
+    made = schemas(House(operations=OPERATIONS))["route"]["$defs"]["Call"]["allOf"]
+    [asked] = [one["then"]["properties"]["with"] for one in made if one["if"]["properties"]["call"]["const"] == "archivio.apri"]
+    assert "What it is about. string" == asked["properties"]["oggetto"]["description"]
+    assert "one of EDILIZIA, ANAGRAFE" == asked["properties"]["classe"]["description"]
+    assert "Family name. string" == asked["properties"]["titolare"]["properties"]["cognome"]["description"]
+
+
 def test_the_good_rules_of_the_corpus_are_valid(of_the_corpus: dict[str, jsonschema_rs.Draft7Validator]) -> None:
     for name, file in {
         "route": "routes/buona.yaml",
@@ -63,7 +97,7 @@ def test_the_good_rules_of_the_corpus_are_valid(of_the_corpus: dict[str, jsonsch
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in BROKEN if {code for code, _, _ in expected(path)} & OF_SHAPE],
+    [path for path in BROKEN if {code for code, _, _ in expected(path)} & OF_SHAPE and path.stem not in NOT_OF_SHAPE],
     ids=lambda path: f"{path.parent.name}/{path.stem}",
 )
 def test_an_editor_sees_an_error_of_shape(path: Path, of_the_corpus: dict[str, jsonschema_rs.Draft7Validator]) -> None:
