@@ -14,7 +14,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Several and one": ("divisione", "raccolta", "riordino", "composto", "interpello", "parallelo"),
     "What it says": ("traduzione", "arricchimento", "riduzione", "normalizzazione", "scontrino"),
     "Over time": ("processo", "correlazione", "attesa", "scadenza", "interrogazione"),
-    "When things go wrong": ("idempotenza", "fermo", "compensazione", "freno", "derivazione"),
+    "When things go wrong": ("idempotenza", "fermo", "compensazione", "freno", "interruttore", "derivazione"),
 }
 """Every route of the folder, in the order of the page."""
 
@@ -31,7 +31,6 @@ KEPT: tuple[tuple[str, str], ...] = (
     ("Request-Reply", "`reply`; the portal waits with `ask`, or comes back for it"),
     ("Canonical Data Model", "message types under `mappings/types`"),
     ("Invalid Message Channel", "a body that is not of its type is refused at the door with every fault, and never accepted"),
-    ("Circuit Breaker", "each adapter has one of its own: while a system is down its calls wait in the store, no other's do (`bus top`)"),
     ("Control Bus", "`bus runs`, `bus dead`, `bus doctor`, `/metrics`"),
     ("Test Message", "the tests beside each route, and simulators that pass the adapters' contract tests"),
 )  # fmt: skip
