@@ -17,7 +17,9 @@ import pytest
 import yaml
 
 from bus import config
+from bus.catalog import examine
 from bus.cli import COMMANDS, main
+from bus.systems import adapter_class, adapters_of
 from bus.web.serve import GRACE
 from tests.small_bus import write
 
@@ -154,6 +156,24 @@ def test_the_settings_for_production_are_taken_and_their_secrets_are_in_the_envi
     assert loaded.store.shared and loaded.channel.shared
 
 
+def test_the_settings_for_production_let_the_shipped_routes_load():
+    """Or nothing starts: a route that calls an unknown system does not load."""
+    loaded = config.load(DEPLOY / "config.yaml", secrets=False)
+    classes = {name: adapter_class(str(own.get("use", name))) for name, own in loaded.adapters.items()}
+    operations = {f"{name}.{one.name}": one for name, kind in classes.items() for one in kind.operations.values()}
+    catalog, findings = examine(PROJECT, operations)
+    assert [finding for finding in findings if finding.severity == "error"] == []
+    assert catalog is not None and catalog.routes
+
+
+def test_the_settings_for_production_can_make_every_adapter(monkeypatch):
+    for line in (DEPLOY / "systemd/snodo.env").read_text("utf-8").splitlines():
+        if not line.startswith("#"):
+            monkeypatch.setenv(line.partition("=")[0], line.partition("=")[2].replace(config.EXAMPLE, "segreta"))
+    made = adapters_of(config.load(DEPLOY / "config.yaml"))
+    assert [said for adapter in made.values() for said in adapter.check()] == []
+
+
 # -- nginx ----------------------------------------------------------------------------------------------------------------
 
 
@@ -237,6 +257,12 @@ def test_every_file_that_the_example_mounts_is_there_except_the_certificates():
         if volume.startswith(".")
     }
     assert {name for name in mounted if not (folder / name).exists()} == {"./tls"}
+
+
+def test_the_processes_of_the_example_are_given_the_secrets_that_the_settings_name():
+    for service in compose()["services"].values():
+        if service["image"] == "snodo":
+            assert service["env_file"] == ".env"
 
 
 def test_secrets_come_from_outside_the_example():
