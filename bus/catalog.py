@@ -65,12 +65,13 @@ class Route:
 
 @dataclass(frozen=True)
 class TestedMapping:
-    """A mapping that has tests, and the line of its file at which each is written."""
+    """A mapping that has tests, the line of its file at which each is written, and the text of the file."""
 
     mapping: CompiledMapping
     file: str
     tests: tuple[MappingTest, ...]
     lines: Callable[[], tuple[int, ...]]
+    text: str
 
 
 @dataclass(frozen=True)
@@ -517,7 +518,7 @@ def _tested(mapping: CompiledMapping, source: Source, found: Tested) -> TestedMa
     def lines() -> tuple[int, ...]:
         return tuple(source.place(("tests", position))[0] for position, _ in found)
 
-    return TestedMapping(mapping, source.file, tuple(test for _, test in found), lines)
+    return TestedMapping(mapping, source.file, tuple(test for _, test in found), lines, source.text)
 
 
 _WRITTEN = re.compile(r"""(\w+)["']?\s*:""")

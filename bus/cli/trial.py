@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from bus.store.opening import Reader
     from bus.testing.cutting import Cut
     from bus.testing.mutate import Score
+
+Ways: TypeAlias = "Mapping[str, Sequence[Mapping[str, str]]]"
+"""By route: ways or faults, each with its place."""
 
 app = family_of(Running, "Run the tests inside the route files (options: bus test run --help), or cut a new one out of the log.")
 
@@ -51,8 +54,8 @@ def run_tests(
     catalog = load(known.config.rules, known.operations)
     routes, mappings = _chosen(catalog, path, known.config.rules)
     verdicts = [*run_folder(catalog, known.operations, routes), *run_mappings(catalog, known.operations, mappings)]
-    left = {name: ways for name, ways in untested(catalog, verdicts).items() if coverage and name in routes}
-    faults = {name: ways for name, ways in untried(catalog, known.operations, verdicts).items() if coverage and name in routes}
+    left = _placed(untested(catalog, verdicts) if coverage else {}, catalog, routes)
+    faults = _placed(untried(catalog, known.operations, verdicts) if coverage else {}, catalog, routes)
     passed = all(one.passed for one in verdicts)
     scores = [score(catalog.routes[name], catalog, known.operations) for name in routes] if mutate and passed else []
     alone = [name for name in mappings if mutate and passed and not any(name in _applied(catalog.routes[route]) for route in routes)]
@@ -70,16 +73,30 @@ def run_tests(
         )
     else:
         print(*_untried(faults), sep="\n", end="\n" if faults else "")
-        print(*(f"UNTESTED {name}: {way}" for name, ways in left.items() for way in ways), summary(verdicts), sep="\n")
+        print(
+            *(f"UNTESTED {one['place']}: {name}: {one['way']}" for name, ways in left.items() for one in ways), summary(verdicts), sep="\n"
+        )
         print(*_told(scores), sep="\n", end="\n" if scores else "")
     raise typer.Exit(0 if passed and not left and all(one.percent >= least for one in scores) else 1)
 
 
-def _untried(faults: Mapping[str, Sequence[str]]) -> Iterator[str]:
+def _placed(found: Mapping[str, Sequence[str]], catalog: Catalog, routes: Collection[str]) -> Ways:
+    """Ways and faults of the routes with the place at which each step or branch is written."""
+    from bus.replay.places import Places
+
+    def of(name: str, ways: Sequence[str]) -> list[dict[str, str]]:
+        places = Places(catalog.routes[name].texts)
+        return [{"place": places.way(way.partition(": ")[0]), "way": way} for way in ways]
+
+    return {name: of(name, ways) for name, ways in found.items() if name in routes}
+
+
+def _untried(faults: Ways) -> Iterator[str]:
     """One line for each step: which of its faults no test tries."""
     for name, ways in faults.items():
-        for step, some in groupby((way.partition(": ") for way in ways), key=itemgetter(0)):
-            yield f"untried {name}: {step}: {', '.join(fault for _, _, fault in some)}"
+        for place, some in groupby(ways, key=itemgetter("place")):
+            steps = [one["way"].partition(": ") for one in some]
+            yield f"untried {place}: {name}: {steps[0][0]}: {', '.join(fault for _, _, fault in steps)}"
 
 
 @app.command("new")

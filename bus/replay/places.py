@@ -46,6 +46,17 @@ class Places:
             return self.of(place)
         return _at(self._route, (*step.pointer, *_pointer(what)))
 
+    def way(self, way: str) -> str:
+        """Where one of the ways of a route (`bus.route.branches`) begins: a step, its condition when it does not hold, or a branch."""
+        step, passed_over, _ = way.partition("!")
+        step, _, branch = step.partition(".")
+        return self.part(f"/{step}", "when" if passed_over else branch or "id")
+
+    def at(self, pointer: Pointer, mapping: str = "") -> str:
+        """Where a value of the route's document, or of a mapping's, is written."""
+        source = self._mappings.get(mapping) if mapping else self._route
+        return _at(source, pointer) if source else mapping
+
     def _inside(self, step: Parsed, field: str) -> str | None:
         first, *rest = _pointer(field)
         assert self._route is not None

@@ -17,6 +17,7 @@ from bus.catalog import Catalog, Route, TestedMapping
 from bus.errors import SnodoError
 from bus.mapping.compile import compile_mapping
 from bus.message import JsonObject
+from bus.replay.places import Places
 from bus.route.compile import built_of
 from bus.source import Notes, Pointer
 from bus.testing.mappings import faults_of
@@ -49,15 +50,16 @@ _UNSEEN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One mistake: where (the route's or a mapping's name, and the pointer in it), what, and the rules with it.
+    """One mistake: where (the route's or a mapping's name, and the way in it), what, and the rules with it.
 
-    ``mapping`` is the name of the mapping that it is in; empty: it is in the route itself.
+    ``mapping`` is the name of the mapping that it is in; empty: it is in the route itself. ``pointer`` is where it is in that document.
     """
 
     where: str
     what: str
     rules: JsonObject
     mapping: str = ""
+    pointer: Pointer = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ def score(route: Route, catalog: Catalog, operations: Mapping[str, Operation]) -
     Mistakes come in the order of the file, so the test of a step is mostly that of the next.
     """
     noticed, survivors, tests = 0, list[str](), list(route.tests)
+    places = Places(route.texts)
     for mutant in mutants(route.plan.rules):
         try:
             plan = built_of(mutant.rules)
@@ -93,7 +96,7 @@ def score(route: Route, catalog: Catalog, operations: Mapping[str, Operation]) -
         if at is None and not (
             alone and _noticed(alone, dict(mutant.rules["mappings"])[mutant.mapping], catalog, operations)  # type: ignore[arg-type]
         ):
-            survivors.append(f"{mutant.where}: {mutant.what}")
+            survivors.append(f"{places.at(mutant.pointer, mutant.mapping)}: {mutant.where}: {mutant.what}")
         else:
             noticed += 1
     return Score(route.plan.route, noticed, tuple(survivors))
@@ -102,11 +105,11 @@ def score(route: Route, catalog: Catalog, operations: Mapping[str, Operation]) -
 def score_mapping(tested: TestedMapping, catalog: Catalog, operations: Mapping[str, Operation]) -> Score:
     """Make every mistake in a mapping, one at a time, and run its own tests until one notices."""
     noticed, survivors = 0, list[str]()
-    name = tested.mapping.name
+    name, places = tested.mapping.name, Places({tested.file: tested.text})
     for mutant in _mutants({("mappings", name): tested.mapping.rules}, {"mappings": {name: tested.mapping.rules}}):
         found = _noticed(tested, dict(mutant.rules["mappings"])[name], catalog, operations)  # type: ignore[arg-type]
         if found is False:
-            survivors.append(f"{mutant.where}: {mutant.what}")
+            survivors.append(f"{places.at(mutant.pointer, mutant.mapping)}: {mutant.where}: {mutant.what}")
         noticed += found is True
     return Score(name, noticed, tuple(survivors))
 
@@ -128,7 +131,7 @@ def _mutants(parts: Mapping[tuple[str, ...], Any], rules: JsonObject) -> Iterato
         for pointer, what, change in _mistakes(document, ()):
             made: Any = copy.deepcopy(rules)
             _apply(made, (*root, *pointer), change)
-            yield Mutant(f"{root[-1]} {_said(document, pointer)}".strip(), what, made, "".join(root[1:]))
+            yield Mutant(f"{root[-1]} {_said(document, pointer)}".strip(), what, made, "".join(root[1:]), pointer)
 
 
 _GONE: Any = object()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -73,9 +74,10 @@ def test_a_test_that_looks_at_nothing_notices_little(catalog: Catalog, known: De
     route = catalog.routes["sito.catalogo"]
     blind = [test.model_copy(update={"expect": type(test.expect)(state="done")}) for test in route.tests[:1]]
     seeing = score(route, catalog, known.operations)
-    found = score(type(route)(route.plan, route.file, tuple(blind)), catalog, known.operations)
+    found = score(type(route)(route.plan, route.file, tuple(blind), texts=route.texts), catalog, known.operations)
     assert found.percent < seeing.percent
     assert found.survivors
+    assert all(re.match(r"routes/sito/catalogo\.yaml:\d+:\d+: route \w+", one) for one in found.survivors), found.survivors
 
 
 def test_nothing_to_mistake_is_a_full_score() -> None:
