@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -301,7 +301,9 @@ class Config(_Section):
 def load(path: Path, *, secrets: bool = True) -> Config:
     """Read and check ``config.yaml``; raises `ConfigError` with all faults at once. Without ``secrets`` each of them is an empty text."""
     if not path.is_file():
-        raise ConfigError(f"there is no {path}", code="config.unreadable", hint="name it with --config or SNODO_CONFIG")
+        sentence = f"there is no {path}" if path.is_absolute() else f"there is no {path} in {Path.cwd()}"
+        hint = "go to the folder of the project, or name it with --config or SNODO_CONFIG"
+        raise ConfigError(sentence, code="config.unreadable", hint=hint)
     document = source.read_file(path)
     if document.findings:
         raise ConfigError(source.render(document.findings), code="config.malformed")
@@ -311,6 +313,10 @@ def load(path: Path, *, secrets: bool = True) -> Config:
 def parse(settings: Any, path: Path, *, secrets: bool = True, document: source.Source | None = None) -> Config:
     """Check settings that were read from ``path``; resolves secrets and relative paths. ``document`` tells places."""
     base = path.resolve().parent
+    absent = sorted({name for kind, name in secrets_in(settings) if kind == "env" and name not in os.environ})
+    if secrets and absent:
+        hint = "; ".join(f"export {name}=…" for name in absent) + " before starting"
+        raise ConfigError(f"the environment has no {', '.join(absent)}", code="config.secret-missing", hint=hint)
     resolved = _resolve(settings, base if secrets else None)
     try:
         config = Config.model_validate(resolved)
@@ -349,14 +355,27 @@ def _placed(store: Store, base: Path) -> Store:
     return Store(url=f"sqlite:///{base / store.url.removeprefix('sqlite:///')}")
 
 
+def secrets_in(value: Any) -> Iterator[tuple[str, str]]:
+    """(``env`` or ``file``, name) of every secret that the settings name."""
+    match value:
+        case {"env": str(name)} if len(value) == 1:
+            yield "env", name
+        case {"file": str(name)} if len(value) == 1:
+            yield "file", name
+        case dict():
+            for inner in value.values():
+                yield from secrets_in(inner)
+        case list():
+            for inner in value:
+                yield from secrets_in(inner)
+
+
 def _resolve(value: Any, base: Path | None) -> Any:
     """Put secrets in the place of ``{env: …}`` and ``{file: …}``; without a ``base`` nothing is read."""
     match value:
         case {"env": str()} | {"file": str()} if len(value) == 1 and base is None:
             return ""
         case {"env": str(name), **rest} if not rest:
-            if name not in os.environ:
-                raise ConfigError(f"the environment has no {name}", code="config.secret-missing", hint=f"export {name}=… before starting")
             return _own(name, os.environ[name])
         case {"file": str(name), **rest} if not rest:
             assert base is not None

@@ -73,9 +73,13 @@ def _malformed(raw: str, data: bytes) -> Malformed:
         return Malformed(_TOO_DEEP, code="input.too-deep", line=line, column=column)
     if data.startswith(_MARKS):
         return Malformed("not JSON: it begins with a byte order mark", hint="send UTF-8 without the mark", line=1, column=1)
-    reason = raw[: place.start()] if place else raw
-    reason = reason[:1].lower() + reason[1:]
-    return Malformed(f"not JSON: {reason}, line {line} column {column}", line=line, column=column)
+    if not data.strip():
+        return Malformed("not JSON: the text is empty", hint="send JSON text", line=1, column=1)
+    reason = (raw[: place.start()] if place else raw).replace("EOF while parsing", "the text ends within")
+    hint = (
+        "send UTF-8" if "unicode" in reason else "send JSON text: names and texts in double quotes, no name twice, no comma behind the last"
+    )
+    return Malformed(f"not JSON: {reason[:1].lower() + reason[1:]}, line {line} column {column}", hint=hint, line=line, column=column)
 
 
 def _may_hold_large_numbers(data: bytes) -> bool:

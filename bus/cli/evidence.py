@@ -25,7 +25,7 @@ def add_to(app: typer.Typer) -> None:
 
 def export(
     purpose: Annotated[str, typer.Option(help="Why: which request, which audit. The log keeps it with your name.")],
-    out: Annotated[Path, typer.Option(help="Where to write the bundle.")] = Path("fascicolo.zip"),
+    out: Annotated[Path, typer.Option("--out", "--output", "-o", help="Where to write the bundle.")] = Path("fascicolo.zip"),
     case: Annotated[str | None, typer.Option(help="A key of a case.")] = None,
     message: Annotated[str | None, typer.Option(help="Id of a message.")] = None,
     since: Annotated[str | None, typer.Option("--from", help="Messages accepted from then on: a day, or a moment with its offset.")] = None,

@@ -37,8 +37,9 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except typer.TyperException as error:
-        said = error.format_message() if hasattr(error, "format_message") else str(error)
-        say(said or "say what to do", code="cli.usage", next=f"{name} --help", as_json=as_json)
+        said = (error.format_message() if hasattr(error, "format_message") else str(error)).replace("Value error, ", "")
+        context = getattr(error, "ctx", None)
+        say(said or "say what to do", code="cli.usage", next=f"{context.command_path if context else name} --help", as_json=as_json)
         return USAGE
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
@@ -70,7 +71,7 @@ def _answered(error: ClientError, as_json: bool) -> int:
         say(error.detail, code=error.code, next=error.hint, as_json=True, **known)
     else:
         faults = [f"{fault.get('pointer') or 'body'}: {fault.get('sentence')}" for fault in error.faults]
-        say(error.detail, code=error.code, why="\n".join(faults), next=error.hint, see=error.instance)
+        say(error.detail, code=error.code, faults="\n".join(faults), next=error.hint, see=error.instance)
     return UNREACHABLE if error.status == 0 else FINDINGS
 
 

@@ -33,7 +33,7 @@ def route(
     from bus.cli.starts import ROUTE, TYPE, filled
 
     _fit(_NAME, name, "edilizia.presenta-pratica")
-    on = on or f"{name}.richiesta"
+    said, on = on, on or f"{name}.richiesta"
     _fit(_NAME, on, "edilizia.pratica.presentata")
     known, catalog = _house(config)
     _absent(name, catalog.routes, "route")
@@ -47,7 +47,7 @@ def route(
     key = "key: body.richiesta\n" if declared is None else ""
     files[file] = filled(ROUTE, route=name, file=file, type=on, purpose="", key=key, body=_flow(body))
     _write(known, files)
-    if declared is None and (near := catalog.nearest_type(on)):
+    if said and declared is None and (near := catalog.nearest_type(on)):
         print(f"{on} is a new message type; {near}")
     print(f"next: bus validate; bus test {file}")
 

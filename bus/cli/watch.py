@@ -35,6 +35,8 @@ def tail(
     with client(url, key) as bus:
         found = bus.get("/log/tail", limit=max(last, 1), **wanted)
         _tell(found["records"] if last else [], json)
+        if not found["records"]:
+            print("no such record yet" + ("" if once else "; Ctrl-C ends it"), file=sys.stderr)
         while not once:
             found = _again(partial(bus.get, "/log/tail", after=found["next"], limit=1000, wait=WAIT, **wanted), found)
             _tell(found["records"], json)

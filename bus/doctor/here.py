@@ -49,7 +49,7 @@ def settings(at: Surroundings) -> Iterator[Verdict]:
         at.config = settings_file.load(at.path)
     except ConfigError as error:
         if error.code != "config.secret-missing":
-            yield wrong("doctor.settings", error.sentence, str(at.path), why=error.code, next=error.hint)
+            yield wrong("doctor.settings", error.sentence, why=error.code, next=error.hint)
             return
         at.config = settings_file.load(at.path, secrets=False)
     at.document = source.read_file(at.path).plain()
@@ -57,7 +57,7 @@ def settings(at: Surroundings) -> Iterator[Verdict]:
 
 
 def secrets(at: Surroundings) -> Iterator[Verdict]:
-    named = list(_secrets(at.document))
+    named = list(settings_file.secrets_in(at.document))
     files = [at.path.parent / name for kind, name in named if kind == "file"]
     at.lacking = [name for kind, name in named if kind == "env" and name not in os.environ] + [
         str(f) for f in files if not os.access(f, os.R_OK)
@@ -72,21 +72,6 @@ def secrets(at: Surroundings) -> Iterator[Verdict]:
         yield wrong("doctor.secrets", "every user of this machine can read it", str(file))
     if named and not at.lacking and not open_to_all:
         yield ok("doctor.secrets", f"{len(named)} secrets are there, none of their files open to others")
-
-
-def _secrets(value: Any) -> Iterator[tuple[str, str]]:
-    """(``env`` or ``file``, name) of every secret that the settings name."""
-    match value:
-        case {"env": str(name)} if len(value) == 1:
-            yield "env", name
-        case {"file": str(name)} if len(value) == 1:
-            yield "file", name
-        case dict():
-            for inner in value.values():
-                yield from _secrets(inner)
-        case list():
-            for inner in value:
-                yield from _secrets(inner)
 
 
 def _texts(value: Any) -> Iterator[str]:

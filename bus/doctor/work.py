@@ -44,7 +44,7 @@ def processes(at: Surroundings) -> Iterator[Verdict]:
         if len(found) > 1:
             yield warning("doctor.processes", f"{what} differ: {', '.join(one[:12] for one in found)}")
     counts = ", ".join(f"{count} {role}" for role, count in sorted(Counter(row["role"] for row in rows).items()))
-    yield ok("doctor.processes", f"at work: {counts or 'none'}")
+    yield ok("doctor.processes", f"at work: {counts or 'no bus web, no bus worker'}")
 
 
 def backlog(at: Surroundings) -> Iterator[Verdict]:

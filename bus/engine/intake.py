@@ -294,7 +294,8 @@ def check(catalog: Catalog, submission: Submission, has_route: bool) -> None:
     """Is the type known, wanted, and the body of that type? Raises `Invalid` with all faults at once."""
     declared = catalog.types.get(submission.type)
     if declared is None:
-        raise Invalid(f"there is no message type {submission.type!r}", code="type.unknown", hint=catalog.nearest_type(submission.type))
+        hint = catalog.nearest_type(submission.type) or "those that there are stand in mappings/types; ask the operator of the bus"
+        raise Invalid(f"there is no message type {submission.type!r}", code="type.unknown", hint=hint)
     if declared.senders and submission.origin not in declared.senders:
         known = ", ".join(sorted(declared.senders))
         raise Forbidden(f"messages of type {submission.type} are not taken from {submission.origin}", hint=f"they come from: {known}")
@@ -304,9 +305,10 @@ def check(catalog: Catalog, submission: Submission, has_route: bool) -> None:
         )
     faults = catalog.validate(submission.type, submission.body)
     if faults:
+        hint = "mend the fields under `faults`" if submission.body is not None else "the body of a message stands in `data`"
         raise Invalid(
-            f"the body is not a {submission.type}: {faults[0].pointer or 'body'}: {faults[0].sentence}", code="body.invalid",
-            hint="mend the fields under `faults`", faults=[{"pointer": f.pointer, "sentence": f.sentence} for f in faults],
+            f"the body is not of type {submission.type}: {faults[0].pointer or 'body'}: {faults[0].sentence}", code="body.invalid",
+            hint=hint, faults=[{"pointer": f.pointer, "sentence": f.sentence} for f in faults],
         )  # fmt: skip
 
 

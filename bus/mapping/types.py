@@ -135,10 +135,15 @@ class MessageType:
         if not self.codes or not isinstance(body, dict):
             return []
         return [
-            Fault(f"/{name}", "the value is not one of the codes in use")
+            Fault(f"/{name}", f"the value is not one of the codes in use: {_near(str(body[name]), table)}")
             for name, table in self.codes.items()
             if name in body and str(body[name]) not in table
         ]
+
+
+def _near(code: str, table: Table) -> str:
+    """Of a table's codes the one that was probably meant, or some."""
+    return suggestion(code, table) or f"such as {', '.join(sorted(table)[:3])}"
 
 
 def _fault(error: Any) -> Fault:

@@ -106,7 +106,7 @@ FILES = (
         "Send a file, as it is; messages then name its address",
         SENDERS,
         {201: ("The file is durable.", "Attachment", JSON)},
-        frozenset({400, 408, 413, 422}),
+        frozenset({400, 408, 413, 415, 422}),
         (
             _query("name", "Name of the file, where Content-Disposition does not say it."),
             _header("Content-Disposition", "attachment; filename=…"),

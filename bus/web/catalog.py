@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bus.errors import NotFound
+from bus.source import suggestion
 from bus.web.answer import Answer, Call, json_answer
 
 
@@ -17,7 +18,8 @@ async def service(call: Call) -> Answer:
     """One service."""
     found = call.house.app.catalog().services.get(call.path["codice"])
     if found is None:
-        raise NotFound("there is no service with that code", code="service.unknown", hint="GET /catalog lists them")
+        hint = suggestion(call.path["codice"], call.house.app.catalog().services) or "GET /catalog and `bus services` list them"
+        raise NotFound("there is no service with that code", code="service.unknown", hint=hint)
     return json_answer(_shown(found))
 
 

@@ -14,11 +14,15 @@ from bus.errors import Invalid, NotFound
 from bus.message import Attachment
 from bus.web import bodies
 from bus.web.answer import Answer, Call, json_answer
+from bus.web.problems import WrongMedia
 
 _NAME = re.compile(r"filename=(?:\"((?:[^\"\\]|\\.)*)\"|([^;\s]+))", re.IGNORECASE)
 _NAME_UTF8 = re.compile(r"filename\*=utf-8''([^;\s]+)", re.IGNORECASE)
 _SHA256 = re.compile(r"sha-256=:([A-Za-z0-9+/=]+):", re.IGNORECASE)
 _MEDIA = re.compile(r"[a-zA-Z0-9!#$&^_.+-]+/[a-zA-Z0-9!#$&^_.+-]+")
+
+FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+"""What is taken of these holds more than the file, or less: ``curl -d`` leaves line ends out."""
 
 
 async def receive(call: Call) -> Answer:
@@ -26,7 +30,7 @@ async def receive(call: Call) -> Answer:
     attachments = call.house.app.attachments
     bodies.declared_size(call.headers, attachments.limit)
     wanted = _digest(call)
-    receiving = await call.house.run(lambda: attachments.receive(_name(call), _media(call)))
+    receiving = await call.house.run(partial(attachments.receive, media_type=_media(call), name=_name(call)))
     try:
         await _take(call, receiving)
         if wanted is not None and wanted != receiving.digest():
@@ -71,6 +75,9 @@ def _name(call: Call) -> str:
 
 def _media(call: Call) -> str:
     media = (call.header(b"content-type") or "application/octet-stream").partition(";")[0].strip().lower()
+    if media in FORMS:
+        sentence = f"{media} is what a form sends, and not a file"
+        raise WrongMedia(sentence, hint="send the file itself as the body, with its own type: curl --data-binary @FILE")
     if len(media) > 100 or not _MEDIA.fullmatch(media):
         raise Invalid("the content type is not a media type", code="input.invalid", hint="for example application/pdf")
     return media

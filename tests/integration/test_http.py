@@ -270,6 +270,10 @@ REFUSALS = [
     ("unknown attachment", "GET", f"/attachments/{'0' * 64}", None, {}, "portale", 404, "attachment.unknown"),
     ("attachment by a path", "GET", "/attachments/..%2f..%2fetc%2fpasswd", None, {}, "sistemista", 404, None),
     ("file without name", "POST", "/attachments", b"x", {}, "portale", 422, "attachment.name"),
+    *(
+        (f"file in a form, {media}", "POST", "/attachments?name=x", b"x", {"Content-Type": media}, "portale", 415, "input.media-type")
+        for media in ("multipart/form-data; boundary=x", "application/x-www-form-urlencoded")
+    ),
     ("file name with a path", "POST", "/attachments?name=..%2Fx", b"x", {}, "portale", 422, "attachment.name"),
     ("file name with a line break", "POST", "/attachments?name=a%0D%0Ab", b"x", {}, "portale", 422, "attachment.name"),
     ("file too large", "POST", "/attachments?name=x", b"x" * 2_000_001, {}, "portale", 413, "input.too-large"),

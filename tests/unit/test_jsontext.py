@@ -39,6 +39,16 @@ def test_a_malformed_text_says_where() -> None:
     assert (2, 7) == (caught.value.detail["line"], caught.value.detail["column"])
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [(b"", "not JSON: the text is empty"), (b'{"a":', "not JSON: the text ends within a value, line 1 column 5")],
+)
+def test_a_text_that_ends_too_early_is_said_to_do_so(text: bytes, sentence: str) -> None:
+    with pytest.raises(Malformed) as caught:
+        parse(text)
+    assert (sentence, True) == (caught.value.sentence, bool(caught.value.hint))
+
+
 def test_depth_forty_is_taken_and_forty_one_refused() -> None:
     parse(b"[" * 40 + b"]" * 40)
     with pytest.raises(Malformed, match="too deep"):

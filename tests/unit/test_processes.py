@@ -76,6 +76,12 @@ def test_a_secret_of_the_example_is_refused_by_its_name(tmp_path: Path, monkeypa
     load(path, secrets=False)
 
 
+def test_all_secrets_that_the_environment_lacks_are_told_at_once(tmp_path: Path) -> None:
+    path = write(tmp_path, store={"url": {"env": "SNODO_STORE_URL"}}, channel={"url": {"env": "SNODO_CHANNEL_URL"}})
+    with pytest.raises(ConfigError, match="the environment has no SNODO_CHANNEL_URL, SNODO_STORE_URL"):
+        load(path)
+
+
 @pytest.mark.parametrize("command", ["web", "worker"])
 def test_the_command_says_what_to_change(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--config", str(write(tmp_path)), "--json"]) == 2

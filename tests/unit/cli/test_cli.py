@@ -115,9 +115,9 @@ def test_send_of_a_wrong_body_says_what_why_and_next(bus, tmp_path):
     (tmp_path / "b.json").write_text('{"nome": ""}')
     code, out, err = bus("send", "prova.saluto", str(tmp_path / "b.json"))
     assert (code, out) == (1, "")
-    assert err.startswith("error: the body is not a prova.saluto")
+    assert err.startswith("error: the body is not of type prova.saluto")
     assert "code: body.invalid" in err
-    assert "why: /nome: " in err
+    assert "faults: /nome: " in err
     assert "next: " in err
 
 

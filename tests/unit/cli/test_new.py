@@ -59,6 +59,7 @@ def test_a_route_is_good_at_once_and_never_written_over(project: Path, capsys: p
 def test_a_mapping_and_a_service_are_good_at_once(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 == main(["new", "route", "ambiente.ritiro"])
     assert 0 == main(["new", "route", "ambiente.avviso"])
+    assert "did you mean" not in capsys.readouterr().out, "its type has its own name, and nobody mistyped that"
     assert 0 == main(["new", "mapping", "ambiente.a-avviso", "--from", "ambiente.ritiro.richiesta", "--to", "ambiente.avviso.richiesta"])
     assert "richiesta: body.richiesta" in (project / "mappings/ambiente/a-avviso.yaml").read_text("utf-8")
     good(capsys, "ambiente.a-avviso")

@@ -148,6 +148,23 @@ def test_settings_that_are_not_there_are_one_object(bus, tmp_path):
     assert (code, error["code"]) == (2, "config.unreadable")
 
 
+def test_settings_that_are_looked_for_here_say_where_that_is(bus, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SNODO_CONFIG", raising=False)
+    assert f"there is no config.yaml in {tmp_path}" in bus("validate")[2]
+
+
+@pytest.mark.parametrize(("arguments", "page"), [(("dead", "show"), "bus dead show"), (("log", "verify", "--kye", "x"), "bus log verify")])
+def test_wrong_usage_names_the_page_of_that_command(bus, arguments, page):
+    assert f"next: {page} --help" in bus(*arguments)[2]
+
+
+def test_a_word_that_an_option_does_not_take_is_told_without_our_tools_words(bus):
+    said = bus("graph", "prova.saluto", "--format", "png")[2]
+    assert "'png' is not one of" in said
+    assert "Value error" not in said
+
+
 def test_a_bus_that_is_not_there_is_one_object_without_status(bus):
     code, error = failed(bus("runs", "--json", "--url", "http://127.0.0.1:9"))
     assert (code, error["code"]) == (3, "client.unreachable")

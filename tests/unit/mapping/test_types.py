@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bus.expression import Tables
 from bus.mapping.types import compile_type, schema_at, unknown_field
 from bus.source import Notes
 
@@ -28,6 +29,14 @@ def test_faults_come_all_at_once_with_pointers_and_without_values() -> None:
     faults = kind.validate({"cf": 12345, "righe": [{"cap": 50100, "a/b": 1}], "zz": 1})
     assert {"/cf", "/righe/0/cap", "/righe/0", ""} == {f.pointer for f in faults}
     assert not any("12345" in f.sentence or "50100" in f.sentence for f in faults)
+
+
+@pytest.mark.parametrize(("code", "near"), [("CIL", "did you mean CILA?"), ("zzzzz", "such as CILA, SCIA")])
+def test_of_a_code_that_is_none_the_nearest_are_told(code: str, near: str) -> None:
+    tables = {"titoli": {"SCIA": {"codice": "SCIA"}, "CILA": {"codice": "CILA"}}}
+    kind = compile_type({"type": "prova.tipo", "schema": SCHEMA, "codes": {"cf": "titoli"}}, Notes("x"), Tables(tables))
+    assert kind is not None
+    assert [f"the value is not one of the codes in use: {near}"] == [fault.sentence for fault in kind.validate({"cf": code})]
 
 
 def test_a_pointer_escapes_what_json_pointer_escapes() -> None:
