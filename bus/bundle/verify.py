@@ -39,6 +39,8 @@ HASHES = {bytes.fromhex("6086480165030402" + last): name for last, name in (("01
 REGISTERED = {"message", "giorno", "reply", "sha256"}
 SIGNED, STAMP = bytes.fromhex("2a864886f70d010702"), bytes.fromhex("2a864886f70d0109100104")
 """Names of objects as they are encoded: hashes, a CMS that is signed (1.2.840.113549.1.7.2), a stamp in it (1.2.840.113549.1.9.16.1.4)."""
+MOST = 100
+"""Signatures in a note, keys of a log: more would only keep us busy."""
 RULE = re.compile(r"rules/(?:route|file|edition)/([0-9a-f]{64})(?:\.json)?")
 WORDS = {
     "ok": ("VERIFICATO: {records} annotazioni, {payloads} contenuti, {files} file; registro {origin}, sigillo a {size}.",
@@ -112,7 +114,7 @@ def packed(files: Mapping[str, bytes]) -> bytes:
 
 def unpacked(raw: bytes) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > len(raw):
+        if sum(entry.file_size if entry.compress_type == zipfile.ZIP_STORED else len(raw) + 1 for entry in archive.infolist()) > len(raw):
             raise Malformed("it unpacks to more than it has")
         return {entry.filename: archive.read(entry) for entry in archive.infolist() if not entry.is_dir()}
 
@@ -206,10 +208,11 @@ class Note:
     def __init__(self, raw: bytes) -> None:
         said = raw.decode()
         head, gap, tail = said.rpartition("\n\n")
-        if not gap or not tail.endswith("\n"):
+        lines = tail[:-1].split("\n")
+        if not gap or not tail.endswith("\n") or len(lines) > MOST:
             raise Malformed("no signed note")
         self.text, self.signatures = head + "\n", []
-        for line in tail[:-1].split("\n"):
+        for line in lines:
             mark, name, value = line.split(" ")
             if mark != "\u2014":
                 raise Malformed("no line of a signature")
@@ -358,7 +361,7 @@ class Bundle:
         if self.manifest["size"] != self.checkpoint.size:
             self.say("counts")
         if not self.keys:
-            self.own_keys = list(self.manifest["keys"])
+            self.own_keys = list(self.manifest["keys"])[:MOST]
             self.keys = [Key(said) for said in self.own_keys]
         self._trust("checkpoint", self.checkpoint)
         self.witnessed = self._by("checkpoint", self.checkpoint, self.witnesses)
@@ -468,7 +471,7 @@ class Bundle:
             self.say("uncovered", name="seal.json")
         newer = Checkpoint(seal["checkpoint"].encode())
         self._trust("seal.json", newer)
-        good = newer.by([*self.keys, *map(Key, self.manifest["keys"])])[0]
+        good = newer.by([*self.keys, *map(Key, self.manifest["keys"][:MOST])])[0]
         if len(good) < len(newer.signatures) or len(set(newer.signatures)) < len(newer.signatures):
             self.say("uncovered", name="seal.json")
         proof = [unbase64(step) for step in seal["proof"]]
@@ -500,9 +503,6 @@ def unruled(named: Iterable[str], files: Mapping[str, bytes]) -> list[str]:
     editions = [files[name] for name in named if name in files and name.startswith("rules/edition/")]
     consist = [f"rules/file/{address}" for edition in editions for address in json.loads(edition)["files"].values()]
     return sorted({*named, *consist} - set(files))
-
-
-# -- what others say of a checkpoint ---------------------------------------------------------------------------------
 
 
 def der(raw: bytes) -> list[tuple[int, bytes]]:

@@ -10,6 +10,8 @@ import random
 import sqlite3
 import subprocess
 import sys
+import time
+import tracemalloc
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -274,8 +276,45 @@ def test_what_unpacks_to_more_than_it_has_is_not_unpacked(exported):
             for number in range(3):
                 archive.writestr(f"{number}", bytes(50_000_000))
         bomb = out.getvalue()
-    bundle = verify.Bundle(bomb, [verify.Key(exported[1])])
-    assert ([word for word, _ in bundle.found], hasattr(bundle, "files")) == (["container"], False)
+    for packed in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        lies = bytearray(_compressed("bomba", bytes(20_000_000), packed))
+        for mark, at in ((b"PK\1\2", 24), (b"PK\3\4", 22)):  # its size, as it is said in both places
+            here = lies.rindex(mark) + at
+            lies[here : here + 4] = (10).to_bytes(4, "little")
+        for hostile in (bomb, bytes(lies)):
+            tracemalloc.start()
+            bundle = verify.Bundle(hostile, [verify.Key(exported[1])])
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert ([word for word, _ in bundle.found], hasattr(bundle, "files"), peak < 2_000_000) == (["container"], False, True), packed
+
+
+def _compressed(name: str, content: bytes, how: int) -> bytes:
+    with io.BytesIO() as out:
+        with zipfile.ZipFile(out, "w", how) as archive:
+            archive.writestr(name, content)
+        return out.getvalue()
+
+
+def test_neither_many_signatures_nor_many_keys_keep_the_verifier_busy(exported):
+    """Each costs some milliseconds: twenty thousand of them took minutes."""
+    raw, key = exported
+    files = verify.unpacked(raw)
+    head, _, lines = files["checkpoint"].decode().rpartition("\n\n")
+    *_, value = lines.split()
+    many = [base64.b64encode(base64.b64decode(value)[:-2] + number.to_bytes(2, "big")).decode() for number in range(20_000)]
+    signed = "".join(f"\u2014 {lines.split()[1]} {one}\n" for one in many)
+    manifest = json.loads(files["manifest.json"])
+    for changed in (
+        {"checkpoint": f"{head}\n\n{signed}".encode()},
+        {"checkpoint": f"{head}\n\n{lines * 20_000}".encode()},
+        {"manifest.json": json.dumps({**manifest, "keys": manifest["keys"] * 20_000}).encode()},
+        {"manifest.json": json.dumps({**manifest, "keys": [str(note.Signer.new("x").verifier) for _ in range(1_000)]}).encode()},
+    ):
+        began = time.process_time()
+        for keys in (key, ""):
+            assert verdict(verify.packed({**files, **changed}), keys)
+        assert time.process_time() - began < 5
 
 
 def test_entries_twice_or_on_other_paths_and_rules_of_another_fingerprint_are_found(exported):
