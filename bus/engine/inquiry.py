@@ -54,8 +54,11 @@ def run_row(row: Row, now: str) -> JsonObject:
 
 def runs(tx: Tx, now: str, state: str | None = None, route: str | None = None, most: int = 50) -> list[JsonObject]:
     """The newest runs first."""
-    query = "runs_ready_or_dead" if state in ("ready", "dead") else "runs_by_state"
-    return [run_row(row, now) for row in tx.all(query, state=state, route=route, most=most)]
+    queries = {
+        "ready": "runs_ready_or_dead", "dead": "runs_ready_or_dead",
+        "waiting": "runs_waiting_or_cancelled", "cancelled": "runs_waiting_or_cancelled",
+    }  # fmt: skip
+    return [run_row(row, now) for row in tx.all(queries.get(state or "", "runs_by_state"), state=state, route=route, most=most)]
 
 
 def run(tx: Tx, identity: str, now: str) -> JsonObject:

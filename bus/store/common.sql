@@ -106,7 +106,10 @@ SELECT digest, content FROM rules WHERE digest IN :list(digests)
 SELECT content FROM records WHERE kind = 'rules' ORDER BY seq DESC LIMIT :most
 
 -- name: runs_by_plan
-SELECT route, version, digest, count(*) AS runs FROM runs WHERE state NOT IN ('done', 'cancelled') GROUP BY route, version, digest ORDER BY route, version
+SELECT route, version, digest, count(*) AS runs FROM (
+  SELECT route, version, digest FROM runs WHERE state IN ('ready', 'dead')
+  UNION ALL SELECT route, version, digest FROM runs WHERE state = 'waiting' AND state IN ('waiting', 'cancelled')) AS unended
+GROUP BY route, version, digest ORDER BY route, version
 
 -- name: late_wait_for
 SELECT run FROM waits WHERE type = :type AND state = 'late' LIMIT 1
@@ -182,6 +185,11 @@ WITH found AS MATERIALIZED (SELECT id, message, route, version, digest, entry, o
   FROM runs WHERE state = :state AND state IN ('ready', 'dead') AND (:route IS NULL OR route = :route))
 SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence FROM found
 ORDER BY id DESC LIMIT :most
+
+-- The same of those that wait or were cancelled, by theirs.
+-- name: runs_waiting_or_cancelled
+SELECT id, message, route, version, digest, entry, ordered, case_id, state, place, due, reason, opened, changed, owner, lease, fence FROM runs
+WHERE state = :state AND state IN ('waiting', 'cancelled') AND (:route IS NULL OR route = :route) ORDER BY id DESC LIMIT :most
 
 -- name: count_runs
 SELECT state, count(*) AS runs FROM runs GROUP BY state

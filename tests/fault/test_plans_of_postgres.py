@@ -107,3 +107,21 @@ def test_a_page_of_a_backlog_that_came_all_at_once_costs_no_walk_through_all_of_
         assert max(read) < 15 * PAGE
     finally:
         connection.close()
+
+
+def test_runs_that_are_done_are_not_read_to_find_those_that_are_not(postgresql_url: str) -> None:
+    connection = PostgresConnection(postgresql_url)
+    connection.open()
+    try:
+        _in_one(connection, _fill)
+        _all_done(connection)
+
+        def look(tx: Tx) -> None:
+            for state in ("waiting", "cancelled"):
+                assert tx.all("runs_waiting_or_cancelled", state=state, route=None, most=50) == []
+            assert tx.all("runs_by_plan") == []
+
+        _in_one(connection, look)  # what is dead in the indices is noted at the first look
+        assert _in_one(connection, look) < 50
+    finally:
+        connection.close()

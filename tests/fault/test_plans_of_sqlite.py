@@ -23,6 +23,20 @@ def test_no_query_about_what_is_ready_walks_through_all_runs(tmp_path: Path) -> 
     assert {"runs_to_ring", "claim_runs", "runs_behind", "release_owner", "count_ready", "backlog", "runs_ready_or_dead"} <= asked.keys()
 
 
+def test_no_query_about_runs_that_are_not_done_walks_through_those_that_are(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    SqliteStore(path).close()
+    asked = queries.load(*FILES, in_list=IN_LIST)
+    with sqlite3.connect(path) as raw:
+        plans = {name: _plan(raw, asked[name]) for name in ("runs_waiting_or_cancelled", "runs_by_plan")}
+    raw.close()
+    assert {name: [said for said in plan if "INDEX runs_waiting" in said] for name, plan in plans.items() if plan} == {
+        "runs_waiting_or_cancelled": ["SEARCH runs USING INDEX runs_waiting (state=?)"],
+        "runs_by_plan": ["SEARCH runs USING INDEX runs_waiting (state=?)"],
+    }
+    assert [said for plan in plans.values() for said in plan if RUNS.match(said) and "INDEX" not in said] == []
+
+
 def _plan(raw: sqlite3.Connection, text: str) -> list[str]:
     parameters = dict.fromkeys(re.findall(r":(\w+)", text), "[]")
     return [row[3] for row in raw.execute("EXPLAIN QUERY PLAN " + text, parameters)]

@@ -1,0 +1,2 @@
+DROP INDEX runs_waiting;
+PRAGMA user_version = 6;
