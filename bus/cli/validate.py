@@ -64,9 +64,11 @@ def _anew(files: Files, known: Declared, earlier: Earlier, written: str) -> list
     """What is found now that the adapters are asked; kept as ``written`` when their code alone says what they offer."""
     from bus.earlier import digest_of, ground_of
 
-    earlier.stand_on(ground_of(known.operations, known.config.fingerprints))
-    whole = written if known.fixed else earlier.key(digest_of(files))
-    found = earlier.findings(whole)
+    whole, found = written, None
+    if not known.fixed:
+        earlier.stand_on(ground_of(known.operations, known.config.fingerprints))
+        whole = earlier.key(digest_of(files))
+        found = earlier.findings(whole)
     if found is None:
         from bus.catalog import review
 
