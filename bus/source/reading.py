@@ -77,6 +77,8 @@ def _tabs(source: Source) -> bool:
 
 def _unseen(source: Source) -> bool:
     """Ends of lines that YAML sees and editors do not: from there on no place would be right. And blanks that are none, in front."""
+    if source.text.isascii() and "\r" not in source.text:
+        return False
     for found in _ODD_BLANK.finditer(source.text):
         line, column = _line_and_column(source.text, found.end() - 1)
         sentence = f"this blank is none (U+{ord(found[0][-1]):04X}), and stands in the indentation"
