@@ -96,6 +96,17 @@ class Authority:
             self._openssl("ts", "-reply", "-config", "openssl.cnf", "-section", "ours", "-queryfile", "query", "-out", "reply")
             return (self.folder / "reply").read_bytes()
 
+    def anonymous(self, query: bytes) -> bytes:
+        """A stamp as good as any, but that it does not name its certificate (RFC 3161, 2.4.2), put together by hand."""
+        answer = self.stamp(query)
+        (self.folder / "reply").write_bytes(answer)
+        self._openssl("ts", "-reply", "-in", "reply", "-token_out", "-out", "token")
+        self._openssl("cms", "-verify", "-noverify", "-inform", "DER", "-in", "token", "-binary", "-out", "said", "-purpose", "any")
+        self._openssl("cms", "-sign", "-binary", "-nodetach", "-econtent_type", "1.2.840.113549.1.9.16.1.4", "-in", "said", "-md", "sha256",
+                      "-signer", "tsa.pem", "-inkey", "tsa.key", "-outform", "DER", "-out", "anonymous", "-nosmimecap")  # fmt: skip
+        inner = bytes.fromhex("3003020100") + (self.folder / "anonymous").read_bytes()
+        return b"\x30\x82" + len(inner).to_bytes(2, "big") + inner
+
     def says(self, stamped: bytes, answer: bytes) -> str:
         """What OpenSSL itself thinks of a stamp."""
         (self.folder / "data").write_bytes(stamped)

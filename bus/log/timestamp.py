@@ -7,10 +7,15 @@ The only room that knows rfc3161-client.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from typing import Any, NamedTuple
 
 from bus.errors import ConfigError, EvidenceError
 
+_SIGNED, _OCTETS = 0xA0, 4
+_NAMES = {bytes.fromhex("2a864886f70d010910020c"), bytes.fromhex("2a864886f70d010910022f")}
+"""The attributes signingCertificate and signingCertificateV2."""
+_HASHES = ("sha1", "sha256", "sha384", "sha512")
 MOST_BYTES = 100_000
 """Of an answer; real ones have 1 to 7 thousand, with the certificates."""
 
@@ -52,10 +57,52 @@ def verified(answer: bytes, stamped: bytes, authorities: bytes, asked: Asked | N
     try:
         response = decode_timestamp_response(answer)
         builder.build().verify_message(response, stamped)
+        _names_its_certificate(response)
         time: dt.datetime = response.tst_info.gen_time
-    except (VerificationError, ValueError) as error:
+    except (VerificationError, ValueError, IndexError) as error:
         raise EvidenceError(f"a time stamp that does not hold: {error}", code="evidence.timestamp") from error
     return time.astimezone(dt.UTC)
+
+
+def _names_its_certificate(response: Any) -> None:
+    """RFC 3161, 2.4.2: what was signed names the authority's certificate (RFC 5035), so that no other one of its key passes for it.
+
+    rfc3161-client does not look. Raises `ValueError`, IndexError.
+    """
+    from cryptography.hazmat.primitives.serialization import Encoding
+    from cryptography.x509 import load_der_x509_certificate
+
+    ((_, token),) = _der(response.time_stamp_token())
+    ((_, signed),) = _der(_der(token)[1][1])
+    ((_, signer),) = _der(_der(signed)[-1][1])  # SignedData ends with its SignerInfos
+    attributes = [_der(attribute) for tag, attributes in _der(signer) if tag == _SIGNED for _, attribute in _der(attributes)]
+    named = [values for (_, kind), (_, values) in attributes if kind in _NAMES]
+    [signs] = response.signed_data.signer_infos
+    certificates = map(load_der_x509_certificate, response.signed_data.certificates)
+    known = [one for one in certificates if (one.issuer, one.serial_number) == (signs.issuer, signs.serial_number)]
+    fingerprints = {hashlib.new(name, one.public_bytes(Encoding.DER)).digest() for one in known for name in _HASHES}
+    if not any(_first_octets(values) in fingerprints for values in named):
+        raise ValueError("it does not name the certificate with which it was signed (ESSCertID)")
+
+
+def _first_octets(values: bytes) -> bytes:
+    """The hash of the certificate that comes first in a SigningCertificate, or a SigningCertificateV2."""
+    ((_, said),) = _der(values)
+    ((_, certificate), *_) = _der(_der(said)[0][1])
+    return next((octets for tag, octets in _der(certificate) if tag == _OCTETS), b"")
+
+
+def _der(raw: bytes) -> list[tuple[int, bytes]]:
+    """The values that stand one behind the other (DER): tag and content of each. `bus.bundle.verify` stands alone, and has its own."""
+    found, left = [], memoryview(raw)
+    while left:
+        size, head = left[1], 2
+        if size >= 128:
+            head += size - 128
+            size = int.from_bytes(left[2:head], "big")
+        found.append((left[0], bytes(left[head : head + size])))
+        left = left[head + size :]
+    return found
 
 
 def roots(pem: bytes) -> list[Any]:

@@ -163,6 +163,25 @@ def test_a_time_stamp_is_verified_before_it_is_kept_and_openssl_agrees(tmp_path,
         assert authority.asked == before + 1
 
 
+def test_a_time_stamp_that_does_not_name_its_certificate_is_refused(authority, monkeypatch):
+    """RFC 3161 wants it signed; rfc3161-client does not look, OpenSSL does."""
+    stamped, root = b"un sigillo\n", authority.root.read_bytes()
+    asked = timestamp.ask(stamped)
+    answer = authority.anonymous(asked.content)
+    assert "Verification: OK" not in authority.says(stamped, answer)
+    with pytest.raises(EvidenceError, match="ESSCertID"):
+        timestamp.verified(answer, stamped, root, asked)
+    settings = (authority.folder / "openssl.cnf").read_text("utf-8")
+    for algorithm in ("sha1", "sha256", "sha512"):  # the first is a SigningCertificate, the others are of version 2
+        (authority.folder / "openssl.cnf").write_text(settings.replace("ess_cert_id_alg = sha256", f"ess_cert_id_alg = {algorithm}"))
+        good = authority.stamp(asked.content)
+        assert timestamp.verified(good, stamped, root, asked)
+        assert "Verification: OK" in authority.says(stamped, good)
+    (authority.folder / "openssl.cnf").write_text(settings)
+    monkeypatch.setattr(timestamp, "_names_its_certificate", lambda _: None)
+    assert timestamp.verified(answer, stamped, root, asked), "nothing else is wrong with it"
+
+
 def test_a_time_stamp_over_something_else_or_by_somebody_else_is_refused(tmp_path, authority):
     stamped, other = b"un sigillo\n", b"un altro\n"
     answer, _ = outside.stamp(authority.url, stamped, authority.root.read_bytes())
