@@ -31,7 +31,7 @@ from bus.mapping.model import MappingTest
 from bus.mapping.tables import read_table
 from bus.mapping.types import BUILT_IN, Fault, MessageType, check_forms, compile_type, validate_whole
 from bus.message import JsonObject, JsonValue, canonical, digest
-from bus.route.check import World, check_mapping, check_route
+from bus.route.check import World, check_mapping, check_route, check_type
 from bus.route.compile import CompiledRoute, compile_route, plan_of
 from bus.route.mapping_tests import Tested, check_mapping_tests
 from bus.route.model import TestDocument
@@ -467,6 +467,7 @@ class _Reader:
         tests = {source.file: (source, document) for source, document in beside}
         for name, source in self.type_sources.items():
             check_forms(self.types[name], self.types, self.broken, self.tables, source)
+            check_type(self.types[name], world, source)
         for mapping, source in self.halves:
             check_mapping(mapping, world, source)
         for mapping, source in self.mappings.values():

@@ -276,7 +276,7 @@ _KEYWORDS = _ANY | _ONE | _MANY | _LIST
 
 def compile_schema(schema: Any, pointer: Pointer, report: Reporter) -> Any:
     """A validator for a JSON Schema 2020-12; None, with findings, when it is not one."""
-    faults = list(_schema_faults(schema, pointer))
+    faults = list(_schema_faults(schema, pointer, schema))
     for place, code, sentence, hint in faults:
         report.report(place, code, sentence, hint, key=code == "schema.unknown-keyword")
     if faults:
@@ -289,7 +289,7 @@ def compile_schema(schema: Any, pointer: Pointer, report: Reporter) -> Any:
         return None
 
 
-def _schema_faults(schema: Any, pointer: Pointer) -> Iterator[tuple[Pointer, str, str, str]]:
+def _schema_faults(schema: Any, pointer: Pointer, root: Any) -> Iterator[tuple[Pointer, str, str, str]]:
     if not isinstance(schema, dict):
         return
     for word, inner in schema.items():
@@ -299,18 +299,40 @@ def _schema_faults(schema: Any, pointer: Pointer) -> Iterator[tuple[Pointer, str
         elif word == "$ref" and not str(inner).startswith("#"):
             hint = "put the schema under $defs and refer to #/$defs/..."
             yield here, "schema.outside-reference", "a reference may not leave the file", hint
+        elif word == "$ref" and (lost := _lost(str(inner), root)) is not None:
+            yield here, "schema.invalid", f"there is nothing at `{inner}`", lost
+        elif word == "pattern" and isinstance(inner, str) and not _is_pattern(inner):
+            hint = "what is no pattern but a sign itself has a backslash before it"
+            yield here, "schema.invalid", "this is no regular expression", hint
         elif word == "type" and isinstance(inner, str) and inner not in _TYPES:
             yield here, "schema.invalid", f"JSON Schema has no type `{inner}`", suggestion(inner, _TYPES) or "it has " + ", ".join(_TYPES)
         elif word == "required" and isinstance(inner, list):
             yield from _never_there(schema, inner, here)
         elif word in _ONE:
-            yield from _schema_faults(inner, here)
+            yield from _schema_faults(inner, here, root)
         elif word in _MANY and isinstance(inner, dict):
             for name, one in inner.items():
-                yield from _schema_faults(one, (*here, name))
+                yield from _schema_faults(one, (*here, name), root)
         elif word in _LIST and isinstance(inner, list):
             for position, one in enumerate(inner):
-                yield from _schema_faults(one, (*here, position))
+                yield from _schema_faults(one, (*here, position), root)
+
+
+def _lost(reference: str, root: Any) -> str | None:
+    """A hint for a reference to a definition that there is not; None where there is one, or the reference is of another kind."""
+    lead, _, name = reference.rpartition("/")
+    found = root.get("$defs", {}) if isinstance(root, dict) else {}
+    if lead != "#/$defs" or not isinstance(found, dict) or name in found:
+        return None
+    return suggestion(name, found) or ("$defs has " + ", ".join(found) if found else "put the schema under $defs")
+
+
+def _is_pattern(text: str) -> bool:
+    try:
+        jsonschema_rs.validator_for({"pattern": text})
+    except ValueError:
+        return False
+    return True
 
 
 def _never_there(schema: Mapping[str, Any], required: Sequence[Any], pointer: Pointer) -> Iterator[tuple[Pointer, str, str, str]]:

@@ -113,6 +113,15 @@ def check_mapping(mapping: CompiledMapping, world: World, report: Reporter) -> N
     Target(document.to, schema, by_pointer, paths.value, paths.absent, report).check(document.fields, ("fields",))
 
 
+def check_type(declared: MessageType, world: World, report: Reporter) -> None:
+    """What a type's own expressions read of its body."""
+    paths = Paths(world.built_in(declared.shape), world.typed, report)
+    told = {("case", name): one for name, one in declared.case.items()} | {("forms", name): one for name, one in declared.forms.items()}
+    for pointer, expression in (told | {("key",): declared.key}).items():
+        if expression is not None:
+            paths.check(Used(pointer, expression))
+
+
 def _target_schema(name: str, world: World) -> Schema | None:
     if name in world.operations:
         return shape_of(world.operations[name].request)
@@ -225,6 +234,9 @@ class _Checker:
             self.report.report(step.pointer, "gather.endless", "nothing ends this gather", "say `count`, `until` or `deadline`")
         elif model.deadline is None:
             self._no_deadline(step)
+        if str(model.count).strip().lstrip("-").isdigit() and int(str(model.count)) < 1:
+            hint = "say how many messages make it complete"
+            self.report.report((*step.pointer, "count"), "expression.wrong-result", "`count` must be at least 1", hint)
         self._key(step, scope)
         after = scope.having({model.as_: items})
         return self._deadline(step, scope.having({"items": items}), after, after)
@@ -253,10 +265,11 @@ class _Checker:
 
     def _choose(self, step: Parsed, scope: Scope) -> Scope | None:
         self._uses(step.pointer, scope)
-        check_choices(step, clauses_of(step, "choose", self.compiled.used), scope.names, self.wrong, self.report)
+        complete = check_choices(step, clauses_of(step, "choose", self.compiled.used), scope.names, self.wrong, self.report)
         clauses = self._clauses(step, "choose", step.model.choose)
         ways = [self._block(step.block("choose", position, "steps"), scope) for position, _ in clauses]
-        return merged([*ways, self._block(step.block("otherwise"), scope)])
+        other = self._block(step.block("otherwise"), scope)
+        return merged(ways if complete else [*ways, other])
 
     def _each(self, step: Parsed, scope: Scope) -> Scope:
         model = step.model

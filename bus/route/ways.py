@@ -188,20 +188,22 @@ def _nested(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
 
 def check_choices(
     step: Parsed, clauses: Sequence[Expression | None], names: Mapping[str, Known], wrong: Collection[Pointer], report: Reporter
-) -> None:
-    """Clauses of a choice that no value reaches, and an ``otherwise`` that none is left for."""
+) -> bool:
+    """Clauses of a choice that no value reaches, and an ``otherwise`` that none is left for; whether none is left."""
+    always = any(clause.when is None for clause in step.model.choose)
     every = situations(clauses, names)
     if every is None or any((*step.pointer, "choose", position, "when") in wrong for position in range(len(clauses))):
-        return
+        return always
     taken = [tried(clauses, one) for one in every]
     reached = {one.clause for one in taken}
     if any(one.perhaps for one in taken):
-        return
+        return always
     sentence = "no value that the contracts allow leads here: this is never taken"
     for position, _ in _never_taken(clauses, reached):
         report.report((*step.pointer, "choose", position), "step.unreachable", sentence, "", "warning")
     if None not in reached and step.model.otherwise and all(clauses):
         report.report((*step.pointer, "otherwise"), "step.unreachable", sentence, "", "warning", key=True)
+    return None not in reached
 
 
 # --- effects before reads --------------------------------------------------------------------------------------------

@@ -20,10 +20,14 @@ def validated(document: Any, model: type[M], report: Reporter, pointer: Pointer 
     except ValidationError as error:
         faults = _joined([{**fault, "place": _place(fault, document)} for fault in error.errors(include_url=False)])
         misspelt = {(fault["place"][:-1], meant) for fault in faults if (meant := _meant(fault, model, fault["place"]))}
+        strange = {fault["place"][:-1] for fault in faults if fault["type"] == "extra_forbidden"}
         for fault in faults:
             place = fault["place"]
-            if not (fault["type"] == "missing" and (place[:-1], f"did you mean {place[-1]}?") in misspelt):
-                _report_fault(fault, model, report, pointer)
+            if fault["type"] == "missing":
+                misplaced = place[-1] == "steps" and place[:-1] in strange  # what they should hold stands where they should
+                if misplaced or (place[:-1], f"did you mean {place[-1]}?") in misspelt:
+                    continue
+            _report_fault(fault, model, report, pointer)
         return None
 
 

@@ -85,6 +85,9 @@ def _unseen(source: Source) -> bool:
         source.at(line, column, "yaml.control-character", sentence, "write a plain blank in its place")
     for found in _ODD_LINE_END.finditer(source.text):
         line, column = _line_and_column(source.text, found.start())
+        if found[0] == "\r" and source.text.count("\r") > 1 and "\n" not in source.text.rstrip("\n"):
+            source.at(line, column, "yaml.control-character", "lines end with a carriage return alone", "save it with line ends LF")
+            break
         source.at(line, column, "yaml.control-character", f"a line ends here that nobody sees (U+{ord(found[0]):04X})", "delete it")
     return bool(source.findings)
 
@@ -219,16 +222,23 @@ class _Reader:
         mark = event.start_mark
         kind = event.__class__
         if kind is yaml.AliasEvent:
-            self._at(event, "yaml.alias", "an alias (*) is not taken", "write the value out")
+            key = self.stack[-1][1] if self.stack else None
+            if key is None or key.value != "<<":  # of a merge it is told as a whole
+                self._at(event, "yaml.alias", "an alias (*) is not taken", "write the value out")
             return Node("scalar", mark.line + 1, mark.column + 1, mark.index, event.end_mark.index, "*")
         if event.anchor:
             self._at(event, "yaml.anchor", "an anchor (&) is not taken", "write the value where it is needed")
-        if event.tag:
+        negated = kind is yaml.ScalarEvent and not event.style and _NEGATED.match(self.source.text, mark.index)
+        if negated:
+            self._at(event, "yaml.tag", _BANG, _BANG_HINT)
+        elif event.tag:
             self._at(event, "yaml.tag", "a tag (!) is not taken", "write the value without it")
         if kind is not yaml.ScalarEvent:
             return Node("map" if kind is yaml.MappingStartEvent else "list", mark.line + 1, mark.column + 1, mark.index)
         node = Node("scalar", mark.line + 1, mark.column + 1, mark.index, event.end_mark.index, event.style or "", event.value)
-        if not event.style:
+        if negated:
+            node.value = self.source.text[node.start : node.end].strip()
+        elif not event.style:
             node.value = self._plain(event)
         return node
 
@@ -291,10 +301,24 @@ class _Reader:
             problem, noticed = str(getattr(error, "problem", "")), mark
             if any(words in problem for words in _BEGAN_BEFORE):
                 mark = getattr(error, "context_mark", None) or mark  # where it began: libyaml noticed further down
+            line = self.source.lines[noticed.line] if noticed.line < len(self.source.lines) else ""
+            if bang := _NEGATED_VALUE.search(line, 0, noticed.column):
+                self.source.at(noticed.line + 1, bang.start(1) + 1, "yaml.tag", _BANG, _BANG_HINT)
+                return
+            if "mapping values are not allowed" in problem and (above := self._without_colon(noticed.line)):
+                self.source.at(*above, "yaml.syntax", "this line is no `key: value`", "a colon and a blank stand after the key")
+                return
             if self._swallowed(error):
                 mark, problem = error.context_mark, "a quote ran on"  # type: ignore[attr-defined]
             elif self._ran_on(mark.line) or self._ran_on(noticed.line):
                 mark, problem = self.last.start_mark, "a quote ran on"
+            elif "expected ',' or" in problem and (behind := self._behind_quotes(noticed.index)):
+                self.source.at(*behind, "yaml.syntax", "this expression needs quotes", _IN_QUOTES)
+                return
+            elif "expected ',' or" in problem and self._apostrophe(noticed.index):
+                hint = "an apostrophe within '…' is written twice, or the text stands in \"…\""
+                self.source.at(noticed.line + 1, noticed.column, "yaml.syntax", "this apostrophe ends the text", hint)
+                return
             elif "expected ',' or" in problem and self._cut_short(noticed.index):
                 mark, problem = noticed, "a bracket in a text"
             elif "expected ',' or" in problem and (opened := self._open_before(noticed.index, error)) is not None:
@@ -307,6 +331,14 @@ class _Reader:
             hint = "delete it, or write it as \\u escape"
             self.source.at(line, column, "yaml.control-character", "a control character is not taken", hint)
 
+    def _without_colon(self, line: int) -> tuple[int, int] | None:
+        """Where the line above begins, if it looks like a field that lacks its colon: what is below was read as its going on."""
+        above, below = self.source.lines[max(line - 1, 0) : line + 1] if line else ("", "")
+        found = _LACKS_COLON.fullmatch(above)
+        if found is None or not _FIELD.match(below) or len(found[1]) < len(below) - len(below.lstrip()):
+            return None
+        return line, found.end(1) + 1
+
     def _swallowed(self, error: yaml.YAMLError) -> bool:
         """Whether the trouble is in a quoted text that goes over fields below it: the quote that ends it was forgotten."""
         began, noticed = getattr(error, "context_mark", None), getattr(error, "problem_mark", None)
@@ -318,6 +350,20 @@ class _Reader:
         """Whether the value before is a quoted text that ends, lines after it began, where the trouble is: a quote was forgotten."""
         last = self.last
         return getattr(last, "style", None) in {"'", '"'} and last.start_mark.line < last.end_mark.line == line
+
+    def _behind_quotes(self, index: int) -> tuple[int, int] | None:
+        """Where the value before begins, if that is a text in quotes which an operator follows, as in ``{a: "x" + b}``."""
+        last = self.last
+        if last.__class__ is not yaml.ScalarEvent or not last.style or not _OPERATOR.match(self.source.text, index):
+            return None
+        start: Any = last.start_mark
+        between = self.source.text[getattr(last.end_mark, "index", index) : index]
+        return (start.line + 1, start.column + 1) if between.strip() == "" else None
+
+    def _apostrophe(self, index: int) -> bool:
+        """Whether the value before is a text in single quotes that goes on behind the second, as in ``{a: 'l'ufficio'}``."""
+        last = self.last
+        return getattr(last, "style", None) == "'" and last.end_mark.index == index and self.source.text[index].isalnum()
 
     def _cut_short(self, index: int) -> bool:
         """Whether the value before is a plain text that a bracket cuts short, as in ``{a: righe[0].via}``."""
@@ -345,6 +391,12 @@ class _Reader:
 
 _IN_QUOTES = "within {…} or […] put an expression with commas, quotes or `: ` in quotes as a whole"
 _NAME = re.compile(r"[\w.-]+")
+_OPERATOR = re.compile(r"[-+*/%<>=!&|?.]|in\b")
+_LACKS_COLON = re.compile(r"(\s*(?:- )?)[\w.-]+ [^:#]+")
+_NEGATED = re.compile(r"!(?:\w+[.(]|\()")
+_NEGATED_VALUE = re.compile(r"[:,\[-]\s+(!(?:\w+[.(]|\())")
+_BANG, _BANG_HINT = "an expression that starts with `!` needs quotes", "put it in quotes as a whole: '!…'"
+"""The start of an expression such as ``!body.urgente`` or ``!has(body.x)``: to YAML a tag."""
 _FLOW_PARTS = re.compile(r"[()]|[\[{,]\s*(?:[\w.$-]+:\s+)?")
 """Brackets of expressions, and what begins a value."""
 _QUOTED = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'")
@@ -404,10 +456,9 @@ def _syntax_words(problem: str, line: str, column: int) -> tuple[str, str]:
     if "a bracket in a text" in problem:
         return f"`{here}` ends the text before it", "within {…} or […] put a text that holds brackets in quotes"
     if "expected ',' or" in problem:
-        return (
-            f"`{here}` is not closed, or a comma is missing",
-            f"write `{_CLOSING.get(here, here)}` where it ends; commas stand between items",
-        )
+        hint = "a ` #` begins a comment: put the text before it in quotes" if re.search(r"\s#", line[column:]) else ""
+        hint = hint or f"write `{_CLOSING.get(here, here)}` where it ends; commas stand between items"
+        return f"`{here}` is not closed, or a comma is missing", hint
     if "could not find expected ':'" in problem:
         return "this line is no `key: value`", "a colon and a blank stand after the key"
     if re.match(r"-[^\s-]", line[column:]):
