@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -188,7 +188,7 @@ class Course:
             lenders = sorted(openings, key=lambda one: (one.entry != "", _route_of(one) != route))
             recalled = remember((near.journals.get(one.run, ()) for one in lenders), near)
             made = self._compare(both, befores.get(route), afters.get(route), "", recalled, near, depth + 1)  # type: ignore[arg-type]
-            yield from self._meeting(both[0], recalled, made)
+            yield from self._meeting(both, recalled, made)
         if identity:
             self._followed.add(identity)
             yield from self._waited(identity, both, now is not None, page, depth)  # type: ignore[arg-type]
@@ -217,7 +217,7 @@ class Course:
                 wakes = sent and (not asked or keys.get(name) == value)
                 then = instead(memory, path, both[1].body) if wakes else without(memory, path)
                 made = self._compare((waits, waits), plan, plan, opening.entry, memory, near, depth + 1, then)
-                yield from self._meeting(waits, memory, made)
+                yield from self._meeting((waits,), memory, made)
 
     def _late(self, identity: str, both: tuple[Message, Message], sent: bool, page: Page, depth: int) -> Iterator[Change]:
         """What a message that is sent otherwise, or not at all, makes otherwise in the runs that it opened because it came late."""
@@ -229,7 +229,7 @@ class Course:
             wakes = sent and run in {wait.run for wait in self._waits_for(identity, both[1])}
             memory = remember([near.journals.get(opening.run, ())], near)
             made = self._compare(both, before, after if wakes else None, opening.entry, memory, near, depth + 1)
-            yield from self._meeting(both[0], memory, made)
+            yield from self._meeting(both, memory, made)
 
     def _besides_in(self, sent: Message, identity: str, page: Page, depth: int) -> Iterator[Change]:
         """What a message makes otherwise, under the edited rules, in runs that wait for it; ``identity``, in the log, did not wake them."""
@@ -259,10 +259,11 @@ class Course:
             began = message_of(stored["envelope"], stored["body"])  # type: ignore[arg-type]
             then = self._besides[opening.run] = arriving(memory, path, sent)
             made = self._compare((began, began), plan, plan, opening.entry, memory, near, depth + 1, then)
-            yield from self._meeting(began, memory, made)
+            yield from self._meeting((began, sent), memory, made)
         elif late and _takes_late(plan, step):
             nothing = Memory({}, {})
-            yield from self._compare((sent, sent), None, plan, f"{step} {opening.run}", nothing, near, depth + 1)
+            made = self._compare((sent, sent), None, plan, f"{step} {opening.run}", nothing, near, depth + 1)
+            yield from self._meeting((sent,), nothing, made)
 
     def _waits_for(self, near: str, message: Message) -> Sequence[Waiting]:
         """The waits that a message fulfils, or comes too late for, in the case of another one, which the log has or not."""
@@ -295,10 +296,11 @@ class Course:
             self._woken[id(page)] = page, self.woken(_all_sent(page))
         return self._woken[id(page)][1]
 
-    def _meeting(self, message: Message, memory: Memory, changes: Iterator[Change]) -> Iterator[Change]:
-        """Changes of another message than the one at hand; who is named there is not to be shown either."""
+    def _meeting(self, messages: Iterable[Message], memory: Memory, changes: Iterator[Change]) -> Iterator[Change]:
+        """Changes of other messages than the one at hand; who is named there is not to be shown either."""
         if made := list(changes):
-            self._meet(message, memory)
+            for message in messages:
+                self._meet(message, memory)
         yield from made
 
     def _meet(self, message: Message, memory: Memory) -> None:

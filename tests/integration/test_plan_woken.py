@@ -220,3 +220,16 @@ def test_two_that_are_sent_besides_are_gathered_together(worked, edited):
         ("run added", "ufficio.fine", 3 * MANY),
         ("run added", "ufficio.scaduta", 2 * MANY),
     } <= set(planned(worked, edited))
+
+
+def test_who_is_named_first_in_a_message_sent_besides_is_not_shown(worked, edited):
+    edit(edited, SENT, _sollecita("uno", "1").replace("numero: 1", "numero: 1, cognome: '\"Immaginari\"'") + SENT)
+    edit(
+        edited,
+        "with: {pratica: body.pratica, numero: body.numero}}\n",
+        "with: {pratica: '\"da \" + body.cognome', numero: 1}}\n",
+        "routes/scaduta.yaml",
+    )
+    said = plan(worked[0], edited, worked[1]).as_text()
+    assert "da ‹cognome" in said
+    assert "Immaginari" not in said.partition("Messages")[2]
