@@ -11,7 +11,7 @@ from bus.clock import text_of
 from bus.log.record import Record
 
 _STYLE = (
-    "body{font:14px sans-serif;margin:2em;max-width:75em}table{border-collapse:collapse}"
+    "body{font:14px sans-serif;margin:2em;max-width:75em}table{border-collapse:collapse}td:nth-child(2){white-space:nowrap}"
     "td,th{border:1px solid #bbb;padding:.2em .5em;text-align:left;font-size:12px}table{margin-bottom:1.5em}tr{break-inside:avoid}"
     "@page{size:A4 landscape;margin:1cm}@media print{body{margin:0}td,th{font-size:8px;overflow-wrap:anywhere}}"
 )

@@ -22,5 +22,7 @@ def demo(
     With --json standard output is the case and nothing else; the story goes to standard error.
     """
     from bus.cli.demo import run
+    from bus.config import load
 
-    raise typer.Exit(run(config.resolve().parent, stay=stay, as_json=json))
+    rules = load(config, secrets=False).rules if config.is_file() else config.resolve().parent
+    raise typer.Exit(run(rules, stay=stay, as_json=json))

@@ -100,20 +100,20 @@ def test_make_targets_named_in_shell_snippets_exist(place, text):
     assert set(re.findall(r"^make ([a-z]+)", text, flags=re.MULTILINE)) <= targets
 
 
-def bodies_in_the_readme() -> list[dict]:
-    """The message that the README sends by curl, and the one it sends by Python."""
+def bodies_sent() -> list[dict]:
+    """The message that the README sends by curl, and the one that the portal's page sends by Python."""
     [curl] = [text for place, text in snippets("sh") if place == "README.md" and "curl" in text]
     message = json.loads(curl[curl.index("-d '") + 4 : curl.rindex("'")])
-    [client] = [text for place, text in snippets("python") if place == "README.md"]
+    [client] = [text for place, text in snippets("python") if place == "docs/portal-developer.md"]
     dicts = [ast.literal_eval(node) for node in ast.walk(ast.parse(client)) if isinstance(node, ast.Dict)]
     return [message["data"], next(found for found in dicts if "istanza" in found)]
 
 
-def test_the_messages_of_the_readme_are_valid():
+def test_the_messages_that_the_pages_send_are_valid():
     import jsonschema_rs
 
     schema = yaml.safe_load(text_of("mappings/types/edilizia.pratica.presentata.yaml"))["schema"]
-    for body in bodies_in_the_readme():
+    for body in bodies_sent():
         jsonschema_rs.Draft202012Validator(schema).validate(body)
 
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bus.cli import demo, main
 from bus.cli.words import counted
@@ -242,6 +243,15 @@ def test_the_demo_looks_for_its_folder_before_it_starts_anything(bus, tmp_path, 
     assert (code, out, Quiet.opened) == (2, "", 0)
     assert "is not the folder of the project: no config.yaml, routes, mappings/tables/uffici.csv" in err
     assert failed(bus("demo", "--json", "--config", tmp_path / "config.yaml"))[1]["code"] == "config.unreadable"
+
+
+def test_the_demo_goes_to_the_folder_of_rules_that_the_settings_name(bus, tmp_path, quiet):
+    quiet({"case": "c"}, [])
+    settings = yaml.safe_load((ROOT / "config.yaml").read_text("utf-8"))
+    (tmp_path / "config.yaml").write_text(json.dumps({**settings, "rules": str(ROOT)}))
+    assert 0 == bus("demo", "--config", tmp_path / "config.yaml")[0], (
+        "settings of another demonstration, which `env.sh` names, are no reason not to play one"
+    )
 
 
 def test_each_thing_the_demo_needs_is_named_when_it_is_missing(tmp_path):
