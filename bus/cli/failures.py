@@ -66,12 +66,13 @@ def _no_of_the_bus() -> type[ClientError]:
 
 def _answered(error: ClientError, as_json: bool) -> int:
     """What the bus said, or that it said nothing (status 0)."""
+    hint = "put one into SNODO_KEY, or name it with --key; bus keys new makes one" if error.code == "auth.missing" else error.hint
     if as_json:
         known = {"status": error.status or None, "faults": error.faults, "instance": error.instance}
-        say(error.detail, code=error.code, next=error.hint, as_json=True, **known)
+        say(error.detail, code=error.code, next=hint, as_json=True, **known)
     else:
         faults = [f"{fault.get('pointer') or 'body'}: {fault.get('sentence')}" for fault in error.faults]
-        say(error.detail, code=error.code, faults="\n".join(faults), next=error.hint, see=error.instance)
+        say(error.detail, code=error.code, faults="\n".join(faults), next=hint, see=error.instance)
     return UNREACHABLE if error.status == 0 else FINDINGS
 
 

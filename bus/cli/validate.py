@@ -32,6 +32,8 @@ def validate(
     from bus.cli.rules import declared
     from bus.cli.words import counted
 
+    if folder is not None and not folder.is_dir():
+        raise typer.BadParameter(f"{folder} is no folder; all files are checked together: name the folder that holds routes/, or nothing")
     known = declared(config)
     findings = [*_settings(config, known), *_rules(folder or known.config.rules, known, cache=cache)]
     errors = sum(finding.severity == "error" for finding in findings)

@@ -160,6 +160,17 @@ def test_wrong_usage_names_the_page_of_that_command(bus, arguments, page):
     assert f"next: {page} --help" in bus(*arguments)[2]
 
 
+@pytest.mark.parametrize("name", ["config.yaml", "nulla"])
+def test_validate_of_a_file_says_that_it_takes_the_folder(bus, name):
+    code, out, err = bus("validate", "--config", ROOT / "config.yaml", ROOT / name)
+    assert (code, out) == (2, "")
+    assert f"{name} is no folder" in err
+
+
+def test_who_has_no_key_is_told_how_a_command_gets_one(bus, server):
+    assert "next: put one into SNODO_KEY" in bus("runs", "--url", server.url, "--key", "indovinata")[2]
+
+
 def test_a_word_that_an_option_does_not_take_is_told_without_our_tools_words(bus):
     said = bus("graph", "prova.saluto", "--format", "png")[2]
     assert "'png' is not one of" in said
