@@ -55,6 +55,7 @@ def begin(
     json: Json = False,
 ) -> None:
     """Before the first start: the logs of which the memory knows nothing begin here. After a loss: put the newest checkpoint back."""
+    from bus.errors import ConfigError, EvidenceError
     from bus.log.note import parse, read_signer, verifier
     from bus.witness import memory
 
@@ -65,7 +66,11 @@ def begin(
         new = memory.begin(settings.memory, origins)
     else:
         ours = [read_signer(settings.key).verifier, *map(verifier, settings.former_keys)]
-        memory.put_back(settings.memory, parse(held.read_bytes()), origins, ours)
+        try:
+            memory.put_back(settings.memory, parse(held.read_bytes()), origins, ours)
+        except EvidenceError as error:
+            hint = "take the newest checkpoint that carries this witness's cosignature: on the bus, bus log checkpoint --cosigned"
+            raise ConfigError(f"{held}: {error.sentence}", code="witness.memory", hint=hint) from error
     show({"begin": new, "logs": [_remembered(settings, origin) for origin in origins]}, json, _begun)
 
 

@@ -130,8 +130,11 @@ def test_a_witness_whose_memory_is_lost_starts_again_from_a_checkpoint_that_it_c
     assert "bus witness begin --from-checkpoint FILE" in capsys.readouterr().err
     assert main(["witness", "show", *words]) == 0
     (folder / "unsigned").write_bytes(LOG.checkpoint(1300).encode())
-    assert main(["witness", "begin", *words, "--from-checkpoint", str(folder / "unsigned")]) != 0
-    assert "no cosignature of ours" in capsys.readouterr().err
+    (folder / "junk").write_bytes(b"junk")
+    for name, said in (("unsigned", "no cosignature of ours"), ("junk", "a note ends")):
+        assert main(["witness", "begin", *words, "--from-checkpoint", str(folder / name)]) == 2
+        told = capsys.readouterr().err
+        assert (f"{folder / name}: {said}" in told, "bus log checkpoint --cosigned" in told) == (True, True), told
     assert main(["witness", "begin", *words, "--from-checkpoint", str(held)]) == 0
     assert f"{ORIGIN}: 1,200 records" in capsys.readouterr().out
     witness = Program(folder)
