@@ -99,20 +99,23 @@ def check_services(
     """
     entries = document.get("servizi")
     for position, written in enumerate(entries if isinstance(entries, list) else ()):
-        service = services.get(str(written.get("codice"))) if isinstance(written, dict) else None
-        if service is None:
+        if not isinstance(written, dict):
             continue
+        service = services.get(str(written.get("codice")))  # None: something of it is wrong, the names in it are looked up all the same
         pointer: Pointer = ("servizi", position)
-        if offices is not None and service.ufficio not in offices:
-            hint = suggestion(service.ufficio, offices)
-            report.report((*pointer, "ufficio"), "service.unknown-office", f"there is no office `{service.ufficio}` in table uffici", hint)
-        if service.modulo is not None and service.modulo not in types:
-            hint = suggestion(service.modulo, types)
-            report.report((*pointer, "modulo"), "service.unknown-form", f"there is no message type `{service.modulo}`", hint)
-        route = service.row()["percorso"]
-        if route is not None and route not in starts:
-            hint = suggestion(str(route), starts)
+        office, form = written.get("ufficio"), written.get("modulo")
+        if isinstance(office, str) and offices is not None and office not in offices:
+            hint = suggestion(office, offices)
+            report.report((*pointer, "ufficio"), "service.unknown-office", f"there is no office `{office}` in table uffici", hint)
+        if isinstance(form, str) and form not in types:
+            hint = suggestion(form, types)
+            report.report((*pointer, "modulo"), "service.unknown-form", f"there is no message type `{form}`", hint)
+        route = service.row()["percorso"] if service else written.get("percorso")
+        if not isinstance(route, str):
+            continue
+        if route not in starts:
+            hint = suggestion(route, starts)
             report.report((*pointer, "percorso"), "service.unknown-route", f"there is no route `{route}`", hint)
-        elif route is not None and starts[str(route)] in inside:
-            sentence = f"route `{route}` starts from `{starts[str(route)]}`, which no portal presents"
+        elif starts[route] in inside:
+            sentence = f"route `{route}` starts from `{starts[route]}`, which no portal presents"
             report.report((*pointer, "percorso"), "service.unsuitable-route", sentence, "name a route that starts from an application")

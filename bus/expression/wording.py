@@ -222,7 +222,7 @@ def _plainly(sentence: str, text: str) -> str:
     """A hint for what people write who know no expressions: words meant as text, an apostrophe inside quotes, a decimal comma."""
     if not sentence.startswith("unexpected `"):
         return ""
-    if re.fullmatch(r"[^\W\d_]+(['’,]?\s+[\w'’,.;:!?]+)+", text.strip()):
+    if re.fullmatch(r"[^\W\d_]+(['’,]?\s+[\w'’,.;:!?]+)*[.!?,;:]*", text.strip()):
         return "a text has quotes of its own: '\"…\"'"
     if re.search(r"\w'\w", text):
         return "an apostrophe ends a text in '…': put that text in \"…\""
@@ -255,6 +255,10 @@ def _no_overload(function: str, types: str) -> tuple[str, str]:
     hint = ""
     if "double" in types and "int" in types:
         hint = "int(...) or double(...) makes them the same type"
+    elif "bool" in types and "string" in types and function in _COMPARISONS:
+        hint = "true and false are written without quotes"
+    elif function == "@in" and types.rstrip(")").endswith("string"):
+        hint = 'for a part of a text write x.contains("…")'
     elif "optional" in types:
         hint = 'end the optional with .orValue("")'
     elif "string" in types and function in _COMPARISONS | _SURE_OPERATORS - {"_+_"} and ("int" in types or "double" in types):

@@ -422,7 +422,7 @@ class _Checker:
                 sentence = f"the mapping makes `{mapping.document.to}`, this step needs `{name}`"
                 self.report.report((*step.pointer, "mapping"), "mapping.wrong-target", sentence)
             return
-        if schema is None or isinstance(step.model.with_, str):
+        if schema is None:
             return
         paths = self._paths(scope)
         written = {} if step.model.with_ is None else step.model.with_

@@ -16,7 +16,7 @@ from bus.source import Pointer, Reporter, suggestion, validated, wrong_fields
 MOST_STEPS = 500
 _NEVER_EMPTY = frozenset({"as", "when", "timeout", "retry", "mapping", "undo", "limit", "match", "deadline", "count", "until", "dead_on"})
 
-_STAND_INS: dict[str, Any] = {"timeout": None, "retry": None, "limit": None, "deadline": "1d"}
+_STAND_INS: dict[str, Any] = {"timeout": None, "retry": None, "limit": None, "deadline": "1d", "dead_on": "any", "fail": "not.read"}
 """What stands for a field that is wrong, and on which nothing else depends: the rest of the step is checked all the same."""
 
 

@@ -242,7 +242,7 @@ def _conversion(given: str, asked: str, computed: bool = False) -> str:
     if asked == "string":
         if computed:
             return "text(...) makes text of a number" if given in {"integer", "number"} else ""
-        return "a text is written in two pairs of quotes: '\"testo\"'" if given != "integer" else "text(...) makes text of a number"
+        return "a text is written in two pairs of quotes: '\"testo\"'"
     if given == "string" and asked in {"integer", "number"}:
         return "number(...) makes a number of text"
     return ""

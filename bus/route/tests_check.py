@@ -11,7 +11,7 @@ from bus.message import JsonValue
 from bus.route.check import World
 from bus.route.model import THEN_ANSWERS, Conduct, TestDocument, TestsFile, check_clock, shared_with
 from bus.route.parse import ParsedRoute
-from bus.source import Pointer, Reporter, suggestion, validated
+from bus.source import Pointer, Reporter, suggestion, validated, wrong_fields
 
 SERVICES = "servizi"
 """The table that routes/servizi.yaml is."""
@@ -111,7 +111,8 @@ class _Checker:
         return tuple((position, test) for position, test in found if test is not None)
 
     def test(self, written: Any, pointer: Pointer, shared: dict[str, Any]) -> TestDocument | None:
-        test = validated(written, TestDocument, self.report, pointer)
+        read = validated(written, TestDocument, self.report, pointer)
+        test = read or _readable(written)
         if test is None:
             return None
         if test.name in self.names:
@@ -121,6 +122,8 @@ class _Checker:
         whole = test.model_copy(update={"given": shared_with(shared, test.given)})
         messages = whole.given.get("messages")
         self._events(test, messages if isinstance(messages, dict) else {}, pointer)
+        if read is None:
+            return None
         self._expectation(test, (*pointer, "expect"))
         return whole
 
@@ -259,6 +262,13 @@ class _Checker:
             if name not in known and self.parsed.complete:
                 hint = suggestion(name, known) or ("its keys are " + ", ".join(sorted(known)) if known else "")
                 self.report.report((*place, name), "test.unknown-key", f"the route never gives its case a key `{name}`", hint, key=True)
+
+
+def _readable(written: Any) -> TestDocument | None:
+    """A test without its expectation, where only that is wrong: what is wrong besides is told in the same run."""
+    if wrong_fields(written, TestDocument) != {"expect"}:
+        return None
+    return TestDocument.model_validate({**written, "expect": {"state": "done"}})
 
 
 def _named(entries: list[str | dict[str, Any]] | None, place: Pointer) -> Iterator[tuple[str, Pointer]]:
