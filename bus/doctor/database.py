@@ -55,7 +55,12 @@ def schema(at: Surroundings) -> Iterator[Verdict]:
         yield warning("doctor.store-schema", "the database is empty; the first start makes the tables, if its user may", store.where)
     else:
         said = f"the database has revision {store.revision}, this program speaks {store.speaks}"
-        yield wrong("doctor.store-schema", said, store.where)
+        back = (
+            ""
+            if store.revision < store.speaks
+            else f"run the program that made it, or with that program: bus migrate down --to {store.speaks}"
+        )
+        yield wrong("doctor.store-schema", said, store.where, next=back)
 
 
 def rights(at: Surroundings) -> Iterator[Verdict]:

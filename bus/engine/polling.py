@@ -13,10 +13,11 @@ from bus.adapter import Door, Poller
 from bus.clock import Clock
 from bus.diagnostics import logger
 from bus.engine.leases import Leases
-from bus.engine.projection import entry, fact, fact_tokens, write
+from bus.engine.projection import Entry, entry, fact, fact_tokens, write
+from bus.errors import StoreError
 from bus.log.record import Record
 from bus.message import JsonValue, new_id
-from bus.store import Store
+from bus.store import Store, Tx
 
 LEAST_LEASE = 60.0
 """Seconds for which a poller is one process's own after a poll, at least."""
@@ -54,9 +55,12 @@ class Polling:
             self._stopping.wait(poller.interval)
 
     def _poll_once(self, adapter: str, poller: Poller) -> None:
-        seconds = max(LEAST_LEASE, 2 * poller.interval)
-        if self._leases is not None and self._leases.take(f"poller {adapter}.{poller.name}", seconds) is None:
-            return
+        duty, fence = f"poller {adapter}.{poller.name}", 0
+        if self._leases is not None:
+            taken = self._leases.take(duty, max(LEAST_LEASE, 2 * poller.interval))
+            if taken is None:
+                return
+            fence = taken
         with self._store.read() as tx:
             before: JsonValue = fact(tx, adapter, WATERMARK, poller.name)
         after = poller.poll(self._door(adapter), before)
@@ -65,4 +69,10 @@ class Polling:
             data = {"adapter": adapter, "poller": poller.name, "facts": fact_tokens(keys, facts)}
             record = Record(new_id(), "polled", self._clock.now(), actor=adapter, data=data)
             made = entry(record, keys.fresh(), {"facts": facts})
-            self._store.write(lambda tx: write(tx, made)).result()
+            self._store.write(lambda tx: self._keep(tx, made, duty, fence)).result()
+
+    def _keep(self, tx: Tx, made: Entry, duty: str, fence: int) -> None:
+        """Write a watermark, unless another process has polled meanwhile: its own may be newer."""
+        if self._leases is not None and tx.one("lease_held", name=duty, owner=self._leases.owner, fence=fence) is None:
+            raise StoreError(f"the duty {duty!r} is another process's by now", code="store.superseded")
+        write(tx, made)

@@ -358,6 +358,7 @@ def test_a_schema_of_another_version_and_an_unsafe_journal_are_wrong(tmp_path):
         raw.execute("PRAGMA user_version=99")
     found = examined(path)
     assert "revision 99" in found["doctor.store-schema"][0].what
+    assert "bus migrate down --to" in found["doctor.store-schema"][0].next
     assert levels(found, "doctor.store-schema") == levels(found, "doctor.store-settings") == ["wrong"]
 
 

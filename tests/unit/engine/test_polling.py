@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bus.adapter import Door, Poller
-from bus.clock import SystemClock
+from bus.clock import FixedClock, SystemClock
 from bus.engine import projection
-from bus.engine.polling import Polling
+from bus.engine.leases import Leases
+from bus.engine.polling import WATERMARK, Polling
 from bus.log.keyring import Keyring
 from bus.store.sqlite import SqliteStore
 from bus.testing.door import MemoryDoor
@@ -72,3 +74,40 @@ def test_a_poll_that_fails_is_asked_again_with_the_same_watermark(tmp_path: Path
     poll_until(store, Poller("nuove", 0.001, poll), done)
     store.close()
     assert seen[:3] == [None, "2026-01-01", "2026-01-01"]
+
+
+def test_a_process_that_was_paused_in_a_poll_does_not_set_the_watermark_of_another_back(tmp_path: Path) -> None:
+    """The first one stands still in its poll for longer than its lease; the second one polls meanwhile, and further."""
+    store, clock = SqliteStore(tmp_path / "s.db"), FixedClock(dt.datetime(2026, 3, 2, 8, tzinfo=dt.UTC))
+    store.keys = KEYS
+    asked, goes_on, polled = threading.Event(), threading.Event(), threading.Event()
+    seen: list[Any] = []
+
+    def slow(door: Door, watermark: Any) -> Any:
+        asked.set()
+        assert goes_on.wait(60)
+        return 1
+
+    def quick(door: Door, watermark: Any) -> Any:
+        seen.append(watermark)
+        if watermark is not None:
+            polled.set()
+        return 2
+
+    def polling(owner: str, poll: Callable[[Door, Any], Any]) -> Polling:
+        made = Polling(store, clock, lambda adapter: MemoryDoor(clock.now()), Leases(store, clock, owner))
+        made.start("archivio", Poller("nuove", 0.001, poll))
+        return made
+
+    paused = polling("first", slow)
+    assert asked.wait(60)
+    clock.move(dt.timedelta(hours=1))
+    other = polling("second", quick)
+    assert polled.wait(60)
+    goes_on.set()
+    paused.stop()
+    other.stop()
+    with store.read() as tx:
+        assert projection.fact(tx, "archivio", WATERMARK, "nuove") == 2
+    store.close()
+    assert set(seen) == {None, 2}
