@@ -16,7 +16,7 @@ from bus.engine.asks import Call
 
 @dataclass
 class Throttles:
-    """The moments of the last calls, by place and limit. Used from the engine's thread only; ``workers`` is set by any."""
+    """The moments of the last calls, by place. Used from the engine's thread only; ``workers`` is set by any."""
 
     workers: int = 1
     _past: dict[str, deque[dt.datetime]] = field(default_factory=dict)
@@ -25,9 +25,18 @@ class Throttles:
         """When this call may go out: ``now`` (and then it counts), or the moment its turn comes."""
         if call.limit is None:
             return now
-        past = self._past.setdefault(call.place, deque(maxlen=call.limit.count))
-        free = past[0] + dt.timedelta(seconds=call.limit.per * self.workers) if len(past) == call.limit.count else now
+        count, past = call.limit.count, self._past_of(call.place, call.limit.count, now)
+        free = past[-count] + dt.timedelta(seconds=call.limit.per * self.workers) if len(past) >= count else now
         if free <= now:
             past.append(now)
             return now
         return free
+
+    def _past_of(self, place: str, count: int, now: dt.datetime) -> deque[dt.datetime]:
+        """As many as the largest limit of this place asks for: other rules may say another one."""
+        past = self._past.get(place)
+        if past is None or (past.maxlen or 0) < count:
+            past = self._past[place] = deque(past or (), maxlen=count)
+        if past and past[-1] > now:  # a clock that was set back must not make us wait until it is where it was
+            past = self._past[place] = deque((min(moment, now) for moment in past), maxlen=past.maxlen)
+        return past
