@@ -34,12 +34,18 @@ class SharedClock:
     """One time for many machines: that of ``source`` (the database), carried on by the machine's own running time.
 
     A machine's clock that is wrong, or jumps, does not move it. `follow` asks again; between two times it drifts as a quartz does
-    (about 0.1 ms in 10 s). The time that a question takes is halved: the error is at most half of it.
+    (about 0.1 ms in 10 s). The time that a question takes is halved: the error is at most half of it. So what took long, because the
+    process was paused in its midst, is not believed where something better is known.
     """
+
+    PROMPT = 2.0
+    """Seconds that a question may take to be believed."""
 
     def __init__(self, source: Callable[[], dt.datetime], ticks: Callable[[], float] = running_time) -> None:
         self._source, self._ticks = source, ticks
-        self.follow()
+        took, self._known = self._asked()
+        if took > self.PROMPT:
+            self.follow()
 
     def now(self) -> dt.datetime:
         told, at = self._known
@@ -47,9 +53,15 @@ class SharedClock:
 
     def follow(self) -> None:
         """Ask for the time again; raises what the source raises, and then goes on with what it knew."""
+        took, known = self._asked()
+        if took <= self.PROMPT:
+            self._known = known
+
+    def _asked(self) -> tuple[float, tuple[dt.datetime, float]]:
         before = self._ticks()
         told = self._source()
-        self._known = told, (before + self._ticks()) / 2
+        after = self._ticks()
+        return after - before, (told, (before + after) / 2)
 
 
 class FixedClock:

@@ -60,6 +60,23 @@ def test_a_clock_whose_source_is_down_goes_on_with_what_it_knew() -> None:
     assert clock.now() == NOON + dt.timedelta(seconds=3)
 
 
+@pytest.mark.parametrize("question", [1, 2])
+def test_a_process_that_was_paused_when_the_answer_had_come_does_not_take_it_for_the_time(question: int) -> None:
+    """Else its clock would be wrong by half the pause until it asks again, and a probe would go out before its time."""
+    ran, asked = 100.0, 0
+
+    def now() -> dt.datetime:
+        nonlocal ran, asked
+        told, asked = NOON + dt.timedelta(seconds=ran - 100), asked + 1
+        ran += 60 if asked == question else 0
+        return told
+
+    clock = SharedClock(now, lambda: ran)
+    for _ in range(question - 1):
+        clock.follow()
+    assert clock.now() == NOON + dt.timedelta(seconds=60)
+
+
 def test_the_text_of_a_moment_is_read_back_as_the_same_moment() -> None:
     assert moment_of(text_of(NOON)) == NOON
     with pytest.raises(ValueError, match="time zone"):
