@@ -51,11 +51,16 @@ def rekey(config: Settings = CONFIG, json: Json = False) -> None:
 
 
 def _asked(shown: dict[str, Any]) -> None:
-    print(f"request {shown['id']}, open until {shown['until']}\n  {shown['messages']} messages and {shown['files']} files would be erased")
+    from bus.cli.words import counted
+
+    what = f"{counted(shown['messages'], 'message')} and {counted(shown['files'], 'file')}"
+    print(f"request {shown['id']}, open until {shown['until']}\n  would be erased: {what}")
     for run in shown["open"]:
         print(f"  still open: run {run['id']} of {run['route']}, {run['state']}")
     print(f"next: somebody else runs bus subject confirm {shown['id']}")
 
 
 def _done(shown: dict[str, Any]) -> None:
-    print(f"erased: {shown['messages']} messages, {shown['files']} files; record {shown['record']}")
+    from bus.cli.words import counted
+
+    print(f"erased: {counted(shown['messages'], 'message')}, {counted(shown['files'], 'file')}; record {shown['record']}")

@@ -214,7 +214,8 @@ def _chosen(catalog: Catalog, path: str, rules: Path) -> tuple[list[str], list[s
 
     routes, mappings = meant(files), meant(tested)
     if not routes and not mappings and path not in catalog.mappings:
-        raise ConfigError(
-            f"there is no route or mapping at {path}", code="config.route-unknown", hint="name a file, a folder, a route or a mapping"
-        )
+        from bus.source import suggestion
+
+        hint = suggestion(path, {*files, *catalog.mappings}) or "name a file, a folder, a route or a mapping"
+        raise ConfigError(f"there is no route or mapping at {path}", code="config.route-unknown", hint=hint)
     return routes, mappings

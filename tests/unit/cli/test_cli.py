@@ -237,6 +237,7 @@ def test_the_tests_of_routes_are_run(bus, tmp_path):
     assert "FAILED routes/prova/saluta.yaml:12: greets" in out
     assert bus("test", str(tmp_path / "routes/prova/tace.yaml"), "--config", str(config))[0] == 0
     assert bus("test", "nulla", "--config", str(config))[0] == 2
+    assert "next: did you mean prova.saluta?" in bus("test", "prova.salut", "--config", str(config))[2]
     code, out, _ = bus("test", "--coverage", "--config", str(config))
     assert code == 1
     assert re.search(r"^UNTESTED routes/prova/tace.yaml:\d+:\d+: prova.tace: ", out, re.MULTILINE)
