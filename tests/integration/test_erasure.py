@@ -385,7 +385,7 @@ def test_the_commands(tmp_path, capsys, monkeypatch):
         request = json.loads(capsys.readouterr().out)
         assert request["messages"] == 1
         assert main(["subject", "confirm", request["id"], "--url", url, "--key", key_of("collega")]) == 0
-        assert "erased: 1 messages" in capsys.readouterr().out
+        assert "erased: 1 message," in capsys.readouterr().out
         kept = greet(server, "Mario", OTHER)
         settings_of = str(tmp_path / "config.yaml")
         assert main(["subject", "rekey", "--config", settings_of]) != 0
