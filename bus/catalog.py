@@ -375,7 +375,8 @@ class _Reader:
             if name == SERVICES:
                 source.at(1, 1, "table.reserved", "the table `servizi` is made of routes/servizi.yaml", "give the file another name")
             # a broken table is still known by name, and by what can be read of it, so that one cause is one finding
-            self.tables[name] = table.rows if table else {}
+            cut = any(one.code == "table.syntax" for one in source.findings)  # nobody knows which rows would have followed
+            self.tables[name] = table.rows if table and not cut else {}
             self.broken |= {name} if source.findings else set()
 
     def _add_type(self, source: Source, document: dict[str, Any]) -> None:

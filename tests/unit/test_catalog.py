@@ -88,6 +88,14 @@ def test_a_broken_table_is_one_finding_not_many(folder: Path) -> None:
     assert ["table.duplicate-key"] == [f.code for f in findings if f.file.endswith(".csv")]
 
 
+def test_a_table_that_is_cut_short_has_no_unknown_keys(folder: Path) -> None:
+    write(folder, "routes/chi.yaml", SMALL.format("chi").replace("x: body.istanza", 'x: \'lookup("uffici", "ANA", "nome")\''))
+    assert [] == examine(folder, OPERATIONS)[1]
+    table = folder / "mappings/tables/uffici.csv"
+    table.write_text(table.read_text("utf-8").replace("Anagrafe", '"Anagrafe'), "utf-8")
+    assert ["table.syntax"] == [one.code for one in examine(folder, OPERATIONS)[1]]
+
+
 @pytest.mark.parametrize("file", ["routes/servizi.yaml", "routes/buona.yaml", "mappings/registrazione.yaml", "mappings/types/istanza.yaml"])
 @pytest.mark.parametrize(
     "text", ["servizi: 3\n", "servizi: [3, {codice: 4}]\n", "[]\n", "3\n", "", "{}\n", "route: [a]\n", "type: {a: 1}\n", "mapping:\n"]
