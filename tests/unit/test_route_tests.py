@@ -45,7 +45,7 @@ OPERATIONS = {
 TYPES = {
     "prova.inizio": "{codice: {type: string}, importo: {type: integer}, allegati: {type: boolean}}",
     "prova.ricevuta": "{codice: {type: string}, esito: {type: string, enum: [OK, KO]}}",
-    "prova.avviso": "{testo: {type: string, minLength: 5}}",
+    "prova.avviso": "{codice: {type: string}, testo: {type: string, minLength: 5}}",
 }
 HEAD = """
 route: prova.percorso
