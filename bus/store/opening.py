@@ -90,10 +90,12 @@ def doubts(url: str) -> list[str]:
     from psycopg.conninfo import conninfo_to_dict
 
     mode = conninfo_to_dict(url).get("sslmode") or os.environ.get("PGSSLMODE", "prefer")
-    if mode not in CLEAR:
+    if mode == "verify-full":
         return []
-    remedy = "add sslmode=verify-full, and sslrootcert with its authority, to store.url"
-    return [f"what is asked of the database on {', '.join(away)}, and what it answers, may travel in the clear: {remedy}"]
+    what = "what is asked of the database on {}, and what it answers, may travel in the clear" if mode in CLEAR else (
+        "whether it is the database that answers on {} is not looked at"
+    )  # fmt: skip
+    return [f"{what.format(', '.join(away))}: add sslmode=verify-full, and sslrootcert with its authority, to store.url"]
 
 
 def hosts_of(url: str) -> frozenset[str]:

@@ -47,6 +47,7 @@ def test_processes_that_share_may_start(role: Any) -> None:
     [
         ("postgresql://snodo@db.example/snodo", True),
         ("postgresql://snodo@db.example/snodo?sslmode=prefer", True),
+        ("postgresql://snodo@db.example/snodo?sslmode=require", True),
         ("postgresql://snodo@127.0.0.1,db.example/snodo", True),
         ("postgresql://snodo@db.example/snodo?sslmode=verify-full", False),
         ("postgresql://snodo@127.0.0.1/snodo", False),
@@ -54,7 +55,7 @@ def test_processes_that_share_may_start(role: Any) -> None:
         ("sqlite:///var/snodo.db", False),
     ],
 )
-def test_a_database_elsewhere_without_tls_is_doubtful(url: str, doubtful: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_elsewhere_that_shows_no_certificate_is_doubtful(url: str, doubtful: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PGSSLMODE", raising=False)
     assert ["sslmode=verify-full" in one for one in doubts(url)] == [True] * doubtful
 
