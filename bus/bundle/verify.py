@@ -45,7 +45,7 @@ RULE = re.compile(r"rules/(?:route|file|edition)/([0-9a-f]{64})(?:\.json)?")
 WORDS = {
     "ok": ("VERIFICATO: {records} annotazioni, {payloads} contenuti, {files} file; registro {origin}, sigillo a {size}.",
            "VERIFIED: {records} records, {payloads} payloads, {files} files; log {origin}, checkpoint at {size}."),
-    "failed": ("NON VERIFICATO: {count} rilievi.", "NOT VERIFIED: {count} findings."),
+    "failed": ("NON VERIFICATO. Rilievi: {count}.", "NOT VERIFIED. Findings: {count}."),
     "own-key": ("ATTENZIONE: chiave presa dal fascicolo, confrontala con quella pubblicata (--key): {}",
                 "WARNING: the key is the one in the bundle; compare it with the published one (--key): {}"),
     "absent": ("Contenuti nominati che non ci sono (cancellati, o non esportati): {}.",
@@ -56,7 +56,7 @@ WORDS = {
                    "Signatures on the checkpoint that are NOT verified, for lack of their key (--witness, --key): {}"),
     "witness": ("nessuna firma del testimone {key} sul sigillo", "no cosignature of the witness {key} on the checkpoint"),
     "unwitnessed": ("Nessun testimone verificato (--witness).", "No witness was verified (--witness)."),
-    "read": ("il file non si legge: {why}", "the file cannot be read: {why}"),
+    "read": ("il file non è un fascicolo, o è incompleto: {why}", "the file is no bundle, or not whole: {why}"),
     "container": ("il contenitore ZIP non è quello che lo strumento scrive: byte o voci in più, fuori posto o cambiati",
                   "the ZIP container is not the one that is written: bytes or entries added, moved or changed"),
     "missing": ("manca {name}", "{name} is missing"),
@@ -332,7 +332,7 @@ class Bundle:
             self.say("container")
             return
         except Exception as error:  # noqa: BLE001 - whatever a damaged archive makes of itself
-            self.say("read", why=repr(error))
+            self.say("read", why=error)
             return
         for check in (self._checkpoint, self._records, self._anchors, self._payloads, self._rules, self._manifest, self._seal):
             self._try(check.__name__[1:], check)

@@ -229,6 +229,7 @@ def _plainly(sentence: str, text: str) -> str:
     return "decimals are written with a point" if re.search(r"\d,\d", text) else ""
 
 
+_HYPHENED = re.compile(r"[^\W\d]\w*(-\w+)+")
 _SOMETIMES = frozenset({"arrival", "error", "index", "items"})
 """Names that only some places have: they are not offered where they may be wrong."""
 
@@ -241,8 +242,11 @@ def _undeclared(name: str, text: str, names: set[str]) -> tuple[str, str, str]:
             return f"{root} takes other arguments: {FUNCTIONS[root].signature}", hint, root
         hint = _CALLED.get(root.lower()) or (f"write x.{root}(…)" if root in _STANDARD else "")
         return f"there is no function `{root}`", hint or suggestion(root, {*FUNCTIONS, "lookup", "rows", *_STANDARD}), root
+    whole = text.strip()
+    if _HYPHENED.fullmatch(whole) and names.isdisjoint(whole.split("-")):  # one sentence for all its words: it is one cause
+        return f"there is no `{whole}` here", f"a text has quotes of its own: '\"{whole}\"'", root
     hint = _MEANT.get(name.lower()) or suggestion(root, names)
-    if not hint and root == text.strip():
+    if not hint and root == whole:
         hint = f"a text has quotes of its own: '\"{root}\"'; "
     if names and (not hint or hint.endswith("; ")):
         hint += "known here: " + ", ".join(sorted(names - _SOMETIMES)[:12])

@@ -263,7 +263,7 @@ def test_a_text_with_unusual_ends_of_lines_is_verified_and_what_moves_about_on_a
     hidden = "x\x1b[2K\rVERIFIED: \nVERIFIED: "
     said = verify.report(verify.Bundle(verify.packed({**verify.unpacked(raw), hidden: b""})), "en")
     assert said.splitlines()[0] == "x\ufffd[2K\ufffdVERIFIED: \ufffdVERIFIED: : no proof covers it"
-    assert said.endswith("NOT VERIFIED: 1 findings.")
+    assert said.endswith("NOT VERIFIED. Findings: 1.")
 
 
 def _messages(raw: bytes) -> list[str]:
