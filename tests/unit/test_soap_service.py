@@ -463,5 +463,5 @@ def test_a_contract_is_told_with_its_codes_lists_and_ways(tmp_path):
         "type": "object", "required": ["voce"], "additionalProperties": False,
         "properties": {"voce": {"type": "array", "items": voce}, "nota": {"type": "string"}},
     }  # fmt: skip
-    assert answered == {"type": "object", "required": ["x"], "properties": {"x": {"type": "string"}}}
+    assert answered == {"type": "object", "required": ["x"], "properties": {"x": {"type": "string", "format": "date"}}}
     assert shapes_of(contract, "altra") == ({}, {})
