@@ -53,7 +53,7 @@ def _alone(folder: Path, options: argparse.Namespace) -> tuple[str, dict[str, An
     if options.waits:
         return "waits", waits.compared(folder), waits.table
     if options.soak:
-        return "soak", soak.soak(folder, options.soak), soak.table
+        return "soak", soak.soak(folder, options.soak, options.rate), soak.table
     return None
 
 
@@ -61,7 +61,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Benchmarks of the bus; see docs/design/performance.md.")
     parser.add_argument("--quick", action="store_true", help="two short rounds: a minute or two, for seeing that it works")
     parser.add_argument("--profile", action="store_true", help="only the profile of the bus's threads")
-    parser.add_argument("--soak", type=float, metavar="MINUTES", help="only a steady load of 200 messages a second for so long")
+    parser.add_argument("--soak", type=float, metavar="MINUTES", help="only a steady load for so long")
+    parser.add_argument("--rate", type=int, default=soak.RATE, metavar="N", help="of the soak, messages a second (%(default)s)")
     parser.add_argument("--waits", action="store_true", help="only what a match costs among 1,000 and among 1,000,000 open waits")
     parser.add_argument("--recompute", action="store_true", help="only how fast runs are replayed and edited rules planned")
     parser.add_argument("--verify", action="store_true", help="only what it takes to verify a log of 1,000,000 records")
