@@ -44,7 +44,8 @@ def processes(at: Surroundings) -> Iterator[Verdict]:
         if len(found) > 1:
             yield warning("doctor.processes", f"{what} differ: {', '.join(one[:12] for one in found)}")
     counts = ", ".join(f"{count} {role}" for role, count in sorted(Counter(row["role"] for row in rows).items()))
-    yield ok("doctor.processes", f"at work: {counts or 'no bus web, no bus worker'}")
+    none = "no bus web, no bus worker" if at.settings.store.shared else "one `bus serve` at most (SQLite); `bus status` asks it"
+    yield ok("doctor.processes", f"at work: {counts or none}")
 
 
 def backlog(at: Surroundings) -> Iterator[Verdict]:

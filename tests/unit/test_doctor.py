@@ -422,7 +422,7 @@ def test_processes_that_differ_or_are_silent_and_another_folder_are_told(tmp_pat
     with running(tmp_path):
         pass
     found = examined(tmp_path / "config.yaml")
-    assert [one.what for one in found["doctor.processes"]] == ["at work: no bus web, no bus worker"]
+    assert [one.what for one in found["doctor.processes"]] == ["at work: one `bus serve` at most (SQLite); `bus status` asks it"]
     now = dt.datetime.now(dt.UTC).isoformat().replace("+00:00", "Z")
     with contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw, raw:
         row = "INSERT INTO processes (id, role, host, pid, version, rules, started, seen) VALUES (?, ?, 'uno', 7, ?, ?, ?, ?)"
