@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 import typer
 
@@ -39,15 +40,27 @@ def export(
     from bus.message import parsed
 
     given = {"case": case, "message": message, "from": since, "to": until}
-    with client(url, key) as bus:
+    with _whole(out) as file, client(url, key) as bus:
         content = bus.export({name: value for name, value in given.items() if value}, purpose, payloads=payloads)
-    out.write_bytes(content)
+        file.write(content)
     files = verify.unpacked(content)
     records = (parsed(parsed(line)["record"]) for line in files["records.jsonl"].split(b"\n") if line)
     if missing := verify.unruled(verify.rules_of(records), files):
         print("the database has not all rules that these records name; bus log verify says which record is concerned. Not in the bundle:",
               *missing, sep="\n  ", file=sys.stderr)  # fmt: skip
     print(f"written: {out} ({len(content):,} bytes)\nverify it anywhere: bus log verifier > verify.py; python3 -I verify.py {out} --key …")
+
+
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[IO[bytes]]:
+    """Takes the place of ``path`` once it is whole. It is opened before the bus is asked, which keeps each export in its log."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def verifier() -> None:

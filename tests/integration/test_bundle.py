@@ -22,6 +22,7 @@ from bus.bundle import gather, verify
 from bus.cli import main
 from bus.errors import StoreError
 from bus.log import note, payload, timestamp
+from bus.testing.ports import free_port
 from tests.small_bus import Caller, key_of, running, write
 from tests.tsa import Authority
 
@@ -68,6 +69,18 @@ def authority(tmp_path_factory: pytest.TempPathFactory):
 
 def verdict(raw: bytes, key: str = "") -> list[str]:
     return [word for word, _ in verify.Bundle(raw, [verify.Key(key)] if key else []).found]
+
+
+def test_an_export_that_fails_leaves_the_bundle_of_before_and_asks_nothing_when_it_has_no_place(tmp_path, capsys):
+    there = tmp_path / "f.zip"
+    there.write_bytes(b"di prima")
+    asked = ["log", "export", "--case", "istanza:Bo", "--purpose", "prova", "--url", f"http://127.0.0.1:{free_port()}", "--key", "x"]
+    assert main([*asked, "--out", str(there)]) == 3
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("f.zip", b"di prima")]
+    assert main([*asked, "--out", str(tmp_path / "no/f.zip")]) == 2
+    said = capsys.readouterr().err
+    assert said.count("client.unreachable") == 1
+    assert "cli.file" in said
 
 
 def test_a_bundle_is_verified_in_an_empty_environment_from_another_folder(exported, tmp_path):
