@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 
 from bus.errors import ExpressionError
 from bus.expression import Bundle, Environment, Expression, name_problem
+from bus.mapping.types import BUILT_IN
 from bus.message import JsonValue
 from bus.source import Pointer, Reporter, suggestion
 
@@ -195,8 +196,11 @@ class _Builder:
             refuse(pointer, "template.no-value", "the directive has no $value")
         if "$as" in value and "$each" not in value:
             refuse((*pointer, "$as"), "template.as-without-each", "$as names the item of an $each", key=True)
-        if problem := name_problem(str(value.get("$as", "item"))):
+        name = str(value.get("$as", "item"))
+        if problem := name_problem(name):
             refuse((*pointer, "$as"), "name.reserved", problem)
+        elif name in BUILT_IN:
+            refuse((*pointer, "$as"), "name.built-in", f"`{name}` is always there and cannot be defined")
         good = not self.shop.failed
         self.shop.failed = self.shop.failed or before
         return good
