@@ -9,7 +9,7 @@ from bus.mapping.compile import CompiledMapping
 from bus.mapping.model import MappingTest
 from bus.mapping.types import BUILT_IN
 from bus.route.check import World
-from bus.route.tests_check import check_body, patched
+from bus.route.tests_check import check_body, may_be_misspelt, patched
 from bus.source import Pointer, Reporter, suggestion, validated
 
 Tested = tuple[tuple[int, MappingTest], ...]
@@ -19,7 +19,7 @@ Tested = tuple[tuple[int, MappingTest], ...]
 def check_mapping_tests(mapping: CompiledMapping, world: World, report: Reporter) -> Tested:
     """The tests of a mapping; wrong ones are left out."""
     document = mapping.document
-    if document.given and not document.tests:
+    if document.given and not document.tests and not may_be_misspelt(report):
         report.report(("given",), "test.unused", "there are no tests that could use this", "", "warning", key=True)
     _given(mapping, document.given, world, report, ("given",))
     seen: set[str] = set()

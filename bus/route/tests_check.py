@@ -25,11 +25,16 @@ Found = tuple[tuple[int, TestDocument], ...]
 """Tests with their positions in their file."""
 
 
+def may_be_misspelt(report: Reporter) -> bool:
+    """Whether a field of the file is none, which may be what was looked for and not found."""
+    return any(finding.code == "field.unknown" for finding in report.findings)
+
+
 def check_tests(parsed: ParsedRoute, world: World, report: Reporter, beside: tuple[Any, Reporter] | None = None) -> tuple[Found, Found]:
     """The tests in a route's file and those in the file ``beside`` it, with what they share; wrong ones are left out."""
     checker = _Checker(parsed, world, report)
     shared = parsed.model.given
-    if shared and not parsed.model.tests and beside is None:
+    if shared and not parsed.model.tests and beside is None and not may_be_misspelt(report):
         report.report(("given",), "test.unused", "there are no tests that could use this", "", "warning", key=True)
     checker.given(shared, ("given",))
     inside = checker.tests(parsed.model.tests, shared)
