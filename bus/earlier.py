@@ -22,10 +22,10 @@ from dataclasses import astuple, fields
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 from bus.adapter import Operation, schema_of
+from bus.disk import whole
 from bus.message import JsonObject, canonical
 from bus.rulefiles import Files
 from bus.source import Finding
@@ -112,13 +112,8 @@ def _write(path: Path, text: bytes) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not _ours(path.parent):
         return
-    with NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.", delete=False) as file:
-        try:
-            file.write(_digest([text]).encode() + b"\n" + text)
-            file.flush()
-            Path(file.name).replace(path)
-        finally:
-            Path(file.name).unlink(missing_ok=True)
+    with whole(path, 0o600) as file:
+        file.write(_digest([text]).encode() + b"\n" + text)
 
 
 def _ours(folder: Path) -> bool:

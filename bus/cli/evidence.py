@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 
 import typer
 
 from bus.cli.common import CONFIG, LOCAL, Key, Settings, Store, Url, client, family
+from bus.disk import whole
 
 keys = family("The keys that sign the log.")
 
@@ -40,7 +40,7 @@ def export(
     from bus.message import parsed
 
     given = {"case": case, "message": message, "from": since, "to": until}
-    with _whole(out) as file, client(url, key) as bus:
+    with whole(out) as file, client(url, key) as bus:  # opened before the bus is asked, which keeps each export in its log
         content = bus.export({name: value for name, value in given.items() if value}, purpose, payloads=payloads)
         file.write(content)
     files = verify.unpacked(content)
@@ -49,18 +49,6 @@ def export(
         print("the database has not all rules that these records name; bus log verify says which record is concerned. Not in the bundle:",
               *missing, sep="\n  ", file=sys.stderr)  # fmt: skip
     print(f"written: {out} ({len(content):,} bytes)\nverify it anywhere: bus log verifier > verify.py; python3 -I verify.py {out} --key …")
-
-
-@contextlib.contextmanager
-def _whole(path: Path) -> Iterator[IO[bytes]]:
-    """Takes the place of ``path`` once it is whole. It is opened before the bus is asked, which keeps each export in its log."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            yield file
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def verifier() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +11,7 @@ from typing import Annotated
 import typer
 
 from bus.cli.common import CONFIG, Settings, family
+from bus.disk import whole
 
 app = family("Lay out files of rules in one way: order of fields, indentation, quotes where they are needed.")
 
@@ -66,12 +66,6 @@ def _difference(before: str, after: str, path: Path) -> Iterator[str]:
 def _replace(path: Path, text: str) -> None:
     """All of it or nothing: whoever reads meanwhile sees the one or the other."""
     path = path.resolve()
-    number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(number, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        Path(name).chmod(path.stat().st_mode & 0o7777)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink()
-        raise
+    with whole(path, 0o600) as file:
+        file.write(text.encode())
+        os.fchmod(file.fileno(), path.stat().st_mode & 0o7777)

@@ -16,6 +16,7 @@ import typer
 
 from bus.cli.common import CONFIG, Settings, Store, show
 from bus.cli.failures import NOT_VERIFIED
+from bus.disk import whole
 from bus.errors import ConfigError, EvidenceError
 
 if TYPE_CHECKING:
@@ -168,12 +169,10 @@ def _save_last(path: Path | None, last: list[Callable[[], State]]) -> None:
 
 
 def _save(path: Path, state: State) -> None:
-    draft = path.with_name(f"{path.name}.new")
-    with draft.open("wb") as file:
+    with whole(path) as file:
         file.write(state.encode())
         file.flush()
         os.fsync(file.fileno())
-    draft.replace(path)
 
 
 @contextlib.contextmanager
