@@ -25,27 +25,23 @@ from bus.testing.routes import passes
 
 Change = Callable[[Any], Any]
 
-_SWAPS = (
-    ("==", "!="),
-    ("!=", "=="),
-    (">=", "<"),
-    ("<=", ">"),
-    (" > ", " >= "),
-    (" < ", " <= "),
-    ("&&", "||"),
-    ("||", "&&"),
-    (" + ", " - "),
-)
+_SWAPS = {
+    "==": "!=", "!=": "==", ">=": ">", "<=": "<", ">": ">=", "<": "<=", "&&": "||", "||": "&&", " + ": " - ", " - ": " + ",
+    "true": "false", "false": "true", ".exists(": ".all(", ".all(": ".exists(",
+}  # fmt: skip
+_SWAPPED = re.compile(r"==|!=|>=|<=|&&|\|\||[<>]| [+-] |\.exists\(|\.all\(|(?<![\w.])(?:true|false)\b")
+_TURNING = re.compile(r"==|!=|&&|\|\|")
 _TEXT = re.compile(r"'[^']*'|\"[^\"]*\"")
 _NUMBER = re.compile(r"(?<![\w.])[0-9]+(?![\w.])")
 _CONDITIONS = frozenset({"when", "match", "until", "$when"})
-_LONGER = frozenset({"deadline"})
+_ORDERED = (frozenset({"call", "wait", "gather"}), frozenset({"send", "wait", "gather"}))
+"""Kinds of steps whose order a test can see: calls are expected in order, so is what is sent, and what is behind a wait comes later."""
 _DROPPED = frozenset({"when", "match", "until", "undo", "again", "otherwise", "on_deadline", "on_late", "$when", "$default"})
 _VALUES = frozenset({"with", "set", "reply", "fields", "collect"})
 _UNSEEN = frozenset(
-    {"id", "purpose", "owner", "version", "dead_on", "limit", "timeout", "given", "tests", "route", "mapping", "from", "uses"}
+    {"id", "purpose", "owner", "version", "key", "dead_on", "limit", "timeout", "given", "tests", "route", "mapping", "from", "uses"}
 )
-"""What no test of a route can see: names, texts for people, and what only time and other runs show."""
+"""What no test of a route can see: names, texts for people, and what only the door, time and other runs show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +80,10 @@ def score(route: Route, catalog: Catalog, operations: Mapping[str, Operation]) -
     """
     noticed, survivors, tests = 0, list[str](), list(route.tests)
     places = Places(route.texts)
+    twice = {("case", name) for name in catalog.types[route.plan.on].case}  # the type gives the case this key without the route
     for mutant in mutants(route.plan.rules):
+        if not mutant.mapping and mutant.pointer in twice:
+            continue
         try:
             plan = built_of(mutant.rules)
         except SnodoError:
@@ -165,24 +164,36 @@ def _mistakes(value: Any, pointer: Pointer) -> Iterator[tuple[Pointer, str, Chan
         for position, inner in enumerate(value):
             if isinstance(inner, dict) and ("id" in inner or "steps" in inner):
                 yield (*pointer, position), "step left out" if "id" in inner else "clause left out", _gone
+            if position and _is_ordered(value[position - 1], inner):
+                yield pointer, f"step `{inner['id']}` before `{value[position - 1]['id']}`", _exchanged(position)
             yield from _mistakes(inner, (*pointer, position))
+
+
+def _is_ordered(first: Any, second: Any) -> bool:
+    both = isinstance(first, dict) and isinstance(second, dict) and "id" in first and "id" in second
+    return both and any(kinds & first.keys() and kinds & second.keys() for kinds in _ORDERED)
+
+
+def _exchanged(position: int) -> Change:
+    return lambda steps: [*steps[: position - 1], steps[position], steps[position - 1], *steps[position + 1 :]]
 
 
 def _of_field(name: str, value: Any, pointer: Pointer) -> Iterator[tuple[Pointer, str, Change]]:
     within = [part for part in pointer[:-1] if part in _VALUES]
     if name in _DROPPED or (within and not name.startswith("$")) or pointer[-2:-1] == ("case",):
         yield pointer, f"`{name}` left out", _gone
-    if name in _LONGER and isinstance(value, str):
+    if name == "deadline" and isinstance(value, str):
         yield pointer, "twice as long", lambda text: _NUMBER_AT_START.sub(lambda found: str(int(found[0]) * 2), text)
-    elif isinstance(value, str) and (
-        within or name in _CONDITIONS or name in {"key", "count", "each", "reason"} or pointer[-2:-1] == ("case",)
-    ):
+        yield pointer, "half as long", lambda text: _NUMBER_AT_START.sub(lambda found: str(int(found[0]) // 2), text)
+    elif name == "fail" and isinstance(value, str):
+        yield pointer, f"another code for {value}", lambda code: f"{code}-altro"
+    elif isinstance(value, str) and (within or name in _CONDITIONS or name in {"count", "each", "reason"} or pointer[-2:-1] == ("case",)):
         yield from _of_expression(name, value, pointer)
     elif isinstance(value, bool) and within:
         yield pointer, f"{str(not value).lower()} for {str(value).lower()}", lambda old: not old
     elif name == "attempts" and value != 1:
         yield pointer, "never tried again", lambda old: 1
-    elif isinstance(value, int) and (within or name == "count"):
+    elif isinstance(value, int) and (within or name in {"count", "again"}):
         yield pointer, f"{value + 1} for {value}", lambda old: old + 1
 
 
@@ -192,17 +203,28 @@ _NUMBER_AT_START = re.compile(r"^[0-9]+")
 def _of_expression(name: str, text: str, pointer: Pointer) -> Iterator[tuple[Pointer, str, Change]]:
     if name in _CONDITIONS:
         yield pointer, f"`{name}` turned round", lambda old: f"!({old})"
-    for one, other in _SWAPS:
-        if one in text:
-            yield pointer, f"`{other.strip()}` for `{one.strip()}`", _swapped(one, other)
     for found in _TEXT.finditer(text):
         yield pointer, f"another text for {found[0]}", _replaced(found.span(), found[0][:-1] + "~" + found[0][-1])
-    for found in _NUMBER.finditer(_TEXT.sub(lambda quoted: "_" * len(quoted[0]), text)):
+    bare = _TEXT.sub(lambda quoted: "_" * len(quoted[0]), text)
+    for found in _SWAPPED.finditer(bare):
+        other = _SWAPS[found[0]]
+        yield pointer, f"`{other.strip(' .(')}` for `{found[0].strip(' .(')}`", _replaced(found.span(), other)
+    for found in _NUMBER.finditer(bare):
         yield pointer, f"{int(found[0]) + 1} for {found[0]}", _replaced(found.span(), str(int(found[0]) + 1))
+    for found in re.finditer(r" \? ", bare):
+        asked = _asked_at(bare, found.start()), found.start()
+        if not _TURNING.search(bare[slice(*asked)]):  # else there is a mistake that turns it round
+            yield pointer, f"`{text[slice(*asked)]}` turned round", _replaced(asked, f"!({text[slice(*asked)]})")
 
 
-def _swapped(one: str, other: str) -> Change:
-    return lambda old: old.replace(one, other, 1)
+def _asked_at(text: str, end: int) -> int:
+    """Where the condition of a choice ``condition ? one : other`` begins, by the place of its question mark."""
+    depth = 0
+    for place in range(end - 1, -1, -1):
+        depth += (text[place] in ")]}") - (text[place] in "([{")
+        if depth < 0 or (depth == 0 and text[place] in ",:"):
+            return place + 1 + (text[place + 1] == " ")
+    return 0
 
 
 def _replaced(span: tuple[int, int], text: str) -> Change:

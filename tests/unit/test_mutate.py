@@ -58,8 +58,54 @@ def test_mistakes_are_those_that_people_make() -> None:
     assert found == {
         "route a: step left out", "route b: step left out", "route a.when: `when` left out", "route a.when: `when` turned round",
         "route a.when: `>=` for `>`", "route a.when: 4 for 3", "route a.with.f: `f` left out", "route a.with.f: another text for 'uno'",
-        "route a.retry.attempts: never tried again", "route b.deadline: twice as long",
+        "route a.retry.attempts: never tried again", "route b.deadline: twice as long", "route b.deadline: half as long",
+        "route steps: step `b` before `a`",
     }  # fmt: skip
+
+
+def changed(step: dict[str, object]) -> dict[str, dict[str, object]]:
+    """By what is mistaken in a step, how the step is then."""
+    return {one.what: one.rules["route"]["steps"][0] for one in mutants(rules(steps=[{"id": "a", **step}])) if one.pointer != ("steps", 0)}  # type: ignore[arg-type, index, call-overload]
+
+
+def test_every_operator_of_a_condition_is_mistaken_and_none_within_a_text() -> None:
+    assert set(changed({"when": "body.n >= 3 && body.m == 'a == b' && body.n <= 9"})) == {
+        "`when` left out", "`when` turned round", "`>` for `>=`", "`||` for `&&`", "`!=` for `==`", "`<` for `<=`", "4 for 3", "10 for 9",
+        "another text for 'a == b'",
+    }  # fmt: skip
+    made = [
+        one.rules["route"]["steps"][0].get("when") for one in mutants(rules(steps=[{"id": "a", "when": "b && c && d"}])) if "||" in one.what
+    ]  # type: ignore[arg-type, index, call-overload]
+    assert made == ["b || c && d", "b && c || d"]
+
+
+@pytest.mark.parametrize(
+    ("written", "mistaken"),
+    [
+        ("body.?urgente.orValue(false) ? 'A' : 'B'", "!(body.?urgente.orValue(false)) ? 'A' : 'B'"),
+        ("'x' + (body.urgente ? 'A' : 'B')", "'x' + (!(body.urgente) ? 'A' : 'B')"),
+        ("a > 1 ? 'A' : body.urgente ? 'B' : 'C'", "a > 1 ? 'A' : !(body.urgente) ? 'B' : 'C'"),
+        ("body.righe.all(r, r.ok)", "body.righe.exists(r, r.ok)"),
+        ("body.righe.exists(r, r.ok)", "body.righe.all(r, r.ok)"),
+        ("body.?urgente.orValue(false)", "body.?urgente.orValue(true)"),
+        ("body.totale - body.sconto", "body.totale + body.sconto"),
+    ],
+)
+def test_choices_quantifiers_and_truths_are_mistaken(written: str, mistaken: str) -> None:
+    assert {"reply": {"x": mistaken}, "id": "a"} in changed({"reply": {"x": written}}).values()
+
+
+def test_steps_whose_order_shows_are_exchanged_and_no_others() -> None:
+    steps = [{"id": "a", "call": "x.y"}, {"id": "b", "send": "z"}, {"id": "c", "wait": "z", "again": 1}, {"id": "d", "reply": {}}]
+    found = {f"{one.where}: {one.what}" for one in mutants(rules(steps=[*steps, {"id": "e", "fail": "prova.no"}]))}  # type: ignore[arg-type]
+    assert {one for one in found if "before" in one} == {"route steps: step `c` before `b`"}
+    assert {"route c.again: 2 for 1", "route e.fail: another code for prova.no"} <= found
+
+
+def test_a_key_of_the_case_that_its_type_gives_too_is_no_mistake(catalog: Catalog, known: Declared) -> None:
+    anomaly = catalog.routes["pagamenti.anomalia"]
+    assert any("`iuv` left out" in one.what for one in mutants(anomaly.plan.rules))
+    assert not any("`iuv` left out" in one for one in score(anomaly, catalog, known.operations).survivors)
 
 
 def test_each_mistake_is_one_change_and_leaves_the_rules_alone() -> None:

@@ -1,4 +1,4 @@
-"""The routes of docs/patterns: no finding, every test passes, every way is taken, and the page shows exactly them."""
+"""The routes of docs/patterns: no finding, every test passes, every way is taken, every mistake is noticed, and the page shows exactly them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from bus.catalog import Catalog, examine
 from bus.cli.rules import Declared, declared
+from bus.testing.mutate import score
 from bus.testing.routes import run_folder, untested
 from tools.patterns import GROUPS, HOME
 from tools.reference import main
@@ -34,6 +35,11 @@ def test_every_test_passes_and_every_way_is_taken(catalog: Catalog, known: Decla
     assert [] == [(one.place, one.faults) for one in verdicts if not one.passed]
     assert {} == untested(catalog, verdicts)
     assert set(catalog.routes) == {one.route for one in verdicts}
+
+
+@pytest.mark.slow
+def test_the_tests_of_every_pattern_notice_every_small_mistake(catalog: Catalog, known: Declared) -> None:
+    assert [] == [survivor for route in catalog.routes.values() for survivor in score(route, catalog, known.operations).survivors]
 
 
 def test_the_page_has_every_route_once() -> None:
