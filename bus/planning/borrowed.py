@@ -1,8 +1,9 @@
 """Borrowed answers: what the journal of a message tells rules that may ask in other places, in other words, or for other things.
 
 An ask is told what was recorded at its own path. Where nothing was, a call takes the answer that the same operation gave to the same
-request elsewhere, a wait the message that came for the same key: steps may have been renamed or moved. What nobody ever asked has no
-answer; a plan invents none.
+request elsewhere, a wait the message that came for the same key: steps may have been renamed or moved. A wait that was not there takes
+what the log has for it, and is over where its deadline has passed before the log's end. What nobody ever asked has no answer; a plan
+invents none.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ class Memory:
     by_path: Mapping[str, Said]
     others: Mapping[str, Sequence[tuple[str, Said]]]
     """By subject, in the order of the log, with their paths."""
+    told: frozenset[str] = frozenset()
+    """Messages that would come besides, or not any more, as is told of whoever sends them."""
 
 
 def remember(journals: Iterable[Sequence[Record]], evidence: Evidence) -> Memory:
@@ -75,18 +78,23 @@ _NUMBERED = re.compile(r"(.*[\[.])(\d+)\]")
 def without(memory: Memory, path: str) -> Memory:
     """The memory as if nothing had arrived at a path: what came at the same step afterwards came one sooner."""
     stem, number = _numbered(path)
+    event = memory.by_path[path].event
+    told = memory.told | ({event.message} if isinstance(event, Arrived) else set())
     left = {subject: [(one, said) for one, said in several if one != path] for subject, several in memory.others.items()}
-    return _moved(Memory({one: said for one, said in memory.by_path.items() if one != path}, left), stem, number + 1, -1)
+    return _moved(Memory({one: said for one, said in memory.by_path.items() if one != path}, left, told), stem, number + 1, -1)
 
 
 def arriving(memory: Memory, path: str, message: Message) -> Memory:
     """The memory as if a message had come at a path: what came at the same step afterwards came one later."""
-    later = (said.turn for said in memory.by_path.values() if said.event.time > message.time)
-    turn = min(later, default=len(memory.by_path)) - 0.5
-    said = Said(turn, Arrived(message.time, message.id, message.body), message.type, None, None)
+    said = Said(_turn_at(memory, message.time), Arrived(message.time, message.id, message.body), message.type, None, None)
     moved = _moved(memory, *_numbered(path), 1)
     others = {**moved.others, message.type: [*moved.others.get(message.type, ()), (path, said)]}
-    return Memory({**moved.by_path, path: said}, others)
+    return Memory({**moved.by_path, path: said}, others, memory.told | {message.id})
+
+
+def _turn_at(memory: Memory, time: dt.datetime) -> float:
+    """The turn of what happens at a time: before all that happened later."""
+    return min((said.turn for said in memory.by_path.values() if said.event.time > time), default=len(memory.by_path)) - 0.5
 
 
 def _moved(memory: Memory, stem: str, first: int, by: int) -> Memory:
@@ -99,6 +107,7 @@ def _moved(memory: Memory, stem: str, first: int, by: int) -> Memory:
     return Memory(
         {moved(path): said for path, said in memory.by_path.items()},
         {subject: [(moved(path), said) for path, said in several] for subject, several in memory.others.items()},
+        memory.told,
     )
 
 
@@ -136,7 +145,7 @@ def instead(memory: Memory, path: str, body: JsonValue) -> Memory:
     assert isinstance(was.event, Arrived)
     said = replace(was, event=replace(was.event, body=body))
     others = {subject: [(one, said if here is was else here) for one, here in several] for subject, several in memory.others.items()}
-    return Memory({**memory.by_path, path: said}, others)
+    return Memory({**memory.by_path, path: said}, others, memory.told)
 
 
 def _questions(records: Sequence[Record], evidence: Evidence) -> dict[str, tuple[str, bytes | None, str | None]]:
@@ -178,12 +187,23 @@ Valid = Callable[[str, JsonValue], str]
 """What is wrong with the body of a message of a type; empty when nothing is."""
 
 
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """What the log has for waits that were not there: ``came`` gives the messages that a wait of the case of a message, for a type and
+    a key, would find, in the order in which they came; ``end`` is the time of the last record.
+    """
+
+    came: Callable[[str, str, tuple[str, str] | None], Sequence[Message]]
+    end: dt.datetime
+
+
 @dataclass
 class Borrowed:
     """The answers for one walk. ``known``: requests and bodies that need not be checked, because they were asked before, as they are.
 
     ``ids`` are those of the steps of these rules; ``unread`` the places of calls whose answers nothing reads; ``unanswered`` the calls
-    that nobody ever answered.
+    that nobody ever answered. ``logged`` is for waits that are none of ``waits``, those of the rules in force; ``taken``: which
+    of them took which message.
     """
 
     memory: Memory
@@ -193,7 +213,11 @@ class Borrowed:
     ids: frozenset[str]
     unread: frozenset[str]
     known: Mapping[str, bytes] = field(default_factory=dict)
+    logged: Logged | None = None
+    waits: Sequence[Await] = ()
+    moment_of: Callable[[str], dt.datetime] | None = None
     unanswered: list[Call] = field(default_factory=list)
+    taken: dict[str, Await] = field(default_factory=dict)
     _lent: set[tuple[str, float]] = field(default_factory=set)
 
     def __call__(self, ask: Ask) -> Told | None:
@@ -263,19 +287,49 @@ class Borrowed:
         said = self.memory.by_path.get(ask.path)
         if ask.type is None:
             return self._delay(ask, said)
-        if said is None or said.subject not in ("", ask.type):
+        if said is None or said.subject not in ("", ask.type) or self._is_taken(said):
             said = self._arrival(ask)
-        if said is None or not isinstance(said.event, (Arrived, Expired)):
-            return None
-        event = said.event
-        if isinstance(event, Arrived):
+        event = said.event if said else None
+        if said is not None and isinstance(event, Arrived):
             self._lent.add((str(ask.type), said.turn))
-            late = ask.deadline is not None and event.time > ask.deadline
-            return Told(said.turn, Expired(ask.deadline) if late and ask.deadline else event)
-        if ask.deadline is None:
+            if ask.deadline is not None and event.time > ask.deadline:
+                return Told(said.turn, Expired(ask.deadline))
+            self.taken[event.message] = ask
+            return Told(said.turn, event)
+        if said is not None and isinstance(event, Expired) and ask.deadline and said.deadline == text_of(ask.deadline):
+            return Told(said.turn, event)
+        if (came := self._came(ask)) is not None:
+            return came
+        passed = said is not None and isinstance(event, Expired)  # another deadline
+        if ask.deadline is None or not (passed or self._has_passed(ask)):
             return None
-        same = said.deadline == text_of(ask.deadline)
-        return Told(said.turn, event if same else Expired(ask.deadline))
+        return Told(said.turn if said else self._turn_at(ask.deadline), Expired(ask.deadline))
+
+    def _is_taken(self, said: Said) -> bool:
+        return isinstance(said.event, Arrived) and said.event.message in self.taken
+
+    def _is_new(self, ask: Await) -> bool:
+        return not any((one.type, one.key, one.deadline) == (ask.type, ask.key, ask.deadline) for one in self.waits)
+
+    def _came(self, ask: Await) -> Told | None:
+        """The first message of the log that a wait would find, if it comes in time; none for a wait that is there now, which found none."""
+        displaced = ask.path in self.memory.by_path and self._is_taken(self.memory.by_path[ask.path])
+        if self.logged is None or self.moment_of is None or not (displaced or self._is_new(ask)):
+            return None
+        for message in self.logged.came(self.message.id, str(ask.type), ask.key):
+            time = max(message.time, self.moment_of(ask.path))
+            if ask.deadline is not None and time > ask.deadline:
+                return None
+            if message.id not in self.taken and message.id not in self.memory.told:
+                self.taken[message.id] = ask
+                return Told(self._turn_at(time), Arrived(time, message.id, message.body))
+        return None
+
+    def _has_passed(self, ask: Await) -> bool:
+        return self.logged is not None and ask.deadline is not None and ask.deadline <= self.logged.end and self._is_new(ask)
+
+    def _turn_at(self, time: dt.datetime) -> float:
+        return _turn_at(self.memory, time)
 
     @staticmethod
     def _delay(ask: Await, said: Said | None) -> Told | None:
@@ -284,9 +338,12 @@ class Borrowed:
         return None if ask.deadline is None else Told(LAST if said is None else said.turn, Expired(ask.deadline))
 
     def _arrival(self, ask: Await) -> Said | None:
+        """What was told a wait for the same elsewhere: the message that came, or that none did until the same deadline."""
         wanted = canonical(list(ask.key)) if ask.key else None
         found = (one for path, one in self.memory.others.get(str(ask.type), ()) if (str(ask.type), one.turn) not in self._lent)
-        return next((one for one in found if one.question == wanted and isinstance(one.event, Arrived)), None)
+        deadline = text_of(ask.deadline) if ask.deadline else None
+        fits = (one for one in found if one.question == wanted and not self._is_taken(one))
+        return next((one for one in fits if isinstance(one.event, Arrived) or one.deadline == deadline is not None), None)
 
     # -- messages sent ----------------------------------------------------------------------------------------------------
 

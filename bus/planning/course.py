@@ -13,7 +13,7 @@ from bus.engine.asks import Answered, Arrived, Noted, Send
 from bus.engine.interpreter import case_keys, keys_told, run_key
 from bus.errors import ExpressionError
 from bus.message import JsonObject, JsonValue, Message, message_of, parsed
-from bus.planning.borrowed import ErasedError, Memory, arriving, instead, remember, vacant, without
+from bus.planning.borrowed import ErasedError, Logged, Memory, arriving, instead, remember, vacant, without
 from bus.planning.difference import Change, Kind, differences, paired
 from bus.planning.way import NOTHING, Walker, Way
 from bus.replay.evidence import Page
@@ -57,7 +57,8 @@ DEEPEST = 5
 @dataclass
 class Course:
     """Messages go in by `take`, page by page. ``most``: examples kept of each group; ``evidence``: of other messages, by their ids;
-    ``woken``: of those whose runs such messages woke; ``waits``: for messages of the case of a message, of a type, with some keys.
+    ``woken``: of those whose runs such messages woke; ``waits``: for messages of the case of a message, of a type, with some keys;
+    ``logged``: what the log has for waits that only the edited rules open.
 
     ``changed`` are the types that are otherwise; ``people`` are the names of persons in the messages of the examples, and what they are:
     they are not to be shown.
@@ -70,12 +71,13 @@ class Course:
     evidence: Callable[[Sequence[str]], Page] | None = None
     woken: Callable[[Sequence[str]], Page] | None = None
     waits: Callable[[str, str, Mapping[str, str]], Sequence[Waiting]] | None = None
+    logged: Logged | None = None
     people: dict[str, str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     groups: dict[tuple[object, ...], Group] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._walker = Walker(self.operations, self._fault)
+        self._walker = Walker(self.operations, self._fault, self.logged)
         routes = {*self.before.routes, *self.after.routes}
         self.routes = {name: (_plan(self.before, name), _plan(self.after, name)) for name in sorted(routes)}
         self.routes = {name: both for name, both in self.routes.items() if _digest(both[0]) != _digest(both[1])}

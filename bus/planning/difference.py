@@ -19,7 +19,7 @@ from bus.replay.fields import MISSING, changes
 Kind: TypeAlias = Literal[
     "branch", "call added", "call removed", "call changed", "call moved", "message added", "message removed", "message changed",
     "reply added", "reply removed", "reply changed", "key changed", "run key changed", "wait added", "wait removed", "wait changed",
-    "no answer", "end changed", "run added", "run removed", "refused",
+    "arrival added", "arrival removed", "no arrival", "no answer", "end changed", "run added", "run removed", "refused",
 ]  # fmt: skip
 
 
@@ -64,6 +64,7 @@ def _differences(before: Way, after: Way, steps: Callable[[str], str]) -> Iterat
     yield from _replies(before.replies, after.replies)
     yield from _keys(before.joins, after.joins)
     yield from _waits(before.waits, after.waits)
+    yield from _arrivals(before, after)
     known = {(call.path, call.operation) for call in before.unanswered}
     for call in after.unanswered:
         if (call.path, call.operation) not in known:
@@ -180,3 +181,17 @@ def _waits(before: Sequence[Await], after: Sequence[Await]) -> Iterator[Change]:
             yield Change("wait changed", new.place, new.type or "time", (field,), was, is_now)
     for old in left:
         yield Change("wait removed", old.place, old.type or "time", (), shown(old), old=True)
+
+
+def _arrivals(before: Way, after: Way) -> Iterator[Change]:
+    """Messages of the log that are taken besides, or not any more though such ones are awaited; and new waits that would be in vain."""
+    for message, wait in after.taken.items():
+        if message not in before.taken and message not in after.told:
+            yield Change("arrival added", wait.place, str(wait.type), (), MISSING, message)
+    awaited = {wait.type: wait.place for wait in reversed(after.waits)}
+    for message, wait in before.taken.items():
+        if message not in after.taken and message not in after.told and wait.type in awaited:
+            yield Change("arrival removed", awaited[wait.type], str(wait.type), (), message, MISSING)
+    for wait in after.vain:
+        if not any((wait.type, wait.key) == (one.type, one.key) for one in before.waits):
+            yield Change("no arrival", wait.place, str(wait.type))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bus.adapter import Operation
 from bus.catalog import load
+from bus.clock import moment_of
 from bus.engine import editions
 from bus.errors import ConfigError, RulesError
-from bus.message import JsonObject, JsonValue, canonical
+from bus.message import JsonObject, JsonValue, Message, canonical, message_of
+from bus.planning.borrowed import ErasedError, Logged
 from bus.planning.course import Course, Waiting
 from bus.planning.edits import edits, new_findings
 from bus.planning.report import Planned
@@ -49,7 +52,7 @@ def planned(
     book = Rulebook(reader)
     course = Course(
         old, new, operations, examples, lambda ids: next(pages(reader, [ids], book)),
-        lambda ids: next(pages(reader, [_woken(reader, ids)], book)), lambda *asked: _waiting(reader, *asked),
+        lambda ids: next(pages(reader, [_woken(reader, ids)], book)), lambda *asked: _waiting(reader, *asked), _logged(reader, book),
     )  # fmt: skip
     found = Planned(old.digest, new.digest, course, edits=tuple(edits(before, edited)), examples=examples, values=values)
     _take(found, course, reader, messages)
@@ -83,6 +86,29 @@ def _waiting(reader: Reader, message: str, type: str, keys: Mapping[str, str]) -
         for name, value in sorted(keys.items()):
             found += tx.all("waits_ever_for_key", type=type, name=name, value=tx.keys.token(value))
     return sorted({Waiting(**row) for row in found if row["message"] != message})
+
+
+def _logged(reader: Reader, book: Rulebook) -> Logged:
+    """What the log has for waits that were not there."""
+    with reader.read() as tx:
+        newest = tx.one("newest_record")
+        last = tx.one("record_from", seq=newest["seq"]) if newest else None
+    return Logged(lambda *asked: _came(reader, book, *asked), moment_of(last["time"]) if last else dt.datetime.min.replace(tzinfo=dt.UTC))
+
+
+def _came(reader: Reader, book: Rulebook, message: str, type: str, key: tuple[str, str] | None) -> list[Message]:
+    """The messages of a type in the case of a message, or with a key, but itself; raises `ErasedError` where one can be read no more."""
+    with reader.read() as tx:
+        if key is None:
+            rows = tx.all("arrived_ever_for_case", message=message, type=type)
+        else:
+            rows = tx.all("arrived_for_key", type=type, name=key[0], value=tx.keys.token(key[1]), run="")
+        found = [str(row["message"]) for row in rows if row["message"] != message]
+    page = next(pages(reader, [found], book))
+    stored = [page.message(identity) for identity in found]
+    if None in stored:
+        raise ErasedError
+    return [message_of(one["envelope"], one["body"]) for one in stored if one]  # type: ignore[arg-type]
 
 
 def _in_flight(reader: Reader, course: Course) -> list[JsonObject]:

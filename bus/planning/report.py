@@ -23,6 +23,8 @@ WORDS: Mapping[str, str] = {
     "reply changed": "reply with another value", "key changed": "key of the case",
     "run key changed": "key that tells repeated messages", "wait added": "waits besides",
     "wait removed": "does not wait any more", "wait changed": "waits otherwise",
+    "arrival added": "message taken besides", "arrival removed": "message not taken any more",
+    "no arrival": "waits for what no message of the log brings",
 }  # fmt: skip
 _ORDER = {kind: place for place, kind in enumerate(WORDS)}
 

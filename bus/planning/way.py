@@ -13,7 +13,7 @@ from bus.engine.interpreter import Walk
 from bus.engine.recorded import Told, follow
 from bus.errors import ExpressionError
 from bus.message import Message, canonical
-from bus.planning.borrowed import Borrowed, Memory, Valid
+from bus.planning.borrowed import Borrowed, Logged, Memory, Valid
 from bus.route.branches import watched
 from bus.route.plan import CallStep, Plan
 
@@ -39,6 +39,12 @@ class Way:
     cut: bool = False
     moments: Mapping[str, dt.datetime] = field(default_factory=dict)
     """When each message is sent, by path."""
+    taken: Mapping[str, Await] = field(default_factory=dict)
+    """Which wait took which message, by its id."""
+    told: frozenset[str] = frozenset()
+    """Those of which it is told with whoever sends them."""
+    vain: tuple[Await, ...] = ()
+    """Steps whose last wait for a message is open still, or ended with its deadline."""
 
 
 @dataclass
@@ -47,17 +53,23 @@ class Walker:
 
     operations: Mapping[str, Operation]
     valid: Valid
+    logged: Logged | None = None
 
     def __post_init__(self) -> None:
         self._watched: dict[str, tuple[Plan, frozenset[str], frozenset[str]]] = {}
         self._noted: set[str] = set()
 
     def way(self, plan: Plan, message: Message, entry: str, memory: Memory, like: Way | None = None) -> Way:
-        """The way of a message through a plan; ``like`` is a way whose requests and bodies are known to be good."""
+        """The way of a message through a plan; ``like`` is that under the rules in force, whose requests and bodies are known to be good.
+
+        Only a way with a ``like`` looks in the log for what its waits would find: the other one had what it had.
+        """
         watching, ids, unread = self._watch(plan)
         self._noted.clear()
-        answers = Borrowed(memory, message, self.operations, self.valid, ids, unread, {} if like is None else _known(like))
         walk = Walk(watching, message, entry)
+        answers = Borrowed(memory, message, self.operations, self.valid, ids, unread)
+        if like is not None:
+            answers.known, answers.waits, answers.logged, answers.moment_of = _known(like), like.waits, self.logged, walk.moment_of
         moments: dict[str, dt.datetime] = {}
 
         def told(ask: Ask) -> Told | None:
@@ -73,7 +85,11 @@ class Walker:
         end = f"dead {failure.code}" if failure else "done" if walk.finished else "open"
         made = _way(asked, frozenset(self._noted), tuple(answers.unanswered), end, failure.place if failure else plan.name)
         cut = end == "open" and any(call.path in walk.pending for call in answers.unanswered)
-        return replace(made, sentence=failure.sentence if failure else "", cut=cut, moments=moments)
+        last = {wait.place: wait for wait in made.waits if wait.type}
+        paths = {wait.path for wait in answers.taken.values()}
+        vain = tuple(wait for wait in last.values() if wait.path not in paths)
+        sentence = failure.sentence if failure else ""
+        return replace(made, sentence=sentence, cut=cut, moments=moments, taken=answers.taken, told=memory.told, vain=vain)
 
     def _watch(self, plan: Plan) -> tuple[Plan, frozenset[str], frozenset[str]]:
         if plan.digest not in self._watched:

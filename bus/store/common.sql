@@ -346,6 +346,9 @@ SELECT k.message FROM message_keys k WHERE k.type = :type AND k.name = :name AND
 SELECT k.id AS message FROM messages k WHERE k.case_id = :case_id AND k.type = :type
   AND NOT EXISTS (SELECT 1 FROM matches m WHERE m.run = :run AND m.message = k.id) ORDER BY k.id
 
+-- name: arrived_ever_for_case
+SELECT k.id AS message FROM messages m JOIN messages k ON k.case_id = m.case_id WHERE m.id = :message AND k.type = :type ORDER BY k.id
+
 -- name: add_match
 INSERT INTO matches (run, message) VALUES (:run, :message) ON CONFLICT DO NOTHING
 

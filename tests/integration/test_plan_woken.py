@@ -233,3 +233,73 @@ def test_who_is_named_first_in_a_message_sent_besides_is_not_shown(worked, edite
     said = plan(worked[0], edited, worked[1]).as_text()
     assert "da ‹cognome" in said
     assert "Immaginari" not in said.partition("Messages")[2]
+
+
+ASPETTA = "  - {id: aspetta, wait: ufficio.avviso, case: pratica, deadline: 30d, as: avviso}\n"
+
+
+def _waiting(folder: Path, wait: str, old: str = "numero: avviso.numero", new: str = "numero: avviso.numero") -> None:
+    """One more wait in the route `attesa`, behind the one that it has."""
+    edit(folder, ASPETTA, f"{ASPETTA}  - {{{wait}}}\n", "routes/attesa.yaml")
+    edit(folder, old, new, "routes/attesa.yaml")
+
+
+def test_a_wait_that_only_the_edited_rules_open_takes_what_the_log_has_for_it(worked, edited):
+    _waiting(edited, "id: pure, wait: ufficio.parte, case: pratica, deadline: 30d, as: parte", new="numero: parte.numero")
+    assert planned(worked, edited) == [
+        ("arrival added", "ufficio.parte", MANY),
+        ("call changed", "ufficio.archivia request.numero", 1),  # of the fourth there is one part, 103
+        ("wait added", "ufficio.parte", MANY),
+    ]
+
+
+def test_a_wait_for_any_message_of_the_case_takes_what_the_log_has_for_it(worked, edited):
+    _waiting(edited, "id: pure, wait: ufficio.parte, deadline: 30d, as: parte", new="numero: parte.numero")
+    assert ("arrival added", "ufficio.parte", MANY) in planned(worked, edited)
+
+
+def test_a_wait_that_no_message_of_the_log_fulfils_is_said_to_be_in_vain(worked, edited):
+    _waiting(edited, "id: pure, wait: ufficio.sollecito, case: pratica, deadline: 30d, as: sollecito")
+    assert planned(worked, edited) == [
+        ("call removed", "ufficio.archivia", MANY),
+        ("end changed", "done → open", MANY),
+        ("no arrival", "ufficio.sollecito", MANY),
+        ("wait added", "ufficio.sollecito", MANY),
+    ]
+    assert "waits for what no message of the log brings: ufficio.sollecito" in plan(worked[0], edited, worked[1]).as_text()
+
+
+def test_a_wait_whose_deadline_passed_before_the_log_ends_is_over(worked, edited):
+    _waiting(edited, "id: pure, wait: ufficio.sollecito, case: pratica, deadline: 1s, as: sollecito")
+    assert planned(worked, edited)[-2:] == [("no arrival", "ufficio.sollecito", MANY), ("wait added", "ufficio.sollecito", MANY)]
+
+
+def test_a_message_is_taken_once_by_a_run(worked, edited):
+    """The wait before takes what the one behind had: it is taken once, and the one behind waits for another."""
+    prima = ASPETTA.replace("aspetta", "prima").replace("as: avviso", "as: primo")
+    edit(edited, ASPETTA, prima + ASPETTA, "routes/attesa.yaml")
+    assert planned(worked, edited) == [
+        ("call removed", "ufficio.archivia", MANY),
+        ("end changed", "done → open", MANY),
+        ("wait added", "ufficio.avviso", MANY),
+    ]
+
+
+def test_a_longer_deadline_takes_what_came_too_late(worked, edited):
+    edit(edited, "deadline: 1s", "deadline: 30d", "routes/tardi.yaml")
+    assert planned(worked, edited) == [
+        ("arrival added", "ufficio.avviso", MANY),
+        ("branch", "on_deadline → straight on", MANY),
+        ("wait changed", "ufficio.avviso deadline", MANY),
+    ]
+
+
+def test_a_shorter_deadline_does_not_take_what_came_after_it(worked, edited):
+    edit(edited, "deadline: 30d, as: avviso", "deadline: 1s, as: avviso", "routes/attesa.yaml")
+    edit(edited, "numero: avviso.numero", "'numero': 'avviso == null ? 0 : avviso.numero'", "routes/attesa.yaml")
+    assert {("arrival removed", "ufficio.avviso", MANY), ("wait changed", "ufficio.avviso deadline", MANY)} <= set(planned(worked, edited))
+
+
+def test_a_wait_of_another_name_that_ended_with_its_deadline_is_no_difference(worked, edited):
+    edit(edited, "id: aspetta", "id: attendi", "routes/scaduta.yaml")
+    assert planned(worked, edited) == []
