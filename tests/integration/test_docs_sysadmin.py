@@ -100,7 +100,7 @@ class Machine:
         command = (
             re.search(r"^ExecStart=/opt/snodo/bin/bus (.*)$", text, re.MULTILINE)[1]
             .replace("--port %i", f"--port {self.port}")
-            .replace("910%i", "0")
+            .replace("--metrics-port %i", "--metrics-port 0")
         )
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
             address = self.folder / f"notify{len(self.processes)}"

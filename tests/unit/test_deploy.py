@@ -38,7 +38,7 @@ def unit_of(path: Path) -> configparser.ConfigParser:
 
 
 def command_of(path: Path) -> list[str]:
-    return shlex.split(unit_of(path)["Service"]["ExecStart"].replace("%i", "1" if "worker" in path.name else "8081"))
+    return shlex.split(unit_of(path)["Service"]["ExecStart"].replace("%i", "9101" if "worker" in path.name else "8081"))
 
 
 def seconds_for(name: str) -> float:
@@ -59,6 +59,26 @@ def test_a_unit_starts_a_command_that_exists_with_options_that_exist(path, capsy
     main([command, "--help"])
     shown = capsys.readouterr().out
     assert [option for option in options if option.startswith("-") and option not in shown] == []
+
+
+@pytest.mark.parametrize("option", ["--port", "--metrics-port"])
+def test_the_number_of_a_process_is_its_port_and_no_part_of_one(option, capsys):
+    """systemd only puts texts together: worker 10 of `910%i` would have had port 91010."""
+    unit = {"--port": "snodo-web@.service", "--metrics-port": "snodo-worker@.service"}[option]
+    _, command, *words = unit_of(DEPLOY / "systemd" / unit)["Service"]["ExecStart"].split()
+    assert words == [option, "%i"]
+    assert main([command, option, "91010"]) == 2
+    assert f"'{option}': Input should be less than or equal to 65535" in capsys.readouterr().err
+
+
+def test_the_numbers_of_processes_in_the_pages_are_ports_that_a_user_may_take():
+    numbers = [
+        int(number)
+        for page in (PROJECT / "docs/sysadmin").glob("*.md")
+        for number in re.findall(r"snodo-(?:web|worker)@(\d+)", page.read_text("utf-8"))
+    ]
+    assert numbers
+    assert all(1024 <= number <= 65535 for number in numbers)
 
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
