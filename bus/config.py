@@ -215,7 +215,11 @@ class Engine(_Section):
         description="Calls of one adapter at once, at most, in one process; `concurrency` in an adapter's settings says it for that one.",
     )
     circuit: Circuit = Circuit()
-    backlog: int = Field(default=200_000, gt=0, description="Runs that may be ready; beyond it the doors answer 503 with `Retry-After`.")
+    backlog: int = Field(
+        default=200_000,
+        gt=0,
+        description="Runs that may be due, but those behind a dead letter of their case; beyond it the doors answer 503 with `Retry-After`.",
+    )
     stop: float = Field(
         default=20,
         gt=0,

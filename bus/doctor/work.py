@@ -51,8 +51,13 @@ def processes(at: Surroundings) -> Iterator[Verdict]:
 def backlog(at: Surroundings) -> Iterator[Verdict]:
     [row] = _figure(at, "backlog") or [{"runs": 0, "oldest": None}]
     age = _age(at, row["oldest"])
+    behind = next((one["behind"] for one in _figure(at, "count_behind_dead")), 0)
     what = f"{row['runs']:,} runs are due" + (f", the oldest for {_words(age)}" if row["runs"] else "")
-    yield warning("doctor.backlog", what) if age > LATE else ok("doctor.backlog", what)
+    what += f", {behind:,} of them behind a dead letter of their case" if behind else ""
+    if age <= LATE:
+        yield ok("doctor.backlog", what)
+    else:
+        yield warning("doctor.backlog", what, next="bus dead: decide or redeliver it" if behind == row["runs"] else "")
 
 
 def dead(at: Surroundings) -> Iterator[Verdict]:

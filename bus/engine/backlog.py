@@ -2,6 +2,8 @@
 
 The count is a look at the store, at most one a second and only while messages come; so a bus that fills up fast takes about a second's
 worth more than its bound. Once it is full it takes messages again when a tenth has been worked off.
+
+Runs that stand behind a dead letter of their case are not counted: they wait for a person, and one case must not shut the door for all.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ RETRY_AFTER = 5
 
 
 class Backlog:
-    """``most`` runs may be ready. `check` never blocks; the looking is done by a thread that is made when first needed."""
+    """``most`` runs may be due. `check` never blocks; the looking is done by a thread that is made when first needed."""
 
     def __init__(self, store: Store, clock: Clock, most: int, ticks: Callable[[], float] = time.monotonic) -> None:
         self._store, self._clock, self._most, self._ticks = store, clock, most, ticks
@@ -48,9 +50,7 @@ class Backlog:
 
     def _look(self) -> None:
         try:
-            with self._store.read() as tx:
-                row = tx.one("count_ready", now=text_of(self._clock.now()), most=self._most)
-            count = int(row["ready"]) if row else 0
+            count = self._count()
             was, self.full = self.full, count >= (self._most * 0.9 if self.full else self._most)
             if was != self.full:
                 logger("snodo.intake").warning("backlog.full" if self.full else "backlog.worked-off", ready=count, most=self._most)
@@ -58,6 +58,16 @@ class Backlog:
             logger("snodo.intake").warning("backlog.not-counted", error=repr(error))
         finally:
             self._lock.release()
+
+    def _count(self) -> int:
+        """Runs that a worker could take, up to the bound. Who stands behind a dead letter is looked for only when that may decide."""
+        now = text_of(self._clock.now())
+        with self._store.read() as tx:
+            due = int(tx.all("count_ready", now=now, most=self._most)[0]["ready"])
+            if due < self._most * 0.9:
+                return due
+            behind = int(tx.all("count_behind_dead", now=now)[0]["behind"])
+            return int(tx.all("count_ready", now=now, most=self._most + behind)[0]["ready"]) - behind
 
     def close(self) -> None:
         self._thread.close(time.monotonic() + 5)

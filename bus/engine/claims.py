@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from bus.clock import text_of
 from bus.engine.gates import Crowd
@@ -16,6 +17,9 @@ from bus.store import Row, Tx
 
 SUSPECT, POISON = 2, 3
 """Strikes with which a run is worked apart, and with which it is given up."""
+
+LONG, LINES = 50, 100
+"""Runs from which on a line is long, and the lines that are known at most."""
 
 
 def claim(
@@ -33,9 +37,32 @@ def claim(
     return sorted(rows, key=lambda row: int(row["turn"]))
 
 
-def due(tx: Tx, now: dt.datetime, most: int) -> list[str]:
-    """Up to ``most`` runs that nobody rang for, but suspects, those that are due longest first; for the sweeper."""
-    return [row["id"] for row in tx.all("runs_to_ring", now=text_of(now), most=most, suspects=0)]
+class Lines(NamedTuple):
+    """Cases in which many runs stand in line, and who is the first of each: nobody need ask of all the others whether they can go on."""
+
+    cases: tuple[str, ...] = ()
+    firsts: tuple[str, ...] = ()
+
+
+NO_LINES = Lines()
+
+
+def long_lines(tx: Tx, now: dt.datetime) -> tuple[str, ...]:
+    """The cases with the longest lines; walks through all that is due."""
+    return tuple(row["case_id"] for row in tx.all("long_cases", now=text_of(now), many=LONG, most=LINES))
+
+
+def lines_of(tx: Tx, cases: Sequence[str]) -> Lines:
+    """Who stands first in these cases now. Cases that are no more, or not long any more, do no harm."""
+    if not cases:
+        return NO_LINES
+    return Lines(tuple(cases), tuple(row["id"] for row in tx.all("runs_first", cases=canonical(list(cases)).decode())))
+
+
+def due(tx: Tx, now: dt.datetime, most: int, lines: Lines = NO_LINES, *, suspects: bool = False) -> list[Row]:
+    """Up to ``most`` runs that nobody rang for, with their strikes, those that are due longest first; for the sweeper."""
+    long, firsts = (canonical(list(ids)).decode() for ids in lines)
+    return list(tx.all("runs_to_ring", now=text_of(now), most=most, suspects=int(suspects), long=long, firsts=firsts))
 
 
 def turn_away(tx: Tx, runs: Sequence[str], crowd: Crowd) -> list[str]:

@@ -3,6 +3,9 @@
 It looks now and then; when it found a full page it looks again at once, so that what a broker forgot is worked off at full speed. What it
 finds is claimed in the transaction that finds it, so that several workers take different pages. When there is nothing it costs
 two small reads and no transaction.
+
+What it walks past without a use are long lines of single cases, behind a dead letter or a slow run. Now and then, when there is less than a
+page of other work, it learns which these are, and asks from then on only for the first in each.
 """
 
 from __future__ import annotations
@@ -11,13 +14,15 @@ import datetime as dt
 from collections.abc import Sequence
 
 from bus.clock import text_of
-from bus.engine.claims import SUSPECT
+from bus.engine.claims import SUSPECT, Lines, due, lines_of, long_lines
 from bus.engine.holding import Holding
 from bus.engine.timers import expire
 from bus.failpoint import reach
 from bus.store import Row, Store, Tx
 
 GOLDEN = 0.618034
+LEARN = 10
+"""Looks that found less than a page, between two at which the long lines are learnt."""
 TURN = dt.timedelta(seconds=2)
 """Suspects have a turn of so long, one after the other, then those who wait for them: a second kill may leave hundreds."""
 
@@ -33,6 +38,8 @@ class Sweeper:
         """Whether the run that is due longest is a suspect: the engine brings its other work to an end first."""
         self.hurried = False
         """Whether to look before anything is begun: the next one may be a suspect too, and its turn need not wait for quiet again."""
+        self._long: Sequence[str] = ()
+        self._lean = 0
         self._waits = ""
         self._apart_since: dt.datetime | None = None
         self._others_until = now
@@ -58,14 +65,15 @@ class Sweeper:
         reach("sweeper.before-look")
         moment, most = text_of(now), max(min(room, self._page), 0)
         with self._store.read() as tx:
-            ready = [] if self.suspect or not most else self._first(tx, now)
+            lines = self._lines(tx, now)
+            ready = [] if self.suspect or not most else self._first(tx, now, lines)
             paused = [row["id"] for row in tx.all("runs_paused", now=moment, most=most)] if free and not (ready or self.suspect) else []
             overdue = tx.all("waits_expired", now=moment, most=1)
         if self.suspect and most:  # its turn, also when others are due longer by now: they may wait for a lane that it holds
             rows, more = self._holding.claim([self._waits], now, suspects=True) if quiet else [], True
             self.suspect = bool(rows) or not quiet
         else:
-            rows, more = self._claim(ready[0], now, most, quiet=quiet) if ready else ([], False)
+            rows, more = self._claim(ready[0], now, most, lines, quiet=quiet) if ready else ([], False)
             self.suspect = bool(ready) and ready[0]["strikes"] == SUSPECT
             self._waits = ready[0]["id"] if self.suspect else ""
         if paused:
@@ -77,29 +85,33 @@ class Sweeper:
         self._more = more or len(expired) >= self._page
         return rows, expired
 
-    def _first(self, tx: Tx, now: dt.datetime) -> Sequence[Row]:
+    def _lines(self, tx: Tx, now: dt.datetime) -> Lines:
+        """The long lines as they are now."""
+        if not self._more:
+            if self._lean % LEARN == 0:
+                self._long = long_lines(tx, now)
+            self._lean += 1
+        return lines_of(tx, self._long)
+
+    def _first(self, tx: Tx, now: dt.datetime, lines: Lines) -> Sequence[Row]:
         """The run that is due longest, if there is one; in the turn of the others the first that is no suspect."""
         self._others_until = min(self._others_until, now + TURN)  # whatever a clock does
         if now < self._others_until:
-            if others := self._longest_due(tx, now, suspects=False):
+            if others := due(tx, now, 1, lines):
                 return others
             self._others_until = now
-        first = self._longest_due(tx, now, suspects=True)
+        first = due(tx, now, 1, lines, suspects=True)
         if not first or first[0]["strikes"] < SUSPECT:
             self._apart_since = None
         elif self._apart_since is None:
             self._apart_since = now
-        elif abs(now - self._apart_since) >= TURN and (others := self._longest_due(tx, now, suspects=False)):
+        elif abs(now - self._apart_since) >= TURN and (others := due(tx, now, 1, lines)):
             self._apart_since, self._others_until = None, now + TURN
             return others
         return first
 
-    @staticmethod
-    def _longest_due(tx: Tx, now: dt.datetime, *, suspects: bool) -> Sequence[Row]:
-        return tx.all("runs_to_ring", now=text_of(now), most=1, suspects=int(suspects))
-
-    def _claim(self, first: Row, now: dt.datetime, most: int, *, quiet: bool) -> tuple[list[Row], bool]:
+    def _claim(self, first: Row, now: dt.datetime, most: int, lines: Lines, *, quiet: bool) -> tuple[list[Row], bool]:
         """Claim a page, or only the first when it has strikes enough; what is poison is only parked."""
         if first["strikes"] < SUSPECT:
-            return self._holding.claim_due(now, most)
+            return self._holding.claim_due(now, most, lines)
         return self._holding.claim([first["id"]], now, suspects=True) if quiet or first["strikes"] > SUSPECT else [], True

@@ -271,7 +271,7 @@ WHERE state = 'ready' AND state IN ('ready', 'dead') AND lease IS NOT NULL
 UPDATE runs SET owner = NULL, lease = NULL, strikes = strikes + 1 WHERE state = 'ready' AND state IN ('ready', 'dead') AND owner = :owner
 
 -- Those that can be claimed, as in `claim_runs`: runs that stand behind others of their case must not fill the page and hide the rest.
--- With :suspects 0 as if there were no suspects (see `claim_runs`).
+-- With :suspects 0 as if there were no suspects (see `claim_runs`). Of :long cases only :firsts are looked at, and who holds a lane.
 -- Who looks at what is ready, here and elsewhere, says the condition of its index too: else SQLite walks through all runs there ever were.
 -- name: runs_to_ring
 SELECT r.id, r.strikes + CASE WHEN r.owner IS NULL THEN 0 ELSE 1 END AS strikes
@@ -279,13 +279,18 @@ FROM runs r WHERE r.state = 'ready' AND r.state IN ('ready', 'dead') AND r.due <
   AND (:suspects = 1 OR r.strikes + CASE WHEN r.owner IS NULL THEN 0 ELSE 1 END < 2)
   AND (r.ordered = 0 OR (
     (EXISTS (SELECT 1 FROM lanes l WHERE l.run = r.id)
-      OR NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = r.case_id AND o.turn < r.turn AND o.ordered = 1
+      OR (NOT r.case_id IN :list(long) OR r.id IN :list(firsts)) AND NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = r.case_id AND o.turn < r.turn AND o.ordered = 1
         AND o.state IN ((SELECT 'ready'), (SELECT 'dead'))))
     AND NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = r.case_id AND o.state = (SELECT 'ready') AND o.id <> r.id AND o.ordered = 1
       AND o.owner IS NOT NULL AND o.lease >= :now)))
 ORDER BY r.due, r.turn LIMIT :most
 
--- How many wait to be worked on, up to a bound.
+-- Cases in which many runs stand in line: behind a dead letter, or behind each other.
+-- name: long_cases
+SELECT case_id FROM runs WHERE state = 'ready' AND state IN ('ready', 'dead') AND due <= :now AND ordered = 1
+GROUP BY case_id HAVING count(*) >= :many ORDER BY count(*) DESC, case_id LIMIT :most
+
+-- How many are due, up to a bound.
 -- name: count_ready
 SELECT count(*) AS ready FROM (SELECT 1 AS one FROM runs WHERE state = 'ready' AND state IN ('ready', 'dead') AND due <= :now LIMIT :most) AS found
 

@@ -18,6 +18,11 @@ SELECT r.id FROM runs r WHERE r.case_id = ANY (ARRAY(SELECT DISTINCT me.case_id 
   WHERE me.id = ANY (ARRAY(SELECT j ->> 0 FROM jsonb_array_elements((:claims)::jsonb) j))))
   AND r.state = (SELECT 'ready') AND r.due <= :now AND (r.lease IS NULL OR r.lease < :now) ORDER BY r.id LIMIT 1000
 
+-- The first in line of each of some cases.
+-- name: runs_first
+SELECT f.id FROM jsonb_array_elements_text((:cases)::jsonb) c CROSS JOIN LATERAL
+  (SELECT r.id FROM runs r WHERE r.case_id = c AND r.state = (SELECT 'ready') AND r.ordered = 1 ORDER BY r.turn LIMIT 1) f
+
 -- name: case_keys_among
 SELECT k.name, k.value FROM jsonb_array_elements((:keys)::jsonb) j
 CROSS JOIN LATERAL (SELECT name, value FROM case_keys WHERE name = j ->> 0 AND value = j ->> 1 AND strong = 1 LIMIT 1) k

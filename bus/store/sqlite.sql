@@ -18,6 +18,11 @@ WHERE owner = :owner AND (id, fence) IN (SELECT json_extract(value, '$[0]'), jso
 SELECT DISTINCT r.id FROM json_each(:claims) j JOIN runs me ON me.id = json_extract(j.value, '$[0]') JOIN runs r ON r.case_id = me.case_id
 WHERE r.state = (SELECT 'ready') AND r.due <= :now AND (r.lease IS NULL OR r.lease < :now) ORDER BY r.id LIMIT 1000
 
+-- The first in line of each of some cases.
+-- name: runs_first
+SELECT f.id FROM json_each(:cases) c JOIN runs f ON f.id =
+  (SELECT r.id FROM runs r WHERE r.case_id = c.value AND r.state = (SELECT 'ready') AND r.ordered = 1 ORDER BY r.turn LIMIT 1)
+
 -- name: case_keys_among
 SELECT k.name, k.value FROM json_each(:keys) j
 JOIN case_keys k ON k.name = json_extract(j.value, '$[0]') AND k.value = json_extract(j.value, '$[1]') WHERE k.strong = 1

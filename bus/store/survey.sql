@@ -3,6 +3,11 @@
 -- name: backlog
 SELECT count(*) AS runs, min(due) AS oldest FROM runs WHERE state = 'ready' AND state IN ('ready', 'dead') AND due <= :now
 
+-- How many of them stand behind a dead letter of their case: they wait for a person.
+-- name: count_behind_dead
+SELECT count(*) AS behind FROM (SELECT case_id, min(turn) AS turn FROM runs WHERE state = 'dead' AND state IN ('ready', 'dead') AND ordered = 1 GROUP BY case_id) AS d
+JOIN runs r ON r.case_id = d.case_id AND r.state = (SELECT 'ready') AND r.turn > d.turn WHERE r.ordered = 1 AND r.due <= :now
+
 -- name: dead_by_reason
 SELECT coalesce(reason, '') AS reason, count(*) AS runs, min(changed) AS oldest FROM runs WHERE state = 'dead' AND state IN ('ready', 'dead') GROUP BY reason ORDER BY runs DESC, reason
 

@@ -271,9 +271,25 @@ class StoreContract:
     def test_due_runs_are_claimed_without_tickets_those_first_that_waited_longest(self, store: Store) -> None:
         add_runs(store, "young", time=text_of(NOW + dt.timedelta(seconds=2)))
         add_runs(store, "old", ("old-2", "case-old"), "middle")
-        assert store.write(lambda tx: claims.due(tx, NOW + LEASE, 2)).result(30) == ["old", "middle"]
+        assert ids(store.write(lambda tx: claims.due(tx, NOW + LEASE, 2)).result(30)) == ["old", "middle"]
         claim(store, "old", "middle")
-        assert store.write(lambda tx: claims.due(tx, NOW + LEASE / 2, 9)).result(30) == ["young"]
+        assert ids(store.write(lambda tx: claims.due(tx, NOW + LEASE / 2, 9)).result(30)) == ["young"]
+
+    def test_of_a_long_line_only_the_first_is_found_and_who_holds_a_lane(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(claims, "LONG", 3)
+        add_runs(store, ("a1", "a"), ("b1", "b"), ("a2", "a"), ("a3", "a"), ("b2", "b"), ("free", "a"), "c")
+        settle(store, claim(store, "a1")[0], state="dead")
+
+        def found(tx: Tx) -> tuple[claims.Lines, list[str]]:
+            lines = claims.lines_of(tx, claims.long_lines(tx, NOW))
+            return lines, ids(claims.due(tx, NOW, 9, lines))
+
+        assert store.write(found).result(30) == (claims.Lines(("a",), ("a2",)), ["b1", "c"])
+        store.write(lambda tx: tx.do("take_lane", name="fila", run="free", path="p")).result(30)
+        assert store.write(found).result(30)[1] == ["b1", "free", "c"]
+        redelivered = {"id": "a1", "state": "ready", "due": text_of(NOW), "place": "", "time": text_of(NOW), "reason": None}
+        store.write(lambda tx: tx.do("set_run", **redelivered)).result(30)
+        assert store.write(found).result(30) == (claims.Lines(("a",), ("a1",)), ["a1", "b1", "free", "c"])
 
     def test_of_runs_that_never_began_a_crowd_turns_away_those_beyond_its_room(self, store: Store) -> None:
         add_runs(store, "a", "b", "c", "d")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from bus.clock import text_of
-from bus.engine.claims import claim, due
+from bus.engine.claims import claim, due, lines_of, long_lines
 from bus.message import canonical
 from bus.store import Tx
 from bus.store.postgres import PostgresConnection
@@ -72,7 +72,7 @@ def _all_done(connection: PostgresConnection) -> None:
 
 def _work_a_page(tx: Tx) -> None:
     """What the engine asks for each page of a backlog."""
-    found = due(tx, NOW, PAGE)
+    found = [row["id"] for row in due(tx, NOW, PAGE)]
     tx.all("runs_unbegun", runs=canonical(found).decode(), rules=canonical(["d"]).decode())
     rows = claim(tx, found, "chi", NOW, LEASE, suspects=False)
     assert len(rows) == PAGE
@@ -105,6 +105,30 @@ def test_a_page_of_a_backlog_that_came_all_at_once_costs_no_walk_through_all_of_
         _in_one(connection, lambda tx: _fill(tx, "late"))
         read = [_in_one(connection, _work_a_page) for _ in range(3)]
         assert max(read) < 15 * PAGE
+    finally:
+        connection.close()
+
+
+def test_a_case_that_stands_behind_a_dead_letter_is_not_asked_about_run_by_run(postgresql_url: str) -> None:
+    connection = PostgresConnection(postgresql_url)
+    connection.open()
+
+    def behind(tx: Tx) -> None:
+        _fill(tx, "one")
+        tx.all("runs_of_case", case_id="one0")  # so that all was sent
+        session = connection._session
+        assert session is not None
+        session.execute("UPDATE runs SET case_id = 'la stessa', state = CASE WHEN id = 'one-0' THEN 'dead' ELSE 'ready' END")
+
+    try:
+        _in_one(connection, behind)
+        seen: list[object] = []
+        read = _in_one(connection, lambda tx: seen.extend(due(tx, NOW, PAGE, lines_of(tx, long_lines(tx, NOW)))))
+        assert seen == []
+        assert read < 2.2 * ROWS, "each is passed by once to learn of the line, and once after"
+        assert _in_one(connection, lambda tx: seen.extend(due(tx, NOW, PAGE))) > 1.8 * ROWS, (
+            "and else each is asked, at a hundred times the cost"
+        )
     finally:
         connection.close()
 

@@ -3,31 +3,89 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from bus.client import Client, ClientError
+from bus.clock import SystemClock
+from bus.engine.backlog import Backlog
+from bus.engine.engine import Engine
+from bus.store import Store
+from bus.store.opening import open_store
+from bus.testing.store_contract import add_runs, claim, settle
 from tests.small_bus import key_of, running
 
 
-def test_beyond_the_backlog_a_message_is_refused_for_a_while_and_taken_when_there_is_room(tmp_path: Path) -> None:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    url = f"sqlite:///{tmp_path}/s.db" if request.param == "sqlite" else str(request.getfixturevalue("postgresql_url"))
+    opened = open_store(url)
+    yield opened
+    opened.close()
+
+
+def full(backlog: Backlog) -> bool:
+    """What its next look says."""
+    backlog._lock.acquire()
+    backlog._look()
+    return backlog.full
+
+
+def test_the_door_shuts_at_the_bound_and_opens_when_a_tenth_is_worked_off(store: Store) -> None:
+    backlog = Backlog(store, SystemClock(), 20)
+    add_runs(store, *[f"r{n:02}" for n in range(19)])
+    assert not full(backlog)
+    add_runs(store, "r19", "r20")
+    assert full(backlog)
+    rows = claim(store, *[f"r{n:02}" for n in range(4)])
+    settle(store, rows[0])
+    settle(store, rows[1])
+    assert full(backlog)
+    settle(store, rows[2])
+    settle(store, rows[3])
+    assert not full(backlog)
+    backlog.close()
+
+
+def test_one_case_that_stands_behind_a_dead_letter_shuts_the_door_for_nobody(store: Store) -> None:
+    backlog = Backlog(store, SystemClock(), 20)
+    add_runs(store, ("early", "case"), *[(f"b{n:03}", "case") for n in range(100)])
+    assert full(backlog)
+    settle(store, claim(store, "early")[0])
+    dead = claim(store, "b000")[0]
+    settle(store, dead, state="dead")
+    assert not full(backlog), "99 wait for a person, none for a worker"
+    add_runs(store, *[f"r{n:02}" for n in range(19)])
+    assert not full(backlog)
+    add_runs(store, "r19")
+    assert full(backlog)
+    backlog.close()
+
+
+def test_beyond_the_backlog_a_message_is_refused_for_a_while_and_what_was_taken_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with (
-        running(tmp_path, engine={"backlog": 4}) as server,
+        running(tmp_path, engine={"backlog": 20}) as server,
         Client(server.url, key_of("portale"), attempts=1) as portal,
-        Client(server.url, key_of("sistemista")) as operator,
     ):
-        end, refused = time.monotonic() + 100, None
-        while refused is None:
-            assert time.monotonic() < end
-            try:  # behind a dead letter of their case messages wait for a person
-                portal.send("prova.guasto", {"nome": "Ada"})
-            except ClientError as error:
-                refused = error
-            time.sleep(0.2)
+        with monkeypatch.context() as slow:  # nobody works for a while
+            slow.setattr(Engine, "turn", lambda engine: time.sleep(0.02))
+            slow.setattr(Engine, "welcome", lambda engine, tx, runs: None)
+            taken, refused = [], None
+            end = time.monotonic() + 100
+            while refused is None:
+                assert time.monotonic() < end
+                try:
+                    taken.append(portal.send("prova.saluto", {"nome": f"Ada {len(taken)}"})["id"])
+                except ClientError as error:
+                    refused = error
+                time.sleep(0.02)
         assert (refused.status, refused.code, refused.retry_after) == (503, "bus.backlog", 5.0)
-        while server.app.runs("ready"):
-            for run in operator.get("/dead")["dead"]:
-                operator.post(f"/dead/{run['id']}/discard", {"reason": "prova"})
-            time.sleep(0.05)
+        for message in taken:
+            assert portal.wait_for(message)["state"] == "done"
         while True:
             assert time.monotonic() < end
             try:

@@ -387,6 +387,21 @@ def test_free_space_has_two_bounds(tmp_path, monkeypatch):
     assert [one.level for one in here.space("doctor.attachments", tmp_path)] == ["wrong"]
 
 
+def test_runs_behind_a_dead_letter_want_a_person_and_no_other_worker(tmp_path):
+    with running(tmp_path) as server:
+        first = Caller(server.port)("POST", "/messages", {"type": "prova.guasto", "data": {"nome": "Ada"}})
+        server.app.wait_reply(first.json["id"], 10)
+        for _ in range(2):
+            Caller(server.port)("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}})
+    with contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw, raw:
+        raw.execute("UPDATE runs SET due = '2020-01-01T00:00:00.000000Z'")
+    [told] = examined(tmp_path / "config.yaml")["doctor.backlog"]
+    assert told.level == "warning"
+    assert told.what.startswith("2 runs are due, the oldest for ")
+    assert told.what.endswith(", 2 of them behind a dead letter of their case")
+    assert told.next.startswith("bus dead")
+
+
 def test_what_a_killed_bus_held_and_nobody_takes_is_told(tmp_path):
     """Runs whose owner vanished: put back an hour, as nobody waits that long in a test."""
     process = Process(tmp_path)
