@@ -218,7 +218,7 @@ class Engine(_Section):
     backlog: int = Field(
         default=200_000,
         gt=0,
-        description="Runs that may be due, but those behind a dead letter of their case; beyond it the doors answer 503 with `Retry-After`.",
+        description="Runs that may be due, but for those behind a dead letter; beyond it the doors answer 503 with `Retry-After`.",
     )
     stop: float = Field(
         default=20,
