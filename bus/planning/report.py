@@ -146,7 +146,7 @@ class Planned:
         masks = self._masks()
         for group in self.groups:
             what = " ".join(part for part in (group.subject, ", ".join(group.fields)) if part)
-            yield f"{group.count:>7,} × {WORDS[group.kind]}: {what}"
+            yield f"{group.count:>7,} × {WORDS[group.kind]}{what and ': '}{what}"
             yield f"          {'in force ' if group.old else ''}{self.at(group)}  {group.place}"
             for message, before, after in group.examples[: self.examples]:
                 values = "" if before is after is MISSING else f"  {masks.shown(before, group.fields)} → {masks.shown(after, group.fields)}"

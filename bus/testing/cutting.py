@@ -154,20 +154,35 @@ class _Cutting:
         return {"silent": True}
 
     def _arrivals(self, begun: dt.datetime) -> tuple[list[JsonValue], list[JsonValue]]:
-        """Messages of the case that came before; what came after, and the time that passed."""
+        """Messages of the case that came before; what came after, and the time that passed.
+
+        Time counts from when the run began to wait: what its calls took passes by itself. Before a message it is whole minutes, so that a
+        deadline that it came in time for is not reached.
+        """
         earlier, then = list[JsonValue](), list[JsonValue]()
         now = begun
         deadlines = {record.path: record.data.get("deadline") for record in self.records if record.kind == "waiting"}
+
+        def let_pass(seconds: int) -> None:
+            nonlocal now
+            now += dt.timedelta(seconds=seconds)
+            if seconds:
+                then.append({"pass": duration(seconds)})
+
         for record in self.records:
-            if record.kind == "matched":
+            if record.kind == "waiting":
+                now = max(now, record.time)
+            elif record.kind == "matched":
                 message = self._message(str(record.data["arrival"]))
                 envelope: Any = message["envelope"]
                 arrival: JsonObject = {"arrive": envelope["type"], "body": message["body"]}
-                (earlier if moment_of(envelope["time"]) < begun else then).append(arrival)
+                if moment_of(envelope["time"]) < begun:
+                    earlier.append(arrival)
+                else:
+                    let_pass(max(0, int((record.time - now).total_seconds()) // 60 * 60))
+                    then.append(arrival)
             elif record.kind == "expired" and (due := deadlines.get(record.path)):
-                passed = max(1, math.ceil((moment_of(due) - now).total_seconds()))
-                now += dt.timedelta(seconds=passed)
-                then.append({"pass": duration(passed)})
+                let_pass(max(1, math.ceil((moment_of(due) - now).total_seconds())))
         return earlier, then
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import json
 import os
 import sqlite3
@@ -259,6 +260,8 @@ def test_a_case_that_was_exported_is_replayed_offline_and_turned_into_a_test(tmp
     assert [one["arrive"] for one in made.test["then"]] == ["prova.sveglia"]
     [verdict] = run_tests(catalog.routes["prova.aspetta"].plan, [made.test], catalog, {})
     assert verdict.passed, verdict.faults
+    late = [one._replace(time=one.time + dt.timedelta(days=3)) if one.kind == "matched" else one for one in evidence.journals[opening.run]]
+    assert [{"pass": "3d"}, *made.test["then"]] == cut(opening, late, evidence, catalog, {}).test["then"]
 
 
 def test_secrets_are_not_read(worked, tmp_path):
