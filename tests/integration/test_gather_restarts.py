@@ -1,0 +1,93 @@
+"""A gather that may end by number, by condition or in time, while the bus is stopped and started between its messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bus import config
+from bus.app import App
+from bus.engine.intake import Submission
+from tests.integration.kit import until
+from tests.integration.workshop import write_rules
+
+GATHER = """
+case: {{a: body.a}}
+steps:
+  - id: pezzi
+    gather: prova.pezzo
+    case: a
+    count: 3
+    until: items.exists(p, p.c == "fine")
+    deadline: {deadline}
+    as: pezzi
+    on_deadline: [{{id: scaduta, send: prova.nota, with: {{c: '"in tempo: " + text(size(items))'}}}}]
+    on_late: [{{id: tardi, send: prova.nota, with: {{c: '"tardi: " + body.a + body.c'}}}}]
+  - id: rispondi
+    reply: {{pezzi: 'pezzi.map(p, p.c).join(" ")'}}
+"""
+ROUTES = {
+    "prova.lunga": GATHER.format(deadline="30d"),
+    "prova.breve": GATHER.format(deadline="3s"),
+    "prova.nota": "order: none\nsteps: [{id: nota, reply: {nota: body.c}}]",
+}
+TYPES = {"prova.lunga": "", "prova.breve": "", "prova.nota": "", "prova.pezzo": "case: {a: body.a}"}
+
+
+@contextmanager
+def started(folder: Path) -> Iterator[App]:
+    settings = {
+        "organization": {"name": "Prova", "fiscal_code": "80001130857"},
+        "store": {"url": f"sqlite:///{folder}/prova.db"},
+        "log_level": "error",
+        "engine": {"sweep": 0.1},
+    }
+    app = App(config.parse(settings, folder / "config.yaml"))
+    app.start()
+    try:
+        yield app
+    finally:
+        app.stop()
+
+
+def send(app: App, type: str, **body: str) -> str:
+    return app.send(Submission(f"prova.{type}", body, "prova")).result(60).id
+
+
+def reply_of(app: App, message: str) -> object:
+    return app.wait_reply(message, 60)["reply"]
+
+
+def notes(app: App) -> list[str]:
+    """What was sent on by deadlines and by late runs."""
+    replies = [app.message(str(run["message"]))["reply"] for run in app.runs("done", "prova.nota")]
+    return sorted(str(reply["nota"]) for reply in replies)  # type: ignore[index, call-overload]
+
+
+def test_each_end_of_a_gather_is_kept_over_restarts_and_what_comes_after_it_is_late(tmp_path: Path) -> None:
+    write_rules(tmp_path, ROUTES, TYPES)
+    with started(tmp_path) as app:
+        begun = {case: send(app, route, a=case) for case, route in {"numero": "lunga", "fine": "lunga", "tempo": "breve"}.items()}
+        for case in begun:
+            send(app, "pezzo", a=case, c="1")
+        until(lambda: len(app.runs(state="waiting")) >= 2, "they gather")
+    with started(tmp_path) as app:
+        assert {"pezzi": "1"} == reply_of(app, begun["tempo"])
+        send(app, "pezzo", a="numero", c="2")
+        send(app, "pezzo", a="fine", c="fine")
+        assert {"pezzi": "1 fine"} == reply_of(app, begun["fine"])
+    with started(tmp_path) as app:
+        several = [app.send(Submission("prova.pezzo", {"a": "numero", "c": c}, "prova")) for c in ("3", "4")]  # two at once
+        for one in several:
+            one.result(60)
+        for case in ("fine", "tempo"):
+            send(app, "pezzo", a=case, c="5")
+        reply = reply_of(app, begun["numero"])
+        assert reply in ({"pezzi": "1 2 3"}, {"pezzi": "1 2 4"})
+        late = "4" if reply == {"pezzi": "1 2 3"} else "3"
+        expected = sorted(["in tempo: 1", "tardi: fine5", f"tardi: numero{late}", "tardi: tempo5"])
+        until(lambda: notes(app) == expected, f"each that came late is told once: {expected}")
+    with started(tmp_path) as app:
+        assert notes(app) == expected
+        assert not app.runs(state="waiting")
