@@ -1,0 +1,95 @@
+"""What the tests beside the routes of docs/patterns cannot show, since it is no route's doing: what the door and the engine make of them."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.scrivania.adapter import Assegnazione, Elemento, Scrivania
+from bus import config
+from bus.adapter import Adapter, Call, Settings, operation
+from bus.app import App
+from bus.engine.intake import Submission
+from bus.errors import SnodoError
+from tests.integration.kit import until
+
+PATTERNS = Path(__file__).parents[2] / "docs/patterns"
+DOMANDA = {
+    "domanda": "D-1", "tipo": "edilizia", "urgente": False, "importo": 1000, "righe": [],
+    "richiedente": {"codice_fiscale": "BNCNNA80A41B429E", "nome": "Anna", "cognome": "Bianchi"},
+}  # fmt: skip
+
+
+class Scrivanie(Adapter):
+    """Desks in this very process that note when they were asked for what."""
+
+    def __init__(self) -> None:
+        super().__init__("scrivania", Settings())
+        self.asked: list[tuple[float, str]] = []
+        self._lock = threading.Lock()
+        self.operations = {"assegna": replace(Scrivania.operations["assegna"], method="assegna_qui", probe=None)}  # type: ignore[misc]
+
+    @operation(effect="keyed", timeout=10)
+    def assegna_qui(self, request: Assegnazione, ctx: Call) -> Elemento:
+        with self._lock:
+            self.asked.append((time.monotonic(), request.riferimento))
+        return Elemento(elemento="E1", scrivania="istruttoria", incaricato="s.moro")
+
+
+@contextmanager
+def working(folder: Path, route: str, desks: Scrivanie) -> Iterator[App]:
+    """A bus under one of the routes."""
+    if not (folder / "mappings").exists():
+        shutil.copytree(PATTERNS / "mappings", folder / "mappings")
+        (folder / "routes").mkdir()
+        shutil.copy(PATTERNS / f"routes/{route}.yaml", folder / "routes")
+    settings = {
+        "organization": {"name": "Prova", "fiscal_code": "80001130857"},
+        "store": {"url": f"sqlite:///{folder}/prova.db"},
+        "log_level": "error",
+        "engine": {"sweep": 0.1},
+    }
+    app = App(config.parse(settings, folder / "config.yaml"), adapters={"scrivania": desks})
+    app.start()
+    try:
+        yield app
+    finally:
+        app.stop()
+
+
+def send(app: App, **fields: Any) -> str:
+    return app.send(Submission("modelli.domanda", {**DOMANDA, **fields}, "portale")).result(60).id
+
+
+def test_the_idempotent_receiver_takes_a_message_once_also_after_a_restart_and_refuses_another_body_of_its_key(tmp_path: Path) -> None:
+    desks = Scrivanie()
+    with working(tmp_path, "idempotenza", desks) as app:
+        first = send(app)
+        reply = app.wait_reply(first, 60)["reply"]
+    with working(tmp_path, "idempotenza", desks) as app:
+        assert first == send(app)
+        assert {"ricevuta": "D-1"} == reply == app.wait_reply(first, 60)["reply"]
+        with pytest.raises(SnodoError) as refused:
+            send(app, importo=2000)
+        assert "input.key-reused" == refused.value.code
+        assert 1 == len(app.runs())
+    assert ["D-1"] == [name for _, name in desks.asked]
+
+
+def test_the_throttler_lets_no_more_go_in_a_second_and_loses_none(tmp_path: Path) -> None:
+    desks, names = Scrivanie(), [f"D-{number}" for number in range(25)]
+    with working(tmp_path, "freno", desks) as app:
+        for name in names:
+            send(app, domanda=name)
+        until(lambda: 25 == len(app.runs("done")), "all are done")
+    times = [moment for moment, _ in desks.asked]
+    assert sorted(names) == sorted(name for _, name in desks.asked)
+    assert all(later - sooner > 0.9 for sooner, later in zip(times, times[10:], strict=False)), times
