@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from bus.app import App
 
 OBJECTS = 10_000
 """More objects than before after which Python looks for cycles among the young ones; messages leave next to none behind."""
+
+
+GIVE_BACK = 10.0
+"""Seconds after which a worker gives back the memory that it does not use."""
 
 
 def settle_memory() -> None:
@@ -23,6 +29,12 @@ def settle_memory() -> None:
     gc.set_threshold(OBJECTS)
 
 
+def give_back_memory() -> None:
+    """Return to the system what a burst of work has needed; glibc keeps it (10 MB after 900 runs at once), other C libraries do not."""
+    with suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def run(app: App, announce: Callable[[], None] = lambda: None) -> None:
     """Work until SIGTERM or SIGINT: then claim nothing more, let calls in flight come home, give the leases back. Main thread only."""
     told = threading.Event()
@@ -31,7 +43,8 @@ def run(app: App, announce: Callable[[], None] = lambda: None) -> None:
         app.start()
         settle_memory()
         announce()
-        told.wait()
+        while not told.wait(GIVE_BACK):
+            give_back_memory()
     finally:
         app.stop()
         for number, handler in before:

@@ -36,7 +36,7 @@ from bus.source import suggestion
 
 __all__ = [
     "RESERVED", "Bundle", "Comparison", "Environment", "Expression", "Lookup", "Reference", "Table", "Tables", "json_type", "literal",
-    "name_problem", "new_environment", "suggestion", "table_functions",
+    "name_problem", "needs_extensions", "new_environment", "suggestion", "table_functions",
 ]  # fmt: skip
 
 Table: TypeAlias = Mapping[str, Mapping[str, JsonValue]]
@@ -208,7 +208,7 @@ class Tables(dict[str, Table]):
     def __init__(self, tables: Mapping[str, Table] | None = None) -> None:
         super().__init__(tables or {})
         self._names: frozenset[str] = frozenset()
-        self._cel: Any = None
+        self._cel: dict[bool, Any] = {}
         self.kept: dict[str, Expression] = {}
         """Expressions by their text: the same text means the same wherever its names are known."""
         self.functions = {name: [one] for name, one in FUNCTIONS.items()} | {"lookup": _lookups(self)}
@@ -217,12 +217,15 @@ class Tables(dict[str, Table]):
         """Names that expressions will use: who tells them all at first needs one environment."""
         self._names = self._names.union(names)
 
-    def environment(self, names: frozenset[str]) -> Any:
-        """The CEL environment, with at least these names."""
-        if self._cel is None or not names <= self._names:
+    def environment(self, names: frozenset[str], text: str) -> Any:
+        """The CEL environment for an expression, with at least these names."""
+        if not names <= self._names:
             self._names |= names
-            self._cel = new_environment(dict.fromkeys(self._names), self)
-        return self._cel
+            self._cel.clear()
+        more = needs_extensions(text)
+        if more not in self._cel:
+            self._cel[more] = new_environment(dict.fromkeys(self._names), self, extended=more)
+        return self._cel[more]
 
 
 class Environment:
@@ -273,7 +276,7 @@ class Environment:
     def _compiled(self, text: str) -> tuple[Any, Any, Reading]:
         """What CEL makes of it, its tree and what it reads; what is wrong is told with these names alone, whatever others use."""
         try:
-            found = _read(self.tables.environment(self.names).compile(text))
+            found = _read(self.tables.environment(self.names, text).compile(text))
             if found[2].names <= self.names:
                 return found
         except RuntimeError:
@@ -421,19 +424,42 @@ def _error_type() -> Any:
 _PROTOBUF: dict[int, str] = {1: "DOUBLE", 3: "INT", 8: "BOOL", 9: "STRING"}
 
 
+_EXTENDED = re.compile(
+    r"\bmath\b|\bcel\b|\bstrings\b|\.\s*(?:charAt|format|indexOf|join|lastIndexOf|lowerAscii|quote|replace|reverse|split|substring|trim|upperAscii)\b"
+)
+
+
+def needs_extensions(text: str) -> bool:
+    """Whether an expression may use one of CEL's extensions beyond optional values."""
+    return _EXTENDED.search(text) is not None
+
+
 def new_environment(
-    names: Mapping[str, tuple[int, str, bool] | None], tables: Mapping[str, Table], pool: Any = None, *, texts: bool = False
+    names: Mapping[str, tuple[int, str, bool] | None],
+    tables: Mapping[str, Table],
+    pool: Any = None,
+    *,
+    texts: bool = False,
+    extended: bool = True,
 ) -> Any:
     """A CEL environment. A name holds anything (None), or what a protobuf field says: (type, name of its message, repeated).
 
     With a ``pool`` of messages it is one that checks types: there `number` gives a number, where a run may get a whole one, and
-    `lookup`, if all that it finds is ``texts``, a text.
+    `lookup`, if all that it finds is ``texts``, a text. What is not ``extended`` knows neither extensions for texts and numbers nor,
+    without a pool, `cel.bind`.
     """
     from cel_expr_python import cel
-    from cel_expr_python.ext import ext_bindings, ext_math, ext_optional, ext_strings
+    from cel_expr_python.ext import ext_optional
 
-    # version 1 of the optional library: version 2 takes the word `first` for itself
-    extensions = [ext_strings.ExtStrings(), ext_math.ExtMath(), ext_optional.ExtOptional(1), ext_bindings.ExtBindings()]
+    extensions = [ext_optional.ExtOptional(1)]  # version 2 takes the word `first` for itself
+    if extended:  # each library is 2.6 MB of a process, and few rules use one
+        from cel_expr_python.ext import ext_math, ext_strings
+
+        extensions += [ext_strings.ExtStrings(), ext_math.ExtMath()]
+    if extended or pool:  # who checks types binds names to them
+        from cel_expr_python.ext import ext_bindings
+
+        extensions.append(ext_bindings.ExtBindings())
     known = {**FUNCTIONS, "number": replace(FUNCTIONS["number"], returns=float)} if pool else FUNCTIONS
     functions = [_declaration(cel, name, [function]) for name, function in known.items()]
     row, cell = _lookups(tables)

@@ -18,7 +18,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, struct_pb2, wrappers_pb2
 
 from bus.errors import ExpressionError
-from bus.expression import Lookup, Tables, json_type, new_environment, wording
+from bus.expression import Lookup, Tables, json_type, needs_extensions, new_environment, wording
 from bus.message import canonical
 
 ANYTHING = "any_"
@@ -57,7 +57,7 @@ class Types:
     _file: Any = None
     _messages: dict[int, str] = field(default_factory=dict)
     _kept: list[Any] = field(default_factory=list)
-    _cel: dict[bool, Any] = field(default_factory=dict)
+    _cel: dict[tuple[bool, bool], Any] = field(default_factory=dict)
     _checked: dict[tuple[str, bool], Checked] = field(default_factory=dict)
 
     def declare(self, schema: Mapping[str, Any]) -> str:
@@ -94,22 +94,22 @@ class Types:
 
     def _compiled(self, whole: str, text: str, texts: bool) -> Checked:
         try:
-            return Checked(json_type(self._environment(texts).compile(whole).return_type().name()))
+            return Checked(json_type(self._environment(texts, needs_extensions(text)).compile(whole).return_type().name()))
         except RuntimeError as error:
             return Checked(faults=wording.type_errors(str(error), text))
 
     # --- schemas as messages -----------------------------------------------------------------------------------------
 
-    def _environment(self, texts: bool) -> Any:
-        if texts not in self._cel:
+    def _environment(self, texts: bool, extended: bool) -> Any:
+        if (texts, extended) not in self._cel:
             pool = descriptor_pool.DescriptorPool()
             for known in (wrappers_pb2, struct_pb2):
                 pool.AddSerializedFile(known.DESCRIPTOR.serialized_pb)
             if self._file is not None:
                 pool.Add(self._file)
             variables = {ANYTHING: (11, _ANY, False), **self._roots}
-            self._cel[texts] = new_environment(variables, self.tables, pool, texts=texts)
-        return self._cel[texts]
+            self._cel[texts, extended] = new_environment(variables, self.tables, pool, texts=texts, extended=extended)
+        return self._cel[texts, extended]
 
     def _message(self, schema: Mapping[str, Any], root: Any, depth: int) -> str:
         """The full name of the message of an object's schema."""

@@ -37,8 +37,8 @@ SLOT = 60
 """Bytes of a wrapped key: nonce 12, key 32, tag 16."""
 GONE = bytes(SLOT)
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
-MOST = 20_000
-"""Keys kept open in memory."""
+MOST = 2_000
+"""Keys kept open in memory, 0.8 KB each; the older half gives way to newer ones, for the work that needs a key is done within seconds."""
 LOOK = 1.0
 """Seconds after which a process asks whether another one has destroyed keys."""
 
@@ -187,7 +187,8 @@ class Keyring:
 
     def _keep(self, key: Key) -> None:
         if len(self._open) >= MOST:
-            self._open.clear()
+            for old in list(self._open)[: MOST // 2]:
+                self._open.pop(old, None)
         self._open[key.id] = key
 
     def _look(self) -> None:

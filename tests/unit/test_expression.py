@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.errors import ExpressionError
-from bus.expression import Bundle, Environment, Tables, literal
+from bus.expression import Bundle, Environment, Tables, literal, needs_extensions
 from bus.functions import FUNCTIONS
 
 TEXT = st.text(
@@ -334,3 +334,24 @@ def test_what_is_wrong_has_nothing_to_do_with_the_names_of_others() -> None:
 def test_no_name_is_that_of_a_type(name: str) -> None:
     with pytest.raises(ExpressionError, match="reserved word"):
         Environment({name})
+
+
+EVERY_EXTENSION = [
+    '"Ada".charAt(0)', '"a %s".format(["b"])', '"Ada".indexOf("d")', '["a", "b"].join("-")', '"Ada".lastIndexOf("a")', '"Ada".lowerAscii()',
+    '"Ada".replace("A", "a")', '"Ada".reverse()', '"a b".split(" ")', '"Ada".substring(1)', '" Ada ".trim()', '"Ada".upperAscii()',
+    'strings.quote("Ada")', "math.greatest(1, 2)", "math.least([1, 2])", 'cel.bind(x, "Ada", x + x)', '"a . b" . split(" ")',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", EVERY_EXTENSION)
+def test_every_extension_is_known_by_the_text_that_uses_it(text):
+    """A process loads the extensions' libraries only for an expression that names one."""
+    tables = Tables()
+    environment = Environment({"body"}, tables)
+    environment.compile(text)({})
+    assert needs_extensions(text)
+    assert "_alone" not in vars(environment)
+
+
+def test_optional_values_need_no_other_extension():
+    assert not needs_extensions('body.?email.orValue("") + upper(body.nome)')

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from bus.config import Config, load
 from bus.diagnostics import configure
 from bus.errors import ConfigError
 from bus.store.opening import doubts
+from bus.worker import give_back_memory
 from tests.small_bus import write
 
 SHARED = {"store": {"url": "postgresql://snodo@127.0.0.1/snodo"}, "channel": {"url": "amqp://snodo@127.0.0.1//"}}
@@ -89,3 +93,26 @@ def test_the_command_says_what_to_change(command: str, tmp_path: Path, capsys: p
     told = json.loads(capsys.readouterr().err.splitlines()[-1])
     assert told["code"] == "config.not-shared"
     assert "postgresql://" in told["hint"]
+
+
+BURST = """
+from bus.worker import give_back_memory
+def resident():
+    return int(open("/proc/self/statm").read().split()[1])
+made = [bytearray(3000) for _ in range(20_000)]
+del made[:-1]
+before = resident()
+give_back_memory()
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="the C library keeps nothing: it is not glibc")
+def test_what_a_burst_needed_is_given_back() -> None:
+    done = subprocess.run([sys.executable, "-c", BURST], capture_output=True, text=True, check=True, timeout=120)
+    assert int(done.stdout) > 1000  # pages, of the 60 MB that were freed below what is still in use
+
+
+def test_another_c_library_gives_back_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    give_back_memory()

@@ -85,7 +85,7 @@ def test_help_of_a_command_imports_no_room_of_the_bus(name):
 
 
 def test_a_process_that_starts_imports_no_library_that_only_some_systems_and_commands_need():
-    only = {"requests", "zeep", "lxml", "sqlalchemy", "alembic", "psycopg"}
+    only = {"requests", "zeep", "lxml", "sqlalchemy", "alembic", "psycopg", "rich", "pygments"}
     program = f"import sys, bus.app, bus.web.serve, bus.worker; print(sorted({only} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert done.stdout == "[]\n"

@@ -42,6 +42,15 @@ def test_a_destroyed_key_opens_nothing_and_its_neighbours_open_as_before(open_ke
     assert block.read_bytes()[at : at + SLOT] == GONE
 
 
+def test_only_so_many_keys_are_kept_in_memory_and_all_are_read_again(monkeypatch):
+    monkeypatch.setattr(keyring, "MOST", 10)
+    keys = Keyring.in_memory()
+    made = [keys.fresh() for _ in range(25)]
+    assert [keys.key(one.id).secret for one in made] == [one.secret for one in made]
+    assert made[-1].id in keys._open
+    assert len(keys._open) <= 10
+
+
 @pytest.mark.parametrize("fails", ["open", "fsync"])
 def test_a_full_disk_of_the_key_store_is_a_store_that_fails_and_leaves_nothing_behind(open_keyring, home, monkeypatch, fails):
     keys = open_keyring(*home, None)
