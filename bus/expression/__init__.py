@@ -425,13 +425,29 @@ _PROTOBUF: dict[int, str] = {1: "DOUBLE", 3: "INT", 8: "BOOL", 9: "STRING"}
 
 
 _EXTENDED = re.compile(
-    r"\bmath\b|\bcel\b|\bstrings\b|\.\s*(?:charAt|format|indexOf|join|lastIndexOf|lowerAscii|quote|replace|reverse|split|substring|trim|upperAscii)\b"
+    r"\b(?:math|cel|strings)\b|\.\s*(?:charAt|format|indexOf|join|lastIndexOf|lowerAscii|quote|replace|reverse|split|substring|trim|upperAscii)\b"
 )
 
 
 def needs_extensions(text: str) -> bool:
     """Whether an expression may use one of CEL's extensions beyond optional values."""
     return _EXTENDED.search(text) is not None
+
+
+def _extensions(*, extended: bool, binding: bool) -> list[Any]:
+    """Optional values, and what an environment is to have beside them: each library is 2.6 MB of a process, and few rules use one."""
+    from cel_expr_python.ext import ext_optional
+
+    found = [ext_optional.ExtOptional(1)]  # version 2 takes the word `first` for itself
+    if extended:
+        from cel_expr_python.ext import ext_math, ext_strings
+
+        found += [ext_strings.ExtStrings(), ext_math.ExtMath()]
+    if extended or binding:
+        from cel_expr_python.ext import ext_bindings
+
+        found.append(ext_bindings.ExtBindings())
+    return found
 
 
 def new_environment(
@@ -449,17 +465,7 @@ def new_environment(
     without a pool, `cel.bind`.
     """
     from cel_expr_python import cel
-    from cel_expr_python.ext import ext_optional
 
-    extensions = [ext_optional.ExtOptional(1)]  # version 2 takes the word `first` for itself
-    if extended:  # each library is 2.6 MB of a process, and few rules use one
-        from cel_expr_python.ext import ext_math, ext_strings
-
-        extensions += [ext_strings.ExtStrings(), ext_math.ExtMath()]
-    if extended or pool:  # who checks types binds names to them
-        from cel_expr_python.ext import ext_bindings
-
-        extensions.append(ext_bindings.ExtBindings())
     known = {**FUNCTIONS, "number": replace(FUNCTIONS["number"], returns=float)} if pool else FUNCTIONS
     functions = [_declaration(cel, name, [function]) for name, function in known.items()]
     row, cell = _lookups(tables)
@@ -467,6 +473,7 @@ def new_environment(
     functions.append(_declaration(cel, "lookup", found))
     functions.append(_declaration(cel, "rows", [_rows(tables)]))
     variables = {name: _declared_type(cel, said) for name, said in names.items()}
+    extensions = _extensions(extended=extended, binding=pool is not None)
     return cel.NewEnv(descriptor_pool=pool, variables=variables, functions=functions, extensions=extensions)
 
 
