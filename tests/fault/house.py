@@ -32,6 +32,7 @@ from bus.testing.services import PostgreSQL, RabbitMQ, ServiceMissing
 from bus.testing.simulators import RunningSimulator, start
 from bus.testing.town import key_of, merged
 from tests.fault import rules
+from tests.fault.nursery import Born
 from tests.fault.portal import Portal
 
 PROJECT = Path(__file__).parents[2]
@@ -45,11 +46,11 @@ _launcher = ThreadPoolExecutor(1, "house")
 
 
 class Member:
-    """One process of the bus: ``bus serve``, ``bus web`` or ``bus worker``."""
+    """One process of the bus: ``bus serve``, ``bus web`` or ``bus worker``; ``loaded``: with its modules (`tests.fault.nursery`)."""
 
-    def __init__(self, role: str, config_path: Path, log: Path) -> None:
-        self.role, self._config, self.log = role, config_path, log
-        self.process: subprocess.Popen[bytes] | None = None
+    def __init__(self, role: str, config_path: Path, log: Path, *, loaded: bool = False) -> None:
+        self.role, self._config, self.log, self._loaded = role, config_path, log, loaded
+        self.process: subprocess.Popen[bytes] | Born | None = None
 
     @property
     def alive(self) -> bool:
@@ -71,18 +72,12 @@ class Member:
             "PYTHONDONTWRITEBYTECODE": "",  # it starts often, and as an installed one does: with its bytecode
             VARIABLE: armed,
         }
-        command = [
-            "setpriv",
-            "--pdeathsig=KILL",
-            sys.executable,
-            "-m",
-            "bus.cli",
-            self.role.rstrip("0123456789"),
-            "--config",
-            str(self._config),
-        ]
+        arguments = [self.role.rstrip("0123456789"), "--config", str(self._config)]
+        command = ["setpriv", "--pdeathsig=KILL", sys.executable, "-m", "bus.cli", *arguments]
 
-        def launch() -> subprocess.Popen[bytes]:
+        def launch() -> subprocess.Popen[bytes] | Born:
+            if self._loaded:
+                return Born(arguments, environment, self.log)
             with self.log.open("ab") as errors:
                 return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=environment)
 
@@ -127,16 +122,21 @@ class Member:
 
 
 class House:
-    """Systems, settings, processes; use as a context manager. ``services`` are the PostgreSQL and RabbitMQ of the shape ``production``."""
+    """Systems, settings, processes; use as a context manager. ``services`` are the PostgreSQL and RabbitMQ of the shape ``production``.
 
-    def __init__(self, folder: Path, shape: Shape, changes: dict[str, Any] | None = None, workers: int = 1) -> None:
+    ``loaded``: its processes start with their modules, as is cheap where no start is measured (`tests.fault.nursery`).
+    """
+
+    def __init__(
+        self, folder: Path, shape: Shape, changes: dict[str, Any] | None = None, workers: int = 1, *, loaded: bool = False
+    ) -> None:
         self.folder, self.shape, self._changes = folder, shape, changes or {}
         self.port = free_port()
         self.config_path = folder / "config.yaml"
         self.systems: dict[str, RunningSimulator] = {}
         self.services: dict[str, Any] = {}
         names = ("serve",) if shape == "embedded" else ("web", *(f"worker{n or ''}" for n in range(workers)))
-        self.members = {name: Member(name, self.config_path, folder / f"{name}.log") for name in names}
+        self.members = {name: Member(name, self.config_path, folder / f"{name}.log", loaded=loaded) for name in names}
 
     @property
     def url(self) -> str:
@@ -256,7 +256,7 @@ def opened(folder: Path, shape: Shape, changes: dict[str, Any] | None = None, wo
 
     with contextlib.ExitStack() as stack:
         try:
-            house = stack.enter_context(House(folder, shape, changes, workers))
+            house = stack.enter_context(House(folder, shape, changes, workers, loaded=True))
         except ServiceMissing as error:
             pytest.skip(f"NOT TESTED: {error}")
         portal = Portal(house.url, folder / "portal.jsonl")

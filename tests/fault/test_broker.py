@@ -16,7 +16,7 @@ SEED = 20261125
 
 def embedded(folder: Path, url: str) -> House:
     """One process on SQLite that hears of its own work through RabbitMQ."""
-    return House(folder / "house", "embedded", {"channel": {"url": url}})
+    return House(folder / "house", "embedded", {"channel": {"url": url}}, loaded=True)
 
 
 def test_a_broker_that_dies_forgets_falls_silent_and_goes_for_good_costs_no_run(rabbitmq: RabbitMQ, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ SEED, PENDING = 20261125, 10_000
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_broker_killed_restarted_and_wiped_while_ten_thousand_runs_are_pending_costs_none(tmp_path: Path) -> None:
-    with House(tmp_path / "house", "production", workers=2) as house:
+    with House(tmp_path / "house", "production", workers=2, loaded=True) as house:
         broker: RabbitMQ = house.services["rabbitmq"]
         write_together(house.folder)
         house.members["web"].start()
@@ -38,7 +38,7 @@ def test_a_broker_killed_restarted_and_wiped_while_ten_thousand_runs_are_pending
 
 @pytest.mark.timeout(600)
 def test_tickets_meddled_with_between_two_workers_cost_no_run_and_double_none(tmp_path: Path) -> None:
-    with House(tmp_path / "house", "production", workers=2) as house:
+    with House(tmp_path / "house", "production", workers=2, loaded=True) as house:
         house.start()
         with Meddler(house.services["rabbitmq"].url, SEED) as meddler:
             portal = send(house, tmp_path / "1.jsonl", jobs(1000, "lavoro"))

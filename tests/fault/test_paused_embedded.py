@@ -36,7 +36,7 @@ def test_a_bus_that_slept_longer_than_its_lease_does_nothing_twice(stage: tuple[
 @pytest.mark.timeout(400)
 def test_a_second_bus_on_the_same_store_is_refused_and_the_first_works_on(stage: tuple[House, Portal]) -> None:
     house, portal = stage
-    second = Member("serve", house.config_path, house.folder / "second.log")
+    second = Member("serve", house.config_path, house.folder / "second.log", loaded=True)
     assert not second.try_start()
     assert second.wait(60) != 0
     assert "store.taken" in second.log.read_text()

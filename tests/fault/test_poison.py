@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from bus.client import Client, ClientError
+from tests.fault.nursery import Born
 from tests.integration.workshop import write_rules
 from tests.small_bus import key_of, settings
 
@@ -36,16 +37,13 @@ class Bus:
         made = settings(store={"url": "sqlite:///prova.db"}, engine={"sweep": 0.1, "lease": 5, **engine})
         made["adapters"] = {"killer": {"use": "tests.fault.killer:Killer", "ledger": str(self.ledger)}}
         (folder / "config.yaml").write_text(json.dumps(made), "utf-8")
-        self.process: subprocess.Popen[str] | None = None
+        self.process: Born | None = None
         self.url = ""
         self.clients: list[Client] = []
 
     def start(self) -> Client:
-        command = [sys.executable, "-m", "bus.cli", "serve", "--config", str(self.folder / "config.yaml")]
-        with (self.folder / "bus.log").open("ab") as errors:
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT, env=dict(os.environ))
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        self.process = Born(["serve", "--config", str(self.folder / "config.yaml")], dict(os.environ), self.folder / "bus.log")
+        line = self.process.stdout.readline().decode()
         url = line.split()[-1] if line.startswith("snodo listens") else "http://127.0.0.1:9"
         self.url = url
         self.clients.append(Client(url, key_of("portale"), attempts=1))
@@ -53,7 +51,6 @@ class Bus:
 
     def died(self, within: float = 100) -> int:
         assert self.process is not None
-        assert self.process.stdout is not None
         try:
             return self.process.wait(within)
         finally:
