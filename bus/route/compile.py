@@ -108,13 +108,21 @@ def _plan_of(text: bytes) -> p.Plan:
     return built_of(json.loads(text))
 
 
-def built_of(rules: Any) -> p.Plan:
-    """As `plan_of`, but not kept: for rules that are tried once."""
+def tables_of(rules: Any) -> Tables:
+    """The tables of stored rules, with their rows in order."""
+    ordered = {name: {key: rules["tables"][name][key] for key in keys} for name, keys in rules.get("orders", {}).items()}
+    return Tables({**rules["tables"], **ordered})
+
+
+def built_of(rules: Any, tables: Tables | None = None) -> p.Plan:
+    """As `plan_of`, but not kept: for rules that are tried once.
+
+    ``tables`` are those of the rules: who tries many that differ elsewhere shares them, and with them the expressions compiled before.
+    """
     notes = Notes("rules")
     if rules.get("format") != FORMAT:
         raise RulesError(f"these rules have format {rules.get('format')}, this version runs format {FORMAT}", code="rules.format")
-    ordered = {name: {key: rules["tables"][name][key] for key in keys} for name, keys in rules.get("orders", {}).items()}
-    tables = Tables({**rules["tables"], **ordered})
+    tables = tables_of(rules) if tables is None else tables
     mappings = {name: compile_mapping(document, tables, notes) for name, document in rules["mappings"].items()}
     parsed = parse_route(rules["route"], notes)
     good = {name: mapping for name, mapping in mappings.items() if mapping is not None}

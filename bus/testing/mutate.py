@@ -6,7 +6,6 @@ a condition turned round, another text or number, a clause lost, a deadline that
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from bus.errors import SnodoError
 from bus.mapping.compile import compile_mapping
 from bus.message import JsonObject
 from bus.replay.places import Places
-from bus.route.compile import built_of
+from bus.route.compile import built_of, tables_of
 from bus.source import Notes, Pointer
 from bus.testing.mappings import faults_of
 from bus.testing.routes import passes
@@ -79,13 +78,13 @@ def score(route: Route, catalog: Catalog, operations: Mapping[str, Operation]) -
     Mistakes come in the order of the file, so the test of a step is mostly that of the next.
     """
     noticed, survivors, tests = 0, list[str](), list(route.tests)
-    places = Places(route.texts)
+    places, tables = Places(route.texts), tables_of(route.plan.rules)
     twice = {("case", name) for name in catalog.types[route.plan.on].case}  # the type gives the case this key without the route
     for mutant in mutants(route.plan.rules):
         if not mutant.mapping and mutant.pointer in twice:
             continue
         try:
-            plan = built_of(mutant.rules)
+            plan = built_of(mutant.rules, tables)
         except SnodoError:
             continue
         alone = catalog.tested.get(mutant.mapping)
@@ -128,25 +127,22 @@ def mutants(rules: JsonObject) -> Iterator[Mutant]:
 def _mutants(parts: Mapping[tuple[str, ...], Any], rules: JsonObject) -> Iterator[Mutant]:
     for root, document in parts.items():
         for pointer, what, change in _mistakes(document, ()):
-            made: Any = copy.deepcopy(rules)
-            _apply(made, (*root, *pointer), change)
+            made: Any = _changed(rules, (*root, *pointer), change)
             yield Mutant(f"{root[-1]} {_said(document, pointer)}".strip(), what, made, "".join(root[1:]), pointer)
 
 
 _GONE: Any = object()
 
 
-def _apply(document: Any, pointer: Pointer, change: Change) -> None:
-    holder = document
-    for piece in pointer[:-1]:
-        holder = holder[piece]
-    value = change(holder[pointer[-1]])
-    if value is not _GONE:
-        holder[pointer[-1]] = value
-    elif isinstance(holder, list):
-        del holder[pointer[-1]]  # type: ignore[arg-type]
+def _changed(document: Any, pointer: Pointer, change: Change) -> Any:
+    """The document with one change in it; whatever is not on the way there is shared with the original."""
+    made, piece = document.copy(), pointer[0]
+    value = change(made[piece]) if len(pointer) == 1 else _changed(made[piece], pointer[1:], change)
+    if value is _GONE:
+        del made[piece]
     else:
-        del holder[pointer[-1]]
+        made[piece] = value
+    return made
 
 
 def _gone(_: Any) -> Any:
