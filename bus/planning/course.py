@@ -160,6 +160,8 @@ class Course:
         if before and after and not entry:
             yield from _keys(before, after, was, now)
         yield from _said(old, new, (after or before).name)  # type: ignore[union-attr]
+        if before and after and old.taken.keys() != new.taken.keys() and depth < DEEPEST and self.evidence is not None:
+            yield from self._tardy(was, (before, after), old, new, page, depth)
         if old.sends != new.sends and depth < DEEPEST and self.evidence is not None:
             yield from self._follow(now, old, new, memory, page, depth)
 
@@ -232,6 +234,33 @@ class Course:
             memory = remember([near.journals.get(opening.run, ())], near)
             made = self._compare(both, before, after if wakes else None, opening.entry, memory, near, depth + 1)
             yield from self._meeting(both, memory, made)
+
+    def _tardy(self, message: Message, plans: tuple[Plan, Plan], old: Way, new: Way, page: Page, depth: int) -> Iterator[Change]:
+        """Messages of the log that a run would take in time and not late any more, or the other way round: the runs that they open."""
+        assert self.evidence is not None
+        runs = [one.run for one in page.openings if one.message == message.id and _route_of(one) == plans[1].route and not one.entry]
+        sooner = [identity for identity in new.taken if identity not in {*old.taken, *new.told}]
+        later = [identity for identity in old.taken if identity not in {*new.taken, *new.told}]
+        near = self.evidence([*sooner, *later]) if runs else page
+        for opening in near.openings:
+            if opening.message in sooner and opening.entry.rpartition(" ")[2] in runs:
+                memory = remember([near.journals.get(opening.run, ())], near)
+                yield from self._opened(opening.message, (plans[0], None), opening.entry, memory, near, depth)
+        for identity in later if runs else ():
+            step = old.taken[identity].place.rpartition("/")[2]
+            if step in new.closed:
+                yield from self._opened(identity, (None, plans[1]), f"{step} {runs[0]}", Memory({}, {}), near, depth)
+
+    def _opened(
+        self, identity: str, plans: tuple[Plan | None, Plan | None], entry: str, memory: Memory, near: Page, depth: int
+    ) -> Iterator[Change]:  # fmt: skip
+        """What becomes of a message in the run that it opens late, under the rules in force or the edited ones."""
+        stored = near.message(identity)
+        if stored is None:
+            raise ErasedError
+        late = message_of(stored["envelope"], stored["body"])  # type: ignore[arg-type]
+        made = self._compare((late, late), *plans, entry, memory, near, depth + 1)
+        yield from self._meeting((late,), memory, made)
 
     def _besides_in(self, sent: Message, identity: str, page: Page, depth: int) -> Iterator[Change]:
         """What a message makes otherwise, under the edited rules, in runs that wait for it; ``identity``, in the log, did not wake them."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from bus.adapter import Operation
-from bus.engine.asks import Ask, Await, Call, Join, Reply, Send
+from bus.engine.asks import Ask, Await, Call, Close, Join, Reply, Send
 from bus.engine.interpreter import Walk
 from bus.engine.recorded import Told, follow
 from bus.errors import ExpressionError
@@ -43,6 +43,8 @@ class Way:
     """Which wait took which message, by its id."""
     told: frozenset[str] = frozenset()
     """Those of which it is told with whoever sends them."""
+    closed: frozenset[str] = frozenset()
+    """Steps whose wait is over and that take what comes late."""
     vain: tuple[Await, ...] = ()
     """Steps whose last wait for a message is open still, or ended with its deadline."""
 
@@ -86,10 +88,11 @@ class Walker:
         made = _way(asked, frozenset(self._noted), tuple(answers.unanswered), end, failure.place if failure else plan.name)
         cut = end == "open" and any(call.path in walk.pending for call in answers.unanswered)
         last = {wait.place: wait for wait in made.waits if wait.type}
+        closed = frozenset(ask.entry for ask in asked if isinstance(ask, Close))
         paths = {wait.path for wait in answers.taken.values()}
         vain = tuple(wait for wait in last.values() if wait.path not in paths)
         sentence = failure.sentence if failure else ""
-        return replace(made, sentence=sentence, cut=cut, moments=moments, taken=answers.taken, told=memory.told, vain=vain)
+        return replace(made, sentence=sentence, cut=cut, moments=moments, taken=answers.taken, told=memory.told, closed=closed, vain=vain)
 
     def _watch(self, plan: Plan) -> tuple[Plan, frozenset[str], frozenset[str]]:
         if plan.digest not in self._watched:

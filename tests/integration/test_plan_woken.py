@@ -290,14 +290,35 @@ def test_a_longer_deadline_takes_what_came_too_late(worked, edited):
     assert planned(worked, edited) == [
         ("arrival added", "ufficio.avviso", MANY),
         ("branch", "on_deadline → straight on", MANY),
+        ("call removed", "ufficio.registra", MANY),  # of the runs that they opened by coming late
+        ("end changed", "done → no run", MANY),
+        ("run removed", "ufficio.tardi", MANY),
         ("wait changed", "ufficio.avviso deadline", MANY),
     ]
 
 
 def test_a_shorter_deadline_does_not_take_what_came_after_it(worked, edited):
-    edit(edited, "deadline: 30d, as: avviso", "deadline: 1s, as: avviso", "routes/attesa.yaml")
+    late = "{id: dopo, call: ufficio.registra, with: {numero: body.numero, chi: body.pratica}}"
+    edit(edited, "deadline: 30d, as: avviso", f"deadline: 1s, as: avviso, on_late: [{late}]", "routes/attesa.yaml")
     edit(edited, "numero: avviso.numero", "'numero': 'avviso == null ? 0 : avviso.numero'", "routes/attesa.yaml")
-    assert {("arrival removed", "ufficio.avviso", MANY), ("wait changed", "ufficio.avviso deadline", MANY)} <= set(planned(worked, edited))
+    assert {
+        ("arrival removed", "ufficio.avviso", MANY),
+        ("run added", "ufficio.attesa", MANY),  # that they would open by coming late
+        ("call added", "ufficio.registra", MANY),
+        ("wait changed", "ufficio.avviso deadline", MANY),
+    } <= set(planned(worked, edited))
+
+
+def test_a_message_whose_place_another_takes_that_is_sent_besides_comes_late(worked, edited):
+    """Both are for one wait, and only one is taken; the other opens a run."""
+    late = "on_late: [{id: dopo, call: ufficio.registra, with: {numero: body.numero, chi: body.pratica}}]"
+    edit(edited, "deadline: 30d, as: avviso", f"deadline: 30d, as: avviso, {late}", "routes/attesa.yaml")
+    sent = "  - {id: avvisa, send: ufficio.avviso"
+    edit(edited, sent, sent.replace("avvisa", "prima") + ", with: {pratica: body.pratica, numero: 7}}\n" + sent)
+    found = planned(worked, edited)
+    assert ("call changed", "ufficio.archivia request.numero", MANY) in found
+    assert ("arrival removed", "ufficio.avviso", MANY) in found
+    assert ("run added", "ufficio.attesa", MANY) in found
 
 
 def test_a_wait_of_another_name_that_ended_with_its_deadline_is_no_difference(worked, edited):
