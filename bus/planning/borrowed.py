@@ -309,7 +309,7 @@ class Borrowed:
         return isinstance(said.event, Arrived) and said.event.message in self.taken
 
     def _is_new(self, ask: Await) -> bool:
-        return not any((one.type, one.key, one.deadline) == (ask.type, ask.key, ask.deadline) for one in self.waits)
+        return not any((one.path, one.type, one.key, one.deadline) == (ask.path, ask.type, ask.key, ask.deadline) for one in self.waits)
 
     def _came(self, ask: Await) -> Told | None:
         """The first message of the log that a wait would find, if it comes in time; none for a wait that is there now, which found none."""
