@@ -25,8 +25,8 @@ from tests.fault.power import cut, record, record_writer
 Detector = Callable[[], Iterator[None]]
 
 
-def simulation(seeds: int = 600) -> Iterator[None]:
-    for seed in range(seeds):
+def simulation(first: int = 0, seeds: int = 600) -> Iterator[None]:
+    for seed in range(first, first + seeds):
         simulate(seed)
         yield
 

@@ -16,8 +16,8 @@ from bus.testing import services
 from tests.fault import defects, detectors
 from tests.fault.detectors import Detector
 
-ENOUGH = 80
-"""Tries without a defect; `tests.fault.test_simulation` makes more than a thousand."""
+ENOUGH = 20
+"""Tries without a defect; `tests.fault.test_simulation` makes more than a thousand, those of the same seeds among them."""
 Defect = Callable[[pytest.MonkeyPatch], None]
 HERE: dict[Defect, tuple[Detector, str]] = {
     defects.acknowledge_before_commit: (detectors.power_cuts_of_the_writer, "was accepted and is lost"),
@@ -33,6 +33,8 @@ HERE: dict[Defect, tuple[Detector, str]] = {
     defects.attempts_counted_by_the_broker: (detectors.strikes, ""),
 }
 """Each with what notices it, and the words in which it is told."""
+SOONER = {defects.doubt_ended_by_a_closed_door: 47, defects.answer_and_state_in_two_transactions: 126}
+"""The first seed of the simulation that notices a rare one: the search begins there, and goes on when the engine has changed."""
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +69,8 @@ def judge(defect: Callable[..., None], detector: str, noticed: Noticed | None, w
 def test_a_defect_is_noticed(defect: Defect, monkeypatch: pytest.MonkeyPatch) -> None:
     detector, words = HERE[defect]
     defect(monkeypatch)
-    judge(defect, detector.__name__, play(detector()), words)
+    tries = detectors.simulation(SOONER[defect]) if defect in SOONER else detector()
+    judge(defect, detector.__name__, play(tries), words)
 
 
 def test_a_channel_without_confirms_is_noticed(rabbitmq: services.RabbitMQ, monkeypatch: pytest.MonkeyPatch) -> None:
