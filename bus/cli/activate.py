@@ -85,10 +85,12 @@ def status(
         active = bus.get("/rules")
     known = declared(config)
     restart = _restart(active["settings"], known.config.fingerprints)
-    changes, wrong = ([], None) if not restart and _as_in_force(active, known) else _against(active, known)
+    unchanged = not restart and _as_in_force(active, known)
+    changes, wrong = ([], None) if unchanged else _against(active, known)
     found = {
         **{name: active[name] for name in ("rules", "edition", "act", "time", "actor", "as", "reason", "earlier", "carried")},
         "changes": changes,
+        "refused": _refused(known) if unchanged else 0,
         "restart": restart,
         "processes": active["processes"],
         "behind": [_name(one) for one in active["processes"] if one["rules"] != active["rules"] and one["silent"] < SILENT],
@@ -97,7 +99,7 @@ def status(
     if wrong is not None:
         sys.stdout.flush()  # what runs comes first, also where both go to one file
         raise wrong
-    raise typer.Exit(1 if found["changes"] or found["restart"] or found["behind"] else 0)
+    raise typer.Exit(1 if any(found[name] for name in ("changes", "refused", "restart", "behind")) else 0)
 
 
 # --- the files -----------------------------------------------------------------------------------------------------------
@@ -119,6 +121,13 @@ def _files(known: Declared) -> tuple[Catalog, Files]:
     folder = known.config.rules
     files = files_of(folder)
     return catalog.load(files if (folder / "routes").is_dir() else folder, known.operations), files
+
+
+def _refused(known: Declared) -> int:
+    """How many errors this version of Snodo finds in files that are in force: an earlier one did not. What `bus validate` found counts."""
+    from bus.cli.validate import found_in
+
+    return sum(one.severity == "error" for one in found_in(known.config.rules, known))
 
 
 def _against(active: Mapping[str, Any], known: Declared) -> tuple[list[str] | None, RulesError | None]:
@@ -230,6 +239,9 @@ def _print_status(found: dict[str, Any]) -> None:
         print("the files have errors, so what differs cannot be told")
     elif found["changes"]:
         print("the files differ: `bus plan` shows what that means, `bus activate` puts them in force")
+    elif found["refused"]:
+        errors = counted(found["refused"], "error")
+        print(f"the files are what runs; this version of Snodo would not take them again ({errors}): `bus validate` shows why")
     else:
         print("the files are what runs")
     for one in found["earlier"]:

@@ -35,7 +35,7 @@ def validate(
     if folder is not None and not folder.is_dir():
         raise typer.BadParameter(f"{folder} is no folder; all files are checked together: name the folder that holds routes/, or nothing")
     known = declared(config)
-    findings = [*_settings(config, known), *_rules(folder or known.config.rules, known, cache=cache)]
+    findings = [*_settings(config, known), *found_in(folder or known.config.rules, known, cache=cache)]
     errors = sum(finding.severity == "error" for finding in findings)
     said = written(findings, Format.json if json else form)
     if json or form is not Format.text:
@@ -46,8 +46,8 @@ def validate(
     raise typer.Exit(1 if errors else 0)
 
 
-def _rules(folder: Path, known: Declared, *, cache: bool) -> list[Finding]:
-    """The findings in the rules of a folder."""
+def found_in(folder: Path, known: Declared, *, cache: bool = True) -> list[Finding]:
+    """The findings in the rules of a folder; ``cache``: what was found before counts, of what is as it was."""
     from bus.earlier import digest_of, of_folder, written_ground
     from bus.rulefiles import files_of
 

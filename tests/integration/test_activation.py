@@ -7,6 +7,7 @@ import json
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bus.app import App
 from bus.engine import editions
 from bus.errors import RulesError
 from bus.log import log
+from bus.source import Finding
 from bus.web.serve import Server
 from tests.integration.kit import until
 from tests.integration.test_watching import Eco
@@ -477,6 +479,23 @@ def test_status_activate_and_rollback_on_the_command_line(
         shutil.rmtree(bus.folder / "routes")
         assert 1 == cli.main(["status"])
         assert "catalog.no-routes" in capsys.readouterr().err
+
+
+def test_status_says_of_files_in_force_that_a_later_version_of_snodo_would_not_take_them(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What runs was good when it was activated; what the checker of another version finds is told before somebody has to edit in a hurry."""
+    found = Finding(SALUTA, 3, 1, "field.unknown", "error", "there is no such field any more")
+    with here(bus, monkeypatch):
+        monkeypatch.setattr("bus.catalog.review", lambda *_: [found, replace(found, severity="warning")])
+        monkeypatch.setattr("bus.earlier.Earlier.findings", lambda *_: None)
+        assert 1 == cli.main(["status"])
+        told = capsys.readouterr().out
+        assert "the files are what runs; this version of Snodo would not take them again (1 error): `bus validate` shows why" in told
+        assert 1 == cli.main(["validate"])
+        assert "there is no such field any more" in capsys.readouterr().out
+        assert 1 == cli.main(["status", "--json"])
+        assert 1 == json.loads(capsys.readouterr().out)["refused"]
 
 
 def test_only_a_restart_changes_settings_and_status_says_so(
