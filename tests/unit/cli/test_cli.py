@@ -244,6 +244,24 @@ def test_the_tests_of_routes_are_run(bus, tmp_path):
     assert "prova.saluta" not in out.replace("(prova.saluta)", "")
 
 
+def test_what_no_test_takes_is_told_to_a_pipeline_as_the_manual_says(bus, tmp_path):
+    """The page on tests shows the keys of the JSON; here they are what `bus test --coverage --json` prints."""
+    page = (Path(__file__).parents[3] / "docs/sysadmin/tests.md").read_text(encoding="utf-8")
+    [shown] = [json.loads(block) for block in re.findall(r"^```json\n(.*?)^```", page, re.DOTALL | re.MULTILINE)]
+    config = write(tmp_path)
+    route = tmp_path / "routes/prova/saluta.yaml"
+    route.write_text(route.read_text() + "tests:\n  - {name: greets, send: {nome: Ada}, expect: {state: done}}\n")
+    code, out, _ = bus("test", "--coverage", "--json", "--config", str(config))
+    told = json.loads(out)
+    assert code == 1
+    assert list(shown) == list(told)
+    assert shown["tests"][0].keys() == told["tests"][0].keys()
+    ways = [way for part in ("untested", "untried") for found in (shown, told) for ways in found[part].values() for way in ways]
+    assert {("place", "way")} == {tuple(way) for way in ways}
+    assert [] != told["untested"]["prova.tace"]
+    assert "prova.saluta" not in told["untested"]
+
+
 def test_faults_that_no_test_tries_are_one_line_a_step():
     ways = [("3:9", "leggi: unreachable"), ("3:9", "leggi: in_doubt"), ("7:9", "scrivi: NO")]
     faults = {"a.b": [{"place": f"a/b.yaml:{place}", "way": way} for place, way in ways]}
