@@ -60,24 +60,35 @@ def _text(document: Any) -> str:
 def house_of(known: Declared) -> House:
     """What there is to name, also while some of the rules are wrong."""
     from bus.cli.schemas import House
+    from bus.expression import Tables
     from bus.mapping.tables import read_table
-    from bus.source import read_file
+    from bus.mapping.types import compile_type
+    from bus.services import read_services
+    from bus.source import Notes, read_file
     from bus.systems import adapter_class
 
     rules = known.config.rules
 
+    def documents(pattern: str, word: str) -> list[dict[str, Any]]:
+        read = (read_file(path).plain() for path in sorted(rules.glob(pattern)))
+        return [one for one in read if isinstance(one, dict) and isinstance(one.get(word), str)]
+
     def named(pattern: str, word: str, title: str) -> dict[str, str]:
-        documents = (read_file(path).plain() for path in sorted(rules.glob(pattern)))
-        found = (one for one in documents if isinstance(one, dict) and isinstance(one.get(word), str))
-        return {one[word]: str(one.get(title, "")) for one in found}
+        return {one[word]: str(one.get(title, "")) for one in documents(pattern, word)}
 
     tables = {path.stem: read_table(path.read_bytes(), path.stem, path.name)[0] for path in sorted(rules.glob("mappings/tables/*.csv"))}
     offices = tables.get("uffici")
     columns = {name: ", ".join(table.columns) if table else "" for name, table in tables.items()}
+    catalogue = rules / "routes/servizi.yaml"
+    offered = read_services(read_file(catalogue).plain(), Notes("services")) if catalogue.is_file() else {}
+    rows = Tables({name: table.rows for name, table in tables.items() if table})
+    rows["servizi"] = {code: one.row() for code, one in offered.items()}
+    types = [compile_type(one, Notes("types"), rows) for one in documents("mappings/types/*.yaml", "type")]
     return House(
         operations=known.operations,
         adapters={name: adapter_class(str(settings.get("use", name))) for name, settings in known.config.adapters.items()},
         types=named("mappings/types/*.yaml", "type", "title"),
+        shapes={one.name: one.shape for one in types if one},
         mappings=named("mappings/**/*.yaml", "mapping", "title"),
         routes=named("routes/**/*.yaml", "route", "purpose"),
         tables={**columns, "servizi": "the services of routes/servizi.yaml"},

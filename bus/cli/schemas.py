@@ -17,7 +17,7 @@ from bus.adapter import Adapter, Operation
 from bus.config import Config
 from bus.expression.typing import resolved
 from bus.mapping.model import MappingDocument, MappingTest
-from bus.mapping.types import TypeDocument
+from bus.mapping.types import CODES, TypeDocument
 from bus.route.model import Conduct, RouteDocument, TestDocument, TestsFile
 from bus.route.steps import KINDS
 from bus.route.target import shape_of
@@ -58,11 +58,12 @@ _NAMED = {
 
 @dataclass(frozen=True)
 class House:
-    """What there is to name: each with its description."""
+    """What there is to name: each with its description. ``shapes`` are the types whose files can be read, as messages are checked."""
 
     operations: Mapping[str, Operation] = field(default_factory=dict)
     adapters: Mapping[str, type[Adapter]] = field(default_factory=dict)
     types: Names = field(default_factory=dict)
+    shapes: Mapping[str, Schema] = field(default_factory=dict)
     mappings: Names = field(default_factory=dict)
     routes: Names = field(default_factory=dict)
     tables: Names = field(default_factory=dict)
@@ -147,6 +148,7 @@ def _route(house: House) -> Schema:
             }
             expected[part]["anyOf"][0]["items"] = {"anyOf": [one, fields]}
     definitions["Call"]["allOf"] = [_asked(name, one) for name, one in sorted(house.operations.items())]
+    definitions["Send"]["allOf"] = [_where("send", name, {"with": _fields(shape)}) for name, shape in sorted(house.shapes.items())]
     step = {"description": "One step: its kind is the field that names it", "anyOf": [_ref(kind.__name__) for kind in KINDS.values()]}
     definitions["Step"] = step
     whole = {"$schema": DRAFT, **route, "description": "A route: what happens when a message of a type comes.", "$defs": definitions}
@@ -181,8 +183,12 @@ def _ref(name: str) -> Schema:
 def _asked(name: str, operation: Operation) -> Schema:
     """The fields of an operation's request, where it is called."""
     codes = {"anyOf": [{"const": "any"}, {"type": "array", "items": {"enum": sorted(operation.refusals)}}, {"type": "null"}]}
-    then: Schema = {"with": _fields(shape_of(operation.request)), **({"dead_on": codes} if operation.refusals else {})}
-    return {"if": {"properties": {"call": {"const": name}}, "required": ["call"]}, "then": {"properties": then}}
+    return _where("call", name, {"with": _fields(shape_of(operation.request)), **({"dead_on": codes} if operation.refusals else {})})
+
+
+def _where(part: str, name: str, fields: Schema) -> Schema:
+    """What its fields are where a part of it has this name."""
+    return {"if": {"properties": {part: {"const": name}}, "required": [part]}, "then": {"properties": fields}}
 
 
 def _fields(root: Schema, schema: Any = None, depth: int = 0) -> Schema:
@@ -203,7 +209,7 @@ def _fields(root: Schema, schema: Any = None, depth: int = 0) -> Schema:
 
 def _told(schema: Schema) -> str:
     kinds = schema.get("type") or " or ".join(sorted({str(one.get("type", "object")) for one in schema.get("anyOf", ())}))
-    codes = ", ".join(map(str, schema.get("enum", ())))
+    codes = ", ".join(map(str, schema.get("enum") or schema.get(CODES, ())))
     return ". ".join(one for one in (schema.get("description", ""), f"one of {codes}" if codes else str(kinds or "")) if one)
 
 
@@ -231,14 +237,9 @@ def _mapping(house: House) -> Schema:
     made = _document(MappingDocument, house, "A mapping: from a message to what an operation is asked, or to another message.")
     made["$defs"] |= _models([MappingTest], house)
     made["properties"]["tests"]["items"] = _ref("MappingTest")
-    made["allOf"] = [_made(name, one) for name, one in sorted(house.operations.items())]
+    targets = {**{name: shape_of(one.request) for name, one in house.operations.items()}, **house.shapes}
+    made["allOf"] = [_where("to", name, {"fields": _fields(shape)}) for name, shape in sorted(targets.items())]
     return made
-
-
-def _made(name: str, operation: Operation) -> Schema:
-    """The fields of an operation's request, where a mapping makes it."""
-    then = {"properties": {"fields": _fields(shape_of(operation.request))}}
-    return {"if": {"properties": {"to": {"const": name}}, "required": ["to"]}, "then": then}
 
 
 def _type(house: House) -> Schema:

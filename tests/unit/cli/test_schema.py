@@ -12,7 +12,8 @@ from bus.cli import main
 from bus.cli.rules import declared
 from bus.cli.schema import house_of
 from bus.cli.schemas import FILES, House, schemas
-from bus.source import read, read_file
+from bus.mapping.types import compile_type
+from bus.source import Notes, read, read_file
 from tests.corpus.test_corpus import BROKEN, WORLD, expected
 from tests.corpus.world.operations import OPERATIONS
 
@@ -27,8 +28,8 @@ OF_SHAPE = {
     "target.unknown-field",
     "mapping.unknown-target",
 }
-NOT_OF_SHAPE = {"sent-field", "undo-does-not-take-the-answer", "whole-body-as-a-request"}
-"""A field of a message that is sent, an answer that an undo does not take, what an expression gives: no schema of a route says these."""
+NOT_OF_SHAPE = {"undo-does-not-take-the-answer", "whole-body-as-a-request"}
+"""An answer that an undo does not take, what an expression gives: no schema of a route says these."""
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +41,14 @@ def ours() -> dict[str, jsonschema_rs.Draft7Validator]:
 @pytest.fixture(scope="module")
 def of_the_corpus() -> dict[str, jsonschema_rs.Draft7Validator]:
     world = {"prova.istanza": "", "prova.ricevuta": ""}
+    read = {path.stem: compile_type(read_file(path).plain(), Notes("types")) for path in sorted(WORLD.glob("mappings/types/*.yaml"))}
     house = House(
-        operations=OPERATIONS, types=world, mappings={"prova.registrazione": ""}, routes={"prova.buona": ""}, offices={"SUE": "", "ANA": ""}
+        operations=OPERATIONS,
+        types=world,
+        shapes={one.name: one.shape for one in read.values() if one},
+        mappings={"prova.registrazione": ""},
+        routes={"prova.buona": ""},
+        offices={"SUE": "", "ANA": ""},
     )
     return {name: jsonschema_rs.Draft7Validator(schema) for name, schema in schemas(house).items()}
 
@@ -76,6 +83,34 @@ def test_a_request_has_the_fields_of_its_contract(
     made = {"mapping": "a.b", "from": "prova.istanza", "to": "archivio.apri", "fields": document["steps"][0]["with"]}
     of_fields = ["/" + "/".join(map(str, one.instance_path)) for one in of_the_corpus["mapping"].iter_errors(made)]
     assert [place.replace("/steps/0/with", "/fields") for place in wrong] == of_fields
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ("istanza: body.istanza, richiedente: {codice_fiscale: {$value: body.x, $default: '\"\"'}}", []),
+        ("istansa: body.istanza", ["/steps/0/with"]),
+        ("righe: {$each: body.righe, $as: r, $value: {vai: r.via}}", ["/steps/0/with/righe/$value"]),
+        ("richiedente: {codice_fiscal: body.x}", ["/steps/0/with/richiedente"]),
+    ],
+)
+def test_a_message_that_is_sent_has_the_fields_of_its_type(
+    fields: str, wrong: list[str], of_the_corpus: dict[str, jsonschema_rs.Draft7Validator]
+) -> None:
+    text = f"route: a.b\nversion: 1\non: prova.istanza\nsteps:\n  - {{id: a, send: prova.istanza, with: {{{fields}}}}}\n"
+    document = read(text.encode(), "a").plain()
+    assert bool(wrong) != of_the_corpus["route"].is_valid(document)
+    made = {"mapping": "a.b", "from": "prova.istanza", "to": "prova.istanza", "fields": document["steps"][0]["with"]}
+    of_fields = ["/" + "/".join(map(str, one.instance_path)) for one in of_the_corpus["mapping"].iter_errors(made)]
+    assert [place.replace("/steps/0/with", "/fields") for place in wrong] == of_fields
+
+
+def test_the_fields_of_a_message_say_what_they_are(ours: dict[str, jsonschema_rs.Draft7Validator]) -> None:
+    made = schemas(house_of(declared(PROJECT / "config.yaml")))["route"]["$defs"]["Send"]["allOf"]
+    sent = {one["if"]["properties"]["send"]["const"]: one["then"]["properties"]["with"]["properties"] for one in made}
+    assert {path.stem for path in PROJECT.glob("mappings/types/*.yaml")} == set(sent)
+    assert "string" == sent["edilizia.pratica.presentata"]["oggetto"]["description"].rpartition(". ")[2]
+    assert "one of " in sent["edilizia.pratica.presentata"]["procedimento"]["description"]
 
 
 def test_each_field_of_a_request_says_what_it_is() -> None:
