@@ -167,6 +167,8 @@ class _Checker:
         for name, pointer in step.gives:
             self._definable(name, pointer)
         after: Scope | None = getattr(self, f"_{step.kind}")(step, scope)
+        if after is None and step.unclear:  # perhaps it says when
+            return scope
         return after if step.model.when is None else merged([scope, after])
 
     def _call(self, step: Parsed, scope: Scope) -> Scope | None:
@@ -422,7 +424,7 @@ class _Checker:
                 sentence = f"the mapping makes `{mapping.document.to}`, this step needs `{name}`"
                 self.report.report((*step.pointer, "mapping"), "mapping.wrong-target", sentence)
             return
-        if schema is None:
+        if schema is None or (step.model.with_ is None and step.unclear):
             return
         paths = self._paths(scope)
         written = {} if step.model.with_ is None else step.model.with_

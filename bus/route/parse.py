@@ -7,24 +7,29 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from pydantic import BaseModel
+
 from bus.expression import name_problem
 from bus.mapping.template import local_names
 from bus.route.model import RouteDocument
 from bus.route.steps import KINDS
-from bus.source import Pointer, Reporter, suggestion, validated, wrong_fields
+from bus.source import Pointer, Reporter, nearest, validated, wrong_fields
 
 MOST_STEPS = 500
 _NEVER_EMPTY = frozenset({"as", "when", "timeout", "retry", "mapping", "undo", "limit", "match", "deadline", "count", "until", "dead_on"})
 
 _STAND_INS: dict[str, Any] = {"timeout": None, "retry": None, "limit": None, "deadline": "1d", "dead_on": "any", "fail": "not.read"}
 """What stands for a field that is wrong, and on which nothing else depends: the rest of the step is checked all the same."""
+_PERHAPS = frozenset({"dead_on", "deadline"})
+"""What a step may have meant by a field that nobody knows: that it lacks these has the same cause."""
 
 
 @dataclass(slots=True)
 class Parsed:
     """One step as written. ``blocks`` are its nested steps, by where they stand: ``("on_error", 0, "steps")``, ``("otherwise",)`` ...
 
-    ``gives`` are the names that it gives to the steps after it, with where they are written.
+    ``gives`` are the names that it gives to the steps after it, with where they are written; ``unclear``: it says something that is not
+    understood, so that what it seems to lack has that cause.
     """
 
     kind: str
@@ -32,6 +37,7 @@ class Parsed:
     pointer: Pointer
     blocks: dict[Pointer, list[Parsed]] = field(default_factory=dict)
     gives: list[tuple[str, Pointer]] = field(default_factory=list)
+    unclear: bool = False
 
     def block(self, *where: str | int) -> list[Parsed]:
         return self.blocks.get(where, [])
@@ -111,22 +117,43 @@ class _Reader:
         return [one for one in found if one is not None]
 
     def _step(self, written: dict[str, Any], pointer: Pointer) -> Parsed | None:
-        kind = self._kind(written, pointer)
-        model = validated(written, KINDS[kind], self.report, pointer) if kind else None
+        kind, right = self._kind(written, pointer)
+        model = validated(written, KINDS[kind], self.report, pointer) if kind and right is written else None
         self._identity(written, pointer)
         self._empty(written, pointer)
+        unclear = False
         if not kind or model is None:
             self.failed = True
-            wrong = wrong_fields(written, KINDS[kind]) if kind else set()
-            if not wrong or not wrong <= _STAND_INS.keys():
+            right, unclear = self._righted(right, KINDS[kind], pointer) if kind else ({}, False)
+            if not right:
                 self._lose(written)
                 return None
-            right = {name: value for name, value in written.items() if name not in wrong}
-            model = KINDS[kind].model_validate({**right, **{name: _STAND_INS[name] for name in wrong & KINDS[kind].model_fields.keys()}})
-        parsed = Parsed(kind, model, pointer, gives=_names(kind, model, pointer))
+            written, model = right, KINDS[kind].model_validate(right)
+        parsed = Parsed(kind, model, pointer, gives=_names(kind, model, pointer), unclear=unclear)
         for where, inner in _blocks(kind, written):
             parsed.blocks[where] = self.steps(inner, (*pointer, *where))
         return parsed
+
+    def _righted(self, written: dict[str, Any], kind: type[BaseModel], pointer: Pointer) -> tuple[dict[str, Any], bool]:
+        """A step with wrong fields as it can be checked all the same, and whether it says more than is understood; empty if it cannot.
+
+        A misspelt field is taken for the one that was meant, another unknown one is left out, and something stands for what is wrong.
+        """
+        known = {info.alias or name for name, info in kind.model_fields.items()}
+        meant = _meant(written, known)
+        right = {meant.get(name, name): value for name, value in written.items() if name in known or name in meant}
+        wrong = wrong_fields(right, kind)
+        meant = {name: near for name, near in meant.items() if near not in wrong}
+        right = {name: value for name, value in right.items() if name in written or name in meant.values()}
+        unknown = written.keys() - known - meant.keys()
+        perhaps = _PERHAPS - right.keys() if unknown else set()
+        right |= {name: _STAND_INS[name] for name in known & _STAND_INS.keys() & (wrong | perhaps)}
+        if wrong_fields(right, kind):
+            return {}, False
+        for name, near in meant.items():
+            self.report.also(pointer, name, near)
+        self._lose([{"as": written[name]} for name in unknown] + [written[name] for name in unknown])
+        return right, bool(unknown)
 
     def _empty(self, written: dict[str, Any], pointer: Pointer) -> None:
         """Fields that hold nothing: written so they would be passed over in silence."""
@@ -149,21 +176,28 @@ class _Reader:
             for inner in written.values():
                 self._lose(inner)
 
-    def _kind(self, written: dict[str, Any], pointer: Pointer) -> str:
+    def _kind(self, written: dict[str, Any], pointer: Pointer) -> tuple[str, dict[str, Any]]:
+        """The kind of a step, and the step; of one whose kind is misspelt, as it was meant, where nothing else is wrong."""
         kinds = [key for key in written if key in KINDS]
         if len(kinds) == 1:
-            return kinds[0]
+            return kinds[0], written
         if kinds:
             names = " and ".join(f"`{kind}`" for kind in kinds)
             sentence = f"a step has one kind, this one has {names}"
             self.report.report((*pointer, kinds[1]), "step.two-kinds", sentence, "make two steps of it", key=True)
-            return ""
+            return "", {}
         for key in written:
-            if key != "id" and (hint := suggestion(key, KINDS)):
-                self.report.report((*pointer, key), "step.unknown-kind", f"there is no step kind `{key}`", hint, key=True)
-                return ""
+            if key != "id" and (near := nearest(key, KINDS)) is not None:
+                self.report.report(
+                    (*pointer, key), "step.unknown-kind", f"there is no step kind `{key}`", f"did you mean {near}?", key=True
+                )
+                right = {near if name == key else name: value for name, value in written.items()}
+                if wrong_fields(right, KINDS[near]):
+                    return "", {}
+                self.report.also(pointer, key, near)
+                return near, right
         self.report.report(pointer, "step.unknown-kind", "the step has no kind", "it needs one of " + ", ".join(KINDS))
-        return ""
+        return "", {}
 
     def _identity(self, written: dict[str, Any], pointer: Pointer) -> None:
         identity = written.get("id")
@@ -177,6 +211,16 @@ class _Reader:
         if len(self.seen) == MOST_STEPS + 1:
             self.failed = True
             self.report.report(pointer, "route.too-long", f"a route has at most {MOST_STEPS} steps", "send a message to a second route")
+
+
+def _meant(written: dict[str, Any], known: set[str]) -> dict[str, str]:
+    """Of each misspelt field, the one that was meant and that nothing else says."""
+    meant: dict[str, str] = {}
+    for name in written.keys() - known:
+        near = nearest(name, known - written.keys() - set(meant.values()))
+        if near is not None:
+            meant[name] = near
+    return meant
 
 
 def _blocks(kind: str, written: dict[str, Any]) -> Iterator[tuple[Pointer, Any]]:

@@ -31,7 +31,7 @@ class Finding:
 
 
 class Reporter(Protocol):
-    """Who takes findings: a `Source`, or `Notes` for rules that come from no file."""
+    """Who takes findings: a `Source`, or `Notes` for rules that come from no file. ``also``: a field is found under another name, too."""
 
     findings: list[Finding]
 
@@ -39,6 +39,8 @@ class Reporter(Protocol):
         self, pointer: Sequence[str | int], code: str, sentence: str, hint: str = "",
         severity: Severity = "error", *, key: bool = False, within: tuple[int, int] | None = None,
     ) -> None: ...  # fmt: skip
+
+    def also(self, pointer: Sequence[str | int], name: str, other: str) -> None: ...
 
 
 class Notes:
@@ -55,6 +57,9 @@ class Notes:
         """Note a finding."""
         line, column = within or (1, 1)
         self.findings.append(Finding("/".join([self.name, *map(str, pointer)]), line, column, code, severity, sentence, hint))
+
+    def also(self, pointer: Sequence[str | int], name: str, other: str) -> None:
+        """Places are pointers as they are."""
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -65,14 +65,17 @@ def _not_utf8(name: str, data: bytes, offset: int) -> Source:
 
 
 def _tabs(source: Source) -> bool:
-    """Tabs in indentation: YAML forbids them, and its own message does not say so."""
+    """Tabs in indentation: YAML forbids them, and its own message does not say so. An editor that writes them does so in all lines."""
     if "\t" not in source.text:
         return False
-    for number, line in enumerate(source.lines, 1):
-        lead = line[: len(line) - len(line.lstrip(" \t"))]
-        if "\t" in lead and line.strip():
-            source.at(number, lead.index("\t") + 1, "yaml.tab", "a tab in the indentation", "indent with spaces")
-    return bool(source.findings)
+    tabs = list(_INDENTED_BY_TAB.finditer(source.text))
+    if tabs:
+        line, column = _line_and_column(source.text, tabs[0].end() - 1)
+        more = f", and in {len(tabs) - 1} more {'lines' if len(tabs) > 2 else 'line'}" if tabs[1:] else ""
+        source.at(
+            line, column, "yaml.tab", f"a tab in the indentation{more}", "indent with spaces; an editor can write them for the Tab key"
+        )
+    return bool(tabs)
 
 
 def _unseen(source: Source) -> bool:
@@ -92,6 +95,7 @@ def _unseen(source: Source) -> bool:
     return bool(source.findings)
 
 
+_INDENTED_BY_TAB = re.compile(r"^ *\t(?=[ \t]*[^\s])", re.MULTILINE)
 _ODD_BLANK = re.compile("^[ -]*[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000\ufeff]", re.MULTILINE)
 _ODD_LINE_END = re.compile("[\r\x85\u2028\u2029]")
 

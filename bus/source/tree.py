@@ -117,6 +117,14 @@ class Source:
         line, column = self.place(pointer, key=key, within=within)
         self.at(line, column, code, sentence, hint, severity)
 
+    def also(self, pointer: Sequence[str | int], name: str, other: str) -> None:
+        """Let a field of the map at a pointer be found under another name, too: the one that was meant."""
+        node = self.root
+        for step in pointer:
+            node = node.child(step) if node else None
+        if node is not None and name in node.fields:
+            node.fields.setdefault(other, node.fields[name])
+
     def place(self, pointer: Sequence[str | int], *, key: bool = False, within: tuple[int, int] | None = None) -> tuple[int, int]:
         """Line and column of what a pointer points to."""
         node, name = self.root, None
