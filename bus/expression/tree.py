@@ -6,7 +6,7 @@ private descriptor pool (the specification publishes no Python package for it).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -38,6 +38,7 @@ _SCALARS: dict[str, Any] = {"string": 9, "bool": 8, "int64": 3, "int32": 5}
 _MESSAGE: Any = 11
 _KINDS = ("const", "ident", "select", "call", "list", "struct", "comprehension")
 _COMPARING = frozenset({"_==_", "_!=_", "@in"})
+_SPARING = frozenset({"_&&_", "_||_", "_?_:_"})
 _OPTIONAL_READERS = frozenset({"orValue", "or", "value", "hasValue", "_?._", "_[?_]", "_[_]", "_==_", "_!=_", "_?_:_"})
 
 
@@ -45,12 +46,14 @@ _OPTIONAL_READERS = frozenset({"orValue", "or", "value", "hasValue", "_?._", "_[
 class Reference:
     """A path that an expression reads, such as ``("body", "richiedente", "nome")``; ``[]`` stands for each item of a list.
 
-    ``offset`` is where it ends in the text, in characters; ``tested`` when only its presence is asked (``has``).
+    ``offset`` is where it ends in the text, in characters; ``tested`` when only its presence is asked (``has``); ``needed`` when the
+    expression has no value where there is none: it is no optional (``.?``), and not behind ``&&``, ``||`` or ``?``.
     """
 
     path: tuple[str, ...]
     offset: int
     tested: bool = False
+    needed: bool = True
 
     @property
     def text(self) -> str:
@@ -170,12 +173,15 @@ def _as_a_whole(lookup: Lookup, root: Any) -> Lookup:
 
 
 class _Walker:
-    """Walks the tree once. ``bound`` maps the variables of comprehensions to the path they run over (None: computed)."""
+    """Walks the tree once. ``bound`` maps the variables of comprehensions to the path they run over (None: computed). ``behind`` counts
+    the questions, around the node at hand, whose answer may spare it.
+    """
 
     def __init__(self, checked: Any) -> None:
         self.reading = Reading()
         self.positions = {entry.key: entry.value for entry in checked.source_info.positions}
         self.optional = {entry.key for entry in checked.types if entry.value.abstract.name == "optional_type"}
+        self.behind = 0
 
     def walk(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
         self._check_optional(node)
@@ -192,7 +198,10 @@ class _Walker:
         for operand, child in enumerate(_children(node)):
             if kind == "call":
                 self._note_literal(node.call.function, operand, child)
+            spared = kind == "call" and operand > 0 and _spares(node.call, bound)
+            self.behind += spared
             self.walk(child, bound)
+            self.behind -= spared
 
     def _note_literal(self, function: str, operand: int, node: Any) -> None:
         for word in ("string_value", "int64_value") if _kind(node) == "const" else ():
@@ -205,7 +214,8 @@ class _Walker:
             return False
         if path:
             tested = _kind(node) == "select" and node.select.test_only
-            self.reading.references.append(Reference(path, self.positions.get(node.id, 0), tested))
+            needed = not tested and not self.behind and node.id not in self.optional
+            self.reading.references.append(Reference(path, self.positions.get(node.id, 0), tested, needed))
         for index in _indexes(node):
             self._note_literal("_[_]", 1, index)
             self.walk(index, bound)
@@ -252,6 +262,12 @@ class _Walker:
 
     def _keeps(self, node: Any) -> bool:
         return node.call.function != "_?_:_" or node.id in self.optional
+
+
+def _spares(call: Any, bound: Mapping[str, tuple[str, ...] | None]) -> bool:
+    """Whether the first operand may spare the others; the one that a macro gathers in (``exists``, ``all``) asks nothing."""
+    first = call.args[0] if call.function in _SPARING else None
+    return first is not None and not (_kind(first) == "ident" and first.ident.name in bound)
 
 
 def _kind(node: Any) -> str:

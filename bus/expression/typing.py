@@ -51,6 +51,8 @@ class Types:
     tables: Tables
     passed: dict[Hashable, Any] = field(default_factory=dict)
     """Questions that gave no finding, each with what it was asked of: kept alive, so that its identity stays its own."""
+    doubts: dict[Hashable, Any] = field(default_factory=dict)
+    """Of these questions, the paths whose value may be missing where nobody asks."""
     _names: dict[bytes, str] = field(default_factory=dict)
     _by_id: dict[int, str] = field(default_factory=dict)
     _roots: dict[str, tuple[int, str, bool]] = field(default_factory=dict)

@@ -46,7 +46,12 @@ def asked_in(used: Iterable[Used]) -> frozenset[tuple[str, ...]]:
     """The paths that conditions ask about: who asks knows that a value may not be there."""
     conditions = (one for one in used if str(one.pointer[-1]) in {"when", "$when"})
     asked = {reference.path for one in conditions for reference in one.expression.references}
-    return frozenset(asked | {reference.path for one in used for reference in one.expression.references if reference.tested})
+    return tested_in(used) | asked
+
+
+def tested_in(used: Iterable[Used]) -> frozenset[tuple[str, ...]]:
+    """The paths of which some expression asks only whether they are there."""
+    return frozenset(reference.path for one in used for reference in one.expression.references if reference.tested)
 
 
 @dataclass(slots=True)
@@ -176,7 +181,7 @@ class _Builder:
     def _each(self, value: dict[str, Any], pointer: Pointer, target: tuple[str | int, ...]) -> Maker:
         name = value.get("$as", "item")
         local = {**self.local, name: (*pointer, "$each"), "index": None}
-        items = self._inner(value["$each"], (*pointer, "$each"), target, self.local)
+        items = self._inner(value["$each"], (*pointer, "$each"), target, self.local, self.guarded)
         inner = {key: item for key, item in value.items() if key not in {"$each", "$as"}}
         made = self._inner(inner, pointer, (*target, ""), local)
         return lambda values, scope: _for_each(items, name, made, scope, dotted(target))

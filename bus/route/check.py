@@ -6,7 +6,7 @@ and what is declared of their shape.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -16,9 +16,9 @@ from bus.expression import Tables, name_problem
 from bus.expression.typing import ANYTHING, Types
 from bus.mapping.compile import CompiledMapping, place_of
 from bus.mapping.template import Used, asked_in
-from bus.mapping.types import BUILT_IN, MessageType, anything, takes_null
+from bus.mapping.types import BUILT_IN, MessageType, anything, resolve, takes_null
 from bus.route.compile import CompiledRoute
-from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, MOMENT, SCALARS, Known, Paths, Schema, Scope, merged
+from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, MOMENT, SCALARS, Known, Paths, Schema, Scope, definitions, merged
 from bus.route.parse import Parsed
 from bus.route.target import Target, shape_of
 from bus.route.ways import Order, check_choices, check_failures, clauses_of
@@ -105,12 +105,12 @@ def check_mapping(mapping: CompiledMapping, world: World, report: Reporter) -> N
     for used in mapping.used:
         paths.check(used)
     schema = _target_schema(document.to, world)
-    if schema is None:
-        if document.to not in world.broken:
-            hint = suggestion(document.to, [*world.operations, *world.types])
-            report.report(("to",), "mapping.unknown-target", f"there is no operation or message type `{document.to}`", hint)
-        return
-    Target(document.to, schema, by_pointer, paths.value, paths.absent, report).check(document.fields, ("fields",))
+    if schema is None and document.to not in world.broken:
+        hint = suggestion(document.to, [*world.operations, *world.types])
+        report.report(("to",), "mapping.unknown-target", f"there is no operation or message type `{document.to}`", hint)
+    if schema is not None:
+        Target(document.to, schema, paths).check(document.fields, ("fields",))
+    paths.tell()
 
 
 def check_type(declared: MessageType, world: World, report: Reporter) -> None:
@@ -120,6 +120,7 @@ def check_type(declared: MessageType, world: World, report: Reporter) -> None:
     for pointer, expression in (told | {("key",): declared.key}).items():
         if expression is not None:
             paths.check(Used(pointer, expression))
+    paths.tell()
 
 
 def _target_schema(name: str, world: World) -> Schema | None:
@@ -138,6 +139,7 @@ class _Checker:
         self.compiled, self.world, self.report = compiled, world, report
         self.model = compiled.parsed.model
         self.wrong: set[Pointer] = set()
+        self.doubts: dict[Pointer, Callable[[], None]] = {}
         self.endings: dict[str, frozenset[int]] = {}
         self.by_pointer = {one.pointer: one for one in compiled.every}
         self.later = {name: step.model.id for step in compiled.parsed.walk() for name, _ in step.gives}
@@ -152,6 +154,7 @@ class _Checker:
         self._block(parsed.steps, scope)
         order = Order(self.world.operations, self.compiled.used, self.world.mappings, self.endings, self.report)
         order.check(parsed.steps)
+        self._paths(scope).tell()
 
     # --- the flow ----------------------------------------------------------------------------------------------------
 
@@ -199,7 +202,10 @@ class _Checker:
         self._uses(step.pointer, scope)
         mapping = self._mapping(step, step.model.map, "map", scope)
         schema = _target_schema(mapping.document.to, self.world) if mapping else None
-        return scope.having({step.model.as_: self.world.known(schema)})
+        known = self.world.known(schema)
+        if mapping and schema:
+            known = replace(known, schema={**written(mapping.document.fields, schema, schema), **definitions(schema)})
+        return scope.having({step.model.as_: known})
 
     def _set(self, step: Parsed, scope: Scope) -> Scope:
         self._uses(step.pointer, scope)
@@ -316,10 +322,11 @@ class _Checker:
             part = used.pointer[len(pointer)]
             if part in without or (only and part not in only):
                 continue
+            before = len(self.report.findings)
             for name in used.expression.names:
                 if name not in used.local:
                     self._name(name, used, scope)
-            if not paths.check(used):
+            if not paths.check(used, sure=len(self.report.findings) == before):
                 self.wrong.add(used.pointer)
 
     def _name(self, name: str, used: Used, scope: Scope) -> None:
@@ -375,7 +382,7 @@ class _Checker:
         return paths.item(over) if over else Known()
 
     def _paths(self, scope: Scope) -> Paths:
-        return Paths(scope.names, self.world.typed, self.report, self.by_pointer, self.compiled.asked)
+        return Paths(scope.names, self.world.typed, self.report, self.by_pointer, self.compiled.asked, self.doubts)
 
     # --- what steps name ---------------------------------------------------------------------------------------------
 
@@ -429,7 +436,7 @@ class _Checker:
         paths = self._paths(scope)
         written = {} if step.model.with_ is None else step.model.with_
         pointer = step.pointer if step.model.with_ is None else (*step.pointer, "with")
-        Target(name, schema, paths.lists, paths.value, paths.absent, self.report).check(written, pointer)
+        Target(name, schema, paths).check(written, pointer)
 
     def _promises(self, step: Parsed, operation: Operation) -> None:
         """What the operation's effect allows: retries and undo."""
@@ -447,7 +454,7 @@ class _Checker:
             self.report.report((*step.pointer, "undo"), "undo.not-declared", f"`{model.undo}` does not take `{model.call}` back", hint)
         elif undo is not None:  # it is asked with the answer of what it takes back
             paths = self._paths(Scope({}, frozenset()))
-            target = Target(model.undo, shape_of(undo.request), {}, paths.value, paths.absent, self.report)
+            target = Target(model.undo, shape_of(undo.request), paths)
             target.takes(shape_of(operation.answer), (*step.pointer, "undo"), f"what {model.call} answers")
 
     def _waiting(self, step: Parsed, scope: Scope) -> None:
@@ -481,7 +488,7 @@ class _Checker:
             yield position, clause
 
 
-_SENT: Schema = {"type": "object", "additionalProperties": False, "properties": {"id": {"type": "string"}}}
+_SENT: Schema = {"type": "object", "additionalProperties": False, "properties": {"id": {"type": "string"}}, "required": ["id"]}
 """What `send` keeps under its name."""
 
 
@@ -514,11 +521,27 @@ def made(value: Any, pointer: Pointer, paths: Paths) -> Known:
         if any(key.startswith("$") for key in value):
             return Known()
         fields = {name: made(inner, (*pointer, name), paths).schema for name, inner in value.items()}
-        return Known(schema={"type": "object", "additionalProperties": False, "properties": fields})
+        there = [name for name, inner in value.items() if not _left_out(inner)]
+        return Known(schema={"type": "object", "additionalProperties": False, "properties": fields, "required": there})
     if isinstance(value, list):
         return Known(schema={"type": "array"})
     kind = {bool: "boolean", int: "integer", float: "number"}.get(type(value), "null")
     return Known(schema={"type": kind}, typed=paths.types.declare(SCALARS[kind]) if kind in SCALARS else ANYTHING)
+
+
+def written(value: Any, schema: Schema, root: Schema) -> Schema:
+    """The schema of what a template makes, where that is a value of ``schema``: the fields that it writes are there."""
+    inner = resolve(schema, root)
+    fields = inner.get("properties", {})
+    if not isinstance(value, dict) or not fields or any(key.startswith("$") for key in value):
+        return schema
+    there = {name: written(one, fields[name], root) for name, one in value.items() if name in fields and not _left_out(one)}
+    return {**inner, "properties": {**fields, **there}, "required": [*inner.get("required", ()), *there]}
+
+
+def _left_out(value: Any) -> bool:
+    """Whether a template may leave a field out."""
+    return isinstance(value, dict) and "$when" in value and "$each" not in value
 
 
 def _without(scope: Scope | None, outer: Scope, name: str) -> Scope | None:

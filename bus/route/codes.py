@@ -142,6 +142,13 @@ CODES: dict[str, Code] = {
     "path.unknown-field": Code(
         "The declared type has no such field.", "body.richiedente.codice_fiscal", "Correct it; the hint lists the fields."
     ),
+    "path.maybe-missing": Code(
+        "The contract lets what is read here be missing, and nothing asks first: on such a message the run would stop here, or the"
+        " message be refused where its case or key is told. A condition does not ask for itself.",
+        "each: body.righe   # righe is optional",
+        "Walk `body.?righe.orValue([])`, write `{$value: ..., $default: ...}`, ask `has(body.righe)` in a `when` before, or make the"
+        " field mandatory in its contract.",
+    ),
     "table.unknown": Code("There is no such table.", 'lookup("ufici", "SUE")', "Correct it, or add mappings/tables/NAME.csv."),
     "table.unknown-column": Code(
         "The table has no such column.", 'lookup("uffici", "SUE", "piano")', "Correct it; the first line of the CSV names the columns."
@@ -216,10 +223,10 @@ CODES: dict[str, Code] = {
         "with: {cap: '\"181\"'}   # five digits",
         "Write a value that the sentence allows.",
     ),
-    "target.maybe-missing": Code(
-        "A mandatory field is fed by one that the contract lets be missing or null: on such a message the run would stop here.",
-        "with: {cap: body.domicilio.cap}   # domicilio is optional",
-        "Say what then with `$default`, pass the step over with `when: has(...)`, or make the field mandatory in its contract.",
+    "target.maybe-null": Code(
+        "A field that is never null is fed by one that the contract lets be null: on such a message the run would stop here.",
+        "with: {oggetto: body.note}   # note may be null",
+        "Say what then with `$default`, or pass the step over with `when: body.note != null`.",
     ),
     "case.unknown-key": Code(
         "The case has no key of this name at this step.",

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 from bus.expression.literals import is_bare_date, misfits
 from bus.expression.typing import ANYTHING, Types
 from bus.expression.wording import field_of
 from bus.mapping.compile import line_and_column, place_of
-from bus.mapping.template import Used
+from bus.mapping.template import Used, tested_in
 from bus.mapping.types import CODES, lacks, schema_at, unknown_field, without_fields
 from bus.source import Pointer, Reporter, suggestion
 
@@ -49,6 +50,13 @@ _ITEM = re.compile(r"\s*[A-Za-z_]\w*(?:\.\w+|\[\d+\])+\s*")
 """A path through items of lists, such as ``body.righe[0]``: as much is known of its value as of a plain path's."""
 _OR_NONE = re.compile(r"\s*[A-Za-z_]\w*(?:\.\??\w+)+\.orValue\(\[\]\)\s*")
 """A list that may not be there, or none: ``body.?righe.orValue([])``."""
+
+_WITHOUT_A_CONTRACT = frozenset({"case", "error", "message"})
+"""Names whose fields nobody declares to be surely there."""
+
+_TEMPLATES = frozenset({"with", "set", "reply", "fields", "collect"})
+"""Parts whose values may say a default."""
+_NONE_OF = {"array": "[]", "string": '""', "boolean": "false", "integer": "0", "number": "0.0"}
 
 _NEEDED = {
     "when": "boolean", "match": "boolean", "until": "boolean", "$when": "boolean", "each": "array", "$each": "array", "count": "integer",
@@ -109,17 +117,19 @@ def _met(ways: list[Known | None]) -> Known:
     typed = shapes[0].typed if all(one.typed == shapes[0].typed for one in shapes) else ANYTHING
     if len(shapes) == len(there):
         return Known(sure, shapes[0].schema, typed, late)
-    return Known(sure, {"anyOf": [shapes[0].schema, {"type": "null"}], **_definitions(shapes[0].schema)}, typed, late)
+    return Known(sure, {"anyOf": [shapes[0].schema, {"type": "null"}], **definitions(shapes[0].schema)}, typed, late)
 
 
-def _definitions(schema: Schema) -> Schema:
+def definitions(schema: Schema) -> Schema:
+    """What its references lead to, for a schema made of a part of it."""
     return {"$defs": schema["$defs"]} if "$defs" in schema else {}
 
 
 @dataclass(slots=True)
 class Paths:
     """Expressions of one place, against what is known of the names there. ``lists`` has the expressions that local names are items of,
-    ``asked`` the paths that some condition asks about.
+    ``asked`` the paths that some condition asks about. ``doubts`` gathers, by place, what tells that a value may be missing: who checks a
+    whole document tells it at the end, where nothing worse is found.
     """
 
     names: Mapping[str, Known]
@@ -127,21 +137,29 @@ class Paths:
     report: Reporter
     lists: Mapping[Pointer, Used] = field(default_factory=dict)
     asked: frozenset[tuple[str, ...]] = frozenset()
+    doubts: dict[Pointer, Callable[[], None]] = field(default_factory=dict)
 
-    def check(self, used: Used) -> bool:
+    def check(self, used: Used, *, sure: bool = True) -> bool:
         """Fields that do not exist, texts that a code never is, types that do not go together, results that do not fit their part.
+        Where its names are ``sure`` to be there, also what of them may be missing.
 
-        Whether nothing of this kind is wrong.
+        Whether nothing is wrong; what may be missing is only doubtful.
         """
         key = self._question(used)
-        if key is not None and key in self.types.passed:
-            return True
-        before = len(self.report.findings)
-        strange = self._unknown_fields(used) | self._no_object(used) | self._comparisons(used) | self._keys(used) | self._misfits(used)
-        good = self._types(used) and not strange
-        if key is not None and good and len(self.report.findings) == before:
-            self.types.passed[key] = [self.names[name] for name in used.expression.names if name in self.names]
-        return good
+        doubts = self.types.doubts.get(key) if key is not None else None
+        if doubts is None:
+            before = len(self.report.findings)
+            strange = self._unknown_fields(used) | self._no_object(used) | self._comparisons(used) | self._keys(used) | self._misfits(used)
+            good = self._types(used) and not strange
+            if not good or len(self.report.findings) > before:
+                return good
+            doubts = self._doubts(used)
+            if key is not None:
+                self.types.doubts[key] = doubts
+                self.types.passed[key] = [self.names[name] for name in used.expression.names if name in self.names]
+        if doubts and sure and not used.guarded:
+            self._missing(used, doubts)
+        return True
 
     def _question(self, used: Used) -> Hashable | None:
         """What the answer depends on: the text, the part, what is known of each name. None where local names are read too."""
@@ -170,15 +188,66 @@ class Paths:
         schema = SCALARS.get(returns) or {"type": returns}
         return Known(schema=schema, typed=self.types.declare(schema) if returns in SCALARS else ANYTHING)
 
-    def absent(self, used: Used) -> str:
-        """Why the value that a path reads may not be there, though the route never asks: ``missing`` or ``null``."""
+    def tell(self) -> None:
+        """Say where values may be missing."""
+        for doubt in self.doubts.values():
+            doubt()
+
+    def null(self, used: Used) -> bool:
+        """Whether the value that a plain path reads may be null, though the route never asks."""
         expression = used.expression
         if expression.in_cel or not expression.references:
-            return ""
+            return False
         path = expression.references[0].path
-        if any(path[: len(one)] == one for one in self.asked):
-            return ""
-        return lacks(self._named(path[0], used).schema, path[1:], [one[1:] for one in self.asked if one[0] == path[0]])
+        return self._lack(used, path, self.asked) == ("null", len(path))
+
+    def _doubts(self, used: Used) -> list[tuple[str, ...]]:
+        """The paths without whose value the expression has none, and that may have none, as long as nobody asks."""
+        needed = (one.path for one in used.expression.references if one.needed and one.path[0] not in _WITHOUT_A_CONTRACT)
+        return [path for path in needed if self._stops(used, path, frozenset())]
+
+    def _stops(self, used: Used, path: tuple[str, ...], asked: frozenset[tuple[str, ...]]) -> tuple[str, int]:
+        """Why there may be no value of the expression for want of that of a path, and how much of the path tells."""
+        why, length = self._lack(used, path, asked)
+        walked = str(used.pointer[-1]) in {"each", "$each"} and not used.expression.in_cel
+        return ("", 0) if why == "null" and length == len(path) and not walked else (why, length)
+
+    def _lack(self, used: Used, path: tuple[str, ...], asked: frozenset[tuple[str, ...]]) -> tuple[str, int]:
+        """Why a path may lead to nothing, ``missing`` or ``null``, and how much of it tells; empty where it does not, or somebody asks."""
+        schema = self._named(path[0], used).schema
+        near = [one[1:] for one in asked if one[0] == path[0]]
+        if not lacks(schema, path[1:], near) or any(path[: len(one)] == one for one in asked):
+            return "", 0
+        return next((why, length) for length in range(2, len(path) + 1) if (why := lacks(schema, path[1:length], near)))
+
+    def _missing(self, used: Used, doubts: list[tuple[str, ...]]) -> None:
+        """What the expression needs and the contract lets be missing, if nobody asks; a condition is not asked by itself."""
+        expression = used.expression
+        asked = self.asked
+        if str(used.pointer[-1]) in {"when", "$when"}:
+            asked = self.asked - {one.path for one in expression.references if not one.tested} | tested_in(self.lists.values())
+        path, (why, length) = next(((one, found) for one in doubts if (found := self._stops(used, one, asked))[0]), ((), ("", 0)))
+        if not path:
+            return
+        name = ".".join(path[:length]).replace(".[]", "[]")
+        hint = f"ask first: `when: {name} != null`" if why == "null" else self._instead(used, path, length)
+        within = place_of(used, tuple(piece for piece in path[:length] if piece != "[]"))
+        sentence = f"`{name}` may be {why}: then this has no value"
+        tell = partial(self.report.report, used.pointer, "path.maybe-missing", sentence, hint, "warning", within=within)
+        clause = used.pointer[-3:-2] == ("choose",)  # the first that cannot be told ends the run
+        self.doubts.setdefault((*used.pointer[:-2], name) if clause else used.pointer, tell)
+
+    def _instead(self, used: Used, path: tuple[str, ...], length: int) -> str:
+        """What to write where a path may end after ``length`` pieces."""
+        listed, last = "[]" in path, str(used.pointer[-1])
+        asked = "`has(...)`" if listed else f"`has({'.'.join(path[:length])})`"
+        ask = f"ask first: {asked}, or make it mandatory in its contract"
+        if not used.expression.in_cel and last != "$each" and not _TEMPLATES.isdisjoint(map(str, used.pointer)):
+            return f"say what then: {{$value: {used.expression.text.strip()}, $default: ...}}, {ask}"
+        kind = type_of(schema_at(self._named(path[0], used).schema, path[1:]))
+        lead, end = ("", length) if listed else (".".join(path[: length - 1]), len(path))
+        optional = "".join(f".?{piece}" for piece in path[length - 1 : end])
+        return f"write `{lead}{optional}.orValue({_NONE_OF.get(kind, '...')})`, {ask}"
 
     def _found(self, used: Used) -> list[str]:
         """All texts that a look into one column of a table can find."""

@@ -6,7 +6,6 @@ declared type does not fit. What an expression computes is checked when it runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -17,9 +16,9 @@ from bus.adapter import schema_of
 from bus.expression.typing import resolved
 from bus.expression.unions import ALTERNATIVES, fits, laid
 from bus.mapping.compile import line_and_column
-from bus.mapping.template import Used, dotted
+from bus.mapping.template import dotted
 from bus.mapping.types import outside, resolve, takes_null
-from bus.route.known import Known
+from bus.route.known import Paths
 from bus.source import Pointer, Reporter, suggestion
 
 Within: TypeAlias = "tuple[int, int] | None"
@@ -37,16 +36,16 @@ def shape_of(model: type[BaseModel]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a template must make. ``name`` is said in findings; ``value`` tells what is known of an expression's value, ``absent`` why
-    it may have none (``missing``, ``null``, empty: it surely has one).
-    """
+    """What a template must make. ``name`` is said in findings; ``paths`` know the values of its expressions."""
 
     name: str
     schema: dict[str, Any]
-    used: Mapping[Pointer, Used]
-    value: Callable[[Used], Known]
-    absent: Callable[[Used], str]
-    report: Reporter
+    paths: Paths
+
+    @property
+    def report(self) -> Reporter:
+        """Who takes the findings."""
+        return self.paths.report
 
     def check(self, value: Any, pointer: Pointer) -> None:
         """Check a whole template."""
@@ -103,7 +102,7 @@ class Target:
                 before = len(self.report.findings)
                 self._value(inner, fields[name], (*pointer, name), (*path, name))
                 if len(self.report.findings) == before:
-                    self._there(inner, fields[name], name in wanted.get("required", ()), (*pointer, name), (*path, name))
+                    self._never_null(inner, fields[name], (*pointer, name), (*path, name))
             elif wanted.get("additionalProperties") is False:
                 near = suggestion(name, fields.keys() - value.keys())
                 meant.add(near)
@@ -142,32 +141,33 @@ class Target:
         """The value of a literal; None of what is computed."""
         if not isinstance(value, str):
             return value if isinstance(value, (int, float, bool)) else None
-        used = self.used.get(pointer)
+        used = self.paths.lists.get(pointer)
         return used.expression({}) if used is not None and not used.expression.in_cel and not used.expression.references else None
 
-    def _there(self, value: Any, schema: Any, mandatory: bool, pointer: Pointer, path: tuple[str, ...]) -> None:
-        """A field that must have a value, fed by one that the contract lets be missing or null."""
-        used = self.used.get(pointer) if isinstance(value, str) else None
-        why = self.absent(used) if used is not None and not used.guarded else ""
-        if (why == "missing" and mandatory) or (why == "null" and not takes_null(schema, self.schema)):
-            text = " ".join(used.expression.text.split()) if used else ""
-            sentence = f"{self.name}: `{dotted(path)}` {'is mandatory' if mandatory else 'is never null'}, and {text} may be {why}"
-            hint = "say what then: {$value: ..., $default: ...}, a step's `when: has(...)`, or make it mandatory in its contract"
-            self.report.report(pointer, "target.maybe-missing", sentence, hint, "warning")
+    def _never_null(self, value: Any, schema: Any, pointer: Pointer, path: tuple[str, ...]) -> None:
+        """A field that is never null, fed by one that the contract lets be null."""
+        used = self.paths.lists.get(pointer) if isinstance(value, str) else None
+        if used is not None and not used.guarded and self.paths.null(used) and not takes_null(schema, self.schema):
+            text = " ".join(used.expression.text.split())
+            sentence = f"{self.name}: `{dotted(path)}` is never null, and {text} may be"
+            hint = f"say what then: {{$value: {text}, $default: ...}}, or ask first: `when: {text} != null`"
+            self.report.report(pointer, "target.maybe-null", sentence, hint, "warning")
 
     def _expression(self, wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
-        used = self.used.get(pointer)
+        used = self.paths.lists.get(pointer)
         if used is None:
             return
         if not used.expression.in_cel and not used.expression.references:
             self._literal(used.expression({}), wanted, pointer, path)
             return
         found = len(self.report.findings)
-        given = self.value(used).schema
+        given = self.paths.value(used).schema
         if given:
             self._given(given, given, wanted, pointer, path, " ".join(used.expression.text.split()))
         for told in used.expression.results if len(self.report.findings) == found else ():
             self._literal(told.text, wanted, pointer, path, line_and_column(used.expression.text, told.offset))
+        if len(self.report.findings) > found:
+            self.paths.doubts.pop(pointer, None)  # who writes another value need not know whether this one may be missing
 
     def _given(self, given: Any, root: Any, wanted: Any, pointer: Pointer, path: tuple[str, ...], text: str) -> None:
         """A value whose schema is known, against the schema it must have, as deep as both go."""

@@ -155,6 +155,26 @@ def test_an_expression_knows_the_paths_it_reads() -> None:
     found = ENVIRONMENT.compile("body.figli.exists(f, f.nome == soggetto.nome) || has(body.zz) || body['altro'] == 1").references
     assert {"body.figli", "body.figli[].nome", "soggetto.nome", "body.zz", "body.altro"} == {r.text for r in found}
     assert {"body.zz"} == {r.text for r in found if r.tested}
+
+
+@pytest.mark.parametrize(
+    ("text", "needed"),
+    [
+        ("body.a", {"body.a"}),
+        ("body.a + body.b[0].c", {"body.a", "body.b.[].c"}),
+        ("body.?a.orValue(body.b)", {"body.b"}),
+        ("has(body.a) ? body.a : body.b", set()),
+        ("body.a > 1 ? body.b : body.c", {"body.a"}),
+        ("body.a == 1 && body.b == 2 || body.c == 3", {"body.a"}),
+        ("body.a.exists(x, x.b == 1)", {"body.a", "body.a[].b"}),
+        ("body.a.all(x, has(x.b) && x.b == 1)", {"body.a"}),
+        ("body.a.filter(x, x.b == 1).map(x, x.c)", {"body.a", "body.a[].b"}),
+        ('lookup("t", body.a)', {"body.a"}),
+    ],
+)
+def test_what_an_expression_has_no_value_without(text: str, needed: set[str]) -> None:
+    """Not what an answer before it may spare: the right of && and ||, the sides of ? :, what is asked by has() or read with .?"""
+    assert {path.replace(".[]", "[]") for path in needed} == {one.text for one in ENVIRONMENT.compile(text).references if one.needed}
     assert {"body", "soggetto"} == ENVIRONMENT.compile("body.figli.exists(f, f.nome == soggetto.nome)").names
 
 

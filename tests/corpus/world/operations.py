@@ -26,6 +26,7 @@ class Persona(Contract):
     nome: str
     cognome: str
     eta: int
+    telefono: str | None = None
     residenza: Residenza | None = None
 
 

@@ -60,7 +60,7 @@ CASES: list[tuple[str, list[tuple[str, str]]]] = [
     # JSON Schema in the settings
     ("  - {id: a, call: ufficio.chiedi, with: {codice: '\"ABCD\"', quanti: 1}}\n", [("target.outside-limits", "'\"ABCD")]),
     ("  - {id: a, call: ufficio.chiedi, with: {codice: body.cf, quanti: body.cf}}\n", [("target.wrong-type", "body.cf}}")]),
-    ("  - {id: a, call: ufficio.chiedi, with: {codice: body.nome, quanti: 1}}\n", [("target.maybe-missing", "body.nome")]),
+    ("  - {id: a, call: ufficio.chiedi, with: {codice: body.nome, quanti: 1}}\n", [("path.maybe-missing", "nome")]),
     ("  - {id: a, call: ufficio.chiedi, with: {codice: body.cf, quanti: 1, esito: body.esito}}\n", [("target.not-in-enumeration", "body.esito")]),
     ("  - {id: a, call: ufficio.chiedi, with: {codice: body.cf, quanti: 1}, as: r}\n  - {id: b, reply: {x: 'r.righe[0] + \"x\"'}}\n",
      [("expression.wrong-type", "+ ")]),
