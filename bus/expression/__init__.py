@@ -29,7 +29,7 @@ from typing import Any, TypeAlias
 from bus.clock import text_of
 from bus.errors import ExpressionError
 from bus.expression import plain, tree, wording
-from bus.expression.tree import Comparison, Literal, Lookup, Reading, Reference, Told
+from bus.expression.tree import Comparison, Literal, Lookup, Pair, Reading, Reference, Told
 from bus.functions import FUNCTIONS, Function, declared
 from bus.message import JsonValue
 from bus.source import suggestion
@@ -137,6 +137,11 @@ class Expression:
     def literals(self) -> Sequence[Literal]:
         """What is written out among the operands of its functions and operators."""
         return self._reading.literals
+
+    @property
+    def pairs(self) -> Sequence[Pair]:
+        """The values that it compares with one another."""
+        return self._reading.pairs
 
     @property
     def in_cel(self) -> bool:

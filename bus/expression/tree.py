@@ -6,6 +6,7 @@ private descriptor pool (the specification publishes no Python package for it).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -37,6 +38,9 @@ _FIELDS = {
 _SCALARS: dict[str, Any] = {"string": 9, "bool": 8, "int64": 3, "int32": 5}
 _MESSAGE: Any = 11
 _KINDS = ("const", "ident", "select", "call", "list", "struct", "comprehension")
+_ORDERING = frozenset({"_<_", "_<=_", "_>_", "_>=_", "_==_", "_!=_"})
+_GIVE_DATES = frozenset({"date_of", "date_add", "cf_birth_date"})
+_DATED = re.compile(r"\d{4}-\d\d-\d\d(T.*)?")
 _COMPARING = frozenset({"_==_", "_!=_", "@in"})
 _SPARING = frozenset({"_&&_", "_||_", "_?_:_"})
 _OPTIONAL_READERS = frozenset({"orValue", "or", "value", "hasValue", "_?._", "_[?_]", "_[_]", "_==_", "_!=_", "_?_:_"})
@@ -104,6 +108,16 @@ class Literal:
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two values that are compared: of each its path, or what form it surely has (``date``, ``date-time``); ``offset`` of the operator."""
+
+    left: tuple[str, ...] | str
+    right: tuple[str, ...] | str
+    function: str
+    offset: int
+
+
 @dataclass(slots=True)
 class Reading:
     """All references of one expression. ``loose_optional`` is the offset of an optional value used as if it were plain."""
@@ -113,6 +127,7 @@ class Reading:
     comparisons: list[Comparison] = field(default_factory=list)
     results: list[Told] = field(default_factory=list)
     literals: list[Literal] = field(default_factory=list)
+    pairs: list[Pair] = field(default_factory=list)
     loose_optional: int | None = None
 
     @property
@@ -195,6 +210,9 @@ class _Walker:
             self._note_lookup(node, bound)
         elif kind == "call" and node.call.function in _COMPARING:
             self._note_comparison(node.call, bound)
+        if kind == "call" and node.call.function in _ORDERING:
+            left, right = (_path(one, bound) or _form(one) for one in node.call.args)
+            self.reading.pairs += [Pair(left, right, node.call.function, self.positions.get(node.id, 0))] if left and right else []
         for operand, child in enumerate(_children(node)):
             if kind == "call":
                 self._note_literal(node.call.function, operand, child)
@@ -268,6 +286,14 @@ def _spares(call: Any, bound: Mapping[str, tuple[str, ...] | None]) -> bool:
     """Whether the first operand may spare the others; the one that a macro gathers in (``exists``, ``all``) asks nothing."""
     first = call.args[0] if call.function in _SPARING else None
     return first is not None and not (_kind(first) == "ident" and first.ident.name in bound)
+
+
+def _form(node: Any) -> str:
+    """Whether what is no path is surely a date, or a moment; empty where nobody knows."""
+    if _kind(node) == "call":
+        return "date" if node.call.function in _GIVE_DATES else ""
+    found = _DATED.fullmatch(node.const.string_value) if _kind(node) == "const" else None
+    return "" if found is None else "date-time" if found[1] else "date"
 
 
 def _kind(node: Any) -> str:

@@ -44,9 +44,28 @@ class Used:
 
 def asked_in(used: Iterable[Used]) -> frozenset[tuple[str, ...]]:
     """The paths that conditions ask about: who asks knows that a value may not be there."""
-    conditions = (one for one in used if str(one.pointer[-1]) in {"when", "$when"})
+    conditions = (one for one in used if part_of(one.pointer) in {"when", "$when"})
     asked = {reference.path for one in conditions for reference in one.expression.references}
     return tested_in(used) | asked
+
+
+_TEMPLATES = frozenset({"with", "set", "reply", "fields", "collect"})
+
+
+def part_of(pointer: Pointer) -> str:
+    """What an expression is for: the part of a step, or the directive, that holds it (``case`` and ``forms`` for each of theirs).
+
+    Empty for a value of a template, whatever the field is called that it makes.
+    """
+    before: str | int | None = None
+    for piece in pointer[:-1] if not str(pointer[-1]).startswith("$") else ():
+        if before == "parallel":  # the name of a branch
+            before = None
+        elif piece in _TEMPLATES:
+            return ""
+        else:
+            before = piece
+    return str(before) if before in {"case", "forms"} else str(pointer[-1])
 
 
 def tested_in(used: Iterable[Used]) -> frozenset[tuple[str, ...]]:

@@ -19,7 +19,7 @@ Schemas stand by themselves: references stay inside (``#/$defs/...``), unknown k
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -33,6 +33,7 @@ from bus.expression.typing import resolved
 from bus.expression.unions import SOMETIMES, laid
 from bus.mapping import protected as fields
 from bus.mapping.protected import Protected
+from bus.mapping.schema import compile_schema, without_defaults
 from bus.message import JsonObject, JsonValue
 from bus.source import Pointer, Reporter, suggestion, validated
 
@@ -109,12 +110,13 @@ class MessageType:
 
     @cached_property
     def shape(self) -> dict[str, Any]:
-        """The schema as rules are checked against it: its alternatives laid together, its fields with their codes."""
-        fields = self.schema.get("properties", {})
+        """The schema as rules are checked against it: its alternatives laid together, its fields with their codes, without defaults."""
+        schema = without_defaults(self.schema)
+        fields = schema.get("properties", {})
         coded = {
             name: {**one, CODES: sorted(self.codes[name])} for name, one in fields.items() if self.codes.get(name) and isinstance(one, dict)
         }
-        return laid({**self.schema, "properties": {**fields, **coded}} if coded else self.schema)
+        return laid({**schema, "properties": {**fields, **coded}} if coded else schema)
 
     @property
     def rules(self) -> JsonObject:
@@ -254,94 +256,6 @@ def _expression(environment: Environment, text: str, pointer: Pointer, report: R
         for one in (error, *error.others):
             report.report(pointer, one.code, one.sentence, one.hint, within=(one.line, one.column))
         return None
-
-
-# --- schemas ---------------------------------------------------------------------------------------------------------
-
-_ANY = frozenset({
-    "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "const", "enum", "type", "format",
-    "$comment", "contentEncoding", "contentMediaType", "multipleOf", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum",
-    "maxLength", "minLength", "pattern", "maxItems", "minItems", "uniqueItems", "maxContains", "minContains", "maxProperties",
-    "minProperties", "required", "dependentRequired", "$ref", "$schema", "$id", "$anchor",
-})  # fmt: skip
-_ONE = frozenset({
-    "items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames", "unevaluatedProperties",
-    "unevaluatedItems",
-})  # fmt: skip
-_MANY = frozenset({"properties", "patternProperties", "$defs", "dependentSchemas"})
-_LIST = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
-_TYPES = ("string", "integer", "number", "boolean", "object", "array", "null")
-_KEYWORDS = _ANY | _ONE | _MANY | _LIST
-
-
-def compile_schema(schema: Any, pointer: Pointer, report: Reporter) -> Any:
-    """A validator for a JSON Schema 2020-12; None, with findings, when it is not one."""
-    faults = list(_schema_faults(schema, pointer, schema))
-    for place, code, sentence, hint in faults:
-        report.report(place, code, sentence, hint, key=code == "schema.unknown-keyword")
-    if faults:
-        return None
-    try:
-        return jsonschema_rs.Draft202012Validator(schema, mask="the value", validate_formats=True)
-    except (jsonschema_rs.ValidationError, ValueError) as error:
-        place = (*pointer, *getattr(error, "instance_path", ()))
-        report.report(place, "schema.invalid", f"this is no JSON Schema: {str(error).splitlines()[0]}")
-        return None
-
-
-def _schema_faults(schema: Any, pointer: Pointer, root: Any) -> Iterator[tuple[Pointer, str, str, str]]:
-    if not isinstance(schema, dict):
-        return
-    for word, inner in schema.items():
-        here = (*pointer, word)
-        if word not in _KEYWORDS:
-            yield here, "schema.unknown-keyword", f"`{word}` is no keyword of JSON Schema", suggestion(word, _KEYWORDS)
-        elif word == "$ref" and not str(inner).startswith("#"):
-            hint = "put the schema under $defs and refer to #/$defs/..."
-            yield here, "schema.outside-reference", "a reference may not leave the file", hint
-        elif word == "$ref" and (lost := _lost(str(inner), root)) is not None:
-            yield here, "schema.invalid", f"there is nothing at `{inner}`", lost
-        elif word == "pattern" and isinstance(inner, str) and not _is_pattern(inner):
-            hint = "what is no pattern but a sign itself has a backslash before it"
-            yield here, "schema.invalid", "this is no regular expression", hint
-        elif word == "type" and isinstance(inner, str) and inner not in _TYPES:
-            yield here, "schema.invalid", f"JSON Schema has no type `{inner}`", suggestion(inner, _TYPES) or "it has " + ", ".join(_TYPES)
-        elif word == "required" and isinstance(inner, list):
-            yield from _never_there(schema, inner, here)
-        elif word in _ONE:
-            yield from _schema_faults(inner, here, root)
-        elif word in _MANY and isinstance(inner, dict):
-            for name, one in inner.items():
-                yield from _schema_faults(one, (*here, name), root)
-        elif word in _LIST and isinstance(inner, list):
-            for position, one in enumerate(inner):
-                yield from _schema_faults(one, (*here, position), root)
-
-
-def _lost(reference: str, root: Any) -> str | None:
-    """A hint for a reference to a definition that there is not; None where there is one, or the reference is of another kind."""
-    lead, _, name = reference.rpartition("/")
-    found = root.get("$defs", {}) if isinstance(root, dict) else {}
-    if lead != "#/$defs" or not isinstance(found, dict) or name in found:
-        return None
-    return suggestion(name, found) or ("$defs has " + ", ".join(found) if found else "put the schema under $defs")
-
-
-def _is_pattern(text: str) -> bool:
-    try:
-        jsonschema_rs.validator_for({"pattern": text})
-    except ValueError:
-        return False
-    return True
-
-
-def _never_there(schema: Mapping[str, Any], required: Sequence[Any], pointer: Pointer) -> Iterator[tuple[Pointer, str, str, str]]:
-    """Mandatory fields that the schema itself does not let in."""
-    fields = schema.get("properties")
-    if isinstance(fields, dict) and schema.get("additionalProperties") is False and "patternProperties" not in schema:
-        for position, name in enumerate(required):
-            if isinstance(name, str) and name not in fields:
-                yield (*pointer, position), "type.unknown-field", f"the schema has no field `{name}`", suggestion(name, fields)
 
 
 def resolve(schema: Any, root: Any) -> Any:

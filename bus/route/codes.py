@@ -109,7 +109,12 @@ CODES: dict[str, Code] = {
     "expression.wrong-result": Code(
         "The expression gives something else than this part needs.",
         "when: body.importo   # a number, not true or false",
-        "Compare it with something: `body.importo > 0`; `each` needs a list, `count` a whole number.",
+        "Compare it with something: `body.importo > 0`; `each` needs a list, `count` a whole number, a key of the case a text or a number.",
+    ),
+    "expression.date-with-moment": Code(
+        "A date is compared with a moment. Both are texts: equal they never are, and every moment of a day is later than the day.",
+        "when: body.scadenza < now   # already true on the day itself",
+        "Compare dates: `body.scadenza < date_of(now)`.",
     ),
     "condition.constant": Code(
         "The condition reads nothing and is always true, or always false.",
@@ -307,6 +312,16 @@ CODES: dict[str, Code] = {
     "schema.invalid": Code("The schema is not a JSON Schema 2020-12.", "schema: {type: strng}", "Correct it at the place shown."),
     "schema.unknown-keyword": Code(
         "JSON Schema has no such keyword; validators would silently ignore it.", "{type: string, maxLenght: 3}", "Correct it."
+    ),
+    "schema.contradiction": Code(
+        "Two words of the schema do not go together: no value is both.",
+        "{type: integer, enum: [uno, due]}, {minLength: 5, maxLength: 3}",
+        "Correct one of them.",
+    ),
+    "schema.idle-keyword": Code(
+        "The word says nothing of values of this type: it would be passed over in silence.",
+        "{type: string, minimum: 0}",
+        "Use the word for the type (`minLength` for texts, `minItems` for lists), or correct the type.",
     ),
     "schema.outside-reference": Code(
         "The schema refers to another file or address.",

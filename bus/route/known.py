@@ -12,7 +12,7 @@ from bus.expression.literals import is_bare_date, misfits
 from bus.expression.typing import ANYTHING, Types
 from bus.expression.wording import field_of
 from bus.mapping.compile import line_and_column, place_of
-from bus.mapping.template import Used, tested_in
+from bus.mapping.template import Used, part_of, tested_in
 from bus.mapping.types import CODES, lacks, schema_at, unknown_field, without_fields
 from bus.source import Pointer, Reporter, suggestion
 
@@ -51,21 +51,26 @@ _ITEM = re.compile(r"\s*[A-Za-z_]\w*(?:\.\w+|\[\d+\])+\s*")
 _OR_NONE = re.compile(r"\s*[A-Za-z_]\w*(?:\.\??\w+)+\.orValue\(\[\]\)\s*")
 """A list that may not be there, or none: ``body.?righe.orValue([])``."""
 
+_FITTING = {"integer": {"integer", "number"}, "key": {"string", "integer", "number", "null"}}
+_TO_FIT = {"boolean": "compare it with something, such as != null", "key": "name the field of it that tells one case from the others"}
+
+_BY_DAYS, _BY_DAYS_TURNED = frozenset({"_<_", "_>=_"}), frozenset({"_>_", "_<=_"})
+"""How a moment, and turned how a date, is compared with the other: before that day, or from it on."""
+
 _WITHOUT_A_CONTRACT = frozenset({"case", "error", "message"})
 """Names whose fields nobody declares to be surely there."""
 
-_TEMPLATES = frozenset({"with", "set", "reply", "fields", "collect"})
-"""Parts whose values may say a default."""
 _NONE_OF = {"array": "[]", "string": '""', "boolean": "false", "integer": "0", "number": "0.0"}
 
 _NEEDED = {
     "when": "boolean", "match": "boolean", "until": "boolean", "$when": "boolean", "each": "array", "$each": "array", "count": "integer",
+    "case": "key", "key": "key",
 }  # fmt: skip
 """What the expression of a part must give."""
 
 WORDS = {
     "boolean": "true or false", "array": "a list", "integer": "a whole number", "string": "a text", "object": "an object",
-    "null": "null", "number": "a number",
+    "null": "null", "number": "a number", "key": "a text or a number",
 }  # fmt: skip
 
 
@@ -149,7 +154,9 @@ class Paths:
         doubts = self.types.doubts.get(key) if key is not None else None
         if doubts is None:
             before = len(self.report.findings)
-            strange = self._unknown_fields(used) | self._no_object(used) | self._comparisons(used) | self._keys(used) | self._misfits(used)
+            strange = self._unknown_fields(used) | self._no_object(used) | self._comparisons(used) | self._misfits(used)
+            self._keys(used)
+            self._dates(used)
             good = self._types(used) and not strange
             if not good or len(self.report.findings) > before:
                 return good
@@ -167,7 +174,7 @@ class Paths:
             return None
         known = ((name, self.names.get(name)) for name in used.expression.names)
         shapes = frozenset((name, id(one.schema), one.typed) if one else (name, 0, "") for name, one in known)
-        return used.expression.text, _NEEDED.get(str(used.pointer[-1]), ""), shapes
+        return used.expression.text, _NEEDED.get(part_of(used.pointer), ""), shapes
 
     def value(self, used: Used) -> Known:
         """What is known of the value of an expression."""
@@ -209,7 +216,7 @@ class Paths:
     def _stops(self, used: Used, path: tuple[str, ...], asked: frozenset[tuple[str, ...]]) -> tuple[str, int]:
         """Why there may be no value of the expression for want of that of a path, and how much of the path tells."""
         why, length = self._lack(used, path, asked)
-        walked = str(used.pointer[-1]) in {"each", "$each"} and not used.expression.in_cel
+        walked = part_of(used.pointer) in {"each", "$each"} and not used.expression.in_cel
         return ("", 0) if why == "null" and length == len(path) and not walked else (why, length)
 
     def _lack(self, used: Used, path: tuple[str, ...], asked: frozenset[tuple[str, ...]]) -> tuple[str, int]:
@@ -224,7 +231,7 @@ class Paths:
         """What the expression needs and the contract lets be missing, if nobody asks; a condition is not asked by itself."""
         expression = used.expression
         asked = self.asked
-        if str(used.pointer[-1]) in {"when", "$when"}:
+        if part_of(used.pointer) in {"when", "$when"}:
             asked = self.asked - {one.path for one in expression.references if not one.tested} | tested_in(self.lists.values())
         path, (why, length) = next(((one, found) for one in doubts if (found := self._stops(used, one, asked))[0]), ((), ("", 0)))
         if not path:
@@ -239,10 +246,10 @@ class Paths:
 
     def _instead(self, used: Used, path: tuple[str, ...], length: int) -> str:
         """What to write where a path may end after ``length`` pieces."""
-        listed, last = "[]" in path, str(used.pointer[-1])
+        listed, last = "[]" in path, part_of(used.pointer)
         asked = "`has(...)`" if listed else f"`has({'.'.join(path[:length])})`"
         ask = f"ask first: {asked}, or make it mandatory in its contract"
-        if not used.expression.in_cel and last != "$each" and not _TEMPLATES.isdisjoint(map(str, used.pointer)):
+        if not used.expression.in_cel and last in {"", "with", "collect", "$value", "$default"}:
             return f"say what then: {{$value: {used.expression.text.strip()}, $default: ...}}, {ask}"
         kind = type_of(schema_at(self._named(path[0], used).schema, path[1:]))
         lead, end = ("", length) if listed else (".".join(path[: length - 1]), len(path))
@@ -326,7 +333,7 @@ class Paths:
                 found = True
         return found
 
-    def _keys(self, used: Used) -> bool:
+    def _keys(self, used: Used) -> None:
         """Codes of a contract that the table which they are looked up in does not have."""
         for lookup in used.expression.lookups:
             rows = self.types.tables.get(lookup.table or "")
@@ -339,7 +346,22 @@ class Paths:
                 within = line_and_column(used.expression.text, lookup.offset)
                 hint = "add the rows, or ask before: a `when`, or `path in [...] ? ... : ...`"
                 self.report.report(used.pointer, "table.unknown-key", sentence, hint, "warning", within=within)
-        return False
+
+    def _dates(self, used: Used) -> None:
+        """Dates that are compared with moments, as the texts that they are, where it matters that a day is less than its moments."""
+        for pair in used.expression.pairs:
+            forms = {self._form(side, used): side for side in (pair.left, pair.right)}
+            if forms.keys() == {"date", "date-time"}:
+                moment = forms["date-time"]
+                if pair.function in (_BY_DAYS if moment is pair.left else _BY_DAYS_TURNED):
+                    continue
+                hint = f"write date_of({'.'.join(moment).replace('.[]', '[]')})" if isinstance(moment, tuple) else "write the date alone"
+                within = line_and_column(used.expression.text, pair.offset)
+                sentence = "a date is compared with a moment: for that day the answer is wrong"
+                self.report.report(used.pointer, "expression.date-with-moment", sentence, hint, "warning", within=within)
+
+    def _form(self, side: tuple[str, ...] | str, used: Used) -> str:
+        return side if isinstance(side, str) else str(schema_at(self._named(side[0], used).schema, side[1:]).get("format", ""))
 
     def _misfits(self, used: Used) -> bool:
         """Literals with which the expression fails on every message."""
@@ -360,15 +382,15 @@ class Paths:
                 self.report.report(used.pointer, fault.code, fault.sentence, fault.hint, within=(fault.line, fault.column))
             if faults:
                 return False
-        needed = _NEEDED.get(str(used.pointer[-1]), "")
+        needed = _NEEDED.get(part_of(used.pointer), "")
         return not needed or self._result(used, needed)
 
     def _result(self, used: Used, needed: str) -> bool:
         """Whether the value fits the part: a condition is true or false."""
         given = type_of(self.value(used).schema)
-        if given and given != needed and (given, needed) != ("number", "integer"):
+        if given and given not in _FITTING.get(needed, {needed}):
             part = str(used.pointer[-1])
-            hint = "compare it with something, such as != null" if needed == "boolean" else ""
+            hint = _TO_FIT.get(needed, "")
             sentence = f"`{part}` needs {WORDS[needed]}, this is {WORDS.get(given, given)}"
             self.report.report(used.pointer, "expression.wrong-result", sentence, hint)
             return False
