@@ -56,6 +56,16 @@ def test_a_route_is_good_at_once_and_never_written_over(project: Path, capsys: p
     assert before == contents(project)
 
 
+def test_no_mistakes_are_made_while_a_test_fails_and_that_is_said(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["new", "route", "ambiente.ritiro"])
+    route = project / "routes/ambiente/ritiro.yaml"
+    route.write_text(route.read_text("utf-8").replace("state: done", "state: dead"), "utf-8")
+    assert 1 == main(["test", "routes/ambiente/ritiro.yaml", "--mutate"])
+    said = capsys.readouterr().out
+    assert "0 passed, 1 failed" in said
+    assert "no mistakes were made" in said
+
+
 def test_a_mapping_and_a_service_are_good_at_once(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 == main(["new", "route", "ambiente.ritiro"])
     assert 0 == main(["new", "route", "ambiente.avviso"])
