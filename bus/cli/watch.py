@@ -36,7 +36,10 @@ def tail(
         found = bus.get("/log/tail", limit=max(last, 1), **wanted)
         _tell(found["records"] if last else [], json)
         if not found["records"]:
-            print("no such record yet" + ("" if once else "; Ctrl-C ends it"), file=sys.stderr)
+            from bus.engine.watching import SCANNED
+
+            older = "older ones: bus case show, bus runs, bus log search"
+            print(f"no such record among the newest {SCANNED:,} ({older})" + ("" if once else "; Ctrl-C ends it"), file=sys.stderr)
         while not once:
             found = _again(partial(bus.get, "/log/tail", after=found["next"], limit=1000, wait=WAIT, **wanted), found)
             _tell(found["records"], json)
