@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import signal
+import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from bus.app import App
+from bus.diagnostics import logger
 
 OBJECTS = 10_000
 """More objects than before after which Python looks for cycles among the young ones; messages leave next to none behind."""
+LEAVING = 15.0
+"""Seconds for what comes after requests and calls: the broker, the leases, the store. Units wait longer (`TimeoutStopSec`)."""
 
 
 GIVE_BACK = 10.0
@@ -35,6 +40,35 @@ def give_back_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+def ending_within(seconds: float) -> threading.Timer:
+    """End the process in so many seconds, unless cancelled: a database that hangs would keep it for ever. It is as if it was killed:
+    nothing is lost, and calls that were out are for whoever takes their runs over.
+    """
+    timer = threading.Timer(seconds, _cut_short, (seconds,))
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def _cut_short(seconds: float) -> None:
+    logger("snodo.app").error(
+        "stop.cut-short", seconds=seconds, sentence="it could not end in good order in that time: is the database there?"
+    )
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
+
+
+@contextmanager
+def bounded(seconds: float) -> Iterator[None]:
+    """What is done within ends in that time, or the process does."""
+    timer = ending_within(seconds)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def run(app: App, announce: Callable[[], None] = lambda: None) -> None:
     """Work until SIGTERM or SIGINT: then claim nothing more, let calls in flight come home, give the leases back. Main thread only."""
     told = threading.Event()
@@ -46,6 +80,7 @@ def run(app: App, announce: Callable[[], None] = lambda: None) -> None:
         while not told.wait(GIVE_BACK):
             give_back_memory()
     finally:
-        app.stop()
+        with bounded(app.config.engine.stop + LEAVING):
+            app.stop()
         for number, handler in before:
             signal.signal(number, handler)

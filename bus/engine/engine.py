@@ -163,7 +163,8 @@ class Engine:
         """
         self._last_moment = time.monotonic() + seconds
         self.wind_down()
-        self._thread.join(seconds + STOP_MARGIN)
+        if self._thread.ident is not None:  # else it never began: something refused the start
+            self._thread.join(seconds + STOP_MARGIN)
         return not self._live
 
     def wind_down(self) -> None:

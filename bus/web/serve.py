@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
+from types import FrameType
 from typing import Any, cast
 
 import uvicorn
@@ -19,7 +20,7 @@ from bus.errors import ConfigError, InputError, Malformed
 from bus.web.door import MOST_HEADERS, create
 from bus.web.exchange import EXTENSION, Exchange
 from bus.web.problems import MEDIA_TYPE, HeadersTooLarge, problem_of
-from bus.worker import settle_memory
+from bus.worker import LEAVING, ending_within, settle_memory
 
 HEADERS_WITHIN = 15.0
 """Seconds for the headers of a request, from the opening of the connection or from the first byte of a later request."""
@@ -117,13 +118,16 @@ class Server:
         return f"http://{host}:{self.port}"
 
     def run(self, announce: Callable[[str], None] = lambda url: None) -> None:
-        """Serve until SIGTERM or SIGINT: take no more, finish, stop the app."""
+        """Serve until SIGTERM or SIGINT: take no more, finish, stop the app. Where that takes too long the process ends."""
         self._server.announce = lambda: announce(self.url)
-        # uvicorn raises the signal again once it has stopped; with the default handler that would kill the process before the app stops.
-        before = [(number, signal.signal(number, lambda *_: None)) for number in (signal.SIGTERM, signal.SIGINT)]
+        self._server.within = GRACE + LEAVING + (self.app.config.engine.stop if self.app.role == "all" else 0)
+        # While it starts we hear signals ourselves. uvicorn raises the signal again once it has stopped: with the default handler that
+        # would kill the process before the app stops.
+        before = [(number, signal.signal(number, self._server.handle_exit)) for number in (signal.SIGTERM, signal.SIGINT)]
         try:
             self._run(settle_memory)
         finally:
+            self._server.stopped()
             for number, handler in before:
                 signal.signal(number, handler)
 
@@ -131,7 +135,8 @@ class Server:
         self.app.start()
         started()
         try:
-            self._server.run(sockets=[self._socket])
+            if not self._server.should_exit:  # told to stop before it began
+                self._server.run(sockets=[self._socket])
         finally:
             self._socket.close()
             self.app.stop()
@@ -153,9 +158,21 @@ class Server:
 
 
 class _Announcing(uvicorn.Server):
-    """Says when it listens."""
+    """Says when it listens, and ends the process where it is told to stop and that takes longer than ``within`` seconds."""
 
     announce: Callable[[], Any] = staticmethod(lambda: None)
+    within: float | None = None
+    _ending: threading.Timer | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.within is not None and self._ending is None:
+            self._ending = ending_within(self.within)
+        super().handle_exit(sig, frame)
+
+    def stopped(self) -> None:
+        self.within = None
+        if self._ending is not None:
+            self._ending.cancel()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -21,6 +21,7 @@ from bus.catalog import examine
 from bus.cli import COMMANDS, main
 from bus.systems import adapter_class, adapters_of
 from bus.web.serve import GRACE
+from bus.worker import LEAVING
 from tests.small_bus import write
 
 PROJECT = Path(__file__).parents[2]
@@ -117,9 +118,13 @@ def test_whoever_sets_up_makes_those_folders_for_the_bus_alone():
 
 
 def test_a_unit_waits_longer_than_a_graceful_stop_takes():
-    assert seconds_for("snodo-web@.service") > GRACE + 5
-    assert seconds_for("snodo-worker@.service") > 20 + 10, "calls in flight, then channel, leases and store"
-    assert seconds_for("snodo.service") > GRACE + 20
+    calls = config.Engine().stop
+    assert seconds_for("snodo-web@.service") > GRACE + LEAVING
+    assert seconds_for("snodo-worker@.service") > calls + LEAVING
+    assert seconds_for("snodo.service") > GRACE + calls + LEAVING
+    for service in compose()["services"].values():
+        if service["image"] == "snodo":
+            assert float(service["stop_grace_period"].removesuffix("s")) > max(GRACE, calls) + LEAVING
 
 
 def test_systemd_itself_understands_the_units_where_it_is_at_hand(tmp_path):

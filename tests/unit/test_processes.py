@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +13,14 @@ from typing import Any
 
 import pytest
 
-from bus.app import refuse_unsafe
+from bus import worker
+from bus.app import App, refuse_unsafe
 from bus.cli import main
 from bus.config import Config, load
 from bus.diagnostics import configure
 from bus.errors import ConfigError
 from bus.store.opening import doubts
+from bus.web.serve import Server
 from bus.worker import give_back_memory
 from tests.small_bus import write
 
@@ -116,3 +120,44 @@ def test_what_a_burst_needed_is_given_back() -> None:
 def test_another_c_library_gives_back_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
     give_back_memory()
+
+
+def test_what_refuses_the_start_of_a_worker_is_told_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing that was not begun stands in the way of the end."""
+    app = App(load(write(tmp_path)), adapters={})
+
+    def refuse() -> None:
+        raise ConfigError("the broker has no virtual host 'snodo'", code="config.channel", hint="rabbitmqctl add_vhost snodo")
+
+    monkeypatch.setattr(app.channel, "check", refuse)
+    with pytest.raises(ConfigError, match="no virtual host"):
+        worker.run(app)
+    App(load(tmp_path / "config.yaml"), adapters={}).stop()
+
+
+# -- the end --------------------------------------------------------------------------------------------------------------
+
+
+def test_what_cannot_end_in_good_order_ends_all_the_same() -> None:
+    """A database that hangs, and is neither there nor away, would keep its process for ever."""
+    program = "import time; from bus.worker import bounded\nwith bounded(0.2): time.sleep(0.1)\nwith bounded(0.3): time.sleep(60)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50)
+    assert done.returncode == 1
+    assert "stop.cut-short" in done.stdout + done.stderr
+
+
+def test_a_door_that_is_told_to_stop_while_it_starts_does_not_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker that says nothing may hold up the start for seconds."""
+    app = App(load(write(tmp_path)), adapters={})
+    server, start = Server(app, "127.0.0.1", 0), app.start
+
+    def start_and_be_told() -> None:
+        start()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(app, "start", start_and_be_told)
+    monkeypatch.setattr("bus.web.serve.settle_memory", lambda: None)
+    opened: list[str] = []
+    server.run(opened.append)
+    assert opened == []
+    assert app.engine.alive() is False
