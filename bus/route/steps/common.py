@@ -71,7 +71,10 @@ class RetryModel(Model):
 
 
 class LimitModel(Model):
-    """At most `count` calls in any `per`, over all runs."""
+    """At most `count` calls of this step in any `per`, over all runs and workers; those beyond wait.
+    Each step counts its own, also where two ask the same operation. Past calls are kept in memory: a process that starts may let one
+    `count` more through.
+    """
 
     count: int = Field(ge=1, le=1_000_000, description="How many calls")
     per: ExactDuration = Field(description="In which time, such as 1m")
