@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from bus.adapter import Operation
@@ -77,7 +77,9 @@ class Course:
     groups: dict[tuple[object, ...], Group] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._walker = Walker(self.operations, self._fault, self.logged)
+        came = self.logged.came if self.logged else None
+        logged = replace(self.logged, came=lambda near, *asked: came(_known(near), *asked)) if self.logged and came else None
+        self._walker = Walker(self.operations, self._fault, logged)
         routes = {*self.before.routes, *self.after.routes}
         self.routes = {name: (_plan(self.before, name), _plan(self.after, name)) for name in sorted(routes)}
         self.routes = {name: both for name, both in self.routes.items() if _digest(both[0]) != _digest(both[1])}
@@ -298,8 +300,7 @@ class Course:
 
     def _waits_for(self, near: str, message: Message) -> Sequence[Waiting]:
         """The waits that a message fulfils, or comes too late for, in the case of another one, which the log has or not."""
-        known = near.removeprefix(_PLANNED).partition(" ")[0]
-        return self.waits(known, message.type, self._given(message)) if self.waits else ()
+        return self.waits(_known(near), message.type, self._given(message)) if self.waits else ()
 
     def _given(self, message: Message) -> Mapping[str, str]:
         """The keys of its case that a message carries under the edited rules; none where they cannot be told."""
@@ -359,6 +360,11 @@ class Course:
         if kept:
             group.examples.append((message, change.before, change.after))
         return kept
+
+
+def _known(message: str) -> str:
+    """The message of the log behind one that it may not have: both are of one case."""
+    return message.removeprefix(_PLANNED).partition(" ")[0]
 
 
 def _all_sent(page: Page) -> list[str]:

@@ -324,3 +324,11 @@ def test_a_message_whose_place_another_takes_that_is_sent_besides_comes_late(wor
 def test_a_wait_of_another_name_that_ended_with_its_deadline_is_no_difference(worked, edited):
     edit(edited, "id: aspetta", "id: attendi", "routes/scaduta.yaml")
     assert planned(worked, edited) == []
+
+
+def test_a_run_that_only_the_edited_rules_start_takes_what_the_log_has_in_its_case(worked, edited):
+    edit(edited, "wait: ufficio.sollecito, case: pratica, ", "wait: ufficio.avviso, ", "routes/sollecitata.yaml")
+    edit(edited, SENT, "  - {id: avvia, send: ufficio.sollecitata, with: {pratica: body.pratica, numero: body.numero}}\n" + SENT)
+    found = planned(worked, edited)
+    assert ("run added", "ufficio.sollecitata", MANY) in found
+    assert ("arrival added", "ufficio.avviso", 2 * MANY) in found  # by the runs that there are, and by those that there would be
