@@ -104,30 +104,23 @@ class RunningSimulator:
 
     def _begin(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [
-            sys.executable,
-            "-m",
-            self.module,
-            "--port",
-            str(self.port),
-            "--second-port",
-            str(self._second),
-            "--folder",
-            str(self.folder),
-            "--with-parent",
-        ]
-        seen = {**os.environ, "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), *sys.path])}
-        with (self.folder / "stderr.txt").open("ab") as errors:
-            self._process = subprocess.Popen(
-                [*command, *self.arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=seen
-            )
+        given = ["--port", str(self.port), "--second-port", str(self._second), "--folder", str(self.folder), *self.arguments]
+        errors = self.folder / "stderr.txt"
+        self._process = self._launched(given, errors)
         line = self._ready_line()
         try:
             self.facts = json.loads(line)
         except ValueError:
             self.kill()
-            said = (self.folder / "stderr.txt").read_text(errors="replace")[-2000:]
+            said = errors.read_text(errors="replace")[-2000:]
             raise SimulatorFailed(f"{self.module} did not get ready: {line[:200]!r}\n{said}") from None
+
+    def _launched(self, arguments: list[str], errors: Path) -> subprocess.Popen[bytes]:
+        """The process, told to end when this one does; what it says besides goes to the end of ``errors``."""
+        command = [sys.executable, "-m", self.module, "--with-parent", *arguments]
+        seen = {**os.environ, "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), *sys.path])}
+        with errors.open("ab") as said:
+            return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, env=seen)
 
     def _ready_line(self) -> bytes:
         assert self._process is not None

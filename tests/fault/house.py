@@ -29,11 +29,11 @@ from bus.store import Store
 from bus.store.opening import open_store
 from bus.testing.ports import free_port
 from bus.testing.services import PostgreSQL, RabbitMQ, ServiceMissing
-from bus.testing.simulators import RunningSimulator, start
+from bus.testing.simulators import RunningSimulator
 from bus.testing.town import key_of, merged
 from tests.fault import rules
-from tests.fault.nursery import Born
 from tests.fault.portal import Portal
+from tests.nursery import Born, BornSimulator
 
 PROJECT = Path(__file__).parents[2]
 Shape = Literal["embedded", "production"]
@@ -46,7 +46,7 @@ _launcher = ThreadPoolExecutor(1, "house")
 
 
 class Member:
-    """One process of the bus: ``bus serve``, ``bus web`` or ``bus worker``; ``loaded``: with its modules (`tests.fault.nursery`)."""
+    """One process of the bus: ``bus serve``, ``bus web`` or ``bus worker``; ``loaded``: with its modules (`tests.nursery`)."""
 
     def __init__(self, role: str, config_path: Path, log: Path, *, loaded: bool = False) -> None:
         self.role, self._config, self.log, self._loaded = role, config_path, log, loaded
@@ -77,7 +77,7 @@ class Member:
 
         def launch() -> subprocess.Popen[bytes] | Born:
             if self._loaded:
-                return Born(arguments, environment, self.log)
+                return Born("bus.cli", arguments, environment, self.log)
             with self.log.open("ab") as errors:
                 return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=environment)
 
@@ -124,13 +124,13 @@ class Member:
 class House:
     """Systems, settings, processes; use as a context manager. ``services`` are the PostgreSQL and RabbitMQ of the shape ``production``.
 
-    ``loaded``: its processes start with their modules, as is cheap where no start is measured (`tests.fault.nursery`).
+    ``loaded``: its processes start with their modules, as is cheap where no start is measured (`tests.nursery`).
     """
 
     def __init__(
         self, folder: Path, shape: Shape, changes: dict[str, Any] | None = None, workers: int = 1, *, loaded: bool = False
     ) -> None:
-        self.folder, self.shape, self._changes = folder, shape, changes or {}
+        self.folder, self.shape, self._changes, self._loaded = folder, shape, changes or {}, loaded
         self.port = free_port()
         self.config_path = folder / "config.yaml"
         self.systems: dict[str, RunningSimulator] = {}
@@ -150,10 +150,11 @@ class House:
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.shape == "production":
             self.services = {"postgresql": PostgreSQL(), "rabbitmq": RabbitMQ()}
+        simulator = BornSimulator if self._loaded else RunningSimulator
         with ThreadPoolExecutor(4) as pool:
             begun = [pool.submit(service.start) for service in self.services.values()]
             names = ("alfa", "beta")
-            made = pool.map(lambda name: start("tests.fault.sistema_simulator", self.folder / name), names)
+            made = pool.map(lambda name: simulator("tests.fault.sistema_simulator", self.folder / name, (), free_port()), names)
             self.systems.update(zip(names, made, strict=True))
             for one in begun:
                 one.result()

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from bus.client import Client, ClientError
-from tests.fault.nursery import Born
 from tests.integration.workshop import write_rules
+from tests.nursery import Born
 from tests.small_bus import key_of, settings
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ class Bus:
         self.clients: list[Client] = []
 
     def start(self) -> Client:
-        self.process = Born(["serve", "--config", str(self.folder / "config.yaml")], dict(os.environ), self.folder / "bus.log")
+        self.process = Born("bus.cli", ["serve", "--config", str(self.folder / "config.yaml")], dict(os.environ), self.folder / "bus.log")
         line = self.process.stdout.readline().decode()
         url = line.split()[-1] if line.startswith("snodo listens") else "http://127.0.0.1:9"
         self.url = url

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import os
 import re
 import shutil
 import time
@@ -14,8 +15,10 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 from adapters.anagrafe.simulator import people
 from bus.client import Client
+from bus.testing.ports import free_port
 from bus.testing.town import Town as TownOfOne
 from bus.testing.town import key_of
+from tests.nursery import Born, BornSimulator
 
 ROOT = Path(__file__).parents[2]
 ADA = "BLLDAA71E43B429M"
@@ -30,11 +33,17 @@ T = TypeVar("T")
 
 
 class Town(TownOfOne):
-    """A town that keeps one client for each caller, and closes them."""
+    """A town that keeps one client for each caller, and closes them; its processes are born with their modules (`tests.nursery`)."""
 
     def __init__(self, folder: Path, rules: Path = ROOT, changes: dict[str, Any] | None = None, workers: int = 0) -> None:
         super().__init__(folder, rules, changes, workers=workers)
         self._clients: dict[str, Client] = {}
+
+    def _start(self, module: str, folder: Path, *arguments: str) -> BornSimulator:
+        return BornSimulator(module, folder, arguments, free_port())
+
+    def _launch(self, command: str) -> Born:
+        return Born("bus.cli", [command, "--config", str(self.config_path)], dict(os.environ), self.folder / "bus.log")
 
     def client(self, name: str = "portale") -> Client:
         return self._clients.setdefault(name, super().client(name))
