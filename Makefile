@@ -28,7 +28,7 @@ demo: $(STAMP)
 	@$(BIN)/bus demo
 
 # Files in their order, not those with most tests first: the long ones (tests/fault) come early, and no worker is idle at the end.
-# One worker more than processors (tests/conftest.py).
+# Two workers more than processors (tests/conftest.py).
 # Bytecode first: where the environment forbids to write it on the way, each of some hundred processes would compile what has changed.
 test: $(STAMP)
 	@./tools/services.sh

@@ -29,8 +29,8 @@ import network_guard  # noqa: E402 - it lives in the folder that was just put on
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """``-n auto``: one more than there are processors, because a test of processes waits for them most of its time."""
-    return len(os.sched_getaffinity(0)) + 1
+    """``-n auto``: two more than there are processors, because a test of processes waits for them most of its time."""
+    return len(os.sched_getaffinity(0)) + 2
 
 
 def pytest_configure(config: pytest.Config) -> None:
