@@ -110,7 +110,10 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two values that are compared: of each its path, or what form it surely has (``date``, ``date-time``); ``offset`` of the operator."""
+    """Two values that are compared. Of each its path, or what form it surely has: ``date``, ``date-time``, or ``text`` that is neither.
+
+    ``offset`` is where the operator stands.
+    """
 
     left: tuple[str, ...] | str
     right: tuple[str, ...] | str
@@ -289,11 +292,12 @@ def _spares(call: Any, bound: Mapping[str, tuple[str, ...] | None]) -> bool:
 
 
 def _form(node: Any) -> str:
-    """Whether what is no path is surely a date, or a moment; empty where nobody knows."""
+    """Whether what is no path is surely a date, a moment, or a text that is neither; empty where nobody knows."""
     if _kind(node) == "call":
         return "date" if node.call.function in _GIVE_DATES else ""
-    found = _DATED.fullmatch(node.const.string_value) if _kind(node) == "const" else None
-    return "" if found is None else "date-time" if found[1] else "date"
+    text = node.const.string_value if _kind(node) == "const" else ""
+    found = _DATED.fullmatch(text)
+    return "date-time" if found and found[1] else "date" if found else "text" if text else ""
 
 
 def _kind(node: Any) -> str:

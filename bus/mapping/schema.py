@@ -142,7 +142,8 @@ def _schema_faults(schema: Any, pointer: Pointer, root: Any) -> Iterator[_Wrong]
             yield _Wrong(pointer, "schema.invalid", "this is no schema", hint)
         return
     wrong = {word: found for word, inner in schema.items() if (found := _wrong_word(word, inner, (*pointer, word), root)) is not None}
-    yield from wrong.values()
+    strange = any(found.code == "schema.unknown-keyword" for found in wrong.values())  # one that stands between a word and its value
+    yield from (found for word, found in wrong.items() if not strange or schema[word] is not None or word not in _KEYWORDS)
     right = {word: inner for word, inner in schema.items() if word not in wrong}
     yield from _contradictions(right, pointer)
     if "required" in right:

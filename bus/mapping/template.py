@@ -212,11 +212,11 @@ class _Builder:
         refuse = self.shop.refuse
         before = self.shop.failed
         self.shop.failed = False
-        for key in value:
-            if key not in DIRECTIVES:
-                hint = suggestion(key, DIRECTIVES) if key.startswith("$") else "put the fields under $value"
-                refuse((*pointer, key), "template.unknown-directive", f"`{key}` does not stand beside $ directives", hint, key=True)
-        if "$value" not in value:
+        fields = [key for key in value if not key.startswith("$")]
+        for key in [*(key for key in value if key.startswith("$") and key not in DIRECTIVES), *fields[:1]]:  # the fields have one cause
+            hint = suggestion(key, DIRECTIVES) if key.startswith("$") else "put the fields under $value"
+            refuse((*pointer, key), "template.unknown-directive", f"`{key}` does not stand beside $ directives", hint, key=True)
+        if "$value" not in value and not fields:
             refuse(pointer, "template.no-value", "the directive has no $value")
         if "$as" in value and "$each" not in value:
             refuse((*pointer, "$as"), "template.as-without-each", "$as names the item of an $each", key=True)

@@ -389,14 +389,19 @@ class _Checker:
     def _operation(self, name: str, pointer: Pointer) -> Operation | None:
         found = self.world.operations.get(name)
         if found is None:
-            hint = suggestion(name, self.world.operations)
+            same = [one for one in self.world.operations if one.rpartition(".")[2] == name.rpartition(".")[2]]
+            hint = (
+                f"it is a message type: `send: {name}` sends one" if name in self.world.types else suggestion(name, self.world.operations)
+            )
+            hint = hint or ("did you mean " + " or ".join(same[:3]) + "?" if same else "")
             self.report.report(pointer, "operation.unknown", f"there is no operation `{name}`", hint)
         return found
 
     def _type(self, name: str, pointer: Pointer) -> MessageType | None:
         found = self.world.types.get(name)
         if found is None and name not in self.world.broken:
-            self.report.report(pointer, "type.unknown", f"there is no message type `{name}`", suggestion(name, self.world.types))
+            asked = f"it is an operation: `call: {name}` asks it" if name in self.world.operations else ""
+            self.report.report(pointer, "type.unknown", f"there is no message type `{name}`", asked or suggestion(name, self.world.types))
         return found
 
     def _mapping(self, step: Parsed, name: str, part: str, scope: Scope) -> CompiledMapping | None:

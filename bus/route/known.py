@@ -187,9 +187,8 @@ class Paths:
             return self._below(self._named(path[0], used), path[1:])
         if codes := self._found(used):
             return Known(schema={"type": "string", "enum": codes}, typed=self.types.declare(_TEXT))
-        returns = (
-            expression.returns or self.types.check(expression.text, self._bound(used), self.types.finds_text(expression.lookups)).returns
-        )
+        checked = self.types.check(expression.text, self._bound(used), self.types.finds_text(expression.lookups))
+        returns = "" if checked.faults else expression.returns or checked.returns
         if not returns or is_bare_date(expression):
             return Known()
         schema = SCALARS.get(returns) or {"type": returns}
@@ -351,6 +350,10 @@ class Paths:
         """Dates that are compared with moments, as the texts that they are, where it matters that a day is less than its moments."""
         for pair in used.expression.pairs:
             forms = {self._form(side, used): side for side in (pair.left, pair.right)}
+            if len(forms) == 2 and "text" in forms and not forms.keys().isdisjoint({"date", "date-time"}):
+                sentence, hint = "what is a date is compared with a text that is none", "a date is written 2026-03-01"
+                within = line_and_column(used.expression.text, pair.offset)
+                self.report.report(used.pointer, "expression.literal", sentence, hint, within=within)
             if forms.keys() == {"date", "date-time"}:
                 moment = forms["date-time"]
                 if pair.function in (_BY_DAYS if moment is pair.left else _BY_DAYS_TURNED):

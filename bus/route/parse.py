@@ -13,7 +13,7 @@ from bus.expression import name_problem
 from bus.mapping.template import local_names
 from bus.route.model import RouteDocument
 from bus.route.steps import KINDS
-from bus.source import Pointer, Reporter, nearest, validated, wrong_fields
+from bus.source import Pointer, Reporter, meant_by, nearest, validated, wrong_fields
 
 MOST_STEPS = 500
 _NEVER_EMPTY = frozenset({"as", "when", "timeout", "retry", "mapping", "undo", "limit", "match", "deadline", "count", "until", "dead_on"})
@@ -196,7 +196,12 @@ class _Reader:
                     return "", {}
                 self.report.also(pointer, key, near)
                 return near, right
-        self.report.report(pointer, "step.unknown-kind", "the step has no kind", "it needs one of " + ", ".join(KINDS))
+        hint = "it needs one of " + ", ".join(KINDS)
+        if "if" in written or {"when", "steps"} <= written.keys():
+            hint = "steps under a condition are a `choose`, whose clauses have `when` and `steps`; one step alone has a `when`"
+        elif len(written) == 1 and isinstance(inner := next(iter(written.values())), dict) and not inner.keys().isdisjoint(KINDS):
+            hint = f"write `- id: {next(iter(written))}`, and the kind below it in the same column as `id`"
+        self.report.report(pointer, "step.unknown-kind", "the step has no kind", hint)
         return "", {}
 
     def _identity(self, written: dict[str, Any], pointer: Pointer) -> None:
@@ -217,7 +222,7 @@ def _meant(written: dict[str, Any], known: set[str]) -> dict[str, str]:
     """Of each misspelt field, the one that was meant and that nothing else says."""
     meant: dict[str, str] = {}
     for name in written.keys() - known:
-        near = nearest(name, known - written.keys() - set(meant.values()))
+        near = meant_by(name, known - written.keys() - set(meant.values()))
         if near is not None:
             meant[name] = near
     return meant

@@ -82,8 +82,8 @@ class Target:
 
     def _map(self, value: dict[str, Any], wanted: dict[str, Any], pointer: Pointer, path: tuple[str, ...]) -> None:
         if "$each" in value:
-            if self._is(wanted, "array", pointer, path):
-                self._value(value.get("$value"), wanted.get("items", {}), (*pointer, "$value"), (*path, ""))
+            if self._is(wanted, "array", pointer, path) and "$value" in value:
+                self._value(value["$value"], wanted.get("items", {}), (*pointer, "$value"), (*path, ""))
             return
         if any(key.startswith("$") for key in value):
             for key in ("$value", "$default"):

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from bus.faults import sentence_of
-from bus.source.findings import Pointer, Reporter, suggestion
+from bus.source.findings import Pointer, Reporter, nearest
 
 M = TypeVar("M", bound=BaseModel)
+
+_OTHERWISE = {
+    "then": ("steps",), "do": ("steps",), "if": ("when",), "else": ("otherwise",), "default": ("otherwise",),
+    **dict.fromkeys(("body", "params", "args", "request", "input", "parameters", "data"), ("with",)),
+    **dict.fromkeys(("result", "into", "output", "register", "name"), ("as",)),
+    **dict.fromkeys(("catch", "rescue", "on_failure", "on_fail", "errors"), ("on_error",)),
+    "office": ("ufficio",), "type": ("tipo",), "kind": ("tipo",),
+    "retries": ("retry",), "timeout": ("deadline",), "on_timeout": ("on_deadline",), "rollback": ("undo",),
+}  # fmt: skip
+"""What people write who know other notations, and the fields that they mean."""
+_ELSEWHERE = {"else": "what is done otherwise stands beside `choose`: `otherwise: [...]`"}
+"""Fields that stand at another place."""
+_LISTED = {
+    "on_error": "write `- ` before its first field: it is a list of clauses",
+    "choose": "write `- ` before its first field: it is a list of clauses",
+}
+"""Lists of which people write the one item alone."""
 
 
 def validated(document: Any, model: type[M], report: Reporter, pointer: Pointer = ()) -> M | None:
@@ -21,14 +38,26 @@ def validated(document: Any, model: type[M], report: Reporter, pointer: Pointer 
         faults = _joined([{**fault, "place": _place(fault, document)} for fault in error.errors(include_url=False)])
         misspelt = {(fault["place"][:-1], meant) for fault in faults if (meant := _meant(fault, model, fault["place"]))}
         strange = {fault["place"][:-1] for fault in faults if fault["type"] == "extra_forbidden"}
+        bare = {fault["place"][:-1] for fault in faults if fault["type"] == "missing" and fault["place"][-1] == "steps"}
+        bare &= {fault["place"][:-1] for fault in faults if fault["type"] == "extra_forbidden" and fault["place"][-1] == "id"}
         for fault in faults:
             place = fault["place"]
+            if place[:-1] in bare and fault["type"] in ("missing", "extra_forbidden"):  # a step stands where a clause does: one cause
+                if place[-1] == "id":
+                    sentence, hint = "a step stands here, where its clause is missing", "write `- steps: [...]` around it"
+                    report.report((*pointer, *place[:-1]), "field.invalid", sentence, hint)
+                continue
             if fault["type"] == "missing":
                 misplaced = place[-1] == "steps" and place[:-1] in strange  # what they should hold stands where they should
                 if misplaced or (place[:-1], f"did you mean {place[-1]}?") in misspelt:
                     continue
-            _report_fault(fault, model, report, pointer)
+            _report_fault(fault, model, report, pointer, _at(document, place[:-1]))
         return None
+
+
+def meant_by(name: str, known: Collection[str]) -> str | None:
+    """Of known fields the one that was probably meant by one that is not."""
+    return next((one for one in _OTHERWISE.get(name, ()) if one in known), None) or nearest(name, known)
 
 
 def wrong_fields(document: Any, model: type[BaseModel]) -> set[str]:
@@ -71,22 +100,32 @@ def _joined(faults: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _meant(fault: Any, model: type[BaseModel], place: tuple[Any, ...]) -> str:
     """The hint of an unknown field: a field that is missing because its name is misspelt is one mistake, not two."""
-    return suggestion(str(place[-1]), _fields_at(model, place[:-1])) if fault["type"] == "extra_forbidden" else ""
+    meant = meant_by(str(place[-1]), _fields_at(model, place[:-1])) if fault["type"] == "extra_forbidden" else None
+    return f"did you mean {meant}?" if meant else ""
 
 
-def _report_fault(fault: Any, model: type[BaseModel], report: Reporter, pointer: Pointer) -> None:
+def _at(document: Any, place: Sequence[Any]) -> Any:
+    for piece in place:
+        document = document[piece]
+    return document
+
+
+def _report_fault(fault: Any, model: type[BaseModel], report: Reporter, pointer: Pointer, around: Any) -> None:
     place = fault["place"]
     name = str(place[-1]) if place else ""
     known = _fields_at(model, place[:-1])
     if fault["type"] == "extra_forbidden":
-        hint = suggestion(name, known) or ("it takes " + ", ".join(known) if known else "")
+        free = [one for one in known if not isinstance(around, dict) or one not in around]
+        meant = meant_by(name, free)
+        hint = f"did you mean {meant}?" if meant else _ELSEWHERE.get(name) or ("it takes " + ", ".join(known) if known else "")
         report.report((*pointer, *place), "field.unknown", f"there is no field `{name}` here", hint, key=True)
     elif fault["type"] == "missing":
         report.report((*pointer, *place[:-1]), "field.missing", f"the field `{name}` is missing", _described(model, place))
     else:
         last = place[-1] if place else None
         label = f"item {last + 1} " if isinstance(last, int) else f"`{name}` " if name else "this "
-        hint = _described(model, place) if isinstance(last, str) else ""
+        hint = _LISTED.get(str(last), "") if isinstance(fault.get("input"), dict) else ""
+        hint = hint or (_described(model, place) if isinstance(last, str) else "")
         report.report((*pointer, *place), "field.invalid", f"{label}{fault['sentence']}", hint, key="[key]" in fault["loc"])
 
 

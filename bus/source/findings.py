@@ -69,7 +69,10 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that was probably meant."""
+    """The known word that was probably meant: the same but for capitals, or a near one."""
+    known = list(known)
+    if (same := next((one for one in known if one.casefold() == word.casefold() and one != word), None)) is not None:
+        return same
     return next(iter(difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)), None)
 
 

@@ -202,6 +202,8 @@ class _Reader:
         finally:
             loader.dispose()
         for key in self.bare.values() if not broken else ():
+            place = (key.line, key.column)
+            self.source.findings = [one for one in self.source.findings if (one.line, one.column) != place]  # what it looks like, too
             hint = f"write `{key.value}: …`; {_IN_QUOTES}" if _NAME.fullmatch(str(key.value)) else _IN_QUOTES
             self.source.at(key.line, key.column, "yaml.syntax", f"`{key.value}` has no value", hint)
         if self.source.root is None and not self.source.findings:
