@@ -169,12 +169,16 @@ class Paths:
         return True
 
     def _question(self, used: Used) -> Hashable | None:
-        """What the answer depends on: the text, the part, what is known of each name. None where local names are read too."""
+        """What the answer depends on: the expression, its part, what is known of each name, whether what it looks up was asked about.
+
+        None where local names are read too.
+        """
         if used.local:
             return None
-        known = ((name, self.names.get(name)) for name in used.expression.names)
-        shapes = frozenset((name, id(one.schema), one.typed) if one else (name, 0, "") for name, one in known)
-        return used.expression.text, _NEEDED.get(part_of(used.pointer), ""), shapes
+        known = [self.names.get(name) for name in used.expression.names]
+        shapes = [(id(one.schema), one.typed) if one else None for one in known]
+        asked = [one.path in self.asked for one in used.expression.lookups]
+        return used.expression, _NEEDED.get(part_of(used.pointer), ""), *shapes, *asked
 
     def value(self, used: Used) -> Known:
         """What is known of the value of an expression."""

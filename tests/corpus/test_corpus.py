@@ -135,3 +135,22 @@ def test_a_broken_service_is_no_unknown_key_elsewhere(right: str, wrong: str, tm
     (folder / PLACES["services"]).write_text(services.replace(right, wrong, 1), encoding="utf-8")
     findings = review(files_of(folder), OPERATIONS, _with_the_world())
     assert {PLACES["services"]} == {one.file for one in findings}, [str(one) for one in findings]
+
+
+@pytest.mark.parametrize("asking", ["routes/aperta.yaml", "routes/zelante.yaml"])
+def test_what_one_route_asks_about_is_not_asked_for_another(asking: str) -> None:
+    """Both look the same code up with the same expression; only one has a condition for the codes that the table lacks."""
+    route = """route: prova.%s
+version: 1
+on: prova.istanza
+case: {istanza: body.istanza}
+steps:
+  - {id: a, %sset: {x: 'lookup("uffici", body.canale, "nome")'}}
+"""
+    files = {
+        **files_of(WORLD),
+        "routes/media.yaml": (route % ("media", "")).encode(),
+        asking: (route % ("chiede", 'when: body.canale == "WEB", ')).encode(),
+    }
+    _, findings = examine(files, OPERATIONS)
+    assert [("routes/media.yaml", "table.unknown-key")] == [(f.file, f.code) for f in findings], [str(f) for f in findings]
