@@ -15,38 +15,39 @@ from __future__ import annotations
 import gc
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from bus.adapter import Operation
-from bus.earlier import Earlier, digest_of
+from bus.earlier import Earlier
 from bus.errors import RulesError
 from bus.expression import Table, Tables
 from bus.mapping.compile import CompiledMapping, read_mapping
 from bus.mapping.model import MappingTest
 from bus.mapping.tables import read_table
 from bus.mapping.types import BUILT_IN, Fault, MessageType, check_forms, compile_type, validate_whole
-from bus.message import JsonObject, JsonValue, canonical, digest
+from bus.message import JsonObject, JsonValue, digest
+from bus.recalled import Kept, Recalled
 from bus.route.check import World, check_mapping, check_route, check_type
 from bus.route.compile import CompiledRoute, compile_route, plan_of
 from bus.route.mapping_tests import Tested, check_mapping_tests
 from bus.route.model import TestDocument
-from bus.route.outline import Outline, outline_from, outline_of
+from bus.route.outline import Outline, outline_of
 from bus.route.parse import ParsedRoute, parse_route
 from bus.route.plan import CallStep, GatherStep, Plan, WaitStep
 from bus.route.tests_check import SERVICES, Found, check_tests
-from bus.rulefiles import Files, files_of
+from bus.rulefiles import CATALOGUE, Files, beside_of, files_of, is_beside, is_mapping, is_route, is_table, is_type, route_of
 from bus.services import Servizio, check_services, read_services
+from bus.sharing import ALONE, MOST, Indivisible, Share, processes, shared
 from bus.source import Finding, Source, read, suggestion
 
 OFFICES = "uffici"
-CATALOGUE = "routes/servizi.yaml"
-BESIDE = ".test.yaml"
-"""How the file of tests beside a route ends."""
+SHARE = 25
+"""Routes to read from which on another process pays: to copy this one costs as much as to check three or four."""
 
 
 @dataclass(frozen=True)
@@ -200,12 +201,40 @@ def examine(rules: Path | Files, operations: Mapping[str, Operation]) -> tuple[C
     return catalog, findings
 
 
-def review(files: Files, operations: Mapping[str, Operation], earlier: Earlier) -> list[Finding]:
-    """The findings of `examine`, without the catalog: routes are not checked again of which it is known what is found."""
-    reader = _Reader(files, operations, earlier)
+def review(files: Files, operations: Mapping[str, Operation], earlier: Earlier | None = None) -> list[Finding]:
+    """The findings of `examine`, without the catalog: by several processes where there is much to check and this one has no threads.
+
+    Routes are not checked again of which is known from ``earlier`` what is found.
+    """
+    recalled = Recalled(files, earlier) if earlier else None
+    known = recalled.outlines if recalled else {}
+    size = processes(sum(is_route(path) and path not in known for path in files), SHARE)
     with _without_collector():
+        try:
+            parts = _parts(files, operations, recalled, size)
+        except _Divisible as found:
+            parts = _parts(files, operations, recalled, found.size)
+    if recalled:
+        recalled.keep(one for _, kept in parts for one in kept)
+    return _in_order(one for findings, _ in parts for one in findings)
+
+
+def _parts(
+    files: Files, operations: Mapping[str, Operation], recalled: Recalled | None, size: int
+) -> list[tuple[list[Finding], list[Kept]]]:
+    """What each of so many processes finds, and what is to be kept of it."""
+
+    def part(share: Share) -> tuple[list[Finding], list[Kept]]:
+        reader = _Reader(files, operations, recalled, share, size)
         reader.look()
-    return reader.findings()
+        return reader.findings(), reader.kept
+
+    return shared(part, size)
+
+
+def _in_order(findings: Iterable[Finding]) -> list[Finding]:
+    """By file and place."""
+    return sorted(findings, key=lambda one: (one.file, one.line, one.column, one.code))
 
 
 @contextmanager
@@ -256,53 +285,45 @@ def _asked(outlines: Iterable[Outline]) -> dict[str, frozenset[tuple[str, ...]]]
     return found
 
 
-class _Recalled:
-    """Routes that an earlier check found sound: known by their outlines until their findings are needed, and those may be known too."""
+class _Said(NamedTuple):
+    """What the processes that share the work tell one another of their routes.
 
-    def __init__(self, files: Files, earlier: Earlier) -> None:
-        self.earlier = earlier
-        self.findings: list[Finding] = []
-        others = digest_of({path: content for path, content in files.items() if not _is_route(path) and not _is_beside(path)})
-        self._keys = {path: self._key(others, path, files) for path in files if _is_route(path)}
-        known = {path: earlier.outline(key) for path, key in self._keys.items()}
-        self.outlines = {path: outline_from(outline) for path, outline in known.items() if outline}
+    ``names``: as they stand in all that can be read; ``broken``: what of them is; ``perhaps``: keys of cases that halves may give.
+    """
 
-    def _key(self, others: bytes, path: str, files: Files) -> str:
-        parts = [files[name] for name in (path, _beside(path)) if name in files]
-        return self.earlier.key(others, path.encode(errors="surrogateescape"), *parts)
+    names: list[str]
+    outlines: list[Outline]
+    broken: frozenset[str]
+    perhaps: frozenset[str] | None
 
-    def take(self, world: World) -> set[str]:
-        """Take over what is known to be found in this world; returns the files of which it is not known, and gives up their outlines."""
-        found = {path: self.earlier.findings(self._in(world, path)) for path in self.outlines}
-        self.findings = [one for findings in found.values() for one in findings or ()]
-        unknown = {path for path, findings in found.items() if findings is None}
-        self.outlines = {path: outline for path, outline in self.outlines.items() if path not in unknown}
-        return unknown
 
-    def keep(self, drafts: Iterable[_Draft], findings: Iterable[Finding], world: World) -> None:
-        """Keep what was found in this world of the routes that have no error: those take nothing away that others would have had."""
-        found: dict[str, list[Finding]] = {}
-        for one in findings:
-            found.setdefault(one.file, []).append(one)
-        for draft in drafts:
-            file = draft.source.file
-            own = [*found.get(file, ()), *found.get(_beside(file), ())]
-            if draft.compiled.plan is not None and all(one.severity != "error" for one in own):
-                self.earlier.keep_outline(self._keys[file], draft.outline.written())
-                self.earlier.keep(self._in(world, file), own)
+class _Divisible(Exception):
+    """There is more to do than it seemed: ``size`` processes are for it."""
 
-    def _in(self, world: World, path: str) -> str:
-        """The key of what is found of a route: of all other routes only what they bring into the world counts."""
-        keys = None if world.keys is None else sorted(world.keys)
-        return self.earlier.key(self._keys[path].encode(), canonical([keys, sorted(world.broken)]))
+    def __init__(self, size: int) -> None:
+        self.size = size
 
 
 class _Reader:
-    """Reads files, in the order in which the parts need one another."""
+    """Reads files, in the order in which the parts need one another; of the routes its share, while others read the rest.
 
-    def __init__(self, files: Files, operations: Mapping[str, Operation], earlier: Earlier | None = None) -> None:
+    ``size`` is into how many shares it was thought to be divided. Types, mappings, tables and services are read by all, since all need
+    them; each checks, and tells of, its own.
+    """
+
+    def __init__(
+        self, files: Files, operations: Mapping[str, Operation], recalled: Recalled | None = None, share: Share = ALONE, size: int = MOST
+    ) -> None:
         self.files = files
         self.operations = operations
+        self.recalled, self.share, self.size = recalled, share, size
+        self.known: dict[str, Outline] = dict(recalled.outlines) if recalled else {}
+        """Routes that need not be read, by file."""
+        self.found: list[Finding] = []
+        """What is known to be found of them."""
+        self.kept: list[Kept] = []
+        self.own = _share_of(files, self.known, share)
+        self.others: list[_Said] = []
         self.sources: list[Source] = []
         self.tables = Tables()
         self.types: dict[str, MessageType] = {}
@@ -315,18 +336,20 @@ class _Reader:
         """Routes and types that cannot be read: what keys they give to cases is not known."""
         self.services: dict[str, Servizio] = {}
         self.drafts: dict[str, _Draft] = {}
-        self.recalled = _Recalled(files, earlier) if earlier else None
 
     def findings(self) -> list[Finding]:
-        """All findings, by file and place."""
-        found = [finding for source in self.sources for finding in source.findings]
-        known = self.recalled.findings if self.recalled else ()
-        return sorted([*found, *known], key=lambda f: (f.file, f.line, f.column, f.code))
+        """All findings, by file and place; of its share."""
+        found = (finding for source in self.sources if self.is_own(source.file) for finding in source.findings)
+        known = (finding for finding in self.found if self.is_own(finding.file))
+        return _in_order([*found, *known])
+
+    def is_own(self, path: str) -> bool:
+        return route_of(path) in self.own
 
     def read(self) -> Catalog | None:
         """All rules, checked; None when there is a route that cannot run."""
         self.look()
-        if any(draft.compiled.plan is None for draft in self.drafts.values()):
+        if not all(draft.compiled.sound for draft in self.drafts.values()):
             return None
         return self._catalog()
 
@@ -335,10 +358,11 @@ class _Reader:
         self._read_tables()
         service_source, service_document = self._read_services()
         routes = self._read_routes()
-        for source, document in self._documents(_is_type):
+        for source, document in self._documents(is_type):
             self._add_type(source, document)
         self._read_mappings()
         self._compile_routes(routes)
+        self._tell(routes)
         if service_source is not None:
             self._check_services(service_source, service_document)
         self._check()
@@ -362,13 +386,13 @@ class _Reader:
                 found.append((source, document))
             else:
                 self.broken |= {name for word in ("route", "mapping", "type") for name in _called(source, word)}
-                self.unread += [source] if _is_route(shown) or _is_type(shown) else []
+                self.unread += [source] if is_route(shown) or is_type(shown) else []
                 if not source.findings:
                     source.report((), "catalog.not-a-map", "the file does not hold a map of fields")
         return found
 
     def _read_tables(self) -> None:
-        for shown in filter(_is_table, sorted(self.files)):
+        for shown in filter(is_table, sorted(self.files)):
             name = shown.rpartition("/")[2].removesuffix(".csv")
             table, source = read_table(self.files[shown], name, shown)
             self.sources.append(source)
@@ -392,11 +416,14 @@ class _Reader:
             self.unread.append(source)
 
     def _read_routes(self) -> list[_Written]:
-        """The routes that have to be read; all, when two have one name: which of them is the second depends on both."""
-        known = self.recalled.outlines if self.recalled else {}
-        found = self._documents(lambda path: _is_route(path) and path not in known)
+        """The routes that have to be read; all, when two have one name: which of them is the second depends on both.
+
+        Where several read, each knows only its own names: see `_tell`.
+        """
+        known = self.known
+        found = self._documents(lambda path: is_route(path) and path not in known and self.is_own(path))
         names = [*(str(document.get("route")) for _, document in found), *(one.route for one in known.values())]
-        if len(set(names)) < len(names):
+        if self.share.size == 1 and len(set(names)) < len(names):
             found = sorted([*found, *self._documents(known.__contains__)], key=lambda one: one[0].file)
             known.clear()
         routes = [(source, document, parse_route(document, source)) for source, document in found]
@@ -418,7 +445,7 @@ class _Reader:
         return None, {}
 
     def _read_mappings(self) -> None:
-        for source, document in self._documents(_is_mapping):
+        for source, document in self._documents(is_mapping):
             name = str(document.get("mapping"))
             compiled, complete = read_mapping(document, self.tables, source)
             if name in self.mappings:
@@ -443,6 +470,18 @@ class _Reader:
                 self.broken |= {name, *_called(source, "route")}
                 self.unread.append(source)
 
+    def _tell(self, routes: Iterable[_Written]) -> None:
+        """Tell the others what they need to know of these routes, and hear of theirs. Raises `Indivisible` when two have one name."""
+        names = [str(document.get("route")) for _, document, _ in routes]
+        own = _Said(names, [draft.outline for draft in self.drafts.values()], frozenset(self.broken), self._perhaps())
+        said = self.share.exchange(own)
+        if self.share.size > 1:
+            names = [*(name for one in said for name in one.names), *(one.route for one in self.known.values())]
+            if len(set(names)) < len(names):
+                raise Indivisible
+        self.others = [one for number, one in enumerate(said) if number != self.share.number]
+        self.broken.update(*(one.broken for one in self.others))
+
     @property
     def _mappings(self) -> dict[str, CompiledMapping]:
         return {name: mapping for name, (mapping, _) in self.mappings.items()}
@@ -450,51 +489,64 @@ class _Reader:
     @property
     def outlines(self) -> list[Outline]:
         """Of all routes."""
-        known = self.recalled.outlines.values() if self.recalled else ()
-        return [*(draft.outline for draft in self.drafts.values()), *known]
+        others = (outline for one in self.others for outline in one.outlines)
+        return [*(draft.outline for draft in self.drafts.values()), *others, *self.known.values()]
 
     def _world(self) -> World:
         """What all is checked against; a route of which is not known what is found there is read now."""
         world = World(self.operations, self.types, self._mappings, frozenset(self.broken), self.tables, self._keys(), _asked(self.outlines))
         if self.recalled:
-            unknown = self._documents(self.recalled.take(world).__contains__)
-            self._compile_routes((source, document, parse_route(document, source)) for source, document in unknown)
+            found = self.recalled.findings(self.known, world)
+            self.found = [one for findings in found.values() for one in findings or ()]
+            unknown = {path for path, findings in found.items() if findings is None}
+            if (size := processes(len(unknown), SHARE)) > self.size == 1:
+                raise _Divisible(size)
+            self.known = {path: outline for path, outline in self.known.items() if path not in unknown}
+            read = self._documents(lambda path: path in unknown and self.is_own(path))
+            self._compile_routes((source, document, parse_route(document, source)) for source, document in read)
         return world
 
     def _check(self) -> None:
         world = self._world()
-        known = {_beside(path) for path in self.recalled.outlines} if self.recalled else set()
-        beside = self._documents(lambda path: _is_beside(path) and path not in known)
+        known = {beside_of(path) for path in self.known}
+        beside = self._documents(lambda path: is_beside(path) and path not in known and self.is_own(path))
         tests = {source.file: (source, document) for source, document in beside}
         for name, source in self.type_sources.items():
-            check_forms(self.types[name], self.types, self.broken, self.tables, source)
-            check_type(self.types[name], world, source)
-        for mapping, source in self.halves:
+            if self.is_own(source.file):
+                check_forms(self.types[name], self.types, world.broken, self.tables, source)
+                check_type(self.types[name], world, source)
+        for mapping, source in (one for one in self.halves if self.is_own(one[1].file)):
             check_mapping(mapping, world, source)
-        for mapping, source in self.mappings.values():
+        for mapping, source in (one for one in self.mappings.values() if self.is_own(one[1].file)):
             check_mapping(mapping, world, source)
             if found := check_mapping_tests(mapping, world, source):
                 self.tested[mapping.name] = _tested(mapping, source, found)
         for draft in self.drafts.values():
             check_route(draft.compiled, world, draft.source)
-            document = tests.pop(_beside(draft.source.file), None)
+            document = tests.pop(beside_of(draft.source.file), None)
             draft.beside = document[0] if document else None
             draft.tests = check_tests(draft.parsed, world, draft.source, (document[1], document[0]) if document else None)
         if self.recalled:
-            self.recalled.keep(self.drafts.values(), self.findings(), world)
+            sound = [(draft.source.file, draft.outline) for draft in self.drafts.values() if draft.compiled.sound]
+            self.kept = [*self.recalled.worth(sound, self.findings(), world)]
         for alone, _ in tests.values():
-            route = alone.file.removesuffix(BESIDE) + ".yaml"
-            if route not in self.files:
+            if (route := route_of(alone.file)) not in self.files:
                 sentence = f"there is no route in {route}, whose tests these could be"
                 alone.at(1, 1, "test.no-route", sentence, "name the file after its route's")
 
     def _keys(self) -> frozenset[str] | None:
-        """All business keys that a case can have; what can be read only in part may give any that it writes. None: not known."""
+        """All business keys that a case can have. None: not known."""
+        perhaps = [self._perhaps(), *(one.perhaps for one in self.others)]
+        if None in perhaps:
+            return None
+        return frozenset().union(*(one.case for one in self.types.values()), *(one.keys for one in self.outlines), *filter(None, perhaps))
+
+    def _perhaps(self) -> frozenset[str] | None:
+        """The keys that what can be read only in part may give: any that it writes. None: not known."""
         halves = [*self.unread, *(draft.source for draft in self.drafts.values() if not draft.parsed.complete)]
         if not all(one.text for one in halves):
             return None
-        perhaps = (_WRITTEN.findall(one.text) for one in halves)
-        return frozenset().union(*(one.case for one in self.types.values()), *(one.keys for one in self.outlines), *perhaps)
+        return frozenset().union(*(_WRITTEN.findall(one.text) for one in halves))
 
     def _catalog(self) -> Catalog:
         drafts = self.drafts.items()
@@ -526,32 +578,20 @@ def _tested(mapping: CompiledMapping, source: Source, found: Tested) -> TestedMa
 _WRITTEN = re.compile(r"""(\w+)["']?\s*:""")
 
 
+def _share_of(files: Files, known: Collection[str], share: Share) -> frozenset[str]:
+    """The files that one process checks: each has about as many bytes to read, tests beside routes with them; what is known comes last."""
+    weights: dict[str, int] = {}
+    for path, content in files.items():
+        weights[route_of(path)] = weights.get(route_of(path), 0) + len(content)
+    loads, own = [0] * share.size, set[str]()
+    for path in sorted(weights, key=lambda one: (one in known, -weights[one], one)):
+        least = loads.index(min(loads))
+        loads[least] += weights[path]
+        own |= {path} if least == share.number else set()
+    return frozenset(own)
+
+
 def _called(source: Source, word: str) -> set[str]:
     """What a file that cannot be read may be called by those who speak of it: as it says itself, or as its own name says."""
     path = source.file.removesuffix(".yaml").split("/")
     return {source.name(word), path[-1] if word == "type" else ".".join(path[1:])}
-
-
-def _is_route(path: str) -> bool:
-    return path.startswith("routes/") and path.endswith(".yaml") and path != CATALOGUE and not path.endswith(BESIDE)
-
-
-def _is_beside(path: str) -> bool:
-    return path.startswith("routes/") and path.endswith(BESIDE)
-
-
-def _beside(route: str) -> str:
-    """The file of tests beside a route's."""
-    return route.removesuffix(".yaml") + BESIDE
-
-
-def _is_type(path: str) -> bool:
-    return path.startswith("mappings/types/") and path.endswith(".yaml") and path.count("/") == 2
-
-
-def _is_table(path: str) -> bool:
-    return path.startswith("mappings/tables/") and path.endswith(".csv") and path.count("/") == 2
-
-
-def _is_mapping(path: str) -> bool:
-    return path.startswith("mappings/") and path.endswith(".yaml") and not path.startswith(("mappings/types/", "mappings/tables/"))

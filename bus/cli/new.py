@@ -128,11 +128,11 @@ def service(
 
 def _test_of_service(known: Declared, catalog: Catalog, code: str, office: str, fee: int) -> dict[str, str]:
     """A test beside the generic route, behind those that are there."""
-    from bus.catalog import BESIDE
     from bus.cli.starts import SERVICE_TEST, filled
+    from bus.rulefiles import beside_of
     from bus.services import GENERIC_ROUTE
 
-    file = catalog.routes[GENERIC_ROUTE].file.removesuffix(".yaml") + BESIDE
+    file = beside_of(catalog.routes[GENERIC_ROUTE].file)
     path = known.config.rules / file
     before = (
         path.read_text("utf-8") if path.is_file() else "# Tests of services: each application reaches the office of its entry.\ntests:\n"

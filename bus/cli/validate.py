@@ -51,11 +51,15 @@ def found_in(folder: Path, known: Declared, *, cache: bool = True) -> list[Findi
     from bus.earlier import digest_of, of_folder, written_ground
     from bus.rulefiles import files_of
 
-    if not cache or not (folder / "routes").is_dir():
+    if not (folder / "routes").is_dir():
         from bus.catalog import examine
 
         return examine(folder, known.operations)[1]
     files = files_of(folder)
+    if not cache:
+        from bus.catalog import review
+
+        return review(files, known.operations)
     earlier = of_folder(folder, written_ground(known.classes, known.config.fingerprints))
     written = earlier.key(digest_of(files), known.missing.encode())
     found = earlier.findings(written)

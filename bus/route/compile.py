@@ -8,9 +8,9 @@ they do not change the digest; runs finish under the rules they started with bec
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 from bus import calendar
@@ -30,12 +30,18 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class CompiledRoute:
-    """A route with everything the checker wants to know. ``plan`` is None when a finding is an error."""
+    """A route with everything the checker wants to know; ``sound`` when no finding is an error."""
 
     parsed: ParsedRoute
-    plan: p.Plan | None
-    used: dict[Pointer, list[Used]] = field(default_factory=dict)
-    mappings: Mapping[str, CompiledMapping] = field(default_factory=dict)
+    sound: bool
+    used: dict[Pointer, list[Used]]
+    mappings: Mapping[str, CompiledMapping]
+    _planned: Callable[[], p.Plan]
+
+    @cached_property
+    def plan(self) -> p.Plan | None:
+        """What the engine runs, made when it is asked for: who only checks needs none. None of a route that is not sound."""
+        return self._planned() if self.sound else None
 
     @cached_property
     def every(self) -> list[Used]:
@@ -58,10 +64,9 @@ def compile_route(
     case = builder.expressions(parsed.model.case, ("case",))
     for used in builder.shop.used:
         check_lookups(used, tables, builder.shop)
-    plan = None
-    if parsed.complete and not builder.shop.failed:
-        plan = _plan(parsed, builder, steps, key, case, tables)
-    return CompiledRoute(parsed, plan, _by_step(builder.shop.used, parsed), builder.applied)
+    sound = parsed.complete and not builder.shop.failed
+    planned = partial(_plan, parsed, builder, steps, key, case, tables)
+    return CompiledRoute(parsed, sound, _by_step(builder.shop.used, parsed), builder.applied, planned)
 
 
 def _plan(

@@ -47,7 +47,7 @@ def _with_the_world() -> Earlier:
 
 
 @pytest.mark.parametrize("path", BROKEN, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_a_broken_file_gives_its_findings_and_no_other(path: Path, tmp_path: Path) -> None:
+def test_a_broken_file_gives_its_findings_and_no_other(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "rules"
     shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     shutil.copy(path, folder / PLACES[path.parent.name])
@@ -56,6 +56,8 @@ def test_a_broken_file_gives_its_findings_and_no_other(path: Path, tmp_path: Pat
     assert {PLACES[path.parent.name]} == {f.file for f in findings}
     assert (catalog is None) == any(f.severity == "error" for f in findings)
     assert findings == review(files_of(folder), OPERATIONS, _with_the_world())
+    monkeypatch.setattr("bus.catalog.processes", lambda pieces, least: 2)
+    assert findings == review(files_of(folder), OPERATIONS)
     assert [] == [str(f) for f in findings if PYDANTIC.search(f.sentence)]
 
 

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -19,6 +20,7 @@ from bus.config import load
 from bus.earlier import Earlier, ground_of, of_folder
 from bus.route.parse import parse_route
 from bus.rulefiles import files_of
+from bus.sharing import Share, shared
 from bus.source import Finding, Source
 from tests.corpus.world.operations import OPERATIONS
 
@@ -28,6 +30,7 @@ ROUTE = (
     "route: prova.nuovo\nversion: 1\non: edilizia.pratica.presentata\nsteps:\n  - {id: attesa, wait: edilizia.pratica.presentata, as: a}\n"
 )
 
+T = TypeVar("T")
 Edit = Callable[[dict[str, bytes]], object]
 
 
@@ -74,14 +77,17 @@ EDITS: dict[str, Edit] = {
 }
 
 
-def test_after_every_edit_it_says_what_a_check_of_everything_says() -> None:
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_after_every_edit_it_says_what_a_check_of_everything_says(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bus.catalog.processes", lambda pieces, least: min(size, max(pieces, 1)))
     operations = offered(load(ROOT / "config.yaml", secrets=False))
     files, known = files_of(ROOT), Earlier()
     for edit in EDITS.values():
         edit(files)
-        whole = examine(files, operations)[1]
-        assert _all_of(whole) == _all_of(review(files, operations, known))
-        assert _all_of(whole) == _all_of(review(files, operations, known))
+        whole = _all_of(examine(files, operations)[1])
+        assert whole == _all_of(review(files, operations, known))
+        assert whole == _all_of(review(files, operations, known))
+        assert whole == _all_of(review(files, operations))
 
 
 def _all_of(findings: list[Finding]) -> list[tuple[Finding, str]]:
@@ -102,6 +108,32 @@ def test_a_route_that_is_as_it_was_is_not_read_again(monkeypatch: pytest.MonkeyP
     EDITS["a comment in a route"](files)
     review(files, operations, known)
     assert ["routes/edilizia/presenta-pratica.yaml"] == read
+
+
+def test_who_shares_the_work_keeps_what_all_of_them_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    files, operations = files_of(ROOT), offered(load(ROOT / "config.yaml", secrets=False))
+    alone, several = Earlier(), Earlier()
+    review(files, operations, alone)
+    monkeypatch.setattr("bus.catalog.processes", lambda pieces, least: 3)
+    review(files, operations, several)
+    assert alone._new == several._new
+
+
+def test_a_route_that_changes_what_all_depend_on_has_all_checked_again_by_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    def noted(work: Callable[[Share], T], size: int) -> list[T]:
+        sizes.append(size)
+        return shared(work, size)
+
+    monkeypatch.setattr("bus.catalog.processes", lambda pieces, least: 2 if pieces > 2 else 1)
+    monkeypatch.setattr("bus.catalog.shared", noted)
+    files, known = files_of(ROOT), Earlier()
+    operations = offered(load(ROOT / "config.yaml", secrets=False))
+    for edit in ("nothing", "a comment in a route", "a key of the case"):
+        EDITS[edit](files)
+        review(files, operations, known)
+    assert [2, 1, 1, 2] == sizes
 
 
 # --- the file ------------------------------------------------------------------------------------------------------------
