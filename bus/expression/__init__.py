@@ -98,12 +98,18 @@ class Expression:
     The error's ``detail["missing"]`` is true when a key, an object or a name on its way is not there.
     """
 
-    __slots__ = ("_evaluate", "_reading", "names", "returns", "text")
+    __slots__ = ("_evaluate", "_reading", "in_cel", "lookups", "names", "references", "returns", "text")
 
     def __init__(self, text: str, evaluate: Callable[[Mapping[str, Any]], JsonValue], reading: Reading, returns: str = "") -> None:
         self.text = text
         self.names = reading.names
         self.returns = returns
+        self.references: Sequence[Reference] = reading.references
+        """The paths it reads, with their offsets in the text."""
+        self.lookups: Sequence[Lookup] = reading.lookups
+        """The tables it looks into."""
+        self.in_cel = isinstance(evaluate, _Program | plain.Plain)
+        """Whether it is an expression of CEL (neither a plain path nor a literal)."""
         self._reading = reading
         self._evaluate = evaluate
 
@@ -112,16 +118,6 @@ class Expression:
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
-
-    @property
-    def references(self) -> Sequence[Reference]:
-        """The paths it reads, with their offsets in the text."""
-        return self._reading.references
-
-    @property
-    def lookups(self) -> Sequence[Lookup]:
-        """The tables it looks into."""
-        return self._reading.lookups
 
     @property
     def comparisons(self) -> Sequence[Comparison]:
@@ -142,11 +138,6 @@ class Expression:
     def pairs(self) -> Sequence[Pair]:
         """The values that it compares with one another."""
         return self._reading.pairs
-
-    @property
-    def in_cel(self) -> bool:
-        """Whether it is an expression of CEL (neither a plain path nor a literal)."""
-        return isinstance(self._evaluate, _Program | plain.Plain)
 
     @property
     def goes_together(self) -> bool:

@@ -25,6 +25,7 @@ MOST = 200
 
 _TOLD = frozenset({"kind", "code", "outside_code", "effect"})
 """Fields of ``error`` that are known before it happens."""
+_NONE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,12 +302,13 @@ class Order:
         read: set[str] = set()
         for used in self.uses.get(step.pointer, ()):
             for one in used.expression.references:
-                read |= origins.get(one.path[0], set())
-                read |= origins.get(".".join(one.path[:2]), set())
+                read |= origins.get(one.path[0], _NONE)
+                if one.path[0] == "case":  # `_gives` names its keys
+                    read |= origins.get(".".join(one.path[:2]), _NONE)
         said = step.model.__dict__
         mapping = self.mappings.get(said.get("mapping") or said.get("map") or "")
         for name in mapping.document.uses if mapping else ():
-            read |= origins.get(name, set())
+            read |= origins.get(name, _NONE)
         return read
 
 

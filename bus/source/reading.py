@@ -80,7 +80,7 @@ def _tabs(source: Source) -> bool:
 
 def _unseen(source: Source) -> bool:
     """Ends of lines that YAML sees and editors do not: from there on no place would be right. And blanks that are none, in front."""
-    if source.text.isascii() and "\r" not in source.text:
+    if not any(odd in source.text for odd in ("\r" if source.text.isascii() else _ODD)):
         return False
     for found in _ODD_BLANK.finditer(source.text):
         line, column = _line_and_column(source.text, found.end() - 1)
@@ -96,8 +96,11 @@ def _unseen(source: Source) -> bool:
 
 
 _INDENTED_BY_TAB = re.compile(r"^ *\t(?=[ \t]*[^\s])", re.MULTILINE)
-_ODD_BLANK = re.compile("^[ -]*[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000\ufeff]", re.MULTILINE)
-_ODD_LINE_END = re.compile("[\r\x85\u2028\u2029]")
+_BLANKS = "\u00a0\u1680\u202f\u205f\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200C)))
+_LINE_ENDS = "\r\x85\u2028\u2029"
+_ODD = _BLANKS + _LINE_ENDS
+_ODD_BLANK = re.compile(f"^[ -]*[{_BLANKS}]", re.MULTILINE)
+_ODD_LINE_END = re.compile(f"[{_LINE_ENDS}]")
 
 
 class _DoubtfulError(Exception):
