@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from bus.cli import main
 
-OBJECTS = 50_000
+OBJECTS = 200_000
 """New objects after which cycles of garbage are looked for: a command makes its modules and rules, and hardly any garbage."""
 
 
