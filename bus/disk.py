@@ -20,6 +20,19 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def filesystem(folder: Path) -> str:
+    """The kind of file system that a folder is on, or will be, as Linux names it; empty where nobody says."""
+    try:
+        mounts = [
+            line.split(" - ")[0].split()[4:5] + line.split(" - ")[1].split()[:1]
+            for line in Path("/proc/self/mountinfo").read_text("utf-8").splitlines()
+        ]
+    except OSError:
+        return ""
+    above = {str(folder.resolve()), *map(str, folder.resolve().parents)}
+    return max(((point, kind) for point, kind in mounts if point in above), key=lambda mount: len(mount[0]), default=("", ""))[1]
+
+
 @contextmanager
 def whole(path: Path, mode: int = 0o666) -> Iterator[IO[bytes]]:
     """A file that takes the place of ``path`` when the block ends well: whoever reads meanwhile sees all of the one or of the other.

@@ -32,6 +32,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("store disk", needs_settings(database.disk)),
     ("clock", needs_store(database.clock)),
     ("key store", needs_store(keystore.keystore)),
+    ("log keys", needs_settings(keystore.signers)),
     ("channel", needs_settings(broker.channel)),
     ("attachments", needs_settings(here.attachments)),
     ("same attachments", needs_store(work.same_attachments)),

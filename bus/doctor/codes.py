@@ -30,7 +30,7 @@ CODES: dict[str, Code] = {
         "`config.yaml`: there, readable, valid.", "the bus does not start with it", "mend it; docs/reference/settings.md lists all settings"
     ),
     "doctor.secrets": Code(
-        "Secrets: there; their files, and a `config.yaml` with a password in an address, closed to other users.",
+        "Secrets: there; their files, the log's keys, and a `config.yaml` with a password in an address, closed to other users.",
         "whoever reads a secret can act as the bus",
         "chmod 600 it, owned by the user of the bus",
     ),
@@ -82,7 +82,7 @@ CODES: dict[str, Code] = {
         "let another role own the tables: deploy/postgresql/roles.sql",
     ),
     "doctor.store-disk": Code(
-        "Where the SQLite file lies: a local disk, and space; a warning below 1 GB, wrong below 100 MB.",
+        "Where the SQLite file lies: a local disk (a warning in memory, wrong on the network), with 1 GB (wrong below 100 MB).",
         "network folders and memory do not keep what they say they wrote, and a full disk refuses messages",
         "put the file on a local disk with space",
     ),

@@ -6,14 +6,13 @@ import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
+from bus.disk import filesystem
 from bus.doctor.here import space
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError, StoreError
-from bus.store.opening import doubts, refuse_unusable
+from bus.store.opening import doubts, refuse_network, refuse_unusable
 from bus.store.survey import Survey, survey, where_is
 
-NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.glusterfs"})
-MEMORY = frozenset({"tmpfs", "ramfs"})
 SKEW = dt.timedelta(seconds=1)
 
 
@@ -39,9 +38,9 @@ def version(at: Surroundings) -> Iterator[Verdict]:
 
 def safety(at: Surroundings) -> Iterator[Verdict]:
     store = _of(at)
-    for said in store.unsafe:
-        yield wrong("doctor.store-settings", said, store.where)
-    for said in doubts(at.settings.store.url):
+    for refused in store.unsafe:
+        yield wrong("doctor.store-settings", refused.sentence, store.where, next=refused.hint)
+    for said in doubts(at.settings.store.url) if at.settings.store.shared else ():
         yield warning("doctor.store-settings", said, store.where)
     if not store.unsafe:
         yield ok("doctor.store-settings", store.durability)
@@ -49,7 +48,9 @@ def safety(at: Surroundings) -> Iterator[Verdict]:
 
 def schema(at: Surroundings) -> Iterator[Verdict]:
     store = _of(at)
-    if store.revision == store.speaks:
+    if store.figures.get("lies_open"):
+        yield wrong("doctor.store-schema", "payloads in this database lie open: a migration was interrupted", store.where)
+    elif store.revision == store.speaks:
         yield ok("doctor.store-schema", f"revision {store.revision}")
     elif store.revision == 0:
         yield warning("doctor.store-schema", "the database is empty; the first start makes the tables, if its user may", store.where)
@@ -77,10 +78,13 @@ def disk(at: Surroundings) -> Iterator[Verdict]:
     if at.settings.store.shared:
         return
     folder = next((parent for parent in _file(at).parents if parent.is_dir()), Path("/"))
-    kind = _filesystem(folder)
-    if kind in NETWORK | MEMORY:
-        yield warning("doctor.store-disk", f"the folder is {'in memory' if kind in MEMORY else 'on the network'} ({kind})", str(folder))
-    yield from space("doctor.store-disk", folder, f"{kind or 'disk'}, ")
+    try:
+        refuse_network(_file(at))
+    except StoreError as refused:
+        yield wrong("doctor.store-disk", refused.sentence, str(folder), next=refused.hint)
+    for said in doubts(at.settings.store.url):
+        yield warning("doctor.store-disk", said, str(folder))
+    yield from space("doctor.store-disk", folder, f"{filesystem(folder) or 'disk'}, ")
 
 
 def clock(at: Surroundings) -> Iterator[Verdict]:
@@ -98,16 +102,3 @@ def _of(at: Surroundings) -> Survey:
 
 def _file(at: Surroundings) -> Path:
     return Path(at.settings.store.url.removeprefix("sqlite:///"))
-
-
-def _filesystem(folder: Path) -> str:
-    """The kind of file system that a folder is on, as Linux names it; empty where nobody says."""
-    try:
-        mounts = [
-            line.split(" - ")[0].split()[4:5] + line.split(" - ")[1].split()[:1]
-            for line in Path("/proc/self/mountinfo").read_text("utf-8").splitlines()
-        ]
-    except OSError:
-        return ""
-    above = {str(folder.resolve()), *map(str, folder.resolve().parents)}
-    return max(((point, kind) for point, kind in mounts if point in above), key=lambda mount: len(mount[0]), default=("", ""))[1]

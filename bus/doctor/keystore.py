@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
+from bus.log import keys
 from bus.log.keyring import look
 
 CODE = "doctor.keystore"
@@ -28,9 +28,20 @@ def keystore(at: Surroundings) -> Iterator[Verdict]:
         return
     if not found:
         yield warning(CODE, "there is no key store yet; the first start makes it", str(folder), next="back it up then")
-    elif stat.S_IMODE(folder.stat().st_mode) & 0o077:
-        yield wrong(CODE, "other users of this machine may enter the folder", str(folder), next=f"chmod 0700 {folder}")
     elif not os.access(folder, os.W_OK):
         yield wrong(CODE, "the folder is not ours to write", str(folder))
     else:
         yield ok(CODE, "the key store is there, closed to others" + (", and this database's own" if expected else ""), str(folder))
+
+
+def signers(at: Surroundings) -> Iterator[Verdict]:
+    """The keys that sign the log and its receipts, where this machine has them: read as the start reads them."""
+    log = at.settings.log
+    files = ((log.key, log.origin), (log.previous_key, log.origin), (log.receipt_key, f"{log.origin}/receipts"))
+    for path, name in files:
+        if path is None or not path.exists():
+            continue
+        try:
+            keys.at(path, name, makes=False)
+        except ConfigError as error:
+            yield wrong("doctor.secrets", error.sentence, str(path), next=error.hint)

@@ -276,6 +276,8 @@ def _told(folder: Path, expected: str | None) -> dict[str, Any] | None:
         raise ConfigError(
             f"{folder} is not the key store of this database", code="keys.other", hint="correct keystore.folder, or restore the right one"
         )
+    if folder.stat().st_mode & 0o077:
+        raise ConfigError("other users of this machine may enter the key store", code="keys.open", hint=f"chmod 0700 {folder}")
     return told
 
 

@@ -7,12 +7,15 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from bus.disk import sync_folder
-from bus.errors import ConfigError
+from bus.disk import filesystem, sync_folder
+from bus.errors import ConfigError, StoreError
 from bus.store import Keys, Store, Tx
 
 SCHEMES = ("sqlite:///", "postgresql://", "postgres://")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.glusterfs"})
+DOUBTFUL = {"tmpfs": "in memory", "ramfs": "in memory", "9p": "another machine's"}
+"""File systems of which nobody knows whether they keep what they say they wrote."""
 CLEAR = frozenset({"disable", "allow", "prefer"})
 """Where `sslmode` is one of these, a server that speaks no TLS is spoken to without."""
 
@@ -27,6 +30,7 @@ def open_store(url: str, *, exclusive: bool = False) -> Store:
         from bus.store.sqlite import SqliteStore
 
         path = Path(url.removeprefix("sqlite:///"))
+        refuse_network(path)
         if not path.parent.is_dir():
             path.parent.mkdir(parents=True, exist_ok=True)
             sync_folder(path.parent.parent)
@@ -34,6 +38,15 @@ def open_store(url: str, *, exclusive: bool = False) -> Store:
     from bus.store.postgres import PostgresStore
 
     return PostgresStore(url)
+
+
+def refuse_network(path: Path) -> None:
+    """Raises `StoreError` for a SQLite file on a network folder: its locks and its log in shared memory work on one machine's disk only."""
+    kind = filesystem(path.parent)
+    if kind in NETWORK:
+        from bus.store.survey import LOCAL_DISK
+
+        raise StoreError(f"{path} is on the network ({kind}), where SQLite can lose what it wrote", code="store.unsafe", hint=LOCAL_DISK)
 
 
 def refuse_unusable(url: str) -> None:
@@ -83,7 +96,11 @@ def open_reader(url: str) -> Reader:
 
 
 def doubts(url: str) -> list[str]:
-    """What is doubtful of the way to a database, a sentence each."""
+    """What is doubtful of a database's place, or of the way to it, a sentence each."""
+    if url.startswith("sqlite:///"):
+        kind = filesystem(Path(url.removeprefix("sqlite:///")).parent)
+        place = DOUBTFUL.get(kind)
+        return [f"the folder of the database is {place} ({kind}): a power cut can take what was accepted"] if place else []
     away = sorted(hosts_of(url) - LOOPBACK)
     if not away:
         return []

@@ -38,6 +38,7 @@ from bus.store.postgres_session import (
     connect,
     interrupted,
     refuse_off,
+    refuse_without_rights,
     told,
     unreachable,
 )
@@ -182,6 +183,7 @@ class PostgresConnection(_Asking):
                 assert_safe(session)
                 session.execute(_PRESENT)
                 schema.prepare_postgres(session)
+                refuse_without_rights(session)
         except BaseException:
             session.close()
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -151,30 +151,60 @@ def connect(url: str, settings: dict[str, str]) -> Session:
     return session
 
 
-_FACTS = """
+RIGHTS = "as the owner of the tables: bus migrate up, then psql --file=deploy/postgresql/grants.sql"
+"""What to do when the user of the bus lacks a right."""
+FACTS = """
 SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS name,
   current_setting('server_encoding') AS encoding, current_setting('fsync') AS fsync,
   current_setting('full_page_writes') AS full_page_writes,
   (SELECT reset_val FROM pg_settings WHERE name = 'synchronous_commit') AS synchronous_commit,
-  pg_is_in_recovery() AS standby, current_schema() AS schema
+  pg_is_in_recovery() AS standby, current_schema() AS schema, pg_backend_pid() AS pid
+"""
+# Tables that were made since the rights were given have none: `grants.sql` belongs to each migration.
+_LACKING = """
+SELECT string_agg(c.relname, ', ' ORDER BY c.relname) AS tables FROM pg_class c
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND c.relname NOT IN ('alembic_version', 'schema_revision')
+  AND c.relowner = (SELECT relowner FROM pg_class WHERE oid = to_regclass('records'))
+  AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT'))
 """
 
 
 def assert_safe(session: Session) -> None:
     """Raises `StoreError` for a server that could lose what was accepted, or that we do not know."""
-    facts = session.execute(_FACTS).fetchone()
+    facts = session.execute(FACTS, prepare=False).fetchone()  # a pooler keeps no statements
     assert facts is not None
     if facts["version"] < OLDEST:
         raise StoreError(f"this is PostgreSQL {facts['name']}", code="store.too-old", hint="the bus needs PostgreSQL 15 or later")
+    for unsafe in refusals(facts, session.info.backend_pid):
+        raise unsafe
+
+
+def refusals(facts: Mapping[str, Any], pid: int) -> Iterator[StoreError]:
+    """What is unsafe of a server, each with its remedy; for the start and for `bus doctor`. ``pid``: of the session, as its line says."""
+    if facts["pid"] != pid:
+        yield StoreError(
+            "a pooler stands between the bus and its database", code="store.pooled",
+            hint="name the server itself in store.url: locks, settings and statements of the bus belong to sessions of its own",
+        )  # fmt: skip
     if facts["encoding"] != "UTF8":
         hint = "make it again: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
-        raise StoreError(f"the database is encoded in {facts['encoding']}, not in UTF8", code="store.encoding", hint=hint)
+        yield StoreError(f"the database is encoded in {facts['encoding']}, not in UTF8", code="store.encoding", hint=hint)
     if facts["standby"]:
-        raise StoreError("this server is a standby: it cannot be written to", code="store.standby", hint="name the primary in store.url")
+        yield StoreError("this server is a standby: it cannot be written to", code="store.standby", hint="name the primary in store.url")
     if facts["schema"] is None:
-        raise StoreError("no schema of this database is ours", code="store.schema", hint="CREATE SCHEMA, or set the user's search_path")
+        yield StoreError("no schema of this database is ours", code="store.schema", hint="CREATE SCHEMA, or set the user's search_path")
     for name in ("fsync", "full_page_writes", "synchronous_commit"):
-        refuse_off(name, facts[name])
+        try:
+            refuse_off(name, facts[name])
+        except StoreError as off:
+            yield off
+
+
+def refuse_without_rights(session: Session) -> None:
+    """Raises `StoreError` where there are tables of ours that our user may not read, or not add to."""
+    lacking = session.execute(_LACKING).fetchone()
+    if lacking is not None and lacking["tables"]:
+        raise StoreError(f"the user of the bus may not read, or not add to: {lacking['tables']}", code="store.rights", hint=RIGHTS)
 
 
 def refuse_off(name: str, value: str) -> None:
@@ -194,6 +224,8 @@ def told(session: Session | None) -> Iterator[None]:
     except psycopg.Error as error:
         if session is not None and isinstance(error, errors.InvalidSqlStatementName):
             session.close()  # psycopg believes a statement prepared that is not: no word of this session is sure any more
+        if isinstance(error, errors.InsufficientPrivilege):
+            raise StoreError(f"the database forbids it: {str(error).strip()}", code="store.rights", hint=RIGHTS) from error
         if isinstance(error, PASSING) or session is None or session.broken or session.closed:
             raise interrupted(error) from error
         if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
@@ -207,5 +239,7 @@ def interrupted(error: BaseException) -> Interrupted:
 
 def unreachable(error: BaseException) -> StoreError:
     """It was not there from the beginning."""
-    hint = "is the server up, and the network? are the database, the user and the password that store.url names known there?"
-    return StoreError(f"the database cannot be opened: {str(error).strip()}", code="store.unreachable", hint=hint)
+    return StoreError(f"the database cannot be opened: {str(error).strip()}", code="store.unreachable", hint=UNREACHABLE)
+
+
+UNREACHABLE = "is the server up, and the network? are the database, the user and the password that store.url names known there?"

@@ -19,6 +19,7 @@ from typing import IO, Any, TypeVar
 from bus.errors import StoreError
 from bus.store import Keys, Locked, Row, Tx, queries, schema
 from bus.store.inserts import Inserts, in_values
+from bus.store.survey import LOCAL_DISK
 from bus.store.writer import Writer
 
 T = TypeVar("T")
@@ -174,7 +175,7 @@ def _assert_safe(raw: sqlite3.Connection) -> None:
         raise StoreError(
             f"this database runs with journal_mode={mode} and synchronous={synchronous}, which can lose what was accepted",
             code="store.unsafe",
-            hint="put the file on a local disk that supports WAL",
+            hint=LOCAL_DISK,
         )
 
 

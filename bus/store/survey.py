@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +20,12 @@ from bus.store.schema import REVISION, revision_of_postgres
 OLDEST_SQLITE = (3, 35)
 """The first with RETURNING."""
 OLDEST_POSTGRESQL = 150000
+LOCAL_DISK = "put the file on a local disk that supports WAL"
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What was found. ``unsafe``: a sentence for each setting that could lose a commit; ``ahead``: by how much this machine's clock is.
+    """What was found. ``unsafe``: what the start refuses, each with its remedy; ``ahead``: by how much this machine's clock is.
 
     ``figures`` are the answers to the queries of ``survey.sql``; empty when the schema is not the one we speak.
     """
@@ -34,7 +35,7 @@ class Survey:
     version: str
     too_old: bool
     durability: str
-    unsafe: tuple[str, ...]
+    unsafe: tuple[StoreError, ...]
     revision: int
     speaks: int
     now: dt.datetime
@@ -74,7 +75,7 @@ def _sqlite(path: Path) -> Survey:
             return Survey(
                 kind="SQLite", where=str(path), version=sqlite3.sqlite_version, too_old=sqlite3.sqlite_version_info < OLDEST_SQLITE,
                 durability="WAL; the bus asserts synchronous=FULL at its start", revision=revision, speaks=REVISION, now=now,
-                unsafe=() if mode == "wal" else (f"journal_mode is {mode}, not wal",),
+                unsafe=() if mode == "wal" else (StoreError(f"journal_mode is {mode}, not wal", code="store.unsafe", hint=LOCAL_DISK),),
                 figures=_figures(ask, now) if revision == REVISION else {},
             )  # fmt: skip
     except sqlite3.Error as error:
@@ -87,6 +88,8 @@ def _postgresql(url: str) -> Survey:
     import psycopg
     from psycopg.rows import dict_row
 
+    from bus.store import postgres_session
+
     def ask(query: str, parameters: Mapping[str, Any] | None = None) -> Sequence[Any]:
         return raw.execute(_PARAMETER.sub(r"%(\1)s", query), parameters).fetchall()
 
@@ -96,32 +99,37 @@ def _postgresql(url: str) -> Survey:
             before = dt.datetime.now(dt.UTC)
             [facts] = ask(_FACTS)
             after = dt.datetime.now(dt.UTC)
-            revision = revision_of_postgres(raw)
-            unsafe = tuple(f"{name} is {facts[name]}" for name, good in _SAFE.items() if facts[name] not in good)
+            [safety] = ask(postgres_session.FACTS)
+            revision = revision_of_postgres(raw) if safety["schema"] else 0
+            unsafe = [*postgres_session.refusals(safety, raw.info.backend_pid), *_rights_lacking(raw, revision)]
             return Survey(
                 kind="PostgreSQL", where=where_is(url), version=facts["server_version"], too_old=int(facts["number"]) < OLDEST_POSTGRESQL,
-                durability=", ".join(f"{name} {facts[name]}" for name in ("fsync", "full_page_writes", "synchronous_commit")),
-                unsafe=unsafe, revision=revision, speaks=REVISION, now=facts["now"],
+                durability=", ".join(f"{name} {safety[name]}" for name in ("fsync", "full_page_writes", "synchronous_commit")),
+                unsafe=tuple(unsafe), revision=revision, speaks=REVISION, now=facts["now"],
                 ahead=before + (after - before) / 2 - facts["now"],
                 user=facts["user"], may_change=_may_change(ask) if revision else "",
                 figures=_figures(ask, facts["now"]) if revision == REVISION else {},
             )  # fmt: skip
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise StoreError(f"the database forbids it: {str(error).strip()}", code="store.rights", hint=postgres_session.RIGHTS) from error
     except psycopg.Error as error:
-        hint = "look at store.url, the server, the network, the password"
-        raise StoreError(f"cannot read the database: {str(error).strip()}", code="store.unreachable", hint=hint) from error
+        raise postgres_session.unreachable(error) from error
+
+
+def _rights_lacking(raw: Any, revision: int) -> Iterator[StoreError]:
+    from bus.store.postgres_session import refuse_without_rights
+
+    try:
+        if revision == REVISION:
+            refuse_without_rights(raw)
+    except StoreError as lacking:
+        yield lacking
 
 
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
-_SAFE = {
-    "fsync": {"on"}, "full_page_writes": {"on"}, "synchronous_commit": {"on", "local", "remote_apply", "remote_write"},
-    "server_encoding": {"UTF8"},
-    "a standby": {"no"},
-}  # fmt: skip
 _FACTS = """
 SELECT clock_timestamp() AS now, current_user AS "user", current_setting('server_version_num') AS number,
-  split_part(current_setting('server_version'), ' ', 1) AS server_version, current_setting('fsync') AS fsync,
-  current_setting('full_page_writes') AS full_page_writes, current_setting('synchronous_commit') AS synchronous_commit,
-  current_setting('server_encoding') AS server_encoding, CASE WHEN pg_is_in_recovery() THEN 'yes' ELSE 'no' END AS "a standby"
+  split_part(current_setting('server_version'), ' ', 1) AS server_version
 """
 _RIGHTS = """
 SELECT pg_has_role(relowner, 'MEMBER') AS owns, has_table_privilege(oid, 'UPDATE') AS change, has_table_privilege(oid, 'DELETE') AS remove

@@ -27,6 +27,10 @@ SELECT value FROM marks WHERE name = 'attachments'
 -- name: keystore_of_payloads
 SELECT value FROM marks WHERE name = 'keystore'
 
+-- A migration ended between its two transactions (`bus.protecting`).
+-- name: lies_open
+SELECT name FROM marks WHERE name IN ('unprotected', 'laid-open')
+
 -- name: oldest_unsealed
 SELECT time AS oldest FROM records WHERE seq > coalesce((SELECT last FROM checkpoints ORDER BY size DESC LIMIT 1), 0) ORDER BY seq LIMIT 1
 

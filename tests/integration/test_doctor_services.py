@@ -10,6 +10,9 @@ import pytest
 
 from bus import doctor
 from bus.doctor.verdict import Verdict
+from bus.errors import StoreError
+from bus.store.opening import open_store
+from bus.store.postgres_session import refusals
 from tests.small_bus import write
 
 NOWHERE = "postgresql://snodo@127.0.0.1:1/snodo"
@@ -83,10 +86,69 @@ def test_a_database_without_schema_says_what_to_do(tmp_path, postgresql_url):
     assert (schema.level, schema.next) == ("warning", "bus migrate up")
 
 
-@pytest.mark.parametrize("setting", ["synchronous_commit"])
-def test_a_setting_that_can_lose_a_commit_is_wrong(tmp_path, postgresql_url, setting):
-    with psycopg.connect(postgresql_url, autocommit=True) as raw:
+def unsafe(url: str, statement: str) -> str:
+    """Have an administrator do something to a database; its address."""
+    with psycopg.connect(url, autocommit=True) as raw:
         [name] = raw.execute("SELECT current_database()").fetchone()
-        raw.execute(f"ALTER DATABASE {name} SET {setting} = off")
-    [told] = examined(write(tmp_path, store={"url": postgresql_url}))["doctor.store-settings"]
-    assert (told.level, told.what) == ("wrong", f"{setting} is off")
+        raw.execute(statement.replace("DATABASE ours", f"DATABASE {name}"))
+    return url
+
+
+@pytest.mark.parametrize(
+    ("statement", "code", "what"),
+    [
+        ("ALTER DATABASE ours SET synchronous_commit = off", "store.unsafe", "synchronous_commit=off"),
+        ("ALTER DATABASE ours SET search_path = nessuno", "store.schema", "no schema of this database is ours"),
+    ],
+)
+def test_what_the_start_refuses_of_a_database_is_told_with_the_same_remedy(tmp_path, postgresql_url, statement, code, what):
+    url = unsafe(postgresql_url, statement)
+    with pytest.raises(StoreError) as refused:
+        open_store(url)
+    [told] = [one for one in examined(write(tmp_path, store={"url": url}))["doctor.store-settings"] if one.level == "wrong"]
+    assert (refused.value.code, what in told.what) == (code, True)
+    assert (told.what, told.next) == (refused.value.sentence, refused.value.hint)
+
+
+def test_a_user_without_the_rights_to_a_new_table_is_refused_with_the_script_that_gives_them(tmp_path, postgresql, postgresql_url):
+    """The commonest mistake of an upgrade: `bus migrate up` without the grants after it."""
+    open_store(postgresql_url).close()
+    with psycopg.connect(postgresql_url, autocommit=True) as raw:
+        raw.execute("CREATE ROLE povero LOGIN")
+        try:
+            raw.execute("GRANT USAGE ON SCHEMA public TO povero")
+            raw.execute("GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO povero")
+            raw.execute("REVOKE INSERT ON anchors FROM povero")
+            url = postgresql_url.replace("snodo@", "povero@")
+            for lacking, code in (("", "doctor.store-settings"), ("REVOKE SELECT ON schema_revision FROM povero", "doctor.store")):
+                raw.execute(lacking or "SELECT 1")
+                with pytest.raises(StoreError) as refused:
+                    open_store(url)
+                [told] = [one for one in examined(write(tmp_path, store={"url": url}))[code] if one.level == "wrong"]
+                assert (refused.value.code, refused.value.hint) == ("store.rights", told.next)
+                assert "deploy/postgresql/grants.sql" in told.next
+                assert ("anchors" in told.what) is (not lacking)
+        finally:
+            raw.execute("DROP OWNED BY povero")
+            raw.execute("DROP ROLE povero")
+
+
+def test_a_pooler_in_the_place_of_the_database_is_refused():
+    """It gives out numbers of its own: those of its sessions with the database are others, and change."""
+    facts = {
+        "pid": 7,
+        "encoding": "UTF8",
+        "standby": False,
+        "schema": "public",
+        "fsync": "on",
+        "full_page_writes": "on",
+        "synchronous_commit": "on",
+    }
+    assert list(refusals(facts, 7)) == []
+    [pooled] = refusals(facts, 8)
+    assert pooled.code == "store.pooled"
+    assert [one.code for one in refusals({**facts, "encoding": "LATIN1", "standby": True, "fsync": "off"}, 7)] == [
+        "store.encoding",
+        "store.standby",
+        "store.unsafe",
+    ]

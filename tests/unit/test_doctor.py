@@ -20,11 +20,14 @@ from typing import Any
 
 import pytest
 
-from bus import doctor
+from bus import config, doctor
+from bus.app import App
 from bus.cli import main
 from bus.doctor import here, systems
 from bus.doctor.codes import CODES, as_markdown
 from bus.doctor.verdict import Surroundings, Verdict
+from bus.errors import ConfigError, StoreError
+from bus.store.opening import doubts
 from tests.small_bus import Caller, Process, running, settings, write
 from tests.unit.test_docs import PYTHON
 
@@ -152,6 +155,54 @@ def test_the_key_store_is_told_when_it_is_open_to_others_another_one_or_gone(tmp
     shutil.rmtree(keys)
     assert levels(examined(path), "doctor.keystore") == ["wrong"]
     assert not keys.exists()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (lambda var: (var / "log.key").chmod(0o644), "doctor.secrets"),
+        (lambda var: (var / "receipts.key").chmod(0o604), "doctor.secrets"),
+        (lambda var: shutil.copy(var / "receipts.key", var / "log.key"), "doctor.secrets"),
+        (lambda var: (var / "keys").chmod(0o755), "doctor.keystore"),
+        (lambda var: (var / "master.key").chmod(0o644), "doctor.keystore"),
+        (lambda var: shutil.move(var / "keys", var / "altrove"), "doctor.keystore"),
+        (lambda var: (var / "master.key").unlink(), "doctor.keystore"),
+    ],
+    ids=[
+        "log key open",
+        "receipt key open",
+        "log key of something else",
+        "key store open",
+        "master key open",
+        "no key store",
+        "no master key",
+    ],
+)
+def test_what_the_start_refuses_of_keys_is_told_with_the_same_remedy(tmp_path, spoil, code):
+    path = write(tmp_path)
+    with running(tmp_path):
+        pass
+    spoil(tmp_path / "var")
+    [told] = [one for one in examined(path)[code] if one.level == "wrong"]
+    with pytest.raises(ConfigError) as refused:
+        App(config.load(path), adapters={})
+    assert (told.what, told.next) == (refused.value.sentence, refused.value.hint)
+
+
+@pytest.mark.parametrize(("kind", "level"), [("nfs4", "wrong"), ("cifs", "wrong"), ("tmpfs", "warning"), ("9p", "warning"), ("ext4", "ok")])
+def test_a_file_on_the_network_is_refused_and_in_memory_doubted(tmp_path, monkeypatch, kind, level):
+    for room in ("bus.store.opening", "bus.doctor.database"):
+        monkeypatch.setattr(f"{room}.filesystem", lambda folder: kind)
+    monkeypatch.setattr(here, "LITTLE", 0)
+    path = write(tmp_path)
+    told = examined(path)["doctor.store-disk"]
+    assert told[0].level == level
+    if level == "wrong":
+        with pytest.raises(StoreError) as refused:
+            App(config.load(path), adapters={})
+        assert (told[0].what, told[0].next) == (refused.value.sentence, refused.value.hint)
+    else:
+        assert [one.what for one in told if one.level == "warning"] == doubts(config.load(path).store.url)
 
 
 def test_records_that_nobody_seals_are_told_while_workers_are_there(tmp_path, monkeypatch):
@@ -370,7 +421,10 @@ def test_a_store_in_memory_is_a_doubt(tmp_path):
         found = examined(write(tmp_path, store={"url": f"sqlite:///{folder}/snodo.db"}))
     finally:
         shutil.rmtree(folder)
-    assert any(one.level == "warning" and one.what == "the folder is in memory (tmpfs)" for one in found["doctor.store-disk"])
+    assert any(
+        one.level == "warning" and one.what.startswith("the folder of the database is in memory (tmpfs)")
+        for one in found["doctor.store-disk"]
+    )
 
 
 def test_a_folder_for_attachments_that_is_a_file_is_wrong(tmp_path):
