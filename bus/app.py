@@ -89,8 +89,8 @@ def unlock(store: Store, config: Config, *, changing: bool = False) -> Keyring:
     ``changing``: what lies open in it is about to be protected.
     """
     with store.read() as tx:
-        known, unprotected = tx.one("mark", name="keystore"), tx.one("mark", name="unprotected")
-    if unprotected is not None and not changing:
+        known, lies_open = tx.one("mark", name="keystore"), tx.all("lies_open")
+    if lies_open and not changing:
         raise StoreError("payloads in this database lie open", code="store.unprotected", hint="bus migrate up seals them")
     keys = open_keyring(config.keystore.folder, config.keystore.master, known["value"] if known else None)
 

@@ -2,6 +2,9 @@
 
 A payload that was laid open keeps its nonce, and what was sealed with it is sealed with it again to the same bytes: commitments hold.
 What a program of before wrote has no key. It stays as it is, and is deleted with the person it is about.
+
+Either way has two transactions, the other one of the schema. A mark in the database says that one of the two is done, so that whatever
+ended a migration between them, the same command, or the way back, goes on; no process of the bus starts meanwhile (`bus.app.unlock`).
 """
 
 from __future__ import annotations
@@ -16,26 +19,36 @@ from bus.errors import Erased
 from bus.log import log, payload
 from bus.log.record import Record
 from bus.message import parsed
-from bus.store import Store, Tx, migrate
-from bus.store.opening import open_store
+from bus.store import Store, Tx, migrate, schema
+from bus.store.opening import open_reader, open_store
 
 SEALED = 5
 """The first revision that seals."""
 MOST = 500
+OPEN = ("unprotected", "laid-open")
+"""Marks of a database in which payloads lie open: after the way up, and before the way down."""
 
 Unlock = Callable[[Store, Config], Any]
 
 
 def change(config: Config, to: int, unlock: Unlock) -> tuple[int, int]:
-    """`bus.store.migrate.migrate`, with what lies in the database made fit for it. Raises `StoreError`, `ConfigError`."""
+    """`bus.store.migrate.migrate`, with what lies in the database made fit for it; goes on where one ended.
+
+    Raises `StoreError`, `ConfigError`.
+    """
     url = config.store.url
     before = migrate.status(url)[0]
     if to < SEALED <= before:
         _with(config, unlock, _lay_open)
     changed = migrate.migrate(url, to)
-    if before < SEALED <= to:
+    if to == schema.REVISION and _lies_open(url):
         _with(config, unlock, _protect)
     return changed
+
+
+def _lies_open(url: str) -> bool:
+    with closing(open_reader(url)) as reader, reader.read() as tx:
+        return any(tx.one("mark", name=name) is not None for name in OPEN)
 
 
 def _with(config: Config, unlock: Unlock, work: Callable[[Tx], None]) -> None:
@@ -45,18 +58,26 @@ def _with(config: Config, unlock: Unlock, work: Callable[[Tx], None]) -> None:
 
 
 def _protect(tx: Tx) -> None:
+    _seal(tx)
+    if tx.one("mark", name="unprotected") is not None:  # else the tables of revision 5 are as they were
+        for _, record in log.everything(tx):
+            projection.protect(tx, record)
+    for name in OPEN:
+        tx.do("drop_mark", name=name)
+
+
+def _seal(tx: Tx) -> None:
     for row in _payloads(tx):
         nonce, content = bytes(row["nonce"]), bytes(row["content"])
         number = payload.key_number(nonce)
         if number is not None and not payload.matches(row["id"], nonce, content):
             tx.do("set_payload", id=row["id"], content=payload.sealed_again(nonce, content, tx.keys.key(number)))
     _tell(tx, {text: tx.keys.token(text) for _, record in log.everything(tx) for text in _told(tx, record)})
-    for _, record in log.everything(tx):
-        projection.protect(tx, record)
-    tx.do("drop_mark", name="unprotected")
 
 
 def _lay_open(tx: Tx) -> None:
+    if tx.one("mark", name="laid-open") is not None:
+        return
     for row in _payloads(tx):
         try:
             text = payload.opened(bytes(row["nonce"]), bytes(row["content"]), tx.keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from functools import partial
@@ -64,6 +65,53 @@ def test_runs_in_every_state_survive_down_and_up_and_are_finished_afterwards(tmp
         shop.start("nuova")
         shop.quiet()
         assert shop.app.runs("dead") == []
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["the same command again", "the way back"])
+def test_a_migration_that_was_killed_between_its_transactions_goes_on(
+    tmp_path: Path, url: str, back: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with workshop(tmp_path, url) as shop:
+        waiting = shop.start("attesa")
+        shop.when(waiting, "waiting")
+        shop.app.stop()
+        config, newest = shop.app.config, schema.REVISION
+
+        def killed(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        def change(to: int) -> tuple[int, int]:
+            return protecting.change(config, to, partial(unlock, changing=True))
+
+        def change_and_be_killed(to: int, module: object, name: str) -> None:
+            with monkeypatch.context() as patched, pytest.raises(BaseException, match=r"^$"):
+                patched.setattr(module, name, killed)
+                change(to)
+            if migrate.status(url)[0] == newest:
+                with pytest.raises(StoreError, match=r"lie open.*bus migrate up"):
+                    App(config, adapters={"sistema": shop.system})
+
+        before = _projections(url)
+        change_and_be_killed(4, protecting.migrate, "migrate")
+        if not back:
+            assert change(4) == (newest, 4)
+            change_and_be_killed(newest, protecting, "_protect")
+        assert change(newest) == (newest, newest)
+        assert _projections(url) == before
+        assert not holds(url, "attesa")
+        shop.app = App(config, adapters={"sistema": shop.system})
+        shop.app.start()
+        shop.system.well = True
+        assert shop.app.runs("dead") == []
+
+
+def _projections(url: str) -> object:
+    store = open_store(url)
+    try:
+        with store.read() as tx:
+            return projection.snapshot(tx)
+    finally:
+        store.close()
 
 
 def holds(url: str, value: str) -> bool:
@@ -157,3 +205,8 @@ def test_the_scripts_are_part_of_the_package() -> None:
         assert folder.joinpath(f"revisions/versions/r{revision:04}.py").is_file()
         assert schema.script("sqlite", revision)
         assert schema.script("postgres", revision)
+
+
+def test_the_page_says_what_each_revision_brings() -> None:
+    page = (Path(__file__).parents[2] / "docs/sysadmin/upgrading.md").read_text("utf-8")
+    assert [int(number) for number in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)] == list(range(1, schema.REVISION + 1))
