@@ -14,6 +14,7 @@ import datetime as dt
 import io
 import random
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -288,12 +289,12 @@ class App:
 
     def wait_reply(self, message: str, seconds: float) -> JsonObject:
         """The state of a message as soon as it is replied or has ended, or after ``seconds``; blocks."""
-        deadline = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
+        deadline = time.monotonic() + seconds
         event = threading.Event()
         with self.listen(message, event.set):
             while True:
                 shown = self.message(message)
-                left = (deadline - dt.datetime.now(dt.UTC)).total_seconds()
+                left = deadline - time.monotonic()
                 if shown["reply"] is not None or shown["state"] in ("done", "dead", "cancelled") or left <= 0:
                     return shown
                 event.wait(min(left, 0.25))

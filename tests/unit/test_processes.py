@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import datetime as dt
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +21,7 @@ from bus.app import App, refuse_unsafe
 from bus.cli import main
 from bus.config import Config, load
 from bus.diagnostics import configure
+from bus.engine.intake import Submission
 from bus.errors import ConfigError
 from bus.store.opening import doubts
 from bus.web.serve import Server
@@ -133,6 +137,31 @@ def test_what_refuses_the_start_of_a_worker_is_told_with_its_remedy(tmp_path: Pa
     with pytest.raises(ConfigError, match="no virtual host"):
         worker.run(app)
     App(load(tmp_path / "config.yaml"), adapters={}).stop()
+
+
+def test_who_waits_for_a_reply_waits_no_longer_when_the_clock_is_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Back(dt.datetime):
+        """A clock that loses an hour at each look."""
+
+        looks = 0
+
+        @classmethod
+        def now(cls, tz: Any = None) -> dt.datetime:
+            cls.looks += 1
+            return dt.datetime(2026, 1, 1, tzinfo=tz) - dt.timedelta(hours=cls.looks)
+
+    app = App(load(write(tmp_path)), adapters={})
+    app.start()
+    try:
+        sent = app.send(Submission("prova.silenzio", {"nome": "Ada"}, "portale", role="portal")).result(30)
+        monkeypatch.setattr(app, "message", lambda identity: {"reply": None, "state": "waiting"})
+        monkeypatch.setattr("bus.app.dt", SimpleNamespace(datetime=Back, timedelta=dt.timedelta, UTC=dt.UTC))
+        begun = time.monotonic()
+        app.wait_reply(sent.id, 0.5)
+        assert 0.5 <= time.monotonic() - begun < 20
+    finally:
+        monkeypatch.undo()
+        app.stop()
 
 
 # -- the end --------------------------------------------------------------------------------------------------------------
