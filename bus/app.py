@@ -149,6 +149,8 @@ class App:
         self.intake = Intake(self.store, self.catalog, self.clock, self.channel.publish, self.backlog, host, self._promises())
         self.reports = reports.of_adapters(self.adapters)
         self._stopped = threading.Event()
+        self.leaving = False
+        """Whether the process was told to stop: who waits for news is answered with what is there."""
         self._news: dict[str, list[Callable[[], object]]] = {}
         self._news_lock = threading.Lock()
         self.leases = Leases(self.store, self.clock, self.engine.owner)

@@ -86,7 +86,10 @@ def _accepted(accepted: Accepted) -> dict[str, Any]:
 
 
 async def reply_of(house: House, identity: str, seconds: float) -> JsonObject:
-    """The state of a message as soon as it has a reply or has ended, at the latest after ``seconds``. Holds no thread while it waits."""
+    """The state of a message as soon as it has a reply or has ended, at the latest after ``seconds``, or when we are told to stop.
+
+    Holds no thread while it waits.
+    """
     loop, news = asyncio.get_running_loop(), asyncio.Event()
     deadline = time.monotonic() + seconds
     with house.app.listen(identity, lambda: loop.call_soon_threadsafe(news.set)):
@@ -95,7 +98,7 @@ async def reply_of(house: House, identity: str, seconds: float) -> JsonObject:
             news.clear()
             shown = await house.run(lambda: house.app.message(identity))
             left = deadline - time.monotonic()
-            if shown["reply"] is not None or shown["state"] in ENDED or left <= 0:
+            if shown["reply"] is not None or shown["state"] in ENDED or left <= 0 or house.app.leaving:
                 return shown
             await _within(news, min(left, LOOK_AGAIN))
 

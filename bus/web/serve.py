@@ -110,6 +110,7 @@ class Server:
         # uvicorn warns of every request that is not HTTP, in lines that are not ours; those who send them get a problem.
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         self._server = _Announcing(config)
+        self._server.leave = self._leave
         self._thread: threading.Thread | None = None
 
     @property
@@ -130,6 +131,9 @@ class Server:
             self._server.stopped()
             for number, handler in before:
                 signal.signal(number, handler)
+
+    def _leave(self) -> None:
+        self.app.leaving = True
 
     def _run(self, started: Callable[[], None] = lambda: None) -> None:
         self.app.start()
@@ -152,6 +156,7 @@ class Server:
 
     def stop(self) -> None:
         """The end of `start`: returns when the app has stopped."""
+        self._leave()
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(GRACE + 5)
@@ -161,12 +166,14 @@ class _Announcing(uvicorn.Server):
     """Says when it listens, and ends the process where it is told to stop and that takes longer than ``within`` seconds."""
 
     announce: Callable[[], Any] = staticmethod(lambda: None)
+    leave: Callable[[], None] = staticmethod(lambda: None)
     within: float | None = None
     _ending: threading.Timer | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.within is not None and self._ending is None:
             self._ending = ending_within(self.within)
+        self.leave()
         super().handle_exit(sig, frame)
 
     def stopped(self) -> None:

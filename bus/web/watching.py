@@ -29,7 +29,7 @@ async def tail(call: Call) -> Answer:
     until = time.monotonic() + wait
     while True:
         found = await call.house.run(partial(call.house.app.tail, after, limit, wanted))
-        if found["records"] or after is None or time.monotonic() >= until:
+        if found["records"] or after is None or time.monotonic() >= until or call.house.app.leaving:
             return json_answer(found)
         after = int(str(found["next"]))
         await asyncio.sleep(EVERY)

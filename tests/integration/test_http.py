@@ -586,3 +586,17 @@ def test_a_hundred_megabytes_pass_with_flat_memory_and_the_process_stops_in_good
         code = process.stop()
     assert code == 0, process.log.read_text()
     assert "Traceback" not in process.log.read_text()
+
+
+def test_who_waits_at_a_door_that_is_told_to_stop_is_told_that_the_message_was_accepted(tmp_path):
+    with running(tmp_path) as server, concurrent.futures.ThreadPoolExecutor(2) as pool:
+        call = Caller(server.port)
+        sent = pool.submit(call, "POST", "/messages", {"type": "prova.attesa", "data": {"nome": "Ada"}}, {"Prefer": "wait=50"})
+        watched = pool.submit(call, "GET", "/log/tail?after=1000000&wait=30", None, None, "sistemista")
+        while not server.app.runs("waiting"):
+            time.sleep(0.02)
+        begun = time.monotonic()
+        server.stop()
+        assert time.monotonic() - begun < 15
+        assert sent.result(1).status == 202
+        assert watched.result(1).status == 200
