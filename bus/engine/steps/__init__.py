@@ -57,5 +57,5 @@ def first(plan: p.Plan, entry: str, strand: Strand) -> StepCode:
 
 def undo(completed: Sequence[Completed], strand: Strand) -> StepCode:
     """Take back answered calls, last first."""
-    for done in completed:
-        yield from take_back(done, strand)
+    for number, done in enumerate(completed, 1):
+        yield from take_back(done, strand, completed[number:])

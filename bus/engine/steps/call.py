@@ -9,6 +9,8 @@ from bus.engine.steps import common
 from bus.route.plan import CallStep
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bus.engine.interpreter import Completed, StepCode, Strand
 
 
@@ -58,10 +60,12 @@ def _failure(step: CallStep, path: str, failed: Failed) -> Failure:
     return Failure(CODES[str(error["kind"])], str(error["sentence"]), step.place, path, detail=error)
 
 
-def take_back(done: Completed, strand: Strand) -> StepCode:
-    """Ask the undo operation of an answered call with its answer."""
+def take_back(done: Completed, strand: Strand, others: Sequence[Completed]) -> StepCode:
+    """Ask the undo operation of an answered call with its answer. Where that fails the ``others`` to come are not tried, and stand too."""
     path, operation = f"{done.call.path}!undo", done.call.undo or ""
     event = yield Call(path, done.call.place, operation, request=done.answer, key=strand.walk.key_of(path), retry=done.call.retry)
     if isinstance(event, Failed):
         sentence = f"{operation} could not take back {done.call.operation}: {event.error['sentence']}"
+        if others:
+            sentence += f"; what {', '.join(f'{one.call.operation} ({one.call.place})' for one in others)} did stands too"
         raise StepFailed(Failure("undo.failed", sentence, done.call.place, path, detail=event.error))

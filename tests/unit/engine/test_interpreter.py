@@ -151,6 +151,21 @@ def test_an_undo_that_fails_is_said_to_have_failed() -> None:
     assert run.finished and run.failure is not None and (run.failure.code, run.failure.path) == ("undo.failed", "one!undo")
 
 
+def test_an_undo_that_fails_ends_the_undoing_and_names_what_stands() -> None:
+    run = walk(
+        *(call(name, undo=f"sys.undo-{name}") for name in ("one", "two", "three")),
+        p.FailStep("stop", "r@1/stop", reason=lambda s: "because"),
+    )
+    run.start()
+    for name in ("one", "two"):
+        run.answer(name, Answered(T, {}))
+    (third,) = run.answer("three", Answered(T, {}))
+    (second,) = run.answer(third.path, Answered(T, {}))
+    assert run.answer(second.path, Failed(T, {"kind": "refused", "sentence": "too late"})) == []
+    assert run.finished and run.failure is not None and run.failure.code == "undo.failed"
+    assert run.failure.sentence == "sys.undo-two could not take back sys.two: too late; what sys.one (r@1/one) did stands too"
+
+
 def test_a_branch_that_fails_waits_for_calls_in_flight_and_undoes_them_too() -> None:
     failing = p.FailStep("stop", "r@1/stop", reason=lambda s: "because")
     branches = {"a": (call("slow", undo="sys.undo-slow"),), "b": (call("quick"), failing)}
