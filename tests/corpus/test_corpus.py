@@ -155,4 +155,4 @@ steps:
         asking: (route % ("chiede", 'when: body.canale == "WEB", ')).encode(),
     }
     _, findings = examine(files, OPERATIONS)
-    assert [("routes/media.yaml", "table.unknown-key")] == [(f.file, f.code) for f in findings], [str(f) for f in findings]
+    assert [f.file for f in findings if f.code == "table.unknown-key"] == ["routes/media.yaml"], [str(f) for f in findings]
