@@ -61,6 +61,7 @@ class Types:
     _kept: list[Any] = field(default_factory=list)
     _cel: dict[tuple[bool, bool], Any] = field(default_factory=dict)
     _checked: dict[tuple[str, bool], Checked] = field(default_factory=dict)
+    _texts: dict[tuple[str | None, str | None], bool] = field(default_factory=dict)
 
     def declare(self, schema: Mapping[str, Any]) -> str:
         """The variable that stands for a value of this schema."""
@@ -81,9 +82,12 @@ class Types:
         return bool(lookups) and all(self._holds_text(one.table, one.column) for one in lookups)
 
     def _holds_text(self, table: str | None, column: str | None) -> bool:
-        rows = self.tables.get(table or "", {})
-        cells = [cell for row in rows.values() for name, cell in row.items() if column in (None, name)]
-        return bool(cells) and all(isinstance(cell, str) for cell in cells)
+        found = self._texts.get((table, column))
+        if found is None:
+            rows = self.tables.get(table or "", {})
+            cells = [cell for row in rows.values() for name, cell in row.items() if column in (None, name)]
+            found = self._texts[table, column] = bool(cells) and all(isinstance(cell, str) for cell in cells)
+        return found
 
     def check(self, text: str, bound: Mapping[str, str], texts: bool = False) -> Checked:
         """Check an expression with names bound to variables, or to paths from them; ``texts``: what it looks up is text."""

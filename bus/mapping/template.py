@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from bus.errors import ExpressionError
@@ -52,6 +53,7 @@ def asked_in(used: Iterable[Used]) -> frozenset[tuple[str, ...]]:
 _TEMPLATES = frozenset({"with", "set", "reply", "fields", "collect"})
 
 
+@lru_cache(maxsize=4096)
 def part_of(pointer: Pointer) -> str:
     """What an expression is for: the part of a step, or the directive, that holds it (``case`` and ``forms`` for each of theirs).
 
