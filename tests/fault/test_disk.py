@@ -80,7 +80,8 @@ def test_at_any_use_of_a_failing_disk_nothing_acknowledged_is_lost_and_the_bus_g
         counted = Failing(0, None)
         play(counted, path)
     refused = 0
-    outages = range(1 + list(FAULTS).index(fault), counted.uses + 1, len(FAULTS))  # each use fails of each fault: an outage is longer than a stride
+    stride = len(FAULTS)  # an outage is longer: so each use fails of each fault
+    outages = range(1 + list(FAULTS).index(fault), counted.uses + 1, stride)
     for first in outages:
         with folder() as path:
             accepted, refusals = play(Failing(first, FAULTS[fault]), path)
