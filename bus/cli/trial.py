@@ -98,7 +98,14 @@ def _untried(faults: Ways) -> Iterator[str]:
     for name, ways in faults.items():
         for place, some in groupby(ways, key=itemgetter("place")):
             steps = [one["way"].partition(": ") for one in some]
-            yield f"untried {place}: {name}: {steps[0][0]}: {', '.join(fault for _, _, fault in steps)}"
+            yield f"untried {place}: {name}: {steps[0][0]}: {', '.join(_in_short([fault for _, _, fault in steps]))}"
+
+
+def _in_short(faults: Sequence[str]) -> list[str]:
+    """Faults for a line: what any HTTP service may answer, in one word where there are several of it (`--json` has each)."""
+    own = [fault for fault in faults if not fault.startswith("HTTP_")]
+    common = len(faults) - len(own)
+    return [*own, f"HTTP_... ({common})"] if common > 2 else list(faults)
 
 
 @app.command("new")

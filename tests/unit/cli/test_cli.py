@@ -264,9 +264,12 @@ def test_what_no_test_takes_is_told_to_a_pipeline_as_the_manual_says(bus, tmp_pa
 
 def test_faults_that_no_test_tries_are_one_line_a_step():
     ways = [("3:9", "leggi: unreachable"), ("3:9", "leggi: in_doubt"), ("7:9", "scrivi: NO")]
+    ways += [("9:9", f"chiedi: {fault}") for fault in ("HTTP_400", "HTTP_404", "NO", "HTTP_4XX", "in_doubt")]
     faults = {"a.b": [{"place": f"a/b.yaml:{place}", "way": way} for place, way in ways]}
-    told = ["untried a/b.yaml:3:9: a.b: leggi: unreachable, in_doubt", "untried a/b.yaml:7:9: a.b: scrivi: NO"]
-    assert told == list(_untried(faults))
+    leggi, scrivi, chiedi = _untried(faults)
+    assert leggi == "untried a/b.yaml:3:9: a.b: leggi: unreachable, in_doubt"
+    assert scrivi == "untried a/b.yaml:7:9: a.b: scrivi: NO"
+    assert chiedi == "untried a/b.yaml:9:9: a.b: chiedi: NO, in_doubt, HTTP_... (3)"
 
 
 def test_a_key_is_made_and_its_hash_is_what_the_settings_need(bus):
