@@ -55,7 +55,7 @@ def _refused(code: str, what: str, error: Exception, url: str, where: str) -> Ve
 
 
 def _trial(connection: Any, url: str, where: str) -> Iterator[Verdict]:
-    """Declare a quorum queue, publish into it, remove it; a broker under alarm takes the first and not the second."""
+    """Declare a quorum queue, publish into it, read from it, remove it; a broker under alarm takes the first and not the second."""
     arguments = {"x-queue-type": "quorum", "x-expires": EXPIRES}
     queue = kombu.Queue(f"snodo.doctor.{secrets.token_hex(8)}", durable=True, queue_arguments=arguments)(connection.default_channel)
     try:
@@ -66,11 +66,19 @@ def _trial(connection: Any, url: str, where: str) -> Iterator[Verdict]:
     yield ok("doctor.channel-queue", "a quorum queue can be declared")
     try:
         kombu.Producer(connection.default_channel).publish([], routing_key=queue.name, mandatory=True, confirm_timeout=WITHIN)
-    except (TimeoutError, *connection.connection_errors, *connection.channel_errors) as error:
+    except connection.channel_errors as error:
+        yield _refused("doctor.channel-queue", "nothing can be published", error, url, where)
+        return
+    except (TimeoutError, *connection.connection_errors) as error:
         yield warning("doctor.channel-alarm", f"the broker takes nothing: {_said(error)}", where)
         _hang_up(connection)
         return
     yield ok("doctor.channel-alarm", "what is published is taken and confirmed")
+    try:
+        queue.get(no_ack=True)
+    except connection.channel_errors as error:
+        yield _refused("doctor.channel-queue", "no queue can be read", error, url, where)
+        return
     queue.delete()
 
 

@@ -75,6 +75,23 @@ def test_what_the_start_would_refuse_of_a_broker_is_told_with_the_same_remedy(tm
     assert told(rabbitmq_url)[1] == "the bus needs RabbitMQ 3.10 or later: upgrade the broker"
 
 
+@pytest.mark.parametrize("lacking", ["configure", "write", "read"])
+def test_a_right_that_our_user_lacks_is_told_with_the_remedy(tmp_path, rabbitmq, rabbitmq_url, lacking):
+    vhost = rabbitmq_url.rpartition("/")[2]
+    rights = ", ".join('<<"^$">>' if right == lacking else '<<".*">>' for right in ("configure", "write", "read"))
+    rabbitmq.evaluate(f'rabbit_auth_backend_internal:add_user(<<"{lacking}">>, <<"segreta">>, <<"test">>)')
+    try:
+        rabbitmq.evaluate(f'rabbit_auth_backend_internal:set_permissions(<<"{lacking}">>, <<"{vhost}">>, {rights}, <<"test">>)')
+        url = rabbitmq_url.replace("snodo:snodo@", f"{lacking}:segreta@")
+        found = examined(write(tmp_path, store={"url": NOWHERE}, channel={"url": url}))
+    finally:
+        rabbitmq.evaluate(f'rabbit_auth_backend_internal:delete_user(<<"{lacking}">>, <<"test">>)')
+    wrong = [one for one in found["doctor.channel-queue"] if one.level == "wrong"]
+    assert ["the broker forbids it"] == [one.what.partition(":")[0] for one in wrong]
+    assert "rabbitmqctl set_permissions" in wrong[0].next
+    assert "warning" not in levels(found, "doctor.channel-alarm")
+
+
 # -- PostgreSQL ---------------------------------------------------------------------------------------------------------
 
 
