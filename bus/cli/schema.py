@@ -63,6 +63,8 @@ def house_of(known: Declared) -> House:
     from bus.expression import Tables
     from bus.mapping.tables import read_table
     from bus.mapping.types import compile_type
+    from bus.route.tests_check import SERVICES
+    from bus.rulefiles import CATALOGUE
     from bus.services import read_services
     from bus.source import Notes, read_file
     from bus.systems import adapter_class
@@ -79,10 +81,10 @@ def house_of(known: Declared) -> House:
     tables = {path.stem: read_table(path.read_bytes(), path.stem, path.name)[0] for path in sorted(rules.glob("mappings/tables/*.csv"))}
     offices = tables.get("uffici")
     columns = {name: ", ".join(table.columns) if table else "" for name, table in tables.items()}
-    catalogue = rules / "routes/servizi.yaml"
+    catalogue = rules / CATALOGUE
     offered = read_services(read_file(catalogue).plain(), Notes("services")) if catalogue.is_file() else {}
     rows = Tables({name: table.rows for name, table in tables.items() if table})
-    rows["servizi"] = {code: one.row() for code, one in offered.items()}
+    rows[SERVICES] = {code: one.row() for code, one in offered.items()}
     types = [compile_type(one, Notes("types"), rows) for one in documents("mappings/types/*.yaml", "type")]
     return House(
         operations=known.operations,
@@ -91,6 +93,6 @@ def house_of(known: Declared) -> House:
         shapes={one.name: one.shape for one in types if one},
         mappings=named("mappings/**/*.yaml", "mapping", "title"),
         routes=named("routes/**/*.yaml", "route", "purpose"),
-        tables={**columns, "servizi": "the services of routes/servizi.yaml"},
+        tables={**columns, SERVICES: f"the services of {CATALOGUE}"},
         offices={key: str(row.get("nome", "")) for key, row in offices.rows.items()} if offices else {},
     )

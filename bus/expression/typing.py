@@ -49,10 +49,9 @@ class Types:
     """Schemas known to CEL. `declare` all of them before the first `check`: the environment is made then, once."""
 
     tables: Tables
-    passed: dict[Hashable, Any] = field(default_factory=dict)
-    """Questions that gave no finding, each with what it was asked of: kept alive, so that its identity stays its own."""
-    doubts: dict[Hashable, Any] = field(default_factory=dict)
-    """Of these questions, the paths whose value may be missing where nobody asks."""
+    passed: dict[Hashable, tuple[list[tuple[str, ...]], list[Any]]] = field(default_factory=dict)
+    """Questions that gave no finding: the paths whose value may be missing where nobody asks, and what was asked of, kept alive so that
+    its identity stays its own."""
     _names: dict[bytes, str] = field(default_factory=dict)
     _by_id: dict[int, str] = field(default_factory=dict)
     _roots: dict[str, tuple[int, str, bool]] = field(default_factory=dict)

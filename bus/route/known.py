@@ -151,8 +151,10 @@ class Paths:
         Whether nothing is wrong; what may be missing is only doubtful.
         """
         key = self._question(used)
-        doubts = self.types.doubts.get(key) if key is not None else None
-        if doubts is None:
+        passed = self.types.passed.get(key) if key is not None else None
+        if passed is not None:
+            doubts = passed[0]
+        else:
             before = len(self.report.findings)
             strange = self._unknown_fields(used) | self._no_object(used) | self._comparisons(used) | self._misfits(used)
             self._keys(used)
@@ -162,8 +164,7 @@ class Paths:
                 return good
             doubts = self._doubts(used)
             if key is not None:
-                self.types.doubts[key] = doubts
-                self.types.passed[key] = [self.names[name] for name in used.expression.names if name in self.names]
+                self.types.passed[key] = doubts, [self.names[name] for name in used.expression.names if name in self.names]
         if doubts and sure and not used.guarded:
             self._missing(used, doubts)
         return True
