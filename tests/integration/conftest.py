@@ -1,11 +1,14 @@
-"""One town for each file of tests: eight systems, a node and a bus take some seconds to start."""
+"""One town for each file of tests: eight systems, a node and a bus take some seconds to start. And each kind of store in turn."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from bus.store import Store
+from bus.store.opening import open_store
 from tests.integration.kit import HASTE, Town, hasty_rules
 
 
@@ -32,3 +35,17 @@ def troubled(hasty_town: Town) -> Iterator[Town]:
         if not simulator.alive:
             simulator.restart()
         simulator.clear()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database of each kind."""
+    return f"sqlite:///{tmp_path}/prova.db" if request.param == "sqlite" else str(request.getfixturevalue("postgresql_url"))
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    """An empty store of each kind."""
+    opened = open_store(url)
+    yield opened
+    opened.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,17 +12,8 @@ from bus.clock import SystemClock
 from bus.engine.backlog import Backlog
 from bus.engine.engine import Engine
 from bus.store import Store
-from bus.store.opening import open_store
 from bus.testing.store_contract import add_runs, claim, settle
 from tests.small_bus import key_of, running
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    url = f"sqlite:///{tmp_path}/s.db" if request.param == "sqlite" else str(request.getfixturevalue("postgresql_url"))
-    opened = open_store(url)
-    yield opened
-    opened.close()
 
 
 def full(backlog: Backlog) -> bool:

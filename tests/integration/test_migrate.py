@@ -22,11 +22,6 @@ from bus.store.opening import open_store
 from tests.integration.workshop import workshop
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/prova.db" if request.param == "sqlite" else str(request.getfixturevalue("postgresql_url"))
-
-
 def test_runs_in_every_state_survive_down_and_up_and_are_finished_afterwards(tmp_path: Path, url: str) -> None:
     with workshop(tmp_path, url) as shop:
         waiting, dead, done = shop.start("attesa"), shop.start("morta", "giu-scrivi"), shop.start("fatta")

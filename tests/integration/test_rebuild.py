@@ -81,11 +81,6 @@ def rows_changed_one_by_one_are_found(shop: Workshop) -> None:
     said_by_records(shop)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest) -> str:
-    return "sqlite:///prova.db" if request.param == "sqlite" else str(request.getfixturevalue("postgresql_url"))
-
-
 def test_a_rich_history_is_rebuilt_to_the_same_tables(tmp_path: Path, url: str) -> None:
     with workshop(tmp_path, url) as shop:
         shop.app.attachments.save(io.BytesIO(b"una prova"), "text/plain", "prova.txt", "prova")

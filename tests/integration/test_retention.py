@@ -30,9 +30,8 @@ from tests.integration.workshop import Workshop, workshop
 from tests.small_bus import Caller, key_of, running
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workshop]:
-    url = "sqlite:///prova.db" if request.param == "sqlite" else str(request.getfixturevalue("postgresql_url"))
+@pytest.fixture
+def shop(tmp_path: Path, url: str) -> Iterator[Workshop]:
     with workshop(tmp_path, url) as made:
         yield made
 

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,14 +27,6 @@ from bus.store.opening import open_store
 
 ORIGIN = "prova.example/log"
 NOW = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    url = f"sqlite:///{tmp_path}/prova.db" if request.param == "sqlite" else str(request.getfixturevalue("postgresql_url"))
-    opened = open_store(url)
-    yield opened
-    opened.close()
 
 
 class Desk:

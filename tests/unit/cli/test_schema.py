@@ -62,6 +62,16 @@ def test_every_shipped_file_is_valid(ours: dict[str, jsonschema_rs.Draft7Validat
     assert {} == wrong
 
 
+def assert_wrong(wrong: list[str], schemas: dict[str, jsonschema_rs.Draft7Validator], kind: str, target: str, fields: str) -> None:
+    """Fields for an operation or a type are wrong at these places, in a step as in a mapping."""
+    text = f"route: a.b\nversion: 1\non: prova.istanza\nsteps:\n  - {{id: a, {kind}: {target}, with: {{{fields}}}}}\n"
+    document = read(text.encode(), "a").plain()
+    assert bool(wrong) != schemas["route"].is_valid(document)
+    made = {"mapping": "a.b", "from": "prova.istanza", "to": target, "fields": document["steps"][0]["with"]}
+    of_fields = ["/" + "/".join(map(str, one.instance_path)) for one in schemas["mapping"].iter_errors(made)]
+    assert [place.replace("/steps/0/with", "/fields") for place in wrong] == of_fields
+
+
 @pytest.mark.parametrize(
     ("fields", "wrong"),
     [
@@ -76,13 +86,7 @@ def test_every_shipped_file_is_valid(ours: dict[str, jsonschema_rs.Draft7Validat
 def test_a_request_has_the_fields_of_its_contract(
     fields: str, wrong: list[str], of_the_corpus: dict[str, jsonschema_rs.Draft7Validator]
 ) -> None:
-    text = f"route: a.b\nversion: 1\non: prova.istanza\nsteps:\n  - {{id: a, call: archivio.apri, with: {{{fields}}}}}\n"
-    document = read(text.encode(), "a").plain()
-    found = ["/" + "/".join(map(str, one.instance_path)) for one in of_the_corpus["route"].iter_errors(document)]
-    assert bool(wrong) == bool(found)
-    made = {"mapping": "a.b", "from": "prova.istanza", "to": "archivio.apri", "fields": document["steps"][0]["with"]}
-    of_fields = ["/" + "/".join(map(str, one.instance_path)) for one in of_the_corpus["mapping"].iter_errors(made)]
-    assert [place.replace("/steps/0/with", "/fields") for place in wrong] == of_fields
+    assert_wrong(wrong, of_the_corpus, "call", "archivio.apri", fields)
 
 
 @pytest.mark.parametrize(
@@ -97,12 +101,7 @@ def test_a_request_has_the_fields_of_its_contract(
 def test_a_message_that_is_sent_has_the_fields_of_its_type(
     fields: str, wrong: list[str], of_the_corpus: dict[str, jsonschema_rs.Draft7Validator]
 ) -> None:
-    text = f"route: a.b\nversion: 1\non: prova.istanza\nsteps:\n  - {{id: a, send: prova.istanza, with: {{{fields}}}}}\n"
-    document = read(text.encode(), "a").plain()
-    assert bool(wrong) != of_the_corpus["route"].is_valid(document)
-    made = {"mapping": "a.b", "from": "prova.istanza", "to": "prova.istanza", "fields": document["steps"][0]["with"]}
-    of_fields = ["/" + "/".join(map(str, one.instance_path)) for one in of_the_corpus["mapping"].iter_errors(made)]
-    assert [place.replace("/steps/0/with", "/fields") for place in wrong] == of_fields
+    assert_wrong(wrong, of_the_corpus, "send", "prova.istanza", fields)
 
 
 def test_the_fields_of_a_message_say_what_they_are(ours: dict[str, jsonschema_rs.Draft7Validator]) -> None:
