@@ -48,7 +48,7 @@ def change(config: Config, to: int, unlock: Unlock) -> tuple[int, int]:
 
 def _lies_open(url: str) -> bool:
     with closing(open_reader(url)) as reader, reader.read() as tx:
-        return any(tx.one("mark", name=name) is not None for name in OPEN)
+        return bool(tx.all("lies_open"))
 
 
 def _with(config: Config, unlock: Unlock, work: Callable[[Tx], None]) -> None:
