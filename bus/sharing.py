@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from typing import IO, Any, NoReturn, TypeVar
 T = TypeVar("T")
 MOST = 4
 """Processes, at most: what all of them do, and what they tell one another, does not get less."""
+PATIENCE = 30.0
+"""Seconds after which the other processes are ended: one may stand still for ever in a lock that the copied process did not hold itself."""
 
 
 class Indivisible(Exception):
@@ -125,16 +128,29 @@ class _Helping(Share):
 def _helpers(work: Callable[[Share], Any], size: int) -> Iterator[list[_Line]]:
     """The other processes, at work; none is left afterwards."""
     found: list[_Line] = []
+    watch = threading.Timer(PATIENCE, _end, (found,))
+    watch.daemon = True
     try:
         for number in range(1, size):
             found.append(_forked(work, number, size, found))
+        watch.start()
         yield found
     finally:
+        watch.cancel()
+        if watch.is_alive():
+            watch.join()  # a process with a thread is not forked again
         for one in found:
             one.close()
             with suppress(ProcessLookupError, ChildProcessError):  # where nobody waits for children, none is left to wait for
                 os.kill(one.pid, signal.SIGKILL)
                 os.waitpid(one.pid, 0)
+
+
+def _end(helpers: Iterable[_Line]) -> None:
+    """Who waits for one of them learns that it is gone."""
+    for one in helpers:
+        with suppress(ProcessLookupError):
+            os.kill(one.pid, signal.SIGKILL)
 
 
 def _forked(work: Callable[[Share], Any], number: int, size: int, others: Iterable[_Line]) -> _Line:

@@ -149,3 +149,15 @@ def test_a_process_with_threads_is_not_copied(monkeypatch: pytest.MonkeyPatch) -
     finally:
         over.set()
         thread.join()
+
+
+def test_one_that_stands_still_is_ended_and_its_work_is_done_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharing, "PATIENCE", 0.5)
+
+    def work(share: Share) -> int:
+        if share.number:
+            time.sleep(250)
+        return share.size
+
+    assert [1] == shared(work, 3)
+    assert _nobody_is_left()
