@@ -306,22 +306,19 @@ def listening(context: ssl.SSLContext | None = None):
 
     def serve() -> None:
         while True:
-            try:
-                line, _ = server.accept()
-                if context is not None:
-                    line = context.wrap_socket(line, server_side=True)
-                heard.append(line.recv(100))
-                line.close()
-            except ssl.SSLError:
-                continue
-            except OSError:
-                return
+            line, whose = server.accept()
+            with line, contextlib.suppress(ssl.SSLError):
+                if whose == last.getsockname():
+                    return
+                with context.wrap_socket(line, server_side=True) if context else line as said:
+                    heard.append(said.recv(100))
 
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as last:
+        last.bind(("127.0.0.1", 0))
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield server.getsockname()[1], heard
-        server.shutdown(socket.SHUT_RDWR)
+        last.connect(server.getsockname())  # connections are taken in their order: those of before have been heard then
         thread.join(60)
 
 
