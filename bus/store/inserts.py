@@ -19,6 +19,7 @@ from typing import Any
 _INSERT = re.compile(r"INSERT INTO (?P<table>\w+) (?P<columns>\([^)]*\))\s+VALUES (?P<row>\([^)]*\))(?P<tail>.*)", re.DOTALL)
 _UPDATE = re.compile(r"UPDATE (?P<table>\w+) SET (?P<set>.*) WHERE (?P<where>.*)", re.DOTALL)
 _PARAMETER = re.compile(r":(\w+)")
+_WORD = re.compile(r"\w+")
 SIZES = (64, 32, *range(16, 0, -1))
 """Rows in one statement: nearly every batch is one or two statements, and few enough that the prepared ones are found again."""
 
@@ -108,6 +109,12 @@ _NONE: set[tuple[Any, ...]] = set()
 
 
 @cache
+def _tables_in(text: str, tables: frozenset[str]) -> frozenset[str]:
+    """Which of these tables a statement names; kept for all connections."""
+    return tables.intersection(_WORD.findall(text))
+
+
+@cache
 def _cells(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
     """Takes the values of these names out of a row."""
     found: Callable[[Mapping[str, Any]], Any] = itemgetter(*names)
@@ -124,7 +131,8 @@ class Inserts:
         self._updates = {name: one.where for name, one in self._inserts.items() if isinstance(one, Update)}
         self._changing: dict[str, set[tuple[Any, ...]]] = {name: set() for name in self._updates}
         self._queries = queries
-        self._touched = cache(self._tables_in)
+        self._tables = frozenset(insert.table for insert in self._inserts.values())
+        self._touched = cache(self._touched_by)
 
     def take(self, query: str, row: Mapping[str, Any]) -> bool:
         """Keep a row for later; false when the query is not a buffered one."""
@@ -156,9 +164,10 @@ class Inserts:
             self._changing.get(name, _NONE).clear()
             self._write(self._inserts[name], rows)
 
-    def _tables_in(self, query: str) -> frozenset[str]:
+    def _touched_by(self, query: str) -> frozenset[str]:
         """The buffered queries whose tables a query names."""
-        return frozenset(name for name, insert in self._inserts.items() if re.search(rf"\b{insert.table}\b", self._queries[query]))
+        named = _tables_in(self._queries[query], self._tables)
+        return frozenset(name for name, insert in self._inserts.items() if insert.table in named)
 
     def flush(self) -> None:
         """Write everything."""

@@ -13,7 +13,7 @@ from bus.store import sqlite as embedded
 from bus.store.sqlite import SqliteConnection
 from tests.fault.power import FILE, Blackouts, Lost, cut, folder, record, record_writer
 
-WORLDS, CUTS, LIVES, CHUNK = 40, 36, 120, 10
+WORLDS, CUTS, LIVES, CHUNK = 30, 36, 80, 10
 
 
 @pytest.fixture(autouse=True)

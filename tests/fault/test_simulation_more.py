@@ -8,7 +8,7 @@ from bus.diagnostics import configure
 from bus.testing.simulation import check
 from tests.fault.test_simulation import CHUNK, SEEDS
 
-MORE = range(SEEDS.stop, 1100)
+MORE = range(SEEDS.stop, 1000)
 
 
 @pytest.mark.parametrize("first", MORE[::CHUNK])
