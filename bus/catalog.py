@@ -29,7 +29,7 @@ from bus.expression import Table, Tables
 from bus.mapping.compile import CompiledMapping, read_mapping
 from bus.mapping.model import MappingTest
 from bus.mapping.tables import read_table
-from bus.mapping.types import BUILT_IN, Fault, MessageType, check_forms, compile_type, validate_whole
+from bus.mapping.types import BUILT_IN, Fault, MessageType, check_forms, check_senders, compile_type, validate_whole
 from bus.message import JsonObject, JsonValue, digest
 from bus.recalled import Kept, Recalled
 from bus.route.check import World, check_mapping, check_route, check_type
@@ -411,6 +411,7 @@ class _Reader:
         elif compiled is not None:
             self.types[name] = compiled
             self.type_sources[name] = source
+            check_senders(document.get("senders", []), {operation.partition(".")[0] for operation in self.operations}, source)
         else:
             self.broken |= {name, *_called(source, "type")}
             self.unread.append(source)

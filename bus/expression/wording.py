@@ -252,9 +252,16 @@ def _undeclared(name: str, text: str, names: set[str]) -> tuple[str, str, str]:
     hint = _MEANT.get(name.lower()) or suggestion(root, names)
     if not hint and root == whole:
         hint = f"a text has quotes of its own: '\"{root}\"'; "
+    elif not hint and _is_compared(root, text):
+        hint = f'a text has quotes of its own: "{root}"; '
     if names and (not hint or hint.endswith("; ")):
         hint += "known here: " + ", ".join(sorted(names - _SOMETIMES)[:12])
     return f"there is no `{root}` here", hint, root
+
+
+def _is_compared(word: str, text: str) -> bool:
+    """Whether a word stands where a value does that something is compared with: behind ``==``, or in a list."""
+    return re.search(rf"([=!]=|[\[,])\s*{re.escape(word)}\s*($|[\]),&|?:])", text) is not None
 
 
 def _no_overload(function: str, types: str) -> tuple[str, str]:

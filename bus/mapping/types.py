@@ -37,6 +37,10 @@ from bus.mapping.schema import compile_schema, without_defaults
 from bus.message import JsonObject, JsonValue
 from bus.source import Pointer, Reporter, suggestion, validated
 
+SENDERS = ("bus", "portal", "sysadmin")
+"""Who sends beside adapters: routes, and the roles of API keys that may."""
+_SILENT = ("auditor", "monitor")
+"""Roles of API keys that never send."""
 CODES = "x-codes"
 """In a shape: the codes in use of a field, which are the keys of a table. Rules are compared with them, not bound to take all."""
 
@@ -226,6 +230,18 @@ def _codes(model: TypeDocument, tables: Tables, report: Reporter, *, fields_know
             report.report(("codes", name), "table.unknown", f"there is no table `{table}`", suggestion(table, tables))
             good = False
     return {name: tables[table] for name, table in model.codes.items()} if good else None
+
+
+def check_senders(senders: Sequence[str], systems: Collection[str], report: Reporter) -> None:
+    """Warn of a sender that is surely a mistake: a name close to one that sends, a role that never does.
+
+    ``systems`` are the adapters that offer operations; others may have endpoints alone, so that an unknown name is none the worse for it.
+    """
+    known = {*SENDERS, *systems}
+    for number, name in enumerate(senders):
+        hint = f"who sends: {', '.join(sorted(SENDERS))}, adapters" if name in _SILENT else suggestion(name, known)
+        if name not in known and hint:
+            report.report(("senders", number), "type.unknown-sender", f"nobody who sends is called `{name}`", hint, "warning")
 
 
 def check_forms(declared: MessageType, types: Mapping[str, MessageType], broken: Collection[str], tables: Tables, report: Reporter) -> None:

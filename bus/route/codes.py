@@ -187,6 +187,11 @@ CODES: dict[str, Code] = {
         "The schema of the type has no such field.", "forms: {datti: ...}", "Correct it; the hint lists the fields."
     ),
     "type.unknown-form": Code("There is no message type for the form.", "servizi.modulo-semplce", "Correct it, or add the type."),
+    "type.unknown-sender": Code(
+        "No role of an API key that sends, and no adapter, has this name: nobody could send such a message.",
+        "senders: [portale]",
+        "Correct it: `portal`, `sysadmin`, `bus` or the name of an adapter.",
+    ),
     "type.whole-reply": Code(
         "A path under `reply` names no field; it would stand for the whole reply, with all that it will ever hold.",
         'reply: {shown: [""]}',

@@ -98,6 +98,8 @@ def test_a_failure_never_shows_a_value() -> None:
     [
         ("bdy.nome", 1, 1, "there is no `bdy` here", "did you mean body?"),
         ("body.nome + sogetto.nome", 1, 13, "no `sogetto`", "did you mean soggetto?"),
+        ("body.canale == WEB", 1, 16, "there is no `WEB` here", 'a text has quotes of its own: "WEB"; known here:'),
+        ("body.canale in ['app', WEB]", 1, 24, "there is no `WEB` here", 'a text has quotes of its own: "WEB"; known here:'),
         ("1 + uero(3)", 1, 5, "there is no function `uero`", "did you mean euro?"),
         ("euro('a')", 1, 5, "euro(cents) cannot be applied to (a text)", ""),
         ("euro()", 1, 1, "euro takes other arguments", ""),
