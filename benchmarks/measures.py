@@ -130,8 +130,8 @@ class Bench(Stand):
         self.bus.wait_until_done("banco.pratica", self._all_done("pratica", count))
         spent = {"cpu_ms": (self.bus.cpu() - cpu) / count * 1000, "commits": (self.bus.commits() - commits) / count}
         replied = self.send(self.bus.port, "richiesta", count, rate=OPEN_RATE, headers="Prefer: wait=20\r\n")["latencies"]
-        spent["rested"] = rested()
-        return {"accepted_ms": accepted, "replied_ms": replied, **{name: round(value, 3) for name, value in spent.items()}}
+        figures = {**spent, "rested": rested()}
+        return {"accepted_ms": accepted, "replied_ms": replied, **{name: round(value, 3) for name, value in figures.items()}}
 
 
 def rested() -> float:

@@ -411,7 +411,6 @@ class _Reader:
         elif compiled is not None:
             self.types[name] = compiled
             self.type_sources[name] = source
-            check_senders(document.get("senders", []), {operation.partition(".")[0] for operation in self.operations}, source)
         else:
             self.broken |= {name, *_called(source, "type")}
             self.unread.append(source)
@@ -515,6 +514,7 @@ class _Reader:
         for name, source in self.type_sources.items():
             if self.is_own(source.file):
                 check_forms(self.types[name], self.types, world.broken, self.tables, source)
+                check_senders(self.types[name], world.systems, source)
                 check_type(self.types[name], world, source)
         for mapping, source in (one for one in self.halves if self.is_own(one[1].file)):
             check_mapping(mapping, world, source)

@@ -139,10 +139,10 @@ def _helpers(work: Callable[[Share], Any], size: int) -> Iterator[list[_Line]]:
         watch.cancel()
         if watch.is_alive():
             watch.join()  # a process with a thread is not forked again
+        _end(found)
         for one in found:
             one.close()
-            with suppress(ProcessLookupError, ChildProcessError):  # where nobody waits for children, none is left to wait for
-                os.kill(one.pid, signal.SIGKILL)
+            with suppress(ChildProcessError):  # where nobody waits for children, none is left to wait for
                 os.waitpid(one.pid, 0)
 
 

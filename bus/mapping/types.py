@@ -22,11 +22,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema_rs
 from pydantic import BaseModel, ConfigDict, Field
 
+from bus.config import Role
 from bus.errors import ExpressionError
 from bus.expression import Environment, Expression, Table, Tables, name_problem
 from bus.expression.typing import resolved
@@ -39,7 +40,7 @@ from bus.source import Pointer, Reporter, suggestion, validated
 
 SENDERS = ("bus", "portal", "sysadmin")
 """Who sends beside adapters: routes, and the roles of API keys that may."""
-_SILENT = ("auditor", "monitor")
+_SILENT = frozenset(get_args(Role)).difference(SENDERS)
 """Roles of API keys that never send."""
 CODES = "x-codes"
 """In a shape: the codes in use of a field, which are the keys of a table. Rules are compared with them, not bound to take all."""
@@ -107,7 +108,7 @@ class MessageType:
     key: Expression | None = None
     codes: Mapping[str, Table] = field(default_factory=dict)
     forms: Mapping[str, Expression] = field(default_factory=dict)
-    senders: frozenset[str] = frozenset()
+    senders: tuple[str, ...] = ()
     protected: Protected = field(default_factory=Protected)
     reply: Protected = field(default_factory=Protected)
     _validator: Any = None
@@ -206,7 +207,7 @@ def compile_type(document: Any, report: Reporter, tables: Tables | None = None) 
         return None
     return MessageType(
         model.type, model.title, model.schema_, {name: one for name, one in case.items() if one}, key, codes or {},
-        {name: one for name, one in forms.items() if one}, frozenset(model.senders), fields.protected(paths),
+        {name: one for name, one in forms.items() if one}, tuple(model.senders), fields.protected(paths),
         fields.protected(replies), validator,
     )  # fmt: skip
 
@@ -232,13 +233,13 @@ def _codes(model: TypeDocument, tables: Tables, report: Reporter, *, fields_know
     return {name: tables[table] for name, table in model.codes.items()} if good else None
 
 
-def check_senders(senders: Sequence[str], systems: Collection[str], report: Reporter) -> None:
+def check_senders(declared: MessageType, systems: Collection[str], report: Reporter) -> None:
     """Warn of a sender that is surely a mistake: a name close to one that sends, a role that never does.
 
     ``systems`` are the adapters that offer operations; others may have endpoints alone, so that an unknown name is none the worse for it.
     """
     known = {*SENDERS, *systems}
-    for number, name in enumerate(senders):
+    for number, name in enumerate(declared.senders):
         hint = f"who sends: {', '.join(sorted(SENDERS))}, adapters" if name in _SILENT else suggestion(name, known)
         if name not in known and hint:
             report.report(("senders", number), "type.unknown-sender", f"nobody who sends is called `{name}`", hint, "warning")

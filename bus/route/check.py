@@ -41,6 +41,11 @@ class World:
     _made: dict[tuple[str, int], Known] = field(default_factory=dict)
 
     @cached_property
+    def systems(self) -> frozenset[str]:
+        """The adapters that offer operations, by name."""
+        return frozenset(operation.partition(".")[0] for operation in self.operations)
+
+    @cached_property
     def typed(self) -> Types:
         """The contracts as types of expressions."""
         types = Types(self.tables)
