@@ -45,6 +45,7 @@ from bus.message import Attachment, JsonObject, JsonValue
 __all__ = [
     "Adapter", "Call", "Contract", "Delivery", "Door", "Effect", "Endpoint", "Exchange", "Fact", "Inbound", "InDoubt", "Operation",
     "Outbound", "OutsideError", "Poller", "Prepared", "Refused", "Report", "Settings", "Unreachable", "Wire", "operation", "schema_of",
+    "told_by",
 ]  # fmt: skip
 
 Effect = Literal["read", "keyed", "queryable", "once"]
@@ -52,9 +53,9 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Contract(BaseModel):
-    """Base of every request and answer model: strict about names, immutable."""
+    """Base of every request and answer model: strict about names, immutable. What a route reads of an answer has its defaults."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_serialization_defaults_required=True)
 
 
 class Settings(BaseModel):
@@ -250,8 +251,14 @@ class Adapter:
 
 @lru_cache(maxsize=1024)
 def schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON Schema of a request or an answer; the same object each time."""
+    """The JSON Schema of what a request or an answer takes; the same object each time."""
     return model.model_json_schema(by_alias=True)
+
+
+@lru_cache(maxsize=1024)
+def told_by(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON Schema of what an answer tells, where a field with a default is always there; the same object each time."""
+    return model.model_json_schema(by_alias=True, mode="serialization")
 
 
 def _declare(attribute: str, marked: _Marked) -> Operation:

@@ -24,7 +24,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bus.adapter import Operation, schema_of
+from bus.adapter import Operation, schema_of, told_by
 from bus.disk import whole
 from bus.message import JsonObject, canonical
 from bus.rulefiles import Files
@@ -147,7 +147,7 @@ def _declared(operation: Operation) -> JsonObject:
     """A declaration as JSON, its models as their schemas."""
     said: dict[str, Any] = {field.name: getattr(operation, field.name) for field in fields(operation)}
     plain = {"refusals": dict(operation.refusals), "expected": sorted(operation.expected), "echoes": sorted(operation.echoes)}
-    return {**said, **plain, "request": schema_of(operation.request), "answer": schema_of(operation.answer)}
+    return {**said, **plain, "request": schema_of(operation.request), "answer": told_by(operation.answer)}
 
 
 @cache

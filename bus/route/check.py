@@ -20,7 +20,7 @@ from bus.mapping.types import BUILT_IN, MessageType, anything, resolve, takes_nu
 from bus.route.compile import CompiledRoute
 from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, MOMENT, SCALARS, Known, Paths, Schema, Scope, definitions, merged
 from bus.route.parse import Parsed
-from bus.route.target import Target, shape_of
+from bus.route.target import Target, answer_of, shape_of
 from bus.route.ways import Order, check_choices, check_failures, clauses_of
 from bus.source import Pointer, Reporter, suggestion
 
@@ -49,9 +49,9 @@ class World:
     def typed(self) -> Types:
         """The contracts as types of expressions."""
         types = Types(self.tables)
-        models = (model for operation in self.operations.values() for model in (operation.request, operation.answer))
+        asked = (shape for one in self.operations.values() for shape in (shape_of(one.request), answer_of(one.answer)))
         declared = (one.shape for one in self.types.values())
-        for schema in (*SCALARS.values(), MOMENT, ERROR_SCHEMA, MESSAGE_SCHEMA, self.case_schema, *map(shape_of, models), *declared):
+        for schema in (*SCALARS.values(), MOMENT, ERROR_SCHEMA, MESSAGE_SCHEMA, self.case_schema, *asked, *declared):
             types.declare(schema)
         return types
 
@@ -186,7 +186,7 @@ class _Checker:
         self._target(step, scope, model.call, shape_of(operation.request) if operation else None)
         if operation is not None:
             self._promises(step, operation)
-        answer = {model.as_: self.world.known(shape_of(operation.answer) if operation else None)} if model.as_ else {}
+        answer = {model.as_: self.world.known(answer_of(operation.answer) if operation else None)} if model.as_ else {}
         self._key_names(model.case, (*step.pointer, "case"))
         answered = scope.having(answer, model.case)
         self._uses(step.pointer, answered, only=("case",))
@@ -465,7 +465,7 @@ class _Checker:
         elif undo is not None:  # it is asked with the answer of what it takes back
             paths = self._paths(Scope({}, frozenset()))
             target = Target(model.undo, shape_of(undo.request), paths)
-            target.takes(shape_of(operation.answer), (*step.pointer, "undo"), f"what {model.call} answers")
+            target.takes(answer_of(operation.answer), (*step.pointer, "undo"), f"what {model.call} answers")
 
     def _waiting(self, step: Parsed, scope: Scope) -> None:
         model = step.model

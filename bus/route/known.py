@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from bus.expression.literals import is_bare_date, misfits
 from bus.expression.typing import ANYTHING, Types
+from bus.expression.unions import laid
 from bus.expression.wording import field_of
 from bus.mapping.compile import line_and_column, place_of
 from bus.mapping.template import Used, part_of, tested_in
@@ -118,11 +119,19 @@ def _met(ways: list[Known | None]) -> Known:
     sure = len(there) == len(ways) and all(one.sure for one in there)
     late = any(one.late for one in there)
     if not all(one.schema == shapes[0].schema for one in shapes):
-        return Known(sure, late=late)
+        return Known(sure, either([one.schema for one in there]), late=late)
     typed = shapes[0].typed if all(one.typed == shapes[0].typed for one in shapes) else ANYTHING
     if len(shapes) == len(there):
         return Known(sure, shapes[0].schema, typed, late)
     return Known(sure, {"anyOf": [shapes[0].schema, {"type": "null"}], **definitions(shapes[0].schema)}, typed, late)
+
+
+def either(schemas: list[Schema]) -> Schema:
+    """The shape of a value that has one of these; nothing where one is not known, or where references of two could be mistaken."""
+    named = [one["$defs"] for one in schemas if "$defs" in one]
+    if not all(schemas) or any(one != named[0] for one in named):
+        return {}
+    return laid({"anyOf": schemas, **({"$defs": named[0]} if named else {})})
 
 
 def definitions(schema: Schema) -> Schema:

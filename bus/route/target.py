@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
-from bus.adapter import schema_of
+from bus.adapter import schema_of, told_by
 from bus.expression.typing import resolved
 from bus.expression.unions import ALTERNATIVES, fits, laid
 from bus.mapping.compile import line_and_column
@@ -30,8 +30,14 @@ _TO_FORM = {"date": "date_of(...) makes a date of a moment", "date-time": ""}
 
 @lru_cache(maxsize=1024)
 def shape_of(model: type[BaseModel]) -> dict[str, Any]:
-    """The schema of a model as rules are checked against it: its alternatives laid together; the same object each time."""
+    """The schema of a request as rules are checked against it: its alternatives laid together; the same object each time."""
     return laid(schema_of(model))
+
+
+@lru_cache(maxsize=1024)
+def answer_of(model: type[BaseModel]) -> dict[str, Any]:
+    """The schema of an answer as rules read it, its alternatives laid together; the same object each time."""
+    return laid(told_by(model))
 
 
 @dataclass(frozen=True, slots=True)
