@@ -15,10 +15,10 @@ from __future__ import annotations
 import gc
 import re
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -32,7 +32,7 @@ from bus.mapping.tables import read_table
 from bus.mapping.types import BUILT_IN, Fault, MessageType, check_forms, check_senders, compile_type, validate_whole
 from bus.message import JsonObject, JsonValue, digest
 from bus.recalled import Kept, Recalled
-from bus.route.check import World, check_mapping, check_route, check_type
+from bus.route.check import check_route
 from bus.route.compile import CompiledRoute, compile_route, plan_of
 from bus.route.mapping_tests import Tested, check_mapping_tests
 from bus.route.model import TestDocument
@@ -40,7 +40,8 @@ from bus.route.outline import Outline, outline_of
 from bus.route.parse import ParsedRoute, parse_route
 from bus.route.plan import CallStep, GatherStep, Plan, WaitStep
 from bus.route.tests_check import SERVICES, Found, check_tests
-from bus.rulefiles import CATALOGUE, Files, beside_of, files_of, is_beside, is_mapping, is_route, is_table, is_type, route_of
+from bus.route.world import World, check_mapping, check_type
+from bus.rulefiles import CATALOGUE, Files, beside_of, files_of, is_beside, is_mapping, is_route, is_table, is_type, route_of, weights_of
 from bus.services import Servizio, check_services, read_services
 from bus.sharing import ALONE, MOST, Indivisible, Share, processes, shared
 from bus.source import Finding, Source, read, suggestion
@@ -233,8 +234,8 @@ def _parts(
 
 
 def _in_order(findings: Iterable[Finding]) -> list[Finding]:
-    """By file and place."""
-    return sorted(findings, key=lambda one: (one.file, one.line, one.column, one.code))
+    """By file and place; what several routes bring to light is said once."""
+    return sorted(dict.fromkeys(findings), key=lambda one: (one.file, one.line, one.column, one.code))
 
 
 @contextmanager
@@ -265,6 +266,12 @@ class _Draft:
     outline: Outline
     tests: tuple[Found, Found] = ((), ())
     beside: Source | None = None
+    applied: dict[str, Source] = field(default_factory=dict)
+    """The mappings that it applies, each with what is found in it for what this route gives it."""
+
+    def found_elsewhere(self) -> list[Finding]:
+        """What is found in other files for what this route does with them."""
+        return [one for source in self.applied.values() for one in source.findings]
 
     def route(self, plan: Plan, mappings: Mapping[str, tuple[CompiledMapping, Source]]) -> Route:
         sources = [self.source, *(mappings[name][1] for name in self.compiled.mappings)]
@@ -322,7 +329,7 @@ class _Reader:
         self.found: list[Finding] = []
         """What is known to be found of them."""
         self.kept: list[Kept] = []
-        self.own = _share_of(files, self.known, share)
+        self.own = share.of(weights_of(files), last=self.known)
         self.others: list[_Said] = []
         self.sources: list[Source] = []
         self.tables = Tables()
@@ -341,7 +348,8 @@ class _Reader:
         """All findings, by file and place; of its share."""
         found = (finding for source in self.sources if self.is_own(source.file) for finding in source.findings)
         known = (finding for finding in self.found if self.is_own(finding.file))
-        return _in_order([*found, *known])
+        elsewhere = (finding for draft in self.drafts.values() for finding in draft.found_elsewhere())
+        return _in_order([*found, *known, *elsewhere])
 
     def is_own(self, path: str) -> bool:
         return route_of(path) in self.own
@@ -523,17 +531,24 @@ class _Reader:
             if found := check_mapping_tests(mapping, world, source):
                 self.tested[mapping.name] = _tested(mapping, source, found)
         for draft in self.drafts.values():
-            check_route(draft.compiled, world, draft.source)
+            check_route(draft.compiled, world, draft.source, partial(self._applied, draft))
             document = tests.pop(beside_of(draft.source.file), None)
             draft.beside = document[0] if document else None
             draft.tests = check_tests(draft.parsed, world, draft.source, (document[1], document[0]) if document else None)
         if self.recalled:
-            sound = [(draft.source.file, draft.outline) for draft in self.drafts.values() if draft.compiled.sound]
+            drafts = [draft for draft in self.drafts.values() if draft.compiled.sound]
+            sound = [(draft.source.file, draft.outline, draft.found_elsewhere()) for draft in drafts]
             self.kept = [*self.recalled.worth(sound, self.findings(), world)]
         for alone, _ in tests.values():
             if (route := route_of(alone.file)) not in self.files:
                 sentence = f"there is no route in {route}, whose tests these could be"
                 alone.at(1, 1, "test.no-route", sentence, "name the file after its route's")
+
+    def _applied(self, draft: _Draft, name: str) -> Source:
+        """Who takes what is found in a mapping for what one route gives it."""
+        if name not in draft.applied:
+            draft.applied[name] = self.mappings[name][1].again()
+        return draft.applied[name]
 
     def _keys(self) -> frozenset[str] | None:
         """All business keys that a case can have. None: not known."""
@@ -577,19 +592,6 @@ def _tested(mapping: CompiledMapping, source: Source, found: Tested) -> TestedMa
 
 
 _WRITTEN = re.compile(r"""(\w+)["']?\s*:""")
-
-
-def _share_of(files: Files, known: Collection[str], share: Share) -> frozenset[str]:
-    """The files that one process checks: each has about as many bytes to read, tests beside routes with them; what is known comes last."""
-    weights: dict[str, int] = {}
-    for path, content in files.items():
-        weights[route_of(path)] = weights.get(route_of(path), 0) + len(content)
-    loads, own = [0] * share.size, set[str]()
-    for path in sorted(weights, key=lambda one: (one in known, -weights[one], one)):
-        least = loads.index(min(loads))
-        loads[least] += weights[path]
-        own |= {path} if least == share.number else set()
-    return frozenset(own)
 
 
 def _called(source: Source, word: str) -> set[str]:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from bus.earlier import Earlier, digest_of
 from bus.message import JsonObject, canonical
-from bus.route.check import World
 from bus.route.outline import Outline, outline_from
+from bus.route.world import World
 from bus.rulefiles import Files, beside_of, is_beside, is_route
 from bus.source import Finding
 
@@ -41,8 +41,8 @@ class Recalled:
         state = _state(world)
         return {path: self._earlier.findings(self._in(state, path)) for path in paths}
 
-    def worth(self, sound: Iterable[tuple[str, Outline]], findings: Iterable[Finding], world: World) -> Iterator[Kept]:
-        """What to keep of sound routes, and of what was found in this world.
+    def worth(self, sound: Iterable[tuple[str, Outline, list[Finding]]], findings: Iterable[Finding], world: World) -> Iterator[Kept]:
+        """What to keep of sound routes, each with what was found elsewhere for its sake, and of what was found in this world.
 
         Nothing of one with an error: that takes nothing away that other rules would have had.
         """
@@ -50,8 +50,8 @@ class Recalled:
         state = _state(world)
         for one in findings:
             found.setdefault(one.file, []).append(one)
-        for path, outline in sound:
-            own = [*found.get(path, ()), *found.get(beside_of(path), ())]
+        for path, outline, elsewhere in sound:
+            own = [*found.get(path, ()), *found.get(beside_of(path), ()), *elsewhere]
             if all(one.severity != "error" for one in own):
                 yield Kept(self._keys[path], outline.written(), self._in(state, path), own)
 

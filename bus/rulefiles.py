@@ -64,3 +64,11 @@ def beside_of(route: str) -> str:
 def route_of(path: str) -> str:
     """The file of the route whose tests a file beside it holds; any other file itself."""
     return path.removesuffix(BESIDE) + ".yaml" if is_beside(path) else path
+
+
+def weights_of(files: Files) -> dict[str, int]:
+    """How many bytes there are to read of each file, of a route with its tests."""
+    weights: dict[str, int] = {}
+    for path, content in files.items():
+        weights[route_of(path)] = weights.get(route_of(path), 0) + len(content)
+    return weights

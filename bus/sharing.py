@@ -11,7 +11,7 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,15 @@ class Share:
 
     number: int
     size: int
+
+    def of(self, weights: Mapping[str, int], last: Container[str] = ()) -> frozenset[str]:
+        """Its part of things with weights, about as heavy as the others'; those of ``last`` are dealt out when all others are."""
+        loads, own = [0] * self.size, set[str]()
+        for one in sorted(weights, key=lambda one: (one in last, -weights[one], one)):
+            least = loads.index(min(loads))
+            loads[least] += weights[one]
+            own |= {one} if least == self.number else set()
+        return frozenset(own)
 
     def exchange(self, said: T) -> list[T]:
         """Tell all others something that can be pickled, and hear what each says, by number. All have to call it equally often."""

@@ -68,8 +68,8 @@ class Reference:
 class Lookup:
     """A ``lookup`` or ``rows`` whose table (and key, and column) is written out; None where it is computed.
 
-    ``path`` is what the key is read from, where that is a path; ``whole``: the value of the expression is what is found; ``rows``: it is
-    ``rows``, for which the order of the table counts.
+    ``path`` is what the key is read from, where that is a path; ``below`` are the fields that are read of what is found; ``whole``: the
+    value of the expression is what is found, or what is ``below``; ``rows``: it is ``rows``, for which the order of the table counts.
     """
 
     table: str | None
@@ -77,8 +77,14 @@ class Lookup:
     offset: int
     key: str | None = None
     path: tuple[str, ...] = ()
+    below: tuple[str, ...] = ()
     whole: bool = False
     rows: bool = False
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What is read of a row: a column, and what lies in it; nothing where it is the row itself."""
+        return ((self.column,) if self.column is not None else ()) + self.below
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +175,7 @@ def read(checked: Any) -> Reading:
     walker = _Walker(checked)
     walker.walk(checked.expr, {})
     if len(walker.reading.lookups) == 1:
-        walker.reading.lookups[0] = _as_a_whole(walker.reading.lookups[0], checked.expr)
+        walker.reading.lookups[0] = replace(walker.reading.lookups[0], whole=_looked_up(checked.expr)[0] is not None)
     walker.reading.results += (Told(one.const.string_value, walker.positions.get(one.id, 0)) for one in _chosen(checked.expr))
     return walker.reading
 
@@ -183,11 +189,12 @@ def _chosen(node: Any) -> Iterator[Any]:
             yield from _chosen(side)
 
 
-def _as_a_whole(lookup: Lookup, root: Any) -> Lookup:
-    """``lookup(table, key, column)`` or ``lookup(table, key).column`` and nothing around it."""
-    if _kind(root) == "select" and _kind(root.select.operand) == "call" and root.select.operand.call.function == "lookup":
-        return replace(lookup, column=root.select.field, whole=True) if lookup.column is None else lookup
-    return replace(lookup, whole=_kind(root) == "call" and root.call.function == "lookup")
+def _looked_up(node: Any) -> tuple[Any, tuple[str, ...]]:
+    """The ``lookup`` or ``rows`` of which a node reads fields, and which; None where it reads something else."""
+    fields: tuple[str, ...] = ()
+    while _kind(node) == "select" and not node.select.test_only:
+        node, fields = node.select.operand, (node.select.field, *fields)
+    return (node if _kind(node) == "call" and node.call.function in ("lookup", "rows") else None), fields
 
 
 class _Walker:
@@ -209,8 +216,10 @@ class _Walker:
         if kind == "comprehension":
             self._walk_comprehension(node.comprehension, bound)
             return
-        if kind == "call" and node.call.function in ("lookup", "rows"):
-            self._note_lookup(node, bound)
+        found, below = _looked_up(node)
+        if found is not None:
+            self._note_lookup(found, below, bound)
+            node, kind = found, "call"
         elif kind == "call" and node.call.function in _COMPARING:
             self._note_comparison(node.call, bound)
         if kind == "call" and node.call.function in _ORDERING:
@@ -245,20 +254,23 @@ class _Walker:
     def _walk_comprehension(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
         self.walk(node.iter_range, bound)
         self.walk(node.accu_init, bound)
-        over = _path(node.iter_range, bound)
+        over = _path(_or_none(node.iter_range), bound)
         inner = {**bound, node.iter_var: (*over, "[]") if over else None, node.accu_var: None}
         if _is_binding(node):  # cel.bind(name, value, expression): the name stands for the value
             inner[node.accu_var] = _path(node.accu_init, bound) or None
         if node.iter_var2:
             inner[node.iter_var2] = None
+        spared = _or_none(node.iter_range) is not node.iter_range  # where there is no list, nothing of it is read
+        self.behind += spared
         for child in (node.loop_condition, node.loop_step, node.result):
             self.walk(child, inner)
+        self.behind -= spared
 
-    def _note_lookup(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
+    def _note_lookup(self, node: Any, below: tuple[str, ...], bound: dict[str, tuple[str, ...] | None]) -> None:
         arguments = [argument.const.string_value if _kind(argument) == "const" else None for argument in node.call.args]
         table, key, column = (*arguments, None, None, None)[:3]
         path = _path(node.call.args[1], bound) if len(node.call.args) > 1 else None
-        self.reading.lookups.append(Lookup(table, column, self.positions.get(node.id, 0), key, path or (), rows=len(arguments) == 1))
+        self.reading.lookups.append(Lookup(table, column, self.positions.get(node.id, 0), key, path or (), below, rows=len(arguments) == 1))
 
     def _note_comparison(self, call: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
         left, right = call.args
@@ -362,6 +374,13 @@ def _path(node: Any, bound: dict[str, tuple[str, ...] | None]) -> tuple[str, ...
         constant = index.const.string_value if _kind(index) == "const" else ""
         return _longer(_path(base, bound), constant or "[]")
     return None
+
+
+def _or_none(node: Any) -> Any:
+    """The list in ``list.orValue([])``; any other node as it is."""
+    if _kind(node) == "call" and node.call.function == "orValue" and _kind(node.call.args[0]) == "list":
+        return node.call.target if not node.call.args[0].list.elements else node
+    return node
 
 
 def _longer(base: tuple[str, ...] | None, piece: str) -> tuple[str, ...] | None:

@@ -19,6 +19,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, struct_pb2, wrapper
 
 from bus.errors import ExpressionError
 from bus.expression import Lookup, Tables, json_type, needs_extensions, new_environment, wording
+from bus.expression.rows import shape_of_rows
 from bus.message import canonical
 
 ANYTHING = "any_"
@@ -60,6 +61,7 @@ class Types:
     _kept: list[Any] = field(default_factory=list)
     _cel: dict[tuple[bool, bool], Any] = field(default_factory=dict)
     _checked: dict[tuple[str, bool], Checked] = field(default_factory=dict)
+    _rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     _texts: dict[tuple[str | None, str | None], bool] = field(default_factory=dict)
 
     def declare(self, schema: Mapping[str, Any]) -> str:
@@ -78,7 +80,16 @@ class Types:
 
     def finds_text(self, lookups: Sequence[Lookup]) -> bool:
         """Whether all that is looked up is surely text: it is in tables of files, and not in that of the services."""
-        return bool(lookups) and all(self._holds_text(one.table, one.column) for one in lookups)
+        return bool(lookups) and all(self._holds_text(one.table, next(iter(one.fields), None)) for one in lookups)
+
+    def row(self, table: str | None) -> dict[str, Any]:
+        """The schema of a row of a table, the same object each time; {} where the table cannot be read, or has none."""
+        rows = self.tables.get(table or "")
+        if not rows or table is None:
+            return {}
+        if table not in self._rows:
+            self._rows[table] = shape_of_rows([dict(one) for one in rows.values()])
+        return self._rows[table]
 
     def _holds_text(self, table: str | None, column: str | None) -> bool:
         found = self._texts.get((table, column))

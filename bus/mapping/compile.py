@@ -116,12 +116,12 @@ def check_lookups(used: Used, tables: Mapping[str, Table], shop: Workshop) -> No
         elif lookup.table not in tables:
             hint = suggestion(lookup.table, tables)
             shop.refuse(used.pointer, "table.unknown", f"there is no table `{lookup.table}`", hint, within=within)
-        elif lookup.column is not None:
+        elif lookup.fields and not lookup.rows:
             columns = next(iter(tables[lookup.table].values()), {})
-            if columns and lookup.column not in columns:
-                sentence = f"table `{lookup.table}` has no column `{lookup.column}`"
-                within = named_at(used.expression.text, lookup.offset, lookup.column)
-                shop.refuse(used.pointer, "table.unknown-column", sentence, suggestion(lookup.column, columns), within=within)
+            if columns and (column := lookup.fields[0]) not in columns:
+                sentence = f"table `{lookup.table}` has no column `{column}`"
+                within = named_at(used.expression.text, lookup.offset, column)
+                shop.refuse(used.pointer, "table.unknown-column", sentence, suggestion(column, columns), within=within)
         if lookup.key is not None and (rows := tables.get(lookup.table or "")) and lookup.key not in rows:
             sentence = f"table `{lookup.table}` has no key `{lookup.key}`"
             within = named_at(used.expression.text, lookup.offset, lookup.key)
@@ -129,9 +129,10 @@ def check_lookups(used: Used, tables: Mapping[str, Table], shop: Workshop) -> No
 
 
 def named_at(text: str, offset: int, name: str | None) -> tuple[int, int]:
-    """Line and column of a name written in quotes after an offset; of the offset where it is not written so."""
-    found = re.compile(rf"([\"']){re.escape(name)}\1").search(text, offset) if name is not None else None
-    return line_and_column(text, found.start() if found else offset)
+    """Line and column of a name written in quotes, or as a field, after an offset; of the offset where it is not written so."""
+    quoted = re.compile(rf"([\"']){re.escape(name)}\1").search(text, offset) if name is not None else None
+    field = re.compile(rf"\)\s*\.\s*(?={re.escape(name)}\b)").search(text, offset) if name is not None and not quoted else None
+    return line_and_column(text, quoted.start() if quoted else field.end() if field else offset)
 
 
 def place_of(used: Used, path: Sequence[str]) -> tuple[int, int]:

@@ -7,150 +7,45 @@ and what is declared of their shape.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any
 
 from bus.adapter import Operation
-from bus.expression import Tables, name_problem
-from bus.expression.typing import ANYTHING, Types
+from bus.expression import name_problem
+from bus.expression.typing import ANYTHING
 from bus.mapping.compile import CompiledMapping, place_of
 from bus.mapping.template import Used, asked_in
-from bus.mapping.types import BUILT_IN, MessageType, anything, resolve, takes_null
+from bus.mapping.types import BUILT_IN, MessageType, resolve, takes_null
 from bus.route.compile import CompiledRoute
-from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, MOMENT, SCALARS, Known, Paths, Schema, Scope, definitions, merged
-from bus.route.parse import Parsed
+from bus.route.known import SCALARS, Doubts, Known, Paths, Schema, Scope, definitions, merged
+from bus.route.parse import Parsed, ParsedRoute
 from bus.route.target import Target, answer_of, shape_of
 from bus.route.ways import Order, check_choices, check_failures, clauses_of
-from bus.source import Pointer, Reporter, suggestion
+from bus.route.world import World, check_applied, target_schema
+from bus.source import Pointer, Reporter, nearest, suggestion
 
 
-@dataclass(frozen=True)
-class World:
-    """What routes are checked against. ``broken`` are names of types and mappings whose own files have errors; ``keys`` are all business
-    keys that a case can have (None: not known), ``asked`` the paths that routes ask about before they apply a mapping.
-    """
-
-    operations: Mapping[str, Operation]
-    types: Mapping[str, MessageType]
-    mappings: Mapping[str, CompiledMapping]
-    broken: frozenset[str] = frozenset()
-    tables: Tables = field(default_factory=Tables)
-    keys: frozenset[str] | None = None
-    asked: Mapping[str, frozenset[tuple[str, ...]]] = field(default_factory=dict)
-    _made: dict[tuple[str, int], Known] = field(default_factory=dict)
-
-    @cached_property
-    def systems(self) -> frozenset[str]:
-        """The adapters that offer operations, by name."""
-        return frozenset(operation.partition(".")[0] for operation in self.operations)
-
-    @cached_property
-    def typed(self) -> Types:
-        """The contracts as types of expressions."""
-        types = Types(self.tables)
-        asked = (shape for one in self.operations.values() for shape in (shape_of(one.request), answer_of(one.answer)))
-        declared = (one.shape for one in self.types.values())
-        for schema in (*SCALARS.values(), MOMENT, ERROR_SCHEMA, MESSAGE_SCHEMA, self.case_schema, *asked, *declared):
-            types.declare(schema)
-        return types
-
-    @cached_property
-    def taken(self) -> Mapping[str, MessageType]:
-        """The types, and for each that cannot be read one that takes anything."""
-        return {**{name: anything(name) for name in self.broken}, **self.types}
-
-    @cached_property
-    def case_schema(self) -> Schema:
-        """The case as expressions see it."""
-        if self.keys is None:
-            return {"type": "object"}
-        return {"type": "object", "additionalProperties": False, "properties": dict.fromkeys(sorted(self.keys), SCALARS["string"])}
-
-    def known(self, schema: Schema | None) -> Known:
-        """A name that surely holds a value of a schema."""
-        return Known(schema=schema, typed=self.typed.declare(schema)) if schema else Known()
-
-    def error(self, operation: Operation | None) -> Known:
-        """``error`` after a call of an operation; the same each time, so that what was found out of it is remembered."""
-        name = operation.name if operation else ""
-        key = (name, id(operation))
-        if key not in self._made:
-            self._made[key] = Known(schema=error_schema(operation), typed=self.typed.declare(ERROR_SCHEMA))
-        return self._made[key]
-
-    def several(self, gathered: MessageType | None) -> Known:
-        """A list of messages of a type; the same each time."""
-        if gathered is None:
-            return Known(schema={"type": "array"})
-        key = ("items of", id(gathered))
-        if key not in self._made:
-            one = self.known(gathered.shape)
-            definitions = {"$defs": gathered.shape["$defs"]} if "$defs" in gathered.shape else {}
-            self._made[key] = Known(schema={"type": "array", "items": gathered.shape, **definitions}, typed=f"[{one.typed}]")
-        return self._made[key]
-
-    def built_in(self, body: Schema | None) -> dict[str, Known]:
-        """The names that are always there."""
-        shapes = {"body": body, "message": MESSAGE_SCHEMA, "case": self.case_schema, "now": MOMENT}
-        return {name: self.known(schema) for name, schema in shapes.items()}
-
-
-def check_mapping(mapping: CompiledMapping, world: World, report: Reporter) -> None:
-    """A mapping against the types it goes from and to."""
-    document = mapping.document
-    source = world.types.get(document.from_)
-    if source is None and document.from_ not in world.broken:
-        hint = suggestion(document.from_, world.types)
-        report.report(("from",), "type.unknown", f"there is no message type `{document.from_}`", hint)
-    names = world.built_in(source.shape if source else None)
-    by_pointer = {used.pointer: used for used in mapping.used}
-    asked = asked_in(mapping.used) | world.asked.get(mapping.name, frozenset())
-    paths = Paths(names, world.typed, report, by_pointer, asked)
-    for used in mapping.used:
-        paths.check(used)
-    schema = _target_schema(document.to, world)
-    if schema is None and document.to not in world.broken:
-        hint = suggestion(document.to, [*world.operations, *world.types])
-        report.report(("to",), "mapping.unknown-target", f"there is no operation or message type `{document.to}`", hint)
-    if schema is not None:
-        Target(document.to, schema, paths).check(document.fields, ("fields",))
-    paths.tell()
-
-
-def check_type(declared: MessageType, world: World, report: Reporter) -> None:
-    """What a type's own expressions read of its body."""
-    paths = Paths(world.built_in(declared.shape), world.typed, report)
-    told = {("case", name): one for name, one in declared.case.items()} | {("forms", name): one for name, one in declared.forms.items()}
-    for pointer, expression in (told | {("key",): declared.key}).items():
-        if expression is not None:
-            paths.check(Used(pointer, expression))
-    paths.tell()
-
-
-def _target_schema(name: str, world: World) -> Schema | None:
-    if name in world.operations:
-        return shape_of(world.operations[name].request)
-    return world.types[name].shape if name in world.types else None
-
-
-def check_route(compiled: CompiledRoute, world: World, report: Reporter) -> None:
-    """A whole route; findings go to ``report``."""
-    _Checker(compiled, world, report).run()
+def check_route(compiled: CompiledRoute, world: World, report: Reporter, applied: Callable[[str], Reporter] | None = None) -> None:
+    """A whole route; findings go to ``report``, those in mappings that it applies to what ``applied`` gives for their names."""
+    _Checker(compiled, world, report, applied).run()
 
 
 class _Checker:
-    def __init__(self, compiled: CompiledRoute, world: World, report: Reporter) -> None:
-        self.compiled, self.world, self.report = compiled, world, report
+    def __init__(self, compiled: CompiledRoute, world: World, report: Reporter, applied: Callable[[str], Reporter] | None) -> None:
+        self.compiled, self.world, self.report, self.applied = compiled, world, report, applied
         self.model = compiled.parsed.model
         self.wrong: set[Pointer] = set()
-        self.doubts: dict[Pointer, Callable[[], None]] = {}
+        self.doubts = Doubts()
         self.endings: dict[str, frozenset[int]] = {}
+        unread = {name: nearest(name, compiled.reads, 0.74) for name in compiled.unread}
+        self.misspelt = {name: near for name, near in unread.items() if near is not None}
+        self.undefined: set[str] = set()
+        self.answered: MessageType | None = None  # what a `reply` is for
         self.by_pointer = {one.pointer: one for one in compiled.every}
         self.later = {name: step.model.id for step in compiled.parsed.walk() for name, _ in step.gives}
 
     def run(self) -> None:
-        started_by = self._type(self.model.on, ("on",))
+        self.answered = started_by = self._type(self.model.on, ("on",))
         self._key_names(self.model.case, ("case",))
         parsed = self.compiled.parsed
         built_in = self.world.built_in(started_by.shape if started_by else None)
@@ -159,7 +54,16 @@ class _Checker:
         self._block(parsed.steps, scope)
         order = Order(self.world.operations, self.compiled.used, self.world.mappings, self.endings, self.report)
         order.check(parsed.steps)
-        self._paths(scope).tell()
+        self.doubts.tell()
+        self._unread(parsed)
+
+    def _unread(self, parsed: ParsedRoute) -> None:
+        """Names that a ``set`` gives and nothing reads, while another one like it is read; not where that is missing, which was told."""
+        for step in parsed.walk() if parsed.complete else ():
+            for name, pointer in step.gives if step.kind == "set" else ():
+                near = self.misspelt.get(name)
+                if near is not None and near not in self.undefined:
+                    self.report.report(pointer, "name.unused", f"nothing reads `{name}`", f"did you mean {near}?", "warning", key=True)
 
     # --- the flow ----------------------------------------------------------------------------------------------------
 
@@ -206,7 +110,7 @@ class _Checker:
     def _map(self, step: Parsed, scope: Scope) -> Scope:
         self._uses(step.pointer, scope)
         mapping = self._mapping(step, step.model.map, "map", scope)
-        schema = _target_schema(mapping.document.to, self.world) if mapping else None
+        schema = target_schema(mapping.document.to, self.world) if mapping else None
         known = self.world.known(schema)
         if mapping and schema:
             known = replace(known, schema={**written(mapping.document.fields, schema, schema), **definitions(schema)})
@@ -225,7 +129,17 @@ class _Checker:
 
     def _reply(self, step: Parsed, scope: Scope) -> Scope:
         self._uses(step.pointer, scope)
+        if self.answered is not None and self.answered.reply.below and isinstance(step.model.reply, dict):
+            self._shown(step.model.reply, (*step.pointer, "reply"), self.answered)
         return scope
+
+    def _shown(self, reply: Mapping[str, Any], pointer: Pointer, answered: MessageType) -> None:
+        """Fields of a reply that are nearly ones of which the type says who may see them."""
+        for name in reply.keys() - answered.reply.below.keys():
+            if (near := nearest(name, answered.reply.below)) is not None:
+                hint = f"did you mean {near}? Else name it under `reply` of the type"
+                sentence = f"`{answered.name}` says nothing under `reply` of a field `{name}`"
+                self.report.report((*pointer, name), "reply.undeclared", sentence, hint, "warning", key=True)
 
     def _wait(self, step: Parsed, scope: Scope) -> Scope | None:
         model = step.model
@@ -258,7 +172,9 @@ class _Checker:
         """After a wait: it came in time, or the deadline's steps ran first. ``late`` is what is known where nothing came."""
         comes_late, expired = step.block("on_late"), step.block("on_deadline")
         if comes_late:
+            first, self.answered = self.answered, self.world.types.get(getattr(step.model, step.kind))
             self._block(comes_late, self._late_scope(step))
+            self.answered = first
         if not expired:
             return after if step.model.deadline is None else late
         if step.model.deadline is None:
@@ -344,8 +260,9 @@ class _Checker:
             hint = suggestion(name, scope.names)
             if name in self.later:
                 hint = f"it is defined in step `{self.later[name]}`, which has not run here"
+            self.undefined.add(name)
             self.report.report(used.pointer, "name.undefined", f"there is no `{name}` here", hint, within=within)
-        else:
+        elif name not in self.misspelt.values():
             hint = "define it on every way, or write {$value: ..., $default: ...}"
             sentence = f"`{name}` is not defined on every way to this step"
             self.report.report(used.pointer, "name.maybe-undefined", sentence, hint, "warning", within=within)
@@ -416,29 +333,37 @@ class _Checker:
             if name not in self.world.broken:
                 self.report.report(pointer, "mapping.unknown", f"there is no mapping `{name}`", suggestion(name, self.world.mappings))
             return None
-        if found.document.from_ != self.model.on and found.document.from_ in self.world.types:
+        if found.document.from_ != self.model.on and {found.document.from_, self.model.on} <= self.world.types.keys():
             sentence = f"the mapping is from `{found.document.from_}`, the route's message is `{self.model.on}`"
             self.report.report(pointer, "mapping.wrong-source", sentence)
+        given, sure = dict[str, Known](), set[str]()
         for needed in found.document.uses:
             known = scope.names.get(needed)
             if known is None:
                 hint = f"it is defined in step `{self.later[needed]}`" if needed in self.later else suggestion(needed, scope.names)
+                self.undefined.add(needed)
                 self.report.report(pointer, "name.undefined", f"the mapping uses `{needed}`, which is not there", hint)
-            elif not known.sure:
+            elif not known.sure and needed not in self.misspelt.values():
                 sentence = f"the mapping uses `{needed}`, which is not defined on every way to this step"
                 self.report.report(pointer, "name.maybe-undefined", sentence, "", "warning")
             elif (null := self._may_be_null(known)) and _reads_fields(found, needed):
                 sentence = f"the mapping uses fields of `{needed}`, which {null}, and has none then"
                 hint = f"ask `when: {needed} != null`, or write {{$value: ..., $default: ...}} in the mapping"
                 self.report.report(pointer, "name.maybe-null", sentence, hint, "warning")
+            else:
+                sure.add(needed)
+            given |= {needed: known} if known else {}
+        if given and self.applied is not None:
+            check_applied(found, given, sure, self.compiled.asked, self.world, self.applied(name))
         return found
 
     def _target(self, step: Parsed, scope: Scope, name: str, schema: Schema | None) -> None:
         """The request or body a step makes, by mapping or by template."""
         if step.model.mapping is not None:
             mapping = self._mapping(step, step.model.mapping, "mapping", scope)
-            if mapping is not None and mapping.document.to != name and _target_schema(mapping.document.to, self.world) is not None:
-                sentence = f"the mapping makes `{mapping.document.to}`, this step needs `{name}`"
+            made = mapping.document.to if mapping else name
+            if schema is not None and made != name and target_schema(made, self.world) is not None:
+                sentence = f"the mapping makes `{made}`, this step needs `{name}`"
                 self.report.report((*step.pointer, "mapping"), "mapping.wrong-target", sentence)
             return
         if schema is None or (step.model.with_ is None and step.unclear):
@@ -512,14 +437,6 @@ def _reads_fields(mapping: CompiledMapping, name: str) -> bool:
     if any(path[0] == name for path in asked_in(mapping.used)):
         return False
     return any(one.expression.references and one.expression.references[0].path[0] == name and _needs_fields(one) for one in mapping.used)
-
-
-def error_schema(operation: Operation | None) -> Schema:
-    """What ``error`` holds after a call of an operation: its code is one that the operation declares."""
-    if operation is None or not operation.refusals:
-        return ERROR_SCHEMA
-    code = {"type": "string", "enum": list(operation.refusals)}
-    return {**ERROR_SCHEMA, "properties": {**ERROR_SCHEMA["properties"], "code": code, "outside_code": code}}
 
 
 def made(value: Any, pointer: Pointer, paths: Paths) -> Known:

@@ -129,6 +129,11 @@ CODES: dict[str, Code] = {
     "function.unknown": Code(
         "There is no such function, or it takes other arguments.", "x: euros(3)", "The reference lists the functions."
     ),
+    "reply.undeclared": Code(
+        "The type says which fields of replies may be seen by whom, and nothing of this one, which is nearly one of them.",
+        "reply: {esitto: ...}   # the type says reply: {shown: [esito]}",
+        "Correct it, or name it under `reply` of the type: `shown`, `personal` or `sensitive`.",
+    ),
     "name.undefined": Code(
         "Nothing has this name at this point of the route.", "reply: {x: soggeto.nome}", "Correct it, or define it in a step before."
     ),
@@ -136,6 +141,11 @@ CODES: dict[str, Code] = {
         "The name is defined on some ways to this step and not on others.",
         "reply: {x: esito}   # set in one branch only",
         "Define it on every way, or write `{$value: esito, $default: null}`.",
+    ),
+    "name.unused": Code(
+        "A `set` gives a name that nothing in the route reads, and is nearly one that is read.",
+        "set: {esitto: error.code}   # esito is what is read",
+        "Correct it, or delete it.",
     ),
     "name.maybe-null": Code(
         "The name is null on some ways to this step, and nothing in the route asks: null has no fields, and the step fails.",

@@ -49,6 +49,18 @@ class CompiledRoute:
         return [one for several in self.used.values() for one in several]
 
     @cached_property
+    def reads(self) -> frozenset[str]:
+        """The names that its expressions, and the mappings that it applies, read."""
+        applied = (name for mapping in self.mappings.values() for name in mapping.document.uses)
+        return frozenset(applied).union(*(one.expression.names for one in self.every))
+
+    @cached_property
+    def unread(self) -> frozenset[str]:
+        """The names that its `set` steps give and nothing reads."""
+        given = (name for step in self.parsed.walk() if step.kind == "set" for name, _ in step.gives)
+        return frozenset(given) - self.reads
+
+    @cached_property
     def asked(self) -> frozenset[tuple[str, ...]]:
         """The paths that it asks about."""
         return asked_in(self.every)

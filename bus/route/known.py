@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Container, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
 
+from bus.expression import Lookup
 from bus.expression.literals import is_bare_date, misfits
 from bus.expression.typing import ANYTHING, Types
 from bus.expression.unions import laid
@@ -140,10 +141,34 @@ def definitions(schema: Schema) -> Schema:
 
 
 @dataclass(slots=True)
+class Doubts:
+    """Where values may be missing: what tells it, by place, with the name that it is about.
+
+    ``misread`` are names of which some question reads a field that is none: what is not asked about for that reason is no second finding.
+    """
+
+    misread: set[str] = field(default_factory=set)
+    _by_place: dict[Pointer, tuple[str, Callable[[], None]]] = field(default_factory=dict)
+
+    def add(self, place: Pointer, name: str, tell: Callable[[], None]) -> None:
+        """One more; of those of one place the first counts."""
+        self._by_place.setdefault(place, (name, tell))
+
+    def drop(self, place: Pointer) -> None:
+        """Of no matter any more."""
+        self._by_place.pop(place, None)
+
+    def tell(self, names: Container[str] | None = None) -> None:
+        """Say all of them, or those about some names."""
+        for name, tell in self._by_place.values():
+            if name not in self.misread and (names is None or name in names):
+                tell()
+
+
+@dataclass(slots=True)
 class Paths:
     """Expressions of one place, against what is known of the names there. ``lists`` has the expressions that local names are items of,
-    ``asked`` the paths that some condition asks about. ``doubts`` gathers, by place, what tells that a value may be missing: who checks a
-    whole document tells it at the end, where nothing worse is found.
+    ``asked`` the paths that some condition asks about. ``doubts`` are told by who checks a whole document, at the end.
     """
 
     names: Mapping[str, Known]
@@ -151,7 +176,7 @@ class Paths:
     report: Reporter
     lists: Mapping[Pointer, Used] = field(default_factory=dict)
     asked: frozenset[tuple[str, ...]] = frozenset()
-    doubts: dict[Pointer, Callable[[], None]] = field(default_factory=dict)
+    doubts: Doubts = field(default_factory=Doubts)
 
     def check(self, used: Used, *, sure: bool = True) -> bool:
         """Fields that do not exist, texts that a code never is, types that do not go together, results that do not fit their part.
@@ -199,19 +224,14 @@ class Paths:
         if len(expression.references) == 1 and (_ITEM.fullmatch(expression.text) or _OR_NONE.fullmatch(expression.text)):
             path = expression.references[0].path
             return self._below(self._named(path[0], used), path[1:])
-        if codes := self._found(used):
-            return Known(schema={"type": "string", "enum": codes}, typed=self.types.declare(_TEXT))
+        if found := self._looked_up(used):
+            return found
         checked = self.types.check(expression.text, self._bound(used), self.types.finds_text(expression.lookups))
         returns = "" if checked.faults else expression.returns or checked.returns
         if not returns or is_bare_date(expression):
             return Known()
         schema = SCALARS.get(returns) or {"type": returns}
         return Known(schema=schema, typed=self.types.declare(schema) if returns in SCALARS else ANYTHING)
-
-    def tell(self) -> None:
-        """Say where values may be missing."""
-        for doubt in self.doubts.values():
-            doubt()
 
     def null(self, used: Used) -> bool:
         """Whether the value that a plain path reads may be null, though the route never asks."""
@@ -255,7 +275,7 @@ class Paths:
         sentence = f"`{name}` may be {why}: then this has no value"
         tell = partial(self.report.report, used.pointer, "path.maybe-missing", sentence, hint, "warning", within=within)
         clause = used.pointer[-3:-2] == ("choose",)  # the first that cannot be told ends the run
-        self.doubts.setdefault((*used.pointer[:-2], name) if clause else used.pointer, tell)
+        self.doubts.add((*used.pointer[:-2], name) if clause else used.pointer, path[0], tell)
 
     def _instead(self, used: Used, path: tuple[str, ...], length: int) -> str:
         """What to write where a path may end after ``length`` pieces."""
@@ -269,13 +289,25 @@ class Paths:
         optional = "".join(f".?{piece}" for piece in path[length - 1 : end])
         return f"write `{lead}{optional}.orValue({_NONE_OF.get(kind, '...')})`, {ask}"
 
-    def _found(self, used: Used) -> list[str]:
-        """All texts that a look into one column of a table can find."""
+    def _looked_up(self, used: Used) -> Known | None:
+        """What is known of what is found in a table, where that is the value of the expression."""
         lookup = used.expression.lookups[0] if len(used.expression.lookups) == 1 else None
-        if lookup is None or not lookup.whole or not lookup.column:
+        row = self.types.row(lookup.table) if lookup and lookup.whole else {}
+        if lookup is None or not row:
+            return None
+        known = Known(schema=row, typed=self.types.declare(row))
+        if lookup.rows:
+            return Known(schema={"type": "array", "items": row}, typed=f"[{known.typed}]")
+        if codes := self._codes(lookup):
+            return Known(schema={"type": "string", "enum": codes}, typed=self.types.declare(_TEXT))
+        return self._below(known, lookup.fields)
+
+    def _codes(self, lookup: Lookup) -> list[str]:
+        """All texts that a look into one column of a table can find."""
+        if len(lookup.fields) != 1:
             return []
         rows = self.types.tables.get(lookup.table or "", {})
-        found = [row.get(lookup.column) for key, row in rows.items() if lookup.key in (None, key)]
+        found = [row.get(lookup.fields[0]) for key, row in rows.items() if lookup.key in (None, key)]
         return sorted({str(one) for one in found}) if all(isinstance(one, str) for one in found) else []
 
     def item(self, used: Used) -> Known:
@@ -311,6 +343,8 @@ class Paths:
                 found = True
                 position, fields = left
                 wrong = path[position]
+                if reference.tested or part_of(used.pointer) in {"when", "$when"}:
+                    self.doubts.misread.add(name)
                 sentence = f"{'.'.join((name, *path[:position])).replace('.[]', '[]')} has no field `{wrong}`"
                 hint = suggestion(wrong, fields) or ("it has " + ", ".join(fields[:12]) if fields else "")
                 within = place_of(used, (name, *path[: position + 1]))

@@ -8,8 +8,8 @@ from typing import Any
 from bus.mapping.compile import CompiledMapping
 from bus.mapping.model import MappingTest
 from bus.mapping.types import BUILT_IN
-from bus.route.check import World
 from bus.route.tests_check import check_body, may_be_misspelt, patched
+from bus.route.world import World
 from bus.source import Pointer, Reporter, suggestion, validated
 
 Tested = tuple[tuple[int, MappingTest], ...]

@@ -173,7 +173,7 @@ class Target:
         for told in used.expression.results if len(self.report.findings) == found else ():
             self._literal(told.text, wanted, pointer, path, line_and_column(used.expression.text, told.offset))
         if len(self.report.findings) > found:
-            self.paths.doubts.pop(pointer, None)  # who writes another value need not know whether this one may be missing
+            self.paths.doubts.drop(pointer)  # who writes another value need not know whether this one may be missing
 
     def _given(self, given: Any, root: Any, wanted: Any, pointer: Pointer, path: tuple[str, ...], text: str) -> None:
         """A value whose schema is known, against the schema it must have, as deep as both go."""

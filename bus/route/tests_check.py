@@ -8,9 +8,9 @@ from typing import Any
 
 from bus.mapping.types import MessageType, validate_whole
 from bus.message import JsonValue
-from bus.route.check import World
 from bus.route.model import THEN_ANSWERS, Conduct, TestDocument, TestsFile, check_clock, shared_with
 from bus.route.parse import ParsedRoute
+from bus.route.world import World
 from bus.source import Pointer, Reporter, suggestion, validated, wrong_fields
 
 SERVICES = "servizi"

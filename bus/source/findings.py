@@ -68,12 +68,14 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f"did you mean {near}?" if near is not None else ""
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that was probably meant: the same but for capitals, or a near one."""
+def nearest(word: str, known: Iterable[str], least: float = 0.6) -> str | None:
+    """The known word that was probably meant: the same but for capitals, or a near one, of which ``least`` is the same (from 0 to 1)."""
     known = list(known)
     if (same := next((one for one in known if one.casefold() == word.casefold() and one != word), None)) is not None:
         return same
-    return next(iter(difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)), None)
+    if len(word) == 2 and (short := next((one for one in sorted(known) if len(one) == 2 and one[0] == word[0]), None)):
+        return short
+    return next(iter(difflib.get_close_matches(word, sorted(known), n=1, cutoff=least)), None)
 
 
 def render(findings: Iterable[Finding], form: str = "text") -> str:

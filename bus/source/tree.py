@@ -85,6 +85,17 @@ class Source:
             self._value = self.root.plain()
         return self._value
 
+    def again(self) -> Source:
+        """The same document, for findings of their own."""
+        other = Source(self.file, self.text)
+        other._refused = self._refused
+
+        def places() -> None:
+            other.root = self.root
+
+        other.expect(self._value, places)
+        return other
+
     def name(self, field: str) -> str:
         """What a field at the top says, also in a file that is no YAML or spells it otherwise: who speaks of it need not be told again."""
         said = dict(re.findall(r"^(\w+)[ \t]*:?[ \t]+[\"']?([^\s\"'#]+)", self.text, re.MULTILINE))

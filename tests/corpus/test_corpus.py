@@ -61,6 +61,65 @@ def test_a_broken_file_gives_its_findings_and_no_other(path: Path, tmp_path: Pat
     assert [] == [str(f) for f in findings if PYDANTIC.search(f.sentence)]
 
 
+APPLYING = """route: prova.NAME
+version: 1
+on: prova.istanza
+case: {istanza: body.istanza}
+steps:
+  - {id: a, call: sistema.cerca, with: {codice_fiscale: body.richiedente.codice_fiscale}, as: persona}
+  - {id: b, call: sistema.registra, mapping: prova.altra, as: numero}
+"""
+APPLIED = """mapping: prova.altra
+from: prova.istanza
+to: sistema.registra
+uses: [persona]
+fields:
+  riferimento: body.istanza
+  oggetto: persona.cognome + " " + persona.nomme
+  importo: persona.nome
+  indirizzo: {via: persona.residenza.via, cap: persona.residenza.cap}
+"""
+
+
+def test_a_mapping_is_checked_with_what_each_route_gives_it_and_told_at_its_own_place_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "rules"
+    shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    (folder / "mappings/altra.yaml").write_text(APPLIED, encoding="utf-8")
+    for name in ("una", "due"):
+        (folder / f"routes/{name}.yaml").write_text(APPLYING.replace("NAME", name), encoding="utf-8")
+    catalog, findings = examine(folder, OPERATIONS)
+    assert catalog is None
+    assert {f.file for f in findings} == {"mappings/altra.yaml"}
+    wrong = [("path.unknown-field", 7, 44), ("target.wrong-type", 8, 12), ("path.maybe-missing", 9, 28), ("path.maybe-missing", 9, 56)]
+    assert wrong == [(f.code, f.line, f.column) for f in findings]
+    assert findings[0].hint == "did you mean nome?"
+    earlier = Earlier()
+    assert findings == review(files_of(folder), OPERATIONS, earlier)
+    assert findings == review(files_of(folder), OPERATIONS, earlier)
+    monkeypatch.setattr("bus.catalog.processes", lambda pieces, least: 2)
+    assert findings == review(files_of(folder), OPERATIONS)
+
+
+def test_what_is_doubtful_of_a_mapping_for_a_route_is_remembered_with_the_route(tmp_path: Path) -> None:
+    folder = tmp_path / "rules"
+    shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    text = APPLIED.replace("nomme", "nome").replace("persona.nome\n  ind", "12\n  ind")
+    (folder / "mappings/altra.yaml").write_text(text, encoding="utf-8")
+    (folder / "routes/una.yaml").write_text(APPLYING.replace("NAME", "una"), encoding="utf-8")
+    catalog, findings = examine(folder, OPERATIONS)
+    assert catalog is not None
+    assert [("mappings/altra.yaml", 9), ("mappings/altra.yaml", 9)] == [(f.file, f.line) for f in findings]
+    earlier = Earlier()
+    assert findings == review(files_of(folder), OPERATIONS, earlier)
+    assert findings == review(files_of(folder), OPERATIONS, earlier)
+    (folder / "routes/una.yaml").write_text(
+        APPLYING.replace("NAME", "una").replace("{id: b", "{id: b, when: persona.residenza != null"), "utf-8"
+    )
+    assert [] == review(files_of(folder), OPERATIONS, earlier)
+
+
 @pytest.mark.parametrize("path", sorted((HERE / "good").glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_correct_route_against_a_contract_that_only_its_file_describes_gives_no_finding(path: Path, tmp_path: Path) -> None:
     folder = tmp_path / "rules"

@@ -12,10 +12,11 @@ import pytest
 from bus.catalog import examine
 from bus.mapping.compile import compile_mapping
 from bus.mapping.types import compile_type
-from bus.route.check import World, check_mapping, check_route
+from bus.route.check import check_route
 from bus.route.compile import compile_route
 from bus.route.parse import parse_route
 from bus.route.tests_check import check_tests
+from bus.route.world import World, check_mapping
 from bus.services import check_services, read_services
 from bus.source import Notes, read_file, walk
 from tests.corpus.world.operations import OPERATIONS

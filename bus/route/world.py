@@ -1,0 +1,156 @@
+"""What rules are checked against, and mappings and types checked against it."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from bus.adapter import Operation
+from bus.expression import Tables
+from bus.expression.typing import Types
+from bus.mapping.compile import CompiledMapping
+from bus.mapping.template import Used, asked_in
+from bus.mapping.types import MessageType, anything
+from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, MOMENT, SCALARS, Known, Paths, Schema
+from bus.route.target import Target, answer_of, shape_of
+from bus.source import Reporter, suggestion
+
+
+@dataclass(frozen=True)
+class World:
+    """What routes are checked against. ``broken`` are names of types and mappings whose own files have errors; ``keys`` are all business
+    keys that a case can have (None: not known), ``asked`` the paths that routes ask about before they apply a mapping.
+    """
+
+    operations: Mapping[str, Operation]
+    types: Mapping[str, MessageType]
+    mappings: Mapping[str, CompiledMapping]
+    broken: frozenset[str] = frozenset()
+    tables: Tables = field(default_factory=Tables)
+    keys: frozenset[str] | None = None
+    asked: Mapping[str, frozenset[tuple[str, ...]]] = field(default_factory=dict)
+    _made: dict[tuple[str, int], Known] = field(default_factory=dict)
+
+    @cached_property
+    def systems(self) -> frozenset[str]:
+        """The adapters that offer operations, by name."""
+        return frozenset(operation.partition(".")[0] for operation in self.operations)
+
+    @cached_property
+    def typed(self) -> Types:
+        """The contracts as types of expressions."""
+        types = Types(self.tables)
+        asked = (shape for one in self.operations.values() for shape in (shape_of(one.request), answer_of(one.answer)))
+        declared = (one.shape for one in self.types.values())
+        rows = map(types.row, self.tables)
+        for schema in (*SCALARS.values(), MOMENT, ERROR_SCHEMA, MESSAGE_SCHEMA, self.case_schema, *asked, *declared, *rows):
+            types.declare(schema)
+        return types
+
+    @cached_property
+    def taken(self) -> Mapping[str, MessageType]:
+        """The types, and for each that cannot be read one that takes anything."""
+        return {**{name: anything(name) for name in self.broken}, **self.types}
+
+    @cached_property
+    def case_schema(self) -> Schema:
+        """The case as expressions see it."""
+        if self.keys is None:
+            return {"type": "object"}
+        return {"type": "object", "additionalProperties": False, "properties": dict.fromkeys(sorted(self.keys), SCALARS["string"])}
+
+    def known(self, schema: Schema | None) -> Known:
+        """A name that surely holds a value of a schema."""
+        return Known(schema=schema, typed=self.typed.declare(schema)) if schema else Known()
+
+    def error(self, operation: Operation | None) -> Known:
+        """``error`` after a call of an operation; the same each time, so that what was found out of it is remembered."""
+        name = operation.name if operation else ""
+        key = (name, id(operation))
+        if key not in self._made:
+            self._made[key] = Known(schema=error_schema(operation), typed=self.typed.declare(ERROR_SCHEMA))
+        return self._made[key]
+
+    def several(self, gathered: MessageType | None) -> Known:
+        """A list of messages of a type; the same each time."""
+        if gathered is None:
+            return Known(schema={"type": "array"})
+        key = ("items of", id(gathered))
+        if key not in self._made:
+            one = self.known(gathered.shape)
+            definitions = {"$defs": gathered.shape["$defs"]} if "$defs" in gathered.shape else {}
+            self._made[key] = Known(schema={"type": "array", "items": gathered.shape, **definitions}, typed=f"[{one.typed}]")
+        return self._made[key]
+
+    def built_in(self, body: Schema | None) -> dict[str, Known]:
+        """The names that are always there."""
+        shapes = {"body": body, "message": MESSAGE_SCHEMA, "case": self.case_schema, "now": MOMENT}
+        return {name: self.known(schema) for name, schema in shapes.items()}
+
+
+def check_mapping(mapping: CompiledMapping, world: World, report: Reporter) -> None:
+    """A mapping against the types it goes from and to."""
+    document = mapping.document
+    source = world.types.get(document.from_)
+    if source is None and document.from_ not in world.broken:
+        hint = suggestion(document.from_, world.types)
+        report.report(("from",), "type.unknown", f"there is no message type `{document.from_}`", hint)
+    names = world.built_in(source.shape if source else None)
+    by_pointer = {used.pointer: used for used in mapping.used}
+    asked = asked_in(mapping.used) | world.asked.get(mapping.name, frozenset())
+    paths = Paths(names, world.typed, report, by_pointer, asked)
+    for used in mapping.used:
+        paths.check(used)
+    schema = target_schema(document.to, world)
+    if schema is None and document.to not in world.broken:
+        hint = suggestion(document.to, [*world.operations, *world.types])
+        report.report(("to",), "mapping.unknown-target", f"there is no operation or message type `{document.to}`", hint)
+    if schema is not None:
+        Target(document.to, schema, paths).check(document.fields, ("fields",))
+    paths.doubts.tell()
+
+
+def check_applied(
+    mapping: CompiledMapping, given: Mapping[str, Known], sure: Container[str], asked: frozenset[tuple[str, ...]], world: World,
+    report: Reporter,
+) -> None:  # fmt: skip
+    """A mapping with what a step gives it beside the message, as far as that is ``sure`` to be there; ``asked`` are the paths that the
+    route asks about.
+    """
+    document = mapping.document
+    source, schema = world.types.get(document.from_), target_schema(document.to, world)
+    names = {**world.built_in(source.shape if source else None), **given}
+    by_pointer = {used.pointer: used for used in mapping.used}
+    paths = Paths(names, world.typed, report, by_pointer, asked_in(mapping.used) | asked)
+    for used in mapping.used:
+        if not used.expression.names.isdisjoint(given) or used.local:
+            paths.check(used)
+    if schema is not None:
+        Target(document.to, schema, paths).check(document.fields, ("fields",))
+    paths.doubts.tell(sure)
+
+
+def check_type(declared: MessageType, world: World, report: Reporter) -> None:
+    """What a type's own expressions read of its body."""
+    paths = Paths(world.built_in(declared.shape), world.typed, report)
+    told = {("case", name): one for name, one in declared.case.items()} | {("forms", name): one for name, one in declared.forms.items()}
+    for pointer, expression in (told | {("key",): declared.key}).items():
+        if expression is not None:
+            paths.check(Used(pointer, expression))
+    paths.doubts.tell()
+
+
+def target_schema(name: str, world: World) -> Schema | None:
+    """The schema of an operation's request or a message's body; None where there is no such name."""
+    if name in world.operations:
+        return shape_of(world.operations[name].request)
+    return world.types[name].shape if name in world.types else None
+
+
+def error_schema(operation: Operation | None) -> Schema:
+    """What ``error`` holds after a call of an operation: its code is one that the operation declares."""
+    if operation is None or not operation.refusals:
+        return ERROR_SCHEMA
+    code = {"type": "string", "enum": list(operation.refusals)}
+    return {**ERROR_SCHEMA, "properties": {**ERROR_SCHEMA["properties"], "code": code, "outside_code": code}}
