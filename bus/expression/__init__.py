@@ -126,8 +126,13 @@ class Expression:
 
     @property
     def results(self) -> Sequence[Told]:
-        """The texts, written out, between which it chooses with ``? :``."""
+        """The values, written out, between which it chooses with ``? :`` or that it gives for none."""
         return self._reading.results
+
+    @property
+    def mixed(self) -> Sequence[int]:
+        """Offsets of operators between a value and one of another type."""
+        return self._reading.mixed
 
     @property
     def literals(self) -> Sequence[Literal]:

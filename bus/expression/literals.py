@@ -51,6 +51,7 @@ _WORDS = {
 }
 """Sentences in place of those of CEL, and what to do."""
 
+_TO_MATCH = "write both with a point, or both without one: orValue(0.0) * 1.1; int(...) or double(...) makes them the same type"
 _FROM_ZERO = frozenset({"_[_]", "substring", "charAt"})
 
 
@@ -59,6 +60,8 @@ def misfits(expression: Expression) -> Iterator[tuple[str, str, int]]:
     if is_bare_date(expression):
         date = expression.text.strip()
         yield "this subtracts numbers, and is no date", f"a date is a text, and has quotes of its own: '\"{date}\"'", 0
+    for offset in expression.mixed:
+        yield "what stands in the place of a missing value is of another type than the other side", _TO_MATCH, offset
     for one in expression.literals:
         if (found := _misfit(one.function, one.operand, one.value)) is not None:
             yield *found, one.offset

@@ -25,7 +25,7 @@ _FIELDS = {
     "Struct": "message_name:1:string entries:2:Entry*",
     "Comprehension": "iter_var:1:string iter_range:2:Expr accu_var:3:string accu_init:4:Expr loop_condition:5:Expr loop_step:6:Expr"
     " result:7:Expr iter_var2:8:string",
-    "Constant": "bool_value:2:bool int64_value:3:int64 string_value:6:string",
+    "Constant": "bool_value:2:bool int64_value:3:int64 double_value:5:double string_value:6:string",
     "Expr": "id:2:int64 const:3:Constant ident:4:Ident select:5:Select call:6:Call list:7:List struct:8:Struct"
     " comprehension:9:Comprehension",
     "Abstract": "name:1:string",
@@ -35,10 +35,11 @@ _FIELDS = {
     "SourceInfo": "positions:4:Position*",
     "Checked": "types:3:TypeOf* expr:4:Expr source_info:5:SourceInfo",
 }
-_SCALARS: dict[str, Any] = {"string": 9, "bool": 8, "int64": 3, "int32": 5}
+_SCALARS: dict[str, Any] = {"string": 9, "bool": 8, "int64": 3, "int32": 5, "double": 1}
 _MESSAGE: Any = 11
 _KINDS = ("const", "ident", "select", "call", "list", "struct", "comprehension")
 _ORDERING = frozenset({"_<_", "_<=_", "_>_", "_>=_", "_==_", "_!=_"})
+_RECKONING = frozenset({"_+_", "_-_", "_*_", "_/_", "_%_"})
 _GIVE_DATES = frozenset({"date_of", "date_add", "cf_birth_date"})
 _DATED = re.compile(r"\d{4}-\d\d-\d\d(T.*)?")
 _COMPARING = frozenset({"_==_", "_!=_", "@in"})
@@ -98,9 +99,9 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A text, written out, that an expression gives on one side of a ``? :``; ``offset`` is where it starts."""
+    """A value, written out, that an expression may give: a side of a ``? :``, or what stands for none; ``offset`` is where it starts."""
 
-    text: str
+    value: str | int | float | bool
     offset: int
 
 
@@ -129,7 +130,9 @@ class Pair:
 
 @dataclass(slots=True)
 class Reading:
-    """All references of one expression. ``loose_optional`` is the offset of an optional value used as if it were plain."""
+    """All references of one expression. ``mixed`` are the offsets of operators between a value and one of another type, where only what
+    `orValue` gives tells; ``loose_optional`` is the offset of an optional value used as if it were plain.
+    """
 
     references: list[Reference] = field(default_factory=list)
     lookups: list[Lookup] = field(default_factory=list)
@@ -137,6 +140,7 @@ class Reading:
     results: list[Told] = field(default_factory=list)
     literals: list[Literal] = field(default_factory=list)
     pairs: list[Pair] = field(default_factory=list)
+    mixed: list[int] = field(default_factory=list)
     loose_optional: int | None = None
 
     @property
@@ -176,17 +180,17 @@ def read(checked: Any) -> Reading:
     walker.walk(checked.expr, {})
     if len(walker.reading.lookups) == 1:
         walker.reading.lookups[0] = replace(walker.reading.lookups[0], whole=_looked_up(checked.expr)[0] is not None)
-    walker.reading.results += (Told(one.const.string_value, walker.positions.get(one.id, 0)) for one in _chosen(checked.expr))
+    walker.reading.results += _chosen(checked.expr, walker.positions)
     return walker.reading
 
 
-def _chosen(node: Any) -> Iterator[Any]:
-    """The texts, written out, between which ``? :`` chooses."""
-    if _kind(node) == "call" and node.call.function == "_?_:_":
-        for side in node.call.args[1:]:
-            if _kind(side) == "const" and side.const.HasField("string_value"):
-                yield side
-            yield from _chosen(side)
+def _chosen(node: Any, positions: Mapping[int, int]) -> Iterator[Told]:
+    """The values, written out, between which ``? :`` chooses, or that `orValue` gives for none."""
+    if _kind(node) == "call" and node.call.function in ("_?_:_", "orValue"):
+        for side in node.call.args[node.call.function == "_?_:_" :]:
+            if word := _basic(side, of_none=False):
+                yield Told(getattr(side.const, word), positions.get(side.id, 0))
+            yield from _chosen(side, positions)
 
 
 def _looked_up(node: Any) -> tuple[Any, tuple[str, ...]]:
@@ -225,6 +229,8 @@ class _Walker:
         if kind == "call" and node.call.function in _ORDERING:
             left, right = (_path(one, bound) or _form(one) for one in node.call.args)
             self.reading.pairs += [Pair(left, right, node.call.function, self.positions.get(node.id, 0))] if left and right else []
+        if kind == "call" and node.call.function in _RECKONING and len({_basic(one) for one in node.call.args} - {""}) > 1:
+            self.reading.mixed.append(self.positions.get(node.id, 0))
         for operand, child in enumerate(_children(node)):
             if kind == "call":
                 self._note_literal(node.call.function, operand, child)
@@ -301,6 +307,14 @@ def _spares(call: Any, bound: Mapping[str, tuple[str, ...] | None]) -> bool:
     """Whether the first operand may spare the others; the one that a macro gathers in (``exists``, ``all``) asks nothing."""
     first = call.args[0] if call.function in _SPARING else None
     return first is not None and not (_kind(first) == "ident" and first.ident.name in bound)
+
+
+def _basic(node: Any, *, of_none: bool = True) -> str:
+    """The kind of a value that is written out, or (``of_none``) of the one that `orValue` gives for none; empty where nobody knows."""
+    if of_none and _kind(node) == "call" and node.call.function == "orValue":
+        node = node.call.args[0]
+    words = ("int64_value", "double_value", "string_value", "bool_value") if _kind(node) == "const" else ()
+    return next((word for word in words if node.const.HasField(word)), "")
 
 
 def _form(node: Any) -> str:

@@ -16,6 +16,7 @@ from bus.expression.wording import field_of
 from bus.mapping.compile import line_and_column, place_of
 from bus.mapping.template import Used, part_of, tested_in
 from bus.mapping.types import CODES, lacks, schema_at, unknown_field, without_fields
+from bus.message import JsonValue
 from bus.source import Pointer, Reporter, suggestion
 
 Schema: TypeAlias = dict[str, Any]
@@ -445,15 +446,21 @@ class Paths:
             sentence = f"`{part}` needs {WORDS[needed]}, this is {WORDS.get(given, given)}"
             self.report.report(used.pointer, "expression.wrong-result", sentence, hint)
             return False
-        if needed == "boolean" and not used.expression.references and not used.expression.lookups:
+        if needed == "boolean":
             self._constant(used)
         return True
 
-    def _constant(self, used: Used) -> None:
+    def constant(self, used: Used) -> JsonValue:
+        """The value of an expression that always gives the same; None where it may give several, or none."""
+        if used.expression.references or used.expression.lookups or is_bare_date(used.expression):
+            return None
         try:
-            always = used.expression({})
+            return used.expression({})
         except Exception:  # noqa: BLE001 - it fails on every message: what it says is found where it is compiled or run
-            return
+            return None
+
+    def _constant(self, used: Used) -> None:
+        always = self.constant(used)
         if isinstance(always, bool):
             sentence = f"this condition is always {str(always).lower()}"
             hint = "delete it" if always else "delete what it guards"

@@ -166,12 +166,15 @@ class Target:
         if not used.expression.in_cel and not used.expression.references:
             self._literal(used.expression({}), wanted, pointer, path)
             return
+        if (constant := self.paths.constant(used)) is not None:
+            self._literal(constant, wanted, pointer, path)
+            return
         found = len(self.report.findings)
         given = self.paths.value(used).schema
         if given:
             self._given(given, given, wanted, pointer, path, " ".join(used.expression.text.split()))
         for told in used.expression.results if len(self.report.findings) == found else ():
-            self._literal(told.text, wanted, pointer, path, line_and_column(used.expression.text, told.offset))
+            self._literal(told.value, wanted, pointer, path, line_and_column(used.expression.text, told.offset))
         if len(self.report.findings) > found:
             self.paths.doubts.drop(pointer)  # who writes another value need not know whether this one may be missing
 

@@ -78,7 +78,7 @@ def check_body(
         if fault in told:
             continue
         inside = tuple(int(piece) if piece.isdigit() else piece for piece in fault.pointer.split("/")[1:])
-        report.report((*pointer, *inside), "test.body", f"the body is not a `{declared.name}`: {fault.sentence}")
+        report.report((*pointer, *inside), "test.body", f"the body is not a `{declared.name}`: {fault.sentence}", key=fault.strange)
 
 
 @dataclass(slots=True)

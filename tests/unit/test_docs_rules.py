@@ -102,7 +102,7 @@ def test_a_new_service_is_one_entry_and_works(folder, known):
     [body] = [json.loads(block) for block in blocks(page, "json")]
     assert catalog.validate("servizi.istanza.presentata", body) == []
     [fault] = catalog.validate("servizi.istanza.presentata", {**body, "dati": {"colore": "blu"}})
-    assert fault.pointer == "/dati"
+    assert fault.pointer == "/dati/colore"
 
     route = catalog.routes["servizi.istanza-generica"]
     given = route.tests[0].given

@@ -58,7 +58,7 @@ APPLICATION = {
         ({"servizio": "tessera-eletorale"}, ["/servizio"]),
         ({"servizio": "cambio-residenza"}, ["/servizio"]),
         ({"servizio": "scia-edilizia"}, ["/servizio"]),
-        ({"dati": {"colore": "blu"}}, ["/dati"]),
+        ({"dati": {"colore": "blu"}}, ["/dati/colore"]),
         ({"servizio": "spunta-mercato"}, ["/dati"]),
         ({"servizio": "spunta-mercato", "dati": {"impresa": {"partita_iva": "1", "denominazione": ""}}}, ["/dati/impresa/denominazione", "/dati/impresa/partita_iva"]),
     ],

@@ -27,8 +27,33 @@ def test_faults_come_all_at_once_with_pointers_and_without_values() -> None:
     assert kind is not None
     assert [] == kind.validate({"cf": "RSSMRA80A01H501U"})
     faults = kind.validate({"cf": 12345, "righe": [{"cap": 50100, "a/b": 1}], "zz": 1})
-    assert {"/cf", "/righe/0/cap", "/righe/0", ""} == {f.pointer for f in faults}
+    assert {"/cf", "/righe/0/cap", "/righe/0/a~1b", "/zz"} == {f.pointer for f in faults}
     assert not any("12345" in f.sentence or "50100" in f.sentence for f in faults)
+
+
+def test_a_misspelt_field_is_one_fault_that_says_which_was_meant() -> None:
+    schema = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["righe"],
+        "properties": {"righe": {"type": "array", "items": {"$ref": "#/$defs/riga"}}, "note": {"type": "string"}},
+        "$defs": {
+            "riga": {"type": "object", "unevaluatedProperties": False, "required": ["via", "cap"], "properties": {"via": {}, "cap": {}}}
+        },
+    }
+    notes = Notes("prova")
+    declared = compile_type({"type": "prova.righe", "schema": schema}, notes)
+    assert declared is not None
+    told = [(one.pointer, one.sentence) for one in declared.validate({"righe": [{"vai": "Via Roma"}], "note": "", "nota": "", "x": 1})]
+    assert sorted(told) == [
+        ("/nota", "there is no field `nota` here"),
+        ("/righe/0", "the field `cap` is missing"),
+        ("/righe/0/vai", "there is no field `vai` here: did you mean via?"),
+        ("/x", "there is no field `x` here"),
+    ]
+    assert [("/righ", "there is no field `righ` here: did you mean righe?")] == [
+        (one.pointer, one.sentence) for one in declared.validate({"righ": []})
+    ]
 
 
 @pytest.mark.parametrize(("code", "near"), [("CIL", "did you mean CILA?"), ("zzzzz", "such as CILA, SCIA")])
