@@ -88,7 +88,7 @@ class Types:
         if not rows or table is None:
             return {}
         if table not in self._rows:
-            self._rows[table] = shape_of_rows([dict(one) for one in rows.values()])
+            self._rows[table] = shape_of_rows(rows.values())
         return self._rows[table]
 
     def _holds_text(self, table: str | None, column: str | None) -> bool:
