@@ -40,12 +40,12 @@ class _Checker:
         unread = {name: nearest(name, compiled.reads, 0.74) for name in compiled.unread}
         self.misspelt = {name: near for name, near in unread.items() if near is not None}
         self.undefined: set[str] = set()
-        self.answered: MessageType | None = None  # what a `reply` is for
+        self.body: MessageType | None = None  # of what type the message is: another one in `on_late`
         self.by_pointer = {one.pointer: one for one in compiled.every}
         self.later = {name: step.model.id for step in compiled.parsed.walk() for name, _ in step.gives}
 
     def run(self) -> None:
-        self.answered = started_by = self._type(self.model.on, ("on",))
+        self.body = started_by = self._type(self.model.on, ("on",))
         self._key_names(self.model.case, ("case",))
         parsed = self.compiled.parsed
         built_in = self.world.built_in(started_by.shape if started_by else None)
@@ -129,8 +129,8 @@ class _Checker:
 
     def _reply(self, step: Parsed, scope: Scope) -> Scope:
         self._uses(step.pointer, scope)
-        if self.answered is not None and self.answered.reply.below and isinstance(step.model.reply, dict):
-            self._shown(step.model.reply, (*step.pointer, "reply"), self.answered)
+        if self.body is not None and self.body.reply.below and isinstance(step.model.reply, dict):
+            self._shown(step.model.reply, (*step.pointer, "reply"), self.body)
         return scope
 
     def _shown(self, reply: Mapping[str, Any], pointer: Pointer, answered: MessageType) -> None:
@@ -172,9 +172,9 @@ class _Checker:
         """After a wait: it came in time, or the deadline's steps ran first. ``late`` is what is known where nothing came."""
         comes_late, expired = step.block("on_late"), step.block("on_deadline")
         if comes_late:
-            first, self.answered = self.answered, self.world.types.get(getattr(step.model, step.kind))
+            first, self.body = self.body, self.world.types.get(getattr(step.model, step.kind))
             self._block(comes_late, self._late_scope(step))
-            self.answered = first
+            self.body = first
         if not expired:
             return after if step.model.deadline is None else late
         if step.model.deadline is None:
@@ -333,8 +333,9 @@ class _Checker:
             if name not in self.world.broken:
                 self.report.report(pointer, "mapping.unknown", f"there is no mapping `{name}`", suggestion(name, self.world.mappings))
             return None
-        if found.document.from_ != self.model.on and {found.document.from_, self.model.on} <= self.world.types.keys():
-            sentence = f"the mapping is from `{found.document.from_}`, the route's message is `{self.model.on}`"
+        source = found.document.from_
+        if self.body is not None and source != self.body.name and source in self.world.types:
+            sentence = f"the mapping is from `{source}`, the message is `{self.body.name}`"
             self.report.report(pointer, "mapping.wrong-source", sentence)
         given, sure = dict[str, Known](), set[str]()
         for needed in found.document.uses:
