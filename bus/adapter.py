@@ -38,6 +38,7 @@ from functools import lru_cache
 from typing import IO, Any, ClassVar, Literal, Protocol, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.json_schema import GenerateJsonSchema
 
 from bus.errors import InDoubt, OutsideError, Refused, Unreachable
 from bus.message import Attachment, JsonObject, JsonValue
@@ -53,9 +54,9 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Contract(BaseModel):
-    """Base of every request and answer model: strict about names, immutable. What a route reads of an answer has its defaults."""
+    """Base of every request and answer model: strict about names, immutable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Settings(BaseModel):
@@ -258,7 +259,12 @@ def schema_of(model: type[BaseModel]) -> dict[str, Any]:
 @lru_cache(maxsize=1024)
 def told_by(model: type[BaseModel]) -> dict[str, Any]:
     """The JSON Schema of what an answer tells, where a field with a default is always there; the same object each time."""
-    return model.model_json_schema(by_alias=True, mode="serialization")
+    return model.model_json_schema(by_alias=True, mode="serialization", schema_generator=_Told)
+
+
+class _Told(GenerateJsonSchema):
+    def field_is_required(self, field: Any, total: bool) -> bool:
+        return self.mode == "serialization" or super().field_is_required(field, total)
 
 
 def _declare(attribute: str, marked: _Marked) -> Operation:

@@ -359,8 +359,8 @@ def schema_at(schema: Any, path: Sequence[str]) -> dict[str, Any]:
 def lacks(schema: Any, path: Sequence[str], asked: Collection[Sequence[str]] = ()) -> str:
     """Why a value of a schema may have nothing at a path: ``missing`` or ``null``; empty where it is surely there, or nothing is said.
 
-    A field with a default is there: the contract's own models write it. One that only some alternatives have is there where somebody
-    asks about its neighbours (``asked``: their paths): so is found out which alternative it is.
+    One that only some alternatives have is there where somebody asks about its neighbours (``asked``: their paths): so is found out
+    which alternative it is.
     """
     here = resolve(schema, schema)
     for position, piece in enumerate(path):
@@ -372,7 +372,7 @@ def lacks(schema: Any, path: Sequence[str], asked: Collection[Sequence[str]] = (
         inner = here.get("properties", {}).get(piece)
         if inner is None:
             return ""
-        if piece not in here.get("required", ()) and "default" not in inner:
+        if piece not in here.get("required", ()):
             return "missing"
         if takes_null(inner, schema):
             return "null"

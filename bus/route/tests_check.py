@@ -200,7 +200,7 @@ class _Checker:
                 self._arrival(event.arrive, event, messages, place)
 
     def _arrival(self, name: str, event: Any, messages: Mapping[str, Any], place: Pointer) -> None:
-        if name in self.world.types and name not in self.awaited and self.parsed.complete:
+        if name in self.world.types and name not in self.awaited and self.parsed.complete and self.awaited <= self.world.types.keys():
             hint = "it waits for " + ", ".join(sorted(self.awaited)) if self.awaited else "it waits for nothing"
             self.report.report((*place, "arrive"), "test.not-awaited", f"the route never waits for `{name}`", hint)
         self._message(name, event, "body", messages, place)
