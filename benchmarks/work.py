@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["deposito", "pratica", "lenta", "altrove", "iscrizione", "avviso", "richiesta"]
+Kind = Literal["deposito", "pratica", "lenta", "lentissima", "altrove", "iscrizione", "avviso", "richiesta"]
 """Intake alone; transform and deliver; wait for a slow system; another system; SOAP and insert; join by IUV; deliver and reply."""
 
 THREADS = 16
@@ -49,6 +49,7 @@ SAMPLES: dict[Kind, list[Sample]] = {
     "deposito": [Sample("banco.deposito", _PRATICA)],
     "pratica": [Sample("banco.pratica", _PRATICA)],
     "lenta": [Sample("banco.lenta", _PRATICA)],
+    "lentissima": [Sample("banco.lenta", {**_PRATICA, "importo": 40_000})],
     "altrove": [Sample("banco.altrove", _PRATICA)],
     "richiesta": [Sample("banco.richiesta", _PRATICA)],
     "iscrizione": [Sample("banco.iscrizione", {"istanza": f"S-{PLACE}", "codice_fiscale": PERSON, "servizio": "mensa scolastica"})],
