@@ -38,7 +38,7 @@ def tail(
         if not found["records"]:
             from bus.engine.watching import SCANNED
 
-            older = "older ones: bus case show, bus runs, bus log search"
+            older = found.get("hint") or "older ones: bus case show, bus runs, bus log search"
             print(f"no such record among the newest {SCANNED:,} ({older})" + ("" if once else "; Ctrl-C ends it"), file=sys.stderr)
         while not once:
             found = _again(partial(bus.get, "/log/tail", after=found["next"], limit=1000, wait=WAIT, **wanted), found)

@@ -347,6 +347,10 @@ SCHEMAS: dict[str, Shape] = {
                 ),
             },
             "next": {**NUMBER, "description": "What to say as `after` the next time."},
+            "hint": {
+                **TEXT,
+                "description": "The route or system that was probably meant, where nothing was found of one that there is not.",
+            },
         },
     ),
     "Top": _object(

@@ -8,6 +8,7 @@ from functools import partial
 
 from bus.engine.watching import Filter, kinds_of
 from bus.errors import Invalid
+from bus.source import suggestion
 from bus.web.answer import Answer, Call, json_answer
 
 MOST = 1000
@@ -29,10 +30,19 @@ async def tail(call: Call) -> Answer:
     until = time.monotonic() + wait
     while True:
         found = await call.house.run(partial(call.house.app.tail, after, limit, wanted))
+        if not found["records"] and (hint := _meant(call, wanted)):
+            found = {**found, "hint": hint}
         if found["records"] or after is None or time.monotonic() >= until or call.house.app.leaving:
             return json_answer(found)
         after = int(str(found["next"]))
         await asyncio.sleep(EVERY)
+
+
+def _meant(call: Call, wanted: Filter) -> str:
+    """The route or system that there is, for a name that there is not and that is near it."""
+    app = call.house.app
+    known = ((wanted.route, app.catalog().routes), (wanted.adapter, app.adapters))
+    return " ".join(filter(None, (suggestion(name, there) for name, there in known if name and name not in there)))
 
 
 async def top(call: Call) -> Answer:

@@ -99,6 +99,19 @@ def test_what_is_wanted_is_told_and_nothing_else(server: Server, query: str, exp
     assert expected == kinds(tail(server, f"?after=0&{query}"))
 
 
+@pytest.mark.parametrize(
+    ("query", "hint"),
+    [
+        ("route=prova.chiedi", "did you mean prova.chiede?"),
+        ("adapter=ecco", "did you mean eco?"),
+        ("route=altro.tutto", None),
+        ("adapter=eco", None),
+    ],
+)
+def test_who_misspells_what_is_wanted_is_told_what_there_is(server: Server, query: str, hint: str | None) -> None:
+    assert tail(server, f"?after=100000&{query}").get("hint") == hint
+
+
 def test_who_waits_is_told_when_it_happens(server: Server) -> None:
     start = tail(server)["next"]
     answers: list[Any] = []
