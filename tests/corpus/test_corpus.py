@@ -5,6 +5,7 @@ Each file joins a small world of good rules (``world/``) and is read with it; no
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from functools import cache
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from bus.catalog import examine, review
+from bus.cli.common import Format
+from bus.cli.formats import written
 from bus.earlier import Earlier
 from bus.rulefiles import files_of
 from tests.corpus.world.operations import OPERATIONS
@@ -59,6 +62,24 @@ def test_a_broken_file_gives_its_findings_and_no_other(path: Path, tmp_path: Pat
     monkeypatch.setattr("bus.catalog.processes", lambda pieces, least: 2)
     assert findings == review(files_of(folder), OPERATIONS)
     assert [] == [str(f) for f in findings if PYDANTIC.search(f.sentence)]
+    for form in Format:
+        assert [(f.code, f.line, f.column) for f in findings] == places_in(form, written(findings, form)), form
+
+
+def places_in(form: Format, text: str) -> list[tuple[str, int, int]]:
+    """What another program reads of findings: code, line and column of each."""
+    if form is Format.text:
+        return [
+            (code, int(line), int(column)) for line, column, code in re.findall(r"^[^ ]+:(\d+):(\d+): \w+ ([\w.-]+): ", text, re.MULTILINE)
+        ]
+    if form is Format.github:
+        found = re.findall(r"^::\w+ file=[^,]+,line=(\d+),col=(\d+),title=([\w.-]+)::.+$", text, re.MULTILINE)
+        return [(code, int(line), int(column)) for line, column, code in found]
+    said = json.loads(text)
+    if form is Format.json:
+        return [(one["code"], one["line"], one["column"]) for one in said]
+    regions = [(one["ruleId"], one["locations"][0]["physicalLocation"]["region"]) for one in said["runs"][0]["results"]]
+    return [(code, region["startLine"], region["startColumn"]) for code, region in regions]
 
 
 APPLYING = """route: prova.NAME
