@@ -227,6 +227,9 @@ class PostgresConnection(_Asking):
             self._drop()  # psycopg may owe the server a DEALLOCATE ALL, see `rollback`
             raise StoreError(f"the database ended a transaction with {ended.statusmessage}")
 
+    def rest(self) -> None:
+        """The server does by itself what can wait."""
+
     def rollback(self) -> None:
         self._inserts.forget()
         self._later = []

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from operator import methodcaller
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -46,7 +46,7 @@ class SqliteConnection:
     def __init__(
         self, path: Path, *, read_only: bool = False, opened: Open = open_file, keys: Callable[[], Keys] = Locked
     ) -> None:  # fmt: skip
-        self._keys, self._read_only = keys, read_only
+        self._keys, self._read_only, self._unmoved = keys, read_only, 0
         self._queries = queries.load(*FILES, in_list=IN_LIST)
         self._inserts = Inserts(self._queries, queries.buffered(*FILES), in_values(self._execute))
         self._raw = opened(path)
@@ -102,6 +102,14 @@ class SqliteConnection:
         self._inserts.flush()
         with _failing():
             self._raw.execute("COMMIT")
+        self._unmoved += 1
+
+    def rest(self) -> None:
+        """Move a little of the write-ahead log into the database now, so that no commit has to move much of it."""
+        if self._unmoved >= SMALL:
+            self._unmoved = 0
+            with suppress(sqlite3.Error):  # the next commit finds out what is wrong
+                self._raw.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def rollback(self) -> None:
         self._inserts.forget()
@@ -131,6 +139,8 @@ class SqliteConnection:
                 self._raw.execute("ROLLBACK")
 
 
+SMALL = 32
+"""Commits after which there is enough to move."""
 WRITER_CACHE, READER_CACHE = 32_768, 4_096
 """KB of pages that a connection keeps. Each reading thread has a connection of its own, and what it misses the system still has."""
 

@@ -47,6 +47,11 @@ class Connection(Tx, Protocol):
         ...
 
     def rollback(self) -> None: ...
+
+    def rest(self) -> None:
+        """Nobody asks for anything: time for what a later commit would have to do. Raises nothing."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -96,6 +101,8 @@ class Writer:
         with contextlib.closing(connection):
             while batch := self._take():
                 self._run(connection, batch)
+                if self._queue.empty():
+                    connection.rest()
 
     def _take(self) -> list[Work]:
         """What waits; empty when closing. A future that was cancelled before its work began is passed over, later it cannot be."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
 import pytest
 
 from bus.errors import StoreError
-from bus.store.sqlite import SqliteStore
+from bus.store.sqlite import SMALL, SqliteStore
 
 
 @pytest.fixture
@@ -42,6 +43,15 @@ def test_what_was_taken_before_closing_is_in_the_file(tmp_path: Path) -> None:
     again = SqliteStore(tmp_path / "s.db")
     assert len(names(again)) == 500
     again.close()
+
+
+def test_between_commits_the_log_is_moved_into_the_database_a_little_at_a_time(store: SqliteStore, tmp_path: Path) -> None:
+    for number in range(2 * SMALL + 1):
+        store.write(put(f"n{number}")).result()
+    shutil.copy(store.path, tmp_path / "alone.db")  # without its write-ahead log
+    alone = sqlite3.connect(f"file:{tmp_path / 'alone.db'}?immutable=1", uri=True)
+    assert alone.execute("SELECT count(*) FROM sequences").fetchone()[0] >= SMALL
+    alone.close()
 
 
 def test_the_writing_connection_runs_wal_with_full_synchronous(store: SqliteStore) -> None:
