@@ -327,9 +327,10 @@ def test_a_demo_that_stays_sets_another_terminal_up(bus, quiet, tmp_path, monkey
 def test_a_demo_that_stays_is_ended_by_a_signal_and_stops_what_it_started(tmp_path, number):
     """A process of its own, with threads as the real one has: what it started is stopped, its folder goes, and it says no error."""
     program = f"""
-import sys, threading, tempfile
+import signal, sys, threading, tempfile
 from pathlib import Path
 from bus.cli import demo
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background has it ignored
 from tests.unit.cli.test_programs import Quiet, ROOT
 class Town(Quiet):
     def __exit__(self, *_): print("stopped", flush=True)
