@@ -11,6 +11,7 @@ import re
 import sqlite3
 import statistics
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from benchmarks.serve import Resting
 from benchmarks.work import WIDTH
 from bus import config
 from bus.engine.intake import Submission
+from bus.store import Keys
 from bus.testing.services import PostgreSQL
 
 FEW, MANY = 1_000, 1_000_000
@@ -30,21 +32,21 @@ _TIME = "2026-03-01T09:30:00.000000Z"
 _NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count) "
 _ROWS = {
     "cases (id, opened)": "'m-' || {i}, :time",
-    "case_keys (name, value, case_id, strong)": "'iuv', '470' || {i}, 'm-' || {i}, 1",
-    "messages (id, type, sender, time, correlation, case_id, payload)": (
-        "'m-' || {i}, 'banco.avviso', 'banco', :time, 'm-' || {i}, 'm-' || {i}, ''"
-    ),
-    "message_keys (name, value, message, type)": "'iuv', '470' || {i}, 'm-' || {i}, 'banco.avviso'",
+    "case_keys (name, value, case_id, strong)": "'iuv', {key}, 'm-' || {i}, 1",
+    "messages (id, type, sender, time, case_id, payload)": ("'m-' || {i}, 'banco.avviso', 'banco', :time, 'm-' || {i}, ''"),
+    "message_keys (name, value, message, type)": "'iuv', {key}, 'm-' || {i}, 'banco.avviso'",
     "runs (id, message, route, version, digest, entry, ordered, case_id, state, place, due, opened, changed, turn)": (
         "'r-' || {i}, 'm-' || {i}, 'banco.avviso', 1, :digest, '', 1, 'm-' || {i}, 'waiting', 'banco.avviso@1/pagamento', "
         ":time, :time, :time, n.i"
     ),
     "waits (run, path, place, type, case_id, name, value, deadline, state, late)": (
-        "'r-' || {i}, 'pagamento', 'banco.avviso@1/pagamento', 'banco.ricevuta', 'm-' || {i}, 'iuv', '470' || {i}, :deadline, 'open', 0"
+        "'r-' || {i}, 'pagamento', 'banco.avviso@1/pagamento', 'banco.ricevuta', 'm-' || {i}, 'iuv', {key}, :deadline, 'open', 0"
     ),
 }
 """Rows of each table for the waiting run number ``n.i``."""
 _NUMBER = {"sqlite": f"substr('{'0' * WIDTH}' || n.i, -{WIDTH})", "postgresql": f"lpad(n.i::text, {WIDTH}, '0')"}
+_KEY = "(SELECT t.value FROM tokens t WHERE t.i = n.i)"
+"""What stands in the database for the IUV of number ``n.i``: its token, made by the keys of the store."""
 MEMORY = {"shared_buffers": "512MB"}
 """What PostgreSQL is given; its default here is made for tests."""
 
@@ -57,7 +59,7 @@ def matching(folder: Path, count: int, server: PostgreSQL | None = None) -> dict
     path.write_text(json.dumps({**whole, "store": store}), "utf-8")
     app = Resting(config.load(path))
     try:
-        made = _make(store["url"], count, next(iter(app.catalog().plans_for("banco.avviso"))).digest)
+        made = _make(store["url"], count, next(iter(app.catalog().plans_for("banco.avviso"))).digest, app.store.keys)
         time.sleep(1 if server else 0)  # the session that made them is gone then
         pids = children(server.pid, "postgres: snodo ") if server else []
         spent = [_round(app, [1 + (AT_ONCE * r + k) * count // (AT_ONCE * ROUNDS) for k in range(AT_ONCE)], pids) for r in range(ROUNDS)]
@@ -104,22 +106,31 @@ def table(machine: dict[str, Any], found: dict[str, Any]) -> str:
     )
 
 
-def _make(url: str, count: int, digest: str) -> float:
+def _iuv(number: int) -> str:
+    return f"470{number:0{WIDTH}d}"
+
+
+def _make(url: str, count: int, digest: str, keys: Keys) -> float:
     began = time.monotonic()
+    tokens = ((number, keys.token(_iuv(number))) for number in range(1, count + 1))
     bound = {"count": count, "time": _TIME, "digest": digest, "deadline": "2036-03-01T09:30:00.000000Z"}
     if url.startswith("sqlite:"):
-        _make_in_sqlite(url.removeprefix("sqlite:///"), bound)
+        _make_in_sqlite(url.removeprefix("sqlite:///"), tokens, bound)
     else:
-        _make_in_postgresql(url, bound)
+        _make_in_postgresql(url, tokens, bound)
     return time.monotonic() - began
 
 
-def _make_in_postgresql(url: str, bound: dict[str, Any]) -> None:
+def _make_in_postgresql(url: str, tokens: Iterable[tuple[int, str]], bound: dict[str, Any]) -> None:
     with psycopg.connect(url, autocommit=True) as raw:
         raw.execute("SET synchronous_commit = off")
+        raw.execute("CREATE TEMPORARY TABLE tokens (i bigint PRIMARY KEY, value text NOT NULL)")
+        with raw.cursor().copy("COPY tokens FROM STDIN") as copied:
+            for row in tokens:
+                copied.write_row(row)
         for table, row in _ROWS.items():
             overriding = "OVERRIDING SYSTEM VALUE " if table.startswith("runs") else ""
-            text = f"INSERT INTO {table} {overriding}{_NUMBERS}SELECT {row.format(i=_NUMBER['postgresql'])} FROM n"
+            text = f"INSERT INTO {table} {overriding}{_NUMBERS}SELECT {row.format(i=_NUMBER['postgresql'], key=_KEY)} FROM n"
             typed = re.sub(r":(\w+)", lambda named: f"%({named[1]})s" + ("" if named[1] == "count" else "::text"), text.replace("::", "\0"))
             raw.execute(typed.replace("\0", "::"), bound)
         raw.execute("SELECT setval(pg_get_serial_sequence('runs', 'turn'), %(count)s)", bound)
@@ -127,12 +138,14 @@ def _make_in_postgresql(url: str, bound: dict[str, Any]) -> None:
         raw.execute("CHECKPOINT")
 
 
-def _make_in_sqlite(database: str, bound: dict[str, Any]) -> None:
+def _make_in_sqlite(database: str, tokens: Iterable[tuple[int, str]], bound: dict[str, Any]) -> None:
     raw = sqlite3.connect(database, isolation_level=None)
     raw.execute("PRAGMA cache_size=-262144")
+    raw.execute("CREATE TEMPORARY TABLE tokens (i INTEGER PRIMARY KEY, value TEXT NOT NULL)")
     raw.execute("BEGIN IMMEDIATE")
+    raw.executemany("INSERT INTO tokens VALUES (?, ?)", tokens)
     for table, row in _ROWS.items():
-        raw.execute(f"INSERT INTO {table} {_NUMBERS}SELECT {row.format(i=_NUMBER['sqlite'])} FROM n", bound)
+        raw.execute(f"INSERT INTO {table} {_NUMBERS}SELECT {row.format(i=_NUMBER['sqlite'], key=_KEY)} FROM n", bound)
     raw.execute("COMMIT")
     raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     raw.close()
@@ -149,7 +162,7 @@ def _counting(app: Resting) -> float:
 def _round(app: Resting, numbers: list[int], pids: list[int]) -> tuple[float, float]:
     """Receipts for these notices: microseconds of each, CPU and wall. Raises RuntimeError when one wakes no run."""
     began, spent = time.perf_counter(), time.process_time() + cpu_of(pids)
-    coming = [app.intake.send(_receipt(f"470{number:0{WIDTH}d}")) for number in numbers]
+    coming = [app.intake.send(_receipt(_iuv(number))) for number in numbers]
     woken = [runs for one in coming if (runs := one.result(60).runs)]
     cpu, wall = time.process_time() + cpu_of(pids) - spent, time.perf_counter() - began
     if len(woken) != len(numbers):

@@ -1,4 +1,4 @@
-"""What `make bench` says in its table."""
+"""What `make bench` says in its table, and that its waiting runs are such as a receipt wakes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import evidence, report
+from benchmarks import evidence, report, waits
 
 RESULTS = Path(report.__file__).parent / "results"
 
@@ -24,3 +24,10 @@ def test_a_whole_run_says_what_the_evidence_costs(monkeypatch: pytest.MonkeyPatc
         assert "1000 messages transformed and delivered; 3 rounds" in said
         assert "| ratio of each round | 0.93 | 1.08 (aim 1.10 at most) |" in said
     assert "takes 2.5 times the CPU of one that never pauses" in report.table({**ran, "evidence": found})
+
+
+def test_each_receipt_finds_the_run_that_was_made_to_wait_for_it(tmp_path: Path) -> None:
+    """The rows are written past the bus: where its tables change, `waits.matching` says so, or that nobody woke."""
+    found = waits.matching(tmp_path / "few", waits.AT_ONCE * waits.ROUNDS)
+    assert found["waits"] == 600
+    assert found["cpu_us"] > 0
