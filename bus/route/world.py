@@ -12,7 +12,7 @@ from bus.expression.typing import Types
 from bus.mapping.compile import CompiledMapping
 from bus.mapping.template import Used, asked_in
 from bus.mapping.types import MessageType, anything
-from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, MOMENT, SCALARS, Known, Paths, Schema
+from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, MOMENT, SCALARS, Doubts, Known, Paths, Schema
 from bus.route.target import Target, answer_of, shape_of
 from bus.source import Reporter, suggestion
 
@@ -92,23 +92,13 @@ class World:
 def check_mapping(mapping: CompiledMapping, world: World, report: Reporter) -> None:
     """A mapping against the types it goes from and to."""
     document = mapping.document
-    source = world.types.get(document.from_)
-    if source is None and document.from_ not in world.broken:
+    if document.from_ not in world.types and document.from_ not in world.broken:
         hint = suggestion(document.from_, world.types)
         report.report(("from",), "type.unknown", f"there is no message type `{document.from_}`", hint)
-    names = world.built_in(source.shape if source else None)
-    by_pointer = {used.pointer: used for used in mapping.used}
-    asked = asked_in(mapping.used) | world.asked.get(mapping.name, frozenset())
-    paths = Paths(names, world.typed, report, by_pointer, asked)
-    for used in mapping.used:
-        paths.check(used)
-    schema = target_schema(document.to, world)
-    if schema is None and document.to not in world.broken:
+    if target_schema(document.to, world) is None and document.to not in world.broken:
         hint = suggestion(document.to, [*world.operations, *world.types])
         report.report(("to",), "mapping.unknown-target", f"there is no operation or message type `{document.to}`", hint)
-    if schema is not None:
-        Target(document.to, schema, paths).check(document.fields, ("fields",))
-    paths.doubts.tell()
+    _doubts(mapping, {}, world.asked.get(mapping.name, frozenset()), world, report).tell()
 
 
 def check_applied(
@@ -118,17 +108,22 @@ def check_applied(
     """A mapping with what a step gives it beside the message, as far as that is ``sure`` to be there; ``asked`` are the paths that the
     route asks about.
     """
+    _doubts(mapping, given, asked, world, report).tell(sure)
+
+
+def _doubts(
+    mapping: CompiledMapping, given: Mapping[str, Known], asked: frozenset[tuple[str, ...]], world: World, report: Reporter
+) -> Doubts:
+    """Report what is wrong in a mapping where these names are ``given``, and return what may be missing."""
     document = mapping.document
     source, schema = world.types.get(document.from_), target_schema(document.to, world)
     names = {**world.built_in(source.shape if source else None), **given}
-    by_pointer = {used.pointer: used for used in mapping.used}
-    paths = Paths(names, world.typed, report, by_pointer, asked_in(mapping.used) | asked)
+    paths = Paths(names, world.typed, report, {used.pointer: used for used in mapping.used}, asked_in(mapping.used) | asked)
     for used in mapping.used:
-        if not used.expression.names.isdisjoint(given) or used.local:
-            paths.check(used)
+        paths.check(used)
     if schema is not None:
         Target(document.to, schema, paths).check(document.fields, ("fields",))
-    paths.doubts.tell(sure)
+    return paths.doubts
 
 
 def check_type(declared: MessageType, world: World, report: Reporter) -> None:

@@ -30,10 +30,9 @@ async def tail(call: Call) -> Answer:
     until = time.monotonic() + wait
     while True:
         found = await call.house.run(partial(call.house.app.tail, after, limit, wanted))
-        if not found["records"] and (hint := _meant(call, wanted)):
-            found = {**found, "hint": hint}
         if found["records"] or after is None or time.monotonic() >= until or call.house.app.leaving:
-            return json_answer(found)
+            hint = "" if found["records"] else _meant(call, wanted)
+            return json_answer({**found, "hint": hint} if hint else found)
         after = int(str(found["next"]))
         await asyncio.sleep(EVERY)
 
