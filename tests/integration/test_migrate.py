@@ -15,7 +15,7 @@ import pytest
 from bus import protecting
 from bus.app import App, unlock
 from bus.cli import main
-from bus.engine import projection
+from bus.engine import projection, search
 from bus.errors import StoreError
 from bus.store import migrate, schema
 from bus.store.opening import open_store
@@ -131,6 +131,28 @@ def test_the_order_of_acceptance_goes_on_after_a_migration(tmp_path: Path, url: 
     add_runs(store, ("0", "case-b"))
     assert ids(claim(store, "0", "a", "b")) == ["a"], "ids are the order that revision 1 knew; what is new comes after"
     store.close()
+
+
+def test_what_searches_took_for_a_second_younger_is_mended(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'tempo.db'}"
+    times = [f"2026-03-01T09:30:59.{fraction}Z" for fraction in ("000000", "999499", "999500", "999999")]
+
+    def at() -> list[int]:
+        with closing(sqlite3.connect(tmp_path / "tempo.db")) as raw:
+            return [at - 1772357459_000000 for (at,) in raw.execute("SELECT at FROM traces ORDER BY seq")]
+
+    store = open_store(url)
+    for number, time in enumerate(times):
+        row = {"kind": "rules", "time": time, "message": None, "run": None, "content": b"{}"}
+        store.write(lambda tx, number=number, row=row: tx.do("add_record", id=str(number), **row)).result(10)  # type: ignore[misc]
+    search.trace(store)
+    store.close()
+    well = [0, 999499, 999500, 999999]
+    assert at() == well
+    migrate.migrate(url, 7)
+    assert at() == [0, 999499, 1_999500, 1_999999]
+    migrate.migrate(url)
+    assert at() == well
 
 
 def test_a_file_of_the_first_release_is_adopted(tmp_path: Path) -> None:
