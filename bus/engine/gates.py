@@ -148,7 +148,10 @@ class Gates:
         self._held: dict[tuple[str, int], dict[str, Gate]] = defaultdict(dict)
 
     def of(self, operation: str) -> Gate:
-        return self._gates.get(operation) or self._gates[operation.partition(".")[0]]
+        return self._gates[self._name_of(operation)]
+
+    def _name_of(self, operation: str) -> str:
+        return operation if operation in self._gates else operation.partition(".")[0]
 
     def enter(self, place: Place, operation: str, now: dt.datetime) -> Admission:
         """Take a place for a call, or stand in line, or be turned away."""
@@ -174,13 +177,13 @@ class Gates:
         ``coming``: how many runs of which rules are claimed and not live yet: the room that there is will be theirs.
         A route with a plan for a silent system must be asked what it does when the circuit is open.
         """
-        begun: dict[str, list[tuple[str, CallStep]]] = defaultdict(list)
-        for operation, found in first.items():
-            begun[operation if operation in self._gates else operation.partition(".")[0]] += found
-        crowds = []
+        crowds, all_coming = [], coming.total()
         for name, gate in self._gates.items():
-            room = max(gate.room(now) - sum(coming[digest] for digest, _ in begun[name]), 0)
-            rules = [digest for digest, step in begun[name] if not (gate.circuit.is_open and step.on_error)]
+            if (free := gate.room(now)) - all_coming >= most:
+                continue
+            begun = [one for operation, found in first.items() if self._name_of(operation) == name for one in found]
+            room = max(free - sum(coming[digest] for digest, _ in begun), 0)
+            rules = [digest for digest, step in begun if not (gate.circuit.is_open and step.on_error)]
             if room < most and rules:
                 crowds.append(Crowd(name, rules, room, gate.again(now)))
         return crowds

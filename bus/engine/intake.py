@@ -121,8 +121,11 @@ class Intake:
         self.hand_in(submission, lambda told: outcome.set_result(told) if isinstance(told, Accepted) else outcome.set_exception(told))
         return outcome
 
-    def hand_in(self, submission: Submission, told: Told) -> None:
-        """`send` for whoever has a way of waiting of their own: ``told`` is called once, by another thread, and MUST NOT block."""
+    def hand_in(self, submission: Submission, told: Told) -> str:
+        """`send` for whoever has a way of waiting of their own: ``told`` is called once, by another thread, and MUST NOT block.
+
+        Returns the id that the message has, unless it proves to be repeated.
+        """
         if self._backlog is not None:
             self._backlog.check()
         coming = _Coming(self.prepare(submission), told)
@@ -131,6 +134,7 @@ class Intake:
             busy, self._busy = self._busy, True
         if not busy:
             self._write()
+        return coming.arrival.message.id
 
     def prepare(self, submission: Submission) -> Arrival:
         """Everything that needs no database: the type's check, the keys, the runs to open, the record."""
@@ -363,9 +367,10 @@ class _Known:
         intake = [list(name) for arrival in arrivals for name in arrival.names.intake]
         case = [list(key) for arrival in arrivals for key in arrival.names.case.items()]
         waits = [[arrival.message.type, *key] for arrival in arrivals for key in arrival.names.case.items()]
-        self._intake = {(row["scope"], row["key"]) for row in tx.all("intake_keys_among", keys=_json(intake))} if intake else set()
-        self._case = {(row["name"], row["value"]) for row in tx.all("case_keys_among", keys=_json(case))} if case else set()
-        self._waits = {(row["type"], row["name"], row["value"]) for row in tx.all("waits_among", keys=_json(waits))} if case else set()
+        rows = tx.all("known_among", intake=_json(intake), case=_json(case), waits=_json(waits)) if intake or case else ()
+        self._intake = {(row["first"], row["second"]) for row in rows if row["what"] == "intake"}
+        self._case = {(row["first"], row["second"]) for row in rows if row["what"] == "case"}
+        self._waits = {(row["first"], row["second"], row["third"]) for row in rows if row["what"] == "wait"}
 
     def has_no_name_of(self, arrival: Arrival) -> bool:
         """Whether no message was accepted under any of its names."""

@@ -32,6 +32,8 @@ LEASE = 10.0
 """Seconds after which another process takes over from one that is silent."""
 EVERY = 0.5
 """Seconds between two checkpoints, while there is something to seal."""
+PATIENCE = 0.1
+"""Seconds that it waits at most until nobody writes, before it seals and before it makes what searches look at."""
 MOST = 8192
 """Records in one transaction; when more wait, the next one follows at once."""
 
@@ -81,9 +83,12 @@ class Sequencer:
                 self._stopping.wait(EVERY)
 
     def _turn_quietly(self) -> int:
-        """A turn that failed is repeated later, from what the store says then."""
+        """In lulls, since replies wait for what it does meanwhile. A turn that failed is repeated later, from what the store says then."""
         try:
-            return max(self.turn(), self.trace())
+            self._store.lull(PATIENCE)
+            sealed = self.turn()
+            self._store.lull(PATIENCE)
+            return max(sealed, self.trace())
         except (StoreError, ConfigError) as error:
             self._log.error("sequencer.failed", code=error.code, sentence=error.sentence, hint=error.hint)
         except Exception:  # noqa: BLE001 - the sequencer outlives whatever one turn meets

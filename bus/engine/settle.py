@@ -70,7 +70,7 @@ class Settling:
         A database that is away is nobody's fault: asked for each run again, it would keep a healthy engine from turning for long.
         """
         try:
-            settled = self.store.write(self.work(lives, now)).result()
+            settled = self.store.write(self.work(lives, now), here=True).result()
             reach("settle.after-commit")
             return settled
         except Exception as error:  # noqa: BLE001 - a batch that fails is split run by run

@@ -104,13 +104,18 @@ class Store(Protocol):
 
     keys: Keys
 
-    def write(self, work: Callable[[Tx], T]) -> Future[T]:
+    def write(self, work: Callable[[Tx], T], *, here: bool = False) -> Future[T]:
         """Run ``work`` in a transaction soon; the future resolves after the commit is durable.
 
         ``work`` MUST be quick and MUST NOT touch anything but the transaction: it may run twice when a neighbour in the batch
         fails, or the database goes away before the commit. An exception in it rolls back its own changes only and is raised by
         the future. `StoreError` means that surely nothing of it was written, unless its code is ``store.unknown``.
+        ``here``: the caller waits for the end anyway; while nobody else writes it is done at once and by the calling thread.
         """
+        ...
+
+    def lull(self, most: float) -> None:
+        """Return when nobody of this process writes, and nobody has for a moment; at the latest after ``most`` seconds."""
         ...
 
     def read(self) -> AbstractContextManager[Tx]:

@@ -22,6 +22,8 @@ _PARAMETER = re.compile(r":(\w+)")
 _WORD = re.compile(r"\w+")
 SIZES = (64, 32, *range(16, 0, -1))
 """Rows in one statement: nearly every batch is one or two statements, and few enough that the prepared ones are found again."""
+_LARGEST = (*range(17), *[16] * 15, *[32] * 32, 64)
+"""The largest of these sizes for so many rows, up to the largest of all."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def in_values(execute: Callable[[str, Sequence[Any]], object]) -> Write:
     def write(insert: Insert | Update, rows: Rows) -> None:
         start, cells = 0, _cells(insert.names)
         while start < len(rows):
-            size = next(size for size in SIZES if size <= len(rows) - start)
+            size = _LARGEST[min(len(rows) - start, SIZES[0])]
             execute(insert.values[size], [*chain.from_iterable(map(cells, rows[start : start + size]))])
             start += size
 
@@ -127,7 +129,7 @@ class Inserts:
     def __init__(self, queries: Mapping[str, str], buffered: frozenset[str], write: Write) -> None:
         self._write = write
         self._inserts = {name: many_of(queries[name]) for name in buffered}
-        self._rows: dict[str, Rows] = {name: [] for name in self._inserts}
+        self._rows: dict[str, Rows] = {}
         self._updates = {name: one.where for name, one in self._inserts.items() if isinstance(one, Update)}
         self._changing: dict[str, set[tuple[Any, ...]]] = {name: set() for name in self._updates}
         self._queries = queries
@@ -136,13 +138,15 @@ class Inserts:
 
     def take(self, query: str, row: Mapping[str, Any]) -> bool:
         """Keep a row for later; false when the query is not a buffered one."""
-        rows = self._rows.get(query)
-        if rows is None:
+        if query not in self._inserts:
             return False
         if query in self._updates:
             self._make_way(query, tuple([row[name] for name in self._updates[query]]))
-            rows = self._rows[query]
-        rows.append(row)
+        rows = self._rows.get(query)
+        if rows is None:
+            self._rows[query] = [row]
+        else:
+            rows.append(row)
         return True
 
     def _make_way(self, query: str, changed: tuple[Any, ...]) -> None:
@@ -154,13 +158,12 @@ class Inserts:
 
     def before(self, query: str) -> None:
         """Write what this query might look at or change."""
-        for name in self._touched(query):
+        for name in self._touched(query) if self._rows else ():
             self._write_rows(name)
 
     def _write_rows(self, name: str) -> None:
-        rows = self._rows[name]
+        rows = self._rows.pop(name, None)
         if rows:
-            self._rows[name] = []
             self._changing.get(name, _NONE).clear()
             self._write(self._inserts[name], rows)
 
@@ -171,10 +174,10 @@ class Inserts:
 
     def flush(self) -> None:
         """Write everything."""
-        for name in self._rows:
+        for name in list(self._rows):
             self._write_rows(name)
 
     def forget(self) -> None:
-        self._rows = {name: [] for name in self._inserts}
+        self._rows.clear()
         for changing in self._changing.values():
             changing.clear()

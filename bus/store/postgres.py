@@ -227,8 +227,11 @@ class PostgresConnection(_Asking):
             self._drop()  # psycopg may owe the server a DEALLOCATE ALL, see `rollback`
             raise StoreError(f"the database ended a transaction with {ended.statusmessage}")
 
-    def rest(self) -> None:
+    def weary(self) -> None:
         """The server does by itself what can wait."""
+
+    def rest(self) -> None:
+        """See `weary`."""
 
     def rollback(self) -> None:
         self._inserts.forget()
@@ -399,8 +402,11 @@ class PostgresStore:
         connection.open()
         return connection
 
-    def write(self, work: Callable[[Tx], T]) -> Future[T]:
-        return self._writer.submit(work)
+    def write(self, work: Callable[[Tx], T], *, here: bool = False) -> Future[T]:
+        return self._writer.submit(work, here=here)
+
+    def lull(self, most: float) -> None:
+        self._writer.lull(most)
 
     @contextmanager
     def read(self) -> Iterator[Tx]:

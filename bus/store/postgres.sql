@@ -1,7 +1,14 @@
 -- What PostgreSQL says in its own way; a name here wins over the same name in common.sql. Lists come as JSON arrays.
 
--- name: intake_keys_among
-SELECT k.scope, k.key FROM jsonb_array_elements((:keys)::jsonb) j JOIN intake_keys k ON k.scope = j ->> 0 AND k.key = j ->> 1
+-- name: known_among
+SELECT 'intake' AS what, k.scope AS first, k.key AS second, '' AS third
+FROM jsonb_array_elements((:intake)::jsonb) j JOIN intake_keys k ON k.scope = j ->> 0 AND k.key = j ->> 1
+UNION ALL
+SELECT 'case', k.name, k.value, '' FROM jsonb_array_elements((:case)::jsonb) j
+CROSS JOIN LATERAL (SELECT name, value FROM case_keys WHERE name = j ->> 0 AND value = j ->> 1 AND strong = 1 LIMIT 1) k
+UNION ALL
+SELECT 'wait', w.type, w.name, w.value FROM jsonb_array_elements((:waits)::jsonb) j
+JOIN waits w ON w.type = j ->> 0 AND w.name = j ->> 1 AND w.value = j ->> 2 WHERE w.state IN ('open', 'late')
 
 -- Hold on to runs that are ours, and say which of them are; at renewals, and in the transaction that settles them.
 -- name: hold_runs
@@ -22,14 +29,6 @@ SELECT r.id FROM runs r WHERE r.case_id = ANY (ARRAY(SELECT DISTINCT me.case_id 
 -- name: runs_first
 SELECT f.id FROM jsonb_array_elements_text((:cases)::jsonb) c CROSS JOIN LATERAL
   (SELECT r.id FROM runs r WHERE r.case_id = c AND r.state = (SELECT 'ready') AND r.ordered = 1 ORDER BY r.turn LIMIT 1) f
-
--- name: case_keys_among
-SELECT k.name, k.value FROM jsonb_array_elements((:keys)::jsonb) j
-CROSS JOIN LATERAL (SELECT name, value FROM case_keys WHERE name = j ->> 0 AND value = j ->> 1 AND strong = 1 LIMIT 1) k
-
--- name: waits_among
-SELECT w.type, w.name, w.value FROM jsonb_array_elements((:keys)::jsonb) j
-JOIN waits w ON w.type = j ->> 0 AND w.name = j ->> 1 AND w.value = j ->> 2 WHERE w.state IN ('open', 'late')
 
 -- name: copy_record
 INSERT INTO records (seq, id, kind, time, message, run, content) OVERRIDING SYSTEM VALUE

@@ -20,7 +20,7 @@ from bus.errors import StoreError
 from bus.store import Keys, Locked, Row, Tx, queries, schema
 from bus.store.inserts import Inserts, in_values
 from bus.store.survey import LOCAL_DISK
-from bus.store.writer import Writer
+from bus.store.writer import LULL, Writer
 
 T = TypeVar("T")
 Open = Callable[[Path], sqlite3.Connection]
@@ -47,6 +47,7 @@ class SqliteConnection:
         self, path: Path, *, read_only: bool = False, opened: Open = open_file, keys: Callable[[], Keys] = Locked
     ) -> None:  # fmt: skip
         self._keys, self._read_only, self._unmoved = keys, read_only, 0
+        self._viewing = self._to_begin = False
         self._queries = queries.load(*FILES, in_list=IN_LIST)
         self._inserts = Inserts(self._queries, queries.buffered(*FILES), in_values(self._execute))
         self._raw = opened(path)
@@ -88,28 +89,33 @@ class SqliteConnection:
         self._inserts.before(query)
         return self._execute(self._queries[query], parameters)
 
-    def _execute(self, text: str, parameters: Mapping[str, Any] | Sequence[Any]) -> sqlite3.Cursor:
+    def _execute(self, text: str, parameters: Mapping[str, Any] | Sequence[Any] = ()) -> sqlite3.Cursor:
         try:
+            if self._to_begin:
+                self._to_begin = False
+                self._raw.execute("BEGIN")
             return self._raw.execute(text, parameters)
         except sqlite3.OperationalError as error:
             raise _failed(error) from error
 
     def begin(self) -> None:
-        with _failing():
-            self._raw.execute("BEGIN IMMEDIATE")
+        self._execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
         self._inserts.flush()
-        with _failing():
-            self._raw.execute("COMMIT")
+        self._execute("COMMIT")
         self._unmoved += 1
+
+    def weary(self) -> float | None:
+        if self._unmoved < SOME:
+            return None
+        return LULL if self._unmoved < MANY else 0.0
 
     def rest(self) -> None:
         """Move a little of the write-ahead log into the database now, so that no commit has to move much of it."""
-        if self._unmoved >= SMALL:
-            self._unmoved = 0
-            with suppress(sqlite3.Error):  # the next commit finds out what is wrong
-                self._raw.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        self._unmoved = 0
+        with suppress(sqlite3.Error):  # the next commit finds out what is wrong
+            self._raw.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def rollback(self) -> None:
         self._inserts.forget()
@@ -129,18 +135,20 @@ class SqliteConnection:
 
     @contextmanager
     def view(self) -> Iterator[None]:
-        """Hold one read snapshot."""
-        with _failing():
-            self._raw.execute("BEGIN")
+        """Hold one read snapshot, from what is asked first; SQLite would take it no sooner."""
+        if self._viewing:
+            raise RuntimeError("a view within a view")
+        self._viewing = self._to_begin = True
         try:
             yield
         finally:
+            self._viewing = self._to_begin = False
             if self._raw.in_transaction:
                 self._raw.execute("ROLLBACK")
 
 
-SMALL = 32
-"""Commits after which there is enough to move."""
+SOME, MANY = 32, 128
+"""Commits after which there is enough to move in the next lull, and whenever nobody asks for anything."""
 WRITER_CACHE, READER_CACHE = 32_768, 4_096
 """KB of pages that a connection keeps. Each reading thread has a connection of its own, and what it misses the system still has."""
 
@@ -164,7 +172,7 @@ def _failed(error: Exception) -> StoreError:
 
 def _configure(raw: sqlite3.Connection, *, read_only: bool) -> None:
     raw.execute("PRAGMA busy_timeout=10000")
-    raw.execute("PRAGMA page_size=8192")
+    raw.execute("PRAGMA page_size=4096")
     raw.execute("PRAGMA foreign_keys=OFF")
     raw.execute("PRAGMA secure_delete=ON")
     raw.execute("PRAGMA temp_store=MEMORY")
@@ -174,7 +182,7 @@ def _configure(raw: sqlite3.Connection, *, read_only: bool) -> None:
         return
     raw.execute("PRAGMA journal_mode=WAL")
     raw.execute("PRAGMA synchronous=FULL")
-    raw.execute("PRAGMA wal_autocheckpoint=4000")
+    raw.execute("PRAGMA wal_autocheckpoint=8000")
     _assert_safe(raw)
 
 
@@ -231,8 +239,11 @@ class SqliteStore:
             raise _unreachable(self.path, error) from error
         return connection
 
-    def write(self, work: Callable[[Tx], T]) -> Future[T]:
-        return self._writer.submit(work)
+    def write(self, work: Callable[[Tx], T], *, here: bool = False) -> Future[T]:
+        return self._writer.submit(work, here=here)
+
+    def lull(self, most: float) -> None:
+        self._writer.lull(most)
 
     @contextmanager
     def read(self) -> Iterator[Tx]:

@@ -1,8 +1,16 @@
 -- What SQLite says in its own way; a name here wins over the same name in common.sql. Lists come as JSON arrays.
 
--- name: intake_keys_among
-SELECT k.scope, k.key FROM json_each(:keys) j
+-- Of intake keys, case keys and what waits would look for (lists of texts), those that there are; all in one question.
+-- name: known_among
+SELECT 'intake' AS what, k.scope AS first, k.key AS second, '' AS third FROM json_each(:intake) j
 JOIN intake_keys k ON k.scope = json_extract(j.value, '$[0]') AND k.key = json_extract(j.value, '$[1]')
+UNION ALL
+SELECT 'case', k.name, k.value, '' FROM json_each(:case) j
+JOIN case_keys k ON k.name = json_extract(j.value, '$[0]') AND k.value = json_extract(j.value, '$[1]') WHERE k.strong = 1
+UNION ALL
+SELECT 'wait', w.type, w.name, w.value FROM json_each(:waits) j
+JOIN waits w ON w.type = json_extract(j.value, '$[0]') AND w.name = json_extract(j.value, '$[1]') AND w.value = json_extract(j.value, '$[2]')
+WHERE w.state IN ('open', 'late')
 
 -- Hold on to runs that are ours, and say which of them are; at renewals, and in the transaction that settles them.
 -- name: hold_runs
@@ -22,15 +30,6 @@ WHERE r.state = (SELECT 'ready') AND r.due <= :now AND (r.lease IS NULL OR r.lea
 -- name: runs_first
 SELECT f.id FROM json_each(:cases) c JOIN runs f ON f.id =
   (SELECT r.id FROM runs r WHERE r.case_id = c.value AND r.state = (SELECT 'ready') AND r.ordered = 1 ORDER BY r.turn LIMIT 1)
-
--- name: case_keys_among
-SELECT k.name, k.value FROM json_each(:keys) j
-JOIN case_keys k ON k.name = json_extract(j.value, '$[0]') AND k.value = json_extract(j.value, '$[1]') WHERE k.strong = 1
-
--- name: waits_among
-SELECT w.type, w.name, w.value FROM json_each(:keys) j
-JOIN waits w ON w.type = json_extract(j.value, '$[0]') AND w.name = json_extract(j.value, '$[1]') AND w.value = json_extract(j.value, '$[2]')
-WHERE w.state IN ('open', 'late')
 
 -- name: copy_record
 INSERT INTO records (seq, id, kind, time, message, run, content) VALUES (:seq, :id, :kind, :time, :message, :run, :content)

@@ -28,6 +28,9 @@ PATIENCE = 30.0
 PAUSE = 0.1
 """Seconds between two tries."""
 
+LULL = 0.002
+"""Seconds without a transaction after which nobody seems to need one: between two of the same message less passes."""
+
 Work = tuple[Callable[[Tx], Any], "Future[Any]"]
 
 
@@ -48,8 +51,12 @@ class Connection(Tx, Protocol):
 
     def rollback(self) -> None: ...
 
+    def weary(self) -> float | None:
+        """How many seconds nobody must ask for anything before it rests; None while it need not."""
+        ...
+
     def rest(self) -> None:
-        """Nobody asks for anything: time for what a later commit would have to do. Raises nothing."""
+        """Time for what a later commit would have to do. Raises nothing."""
         ...
 
     def close(self) -> None: ...
@@ -63,6 +70,12 @@ class Writer:
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self.commits = 0
         """Transactions so far; only the writer's own thread counts."""
+        self._pending = 0
+        """Pieces that were submitted and have not ended."""
+        self._turn = threading.Lock()
+        """Held by whoever uses the connection."""
+        self._ended = 0.0
+        """When the last transaction did."""
         self._closed = False
         self._closing = threading.Event()
         self._away_since: float | None = None
@@ -72,14 +85,30 @@ class Writer:
         self._thread.start()
         self._ready.result()
 
-    def submit(self, work: Callable[[Tx], Any]) -> Future[Any]:
-        """Queue a piece of work; see `bus.store.Store.write`."""
+    def submit(self, work: Callable[[Tx], Any], *, here: bool = False) -> Future[Any]:
+        """Queue a piece of work, or do it ``here``; see `bus.store.Store.write`."""
         future: Future[Any] = Future()
         with self._lock:
             if self._closed:
                 raise StoreError("the store is closed", code="store.closed")
-            self._queue.put((work, future))
+            if here and not self._pending and self._turn.acquire(blocking=False):
+                queued = False
+            else:
+                queued, self._pending = True, self._pending + 1
+                self._queue.put((work, future))
+        if not queued:
+            try:
+                self._run(self._connection, [(work, future)])
+            finally:
+                self._turn.release()
         return future
+
+    def lull(self, most: float) -> None:
+        """See `bus.store.Store.lull`."""
+        until = time.monotonic() + most
+        while (now := time.monotonic()) < until and (self._pending or self._turn.locked() or now - self._ended < LULL):
+            if self._closing.wait(LULL / 2):
+                return
 
     def close(self) -> None:
         """Write what was taken, then stop. May be called twice."""
@@ -97,16 +126,30 @@ class Writer:
         except BaseException as error:  # noqa: BLE001 - told to whoever opened the store
             self._ready.set_exception(error)
             return
+        self._connection = connection
         self._ready.set_result(None)
-        with contextlib.closing(connection):
-            while batch := self._take():
+        while batch := self._take():
+            with self._turn:
                 self._run(connection, batch)
-                if self._queue.empty():
-                    connection.rest()
+            with self._lock:
+                self._pending -= len(batch)
+        with self._turn:
+            connection.close()
+
+    def _next(self) -> Work | None:
+        """The next piece. When none comes for a while, the connection rests."""
+        while (lull := self._connection.weary()) is not None:
+            try:
+                return self._queue.get(timeout=lull)
+            except queue.Empty:
+                with self._turn:
+                    if self._queue.empty() and time.monotonic() - self._ended >= lull:
+                        self._connection.rest()
+        return self._queue.get()
 
     def _take(self) -> list[Work]:
         """What waits; empty when closing. A future that was cancelled before its work began is passed over, later it cannot be."""
-        piece = self._queue.get()
+        piece = self._next()
         batch: list[Work] = []
         while piece is not None:
             if piece[1].set_running_or_notify_cancel():
@@ -160,6 +203,7 @@ class Writer:
             connection.commit()
             reach("commit.after")
             self.commits += 1
+            self._ended = time.monotonic()
         except BaseException:
             with contextlib.suppress(Exception):
                 connection.rollback()

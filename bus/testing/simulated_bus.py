@@ -73,7 +73,7 @@ class SimulatedStore:
         self._writer.prepare()
         self._reader = SqliteConnection(path, read_only=True, opened=opened, keys=lambda: self.keys)
 
-    def write(self, work: Callable[[Tx], T]) -> Future[T]:
+    def write(self, work: Callable[[Tx], T], *, here: bool = False) -> Future[T]:
         done: Future[T] = Future()
         self._writer.begin()
         try:
@@ -85,6 +85,9 @@ class SimulatedStore:
         else:
             done.set_result(result)
         return done
+
+    def lull(self, most: float) -> None:
+        """Nobody else writes."""
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
@@ -109,7 +112,7 @@ class ShakyStore:
         self._store, self._fate, self._stand_still = store, fate, stand_still
         self.keys = store.keys
 
-    def write(self, work: Callable[[Tx], T]) -> Future[T]:
+    def write(self, work: Callable[[Tx], T], *, here: bool = False) -> Future[T]:
         fate = self._fate()
         if fate == "dies":
             raise Killed
@@ -123,6 +126,9 @@ class ShakyStore:
         if fate == "stands still":
             self._stand_still()
         return done
+
+    def lull(self, most: float) -> None:
+        """Nobody else writes."""
 
     def read(self) -> AbstractContextManager[Tx]:
         fate = self._fate()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
 
@@ -98,6 +99,31 @@ class StoreContract:
         wait(futures, 30)
         assert seen == list(range(50))
 
+    def test_work_may_be_done_by_who_waits_for_it_while_nobody_else_writes(self, store: Store) -> None:
+        threads = [store.write(lambda tx: threading.get_ident(), here=True)]
+        assert threads[0].done()
+        with together(store):
+            threads += [store.write(lambda tx: threading.get_ident()), store.write(lambda tx: threading.get_ident(), here=True)]
+        mine, queued, behind = (thread.result(30) for thread in threads)
+        assert (mine == threading.get_ident(), queued == mine, behind == queued) == (True, False, True)
+        with pytest.raises(ValueError, match="no"):
+            store.write(failing, here=True).result(0)
+        store.write(put("after"), here=True).result(0)
+        assert names(store) == {"after"}
+
+    def test_many_threads_that_write_here_lose_nothing(self, store: Store) -> None:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda n: store.write(put(f"n{n}"), here=n % 2 == 0).result(30), range(200)))
+        assert len(names(store)) == 200
+
+    def test_a_lull_comes_when_nobody_writes(self, store: Store) -> None:
+        with together(store):
+            began = time.monotonic()
+            store.lull(0.05)
+            assert time.monotonic() - began >= 0.05
+        store.write(put("after")).result(30)
+        store.lull(30)
+
     def test_a_work_that_fails_loses_only_its_own_changes(self, store: Store) -> None:
         with together(store):
             good, bad, after = store.write(put("good")), store.write(failing), store.write(put("after"))
@@ -182,6 +208,8 @@ class StoreContract:
         assert [future.exception(0) for future in futures] == [None] * 500
         with pytest.raises(StoreError, match="closed"):
             store.write(put("late"))
+        with pytest.raises(StoreError, match="closed"):
+            store.write(put("late"), here=True)
         with pytest.raises(StoreError, match="closed"):
             names(store)
         store.close()  # once more does no harm

@@ -160,7 +160,7 @@ def _afterwards(patch: Patch, later: list[Any], write: Callable[[Any, Any], obje
     """What was put off is written in a transaction of its own, if the process lives that long."""
     told, once = _Working(), ShakyStore.write
 
-    def twice(self: ShakyStore, work: Callable[[Any], Any]) -> Future[Any]:
+    def twice(self: ShakyStore, work: Callable[[Any], Any], *, here: bool = False) -> Future[Any]:
         later.clear()
         told.working = True
         try:

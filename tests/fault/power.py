@@ -49,8 +49,8 @@ class NotedStore(SimulatedStore):
         super().__init__(path, disk.open, KEYS)
         self._disk = disk
 
-    def write(self, work: Callable[[Tx], T]) -> Future[T]:
-        done = super().write(work)
+    def write(self, work: Callable[[Tx], T], *, here: bool = False) -> Future[T]:
+        done = super().write(work, here=here)
         if done.exception() is None:
             self._disk.mark("committed", _length(self._writer))
         return done

@@ -15,8 +15,9 @@ from bus.store.postgres import PostgresConnection
 
 ROWS = 4000
 ASKED = canonical([["chiave", "n7"], ["chiave", "nessuna"]]).decode()
+WAITS = canonical([["prova.messaggio", "chiave", "n7"]]).decode()
 COUNTED = """
-SELECT coalesce(sum(idx_tup_fetch + seq_tup_read), 0)::int AS read FROM pg_stat_xact_user_tables WHERE relname IN ('runs', 'case_keys')
+SELECT coalesce(sum(idx_tup_fetch + seq_tup_read), 0)::int AS read FROM pg_stat_xact_user_tables WHERE relname IN ('runs', 'case_keys', 'intake_keys', 'waits')
 """
 CLAIMS = canonical([["run-7", 1]]).decode()
 PAGE = 100
@@ -26,14 +27,14 @@ LEASE = dt.timedelta(seconds=10)
 
 def _ask(tx: Tx) -> None:
     """The statements of each accept and each settling that take a list."""
-    tx.all("case_keys_among", keys=ASKED)
+    tx.all("known_among", intake=ASKED, case=ASKED, waits=WAITS)
     tx.all("hold_runs", owner="chi", lease="2026", claims=CLAIMS)
     tx.do("release_runs", owner="chi", claims=CLAIMS)
     tx.do("end_pauses", runs=canonical(["run-7"]).decode())
 
 
 def _in_one(connection: PostgresConnection, work: Callable[[Tx], object]) -> int:
-    """Rows of the two tables that were read in one transaction."""
+    """Rows of these tables that were read in one transaction."""
     connection.begin()
     before = _read(connection)
     work(connection)

@@ -76,7 +76,7 @@ def test_a_database_that_is_away_is_asked_once_for_all_runs_of_a_turn(world: Sim
     turn(world, "answer", "answer", "answer")
     engine, asked = world.processes[0].engine, []
 
-    def away(store: object, work: object) -> Future[object]:
+    def away(store: object, work: object, *, here: bool = False) -> Future[object]:
         asked.append(work)
         future: Future[object] = Future()
         future.set_exception(Interrupted("away"))
