@@ -15,9 +15,8 @@ import io
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
 from bus import channel as channels
@@ -36,7 +35,7 @@ from bus.engine.accesses import NOBODY, Looker
 from bus.engine.attachments import Attachments
 from bus.engine.backlog import Backlog
 from bus.engine.circuit import Habits
-from bus.engine.engine import LANE, Engine, Pace
+from bus.engine.engine import LANE, Engine, Pace, Told
 from bus.engine.intake import Accepted, Intake, Submission
 from bus.engine.leases import Leases
 from bus.engine.lifeline import Lifelines
@@ -53,6 +52,7 @@ from bus.log.payload import Text
 from bus.log.receipt import Promises
 from bus.log.record import Record
 from bus.message import JsonObject, JsonValue, new_id
+from bus.news import News
 from bus.route.plan import Plan
 from bus.rulefiles import Files
 from bus.store import Store, Tx
@@ -143,7 +143,7 @@ class App:
         circuit = Habits(**config.engine.circuit.model_dump())
         pace = Pace(lease=config.engine.lease, sweep=config.engine.sweep, phase=random.random(), circuit=circuit)  # noqa: S311 - no secret
         self.engine = Engine(
-            self.store, self.catalog, self.outside, self.clock, self.channel.publish, pace, self.channel.publish_news, look=self.rules.look
+            self.store, self.catalog, self.outside, self.clock, self.channel.publish, pace, self._tell, look=self.rules.look
         )  # fmt: skip
         host = self.engine if role == "all" else None
         self.intake = Intake(self.store, self.catalog, self.clock, self.channel.publish, self.backlog, host, self._promises())
@@ -151,8 +151,7 @@ class App:
         self._stopped = threading.Event()
         self.leaving = False
         """Whether the process was told to stop: who waits for news is answered with what is there."""
-        self._news: dict[str, list[Callable[[], object]]] = {}
-        self._news_lock = threading.Lock()
+        self.news = News()
         self.leases = Leases(self.store, self.clock, self.engine.owner)
         self.polling = Polling(self.store, self.clock, self.door, self.leases if config.store.shared else None)
         self.sequencer = self._sequencer()
@@ -176,7 +175,7 @@ class App:
     def start(self) -> None:
         self.channel.check()
         if self.role != "worker" or any(one.in_lane for adapter in self.adapters.values() for one in adapter.operations.values()):
-            self.channel.on_news(self._tell)
+            self.channel.on_news(self._hear)
         if self._presence is not None:
             self._presence.begin()
         if isinstance(self.clock, SharedClock):
@@ -265,35 +264,26 @@ class App:
 
     # -- asking: wait for a reply ------------------------------------------------------------------------------------
 
-    def _tell(self, messages: Iterable[str]) -> None:
-        """Wake those who wait for the reply of a message; among them may be word of other rules, or of a lane that is free."""
-        with self._news_lock:
-            for message in messages:
-                if message == NEWS:
-                    self.rules.ring()
-                elif message.startswith(LANE) and self.role != "web":  # the engine of a door does not turn: it would keep what it hears
-                    self.engine.lane_is_free(message.removeprefix(LANE))
-                for wake in self._news.get(message, ()):
-                    wake()
+    def _tell(self, told: Told) -> None:
+        """Give what our engine replied to who waits for it here, and tell all others, here and elsewhere, that there are news."""
+        self.news.tell({message: reply for message, reply in told.items() if reply is not None})
+        self.channel.publish_news(told)
 
-    @contextmanager
-    def listen(self, message: str, wake: Callable[[], object]) -> Iterator[None]:
-        """Call ``wake`` (which MUST NOT block) at every news of a message, for the ``with`` block only."""
-        with self._news_lock:
-            self._news.setdefault(message, []).append(wake)
-        try:
-            yield
-        finally:
-            with self._news_lock:
-                self._news[message].remove(wake)
-                if not self._news[message]:
-                    del self._news[message]
+    def _hear(self, messages: Iterable[str]) -> None:
+        """Wake those who wait for the reply of a message; among them may be word of other rules, or of a lane that is free."""
+        heard = list(messages)
+        for message in heard:
+            if message == NEWS:
+                self.rules.ring()
+            elif message.startswith(LANE) and self.role != "web":  # the engine of a door does not turn: it would keep what it hears
+                self.engine.lane_is_free(message.removeprefix(LANE))
+        self.news.tell(dict.fromkeys(heard))
 
     def wait_reply(self, message: str, seconds: float) -> JsonObject:
         """The state of a message as soon as it is replied or has ended, or after ``seconds``; blocks."""
         deadline = time.monotonic() + seconds
         event = threading.Event()
-        with self.listen(message, event.set):
+        with self.news.listen(message, lambda _: event.set()):
             while True:
                 shown = self.message(message)
                 left = deadline - time.monotonic()

@@ -21,7 +21,7 @@ import queue
 import threading
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -41,13 +41,15 @@ from bus.engine.sweeper import Sweeper
 from bus.engine.throttles import Throttles
 from bus.errors import SnodoError
 from bus.failpoint import reach
-from bus.message import JsonObject
+from bus.message import JsonObject, JsonValue
 from bus.store import Key, Row, Store, Tx
 
 if TYPE_CHECKING:
     from bus.catalog import Catalog
 
 Ring = Callable[[Sequence[str]], None]
+Told = Mapping[str, JsonValue]
+"""News: messages that were replied or ended, each with the reply if it has just been given, else None; and free lanes (`LANE`)."""
 QUIET = 1.0
 """Seconds for which what is at work here must have been so, before a suspect is: whatever ends a process does so sooner, nearly always."""
 STOP_MARGIN = 2.0
@@ -86,14 +88,14 @@ class _Free(NamedTuple):
 
 
 class Engine:
-    """See the module. ``ring`` tells everybody that runs are ready; ``told`` gets messages that were replied or ended, and free lanes.
+    """See the module. ``ring`` tells everybody that runs are ready; ``told`` hears the news.
 
     ``look``: see `bus.engine.loading.Loading`.
     """
 
     def __init__(
         self, store: Store, catalog: Callable[[], Catalog], outside: Outside, clock: Clock, ring: Ring,
-        pace: Pace = Pace(), told: Callable[[Iterable[str]], None] = lambda messages: None, ticks: Callable[[], float] = running_time,
+        pace: Pace = Pace(), told: Callable[[Told], None] = lambda told: None, ticks: Callable[[], float] = running_time,
         look: Callable[[], object] = lambda: None,
     ) -> None:  # fmt: skip
         self._store, self._outside, self._clock, self._ring, self._pace, self._told = store, outside, clock, ring, pace, told
@@ -420,7 +422,7 @@ class Engine:
     def _act(self, lives: list[Live], settled: list[Settled], now: dt.datetime) -> None:
         """After the commit: make the calls, ring for the others, forget what is not ours any more."""
         rung: dict[str, None] = {}
-        told: list[str] = []
+        told: dict[str, JsonValue] = {}
         for live, done in zip(lives, settled, strict=True):
             rung.update(dict.fromkeys(done.rung))
             if done.unwritten:
@@ -432,11 +434,13 @@ class Engine:
                 self._for_lane[lane][live.id] = path
             if done.lost or done.woken or done.ended or done.parked or self._live.get(live.id) is not live:
                 self._forget(live)
-                told += [live.message.id] if done.ended or done.parked else []
+                if done.ended or done.parked:
+                    told[live.message.id] = live.reply or told.get(live.message.id)
                 if done.due is not None:
                     heapq.heappush(self._alarms, (done.due, live.id))
                 continue
-            told += [live.message.id] if any(e.record.kind == "replied" for e in live.entries) else []
+            if live.reply is not None:
+                told[live.message.id] = live.reply
             self._call_out(live, done, now)
             self._gates.keep(live.claim, live.in_flight | live.in_line)
             for due in live.dues.values():
@@ -448,7 +452,7 @@ class Engine:
             self._told(told)
         freed = dict.fromkeys(lane for done in settled for lane in done.freed)
         if free := [LANE + lane for lane in freed if self._for_lane.get(lane) or self._house.throttles.workers > 1]:
-            self._told(free)
+            self._told(dict.fromkeys(free))
 
     def _forget(self, live: Live) -> None:
         """Its run is not live here any more (perhaps for some moments). Calls that are out keep their places until they come home."""

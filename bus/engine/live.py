@@ -97,6 +97,11 @@ class Live:
     known: dict[str, deque[Event]] = field(default_factory=dict)
 
     @property
+    def reply(self) -> JsonValue:
+        """What it replied since it was settled last, if it did."""
+        return next((made.values["reply"] for made in reversed(self.entries) if made.record.kind == "replied"), None)
+
+    @property
     def claim(self) -> tuple[str, int]:
         return self.id, self.fence
 

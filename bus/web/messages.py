@@ -12,7 +12,7 @@ from typing import Any
 from bus.engine.intake import Accepted, Submission
 from bus.errors import NotFound
 from bus.log.receipt import of_message
-from bus.message import Attachment, JsonObject
+from bus.message import Attachment, JsonValue, canonical, parsed
 from bus.web import bodies
 from bus.web.answer import Answer, Call, Header, json_answer
 from bus.web.auth import Caller
@@ -34,21 +34,26 @@ async def send(call: Call) -> Answer:
     limit = app.config.http.max_body
     parts = parts_of(call.headers, await bodies.whole(call.receive, call.headers, limit, exchange=call.exchange), limit)
     files = await _files(call, parts) if parts.files else ()
-    waiter, told = call.house.bridge.waiter()
-    app.intake.hand_in(_submission(parts, call.caller, files), told)
-    accepted: Accepted = await waiter
+    submission = _submission(parts, call.caller, files)
+    seconds = wait_of(call.header(b"prefer"), app.config.http.max_wait)
+    accepted, reply = await _ask(call.house, submission, seconds) if seconds else (await _hand_in(call.house, submission), None)
     headers: list[Header] = [(b"location", f"/messages/{accepted.id}".encode())]
     if accepted.repeated:
         headers.append((b"idempotency-status", b"repeated"))
     if accepted.receipt:
         headers.append((b"snodo-receipt", base64.b64encode(accepted.receipt.encode())))
-    seconds = wait_of(call.header(b"prefer"), app.config.http.max_wait)
     if seconds:
         headers.append((b"preference-applied", f"wait={seconds:g}".encode()))
-        shown = await reply_of(call.house, accepted.id, seconds)
-        if shown["reply"] is not None:
-            return json_answer({**_accepted(accepted), "reply": shown["reply"]}, 200, headers)
+    if reply is not None:
+        return json_answer({**_accepted(accepted), "reply": reply}, 200, headers)
     return json_answer(_accepted(accepted), 202, headers)
+
+
+async def _hand_in(house: House, submission: Submission) -> Accepted:
+    waiter, told = house.bridge.waiter()
+    house.app.intake.hand_in(submission, told)
+    accepted: Accepted = await waiter
+    return accepted
 
 
 def _submission(parts: Parts, caller: Caller, files: tuple[Attachment, ...]) -> Submission:
@@ -85,28 +90,67 @@ def _accepted(accepted: Accepted) -> dict[str, Any]:
     return shown
 
 
-async def reply_of(house: House, identity: str, seconds: float) -> JsonObject:
-    """The state of a message as soon as it has a reply or has ended, at the latest after ``seconds``, or when we are told to stop.
+async def _ask(house: House, submission: Submission, seconds: float) -> tuple[Accepted, Any]:
+    """Hand in and wait for the reply (JSON): None when the message has ended without, after ``seconds``, or when we are told to stop.
 
     Holds no thread while it waits.
     """
-    loop, news = asyncio.get_running_loop(), asyncio.Event()
-    deadline = time.monotonic() + seconds
-    with house.app.listen(identity, lambda: loop.call_soon_threadsafe(news.set)):
-        await _within(news, min(FIRST_LOOK, seconds))
-        while True:
-            news.clear()
-            shown = await house.run(lambda: house.app.message(identity))
-            left = deadline - time.monotonic()
-            if shown["reply"] is not None or shown["state"] in ENDED or left <= 0 or house.app.leaving:
-                return shown
-            await _within(news, min(left, LOOK_AGAIN))
+    asked, until = _Asked(asyncio.get_running_loop()), time.monotonic() + seconds
+    identity = house.app.intake.hand_in(submission, asked.told)
+    with house.app.news.listen(identity, asked.heard):
+        await asked.news(min(FIRST_LOOK, seconds))
+        accepted = await asked.accepted()
+        if not accepted.repeated:
+            return accepted, await _reply_to(house, accepted.id, asked, until)
+    with house.app.news.listen(accepted.id, asked.heard):
+        return accepted, await _reply_to(house, accepted.id, asked, until)
 
 
-async def _within(news: asyncio.Event, seconds: float) -> None:
-    """Returns when there are news, or after so many seconds."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(news.wait(), seconds)
+async def _reply_to(house: House, identity: str, asked: _Asked, until: float) -> Any:
+    while asked.reply is None:
+        shown = await house.run(lambda: house.app.message(identity))
+        left = until - time.monotonic()
+        if shown["reply"] is not None or shown["state"] in ENDED or left <= 0 or house.app.leaving:
+            return shown["reply"]
+        await asked.news(min(left, LOOK_AGAIN))
+    return parsed(canonical(asked.reply))  # as the log gives it to whoever asks later
+
+
+class _Asked:
+    """A message whose sender waits for the reply. That it was accepted wakes nobody: the reply is not far, as a rule.
+
+    `told` and `heard` may be called by any thread.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.reply: JsonValue = None
+        self._outcome: Accepted | BaseException | None = None
+        self._loop, self._news = loop, asyncio.Event()
+
+    def told(self, outcome: Accepted | BaseException) -> None:
+        self._outcome = outcome
+        if not isinstance(outcome, Accepted) or outcome.repeated:
+            self._loop.call_soon_threadsafe(self._news.set)
+
+    def heard(self, reply: JsonValue) -> None:
+        if self.reply is None:
+            self.reply = reply
+            self._loop.call_soon_threadsafe(self._news.set)
+
+    async def news(self, seconds: float) -> None:
+        """Returns when there are some, or after so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        self._news.clear()
+
+    async def accepted(self) -> Accepted:
+        """As soon as that is known; raises why it was not."""
+        while self._outcome is None:
+            await self.news(FIRST_LOOK)
+        if isinstance(self._outcome, BaseException):
+            raise self._outcome
+        return self._outcome
 
 
 async def show(call: Call) -> Answer:

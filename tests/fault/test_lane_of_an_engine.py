@@ -44,9 +44,9 @@ def test_a_door_keeps_no_news_of_lanes(tmp_path: Path, monkeypatch: pytest.Monke
     heard: list[str] = []
     with bus(tmp_path, Fila("fila", lambda: None)) as app, monkeypatch.context() as patched:
         patched.setattr(app.engine, "lane_is_free", heard.append)
-        app._tell([f"{LANE}fila.fila"])
+        app._hear([f"{LANE}fila.fila"])
         patched.setattr(app, "role", "web")
-        app._tell([f"{LANE}fila.altra"])
+        app._hear([f"{LANE}fila.altra"])
     assert heard == ["fila.fila"]
 
 

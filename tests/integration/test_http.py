@@ -123,6 +123,25 @@ def test_a_question_gets_its_reply(call):
     assert reply.headers["preference-applied"] == "wait=10"
 
 
+def test_a_reply_of_the_same_process_is_not_read_back(server, call, monkeypatch):
+    monkeypatch.setattr("bus.web.messages.FIRST_LOOK", 10.0)
+    monkeypatch.setattr(server.app, "message", lambda identity: pytest.fail("read"))
+    reply = call("POST", "/messages", saluto("Lea"), {"Idempotency-Key": "una volta", "Prefer": "wait=10"})
+    assert (reply.status, reply.json["reply"]) == (200, {"saluto": "ciao Lea"})
+    monkeypatch.undo()
+    again = call("POST", "/messages", saluto("Lea"), {"Idempotency-Key": "una volta", "Prefer": "wait=10"})
+    assert (again.status, again.json, again.headers["idempotency-status"]) == (200, reply.json, "repeated")
+    assert call("GET", f"/messages/{reply.json['id']}").json["reply"] == reply.json["reply"]
+
+
+def test_a_question_that_is_refused_says_why_at_once(call):
+    began = time.monotonic()
+    call("POST", "/messages", saluto("Rea"), {"Idempotency-Key": "due volte"})
+    refused = call("POST", "/messages", saluto("Zoe"), {"Idempotency-Key": "due volte", "Prefer": "wait=20"})
+    assert (refused.status, refused.json["code"]) == (422, "input.key-reused")
+    assert time.monotonic() - began < 15
+
+
 def test_a_question_without_reply_in_time_is_accepted(call):
     start = time.monotonic()
     reply = call("POST", "/messages", {"type": "prova.attesa", "data": {"nome": "Lia"}}, {"Prefer": "wait=1"})

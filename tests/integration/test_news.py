@@ -21,7 +21,7 @@ def test_a_reply_settled_by_a_worker_wakes_who_waits_at_a_door(tmp_path: Path, p
         doors.start()
         wait_until(lambda: doors.channel.describe()["connected"])
         accepted = doors.send(Submission("prova.saluto", {"nome": "Ada"}, "portale", role="portal", key="uno")).result(60)
-        with doors.listen(accepted.id, told.set):
+        with doors.news.listen(accepted.id, lambda _: told.set()):
             worker.start()
             assert told.wait(60)  # nothing but the news of the other process sets it
         assert doors.message(accepted.id)["reply"] == {"saluto": "ciao Ada"}
