@@ -65,6 +65,7 @@ SELECT pg_current_xact_id()::text AS number, current_setting('fsync') AS fsync, 
 _LOCK = "FROM pg_advisory_xact_lock(1399745924, current_schema()::regnamespace::oid::int4)"
 _FATE = "SELECT pg_xact_status((%s)::xid8) AS fate"
 _END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_xid = ((%s)::xid8)::xid AND pid <> pg_backend_pid()"
+_REPLICATE = "SELECT pg_logical_emit_message(true, 'snodo', '')"
 _PRESENT = f"SELECT pg_advisory_lock_shared({schema.PRESENCE}, current_schema()::regnamespace::oid::int4)"
 _END_SILENT = """
 SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
@@ -113,6 +114,7 @@ class PostgresConnection(_Asking):
         self._texts: dict[tuple[Insert | Update, tuple[str, ...]], str] = {}
         self._later: list[tuple[str, Mapping[str, Any]]] = []
         self._number: str | None = None
+        self._warned = False
         self._transactions, self._stale = 0, FRESH
         self._context: AbstractContextManager[psycopg.Pipeline] | None = None
         self._sync: Callable[[], None] = lambda: None
@@ -187,9 +189,13 @@ class PostgresConnection(_Asking):
         except BaseException:
             session.close()
             raise
+        session.add_notice_handler(self._hear)
         self._session = session
         self._context = session.pipeline()
         self._sync = self._context.__enter__().sync
+
+    def _hear(self, said: psycopg.errors.Diagnostic) -> None:
+        self._warned = self._warned or said.severity_nonlocalized == "WARNING"
 
     def _drop(self) -> None:
         context, self._context = self._context, None
@@ -215,6 +221,7 @@ class PostgresConnection(_Asking):
             self._send_all()
         assert self._session is not None
         assert self._number is not None
+        self._warned = False
         try:
             ended = self._session.execute("COMMIT")
             self._sync()
@@ -226,6 +233,8 @@ class PostgresConnection(_Asking):
         if ended.statusmessage != "COMMIT":
             self._drop()  # psycopg may owe the server a DEALLOCATE ALL, see `rollback`
             raise StoreError(f"the database ended a transaction with {ended.statusmessage}")
+        if self._warned:  # somebody ended the wait for a synchronous standby
+            self._until_replicated()
 
     def weary(self) -> None:
         """The server does by itself what can wait."""
@@ -267,11 +276,28 @@ class PostgresConnection(_Asking):
             fate = self._fate(number)
             if fate == "committed":
                 logger("snodo.store").warning("commit.known", transaction=number, fate=fate)
+                self._until_replicated()
                 return
             if fate == "aborted":
                 raise interrupted(lost) from lost
             if self._closing():
                 raise StoreError("the line broke at COMMIT, and nobody can say whether it was done", code="store.unknown") from lost
+            time.sleep(PAUSE)
+
+    def _until_replicated(self) -> None:
+        """Return when all that is committed is where ``synchronous_standby_names`` wants it: when a later commit is, which waits for that.
+
+        A session that ends while it waits has committed for all the others: the server says so of its transaction.
+        """
+        while True:
+            warned: list[Any] = []
+            with suppress(psycopg.Error), connect(self._url, WRITING) as session:
+                session.add_notice_handler(warned.append)
+                session.execute(_REPLICATE)
+                if not warned:
+                    return
+            if self._closing():
+                raise StoreError("nobody can say whether the standby has the last commit", code="store.unknown")
             time.sleep(PAUSE)
 
     def _fate(self, number: str) -> str | None:

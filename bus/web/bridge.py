@@ -1,6 +1,7 @@
 """From the store's thread to the event loop: what another thread tells becomes awaitable, many with one wake-up.
 
-A group commit ends up to 200 requests at once; `asyncio.wrap_future` would wake the loop for each of them.
+A group commit ends up to 200 requests at once; `asyncio.wrap_future` would wake the loop for each of them. Whoever waits for longer than
+`PATIENCE` is told that nobody knows: a commit that waits for a standby which is dead has no end.
 """
 
 from __future__ import annotations
@@ -10,6 +11,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from bus.errors import StoreError
+
+PATIENCE = 40.0
+"""Seconds; longer than a writer asks a database that is away (`bus.store.writer.PATIENCE`)."""
+_EVERY = 1.0
+
 
 class Bridge:
     """Awaits what other threads tell. One per event loop."""
@@ -17,11 +24,17 @@ class Bridge:
     def __init__(self) -> None:
         self._ended: deque[tuple[asyncio.Future[Any], Any]] = deque()
         self._called = False
+        self._open: dict[asyncio.Future[Any], float] = {}
+        self._looking = False
 
     def waiter(self) -> tuple[asyncio.Future[Any], Callable[[Any], None]]:
         """An awaitable, and how any thread ends it: by a value, or by an exception that it raises. Must be called in the loop."""
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Any] = loop.create_future()
+        self._open[waiter] = loop.time()
+        if not self._looking:
+            self._looking = True
+            loop.call_later(_EVERY, self._look, loop)
         return waiter, lambda outcome: self._put(loop, waiter, outcome)
 
     def _put(self, loop: asyncio.AbstractEventLoop, waiter: asyncio.Future[Any], outcome: Any) -> None:
@@ -35,9 +48,29 @@ class Bridge:
         self._called = False
         while self._ended:
             waiter, outcome = self._ended.popleft()
-            if waiter.cancelled():
+            self._open.pop(waiter, None)
+            if waiter.done():
                 continue
             if isinstance(outcome, BaseException):
                 waiter.set_exception(outcome)
             else:
                 waiter.set_result(outcome)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Tell those who have waited for too long; the first ones came first."""
+        for waiter, since in list(self._open.items()):
+            if loop.time() - since < PATIENCE:
+                break
+            del self._open[waiter]
+            if not waiter.done():
+                waiter.set_exception(unanswered())
+        self._looking = bool(self._open)
+        if self._looking:
+            loop.call_later(_EVERY, self._look, loop)
+
+
+def unanswered() -> StoreError:
+    return StoreError(
+        "the database has not said whether the message is kept", code="store.unknown",
+        hint="send it again with the same key: it is taken once, whatever became of this time",
+    )  # fmt: skip

@@ -13,7 +13,7 @@ from bus.engine.intake import Accepted, Submission
 from bus.errors import NotFound
 from bus.log.receipt import of_message
 from bus.message import Attachment, JsonValue, canonical, parsed
-from bus.web import bodies
+from bus.web import bodies, bridge
 from bus.web.answer import Answer, Call, Header, json_answer
 from bus.web.auth import Caller
 from bus.web.envelope import Parts, parts_of
@@ -146,8 +146,11 @@ class _Asked:
 
     async def accepted(self) -> Accepted:
         """As soon as that is known; raises why it was not."""
+        until = time.monotonic() + bridge.PATIENCE
         while self._outcome is None:
             await self.news(FIRST_LOOK)
+            if time.monotonic() > until:
+                raise bridge.unanswered()
         if isinstance(self._outcome, BaseException):
             raise self._outcome
         return self._outcome

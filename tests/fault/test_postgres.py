@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from typing import Any, Literal
 
 import psycopg
 import pytest
@@ -318,8 +318,41 @@ def test_what_keeps_commits_cannot_be_switched_off_unseen_while_the_bus_works() 
         store.close()
 
 
+_WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE %s"
+
+
+@pytest.mark.parametrize("ended", ["pg_cancel_backend", "pg_terminate_backend"])
+def test_a_commit_that_no_synchronous_standby_has_is_acknowledged_by_nobody(ended: str) -> None:
+    """Who ends the session that waits for a standby makes the server say that it has committed."""
+    with PostgreSQL() as server:
+        url = server.new_database()
+        store = PostgresStore(url)
+        store.write(lambda tx: add(tx, "before")).result(30)
+        _switch(url, "synchronous_standby_names", "gemello")
+        written = store.write(lambda tx: add(tx, "alone"))
+        with psycopg.connect(url, autocommit=True) as admin:
+            for query in ("COMMIT", "%pg_logical_emit_message%", "%pg_logical_emit_message%"):
+                admin.execute(f"SELECT {ended}(%s)", [_waiting(admin, query)])  # type: ignore[call-overload]
+            assert _waiting(admin, "%pg_logical_emit_message%")
+        assert not written.done()
+        _switch(url, "synchronous_standby_names", "''")
+        written.result(30)
+        assert times(store, "alone") == 1
+        store.close()
+
+
+def _waiting(admin: psycopg.Connection[Any], query: str) -> int:
+    """The session that waits for a standby with this query; it MUST come within half a minute."""
+    until = time.monotonic() + 30
+    while (row := admin.execute(_WAITING, [query]).fetchone()) is None:
+        assert time.monotonic() < until, query
+        time.sleep(0.02)
+    return int(row[0])
+
+
 def _switch(url: str, setting: str, value: str) -> None:
     with psycopg.connect(url, autocommit=True) as session:
+        session.execute("SET synchronous_commit = local")
         session.execute(f"ALTER SYSTEM SET {setting} = {value}")  # type: ignore[call-overload]
         session.execute("SELECT pg_reload_conf()")
 

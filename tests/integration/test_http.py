@@ -458,6 +458,24 @@ def test_a_store_that_fails_is_503_and_nothing_is_promised(server, call, monkeyp
     assert "retry-after" in reply.headers
 
 
+@pytest.mark.parametrize("prefer", [{}, {"Prefer": "wait=1"}])
+def test_a_database_that_says_nothing_is_not_waited_for_without_end(server, call, monkeypatch, prefer):
+    monkeypatch.setattr("bus.web.bridge.PATIENCE", 0.2)
+    gate = threading.Event()
+    held = server.app.store.write(lambda tx: gate.wait(60))
+    headers = {"Idempotency-Key": f"silenzio {prefer}"}
+    try:
+        reply = call("POST", "/messages", saluto("Rosa"), headers | prefer)
+        assert (reply.status, reply.json["code"]) == (503, "store.unknown")
+        assert "retry-after" in reply.headers
+    finally:
+        gate.set()
+    assert held.result(30)
+    monkeypatch.undo()
+    again = call("POST", "/messages", saluto("Rosa"), headers)
+    assert (again.status, again.headers["idempotency-status"]) == (202, "repeated")
+
+
 def test_a_sender_that_hangs_up_leaves_no_file_behind(server):
     folder = server.app.config.attachments.folder
     with socket.create_connection(("127.0.0.1", server.port), 10) as raw:
