@@ -60,6 +60,8 @@ from bus.store.opening import doubts, open_store
 from bus.systems import adapters_of, minima_of, operations_of
 
 Role: TypeAlias = Literal["all", "web", "worker"]
+STUCK = 15.0
+"""Seconds of one transaction after which a process does not call itself well."""
 FOLLOW = 10.0
 """Seconds between two looks at the database's clock."""
 
@@ -526,14 +528,20 @@ class App:
         return self.role == "web" or not self.engine.stuck()
 
     def status(self) -> JsonObject:
-        """How the bus is, for `/status` and `bus doctor`; no personal data."""
+        """How the bus is, for `/status` and `bus doctor`; no personal data. Raises `StoreError` while the database does not answer."""
+        store = dict(self.store.describe())
+        if store.get("writing_for", 0) > STUCK:
+            raise StoreError(
+                f"the database has not ended a transaction of {store['writing_for']:g} s", code="store.stuck",
+                hint="does somebody hold a lock on a table, or is a synchronous standby away? bus doctor looks",
+            )  # fmt: skip
         with self.store.read() as tx:
             present = processes(tx, self.clock.now())
             anchors: list[JsonValue] = [dict(one._asdict()) for one in standing(tx, self.config.anchors, self.clock.now())]
         return {
             "role": self.role, "time": self._now(), "rules": self.catalog().digest, "routes": len(self.catalog().routes),
             "adapters": list[JsonValue](sorted(self.adapters)), "engine": self.engine.describe(), "channel": self.channel.describe(),
-            "store": dict(self.store.describe()), "processes": list[JsonValue](present), "anchors": anchors,
+            "store": store, "processes": list[JsonValue](present), "anchors": anchors,
         }  # fmt: skip
 
     def send(self, submission: Submission) -> Future[Accepted]:

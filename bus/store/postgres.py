@@ -461,7 +461,7 @@ class PostgresStore:
             counts = reader.one("count_everything")
         return {
             "kind": "postgresql", "version": server["version"], "durability": "synchronous_commit=on, fsync=on",
-            "commits": self._writer.commits, **(dict(counts) if counts else {}),
+            "commits": self._writer.commits, "writing_for": round(self._writer.writing_for(), 1), **(dict(counts) if counts else {}),
         }  # fmt: skip
 
     def close(self) -> None:

@@ -271,6 +271,7 @@ class SqliteStore:
             "kind": "sqlite",
             "durability": "WAL, synchronous=FULL",
             "commits": self._writer.commits,
+            "writing_for": round(self._writer.writing_for(), 1),
             **(dict(counts) if counts else {}),
         }
 

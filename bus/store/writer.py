@@ -74,6 +74,8 @@ class Writer:
         """Pieces that were submitted and have not ended."""
         self._turn = threading.Lock()
         """Held by whoever uses the connection."""
+        self._began: float | None = None
+        """When the present batch did, however often it is tried."""
         self._ended = 0.0
         """When the last transaction did."""
         self._closed = False
@@ -102,6 +104,11 @@ class Writer:
             finally:
                 self._turn.release()
         return future
+
+    def writing_for(self) -> float:
+        """Seconds that the present batch has taken so far; 0 while there is none."""
+        began = self._began
+        return 0.0 if began is None else time.monotonic() - began
 
     def lull(self, most: float) -> None:
         """See `bus.store.Store.lull`."""
@@ -165,6 +172,13 @@ class Writer:
         return batch
 
     def _run(self, connection: Connection, batch: list[Work]) -> None:
+        self._began = time.monotonic()
+        try:
+            self._do(connection, batch)
+        finally:
+            self._began = None
+
+    def _do(self, connection: Connection, batch: list[Work]) -> None:
         try:
             results = self._insist(connection, [work for work, _ in batch])
         except Interrupted as error:  # nobody's fault: run alone, each of them would wait as long
@@ -176,7 +190,7 @@ class Writer:
                 batch[0][1].set_exception(error)
                 return
             for piece in batch:
-                self._run(connection, [piece])
+                self._do(connection, [piece])
             return
         for (_, future), result in zip(batch, results, strict=True):
             future.set_result(result)

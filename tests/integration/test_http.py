@@ -458,6 +458,19 @@ def test_a_store_that_fails_is_503_and_nothing_is_promised(server, call, monkeyp
     assert "retry-after" in reply.headers
 
 
+def test_a_bus_whose_database_ends_no_transaction_is_not_well(server, call, monkeypatch):
+    monkeypatch.setattr("bus.app.STUCK", 0.05)
+    gate = threading.Event()
+    held = server.app.store.write(lambda tx: gate.wait(60))
+    until = time.monotonic() + 30
+    while (reply := call("GET", "/status", name=None)).status == 200:
+        assert time.monotonic() < until
+    gate.set()
+    assert (reply.status, reply.json["code"], held.result(30)) == (503, "store.stuck", True)
+    monkeypatch.undo()
+    assert call("GET", "/status", name=None).status == 200
+
+
 @pytest.mark.parametrize("prefer", [{}, {"Prefer": "wait=1"}])
 def test_a_database_that_says_nothing_is_not_waited_for_without_end(server, call, monkeypatch, prefer):
     monkeypatch.setattr("bus.web.bridge.PATIENCE", 0.2)
