@@ -37,6 +37,14 @@ def claim(
     return sorted(rows, key=lambda row: int(row["turn"]))
 
 
+def claim_opened(tx: Tx, runs: Sequence[str], owner: str, now: dt.datetime, lease: dt.timedelta) -> list[Row]:
+    """`claim` for runs that this transaction has opened; a little faster for those that are alone in their case."""
+    rows = list(tx.all("claim_alone", runs=canonical(list(runs)).decode(), owner=owner, lease=text_of(now + lease), now=text_of(now)))
+    alone = {row["id"] for row in rows}
+    rows += claim(tx, [run for run in runs if run not in alone], owner, now, lease, suspects=False)
+    return sorted(rows, key=lambda row: int(row["turn"]))
+
+
 class Lines(NamedTuple):
     """Cases in which many runs stand in line, and who is the first of each: nobody need ask of all the others whether they can go on."""
 

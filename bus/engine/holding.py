@@ -11,12 +11,13 @@ import datetime as dt
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from bus.clock import Clock, running_time, text_of
 from bus.diagnostics import logger
-from bus.engine.claims import Lines, claim, due, turn_away
+from bus.engine.claims import Lines, claim, claim_opened, due, turn_away
 from bus.engine.gates import Crowd
 from bus.engine.presence import new_identity
 from bus.errors import SnodoError, StoreError
@@ -106,18 +107,21 @@ class Holding:
 
     def _claim(self, find: Callable[[Tx], Sequence[str]], most: int, now: dt.datetime, suspects: bool = False) -> list[Row]:
         crowds = self._crowds(most, now)
-        claims = self._store.write(lambda tx: self._claim_within(tx, find(tx), now, crowds, suspects)).result()
+        how = partial(claim, suspects=suspects)
+        claims = self._store.write(lambda tx: self._claim_within(tx, find(tx), now, crowds, how)).result()
         return self.took(claims)
 
     def claim_opened(self, tx: Tx, runs: Sequence[str], now: dt.datetime) -> Claims:
         """Claim runs in the transaction that opens them; thread-safe. What was claimed counts from `took` on."""
-        return self._claim_within(tx, runs, now, self._crowds(len(runs), now), suspects=False)
+        return self._claim_within(tx, runs, now, self._crowds(len(runs), now), claim_opened)
 
-    def _claim_within(self, tx: Tx, runs: Sequence[str], now: dt.datetime, crowds: Sequence[Crowd], suspects: bool) -> Claims:
+    def _claim_within(
+        self, tx: Tx, runs: Sequence[str], now: dt.datetime, crowds: Sequence[Crowd], how: Callable[..., list[Row]]
+    ) -> Claims:  # fmt: skip
         since = self.ticks()
         away = [(crowd.gate, turn_away(tx, runs, crowd)) for crowd in crowds]
         beyond = {run for _, turned in away for run in turned}
-        rows = claim(tx, [run for run in runs if run not in beyond], self.owner, now, self.lease, suspects=suspects)
+        rows = how(tx, [run for run in runs if run not in beyond], self.owner, now, self.lease)
         if rows:
             reach("claim.before-commit")
         return Claims(rows, away, since)

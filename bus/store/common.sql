@@ -235,6 +235,13 @@ WHERE id IN (SELECT f.id FROM free f, head h
   WHERE (f.ordered = 0 OR f.place = 1) AND (f.id = h.id OR NOT h.struck))
 RETURNING id, message, route, version, digest, entry, case_id, due, fence, strikes, turn
 
+-- Runs that were never claimed and are alone in their case, as nearly all are when they are opened: nobody goes before them.
+-- name: claim_alone
+UPDATE runs SET owner = :owner, lease = :lease, fence = fence + 1
+WHERE id IN :list(runs) AND state = (SELECT 'ready') AND due <= :now AND fence = 0 AND owner IS NULL AND lease IS NULL
+  AND NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = runs.case_id AND o.id <> runs.id)
+RETURNING id, message, route, version, digest, entry, case_id, due, fence, strikes, turn
+
 -- Runs that were never claimed, of some rules.
 -- name: runs_unbegun
 SELECT id FROM runs WHERE id IN :list(runs) AND digest IN :list(rules) AND state = (SELECT 'ready') AND fence = 0 AND entry = '' AND owner IS NULL

@@ -222,6 +222,24 @@ class StoreContract:
         assert ids(rows) == ["c", "a", "b"]
         assert [(row["fence"], row["strikes"]) for row in rows] == [(1, 0)] * 3
 
+    def test_runs_that_were_just_opened_are_claimed_as_others_are(self, store: Store) -> None:
+        add_runs(store, ("dead", "held"), ("taken", "busy"))
+        settle(store, claim(store, "dead")[0], state="dead")
+        assert ids(claim(store, "taken", owner="due")) == ["taken"]
+        late = text_of(LATER)
+        opened = ["two", "alone", "one", "behind-dead", "behind-taken", "done"]
+        add_runs(store, ("two", "pair"), "alone", ("one", "pair"), ("behind-dead", "held"), ("behind-taken", "busy"), "done")
+        add_runs(store, ("twin", "twins"), ("other", "twins"), ordered=0)
+        add_runs(store, "late", time=late)
+        settle(store, claim(store, "done")[0])
+        named = [*opened, "twin", "other", "late", "unknown", "taken", "dead"]
+        rows = store.write(lambda tx: claims.claim_opened(tx, named, "uno", NOW, LEASE)).result(30)
+        assert ids(rows) == ["two", "alone", "twin", "other"]
+        assert [(row["fence"], row["strikes"]) for row in rows] == [(1, 0)] * 4
+        assert claim(store, *named) == []
+        assert claim(store, "alone", owner="due") == []
+        assert ids(claim(store, "alone", owner="due", now=LATER)) == ["alone"], "when the lease is over, as any"
+
     def test_what_one_has_claimed_another_does_not_get(self, store: Store) -> None:
         add_runs(store, "a", "b")
         assert ids(claim(store, "a")) == ["a"]
