@@ -82,7 +82,10 @@ def translated(text: str) -> str:
     return _PARAMETER.sub(r"%(\1)s", text.replace("%", "%%"))
 
 
-_WORDS = queries.load(*FILES, in_list=IN_LIST)
+_INDEXED = re.compile(r"((?:\w+\.)?state = '(?:ready|dead)') AND (?:\w+\.)?state IN \('ready', 'dead'\)")
+# SQLite takes an index of some rows only where its condition stands word for word. PostgreSQL derives it; where it stands too, the planner
+# believes that fewer rows pass both, and may walk through all of another index and sort what it finds.
+_WORDS = {name: _INDEXED.sub(r"\1", text) for name, text in queries.load(*FILES, in_list=IN_LIST).items()}
 _QUERIES = {name: translated(text) for name, text in _WORDS.items()}
 
 

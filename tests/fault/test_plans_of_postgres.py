@@ -52,8 +52,8 @@ def _read(connection: PostgresConnection) -> int:
     return int(counted.fetchone()["read"])  # type: ignore[index]
 
 
-def _fill(tx: Tx, name: str = "run") -> None:
-    for n in range(ROWS):
+def _fill(tx: Tx, name: str = "run", rows: int = ROWS) -> None:
+    for n in range(rows):
         tx.do("add_case_key", name="chiave", value=f"n{n}", case_id=f"c{n}", strong=1)
         tx.do(
             "add_run", id=f"{name}-{n}", message=f"m{n}", route="r", version=1, digest="d", entry="", ordered=1, case_id=f"{name}{n}",
@@ -106,6 +106,30 @@ def test_a_page_of_a_backlog_that_came_all_at_once_costs_no_walk_through_all_of_
         _in_one(connection, lambda tx: _fill(tx, "late"))
         read = [_in_one(connection, _work_a_page) for _ in range(3)]
         assert max(read) < 15 * PAGE
+    finally:
+        connection.close()
+
+
+def test_a_backlog_of_which_a_part_is_done_is_walked_from_its_beginning(postgresql_url: str) -> None:
+    """The planner knows by then that the table has grown, and believes that few of its rows are ready."""
+    connection = PostgresConnection(postgresql_url)
+    connection.open()
+
+    def work_half(tx: Tx) -> None:
+        tx.all("runs_of_case", case_id="run0")  # so that all was sent
+        session = connection._session
+        assert session is not None
+        for change in (*["strikes = 0"] * 9, "state = 'done'", "strikes = 0"):
+            session.execute(f"UPDATE runs SET {change} WHERE turn < {3 * ROWS / 2}")  # type: ignore[call-overload]
+        session.execute("DISCARD PLANS")
+
+    try:
+        _in_one(connection, lambda tx: _fill(tx, rows=3 * ROWS))
+        _in_one(connection, work_half)
+        seen: list[object] = []
+        assert _in_one(connection, lambda tx: seen.extend(due(tx, NOW, 1))) < 20
+        assert len(seen) == 1
+        assert _in_one(connection, lambda tx: seen.extend(due(tx, NOW, PAGE))) < 5 * PAGE
     finally:
         connection.close()
 
