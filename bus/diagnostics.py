@@ -31,13 +31,35 @@ with _no_rich():
 
 
 class _Stderr:
-    """Whatever stderr is when a line is said: whoever embeds the bus may put another one in its place and close the first."""
+    """Whatever stderr is when a line is said: whoever embeds the bus may put another one in its place and close the first.
+
+    A line that cannot be said (a full disk, a pipe whose reader is gone, no stderr at all) harms nobody: it is lost, and counted.
+    """
+
+    def __init__(self) -> None:
+        self._lost = 0
 
     def write(self, text: str) -> int:
-        return sys.stderr.write(text)
+        try:
+            if self._lost:
+                self._tell_lost()
+            sys.stderr.write(text)
+            if text.endswith("\n"):
+                sys.stderr.flush()
+        except (OSError, ValueError, AttributeError):
+            self._lost += text.count("\n")
+        return len(text)
+
+    def _tell_lost(self) -> None:
+        sys.stderr.write(f'{{"event": "log.lost", "level": "warning", "lines": {self._lost}}}\n')
+        sys.stderr.flush()
+        self._lost = 0
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        """Each line was."""
+
+
+_STDERR = _Stderr()
 
 
 def configure(level: str = "info", *, pretty: bool = False) -> None:
@@ -52,11 +74,11 @@ def configure(level: str = "info", *, pretty: bool = False) -> None:
             hide_persons,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Stderr())),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _STDERR)),
     )
     root = logging.getLogger()
     if not any(isinstance(handler.formatter, _Formatter) for handler in root.handlers):
-        handler = logging.StreamHandler(cast(TextIO, _Stderr()))
+        handler = logging.StreamHandler(cast(TextIO, _STDERR))
         handler.setLevel(logging.WARNING)
         handler.setFormatter(_Formatter("%(levelname)s %(name)s: %(message)s"))
         root.addHandler(handler)
@@ -82,7 +104,7 @@ def _of_thread(told: Any) -> None:
 
 
 def _say(before: str, kind: Any, error: Any, trace: Any) -> None:
-    sys.stderr.write(without_persons(before + "".join(traceback.format_exception(kind, error, trace))))
+    _STDERR.write(without_persons(before + "".join(traceback.format_exception(kind, error, trace))))
 
 
 def tells(level: str, of: str) -> bool:

@@ -144,8 +144,8 @@ def running(folder: Path, adapters: dict[str, Any] | None = None, **changes: Any
 class Process:
     """``bus serve`` in a process of its own."""
 
-    def __init__(self, folder: Path, **changes: Any) -> None:
-        self.log = folder / "bus.log"
+    def __init__(self, folder: Path, log: Path | None = None, **changes: Any) -> None:
+        self.log = log or folder / "bus.log"
         command = [sys.executable, "-m", "bus.cli", "serve", "--config", str(write(folder, **changes))]
         with self.log.open("wb") as errors:
             self.process = subprocess.Popen(

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -101,7 +102,8 @@ def announce(words: str, facts: Mapping[str, str | int], *, json: bool, well: Ca
     """Say on standard output, and to systemd if it started us, that we are ready; to systemd from now on also that we are well."""
     from bus.jsontext import dumps
 
-    print(dumps(facts).decode() if json else words, flush=True)
+    with suppress(OSError, ValueError):  # a full disk, a closed pipe: who works need not be heard
+        print(dumps(facts).decode() if json else words, flush=True)
     _tell_systemd("READY=1")
     if every := int(os.environ.get("WATCHDOG_USEC", "0")) / 3e6:
         threading.Thread(target=_keep_telling, args=(well, every), name="snodo-watchdog", daemon=True).start()

@@ -198,7 +198,13 @@ def _assert_safe(raw: sqlite3.Connection) -> None:
 
 
 def own(path: Path) -> IO[bytes]:
-    """Hold the lock beside the database; it goes with the process. Raises `StoreError` when another process has it."""
+    """Hold the lock beside the database, whatever name leads to it; it goes with the process. Raises `StoreError` when another has it."""
+    path = path.resolve()
+    if path.exists() and path.stat().st_nlink > 1:
+        raise StoreError(
+            f"{path} has another name, under which another bus may work on it", code="store.taken",
+            hint="delete the other one (a hard link: find -samefile), or give this bus a store of its own",
+        )  # fmt: skip
     try:
         held = path.with_name(f"{path.name}.lock").open("ab")
     except OSError as error:

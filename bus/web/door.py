@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from bus import diagnostics
 from bus.app import App
-from bus.errors import Busy, Forbidden, NotFound, TooMany, Unauthorized
+from bus.errors import Busy, Forbidden, Malformed, NotFound, TooMany, Unauthorized
 from bus.web import inbound
 from bus.web.answer import Answer, Call
 from bus.web.api import SERVED
@@ -168,8 +168,13 @@ class _Nowhere:
         raise NotFound("there is nothing at this address")
 
 
+SINGLE = frozenset(
+    {b"idempotency-key", b"content-type", b"content-length", b"authorization", b"x-api-key", b"snodo-purpose", b"traceparent"}
+)
+
+
 def _headers(scope: Scope) -> dict[bytes, bytes]:
-    """Headers by name; one that came twice is joined by a comma (RFC 9110 §5.3), which makes a doubled key or length invalid."""
+    """Headers by name; one that came twice is joined by a comma (RFC 9110 §5.3), but for those of which there is one alone."""
     raw = scope["headers"]
     found = dict(raw)
     size = len(b"".join(chain.from_iterable(raw)))
@@ -179,6 +184,8 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
         return found
     joined: dict[bytes, bytes] = {}
     for name, value in raw:
+        if name in joined and (name in SINGLE or name.startswith(b"ce-")):
+            raise Malformed(f"the header {name.decode('latin-1')} came twice", code="input.header-twice", hint="send it once")
         joined[name] = joined[name] + b", " + value if name in joined else value
     return joined
 

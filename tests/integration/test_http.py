@@ -489,6 +489,16 @@ def test_a_database_that_says_nothing_is_not_waited_for_without_end(server, call
     assert (again.status, again.headers["idempotency-status"]) == (202, "repeated")
 
 
+@pytest.mark.parametrize("name", ["Idempotency-Key", "Content-Type", "ce-id", "X-Api-Key"])
+def test_a_header_of_which_there_is_one_alone_is_not_taken_twice(server, name):
+    with socket.create_connection(("127.0.0.1", server.port), 10) as raw:
+        twice = f"{name}: uno\r\n{name}: uno\r\n"
+        raw.sendall(f"POST /messages HTTP/1.1\r\nHost: bus\r\n{twice}Content-Length: 2\r\n\r\n{{}}".encode())
+        answer = raw.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 400"), answer
+    assert b"input.header-twice" in answer
+
+
 def test_a_sender_that_hangs_up_leaves_no_file_behind(server):
     folder = server.app.config.attachments.folder
     with socket.create_connection(("127.0.0.1", server.port), 10) as raw:

@@ -16,7 +16,9 @@ from bus import protecting
 from bus.app import App, unlock
 from bus.cli import main
 from bus.engine import projection, search
+from bus.engine.intake import Submission
 from bus.errors import StoreError
+from bus.log.payload import Text
 from bus.store import migrate, schema
 from bus.store.opening import open_store
 from tests.integration.workshop import workshop
@@ -25,6 +27,10 @@ from tests.integration.workshop import workshop
 def test_runs_in_every_state_survive_down_and_up_and_are_finished_afterwards(tmp_path: Path, url: str) -> None:
     with workshop(tmp_path, url) as shop:
         waiting, dead, done = shop.start("attesa"), shop.start("morta", "giu-scrivi"), shop.start("fatta")
+        nothing_said = shop.app.send(
+            Submission("prova.legame", {"a": "vuota", "b": "vuota"}, "prova", wires=(Text("wire", b""),), key="vuota")
+        )
+        nothing_said.result(30)
         shop.when(waiting, "waiting")
         shop.when(dead, "dead")
         shop.when(done, "waiting", "done")

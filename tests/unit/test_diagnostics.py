@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import logging
 import subprocess
@@ -105,3 +107,23 @@ def test_what_nobody_caught_names_nobody():
     done = subprocess.run([sys.executable, "-c", NOBODY_CAUGHT, WHO], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr.count("KeyError: '[codice fiscale]'"), WHO in done.stderr) == (1, 3, False)
     assert "Exception in thread prova:" in done.stderr
+
+
+def test_lines_that_cannot_be_said_harm_nobody_and_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    diagnostics.configure("info")
+    speaking = diagnostics.logger("snodo.prova")
+    with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123 - a device
+        monkeypatch.setattr(sys, "stderr", full)
+        speaking.warning("one")
+        logging.getLogger("altri").warning("two")
+        monkeypatch.setattr(sys, "stderr", None)
+        speaking.warning("three")
+        heard = io.StringIO()
+        monkeypatch.setattr(sys, "stderr", heard)
+        speaking.warning("four")
+        speaking.warning("five")
+        lines = [json.loads(line) for line in heard.getvalue().splitlines()]
+        with contextlib.suppress(OSError):
+            full.close()
+    assert [line["event"] for line in lines] == ["log.lost", "four", "five"]
+    assert lines[0]["lines"] == 3

@@ -99,3 +99,15 @@ def test_a_database_of_another_schema_is_refused_with_a_remedy(tmp_path: Path) -
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot open the database"):
         SqliteStore(tmp_path / "nowhere" / "s.db")
+
+
+@pytest.mark.parametrize("link", ["symbolic", "hard"])
+def test_a_database_is_owned_by_one_bus_under_whatever_name(tmp_path: Path, link: str) -> None:
+    (tmp_path / "altrove").mkdir()
+    first = SqliteStore(tmp_path / "s.db", exclusive=True)
+    other = tmp_path / "altrove" / "t.db"
+    other.symlink_to(first.path) if link == "symbolic" else other.hardlink_to(first.path)
+    with pytest.raises(StoreError) as refused:
+        SqliteStore(other, exclusive=True)
+    assert refused.value.code == "store.taken"
+    first.close()

@@ -7,7 +7,7 @@ DROP TABLE enclosures;
 ALTER TABLE messages ADD COLUMN correlation TEXT COLLATE "C", ADD COLUMN causation TEXT COLLATE "C";
 UPDATE messages m SET correlation = coalesce(convert_from(p.content, 'UTF8')::json #>> '{envelope,correlationid}', m.id),
   causation = convert_from(p.content, 'UTF8')::json #>> '{envelope,causationid}'
-FROM payloads p WHERE p.id = m.payload AND get_byte(p.content, 0) = 123;
+FROM payloads p WHERE p.id = m.payload AND substring(p.content FROM 1 FOR 1) = '\x7b'::bytea;
 UPDATE messages SET correlation = id WHERE correlation IS NULL;
 ALTER TABLE messages ALTER COLUMN correlation SET NOT NULL;
 ALTER TABLE facts RENAME TO facts_5;
@@ -19,7 +19,7 @@ CREATE TABLE facts (
     CONSTRAINT facts_pkey_4 PRIMARY KEY (adapter, kind, key)
 );
 INSERT INTO facts SELECT DISTINCT ON (f.adapter, f.kind, f.key) f.adapter, f.kind, f.key, convert_to((j.value -> 2)::text, 'UTF8')
-FROM facts_5 f JOIN payloads p ON p.id = f.payload AND get_byte(p.content, 0) = 91,
+FROM facts_5 f JOIN payloads p ON p.id = f.payload AND substring(p.content FROM 1 FOR 1) = '\x5b'::bytea,
   json_array_elements(convert_from(p.content, 'UTF8')::json) WITH ORDINALITY j (value, place)
 WHERE j.value ->> 0 = f.kind AND j.value ->> 1 = f.key ORDER BY f.adapter, f.kind, f.key, j.place DESC;
 DROP TABLE facts_5;
