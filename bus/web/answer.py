@@ -32,14 +32,14 @@ STANDING: tuple[Header, ...] = (
 
 @dataclass(slots=True)
 class Answer:
-    """Status, content (whole, or pieces with a known ``size``), headers. ``instance`` names a problem in the log."""
+    """Status, content (whole, or pieces with a known ``size``), headers. ``told``: what its line in the log says besides."""
 
     status: int
     content: bytes | AsyncIterator[bytes] = b""
     headers: list[Header] = field(default_factory=list)
     media_type: bytes = JSON
     size: int | None = None
-    instance: str = ""
+    told: Mapping[str, str] = field(default_factory=dict)
 
     async def deliver(self, scope: Scope, send: Send) -> None:
         """Send it: at once when the content is whole and the server lets us, else in events."""

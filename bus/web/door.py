@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
+from http import HTTPStatus
 from itertools import chain
 from typing import Any
 
@@ -137,18 +138,19 @@ class HttpDoor:
         raise NotFound("there is nothing at this address", hint="GET /openapi.json lists all addresses")
 
     def _failed(self, scope: Scope, error: Exception) -> Answer:
+        """What nobody expected is told with its traceback; a bus that refuses, or a database that is away, by the line of the request."""
         answer = problem_of(error)
-        if answer.status >= 500:
-            self._log.error("request failed", method=scope["method"], instance=answer.instance, exc_info=error)
+        if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            self._log.error("request failed", method=scope["method"], instance=answer.told["instance"], exc_info=error)
         return answer
 
     def _say(self, scope: Scope, answer: Answer, start: float) -> None:
         """One line for each request; those that went well are told at level debug, the log itself has their records."""
         if answer.status < 400 and not self._tells_all:
             return
-        say = self._log.debug if answer.status < 400 else self._log.info
+        say = self._log.debug if answer.status < 400 else self._log.info if answer.status < 500 else self._log.warning
         place, milliseconds = scope.get("place", "-"), round((time.perf_counter() - start) * 1000, 1)
-        say("request", method=scope["method"], at=place, status=answer.status, milliseconds=milliseconds, instance=answer.instance)
+        say("request", method=scope["method"], at=place, status=answer.status, milliseconds=milliseconds, **answer.told)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope
@@ -21,7 +21,7 @@ from bus.message import new_id
 from bus.web import bodies
 from bus.web.answer import Answer
 from bus.web.house import House
-from bus.web.problems import MethodRefused, retry_later
+from bus.web.problems import MethodRefused, of_store, retry_later
 
 PREFIX = "/in"
 CLOSE = (b"connection", b"close")
@@ -96,7 +96,8 @@ def _inbound(scope: Scope, headers: Mapping[bytes, bytes], content: bytes) -> In
 
 def _failed(mount: Mounted, error: Exception) -> Answer:
     if isinstance(error, Busy | StoreError):  # the adapter has no word of its own for it: its system may come again
-        return plain(503, error.sentence if isinstance(error, Busy) else "nothing can be kept now", retry_later(error))
+        refused = plain(503, error.sentence if isinstance(error, Busy) else "nothing can be kept now", retry_later(error))
+        return replace(refused, told={"code": error.code, **of_store(error)})
     incident = new_id()
     diagnostics.logger("snodo.inbound").error(
         "endpoint failed", adapter=mount.adapter, path=mount.endpoint.path, incident=incident, exc_info=error

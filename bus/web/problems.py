@@ -1,7 +1,8 @@
 """Errors as problems (RFC 9457): one shape for every error of the HTTP door, whoever raised it.
 
 ``{type, title, status, detail, instance, code, hint?, faults?}``; ``code`` is documented in docs/reference/errors.md, ``instance``
-is also in the log line of the request, so that an operator can find it. Nothing of an unexpected error is shown.
+is also in the log line of the request, so that an operator can find it. Nothing of an unexpected error is shown, and nothing that
+the database said: its address, its tables and its questions are for whoever runs it, in that line.
 """
 
 from __future__ import annotations
@@ -17,6 +18,18 @@ from bus.web.answer import Answer
 MEDIA_TYPE = b"application/problem+json"
 RETRY_AFTER = 5
 """Seconds that a client is asked to wait when the error names no other time."""
+AGAIN = "try again after the time in Retry-After; send a message again under the same key"
+_OF_DATABASE = {
+    "store.interrupted": ("the database does not answer now", AGAIN),
+    "store.unreachable": ("the database does not answer now", AGAIN),
+    "store.closed": ("this process of the bus is stopping", AGAIN),
+    "store.unknown": (
+        "the bus is stopping, and its database has not said whether this was done: a message may have been accepted",
+        "send it again after the time in Retry-After, under the same key: it is done once",
+    ),
+    "store.tree": None,
+}
+"""What is told instead of the database's own words; None where the words are ours."""
 _EXTRA = ("faults", "findings", "message_id", "line", "column", "pointer", "runs")
 
 
@@ -53,18 +66,25 @@ def problem_of(error: Exception) -> Answer:
     status = status_of(error)
     instance = f"urn:uuid:{new_id()}"
     if (isinstance(error, SnodoError) and status < HTTPStatus.INTERNAL_SERVER_ERROR) or isinstance(error, Busy | StoreError):
-        shown = problem(
-            status, error.code, error.sentence, error.hint, instance, **{k: error.detail[k] for k in _EXTRA if k in error.detail}
-        )
+        code, (sentence, hint) = error.code, _words(error)
+        shown = problem(status, code, sentence, hint, instance, **{k: error.detail[k] for k in _EXTRA if k in error.detail})
     else:
-        shown = problem(
-            500,
-            "bus.failed",
-            "something unexpected went wrong; it is written in the bus's own log",
-            "give the operator the instance",
-            instance,
-        )
-    return Answer(status, dumps(shown), _headers(error, status), MEDIA_TYPE, instance=instance)
+        code = "bus.failed"
+        said = "something unexpected went wrong; it is written in the bus's own log"
+        shown = problem(500, code, said, "give the operator the instance", instance)
+    return Answer(status, dumps(shown), _headers(error, status), MEDIA_TYPE, told={"instance": instance, "code": code, **of_store(error)})
+
+
+def _words(error: SnodoError) -> tuple[str, str]:
+    """Sentence and hint for whoever asks over HTTP."""
+    if not error.code.startswith("store."):
+        return error.sentence, error.hint
+    return _OF_DATABASE.get(error.code, ("the bus cannot work with its database now", AGAIN)) or (error.sentence, error.hint)
+
+
+def of_store(error: Exception) -> dict[str, str]:
+    """What the line of a request says of a store that failed, for who runs it."""
+    return {"sentence": " ".join(error.sentence.split()), "hint": error.hint} if isinstance(error, StoreError) else {}
 
 
 def problem(status: int, code: str, detail: str, hint: str, instance: str, **extra: Any) -> dict[str, Any]:

@@ -1,0 +1,110 @@
+"""What the HTTP door says when the bus can take nothing: to whoever asks, and to whoever runs the bus."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from bus.adapter import Adapter, Door, Endpoint, Inbound, Outbound
+from bus.errors import StoreError
+from bus.web.serve import Server
+from tests.small_bus import Caller, running
+
+QUESTION = """the database went away: canceling statement due to lock timeout
+LINE 1: INSERT INTO runs (id, message, route) VALUES ($1, $2, $3)
+connection to server at "10.1.2.3", port 5432 failed"""
+MESSAGE = {"type": "prova.saluto", "data": {"nome": "Vera"}}
+
+
+class Sportello(Adapter):
+    """An adapter whose system calls us."""
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        return (Endpoint("eco", self.eco),)
+
+    def eco(self, inbound: Inbound, door: Door) -> Outbound:
+        door.accept("prova.sveglia", {"nome": "Zoe"}, key="Zoe")
+        return Outbound(200, b"", "text/plain")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(tmp_path_factory.mktemp("bus"), {"sportello": Sportello("sportello", None)}, log_level="warning") as server:
+        yield server
+
+
+@pytest.fixture
+def call(server: Server) -> Caller:
+    return Caller(server.port)
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Callable[[int], list[Any]]:
+    """The next so many lines about requests; a line is said after its answer was given."""
+    heard: list[Any] = []
+
+    def lines(count: int) -> list[Any]:
+        until = time.monotonic() + 20
+        while True:
+            said = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+            heard.extend(line for line in said if line["event"].startswith("request"))
+            if len(heard) >= count or time.monotonic() > until:
+                found, heard[:] = heard[:], []
+                return found
+            time.sleep(0.01)
+
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("store.interrupted", "does not answer now"),
+        ("store.schema", "cannot work with its database"),
+        ("store.unsafe", "cannot work with its database"),
+        ("store.unknown", "may have been accepted"),
+    ],
+)
+def test_what_a_database_says_is_for_the_log_and_not_for_a_portal(
+    server: Server, call: Caller, told: Callable[[int], list[Any]], monkeypatch: pytest.MonkeyPatch, code: str, words: str
+) -> None:
+    def refuse(work: object) -> None:
+        raise StoreError(QUESTION, code=code, hint="is the server at 10.1.2.3 up?")
+
+    monkeypatch.setattr(server.app.intake, "hand_in", lambda submission, told: refuse(submission))
+    reply = call("POST", "/messages", MESSAGE)
+    assert (reply.status, reply.json["code"]) == (503, code)
+    assert words in reply.json["detail"]
+    assert "same key" in reply.json["hint"]
+    assert not any(word in reply.content.decode() for word in ("10.1.2.3", "LINE", "runs", "5432"))
+    (line,) = told(1)
+    assert (line["event"], line["level"], line["status"], line["code"]) == ("request", "warning", 503, code)
+    assert line["instance"] == reply.json["instance"]
+    assert ("INSERT INTO runs" in line["sentence"], "\n" in line["sentence"]) == (True, False)
+
+
+def test_a_bus_that_is_full_says_one_line_for_each_refusal(
+    server: Server, call: Caller, told: Callable[[int], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.app.backlog, "_count", lambda: 1_000_000)
+    monkeypatch.setattr(server.app.backlog, "full", True)
+    assert [call("POST", "/messages", MESSAGE).status for _ in range(3)] == [503] * 3
+    assert call("POST", "/in/eco", b"Zoe", name=None).status == 503
+    lines = told(4)
+    assert [(line["event"], line["level"], line["code"]) for line in lines] == [("request", "warning", "bus.backlog")] * 4
+    assert lines[-1]["at"] == "/in/eco"
+
+
+def test_what_nobody_expected_is_told_with_its_traceback(
+    server: Server, call: Caller, told: Callable[[int], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.app, "status", lambda: 1 / 0)
+    reply = call("GET", "/status")
+    failed, line = told(2)
+    assert (failed["event"], line["event"], line["code"]) == ("request failed", "request", "bus.failed")
+    assert failed["instance"] == line["instance"] == reply.json["instance"]
+    assert "ZeroDivisionError" in failed["exception"]
