@@ -30,6 +30,7 @@ from bus.clock import Clock, running_time
 from bus.diagnostics import logger
 from bus.engine.circuit import Habits
 from bus.engine.claims import POISON, SUSPECT
+from bus.engine.faltering import Faltering
 from bus.engine.gates import Crowd, Gates
 from bus.engine.holding import Claims, Holding
 from bus.engine.journal import Journal
@@ -90,16 +91,17 @@ class _Free(NamedTuple):
 class Engine:
     """See the module. ``ring`` tells everybody that runs are ready; ``told`` hears the news.
 
-    ``look``: see `bus.engine.loading.Loading`.
+    ``look``: see `bus.engine.loading.Loading`. ``heard`` is told of every turn that failed.
     """
 
     def __init__(
         self, store: Store, catalog: Callable[[], Catalog], outside: Outside, clock: Clock, ring: Ring,
         pace: Pace = Pace(), told: Callable[[Told], None] = lambda told: None, ticks: Callable[[], float] = running_time,
-        look: Callable[[], object] = lambda: None,
+        look: Callable[[], object] = lambda: None, heard: Callable[[Exception], None] = lambda error: None,
     ) -> None:  # fmt: skip
         self._store, self._outside, self._clock, self._ring, self._pace, self._told = store, outside, clock, ring, pace, told
         self._log = logger("snodo.engine")
+        self._faltering, self._heard = Faltering(self._tell_failure, lambda: self._log.warning("engine.goes-on")), heard
         self._gates = Gates(outside.places, pace.most_live, pace.circuit, self._log.warning)
         self._house = House(outside, catalog, clock, self._gates, Throttles())
         self._holding = Holding(store, clock, pace.lease, ticks, self._crowds, self._gates.turn_away)
@@ -202,15 +204,30 @@ class Engine:
         while not self._stopping.is_set() or (self.busy() and time.monotonic() < self._last_moment):
             try:
                 self.turn()
-            except SnodoError as error:
-                self._log.error("engine.turn-failed", code=error.code, sentence=error.sentence)
-                self._stopping.wait(0.2)
-            except Exception:  # noqa: BLE001 - the engine outlives whatever one turn meets
-                self._log.exception("engine.turn-failed")
-                self._stopping.wait(0.2)
+            except Exception as error:  # noqa: BLE001 - the engine outlives whatever one turn meets
+                pause = self._faltering.failed(error)
+                self._heard(error)
+                self._wait(pause)
+            else:
+                self._faltering.went_well()
         if self._live:
             self._log.warning("engine.left-calls", runs=list(self._live), seconds=self._pace.lease)
-        self.leave()
+        try:
+            self.leave()
+        except SnodoError as error:
+            self._log.warning("engine.leases-not-left", code=error.code, sentence="they run out by themselves")
+
+    def _wait(self, seconds: float) -> None:
+        """After a turn that failed; whoever tells us to stop ends it once."""
+        if self._stopping.is_set():
+            time.sleep(max(min(seconds, self._last_moment - time.monotonic()), 0.0))
+        self._stopping.wait(seconds)
+
+    def _tell_failure(self, error: Exception) -> None:
+        if isinstance(error, SnodoError):
+            self._log.error("engine.turn-failed", code=error.code, sentence=error.sentence)
+        else:
+            self._log.error("engine.turn-failed", exc_info=error)
 
     # -- a turn ------------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from bus.clock import Clock, running_time, text_of
 from bus.diagnostics import logger
 from bus.engine.claims import Lines, claim, claim_opened, due, turn_away
+from bus.engine.faltering import Faltering
 from bus.engine.gates import Crowd
 from bus.engine.presence import new_identity
 from bus.errors import SnodoError, StoreError
@@ -217,11 +218,14 @@ class Holding:
         return kept
 
     def _renew_on(self) -> None:
+        faltering = Faltering(lambda error: self._log.warning("claims.not-renewed", error=repr(error)))
         while not self._stopped.wait(self.lease.total_seconds() * RENEWED / 4):
             try:
                 self.renew()
             except Exception as error:  # noqa: BLE001 - the next time is soon, and there are more before the leases end
-                self._log.warning("claims.not-renewed", error=repr(error))
+                faltering.failed(error)
+            else:
+                faltering.went_well()
 
     # -- leaving -----------------------------------------------------------------------------------------------------
 

@@ -285,3 +285,28 @@ def test_runs_are_claimed_in_the_commit_that_opens_them_or_rung_for(tmp_path: Pa
         assert (again.repeated, host.owned + rung) == (True, opened)
     finally:
         store.close()
+
+
+def test_turns_that_fail_are_told_once_and_tried_later_and_the_end_is_in_good_order(
+    world: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, said, pauses = world.processes[0].engine, list[tuple[str, str]](), list[float]()
+
+    def fail(*_: object) -> None:
+        raise StoreError("the database has schema 9, this program speaks schema 8", code="store.schema")
+
+    def wait(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 6:
+            engine.wind_down()
+
+    log = SimpleNamespace(
+        error=lambda event, **more: said.append((event, more["code"])), warning=lambda event, **more: said.append((event, ""))
+    )
+    monkeypatch.setattr(engine, "_log", log)
+    monkeypatch.setattr(engine, "turn", fail)
+    monkeypatch.setattr(engine, "_wait", wait)
+    monkeypatch.setattr(engine, "leave", fail)
+    engine._live_on()
+    assert said == [("engine.turn-failed", "store.schema"), ("engine.leases-not-left", "")]
+    assert pauses == [0.2, 0.4, 0.8, 1.6, 3.0, 3.0]

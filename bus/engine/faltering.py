@@ -1,0 +1,37 @@
+"""Faltering: what is tried again and again, and fails. The same failure is told once, and each next try is later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bus.clock import running_time
+
+FIRST, MOST = 0.2, 3.0
+"""Seconds before the next try: after the first failure, and after many."""
+WELL = 10.0
+"""Seconds without a failure after which all is well: a try that had nothing to ask of the store proves nothing."""
+
+
+class Faltering:
+    """For one thread. ``tell`` says a failure, ``again`` that work goes on; ``ticks`` gives running time."""
+
+    def __init__(
+        self, tell: Callable[[Exception], None], again: Callable[[], None] = lambda: None, ticks: Callable[[], float] = running_time
+    ) -> None:
+        self._tell, self._again, self._ticks = tell, again, ticks
+        self._told = ""
+        self._pause = self._failed = 0.0
+
+    def failed(self, error: Exception) -> float:
+        """Seconds to wait before the next try."""
+        said = f"{type(error).__name__}: {error}"
+        if said != self._told:
+            self._tell(error)
+        self._told, self._failed, self._pause = said, self._ticks(), min(max(2 * self._pause, FIRST), MOST)
+        return self._pause
+
+    def went_well(self) -> None:
+        """A try did not fail."""
+        if self._told and self._ticks() - self._failed > WELL:
+            self._told, self._pause = "", 0.0
+            self._again()
