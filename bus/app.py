@@ -145,7 +145,8 @@ class App:
         circuit = Habits(**config.engine.circuit.model_dump())
         pace = Pace(lease=config.engine.lease, sweep=config.engine.sweep, phase=random.random(), circuit=circuit)  # noqa: S311 - no secret
         self.engine = Engine(
-            self.store, self.catalog, self.outside, self.clock, self.channel.publish, pace, self._tell, look=self.rules.look
+            self.store, self.catalog, self.outside, self.clock, self.channel.publish, pace, self._tell, look=self.rules.look,
+            heard=self.hear_failure,
         )  # fmt: skip
         host = self.engine if role == "all" else None
         self.intake = Intake(self.store, self.catalog, self.clock, self.channel.publish, self.backlog, host, self._promises())
@@ -153,6 +154,9 @@ class App:
         self._stopped = threading.Event()
         self.leaving = False
         """Whether the process was told to stop: who waits for news is answered with what is there."""
+        self.unfit: StoreError | None = None
+        """Why this process can work no more until another program takes its place."""
+        self.on_unfit: Callable[[], None] = lambda: None
         self.news = News()
         self.leases = Leases(self.store, self.clock, self.engine.owner)
         self.polling = Polling(self.store, self.clock, self.door, self.leases if config.store.shared else None)
@@ -162,7 +166,7 @@ class App:
         self._presence = (
             Presence(
                 self.store, self.clock, self.engine.owner, role, self.catalog().digest, self.engine.works_beside, self._gates,
-                Lifelines(config.attachments.folder),
+                Lifelines(config.attachments.folder), self.hear_failure,
             )
             if config.store.shared
             else None
@@ -211,6 +215,13 @@ class App:
         self.backlog.close()
         self._leave()
         self.store.close()
+
+    def hear_failure(self, error: Exception) -> None:
+        """Something failed; thread-safe. A database that got another schema while we ran is told once, and ends the process."""
+        if isinstance(error, StoreError) and error.code == "store.schema" and self.unfit is None:
+            self.unfit = error
+            logger("snodo.app").error("process.unfit", code=error.code, sentence=f"{error.sentence}: this process ends", hint=error.hint)
+            self.on_unfit()
 
     def _leave(self) -> None:
         """Give duties to the other processes and say good-bye; where the store is away, leases run out by themselves."""

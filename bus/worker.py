@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 
 from bus.app import App
 from bus.diagnostics import logger
@@ -69,18 +70,38 @@ def bounded(seconds: float) -> Iterator[None]:
         timer.cancel()
 
 
-def run(app: App, announce: Callable[[], None] = lambda: None) -> None:
-    """Work until SIGTERM or SIGINT: then claim nothing more, let calls in flight come home, give the leases back. Main thread only."""
-    told = threading.Event()
-    before = [(number, signal.signal(number, lambda *_: told.set())) for number in (signal.SIGTERM, signal.SIGINT)]
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""Each ends a process in good order; the last one comes when the terminal of who started it is closed."""
+
+
+@contextmanager
+def heeding(stop: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Let those signals call ``stop``. One that whoever started us has ignored (nohup) stays ignored. Main thread only."""
+    heard = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]
+    before = [(number, signal.signal(number, stop)) for number in heard]
     try:
-        app.start()
-        settle_memory()
-        announce()
-        while not told.wait(GIVE_BACK):
-            give_back_memory()
+        yield
     finally:
-        with bounded(app.config.engine.stop + LEAVING):
-            app.stop()
         for number, handler in before:
             signal.signal(number, handler)
+
+
+def run(app: App, announce: Callable[[], None] = lambda: None) -> None:
+    """Work until SIGTERM, SIGINT or SIGHUP: then claim nothing more, let calls in flight come home, give the leases back.
+
+    Main thread only. Raises the `StoreError` that made the process unfit.
+    """
+    told = threading.Event()
+    app.on_unfit = told.set
+    with heeding(lambda *_: told.set()):
+        try:
+            app.start()
+            settle_memory()
+            announce()
+            while not told.wait(GIVE_BACK):
+                give_back_memory()
+        finally:
+            with bounded(app.config.engine.stop + LEAVING):
+                app.stop()
+    if app.unfit is not None:
+        raise app.unfit

@@ -74,14 +74,15 @@ class Presence:
     """Says that this process is here, from `begin` to `end`. ``rules`` is the digest of the catalog it works with.
 
     ``workers`` is told each second how many processes work, this one counted in; ``gates`` says how many calls are out and in line,
-    which the others may read a second later.
+    which the others may read a second later; ``heard`` is told of what failed.
     """
 
     def __init__(
         self, store: Store, clock: Clock, identity: str, role: str, rules: str, workers: Callable[[int], None] = lambda count: None,
         gates: Callable[[], JsonObject] = dict, lifelines: Lifelines | None = None,
+        heard: Callable[[Exception], None] = lambda error: None,
     ) -> None:  # fmt: skip
-        self._workers, self._gates, self._lifelines = workers, gates, lifelines
+        self._workers, self._gates, self._lifelines, self._heard = workers, gates, lifelines, heard
         self._said = canonical({})
         self._store, self._clock, self._id = store, clock, identity
         self._facts = {
@@ -146,6 +147,7 @@ class Presence:
             work()
         except Exception as error:  # noqa: BLE001 - the next time is soon, and leases run out by themselves
             self._log.warning("presence.not-told", error=repr(error))
+            self._heard(error)
 
     def _say(self) -> None:
         now = self._clock.now()

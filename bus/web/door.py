@@ -140,6 +140,7 @@ class HttpDoor:
     def _failed(self, scope: Scope, error: Exception) -> Answer:
         """What nobody expected is told with its traceback; a bus that refuses, or a database that is away, by the line of the request."""
         answer = problem_of(error)
+        self.house.app.hear_failure(error)
         if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
             self._log.error("request failed", method=scope["method"], instance=answer.told["instance"], exc_info=error)
         return answer

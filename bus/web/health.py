@@ -14,7 +14,9 @@ METRICS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 async def status(call: Call) -> Answer:
-    """200 when the store answers, else 503; the log says why."""
+    """200 when the store answers and is ours to work with, else 503; the log says why."""
+    if call.house.app.unfit is not None:
+        raise call.house.app.unfit
     detail = await call.house.run(call.house.app.status)
     shown = {"type": "about:blank", "title": "OK", "status": 200, "detail": "the bus takes messages"}
     if call.caller.role in WATCHERS:

@@ -1,10 +1,9 @@
-"""`bus serve`: the HTTP door and the engine in one process, under uvicorn (uvloop, httptools); stops gracefully on SIGTERM."""
+"""`bus serve`: the HTTP door and the engine in one process, under uvicorn (uvloop, httptools); stops gracefully on SIGTERM and SIGHUP."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from bus.errors import ConfigError, InputError, Malformed
 from bus.web.door import MOST_HEADERS, create
 from bus.web.exchange import EXTENSION, Exchange
 from bus.web.problems import MEDIA_TYPE, HeadersTooLarge, problem_of
-from bus.worker import LEAVING, ending_within, settle_memory
+from bus.worker import LEAVING, ending_within, heeding, settle_memory
 
 HEADERS_WITHIN = 15.0
 """Seconds for the headers of a request, from the opening of the connection or from the first byte of a later request."""
@@ -119,18 +118,22 @@ class Server:
         return f"http://{host}:{self.port}"
 
     def run(self, announce: Callable[[str], None] = lambda url: None) -> None:
-        """Serve until SIGTERM or SIGINT: take no more, finish, stop the app. Where that takes too long the process ends."""
+        """Serve until SIGTERM, SIGINT or SIGHUP: take no more, finish, stop the app. Where that takes too long the process ends.
+
+        Raises the `StoreError` that made the process unfit.
+        """
         self._server.announce = lambda: announce(self.url)
         self._server.within = GRACE + LEAVING + (self.app.config.engine.stop if self.app.role == "all" else 0)
+        self.app.on_unfit = self._server.end
         # While it starts we hear signals ourselves. uvicorn raises the signal again once it has stopped: with the default handler that
         # would kill the process before the app stops.
-        before = [(number, signal.signal(number, self._server.handle_exit)) for number in (signal.SIGTERM, signal.SIGINT)]
-        try:
-            self._run(settle_memory)
-        finally:
-            self._server.stopped()
-            for number, handler in before:
-                signal.signal(number, handler)
+        with heeding(self._server.handle_exit):
+            try:
+                self._run(settle_memory)
+            finally:
+                self._server.stopped()
+        if self.app.unfit is not None:
+            raise self.app.unfit
 
     def _leave(self) -> None:
         self.app.leaving = True
@@ -171,10 +174,15 @@ class _Announcing(uvicorn.Server):
     _ending: threading.Timer | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self.end()
+
+    def end(self) -> None:
+        """Take no more, finish, and end; thread-safe."""
         if self.within is not None and self._ending is None:
             self._ending = ending_within(self.within)
         self.leave()
-        super().handle_exit(sig, frame)
+        self.should_exit = True
 
     def stopped(self) -> None:
         self.within = None

@@ -190,3 +190,17 @@ def test_a_door_that_is_told_to_stop_while_it_starts_does_not_open(tmp_path: Pat
     server.run(opened.append)
     assert opened == []
     assert app.engine.alive() is False
+
+
+@pytest.mark.parametrize(("before", "heard"), [(signal.SIG_DFL, [signal.SIGHUP]), (signal.SIG_IGN, [])])
+def test_a_terminal_that_is_closed_ends_a_process_in_good_order_unless_it_was_started_to_outlive_it(before: Any, heard: list[int]) -> None:
+    """The second is what nohup does."""
+    told: list[int] = []
+    was = signal.signal(signal.SIGHUP, before)
+    try:
+        with worker.heeding(lambda number, frame: told.append(number)):
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) == before
+    finally:
+        signal.signal(signal.SIGHUP, was)
+    assert told == heard
