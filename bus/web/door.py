@@ -5,6 +5,7 @@ Addresses without parameters are found in a table at once; the others through St
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from bus import diagnostics
 from bus.app import App
-from bus.errors import Busy, Forbidden, Malformed, NotFound, TooMany, Unauthorized
+from bus.errors import Busy, Forbidden, Malformed, NotFound, StoreError, TooMany, Unauthorized
 from bus.web import inbound
 from bus.web.answer import Answer, Call
 from bus.web.api import SERVED
@@ -73,6 +74,8 @@ class HttpDoor:
         try:
             try:
                 answer = await self._answer(scope, receive)
+            except asyncio.CancelledError:  # by uvicorn, once its time to stop is over; what was handed in may still be written
+                answer = self._failed(scope, StoreError("the process stopped before this request had an answer", code="store.unknown"))
             except Exception as error:  # noqa: BLE001 - the last clause: every error becomes a problem, and only a problem
                 answer = self._failed(scope, error)
             await answer.deliver(scope, send)
@@ -157,7 +160,7 @@ class HttpDoor:
         await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        self.close()
+        await asyncio.to_thread(self.close)  # threads that wait for a database must not keep the last answers from being sent
         await send({"type": "lifespan.shutdown.complete"})
 
     def close(self) -> None:

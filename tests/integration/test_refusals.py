@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,22 +47,33 @@ def call(server: Server) -> Caller:
     return Caller(server.port)
 
 
-@pytest.fixture
-def told(capsys: pytest.CaptureFixture[str]) -> Callable[[int], list[Any]]:
-    """The next so many lines about requests; a line is said after its answer was given."""
-    heard: list[Any] = []
+class Heard(io.StringIO):
+    """What is said on stderr, by any thread."""
 
-    def lines(count: int) -> list[Any]:
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.said.append(text)
+        return len(text)
+
+    def requests(self, count: int) -> list[Any]:
+        """The lines about requests, once there are so many: a line is said after its answer was given."""
         until = time.monotonic() + 20
         while True:
-            said = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
-            heard.extend(line for line in said if line["event"].startswith("request"))
-            if len(heard) >= count or time.monotonic() > until:
-                found, heard[:] = heard[:], []
-                return found
+            said = [json.loads(line) for line in "".join(self.said).splitlines() if line.startswith("{") and line.endswith("}")]
+            lines = [line for line in said if line["event"].startswith("request")]
+            if len(lines) >= count or time.monotonic() > until:
+                return lines
             time.sleep(0.01)
 
-    return lines
+
+def listen(monkeypatch: pytest.MonkeyPatch) -> Heard:
+    """From now on; no fixture, since pytest puts its own stderr in place when a test begins."""
+    heard = Heard()
+    monkeypatch.setattr(sys, "stderr", heard)
+    return heard
 
 
 @pytest.mark.parametrize(
@@ -70,41 +86,71 @@ def told(capsys: pytest.CaptureFixture[str]) -> Callable[[int], list[Any]]:
     ],
 )
 def test_what_a_database_says_is_for_the_log_and_not_for_a_portal(
-    server: Server, call: Caller, told: Callable[[int], list[Any]], monkeypatch: pytest.MonkeyPatch, code: str, words: str
+    server: Server, call: Caller, monkeypatch: pytest.MonkeyPatch, code: str, words: str
 ) -> None:
+    heard = listen(monkeypatch)
+
     def refuse(work: object) -> None:
         raise StoreError(QUESTION, code=code, hint="is the server at 10.1.2.3 up?")
 
+    monkeypatch.setattr(server.app, "unfit", None)
     monkeypatch.setattr(server.app.intake, "hand_in", lambda submission, told: refuse(submission))
     reply = call("POST", "/messages", MESSAGE)
     assert (reply.status, reply.json["code"]) == (503, code)
     assert words in reply.json["detail"]
     assert "same key" in reply.json["hint"]
     assert not any(word in reply.content.decode() for word in ("10.1.2.3", "LINE", "runs", "5432"))
-    (line,) = told(1)
+    (line,) = heard.requests(1)
     assert (line["event"], line["level"], line["status"], line["code"]) == ("request", "warning", 503, code)
     assert line["instance"] == reply.json["instance"]
     assert ("INSERT INTO runs" in line["sentence"], "\n" in line["sentence"]) == (True, False)
 
 
-def test_a_bus_that_is_full_says_one_line_for_each_refusal(
-    server: Server, call: Caller, told: Callable[[int], list[Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bus_that_is_full_says_one_line_for_each_refusal(server: Server, call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = listen(monkeypatch)
     monkeypatch.setattr(server.app.backlog, "_count", lambda: 1_000_000)
     monkeypatch.setattr(server.app.backlog, "full", True)
     assert [call("POST", "/messages", MESSAGE).status for _ in range(3)] == [503] * 3
     assert call("POST", "/in/eco", b"Zoe", name=None).status == 503
-    lines = told(4)
+    lines = heard.requests(4)
     assert [(line["event"], line["level"], line["code"]) for line in lines] == [("request", "warning", "bus.backlog")] * 4
     assert lines[-1]["at"] == "/in/eco"
 
 
-def test_what_nobody_expected_is_told_with_its_traceback(
-    server: Server, call: Caller, told: Callable[[int], list[Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_nobody_expected_is_told_with_its_traceback(server: Server, call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = listen(monkeypatch)
     monkeypatch.setattr(server.app, "status", lambda: 1 / 0)
     reply = call("GET", "/status")
-    failed, line = told(2)
+    failed, line = heard.requests(2)
     assert (failed["event"], line["event"], line["code"]) == ("request failed", "request", "bus.failed")
     assert failed["instance"] == line["instance"] == reply.json["instance"]
     assert "ZeroDivisionError" in failed["exception"]
+
+
+def test_a_process_that_can_work_no_more_is_not_up(server: Server, call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise StoreError("the database has schema 9, this program speaks schema 8", code="store.schema", hint="bus migrate down")
+
+    monkeypatch.setattr(server.app, "unfit", None)
+    monkeypatch.setattr(server.app, "status", refuse)
+    assert call("GET", "/status").json["code"] == "store.schema"
+    monkeypatch.setattr(server.app, "status", dict)
+    assert call("GET", "/status").json["code"] == "store.schema"
+    assert "migrate" not in call("GET", "/status").content.decode()
+
+
+def test_a_request_that_the_stop_cuts_off_is_told_that_it_may_have_been_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As while a COMMIT waits for a standby that is no more."""
+    heard = listen(monkeypatch)
+    monkeypatch.setattr("bus.web.serve.GRACE", 1)
+    handed_in = threading.Event()
+    with running(tmp_path) as server, ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(server.app.intake, "hand_in", lambda submission, told: handed_in.set())
+        sent = pool.submit(Caller(server.port), "POST", "/messages", MESSAGE)
+        assert handed_in.wait(20)
+        server.stop()
+        reply = sent.result(20)
+    assert (reply.status, reply.json["code"]) == (503, "store.unknown")
+    assert "may have been accepted" in reply.json["detail"]
+    assert "same key" in reply.json["hint"]
+    assert "Traceback" not in "".join(heard.said)
