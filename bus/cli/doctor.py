@@ -23,15 +23,18 @@ def doctor(config: Settings = CONFIG, json: Json = False) -> None:
     """
     from bus.doctor import examine, exit_code
 
-    verdicts = examine(config)
+    verdicts = []
+    for verdict in examine(config):
+        verdicts.append(verdict)
+        if not json:
+            _tell(verdict)
     code = exit_code(verdicts)
-    shown = {"exit_code": code, "checks": [asdict(verdict) for verdict in verdicts]}
-    show(shown, json, lambda _: _told(verdicts))
+    show({"exit_code": code, "checks": [asdict(verdict) for verdict in verdicts]}, json, lambda _: None)
     raise typer.Exit(code)
 
 
-def _told(verdicts: list[Verdict]) -> None:
-    for verdict in verdicts:
-        line = f"{verdict.level:<9}{verdict.code:<25}{verdict.what}"
-        parts: dict[str, Any] = {" at ": verdict.where, "; why: ": verdict.why, "; next: ": verdict.next}
-        print(line + "".join(f"{label}{text}" for label, text in parts.items() if text))
+def _tell(verdict: Verdict) -> None:
+    """At once: the next check may take its time."""
+    line = f"{verdict.level:<9}{verdict.code:<25}{verdict.what}"
+    parts: dict[str, Any] = {" at ": verdict.where, "; why: ": verdict.why, "; next: ": verdict.next}
+    print(line + "".join(f"{label}{text}" for label, text in parts.items() if text), flush=True)

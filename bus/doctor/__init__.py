@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bus.doctor import broker, database, here, keystore, systems, work
-from bus.doctor.verdict import Check, Surroundings, Verdict, needs_settings, needs_store, wrong
+from bus.doctor.verdict import Check, Surroundings, Verdict, needs_figures, needs_settings, needs_store, wrong
 
 __all__ = ["CHECKS", "Verdict", "examine", "exit_code"]
 
@@ -30,26 +30,28 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("store schema", needs_store(database.schema)),
     ("store rights", needs_store(database.rights)),
     ("store disk", needs_settings(database.disk)),
+    ("store locks", needs_store(database.locks)),
+    ("store standby", needs_store(database.standby)),
     ("clock", needs_store(database.clock)),
-    ("key store", needs_store(keystore.keystore)),
+    ("key store", needs_figures(keystore.keystore, "doctor.keystore", "keystore_of_payloads")),
     ("log keys", needs_settings(keystore.signers)),
     ("channel", needs_settings(broker.channel)),
     ("attachments", needs_settings(here.attachments)),
-    ("same attachments", needs_store(work.same_attachments)),
-    ("processes", needs_store(work.processes)),
-    ("backlog", needs_store(work.backlog)),
-    ("dead letters", needs_store(work.dead)),
-    ("lanes", needs_store(work.lanes)),
-    ("leases", needs_store(work.leases)),
-    ("tree", needs_store(work.tree)),
-    ("anchors", needs_store(work.anchors)),
+    ("same attachments", needs_figures(work.same_attachments, "doctor.attachments-same", "folder_of_attachments")),
+    ("processes", needs_figures(work.processes, "doctor.processes", "processes_at_work")),
+    ("backlog", needs_figures(work.backlog, "doctor.backlog", "backlog", "count_behind_dead")),
+    ("dead letters", needs_figures(work.dead, "doctor.dead", "dead_by_reason")),
+    ("lanes", needs_figures(work.lanes, "doctor.lanes", "lanes_of_the_dead")),
+    ("leases", needs_figures(work.leases, "doctor.leases", "expired_leases")),
+    ("tree", needs_figures(work.tree, "doctor.tree", "oldest_unsealed", "processes_at_work")),
+    ("anchors", needs_figures(work.anchors, "doctor.anchors", "anchored", "oldest_unsealed")),
 )
 
 
-def examine(path: Path) -> list[Verdict]:
-    """Run all checks on the settings in ``path`` and on what they name; never raises."""
+def examine(path: Path) -> Iterator[Verdict]:
+    """Run all checks on the settings in ``path`` and on what they name, each verdict as it is found; never raises."""
     at = Surroundings(path, lambda: dt.datetime.now(dt.UTC))
-    return [verdict for name, check in CHECKS for verdict in _run(name, check, at)]
+    return (verdict for name, check in CHECKS for verdict in _run(name, check, at))
 
 
 def _run(name: str, check: Check, at: Surroundings) -> list[Verdict]:

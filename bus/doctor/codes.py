@@ -81,6 +81,16 @@ CODES: dict[str, Code] = {
         "triggers refuse it, but who owns the table can drop the triggers",
         "let another role own the tables: deploy/postgresql/roles.sql",
     ),
+    "doctor.store-locks": Code(
+        "Tables of the bus that somebody keeps for himself: a look at one is given up after two seconds.",
+        "the bus waits for the table, too, and what is in it was not looked at",
+        "end the session that is named, or what it does there",
+    ),
+    "doctor.store-standby": Code(
+        "Where `synchronous_standby_names` is set: a standby that confirms commits; a warning when one waits for 5 seconds.",
+        "every commit waits for it, and the bus stands still",
+        "start the standby, or take it out of synchronous_standby_names and reload the server",
+    ),
     "doctor.store-disk": Code(
         "Where the SQLite file lies: a local disk (a warning in memory, wrong on the network), with 1 GB (wrong below 100 MB).",
         "network folders and memory do not keep what they say they wrote, and a full disk refuses messages",

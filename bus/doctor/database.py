@@ -14,6 +14,8 @@ from bus.store.opening import doubts, refuse_network, refuse_unusable
 from bus.store.survey import Survey, survey, where_is
 
 SKEW = dt.timedelta(seconds=1)
+LONG = dt.timedelta(seconds=5)
+"""A commit that a standby has not confirmed after so long is not just on its way."""
 
 
 def reachable(at: Surroundings) -> Iterator[Verdict]:
@@ -71,6 +73,32 @@ def rights(at: Surroundings) -> Iterator[Verdict]:
             yield warning("doctor.store-rights", f"the user {store.user} {store.may_change}", store.where)
         else:
             yield ok("doctor.store-rights", f"the user {store.user} can add records, and neither change nor delete them")
+
+
+def locks(at: Surroundings) -> Iterator[Verdict]:
+    """Tables that could not be looked at, each once."""
+    store = _of(at)
+    held = {missed.sentence: missed.hint for missed in store.missed.values() if missed.code == "store.locked"}
+    for said, remedy in held.items():
+        yield wrong("doctor.store-locks", said, store.where, next=remedy)
+    if not held and store.kind == "PostgreSQL":
+        yield ok("doctor.store-locks", "nobody keeps a table from us")
+
+
+def standby(at: Surroundings) -> Iterator[Verdict]:
+    """Only where commits wait for one."""
+    store = _of(at)
+    if store.standbys is None:
+        return
+    named = f"synchronous_standby_names is {store.standbys.names!r}"
+    waiting = f"sessions of the bus that wait in a commit: {store.standbys.waiting}"
+    if store.standbys.lacking:
+        yield wrong("doctor.store-standby", f"{named}, and no such standby confirms commits: each waits for ever; {waiting}", store.where)
+    elif store.standbys.longest > LONG:
+        longest = f"the first for {store.standbys.longest.total_seconds():.0f} s: perhaps too few standbys confirm"
+        yield warning("doctor.store-standby", f"{named}; {waiting}, {longest}", store.where)
+    else:
+        yield ok("doctor.store-standby", f"{named}, and a standby is connected")
 
 
 def disk(at: Surroundings) -> Iterator[Verdict]:

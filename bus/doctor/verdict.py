@@ -76,5 +76,15 @@ def needs_store(check: Check) -> Check:
     return lambda at: () if at.store is None else check(at)
 
 
+def needs_figures(check: Check, code: str, *figures: str) -> Check:
+    """Where one of the ``figures`` of the database could not be had, say so: nobody may take that for nothing found."""
+
+    def checked(at: Surroundings) -> Iterable[Verdict]:
+        missed = None if at.store is None else next((at.store.missed[name] for name in figures if name in at.store.missed), None)
+        return needs_store(check)(at) if missed is None else [warning(code, f"not looked at: {missed.sentence}", next=missed.hint)]
+
+    return checked
+
+
 def megabytes(size: float) -> str:
     return f"{size / 1e6:,.0f} MB" if size < 1e10 else f"{size / 1e9:,.0f} GB"

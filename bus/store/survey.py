@@ -9,25 +9,31 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from bus.clock import text_of
 from bus.errors import StoreError
 from bus.store import queries
-from bus.store.schema import REVISION, revision_of_postgres
+from bus.store.schema import REVISION, refuse, revision_of_postgres
+
+if TYPE_CHECKING:
+    from bus.store.obstacles import Standbys
 
 OLDEST_SQLITE = (3, 35)
 """The first with RETURNING."""
 OLDEST_POSTGRESQL = 150000
 LOCAL_DISK = "put the file on a local disk that supports WAL"
+OF_ALL_REVISIONS = frozenset({"processes_at_work", "folder_of_attachments", "keystore_of_payloads", "lies_open"})
+"""Queries whose tables are the same since revision 2; of others an older or newer schema may mean something else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
     """What was found. ``unsafe``: what the start refuses, each with its remedy; ``ahead``: by how much this machine's clock is.
 
-    ``figures`` are the answers to the queries of ``survey.sql``; empty when the schema is not the one we speak.
+    ``figures`` are the answers to the queries of ``survey.sql``, ``missed`` why a query has none: a lock, another schema. Both are
+    empty for an empty database.
     """
 
     kind: str
@@ -42,7 +48,9 @@ class Survey:
     ahead: dt.timedelta | None = None
     user: str = ""
     may_change: str = ""
+    standbys: Standbys | None = None
     figures: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    missed: Mapping[str, StoreError] = field(default_factory=dict)
 
 
 def where_is(url: str) -> str:
@@ -72,11 +80,12 @@ def _sqlite(path: Path) -> Survey:
             def ask(query: str, parameters: Mapping[str, Any]) -> Sequence[Any]:
                 return raw.execute(query, parameters).fetchall()
 
+            figures, missed = _figures(ask, now, revision, sqlite3.OperationalError)
             return Survey(
                 kind="SQLite", where=str(path), version=sqlite3.sqlite_version, too_old=sqlite3.sqlite_version_info < OLDEST_SQLITE,
                 durability="WAL; the bus asserts synchronous=FULL at its start", revision=revision, speaks=REVISION, now=now,
                 unsafe=() if mode == "wal" else (StoreError(f"journal_mode is {mode}, not wal", code="store.unsafe", hint=LOCAL_DISK),),
-                figures=_figures(ask, now) if revision == REVISION else {},
+                figures=figures, missed=missed,
             )  # fmt: skip
     except sqlite3.Error as error:
         raise StoreError(
@@ -88,27 +97,30 @@ def _postgresql(url: str) -> Survey:
     import psycopg
     from psycopg.rows import dict_row
 
-    from bus.store import postgres_session
+    from bus.store import obstacles, postgres_session
 
     def ask(query: str, parameters: Mapping[str, Any] | None = None) -> Sequence[Any]:
-        return raw.execute(_PARAMETER.sub(r"%(\1)s", query), parameters).fetchall()
+        with obstacles.looking(raw, query):
+            return raw.execute(_PARAMETER.sub(r"%(\1)s", query), parameters).fetchall()
 
     try:
         with psycopg.connect(url, autocommit=True, row_factory=dict_row, connect_timeout=5) as raw:
-            raw.execute("SET default_transaction_read_only = on")
+            raw.execute(f"SET default_transaction_read_only = on; {obstacles.PATIENCE}")
             before = dt.datetime.now(dt.UTC)
             [facts] = ask(_FACTS)
             after = dt.datetime.now(dt.UTC)
             [safety] = ask(postgres_session.FACTS)
-            revision = revision_of_postgres(raw) if safety["schema"] else 0
+            with obstacles.looking(raw, "schema_revision"):
+                revision = revision_of_postgres(raw) if safety["schema"] else 0
             unsafe = [*postgres_session.refusals(safety, raw.info.backend_pid), *_rights_lacking(raw, revision)]
+            figures, missed = _figures(ask, facts["now"], revision, psycopg.ProgrammingError)
             return Survey(
                 kind="PostgreSQL", where=where_is(url), version=facts["server_version"], too_old=int(facts["number"]) < OLDEST_POSTGRESQL,
                 durability=", ".join(f"{name} {safety[name]}" for name in ("fsync", "full_page_writes", "synchronous_commit")),
                 unsafe=tuple(unsafe), revision=revision, speaks=REVISION, now=facts["now"],
                 ahead=before + (after - before) / 2 - facts["now"],
                 user=facts["user"], may_change=_may_change(ask) if revision else "",
-                figures=_figures(ask, facts["now"]) if revision == REVISION else {},
+                standbys=obstacles.standbys(raw), figures=figures, missed=missed,
             )  # fmt: skip
     except psycopg.errors.InsufficientPrivilege as error:
         raise StoreError(f"the database forbids it: {str(error).strip()}", code="store.rights", hint=postgres_session.RIGHTS) from error
@@ -145,6 +157,32 @@ def _may_change(ask: Callable[[str], Sequence[Any]]) -> str:
     return "may change or delete records" if row["change"] or row["remove"] else ""
 
 
-def _figures(ask: Callable[[str, Mapping[str, Any]], Sequence[Any]], now: dt.datetime) -> dict[str, list[dict[str, Any]]]:
-    parameters = {"now": text_of(now)}
-    return {name: [dict(row) for row in ask(query, parameters)] for name, query in queries.load("survey.sql", in_list="").items()}
+def _figures(
+    ask: Callable[[str, Mapping[str, Any]], Sequence[Any]], now: dt.datetime, revision: int, strange: type[Exception]
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, StoreError]]:
+    """Answers, and why there is none; ``strange``: what a database raises that has not the tables of a query."""
+    figures: dict[str, list[dict[str, Any]]] = {}
+    missed: dict[str, StoreError] = {}
+    other = _other(revision)
+    for name, query in queries.load("survey.sql", in_list="").items() if revision else ():
+        if other is not None and name not in OF_ALL_REVISIONS:
+            missed[name] = other
+            continue
+        try:
+            figures[name] = [dict(row) for row in ask(query, {"now": text_of(now)})]
+        except StoreError as error:
+            missed[name] = error
+        except strange:
+            if other is None:
+                raise
+            missed[name] = other
+    return figures, missed
+
+
+def _other(revision: int) -> StoreError | None:
+    """Why the start refuses a schema, if it does."""
+    try:
+        refuse(revision)
+    except StoreError as error:
+        return error
+    return None

@@ -34,6 +34,10 @@ SELECT name FROM marks WHERE name IN ('unprotected', 'laid-open')
 -- name: oldest_unsealed
 SELECT time AS oldest FROM records WHERE seq > coalesce((SELECT last FROM checkpoints ORDER BY size DESC LIMIT 1), 0) ORDER BY seq LIMIT 1
 
+-- Whether those who vouched for the log can be looked at; of whom, `bus.anchors.lateness` says.
+-- name: anchored
+SELECT count(*) AS anchors FROM (SELECT 1 FROM anchors LIMIT 1) AS a
+
 -- name: count_pending
 SELECT (SELECT max(seq) FROM records) AS records, (SELECT count(*) FROM runs WHERE state = 'ready' AND state IN ('ready', 'dead')) AS ready,
   (SELECT count(*) FROM runs WHERE state = 'dead' AND state IN ('ready', 'dead')) AS dead

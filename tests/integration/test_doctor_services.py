@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import threading
 from pathlib import Path
+from unittest.mock import Mock
 
 import kombu
 import psycopg
 import pytest
 
 from bus import doctor
-from bus.doctor.verdict import Verdict
+from bus.clock import text_of
+from bus.doctor import database
+from bus.doctor.verdict import Surroundings, Verdict
 from bus.errors import StoreError
+from bus.store.obstacles import Standbys
 from bus.store.opening import open_store
 from bus.store.postgres_session import refusals
+from bus.store.schema import REVISION
+from bus.testing.channel_contract import wait_until
 from tests.small_bus import write
 
 NOWHERE = "postgresql://snodo@127.0.0.1:1/snodo"
@@ -169,3 +177,104 @@ def test_a_pooler_in_the_place_of_the_database_is_refused():
         "store.standby",
         "store.unsafe",
     ]
+
+
+def test_a_table_that_somebody_keeps_for_himself_is_told_with_who_does_and_holds_up_no_other_look(tmp_path, postgresql_url):
+    """It hung for ever, without a word."""
+    open_store(postgresql_url).close()
+    with psycopg.connect(postgresql_url, application_name="manutenzione") as holder:
+        holder.execute("LOCK TABLE runs")
+        pid = holder.info.backend_pid
+        found = examined(write(tmp_path, store={"url": postgresql_url}))
+    [lock] = found["doctor.store-locks"]
+    assert lock.level == "wrong"
+    assert lock.what.startswith(f"the table runs is locked by process {pid} of the database (user snodo, program manutenzione")
+    assert f"pg_terminate_backend({pid})" in lock.next
+    for code in ("backlog", "dead", "lanes", "leases"):
+        [told] = found[f"doctor.{code}"]
+        assert (told.level, told.what) == ("warning", f"not looked at: {lock.what}")
+    assert levels(found, "doctor.tree") == ["ok"]
+
+
+def test_who_waits_for_a_table_for_himself_is_told_with_those_before_him(tmp_path, postgresql_url):
+    open_store(postgresql_url).close()
+    with psycopg.connect(postgresql_url) as reader, psycopg.connect(postgresql_url, autocommit=True) as wanting:
+        before, pid = reader.info.backend_pid, wanting.info.backend_pid
+        reader.execute("SELECT count(*) FROM schema_revision")
+        thread = threading.Thread(target=lambda: wanting.execute("LOCK TABLE schema_revision") if wanting.execute("BEGIN") else None)
+        thread.start()
+        asked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = %s"
+        wait_until(lambda: reader.execute(asked, [pid]).fetchone() == (1,))
+        [told] = examined(write(tmp_path, store={"url": postgresql_url}))["doctor.store"]
+        reader.rollback()
+        thread.join(20)
+    assert f"the table schema_revision is wanted, behind process {before}, by process {pid}" in told.what
+    assert f"pg_terminate_backend({before})" in told.next
+
+
+@pytest.mark.parametrize("revision", [REVISION - 1, REVISION + 1])
+def test_under_another_schema_processes_are_listed_and_nothing_is_well_that_was_not_looked_at(tmp_path, postgresql_url, revision):
+    """In the midst of an upgrade the older programs are at work."""
+    open_store(postgresql_url).close()
+    with psycopg.connect(postgresql_url, autocommit=True) as raw:
+        raw.execute("UPDATE schema_revision SET revision = %s", [revision])
+        now = text_of(dt.datetime.now(dt.UTC))
+        raw.execute("INSERT INTO processes VALUES ('p', 'worker', 'macchina', 7, '0.9', 'abc', %s, %s)", [now, now])
+    found = examined(write(tmp_path, store={"url": postgresql_url}))
+    assert found["doctor.processes"][-1].what == "at work: 1 worker"
+    for code in ("backlog", "dead", "lanes", "leases", "tree", "anchors"):
+        [told] = found[f"doctor.{code}"]
+        assert (told.level, told.what.startswith(f"not looked at: the database has schema {revision},")) == ("warning", True)
+
+
+@pytest.fixture
+def standby_named(postgresql, postgresql_url):
+    """A server whose commits wait for a standby that there is not."""
+    open_store(postgresql_url).close()
+    with psycopg.connect(postgresql_url, autocommit=True, options="-c synchronous_commit=local") as raw:
+        name = "SELECT 1 FROM pg_settings WHERE name = 'synchronous_standby_names' AND setting = %s"
+        raw.execute("ALTER SYSTEM SET synchronous_standby_names = 'gemello'")
+        try:
+            raw.execute("SELECT pg_reload_conf()")
+            wait_until(lambda: raw.execute(name, ["gemello"]).fetchone())
+            yield raw
+        finally:
+            raw.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            raw.execute("SELECT pg_reload_conf()")
+            wait_until(lambda: raw.execute(name, [""]).fetchone())
+
+
+def test_a_standby_that_is_to_confirm_commits_and_is_not_there_is_told(tmp_path, postgresql_url, standby_named):
+    """Every commit waits for it, and all else was well."""
+    path = write(tmp_path, store={"url": postgresql_url})
+    with psycopg.connect(postgresql_url, autocommit=True) as writer:
+        thread = threading.Thread(target=writer.execute, args=["INSERT INTO marks (name, value) VALUES ('prova', '')"])
+        thread.start()
+        waits = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND wait_event = 'SyncRep'"
+        wait_until(lambda: standby_named.execute(waits, [writer.info.backend_pid]).fetchone())
+        [told] = examined(path)["doctor.store-standby"]
+        standby_named.execute("SELECT pg_cancel_backend(%s)", [writer.info.backend_pid])
+        thread.join(20)
+    assert told.level == "wrong"
+    assert told.what.startswith("synchronous_standby_names is 'gemello', and no such standby confirms commits")
+    assert told.what.endswith("sessions of the bus that wait in a commit: 1")
+    assert told.next == "start the standby, or take it out of synchronous_standby_names and reload the server"
+
+
+def test_a_plain_user_is_told_of_the_standby_too(tmp_path, postgresql_url, standby_named):
+    standby_named.execute("CREATE ROLE piano LOGIN")
+    try:
+        standby_named.execute("GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO piano")
+        found = examined(write(tmp_path, store={"url": postgresql_url.replace("snodo@", "piano@")}))
+    finally:
+        standby_named.execute("DROP OWNED BY piano")
+        standby_named.execute("DROP ROLE piano")
+    assert levels(found, "doctor.store-standby") == ["wrong"]
+
+
+def test_a_commit_that_no_standby_confirms_for_long_is_doubtful(tmp_path):
+    at = Surroundings(tmp_path, lambda: dt.datetime.now(dt.UTC), store=Mock(where="qui"))
+    for longest, level in ((0, "ok"), (60, "warning")):
+        at.store.standbys = Standbys("gemello", lacking=False, waiting=1, longest=dt.timedelta(seconds=longest))
+        [told] = database.standby(at)
+        assert (told.level, "perhaps" in told.what) == (level, level == "warning")

@@ -85,6 +85,19 @@ def test_what_is_printed_is_one_line_for_each_check(tmp_path, capsys):
     assert told.endswith("; next: bus keys new NAME --role portal")
 
 
+def test_what_is_found_is_printed_before_the_next_check_begins(tmp_path, capsys, monkeypatch):
+    """A check that takes its time does not keep the others silent."""
+    shown = []
+
+    def slow(at):
+        shown.append(capsys.readouterr().out)
+        return []
+
+    monkeypatch.setattr(doctor, "CHECKS", (doctor.CHECKS[0], ("slow", slow)))
+    main(["doctor", "--config", str(write(tmp_path))])
+    assert "doctor.python" in shown[0]
+
+
 def test_programs_get_the_same_as_json(tmp_path, capsys):
     path = write(tmp_path)
     (tmp_path / "routes/prova/saluta.yaml").write_text("route: [", "utf-8")
