@@ -14,7 +14,6 @@ import datetime as dt
 import io
 import random
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Literal, TypeAlias
@@ -291,19 +290,6 @@ class App:
             elif message.startswith(LANE) and self.role != "web":  # the engine of a door does not turn: it would keep what it hears
                 self.engine.lane_is_free(message.removeprefix(LANE))
         self.news.tell(dict.fromkeys(heard))
-
-    def wait_reply(self, message: str, seconds: float) -> JsonObject:
-        """The state of a message as soon as it is replied or has ended, or after ``seconds``; blocks."""
-        deadline = time.monotonic() + seconds
-        event = threading.Event()
-        with self.news.listen(message, lambda _: event.set()):
-            while True:
-                shown = self.message(message)
-                left = deadline - time.monotonic()
-                if shown["reply"] is not None or shown["state"] in ("done", "dead", "cancelled") or left <= 0:
-                    return shown
-                event.wait(min(left, 0.25))
-                event.clear()
 
     # -- reading -----------------------------------------------------------------------------------------------------
 

@@ -10,12 +10,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bus import config
 from bus.app import App
+from bus.message import JsonObject
 from bus.web.serve import Server
 
 KEYS = {"portale": "portal", "altro": "portal", "sistemista": "sysadmin", "revisore": "auditor"}
@@ -204,3 +207,17 @@ class Caller:
             return Reply(connection.getresponse())
         finally:
             connection.close()
+
+
+def wait_reply(app: App, message: str, seconds: float) -> JsonObject:
+    """The state of a message as soon as it is replied or has ended, or after ``seconds``; blocks."""
+    deadline = time.monotonic() + seconds
+    event = threading.Event()
+    with app.news.listen(message, lambda _: event.set()):
+        while True:
+            shown = app.message(message)
+            left = deadline - time.monotonic()
+            if shown["reply"] is not None or shown["state"] in ("done", "dead", "cancelled") or left <= 0:
+                return shown
+            event.wait(min(left, 0.25))
+            event.clear()

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal
 
 import psycopg
@@ -329,16 +329,28 @@ def test_a_commit_that_no_synchronous_standby_has_is_acknowledged_by_nobody(ende
         store = PostgresStore(url)
         store.write(lambda tx: add(tx, "before")).result(30)
         _switch(url, "synchronous_standby_names", "gemello")
-        written = store.write(lambda tx: add(tx, "alone"))
         with psycopg.connect(url, autocommit=True) as admin:
+            written, name = _write_until_it_waits(store, admin)
             for query in ("COMMIT", "%pg_logical_emit_message%", "%pg_logical_emit_message%"):
                 admin.execute(f"SELECT {ended}(%s)", [_waiting(admin, query)])  # type: ignore[call-overload]
             assert _waiting(admin, "%pg_logical_emit_message%")
         assert not written.done()
         _switch(url, "synchronous_standby_names", "''")
         written.result(30)
-        assert times(store, "alone") == 1
+        assert times(store, name) == 1
         store.close()
+
+
+def _write_until_it_waits(store: Store, admin: psycopg.Connection[Any]) -> tuple[Future[None], str]:
+    """A session hears of a change of settings some moments after it."""
+    for number in range(1000):
+        name = f"alone {number}"
+        written = store.write(lambda tx, name=name: add(tx, name))  # type: ignore[misc]
+        while not written.done():
+            if admin.execute(_WAITING, ["COMMIT"]).fetchone():
+                return written, name
+            time.sleep(0.02)
+    raise AssertionError("no commit waits")
 
 
 def _waiting(admin: psycopg.Connection[Any], query: str) -> int:

@@ -22,7 +22,7 @@ from bus.source import Finding
 from bus.web.serve import Server
 from tests.integration.kit import until
 from tests.integration.test_watching import Eco
-from tests.small_bus import Caller, key_of, running, write
+from tests.small_bus import Caller, key_of, running, wait_reply, write
 
 SALUTA = "routes/prova/saluta.yaml"
 SENDER = {
@@ -428,7 +428,7 @@ def test_of_two_sysadmins_who_saw_the_same_only_one_activates(bus: Bus) -> None:
 
 
 def reply_of(bus: Bus, message: str) -> Any:
-    shown = bus.server.app.wait_reply(message, 60)
+    shown = wait_reply(bus.server.app, message, 60)
     assert "done" == shown["state"], shown
     return shown["reply"]
 

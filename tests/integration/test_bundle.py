@@ -23,7 +23,7 @@ from bus.cli import main
 from bus.errors import StoreError
 from bus.log import note, payload, timestamp
 from bus.testing.ports import free_port
-from tests.small_bus import Caller, key_of, running, write
+from tests.small_bus import Caller, key_of, running, wait_reply, write
 from tests.tsa import Authority
 
 
@@ -35,7 +35,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
         ask = Caller(server.port)
         for name in ("Ada", "Bo", "Cy"):
             body = {"type": "prova.saluto", "data": {"nome": name}}
-            server.app.wait_reply(ask("POST", "/messages", body).json["id"], 60)
+            wait_reply(server.app, ask("POST", "/messages", body).json["id"], 60)
         out = folder / "fascicolo.zip"
         url = f"http://127.0.0.1:{server.port}"
         assert (
@@ -158,7 +158,7 @@ def test_what_was_erased_is_left_out_and_said_and_the_rest_is_replayed_and_turne
             ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada", "numero": number}}).json["id"] for number in (1, 2)
         )
         for message in (erased, kept):
-            app.wait_reply(message, 60)
+            wait_reply(app, message, 60)
         whole = ask("POST", "/exports", {"case": "istanza:Ada", "purpose": "prova", "payloads": True}, name="revisore").content
         with app.store.read() as tx:
             app.keys.forget(
@@ -269,7 +269,7 @@ def test_a_text_with_unusual_ends_of_lines_is_verified_and_what_moves_about_on_a
     with running(tmp_path) as server:
         ask = Caller(server.port)
         message = ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": name}}).json["id"]
-        server.app.wait_reply(message, 10)
+        wait_reply(server.app, message, 10)
         raw = ask("POST", "/exports", {"message": message, "purpose": "prova", "payloads": True}, name="revisore").content
     assert name in " ".join(json.loads(json.loads(line)["text"])["body"].get("nome", "") for line in _messages(raw))
     assert verdict(raw, str(note.read_signer(tmp_path / "var/log.key").verifier)) == []
@@ -456,7 +456,7 @@ def test_what_witnesses_signed_goes_with_it_and_is_verified(tmp_path, authority)
     witness = note.Signer.new("testimone.example/uno", note.COSIGNATURE)
     with running(tmp_path) as server:
         ask, app = Caller(server.port), server.app
-        app.wait_reply(ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}).json["id"], 60)
+        wait_reply(app, ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}).json["id"], 60)
         body = {"case": "istanza:Ada", "purpose": "prova"}
         assert ask("POST", "/exports", body, name="portale").status == 403
         assert ask("POST", "/exports", {"case": "istanza:Ada"}, name="revisore").status == 422
@@ -494,7 +494,7 @@ def test_a_stamp_of_before_the_last_record_or_of_far_behind_it_goes_with_it_and_
     with running(tmp_path) as server:
         ask, app = Caller(server.port), server.app
         message = ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}).json["id"]
-        app.wait_reply(message, 60)
+        wait_reply(app, message, 60)
         export = partial(ask, "POST", "/exports", {"case": "istanza:Ada", "purpose": "prova"}, name="revisore")
         bare = export().content  # its records, and that it was made, are sealed by now
         stamped = _stamp(app, authority)
@@ -559,7 +559,7 @@ def test_whatever_in_anchors_is_no_stamp_and_no_number_of_that_checkpoint_is_fou
 def test_rules_that_records_name_and_that_the_database_has_no_more_are_told(tmp_path, capsys):
     with running(tmp_path) as server:
         ask, app = Caller(server.port), server.app
-        app.wait_reply(ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}).json["id"], 60)
+        wait_reply(app, ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}).json["id"], 60)
         words = ["log", "export", "--case", "istanza:Ada", "--purpose", "prova", "--out", str(tmp_path / "f.zip")]
         words += ["--url", f"http://127.0.0.1:{server.port}", "--key", key_of("revisore")]
         assert main(words) == 0
@@ -583,7 +583,7 @@ def test_rules_that_records_name_and_that_the_database_has_no_more_are_told(tmp_
 def test_the_summary_tells_no_time_of_the_checkpoint_which_nobody_signed(tmp_path):
     with running(tmp_path) as server:
         ask, app = Caller(server.port), server.app
-        app.wait_reply(ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}).json["id"], 60)
+        wait_reply(app, ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}).json["id"], 60)
         ask("POST", "/exports", {"case": "istanza:Ada", "purpose": "prova"}, name="revisore")
         with sqlite3.connect(tmp_path / "var/snodo.db") as database:
             database.execute("DROP TRIGGER checkpoints_are_never_changed")
@@ -596,7 +596,7 @@ def test_the_checkpoint_that_a_witness_cosigned_is_taken_though_another_has_stam
     witness = note.Signer.new("testimone.example/uno", note.COSIGNATURE)
     with running(tmp_path) as server:
         ask, app = Caller(server.port), server.app
-        app.wait_reply(ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}).json["id"], 60)
+        wait_reply(app, ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}).json["id"], 60)
         export = partial(ask, "POST", "/exports", {"case": "istanza:Ada", "purpose": "prova"}, name="revisore")
         export()
         stamped = _stamp(app, authority)

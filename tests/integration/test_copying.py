@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from bus.cli import main
-from tests.small_bus import Caller, running, write
+from tests.small_bus import Caller, running, wait_reply, write
 
 
 def sent(server, type: str, nome: str, key: str) -> str:
@@ -25,8 +25,8 @@ def old(tmp_path):
     with running(tmp_path / "old") as server:
         waits = sent(server, "prova.attesa", "Ada", "k-ada")
         for number in range(30):
-            server.app.wait_reply(sent(server, "prova.saluto", f"Bo {number}", f"k{number}"), 60)
-        server.app.wait_reply(sent(server, "prova.guasto", "Cy", "k-cy"), 60)
+            wait_reply(server.app, sent(server, "prova.saluto", f"Bo {number}", f"k{number}"), 60)
+        wait_reply(server.app, sent(server, "prova.guasto", "Cy", "k-cy"), 60)
     return tmp_path / "old", waits
 
 
@@ -51,7 +51,7 @@ def test_what_waited_goes_on_and_what_was_sent_is_known(tmp_path, old, postgresq
         ask = Caller(server.port)
         assert sent(server, "prova.attesa", "Ada", "k-ada") == waits, "the same key is the same message"
         sent(server, "prova.sveglia", "Ada", "k-sveglia")
-        assert server.app.wait_reply(waits, 60)["reply"] == {"svegliato": "Ada"}
+        assert wait_reply(server.app, waits, 60)["reply"] == {"svegliato": "Ada"}
         assert [one["reason"] for one in ask("GET", "/runs?state=dead", name="sistemista").json["runs"]] == ["prova.rotta"]
 
 

@@ -26,7 +26,7 @@ from bus.engine import erasure, projection
 from bus.errors import Erased
 from bus.log import log, stream
 from tests.integration.kit import until
-from tests.small_bus import Caller, Process, key_of, running, settings
+from tests.small_bus import Caller, Process, key_of, running, settings, wait_reply
 
 WHO = "BLLDAA71E43B429M"
 NAME = "Adalgisa Bellomo-Quaranta"
@@ -77,7 +77,7 @@ def replayed(message: str, settings_of: str) -> subprocess.CompletedProcess[str]
 
 def greet(server, name: str, who: str, **envelope) -> str:
     message = sent(server, "prova.saluto", {"nome": name, "numero": {"persone": [{"codice": who}]}}, **envelope)
-    assert server.app.wait_reply(message, 60)["reply"] == {"saluto": f"ciao {name}"}
+    assert wait_reply(server.app, message, 60)["reply"] == {"saluto": f"ciao {name}"}
     return message
 
 
@@ -276,7 +276,7 @@ def test_nothing_is_erased_while_a_run_is_open(town):
     sent(town, "prova.sveglia", {"nome": "pratica-1"})  # names nobody: it goes with the only person of its case
     with town.app.store.read() as tx:
         message = tx.one("run", id=run["id"])["message"]
-    town.app.wait_reply(message, 60)
+    wait_reply(town.app, message, 60)
     assert confirmed(town, request.json["id"]).json["messages"] == 2
 
 
@@ -318,7 +318,7 @@ def test_a_message_that_names_nobody_stays_while_another_person_is_in_its_case(t
     first, second = (sent(town, "prova.silenzio", {"nome": "pratica-2", "numero": who}) for who in (WHO, OTHER))
     nameless = sent(town, "prova.silenzio", {"nome": "pratica-2"})
     for one in (first, second, nameless):
-        town.app.wait_reply(one, 60)
+        wait_reply(town.app, one, 60)
     assert asked(town).json["messages"] == 1
 
 

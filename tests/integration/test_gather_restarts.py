@@ -11,6 +11,7 @@ from bus.app import App
 from bus.engine.intake import Submission
 from tests.integration.kit import until
 from tests.integration.workshop import write_rules
+from tests.small_bus import wait_reply
 
 GATHER = """
 case: {{a: body.a}}
@@ -56,7 +57,7 @@ def send(app: App, type: str, **body: str) -> str:
 
 
 def reply_of(app: App, message: str) -> object:
-    return app.wait_reply(message, 60)["reply"]
+    return wait_reply(app, message, 60)["reply"]
 
 
 def notes(app: App) -> list[str]:

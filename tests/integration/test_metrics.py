@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bus import figures, metrics
 from bus.adapter import Adapter, Call, Contract, Refused, Unreachable, operation
-from tests.small_bus import Caller, key_of, running, settings, write
+from tests.small_bus import Caller, key_of, running, settings, wait_reply, write
 
 MONITOR = {"name": "prometheus", "role": "monitor", "sha256": hashlib.sha256(key_of("prometheus").encode()).hexdigest()}
 
@@ -57,7 +57,7 @@ def test_messages_and_runs_are_counted_and_nobody_is_named(server):
         sent = ask(
             "POST", "/messages", {"type": "prova.guasto", "data": {"nome": f"Ada Rossi {number}"}}, {"Idempotency-Key": f"k{number}"}
         )
-        server.app.wait_reply(sent.json["id"], 60)
+        wait_reply(server.app, sent.json["id"], 60)
     ask("POST", "/messages", {"type": "prova.guasto", "data": {"nome": "Ada Rossi 0"}}, {"Idempotency-Key": "k0"})
     ask("POST", "/messages", {"type": "prova.attesa", "data": {"nome": "Bo"}}, {"Idempotency-Key": "w"})
     after = page(server)
@@ -115,7 +115,7 @@ def test_calls_are_counted_by_how_they_ended_and_circuits_are_told(tmp_path):
     with running(tmp_path, {"oracolo": oracolo}, keys=keys, engine=patient) as server:
         for name in ["bene", "rifiuta", *(f"manca {number}" for number in range(6))]:
             sent = Caller(server.port)("POST", "/messages", {"type": "prova.orfano", "data": {"nome": name}})
-            server.app.wait_reply(sent.json["id"], 1 if name == "manca 5" else 60)
+            wait_reply(server.app, sent.json["id"], 1 if name == "manca 5" else 60)
         told = page(server)
     ended = {ending: told["snodo_calls_total", ending, "oracolo.chiedi"] for ending in ("answered", "refused", "unreachable")}
     assert ended == {"answered": 1, "refused": 1, "unreachable": 5}, "the sixth found the circuit open"

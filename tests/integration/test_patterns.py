@@ -20,6 +20,7 @@ from bus.app import App
 from bus.engine.intake import Submission
 from bus.errors import SnodoError
 from tests.integration.kit import until
+from tests.small_bus import wait_reply
 
 PATTERNS = Path(__file__).parents[2] / "docs/patterns"
 DOMANDA = {
@@ -73,10 +74,10 @@ def test_the_idempotent_receiver_takes_a_message_once_also_after_a_restart_and_r
     desks = Scrivanie()
     with working(tmp_path, "idempotenza", desks) as app:
         first = send(app)
-        reply = app.wait_reply(first, 60)["reply"]
+        reply = wait_reply(app, first, 60)["reply"]
     with working(tmp_path, "idempotenza", desks) as app:
         assert first == send(app)
-        assert {"ricevuta": "D-1"} == reply == app.wait_reply(first, 60)["reply"]
+        assert {"ricevuta": "D-1"} == reply == wait_reply(app, first, 60)["reply"]
         with pytest.raises(SnodoError) as refused:
             send(app, importo=2000)
         assert "input.key-reused" == refused.value.code

@@ -32,7 +32,7 @@ from bus.store.opening import Reader, open_reader
 from bus.testing.cutting import Cut, as_yaml, cut
 from bus.testing.routes import run, run_folder
 from bus.web.serve import Server
-from tests.small_bus import key_of, settings
+from tests.small_bus import key_of, settings, wait_reply
 
 CF, OTHER = "BLLDAA71E43B429M", "LPRTLL45P09B429C"
 
@@ -132,8 +132,8 @@ def work(app: App) -> None:
         for number in range(MANY):
             body: Any = {"pratica": f"x{number}", "numero": number, "chi": CF if number % 2 else OTHER}
             accepted = app.send(Submission("ufficio.pratica", body, "portale", key=f"k{number}")).result()
-            app.wait_reply(accepted.id, 60)
-        app.wait_reply(app.send(Submission("ufficio.altra", {**body, "pratica": "y"}, "portale")).result().id, 60)
+            wait_reply(app, accepted.id, 60)
+        wait_reply(app, app.send(Submission("ufficio.altra", {**body, "pratica": "y"}, "portale")).result().id, 60)
     finally:
         app.stop()
 

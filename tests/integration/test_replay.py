@@ -28,7 +28,7 @@ from bus.replay.report import Report
 from bus.store.opening import hosts_of, open_reader
 from bus.testing.cutting import cut
 from bus.testing.routes import run as run_tests
-from tests.small_bus import Caller, key_of, running, write
+from tests.small_bus import Caller, key_of, running, wait_reply, write
 
 
 def bus(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -49,10 +49,10 @@ def work(server) -> str:
     waited = sent(server, "prova.attesa", "Ada")
     sent(server, "prova.attesa", "Eva")
     sent(server, "prova.sveglia", "Ada")
-    server.app.wait_reply(sent(server, "prova.guasto", "Cy"), 60)
-    assert server.app.wait_reply(waited, 60)["reply"] == {"svegliato": "Ada"}
+    wait_reply(server.app, sent(server, "prova.guasto", "Cy"), 60)
+    assert wait_reply(server.app, waited, 60)["reply"] == {"svegliato": "Ada"}
     for number in range(12):
-        server.app.wait_reply(sent(server, "prova.saluto", f"Bo {number}"), 60)
+        wait_reply(server.app, sent(server, "prova.saluto", f"Bo {number}"), 60)
     return waited
 
 
@@ -230,7 +230,7 @@ def test_the_guard_refuses_a_socket_that_an_adapter_opens_while_it_is_loaded(wor
 def test_who_says_why_is_written_in_the_log_before_anything_is_read(tmp_path):
     with running(tmp_path) as server:
         message = sent(server, "prova.saluto", "Bo")
-        server.app.wait_reply(message, 60)
+        wait_reply(server.app, message, 60)
         said = bus("replay", "istanza:Bo", "--purpose", "reclamo 44", "--url", f"http://127.0.0.1:{server.port}", "--key", key_of("revisore"),
                    "--config", str(tmp_path / "config.yaml"))  # fmt: skip
         assert said.returncode == 0, said.stderr

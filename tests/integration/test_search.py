@@ -22,7 +22,7 @@ from bus.log.record import Record
 from bus.store import Tx
 from bus.web.serve import Server
 from tests.integration.workshop import Workshop, workshop
-from tests.small_bus import Caller, key_of, own_key, running, settings
+from tests.small_bus import Caller, key_of, own_key, running, settings, wait_reply
 
 KEYS = ("", "a:a-bene", "a-bene", "b:b-bene", "nobody", "c:figlia-a-bene")
 
@@ -237,7 +237,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         for n in range(3):
             for kind in ("saluto", "guasto"):
                 sent = portal("POST", "/messages", {"type": f"prova.{kind}", "data": {"nome": f"Nome {n}"}}, {"Prefer": "wait=25"})
-                made.app.wait_reply(sent.json["id"], 60)
+                wait_reply(made.app, sent.json["id"], 60)
         yield made
 
 

@@ -14,7 +14,7 @@ from bus.cli import main
 from bus.engine import named
 from bus.message import canonical
 from tests.integration.test_erasure import OTHER, WHO, asked, confirmed, greet, two_sysadmins, uploaded
-from tests.small_bus import Caller, running
+from tests.small_bus import Caller, running, wait_reply
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_rules_that_were_edited_in_any_way_and_rolled_back_are_no_fault(tmp_path
             file.write_bytes(edited)
             server.app.activate(None, "chiara", "prova")
             message = Caller(server.port)("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}).json["id"]
-            assert server.app.wait_reply(message, 60)["reply"]
+            assert wait_reply(server.app, message, 60)["reply"]
         server.app.rollback("chiara", "indietro")
     assert main(["log", "verify", "--config", str(tmp_path / "config.yaml"), "--names"]) == 0
 

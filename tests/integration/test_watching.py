@@ -13,7 +13,7 @@ from bus import cli
 from bus.adapter import Adapter, Call, Contract, Refused, operation
 from bus.web.serve import Server
 from tests.integration.kit import until
-from tests.small_bus import Caller, key_of, running
+from tests.small_bus import Caller, key_of, running, wait_reply
 
 ROUTE = """
 route: prova.chiede
@@ -51,7 +51,7 @@ def server(tmp_path: Path) -> Any:
 def send(server: Server, nome: str) -> str:
     sent = Caller(server.port)("POST", "/messages", {"type": "prova.orfano", "data": {"nome": nome}}, {"Prefer": "wait=25"})
     assert 200 == sent.status, sent.json
-    server.app.wait_reply(sent.json["id"], 60)
+    wait_reply(server.app, sent.json["id"], 60)
     identity: str = sent.json["id"]
     return identity
 
@@ -145,7 +145,7 @@ def test_top_tells_rates_latencies_failures_and_gates(server: Server) -> None:
 
 def test_top_counts_dead_letters_and_runs_that_are_due(server: Server) -> None:
     sent = Caller(server.port)("POST", "/messages", {"type": "prova.guasto", "data": {"nome": "Ada"}})
-    server.app.wait_reply(sent.json["id"], 60)
+    wait_reply(server.app, sent.json["id"], 60)
     until(lambda: (1, 1) == ((one := server.app.top()["routes"]["prova.fallisce"])["dead"], one["failed"]), "it is counted")  # type: ignore[index,call-overload]
 
 
@@ -230,7 +230,7 @@ def test_a_test_of_a_route_expects_the_records_that_the_bus_writes(tmp_path: Pat
         sent = call("POST", "/messages", {"type": "prova.attesa", "data": {"nome": "Ada"}}).json["id"]
         until(lambda: "waiting" == call("GET", f"/messages/{sent}").json["state"], "it waits")
         call("POST", "/messages", {"type": "prova.sveglia", "data": {"nome": "Ada"}})
-        server.app.wait_reply(sent, 60)
+        wait_reply(server.app, sent, 60)
         until(lambda: "done" == call("GET", f"/messages/{sent}").json["state"], "it is done")
         written = [record["kind"] for record in server.app.records("message", sent) if record["kind"] != "parked"]
         catalog = server.app.catalog()

@@ -13,7 +13,7 @@ from bus.cli.why import _accounts
 from bus.mapping.protected import EVERYTHING
 from bus.replay.why import HIDDEN, masked
 from tests.integration.kit import until
-from tests.small_bus import TYPE, Caller, running
+from tests.small_bus import TYPE, Caller, running, wait_reply
 
 ROUTE = """\
 route: prova.smista
@@ -74,7 +74,7 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, st
             data = {"type": "prova.domanda", "data": {"nome": nome, "numero": numero}}
             messages[nome] = call("POST", "/messages", data, {"Idempotency-Key": nome}).json["id"]
         call("POST", "/messages", {"type": "prova.sveglia", "data": {"nome": "Ada"}}, {"Idempotency-Key": "sveglia"})
-        assert server.app.wait_reply(messages["Ada"], 60)["reply"] == {"esito": "ok"}
+        assert wait_reply(server.app, messages["Ada"], 60)["reply"] == {"esito": "ok"}
         until(lambda: not server.app.runs("ready"), "each run came as far as it can")
     file.write_text("# something else by now\n" + ROUTE, "utf-8")
     return folder / "config.yaml", messages

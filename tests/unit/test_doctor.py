@@ -28,7 +28,7 @@ from bus.doctor.codes import CODES, as_markdown
 from bus.doctor.verdict import Surroundings, Verdict
 from bus.errors import ConfigError, StoreError
 from bus.store.opening import doubts
-from tests.small_bus import Caller, Process, running, settings, write
+from tests.small_bus import Caller, Process, running, settings, wait_reply, write
 from tests.unit.test_docs import PYTHON
 
 PROJECT = Path(__file__).parents[2]
@@ -65,7 +65,7 @@ def test_an_embedded_bus_at_work_is_well_and_its_dead_letter_is_told(tmp_path):
     with running(tmp_path) as server:
         for number in range(2):
             sent = Caller(server.port)("POST", "/messages", {"type": "prova.guasto", "data": {"nome": f"Ada {number}"}})
-            server.app.wait_reply(sent.json["id"], 10)
+            wait_reply(server.app, sent.json["id"], 10)
         found = examined(tmp_path / "config.yaml")
     assert [one for group in found.values() for one in group if one.level == "wrong"] == []
     [dead] = found["doctor.dead"]
@@ -454,7 +454,7 @@ def test_free_space_has_two_bounds(tmp_path, monkeypatch):
 def test_runs_behind_a_dead_letter_want_a_person_and_no_other_worker(tmp_path):
     with running(tmp_path) as server:
         first = Caller(server.port)("POST", "/messages", {"type": "prova.guasto", "data": {"nome": "Ada"}})
-        server.app.wait_reply(first.json["id"], 10)
+        wait_reply(server.app, first.json["id"], 10)
         for _ in range(2):
             Caller(server.port)("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}})
     with contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw, raw:

@@ -26,7 +26,7 @@ from bus.errors import ConfigError
 from bus.store.opening import doubts
 from bus.web.serve import Server
 from bus.worker import give_back_memory
-from tests.small_bus import write
+from tests.small_bus import wait_reply, write
 
 SHARED = {"store": {"url": "postgresql://snodo@127.0.0.1/snodo"}, "channel": {"url": "amqp://snodo@127.0.0.1//"}}
 ALONE: dict[str, Any] = {"store": {"url": "sqlite:///var/snodo.db"}, "channel": {"url": "memory://"}}
@@ -157,7 +157,7 @@ def test_who_waits_for_a_reply_waits_no_longer_when_the_clock_is_set_back(tmp_pa
         monkeypatch.setattr(app, "message", lambda identity: {"reply": None, "state": "waiting"})
         monkeypatch.setattr("bus.app.dt", SimpleNamespace(datetime=Back, timedelta=dt.timedelta, UTC=dt.UTC))
         begun = time.monotonic()
-        app.wait_reply(sent.id, 0.5)
+        wait_reply(app, sent.id, 0.5)
         assert 0.5 <= time.monotonic() - begun < 20
     finally:
         monkeypatch.undo()
