@@ -250,6 +250,11 @@ def open_keyring(folder: Path, master: Path, expected: str | None) -> Keyring:
     return Keyring(told["id"], secret, _unwrapped(secret, told), Folder(folder / told["blocks"]), held)
 
 
+def was_used(folder: Path) -> bool:
+    """Whether keys of this key store were ever given out: then there is a database that knows it."""
+    return any(folder.glob("*/*.keys"))
+
+
 def look(folder: Path, master: Path, expected: str | None) -> bool:
     """Whether there is a key store, without making, opening or mending anything; raises as `open_keyring` would."""
     told = _told(folder, expected)

@@ -53,6 +53,7 @@ class SqliteConnection:
         self._raw = opened(path)
         self._raw.row_factory = sqlite3.Row
         _configure(self._raw, read_only=read_only)
+        self._path, self._file = path, file_of(path)
 
     @property
     def keys(self) -> Keys:
@@ -103,6 +104,7 @@ class SqliteConnection:
 
     def commit(self) -> None:
         self._inserts.flush()
+        self._refuse_vanished()
         self._execute("COMMIT")
         self._unmoved += 1
 
@@ -133,11 +135,17 @@ class SqliteConnection:
     def close(self) -> None:
         self._raw.close()
 
+    def _refuse_vanished(self) -> None:
+        """What is written to a file that was moved or deleted nobody finds again."""
+        if self._file is not None:
+            refuse_vanished(self._path, self._file)
+
     @contextmanager
     def view(self) -> Iterator[None]:
         """Hold one read snapshot, from what is asked first; SQLite would take it no sooner."""
         if self._viewing:
             raise RuntimeError("a view within a view")
+        self._refuse_vanished()
         self._viewing = self._to_begin = True
         try:
             yield
@@ -197,6 +205,24 @@ def _assert_safe(raw: sqlite3.Connection) -> None:
         )
 
 
+def file_of(path: Path) -> tuple[int, int] | None:
+    """Which file has this name now."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
+
+
+def refuse_vanished(path: Path, file: tuple[int, int]) -> None:
+    """Raises `StoreError` where another file, or none, has the name of ``file``."""
+    if file_of(path) != file:
+        raise StoreError(
+            f"the database {path} was moved, deleted or replaced while the bus works on it", code="store.vanished",
+            hint="stop the bus, put the file back with its -wal, and start again: nothing is taken in meanwhile",
+        )  # fmt: skip
+
+
 def own(path: Path) -> IO[bytes]:
     """Hold the lock beside the database, whatever name leads to it; it goes with the process. Raises `StoreError` when another has it."""
     path = path.resolve()
@@ -236,6 +262,7 @@ class SqliteStore:
         self._lock = threading.Lock()
         self._closed = False
         self._writer = Writer(self._open_writer)
+        self._file = file_of(path)
 
     def _open_writer(self) -> SqliteConnection:
         try:
@@ -262,6 +289,8 @@ class SqliteStore:
             raise StoreError("the store is closed", code="store.closed")
         reader: SqliteConnection | None = getattr(self._local, "reader", None)
         if reader is None:
+            if self._file is not None:  # SQLite would make an empty one
+                refuse_vanished(self.path, self._file)
             reader = self._local.reader = SqliteConnection(self.path, read_only=True, opened=self._opened, keys=lambda: self.keys)
             with self._lock:
                 self._readers.append(reader)

@@ -9,7 +9,10 @@ import sqlite3
 import psycopg
 import pytest
 
+from bus.app import App
 from bus.cli import main
+from bus.config import load
+from bus.errors import ConfigError
 from tests.small_bus import Caller, running, wait_reply, write
 
 
@@ -100,3 +103,22 @@ def test_a_bus_that_runs_is_not_copied_from(tmp_path, postgresql_url, capsys):
         config = write(tmp_path / "new", store={"url": postgresql_url})
         assert main(["copy", f"sqlite:///{tmp_path}/old/var/snodo.db", "--config", str(config), "--json"]) == 3
         assert json.loads(capsys.readouterr().err)["code"] == "store.taken"
+
+
+def test_a_new_database_does_not_take_the_key_store_of_a_lost_one(tmp_path):
+    config = write(tmp_path)
+    with running(tmp_path) as server:
+        wait_reply(server.app, sent(server, "prova.saluto", "Ada", "k"), 60)
+    kept = {path: path.read_bytes() for path in (tmp_path / "var").glob("snodo.db*")}
+    for path in kept:
+        path.unlink()
+    with pytest.raises(ConfigError) as refused:
+        App(load(config))
+    assert refused.value.code == "store.lost"
+    for path in (tmp_path / "var").glob("snodo.db*"):
+        path.unlink()
+    for path, content in kept.items():
+        path.write_bytes(content)
+    with running(tmp_path) as server:
+        again = Caller(server.port)("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}, {"Idempotency-Key": "k"})
+        assert again.headers["idempotency-status"] == "repeated"
