@@ -21,10 +21,10 @@ from bus.channel.line import QUEUE, Line, shared
 from bus.channel.listener import Listener
 from bus.channel.outbox import MOST, Outbox
 from bus.channel.publisher import Publisher
-from bus.channel.refusal import explain, refuse_old, refuse_unsafe
+from bus.channel.refusal import explain, refuse_old, refuse_unsafe, said
 from bus.message import JsonObject
 
-__all__ = ["MOST", "QUEUE", "Channel", "KombuChannel", "News", "Ring", "explain", "refuse_old", "refuse_unsafe", "shared"]
+__all__ = ["MOST", "QUEUE", "Channel", "KombuChannel", "News", "Ring", "explain", "refuse_old", "refuse_unsafe", "said", "shared"]
 
 Ring = Callable[[Sequence[str]], None]
 News = Callable[[Sequence[str]], None]

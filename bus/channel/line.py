@@ -12,7 +12,7 @@ from typing import Any
 
 import kombu
 
-from bus.channel.refusal import explain, refuse_old
+from bus.channel.refusal import explain, reason, refuse_old
 from bus.errors import ConfigError
 from bus.message import JsonObject
 
@@ -54,6 +54,7 @@ class Line:
         polling = {} if self.amqp else {"polling_interval": 0.02 if self.shared else 0.002}
         self._transport_options = {**polling, **{name: value for name, value in options.items() if name != "ssl"}}
         self._down: dict[str, float] = {}
+        self._told: set[str] = set()
         self._up: set[str] = set()
         self._expected: set[str] = set()
         self._lock, self._declaring = threading.Lock(), threading.Lock()
@@ -90,6 +91,7 @@ class Line:
             with self.dial() as connection, connection.channel() as channel:
                 refuse_old(connection.connection)
                 self.declare(channel)
+                self.declare_news(channel)
         except ConfigError:
             raise
         except Exception as error:  # what we cannot explain is an outage
@@ -105,6 +107,10 @@ class Line:
                 queue.delete()
             queue.declare()
 
+    def declare_news(self, channel: Any) -> None:
+        """The exchange that tells every process."""
+        self.news(channel).declare()
+
     def expect(self, who: str) -> None:
         """``who`` begins to dial."""
         with self._lock:
@@ -118,18 +124,20 @@ class Line:
             since = self._down.pop(who, None)
             self._up.add(who)
             if since is not None and not self._down:
+                self._told.clear()
                 self.log("channel.restored", f"after {time.monotonic() - since:.1f} s")
 
     def down(self, who: str, error: BaseException) -> None:
-        """``who`` lost it, or could not get it; one outage is told and counted once, however often it is dialled."""
+        """``who`` lost it, or could not get it; one outage is counted once, each of its reasons told once, however often it is dialled."""
+        why = reason(error, self.url, self.queue.name)
         with self._lock:
-            first = not self._down
+            if not self._down:
+                self.counts["outages"] += 1
             self._down.setdefault(who, time.monotonic())
             self._up.discard(who)
-            if first:
-                self.counts["outages"] += 1
-                told = explain(error, self.url, self.queue.name)
-                self.log("channel.lost", f"{told.sentence}; {told.hint}" if isinstance(told, ConfigError) else repr(error))
+            if why not in self._told:
+                self._told.add(why)
+                self.log("channel.lost", why)
 
     def gone(self, who: str) -> None:
         """``who`` has ended."""

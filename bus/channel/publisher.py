@@ -80,7 +80,7 @@ class Publisher:
                         back_off.reset()
                     flight.wait()
                 if len(flight):
-                    raise TicketLost("closed before it was confirmed")  # and hang up without asking the broker
+                    raise TicketLost("the channel was closed before a ticket was confirmed")  # and hang up without asking the broker
         except TicketLost:
             if not flight.confirmed:
                 self._dead_since = min(self._dead_since, flight.opened)
@@ -155,7 +155,7 @@ class Flight:
             self._connection.heartbeat_check()
         oldest = next(iter(self._tickets.values()), None)
         if oldest is not None and not self._blocked and now - oldest[1] > CONFIRM_SECONDS:
-            raise TicketLost(f"not confirmed in {CONFIRM_SECONDS:.0f} s")
+            raise TicketLost(f"the broker confirmed no ticket in {CONFIRM_SECONDS:.0f} s")
 
     def unconfirmed(self) -> list[list[str]]:
         """What is still under way, in the order of publishing."""

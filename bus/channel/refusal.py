@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -13,6 +14,10 @@ from bus.errors import ConfigError
 RIGHTS = r"'^snodo\.' '^(snodo\.|amq\.default$)' '^snodo\.'"
 """What our user may configure, write and read."""
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+AWAY = "is the broker up, and the network? bus doctor tries it; work goes on at the pace of the sweeper"
+_KIND = re.compile(r"for (queue|exchange) '([^']+)'")
+_PASSING_NAME = re.compile(r"(?<=\.news\.)[\w-]+")
+"""A process has a queue for news of its own, of another name each time that it listens."""
 OLDEST = (3, 10)
 """The first RabbitMQ whose quorum queues forget tickets that are too old."""
 
@@ -84,9 +89,41 @@ def explain(error: BaseException, url: str, queue: str) -> ConfigError | None:
                 hint=f"rabbitmqctl add_vhost {vhost}, then set_permissions -p {vhost} USER {RIGHTS}",
             )
         case amqp.PreconditionFailed():
-            return ConfigError(
-                f"the broker has a queue {queue!r} of another kind: {cause.reply_text}",
-                code="config.channel",
-                hint=f"nothing in it is needed: rabbitmqctl delete_queue -p {vhost} {queue}, then start again",
-            )
+            return _of_another_kind(str(cause.reply_text), vhost, queue)
     return None
+
+
+def _of_another_kind(said: str, vhost: str, queue: str) -> ConfigError:
+    """What the broker has under a name of ours, and how to take it away: rabbitmqctl has no command for exchanges."""
+    found = _KIND.search(said)
+    what, name = (found[1], found[2]) if found else ("queue", queue)
+    away = f"delete_queue -p {vhost} {name}"
+    if what == "exchange":
+        away = f"""eval 'rabbit_exchange:delete(rabbit_misc:r(<<"{vhost}">>, exchange, <<"{name}">>), false, <<"snodo">>).'"""
+    return ConfigError(
+        f"the broker has {'an' if what == 'exchange' else 'a'} {what} {name!r} of another kind: {said}",
+        code="config.channel",
+        hint=f"nothing in it is needed: rabbitmqctl {away} (or delete it in the management), then start again",
+    )
+
+
+def reason(error: BaseException, url: str, queue: str) -> str:
+    """Why the line is down, and what to do: the same text for the same reason."""
+    told = explain(error, url, queue)
+    what, remedy = (told.sentence, told.hint) if told else (_sentence(error), AWAY)
+    return f"{_PASSING_NAME.sub('…', what)}; {remedy}"
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, amqp.AMQPError):
+        return f"the broker ended the line: {said(error)}"
+    if isinstance(error, OSError | kombu.exceptions.KombuError):
+        return f"the line to the broker failed: {said(error)}"
+    return said(error)
+
+
+def said(error: BaseException) -> str:
+    """The words of an error alone: the broker's, or the system's."""
+    if isinstance(error, kombu.exceptions.OperationalError) and error.__cause__ is not None:
+        error = error.__cause__
+    return str(getattr(error, "reply_text", "") or getattr(error, "strerror", "") or error) or type(error).__name__

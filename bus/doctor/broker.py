@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import kombu
 
-from bus.channel import QUEUE, explain, refuse_old, refuse_unsafe
+from bus.channel import QUEUE, explain, refuse_old, refuse_unsafe, said
 from bus.channel.line import Line
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
@@ -42,16 +42,16 @@ def channel(at: Surroundings) -> Iterator[Verdict]:
             yield _refused("doctor.channel", "the broker cannot be reached", error, url, where)
             return
         yield ok("doctor.channel", f"{_product(connection)} lets us in", where)
-        for said in doubtful:
-            yield warning("doctor.channel", said, where)
+        for doubt in doubtful:
+            yield warning("doctor.channel", doubt, where)
         if line.amqp:
             yield from _trial(connection, url, where)
-            yield from _our_queue(line, connection, where)
+            yield from _ours(line, connection, where)
 
 
 def _refused(code: str, what: str, error: Exception, url: str, where: str) -> Verdict:
     told = error if isinstance(error, ConfigError) else explain(error, url, QUEUE)
-    return wrong(code, told.sentence, where, next=told.hint) if told else wrong(code, f"{what}: {_said(error)}", where)
+    return wrong(code, told.sentence, where, next=told.hint) if told else wrong(code, f"{what}: {said(error)}", where)
 
 
 def _trial(connection: Any, url: str, where: str) -> Iterator[Verdict]:
@@ -70,7 +70,7 @@ def _trial(connection: Any, url: str, where: str) -> Iterator[Verdict]:
         yield _refused("doctor.channel-queue", "nothing can be published", error, url, where)
         return
     except (TimeoutError, *connection.connection_errors) as error:
-        yield warning("doctor.channel-alarm", f"the broker takes nothing: {_said(error)}", where)
+        yield warning("doctor.channel-alarm", f"the broker takes nothing: {said(error)}", where)
         _hang_up(connection)
         return
     yield ok("doctor.channel-alarm", "what is published is taken and confirmed")
@@ -82,16 +82,21 @@ def _trial(connection: Any, url: str, where: str) -> Iterator[Verdict]:
     queue.delete()
 
 
-def _our_queue(line: Line, connection: Any, where: str) -> Iterator[Verdict]:
-    """The bus's own queue, if it is there, must be of the kind that the bus declares."""
-    try:
-        line.queue(connection.channel()).queue_declare(passive=True)
-    except connection.connection_errors + connection.channel_errors:
-        return  # none yet, or an alarm that was told
-    try:
-        line.declare(connection.channel())
-    except connection.channel_errors as error:
-        yield _refused("doctor.channel-queue", f"the queue {QUEUE} cannot be used", error, line.url, where)
+def _ours(line: Line, connection: Any, where: str) -> Iterator[Verdict]:
+    """The bus's own queue and exchange, where they are there, must be of the kind that the bus declares."""
+    looks: tuple[tuple[str, Callable[[Any], Any], Callable[[Any], Any]], ...] = (
+        (QUEUE, lambda channel: line.queue(channel).queue_declare(passive=True), line.declare),
+        (line.news.name, lambda channel: line.news(channel).declare(passive=True), line.declare_news),
+    )
+    for name, look, declare in looks:
+        try:
+            look(connection.channel())
+        except connection.connection_errors + connection.channel_errors:
+            continue  # none yet, or an alarm that was told
+        try:
+            declare(connection.channel())
+        except connection.channel_errors as error:
+            yield _refused("doctor.channel-queue", f"{name} cannot be used", error, line.url, where)
 
 
 def _hang_up(connection: Any) -> None:
@@ -103,7 +108,3 @@ def _hang_up(connection: Any) -> None:
 def _product(connection: Any) -> str:
     facts = getattr(connection.connection, "server_properties", {})
     return f"{facts.get('product', connection.transport_cls)} {facts.get('version', '')}".strip()
-
-
-def _said(error: Exception) -> str:
-    return str(getattr(error, "reply_text", "") or getattr(error, "strerror", "") or error) or type(error).__name__

@@ -112,7 +112,8 @@ CODES: dict[str, Code] = {
         "look at channel.url (amqps:// for another machine), the broker, the user, the virtual host",
     ),
     "doctor.channel-queue": Code(
-        "A durable queue that all nodes keep (quorum) can be declared and used; tried with a queue that is removed at once.",
+        "A durable queue that all nodes keep (quorum) can be declared and used; tried with a queue that is removed at once. The bus's own "
+        "queue and exchange, where they are there, are of its kind.",
         "the bus cannot make its own queue",
         "RabbitMQ 3.10 or later; rights to configure, write and read: deploy/rabbitmq/set-up.sh",
     ),

@@ -172,6 +172,28 @@ def test_an_alarm_does_not_keep_a_channel_from_closing(rabbitmq: RabbitMQ, rabbi
     assert not teller._publisher._thread.is_alive()
 
 
+def test_a_right_that_is_taken_away_while_it_runs_is_told(rabbitmq: RabbitMQ, rabbitmq_url: str) -> None:
+    """The first error of such an outage is another one: the operator closes the connections."""
+    told: list[str] = []
+    channel, listener = opened(rabbitmq_url, told), Listener()
+    channel.consume(listener.ring)
+    channel.publish(["before"])
+    listener.wait_for({"before"})
+    vhost = rabbitmq_url.rpartition("/")[2]
+    nothing = ", ".join(['<<"^$">>'] * 3)
+    rights = 'rabbit_auth_backend_internal:set_permissions(<<"snodo">>, <<"{}">>, {}, <<"t">>)'
+    rabbitmq.evaluate(rights.format(vhost, nothing))
+    rabbitmq.close_connections()
+    wait_until(lambda: any("set_permissions" in line for line in told))
+    rabbitmq.evaluate(rights.format(vhost, ", ".join(['<<".*">>'] * 3)))
+    wait_until(lambda: any(line.startswith("channel.restored") for line in told))
+    channel.close()
+    assert told[0].startswith("channel.lost the broker ended the line: CONNECTION_FORCED - test; is the broker up")
+    lost = [line for line in told if line.startswith("channel.lost")]
+    assert len(lost) == len(set(lost))
+    assert not any("Error(" in line or "Lost(" in line for line in lost)
+
+
 def test_the_queue_is_a_bounded_quorum_queue(rabbitmq: RabbitMQ, rabbitmq_url: str) -> None:
     teller = opened(rabbitmq_url, [])
     teller.publish(["one"])
@@ -255,6 +277,17 @@ class TestRefusal:
         with kombu.Connection(rabbitmq_url) as connection:
             kombu.Queue("snodo.runs", durable=True, channel=connection.channel()).declare()
         assert "rabbitmqctl delete_queue" in self.refused(rabbitmq_url).hint
+
+    def test_an_exchange_of_another_kind(self, rabbitmq: RabbitMQ, rabbitmq_url: str) -> None:
+        """It was told as a queue, with a remedy that mended nothing."""
+        with kombu.Connection(rabbitmq_url) as connection:
+            kombu.Exchange("snodo.news", type="direct", durable=True, channel=connection.channel()).declare()
+        refused = self.refused(rabbitmq_url)
+        assert refused.sentence.startswith("the broker has an exchange 'snodo.news' of another kind")
+        rabbitmq.evaluate(refused.hint.partition("eval '")[2].partition(".'")[0])
+        channel = KombuChannel(rabbitmq_url)
+        channel.check()
+        channel.close()
 
     def test_a_broker_that_is_too_old_is_refused(self, rabbitmq_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("bus.channel.refusal.OLDEST", (99, 0))

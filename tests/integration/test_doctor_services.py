@@ -83,6 +83,15 @@ def test_what_the_start_would_refuse_of_a_broker_is_told_with_the_same_remedy(tm
     assert told(rabbitmq_url)[1] == "the bus needs RabbitMQ 3.10 or later: upgrade the broker"
 
 
+def test_an_exchange_of_another_kind_is_told_with_its_own_remedy(tmp_path, rabbitmq_url):
+    with kombu.Connection(rabbitmq_url) as connection:
+        kombu.Exchange("snodo.news", type="direct", durable=True, channel=connection.channel()).declare()
+    found = examined(write(tmp_path, store={"url": NOWHERE}, channel={"url": rabbitmq_url}))
+    [told] = [one for one in found["doctor.channel-queue"] if one.level == "wrong"]
+    assert told.what.startswith("the broker has an exchange 'snodo.news' of another kind")
+    assert "rabbit_exchange:delete" in told.next
+
+
 @pytest.mark.parametrize("lacking", ["configure", "write", "read"])
 def test_a_right_that_our_user_lacks_is_told_with_the_remedy(tmp_path, rabbitmq, rabbitmq_url, lacking):
     vhost = rabbitmq_url.rpartition("/")[2]

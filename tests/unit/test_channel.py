@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import amqp
+import kombu
+
 from bus.channel.line import BackOff, Line
 from bus.channel.outbox import MOST, Outbox
+from bus.channel.publisher import TicketLost
 
 
 def line(told: list[str]) -> Line:
@@ -22,6 +26,25 @@ def test_an_outage_is_told_once_however_often_and_by_whomever_it_is_met() -> Non
     assert (told, watched.describe()["connected"], watched.describe()["outages"]) == (["channel.lost"], False, 1)
     watched.up("publisher")
     assert (told, watched.describe()["connected"]) == (["channel.lost", "channel.restored"], True)
+
+
+def test_each_reason_of_an_outage_is_told_once_in_words() -> None:
+    """Both lines may be down, each for a reason of its own, and dial again and again."""
+    told: list[str] = []
+    watched = Line("amqp://127.0.0.1/prova", "snodo.runs", lambda event, detail: told.append(detail.partition(";")[0]), {})
+    forbidden = "ACCESS_REFUSED - read access to queue 'snodo.news.{}' refused"
+    away = kombu.exceptions.OperationalError("[Errno 111] Connection refused")
+    away.__cause__ = ConnectionRefusedError(111, "Connection refused")
+    for attempt in range(3):
+        watched.down("publisher", away)
+        watched.down("listener", amqp.AccessRefused(forbidden.format(f"01ab-{attempt}"), (50, 20)))
+        watched.down("publisher", TicketLost("the broker refused a ticket"))
+    assert told == [
+        "the line to the broker failed: Connection refused",
+        "the broker forbids it: ACCESS_REFUSED - read access to queue 'snodo.news.…' refused",
+        "the broker refused a ticket",
+    ]
+    assert watched.describe()["outages"] == 1
 
 
 def test_the_next_outage_is_told_again() -> None:
