@@ -30,6 +30,7 @@ from bus.store import Keys, Locked, Row, Tx, queries, schema
 from bus.store.inserts import Insert, Inserts, Rows, Update
 from bus.store.postgres_session import (
     PASSING,
+    READERS,
     READING,
     WRITING,
     Session,
@@ -48,8 +49,6 @@ T = TypeVar("T")
 FILES = ("common.sql", "survey.sql", "postgres.sql")
 IN_LIST = r"= ANY (ARRAY(SELECT jsonb_array_elements_text((:\1)::jsonb)))"
 """An array, not a table to join with: each of its texts is looked up in an index, whatever the planner believes of either's size."""
-READERS = 8
-"""Views at once; whoever comes then waits."""
 READ_PATIENCE = 5.0
 """Seconds that a view waits for a database that is away."""
 FRESH = 8

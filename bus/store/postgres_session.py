@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -44,6 +45,10 @@ WRITING = {
     "statement_timeout": "60s",
 }
 READING = {"idle_in_transaction_session_timeout": "10min", "statement_timeout": "60s", "default_transaction_read_only": "on"}
+READERS = 8
+"""Views at once; whoever comes then waits."""
+CONNECTIONS = READERS + 1
+"""Of a process at most: each view has one, made when it is first needed, and whoever writes has another."""
 PASSING: tuple[type[psycopg.Error], ...] = (
     errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable, errors.AdminShutdown, errors.CrashShutdown,
     errors.CannotConnectNow, errors.TooManyConnections, errors.IdleInTransactionSessionTimeout, errors.IdleSessionTimeout,
@@ -158,8 +163,19 @@ SELECT current_setting('server_version_num')::int AS version, current_setting('s
   current_setting('server_encoding') AS encoding, current_setting('fsync') AS fsync,
   current_setting('full_page_writes') AS full_page_writes,
   (SELECT reset_val FROM pg_settings WHERE name = 'synchronous_commit') AS synchronous_commit,
+  (SELECT jsonb_object_agg(name, jsonb_build_array(source, sourcefile)) FROM pg_settings
+   WHERE sourcefile IS NOT NULL OR source = 'command line') AS sources,
+  (SELECT 'ALTER ' || CASE
+     WHEN s.setrole <> 0 THEN 'ROLE ' || quote_ident(r.rolname) || coalesce(' IN DATABASE ' || quote_ident(d.datname), '')
+     WHEN s.setdatabase <> 0 THEN 'DATABASE ' || quote_ident(d.datname) ELSE 'ROLE ALL' END
+   FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase
+   WHERE (s.setrole = 0 OR r.rolname = session_user) AND (s.setdatabase = 0 OR d.datname = current_database())
+     AND EXISTS (SELECT 1 FROM unnest(s.setconfig) c WHERE starts_with(c, 'synchronous_commit='))
+   ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1) AS altered,
   pg_is_in_recovery() AS standby, current_schema() AS schema, pg_backend_pid() AS pid
 """
+"""``sources``: where a setting was said, as far as our user may know; ``altered``: which ALTER said ``synchronous_commit``, if one did (of
+the three, the others are of the whole server)."""
 # Tables that were made since the rights were given have none: `grants.sql` belongs to each migration.
 _LACKING = """
 SELECT string_agg(c.relname, ', ' ORDER BY c.relname) AS tables FROM pg_class c
@@ -195,9 +211,21 @@ def refusals(facts: Mapping[str, Any], pid: int) -> Iterator[StoreError]:
         yield StoreError("no schema of this database is ours", code="store.schema", hint="CREATE SCHEMA, or set the user's search_path")
     for name in ("fsync", "full_page_writes", "synchronous_commit"):
         try:
-            refuse_off(name, facts[name])
+            refuse_off(name, facts[name], _undoing(name, facts))
         except StoreError as off:
             yield off
+
+
+def _undoing(name: str, facts: Mapping[str, Any]) -> str:
+    """How to take back a setting, where it was said."""
+    source, file = (facts["sources"] or {}).get(name, ("", None))
+    if name == "synchronous_commit" and facts["altered"]:
+        return f"{facts['altered']} RESET {name}; it counts for sessions that begin after it"
+    if source == "command line":
+        return f"take {name} from the command line of the server, and restart it"
+    if file and not file.endswith(".auto.conf"):
+        return f"set {name} = on in {file} and reload the server"
+    return f"ALTER SYSTEM RESET {name} and reload the server" if file else ""
 
 
 def refuse_without_rights(session: Session) -> None:
@@ -207,12 +235,12 @@ def refuse_without_rights(session: Session) -> None:
         raise StoreError(f"the user of the bus may not read, or not add to: {lacking['tables']}", code="store.rights", hint=RIGHTS)
 
 
-def refuse_off(name: str, value: str) -> None:
-    """Raises `StoreError` where a setting is off without which a commit can be lost."""
+def refuse_off(name: str, value: str, undoing: str = "") -> None:
+    """Raises `StoreError` where a setting is off without which a commit can be lost; ``undoing``: how to take it back, if that is known."""
     if value == "off":
         raise StoreError(
             f"the server runs with {name}=off, which can lose what was accepted", code="store.unsafe",
-            hint=f"set {name} = on in postgresql.conf (or where else it was said: SHOW {name}) and reload the server",
+            hint=undoing or f"set {name} = on in postgresql.conf, or ALTER SYSTEM RESET {name} where that said it; reload the server",
         )  # fmt: skip
 
 
@@ -234,12 +262,32 @@ def told(session: Session | None) -> Iterator[None]:
 
 
 def interrupted(error: BaseException) -> Interrupted:
-    return Interrupted(f"the database went away: {str(error).strip()}", hint="is the server up, and the network?")
+    return Interrupted(f"the database went away: {str(error).strip()}", hint=_used_up(error) or "is the server up, and the network?")
 
 
 def unreachable(error: BaseException) -> StoreError:
     """It was not there from the beginning."""
-    return StoreError(f"the database cannot be opened: {str(error).strip()}", code="store.unreachable", hint=UNREACHABLE)
+    hint = _used_up(error) or UNREACHABLE
+    return StoreError(f"the database cannot be opened: {str(error).strip()}", code="store.unreachable", hint=hint)
+
+
+def _used_up(error: BaseException) -> str:
+    """What to do when the server has no connection left; empty where it is something else."""
+    found = _TOO_MANY.search(str(error))
+    if found is None:
+        return ""
+    of = _OF_ONE.search(str(error))
+    limit = "max_connections of the server is" if of is None else f"the CONNECTION LIMIT of the {_ONES[of[1]]} {of[2]} is"
+    raising = "raise max_connections and restart the server" if of is None else f"ALTER {_ONES[of[1]].upper()} {of[2]} CONNECTION LIMIT …"
+    return (
+        f"{limit} used up: a process of the bus takes up to {CONNECTIONS}; {raising}, or end others (pg_stat_activity says whose they are)"
+    )
 
 
 UNREACHABLE = "is the server up, and the network? are the database, the user and the password that store.url names known there?"
+# A connection that was refused comes without its SQLSTATE (53300), and in the language of the server.
+_TOO_MANY = re.compile(
+    r"too many (?:clients|connections)|connection slots are reserved|tropp[ie] (?:client|connessioni)|slot di connessione"
+)
+_OF_ONE = re.compile(r"(?:too many connections for|troppe connessioni per il) (database|role|ruolo) (\"[^\"]+\")")
+_ONES = {"database": "database", "role": "role", "ruolo": "role"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import threading
 from pathlib import Path
@@ -18,7 +19,7 @@ from bus.doctor.verdict import Surroundings, Verdict
 from bus.errors import StoreError
 from bus.store.obstacles import Standbys
 from bus.store.opening import open_store
-from bus.store.postgres_session import refusals
+from bus.store.postgres_session import CONNECTIONS, READERS, interrupted, refusals, unreachable
 from bus.store.schema import REVISION
 from bus.testing.channel_contract import wait_until
 from tests.small_bus import write
@@ -177,15 +178,85 @@ def test_a_pooler_in_the_place_of_the_database_is_refused():
         "fsync": "on",
         "full_page_writes": "on",
         "synchronous_commit": "on",
+        "sources": {"fsync": ["command line", None]},
+        "altered": None,
     }
     assert list(refusals(facts, 7)) == []
     [pooled] = refusals(facts, 8)
     assert pooled.code == "store.pooled"
+    [off] = refusals({**facts, "fsync": "off"}, 7)
+    assert off.hint == "take fsync from the command line of the server, and restart it"
     assert [one.code for one in refusals({**facts, "encoding": "LATIN1", "standby": True, "fsync": "off"}, 7)] == [
         "store.encoding",
         "store.standby",
         "store.unsafe",
     ]
+
+
+def test_what_loses_commits_is_told_with_where_it_was_said(tmp_path, postgresql, postgresql_url):
+    """SHOW says what it is, and not where from: of a role, of a database, of a file or of ALTER SYSTEM."""
+    with psycopg.connect(postgresql_url, autocommit=True) as raw:
+        [name] = raw.execute("SELECT current_database()").fetchone()
+        raw.execute("CREATE ROLE distratto LOGIN")
+        url = postgresql_url.replace("snodo@", "distratto@")
+        try:
+            for said in (f"DATABASE {name}", "ROLE distratto", f"ROLE distratto IN DATABASE {name}"):  # the last one counts
+                raw.execute(f"ALTER {said} SET synchronous_commit = off")
+                with pytest.raises(StoreError) as refused:
+                    open_store(url)
+                assert refused.value.hint.startswith(f"ALTER {said} RESET synchronous_commit;")
+        finally:
+            raw.execute("DROP ROLE distratto")
+            raw.execute(f"ALTER DATABASE {name} RESET synchronous_commit")
+        raw.execute("ALTER SYSTEM SET full_page_writes = off")
+        try:
+            raw.execute("SELECT pg_reload_conf()")
+            wait_until(lambda: raw.execute("SHOW full_page_writes").fetchone() == ("off",))
+            with pytest.raises(StoreError) as refused:
+                open_store(postgresql_url)
+            assert refused.value.hint == "ALTER SYSTEM RESET full_page_writes and reload the server"
+        finally:
+            raw.execute("ALTER SYSTEM RESET full_page_writes")
+            raw.execute("SELECT pg_reload_conf()")
+            wait_until(lambda: raw.execute("SHOW full_page_writes").fetchone() == ("on",))
+
+
+@pytest.mark.parametrize(("limited", "said"), [("ROLE affollato", 'role "affollato"'), ("DATABASE ours", "database")])
+def test_a_limit_of_connections_that_is_used_up_is_told_as_one(tmp_path, postgresql_url, limited, said):
+    """Whether the server is up, and the network, was not the question."""
+    with psycopg.connect(postgresql_url, autocommit=True) as raw:
+        raw.execute("CREATE ROLE affollato LOGIN")
+        try:
+            unsafe(postgresql_url, f"ALTER {limited} CONNECTION LIMIT 0")
+            url = postgresql_url.replace("snodo@", "affollato@")
+            with pytest.raises(StoreError) as refused:
+                open_store(url)
+            [told] = examined(write(tmp_path, store={"url": url}))["doctor.store"]
+        finally:
+            raw.execute("DROP ROLE affollato")
+    assert refused.value.hint.startswith(f"the CONNECTION LIMIT of the {said}")
+    assert f"a process of the bus takes up to {CONNECTIONS};" in refused.value.hint
+    assert told.next == refused.value.hint
+
+
+def test_max_connections_that_are_used_up_are_told_as_such():
+    for said in ("FATAL:  sorry, too many clients already", "FATAL:  spiacente, troppi client già connessi"):
+        told = [unreachable(psycopg.OperationalError(said)).hint, interrupted(psycopg.OperationalError(said)).hint]
+        assert all(hint.startswith("max_connections of the server is used up: a process of the bus takes up to 9;") for hint in told)
+
+
+def test_a_process_takes_as_many_connections_as_the_page_says(postgresql_url):
+    """All views at once, and a write."""
+    page = (Path(__file__).parents[2] / "docs/sysadmin/production.md").read_text("utf-8")
+    with psycopg.connect(postgresql_url, autocommit=True) as raw, contextlib.ExitStack() as views:
+        store = views.enter_context(contextlib.closing(open_store(postgresql_url)))
+        for _ in range(READERS):
+            views.enter_context(store.read()).one("count_everything")
+        store.write(lambda tx: tx.one("count_everything")).result(20)
+        ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'snodo' AND datname = current_database()"
+        assert raw.execute(ours).fetchone() == (CONNECTIONS,)
+        views.pop_all().close()
+    assert f"takes up to {CONNECTIONS} connections" in page
 
 
 def test_a_table_that_somebody_keeps_for_himself_is_told_with_who_does_and_holds_up_no_other_look(tmp_path, postgresql_url):
