@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bus.cli.common import CONFIG, LOCAL, Json, Key, Settings, Url, client, family, show
+from bus.cli.common import CONFIG, Json, Key, Settings, Url, client, family, show
 
 if TYPE_CHECKING:
     from bus.catalog import Catalog
@@ -36,13 +36,13 @@ Expect = Annotated[str, typer.Option("--expect", help="Fingerprint that must be 
 def activate(
     reason: Reason, config: Settings = CONFIG, who: As = "", expect: Expect = "",
     with_tests: Annotated[bool, typer.Option("--with-tests", help="Run the tests first; a failure activates nothing.")] = False,
-    url: Url = LOCAL, key: Key = "", json: Json = False,
+    url: Url = "", key: Key = "", json: Json = False,
 ) -> None:  # fmt: skip
     """Check the files, activate, show what changed. Runs in flight finish under their rules. Exit code 1: nothing was activated."""
     known, catalog, files = _declared(config)
     if with_tests:
         _test(catalog, known)
-    with client(url, key) as bus:
+    with client(url, key, config) as bus:
         active = bus.get("/rules")
         changes = list(_changes(active, catalog, files))
         body = {"reason": reason, "as": who or _login(), "expected": expect or active["rules"], "files": _texts(files)}
@@ -55,7 +55,7 @@ def rollback(
     reason: Reason,
     to: Annotated[str, typer.Option("--to", help="Fingerprint of the rules to go back to, 8 digits or more; `bus status --history`.")] = "",
     steps: Annotated[int, typer.Option("--steps", min=1, help="How many activations to go back.")] = 1,
-    who: As = "", expect: Expect = "", url: Url = LOCAL, key: Key = "", json: Json = False,
+    who: As = "", expect: Expect = "", url: Url = "", key: Key = "", json: Json = False,
 ) -> None:  # fmt: skip
     """Go back to earlier rules; the files stay as they are. Runs in flight finish under the rules they began with."""
     with client(url, key) as bus:
@@ -73,12 +73,12 @@ def rollback(
 def status(
     config: Settings = CONFIG,
     history: Annotated[bool, typer.Option("--history", help="List the activations instead.")] = False,
-    url: Url = LOCAL, key: Key = "", json: Json = False,
+    url: Url = "", key: Key = "", json: Json = False,
 ) -> None:  # fmt: skip
     """Exit code 0: the files are what runs, everywhere; 1: they differ, have errors, or a process works under others or needs a restart."""
     from bus.cli.rules import declared
 
-    with client(url, key) as bus:
+    with client(url, key, config) as bus:
         if history:
             show(bus.get("/rules/history"), json, _print_history)
             return

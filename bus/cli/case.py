@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bus.cli.common import LOCAL, Json, Key, Showing, Url, client, family_of, show
+from bus.cli.common import Json, Key, Showing, Url, client, family_of, show
 
 app = family_of(Showing, "Show a case: everything that happened, as one timeline.")
 
@@ -19,7 +19,7 @@ def _family() -> None:
 @app.command("show")
 def show_case(
     key: Annotated[str, typer.Argument(metavar="KEY", help="A key of the case: a value, or name:value (protocollo:2026/0000123).")],
-    url: Url = LOCAL,
+    url: Url = "",
     api_key: Key = "",
     json: Json = False,
 ) -> None:

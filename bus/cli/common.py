@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from collections.abc import Callable
 from enum import StrEnum
@@ -12,12 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 import typer
 from typer.core import TyperGroup
 
+from bus.errors import SnodoError
 from bus.jsontext import dumps
 
 if TYPE_CHECKING:
     from bus.client import Client
 
-Url: TypeAlias = Annotated[str, typer.Option("--url", envvar="SNODO_URL", help="Address of the running bus.")]
+Url: TypeAlias = Annotated[
+    str, typer.Option("--url", envvar="SNODO_URL", help="Address of the running bus; else http.host and http.port of the settings say it.")
+]
 Key: TypeAlias = Annotated[
     str, typer.Option("--key", envvar="SNODO_KEY", help="API key; better in the environment than on the command line.")
 ]
@@ -97,13 +101,28 @@ def family_of(cls: type[Defaulting], help: str) -> typer.Typer:
     return typer.Typer(help=help, cls=cls, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=not cls.bare)
 
 
-def client(url: str, key: str) -> Client:
+def client(url: str, key: str, config: Path | None = None) -> Client:
+    """A client of the bus at ``url``, or of the one whose settings these are; else those of ``SNODO_CONFIG``, or of this folder."""
     from bus.client import Client
 
     try:
-        return Client(url, key)
+        return Client(url or address(config or Path(os.environ.get("SNODO_CONFIG", CONFIG))), key)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--url") from None
+
+
+def address(config: Path) -> str:
+    """Where the bus of these settings listens on this machine; the usual place where they are not there, are wrong, or leave it open."""
+    from bus import config as settings
+
+    try:
+        http = settings.load(config, secrets=False).http
+    except SnodoError:
+        return LOCAL
+    if not http.port:
+        return LOCAL
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(http.host, http.host)  # noqa: S104 - the bus listens everywhere, we ask here
+    return f"http://{f'[{host}]' if ':' in host else host}:{http.port}"
 
 
 class Granted(NamedTuple):
@@ -113,11 +132,11 @@ class Granted(NamedTuple):
     keystore: str
 
 
-def announced(url: str, key: str, act: str, purpose: str, **scope: str) -> Granted | None:
+def announced(url: str, key: str, config: Path, act: str, purpose: str, **scope: str) -> Granted | None:
     """Have the running bus write down that this command shows what was said. None without a purpose: nothing may be shown."""
     if not purpose:
         return None
-    with client(url, key) as bus:
+    with client(url, key, config) as bus:
         told = bus.post("/reads", {"act": act, "purpose": purpose, **{name: text for name, text in scope.items() if text}})
     return Granted(frozenset(told["sees"]), told["keystore"])
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import LOCAL, Json, Key, Listing, Purpose, Url, client, family_of, show
+from bus.cli.common import Json, Key, Listing, Purpose, Url, client, family_of, show
 from bus.jsontext import parse_object
 
 app = family_of(Listing, "Dead letters: list, show, redeliver, decide, discard.")
@@ -15,7 +15,7 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; the log keeps it.")]
 
 
 @app.command("list")
-def list_dead(url: Url = LOCAL, key: Key = "", json: Json = False) -> None:
+def list_dead(url: Url = "", key: Key = "", json: Json = False) -> None:
     """All dead letters, newest first."""
     from bus.cli import timeline
 
@@ -24,7 +24,7 @@ def list_dead(url: Url = LOCAL, key: Key = "", json: Json = False) -> None:
 
 
 @app.command("show")
-def show_dead(run: Run, purpose: Purpose = "", url: Url = LOCAL, key: Key = "", json: Json = False) -> None:
+def show_dead(run: Run, purpose: Purpose = "", url: Url = "", key: Key = "", json: Json = False) -> None:
     """Why a run is dead, where, since when, and what can be done; what was said is shown with --purpose."""
     with client(url, key) as bus:
         show(bus.get(f"/dead/{run}", purpose), json, _letter)
@@ -35,7 +35,7 @@ def evidence(
     run: Run,
     id: Annotated[str, typer.Argument(help="Id of the evidence, from `bus dead show`.")],
     purpose: Purpose = "",
-    url: Url = LOCAL,
+    url: Url = "",
     key: Key = "",
 ) -> None:
     """What crossed the border, byte for byte, on standard output. That you looked is written in the log."""
@@ -50,7 +50,7 @@ def redeliver(
     run: Run,
     reason: Reason,
     current_rules: Annotated[bool, typer.Option("--current-rules", help="Under the route as it is now.")] = False,
-    url: Url = LOCAL,
+    url: Url = "",
     key: Key = "",
     json: Json = False,
 ) -> None:
@@ -65,7 +65,7 @@ def decide(
     happened: Annotated[bool, typer.Option("--happened", help="The call in doubt had its effect; needs --answer.")] = False,
     again: Annotated[bool, typer.Option("--again", help="It had none: send it again.")] = False,
     answer: Annotated[str, typer.Option(help="What the system answered, a JSON object.")] = "",
-    url: Url = LOCAL,
+    url: Url = "",
     key: Key = "",
     json: Json = False,
 ) -> None:
@@ -79,7 +79,7 @@ def decide(
 
 
 @app.command()
-def discard(run: Run, reason: Reason, url: Url = LOCAL, key: Key = "", json: Json = False) -> None:
+def discard(run: Run, reason: Reason, url: Url = "", key: Key = "", json: Json = False) -> None:
     """Give a run up that is dead, or waits; what it did stays done, and its case goes on."""
     _act(url, key, json, run, "discard", {"reason": reason})
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bus.cli.common import CONFIG, LOCAL, Key, Settings, Store, Url, client, family
+from bus.cli.common import CONFIG, Key, Settings, Store, Url, client, family
 from bus.disk import whole
 
 keys = family("The keys that sign the log.")
@@ -32,7 +32,7 @@ def export(
     since: Annotated[str | None, typer.Option("--from", help="Messages accepted from then on: a day, or a moment with its offset.")] = None,
     until: Annotated[str | None, typer.Option("--to", help="Messages accepted before then.")] = None,
     payloads: Annotated[bool, typer.Option(help="With what was said, not only that it was.")] = True,
-    url: Url = LOCAL,
+    url: Url = "",
     key: Key = "",
 ) -> None:
     """Write a bundle: records, proofs, rules, payloads, and a program that verifies it without us."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from bus.cli import evidence
-from bus.cli.common import LOCAL, Json, Key, Url, client, family, show
+from bus.cli.common import Json, Key, Url, client, family, show
 from bus.cli.search import search_log
 from bus.cli.verify import checkpoint_log, verify_log
 from bus.client import Client, ClientError
@@ -30,7 +30,7 @@ def show_log(
     run: Annotated[str | None, typer.Option(help="Id of a run.")] = None,
     message: Annotated[str | None, typer.Option(help="Id of a message.")] = None,
     case: Annotated[str | None, typer.Option(help="A key of a case.")] = None,
-    url: Url = LOCAL,
+    url: Url = "",
     key: Key = "",
     json: Json = False,
 ) -> None:

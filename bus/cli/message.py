@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bus.cli.common import LOCAL, Json, Key, Purpose, Url, client, family, show
+from bus.cli.common import Json, Key, Purpose, Url, client, family, show
 
 app = family("Show a message: its state, its runs, its reply.")
 
@@ -15,7 +15,7 @@ app = family("Show a message: its state, its runs, its reply.")
 def message(
     id: Annotated[str, typer.Argument(help="Id of the message.")],
     purpose: Purpose = "",
-    url: Url = LOCAL,
+    url: Url = "",
     key: Key = "",
     json: Json = False,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bus.cli.common import CONFIG, LOCAL, Json, Key, Plain, Purpose, Settings, Store, Url, announced, family
+from bus.cli.common import CONFIG, Json, Key, Plain, Purpose, Settings, Store, Url, announced, family
 
 app = family("Say what edited rules would have done otherwise with messages of the log; without any effect.")
 OTHERWISE = 4
@@ -23,7 +23,7 @@ def plan(
     ] = None,
     examples: Annotated[int, typer.Option("--examples", min=0, max=100, help="Examples of each difference.")] = 3,
     purpose: Purpose = "",
-    url: Url = LOCAL,
+    url: Url = "",
     key: Key = "",
     config: Settings = CONFIG,
     store: Store = "",
@@ -37,7 +37,7 @@ def plan(
     from bus.planning.planning import planned
     from bus.replay import window
 
-    granted = announced(url, key, "plan", purpose, **{"from": since, "to": until})
+    granted = announced(url, key, config, "plan", purpose, **{"from": since, "to": until})
     with recomputing(config, store, granted) as (settings, reader):
         timed = bool(since or until)
         begin, end = (window.moment(text) if text else None for text in (since, until))

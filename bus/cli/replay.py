@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bus.cli.common import CONFIG, LOCAL, Json, Key, LogKey, Plain, Settings, Store, Url, client, family
+from bus.cli.common import CONFIG, Json, Key, LogKey, Plain, Settings, Store, Url, client, family
 
 if TYPE_CHECKING:
     from bus.adapter import Operation
@@ -35,7 +35,7 @@ def replay(
     purpose: Annotated[
         str, typer.Option("--purpose", help="Why; it is written in the log of the running bus, before anything is read.")
     ] = "",
-    url: Url = LOCAL,
+    url: Url = "",
     key: Key = "",
     every: Annotated[bool, typer.Option("--all", help="Show also the runs that are equal.")] = False,
     config: Settings = CONFIG,
@@ -52,7 +52,7 @@ def replay(
     if sum(map(bool, (what, since or until, bundle))) != 1:
         raise typer.BadParameter("say what: a run, a message or a case; or --from and --to; or --bundle", param_hint="replay")
     if purpose:
-        _announce(url, key, purpose, {"what": what, "from": since, "to": until})
+        _announce(url, key, config, purpose, {"what": what, "from": since, "to": until})
     if bundle is not None:
         report = unbundled(proven(bundle, log_key), offline(config)[1], every=every)
     else:
@@ -62,9 +62,9 @@ def replay(
     raise typer.Exit(code_of(report.worst))
 
 
-def _announce(url: str, key: str, purpose: str, scope: dict[str, str]) -> None:
+def _announce(url: str, key: str, config: Path, purpose: str, scope: dict[str, str]) -> None:
     """Have the bus write down who replays what. After that nothing leaves this process."""
-    with client(url, key) as bus:
+    with client(url, key, config) as bus:
         bus.post("/replays", {"purpose": purpose, **{name: text for name, text in scope.items() if text}})
 
 

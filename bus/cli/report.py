@@ -10,7 +10,7 @@ from typing import IO, Annotated, Any
 
 import typer
 
-from bus.cli.common import LOCAL, Key, Url, client, family
+from bus.cli.common import Key, Url, client, family
 from bus.client import Client
 
 app = family("Reports that the law asks for, out of the log.")
@@ -26,7 +26,7 @@ def report(
     purpose: Annotated[str, typer.Option(help="What it is for; the log keeps it.")] = "",
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line instead of CSV.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file that is not there yet.")] = None,
-    url: Url = LOCAL,
+    url: Url = "",
     key: Key = "",
 ) -> None:
     """Write a report. That you were given it is recorded in the same log."""

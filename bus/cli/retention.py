@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import LOCAL, Defaulting, Json, Key, Url, client, family_of, show
+from bus.cli.common import Defaulting, Json, Key, Url, client, family_of, show
 
 HELD = {
     "": "goes", "open": "held: something of the case is open, waits, or needs a person", "recent": "held: the case went on since",
@@ -26,7 +26,7 @@ Dry = Annotated[bool, typer.Option("--dry-run", help="Change nothing; that is wh
 
 
 @app.command()
-def look(dry_run: Dry = True, url: Url = LOCAL, key: Key = "", json: Json = False) -> None:
+def look(dry_run: Dry = True, url: Url = "", key: Key = "", json: Json = False) -> None:
     """What would go, by kind and month, and what is held back and why. Nothing is changed."""
     with client(url, key) as bus:
         show(_pages(lambda kind, after: bus.get("/retention", kind=kind, after=after)), json, _told)
@@ -35,7 +35,7 @@ def look(dry_run: Dry = True, url: Url = LOCAL, key: Key = "", json: Json = Fals
 @app.command("apply")
 def apply_(
     reason: Annotated[str, typer.Option("--reason", help="Why; the log keeps it.")],
-    dry_run: Dry = False, url: Url = LOCAL, key: Key = "", json: Json = False,
+    dry_run: Dry = False, url: Url = "", key: Key = "", json: Json = False,
 ) -> None:  # fmt: skip
     """Destroy what may go, page by page; nobody can undo it. Interrupted, it is simply run again."""
     if dry_run:

@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from bus.cli.common import LOCAL, Json, Key, Listing, Url, client, family_of, show
+from bus.cli.common import Json, Key, Listing, Url, client, family_of, show
 
 app = family_of(Listing, "List runs, or show one with its journal.")
 
 
 @app.command("list")
 def list_runs(
-    url: Url = LOCAL,
+    url: Url = "",
     key: Key = "",
     state: Annotated[str | None, typer.Option(help="ready, running, waiting, done, dead or cancelled.")] = None,
     route: Annotated[str | None, typer.Option(help="Only runs of this route.")] = None,
@@ -28,7 +28,7 @@ def list_runs(
 
 
 @app.command("show")
-def show_run(id: Annotated[str, typer.Argument(help="Id of the run.")], url: Url = LOCAL, key: Key = "", json: Json = False) -> None:
+def show_run(id: Annotated[str, typer.Argument(help="Id of the run.")], url: Url = "", key: Key = "", json: Json = False) -> None:
     """A run with its journal and its waits."""
     from bus.cli import timeline
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import LOCAL, Key, Plain, Purpose, Url, client
+from bus.cli.common import Key, Plain, Purpose, Url, client
 from bus.client import Client
 
 OPENED = 2000
@@ -38,7 +38,7 @@ def search_log(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
     after: Annotated[str, typer.Option(help="Go on behind an earlier search: its `next`.")] = "",
     format: Annotated[Plain, typer.Option(help="How it is written.")] = Plain.text,
-    url: Url = LOCAL,
+    url: Url = "",
     key: Key = "",
 ) -> None:
     """Find records, or the messages, runs or cases that have a record which is all of what is asked for; newest first."""

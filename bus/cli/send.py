@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import LOCAL, Json, Key, Url, client, family, show
+from bus.cli.common import Json, Key, Url, client, family, show
 from bus.errors import Malformed
 from bus.jsontext import parse
 
@@ -25,7 +25,7 @@ def send(
             " others on the machine can read it, so never of a person."
         ),
     ],
-    url: Url = LOCAL,
+    url: Url = "",
     key: Key = "",
     idempotency_key: Annotated[
         str, typer.Option("--idempotency-key", help="Your name for this message: the same key is the same message.")

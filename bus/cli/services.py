@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import LOCAL, Json, Key, Listing, Url, client, family_of, show
+from bus.cli.common import Json, Key, Listing, Url, client, family_of, show
 from bus.cli.words import counted
 
 app = family_of(Listing, "List the services of the portal, or show one.")
@@ -14,7 +14,7 @@ app = family_of(Listing, "List the services of the portal, or show one.")
 
 @app.command("list")
 def list_services(
-    url: Url = LOCAL,
+    url: Url = "",
     key: Key = "",
     office: Annotated[str | None, typer.Option("--ufficio", help="Only those of this office.")] = None,
     json: Json = False,
@@ -27,7 +27,7 @@ def list_services(
 
 @app.command("show")
 def show_service(
-    code: Annotated[str, typer.Argument(help="Code of the service.")], url: Url = LOCAL, key: Key = "", json: Json = False
+    code: Annotated[str, typer.Argument(help="Code of the service.")], url: Url = "", key: Key = "", json: Json = False
 ) -> None:
     """One service."""
     with client(url, key) as bus:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import CONFIG, LOCAL, Json, Key, Settings, Url, client, family, show
+from bus.cli.common import CONFIG, Json, Key, Settings, Url, client, family, show
 
 app = family("Erase a person: one asks, another confirms. Wrap the key store anew.")
 
@@ -14,7 +14,7 @@ app = family("Erase a person: one asks, another confirms. Wrap the key store ane
 @app.command()
 def erase(
     reason: Annotated[str, typer.Option("--reason", help="Why, without naming the person; the log keeps it.")],
-    url: Url = LOCAL,
+    url: Url = "",
     key: Key = "",
     json: Json = False,
 ) -> None:
@@ -29,7 +29,7 @@ def erase(
 
 @app.command()
 def confirm(
-    id: Annotated[str, typer.Argument(help="Id of the request, from who asked.")], url: Url = LOCAL, key: Key = "", json: Json = False
+    id: Annotated[str, typer.Argument(help="Id of the request, from who asked.")], url: Url = "", key: Key = "", json: Json = False
 ) -> None:
     """Erase the person, as somebody else than who asked. Nobody can undo this."""
     with client(url, key) as bus:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from bus.cli.common import CONFIG, LOCAL, Json, Key, LogKey, Purpose, Running, Settings, Store, Url, announced, family_of, show
+from bus.cli.common import CONFIG, Json, Key, LogKey, Purpose, Running, Settings, Store, Url, announced, family_of, show
 from bus.errors import ConfigError, NotFound
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def new_test(
     bundle: Annotated[Path | None, typer.Option("--bundle", help="Take it out of a bundle; no database is needed.")] = None,
     log_key: LogKey = None,
     purpose: Purpose = "",
-    url: Url = LOCAL,
+    url: Url = "",
     key: Key = "",
     config: Settings = CONFIG,
     store: Store = "",
@@ -136,7 +136,7 @@ def new_test(
         catalog = load(settings.rules, operations)
         made = _unbundled(proven(bundle, log_key), message, catalog, operations, name)
     else:
-        granted = announced(url, key, "test", purpose_of(purpose), what=message)
+        granted = announced(url, key, config, "test", purpose_of(purpose), what=message)
         needs_all(Looker("", granted.sees if granted else frozenset()), "a test out of the log")
         with recomputing(config, store, granted) as (settings, reader):
             operations = offered(settings)

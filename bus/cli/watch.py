@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import LOCAL, Json, Key, Url, client, family, show
+from bus.cli.common import Json, Key, Url, client, family, show
 from bus.client import Client, ClientError
 from bus.jsontext import dumps
 
@@ -28,7 +28,7 @@ def tail(
     adapter: Annotated[str, typer.Option(help="Only what tells of this adapter.")] = "",
     outcome: Annotated[str, typer.Option(help="Only these kinds of records, with commas; failed is refused, unanswered, dead.")] = "",
     last: Annotated[int, typer.Option("--last", min=0, max=1000, help="Begin with so many that are there already.")] = 10,
-    once: Once = False, url: Url = LOCAL, key: Key = "", json: Json = False,
+    once: Once = False, url: Url = "", key: Key = "", json: Json = False,
 ) -> None:  # fmt: skip
     """One line for each record, until you stop it; with --json one object for each."""
     wanted = {name: value for name, value in (("route", route), ("case", case), ("adapter", adapter), ("outcome", outcome)) if value}
@@ -75,7 +75,7 @@ def _tell(records: list[dict[str, Any]], json: bool) -> None:
 def top(
     once: Once = False,
     every: Annotated[float, typer.Option("--every", min=0.2, help="Seconds between two looks.")] = 1.0,
-    url: Url = LOCAL, key: Key = "", json: Json = False,
+    url: Url = "", key: Key = "", json: Json = False,
 ) -> None:  # fmt: skip
     """The last minute by route and by system, until you stop it; with --json or --once one look."""
     with client(url, key) as bus:

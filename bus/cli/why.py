@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bus.cli.common import CONFIG, LOCAL, Granted, Json, Key, Purpose, Settings, Store, Url, announced, family
+from bus.cli.common import CONFIG, Granted, Json, Key, Purpose, Settings, Store, Url, announced, family
 from bus.errors import NotFound
 
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ Run = Annotated[str, typer.Argument(help="Id of the run (bus runs), or of a mess
 
 @app.command()
 def why(
-    run: Run, purpose: Purpose = "", url: Url = LOCAL, key: Key = "", config: Settings = CONFIG, store: Store = "", json: Json = False
+    run: Run, purpose: Purpose = "", url: Url = "", key: Key = "", config: Settings = CONFIG, store: Store = "", json: Json = False
 ) -> None:
     """Walk a run again from its journal, under the rules it had; values are shown with --purpose, which the running bus writes down."""
     from bus.jsontext import dumps
 
-    granted = announced(url, key, "why", purpose, what=run)
+    granted = announced(url, key, config, "why", purpose, what=run)
     for told in _accounts(run, config, store, granted):
         reasons = told.why()
         if json:
@@ -44,13 +44,13 @@ def why(
 
 @why_not.command()
 def why_not_(
-    run: Run, step: Annotated[str, typer.Argument(help="Id of the step.")], purpose: Purpose = "", url: Url = LOCAL, key: Key = "",
+    run: Run, step: Annotated[str, typer.Argument(help="Id of the step.")], purpose: Purpose = "", url: Url = "", key: Key = "",
     config: Settings = CONFIG, store: Store = "", json: Json = False,
 ) -> None:  # fmt: skip
     """Walk a run again from its journal, and say what kept it from a step."""
     from bus.jsontext import dumps
 
-    granted = announced(url, key, "why", purpose, what=run)
+    granted = announced(url, key, config, "why", purpose, what=run)
     for told in _accounts(run, config, store, granted):
         try:
             reason = told.why_not(step)
