@@ -14,10 +14,10 @@ METRICS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 async def status(call: Call) -> Answer:
-    """200 when the store answers and is ours to work with, else 503; the log says why."""
+    """200 when the store answers within seconds and is ours to work with, else 503; the log says why."""
     if call.house.app.unfit is not None:
         raise call.house.app.unfit
-    detail = await call.house.run(call.house.app.status)
+    detail = await call.house.glance(call.house.app.status)
     shown = {"type": "about:blank", "title": "OK", "status": 200, "detail": "the bus takes messages"}
     if call.caller.role in WATCHERS:
         shown = {**shown, "bus": detail}
@@ -27,4 +27,4 @@ async def status(call: Call) -> Answer:
 async def show_metrics(call: Call) -> Answer:
     """Figures of this process and of the store in Prometheus' text format; counters begin with the process."""
     app = call.house.app
-    return Answer(200, await call.house.run(lambda: metrics.page(lambda: figures.of(app))), media_type=METRICS)
+    return Answer(200, await call.house.glance(lambda: metrics.page(lambda: figures.of(app))), media_type=METRICS)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from bus.app import App
+from bus.errors import StoreError
 from bus.web.accesses import Accesses
 from bus.web.auth import Keys
 from bus.web.bridge import Bridge
@@ -15,6 +16,10 @@ from bus.web.bridge import Bridge
 T = TypeVar("T")
 READING = 8
 """Threads for what blocks shortly: reading the database, writing a piece of a file."""
+WATCHING = 2
+"""Threads for those who watch the bus, whom a database that hangs keeps: they take none from the readers."""
+GLANCE = 5.0
+"""Seconds after which a database that does not answer who watches is said to be away."""
 INBOUND = 16
 """Threads for the adapters' endpoints: they answer within their budget whatever portals do."""
 
@@ -29,12 +34,23 @@ class House:
         self.accesses = Accesses(app.accessed)
         self.inbound = ThreadPoolExecutor(INBOUND, "snodo-inbound")
         self._reading = ThreadPoolExecutor(READING, "snodo-http")
+        self._watching = ThreadPoolExecutor(WATCHING, "snodo-watch")
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run something that blocks, away from the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self._reading, work)
 
+    async def glance(self, work: Callable[[], T]) -> T:
+        """As `run`, for those who watch the bus; raises `StoreError` when there is no answer within `GLANCE` seconds."""
+        try:
+            async with asyncio.timeout(GLANCE):
+                return await asyncio.get_running_loop().run_in_executor(self._watching, work)
+        except TimeoutError:
+            hint = "is a table locked, or the server overloaded? pg_stat_activity says what waits for what"
+            raise StoreError(f"the database did not answer within {GLANCE:g} seconds", code="store.interrupted", hint=hint) from None
+
     def close(self) -> None:
         self.accesses.close()
+        self._watching.shutdown(wait=True, cancel_futures=True)
         self._reading.shutdown(wait=True, cancel_futures=True)
         self.inbound.shutdown(wait=False, cancel_futures=True)

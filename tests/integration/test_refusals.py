@@ -16,6 +16,7 @@ import pytest
 
 from bus.adapter import Adapter, Door, Endpoint, Inbound, Outbound
 from bus.errors import StoreError
+from bus.web.house import READING
 from bus.web.serve import Server
 from tests.small_bus import Caller, running
 
@@ -137,6 +138,31 @@ def test_a_process_that_can_work_no_more_is_not_up(server: Server, call: Caller,
     monkeypatch.setattr(server.app, "status", dict)
     assert call("GET", "/status").json["code"] == "store.schema"
     assert "migrate" not in call("GET", "/status").content.decode()
+
+
+def test_who_watches_a_bus_whose_database_hangs_is_told_soon_and_holds_up_no_reader(
+    server: Server, call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = call("POST", "/messages", MESSAGE).headers["location"]
+    answers = threading.Event()
+    heard = listen(monkeypatch)
+    monkeypatch.setattr(server.app, "unfit", None)
+    monkeypatch.setattr("bus.web.house.GLANCE", 0.05)
+    monkeypatch.setattr(server.app, "status", answers.wait)
+    monkeypatch.setattr("bus.figures.of", lambda app: answers.wait() and [])
+    try:
+        for _ in range(READING + 1):
+            for path in ("/status", "/metrics"):
+                reply = call("GET", path, name="sistemista")
+                assert (reply.status, reply.json["code"], reply.json["detail"]) == (
+                    503,
+                    "store.interrupted",
+                    "the database does not answer now",
+                )
+        assert call("GET", message).status == 200
+        assert "pg_stat_activity" in heard.requests(1)[0]["hint"]
+    finally:
+        answers.set()
 
 
 def test_a_request_that_the_stop_cuts_off_is_told_that_it_may_have_been_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
