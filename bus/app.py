@@ -530,7 +530,7 @@ class App:
 
     def well(self) -> bool:
         """Whether this process does what it is there for, whatever the database or others do; a glance from another thread."""
-        return self.role == "web" or (self.engine.alive() and not self.engine.stuck())
+        return self.role == "web" or not (self.engine.stuck() or self.engine.fallen())
 
     def status(self) -> JsonObject:
         """How the bus is, for `/status` and `bus doctor`; no personal data. Raises `StoreError` while the database does not answer."""

@@ -188,6 +188,10 @@ class Engine:
         """Whether anybody turns it."""
         return self._thread.is_alive()
 
+    def fallen(self) -> bool:
+        """Whether nobody turns it who should."""
+        return self._thread.ident is not None and not self.alive() and not self._stopping.is_set()
+
     def stuck(self) -> bool:
         """Whether it has not turned for many leases."""
         return self._holding.stuck()

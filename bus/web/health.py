@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from bus import figures, metrics
+from bus.errors import StoreError
 from bus.web.answer import Answer, Call, json_answer
 from bus.web.auth import WATCHERS
 from bus.web.problems import MEDIA_TYPE
@@ -14,9 +15,13 @@ METRICS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 async def status(call: Call) -> Answer:
-    """200 when the store answers within seconds and is ours to work with, else 503; the log says why."""
+    """200 when the store answers within seconds and is ours to work with, and the engine turns, else 503; the log says why."""
     if call.house.app.unfit is not None:
         raise call.house.app.unfit
+    if not call.house.app.well():
+        raise StoreError(
+            "what was taken in is not worked on here", code="bus.not-well", hint="restart this process; its log says what came before"
+        )
     detail = await call.house.glance(call.house.app.status)
     shown = {"type": "about:blank", "title": "OK", "status": 200, "detail": "the bus takes messages"}
     if call.caller.role in WATCHERS:

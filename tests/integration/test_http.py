@@ -458,6 +458,13 @@ def test_a_store_that_fails_is_503_and_nothing_is_promised(server, call, monkeyp
     assert "retry-after" in reply.headers
 
 
+def test_a_bus_whose_engine_has_ended_is_not_well(server, call, monkeypatch):
+    monkeypatch.setattr(server.app.engine, "alive", lambda: False)
+    assert not server.app.well()
+    reply = call("GET", "/status", name=None)
+    assert (reply.status, reply.json["code"]) == (503, "bus.not-well")
+
+
 def test_a_bus_whose_database_ends_no_transaction_is_not_well(server, call, monkeypatch):
     monkeypatch.setattr("bus.app.STUCK", 0.05)
     gate = threading.Event()
