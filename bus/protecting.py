@@ -39,11 +39,13 @@ def change(config: Config, to: int, unlock: Unlock) -> tuple[int, int]:
     url = config.store.url
     before = migrate.status(url)[0]
     if to < SEALED <= before:
+        if before < schema.REVISION:  # our queries speak of the newest tables alone
+            migrate.migrate(url)
         _with(config, unlock, _lay_open)
-    changed = migrate.migrate(url, to)
+    _, after = migrate.migrate(url, to)
     if to == schema.REVISION and _lies_open(url):
         _with(config, unlock, _protect)
-    return changed
+    return before, after
 
 
 def _lies_open(url: str) -> bool:

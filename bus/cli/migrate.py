@@ -9,6 +9,7 @@ import typer
 
 from bus import config as settings
 from bus.cli.common import CONFIG, Json, Settings, family, show
+from bus.errors import StoreError
 from bus.store import migrate, schema
 
 app = family("The schema of the database: show its revision, change it.")
@@ -29,13 +30,19 @@ def status(config: Settings = CONFIG, json: Json = False) -> None:
 @app.command()
 def up(config: Settings = CONFIG, to: To = None, json: Json = False) -> None:
     """Bring the database up to date. Refused while a process of the bus runs."""
+    found = migrate.status(_url(config))[0]
+    if to is not None and to < found:
+        raise StoreError(f"the database has revision {found}, which is above {to}", code="store.schema", hint=f"bus migrate down --to {to}")
     _go(config, schema.REVISION if to is None else to, json)
 
 
 @app.command()
 def down(config: Settings = CONFIG, to: To = None, json: Json = False) -> None:
     """Take the database back, one revision when no other is said, for an older program. Refused while a process of the bus runs."""
-    _go(config, max(migrate.status(_url(config))[0] - 1, 1) if to is None else to, json)
+    found = migrate.status(_url(config))[0]
+    if to is not None and to > found:
+        raise StoreError(f"the database has revision {found}, which is below {to}", code="store.schema", hint=f"bus migrate up --to {to}")
+    _go(config, max(found - 1, 1) if to is None else to, json)
 
 
 def _go(config: Any, to: int, json: bool) -> None:

@@ -6,6 +6,7 @@ takes it for itself. Waiting, ready and dead runs, open waits and the log stay a
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from bus.errors import StoreError
 from bus.store import schema
 from bus.store.opening import refuse_unusable
 
+LOCKS = "SET lock_timeout = '10s'"
+"""Who keeps a table for himself (a look in psql that was left open) is told of, not waited for."""
 MOMENT = 2.0
 """Seconds to wait for processes that are just ending."""
 
@@ -33,6 +36,8 @@ def migrate(url: str, to: int = schema.REVISION) -> tuple[int, int]:
     """
     if not 1 <= to <= schema.REVISION:
         raise StoreError(f"there is no revision {to}", code="store.schema", hint=f"1 to {schema.REVISION}")
+    if not url.startswith("sqlite:///"):
+        _refuse_unsafe(url)
     with _connected(url) as (connection, begin), _alone(url, connection):
         before = _revision(connection)
         if before > schema.REVISION:
@@ -83,11 +88,47 @@ def _connected(url: str) -> Iterator[tuple[Any, str]]:
     engine = sa.create_engine(url if sqlite else f"postgresql+psycopg://{url.partition('://')[2]}", poolclass=sa.NullPool)
     try:
         with engine.connect() as connection:
-            yield connection.execution_options(isolation_level="AUTOCOMMIT"), "BEGIN IMMEDIATE" if sqlite else "BEGIN"
-    except sa.exc.OperationalError as error:
-        raise StoreError(f"cannot open the database: {error.orig}", code="store.unreachable", hint="is it there, and yours?") from error
+            ours = connection.execution_options(isolation_level="AUTOCOMMIT")
+            if not sqlite:
+                ours.exec_driver_sql(LOCKS)
+            yield ours, "BEGIN IMMEDIATE" if sqlite else "BEGIN"
+    except sa.exc.DBAPIError as error:
+        raise _told(url, error.orig) from error
     finally:
         engine.dispose()
+
+
+def _refuse_unsafe(url: str) -> None:
+    """As the start of the bus does: nothing is changed on a server that it would not work with. Raises `StoreError`."""
+    from bus.store.postgres_session import assert_safe, connect, told
+
+    with told(None):
+        session = connect(url, {})
+    with session, told(session):
+        assert_safe(session)
+
+
+def _told(url: str, error: BaseException | None) -> StoreError:
+    """What a database says to a migration, in our words."""
+    from psycopg import errors
+
+    from bus.store.obstacles import locked
+    from bus.store.postgres_session import READING, connect
+
+    said = next(iter(str(error).strip().splitlines()), "")
+    match error:
+        case errors.InsufficientPrivilege():
+            hint = "bus migrate is for the owner of the tables: name that user in store.url (SNODO_STORE_URL) for this command"
+            return StoreError(f"the user of store.url may not do that: {said}", code="store.rights", hint=hint)
+        case errors.ReadOnlySqlTransaction():
+            hint = "name the primary in store.url; or ALTER DATABASE … RESET default_transaction_read_only"
+            return StoreError("nothing can be written to this database", code="store.standby", hint=hint)
+        case errors.LockNotAvailable():
+            with connect(url, READING) as session:
+                return locked(session)
+        case errors.OperationalError() | sqlite3.OperationalError():
+            return StoreError(f"cannot open the database: {said}", code="store.unreachable", hint="is it there, and yours?")
+    return StoreError(f"the database refused it, and nothing was changed: {said}", code="store.failed", hint="its log says more")
 
 
 def _revision(connection: Any) -> int:

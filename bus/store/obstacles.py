@@ -66,13 +66,14 @@ def looking(raw: Session, query: str = "") -> Iterator[None]:
         yield
     except errors.LockNotAvailable as error:
         raw.execute(_SPENT)
-        raise _locked(raw, query) from error
+        raise locked(raw, query) from error
     except errors.QueryCanceled as error:
         hint = "look at the server: its load, its disk, its long transactions (pg_stat_activity)"
         raise StoreError("the database took longer than 10 s to answer", code="store.interrupted", hint=hint) from error
 
 
-def _locked(raw: Session, query: str) -> StoreError:
+def locked(raw: Session, query: str = "") -> StoreError:
+    """Who keeps a table for himself: one that the query names, if one is kept."""
     rows = raw.execute(_HOLDERS).fetchall()
     named = [row for row in rows if re.search(rf"\b{re.escape(row['name'])}\b", query)] or rows
     if not named:

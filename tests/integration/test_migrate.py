@@ -22,6 +22,7 @@ from bus.log.payload import Text
 from bus.store import migrate, schema
 from bus.store.opening import open_store
 from tests.integration.workshop import workshop
+from tests.small_bus import running, wait_reply
 
 
 def test_runs_in_every_state_survive_down_and_up_and_are_finished_afterwards(tmp_path: Path, url: str) -> None:
@@ -233,3 +234,69 @@ def test_the_scripts_are_part_of_the_package() -> None:
 def test_the_page_says_what_each_revision_brings() -> None:
     page = (Path(__file__).parents[2] / "docs/sysadmin/upgrading.md").read_text("utf-8")
     assert [int(number) for number in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)] == list(range(1, schema.REVISION + 1))
+
+
+def _refused(url: str) -> tuple[str, str]:
+    """What `bus migrate` says, on one line, and its code."""
+    with pytest.raises(StoreError) as refused:
+        migrate.migrate(url, schema.REVISION - 1)
+    assert "\n" not in refused.value.sentence, refused.value.sentence
+    return refused.value.code, refused.value.hint
+
+
+def test_who_may_not_change_the_schema_is_told_who_may(postgresql_url: str) -> None:
+    open_store(postgresql_url).close()
+    with psycopg.connect(postgresql_url, autocommit=True) as owner:
+        owner.execute("DROP ROLE IF EXISTS soltanto")
+        owner.execute("CREATE ROLE soltanto LOGIN")
+        owner.execute("GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO soltanto")
+        try:
+            code, hint = _refused(re.sub(r"//[^@]*@", "//soltanto@", postgresql_url))
+            assert code == "store.rights"
+            assert "owner" in hint
+        finally:
+            owner.execute("DROP OWNED BY soltanto")
+            owner.execute("DROP ROLE soltanto")
+    assert migrate.status(postgresql_url)[0] == schema.REVISION
+
+
+def test_a_database_that_cannot_be_written_is_told(postgresql_url: str) -> None:
+    open_store(postgresql_url).close()
+    with psycopg.connect(postgresql_url, autocommit=True) as owner:
+        owner.execute(f"ALTER DATABASE {postgresql_url.rpartition('/')[2]} SET default_transaction_read_only = on")  # type: ignore[call-overload]
+    assert _refused(postgresql_url)[0] == "store.standby"
+
+
+def test_a_server_that_the_bus_would_not_work_with_is_not_migrated(postgresql_url: str) -> None:
+    open_store(postgresql_url).close()
+    with psycopg.connect(postgresql_url, autocommit=True) as owner:
+        owner.execute(f"ALTER DATABASE {postgresql_url.rpartition('/')[2]} SET synchronous_commit = off")  # type: ignore[call-overload]
+    assert _refused(postgresql_url)[0] == "store.unsafe"
+
+
+def test_a_table_that_somebody_keeps_for_himself_is_not_waited_for_without_end(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate, "LOCKS", "SET lock_timeout = '200ms'")
+    open_store(postgresql_url).close()
+    with psycopg.connect(postgresql_url) as other:
+        other.execute("LOCK TABLE runs, schema_revision")
+        with pytest.raises(StoreError, match=rf"locked by process {other.info.backend_pid} ") as refused:
+            migrate.migrate(postgresql_url, schema.REVISION - 1)
+        assert refused.value.code == "store.locked"
+    assert migrate.migrate(postgresql_url, schema.REVISION - 1) == (schema.REVISION, schema.REVISION - 1)
+
+
+def test_up_goes_up_and_down_goes_down_one_revision_after_the_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with running(tmp_path) as server:
+        wait_reply(server.app, server.app.send(Submission("prova.saluto", {"nome": "Ada"}, "portale", role="portal")).result(30).id, 30)
+    config = tmp_path / "config.yaml"
+    newest = schema.REVISION
+    assert main(["migrate", "up", "--to", str(newest - 1), "--config", str(config)]) != 0
+    assert f"bus migrate down --to {newest - 1}" in capsys.readouterr().err
+    for revision in range(newest, 3, -1):
+        assert main(["migrate", "down", "--config", str(config)]) == 0
+        assert f"{revision} -> {revision - 1}" in capsys.readouterr().out
+    assert main(["migrate", "down", "--to", "7", "--config", str(config)]) != 0
+    assert "bus migrate up --to 7" in capsys.readouterr().err
+    assert main(["migrate", "up", "--config", str(config)]) == 0
