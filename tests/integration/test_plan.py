@@ -158,15 +158,16 @@ def keys_of(worked: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def looking(worked: Path, url: str = "") -> Iterator[Reader]:
-    """The store of that folder, or another one with the same keys, to read."""
-    with contextlib.closing(open_reader(url or f"sqlite:///{worked}/var/snodo.db")) as reader:
-        rules.give_keys(reader, config.load(worked / "config.yaml"))
+def looking(worked: Path) -> Iterator[Reader]:
+    """The store of the settings of that folder, to read."""
+    settings = config.load(worked / "config.yaml")
+    with contextlib.closing(open_reader(settings.store.url)) as reader:
+        rules.give_keys(reader, settings)
         yield reader
 
 
-def plan(worked: Path, folder: Path, url: str = "") -> Planned:
-    with looking(worked, url) as reader:
+def plan(worked: Path, folder: Path) -> Planned:
+    with looking(worked) as reader:
         return planned(reader, folder, OPERATIONS, window.newest(reader, 1000), 2, values=True)
 
 
@@ -348,12 +349,11 @@ def test_a_plan_on_postgresql_is_the_same(postgresql_url, worked, edited, tmp_pa
         **json.loads((worked / "config.yaml").read_text("utf-8")),
         "store": {"url": postgresql_url},
         "rules": str(worked),
-        **keys_of(worked),
     }
     (tmp_path / "config.yaml").write_text(json.dumps(changed), "utf-8")
     work(App(config.load(tmp_path / "config.yaml")))
     edit(edited, "body.numero >= 10", "body.numero >= 15")
-    assert found(plan(worked, edited, postgresql_url)) == found(plan(worked, edited))
+    assert found(plan(tmp_path, edited)) == found(plan(worked, edited))
 
 
 def cut_from(worked: Path, number: int, **how: str) -> Cut:
