@@ -1,9 +1,10 @@
 """The group-commit writer: many pieces of work, one transaction, one fsync.
 
-One thread owns the writing connection. It takes all the work that waits (up to `MOST`), runs it in one transaction and
-commits; only then do the futures resolve. When a piece fails, the batch is rolled back and run piece by piece, so
-that a neighbour's fault touches nobody else. No lingering: a batch is what came while the last one was written. A batch that
-was interrupted (`Interrupted`: the database went away) is run again, until it has been away for longer than `PATIENCE`.
+One thread takes all the work that waits (up to `MOST`), runs it in one transaction and commits; only then do the futures resolve.
+Whoever waits for its work anyway may do it itself on the same connection, while nothing else is to be done: two hand-overs less. When a
+piece fails, the batch is rolled back and run piece by piece, so that a neighbour's fault touches nobody else. No lingering: a batch is
+what came while the last one was written. A batch that was interrupted (`Interrupted`: the database went away) is run again, until it has
+been away for longer than `PATIENCE`.
 """
 
 from __future__ import annotations
@@ -63,13 +64,13 @@ class Connection(Tx, Protocol):
 
 
 class Writer:
-    """Runs work on a connection opened by, and living in, its own thread."""
+    """Runs work on a connection that its own thread opens and closes."""
 
     def __init__(self, connect: Callable[[], Connection], name: str = "snodo-writer") -> None:
         self._connect = connect
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self.commits = 0
-        """Transactions so far; only the writer's own thread counts."""
+        """Transactions so far; counted by whoever has the turn."""
         self._pending = 0
         """Pieces that were submitted and have not ended."""
         self._turn = threading.Lock()
@@ -93,16 +94,14 @@ class Writer:
         with self._lock:
             if self._closed:
                 raise StoreError("the store is closed", code="store.closed")
-            if here and not self._pending and self._turn.acquire(blocking=False):
-                queued = False
-            else:
-                queued, self._pending = True, self._pending + 1
+            if not (here and not self._pending and self._turn.acquire(blocking=False)):
+                self._pending += 1
                 self._queue.put((work, future))
-        if not queued:
-            try:
-                self._run(self._connection, [(work, future)])
-            finally:
-                self._turn.release()
+                return future
+        try:
+            self._run(self._connection, [(work, future)])
+        finally:
+            self._turn.release()
         return future
 
     def writing_for(self) -> float:
@@ -138,10 +137,13 @@ class Writer:
         while batch := self._take():
             with self._turn:
                 self._run(connection, batch)
-            with self._lock:
-                self._pending -= len(batch)
+            self._end(len(batch))
         with self._turn:
             connection.close()
+
+    def _end(self, pieces: int) -> None:
+        with self._lock:
+            self._pending -= pieces
 
     def _next(self) -> Work | None:
         """The next piece. When none comes for a while, the connection rests."""
@@ -161,6 +163,8 @@ class Writer:
         while piece is not None:
             if piece[1].set_running_or_notify_cancel():
                 batch.append(piece)
+            else:
+                self._end(1)
             if len(batch) == MOST:
                 return batch
             try:
