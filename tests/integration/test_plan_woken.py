@@ -13,7 +13,7 @@ from bus.app import App
 from bus.engine.intake import Submission
 from bus.message import canonical
 from tests.integration.kit import until
-from tests.integration.test_plan import edit, found, keys_of, plan
+from tests.integration.test_plan import edit, found, plan
 from tests.integration.test_plan_followed import NAME, TYPE
 from tests.small_bus import settings
 
@@ -75,7 +75,7 @@ MANY = 4
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def worked(request, tmp_path_factory) -> tuple[Path, str]:
+def worked(request, tmp_path_factory) -> Path:
     """A bus that took four messages; each woke two runs, of which one sent on what it had gathered, unless a part was missing, and came too
     late for a third; two more wait, or waited, for what nobody sends."""
     folder = tmp_path_factory.mktemp("woken")
@@ -86,8 +86,7 @@ def worked(request, tmp_path_factory) -> tuple[Path, str]:
         (folder / name).write_text(text, "utf-8")
     url = request.getfixturevalue("_postgresql").new_database() if request.param == "postgresql" else f"sqlite:///{folder}/var/snodo.db"
     adapters = {"ufficio": {"use": "tests.integration.test_plan:Ufficio"}}
-    changes = {"store": {"url": url}, **keys_of(folder)} if request.param == "postgresql" else {}
-    (folder / "config.yaml").write_text(json.dumps(settings(adapters=adapters, **changes)), "utf-8")
+    (folder / "config.yaml").write_text(json.dumps(settings(adapters=adapters, store={"url": url})), "utf-8")
     app = App(config.load(folder / "config.yaml"))
     app.start()
     try:
@@ -99,20 +98,20 @@ def worked(request, tmp_path_factory) -> tuple[Path, str]:
                 until(lambda kind=kind: len(app.runs(state="done", route=f"ufficio.{kind}")) == MANY, "their deadlines have passed")
     finally:
         app.stop()
-    return folder, url
+    return folder
 
 
 @pytest.fixture
 def edited(worked, tmp_path) -> Path:
     for name in ("routes", "mappings"):
-        shutil.copytree(worked[0] / name, tmp_path / name)
+        shutil.copytree(worked / name, tmp_path / name)
     return tmp_path
 
 
 def planned(worked: tuple[Path, str], edited: Path) -> list[tuple[str, str, int]]:
     """What a plan finds; twice the same, byte for byte."""
-    made = plan(worked[0], edited, worked[1])
-    assert canonical(made.as_json()) == canonical(plan(worked[0], edited, worked[1]).as_json())
+    made = plan(worked, edited)
+    assert canonical(made.as_json()) == canonical(plan(worked, edited).as_json())
     return sorted(found(made))
 
 
@@ -144,7 +143,7 @@ def test_a_message_that_is_not_sent_any_more_leaves_the_run_waiting(worked, edit
 
 def test_who_is_named_in_a_run_that_waited_is_not_shown(worked, edited):
     edit(edited, "id: avvisa, ", "id: avvisa, when: body.numero > 0, ")
-    said = plan(worked[0], edited, worked[1]).as_text()
+    said = plan(worked, edited).as_text()
     assert '"sig. ‹cognome 1›"' in said
     assert NAME not in said
 
@@ -172,7 +171,7 @@ def test_of_several_that_a_run_gathers_the_others_move_up(worked, edited):
 
 def test_runs_in_flight_are_told_that_wait_for_a_type_that_is_edited(worked, edited):
     edit(edited, "numero: {type: integer}", "numero: {type: integer, minimum: 0}", "mappings/types/ufficio.parte.yaml")
-    made = plan(worked[0], edited, worked[1])
+    made = plan(worked, edited)
     assert [(row["route"], row["state"], row["runs"], row["types"]) for row in made.flight] == [
         ("ufficio.somma", "waiting", 1, ["ufficio.parte"])
     ]
@@ -208,7 +207,7 @@ def test_who_gathers_takes_what_is_sent_besides_in_its_turn(worked, edited):
     assert {("call added", "ufficio.archivia", 1), ("run added", "ufficio.fine", 1), ("end changed", "open → done", 1)} <= set(
         planned(worked, edited)
     )
-    said = plan(worked[0], edited, worked[1]).as_text()
+    said = plan(worked, edited).as_text()
     assert '{"numero":3,"chi":"x3"}' in said  # the first of the two, since it would have come first
 
 
@@ -230,7 +229,7 @@ def test_who_is_named_first_in_a_message_sent_besides_is_not_shown(worked, edite
         "with: {pratica: '\"da \" + body.cognome', numero: 1}}\n",
         "routes/scaduta.yaml",
     )
-    said = plan(worked[0], edited, worked[1]).as_text()
+    said = plan(worked, edited).as_text()
     assert "da ‹cognome" in said
     assert "Immaginari" not in said.partition("Messages")[2]
 
@@ -266,7 +265,7 @@ def test_a_wait_that_no_message_of_the_log_fulfils_is_said_to_be_in_vain(worked,
         ("no arrival", "ufficio.sollecito", MANY),
         ("wait added", "ufficio.sollecito", MANY),
     ]
-    assert "waits for what no message of the log brings: ufficio.sollecito" in plan(worked[0], edited, worked[1]).as_text()
+    assert "waits for what no message of the log brings: ufficio.sollecito" in plan(worked, edited).as_text()
 
 
 def test_a_wait_whose_deadline_passed_before_the_log_ends_is_over(worked, edited):
