@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from bus.adapter import Adapter, Call, operation
 from bus.app import App
 from bus.engine.intake import Submission
-from tests.small_bus import running
+from tests.small_bus import running, wait_reply
 
 ROUTE = """
 route: prova.chiama
@@ -58,7 +58,7 @@ class Ufficio(Adapter):
 def bus(folder: Path, office: Ufficio) -> Iterator[App]:
     (folder / "routes").mkdir(exist_ok=True)
     (folder / "routes/chiama.yaml").write_text(ROUTE, "utf-8")
-    with running(folder, {"ufficio": office}, adapters={"ufficio": {"use": "tests.integration.test_restored:Ufficio"}}) as server:
+    with running(folder, {"ufficio": office}) as server:
         yield server.app
 
 
@@ -74,14 +74,14 @@ def test_a_call_of_before_the_backup_keeps_its_key_and_a_message_of_after_it_is_
         with closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw:
             raw.execute("VACUUM INTO ?", (str(tmp_path / "backup.db"),))
         send(app, "prima", 0, "sveglia")
-        assert app.wait_reply(waits, 60)["state"] == "done"
-        assert app.wait_reply(send(app, "dopo", 0), 60)["state"] == "done"
+        assert wait_reply(app, waits, 60)["state"] == "done"
+        assert wait_reply(app, send(app, "dopo", 0), 60)["state"] == "done"
     for path in (tmp_path / "var").glob("snodo.db*"):
         path.unlink()
     (tmp_path / "backup.db").rename(tmp_path / "var/snodo.db")
     with bus(tmp_path, office) as app:
         send(app, "prima", 0, "sveglia")
-        assert app.wait_reply(waits, 60)["state"] == "done"
-        assert app.wait_reply(send(app, "dopo", 0), 60)["state"] == "done"
+        assert wait_reply(app, waits, 60)["state"] == "done"
+        assert wait_reply(app, send(app, "dopo", 0), 60)["state"] == "done"
     assert (len(office.keys("prima")), len(set(office.keys("prima")))) == (2, 1)
     assert (len(office.keys("dopo")), len(set(office.keys("dopo")))) == (2, 2)
