@@ -233,7 +233,7 @@ class Activation:
         try:
             with self._turn:
                 return self._look()
-        except (SnodoError, KeyError) as error:
+        except Exception as error:
             if strict:
                 raise
             if repr(error) != self._broken:

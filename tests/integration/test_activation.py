@@ -534,3 +534,24 @@ def test_watched_files_are_activated_when_they_are_good(bus: Bus) -> None:
     assert heard.wait(60)
     assert told[1:] == [None]
     assert {"saluto": "salve Ada"} == bus.greet()
+
+
+def test_who_follows_the_rules_goes_on_after_whatever_a_look_meets(tmp_path, monkeypatch):
+    """No descriptor is left for a moment, say."""
+    with running(tmp_path, {"eco": Eco("eco", None)}) as server:
+        looks = []
+
+        def broken() -> bool:
+            looks.append(None)
+            raise OSError(24, "Too many open files")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(server.app.rules, "_look", broken)
+            server.app.rules.ring()
+            until(lambda: looks, "it looked")
+        seen = []
+        look = server.app.rules._look
+        monkeypatch.setattr(server.app.rules, "_look", lambda: (seen.append(None), look())[1])
+        server.app.rules.ring()
+        until(lambda: seen, "it looks again")
+        assert any(thread.name == "snodo-rules" for thread in threading.enumerate())
