@@ -14,7 +14,7 @@ import datetime as dt
 import io
 import random
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Literal, TypeAlias
 
@@ -289,15 +289,14 @@ class App:
         self.news.tell({message: reply for message, reply in told.items() if reply is not None})
         self.channel.publish_news(told)
 
-    def _hear(self, messages: Iterable[str]) -> None:
+    def _hear(self, messages: Sequence[str]) -> None:
         """Wake those who wait for the reply of a message; among them may be word of other rules, or of a lane that is free."""
-        heard = list(messages)
-        for message in heard:
+        for message in messages:
             if message == NEWS:
                 self.rules.ring()
             elif message.startswith(LANE) and self.role != "web":  # the engine of a door does not turn: it would keep what it hears
                 self.engine.lane_is_free(message.removeprefix(LANE))
-        self.news.tell(dict.fromkeys(heard))
+        self.news.tell(dict.fromkeys(messages))
 
     # -- reading -----------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ _PARAMETER = re.compile(r":(\w+)")
 _WORD = re.compile(r"\w+")
 SIZES = (64, 32, *range(16, 0, -1))
 """Rows in one statement: nearly every batch is one or two statements, and few enough that the prepared ones are found again."""
-_LARGEST = (*range(17), *[16] * 15, *[32] * 32, 64)
+_LARGEST = tuple(next((size for size in SIZES if size <= rows), 0) for rows in range(SIZES[0] + 1))
 """The largest of these sizes for so many rows, up to the largest of all."""
 
 

@@ -104,7 +104,7 @@ class SqliteConnection:
 
     def commit(self) -> None:
         self._inserts.flush()
-        self._refuse_vanished()
+        refuse_vanished(self._path, self._file)
         self._execute("COMMIT")
         self._unmoved += 1
 
@@ -135,17 +135,12 @@ class SqliteConnection:
     def close(self) -> None:
         self._raw.close()
 
-    def _refuse_vanished(self) -> None:
-        """What is written to a file that was moved or deleted nobody finds again."""
-        if self._file is not None:
-            refuse_vanished(self._path, self._file)
-
     @contextmanager
     def view(self) -> Iterator[None]:
         """Hold one read snapshot, from what is asked first; SQLite would take it no sooner."""
         if self._viewing:
             raise RuntimeError("a view within a view")
-        self._refuse_vanished()
+        refuse_vanished(self._path, self._file)
         self._viewing = self._to_begin = True
         try:
             yield
@@ -214,9 +209,12 @@ def file_of(path: Path) -> tuple[int, int] | None:
     return facts.st_dev, facts.st_ino
 
 
-def refuse_vanished(path: Path, file: tuple[int, int]) -> None:
-    """Raises `StoreError` where another file, or none, has the name of ``file``."""
-    if file_of(path) != file:
+def refuse_vanished(path: Path, file: tuple[int, int] | None) -> None:
+    """Raises `StoreError` where another file, or none, has the name of ``file``: what is written to it nobody finds again.
+
+    None is no file of ours: a disk of the fault suite.
+    """
+    if file is not None and file_of(path) != file:
         raise StoreError(
             f"the database {path} was moved, deleted or replaced while the bus works on it", code="store.vanished",
             hint="stop the bus, put the file back with its -wal, and start again: nothing is taken in meanwhile",
@@ -289,8 +287,7 @@ class SqliteStore:
             raise StoreError("the store is closed", code="store.closed")
         reader: SqliteConnection | None = getattr(self._local, "reader", None)
         if reader is None:
-            if self._file is not None:  # SQLite would make an empty one
-                refuse_vanished(self.path, self._file)
+            refuse_vanished(self.path, self._file)  # SQLite would make an empty one
             reader = self._local.reader = SqliteConnection(self.path, read_only=True, opened=self._opened, keys=lambda: self.keys)
             with self._lock:
                 self._readers.append(reader)

@@ -24,7 +24,7 @@ _OF_DATABASE = {
     "store.unreachable": ("the database does not answer now", AGAIN),
     "store.closed": ("this process of the bus is stopping", AGAIN),
     "store.unknown": (
-        "the bus is stopping, and its database has not said whether this was done: a message may have been accepted",
+        "the database has not said whether this was done: a message may have been accepted",
         "send it again after the time in Retry-After, under the same key: it is done once",
     ),
     "store.tree": None,
