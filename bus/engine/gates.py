@@ -158,6 +158,7 @@ class Gates:
         gate = self.of(operation)
         admission = gate.enter(place, now)
         if admission != "away":
+            gate.away.pop(place[0], None)  # one that came back by itself need not be called
             self._held[place[:2]][place[2]] = gate
         return admission
 

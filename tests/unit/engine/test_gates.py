@@ -77,6 +77,20 @@ def test_those_that_were_turned_away_are_called_when_the_line_is_half_empty() ->
     assert made.called(T) == ["r8", "r9"]
 
 
+def test_one_that_comes_back_by_itself_is_not_called_and_one_that_comes_in_vain_keeps_its_turn() -> None:
+    made = gates()
+    enter(made, 11)
+    assert made.enter(p(8), "a.x", T) == "away"
+    made.came_home(p(0), None, T)
+    made.next(T)
+    assert made.enter(p(9), "a.x", T) == "line"
+    assert made.describe()["a"]["turned_away"] == 2  # type: ignore[index,call-overload]
+    for n in range(1, 6):
+        made.came_home(p(n), None, T)
+        made.next(T)
+    assert made.called(T) == ["r8", "r10"]
+
+
 def test_a_crowded_gate_names_the_rules_that_begin_there_and_the_room_that_is_left() -> None:
     made, planned = gates(), CallStep("s", "p", on_error=(Clause(None, ()),))
     first = {"a.x": [("one", CallStep("s", "p")), ("two", planned)], "b.x": [("three", CallStep("s", "p"))]}
