@@ -207,14 +207,12 @@ def storm(house: House, portal: Portal, seed: int, blows: list[Blow], count: int
     house.start()
     begun = time.monotonic()
     supervisor = _Supervisor(house, portal, weather)
-    striking = threading.Thread(target=supervisor.carry_out, args=(blows,))
-    striking.start()
-    with ThreadPoolExecutor(senders) as pool:
+    with ThreadPoolExecutor(senders + 1) as pool:
+        striking = pool.submit(supervisor.carry_out, blows)
         share = -(-count // senders)
         lists = [list(messages(seed, sender, share)) for sender in range(senders)]
         sending = [pool.submit(_send_in_step, portal, one, lambda: supervisor.progress) for one in lists]
-        striking.join()
-        for one in sending:
+        for one in (striking, *sending):
             one.result()
     for system in house.systems.values():
         system.clear()
