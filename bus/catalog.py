@@ -44,7 +44,7 @@ from bus.route.world import World, check_mapping, check_type
 from bus.rulefiles import CATALOGUE, Files, beside_of, files_of, is_beside, is_mapping, is_route, is_table, is_type, route_of, weights_of
 from bus.services import Servizio, check_services, read_services
 from bus.sharing import ALONE, MOST, Indivisible, Share, processes, shared
-from bus.source import Finding, Source, read, suggestion
+from bus.source import Finding, Source, in_order, read, suggestion
 
 OFFICES = "uffici"
 SHARE = 25
@@ -217,7 +217,7 @@ def review(files: Files, operations: Mapping[str, Operation], earlier: Earlier |
             parts = _parts(files, operations, recalled, found.size)
     if recalled:
         recalled.keep(one for _, kept in parts for one in kept)
-    return _in_order(one for findings, _ in parts for one in findings)
+    return in_order(one for findings, _ in parts for one in findings)
 
 
 def _parts(
@@ -231,11 +231,6 @@ def _parts(
         return reader.findings(), reader.kept
 
     return shared(part, size)
-
-
-def _in_order(findings: Iterable[Finding]) -> list[Finding]:
-    """By file and place; what several routes bring to light is said once."""
-    return sorted(dict.fromkeys(findings), key=lambda one: (one.file, one.line, one.column, one.code))
 
 
 @contextmanager
@@ -349,7 +344,7 @@ class _Reader:
         found = (finding for source in self.sources if self.is_own(source.file) for finding in source.findings)
         known = (finding for finding in self.found if self.is_own(finding.file))
         elsewhere = (finding for draft in self.drafts.values() for finding in draft.found_elsewhere())
-        return _in_order([*found, *known, *elsewhere])
+        return in_order([*found, *known, *elsewhere])
 
     def is_own(self, path: str) -> bool:
         return route_of(path) in self.own

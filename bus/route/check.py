@@ -37,7 +37,8 @@ class _Checker:
         self.wrong: set[Pointer] = set()
         self.doubts = Doubts()
         self.endings: dict[str, frozenset[int]] = {}
-        unread = {name: nearest(name, compiled.reads, 0.74) for name in compiled.unread}
+        kept = {name for step in compiled.parsed.walk() if step.kind != "set" for name, _ in step.gives}
+        unread = {name: nearest(name, compiled.reads - kept if name in kept else compiled.reads, 0.74) for name in compiled.unread}
         self.misspelt = {name: near for name, near in unread.items() if near is not None}
         self.undefined: set[str] = set()
         self.body: MessageType | None = None  # of what type the message is: another one in `on_late`
@@ -58,12 +59,13 @@ class _Checker:
         self._unread(parsed)
 
     def _unread(self, parsed: ParsedRoute) -> None:
-        """Names that a ``set`` gives and nothing reads, while another one like it is read; not where that is missing, which was told."""
+        """Names that a step gives and nothing reads, while another one like it is read; not where that is missing, which was told."""
         for step in parsed.walk() if parsed.complete else ():
-            for name, pointer in step.gives if step.kind == "set" else ():
+            for name, pointer in step.gives:
                 near = self.misspelt.get(name)
                 if near is not None and near not in self.undefined:
-                    self.report.report(pointer, "name.unused", f"nothing reads `{name}`", f"did you mean {near}?", "warning", key=True)
+                    hint = f"did you mean {near}?"
+                    self.report.report(pointer, "name.unused", f"nothing reads `{name}`", hint, "warning", key=step.kind == "set")
 
     # --- the flow ----------------------------------------------------------------------------------------------------
 
@@ -343,10 +345,10 @@ class _Checker:
             if known is None:
                 hint = f"it is defined in step `{self.later[needed]}`" if needed in self.later else suggestion(needed, scope.names)
                 self.undefined.add(needed)
-                self.report.report(pointer, "name.undefined", f"the mapping uses `{needed}`, which is not there", hint)
+                self.report.report(pointer, "name.undefined", f"there is no `{needed}` here", f"the mapping uses it; {hint}".rstrip("; "))
             elif not known.sure and needed not in self.misspelt.values():
-                sentence = f"the mapping uses `{needed}`, which is not defined on every way to this step"
-                self.report.report(pointer, "name.maybe-undefined", sentence, "", "warning")
+                sentence = f"`{needed}` is not defined on every way to this step"
+                self.report.report(pointer, "name.maybe-undefined", sentence, "the mapping uses it: define it on every way", "warning")
             elif (null := self._may_be_null(known)) and _reads_fields(found, needed):
                 sentence = f"the mapping uses fields of `{needed}`, which {null}, and has none then"
                 hint = f"ask `when: {needed} != null`, or write {{$value: ..., $default: ...}} in the mapping"

@@ -143,7 +143,7 @@ CODES: dict[str, Code] = {
         "Define it on every way, or write `{$value: esito, $default: null}`.",
     ),
     "name.unused": Code(
-        "A `set` gives a name that nothing in the route reads, and is nearly one that is read.",
+        "A step gives a name that nothing in the route reads, and is nearly one that is read.",
         "set: {esitto: error.code}   # esito is what is read",
         "Correct it, or delete it.",
     ),

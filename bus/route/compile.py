@@ -56,8 +56,8 @@ class CompiledRoute:
 
     @cached_property
     def unread(self) -> frozenset[str]:
-        """The names that its `set` steps give and nothing reads."""
-        given = (name for step in self.parsed.walk() if step.kind == "set" for name, _ in step.gives)
+        """The names that its steps give and nothing reads."""
+        given = (name for step in self.parsed.walk() for name, _ in step.gives)
         return frozenset(given) - self.reads
 
     @cached_property

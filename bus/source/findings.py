@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal, Protocol, TypeAlias
 
 Severity = Literal["error", "warning"]
+_OF_NAMES = frozenset({"name.undefined", "name.maybe-undefined"})
+"""What is one mistake, wherever the name is read."""
 Pointer: TypeAlias = "tuple[str | int, ...]"
 """Where a value is in a document: keys and positions from the root."""
 
@@ -76,6 +78,20 @@ def nearest(word: str, known: Iterable[str], least: float = 0.6) -> str | None:
     if len(word) == 2 and (short := next((one for one in sorted(known) if len(one) == 2 and one[0] == word[0]), None)):
         return short
     return next(iter(difflib.get_close_matches(word, sorted(known), n=1, cutoff=least)), None)
+
+
+def in_order(findings: Iterable[Finding]) -> list[Finding]:
+    """By file and place. What several routes bring to light is said once, and so is a name that several places of a file miss."""
+    found: dict[Hashable, list[Finding]] = {}
+    for one in sorted(dict.fromkeys(findings), key=lambda one: (one.file, one.line, one.column, one.code)):
+        cause = (one.file, one.code, one.sentence) if one.code in _OF_NAMES else one
+        found.setdefault(cause, []).append(one)
+    return [_with_places(first, others) if others else first for first, *others in found.values()]
+
+
+def _with_places(first: Finding, others: list[Finding]) -> Finding:
+    also = "also at " + ", ".join(f"{one.line}:{one.column}" for one in others)
+    return replace(first, hint=f"{first.hint} ({also})" if first.hint else also)
 
 
 def render(findings: Iterable[Finding], form: str = "text") -> str:

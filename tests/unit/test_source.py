@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import string
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.source import DEPTH, doubtful_number, read, render
+from bus.source import DEPTH, Finding, doubtful_number, in_order, read, render
 
 
 def codes(text: str | bytes) -> list[tuple[str, int, int]]:
@@ -232,3 +233,14 @@ def test_what_a_terminal_would_obey_is_not_shown() -> None:
 def test_a_file_in_utf_16_is_called_that() -> None:
     [found] = read("route: a\n".encode("utf-16"), "a.yaml").findings
     assert ("yaml.encoding", "the file is UTF-16", "") == (found.code, found.sentence, found.excerpt)
+
+
+def test_a_name_that_several_places_miss_is_one_finding_which_says_where_and_two_mistakes_at_one_place_stay_two() -> None:
+    def missed(line: int, column: int, name: str, hint: str = "") -> Finding:
+        return Finding("a.yaml", line, column, "name.undefined", "error", f"there is no `{name}` here", hint)
+
+    other = Finding("a.yaml", 9, 2, "name.unused", "warning", "nothing reads `y`")
+    again = replace(other, sentence="nothing reads `z`")
+    found = in_order([again, missed(9, 3, "x"), other, missed(7, 1, "x", "did you mean ax?"), missed(8, 4, "x"), missed(7, 5, "z")])
+    assert found == [missed(7, 1, "x", "did you mean ax? (also at 8:4, 9:3)"), missed(7, 5, "z"), again, other]
+    assert in_order(found) == found
