@@ -37,8 +37,8 @@ class _Checker:
         self.wrong: set[Pointer] = set()
         self.doubts = Doubts()
         self.endings: dict[str, frozenset[int]] = {}
-        kept = {name for step in compiled.parsed.walk() if step.kind != "set" for name, _ in step.gives}
-        unread = {name: nearest(name, compiled.reads - kept if name in kept else compiled.reads, 0.74) for name in compiled.unread}
+        put = {name for step in compiled.parsed.walk() if step.kind == "set" for name, _ in step.gives}
+        unread = {name: nearest(name, compiled.reads if name in put else compiled.reads & put, 0.74) for name in compiled.unread}
         self.misspelt = {name: near for name, near in unread.items() if near is not None}
         self.undefined: set[str] = set()
         self.body: MessageType | None = None  # of what type the message is: another one in `on_late`

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,13 @@ def test_a_schema_whose_properties_are_empty_is_told_and_nothing_falls(world):
         catalog, findings = examine({**files, file: text.replace("  properties:", "  properties:\n  minLength:", 1).encode()}, operations)
         assert catalog is None
         assert {file} == {one.file for one in findings}
+
+
+def test_a_misspelt_name_for_an_answer_is_one_finding_in_every_route(world):
+    files, operations = world
+    for path in sorted(name for name in files if name.startswith("routes/")):
+        text = files[path].decode()
+        for given in re.finditer(r"\bas: (\w{3,})", text.partition("\ntests:")[0]):
+            middle = (given.start(1) + given.end(1)) // 2
+            _, findings = examine({**files, path: (text[:middle] + text[middle + 1 :]).encode()}, operations)
+            assert len(findings) == 1, (path, given.group(1), [str(one) for one in findings])
