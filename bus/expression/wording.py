@@ -54,6 +54,7 @@ def compile_error(raw: str, text: str, names: Iterable[str]) -> ExpressionError:
     if not found or "recursion" in raw:
         return ExpressionError("the expression is too long or nested too deep", hint="split it over several steps or fields")
     placed = [one for one in found if int(one[0]) > 0] or found
+    placed = [one for one in placed if "*error*" not in one[2]] or placed  # those follow from another
     first, *others = _by_cause(_compile_error(one, text, set(names)) for one in placed)
     if not any("Syntax error" in message for _, _, message in placed):
         first.others = tuple(others)

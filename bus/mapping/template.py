@@ -22,7 +22,7 @@ from bus.errors import ExpressionError
 from bus.expression import Bundle, Environment, Expression, name_problem
 from bus.mapping.types import BUILT_IN
 from bus.message import JsonValue
-from bus.source import Pointer, Reporter, suggestion
+from bus.source import Pointer, Reporter, nearest, suggestion
 
 Maker: TypeAlias = "Callable[[Sequence[JsonValue], Mapping[str, Any]], Any]"
 Locals: TypeAlias = "Mapping[str, Pointer | None]"
@@ -218,7 +218,8 @@ class _Builder:
         for key in [*(key for key in value if key.startswith("$") and key not in DIRECTIVES), *fields[:1]]:  # the fields have one cause
             hint = suggestion(key, DIRECTIVES) if key.startswith("$") else "put the fields under $value"
             refuse((*pointer, key), "template.unknown-directive", f"`{key}` does not stand beside $ directives", hint, key=True)
-        if "$value" not in value and not fields:
+        meant = {nearest(key, DIRECTIVES) for key in value if key not in DIRECTIVES}
+        if "$value" not in value and not fields and "$value" not in meant:
             refuse(pointer, "template.no-value", "the directive has no $value")
         if "$as" in value and "$each" not in value:
             refuse((*pointer, "$as"), "template.as-without-each", "$as names the item of an $each", key=True)

@@ -11,7 +11,7 @@ from bus.message import JsonValue
 from bus.route.model import THEN_ANSWERS, Conduct, TestDocument, TestsFile, check_clock, shared_with
 from bus.route.parse import ParsedRoute
 from bus.route.world import World
-from bus.source import Pointer, Reporter, suggestion, validated, wrong_fields
+from bus.source import Pointer, Reporter, nearest, suggestion, validated, wrong_fields
 
 SERVICES = "servizi"
 """The table that routes/servizi.yaml is."""
@@ -30,9 +30,14 @@ def may_be_misspelt(report: Reporter) -> bool:
     return any(finding.code == "field.unknown" for finding in report.findings)
 
 
+def may_be_given(document: Any) -> bool:
+    """Whether a field of a document is none, and probably was to be ``given``."""
+    return "given" not in document and nearest("given", document) is not None
+
+
 def check_tests(parsed: ParsedRoute, world: World, report: Reporter, beside: tuple[Any, Reporter] | None = None) -> tuple[Found, Found]:
     """The tests in a route's file and those in the file ``beside`` it, with what they share; wrong ones are left out."""
-    checker = _Checker(parsed, world, report)
+    checker = _Checker(parsed, world, report, lost=may_be_given(parsed.document))
     shared = parsed.model.given
     if shared and not parsed.model.tests and beside is None and not may_be_misspelt(report):
         report.report(("given",), "test.unused", "there are no tests that could use this", "", "warning", key=True)
@@ -44,6 +49,7 @@ def check_tests(parsed: ParsedRoute, world: World, report: Reporter, beside: tup
     file = validated(document, TestsFile, checker.report)
     if file is None:
         return inside, ()
+    checker.lost = checker.lost or may_be_given(document)
     checker.given(file.given, ("given",))
     return inside, checker.tests(file.tests, shared_with(shared, file.given))
 
@@ -74,6 +80,8 @@ def check_body(
         return
     faults = validate_whole(declared, body, world.taken)
     told = validate_whole(declared, shared, world.taken) if faults and shared is not None else ()
+    if any(fault.strange for fault in told):
+        return  # a misspelt field is missing, and others depend on it
     for fault in faults:
         if fault in told:
             continue
@@ -96,6 +104,8 @@ class _Checker:
     keys: set[str] = field(default_factory=set)
     lost: bool = False
     """Whether the bodies that are given may stand under a word that was misspelt."""
+    strange: set[str] = field(default_factory=set)
+    """Types of bodies that are given, and that there are not."""
 
     def __post_init__(self) -> None:
         """What the route does, for all its tests."""
@@ -213,7 +223,7 @@ class _Checker:
                 self._body(name, None, place, (*place, "arrive"), key=False)
             return
         if not own and name not in messages:
-            if self.lost:
+            if self.lost or nearest(name, self.strange):
                 return
             sentence = f"the test does not say what `{name}` holds"
             self.report.report(place, "test.no-body", sentence, f"write it as `{part}`, or once for all tests under `given.messages`")
@@ -229,6 +239,7 @@ class _Checker:
         if declared is not None:
             check_body(declared, body, self.world, self.report, pointer, shared)
         elif name not in self.world.broken:
+            self.strange.add(name)
             hint = suggestion(name, self.world.types)
             self.report.report(named, "type.unknown", f"there is no message type `{name}`", hint, key=key)
 

@@ -16,7 +16,7 @@ from bus.adapter import Operation
 from bus.errors import ExpressionError
 from bus.expression import Expression
 from bus.mapping.types import schema_at
-from bus.route.known import Known
+from bus.route.known import KINDS, Known
 from bus.route.parse import Parsed
 from bus.source import Pointer, Reporter, nearest, suggestion
 
@@ -91,7 +91,7 @@ def check_failures(
     """Refusals that nobody handles, and clauses that take none of what can happen. ``wrong`` are conditions with a finding of their own."""
     ends = _ends(operation, clauses)
     accepted = step.model.dead_on
-    left = _left(ends, operation) if accepted != "any" else []
+    left = [] if accepted == "any" or any(map(_is_of_no_kind, clauses)) else _left(ends, operation)
     for position, code in enumerate(accepted if isinstance(accepted, list) else ()):
         if code not in operation.refusals:
             hint = suggestion(code, operation.refusals) or "it declares " + (", ".join(operation.refusals) or "none")
@@ -123,6 +123,11 @@ def _misspelt(accepted: Sequence[str] | None, clauses: Iterable[Expression | Non
     compared = (one.text for when in clauses if when for one in when.comparisons if one.path == ("error", "code"))
     codes = [*(accepted if isinstance(accepted, list) else ()), *compared]
     yield from (code for code in codes if code not in operation.refusals)
+
+
+def _is_of_no_kind(when: Expression | None) -> bool:
+    """Whether a clause asks for a kind of error that there is not: nobody knows what it was to take."""
+    return when is not None and any(one.path == ("error", "kind") and one.text not in KINDS for one in when.comparisons)
 
 
 def _never_taken(clauses: Sequence[Expression | None], taken: Collection[int | None]) -> Iterator[tuple[int, Expression]]:

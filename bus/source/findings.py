@@ -9,8 +9,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Literal, Protocol, TypeAlias
 
 Severity = Literal["error", "warning"]
-_OF_NAMES = frozenset({"name.undefined", "name.maybe-undefined"})
-"""What is one mistake, wherever the name is read."""
+_OF_A_THING = frozenset({
+    "function.unknown", "mapping.unknown", "name.maybe-undefined", "name.undefined", "operation.unknown", "reply.undeclared",
+    "service.unknown-form", "service.unknown-route", "table.unknown", "type.unknown",
+})  # fmt: skip
+"""What is one mistake, wherever the thing that is not there is named."""
 Pointer: TypeAlias = "tuple[str | int, ...]"
 """Where a value is in a document: keys and positions from the root."""
 
@@ -81,17 +84,17 @@ def nearest(word: str, known: Iterable[str], least: float = 0.6) -> str | None:
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
-    """By file and place. What several routes bring to light is said once, and so is a name that several places of a file miss."""
+    """By file and place. What several routes bring to light is said once, and so is a thing that several places of a file miss."""
     found: dict[Hashable, list[Finding]] = {}
     for one in sorted(dict.fromkeys(findings), key=lambda one: (one.file, one.line, one.column, one.code)):
-        cause = (one.file, one.code, one.sentence) if one.code in _OF_NAMES else one
+        cause = (one.file, one.code, one.sentence) if one.code in _OF_A_THING else one
         found.setdefault(cause, []).append(one)
     return [_with_places(first, others) if others else first for first, *others in found.values()]
 
 
 def _with_places(first: Finding, others: list[Finding]) -> Finding:
-    also = "also at " + ", ".join(f"{one.line}:{one.column}" for one in others)
-    return replace(first, hint=f"{first.hint} ({also})" if first.hint else also)
+    shown = ", ".join(f"{one.line}:{one.column}" for one in others[:5]) + (f" and {len(others) - 5} more places" if len(others) > 5 else "")
+    return replace(first, hint=f"{first.hint} (also at {shown})" if first.hint else f"also at {shown}")
 
 
 def render(findings: Iterable[Finding], form: str = "text") -> str:

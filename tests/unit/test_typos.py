@@ -135,3 +135,26 @@ def test_a_misspelt_name_for_an_answer_is_one_finding_in_every_route(world):
             middle = (given.start(1) + given.end(1)) // 2
             _, findings = examine({**files, path: (text[:middle] + text[middle + 1 :]).encode()}, operations)
             assert len(findings) == 1, (path, given.group(1), [str(one) for one in findings])
+
+
+ELSEWHERE = [
+    ("routes/anagrafe/certificato.yaml", "\ngiven:", "\ngien:", "field.unknown", "did you mean given?"),
+    ("routes/sito/catalogo.yaml", "\ngiven:", "\ngien:", "field.unknown", "did you mean given?"),
+    ("routes/notifiche/avviso.yaml", "    notifiche.avviso:", "    notiiche.avviso:", "type.unknown", "did you mean notifiche.avviso?"),
+    ("routes/servizi/istanza-generica.yaml", "      richiedente: {", "      richiednte: {", "test.body", ""),
+    ("routes/anagrafe/certificato.yaml", '"refused"', '"refsed"', "path.not-in-enumeration", "did you mean refused?"),
+    ("routes/anagrafe/certificato.yaml", "$value", "$vaue", "template.unknown-directive", "did you mean $value?"),
+    ("mappings/edilizia/pratica-a-fascicolo.yaml", "body.?indirizzo.", "boy.?indirizzo.", "name.undefined", "did you mean body?"),
+    ("mappings/types/servizi.modulo-semplice.yaml", "type: servizi.modulo", "type: servizi.moulo", "service.unknown-form", "and 18 more places)"),
+    ("mappings/types/anagrafe.certificato.richiesto.yaml", "esito", "esto", "reply.undeclared", "(also at 48:21, 55:21, 82:15"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "written", "typo", "code", "hint"), ELSEWHERE, ids=[f"{one[0]} {one[2].strip()}" for one in ELSEWHERE])
+def test_a_typo_that_shows_in_many_places_is_one_finding(world, path, written, typo, code, hint):
+    files, operations = world
+    text = files[path].decode()
+    assert written in text
+    _, findings = examine({**files, path: text.replace(written, typo, 1).encode()}, operations)
+    assert [one.code for one in findings] == [code], [str(one) for one in findings]
+    assert hint in findings[0].hint
