@@ -296,6 +296,11 @@ class Config(_Section):
         self._written.update(settings)
 
     @property
+    def written(self) -> Mapping[str, Any]:
+        """What stands in the file, where a secret is named and not told."""
+        return self._written
+
+    @property
     def fingerprints(self) -> dict[str, str]:
         """The digest of each section as it is written, each adapter by itself; a secret counts by where it is taken from."""
         written = {**self._written, **{f"adapters.{name}": own for name, own in (self._written.get("adapters") or {}).items()}}

@@ -86,7 +86,12 @@ def first_of(error: Any) -> str:
 
 def all_of(error: Any) -> list[str]:
     """All faults, as `first_of` says one."""
-    return [f"{'.'.join(map(str, fault['loc'])) or 'the whole'} {sentence_of(fault)}" for fault in error.errors(include_url=False)]
+    return [placed(fault) for fault in error.errors(include_url=False)]
+
+
+def placed(fault: Mapping[str, Any]) -> str:
+    """One of ``ValidationError.errors()`` with its place: ``a.b must be a text``."""
+    return f"{'.'.join(map(str, fault['loc'])) or 'the whole'} {sentence_of(fault)}"
 
 
 def _pattern(pattern: str) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from typing import Any
 
 from pydantic import ValidationError
 
 from bus.adapter import Adapter, Operation
-from bus.config import Config
+from bus.config import Config, secrets_in
 from bus.errors import ConfigError
-from bus.faults import all_of
+from bus.faults import placed
+from bus.source import suggestion
 
 GROUP = "snodo.adapters"
 
@@ -61,13 +63,32 @@ def adapters_of(config: Config) -> dict[str, Adapter]:
             )
         try:
             made[name] = cls(name, cls.Settings.model_validate(own))
-            made[name].concurrency = concurrency
         except ValidationError as error:
-            faults = "; ".join(all_of(error))
-            raise ConfigError(
-                f"adapters.{name}: {faults}", code="config.adapter-settings", hint=f"adapters/{name}/README.md lists them"
-            ) from error
+            raise _refusal(name, cls, error.errors(include_url=False)) from error
+        made[name].concurrency = concurrency
     return made
+
+
+def check_settings(config: Config) -> None:
+    """What `adapters_of` would refuse, of settings that were read without secrets: nothing of those that hold one."""
+    for name, settings in config.adapters.items():
+        cls = adapter_class(str(settings.get("use", name)))
+        try:
+            cls.Settings.model_validate({key: value for key, value in settings.items() if key not in {"use", "concurrency"}})
+        except ValidationError as error:
+            unread = {key for key, value in config.written.get("adapters", {})[name].items() if [*secrets_in(value)]}
+            faults = error.errors(include_url=False)
+            if faults := [one for one in faults if one["type"] == "extra_forbidden" or (one["loc"] and one["loc"][0] not in unread)]:
+                raise _refusal(name, cls, faults) from error
+
+
+def _refusal(name: str, cls: type[Adapter], faults: Iterable[Mapping[str, Any]]) -> ConfigError:
+    fields = {field.alias or name for name, field in cls.Settings.model_fields.items()}
+    said = []
+    for fault in faults:
+        meant = suggestion(str(fault["loc"][-1]), fields) if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1 else ""
+        said.append(f"{placed(fault)}, {meant}" if meant else placed(fault))
+    return ConfigError(f"adapters.{name}: {'; '.join(said)}", code="config.adapter-settings", hint=f"adapters/{name}/README.md lists them")
 
 
 def operations_of(adapters: Mapping[str, Adapter]) -> dict[str, Operation]:

@@ -12,6 +12,7 @@ from bus.cli.common import CONFIG, Format, Json, Settings, family
 
 if TYPE_CHECKING:
     from bus.cli.rules import Declared
+    from bus.config import Config
     from bus.earlier import Earlier
     from bus.rulefiles import Files
     from bus.source import Finding
@@ -84,15 +85,29 @@ def _anew(files: Files, known: Declared, earlier: Earlier, written: str) -> list
     return found
 
 
+def _addresses(config: Config) -> None:
+    """Raises `ConfigError` for a store or a broker that nothing here speaks; an address that is a secret may not be at hand."""
+    from bus.store.opening import refuse_unusable
+
+    if config.store.url:
+        refuse_unusable(config.store.url)
+    if config.channel.url.partition(":")[0] not in {"", "memory", "amqp", "amqps"}:  # kombu is slow to load, and knows many more
+        from bus.channel.refusal import refuse_unsafe
+
+        refuse_unsafe(config.channel.url)
+
+
 def _settings(path: Path, known: Declared) -> Iterator[Finding]:
     """What the adapters say of their own settings once they have seen the contracts."""
     from bus.engine.least import check
     from bus.source import Finding
-    from bus.systems import minima_of
+    from bus.systems import check_settings, minima_of
 
     check(known.config.retention, minima_of(known.adapters))
+    _addresses(known.config)
     if known.missing:
-        hint = "the adapters' own settings were not checked; the rules were"
+        check_settings(known.config)
+        hint = "what the adapters say of their contracts was not asked; the rules and all other settings were checked"
         yield Finding(str(path), 1, 1, "config.secret-missing", "warning", known.missing, hint)
     for name, adapter in known.adapters.items():
         yield from (Finding(str(path), 1, 1, "config.adapter-contract", "error", f"adapters.{name}: {said}") for said in adapter.check())

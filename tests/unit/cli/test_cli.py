@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from bus.cli.trial import _untried
 from tests.integration.kit import until
 from tests.small_bus import key_of, running, write
 
+ROOT = Path(__file__).parents[3]
 HEAVY = (
     "typer",
     "rich",
@@ -223,6 +225,24 @@ def test_secrets_are_not_needed_to_check_rules(bus, tmp_path):
     code, out, _ = bus("validate", "--config", str(config))
     assert code == 0
     assert "config.secret-missing" in out
+
+
+@pytest.mark.parametrize(("written", "slip", "told"), [
+    ("subscription_key:", "subscripton_key:", "subscripton_key is not one of the fields, did you mean subscription_key?"),
+    ("id_broker_pa:", "id_broker:", "id_broker is not one of the fields, did you mean id_broker_pa?"),
+    ("smtp_port: 8025", "smtp_port: tanti", "adapters.notifiche: smtp_port must be a whole number"),
+    ("sqlite:///", "sqlte:///", "no store speaks 'sqlte'"),
+    ("memory://", "memry://", "nothing here speaks 'memry'"),
+])  # fmt: skip
+def test_a_slip_in_settings_is_told_also_without_the_secrets(bus, tmp_path, monkeypatch, written, slip, told):
+    for name in [name for name in os.environ if name.startswith("SNODO_")]:
+        monkeypatch.delenv(name)
+    text = (ROOT / "config.yaml").read_text()
+    assert written in text
+    (tmp_path / "config.yaml").write_text(text.replace(written, slip))
+    code, _, err = bus("validate", str(ROOT), "--config", str(tmp_path / "config.yaml"))
+    assert code == 2
+    assert told in err
 
 
 def test_the_tests_of_routes_are_run(bus, tmp_path):
