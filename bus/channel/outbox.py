@@ -74,9 +74,9 @@ class Outbox:
             if line is not None:
                 watch.register(line, select.POLLIN)
         watch.poll(seconds * 1000)
-        self._pressed = False
         with contextlib.suppress(BlockingIOError):
             self._bell.recv(64)
+        self._pressed = False  # behind the bell: who rang between the two would be silenced, and the button stay pressed
 
     def close(self) -> None:
         self._bell.close()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import select
+from types import SimpleNamespace
+
 import amqp
 import kombu
+import pytest
 
 from bus.channel.line import BackOff, Line
 from bus.channel.outbox import MOST, Outbox
@@ -82,6 +86,20 @@ def test_news_do_not_wait_behind_tickets() -> None:
     outbox.put(["run"])
     outbox.put_news(["message"])
     assert (outbox.take_news(), outbox.take()) == (["message"], ["run"])
+    outbox.close()
+
+
+def test_who_puts_while_the_bell_is_silenced_is_heard_and_so_is_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    outbox = Outbox()
+    bell = outbox._bell
+    putting = SimpleNamespace(fileno=bell.fileno, recv=lambda most: [outbox.put(["meanwhile"]), bell.recv(most)])
+    outbox.put(["first"])
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "_bell", putting)
+        outbox.wait(5)
+    assert outbox.take() == ["first", "meanwhile"]
+    outbox.put(["next"])
+    assert select.select([bell], [], [], 0)[0], "nobody rang"
     outbox.close()
 
 
