@@ -241,11 +241,12 @@ class Engine:
         since, now = self._holding.ticks(), self._clock.now()
         self._let_go_what_rests()
         claimed = self._find_work(home, now)
-        back = [live for one in home if (live := self._bring_home(one, now)) is not None]
-        again = self._ask_again(now)
-        fresh = [self._revive(live, known, now) for live, known in self._load(claimed, now)]
-        lives = list({live.id: live for live in (*self._unwritten.values(), *back, *again, *fresh)}.values())
-        self._unwritten = {}
+        for one in home:
+            self._bring_home(one, now)
+        self._ask_again(now)
+        for live, known in self._load(claimed, now):
+            self._revive(live, known, now)
+        lives, self._unwritten = list(self._unwritten.values()), {}
         if lives:
             self._act(lives, self._settle(lives, since, now), now)
 
@@ -387,37 +388,37 @@ class Engine:
         except Exception:  # noqa: BLE001 - it is given back and tried again; the other runs of this turn go on
             self._log.exception("run.cannot-be-parked", run=row["id"])
 
-    def _revive(self, live: Live, known: Journal, now: dt.datetime) -> Live:
+    def _revive(self, live: Live, known: Journal, now: dt.datetime) -> None:
         """Make a claimed run live: its journal folded, its walk brought up to date."""
         if live.id in self._live:  # claimed anew: the claim that we had ran out
             self._forget(self._live[live.id])
         self._live[live.id], live.began = live, self._holding.ticks()
-        return _guarded(live, now, lambda: live.begin(known.events, self._house, now))
+        self._let_go_on(live, now, lambda: live.begin(known.events, self._house, now))
 
-    def _bring_home(self, home: _Home, now: dt.datetime) -> Live | None:
-        """A call that came back; None when its run is not ours any more."""
+    def _bring_home(self, home: _Home, now: dt.datetime) -> None:
+        """A call that came back; of no use when its run is not ours any more."""
         result = home.result
         self._gates.came_home((home.run, home.fence, result.asking.call.path), result.error, now, asked=not result.lost)
         live = self._live.get(home.run)
         if live is None or live.fence != home.fence:
-            return None
+            return
         if result.lost:
             self._forget(live)
-            return None
+            return
         reach("answer.before-record")
-        return _guarded(live, now, lambda: self._go_on(live, result, now))
+        self._let_go_on(live, now, lambda: self._take_in(live, result, now))
 
-    def _go_on(self, live: Live, result: Result, now: dt.datetime) -> None:
+    def _take_in(self, live: Live, result: Result, now: dt.datetime) -> None:
         asks = live.came_back(result, now)
         if self._stopping.is_set():
             live.suspend(now)
         else:
             live.pursue(asks, self._house, now)
 
-    def _ask_again(self, now: dt.datetime) -> list[Live]:
+    def _ask_again(self, now: dt.datetime) -> None:
         """Let live runs ask whose place at a gate, or whose time, has come."""
         if self._stopping.is_set():
-            return []
+            return
         for place in self._gates.next(now):
             run, fence, path = place
             live = self._live.get(run)
@@ -426,10 +427,21 @@ class Engine:
                 self._rung[run] = None
             else:
                 self._gates.leave(place)
-        found = [(live, live.due_asks(now)) for run in list(self._rung) if (live := self._live.get(run)) is not None]
-        for live, _ in found:
-            del self._rung[live.id]
-        return [_guarded(live, now, partial(live.pursue, asks, self._house, now)) for live, asks in found if asks]
+        for run in list(self._rung):
+            live = self._live.get(run)
+            if live is None:
+                continue
+            del self._rung[run]
+            if asks := live.due_asks(now):
+                self._let_go_on(live, now, partial(live.pursue, asks, self._house, now))
+
+    def _let_go_on(self, live: Live, now: dt.datetime, work: Callable[[], None]) -> None:
+        """What a run meets is parked with it, the others do not notice. What it decides is unwritten until some turn has settled it."""
+        self._unwritten[live.id] = live
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - see above
+            live.fall(now, error)
 
     def _settle(self, lives: Sequence[Live], since: float, now: dt.datetime) -> list[Settled]:
         """Commit what was decided. Who only waits needs no transaction: its lease is renewed, and its claim looked at before it acts."""
@@ -506,15 +518,6 @@ class Engine:
 
     def _come_home(self, claim: tuple[str, int], result: Result) -> None:
         self._inbox.put(_Home(*claim, result))
-
-
-def _guarded(live: Live, now: dt.datetime, work: Callable[[], None]) -> Live:
-    """Let a run go on; what it meets is parked with that run, and the others do not notice."""
-    try:
-        work()
-    except Exception as error:  # noqa: BLE001 - see above
-        live.fall(now, error)
-    return live
 
 
 def _poison(row: Row) -> SnodoError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -192,6 +193,21 @@ def test_what_comes_home_while_the_store_fails_is_written_later(world: Simulatio
     turn(world)
     assert state(world, message) == "done"
     assert finish(world) == [("spedisci", "spedisci m1")]
+
+
+def test_what_came_home_in_a_turn_that_failed_at_other_runs_is_written_later(world: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = send(world, "avviso")
+    turn(world, "answer")
+    second = send(world, "avviso")
+    with monkeypatch.context() as broken:
+        broken.setattr(log, "messages", lambda *_: (_ for _ in ()).throw(sqlite3.DatabaseError("database disk image is malformed")))
+        with pytest.raises(sqlite3.DatabaseError):
+            turn(world)
+    for _ in range(4):
+        turn(world, "answer")
+        world._pass(1.0)
+    assert [state(world, one) for one in (first, second)] == ["done", "done"]
+    assert finish(world) == [("spedisci", "spedisci m1"), ("spedisci", "spedisci m2")]
 
 
 def test_a_run_that_is_to_send_waits_while_the_key_store_is_full(world: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
