@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from bus import adapter as contract
 from bus.adapter import Adapter, Fact, InDoubt, Operation, OutsideError, Unreachable, Wire
+from bus.diagnostics import logger
 from bus.engine.asks import Call
 from bus.engine.gates import sizes
 from bus.engine.threads import Threads
@@ -117,15 +118,14 @@ class Outside:
     def _perform(
         self, asking: Asking, message: Message, now: dt.datetime, done: Callable[[Result], None], ours: Callable[[], bool] = lambda: True
     ) -> None:
-        ctx = self._context(asking, message, now)
+        done(self._ask(asking, message, now) if _goes_out(asking, ours) else Result(asking, lost=True))
+
+    def _ask(self, asking: Asking, message: Message, now: dt.datetime) -> Result:
         adapter, operation = self.adapters[asking.adapter], asking.operation
         method = operation.probe if asking.probe else operation.method
+        ctx, begun = self._context(asking, message, now), time.monotonic()
         answer: JsonValue = None
         error: OutsideError | None = None
-        if not ours():
-            done(Result(asking, lost=True))
-            return
-        begun = time.monotonic()
         try:
             model = getattr(adapter, str(method))(asking.request, ctx)
             answer = None if model is None else model.model_dump(mode="json")
@@ -135,7 +135,7 @@ class Outside:
         except BaseException as crash:  # noqa: BLE001 - an adapter that crashes has said nothing about its effect
             error = InDoubt(f"the adapter {asking.adapter} failed: {type(crash).__name__}: {crash}", code="adapter.crashed")
         count("snodo_calls", asking.call.operation, error.kind if error else "answered")
-        done(Result(asking, answer, error, tuple(ctx.facts), tuple(ctx.exchanges), time.monotonic() - begun))
+        return Result(asking, answer, error, tuple(ctx.facts), tuple(ctx.exchanges), time.monotonic() - begun)
 
     def _context(self, asking: Asking, message: Message, now: dt.datetime) -> contract.Call:
         files = self._files
@@ -156,6 +156,15 @@ class Outside:
         for name, threads in self._threads.items():
             if threads.close(until):
                 self.adapters[name].close()
+
+
+def _goes_out(asking: Asking, ours: Callable[[], bool]) -> bool:
+    """Whether a call may go out. Where nobody can say, whatever the reason, nothing leaves."""
+    try:
+        return ours()
+    except Exception:  # noqa: BLE001 - see above
+        logger("snodo.engine").exception("claim.not-confirmed", operation=asking.call.operation)
+        return False
 
 
 def _keeper(files: Files, sender: str) -> Callable[[IO[bytes], str, str], Attachment]:
