@@ -67,10 +67,12 @@ class Result:
 
 
 class Outside:
-    """All adapters of this bus. Thread-safe. ``places``: of every gate, by name (`bus.engine.gates.sizes`)."""
+    """All adapters of this bus. Thread-safe. ``places``: of every gate, by name (`bus.engine.gates.sizes`). ``ticks`` gives seconds."""
 
-    def __init__(self, adapters: Mapping[str, Adapter], files: Files | None = None, threads: int = 16) -> None:
-        self.adapters = adapters
+    def __init__(
+        self, adapters: Mapping[str, Adapter], files: Files | None = None, threads: int = 16, ticks: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.adapters, self._ticks = adapters, ticks
         self.places = sizes(adapters, threads)
         self._files = files
         self._threads = {name: Threads(self._threads_of(name), f"snodo-{name}") for name in adapters}
@@ -123,7 +125,7 @@ class Outside:
     def _ask(self, asking: Asking, message: Message, now: dt.datetime) -> Result:
         adapter, operation = self.adapters[asking.adapter], asking.operation
         method = operation.probe if asking.probe else operation.method
-        ctx, begun = self._context(asking, message, now), time.monotonic()
+        ctx, begun = self._context(asking, message, now), self._ticks()
         answer: JsonValue = None
         error: OutsideError | None = None
         try:
@@ -135,7 +137,7 @@ class Outside:
         except BaseException as crash:  # noqa: BLE001 - an adapter that crashes has said nothing about its effect
             error = InDoubt(f"the adapter {asking.adapter} failed: {type(crash).__name__}: {crash}", code="adapter.crashed")
         count("snodo_calls", asking.call.operation, error.kind if error else "answered")
-        return Result(asking, answer, error, tuple(ctx.facts), tuple(ctx.exchanges), time.monotonic() - begun)
+        return Result(asking, answer, error, tuple(ctx.facts), tuple(ctx.exchanges), self._ticks() - begun)
 
     def _context(self, asking: Asking, message: Message, now: dt.datetime) -> contract.Call:
         files = self._files

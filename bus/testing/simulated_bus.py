@@ -48,7 +48,7 @@ class SlowOutside(Outside):
     """Calls are kept until the simulation says how they end."""
 
     def __init__(self, system: Sistema, threads: int = 16) -> None:
-        super().__init__({"sistema": system}, threads=threads)
+        super().__init__({"sistema": system}, threads=threads, ticks=lambda: 0.0)
         self.system = system
         self.pending: list[Pending] = []
 
