@@ -168,11 +168,14 @@ class Intake:
             return [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST))]
 
     def _written(self, batch: list[_Coming], written: Future[_Taken]) -> None:
-        """Called by the writer after the commit, or when the batch failed: then each message is written by itself."""
+        """Called by the writer after the commit, or when the batch failed: then each message is written alone, unless it may be written."""
         try:
-            if written.exception() is None:
+            error = written.exception()
+            if error is None:
                 reach("intake.after-commit")
                 self._give(batch, *written.result())
+            elif isinstance(error, StoreError) and error.code == "store.unknown":
+                self._give(batch, [error] * len(batch))
             else:
                 for coming in batch or self._take():  # the store may have failed before it began
                     self._write_alone(coming)

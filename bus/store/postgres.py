@@ -43,7 +43,7 @@ from bus.store.postgres_session import (
     told,
     unreachable,
 )
-from bus.store.writer import PAUSE, Interrupted, Writer
+from bus.store.writer import PAUSE, Interrupted, Unknown, Writer
 
 T = TypeVar("T")
 FILES = ("common.sql", "survey.sql", "postgres.sql")
@@ -283,7 +283,7 @@ class PostgresConnection(_Asking):
             if fate == "aborted":
                 raise interrupted(lost) from lost
             if self._closing():
-                raise StoreError("the line broke at COMMIT, and nobody can say whether it was done", code="store.unknown") from lost
+                raise Unknown("the line broke at COMMIT, and nobody can say whether it was done") from lost
             time.sleep(PAUSE)
 
     def _until_replicated(self) -> None:
@@ -299,7 +299,7 @@ class PostgresConnection(_Asking):
                 if not warned:
                     return
             if self._closing():
-                raise StoreError("nobody can say whether the standby has the last commit", code="store.unknown")
+                raise Unknown("nobody can say whether the standby has the last commit")
             time.sleep(PAUSE)
 
     def _fate(self, number: str) -> str | None:

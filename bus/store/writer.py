@@ -41,13 +41,19 @@ class Interrupted(StoreError):
     default_code = "store.interrupted"
 
 
+class Unknown(StoreError):
+    """Nobody can say whether a transaction was written: it MUST NOT be run again."""
+
+    default_code = "store.unknown"
+
+
 class Connection(Tx, Protocol):
     """A transaction that can be begun and ended; what a database gives to its writer."""
 
     def begin(self) -> None: ...
 
     def commit(self) -> None:
-        """Returns when the transaction is durable. Any error means that it is not, and never will be."""
+        """Returns when the transaction is durable. Any error but `Unknown` means that it is not, and never will be."""
         ...
 
     def rollback(self) -> None: ...
@@ -185,7 +191,7 @@ class Writer:
     def _do(self, connection: Connection, batch: list[Work]) -> None:
         try:
             results = self._insist(connection, [work for work, _ in batch])
-        except Interrupted as error:  # nobody's fault: run alone, each of them would wait as long
+        except (Interrupted, Unknown) as error:  # nobody's fault: run alone, each would wait as long, or be done twice
             for _, future in batch:
                 future.set_exception(error)
             return

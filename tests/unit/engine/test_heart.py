@@ -29,7 +29,7 @@ from bus.log.keyring import Keyring
 from bus.message import Message, canonical
 from bus.store import Key, Tx
 from bus.store.sqlite import SqliteStore
-from bus.store.writer import Interrupted
+from bus.store.writer import Interrupted, Unknown
 from bus.testing.simulated_system import TIMEOUT, Domanda, Sistema, rules
 from bus.testing.simulation import Simulation
 
@@ -281,6 +281,27 @@ def test_a_bell_that_fails_does_not_stop_the_intake(tmp_path: Path) -> None:
         intake.send(Submission("sim.avviso", {"chi": "1"}, "p"))
         intake.send(Submission("sim.avviso", {"chi": "2"}, "p"))
         assert intake.send(Submission("sim.ricevuta", {"chi": "3"}, "p")).result(60).id
+    finally:
+        store.close()
+
+
+def test_senders_of_messages_that_may_be_written_are_told_so(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "s.db")
+    store.keys = Keyring.in_memory()
+    asked: list[Any] = []
+
+    def write(work: Any) -> Future[Any]:
+        asked.append(work)
+        store.write(work).result()
+        torn: Future[Any] = Future()
+        torn.set_exception(Unknown("the line broke at COMMIT"))
+        return torn
+
+    intake = Intake(SimpleNamespace(write=write, keys=store.keys), rules, FixedClock(T), lambda runs: None)  # type: ignore[arg-type]
+    try:
+        with pytest.raises(StoreError) as told:
+            intake.send(Submission("sim.avviso", {"chi": "1"}, "p")).result(60)
+        assert (told.value.code, len(asked)) == ("store.unknown", 1)
     finally:
         store.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,40 @@ import pytest
 
 from bus.errors import StoreError
 from bus.store.sqlite import MANY, SOME, SqliteStore
+from bus.store.writer import Unknown, Writer
+
+
+class Torn:
+    """A connection that loses the line at its first COMMIT, which was done."""
+
+    def __init__(self) -> None:
+        self.commits = 0
+
+    def commit(self) -> None:
+        self.commits += 1
+        if self.commits == 2:
+            raise Unknown("nobody can say")
+
+    def begin(self) -> None: ...
+    def rollback(self) -> None: ...
+    def weary(self) -> None: ...
+    def close(self) -> None: ...
+
+
+def test_what_may_be_written_is_not_written_again() -> None:
+    connection, writing, go_on, done = Torn(), threading.Event(), threading.Event(), list[str]()
+    writer = Writer(lambda: connection)  # type: ignore[arg-type, return-value]
+    first = writer.submit(lambda tx: (writing.set(), go_on.wait(10)))
+    assert writing.wait(10)
+    batch = [writer.submit(lambda tx, name=name: done.append(name)) for name in "ab"]
+    go_on.set()
+    assert first.result(10)
+    for one in batch:
+        with pytest.raises(StoreError) as told:
+            one.result(10)
+        assert told.value.code == "store.unknown"
+    assert done == ["a", "b"]
+    writer.close()
 
 
 @pytest.fixture
