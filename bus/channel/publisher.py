@@ -64,7 +64,14 @@ class Publisher:
                 self._carry(back_off)
             except Exception as error:  # noqa: BLE001 - whatever a transport raises, the bell is hung up again
                 self._line.down("publisher", error)
-                self._closing.wait(back_off.seconds())
+                self._rest(back_off.seconds())
+
+    def _rest(self, seconds: float) -> None:
+        """Before dialling again; whoever closes us ends it once."""
+        if self._closing.is_set():
+            time.sleep(max(min(seconds, self._give_up - time.monotonic()), 0.0))
+        else:
+            self._closing.wait(seconds)
 
     def _carry(self, back_off: BackOff) -> None:
         """Publish until closed; raises whatever ends the connection."""

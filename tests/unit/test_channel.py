@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import select
+import time
 from types import SimpleNamespace
 
 import amqp
 import kombu
 import pytest
 
+from bus.channel import KombuChannel
 from bus.channel.line import BackOff, Line
 from bus.channel.outbox import MOST, Outbox
 from bus.channel.publisher import TicketLost
@@ -58,6 +60,16 @@ def test_the_next_outage_is_told_again() -> None:
         watched.down("publisher", OSError("reset"))
         watched.up("publisher")
     assert told == ["channel.lost", "channel.restored"] * 2
+
+
+def test_a_broker_that_is_away_is_not_dialled_without_a_pause_by_who_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    dialled: list[float] = []
+    monkeypatch.setattr("bus.channel.publisher.CLOSE_SECONDS", 0.5)
+    monkeypatch.setattr(Line, "dial", lambda self, **options: dialled.append(time.monotonic()) or (_ for _ in ()).throw(OSError("away")))
+    channel = KombuChannel("amqp://127.0.0.1/none")
+    channel.publish(["run"])
+    channel.close()
+    assert 1 <= len(dialled) < 20
 
 
 def test_what_comes_back_goes_first_and_in_order() -> None:
