@@ -282,7 +282,7 @@ class App:
     def _say(self, event: str, detail: str) -> None:
         logger("snodo.channel").warning(event, detail=detail)
 
-    # -- asking: wait for a reply ------------------------------------------------------------------------------------
+    # -- news --------------------------------------------------------------------------------------------------------
 
     def _tell(self, told: Told) -> None:
         """Give what our engine replied to who waits for it here, and tell all others, here and elsewhere, that there are news."""

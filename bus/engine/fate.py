@@ -30,7 +30,7 @@ from tenacity.wait import wait_exponential
 
 from bus.adapter import Operation
 from bus.engine.asks import Call, Failed
-from bus.engine.outcome import Done, Retry
+from bus.engine.outcome import Done, Outcome, Retry
 from bus.errors import OutsideError
 from bus.message import JsonObject
 from bus.route import plan
@@ -64,7 +64,7 @@ class Tries:
         return self.prepared if self.doubt and self.prepared is not None else now
 
 
-def after_error(call: Call, operation: Operation, tries: Tries, error: OutsideError, now: dt.datetime) -> Done | Retry:
+def after_error(call: Call, operation: Operation, tries: Tries, error: OutsideError, now: dt.datetime) -> Outcome:
     """The fate of a try that ended with an error. ``tries.count`` includes it."""
     kind = "unreachable" if error.kind == "in_doubt" and operation.effect == "read" else error.kind
     retry_after = getattr(error, "retry_after", None)
@@ -80,7 +80,7 @@ def after_error(call: Call, operation: Operation, tries: Tries, error: OutsideEr
     return _again(call, tries, told, now, retry_after, doubt=doubt)
 
 
-def after_crash(call: Call, operation: Operation, tries: Tries, now: dt.datetime) -> Done | Retry:
+def after_crash(call: Call, operation: Operation, tries: Tries, now: dt.datetime) -> Outcome:
     """The fate of a try whose end nobody saw: the process that asked is gone."""
     told: JsonObject = {
         "effect": operation.effect, "kind": "in_doubt", "code": "call.interrupted", "operation": call.operation, "attempts": tries.count,
@@ -92,7 +92,7 @@ def after_crash(call: Call, operation: Operation, tries: Tries, now: dt.datetime
     return outcome
 
 
-def after_failed_probe(call: Call, operation: Operation, tries: Tries, error: OutsideError, now: dt.datetime) -> Done | Retry:
+def after_failed_probe(call: Call, operation: Operation, tries: Tries, error: OutsideError, now: dt.datetime) -> Outcome:
     """The probe itself got no answer: the doubt stays. ``tries.probes`` includes this one."""
     told = _told(call, operation, tries, error, "in_doubt")
     if tries.probes >= call.retry.attempts:
@@ -100,7 +100,7 @@ def after_failed_probe(call: Call, operation: Operation, tries: Tries, error: Ou
     return Retry(now + pause(call.retry, tries.probes), told, doubt=True, probe=True)
 
 
-def after_empty_probe(call: Call, tries: Tries, now: dt.datetime) -> Done | Retry:
+def after_empty_probe(call: Call, tries: Tries, now: dt.datetime) -> Outcome:
     """The probe says: it did not happen. Ask again, if tries are left."""
     told: JsonObject = {
         "kind": "unreachable", "code": "call.not-applied", "operation": call.operation, "attempts": tries.count,
@@ -142,7 +142,7 @@ def pause(retry: plan.Retry, tries: int) -> dt.timedelta:
     return dt.timedelta(seconds=wait_exponential(multiplier=retry.wait, exp_base=retry.factor, max=retry.most)(state))
 
 
-def _in_doubt(call: Call, operation: Operation, tries: Tries, told: JsonObject, now: dt.datetime) -> Done | Retry:
+def _in_doubt(call: Call, operation: Operation, tries: Tries, told: JsonObject, now: dt.datetime) -> Outcome:
     match operation.effect:
         case "once":
             return Done(Failed(now, told))
@@ -153,7 +153,7 @@ def _in_doubt(call: Call, operation: Operation, tries: Tries, told: JsonObject, 
             return _again(call, tries, told, now, None, doubt=True)
 
 
-def _again(call: Call, tries: Tries, told: JsonObject, now: dt.datetime, retry_after: float | None, *, doubt: bool = False) -> Done | Retry:
+def _again(call: Call, tries: Tries, told: JsonObject, now: dt.datetime, retry_after: float | None, *, doubt: bool = False) -> Outcome:
     if tries.count >= call.retry.attempts:
         return Done(Failed(now, told))
     wait = pause(call.retry, tries.count) if retry_after is None else dt.timedelta(seconds=retry_after)

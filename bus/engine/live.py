@@ -20,7 +20,7 @@ from bus.engine.fate import Tries
 from bus.engine.gates import Gates
 from bus.engine.intake import Arrival, arrival_of_sent, sent_by
 from bus.engine.interpreter import Walk
-from bus.engine.outcome import Done, Retry
+from bus.engine.outcome import Done, Outcome, Retry
 from bus.engine.outside import Asking, Outside, Result, facts_as_json
 from bus.engine.projection import Entry, entry, fact_tokens, key_tokens
 from bus.engine.throttles import Throttles
@@ -241,9 +241,9 @@ class Live:
             tries.in_air = False
             return self.settle_call(ask, fate.after_crash(ask, operation, tries, now), None, now)
         if not self._may_go_out(ask, tries, house, now):
-            return (
-                self.settle_call(ask, fate.not_asked(ask, tries, now), None, now) if self._takes_its_plan(ask, tries, house, now) else None
-            )
+            if not self._takes_its_plan(ask, tries, house, now):
+                return None
+            return self.settle_call(ask, fate.not_asked(ask, tries, now), None, now)
         tries.probe = tries.doubt and operation.effect == "queryable"
         try:
             call = ask if tries.key in (None, "", ask.key) else replace(ask, key=tries.key)
@@ -361,7 +361,7 @@ class Live:
             return self.walk.answer(ask.path, event)
         return [ask] if self.walk.winding_up else []
 
-    def _fate(self, result: Result, now: dt.datetime) -> Done | Retry:
+    def _fate(self, result: Result, now: dt.datetime) -> Outcome:
         asking, tries = result.asking, self.tries[result.asking.call.path]
         if asking.probe:
             if result.error is not None:
@@ -374,7 +374,7 @@ class Live:
             return fate.after_error(asking.call, asking.operation, tries, result.error, now)
         return Done(Answered(now, result.answer))
 
-    def settle_call(self, ask: Call, outcome: Done | Retry, result: Result | None, now: dt.datetime) -> Event | None:
+    def settle_call(self, ask: Call, outcome: Outcome, result: Result | None, now: dt.datetime) -> Event | None:
         """Record the outcome of a call; returns its event when there is one."""
         tries, wires = self.tries[ask.path], _wires(result)
         common: dict[str, object] = {"operation": ask.operation, "adapter": ask.operation.partition(".")[0]}

@@ -1,11 +1,11 @@
-"""Outcomes: what becomes of an ask, as a value. Decide → record → act: here it is decided, in `bus.engine.settle` recorded.
+"""Outcomes: how a call ended, as a value. Decide → record → act: it is decided in `bus.engine.fate`, and recorded in `bus.engine.settle`.
 
 ::
 
     Done    the ask has its event; the walk goes on
     Retry   ask again at ``due``, or probe first when the last try is in doubt
-    Wait    parked until a message or a deadline
-    Dead    the run needs a person
+
+What becomes of the run is told by its walk: it waits while asks are open, and is dead when it has failed.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from bus.engine.asks import Event, Failure
+from bus.engine.asks import Answered, Failed
 from bus.message import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    event: Event
+    event: Answered | Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +33,4 @@ class Retry:
     probe: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
-    due: dt.datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Dead:
-    failure: Failure
-
-
-Outcome: TypeAlias = Done | Retry | Wait | Dead
-"""Every fate an ask or a run can have."""
+Outcome: TypeAlias = Done | Retry

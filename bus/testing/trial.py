@@ -19,7 +19,7 @@ from bus.engine import fate
 from bus.engine.asks import Answered, Arrived, Ask, Await, Call, Close, Event, Expired, Failed, Join, Noted, Reply, Send
 from bus.engine.fate import Tries
 from bus.engine.interpreter import Walk, case_keys, key_texts
-from bus.engine.outcome import Done, Retry
+from bus.engine.outcome import Done, Outcome, Retry
 from bus.message import Attachment, JsonValue, Message, envelope_of
 from bus.route.model import File
 from bus.route.plan import Plan
@@ -271,7 +271,7 @@ class Trial:
                 self._record("answered", ask, **fields)
         return outcome.event
 
-    def _later(self, run: TestRun, ask: Call, outcome: Done | Retry) -> Event | None:
+    def _later(self, run: TestRun, ask: Call, outcome: Outcome) -> Event | None:
         match outcome:
             case Done():
                 return self._note(ask, run, outcome)
