@@ -129,20 +129,31 @@ class App:
         self.adapters = dict(adapters if adapters is not None else adapters_of(config))
         self.minima = minima_of(self.adapters)
         least.check(config.retention, self.minima)
+        self.leaving = False
+        """Whether the process was told to stop: who waits for news is answered with what is there."""
+        self.unfit: StoreError | None = None
+        """Why this process can work no more until another program takes its place."""
+        self.on_unfit: Callable[[], None] = lambda: None
+        self._stopped = threading.Event()
         self.store = open_store(config.store.url, exclusive=True)
         try:
-            self.keys = unlock(self.store, config)
+            self._begin(clock)
+            self._furnish()
         except BaseException:
             self.store.close()
             raise
-        self.clock = clock or (SharedClock(self.store.now) if config.store.shared else SystemClock())
+
+    def _begin(self, clock: Clock | None) -> None:
+        """What must be there before anything works: the keys, the time, the rules."""
+        self.keys = unlock(self.store, self.config)
+        self.clock = clock or (SharedClock(self.store.now) if self.config.store.shared else SystemClock())
         self.rules = Activation(self.store, self.clock, operations_of(self.adapters))
-        try:
-            self._destroy_again()
-            self.rules.begin(config.rules, activate=config.activate_at_start)
-        except BaseException:
-            self.store.close()
-            raise
+        self._destroy_again()
+        self.rules.begin(self.config.rules, activate=self.config.activate_at_start)
+
+    def _furnish(self) -> None:
+        """The rooms of the house, each with what it needs of the others."""
+        config, role = self.config, self.role
         self.attachments = Attachments(config.attachments.folder, self.store, self.clock, config.attachments.limit)
         if config.store.shared:
             self.attachments.agree()
@@ -158,12 +169,6 @@ class App:
         host = self.engine if role == "all" else None
         self.intake = Intake(self.store, self.catalog, self.clock, self.channel.publish, self.backlog, host, self._promises())
         self.reports = reports.of_adapters(self.adapters)
-        self._stopped = threading.Event()
-        self.leaving = False
-        """Whether the process was told to stop: who waits for news is answered with what is there."""
-        self.unfit: StoreError | None = None
-        """Why this process can work no more until another program takes its place."""
-        self.on_unfit: Callable[[], None] = lambda: None
         self.news = News()
         self.leases = Leases(self.store, self.clock, self.engine.owner)
         self.polling = Polling(self.store, self.clock, self.door, self.leases if config.store.shared else None)

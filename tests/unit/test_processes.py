@@ -72,6 +72,16 @@ def test_a_database_elsewhere_that_shows_no_certificate_is_doubtful(url: str, do
     assert ["sslmode=verify-full" in one for one in doubts(url)] == [True] * doubtful
 
 
+def test_an_app_that_refuses_its_settings_lets_go_of_the_database(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    App(load(path), adapters={}).stop()
+    right = load(path)
+    wrong = right.model_copy(update={"log": right.log.model_copy(update={"origin": "altrove.example/registro"})})
+    with pytest.raises(ConfigError, match="signs for"):
+        App(wrong, adapters={})
+    App(right, adapters={}).stop()
+
+
 def test_what_is_doubtful_is_said_at_the_start(capsys: pytest.CaptureFixture[str]) -> None:
     away = {"store": {"url": "postgresql://snodo@db.example/snodo"}, "channel": {"url": "amqp://snodo:segreta@broker.example/snodo"}}
     configure("warning")
