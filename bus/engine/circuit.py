@@ -8,7 +8,7 @@
                                                  └── silent: a longer pause ───┘
 
 It is kept in memory, by each process for itself: a fresh process asks and learns. A call that is not made is no attempt: its run
-stays ready and nothing is written.
+stays ready and nothing is written. The engine's thread moves it.
 """
 
 from __future__ import annotations
@@ -69,11 +69,13 @@ class Circuit:
         return self.is_open and self._trial is None and now >= self.trial_at(now)
 
     def trial_at(self, now: dt.datetime) -> dt.datetime:
-        """When the next trial may go out; a clock that was set back does not make the pause longer."""
-        if self._open_until is None:
+        """When the next trial may go out; a clock that was set back does not make the pause longer. Any thread may ask."""
+        until = self._open_until
+        if until is None:
             return now
-        self._open_until = min(self._open_until, now + self._pause)
-        return self._open_until
+        if until > (latest := now + self._pause):
+            self._open_until = until = latest
+        return until
 
     def left(self, place: Place) -> None:
         """This call will not be made after all."""

@@ -9,7 +9,8 @@ A run that was never claimed, and whose rules say that it asks there first, is t
 and again later, costs a fifth of what a message costs in all.
 
 So a system that is slow or dead has at most its places and its line of what the engine has, and the others do not notice.
-There is one gate for each adapter, and one more for each operation that declares its own ``concurrency``. Used by the engine's thread.
+There is one gate for each adapter, and one more for each operation that declares its own ``concurrency``. Used by the engine's thread; the
+thread that writes asks for `Gates.crowds`.
 """
 
 from __future__ import annotations

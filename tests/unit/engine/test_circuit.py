@@ -80,6 +80,19 @@ def test_a_trial_that_is_not_made_after_all_leaves_room_for_another() -> None:
     assert circuit.lets(place(8), after(2))
 
 
+def test_who_looks_from_another_thread_does_not_open_it_again() -> None:
+    circuit, said = made(AWAY, AWAY, AWAY)
+
+    class Meanwhile(dt.datetime):
+        def __add__(self, pause: dt.timedelta) -> dt.datetime:
+            circuit.ended(place(8), None, self)
+            return super().__add__(pause)
+
+    circuit.trial_at(Meanwhile(*T.timetuple()[:6], tzinfo=dt.UTC))
+    assert not circuit.is_open
+    assert [event for event, _ in said] == ["circuit.opened", "circuit.closed"]
+
+
 def test_a_clock_that_is_set_back_does_not_keep_it_open() -> None:
     circuit, _ = made(AWAY, AWAY, AWAY)
     back = T - dt.timedelta(hours=5)
