@@ -7,7 +7,6 @@ The future resolves when that is on the disk. Only then may a door say 202.
 
 from __future__ import annotations
 
-import datetime as dt
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +21,8 @@ from bus.engine.backlog import Backlog
 from bus.engine.cases import WEAK
 from bus.engine.holding import Claims
 from bus.engine.interpreter import key_texts
-from bus.engine.projection import Entry, Names, entry, fact, fact_tokens, key_tokens, names_of, write, write_new, write_received
+from bus.engine.matching import match_arrival, match_joined
+from bus.engine.projection import Entry, Names, entry, fact, fact_tokens, key_tokens, names_of, write_new, write_received
 from bus.errors import Conflict, ExpressionError, Forbidden, InputError, Invalid, StoreError
 from bus.failpoint import reach
 from bus.log import receipt as receipts
@@ -32,7 +32,7 @@ from bus.log.record import Record
 from bus.message import Attachment, JsonValue, Message, canonical, digest, envelope_of, new_id
 from bus.metrics import count
 from bus.route.plan import Plan
-from bus.store import Key, Keys, Row, Store, Tx
+from bus.store import Key, Keys, Store, Tx
 
 if TYPE_CHECKING:
     from bus.catalog import Catalog
@@ -417,57 +417,6 @@ def receive(tx: Tx, arrival: Arrival, *, perhaps_known: bool = True) -> Accepted
     if len(arrival.names.case) > 1 or arrival.sent:
         woken += match_joined(tx, case_id, message.time)
     return _accepted(arrival, woken)
-
-
-def match_arrival(tx: Tx, message: Message, case_id: str, keys: Mapping[str, str]) -> list[str]:
-    """Match a message with the waits it fulfils, and open a run where it comes late; returns the runs to ring for."""
-    found = list(tx.all("waits_for_case", case_id=case_id, type=message.type))
-    for name, value in keys.items():
-        found += tx.all("waits_for_key", type=message.type, name=name, value=value)
-    in_order = sorted(found, key=lambda row: (row["run"], row["state"] != "open", row["path"]))
-    return [
-        match(tx, wait, message.id, message.time) for wait in in_order if tx.one("matched", run=wait["run"], message=message.id) is None
-    ]
-
-
-def match_joined(tx: Tx, case_id: str, now: dt.datetime) -> list[str]:
-    """Two cases became one: match the waits of either for any message of the case with what came to the other."""
-    return [run for wait in tx.all("waits_for_any", case_id=case_id) for run in take_arrived(tx, wait, now)]
-
-
-def take_arrived(tx: Tx, wait: Row, now: dt.datetime) -> list[str]:
-    """Match a wait with what was here before it: an open one with the first message, one that is over with all; the runs to ring for."""
-    run = tx.one("run", id=wait["run"])
-    if run is None or wait["type"] is None:
-        return []
-    if wait["name"] is None:
-        rows = tx.all("arrived_for_case", case_id=run["case_id"], type=wait["type"], run=run["id"])
-    else:
-        rows = tx.all("arrived_for_key", type=wait["type"], name=wait["name"], value=wait["value"], run=run["id"])
-    here = [row["message"] for row in rows if row["message"] != run["message"]]
-    return [match(tx, wait, message, now) for message in (here if wait["state"] == "late" else here[:1])]
-
-
-def match(tx: Tx, wait: Row, message: str, now: dt.datetime) -> str:
-    """Give one message to one wait (its run, path, place, state); returns the run to ring for: a new one when the message is late."""
-    row = tx.one("run", id=wait["run"])
-    assert row is not None
-    data: dict[str, Any] = {"arrival": message, "type": wait["type"]}
-    late = wait["state"] == "late"
-    if late:
-        step = wait["path"].removesuffix("!closed").rsplit("/", 1)[-1]
-        data["opens"] = {
-            "id": new_id(),
-            "entry": f"{step} {row['id']}",
-            "ordered": bool(row["ordered"]),
-            **{n: row[n] for n in ("route", "version", "digest")},
-        }
-    record = Record(
-        new_id(), "late" if late else "matched", now, message=row["message"], run=row["id"], path=wait["path"], place=wait["place"],
-        rules=row["digest"], data=data,
-    )  # fmt: skip
-    write(tx, Entry(record))
-    return str(data["opens"]["id"] if late else row["id"])
 
 
 def _opening(plan: Plan) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from bus.clock import text_of
 from bus.diagnostics import logger
-from bus.engine import intake
+from bus.engine import intake, matching
 from bus.engine.asks import Await
 from bus.engine.journal import unended
 from bus.engine.live import Live, Numbered
@@ -158,10 +158,10 @@ class Settling:
         """What has come already and concerns a wait only from this record on; returns the runs to ring for."""
         if record.kind == "joined":
             row = tx.one("run", id=record.run)
-            return [] if row is None else intake.match_joined(tx, row["case_id"], now)
+            return [] if row is None else matching.match_joined(tx, row["case_id"], now)
         if record.kind == "closed":
             wait = tx.one("wait", run=record.run, path=record.path)
-            return [] if wait is None else intake.take_arrived(tx, wait, now)
+            return [] if wait is None else matching.take_arrived(tx, wait, now)
         return []
 
     def _wait(self, tx: Tx, live: Live, wait: Await, now: dt.datetime) -> bool:
@@ -171,7 +171,7 @@ class Settling:
             return True
         if row is None or row["state"] == "given up":
             row = self._open(tx, live, wait, now)
-        return bool(intake.take_arrived(tx, row, now))
+        return bool(matching.take_arrived(tx, row, now))
 
     @staticmethod
     def _open(tx: Tx, live: Live, wait: Await, now: dt.datetime) -> Row:
