@@ -23,7 +23,7 @@ from bus.adapter import Adapter, Call, Contract, operation
 from bus.app import App
 from bus.cli.replay import replayed
 from bus.cli.rules import give_keys
-from bus.engine.intake import Submission
+from bus.engine.arrival import Submission
 from bus.planning.planning import planned
 from bus.replay import window
 from bus.store.opening import Reader, open_reader

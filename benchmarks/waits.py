@@ -22,7 +22,7 @@ from benchmarks.processes import children, cpu_of
 from benchmarks.serve import Resting
 from benchmarks.work import WIDTH
 from bus import config
-from bus.engine.intake import Submission
+from bus.engine.arrival import Submission
 from bus.store import Keys
 from bus.testing.services import PostgreSQL
 

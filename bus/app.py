@@ -31,11 +31,12 @@ from bus.config import Config
 from bus.diagnostics import configure, logger
 from bus.engine import accesses, dead, erasure, finding, inquiry, least, retention, watching
 from bus.engine.accesses import NOBODY, Looker
+from bus.engine.arrival import Submission
 from bus.engine.attachments import Attachments
 from bus.engine.backlog import Backlog
 from bus.engine.circuit import Habits
 from bus.engine.engine import LANE, Engine, Pace, Told
-from bus.engine.intake import Accepted, Intake, Submission
+from bus.engine.intake import Accepted, Intake
 from bus.engine.leases import Leases
 from bus.engine.lifeline import Lifelines
 from bus.engine.outside import Outside
@@ -281,9 +282,6 @@ class App:
             except Exception as error:  # noqa: BLE001 - whatever one question meets, the next one is asked
                 logger("snodo.clock").warning("clock.not-followed", error=repr(error))
 
-    def _plans(self) -> list[Plan]:
-        return [route.plan for route in self.catalog().routes.values()]
-
     def _say(self, event: str, detail: str) -> None:
         logger("snodo.channel").warning(event, detail=detail)
 
@@ -492,11 +490,11 @@ class App:
         self.channel.publish([run])
 
     def _current_plan(self, run: str) -> Plan:
-        route = self.run(run)["route"]
-        found = next((plan for plan in self._plans() if plan.route == route), None)
-        if found is None:
-            raise ConfigError(f"no route {route} is in force", code="rules.missing")
-        return found
+        name = str(self.run(run)["route"])
+        route = self.catalog().routes.get(name)
+        if route is None:
+            raise ConfigError(f"no route {name} is in force", code="rules.missing")
+        return route.plan
 
     # -- the rules -----------------------------------------------------------------------------------------------------
 

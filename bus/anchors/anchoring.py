@@ -21,7 +21,8 @@ from bus.anchors.lateness import DAILY, REGISTER, TIMESTAMP, WITNESS, Standing, 
 from bus.clock import Clock, moment_of, text_of
 from bus.config import Anchors, DailyAnchor, Timestamps, WitnessAt
 from bus.diagnostics import logger
-from bus.engine.intake import Accepted, Submission
+from bus.engine.arrival import Submission
+from bus.engine.intake import Accepted
 from bus.engine.leases import Leases
 from bus.errors import EvidenceError, SnodoError
 from bus.log import note

@@ -1,7 +1,7 @@
 """Intake: the one way in. Every door ends here, in `Intake.send`.
 
-A message is checked against its type, its business keys are read, and then one transaction decides: seen before (same answer),
-same key with other content (refused), or new: the record ``received``, its runs, and the matches with whoever waits for it.
+A message is checked and made ready (`bus.engine.arrival`), and then one transaction decides: seen before (same answer), same key with
+other content (refused), or new: the record ``received``, its runs, and the matches with whoever waits for it.
 The future resolves when that is on the disk. Only then may a door say 202.
 """
 
@@ -9,34 +9,28 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from bus.clock import Clock, text_of
 from bus.diagnostics import logger
+from bus.engine.arrival import Arrival, Submission, arrival_of
 from bus.engine.backlog import Backlog
 from bus.engine.cases import WEAK
 from bus.engine.holding import Claims
-from bus.engine.interpreter import key_texts
 from bus.engine.matching import match_arrival, match_joined
-from bus.engine.projection import Entry, Names, entry, fact, fact_tokens, key_tokens, names_of, write_new, write_received
-from bus.errors import Conflict, ExpressionError, Forbidden, InputError, Invalid, StoreError
+from bus.engine.projection import fact, write_new, write_received
+from bus.errors import Conflict, InputError, StoreError
 from bus.failpoint import reach
 from bus.log import receipt as receipts
-from bus.log.payload import Text
 from bus.log.receipt import Promises
-from bus.log.record import Record
-from bus.message import Attachment, JsonValue, Message, canonical, digest, envelope_of, new_id
+from bus.message import canonical, new_id
 from bus.metrics import count
-from bus.route.plan import Plan
-from bus.store import Key, Keys, Store, Tx
+from bus.store import Store, Tx
 
 if TYPE_CHECKING:
     from bus.catalog import Catalog
-    from bus.mapping.types import MessageType
 
 Ring = Callable[[Sequence[str]], None]
 """Rings the doorbell for run ids; see `bus.channel`."""
@@ -52,35 +46,6 @@ class Host(Protocol):
     def welcomed(self, claims: Claims) -> None:
         """They were committed."""
         ...
-
-
-class Submission(NamedTuple):
-    """What a door hands in. ``sender`` was authenticated, with ``role``; ``key`` is its idempotency key; ``adapter`` owns ``facts``;
-    ``about``: whom it is about besides those it names itself.
-    """
-
-    type: str
-    body: JsonValue
-    sender: str
-    source: str = ""
-    subject: str | None = None
-    key: str | None = None
-    dataschema: str | None = None
-    correlationid: str = ""
-    causationid: str | None = None
-    traceparent: str | None = None
-    attachments: tuple[Attachment, ...] = ()
-    adapter: str | None = None
-    facts: tuple[tuple[str, str, JsonValue], ...] = ()
-    expect: Mapping[tuple[str, str], JsonValue] = MappingProxyType({})
-    wires: tuple[Text, ...] = ()
-    role: str = ""
-    about: tuple[str, ...] = ()
-
-    @property
-    def origin(self) -> str:
-        """What kind of sender this is: an adapter by name, the role of an API key, or the bus itself."""
-        return self.adapter or self.role or "bus"
 
 
 class Accepted(NamedTuple):
@@ -122,7 +87,7 @@ class Intake:
         return outcome
 
     def hand_in(self, submission: Submission, told: Told) -> str:
-        """`send` for whoever has a way of waiting of their own: ``told`` is called once, by another thread, and MUST NOT block.
+        """`send` for whoever has a way of waiting of their own: ``told`` is called once, by any thread, and MUST NOT block.
 
         Returns the id that the message has, unless it proves to be repeated.
         """
@@ -137,7 +102,7 @@ class Intake:
         return coming.arrival.message.id
 
     def prepare(self, submission: Submission) -> Arrival:
-        """Everything that needs no database: the type's check, the keys, the runs to open, the record."""
+        """Everything that needs no database; see `bus.engine.arrival`."""
         return arrival_of(self._catalog(), submission, new_id(), self._clock, self._store.keys)
 
     def _write(self) -> None:
@@ -213,110 +178,6 @@ def _tell(coming: _Coming, result: Accepted | BaseException) -> None:
         coming.told(result)
     except Exception:  # noqa: BLE001 - a sender that cannot be told (its loop is closed) must not keep the others waiting
         logger("snodo.intake").exception("intake.not-told")
-
-
-class Arrival(NamedTuple):
-    """A checked message, ready to be written by `receive`."""
-
-    entry: Entry
-    message: Message
-    runs: tuple[str, ...]
-    names: Names
-    key: Key
-    adapter: str | None = None
-    expect: Mapping[tuple[str, str], JsonValue] = MappingProxyType({})
-
-    @property
-    def opened(self) -> tuple[Any, Key]:
-        """What is sealed as the message, and its key; see `bus.log.log.opened`."""
-        return self.entry.values["message"], self.key
-
-    @property
-    def sent(self) -> bool:
-        """Whether a run of ours sent it: then it belongs to the run's case."""
-        return "parent" in self.entry.record.data
-
-    def promised(self, receipt: str) -> Arrival:
-        """The same arrival, whose record says which signature promises it. Its bytes are made here, for the promise and the log."""
-        record = self.entry.record
-        return self._replace(entry=self.entry.of(record._replace(data={**record.data, "receipt": receipt})))
-
-
-def arrival_of(
-    catalog: Catalog, submission: Submission, identity: str, clock: Clock, keys: Keys, parent: str | None = None
-) -> Arrival:  # fmt: skip
-    """Check a submission and make its ``received`` record, under a key of its own. ``parent`` is the run that sent it, if one did."""
-    plans = catalog.plans_for(submission.type, sent=parent is not None)
-    check(catalog, submission, bool(plans))
-    declared = catalog.types[submission.type]
-    message = _message(submission, identity, clock)
-    envelope = envelope_of(message)
-    scope = {"body": message.body, "message": envelope, "case": {}, "now": envelope["time"]}
-    case = _keys(declared, plans, scope)
-    names = _intake_keys(declared.key, plans, scope, submission)
-    if "\0" in "".join([submission.subject or "", *[key for _, key in names], *[key for _, key, _ in submission.facts]]):
-        raise Invalid("a key or the subject holds the NUL character", code="input.nul", hint="delete it where it comes from")
-    content = digest([submission.type, submission.subject, submission.body, [a.sha256 for a in submission.attachments]])
-    opened = [_opening(plan) for plan in plans]
-    tokens = [(scope, keys.token(name)) for scope, name in names]
-    data: dict[str, Any] = {
-        "type": message.type, "sender": message.sender, "runs": opened, "intake": tokens, "content": keys.token(content),
-    }  # fmt: skip
-    if strong := key_tokens(keys, case):
-        data["keys"] = strong
-    if parent is not None:
-        data["parent"] = parent
-    if submission.adapter is not None:
-        data["adapter"] = submission.adapter
-    told: dict[str, Any] = {"case": case, "intake": names, "content": content}
-    if submission.about:
-        told["about"] = submission.about
-    values: dict[str, Any] = {"message": {"envelope": envelope, "body": message.body, "keys": told}}
-    if submission.facts:
-        values["facts"] = [list(f) for f in submission.facts]
-        data["facts"] = fact_tokens(keys, submission.facts)
-    record = Record(new_id(), "received", message.time, message=message.id, actor=message.sender or "bus", data=data)
-    key = keys.fresh()
-    made = entry(record, key, values, submission.wires)
-    known = names_of(keys, record, values["message"])
-    return Arrival(made, message, tuple([run["id"] for run in opened]), known, key, submission.adapter, submission.expect)
-
-
-def arrival_of_sent(
-    catalog: Catalog, plan: Plan, submission: Submission, identity: str, clock: Clock, keys: Keys, parent: str
-) -> Arrival:  # fmt: skip
-    """`arrival_of` what a run sends. Where the type in force refuses it, a run of earlier rules may send it as the type was then: to
-    the routes that took it then.
-    """
-    try:
-        return arrival_of(catalog, submission, identity, clock, keys, parent)
-    except InputError:
-        for earlier in catalog.earlier(submission.type, plan.digest):
-            with suppress(InputError):
-                return arrival_of(earlier, submission, identity, clock, keys, parent)
-        raise
-
-
-def check(catalog: Catalog, submission: Submission, has_route: bool) -> None:
-    """Is the type known, wanted, and the body of that type? Raises `Invalid` with all faults at once."""
-    declared = catalog.types.get(submission.type)
-    if declared is None:
-        hint = catalog.nearest_type(submission.type) or "those that there are stand in mappings/types; ask the operator of the bus"
-        raise Invalid(f"there is no message type {submission.type!r}", code="type.unknown", hint=hint)
-    if declared.senders and submission.origin not in declared.senders:
-        known = ", ".join(sorted(declared.senders))
-        raise Forbidden(f"messages of type {submission.type} are not taken from {submission.origin}", hint=f"they come from: {known}")
-    if not has_route and submission.type not in catalog.awaited:
-        raise Invalid(
-            f"no route takes messages of type {submission.type!r}", code="type.no-route", hint="see GET /catalog for those that are"
-        )
-    faults = catalog.validate(submission.type, submission.body)
-    if faults:
-        hint = "mend the fields under `faults`" if submission.body is not None else "the body of a message stands in `data`"
-        raise Invalid(
-            f"the body is not of type {submission.type}: {faults[0].pointer or 'body'}: {faults[0].sentence}", code="body.invalid",
-            hint=hint, faults=[{"pointer": f.pointer, "sentence": f.sentence} for f in faults],
-        )  # fmt: skip
 
 
 class _Coming(NamedTuple):
@@ -419,51 +280,6 @@ def receive(tx: Tx, arrival: Arrival, *, perhaps_known: bool = True) -> Accepted
     return _accepted(arrival, woken)
 
 
-def _opening(plan: Plan) -> dict[str, Any]:
-    return {"id": new_id(), "route": plan.route, "version": plan.version, "digest": plan.digest, "ordered": plan.ordered}
-
-
-def _message(submission: Submission, identity: str, clock: Clock) -> Message:
-    return Message(
-        id=identity, type=submission.type, source=submission.source or submission.sender, time=clock.now(), body=submission.body,
-        sender=submission.sender, subject=submission.subject, dataschema=submission.dataschema,
-        correlationid=submission.correlationid or identity, causationid=submission.causationid, key=submission.key,
-        traceparent=submission.traceparent, attachments=submission.attachments,
-    )  # fmt: skip
-
-
-def _keys(declared: MessageType, plans: Sequence[Plan], scope: Mapping[str, Any]) -> dict[str, str]:
-    """All business keys a message carries: those of its type and those of the routes it starts."""
-    told: list[Mapping[str, Callable[[Mapping[str, Any]], JsonValue]]] = [declared.case, *[plan.case for plan in plans]]
-    keys: dict[str, str] = {}
-    try:
-        for expressions in told:
-            keys |= key_texts({name: expression(scope) for name, expression in expressions.items()})
-    except ExpressionError as error:
-        raise Invalid(f"the case of this message cannot be told: {error.sentence}", code="case.untold") from error
-    return keys
-
-
-def _intake_keys(
-    own: Callable[[Mapping[str, Any]], JsonValue] | None, plans: Sequence[Plan], scope: Mapping[str, Any], submission: Submission
-) -> tuple[tuple[str, str], ...]:
-    """The names under which this message would be known if it came again, each scoped by sender. ``own`` is the key its type tells."""
-    names = []
-    if submission.key:
-        names.append((f"key {submission.sender}", submission.key))
-    elif own is not None:
-        names.append((f"type {submission.type} {submission.sender}", _key_text(own, scope, f"type {submission.type}")))
-    names += [(f"route {p.route} {submission.sender}", _key_text(p.key, scope, p.name)) for p in plans if p.key is not None]
-    return tuple(names)
-
-
-def _key_text(key: Callable[[Mapping[str, Any]], JsonValue], scope: Mapping[str, Any], whose: str) -> str:
-    try:
-        return str(key(scope))
-    except ExpressionError as error:
-        raise Invalid(f"the key of {whose} cannot be read: {error.sentence}", code="key.untold") from error
-
-
 def _repeated(tx: Tx, identity: str, content: str, arrival: Arrival) -> Accepted:
     if content != arrival.names.content:
         raise Conflict(
@@ -479,12 +295,3 @@ def _check_facts(tx: Tx, arrival: Arrival) -> None:
     for (kind, key), expected in arrival.expect.items():
         if fact(tx, arrival.adapter or "", kind, key) != expected:
             raise Conflict(f"the fact {kind} has changed meanwhile", code="fact.changed", hint="look at it again")
-
-
-def sent_by(message: Message, run: str, identity: str, type: str, body: JsonValue, about: Sequence[str] = ()) -> Submission:
-    """The submission of a message that a run sends: same correlation, caused by the run's message, about the same persons."""
-    return Submission(
-        type=type, body=body, sender="bus", source=f"/runs/{run}", key=identity, correlationid=message.correlationid,
-        causationid=message.id, traceparent=message.traceparent, attachments=message.attachments,
-        about=tuple(about),
-    )  # fmt: skip

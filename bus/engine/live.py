@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from bus.clock import Clock, text_of
 from bus.diagnostics import logger
 from bus.engine import fate
+from bus.engine.arrival import Arrival, arrival_of_sent, sent_by
 from bus.engine.asks import Answered, Ask, Await, Call, Close, Event, Failed, Failure, Join, Noted, Reply, Send
 from bus.engine.fate import Tries
 from bus.engine.gates import Gates
-from bus.engine.intake import Arrival, arrival_of_sent, sent_by
 from bus.engine.interpreter import Walk
 from bus.engine.outcome import Done, Outcome, Retry
 from bus.engine.outside import Asking, Outside, Result, facts_as_json

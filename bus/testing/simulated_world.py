@@ -11,9 +11,10 @@ from pathlib import Path
 from bus.catalog import Catalog
 from bus.clock import FixedClock, moment_of, text_of
 from bus.engine import dead
+from bus.engine.arrival import Submission
 from bus.engine.engine import Pace
 from bus.engine.holding import Claims
-from bus.engine.intake import Accepted, Intake, Submission
+from bus.engine.intake import Accepted, Intake
 from bus.errors import Conflict, StoreError
 from bus.log.keyring import Keyring
 from bus.message import canonical

@@ -26,7 +26,8 @@ from pathlib import Path
 
 from bus.clock import moment_of, text_of
 from bus.diagnostics import configure
-from bus.engine.intake import Accepted, Submission
+from bus.engine.arrival import Submission
+from bus.engine.intake import Accepted
 from bus.errors import Conflict
 from bus.message import JsonObject
 from bus.store import Row

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from bus.engine.intake import Accepted, Submission
+from bus.engine.arrival import Submission
+from bus.engine.intake import Accepted
 from bus.errors import NotFound
 from bus.log.receipt import of_message
 from bus.message import Attachment, JsonValue, canonical, parsed

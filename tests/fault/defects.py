@@ -14,7 +14,7 @@ import pytest
 
 from bus.catalog import Catalog
 from bus.channel.publisher import Flight
-from bus.engine import fate, intake, projection, settle
+from bus.engine import arrival, fate, intake, projection, settle
 from bus.engine.outcome import Retry
 from bus.route.plan import Plan
 from bus.store import postgres, queries, sqlite
@@ -55,7 +55,7 @@ def no_confirms(patch: Patch) -> None:
 
 def no_idempotency_check(patch: Patch) -> None:
     """Messages have no names by which they would be known again."""
-    patch.setattr(intake, "_intake_keys", lambda *told: ())
+    patch.setattr(arrival, "_intake_keys", lambda *told: ())
 
 
 def doubt_ended_by_a_closed_door(patch: Patch) -> None:

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from bus.clock import FixedClock
-from bus.engine.intake import Accepted, Intake, Submission
+from bus.engine.arrival import Submission
+from bus.engine.intake import Accepted, Intake
 from bus.errors import StoreError
 from bus.log import log
 from bus.log.keyring import Keyring

@@ -18,8 +18,9 @@ import pytest
 
 from bus.clock import FixedClock
 from bus.diagnostics import configure
+from bus.engine.arrival import Submission
 from bus.engine.attachments import Attachments
-from bus.engine.intake import Intake, Submission
+from bus.engine.intake import Intake
 from bus.errors import StoreError
 from bus.log.keyring import Keyring, open_keyring
 from bus.store.sqlite import SqliteStore

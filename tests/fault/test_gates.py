@@ -12,7 +12,7 @@ from typing import Any
 from bus import config
 from bus.adapter import Adapter, Call, Contract, Settings, Unreachable, operation
 from bus.app import App
-from bus.engine.intake import Submission
+from bus.engine.arrival import Submission
 from tests.integration.workshop import write_rules
 
 HANGING, WELL = 5_000, 500

@@ -11,8 +11,8 @@ import pytest
 
 from bus.adapter import Call, operation
 from bus.engine import engine, settle
+from bus.engine.arrival import Submission
 from bus.engine.engine import LANE, Engine, Pace
-from bus.engine.intake import Submission
 from bus.engine.outside import Outside
 from tests.fault.test_gates import Cosa, Sistema, bus, gate, send, until
 

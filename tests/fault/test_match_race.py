@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from bus.engine.intake import Arrival, receive
+from bus.engine.arrival import Arrival
+from bus.engine.intake import receive
 from bus.engine.matching import take_arrived
 from bus.engine.projection import Names, entry, write
 from bus.log import log

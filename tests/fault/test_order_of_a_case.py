@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bus import config
 from bus.app import App, Role
+from bus.engine.arrival import Submission
 from bus.engine.engine import Engine, Pace
-from bus.engine.intake import Submission
 from bus.engine.outside import Outside
 from tests.fault.test_gates import Sistema, bus, until
 from tests.integration.workshop import write_rules

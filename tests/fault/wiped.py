@@ -18,7 +18,7 @@ from typing import Any
 from bus import config
 from bus.app import App
 from bus.clock import text_of
-from bus.engine.intake import Submission
+from bus.engine.arrival import Submission
 from bus.testing.services import PostgreSQL, RabbitMQ
 from tests.fault.house import Member
 from tests.small_bus import write

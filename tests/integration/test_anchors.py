@@ -18,7 +18,7 @@ from bus import config, figures
 from bus.anchors import outside
 from bus.app import App
 from bus.cli import main
-from bus.engine.intake import Submission
+from bus.engine.arrival import Submission
 from bus.errors import EvidenceError, Refused, Unreachable
 from bus.log import note as notes
 from bus.log import timestamp

@@ -12,7 +12,7 @@ import pytest
 from bus import config
 from bus.adapter import Adapter, Call, Contract, InDoubt, Prepared, Refused, Settings, Unreachable, operation
 from bus.app import App
-from bus.engine.intake import Submission
+from bus.engine.arrival import Submission
 from tests.integration.kit import ShiftedClock, until
 
 ROUTE = """

@@ -16,7 +16,7 @@ from bus import protecting
 from bus.app import App, unlock
 from bus.cli import main
 from bus.engine import projection, search
-from bus.engine.intake import Submission
+from bus.engine.arrival import Submission
 from bus.errors import StoreError
 from bus.log.payload import Text
 from bus.store import migrate, schema

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bus import config
 from bus.app import App
-from bus.engine.intake import Submission
+from bus.engine.arrival import Submission
 from bus.testing.channel_contract import wait_until
 from tests.small_bus import write
 

@@ -17,7 +17,7 @@ from adapters.scrivania.adapter import Assegnazione, Elemento, Scrivania
 from bus import config
 from bus.adapter import Adapter, Call, Settings, operation
 from bus.app import App
-from bus.engine.intake import Submission
+from bus.engine.arrival import Submission
 from bus.errors import SnodoError
 from tests.integration.kit import until
 from tests.small_bus import wait_reply

@@ -20,7 +20,7 @@ from bus.adapter import Adapter, Call, Contract, operation
 from bus.app import App
 from bus.catalog import load
 from bus.cli import rules
-from bus.engine.intake import Submission
+from bus.engine.arrival import Submission
 from bus.errors import RulesError
 from bus.message import canonical
 from bus.planning.planning import planned

@@ -10,7 +10,7 @@ import pytest
 
 from bus import config
 from bus.app import App
-from bus.engine.intake import Submission
+from bus.engine.arrival import Submission
 from bus.message import canonical
 from tests.integration.kit import until
 from tests.integration.test_plan import edit, found, plan

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bus.cli import main
-from bus.engine.intake import Submission
+from bus.engine.arrival import Submission
 from bus.errors import EvidenceError
 from bus.log import note, receipt, tree
 from bus.log.record import Record, content

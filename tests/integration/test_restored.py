@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from bus.adapter import Adapter, Call, operation
 from bus.app import App
-from bus.engine.intake import Submission
+from bus.engine.arrival import Submission
 from tests.small_bus import running, wait_reply
 
 ROUTE = """

@@ -16,7 +16,8 @@ from bus import config
 from bus.adapter import Adapter, Call, Contract, Fact, InDoubt, Prepared, Refused, Settings, Unreachable, operation
 from bus.app import App
 from bus.engine import projection
-from bus.engine.intake import Accepted, Submission
+from bus.engine.arrival import Submission
+from bus.engine.intake import Accepted
 from bus.log import log
 from bus.log.record import Record
 from tests.integration.kit import until

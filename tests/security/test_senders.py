@@ -9,7 +9,7 @@ import pytest
 
 from bus.catalog import Catalog, examine
 from bus.cli.rules import declared
-from bus.engine.intake import Submission, check
+from bus.engine.arrival import Submission, check
 from bus.errors import Forbidden, Invalid
 
 PROJECT = Path(__file__).parents[2]

@@ -21,7 +21,7 @@ from bus.app import App, refuse_unsafe
 from bus.cli import main
 from bus.config import Config, load
 from bus.diagnostics import configure
-from bus.engine.intake import Submission
+from bus.engine.arrival import Submission
 from bus.errors import ConfigError
 from bus.store.opening import doubts
 from bus.web.serve import Server

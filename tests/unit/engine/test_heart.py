@@ -16,10 +16,11 @@ import pytest
 from bus.clock import FixedClock
 from bus.diagnostics import configure
 from bus.engine import dead
+from bus.engine.arrival import Submission
 from bus.engine.asks import Call, Send
 from bus.engine.claims import claim
 from bus.engine.holding import Claims
-from bus.engine.intake import Intake, Submission
+from bus.engine.intake import Intake
 from bus.engine.live import AGAIN, Live
 from bus.engine.outside import Asking, Outside, Result
 from bus.engine.settle import park

@@ -9,7 +9,7 @@ import pytest
 
 from bus.catalog import Catalog
 from bus.clock import FixedClock
-from bus.engine.intake import Arrival, Submission, arrival_of
+from bus.engine.arrival import Arrival, Submission, arrival_of
 from bus.errors import Invalid
 from bus.expression import Tables
 from bus.log.keyring import Keyring
