@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bus.engine.asks import Answered, Call, Failed, Failure, Join, StepFailed
 from bus.engine.steps import common
+from bus.errors import ExpressionError
 from bus.route.plan import CallStep
 
 if TYPE_CHECKING:
@@ -39,7 +40,11 @@ def learn_keys(step: CallStep, strand: Strand) -> StepCode:
     """The case is known by more keys from here on."""
     from bus.engine.interpreter import key_texts
 
-    keys = key_texts({name: strand.evaluate(expression, step, f"case.{name}") for name, expression in step.case.items()})
+    values = {name: strand.evaluate(expression, step, f"case.{name}") for name, expression in step.case.items()}
+    try:
+        keys = key_texts(values)
+    except ExpressionError as error:
+        strand.fail(step, error.code, f"case: {error.sentence}")
     if keys:
         strand.scope["case"] = {**strand.scope["case"], **keys}
         yield Join(f"{strand.path(step)}!case", step.place, keys)

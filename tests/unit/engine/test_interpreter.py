@@ -307,6 +307,14 @@ def test_keys_learnt_from_an_answer_join_the_case_and_are_seen() -> None:
     assert isinstance(asked, Reply) and asked.body == {"iuv": "77"}
 
 
+def test_a_key_that_no_database_keeps_ends_the_run_at_the_call_that_told_it() -> None:
+    run = walk(call("one", as_="one", case={"iuv": lambda s: s["one"]}), call("two"))
+    run.start()
+    assert run.answer("one", Answered(T, "12\0")) == []
+    assert run.failure is not None
+    assert (run.failure.code, run.failure.path) == ("input.nul", "one")
+
+
 def test_a_message_sent_gives_its_id() -> None:
     step = p.SendStep("send", "r@1/send", type="other", body=lambda s: {"y": 1}, as_="sent")
     run = walk(step, reply(lambda s: s["sent"]))
