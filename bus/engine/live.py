@@ -403,15 +403,16 @@ class Live:
         raise AssertionError(outcome)
 
     def fall(self, now: dt.datetime, error: BaseException) -> None:
-        """Our own code failed on this run: park it for a person rather than try for ever."""
+        """Our own code failed on this run: park it for a person rather than try for ever. What others answered is kept: it was so."""
         logger("snodo.engine").warning("run.fell", run=self.id, error=repr(error))
         code = error.code if isinstance(error, SnodoError) else "engine.crashed"
         sentence = str(error) if isinstance(error, SnodoError) else f"{type(error).__name__}: {error}"
         self.walk.failure = Failure(code, sentence, self.plan.name, "")
         self.walk.finished = True
         self.walk.pending.clear()
+        answers = [made for made in self.entries if made.record.kind in ("answered", "refused")]
         self.forget_decisions()
-        self.askings = []
+        self.entries, self.askings = answers, []
         self.in_line.clear()
         self.away.clear()
 

@@ -84,6 +84,7 @@ class Settling:
 
     def _commit_dead(self, live: Live, now: dt.datetime, error: Exception) -> Settled:
         """A run whose decisions cannot be written is written as dead; when even that fails, its lease will run out."""
+        live.forget_decisions()
         live.fall(now, error)
         try:
             return self.store.write(self.work([live], now)).result()[0]

@@ -21,6 +21,7 @@ from bus.engine.asks import Call, Send
 from bus.engine.claims import claim
 from bus.engine.holding import Claims
 from bus.engine.intake import Intake
+from bus.engine.interpreter import Walk
 from bus.engine.live import AGAIN, Live
 from bus.engine.outside import Asking, Outside, Result
 from bus.engine.settle import park
@@ -210,6 +211,23 @@ def test_what_came_home_in_a_turn_that_failed_at_other_runs_is_written_later(wor
         world._pass(1.0)
     assert [state(world, one) for one in (first, second)] == ["done", "done"]
     assert finish(world) == [("spedisci", "spedisci m1"), ("spedisci", "spedisci m2")]
+
+
+def test_an_answer_that_our_own_code_stumbles_over_is_kept_and_the_call_not_made_again(
+    world: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = send(world, "avviso")
+    turn(world, "answer")
+    with monkeypatch.context() as broken:
+        broken.setattr(Walk, "answer", lambda *_: 1 / 0)
+        turn(world)
+    with world.store.read() as tx:
+        run = str(tx.all("runs_of_message", message=message)[0]["id"])
+        letter, kinds = dead.letter(tx, run), [record.kind for record in log.of_run(tx, run)]
+    assert (letter.code, letter.doubt, kinds) == ("engine.crashed", False, ["asked", "answered", "dead"])
+    world.store.write(lambda tx: dead.redeliver(tx, run, "ada", "mended", world.clock)).result()
+    assert finish(world) == [("spedisci", "spedisci m1")]
+    assert state(world, message) == "done"
 
 
 def test_a_run_that_is_to_send_waits_while_the_key_store_is_full(world: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
