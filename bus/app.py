@@ -158,6 +158,7 @@ class App:
         self.attachments = Attachments(config.attachments.folder, self.store, self.clock, config.attachments.limit)
         if config.store.shared:
             self.attachments.agree()
+        self.attachments.clear()
         self.outside = Outside(self.adapters, self.attachments, config.engine.threads)
         self.channel: Channel = KombuChannel(config.channel.url, log=self._say, options=config.channel.options)
         self.backlog = Backlog(self.store, self.clock, config.engine.backlog)

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +27,10 @@ from bus.store import Key, Store, Tx
 
 NAME = ".snodo-folder"
 """The file that names the folder, so that processes on several machines can tell whether theirs is the same."""
+COMING = ".coming-"
+"""Begins the name of a file that has no place yet."""
+LEFT = 3600.0
+"""Seconds without another piece after which a file comes no more: whoever took it in has ended."""
 CHUNK = 1 << 18
 
 
@@ -50,6 +55,18 @@ class Attachments:
                 f"{self.folder} is not the folder in which the other processes keep attachments", code="config.attachments",
                 hint=f"give all of them the same shared folder; after moving it, move its {NAME} too",
             )  # fmt: skip
+
+    def clear(self) -> None:
+        """Throw away, with their keys, files that were coming when a process was killed: no record names them, none erases them."""
+        for path in self.folder.glob(f"{COMING}*"):
+            with contextlib.suppress(FileNotFoundError):  # it has got its place, or another process clears too
+                if time.time() - path.stat().st_mtime < LEFT:
+                    continue
+                with path.open("rb") as file:
+                    key = stream.key_number(file)
+                path.unlink()
+                if key is not None:
+                    self._store.keys.forget([key])
 
     def receive(self, name: str, media_type: str) -> Receiving:
         """Start taking a file in, piece by piece."""
@@ -173,7 +190,7 @@ class Receiving:
     def __init__(self, home: Attachments, name: str, media_type: str) -> None:
         self._home, self._name, self._media_type = home, name, media_type
         with _kept():
-            descriptor, path = tempfile.mkstemp(prefix=".coming-", dir=home.folder)
+            descriptor, path = tempfile.mkstemp(prefix=COMING, dir=home.folder)
             self._file, self._path, self._key = os.fdopen(descriptor, "wb"), Path(path), home.fresh()
             self._sealed = stream.Writer(self._file, self._key)
         self._hash, self._size = hashlib.sha256(), 0
@@ -217,7 +234,7 @@ def _name_of(folder: Path) -> str:
     """The name that is written in the folder; the first who asks writes it, whole or not at all."""
     target = folder / NAME
     if not target.exists():
-        with tempfile.NamedTemporaryFile("w", prefix=".coming-", dir=folder, encoding="utf-8") as file:
+        with tempfile.NamedTemporaryFile("w", prefix=COMING, dir=folder, encoding="utf-8") as file:
             file.write(new_id())
             file.flush()
             os.fsync(file.fileno())
