@@ -37,6 +37,7 @@ from bus.engine.journal import Journal
 from bus.engine.live import House, Live
 from bus.engine.loading import Loaded, Loading
 from bus.engine.outside import Outside, Result
+from bus.engine.rests import Rests
 from bus.engine.settle import LANE_PAUSE, Settled, Settling, park
 from bus.engine.sweeper import Sweeper
 from bus.engine.throttles import Throttles
@@ -103,7 +104,7 @@ class Engine:
         self._log = logger("snodo.engine")
         self._faltering, self._heard = Faltering(self._tell_failure, lambda: self._log.warning("engine.goes-on")), heard
         self._gates = Gates(outside.places, pace.most_live, pace.circuit, self._log.warning)
-        self._house = House(outside, catalog, clock, self._gates, Throttles())
+        self._house = House(outside, catalog, clock, self._gates, Throttles(), Rests(ticks))
         self._holding = Holding(store, clock, pace.lease, ticks, self._crowds, self._gates.turn_away)
         self._sweeper = Sweeper(store, self._holding, pace.sweep, pace.batch, pace.phase, clock.now())
         self._loading = Loading(store, catalog, look)
@@ -409,7 +410,7 @@ class Engine:
         self._let_go_on(live, now, lambda: self._take_in(live, result, now))
 
     def _take_in(self, live: Live, result: Result, now: dt.datetime) -> None:
-        asks = live.came_back(result, now)
+        asks = live.came_back(result, self._house, now)
         if self._stopping.is_set():
             live.suspend(now)
         else:

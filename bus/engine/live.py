@@ -23,6 +23,7 @@ from bus.engine.interpreter import Walk
 from bus.engine.outcome import Done, Outcome, Retry
 from bus.engine.outside import Asking, Outside, Result, facts_as_json
 from bus.engine.projection import Entry, entry, fact_tokens, key_tokens
+from bus.engine.rests import Doubt, Rests
 from bus.engine.throttles import Throttles
 from bus.errors import InputError, Invalid, SnodoError, StoreError
 from bus.failpoint import reach
@@ -42,13 +43,14 @@ AGAIN = dt.timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What a live run may look at while it decides: the adapters' declarations, the catalog, the clock, the gates, the throttles."""
+    """What a live run may look at while it decides: the adapters' declarations, the catalog, the clock, gates, throttles, rests."""
 
     outside: Outside
     catalog: Callable[[], Catalog]
     clock: Clock
     gates: Gates
     throttles: Throttles
+    rests: Rests
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +241,9 @@ class Live:
             return self.settle_call(ask, fate.given_up(ask, tries, now), None, now)
         if tries.in_air or (tries.doubt and operation.effect == "once"):
             tries.in_air = False
-            return self.settle_call(ask, fate.after_crash(ask, operation, tries, now), None, now)
+            event = self.settle_call(ask, fate.after_crash(ask, operation, tries, now), None, now)
+            self._begin_rest(ask.path, house)
+            return event
         if not self._may_go_out(ask, tries, house, now):
             if not self._takes_its_plan(ask, tries, house, now):
                 return None
@@ -259,6 +263,9 @@ class Live:
         if tries.due is not None and tries.due > now:
             self.dues[ask.path] = tries.due
             return False
+        if left := self._rest_left(ask, tries, house):
+            self.dues[ask.path] = now + dt.timedelta(seconds=left)
+            return False
         self.dues.pop(ask.path, None)
         place = (*self.claim, ask.path)
         admission = house.gates.enter(place, ask.operation, now)
@@ -272,6 +279,18 @@ class Live:
         else:
             return True
         return False
+
+    def _begin_rest(self, path: str, house: House, ago: float = 0.0) -> None:
+        tries = self.tries[path]
+        if tries.probe and tries.due is not None:
+            house.rests.begin(Doubt(self.id, path, tries.due), ago)
+
+    def _rest_left(self, ask: Call, tries: Tries, house: House) -> float:
+        """Seconds for which a call must still rest before its first probe, whatever the clock says; see `bus.engine.rests`."""
+        operation = house.outside.operation(ask.operation)
+        if not tries.doubt or tries.due is None or tries.probes or operation.effect != "queryable":
+            return 0.0
+        return house.rests.left(Doubt(self.id, ask.path, tries.due), (ask.timeout or operation.timeout) + operation.settle)
 
     def _takes_its_plan(self, ask: Call, tries: Tries, house: House, now: dt.datetime) -> bool:
         """Whether a call that an open circuit holds up fails: where the route has a plan for that, when its own tries would have ended."""
@@ -351,7 +370,7 @@ class Live:
         self.note("unanswered", now, ask, {"error": error}, data={"kind": "invalid", "code": code, **({"doubt": True} if doubt else {})})
         return Failed(now, error)
 
-    def came_back(self, result: Result, now: dt.datetime) -> list[Ask]:
+    def came_back(self, result: Result, house: House, now: dt.datetime) -> list[Ask]:
         """A call in flight came home: record how it ended, go on with the walk."""
         ask = result.asking.call
         self.in_flight.discard(ask.path)
@@ -359,6 +378,7 @@ class Live:
         event = self.settle_call(ask, self._fate(result, now), result, now)
         if event is not None:
             return self.walk.answer(ask.path, event)
+        self._begin_rest(ask.path, house, result.took or 0.0)
         return [ask] if self.walk.winding_up else []
 
     def _fate(self, result: Result, now: dt.datetime) -> Outcome:

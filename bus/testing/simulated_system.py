@@ -6,7 +6,6 @@ key, and its late effects come within ``settle``. Everything else may go wrong, 
 
 from __future__ import annotations
 
-import datetime as dt
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -53,12 +52,12 @@ class Effect:
 class Sistema(Adapter):
     """Every effect class, a free sequence, an ordered lane, an undo."""
 
-    now: Callable[[], dt.datetime]
+    ticks: Callable[[], float]
     name: str = "sistema"
     settings: None = None
     next: Conduct = "answer"
     ledger: list[Effect] = field(default_factory=list)
-    late: list[tuple[dt.datetime, Effect]] = field(default_factory=list)
+    late: list[tuple[float, Effect]] = field(default_factory=list)
     delay: float = SETTLE
 
     @operation(effect="read", timeout=TIMEOUT)
@@ -117,7 +116,7 @@ class Sistema(Adapter):
     def postpone(self, effect: Effect | None, seconds: float) -> None:
         """The effect comes in so many seconds, when nobody listens any more."""
         if effect is not None:
-            self.late.append((self.now() + dt.timedelta(seconds=seconds), effect))
+            self.late.append((self.ticks() + seconds, effect))
 
     def apply(self, effect: Effect | None) -> None:
         """Into the ledger; a ``keyed`` effect only once for each key."""
@@ -127,7 +126,7 @@ class Sistema(Adapter):
 
     def settle(self) -> None:
         """Apply the late effects whose time has come."""
-        now = self.now()
+        now = self.ticks()
         due = [effect for moment, effect in self.late if moment <= now]
         self.late = [(moment, effect) for moment, effect in self.late if moment > now]
         for effect in due:

@@ -56,7 +56,7 @@ class World:
     def __post_init__(self) -> None:
         self.dice = random.Random(self.seed)  # noqa: S311 - chance that can be repeated
         self.clock = FixedClock(START)
-        self.system = Sistema(self.clock.now)
+        self.system = Sistema(lambda: self.running)
         self.tickets: list[str] = []
         self.accepted: list[tuple[Accepted, Submission]] = []
         self.names: dict[str, str] = {}
@@ -344,7 +344,8 @@ class World:
             texts = [row["due"] for row in rows] + [row["lease"] for row in rows if row["lease"]]
             texts += [row["deadline"] for row in tx.all("all_waits") if row["deadline"] and row["state"] == "open"]
             ripe = simulation_judge.ripe(tx, text_of(self.clock.now()))
-        later = [moment for moment in map(moment_of, texts) if moment > self.clock.now()] + [moment for moment, _ in self.system.late]
+        later = [moment for moment in map(moment_of, texts) if moment > self.clock.now()]
+        later += [self.clock.now() + dt.timedelta(seconds=moment - self.running) for moment, _ in self.system.late]
         if self.processes[0].engine.busy():
             self._pass(0.2)
             return True

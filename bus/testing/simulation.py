@@ -41,8 +41,8 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - each run makes its own folder in it
 SHRINKING = 20.0
 """Seconds that may be spent on making a failing seed shorter."""
 WEIGHTS = {
-    "accept": 10, "repeat": 2, "deliver": 15, "turn": 30, "end_call": 25, "pass_time": 8, "step_back": 1, "kill": 2, "double": 3,
-    "stop": 1, "person": 3, "pause": 2, "go_on": 3, "change_rules": 1, "reload": 1, "at_the_deadline": 2,
+    "accept": 10, "repeat": 2, "deliver": 15, "turn": 30, "end_call": 25, "pass_time": 8, "step_back": 1, "step_forward": 1, "kill": 2,
+    "double": 3, "stop": 1, "person": 3, "pause": 2, "go_on": 3, "change_rules": 1, "reload": 1, "at_the_deadline": 2,
 }  # fmt: skip
 """The moves and how often each is made."""
 
@@ -154,6 +154,15 @@ class Simulation(World):
         seconds = self.dice.choice((0.5, 3, 40))
         self.clock.move(dt.timedelta(seconds=-seconds))
         self.note(f"clock back {seconds}")
+
+    def step_forward(self) -> None:
+        """The clock is corrected the other way. A person who judges by the clock that a lane is at rest must not be deceived."""
+        with self.store.read() as tx:
+            if any(row["state"] == "dead" for lane in tx.all("all_lanes") if (row := tx.one("run", id=lane["run"])) is not None):
+                return
+        seconds = self.dice.choice((3, 40, 4000))
+        self.clock.move(dt.timedelta(seconds=seconds))
+        self.note(f"clock forward {seconds}")
 
     def kill(self) -> None:
         """An engine dies."""

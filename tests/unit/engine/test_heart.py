@@ -32,7 +32,7 @@ from bus.message import Message, canonical
 from bus.store import Key, Tx
 from bus.store.sqlite import SqliteStore
 from bus.store.writer import Interrupted, Unknown
-from bus.testing.simulated_system import TIMEOUT, Domanda, Sistema, rules
+from bus.testing.simulated_system import SETTLE, TIMEOUT, Domanda, Sistema, rules
 from bus.testing.simulation import Simulation
 
 T = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
@@ -117,7 +117,7 @@ def test_a_probe_that_never_answers_ends_with_a_person(world: Simulation) -> Non
     for conduct in ("answer", "answer", "lose"):
         turn(world, conduct)
     for _ in range(12):
-        world.clock.move(dt.timedelta(minutes=10))
+        world._pass(600)
         turn(world, "unreachable")
     assert state(world, message) == "dead"
 
@@ -183,6 +183,26 @@ def test_a_clock_that_is_set_back_does_not_stop_the_sweeper(world: Simulation) -
         engine.turn(patient=False)
     assert [call.message.id for call in world.processes[0].outside.pending] == [run]
     assert message != run
+
+
+@pytest.mark.parametrize("taken_over", [False, True])
+def test_a_clock_that_is_set_forward_brings_no_probe_before_the_call_has_settled(world: Simulation, taken_over: bool) -> None:
+    message = send(world, "lavoro", caso="c", modo="cerca")
+    world.system.delay = SETTLE
+    for conduct in ("answer", "answer", "late"):
+        turn(world, conduct)
+    world._pass(1)
+    turn(world)  # its end is written
+    if taken_over:
+        world._kill(world.processes[0])
+    world.clock.move(dt.timedelta(hours=1))
+    for _ in range(3):
+        turn(world, "answer", "answer")
+        world._pass(1)
+    assert ("registra", "registra m1") not in [(effect.operation, effect.chi) for effect in world.system.ledger]
+    effects = finish(world)
+    assert [effect for effect in effects if effect[0] == "registra"] == [("registra", "registra m1")]
+    assert state(world, message) == "done"
 
 
 def test_what_comes_home_while_the_store_fails_is_written_later(world: Simulation) -> None:
@@ -264,7 +284,7 @@ def test_a_message_whose_time_to_be_sent_has_come_is_sent_also_when_a_call_comes
 
 
 def test_a_call_that_cannot_be_started_comes_home_as_not_done() -> None:
-    outside = Outside({"sistema": Sistema(lambda: T)})
+    outside = Outside({"sistema": Sistema(lambda: 0.0)})
     outside.close()
     ended: list[Result] = []
     ask = Call("spedisci", "r@1/spedisci", "sistema.spedisci", {"chi": "x"}, "key")
