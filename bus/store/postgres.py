@@ -5,7 +5,8 @@ commits second sees what the first did, numbers of records are in the order of c
 it cheap (`bus.store.writer`). Statements are sent when something is read or at the end, many in one trip over the wire.
 
 A transaction also asks for its own number. When the line breaks while COMMIT is under way, a new session asks what became of that
-number (``pg_xact_status``); the work is done again only when it surely was not committed. Reads wait for nobody.
+number (``pg_xact_status``); the work is done again only when it surely was not committed. A server that crashed may give out again a number
+of which its log had nothing yet, so that it is another's: then one of the transaction's own records tells. Reads wait for nobody.
 """
 
 from __future__ import annotations
@@ -63,6 +64,9 @@ SELECT pg_current_xact_id()::text AS number, current_setting('fsync') AS fsync, 
 """
 _LOCK = "FROM pg_advisory_xact_lock(1399745924, current_schema()::regnamespace::oid::int4)"
 _FATE = "SELECT pg_xact_status((%s)::xid8) AS fate"
+_PROOF = "SELECT 1 AS yes FROM records WHERE id = %s"
+_LIFE = "SELECT concat(pg_postmaster_start_time(), ' ', stats_reset) AS life FROM pg_stat_bgwriter"
+"""Another one since the server began anew: after a crash it forgets its statistics, also when only its sessions ended."""
 _END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_xid = ((%s)::xid8)::xid AND pid <> pg_backend_pid()"
 _REPLICATE = "SELECT pg_logical_emit_message(true, 'snodo', '')"
 _PRESENT = f"SELECT pg_advisory_lock_shared({schema.PRESENCE}, current_schema()::regnamespace::oid::int4)"
@@ -116,6 +120,9 @@ class PostgresConnection(_Asking):
         self._texts: dict[tuple[Insert | Update, tuple[str, ...]], str] = {}
         self._later: list[tuple[str, Mapping[str, Any]]] = []
         self._number: str | None = None
+        self._proof: str | None = None
+        """A record that this transaction adds."""
+        self._life: str | None = None
         self._warned = False
         self._transactions, self._stale = 0, FRESH
         self._context: AbstractContextManager[psycopg.Pipeline] | None = None
@@ -170,6 +177,8 @@ class PostgresConnection(_Asking):
 
     def _write(self, insert: Insert | Update, rows: Rows) -> None:
         """All rows of a query in one statement."""
+        if insert.table == "records":
+            self._proof = rows[0]["id"]
         columns = {name: column([row[name] for row in rows]) for name in insert.names}
         key = insert, tuple(type for type, _ in columns.values())
         if key not in self._texts:
@@ -188,6 +197,7 @@ class PostgresConnection(_Asking):
                 session.execute(_PRESENT)
                 schema.prepare_postgres(session)
                 refuse_without_rights(session)
+                self._life = _life_of(session)
         except BaseException:
             session.close()
             raise
@@ -208,7 +218,7 @@ class PostgresConnection(_Asking):
 
     def begin(self) -> None:
         """The transaction begins on the server with the first statement that is sent."""
-        self._number, self._later = None, []
+        self._number, self._proof, self._later = None, None, []
         if self._session is None or self._session.closed:
             self._drop()
             self.open()
@@ -303,7 +313,10 @@ class PostgresConnection(_Asking):
             time.sleep(PAUSE)
 
     def _fate(self, number: str) -> str | None:
-        """``committed``, ``aborted``, or None: not known yet. A session that is still at it is ended: either way it is decided then."""
+        """``committed``, ``aborted``, or None: not known yet. A session that is still at it is ended: either way it is decided then.
+
+        What added no record and is not surely committed may be done again: claims, leases and the like bear that.
+        """
         try:
             with connect(self._url, WRITING) as session:
                 if session.execute("SELECT pg_is_in_recovery() AS standby").fetchone() == {"standby": True}:
@@ -311,11 +324,24 @@ class PostgresConnection(_Asking):
                 row = session.execute(_FATE, [number]).fetchone()
                 if row is not None and row["fate"] == "in progress":
                     session.execute(_END, [number])
+                if row is not None and row["fate"] == "committed" and not self._is_ours(session):
+                    return "aborted"
                 return None if row is None or row["fate"] == "in progress" else row["fate"]
         except errors.InvalidParameterValue:  # a number of the future: the server that knew it is no more, and this one never will
             return "aborted"
         except psycopg.Error:
             return None
+
+    def _is_ours(self, session: Session) -> bool:
+        """Whether what was committed under our number is our transaction."""
+        if self._proof is not None:
+            return session.execute(_PROOF, [self._proof]).fetchone() is not None
+        return _life_of(session) == self._life
+
+
+def _life_of(session: Session) -> str:
+    row = session.execute(_LIFE).fetchone()
+    return "" if row is None else str(row["life"])
 
 
 class PostgresReader(_Asking):

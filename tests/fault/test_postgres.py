@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import selectors
+import signal
 import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal
 
@@ -48,6 +50,8 @@ class Proxy:
         self._server = port
         self.cut: Literal["before", "after"] | None = None
         self.cuts = 0
+        self.away = False
+        """Whether nobody gets through."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._listen, daemon=True).start()
@@ -60,7 +64,15 @@ class Proxy:
     def _carry(self, client: socket.socket) -> None:
         commit: bytes | None = None
         waiting = False
-        with client, socket.create_connection(("127.0.0.1", self._server)) as server, selectors.DefaultSelector() as either:
+        if self.away:
+            client.close()
+            return
+        with (
+            contextlib.suppress(OSError),
+            client,
+            socket.create_connection(("127.0.0.1", self._server)) as server,
+            selectors.DefaultSelector() as either,
+        ):
             either.register(client, selectors.EVENT_READ)
             either.register(server, selectors.EVENT_READ)
             while True:
@@ -113,6 +125,59 @@ def test_a_line_cut_at_commit_neither_loses_nor_doubles(proxied: tuple[Store, Pr
         assert times(store, name) == 1
     assert proxy.cuts == 20
     assert set(ran.values()) == ({2} if when == "before" else {1})
+
+
+def _end_server(server: PostgreSQL) -> None:
+    server.kill()
+
+
+def _end_a_session(server: PostgreSQL) -> None:
+    """The server ends all the others too, and reads its log again."""
+    with psycopg.connect(server.url) as session, contextlib.suppress(psycopg.Error):
+        os.kill(session.info.backend_pid, signal.SIGKILL)
+        session.execute("SELECT pg_sleep(60)")
+
+
+@pytest.mark.parametrize("crash", [_end_server, _end_a_session])
+@pytest.mark.parametrize(("name", "proven"), [("record", True), ("rules", False)])
+def test_a_number_that_a_crashed_server_gives_again_is_not_taken_for_ours(
+    crash: Callable[[PostgreSQL], None], name: str, proven: bool
+) -> None:
+    """It forgets a number of which its log has nothing yet; the transaction that gets it next is another's, and is committed."""
+    key = "id" if proven else "digest"
+    facts = (
+        {"kind": "read", "time": "t", "message": "ours", "run": None, "content": b"{}"} if proven else {"kind": "route", "content": b"{}"}
+    )
+    tried: list[str] = []
+    crashed = threading.Event()
+    with PostgreSQL({"wal_writer_delay": "10s"}) as server:
+        url = server.new_database()
+        proxy = Proxy(server.port)
+        store, other = PostgresStore(url.replace(f":{server.port}/", f":{proxy.port}/")), PostgresStore(url)
+        for one in (store, other):
+            one.write(lambda tx: add(tx, "before")).result(30)
+
+        def work(tx: Tx) -> None:
+            tried.append(new_id())
+            tx.do(f"add_{name}", **{key: tried[-1]}, **facts)
+            tx.one(name, **{key: tried[-1]})  # it is sent, and has its number
+            if len(tried) == 1:
+                proxy.away, proxy.cut = True, "before"
+                crash(server)
+                crashed.set()
+
+        written = store.write(work)
+        assert crashed.wait(60)
+        server.start()
+        for _ in range(3):
+            other.write(lambda tx: add(tx, "other")).result(60)
+        proxy.away, proxy.cut = False, None
+        written.result(60)
+        with other.read() as tx:
+            assert [tx.one(name, **{key: one}) is not None for one in tried] == [False, True]
+        store.close()
+        other.close()
+        proxy.close()
 
 
 FORGET = "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$"
