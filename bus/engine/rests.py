@@ -1,8 +1,9 @@
 """Rests: how long calls in doubt have rested, by running time, which nobody sets.
 
 A ``queryable`` call in doubt is probed when it can have no effect any more. When that is stands in the log, by the clock. A clock that is
-set forward would bring the moment early: the probe would find nothing, the call would go out again, and the first one come after it. So the
-engine that probes must have seen the time pass as well. One that takes such a call over does not know how long it has rested, and counts anew.
+set forward would bring the moment early: the probe would find nothing, the call would go out again, and the first one come after it. So
+the engine that probes must have seen the time pass as well; one that takes such a call over does not know how long it has rested, and
+counts anew.
 """
 
 from __future__ import annotations
