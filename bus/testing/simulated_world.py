@@ -344,7 +344,7 @@ class World:
             texts = [row["due"] for row in rows] + [row["lease"] for row in rows if row["lease"]]
             texts += [row["deadline"] for row in tx.all("all_waits") if row["deadline"] and row["state"] == "open"]
             ripe = simulation_judge.ripe(tx, text_of(self.clock.now()))
-        later = [moment for moment in map(moment_of, texts) if moment > self.clock.now()]
+        later = [moment for moment in map(moment_of, texts) if moment >= self.clock.now()]  # a lease is good to its last moment
         later += [self.clock.now() + dt.timedelta(seconds=moment - self.running) for moment, _ in self.system.late]
         if self.processes[0].engine.busy():
             self._pass(0.2)
