@@ -6,7 +6,6 @@ import ctypes
 import gc
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -55,8 +54,6 @@ def _cut_short(seconds: float) -> None:
     logger("snodo.app").error(
         "stop.cut-short", seconds=seconds, sentence="it could not end in good order in that time: is the database there?"
     )
-    sys.stdout.flush()
-    sys.stderr.flush()
     os._exit(1)
 
 

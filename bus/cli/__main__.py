@@ -19,6 +19,8 @@ OBJECTS = 200_000
 def start() -> NoReturn:
     """Run the command that this process was started for."""
     gc.set_threshold(OBJECTS)
+    if sys.stdout is None:  # closed by who started us (``>&-``): what we say goes nowhere, and no socket gets its number
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for some reads the metadata of all libraries; we use none
     leave(main())
 

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -44,8 +45,7 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has had enough (head, less): no error. The descriptor goes, or Python would write again at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        let_output_go()  # whoever read it has had enough (head, less): no error
         return 0
     except _no_of_the_bus() as error:
         return _answered(error, as_json)
@@ -55,6 +55,12 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
         hint = "is it there, and yours to read and write?"
         say(f"{error.strerror or error}: {error.filename or name}", code="cli.file", next=hint, as_json=as_json)
         return USAGE
+
+
+def let_output_go() -> None:
+    """What could not be written to standard output goes nowhere, or Python would try it again at its exit, and fail."""
+    with suppress(OSError, ValueError):  # it has no descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _no_of_the_bus() -> type[ClientError]:

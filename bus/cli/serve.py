@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -100,10 +100,13 @@ def _told_of_files(error: RulesError | None) -> None:
 
 def announce(words: str, facts: Mapping[str, str | int], *, json: bool, well: Callable[[], bool] = lambda: True) -> None:
     """Say on standard output, and to systemd if it started us, that we are ready; to systemd from now on also that we are well."""
+    from bus.cli.failures import let_output_go
     from bus.jsontext import dumps
 
-    with suppress(OSError, ValueError):  # a full disk, a closed pipe: who works need not be heard
+    try:
         print(dumps(facts).decode() if json else words, flush=True)
+    except (OSError, ValueError):  # a full disk, a closed pipe: who works need not be heard
+        let_output_go()
     _tell_systemd("READY=1")
     if every := int(os.environ.get("WATCHDOG_USEC", "0")) / 3e6:
         threading.Thread(target=_keep_telling, args=(well, every), name="snodo-watchdog", daemon=True).start()
@@ -118,8 +121,23 @@ def _keep_telling(well: Callable[[], bool], every: float) -> None:
 
 
 def _tell_systemd(state: str) -> None:
-    """The protocol of sd_notify(3): a datagram to the socket that the service manager named."""
+    """The protocol of sd_notify(3): a datagram to the socket that the service manager named. One that cannot go ends nothing: who
+    manages us restarts us where it misses them, and takes the next one where it was away for a moment.
+    """
     address = os.environ.get("NOTIFY_SOCKET", "")
-    if address:
+    if not address:
+        return
+    try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
             told.sendto(state.encode(), f"\0{address[1:]}" if address.startswith("@") else address)
+    except OSError as error:
+        _say_untold(str(error))
+
+
+@cache
+def _say_untold(error: str) -> None:
+    """Each reason once: it would come again thrice in each of systemd's waits."""
+    from bus.diagnostics import logger
+
+    hint = "is the socket in NOTIFY_SOCKET there, and may we write to it? without it systemd restarts this process after WatchdogSec"
+    logger("snodo.systemd").warning("systemd.not-told", error=error, hint=hint)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -34,16 +38,40 @@ def test_work_is_done_when_nothing_can_be_said(tmp_path: Path, where: str) -> No
         assert bus.stop() == 0
 
 
-def test_a_bus_starts_that_cannot_say_so(tmp_path: Path) -> None:
-    """Its standard output is full; where it listens is known from its configuration."""
-    config = write(tmp_path)
-    with Path("/dev/full").open("wb") as full, (tmp_path / "errors").open("wb") as errors:
-        bus = subprocess.Popen([sys.executable, "-m", "bus.cli", "serve", "--config", str(config)], stdout=full, stderr=errors)
+@pytest.mark.parametrize("where", ["a full disk", "a reader that went away", "nowhere"])
+def test_a_bus_that_cannot_say_where_it_listens_starts_and_ends_well(tmp_path: Path, where: str) -> None:
+    """Where it listens is known from its configuration."""
+    command = [sys.executable, "-m", "bus.cli", "serve", "--config", str(write(tmp_path))]
+    if where == "nowhere":
+        command = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}  # it hides what cannot be written
+    with told_of(tmp_path) as told, output(where) as out, (tmp_path / "errors").open("wb") as errors:
+        bus = subprocess.Popen(command, stdout=out, stderr=errors, env={**environment, "NOTIFY_SOCKET": str(tmp_path / "notify")})
         try:
-            with pytest.raises(subprocess.TimeoutExpired):
-                bus.wait(4)
+            assert told.recv(100) == b"READY=1"
         finally:
             bus.terminate()
-            bus.wait(60)
+            ended = bus.wait(60)
     said = (tmp_path / "errors").read_text()
-    assert "Traceback" not in said, said
+    assert (ended, said) == (0, "")
+
+
+@contextmanager
+def told_of(folder: Path) -> Iterator[socket.socket]:
+    """Where systemd would hear that the bus is ready."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(str(folder / "notify"))
+        told.settimeout(80)
+        yield told
+
+
+@contextmanager
+def output(where: str) -> Iterator[IO[bytes]]:
+    if where == "a reader that went away":
+        reading, writing = os.pipe()
+        os.close(reading)
+        with os.fdopen(writing, "wb") as pipe:
+            yield pipe
+    else:
+        with Path("/dev/full").open("wb") as full:
+            yield full

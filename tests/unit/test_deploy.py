@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from bus import config
+from bus import config, diagnostics
 from bus.catalog import examine
 from bus.cli import COMMANDS, main
 from bus.systems import adapter_class, adapters_of
@@ -165,6 +165,22 @@ def test_a_process_that_is_not_well_does_not_say_that_it_is(monkeypatch):
     with pytest.raises(StopIteration):
         serve._keep_telling(lambda: next(well), 7)
     assert said == ["WATCHDOG=1", 7, 7, "WATCHDOG=1", 7]
+
+
+def test_who_tells_systemd_goes_on_where_that_cannot_be_told_and_says_so_once(tmp_path, monkeypatch):
+    """Its socket is away while systemd is started anew."""
+    from bus.cli import serve
+
+    said, slept = [], iter([None, None])
+    monkeypatch.setattr(
+        diagnostics, "logger", lambda name: SimpleNamespace(warning=lambda event, **more: said.append((event, more["error"])))
+    )
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "away"))
+    monkeypatch.setattr(serve, "time", SimpleNamespace(sleep=lambda seconds: next(slept)))
+    serve._say_untold.cache_clear()
+    with pytest.raises(StopIteration):
+        serve._keep_telling(lambda: True, 7)
+    assert said == [("systemd.not-told", "[Errno 2] No such file or directory")]
 
 
 # -- settings and secrets -------------------------------------------------------------------------------------------------
