@@ -21,7 +21,7 @@ from bus.engine.claims import Lines, claim, claim_opened, due, turn_away
 from bus.engine.faltering import Faltering
 from bus.engine.gates import Crowd
 from bus.engine.presence import new_identity
-from bus.errors import SnodoError, StoreError
+from bus.errors import StoreError
 from bus.failpoint import reach
 from bus.message import canonical
 from bus.store import Key, Row, Store, Tx
@@ -168,7 +168,7 @@ class Holding:
             return True
         try:
             return run in self._confirm([(run, fence)])
-        except SnodoError as error:
+        except Exception as error:  # noqa: BLE001 - whatever the look meets, the thread of the call lives, and nothing leaves
             self._log.warning("claim.not-confirmed", run=run, error=repr(error))
             return False
 

@@ -74,6 +74,14 @@ def test_a_claim_that_cannot_be_confirmed_is_not_used(world: World) -> None:
     assert not mine.ours("a", row["fence"])
 
 
+def test_a_claim_is_not_used_whatever_the_look_at_it_meets(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = world.engine()
+    row = mine.claim(["a"], NOW)[0]
+    world.sleep(31)
+    monkeypatch.setattr(world.store, "write", lambda work: 1 / 0)
+    assert not mine.ours("a", row["fence"])
+
+
 def test_claims_are_renewed_when_a_third_of_the_lease_has_passed_and_not_by_an_engine_that_is_stuck(world: World) -> None:
     mine, other = world.engine(), world.engine()
     mine.claim(["a"], NOW)
