@@ -533,7 +533,9 @@ class App:
 
     def well(self) -> bool:
         """Whether this process does what it is there for, whatever the database or others do; a glance from another thread."""
-        return self.role == "web" or not (self.engine.stuck() or self.engine.fallen())
+        if self.role == "web":
+            return True
+        return not (self.engine.stuck() or self.engine.fallen() or (self.sequencer is not None and self.sequencer.fallen()))
 
     def status(self) -> JsonObject:
         """How the bus is, for `/status` and `bus doctor`; no personal data. Raises `StoreError` while the database does not answer."""

@@ -77,6 +77,10 @@ class Sequencer:
             self._thread.join()
             self._turn_quietly()
 
+    def fallen(self) -> bool:
+        """Whether nobody turns it who should."""
+        return self._thread.ident is not None and not self._thread.is_alive() and not self._stopping.is_set()
+
     def _go_on(self) -> None:
         while not self._stopping.is_set():
             if self._turn_quietly() < MOST:

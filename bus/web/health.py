@@ -15,13 +15,14 @@ METRICS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 async def status(call: Call) -> Answer:
-    """200 when the store answers within seconds and is ours to work with, and the engine turns, else 503; the log says why."""
+    """200 when the store answers within seconds and is ours to work with, and engine and sequencer turn, else 503; the log says why."""
     if call.house.app.unfit is not None:
         raise call.house.app.unfit
     if not call.house.app.well():
         raise StoreError(
-            "what was taken in is not worked on here", code="bus.not-well", hint="restart this process; its log says what came before"
-        )
+            "what was taken in is not worked on, or not sealed, here", code="bus.not-well",
+            hint="restart this process; its log says what came before",
+        )  # fmt: skip
     detail = await call.house.glance(call.house.app.status)
     shown = {"type": "about:blank", "title": "OK", "status": 200, "detail": "the bus takes messages"}
     if call.caller.role in WATCHERS:

@@ -465,6 +465,16 @@ def test_a_bus_whose_engine_has_ended_is_not_well(server, call, monkeypatch):
     assert (reply.status, reply.json["code"]) == (503, "bus.not-well")
 
 
+def test_a_bus_whose_sequencer_has_ended_is_not_well(server, call, monkeypatch):
+    ended = threading.Thread(target=lambda: None)
+    ended.start()
+    ended.join()
+    monkeypatch.setattr(server.app.sequencer, "_thread", ended)
+    assert not server.app.well()
+    reply = call("GET", "/status", name=None)
+    assert (reply.status, reply.json["code"]) == (503, "bus.not-well")
+
+
 def test_a_bus_whose_database_ends_no_transaction_is_not_well(server, call, monkeypatch):
     monkeypatch.setattr("bus.app.STUCK", 0.05)
     gate = threading.Event()
