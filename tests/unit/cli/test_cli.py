@@ -79,6 +79,12 @@ def test_help_is_quick_because_it_imports_nothing_heavy():
     assert all(name in done.stdout for name in COMMANDS)
 
 
+@pytest.mark.parametrize("module", ["bus", "bus.cli"])
+def test_the_package_itself_is_the_command(module):
+    done = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout.split()[0], done.stderr) == (0, "snodo", "")
+
+
 @pytest.mark.parametrize("name", ["send", "case", "runs", "dead", "validate", "test", "log", "services", "serve"])
 def test_help_of_a_command_imports_no_room_of_the_bus(name):
     program = f"import sys; from bus.cli import main; main(['{name}', '--help']); print([m for m in sys.modules if m.partition('.')[0] in {HEAVY[2:]} or m.startswith('adapters')], file=sys.stderr)"
