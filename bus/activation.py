@@ -29,6 +29,7 @@ from bus.clock import Clock, text_of
 from bus.diagnostics import logger
 from bus.engine import editions, reasons
 from bus.engine.editions import Act, Draft, Edition
+from bus.engine.faltering import Faltering
 from bus.errors import Conflict, Invalid, NotFound, RulesError, SnodoError
 from bus.log.record import Record
 from bus.mapping.types import MessageType
@@ -232,7 +233,7 @@ class Activation:
         """Take over the newest rules; whether there are any. ``strict`` raises what goes wrong, else the rules we have stay."""
         try:
             with self._turn:
-                return self._look()
+                found = self._look()
         except Exception as error:
             if strict:
                 raise
@@ -240,6 +241,8 @@ class Activation:
                 self._log.error("activation.not-followed", error=repr(error), in_force=self._now and self._now.edition.rules)
             self._broken = repr(error)
             return False
+        self._broken = ""
+        return found
 
     def _look(self) -> bool:
         with self._store.read() as tx:
@@ -252,7 +255,6 @@ class Activation:
             files = editions.files_of(tx, edition.manifest, self._now.files if self._now else None)
         own = self._catalog_of(edition.id, files)
         self._now = Now(self._carrying(own, edition), edition, files, own.parts)
-        self._broken = ""
         self._log.info("activation.in-force", rules=edition.rules[:12], act=record.data["act"], by=record.actor)
         for tell in self._swapped:
             tell(edition.rules)
@@ -316,17 +318,18 @@ class Activation:
         """Activate a folder whenever its files change, in a thread of its own; ``say`` hears the findings, or None when it went well."""
 
         def go_on() -> None:
-            tried = self.now.files
-            last = _stamps(folder)
+            tried, last = self.now.files, dict[str, tuple[int, int]]()
+            faltering = Faltering(lambda error: self._log.error("files.not-watched", error=repr(error)))
             while not self._over.wait(every):
-                stamps, settled = _stamps(folder), last
-                last = stamps
-                if stamps != settled:  # somebody is writing
-                    continue
-                files = files_of(folder)
-                if files != tried:
-                    tried = files
-                    self._try(files, say)
+                try:
+                    before, last = last, _stamps(folder)
+                    if last == before and (files := files_of(folder)) != tried:  # nobody is writing
+                        tried = files
+                        self._try(files, say)
+                except Exception as error:  # noqa: BLE001 - whatever one look meets, the next one is soon
+                    faltering.failed(error)
+                else:
+                    faltering.went_well()
 
         threading.Thread(target=go_on, name="snodo-watch", daemon=True).start()
 

@@ -9,15 +9,17 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from bus import cli, config
+from bus import activation, cli, config
 from bus.app import App
 from bus.engine import editions
 from bus.errors import RulesError
 from bus.log import log
+from bus.rulefiles import Files
 from bus.source import Finding
 from bus.web.serve import Server
 from tests.integration.kit import until
@@ -534,6 +536,32 @@ def test_watched_files_are_activated_when_they_are_good(bus: Bus) -> None:
     assert heard.wait(60)
     assert told[1:] == [None]
     assert {"saluto": "salve Ada"} == bus.greet()
+
+
+def test_watched_files_are_activated_after_whatever_a_look_at_them_meets(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    files_of, looks, heard = activation.files_of, iter([OSError(5, "Input/output error"), RuntimeError("?")]), threading.Event()
+
+    def broken(folder: Path) -> Files:
+        if error := next(looks, None):
+            raise error
+        return files_of(folder)
+
+    monkeypatch.setattr(activation, "files_of", broken)
+    bus.server.app.rules.watch(bus.folder, lambda error: heard.set(), every=0.02)
+    bus.put(SALUTA, (bus.folder / SALUTA).read_text("utf-8").replace("ciao", "salve"))
+    assert heard.wait(60)
+    assert {"saluto": "salve Ada"} == bus.greet()
+
+
+def test_a_look_at_the_rules_that_fails_again_later_is_told_again(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules, told = bus.server.app.rules, []
+    monkeypatch.setattr(rules, "_log", SimpleNamespace(error=lambda event, **more: told.append(event)))
+    for _ in range(2):
+        with monkeypatch.context() as patched:
+            patched.setattr(rules, "_look", lambda: 1 / 0)
+            assert [rules.look(), rules.look()] == [False, False]
+        assert rules.look()
+    assert told == ["activation.not-followed"] * 2
 
 
 def test_who_follows_the_rules_goes_on_after_whatever_a_look_meets(tmp_path, monkeypatch):
