@@ -24,7 +24,7 @@ from bus.diagnostics import logger
 from bus.engine.arrival import Submission
 from bus.engine.intake import Accepted
 from bus.engine.leases import Leases
-from bus.errors import EvidenceError, SnodoError
+from bus.errors import EvidenceError, Refused, SnodoError
 from bus.log import note
 from bus.log.checkpoint import checkpoint_of
 from bus.log.stored import StoredCheckpoint, StoredTree
@@ -55,6 +55,8 @@ class Anchoring:
         self._settings, self._store, self._clock, self._leases, self._ways = settings, store, clock, leases, ways
         self._log = logger("snodo.anchors")
         self._told: dict[tuple[str, str], dt.datetime] = {}
+        self._asked: set[str] = set()
+        """Witnesses that have answered us: each is asked once at the start, for a log that was rolled back may have nothing new."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._go_on, name="snodo-anchors", daemon=True)
 
@@ -68,7 +70,9 @@ class Anchoring:
             self._thread.join(2 * sum(outside.TIMEOUT))
 
     def _go_on(self) -> None:
-        while not self._stopping.wait(self._settings.every):
+        pause = 0.0
+        while not self._stopping.wait(pause):
+            pause = self._settings.every
             try:
                 if self._leases.take(DUTY, 60 + 2 * self._settings.every) is not None:
                     self.turn()
@@ -92,16 +96,19 @@ class Anchoring:
         try:
             work()
         except SnodoError as error:
-            self._log.warning("anchor.failed", kind=kind, name=name, code=error.code, sentence=error.sentence, hint=error.hint)
+            denied = isinstance(error, Refused) and error.outside_code in outside.DENIED
+            say, event = (self._log.error, "log.rolled-back") if denied else (self._log.warning, "anchor.failed")
+            say(event, kind=kind, name=name, code=error.code, sentence=error.sentence, hint=error.hint)
 
     def _witness(self, at: WitnessAt, newest: StoredCheckpoint) -> None:
         key = note.verifier(at.key)
-        last = self._last(WITNESS, key.name)
-        if last == newest.size:
+        last = min(self._last(WITNESS, key.name), newest.size)
+        if last == newest.size and key.name in self._asked:
             return
         signed = note.parse(newest.note)
         signature = outside.cosign(at.url, key, signed, newest.size, last, lambda old: self._proof(old, newest.size))
         self._keep(WITNESS, key.name, newest.size, signed.signed(signature).encode())
+        self._asked.add(key.name)
 
     def _proof(self, old: int, size: int) -> list[bytes]:
         with self._store.read() as tx:

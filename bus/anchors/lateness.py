@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from typing import NamedTuple
 
+from bus.anchors import outside
 from bus.clock import moment_of
 from bus.config import Anchors
 from bus.log import note
+from bus.log.checkpoint import Checkpoint
 from bus.log.stored import StoredTree
 from bus.store import Tx
 
@@ -53,3 +55,11 @@ def standing(tx: Tx, settings: Anchors, now: dt.datetime) -> list[Standing]:
         behind = max((now - moment_of(first.time)).total_seconds(), 0.0) if first else 0.0
         found.append(Standing(one.kind, one.name, size, behind, behind > one.late))
     return found
+
+
+def ahead(tx: Tx, name: str, head: Checkpoint) -> str:
+    """In a sentence, that a witness has cosigned what this log does not begin with; empty where it does."""
+    tree = StoredTree(tx)
+    if head.size > (size := tree.size()):
+        return outside.rolled_back(name, head.size, size)
+    return "" if tree.root(head.size) == head.root else f"the witness {name} has cosigned another history of {head.size:,} records"

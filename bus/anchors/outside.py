@@ -1,20 +1,31 @@
-"""The two questions that go out over HTTP: to a witness, to cosign; to a time-stamping authority, for a stamp. Answers are verified."""
+"""The questions that go out over HTTP: to a witness, to cosign, and what it cosigned last; to a time-stamping authority, for a stamp.
+
+Answers are verified.
+"""
 
 from __future__ import annotations
 
 import base64
 import datetime as dt
-from collections.abc import Callable
-from typing import NamedTuple
+import hashlib
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
-from bus.errors import EvidenceError, Refused, Unreachable
+from bus.config import WitnessAt
+from bus.errors import EvidenceError, Refused, SnodoError, Unreachable
 from bus.log import timestamp
-from bus.log.checkpoint import number
-from bus.log.note import Note, Signature, Verifier, signature_of
+from bus.log.checkpoint import Checkpoint, checkpoint_of, cosigned, number
+from bus.log.note import Note, Signature, Verifier, parse, signature_of, verifier
 
 TIMEOUT = (5.0, 10.0)
 """Seconds to connect, and between two bytes of the answer."""
 MOST_BYTES = timestamp.MOST_BYTES
+DENIED = ("WITNESS_AHEAD", "WITNESS_FORK")
+"""Codes of a witness that has seen another log: no outage."""
+BACK = (
+    "was a backup restored? say what was lost, and let both administrators begin the log anew: docs/sysadmin/witness.md; "
+    "else keep database, log lines and the witness's memory as they are, and call the auditor"
+)
 Proof = Callable[[int], list[bytes]]
 """The proof that the checkpoint in hand begins with the tree of so many leaves."""
 
@@ -27,20 +38,45 @@ class _Answer(NamedTuple):
 def cosign(url: str, key: Verifier, note: Note, size: int, old: int, proof: Proof) -> Signature:
     """A witness' cosignature of a checkpoint of ``size`` records; ``old``: the last size that we know it signed (c2sp.org/tlog-witness).
 
-    Raises `Unreachable`, or `Refused` when it says no: code ``WITNESS_AHEAD`` when it has seen a larger log than there is.
+    Raises `Unreachable`, or `Refused` when it says no: code ``WITNESS_AHEAD`` when it has seen a larger log than there is, ``WITNESS_FORK``
+    when what it has seen does not go on as this one.
     """
     address = url.rstrip("/") + "/add-checkpoint"
     answer = _post(address, _request(old, proof(old), note), "text/plain; charset=utf-8")
     if answer.status == 409:
         old = _size(answer)
         if old > size:
-            said = f"the witness {key.name} has cosigned {old:,} records of this log, which has {size:,}: the log was rolled back"
-            raise Refused(said, outside_code="WITNESS_AHEAD")
+            raise Refused(rolled_back(key.name, old, size), outside_code="WITNESS_AHEAD", hint=BACK)
         answer = _post(address, _request(old, proof(old), note), "text/plain; charset=utf-8")
     if answer.status != 200:
         said = answer.content[:300].decode("utf-8", "replace").strip()
+        if answer.status == 422:
+            raise Refused(
+                f"the witness {key.name} has seen another history: {said}; the log was rolled back or forked",
+                outside_code="WITNESS_FORK", hint=BACK,
+            )  # fmt: skip
         raise Refused(f"the witness {key.name} answered {answer.status}: {said}", outside_code=str(answer.status))
     return _signature(answer.content, key, note)
+
+
+def rolled_back(witness: str, seen: int, size: int) -> str:
+    return f"the witness {witness} has cosigned {seen:,} records of this log, which has {size:,}: the log was rolled back"
+
+
+def heads(witnesses: Iterable[WitnessAt], origin: str) -> dict[str, Checkpoint]:
+    """By the names of their keys: the last checkpoint of a log that each witness cosigned, under its good signature, where it says so."""
+    place = hashlib.sha256(origin.encode()).hexdigest()
+    found: dict[str, Checkpoint] = {}
+    for one in witnesses:
+        key = verifier(one.key)
+        try:
+            answer = _ask("GET", f"{one.url.rstrip('/')}/{place}/checkpoint")
+            held = parse(answer.content)
+            if answer.status == 200 and cosigned(held, [key]) and (head := checkpoint_of(held.text)).origin == origin:
+                found[key.name] = head
+        except SnodoError:  # it is away, or none of those that say it: who is late is told otherwise
+            continue
+    return found
 
 
 def _request(old: int, proof: list[bytes], note: Note) -> bytes:
@@ -78,13 +114,15 @@ def stamp(url: str, stamped: bytes, authorities: bytes) -> tuple[bytes, dt.datet
 
 
 def _post(url: str, body: bytes, media_type: str) -> _Answer:
+    return _ask("POST", url, data=body, headers={"Content-Type": media_type})
+
+
+def _ask(method: str, url: str, **sent: Any) -> _Answer:
     """At most `MOST_BYTES` of the answer; no redirection is followed."""
     import requests  # every process that starts would wait for it, and keep it
 
     try:
-        with requests.post(
-            url, data=body, headers={"Content-Type": media_type}, timeout=TIMEOUT, allow_redirects=False, stream=True
-        ) as response:
+        with requests.request(method, url, timeout=TIMEOUT, allow_redirects=False, stream=True, **sent) as response:
             content = response.raw.read(MOST_BYTES + 1, decode_content=True)
     except (requests.RequestException, OSError) as error:
         raise Unreachable(f"{url}: {error}") from error

@@ -43,7 +43,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("dead letters", needs_figures(work.dead, "doctor.dead", "dead_by_reason")),
     ("lanes", needs_figures(work.lanes, "doctor.lanes", "lanes_of_the_dead")),
     ("leases", needs_figures(work.leases, "doctor.leases", "expired_leases")),
-    ("tree", needs_figures(work.tree, "doctor.tree", "oldest_unsealed", "processes_at_work")),
+    ("tree", needs_figures(work.tree, "doctor.tree", "oldest_unsealed", "processes_at_work", "ends_of_log")),
     ("anchors", needs_figures(work.anchors, "doctor.anchors", "anchored", "oldest_unsealed")),
 )
 

@@ -154,12 +154,14 @@ CODES: dict[str, Code] = {
         "start a worker",
     ),
     "doctor.tree": Code(
-        "Whether the log is sealed: records that have had no place in the tree for more than a minute, while workers are there.",
+        "Whether the log is sealed: records that have had no place in the tree for more than a minute, while workers are there. Wrong "
+        "where records, checkpoints or tiles are missing at its end.",
         "receipts, exports and witnesses wait, and what is not sealed could still be changed",
         "look for sequencer.failed in the log lines of the workers; is the log's key on one of them?",
     ),
     "doctor.anchors": Code(
-        "Witnesses, time stamps, the protocol register: what each has seen of the log; a warning when one is late, or no witness is named.",
+        "Witnesses, time stamps, the protocol register: what each has seen of the log; a warning when one is late, or no witness is named, "
+        "wrong when a witness says that it has seen more of it than there is, or another one.",
         "what nobody outside has seen, the operator could still change",
         "look for anchor.failed in the log lines; is the witness up? docs/sysadmin/witness.md",
     ),

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-from bus.anchors.lateness import expected, standing
+from bus.anchors import outside
+from bus.anchors.lateness import ahead, expected, standing
 from bus.clock import moment_of
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.engine.attachments import NAME
+from bus.log.stored import CUT_OFF, cut_off
 from bus.store.opening import open_reader
 
 LATE = dt.timedelta(minutes=1)
@@ -90,6 +92,9 @@ def leases(at: Surroundings) -> Iterator[Verdict]:
 
 def tree(at: Surroundings) -> Iterator[Verdict]:
     """With workers of their own, and none at work, nobody seals, which is as it should be."""
+    if lost := next((cut_off(row) for row in _figure(at, "ends_of_log")), ""):
+        yield wrong("doctor.tree", lost, why="records that existed are gone", next=CUT_OFF)
+        return
     age = _age(at, next((row["oldest"] for row in _figure(at, "oldest_unsealed")), None))
     workers = any(row["role"] != "web" for row in _figure(at, "processes_at_work"))
     if age > LATE and (workers or not at.settings.store.shared):
@@ -104,10 +109,15 @@ def anchors(at: Surroundings) -> Iterator[Verdict]:
     if not settings.witnesses:
         yield warning("doctor.anchors", "the log has no witness: nobody but its operator vouches for it", next="docs/sysadmin/witness.md")
     if expected(settings) and at.store is not None and at.store.revision == at.store.speaks:
+        heads = outside.heads(settings.witnesses, at.settings.log.origin)  # first: a log that grows meanwhile was not rolled back
         with closing(open_reader(at.settings.store.url)) as reader, reader.read() as tx:
             for one in standing(tx, settings, at.store.now):
                 what = f"{one.kind} {one.name}: {one.size:,} records"
-                if one.late:
+                if one.name in heads and (denied := ahead(tx, one.name, heads[one.name])):
+                    yield wrong(
+                        "doctor.anchors", denied, why="records that existed are gone, or another history was signed", next=outside.BACK
+                    )
+                elif one.late:
                     yield warning("doctor.anchors", f"{what}, behind for {_words(dt.timedelta(seconds=one.behind))}")
                 else:
                     yield ok("doctor.anchors", what)

@@ -22,7 +22,7 @@ from bus.log import keys
 from bus.log.checkpoint import Checkpoint
 from bus.log.note import Signer, Verifier
 from bus.log.record import Record
-from bus.log.stored import StoredTree
+from bus.log.stored import CUT_OFF, StoredTree, cut_off
 from bus.log.tiles import Edge, Tile
 from bus.log.tree import leaf_hash
 from bus.store import Row, Store, Tx
@@ -156,6 +156,8 @@ class Sequencer:
             if history:
                 self._announced = number
                 return None
+        if missing := cut_off(tx.all("ends_of_log")[0]):
+            raise StoreError(missing, code="store.tree", hint=CUT_OFF)
         stored = StoredTree(tx)
         newest = stored.checkpoint()
         self._trusted = {signer.verifier for signer in self._signers} | keys.sealed(tx, newest.last if newest else 0)

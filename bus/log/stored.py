@@ -6,7 +6,7 @@ own numbers (``seq``) have gaps where transactions were taken back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -128,6 +128,24 @@ class StoredTree:
         if row is None:
             raise StoreError(f"the tree has no tile {level}/{number}", code="store.tree", hint="bus log verify says what is wrong")
         return Tile(level, number, bytes(row["hashes"]), row["first"])
+
+
+CUT_OFF = (
+    "was a part of a backup restored? put all of it back; else somebody cut the log: change nothing, bus log verify says more; "
+    "nothing is sealed until it is as it was"
+)
+
+
+def cut_off(ends: Mapping[str, int]) -> str:
+    """What the store (``ends_of_log``) knows of a larger log than is in it, in a sentence; empty where nothing is missing at its end."""
+    if ends["last"] < ends["sealed"]:
+        return (
+            f"the log was cut: its last checkpoint covers record number {ends['sealed']:,}, and the last record is number {ends['last']:,}"
+        )
+    if (most := max(ends["leaves"], ends["vouched"])) > ends["size"]:
+        knows = "the stored tree has" if most == ends["leaves"] else "somebody outside has vouched for"
+        return f"the log was cut: {knows} {most:,} records, and its last checkpoint {ends['size']:,}"
+    return ""
 
 
 def _checkpoint(row: Row | None) -> StoredCheckpoint | None:

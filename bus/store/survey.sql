@@ -34,6 +34,14 @@ SELECT name FROM marks WHERE name IN ('unprotected', 'laid-open')
 -- name: oldest_unsealed
 SELECT time AS oldest FROM records WHERE seq > coalesce((SELECT last FROM checkpoints ORDER BY size DESC LIMIT 1), 0) ORDER BY seq LIMIT 1
 
+-- What tells how long the log was: its last checkpoint, the tree (256 hashes of 32 bytes in a tile), and whoever vouched for it.
+-- name: ends_of_log
+SELECT coalesce(max(size), 0) AS size, coalesce(max(last), 0) AS sealed,
+  (SELECT coalesce(max(seq), 0) FROM records) AS last,
+  coalesce((SELECT number * 256 + length(hashes) / 32 FROM tiles WHERE level = 0 ORDER BY number DESC LIMIT 1), 0) AS leaves,
+  (SELECT coalesce(max(size), 0) FROM anchors) AS vouched
+FROM (SELECT size, last FROM checkpoints ORDER BY size DESC LIMIT 1) AS newest
+
 -- Whether those who vouched for the log can be looked at; of whom, `bus.anchors.lateness` says.
 -- name: anchored
 SELECT count(*) AS anchors FROM (SELECT 1 FROM anchors LIMIT 1) AS a

@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import sqlite3
 import subprocess
 import sys
-from contextlib import contextmanager
+import threading
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from bus.anchors import outside
 from bus.app import App
 from bus.cli import main
 from bus.engine.arrival import Submission
+from bus.engine.sequencer import LEASE
 from bus.errors import EvidenceError, Refused, Unreachable
 from bus.log import note as notes
 from bus.log import timestamp
@@ -144,6 +147,59 @@ def test_a_log_that_was_rolled_back_or_forked_gets_no_cosignature(tmp_path, capf
             assert other.app.anchoring.turn()[0].size == 0
             assert other.anchors() == []
     assert "does not follow from the one" in capfd.readouterr().err
+
+
+def test_a_restored_backup_is_told_at_the_first_look_by_the_doctor_and_after_it_has_outgrown_what_the_witness_saw(tmp_path, capfd):
+    with bus(tmp_path / "uno") as first:
+        key = str(first.key())
+    database, backup = tmp_path / "uno/var/snodo.db", tmp_path / "backup.db"
+    with witness(tmp_path / "witness", key) as url:
+        settings = {"witnesses": [{"url": url, "key": str(WITNESS.verifier)}]}
+        with bus(tmp_path / "uno", **settings) as one:
+            kept = one.add(3)
+            one.app.anchoring.turn()
+            with closing(sqlite3.connect(database)) as raw:
+                raw.execute("VACUUM INTO ?", (str(backup),))
+            lost = one.add(5)
+            one.app.anchoring.turn()
+        assert ("ok", f"witness {WITNESS.verifier.name}: {lost} records") in doctor(one.path, capfd)
+        for path in database.parent.glob("snodo.db*"):
+            path.unlink()
+        backup.rename(database)
+        said = f"the witness {WITNESS.verifier.name} has cosigned {lost} records of this log, which has {kept}: the log was rolled back"
+        assert ("wrong", said) in doctor(one.path, capfd)
+        with bus(tmp_path / "uno", **settings) as one:
+            one.app.anchoring.turn()  # the log has nothing that its own witness had not cosigned
+            [line] = told(capfd, "log.rolled-back")
+            assert (line["level"], line["sentence"], line["hint"]) == ("error", said, outside.BACK)
+            one.clock.ahead = dt.timedelta(seconds=LEASE + 1)  # the backup names who had the duty then
+            one.add(20)
+            one.app.anchoring.turn()
+            [line] = told(capfd, "log.rolled-back")
+            assert "has seen another history" in line["sentence"]
+        assert ("wrong", f"the witness {WITNESS.verifier.name} has cosigned another history of {lost} records") in doctor(one.path, capfd)
+
+
+def doctor(path, capfd) -> list[tuple[str, str]]:
+    """What it says of the anchors: level and sentence."""
+    capfd.readouterr()
+    main(["doctor", "--config", str(path), "--json"])
+    checks = json.loads(capfd.readouterr().out)["checks"]
+    return [(check["level"], check["what"]) for check in checks if check["code"] == "doctor.anchors"]
+
+
+def told(capfd, event: str) -> list[dict]:
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
+    return [line for line in lines if line["event"] == event]
+
+
+def test_the_first_question_to_a_witness_waits_for_nothing(tmp_path, monkeypatch):
+    """Whoever starts upon a log that was rolled back hears of it at once."""
+    turned = threading.Event()
+    with bus(tmp_path / "uno", every=3600) as one:
+        monkeypatch.setattr(one.app.anchoring, "turn", turned.set)
+        one.app.anchoring.start()
+        assert turned.wait(60)
 
 
 def test_a_time_stamp_is_verified_before_it_is_kept_and_openssl_agrees(tmp_path, authority):

@@ -6,13 +6,16 @@ import datetime as dt
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from bus import doctor
 from bus.clock import FixedClock
 from bus.engine.leases import Leases
 from bus.engine.sequencer import LEASE, MOST, Sequencer
@@ -24,6 +27,7 @@ from bus.log.stored import StoredTree
 from bus.message import new_id
 from bus.store import Store, Tx
 from bus.store.opening import open_store
+from tests.small_bus import write
 
 ORIGIN = "prova.example/log"
 NOW = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
@@ -222,8 +226,6 @@ def test_an_announcement_of_keys_that_no_key_of_the_log_signed_is_not_sealed(tmp
 
 
 def test_nothing_is_sealed_upon_a_tree_that_somebody_changed(tmp_path: Path) -> None:
-    import sqlite3
-
     store = open_store(f"sqlite:///{tmp_path}/prova.db")
     desk = Desk(store)
     desk.add(10)
@@ -237,6 +239,37 @@ def test_nothing_is_sealed_upon_a_tree_that_somebody_changed(tmp_path: Path) -> 
     with pytest.raises(StoreError, match="has not the root of its checkpoint"):
         desk.sequencer("uno").turn()
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("removed", "said"),
+    [
+        (("DELETE FROM records WHERE seq > 8",), "the last record is number 8"),
+        (("DELETE FROM checkpoints WHERE size > 5",), "the stored tree has 12 records, and its last checkpoint 5"),
+        (("DELETE FROM checkpoints", "DELETE FROM tiles"), "somebody outside has vouched for 12 records, and its last checkpoint 0"),
+    ],
+)
+def test_nothing_is_sealed_upon_a_log_that_was_cut_and_doctor_says_so(tmp_path: Path, removed: tuple[str, ...], said: str) -> None:
+    path = write(tmp_path)
+    (tmp_path / "var").mkdir()
+    store = open_store(f"sqlite:///{tmp_path}/var/snodo.db")
+    desk = Desk(store)
+    for count in (5, 6):
+        desk.add(count)
+        desk.sequencer("uno").turn()
+    store.write(lambda tx: tx.do("add_anchor", kind="witness", name="t", size=12, time="", evidence=b"")).result(30)
+    with closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw:
+        for (trigger,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            raw.execute(f"DROP TRIGGER {trigger}")
+        for statement in removed:
+            raw.execute(statement)
+        raw.commit()
+    with pytest.raises(StoreError, match=said) as refused:
+        desk.sequencer("uno").turn()
+    assert (refused.value.code, "bus log verify" in refused.value.hint) == ("store.tree", True)
+    store.close()
+    [verdict] = [one for one in doctor.examine(path) if one.code == "doctor.tree"]
+    assert (verdict.level, verdict.what, verdict.next) == ("wrong", refused.value.sentence, refused.value.hint)
 
 
 def test_fifty_writers_leave_no_record_out_and_none_out_of_order(postgresql_url: str) -> None:
