@@ -8,6 +8,7 @@ from contextlib import closing
 from functools import partial
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -18,8 +19,9 @@ from bus.cli import main
 from bus.engine import projection, search
 from bus.engine.arrival import Submission
 from bus.errors import StoreError
-from bus.log.payload import Text
-from bus.store import migrate, schema
+from bus.log import payload
+from bus.message import canonical, parsed
+from bus.store import Tx, migrate, schema
 from bus.store.opening import open_store
 from tests.integration.workshop import workshop
 from tests.small_bus import running, wait_reply
@@ -29,7 +31,7 @@ def test_runs_in_every_state_survive_down_and_up_and_are_finished_afterwards(tmp
     with workshop(tmp_path, url) as shop:
         waiting, dead, done = shop.start("attesa"), shop.start("morta", "giu-scrivi"), shop.start("fatta")
         nothing_said = shop.app.send(
-            Submission("prova.legame", {"a": "vuota", "b": "vuota"}, "prova", wires=(Text("wire", b""),), key="vuota")
+            Submission("prova.legame", {"a": "vuota", "b": "vuota"}, "prova", wires=(payload.Text("wire", b""),), key="vuota")
         )
         nothing_said.result(30)
         shop.when(waiting, "waiting")
@@ -124,6 +126,42 @@ def holds(url: str, value: str) -> bool:
             return bool(raw.execute(query).fetchone()[0])
     with psycopg.connect(url) as raw:
         return bool(raw.execute(query).fetchone()[0])
+
+
+def test_whatever_stands_in_a_payload_survives_down_and_up(tmp_path: Path, url: str) -> None:
+    """Texts of others may be empty (a GET sends nothing), look like JSON, or hold what PostgreSQL has no character for."""
+    with workshop(tmp_path, url) as shop:
+        shop.when(shop.start("attesa", "nullo \0 e \\u0000"), "waiting")
+        shop.app.stop()
+        config, change = shop.app.config, partial(unlock, changing=True)
+        store = open_store(url)
+        keys = unlock(store, config)
+        value = {"numero": 7, "testo": "nullo \0, \\ e \\u0000"}
+        facts = canonical([["prova", "oggetto", value], ["prova", "testo", "sì"], ["prova", "vero", True]])
+        texts = [b"", b"[", b"{", b"[1]", b'["x", {}]', b'{"a": 1}', b'"x"', b"\xff", b"\0", b"[\xff", b"{\0", facts]
+        sealed = [payload.seal(payload.Text("prova", text), keys.fresh()) for text in texts]
+
+        def add(tx: Tx) -> None:
+            for number, one in enumerate(sealed):
+                tx.do("add_payload", id=one.commitment.id, message=None, media_type="text/plain", nonce=one.nonce, content=one.content)
+                for key in ("oggetto", "testo", "vero") if number == len(texts) - 1 else ():
+                    tx.do("set_fact", adapter="prova", kind="prova", key=key, payload=one.commitment.id)
+
+        store.write(add).result(10)
+        before = _everything_of("SELECT id, content FROM payloads ORDER BY id", url)
+        store.close()
+        assert protecting.change(config, 4, change) == (schema.REVISION, 4)
+        known = dict(_everything_of("SELECT key, value FROM facts WHERE adapter = 'prova'", url))
+        assert {key: parsed(value) for key, value in known.items()} == {"oggetto": value, "testo": "sì", "vero": True}
+        [(correlation, causation, message)] = _everything_of("SELECT correlation, causation, id FROM messages", url)
+        assert (correlation, causation) == (message, None)
+        assert protecting.change(config, schema.REVISION, change) == (4, schema.REVISION)
+        assert _everything_of("SELECT id, content FROM payloads ORDER BY id", url) == before
+
+
+def _everything_of(query: str, url: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///")) if url.startswith("sqlite") else psycopg.connect(url)) as raw:
+        return raw.execute(query).fetchall()
 
 
 def test_the_order_of_acceptance_goes_on_after_a_migration(tmp_path: Path, url: str) -> None:

@@ -30,9 +30,14 @@ CREATE TABLE facts (
     value   BLOB NOT NULL,
     PRIMARY KEY (adapter, kind, key)
 ) WITHOUT ROWID;
-INSERT OR REPLACE INTO facts SELECT f.adapter, f.kind, f.key, CAST(json_extract(j.value, '$[2]') AS BLOB) FROM facts_5 f JOIN payloads p ON p.id = f.payload
-  JOIN json_each(CASE WHEN json_valid(CAST(p.content AS TEXT)) THEN CAST(p.content AS TEXT) ELSE '[]' END) j
-  WHERE json_extract(j.value, '$[0]') = f.kind AND json_extract(j.value, '$[1]') = f.key;
+-- A value is what is left of [kind, key, value] without the first two and the brackets. A join may look at any payload, whatever its
+-- conditions are: each CASE guards its own function.
+INSERT OR REPLACE INTO facts SELECT f.adapter, f.kind, f.key, CAST(substr(j.said, 2, length(j.said) - 2) AS BLOB) FROM facts_5 f JOIN (
+  SELECT p.id, CASE e.type WHEN 'array' THEN json_extract(e.value, '$[0]') END AS kind,
+    CASE e.type WHEN 'array' THEN json_extract(e.value, '$[1]') END AS key,
+    CASE e.type WHEN 'array' THEN json_remove(e.value, '$[0]', '$[0]') END AS said
+  FROM payloads p JOIN json_each(CASE WHEN json_valid(CAST(p.content AS TEXT)) THEN CAST(p.content AS TEXT) END) e
+) j ON j.id = f.payload AND j.kind = f.kind AND j.key = f.key;
 DROP TABLE facts_5;
 DROP TABLE attachments;
 CREATE TABLE attachments (
