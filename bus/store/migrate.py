@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,8 @@ def migrate(url: str, to: int = schema.REVISION) -> tuple[int, int]:
         try:
             _change(connection, before, to)
         except BaseException:
-            connection.exec_driver_sql("ROLLBACK")
+            with suppress(Exception):  # where the line is gone, the transaction is
+                connection.exec_driver_sql("ROLLBACK")
             raise
         connection.exec_driver_sql("COMMIT")
         return before, _revision(connection)
@@ -79,6 +80,7 @@ def _change(connection: Any, before: int, to: int) -> None:
 @contextmanager
 def _connected(url: str) -> Iterator[tuple[Any, str]]:
     """A connection that leaves transactions to us, and how they begin."""
+    import psycopg
     import sqlalchemy as sa
 
     refuse_unusable(url)
@@ -94,6 +96,8 @@ def _connected(url: str) -> Iterator[tuple[Any, str]]:
             yield ours, "BEGIN IMMEDIATE" if sqlite else "BEGIN"
     except sa.exc.DBAPIError as error:
         raise _told(url, error.orig) from error
+    except (psycopg.Error, sqlite3.Error) as error:  # of a script: `revisions.run` speaks to the driver itself
+        raise _told(url, error) from error
     finally:
         engine.dispose()
 
@@ -116,6 +120,7 @@ def _told(url: str, error: BaseException | None) -> StoreError:
     from bus.store.postgres_session import READING, connect
 
     said = next(iter(str(error).strip().splitlines()), "")
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     match error:
         case errors.InsufficientPrivilege():
             hint = "bus migrate is for the owner of the tables: name that user in store.url (SNODO_STORE_URL) for this command"
@@ -125,10 +130,15 @@ def _told(url: str, error: BaseException | None) -> StoreError:
             return StoreError("nothing can be written to this database", code="store.standby", hint=hint)
         case errors.LockNotAvailable():
             with connect(url, READING) as session:
-                return locked(session)
-        case errors.OperationalError() | sqlite3.OperationalError():
+                return locked(session, looks=True)
+        case sqlite3.Error() if code == sqlite3.SQLITE_BUSY:
+            return StoreError("another program writes to the database", code="store.locked", hint="end it: lsof names who has the file")
+        case errors.OperationalError(sqlstate=None):
             return StoreError(f"cannot open the database: {said}", code="store.unreachable", hint="is it there, and yours?")
-    return StoreError(f"the database refused it, and nothing was changed: {said}", code="store.failed", hint="its log says more")
+        case sqlite3.Error() if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            return StoreError(f"cannot open the database: {said}", code="store.unreachable", hint="is it there, and yours?")
+    hint = "look at the disk: space, errors" if code else "its log says more"
+    return StoreError(f"the database refused it, and nothing was changed: {said}", code="store.failed", hint=hint)
 
 
 def _revision(connection: Any) -> int:

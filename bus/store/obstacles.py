@@ -21,7 +21,7 @@ _HOLDERS = """
 SELECT c.relname AS name, a.pid, a.usename AS "user", a.application_name AS program,
   to_char(a.xact_start, 'YYYY-MM-DD HH24:MI:SS TZ') AS since, l.granted, pg_blocking_pids(a.pid) AS behind
 FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_stat_activity a ON a.pid = l.pid
-WHERE l.mode = 'AccessExclusiveLock' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+WHERE (l.mode = 'AccessExclusiveLock' OR %(looks)s) AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'
 ORDER BY l.granted DESC, c.relname, a.pid
 """
@@ -72,9 +72,9 @@ def looking(raw: Session, query: str = "") -> Iterator[None]:
         raise StoreError("the database took longer than 10 s to answer", code="store.interrupted", hint=hint) from error
 
 
-def locked(raw: Session, query: str = "") -> StoreError:
-    """Who keeps a table for himself: one that the query names, if one is kept."""
-    rows = raw.execute(_HOLDERS).fetchall()
+def locked(raw: Session, query: str = "", *, looks: bool = False) -> StoreError:
+    """Who keeps a table for himself: one that the query names, if one is kept. ``looks``: or keeps it as it is, as who only looks does."""
+    rows = raw.execute(_HOLDERS, {"looks": looks}).fetchall()
     named = [row for row in rows if re.search(rf"\b{re.escape(row['name'])}\b", query)] or rows
     if not named:
         hint = "look again; where it stays so: pg_locks and pg_stat_activity name who holds what"
