@@ -40,9 +40,10 @@ def up(config: Settings = CONFIG, to: To = None, json: Json = False) -> None:
 def down(config: Settings = CONFIG, to: To = None, json: Json = False) -> None:
     """Take the database back, one revision when no other is said, for an older program. Refused while a process of the bus runs."""
     found = migrate.status(_url(config))[0]
-    if to is not None and to > found:
+    to = max(found - 1, 1) if to is None else to
+    if to > found:
         raise StoreError(f"the database has revision {found}, which is below {to}", code="store.schema", hint=f"bus migrate up --to {to}")
-    _go(config, max(found - 1, 1) if to is None else to, json)
+    _go(config, to, json)
 
 
 def _go(config: Any, to: int, json: bool) -> None:

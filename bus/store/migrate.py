@@ -22,6 +22,8 @@ LOCKS = "SET lock_timeout = '10s'"
 MOMENT = 2.0
 """Seconds to wait for processes that are just ending."""
 
+_PROCESSES = "SELECT role, host, pid, seen FROM processes ORDER BY seen DESC"
+
 
 def status(url: str) -> tuple[int, int]:
     """The revision of the database (0: it is empty) and the one this program speaks."""
@@ -103,13 +105,14 @@ def _connected(url: str) -> Iterator[tuple[Any, str]]:
 
 
 def _refuse_unsafe(url: str) -> None:
-    """As the start of the bus does: nothing is changed on a server that it would not work with. Raises `StoreError`."""
+    """As the start of the bus does: nothing is changed on a server that it would not work with, or may not. Raises `StoreError`."""
     from bus.store.postgres_session import assert_safe, connect, told
 
     with told(None):
         session = connect(url, {})
     with session, told(session):
         assert_safe(session)
+        schema.refuse_barred(session)
 
 
 def _told(url: str, error: BaseException | None) -> StoreError:
@@ -161,8 +164,18 @@ def _alone(url: str, connection: Any) -> Iterator[None]:
     elif _taken(connection):
         yield
     else:
-        hint = "stop all of its processes first; bus doctor lists them"
-        raise StoreError("the bus works on this database", code="store.taken", hint=hint)
+        raise taken(_at_work(connection))
+
+
+def taken(who: str = "") -> StoreError:
+    hint = "stop all of its processes first (bus doctor lists them); where it is another bus migrate, wait for its end"
+    return StoreError(f"the bus works on this database{who and f': {who}'}", code="store.taken", hint=hint)
+
+
+def _at_work(connection: Any) -> str:
+    """What the processes of the bus say of themselves; empty where only a migration, or one that is just beginning, has the database."""
+    rows = connection.exec_driver_sql(_PROCESSES).fetchall() if _revision(connection) > 1 else []
+    return ", ".join(f"{role} on {host} (process {pid}, last heard of {seen[:19]}Z)" for role, host, pid, seen in rows)
 
 
 def _taken(connection: Any) -> bool:

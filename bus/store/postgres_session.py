@@ -267,6 +267,9 @@ def interrupted(error: BaseException) -> Interrupted:
 
 def unreachable(error: BaseException) -> StoreError:
     """It was not there from the beginning."""
+    if isinstance(error, errors.LockNotAvailable):
+        hint = "a migration ends by itself: wait, and start again; where it stays so, bus doctor says who keeps a table locked"
+        return StoreError("the database cannot be opened: somebody has it for himself", code="store.locked", hint=hint)
     hint = _used_up(error) or UNREACHABLE
     return StoreError(f"the database cannot be opened: {str(error).strip()}", code="store.unreachable", hint=hint)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import fcntl
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -222,7 +223,10 @@ def refuse_vanished(path: Path, file: tuple[int, int] | None) -> None:
 
 
 def own(path: Path) -> IO[bytes]:
-    """Hold the lock beside the database, whatever name leads to it; it goes with the process. Raises `StoreError` when another has it."""
+    """Hold the lock beside the database, whatever name leads to it; it goes with the process, whose number stands in it.
+
+    Raises `StoreError` when another has it.
+    """
     path = path.resolve()
     if path.exists() and path.stat().st_nlink > 1:
         raise StoreError(
@@ -230,16 +234,22 @@ def own(path: Path) -> IO[bytes]:
             hint="delete the other one (a hard link: find -samefile), or give this bus a store of its own",
         )  # fmt: skip
     try:
-        held = path.with_name(f"{path.name}.lock").open("ab")
+        held = path.with_name(f"{path.name}.lock").open("a+b", buffering=0)
     except OSError as error:
         raise _unreachable(path, error) from error
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        held.close()
+        with held:
+            held.seek(0)
+            who = held.read(20).decode("ascii", "replace")
         raise StoreError(
-            f"another bus works on {path}", code="store.taken", hint="stop it first, or give this one a store of its own"
-        ) from None
+            f"another bus works on {path}{who and f' (process {who})'}", code="store.taken",
+            hint="stop it first, or give this one a store of its own",
+        ) from None  # fmt: skip
+    with suppress(OSError):  # a full disk: nobody needs to know who has it
+        held.truncate(0)
+        held.write(str(os.getpid()).encode())
     return held
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from contextlib import closing
@@ -21,7 +22,7 @@ from bus.engine.arrival import Submission
 from bus.errors import StoreError
 from bus.log import payload
 from bus.message import canonical, parsed
-from bus.store import Tx, migrate, schema
+from bus.store import Tx, migrate, postgres_session, schema
 from bus.store.opening import open_store
 from tests.integration.workshop import workshop
 from tests.small_bus import running, wait_reply
@@ -37,7 +38,7 @@ def test_runs_in_every_state_survive_down_and_up_and_are_finished_afterwards(tmp
         shop.when(waiting, "waiting")
         shop.when(dead, "dead")
         shop.when(done, "waiting", "done")
-        with pytest.raises(StoreError, match="works on"):
+        with pytest.raises(StoreError, match=rf"works on.*process {os.getpid()}\b"):
             migrate.migrate(url, 1)
         shop.app.stop()
         store = open_store(url)
@@ -342,6 +343,46 @@ def test_a_line_that_breaks_in_the_midst_is_told(postgresql_url: str, monkeypatc
     monkeypatch.setattr(schema, "script", lambda *which: f"{script(*which)} SELECT pg_terminate_backend(pg_backend_pid());")
     assert _refused(postgresql_url)[0] == "store.failed"
     assert migrate.status(postgresql_url)[0] == schema.REVISION
+
+
+def test_who_may_make_no_table_is_told_the_grant(postgresql_url: str) -> None:
+    """In an empty database, where nobody owns tables yet, and where they are his own."""
+    his = re.sub(r"//[^@]*@", "//straniero@", postgresql_url)
+    with psycopg.connect(postgresql_url, autocommit=True) as owner:
+        owner.execute("DROP ROLE IF EXISTS straniero")
+        owner.execute("CREATE ROLE straniero LOGIN")
+        owner.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        try:
+            for refused in (lambda: open_store(his), lambda: migrate.migrate(his)):
+                with pytest.raises(StoreError, match="GRANT CREATE ON SCHEMA public TO straniero") as told:
+                    refused()
+                assert told.value.code == "store.rights"
+            owner.execute("GRANT CREATE ON SCHEMA public TO straniero")
+            open_store(his).close()
+            owner.execute("REVOKE CREATE ON SCHEMA public FROM straniero")
+            assert "GRANT CREATE" in _refused(his)[1]
+            open_store(his).close()
+        finally:
+            owner.execute("DROP OWNED BY straniero")
+            owner.execute("DROP ROLE straniero")
+
+
+def test_an_empty_database_is_not_taken_back(tmp_path: Path, postgresql_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(f'organization: {{name: Prova, fiscal_code: "80001130857"}}\nstore: {{url: "{postgresql_url}"}}\n', "utf-8")
+    assert main(["migrate", "down", "--config", str(config)]) == 3
+    assert "has revision 0, which is below 1" in capsys.readouterr().err
+    assert migrate.status(postgresql_url)[0] == 0
+
+
+def test_a_start_during_a_migration_says_to_wait_for_it(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(postgres_session.WRITING, "lock_timeout", "200ms")
+    open_store(postgresql_url).close()
+    with psycopg.connect(postgresql_url, autocommit=True) as other:
+        other.execute(f"SELECT pg_advisory_lock({schema.PRESENCE}, current_schema()::regnamespace::oid::int4)")
+        with pytest.raises(StoreError, match="a migration ends by itself") as refused:
+            open_store(postgresql_url)
+    assert refused.value.code == "store.locked"
 
 
 def test_up_goes_up_and_down_goes_down_one_revision_after_the_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

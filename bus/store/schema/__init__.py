@@ -23,6 +23,13 @@ LOCK = 1399745925
 PRESENCE = 1399745926
 """Advisory lock in PostgreSQL that each process of the bus shares while it runs; a migration takes it alone."""
 
+_BARRED = """
+SELECT current_user AS "user", s.name AS schema, 'as the owner of the schema: GRANT CREATE ON SCHEMA ' || quote_ident(s.name) || ' TO '
+  || quote_ident(current_user) || '; or name in store.url, for bus migrate up, a user that may' AS hint
+FROM (SELECT current_schema()::text AS name) s WHERE NOT has_schema_privilege(s.name, 'CREATE') AND NOT EXISTS (
+  SELECT 1 FROM pg_class WHERE relname = 'records' AND relnamespace = s.name::regnamespace AND NOT pg_has_role(relowner, 'USAGE'))
+"""
+
 
 def script(kind: Literal["sqlite", "postgres"], revision: int, way: Literal["up", "down"] = "up") -> str:
     return resources.files("bus.store").joinpath(f"schema/{kind}/{revision:04}_{way}.sql").read_text("utf-8")
@@ -63,9 +70,16 @@ def revision_of_postgres(session: psycopg.Connection[Any]) -> int:
     return int(row["revision"]) if row else 0
 
 
+def refuse_barred(session: psycopg.Connection[Any]) -> None:
+    """Raises `StoreError` where our user owns what there is of the bus, or there is nothing yet, and may make no table."""
+    for row in session.execute(_BARRED).fetchall():
+        raise StoreError(f"the user {row['user']} may make no table in the schema {row['schema']}", code="store.rights", hint=row["hint"])
+
+
 def prepare_postgres(session: psycopg.Connection[Any]) -> None:
     """As `prepare_sqlite`. Of several processes that find it empty, one makes it and the others wait."""
     if revision_of_postgres(session) == 0:
+        refuse_barred(session)
         with session.transaction():
             session.execute(f"SELECT pg_advisory_xact_lock({LOCK}, current_schema()::regnamespace::oid::int4)")
             if revision_of_postgres(session) == 0:
