@@ -20,7 +20,7 @@ from bus.log import log, payload
 from bus.log.record import Record
 from bus.message import parsed
 from bus.store import Store, Tx, migrate, schema
-from bus.store.opening import open_reader, open_store
+from bus.store.opening import open_store
 
 SEALED = 5
 """The first revision that seals."""
@@ -36,27 +36,33 @@ def change(config: Config, to: int, unlock: Unlock) -> tuple[int, int]:
 
     Raises `StoreError`, `ConfigError`.
     """
+    migrate.refuse_unknown(to)
     url = config.store.url
     before = migrate.status(url)[0]
     if to < SEALED <= before:
         if before < schema.REVISION:  # our queries speak of the newest tables alone
             migrate.migrate(url)
+        if "unprotected" in migrate.lies_open(url):  # a way up that did not end: tables of revision 5 are still to be made from the log
+            _with(config, unlock, _protect)
         _with(config, unlock, _lay_open)
     _, after = migrate.migrate(url, to)
-    if to == schema.REVISION and _lies_open(url):
+    if to == schema.REVISION and migrate.lies_open(url):
         _with(config, unlock, _protect)
     return before, after
 
 
-def _lies_open(url: str) -> bool:
-    with closing(open_reader(url)) as reader, reader.read() as tx:
-        return bool(tx.all("lies_open"))
-
-
 def _with(config: Config, unlock: Unlock, work: Callable[[Tx], None]) -> None:
+    """Do a piece of work in one transaction while nobody else has the database, however long it takes."""
+    migrate.refuse_busy(config.store.url)
+
+    def alone(tx: Tx) -> None:
+        if not tx.all("take_alone"):  # somebody came in the moment since
+            raise migrate.taken()
+        work(tx)
+
     with closing(open_store(config.store.url, exclusive=True)) as store:
         unlock(store, config)
-        store.write(work).result()
+        store.write(alone).result()
 
 
 def _protect(tx: Tx) -> None:

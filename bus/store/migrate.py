@@ -23,6 +23,10 @@ MOMENT = 2.0
 """Seconds to wait for processes that are just ending."""
 
 _PROCESSES = "SELECT role, host, pid, seen FROM processes ORDER BY seen DESC"
+_TABLES = """
+SELECT string_agg(quote_ident(relname), ', ' ORDER BY relname) FROM pg_class WHERE relnamespace = current_schema()::regnamespace
+  AND relkind = 'r' AND relowner = (SELECT relowner FROM pg_class WHERE oid = to_regclass('records'))
+"""
 
 
 def status(url: str) -> tuple[int, int]:
@@ -36,8 +40,7 @@ def migrate(url: str, to: int = schema.REVISION) -> tuple[int, int]:
 
     A file of version 0.1.0, which knew no migrations, is adopted as revision 1.
     """
-    if not 1 <= to <= schema.REVISION:
-        raise StoreError(f"there is no revision {to}", code="store.schema", hint=f"1 to {schema.REVISION}")
+    refuse_unknown(to)
     if not url.startswith("sqlite:///"):
         _refuse_unsafe(url)
     with _connected(url) as (connection, begin), _alone(url, connection):
@@ -55,6 +58,28 @@ def migrate(url: str, to: int = schema.REVISION) -> tuple[int, int]:
             raise
         connection.exec_driver_sql("COMMIT")
         return before, _revision(connection)
+
+
+def refuse_unknown(to: int) -> None:
+    """Raises `StoreError` for a revision that there is not."""
+    if not 1 <= to <= schema.REVISION:
+        raise StoreError(f"there is no revision {to}", code="store.schema", hint=f"1 to {schema.REVISION}")
+
+
+def refuse_busy(url: str) -> None:
+    """Raises `StoreError` where a process of the bus has the database, or anybody one of its tables: before anything of a migration."""
+    with _connected(url) as (connection, begin), _alone(url, connection):
+        connection.exec_driver_sql(begin)
+        tables = None if connection.dialect.name == "sqlite" else connection.exec_driver_sql(_TABLES).scalar()
+        if tables:
+            connection.exec_driver_sql(f"LOCK TABLE {tables}")
+        connection.exec_driver_sql("ROLLBACK")
+
+
+def lies_open(url: str) -> set[str]:
+    """The marks of a database in which payloads lie open (`bus.protecting`)."""
+    with _connected(url) as (connection, _):
+        return set(connection.exec_driver_sql("SELECT name FROM marks WHERE name IN ('unprotected', 'laid-open')").scalars())
 
 
 def _refuse_sealed(connection: Any) -> None:

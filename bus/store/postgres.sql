@@ -37,6 +37,12 @@ VALUES (:seq, :id, :kind, :time, :message, :run, :content)
 -- name: go_on_counting
 SELECT setval(pg_get_serial_sequence('records', 'seq'), max(seq)) AS seq FROM records
 
+-- To the end of the transaction nobody else has the database, and it may take its time; nothing where somebody has it.
+-- name: take_alone
+SELECT set_config(name, '0', true) FROM pg_settings
+WHERE name IN ('idle_in_transaction_session_timeout', 'statement_timeout', 'transaction_timeout')
+  AND (SELECT pg_try_advisory_xact_lock(1399745926, current_schema()::regnamespace::oid::int4))
+
 -- name: make_texts
 CREATE TEMPORARY TABLE texts (old TEXT COLLATE "C" PRIMARY KEY, new TEXT NOT NULL) ON COMMIT DROP
 

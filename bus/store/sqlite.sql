@@ -37,6 +37,10 @@ INSERT INTO records (seq, id, kind, time, message, run, content) VALUES (:seq, :
 -- name: go_on_counting
 SELECT max(seq) AS seq FROM records
 
+-- Whose store this is has the file for himself: the lock beside it says so.
+-- name: take_alone
+SELECT 1 AS alone
+
 -- name: make_texts
 CREATE TEMPORARY TABLE texts (old TEXT PRIMARY KEY, new TEXT NOT NULL)
 

@@ -9,6 +9,7 @@ from contextlib import closing
 from functools import partial
 from importlib import resources
 from pathlib import Path
+from time import sleep
 from typing import Any, LiteralString
 
 import psycopg
@@ -22,7 +23,7 @@ from bus.engine.arrival import Submission
 from bus.errors import StoreError
 from bus.log import payload
 from bus.message import canonical, parsed
-from bus.store import Tx, migrate, postgres_session, schema
+from bus.store import Tx, migrate, postgres_session, schema, writer
 from bus.store.opening import open_store
 from tests.integration.workshop import workshop
 from tests.small_bus import running, wait_reply
@@ -108,6 +109,76 @@ def test_a_migration_that_was_killed_between_its_transactions_goes_on(
         shop.app.start()
         shop.system.well = True
         assert shop.app.runs("dead") == []
+
+
+@pytest.mark.parametrize("stopped", [5, schema.REVISION])
+def test_the_way_back_from_a_way_up_that_did_not_end(tmp_path: Path, url: str, stopped: int) -> None:
+    """Of revision 5 there are the tables alone, empty, and payloads lie open."""
+    with workshop(tmp_path, url) as shop:
+        run = shop.start("fatta")
+        shop.when(run, "waiting", "done")
+        shop.app.stop()
+        change = partial(protecting.change, shop.app.config, unlock=partial(unlock, changing=True))
+        before, facts = _projections(url), "SELECT adapter, kind, key, value FROM facts ORDER BY adapter, kind, key"
+        change(4)
+        known = _everything_of(facts, url)
+        assert len(known) > 1
+        migrate.migrate(url, stopped)
+        assert change(3) == (stopped, 3)
+        assert _everything_of(facts, url) == known
+        assert change(schema.REVISION) == (3, schema.REVISION)
+        assert _projections(url) == before
+
+
+def test_a_revision_that_there_is_not_lays_nothing_open(tmp_path: Path, url: str) -> None:
+    with workshop(tmp_path, url) as shop:
+        shop.app.stop()
+        for to in (-1, 0, schema.REVISION + 1):
+            with pytest.raises(StoreError, match=f"no revision {to}"):
+                protecting.change(shop.app.config, to, partial(unlock, changing=True))
+        assert migrate.lies_open(url) == set()
+
+
+def test_under_a_bus_that_works_nothing_is_laid_open(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrate, "MOMENT", 0.1)
+    with workshop(tmp_path, url) as shop:
+        waiting = shop.start("attesa")
+        shop.when(waiting, "waiting")
+        with pytest.raises(StoreError, match=rf"process {os.getpid()}\b") as refused:
+            protecting.change(shop.app.config, 4, partial(unlock, changing=True))
+        assert refused.value.code == "store.taken"
+        assert migrate.lies_open(url) == set()
+        shop.when(waiting, "done")
+
+
+def test_under_a_bus_that_began_a_moment_ago_nothing_is_laid_open(
+    tmp_path: Path, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not there yet when a migration looked for it."""
+    monkeypatch.setattr(migrate, "refuse_busy", lambda url: None)
+    with workshop(tmp_path, postgresql_url) as shop:
+        with pytest.raises(StoreError, match="works on this database"):
+            protecting.change(shop.app.config, 4, partial(unlock, changing=True))
+        assert migrate.lies_open(postgresql_url) == set()
+
+
+def test_sealing_takes_the_time_that_it_takes(tmp_path: Path, postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limits of a transaction of the bus are none of a migration."""
+    monkeypatch.setitem(postgres_session.WRITING, "idle_in_transaction_session_timeout", "100ms")
+    monkeypatch.setattr(writer, "PATIENCE", 0.1)
+    protect = protecting._protect
+
+    def slowly(tx: Tx) -> None:
+        protect(tx)
+        sleep(0.4)
+        tx.all("lies_open")
+
+    monkeypatch.setattr(protecting, "_protect", slowly)
+    with workshop(tmp_path, postgresql_url) as shop:
+        shop.app.stop()
+        change = partial(protecting.change, shop.app.config, unlock=partial(unlock, changing=True))
+        assert change(4) == (schema.REVISION, 4)
+        assert change(schema.REVISION) == (4, schema.REVISION)
 
 
 def _projections(url: str) -> object:
@@ -325,6 +396,21 @@ def test_a_table_that_somebody_keeps_for_himself_is_not_waited_for_without_end(
             migrate.migrate(postgresql_url, 6)
         assert refused.value.code == "store.locked"
     assert migrate.migrate(postgresql_url, 6) == (schema.REVISION, 6)
+
+
+@pytest.mark.parametrize("held", ["LOCK TABLE payloads", "LOCK TABLE marks", "SELECT 1 FROM facts"])
+def test_nothing_is_laid_open_while_somebody_keeps_a_table(
+    tmp_path: Path, postgresql_url: str, held: LiteralString, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate, "LOCKS", "SET lock_timeout = '200ms'")
+    with workshop(tmp_path, postgresql_url) as shop:
+        shop.app.stop()
+        with psycopg.connect(postgresql_url) as other:
+            other.execute(held)
+            with pytest.raises(StoreError, match=rf"locked by process {other.info.backend_pid} ") as refused:
+                protecting.change(shop.app.config, 4, partial(unlock, changing=True))
+        assert refused.value.code == "store.locked"
+        assert migrate.lies_open(postgresql_url) == set()
 
 
 def test_a_file_that_another_program_writes_to_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
