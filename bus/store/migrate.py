@@ -118,8 +118,7 @@ def _connected(url: str) -> Iterator[tuple[Any, str]]:
     try:
         with engine.connect() as connection:
             ours = connection.execution_options(isolation_level="AUTOCOMMIT")
-            if not sqlite:
-                ours.exec_driver_sql(LOCKS)
+            ours.exec_driver_sql("PRAGMA secure_delete=ON" if sqlite else LOCKS)  # what lay open must not stay in free pages
             yield ours, "BEGIN IMMEDIATE" if sqlite else "BEGIN"
     except sa.exc.DBAPIError as error:
         raise _told(url, error.orig) from error

@@ -139,6 +139,25 @@ def test_a_revision_that_there_is_not_lays_nothing_open(tmp_path: Path, url: str
         assert migrate.lies_open(url) == set()
 
 
+def test_of_what_lay_open_nothing_is_left_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where SQLite was built to leave what is deleted in its pages."""
+    connect = sqlite3.connect
+
+    def keeping(*named: Any, **options: Any) -> sqlite3.Connection:
+        raw = connect(*named, **options)
+        raw.execute("PRAGMA secure_delete=OFF")
+        return raw
+
+    monkeypatch.setattr(sqlite3.dbapi2, "connect", keeping)
+    path = tmp_path / "prova.db"
+    open_store(f"sqlite:///{path}").close()
+    migrate.migrate(f"sqlite:///{path}", 4)
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.executemany("INSERT INTO facts VALUES ('prova', 'prova', ?, ?)", [(str(number), b"Lucrezia" * 50) for number in range(200)])
+    migrate.migrate(f"sqlite:///{path}")
+    assert b"Lucrezia" not in path.read_bytes()
+
+
 def test_under_a_bus_that_works_nothing_is_laid_open(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migrate, "MOMENT", 0.1)
     with workshop(tmp_path, url) as shop:
@@ -419,7 +438,7 @@ def test_a_file_that_another_program_writes_to_is_told(tmp_path: Path, monkeypat
     connect = sqlite3.connect
     with closing(connect(tmp_path / "prova.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        monkeypatch.setattr(sqlite3, "connect", lambda *named, **options: connect(*named, **options | {"timeout": 0.1}))
+        monkeypatch.setattr(sqlite3.dbapi2, "connect", lambda *named, **options: connect(*named, **options | {"timeout": 0.1}))
         assert _refused(url)[0] == "store.locked"
 
 
