@@ -180,7 +180,7 @@ def _revision(connection: Any) -> int:
 def _alone(url: str, connection: Any) -> Iterator[None]:
     """Nobody else has the database; raises `StoreError` when somebody has."""
     if connection.dialect.name == "sqlite":
-        from bus.store.sqlite import own
+        from bus.store.sqlite_file import own
 
         held = own(Path(url.removeprefix("sqlite:///")))
         with held:

@@ -31,13 +31,22 @@ def open_store(url: str, *, exclusive: bool = False) -> Store:
 
         path = Path(url.removeprefix("sqlite:///"))
         refuse_network(path)
-        if not path.parent.is_dir():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            sync_folder(path.parent.parent)
+        _make_folder(path)
         return SqliteStore(path, exclusive=exclusive)
     from bus.store.postgres import PostgresStore
 
     return PostgresStore(url)
+
+
+def _make_folder(path: Path) -> None:
+    from bus.store.sqlite_file import unreachable
+
+    try:
+        if not path.parent.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            sync_folder(path.parent.parent)
+    except OSError as error:
+        raise unreachable(error, path) from error
 
 
 def refuse_network(path: Path) -> None:

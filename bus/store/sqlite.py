@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,11 +13,12 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from operator import methodcaller
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from bus.errors import StoreError
 from bus.store import Keys, Locked, Row, Tx, queries, schema
 from bus.store.inserts import Inserts, in_values
+from bus.store.sqlite_file import MISTAKES, failed, file_of, own, refuse_vanished, unreachable
 from bus.store.survey import LOCAL_DISK
 from bus.store.writer import LULL, Writer
 
@@ -51,10 +50,11 @@ class SqliteConnection:
         self._viewing = self._to_begin = False
         self._queries = queries.load(*FILES, in_list=IN_LIST)
         self._inserts = Inserts(self._queries, queries.buffered(*FILES), in_values(self._execute))
+        self._path = path
         self._raw = opened(path)
         self._raw.row_factory = sqlite3.Row
         _configure(self._raw, read_only=read_only)
-        self._path, self._file = path, file_of(path)
+        self._file = file_of(path)
 
     @property
     def keys(self) -> Keys:
@@ -62,12 +62,12 @@ class SqliteConnection:
 
     def do(self, query: str, **parameters: Any) -> None:
         if not self._inserts.take(query, parameters):
-            self._run(query, parameters)
+            self._inserts.before(query)
+            self._execute(self._queries[query], parameters)
 
     def many(self, query: str, rows: Iterable[Mapping[str, Any]]) -> None:
         self._inserts.before(query)
-        with _failing():
-            self._raw.executemany(self._queries[query], rows)
+        self._execute(self._queries[query], rows, many=True)
 
     def one(self, query: str, **parameters: Any) -> Row | None:
         row: Row | None = self._fetch(query, parameters, _ONE)
@@ -79,26 +79,27 @@ class SqliteConnection:
 
     def _fetch(self, query: str, parameters: Mapping[str, Any], fetch: Callable[[sqlite3.Cursor], Any]) -> Any:
         """Read again where a text is no UTF-8, as bytes are that somebody made a text of: an auditor is to see them."""
+        self._inserts.before(query)
         try:
-            return fetch(self._run(query, parameters))
-        except sqlite3.OperationalError:
-            if not self._read_only:
+            return self._execute(self._queries[query], parameters, fetch)
+        except StoreError as error:
+            if not self._read_only or NO_TEXT not in error.sentence:
                 raise
         self._raw.text_factory = _any_text
-        return fetch(self._run(query, parameters))
+        return self._execute(self._queries[query], parameters, fetch)
 
-    def _run(self, query: str, parameters: Mapping[str, Any]) -> sqlite3.Cursor:
-        self._inserts.before(query)
-        return self._execute(self._queries[query], parameters)
-
-    def _execute(self, text: str, parameters: Mapping[str, Any] | Sequence[Any] = ()) -> sqlite3.Cursor:
+    def _execute(self, text: str, parameters: Any = (), fetch: Callable[[sqlite3.Cursor], Any] | None = None, *, many: bool = False) -> Any:
+        """What ``fetch`` takes of it, else the cursor. What SQLite says of the database, and not of what it is asked, is a `StoreError`."""
         try:
             if self._to_begin:
                 self._to_begin = False
                 self._raw.execute("BEGIN")
-            return self._raw.execute(text, parameters)
-        except sqlite3.OperationalError as error:
-            raise _failed(error) from error
+            cursor = self._raw.executemany(text, parameters) if many else self._raw.execute(text, parameters)
+            return cursor if fetch is None else fetch(cursor)
+        except MISTAKES:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise failed(error, self._path) from error
 
     def begin(self) -> None:
         self._execute("BEGIN IMMEDIATE")
@@ -148,9 +149,11 @@ class SqliteConnection:
         finally:
             self._viewing = self._to_begin = False
             if self._raw.in_transaction:
-                self._raw.execute("ROLLBACK")
+                self._execute("ROLLBACK")
 
 
+NO_TEXT = "decode to UTF-8"
+"""What Python says of a text that is none."""
 SOME, MANY = 32, 128
 """Commits after which there is enough to move in the next lull, and whenever nobody asks for anything."""
 WRITER_CACHE, READER_CACHE = 32_768, 4_096
@@ -159,19 +162,6 @@ WRITER_CACHE, READER_CACHE = 32_768, 4_096
 
 def _any_text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
-
-
-@contextmanager
-def _failing() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        raise _failed(error) from error
-
-
-def _failed(error: Exception) -> StoreError:
-    """The database itself failed (disk full, I/O, locked), not what it was asked."""
-    return StoreError(f"the database failed: {error}", hint="look at the disk: space, errors, who else has the file open")
 
 
 def _configure(raw: sqlite3.Connection, *, read_only: bool) -> None:
@@ -201,63 +191,6 @@ def _assert_safe(raw: sqlite3.Connection) -> None:
         )
 
 
-def file_of(path: Path) -> tuple[int, int] | None:
-    """Which file has this name now."""
-    try:
-        facts = path.stat()
-    except OSError:
-        return None
-    return facts.st_dev, facts.st_ino
-
-
-def refuse_vanished(path: Path, file: tuple[int, int] | None) -> None:
-    """Raises `StoreError` where another file, or none, has the name of ``file``: what is written to it nobody finds again.
-
-    None is no file of ours: a disk of the fault suite.
-    """
-    if file is not None and file_of(path) != file:
-        raise StoreError(
-            f"the database {path} was moved, deleted or replaced while the bus works on it", code="store.vanished",
-            hint="stop the bus, put the file back with its -wal, and start again: nothing is taken in meanwhile",
-        )  # fmt: skip
-
-
-def own(path: Path) -> IO[bytes]:
-    """Hold the lock beside the database, whatever name leads to it; it goes with the process, whose number stands in it.
-
-    Raises `StoreError` when another has it.
-    """
-    path = path.resolve()
-    if path.exists() and path.stat().st_nlink > 1:
-        raise StoreError(
-            f"{path} has another name, under which another bus may work on it", code="store.taken",
-            hint="delete the other one (a hard link: find -samefile), or give this bus a store of its own",
-        )  # fmt: skip
-    try:
-        held = path.with_name(f"{path.name}.lock").open("a+b", buffering=0)
-    except OSError as error:
-        raise _unreachable(path, error) from error
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        with held:
-            held.seek(0)
-            who = held.read(20).decode("ascii", "replace")
-        raise StoreError(
-            f"another bus works on {path}{who and f' (process {who})'}", code="store.taken",
-            hint="stop it first, or give this one a store of its own",
-        ) from None  # fmt: skip
-    with suppress(OSError):  # a full disk: nobody needs to know who has it
-        held.truncate(0)
-        held.write(str(os.getpid()).encode())
-    return held
-
-
-def _unreachable(path: Path, error: Exception) -> StoreError:
-    hint = "is the folder there, and yours to write?"
-    return StoreError(f"cannot open the database {path}: {error}", code="store.unreachable", hint=hint)
-
-
 class SqliteStore:
     """See `bus.store.Store`. ``path`` is a file on a local disk; ``exclusive``: refuse to share it with another process."""
 
@@ -277,7 +210,7 @@ class SqliteStore:
             connection = SqliteConnection(self.path, opened=self._opened, keys=lambda: self.keys)
             connection.prepare()
         except sqlite3.Error as error:
-            raise _unreachable(self.path, error) from error
+            raise unreachable(error, self.path) from error
         return connection
 
     def write(self, work: Callable[[Tx], T], *, here: bool = False) -> Future[T]:

@@ -34,6 +34,8 @@ FAILS = (
     apsw.SQLError,
 )
 """What `sqlite3` raises as OperationalError."""
+CODES = {type(apsw.exception_for(code)): code for code in range(sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB + 1)}
+"""What SQLite numbers them as."""
 _numbers = count(1)
 
 
@@ -282,9 +284,9 @@ def _row(cursor: apsw.Cursor, row: tuple[Any, ...]) -> Row:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except FAILS as error:
-        raise sqlite3.OperationalError(f"{type(error).__name__}: {error}") from error
-    except apsw.ConstraintError as error:
-        raise sqlite3.IntegrityError(str(error)) from error
     except apsw.Error as error:
-        raise sqlite3.DatabaseError(str(error)) from error
+        kind = sqlite3.OperationalError if isinstance(error, FAILS) else sqlite3.DatabaseError
+        told = sqlite3.IntegrityError if isinstance(error, apsw.ConstraintError) else kind
+        said = told(f"{type(error).__name__}: {error}")
+        said.sqlite_errorcode = CODES.get(type(error), 0)
+        raise said from error

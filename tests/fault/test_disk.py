@@ -31,7 +31,7 @@ from tests.fault.power import FILE, KEYS, faults_inside, folder
 
 MESSAGES, OUTAGE = 6, 3
 """``OUTAGE``: so many uses of the disk fail one after another."""
-FAULTS = {"full": apsw.FullError, "broken": apsw.IOError}
+FAULTS = {"full": apsw.FullError, "broken": apsw.IOError, "damaged": apsw.CorruptError, "not to be opened": apsw.CantOpenError}
 
 
 @pytest.fixture(autouse=True)
@@ -81,8 +81,8 @@ def test_at_any_use_of_a_failing_disk_nothing_acknowledged_is_lost_and_the_bus_g
         counted = Failing(0, None)
         play(counted, path)
     refused = 0
-    stride = len(FAULTS)  # an outage is longer: so each use fails of each fault
-    outages = range(1 + list(FAULTS).index(fault), counted.uses + 1, stride)
+    stride = OUTAGE  # so each use fails of each fault
+    outages = range(1 + list(FAULTS).index(fault) % stride, counted.uses + 1, stride)
     for first in outages:
         with folder() as path:
             accepted, refusals = play(Failing(first, FAULTS[fault]), path)

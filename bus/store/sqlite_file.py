@@ -1,0 +1,126 @@
+"""The file of a SQLite database: who makes it, who has it, where it must stay, and what to do about what SQLite says of it."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from bus.errors import StoreError
+
+LITTLE = 1 << 20
+"""Bytes below which a disk is full for SQLite, which makes its files by larger pieces."""
+MISTAKES = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.NotSupportedError)
+"""Errors of `sqlite3` that say something of what was asked; all others say something of the database."""
+DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+def kind_of(error: Exception) -> int:
+    """SQLite's primary result code; 0 where the error is another's."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def failed(error: sqlite3.Error, path: Path) -> StoreError:
+    """The database itself failed (disk full, I/O, locked, damaged), not what it was asked."""
+    hint = _remedy(error, path) or "look at the disk: space, errors, who else has the file open"
+    return StoreError(f"the database failed: {error}", hint=hint)
+
+
+def unreachable(error: Exception, path: Path) -> StoreError:
+    """It could not be opened."""
+    hint = _remedy(error, path) or "is the folder there, and yours to write?"
+    return StoreError(f"cannot open the database {path}: {error}", code="store.unreachable", hint=hint)
+
+
+def _remedy(error: Exception, path: Path) -> str:
+    """What to do, by what SQLite says of the error and the system of the disk; empty where neither says."""
+    kind, number = kind_of(error), error.errno if isinstance(error, OSError) else 0
+    if kind == sqlite3.SQLITE_FULL or number in (errno.ENOSPC, errno.EDQUOT) or _is_full(path.resolve().parent):
+        return f"the disk of {path} is full: make room, nothing else; what was accepted is safe"
+    if kind == sqlite3.SQLITE_READONLY or number == errno.EROFS:
+        return f"is {path} yours to write? a disk that fails becomes read-only: look at dmesg, mend it, mount it again, start again"
+    if kind in DAMAGED:
+        return "look at the disk, stop the bus, start again; if it stays so, restore the backup"
+    if number in (errno.EMFILE, errno.ENFILE) or (kind == sqlite3.SQLITE_CANTOPEN and not _may_open()):
+        return "this process has no file descriptor left: raise LimitNOFILE (ulimit -n)"
+    return ""
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < LITTLE or (disk.f_files > 0 and disk.f_favail == 0)
+
+
+def _may_open() -> bool:
+    """SQLite does not tell why it could not open a file."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        return False
+    return True
+
+
+def file_of(path: Path) -> tuple[int, int] | None:
+    """Which file has this name now."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
+
+
+def refuse_vanished(path: Path, file: tuple[int, int] | None) -> None:
+    """Raises `StoreError` where another file, or none, has the name of ``file``: what is written to it nobody finds again.
+
+    None is no file of ours: a disk of the fault suite.
+    """
+    if file is not None and file_of(path) != file:
+        raise StoreError(
+            f"the database {path} was moved, deleted or replaced while the bus works on it", code="store.vanished",
+            hint="stop the bus, put the file back with its -wal, and start again: nothing is taken in meanwhile",
+        )  # fmt: skip
+
+
+def own(path: Path) -> IO[bytes]:
+    """Hold the lock beside the database, whatever name leads to it; it goes with the process, whose number stands in it.
+
+    Raises `StoreError` when another has it.
+    """
+    path = path.resolve()
+    if path.exists() and path.stat().st_nlink > 1:
+        raise StoreError(
+            f"{path} has another name, under which another bus may work on it", code="store.taken",
+            hint="delete the other one (a hard link: find -samefile), or give this bus a store of its own",
+        )  # fmt: skip
+    try:
+        held = path.with_name(f"{path.name}.lock").open("a+b", buffering=0)
+    except OSError as error:
+        raise unreachable(error, path) from error
+    if not _locked(held):
+        with held:
+            held.seek(0)
+            raise _taken(path, held.read(20).decode("ascii", "replace"))
+    with suppress(OSError):  # a full disk: nobody needs to know who has it
+        held.truncate(0)
+        held.write(str(os.getpid()).encode())
+    return held
+
+
+def _locked(held: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _taken(path: Path, who: str = "") -> StoreError:
+    hint = "stop it first, or give this one a store of its own"
+    return StoreError(f"another bus works on {path}{who and f' (process {who})'}", code="store.taken", hint=hint)
