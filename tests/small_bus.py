@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -221,3 +222,16 @@ def wait_reply(app: App, message: str, seconds: float) -> JsonObject:
                 return shown
             event.wait(min(left, 0.25))
             event.clear()
+
+
+@contextlib.contextmanager
+def no_descriptors() -> Iterator[None]:
+    """As when this process has as many files open as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open(os.devnull, os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

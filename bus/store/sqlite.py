@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from bus.errors import StoreError
 from bus.store import Keys, Locked, Row, Tx, queries, schema
 from bus.store.inserts import Inserts, in_values
-from bus.store.sqlite_file import MISTAKES, failed, file_of, own, refuse_vanished, unreachable
+from bus.store.sqlite_file import MISTAKES, Place, address, failed, make, own, unreachable
 from bus.store.survey import LOCAL_DISK
 from bus.store.writer import LULL, Writer
 
@@ -31,30 +31,39 @@ _ONE, _ALL = methodcaller("fetchone"), methodcaller("fetchall")
 
 
 def open_file(path: Path) -> sqlite3.Connection:
-    """Usable from any thread, transactions left to us."""
-    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=1024)
+    """A file that is there: usable from any thread, transactions left to us."""
+    return sqlite3.connect(address(path, "rw"), uri=True, isolation_level=None, check_same_thread=False, cached_statements=1024)
 
 
 def look_at(path: Path) -> sqlite3.Connection:
     """As `open_file`, but SQLite itself refuses to write to the file."""
-    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(address(path, "ro"), uri=True, isolation_level=None, check_same_thread=False)
 
 
 class SqliteConnection:
-    """One connection with named queries; begins and ends transactions by hand."""
+    """One connection with named queries; begins and ends transactions by hand. One that writes makes the file where there is none.
+
+    ``place``: where the files must still be for whatever is committed or read to count.
+    """
 
     def __init__(
-        self, path: Path, *, read_only: bool = False, opened: Open = open_file, keys: Callable[[], Keys] = Locked
+        self, path: Path, *, read_only: bool = False, opened: Open = open_file, keys: Callable[[], Keys] = Locked,
+        place: Place | None = None,
     ) -> None:  # fmt: skip
         self._keys, self._read_only, self._unmoved = keys, read_only, 0
         self._viewing = self._to_begin = False
         self._queries = queries.load(*FILES, in_list=IN_LIST)
         self._inserts = Inserts(self._queries, queries.buffered(*FILES), in_values(self._execute))
-        self._path = path
+        self._path, self.place = path, place
+        if not read_only:
+            make(path)
         self._raw = opened(path)
         self._raw.row_factory = sqlite3.Row
-        _configure(self._raw, read_only=read_only)
-        self._file = file_of(path)
+        try:
+            _configure(self._raw, read_only=read_only)
+        except BaseException:
+            self._raw.close()
+            raise
 
     @property
     def keys(self) -> Keys:
@@ -106,9 +115,18 @@ class SqliteConnection:
 
     def commit(self) -> None:
         self._inserts.flush()
-        refuse_vanished(self._path, self._file)
+        self._refuse_vanished()
         self._execute("COMMIT")
         self._unmoved += 1
+
+    def _refuse_vanished(self) -> None:
+        try:
+            if self.place is not None:
+                self.place.check()
+        except StoreError:
+            self.rollback()
+            self.rest()  # SQLite still has both files open: what was accepted is moved out of a log that nobody will find
+            raise
 
     def weary(self) -> float | None:
         if self._unmoved < SOME:
@@ -142,7 +160,8 @@ class SqliteConnection:
         """Hold one read snapshot, from what is asked first; SQLite would take it no sooner."""
         if self._viewing:
             raise RuntimeError("a view within a view")
-        refuse_vanished(self._path, self._file)
+        if self.place is not None:
+            self.place.check()
         self._viewing = self._to_begin = True
         try:
             yield
@@ -203,14 +222,14 @@ class SqliteStore:
         self._lock = threading.Lock()
         self._closed = False
         self._writer = Writer(self._open_writer)
-        self._file = file_of(path)
 
     def _open_writer(self) -> SqliteConnection:
         try:
             connection = SqliteConnection(self.path, opened=self._opened, keys=lambda: self.keys)
             connection.prepare()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise unreachable(error, self.path) from error
+        self._place = connection.place = Place(self.path, with_log=True)
         return connection
 
     def write(self, work: Callable[[Tx], T], *, here: bool = False) -> Future[T]:
@@ -230,11 +249,17 @@ class SqliteStore:
             raise StoreError("the store is closed", code="store.closed")
         reader: SqliteConnection | None = getattr(self._local, "reader", None)
         if reader is None:
-            refuse_vanished(self.path, self._file)  # SQLite would make an empty one
-            reader = self._local.reader = SqliteConnection(self.path, read_only=True, opened=self._opened, keys=lambda: self.keys)
+            reader = self._local.reader = self._open_reader()
             with self._lock:
                 self._readers.append(reader)
         return reader
+
+    def _open_reader(self) -> SqliteConnection:
+        self._place.check()  # SQLite would make another log
+        try:
+            return SqliteConnection(self.path, read_only=True, opened=self._opened, keys=lambda: self.keys, place=self._place)
+        except sqlite3.Error as error:
+            raise unreachable(error, self.path) from error
 
     def now(self) -> dt.datetime:
         return dt.datetime.now(dt.UTC)
@@ -270,6 +295,7 @@ class SqliteReader:
         try:
             self._connection = SqliteConnection(path, read_only=True, opened=look_at, keys=lambda: self.keys)
             self._connection.refuse_other()
+            self._connection.place = Place(path, with_log=False)
         except sqlite3.Error as error:
             hint = "is the file there, and yours to read?"
             raise StoreError(f"cannot read the database {path}: {error}", code="store.unreachable", hint=hint) from error

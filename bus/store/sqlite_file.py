@@ -8,7 +8,7 @@ import os
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 from bus.errors import StoreError
 
@@ -67,25 +67,47 @@ def _may_open() -> bool:
     return True
 
 
-def file_of(path: Path) -> tuple[int, int] | None:
+def make(path: Path) -> None:
+    """An empty file where there is none, which SQLite takes for an empty database. Nothing else makes one."""
+    with suppress(FileExistsError):
+        os.close(os.open(path.resolve(), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+
+
+def address(path: Path, mode: Literal["rw", "ro"]) -> str:
+    """For SQLite; it makes no file."""
+    return f"{path.resolve().as_uri()}?mode={mode}"
+
+
+class Place:
+    """Which files had the names of a database when it was opened. When they go, SQLite goes on with them, and the next start without."""
+
+    def __init__(self, path: Path, *, with_log: bool) -> None:
+        """``with_log``: the ``-wal`` must stay, too."""
+        self._path, self._log_path = path, Path(f"{path.resolve()}-wal")
+        self._file = _file_of(path)
+        self._log = _file_of(self._log_path) if with_log else None
+
+    def check(self) -> None:
+        """Raises `StoreError` where another file, or none, has such a name: what is written now nobody finds again."""
+        if _file_of(self._path) != self._file:
+            raise _vanished(f"the database {self._path}", "stop the bus, put the file back with its -wal, and start again")
+        if self._log is not None and _file_of(self._log_path) != self._log:
+            hint = "stop the bus, which moves what it still has of it into the database, and start again"
+            raise _vanished(f"{self._log_path}, a part of the database,", hint)
+
+
+def _vanished(what: str, hint: str) -> StoreError:
+    sentence = f"{what} was moved, deleted or replaced while the bus works on it"
+    return StoreError(sentence, code="store.vanished", hint=f"{hint}: nothing is taken in meanwhile")
+
+
+def _file_of(path: Path) -> tuple[int, int] | None:
     """Which file has this name now."""
     try:
         facts = path.stat()
     except OSError:
         return None
     return facts.st_dev, facts.st_ino
-
-
-def refuse_vanished(path: Path, file: tuple[int, int] | None) -> None:
-    """Raises `StoreError` where another file, or none, has the name of ``file``: what is written to it nobody finds again.
-
-    None is no file of ours: a disk of the fault suite.
-    """
-    if file is not None and file_of(path) != file:
-        raise StoreError(
-            f"the database {path} was moved, deleted or replaced while the bus works on it", code="store.vanished",
-            hint="stop the bus, put the file back with its -wal, and start again: nothing is taken in meanwhile",
-        )  # fmt: skip
 
 
 def own(path: Path) -> IO[bytes]:

@@ -6,6 +6,7 @@ import base64
 import concurrent.futures
 import contextlib
 import hashlib
+import http.client
 import json
 import re
 import socket
@@ -18,7 +19,7 @@ import pytest
 from bus.adapter import Adapter, Endpoint, Fact, Outbound
 from bus.errors import Invalid, StoreError
 from bus.web.served import PROBLEMS
-from tests.small_bus import Caller, Process, key_of, running
+from tests.small_bus import Caller, Process, Reply, key_of, no_descriptors, running
 
 DOCUMENTED = set(
     re.findall(r"^\| `([a-z0-9.-]+)` \|", (Path(__file__).parents[2] / "docs/reference/errors.md").read_text("utf-8"), re.MULTILINE)
@@ -504,6 +505,36 @@ def test_a_database_that_says_nothing_is_not_waited_for_without_end(server, call
     monkeypatch.undo()
     again = call("POST", "/messages", saluto("Rosa"), headers)
     assert (again.status, again.headers["idempotency-status"]) == (202, "repeated")
+
+
+def test_a_bus_without_a_descriptor_left_says_that_it_is_not_well_until_it_has_one(tmp_path):
+    with running(tmp_path) as server, contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as line:
+
+        def status():
+            line.request("GET", "/status")
+            return Reply(line.getresponse())
+
+        line.connect()
+        with no_descriptors():
+            reply = status()
+        assert (reply.status, reply.json["code"]) == (503, "store.unreachable")
+        assert "retry-after" in reply.headers
+        assert status().status == 200
+
+
+def test_a_bus_whose_database_was_moved_accepts_nothing_until_it_is_back(tmp_path):
+    with running(tmp_path) as server:
+        call, headers, folder = Caller(server.port), {"Idempotency-Key": "trasloco"}, server.app.store.path.parent
+        assert call("POST", "/messages", saluto("Ada"), headers).status == 202
+        folder.rename(tmp_path / "altrove")
+        refused = [call("POST", "/messages", saluto("Ada"), {"Idempotency-Key": key}) for key in ("trasloco", "nuova")]
+        for reply in (*refused, call("GET", "/status", name=None)):
+            assert (reply.status, reply.json["code"]) == (503, "store.vanished")
+            assert "retry-after" in reply.headers
+        (tmp_path / "altrove").rename(folder)
+        again = call("POST", "/messages", saluto("Ada"), headers)
+        assert (again.status, again.headers["idempotency-status"]) == (202, "repeated")
+        assert call("GET", "/status", name=None).status == 200
 
 
 @pytest.mark.parametrize("name", ["Idempotency-Key", "Content-Type", "ce-id", "X-Api-Key"])

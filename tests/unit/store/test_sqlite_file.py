@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from bus.errors import StoreError
 from bus.store.opening import open_store
 from bus.store.sqlite import SqliteStore
 from tests.fault.disk import Disk
+from tests.small_bus import no_descriptors
 from tests.unit.store.test_writer import names, put
 
 
@@ -83,3 +86,100 @@ def test_a_folder_that_cannot_be_made_is_a_store_that_cannot_be_opened(tmp_path:
     with pytest.raises(StoreError) as told:
         open_store(f"sqlite:///{tmp_path}/file/s.db")
     assert (told.value.code, bool(told.value.hint)) == ("store.unreachable", True)
+
+
+def move(store: SqliteStore, to: Path) -> None:
+    for end in ("", "-wal", "-shm"):
+        Path(f"{store.path}{end}").rename(f"{to}{end}")
+
+
+def remove(store: SqliteStore) -> None:
+    for path in store.path.parent.iterdir():
+        path.unlink()
+
+
+def replace(store: SqliteStore) -> None:
+    remove(store)
+    SqliteStore(store.path).close()
+
+
+def log_of(store: SqliteStore) -> Path:
+    return Path(f"{store.path}-wal")
+
+
+LOSSES: dict[str, Callable[[SqliteStore], object]] = {
+    "removed": remove,
+    "replaced": replace,
+    "its log removed": lambda store: log_of(store).unlink(),
+    "its log replaced": lambda store: shutil.copy(log_of(store), log_of(store).with_name("w")).replace(log_of(store)),
+    "moved": lambda store: move(store, store.path.with_name("t.db")),
+    "its folder renamed": lambda store: store.path.parent.rename(store.path.parent.with_name("e")),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_nothing_is_accepted_or_answered_once_a_file_is_not_where_it_was(store: SqliteStore, loss: str) -> None:
+    assert names(store) == {"before"}
+    LOSSES[loss](store)
+    there = sorted(store.path.parent.glob("*"))
+    asking = [lambda here=here: store.write(put("after"), here=here).result() for here in (False, True)]
+    with ThreadPoolExecutor(1) as another:
+        asking += [lambda: names(store), lambda: another.submit(names, store).result()]
+        for ask in asking:
+            with pytest.raises(StoreError, match="moved, deleted or replaced") as told:
+                ask()
+            assert (told.value.code, "start again" in told.value.hint) == ("store.vanished", True)
+    assert sorted(store.path.parent.glob("*")) == there, "nobody makes a file"
+
+
+def test_it_goes_on_when_the_files_are_put_back_and_has_not_what_it_refused(store: SqliteStore) -> None:
+    aside = store.path.with_name("aside.db")
+    move(store, aside)
+    with pytest.raises(StoreError):
+        store.write(put("refused")).result()
+    for end in ("", "-wal", "-shm"):
+        Path(f"{aside}{end}").rename(f"{store.path}{end}")
+    store.write(put("after")).result()
+    assert names(store) == {"before", "after"}
+
+
+@pytest.mark.parametrize("end", ["stopped", "killed once it knew"])
+def test_what_was_accepted_outlives_its_log(tmp_path: Path, end: str) -> None:
+    """SQLite still has the log that was removed, and moves what it holds into the database."""
+    store = SqliteStore(tmp_path / "s.db")
+    store.write(put("before")).result()
+    log_of(store).unlink()
+    if end == "stopped":
+        store.close()
+    else:
+        with pytest.raises(StoreError):
+            store.write(put("refused"), here=True).result()
+    with closing(sqlite3.connect(shutil.copy(tmp_path / "s.db", tmp_path / "left.db"))) as left:
+        assert left.execute("SELECT name FROM sequences").fetchall() == [("before",)]
+    store.close()
+
+
+@pytest.mark.parametrize("name", ["a b", "50%", "a?mode=memory", "a#b", "città", 'l\'"a"', "due\nrighe", "%41", "a&b;c"])
+def test_any_name_is_the_name_of_a_file(tmp_path: Path, name: str) -> None:
+    for _ in range(2):
+        with closing(open_store(f"sqlite:///{tmp_path}/{name}/{name}.db", exclusive=True)) as store:
+            store.write(put("a")).result()
+            assert isinstance(store, SqliteStore)
+            assert names(store) == {"a"}
+    assert {path.name for path in (tmp_path / name).iterdir()} == {f"{name}.db", f"{name}.db.lock"}
+
+
+def test_a_link_to_a_file_that_is_not_there_yet_makes_it_where_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "s.db").symlink_to(tmp_path / "disk" / "s.db")
+    with closing(SqliteStore(tmp_path / "s.db")) as store:
+        store.write(put("a")).result()
+        assert names(store) == {"a"}
+    assert (tmp_path / "disk" / "s.db").stat().st_size > 0
+
+
+def test_a_reader_that_finds_no_descriptor_says_so_and_the_next_one_reads(store: SqliteStore) -> None:
+    with no_descriptors(), pytest.raises(StoreError) as told:
+        names(store)
+    assert (told.value.code, "LimitNOFILE" in told.value.hint) == ("store.unreachable", True)
+    assert names(store) == {"before"}

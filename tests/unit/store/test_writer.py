@@ -6,7 +6,6 @@ import shutil
 import sqlite3
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -147,29 +146,3 @@ def test_a_database_is_owned_by_one_bus_under_whatever_name(tmp_path: Path, link
         SqliteStore(other, exclusive=True)
     assert refused.value.code == "store.taken"
     first.close()
-
-
-@pytest.mark.parametrize("there", [False, True], ids=["nothing in its place", "a copy in its place"])
-def test_nothing_is_acknowledged_in_a_file_that_is_not_there_any_more(tmp_path: Path, there: bool) -> None:
-    store = SqliteStore(tmp_path / "s.db")
-    store.write(put("before")).result()
-    store.path.rename(tmp_path / "moved.db")
-    if there:
-        shutil.copy(tmp_path / "moved.db", store.path)
-
-    def asked() -> str:
-        with pytest.raises(StoreError) as refused:
-            names(store)
-        return refused.value.code
-
-    for here in (False, True):
-        with pytest.raises(StoreError, match="moved, deleted or replaced") as refused:
-            store.write(put("into nowhere"), here=here).result()
-        assert refused.value.code == "store.vanished"
-    with ThreadPoolExecutor(1) as another:
-        assert [asked(), another.submit(asked).result()] == ["store.vanished"] * 2
-    assert store.path.exists() == there, "no reader makes a file"
-    (tmp_path / "moved.db").replace(store.path)
-    store.write(put("after")).result()
-    assert names(store) == {"before", "after"}
-    store.close()
