@@ -15,6 +15,7 @@ from typing import NamedTuple
 from bus.clock import Clock, running_time, text_of
 from bus.diagnostics import logger
 from bus.engine import search
+from bus.engine.faltering import Faltering
 from bus.engine.leases import Leases
 from bus.engine.projection import Entry, write
 from bus.errors import ConfigError, StoreError
@@ -55,6 +56,7 @@ class Sequencer:
     ) -> None:  # fmt: skip
         self._store, self._clock, self._leases, self._origin, self._signers = store, clock, leases, origin, tuple(signers)
         self._ticks, self._lost, self._log = ticks, tuple(lost), logger("snodo.sequencer")
+        self._faltering = Faltering(self._tell, ticks=ticks)
         self._known: _Known | None = None
         self._trusted: set[Verifier] = set()
         self._announced = 0
@@ -92,13 +94,19 @@ class Sequencer:
             self._store.lull(PATIENCE)
             sealed = self.turn()
             self._store.lull(PATIENCE)
-            return max(sealed, self.trace())
-        except (StoreError, ConfigError) as error:
+            sealed = max(sealed, self.trace())
+        except Exception as error:  # noqa: BLE001 - the sequencer outlives whatever one turn meets
+            self._known = None
+            self._stopping.wait(self._faltering.failed(error))
+            return 0
+        self._faltering.went_well()
+        return sealed
+
+    def _tell(self, error: Exception) -> None:
+        if isinstance(error, StoreError | ConfigError):
             self._log.error("sequencer.failed", code=error.code, sentence=error.sentence, hint=error.hint)
-        except Exception:  # noqa: BLE001 - the sequencer outlives whatever one turn meets
-            self._log.exception("sequencer.failed")
-        self._known = None
-        return 0
+        else:
+            self._log.error("sequencer.failed", exc_info=error)
 
     def turn(self) -> int:
         """Seal what was committed since, at most `MOST` records; returns how many. 0 while another process has the duty."""

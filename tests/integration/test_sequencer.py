@@ -225,6 +225,21 @@ def test_an_announcement_of_keys_that_no_key_of_the_log_signed_is_not_sealed(tmp
     store.close()
 
 
+def test_a_failure_that_lasts_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, said = open_store(f"sqlite:///{tmp_path}/prova.db"), []
+    sequencer = Desk(store).sequencer("uno")
+    monkeypatch.setattr(sequencer._log, "error", lambda event, **told: said.append((event, told["code"])), raising=False)
+
+    def full() -> int:
+        raise StoreError("the database failed: disk is full")
+
+    monkeypatch.setattr(sequencer, "turn", full)
+    sequencer._stopping.set()  # so that nobody waits
+    assert [sequencer._turn_quietly() for _ in range(3)] == [0, 0, 0]
+    assert said == [("sequencer.failed", "store.failed")]
+    store.close()
+
+
 def test_nothing_is_sealed_upon_a_tree_that_somebody_changed(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path}/prova.db")
     desk = Desk(store)
