@@ -538,8 +538,12 @@ class App:
         return not (self.engine.stuck() or self.engine.fallen() or (self.sequencer is not None and self.sequencer.fallen()))
 
     def status(self) -> JsonObject:
-        """How the bus is, for `/status` and `bus doctor`; no personal data. Raises `StoreError` while the database does not answer."""
+        """How the bus is, for `/status`; no personal data. Raises `StoreError` while the store does not answer, or takes nothing."""
         store = dict(self.store.describe())
+        failing: StoreError | None = store.pop("failing", None)
+        if failing is not None:
+            raise failing.with_traceback(None)
+        self.store.keys.stock()
         if store.get("writing_for", 0) > STUCK:
             raise StoreError(
                 f"the database has not ended a transaction of {store['writing_for']:g} s", code="store.stuck",

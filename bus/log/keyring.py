@@ -151,11 +151,18 @@ class Keyring:
 
     def fresh(self) -> Key:
         with self._lock:
-            if not self._unused:
-                self._unused = self._more()
+            self._fill()
             key = self._unused.pop()
         self._keep(key)
         return key
+
+    def stock(self) -> None:
+        with self._lock:
+            self._fill()
+
+    def _fill(self) -> None:
+        if not self._unused:
+            self._unused = self._more()
 
     def key(self, number: int) -> Key:
         self._look()

@@ -42,6 +42,10 @@ class Keys(Protocol):
         """A key that nobody had before, durable already."""
         ...
 
+    def stock(self) -> None:
+        """Have at hand what `fresh` gives next; raises `StoreError` where it would."""
+        ...
+
     def key(self, number: int) -> Key:
         """Raises `Erased` for one that was destroyed."""
         ...
@@ -64,6 +68,9 @@ class Locked:
 
     def fresh(self) -> Key:
         raise StoreError("the key store is not open", code="keys.locked", hint="name it under `keystore` in the settings")
+
+    def stock(self) -> None:
+        self.fresh()
 
     def key(self, number: int) -> Key:
         return self.fresh()
@@ -127,7 +134,7 @@ class Store(Protocol):
         ...
 
     def describe(self) -> Mapping[str, Any]:
-        """What ``/status`` and ``bus doctor`` say of this store."""
+        """What ``/status`` and ``bus doctor`` say of this store; ``failing`` is the `StoreError` for which nothing can be written now."""
         ...
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from bus.errors import StoreError
 from bus.store import Keys, Locked, Row, Tx, queries, schema
 from bus.store.inserts import Inserts, in_values
-from bus.store.sqlite_file import MISTAKES, Place, address, failed, make, own, unreachable
+from bus.store.sqlite_file import DAMAGED, MISTAKES, Place, address, failed, kind_of, make, own, unreachable
 from bus.store.survey import LOCAL_DISK
 from bus.store.writer import LULL, Writer
 
@@ -55,6 +55,9 @@ class SqliteConnection:
         self._queries = queries.load(*FILES, in_list=IN_LIST)
         self._inserts = Inserts(self._queries, queries.buffered(*FILES), in_values(self._execute))
         self._path, self.place = path, place
+        self.damaged = False
+        self.failing: StoreError | None = None
+        """What the database said last, until `prove` went well."""
         if not read_only:
             make(path)
         self._raw = opened(path)
@@ -108,7 +111,9 @@ class SqliteConnection:
         except MISTAKES:
             raise
         except sqlite3.DatabaseError as error:
-            raise failed(error, self._path) from error
+            self.damaged = self.damaged or kind_of(error) in DAMAGED
+            self.failing = failed(error, self._path)
+            raise self.failing from error
 
     def begin(self) -> None:
         self._execute("BEGIN IMMEDIATE")
@@ -118,6 +123,11 @@ class SqliteConnection:
         self._refuse_vanished()
         self._execute("COMMIT")
         self._unmoved += 1
+
+    def prove(self) -> None:
+        """Write `ROOM` bytes, and leave nothing of it: what is deleted is written over (``secure_delete``)."""
+        self._execute("INSERT INTO sequences (name, value) VALUES ('', zeroblob(:size))", {"size": ROOM})
+        self._execute("DELETE FROM sequences WHERE name = ''")
 
     def _refuse_vanished(self) -> None:
         try:
@@ -175,6 +185,8 @@ NO_TEXT = "decode to UTF-8"
 """What Python says of a text that is none."""
 SOME, MANY = 32, 128
 """Commits after which there is enough to move in the next lull, and whenever nobody asks for anything."""
+ROOM = 1 << 18
+"""Bytes that must find room where there was none: more than most messages take."""
 WRITER_CACHE, READER_CACHE = 32_768, 4_096
 """KB of pages that a connection keeps. Each reading thread has a connection of its own, and what it misses the system still has."""
 
@@ -230,6 +242,7 @@ class SqliteStore:
         except (sqlite3.Error, OSError) as error:
             raise unreachable(error, self.path) from error
         self._place = connection.place = Place(self.path, with_log=True)
+        self._writing = connection
         return connection
 
     def write(self, work: Callable[[Tx], T], *, here: bool = False) -> Future[T]:
@@ -272,8 +285,22 @@ class SqliteStore:
             "durability": "WAL, synchronous=FULL",
             "commits": self._writer.commits,
             "writing_for": round(self._writer.writing_for(), 1),
+            "failing": self._failing(),
             **(dict(counts) if counts else {}),
         }
+
+    def _failing(self) -> StoreError | None:
+        """Why nothing can be taken in now. After a failure it is tried here: once that is told, who asks may be the only one who comes.
+
+        A damaged file is doubtful until it is opened again.
+        """
+        told = self._writing.failing
+        if told is not None and not self._writing.damaged:
+            with suppress(StoreError):
+                self.write(lambda tx: self._writing.prove(), here=True).result()
+                if self._writing.failing is told:
+                    self._writing.failing = None
+        return self._writing.failing
 
     def close(self) -> None:
         self._writer.close()

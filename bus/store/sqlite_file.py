@@ -26,7 +26,7 @@ def kind_of(error: Exception) -> int:
 
 def failed(error: sqlite3.Error, path: Path) -> StoreError:
     """The database itself failed (disk full, I/O, locked, damaged), not what it was asked."""
-    hint = _remedy(error, path) or "look at the disk: space, errors, who else has the file open"
+    hint = _remedy(error, path) or "look at the disk: space, errors (dmesg: did it become read-only?), who else has the file open"
     return StoreError(f"the database failed: {error}", hint=hint)
 
 

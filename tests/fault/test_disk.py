@@ -5,6 +5,7 @@ to do; nothing that was acknowledged is lost, nothing is half, and the bus goes 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import resource
 import subprocess
@@ -23,11 +24,12 @@ from bus.engine.attachments import Attachments
 from bus.engine.intake import Intake
 from bus.errors import StoreError
 from bus.log.keyring import Keyring, open_keyring
-from bus.store.sqlite import SqliteStore
+from bus.store.sqlite import ROOM, SqliteStore
 from bus.testing.simulated_bus import START
 from bus.testing.simulated_system import rules
 from tests.fault.disk import Disk
 from tests.fault.power import FILE, KEYS, faults_inside, folder
+from tests.small_bus import Caller, Process, Reply, running
 
 MESSAGES, OUTAGE = 6, 3
 """``OUTAGE``: so many uses of the disk fail one after another."""
@@ -132,16 +134,58 @@ def accept_until_refused(path: Path) -> None:
     print(",".join(accepted), told, sep="\n")
 
 
+def test_a_bus_without_room_says_so_also_when_nobody_sends_and_is_well_again_by_itself(tmp_path: Path) -> None:
+    """A limit of the system on a process that runs, as a quota: `/status` alone is asked then, as load balancers do."""
+    bus, accepted = Process(tmp_path), []
+    try:
+        call = Caller(bus.port)
+
+        def send(number: int) -> Reply:
+            saluto = {"type": "prova.saluto", "data": {"nome": f"n{number}", "numero": "x" * 20_000}}
+            return call("POST", "/messages", saluto, {"Idempotency-Key": f"k{number}"})
+
+        unlimited = resource.prlimit(bus.process.pid, resource.RLIMIT_FSIZE, (ROOM // 2, resource.RLIM_INFINITY))
+        while (refused := send(len(accepted))).status == 202:
+            accepted.append(refused.json["id"])
+            assert len(accepted) < 1000
+        for reply in (refused, call("GET", "/status", name=None), call("GET", "/status", name=None)):
+            assert (reply.status, reply.json["code"]) == (503, "store.failed")
+            assert "retry-after" in reply.headers
+        resource.prlimit(bus.process.pid, resource.RLIMIT_FSIZE, unlimited)
+        assert call("GET", "/status", name=None).status == 200
+        accepted.append(send(len(accepted)).json["id"])
+    finally:
+        bus.stop()
+    lines = [json.loads(line) for line in bus.log.read_text("utf-8").splitlines()]
+    errors = [line["event"] for line in lines if line["level"] == "error"]
+    assert len(errors) == len(set(errors)), "what is tried again and again is told once"
+    folder = tmp_path / "var"
+    with closing(open_keyring(folder / "keys", folder / "master.key", None)) as keys:
+        assert faults_inside(folder / FILE, accepted, keys) == []
+
+
+def test_a_bus_whose_key_store_is_full_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(tmp_path) as server:
+        call = Caller(server.port)
+        monkeypatch.setattr(server.app.store.keys, "_unused", [])
+        with monkeypatch.context() as full:
+            full.setattr("bus.log.keyring.os.fsync", fails_as_full)
+            reply = call("GET", "/status", name=None)
+        assert (reply.status, reply.json["code"]) == (503, "keys.failed")
+        assert call("GET", "/status", name=None).status == 200
+
+
+def fails_as_full(descriptor: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def test_a_full_folder_of_attachments_is_told_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(SqliteStore(tmp_path / FILE)) as store:
         store.keys = KEYS
         files = Attachments(tmp_path / "files", store, FixedClock(START))
 
-        def full(descriptor: int) -> None:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
         with monkeypatch.context() as patch:
-            patch.setattr("bus.engine.attachments.os.fsync", full)
+            patch.setattr("bus.engine.attachments.os.fsync", fails_as_full)
             with pytest.raises(StoreError) as told, files.receive("a.pdf", "application/pdf") as receiving:
                 receiving.write(b"x" * 1000)
                 receiving.finish("portale")

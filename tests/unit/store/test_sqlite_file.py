@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
 
 from bus.errors import StoreError
+from bus.store import Tx
 from bus.store.opening import open_store
-from bus.store.sqlite import SqliteStore
+from bus.store.sqlite import ROOM, SqliteStore
 from tests.fault.disk import Disk
 from tests.small_bus import no_descriptors
 from tests.unit.store.test_writer import names, put
@@ -47,6 +49,59 @@ def test_a_damaged_file_is_a_store_that_fails(tmp_path: Path) -> None:
             with pytest.raises(StoreError, match="malformed") as told:
                 ask()
             assert (told.value.code, "restore the backup" in told.value.hint) == ("store.failed", True)
+
+
+def test_a_store_that_takes_nothing_says_so_until_there_is_room_for_more_than_a_little(tmp_path: Path) -> None:
+    room = 1 << 40
+
+    def use(kind: str, name: str) -> None:
+        nonlocal room
+        room -= 4096 * (kind == "write")
+        if room < 0:
+            raise apsw.FullError("no room")
+
+    with closing(SqliteStore(tmp_path / "s.db", opened=Disk(use).open)) as store:
+        assert store.describe()["failing"] is None
+        room = 4096
+        with pytest.raises(StoreError):
+            store.write(put("a")).result()
+        room = ROOM // 2
+        assert "make room" in store.describe()["failing"].hint
+        room = ROOM // 2
+        store.write(put("b")).result()
+        assert "make room" in store.describe()["failing"].hint
+        room = 1 << 40
+        assert [store.describe()["failing"] for _ in range(2)] == [None, None]
+        assert names(store) == {"b"}
+
+
+def test_a_store_that_found_itself_damaged_stays_doubtful_whatever_it_takes_later(store: SqliteStore) -> None:
+    def finds(tx: Tx) -> None:
+        tx._raw = Damaged(tx._raw)  # type: ignore[attr-defined]
+        tx.one("all_sequences")
+
+    with pytest.raises(StoreError, match="malformed"):
+        store.write(finds).result()
+    store.write(put("after")).result()
+    assert "restore the backup" in store.describe()["failing"].hint
+
+
+class Damaged:
+    """A connection that finds once that its file is no database any more."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw, self._found = raw, False
+
+    def execute(self, text: str, parameters: Any = ()) -> Any:
+        if not self._found and text.startswith("SELECT"):
+            self._found = True
+            error = sqlite3.DatabaseError("database disk image is malformed")
+            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise error
+        return self._raw.execute(text, parameters)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
 
 
 def test_what_is_wrong_with_what_was_asked_is_no_failure_of_the_store(store: SqliteStore) -> None:
