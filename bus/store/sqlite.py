@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from bus.errors import StoreError
 from bus.store import Keys, Locked, Row, Tx, queries, schema
 from bus.store.inserts import Inserts, in_values
-from bus.store.sqlite_file import DAMAGED, MISTAKES, Place, address, failed, kind_of, make, own, unreachable
+from bus.store.sqlite_file import DAMAGED, MISTAKES, Place, address, failed, kind_of, make, own, own_file, unreachable
 from bus.store.survey import LOCAL_DISK
 from bus.store.writer import LULL, Writer
 
@@ -228,12 +228,18 @@ class SqliteStore:
     def __init__(self, path: Path, *, exclusive: bool = False, opened: Open = open_file) -> None:
         self.path, self._opened = path, opened
         self.keys: Keys = Locked()
-        self._lock_file = own(path) if exclusive else None
+        self._locks = [own(path)] if exclusive else []
         self._local = threading.local()
         self._readers: list[SqliteConnection] = []
         self._lock = threading.Lock()
         self._closed = False
         self._writer = Writer(self._open_writer)
+        if exclusive and path.exists():
+            try:
+                self._locks.append(own_file(path))
+            except BaseException:
+                self.close()
+                raise
 
     def _open_writer(self) -> SqliteConnection:
         try:
@@ -310,8 +316,8 @@ class SqliteStore:
             for reader in self._readers:
                 reader.close()
             self._readers.clear()
-        if self._lock_file is not None:
-            self._lock_file.close()
+        for held in self._locks:
+            held.close()
 
 
 class SqliteReader:

@@ -135,6 +135,18 @@ def own(path: Path) -> IO[bytes]:
     return held
 
 
+def own_file(path: Path) -> IO[bytes]:
+    """Hold the database itself: the lock beside it may have been deleted, or the file mounted elsewhere. Raises as `own`.
+
+    MUST be closed after all connections of the process: closing any file of a database takes SQLite's own locks from it.
+    """
+    held = path.open("rb")
+    if not _locked(held):
+        with held:
+            raise _taken(path)
+    return held
+
+
 def _locked(held: IO[bytes]) -> bool:
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -146,3 +146,14 @@ def test_a_database_is_owned_by_one_bus_under_whatever_name(tmp_path: Path, link
         SqliteStore(other, exclusive=True)
     assert refused.value.code == "store.taken"
     first.close()
+
+
+def test_a_store_whose_lock_file_was_deleted_is_refused_to_another_all_the_same(tmp_path: Path) -> None:
+    """As is one that is mounted elsewhere, where no lock lies beside it."""
+    first = SqliteStore(tmp_path / "s.db", exclusive=True)
+    (tmp_path / "s.db.lock").unlink()
+    with pytest.raises(StoreError) as refused:
+        SqliteStore(tmp_path / "s.db", exclusive=True)
+    assert refused.value.code == "store.taken"
+    first.write(lambda tx: tx.do("add_rules", digest="a", kind="route", content=b"{}")).result(30)
+    first.close()
