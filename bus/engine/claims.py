@@ -73,6 +73,11 @@ def due(tx: Tx, now: dt.datetime, most: int, lines: Lines = NO_LINES, *, suspect
     return list(tx.all("runs_to_ring", now=text_of(now), most=most, suspects=int(suspects), long=long, firsts=firsts))
 
 
+def blocking(tx: Tx, now: dt.datetime) -> list[Row]:
+    """A suspect that holds an ordered lane, if there is one: those who are due longer may wait for the lane, again and again."""
+    return list(tx.all("suspects_with_lane", now=text_of(now)))
+
+
 def turn_away(tx: Tx, runs: Sequence[str], crowd: Crowd) -> list[str]:
     """Those of ``runs`` that a crowded gate has no room for are left alone for a while, unclaimed; the first ones keep their chance."""
     here = canonical(list(runs)).decode()

@@ -14,7 +14,7 @@ import datetime as dt
 from collections.abc import Sequence
 
 from bus.clock import text_of
-from bus.engine.claims import SUSPECT, Lines, due, lines_of, long_lines
+from bus.engine.claims import SUSPECT, Lines, blocking, due, lines_of, long_lines
 from bus.engine.holding import Holding
 from bus.engine.timers import expire
 from bus.failpoint import reach
@@ -94,13 +94,13 @@ class Sweeper:
         return lines_of(tx, self._long)
 
     def _first(self, tx: Tx, now: dt.datetime, lines: Lines) -> Sequence[Row]:
-        """The run that is due longest, if there is one; in the turn of the others the first that is no suspect."""
+        """A suspect that holds a lane, else the run that is due longest; in the turn of the others the first that is no suspect."""
         self._others_until = min(self._others_until, now + TURN)  # whatever a clock does
         if now < self._others_until:
             if others := due(tx, now, 1, lines):
                 return others
             self._others_until = now
-        first = due(tx, now, 1, lines, suspects=True)
+        first = blocking(tx, now) or due(tx, now, 1, lines, suspects=True)
         if not first or first[0]["strikes"] < SUSPECT:
             self._apart_since = None
         elif self._apart_since is None:

@@ -292,6 +292,15 @@ FROM runs r WHERE r.state = 'ready' AND r.state IN ('ready', 'dead') AND r.due <
       AND o.owner IS NOT NULL AND o.lease >= :now)))
 ORDER BY r.due, r.turn LIMIT :most
 
+-- The suspects (see `claim_runs`) that hold an ordered lane, for which others wait, and can be claimed.
+-- name: suspects_with_lane
+SELECT r.id, r.strikes + CASE WHEN r.owner IS NULL THEN 0 ELSE 1 END AS strikes
+FROM lanes l CROSS JOIN runs r WHERE r.id = l.run AND r.state = (SELECT 'ready') AND r.due <= :now AND (r.lease IS NULL OR r.lease < :now)
+  AND r.strikes + CASE WHEN r.owner IS NULL THEN 0 ELSE 1 END > 1
+  AND (r.ordered = 0 OR NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = r.case_id AND o.state = (SELECT 'ready') AND o.id <> r.id AND o.ordered = 1
+    AND o.owner IS NOT NULL AND o.lease >= :now))
+ORDER BY r.due, r.turn LIMIT 1
+
 -- Cases in which many runs stand in line: behind a dead letter, or behind each other.
 -- name: long_cases
 SELECT case_id FROM runs WHERE state = 'ready' AND state IN ('ready', 'dead') AND due <= :now AND ordered = 1

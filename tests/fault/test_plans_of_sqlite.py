@@ -20,7 +20,16 @@ def test_no_query_about_what_is_ready_walks_through_all_runs(tmp_path: Path) -> 
         walks = {name: [said for said in _plan(raw, text) if RUNS.match(said)] for name, text in asked.items()}
     raw.close()
     assert {name: said for name, said in walks.items() if said} == {}
-    assert {"runs_to_ring", "claim_runs", "runs_behind", "release_owner", "count_ready", "backlog", "runs_ready_or_dead"} <= asked.keys()
+    assert {
+        "runs_to_ring",
+        "claim_runs",
+        "runs_behind",
+        "release_owner",
+        "count_ready",
+        "backlog",
+        "runs_ready_or_dead",
+        "suspects_with_lane",
+    } <= asked.keys()
 
 
 def test_no_query_about_runs_that_are_not_done_walks_through_those_that_are(tmp_path: Path) -> None:

@@ -129,6 +129,22 @@ def test_the_turn_of_a_suspect_comes_though_a_run_that_is_due_longer_waits_for_i
     store.close()
 
 
+def test_a_suspect_that_holds_a_lane_has_its_turn_before_one_that_is_due_longer_and_may_wait_for_it(tmp_path: Path) -> None:
+    store, clock = SqliteStore(tmp_path / "s.db"), FixedClock(LATER)
+    store.keys = Keyring.in_memory()
+    add_runs(store, "waiter", time=text_of(NOW))
+    add_runs(store, "holder", time=text_of(NOW + dt.timedelta(seconds=1)))
+    for owner in ("uno", "due"):
+        claim(store, "waiter", "holder", owner=owner, now=LATER)
+        store.write(lambda tx, owner=owner: tx.do("void_claims", owner=owner)).result(60)  # type: ignore[misc]
+    store.write(lambda tx: tx.do("take_lane", name="sistema.fila", run="holder", path="fila")).result(60)
+    sweeper = Sweeper(store, Holding(store, clock, 30, lambda: 0.0), 1.0, 10, 0.0, LATER)
+    assert [row["id"] for row in sweeper.look(clock.now(), 20, quiet=True, free=False)[0]] == ["holder"]
+    sweeper.hurry()
+    assert [row["id"] for row in sweeper.look(clock.now(), 20, quiet=True, free=False)[0]] == ["waiter"]
+    store.close()
+
+
 def test_a_suspect_that_gets_on_is_none_any_more(world: Simulation) -> None:
     [run] = suspects(world, 1)
     assert work(world) == [run]
