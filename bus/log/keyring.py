@@ -6,8 +6,8 @@
     keystore.folder/1/00000001.keys  a block of keys, wrapped, 60 bytes each; a destroyed one is 60 zeros
     keystore.master                  the key that wraps all others: 32 bytes in base64, mode 0600
 
-Keys are made a block at a time and are durable before anybody uses one, so that sealing waits for no disk. A process that ends
-leaves the rest of its block unused. Keys are wrapped with AES-256-GCM, bound to the key store and to their number.
+Keys are made a block at a time, ahead of their use, and are durable before anybody uses one, so that sealing waits for no disk. A process
+that ends leaves the rest of its blocks unused. Keys are wrapped with AES-256-GCM, bound to the key store and to their number.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from bus.store import Key
 
 BLOCK = 1024
 """Keys made at once."""
+FEW = BLOCK // 4
+"""Keys left of a block, at which the next one is made."""
 SLOT = 60
 """Bytes of a wrapped key: nonce 12, key 32, tag 16."""
 GONE = bytes(SLOT)
@@ -140,6 +142,7 @@ class Keyring:
         self._index = Mac(index)
         self._lock = threading.Lock()
         self._unused: list[Key] = []
+        self._ahead: list[Key] = []
         self._open: dict[int, Key] = {}
         self._generation, self._looked = blocks.generation(), 0.0
         self._held = held
@@ -153,6 +156,9 @@ class Keyring:
         with self._lock:
             self._fill()
             key = self._unused.pop()
+            if len(self._unused) == FEW and not self._ahead:
+                with contextlib.suppress(RuntimeError):  # no thread is to be had: whoever needs a key makes it
+                    threading.Thread(target=self._make_ahead, name="snodo-keys", daemon=True).start()
         self._keep(key)
         return key
 
@@ -162,7 +168,14 @@ class Keyring:
 
     def _fill(self) -> None:
         if not self._unused:
-            self._unused = self._more()
+            self._unused, self._ahead = self._ahead or self._more(), []
+
+    def _make_ahead(self) -> None:
+        """The next block, so that nobody waits for the disk, the door's event loop least of all."""
+        with contextlib.suppress(StoreError):  # who finds no key hears it
+            made = self._more()
+            with self._lock:
+                self._ahead = made
 
     def key(self, number: int) -> Key:
         self._look()

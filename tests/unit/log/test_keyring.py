@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import hmac
+import threading
+import time
 
 import pytest
 
 from bus.errors import ConfigError, Erased, StoreError
 from bus.log import keyring, payload
-from bus.log.keyring import GONE, SLOT, Keyring, rekey
+from bus.log.keyring import BLOCK, FEW, GONE, SLOT, Keyring, rekey
 from bus.log.payload import Text, opened, payload_key, seal, verify_opening
 from bus.store import Key
 
@@ -49,6 +51,20 @@ def test_only_so_many_keys_are_kept_in_memory_and_all_are_read_again(monkeypatch
     assert [keys.key(one.id).secret for one in made] == [one.secret for one in made]
     assert made[-1].id in keys._open
     assert len(keys._open) <= 10
+
+
+def test_who_needs_a_key_does_not_wait_for_the_disk_while_some_are_left(monkeypatch):
+    keys, makers = Keyring.in_memory(), []
+    add = keys._blocks.add
+    monkeypatch.setattr(keys._blocks, "add", lambda content: (makers.append(threading.current_thread().name), add(content))[1])
+    made = [keys.fresh() for _ in range(BLOCK - FEW)]
+    until = time.monotonic() + 10
+    while not keys._ahead:
+        assert time.monotonic() < until
+        time.sleep(0.001)
+    made += [keys.fresh() for _ in range(BLOCK)]
+    assert makers == [threading.current_thread().name, "snodo-keys"]
+    assert len({one.id for one in made}) == len({one.secret for one in made}) == 2 * BLOCK - FEW
 
 
 @pytest.mark.parametrize("fails", ["open", "fsync"])
