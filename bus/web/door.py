@@ -25,7 +25,7 @@ from bus.web.api import SERVED
 from bus.web.auth import Caller
 from bus.web.exchange import exchange_of
 from bus.web.house import House
-from bus.web.problems import HeadersTooLarge, MethodRefused, problem_of
+from bus.web.problems import HeadersTooLarge, MethodRefused, Unexpected, problem_of
 from bus.web.served import Served
 
 MOST_AT_ONCE = 2_000
@@ -86,6 +86,7 @@ class HttpDoor:
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         """The answer; leaves in the scope the address as the log may say it: without what the caller put in."""
         headers = _headers(scope)
+        _refuse_strange(scope["http_version"], headers)
         if self._open > MOST_AT_ONCE:
             raise Busy("too many requests at once", hint="try again in a moment")
         mount = self._inbound.get(scope["path"])
@@ -175,7 +176,7 @@ class _Nowhere:
 
 
 SINGLE = frozenset(
-    {b"idempotency-key", b"content-type", b"content-length", b"authorization", b"x-api-key", b"snodo-purpose", b"traceparent"}
+    {b"host", b"idempotency-key", b"content-type", b"content-length", b"authorization", b"x-api-key", b"snodo-purpose", b"traceparent"}
 )
 
 
@@ -194,6 +195,26 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
             raise Malformed(f"the header {name.decode('latin-1')} came twice", code="input.header-twice", hint="send it once")
         joined[name] = joined[name] + b", " + value if name in joined else value
     return joined
+
+
+def _refuse_strange(version: str, headers: Mapping[bytes, bytes]) -> None:
+    """What the server lets by and nobody here does: no host (RFC 9112 §3.2), a body in another coding (§6.1), an expectation that is none
+    (RFC 9110 §10.1.1). 0.2 µs.
+    """
+    if b"host" not in headers and version == "1.1":
+        raise Malformed("there is no Host header", hint="HTTP/1.1 asks for one: the name of the bus, as in its address")
+    if headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+        said = headers[b"transfer-encoding"].decode("latin-1")[:100]
+        raise Malformed(
+            f"the body comes in the transfer coding {said!r}",
+            code="input.encoding",
+            hint="send it as it is, with Content-Length or chunked alone",
+        )
+    if headers.get(b"expect", b"100-continue").lower() != b"100-continue":
+        raise Unexpected(
+            f"nobody here does what is expected: {headers[b'expect'].decode('latin-1')[:100]!r}",
+            hint="leave Expect out, or send 100-continue",
+        )
 
 
 def create(app: App) -> HttpDoor:

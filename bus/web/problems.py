@@ -54,6 +54,13 @@ class WrongMedia(InputError):
     status = 415
 
 
+class Unexpected(InputError):
+    """``Expect`` asks for something else than our go-ahead."""
+
+    default_code = "input.expect"
+    status = 417
+
+
 class HeadersTooLarge(InputError):
     """The request line and the headers are larger than the limit."""
 
@@ -130,6 +137,6 @@ def _headers(error: Exception, status: int) -> list[tuple[bytes, bytes]]:
     if status == 405:
         headers.append((b"allow", detail["allow"].encode()))
     # What was announced and refused is read to its end and thrown away: a client that is still sending would not see the answer.
-    if status in (408, 431) or (status == 413 and "size" not in detail):
+    if status in (408, 417, 431) or (status == 413 and "size" not in detail):
         headers.append((b"connection", b"close"))
     return headers

@@ -370,6 +370,40 @@ def test_what_is_not_http_gets_a_problem_too(server, request_text):
     assert json.loads(body)["code"] == "input.malformed"
 
 
+@pytest.mark.parametrize(
+    ("lines", "status", "code"),
+    [
+        (b"Content-Length: 2\r\n\r\n{}", b"400 Bad Request", "input.malformed"),
+        (b"Host: a\r\nHost: b\r\nContent-Length: 2\r\n\r\n{}", b"400 Bad Request", "input.header-twice"),
+        (b"Host: bus\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", b"400 Bad Request", "input.encoding"),
+        (b"Host: bus\r\nExpect: 200-ok\r\nContent-Length: 2\r\n\r\n{}", b"417 Expectation Failed", "input.expect"),
+    ],
+)
+def test_what_a_request_asks_of_the_connection_and_nobody_does_is_refused(server, lines, status, code):
+    with socket.create_connection(("127.0.0.1", server.port), 10) as raw:
+        raw.settimeout(60)
+        raw.sendall(b"POST /messages HTTP/1.1\r\n" + lines)
+        head, _, body = raw.recv(65536).partition(b"\r\n\r\n")
+    assert (head.split(b"\r\n")[0], json.loads(body)["code"]) == (b"HTTP/1.1 " + status, code)
+
+
+@pytest.mark.parametrize(
+    ("version", "lines", "body"),
+    [
+        ("1.0", "Content-Length: 2\r\n", b"{}"),
+        ("1.1", "Host: bus\r\nTransfer-Encoding: Chunked\r\n", b"2\r\n{}\r\n0\r\n\r\n"),
+        ("1.1", "Host: bus\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n", b"{}"),
+    ],
+)
+def test_what_is_asked_of_the_connection_and_done_is_no_fault(server, version, lines, body):
+    with socket.create_connection(("127.0.0.1", server.port), 10) as raw:
+        raw.settimeout(60)
+        own = f"Authorization: Bearer {key_of('portale')}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        raw.sendall(f"POST /messages HTTP/{version}\r\n{lines}{own}\r\n".encode() + body)
+        answer = b"".join(iter(lambda: raw.recv(65536), b""))
+    assert b'"status":422' in answer, "the body was read: it is no message"
+
+
 def test_a_header_that_never_ends_is_cut(server):
     with socket.create_connection(("127.0.0.1", server.port), 10) as raw:
         raw.settimeout(60)
