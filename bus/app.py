@@ -21,7 +21,7 @@ from typing import Any, Literal, TypeAlias
 from bus import channel as channels
 from bus import failpoint, reports
 from bus.activation import NEWS, Activation
-from bus.adapter import Adapter, Delivery, Endpoint, Fact, Wire
+from bus.adapter import Adapter, Endpoint
 from bus.anchors.anchoring import Anchoring, Ways
 from bus.anchors.lateness import expected, standing
 from bus.catalog import Catalog
@@ -31,6 +31,7 @@ from bus.config import Config
 from bus.diagnostics import configure, logger
 from bus.engine import accesses, dead, erasure, finding, inquiry, least, retention, watching
 from bus.engine.accesses import NOBODY, Looker
+from bus.engine.adapter_door import AdapterDoor
 from bus.engine.arrival import Submission
 from bus.engine.attachments import Attachments
 from bus.engine.backlog import Backlog
@@ -42,13 +43,12 @@ from bus.engine.lifeline import Lifelines
 from bus.engine.outside import Outside
 from bus.engine.polling import Polling
 from bus.engine.presence import Presence, gates, processes
-from bus.engine.projection import Entry, entry, fact, write
+from bus.engine.projection import Entry, entry, write
 from bus.engine.search import Question
 from bus.engine.sequencer import Sequencer
 from bus.errors import ConfigError, StoreError
-from bus.log import keys, log
+from bus.log import keys
 from bus.log.keyring import Keyring, open_keyring, was_used
-from bus.log.payload import Text
 from bus.log.receipt import Promises
 from bus.log.record import Record
 from bus.message import JsonObject, JsonValue, new_id
@@ -529,7 +529,7 @@ class App:
 
     def door(self, adapter: str) -> AdapterDoor:
         """What an endpoint or a poller of one adapter is given."""
-        return AdapterDoor(self, adapter)
+        return AdapterDoor(adapter, self.store, self.clock, self.send)
 
     def well(self) -> bool:
         """Whether this process does what it is there for, whatever the database or others do; a glance from another thread."""
@@ -561,45 +561,3 @@ class App:
     def send(self, submission: Submission) -> Future[Accepted]:
         """See `bus.engine.intake.Intake.send`."""
         return self.intake.send(submission)
-
-
-class AdapterDoor:
-    """Implements `bus.adapter.Door` for one adapter."""
-
-    def __init__(self, app: App, adapter: str) -> None:
-        self._app, self._adapter = app, adapter
-
-    def accept(
-        self, type: str, body: JsonObject, *, key: str, subject: str | None = None, facts: Sequence[Fact] = (),
-        expect: Mapping[tuple[str, str], JsonValue] | None = None, exchanges: Sequence[Wire] = (),
-    ) -> Delivery:  # fmt: skip
-        submission = Submission(
-            type=type, body=body, sender=self._adapter, source=f"/adapters/{self._adapter}", subject=subject, key=key,
-            adapter=self._adapter,
-            facts=tuple((f.kind, f.key, f.value) for f in facts), expect=dict(expect or {}),
-            wires=tuple(Text(f"wire-{w.direction}", w.content, w.media_type) for w in exchanges),
-        )  # fmt: skip
-        accepted = self._app.send(submission).result()
-        return Delivery(accepted.id, accepted.repeated)
-
-    def served(
-        self, operation: str, outcome: str, *, request: JsonObject, answer: JsonObject, exchanges: Sequence[Wire] = (),
-        about: tuple[str, str] | None = None,
-    ) -> None:  # fmt: skip
-        wires = [Text(f"wire-{w.direction}", w.content, w.media_type) for w in exchanges]
-        data = {"adapter": self._adapter, "operation": operation, "outcome": outcome}
-
-        def work(tx: Tx) -> None:
-            known = None if about is None else tx.one("fact", adapter=self._adapter, kind=about[0], key=tx.keys.token(about[1]))
-            key = tx.keys.fresh() if known is None else log.key_of_payload(tx, known["payload"])
-            record = Record(new_id(), "served", self._app.clock.now(), data=data)
-            write(tx, entry(record, key, {"request": request, "answer": answer}, wires))
-
-        self._app.store.write(work).result()
-
-    def fact(self, kind: str, key: str) -> Any:
-        with self._app.store.read() as tx:
-            return fact(tx, self._adapter, kind, key)
-
-    def now(self) -> dt.datetime:
-        return self._app.clock.now()

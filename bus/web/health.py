@@ -15,7 +15,7 @@ METRICS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 async def status(call: Call) -> Answer:
-    """200 when the store answers within seconds, takes what comes and is ours, and engine and sequencer turn, else 503; the log says why."""
+    """200 when the store answers in seconds, takes what comes and is ours, and engine and sequencer turn, else 503; the log says why."""
     if call.house.app.unfit is not None:
         raise call.house.app.unfit
     if not call.house.app.well():
