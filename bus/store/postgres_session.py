@@ -137,9 +137,10 @@ _DUMPERS: tuple[tuple[type, type[Dumper]], ...] = (
 
 
 def connect(url: str, settings: dict[str, str]) -> Session:
-    """Open a session and make it ours; raises psycopg's errors."""
+    """Open a session and make it ours; raises psycopg's errors, and `StoreError` for a server that is too old."""
     session: Session = psycopg.connect(make_conninfo(url, **LINE), autocommit=True, row_factory=dict_row)  # type: ignore[arg-type]
     try:
+        _refuse_old(session)
         for kind, dumper in _DUMPERS:  # the types of parameters never vary, so each statement is prepared once
             session.adapters.register_dumper(kind, dumper)
         wanted = SETTINGS | settings
@@ -156,11 +157,18 @@ def connect(url: str, settings: dict[str, str]) -> Session:
     return session
 
 
+def _refuse_old(session: Session) -> None:
+    """Before anything is set: an older server does not know all of `SETTINGS`, and would be taken for one that went away."""
+    info = session.info
+    if info.server_version < OLDEST:
+        said = f"the server at {info.host}:{info.port} is PostgreSQL {info.parameter_status('server_version')}"
+        raise StoreError(said, code="store.too-old", hint="the bus needs PostgreSQL 15 or later: name one in store.url")
+
+
 RIGHTS = "as the owner of the tables: bus migrate up, then psql --file=deploy/postgresql/grants.sql"
 """What to do when the user of the bus lacks a right."""
 FACTS = """
-SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS name,
-  current_setting('server_encoding') AS encoding, current_setting('fsync') AS fsync,
+SELECT current_setting('server_encoding') AS encoding, current_setting('fsync') AS fsync,
   current_setting('full_page_writes') AS full_page_writes,
   (SELECT reset_val FROM pg_settings WHERE name = 'synchronous_commit') AS synchronous_commit,
   (SELECT jsonb_object_agg(name, jsonb_build_array(source, sourcefile)) FROM pg_settings
@@ -170,7 +178,7 @@ SELECT current_setting('server_version_num')::int AS version, current_setting('s
      WHEN s.setdatabase <> 0 THEN 'DATABASE ' || quote_ident(d.datname) ELSE 'ROLE ALL' END
    FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase
    WHERE (s.setrole = 0 OR r.rolname = session_user) AND (s.setdatabase = 0 OR d.datname = current_database())
-     AND EXISTS (SELECT 1 FROM unnest(s.setconfig) c WHERE starts_with(c, 'synchronous_commit='))
+     AND EXISTS (SELECT 1 FROM unnest(s.setconfig) c WHERE split_part(c, '=', 1) = 'synchronous_commit')
    ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1) AS altered,
   pg_is_in_recovery() AS standby, current_schema() AS schema, pg_backend_pid() AS pid
 """
@@ -186,11 +194,9 @@ WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND c.
 
 
 def assert_safe(session: Session) -> None:
-    """Raises `StoreError` for a server that could lose what was accepted, or that we do not know."""
+    """Raises `StoreError` for a server that could lose what was accepted, or that is not for us."""
     facts = session.execute(FACTS, prepare=False).fetchone()  # a pooler keeps no statements
     assert facts is not None
-    if facts["version"] < OLDEST:
-        raise StoreError(f"this is PostgreSQL {facts['name']}", code="store.too-old", hint="the bus needs PostgreSQL 15 or later")
     for unsafe in refusals(facts, session.info.backend_pid):
         raise unsafe
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 OLDEST_SQLITE = (3, 35)
 """The first with RETURNING."""
-OLDEST_POSTGRESQL = 150000
 LOCAL_DISK = "put the file on a local disk that supports WAL"
 OF_ALL_REVISIONS = frozenset({"processes_at_work", "folder_of_attachments", "keystore_of_payloads", "lies_open"})
 """Queries whose tables are the same since revision 2; of others an older or newer schema may mean something else."""
@@ -115,7 +114,8 @@ def _postgresql(url: str) -> Survey:
             unsafe = [*postgres_session.refusals(safety, raw.info.backend_pid), *_rights_lacking(raw, revision)]
             figures, missed = _figures(ask, facts["now"], revision, psycopg.ProgrammingError)
             return Survey(
-                kind="PostgreSQL", where=where_is(url), version=facts["server_version"], too_old=int(facts["number"]) < OLDEST_POSTGRESQL,
+                kind="PostgreSQL", where=where_is(url), version=facts["server_version"],
+                too_old=raw.info.server_version < postgres_session.OLDEST,
                 durability=", ".join(f"{name} {safety[name]}" for name in ("fsync", "full_page_writes", "synchronous_commit")),
                 unsafe=tuple(unsafe), revision=revision, speaks=REVISION, now=facts["now"],
                 ahead=before + (after - before) / 2 - facts["now"],
@@ -140,8 +140,7 @@ def _rights_lacking(raw: Any, revision: int) -> Iterator[StoreError]:
 
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
 _FACTS = """
-SELECT clock_timestamp() AS now, current_user AS "user", current_setting('server_version_num') AS number,
-  split_part(current_setting('server_version'), ' ', 1) AS server_version
+SELECT clock_timestamp() AS now, current_user AS "user", split_part(current_setting('server_version'), ' ', 1) AS server_version
 """
 _RIGHTS = """
 SELECT pg_has_role(relowner, 'MEMBER') AS owns, has_table_privilege(oid, 'UPDATE') AS change, has_table_privilege(oid, 'DELETE') AS remove

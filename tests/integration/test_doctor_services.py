@@ -7,6 +7,7 @@ import datetime as dt
 import threading
 from pathlib import Path
 from unittest.mock import Mock
+from urllib.parse import urlsplit
 
 import kombu
 import psycopg
@@ -17,9 +18,10 @@ from bus.clock import text_of
 from bus.doctor import database
 from bus.doctor.verdict import Surroundings, Verdict
 from bus.errors import StoreError
+from bus.store import migrate
 from bus.store.obstacles import Standbys
 from bus.store.opening import open_store
-from bus.store.postgres_session import CONNECTIONS, READERS, interrupted, refusals, unreachable
+from bus.store.postgres_session import CONNECTIONS, READERS, SETTINGS, interrupted, refusals, unreachable
 from bus.store.schema import REVISION
 from bus.testing.channel_contract import wait_until
 from tests.small_bus import write
@@ -143,6 +145,19 @@ def test_what_the_start_refuses_of_a_database_is_told_with_the_same_remedy(tmp_p
     [told] = [one for one in examined(write(tmp_path, store={"url": url}))["doctor.store-settings"] if one.level == "wrong"]
     assert (refused.value.code, what in told.what) == (code, True)
     assert (told.what, told.next) == (refused.value.sentence, refused.value.hint)
+
+
+def test_a_server_that_is_too_old_is_refused_as_one_before_it_is_asked_for_what_it_does_not_know(tmp_path, postgresql_url, monkeypatch):
+    """PostgreSQL 13 has no `client_connection_check_interval`: it was said to have gone away."""
+    monkeypatch.setattr("bus.store.postgres_session.OLDEST", 990000)
+    monkeypatch.setitem(SETTINGS, "a_setting_of_later", "on")
+    for refusing in (open_store, migrate.migrate):
+        with pytest.raises(StoreError) as refused:
+            refusing(postgresql_url)
+        assert (refused.value.code, refused.value.hint) == ("store.too-old", "the bus needs PostgreSQL 15 or later: name one in store.url")
+        assert f"the server at 127.0.0.1:{urlsplit(postgresql_url).port} is PostgreSQL " in refused.value.sentence
+    found = examined(write(tmp_path, store={"url": postgresql_url}))
+    assert (levels(found, "doctor.store-version"), levels(found, "doctor.store")) == (["wrong"], ["ok"])
 
 
 def test_a_user_without_the_rights_to_a_new_table_is_refused_with_the_script_that_gives_them(tmp_path, postgresql, postgresql_url):
