@@ -43,6 +43,7 @@ WRITING = {
     "idle_in_transaction_session_timeout": "5s",
     "lock_timeout": "4s",
     "statement_timeout": "60s",
+    "default_transaction_read_only": "off",  # also while the schema is made
 }
 READING = {"idle_in_transaction_session_timeout": "10min", "statement_timeout": "60s", "default_transaction_read_only": "on"}
 READERS = 8

@@ -449,6 +449,25 @@ def _write_until_refused(store: Store) -> None:
         store.write(lambda tx, name=f"meanwhile {number}": add(tx, name)).result(30)  # type: ignore[misc]
 
 
+def test_settings_of_the_server_for_others_sessions_are_not_ours(postgresql: PostgreSQL, postgresql_url: str) -> None:
+    """They may end what idles, waits or takes long, and let nobody write who does not ask for it."""
+    theirs = {
+        "default_transaction_read_only": "on", "default_transaction_isolation": "serializable", "statement_timeout": "1ms",
+        "lock_timeout": "1ms", "idle_in_transaction_session_timeout": "1ms", "idle_session_timeout": "300ms",
+    }  # fmt: skip
+    name = postgresql_url.rpartition("/")[2]
+    with psycopg.connect(postgresql.url, autocommit=True) as admin:
+        for setting, value in theirs.items():
+            admin.execute(f"ALTER DATABASE {name} SET {setting} = '{value}'")  # type: ignore[call-overload]
+    store = PostgresStore(postgresql_url)
+    for turn in range(3):
+        store.write(lambda tx, turn=turn: add(tx, f"m{turn}")).result(60)  # type: ignore[misc]
+        assert times(store, f"m{turn}") == 1
+        time.sleep(0.5)  # their patience with who idles
+    assert len(numbers(store)) == 3
+    store.close()
+
+
 def test_a_database_that_is_not_there_says_what_to_look_at(postgresql: PostgreSQL) -> None:
     with pytest.raises(StoreError, match=r"cannot be opened.*nessuna") as told:
         PostgresStore(postgresql.url_of("nessuna"))
