@@ -7,7 +7,7 @@ claim was lost in the meantime writes nothing.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,7 +127,7 @@ class Settling:
 
     def _settle(self, tx: Tx, live: Live, now: dt.datetime) -> Settled:
         settled = Settled()
-        for made in live.entries:
+        for made in _with_what_stands(tx, live):
             write(tx, made)
             settled.rung += self._consequences(tx, made.record, now)
         for arrival in live.outgoing:
@@ -219,6 +219,21 @@ class Settling:
                 if row is not None and row["state"] in ("matched", "expired"):
                     return True
         return False
+
+
+def _with_what_stands(tx: Tx, live: Live) -> Iterator[Entry]:
+    """What a run decided. A message that it sends, and that came before by the key of a route, is not written: then it is told which stands."""
+    stands: dict[str, str] = {}
+    known: dict[tuple[str, str], str] = {}
+    for arrival in live.outgoing:
+        sent = arrival.message.id
+        for name in arrival.names.intake[1:]:  # the first is its own, which nobody had before
+            found = intake.accepted_as(tx, name) or known.setdefault(name, sent)
+            if found != sent:
+                stands.setdefault(sent, found)
+    for made in live.entries:
+        standing = stands.get(made.record.data.get("sent", ""))
+        yield made.of(made.record._replace(data={**made.record.data, "stands": standing})) if standing else made
 
 
 def _claims(lives: Sequence[Live]) -> str:

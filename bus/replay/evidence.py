@@ -150,7 +150,7 @@ def _page(tx: Tx, messages: Sequence[str], book: Rulebook) -> Page:
     for row in tx.all("records_among_runs", runs=_list(r["id"] for r in rows)):
         journals.setdefault(row["run"], []).append(record_of(parsed(row["content"])))
     records = [record for journal in journals.values() for record in journal]
-    named = [record.data[name] for record in records for name in ("sent", "arrival") if name in record.data]
+    named = [record.data[name] for record in records for name in ("sent", "stands", "arrival") if name in record.data]
     payload_of = {row["id"]: row["payload"] for row in tx.all("message_payloads_among", messages=_list({*messages, *named}))}
     wanted = [held.id for record in records for held in record.payloads if held.role not in _UNREAD]
     contents = log.payloads(tx, [*payload_of.values(), *wanted])

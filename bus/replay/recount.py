@@ -307,7 +307,7 @@ class _Life:
             case Await():
                 self._compare_wait(ask, record)
             case Send():
-                stored = self.evidence.message(record.data["sent"])
+                stored = self.evidence.message(record.data.get("stands", record.data["sent"]))
                 self._compare_data(ask, record, type=ask.type)
                 self._compare_value(ask, "message", None if stored is None else canonical(stored["body"]), ask.body)
             case Reply():

@@ -1,0 +1,49 @@
+"""A run sends a message that came before by the key of a route: nothing happens twice, and the log says which one stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bus import config
+from bus.app import App
+from bus.cli import main
+from bus.engine.arrival import Submission
+from bus.log import log
+from tests.small_bus import wait_reply, write
+
+SENDS = """route: prova.saluta
+version: 1
+on: prova.saluto
+steps:
+  - {id: uno, send: prova.silenzio, with: {nome: body.nome}}
+  - {id: due, send: prova.silenzio, with: {nome: body.nome}}
+"""
+TAKES = """route: prova.tace
+version: 1
+on: prova.silenzio
+key: body.nome
+steps:
+  - {id: niente, set: {niente: body.nome}}
+"""
+
+
+def test_what_a_run_sends_again_is_told_to_stand_already(tmp_path: Path) -> None:
+    settings = write(tmp_path)
+    (tmp_path / "routes/prova/saluta.yaml").write_text(SENDS)
+    (tmp_path / "routes/prova/tace.yaml").write_text(TAKES)
+    app = App(config.load(settings), adapters={})
+    app.start()
+    try:
+        first, second = (app.send(Submission("prova.saluto", {"nome": "Ada"}, "portale", key=key)).result(30).id for key in "ab")
+        for one in (first, second):
+            assert wait_reply(app, one, 30)["state"] == "done"
+        with app.store.read() as tx:
+            sent = [[made.data for made in log.of_message(tx, one) if made.kind == "sent"] for one in (first, second)]
+            written = [row["id"] for row in tx.all("newest_messages", most=10) if row["type"] == "prova.silenzio"]
+        [stands] = written
+        told = [one for several in sent for one in several]
+        assert [one.get("stands") for one in told] == [stands if one["sent"] != stands else None for one in told]
+        assert [one["sent"] for one in told].count(stands) == 1
+    finally:
+        app.stop()
+    assert main(["replay", "--all", "--from", "2020-01-01", "--config", str(settings)]) == 0
