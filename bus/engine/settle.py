@@ -222,7 +222,7 @@ class Settling:
 
 
 def _with_what_stands(tx: Tx, live: Live) -> Iterator[Entry]:
-    """What a run decided. A message that it sends, and that came before by the key of a route, is not written: then it is told which stands."""
+    """What a run decided. Of a message that it sends, and that came before by the key of a route, it is told which one stands."""
     stands: dict[str, str] = {}
     known: dict[tuple[str, str], str] = {}
     for arrival in live.outgoing:
