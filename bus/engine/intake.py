@@ -283,7 +283,7 @@ def receive(tx: Tx, arrival: Arrival, *, perhaps_known: bool = True) -> Accepted
 def accepted_as(tx: Tx, name: tuple[str, str]) -> str | None:
     """The message that was accepted under one of the names (scope, key) of another, if there is one."""
     seen = tx.one("intake_key", scope=name[0], key=name[1])
-    return seen and str(seen["message"])
+    return None if seen is None else str(seen["message"])
 
 
 def _repeated(tx: Tx, identity: str, content: str, arrival: Arrival) -> Accepted:
