@@ -97,7 +97,7 @@ CODES: dict[str, Code] = {
         "put the file on a local disk with space",
     ),
     "doctor.clock": Code(
-        "This machine's clock against the database's; a warning beyond one second.",
+        "This machine's clock against the database's, and against the last record, which is not of later; a warning beyond one second.",
         "leases follow the database, but certificates, logs and outside systems follow this one",
         "set up chrony or systemd-timesyncd on both machines",
     ),

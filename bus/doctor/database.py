@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
+from bus.clock import moment_of, text_of
 from bus.disk import filesystem
 from bus.doctor.here import space
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
@@ -13,7 +14,9 @@ from bus.errors import ConfigError, StoreError
 from bus.store.opening import doubts, refuse_network, refuse_unusable
 from bus.store.survey import Survey, survey, where_is
 
+AHEAD = "set it by chrony or systemd-timesyncd; records keep the time that they have, and are in the order of their commits all the same"
 SKEW = dt.timedelta(seconds=1)
+FORGETFUL = "network folders and memory do not keep what they say they wrote"
 LONG = dt.timedelta(seconds=5)
 """A commit that a standby has not confirmed after so long is not just on its way."""
 
@@ -109,15 +112,20 @@ def disk(at: Surroundings) -> Iterator[Verdict]:
     try:
         refuse_network(_file(at))
     except StoreError as refused:
-        yield wrong("doctor.store-disk", refused.sentence, str(folder), next=refused.hint)
+        yield wrong("doctor.store-disk", refused.sentence, str(folder), why=FORGETFUL, next=refused.hint)
     for said in doubts(at.settings.store.url):
-        yield warning("doctor.store-disk", said, str(folder))
+        yield warning("doctor.store-disk", said, str(folder), why=FORGETFUL, next="put the file on a local disk")
     yield from space("doctor.store-disk", folder, f"{filesystem(folder) or 'disk'}, ")
 
 
 def clock(at: Surroundings) -> Iterator[Verdict]:
-    ahead = _of(at).ahead
-    if ahead is None:
+    """Against the database's clock, and against the log: of SQLite there is no other clock than this machine's."""
+    store = _of(at)
+    last = next((moment_of(row["time"]) for row in store.figures.get("newest_record", ())), store.now)
+    if last - store.now > SKEW:
+        what = f"the last record is of {text_of(last)}, and now it is {text_of(store.now)}"
+        yield warning("doctor.clock", what, why="the clock was ahead, or is behind: times, deadlines and retention follow it", next=AHEAD)
+    if (ahead := store.ahead) is None:
         return
     what = f"this machine is {abs(ahead).total_seconds():.1f} s {'ahead of' if ahead > dt.timedelta() else 'behind'} the database"
     yield warning("doctor.clock", what) if abs(ahead) > SKEW else ok("doctor.clock", what)

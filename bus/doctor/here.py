@@ -164,13 +164,16 @@ def _try_disk(folder: Path) -> None:
         os.fsync(file.fileno())
 
 
+FULL, ROOM = "a full disk refuses messages", "make room on it, or move to a larger one"
+
+
 def space(code: str, folder: Path, also: str = "") -> Iterator[Verdict]:
     """Whether there is room on the disk of a folder."""
     free = shutil.disk_usage(folder).free
     what = f"{also}{megabytes(free)} free"
     if free < TOO_LITTLE:
-        yield wrong(code, what, str(folder))
+        yield wrong(code, what, str(folder), why=FULL, next=ROOM)
     elif free < LITTLE:
-        yield warning(code, what, str(folder))
+        yield warning(code, what, str(folder), why=FULL, next=ROOM)
     else:
         yield ok(code, what, str(folder))

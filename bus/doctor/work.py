@@ -46,7 +46,11 @@ def processes(at: Surroundings) -> Iterator[Verdict]:
         if len(found) > 1:
             yield warning("doctor.processes", f"{what} differ: {', '.join(one[:12] for one in found)}")
     counts = ", ".join(f"{count} {role}" for role, count in sorted(Counter(row["role"] for row in rows).items()))
-    none = "no bus web, no bus worker" if at.settings.store.shared else "one `bus serve` at most (SQLite); `bus status` asks it"
+    none = (
+        "no bus web, no bus worker"
+        if at.settings.store.shared
+        else "SQLite is for one process at most, `bus serve`, which says at `/status` how it is"
+    )
     yield ok("doctor.processes", f"at work: {counts or none}")
 
 

@@ -34,6 +34,9 @@ SELECT name FROM marks WHERE name IN ('unprotected', 'laid-open')
 -- name: oldest_unsealed
 SELECT time AS oldest FROM records WHERE seq > coalesce((SELECT last FROM checkpoints ORDER BY size DESC LIMIT 1), 0) ORDER BY seq LIMIT 1
 
+-- name: newest_record
+SELECT time FROM records ORDER BY seq DESC LIMIT 1
+
 -- What tells how long the log was: its last checkpoint, the tree (256 hashes of 32 bytes in a tile), and whoever vouched for it.
 -- name: ends_of_log
 SELECT coalesce(max(size), 0) AS size, coalesce(max(last), 0) AS sealed,

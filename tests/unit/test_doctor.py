@@ -23,10 +23,14 @@ import pytest
 from bus import config, doctor
 from bus.app import App
 from bus.cli import main
+from bus.clock import text_of
 from bus.doctor import here, systems
 from bus.doctor.codes import CODES, as_markdown
 from bus.doctor.verdict import Surroundings, Verdict
 from bus.errors import ConfigError, StoreError
+from bus.log import log
+from bus.log.record import Record
+from bus.message import new_id
 from bus.store.opening import doubts
 from tests.small_bus import Caller, Process, running, settings, wait_reply, write
 from tests.unit.test_docs import PYTHON
@@ -451,6 +455,27 @@ def test_free_space_has_two_bounds(tmp_path, monkeypatch):
     assert [one.level for one in here.space("doctor.attachments", tmp_path)] == ["wrong"]
 
 
+def test_each_doubt_of_a_disk_says_its_own_reason_and_remedy(tmp_path, monkeypatch):
+    monkeypatch.setattr("bus.store.opening.filesystem", lambda folder: "tmpfs")
+    monkeypatch.setattr(here, "LITTLE", 1e30)
+    memory, full = examined(write(tmp_path))["doctor.store-disk"]
+    assert (memory.level, memory.why, memory.next) == (
+        "warning",
+        "network folders and memory do not keep what they say they wrote",
+        "put the file on a local disk",
+    )
+    assert (full.level, full.why, full.next) == ("warning", "a full disk refuses messages", "make room on it, or move to a larger one")
+
+
+def test_a_record_of_later_than_now_is_a_doubt_of_the_clock(tmp_path):
+    with running(tmp_path) as server:
+        assert "doctor.clock" not in examined(tmp_path / "config.yaml")
+        ahead = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+        server.app.store.write(lambda tx: log.append(tx, Record(new_id(), "polled", ahead))).result(30)
+        [told] = examined(tmp_path / "config.yaml")["doctor.clock"]
+    assert (told.level, told.what.startswith(f"the last record is of {text_of(ahead)}, and now it is ")) == ("warning", True)
+
+
 def test_runs_behind_a_dead_letter_want_a_person_and_no_other_worker(tmp_path):
     with running(tmp_path) as server:
         first = Caller(server.port)("POST", "/messages", {"type": "prova.guasto", "data": {"nome": "Ada"}})
@@ -501,7 +526,9 @@ def test_processes_that_differ_or_are_silent_and_another_folder_are_told(tmp_pat
     with running(tmp_path):
         pass
     found = examined(tmp_path / "config.yaml")
-    assert [one.what for one in found["doctor.processes"]] == ["at work: one `bus serve` at most (SQLite); `bus status` asks it"]
+    assert [one.what for one in found["doctor.processes"]] == [
+        "at work: SQLite is for one process at most, `bus serve`, which says at `/status` how it is"
+    ]
     now = dt.datetime.now(dt.UTC).isoformat().replace("+00:00", "Z")
     with contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw, raw:
         row = "INSERT INTO processes (id, role, host, pid, version, rules, started, seen) VALUES (?, ?, 'uno', 7, ?, ?, ?, ?)"
