@@ -25,7 +25,22 @@ DEPTH = 40
 """Default depth limit: lists and objects within one another."""
 
 _PLACE = re.compile(r" at line (\d+) column (\d+)$")
-_TOO_DEEP = "the JSON text is nested too deep"
+_AS_TEXT = "write long codes and large numbers as text, in double quotes"
+_HINTS = {
+    "hex escape": "\\u is followed by four digits, and one of D800 to DFFF by its other half: send the character itself, in UTF-8",
+    "unicode": "send UTF-8",
+    "duplicate key": "keep one of the two: which one counts is for nobody to guess",
+    "out of range": _AS_TEXT,
+    "trailing characters": "send one value, and nothing behind it: no second one, no comment",
+    "trailing comma": "delete the comma behind the last one",
+    "control character": "within a text write \\n for the end of a line and \\t for a tab; the NUL character is not taken at all",
+    "invalid escape": "write \\\\ for a backslash",
+    "key must be a string": "names stand in double quotes",
+    "number": "a number is written like -12.5 or 1e6; NaN and Infinity are none, and codes with a zero before them are text",
+    "expected value": "a value is a text in double quotes, a number, true, false, null, a list or an object",
+}
+"""What to do, by what the parser says; the first that fits."""
+_HINT = "send JSON text: names and texts in double quotes, no name twice, no comma behind the last"
 _PARSER_TOO_DEEP = "recursion limit exceeded"
 """What jiter says beyond 200 levels, its own limit, before `_check_depth` sees a value."""
 _MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -45,11 +60,12 @@ def parse(data: bytes, limit: int = LIMIT, depth: int = DEPTH) -> JsonValue:
     except ValueError as error:
         raise _malformed(str(error), data) from None
     if data.count(b"[") + data.count(b"{") > depth:
-        _check_depth(value, depth)
+        _check_depth(value, depth, depth)
     if _may_hold_large_numbers(data):
         _check_numbers(value)
-    if b"\\u0000" in data and _holds_nul(value):
-        raise Malformed("the JSON text holds the NUL character", code="input.nul")
+    if b"\\u0000" in data and (pointer := _nul_in(value)) is not None:
+        hint = "delete it: no XML, database or expression carries it"
+        raise Malformed(f"the JSON text holds the NUL character, at {pointer or '/'}", code="input.nul", hint=hint, pointer=pointer)
     return value
 
 
@@ -70,16 +86,21 @@ def _malformed(raw: str, data: bytes) -> Malformed:
     place = _PLACE.search(raw)
     line, column = (int(place[1]), int(place[2])) if place else (1, 1)
     if raw.startswith(_PARSER_TOO_DEEP):
-        return Malformed(_TOO_DEEP, code="input.too-deep", line=line, column=column)
+        return _too_deep(DEPTH, line=line, column=column)
     if data.startswith(_MARKS):
         return Malformed("not JSON: it begins with a byte order mark", hint="send UTF-8 without the mark", line=1, column=1)
     if not data.strip():
         return Malformed("not JSON: the text is empty", hint="send JSON text", line=1, column=1)
     reason = (raw[: place.start()] if place else raw).replace("EOF while parsing", "the text ends within")
-    hint = (
-        "send UTF-8" if "unicode" in reason else "send JSON text: names and texts in double quotes, no name twice, no comma behind the last"
-    )
-    return Malformed(f"not JSON: {reason[:1].lower() + reason[1:]}, line {line} column {column}", hint=hint, line=line, column=column)
+    hint = next((hint for said, hint in _HINTS.items() if said in reason), _HINT)
+    code = "input.number" if hint == _AS_TEXT else Malformed.default_code
+    said = f"not JSON: {reason[:1].lower() + reason[1:]}, line {line} column {column}"
+    return Malformed(said, code=code, hint=hint, line=line, column=column)
+
+
+def _too_deep(depth: int, **place: Any) -> Malformed:
+    hint = f"flatten it: at most {depth} lists and objects within one another are taken"
+    return Malformed("the JSON text is nested too deep", code="input.too-deep", hint=hint, **place)
 
 
 def _may_hold_large_numbers(data: bytes) -> bool:
@@ -88,13 +109,13 @@ def _may_hold_large_numbers(data: bytes) -> bool:
     return b"e000" in alike or b"0" * 19 in alike
 
 
-def _check_depth(value: Any, allowed: int) -> None:
+def _check_depth(value: Any, allowed: int, depth: int, path: str = "") -> None:
     if not isinstance(value, (dict, list)):
         return
     if allowed == 0:
-        raise Malformed(_TOO_DEEP, code="input.too-deep")
-    for inner in value.values() if isinstance(value, dict) else value:
-        _check_depth(inner, allowed - 1)
+        raise _too_deep(depth, pointer=path)
+    for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        _check_depth(inner, allowed - 1, depth, f"{path}/{name}")
 
 
 def _check_numbers(value: Any, path: str = "") -> None:
@@ -106,16 +127,16 @@ def _check_numbers(value: Any, path: str = "") -> None:
             _check_numbers(inner, f"{path}/{position}")
     elif isinstance(value, float):
         if not math.isfinite(value):
-            raise Malformed(f"the number at {path or '/'} is too large", code="input.number", pointer=path)
+            raise Malformed(f"the number at {path or '/'} is too large", code="input.number", hint=_AS_TEXT, pointer=path)
     elif isinstance(value, int) and not _LOWEST <= value <= _HIGHEST:
-        raise Malformed(
-            f"the integer at {path or '/'} does not fit in 64 bits", code="input.number", hint="write long codes as text", pointer=path
-        )
+        raise Malformed(f"the integer at {path or '/'} does not fit in 64 bits", code="input.number", hint=_AS_TEXT, pointer=path)
 
 
-def _holds_nul(value: Any) -> bool:
+def _nul_in(value: Any, path: str = "") -> str | None:
+    """Where a text holds the character, or the object of which a name does."""
     if isinstance(value, str):
-        return "\0" in value
-    if isinstance(value, dict):
-        return any("\0" in key or _holds_nul(inner) for key, inner in value.items())
-    return isinstance(value, list) and any(map(_holds_nul, value))
+        return path if "\0" in value else None
+    if isinstance(value, dict) and any("\0" in name for name in value):
+        return path
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return next((found for name, inner in inside if (found := _nul_in(inner, f"{path}/{name}")) is not None), None)

@@ -49,6 +49,37 @@ def test_a_text_that_ends_too_early_is_said_to_do_so(text: bytes, sentence: str)
     assert (sentence, True) == (caught.value.sentence, bool(caught.value.hint))
 
 
+@pytest.mark.parametrize(
+    ("text", "code", "place", "hint"),
+    [
+        (b'{"a": "\\ud800"}', "malformed", {"line": 1, "column": 14}, "its other half"),
+        (b'{"a": "\\udc00"}', "malformed", {"line": 1, "column": 13}, "its other half"),
+        (b'{"a": "\xff"}', "malformed", {"line": 1, "column": 8}, "UTF-8"),
+        (b'{"a": [1, 1e400]}', "number", {"pointer": "/a/1"}, "as text"),
+        (b'{"a": 18446744073709551616}', "number", {"pointer": "/a"}, "as text"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "number", {"line": 1, "column": 4308}, "as text"),
+        (b'{"a": ["x\\u0000"]}', "nul", {"pointer": "/a/0"}, "delete it"),
+        (b'{"a": {"b\\u0000": 1}}', "nul", {"pointer": "/a"}, "delete it"),
+        (b'{"a": "x\0"}', "malformed", {"line": 1, "column": 9}, "NUL character is not taken"),
+        (b'{"a": 1,\n "a": 2}', "malformed", {"line": 2, "column": 6}, "keep one of the two"),
+        (b'{"a":' * 41 + b"1" + b"}" * 41, "too-deep", {"pointer": "/a" * 40}, "at most 40"),
+        (b"[" * 300 + b"]" * 300, "too-deep", {"line": 1, "column": 202}, "at most 40"),
+        (b"\xef\xbb\xbf{}", "malformed", {"line": 1, "column": 1}, "without the mark"),
+        (b'{"a": 1}\n{"b": 2}', "malformed", {"line": 2, "column": 1}, "nothing behind it"),
+        (b'{"a": 1,}', "malformed", {"line": 1, "column": 9}, "delete the comma"),
+        (b'{"a": -Infinity}', "malformed", {"line": 1, "column": 8}, "NaN and Infinity are none"),
+        (b'{"a": 01}', "malformed", {"line": 1, "column": 8}, "zero before them are text"),
+        (rb'{"a": "C:\dir"}', "malformed", {"line": 1, "column": 11}, "for a backslash"),
+        (b"{'a': 1}", "malformed", {"line": 1, "column": 2}, "double quotes"),
+    ],
+)
+def test_what_is_refused_says_what_where_and_what_to_do(text: bytes, code: str, place: dict[str, object], hint: str) -> None:
+    with pytest.raises(Malformed) as caught:
+        parse(text)
+    assert (caught.value.code, caught.value.detail) == (f"input.{code}", place)
+    assert hint in caught.value.hint
+
+
 def test_depth_forty_is_taken_and_forty_one_refused() -> None:
     parse(b"[" * 40 + b"]" * 40)
     with pytest.raises(Malformed, match="too deep"):
