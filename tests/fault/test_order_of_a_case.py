@@ -48,6 +48,35 @@ def test_the_effects_of_a_case_come_in_the_order_of_acceptance_whoever_works_on_
     assert in_cases(done) == wanted(accepted)
 
 
+def test_so_they_do_where_all_were_accepted_before_and_are_rung_for_in_any_order(tmp_path: Path) -> None:
+    done: list[str] = []
+    dice = random.Random(9)
+    system = Sistema("ordine", lambda: None, done.append)
+    with bus(tmp_path, system, steps=STEPS, case="case: {a: body.a}") as app:
+        app.engine.stop(10)
+        accepted: dict[int, list[str]] = defaultdict(list)
+        tickets: list[str] = []
+        for n in range(FEWER * EACH):
+            case = n % FEWER
+            accepted[case].append(f"{case}-{n}")
+            tickets += app.send(Submission("prova.ordine", {"a": str(case), "b": f"{case}-{n}"}, "prova")).result(60).runs
+        outsides = [Outside(app.adapters, threads=4) for _ in range(ENGINES)]
+        engines: list[Engine] = []
+        pace = Pace(sweep=1, batch=20, most_live=60)
+        for outside in outsides:
+            engines.append(Engine(app.store, app.catalog, outside, app.clock, lambda runs: dice.choice(engines).ring(runs), pace))
+        dice.shuffle(tickets)
+        for ticket in tickets:
+            dice.choice(engines).ring([ticket])
+        for engine in engines:
+            engine.start()
+        until(lambda: len(done) >= 2 * FEWER * EACH)
+        for engine, outside in zip(engines, outsides, strict=True):
+            engine.stop(60)
+            outside.close()
+    assert in_cases(done) == wanted(accepted)
+
+
 def test_so_they_do_with_several_doors_and_workers_on_postgresql(postgresql_url: str, rabbitmq_url: str, tmp_path: Path) -> None:
     done: list[str] = []
     dice = random.Random(11)

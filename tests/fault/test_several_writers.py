@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
 
+import psycopg
+
+from bus.store import postgres
 from bus.store.postgres import PostgresStore
 
 SLEEPER = """
@@ -27,6 +31,20 @@ store.write(work).result()
 store.close()
 print("written", flush=True)
 """
+
+
+def test_a_writer_that_is_stopped_in_the_midst_of_a_trip_does_not_hold_up_the_others_either(postgresql_url: str) -> None:
+    """The server takes it for one at work, so its own timeout for who idles never comes."""
+    store = PostgresStore(postgresql_url)
+    with psycopg.connect(postgresql_url, autocommit=True) as stopped:
+        stopped.execute("SET idle_in_transaction_session_timeout = '5s'")
+        with contextlib.suppress(psycopg.Error), stopped.pipeline():
+            stopped.execute("BEGIN")
+            assert stopped.execute(f"SELECT 1 {postgres._LOCK}").fetchone()  # a Flush, and no Sync
+            begun = time.monotonic()
+            store.write(lambda tx: tx.do("add_rules", digest="awake", kind="route", content=b"{}")).result(60)
+            assert time.monotonic() - begun < 25
+    store.close()
 
 
 def test_a_writer_that_is_stopped_in_a_transaction_does_not_hold_up_the_others(postgresql_url: str) -> None:
