@@ -121,7 +121,7 @@ def disk(at: Surroundings) -> Iterator[Verdict]:
 def clock(at: Surroundings) -> Iterator[Verdict]:
     """Against the database's clock, and against the log: of SQLite there is no other clock than this machine's."""
     store = _of(at)
-    last = next((moment_of(row["time"]) for row in store.figures.get("newest_record", ())), store.now)
+    last = next((moment_of(row["time"]) for row in store.figures.get("time_of_last_record", ())), store.now)
     if last - store.now > SKEW:
         what = f"the last record is of {text_of(last)}, and now it is {text_of(store.now)}"
         yield warning("doctor.clock", what, why="the clock was ahead, or is behind: times, deadlines and retention follow it", next=AHEAD)

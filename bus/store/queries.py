@@ -17,13 +17,13 @@ _BUFFERED = re.compile(r"^-- name: (\w+) buffered\s*$", re.MULTILINE)
 
 @cache
 def load(*files: str, in_list: str) -> dict[str, str]:
-    r"""All queries of ``bus/store/<file>``, later files winning; a name twice in one file is an error. ``in_list``: ``IN :list(\1)``."""
+    r"""All queries of ``bus/store/<file>``, a name that is there twice is an error. ``in_list``: ``IN :list(\1)``."""
     found: dict[str, str] = {}
     for file in files:
         parts = _NAME.split(_text(file))[1:]
         names = parts[::2]
-        if len(set(names)) != len(names):
-            raise ValueError(f"{file}: a query is named twice")
+        if twice := {name for name in names if name in found or names.count(name) > 1}:
+            raise ValueError(f"{file}: a query is named twice: {', '.join(sorted(twice))}")
         found.update(zip(names, (_LIST.sub(in_list, _REMARK.sub("", text).strip()) for text in parts[1::2]), strict=True))
     return found
 

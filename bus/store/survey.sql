@@ -34,7 +34,7 @@ SELECT name FROM marks WHERE name IN ('unprotected', 'laid-open')
 -- name: oldest_unsealed
 SELECT time AS oldest FROM records WHERE seq > coalesce((SELECT last FROM checkpoints ORDER BY size DESC LIMIT 1), 0) ORDER BY seq LIMIT 1
 
--- name: newest_record
+-- name: time_of_last_record
 SELECT time FROM records ORDER BY seq DESC LIMIT 1
 
 -- What tells how long the log was: its last checkpoint, the tree (256 hashes of 32 bytes in a tile), and whoever vouched for it.
