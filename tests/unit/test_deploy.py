@@ -127,6 +127,26 @@ def test_a_unit_waits_longer_than_a_graceful_stop_takes():
             assert float(service["stop_grace_period"].removesuffix("s")) > max(GRACE, calls) + LEAVING
 
 
+@pytest.mark.parametrize("path", [path for path in UNITS if "@" in path.name], ids=lambda path: path.name)
+def test_database_and_broker_of_the_same_machine_are_stopped_after_the_bus(path):
+    """Or every shutdown waits half a minute for a bus that cannot give back its claims; none of them has to be there."""
+    unit = unit_of(path)["Unit"]
+    assert {"remote-fs.target", "postgresql.service", "rabbitmq-server.service"} <= set(unit["After"].split())
+    assert (unit["Wants"], "Requires" in unit) == ("network-online.target", False)
+
+
+@pytest.mark.parametrize("path", [*UNITS, DEPLOY / "witness/snodo-witness.service"], ids=lambda path: path.name)
+def test_a_process_that_is_ended_leaves_no_memory_on_the_disk(path):
+    assert unit_of(path)["Service"]["LimitCORE"] == "0"
+
+
+def test_a_unit_names_a_page_that_is_where_the_page_puts_it():
+    [source] = re.findall(r"^git clone \S+ (\S+)$", (PROJECT / "docs/sysadmin/production.md").read_text("utf-8"), re.MULTILINE)
+    for path in (*UNITS, DEPLOY / "systemd/snodo.target", DEPLOY / "witness/snodo-witness.service"):
+        page = unit_of(path)["Unit"]["Documentation"].removeprefix(f"file://{source}/")
+        assert (PROJECT / page).is_file(), page
+
+
 def test_systemd_itself_understands_the_units_where_it_is_at_hand(tmp_path):
     """`systemd-analyze verify` needs programs that exist: ours stand in the place of those in /opt."""
     for path in (DEPLOY / "systemd").glob("snodo*.[st]*"):
