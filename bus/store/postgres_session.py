@@ -28,6 +28,7 @@ LINE = {"application_name": "snodo", "connect_timeout": 5, "keepalives": 1, "kee
 SETTINGS = {
     "synchronous_commit": "on",
     "timezone": "UTC",
+    "default_transaction_isolation": "read committed",  # who has waited for a lock sees what was done meanwhile
     "client_connection_check_interval": "2s",
     # Every query is written for an index. Plans must not turn over because a table was empty when they were made, or statistics are old.
     "enable_seqscan": "off",

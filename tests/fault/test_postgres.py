@@ -452,14 +452,17 @@ def _write_until_refused(store: Store) -> None:
 def test_settings_of_the_server_for_others_sessions_are_not_ours(postgresql: PostgreSQL, postgresql_url: str) -> None:
     """They may end what idles, waits or takes long, and let nobody write who does not ask for it."""
     theirs = {
-        "default_transaction_read_only": "on", "default_transaction_isolation": "serializable", "statement_timeout": "1ms",
+        "default_transaction_read_only": "on", "default_transaction_isolation": "serializable", "statement_timeout": "500ms",
         "lock_timeout": "1ms", "idle_in_transaction_session_timeout": "1ms", "idle_session_timeout": "300ms",
     }  # fmt: skip
     name = postgresql_url.rpartition("/")[2]
     with psycopg.connect(postgresql.url, autocommit=True) as admin:
         for setting, value in theirs.items():
             admin.execute(f"ALTER DATABASE {name} SET {setting} = '{value}'")  # type: ignore[call-overload]
-    store = PostgresStore(postgresql_url)
+    with ThreadPoolExecutor(8) as threads:
+        store, *others = threads.map(PostgresStore, [postgresql_url] * 8)
+    for other in others:
+        other.close()
     for turn in range(3):
         store.write(lambda tx, turn=turn: add(tx, f"m{turn}")).result(60)  # type: ignore[misc]
         assert times(store, f"m{turn}") == 1
