@@ -67,7 +67,8 @@ class Settling:
     def commit(self, lives: Sequence[Live], now: dt.datetime) -> list[Settled]:
         """Commit what all of them decided; when the batch fails, one by one, so that a bad run harms only itself.
 
-        A database that is away is nobody's fault: asked for each run again, it would keep a healthy engine from turning for long.
+        A database that is away is nobody's fault: asked for each run again, it would keep a healthy engine from turning for long. What is
+        perhaps written is ours no more: whoever claims the run next reads in its journal whether it is.
         """
         try:
             settled = self.store.write(self.work(lives, now), here=True).result()
@@ -76,6 +77,8 @@ class Settling:
         except Exception as error:  # noqa: BLE001 - a batch that fails is split run by run
             if isinstance(error, StoreError) and error.code == "store.interrupted":
                 return [Settled(unwritten=True) for _ in lives]
+            if isinstance(error, StoreError) and error.code == "store.unknown":
+                return [Settled(lost=True) for _ in lives]
             if len(lives) > 1:
                 return [settled for live in lives for settled in self.commit([live], now)]
             if isinstance(error, StoreError):

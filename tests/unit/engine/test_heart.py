@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import queue
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
@@ -93,6 +93,29 @@ def test_a_database_that_is_away_is_asked_once_for_all_runs_of_a_turn(world: Sim
     assert len(asked) == 1
     finish(world)
     assert {state(world, one) for one in messages} == {"waiting"}
+
+
+def test_what_runs_decided_and_may_be_written_is_not_written_again(world: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    messages = [send(world, "senza", caso=f"c{n}", iuv=f"i{n}") for n in range(3)]
+    turn(world, "answer", "answer", "answer")
+    torn, store = list[object](), type(world.processes[0].engine._settling.store)
+
+    def write(self: Any, work: Callable[[Tx], Any], *, here: bool = False, whole: Callable[..., Future[Any]] = store.write) -> Future[Any]:
+        """Where the engine settles, the line breaks at COMMIT: it was done, and nobody can say so."""
+        written = whole(self, work, here=here)
+        if here:
+            torn.append(written.result())
+            written = Future()
+            written.set_exception(Unknown("nobody can say whether it was done"))
+        return written
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write", write)
+        turn(world)
+    assert len(torn) == 1
+    finish(world)
+    with world.store.read() as tx:
+        assert [[record.kind for record in log.of_message(tx, one)].count("answered") for one in messages] == [1] * 3
 
 
 def test_the_calls_beside_a_wait_whose_message_is_here_already_are_made(world: Simulation) -> None:
