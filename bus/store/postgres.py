@@ -238,10 +238,11 @@ class PostgresConnection(_Asking):
             ended = self._session.execute("COMMIT")
             self._sync()
         except psycopg.Error as error:
-            if not (isinstance(error, PASSING) or self._session.broken or self._session.closed):
+            if isinstance(error, PASSING) or self._session.broken or self._session.closed:
+                self._find_out(self._number, error)
+                return
+            with told(self._session):  # what a server refuses at COMMIT it has not done: after that point it would panic
                 raise
-            self._find_out(self._number, error)
-            return
         if ended.statusmessage != "COMMIT":
             self._drop()  # psycopg may owe the server a DEALLOCATE ALL, see `rollback`
             raise StoreError(f"the database ended a transaction with {ended.statusmessage}")

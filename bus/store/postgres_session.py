@@ -57,6 +57,8 @@ PASSING: tuple[type[psycopg.Error], ...] = (
     errors.ReadOnlySqlTransaction, errors.InvalidSqlStatementName,
 )  # fmt: skip
 """What a server says when the same work may do well a moment later."""
+MISTAKES = (psycopg.IntegrityError, psycopg.ProgrammingError, psycopg.DataError, psycopg.NotSupportedError)
+"""Errors that say something of what was asked; all others say something of the server."""
 
 
 class Texts(list[Any]):
@@ -264,9 +266,9 @@ def told(session: Session | None) -> Iterator[None]:
             raise StoreError(f"the database forbids it: {str(error).strip()}", code="store.rights", hint=RIGHTS) from error
         if isinstance(error, PASSING) or session is None or session.broken or session.closed:
             raise interrupted(error) from error
-        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-            raise StoreError(f"the database failed: {error}", hint="look at the server: its disk, its memory, its log") from error
-        raise
+        if isinstance(error, MISTAKES):
+            raise
+        raise StoreError(f"the database failed: {error}", hint="look at the server: its disk, its memory, its log") from error
 
 
 def interrupted(error: BaseException) -> Interrupted:

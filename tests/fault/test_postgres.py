@@ -180,6 +180,26 @@ def test_a_number_that_a_crashed_server_gives_again_is_not_taken_for_ours(
         proxy.close()
 
 
+REFUSES = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'it cannot' USING ERRCODE = '{code}'; END $$;
+CREATE CONSTRAINT TRIGGER refuses AFTER INSERT ON records {when} FOR EACH ROW WHEN (NEW.message = 'bad') EXECUTE FUNCTION refuse();
+"""
+
+
+@pytest.mark.parametrize("when", ["", "DEFERRABLE INITIALLY DEFERRED"])
+@pytest.mark.parametrize("code", ["53100", "XX001", "58030", "99999"])
+def test_what_a_server_says_of_itself_is_a_store_that_fails_also_at_commit(postgresql_url: str, when: str, code: str) -> None:
+    store = PostgresStore(postgresql_url)
+    with psycopg.connect(postgresql_url, autocommit=True) as admin:
+        admin.execute(REFUSES.format(code=code, when=when))  # type: ignore[arg-type]
+    with pytest.raises(StoreError, match="it cannot") as failed:
+        store.write(lambda tx: add(tx, "bad")).result(60)
+    assert failed.value.code == "store.failed"
+    store.write(lambda tx: add(tx, "good")).result(60)
+    assert (times(store, "bad"), times(store, "good")) == (0, 1)
+    store.close()
+
+
 FORGET = "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$"
 """Takes the session's prepared statements away without psycopg's noticing."""
 
