@@ -422,9 +422,7 @@ class App:
     def _destroy(self, keys: Sequence[int], files: Sequence[str]) -> None:
         """Destroy what the log has just been told is destroyed."""
         self.keys.forget(keys)
-        for file in files:
-            if (key := self.attachments.key_of(file)) is None or key in keys:  # else it came again this very moment
-                self.attachments.place(file).unlink(missing_ok=True)
+        self.attachments.drop(files, keys)
 
     def _destroy_again(self) -> None:
         """What the log says is destroyed, and the key store still has: after a crash, or when it was restored from a backup."""

@@ -11,6 +11,7 @@ import hashlib
 import os
 import tempfile
 import time
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -19,7 +20,7 @@ from bus.disk import kept, sync_folder
 from bus.engine import accesses
 from bus.engine.accesses import Looker
 from bus.engine.projection import entry, write
-from bus.errors import ConfigError, Erased, Invalid, NotFound, TooLarge
+from bus.errors import ConfigError, Erased, Invalid, NotFound, StoreError, TooLarge
 from bus.log import log, stream
 from bus.log.record import Record
 from bus.message import Attachment, new_id
@@ -63,7 +64,7 @@ class Attachments:
                 if time.time() - path.stat().st_mtime < LEFT:
                     continue
                 with path.open("rb") as file:
-                    key = stream.key_number(file)
+                    key = stream.key_number(file) if os.fstat(file.fileno()).st_nlink == 1 else None  # else it has its place, too
                 path.unlink()
                 if key is not None:
                     self._store.keys.forget([key])
@@ -136,46 +137,74 @@ class Attachments:
         """A key for a file that begins to come."""
         return self._store.keys.fresh()
 
-    def settle(self, temporary: Path, file: Attachment, sender: str) -> Attachment:
-        """Give a received file its place and its record; used by `Receiving`.
+    def settle(self, temporary: Path, own: Key, file: Attachment, sender: str) -> Attachment:
+        """Give a received file, sealed under its ``own`` key, its place and its record; used by `Receiving`.
 
         What is told of it is sealed under a key of its own; sent again by the same sender, as before: the table points at one key only.
         """
         token = self._store.keys.token(file.sha256)
-        target = self.place(token)
-        target.parent.mkdir(exist_ok=True)
-        self._place(temporary, target, token)
-        for folder in (target.parent, self.folder):
-            sync_folder(folder)
+        self._place_first(temporary, self.place(token))
         facts = {"sha256": file.sha256, "size": file.size, "media_type": file.media_type, "name": file.name}
         record = Record(new_id(), "attached", self._clock.now(), actor=sender, data={"file": token, "size": file.size})
+        replaced = set[int]()
 
         def work(tx: Tx) -> None:
+            self._place(tx, temporary, own, token, replaced)
             known = tx.one("attachment", file=token, sender=sender)
-            own = tx.keys.fresh() if known is None else log.key_of_payload(tx, known["payload"])
-            write(tx, entry(record, own, {"attachment": facts}))
+            about = tx.keys.fresh() if known is None else log.key_of_payload(tx, known["payload"])
+            write(tx, entry(record, about, {"attachment": facts}))
 
-        self._store.write(work).result()
+        try:
+            self._store.write(work).result()
+        finally:
+            self._store.keys.forget(replaced)
         return file
 
-    def _place(self, temporary: Path, target: Path, token: str) -> None:
-        """One file has one key: the one that is known and can be opened stays, and the key of one that is replaced is destroyed.
-
-        Else copies of what was replaced (free blocks, backups of the folder) could be opened after everybody in it was erased.
-        """
-        with self._store.read() as tx:
-            known = bool(tx.all("attachments_of_file", file=token))
-        old = self.key_of(token)
-        if known and old is not None and self._opens(old):
+    def _place_first(self, temporary: Path, target: Path) -> None:
+        """Give a file its place, unless there is one already; no transaction waits for the disk then."""
+        target.parent.mkdir(exist_ok=True)
+        try:
+            os.link(temporary, target)
+        except OSError:  # there is one, or there are no links on this disk: it is decided in the transaction
             return
+        sync_folder(target.parent)
+        temporary.unlink()
+        sync_folder(self.folder)
+
+    def _place(self, tx: Tx, temporary: Path, own: Key, token: str, replaced: set[int]) -> None:
+        """One file has one key: the one that is known and can be opened stays, and the key of one that is ``replaced`` is destroyed.
+
+        Else copies of what was replaced (free blocks, backups of the folder) could be opened after everybody in it was erased. It is
+        decided where the file becomes known, in one transaction: others send it too, at the same moment, or erase it.
+        """
+        known, target, there = bool(tx.all("attachments_of_file", file=token)), self.place(token), self.key_of(token)
+        if there == own.id or (known and there is not None and self._opens(there)):
+            return
+        if not temporary.exists():
+            sentence, hint = "the file was sent by somebody else and erased, this very moment", "send it again"
+            raise StoreError(sentence, code="store.failed", hint=hint)
         temporary.replace(target)
-        if old is not None:
-            self._store.keys.forget([old])
+        for folder in (target.parent, self.folder):
+            sync_folder(folder)
+        if there is not None:
+            replaced.add(there)
 
     def _opens(self, number: int) -> bool:
         with contextlib.suppress(Erased):
             return bool(self._store.keys.key(number))
         return False
+
+    def drop(self, tokens: Sequence[str], keys: Collection[int]) -> None:
+        """Remove files whose ``keys`` were destroyed; those that came again this very moment stay."""
+
+        def work(tx: Tx) -> None:  # nobody else gives a file its place meanwhile, where there is one
+            for token in tokens:
+                place = self.place(token)
+                if not tx.all("attachments_of_file", file=token) and place.exists() and (self.key_of(token) or 0) in {0, *keys}:
+                    place.unlink()
+
+        if tokens:
+            self._store.write(work).result()
 
     def discard(self, temporary: Path, key: Key) -> None:
         """Throw away a file that got no place, with its key."""
@@ -223,7 +252,7 @@ class Receiving:
             self._sealed.finish()
             self._file.flush()
             os.fsync(self._file.fileno())
-            return self._home.settle(self._path, file, sender)
+            return self._home.settle(self._path, self._key, file, sender)
 
 
 def _kept() -> contextlib.AbstractContextManager[None]:

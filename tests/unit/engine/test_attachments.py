@@ -1,10 +1,13 @@
-"""What becomes of files that never came whole."""
+"""What becomes of files that never came whole, and of those that come more than once."""
 
 from __future__ import annotations
 
 import datetime as dt
 import os
+import threading
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,16 +15,23 @@ import pytest
 from bus.clock import FixedClock
 from bus.engine.attachments import LEFT, Attachments
 from bus.errors import Erased
+from bus.log import stream
 from bus.log.keyring import Keyring
 from bus.store.sqlite import SqliteStore
 
 T = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
 
 
-def test_what_was_coming_when_a_process_was_killed_goes_with_its_key_and_what_is_coming_stays(tmp_path: Path) -> None:
+@pytest.fixture
+def files(tmp_path: Path) -> Iterator[Attachments]:
     store = SqliteStore(tmp_path / "s.db")
     store.keys = Keyring.in_memory()
-    files = Attachments(tmp_path / "files", store, FixedClock(T))
+    yield Attachments(tmp_path / "files", store, FixedClock(T))
+    store.close()
+
+
+def test_what_was_coming_when_a_process_was_killed_goes_with_its_key_and_what_is_coming_stays(files: Attachments) -> None:
+    store = files._store
     killed, coming = files.receive("a.pdf", "application/pdf"), files.receive("b.pdf", "application/pdf")
     for one in (killed, coming):
         one.write(b"BNCNNA80A41B429E" * 10_000)
@@ -35,4 +45,71 @@ def test_what_was_coming_when_a_process_was_killed_goes_with_its_key_and_what_is
     killed._file.close()
     with coming:
         assert files.open(coming.finish("p").sha256).read(16) == b"BNCNNA80A41B429E"
-    store.close()
+
+
+def test_a_file_that_has_its_place_keeps_its_key_though_it_seems_to_come_still(files: Attachments) -> None:
+    with files.receive("a.pdf", "application/pdf") as coming:
+        coming.write(b"BNCNNA80A41B429E")
+        digest = coming.finish("p").sha256
+    left = files.folder / ".coming-left"
+    os.link(files._path(digest), left)  # a power cut between the two names
+    os.utime(left, (0, 0))
+    files.clear()
+    assert not left.exists()
+    assert files.open(digest).read() == b"BNCNNA80A41B429E"
+
+
+@pytest.mark.parametrize("looks", ["before", "after"])
+def test_of_a_file_that_two_send_at_the_same_moment_one_key_is_left_which_opens_it(
+    files: Attachments, monkeypatch: pytest.MonkeyPatch, looks: str
+) -> None:
+    """The second one looks what is there before, or after, the first one has its place and is read; it waits for that if it can."""
+    looked, placed, key_of = threading.Event(), threading.Event(), files.key_of
+
+    def look(token: str) -> int | None:
+        if threading.current_thread() not in second:
+            return key_of(token)
+        found = key_of(token) if looks == "before" else None
+        looked.set()
+        placed.wait(1)
+        return found if looks == "before" else key_of(token)
+
+    def send(sender: str) -> tuple[int, str]:
+        with files.receive("a.pdf", "application/pdf") as coming:
+            coming.write(b"BNCNNA80A41B429E")
+            return coming._key.id, coming.finish(sender).sha256
+
+    monkeypatch.setattr(files, "key_of", look)
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(lambda: [threading.current_thread()]).result()
+        coming = pool.submit(send, "q")
+        looked.wait(1)
+        first, digest = send("p")
+        with files._path(digest).open("rb") as reading:
+            placed.set()
+            other, _ = coming.result()
+            assert stream.opened(reading, files._store.keys).read() == b"BNCNNA80A41B429E"
+    assert files.open(digest).read() == b"BNCNNA80A41B429E"
+    assert [files._store.keys.is_gone(key) for key in (first, other)].count(False) == 1  # type: ignore[attr-defined]
+
+
+def test_a_file_that_is_erased_while_it_comes_again_is_there_and_what_was_of_it_is_not(
+    files: Attachments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def receive(sender: str) -> tuple[str, int]:
+        with files.receive("a.pdf", "application/pdf") as coming:
+            coming.write(b"BNCNNA80A41B429E")
+            return coming.finish(sender).sha256, coming._key.id
+
+    def erase_and_place(temporary: Path, target: Path, first: Callable[[Path, Path], None] = files._place_first) -> None:
+        files._store.write(lambda tx: tx.do("drop_attachment", file=token)).result()
+        first(temporary, target)
+
+    digest, old = receive("p")
+    token = files._store.keys.token(digest)
+    monkeypatch.setattr(files, "_place_first", erase_and_place)
+    _, new = receive("q")
+    files._store.keys.forget([old])
+    files.drop([token], [old])
+    assert files.key_of(token) == new
+    assert files.open(digest).read() == b"BNCNNA80A41B429E"
