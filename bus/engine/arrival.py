@@ -14,16 +14,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bus.clock import Clock
 from bus.engine.interpreter import key_texts
 from bus.engine.projection import Entry, Names, entry, fact_tokens, key_tokens, names_of
-from bus.errors import ExpressionError, Forbidden, InputError, Invalid
+from bus.errors import ExpressionError, Forbidden, InputError, Invalid, TooLarge
 from bus.log.payload import Text
-from bus.log.record import Record
-from bus.message import Attachment, JsonValue, Message, digest, envelope_of, new_id
+from bus.log.record import LONGEST, Record, as_line
+from bus.message import Attachment, JsonValue, Message, canonical, digest, envelope_of, new_id
 from bus.route.plan import Plan
 from bus.store import Key, Keys
 
 if TYPE_CHECKING:
     from bus.catalog import Catalog
     from bus.mapping.types import MessageType
+
+
+PROMISE = 200
+"""Bytes of a record that are kept free for what a receipt adds to it."""
 
 
 class Submission(NamedTuple):
@@ -118,6 +122,8 @@ def arrival_of(
     record = Record(new_id(), "received", message.time, message=message.id, actor=message.sender or "bus", data=data)
     key = keys.fresh()
     made = entry(record, key, values, submission.wires)
+    if submission.facts or submission.wires:
+        _fits(made.record, submission)
     known = names_of(keys, record, values["message"])
     return Arrival(made, message, tuple([run["id"] for run in opened]), known, key, submission.adapter, submission.expect)
 
@@ -166,6 +172,18 @@ def sent_by(message: Message, run: str, identity: str, type: str, body: JsonValu
         causationid=message.id, traceparent=message.traceparent, attachments=message.attachments,
         about=tuple(about),
     )  # fmt: skip
+
+
+def _fits(record: Record, submission: Submission) -> None:
+    """Raises `TooLarge` for more facts and exchanges than the record of a message can name."""
+    size = len(canonical(as_line(record)))
+    if size > LONGEST - PROMISE:
+        told = f"{len(submission.facts):,} facts and {len(submission.wires):,} exchanges"
+        raise TooLarge(
+            f"a message of type {submission.type} came with {told}: its record would have {size:,} bytes, and the log takes "
+            f"{LONGEST - PROMISE:,}",
+            code="message.too-many-facts", hint=f"{submission.origin} must hand in less with a message, or several messages",
+        )  # fmt: skip
 
 
 def _opening(plan: Plan) -> dict[str, Any]:

@@ -33,6 +33,8 @@ COMING = ".coming-"
 LEFT = 3600.0
 """Seconds without another piece after which a file comes no more: whoever took it in has ended."""
 CHUNK = 1 << 18
+NAMED = 1000
+"""Messages with a file that one record of a look at it names; a record has a bound (`bus.log.record.LONGEST`)."""
 
 
 class Attachments:
@@ -108,8 +110,10 @@ class Attachments:
         def work(tx: Tx) -> None:
             token = tx.keys.token(sha256)
             with_it = [row["message"] for row in tx.all("enclosures_of_file", file=token)]
-            data = {"file": token, **({"messages": with_it} if len(with_it) > 1 else {})}
-            accesses.look(tx, looker, "file", self._clock, message=next(iter(with_it), None), data=data)
+            for at in range(0, max(len(with_it), 1), NAMED):
+                part = with_it[at : at + NAMED]
+                data = {"file": token, **({"messages": part} if len(with_it) > 1 else {})}
+                accesses.look(tx, looker, "file", self._clock, message=next(iter(part), None), data=data)
 
         self._store.write(work).result()
         return found

@@ -98,6 +98,8 @@ def _failed(mount: Mounted, error: Exception) -> Answer:
     if isinstance(error, Busy | StoreError):  # the adapter has no word of its own for it: its system may come again
         refused = plain(503, error.sentence if isinstance(error, Busy) else "nothing can be kept now", retry_later(error))
         return replace(refused, told={"code": error.code, **of_store(error)})
+    if isinstance(error, TooLarge):  # it came whole, and its record would be too large
+        return replace(plain(error.status, f"{error.sentence}: {error.hint}", []), told={"code": error.code})
     incident = new_id()
     diagnostics.logger("snodo.inbound").error(
         "endpoint failed", adapter=mount.adapter, path=mount.endpoint.path, incident=incident, exc_info=error

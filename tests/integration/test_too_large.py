@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import socket
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 from adapters.pagopa.adapter import Pagopa
 from adapters.pagopa.modelli import PagopaSettings
 from adapters.pagopa.node import Ente, Nodo
-from bus.adapter import Adapter, Endpoint, Inbound, Outbound
+from bus.adapter import Adapter, Endpoint, Fact, Inbound, Outbound
 from bus.web.bodies import Tapped
 from bus.web.serve import Server
 from tests.small_bus import running
@@ -36,9 +37,14 @@ class Sportello(Adapter):
         def breaks(inbound, door):
             raise RuntimeError("segreto interno")
 
+        def remembers(inbound, door):
+            facts = [Fact("riga", f"{n}", n) for n in range(int(inbound.body))]
+            return Outbound(200, door.accept("prova.silenzio", {"nome": "Ada"}, key="k", facts=facts).message_id.encode(), "text/plain")
+
         return (
             Endpoint("muto", seen, max_bytes=1000),
             Endpoint("cortese", seen, max_bytes=1000, too_large=seen),
+            Endpoint("memore", remembers),
             Endpoint("rotto", seen, max_bytes=1000, too_large=breaks),
         )
 
@@ -83,6 +89,21 @@ def test_an_endpoint_without_words_of_its_own_answers_413(server: Server, chunke
     answer, content = written_whole(server.port, "/in/muto", 12_000_000, chunked=chunked)
     assert (answer.status, answer.headers.get_content_type()) == (413, "text/plain")
     assert b"1000" in content
+
+
+def test_more_facts_than_a_record_can_name_are_refused_with_what_to_do(server: Server) -> None:
+    def remember(count: int) -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        with contextlib.closing(connection):
+            connection.request("POST", "/in/memore", str(count), {"content-type": "text/plain"})
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+
+    status, told = remember(3000)
+    assert status == 413
+    assert "prova.silenzio came with 3,000 facts" in told
+    assert "sportello must hand in less" in told
+    assert remember(1000)[0] == 200
 
 
 def test_an_endpoint_sees_the_first_bytes_and_no_more_than_it_takes(server: Server) -> None:

@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 
 from bus.clock import FixedClock
+from bus.engine.accesses import Looker
 from bus.engine.attachments import LEFT, Attachments
 from bus.errors import Erased
-from bus.log import stream
+from bus.log import log, stream
 from bus.log.keyring import Keyring
+from bus.mapping.protected import EVERYTHING
+from bus.message import new_id
 from bus.store.sqlite import SqliteStore
 
 T = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
@@ -113,3 +116,16 @@ def test_a_file_that_is_erased_while_it_comes_again_is_there_and_what_was_of_it_
     files.drop([token], [old])
     assert files.key_of(token) == new
     assert files.open(digest).read() == b"BNCNNA80A41B429E"
+
+
+def test_a_look_at_a_file_that_very_many_messages_have_names_all_of_them(files: Attachments) -> None:
+    with files.receive("logo.png", "image/png") as coming:
+        coming.write(b"logo")
+        digest = coming.finish("p").sha256
+    messages = sorted(new_id() for _ in range(2500))
+    token = files._store.keys.token(digest)
+    files._store.write(lambda tx: [tx.do("add_enclosure", file=token, message=one) for one in messages]).result()
+    files.look(digest, Looker("revisore", EVERYTHING, "controllo a campione"))
+    with files._store.read() as tx:
+        looks = [record for _, record in log.everything(tx) if record.kind == "read"]
+    assert [message for look in looks for message in look.data["messages"]] == messages
