@@ -18,6 +18,7 @@ from pathlib import Path
 
 from bus.clock import Clock, moment_of, text_of
 from bus.diagnostics import logger
+from bus.engine.faltering import Faltering
 from bus.engine.lifeline import Lifelines
 from bus.message import JsonObject, canonical, new_id, parsed
 from bus.store import Store, Tx
@@ -97,7 +98,7 @@ class Presence:
         """Say at once that the process works under these rules now."""
         self._facts["rules"] = rules
         if self._thread.is_alive() and not self._over.is_set():
-            self._try(self._say)
+            self._try(self._say, Faltering(self._not_told))
 
     def begin(self) -> None:
         if self._lifelines is not None:
@@ -134,20 +135,26 @@ class Presence:
                 self._lifelines.drop(identity)
 
     def _go_on(self) -> None:
-        beats = 0
-        while not self._over.wait(LOOK):
+        beats, pause = 0, 0.0
+        looked, said, called = (Faltering(self._not_told) for _ in range(3))
+        while not self._over.wait(max(LOOK, pause)):
             beats += 1
-            self._try(self.release_the_gone)
-            self._try(self._say_gates)
+            pause = max(self._try(self.release_the_gone, looked), self._try(self._say_gates, said))
             if beats % round(EVERY / LOOK) == 0:
-                self._try(self._say)
+                pause = max(pause, self._try(self._say, called))
 
-    def _try(self, work: Callable[[], None]) -> None:
+    def _try(self, work: Callable[[], None], faltering: Faltering) -> float:
+        """Seconds to wait before the next try."""
         try:
             work()
         except Exception as error:  # noqa: BLE001 - the next time is soon, and leases run out by themselves
-            self._log.warning("presence.not-told", error=repr(error))
             self._heard(error)
+            return faltering.failed(error)
+        faltering.went_well()
+        return 0.0
+
+    def _not_told(self, error: Exception) -> None:
+        self._log.warning("presence.not-told", error=repr(error))
 
     def _say(self) -> None:
         now = self._clock.now()

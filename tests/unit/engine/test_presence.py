@@ -8,8 +8,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -207,3 +209,22 @@ def test_processes_tell_each_other_of_their_gates_until_they_end(store: SqliteSt
     first._say()
     with store.read() as tx:
         assert 1 == len(gates(tx, NOW))
+
+
+def test_a_store_that_is_closed_or_away_is_told_once(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    told, failed, enough = list[str](), list[Exception](), threading.Event()
+
+    def hear(error: Exception) -> None:
+        failed.append(error)
+        if len(failed) > 8:
+            enough.set()
+
+    monkeypatch.setattr("bus.engine.presence.LOOK", 0.01)
+    here = Presence(store, FixedClock(NOW), new_identity(), "worker", "d", gates=lambda: {"eco": len(failed)}, heard=hear)
+    here._log = SimpleNamespace(warning=lambda event, error: told.append(error))
+    here.begin()
+    store.close()
+    assert enough.wait(60)
+    here._over.set()
+    here._thread.join(60)
+    assert len(told) <= 4, "a look, and what is said, each once; perhaps also while it closes"
