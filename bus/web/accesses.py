@@ -6,6 +6,7 @@ that see other people's data count; portals and monitors are programs.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -34,7 +35,7 @@ class Accesses:
 
     def __init__(self, keep: Callable[[Sequence[Access]], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._keep, self._clock = keep, clock
-        self._lock = threading.Lock()
+        self._lock, self._entering = threading.Lock(), threading.Lock()
         self._present: dict[tuple[str, str], _Seen] = {}
         self._refused: dict[str, int] = {}
         self._told = float("-inf")
@@ -43,17 +44,23 @@ class Accesses:
         """Whether this request begins an access; one that goes on is noted here."""
         if caller.role not in READERS:
             return False
-        seen = self._present.get((caller.name, address))
-        if seen is None:
-            return True
-        seen.last = self._clock()
-        return False
+        return not self._goes_on(caller, address)
+
+    def _goes_on(self, caller: Caller, address: str) -> bool:
+        with self._lock:
+            seen = self._present.get((caller.name, address))
+            if seen is not None:
+                seen.last = self._clock()
+            return seen is not None
 
     def enter(self, caller: Caller, address: str) -> None:
         """Durable when it returns: who cannot be recorded does not come in. Raises `StoreError`."""
-        self._keep([*self._gone(), Access("entered", caller.name, caller.role or "", address)])
-        with self._lock:
-            self._present[caller.name, address] = _Seen(caller.role or "", self._clock())
+        with self._entering:  # of several first requests at once, one begins the access, and the others wait until it is recorded
+            if self._goes_on(caller, address):
+                return
+            self._write([*self._gone(), Access("entered", caller.name, caller.role or "", address)])
+            with self._lock:
+                self._present[caller.name, address] = _Seen(caller.role or "", self._clock())
 
     def refuse(self, address: str) -> bool:
         """Count a request with a key that is not known or may not; whether it is time to write."""
@@ -65,14 +72,22 @@ class Accesses:
     def tell(self, idle: float = IDLE) -> None:
         """Write what was refused and who has gone; what cannot be written now is counted on."""
         events = [*self._take_refused(), *self._gone(idle)]
-        try:
+        with contextlib.suppress(StoreError):
             if events:
-                self._keep(events)
+                self._write(events)
+
+    def _write(self, events: Sequence[Access]) -> None:
+        """Hand events to the log; those that it does not take are told later."""
+        try:
+            self._keep(events)
         except StoreError:
             with self._lock:
                 for event in events:
                     if event.event == "refused":
                         self._refused[event.address] = self._refused.get(event.address, 0) + event.times
+                    elif event.event == "left":
+                        self._present.setdefault((event.name, event.address), _Seen(event.role, float("-inf")))
+            raise
 
     def close(self) -> None:
         """The door closes: everybody leaves."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+
+import pytest
 
 from bus.errors import StoreError
 from bus.reports import Access
@@ -58,3 +62,35 @@ def test_an_access_begins_once_and_ends_when_nothing_comes_any_more() -> None:
     scene.accesses.tell()
     assert [event.event for event in scene.kept] == ["entered", "left"]
     assert scene.accesses.enters(REVIEWER, "192.0.2.1")
+
+
+def test_of_two_first_requests_at_once_one_makes_the_line_and_the_other_waits_for_it() -> None:
+    scene, writing, written = Scene(), threading.Event(), threading.Event()
+
+    def keep(events: Sequence[Access]) -> None:
+        writing.set()
+        written.wait(1)
+        scene.keep(events)
+
+    accesses = Accesses(keep, lambda: scene.now)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(accesses.enter, REVIEWER, "192.0.2.1")
+        assert writing.wait(60)
+        second = pool.submit(accesses.enter, REVIEWER, "192.0.2.1")
+        assert second not in wait((first, second), 0.2).done, "who cannot be recorded does not come in"
+        written.set()
+        first.result(60)
+        second.result(60)
+    assert [event.event for event in scene.kept] == ["entered"]
+
+
+def test_an_end_that_could_not_be_written_is_written_later() -> None:
+    scene = Scene()
+    scene.accesses.enter(REVIEWER, "192.0.2.1")
+    scene.now, scene.fails = IDLE + 1, True
+    scene.accesses.tell()
+    with pytest.raises(StoreError):
+        scene.accesses.enter(Caller("altra", "auditor"), "192.0.2.2")
+    scene.fails = False
+    scene.accesses.tell()
+    assert [event.event for event in scene.kept] == ["entered", "left"]
