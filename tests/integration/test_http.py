@@ -544,16 +544,16 @@ def test_a_database_that_says_nothing_is_not_waited_for_without_end(server, call
 def test_a_bus_without_a_descriptor_left_says_that_it_is_not_well_until_it_has_one(tmp_path):
     with running(tmp_path) as server, contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as line:
 
-        def status():
-            line.request("GET", "/status")
+        def asked(path):
+            line.request("GET", path)
             return Reply(line.getresponse())
 
-        line.connect()
+        assert asked("/nulla").status == 404  # the connection is there, and nothing was read for it
         with no_descriptors():
-            reply = status()
+            reply = asked("/status")
         assert (reply.status, reply.json["code"]) == (503, "store.unreachable")
         assert "retry-after" in reply.headers
-        assert status().status == 200
+        assert asked("/status").status == 200
 
 
 def test_a_bus_whose_database_was_moved_accepts_nothing_until_it_is_back(tmp_path):
