@@ -349,7 +349,7 @@ class Engine:
         rows = self._holding.claim(wanted, now, called=called)
         got = {row["id"] for row in rows}
         self._freed.update({lane: None for run, lane in first.items() if run not in got})  # it went elsewhere: the next one's turn
-        return rows
+        return rows + self._holding.wake_rung([run for run in wanted if run not in got], now)
 
     def _first_for_lanes(self, now: dt.datetime) -> dict[str, str]:
         """Runs that are to be claimed, each with the lane that is free for it; one that is live here asks again."""

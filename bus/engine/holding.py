@@ -20,9 +20,11 @@ from bus.diagnostics import logger
 from bus.engine.claims import Lines, claim, claim_opened, due, turn_away
 from bus.engine.faltering import Faltering
 from bus.engine.gates import Crowd
+from bus.engine.journal import in_the_air
 from bus.engine.presence import new_identity
 from bus.errors import StoreError
 from bus.failpoint import reach
+from bus.log import log
 from bus.message import canonical
 from bus.store import Key, Row, Store, Tx
 
@@ -105,6 +107,24 @@ class Holding:
             return found
 
         return self._claim(find, most, now), len(found) >= most
+
+    def wake_rung(self, runs: Sequence[str], now: dt.datetime) -> list[Row]:
+        """`wake` those that were rung for in vain: something came for one that a gate had turned away, beside a wait."""
+        if not runs:
+            return []
+        with self._store.read() as tx:
+            paused = tx.all("runs_paused_among", runs=canonical(list(runs)).decode(), now=text_of(now))
+        return self.wake([row["id"] for row in paused], now)
+
+    def wake(self, paused: Sequence[str], now: dt.datetime) -> list[Row]:
+        """Claim those of these runs that can be had, though they are left alone for a while; but those of which a call is in the air."""
+
+        def found(tx: Tx) -> Sequence[str]:
+            free = [run for run, records in log.of_runs(tx, paused).items() if not in_the_air(records)]
+            tx.do("end_pauses", runs=canonical(free).decode())
+            return free
+
+        return self._claim(found, len(paused), now) if paused else []
 
     def _claim(self, find: Callable[[Tx], Sequence[str]], most: int, now: dt.datetime, suspects: bool = False) -> list[Row]:
         crowds = self._crowds(most, now)

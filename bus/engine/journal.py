@@ -41,6 +41,12 @@ def unended(records: Iterable[Record]) -> Record | None:
     return max(found.values(), key=lambda record: bool(record.data.get("lane")), default=None)
 
 
+def in_the_air(records: Iterable[Record]) -> bool:
+    """Whether a call of these is perhaps on its way still: its intent is the last that is recorded of it."""
+    last = {r.path: r.kind for r in records if r.kind in ("asked", "answered", "refused", "unanswered", "decided")}
+    return "asked" in last.values()
+
+
 def fold(records: Iterable[Record], load: Load, body_of: Load) -> Journal:
     """Fold records in log order. ``body_of`` gives the body of a message id."""
     journal = Journal()

@@ -77,7 +77,7 @@ class Sweeper:
             self.suspect = bool(ready) and ready[0]["strikes"] == SUSPECT
             self._waits = ready[0]["id"] if self.suspect else ""
         if paused:
-            rows = self._holding.claim(paused, now, called=paused)
+            rows = self._holding.wake(paused, now)
         expired = self._store.write(lambda tx: expire(tx, now, self._page)).result() if overdue else []
         if overdue:
             reach("timers.after-commit")

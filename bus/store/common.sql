@@ -315,6 +315,10 @@ SELECT count(*) AS ready FROM (SELECT 1 AS one FROM runs WHERE state = 'ready' A
 SELECT id FROM runs WHERE state = 'ready' AND state IN ('ready', 'dead') AND due <= :now AND owner IS NULL AND lease >= :now
 ORDER BY due, turn LIMIT :most
 
+-- Of some runs those that were claimed once and are left alone for a while.
+-- name: runs_paused_among
+SELECT id FROM runs WHERE id IN :list(runs) AND state = (SELECT 'ready') AND due <= :now AND owner IS NULL AND lease >= :now AND fence > 0
+
 -- name: messages_among
 SELECT m.id, p.nonce, p.content FROM messages m JOIN payloads p ON p.id = m.payload WHERE m.id IN :list(messages)
 

@@ -128,6 +128,46 @@ def test_the_calls_beside_a_wait_whose_message_is_here_already_are_made(world: S
     assert state(world, message) == "done"
 
 
+def fence(world: Simulation, message: str) -> int:
+    with world.store.read() as tx:
+        return int(tx.all("runs_of_message", message=message)[0]["fence"])
+
+
+def test_what_comes_for_a_run_that_a_gate_turned_away_is_taken_at_once(world: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = send(world, "fianco", caso="c")
+    turn(world, "answer")
+    circuit = world.processes[0].engine._gates.circuits["sistema"]
+    with monkeypatch.context() as patch:
+        patch.setattr(circuit, "ended", lambda *_: None)
+        circuit._open(world.clock.now())
+        turn(world)
+    turn(world)
+    assert (fence(world, message), world.processes[0].engine._gates.away()) == (1, True)
+    send(world, "parte", caso="c")
+    turn(world)
+    assert fence(world, message) == 2
+    finish(world)
+    assert state(world, message) == "done"
+
+
+def test_a_run_whose_call_is_out_when_its_process_leaves_is_left_alone_whatever_comes_for_it(world: Simulation) -> None:
+    message = send(world, "fianco", caso="c")
+    turn(world, "answer")
+    turn(world)
+    world.processes[0].engine.leave()
+    send(world, "parte", caso="c")
+    world._start_engine()
+    other = world.processes[1].engine
+    other.ring(world.tickets)
+    for _ in range(3):
+        other.turn(patient=False)
+        world.clock.move(dt.timedelta(seconds=2))
+    assert fence(world, message) == 1, "neither the bell nor a look takes it"
+    world.clock.move(other._holding.lease)
+    other.turn(patient=False)
+    assert fence(world, message) == 2
+
+
 def test_an_undo_that_cannot_be_reached_is_tried_again(world: Simulation) -> None:
     send(world, "lavoro", caso="c", modo="fallisce")
     for conduct in ("answer", "answer", "unreachable"):
