@@ -6,3 +6,5 @@ GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO snodo;
 -- The evidence: added to, never changed. `bus doctor` looks at this.
 REVOKE UPDATE, DELETE, TRUNCATE ON records, payloads, rules, checkpoints, receipts, anchors FROM snodo;
 REVOKE DELETE, TRUNCATE ON tiles FROM snodo;
+-- Which schema this is, only its owner says: a migration is his.
+REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON schema_revision FROM snodo;

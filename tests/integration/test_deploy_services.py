@@ -10,6 +10,11 @@ import kombu
 import psycopg
 import pytest
 
+from bus.errors import StoreError
+from bus.store import migrate
+from bus.store.opening import open_store
+from bus.store.schema import REVISION
+
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
@@ -83,6 +88,19 @@ def test_the_bus_makes_no_tables(roles):
     _, bus = roles
     with psycopg.connect(bus) as raw, pytest.raises(psycopg.errors.InsufficientPrivilege):
         raw.execute("CREATE TABLE mia (x int)")
+
+
+def test_the_bus_works_with_its_rights_and_migrates_nothing(postgresql, roles):
+    """Whether a revision changes a table or, as 8, nothing but its number."""
+    owner, bus = roles
+    migrate.migrate(owner)
+    psql(postgresql, renamed("grants.sql"), url=owner)
+    open_store(bus).close()
+    for to in (7, 6):
+        with pytest.raises(StoreError) as refused:
+            migrate.migrate(bus, to)
+        assert refused.value.code == "store.rights"
+    assert migrate.status(owner)[0] == REVISION
 
 
 def test_a_script_that_fails_says_so(postgresql, roles):
