@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 from bus import config
 from bus.app import App
-from bus.cli import main
 from bus.engine.arrival import Submission
 from bus.log import log
 from tests.small_bus import wait_reply, write
@@ -46,4 +47,6 @@ def test_what_a_run_sends_again_is_told_to_stand_already(tmp_path: Path) -> None
         assert [one["sent"] for one in told].count(stands) == 1
     finally:
         app.stop()
-    assert main(["replay", "--all", "--from", "2020-01-01", "--config", str(settings)]) == 0
+    replay = [sys.executable, "-m", "bus", "replay", "--all", "--from", "2020-01-01", "--config", str(settings)]  # it arms a guard for good
+    said = subprocess.run(replay, capture_output=True, text=True, timeout=120)
+    assert said.returncode == 0, said.stdout + said.stderr
