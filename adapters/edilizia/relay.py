@@ -135,10 +135,11 @@ def _answers(session: Session) -> None:
     """The server's messages, back to the client; notes when it is ready for the next query."""
     try:
         while (message := _message(session.server)) is not None:
-            if not session.mute:
-                session.client.sendall(message)
+            muted = session.mute
             if message[:1] == b"Z":
-                session.ready.set()
+                session.ready.set()  # before the client hears it: its next message must not be answered by this
+            if not muted:
+                session.client.sendall(message)
     except OSError:
         pass  # the client left; the session ends below
     finally:
