@@ -38,6 +38,10 @@ class Organization(_Section):
     istat: str = Field(default="", description="Its ISTAT code, quoted: it may begin with 0.")
 
 
+SCHEMES = ("sqlite:///", "postgresql://", "postgres://")
+"""What the address of a store begins with."""
+
+
 class Store(_Section):
     """Where the log and its projections live."""
 

@@ -86,12 +86,17 @@ def _anew(files: Files, known: Declared, earlier: Earlier, written: str) -> list
 
 
 def _addresses(config: Config) -> None:
-    """Raises `ConfigError` for a store or a broker that nothing here speaks; an address that is a secret may not be at hand."""
-    from bus.store.opening import refuse_unusable
+    """Raises `ConfigError` for a store or a broker that nothing here speaks; an address that is a secret may not be at hand.
 
-    if config.store.url:
+    What is slow to load is asked for only where an address looks strange.
+    """
+    from bus.config import SCHEMES
+
+    if config.store.url and not config.store.url.startswith(SCHEMES):
+        from bus.store.opening import refuse_unusable
+
         refuse_unusable(config.store.url)
-    if config.channel.url.partition(":")[0] not in {"", "memory", "amqp", "amqps"}:  # kombu is slow to load, and knows many more
+    if config.channel.url.partition(":")[0] not in {"", "memory", "amqp", "amqps"}:
         from bus.channel.refusal import refuse_unsafe
 
         refuse_unsafe(config.channel.url)

@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from bus.config import SCHEMES
 from bus.disk import filesystem, sync_folder
 from bus.errors import ConfigError, StoreError
 from bus.store import Keys, Store, Tx
 
-SCHEMES = ("sqlite:///", "postgresql://", "postgres://")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.glusterfs"})
 DOUBTFUL = {"tmpfs": "in memory", "ramfs": "in memory", "9p": "another machine's"}
