@@ -54,15 +54,13 @@ def adapters_of(config: Config) -> dict[str, Adapter]:
     """The adapters that the settings name; raises `ConfigError` with the faults of one adapter at a time."""
     made: dict[str, Adapter] = {}
     for name, settings in config.adapters.items():
-        own = dict(settings)
-        cls = adapter_class(str(own.pop("use", name)))
-        concurrency = own.pop("concurrency", None)
+        cls, concurrency = class_of(name, settings), settings.get("concurrency")
         if not (concurrency is None or (isinstance(concurrency, int) and 0 < concurrency <= 256)):
             raise ConfigError(
                 f"adapters.{name}.concurrency: {concurrency!r} is no number of calls", code="config.adapter-settings", hint="1 to 256"
             )
         try:
-            made[name] = cls(name, cls.Settings.model_validate(own))
+            made[name] = cls(name, cls.Settings.model_validate(_own(settings)))
         except ValidationError as error:
             raise _refusal(name, cls, error.errors(include_url=False)) from error
         made[name].concurrency = concurrency
@@ -72,14 +70,24 @@ def adapters_of(config: Config) -> dict[str, Adapter]:
 def check_settings(config: Config) -> None:
     """What `adapters_of` would refuse, of settings that were read without secrets: nothing of those that hold one."""
     for name, settings in config.adapters.items():
-        cls = adapter_class(str(settings.get("use", name)))
+        cls = class_of(name, settings)
         try:
-            cls.Settings.model_validate({key: value for key, value in settings.items() if key not in {"use", "concurrency"}})
+            cls.Settings.model_validate(_own(settings))
         except ValidationError as error:
             unread = {key for key, value in config.written.get("adapters", {})[name].items() if [*secrets_in(value)]}
             faults = error.errors(include_url=False)
             if faults := [one for one in faults if one["type"] == "extra_forbidden" or (one["loc"] and one["loc"][0] not in unread)]:
                 raise _refusal(name, cls, faults) from error
+
+
+def class_of(name: str, settings: Mapping[str, Any]) -> type[Adapter]:
+    """The class of an adapter by its section in the settings: `use` names it, else the section's own name."""
+    return adapter_class(str(settings.get("use", name)))
+
+
+def _own(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What is the adapter's own of its section; the rest is ours."""
+    return {key: value for key, value in settings.items() if key not in {"use", "concurrency"}}
 
 
 def _refusal(name: str, cls: type[Adapter], faults: Iterable[Mapping[str, Any]]) -> ConfigError:

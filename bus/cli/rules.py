@@ -14,7 +14,7 @@ from bus.adapter import Adapter, Operation
 from bus.cli.common import Granted
 from bus.config import Config, load
 from bus.errors import ConfigError, EvidenceError, Unproven
-from bus.systems import adapter_class, adapters_of, class_name, operations_of
+from bus.systems import adapter_class, adapters_of, class_name, class_of, operations_of
 
 if TYPE_CHECKING:
     from bus.replay.bundle import Bundle
@@ -70,7 +70,7 @@ def offered(config: Config) -> dict[str, Operation]:
 
 def _offered(name: str, settings: Mapping[str, Any], config: Config) -> Iterable[Operation]:
     """What an adapter offers though a secret is not at hand: what its class declares, or what its own settings do (`use: soap`)."""
-    cls = adapter_class(str(settings.get("use", name)))
+    cls = class_of(name, settings)
     if cls.operations:
         return cls.operations.values()
     return adapters_of(config.model_copy(update={"adapters": {name: settings}}))[name].operations.values()

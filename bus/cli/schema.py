@@ -67,7 +67,7 @@ def house_of(known: Declared) -> House:
     from bus.rulefiles import CATALOGUE
     from bus.services import read_services
     from bus.source import Notes, read_file
-    from bus.systems import adapter_class
+    from bus.systems import class_of
 
     rules = known.config.rules
 
@@ -88,7 +88,7 @@ def house_of(known: Declared) -> House:
     types = [compile_type(one, Notes("types"), rows) for one in documents("mappings/types/*.yaml", "type")]
     return House(
         operations=known.operations,
-        adapters={name: adapter_class(str(settings.get("use", name))) for name, settings in known.config.adapters.items()},
+        adapters={name: class_of(name, settings) for name, settings in known.config.adapters.items()},
         types=named("mappings/types/*.yaml", "type", "title"),
         shapes={one.name: one.shape for one in types if one},
         mappings=named("mappings/**/*.yaml", "mapping", "title"),

@@ -19,7 +19,7 @@ from bus.adapter import Operation
 from bus.catalog import examine
 from bus.doctor.verdict import Surroundings, Verdict, megabytes, ok, warning, wrong
 from bus.errors import ConfigError
-from bus.systems import adapter_class
+from bus.systems import class_of
 
 FEWEST_FILES = 4096
 LITTLE, TOO_LITTLE = 1e9, 1e8
@@ -130,7 +130,7 @@ def rules(at: Surroundings) -> Iterator[Verdict]:
 
 def _operations(at: Surroundings) -> dict[str, Operation]:
     """What the adapters' classes declare: rules can be checked also where the adapters' settings are wrong."""
-    classes = {name: adapter_class(str(own.get("use", name))) for name, own in at.settings.adapters.items()}
+    classes = {name: class_of(name, own) for name, own in at.settings.adapters.items()}
     return {f"{name}.{one.name}": one for name, cls in classes.items() for one in cls.operations.values()}
 
 

@@ -218,8 +218,7 @@ class _Builder:
         for key in [*(key for key in value if key.startswith("$") and key not in DIRECTIVES), *fields[:1]]:  # the fields have one cause
             hint = suggestion(key, DIRECTIVES) if key.startswith("$") else "put the fields under $value"
             refuse((*pointer, key), "template.unknown-directive", f"`{key}` does not stand beside $ directives", hint, key=True)
-        meant = {nearest(key, DIRECTIVES) for key in value if key not in DIRECTIVES}
-        if "$value" not in value and not fields and "$value" not in meant:
+        if "$value" not in value and not fields and "$value" not in {nearest(key, DIRECTIVES) for key in value if key not in DIRECTIVES}:
             refuse(pointer, "template.no-value", "the directive has no $value")
         if "$as" in value and "$each" not in value:
             refuse((*pointer, "$as"), "template.as-without-each", "$as names the item of an $each", key=True)
