@@ -1,4 +1,4 @@
-"""``bus schema``: JSON Schemas for editors, with the names of this house."""
+"""``bus schema``: JSON Schemas for editors, with the names of this installation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bus.errors import ConfigError
 
 if TYPE_CHECKING:
     from bus.cli.rules import Declared
-    from bus.cli.schemas import House
+    from bus.cli.schemas import Vocabulary
 
 app = family("Write JSON Schemas for editors: completion and hover in routes, mappings, types, services and settings.")
 FOLDER = Path(".snodo/schemas")
@@ -31,7 +31,7 @@ def schema(
     from bus.cli.rules import declared
     from bus.cli.schemas import FILES, schemas
 
-    made = schemas(house_of(declared(config)))
+    made = schemas(vocabulary_of(declared(config)))
     if name:
         if name not in made:
             raise ConfigError(f"there is no schema {name!r}", code="cli.usage", hint="there are " + ", ".join(made))
@@ -57,9 +57,9 @@ def _text(document: Any) -> str:
     return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
 
 
-def house_of(known: Declared) -> House:
+def vocabulary_of(known: Declared) -> Vocabulary:
     """What there is to name, also while some of the rules are wrong."""
-    from bus.cli.schemas import House
+    from bus.cli.schemas import Vocabulary
     from bus.expression import Tables
     from bus.mapping.tables import read_table
     from bus.mapping.types import compile_type
@@ -86,7 +86,7 @@ def house_of(known: Declared) -> House:
     rows = Tables({name: table.rows for name, table in tables.items() if table})
     rows[SERVICES] = {code: one.row() for code, one in offered.items()}
     types = [compile_type(one, Notes("types"), rows) for one in documents("mappings/types/*.yaml", "type")]
-    return House(
+    return Vocabulary(
         operations=known.operations,
         adapters={name: class_of(name, settings) for name, settings in known.config.adapters.items()},
         types=named("mappings/types/*.yaml", "type", "title"),

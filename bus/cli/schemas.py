@@ -1,6 +1,6 @@
 """JSON Schemas of the files that people write, for a YAML language server: completion and hover while they write.
 
-Made of the models that read the files, so that fields and their descriptions are never written twice; what this house has (operations,
+Made of the models that read the files, so that fields and their descriptions are never written twice; what this installation has (operations,
 types, mappings, routes, offices) comes in as enumerations with descriptions. `bus validate` says more: schemas know no expressions.
 """
 
@@ -53,11 +53,11 @@ _NAMED = {
     ("Servizio", "modulo"): "types", ("Servizio", "percorso"): "routes", ("Servizio", "ufficio"): "offices",
     ("Arrival", "arrive"): "types", ("Happening", "arrive"): "types",
 }  # fmt: skip
-"""Fields that name something of the house."""
+"""Fields that name something of the installation."""
 
 
 @dataclass(frozen=True)
-class House:
+class Vocabulary:
     """What there is to name: each with its description. ``shapes`` are the types whose files can be read, as messages are checked."""
 
     operations: Mapping[str, Operation] = field(default_factory=dict)
@@ -80,26 +80,26 @@ def _first_line(operation: Operation) -> str:
     return f"{said} ({operation.effect})".strip()
 
 
-def schemas(house: House) -> dict[str, Schema]:
+def schemas(vocabulary: Vocabulary) -> dict[str, Schema]:
     """All schemas, by the name they have in `FILES`."""
-    route = _route(house)
+    route = _route(vocabulary)
     return {
         "route": route,
         "tests": _tests(route),
-        "mapping": _mapping(house),
-        "type": _type(house),
-        "services": _services(house),
-        "config": _config(house),
+        "mapping": _mapping(vocabulary),
+        "type": _type(vocabulary),
+        "services": _services(vocabulary),
+        "config": _config(vocabulary),
     }
 
 
-def _models(models: Iterable[type[BaseModel]], house: House) -> dict[str, Schema]:
-    """Definitions of models, by the name of the class, with the names of the house in them."""
+def _models(models: Iterable[type[BaseModel]], vocabulary: Vocabulary) -> dict[str, Schema]:
+    """Definitions of models, by the name of the class, with the names of the installation in them."""
     _, made = models_json_schema([(model, "validation") for model in models], ref_template="#/$defs/{model}")
     definitions: dict[str, Schema] = made.get("$defs", {})
     for owner, schema in definitions.items():
         for name, inner in schema.get("properties", {}).items():
-            if names := house.named(_NAMED.get((owner, name), "")):
+            if names := vocabulary.named(_NAMED.get((owner, name), "")):
                 schema["properties"][name] = _enumerated(inner, names)
             elif name in _DURATIONS and (owner, name) not in _NAMED:
                 _texts(inner, {"pattern": _DURATIONS[name]})
@@ -120,25 +120,25 @@ def _texts(schema: Schema, more: Schema) -> Schema:
     return schema
 
 
-def _document(model: type[BaseModel], house: House, description: str) -> Schema:
-    definitions = _models([model], house)
+def _document(model: type[BaseModel], vocabulary: Vocabulary, description: str) -> Schema:
+    definitions = _models([model], vocabulary)
     return {"$schema": DRAFT, **definitions.pop(model.__name__), "description": description, "$defs": definitions}
 
 
 # --- routes ----------------------------------------------------------------------------------------------------------
 
 
-def _route(house: House) -> Schema:
-    definitions = _models([RouteDocument, TestDocument, Conduct, *KINDS.values()], house)
+def _route(vocabulary: Vocabulary) -> Schema:
+    definitions = _models([RouteDocument, TestDocument, Conduct, *KINDS.values()], vocabulary)
     route = definitions.pop("RouteDocument")
     route["properties"]["tests"]["items"] = {"$ref": "#/$defs/TestDocument"}
-    given = {**_given(house), "description": route["properties"]["given"]["description"]}
+    given = {**_given(vocabulary), "description": route["properties"]["given"]["description"]}
     route["properties"]["given"] = given
     definitions["TestDocument"]["properties"]["given"] = {
         **given, "description": definitions["TestDocument"]["properties"]["given"]["description"],
     }  # fmt: skip
     expected = definitions["Expectation"]["properties"]
-    for part, names in (("calls", house.named("operations")), ("sent", house.types)):
+    for part, names in (("calls", vocabulary.named("operations")), ("sent", vocabulary.types)):
         if names:
             one = {"enum": sorted(names), "enumDescriptions": [names[name] for name in sorted(names)]}
             fields = {
@@ -147,8 +147,8 @@ def _route(house: House) -> Schema:
                 "additionalProperties": False,
             }
             expected[part]["anyOf"][0]["items"] = {"anyOf": [one, fields]}
-    definitions["Call"]["allOf"] = [_asked(name, one) for name, one in sorted(house.operations.items())]
-    definitions["Send"]["allOf"] = [_where("send", name, {"with": _fields(shape)}) for name, shape in sorted(house.shapes.items())]
+    definitions["Call"]["allOf"] = [_asked(name, one) for name, one in sorted(vocabulary.operations.items())]
+    definitions["Send"]["allOf"] = [_where("send", name, {"with": _fields(shape)}) for name, shape in sorted(vocabulary.shapes.items())]
     step = {"description": "One step: its kind is the field that names it", "anyOf": [_ref(kind.__name__) for kind in KINDS.values()]}
     definitions["Step"] = step
     whole = {"$schema": DRAFT, **route, "description": "A route: what happens when a message of a type comes.", "$defs": definitions}
@@ -213,14 +213,14 @@ def _told(schema: Schema) -> str:
     return ". ".join(one for one in (schema.get("description", ""), f"one of {codes}" if codes else str(kinds or "")) if one)
 
 
-def _given(house: House) -> Schema:
+def _given(vocabulary: Vocabulary) -> Schema:
     conduct = _ref("Conduct")
     turns = {"anyOf": [conduct, {"type": "array", "items": conduct}]}
-    asked = {name: {**turns, "description": text} for name, text in house.named("operations").items()}
+    asked = {name: {**turns, "description": text} for name, text in vocabulary.named("operations").items()}
     messages = {
         "type": "object",
         "description": "Bodies, by type",
-        "properties": {name: {"description": text} for name, text in house.types.items()},
+        "properties": {name: {"description": text} for name, text in vocabulary.types.items()},
     }
     clock = {"type": "string", "description": 'The moment at which the test begins, such as "2026-03-02T09:00:00+01:00"'}
     return {
@@ -233,25 +233,25 @@ def _given(house: House) -> Schema:
 # --- the other files -------------------------------------------------------------------------------------------------
 
 
-def _mapping(house: House) -> Schema:
-    made = _document(MappingDocument, house, "A mapping: from a message to what an operation is asked, or to another message.")
-    made["$defs"] |= _models([MappingTest], house)
+def _mapping(vocabulary: Vocabulary) -> Schema:
+    made = _document(MappingDocument, vocabulary, "A mapping: from a message to what an operation is asked, or to another message.")
+    made["$defs"] |= _models([MappingTest], vocabulary)
     made["properties"]["tests"]["items"] = _ref("MappingTest")
-    targets = {**{name: shape_of(one.request) for name, one in house.operations.items()}, **house.shapes}
+    targets = {**{name: shape_of(one.request) for name, one in vocabulary.operations.items()}, **vocabulary.shapes}
     made["allOf"] = [_where("to", name, {"fields": _fields(shape)}) for name, shape in sorted(targets.items())]
     return made
 
 
-def _type(house: House) -> Schema:
-    made = _document(TypeDocument, house, "A message type: the shape of its body, and what of it tells the case.")
-    if house.tables:
-        made["properties"]["codes"]["additionalProperties"] = _enumerated({"type": "string"}, house.tables)
+def _type(vocabulary: Vocabulary) -> Schema:
+    made = _document(TypeDocument, vocabulary, "A message type: the shape of its body, and what of it tells the case.")
+    if vocabulary.tables:
+        made["properties"]["codes"]["additionalProperties"] = _enumerated({"type": "string"}, vocabulary.tables)
     made["properties"]["schema"] = {"$ref": DRAFT, "description": made["properties"]["schema"]["description"]}
     return made
 
 
-def _services(house: House) -> Schema:
-    definitions = _models([Servizio], house)
+def _services(vocabulary: Vocabulary) -> Schema:
+    definitions = _models([Servizio], vocabulary)
     entries = {"type": "array", "items": _ref("Servizio"), "description": "The services"}
     return {
         "$schema": DRAFT, "type": "object", "description": "What the portal offers: one entry for each service.",
@@ -267,10 +267,10 @@ _SECRET = {
 }  # fmt: skip
 
 
-def _config(house: House) -> Schema:
-    made = _document(Config, house, "The settings of a bus.")
+def _config(vocabulary: Vocabulary) -> Schema:
+    made = _document(Config, vocabulary, "The settings of a bus.")
     systems = made["properties"]["adapters"]
-    for name, cls in house.adapters.items():
+    for name, cls in vocabulary.adapters.items():
         model = create_model(f"Settings_{name}", __base__=cls.Settings, use=(str, name), concurrency=(int | None, None))
         _, own = models_json_schema([(model, "validation")], ref_template=f"#/$defs/{name}-{{model}}")
         for inner, schema in own["$defs"].items():

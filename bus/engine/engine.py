@@ -30,11 +30,12 @@ from bus.clock import Clock, running_time
 from bus.diagnostics import logger
 from bus.engine.circuit import Habits
 from bus.engine.claims import POISON, SUSPECT
+from bus.engine.decided import Decided
 from bus.engine.faltering import Faltering
 from bus.engine.gates import Crowd, Gates
 from bus.engine.holding import Claims, Holding
 from bus.engine.journal import Journal
-from bus.engine.live import House, Live
+from bus.engine.live import Live, Surroundings
 from bus.engine.loading import Loaded, Loading
 from bus.engine.outside import Outside, Result
 from bus.engine.rests import Rests
@@ -104,7 +105,7 @@ class Engine:
         self._log = logger("snodo.engine")
         self._faltering, self._heard = Faltering(self._tell_failure, lambda: self._log.warning("engine.goes-on")), heard
         self._gates = Gates(outside.places, pace.most_live, pace.circuit, self._log.warning)
-        self._house = House(outside, catalog, clock, self._gates, Throttles(), Rests(ticks))
+        self._around = Surroundings(outside, catalog, clock, self._gates, Throttles(), Rests(ticks))
         self._holding = Holding(store, clock, pace.lease, ticks, self._crowds, self._gates.turn_away)
         self._sweeper = Sweeper(store, self._holding, pace.sweep, pace.batch, pace.phase, clock.now())
         self._loading = Loading(store, catalog, look)
@@ -132,7 +133,7 @@ class Engine:
 
     def works_beside(self, workers: int) -> None:
         """How many processes work, this one counted in: each has its share of every ``limit``. Thread-safe."""
-        self._house.throttles.workers = max(workers, 1)
+        self._around.throttles.workers = max(workers, 1)
 
     def start(self) -> None:
         self._holding.start()
@@ -368,7 +369,7 @@ class Engine:
 
     def _crowds(self, most: int, now: dt.datetime) -> list[Crowd]:
         coming = Counter(row["digest"] for claims in self._welcomed.copy() for row in claims.rows)
-        return self._gates.crowds(self._house.catalog().first_calls, most, now, coming)
+        return self._gates.crowds(self._around.catalog().first_calls, most, now, coming)
 
     # -- what runs do ------------------------------------------------------------------------------------------------
 
@@ -394,7 +395,7 @@ class Engine:
         if live.id in self._live:  # claimed anew: the claim that we had ran out
             self._forget(self._live[live.id])
         self._live[live.id], live.began = live, self._holding.ticks()
-        self._let_go_on(live, now, lambda: live.begin(known.events, self._house, now))
+        self._let_go_on(live, now, lambda: live.begin(known.events, self._around, now))
 
     def _bring_home(self, home: _Home, now: dt.datetime) -> None:
         """A call that came back; of no use when its run is not ours any more."""
@@ -410,11 +411,11 @@ class Engine:
         self._let_go_on(live, now, lambda: self._take_in(live, result, now))
 
     def _take_in(self, live: Live, result: Result, now: dt.datetime) -> None:
-        asks = live.came_back(result, self._house, now)
+        asks = live.came_back(result, self._around, now)
         if self._stopping.is_set():
             live.suspend(now)
         else:
-            live.pursue(asks, self._house, now)
+            live.pursue(asks, self._around, now)
 
     def _ask_again(self, now: dt.datetime) -> None:
         """Let live runs ask whose place at a gate, or whose time, has come."""
@@ -434,7 +435,7 @@ class Engine:
                 continue
             del self._rung[run]
             if asks := live.due_asks(now):
-                self._let_go_on(live, now, partial(live.pursue, asks, self._house, now))
+                self._let_go_on(live, now, partial(live.pursue, asks, self._around, now))
 
     def _let_go_on(self, live: Live, now: dt.datetime, work: Callable[[], None]) -> None:
         """What a run meets is parked with it, the others do not notice. What it decides is unwritten until some turn has settled it."""
@@ -485,7 +486,7 @@ class Engine:
             reach("reply.before-told")
             self._told(told)
         freed = dict.fromkeys(lane for done in settled for lane in done.freed)
-        if free := [LANE + lane for lane in freed if self._for_lane.get(lane) or self._house.throttles.workers > 1]:
+        if free := [LANE + lane for lane in freed if self._for_lane.get(lane) or self._around.throttles.workers > 1]:
             self._told(dict.fromkeys(free))
 
     def _forget(self, live: Live) -> None:
@@ -507,7 +508,7 @@ class Engine:
             live.started(asking, now)
         live.dues.update(dict.fromkeys(done.held_up, now + LANE_PAUSE))
         askings, live.askings = live.askings, []
-        live.forget_decisions()
+        live.decided = Decided()
         ours = partial(self._holding.ours, *live.claim)
         for asking in askings:
             if asking.operation.effect != "read":

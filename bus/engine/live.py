@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from bus.clock import Clock, text_of
 from bus.diagnostics import logger
 from bus.engine import fate
-from bus.engine.arrival import Arrival, arrival_of_sent, sent_by
+from bus.engine.arrival import arrival_of_sent, sent_by
 from bus.engine.asks import Answered, Ask, Await, Call, Close, Event, Failed, Failure, Join, Noted, Reply, Send
+from bus.engine.decided import Decided, Numbered
 from bus.engine.fate import Tries
 from bus.engine.gates import Gates
 from bus.engine.interpreter import Walk
@@ -42,7 +43,7 @@ AGAIN = dt.timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class Surroundings:
     """What a live run may look at while it decides: the adapters' declarations, the catalog, the clock, gates, throttles, rests."""
 
     outside: Outside
@@ -51,16 +52,6 @@ class House:
     gates: Gates
     throttles: Throttles
     rests: Rests
-
-
-@dataclass(frozen=True, slots=True)
-class Numbered:
-    """A call that needs the next number of a sequence; it is made ready inside the transaction that allocates it."""
-
-    call: Call
-    sequence: str
-    attempt: int
-    now: dt.datetime
 
 
 @dataclass
@@ -84,10 +75,7 @@ class Live:
     about: Callable[[], Sequence[str]] = tuple
     tries: dict[str, Tries] = field(default_factory=dict)
     in_flight: set[str] = field(default_factory=set)
-    entries: list[Entry] = field(default_factory=list)
-    outgoing: list[Arrival] = field(default_factory=list)
-    waits: list[Await] = field(default_factory=list)
-    numbered: list[Numbered] = field(default_factory=list)
+    decided: Decided = field(default_factory=Decided)
     askings: list[Asking] = field(default_factory=list)
     dues: dict[str, dt.datetime] = field(default_factory=dict)
     in_line: set[str] = field(default_factory=set)
@@ -101,7 +89,7 @@ class Live:
     @property
     def reply(self) -> JsonValue:
         """What it replied since it was settled last, if it did."""
-        return next((made.values["reply"] for made in reversed(self.entries) if made.record.kind == "replied"), None)
+        return next((made.values["reply"] for made in reversed(self.decided.entries) if made.record.kind == "replied"), None)
 
     @property
     def claim(self) -> tuple[str, int]:
@@ -115,8 +103,7 @@ class Live:
     @property
     def only_waits(self) -> bool:
         """Whether it stands in line, or waits for a call that is out, and decided nothing meanwhile: there is nothing to write."""
-        decided = self.entries or self.outgoing or self.waits or self.numbered or self.askings
-        return bool(self.in_line or self.in_flight) and not (decided or self.walk.finished)
+        return bool(self.in_line or self.in_flight) and not (self.decided or self.askings or self.walk.finished)
 
     def remember(self, events: Iterable[tuple[str, Event]]) -> None:
         """Bring the walk up to its journal; what it does not ask yet is kept until it does.
@@ -130,11 +117,11 @@ class Live:
             else:
                 self.known.setdefault(path, deque()).append(event)
 
-    def begin(self, events: Iterable[tuple[str, Event]], house: House, now: dt.datetime) -> None:
+    def begin(self, events: Iterable[tuple[str, Event]], around: Surroundings, now: dt.datetime) -> None:
         """Bring the walk up to its journal and follow it from there."""
         self.walk.start()
         self.remember(events)
-        self.pursue(list(self.walk.pending.values()), house, now)
+        self.pursue(list(self.walk.pending.values()), around, now)
 
     def record(self, kind: str, now: dt.datetime, ask: Ask | None = None, **fields: object) -> Record:
         """A record of this run; ``ask`` gives place and path."""
@@ -153,10 +140,10 @@ class Live:
     ) -> Record:
         """Queue a record for the next transaction."""
         made = entry(self.record(kind, now, ask, **fields), self.key, values, tuple(wires))
-        self.entries.append(made)
+        self.decided.entries.append(made)
         return made.record
 
-    def pursue(self, asks: Iterable[Ask], house: House, now: dt.datetime) -> None:
+    def pursue(self, asks: Iterable[Ask], around: Surroundings, now: dt.datetime) -> None:
         """Follow the walk until everything pending waits for somebody else."""
         pending = self.walk.pending
         unsent = {path: pending[path] for path, due in self.dues.items() if due <= now and isinstance(pending.get(path), Send)}
@@ -166,7 +153,7 @@ class Live:
             ask = todo.popleft()
             if ask.path not in self.walk.pending:
                 continue
-            event = self._recall(ask.path) or self._consider(ask, house, now)
+            event = self._recall(ask.path) or self._consider(ask, around, now)
             if event is not None:
                 todo.extend(self.walk.answer(ask.path, event))
             if self.walk.winding_up:
@@ -188,19 +175,19 @@ class Live:
         if path in self.dues and not isinstance(self.walk.pending[path], Call):
             return False
         tries = self.tries.get(path, Tries())
-        going = {asking.call.path for asking in self.askings} | {numbered.call.path for numbered in self.numbered}
+        going = {asking.call.path for asking in self.askings} | {numbered.call.path for numbered in self.decided.numbered}
         return path not in self.in_flight and path not in going and not tries.in_air and not tries.doubt
 
-    def _consider(self, ask: Ask, house: House, now: dt.datetime) -> Event | None:
+    def _consider(self, ask: Ask, around: Surroundings, now: dt.datetime) -> Event | None:
         """What is done at once gives its event; the rest is queued and gives None."""
         match ask:
             case Call():
-                return self._consider_call(ask, house, now)
+                return self._consider_call(ask, around, now)
             case Await():
-                self.waits.append(ask)
+                self.decided.waits.append(ask)
                 return None
             case Send():
-                return self._send(ask, house, now)
+                return self._send(ask, around, now)
             case Reply():
                 self.note("replied", now, ask, {"reply": ask.body})
             case Join():
@@ -212,13 +199,13 @@ class Live:
                 self.note("closed", now, ask, told, data={"type": ask.type, "entry": ask.entry, "key": key})
         return Noted(now)
 
-    def _send(self, ask: Send, house: House, now: dt.datetime) -> Event | None:
+    def _send(self, ask: Send, around: Surroundings, now: dt.datetime) -> Event | None:
         """Check the new message as any other; what cannot be sent ends the run."""
         identity = new_id()
         submission = sent_by(self.message, self.id, identity, ask.type, ask.body, self.about())
         try:
-            sent = arrival_of_sent(house.catalog(), self.plan, submission, identity, house.clock, self.keys, self.id)
-            self.outgoing.append(sent)
+            sent = arrival_of_sent(around.catalog(), self.plan, submission, identity, around.clock, self.keys, self.id)
+            self.decided.outgoing.append(sent)
         except StoreError as error:  # no key can be had: the key store is full, or away
             logger("snodo.engine").warning("run.cannot-send", run=self.id, code=error.code, sentence=error.sentence)
             self.dues[ask.path] = now + AGAIN
@@ -231,10 +218,10 @@ class Live:
         self.note("sent", now, ask, data={"type": ask.type, "sent": identity})
         return Noted(now, {"id": identity})
 
-    def _consider_call(self, ask: Call, house: House, now: dt.datetime) -> Event | None:
+    def _consider_call(self, ask: Call, around: Surroundings, now: dt.datetime) -> Event | None:
         tries = self.tries.setdefault(ask.path, Tries())
         try:
-            operation = house.outside.operation(ask.operation)
+            operation = around.outside.operation(ask.operation)
         except KeyError:
             return self._cannot_ask(ask, now, f"no adapter declares {ask.operation}", "call.unknown-operation")
         if self.walk.winding_up and self._may_be_left(ask.path):
@@ -242,59 +229,59 @@ class Live:
         if tries.in_air or (tries.doubt and operation.effect == "once"):
             tries.in_air = False
             event = self.settle_call(ask, fate.after_crash(ask, operation, tries, now), None, now)
-            self._begin_rest(ask.path, house)
+            self._begin_rest(ask.path, around)
             return event
-        if not self._may_go_out(ask, tries, house, now):
-            if not self._takes_its_plan(ask, tries, house, now):
+        if not self._may_go_out(ask, tries, around, now):
+            if not self._takes_its_plan(ask, tries, around, now):
                 return None
             return self.settle_call(ask, fate.not_asked(ask, tries, now), None, now)
         tries.probe = tries.doubt and operation.effect == "queryable"
         try:
             call = ask if tries.key in (None, "", ask.key) else replace(ask, key=tries.key)
-            self._make_ready(call, tries, house.outside, now)
+            self._make_ready(call, tries, around.outside, now)
         except Invalid as error:
             return self._cannot_ask(ask, now, error.sentence, error.code)
         return None
 
-    def _may_go_out(self, ask: Call, tries: Tries, house: House, now: dt.datetime) -> bool:
+    def _may_go_out(self, ask: Call, tries: Tries, around: Surroundings, now: dt.datetime) -> bool:
         """Whether its time has come, there is a place for it at the gate, and no throttle holds it; else it is noted when to ask again."""
         self.in_line.discard(ask.path)
         self.away.discard(ask.path)
         if tries.due is not None and tries.due > now:
             self.dues[ask.path] = tries.due
             return False
-        if left := self._rest_left(ask, tries, house):
+        if left := self._rest_left(ask, tries, around):
             self.dues[ask.path] = now + dt.timedelta(seconds=left)
             return False
         self.dues.pop(ask.path, None)
         place = (*self.claim, ask.path)
-        admission = house.gates.enter(place, ask.operation, now)
+        admission = around.gates.enter(place, ask.operation, now)
         if admission == "line":
             self.in_line.add(ask.path)
         elif admission == "away":
             self.away.add(ask.path)
-            self.dues[ask.path] = house.gates.of(ask.operation).again(now)
-        elif (due := house.throttles.next(ask, now)) > now:
+            self.dues[ask.path] = around.gates.of(ask.operation).again(now)
+        elif (due := around.throttles.next(ask, now)) > now:
             self.dues[ask.path] = due
         else:
             return True
         return False
 
-    def _begin_rest(self, path: str, house: House, ago: float = 0.0) -> None:
+    def _begin_rest(self, path: str, around: Surroundings, ago: float = 0.0) -> None:
         tries = self.tries[path]
         if tries.probe and tries.due is not None:
-            house.rests.begin(Doubt(self.id, path, tries.due), ago)
+            around.rests.begin(Doubt(self.id, path, tries.due), ago)
 
-    def _rest_left(self, ask: Call, tries: Tries, house: House) -> float:
+    def _rest_left(self, ask: Call, tries: Tries, around: Surroundings) -> float:
         """Seconds for which a call must still rest before its first probe, whatever the clock says; see `bus.engine.rests`."""
-        operation = house.outside.operation(ask.operation)
+        operation = around.outside.operation(ask.operation)
         if not tries.doubt or tries.due is None or tries.probes or operation.effect != "queryable":
             return 0.0
-        return house.rests.left(Doubt(self.id, ask.path, tries.due), (ask.timeout or operation.timeout) + operation.settle)
+        return around.rests.left(Doubt(self.id, ask.path, tries.due), (ask.timeout or operation.timeout) + operation.settle)
 
-    def _takes_its_plan(self, ask: Call, tries: Tries, house: House, now: dt.datetime) -> bool:
+    def _takes_its_plan(self, ask: Call, tries: Tries, around: Surroundings, now: dt.datetime) -> bool:
         """Whether a call that an open circuit holds up fails: where the route has a plan for that, when its own tries would have ended."""
-        if ask.path not in self.away or not ask.planned or tries.doubt or not house.gates.of(ask.operation).circuit.is_open:
+        if ask.path not in self.away or not ask.planned or tries.doubt or not around.gates.of(ask.operation).circuit.is_open:
             return False
         until = (self.since or now) + fate.patience(ask.retry)
         self.dues[ask.path] = min(self.dues[ask.path], max(until, now))
@@ -319,14 +306,14 @@ class Live:
         attempt = tries.count if tries.probe else tries.count + 1
         if operation.sequence is not None and tries.number is None:
             outside.check(call)
-            self.numbered.append(Numbered(call, operation.sequence, attempt, now))
+            self.decided.numbered.append(Numbered(call, operation.sequence, attempt, now))
             return
         asking = outside.prepare(call, self.message, tries.prepares(now), tries.number, attempt)
         if tries.probe:
             self.askings.append(replace(asking, probe=True))
             return
         if operation.effect != "read":
-            self.entries.append(self.intent(asking, now))
+            self.decided.entries.append(self.intent(asking, now))
         self.started(asking, now)
 
     def intent(self, asking: Asking, now: dt.datetime) -> Entry:
@@ -370,7 +357,7 @@ class Live:
         self.note("unanswered", now, ask, {"error": error}, data={"kind": "invalid", "code": code, **({"doubt": True} if doubt else {})})
         return Failed(now, error)
 
-    def came_back(self, result: Result, house: House, now: dt.datetime) -> list[Ask]:
+    def came_back(self, result: Result, around: Surroundings, now: dt.datetime) -> list[Ask]:
         """A call in flight came home: record how it ended, go on with the walk."""
         ask = result.asking.call
         self.in_flight.discard(ask.path)
@@ -378,7 +365,7 @@ class Live:
         event = self.settle_call(ask, self._fate(result, now), result, now)
         if event is not None:
             return self.walk.answer(ask.path, event)
-        self._begin_rest(ask.path, house, result.took or 0.0)
+        self._begin_rest(ask.path, around, result.took or 0.0)
         return [ask] if self.walk.winding_up else []
 
     def _fate(self, result: Result, now: dt.datetime) -> Outcome:
@@ -430,15 +417,10 @@ class Live:
         self.walk.failure = Failure(code, sentence, self.plan.name, "")
         self.walk.finished = True
         self.walk.pending.clear()
-        answers = [made for made in self.entries if made.record.kind in ("answered", "refused")]
-        self.forget_decisions()
-        self.entries, self.askings = answers, []
+        answers = [made for made in self.decided.entries if made.record.kind in ("answered", "refused")]
+        self.decided, self.askings = Decided(entries=answers), []
         self.in_line.clear()
         self.away.clear()
-
-    def forget_decisions(self) -> None:
-        """They are written; or will never be."""
-        self.entries, self.outgoing, self.waits, self.numbered = [], [], [], []
 
 
 def _begun(result: Result, tries: Tries, now: dt.datetime) -> dt.datetime | None:

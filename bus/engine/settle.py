@@ -15,8 +15,9 @@ from bus.clock import text_of
 from bus.diagnostics import logger
 from bus.engine import intake, matching
 from bus.engine.asks import Await
+from bus.engine.decided import Decided, Numbered
 from bus.engine.journal import unended
-from bus.engine.live import Live, Numbered
+from bus.engine.live import Live
 from bus.engine.outside import Asking, Outside
 from bus.engine.projection import Entry, ends_lane, entry, write
 from bus.errors import SnodoError, StoreError
@@ -87,7 +88,7 @@ class Settling:
 
     def _commit_dead(self, live: Live, now: dt.datetime, error: Exception) -> Settled:
         """A run whose decisions cannot be written is written as dead; when even that fails, its lease will run out."""
-        live.forget_decisions()
+        live.decided = Decided()
         live.fall(now, error)
         try:
             return self.store.write(self.work([live], now)).result()[0]
@@ -117,7 +118,7 @@ class Settling:
     def _free_lanes(self, tx: Tx, lives: Sequence[Live], settled: Sequence[Settled]) -> None:
         """Tell which lanes were left by one of these and taken by none."""
         for live, one in zip(lives, settled, strict=True):
-            ended = [made.record.data["operation"] for made in live.entries if not one.lost and ends_lane(made.record)]
+            ended = [made.record.data["operation"] for made in live.decided.entries if not one.lost and ends_lane(made.record)]
             names = {f"{name.partition('.')[0]}.{self.outside.operation(name).sequence}" for name in ended}
             one.freed = [name for name in sorted(names) if tx.one("lane", name=name) is None]
 
@@ -133,16 +134,16 @@ class Settling:
         for made in _with_what_stands(tx, live):
             write(tx, made)
             settled.rung += self._consequences(tx, made.record, now)
-        for arrival in live.outgoing:
+        for arrival in live.decided.outgoing:
             settled.rung += intake.receive(tx, arrival).runs
-        for numbered in live.numbered:
+        for numbered in live.decided.numbered:
             lane = f"{numbered.call.operation.partition('.')[0]}.{numbered.sequence}"
             asking = self._number(tx, live, numbered, lane)
             if asking is None:
                 settled.held_up[numbered.call.path] = lane
             else:
                 settled.askings.append(asking)
-        woken = [wait for wait in live.waits if self._wait(tx, live, wait, now)]
+        woken = [wait for wait in live.decided.waits if self._wait(tx, live, wait, now)]
         self._leave(tx, live, now, settled, woken=bool(woken))
         return settled
 
@@ -228,13 +229,13 @@ def _with_what_stands(tx: Tx, live: Live) -> Iterator[Entry]:
     """What a run decided. Of a message that it sends, and that came before by the key of a route, it is told which one stands."""
     stands: dict[str, str] = {}
     known: dict[tuple[str, str], str] = {}
-    for arrival in live.outgoing:
+    for arrival in live.decided.outgoing:
         sent = arrival.message.id
         for name in arrival.names.intake[1:]:  # the first is its own, which nobody had before
             found = intake.accepted_as(tx, name) or known.setdefault(name, sent)
             if found != sent:
                 stands.setdefault(sent, found)
-    for made in live.entries:
+    for made in live.decided.entries:
         standing = stands.get(made.record.data.get("sent", ""))
         yield made.of(made.record._replace(data={**made.record.data, "stands": standing})) if standing else made
 

@@ -10,8 +10,8 @@ import pytest
 
 from bus.cli import main
 from bus.cli.rules import declared
-from bus.cli.schema import house_of
-from bus.cli.schemas import FILES, House, schemas
+from bus.cli.schema import vocabulary_of
+from bus.cli.schemas import FILES, Vocabulary, schemas
 from bus.mapping.types import compile_type
 from bus.source import Notes, read, read_file
 from tests.corpus.test_corpus import BROKEN, WORLD, expected
@@ -34,7 +34,7 @@ NOT_OF_SHAPE = {"undo-does-not-take-the-answer", "whole-body-as-a-request"}
 
 @pytest.fixture(scope="module")
 def ours() -> dict[str, jsonschema_rs.Draft7Validator]:
-    made = schemas(house_of(declared(PROJECT / "config.yaml")))
+    made = schemas(vocabulary_of(declared(PROJECT / "config.yaml")))
     return {name: jsonschema_rs.Draft7Validator(schema) for name, schema in made.items()}
 
 
@@ -42,7 +42,7 @@ def ours() -> dict[str, jsonschema_rs.Draft7Validator]:
 def of_the_corpus() -> dict[str, jsonschema_rs.Draft7Validator]:
     world = {"prova.istanza": "", "prova.ricevuta": ""}
     read = {path.stem: compile_type(read_file(path).plain(), Notes("types")) for path in sorted(WORLD.glob("mappings/types/*.yaml"))}
-    house = House(
+    vocabulary = Vocabulary(
         operations=OPERATIONS,
         types=world,
         shapes={one.name: one.shape for one in read.values() if one},
@@ -50,7 +50,7 @@ def of_the_corpus() -> dict[str, jsonschema_rs.Draft7Validator]:
         routes={"prova.buona": ""},
         offices={"SUE": "", "ANA": ""},
     )
-    return {name: jsonschema_rs.Draft7Validator(schema) for name, schema in schemas(house).items()}
+    return {name: jsonschema_rs.Draft7Validator(schema) for name, schema in schemas(vocabulary).items()}
 
 
 def test_every_shipped_file_is_valid(ours: dict[str, jsonschema_rs.Draft7Validator]) -> None:
@@ -105,7 +105,7 @@ def test_a_message_that_is_sent_has_the_fields_of_its_type(
 
 
 def test_the_fields_of_a_message_say_what_they_are(ours: dict[str, jsonschema_rs.Draft7Validator]) -> None:
-    made = schemas(house_of(declared(PROJECT / "config.yaml")))["route"]["$defs"]["Send"]["allOf"]
+    made = schemas(vocabulary_of(declared(PROJECT / "config.yaml")))["route"]["$defs"]["Send"]["allOf"]
     sent = {one["if"]["properties"]["send"]["const"]: one["then"]["properties"]["with"]["properties"] for one in made}
     assert {path.stem for path in PROJECT.glob("mappings/types/*.yaml")} == set(sent)
     assert "string" == sent["edilizia.pratica.presentata"]["oggetto"]["description"].rpartition(". ")[2]
@@ -113,7 +113,7 @@ def test_the_fields_of_a_message_say_what_they_are(ours: dict[str, jsonschema_rs
 
 
 def test_each_field_of_a_request_says_what_it_is() -> None:
-    made = schemas(House(operations=OPERATIONS))["route"]["$defs"]["Call"]["allOf"]
+    made = schemas(Vocabulary(operations=OPERATIONS))["route"]["$defs"]["Call"]["allOf"]
     [asked] = [one["then"]["properties"]["with"] for one in made if one["if"]["properties"]["call"]["const"] == "archivio.apri"]
     assert "What it is about. string" == asked["properties"]["oggetto"]["description"]
     assert "one of EDILIZIA, ANAGRAFE" == asked["properties"]["classe"]["description"]
@@ -139,7 +139,7 @@ def test_an_editor_sees_an_error_of_shape(path: Path, of_the_corpus: dict[str, j
 
 
 def test_names_of_the_house_come_with_what_they_are(ours: dict[str, jsonschema_rs.Draft7Validator]) -> None:
-    made = schemas(house_of(declared(PROJECT / "config.yaml")))
+    made = schemas(vocabulary_of(declared(PROJECT / "config.yaml")))
     call = made["route"]["$defs"]["Call"]["properties"]["call"]
     said = dict(zip(call["enum"], call["enumDescriptions"], strict=True))
     assert "Who has this codice fiscale? (read)" == said["anagrafe.cerca-soggetto"]
