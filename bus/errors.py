@@ -207,6 +207,18 @@ class StoreError(SnodoError):
     default_code = "store.failed"
 
 
+class Interrupted(StoreError):
+    """The database ended a transaction, or is away. Surely nothing of it was written: it may be run again."""
+
+    default_code = "store.interrupted"
+
+
+class Unknown(StoreError):
+    """Nobody can say whether a transaction was written: it MUST NOT be run again."""
+
+    default_code = "store.unknown"
+
+
 class EvidenceError(SnodoError):
     family = "evidence"
     default_code = "evidence.malformed"

@@ -1,7 +1,8 @@
 """JSON Schemas of the files that people write, for a YAML language server: completion and hover while they write.
 
-Made of the models that read the files, so that fields and their descriptions are never written twice; what this installation has (operations,
-types, mappings, routes, offices) comes in as enumerations with descriptions. `bus validate` says more: schemas know no expressions.
+Made of the models that read the files, so that fields and their descriptions are never written twice; what this installation has
+(operations, types, mappings, routes, offices) comes in as enumerations with descriptions. `bus validate` says more: schemas know no
+expressions.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from bus.engine.cases import WEAK
 from bus.engine.holding import Claims
 from bus.engine.matching import match_arrival, match_joined
 from bus.engine.projection import fact, write_new, write_received
-from bus.errors import Conflict, InputError, StoreError
+from bus.errors import Conflict, InputError, StoreError, Unknown
 from bus.failpoint import reach
 from bus.log import receipt as receipts
 from bus.log.receipt import Promises
@@ -139,7 +139,7 @@ class Intake:
             if error is None:
                 reach("intake.after-commit")
                 self._give(batch, *written.result())
-            elif isinstance(error, StoreError) and error.code == "store.unknown":
+            elif isinstance(error, Unknown):
                 self._give(batch, [error] * len(batch))
             else:
                 for coming in batch or self._take():  # the store may have failed before it began

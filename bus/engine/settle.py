@@ -20,7 +20,7 @@ from bus.engine.journal import unended
 from bus.engine.live import Live
 from bus.engine.outside import Asking, Outside
 from bus.engine.projection import Entry, ends_lane, entry, write
-from bus.errors import SnodoError, StoreError
+from bus.errors import Interrupted, SnodoError, StoreError, Unknown
 from bus.failpoint import reach
 from bus.log import log
 from bus.log.record import Record
@@ -76,9 +76,9 @@ class Settling:
             reach("settle.after-commit")
             return settled
         except Exception as error:  # noqa: BLE001 - a batch that fails is split run by run
-            if isinstance(error, StoreError) and error.code == "store.interrupted":
+            if isinstance(error, Interrupted):
                 return [Settled(unwritten=True) for _ in lives]
-            if isinstance(error, StoreError) and error.code == "store.unknown":
+            if isinstance(error, Unknown):
                 return [Settled(lost=True) for _ in lives]
             if len(lives) > 1:
                 return [settled for live in lives for settled in self.commit([live], now)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from psycopg import errors
 
-from bus.errors import StoreError
+from bus.errors import Interrupted, StoreError
 from bus.store.postgres_session import Session
 
 PATIENCE = "SET lock_timeout = '2s'; SET statement_timeout = '10s'"
@@ -69,7 +69,7 @@ def looking(raw: Session, query: str = "") -> Iterator[None]:
         raise locked(raw, query) from error
     except errors.QueryCanceled as error:
         hint = "look at the server: its load, its disk, its long transactions (pg_stat_activity)"
-        raise StoreError("the database took longer than 10 s to answer", code="store.interrupted", hint=hint) from error
+        raise Interrupted("the database took longer than 10 s to answer", hint=hint) from error
 
 
 def locked(raw: Session, query: str = "", *, looks: bool = False) -> StoreError:

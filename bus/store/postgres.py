@@ -26,7 +26,7 @@ from psycopg import errors
 from psycopg.pq import TransactionStatus
 
 from bus.diagnostics import logger
-from bus.errors import StoreError
+from bus.errors import Interrupted, StoreError, Unknown
 from bus.store import Keys, Locked, Row, Tx, queries, schema
 from bus.store.inserts import Insert, Inserts, Rows, Update
 from bus.store.postgres_session import (
@@ -44,7 +44,7 @@ from bus.store.postgres_session import (
     told,
     unreachable,
 )
-from bus.store.writer import PAUSE, Interrupted, Unknown, Writer
+from bus.store.writer import PAUSE, Writer
 
 T = TypeVar("T")
 FILES = ("common.sql", "survey.sql", "postgres.sql")
@@ -384,11 +384,11 @@ class PostgresReader(_Asking):
         while True:
             try:
                 return self._begin(text, parameters)
-            except StoreError as error:
+            except Interrupted:
                 self._drop()
-                if error.code != "store.interrupted" or time.monotonic() > until:
+                if time.monotonic() > until:
                     raise
-            except psycopg.Error:  # a question it does not understand: the session is in a failed transaction
+            except (StoreError, psycopg.Error):  # such as a question it does not understand: the session is in a failed transaction
                 self._drop()
                 raise
             time.sleep(PAUSE)

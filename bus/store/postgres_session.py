@@ -17,8 +17,7 @@ from psycopg.rows import dict_row
 from psycopg.types.numeric import Int8Dumper
 from psycopg.types.string import StrDumper
 
-from bus.errors import StoreError
-from bus.store.writer import Interrupted
+from bus.errors import Interrupted, StoreError
 
 Session = psycopg.Connection[dict[str, Any]]
 OLDEST = 150000

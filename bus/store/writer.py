@@ -17,7 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from bus.errors import StoreError
+from bus.errors import Interrupted, StoreError, Unknown
 from bus.failpoint import reach
 from bus.store import Tx
 
@@ -33,18 +33,6 @@ LULL = 0.002
 """Seconds without a transaction after which nobody seems to need one: between two of the same message less passes."""
 
 Work = tuple[Callable[[Tx], Any], "Future[Any]"]
-
-
-class Interrupted(StoreError):
-    """The database ended a transaction, or went away. Surely nothing of it was written: it may be run again."""
-
-    default_code = "store.interrupted"
-
-
-class Unknown(StoreError):
-    """Nobody can say whether a transaction was written: it MUST NOT be run again."""
-
-    default_code = "store.unknown"
 
 
 class Connection(Tx, Protocol):

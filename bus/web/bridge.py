@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from bus.errors import StoreError
+from bus.errors import Unknown
 
 PATIENCE = 40.0
 """Seconds; longer than a writer asks a database that is away (`bus.store.writer.PATIENCE`)."""
@@ -69,8 +69,8 @@ class Bridge:
             loop.call_later(_EVERY, self._look, loop)
 
 
-def unanswered() -> StoreError:
-    return StoreError(
-        "the database has not said whether the message is kept", code="store.unknown",
+def unanswered() -> Unknown:
+    return Unknown(
+        "the database has not said whether the message is kept",
         hint="send it again with the same key: it is taken once, whatever became of this time",
     )  # fmt: skip

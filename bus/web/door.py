@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from bus import diagnostics
 from bus.app import App
-from bus.errors import Busy, Forbidden, Malformed, NotFound, StoreError, TooMany, Unauthorized
+from bus.errors import Busy, Forbidden, Malformed, NotFound, TooMany, Unauthorized, Unknown
 from bus.web import inbound
 from bus.web.answer import Answer, Call
 from bus.web.api import SERVED
@@ -75,7 +75,7 @@ class HttpDoor:
             try:
                 answer = await self._answer(scope, receive)
             except asyncio.CancelledError:  # by uvicorn, once its time to stop is over; what was handed in may still be written
-                answer = self._failed(scope, StoreError("the process stopped before this request had an answer", code="store.unknown"))
+                answer = self._failed(scope, Unknown("the process stopped before this request had an answer"))
             except Exception as error:  # noqa: BLE001 - the last clause: every error becomes a problem, and only a problem
                 answer = self._failed(scope, error)
             await answer.deliver(scope, send)

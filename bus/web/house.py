@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from bus.app import App
-from bus.errors import StoreError
+from bus.errors import Interrupted
 from bus.web.accesses import Accesses
 from bus.web.auth import Keys
 from bus.web.bridge import Bridge
@@ -41,13 +41,13 @@ class House:
         return await asyncio.get_running_loop().run_in_executor(self._reading, work)
 
     async def glance(self, work: Callable[[], T]) -> T:
-        """As `run`, for those who watch the bus; raises `StoreError` when there is no answer within `GLANCE` seconds."""
+        """As `run`, for those who watch the bus; raises `Interrupted` when there is no answer within `GLANCE` seconds."""
         try:
             async with asyncio.timeout(GLANCE):
                 return await asyncio.get_running_loop().run_in_executor(self._watching, work)
         except TimeoutError:
             hint = "is a table locked, or the server overloaded? pg_stat_activity says what waits for what"
-            raise StoreError(f"the database did not answer within {GLANCE:g} seconds", code="store.interrupted", hint=hint) from None
+            raise Interrupted(f"the database did not answer within {GLANCE:g} seconds", hint=hint) from None
 
     def close(self) -> None:
         self.accesses.close()

@@ -25,13 +25,12 @@ from bus.engine.interpreter import Walk
 from bus.engine.live import AGAIN, Live
 from bus.engine.outside import Asking, Outside, Result
 from bus.engine.settle import park
-from bus.errors import Conflict, SnodoError, StoreError
+from bus.errors import Conflict, Interrupted, SnodoError, StoreError, Unknown
 from bus.log import log
 from bus.log.keyring import Keyring
 from bus.message import Message, canonical
 from bus.store import Key, Tx
 from bus.store.sqlite import SqliteStore
-from bus.store.writer import Interrupted, Unknown
 from bus.testing.simulated_system import SETTLE, TIMEOUT, Domanda, Sistema, rules
 from bus.testing.simulation import Simulation
 

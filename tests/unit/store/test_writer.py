@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bus.errors import StoreError
+from bus.errors import StoreError, Unknown
 from bus.store.sqlite import MANY, SOME, SqliteStore
-from bus.store.writer import Unknown, Writer
+from bus.store.writer import Writer
 
 
 class Torn:
