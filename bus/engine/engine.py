@@ -9,6 +9,7 @@ One thread turns; calls outside run in the adapters' own threads and come back t
     settle    all that was decided                                             (one transaction)
     act       make the outside calls, ring the doorbell
 
+Where nothing is to be done, the thread that writes gives a new run a head start (`bus.engine.headstart`); a turn goes on with it.
 What a run may ask of a system, and when, is said by its gate (`bus.engine.gates`); what we hold, by `bus.engine.holding`.
 """
 
@@ -33,7 +34,8 @@ from bus.engine.claims import POISON, SUSPECT
 from bus.engine.decided import Decided
 from bus.engine.faltering import Faltering
 from bus.engine.gates import Crowd, Gates
-from bus.engine.holding import Claims, Holding
+from bus.engine.headstart import HeadStart
+from bus.engine.holding import Claims, Holding, Known
 from bus.engine.journal import Journal
 from bus.engine.live import Live, Surroundings
 from bus.engine.loading import Loaded, Loading
@@ -110,6 +112,7 @@ class Engine:
         self._sweeper = Sweeper(store, self._holding, pace.sweep, pace.batch, pace.phase, clock.now())
         self._loading = Loading(store, catalog, look)
         self._settling = Settling(store, self.owner, self._holding.lease, outside)
+        self._head_start = HeadStart(self._loading, self._settling, self._around, ticks)
         self._inbox: queue.SimpleQueue[Sequence[str] | _Home | _Free | None] = queue.SimpleQueue()
         self._welcomed: deque[Claims] = deque()
         self._known: dict[str, tuple[Any, Key]] = {}
@@ -151,15 +154,24 @@ class Engine:
         """The first of the runs that wait for this ordered lane here may ask again; thread-safe, may be wrong."""
         self._inbox.put(_Free(name))
 
-    def welcome(self, tx: Tx, runs: Sequence[str]) -> Claims | None:
+    def welcome(self, tx: Tx, runs: Sequence[str], known: Known) -> Claims | None:
         """Claim runs in the transaction that opens them, unless others wait; by the thread that writes. See `bus.engine.intake.Host`."""
         if self._stopping.is_set() or not self.alive() or self._rung or self._room() < self._pace.batch + len(runs):
             return None
-        return self._holding.claim_opened(tx, runs, self._clock.now())
+        now = self._clock.now()
+        claims = self._holding.claim_opened(tx, runs, now)
+        if not self._welcomed:
+            self._head_start.give(tx, claims.rows, known, now)
+        return claims._replace(known=known)
 
     def welcomed(self, claims: Claims) -> None:
         """They were committed; thread-safe."""
         self._welcomed.append(claims)
+        self._inbox.put(None)
+
+    def unwelcome(self, runs: Sequence[str]) -> None:
+        """The transaction that would have opened them was not written, or nobody knows, or it is written anew; thread-safe."""
+        self._head_start.void(runs)
         self._inbox.put(None)
 
     def stop(self, seconds: float = 20.0) -> bool:
@@ -179,8 +191,8 @@ class Engine:
         self._inbox.put(None)
 
     def busy(self) -> bool:
-        """Whether a run is live here."""
-        return bool(self._live)
+        """Whether a run is live here, or is about to be."""
+        return bool(self._live) or self._head_start.pending
 
     def leave(self) -> None:
         """Give up the leases; the last thing an engine does."""
@@ -240,9 +252,16 @@ class Engine:
     def turn(self, *, patient: bool = True) -> None:
         """One turn; see the module. ``patient``: sleep until there is something to do."""
         home = self._take(self._patience() if patient else 0.0)
+        with self._head_start.turning:
+            self._turn(home)
+
+    def _turn(self, home: list[_Home]) -> None:
         since, now = self._holding.ticks(), self._clock.now()
         self._let_go_what_rests()
-        claimed = self._find_work(home, now)
+        begun, claimed = self._head_start.take(self._find_work(home, now), self._live, self._gates)
+        if begun:
+            self._live.update({live.id: live for live, _ in begun})
+            self._act([live for live, _ in begun], [done for _, done in begun], now)
         for one in home:
             self._bring_home(one, now)
         self._ask_again(now)
@@ -312,18 +331,20 @@ class Engine:
         """Claim what is rung for, called by a gate or found by the sweeper; when the store fails, what came home is kept."""
         try:
             self._holding.beat(self._live)
-            if self._stopping.is_set():
-                return []
-            while self._alarms and self._alarms[0][0] <= now:
-                self._rung[heapq.heappop(self._alarms)[1]] = None
-            rows = self._claim_rung(now)
-            if self._is_to_look(now, self._room() - len(rows)):
-                rows += self._look(now, len(rows))
+            rows = [] if self._stopping.is_set() else self._claim(now)
             return rows + [row for _ in range(len(self._welcomed)) for row in self._took(self._welcomed.popleft())]
         except BaseException:
             for one in home:
                 self._inbox.put(one)
             raise
+
+    def _claim(self, now: dt.datetime) -> list[Row]:
+        while self._alarms and self._alarms[0][0] <= now:
+            self._rung[heapq.heappop(self._alarms)[1]] = None
+        rows = self._claim_rung(now)
+        if self._is_to_look(now, self._room() - len(rows)):
+            rows += self._look(now, len(rows))
+        return rows
 
     def _look(self, now: dt.datetime, more: int) -> list[Row]:
         """What the sweeper finds, beside ``more`` runs that were claimed in this turn."""
@@ -375,6 +396,8 @@ class Engine:
 
     def _load(self, rows: Sequence[Row], now: dt.datetime) -> list[Loaded]:
         """Claimed runs with their journals; what cannot be begun becomes a dead letter."""
+        if self._stopping.is_set():  # what was welcomed and not begun is given back
+            rows = ()
         poison = [row for row in rows if row["strikes"] >= POISON]
         known, self._known = self._known, {}
         loaded, unreadable = self._loading.load([row for row in rows if row["strikes"] < POISON], known)

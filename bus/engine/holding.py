@@ -38,16 +38,18 @@ STUCK = 10
 """Leases without a turn, after which an engine's claims are not renewed any more."""
 
 
-class Claims(NamedTuple):
-    """What one transaction claimed, whom it turned away at which gate, and when it was (in ticks).
+Known = Mapping[str, tuple[Any, Key]]
+"""Messages by id that need not be read back: what was received (``envelope``, ``body``, ``keys``), and its key."""
+NOTHING: Known = MappingProxyType({})
 
-    ``known``: messages of these runs, by id, that need not be read back: what was received (``envelope``, ``body``, ``keys``), and its key.
-    """
+
+class Claims(NamedTuple):
+    """What one transaction claimed, whom it turned away at which gate, when it was (in ticks), and messages of these runs."""
 
     rows: list[Row]
     away: Sequence[tuple[str, Sequence[str]]]
     since: float
-    known: Mapping[str, tuple[Any, Key]] = MappingProxyType({})
+    known: Known = NOTHING
 
 
 @dataclass(slots=True)

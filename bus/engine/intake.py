@@ -18,7 +18,7 @@ from bus.diagnostics import logger
 from bus.engine.arrival import Arrival, Submission, arrival_of
 from bus.engine.backlog import Backlog
 from bus.engine.cases import WEAK
-from bus.engine.holding import Claims
+from bus.engine.holding import Claims, Known
 from bus.engine.matching import match_arrival, match_joined
 from bus.engine.projection import fact, write_new, write_received
 from bus.errors import Conflict, InputError, StoreError, Unknown
@@ -39,12 +39,16 @@ Ring = Callable[[Sequence[str]], None]
 class Host(Protocol):
     """The engine of this process: it claims runs in the transaction that opens them, so that accepting and claiming are one commit."""
 
-    def welcome(self, tx: Tx, runs: Sequence[str]) -> Claims | None:
-        """What it claimed; None when it takes none now."""
+    def welcome(self, tx: Tx, runs: Sequence[str], known: Known) -> Claims | None:
+        """What it claimed, and perhaps began; None when it takes none now. ``known``: their messages."""
         ...
 
     def welcomed(self, claims: Claims) -> None:
         """They were committed."""
+        ...
+
+    def unwelcome(self, runs: Sequence[str]) -> None:
+        """They were not committed, as far as anybody knows, or will be anew."""
         ...
 
 
@@ -114,10 +118,14 @@ class Intake:
         batch: list[_Coming] = []
 
         def work(tx: Tx) -> _Taken:
-            batch.extend(() if batch else self._take())  # once: the work may be run again
+            if batch:  # the work is run again
+                self._unwelcome(batch)
+            else:
+                batch.extend(self._take())
             results = receive_all(tx, [coming.arrival for coming in batch], self._promises)
             opened = [run for result in results if isinstance(result, Accepted) for run in result.runs]
-            claims = self._host.welcome(tx, opened) if self._host is not None and opened else None
+            known = {coming.arrival.message.id: coming.arrival.opened for coming in batch}
+            claims = self._host.welcome(tx, opened, known) if self._host is not None and opened else None
             reach("intake.before-commit")
             return results, claims
 
@@ -127,6 +135,10 @@ class Intake:
             lost = self._take()
             self._give(lost, [error] * len(lost))
             self._write()
+
+    def _unwelcome(self, batch: Sequence[_Coming]) -> None:
+        if self._host is not None:
+            self._host.unwelcome([run for coming in batch for run in coming.arrival.runs])
 
     def _take(self) -> list[_Coming]:
         with self._lock:
@@ -139,7 +151,9 @@ class Intake:
             if error is None:
                 reach("intake.after-commit")
                 self._give(batch, *written.result())
-            elif isinstance(error, Unknown):
+                return
+            self._unwelcome(batch)
+            if isinstance(error, Unknown):
                 self._give(batch, [error] * len(batch))
             else:
                 for coming in batch or self._take():  # the store may have failed before it began
@@ -162,8 +176,7 @@ class Intake:
             if claims is not None and self._host is not None:
                 for row in claims.rows:
                     del runs[row["id"]]
-                known = {coming.arrival.message.id: coming.arrival.opened for coming in batch}
-                self._host.welcomed(claims._replace(known=known))
+                self._host.welcomed(claims)
             if runs:
                 self._ring(list(runs))
         finally:  # what is durable is told to its sender, bell or no bell

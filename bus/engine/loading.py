@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bus.clock import moment_of
 from bus.diagnostics import logger
 from bus.engine import journal
+from bus.engine.holding import NOTHING, Known
 from bus.engine.interpreter import Walk
 from bus.engine.live import Live
 from bus.engine.projection import about
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from bus.catalog import Catalog
 
 Loaded = tuple[Live, journal.Journal]
-_NOTHING: Mapping[str, tuple[Any, Key]] = MappingProxyType({})
+SMALL = 16_384
+"""Bytes of a message that is small: to follow its run takes little time."""
 
 
 class Loading:
@@ -38,9 +39,19 @@ class Loading:
         self._store, self._catalog, self._look = store, catalog, look
         self._log = logger("snodo.engine")
 
-    def load(
-        self, rows: Sequence[Row], known: Mapping[str, tuple[Any, Key]] = _NOTHING
-    ) -> tuple[list[Loaded], list[tuple[Row, Exception]]]:
+    def opened(self, tx: Tx, rows: Sequence[Row], known: Known) -> list[Loaded]:
+        """Runs that ``tx`` has just opened for a small message, under rules that we remember: nothing is read. The rest is for `load`."""
+        loaded: list[Loaded] = []
+        for row in rows:
+            if row["fence"] > 1 or row["message"] not in known or self._catalog().plan(row["digest"]) is None:
+                continue
+            said, key = known[row["message"]]
+            content = canonical(said)
+            if len(content) <= SMALL:
+                loaded.append(self._load(tx, row, (parsed(content), key), ()))
+        return loaded
+
+    def load(self, rows: Sequence[Row], known: Known = NOTHING) -> tuple[list[Loaded], list[tuple[Row, Exception]]]:
         """Runs with their journals, and rows of which no run can be made, with the reason; all in one view of the store.
 
         ``known``: messages that this process has just accepted. They become what reading them back would give, the order of keys too.
@@ -98,7 +109,7 @@ class Loading:
         return self._catalog().remember(parsed(row["content"]))
 
 
-def _opened(tx: Tx, message: str, known: Mapping[str, tuple[Any, Key]], sealed: Mapping[str, Row]) -> tuple[Any, Key]:
+def _opened(tx: Tx, message: str, known: Known, sealed: Mapping[str, Row]) -> tuple[Any, Key]:
     if message not in known:
         return log.opened(tx, sealed[message])
     said, key = known[message]

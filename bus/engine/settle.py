@@ -7,7 +7,7 @@ claim was lost in the meantime writes nothing.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,17 +103,22 @@ class Settling:
 
         def settle_all(tx: Tx) -> list[Settled]:
             held = {row["id"] for row in tx.all("hold_runs", owner=self.owner, lease=until, claims=claims)}
-            settled = [self._settle(tx, live, now) if live.id in held else Settled(lost=True) for live in lives]
-            for live, one in zip(lives, settled, strict=True):
-                one.well = bool(live.strikes) and not one.lost and (live.came_home or (one.left and not live.at_risk))
-            self._free_lanes(tx, lives, settled)
-            if well := [live.id for live, one in zip(lives, settled, strict=True) if one.well]:
-                tx.do("forget_strikes", runs=canonical(well).decode())
-            self._release(tx, now, [(live, one) for live, one in zip(lives, settled, strict=True) if one.left])
+            settled = self.settle(tx, lives, now, held)
             reach("settle.before-commit")
             return settled
 
         return settle_all
+
+    def settle(self, tx: Tx, lives: Sequence[Live], now: dt.datetime, held: Collection[str]) -> list[Settled]:
+        """Write what lives decided whose claims this very transaction knows to be ours: those in ``held``."""
+        settled = [self._settle(tx, live, now) if live.id in held else Settled(lost=True) for live in lives]
+        for live, one in zip(lives, settled, strict=True):
+            one.well = bool(live.strikes) and not one.lost and (live.came_home or (one.left and not live.at_risk))
+        self._free_lanes(tx, lives, settled)
+        if well := [live.id for live, one in zip(lives, settled, strict=True) if one.well]:
+            tx.do("forget_strikes", runs=canonical(well).decode())
+        self._release(tx, now, [(live, one) for live, one in zip(lives, settled, strict=True) if one.left])
+        return settled
 
     def _free_lanes(self, tx: Tx, lives: Sequence[Live], settled: Sequence[Settled]) -> None:
         """Tell which lanes were left by one of these and taken by none."""

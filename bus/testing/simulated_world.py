@@ -13,7 +13,7 @@ from bus.clock import FixedClock, moment_of, text_of
 from bus.engine import dead
 from bus.engine.arrival import Submission
 from bus.engine.engine import Pace
-from bus.engine.holding import Claims
+from bus.engine.holding import Claims, Known
 from bus.engine.intake import Accepted, Intake
 from bus.errors import Conflict, StoreError
 from bus.log.keyring import Keyring
@@ -80,17 +80,21 @@ class World:
         self.intake = Intake(self.store, lambda: rules(self.edition), self.clock, self._ring, None, self)
         self.activate(self.edition)
 
-    def welcome(self, tx: Tx, runs: Sequence[str]) -> Claims | None:
+    def welcome(self, tx: Tx, runs: Sequence[str], known: Known) -> Claims | None:
         """Where door and engine are one process, accepting and claiming are one commit; where they are not, nobody claims."""
         awake = self.awake()
         self._host = self.dice.choice(awake) if awake and self.trouble and self.dice.random() < 0.5 else None
-        claims = None if self._host is None else self._host.engine.welcome(tx, runs)
+        claims = None if self._host is None else self._host.engine.welcome(tx, runs, known)
         self.note(f"welcome {self._host.name if self._host else '-'} {0 if claims is None else len(claims.rows)}")
         return claims
 
     def welcomed(self, claims: Claims) -> None:
         if self._host is not None and self._host in self.processes:
             self._host.engine.welcomed(claims)
+
+    def unwelcome(self, runs: Sequence[str]) -> None:
+        if self._host is not None and self._host in self.processes:
+            self._host.engine.unwelcome(runs)
 
     def close(self) -> None:
         for process in self.processes:

@@ -66,7 +66,7 @@ def test_who_waits_for_a_lane_that_another_engine_holds_is_called_when_it_is_fre
                 for one in engines:
                     one.lane_is_free(lane)
 
-        monkeypatch.setattr(app.engine, "welcome", lambda tx, runs: None)
+        monkeypatch.setattr(app.engine, "welcome", lambda tx, runs, known: None)
         app.channel.consume(lambda runs: engines[len(system.numbers) % 2].ring(runs))
         app.channel.on_news(hear)
         other.start()

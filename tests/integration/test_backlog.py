@@ -63,7 +63,7 @@ def test_beyond_the_backlog_a_message_is_refused_for_a_while_and_what_was_taken_
     ):
         with monkeypatch.context() as slow:  # nobody works for a while
             slow.setattr(Engine, "turn", lambda engine: time.sleep(0.02))
-            slow.setattr(Engine, "welcome", lambda engine, tx, runs: None)
+            slow.setattr(Engine, "welcome", lambda engine, tx, runs, known: None)
             taken, refused = [], None
             end = time.monotonic() + 100
             while refused is None:
