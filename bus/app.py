@@ -538,8 +538,7 @@ class App:
     def status(self) -> JsonObject:
         """How the bus is, for `/status`; no personal data. Raises `StoreError` while the store does not answer, or takes nothing."""
         store = dict(self.store.describe())
-        failing: StoreError | None = store.pop("failing", None)
-        if failing is not None:
+        if (failing := self.store.failing()) is not None:
             raise failing.with_traceback(None)
         self.store.keys.stock()
         if store.get("writing_for", 0) > STUCK:

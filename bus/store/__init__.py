@@ -134,7 +134,13 @@ class Store(Protocol):
         ...
 
     def describe(self) -> Mapping[str, Any]:
-        """What ``/status`` and ``bus doctor`` say of this store; ``failing`` is the `StoreError` for which nothing can be written now."""
+        """What ``/status`` says of this store; reads only."""
+        ...
+
+    def failing(self) -> StoreError | None:
+        """Why nothing can be taken in now. After a failure it is tried here, at most once a second, with a write that leaves nothing:
+        once ``/status`` has told of it, who asks there may be the only one who comes.
+        """
         ...
 
     def close(self) -> None:

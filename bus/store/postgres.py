@@ -41,6 +41,7 @@ from bus.store.postgres_session import (
     interrupted,
     refuse_off,
     refuse_without_rights,
+    standby,
     told,
     unreachable,
 )
@@ -76,6 +77,13 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 1399745924 AND l.obj
   AND a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.wait_event = 'ClientRead'
   AND greatest(a.query_start, a.state_change) < clock_timestamp() - interval '3 seconds'
 """
+_ROOM = """DO $$ BEGIN
+  INSERT INTO records (id, kind, time, content)
+    SELECT '', '', '', string_agg(uuid_send(gen_random_uuid()), '') FROM generate_series(1, 16384);
+  RAISE SQLSTATE 'SN001';
+EXCEPTION WHEN SQLSTATE 'SN001' THEN NULL;
+END $$"""
+"""256 KB that cannot be compressed, where messages go; rolled back in the server: psycopg takes any ROLLBACK for one of all it prepared."""
 _VIEW = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
 
@@ -115,6 +123,7 @@ class PostgresConnection(_Asking):
 
     def __init__(self, url: str, closing: Callable[[], bool] = lambda: False, keys: Callable[[], Keys] = Locked) -> None:
         super().__init__(keys)
+        self.failing: StoreError | None = None
         self._url, self._closing = url, closing
         self._inserts = Inserts(_WORDS, queries.buffered(*FILES), self._write)
         self._texts: dict[tuple[Insert | Update, tuple[str, ...]], str] = {}
@@ -158,7 +167,7 @@ class PostgresConnection(_Asking):
             raise interrupted(ConnectionError("no session"))
         cursor = session.cursor(binary=True)
         begun = None
-        with told(session):
+        with self._remembered(), told(session):
             if self._number is None:
                 session.execute(_BEGIN)
                 cursor = begun = session.execute(_NUMBER + _LOCK)
@@ -168,6 +177,24 @@ class PostgresConnection(_Asking):
             if begun is not None:
                 self._begun(begun.fetchone())
         return cursor
+
+    @contextmanager
+    def _remembered(self) -> Iterator[None]:
+        """Keep what will do no better a moment later."""
+        try:
+            yield
+        except Interrupted:
+            raise
+        except StoreError as error:
+            self.failing = error
+            raise
+
+    def prove(self) -> None:
+        self._later.append((_ROOM, {}))
+        with self._remembered(), told(self._session):
+            self._send_all()
+            assert self._session is not None
+            refuse_without_rights(self._session)
 
     def _begun(self, facts: Row | None) -> None:
         assert facts is not None
@@ -221,7 +248,8 @@ class PostgresConnection(_Asking):
         self._number, self._proof, self._later = None, None, []
         if self._session is None or self._session.closed:
             self._drop()
-            self.open()
+            with self._remembered():
+                self.open()
         self._transactions += 1
         if self._transactions == self._stale:
             self._later.append(("DISCARD PLANS", {}))
@@ -241,7 +269,8 @@ class PostgresConnection(_Asking):
             if isinstance(error, PASSING) or self._session.broken or self._session.closed:
                 self._find_out(self._number, error)
                 return
-            with told(self._session):  # what a server refuses at COMMIT it has not done: after that point it would panic
+            # What a server refuses at COMMIT it has not done: after that point it would panic.
+            with self._remembered(), told(self._session):
                 raise
         if ended.statusmessage != "COMMIT":
             self._drop()  # psycopg may owe the server a DEALLOCATE ALL, see `rollback`
@@ -492,6 +521,12 @@ class PostgresStore:
             "kind": "postgresql", "version": server["version"], "durability": "synchronous_commit=on, fsync=on",
             "commits": self._writer.commits, "writing_for": round(self._writer.writing_for(), 1), **(dict(counts) if counts else {}),
         }  # fmt: skip
+
+    def failing(self) -> StoreError | None:
+        with self._reader() as reader:
+            if reader.ask("SELECT pg_is_in_recovery() AS standby", {})[0]["standby"]:
+                return standby()
+        return self._writer.failing()
 
     def close(self) -> None:
         self._closing.set()

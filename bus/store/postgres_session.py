@@ -215,7 +215,7 @@ def refusals(facts: Mapping[str, Any], pid: int) -> Iterator[StoreError]:
         hint = "make it again: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
         yield StoreError(f"the database is encoded in {facts['encoding']}, not in UTF8", code="store.encoding", hint=hint)
     if facts["standby"]:
-        yield StoreError("this server is a standby: it cannot be written to", code="store.standby", hint="name the primary in store.url")
+        yield standby()
     if facts["schema"] is None:
         yield StoreError("no schema of this database is ours", code="store.schema", hint="CREATE SCHEMA, or set the user's search_path")
     for name in ("fsync", "full_page_writes", "synchronous_commit"):
@@ -223,6 +223,10 @@ def refusals(facts: Mapping[str, Any], pid: int) -> Iterator[StoreError]:
             refuse_off(name, facts[name], _undoing(name, facts))
         except StoreError as off:
             yield off
+
+
+def standby() -> StoreError:
+    return StoreError("this server is a standby: it cannot be written to", code="store.standby", hint="name the primary in store.url")
 
 
 def _undoing(name: str, facts: Mapping[str, Any]) -> str:

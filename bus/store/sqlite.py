@@ -55,9 +55,8 @@ class SqliteConnection:
         self._queries = queries.load(*FILES, in_list=IN_LIST)
         self._inserts = Inserts(self._queries, queries.buffered(*FILES), in_values(self._execute))
         self._path, self.place = path, place
-        self.damaged = False
+        self._damaged: StoreError | None = None
         self.failing: StoreError | None = None
-        """What the database said last, until `prove` went well."""
         if not read_only:
             make(path)
         self._raw = opened(path)
@@ -111,8 +110,9 @@ class SqliteConnection:
         except MISTAKES:
             raise
         except sqlite3.DatabaseError as error:
-            self.damaged = self.damaged or kind_of(error) in DAMAGED
             self.failing = failed(error, self._path)
+            if kind_of(error) in DAMAGED:
+                self._damaged = self.failing
             raise self.failing from error
 
     def begin(self) -> None:
@@ -125,7 +125,9 @@ class SqliteConnection:
         self._unmoved += 1
 
     def prove(self) -> None:
-        """Write `ROOM` bytes, and leave nothing of it: what is deleted is written over (``secure_delete``)."""
+        """Write `ROOM` bytes; what is deleted is written over (``secure_delete``). A damaged file is doubtful until it is opened again."""
+        if self._damaged is not None:
+            raise self._damaged
         self._execute("INSERT INTO sequences (name, value) VALUES ('', zeroblob(:size))", {"size": ROOM})
         self._execute("DELETE FROM sequences WHERE name = ''")
 
@@ -248,7 +250,6 @@ class SqliteStore:
         except (sqlite3.Error, OSError) as error:
             raise unreachable(error, self.path) from error
         self._place = connection.place = Place(self.path, with_log=True)
-        self._writing = connection
         return connection
 
     def write(self, work: Callable[[Tx], T], *, here: bool = False) -> Future[T]:
@@ -291,22 +292,11 @@ class SqliteStore:
             "durability": "WAL, synchronous=FULL",
             "commits": self._writer.commits,
             "writing_for": round(self._writer.writing_for(), 1),
-            "failing": self._failing(),
             **(dict(counts) if counts else {}),
         }
 
-    def _failing(self) -> StoreError | None:
-        """Why nothing can be taken in now. After a failure it is tried here: once that is told, who asks may be the only one who comes.
-
-        A damaged file is doubtful until it is opened again.
-        """
-        told = self._writing.failing
-        if told is not None and not self._writing.damaged:
-            with suppress(StoreError):
-                self.write(lambda tx: self._writing.prove(), here=True).result()
-                if self._writing.failing is told:
-                    self._writing.failing = None
-        return self._writing.failing
+    def failing(self) -> StoreError | None:
+        return self._writer.failing()
 
     def close(self) -> None:
         self._writer.close()

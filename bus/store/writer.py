@@ -28,6 +28,8 @@ PATIENCE = 30.0
 """Seconds that a database may be away before those who wait for a commit are told; then they are told at once, until it is back."""
 PAUSE = 0.1
 """Seconds between two tries."""
+AGAIN, TRY = 1.0, 3.0
+"""Seconds between two tries whether what failed does well again, and for how long who looks waits for one."""
 
 LULL = 0.002
 """Seconds without a transaction after which nobody seems to need one: between two of the same message less passes."""
@@ -37,6 +39,13 @@ Work = tuple[Callable[[Tx], Any], "Future[Any]"]
 
 class Connection(Tx, Protocol):
     """A transaction that can be begun and ended; what a database gives to its writer."""
+
+    failing: StoreError | None
+    """What the database said last for which nothing may do well that is asked of it, until `prove` does."""
+
+    def prove(self) -> None:
+        """A piece of work: write as much as most messages take, and leave nothing of it; raises `StoreError`."""
+        ...
 
     def begin(self) -> None: ...
 
@@ -73,6 +82,8 @@ class Writer:
         """When the present batch did, however often it is tried."""
         self._ended = 0.0
         """When the last transaction did."""
+        self._tried = -AGAIN
+        """When it was last tried whether what failed does well again."""
         self._closed = False
         self._closing = threading.Event()
         self._away_since: float | None = None
@@ -102,6 +113,30 @@ class Writer:
         """Seconds that the present batch has taken so far; 0 while there is none."""
         began = self._began
         return 0.0 if began is None else time.monotonic() - began
+
+    def failing(self) -> StoreError | None:
+        """See `bus.store.Store.failing`."""
+        told = self._connection.failing
+        if told is not None and self._is_to_try():
+            proof = self.submit(lambda tx: self._connection.prove())
+            try:
+                proof.result(TRY)
+            except TimeoutError:
+                proof.cancel()
+            except StoreError:
+                pass
+            else:
+                if self._connection.failing is told:
+                    self._connection.failing = None
+        return self._connection.failing
+
+    def _is_to_try(self) -> bool:
+        with self._lock:
+            now = time.monotonic()
+            if now < self._tried + AGAIN:
+                return False
+            self._tried = now
+            return True
 
     def lull(self, most: float) -> None:
         """See `bus.store.Store.lull`."""
@@ -198,9 +233,10 @@ class Writer:
         while True:
             try:
                 results = self._attempt(connection, works)
-            except Interrupted:
+            except Interrupted as error:
                 self._away_since = self._away_since or time.monotonic()
                 if self._closing.is_set() or time.monotonic() - self._away_since > PATIENCE:
+                    connection.failing = error
                     raise
                 self._closing.wait(PAUSE)
             else:

@@ -100,6 +100,9 @@ class SimulatedStore:
     def describe(self) -> Mapping[str, Any]:
         return {"kind": "simulated"}
 
+    def failing(self) -> StoreError | None:
+        return None
+
     def close(self) -> None:
         self._writer.close()
         self._reader.close()
@@ -143,6 +146,9 @@ class ShakyStore:
 
     def describe(self) -> Mapping[str, Any]:
         return self._store.describe()
+
+    def failing(self) -> StoreError | None:
+        return self._store.failing()
 
     def close(self) -> None:
         self._store.close()

@@ -20,7 +20,7 @@ import pytest
 
 from bus.errors import StoreError
 from bus.message import new_id
-from bus.store import Store, Tx, postgres
+from bus.store import Store, Tx, postgres, writer
 from bus.store.postgres import PostgresStore
 from bus.testing.services import PostgreSQL
 
@@ -198,6 +198,89 @@ def test_what_a_server_says_of_itself_is_a_store_that_fails_also_at_commit(postg
     store.write(lambda tx: add(tx, "good")).result(60)
     assert (times(store, "bad"), times(store, "good")) == (0, 1)
     store.close()
+
+
+NO_ROOM = """CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  IF octet_length(NEW.content) > 1000 THEN RAISE EXCEPTION 'no space left on device' USING ERRCODE = 'disk_full'; END IF;
+  RETURN NEW;
+END $$; CREATE TRIGGER no_room BEFORE INSERT ON records FOR EACH ROW EXECUTE FUNCTION no_room()"""
+
+
+def test_a_server_without_room_is_told_until_there_is_some_also_when_nobody_writes(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "AGAIN", 0.0)
+    store = PostgresStore(postgresql_url)
+    assert store.failing() is None
+    with psycopg.connect(postgresql_url, autocommit=True) as admin:
+        admin.execute(NO_ROOM)
+        large = store.write(lambda tx: tx.do("add_record", id="large", kind="read", time="t", message="m", run=None, content=bytes(2000)))
+        with pytest.raises(StoreError, match="no space left"):
+            large.result(60)
+        store.write(lambda tx: add(tx, "small")).result(60)
+        assert [getattr(store.failing(), "code", None) for _ in range(2)] == ["store.failed"] * 2
+        admin.execute("DROP TRIGGER no_room ON records")
+    assert store.failing() is None
+    store.write(lambda tx: add(tx, "after")).result(60)
+    assert len(numbers(store)) == 2, "what tried whether there is room left nothing"
+    store.close()
+
+
+def test_a_right_that_was_taken_is_told_until_it_is_given_again(
+    postgresql: PostgreSQL, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "AGAIN", 0.0)
+    PostgresStore(postgresql_url).close()
+    with psycopg.connect(postgresql_url, autocommit=True) as admin:
+        admin.execute("CREATE ROLE bus_of_rights LOGIN")
+        admin.execute("GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO bus_of_rights")
+        store = PostgresStore(postgresql_url.replace("snodo@", "bus_of_rights@"))
+        admin.execute("REVOKE INSERT ON payloads FROM bus_of_rights")
+        with pytest.raises(StoreError, match="forbids"):
+            store.write(lambda tx: tx.do("add_payload", id="p", message=None, media_type="t", nonce=b"", content=b"")).result(60)
+        assert [getattr(store.failing(), "code", None) for _ in range(2)] == ["store.rights"] * 2
+        admin.execute("GRANT INSERT ON payloads TO bus_of_rights")
+        assert store.failing() is None
+        store.close()
+        admin.execute("DROP OWNED BY bus_of_rights")
+        admin.execute("DROP ROLE bus_of_rights")
+
+
+def test_a_table_that_stays_locked_is_told_for_as_long_as_it_is(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "AGAIN", 0.0)
+    monkeypatch.setattr(writer, "PATIENCE", 1.0)
+    store = PostgresStore(postgresql_url)
+    with psycopg.connect(postgresql_url) as admin:
+        admin.execute("LOCK TABLE records IN SHARE MODE")
+        with pytest.raises(StoreError, match="lock"):
+            store.write(lambda tx: add(tx, "kept out")).result(60)
+        assert [getattr(store.failing(), "code", None) for _ in range(2)] == ["store.interrupted"] * 2
+        admin.rollback()
+    until = time.monotonic() + 30
+    while store.failing() is not None:
+        assert time.monotonic() < until
+    store.close()
+
+
+def test_a_server_that_became_a_standby_is_told_though_it_can_be_read_and_nobody_writes() -> None:
+    with PostgreSQL() as server:
+        store = PostgresStore(server.new_database())
+        store.write(lambda tx: add(tx, "before")).result(30)
+        server.stop()
+        signal_file = server.data / "standby.signal"
+        signal_file.touch()
+        server.start()
+        assert times(store, "before") == 1
+        assert getattr(store.failing(), "code", None) == "store.standby"
+        with pytest.raises(StoreError, match="standby"):
+            store.write(lambda tx: add(tx, "meanwhile")).result(60)
+        signal_file.unlink()
+        server.restart()
+        until = time.monotonic() + 30
+        while store.failing() is not None:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        store.close()
 
 
 FORGET = "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$"

@@ -15,7 +15,7 @@ import apsw
 import pytest
 
 from bus.errors import StoreError
-from bus.store import Tx
+from bus.store import Tx, writer
 from bus.store.opening import open_store
 from bus.store.sqlite import ROOM, SqliteStore
 from tests.fault.disk import Disk
@@ -51,7 +51,10 @@ def test_a_damaged_file_is_a_store_that_fails(tmp_path: Path) -> None:
             assert (told.value.code, "restore the backup" in told.value.hint) == ("store.failed", True)
 
 
-def test_a_store_that_takes_nothing_says_so_until_there_is_room_for_more_than_a_little(tmp_path: Path) -> None:
+def test_a_store_that_takes_nothing_says_so_until_there_is_room_for_more_than_a_little(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "AGAIN", 0.0)
     room = 1 << 40
 
     def use(kind: str, name: str) -> None:
@@ -61,18 +64,45 @@ def test_a_store_that_takes_nothing_says_so_until_there_is_room_for_more_than_a_
             raise apsw.FullError("no room")
 
     with closing(SqliteStore(tmp_path / "s.db", opened=Disk(use).open)) as store:
-        assert store.describe()["failing"] is None
+        assert store.failing() is None
         room = 4096
         with pytest.raises(StoreError):
             store.write(put("a")).result()
         room = ROOM // 2
-        assert "make room" in store.describe()["failing"].hint
+        assert "make room" in store.failing().hint
         room = ROOM // 2
         store.write(put("b")).result()
-        assert "make room" in store.describe()["failing"].hint
+        assert "make room" in store.failing().hint
         room = 1 << 40
-        assert [store.describe()["failing"] for _ in range(2)] == [None, None]
+        assert [store.failing() for _ in range(2)] == [None, None]
         assert names(store) == {"b"}
+
+
+def test_only_who_asks_why_nothing_is_taken_makes_it_try_and_no_more_than_once_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full, tries = False, list[str]()
+
+    def use(kind: str, name: str) -> None:
+        if full and kind == "write":
+            tries.append(name)
+            raise apsw.FullError("no room")
+
+    with closing(SqliteStore(tmp_path / "s.db", opened=Disk(use).open)) as store:
+        full = True
+        with pytest.raises(StoreError):
+            store.write(put("a")).result()
+        tries.clear()
+        store.describe()
+        assert tries == []
+        assert store.failing() is not None
+        once = len(tries)
+        assert once > 0
+        assert [store.failing() is not None for _ in range(20)] == [True] * 20
+        assert len(tries) == once
+        monkeypatch.setattr(writer, "AGAIN", 0.0)
+        store.failing()
+        assert len(tries) > once
 
 
 def test_a_store_that_found_itself_damaged_stays_doubtful_whatever_it_takes_later(store: SqliteStore) -> None:
@@ -83,7 +113,7 @@ def test_a_store_that_found_itself_damaged_stays_doubtful_whatever_it_takes_late
     with pytest.raises(StoreError, match="malformed"):
         store.write(finds).result()
     store.write(put("after")).result()
-    assert "restore the backup" in store.describe()["failing"].hint
+    assert "restore the backup" in store.failing().hint
 
 
 class Damaged:
