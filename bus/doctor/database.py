@@ -58,7 +58,8 @@ def schema(at: Surroundings) -> Iterator[Verdict]:
     elif store.revision == store.speaks:
         yield ok("doctor.store-schema", f"revision {store.revision}")
     elif store.revision == 0:
-        yield warning("doctor.store-schema", "the database is empty; the first start makes the tables, if its user may", store.where)
+        if not store.too_old:
+            yield warning("doctor.store-schema", "the database is empty; the first start makes the tables, if its user may", store.where)
     else:
         said = f"the database has revision {store.revision}, this program speaks {store.speaks}"
         back = (

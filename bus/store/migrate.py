@@ -11,14 +11,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from bus.errors import StoreError
+from bus.errors import StoreError, Unknown
 from bus.store import schema
 from bus.store.opening import refuse_unusable
 
+if TYPE_CHECKING:
+    from bus.store.postgres_session import Session
+
 LOCKS = "SET lock_timeout = '10s'"
 """Who keeps a table for himself (a look in psql that was left open) is told of, not waited for."""
+WRITING = "SET default_transaction_read_only = off"
+"""As the bus itself does: the default is for others' sessions."""
 MOMENT = 2.0
 """Seconds to wait for processes that are just ending."""
 
@@ -56,8 +61,23 @@ def migrate(url: str, to: int = schema.REVISION) -> tuple[int, int]:
             with suppress(Exception):  # where the line is gone, the transaction is
                 connection.exec_driver_sql("ROLLBACK")
             raise
+        _commit(connection)
+        return before, to
+
+
+def _commit(connection: Any) -> None:
+    """Raises `Unknown` where the line broke before the server said what became of it."""
+    import sqlalchemy as sa
+
+    from bus.store.postgres_session import PASSING
+
+    try:
         connection.exec_driver_sql("COMMIT")
-        return before, _revision(connection)
+    except sa.exc.DBAPIError as error:
+        if connection.dialect.name == "sqlite" or not (error.connection_invalidated or isinstance(error.orig, PASSING)):
+            raise
+        said = "the line broke at COMMIT, and nobody can say whether the migration was done"
+        raise Unknown(said, hint="bus migrate status says which revision the database has now") from error
 
 
 def refuse_unknown(to: int) -> None:
@@ -110,6 +130,8 @@ def _connected(url: str) -> Iterator[tuple[Any, str]]:
     import psycopg
     import sqlalchemy as sa
 
+    from bus.store.postgres_session import refuse_old
+
     refuse_unusable(url)
     sqlite = url.startswith("sqlite:///")
     if sqlite and not Path(url.removeprefix("sqlite:///")).is_file():
@@ -118,7 +140,11 @@ def _connected(url: str) -> Iterator[tuple[Any, str]]:
     try:
         with engine.connect() as connection:
             ours = connection.execution_options(isolation_level="AUTOCOMMIT")
-            ours.exec_driver_sql("PRAGMA secure_delete=ON" if sqlite else LOCKS)  # what lay open must not stay in free pages
+            if sqlite:
+                ours.exec_driver_sql("PRAGMA secure_delete=ON")  # what lay open must not stay in free pages
+            else:
+                refuse_old(cast("Session", ours.connection.driver_connection))
+                ours.exec_driver_sql(f"{LOCKS}; {WRITING}")
             yield ours, "BEGIN IMMEDIATE" if sqlite else "BEGIN"
     except sa.exc.DBAPIError as error:
         raise _told(url, error.orig) from error
@@ -144,7 +170,7 @@ def _told(url: str, error: BaseException | None) -> StoreError:
     from psycopg import errors
 
     from bus.store.obstacles import locked
-    from bus.store.postgres_session import READING, connect
+    from bus.store.postgres_session import READING, connect, standby
 
     said = next(iter(str(error).strip().splitlines()), "")
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -153,8 +179,7 @@ def _told(url: str, error: BaseException | None) -> StoreError:
             hint = "bus migrate is for the owner of the tables: name that user in store.url (SNODO_STORE_URL) for this command"
             return StoreError(f"the user of store.url may not do that: {said}", code="store.rights", hint=hint)
         case errors.ReadOnlySqlTransaction():
-            hint = "name the primary in store.url; or ALTER DATABASE … RESET default_transaction_read_only"
-            return StoreError("nothing can be written to this database", code="store.standby", hint=hint)
+            return standby()
         case errors.LockNotAvailable():
             with connect(url, READING) as session:
                 return locked(session, looks=True)

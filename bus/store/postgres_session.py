@@ -143,7 +143,7 @@ def connect(url: str, settings: dict[str, str]) -> Session:
     """Open a session and make it ours; raises psycopg's errors, and `StoreError` for a server that is too old."""
     session: Session = psycopg.connect(make_conninfo(url, **LINE), autocommit=True, row_factory=dict_row)  # type: ignore[arg-type]
     try:
-        _refuse_old(session)
+        refuse_old(session)
         for kind, dumper in _DUMPERS:  # the types of parameters never vary, so each statement is prepared once
             session.adapters.register_dumper(kind, dumper)
         wanted = SETTINGS | settings
@@ -160,7 +160,7 @@ def connect(url: str, settings: dict[str, str]) -> Session:
     return session
 
 
-def _refuse_old(session: Session) -> None:
+def refuse_old(session: Session) -> None:
     """Before anything is set: an older server does not know all of `SETTINGS`, and would be taken for one that went away."""
     info = session.info
     if info.server_version < OLDEST:

@@ -151,13 +151,14 @@ def test_a_server_that_is_too_old_is_refused_as_one_before_it_is_asked_for_what_
     """PostgreSQL 13 has no `client_connection_check_interval`: it was said to have gone away."""
     monkeypatch.setattr("bus.store.postgres_session.OLDEST", 990000)
     monkeypatch.setitem(SETTINGS, "a_setting_of_later", "on")
-    for refusing in (open_store, migrate.migrate):
+    for refusing in (open_store, migrate.migrate, migrate.status):
         with pytest.raises(StoreError) as refused:
             refusing(postgresql_url)
         assert (refused.value.code, refused.value.hint) == ("store.too-old", "the bus needs PostgreSQL 15 or later: name one in store.url")
         assert f"the server at 127.0.0.1:{urlsplit(postgresql_url).port} is PostgreSQL " in refused.value.sentence
     found = examined(write(tmp_path, store={"url": postgresql_url}))
     assert (levels(found, "doctor.store-version"), levels(found, "doctor.store")) == (["wrong"], ["ok"])
+    assert not found.get("doctor.store-schema"), "there will be no first start that makes the tables"
 
 
 def test_a_user_without_the_rights_to_a_new_table_is_refused_with_the_script_that_gives_them(tmp_path, postgresql, postgresql_url):

@@ -389,11 +389,13 @@ def test_who_may_not_change_the_schema_is_told_who_may(postgresql_url: str) -> N
     assert migrate.status(postgresql_url)[0] == schema.REVISION
 
 
-def test_a_database_that_cannot_be_written_is_told(postgresql_url: str) -> None:
-    open_store(postgresql_url).close()
-    with psycopg.connect(postgresql_url, autocommit=True) as owner:
-        owner.execute(f"ALTER DATABASE {postgresql_url.rpartition('/')[2]} SET default_transaction_read_only = on")  # type: ignore[call-overload]
-    assert _refused(postgresql_url)[0] == "store.standby"
+def test_a_database_in_which_others_may_not_write_is_migrated_as_the_bus_works_with_it(tmp_path: Path, postgresql_url: str) -> None:
+    with workshop(tmp_path, postgresql_url) as shop:
+        shop.app.stop()
+        with psycopg.connect(postgresql_url, autocommit=True) as owner:
+            owner.execute(f"ALTER DATABASE {postgresql_url.rpartition('/')[2]} SET default_transaction_read_only = on")  # type: ignore[call-overload]
+        for to in (4, schema.REVISION):
+            assert protecting.change(shop.app.config, to, partial(unlock, changing=True))[1] == to
 
 
 def test_a_server_that_the_bus_would_not_work_with_is_not_migrated(postgresql_url: str) -> None:
@@ -448,6 +450,24 @@ def test_a_line_that_breaks_in_the_midst_is_told(postgresql_url: str, monkeypatc
     monkeypatch.setattr(schema, "script", lambda *which: f"{script(*which)} SELECT pg_terminate_backend(pg_backend_pid());")
     assert _refused(postgresql_url)[0] == "store.failed"
     assert migrate.status(postgresql_url)[0] == schema.REVISION
+
+
+AT_COMMIT = """;
+CREATE FUNCTION pg_temp.leave() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER leaves AFTER INSERT ON marks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pg_temp.leave();
+INSERT INTO marks (name, value) VALUES ('at', 'commit');
+"""
+
+
+def test_of_a_line_that_breaks_at_the_commit_nobody_says_that_nothing_was_changed(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_store(postgresql_url).close()
+    script = schema.script
+    monkeypatch.setattr(schema, "script", lambda *which: script(*which) + AT_COMMIT)
+    with pytest.raises(StoreError, match="nobody can say") as told:
+        migrate.migrate(postgresql_url, schema.REVISION - 1)
+    assert (told.value.code, "bus migrate status" in told.value.hint) == ("store.unknown", True)
 
 
 def test_who_may_make_no_table_is_told_the_grant(postgresql_url: str) -> None:
