@@ -7,6 +7,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from http import HTTPStatus
 from types import FrameType
 from typing import Any, cast
@@ -139,23 +140,35 @@ class Server:
         self.app.leaving = True
 
     def _run(self, started: Callable[[], None] = lambda: None) -> None:
-        self.app.start()
-        started()
         try:
+            self.app.start()
+            started()
             if not self._server.should_exit:  # told to stop before it began
                 self._server.run(sockets=[self._socket])
         finally:
+            self._server.end()  # also where nobody told it to
             self._socket.close()
             self.app.stop()
 
     def start(self, within: float = 10.0) -> None:
-        """Serve in a thread; returns when the door is open."""
-        opened = threading.Event()
-        self._server.announce = opened.set
-        self._thread = threading.Thread(target=self._run, name="snodo-web", daemon=True)
+        """Serve in a thread; returns when the door is open. Raises what refused the start."""
+        opened: Future[None] = Future()
+        self._server.announce = lambda: opened.set_result(None)
+
+        def serve() -> None:
+            try:
+                self._run()
+            except BaseException as error:
+                if opened.done():
+                    raise
+                opened.set_exception(error)
+
+        self._thread = threading.Thread(target=serve, name="snodo-web", daemon=True)
         self._thread.start()
-        if not opened.wait(within):
-            raise ConfigError(f"the HTTP door did not open within {within:g} seconds", code="config.port")
+        try:
+            opened.result(within)
+        except TimeoutError:
+            raise ConfigError(f"the HTTP door did not open within {within:g} seconds", code="config.port") from None
 
     def stop(self) -> None:
         """The end of `start`: returns when the app has stopped."""

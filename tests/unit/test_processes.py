@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +25,7 @@ from bus.diagnostics import configure
 from bus.engine.arrival import Submission
 from bus.errors import ConfigError
 from bus.store.opening import doubts
-from bus.web.serve import Server
+from bus.web.serve import Server, listen
 from bus.worker import give_back_memory
 from tests.small_bus import wait_reply, write
 
@@ -200,6 +201,24 @@ def test_a_door_that_is_told_to_stop_while_it_starts_does_not_open(tmp_path: Pat
     server.run(opened.append)
     assert opened == []
     assert app.engine.alive() is False
+
+
+@pytest.mark.parametrize("step", ["check", "consume"])
+def test_a_door_whose_start_is_refused_half_way_says_why_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def refuse(*given: Any) -> None:
+        raise ConfigError("the broker does not know us", code="config.channel")
+
+    before = set(threading.enumerate())
+    server = Server(App(load(write(tmp_path)), adapters={}), "127.0.0.1", 0)
+    monkeypatch.setattr(server.app.channel, step, refuse)
+    with pytest.raises(ConfigError, match="does not know us"):
+        server.start()
+    server.stop()
+    assert [thread.name for thread in set(threading.enumerate()) - before if thread.is_alive()] == []
+    listen("127.0.0.1", server.port).close()
+    App(load(write(tmp_path)), adapters={}).stop()
 
 
 @pytest.mark.parametrize(("before", "heard"), [(signal.SIG_DFL, [signal.SIGHUP]), (signal.SIG_IGN, [])])
