@@ -1,7 +1,7 @@
 """Anchoring: as long as the process works, the newest checkpoint goes to whoever vouches for it, and what comes back is kept.
 
 Of several processes one does it at a time. Each anchor is asked on its own: one that is away holds up no other, and is asked again at
-the next turn. What is late is said in a line of the log (`anchor.late`), once and then every hour.
+the next turn. What is late, or failed, is said in a line of the log (`anchor.late`, `anchor.failed`), once and then every hour.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ from bus.message import Attachment, JsonObject
 from bus.store import Store, Tx
 
 DUTY = "anchors"
+LATE, FAILED = "late", "failed"
 ROME = ZoneInfo("Europe/Rome")
 APART = dt.timedelta(hours=1)
 """How far the time of a stamp may be from ours."""
 AGAIN = dt.timedelta(hours=1)
-"""After which a late anchor is told of again."""
+"""After which what is late, or fails as before, is told of again."""
 
 
 class Ways(NamedTuple):
@@ -54,7 +55,7 @@ class Anchoring:
     def __init__(self, settings: Anchors, store: Store, clock: Clock, leases: Leases, ways: Ways) -> None:
         self._settings, self._store, self._clock, self._leases, self._ways = settings, store, clock, leases, ways
         self._log = logger("snodo.anchors")
-        self._told: dict[tuple[str, str], dt.datetime] = {}
+        self._told: dict[tuple[str, ...], tuple[str, dt.datetime]] = {}
         self._asked: set[str] = set()
         """Witnesses that have answered us: each is asked once at the start, for a log that was rolled back may have nothing new."""
         self._stopping = threading.Event()
@@ -76,8 +77,10 @@ class Anchoring:
             try:
                 if self._leases.take(DUTY, 60 + 2 * self._settings.every) is not None:
                     self.turn()
-            except Exception:  # noqa: BLE001 - the anchoring outlives whatever one turn meets
-                self._log.exception("anchor.failed")
+                self._goes_on()
+            except Exception as error:  # noqa: BLE001 - the anchoring outlives whatever one turn meets
+                if self._is_news((FAILED,), repr(error)):
+                    self._log.exception("anchor.failed")
 
     def turn(self) -> list[Standing]:
         """Ask everybody who has not seen the newest checkpoint; how all stand afterwards."""
@@ -96,9 +99,14 @@ class Anchoring:
         try:
             work()
         except SnodoError as error:
-            denied = isinstance(error, Refused) and error.outside_code in outside.DENIED
+            outside_code = error.outside_code if isinstance(error, Refused) else ""
+            if not self._is_news((FAILED, kind, name), f"{error.code} {outside_code}"):  # sentences have sizes in them
+                return
+            denied = outside_code in outside.DENIED
             say, event = (self._log.error, "log.rolled-back") if denied else (self._log.warning, "anchor.failed")
             say(event, kind=kind, name=name, code=error.code, sentence=error.sentence, hint=error.hint)
+        else:
+            self._goes_on(kind, name)
 
     def _witness(self, at: WitnessAt, newest: StoredCheckpoint) -> None:
         key = note.verifier(at.key)
@@ -175,16 +183,26 @@ class Anchoring:
         self._store.write(work).result()
         self._log.info("anchor.kept", kind=kind, name=name, size=size)
 
-    def _tell(self) -> list[Standing]:
+    def _is_news(self, about: tuple[str, ...], what: str = "") -> bool:
+        """Whether it is to be told: when it begins, when it became another, and every hour."""
         now = self._clock.now()
+        told = self._told.get(about)
+        if told is not None and told[0] == what and now - told[1] < AGAIN:
+            return False
+        self._told[about] = what, now
+        return True
+
+    def _goes_on(self, *about: str) -> None:
+        if self._told.pop((FAILED, *about), None) is not None:
+            self._log.warning("anchor.goes-on", **dict(zip(("kind", "name"), about, strict=False)))
+
+    def _tell(self) -> list[Standing]:
         with self._store.read() as tx:
-            all = standing(tx, self._settings, now)
+            all = standing(tx, self._settings, self._clock.now())
         for one in all:
-            at = one.kind, one.name
             if not one.late:
-                self._told.pop(at, None)
-            elif at not in self._told or now - self._told[at] >= AGAIN:
-                self._told[at] = now
+                self._told.pop((LATE, one.kind, one.name), None)
+            elif self._is_news((LATE, one.kind, one.name)):
                 self._log.error("anchor.late", kind=one.kind, name=one.name, size=one.size, seconds=round(one.behind))
         return all
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from bus import config, figures
 from bus.anchors import outside
 from bus.app import App
 from bus.cli import main
+from bus.diagnostics import configure
 from bus.engine.arrival import Submission
 from bus.engine.sequencer import LEASE
 from bus.errors import EvidenceError, Refused, Unreachable
@@ -307,6 +309,40 @@ def test_an_anchor_that_is_late_is_told_by_log_metrics_and_doctor_and_holds_up_n
     main(["doctor", "--config", str(one.path), "--json"])
     said = [check for check in json.loads(capfd.readouterr().out)["checks"] if check["code"] == "doctor.anchors"]
     assert [(check["level"], "behind" in check["what"]) for check in said] == [("warning", True)]
+
+
+def test_what_fails_at_every_look_is_told_once_and_every_hour_and_that_it_is_over(tmp_path, monkeypatch, capfd):
+    looks = 0
+
+    def fails(made):
+        def cosign(*asked):
+            nonlocal looks
+            looks += 1
+            raise made(f"look {looks}")
+
+        return cosign
+
+    def heard() -> list[str]:
+        lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
+        return [line["event"] for line in lines if line["event"].startswith(("anchor.", "log."))]
+
+    with bus(tmp_path / "uno", witnesses=[{"url": "http://127.0.0.1:9/", "key": str(WITNESS.verifier)}]) as one:
+        one.add()
+        configure("warning")
+        turn = one.app.anchoring.turn
+        for made, event in ((Unreachable, "anchor.failed"), (partial(Refused, outside_code="WITNESS_AHEAD"), "log.rolled-back")):
+            with monkeypatch.context() as at:
+                at.setattr(outside, "cosign", fails(made))
+                for _ in range(3):
+                    turn()
+                assert heard() == [event]
+                one.clock.ahead += dt.timedelta(hours=1, seconds=1)
+                turn()
+                assert heard() == [event, "anchor.late"]
+        monkeypatch.setattr(one.app.anchoring, "_witness", lambda *asked: None)
+        for _ in range(2):
+            turn()
+        assert heard() == ["anchor.goes-on"]
 
 
 PROJECT = Path(__file__).parents[2]
