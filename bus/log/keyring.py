@@ -74,6 +74,9 @@ class Blocks:
         return 0
 
 
+LEFT = "look at the disk of the key store, then start the bus again: what its log says is destroyed it destroys then"
+
+
 class Folder(Blocks):
     """Blocks as files. Several processes, on several machines that share the folder, may use it."""
 
@@ -109,19 +112,19 @@ class Folder(Blocks):
 
     def destroy(self, keys: Iterable[int]) -> None:
         """Overwritten in place: the file keeps nothing of them."""
-        for key in keys:
-            with contextlib.suppress(FileNotFoundError), self._path(key // BLOCK).open("r+b") as file:
-                os.pwrite(file.fileno(), GONE, key % BLOCK * SLOT)
-                os.fsync(file.fileno())
-        with self._mark.open("ab") as mark:
-            mark.write(b".")
-            os.fsync(mark.fileno())
+        with kept("keys cannot be destroyed", code="keys.not-destroyed", hint=LEFT):
+            for key in keys:
+                with contextlib.suppress(FileNotFoundError), self._path(key // BLOCK).open("r+b") as file:
+                    os.pwrite(file.fileno(), GONE, key % BLOCK * SLOT)
+                    os.fsync(file.fileno())
+            with self._mark.open("ab") as mark:
+                mark.write(b".")
+                os.fsync(mark.fileno())
 
     def generation(self) -> object:
-        try:
+        with _kept(), contextlib.suppress(FileNotFoundError):
             return self._mark.stat().st_size
-        except FileNotFoundError:
-            return 0
+        return 0
 
     def _path(self, block: int) -> Path:
         return self.folder / f"{block:08}.keys"
@@ -191,11 +194,14 @@ class Keyring:
 
     def forget(self, numbers: Iterable[int]) -> None:
         numbers = list(numbers)
-        self._blocks.destroy(numbers)
+        try:
+            self._blocks.destroy(numbers)
+        finally:  # who opens one from now on has it from the disk
+            for number in numbers:
+                self._open.pop(number, None)
         for number in numbers:
-            self._open.pop(number, None)
             if self._blocks.read(number) not in (GONE, b""):
-                raise StoreError(f"key {number} cannot be destroyed", code="keys.not-destroyed", hint="look at the disk of the key store")
+                raise StoreError(f"key {number} cannot be destroyed", code="keys.not-destroyed", hint=LEFT)
 
     def close(self) -> None:
         if self._held is not None:

@@ -83,6 +83,23 @@ def test_a_full_disk_of_the_key_store_is_a_store_that_fails_and_leaves_nothing_b
     assert keys.fresh().id >= keyring.BLOCK
 
 
+def test_a_disk_that_takes_no_destruction_is_told_and_the_next_try_destroys(open_keyring, home, monkeypatch):
+    def fails(descriptor):
+        raise OSError(errno.EIO, "Input/output error")
+
+    keys = open_keyring(*home, None)
+    doomed = keys.fresh()
+    with monkeypatch.context() as at:
+        at.setattr("bus.log.keyring.os.fsync", fails)
+        with pytest.raises(StoreError, match="Input/output error") as told:
+            keys.forget([doomed.id])
+    assert told.value.code == "keys.not-destroyed"
+    with pytest.raises(Erased):  # it was overwritten, though nobody knows whether it lasts
+        keys.key(doomed.id)
+    keys.forget([doomed.id])
+    assert keys.is_gone(doomed.id)
+
+
 def test_another_process_learns_that_a_key_is_gone(open_keyring, home, monkeypatch):
     monkeypatch.setattr("bus.log.keyring.LOOK", 0.0)
     one = open_keyring(*home, None)
