@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import time
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import amqp
@@ -13,7 +14,7 @@ import pytest
 from bus.channel import KombuChannel
 from bus.channel.line import BackOff, Line
 from bus.channel.outbox import MOST, Outbox
-from bus.channel.publisher import TicketLost
+from bus.channel.publisher import CONFIRM_SECONDS, Flight, TicketLost
 
 
 def line(told: list[str]) -> Line:
@@ -70,6 +71,36 @@ def test_a_broker_that_is_away_is_not_dialled_without_a_pause_by_who_stops(monke
     channel.publish(["run"])
     channel.close()
     assert 1 <= len(dialled) < 20
+
+
+def test_what_was_in_flight_has_its_whole_time_from_when_the_broker_takes_tickets_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, frames = 0.0, list[Callable[[], None]]()
+
+    def drain(timeout: float) -> None:
+        if not frames:
+            raise TimeoutError
+        frames.pop(0)()
+
+    monkeypatch.setattr("bus.channel.publisher.time", SimpleNamespace(monotonic=lambda: now))
+    outbox = Outbox()
+    flight = Flight(line([]), outbox)
+    flight._connection = SimpleNamespace(connection=SimpleNamespace(sock=None), drain_events=drain, heartbeat_check=lambda: None)
+    flight._tickets_out = SimpleNamespace(publish=lambda *told, **how: None)  # type: ignore[assignment]
+    flight._news_out = None
+    outbox.put(["run"])
+    outbox.wake()
+    flight.publish()
+    for at, frame in ((1, lambda: flight._on_blocked("memory")), (60, flight._on_unblocked), (60 + CONFIRM_SECONDS, lambda: None)):
+        now = at
+        frames.append(frame)
+        outbox.wake()
+        flight.wait()
+    assert len(flight) == 1
+    now += 1
+    outbox.wake()
+    with pytest.raises(TicketLost, match="confirmed no ticket"):
+        flight.wait()
+    outbox.close()
 
 
 def test_what_comes_back_goes_first_and_in_order() -> None:
