@@ -9,7 +9,7 @@ ended a migration between them, the same command, or the way back, goes on; no p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -80,7 +80,7 @@ def _seal(tx: Tx) -> None:
         number = payload.key_number(nonce)
         if number is not None and not payload.matches(row["id"], nonce, content):
             tx.do("set_payload", id=row["id"], content=payload.sealed_again(nonce, content, tx.keys.key(number)))
-    _tell(tx, {text: tx.keys.token(text) for _, record in log.everything(tx) for text in _told(tx, record)})
+    _tell(tx, ((text, tx.keys.token(text)) for text in _texts(tx)))
 
 
 def _lay_open(tx: Tx) -> None:
@@ -92,14 +92,20 @@ def _lay_open(tx: Tx) -> None:
         except Erased:
             continue
         tx.do("set_payload", id=row["id"], content=text)
-    _tell(tx, {tx.keys.token(text): text for _, record in log.everything(tx) for text in _told(tx, record)})
+    _tell(tx, ((tx.keys.token(text), text) for text in _texts(tx)))
     tx.do("add_mark", name="laid-open", value="5")
 
 
-def _tell(tx: Tx, named: Mapping[str, str]) -> None:
+def _texts(tx: Tx) -> Iterator[str]:
+    """All of the log, one perhaps many times; a log may have more than go into memory."""
+    for _, record in log.everything(tx):
+        yield from _told(tx, record)
+
+
+def _tell(tx: Tx, named: Iterable[tuple[str, str]]) -> None:
     """Put texts in the place of tokens, or tokens in the place of texts, wherever one stands."""
     tx.do("make_texts")
-    for old, new in named.items():
+    for old, new in named:
         tx.do("add_text", old=old, new=new)
     for table in ("message_keys", "case_keys", "waits", "intake_keys", "facts"):
         tx.do(f"tell_{table}")

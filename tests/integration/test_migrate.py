@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+import tracemalloc
 from contextlib import closing
 from functools import partial
 from importlib import resources
 from pathlib import Path
 from time import sleep
+from types import SimpleNamespace
 from typing import Any, LiteralString
 
 import psycopg
@@ -217,6 +219,19 @@ def holds(url: str, value: str) -> bool:
             return bool(raw.execute(query).fetchone()[0])
     with psycopg.connect(url) as raw:
         return bool(raw.execute(query).fetchone()[0])
+
+
+def test_sealing_and_laying_open_take_no_more_memory_for_a_larger_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = SimpleNamespace(token=lambda text: f"token of {text}")
+    tx: Any = SimpleNamespace(do=lambda query, **told: None, all=lambda query, **told: (), one=lambda query, **told: None, keys=keys)
+    monkeypatch.setattr(protecting.log, "everything", lambda tx: ((number, number) for number in range(50_000)))
+    monkeypatch.setattr(protecting, "_told", lambda tx, record: [f"text {record}"])
+    for work in (protecting._seal, protecting._lay_open):
+        tracemalloc.start()
+        work(tx)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert most < 1_000_000
 
 
 def test_whatever_stands_in_a_payload_survives_down_and_up(tmp_path: Path, url: str) -> None:
