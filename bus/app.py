@@ -37,6 +37,7 @@ from bus.engine.attachments import Attachments
 from bus.engine.backlog import Backlog
 from bus.engine.circuit import Habits
 from bus.engine.engine import LANE, Engine, Pace, Told
+from bus.engine.faltering import Faltering
 from bus.engine.intake import Accepted, Intake
 from bus.engine.leases import Leases
 from bus.engine.lifeline import Lifelines
@@ -277,11 +278,14 @@ class App:
 
     def _follow(self, clock: SharedClock) -> None:
         """Keep to the database's time; while it cannot be asked, the running time does."""
+        faltering = Faltering(lambda error: logger("snodo.clock").warning("clock.not-followed", error=repr(error)))
         while not self._stopped.wait(FOLLOW):
             try:
                 clock.follow()
             except Exception as error:  # noqa: BLE001 - whatever one question meets, the next one is asked
-                logger("snodo.clock").warning("clock.not-followed", error=repr(error))
+                faltering.failed(error)
+            else:
+                faltering.went_well()
 
     def _say(self, event: str, detail: str) -> None:
         logger("snodo.channel").warning(event, detail=detail)

@@ -1,7 +1,8 @@
 """Pollers: asking a system "anything new?" again and again. Each has a thread and a durable watermark.
 
 What a poll finds goes in through the door like any other message, with a key, so that a watermark that was not written in time
-makes the same messages come twice and be taken once. A poll that fails is asked again at the next turn, and said.
+makes the same messages come twice and be taken once. A poll that fails is asked again at the next turn, and
+said: the same failure once, and when it is over.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from bus.adapter import Door, Poller
 from bus.clock import Clock
 from bus.diagnostics import logger
+from bus.engine.faltering import Faltering
 from bus.engine.leases import Leases
 from bus.engine.projection import Entry, entry, fact, fact_tokens, write
 from bus.errors import StoreError
@@ -47,11 +49,15 @@ class Polling:
             thread.join(timeout=20)
 
     def _poll_on(self, adapter: str, poller: Poller) -> None:
+        log = self._log.bind(adapter=adapter, poller=poller.name)
+        faltering = Faltering(lambda error: log.warning("poll.failed", error=repr(error)), lambda: log.warning("poll.goes-on"))
         while not self._stopping.is_set():
             try:
                 self._poll_once(adapter, poller)
             except Exception as error:  # noqa: BLE001 - one bad poll must not end the polling
-                self._log.warning("poll.failed", adapter=adapter, poller=poller.name, error=repr(error))
+                faltering.failed(error)
+            else:
+                faltering.went_well()
             self._stopping.wait(poller.interval)
 
     def _poll_once(self, adapter: str, poller: Poller) -> None:

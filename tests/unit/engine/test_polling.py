@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bus.adapter import Door, Poller
 from bus.clock import FixedClock, SystemClock
+from bus.diagnostics import configure
 from bus.engine import projection
 from bus.engine.leases import Leases
 from bus.engine.polling import WATERMARK, Polling
@@ -74,6 +78,27 @@ def test_a_poll_that_fails_is_asked_again_with_the_same_watermark(tmp_path: Path
     poll_until(store, Poller("nuove", 0.001, poll), done)
     store.close()
     assert seen[:3] == [None, "2026-01-01", "2026-01-01"]
+
+
+def test_polls_that_fail_in_the_same_way_are_told_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    seen: list[Any] = []
+    done = threading.Event()
+
+    def poll(door: Door, watermark: Any) -> Any:
+        seen.append(watermark)
+        if len(seen) == 6:
+            done.set()
+        raise OSError("down" if len(seen) < 4 else "full")
+
+    configure("warning")
+    store = SqliteStore(tmp_path / "s.db")
+    store.keys = KEYS
+    poll_until(store, Poller("nuove", 0.001, poll), done)
+    store.close()
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert [(line["event"], line["poller"], line["error"]) for line in lines] == [
+        ("poll.failed", "nuove", "OSError('down')"), ("poll.failed", "nuove", "OSError('full')"),
+    ]  # fmt: skip
 
 
 def test_a_process_that_was_paused_in_a_poll_does_not_set_the_watermark_of_another_back(tmp_path: Path) -> None:
