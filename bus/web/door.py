@@ -18,8 +18,8 @@ from starlette.types import Receive, Scope, Send
 
 from bus import diagnostics
 from bus.app import App
-from bus.errors import Busy, Forbidden, Malformed, NotFound, TooMany, Unauthorized, Unknown
-from bus.web import inbound
+from bus.errors import Busy, Forbidden, InputError, Malformed, NotFound, TooMany, Unauthorized, Unknown
+from bus.web import bodies, inbound
 from bus.web.answer import Answer, Call
 from bus.web.api import SERVED
 from bus.web.auth import Caller
@@ -104,6 +104,10 @@ class HttpDoor:
         self._asking[caller.name] += 1
         try:
             return await served.handler(call)
+        except InputError:
+            if call.exchange is not None and call.exchange.closing:
+                await bodies.Tapped(receive, 0).drain(headers)
+            raise
         finally:
             self._asking[caller.name] -= 1
 

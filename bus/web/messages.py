@@ -52,7 +52,11 @@ async def send(call: Call) -> Answer:
 
 async def _hand_in(house: House, submission: Submission) -> Accepted:
     waiter, told = house.bridge.waiter()
-    house.app.intake.hand_in(submission, told)
+    try:
+        house.app.intake.hand_in(submission, told)
+    except BaseException:
+        waiter.cancel()  # refused at once: nobody awaits it, so nobody is to be told in the end
+        raise
     accepted: Accepted = await waiter
     return accepted
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
+import json
 import socket
 from collections.abc import Iterator
 
@@ -16,7 +17,7 @@ from adapters.pagopa.node import Ente, Nodo
 from bus.adapter import Adapter, Endpoint, Fact, Inbound, Outbound
 from bus.web.bodies import Tapped
 from bus.web.serve import Server
-from tests.small_bus import running
+from tests.small_bus import key_of, running
 
 ENTE = Ente("77777777777", "80000000001", "80000000001_01")
 SETTINGS = PagopaSettings.model_validate({
@@ -89,6 +90,13 @@ def test_an_endpoint_without_words_of_its_own_answers_413(server: Server, chunke
     answer, content = written_whole(server.port, "/in/muto", 12_000_000, chunked=chunked)
     assert (answer.status, answer.headers.get_content_type()) == (413, "text/plain")
     assert b"1000" in content
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_the_api_tells_who_sends_to_the_end_on_a_connection_that_closes(server: Server, chunked: bool) -> None:
+    bearer = f"Authorization: Bearer {key_of('portale')}"
+    answer, content = written_whole(server.port, "/messages", 12_000_000, "Connection: close", bearer, chunked=chunked)
+    assert (answer.status, json.loads(content)["code"]) == (413, "input.too-large")
 
 
 def test_more_facts_than_a_record_can_name_are_refused_with_what_to_do(server: Server) -> None:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+from types import SimpleNamespace
 
 import pytest
 
+from bus.errors import NotFound
 from bus.web.bridge import Bridge
+from bus.web.messages import _hand_in
 
 
 def test_results_and_errors_of_other_threads_arrive_each_at_its_own_waiter():
@@ -53,3 +57,23 @@ def test_a_waiter_that_gave_up_is_passed_over():
         return await asyncio.wait_for(second, 5)
 
     assert asyncio.run(story()) == 2
+
+
+def test_a_message_that_is_refused_at_once_leaves_nobody_to_be_told_later_that_nothing_was_heard(monkeypatch):
+    monkeypatch.setattr("bus.web.bridge.PATIENCE", 0.0)
+    monkeypatch.setattr("bus.web.bridge._EVERY", 0.01)
+    complaints = []
+
+    def refuse(*_):
+        raise NotFound("there is no such type")
+
+    async def story():
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["message"]))
+        house = SimpleNamespace(bridge=Bridge(), app=SimpleNamespace(intake=SimpleNamespace(hand_in=refuse)))
+        with pytest.raises(NotFound):
+            await _hand_in(house, None)
+        await asyncio.sleep(0.05)
+        gc.collect()
+
+    asyncio.run(story())
+    assert complaints == []
