@@ -20,7 +20,7 @@ def list_dead(url: Url = "", key: Key = "", json: Json = False) -> None:
     from bus.cli import timeline
 
     with client(url, key) as bus:
-        show(bus.get("/dead"), json, lambda found: timeline.print_runs(found["dead"]))
+        show(bus.get("/dead"), json, lambda found: timeline.print_runs(found["dead"], "no dead letters"))
 
 
 @app.command("show")

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from bus.cli.common import CONFIG, Key, Settings, Store, Url, client, family
+from bus.cli import common
+from bus.cli.common import CONFIG, Json, Key, Settings, Store, Url, client, family
 from bus.disk import whole
 
 keys = family("The keys that sign the log.")
@@ -67,6 +68,7 @@ def check_receipt(
     ] = None,
     config: Settings = CONFIG,
     store: Store = "",
+    json: Json = False,
 ) -> None:
     """Whether the log kept the promise. Exit code 0: included, or there is time left; 5: omitted, which the receipt and the log prove."""
     from bus.cli.verify import address
@@ -79,7 +81,7 @@ def check_receipt(
     else:
         with contextlib.closing(open_reader(store or address(config))) as reader:
             found = promised.judged(reader, *given)
-    print(found.sentence)
+    common.show({"sentence": found.sentence, "exit_code": found.code}, json, lambda shown: print(shown["sentence"]))
     raise typer.Exit(found.code)
 
 
@@ -112,12 +114,17 @@ def new(
 
 
 @keys.command()
-def show(config: Settings = CONFIG) -> None:
+def show(config: Settings = CONFIG, json: Json = False) -> None:
     """Show the public keys: the log's, and the one that signs receipts."""
     from bus import config as settings
     from bus.log import note
 
     log = settings.load(config, secrets=False).log
-    for what, path in (("log", log.key), ("log, before", log.previous_key), ("receipts", log.receipt_key)):
-        if path is not None and path.exists():
-            print(f"{what:<12}{note.read_signer(path).verifier}")
+    files = {"log": log.key, "log, before": log.previous_key, "receipts": log.receipt_key}
+    found = {what: str(note.read_signer(path).verifier) for what, path in files.items() if path is not None and path.exists()}
+    common.show(found, json, _keys)
+
+
+def _keys(found: dict[str, str]) -> None:
+    for what, verifier in found.items():
+        print(f"{what:<12}{verifier}")

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -25,9 +26,9 @@ FINDINGS, USAGE, UNREACHABLE, NOT_VERIFIED, INTERRUPTED = 1, 2, 3, 5, 130
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
-    """Whether ``--json`` is among the options; after ``--`` there are none."""
+    """Whether ``--json`` is among the options, or ``--format json``; after ``--`` there are none."""
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    return "--json" in options
+    return "--json" in options or "--format=json" in options or ("--format", "json") in pairwise(options)
 
 
 def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
@@ -44,8 +45,10 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
         return USAGE
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
-    except BrokenPipeError:
-        let_output_go()  # whoever read it has had enough (head, less): no error
+    except (BrokenPipeError, SystemExit) as error:
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            raise
+        let_output_go()  # whoever read it has had enough (head, less): no error, though typer and rich would exit with 1
         return 0
     except _no_of_the_bus() as error:
         return _answered(error, as_json)

@@ -10,7 +10,7 @@ from typing import IO, Annotated, Any
 
 import typer
 
-from bus.cli.common import Key, Url, client, family
+from bus.cli.common import Key, Url, client, family, show
 from bus.client import Client
 
 app = family("Reports that the law asks for, out of the log.")
@@ -31,10 +31,11 @@ def report(
 ) -> None:
     """Write a report. That you were given it is recorded in the same log."""
     with client(url, key) as bus:
-        known = {one["name"]: one for one in bus.get("/reports")["reports"]}
+        there = bus.get("/reports")
         if not name:
-            _list(known.values())
+            show(there, json, _list)
             return
+        known = {one["name"]: one for one in there["reports"]}
         if not since:
             raise typer.BadParameter("say which time: --from and --to", param_hint="--from")
         lines = _lines(bus, name, {"from": since, "to": until or _next_day(since), "purpose": purpose})
@@ -81,8 +82,8 @@ def _next_day(day: str) -> str:
         raise typer.BadParameter("say until when: a moment has no next day", param_hint="--to") from None
 
 
-def _list(known: Any) -> None:
-    for one in known:
+def _list(there: dict[str, Any]) -> None:
+    for one in there["reports"]:
         print(f"{one['name']:<12}{one['title']}\n{'':<12}{one['source']}")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import Key, Plain, Purpose, Url, client
+from bus.cli.common import Json, Key, Plain, Purpose, Url, client, show
 from bus.client import Client
 
 OPENED = 2000
@@ -38,6 +38,7 @@ def search_log(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
     after: Annotated[str, typer.Option(help="Go on behind an earlier search: its `next`.")] = "",
     format: Annotated[Plain, typer.Option(help="How it is written.")] = Plain.text,
+    json: Json = False,
     url: Url = "",
     key: Key = "",
 ) -> None:
@@ -51,12 +52,8 @@ def search_log(
     asked = {name: value for name, value in given.items() if value} | _values(values)
     with client(url, key) as bus:
         found = _pages(bus, asked, limit, after)
-    if format == Plain.json:
-        from bus.jsontext import dumps
-
-        sys.stdout.write(dumps(found, indent=True).decode() + "\n")
-    else:
-        _print(found, str(asked.get("find") or ("messages" if "text" in asked else "records")))
+    find = str(asked.get("find") or ("messages" if "text" in asked else "records"))
+    show(found, json or format is Plain.json, lambda found: _print(found, find))
 
 
 def _pages(bus: Client, asked: dict[str, Any], limit: int, after: str) -> dict[str, Any]:

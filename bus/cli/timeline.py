@@ -63,9 +63,9 @@ def print_message(shown: Mapping[str, Any]) -> None:
         out.print(f"next: bus message {shown['id']} --purpose '…'  shows what was said; the log keeps who looked, and why", markup=False)
 
 
-def print_runs(found: Sequence[Mapping[str, Any]]) -> None:
+def print_runs(found: Sequence[Mapping[str, Any]], none: str = "no runs") -> None:
     if not found:
-        console().print("no runs")
+        console().print(none)
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("opened", "run", "place", "state", "reason"):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bus.cli.common import CONFIG, Settings, Store, show
+from bus.cli.common import CONFIG, Json, Plain, Settings, Store, show
 from bus.cli.failures import NOT_VERIFIED
 from bus.disk import whole
 from bus.errors import ConfigError, EvidenceError
@@ -49,7 +49,8 @@ def verify_log(
     names: Annotated[
         bool, typer.Option("--names", help="Compare also whom messages are about, with the key store of the settings; shows no name.")
     ] = False,
-    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    format: Annotated[Plain, typer.Option("--format", help="How it is written.")] = Plain.text,
+    json: Json = False,
 ) -> None:
     """Hash every record again and compare it with everything that was signed. Only reads; names the first bad leaf.
 
@@ -59,8 +60,7 @@ def verify_log(
     from bus.log.verify import Trust, verify
     from bus.store.opening import open_reader
 
-    if format not in ("text", "json"):
-        raise typer.BadParameter(f"{format!r} is neither text nor json", param_hint="--format")
+    as_json = json or format is Plain.json
     trust = Trust(
         tuple(map(_public, key)),
         tuple(map(_public, witness_key)),
@@ -74,9 +74,9 @@ def verify_log(
             report = verify(reader.read, trust, start, told, url)
             named = _named(reader, config) if names else None
     except Broken as broken:
-        show(_broken(broken.fault), format == "json", _say_broken)
+        show(_broken(broken.fault), as_json, _say_broken)
         raise typer.Exit(NOT_VERIFIED) from None
-    show({**_verified(report, time.monotonic() - began), "named": named}, format == "json", _say_verified)
+    show({**_verified(report, time.monotonic() - began), "named": named}, as_json, _say_verified)
 
 
 def _named(reader: Reader, config: Path) -> int:

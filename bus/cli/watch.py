@@ -77,9 +77,9 @@ def top(
     every: Annotated[float, typer.Option("--every", min=0.2, help="Seconds between two looks.")] = 1.0,
     url: Url = "", key: Key = "", json: Json = False,
 ) -> None:  # fmt: skip
-    """The last minute by route and by system, until you stop it; with --json or --once one look."""
+    """The last minute by route and by system, until you stop it; with --json, with --once or without a terminal one look."""
     with client(url, key) as bus:
-        if once or json:
+        if once or json or not sys.stdout.isatty():
             show(bus.get("/top"), json, _print)
         else:
             _live(bus, every)

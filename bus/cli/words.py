@@ -60,12 +60,14 @@ def sentence(record: Mapping[str, Any], types: Mapping[str, str] | None = None) 
         data["names"] = ", ".join(data["names"])
     if data.get("decision") in DECISIONS:
         data["decision"] = DECISIONS[data["decision"]]
+    if data.get("event") == "refused":
+        data["event"] = "was refused"
     if not data.get("type"):
         data["type"] = (types or {}).get(
             str(data.get("arrival") or data.get("sent")), "time" if record["kind"] in ("waiting", "closed") else "a message"
         )
     _, words = WORDS[record["kind"]]
-    said = words.format_map(_Known(data, actor=record.get("actor", "bus"), message=record.get("message", "")))
+    said = words.format_map(_Known(data, actor=record.get("actor", "bus") or "somebody", message=record.get("message", "")))
     details = list(_details(record, data))
     return said + (f" ({'; '.join(details)})" if details else "")
 

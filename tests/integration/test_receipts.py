@@ -76,10 +76,10 @@ def test_a_batch_is_promised_by_one_signature_and_no_part_can_be_changed(tmp_pat
         receipt.opened(texts[0], [note.Signer.new("snodo/00000000000/receipts").verifier])
 
 
-def checked(folder: Path, text: str, capsys) -> tuple[int, str]:
+def checked(folder: Path, text: str, capsys, *more: str) -> tuple[int, str]:
     (folder / "r.txt").write_text(text, "utf-8")
     keys = ["--key", public(folder, "receipts"), "--log-key", public(folder, "log")]
-    code = main(["log", "check-receipt", str(folder / "r.txt"), *keys, "--config", str(folder / "config.yaml")])
+    code = main(["log", "check-receipt", str(folder / "r.txt"), *keys, "--config", str(folder / "config.yaml"), *more])
     return code, capsys.readouterr().out
 
 
@@ -90,6 +90,9 @@ def test_an_inclusion_and_an_omission_are_told_apart(tmp_path, capsys):
         lost = ask("POST", "/messages", BODY).json["receipt"]
     assert checked(tmp_path, kept, capsys) == (0, checked(tmp_path, kept, capsys)[1])
     assert "included" in checked(tmp_path, kept, capsys)[1]
+    assert "included" in json.loads(checked(tmp_path, kept, capsys, "--json")[1])["sentence"]
+    assert main(["log", "key", "show", "--config", str(tmp_path / "config.yaml"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["receipts"] == public(tmp_path, "receipts")
     # An operator who takes a record away, makes the whole tree anew, and signs it: the receipt says what is missing.
     message = receipt.opened(lost, [note.verifier(public(tmp_path, "receipts"))]).message
     with contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw:

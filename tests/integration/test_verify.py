@@ -62,7 +62,7 @@ class Auditor:
         return code, said.out + said.err
 
     def shows(self, *options, keys=True):
-        code, said = self.says("--format", "json", *options, keys=keys)
+        code, said = self.says("--json", *options, keys=keys)
         return code, json.loads(said)
 
 

@@ -316,7 +316,32 @@ def test_codes_are_explained(bus):
     assert "did you mean" in bus("explain", "input.key-reusd")[2]
 
 
-def test_output_that_nobody_reads_is_no_error(server):
-    program = f"{sys.executable} -m bus.cli runs list --url {server.url} --key {key_of('sistemista')} --limit 500 | true"
-    done = subprocess.run(program, shell=True, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[3])
+@pytest.mark.parametrize("command", ["runs list --limit 500", "services", "dead show --help", "log search"])
+def test_output_that_nobody_reads_is_no_error(server, command):
+    program = f"{sys.executable} -m bus.cli {command} | true; exit ${{PIPESTATUS[0]}}"
+    settings = os.environ | {"SNODO_URL": server.url, "SNODO_KEY": key_of("sistemista")}
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, timeout=120, cwd=ROOT, env=settings)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["dead list", "log search runs", "report", "services", "top", "tail --once"])
+def test_reading_commands_take_json(bus, command):
+    code, out, _ = bus(*command.split(), "--json")
+    assert code == 0
+    assert [json.loads(text) for text in (out.splitlines() if command == "tail --once" else [out])]
+
+
+def test_an_error_is_an_object_where_json_was_asked_for_in_any_way(bus):
+    for way in (["--json"], ["--format", "json"], ["--format=json"]):
+        code, out, err = bus("log", "search", "nulla", *way)
+        assert (code, out, json.loads(err)["code"]) == (1, "", "input.invalid")
+
+
+def test_no_dead_letter_is_said_as_that(tmp_path, bus):
+    with running(tmp_path) as quiet:
+        assert bus("dead", "--url", quiet.url)[1] == "no dead letters\n"
+
+
+def test_without_a_terminal_one_look_at_what_is_busy_is_printed(bus):
+    code, out, _ = bus("top")
+    assert (code, "of the last 60 s" in out) == (0, True)

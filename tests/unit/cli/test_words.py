@@ -49,6 +49,7 @@ def test_words_ask_only_for_what_records_have():
         ({"kind": "waiting", "data": {}}, "waiting for time"),
         ({"kind": "matched", "data": {"arrival": "m2"}}, "pagopa.ricevuta arrived for this wait"),
         ({"kind": "decided", "actor": "sistemista", "data": {"decision": "happened"}}, "sistemista decided: it had happened"),
+        ({"kind": "access", "actor": "", "data": {"event": "refused"}}, "somebody was refused"),
         ({"kind": "dead", "data": {"code": "outside.refused"}}, "stopped: a person is needed (outside.refused)"),
     ],
 )
