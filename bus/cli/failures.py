@@ -55,7 +55,8 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
     except SnodoError as error:
         return _told(error, as_json)
     except OSError as error:
-        hint = "is it there, and yours to read and write?"
+        there = isinstance(error, FileExistsError)
+        hint = "it stays as it is: choose another name" if there else "is it there, and yours to read and write?"
         say(f"{error.strerror or error}: {error.filename or name}", code="cli.file", next=hint, as_json=as_json)
         return USAGE
 

@@ -53,7 +53,7 @@ def purpose_of(text: str) -> str:
         raise Invalid(
             "what was said is not shown without a purpose",
             code="purpose.missing",
-            hint=f"--purpose '…', {SHORTEST} to {LONGEST} characters",
+            hint=f"{SHORTEST} to {LONGEST} characters: --purpose '…'; over HTTP `purpose` in the body, or the header Snodo-Purpose",
         )
     return reasons.nameless(told)
 

@@ -25,6 +25,10 @@ Named: TypeAlias = "tuple[str, str]"
 
 def between(reader: Reader, since: dt.datetime | None, until: dt.datetime | None) -> Iterator[list[Named]]:
     """Messages accepted from ``since`` on and before ``until``. Ids are UUIDv7: their order is nearly that of time."""
+    if since and until and until <= since:
+        raise Invalid(
+            "the end of the time is not after its beginning", code="replay.time", hint="--to is the first moment that is left out"
+        )
     after = "" if since is None else _id_at(since - _APART)
     with reader.read() as tx:
         newest = next((row["id"] for row in tx.all("newest_messages", most=1)), "")

@@ -19,7 +19,7 @@ from bus.bundle.verify import unpacked
 from bus.catalog import load
 from bus.cli import main, rules
 from bus.cli.replay import code_of, replayed, unbundled
-from bus.errors import NotFound
+from bus.errors import Invalid, NotFound
 from bus.log import log
 from bus.log.payload import key_number, sealed_again
 from bus.message import canonical
@@ -112,11 +112,11 @@ def rewrite(folder: Path, payload: str, text: bytes) -> None:
     change(folder, "UPDATE payloads SET content = ? WHERE id = ?", content, payload)
 
 
-def told(folder: Path, what: str = "", since: str = "2026-01-01") -> Report:
+def told(folder: Path, what: str = "", since: str = "2026-01-01", until: str = "") -> Report:
     """What a replay of that folder's store finds; in this process, so without the guard."""
     operations = rules.offered(config.load(folder / "config.yaml"))
     with looking(folder) as reader:
-        return replayed(reader, operations, what, ("" if what else since, ""), every=True)
+        return replayed(reader, operations, what, ("" if what else since, until), every=True)
 
 
 def test_everything_is_recomputed_as_it_was_with_the_same_bytes_in_another_time_zone_locale_and_hash_seed(worked):
@@ -194,6 +194,9 @@ def test_a_window_takes_what_was_accepted_in_it(worked):
     later, all_of_it = told(folder, since=moment), told(folder)
     assert later.counts.total() == 3 < all_of_it.counts.total()
     assert told(folder, since="2100-01-01").counts.total() == 0
+    for end in ("2026-11-01", "2026-12-01"):
+        with pytest.raises(Invalid, match="not after its beginning"):
+            told(folder, since="2026-12-01", until=end)
 
 
 ADAPTER = """

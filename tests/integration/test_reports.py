@@ -85,6 +85,7 @@ def test_a_report_needs_a_purpose_a_time_and_the_right_to_read(town: Town, tmp_p
     target = tmp_path / "estratto.csv"
     assert report(town, "protocollo", *ALWAYS, "--purpose", "prova", "-o", str(target)).returncode == 0
     assert target.read_text("utf-8").startswith("numero,anno,data_registrazione")
+    assert "choose another name" in report(town, "protocollo", *ALWAYS, "--purpose", "prova", "-o", str(target)).stderr
 
 
 def test_all_reports_are_listed_with_their_source(town: Town) -> None:

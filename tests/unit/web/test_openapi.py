@@ -7,6 +7,7 @@ import re
 import jsonschema_rs
 import pytest
 
+from bus.errors import InputError
 from bus.web.api import SERVED
 from bus.web.door import HttpDoor
 from bus.web.openapi import document
@@ -35,6 +36,17 @@ def test_every_reference_leads_somewhere_and_every_shape_is_used():
         for part in reference.removeprefix("#/").split("/"):
             here = here[part]
     assert {f"#/components/schemas/{name}" for name in SCHEMAS} - found == set()
+
+
+def kinds(error):
+    yield error
+    for kind in error.__subclasses__():
+        yield from kinds(kind)
+
+
+def test_every_status_that_a_refusal_can_have_is_in_the_document():
+    told = {status for _, _, operation in OPERATIONS for status in operation["responses"]}
+    assert {str(kind.status) for kind in kinds(InputError)} - told == {"405"}, "that of another method than those which are described"
 
 
 def test_the_head_says_what_the_italian_rules_ask():
