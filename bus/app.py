@@ -49,7 +49,7 @@ from bus.engine.search import Question
 from bus.engine.sequencer import Sequencer
 from bus.errors import ConfigError, StoreError
 from bus.log import keys
-from bus.log.keyring import Keyring, open_keyring, was_used
+from bus.log.keyring import Keyring, lost, open_keyring, was_used
 from bus.log.receipt import Promises
 from bus.log.record import Record
 from bus.message import JsonObject, JsonValue, new_id
@@ -100,10 +100,7 @@ def unlock(store: Store, config: Config, *, changing: bool = False) -> Keyring:
         with store.read() as tx:  # another process may have begun beside us: a key store is named before its first key is given out
             known = tx.one("mark", name="keystore")
         if known is None:
-            raise ConfigError(
-                f"the database is new, and the key store {config.keystore.folder} was used before: its log is elsewhere", code="store.lost",
-                hint="is store.url right, and the disk there? put the backup back; for a new log move the key store and the log's key away",
-            )  # fmt: skip
+            raise lost(config.keystore.folder)
     keys = open_keyring(config.keystore.folder, config.keystore.master, known["value"] if known else None)
 
     def work(tx: Tx) -> str:

@@ -281,6 +281,14 @@ def was_used(folder: Path) -> bool:
     return any(folder.glob("*/*.keys"))
 
 
+def lost(folder: Path) -> ConfigError:
+    """What is to be said of a new database beside a key store that `was_used`."""
+    return ConfigError(
+        f"the database is new, and the key store {folder} was used before: its log is elsewhere", code="store.lost",
+        hint="is store.url right, and the disk there? put the backup back; for a new log move the key store and the log's key away",
+    )  # fmt: skip
+
+
 def look(folder: Path, master: Path, expected: str | None) -> bool:
     """Whether there is a key store, without making, opening or mending anything; raises as `open_keyring` would."""
     told = _told(folder, expected)

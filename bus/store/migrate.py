@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from bus.errors import StoreError, Unknown
+from bus.errors import Invalid, StoreError, Unknown
 from bus.store import schema
 from bus.store.opening import refuse_unusable
 
@@ -81,9 +81,9 @@ def _commit(connection: Any) -> None:
 
 
 def refuse_unknown(to: int) -> None:
-    """Raises `StoreError` for a revision that there is not."""
+    """Raises `Invalid` for a revision that there is not."""
     if not 1 <= to <= schema.REVISION:
-        raise StoreError(f"there is no revision {to}", code="store.schema", hint=f"1 to {schema.REVISION}")
+        raise Invalid(f"there is no revision {to}", code="cli.usage", hint=f"1 to {schema.REVISION}")
 
 
 def refuse_busy(url: str) -> None:

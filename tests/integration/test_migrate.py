@@ -22,7 +22,7 @@ from bus.app import App, unlock
 from bus.cli import main
 from bus.engine import projection, search
 from bus.engine.arrival import Submission
-from bus.errors import StoreError
+from bus.errors import Invalid, StoreError
 from bus.log import payload
 from bus.message import canonical, parsed
 from bus.store import Tx, migrate, postgres_session, schema, writer
@@ -136,7 +136,7 @@ def test_a_revision_that_there_is_not_lays_nothing_open(tmp_path: Path, url: str
     with workshop(tmp_path, url) as shop:
         shop.app.stop()
         for to in (-1, 0, schema.REVISION + 1):
-            with pytest.raises(StoreError, match=f"no revision {to}"):
+            with pytest.raises(Invalid, match=f"no revision {to}"):
                 protecting.change(shop.app.config, to, partial(unlock, changing=True))
         assert migrate.lies_open(url) == set()
 

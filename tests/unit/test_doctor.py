@@ -53,6 +53,11 @@ def everything_in(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.rglob("*"))}
 
 
+def forget_the_key_store(database: Path) -> None:
+    with contextlib.closing(sqlite3.connect(database)) as raw, raw:
+        raw.execute("DELETE FROM marks WHERE name = 'keystore'")
+
+
 # -- the whole --------------------------------------------------------------------------------------------------------
 
 
@@ -184,6 +189,8 @@ def test_the_key_store_is_told_when_it_is_open_to_others_another_one_or_gone(tmp
         (lambda var: (var / "master.key").chmod(0o644), "doctor.keystore"),
         (lambda var: shutil.move(var / "keys", var / "altrove"), "doctor.keystore"),
         (lambda var: (var / "master.key").unlink(), "doctor.keystore"),
+        (lambda var: [file.unlink() for file in var.glob("snodo.db*")], "doctor.store"),
+        (lambda var: forget_the_key_store(var / "snodo.db"), "doctor.keystore"),
     ],
     ids=[
         "log key open",
@@ -193,9 +200,11 @@ def test_the_key_store_is_told_when_it_is_open_to_others_another_one_or_gone(tmp
         "master key open",
         "no key store",
         "no master key",
+        "lost database",
+        "new database",
     ],
 )
-def test_what_the_start_refuses_of_keys_is_told_with_the_same_remedy(tmp_path, spoil, code):
+def test_what_the_start_refuses_of_keys_and_of_a_database_without_them_is_told_with_the_same_remedy(tmp_path, spoil, code):
     path = write(tmp_path)
     with running(tmp_path):
         pass
