@@ -51,6 +51,13 @@ def home_of(module: str) -> str | None:
     return max(homes, key=len, default=None)
 
 
+def test_the_floors_in_the_architecture_page_are_those_of_the_table():
+    page = (PROJECT / "docs/design/architecture.md").read_text(encoding="utf-8")
+    lines = [line.split(maxsplit=1) for line in page.split("```")[1].strip().splitlines()]
+    told = {floor: set(names.split("  ")[0].split(", ")) for floor, names in lines}
+    assert told == {floor: {name.removeprefix("bus.") for name in names} - {"bus", "__main__"} for floor, names in TABLE["floors"].items()}
+
+
 def wrong(module: str, imported: str) -> str | None:
     """Why ``module`` may not import ``imported``, or None when it may."""
     top = imported.partition(".")[0]
