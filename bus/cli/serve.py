@@ -21,12 +21,8 @@ if TYPE_CHECKING:
     from bus.app import App
 
 Host = Annotated[str, typer.Option(help="Address to listen on, instead of http.host.")]
-Port = Annotated[
-    int, typer.Option(min=-1, max=65535, show_default=False, help="Port to listen on, instead of http.port; 0 picks a free one.")
-]
-MetricsPort = Annotated[
-    int, typer.Option(min=-1, max=65535, show_default=False, help="Serve /metrics on this port of 127.0.0.1; 0 picks a free one.")
-]
+Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on, instead of http.port; 0 picks a free one.")]
+MetricsPort = Annotated[int | None, typer.Option(min=0, max=65535, help="Serve /metrics on this port of 127.0.0.1; 0 picks a free one.")]
 Watch = Annotated[bool, typer.Option("--watch", help="While you write rules: activate the files whenever they change and have no error.")]
 app = family("Run the bus: the HTTP door and the engine, in one process. SIGTERM stops it gracefully.")
 web = family("Run the doors only; workers do the work. Needs PostgreSQL and a broker. SIGTERM stops it gracefully.")
@@ -34,19 +30,19 @@ worker = family("Run the engine only, without a door. Needs PostgreSQL and a bro
 
 
 @app.command("serve")
-def serve_all(config: Settings = CONFIG, host: Host = "", port: Port = -1, watch: Watch = False, json: Json = False) -> None:
+def serve_all(config: Settings = CONFIG, host: Host = "", port: Port = None, watch: Watch = False, json: Json = False) -> None:
     """Run the bus until it is told to stop; says in one line where it listens (with --json: ``{"url": ...}``)."""
     _serve("all", config, host, port, json=json, watch=watch)
 
 
 @web.command("web")
-def serve_web(config: Settings = CONFIG, host: Host = "", port: Port = -1, json: Json = False) -> None:
+def serve_web(config: Settings = CONFIG, host: Host = "", port: Port = None, json: Json = False) -> None:
     """Take messages until told to stop; says in one line where it listens (with --json: ``{"url": ...}``)."""
     _serve("web", config, host, port, json=json)
 
 
 @worker.command("worker")
-def work(config: Settings = CONFIG, metrics_port: MetricsPort = -1, json: Json = False) -> None:
+def work(config: Settings = CONFIG, metrics_port: MetricsPort = None, json: Json = False) -> None:
     """Work until told to stop; says in one line that it works (with --json: ``{"worker": ...}``, the name of its claims)."""
     from bus import config as settings
     from bus import worker as workers
@@ -55,7 +51,7 @@ def work(config: Settings = CONFIG, metrics_port: MetricsPort = -1, json: Json =
     app = App(settings.load(config), role="worker")
     told: dict[str, str | int] = {"worker": app.engine.owner}
     stop = _nothing
-    if metrics_port >= 0:
+    if metrics_port is not None:
         told["metrics_port"], stop = _serve_metrics(app, metrics_port)
     try:
         workers.run(app, lambda: announce(f"snodo works as {app.engine.owner}", told, json=json, well=app.well))
@@ -79,13 +75,13 @@ def _serve_metrics(app: App, port: int) -> tuple[int, Callable[[], None]]:
         ) from error
 
 
-def _serve(role: str, config: Path, host: str, port: int, *, json: bool, watch: bool = False) -> None:
+def _serve(role: str, config: Path, host: str, port: int | None, *, json: bool, watch: bool = False) -> None:
     from bus import config as settings
     from bus.app import App
     from bus.web.serve import Server
 
     loaded = settings.load(config)
-    server = Server(App(loaded, role=role), host or loaded.http.host, loaded.http.port if port < 0 else port)  # type: ignore[arg-type]
+    server = Server(App(loaded, role=role), host or loaded.http.host, loaded.http.port if port is None else port)  # type: ignore[arg-type]
     if watch:
         server.app.rules.watch(loaded.rules, _told_of_files)
     server.run(lambda url: announce(f"snodo listens on {url}", {"url": url}, json=json, well=server.app.well))

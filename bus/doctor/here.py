@@ -57,7 +57,7 @@ def settings(at: Surroundings) -> Iterator[Verdict]:
 
 
 def secrets(at: Surroundings) -> Iterator[Verdict]:
-    named = list(settings_file.secrets_in(at.document))
+    named = list(dict.fromkeys(settings_file.secrets_in(at.document)))
     files = [at.path.parent / name for kind, name in named if kind == "file"]
     at.lacking = [name for kind, name in named if kind == "env" and name not in os.environ] + [
         str(f) for f in files if not os.access(f, os.R_OK)

@@ -271,7 +271,7 @@ def test_every_code_that_is_said_is_in_the_table_and_in_the_page_and_is_explaine
 def test_all_secrets_that_lack_are_told_at_once_and_the_rest_is_looked_at(tmp_path, monkeypatch):
     monkeypatch.delenv("SNODO_PROVA", raising=False)
     rest = {"use": "rest", "url": "http://127.0.0.1:1", "chiave": {"env": "SNODO_PROVA"}, "altra": {"file": "segreto"}}
-    found = examined(write(tmp_path, adapters={"sito": rest}))
+    found = examined(write(tmp_path, adapters={"sito": rest, "sito-due": rest}))
     assert sorted(one.what for one in found["doctor.secrets"]) == [f"{tmp_path}/segreto is not there", "SNODO_PROVA is not there"]
     assert levels(found, "doctor.rules") == ["ok"]
 

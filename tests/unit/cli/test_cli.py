@@ -194,6 +194,7 @@ def test_exit_codes(bus):
     assert bus("runs", "lst")[0] == 2
     assert bus("runs", "list", "--nulla")[0] == 2
     assert bus("log", "show")[0] == 2
+    assert bus("serve", "--port", "-1", "--config", "/nulla.yaml")[2].startswith("error: Invalid value for '--port'")
     assert bus("message", "x")[0] == 1
     assert bus("runs", "list", "--url", "http://127.0.0.1:9")[0] == 3
     assert bus("runs", "list", "--url", "ftp://x")[0] == 2
