@@ -16,9 +16,20 @@ _STYLE = (
     "@page{size:A4 landscape;margin:1cm}@media print{body{margin:0}td,th{font-size:8px;overflow-wrap:anywhere}}"
 )
 _TITLES = (
-    "n.", "ora / time", "fatto / kind", "passo / place", "percorso / path", "chi / actor", "messaggio / message",
+    "n.", "ora UTC / time UTC", "fatto / kind", "passo / place", "cammino / path", "chi / actor", "messaggio / message",
     "esecuzione / run", "esito / outcome",
 )  # fmt: skip
+ITALIAN: Mapping[str, str] = {
+    "received": "ricevuto", "joined": "chiave aggiunta al caso", "asked": "chiesto", "answered": "risposto", "refused": "rifiutato",
+    "unanswered": "senza risposta", "waiting": "in attesa", "matched": "arrivato quanto atteso", "expired": "scaduto",
+    "closed": "attesa chiusa", "late": "arrivato tardi", "sent": "spedito", "replied": "risposto al mittente", "parked": "sospeso",
+    "done": "concluso", "dead": "fermo: serve una persona", "redelivered": "rimesso in moto", "decided": "deciso",
+    "discarded": "abbandonato", "served": "risposto a un sistema", "access": "accesso", "polled": "novità chieste",
+    "rules": "regole in vigore", "attached": "file allegato", "read": "letto", "exported": "esportato", "replayed": "riprodotto",
+    "erasure": "cancellazione chiesta", "erased": "persona cancellata", "disposed": "distrutto perché vecchio",
+    "keys": "chiavi del registro",
+}  # fmt: skip
+"""Each kind of record in Italian."""
 README = """\
 Fascicolo di Snodo. Si apre: summary.html (cosa e' successo). Si verifica, senza rete e senza installare nulla:
 
@@ -54,7 +65,12 @@ def page(gathered: Gathered, origin: str, scope: Mapping[str, str]) -> bytes:
 
 def _row(index: int, record: Record) -> str:
     cells = (
-        index, text_of(record.time), record.kind, record.place or record.data.get("type"), record.path, record.actor,
+        index, text_of(record.time), _fact(record), record.place or record.data.get("type"), record.path, record.actor,
         record.message, record.run, record.data.get("code") or record.data.get("state"),
     )  # fmt: skip
     return "<tr>" + "".join(f"<td>{escape('' if cell is None else str(cell))}</td>" for cell in cells) + "</tr>\n"
+
+
+def _fact(record: Record) -> str:
+    operation = record.data.get("operation")
+    return f"{ITALIAN[record.kind]} / {record.kind}" + (f": {operation}" if operation else "")

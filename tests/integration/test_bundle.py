@@ -19,9 +19,11 @@ from pathlib import Path
 import pytest
 
 from bus.bundle import gather, verify
+from bus.bundle.summary import ITALIAN
 from bus.cli import main
 from bus.errors import StoreError
 from bus.log import note, payload, timestamp
+from bus.log.record import KINDS
 from bus.testing.ports import free_port
 from tests.small_bus import Caller, key_of, running, wait_reply, write
 from tests.tsa import Authority
@@ -578,6 +580,13 @@ def test_rules_that_records_name_and_that_the_database_has_no_more_are_told(tmp_
     for name in gone:
         assert name in told
         assert name in bundle.files["summary.html"].decode()
+
+
+def test_the_summary_says_each_kind_of_record_in_italian_too(exported):
+    assert set(ITALIAN) == KINDS
+    page = verify.unpacked(exported[0])["summary.html"].decode()
+    assert "<td>ricevuto / received</td>" in page
+    assert "<td>concluso / done</td>" in page
 
 
 def test_the_summary_tells_no_time_of_the_checkpoint_which_nobody_signed(tmp_path):
