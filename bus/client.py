@@ -12,6 +12,7 @@ because it always goes with an idempotency key (yours, or a fresh one), so the b
 
 from __future__ import annotations
 
+import email.utils
 import http.client
 import io
 import json
@@ -216,7 +217,8 @@ class Client:
                 time.sleep(self._pause * 2 ** (attempt - 1))
                 continue
             if status in (429, 503) and again and not last:
-                time.sleep(min(_seconds(fields) or self._pause, LONGEST_PAUSE))
+                asked = _seconds(fields)
+                time.sleep(min(self._pause * 2 ** (attempt - 1) if asked is None else asked, LONGEST_PAUSE))
                 continue
             return status, fields, content
         raise AssertionError("unreachable")
@@ -269,8 +271,14 @@ def _pieces(stream: IO[bytes]) -> Iterable[bytes]:
 
 
 def _seconds(fields: Mapping[str, str]) -> float | None:
-    text = fields.get("retry-after", "")
-    return float(text) if text.isdigit() else None
+    """What ``Retry-After`` says: seconds, or a date, as servers before the bus say it."""
+    text = fields.get("retry-after", "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _answer(status: int, fields: Mapping[str, str], content: bytes) -> dict[str, Any]:

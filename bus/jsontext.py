@@ -89,6 +89,8 @@ def _malformed(raw: str, data: bytes) -> Malformed:
         return _too_deep(DEPTH, line=line, column=column)
     if data.startswith(_MARKS):
         return Malformed("not JSON: it begins with a byte order mark", hint="send UTF-8 without the mark", line=1, column=1)
+    if b"\0" in data[:2]:
+        return Malformed("not JSON: it is not in UTF-8", hint="send UTF-8, and not UTF-16 or UTF-32", line=1, column=1)
     if not data.strip():
         return Malformed("not JSON: the text is empty", hint="send JSON text", line=1, column=1)
     reason = (raw[: place.start()] if place else raw).replace("EOF while parsing", "the text ends within")

@@ -17,8 +17,9 @@ from bus.web.answer import Answer, Call, json_answer
 from bus.web.problems import WrongMedia
 
 _NAME = re.compile(r"filename=(?:\"((?:[^\"\\]|\\.)*)\"|([^;\s]+))", re.IGNORECASE)
-_NAME_UTF8 = re.compile(r"filename\*=utf-8''([^;\s]+)", re.IGNORECASE)
+_NAME_UTF8 = re.compile(r"filename\*=utf-8'[a-z0-9-]*'([^;\s]+)", re.IGNORECASE)
 _SHA256 = re.compile(r"sha-256=:([A-Za-z0-9+/=]+):", re.IGNORECASE)
+_SHA256_SAID = re.compile(r"(?:^|[,\s])sha-256\s*=", re.IGNORECASE)
 _MEDIA = re.compile(r"[a-zA-Z0-9!#$&^_.+-]+/[a-zA-Z0-9!#$&^_.+-]+")
 
 FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
@@ -29,11 +30,12 @@ async def receive(call: Call) -> Answer:
     """Take a file in: 201 with its address when it is durable. The same file again is the same address."""
     attachments = call.house.app.attachments
     bodies.declared_size(call.headers, attachments.limit)
-    wanted = _digest(call)
+    bodies.refuse_compressed(call.headers)
+    wanted = _digests(call)
     receiving = await call.house.run(partial(attachments.receive, media_type=_media(call), name=_name(call)))
     try:
         await _take(call, receiving)
-        if wanted is not None and wanted != receiving.digest():
+        if wanted - {receiving.digest()}:
             raise Invalid("the file is not the one that its digest names", code="attachment.digest", hint="send it again")
         file = await call.house.run(lambda: receiving.finish(call.caller.name))
     finally:
@@ -83,14 +85,14 @@ def _media(call: Call) -> str:
     return media
 
 
-def _digest(call: Call) -> str | None:
-    """The SHA-256 (hex) that the sender announces (RFC 9530), if it does."""
+def _digests(call: Call) -> set[str]:
+    """The SHA-256 (hex) that the sender announces (RFC 9530): none, one, or two that differ. Digests of other kinds are not looked at."""
     announced = ", ".join(filter(None, (call.header(b"content-digest"), call.header(b"repr-digest"))))
-    found = _SHA256.search(announced)
-    if found is None:
-        return None
+    found = _SHA256.findall(announced)
     try:
-        return base64.b64decode(found[1], validate=True).hex()
+        if len(found) != len(_SHA256_SAID.findall(announced)):
+            raise ValueError("another form")
+        return {base64.b64decode(one, validate=True).hex() for one in found}
     except ValueError:
         raise Invalid("the digest is not base64", code="attachment.digest", hint="sha-256=:base64: (RFC 9530)") from None
 

@@ -56,7 +56,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refuse(Malformed("this is not an HTTP request"))
 
     def _refuse(self, error: InputError) -> None:
-        """Answer for a request that never became one, and hang up."""
+        """Answer for a request that never became one, and hang up: at once, or behind the answer that is still owed to the one before."""
+        if self.cycle is not None and not (self.cycle.more_body or self.cycle.response_complete):
+            self.cycle.keep_alive = False  # the first answer is taken for that of the first request, which may be done by now
+            self.flow.pause_reading()
+            return
         refused = problem_of(error)
         assert isinstance(refused.content, bytes)
         head = f"HTTP/1.1 {refused.status} {HTTPStatus(refused.status).phrase}\r\ncontent-type: {MEDIA_TYPE.decode()}\r\n"

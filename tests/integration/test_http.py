@@ -170,6 +170,7 @@ def test_a_reply_that_comes_while_the_asker_waits_is_given(call):
 
 DEEP = b'{"type":"prova.saluto","data":' + b"[" * 60 + b"]" * 60 + b"}"
 J = {"Content-Type": "application/json"}
+X_DIGEST = "sha-256=:LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5IaSIE=:"
 REFUSALS = [
     ("duplicate key", "POST", "/messages", b'{"type":"a.b","type":"a.b","data":{}}', J, "portale", 400, "input.malformed"),
     ("NaN", "POST", "/messages", b'{"type":"prova.saluto","data":{"nome":NaN}}', J, "portale", 400, "input.malformed"),
@@ -307,6 +308,24 @@ REFUSALS = [
         422,
         "attachment.digest",
     ),
+    *(
+        (
+            f"file with a digest that cannot be right, {headers}",
+            "POST",
+            "/attachments?name=x",
+            b"x",
+            headers,
+            "portale",
+            422,
+            "attachment.digest",
+        )
+        for headers in (
+            {"Content-Digest": X_DIGEST, "Repr-Digest": f"sha-256=:{'A' * 43}=:"},
+            {"Content-Digest": "sha-256=2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"},
+            {"Repr-Digest": "sha-512=:AAAA:, SHA-256=abc"},
+        )
+    ),
+    ("compressed file", "POST", "/attachments?name=x", b"x", {"Content-Encoding": "gzip"}, "portale", 400, "input.encoding"),
     ("wrong method", "DELETE", "/messages", None, {}, "portale", 405, "input.method"),
     ("wrong method on an endpoint", "GET", "/in/eco", None, {}, None, 405, "input.method"),
     ("large headers", "GET", "/status", None, {"X-Grande": "x" * 40_000}, None, 431, "input.headers-too-large"),
@@ -402,6 +421,19 @@ def test_what_is_asked_of_the_connection_and_done_is_no_fault(server, version, l
         raw.sendall(f"POST /messages HTTP/{version}\r\n{lines}{own}\r\n".encode() + body)
         answer = b"".join(iter(lambda: raw.recv(65536), b""))
     assert b'"status":422' in answer, "the body was read: it is no message"
+
+
+@pytest.mark.parametrize("behind", [b"xyz", b"GET /status HTTP/1.1\r\nX-Lunga: " + b"x" * 80_000])
+def test_what_is_no_request_gets_no_answer_before_the_message_that_it_stands_behind(server, behind):
+    body = json.dumps(saluto("Dina")).encode()
+    own = f"Authorization: Bearer {key_of('portale')}\r\nContent-Type: application/json\r\nIdempotency-Key: dietro{len(behind)}\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), 10) as raw:
+        raw.settimeout(60)
+        raw.sendall(f"POST /messages HTTP/1.1\r\nHost: bus\r\n{own}Content-Length: {len(body)}\r\n\r\n".encode() + body + behind)
+        with contextlib.suppress(ConnectionResetError):
+            answer = raw.recv(65536)
+            answer += b"".join(iter(lambda: raw.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 202"), "the message was accepted, and its sender is told so"
 
 
 def test_a_header_that_never_ends_is_cut(server):

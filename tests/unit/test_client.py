@@ -113,6 +113,7 @@ class Moody(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     moods: list[str] = []
     keys: list[str | None] = []
+    again = "0"
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -129,7 +130,7 @@ class Moody(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         if mood == "busy":
-            self.send_header("Retry-After", "0")
+            self.send_header("Retry-After", self.again)
         self.end_headers()
         self.wfile.write(content)
 
@@ -157,6 +158,20 @@ def test_sending_is_tried_again_with_the_same_key(moody, moods):
     assert moody.send("a.b", {}) == {"id": "1"}
     assert len(Moody.keys) == len(moods) + 1
     assert len(set(Moody.keys)) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "pauses"),
+    [("3", [3, 3]), ("Fri, 27 Nov 2026 12:00:20 GMT", [20, 20]), ("Fri, 27 Nov 2026 11:00:00 GMT", [0, 0]), ("presto", [0.01, 0.02])],
+)
+def test_a_bus_that_is_busy_is_asked_again_when_it_says_or_after_growing_pauses(moody, monkeypatch, said, pauses):
+    slept = []
+    monkeypatch.setattr(module.time, "sleep", slept.append)
+    monkeypatch.setattr(module.time, "time", lambda: 1795780800.0)  # noon of that day
+    monkeypatch.setattr(Moody, "again", said)
+    Moody.moods = ["busy", "busy"]
+    assert moody.send("a.b", {}) == {"id": "1"}
+    assert slept == pauses
 
 
 def test_trying_again_has_an_end(moody):

@@ -65,6 +65,8 @@ def test_a_text_that_ends_too_early_is_said_to_do_so(text: bytes, sentence: str)
         (b'{"a":' * 41 + b"1" + b"}" * 41, "too-deep", {"pointer": "/a" * 40}, "at most 40"),
         (b"[" * 300 + b"]" * 300, "too-deep", {"line": 1, "column": 202}, "at most 40"),
         (b"\xef\xbb\xbf{}", "malformed", {"line": 1, "column": 1}, "without the mark"),
+        ('{"a": 1}'.encode("utf-16-le"), "malformed", {"line": 1, "column": 1}, "not UTF-16"),
+        ('{"a": 1}'.encode("utf-16-be"), "malformed", {"line": 1, "column": 1}, "not UTF-16"),
         (b'{"a": 1}\n{"b": 2}', "malformed", {"line": 2, "column": 1}, "nothing behind it"),
         (b'{"a": 1,}', "malformed", {"line": 1, "column": 9}, "delete the comma"),
         (b'{"a": -Infinity}', "malformed", {"line": 1, "column": 8}, "NaN and Infinity are none"),
