@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from adapters.pagopa import giornale
 from adapters.pagopa.memoria import POSIZIONE, Ricordo
 from adapters.pagopa.modelli import PagopaSettings, Posizione, centesimi, oggi
-from adapters.pagopa.ricevute import Decisione, Ricevuta, anomala, decidi
+from adapters.pagopa.ricevute import RICEVUTA_PAGAMENTO, Decisione, Ricevuta, anomala, decidi
 from adapters.pagopa.risposte import FAULT_DI_STATO, Valori, accolta, attivata, negata, verificata
 from bus.adapter import Door, Endpoint, Inbound, Outbound, Wire
 from bus.errors import Busy, Conflict, StoreError
@@ -71,13 +71,13 @@ class Sportello:
         return self.richiesta.headers.get("soapaction", "")
 
     def _annota(self, risposta: SoapReply) -> None:
-        """Keep what was asked and what we say, for the journal of events; the bytes of a receipt are kept with its message."""
+        """Keep what was asked and what we say, for the journal of events; the bytes of a receipt that was read are with its message."""
         for nome, valori, detto in self.viste:
             chiesto = giornale.parametri(valori)
             fuori = Wire("out", risposta.body, risposta.media_type, f"{risposta.status}")
             self.porta.served(
                 nome, detto["outcome"], request=chiesto, answer={key: detto[key] for key in ("outcome", "fault") if key in detto},
-                exchanges=(fuori,) if nome.startswith("paSendRT") else (self._prova(), fuori),
+                exchanges=(fuori,) if valori and nome.startswith("paSendRT") else (self._prova(), fuori),
                 about=(POSIZIONE, str(chiesto["numero_avviso"])) if "numero_avviso" in chiesto else None,
             )  # fmt: skip
 
@@ -134,9 +134,11 @@ class Sportello:
         for _ in range(SGUARDI):
             decisione = anomala(ricevuta, "DESTINATARIO_ERRATO", fault=errore) if errore else decidi(ricevuta, self.porta)
             try:
-                self._accetta(decisione, ricevuta)
+                ripetuta = self._accetta(decisione, ricevuta)
             except Conflict:
                 continue  # another receipt came between our look and our commit
+            if ripetuta and decisione.tipo == RICEVUTA_PAGAMENTO and ricevuta.diversa(self.porta):
+                continue  # one of the same id did, and what the two say differs beyond the message that they make
             return self._negata(decisione.fault, decisione.motivo) if decisione.fault else accolta()
         raise Busy(f"the facts of {ricevuta.numero_avviso} keep changing")
 
@@ -145,12 +147,14 @@ class Sportello:
         errore = self._destinatario(valori, valori["idPA"])
         return self._negata(errore) if errore else self._negata("PAA_SEMANTICA", "servizio di pagamento spontaneo non attivo")
 
-    def _accetta(self, decisione: Decisione, ricevuta: Ricevuta) -> None:
-        if decisione.tipo is not None:
-            self.porta.accept(
-                decisione.tipo, decisione.corpo, key=decisione.chiave, subject=ricevuta.numero_avviso,
-                facts=decisione.fatti, expect=decisione.attesi, exchanges=(self._prova(),),
-            )  # fmt: skip
+    def _accetta(self, decisione: Decisione, ricevuta: Ricevuta) -> bool:
+        """Whether the message had been accepted before."""
+        if decisione.tipo is None:
+            return False
+        return self.porta.accept(
+            decisione.tipo, decisione.corpo, key=decisione.chiave, subject=ricevuta.numero_avviso,
+            facts=decisione.fatti, expect=decisione.attesi, exchanges=(self._prova(),),
+        ).repeated  # fmt: skip
 
     def _prova(self) -> Wire:
         return Wire("in", self.richiesta.body, self.richiesta.headers.get("content-type", "text/xml"), f"POST {PATH}")

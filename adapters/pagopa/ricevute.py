@@ -22,6 +22,8 @@ from bus.message import JsonObject, JsonValue, digest
 RICEVUTA_PAGAMENTO = "pagopa.ricevuta"
 RICEVUTA_ANOMALA = "pagopa.ricevuta-anomala"
 MAX_ID = 140
+MOSTRATO = 120
+"""Characters of an id in evidence: as many as a desk takes of a reference. The bytes of the node are kept beside it."""
 ILLEGGIBILE = "ILLEGGIBILE"
 _FUORI_IUV = re.compile("[^0-9A-Z]")
 
@@ -75,6 +77,11 @@ class Ricevuta:
         """The idempotency key: the id is unique for the creditor."""
         return f"{self.ente}/{self.id}"
 
+    def diversa(self, porta: Door) -> bool:
+        """Whether another content was taken under this id."""
+        nota = porta.fact(RICEVUTA, self.chiave)
+        return isinstance(nota, dict) and nota["impronta"] != self.impronta
+
     def datata(self, giorno: dt.date) -> Ricevuta:
         """With a date of payment: its own, else the given one."""
         return replace(self, data_pagamento=self.data_pagamento or giorno)
@@ -82,7 +89,7 @@ class Ricevuta:
     def corpo(self, iupd: str | None) -> JsonObject:
         """The body of the message it becomes; identifiers tidied, so that evidence is not refused for its form (wire bytes are exact)."""
         corpo: JsonObject = {
-            "ricevuta": self.id[:MAX_ID] or ILLEGGIBILE,
+            "ricevuta": self.id,
             "iuv": _FUORI_IUV.sub("", self.iuv.upper()) or ILLEGGIBILE,
             "numero_avviso": self.numero_avviso,
             "importo": self.importo,
@@ -141,6 +148,7 @@ def anomala(ricevuta: Ricevuta, motivo: str, ricordo: Ricordo | None = None, fau
     posizione = ricordo.posizione if ricordo else None
     atteso = {"importo_atteso": posizione.importo} if posizione else {}
     corpo: JsonObject = ricevuta.corpo(posizione.iupd if posizione else None) | {"motivo": motivo} | atteso
+    corpo["ricevuta"] = ricevuta.id[:MOSTRATO] or ILLEGGIBILE
     fault = fault or MOTIVI[motivo]
     return Decisione(
         RICEVUTA_ANOMALA, corpo, f"{ricevuta.ente}/anomalia/{motivo}/{ricevuta.impronta}",
@@ -181,9 +189,9 @@ def _presa(ricevuta: Ricevuta) -> Fact:
 
 
 def _data(ricevuta: Mapping[str, Any]) -> dt.date | None:
-    """The day of payment in Italy; a moment without offset is Italian time."""
+    """The day of payment in Italy; a moment without offset is Italian time, one that no calendar of ours has is none."""
     momento = ricevuta["paymentDateTime"]
-    if isinstance(momento, dt.datetime):
+    if isinstance(momento, dt.datetime) and dt.MINYEAR < momento.year < dt.MAXYEAR:
         return momento.astimezone(ROMA).date() if momento.tzinfo else momento.date()
     data = ricevuta["applicationDate"] or ricevuta["transferDate"]
     return data if isinstance(data, dt.date) else None

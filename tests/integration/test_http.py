@@ -774,3 +774,14 @@ def test_who_waits_at_a_door_that_is_told_to_stop_is_told_that_the_message_was_a
         assert time.monotonic() - begun < 15
         assert sent.result(1).status == 202
         assert watched.result(1).status == 200
+
+
+def test_a_message_that_is_refused_at_once_leaves_nobody_to_be_told_later(call, monkeypatch):
+    from bus.web import bridge
+
+    told = []
+    monkeypatch.setattr(bridge, "PATIENCE", 0.0)
+    monkeypatch.setattr(bridge, "unanswered", lambda: told.append("nobody waits") or StoreError("nobody waits"))
+    assert call("POST", "/messages", {"type": "prova.saluto", "data": {"altro": 1}}, J).status == 422
+    time.sleep(2 * bridge._EVERY)
+    assert told == []

@@ -16,6 +16,7 @@ from adapters.pagopa.adapter import Pagopa
 from adapters.pagopa.inbound import CONTRATTO, MAX_BYTES
 from adapters.pagopa.modelli import NuovaPosizione, PagopaSettings, Posizione
 from adapters.pagopa.node import ERRORE_RESPONSE, Ente, Nodo
+from adapters.scrivania.adapter import Assegnazione
 from adapters.soap.xml import parse
 from bus.adapter import Call, Fact, Inbound, Outbound
 from bus.errors import Busy, Conflict, Invalid, StoreError
@@ -241,6 +242,25 @@ def test_the_same_receipt_with_another_content_is_refused_and_kept(scena: Scena)
     esiti = [scena.nodo.invia(scena.ricevuta(fee="9.99")) for _ in range(2)]
     assert [esito.fault for esito in esiti] == ["PAA_SEMANTICA"] * 2
     assert (len(scena.ricevute), [a["motivo"] for a in scena.anomalie]) == (1, ["CONTENUTO_DIVERSO"])
+
+
+def test_of_two_receipts_of_one_id_at_the_same_moment_the_other_one_is_refused_and_kept(scena: Scena) -> None:
+    scena.porta.before_commit = lambda: scena.nodo.invia(scena.ricevuta(fee="9.99"))  # type: ignore[assignment, return-value]
+    assert scena.nodo.invia(scena.ricevuta()).fault == "PAA_SEMANTICA"
+    assert (len(scena.ricevute), [a["motivo"] for a in scena.anomalie]) == (1, ["CONTENUTO_DIVERSO"])
+
+
+@pytest.mark.parametrize("lungo", [121, 140, 141, 10_000])
+def test_evidence_of_a_receipt_with_a_long_id_fits_on_a_desk(scena: Scena, lungo: int) -> None:
+    scena.nodo.invia(scena.ricevuta("x" * lungo, paymentAmount="1.00"))
+    (anomalia,) = scena.anomalie
+    Assegnazione(ufficio="tributi", servizio="rimborsi", oggetto="x", riferimento=anomalia["ricevuta"])
+
+
+@pytest.mark.parametrize("momento", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_moment_that_italy_never_had_is_no_date_of_payment(scena: Scena, momento: str) -> None:
+    assert scena.nodo.invia(scena.ricevuta(paymentDateTime=dt.datetime.fromisoformat(momento))).riuscito
+    assert scena.ricevute[0]["data_pagamento"] == "2026-03-10"
 
 
 def test_a_second_payment_of_the_same_notice_is_kept_for_the_refund_list(scena: Scena) -> None:
@@ -506,6 +526,12 @@ def test_whatever_the_node_asks_is_told_to_the_log_with_what_we_said(scena: Scen
     assert ricevuta.operation.startswith("paSendRT")
     assert [prova.direction for prova in ricevuta.exchanges] == ["out"], "what came in is kept with the message"
     assert (ricevuta.request["iuv"], ricevuta.request["ccp"], ricevuta.request["psp"]) == (scena.avviso[1:], "r1", "PSPSIMULATO")
+
+
+def test_a_receipt_that_cannot_be_read_is_kept_with_the_answer(scena: Scena) -> None:
+    scena.chiama(b"<non-soap", "paSendRT")
+    (detta,) = scena.porta.told
+    assert [(prova.direction, prova.content[:9]) for prova in detta.exchanges] == [("in", b"<non-soap"), ("out", b"<?xml ver")]
 
 
 def test_an_answer_that_cannot_be_kept_does_not_leave(scena: Scena) -> None:
