@@ -51,6 +51,21 @@ def errors() -> tuple[type[Exception], ...]:
     return (OSError, requests.RequestException, urllib3.exceptions.HTTPError)
 
 
+_REASONS = {
+    "ConnectTimeoutError": "no connection in time",
+    "TimeoutError": "no answer in time",
+    "SSLError": "TLS failed",
+    "SSLCertVerificationError": "TLS failed",
+    "CutShort": "the connection ended before the answer did",
+    "BadReply": "the answer is not HTTP",
+}
+
+
+def reason(error: Exception) -> str:
+    """Why, in words that hold neither address nor payload (the texts of requests hold both)."""
+    return _REASONS.get(type(error).__name__, f"the connection failed ({type(error).__name__})")
+
+
 # -- one deadline ---------------------------------------------------------------------------------------------------------
 
 

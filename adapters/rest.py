@@ -32,7 +32,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from adapters.http import Link, Reply, crossing, errors
+from adapters.http import Link, Reply, crossing, errors, reason
 from adapters.openapi import BODY, Described, alternatives, document_of, model_of
 from adapters.shapes import Shape, shape_of
 from bus.adapter import Adapter, Call, Effect, InDoubt, Operation, OutsideError, Refused, Settings, Unreachable
@@ -232,7 +232,7 @@ class RestClient:
                 reply = self._link.exchange(method, address, content, headers, limit=limit, fresh=effect == "once")
                 return self._read(ctx, effect, reply, line)
             except errors() as error:
-                sentence = f"{line}: {_reason(error)}"
+                sentence = f"{line}: {reason(error)}"
                 raise no_answer(effect if going.left else "read", sentence) from None
 
     def _read(self, ctx: Call, effect: Effect, reply: Reply, line: str) -> RestReply:
@@ -258,21 +258,6 @@ def _usual_headers(ctx: Call, content: bytes) -> dict[str, str]:
     if ctx.traceparent:
         found["traceparent"] = ctx.traceparent
     return found
-
-
-_REASONS = {
-    "ConnectTimeoutError": "no connection in time",
-    "TimeoutError": "no answer in time",
-    "SSLError": "TLS failed",
-    "SSLCertVerificationError": "TLS failed",
-    "CutShort": "the connection ended before the answer did",
-    "BadReply": "the answer is not HTTP",
-}
-
-
-def _reason(error: Exception) -> str:
-    """Why, in words that hold neither address nor payload (the texts of requests hold both)."""
-    return _REASONS.get(type(error).__name__, f"the connection failed ({type(error).__name__})")
 
 
 def _ended_badly(reply: RestReply, ctx: Call, refusals: Mapping[str, str], line: str) -> OutsideError:

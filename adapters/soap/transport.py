@@ -60,10 +60,10 @@ class HttpTransport:
             try:
                 reply = self._connections.exchange("POST", url, content, wanted, limit=limit, fresh=fresh)
             except http.errors() as error:
-                raise (NoReply if going.left else NotSent)(f"no answer ({type(error).__name__})") from None
+                raise (NoReply if going.left else NotSent)(http.reason(error)) from None
         ctx.wire("in", reply.body, reply.headers.get("content-type", ""), f"status {reply.status}")
         if reply.failed is not None:
-            raise NoReply(f"no answer ({type(reply.failed).__name__})")
+            raise NoReply(http.reason(reply.failed))
         if len(reply.body) > limit:
             raise NoReply(f"the reply is larger than {limit} bytes")
         return HttpReply(reply.status, reply.body)

@@ -257,6 +257,14 @@ def test_anything_but_a_valid_reply_is_in_doubt_and_for_a_read_unreachable(statu
     assert len(peer.got) == 2
 
 
+def test_an_answer_that_breaks_off_is_told_in_words():
+    with _Peer(200, GOOD[:-20], {"Content-Length": str(len(GOOD)), "Connection": "close"}) as peer:
+        client = SoapClient(OURS, peer.url)
+        with pytest.raises(InDoubt, match="ricercaSoggetto: the connection ended before the answer did"):
+            client.call("ricercaSoggetto", ASKED, call_of())
+        client.close()
+
+
 @pytest.mark.parametrize("code", ["Server.GIU", "MANUTENZIONE"])
 def test_a_fault_that_the_operation_lists_is_a_refusal(code):
     with _Peer(500, FAULT) as peer:
