@@ -60,7 +60,9 @@ def _introduce(session: _Session, settings: Any) -> None:
         session.secret = True
         try:
             session.login(settings.smtp_utente, settings.smtp_password or "")
-        except (smtplib.SMTPAuthenticationError, smtplib.SMTPNotSupportedError):
+        except (smtplib.SMTPAuthenticationError, smtplib.SMTPNotSupportedError) as error:
+            if isinstance(error, smtplib.SMTPAuthenticationError) and 400 <= error.smtp_code < 500:
+                raise  # it cannot look our credentials up now (RFC 4954 §6)
             raise Refused("the mail server does not take our credentials", outside_code="ACCESSO_RIFIUTATO") from None
         session.secret = False
 
@@ -88,7 +90,12 @@ def _expect(reply: tuple[int, bytes], good: tuple[int, ...], refusal: str, *, se
 
 
 def _lost(error: Exception, *, sent: bool) -> Exception:
-    reason = "no answer in time" if isinstance(error, TimeoutError) else f"the connection failed ({type(error).__name__})"
+    if isinstance(error, smtplib.SMTPResponseException):
+        reason = f"the mail server answered {error.smtp_code}"
+    elif isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):  # smtplib hides it in one of its own
+        reason = "no answer in time"
+    else:
+        reason = f"the connection failed ({type(error).__name__})"
     return InDoubt(f"mail: {reason}") if sent else Unreachable(f"mail: {reason}")
 
 

@@ -2,13 +2,15 @@
 
 import datetime as dt
 import json
+import socket
+import threading
 
 import pytest
 from pydantic import ValidationError
 
-from adapters.notifiche.adapter import Notifiche
+from adapters.notifiche.adapter import Notifiche, NotificheSettings
 from bus.adapter import InDoubt, Refused, Unreachable
-from bus.testing.adapter_contract import AdapterContract, Example, attempt, call
+from bus.testing.adapter_contract import AdapterContract, Example, attempt, call, fresh
 
 QUI, ASSENTE, BLOCCATO = "RSSMRA80A01B429X", "VRDLGU70B02H501K", "BNCNNA75C43F205Q"
 TESTO = "La tua pratica {unico} è stata presa in carico dallo Sportello unico per l’edilizia. Riceverai altri messaggi qui. "
@@ -148,3 +150,47 @@ class TestNotifiche(AdapterContract):
         done = attempt(adapter, "messaggio-io", {**MESSAGGIO, "avviso": {**AVVISO, "scadenza": dt.date(2026, 12, 31)}})
         sent = json.loads(done.ctx.exchanges[0].content)
         assert sent["content"]["due_date"] == "2026-12-31T22:59:59.000Z"
+
+
+def _mail_server(answers):
+    """A mail server of one session, that answers the verbs it is told of in its own way; None is silence. Its port."""
+    usual = {"": b"220 posta", "EHLO": b"250-posta\r\n250 AUTH PLAIN", "DATA": b"354 dica", ".": b"250 presa"} | answers
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        with listener, listener.accept()[0] as line, line.makefile("rb") as said:
+            verb = ""
+            while True:
+                if usual.get(verb, b"250 bene") is not None:
+                    line.sendall(usual.get(verb, b"250 bene") + b"\r\n")
+                words = said.readline().upper().split() or [b"QUIT"]
+                if verb == "DATA":
+                    while words[:1] != [b"."] and words != [b"QUIT"]:
+                        words = said.readline().split()
+                verb = words[0].decode("ascii", "replace")
+                if verb == "QUIT":
+                    return
+
+    threading.Thread(target=serve, daemon=True).start()
+    return listener.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("answers", "error", "sentence"),
+    [
+        ({"": b"554 non qui"}, Unreachable, "mail: the mail server answered 554"),
+        ({"AUTH": b"454 4.7.0 temporary authentication failure"}, Unreachable, "mail: the mail server answered 454"),
+        ({"AUTH": b"535 no"}, Refused, "the mail server does not take our credentials"),
+        ({"AUTH": b"235 entri", "RCPT": b"450 greylisted"}, Unreachable, "the mail server answered 450"),
+        ({"AUTH": b"235 entri", "RCPT": None}, Unreachable, "mail: no answer in time"),
+        ({"AUTH": b"235 entri", ".": None}, InDoubt, "mail: no answer in time"),
+    ],
+)
+def test_what_a_mail_server_says_or_does_not_is_told_as_it_is(answers, error, sentence):
+    settings = {
+        "url": "http://127.0.0.1:9", "chiave": "x", "smtp_host": "127.0.0.1", "smtp_port": _mail_server(answers), "smtp_cifratura": "nessuna",
+        "smtp_utente": "snodo", "smtp_password": "segreta", "mittente": "sue@comune.example",
+    }  # fmt: skip
+    adapter = Notifiche("notifiche", NotificheSettings.model_validate(settings))
+    done = attempt(adapter, "email", fresh(MAIL), timeout=1.0)
+    assert (type(done.error), done.error.sentence) == (error, sentence)
