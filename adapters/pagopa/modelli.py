@@ -18,7 +18,8 @@ from adapters.rest import RestSettings
 from bus.adapter import Contract
 
 ROMA = ZoneInfo("Europe/Rome")
-TESTO = r"^[^\x00-\x1f\x7f]+$"
+TESTO = r"^[^\x00-\x1f\x7f\ufffe\uffff]+$"
+"""What the node's XML can carry, on one line."""
 _EMAIL = re.compile(r"[A-Za-z0-9_.+\-]+@[A-Za-z0-9\-]+(\.[A-Za-z0-9\-]+)*")
 
 Importo = Annotated[int, Field(ge=1, le=99_999_999_999, description="amount in integer cents of euro")]
@@ -175,6 +176,15 @@ class PagopaSettings(RestSettings):
     def _conto(self) -> Self:
         if not iban_valido(self.iban):
             raise ValueError("iban: the check digits do not fit; pagoPA would refuse every reply that carries it")
+        return self
+
+    @model_validator(mode="after")
+    def _numerazione(self) -> Self:
+        """The first number that is given must fit in an IUV."""
+        try:
+            self.emettitore.emetti(self.iuv_iniziale + 1)
+        except ValueError as error:
+            raise ValueError(f"iuv_iniziale: {error}") from None
         return self
 
     @property

@@ -16,7 +16,7 @@ import pytest
 
 from adapters.pagopa.adapter import Pagopa
 from adapters.pagopa.modelli import PagopaSettings
-from bus.adapter import Adapter, Call, Inbound, InDoubt, Refused
+from bus.adapter import Adapter, Call, Inbound, InDoubt, OutsideError, Refused, Unreachable
 from bus.testing.adapter_contract import AdapterContract, Example, attempt, call, fresh, unique
 from bus.testing.door import MemoryDoor
 from bus.testing.simulators import RunningSimulator, start
@@ -150,6 +150,37 @@ class TestPagopa(AdapterContract):
         senza.close()
         assert isinstance(done.error, Refused)
         assert done.error.outside_code == "HTTP_401"
+
+
+class Portineria(BaseHTTPRequestHandler):
+    """A gateway that does not find GPD: a 404 of its own to all but a new position, which is a duplicate."""
+
+    def do_GET(self, status: int = 404, content: bytes = b"<html>no upstream</html>") -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def do_POST(self) -> None:
+        self.do_GET(*((409, b"{}") if "toPublish" in self.path else ()))
+
+    def log_message(self, *_: Any) -> None:
+        """Silent."""
+
+
+@pytest.mark.parametrize(
+    ("operazione", "errore"),
+    [("crea-posizione", InDoubt), ("leggi-posizione", Unreachable), ("pubblica-posizione", InDoubt), ("annulla-posizione", InDoubt)],
+)
+def test_a_gateway_that_does_not_find_gpd_says_nothing_of_the_position(operazione: str, errore: type[OutsideError]) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Portineria) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        adapter = Pagopa("pagopa", PagopaSettings.model_validate({"url": f"http://127.0.0.1:{server.server_port}", **IMPOSTAZIONI}))
+        done = attempt(adapter, operazione, fresh(NUOVA) if operazione == "crea-posizione" else {"iupd": "77777777777-1"})
+        adapter.close()
+        server.shutdown()
+    assert type(done.error) is errore, done.error
 
 
 class Ingresso:

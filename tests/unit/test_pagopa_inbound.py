@@ -543,3 +543,17 @@ def test_an_answer_that_cannot_be_kept_does_not_leave(scena: Scena) -> None:
     scena.porta.fails = None
     assert scena.nodo.invia(ricevuta).riuscito, "the second time it is the same receipt"
     assert len(scena.ricevute) == 1
+
+
+@pytest.mark.parametrize("campo", [{"causale": "Diritti\uffff"}, {"debitore": RICHIESTA["debitore"] | {"denominazione": "Rossi\ufffe"}}])
+def test_a_text_that_xml_cannot_carry_makes_no_position(campo: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="pattern"):
+        NuovaPosizione.model_validate(RICHIESTA | campo)
+
+
+@pytest.mark.parametrize("aux", [0, 1, 2, 3])
+def test_a_first_number_that_no_iuv_holds_is_a_finding_of_the_settings(aux: int) -> None:
+    last = 10 ** {0: 13, 1: 17, 2: 15, 3: 13}[aux] - 2
+    assert PagopaSettings.model_validate(SETTINGS | {"aux_digit": aux, "iuv_iniziale": last})
+    with pytest.raises(ValueError, match="iuv_iniziale: sequence number"):
+        PagopaSettings.model_validate(SETTINGS | {"aux_digit": aux, "iuv_iniziale": last + 1})
