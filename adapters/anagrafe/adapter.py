@@ -133,7 +133,7 @@ class Anagrafe(Adapter):
         content = dig(found, question.campi["file"])
         if not isinstance(content, bytes):
             raise InDoubt("the registry answered yes but gave no file")
-        if _same_person(str(dig(found, question.campi["codice_fiscale"])), codice) is False:
+        if not _same_person(str(_trimmed(dig(found, question.campi["codice_fiscale"]))), codice):
             raise Refused("that operation id belongs to another person's certificate", outside_code="ID_GIA_USATO")
         numero = str(dig(found, question.campi["numero"]))
         assert ctx.save_attachment is not None, "the engine gives every call a place for files"
@@ -177,11 +177,11 @@ class Anagrafe(Adapter):
 
     def _person(self, found: Any, codice: str) -> Soggetto:
         fields = self._dialect.cerca.campi
-        said = {ours: dig(found, path) for ours, path in fields.items()}
+        said = {ours: _trimmed(dig(found, path)) for ours, path in fields.items()}
         answered = str(said.pop("codice_fiscale") or codice).upper()
         if not _same_person(answered, codice):
             raise Refused("the registry answered about somebody else", outside_code="ALTRO_SOGGETTO")
-        home = {name.partition(".")[2]: str(said.pop(name) or "").strip() for name in fields if name.startswith("residenza.")}
+        home = {name.partition(".")[2]: str(said.pop(name) or "") for name in fields if name.startswith("residenza.")}
         gone = said["deceduto"] is not None and (not self._dialect.deceduto or str(said["deceduto"]) in self._dialect.deceduto)
         try:
             born = day_of(said["data_nascita"], self._dialect.formato_data) if said["data_nascita"] else _born(answered)
@@ -189,8 +189,8 @@ class Anagrafe(Adapter):
             raise Unreachable("the registry's date of birth is not written as the settings say") from None
         return Soggetto(
             codice_fiscale=answered,
-            cognome=str(said["cognome"] or "").strip(),
-            nome=str(said["nome"] or "").strip(),
+            cognome=str(said["cognome"] or ""),
+            nome=str(said["nome"] or ""),
             data_nascita=born,
             sesso=str(said["sesso"] or _sex(answered)).upper(),
             luogo_nascita=said["luogo_nascita"],
@@ -243,6 +243,11 @@ def _raise_in_band(question: Question, values: Mapping[str, Any]) -> None:
             continue
         code = str(dig(error, question.codice))
         raise Refused(str(dig(error, question.testo) or code), outside_code=question.codici.get(code, code), evidence={"codice": code})
+
+
+def _trimmed(value: Any) -> Any:
+    """Without the blanks that old databases fill their columns up with; a text of nothing else is none."""
+    return value.strip() or None if isinstance(value, str) else value
 
 
 def _checked(text: str) -> str:
