@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from adapters.protocollo import dialects, registro
-from adapters.protocollo.dialects import Dialect, Step, day_of, full_number, mark
+from adapters.protocollo.dialects import Dialect, Step, day_of, full_number, is_marked, mark
 from adapters.protocollo.modelli import ProtocolloSettings, Registrato, Registrazione, RicercaProtocollo, Trovato
 from adapters.soap.client import BAD_REQUEST, SoapClient
 from bus.adapter import Adapter, Call, Effect, InDoubt, Refused, Report, Unreachable, operation
@@ -222,7 +222,7 @@ class Protocollo(Adapter):
     def _search_plain(self, riferimento: str, token: str, ctx: Call, until: float) -> Registrato | None:
         assert self._dialect.ricerca is not None
         said = self._ask(self._dialect.ricerca, {"token": token, "oggetto": mark(riferimento)}, ctx, until)
-        ours = [line for line in said["registrazione"] or () if mark(riferimento) in line["strOggetto"]]
+        ours = [line for line in said["registrazione"] or () if is_marked(line["strOggetto"], riferimento)]
         return _first([self._registered(line, riferimento) for line in ours])
 
     def _search_extended(self, riferimento: str, token: str, ctx: Call, until: float) -> Registrato | None:
@@ -235,7 +235,7 @@ class Protocollo(Adapter):
         found = []
         for number in documents(ask, self.settings.utente, riferimento, self._expired_text):
             said = document(ask, self.settings.utente, number, self._expired_text)
-            if mark(riferimento) in said["OGGETTO"]:
+            if is_marked(said["OGGETTO"], riferimento):
                 day = day_of(said["DATA"])
                 found.append(
                     Registrato(numero=full_number(said["NUMERO"]), anno=int(said["ANNO"] or day[:4]), data=day, riferimento=riferimento)

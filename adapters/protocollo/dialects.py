@@ -116,3 +116,8 @@ def full_number(number: object) -> str:
 def mark(riferimento: str) -> str:
     """How our reference stands in the object, so that it can be searched and never matches a longer one."""
     return f"[rif. {riferimento}]"
+
+
+def is_marked(oggetto: str | None, riferimento: str) -> bool:
+    """Whether an object that the register holds is that of our reference; some registers write objects in capitals, or fold blanks."""
+    return " ".join(mark(riferimento).casefold().split()) in " ".join((oggetto or "").casefold().split())

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from adapters.protocollo.adapter import Protocollo
+from adapters.protocollo.dialects import is_marked
 from bus.adapter import InDoubt, Refused, Unreachable
 from bus.testing.adapter_contract import AdapterContract, Example, ExampleFile, attempt, call, probe, unique
 from bus.testing.simulators import RunningSimulator, start
@@ -298,3 +299,14 @@ def test_a_register_with_one_token_for_everybody_serves_many_threads_with_one_lo
     assert [one.error for one in done if one.error] == []
     assert len({one.answer.numero for one in done}) == 12
     assert ours.status()["requests"]["login"] == 1
+
+
+@pytest.mark.parametrize(
+    ("held", "found"),
+    [
+        ("SCIA DI PROVA [RIF. SUE-2026-1A]", True), ("scia  di\n prova [rif.  SUE-2026-1a]", True), ("SCIA [rif. SUE-2026-1ab]", False),
+        ("SCIA [rif. XSUE-2026-1a]", False), ("SCIA SUE-2026-1a", False), ("", False), (None, False),
+    ],
+)  # fmt: skip
+def test_our_reference_is_found_however_the_register_writes_an_object(held, found):
+    assert is_marked(held, "SUE-2026-1a") is found
