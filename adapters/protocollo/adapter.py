@@ -18,16 +18,18 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from adapters.protocollo import dialects, registro
-from adapters.protocollo.dialects import Dialect, Step, day_of, full_number, is_marked, mark
+from adapters.protocollo.dialects import Dialect, Step, day_of, full_number, is_marked, mark, says
 from adapters.protocollo.modelli import ProtocolloSettings, Registrato, Registrazione, RicercaProtocollo, Trovato
 from adapters.soap.client import BAD_REQUEST, SoapClient
 from bus.adapter import Adapter, Call, Effect, InDoubt, Refused, Report, Unreachable, operation
 from bus.errors import ConfigError, Malformed
 
 T = TypeVar("T")
+Held: TypeAlias = tuple[Registrato, str]
+"""A registration, and its object as the register holds it."""
 
 _REFUSALS = {
     "ACCESSO_NEGATO": "the register does not take our user and password",
@@ -75,17 +77,24 @@ class Protocollo(Adapter):
 
     @registra.probe  # type: ignore[untyped-decorator]
     def registrata(self, request: Registrazione, ctx: Call) -> Registrato | None:
-        """Is there a registration with our reference? Raises `Unreachable` when the register cannot be searched: the doubt stays."""
+        """Is there a registration with our reference and our object? Raises `Unreachable` when nobody can tell: the doubt stays.
+
+        A reference is the portal's own number: another portal, or another service, may have used the same one.
+        """
         try:
             found = self._search(request.riferimento, ctx)
         except Refused as refused:
             raise Unreachable(f"the search was refused: {refused.sentence}", outside_code=refused.outside_code) from None
-        return found
+        ours = _first([one for one, held in found if says(held, f"{request.oggetto} {mark(request.riferimento)}")])
+        if found and ours is None:
+            other = found[0][0]
+            raise Unreachable(f"our reference stands in the register under {other.anno}/{other.numero}, with another object: look there")
+        return ours
 
     @operation(effect="read", timeout=15, refusals=_REFUSALS)
     def cerca(self, request: RicercaProtocollo, ctx: Call) -> Trovato:
         """Which number was given to our reference?"""
-        found = self._search(request.riferimento, ctx)
+        found = _first([one for one, _ in self._search(request.riferimento, ctx)])
         if found is None:
             return Trovato(trovato=False)
         return Trovato(trovato=True, numero=found.numero, anno=found.anno, data=found.data)
@@ -211,7 +220,7 @@ class Protocollo(Adapter):
 
     # -- looking for our reference --------------------------------------------------------------------------------------------------------
 
-    def _search(self, riferimento: str, ctx: Call) -> Registrato | None:
+    def _search(self, riferimento: str, ctx: Call) -> list[Held]:
         until = time.monotonic() + ctx.timeout
         if self._dialect.ricerca_estesa:
             return self._with_token(ctx, until, lambda token: self._search_extended(riferimento, token, ctx, until))
@@ -219,13 +228,13 @@ class Protocollo(Adapter):
             raise Refused("this register cannot be searched through its services", outside_code="NON_PREVISTO")
         return self._with_token(ctx, until, lambda token: self._search_plain(riferimento, token, ctx, until))
 
-    def _search_plain(self, riferimento: str, token: str, ctx: Call, until: float) -> Registrato | None:
+    def _search_plain(self, riferimento: str, token: str, ctx: Call, until: float) -> list[Held]:
         assert self._dialect.ricerca is not None
         said = self._ask(self._dialect.ricerca, {"token": token, "oggetto": mark(riferimento)}, ctx, until)
         ours = [line for line in said["registrazione"] or () if is_marked(line["strOggetto"], riferimento)]
-        return _first([self._registered(line, riferimento) for line in ours])
+        return [(self._registered(line, riferimento), line["strOggetto"]) for line in ours]
 
-    def _search_extended(self, riferimento: str, token: str, ctx: Call, until: float) -> Registrato | None:
+    def _search_extended(self, riferimento: str, token: str, ctx: Call, until: float) -> list[Held]:
         from adapters.protocollo.estesa import document, documents
 
         def ask(name: str, content: str) -> str:
@@ -237,10 +246,9 @@ class Protocollo(Adapter):
             said = document(ask, self.settings.utente, number, self._expired_text)
             if is_marked(said["OGGETTO"], riferimento):
                 day = day_of(said["DATA"])
-                found.append(
-                    Registrato(numero=full_number(said["NUMERO"]), anno=int(said["ANNO"] or day[:4]), data=day, riferimento=riferimento)
-                )
-        return _first(found)
+                one = Registrato(numero=full_number(said["NUMERO"]), anno=int(said["ANNO"] or day[:4]), data=day, riferimento=riferimento)
+                found.append((one, said["OGGETTO"]))
+        return found
 
     def _expired_text(self, sentence: str) -> None:
         if any(word in sentence.casefold() for word in self._dialect.gettone_scaduto_testi):

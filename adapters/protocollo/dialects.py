@@ -13,6 +13,7 @@ search      ``ricerca`` by object                 ProtocolloExtendedService (2 c
 from __future__ import annotations
 
 import datetime as dt
+import unicodedata
 from collections.abc import Mapping
 from typing import Literal
 
@@ -121,3 +122,12 @@ def mark(riferimento: str) -> str:
 def is_marked(oggetto: str | None, riferimento: str) -> bool:
     """Whether an object that the register holds is that of our reference; some registers write objects in capitals, or fold blanks."""
     return " ".join(mark(riferimento).casefold().split()) in " ".join((oggetto or "").casefold().split())
+
+
+def says(held: str, text: str) -> bool:
+    """Whether an object that the register holds says this text, but for capitals, accents, blanks and marks."""
+    return _bare(text) in _bare(held)
+
+
+def _bare(text: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if c.isalnum())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapters.protocollo.adapter import Protocollo
-from adapters.protocollo.dialects import is_marked
+from adapters.protocollo.dialects import is_marked, says
 from bus.adapter import InDoubt, Refused, Unreachable
 from bus.testing.adapter_contract import AdapterContract, Example, ExampleFile, attempt, call, probe, unique
 from bus.testing.simulators import RunningSimulator, start
@@ -182,6 +182,17 @@ class _Searchable(_Register):
         simulator.restart()
         assert probe(adapter, done, request).riferimento == request["riferimento"]
 
+    def test_a_registration_of_another_matter_under_our_reference_is_not_taken_for_ours(self, adapter, simulator):
+        request = _request(oggetto="Diritti d'accesso, è «urgente»")
+        other, _ = call(adapter, "registra", request | {"oggetto": "Tutt'altro"})
+        simulator.faults([{"fault": "html", "operation": self._name("protocollazione"), "times": 1}])
+        done = attempt(adapter, "registra", request)
+        assert isinstance(done.error, InDoubt)
+        with pytest.raises(Unreachable, match=f"{other.anno}/{other.numero}, with another object"):
+            probe(adapter, done, request)
+        again, _ = call(adapter, "registra", request)
+        assert probe(adapter, done, request).numero == again.numero != other.numero
+
 
 class TestDocarea(_Searchable):
     """Our own DOCAREA contract."""
@@ -310,3 +321,14 @@ def test_a_register_with_one_token_for_everybody_serves_many_threads_with_one_lo
 )  # fmt: skip
 def test_our_reference_is_found_however_the_register_writes_an_object(held, found):
     assert is_marked(held, "SUE-2026-1a") is found
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        ("SCIA, RIFACIMENTO DELL'EDIFICIO E' [RIF. A-1]", True), ("Prot.: SCIA, rifacimento dell’edificio è [rif. A-1]", True),
+        ("SCIA, rifacimento [rif. A-1]", False), ("CILA, rifacimento dell'edificio è [rif. A-1]", False), ("", False),
+    ],
+)  # fmt: skip
+def test_an_object_is_ours_but_for_capitals_accents_and_marks(held, said):
+    assert says(held, "SCIA, rifacimento dell'edificio è [rif. A-1]") is said
