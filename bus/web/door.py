@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from bus import diagnostics
 from bus.app import App
-from bus.errors import Busy, Forbidden, InputError, Malformed, NotFound, TooMany, Unauthorized, Unknown
+from bus.errors import Busy, Forbidden, Malformed, NotFound, TooMany, Unauthorized, Unknown
 from bus.web import bodies, inbound
 from bus.web.answer import Answer, Call
 from bus.web.api import SERVED
@@ -69,15 +69,17 @@ class HttpDoor:
             await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        start = time.perf_counter()
+        start, heard = time.perf_counter(), bodies.Tapped(receive, 0)
         self._open += 1
         try:
             try:
-                answer = await self._answer(scope, receive)
+                answer = await self._answer(scope, heard)
             except asyncio.CancelledError:  # by uvicorn, once its time to stop is over; what was handed in may still be written
                 answer = self._failed(scope, Unknown("the process stopped before this request had an answer"))
             except Exception as error:  # noqa: BLE001 - the last clause: every error becomes a problem, and only a problem
                 answer = self._failed(scope, error)
+            if answer.status >= 400 and _hangs_up(scope, answer):
+                await heard.drain(dict(scope["headers"]))
             await answer.deliver(scope, send)
         finally:
             self._open -= 1
@@ -104,10 +106,6 @@ class HttpDoor:
         self._asking[caller.name] += 1
         try:
             return await served.handler(call)
-        except InputError:
-            if call.exchange is not None and call.exchange.closing:
-                await bodies.Tapped(receive, 0).drain(headers)
-            raise
         finally:
             self._asking[caller.name] -= 1
 
@@ -177,6 +175,12 @@ class _Nowhere:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         raise NotFound("there is nothing at this address")
+
+
+def _hangs_up(scope: Scope, answer: Answer) -> bool:
+    """Whether the connection ends with a refusal while its body may still be coming: who sends it would not see why."""
+    ours = answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and inbound.CLOSE in answer.headers
+    return ours or scope["http_version"] != "1.1" or any(n == b"connection" and b"close" in v.lower() for n, v in scope["headers"])
 
 
 SINGLE = frozenset(

@@ -23,12 +23,6 @@ class Exchange:
     def __init__(self, cycle: RequestResponseCycle) -> None:
         self._cycle = cycle
 
-    @property
-    def closing(self) -> bool:
-        """Whether a refusal closes the connection while more of the body is to come: who still sends it would not see the answer."""
-        cycle = self._cycle
-        return cycle.more_body and not (cycle.keep_alive and any(name == b"content-length" for name, _ in cycle.scope["headers"]))
-
     def body(self) -> bytes | None:
         """The body, once, if all of it has come; else None, and it comes by events."""
         cycle = self._cycle

@@ -785,3 +785,28 @@ def test_a_message_that_is_refused_at_once_leaves_nobody_to_be_told_later(call, 
     assert call("POST", "/messages", {"type": "prova.saluto", "data": {"altro": 1}}, J).status == 422
     time.sleep(2 * bridge._EVERY)
     assert told == []
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "chunked", "code"),
+    [
+        ("/messages", {}, False, "input.too-large"),
+        ("/messages", {}, True, "input.too-large"),
+        ("/messages", {"Authorization": "Bearer indovinata"}, False, "auth.missing"),
+        ("/attachments", {}, True, "attachment.name"),
+        ("/nulla", {}, False, "input.not-found"),
+    ],
+)
+def test_who_writes_all_and_then_hangs_up_is_told_why_it_was_refused(server, path, headers, chunked, code):
+    own = {"Authorization": f"Bearer {key_of('portale')}", "Content-Type": "application/json", "Connection": "close", **headers}
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    content = b"x" * 20_000_000
+    connection.request(
+        "POST",
+        path,
+        iter([content]) if chunked else content,
+        {**own, "Transfer-Encoding": "chunked"} if chunked else own,
+        encode_chunked=chunked,
+    )
+    assert json.loads(connection.getresponse().read())["code"] == code
+    connection.close()
