@@ -62,7 +62,7 @@ def test_a_registry_that_is_down_does_not_stop_an_application(troubled: Town, is
 
 def test_a_certificate_asked_while_the_registry_is_down_is_issued_when_it_is_back(troubled: Town, istanza: str) -> None:
     troubled.simulators["anagrafe"].kill()
-    body = {"istanza": istanza, "richiedente": {"codice_fiscale": ADA}, "tipo": "8", "esenzione": "13"}
+    body = {"istanza": istanza, "richiedente": {"codice_fiscale": ADA}, "tipo": "8", "esenzione": "6"}
     assert present(troubled, body, CERTIFICATE)["reply"]["esito"] == "in-attesa"
     troubled.simulators["anagrafe"].restart()
     case_when(troubled, f"istanza:{istanza}")
@@ -352,7 +352,7 @@ def test_a_dead_run_holds_its_own_case_and_no_other(troubled: Town, istanza: str
     register.faults([{"fault": "refuse", "code": "101", "operation": "protocollazione", "times": 1}])
     present(troubled, building(istanza, "CIL"), wait=1)
     run = dead_of(troubled, f"istanza:{istanza}")["run"]
-    behind = {"istanza": istanza, "richiedente": {"codice_fiscale": ADA}, "tipo": "8", "esenzione": "13"}
+    behind = {"istanza": istanza, "richiedente": {"codice_fiscale": ADA}, "tipo": "8", "esenzione": "6"}
     portal = troubled.client()
     held = portal.send(CERTIFICATE, behind)["id"]
     others = [f"{istanza}-{n}" for n in range(5)]

@@ -162,7 +162,7 @@ def test_a_certificate_is_paid_before_it_is_issued(town: Town) -> None:
 
 def test_an_exempt_certificate_is_issued_at_once_and_its_file_can_be_fetched(town: Town) -> None:
     istanza = "CERT-2026-000002"
-    body = {"istanza": istanza, "richiedente": {"codice_fiscale": ADA}, "tipo": "8", "esenzione": "13"}
+    body = {"istanza": istanza, "richiedente": {"codice_fiscale": ADA}, "tipo": "8", "esenzione": "6"}
     positions_before = len(ledger(town, "pagopa", "posizione"))
     reply = present(town, body, CERTIFICATE)["reply"]
     assert reply["esito"] == "emesso"
@@ -178,7 +178,7 @@ def test_certificates_asked_at_the_same_time_are_all_issued(town: Town) -> None:
     """The registry wants the numbers of its requests in order (FACTS: idOperazioneComune)."""
 
     def ask(n: int) -> dict[str, Any]:
-        body = {"istanza": f"CERT-2026-1{n:05d}", "richiedente": {"codice_fiscale": ADA}, "tipo": "8", "esenzione": "13"}
+        body = {"istanza": f"CERT-2026-1{n:05d}", "richiedente": {"codice_fiscale": ADA}, "tipo": "8", "esenzione": "6"}
         sent = present(town, body, CERTIFICATE)
         return (
             sent

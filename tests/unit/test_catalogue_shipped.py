@@ -105,8 +105,19 @@ def test_a_parcel_written_as_a_number_is_refused_since_its_leading_zero_is_lost(
     assert not accepts("edilizia.pratica.presentata", {**APPLICATION, "mappali": [{"foglio": 12, "particella": "345"}]})
 
 
-@pytest.mark.parametrize("name", ["uffici", "procedimenti-edilizi", "tipo-certificato"])
+@pytest.mark.parametrize("name", ["uffici", "procedimenti-edilizi", "tipo-certificato", "esenzione-bollo"])
 def test_tables_have_one_row_per_code_and_no_empty_cell(name):
     rows = table(name)
     assert len({row["codice"] for row in rows}) == len(rows) > 10
     assert all(value for row in rows for value in row.values())
+
+
+OFFICIAL = PROJECT.parent / "shared/contracts/anpr-soap/tabelle/esenzione_bollo.csv"
+
+
+def test_nobody_is_exempt_from_the_stamp_duty_but_for_a_reason_that_is_listed():
+    codes = {row["codice"] for row in table(TYPES["anagrafe.certificato.richiesto"]["codes"]["esenzione"])}
+    assert not {"0", "13", "boh", ""} & codes
+    if OFFICIAL.exists():
+        with OFFICIAL.open(encoding="utf-8", newline="") as file:
+            assert codes == {row["ID"] for row in csv.DictReader(file)}
