@@ -5,6 +5,7 @@ Two ways to fail, told apart because the bus must know whether a byte left: `Not
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -39,6 +40,21 @@ class Link:
     headers: Mapping[str, str] | None = None
 
 
+_CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
+_SAYS_ITS_OWN = re.compile(rb"\xef\xbb\xbf|\xfe\xff|\xff\xfe|<\?xml[^>]*\sencoding\s*=")
+
+
+def _as_said(content: bytes, media_type: str) -> bytes:
+    """XML that says no encoding itself is in the one that its media type says (RFC 7303 §3.2), and here then in UTF-8."""
+    said = _CHARSET.search(media_type)
+    if said is None or _SAYS_ITS_OWN.match(content):
+        return content
+    try:
+        return content.decode(said[1]).encode()
+    except (LookupError, ValueError):
+        return content
+
+
 class HttpTransport:
     """Thread-safe: each thread has a connection of its own."""
 
@@ -66,7 +82,7 @@ class HttpTransport:
             raise NoReply(http.reason(reply.failed))
         if len(reply.body) > limit:
             raise NoReply(f"the reply is larger than {limit} bytes")
-        return HttpReply(reply.status, reply.body)
+        return HttpReply(reply.status, _as_said(reply.body, reply.headers.get("content-type", "")))
 
     def close(self) -> None:
         self._connections.close()

@@ -257,6 +257,27 @@ def test_anything_but_a_valid_reply_is_in_doubt_and_for_a_read_unreachable(statu
     assert len(peer.got) == 2
 
 
+ACCENTED = GOOD.partition(b"?>")[2].replace(b"ADA", "NICOLÒ".encode())
+
+
+@pytest.mark.parametrize(
+    ("media", "body"),
+    [
+        ("text/xml; charset=windows-1252", ACCENTED.decode().encode("cp1252")),
+        ('text/xml; charset="ISO-8859-1"', b'<?xml version="1.0"?>' + ACCENTED.decode().encode("latin-1")),
+        ("text/xml; charset=utf-8", b'<?xml version="1.0" encoding="windows-1252"?>' + ACCENTED.decode().encode("cp1252")),
+        ("text/xml; charset=iso-8859-1", b"\xef\xbb\xbf" + ACCENTED),
+        ("text/xml; charset=mai-vista", ACCENTED),
+        ("text/xml; charset=us-ascii", ACCENTED),
+    ],
+)
+def test_a_reply_is_read_in_the_encoding_that_it_says_or_its_media_type(media, body):
+    with _Peer(body=body, headers={"Content-Type": media}) as peer:
+        client = SoapClient(OURS, peer.url)
+        assert client.call("ricercaSoggetto", ASKED, call_of())["soggetto"][0]["nome"] == "NICOLÒ"
+        client.close()
+
+
 def test_an_answer_that_breaks_off_is_told_in_words():
     with _Peer(200, GOOD[:-20], {"Content-Length": str(len(GOOD)), "Connection": "close"}) as peer:
         client = SoapClient(OURS, peer.url)
