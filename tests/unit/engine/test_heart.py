@@ -97,7 +97,8 @@ def test_a_database_that_is_away_is_asked_once_for_all_runs_of_a_turn(world: Sim
 
 def test_what_runs_decided_and_may_be_written_is_not_written_again(world: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
     messages = [send(world, "senza", caso=f"c{n}", iuv=f"i{n}") for n in range(3)]
-    turn(world, "answer", "answer", "answer")
+    at_work = send(world, "fianco", caso="d")
+    turn(world, *["answer"] * 4)
     torn, store = list[object](), type(world.processes[0].engine._settling.store)
 
     def write(self: Any, work: Callable[[Tx], Any], *, here: bool = False, whole: Callable[..., Future[Any]] = store.write) -> Future[Any]:
@@ -113,9 +114,11 @@ def test_what_runs_decided_and_may_be_written_is_not_written_again(world: Simula
         patch.setattr(store, "write", write)
         turn(world)
     assert len(torn) == 1
+    assert world.processes[0].engine._unwritten == {}
     finish(world)
     with world.store.read() as tx:
         assert [[record.kind for record in log.of_message(tx, one)].count("answered") for one in messages] == [1] * 3
+    assert state(world, at_work) == "done"
 
 
 def test_the_calls_beside_a_wait_whose_message_is_here_already_are_made(world: Simulation) -> None:

@@ -1,0 +1,220 @@
+"""What settling leaves behind for others: who is woken, when, and what is still said of a run that was lost or parked."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from bus.clock import text_of
+from bus.engine.settle import LANE_PAUSE, park
+from bus.errors import SnodoError, StoreError
+from bus.log import log
+from bus.store import Row, Tx
+from bus.testing.simulated_system import SETTLE, TIMEOUT
+from bus.testing.simulated_world import LEASE
+from bus.testing.simulation import Simulation
+from tests.unit.engine.test_heart import send, state, turn, world
+
+__all__ = ["world"]
+
+
+def row_of(world: Simulation, message: str) -> Row:
+    with world.store.read() as tx:
+        return tx.all("runs_of_message", message=message)[0]
+
+
+def strikes(world: Simulation, message: str) -> int:
+    """What is counted against its run, a claim that ran out included."""
+    run = row_of(world, message)["id"]
+    with world.store.read() as tx:
+        found = tx.all("runs_to_ring", now="9", most=99, suspects=1, long="[]", firsts="[]")
+    return next(int(one["strikes"]) for one in found if one["id"] == run)
+
+
+def out(world: Simulation, process: int = 0) -> list[str]:
+    return [call.message.id for call in world.processes[process].outside.pending]
+
+
+def test_who_stands_behind_a_run_of_its_case_is_rung_for_when_that_one_waits(world: Simulation) -> None:
+    send(world, "senza", caso="c", iuv="i")
+    behind = send(world, "senza", caso="c", iuv="i")
+    turn(world, "answer")
+    for _ in range(3):
+        turn(world)
+    assert out(world) == [behind], "no time has passed: nobody has swept"
+
+
+def test_a_run_whose_lane_is_taken_is_left_alone_for_a_moment(world: Simulation) -> None:
+    world.threads = 16
+    world._kill(world.processes[0])
+    both = [send(world, "lavoro", caso="c", voci=["a"]), send(world, "lavoro", caso="d", voci=["b"])]
+    for _ in range(2):
+        turn(world, "answer", "answer")
+    turn(world, "unreachable")
+    turn(world)
+    with world.store.read() as tx:
+        holder = tx.all("all_lanes")[0]["run"]
+    waiter = next(row for row in (row_of(world, one) for one in both) if row["id"] != holder)
+    assert (waiter["owner"], waiter["lease"]) == (None, text_of(world.clock.now() + LANE_PAUSE))
+
+
+def test_a_run_with_several_tries_before_it_is_due_for_the_first_of_them(world: Simulation) -> None:
+    message = send(world, "fianco", caso="c")
+    turn(world, "answer")
+    turn(world)
+    turn(world, "unreachable")
+    turn(world)
+    first = world.clock.now() + dt.timedelta(seconds=1)
+    world.clock.move(dt.timedelta(milliseconds=300))
+    turn(world, "unreachable")
+    turn(world)
+    row = row_of(world, message)
+    assert (row["owner"], row["state"], row["due"], row["lease"]) == (None, "ready", text_of(first), None)
+    world.processes[0].engine._gates.circuits["sistema"]._open(world.clock.now())
+    world.clock.move(dt.timedelta(milliseconds=700))
+    turn(world)
+    row = row_of(world, message)
+    assert (row["owner"], row["due"]) == (None, text_of(first)), "one is turned away, which is not written"
+    assert row["lease"] == text_of(first + dt.timedelta(milliseconds=300)), "the other has its own time"
+
+
+def test_a_try_waits_for_its_time_though_its_run_is_woken_before(world: Simulation) -> None:
+    send(world, "fianco", caso="c")
+    turn(world, "answer")
+    turn(world)
+    turn(world, "unreachable", "unreachable")
+    turn(world)
+    send(world, "parte", caso="c")
+    for _ in range(2):
+        turn(world)
+    assert [call.asking.call.path for call in world.processes[0].outside.pending] == ["rami/due/spedisci"]
+
+
+def test_what_came_home_is_written_later_when_the_store_fails_at_it_alone(world: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = send(world, "avviso")
+    turn(world, "answer")
+    store = type(world.processes[0].engine._settling.store)
+
+    def full(self: Any, work: Callable[[Tx], Any], *, here: bool = False, whole: Callable[..., Future[Any]] = store.write) -> Future[Any]:
+        if not here:
+            return whole(self, work)
+        failed: Future[Any] = Future()
+        failed.set_exception(StoreError("the disk is full"))
+        return failed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write", full)
+        turn(world)
+    turn(world)
+    assert state(world, message) == "done"
+
+
+def test_who_has_lost_a_run_forgets_none_of_its_strikes(world: Simulation) -> None:
+    message = send(world, "senza", caso="c", iuv="i")
+    turn(world)
+    world._kill(world.processes[0])
+    world._pass(LEASE + 1)
+    for _ in range(3):
+        turn(world)
+        world._pass(1)
+    assert out(world) == [message]
+    turn(world, "answer")
+    world._start_engine()
+    world.clock.move(dt.timedelta(seconds=LEASE + 1))
+    for _ in range(3):
+        world.processes[1].engine.turn(patient=False)
+        world.clock.move(dt.timedelta(seconds=1))
+        world.running += 1
+    assert out(world, 1) == [message]
+    turn(world)
+    assert strikes(world, message) == 3, "two are counted, and the claim of who has it would be the third"
+
+
+def test_what_is_parked_is_nobodys(world: Simulation) -> None:
+    message = send(world, "avviso")
+    turn(world)
+    row = row_of(world, message)
+    with world.store.read() as tx:
+        row = tx.one("run", id=row["id"])
+    world.store.write(lambda tx: park(tx, row, row["owner"], world.clock.now(), SnodoError("unreadable", code="run.unreadable"))).result()
+    assert [row_of(world, message)[name] for name in ("state", "owner", "lease")] == ["dead", None, None]
+
+
+def test_a_call_that_waited_for_a_thread_settles_from_when_it_went_out_by_both_clocks(world: Simulation) -> None:
+    message = send(world, "lavoro", caso="c", modo="cerca")
+    for _ in range(2):
+        turn(world, "answer")
+    turn(world)
+    world.clock.move(dt.timedelta(seconds=10))
+    outside, moments = world.processes[0].outside, iter((0.0, 2.0))
+    outside._ticks = lambda: next(moments)
+    outside.end(outside.pending[0], "timeout")
+    home = world.clock.now()
+    turn(world)
+    assert row_of(world, message)["due"] == text_of(home + dt.timedelta(seconds=TIMEOUT + SETTLE - 2))
+    outside._ticks = lambda: 0.0
+    world._pass(TIMEOUT + SETTLE - 2)
+    turn(world)
+    assert [call.asking.probe for call in outside.pending] == [True]
+
+
+def test_a_call_that_surely_had_no_effect_is_not_tried_again_when_its_run_has_failed_elsewhere(world: Simulation) -> None:
+    world.threads = 16
+    world._kill(world.processes[0])
+    message = send(world, "fianco", caso="c", modo="fallisce")
+    turn(world, "answer")
+    turn(world)
+    outside = world.processes[0].outside
+    [lane] = [call for call in outside.pending if call.asking.operation.name == "in-fila"]
+    outside.end(lane, "answer")
+    turn(world, "unreachable")
+    turn(world, "answer")
+    turn(world)
+    assert state(world, message) == "dead"
+    assert [effect.operation for effect in world.system.ledger] == ["scrivi", "in-fila", "annulla"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "answers", "operation"),
+    [
+        ("avviso", {}, 0, "spedisci"),
+        ("senza", {"iuv": "i"}, 0, "numera"),
+        ("lavoro", {}, 1, "scrivi"),
+        ("lavoro", {"modo": "cerca"}, 2, "registra"),
+    ],
+)
+def test_every_call_that_may_have_an_effect_has_its_intent_in_the_log_before_it_goes_out(
+    world: Simulation, kind: str, more: dict[str, str], answers: int, operation: str
+) -> None:
+    message = send(world, kind, caso="c", **more)
+    for _ in range(answers):
+        turn(world, "answer")
+    turn(world)
+    [call], run = world.processes[0].outside.pending, row_of(world, message)["id"]
+    with world.store.read() as tx:
+        last = log.of_run(tx, run)[-1]
+    assert (call.asking.operation.name, last.kind, last.path, last.attempt) == (operation, "asked", call.asking.call.path, 1)
+
+
+def test_a_call_of_an_ordered_lane_whose_end_nobody_knows_keeps_the_lane_when_its_run_dies(world: Simulation) -> None:
+    message = send(world, "lavoro", caso="c", voci=["a"])
+    for _ in range(2):
+        turn(world, "answer")
+    for _ in range(20):
+        turn(world, "timeout")
+        world._pass(TIMEOUT)
+    row = row_of(world, message)
+    with world.store.read() as tx:
+        assert (row["state"], [lane["run"] for lane in tx.all("all_lanes")]) == ("dead", [row["id"]])
+
+
+def test_an_engine_that_stops_takes_none_of_what_the_door_opens(world: Simulation) -> None:
+    engine, message = world.processes[0].engine, send(world, "avviso")
+    run = row_of(world, message)["id"]
+    engine.wind_down()
+    assert world.store.write(lambda tx: engine.welcome(tx, [run])).result() is None
+    assert row_of(world, message)["owner"] is None
