@@ -427,8 +427,8 @@ class Engine:
         live = self._live.get(home.run)
         if live is None or live.fence != home.fence:
             return
-        if result.lost:
-            self._forget(live)
+        if result.lost:  # perhaps the store could only not say that it is ours: then it is given back at the next beat
+            self._forget(live, held=live.in_flight == {result.asking.call.path})
             return
         reach("answer.before-record")
         self._let_go_on(live, now, lambda: self._take_in(live, result, now))
@@ -512,12 +512,16 @@ class Engine:
         if free := [LANE + lane for lane in freed if self._for_lane.get(lane) or self._around.throttles.workers > 1]:
             self._told(dict.fromkeys(free))
 
-    def _forget(self, live: Live) -> None:
-        """Its run is not live here any more (perhaps for some moments). Calls that are out keep their places until they come home."""
+    def _forget(self, live: Live, *, held: bool = False) -> None:
+        """Its run is not live here any more (perhaps for some moments). Calls that are out keep their places until they come home.
+
+        ``held``: nobody has given its claim up, or lost it for sure.
+        """
         if self._live.get(live.id) is live:
             del self._live[live.id]
         self._gates.keep(live.claim, live.in_flight)
-        self._holding.forget(*live.claim)
+        if not held:
+            self._holding.forget(*live.claim)
         self._clear(live)
 
     def _clear(self, live: Live) -> None:

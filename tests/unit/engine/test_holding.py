@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from bus.clock import FixedClock
+from bus.engine.claims import NO_LINES
+from bus.engine.gates import Crowd
 from bus.engine.holding import REST, Holding, _Held
 from bus.errors import StoreError
 from bus.log.keyring import Keyring
@@ -85,6 +87,10 @@ def test_a_claim_is_not_used_whatever_the_look_at_it_meets(world: World, monkeyp
 def test_claims_are_renewed_when_a_third_of_the_lease_has_passed_and_not_by_an_engine_that_is_stuck(world: World) -> None:
     mine, other = world.engine(), world.engine()
     mine.claim(["a"], NOW)
+    world.sleep(11)
+    mine.beat({"a"})
+    world.sleep(25)
+    assert other.claim(["a"], world.clock.now()) == []
     for _ in range(5):
         world.sleep(11)
         mine.beat({"a"})
@@ -162,6 +168,69 @@ def test_leaving_gives_everything_back_but_what_is_still_at_a_call(world: World)
     mine, other = world.engine(), world.engine()
     rows = {row["id"]: row["fence"] for row in mine.claim(["a", "b"], NOW)}
     mine.leave([("a", rows["a"])])
+    assert not mine.ours("a", rows["a"]), "a call that has not left its thread stays at home"
     assert [row["id"] for row in other.claim(["a", "b"], NOW)] == ["b"]
     world.sleep(31)
     assert [(row["id"], row["strikes"]) for row in other.claim(["a"], world.clock.now())] == [("a", 0)]
+
+
+def test_claims_that_could_not_be_renewed_are_renewed_at_the_next_beat(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine, other = world.engine(), world.engine()
+    mine.claim(["a"], NOW)
+    world.sleep(11)
+
+    def fails(*_: object) -> None:
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as broken, pytest.raises(StoreError):
+        broken.setattr(world.store, "write", fails)
+        mine.beat({"a"})
+    world.sleep(1)
+    mine.beat({"a"})
+    world.sleep(25)
+    assert other.claim(["a"], world.clock.now()) == []
+
+
+def test_a_claim_is_trusted_from_when_its_transaction_began(world: World) -> None:
+    mine = world.engine()
+    claims = world.store.write(lambda tx: mine.claim_opened(tx, ["a", "b"], NOW)).result()
+    fences = {row["id"]: row["fence"] for row in claims.rows}
+    world.running += 25
+    mine.took(claims)
+    mine.confirmed(["b"], 10)
+    mine.confirmed(["b"], 0)
+    world.store.close()
+    assert not mine.ours("a", fences["a"])
+    assert mine.ours("b", fences["b"])
+    world.running += 6
+    assert not mine.ours("b", fences["b"])
+
+
+def test_who_forgets_an_earlier_claim_keeps_the_one_that_it_has(world: World) -> None:
+    mine = world.engine()
+    first = mine.claim(["a"], NOW)[0]["fence"]
+    world.sleep(31)
+    second = mine.claim(["a"], world.clock.now())[0]["fence"]
+    mine.forget("a", first)
+    assert mine.ours("a", second)
+
+
+def test_a_pause_is_over_for_who_is_called_by_a_gate(world: World) -> None:
+    mine = world.engine()
+    mine.claim(["a"], NOW)
+    mine.beat([])
+    assert mine.claim(["a"], NOW) == []
+    assert [row["id"] for row in mine.claim(["a"], NOW, called=["a"])] == ["a"]
+
+
+def test_a_gate_hears_of_those_that_were_turned_away_at_it_unclaimed(world: World) -> None:
+    crowd, told = Crowd("sistema", ["d"], 1, NOW + HOUR), list[tuple[str, list[str]]]()
+    mine = Holding(world.store, world.clock, 30, lambda: 0.0, lambda most, now: [crowd], lambda gate, runs: told.append((gate, list(runs))))
+    assert [row["id"] for row in mine.claim(["a", "b"], NOW)] == ["a"]
+    assert told == [("sistema", ["b"])]
+
+
+@pytest.mark.parametrize(("most", "more"), [(2, True), (3, False)])
+def test_a_full_page_of_what_is_due_may_not_be_all(world: World, most: int, more: bool) -> None:
+    rows, perhaps = world.engine().claim_due(NOW, most, NO_LINES)
+    assert ([row["id"] for row in rows], perhaps) == (["a", "b"], more)

@@ -32,7 +32,7 @@ def strikes(world: Simulation, message: str) -> int:
     run = row_of(world, message)["id"]
     with world.store.read() as tx:
         found = tx.all("runs_to_ring", now="9", most=99, suspects=1, long="[]", firsts="[]")
-    return next(int(one["strikes"]) for one in found if one["id"] == run)
+    return next((int(one["strikes"]) for one in found if one["id"] == run), 0)
 
 
 def out(world: Simulation, process: int = 0) -> list[str]:

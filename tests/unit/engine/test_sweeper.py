@@ -1,18 +1,21 @@
-"""The sweeper walks past long lines of single cases, as soon as it has learnt them."""
+"""The sweeper: what it finds, how soon it looks again, and that it walks past long lines of single cases once it has learnt them."""
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from bus.clock import FixedClock
+from bus.clock import FixedClock, text_of
 from bus.engine import sweeper
 from bus.engine.claims import LONG, Lines, due
 from bus.engine.holding import Holding
 from bus.log.keyring import Keyring
+from bus.store import Tx
 from bus.store.sqlite import SqliteStore
-from bus.testing.store_contract import LATER, add_runs, claim, settle
+from bus.testing.store_contract import LATER, NOW, add_runs, claim, ids, settle
 
 
 def test_of_a_long_line_behind_a_dead_letter_only_the_first_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,3 +30,67 @@ def test_of_a_long_line_behind_a_dead_letter_only_the_first_is_asked_for(tmp_pat
     assert [row["id"] for row in rows] == ["sola"]
     assert asked == [Lines(("lunga",), ("dietro-000",))]
     store.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    made = SqliteStore(tmp_path / "s.db")
+    made.keys = Keyring.in_memory()
+    yield made
+    made.close()
+
+
+def looking(store: SqliteStore, page: int) -> sweeper.Sweeper:
+    return sweeper.Sweeper(store, Holding(store, FixedClock(LATER), 30, lambda: 0.0), 1.0, page, 0.0, LATER)
+
+
+def waits(*runs: str) -> Callable[[Tx], None]:
+    """Work by which runs wait for something that did not come in time."""
+
+    def work(tx: Tx) -> None:
+        for run in runs:
+            tx.do("set_run", id=run, state="waiting", due=text_of(NOW), place="", time=text_of(NOW), reason=None)
+            told = {"type": "prova", "name": None, "value": None, "deadline": text_of(NOW), "state": "open", "late": 0}
+            tx.do("add_wait", run=run, path="attesa", place="prova@1/attesa", **told)
+
+    return work
+
+
+def test_after_a_full_page_it_looks_again_at_once_when_there_is_room_for_another(store: SqliteStore) -> None:
+    add_runs(store, "a", "b", "c")
+    looks = looking(store, 2)
+    assert ids(looks.look(LATER, 10, quiet=True, free=False)[0]) == ["a", "b"]
+    assert [looks.is_due(LATER, room) for room in (1, 2)] == [False, True]
+    assert ids(looks.look(LATER, 10, quiet=True, free=False)[0]) == ["c"]
+    assert not looks.is_due(LATER, 2)
+
+
+def test_deadlines_that_have_passed_are_told_page_by_page(store: SqliteStore) -> None:
+    add_runs(store, "a", "b", "c")
+    store.write(waits("a", "b", "c")).result(60)
+    looks = looking(store, 2)
+    assert len(looks.look(LATER, 0, quiet=True, free=False)[1]) == 2
+    assert looks.is_due(LATER, 2)
+    assert len(looks.look(LATER, 0, quiet=True, free=False)[1]) == 1
+    assert not looks.is_due(LATER, 2)
+
+
+def test_who_was_left_alone_is_tried_only_by_an_engine_at_whose_gates_nobody_waits(store: SqliteStore) -> None:
+    add_runs(store, "a")
+    store.write(lambda tx: tx.do("leave_alone", runs='["a"]', until=text_of(LATER + dt.timedelta(hours=1)))).result(60)
+    looks = looking(store, 2)
+    assert looks.look(LATER, 10, quiet=True, free=False) == ([], [])
+    assert ids(looks.look(LATER, 10, quiet=True, free=True)[0]) == ["a"]
+
+
+def test_the_turn_of_those_without_strikes_is_theirs_and_ends_whatever_a_clock_does(store: SqliteStore) -> None:
+    add_runs(store, "suspect")
+    for owner in ("uno", "due"):
+        claim(store, "suspect", owner=owner, now=LATER)
+        store.write(lambda tx, owner=owner: tx.do("void_claims", owner=owner)).result(60)  # type: ignore[misc]
+    add_runs(store, "a", time=text_of(LATER))
+    looks = looking(store, 2)
+    looks._others_until = LATER + dt.timedelta(hours=1)  # the clock was set back since
+    assert ids(looks.look(LATER, 10, quiet=True, free=False)[0]) == ["a"]
+    add_runs(store, "b", time=text_of(LATER))
+    assert ids(looks.look(LATER + sweeper.TURN, 10, quiet=True, free=False)[0]) == ["suspect"]

@@ -1,0 +1,191 @@
+"""What an engine does from turn to turn with the runs that it has: whom it asks again and when, whose answers it takes, what it sees through."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from bus.engine.settle import JUST_AFTER, LANE_PAUSE
+from bus.errors import StoreError
+from bus.store import Tx
+from bus.testing.simulated_world import LEASE
+from bus.testing.simulation import Simulation
+from tests.unit.engine.test_heart import send, state, turn, world
+from tests.unit.engine.test_settle import out, row_of, strikes
+
+__all__ = ["world"]
+RETRY = dt.timedelta(seconds=1)
+
+
+def paths(world: Simulation) -> list[str]:
+    return sorted(call.asking.call.path for call in world.processes[0].outside.pending)
+
+
+def answer(world: Simulation, operation: str, conduct: str = "answer") -> None:
+    """One call that is out ends."""
+    outside = world.processes[0].outside
+    [call] = [call for call in outside.pending if call.asking.operation.name == operation]
+    outside.end(call, conduct)  # type: ignore[arg-type]
+
+
+def pass_by(world: Simulation, seconds: float) -> None:
+    """Time passes, and no call ends."""
+    world.clock.move(dt.timedelta(seconds=seconds))
+    world.running += seconds
+
+
+@pytest.fixture
+def many(world: Simulation) -> Simulation:
+    """A world whose system takes many calls at once."""
+    world.threads = 16
+    world._kill(world.processes[0])
+    return world
+
+
+@pytest.fixture
+def unswept(many: Simulation, monkeypatch: pytest.MonkeyPatch) -> Simulation:
+    """Nobody looks for what is due: an engine must know itself whom it waits for."""
+    many.processes[0].engine.turn(patient=False)
+    monkeypatch.setattr(many.processes[0].engine._sweeper, "is_due", lambda now, room: False)
+    return many
+
+
+def test_a_run_that_was_left_until_its_next_try_is_taken_again_at_its_time_without_a_sweep(unswept: Simulation) -> None:
+    message = send(unswept, "avviso")
+    turn(unswept, "unreachable")
+    turn(unswept)
+    assert row_of(unswept, message)["owner"] is None
+    unswept.clock.move(RETRY)
+    turn(unswept)
+    unswept.clock.move(JUST_AFTER)
+    turn(unswept)
+    assert out(unswept) == [message]
+
+
+def test_a_call_is_tried_again_at_its_time_while_another_of_its_run_is_out(unswept: Simulation) -> None:
+    send(unswept, "fianco", caso="c")
+    turn(unswept, "answer")
+    turn(unswept)
+    answer(unswept, "registra", "unreachable")
+    turn(unswept)
+    assert paths(unswept) == ["rami/tre/fila"]
+    unswept.clock.move(RETRY)
+    turn(unswept)
+    assert paths(unswept) == ["rami/tre/fila", "rami/uno/registra"]
+
+
+def test_a_call_whose_lane_is_taken_asks_again_in_a_moment_and_has_no_place_at_its_gate_meanwhile(unswept: Simulation) -> None:
+    send(unswept, "lavoro", caso="c", voci=["a"])
+    for _ in range(2):
+        turn(unswept, "answer")
+    turn(unswept, "unreachable")
+    turn(unswept)
+    beside = send(unswept, "fianco", caso="d")
+    turn(unswept, "answer")
+    turn(unswept)
+    gate = unswept.processes[0].engine._gates.of("sistema.in-fila")
+    assert (paths(unswept), gate.out) == (["rami/uno/registra"], set())
+    unswept.store.write(lambda tx: tx.do("leave_lanes", run=tx.all("all_lanes")[0]["run"])).result()
+    unswept.clock.move(LANE_PAUSE)
+    turn(unswept)
+    assert paths(unswept) == ["rami/tre/fila", "rami/uno/registra"]
+    assert {place[0] for place in gate.out} == {row_of(unswept, beside)["id"]}
+
+
+def test_a_run_that_its_engine_had_to_claim_anew_is_not_given_up_for_what_comes_home_of_the_first_claim(many: Simulation) -> None:
+    message = send(many, "senza", caso="c", iuv="i")
+    turn(many)
+    engine, outside = many.processes[0].engine, many.processes[0].outside
+    gate, [first] = engine._gates.of("sistema.numera"), outside.pending
+    failures = engine._gates.circuits["sistema"].failures = 3
+    pass_by(many, LEASE + 1)
+    many._start_engine()
+    for _ in range(2):
+        many.processes[1].engine.turn(patient=False)
+        pass_by(many, 1)
+    many.processes[1].engine.turn(patient=False)
+    assert out(many, 1) == [message]
+    many._kill(many.processes[1])
+    pass_by(many, LEASE + 1)
+    for _ in range(3):
+        turn(many)
+        pass_by(many, 1)
+    assert len(outside.pending) == 2
+    assert len(gate.out) == 2, "the first is out as well, whoever has the run now"
+    outside.end(first, "answer")
+    turn(many)
+    assert (len(gate.out), engine._gates.circuits["sistema"].failures) == (1, failures), "what did not go out says nothing of the system"
+    turn(many, "answer")
+    turn(many)
+    assert state(many, message) == "waiting"
+
+
+def test_a_call_that_stayed_at_home_because_nobody_could_say_whose_its_run_is_has_no_answer_and_is_no_strike(world: Simulation) -> None:
+    message = send(world, "senza", caso="c", iuv="i")
+    turn(world)
+    [call] = world.processes[0].outside.pending
+    call.ours = lambda: 1 // 0 > 0
+    for _ in range(8):
+        turn(world, "answer")
+        pass_by(world, 1)
+        assert strikes(world, message) <= 1, "the claim that it has"
+    assert [(effect.operation, effect.chi) for effect in world.system.ledger] == [("numera", "numera m1")]
+    assert state(world, message) == "waiting"
+
+
+def test_an_engine_that_stops_asks_nothing_more_and_leaves_its_runs_to_others(many: Simulation) -> None:
+    message = send(many, "lavoro", caso="c")
+    turn(many)
+    engine = many.processes[0].engine
+    engine.wind_down()
+    turn(many, "answer")
+    turn(many)
+    assert (out(many), engine.busy()) == ([], False)
+    row = row_of(many, message)
+    assert (row["state"], row["owner"]) == ("ready", None)
+
+
+def test_an_engine_that_stops_sees_a_call_through_that_is_out_and_writes_its_answer_when_the_store_does_again(
+    many: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = send(many, "avviso")
+    turn(many)
+    engine = many.processes[0].engine
+    engine.wind_down()
+    turn(many)
+    turn(many, "answer")
+    store = type(engine._settling.store)
+
+    def full(self: Any, work: Callable[[Tx], Any], *, here: bool = False, whole: Callable[..., Future[Any]] = store.write) -> Future[Any]:
+        failed: Future[Any] = Future()
+        failed.set_exception(StoreError("the disk is full"))
+        return failed if here else whole(self, work)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write", full)
+        turn(many)
+    assert engine.busy()
+    turn(many)
+    assert (state(many, message), engine.busy()) == ("done", False)
+
+
+def test_an_engine_takes_what_the_door_opens_only_while_it_has_room_and_nobody_waits_for_it(
+    world: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, run = world.processes[0].engine, row_of(world, send(world, "avviso"))["id"]
+
+    def welcome() -> list[str]:
+        claims = world.store.write(lambda tx: engine.welcome(tx, [run])).result()
+        return [] if claims is None else [row["id"] for row in claims.rows]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "_room", lambda: engine._pace.batch)
+        assert welcome() == []
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "_rung", {"another": None})
+        assert welcome() == []
+    assert welcome() == [run]
