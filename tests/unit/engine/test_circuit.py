@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 
+import pytest
+
 from bus.engine.circuit import Circuit, Habits, Place
 from bus.errors import InDoubt, OutsideError, Refused, Unreachable
 
@@ -41,8 +43,9 @@ def test_any_answer_between_them_counts_from_the_beginning() -> None:
         assert not circuit.is_open
 
 
-def test_an_overloaded_system_is_as_good_as_a_silent_one() -> None:
-    circuit, _ = made(*[Unreachable("later", outside_code="HTTP_503")] * 3)
+@pytest.mark.parametrize("code", ["HTTP_429", "HTTP_502", "HTTP_503", "HTTP_504"])
+def test_an_overloaded_system_is_as_good_as_a_silent_one(code: str) -> None:
+    circuit, _ = made(*[Unreachable("later", outside_code=code)] * 3)
     assert circuit.is_open
 
 

@@ -131,6 +131,70 @@ def test_an_open_circuit_turns_all_of_the_line_away_and_calls_one_for_a_trial() 
     assert made.enter(p(5), "a.x", later) == "in"
 
 
+def test_nobody_overtakes_the_line() -> None:
+    made = gates()
+    enter(made, 3)
+    made.came_home(p(0), None, T)
+    assert made.enter(p(9), "a.x", T) == "line"
+    assert made.next(T) == [p(2)]
+
+
+def opened(made: Gates) -> dt.datetime:
+    """When a trial may go out: three calls had no answer."""
+    for number in (100, 101, 102):
+        made.circuits["a"].ended(p(number), Unreachable("nobody there"), T)
+    return T + dt.timedelta(seconds=2)
+
+
+def test_of_a_line_before_an_open_circuit_one_goes_to_see_and_the_others_are_turned_away_once() -> None:
+    made = gates()
+    enter(made, 6)
+    trial = opened(made)
+    assert made.next(T) == [p(2), p(3), p(4), p(5)], "to be turned away"
+    assert made.next(T) == []
+    assert [made.enter(p(n), "a.x", T) for n in (2, 3)] == ["away", "away"]
+    assert made.of("a.x").again(T) > trial, "not before somebody may go and see"
+    full = gates()
+    enter(full, 5)
+    trial = opened(full)
+    assert full.next(trial) == [], "no place is free for a trial"
+    full.came_home(p(0), Unreachable("nobody there"), T)
+    full.came_home(p(1), Unreachable("nobody there"), T)
+    assert full.next(trial) == [p(2)]
+    assert full.enter(p(2), "a.x", trial) == "in"
+    assert not full.circuits["a"].wants_trial(trial)
+
+
+def test_a_trial_that_found_no_place_or_was_not_made_leaves_it_to_another() -> None:
+    made = gates()
+    enter(made, 2)
+    trial = opened(made)
+    assert made.enter(p(7), "a.x", trial) == "line"
+    assert made.circuits["a"].wants_trial(trial)
+    made.leave(p(7))
+    made.came_home(p(0), Unreachable("nobody there"), trial)
+    assert made.enter(p(8), "a.x", trial) == "in"
+    assert not made.circuits["a"].wants_trial(trial)
+    made.keep(("r8", 1), ())
+    assert made.circuits["a"].wants_trial(trial)
+
+
+def test_who_is_turned_away_out_of_the_line_does_not_stand_in_it_any_more() -> None:
+    made = gates()
+    enter(made, 3)
+    opened(made)
+    assert made.enter(p(2), "a.x", T) == "away"
+    assert (made.describe()["a"]["in_line"], made.describe()["a"]["turned_away"]) == (0, 1)  # type: ignore[index, call-overload]
+
+
+def test_what_did_not_go_out_frees_its_place_and_says_nothing_of_the_system() -> None:
+    made = gates()
+    enter(made, 1)
+    made.circuits["a"].failures = 2
+    made.came_home(p(0), None, T, asked=False)
+    assert (made.circuits["a"].failures, made.of("a.x").out) == (2, set())
+
+
 def test_the_pause_of_those_turned_away_grows_with_their_number_so_that_looking_in_vain_costs_little() -> None:
     made = gates()
     few = [enter(made, 9), made.of("a.x").again(T)][1]

@@ -1,0 +1,50 @@
+"""Cases: strong keys join them, the older lives on and has all that belonged to the other; weak keys join nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bus.clock import text_of
+from bus.engine.cases import settle_keys
+from bus.store.sqlite import SqliteStore
+from bus.testing.store_contract import NOW, add_runs
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    made = SqliteStore(tmp_path / "s.db")
+    yield made
+    made.close()
+
+
+def settle(store: SqliteStore, case: str, **keys: str) -> str:
+    return store.write(lambda tx: settle_keys(tx, case, text_of(NOW), keys)).result(60)
+
+
+def rows(store: SqliteStore, table: str) -> list[Any]:
+    with store.read() as tx:
+        return list(tx.all(f"all_{table}"))
+
+
+def test_two_cases_that_share_a_strong_key_become_the_older_one_whichever_learns_it(store: SqliteStore) -> None:
+    assert settle(store, "case-1", pratica="p", email="e") == "case-1"
+    assert settle(store, "case-2", iuv="i") == "case-2"
+    add_runs(store, ("a", "case-1"), ("b", "case-2"))
+    waits = {"type": "prova", "name": None, "value": None, "deadline": None, "state": "open", "late": 0}
+    store.write(lambda tx: tx.do("add_wait", run="b", path="p", place="prova@1/p", **waits)).result(60)
+    assert settle(store, "case-2", pratica="p") == "case-1"
+    assert [row["id"] for row in rows(store, "cases")] == ["case-1"]
+    assert {(row["name"], row["case_id"], row["strong"]) for row in rows(store, "case_keys")} == {
+        ("pratica", "case-1", 1), ("iuv", "case-1", 1), ("email", "case-1", 0),
+    }  # fmt: skip
+    assert {row["case_id"] for row in [*rows(store, "runs"), *rows(store, "waits")]} == {"case-1"}
+
+
+@pytest.mark.parametrize("weak", ["codice_fiscale", "partita_iva", "email", "richiedente"])
+def test_what_names_a_person_joins_no_cases(store: SqliteStore, weak: str) -> None:
+    assert [settle(store, case, **{weak: "x"}) for case in ("case-1", "case-2")] == ["case-1", "case-2"]
+    assert len(rows(store, "cases")) == 2

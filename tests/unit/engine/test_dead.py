@@ -1,0 +1,100 @@
+"""What a person may do with a dead letter, and what the letter tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bus.engine import dead
+from bus.errors import Conflict
+from bus.log import log
+from bus.store import Tx
+from bus.testing.simulated_system import rules
+from bus.testing.simulation import Simulation
+from tests.unit.engine.test_heart import send, state, turn, world
+from tests.unit.engine.test_settle import row_of
+
+__all__ = ["world"]
+Act = Callable[[Tx, str], Any]
+
+
+def do(world: Simulation, message: str, act: Act) -> Any:
+    run = row_of(world, message)["id"]
+    world._ring([run])
+    return world.store.write(lambda tx: act(tx, run)).result()
+
+
+def refusal(world: Simulation, message: str, act: Act) -> str:
+    with pytest.raises(Conflict) as told:
+        do(world, message, act)
+    return told.value.code
+
+
+def redeliver(world: Simulation, **more: Any) -> Act:
+    return lambda tx, run: dead.redeliver(tx, run, "anna", "prova", world.clock, **more)
+
+
+def decide(world: Simulation, decision: dead.Decision) -> Act:
+    return lambda tx, run: dead.decide(tx, run, "anna", "prova", world.clock, decision, {"chi": "visto"})
+
+
+def discard(world: Simulation) -> Act:
+    return lambda tx, run: dead.discard(tx, run, "anna", "prova", world.clock)
+
+
+def ended(world: Simulation, conduct: str) -> str:
+    """A message whose only call, an effect that can be had once, ended so."""
+    message = send(world, "avviso")
+    turn(world, conduct)
+    turn(world)
+    assert state(world, message) == "dead"
+    return message
+
+
+def test_a_call_in_doubt_must_be_decided_before_its_run_goes_on_and_one_that_is_not_needs_no_decision(world: Simulation) -> None:
+    in_doubt, refused = ended(world, "lose"), ended(world, "refuse")
+    assert refusal(world, in_doubt, redeliver(world)) == "dead.in-doubt"
+    assert refusal(world, refused, decide(world, "again")) == "dead.no-doubt"
+    do(world, in_doubt, decide(world, "happened"))
+    do(world, refused, redeliver(world))
+    turn(world, "answer")
+    turn(world)
+    assert [state(world, one) for one in (in_doubt, refused)] == ["done", "done"]
+    assert [effect.chi for effect in world.system.ledger] == ["spedisci m1", "spedisci m2"]
+
+
+def test_only_what_is_dead_or_waits_is_given_up_and_only_what_is_dead_is_redelivered(world: Simulation) -> None:
+    message = send(world, "avviso")
+    assert [refusal(world, message, act) for act in (redeliver(world), discard(world))] == ["dead.not-dead"] * 2
+    turn(world, "refuse")
+    turn(world)
+    do(world, message, discard(world))
+    assert state(world, message) == "cancelled"
+
+
+def test_a_letter_tells_why_the_run_is_dead_now_and_shows_the_bytes_of_the_call_that_failed(world: Simulation) -> None:
+    message = send(world, "lavoro", caso="c", modo="una")
+    for conduct in ("answer", "answer", "refuse"):
+        turn(world, conduct)
+    turn(world)
+    first = do(world, message, dead.letter)
+    do(world, message, redeliver(world))
+    turn(world, "lose")
+    turn(world)
+    last = do(world, message, dead.letter)
+    assert [letter.doubt for letter in (first, last)] == [False, True]
+    with world.store.read() as tx:
+        assert {log.payload(tx, one.id) for one in last.evidence} == {b"spedisci m1"}
+    assert [len(letter.evidence) for letter in (first, last)] == [1, 2]
+
+
+def test_rules_that_replace_those_of_a_run_are_kept_with_it(world: Simulation) -> None:
+    message, plan = ended(world, "refuse"), rules(2).routes["sim.avviso"].plan
+    with world.store.read() as tx:
+        assert tx.one("rules", digest=plan.digest) is None
+    do(world, message, redeliver(world, rules=plan))
+    with world.store.read() as tx:
+        assert tx.one("rules", digest=plan.digest) is not None
+    assert (row_of(world, message)["digest"], row_of(world, message)["version"]) == (plan.digest, plan.version)
