@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -120,6 +121,8 @@ def test_a_queryable_call_in_doubt_is_probed_after_timeout_and_settle_counted_fr
     late = T + dt.timedelta(seconds=4)
     outcome = fate.after_error(ask(), operation("queryable", settle=30), tried(1), DOUBT, late)
     assert isinstance(outcome, Retry) and outcome.probe and outcome.due == T + dt.timedelta(seconds=35)
+    longer = fate.after_error(replace(ask(), timeout=9), operation("queryable", settle=30), tried(1), DOUBT, late)
+    assert isinstance(longer, Retry) and longer.due == T + dt.timedelta(seconds=39), "the step may have a timeout of its own"
 
 
 def test_a_once_call_in_doubt_is_for_a_person() -> None:
