@@ -259,7 +259,6 @@ class _Known:
         strong = [key for key in case if key[0] not in WEAK]
         new = (
             not arrival.expect
-            and not arrival.sent
             and self.has_no_name_of(arrival)
             and self._case.isdisjoint(strong)
             and not any((type_name, *key) in self._waits for key in case)

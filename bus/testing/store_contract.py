@@ -348,7 +348,7 @@ class StoreContract:
         assert store.write(lambda tx: claims.turn_away(tx, ["d", "a", "c", "b"], crowd)).result(30) == ["c", "b"]
         assert ids(claim(store, "a", "b", "c", "d")) == ["a", "d"]
         store.write(lambda tx: tx.do("end_pauses", runs='["b","c"]')).result(30)
-        assert store.write(lambda tx: claims.turn_away(tx, ["b"], crowd._replace(rules=["other"]))).result(30) == []
+        assert store.write(lambda tx: claims.turn_away(tx, ["b"], crowd._replace(rules=["other"], room=0))).result(30) == []
 
     def test_who_lost_a_claim_settles_nothing(self, store: Store) -> None:
         add_runs(store, "a")
@@ -357,6 +357,178 @@ class StoreContract:
         with pytest.raises(AssertionError, match="lost"):
             settle(store, lost)
         settle(store, held, owner="due", now=LATER)
+
+    def test_a_lease_is_good_to_its_last_moment(self, store: Store) -> None:
+        add_runs(store, "a")
+        claim(store, "a")
+        assert claim(store, "a", owner="due", now=NOW + LEASE) == []
+        assert store.write(lambda tx: claims.due(tx, NOW + LEASE, 9)).result(30) == []
+        assert ids(store.write(lambda tx: claims.due(tx, LATER, 9)).result(30)) == ["a"]
+
+    def test_a_run_without_order_stands_before_nobody_of_its_case(self, store: Store) -> None:
+        add_runs(store, ("free", "same"), ("dead", "same"), ordered=0)
+        settle(store, claim(store, "dead")[0], state="dead")
+        add_runs(store, ("a", "same"))
+        assert ids(store.write(lambda tx: claims.due(tx, NOW, 9)).result(30)) == ["free", "a"]
+        claim(store, "free")
+        assert ids(claim(store, "a")) == ["a"]
+
+    def test_who_holds_a_lane_keeps_its_case_only_while_somebody_has_it(self, store: Store) -> None:
+        add_runs(store, ("first", "same"), ("holder", "same"))
+        store.write(lambda tx: tx.do("take_lane", name="fila", run="holder", path="p")).result(30)
+        row = claim(store, "holder")[0]
+        assert ids(claim(store, "first", now=LATER)) == ["first"], "its owner is no more"
+        settle(store, claim(store, "first", now=LATER + 2 * LEASE)[0], state="ready", now=LATER)
+        row = claim(store, "holder", now=LATER)[0]
+        store.write(lambda tx: tx.do("pause_run", id="holder", fence=row["fence"], owner="uno", until=text_of(LATER + LEASE))).result(30)
+        assert ids(claim(store, "first", now=LATER)) == ["first"], "it is left alone"
+
+    def test_a_suspect_goes_before_those_that_are_due_longer_and_a_waiting_run_not_at_all(self, store: Store) -> None:
+        add_runs(store, "old", "waits")
+        add_runs(store, "suspect", time=text_of(NOW + dt.timedelta(seconds=1)))
+        settle(store, claim(store, "waits")[0], state="waiting")
+        claim(store, "suspect", now=LATER)
+        claim(store, "suspect", now=LATER + 2 * LEASE)
+        third = LATER + 4 * LEASE
+        assert [(row["id"], row["strikes"]) for row in claim(store, "old", "suspect", "waits", now=third)] == [("suspect", 2)]
+        assert ids(claim(store, "old", "waits", now=third)) == ["old"]
+
+    @pytest.mark.parametrize(("fence", "owner"), [(1, "uno"), (0, "due")])
+    @pytest.mark.parametrize("query", ["release_run", "pause_run", "release_runs", "hold_runs"])
+    def test_only_who_has_a_claim_ends_or_renews_it(self, store: Store, query: str, fence: int, owner: str) -> None:
+        """``fence``: so much beside the true one."""
+        add_runs(store, "a")
+        row = claim(store, "a")[0]
+        of, until = row["fence"] + fence, text_of(NOW + 9 * LEASE)
+        many = {"owner": owner, "claims": f'[["a",{of}]]'}
+        one = {"id": "a", "fence": of, "owner": owner}
+        asked = {
+            **(one if query.endswith("_run") else many),
+            **{"pause_run": {"until": until}, "hold_runs": {"lease": until}}.get(query, {}),
+        }
+        store.write(lambda tx: tx.all(query, **asked) if query == "hold_runs" else tx.do(query, **asked)).result(30)
+        assert claim(store, "a", owner="tre") == []
+        assert [row["strikes"] for row in claim(store, "a", owner="tre", now=LATER)] == [1]
+
+    def test_what_is_given_back_is_free_at_once_and_without_a_strike(self, store: Store) -> None:
+        add_runs(store, "a", "b")
+        claim(store, "a", "b")
+        fence = {row["id"]: row["fence"] for row in claim(store, "a", "b", now=LATER)}["a"]
+        store.write(lambda tx: tx.do("release_run", id="a", fence=fence, owner="uno")).result(30)
+        assert [row["strikes"] for row in claim(store, "a", owner="due", now=LATER)] == [0]
+        store.write(lambda tx: tx.do("release_owner", owner="uno")).result(30)
+        assert ids(claim(store, "b", owner="due", now=LATER)) == ["b"]
+
+    def test_a_run_that_somebody_has_is_not_left_alone(self, store: Store) -> None:
+        add_runs(store, "held", "never", "paused")
+        rows = {row["id"]: row["fence"] for row in claim(store, "held", "paused")}
+        until = text_of(LATER)
+        store.write(lambda tx: tx.do("leave_alone", runs='["held","never","paused"]', until=until)).result(30)
+        store.write(lambda tx: tx.do("pause_run", id="paused", fence=rows["paused"], owner="uno", until=until)).result(30)
+        now, named = text_of(NOW), '["held","never","paused"]'
+        assert ids(store.write(lambda tx: tx.all("runs_paused", now=now, most=9)).result(30)) == ["never", "paused"]
+        assert ids(store.write(lambda tx: tx.all("runs_paused_among", now=now, runs=named)).result(30)) == ["paused"]
+        store.write(lambda tx: tx.do("end_pauses", runs=named)).result(30)
+        assert sorted(ids(claim(store, "held", "never", "paused", owner="due"))) == ["never", "paused"]
+
+    def test_a_late_message_s_run_is_not_turned_away_for_what_its_route_asks_first(self, store: Store) -> None:
+        add_runs(store, "late", entry="tardi a")
+        assert store.write(lambda tx: claims.turn_away(tx, ["late"], Crowd("lento", ["d"], 0, LATER))).result(30) == []
+
+    def test_a_suspect_blocks_others_when_it_holds_a_lane_and_nobody_has_it(self, store: Store) -> None:
+        add_runs(store, "a", "b")
+        store.write(lambda tx: tx.do("take_lane", name="fila", run="a", path="p")).result(30)
+
+        def blocking(number: int) -> list[str]:
+            return ids(store.write(lambda tx: claims.blocking(tx, NOW + number * 2 * LEASE)).result(30))
+
+        for number, found in enumerate(([], [], ["a"])):
+            assert blocking(number) == found
+            claim(store, "a", "b", now=NOW + number * 2 * LEASE)
+        assert [blocking(2), blocking(3)] == [[], ["a"]]
+
+    def test_who_stands_behind_is_told_when_it_can_go_on(self, store: Store) -> None:
+        add_runs(store, ("first", "same"), ("behind", "same"), ("held", "same"), "other")
+        add_runs(store, ("late", "same"), time=text_of(LATER + LEASE))
+        add_runs(store, ("taken", "same"), ordered=0)
+        row = claim(store, "first")[0]
+        claim(store, "taken")
+        asked = {"claims": f'[["first",{row["fence"]}]]', "now": text_of(NOW)}
+        settle(store, row)
+        assert sorted(ids(store.write(lambda tx: tx.all("runs_behind", **asked)).result(30))) == ["behind", "held"]
+
+    # -- waits, lanes, numbers ---------------------------------------------------------------------------------------
+
+    def test_a_run_that_is_dead_or_done_is_woken_by_nothing_and_one_that_is_ready_keeps_its_turn(self, store: Store) -> None:
+        add_runs(store, "ready", "waits", "dead")
+        settle(store, claim(store, "waits")[0], state="waiting")
+        settle(store, claim(store, "dead")[0], state="dead")
+
+        def wake(tx: Tx) -> list[tuple[str, str]]:
+            for run in ("ready", "waits", "dead"):
+                tx.do("wake_run", id=run, time=text_of(LATER))
+            return [(row["state"], row["due"]) for row in tx.all("all_runs")]
+
+        now, later = text_of(NOW), text_of(LATER)
+        assert store.write(wake).result(30) == [("dead", now), ("ready", now), ("ready", later)]
+
+    def test_waits_are_found_by_what_they_wait_for_and_closed_only_while_they_are_open(self, store: Store) -> None:
+        add_runs(store, ("a", "same"))
+
+        def work(tx: Tx) -> None:
+            for path, name, state in (("key", "iuv", "open"), ("late", "iuv", "late"), ("case", None, "open"), ("over", None, "late")):
+                told = {"name": name, "value": name and "7", "deadline": text_of(LATER), "state": state, "late": int(state == "late")}
+                tx.do("add_wait", run="a", path=path, place="prova@1", type="t", **told)
+
+        def paths(query: str, **asked: object) -> list[str]:
+            return sorted(row["path"] for row in store.write(lambda tx: tx.all(query, **asked)).result(30))
+
+        store.write(work).result(30)
+        assert paths("waits_for_key", type="t", name="iuv", value="7") == ["key", "late"]
+        assert paths("waits_for_case", type="t", case_id="same") == ["case", "over"]
+        assert paths("waits_for_any", case_id="same") == ["case", "over"]
+        assert [paths("waits_expired", now=text_of(now), most=9) for now in (NOW, LATER)] == [[], ["case", "key"]]
+        known = {"intake": "[]", "case": "[]", "waits": '[["t","iuv","7"],["t","iuv","8"]]'}
+        assert [row["third"] for row in store.write(lambda tx: tx.all("known_among", **known)).result(30)] == ["7", "7"]
+
+        def close(tx: Tx) -> list[str]:
+            tx.do("close_wait", run="a", path="late", state="matched")
+            tx.do("close_wait", run="a", path="key", state="matched")
+            tx.do("close_waits", run="a")
+            return [row["state"] for row in tx.all("waits_of_run", run="a")]
+
+        assert store.write(close).result(30) == ["given up", "matched", "late", "late"]
+
+    def test_a_message_is_not_found_again_for_a_run_that_has_it(self, store: Store) -> None:
+        def work(tx: Tx) -> list[list[str]]:
+            for message in ("m1", "m2"):
+                tx.do("add_message", id=message, type="t", sender="s", time=text_of(NOW), case_id="c", payload="p")
+                tx.do("add_message_key", name="iuv", value="7", message=message, type="t")
+            tx.do("add_message", id="m3", type="t", sender="s", time=text_of(NOW), case_id="other", payload="p")
+            tx.do("add_match", run="a", message="m1")
+            by_key = {"type": "t", "name": "iuv", "value": "7"}
+            found = [tx.all("arrived_for_key", run=run, **by_key) for run in ("a", "b")]
+            found += [tx.all("arrived_for_case", run=run, case_id="c", type="t") for run in ("a", "b")]
+            return [[row["message"] for row in rows] for rows in found]
+
+        assert store.write(work).result(30) == [["m2"], ["m1", "m2"], ["m2"], ["m1", "m2"]]
+
+    def test_numbers_only_go_up_and_a_lane_is_left_by_the_call_that_has_it(self, store: Store) -> None:
+        def work(tx: Tx) -> list[int]:
+            values = []
+            for value in (1, 7, 3):
+                tx.do("set_sequence", name="fila", value=value)
+                row = tx.one("sequence", name="fila")
+                assert row is not None
+                values.append(row["value"])
+            tx.do("take_lane", name="fila", run="a", path="p")
+            tx.do("take_lane", name="altra", run="a", path="q")
+            tx.do("leave_lane", run="a", path="q")
+            return values
+
+        assert store.write(work).result(30) == [1, 7, 7]
+        with store.read() as tx:
+            assert [row["name"] for row in tx.all("all_lanes")] == ["fila"]
 
     # -- transactions ------------------------------------------------------------------------------------------------
 

@@ -98,3 +98,25 @@ def test_rules_that_replace_those_of_a_run_are_kept_with_it(world: Simulation) -
     with world.store.read() as tx:
         assert tx.one("rules", digest=plan.digest) is not None
     assert (row_of(world, message)["digest"], row_of(world, message)["version"]) == (plan.digest, plan.version)
+
+
+def test_a_call_that_may_have_had_its_effect_keeps_its_key_and_number_under_other_rules(world: Simulation) -> None:
+    message, keys = send(world, "senza", caso="c", iuv="i"), set[tuple[str, int | None]]()
+
+    def out(conduct: str) -> None:
+        turn(world)
+        for call in list(world.processes[0].outside.pending):
+            if call.asking.operation.name == "numera":
+                keys.add((call.asking.call.key, call.asking.number))
+            world.processes[0].outside.end(call, conduct)  # type: ignore[arg-type]
+        world._pass(60)
+
+    for _ in range(20):
+        out("timeout")
+    assert state(world, message) == "dead"
+    do(world, message, redeliver(world, rules=rules(2).routes["sim.senza"].plan))
+    for _ in range(4):
+        out("answer")
+    assert state(world, message) == "waiting"
+    assert len(keys) == 1
+    assert [effect.chi for effect in world.system.ledger] == ["nuova m1", "numera m1"]

@@ -33,3 +33,8 @@ def test_a_limit_that_other_rules_raise_or_lower_holds_from_then_on() -> None:
     assert [lowered.next(call(5), at(second)) for second in range(5)] == [at(second) for second in range(5)]
     assert lowered.next(call(2), at(10)) == at(63), "two in any minute: the last but one went out at the third second"
     assert lowered.next(call(5), at(10)) == at(60), "runs of the rules of before keep theirs"
+
+
+def test_each_of_several_processes_has_its_share_of_a_limit() -> None:
+    throttles = Throttles(workers=3)
+    assert [throttles.next(call(1), at(second)) for second in (0, 1, 180)] == [at(0), at(180), at(180)]

@@ -96,6 +96,20 @@ def test_a_call_whose_lane_is_taken_asks_again_in_a_moment_and_has_no_place_at_i
     assert {place[0] for place in gate.out} == {row_of(unswept, beside)["id"]}
 
 
+def test_a_call_that_its_throttle_holds_back_goes_out_when_its_turn_comes(unswept: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    message, later = send(unswept, "avviso"), unswept.clock.now() + dt.timedelta(seconds=3)
+    monkeypatch.setattr(unswept.processes[0].engine._house.throttles, "next", lambda call, now: max(later, now))
+    for seconds in (0, 2):
+        pass_by(unswept, seconds)
+        turn(unswept)
+        assert out(unswept) == []
+    pass_by(unswept, 1)
+    turn(unswept)
+    pass_by(unswept, JUST_AFTER.total_seconds())
+    turn(unswept)
+    assert out(unswept) == [message]
+
+
 def test_a_run_that_its_engine_had_to_claim_anew_is_not_given_up_for_what_comes_home_of_the_first_claim(many: Simulation) -> None:
     message = send(many, "senza", caso="c", iuv="i")
     turn(many)
