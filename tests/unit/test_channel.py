@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import select
+import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 
 import amqp
@@ -13,8 +14,9 @@ import pytest
 
 from bus.channel import KombuChannel
 from bus.channel.line import BackOff, Line
+from bus.channel.listener import Listener
 from bus.channel.outbox import MOST, Outbox
-from bus.channel.publisher import CONFIRM_SECONDS, Flight, TicketLost
+from bus.channel.publisher import CONFIRM_SECONDS, WINDOW, Flight, TicketLost
 
 
 def line(told: list[str]) -> Line:
@@ -153,3 +155,122 @@ def test_the_back_off_grows_and_is_bounded() -> None:
     assert 1.0 <= waits[-1] <= 2.0
     back_off.reset()
     assert back_off.seconds() <= 0.1
+
+
+class Afloat:
+    """Tickets on their way to a broker that is not there; ``moment`` is the clock."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, tickets: int) -> None:
+        self.moment, self.sent, self.beats, self.outbox = 100.0, list[list[str]](), 0, Outbox()
+        monkeypatch.setattr("bus.channel.publisher.time", SimpleNamespace(monotonic=lambda: self.moment))
+        monkeypatch.setattr("bus.channel.publisher.HEARTBEAT_SECONDS", 0.0)
+        self.outbox.put([f"run-{n}" for n in range(tickets * MOST)])
+        self.flight = Flight(line([]), self.outbox)
+        self.flight._tickets_out = SimpleNamespace(publish=lambda ticket, **how: self.sent.append(ticket))
+        self.flight._news_out = None
+        self.flight._connection = SimpleNamespace(
+            connection=SimpleNamespace(sock=None), drain_events=self.nothing, heartbeat_check=self.beat
+        )
+        self.flight.publish()
+
+    def nothing(self, timeout: float) -> None:
+        raise TimeoutError
+
+    def beat(self) -> None:
+        self.beats += 1
+
+
+@pytest.fixture
+def launch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Afloat]]:
+    """Publishes so many tickets."""
+    made: list[Afloat] = []
+    yield lambda tickets: made.append(Afloat(monkeypatch, tickets)) or made[-1]
+    for one in made:
+        one.outbox.close()
+
+
+def test_a_confirmation_is_of_the_tickets_that_it_names_and_of_no_other(launch: Callable[[int], Afloat]) -> None:
+    afloat = launch(4)
+    flight, sent = afloat.flight, afloat.sent
+    assert (len(sent), flight.confirmed) == (4, False)
+    flight._on_ack(2, False)
+    assert [one for one, _ in flight._tickets.values()] == [sent[0], sent[2], sent[3]]
+    flight._on_ack(3, True)
+    assert (flight.unconfirmed(), flight.confirmed, flight._line.counts["confirmed"]) == ([sent[3]], True, 3)
+    afloat.outbox.put(["another"])
+    flight.publish()
+    flight._on_ack(5, False)
+    assert flight.unconfirmed() == [sent[3]], "tags go on counting, whatever was confirmed"
+
+
+def test_a_ticket_that_is_refused_or_comes_back_ends_the_line(launch: Callable[[int], Afloat]) -> None:
+    flight = launch(1).flight
+    for said in (lambda: flight._on_nack(1, False), lambda: flight._on_return("no route")):
+        with pytest.raises(TicketLost):
+            said()
+    assert len(flight) == 1, "it is still to be published"
+
+
+def test_no_more_tickets_are_under_way_than_the_window_holds(launch: Callable[[int], Afloat]) -> None:
+    afloat = launch(WINDOW + 1)
+    assert (len(afloat.sent), len(afloat.outbox)) == (WINDOW, MOST)
+    afloat.flight._on_ack(1, False)
+    afloat.flight.publish()
+    assert len(afloat.sent) == WINDOW + 1
+
+
+def test_a_ticket_that_nobody_confirms_in_time_ends_the_line_but_not_while_the_broker_takes_none(launch: Callable[[int], Afloat]) -> None:
+    afloat = launch(1)
+    flight = afloat.flight
+    flight._on_blocked("memory")
+    afloat.outbox.put(["waits"])
+    flight.publish()
+    afloat.moment += CONFIRM_SECONDS + 1
+    flight.wait()
+    assert (len(afloat.sent), afloat.beats) == (1, 1)
+    flight._on_unblocked()
+    afloat.moment += CONFIRM_SECONDS - 1
+    flight.wait()
+    afloat.moment += 2
+    with pytest.raises(TicketLost):
+        flight.wait()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_ticket_is_acknowledged_behind_the_bell_whatever_that_does(fails: bool) -> None:
+    done: list[str] = []
+    listener = Listener(line([]))
+
+    def ring(runs: Sequence[str]) -> None:
+        done.extend(runs)
+        if fails:
+            raise RuntimeError("no bell")
+
+    listener.ring = ring
+    listener._on_ticket(SimpleNamespace(body='["run"]', ack=lambda: done.append("ack")))  # type: ignore[arg-type]
+    assert done == ["run", "ack"]
+
+
+def test_a_channel_is_connected_and_an_outage_over_when_both_of_its_lines_are_up() -> None:
+    told: list[str] = []
+    watched = line(told)
+
+    def connected() -> object:
+        return watched.describe()["connected"]
+
+    for who in ("publisher", "listener"):
+        watched.expect(who)
+    watched.up("publisher")
+    assert not connected()
+    watched.up("listener")
+    assert connected()
+    for who in ("publisher", "listener"):
+        watched.down(who, OSError("reset"))
+    watched.up("publisher")
+    assert (connected(), told) == (False, ["channel.lost"])
+    watched.up("listener")
+    assert (connected(), told) == (True, ["channel.lost", "channel.restored"])
+
+
+def test_a_broker_must_show_its_certificate() -> None:
+    assert Line("amqps://broker.example/none", "snodo.runs", print, {})._tls == {"server_hostname": None, "cert_reqs": ssl.CERT_REQUIRED}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.errors import StoreError, Unknown
+from bus.errors import Interrupted, StoreError, Unknown
 from bus.store.sqlite import MANY, SOME, SqliteStore
 from bus.store.writer import Writer
 
@@ -46,6 +46,54 @@ def test_what_may_be_written_is_not_written_again() -> None:
         assert told.value.code == "store.unknown"
     assert done == ["a", "b"]
     writer.close()
+
+
+class Away:
+    """A connection that ends so many of its transactions, one number for each work that is to be done."""
+
+    def __init__(self) -> None:
+        self.left = self.begun = 0
+
+    def begin(self) -> None:
+        self.begun += 1
+        if self.left > 0:
+            self.left -= 1
+            raise Interrupted("away")
+
+    def commit(self) -> None: ...
+    def rollback(self) -> None: ...
+    def weary(self) -> None: ...
+    def close(self) -> None: ...
+
+
+def test_work_is_done_again_while_the_database_is_away_for_so_long_and_then_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bus.store.writer.PATIENCE", 0.5)
+    connection = Away()
+    writer = Writer(lambda: connection)  # type: ignore[arg-type, return-value]
+    for _ in range(2):
+        connection.left = 2
+        assert writer.submit(lambda tx: "done").result(10) == "done"
+        time.sleep(0.6)  # it has been back for longer than anybody's patience
+    connection.left = 1000
+    with pytest.raises(Interrupted):
+        writer.submit(lambda tx: None).result(10)
+    before = connection.begun
+    with pytest.raises(Interrupted):
+        writer.submit(lambda tx: None).result(10)
+    assert connection.begun == before + 1
+    connection.left = 0
+    assert writer.submit(lambda tx: "done").result(10) == "done"
+    writer.close()
+
+
+def test_who_closes_does_not_wait_for_a_database_that_is_away() -> None:
+    connection = Away()
+    connection.left = 1000
+    writer = Writer(lambda: connection)  # type: ignore[arg-type, return-value]
+    waiting, began = writer.submit(lambda tx: None), time.monotonic()
+    writer.close()
+    assert isinstance(waiting.exception(0), Interrupted)
+    assert time.monotonic() - began < 10
 
 
 @pytest.fixture
