@@ -216,5 +216,5 @@ def test_an_engine_that_stops_takes_none_of_what_the_door_opens(world: Simulatio
     engine, message = world.processes[0].engine, send(world, "avviso")
     run = row_of(world, message)["id"]
     engine.wind_down()
-    assert world.store.write(lambda tx: engine.welcome(tx, [run])).result() is None
+    assert world.store.write(lambda tx: engine.welcome(tx, [run], {})).result() is None
     assert row_of(world, message)["owner"] is None

@@ -98,7 +98,7 @@ def test_a_call_whose_lane_is_taken_asks_again_in_a_moment_and_has_no_place_at_i
 
 def test_a_call_that_its_throttle_holds_back_goes_out_when_its_turn_comes(unswept: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
     message, later = send(unswept, "avviso"), unswept.clock.now() + dt.timedelta(seconds=3)
-    monkeypatch.setattr(unswept.processes[0].engine._house.throttles, "next", lambda call, now: max(later, now))
+    monkeypatch.setattr(unswept.processes[0].engine._around.throttles, "next", lambda call, now: max(later, now))
     for seconds in (0, 2):
         pass_by(unswept, seconds)
         turn(unswept)
@@ -193,7 +193,7 @@ def test_an_engine_takes_what_the_door_opens_only_while_it_has_room_and_nobody_w
     engine, run = world.processes[0].engine, row_of(world, send(world, "avviso"))["id"]
 
     def welcome() -> list[str]:
-        claims = world.store.write(lambda tx: engine.welcome(tx, [run])).result()
+        claims = world.store.write(lambda tx: engine.welcome(tx, [run], {})).result()
         return [] if claims is None else [row["id"] for row in claims.rows]
 
     with monkeypatch.context() as patch:
