@@ -36,10 +36,11 @@ from bus.route.check import check_route
 from bus.route.compile import CompiledRoute, compile_route, plan_of
 from bus.route.mapping_tests import Tested, check_mapping_tests
 from bus.route.model import TestDocument
-from bus.route.outline import Outline, outline_of
+from bus.route.outline import Outline, asked_of, outline_of
 from bus.route.parse import ParsedRoute, parse_route
 from bus.route.plan import CallStep, GatherStep, Plan, WaitStep
 from bus.route.tests_check import SERVICES, Found, check_tests
+from bus.route.traffic import traffic_of
 from bus.route.world import World, check_mapping, check_type
 from bus.rulefiles import CATALOGUE, Files, beside_of, files_of, is_beside, is_mapping, is_route, is_table, is_type, route_of, weights_of
 from bus.services import Servizio, check_services, read_services
@@ -278,15 +279,6 @@ class _Draft:
         return tuple((one.file, one.place(("tests", position))[0]) for one, found in written if one for position, _ in found)
 
 
-def _asked(outlines: Iterable[Outline]) -> dict[str, frozenset[tuple[str, ...]]]:
-    """The paths that the routes which apply a mapping ask about, by mapping."""
-    found: dict[str, frozenset[tuple[str, ...]]] = {}
-    for outline in outlines:
-        for name in outline.mappings:
-            found[name] = found.get(name, frozenset()) | outline.asked
-    return found
-
-
 class _Said(NamedTuple):
     """What the processes that share the work tell one another of their routes.
 
@@ -372,7 +364,7 @@ class _Reader:
 
     def _check_services(self, source: Source, document: dict[str, Any]) -> None:
         starts = {**dict.fromkeys(self.broken), **{one.route: one.on for one in self.outlines}}
-        inside = {name for one in self.outlines for name in one.inside}
+        inside = {name for one in self.outlines for name in one.sent | one.awaited}
         offices = None if OFFICES in self.broken else self.tables.get(OFFICES)
         check_services(self.services, document, {*self.types, *self.broken}, starts, inside, offices, source)
         if source.findings:
@@ -497,7 +489,10 @@ class _Reader:
 
     def _world(self) -> World:
         """What all is checked against; a route of which is not known what is found there is read now."""
-        world = World(self.operations, self.types, self._mappings, frozenset(self.broken), self.tables, self._keys(), _asked(self.outlines))
+        traffic = None if any(one is None or one for one in self._halves()) else traffic_of(self.outlines)
+        world = World(
+            self.operations, self.types, self._mappings, frozenset(self.broken), self.tables, self._keys(), asked_of(self.outlines), traffic
+        )
         if self.recalled:
             found = self.recalled.findings(self.known, world)
             self.found = [one for findings in found.values() for one in findings or ()]
@@ -547,10 +542,14 @@ class _Reader:
 
     def _keys(self) -> frozenset[str] | None:
         """All business keys that a case can have. None: not known."""
-        perhaps = [self._perhaps(), *(one.perhaps for one in self.others)]
+        perhaps = self._halves()
         if None in perhaps:
             return None
         return frozenset().union(*(one.case for one in self.types.values()), *(one.keys for one in self.outlines), *filter(None, perhaps))
+
+    def _halves(self) -> list[frozenset[str] | None]:
+        """What each process says of its halves; nothing where there are none, and all that routes send and take is known."""
+        return [self._perhaps(), *(one.perhaps for one in self.others)]
 
     def _perhaps(self) -> frozenset[str] | None:
         """The keys that what can be read only in part may give: any that it writes. None: not known."""

@@ -39,7 +39,7 @@ class Recalled:
     def findings(self, paths: Iterable[str], world: World) -> dict[str, list[Finding] | None]:
         """What is known to be found of these routes in this world; None where it is not known."""
         state = _state(world)
-        return {path: self._earlier.findings(self._in(state, path)) for path in paths}
+        return {path: self._earlier.findings(self._in(state, path, self.outlines[path], world)) for path in paths}
 
     def worth(self, sound: Iterable[tuple[str, Outline, list[Finding]]], findings: Iterable[Finding], world: World) -> Iterator[Kept]:
         """What to keep of sound routes, each with what was found elsewhere for its sake, and of what was found in this world.
@@ -53,15 +53,16 @@ class Recalled:
         for path, outline, elsewhere in sound:
             own = [*found.get(path, ()), *found.get(beside_of(path), ()), *elsewhere]
             if all(one.severity != "error" for one in own):
-                yield Kept(self._keys[path], outline.written(), self._in(state, path), own)
+                yield Kept(self._keys[path], outline.written(), self._in(state, path, outline, world), own)
 
     def keep(self, kept: Iterable[Kept]) -> None:
         for one in kept:
             self._earlier.keep_outline(one.files, one.outline)
             self._earlier.keep(one.world, one.findings)
 
-    def _in(self, state: bytes, path: str) -> str:
-        return self._earlier.key(self._keys[path].encode(), state)
+    def _in(self, state: bytes, path: str, outline: Outline, world: World) -> str:
+        about = world.traffic.about(outline) if world.traffic else None
+        return self._earlier.key(self._keys[path].encode(), state, canonical(about))
 
 
 def _state(world: World) -> bytes:

@@ -41,7 +41,8 @@ def patterns() -> Iterator[str]:
     yield "# Patterns"
     yield ""
     yield "The *Enterprise Integration Patterns* that a bus needs, each as a route. The routes are files in `docs/patterns/routes`;"
-    yield "whenever the tests of Snodo run, they are checked, and their tests take every way through them."
+    yield "whenever the tests of Snodo run, they are checked, and their tests take every way through them. What they send is taken by the"
+    yield "routes in `docs/patterns/routes/riceventi`: a message that nobody takes is refused."
     for group, names in GROUPS.items():
         yield f"\n## {group}"
         for name in names:

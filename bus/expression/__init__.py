@@ -29,7 +29,7 @@ from typing import Any, TypeAlias
 from bus.clock import text_of
 from bus.errors import ExpressionError
 from bus.expression import plain, tree, wording
-from bus.expression.tree import Comparison, Literal, Lookup, Pair, Reading, Reference, Told
+from bus.expression.tree import Argument, Compared, Comparison, Literal, Lookup, Pair, Reading, Reference, Told
 from bus.functions import FUNCTIONS, Function, declared
 from bus.message import JsonValue
 from bus.source import suggestion
@@ -143,6 +143,16 @@ class Expression:
     def pairs(self) -> Sequence[Pair]:
         """The values that it compares with one another."""
         return self._reading.pairs
+
+    @property
+    def arguments(self) -> Sequence[Argument]:
+        """The paths whose values some functions and operators take as they are."""
+        return self._reading.arguments
+
+    @property
+    def compared(self) -> Sequence[Compared]:
+        """What its paths are compared with, where that is written out."""
+        return self._reading.compared
 
     @property
     def goes_together(self) -> bool:

@@ -40,9 +40,11 @@ _MESSAGE: Any = 11
 _KINDS = ("const", "ident", "select", "call", "list", "struct", "comprehension")
 _ORDERING = frozenset({"_<_", "_<=_", "_>_", "_>=_", "_==_", "_!=_"})
 _RECKONING = frozenset({"_+_", "_-_", "_*_", "_/_", "_%_"})
+OF_DATES = frozenset({"date_add", "days_between", "working_day"})
+"""Functions that take dates, and no moments."""
 _GIVE_DATES = frozenset({"date_of", "date_add", "cf_birth_date"})
 _DATED = re.compile(r"\d{4}-\d\d-\d\d(T.*)?")
-_COMPARING = frozenset({"_==_", "_!=_", "@in"})
+COMPARING = frozenset({"_==_", "_!=_", "@in"})
 _SPARING = frozenset({"_&&_", "_||_", "_?_:_"})
 _OPTIONAL_READERS = frozenset({"orValue", "or", "value", "hasValue", "_?._", "_[?_]", "_[_]", "_==_", "_!=_", "_?_:_"})
 
@@ -128,6 +130,25 @@ class Pair:
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A path compared with values that are written out; ``offset`` is that of the path, as its `Reference` has it."""
+
+    function: str
+    path: tuple[str, ...]
+    values: tuple[Any, ...]
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A path that a function of dates takes, or that is reckoned with a number with decimals; ``offset`` is that of the function."""
+
+    function: str
+    path: tuple[str, ...]
+    offset: int
+
+
 @dataclass(slots=True)
 class Reading:
     """All references of one expression. ``mixed`` are the offsets of operators between a value and one of another type, where only what
@@ -141,6 +162,8 @@ class Reading:
     literals: list[Literal] = field(default_factory=list)
     pairs: list[Pair] = field(default_factory=list)
     mixed: list[int] = field(default_factory=list)
+    arguments: list[Argument] = field(default_factory=list)
+    compared: list[Compared] = field(default_factory=list)
     loose_optional: int | None = None
 
     @property
@@ -224,13 +247,16 @@ class _Walker:
         if found is not None:
             self._note_lookup(found, below, bound)
             node, kind = found, "call"
-        elif kind == "call" and node.call.function in _COMPARING:
+        elif kind == "call" and node.call.function in COMPARING:
             self._note_comparison(node.call, bound)
         if kind == "call" and node.call.function in _ORDERING:
             left, right = (_path(one, bound) or _form(one) for one in node.call.args)
             self.reading.pairs += [Pair(left, right, node.call.function, self.positions.get(node.id, 0))] if left and right else []
         if kind == "call" and node.call.function in _RECKONING and len({_basic(one) for one in node.call.args} - {""}) > 1:
             self.reading.mixed.append(self.positions.get(node.id, 0))
+        if kind == "call":
+            self._note_arguments(node, bound)
+            self._note_compared(node.call, bound)
         for operand, child in enumerate(_children(node)):
             if kind == "call":
                 self._note_literal(node.call.function, operand, child)
@@ -286,6 +312,22 @@ class _Walker:
         for text in right.list.elements if _kind(right) == "list" else (right,):
             if path and _kind(text) == "const" and text.const.string_value:
                 self.reading.comparisons.append(Comparison(path, text.const.string_value, self.positions.get(text.id, 0)))
+
+    def _note_arguments(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
+        function, args = node.call.function, node.call.args
+        if function in OF_DATES or (function in _RECKONING and "double_value" in [_basic(one, of_none=False) for one in args]):
+            found = (_path(one, bound) for one in args)
+            self.reading.arguments += [Argument(function, path, self.positions.get(node.id, 0)) for path in found if path]
+
+    def _note_compared(self, call: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
+        if call.function not in _ORDERING and call.function != "@in":
+            return
+        for one, other in (call.args, call.args[::-1]):
+            elements = other.list.elements if call.function == "@in" and _kind(other) == "list" else (other,)
+            words = [_basic(element, of_none=False) for element in elements]
+            if (path := _path(one, bound)) and all(words):
+                values = tuple(getattr(element.const, word) for element, word in zip(elements, words, strict=True))
+                self.reading.compared.append(Compared(call.function, path, values, self.positions.get(one.id, 0)))
 
     def _check_optional(self, node: Any) -> None:
         """Optional values may only meet what understands them: our own functions would not survive one."""

@@ -20,7 +20,8 @@ from bus.route.compile import CompiledRoute
 from bus.route.known import SCALARS, Doubts, Known, Paths, Schema, Scope, definitions, merged
 from bus.route.parse import Parsed, ParsedRoute
 from bus.route.target import Target, answer_of, shape_of
-from bus.route.ways import Order, check_choices, check_failures, clauses_of
+from bus.route.traffic import check_awaited, check_sent
+from bus.route.ways import Order, check_choices, check_condition, check_failures, clauses_of
 from bus.route.world import World, check_applied, target_schema
 from bus.source import Pointer, Reporter, nearest, suggestion
 
@@ -127,6 +128,8 @@ class _Checker:
         self._uses(step.pointer, scope)
         sent = self._type(step.model.send, (*step.pointer, "send"))
         self._target(step, scope, step.model.send, sent.shape if sent else None)
+        if sent is not None:
+            check_sent(step, sent, self.world.traffic, self.report)
         return scope.having({step.model.as_: Known(schema=_SENT)} if step.model.as_ else {})
 
     def _reply(self, step: Parsed, scope: Scope) -> Scope:
@@ -149,7 +152,7 @@ class _Checker:
         arrived = self.world.known(awaited.shape if awaited else None)
         self._uses(step.pointer, scope, without=("match",))
         self._uses(step.pointer, scope.having({"arrival": arrived}), only=("match",))
-        self._waiting(step, scope)
+        self._waiting(step, scope, awaited)
         after, late = (scope.having({model.as_: one} if model.as_ else {}) for one in (arrived, replace(arrived, late=True)))
         return self._deadline(step, scope, after, late)
 
@@ -166,7 +169,7 @@ class _Checker:
         if str(model.count).strip().lstrip("-").isdigit() and int(str(model.count)) < 1:
             hint = "say how many messages make it complete"
             self.report.report((*step.pointer, "count"), "expression.wrong-result", "`count` must be at least 1", hint)
-        self._key(step, scope)
+        self._key(step, scope, gathered)
         after = scope.having({model.as_: items})
         return self._deadline(step, scope.having({"items": items}), after, after)
 
@@ -251,6 +254,8 @@ class _Checker:
                     self._name(name, used, scope)
             if not paths.check(used, sure=len(self.report.findings) == before):
                 self.wrong.add(used.pointer)
+            elif part in {"when", "match"} and "error" not in used.expression.names:
+                check_condition(used, scope.names, self.report)
 
     def _name(self, name: str, used: Used, scope: Scope) -> None:
         known = scope.names.get(name)
@@ -294,11 +299,14 @@ class _Checker:
             if problem := name_problem(name):
                 self.report.report((*pointer, name), "name.reserved", problem, key=True)
 
-    def _key(self, step: Parsed, scope: Scope) -> None:
+    def _key(self, step: Parsed, scope: Scope, awaited: MessageType | None) -> None:
+        """The key of the case by which a step waits: one that the case has here, and that what it waits for carries."""
         name = step.model.case
         if name is not None and name not in scope.keys:
             hint = suggestion(name, scope.keys) or ("known here: " + ", ".join(sorted(scope.keys)) if scope.keys else "")
             self.report.report((*step.pointer, "case"), "case.unknown-key", f"the case has no key `{name}` at this step", hint)
+        elif awaited is not None and self.world.traffic is not None:
+            check_awaited(step, awaited, self.world.traffic, self.report)
 
     def _item(self, step: Parsed, scope: Scope) -> Known:
         paths = self._paths(scope)
@@ -395,7 +403,7 @@ class _Checker:
             target = Target(model.undo, shape_of(undo.request), paths)
             target.takes(answer_of(operation.answer), (*step.pointer, "undo"), f"what {model.call} answers")
 
-    def _waiting(self, step: Parsed, scope: Scope) -> None:
+    def _waiting(self, step: Parsed, scope: Scope, awaited: MessageType | None) -> None:
         model = step.model
         if model.wait is None:
             if model.deadline is None:
@@ -403,7 +411,7 @@ class _Checker:
             return
         if model.deadline is None:
             self._no_deadline(step)
-        self._key(step, scope)
+        self._key(step, scope, awaited)
 
     def _no_deadline(self, step: Parsed) -> None:
         sentence = f"step `{step.model.id}` may wait for ever"

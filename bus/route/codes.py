@@ -276,6 +276,26 @@ CODES: dict[str, Code] = {
         "undo: edilizia.leggi-pratica",
         "Use the declared one, or none.",
     ),
+    "send.refused": Code(
+        "The type names its senders, and routes are none of them: each such message would be refused, and the run end there.",
+        "send: pagopa.ricevuta   # the type says senders: [pagopa]",
+        "Send a type of your own, or add `bus` to the senders of this one.",
+    ),
+    "send.unheard": Code(
+        "No route begins with the type and no step waits for it: each such message would be refused, and the run end there.",
+        "send: notifiche.avvisi",
+        "Correct the type, or write the route that begins with it.",
+    ),
+    "wait.never-sent": Code(
+        "Only routes may send the type, and none does: the step waits for nothing.",
+        "wait: pareri.espresso   # the type says senders: [bus]",
+        "Send it from a route, or name in the type who else does.",
+    ),
+    "wait.no-key": Code(
+        "Messages of the type do not carry the key by which the step waits for them: it would take none, ever.",
+        "wait: pagopa.ricevuta\ncase: avviso   # the type says case: {iuv: body.iuv}",
+        "Wait by a key that they carry, or say under `case` of their type what it is.",
+    ),
     "wait.no-deadline": Code("The step may wait for ever.", "wait: pagopa.ricevuta", "Say `deadline: 30d` and what to do then."),
     "wait.nothing": Code("The wait has neither a type nor a deadline.", "wait:", "Say what to wait for, or for how long."),
     "gather.endless": Code("Nothing ends the gather.", "gather: pareri.espresso", "Say `count`, `until` or `deadline`."),

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from bus.expression import Lookup
 from bus.expression.literals import is_bare_date, misfits
+from bus.expression.tree import OF_DATES
 from bus.expression.typing import ANYTHING, Types
 from bus.expression.unions import laid
 from bus.expression.wording import field_of
@@ -192,6 +193,7 @@ class Paths:
         else:
             before = len(self.report.findings)
             strange = self._unknown_fields(used) | self._no_object(used) | self._comparisons(used) | self._misfits(used)
+            strange |= self._arguments(used)
             self._keys(used)
             self._dates(used)
             good = self._types(used) and not strange
@@ -422,6 +424,24 @@ class Paths:
             found = True
             within = line_and_column(used.expression.text, offset)
             self.report.report(used.pointer, "expression.literal", sentence, hint, within=within)
+        return found
+
+    def _arguments(self, used: Used) -> bool:
+        """Moments in the place of dates, and whole numbers reckoned with decimals: each fails on every message."""
+        found = False
+        for one in used.expression.arguments:
+            schema, path = schema_at(self._named(one.path[0], used).schema, one.path[1:]), ".".join(one.path).replace(".[]", "[]")
+            if one.function in OF_DATES and schema.get("format") == "date-time":
+                sentence, hint = f"{one.function} takes dates, {path} is a moment", f"write date_of({path})"
+            elif one.function not in OF_DATES and type_of(schema) == "integer":
+                sentence = f"`{one.function.strip('_')}` cannot be applied to a whole number and a number with decimals"
+                hint = f"write double({path}), and int(...) around the whole where cents are wanted"
+            else:
+                continue
+            found = True
+            start = one.offset - (len(one.function) if one.function in OF_DATES else 0)  # CEL points at the bracket
+            within = line_and_column(used.expression.text, start)
+            self.report.report(used.pointer, "expression.wrong-type", sentence, hint, within=within)
         return found
 
     def _types(self, used: Used) -> bool:

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bus.message import JsonObject
 from bus.route.compile import CompiledRoute
 
-_INSIDE = frozenset({"send", "wait", "gather"})
-"""Steps whose messages pass inside the bus, or come from other systems: no portal presents them."""
+_SETS = ("names", "keys", "told", "sent", "awaited", "mappings")
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """``names``: what its expressions may use; ``keys``: what it may give its case; ``inside``: types that it sends or waits for;
-    ``mappings``: those that it applies; ``asked``: the paths that its conditions ask about.
+    """``names``: what its expressions may use; ``keys``: what it may give its case, ``told``: those of the message; ``sent`` and
+    ``awaited``: types that it sends and waits for; ``mappings``: those that it applies; ``asked``: the paths that its conditions ask about.
     """
 
     route: str
     on: str
     names: frozenset[str]
     keys: frozenset[str]
-    inside: frozenset[str]
+    told: frozenset[str]
+    sent: frozenset[str]
+    awaited: frozenset[str]
     mappings: frozenset[str]
     asked: frozenset[tuple[str, ...]]
 
     def written(self) -> JsonObject:
         """As JSON."""
-        sets = {name: sorted(getattr(self, name)) for name in ("names", "keys", "inside", "mappings")}
+        sets = {name: sorted(getattr(self, name)) for name in _SETS}
         return {"route": self.route, "on": self.on, **sets, "asked": [list(path) for path in sorted(self.asked)]}
 
 
@@ -37,14 +38,24 @@ def outline_of(compiled: CompiledRoute) -> Outline:
     """The outline of a route that was compiled."""
     model, steps = compiled.parsed.model, list(compiled.parsed.walk())
     learnt = [name for step in steps if step.kind == "call" for name in step.model.case]
-    inside = [getattr(step.model, step.kind) for step in steps if step.kind in _INSIDE]
+    sent = [step.model.send for step in steps if step.kind == "send"]
+    awaited = [getattr(step.model, step.kind) for step in steps if step.kind in {"wait", "gather"}]
     return Outline(
-        model.route, model.on, compiled.parsed.names, frozenset([*model.case, *learnt]), frozenset(filter(None, inside)),
-        frozenset(compiled.mappings), compiled.asked,
+        model.route, model.on, compiled.parsed.names, frozenset([*model.case, *learnt]), frozenset(model.case),
+        frozenset(sent), frozenset(filter(None, awaited)), frozenset(compiled.mappings), compiled.asked,
     )  # fmt: skip
 
 
 def outline_from(written: Mapping[str, Any]) -> Outline:
     """An outline that was written as JSON."""
-    sets = {name: frozenset(written[name]) for name in ("names", "keys", "inside", "mappings")}
+    sets = {name: frozenset(written[name]) for name in _SETS}
     return Outline(written["route"], written["on"], asked=frozenset(map(tuple, written["asked"])), **sets)
+
+
+def asked_of(outlines: Iterable[Outline]) -> dict[str, frozenset[tuple[str, ...]]]:
+    """The paths that the routes which apply a mapping ask about, by mapping."""
+    found: dict[str, frozenset[tuple[str, ...]]] = {}
+    for outline in outlines:
+        for name in outline.mappings:
+            found[name] = found.get(name, frozenset()) | outline.asked
+    return found

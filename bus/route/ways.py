@@ -7,6 +7,7 @@ enumeration. The clauses' own conditions are evaluated on all of them, so that w
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -15,13 +16,18 @@ from typing import Any
 from bus.adapter import Operation
 from bus.errors import ExpressionError
 from bus.expression import Expression
+from bus.expression.tree import COMPARING, Compared
+from bus.mapping.template import Used
 from bus.mapping.types import schema_at
-from bus.route.known import KINDS, Known
+from bus.route.known import KINDS, Known, type_of
 from bus.route.parse import Parsed
 from bus.source import Pointer, Reporter, nearest, suggestion
 
 MOST = 200
 """More situations than these are not tried."""
+
+_OTHER = "\ufffd"
+"""A text with which no condition compares."""
 
 _TOLD = frozenset({"kind", "code", "outside_code", "effect"})
 """Fields of ``error`` that are known before it happens."""
@@ -158,11 +164,20 @@ def ends_the_run(step: Parsed, clauses: Sequence[Expression | None], ending: fro
 
 
 def situations(clauses: Sequence[Expression | None], names: Mapping[str, Known]) -> list[dict[str, Any]] | None:
-    """Every combination of the codes and truths that the clauses read; None when they read anything else."""
+    """Every combination of the codes, the truths, and the numbers and texts on either side of what they are compared with, that the clauses
+    read; None when they read anything else.
+    """
     domains: dict[tuple[str, ...], list[Any]] = {}
-    for when in clauses:
-        for one in when.references if when else ():
-            if "[]" in one.path or one.tested or (values := _values(one.path, names)) is None:
+    conditions = [when for when in clauses if when]
+    compared = [one for when in conditions for one in when.compared]
+    for when in conditions:
+        for one in when.references:
+            if "[]" in one.path or one.tested:
+                return None
+            values = _values(one.path, names)
+            if values is None and any(other.path == one.path and other.offset == one.offset for other in when.compared):
+                values = _sides(one.path, names, [other for other in compared if other.path == one.path])
+            if values is None:
                 return None
             domains[one.path] = values
     paths = list(domains)
@@ -180,6 +195,28 @@ def _values(path: tuple[str, ...], names: Mapping[str, Known]) -> list[Any] | No
     if schema.get("type") == "boolean" and "anyOf" not in schema:
         return [True, False]
     return list(schema["enum"]) if schema.get("enum") else None
+
+
+def _sides(path: tuple[str, ...], names: Mapping[str, Known], compared: Sequence[Compared]) -> list[Any] | None:
+    """Values of which each stands otherwise to what a path is compared with, as its contract allows them; None where nobody knows."""
+    known = names.get(path[0])
+    schema = schema_at(known.schema, path[1:]) if known else {}
+    told = {value for one in compared for value in one.values}
+    kind = type_of(schema)
+    if kind == "string" and all(isinstance(one, str) for one in told) and all(one.function in COMPARING for one in compared):
+        least, most = schema.get("minLength", 0), schema.get("maxLength", math.inf)
+        return [*(one for one in sorted(told) if least <= len(one) <= most), _OTHER]
+    if kind not in {"integer", "number"} or not all(type(one) in {int, float} for one in told):
+        return None
+    points = sorted({*told, *(schema[word] for word in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum") if word in schema)})
+    near = {*points, *(one + step for one in points for step in (-1, 1)), *((a + b) / 2 for a, b in itertools.pairwise(points))}
+    whole = (int(one) for one in near if one == int(one))
+    return [one for one in sorted(whole if kind == "integer" else near) if _within(one, schema)]
+
+
+def _within(number: float, schema: Mapping[str, Any]) -> bool:
+    over = number >= schema.get("minimum", number) and number > schema.get("exclusiveMinimum", -math.inf)
+    return bool(over and number <= schema.get("maximum", number) and number < schema.get("exclusiveMaximum", math.inf))
 
 
 def _nested(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
@@ -210,6 +247,14 @@ def check_choices(
     if None not in reached and step.model.otherwise and all(clauses):
         report.report((*step.pointer, "otherwise"), "step.unreachable", sentence, "", "warning", key=True)
     return None not in reached
+
+
+def check_condition(used: Used, names: Mapping[str, Known], report: Reporter) -> None:
+    """A condition that no value fulfils which the contracts allow."""
+    every = situations([used.expression], names)
+    if every is not None and all(tried([used.expression], one) == Taken(None, False) for one in every):
+        sentence = "no value that the contracts allow makes this true"
+        report.report(used.pointer, "condition.constant", sentence, "correct it, or delete what it guards", "warning")
 
 
 # --- effects before reads --------------------------------------------------------------------------------------------

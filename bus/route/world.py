@@ -14,13 +14,15 @@ from bus.mapping.template import Used, asked_in
 from bus.mapping.types import MessageType, anything
 from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, MOMENT, SCALARS, Doubts, Known, Paths, Schema
 from bus.route.target import Target, answer_of, shape_of
+from bus.route.traffic import Traffic
 from bus.source import Reporter, suggestion
 
 
 @dataclass(frozen=True)
 class World:
     """What routes are checked against. ``broken`` are names of types and mappings whose own files have errors; ``keys`` are all business
-    keys that a case can have (None: not known), ``asked`` the paths that routes ask about before they apply a mapping.
+    keys that a case can have (None: not known), ``asked`` the paths that routes ask about before they apply a mapping, ``traffic`` the
+    messages between routes (None: not known).
     """
 
     operations: Mapping[str, Operation]
@@ -30,6 +32,7 @@ class World:
     tables: Tables = field(default_factory=Tables)
     keys: frozenset[str] | None = None
     asked: Mapping[str, frozenset[tuple[str, ...]]] = field(default_factory=dict)
+    traffic: Traffic | None = None
     _made: dict[tuple[str, int], Known] = field(default_factory=dict)
 
     @cached_property

@@ -1,0 +1,68 @@
+"""Which messages pass between the routes: a step that sends one that nobody takes, or waits for one that cannot come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bus.mapping.types import MessageType
+from bus.route.outline import Outline
+from bus.route.parse import Parsed
+from bus.source import Reporter, suggestion
+
+BUS = "bus"
+"""What `senders` of a type calls the routes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What all routes do with messages: types that one begins with or waits for, types that one sends, and by type the keys of the case
+    that the routes which begin with it read of it.
+    """
+
+    taken: frozenset[str]
+    sent: frozenset[str]
+    keys: Mapping[str, frozenset[str]]
+
+    def about(self, outline: Outline) -> list[Any]:
+        """What of it the findings of one route depend on, as JSON."""
+        keys = [[name, sorted(self.keys.get(name, ()))] for name in sorted(outline.awaited)]
+        return [sorted(outline.sent & self.taken), sorted(outline.awaited & self.sent), keys]
+
+
+def traffic_of(outlines: Iterable[Outline]) -> Traffic:
+    """The traffic between routes, by their outlines."""
+    known, keys = list(outlines), dict[str, frozenset[str]]()
+    for one in known:
+        keys[one.on] = keys.get(one.on, frozenset()) | one.told
+    taken = frozenset[str]().union(*(one.awaited for one in known))
+    return Traffic(taken | {one.on for one in known}, frozenset[str]().union(*(one.sent for one in known)), keys)
+
+
+def check_sent(step: Parsed, sent: MessageType, traffic: Traffic | None, report: Reporter) -> None:
+    """A message that the bus would refuse when the step sends it; without ``traffic`` nobody knows who takes it."""
+    place = (*step.pointer, "send")
+    if sent.senders and BUS not in sent.senders:
+        hint = f"its senders are {', '.join(sent.senders)}: add `{BUS}` to them, or send a type of your own"
+        report.report(place, "send.refused", f"messages of type `{sent.name}` are not taken from routes", hint)
+    elif traffic is not None and sent.name not in traffic.taken:
+        hint = suggestion(sent.name, traffic.taken) or "write the route that begins with it, or delete the step"
+        report.report(place, "send.unheard", f"no route begins with `{sent.name}` and no step waits for it: it would be refused", hint)
+
+
+def check_awaited(step: Parsed, awaited: MessageType, traffic: Traffic, report: Reporter) -> None:
+    """A wait or gather that no message can ever end."""
+    sent, key = awaited.name in traffic.sent, step.model.case
+    if awaited.senders == (BUS,) and not sent:
+        sentence = f"only routes send messages of type `{awaited.name}`, and none does"
+        report.report((*step.pointer, step.kind), "wait.never-sent", sentence, "send one, or name other senders in the type", "warning")
+        return
+    carried = {*awaited.case, *traffic.keys.get(awaited.name, ())}
+    if (key is None and (carried or sent)) or key in carried:
+        return
+    named = "no key of a case" if key is None else f"no key `{key}`"
+    known = suggestion(key, carried) if key else ""
+    hint = known or (f"they carry {', '.join(sorted(carried))}" if carried else "say under `case` of the type what their key is")
+    place = (*step.pointer, step.kind if key is None else "case")
+    report.report(place, "wait.no-key", f"messages of type `{awaited.name}` carry {named}: none is ever found", hint, "warning")
