@@ -407,7 +407,7 @@ def _earlier(tx: Tx, steps: int, to: str) -> Record:
 
 
 def _reason(text: str, on_behalf: str) -> JsonObject:
-    return {"text": reasons.given(text, "rules.reason-missing"), **({"as": on_behalf} if on_behalf else {})}
+    return {"text": reasons.given(text, "rules.reason-missing"), **({"as": who} if (who := reasons.one_line(on_behalf)) else {})}
 
 
 def _checked(files: Files) -> Files:

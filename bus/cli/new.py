@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import keyword
 import re
 from collections.abc import Collection, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -153,6 +155,10 @@ def adapter(
     _fit(_ADAPTER, name, "tributi")
     inside = (folder / "adapters/__init__.py").is_file()
     package = f"adapters.{name}" if inside else name
+    if keyword.iskeyword(name) or keyword.iskeyword(name.capitalize()):
+        raise Invalid(f"{name!r} is a word of Python and cannot name a package", code="new.name", hint="such as tributi")
+    if not inside and (name == "tests" or find_spec(name) is not None):  # it would stand in the place of the other
+        raise Conflict(f"Python has a package {name!r} already", code="new.exists", hint="nothing was written; choose another name")
     place = package.replace(".", "/")
     test = f"tests/contract/test_{name}.py" if (folder / "tests/contract").is_dir() else f"tests/test_{name}.py"
     values = {"name": name, "class": name.capitalize(), "package": package, "test": test}

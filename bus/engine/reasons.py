@@ -17,9 +17,15 @@ _ANYWHERE = re.compile(f"(?=({PERSON.pattern}))")
 
 def given(text: str, code: str) -> str:
     """A reason as the log keeps it; raises `Invalid`: with ``code`` when nothing is said, ``reason.person`` when it names somebody."""
-    if not text.strip():
+    told = one_line(text)
+    if not told:
         raise Invalid("say why: the log keeps the reason", code=code, hint="--reason '…', without naming a person")
-    return nameless(text.strip())
+    return nameless(told)
+
+
+def one_line(text: str) -> str:
+    """The text on one line, without what a terminal obeys: where a list shows one act a line, nobody writes a second one."""
+    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
 
 
 def nameless(text: str) -> str:

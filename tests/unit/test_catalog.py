@@ -35,7 +35,7 @@ def test_a_good_folder_is_a_catalog(folder: Path) -> None:
     catalog = load(folder, OPERATIONS)
     assert ["prova.buona"] == [plan.route for plan in catalog.plans_for("prova.istanza")]
     assert () == catalog.plans_for("prova.ricevuta")
-    assert {"prova.ricevuta"} == catalog.awaited
+    assert {"prova.ricevuta", "prova.fascicolo"} == catalog.awaited
     assert isinstance(catalog.types["prova.istanza"], MessageType)
     assert "routes/buona.yaml" == catalog.routes["prova.buona"].file
     assert ["an application is registered"] == [test.name for test in catalog.routes["prova.buona"].tests]

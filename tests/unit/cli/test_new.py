@@ -177,3 +177,10 @@ def test_an_adapter_passes_the_suite_of_all_adapters(project: Path, capsys: pyte
     assert 0 != main(["new", "adapter", "tributi"])
     assert 0 != main(["new", "adapter", "Tributi"])
     assert before.keys() == contents(project).keys()
+
+
+@pytest.mark.parametrize("name", ["class", "none", "bus", "email", "tests"])
+def test_an_adapter_is_not_called_as_python_calls_something_else(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 != main(["new", "adapter", name, "--folder", str(tmp_path)])
+    assert f"'{name}'" in capsys.readouterr().err
+    assert [] == [*tmp_path.iterdir()]

@@ -24,6 +24,14 @@ def test_what_names_nobody_is_kept_as_it_was_said(text):
     assert text == reasons.given(f" {text} ", "dead.reason-missing") == accesses.purpose_of(text)
 
 
+def test_a_reason_is_one_line_without_what_a_terminal_obeys():
+    forged = "new fee\n4f1c09ab  01/12/2026 08:00:00  activated  somebody: \x1b[2Jother\u2028words"
+    told = reasons.given(forged, "rules.reason-missing")
+    assert told == "new fee 4f1c09ab 01/12/2026 08:00:00 activated somebody: [2Jother words"
+    with pytest.raises(Invalid):
+        reasons.given("\x1b\u200b", "rules.reason-missing")
+
+
 def test_nothing_said_is_no_reason():
     with pytest.raises(Invalid) as told:
         reasons.given(" \n", "dead.reason-missing")
