@@ -408,6 +408,9 @@ class _Checker:
         if model.wait is None:
             if model.deadline is None:
                 self.report.report(step.pointer, "wait.nothing", "this wait has neither a type nor a deadline", "say what to wait for")
+            elif not step.unclear and (idle := [name for name in ("case", "match", "on_late") if getattr(model, name)]):
+                sentence = f"`{idle[0]}` says something of a message, and this waits for none"
+                self.report.report((*step.pointer, idle[0]), "wait.nothing", sentence, "say its type: `wait: pagopa.ricevuta`", key=True)
             return
         if model.deadline is None:
             self._no_deadline(step)

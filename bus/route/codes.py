@@ -297,7 +297,11 @@ CODES: dict[str, Code] = {
         "Wait by a key that they carry, or say under `case` of their type what it is.",
     ),
     "wait.no-deadline": Code("The step may wait for ever.", "wait: pagopa.ricevuta", "Say `deadline: 30d` and what to do then."),
-    "wait.nothing": Code("The wait has neither a type nor a deadline.", "wait:", "Say what to wait for, or for how long."),
+    "wait.nothing": Code(
+        "The wait has neither a type nor a deadline; or it has no type, and says which message it takes.",
+        'wait:\nmatch: arrival.esito == "OK"',
+        "Say what to wait for, or for how long.",
+    ),
     "gather.endless": Code("Nothing ends the gather.", "gather: pareri.espresso", "Say `count`, `until` or `deadline`."),
     "parallel.clash": Code(
         "Two branches that run side by side define the same name.",
