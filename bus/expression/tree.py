@@ -72,7 +72,8 @@ class Lookup:
     """A ``lookup`` or ``rows`` whose table (and key, and column) is written out; None where it is computed.
 
     ``path`` is what the key is read from, where that is a path; ``below`` are the fields that are read of what is found; ``whole``: the
-    value of the expression is what is found, or what is ``below``; ``rows``: it is ``rows``, for which the order of the table counts.
+    value of the expression is what is found, or what is ``below``; ``rows``: it is ``rows``, for which the order of the table counts;
+    ``by``: table and column of another look-up whose text is surely the key.
     """
 
     table: str | None
@@ -83,6 +84,7 @@ class Lookup:
     below: tuple[str, ...] = ()
     whole: bool = False
     rows: bool = False
+    by: tuple[str, str] | None = None
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -302,7 +304,17 @@ class _Walker:
         arguments = [argument.const.string_value if _kind(argument) == "const" else None for argument in node.call.args]
         table, key, column = (*arguments, None, None, None)[:3]
         path = _path(node.call.args[1], bound) if len(node.call.args) > 1 else None
-        self.reading.lookups.append(Lookup(table, column, self.positions.get(node.id, 0), key, path or (), below, rows=len(arguments) == 1))
+        by = self._cell(node.call.args[1]) if len(node.call.args) > 1 and not self.behind else None
+        offset = self.positions.get(node.id, 0)
+        self.reading.lookups.append(Lookup(table, column, offset, key, path or (), below, rows=len(arguments) == 1, by=by))
+
+    def _cell(self, node: Any) -> tuple[str, str] | None:
+        """The table and the column that a node looks into, where both are written out."""
+        found, below = _looked_up(node)
+        args = found.call.args if found is not None and found.call.function == "lookup" else ()
+        texts = [one.const.string_value if _kind(one) == "const" else "" for one in args]
+        column = texts[2] if len(texts) > 2 else below[0] if len(below) == 1 else ""
+        return (texts[0], column) if texts and texts[0] and column else None
 
     def _note_comparison(self, call: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
         left, right = call.args

@@ -387,15 +387,21 @@ class Paths:
         """Codes of a contract that the table which they are looked up in does not have."""
         for lookup in used.expression.lookups:
             rows = self.types.tables.get(lookup.table or "")
+            if rows and lookup.by and lookup.by[0] != "servizi":  # the offices of services are checked where they stand
+                table, column = lookup.by
+                cells = {row.get(column) for row in self.types.tables.get(table, {}).values()}
+                self._no_keys(used, lookup, sorted(str(one) for one in cells if isinstance(one, str)), f"column `{column}` of `{table}`")
             if not rows or not lookup.path or lookup.path in self.asked or not lookup.whole:
                 continue
             codes = schema_at(self._named(lookup.path[0], used).schema, lookup.path[1:]).get("enum", ())
-            if strange := [str(code) for code in codes if code is not None and str(code) not in rows]:
-                path = ".".join(lookup.path).replace(".[]", "[]")
-                sentence = f"table `{lookup.table}` has no key {', '.join(strange)}, which {path} may be"
-                within = line_and_column(used.expression.text, lookup.offset)
-                hint = "add the rows, or ask before: a `when`, or `path in [...] ? ... : ...`"
-                self.report.report(used.pointer, "table.unknown-key", sentence, hint, "warning", within=within)
+            self._no_keys(used, lookup, [str(code) for code in codes if code is not None], ".".join(lookup.path).replace(".[]", "[]"))
+
+    def _no_keys(self, used: Used, lookup: Lookup, codes: Iterable[str], source: str) -> None:
+        if strange := [code for code in codes if code not in self.types.tables[lookup.table or ""]]:
+            sentence = f"table `{lookup.table}` has no key {', '.join(strange)}, which {source} may be"
+            within = line_and_column(used.expression.text, lookup.offset)
+            hint = "add the rows, or ask before: a `when`, or `path in [...] ? ... : ...`"
+            self.report.report(used.pointer, "table.unknown-key", sentence, hint, "warning", within=within)
 
     def _dates(self, used: Used) -> None:
         """Dates that are compared with moments, as the texts that they are, where it matters that a day is less than its moments."""
