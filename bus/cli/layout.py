@@ -115,6 +115,10 @@ class _Layout:
             lead = self._leading(key.line, indent)
             if position == 0 and indent == 0:
                 top, lead = lead, []  # comments over the file stay on top, whatever field comes first
+            if key.line < value.line and value.start < value.end and (value.kind == "scalar" or self._is_flow(value)):
+                self._own(key.line, value.line)
+                self.line = key.line - 1
+                lead += self._leading(value.line, indent)
             written = self.source.text[key.start : key.end] if key.style else name
             chunks.append((name, [*lead, *self._entry(f"{' ' * indent}{written}:", value, _inside(shape, name), indent)]))
         tail = self._tail(node, indent)
@@ -140,6 +144,7 @@ class _Layout:
     def _list(self, node: Node, shape: Shape, indent: int) -> list[str]:
         lines: list[str] = []
         for item in node.items:
+            self._own(self.line + 1, item.line)
             lines += self._leading(item.line, indent)
             dash = f"{' ' * indent}-"
             if item.kind == "scalar" or self._is_flow(item):
@@ -150,6 +155,12 @@ class _Layout:
             inner[first] = f"{dash} {inner[first].strip()}" if inner[first].startswith(" " * (indent + 2)) else inner[first]
             lines += [*(line[2:] if line else line for line in inner[:first]), *inner[first:]]
         return [*lines, *self._tail(node, indent)]
+
+    def _own(self, first: int, until: int) -> None:
+        """Comments behind a key or a dash whose value stands on a later line: they go above both."""
+        for number in range(first, until):
+            if number in self.behind:
+                self.own[number] = self.behind.pop(number).strip()
 
     def _leading(self, until: int, indent: int) -> list[str]:
         """The comments of their own between the last line and this one; one blank line where there were some."""

@@ -178,3 +178,16 @@ def test_a_file_that_is_no_utf_8_stays_byte_for_byte_as_it_is(tmp_path: Path, da
     assert 1 == main(["fmt", str(file)])
     assert data == file.read_bytes()
     assert "left as it is" in capsys.readouterr().out
+
+
+def test_comments_between_a_key_or_a_dash_and_what_stands_below_go_above_both() -> None:
+    before = (
+        "route: prova.rotta\nsteps:\n  - # first\n    id: a\n    reply:\n      x:\n        # one\n        1\n      y: # two\n"
+        "        {z: 2}\n  - - # inner\n      3 # last\n"
+    )
+    after = laid_out(before)
+    assert after == (
+        "route: prova.rotta\nsteps:\n  # first\n  - id: a\n    reply:\n      # one\n      x: 1\n      # two\n      y: {z: 2}\n"
+        "  # inner\n  - - 3  # last\n"
+    )
+    assert after == laid_out(after)
