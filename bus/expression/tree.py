@@ -144,11 +144,15 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """A path that a function of dates takes, or that is reckoned with a number with decimals; ``offset`` is that of the function."""
+    """A path that a function of dates takes, or an operator beside a value that is written out: ``beside`` is the kind of that; ``offset``
+    is the function's; ``spared``: another value stands for one that is missing.
+    """
 
     function: str
     path: tuple[str, ...]
     offset: int
+    beside: str = ""
+    spared: bool = False
 
 
 @dataclass(slots=True)
@@ -327,9 +331,14 @@ class _Walker:
 
     def _note_arguments(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
         function, args = node.call.function, node.call.args
-        if function in OF_DATES or (function in _RECKONING and "double_value" in [_basic(one, of_none=False) for one in args]):
-            found = (_path(one, bound) for one in args)
-            self.reading.arguments += [Argument(function, path, self.positions.get(node.id, 0)) for path in found if path]
+        offset = self.positions.get(node.id, 0)
+        if function in OF_DATES:
+            self.reading.arguments += [Argument(function, path, offset) for one in args if (path := _path(one, bound))]
+        elif function in _RECKONING or (function in _ORDERING and function not in COMPARING):  # what is equal may be of any kind
+            for one, other in (args, args[::-1]):
+                spared = _kind(one) == "call" and one.call.function == "orValue"
+                path, beside = _path(one.call.target if spared else one, bound), _basic(other, of_none=False)
+                self.reading.arguments += [Argument(function, path, offset, beside, spared)] if path and beside else []
 
     def _note_compared(self, call: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
         if call.function not in _ORDERING and call.function != "@in":

@@ -61,6 +61,13 @@ _TO_FIT = {"boolean": "compare it with something, such as != null", "key": "name
 _BY_DAYS, _BY_DAYS_TURNED = frozenset({"_<_", "_>=_"}), frozenset({"_>_", "_<=_"})
 """How a moment, and turned how a date, is compared with the other: before that day, or from it on."""
 
+_KINDS = {
+    "string": "string", "boolean": "boolean", "integer": "number", "number": "number",
+    "string_value": "string", "bool_value": "boolean", "int64_value": "number", "double_value": "number",
+}  # fmt: skip
+"""What goes together in an operator: of a type, and of a value that is written out."""
+_COMPARE = frozenset({"_<_", "_<=_", "_>_", "_>=_", "_==_", "_!=_"})
+
 _WITHOUT_A_CONTRACT = frozenset({"case", "error", "message"})
 """Names whose fields nobody declares to be surely there."""
 
@@ -439,7 +446,10 @@ class Paths:
             schema, path = schema_at(self._named(one.path[0], used).schema, one.path[1:]), ".".join(one.path).replace(".[]", "[]")
             if one.function in OF_DATES and schema.get("format") == "date-time":
                 sentence, hint = f"{one.function} takes dates, {path} is a moment", f"write date_of({path})"
-            elif one.function not in OF_DATES and type_of(schema) == "integer":
+            elif one.spared and (holds := _KINDS.get(type_of(schema))) and holds != (given := _KINDS[one.beside]):
+                sentence = f"`{one.function.strip('_')}` cannot be applied to {WORDS[holds]} and {WORDS[given]}"
+                hint = f"where {path} is there, it is {WORDS[holds]}"
+            elif one.beside == "double_value" and one.function not in _COMPARE and type_of(schema) == "integer":
                 sentence = f"`{one.function.strip('_')}` cannot be applied to a whole number and a number with decimals"
                 hint = f"write double({path}), and int(...) around the whole where cents are wanted"
             else:
