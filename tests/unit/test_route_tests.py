@@ -71,6 +71,9 @@ def folder(path: Path, steps: str, tests: str, given: str = GIVEN) -> Path:
             f"type: {name}\ncase: {{codice: body.?codice.orValue(null)}}\n"
             f"schema: {{type: object, additionalProperties: false, required: {required}, properties: {properties}}}\n"
         )
+    if "send: prova.avviso" in steps:
+        taken = "route: prova.avvisi\nversion: 1\non: prova.avviso\nsteps: [{id: prendi, reply: {}}]\n"
+        (path / "routes" / "avvisi.yaml").write_text(taken)
     (path / "routes" / "percorso.yaml").write_text(f"{HEAD}steps:\n{steps}\n{given}tests:\n{tests}\n")
     return path
 
