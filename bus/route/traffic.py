@@ -48,7 +48,8 @@ def check_sent(step: Parsed, sent: MessageType, traffic: Traffic | None, report:
         report.report(place, "send.refused", f"messages of type `{sent.name}` are not taken from routes", hint)
     elif traffic is not None and sent.name not in traffic.taken:
         hint = suggestion(sent.name, traffic.taken) or "write the route that begins with it, or delete the step"
-        report.report(place, "send.unheard", f"no route begins with `{sent.name}` and no step waits for it: it would be refused", hint)
+        sentence = f"no route begins with `{sent.name}` and no step waits for it: it would be refused"
+        report.report(place, "send.unheard", sentence, hint, "warning")
 
 
 def check_awaited(step: Parsed, awaited: MessageType, traffic: Traffic, report: Reporter) -> None:
