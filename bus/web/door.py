@@ -80,7 +80,10 @@ class HttpDoor:
                 answer = self._failed(scope, error)
             if answer.status >= 400 and _hangs_up(scope, answer):
                 await heard.drain(dict(scope["headers"]))
-            await answer.deliver(scope, send)
+            try:
+                await answer.deliver(scope, send)
+            except StoreError as error:  # within a file: the connection ends, so that nobody takes a part for the whole
+                answer = self._failed(scope, error)
         finally:
             self._open -= 1
         self._say(scope, answer, start)

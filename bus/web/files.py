@@ -10,7 +10,7 @@ from typing import IO
 from urllib.parse import quote, unquote
 
 from bus.engine.attachments import CHUNK, Receiving
-from bus.errors import Invalid, NotFound
+from bus.errors import Invalid, NotFound, StoreError
 from bus.message import Attachment
 from bus.web import bodies
 from bus.web.answer import Answer, Call, json_answer
@@ -110,19 +110,33 @@ async def give(call: Call) -> Answer:
             return attachments.look(address, looker)
 
     file = await call.house.run(find)
-    stream = await call.house.run(lambda: attachments.open(address))
+    try:
+        stream = await call.house.run(lambda: attachments.open(address))
+    except NotFound:
+        raise StoreError("the file is known, and is not in its folder", code="payload.swapped", hint="restore it from a backup") from None
+    first = await _begun(call, stream)
     digest = base64.b64encode(bytes.fromhex(file.sha256))
     headers = [
         (b"content-disposition", f"attachment; filename*=UTF-8''{quote(file.name, safe='')}".encode()),
         (b"repr-digest", b"sha-256=:" + digest + b":"),
         (b"etag", f'"{file.sha256}"'.encode()),
     ]
-    return Answer(200, _read(call, stream), headers, file.media_type.encode(), file.size)
+    return Answer(200, _read(call, stream, first), headers, file.media_type.encode(), file.size)
 
 
-async def _read(call: Call, stream: IO[bytes]) -> AsyncIterator[bytes]:
+async def _begun(call: Call, stream: IO[bytes]) -> bytes:
+    """The first piece, before the answer begins: a file that is not what was sealed is told by a problem."""
     try:
-        while piece := await call.house.run(lambda: stream.read(CHUNK)):
+        return await call.house.run(lambda: stream.read(CHUNK))
+    except BaseException:
+        stream.close()
+        raise
+
+
+async def _read(call: Call, stream: IO[bytes], piece: bytes) -> AsyncIterator[bytes]:
+    try:
+        while piece:
             yield piece
+            piece = await call.house.run(lambda: stream.read(CHUNK))
     finally:
         stream.close()

@@ -19,14 +19,14 @@ PROBLEMS: Mapping[int, str] = {
     410: "It was erased: nobody can read it any more.",
     413: "Larger than the limit.",
     415: "A media type that is not taken.",
-    417: "Expect asks for something else than to go on.",
+    417: "Expect asks for something that nobody here does.",
     422: "Well-formed, but not valid; or in conflict with what was sent before.",
     429: "This key asks for too much at once.",
     431: "The headers are too large.",
     500: "Something unexpected went wrong.",
     503: "The bus takes no more for now.",
 }
-ALWAYS = frozenset({417, 431, 500, 503})
+ALWAYS = frozenset({400, 417, 431, 500, 503})
 """Problems that every address can answer with."""
 
 

@@ -706,6 +706,27 @@ def test_a_file_is_sent_named_fetched_and_travels_with_a_message(call):
 # -- endpoints of adapters ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("harm", ["gone", "begin", "end"])
+def test_a_file_that_is_not_what_was_sent_is_never_given(server, call, harm, capsys):
+    content = harm.encode() * 300_000
+    sent = call("POST", "/attachments?name=a.bin", content, {"Content-Type": "application/octet-stream"}).json
+    attachments = server.app.attachments
+    kept = attachments.place(server.app.store.keys.token(sent["sha256"]))
+    if harm == "gone":
+        kept.unlink()
+    else:
+        held = bytearray(kept.read_bytes())
+        held[1000 if harm == "begin" else -1] ^= 1
+        kept.write_bytes(held)
+    if harm == "end":
+        with pytest.raises(http.client.IncompleteRead):
+            call("GET", f"/attachments/{sent['sha256']}")
+    else:
+        refused = call("GET", f"/attachments/{sent['sha256']}")
+        assert (refused.status, refused.json["code"]) == (503, "payload.swapped")
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_an_adapter_answers_its_system_and_takes_messages_in(call):
     first, second = (call("POST", "/in/eco", b"Sara", name=None) for _ in range(2))
     assert first.content == second.content

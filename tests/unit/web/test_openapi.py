@@ -12,6 +12,7 @@ from bus.web.api import SERVED
 from bus.web.door import HttpDoor
 from bus.web.openapi import document
 from bus.web.schemas import SCHEMAS
+from bus.web.served import PROBLEMS
 from tests.small_bus import Caller, running
 
 DOCUMENT = document(SERVED, "Comune di Prova")
@@ -70,6 +71,24 @@ def test_every_operation_is_whole(path, method, operation):
     assert {"500", "503"} <= statuses
     assert ("401" in statuses) == bool(operation["security"])
     assert (method == "post") == ("requestBody" in operation)
+
+
+def test_every_status_that_an_error_has_is_described():
+    kinds = [InputError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    assert {kind.status for kind in kinds} - {405} <= set(PROBLEMS), "another method is none of an operation"
+
+
+def test_what_is_said_before_an_address_is_looked_at_is_said_of_each():
+    """A host that is missing, a header that came twice, an expectation that is none."""
+    assert all({"400", "417", "431"} <= set(operation["responses"]) for _, _, operation in OPERATIONS)
+
+
+@pytest.mark.parametrize("name", ["get-message", "get-attachment", "get-dead", "get-evidence", "redeliver-dead"])
+def test_who_asks_for_what_was_said_may_hear_that_it_was_erased(name):
+    (found,) = [operation for _, _, operation in OPERATIONS if operation["operationId"] == name]
+    assert "410" in found["responses"]
 
 
 def test_ids_are_unique():
