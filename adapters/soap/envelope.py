@@ -10,6 +10,9 @@ from bus.errors import Malformed
 
 MEDIA_TYPES = {ENVELOPE_11: "text/xml; charset=utf-8", ENVELOPE_12: "application/soap+xml; charset=utf-8"}
 
+_OURS = ("", "http://schemas.xmlsoap.org/soap/actor/next", f"{ENVELOPE_12}/role/next", f"{ENVELOPE_12}/role/ultimateReceiver")
+"""Whom a header is for, when it is for who reads the body."""
+
 
 class SoapFault(Exception):
     """A SOAP fault: raised by a service's handler to send one, and by `open_reply` for one received.
@@ -31,10 +34,16 @@ class Opened:
 
     @property
     def demanded(self) -> list[str]:
-        """Names of the headers that the sender insists we understand; we understand none."""
+        """Names of the headers that the sender insists we understand; we understand none. What is for others on the way is not for us."""
         headers = (one for one in children(self.body.getparent()) if one.tag == f"{{{self.version}}}Header")
-        demand = f"{{{self.version}}}mustUnderstand"
-        return [local(one) for header in headers for one in children(header) if one.get(demand) in ("1", "true")]
+        blocks = [one for header in headers for one in children(header)]
+        return [local(one) for one in blocks if self._said(one, "mustUnderstand") in ("1", "true") and self._for_us(one)]
+
+    def _for_us(self, block: Element) -> bool:
+        return (self._said(block, "actor") or self._said(block, "role")) in _OURS
+
+    def _said(self, block: Element, name: str) -> str:
+        return str(block.get(f"{{{self.version}}}{name}", "")).strip()
 
     @property
     def child(self) -> Element | None:

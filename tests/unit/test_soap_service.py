@@ -103,6 +103,13 @@ def test_a_header_that_must_be_understood_is_not_passed_over():
     assert service().handle(request_bytes().replace(b"<soap-env:Body>", headed % b"0")).status == 200
 
 
+@pytest.mark.parametrize(("actor", "status"), [(b"urn:un-altro", 200), (b"", 500), (b"http://schemas.xmlsoap.org/soap/actor/next", 500)])
+def test_a_header_for_somebody_else_on_the_way_need_not_be_understood_here(actor, status):
+    block = b'<w:Security xmlns:w="urn:w" soap-env:mustUnderstand="1" soap-env:actor="%s"/>' % actor
+    headed = b"<soap-env:Header>" + block + b"</soap-env:Header><soap-env:Body>"
+    assert service().handle(request_bytes().replace(b"<soap-env:Body>", headed)).status == status
+
+
 def test_a_second_element_in_the_body_is_not_passed_over():
     asked = request_bytes().replace(b"</soap-env:Body>", b"<altro/></soap-env:Body>")
     assert fault_of(service().handle(asked)).endswith("Client")
