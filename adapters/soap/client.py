@@ -64,7 +64,11 @@ class SoapClient:
             raise Unreachable(f"{name}: {error}, and nothing was sent") from None
         except NoReply as error:
             _uncertain(effect, f"{name}: {error}")
-        return self._answer(operation, reply, effect, refusals or {})
+        try:
+            return self._answer(operation, reply, effect, refusals or {})
+        except Unreachable as error:
+            error.retry_after = _later(reply, ctx)
+            raise
 
     def close(self) -> None:
         with self._lock:
@@ -124,6 +128,13 @@ class SoapClient:
         if errors:
             _uncertain(effect, f"{operation.name}: the reply is not valid: {errors[0]}")
         return self.wsdl.read_reply(operation, child)
+
+
+def _later(reply: HttpReply, ctx: Call) -> float | None:
+    """Seconds to wait where a gateway says so (429, 503)."""
+    from adapters.rest import retry_after_of
+
+    return retry_after_of(reply.headers, ctx.now) if reply.status in (429, 503) else None
 
 
 def _refused_by(refusals: Mapping[str, str], codes: list[str], sentence: str) -> None:

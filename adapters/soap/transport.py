@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from adapters import http
 from bus.adapter import Call
@@ -27,6 +27,7 @@ class HttpReply:
 
     status: int
     content: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class HttpTransport:
             raise NoReply(http.reason(reply.failed))
         if len(reply.body) > limit:
             raise NoReply(f"the reply is larger than {limit} bytes")
-        return HttpReply(reply.status, _as_said(reply.body, reply.headers.get("content-type", "")))
+        return HttpReply(reply.status, _as_said(reply.body, reply.headers.get("content-type", "")), reply.headers)
 
     def close(self) -> None:
         self._connections.close()

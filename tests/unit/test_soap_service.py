@@ -264,6 +264,19 @@ def test_anything_but_a_valid_reply_is_in_doubt_and_for_a_read_unreachable(statu
     assert len(peer.got) == 2
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "said", "later"),
+    [(503, b"<html>", "120", 120.0), (429, FAULT, "7", 7.0), (500, FAULT, "9", None), (503, b"", "", None)],
+)
+def test_a_gateway_says_when_to_come_back(status, body, said, later):
+    with _Peer(status, body, {"Retry-After": said} if said else {}) as peer:
+        client = SoapClient(OURS, peer.url)
+        with pytest.raises(Unreachable) as unreachable:
+            client.call("ricercaSoggetto", ASKED, call_of(), effect="read")
+        client.close()
+    assert unreachable.value.retry_after == later
+
+
 ACCENTED = GOOD.partition(b"?>")[2].replace(b"ADA", "NICOLÒ".encode())
 
 
