@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from bus.client import ClientError
 
 FINDINGS, USAGE, UNREACHABLE, NOT_VERIFIED, INTERRUPTED = 1, 2, 3, 5, 130
+AWAY = frozenset({0, 502, 503, 504})
+"""No answer, or one that says that the bus, or what it needs, is not there now."""
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
@@ -83,7 +85,7 @@ def _answered(error: ClientError, as_json: bool) -> int:
     else:
         faults = [f"{fault.get('pointer') or 'body'}: {fault.get('sentence')}" for fault in error.faults]
         say(error.detail, code=error.code, faults="\n".join(faults), next=hint, see=error.instance)
-    return UNREACHABLE if error.status == 0 else FINDINGS
+    return UNREACHABLE if error.status in AWAY else FINDINGS
 
 
 def _told(error: SnodoError, as_json: bool) -> int:

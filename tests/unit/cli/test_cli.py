@@ -16,6 +16,7 @@ import pytest
 
 from bus.cli import COMMANDS, main
 from bus.cli.trial import _untried
+from bus.client import ClientError
 from tests.integration.kit import until
 from tests.small_bus import key_of, running, write
 
@@ -199,6 +200,15 @@ def test_exit_codes(bus):
     assert bus("runs", "list", "--url", "http://127.0.0.1:9")[0] == 3
     assert bus("runs", "list", "--url", "ftp://x")[0] == 2
     assert bus("runs", "list", "--key", "sbagliata")[0] == 1
+
+
+@pytest.mark.parametrize(("status", "code"), [(0, 3), (502, 3), (503, 3), (504, 3), (401, 1), (422, 1), (500, 1)])
+def test_a_bus_that_cannot_work_now_is_as_one_that_is_not_there(monkeypatch, capsys, status, code):
+    def answered(*_, **__):
+        raise ClientError(status, {"detail": "prova"})
+
+    monkeypatch.setattr("bus.client.Client._call", answered)
+    assert main(["runs", "--url", "http://127.0.0.1:9"]) == code
 
 
 def test_a_mistyped_command_is_understood(bus):
