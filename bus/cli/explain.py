@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +15,9 @@ from bus.cli.common import Json, family, show
 from bus.errors import NotFound
 
 app = family("Say more about the code of an error or of a finding.")
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "errors.md"
+INSTALLED = Path("share/snodo/errors.md")
+PAGES = (Path(__file__).parents[2] / "docs/reference/errors.md", Path(sys.prefix) / INSTALLED)
+"""Where the page of errors is: in the sources, and where the installed program has it."""
 
 
 @app.command()
@@ -54,8 +57,9 @@ def _checks() -> dict[str, dict[str, str]]:
 
 
 def _errors() -> dict[str, dict[str, str]]:
-    """Codes of errors, from the page that documents them; the page comes with the sources, not with the installed program."""
-    return {row["code"]: row for row in rows(PAGE.read_text("utf-8"))} if PAGE.is_file() else {}
+    """Codes of errors, from the page that documents them."""
+    page = next((page for page in PAGES if page.is_file()), None)
+    return {row["code"]: row for row in rows(page.read_text("utf-8"))} if page else {}
 
 
 def rows(page: str) -> Iterator[dict[str, str]]:

@@ -6,15 +6,17 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from bus.cli import COMMANDS, main
+from bus.cli import COMMANDS, explain, main
 from bus.cli.trial import _untried
 from bus.client import ClientError
 from tests.integration.kit import until
@@ -325,6 +327,16 @@ def test_codes_are_explained(bus):
     assert code == 0
     assert "idempotency key" in out
     assert "did you mean" in bus("explain", "input.key-reusd")[2]
+
+
+def test_codes_are_explained_without_the_sources_too(bus, tmp_path, monkeypatch):
+    [(folder, pages)] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["data-files"].items()
+    assert (Path(folder) / Path(pages[0]).name, len(pages)) == (explain.INSTALLED, 1)
+    installed = tmp_path / explain.INSTALLED
+    installed.parent.mkdir(parents=True)
+    shutil.copy(ROOT / pages[0], installed)
+    monkeypatch.setattr(explain, "PAGES", (tmp_path / "sorgenti", installed))
+    assert "several times" in bus("explain", "client.unreachable")[1]
 
 
 @pytest.mark.parametrize("command", ["runs list --limit 500", "services", "dead show --help", "log search"])
