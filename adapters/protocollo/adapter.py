@@ -77,9 +77,9 @@ class Protocollo(Adapter):
 
     @registra.probe  # type: ignore[untyped-decorator]
     def registrata(self, request: Registrazione, ctx: Call) -> Registrato | None:
-        """Is there a registration with our reference and our object? Raises `Unreachable` when the register cannot tell: the doubt stays.
+        """Is there a registration with our reference and our object? Raises `Unreachable` when nobody can tell: the doubt stays.
 
-        A reference is the portal's own number: another portal, or service, may have used the same one. Then a person must look: `Refused`.
+        A reference is the portal's own number: another portal, or another service, may have used the same one.
         """
         try:
             found = self._search(request.riferimento, ctx)
@@ -88,7 +88,7 @@ class Protocollo(Adapter):
         ours = _first([one for one, held in found if says(held, f"{request.oggetto} {mark(request.riferimento)}")])
         if found and ours is None:
             other = found[0][0]
-            raise Refused(f"our reference stands in the register under {other.anno}/{other.numero}, with another object: look there")
+            raise Unreachable(f"our reference stands in the register under {other.anno}/{other.numero}, with another object: look there")
         return ours
 
     @operation(effect="read", timeout=15, refusals=_REFUSALS)

@@ -93,12 +93,9 @@ def after_crash(call: Call, operation: Operation, tries: Tries, now: dt.datetime
 
 
 def after_failed_probe(call: Call, operation: Operation, tries: Tries, error: OutsideError, now: dt.datetime) -> Outcome:
-    """The probe itself got no answer, or one that settles nothing (a refusal: asking again is useless): the doubt stays.
-
-    ``tries.probes`` includes this one.
-    """
+    """The probe itself got no answer: the doubt stays. ``tries.probes`` includes this one."""
     told = _told(call, operation, tries, error, "in_doubt")
-    if tries.probes >= call.retry.attempts or error.kind == "refused":
+    if tries.probes >= call.retry.attempts:
         return Done(Failed(now, told))
     return Retry(now + pause(call.retry, tries.probes), told, doubt=True, probe=True)
 

@@ -188,7 +188,7 @@ class _Searchable(_Register):
         simulator.faults([{"fault": "html", "operation": self._name("protocollazione"), "times": 1}])
         done = attempt(adapter, "registra", request)
         assert isinstance(done.error, InDoubt)
-        with pytest.raises(Refused, match=f"{other.anno}/{other.numero}, with another object"):
+        with pytest.raises(Unreachable, match=f"{other.anno}/{other.numero}, with another object"):
             probe(adapter, done, request)
         again, _ = call(adapter, "registra", request)
         assert probe(adapter, done, request).numero == again.numero != other.numero

@@ -153,11 +153,6 @@ def test_a_probe_that_finds_nothing_allows_another_try_at_once() -> None:
     assert isinstance(outcome, Retry) and outcome.due == T and not outcome.doubt and not outcome.probe
 
 
-def test_a_probe_that_is_refused_leaves_the_doubt_to_a_person_at_once() -> None:
-    told = failed(fate.after_failed_probe(ask(3), operation("queryable"), Tries(count=1, probes=1, asked=T), Refused("look there"), T))
-    assert (told["kind"], told["sentence"]) == ("in_doubt", "look there")
-
-
 def test_a_probe_that_gets_no_answer_leaves_the_doubt_and_ends_with_a_person() -> None:
     outcomes = [fate.after_failed_probe(ask(3), operation("queryable"), Tries(count=1, probes=n, asked=T), DOWN, T) for n in (1, 2, 3)]
     again = [outcome for outcome in outcomes if isinstance(outcome, Retry)]
