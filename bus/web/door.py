@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from bus import diagnostics
 from bus.app import App
-from bus.errors import Busy, Forbidden, Malformed, NotFound, TooMany, Unauthorized, Unknown
+from bus.errors import Busy, Forbidden, Malformed, NotFound, StoreError, TooMany, Unauthorized, Unknown
 from bus.web import bodies, inbound
 from bus.web.answer import Answer, Call
 from bus.web.api import SERVED
