@@ -100,6 +100,7 @@ _BLANKS = "\u00a0\u1680\u202f\u205f\u3000\ufeff" + "".join(map(chr, range(0x2000
 _LINE_ENDS = "\r\x85\u2028\u2029"
 _ODD = _BLANKS + _LINE_ENDS
 _ODD_BLANK = re.compile(f"^[ -]*[{_BLANKS}]", re.MULTILINE)
+_BLANK_BEHIND_COLON = re.compile(f"^[ -]*[\\w.-]+:[{_BLANKS}]")
 _ODD_LINE_END = re.compile(f"[{_LINE_ENDS}]")
 
 
@@ -314,6 +315,11 @@ class _Reader:
             if bang := _NEGATED_VALUE.search(line, 0, noticed.column):
                 self.source.at(noticed.line + 1, bang.start(1) + 1, "yaml.tag", _BANG, _BANG_HINT)
                 return
+            for number in range(max(noticed.line - 1, 0), noticed.line + 1):
+                if odd := _BLANK_BEHIND_COLON.match("".join(self.source.lines[number : number + 1])):
+                    sentence = f"this blank is none (U+{ord(odd[0][-1]):04X}), and stands behind a colon"
+                    self.source.at(number + 1, odd.end(), "yaml.control-character", sentence, "write a plain blank in its place")
+                    return
             if "mapping values are not allowed" in problem and (above := self._without_colon(noticed.line)):
                 self.source.at(*above, "yaml.syntax", "this line is no `key: value`", "a colon and a blank stand after the key")
                 return
