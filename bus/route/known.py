@@ -443,6 +443,8 @@ class Paths:
         """Moments in the place of dates, and whole numbers reckoned with decimals: each fails on every message."""
         found = False
         for one in used.expression.arguments:
+            if one.offset in used.expression.mixed:
+                continue  # told by itself
             schema, path = schema_at(self._named(one.path[0], used).schema, one.path[1:]), ".".join(one.path).replace(".[]", "[]")
             if one.function in OF_DATES and schema.get("format") == "date-time":
                 sentence, hint = f"{one.function} takes dates, {path} is a moment", f"write date_of({path})"
