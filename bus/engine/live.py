@@ -149,15 +149,13 @@ class Live:
         unsent = {path: pending[path] for path, due in self.dues.items() if due <= now and isinstance(pending.get(path), Send)}
         todo = deque({**{ask.path: ask for ask in asks}, **unsent}.values())
         self.dues = {path: due for path, due in self.dues.items() if due > now or isinstance(pending.get(path), Call)}
-        while todo:
+        while todo or (todo := deque(self._left_open())):
             ask = todo.popleft()
             if ask.path not in self.walk.pending:
                 continue
             event = self._recall(ask.path) or self._consider(ask, around, now)
             if event is not None:
                 todo.extend(self.walk.answer(ask.path, event))
-            if self.walk.winding_up:
-                todo.extend(ask for path, ask in self.walk.pending.items() if self._may_be_left(path))
         self.in_line &= self.walk.pending.keys()
         self.away &= self.walk.pending.keys()
 
@@ -170,10 +168,12 @@ class Live:
             del self.known[path]
         return event
 
+    def _left_open(self) -> list[Ask]:
+        """What a failed run still has open and need not see through; it may wait for its next try, and nothing else be to do."""
+        return [ask for path, ask in self.walk.pending.items() if self._may_be_left(path)] if self.walk.winding_up else []
+
     def _may_be_left(self, path: str) -> bool:
-        """Whether a call that a failed run still has open surely has no effect on its way; what could not be sent waits."""
-        if path in self.dues and not isinstance(self.walk.pending[path], Call):
-            return False
+        """Whether a call that a failed run still has open surely has no effect on its way."""
         tries = self.tries.get(path, Tries())
         going = {asking.call.path for asking in self.askings} | {numbered.call.path for numbered in self.decided.numbered}
         return path not in self.in_flight and path not in going and not tries.in_air and not tries.doubt

@@ -120,3 +120,18 @@ def test_a_call_that_may_have_had_its_effect_keeps_its_key_and_number_under_othe
     assert state(world, message) == "waiting"
     assert len(keys) == 1
     assert [effect.chi for effect in world.system.ledger] == ["nuova m1", "numera m1"]
+
+
+def test_what_was_answered_is_not_asked_again_by_rules_that_ask_something_else_before(world: Simulation) -> None:
+    message = send(world, "lavoro", caso="c", modo="una")
+    for conduct in ("answer", "answer", "refuse"):
+        turn(world, conduct)
+    turn(world)
+    do(world, message, redeliver(world, rules=rules(2).routes["sim.lavoro"].plan))
+    asked = []
+    for _ in range(4):
+        turn(world)
+        asked += [call.asking.operation.name for call in world.processes[0].outside.pending]
+        turn(world, "answer")
+    assert asked[:2] == ["scrivi", "spedisci"], "the new step, and what was refused"
+    assert [effect.chi for effect in world.system.ledger][:3] == ["scrivi m1", "nuova m1", "spedisci m1"]

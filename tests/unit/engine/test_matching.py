@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
+import pytest
+
+from bus.engine.matching import take_arrived
+from bus.engine.projection import entry, key_tokens, write
+from bus.engine.settle import Settled, Settling
+from bus.engine.timers import expire
+from bus.log import log
+from bus.log.record import Record
+from bus.message import new_id
 from bus.store import Tx
 from bus.testing.simulation import Simulation
 from tests.unit.engine.test_heart import send, state, turn, world
@@ -49,3 +59,52 @@ def test_what_comes_late_for_a_run_without_order_opens_one_without_order(world: 
     row = row_of(world, late)
     with world.store.read() as tx:
         assert tx.one("run", id=row["id"])["ordered"] == 0  # type: ignore[index]
+
+
+def test_what_came_to_another_case_is_matched_when_a_run_learns_that_it_is_the_same_matter(world: Simulation) -> None:
+    waiting = send(world, "senza", caso="c", iuv="i")
+    turn(world, "answer")
+    turn(world)
+    send(world, "ricevuta", iuv="z")
+    row, keys = row_of(world, waiting), {"iuv": "z"}
+    told = {"names": ["iuv"], "keys": key_tokens(world.keys, keys)}
+    joined = Record(new_id(), "joined", world.clock.now(), message=waiting, run=row["id"], rules=row["digest"], path="x", data=told)
+
+    def work(tx: Tx) -> list[str]:
+        write(tx, entry(joined, log.key_of(tx, waiting), {"keys": keys}))
+        return Settling._consequences(tx, joined, world.clock.now())
+
+    assert world.store.write(work).result() == [row["id"]]
+    assert state(world, waiting) == "ready"
+
+
+def test_a_run_is_never_given_the_message_that_it_is_for(world: Simulation) -> None:
+    row = row_of(world, send(world, "avviso", caso="c"))
+    wait = {"run": row["id"], "path": "p", "place": "p", "type": "sim.avviso", "name": None, "value": None, "state": "open"}
+    assert world.store.write(lambda tx: take_arrived(tx, wait, world.clock.now())).result() == []
+
+
+def test_a_wait_whose_time_ran_out_while_its_run_was_at_work_takes_nothing_that_came_after(
+    world: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = send(world, "fianco", caso="c")
+    turn(world, "answer")
+    turn(world)
+    turn(world, "unreachable", "unreachable")
+    turn(world)
+    world._pass(1000)
+    commit = Settling.commit
+
+    def meanwhile(self: Settling, *told: Any) -> list[Settled]:
+        monkeypatch.undo()
+        world.clock.move(dt.timedelta(hours=1))
+        world.store.write(lambda tx: expire(tx, world.clock.now(), 9)).result()
+        send(world, "parte", caso="c")
+        return commit(self, *told)
+
+    monkeypatch.setattr(Settling, "commit", meanwhile)
+    turn(world)
+    run = row_of(world, message)["id"]
+    with world.store.read() as tx:
+        told = [record.kind for record in log.of_run(tx, run) if (record.path or "").startswith("rami/due/parte")]
+    assert told == ["waiting", "expired"]

@@ -5,14 +5,22 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from bus.adapter import Contract, Operation
 from bus.clock import text_of
+from bus.engine.asks import Call
+from bus.engine.fate import GIVEN_UP, Tries
+from bus.engine.live import Live
+from bus.engine.outside import Asking
 from bus.engine.settle import LANE_PAUSE, park
 from bus.errors import SnodoError, StoreError
 from bus.log import log
+from bus.log.keyring import Keyring
+from bus.log.record import Record
 from bus.store import Row, Tx
 from bus.testing.simulated_system import SETTLE, TIMEOUT
 from bus.testing.simulated_world import LEASE
@@ -162,20 +170,97 @@ def test_a_call_that_waited_for_a_thread_settles_from_when_it_went_out_by_both_c
     assert [call.asking.probe for call in outside.pending] == [True]
 
 
-def test_a_call_that_surely_had_no_effect_is_not_tried_again_when_its_run_has_failed_elsewhere(world: Simulation) -> None:
+def failing(world: Simulation, conduct: str) -> tuple[str, list[Record]]:
+    """A run that fails in one branch, after a call of another branch ended so, or while it is out; and what is told of that call."""
     world.threads = 16
     world._kill(world.processes[0])
     message = send(world, "fianco", caso="c", modo="fallisce")
     turn(world, "answer")
     turn(world)
     outside = world.processes[0].outside
-    [lane] = [call for call in outside.pending if call.asking.operation.name == "in-fila"]
-    outside.end(lane, "answer")
-    turn(world, "unreachable")
+    for call in list(outside.pending):
+        if call.asking.operation.name == "in-fila":
+            outside.end(call, "answer")
+        elif conduct:
+            outside.end(call, conduct)  # type: ignore[arg-type]
+    turn(world)
+    return message, of_call(world, message)
+
+
+def of_call(world: Simulation, message: str) -> list[Record]:
+    run = row_of(world, message)["id"]
+    with world.store.read() as tx:
+        return [record for record in log.of_run(tx, run) if record.path == "rami/uno/registra"]
+
+
+def test_a_call_that_surely_had_no_effect_is_not_tried_again_when_its_run_has_failed_elsewhere(world: Simulation) -> None:
+    message, told = failing(world, "unreachable")
+    assert [(record.kind, record.data.get("code")) for record in told][-1] == ("unanswered", GIVEN_UP)
     turn(world, "answer")
     turn(world)
     assert state(world, message) == "dead"
     assert [effect.operation for effect in world.system.ledger] == ["scrivi", "in-fila", "annulla"]
+
+
+def test_a_call_that_is_out_when_its_run_fails_elsewhere_is_waited_for_and_then_given_up(world: Simulation) -> None:
+    message, told = failing(world, "")
+    assert [record.kind for record in told] == ["asked"]
+    turn(world, "unreachable")
+    turn(world, "answer")
+    turn(world)
+    assert of_call(world, message)[-1].data["code"] == GIVEN_UP
+    assert state(world, message) == "dead"
+
+
+def test_a_call_in_doubt_is_seen_through_though_its_run_has_failed_elsewhere(world: Simulation) -> None:
+    _, told = failing(world, "timeout")
+    assert [record.data.get("doubt") for record in told] == [None, True]
+    world._pass(TIMEOUT + SETTLE)
+    turn(world)
+    assert [call.asking.probe for call in world.processes[0].outside.pending if call.asking.operation.name == "registra"] == [True]
+
+
+def test_a_call_whose_end_nobody_saw_is_in_doubt_though_its_run_has_failed_elsewhere(world: Simulation) -> None:
+    message, _ = failing(world, "")
+    world._kill(world.processes[0])
+    world._pass(LEASE + 1)
+    for _ in range(3):
+        turn(world)
+        world._pass(1)
+    assert [(record.kind, record.data.get("doubt")) for record in of_call(world, message)] == [("asked", None), ("unanswered", True)]
+
+
+def test_a_call_whose_end_nobody_saw_is_probed_when_it_has_rested_since_it_was_found(world: Simulation) -> None:
+    message = send(world, "lavoro", caso="c", modo="cerca")
+    for conduct in ("answer", "answer"):
+        turn(world, conduct)
+    turn(world)
+    world._kill(world.processes[0])
+    world._pass(LEASE + 1)
+    turn(world)
+    assert row_of(world, message)["due"] == text_of(world.clock.now() + dt.timedelta(seconds=TIMEOUT + SETTLE))
+    world._pass(TIMEOUT + SETTLE)
+    turn(world)
+    assert [call.asking.probe for call in world.processes[0].outside.pending] == [True]
+
+
+def test_a_request_in_doubt_is_prepared_for_the_time_of_its_first_try() -> None:
+    operation, prepared = Operation("op", "keyed", Contract, Contract, 5, "op"), list[dt.datetime]()
+    ask = Call("p", "r@1/p", "sys.op", {}, "key")
+
+    def prepare(call: Call, message: object, now: dt.datetime, number: int | None, attempt: int) -> Asking:
+        prepared.append(now)
+        return Asking(call, operation, Contract(), (), number, attempt=attempt)
+
+    nothing: Any = None
+    live = Live("r", 1, "c", nothing, SimpleNamespace(digest="d"), nothing, Keyring.in_memory().fresh(), nothing)  # type: ignore[arg-type]
+    live.message = SimpleNamespace(id="m")  # type: ignore[assignment]
+    outside: Any = SimpleNamespace(operation=lambda name: operation, prepare=prepare)
+    first, later = dt.datetime(2026, 3, 2, tzinfo=dt.UTC), dt.datetime(2026, 3, 3, tzinfo=dt.UTC)
+    live.tries["p"] = Tries(count=1, asked=first, prepared=first, doubt=True)
+    live._make_ready(ask, live.tries["p"], outside, later)
+    assert prepared == [first]
+    assert live.tries["p"].count == 2
 
 
 @pytest.mark.parametrize(
