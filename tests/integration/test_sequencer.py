@@ -18,7 +18,7 @@ import pytest
 from bus import doctor
 from bus.clock import FixedClock
 from bus.engine.leases import Leases
-from bus.engine.sequencer import LEASE, MOST, Sequencer
+from bus.engine.sequencer import DUTY, LEASE, MOST, Sequencer
 from bus.errors import ConfigError, StoreError
 from bus.log import checkpoint, keys, log, tree
 from bus.log.note import ED25519, Signer
@@ -113,6 +113,18 @@ def test_one_process_has_the_duty_and_another_takes_it_over_where_it_was_left(st
     assert one.turn() == 0, "it was silent for too long"
     assert two.turn() == 5
     assert audited(store, desk.signer) == 26
+
+
+def test_who_is_alone_takes_the_duty_over_at_once_and_seals_all_that_was_committed_before_it_ends(store: Store) -> None:
+    desk = Desk(store)
+    assert Leases(store, desk.clock, "gone").take(DUTY, LEASE)
+    mine = desk.sequencer("uno")
+    mine.start(alone=True)
+    desk.add(5)
+    mine.stop()
+    with store.read() as tx:
+        committed = len(tx.all("records_after", after=0, most=99))
+    assert audited(store, desk.signer) == committed > 5
 
 
 def test_who_slept_longer_than_the_lease_seals_nothing(store: Store) -> None:

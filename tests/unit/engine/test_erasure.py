@@ -1,0 +1,56 @@
+"""Which keys an erasure destroys, and which it leaves; the rest is tried through a real bus (tests/integration/test_erasure.py)."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from bus.engine import accesses, erasure
+from bus.engine.accesses import Looker
+from bus.log import log
+from bus.log.payload import key_number
+from bus.testing.simulation import Simulation
+from tests.unit.engine.test_heart import send, turn, world
+
+__all__ = ["world"]
+WHO = "BLLDAA71E43B429M"
+
+
+def ask(world: Simulation) -> str:
+    return str(world.store.write(lambda tx: erasure.ask(tx, WHO, "richiesta dell'interessato", "anna", world.clock)).result()["id"])
+
+
+def keys_of(world: Simulation, record: str) -> set[int | None]:
+    """The keys of what a record says apart."""
+    with world.store.read() as tx:
+        payloads = [held.id for _, one in log.everything(tx) if one.id == record for held in one.payloads]
+        return {key_number(bytes(tx.one("payload", id=one)["nonce"])) for one in payloads}  # type: ignore[index]
+
+
+def test_why_somebody_looked_at_a_message_stays_when_the_message_is_erased(world: Simulation) -> None:
+    message = send(world, "ricevuta", chi=WHO, iuv="i")
+    looker = Looker("berta", frozenset(), "controllo della pratica")
+    looked = world.store.write(lambda tx: accesses.look(tx, looker, "message", world.clock, message=message)).result()
+    request = ask(world)
+    done = world.store.write(lambda tx: erasure.confirm(tx, request, "carla", world.clock, {})).result()
+    with world.store.read() as tx:
+        received = log.of_message(tx, message)[0].id
+    assert keys_of(world, received) | keys_of(world, request) <= set(done.keys)
+    assert not keys_of(world, looked) & set(done.keys)
+
+
+def test_a_request_that_nobody_confirmed_is_given_up_once(world: Simulation) -> None:
+    send(world, "ricevuta", chi=WHO, iuv="i")
+    request = ask(world)
+    world.clock.move(erasure.PATIENCE + dt.timedelta(seconds=1))
+    given_up = [world.store.write(lambda tx: erasure.expire(tx, world.clock)).result() for _ in range(2)]
+    assert [set(keys) for keys in given_up] == [keys_of(world, request), set()]
+
+
+def test_what_a_run_sends_is_about_whom_its_message_was_about(world: Simulation) -> None:
+    send(world, "lavoro", chi=WHO, caso="c")
+    for _ in range(8):
+        turn(world, "answer")
+    with world.store.read() as tx:
+        found, sent = erasure.holdings(tx, WHO).messages, [one["message"] for one in tx.all("all_holders")]
+    assert len(found) == 2
+    assert sorted(sent) == sorted(found), "the notice names them, though only within a sentence"
