@@ -530,6 +530,53 @@ class StoreContract:
         with store.read() as tx:
             assert [row["name"] for row in tx.all("all_lanes")] == ["fila"]
 
+    def test_a_wait_that_is_opened_again_and_a_lane_that_is_taken_again_are_as_they_were_told_last(self, store: Store) -> None:
+        add_runs(store, "a")
+
+        def work(tx: Tx) -> list[Any]:
+            for state, deadline in (("given up", NOW), ("open", LATER)):
+                told = {"type": "t", "name": None, "value": None, "deadline": text_of(deadline), "state": state, "late": 0}
+                tx.do("add_wait", run="a", path="p", place="prova@1", **told)
+            for run in ("a", "b"):
+                tx.do("take_lane", name="fila", run=run, path=f"p-{run}")
+            wait, lane = tx.one("wait", run="a", path="p"), tx.one("lane", name="fila")
+            assert wait is not None
+            assert lane is not None
+            return [wait["state"], wait["deadline"], lane["run"], lane["path"]]
+
+        assert store.write(work).result(30) == ["open", text_of(LATER), "b", "p-b"]
+
+    def test_only_what_is_due_counts_and_only_who_has_an_order_is_first_in_line(self, store: Store) -> None:
+        add_runs(store, ("free", "same"), ordered=0)
+        add_runs(store, ("a", "same"), ("b", "same"))
+        add_runs(store, "late", time=text_of(LATER))
+        count = store.write(lambda tx: tx.all("count_ready", now=text_of(NOW), most=9)).result(30)
+        assert [row["ready"] for row in count] == [3]
+        assert ids(store.write(lambda tx: tx.all("runs_first", cases='["same"]')).result(30)) == ["a"]
+
+    def test_a_key_that_names_a_person_tells_no_case_and_goes_with_the_last_message_that_carries_it(self, store: Store) -> None:
+        def work(tx: Tx) -> list[Any]:
+            for name, strong in (("email", 0), ("pratica", 1)):
+                tx.do("add_case_key", name=name, value="x", case_id="c", strong=strong)
+            found = [tx.one("case_of_key", name=name, value="x") is None for name in ("email", "pratica")]
+            known = tx.all("known_among", intake="[]", waits="[]", case='[["email","x"],["pratica","x"]]')
+            tx.do("drop_weak_case_keys", case_id="c")
+            return [found, [row["first"] for row in known], [row["name"] for row in tx.all("keys_of_case", case_id="c")]]
+
+        assert store.write(work).result(30) == [[True, False], ["pratica"], ["pratica"]]
+
+    def test_what_is_old_is_disposed_of_and_a_file_only_when_nobody_sent_it_since(self, store: Store) -> None:
+        def work(tx: Tx) -> list[Any]:
+            for file, sender, when in (("f", "s", NOW), ("f", "t", LATER), ("g", "s", LATER), ("g", "s", NOW)):
+                tx.do("add_attachment", file=file, sender=sender, payload=f"p-{when == NOW}", time=text_of(when))
+            for message, when in (("m1", NOW), ("m2", LATER)):
+                tx.do("add_message", id=message, type="t", sender="s", time=text_of(when), case_id="c", payload="p")
+            old = {"after": "", "before": text_of(LATER), "most": 9}
+            files, messages = tx.all("files_to_dispose", **old), tx.all("messages_to_dispose", until="z", **old)
+            return [[row["file"] for row in files], ids(messages), [row["payload"] for row in tx.all("attachments_of_file", file="g")]]
+
+        assert store.write(work).result(30) == [["g"], ["m1"], ["p-True"]]
+
     # -- transactions ------------------------------------------------------------------------------------------------
 
     def test_work_that_fails_takes_nothing_with_it_not_even_later(self, store: Store) -> None:
