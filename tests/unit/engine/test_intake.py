@@ -52,3 +52,15 @@ def test_a_message_that_rests_on_a_fact_which_is_not_so_is_refused_also_when_nob
     [told] = receive(world, arrival(world, "a", adapter="sistema", expect={("stato", "7"): "aperto"}))
     assert isinstance(told, Conflict)
     assert told.code == "fact.changed"
+
+
+def test_a_message_that_joins_two_cases_gives_a_run_of_the_one_what_had_come_to_the_other(world: Simulation) -> None:
+    waiting = send(world, "senza", caso="c", iuv="i")
+    turn(world, "answer")
+    turn(world)
+    receive(world, arrival(world, "a", body={"iuv": "z"}))
+    assert row_of(world, waiting)["state"] == "waiting"
+    joining = world.intake.prepare(Submission("sim.parte", {"chi": "b", "caso": "c", "iuv": "z"}, "portale"))
+    [told] = receive(world, joining)
+    assert isinstance(told, Accepted)
+    assert (told.runs, row_of(world, waiting)["state"]) == ((row_of(world, waiting)["id"],), "ready")

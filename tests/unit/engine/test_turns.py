@@ -203,3 +203,17 @@ def test_an_engine_takes_what_the_door_opens_only_while_it_has_room_and_nobody_w
         patch.setattr(engine, "_rung", {"another": None})
         assert welcome() == []
     assert welcome() == [run]
+
+
+def test_who_waits_for_a_reply_is_told_it_and_that_a_run_waits(world: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(world.processes[0].engine, "_told", told.append)
+    waits = send(world, "senza", caso="c", iuv="i")
+    turn(world, "answer")
+    turn(world)
+    replies = send(world, "lavoro", caso="d", modo="una")
+    for _ in range(3):
+        turn(world, "answer")
+    assert told == [{waits: None}]
+    turn(world)
+    assert told[1:] == [{replies: {"chi": "m2!"}}]
