@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
-from bus.engine.arrival import Arrival, Submission
+from bus.engine.arrival import Arrival, Submission, _intake_keys, sent_by
 from bus.engine.intake import Accepted, receive_all
 from bus.errors import Conflict
+from bus.message import Attachment, Message
+from bus.testing.simulated_bus import START
 from bus.testing.simulation import Simulation
 from tests.unit.engine.test_heart import send, turn, world
 from tests.unit.engine.test_matching import add_wait
@@ -64,3 +67,27 @@ def test_a_message_that_joins_two_cases_gives_a_run_of_the_one_what_had_come_to_
     [told] = receive(world, joining)
     assert isinstance(told, Accepted)
     assert (told.runs, row_of(world, waiting)["state"]) == ((row_of(world, waiting)["id"],), "ready")
+
+
+def test_a_key_is_of_its_sender_and_of_all_that_the_message_says(world: Simulation) -> None:
+    file = Attachment("0" * 64, 1, "text/plain", "allegato.txt")
+
+    def told(sender: str, **more: Any) -> Accepted | Exception:
+        return receive(world, world.intake.prepare(Submission("sim.ricevuta", {"chi": "a"}, sender, key="k", **more)))[0]
+
+    first, other = told("portale"), told("altro")
+    assert isinstance(first, Accepted) and isinstance(other, Accepted)
+    assert (first.repeated, other.repeated) == (False, False)
+    assert [type(told("portale", **more)) for more in ({}, {"subject": "s"}, {"attachments": (file,)})] == [Accepted, Conflict, Conflict]
+
+
+def test_the_keys_that_types_and_routes_tell_are_of_their_sender_too() -> None:
+    plan: Any = SimpleNamespace(route="r", name="r@1", key=lambda scope: "1")
+    names = [_intake_keys(lambda scope: "2", [plan], {}, Submission("t", {}, sender)) for sender in ("uno", "due")]
+    assert len({name for told in names for name in told}) == 4
+
+
+def test_what_a_run_sends_has_the_files_and_the_cause_of_its_message() -> None:
+    file = Attachment("0" * 64, 1, "text/plain", "allegato.txt")
+    sent = sent_by(Message("m", "t", "s", START, {}, correlationid="c", attachments=(file,)), "r", "i", "t", {}, ["x"])
+    assert (sent.attachments, sent.causationid, sent.correlationid, sent.about) == ((file,), "m", "c", ("x",))

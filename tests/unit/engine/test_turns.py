@@ -5,13 +5,19 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from bus.engine.settle import JUST_AFTER, LANE_PAUSE
+from bus.engine.asks import Call
+from bus.engine.fate import Tries
+from bus.engine.live import Live
+from bus.engine.settle import JUST_AFTER, LANE_PAUSE, Settled
 from bus.errors import StoreError
+from bus.route import plan
 from bus.store import Tx
+from bus.testing.simulated_bus import START
 from bus.testing.simulated_world import LEASE
 from bus.testing.simulation import Simulation
 from tests.unit.engine.test_heart import send, state, turn, world
@@ -217,3 +223,35 @@ def test_who_waits_for_a_reply_is_told_it_and_that_a_run_waits(world: Simulation
     assert told == [{waits: None}]
     turn(world)
     assert told[1:] == [{replies: {"chi": "m2!"}}]
+
+
+def test_a_reply_is_told_though_calls_of_its_run_are_still_out(many: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    message, told = send(many, "fianco", caso="c"), list[Any]()
+    turn(many, "answer")
+    turn(many)
+    engine = many.processes[0].engine
+    monkeypatch.setattr(engine, "_told", told.append)
+    [live] = engine._live.values()
+    live.note("replied", many.clock.now(), next(iter(live.walk.pending.values())), {"reply": {"chi": "ecco"}})
+    engine._act([live], [Settled()], many.clock.now())
+    assert told == [{message: {"chi": "ecco"}}]
+
+
+@pytest.mark.parametrize(
+    ("planned", "doubt", "is_open", "takes"),
+    [(True, False, True, True), (False, False, True, False), (True, True, True, False), (True, False, False, False)],
+)
+def test_a_route_takes_its_plan_when_its_tries_would_have_ended_and_only_for_a_call_without_doubt_before_an_open_circuit(
+    planned: bool, doubt: bool, is_open: bool, takes: bool
+) -> None:
+    ask = Call("p", "r@1/p", "sys.op", {}, "key", retry=plan.Retry(3, wait=1, factor=2, most=10), planned=planned)
+    nothing: Any = None
+    live = Live(
+        "r", 1, "c", nothing, nothing, nothing, nothing, nothing, since=START, away={"p"}, dues={"p": START + dt.timedelta(seconds=60)}
+    )
+    house: Any = SimpleNamespace(gates=SimpleNamespace(of=lambda operation: SimpleNamespace(circuit=SimpleNamespace(is_open=is_open))))
+    ends, tries = START + dt.timedelta(seconds=3), Tries(doubt=doubt)
+    assert not live._takes_its_plan(ask, tries, house, START)
+    assert live.dues == {"p": ends if takes else START + dt.timedelta(seconds=60)}
+    assert live._takes_its_plan(ask, tries, house, ends) == takes
+    assert ("p" in live.dues) != takes
