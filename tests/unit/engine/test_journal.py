@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 from bus.engine import journal
-from bus.engine.asks import Failed
+from bus.engine.asks import Answered, Failed
 from bus.engine.fate import GIVEN_UP, Tries
 from bus.engine.projection import entry
 from bus.log.keyring import Keyring
@@ -48,6 +48,13 @@ def test_a_call_of_which_only_the_intent_is_known_is_in_the_air_under_its_key_an
     found = tries(asked(number=7), record("unanswered", again=AGAIN), asked(seconds=9, number=7))
     assert (found.in_air, found.count, found.key, found.number) == (True, 2, "chiave", 7)
     assert (found.asked, found.prepared) == (T + dt.timedelta(seconds=9), T + dt.timedelta(seconds=9))
+
+
+def test_a_call_that_was_answered_is_not_in_the_air_and_its_answer_is_told() -> None:
+    answered = entry(record("answered"), KEY, {"answer": {"chi": "a"}}).record
+    TOLD[str(answered.payload("answer"))] = {"chi": "a"}
+    found = fold(asked(), answered)
+    assert (found.of("p").in_air, found.events) == (False, [("p", Answered(T, {"chi": "a"}))])
 
 
 def test_a_try_that_failed_is_due_again_and_in_doubt_as_it_says_itself() -> None:
