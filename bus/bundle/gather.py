@@ -47,9 +47,8 @@ class Gathered:
 def last_record(tx: Tx, messages: Sequence[str]) -> int:
     """The number of the last record that concerns these messages; raises `Invalid` when they are too many or none."""
     if not 0 < len(messages) <= MOST:
-        raise Invalid(
-            f"a bundle takes 1 to {MOST:,} messages, these are {len(messages):,}", code="export.size", hint="choose a shorter time"
-        )
+        hint = "choose a shorter time" if messages else "choose another time: no message was accepted in this one"
+        raise Invalid(f"a bundle takes 1 to {MOST:,} messages, these are {len(messages):,}", code="export.size", hint=hint)
     return max(int(row["seq"]) for some in _pieces(messages) for row in tx.all("records_of_messages", messages=_list(some)))
 
 

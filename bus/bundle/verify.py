@@ -318,13 +318,9 @@ class Bundle:
         self.found: list[Any] = []
         self.witnessed: list[str] = []
         self.keys, self.witnesses = list(keys), list(witnesses)
-        self.records: list[Any] = []
-        self.indexes: list[int] = []
+        self.records, self.indexes = list[Any](), list[int]()
         self.payloads = self.absent = 0
-        self.own_keys: list[str] = []
-        self.unruled: list[str] = []
-        self.anchored: list[Any] = []
-        self.checkpoint: Any = None
+        self.own_keys, self.unruled, self.anchored = list[str](), list[str](), list[Any]()
         try:
             self.files = unpacked(raw)
             whole = packed(self.files) == raw
@@ -334,8 +330,11 @@ class Bundle:
         except Exception as error:  # noqa: BLE001 - whatever a damaged archive makes of itself
             self.say("read", why=error)
             return
-        for check in (self._checkpoint, self._records, self._anchors, self._payloads, self._rules, self._manifest, self._seal):
-            self._try(check.__name__[1:], check)
+        self._try("manifest.json, checkpoint", self._checkpoint)
+        if hasattr(self, "checkpoint"):  # without it nothing else can be judged
+            checks = {"records.jsonl": self._records, "anchors": self._anchors, "payloads.jsonl": self._payloads, "rules": self._rules}
+            for name, check in {**checks, "manifest.json": self._manifest, "seal.json": self._seal}.items():
+                self._try(name, check)
         if not whole:
             self.say("container")
 
@@ -347,7 +346,7 @@ class Bundle:
         except KeyError as error:
             self.say("missing", name=error.args[0])
         except Exception as error:  # noqa: BLE001 - a hostile file may be anything
-            self.say("malformed", name=name, why=repr(error)[:200])
+            self.say("malformed", name=name, why=str(error) if isinstance(error, Malformed) else repr(error)[:200])
 
     def say(self, word: str, **values: Any) -> None:
         self.found.append((word, values))

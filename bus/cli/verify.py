@@ -214,6 +214,9 @@ def _say_verified(shown: dict[str, Any]) -> None:
         **{f"stamped by {name}": f"{said['size']:,} records, at {said['time']}" for name, said in shown["stamped"].items()},
         "held by you": f"{shown['held']:,} of these roots" if shown["held"] else "",
         "seen by nobody": _beyond(shown),
+        "not read now": f"{shown['start']:,} records that were right at an earlier time: without --resume they are read again"
+        if shown["start"]
+        else "",
         "payloads": f"{shown['payloads']:,}, each the one that its record commits to",
         "tables": f"{shown['messages']:,} messages and {shown['runs']:,} runs stand there as the records tell" if shown["messages"] else "",
         "names": "" if shown["named"] is None else f"{shown['named']:,} messages, each under the names that its text tells",

@@ -166,7 +166,7 @@ class _Walk:
             diagnosis.nothing_before(tx)
             known = tx.all("records_of_keys")  # a door tells its key for receipts too, and may be first
             first = [row for row in known if b'"purpose":"receipts"' not in octets(row["content"])][:1]
-            begun = bool(newest or trust.held or start or tx.one("leaves_stored") or tx.all("anchor_names"))
+            begun = newest or trust.held or start or tx.one("leaves_stored") or tx.all("anchor_names") or tx.one("messages_unfounded")
         if not begun:
             raise EvidenceError("the log has no checkpoint yet", code="evidence.empty", hint="it has one a second after its first record")
         self._newest, self._traced = newest or _NONE_LEFT, int(traced["value"]) if traced else 0

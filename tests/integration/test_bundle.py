@@ -21,7 +21,7 @@ import pytest
 from bus.bundle import gather, verify
 from bus.bundle.summary import ITALIAN
 from bus.cli import main
-from bus.errors import StoreError
+from bus.errors import Invalid, StoreError
 from bus.log import note, payload, timestamp
 from bus.log.record import KINDS
 from bus.testing.ports import free_port
@@ -83,6 +83,12 @@ def test_an_export_that_fails_leaves_the_bundle_of_before_and_asks_nothing_when_
     said = capsys.readouterr().err
     assert said.count("client.unreachable") == 1
     assert "cli.file" in said
+
+
+def test_a_time_in_which_nothing_was_accepted_is_told_as_that():
+    with pytest.raises(Invalid) as told:
+        gather.last_record(None, [])
+    assert (told.value.code, told.value.hint) == ("export.size", "choose another time: no message was accepted in this one")
 
 
 def test_a_bundle_is_verified_in_an_empty_environment_from_another_folder(exported, tmp_path):
@@ -330,6 +336,16 @@ def test_neither_many_signatures_nor_many_keys_keep_the_verifier_busy(exported):
         for keys in (key, ""):
             assert verdict(verify.packed({**files, **changed}), keys)
         assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "checkpoint"])
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"[" * 100_000, b"\xff"])
+def test_where_nothing_can_be_judged_that_alone_is_told(exported, name, content):
+    files = {**verify.unpacked(exported[0]), name: content}
+    bundle = verify.Bundle(verify.packed({name: content for name, content in files.items() if content is not None}))
+    assert ["missing" if content is None else "malformed"] == [word for word, _ in bundle.found]
+    assert name in bundle.found[0][1]["name"]
+    assert "NoneType" not in verify.report(bundle, "it")
 
 
 def test_entries_twice_or_on_other_paths_and_rules_of_another_fingerprint_are_found(exported):

@@ -262,6 +262,8 @@ def test_a_payload_that_is_gone_is_not_forgotten_over_an_interruption(auditor, f
 def test_what_was_verified_before_must_still_be_there(auditor, file, small, tmp_path):
     resume = tmp_path / "verify.json"
     assert auditor.says("--resume", resume)[0] == 0
+    size = small.sizes[-1]
+    assert f"{size:,} records that were right at an earlier time" in auditor.says("--resume", resume)[1]
     size = small.sizes[-3]
     for table, column in (("checkpoints", "size"), ("anchors", "size")):
         change(file, f"DELETE FROM {table} WHERE {column} > ?", size)
@@ -283,6 +285,10 @@ def test_a_log_of_which_all_checkpoints_were_removed_has_not_just_begun(auditor,
         change(file, f"DELETE FROM {table}")
     code, shown = auditor.shows("--from-checkpoint", one)
     assert (code, shown["fault"]["sentence"]) == (5, "the log has no checkpoint any more: all of them were removed")
+    code, shown = auditor.shows()
+    assert (code, shown["fault"]["kind"]) == (5, "rollback"), "there are messages, and no record received them"
+    for table in ("runs", "messages"):
+        change(file, f"DELETE FROM {table}")
     code, said = auditor.says()
     assert (code, "the log has no checkpoint yet" in said) == (2, True), "nothing says that there was anything"
 
