@@ -78,8 +78,8 @@ def _next_day(day: str) -> str:
 
     try:
         return (dt.date.fromisoformat(day) + dt.timedelta(days=1)).isoformat()
-    except ValueError:
-        raise typer.BadParameter("say until when: a moment has no next day", param_hint="--to") from None
+    except (ValueError, OverflowError):
+        raise typer.BadParameter("say until when: only a day, written 2026-11-20, has a next one", param_hint="--to") from None
 
 
 def _list(there: dict[str, Any]) -> None:

@@ -15,8 +15,8 @@ from bus.store.opening import Reader
 T = TypeVar("T")
 PAGE = 250
 """Messages read at a time."""
-_APART = dt.timedelta(hours=1)
-"""How far the clock that made a message's id may be from the one that gave its time."""
+_APART = 3600.0
+"""Seconds. How far the clock that made a message's id may be from the one that gave its time."""
 
 
 Named: TypeAlias = "tuple[str, str]"
@@ -29,10 +29,10 @@ def between(reader: Reader, since: dt.datetime | None, until: dt.datetime | None
         raise Invalid(
             "the end of the time is not after its beginning", code="replay.time", hint="--to is the first moment that is left out"
         )
-    after = "" if since is None else _id_at(since - _APART)
+    after = "" if since is None else _id_at(since, -_APART)
     with reader.read() as tx:
         newest = next((row["id"] for row in tx.all("newest_messages", most=1)), "")
-    limit = f"{newest}~" if until is None else min(f"{newest}~", _id_at(until + _APART))
+    limit = f"{newest}~" if until is None else min(f"{newest}~", _id_at(until, _APART))
     first, last = text_of(since) if since else "", text_of(until) if until else "~"
     while True:
         with reader.read() as tx:
@@ -81,12 +81,12 @@ def moment(text: str) -> dt.datetime:
 
     try:
         return dt.datetime.fromisoformat(text).replace(tzinfo=ROME).astimezone(dt.UTC) if len(text) == 10 else moment_of(text)
-    except ValueError as error:
+    except (ValueError, OverflowError):  # the first and the last day that there is have no such moment everywhere
         hint = "write a day, 2026-11-20, or a moment with its offset, 2026-11-20T08:00:00+01:00"
-        raise Invalid(f"{text!r} is no time: {error}", code="replay.time", hint=hint) from error
+        raise Invalid(f"{text!r} is no day, and no moment with its offset", code="replay.time", hint=hint) from None
 
 
-def _id_at(moment: dt.datetime) -> str:
-    """What an id of that millisecond begins with."""
-    text = f"{max(0, int(moment.timestamp() * 1000)):012x}"
+def _id_at(moment: dt.datetime, apart: float) -> str:
+    """What an id made so many seconds after that moment begins with."""
+    text = f"{max(0, int((moment.timestamp() + apart) * 1000)):012x}"
     return f"{text[:8]}-{text[8:]}"

@@ -20,7 +20,9 @@ async def known(call: Call) -> Answer:
 async def page(call: Call) -> Answer:
     """One page of a report's lines; ``next`` is what to send as ``after`` for the page that follows, or null."""
     given: dict[str, Any] = await asked(call, {"from": str, "to": str, "purpose": str, "after": int})
-    since, until = (moment(given.get(name, "")) for name in ("from", "to"))
+    if missing := {"from", "to"} - set(given):
+        raise Invalid(f"{' and '.join(sorted(missing))} is not said", code="replay.time", hint="a day, or a moment with its offset")
+    since, until = moment(given["from"]), moment(given["to"])
     if since >= until:
         raise Invalid("from is not before to", code="report.time", hint="to is the first moment that is not in the report any more")
     app, name = call.house.app, call.path["name"]

@@ -23,6 +23,7 @@ from bus.errors import Invalid, NotFound
 from bus.log import log
 from bus.log.payload import key_number, sealed_again
 from bus.message import canonical
+from bus.replay import window
 from bus.replay.bundle import Bundle
 from bus.replay.report import Report
 from bus.store.opening import hosts_of, open_reader
@@ -197,6 +198,16 @@ def test_a_window_takes_what_was_accepted_in_it(worked):
     for end in ("2026-11-01", "2026-12-01"):
         with pytest.raises(Invalid, match="not after its beginning"):
             told(folder, since="2026-12-01", until=end)
+    assert told(folder, since="0001-01-02", until="9999-12-31T23:59:59Z").counts == all_of_it.counts
+
+
+@pytest.mark.parametrize(
+    "text", ["", "ieri", "27/11/2026", "2026-11-27T10:00:00", "0001-01-01", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
+)
+def test_what_is_no_time_anywhere_is_told_as_that(text):
+    with pytest.raises(Invalid) as error:
+        window.moment(text)
+    assert error.value.code == "replay.time"
 
 
 ADAPTER = """
