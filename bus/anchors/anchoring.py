@@ -105,6 +105,9 @@ class Anchoring:
             denied = outside_code in outside.DENIED
             say, event = (self._log.error, "log.rolled-back") if denied else (self._log.warning, "anchor.failed")
             say(event, kind=kind, name=name, code=error.code, sentence=error.sentence, hint=error.hint)
+        except Exception as error:  # noqa: BLE001 - whatever one anchor meets, the others are asked, and who is late is told
+            if self._is_news((FAILED, kind, name), type(error).__name__):
+                self._log.exception("anchor.failed", kind=kind, name=name)
         else:
             self._goes_on(kind, name)
 

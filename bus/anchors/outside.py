@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from bus.clock import running_time
 from bus.config import WitnessAt
 from bus.errors import EvidenceError, Refused, SnodoError, Unreachable
 from bus.log import timestamp
@@ -19,6 +20,8 @@ from bus.log.note import Note, Signature, Verifier, parse, signature_of, verifie
 
 TIMEOUT = (5.0, 10.0)
 """Seconds to connect, and between two bytes of the answer."""
+LONGEST = 20.0
+"""Seconds that an answer may take to come whole."""
 MOST_BYTES = timestamp.MOST_BYTES
 DENIED = ("WITNESS_AHEAD", "WITNESS_FORK")
 """Codes of a witness that has seen another log: no outage."""
@@ -123,9 +126,18 @@ def _ask(method: str, url: str, **sent: Any) -> _Answer:
 
     try:
         with requests.request(method, url, timeout=TIMEOUT, allow_redirects=False, stream=True, **sent) as response:
-            content = response.raw.read(MOST_BYTES + 1, decode_content=True)
+            return _Answer(response.status_code, _whole(url, response))
     except (requests.RequestException, OSError) as error:
         raise Unreachable(f"{url}: {error}") from error
-    if len(content) > MOST_BYTES:
-        raise Refused(f"{url}: an answer of more than {MOST_BYTES} bytes", outside_code="TOO_LARGE")
-    return _Answer(response.status_code, content)
+
+
+def _whole(url: str, response: Any) -> bytes:
+    """Byte by byte, for one that only drips holds up everybody else's."""
+    content, until = bytearray(), running_time() + LONGEST
+    for piece in response.iter_content(1):
+        content += piece
+        if len(content) > MOST_BYTES:
+            raise Refused(f"{url}: an answer of more than {MOST_BYTES} bytes", outside_code="TOO_LARGE")
+        if running_time() > until:
+            raise Unreachable(f"{url}: the answer was not whole after {LONGEST:g} seconds")
+    return bytes(content)

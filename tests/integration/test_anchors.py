@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import json
+import socket
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterable
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -343,6 +347,71 @@ def test_what_fails_at_every_look_is_told_once_and_every_hour_and_that_it_is_ove
         for _ in range(2):
             turn()
         assert heard() == ["anchor.goes-on"]
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+BROKEN = {
+    "nothing": b"", "no http": b"\0\xff" * 50, "breaks off": HEAD + b"Content-Length: 9\r\n\r\nabc", "too large": HEAD + b"\r\n" + bytes(100_001),
+    "no chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", "no gzip": HEAD + b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+}  # fmt: skip
+
+
+@contextmanager
+def answering(pieces: Iterable[bytes], every: float = 0.0):
+    """Somebody who answers each question with these bytes."""
+
+    def answer(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.recv(65_536)
+            for piece in pieces:
+                connection.sendall(piece)
+                time.sleep(every)
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                answer(listening.accept()[0])
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@pytest.mark.parametrize("said", BROKEN.values(), ids=BROKEN)
+def test_an_answer_that_is_broken_is_no_answer_and_holds_up_no_other(said, tmp_path, authority):
+    with answering([said]) as url:
+        witnesses, stamps = [{"url": url, "key": str(WITNESS.verifier)}], {"url": authority.url, "ca": str(authority.root)}
+        with bus(tmp_path / "uno", witnesses=witnesses, timestamps=stamps, late=600) as one:
+            one.add(3)
+            one.clock.ahead = dt.timedelta(seconds=601)
+            late, stamped = one.app.anchoring.turn()
+            assert (late.late, stamped.late) == (True, False)
+        with pytest.raises((Unreachable, Refused)):
+            outside.stamp(url, b"x", b"")
+        assert outside.heads(config.load(one.path).anchors.witnesses, ORIGIN) == {}
+
+
+def test_an_answer_that_drips_has_an_end(monkeypatch):
+    monkeypatch.setattr(outside, "LONGEST", 0.2)
+    with answering([HEAD + b"Content-Length: 100\r\n\r\n", *[b"a"] * 40], every=0.05) as url, pytest.raises(Unreachable, match="not whole"):
+        outside.stamp(url, b"x", b"")
+
+
+def test_whatever_one_anchor_meets_the_others_are_asked_and_who_is_late_is_told(tmp_path, authority, monkeypatch):
+    def broken(*_):
+        raise RuntimeError
+
+    monkeypatch.setattr(outside, "cosign", broken)
+    witnesses, stamps = [{"url": "http://127.0.0.1:9/", "key": str(WITNESS.verifier)}], {"url": authority.url, "ca": str(authority.root)}
+    with bus(tmp_path / "uno", witnesses=witnesses, timestamps=stamps, late=600) as one:
+        one.add(3)
+        one.clock.ahead = dt.timedelta(seconds=601)
+        assert [standing.late for standing in one.app.anchoring.turn()] == [True, False]
 
 
 PROJECT = Path(__file__).parents[2]
