@@ -75,7 +75,7 @@ def check_receipt(
     from bus.log import note, promised
     from bus.store.opening import open_reader
 
-    given = receipt.read_text("utf-8"), [*map(note.verifier, key)], [*map(note.verifier, log_key)]
+    given = receipt.read_text("utf-8", "replace"), [*map(note.verifier, key)], [*map(note.verifier, log_key)]
     if tiles is not None:
         found = promised.judged_by_files(tiles, *given)
     else:

@@ -57,16 +57,15 @@ def verify_log(
     Exit code 0 when the log is what was signed, 5 when it is not, 2 when there is nothing to judge by, 3 when the database cannot be read.
     """
     from bus.log.diagnosis import Broken
+    from bus.log.timestamp import roots
     from bus.log.verify import Trust, verify
     from bus.store.opening import open_reader
 
     as_json = json or format is Plain.json
-    trust = Trust(
-        tuple(map(_public, key)),
-        tuple(map(_public, witness_key)),
-        tuple(map(_note, from_checkpoint)),
-        timestamp_ca.read_bytes() if timestamp_ca else b"",
-    )
+    authorities = timestamp_ca.read_bytes() if timestamp_ca else b""
+    if timestamp_ca:
+        roots(authorities)  # also where no stamp is there to be judged by them
+    trust = Trust(tuple(map(_public, key)), tuple(map(_public, witness_key)), tuple(map(_note, from_checkpoint)), authorities)
     start, began = _state(resume), time.monotonic()
     try:
         url = store or address(config)
@@ -76,7 +75,8 @@ def verify_log(
     except Broken as broken:
         show(_broken(broken.fault), as_json, _say_broken)
         raise typer.Exit(NOT_VERIFIED) from None
-    show({**_verified(report, time.monotonic() - began), "named": named}, as_json, _say_verified)
+    unstamped = bool(authorities) and not report.stamped
+    show({**_verified(report, time.monotonic() - began), "named": named, "unstamped": unstamped}, as_json, _say_verified)
 
 
 def _named(reader: Reader, config: Path) -> int:
@@ -212,6 +212,7 @@ def _say_verified(shown: dict[str, Any]) -> None:
         "signed": f"{shown['checkpoints']:,} checkpoints of the log",
         **{f"seen by {name}": f"{said['size']:,} records, at {said['time']}" for name, said in shown["cosigned"].items()},
         **{f"stamped by {name}": f"{said['size']:,} records, at {said['time']}" for name, said in shown["stamped"].items()},
+        "stamped": "none of the checkpoints that were looked at has a time stamp" if shown["unstamped"] else "",
         "held by you": f"{shown['held']:,} of these roots" if shown["held"] else "",
         "seen by nobody": _beyond(shown),
         "not read now": f"{shown['start']:,} records that were right at an earlier time: without --resume they are read again"

@@ -77,7 +77,7 @@ def test_a_batch_is_promised_by_one_signature_and_no_part_can_be_changed(tmp_pat
 
 
 def checked(folder: Path, text: str, capsys, *more: str) -> tuple[int, str]:
-    (folder / "r.txt").write_text(text, "utf-8")
+    (folder / "r.txt").write_text(text, "utf-8", "surrogateescape")
     keys = ["--key", public(folder, "receipts"), "--log-key", public(folder, "log")]
     code = main(["log", "check-receipt", str(folder / "r.txt"), *keys, "--config", str(folder / "config.yaml"), *more])
     return code, capsys.readouterr().out
@@ -93,6 +93,7 @@ def test_an_inclusion_and_an_omission_are_told_apart(tmp_path, capsys):
     assert "included" in json.loads(checked(tmp_path, kept, capsys, "--json")[1])["sentence"]
     assert main(["log", "key", "show", "--config", str(tmp_path / "config.yaml"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["receipts"] == public(tmp_path, "receipts")
+    assert checked(tmp_path, kept.replace("message", "mess\udcffage"), capsys)[0] == 2, "what is no text is no receipt"
     # An operator who takes a record away, makes the whole tree anew, and signs it: the receipt says what is missing.
     message = receipt.opened(lost, [note.verifier(public(tmp_path, "receipts"))]).message
     with contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw:

@@ -407,6 +407,11 @@ def test_time_stamps_are_verified_by_the_authority_that_the_auditor_trusts(audit
     first, other = Authority(tmp_path / "one"), Authority(tmp_path / "two")
     try:
         note = small.checkpoints[3]
+        assert "none of the checkpoints that were looked at has a time stamp" in auditor.says("--timestamp-ca", first.root)[1]
+        for content in (b"", note.encode()):
+            (tmp_path / "root.pem").write_bytes(content)
+            code, said = auditor.says("--timestamp-ca", tmp_path / "root.pem")
+            assert (code, "no certificate of an authority" in said) == (2, True), said
         size, (answer, _) = checkpoint_of(note.text).size, outside.stamp(first.url, note.encode(), first.root.read_bytes())
         insert = "INSERT INTO anchors (kind, name, size, time, evidence) VALUES ('timestamp', 'marche.example', ?, '', ?)"
         change(file, insert, size, answer)
