@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from contextlib import suppress
+from io import TextIOWrapper
 from typing import NoReturn
 
 from bus.cli import main
@@ -21,6 +22,9 @@ def start() -> NoReturn:
     gc.set_threshold(OBJECTS)
     if sys.stdout is None:  # closed by who started us (``>&-``): what we say goes nowhere, and no socket gets its number
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    with suppress(OSError):  # what became a pipe after it was opened cannot be changed any more
+        if isinstance(sys.stdout, TextIOWrapper):  # a terminal of another locale is shown what it cannot write by its number
+            sys.stdout.reconfigure(errors="backslashreplace")
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for some reads the metadata of all libraries; we use none
     leave(main())
 

@@ -56,7 +56,8 @@ def verifier() -> None:
     """Write the program that verifies bundles to standard output: one file, nothing but Python is needed to run it."""
     from bus.bundle import verify
 
-    print(Path(verify.__file__).read_text("utf-8"), end="")
+    sys.stdout.flush()
+    sys.stdout.buffer.write(Path(verify.__file__).read_bytes())  # exactly, whatever the locale writes an è with
 
 
 def check_receipt(

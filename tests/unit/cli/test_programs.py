@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -361,3 +362,18 @@ def test_a_system_that_does_not_start_ends_the_demonstration_with_its_own_words(
     monkeypatch.setattr(demo, "Town", Shut)
     assert demo.run(ROOT) == 1
     assert "demo: failed: adapters.sito.simulator did not get ready: no such port" in capsys.readouterr().out
+
+
+def test_a_machine_of_another_locale_gets_the_verifier_byte_by_byte_and_each_line_as_far_as_it_can_be_written(server):
+    with Client(f"http://127.0.0.1:{server.port}", key_of("portale")) as portal:
+        portal.send("prova.saluto", {"nome": "Ada"}, wait=20)
+    for encoding in ("ascii", "latin-1"):
+
+        def said(*words, encoding=encoding):
+            environment = {**os.environ, "PYTHONIOENCODING": encoding, "SNODO_KEY": key_of("revisore")}
+            return subprocess.run([sys.executable, "-m", "bus.cli", *words], capture_output=True, env=environment, timeout=60)
+
+        assert said("log", "verifier").stdout == (ROOT / "bus/bundle/verify.py").read_bytes()
+        found = said("log", "search", "--url", f"http://127.0.0.1:{server.port}")
+        assert (found.returncode, found.stderr) == (0, b"")
+        assert b"\\u25cf  prova.saluto received from portale" in found.stdout
