@@ -165,7 +165,8 @@ class _Life:
         try:
             walked = self.walk_again()
         except (RulesError, ExpressionError) as error:
-            self._say("different", f"cannot be recomputed: {error.sentence}", self.opening.name)
+            absent = error.code == "rules.missing" and self.evidence.missing == "unavailable: absent"  # a database must have them
+            self._say(self.evidence.missing if absent else "different", f"cannot be recomputed: {error.sentence}", self.opening.name)
             return 0
         if walked is None:
             self._say(self.evidence.missing, "the message", self.opening.name)

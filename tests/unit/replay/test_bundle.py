@@ -40,6 +40,9 @@ def test_what_a_bundle_does_not_hold_is_absent_not_different():
     report = unbundled(exported(log), OPERATIONS, every=False)
     assert report.worst == "unavailable: absent"
     assert code_of(report.worst) == 4
+    log.rules.clear()
+    report = unbundled(exported(log), OPERATIONS, every=False)
+    assert report.counts == {"unavailable: absent": len(log.verdicts())}
 
 
 @pytest.mark.parametrize("files", [{}, {"records.jsonl": b""}, {"records.jsonl": b"[]\n", "payloads.jsonl": b"x\n"}])
