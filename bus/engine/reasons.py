@@ -1,12 +1,13 @@
 """Why somebody does something: the purpose of whoever looks, the reason of whoever acts. The log keeps both, whoever is erased later.
 
 Every door that takes one asks here. A reason that named a person would outlive the erasure of that person, so it names none: what has the
-form and the check character of a codice fiscale is refused, wherever it stands and however it is spaced.
+form and the check character of a codice fiscale is refused, wherever it stands, however it is spaced, also in full width.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from bus.errors import PERSON, Invalid
 from bus.functions import cf_valid
@@ -30,7 +31,7 @@ def one_line(text: str) -> str:
 
 def nameless(text: str) -> str:
     """The text; raises `Invalid` when it says the codice fiscale of a person."""
-    if any(map(cf_valid, _ANYWHERE.findall("".join(text.upper().split())))):
+    if any(map(cf_valid, _ANYWHERE.findall("".join(unicodedata.normalize("NFKC", text).upper().split())))):
         raise Invalid(
             "a purpose, a reason and what was asked for stay in the log when the person is erased, and this says a codice fiscale",
             code="reason.person",

@@ -10,7 +10,14 @@ from bus.errors import Invalid
 
 @pytest.mark.parametrize(
     "text",
-    ["RSSMRA80A01H501U", "accesso di rssmra80a01h501u.", "prot.12-RSSMRA80A01H501U/2026", "RSS MRA 80A01 H501U", "AAAAAARSSMRA80A01H501U"],
+    [
+        "RSSMRA80A01H501U",
+        "accesso di rssmra80a01h501u.",
+        "prot.12-RSSMRA80A01H501U/2026",
+        "RSS MRA 80A01 H501U",
+        "AAAAAARSSMRA80A01H501U",
+        "\uff32\uff33\uff33MRA80A01H501U",
+    ],
 )
 def test_a_codice_fiscale_is_found_wherever_it_stands_and_however_it_is_spaced(text):
     for door in (lambda: reasons.given(text, "dead.reason-missing"), lambda: accesses.purpose_of(text)):
