@@ -5,6 +5,7 @@ Two ways to fail, told apart because the bus must know whether a byte left: `Not
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ class Link:
 
 
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
+_PLAIN = ("ascii", "cp125", "iso8859-", "utf-16", "utf-8")
+"""How the names of the encodings begin that are taken: others of Python take time without end (punycode) or hide characters (utf-7)."""
 _SAYS_ITS_OWN = re.compile(rb"\xef\xbb\xbf|\xfe\xff|\xff\xfe|<\?xml[^>]*\sencoding\s*=")
 
 
@@ -51,7 +54,8 @@ def _as_said(content: bytes, media_type: str) -> bytes:
     if said is None or _SAYS_ITS_OWN.match(content):
         return content
     try:
-        return content.decode(said[1]).encode()
+        name = codecs.lookup(said[1]).name
+        return content.decode(name).encode() if name.startswith(_PLAIN) else content
     except (LookupError, ValueError):
         return content
 

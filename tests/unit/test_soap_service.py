@@ -15,7 +15,7 @@ from adapters.soap.adapter import Soap
 from adapters.soap.client import BAD_REQUEST, SoapClient
 from adapters.soap.server import SoapFault, SoapService
 from adapters.soap.shapes import shapes_of
-from adapters.soap.transport import Link
+from adapters.soap.transport import Link, _as_said
 from bus.adapter import Call, InDoubt, Refused, Unreachable
 from bus.errors import ConfigError
 
@@ -296,6 +296,11 @@ def test_a_reply_is_read_in_the_encoding_that_it_says_or_its_media_type(media, b
         client = SoapClient(OURS, peer.url)
         assert client.call("ricercaSoggetto", ASKED, call_of())["soggetto"][0]["nome"] == "NICOLÒ"
         client.close()
+
+
+@pytest.mark.parametrize("charset", ["utf-7", "punycode"])
+def test_an_encoding_that_hides_characters_or_takes_time_without_end_is_not_taken(charset):
+    assert _as_said(b"<a>+AOg--</a>", f"text/xml; charset={charset}") == b"<a>+AOg--</a>"
 
 
 def test_an_answer_that_breaks_off_is_told_in_words():
