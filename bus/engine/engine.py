@@ -258,7 +258,7 @@ class Engine:
     def _turn(self, home: list[_Home]) -> None:
         since, now = self._holding.ticks(), self._clock.now()
         self._let_go_what_rests()
-        begun, claimed = self._head_start.take(self._find_work(home, now), self._live, self._gates)
+        begun, claimed = self._head_start.take(self._find_work(home, now), self._live)
         if begun:
             self._live.update({live.id: live for live, _ in begun})
             self._act([live for live, _ in begun], [done for _, done in begun], now)
@@ -461,12 +461,9 @@ class Engine:
                 self._let_go_on(live, now, partial(live.pursue, asks, self._around, now))
 
     def _let_go_on(self, live: Live, now: dt.datetime, work: Callable[[], None]) -> None:
-        """What a run meets is parked with it, the others do not notice. What it decides is unwritten until some turn has settled it."""
+        """What it decides is unwritten until some turn has settled it."""
         self._unwritten[live.id] = live
-        try:
-            work()
-        except Exception as error:  # noqa: BLE001 - see above
-            live.fall(now, error)
+        live.attempt(now, work)
 
     def _settle(self, lives: Sequence[Live], since: float, now: dt.datetime) -> list[Settled]:
         """Commit what was decided. Who only waits needs no transaction: its lease is renewed, and its claim looked at before it acts."""

@@ -12,8 +12,8 @@ import datetime as dt
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 
-from bus.engine.gates import Gates
 from bus.engine.holding import Known
 from bus.engine.live import Live, Surroundings
 from bus.engine.loading import Loading
@@ -44,7 +44,10 @@ class HeadStart:
             return
         lives: list[Live] = []
         try:
-            lives += [self._begin(live, now) for live, _ in self._loading.opened(tx, rows, known)]
+            for live, _ in self._loading.opened(tx, rows, known):
+                lives.append(live)
+                live.began = self._ticks()
+                live.attempt(now, partial(live.begin, (), self._around, now))
             settled = self._settling.settle(tx, lives, now, {live.id for live in lives})
             self._begun.update({live.id: (live, done) for live, done in zip(lives, settled, strict=True)})
         except BaseException:
@@ -53,19 +56,11 @@ class HeadStart:
         finally:
             self.turning.release()
 
-    def _begin(self, live: Live, now: dt.datetime) -> Live:
-        live.began = self._ticks()
-        try:
-            live.begin((), self._around, now)
-        except Exception as error:  # noqa: BLE001 - what a run meets is parked with it; its message is taken in all the same
-            live.fall(now, error)
-        return live
-
     def void(self, runs: Iterable[str]) -> None:
         """Their transaction was not written, or is written anew; thread-safe."""
         self._vain.extend(begun[0] for run in runs if (begun := self._begun.pop(run, None)) is not None)
 
-    def take(self, rows: Sequence[Row], live: Collection[str], gates: Gates) -> tuple[list[tuple[Live, Settled]], list[Row]]:
+    def take(self, rows: Sequence[Row], live: Collection[str]) -> tuple[list[tuple[Live, Settled]], list[Row]]:
         """Of claimed runs those that were begun, with what was settled, and the others; by the engine's thread.
 
         What was begun in vain leaves its places at the gates, unless the same claim is had by a later try.
@@ -73,7 +68,7 @@ class HeadStart:
         while self._vain:
             void = self._vain.popleft()
             if void.id not in self._begun and void.id not in live:
-                gates.keep(void.claim, ())
+                self._around.gates.keep(void.claim, ())
         begun, others = [], []
         for row in rows:
             one = self._begun.pop(row["id"], None)

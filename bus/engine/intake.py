@@ -123,9 +123,7 @@ class Intake:
             else:
                 batch.extend(self._take())
             results = receive_all(tx, [coming.arrival for coming in batch], self._promises)
-            opened = [run for result in results if isinstance(result, Accepted) for run in result.runs]
-            known = {coming.arrival.message.id: coming.arrival.opened for coming in batch}
-            claims = self._host.welcome(tx, opened, known) if self._host is not None and opened else None
+            claims = self._welcome(tx, batch, results)
             reach("intake.before-commit")
             return results, claims
 
@@ -135,6 +133,12 @@ class Intake:
             lost = self._take()
             self._give(lost, [error] * len(lost))
             self._write()
+
+    def _welcome(self, tx: Tx, batch: Sequence[_Coming], results: Sequence[Accepted | Exception]) -> Claims | None:
+        opened = [run for result in results if isinstance(result, Accepted) for run in result.runs]
+        if self._host is None or not opened:
+            return None
+        return self._host.welcome(tx, opened, {coming.arrival.message.id: coming.arrival.opened for coming in batch})
 
     def _unwelcome(self, batch: Sequence[_Coming]) -> None:
         if self._host is not None:

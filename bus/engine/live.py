@@ -56,8 +56,8 @@ class Surroundings:
 
 @dataclass
 class Live:
-    """One claimed run. ``fence`` is the token of our claim: a later claim voids it. ``outgoing`` are messages this run sends.
-    ``key`` seals all that is recorded of it; ``about``: whom its message is about.
+    """One claimed run. ``fence`` is the token of our claim: a later claim voids it. ``key`` seals all that is recorded of it; ``about``:
+    whom its message is about.
 
     ``in_line``: paths of calls that stand in line at a gate; ``away``: those that were turned away and may ask again when they are due.
     ``since``: when it became ready; ``began``: when it became live here, in ticks. ``strikes``: claims of this run, this one counted in,
@@ -116,6 +116,13 @@ class Live:
                 self.walk.answer(path, event)
             else:
                 self.known.setdefault(path, deque()).append(event)
+
+    def attempt(self, now: dt.datetime, work: Callable[[], None]) -> None:
+        """Do something with this run. What it meets is parked with it, the others do not notice."""
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - see above
+            self.fall(now, error)
 
     def begin(self, events: Iterable[tuple[str, Event]], around: Surroundings, now: dt.datetime) -> None:
         """Bring the walk up to its journal and follow it from there."""

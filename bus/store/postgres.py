@@ -191,9 +191,9 @@ class PostgresConnection(_Asking):
 
     def prove(self) -> None:
         self._later.append((_ROOM, {}))
+        self._send_all()
+        assert self._session is not None
         with self._remembered(), told(self._session):
-            self._send_all()
-            assert self._session is not None
             refuse_without_rights(self._session)
 
     def _begun(self, facts: Row | None) -> None:
