@@ -25,7 +25,7 @@ class DocumentoProtocollo(Contract):
     """One of the case's attachments, by its address."""
 
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    name: str = Field(min_length=1, max_length=200)
+    name: str = Field(min_length=1, max_length=255, description="as the door took it")
 
 
 class Registrazione(Contract):
