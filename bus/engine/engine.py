@@ -418,7 +418,7 @@ class Engine:
         if live.id in self._live:  # claimed anew: the claim that we had ran out
             self._forget(self._live[live.id])
         self._live[live.id], live.began = live, self._holding.ticks()
-        self._let_go_on(live, now, lambda: live.begin(known.events, self._around, now))
+        self._let_go_on(live, lambda: live.begin(known.events, self._around, now))
 
     def _bring_home(self, home: _Home, now: dt.datetime) -> None:
         """A call that came back; of no use when its run is not ours any more."""
@@ -431,7 +431,7 @@ class Engine:
             self._forget(live, held=live.in_flight == {result.asking.call.path})
             return
         reach("answer.before-record")
-        self._let_go_on(live, now, lambda: self._take_in(live, result, now))
+        self._let_go_on(live, lambda: self._take_in(live, result, now))
 
     def _take_in(self, live: Live, result: Result, now: dt.datetime) -> None:
         asks = live.came_back(result, self._around, now)
@@ -458,12 +458,12 @@ class Engine:
                 continue
             del self._rung[run]
             if asks := live.due_asks(now):
-                self._let_go_on(live, now, partial(live.pursue, asks, self._around, now))
+                self._let_go_on(live, partial(live.pursue, asks, self._around, now))
 
-    def _let_go_on(self, live: Live, now: dt.datetime, work: Callable[[], None]) -> None:
+    def _let_go_on(self, live: Live, work: Callable[[], None]) -> None:
         """What it decides is unwritten until some turn has settled it."""
         self._unwritten[live.id] = live
-        live.attempt(now, work)
+        live.attempt(work)
 
     def _settle(self, lives: Sequence[Live], since: float, now: dt.datetime) -> list[Settled]:
         """Commit what was decided. Who only waits needs no transaction: its lease is renewed, and its claim looked at before it acts."""

@@ -47,7 +47,7 @@ class HeadStart:
             for live, _ in self._loading.opened(tx, rows, known):
                 lives.append(live)
                 live.began = self._ticks()
-                live.attempt(now, partial(live.begin, (), self._around, now))
+                live.attempt(partial(live.begin, (), self._around, now))
             settled = self._settling.settle(tx, lives, now, {live.id for live in lives})
             self._begun.update({live.id: (live, done) for live, done in zip(lives, settled, strict=True)})
         except BaseException:

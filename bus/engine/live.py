@@ -117,12 +117,12 @@ class Live:
             else:
                 self.known.setdefault(path, deque()).append(event)
 
-    def attempt(self, now: dt.datetime, work: Callable[[], None]) -> None:
+    def attempt(self, work: Callable[[], None]) -> None:
         """Do something with this run. What it meets is parked with it, the others do not notice."""
         try:
             work()
         except Exception as error:  # noqa: BLE001 - see above
-            self.fall(now, error)
+            self.fall(error)
 
     def begin(self, events: Iterable[tuple[str, Event]], around: Surroundings, now: dt.datetime) -> None:
         """Bring the walk up to its journal and follow it from there."""
@@ -416,7 +416,7 @@ class Live:
                 return None
         raise AssertionError(outcome)
 
-    def fall(self, now: dt.datetime, error: BaseException) -> None:
+    def fall(self, error: BaseException) -> None:
         """Our own code failed on this run: park it for a person rather than try for ever. What others answered is kept: it was so."""
         logger("snodo.engine").warning("run.fell", run=self.id, error=repr(error))
         code = error.code if isinstance(error, SnodoError) else "engine.crashed"

@@ -89,7 +89,7 @@ class Settling:
     def _commit_dead(self, live: Live, now: dt.datetime, error: Exception) -> Settled:
         """A run whose decisions cannot be written is written as dead; when even that fails, its lease will run out."""
         live.decided = Decided()
-        live.fall(now, error)
+        live.fall(error)
         try:
             return self.store.write(self.work([live], now)).result()[0]
         except Exception:  # noqa: BLE001 - said in the diagnostics; the claim runs out and the sweeper rings again
