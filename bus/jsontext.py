@@ -69,9 +69,9 @@ def parse(data: bytes, limit: int = LIMIT, depth: int = DEPTH) -> JsonValue:
     return value
 
 
-def parse_object(data: bytes, limit: int = LIMIT, depth: int = DEPTH) -> JsonObject:
+def parse_object(data: bytes, limit: int = LIMIT) -> JsonObject:
     """As `parse`, for text that must be a JSON object."""
-    value = parse(data, limit, depth)
+    value = parse(data, limit)
     if not isinstance(value, dict):
         raise Malformed("the JSON text is not an object", hint="send an object: {...}", line=1, column=1)
     return value

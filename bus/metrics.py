@@ -36,10 +36,10 @@ _counted: Counter[tuple[str, tuple[str, ...]]] = Counter()
 _lock = threading.Lock()
 
 
-def count(name: str, *labels: str, by: int = 1) -> None:
+def count(name: str, *labels: str) -> None:
     """One more; `name` is one of `COUNTERS`. Cheap, and safe from any thread."""
     with _lock:
-        _counted[name, labels] += by
+        _counted[name, labels] += 1
 
 
 def page(ask: Ask) -> bytes:

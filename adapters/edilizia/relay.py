@@ -32,11 +32,11 @@ class Session:
     mute: bool = False
     ready: threading.Event = field(default_factory=threading.Event)
 
-    def forward(self, held: bytes, within: float = 30.0) -> None:
-        """Give the held messages to the server and wait until it has answered them."""
+    def forward(self, held: bytes) -> None:
+        """Give the held messages to the server and wait until it has answered them, 30 seconds at most."""
         self.ready.clear()
         self.server.sendall(held)
-        self.ready.wait(within)
+        self.ready.wait(30)
 
     def cut_client(self) -> None:
         """Close towards the client; the session at the server stays."""

@@ -26,7 +26,6 @@ __all__ = [
     "Identificativi",
     "controllo",
     "difetto_avviso",
-    "difetto_iuv",
     "iban_valido",
     "iuv_di",
     "rf_di",
@@ -35,7 +34,6 @@ __all__ = [
 
 AuxDigit = Literal[0, 1, 2, 3]
 _BASE_DIGITS: dict[AuxDigit, int] = {0: 13, 1: 17, 2: 15, 3: 13}
-_IUV_DIGITS: dict[AuxDigit, int] = {0: 15, 1: 17, 2: 17, 3: 17}
 _RF_MAX = 21
 
 
@@ -95,13 +93,6 @@ def difetto_avviso(numero_avviso: str) -> str | None:
     if numero_avviso[0] != "1" and controllo(numero_avviso[:-2]) != numero_avviso[-2:]:
         return "the check digits do not fit"
     return None
-
-
-def difetto_iuv(iuv: str, aux: AuxDigit, applicazione: str = "00") -> str | None:
-    """What is wrong with an IUV issued under ``aux`` (and, for aux 0, ``applicazione``); None when nothing is."""
-    if len(iuv) != _IUV_DIGITS[aux] or not _cifre(iuv):
-        return f"an IUV under aux digit {aux} has {_IUV_DIGITS[aux]} digits"
-    return difetto_avviso(str(aux) + (applicazione if aux == 0 else "") + iuv)
 
 
 def rf_di(riferimento: str) -> str:

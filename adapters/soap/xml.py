@@ -31,14 +31,14 @@ MAX_BYTES = 10_000_000
 MAX_DEPTH = 64
 
 
-def parse(content: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Element:
+def parse(content: bytes, *, max_bytes: int = MAX_BYTES) -> Element:
     """The root element of a document from outside.
 
     Raises `Malformed` with code ``input.too-large``, ``input.doctype``, ``input.too-deep`` or ``input.malformed``.
     """
     if len(content) > max_bytes:
         raise Malformed(f"the XML document is larger than {max_bytes} bytes", code="input.too-large")
-    _Guard(max_depth).read(content)
+    _Guard().read(content)
     try:
         root = etree.fromstring(content, _parser())
     except (etree.XMLSyntaxError, ValueError) as error:
@@ -67,8 +67,8 @@ def _doctype() -> Malformed:
 class _Guard:
     """A first pass with expat, which tells of a DOCTYPE and of depth before any entity can grow."""
 
-    def __init__(self, max_depth: int) -> None:
-        self._max, self._depth = max_depth, 0
+    def __init__(self) -> None:
+        self._depth = 0
 
     def read(self, content: bytes) -> None:
         reader = expat.ParserCreate()
@@ -85,8 +85,8 @@ class _Guard:
 
     def _start(self, *_: Any) -> None:
         self._depth += 1
-        if self._depth > self._max:
-            raise Malformed(f"the XML document is deeper than {self._max} levels", code="input.too-deep")
+        if self._depth > MAX_DEPTH:
+            raise Malformed(f"the XML document is deeper than {MAX_DEPTH} levels", code="input.too-deep")
 
     def _end(self, *_: Any) -> None:
         self._depth -= 1

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 
 from bus.clock import Clock, text_of
 from bus.diagnostics import logger
@@ -26,8 +25,8 @@ RETRY_AFTER = 5
 class Backlog:
     """``most`` runs may be due. `check` never blocks; the looking is done by a thread that is made when first needed."""
 
-    def __init__(self, store: Store, clock: Clock, most: int, ticks: Callable[[], float] = time.monotonic) -> None:
-        self._store, self._clock, self._most, self._ticks = store, clock, most, ticks
+    def __init__(self, store: Store, clock: Clock, most: int) -> None:
+        self._store, self._clock, self._most = store, clock, most
         self._looked = -EVERY
         self._lock = threading.Lock()
         self._thread = Threads(1, "snodo-backlog")
@@ -35,7 +34,7 @@ class Backlog:
 
     def check(self) -> None:
         """Raises `Busy` while too much waits."""
-        now = self._ticks()
+        now = time.monotonic()
         if now - self._looked >= EVERY and self._lock.acquire(blocking=False):
             self._looked = now
             try:

@@ -58,8 +58,9 @@ def of_case(tx: Tx, case_id: str) -> list[Record]:
     return [_record(row) for row in tx.all("records_of_case", case_id=case_id)]
 
 
-def everything(tx: Tx, after: int = 0) -> Iterator[tuple[int, Record]]:
+def everything(tx: Tx) -> Iterator[tuple[int, Record]]:
     """All records with their numbers, in order, page by page."""
+    after = 0
     while rows := tx.all("records_after", after=after, most=PAGE):
         for row in rows:
             after = row["seq"]

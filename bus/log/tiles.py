@@ -121,13 +121,13 @@ def partial_tiles(size: int) -> Iterator[tuple[int, int, int]]:
             yield level, size >> HEIGHT * (level + 1), width
 
 
-def nodes(tile: TileAt, kept: int = 4096) -> Node:
-    """The nodes of a tree of which the tiles can be read; the ``kept`` nodes used last are remembered.
+def nodes(tile: TileAt) -> Node:
+    """The nodes of a tree of which the tiles can be read; the 4096 nodes used last are remembered.
 
     Only for complete subtrees, whose hashes never change: those of partial tiles are there too, for as far as they go.
     """
 
-    @lru_cache(kept)
+    @lru_cache(4096)
     def node(level: int, index: int) -> bytes:
         shift = level % HEIGHT
         if shift:

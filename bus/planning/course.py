@@ -121,7 +121,7 @@ class Course:
             self._add(identity, Change("refused", message.type, message.type, (), MISSING, fault))
             return "changed"
         outcome = "same"
-        for before, after, entry, journals in self._walks(message, openings, page):
+        for before, after, entry, journals in self._walks(message, openings):
             memory = remember((page.journals.get(one.run, ()) for one in journals), page)
             kept = False
             for change in self._compare((message, message), before, after, entry, memory, page):
@@ -131,9 +131,7 @@ class Course:
                 self._meet(message, memory)
         return outcome
 
-    def _walks(
-        self, message: Message, openings: Sequence[Opening], page: Page
-    ) -> Iterator[tuple[Plan | None, Plan | None, str, list[Opening]]]:
+    def _walks(self, message: Message, openings: Sequence[Opening]) -> Iterator[tuple[Plan | None, Plan | None, str, list[Opening]]]:
         """What is to be walked: the plans of both rules, where they begin, and the runs that lend answers, the likest first."""
         for route, both in self.routes.items():
             before, after = (plan if plan and plan.on == message.type else None for plan in both)

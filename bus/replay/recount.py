@@ -261,15 +261,15 @@ class _Life:
         if self.end is not None:  # before what is left over, which follows from it
             self._judge_end(walk, self.end)
         for path, records in own.items():
-            if not self._cut_off(path, walk):
+            if not self._cut_off(walk):
                 self._say("different", f"recorded ({records[0].kind}), but the rules do not ask it", records[0].place or "", path)
 
-    def _cut_off(self, path: str, walk: Walk) -> bool:
-        """Whether nothing can be said of a path, because what came before it is erased."""
+    def _cut_off(self, walk: Walk) -> bool:
+        """Whether nothing can be said of what follows, because what came before it is erased."""
         return any(one.result.startswith("unavailable") for one in self.found) and not walk.finished
 
     def _judge_end(self, walk: Walk, end: Record) -> None:
-        if any(one.result.startswith("unavailable") for one in self.found) and not walk.finished:
+        if self._cut_off(walk):
             return
         if end.kind == "dead" and (end.path is None or end.data.get("stopped")):
             return  # the bus stopped it (its rules or its message could not be had, our own code failed): not of the rules' making

@@ -70,7 +70,7 @@ def compile_route(
     parsed: ParsedRoute, mappings: Mapping[str, CompiledMapping], tables: Mapping[str, Table], report: Reporter
 ) -> CompiledRoute:
     """Compile a parsed route; what is wrong with its expressions and names goes to ``report``."""
-    builder = _Builder(parsed, mappings, tables, report, Environment(BUILT_IN | parsed.names, tables))
+    builder = _Builder(parsed, mappings, report, Environment(BUILT_IN | parsed.names, tables))
     steps = builder.steps(parsed.steps)
     key = builder.expression(parsed.model.key, ("key",)) if parsed.model.key is not None else None
     case = builder.expressions(parsed.model.case, ("case",))
@@ -152,10 +152,7 @@ def built_of(rules: Any, tables: Tables | None = None) -> p.Plan:
 class _Builder:
     """Builds the plan's steps. ``applied`` are the mappings used, ``operations`` the operations asked."""
 
-    def __init__(
-        self, parsed: ParsedRoute, mappings: Mapping[str, CompiledMapping], tables: Mapping[str, Table], report: Reporter,
-        environment: Environment,
-    ) -> None:  # fmt: skip
+    def __init__(self, parsed: ParsedRoute, mappings: Mapping[str, CompiledMapping], report: Reporter, environment: Environment) -> None:
         self.name = f"{parsed.model.route}@{parsed.model.version}"
         self.mappings = mappings
         self.shop = Workshop(environment, report)
@@ -192,10 +189,10 @@ class _Builder:
         if model.mapping is not None:
             if model.with_ is not None:
                 self.shop.refuse((*parsed.pointer, "mapping"), "step.two-bodies", "`with` and `mapping` exclude each other", key=True)
-            return self.mapping(model.mapping, (*parsed.pointer, "mapping"))
+            return self.mapping(model.mapping)
         return self.template({} if model.with_ is None else model.with_, (*parsed.pointer, "with"))
 
-    def mapping(self, name: str, pointer: Pointer) -> Any:
+    def mapping(self, name: str) -> Any:
         found = self.mappings.get(name)
         if found is None:
             self.shop.failed = True  # the checker says it, with a suggestion
@@ -232,7 +229,7 @@ def _retry(model: Any) -> p.Retry:
 
 
 def _map(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
-    return p.MapStep(**base, value=builder.mapping(parsed.model.map, (*parsed.pointer, "map")), as_=parsed.model.as_)
+    return p.MapStep(**base, value=builder.mapping(parsed.model.map), as_=parsed.model.as_)
 
 
 def _set(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:

@@ -154,7 +154,7 @@ def _of_our_own(when: Expression) -> bool:
     return any("." in one.text for one in when.comparisons)
 
 
-def ends_the_run(step: Parsed, clauses: Sequence[Expression | None], ending: frozenset[int], operation: Operation) -> bool:
+def ends_the_run(clauses: Sequence[Expression | None], ending: frozenset[int], operation: Operation) -> bool:
     """Whether a refusal of this call can end the run: no clause takes it, or one whose steps end (``ending``)."""
     taken = (one for error, one in _ends(operation, clauses) if error["kind"] == "refused")
     return any((one.clause is None and not one.perhaps) or one.clause in ending for one in taken)
@@ -334,7 +334,7 @@ class Order:
         if not operation.refusals or step.pointer in self.told:
             return
         clauses = clauses_of(step, "on_error", self.uses)
-        if not ends_the_run(step, clauses, self.endings.get(step.model.id, frozenset()), operation):
+        if not ends_the_run(clauses, self.endings.get(step.model.id, frozenset()), operation):
             return
         effect = next((one for one in effects if one.step.model.id not in sources and one.lasting), None)
         if effect is None:

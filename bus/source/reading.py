@@ -19,20 +19,15 @@ LIMIT = 1_000_000
 DEPTH = 40
 
 
-def read_file(path: Path, name: str = "", limit: int = LIMIT) -> Source:
-    """Read a file; ``name`` is how findings call it."""
-    name = name or str(path)
-    if path.stat().st_size > limit:
-        source = Source(name, "")
-        source.at(1, 1, "yaml.too-large", f"the file has more than {limit} bytes", "split it")
-        return source
-    return read(path.read_bytes(), name, limit)
+def read_file(path: Path) -> Source:
+    """Read a file; nothing of one that is too large."""
+    return _too_large(str(path)) if path.stat().st_size > LIMIT else read(path.read_bytes(), str(path))
 
 
-def read(data: bytes, name: str, limit: int = LIMIT) -> Source:
-    """Read YAML. The result's findings are those of the notation alone."""
-    if len(data) > limit:
-        return _refused(name, "yaml.too-large", f"the file has more than {limit} bytes", "split it")
+def read(data: bytes, name: str) -> Source:
+    """Read YAML; ``name`` is how findings call it. The result's findings are those of the notation alone."""
+    if len(data) > LIMIT:
+        return _too_large(name)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -53,6 +48,10 @@ def _refused(name: str, code: str, sentence: str, hint: str) -> Source:
     source = Source(name, "")
     source.at(1, 1, code, sentence, hint)
     return source
+
+
+def _too_large(name: str) -> Source:
+    return _refused(name, "yaml.too-large", f"the file has more than {LIMIT} bytes", "split it")
 
 
 def _not_utf8(name: str, data: bytes, offset: int) -> Source:

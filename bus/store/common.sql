@@ -662,9 +662,6 @@ INSERT INTO checkpoints (size, root, last, time, fence, note) VALUES (:size, :ro
 -- name: last_checkpoint
 SELECT size, root, last, time, fence, note FROM checkpoints ORDER BY size DESC LIMIT 1
 
--- name: checkpoint_before
-SELECT size, root, last, time, fence, note FROM checkpoints WHERE size <= :size ORDER BY size DESC LIMIT 1
-
 -- name: checkpoint_after
 SELECT size, root, last, time, fence, note FROM checkpoints WHERE size >= :size ORDER BY size LIMIT 1
 

@@ -22,14 +22,14 @@ AT_ONCE = 64
 """Connections; whoever comes then gets 503."""
 
 
-def open_witness(settings: Settings, now: Callable[[], float] = time.time) -> tuple[Witness, Memory]:
+def open_witness(settings: Settings) -> tuple[Witness, Memory]:
     """A witness on its memory, which is to be closed in the end; raises `ConfigError`."""
     signer = note.read_signer(settings.key)
     if signer.verifier.type != note.COSIGNATURE:
         raise ConfigError(f"the key in {settings.key} is not one that cosigns", code="config.key-file", hint="bus witness key makes one")
     logs = {log.origin: [note.verifier(key) for key in log.keys] for log in settings.logs}
     memory = Memory(settings.memory, logs, [signer.verifier, *map(note.verifier, settings.former_keys)])
-    return Witness(signer, logs, memory, now), memory
+    return Witness(signer, logs, memory, time.time), memory
 
 
 def run(settings: Settings, announce: Callable[[str], None]) -> None:
