@@ -316,20 +316,19 @@ class Activation:
 
     def watch(self, folder: Path, say: Callable[[RulesError | None], object], every: float = 0.3) -> None:
         """Activate a folder whenever its files change, in a thread of its own; ``say`` hears the findings, or None when it went well."""
+        tried, last = self.now.files, dict[str, tuple[int, int]]()
+
+        def look() -> None:
+            nonlocal tried, last
+            before, last = last, _stamps(folder)
+            if last == before and (files := files_of(folder)) != tried:  # nobody is writing
+                tried = files
+                self._try(files, say)
 
         def go_on() -> None:
-            tried, last = self.now.files, dict[str, tuple[int, int]]()
             faltering = Faltering(lambda error: self._log.error("files.not-watched", error=repr(error)))
             while not self._over.wait(every):
-                try:
-                    before, last = last, _stamps(folder)
-                    if last == before and (files := files_of(folder)) != tried:  # nobody is writing
-                        tried = files
-                        self._try(files, say)
-                except Exception as error:  # noqa: BLE001 - whatever one look meets, the next one is soon
-                    faltering.failed(error)
-                else:
-                    faltering.went_well()
+                faltering.attempt(look)
 
         threading.Thread(target=go_on, name="snodo-watch", daemon=True).start()
 

@@ -277,12 +277,7 @@ class App:
         """Keep to the database's time; while it cannot be asked, the running time does."""
         faltering = Faltering(lambda error: logger("snodo.clock").warning("clock.not-followed", error=repr(error)))
         while not self._stopped.wait(FOLLOW):
-            try:
-                clock.follow()
-            except Exception as error:  # noqa: BLE001 - whatever one question meets, the next one is asked
-                faltering.failed(error)
-            else:
-                faltering.went_well()
+            faltering.attempt(clock.follow)
 
     def _say(self, event: str, detail: str) -> None:
         logger("snodo.channel").warning(event, detail=detail)

@@ -22,6 +22,15 @@ class Faltering:
         self._told = ""
         self._pause = self._failed = 0.0
 
+    def attempt(self, work: Callable[[], object]) -> None:
+        """Try; for whoever tries again at a time of its own."""
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - whatever one try meets, there is a next one
+            self.failed(error)
+        else:
+            self.went_well()
+
     def failed(self, error: Exception) -> float:
         """Seconds to wait before the next try."""
         said = f"{type(error).__name__}: {error}"

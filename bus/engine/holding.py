@@ -242,12 +242,7 @@ class Holding:
     def _renew_on(self) -> None:
         faltering = Faltering(lambda error: self._log.warning("claims.not-renewed", error=repr(error)))
         while not self._stopped.wait(self.lease.total_seconds() * RENEWED / 4):
-            try:
-                self.renew()
-            except Exception as error:  # noqa: BLE001 - the next time is soon, and there are more before the leases end
-                faltering.failed(error)
-            else:
-                faltering.went_well()
+            faltering.attempt(self.renew)  # the next time is soon, and there are more before the leases end
 
     # -- leaving -----------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from bus.adapter import Door, Poller
 from bus.clock import Clock
@@ -52,12 +53,7 @@ class Polling:
         log = self._log.bind(adapter=adapter, poller=poller.name)
         faltering = Faltering(lambda error: log.warning("poll.failed", error=repr(error)), lambda: log.warning("poll.goes-on"))
         while not self._stopping.is_set():
-            try:
-                self._poll_once(adapter, poller)
-            except Exception as error:  # noqa: BLE001 - one bad poll must not end the polling
-                faltering.failed(error)
-            else:
-                faltering.went_well()
+            faltering.attempt(partial(self._poll_once, adapter, poller))
             self._stopping.wait(poller.interval)
 
     def _poll_once(self, adapter: str, poller: Poller) -> None:

@@ -51,3 +51,12 @@ def test_once_work_goes_on_that_is_told_and_a_failure_is_news_again() -> None:
     assert world.again == 1
     assert world.faltering.failed(StoreError("away")) == FIRST
     assert len(world.told) == 2
+
+
+def test_an_attempt_that_fails_is_told_and_ends_nobody() -> None:
+    world = World()
+    world.faltering.attempt(lambda: 1 / 0)
+    world.faltering.attempt(lambda: None)
+    world.running += WELL + 1
+    world.faltering.attempt(lambda: None)
+    assert (world.told, world.again) == (["division by zero"], 1)
