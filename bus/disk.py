@@ -34,18 +34,30 @@ def filesystem(folder: Path) -> str:
 
 
 @contextmanager
-def whole(path: Path, mode: int = 0o666) -> Iterator[IO[bytes]]:
+def whole(path: Path, mode: int = 0o666, *, anew: bool = False) -> Iterator[IO[bytes]]:
     """A file that takes the place of ``path`` when the block ends well: whoever reads meanwhile sees all of the one or of the other.
 
-    Nothing is synced: who needs that says so within the block.
+    ``anew``: never over another file, which raises FileExistsError. Nothing is synced; see `save`.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
             yield file
-        draft.replace(path)
+        if anew:
+            os.link(draft, path)
+        else:
+            draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def save(path: Path, content: bytes, mode: int = 0o666, *, anew: bool = False) -> None:
+    """As `whole`; it is on the disk when this returns."""
+    with whole(path, mode, anew=anew) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(path.parent)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import datetime as dt
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ import typer
 
 from bus.cli.common import CONFIG, Json, Plain, Settings, Store, show
 from bus.cli.failures import NOT_VERIFIED
-from bus.disk import whole
+from bus.disk import save
 from bus.errors import ConfigError, EvidenceError
 
 if TYPE_CHECKING:
@@ -150,7 +149,7 @@ def _following(path: Path | None) -> Iterator[Told]:
             moved(size, of)
             last[:] = [state]
             if path is not None and time.monotonic() - saved > SAVE_EVERY:
-                _save(path, state())
+                save(path, state().encode())
                 saved = time.monotonic()
 
         try:
@@ -165,14 +164,7 @@ def _following(path: Path | None) -> Iterator[Told]:
 
 def _save_last(path: Path | None, last: list[Callable[[], State]]) -> None:
     if path is not None and last:
-        _save(path, last[0]())
-
-
-def _save(path: Path, state: State) -> None:
-    with whole(path) as file:
-        file.write(state.encode())
-        file.flush()
-        os.fsync(file.fileno())
+        save(path, last[0]().encode())
 
 
 @contextlib.contextmanager

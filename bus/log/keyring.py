@@ -25,7 +25,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
-from bus.disk import kept, sync_folder
+from bus.disk import kept, save, sync_folder
 from bus.errors import ConfigError, Erased, StoreError
 from bus.mac import Mac
 from bus.message import new_id
@@ -38,6 +38,7 @@ FEW = BLOCK // 4
 SLOT = 60
 """Bytes of a wrapped key: nonce 12, key 32, tag 16."""
 GONE = bytes(SLOT)
+PRIVATE = 0o600
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 MOST = 2_000
 """Keys kept open in memory, 0.8 KB each; the older half gives way to newer ones, for the work that needs a key is done within seconds."""
@@ -335,16 +336,16 @@ def rekey(folder: Path, master: Path) -> int:
         except BlockingIOError:
             raise StoreError("the key store is in use", code="keys.in-use", hint="stop all processes of the bus first") from None
         old, new = _master(folder, master, told), os.urandom(32)
-        _write(master.with_name(master.name + ".new"), base64.b64encode(new) + b"\n", replace=True)
+        save(master.with_name(master.name + ".new"), base64.b64encode(new) + b"\n", PRIVATE)
         was, now = folder / told["blocks"], folder / str(int(told["blocks"]) + 1)
         _remove(now)
         now.mkdir(mode=0o700)
         count = sum(_rewrap(path, now / path.name, told["id"], old, new) for path in sorted(was.glob("*.keys")))
         if (was / "destroyed").exists():
-            _write(now / "destroyed", (was / "destroyed").read_bytes())
+            save(now / "destroyed", (was / "destroyed").read_bytes(), PRIVATE, anew=True)
         sync_folder(now)
         told = {**told, "blocks": now.name, "master": _fingerprint(new), "index": _wrapped(new, _unwrapped(old, told), told["id"])}
-        _write(about, json.dumps(told, indent=1).encode(), replace=True)
+        save(about, json.dumps(told, indent=1).encode(), PRIVATE)
         _master(folder, master, told)
         _remove(was)
     return count
@@ -362,7 +363,7 @@ def _rewrap(source: Path, target: Path, identity: str, old: bytes, new: bytes) -
             slot = nonce + after.encrypt(nonce, before.decrypt(slot[:12], slot[12:], bound), bound)
             count += 1
         slots.append(slot)
-    _write(target, b"".join(slots))
+    save(target, b"".join(slots), PRIVATE, anew=True)
     return count
 
 
@@ -383,11 +384,11 @@ def _make(folder: Path, master: Path) -> None:
     (folder / ".lock").touch(mode=0o600)
     master.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
-        _write(master, base64.b64encode(os.urandom(32)) + b"\n")
+        save(master, base64.b64encode(os.urandom(32)) + b"\n", PRIVATE, anew=True)
     secret, identity = _read_master(master), new_id()
     told = {"v": 1, "id": identity, "blocks": "1", "master": _fingerprint(secret), "index": _wrapped(secret, os.urandom(32), identity)}
     with contextlib.suppress(FileExistsError):  # another process was first
-        _write(folder / "about.json", json.dumps(told, indent=1).encode())
+        save(folder / "about.json", json.dumps(told, indent=1).encode(), PRIVATE, anew=True)
 
 
 def _master(folder: Path, master: Path, told: dict[str, Any]) -> bytes:
@@ -430,21 +431,3 @@ def _unwrapped(master: bytes, told: dict[str, Any]) -> bytes:
 
     wrapped = base64.b64decode(told["index"])
     return AESGCM(master).decrypt(wrapped[:12], wrapped[12:], f"{told['id']} index".encode())
-
-
-def _write(path: Path, content: bytes, *, replace: bool = False) -> None:
-    """Whole or not at all, mode 0600; raises FileExistsError unless it may be replaced."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        if replace:
-            temporary.replace(path)
-        else:
-            os.link(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)

@@ -9,12 +9,12 @@ verifies must know the new key from elsewhere.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from bus.clock import Clock
+from bus.disk import save
 from bus.errors import ConfigError, EvidenceError, StoreError
 from bus.log.note import ED25519, Note, Signer, Verifier, parse, read_signer, verifier, verify
 from bus.log.record import Record, record_of
@@ -30,18 +30,10 @@ def make(path: Path, name: str) -> Signer:
     """A new key in a file of its own, which only its owner can read; raises `ConfigError` when there is a file already."""
     made = Signer.new(name, ED25519)
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(made.secret() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
     try:
-        os.link(draft, path)  # whole or not at all, and never over another one
+        save(path, f"{made.secret()}\n".encode(), 0o600, anew=True)
     except FileExistsError:
         raise ConfigError(f"there is a key in {path} already", code="config.key-file", hint="give the new one another name") from None
-    finally:
-        draft.unlink()
     return made
 
 

@@ -8,10 +8,10 @@ their name. Entries are the records' exact bytes, each behind its length.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from bus.disk import whole
 from bus.errors import EvidenceError, StoreError
 from bus.log import checkpoint
 from bus.log.note import Verifier
@@ -95,9 +95,7 @@ def _entries(stored: StoredTree, start: int, width: int) -> bytes:
 
 
 def _put(file: Path, content: bytes) -> int:
-    """Whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f"{file.name}.tmp")
-    draft.write_bytes(content)
-    os.replace(draft, file)  # noqa: PTH105 - Path.replace says the same, this says that it is atomic
+    with whole(file) as written:
+        written.write(content)
     return 1
