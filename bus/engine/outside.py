@@ -15,7 +15,6 @@ from pydantic import BaseModel, ValidationError
 
 from bus import adapter as contract
 from bus.adapter import Adapter, Fact, InDoubt, Operation, OutsideError, Unreachable, Wire
-from bus.diagnostics import logger
 from bus.engine.asks import Call
 from bus.engine.gates import sizes
 from bus.engine.threads import Threads
@@ -107,7 +106,7 @@ class Outside:
     ) -> None:
         """Do it in a thread of its adapter; ``done`` is called, mostly from there, always, exactly once.
 
-        ``ours`` is asked last of all, in the thread: whether the run's claim still holds. If not, nothing leaves.
+        ``ours`` is asked last of all, in the thread: whether the run's claim still holds. If not, nothing leaves. It MUST NOT raise.
         """
         try:
             self._threads[asking.adapter].run(lambda: self._perform(asking, message, now, done, ours))
@@ -118,9 +117,9 @@ class Outside:
         return self.adapters[call.operation.partition(".")[0]]
 
     def _perform(
-        self, asking: Asking, message: Message, now: dt.datetime, done: Callable[[Result], None], ours: Callable[[], bool] = lambda: True
+        self, asking: Asking, message: Message, now: dt.datetime, done: Callable[[Result], None], ours: Callable[[], bool]
     ) -> None:
-        done(self._ask(asking, message, now) if _goes_out(asking, ours) else Result(asking, lost=True))
+        done(self._ask(asking, message, now) if ours() else Result(asking, lost=True))
 
     def _ask(self, asking: Asking, message: Message, now: dt.datetime) -> Result:
         adapter, operation = self.adapters[asking.adapter], asking.operation
@@ -158,15 +157,6 @@ class Outside:
         for name, threads in self._threads.items():
             if threads.close(until):
                 self.adapters[name].close()
-
-
-def _goes_out(asking: Asking, ours: Callable[[], bool]) -> bool:
-    """Whether a call may go out. Where nobody can say, whatever the reason, nothing leaves."""
-    try:
-        return ours()
-    except Exception:  # noqa: BLE001 - see above
-        logger("snodo.engine").exception("claim.not-confirmed", operation=asking.call.operation)
-        return False
 
 
 def _keeper(files: Files, sender: str) -> Callable[[IO[bytes], str, str], Attachment]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import queue
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -357,22 +356,6 @@ def test_a_call_that_cannot_be_started_comes_home_as_not_done() -> None:
     asking = Asking(ask, Sistema.operations["spedisci"], Domanda(chi="x"), (), None)
     outside.perform(asking, Message("m", "t", "s", T, {}), T, ended.append)
     assert [result.error.kind for result in ended if result.error] == ["unreachable"]
-
-
-def test_a_call_whose_claim_nobody_can_confirm_comes_home_lost_and_leaves_its_thread_to_others() -> None:
-    def torn() -> bool:
-        raise sqlite3.DatabaseError("database disk image is malformed")
-
-    sistema = Sistema(lambda: T)
-    outside, ended = Outside({"sistema": sistema}, threads=1), queue.SimpleQueue[Result]()
-    ask = Call("spedisci", "r@1/spedisci", "sistema.spedisci", {"chi": "x"}, "key")
-    asking, message = Asking(ask, Sistema.operations["spedisci"], Domanda(chi="x"), (), None), Message("m", "t", "s", T, {})
-    outside.perform(asking, message, T, ended.put, torn)
-    assert ended.get(timeout=10).lost
-    assert sistema.ledger == []
-    outside.perform(asking, message, T, ended.put)
-    assert not ended.get(timeout=10).lost
-    outside.close()
 
 
 def test_a_bell_that_fails_does_not_stop_the_intake(tmp_path: Path) -> None:
