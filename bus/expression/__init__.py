@@ -32,7 +32,7 @@ from bus.expression import plain, tree, wording
 from bus.expression.tree import Argument, Compared, Comparison, Literal, Lookup, Pair, Reading, Reference, Told
 from bus.functions import FUNCTIONS, Function, declared
 from bus.message import JsonValue
-from bus.source import suggestion
+from bus.source import line_and_column, suggestion
 
 __all__ = [
     "RESERVED", "Bundle", "Comparison", "Environment", "Expression", "Lookup", "Reference", "Table", "Tables", "json_type", "literal",
@@ -276,7 +276,7 @@ class Environment:
         compiled, checked, reading = self._compiled(text)
         returned = compiled.return_type().name()
         if returned.startswith("optional_type") or reading.loose_optional is not None:
-            line, column = _place(text, reading.loose_optional or 0)
+            line, column = line_and_column(text, reading.loose_optional or 0)
             raise ExpressionError(
                 "an optional value is used as if it were plain", line=line, column=column, hint='end it with .orValue("")'
             )
@@ -306,11 +306,6 @@ class Environment:
 def _read(compiled: Any) -> tuple[Any, Any, Reading]:
     checked = tree.checked_of(compiled.serialize())
     return compiled, checked, tree.read(checked)
-
-
-def _place(text: str, offset: int) -> tuple[int, int]:
-    before = text[:offset]
-    return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
 
 
 def _plain_literal(text: str) -> Expression | None:

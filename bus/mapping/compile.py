@@ -12,7 +12,7 @@ from bus.mapping.model import MappingDocument
 from bus.mapping.template import Template, Used, Workshop, leaves, local_names
 from bus.mapping.types import BUILT_IN
 from bus.message import JsonObject, JsonValue
-from bus.source import Reporter, suggestion, validated
+from bus.source import Reporter, line_and_column, suggestion, validated
 
 
 @dataclass(frozen=True)
@@ -142,8 +142,3 @@ def place_of(used: Used, path: Sequence[str]) -> tuple[int, int]:
     whole = re.search(rf"(?<![\w.]){lead}\s*\.\??\s*({last})\b" if lead else rf"(?<![\w.])({last})\b", text)
     found = whole or re.search(rf"\b({last})\b", text)
     return line_and_column(text, found.start(1) if found else 0)
-
-
-def line_and_column(text: str, offset: int) -> tuple[int, int]:
-    before = text[:offset]
-    return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1

@@ -14,11 +14,11 @@ from bus.expression.tree import OF_DATES
 from bus.expression.typing import ANYTHING, Types
 from bus.expression.unions import laid
 from bus.expression.wording import field_of
-from bus.mapping.compile import line_and_column, place_of
+from bus.mapping.compile import place_of
 from bus.mapping.template import Used, part_of, tested_in
 from bus.mapping.types import CODES, lacks, schema_at, unknown_field, without_fields
 from bus.message import JsonValue
-from bus.source import Pointer, Reporter, suggestion
+from bus.source import Pointer, Reporter, line_and_column, suggestion
 
 Schema: TypeAlias = dict[str, Any]
 

@@ -15,11 +15,10 @@ from pydantic import BaseModel
 from bus.adapter import schema_of, told_by
 from bus.expression.typing import resolved
 from bus.expression.unions import ALTERNATIVES, fits, laid
-from bus.mapping.compile import line_and_column
 from bus.mapping.template import dotted
 from bus.mapping.types import outside, resolve, takes_null
 from bus.route.known import Paths
-from bus.source import Pointer, Reporter, suggestion
+from bus.source import Pointer, Reporter, line_and_column, suggestion
 
 Within: TypeAlias = "tuple[int, int] | None"
 _KINDS = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null", list: "array", dict: "object"}

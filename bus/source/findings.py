@@ -67,6 +67,11 @@ class Notes:
         """Places are pointers as they are."""
 
 
+def line_and_column(text: str, offset: int) -> tuple[int, int]:
+    before = text[:offset]
+    return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
+
+
 def suggestion(word: str, known: Iterable[str]) -> str:
     """``did you mean …?``, or nothing when no known word is near."""
     near = nearest(word, known)

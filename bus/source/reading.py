@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from bus.message import JsonValue
+from bus.source.findings import line_and_column
 from bus.source.tree import Node, Source
 
 LIMIT = 1_000_000
@@ -69,7 +70,7 @@ def _tabs(source: Source) -> bool:
         return False
     tabs = list(_INDENTED_BY_TAB.finditer(source.text))
     if tabs:
-        line, column = _line_and_column(source.text, tabs[0].end() - 1)
+        line, column = line_and_column(source.text, tabs[0].end() - 1)
         more = f", and in {len(tabs) - 1} more {'lines' if len(tabs) > 2 else 'line'}" if tabs[1:] else ""
         source.at(
             line, column, "yaml.tab", f"a tab in the indentation{more}", "indent with spaces; an editor can write them for the Tab key"
@@ -82,11 +83,11 @@ def _unseen(source: Source) -> bool:
     if not any(odd in source.text for odd in ("\r" if source.text.isascii() else _ODD)):
         return False
     for found in _ODD_BLANK.finditer(source.text):
-        line, column = _line_and_column(source.text, found.end() - 1)
+        line, column = line_and_column(source.text, found.end() - 1)
         sentence = f"this blank is none (U+{ord(found[0][-1]):04X}), and stands in the indentation"
         source.at(line, column, "yaml.control-character", sentence, "write a plain blank in its place")
     for found in _ODD_LINE_END.finditer(source.text):
-        line, column = _line_and_column(source.text, found.start())
+        line, column = line_and_column(source.text, found.start())
         if found[0] == "\r" and source.text.count("\r") > 1 and "\n" not in source.text.rstrip("\n"):
             source.at(line, column, "yaml.control-character", "lines end with a carriage return alone", "save it with line ends LF")
             break
@@ -341,7 +342,7 @@ class _Reader:
             sentence, hint = _syntax_words(problem, self.source.lines[mark.line] if mark.line < len(self.source.lines) else "", mark.column)
             self.source.at(mark.line + 1, mark.column + 1, "yaml.syntax", sentence, hint)
         elif hasattr(error, "position"):
-            line, column = _line_and_column(self.source.text, _first_control(self.source.text))
+            line, column = line_and_column(self.source.text, _first_control(self.source.text))
             hint = "delete it, or write it as \\u escape"
             self.source.at(line, column, "yaml.control-character", "a control character is not taken", hint)
 
@@ -400,7 +401,7 @@ class _Reader:
             elif not depth:
                 began = found.end()
         open_there = depth or "?" in text[began:]
-        return _line_and_column(self.source.text, first + began) if open_there else None
+        return line_and_column(self.source.text, first + began) if open_there else None
 
 
 _IN_QUOTES = "within {…} or […] put an expression with commas, quotes or `: ` in quotes as a whole"
@@ -515,8 +516,3 @@ _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\
 def _first_control(text: str) -> int:
     found = _CONTROL.search(text)
     return found.start() if found else 0
-
-
-def _line_and_column(text: str, offset: int) -> tuple[int, int]:
-    before = text[:offset]
-    return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
