@@ -15,7 +15,7 @@ from bus.log import keys, note, payload
 from bus.log.record import Record, record_of
 from bus.log.stored import StoredCheckpoint, StoredTree
 from bus.message import canonical, parsed
-from bus.store import Row, Tx
+from bus.store import Row, Tx, listed
 
 MOST = 20_000
 """Messages in one bundle."""
@@ -49,13 +49,13 @@ def last_record(tx: Tx, messages: Sequence[str]) -> int:
     if not 0 < len(messages) <= MOST:
         hint = "choose a shorter time" if messages else "choose another time: no message was accepted in this one"
         raise Invalid(f"a bundle takes 1 to {MOST:,} messages, these are {len(messages):,}", code="export.size", hint=hint)
-    return max(int(row["seq"]) for some in _pieces(messages) for row in tx.all("records_of_messages", messages=_list(some)))
+    return max(int(row["seq"]) for some in _pieces(messages) for row in tx.all("records_of_messages", messages=listed(some)))
 
 
 def gather(tx: Tx, messages: Sequence[str], schemas: Mapping[str, Any], *, payloads: bool) -> Gathered:
     """All of it from one view. Every record must have its place in the tree already."""
     stored = StoredTree(tx)
-    rows = {row["seq"]: bytes(row["content"]) for some in _pieces(messages) for row in tx.all("records_of_messages", messages=_list(some))}
+    rows = {row["seq"]: bytes(row["content"]) for some in _pieces(messages) for row in tx.all("records_of_messages", messages=listed(some))}
     rows |= _in_force(tx, min(rows), max(rows))
     places = stored.indexes_of(rows)
     if len(places) < len(rows):
@@ -128,7 +128,7 @@ def _openings(tx: Tx, records: Iterable[Record]) -> list[bytes]:
     wanted = list(dict.fromkeys(held.id for record in records for held in record.payloads))
     lines = {}
     for some in _pieces(wanted):
-        for row in tx.all("sealed_payloads_among", payloads=_list(some)):
+        for row in tx.all("sealed_payloads_among", payloads=listed(some)):
             with contextlib.suppress(Erased):
                 lines[row["id"]] = _opened(tx, row)
     return [lines[identity] for identity in wanted if identity in lines]
@@ -189,10 +189,6 @@ def digest_of(content: bytes) -> str:
 
 def _pieces(values: Sequence[str]) -> Iterable[Sequence[str]]:
     return (values[start : start + _SOME] for start in range(0, len(values), _SOME))
-
-
-def _list(values: Iterable[str]) -> str:
-    return canonical(list(values)).decode()
 
 
 def _base64(value: bytes) -> str:

@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 from bus.clock import text_of
 from bus.engine.gates import Crowd
-from bus.message import canonical
-from bus.store import Row, Tx
+from bus.store import Row, Tx, listed
 
 SUSPECT, POISON = 2, 3
 """Strikes with which a run is worked apart, and with which it is given up."""
@@ -31,15 +30,13 @@ def claim(
     """
     if not runs:
         return []
-    rows = tx.all(
-        "claim_runs", runs=canonical(list(runs)).decode(), owner=owner, lease=text_of(now + lease), now=text_of(now), suspects=int(suspects)
-    )
+    rows = tx.all("claim_runs", runs=listed(runs), owner=owner, lease=text_of(now + lease), now=text_of(now), suspects=int(suspects))
     return sorted(rows, key=lambda row: int(row["turn"]))
 
 
 def claim_opened(tx: Tx, runs: Sequence[str], owner: str, now: dt.datetime, lease: dt.timedelta) -> list[Row]:
     """`claim` for runs that this transaction has opened; a little faster for those that are alone in their case."""
-    rows = list(tx.all("claim_alone", runs=canonical(list(runs)).decode(), owner=owner, lease=text_of(now + lease), now=text_of(now)))
+    rows = list(tx.all("claim_alone", runs=listed(runs), owner=owner, lease=text_of(now + lease), now=text_of(now)))
     alone = {row["id"] for row in rows}
     rows += claim(tx, [run for run in runs if run not in alone], owner, now, lease, suspects=False)
     return sorted(rows, key=lambda row: int(row["turn"]))
@@ -64,12 +61,12 @@ def lines_of(tx: Tx, cases: Sequence[str]) -> Lines:
     """Who stands first in these cases now. Cases that are no more, or not long any more, do no harm."""
     if not cases:
         return NO_LINES
-    return Lines(tuple(cases), tuple(row["id"] for row in tx.all("runs_first", cases=canonical(list(cases)).decode())))
+    return Lines(tuple(cases), tuple(row["id"] for row in tx.all("runs_first", cases=listed(cases))))
 
 
 def due(tx: Tx, now: dt.datetime, most: int, lines: Lines = NO_LINES, *, suspects: bool = False) -> list[Row]:
     """Up to ``most`` runs that nobody rang for, with their strikes, those that are due longest first; for the sweeper."""
-    long, firsts = (canonical(list(ids)).decode() for ids in lines)
+    long, firsts = map(listed, lines)
     return list(tx.all("runs_to_ring", now=text_of(now), most=most, suspects=int(suspects), long=long, firsts=firsts))
 
 
@@ -80,9 +77,8 @@ def blocking(tx: Tx, now: dt.datetime) -> list[Row]:
 
 def turn_away(tx: Tx, runs: Sequence[str], crowd: Crowd) -> list[str]:
     """Those of ``runs`` that a crowded gate has no room for are left alone for a while, unclaimed; the first ones keep their chance."""
-    here = canonical(list(runs)).decode()
-    found = {row["id"] for row in tx.all("runs_unbegun", runs=here, rules=canonical(list(crowd.rules)).decode())}
+    found = {row["id"] for row in tx.all("runs_unbegun", runs=listed(runs), rules=listed(crowd.rules))}
     beyond = [run for run in runs if run in found][crowd.room :]
     if beyond:
-        tx.do("leave_alone", runs=canonical(beyond).decode(), until=text_of(crowd.again))
+        tx.do("leave_alone", runs=listed(beyond), until=text_of(crowd.again))
     return beyond

@@ -25,8 +25,7 @@ from bus.engine.presence import new_identity
 from bus.errors import StoreError
 from bus.failpoint import reach
 from bus.log import log
-from bus.message import canonical
-from bus.store import Key, Row, Store, Tx
+from bus.store import Key, Row, Store, Tx, listed
 
 RENEWED = 1 / 3
 """The part of a lease after which it is renewed."""
@@ -95,7 +94,7 @@ class Holding:
 
         def found(tx: Tx) -> Sequence[str]:
             if called:
-                tx.do("end_pauses", runs=canonical(list(called)).decode())
+                tx.do("end_pauses", runs=listed(called))
             return runs
 
         return self._claim(found, len(runs), now, suspects) if runs else []
@@ -115,7 +114,7 @@ class Holding:
         if not runs:
             return []
         with self._store.read() as tx:
-            paused = tx.all("runs_paused_among", runs=canonical(list(runs)).decode(), now=text_of(now))
+            paused = tx.all("runs_paused_among", runs=listed(runs), now=text_of(now))
         return self.wake([row["id"] for row in paused], now)
 
     def wake(self, paused: Sequence[str], now: dt.datetime) -> list[Row]:
@@ -123,7 +122,7 @@ class Holding:
 
         def found(tx: Tx) -> Sequence[str]:
             free = [run for run, records in log.of_runs(tx, paused).items() if not in_the_air(records)]
-            tx.do("end_pauses", runs=canonical(free).decode())
+            tx.do("end_pauses", runs=listed(free))
             return free
 
         return self._claim(found, len(paused), now) if paused else []
@@ -233,7 +232,7 @@ class Holding:
 
     def _confirm(self, claims: Sequence[tuple[str, int]]) -> set[str]:
         """Renew these claims in one statement; those that are ours still."""
-        since, until, asked = self.ticks(), self.until(self._clock.now()), canonical([list(one) for one in claims]).decode()
+        since, until, asked = self.ticks(), self.until(self._clock.now()), listed(list(one) for one in claims)
         rows = self._store.write(lambda tx: tx.all("hold_runs", owner=self.owner, lease=until, claims=asked)).result()
         kept = {row["id"] for row in rows}
         self.confirmed(kept, since)

@@ -14,8 +14,8 @@ from bus.errors import Conflict, Erased, Invalid, NotFound
 from bus.log import log
 from bus.log.payload import key_number
 from bus.log.record import Record, as_line
-from bus.message import JsonObject, canonical
-from bus.store import Row, Tx
+from bus.message import JsonObject
+from bus.store import Row, Tx, listed
 
 
 def message(tx: Tx, identity: str, now: str, *, said: bool = True) -> JsonObject:
@@ -115,7 +115,7 @@ def _losses(tx: Tx, records: list[Record]) -> Iterator[Record]:
     """Records that say why something of a case cannot be read any more; looked for only where something cannot."""
     messages = {record.message for record in records if record.kind == "received"}
     told = {held.id for record in records for held in record.payloads if held.role == "message" or held.role.startswith("wire")}
-    there = tx.all("payloads_there", payloads=canonical(sorted(told)).decode())
+    there = tx.all("payloads_there", payloads=listed(sorted(told)))
     whole = len(there) == len(told) and not any(
         (number := key_number(bytes(row["nonce"]))) is not None and tx.one("is_erased", key=number) for row in there
     )

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from bus.clock import Clock, text_of
 from bus.diagnostics import logger
@@ -25,9 +25,9 @@ from bus.errors import Conflict, InputError, StoreError, Unknown
 from bus.failpoint import reach
 from bus.log import receipt as receipts
 from bus.log.receipt import Promises
-from bus.message import canonical, new_id
+from bus.message import new_id
 from bus.metrics import count
-from bus.store import Store, Tx
+from bus.store import Store, Tx, listed
 
 if TYPE_CHECKING:
     from bus.catalog import Catalog
@@ -248,7 +248,7 @@ class _Known:
         intake = [list(name) for arrival in arrivals for name in arrival.names.intake]
         case = [list(key) for arrival in arrivals for key in arrival.names.case.items()]
         waits = [[arrival.message.type, *key] for arrival in arrivals for key in arrival.names.case.items()]
-        rows = tx.all("known_among", intake=_json(intake), case=_json(case), waits=_json(waits)) if intake or case else ()
+        rows = tx.all("known_among", intake=listed(intake), case=listed(case), waits=listed(waits)) if intake or case else ()
         self._intake = {(row["first"], row["second"]) for row in rows if row["what"] == "intake"}
         self._case = {(row["first"], row["second"]) for row in rows if row["what"] == "case"}
         self._waits = {(row["first"], row["second"], row["third"]) for row in rows if row["what"] == "wait"}
@@ -270,10 +270,6 @@ class _Known:
         self._intake.update(arrival.names.intake)
         self._case.update(strong)
         return new
-
-
-def _json(value: Any) -> str:
-    return canonical(value).decode()
 
 
 def _accepted(arrival: Arrival, woken: Sequence[str]) -> Accepted:

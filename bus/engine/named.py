@@ -19,8 +19,8 @@ from bus.log.examine import GONE
 from bus.log.record import Record, record_of
 from bus.log.stored import StoredTree
 from bus.log.tables import HINT
-from bus.message import canonical, parsed
-from bus.store import Row, Tx
+from bus.message import parsed
+from bus.store import Row, Tx, listed
 
 MOST = 500
 """Messages opened in one view of the database."""
@@ -42,7 +42,7 @@ def compare(read: Read) -> int:
 
 
 def _compare(tx: Tx, rows: Sequence[Row]) -> None:
-    messages = canonical([row["id"] for row in rows]).decode()
+    messages = listed(row["id"] for row in rows)
     stands: defaultdict[str, set[Stands]] = defaultdict(set)
     for one in tx.all("names_of_messages", messages=messages):
         stands[one["message"]].add((one["stands"], one["name"], one["value"]))

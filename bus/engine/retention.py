@@ -20,8 +20,8 @@ from bus.engine.projection import entry, write
 from bus.log import log
 from bus.log.payload import key_number
 from bus.log.record import Record
-from bus.message import JsonObject, JsonValue, canonical, new_id
-from bus.store import Row, Tx
+from bus.message import JsonObject, JsonValue, new_id
+from bus.store import Row, Tx, listed
 
 Kind = Literal["payloads", "wire", "attachments", "accesses", "journals"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -114,10 +114,10 @@ def _message(tx: Tx, held: Terms, kind: Kind, row: Row, standing: str, young: fr
     roles = [(one.id, one.role) for record in records for one in record.payloads]
     if kind == "wire":
         wire = [identity for identity, role in roles if role.startswith("wire")]
-        there = tx.all("payloads_there", payloads=canonical(wire).decode()) if wire else ()
+        there = tx.all("payloads_there", payloads=listed(wire)) if wire else ()
         gone = tuple(one["id"] for one in there)
         return Found(row["time"], standing or ("minimum" if lawful else ""), len(gone), row["id"], rows=gone) if gone else None
-    there = tx.all("payloads_there", payloads=canonical([identity for identity, _ in roles]).decode())
+    there = tx.all("payloads_there", payloads=listed(identity for identity, _ in roles))
     numbers = {one["id"]: key_number(bytes(one["nonce"])) for one in there}
     keys = tuple(sorted({number for number in numbers.values() if number is not None}))
     open_ = tuple(identity for identity, number in numbers.items() if number is None)
@@ -147,7 +147,7 @@ def _young(tx: Tx, held: Terms) -> frozenset[int]:
     while records := log.of_kinds(tx, {"served"}, after, log.PAGE):
         after = records[-1][0]
         wanted = [one.id for _, record in records if _kept(held, record) for one in record.payloads[:1]]
-        rows = tx.all("payloads_there", payloads=canonical(wanted).decode())
+        rows = tx.all("payloads_there", payloads=listed(wanted))
         found.update(number for row in rows if (number := key_number(bytes(row["nonce"]))) is not None)
     return frozenset(found)
 
@@ -164,7 +164,7 @@ def _file(tx: Tx, cut: str, row: Row, files: Mapping[str, int | None]) -> Found:
     cases = {tx.one("message", id=one["message"])["case_id"] for one in tx.all("enclosures_of_file", file=token)}  # type: ignore[index]
     standing = next((why for case in sorted(cases) if (why := _standing(tx, case, cut))), "")
     told = [one["payload"] for one in tx.all("attachments_of_file", file=token)]
-    numbers = {key_number(bytes(one["nonce"])) for one in tx.all("payloads_there", payloads=canonical(told).decode())}
+    numbers = {key_number(bytes(one["nonce"])) for one in tx.all("payloads_there", payloads=listed(told))}
     keys = {number for number in {*numbers, files.get(token)} if number is not None}
     return Found(row["time"], standing, file=token, keys=tuple(sorted(keys)))
 
@@ -175,7 +175,7 @@ def _record(tx: Tx, held: Terms, settings: Retention, kind: Kind, record: Record
         adapter = str(record.data["adapter"])
         if adapter not in settings.journals or _kept(held, record):
             return None
-    there = tx.all("payloads_there", payloads=canonical([one.id for one in record.payloads]).decode())
+    there = tx.all("payloads_there", payloads=listed(one.id for one in record.payloads))
     if kind == "journals":
         return Found(text_of(record.time), payloads=len(there), record=record.id, rows=tuple(row["id"] for row in there)) if there else None
     keys = tuple(number for row in there if (number := key_number(bytes(row["nonce"]))) is not None and not tx.one("is_erased", key=number))

@@ -19,7 +19,7 @@ from bus.engine.projection import holder
 from bus.errors import Invalid
 from bus.functions import cf_valid
 from bus.message import JsonObject, canonical, parsed
-from bus.store import Row, Store, Tx
+from bus.store import Row, Store, Tx, listed
 
 Find = Literal["records", "messages", "runs", "cases"]
 FINDS: tuple[str, ...] = get_args(Find)
@@ -181,9 +181,9 @@ class Named(NamedTuple):
 
     def among(self, tx: Tx, messages: Iterable[str]) -> set[str]:
         """Those of some messages that are named."""
-        listed = _list(messages)
-        of_cases = {row["id"] for row in tx.all("messages_by_id", messages=listed) if row["case_id"] in self.cases}
-        about = tx.all("about_among", holder=self.holder, messages=listed) if self.holder else ()
+        some = listed(messages)
+        of_cases = {row["id"] for row in tx.all("messages_by_id", messages=some) if row["case_id"] in self.cases}
+        about = tx.all("about_among", holder=self.holder, messages=some) if self.holder else ()
         return of_cases | {row["message"] for row in about}
 
 
@@ -200,7 +200,7 @@ def named(tx: Tx, key: str, *, persons: bool) -> Named:
         rows += tx.all("cases_by_value", name=name, value=tx.keys.token(value))
     cases = frozenset(row["case_id"] for row in rows if row["name"] not in WEAK)
     about = tx.keys.token(holder(value if name in WEAK else key)) if persons else None
-    some = [row["id"] for row in tx.all("messages_of_cases", cases=_list(cases), most=FEW + 1)] if cases else []
+    some = [row["id"] for row in tx.all("messages_of_cases", cases=listed(cases), most=FEW + 1)] if cases else []
     some += [row["message"] for row in tx.all("messages_about", holder=about, most=FEW + 1)] if about else []
     return Named(cases, about, list(dict.fromkeys(some)) if len(some) <= FEW else None)
 
@@ -224,7 +224,7 @@ class _Walk:
             yield from self._merged()
 
     def _of_few(self, messages: Sequence[str]) -> Iterator[list[Key]]:
-        rows = self.tx.all("traced_of_messages", messages=_list(messages), top=self.top)
+        rows = self.tx.all("traced_of_messages", messages=listed(messages), top=self.top)
         yield self._wanted(rows)
 
     def _wanted(self, rows: Iterable[Row]) -> list[Key]:
@@ -238,7 +238,7 @@ class _Walk:
         each = max(_LEAST, min(MOST + 1, _ROUND // max(1, len(facets))))
         while True:
             rows = self.tx.all(
-                "newest_traces", facets=_list(facets), since=self.question.first, at=before[0], seq=before[1], most=each
+                "newest_traces", facets=listed(facets), since=self.question.first, at=before[0], seq=before[1], most=each
             )  # fmt: skip
             pieces = [[(at, seq) for at, seq in parsed((row["found"] or "[]").encode())] for row in rows]
             cut = max((min(piece) for piece in pieces if len(piece) == each), default=(-1, -1))
@@ -291,7 +291,7 @@ class _Records:
 
     def __call__(self, keys: Sequence[Key]) -> Shown:
         tx = self._walk.tx
-        lines = {row["seq"]: parsed(row["content"]) for row in tx.all("records_among", seqs=_list(seq for _, seq in keys))}
+        lines = {row["seq"]: parsed(row["content"]) for row in tx.all("records_among", seqs=listed(seq for _, seq in keys))}
         among = self._walk.among
         if among is not None and among.few is None:
             those = among.among(tx, {line["message"] for line in lines.values() if "message" in line})
@@ -324,7 +324,7 @@ class _Things:
 
     def rows(self, seqs: Iterable[int]) -> Sequence[Row]:
         """The records with these numbers: ``seq`` and ``message``."""
-        return self.tx.all("messages_of_records", seqs=_list(seqs))
+        return self.tx.all("messages_of_records", seqs=listed(seqs))
 
     def things(self, rows: Iterable[Row]) -> list[tuple[str, Row]]:
         """What rows belong to; rows that belong to no such thing are left out."""
@@ -342,7 +342,7 @@ class _Things:
         question, found = self.walk.question, dict[str, Key]()
         if not things:
             return found
-        rows = self.tx.all("traced_of_messages", messages=_list(self.neighbours(things)), top=self.walk.top)
+        rows = self.tx.all("traced_of_messages", messages=listed(self.neighbours(things)), top=self.walk.top)
         for one, row in self.things(row for row in rows if question.takes(row) and question.during(row["at"])):
             found[one] = max(found.get(one, (0, 0)), (row["at"], row["seq"]))
         return found
@@ -353,20 +353,20 @@ class _Messages(_Things):
         return [(row["message"], row) for row in rows]
 
     def show(self, things: set[str]) -> dict[str, JsonObject]:
-        rows = self.tx.all("messages_by_id", messages=_list(things))
+        rows = self.tx.all("messages_by_id", messages=listed(things))
         return {row["id"]: {"id": row["id"], "type": row["type"], "time": row["time"], "sender": row["sender"],
                             "case": row["case_id"]} for row in rows}  # fmt: skip
 
 
 class _Runs(_Things):
     def rows(self, seqs: Iterable[int]) -> Sequence[Row]:
-        return [row for row in self.tx.all("traced_among", seqs=_list(seqs)) if self.walk.question.takes(row)]
+        return [row for row in self.tx.all("traced_among", seqs=listed(seqs)) if self.walk.question.takes(row)]
 
     def things(self, rows: Iterable[Row]) -> list[tuple[str, Row]]:
         return [(row["run"], row) for row in rows if row["run"]]
 
     def show(self, things: set[str]) -> dict[str, JsonObject]:
-        return {row["id"]: inquiry.run_row(row, self.now) for row in self.tx.all("runs_among", runs=_list(things))}
+        return {row["id"]: inquiry.run_row(row, self.now) for row in self.tx.all("runs_among", runs=listed(things))}
 
 
 class _Cases(_Things):
@@ -374,23 +374,23 @@ class _Cases(_Things):
 
     def things(self, rows: Iterable[Row]) -> list[tuple[str, Row]]:
         rows = list(rows)
-        of = {row["id"]: row["case_id"] for row in self.tx.all("messages_by_id", messages=_list({row["message"] for row in rows}))}
+        of = {row["id"]: row["case_id"] for row in self.tx.all("messages_by_id", messages=listed({row["message"] for row in rows}))}
         return [(of[row["message"]], row) for row in rows if row["message"] in of]
 
     def neighbours(self, things: Sequence[tuple[str, Row]]) -> set[str]:
-        some = self.tx.all("newest_messages_of_cases", cases=_list({one for one, _ in things}), most=OF_CASES)
+        some = self.tx.all("newest_messages_of_cases", cases=listed({one for one, _ in things}), most=OF_CASES)
         return {row["id"] for row in some} | super().neighbours(things)
 
     def show(self, things: set[str]) -> dict[str, JsonObject]:
         states: dict[str, list[str]] = {}
-        for row in self.tx.all("states_of_cases", cases=_list(things)):
+        for row in self.tx.all("states_of_cases", cases=listed(things)):
             states.setdefault(row["case_id"], []).append(row["state"])
         return {
             row["case_id"]: {
                 "case": row["case_id"], "state": inquiry.state_of(states.get(row["case_id"], [])),
                 "messages": row["messages"], "newest": row["newest"],
             }
-            for row in self.tx.all("count_messages_of_cases", cases=_list(things))
+            for row in self.tx.all("count_messages_of_cases", cases=listed(things))
         }  # fmt: skip
 
 
@@ -403,7 +403,3 @@ def _pieces(keys: Sequence[Key], size: int) -> Iterator[Sequence[Key]]:
     while start < len(keys):
         yield keys[start : start + size]
         start, size = start + size, min(2 * size, _LARGEST)
-
-
-def _list(values: Iterable[Any]) -> str:
-    return canonical(list(values)).decode()

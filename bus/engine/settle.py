@@ -24,8 +24,8 @@ from bus.errors import Interrupted, SnodoError, StoreError, Unknown
 from bus.failpoint import reach
 from bus.log import log
 from bus.log.record import Record
-from bus.message import canonical, new_id
-from bus.store import Row, Store, Tx
+from bus.message import new_id
+from bus.store import Row, Store, Tx, listed
 
 LANE_PAUSE = dt.timedelta(milliseconds=500)
 """How long a run looks away before it asks again whether its ordered lane is free. It holds nothing meanwhile: who has the lane may
@@ -116,7 +116,7 @@ class Settling:
             one.well = bool(live.strikes) and not one.lost and (live.came_home or (one.left and not live.at_risk))
         self._free_lanes(tx, lives, settled)
         if well := [live.id for live, one in zip(lives, settled, strict=True) if one.well]:
-            tx.do("forget_strikes", runs=canonical(well).decode())
+            tx.do("forget_strikes", runs=listed(well))
         self._release(tx, now, [(live, one) for live, one in zip(lives, settled, strict=True) if one.left])
         return settled
 
@@ -247,7 +247,7 @@ def _with_what_stands(tx: Tx, live: Live) -> Iterator[Entry]:
 
 def _claims(lives: Sequence[Live]) -> str:
     """Runs and the fences under which they are ours, as a query takes them."""
-    return canonical([[live.id, live.fence] for live in lives]).decode()
+    return listed([live.id, live.fence] for live in lives)
 
 
 def _ending(tx: Tx, live: Live, now: dt.datetime) -> Entry:

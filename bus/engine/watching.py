@@ -14,8 +14,8 @@ from bus.clock import moment_of
 from bus.engine import inquiry
 from bus.errors import NotFound
 from bus.log.record import KINDS, Record, record_of
-from bus.message import JsonObject, JsonValue, canonical, parsed
-from bus.store import Tx
+from bus.message import JsonObject, JsonValue, parsed
+from bus.store import Tx, listed
 
 FAILED = frozenset({"refused", "unanswered", "dead"})
 WINDOW = dt.timedelta(minutes=1)
@@ -112,7 +112,7 @@ def top(tx: Tx, now: dt.datetime) -> JsonObject:
 
 def _routes(tx: Tx, recent: list[Record], seconds: float) -> JsonObject:
     ended = [record for record in recent if record.kind in ("done", "dead") and record.run]
-    opened = {row["id"]: row["opened"] for row in tx.all("runs_opened", runs=canonical([record.run for record in ended]).decode())}
+    opened = {row["id"]: row["opened"] for row in tx.all("runs_opened", runs=listed(record.run for record in ended))}
     found: dict[str, dict[str, JsonValue]] = defaultdict(lambda: {"ready": 0, "dead": 0})
     for row in tx.all("ready_and_dead"):
         found[row["route"]][row["state"]] = row["runs"]

@@ -12,8 +12,8 @@ from bus.errors import Erased
 from bus.log import payload as sealing
 from bus.log.payload import Sealed
 from bus.log.record import Record, content, record_of
-from bus.message import canonical, parsed
-from bus.store import Key, Row, Tx
+from bus.message import parsed
+from bus.store import Key, Row, Tx, listed
 
 PAGE = 1000
 APART = dt.timedelta(hours=1)
@@ -43,7 +43,7 @@ def of_run(tx: Tx, run: str) -> list[Record]:
 def of_runs(tx: Tx, runs: Sequence[str]) -> dict[str, list[Record]]:
     """The journals of several runs, in order."""
     found: dict[str, list[Record]] = {run: [] for run in runs}
-    for row in tx.all("records_among_runs", runs=canonical(list(runs)).decode()) if runs else ():
+    for row in tx.all("records_among_runs", runs=listed(runs)) if runs else ():
         found[row["run"]].append(_record(row))
     return found
 
@@ -75,7 +75,7 @@ def payload(tx: Tx, identity: str) -> bytes | None:
 
 def payloads(tx: Tx, identities: Iterable[str]) -> dict[str, bytes]:
     """The contents of many payloads by id; those that cannot be opened any more are left out."""
-    rows = tx.all("payloads_among", payloads=canonical(list(identities)).decode())
+    rows = tx.all("payloads_among", payloads=listed(identities))
     found: dict[str, bytes] = {}
     for row in rows:
         with contextlib.suppress(Erased):
@@ -94,7 +94,7 @@ def json_payload(tx: Tx, identity: str) -> Any:
 def messages(tx: Tx, identities: Iterable[str]) -> dict[str, Row]:
     """Messages as they are stored, sealed, by id: `opened` opens one."""
     wanted = list(identities)
-    return {row["id"]: row for row in tx.all("messages_among", messages=canonical(wanted).decode())} if wanted else {}
+    return {row["id"]: row for row in tx.all("messages_among", messages=listed(wanted))} if wanted else {}
 
 
 def opened(tx: Tx, row: Row) -> tuple[Any, Key]:
@@ -143,7 +143,7 @@ def seq_at(tx: Tx, moment: dt.datetime) -> int:
 
 def of_kinds(tx: Tx, kinds: Iterable[str], after: int, most: int) -> list[tuple[int, Record]]:
     """Records of some kinds with their numbers, in order."""
-    rows = tx.all("records_of_kinds", kinds=canonical(sorted(kinds)).decode(), after=after, most=most)
+    rows = tx.all("records_of_kinds", kinds=listed(sorted(kinds)), after=after, most=most)
     return [(row["seq"], _record(row)) for row in rows]
 
 

@@ -11,7 +11,7 @@ from bus.catalog import load
 from bus.clock import moment_of
 from bus.engine import editions
 from bus.errors import ConfigError, RulesError
-from bus.message import JsonObject, JsonValue, Message, canonical, message_of
+from bus.message import JsonObject, JsonValue, Message, message_of
 from bus.planning.borrowed import ErasedError, Logged
 from bus.planning.course import Course, Waiting
 from bus.planning.edits import edits, new_findings
@@ -19,6 +19,7 @@ from bus.planning.report import Planned
 from bus.replay.evidence import Rulebook, pages
 from bus.route.plan import GatherStep, WaitStep
 from bus.rulefiles import Files, files_of
+from bus.store import listed
 from bus.store.opening import Reader
 
 
@@ -76,7 +77,7 @@ def _take(found: Planned, course: Course, reader: Reader, messages: Iterable[Seq
 
 def _woken(reader: Reader, messages: Sequence[str]) -> list[str]:
     with reader.read() as tx:
-        return [str(row["message"]) for row in tx.all("messages_of_woken", messages=canonical(list(messages)).decode())]
+        return [str(row["message"]) for row in tx.all("messages_of_woken", messages=listed(messages))]
 
 
 def _waiting(reader: Reader, message: str, type: str, keys: Mapping[str, str]) -> list[Waiting]:

@@ -13,12 +13,12 @@ from typing import Any, TypeAlias
 from bus.errors import RulesError
 from bus.log import log
 from bus.log.record import Record, record_of
-from bus.message import JsonObject, canonical, parsed
+from bus.message import JsonObject, parsed
 from bus.replay.places import Places
 from bus.replay.recount import Opening, Result
 from bus.route.compile import plan_of
 from bus.route.plan import Plan
-from bus.store import Tx
+from bus.store import Tx, listed
 from bus.store.opening import Reader
 
 Rules: TypeAlias = Callable[[str], "JsonObject | None"]
@@ -144,18 +144,14 @@ def pages(reader: Reader, messages: Iterable[Sequence[str]], book: Rulebook) -> 
 
 
 def _page(tx: Tx, messages: Sequence[str], book: Rulebook) -> Page:
-    rows = tx.all("runs_among_messages", messages=_list(messages))
+    rows = tx.all("runs_among_messages", messages=listed(messages))
     openings = [Opening(r["id"], r["message"], f"{r['route']}@{r['version']}", r["digest"], r["entry"]) for r in rows]
     journals: dict[str, list[Record]] = {}
-    for row in tx.all("records_among_runs", runs=_list(r["id"] for r in rows)):
+    for row in tx.all("records_among_runs", runs=listed(r["id"] for r in rows)):
         journals.setdefault(row["run"], []).append(record_of(parsed(row["content"])))
     records = [record for journal in journals.values() for record in journal]
     named = [record.data[name] for record in records for name in ("sent", "stands", "arrival") if name in record.data]
-    payload_of = {row["id"]: row["payload"] for row in tx.all("message_payloads_among", messages=_list({*messages, *named}))}
+    payload_of = {row["id"]: row["payload"] for row in tx.all("message_payloads_among", messages=listed({*messages, *named}))}
     wanted = [held.id for record in records for held in record.payloads if held.role not in _UNREAD]
     contents = log.payloads(tx, [*payload_of.values(), *wanted])
     return Page(book, openings, journals, {row["id"]: row["state"] for row in rows}, payload_of, contents)
-
-
-def _list(values: Iterable[str]) -> str:
-    return canonical(list(values)).decode()

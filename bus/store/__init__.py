@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from bus.errors import StoreError
 from bus.mac import Mac
+from bus.message import canonical
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -83,6 +84,11 @@ class Locked:
 
     def close(self) -> None:
         pass
+
+
+def listed(values: Iterable[Any]) -> str:
+    """What ``IN :list(name)`` takes, and whatever else in a query is a list: one parameter, a JSON array."""
+    return canonical(list(values)).decode()
 
 
 class Tx(Protocol):
