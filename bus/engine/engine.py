@@ -483,23 +483,9 @@ class Engine:
             if done.unwritten:
                 self._unwritten[live.id] = live
                 continue
-            if done.well:
-                self._clear(live)
-            for path, lane in done.held_up.items():
-                self._for_lane[lane][live.id] = path
-            if done.lost or done.woken or done.ended or done.parked or self._live.get(live.id) is not live:
-                self._forget(live)
-                if done.ended or done.parked:
-                    told[live.message.id] = live.reply or told.get(live.message.id)
-                if done.due is not None:
-                    heapq.heappush(self._alarms, (done.due, live.id))
-                continue
-            if live.reply is not None:
-                told[live.message.id] = live.reply
-            self._call_out(live, done, now)
-            self._gates.keep(live.claim, live.in_flight | live.in_line)
-            for due in live.dues.values():
-                heapq.heappush(self._alarms, (due, live.id))
+            reply, stays = live.reply, self._stays(live, done, now)
+            if done.ended or done.parked or (stays and reply is not None):
+                told[live.message.id] = reply if reply is not None else told.get(live.message.id)
         if rung:
             self._ring(list(rung))
         if told:
@@ -508,6 +494,23 @@ class Engine:
         freed = dict.fromkeys(lane for done in settled for lane in done.freed)
         if free := [LANE + lane for lane in freed if self._for_lane.get(lane) or self._around.throttles.workers > 1]:
             self._told(dict.fromkeys(free))
+
+    def _stays(self, live: Live, done: Settled, now: dt.datetime) -> bool:
+        """Go on with a run whose decisions are written; false when it is not live here any more."""
+        if done.well:
+            self._clear(live)
+        for path, lane in done.held_up.items():
+            self._for_lane[lane][live.id] = path
+        if done.lost or done.woken or done.ended or done.parked or self._live.get(live.id) is not live:
+            self._forget(live)
+            if done.due is not None:
+                heapq.heappush(self._alarms, (done.due, live.id))
+            return False
+        self._call_out(live, done, now)
+        self._gates.keep(live.claim, live.in_flight | live.in_line)
+        for due in live.dues.values():
+            heapq.heappush(self._alarms, (due, live.id))
+        return True
 
     def _forget(self, live: Live, *, held: bool = False) -> None:
         """Its run is not live here any more (perhaps for some moments). Calls that are out keep their places until they come home.
