@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
 
@@ -16,6 +16,8 @@ from bus.message import JsonValue
 from bus.source.findings import line_and_column
 from bus.source.tree import Node, Source
 
+_Told: TypeAlias = tuple[int, int, str, str, str]
+"""Line, column, code, sentence, hint."""
 LIMIT = 1_000_000
 DEPTH = 40
 
@@ -306,45 +308,54 @@ class _Reader:
         self.source.at(event.start_mark.line + 1, event.start_mark.column + 1, code, sentence, hint)
 
     def _syntax(self, error: yaml.YAMLError) -> None:
-        mark = getattr(error, "problem_mark", None)
-        if mark is not None:
-            problem, noticed = str(getattr(error, "problem", "")), mark
-            if any(words in problem for words in _BEGAN_BEFORE):
-                mark = getattr(error, "context_mark", None) or mark  # where it began: libyaml noticed further down
-            line = self.source.lines[noticed.line] if noticed.line < len(self.source.lines) else ""
-            if bang := _NEGATED_VALUE.search(line, 0, noticed.column):
-                self.source.at(noticed.line + 1, bang.start(1) + 1, "yaml.tag", _BANG, _BANG_HINT)
-                return
-            for number in range(max(noticed.line - 1, 0), noticed.line + 1):
-                if odd := _BLANK_BEHIND_COLON.match("".join(self.source.lines[number : number + 1])):
-                    sentence = f"this blank is none (U+{ord(odd[0][-1]):04X}), and stands behind a colon"
-                    self.source.at(number + 1, odd.end(), "yaml.control-character", sentence, "write a plain blank in its place")
-                    return
-            if "mapping values are not allowed" in problem and (above := self._without_colon(noticed.line)):
-                self.source.at(*above, "yaml.syntax", "this line is no `key: value`", "a colon and a blank stand after the key")
-                return
-            if self._swallowed(error):
-                mark, problem = error.context_mark, "a quote ran on"  # type: ignore[attr-defined]
-            elif self._ran_on(mark.line) or self._ran_on(noticed.line):
-                mark, problem = self.last.start_mark, "a quote ran on"
-            elif "expected ',' or" in problem and (behind := self._behind_quotes(noticed.index)):
-                self.source.at(*behind, "yaml.syntax", "this expression needs quotes", _IN_QUOTES)
-                return
-            elif "expected ',' or" in problem and self._apostrophe(noticed.index):
-                hint = "an apostrophe within '…' is written twice, or the text stands in \"…\""
-                self.source.at(noticed.line + 1, noticed.column, "yaml.syntax", "this apostrophe ends the text", hint)
-                return
-            elif "expected ',' or" in problem and self._cut_short(noticed.index):
-                mark, problem = noticed, "a bracket in a text"
-            elif "expected ',' or" in problem and (opened := self._open_before(noticed.index, error)) is not None:
-                self.source.at(*opened, "yaml.syntax", "this expression needs quotes", _IN_QUOTES)
-                return
-            sentence, hint = _syntax_words(problem, self.source.lines[mark.line] if mark.line < len(self.source.lines) else "", mark.column)
-            self.source.at(mark.line + 1, mark.column + 1, "yaml.syntax", sentence, hint)
-        elif hasattr(error, "position"):
-            line, column = line_and_column(self.source.text, _first_control(self.source.text))
-            hint = "delete it, or write it as \\u escape"
-            self.source.at(line, column, "yaml.control-character", "a control character is not taken", hint)
+        noticed, problem = getattr(error, "problem_mark", None), str(getattr(error, "problem", ""))
+        if noticed is None:
+            if hasattr(error, "position"):
+                place, hint = line_and_column(self.source.text, _first_control(self.source.text)), "delete it, or write it as \\u escape"
+                self.source.at(*place, "yaml.control-character", "a control character is not taken", hint)
+            return
+        mark = noticed
+        if any(words in problem for words in _BEGAN_BEFORE):
+            mark = getattr(error, "context_mark", None) or mark  # where it began: libyaml noticed further down
+        told = self._slip(problem, noticed)
+        if told is None and self._swallowed(error):
+            told = self._in_words("a quote ran on", error.context_mark)  # type: ignore[attr-defined]
+        if told is None and (self._ran_on(mark.line) or self._ran_on(noticed.line)):
+            told = self._in_words("a quote ran on", self.last.start_mark)
+        if told is None and "expected ',' or" in problem:
+            told = self._unquoted(noticed, error)
+        self.source.at(*(told or self._in_words(problem, mark)))
+
+    def _slip(self, problem: str, noticed: Any) -> _Told | None:
+        """A slip on the line, or the one above, that libyaml has no words for."""
+        if bang := _NEGATED_VALUE.search(self._line(noticed), 0, noticed.column):
+            return noticed.line + 1, bang.start(1) + 1, "yaml.tag", _BANG, _BANG_HINT
+        for number in range(max(noticed.line - 1, 0), noticed.line + 1):
+            if odd := _BLANK_BEHIND_COLON.match("".join(self.source.lines[number : number + 1])):
+                sentence = f"this blank is none (U+{ord(odd[0][-1]):04X}), and stands behind a colon"
+                return number + 1, odd.end(), "yaml.control-character", sentence, "write a plain blank in its place"
+        if "mapping values are not allowed" in problem and (above := self._without_colon(noticed.line)):
+            return *above, "yaml.syntax", "this line is no `key: value`", "a colon and a blank stand after the key"
+        return None
+
+    def _unquoted(self, noticed: Any, error: yaml.YAMLError) -> _Told | None:
+        """A text or an expression between brackets that lacks its quotes, or ends before they do."""
+        if behind := self._behind_quotes(noticed.index):
+            return *behind, "yaml.syntax", "this expression needs quotes", _IN_QUOTES
+        if self._apostrophe(noticed.index):
+            hint = "an apostrophe within '…' is written twice, or the text stands in \"…\""
+            return noticed.line + 1, noticed.column, "yaml.syntax", "this apostrophe ends the text", hint
+        if self._cut_short(noticed.index):
+            return self._in_words("a bracket in a text", noticed)
+        if (opened := self._open_before(noticed.index, error)) is not None:
+            return *opened, "yaml.syntax", "this expression needs quotes", _IN_QUOTES
+        return None
+
+    def _in_words(self, problem: str, mark: Any) -> _Told:
+        return mark.line + 1, mark.column + 1, "yaml.syntax", *_syntax_words(problem, self._line(mark), mark.column)
+
+    def _line(self, mark: Any) -> str:
+        return self.source.lines[mark.line] if mark.line < len(self.source.lines) else ""
 
     def _without_colon(self, line: int) -> tuple[int, int] | None:
         """Where the line above begins, if it looks like a field that lacks its colon: what is below was read as its going on."""
