@@ -26,14 +26,13 @@ from zeep.wsdl.messages.soap import RpcMessage
 from zeep.xsd.context import XmlParserContext
 
 from adapters.soap.plain import NotPlain, Plain, compiled
-from adapters.soap.schema import Wrapper, body_schema
+from adapters.soap.schema import ENCODING, Wrapper, body_schema
 from adapters.soap.xml import XSI, Element, Schema, add, children, local, new, parse_file, split
 from bus.errors import ConfigError, Invalid, Malformed
 
 ENVELOPE_11 = "http://schemas.xmlsoap.org/soap/envelope/"
 ENVELOPE_12 = "http://www.w3.org/2003/05/soap-envelope"
 _MAX_ELEMENTS = 20_000
-_ENCODING = "http://schemas.xmlsoap.org/soap/encoding/"
 
 
 class _LocalTransport(Transport):
@@ -242,7 +241,7 @@ def _encoded_operations(path: Path) -> set[str]:
 
 def _mark_types(wrapper: Element, parts: Mapping[str, str]) -> None:
     """SOAP encoding: say the encoding on the wrapper and ``xsi:type`` on each part, which section 5 servers rely on."""
-    wrapper.set(f"{{{ENVELOPE_11}}}encodingStyle", _ENCODING)
+    wrapper.set(f"{{{ENVELOPE_11}}}encodingStyle", ENCODING)
     for position, part in enumerate(list(children(wrapper))):
         space, name = split(parts[part.tag])
         typed = new(part.tag, part.text, nsmap={f"t{position}": space, "xsi": XSI})
@@ -277,7 +276,7 @@ def _check_references(body: Element) -> None:
 def _drop_encoding_marks(body: Element) -> None:
     """Take away the attributes of SOAP encoding that no schema declares, once references are resolved."""
     for element in body.iter():
-        for name in (f"{{{ENVELOPE_11}}}encodingStyle", f"{{{_ENCODING}}}root", "id"):
+        for name in (f"{{{ENVELOPE_11}}}encodingStyle", f"{{{ENCODING}}}root", "id"):
             element.attrib.pop(name, None)
 
 

@@ -14,11 +14,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from bus.anchors import outside
 from bus.anchors.lateness import DAILY, REGISTER, TIMESTAMP, WITNESS, Standing, standing
-from bus.clock import Clock, moment_of, text_of
+from bus.clock import ROME, Clock, moment_of, text_of
 from bus.config import Anchors, DailyAnchor, Timestamps, WitnessAt
 from bus.diagnostics import logger
 from bus.engine.arrival import Submission
@@ -33,7 +32,6 @@ from bus.store import Store, Tx
 
 DUTY = "anchors"
 LATE, FAILED = "late", "failed"
-ROME = ZoneInfo("Europe/Rome")
 APART = dt.timedelta(hours=1)
 """How far the time of a stamp may be from ours."""
 AGAIN = dt.timedelta(hours=1)

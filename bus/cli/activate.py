@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bus.cli.common import CONFIG, Json, Key, Settings, Url, client, family, show
+from bus.cli.common import CONFIG, Json, Key, Reason, Settings, Url, client, family, show
 
 if TYPE_CHECKING:
     from bus.catalog import Catalog
@@ -27,7 +27,6 @@ SILENT = 30.0
 app = family("Put the rules in the files in force, without a restart.")
 back = family("Put earlier rules in force again, without a restart.")
 state = family("Show the rules in force against the files, and who works under which.")
-Reason = Annotated[str, typer.Option("--reason", help="Why; the log keeps it.")]
 As = Annotated[str, typer.Option("--as", help="Who does it, if not your login; kept with the reason.")]
 Expect = Annotated[str, typer.Option("--expect", help="Fingerprint that must be in force, as `bus status` or `bus plan` said.")]
 
@@ -228,10 +227,10 @@ def _print_done(told: dict[str, Any], what: str) -> None:
 
 
 def _print_status(found: dict[str, Any]) -> None:
-    from bus.cli.words import clock_of, counted, day_of
+    from bus.cli.words import counted, when
 
     by = found["actor"] + (f" ({found['as']})" if found["as"] else "")
-    since = f"{day_of(found['time'])} {clock_of(found['time'])}"
+    since = when(found["time"])
     print(f"{found['rules'][:12]} is in force since {since}, {found['act']} by {by}: {found['reason']}")
     for change in found["changes"] or ():
         print(f"  {change}")
@@ -255,11 +254,11 @@ def _print_status(found: dict[str, Any]) -> None:
 
 
 def _print_history(shown: dict[str, Any]) -> None:
-    from bus.cli.words import clock_of, day_of
+    from bus.cli.words import when
 
     for one in shown["activations"]:
         by = one["actor"] + (f" ({one['as']})" if one["as"] else "")
-        print(f"{one['rules'][:12]}  {day_of(one['time'])} {clock_of(one['time'])}  {one['act']:<11}  {by}: {one['reason']}")
+        print(f"{one['rules'][:12]}  {when(one['time'])}  {one['act']:<11}  {by}: {one['reason']}")
 
 
 def _name(process: Mapping[str, Any]) -> str:

@@ -30,6 +30,7 @@ LogKey: TypeAlias = Annotated[
     typer.Option("--log-key", help="Public key of the log that --bundle is of, as published; else the one in the bundle is believed."),
 ]
 Purpose: TypeAlias = Annotated[str, typer.Option("--purpose", help="What for, where something that was said is shown; the log keeps it.")]
+Reason: TypeAlias = Annotated[str, typer.Option("--reason", help="Why; the log keeps it.")]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="JSON instead of words.")]
 Store: TypeAlias = Annotated[
     str,

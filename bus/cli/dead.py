@@ -6,12 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import Json, Key, Listing, Purpose, Url, client, family_of, show
+from bus.cli.common import Json, Key, Listing, Purpose, Reason, Url, client, family_of, show
 from bus.jsontext import parse_object
 
 app = family_of(Listing, "Dead letters: list, show, redeliver, decide, discard.")
 Run = Annotated[str, typer.Argument(help="Id of the run.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; the log keeps it.")]
 
 
 @app.command("list")
@@ -91,11 +90,11 @@ def _act(url: str, key: str, json: bool, run: str, verb: str, asked: dict[str, A
 
 def _letter(shown: dict[str, Any]) -> None:
     from bus.cli.timeline import console
-    from bus.cli.words import clock_of, day_of
+    from bus.cli.words import clock_of, when
 
     out = console()
     out.print(f"dead letter {shown['run']}\n  what     {shown['sentence']} ({shown['code']})\n  where    {shown['place']}", markup=False)
-    out.print(f"  since    {day_of(shown['since'])} {clock_of(shown['since'])}\n  message  {shown['message']}", markup=False)
+    out.print(f"  since    {when(shown['since'])}\n  message  {shown['message']}", markup=False)
     if shown["detail"]:
         out.print("  detail", end="   ")
         out.print_json(data=shown["detail"])

@@ -158,7 +158,7 @@ def adapter(
     if keyword.iskeyword(name) or keyword.iskeyword(name.capitalize()):
         raise Invalid(f"{name!r} is a word of Python and cannot name a package", code="new.name", hint="such as tributi")
     if not inside and (name == "tests" or find_spec(name) is not None):  # it would stand in the place of the other
-        raise Conflict(f"Python has a package {name!r} already", code="new.exists", hint="nothing was written; choose another name")
+        raise _taken(f"Python has a package {name!r} already")
     place = package.replace(".", "/")
     test = f"tests/contract/test_{name}.py" if (folder / "tests/contract").is_dir() else f"tests/test_{name}.py"
     values = {"name": name, "class": name.capitalize(), "package": package, "test": test}
@@ -171,7 +171,7 @@ def adapter(
         test: starts.TEST,
     }
     if taken := [file for file in files if (folder / file).exists()]:
-        raise Conflict(f"{taken[0]} is there already", code="new.exists", hint="nothing was written; choose another name")
+        raise _taken(f"{taken[0]} is there already")
     for file, text in files.items():
         _put(folder / file, starts.filled(text, **values))
         print(file)
@@ -190,7 +190,11 @@ def _fit(pattern: re.Pattern[str], name: str, example: str) -> None:
 
 def _absent(name: str, known: Mapping[str, Any], what: str) -> None:
     if name in known:
-        raise Conflict(f"there is already a {what} {name!r}", code="new.exists", hint="nothing was written; choose another name")
+        raise _taken(f"there is already a {what} {name!r}")
+
+
+def _taken(sentence: str) -> Conflict:
+    return Conflict(sentence, code="new.exists", hint="nothing was written; choose another name")
 
 
 def _house(config: Path) -> tuple[Declared, Catalog]:
@@ -212,7 +216,7 @@ def _write(known: Declared, files: Mapping[str, str], over: Collection[str] = ()
 
     rules = known.config.rules
     if taken := [file for file in files if file not in over and (rules / file).exists()]:
-        raise Conflict(f"{taken[0]} is there already", code="new.exists", hint="nothing was written; choose another name")
+        raise _taken(f"{taken[0]} is there already")
     made = {**files_of(rules), **{file: text.encode() for file, text in files.items()}}
     _, findings = examine(made, known.operations)
     if wrong := [one for one in findings if one.file in files and one.severity == "error"]:

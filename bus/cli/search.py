@@ -93,7 +93,7 @@ def _print(shown: dict[str, Any], find: str) -> None:
     from rich.table import Table
 
     from bus.cli.timeline import console, print_runs, print_table, timeline
-    from bus.cli.words import clock_of, day_of
+    from bus.cli.words import when
 
     found = shown["found"]
     if not found:
@@ -109,7 +109,7 @@ def _print(shown: dict[str, Any], find: str) -> None:
         for name in names:
             table.add_column(name, no_wrap=True)
         for one in found:
-            cells = {**one, "time": f"{day_of(one['time'])} {clock_of(one['time'])}"} if "time" in one else one
+            cells = {**one, "time": when(one["time"])} if "time" in one else one
             table.add_row(*(", ".join(cells[name]) if name == "places" else str(cells[name]) for name in names))
         print_table(table)
     if "opened" in shown:

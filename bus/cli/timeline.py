@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bus.cli.words import BAD, GOOD, clock_of, counted, day_of, sentence, sign
+from bus.cli.words import BAD, GOOD, clock_of, counted, day_of, sentence, sign, when
 
 STATE_STYLES = {"done": "green", "dead": "bold red", "waiting": "yellow", "cancelled": "dim"}
 
@@ -43,7 +43,7 @@ def print_run(shown: Mapping[str, Any]) -> None:
     if shown["reason"]:
         out.print(Text.assemble("  reason        ", (shown["reason"], "red")))
     for wait in shown["waits"]:
-        until = f" until {day_of(wait['deadline'])} {clock_of(wait['deadline'])}" if wait["deadline"] else ""
+        until = f" until {when(wait['deadline'])}" if wait["deadline"] else ""
         out.print(f"  wait          {wait['type'] or 'time'}{until}: {wait['state']}")
     out.print()
     print_table(timeline(shown["journal"]))
@@ -52,7 +52,7 @@ def print_run(shown: Mapping[str, Any]) -> None:
 def print_message(shown: Mapping[str, Any]) -> None:
     out = console()
     out.print(Text.assemble(("message ", "dim"), (shown["id"], "bold"), f"  {shown['type']}  ", _state(shown["state"])))
-    out.print(f"  received      {day_of(shown['time'])} {clock_of(shown['time'])} from {shown['sender']}")
+    out.print(f"  received      {when(shown['time'])} from {shown['sender']}")
     for one in shown["runs"]:
         out.print(Text.assemble(f"  run           {one['id']}  {one['place']}  ", _state(one["state"]), f"  {one['reason'] or ''}"))
     for name in ("body", "reply"):
@@ -71,9 +71,7 @@ def print_runs(found: Sequence[Mapping[str, Any]], none: str = "no runs") -> Non
     for name in ("opened", "run", "place", "state", "reason"):
         table.add_column(name, no_wrap=name in ("opened", "run"))
     for one in found:
-        table.add_row(
-            f"{day_of(one['opened'])} {clock_of(one['opened'])}", one["id"], one["place"], _state(one["state"]), one["reason"] or ""
-        )
+        table.add_row(when(one["opened"]), one["id"], one["place"], _state(one["state"]), one["reason"] or "")
     print_table(table)
 
 

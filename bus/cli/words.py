@@ -84,7 +84,7 @@ def _details(record: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
     if data.get("again"):
         yield f"again at {clock_of(data['again'])}"
     if data.get("deadline"):
-        yield f"until {day_of(data['deadline'])} {clock_of(data['deadline'])}"
+        yield f"until {when(data['deadline'])}"
     if data.get("effect") in ("once", "queryable") and record["kind"] == "asked":
         yield f"effect {data['effect']}"
 
@@ -105,6 +105,11 @@ def clock_of(text: str) -> str:
 
 def day_of(text: str) -> str:
     return _rome(text).strftime("%d/%m/%Y")
+
+
+def when(text: str) -> str:
+    """The day and the time of day in Rome."""
+    return f"{day_of(text)} {clock_of(text)}"
 
 
 def _rome(text: str) -> datetime:

@@ -38,7 +38,7 @@ _FIELDS = {
 _SCALARS: dict[str, Any] = {"string": 9, "bool": 8, "int64": 3, "int32": 5, "double": 1}
 _MESSAGE: Any = 11
 _KINDS = ("const", "ident", "select", "call", "list", "struct", "comprehension")
-_ORDERING = frozenset({"_<_", "_<=_", "_>_", "_>=_", "_==_", "_!=_"})
+COMPARISONS = frozenset({"_<_", "_<=_", "_>_", "_>=_", "_==_", "_!=_"})
 _RECKONING = frozenset({"_+_", "_-_", "_*_", "_/_", "_%_"})
 OF_DATES = frozenset({"date_add", "days_between", "working_day"})
 """Functions that take dates, and no moments."""
@@ -255,7 +255,7 @@ class _Walker:
             node, kind = found, "call"
         elif kind == "call" and node.call.function in COMPARING:
             self._note_comparison(node.call, bound)
-        if kind == "call" and node.call.function in _ORDERING:
+        if kind == "call" and node.call.function in COMPARISONS:
             left, right = (_path(one, bound) or _form(one) for one in node.call.args)
             self.reading.pairs += [Pair(left, right, node.call.function, self.positions.get(node.id, 0))] if left and right else []
         if kind == "call" and node.call.function in _RECKONING and len({_basic(one) for one in node.call.args} - {""}) > 1:
@@ -334,14 +334,14 @@ class _Walker:
         offset = self.positions.get(node.id, 0)
         if function in OF_DATES:
             self.reading.arguments += [Argument(function, path, offset) for one in args if (path := _path(one, bound))]
-        elif function in _RECKONING or (function in _ORDERING and function not in COMPARING):  # what is equal may be of any kind
+        elif function in _RECKONING or (function in COMPARISONS and function not in COMPARING):  # what is equal may be of any kind
             for one, other in (args, args[::-1]):
                 spared = _kind(one) == "call" and one.call.function == "orValue"
                 path, beside = _path(one.call.target if spared else one, bound), _basic(other, of_none=False)
                 self.reading.arguments += [Argument(function, path, offset, beside, spared)] if path and beside else []
 
     def _note_compared(self, call: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
-        if call.function not in _ORDERING and call.function != "@in":
+        if call.function not in COMPARISONS and call.function != "@in":
             return
         for one, other in (call.args, call.args[::-1]):
             elements = other.list.elements if call.function == "@in" and _kind(other) == "list" else (other,)

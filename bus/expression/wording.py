@@ -6,6 +6,7 @@ import re
 from collections.abc import Hashable, Iterable
 
 from bus.errors import ExpressionError
+from bus.expression.tree import COMPARISONS
 from bus.functions import FUNCTIONS
 from bus.source import suggestion
 
@@ -94,8 +95,8 @@ def type_errors(raw: str, text: str) -> tuple[ExpressionError, ...]:
     return tuple(_by_cause(found))
 
 
+_OVERLOAD = re.compile(r"found no matching overload for '([^']*)' applied to '(.*)'")
 _SURE_OPERATORS = frozenset({"_+_", "_-_", "_*_", "_/_", "_%_", "-_", "!_", "_&&_", "_||_", "_<_", "_<=_", "_>_", "_>=_"})
-_COMPARISONS = frozenset({"_<_", "_<=_", "_>_", "_>=_", "_==_", "_!=_"})
 _NUMBERS = frozenset({"int", "double", "uint", "wrapper(int)", "wrapper(double)"})
 _TEXTS = frozenset({"string", "wrapper(string)"})
 _WHOLE = frozenset({"int", "wrapper(int)"})
@@ -106,7 +107,7 @@ def _type_worded(message: str) -> tuple[str, str, str] | None:
     """(sentence, hint, word to point at); None for what may be right when it runs: nulls, open objects, mixed numbers."""
     if "*error*" in message:
         return None  # what it is applied to is told by itself, or is right when it runs
-    if match := re.match(r"found no matching overload for '([^']*)' applied to '(.*)'", message):
+    if match := _OVERLOAD.match(message):
         function, types = match[1], match[2].removeprefix("(").removesuffix(")")
         parts = re.split(r",\s*(?![^(]*\))", types)
         if function == "_?_:_":
@@ -114,9 +115,9 @@ def _type_worded(message: str) -> tuple[str, str, str] | None:
                 return None
             return f"the question before `?` is {_shown(parts[0])}, not true or false", "compare it with something", ""
         unsure = "null_type" in types or "optional" in types or "%" in types or "map(" in types
-        if unsure or (function in _COMPARISONS and set(parts) <= _NUMBERS):
+        if unsure or (function in COMPARISONS and set(parts) <= _NUMBERS):
             return None
-        if _FRACTIONS & set(parts) and (set(parts) <= _NUMBERS | {"dyn"} or function not in _SURE_OPERATORS | _COMPARISONS):
+        if _FRACTIONS & set(parts) and (set(parts) <= _NUMBERS | {"dyn"} or function not in _SURE_OPERATORS | COMPARISONS):
             return None  # the number may be a whole one when it runs
         if _mixed(function, types):
             return None
@@ -190,7 +191,7 @@ def _worded(message: str, text: str, names: set[str]) -> tuple[str, str, str]:
     """(sentence, hint, the name it is about)."""
     if match := re.match(r"undeclared reference to '([^']*)'", message):
         return _undeclared(match[1], text, names)
-    if match := re.match(r"found no matching overload for '([^']*)' applied to '(.*)'", message):
+    if match := _OVERLOAD.match(message):
         parts = re.split(r",\s*(?![^(]*\))", match[2].removeprefix("(").removesuffix(")"))
         return _no_overload(match[1], f"({', '.join(map(_shown, parts))})")[0], _no_overload(match[1], match[2])[1], ""
     if match := re.match(r"reserved identifier: (\w+)", message):
@@ -271,13 +272,13 @@ def _no_overload(function: str, types: str) -> tuple[str, str]:
     hint = ""
     if "double" in types and "int" in types:
         hint = "int(...) or double(...) makes them the same type"
-    elif "bool" in types and "string" in types and function in _COMPARISONS:
+    elif "bool" in types and "string" in types and function in COMPARISONS:
         hint = "true and false are written without quotes"
     elif function == "@in" and types.rstrip(")").endswith("string"):
         hint = 'for a part of a text write x.contains("…")'
     elif "optional" in types:
         hint = 'end the optional with .orValue("")'
-    elif "string" in types and function in _COMPARISONS | _SURE_OPERATORS - {"_+_"} and ("int" in types or "double" in types):
+    elif "string" in types and function in COMPARISONS | _SURE_OPERATORS - {"_+_"} and ("int" in types or "double" in types):
         hint = "a number is written without quotes; number(...) makes one of a text"
     elif "string" in types and "int" in types:
         hint = "text(...) makes text of a number"

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from bus.expression import Lookup
 from bus.expression.literals import is_bare_date, misfits
-from bus.expression.tree import OF_DATES
+from bus.expression.tree import COMPARISONS, OF_DATES
 from bus.expression.typing import ANYTHING, Types
 from bus.expression.unions import laid
 from bus.expression.wording import field_of
@@ -66,7 +66,6 @@ _KINDS = {
     "string_value": "string", "bool_value": "boolean", "int64_value": "number", "double_value": "number",
 }  # fmt: skip
 """What goes together in an operator: of a type, and of a value that is written out."""
-_COMPARE = frozenset({"_<_", "_<=_", "_>_", "_>=_", "_==_", "_!=_"})
 
 _WITHOUT_A_CONTRACT = frozenset({"case", "error", "message"})
 """Names whose fields nobody declares to be surely there."""
@@ -451,7 +450,7 @@ class Paths:
             elif one.spared and (holds := _KINDS.get(type_of(schema))) and holds != (given := _KINDS[one.beside]):
                 sentence = f"`{one.function.strip('_')}` cannot be applied to {WORDS[holds]} and {WORDS[given]}"
                 hint = f"where {path} is there, it is {WORDS[holds]}"
-            elif one.beside == "double_value" and one.function not in _COMPARE and type_of(schema) == "integer":
+            elif one.beside == "double_value" and one.function not in COMPARISONS and type_of(schema) == "integer":
                 sentence = f"`{one.function.strip('_')}` cannot be applied to a whole number and a number with decimals"
                 hint = f"write double({path}), and int(...) around the whole where cents are wanted"
             else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 from starlette.types import Message, Receive
 
@@ -29,11 +30,7 @@ def declared_size(headers: Mapping[bytes, bytes], limit: int) -> int | None:
     if not declared.isdigit():
         raise Malformed("Content-Length is not a number", code="input.malformed")
     if int(declared) > limit:
-        raise TooLarge(
-            f"the body has {int(declared)} bytes, at most {limit} are taken",
-            hint="send files as attachments: POST /attachments",
-            size=int(declared),
-        )
+        raise _too_large(f"{int(declared)} bytes, at most {limit} are taken", size=int(declared))
     return int(declared)
 
 
@@ -83,9 +80,13 @@ async def _within(receive: Receive, patience: float) -> Message:
         timer.cancel()
 
 
+def _too_large(has: str, **detail: Any) -> TooLarge:
+    return TooLarge(f"the body has {has}", hint="send files as attachments: POST /attachments", **detail)
+
+
 def _fitting(content: bytes, limit: int) -> bytes:
     if len(content) > limit:
-        raise TooLarge(f"the body has more than {limit} bytes", hint="send files as attachments: POST /attachments")
+        raise _too_large(f"more than {limit} bytes")
     return content
 
 
@@ -94,7 +95,7 @@ async def _bounded(first: Message, receive: Receive, limit: int) -> AsyncIterato
     async for piece in _pieces(receive, first):
         size += len(piece)
         if size > limit:
-            raise TooLarge(f"the body has more than {limit} bytes", hint="send files as attachments: POST /attachments")
+            raise _too_large(f"more than {limit} bytes")
         yield piece
 
 
