@@ -15,7 +15,7 @@ _OURS = ("", "http://schemas.xmlsoap.org/soap/actor/next", f"{ENVELOPE_12}/role/
 
 
 class SoapFault(Exception):
-    """A SOAP fault: raised by a service's handler to send one, and by `open_reply` for one received.
+    """A SOAP fault: raised by a service's handler to send one; `fault_in` gives the one that was received.
 
     ``code`` is the local name (``Client``, ``Server`` or the system's own), ``detail`` the name of the detail's first element or its text.
     """

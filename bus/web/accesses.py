@@ -31,7 +31,7 @@ class _Seen:
 
 
 class Accesses:
-    """Thread-safe. ``keep`` writes events to the log; ``due`` says whether there is anything to write, cheaply."""
+    """Thread-safe. ``keep`` writes events to the log; ``clock`` gives seconds."""
 
     def __init__(self, keep: Callable[[Sequence[Access]], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._keep, self._clock = keep, clock

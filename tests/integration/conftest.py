@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from bus.store import Store
 from bus.store.opening import open_store
 from tests.integration.kit import HASTE, Town, hasty_rules
+from tests.tsa import Authority
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +37,22 @@ def troubled(hasty_town: Town) -> Iterator[Town]:
         if not simulator.alive:
             simulator.restart()
         simulator.clear()
+
+
+@pytest.fixture
+def edited(worked: Path, tmp_path: Path) -> Path:
+    """The rules of a bus that has ``worked``, in another folder, to be edited."""
+    for name in ("routes", "mappings"):
+        shutil.copytree(worked / name, tmp_path / name)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
+    """A time-stamping authority."""
+    made = Authority(tmp_path_factory.mktemp("tsa"))
+    yield made
+    made.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -44,13 +44,6 @@ ORIGIN = "prova.example/log"
 WITNESS = Signer.new("testimone.example/t1", COSIGNATURE)
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    made = Authority(tmp_path_factory.mktemp("tsa"))
-    yield made
-    made.close()
-
-
 @contextmanager
 def witness(folder, key: str):
     """`bus witness serve` for a log with that public key; gives its address."""

@@ -62,13 +62,6 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
     return out.read_bytes(), str(note.read_signer(folder / "var/log.key").verifier)
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory):
-    made = Authority(tmp_path_factory.mktemp("tsa"))
-    yield made
-    made.close()
-
-
 def verdict(raw: bytes, key: str = "") -> list[str]:
     return [word for word, _ in verify.Bundle(raw, [verify.Key(key)] if key else []).found]
 

@@ -16,7 +16,7 @@ import pytest
 from bus import doctor
 from bus.clock import text_of
 from bus.doctor import database
-from bus.doctor.verdict import Surroundings, Verdict
+from bus.doctor.verdict import Surroundings
 from bus.errors import StoreError
 from bus.store import migrate
 from bus.store.obstacles import Standbys
@@ -25,19 +25,9 @@ from bus.store.postgres_session import CONNECTIONS, READERS, SETTINGS, interrupt
 from bus.store.schema import REVISION
 from bus.testing.channel_contract import wait_until
 from tests.small_bus import write
+from tests.unit.test_doctor import examined, levels
 
 NOWHERE = "postgresql://snodo@127.0.0.1:1/snodo"
-
-
-def examined(path: Path) -> dict[str, list[Verdict]]:
-    found: dict[str, list[Verdict]] = {}
-    for verdict in doctor.examine(path):
-        found.setdefault(verdict.code, []).append(verdict)
-    return found
-
-
-def levels(found: dict[str, list[Verdict]], code: str) -> list[str]:
-    return [verdict.level for verdict in found.get(code, [])]
 
 
 # -- RabbitMQ -----------------------------------------------------------------------------------------------------------

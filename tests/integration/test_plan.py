@@ -138,14 +138,6 @@ def work(app: App) -> None:
         app.stop()
 
 
-@pytest.fixture
-def edited(worked, tmp_path) -> Path:
-    """The same rules in another folder, to be edited."""
-    for name in ("routes", "mappings"):
-        shutil.copytree(worked / name, tmp_path / name)
-    return tmp_path
-
-
 def edit(folder: Path, old: str, new: str, file: str = "routes/pratica.yaml") -> None:
     text = (folder / file).read_text("utf-8")
     assert old in text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -88,13 +87,6 @@ def worked(tmp_path_factory) -> Path:
     finally:
         app.stop()
     return folder
-
-
-@pytest.fixture
-def edited(worked, tmp_path) -> Path:
-    for name in ("routes", "mappings"):
-        shutil.copytree(worked / name, tmp_path / name)
-    return tmp_path
 
 
 def test_a_message_that_would_be_sent_otherwise_is_followed_into_the_routes_that_it_starts(worked, edited):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -99,13 +98,6 @@ def worked(request, tmp_path_factory) -> Path:
     finally:
         app.stop()
     return folder
-
-
-@pytest.fixture
-def edited(worked, tmp_path) -> Path:
-    for name in ("routes", "mappings"):
-        shutil.copytree(worked / name, tmp_path / name)
-    return tmp_path
 
 
 def planned(worked: tuple[Path, str], edited: Path) -> list[tuple[str, str, int]]:
