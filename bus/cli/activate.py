@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 WITHIN = 10.0
 """Seconds in which all processes should have taken the rules over."""
 SILENT = 30.0
-app = family("Put the rules in the files in force, without a restart.")
-back = family("Put earlier rules in force again, without a restart.")
-state = family("Show the rules in force against the files, and who works under which.")
+app = family()
+back = family()
+state = family()
 As = Annotated[str, typer.Option("--as", help="Who does it, if not your login; kept with the reason.")]
 Expect = Annotated[str, typer.Option("--expect", help="Fingerprint that must be in force, as `bus status` or `bus plan` said.")]
 

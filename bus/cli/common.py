@@ -59,8 +59,8 @@ LOCAL = "http://127.0.0.1:8080"
 CONFIG = Path("config.yaml")
 
 
-def family(help: str) -> typer.Typer:
-    """A family of commands; a family with one command is that command."""
+def family(help: str = "") -> typer.Typer:
+    """A family of commands; a family with one command is that command, with its help."""
     return typer.Typer(help=help, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
 

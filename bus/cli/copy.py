@@ -10,7 +10,7 @@ import typer
 from bus.cli.common import CONFIG, Json, Settings, family, show
 from bus.errors import ConfigError
 
-app = family("Copy a store into the empty one that the settings name; all processes of the bus stopped.")
+app = family()
 
 
 @app.command()

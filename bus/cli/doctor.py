@@ -12,7 +12,7 @@ from bus.cli.common import CONFIG, Json, Settings, family, show
 if TYPE_CHECKING:
     from bus.doctor import Verdict
 
-app = family("Look at settings, database, broker, outside systems and work; changes nothing.")
+app = family()
 
 
 @app.command()

@@ -14,7 +14,7 @@ import typer
 from bus.cli.common import Json, family, show
 from bus.errors import NotFound
 
-app = family("Say more about the code of an error or of a finding.")
+app = family()
 INSTALLED = Path("share/snodo/errors.md")
 PAGES = (Path(__file__).parents[2] / "docs/reference/errors.md", Path(sys.prefix) / INSTALLED)
 """Where the page of errors is: in the sources, and where the installed program has it."""

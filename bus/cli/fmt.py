@@ -13,7 +13,7 @@ import typer
 from bus.cli.common import CONFIG, Settings, family
 from bus.disk import whole
 
-app = family("Lay out files of rules in one way: order of fields, indentation, quotes where they are needed.")
+app = family()
 
 
 @app.command()

@@ -12,7 +12,7 @@ import typer
 from bus.cli.common import CONFIG, Settings, family
 from bus.errors import Invalid, NotFound
 
-app = family("Draw a route, or all of them with what they are started by, call, send and wait for.")
+app = family()
 
 
 class Drawing(StrEnum):

@@ -8,7 +8,7 @@ import typer
 
 from bus.cli.common import Json, Key, Purpose, Url, client, family, show
 
-app = family("Show a message: its state, its runs, its reply.")
+app = family()
 
 
 @app.command()

@@ -9,7 +9,7 @@ import typer
 
 from bus.cli.common import CONFIG, Json, Key, Plain, Purpose, Settings, Store, Url, announced, family
 
-app = family("Say what edited rules would have done otherwise with messages of the log; without any effect.")
+app = family()
 OTHERWISE = 4
 
 

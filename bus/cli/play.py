@@ -8,7 +8,7 @@ import typer
 
 from bus.cli.common import CONFIG, Json, Settings, family
 
-app = family("Play one building application from end to end, with simulators of all systems.")
+app = family()
 
 
 @app.command()

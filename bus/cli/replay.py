@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bus.replay.report import Report
     from bus.store.opening import Reader
 
-app = family("Recompute runs from the log under the rules they had, and compare step by step; without any effect.")
+app = family()
 UNAVAILABLE = 4
 
 

@@ -13,7 +13,7 @@ import typer
 from bus.cli.common import Key, Url, client, family, show
 from bus.client import Client
 
-app = family("Reports that the law asks for, out of the log.")
+app = family()
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet take a cell for a formula."""
 

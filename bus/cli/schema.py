@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bus.cli.rules import Declared
     from bus.cli.schemas import Vocabulary
 
-app = family("Write JSON Schemas for editors: completion and hover in routes, mappings, types, services and settings.")
+app = family()
 FOLDER = Path(".snodo/schemas")
 
 

@@ -12,7 +12,7 @@ from bus.cli.common import Json, Key, Url, client, family, show
 from bus.errors import Malformed
 from bus.jsontext import parse
 
-app = family("Send a message to a running bus.")
+app = family()
 
 
 @app.command()

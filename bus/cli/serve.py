@@ -24,9 +24,9 @@ Host = Annotated[str, typer.Option(help="Address to listen on, instead of http.h
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on, instead of http.port; 0 picks a free one.")]
 MetricsPort = Annotated[int | None, typer.Option(min=0, max=65535, help="Serve /metrics on this port of 127.0.0.1; 0 picks a free one.")]
 Watch = Annotated[bool, typer.Option("--watch", help="While you write rules: activate the files whenever they change and have no error.")]
-app = family("Run the bus: the HTTP door and the engine, in one process. SIGTERM stops it gracefully.")
-web = family("Run the doors only; workers do the work. Needs PostgreSQL and a broker. SIGTERM stops it gracefully.")
-worker = family("Run the engine only, without a door. Needs PostgreSQL and a broker. SIGTERM stops it gracefully.")
+app = family()
+web = family()
+worker = family()
 
 
 @app.command("serve")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bus.rulefiles import Files
     from bus.source import Finding
 
-app = family("Check settings, routes, mappings, types, tables and services.")
+app = family()
 
 
 @app.command()

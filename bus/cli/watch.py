@@ -16,8 +16,8 @@ from bus.jsontext import dumps
 
 WAIT = 5
 """Seconds that one question waits at the door."""
-app = family("Follow the log as it grows.")
-now = family("Show how busy routes and systems are, again and again.")
+app = family()
+now = family()
 Once = Annotated[bool, typer.Option("--once", help="Show what there is, and end.")]
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from bus.replay.why import Account, Values
     from bus.store.opening import Reader
 
-app = family("Say why a run went the way it went: every condition at its place, with the values that it read.")
-why_not = family("Say why a run did not take a step: the condition, the earlier end, the clause taken instead.")
+app = family()
+why_not = family()
 Run = Annotated[str, typer.Argument(help="Id of the run (bus runs), or of a message that started one.")]
 
 
