@@ -49,7 +49,7 @@ from bus.engine.search import Question
 from bus.engine.sequencer import Sequencer
 from bus.errors import ConfigError, StoreError
 from bus.log import keys
-from bus.log.keyring import Keyring, lost, open_keyring, was_used
+from bus.log.keyring import Keyring, open_keyring, refuse_used
 from bus.log.receipt import Promises
 from bus.log.record import Record
 from bus.message import JsonObject, JsonValue, new_id
@@ -96,11 +96,14 @@ def unlock(store: Store, config: Config, *, changing: bool = False) -> Keyring:
         known, lies_open = tx.one("mark", name="keystore"), tx.all("lies_open")
     if lies_open and not changing:
         raise StoreError("payloads in this database lie open", code="store.unprotected", hint="bus migrate up seals them")
-    if known is None and not changing and was_used(config.keystore.folder):
-        with store.read() as tx:  # another process may have begun beside us: a key store is named before its first key is given out
-            known = tx.one("mark", name="keystore")
-        if known is None:
-            raise lost(config.keystore.folder)
+    if known is None and not changing:
+        try:
+            refuse_used(config.keystore.folder)
+        except ConfigError:
+            with store.read() as tx:  # another process may have begun beside us: a key store is named before its first key is given out
+                known = tx.one("mark", name="keystore")
+            if known is None:
+                raise
     keys = open_keyring(config.keystore.folder, config.keystore.master, known["value"] if known else None)
 
     def work(tx: Tx) -> str:

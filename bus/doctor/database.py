@@ -11,7 +11,7 @@ from bus.disk import filesystem
 from bus.doctor.here import space
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError, StoreError
-from bus.log.keyring import lost, was_used
+from bus.log.keyring import refuse_used
 from bus.store.opening import doubts, refuse_network, refuse_unusable
 from bus.store.survey import Survey, survey, where_is
 
@@ -24,14 +24,11 @@ LONG = dt.timedelta(seconds=5)
 
 def reachable(at: Surroundings) -> Iterator[Verdict]:
     where = where_is(at.settings.store.url)
-    if not at.settings.store.shared and not _file(at).exists():
-        if was_used(at.settings.keystore.folder):
-            error = lost(at.settings.keystore.folder)
-            yield wrong("doctor.store", error.sentence, where, next=error.hint)
-            return
-        yield ok("doctor.store", "there is no database yet; the first start makes it", where)
-        return
     try:
+        if not at.settings.store.shared and not _file(at).exists():
+            refuse_used(at.settings.keystore.folder)
+            yield ok("doctor.store", "there is no database yet; the first start makes it", where)
+            return
         refuse_unusable(at.settings.store.url)
         at.store = survey(at.settings.store.url)
     except (ConfigError, StoreError) as error:

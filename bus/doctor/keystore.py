@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
 from bus.log import keys
-from bus.log.keyring import look, lost, was_used
+from bus.log.keyring import look, refuse_used
 
 CODE = "doctor.keystore"
 
@@ -19,8 +19,8 @@ def keystore(at: Surroundings) -> Iterator[Verdict]:
     assert at.store is not None
     expected = next((row["value"] for row in at.store.figures.get("keystore_of_payloads", ())), None)
     try:
-        if expected is None and was_used(folder):
-            raise lost(folder)
+        if expected is None:
+            refuse_used(folder)
         found = look(folder, master, expected)
     except ConfigError as error:
         yield wrong(CODE, error.sentence, str(folder), next=error.hint)

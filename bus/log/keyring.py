@@ -277,17 +277,13 @@ def open_keyring(folder: Path, master: Path, expected: str | None) -> Keyring:
     return Keyring(told["id"], secret, _unwrapped(secret, told), Folder(folder / told["blocks"]), held)
 
 
-def was_used(folder: Path) -> bool:
-    """Whether keys of this key store were ever given out: then there is a database that knows it."""
-    return any(folder.glob("*/*.keys"))
-
-
-def lost(folder: Path) -> ConfigError:
-    """What is to be said of a new database beside a key store that `was_used`."""
-    return ConfigError(
-        f"the database is new, and the key store {folder} was used before: its log is elsewhere", code="store.lost",
-        hint="is store.url right, and the disk there? put the backup back; for a new log move the key store and the log's key away",
-    )  # fmt: skip
+def refuse_used(folder: Path) -> None:
+    """For a new database: raises `ConfigError` when keys of this key store were ever given out, for then there is another that knows it."""
+    if any(folder.glob("*/*.keys")):
+        raise ConfigError(
+            f"the database is new, and the key store {folder} was used before: its log is elsewhere", code="store.lost",
+            hint="is store.url right, and the disk there? put the backup back; for a new log move the key store and the log's key away",
+        )  # fmt: skip
 
 
 def look(folder: Path, master: Path, expected: str | None) -> bool:
