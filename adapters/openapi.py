@@ -24,6 +24,8 @@ Schema: TypeAlias = dict[str, Any]
 METHODS = ("get", "post", "put", "patch", "delete")
 BODY = "body"
 """Where a body that is no object stands."""
+IN_PATH = re.compile(r"\{([^{}]+)\}")
+"""The names in a path."""
 TECHNICAL = frozenset({"400", "401", "403", "405", "406", "408", "411", "413", "414", "415", "417", "425", "426", "429", "431"})
 """Statuses that say something of the protocol, of credentials or of load: nothing that a route could answer."""
 _KEPT = (
@@ -39,7 +41,8 @@ _NULL: Schema = {"type": "null"}
 @dataclass(frozen=True, slots=True)
 class Described:
     """One operation. ``refusals`` are its 4xx statuses (``HTTP_404``) and the codes that their bodies list, ``expected`` the statuses
-    of the matter. ``headers`` are those it must be given; ``whole``: the body is the field ``body``; ``told``: a success has JSON to read.
+    of the matter. ``headers`` are those it must be given; ``whole``: the body is the field ``body``; ``told``: a success has JSON to read;
+    ``media``: what the body may be where it cannot be JSON.
     """
 
     method: str
@@ -54,6 +57,7 @@ class Described:
     refusals: Mapping[str, str]
     expected: frozenset[str]
     purpose: str
+    media: tuple[str, ...] = ()
 
 
 class Document:
@@ -87,10 +91,12 @@ class Document:
         asked, told = Reader(self.path, asked=True), Reader(self.path, asked=False)
         parameters = [followed(each, self.path)[0] for each in (*item.get("parameters", ()), *one.get("parameters", ()))]
         given = {str(each.get("name")): each for each in parameters if each.get("in") in {"path", "query"}}
-        body, needed = self._body(one, parameters)
+        for name in IN_PATH.findall(path):  # what stands in the path is needed, also where the document forgets to say so
+            given.setdefault(name, {"in": "path", "required": True, "schema": {"type": "string"}})
+        body, needed, media = self._body(one, parameters)
         fields = {name: asked.schema(each.get("schema", each), self.path) for name, each in given.items()}
         request, whole = _joined(
-            fields, [name for name, each in given.items() if each.get("required")], asked.schema(body, self.path), needed
+            fields, [name for name, each in given.items() if each.get("required")], asked.schema(body, self.path), needed, bool(body)
         )
         replies = {str(status): followed(reply, self.path)[0] for status, reply in one.get("responses", {}).items()}
         good = {status: content for status, reply in replies.items() if status[0] == "2" and (content := _json(reply))}
@@ -101,16 +107,17 @@ class Document:
             headers=tuple(str(each["name"]) for each in parameters if each.get("in") == "header" and each.get("required")),
             request=request, answer=answer, whole=whole, told=bool(good),
             success=tuple(int(status) for status in replies if status.isdigit() and status[0] == "2") or (200, 201, 202, 204),
-            refusals=refusals, expected=expected, purpose=str(one.get("summary", "")),
+            refusals=refusals, expected=expected, purpose=str(one.get("summary", "")), media=media,
         )  # fmt: skip
 
-    def _body(self, one: Schema, parameters: list[Schema]) -> tuple[Schema, bool]:
-        """The schema of the JSON body, and whether there must be one."""
+    def _body(self, one: Schema, parameters: list[Schema]) -> tuple[Schema, bool, tuple[str, ...]]:
+        """The schema of the JSON body, whether there must be one, and what it may be where it is none."""
         old = next((each for each in parameters if each.get("in") == "body"), None)
         if old is not None:
-            return old.get("schema", {}), bool(old.get("required"))
+            return old.get("schema", {}), bool(old.get("required")), ()
         body, _ = followed(one.get("requestBody", {}), self.path)
-        return _json(body), bool(body.get("required"))
+        kinds = [*body.get("content", {}), *("form data" for each in parameters if each.get("in") == "formData")]
+        return _json(body), bool(body.get("required")), () if any(map(_IS_JSON, kinds)) else tuple(dict.fromkeys(kinds))
 
 
 @lru_cache(maxsize=64)
@@ -276,25 +283,28 @@ def _limits(said: Schema) -> None:
             del said["pattern"]
 
 
+_IS_JSON = re.compile(r".*[/+]json\b|\*/\*").match
+
+
 def _json(holder: Schema) -> Schema:
     """The schema of the JSON that a body or a reply holds."""
     content = holder.get("content", {})
-    kinds = (kind for kind in content if re.search(r"[/+]json\b", str(kind)) or kind == "*/*")
+    kinds = (kind for kind in content if _IS_JSON(str(kind)))
     schema = (content.get(next(kinds, "")) or {}).get("schema") or holder.get("schema") or {}
     return schema if isinstance(schema, dict) else {}
 
 
-def _joined(fields: dict[str, Schema], needed: list[str], body: Schema, must: bool) -> tuple[Schema, bool]:
-    """One request out of parameters and body; whether the body is one field of it."""
+def _joined(fields: dict[str, Schema], needed: list[str], body: Schema, must: bool, there: bool) -> tuple[Schema, bool]:
+    """One request out of parameters and body; whether the body is one field of it. ``there``: it has a body, known or not."""
     forms = alternatives(body)
     if (
         len(forms) > 1
         and all("properties" in form for form in forms)
         and not any(fields.keys() & form["properties"].keys() for form in forms)
     ):
-        return {"type": "object", "anyOf": [_joined(fields, needed, form, must)[0] for form in forms]}, False
+        return {"type": "object", "anyOf": [_joined(fields, needed, form, must, there)[0] for form in forms]}, False
     plain = body.get("properties", {})
-    whole = bool(body) and (not plain or bool(fields.keys() & plain.keys()))
+    whole = there and (not plain or bool(fields.keys() & plain.keys()))
     if whole:
         fields, needed = {**fields, BODY: body}, [*needed, *([BODY] if must else [])]
     else:

@@ -21,7 +21,6 @@ import difflib
 import email.utils
 import json
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -33,8 +32,9 @@ from urllib.parse import quote, urlencode, urlsplit
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from adapters.http import Link, Reply, crossing, errors, reason
-from adapters.openapi import BODY, Described, alternatives, document_of, model_of
+from adapters.openapi import BODY, IN_PATH, Described, alternatives, document_of, model_of
 from adapters.shapes import Shape, shape_of
+from adapters.soap.client import BAD_REQUEST
 from bus.adapter import Adapter, Call, Effect, InDoubt, Operation, OutsideError, Refused, Settings, Unreachable
 from bus.message import canonical
 
@@ -379,13 +379,15 @@ class Rest(Adapter):
         self._client.close()
 
     def check(self) -> Iterable[str]:
-        """Does every header go with a request that the OpenAPI document asks for?"""
+        """Does every header go with a request that the OpenAPI document asks for, and is its body JSON?"""
         ours = {*_OURS, *(name.lower() for name in self.settings.headers)}
         for name, described in self._described.items():
             keyed = {"idempotency-key"} if self.operations[name].effect == "keyed" else set()
             for header in described.headers:
                 if header.lower() not in ours | keyed:
                     yield f"operations.{name}: the contract asks for the header {header}, say it under `headers`"
+            if described.media:
+                yield f"operations.{name}: the contract asks for a body of {' or '.join(described.media)}, `rest` sends JSON alone"
 
     def _ask(self, operation_name: str, request: BaseModel, ctx: Call) -> BaseModel:
         asked: RestOperation = self.settings.operations[operation_name]
@@ -412,14 +414,19 @@ class Rest(Adapter):
 
 def _parts_of(template: str, asks: Sequence[str], fields: Mapping[str, Any]) -> tuple[str, dict[str, str | list[str]], dict[str, Any]]:
     """Path, query and body of a request: what stands in the path, what is asked for in the query, and the rest."""
-    in_path = set(_IN_PATH.findall(template))
-    path = _IN_PATH.sub(lambda found: quote(_said(fields[found[1]]), safe="") if found[1] in fields else found[0], template)
+    in_path = set(IN_PATH.findall(template))
+    path = IN_PATH.sub(lambda found: _segment(found[1], fields.get(found[1])), template)
     asked = {name: fields[name] for name in asks if name in fields}
     query = {name: [*map(_said, value)] if isinstance(value, list) else _said(value) for name, value in asked.items()}
     return path, query, {name: value for name, value in fields.items() if name not in in_path and name not in asks}
 
 
-_IN_PATH = re.compile(r"\{([^{}]+)\}")
+def _segment(name: str, value: Any) -> str:
+    """A value in a path, quoted. Raises `Refused` for one that would be another path: none, an empty one, ``.`` and ``..``."""
+    text = "" if value is None else _said(value)
+    if text in {"", ".", ".."}:
+        raise Refused(f"{name} stands in the path and is {text!r}", outside_code=BAD_REQUEST)
+    return quote(text, safe="")
 
 
 def _said(value: Any) -> str:
@@ -430,6 +437,7 @@ def _declared(name: str, asked: RestOperation, described: Described | None, judg
     in_band = asked.failed_when
     refusals = {
         **HTTP_REFUSALS,
+        BAD_REQUEST: "a value cannot stand in the path: nothing was sent",
         **(described.refusals if described else {}),
         **asked.refusals,
         **({"IN_BAND": "refused inside a success"} if in_band else {}),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from adapters.openapi import alternatives, document_of, opened, without_nulls
+from adapters.openapi import IN_PATH, alternatives, document_of, opened, without_nulls
 from adapters.rest import Rest
 from bus.adapter import InDoubt, Refused
 from bus.testing.adapter_contract import attempt, call
@@ -206,6 +206,35 @@ def test_a_body_that_is_a_list_stands_under_body_both_ways(tmp_path):
     assert answer.model_dump() == {"body": [6]}
 
 
+def _documented(folder, path, one):
+    (folder / "documento.json").write_text(json.dumps({"openapi": "3.0.3", "paths": {path: {"post": one}}}), "utf-8")
+    return {"openapi": str(folder / "documento.json"), "operations": {"x": {"method": "POST", "path": path, "effect": "once"}}}
+
+
+def test_what_stands_in_the_path_is_asked_for_also_where_the_document_forgets_it(tmp_path):
+    settings = _documented(tmp_path, "/notifiche/{iun}/annulla", {"parameters": [{"$ref": "altro.yaml#/iun"}], "responses": {"200": {}}})
+    with peer(http(200, b"{}")) as (url, seen), archive(url, **settings) as adapter:
+        assert attempt(adapter, "x", {"iun": "ABCD 1"}).error is None
+        with pytest.raises(ValidationError):
+            call(adapter, "x", {})
+    assert [request.split()[1] for request in seen] == [b"/notifiche/ABCD%201/annulla"]
+
+
+def test_a_body_in_a_part_that_nobody_copied_is_sent_as_it_is_given(tmp_path):
+    body = {"required": True, "content": {"application/json": {"schema": {"$ref": "altro.yaml#/Richiesta"}}}}
+    settings = _documented(tmp_path, "/richieste", {"requestBody": body, "responses": {"202": {}}})
+    with peer(http(202, b"{}")) as (url, seen), archive(url, **settings) as adapter:
+        assert attempt(adapter, "x", {"body": {"oggetto": "prova"}}).error is None
+    assert seen[0].endswith(b'{"oggetto":"prova"}')
+
+
+def test_a_body_that_cannot_be_json_is_found_before_anything_is_sent(tmp_path):
+    body = {"content": {"multipart/form-data": {"schema": {"type": "object", "properties": {"file": {"format": "binary"}}}}}}
+    with archive(**_documented(tmp_path, "/file", {"requestBody": body, "responses": {"200": {}}})) as adapter:
+        said = "operations.x: the contract asks for a body of multipart/form-data, `rest` sends JSON alone"
+        assert list(adapter.check()) == [said]
+
+
 def test_nulls_go_only_where_the_contract_does_not_take_them():
     schema = {"type": "object", "properties": {"a": {"anyOf": [{"type": "string"}, {"type": "null"}]}, "b": {"type": "string"}}}
     assert without_nulls({"a": None, "b": None, "c": [None]}, schema) == {"a": None, "c": [None]}
@@ -220,5 +249,5 @@ def test_every_operation_of_the_official_documents_is_read(path):
     for _, method, own_path, one in document.found:
         described = document.operation(method=method, path=own_path)
         assert described.request["type"] == "object"
-        names = {each["name"] for each in one.get("parameters", ()) if each.get("in") in {"path", "query"}}
+        names = {each["name"] for each in one.get("parameters", ()) if each.get("in") in {"path", "query"}} | {*IN_PATH.findall(own_path)}
         assert all(names <= form["properties"].keys() for form in alternatives(described.request))

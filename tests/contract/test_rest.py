@@ -320,6 +320,17 @@ def test_a_configured_write_sends_our_key_and_the_rest_as_body():
     assert f"Idempotency-Key: {done.ctx.key}".encode() in seen[0]
 
 
+@pytest.mark.parametrize("number", ["", ".", "..", None])
+def test_a_value_that_would_ask_for_another_path_never_leaves(number):
+    request = {"type": "object", "properties": {"numero": {"type": "string"}}}
+    answer = {"type": "object", "properties": {}}
+    deletion = {"method": "DELETE", "path": "/fascicoli/{numero}", "effect": "once", "request": request, "answer": answer}
+    with peer(http(200, b"{}")) as (url, seen), configured(url, operations={"elimina": deletion}) as adapter:
+        error = attempt(adapter, "elimina", {"numero": number}).error
+    assert isinstance(error, Refused)
+    assert (error.outside_code, seen) == ("RICHIESTA_NON_VALIDA", [])
+
+
 @pytest.mark.parametrize(("reason", "code"), [("PIENO", "PIENO"), ("ALTRO", "IN_BAND")])
 def test_a_configured_system_may_refuse_inside_a_success(reason, code):
     body = json.dumps({"esito": "KO", "motivo": reason}).encode()
