@@ -33,7 +33,7 @@ class Debitore(Contract):
     """Who has to pay."""
 
     codice_fiscale: str = Field(pattern=r"^([A-Z0-9]{16}|[0-9]{11})$", description="of a person (16) or of a firm (11)")
-    denominazione: str = Field(min_length=1, max_length=200, pattern=TESTO, description="name and surname, or the firm's name")
+    denominazione: str = Field(min_length=1, max_length=255, pattern=TESTO, description="name and surname, or the firm's name")
     email: str | None = Field(None, max_length=256)
 
     @property

@@ -122,7 +122,7 @@ def test_activation_can_be_repeated_and_changes_nothing(scena: Scena, versione: 
 
 def test_retention_and_long_names_stay_within_the_contract() -> None:
     scena = Scena(ritenzione_giorni=10)
-    debitore = {"codice_fiscale": "00138480850", "denominazione": "A" * 200, "email": "o'hara@example.it"}
+    debitore = {"codice_fiscale": "00138480850", "denominazione": "A" * 201, "email": "o'hara@example.it"}
     avviso = scena.apri(2, debitore=debitore, causale="c" * 140)
     esito = scena.nodo.attiva(avviso)
     assert esito.riuscito, esito
