@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatch
 
 import jsonschema_rs
 import pytest
@@ -153,6 +154,15 @@ def test_real_answers_are_of_the_declared_shape(told):
         assert reply.headers["content-type"] == media, name
         schema = {"$ref": f"#/components/schemas/{shape}", "components": {"schemas": of_2020(SCHEMAS)}}
         jsonschema_rs.Draft202012Validator(schema).validate(reply.json)
+
+
+def test_a_file_comes_back_under_a_media_type_that_the_document_declares(bus):
+    call = Caller(bus.port, "portale")
+    file = call("POST", "/attachments?name=a.pdf", b"%PDF-1.7", {"Content-Type": "application/pdf"}).json
+    answered = call("GET", file["links"]["content"])
+    declared = DOCUMENT["paths"]["/attachments/{sha256}"]["get"]["responses"]["200"]["content"]
+    assert answered.headers["content-type"] == "application/pdf"
+    assert [media for media in declared if fnmatch(answered.headers["content-type"], media)]
 
 
 def test_the_bus_serves_the_document_it_was_made_from(told):
