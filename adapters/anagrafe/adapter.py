@@ -184,14 +184,14 @@ class Anagrafe(Adapter):
         home = {name.partition(".")[2]: str(said.pop(name) or "") for name in fields if name.startswith("residenza.")}
         gone = said["deceduto"] is not None and (not self._dialect.deceduto or str(said["deceduto"]) in self._dialect.deceduto)
         try:
-            born = day_of(said["data_nascita"], self._dialect.formato_data) if said["data_nascita"] else _born(answered)
-        except ValueError:
+            born = day_of(said["data_nascita"], self._dialect.formato_data) if said["data_nascita"] else ""
+        except (ValueError, OverflowError):
             raise Unreachable("the registry's date of birth is not written as the settings say") from None
         return Soggetto(
             codice_fiscale=answered,
             cognome=str(said["cognome"] or ""),
             nome=str(said["nome"] or ""),
-            data_nascita=born,
+            data_nascita=born or _born(answered),
             sesso=str(said["sesso"] or _sex(answered)).upper(),
             luogo_nascita=said["luogo_nascita"],
             residenza=Residenza(**home) if any(home.values()) else None,

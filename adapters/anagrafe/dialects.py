@@ -155,7 +155,12 @@ def dig(values: Any, paths: str) -> Any:
 
 
 def day_of(value: Any, written: str) -> str:
-    """A date of theirs as YYYY-MM-DD: a moment with an offset is a day in Rome (23:00Z of the eve is our midnight). Raises ValueError."""
+    """A date of theirs as YYYY-MM-DD: a moment with an offset is a day in Rome (23:00Z of the eve is our midnight). Raises ValueError.
+
+    Empty for a moment of the year 1: so .NET writes that there is no date.
+    """
+    if isinstance(value, dt.date) and value.year == 1:
+        return ""
     if isinstance(value, dt.datetime):
         return (value.astimezone(_ROME) if value.tzinfo else value).date().isoformat()
     if isinstance(value, dt.date):

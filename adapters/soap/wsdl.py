@@ -6,6 +6,7 @@ signatures before it looks for faults, and follow the WSDL's own ``soap:address`
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -33,6 +34,7 @@ from bus.errors import ConfigError, Invalid, Malformed
 ENVELOPE_11 = "http://schemas.xmlsoap.org/soap/envelope/"
 ENVELOPE_12 = "http://www.w3.org/2003/05/soap-envelope"
 _MAX_ELEMENTS = 20_000
+logging.getLogger("zeep.xsd.types.simple").disabled = True  # its tracebacks quote values, which may be personal
 
 
 class _LocalTransport(Transport):

@@ -190,6 +190,17 @@ def test_blanks_that_fill_a_column_up_are_no_part_of_what_it_says(monkeypatch):
     assert answer.deceduto, "the mark of the dead has blanks behind it, too"
 
 
+@pytest.mark.parametrize("nothing", ["0001-01-01T00:00:00", "0001-01-01T00:00:00+01:00"])
+def test_the_first_day_of_the_first_year_is_no_birthday(monkeypatch, nothing):
+    import datetime as dt
+
+    person = {"CODICEFISCALE": DEAD, "NOMINATIVO": "LO PRESTI", "NOME": "TULLIO", "DATANASCITA": dt.datetime.fromisoformat(nothing)}
+    adapter = Anagrafe("anagrafe", AnagrafeSettings(url="http://127.0.0.1:9", dialetto="wsanagrafe2", contratto="mai-letto.wsdl"))
+    monkeypatch.setattr(adapter, "_ask", lambda *_: {"getPersonaFisicaResult": person})
+    answer, _ = call(adapter, "cerca-soggetto", {"codice_fiscale": DEAD})
+    assert answer.data_nascita == "1945-09-09"
+
+
 def test_a_registry_moment_of_midnight_in_rome_is_that_day():
     import datetime as dt
 
