@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from adapters.protocollo import dialects, registro
-from adapters.protocollo.dialects import Dialect, Step, day_of, full_number, is_marked, mark, says
+from adapters.protocollo.dialects import Dialect, Step, day_of, full_number, is_marked, is_number, mark, says
 from adapters.protocollo.modelli import ProtocolloSettings, Registrato, Registrazione, RicercaProtocollo, Trovato
 from adapters.soap.client import BAD_REQUEST, SoapClient
 from bus.adapter import Adapter, Call, Effect, InDoubt, Refused, Report, Unreachable, operation
@@ -137,7 +137,7 @@ class Protocollo(Adapter):
 
     def _registered(self, said: Mapping[str, Any], riferimento: str) -> Registrato:
         number, year = said.get(self._dialect.numero), said.get(self._dialect.anno)
-        if not number or not year:
+        if not is_number(number) or not is_number(year):
             raise InDoubt("the register answered yes without a number")
         return Registrato(
             numero=full_number(number), anno=int(year), data=day_of(said.get(self._dialect.data) or ""), riferimento=riferimento
@@ -202,7 +202,7 @@ class Protocollo(Adapter):
         if not isinstance(said, Mapping) or said.get(self._dialect.errore) is None:
             failure = Unreachable if effect == "read" else InDoubt
             raise failure(f"{step.operazione}: the reply says neither yes nor no")
-        if not said.get(self._dialect.numero):  # a number, once given, is a fact, whatever complaint comes with it
+        if not is_number(said.get(self._dialect.numero)):  # a number, once given, is a fact, whatever complaint comes with it
             self._raise_error(step, str(said[self._dialect.errore]), str(said.get(self._dialect.testo) or ""))
         return said
 

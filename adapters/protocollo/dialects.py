@@ -109,6 +109,12 @@ def day_of(text: str) -> str:
     return text
 
 
+def is_number(number: object) -> bool:
+    """Whether a number, or a year, was given: registers that give none say 0, -1 or nothing."""
+    text = str(number or "").strip()
+    return bool(text.strip("0")) and not text.startswith("-")
+
+
 def full_number(number: object) -> str:
     """Seven digits at least (DPR 445/2000): the services give a bare integer."""
     return str(number).strip().zfill(7)

@@ -292,6 +292,21 @@ def test_numbers_go_on_after_the_register_was_killed(ours):
     adapter.close()
 
 
+@pytest.mark.parametrize("number", [-1, 0, "-1", "0", None])
+def test_a_refusal_with_a_number_that_is_none_is_a_refusal(monkeypatch, number):
+    told = {
+        "login": {"LoginResult": {"strDST": "gettone", "lngErrNumber": 0}},
+        "inserimento": {"InserimentoResult": {"lngDocID": 7, "lngErrNumber": 0}},
+        "protocollazione": {
+            "ProtocollazioneResult": {"lngNumPG": number, "lngAnnoPG": -1, "lngErrNumber": -1, "strErrString": "UO non trovata"}
+        },
+    }
+    adapter = TestDocarea.build(TestDocarea.settings("http://127.0.0.1:9", {}))
+    monkeypatch.setattr("adapters.soap.client.SoapClient.call", lambda _self, name, *_, **__: told[name])
+    with pytest.raises(Refused, match="UO non trovata"):
+        call(adapter, "registra", _request())
+
+
 @pytest.mark.parametrize("written", ["31/12/2026", "2026-12-31", "2026-12-31T23:59:00", "31-12-2026", "20261231"])
 def test_dates_are_read_however_a_vendor_writes_them(written):
     from adapters.protocollo.dialects import day_of
