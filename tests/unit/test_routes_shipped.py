@@ -68,6 +68,30 @@ def test_the_form_of_a_service_is_checked_at_the_door_with_all_its_faults(catalo
     assert sorted(fault.pointer for fault in faults) == pointers
 
 
+@pytest.mark.parametrize("mark", ["\u0001", "\u001f", "\uffff"])
+def test_marks_that_no_other_system_takes_are_refused_at_the_door(catalog, mark):
+    person = {"codice_fiscale": "BNCNNA80A41B429E", "cognome": "D'Angelò", "nome": "Zoë 😀"}
+    building = {"istanza": "E-1", "procedimento": "CIL", "oggetto": "Tetto\ne facciata", "richiedente": person, "indirizzo": "Via Roma",
+                "mappali": [{"foglio": "1", "particella": "2"}]}  # fmt: skip
+    certificate = {"istanza": "C-1", "richiedente": {"codice_fiscale": "BNCNNA80A41B429E"}, "tipo": "8", "uso": "lavoro"}
+    wrong = {**person, "cognome": f"Bianchi{mark}", "nome": f"{mark}Anna"}
+    for name, body, changes in (
+        ("servizi.istanza.presentata", {**APPLICATION, "richiedente": person}, {"richiedente": wrong}),
+        ("edilizia.pratica.presentata", building, {"richiedente": wrong, "oggetto": f"a{mark}", "indirizzo": f"b{mark}"}),
+        ("anagrafe.certificato.richiesto", certificate, {"uso": f"lavoro{mark}"}),
+    ):
+        assert catalog.validate(name, body) == []
+        pointers = [f"/richiedente/{field}" for field in ("cognome", "nome")] if "richiedente" in changes else []
+        pointers += [f"/{field}" for field in changes if field != "richiedente"]
+        assert sorted(fault.pointer for fault in catalog.validate(name, {**body, **changes})) == sorted(pointers)
+
+
+def test_a_name_of_two_lines_or_columns_is_refused_at_the_door(catalog):
+    person = {**APPLICATION["richiedente"], "nome": "Anna\tMaria"}
+    [fault] = catalog.validate("servizi.istanza.presentata", {**APPLICATION, "richiedente": person})
+    assert fault.pointer == "/richiedente/nome"
+
+
 def test_codes_of_tables_are_checked_at_the_door(catalog):
     body = {"istanza": "C-1", "richiedente": {"codice_fiscale": "BNCNNA80A41B429E"}, "tipo": "8"}
     assert catalog.validate("anagrafe.certificato.richiesto", body) == []
