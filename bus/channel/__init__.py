@@ -21,10 +21,23 @@ from bus.channel.line import QUEUE, Line, shared
 from bus.channel.listener import Listener
 from bus.channel.outbox import MOST, Outbox
 from bus.channel.publisher import Publisher
-from bus.channel.refusal import explain, refuse_old, refuse_unsafe, said
+from bus.channel.refusal import explain, refuse_old, refuse_unsafe, said, used_up
 from bus.message import JsonObject
 
-__all__ = ["MOST", "QUEUE", "Channel", "KombuChannel", "News", "Ring", "explain", "refuse_old", "refuse_unsafe", "said", "shared"]
+__all__ = [
+    "MOST",
+    "QUEUE",
+    "Channel",
+    "KombuChannel",
+    "News",
+    "Ring",
+    "explain",
+    "refuse_old",
+    "refuse_unsafe",
+    "said",
+    "shared",
+    "used_up",
+]
 
 Ring = Callable[[Sequence[str]], None]
 News = Callable[[Sequence[str]], None]

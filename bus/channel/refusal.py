@@ -14,10 +14,14 @@ from bus.errors import ConfigError
 RIGHTS = r"'^snodo\.' '^(snodo\.|amq\.default$)' '^snodo\.'"
 """What our user may configure, write and read."""
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+FULL = "a limit of the broker is used up: rabbitmqctl list_vhost_limits, list_user_limits; raise it, or end others (list_connections)"
 AWAY = "is the broker up, and the network? bus doctor tries it; work goes on at the pace of the sweeper"
 _KIND = re.compile(r"for (queue|exchange) '([^']+)'")
 _PASSING_NAME = re.compile(r"(?<=\.news\.)[\w-]+")
 """A process has a queue for news of its own, of another name each time that it listens."""
+_LIMIT = re.compile(r"limit\b.* is reached|has reached the maximum")
+_PASSING = re.compile(rf"{_LIMIT.pattern}| is down$")
+"""What RabbitMQ says under the codes of a refusal, and not for ever: of a limit, or of a virtual host that comes up behind its node."""
 OLDEST = (3, 10)
 """The first RabbitMQ whose quorum queues forget tickets that are too old."""
 
@@ -69,6 +73,8 @@ def explain(error: BaseException, url: str, queue: str) -> ConfigError | None:
     """The remedy when a broker refused us for good; None when trying again may help."""
     cause = error if isinstance(error, amqp.AMQPError) else error.__cause__
     vhost = unquote(urlsplit(url).path[1:]) or "/"
+    if isinstance(cause, amqp.AMQPError) and _PASSING.search(str(cause.reply_text)):
+        return None
     match cause:
         case amqp.AccessRefused() if "ACCESS_REFUSED - Login" in str(cause):
             return ConfigError(
@@ -110,8 +116,13 @@ def _of_another_kind(said: str, vhost: str, queue: str) -> ConfigError:
 def reason(error: BaseException, url: str, queue: str) -> str:
     """Why the line is down, and what to do: the same text for the same reason."""
     told = explain(error, url, queue)
-    what, remedy = (told.sentence, told.hint) if told else (_sentence(error), AWAY)
+    what, remedy = (told.sentence, told.hint) if told else (_sentence(error), used_up(error) or AWAY)
     return f"{_PASSING_NAME.sub('…', what)}; {remedy}"
+
+
+def used_up(error: BaseException) -> str:
+    """What to do when a limit of the broker is reached; empty where it is something else."""
+    return FULL if _LIMIT.search(said(error)) else ""
 
 
 def _sentence(error: BaseException) -> str:
@@ -126,4 +137,6 @@ def said(error: BaseException) -> str:
     """The words of an error alone: the broker's, or the system's."""
     if isinstance(error, kombu.exceptions.OperationalError) and error.__cause__ is not None:
         error = error.__cause__
+    if isinstance(error, amqp.ConsumerCancelled):  # its text is the name of the consumer
+        return "it took a queue of ours away"
     return str(getattr(error, "reply_text", "") or getattr(error, "strerror", "") or error) or type(error).__name__

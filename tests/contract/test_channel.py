@@ -273,6 +273,21 @@ class TestRefusal:
         channel.close()
         other.close()
 
+    @pytest.mark.parametrize("limit", ["max-connections", "max-queues"])
+    def test_a_limit_that_is_reached_is_told_as_one_and_refuses_no_start(self, rabbitmq: RabbitMQ, rabbitmq_url: str, limit: str) -> None:
+        """It was told as a virtual host that is not there, and as a queue of another kind."""
+        vhost = rabbitmq_url.rpartition("/")[2]
+        told: list[str] = []
+        rabbitmq.evaluate(f'rabbit_vhost_limit:set(<<"{vhost}">>, [{{<<"{limit}">>, 0}}], <<"test">>)')
+        channel = opened(rabbitmq_url, told)
+        channel.check()
+        wait_until(lambda: told != [])
+        rabbitmq.evaluate(f'rabbit_vhost_limit:clear(<<"{vhost}">>, <<"test">>)')
+        wait_until(lambda: channel.describe()["connected"] is True)
+        channel.close()
+        assert told[0].startswith("channel.lost the broker ended the line: ")
+        assert "is reached; a limit of the broker is used up: rabbitmqctl list_vhost_limits" in told[0]
+
     def test_a_queue_of_another_kind(self, rabbitmq_url: str) -> None:
         with kombu.Connection(rabbitmq_url) as connection:
             kombu.Queue("snodo.runs", durable=True, channel=connection.channel()).declare()

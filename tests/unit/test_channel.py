@@ -48,10 +48,14 @@ def test_each_reason_of_an_outage_is_told_once_in_words() -> None:
         watched.down("publisher", away)
         watched.down("listener", amqp.AccessRefused(forbidden.format(f"01ab-{attempt}"), (50, 20)))
         watched.down("publisher", TicketLost("the broker refused a ticket"))
+        watched.down("listener", amqp.ConsumerCancelled("None4", (60, 30)))
+        watched.down("listener", amqp.NotAllowed("access to vhost 'prova' refused for user 'snodo': vhost 'prova' is down", (10, 40)))
     assert told == [
         "the line to the broker failed: Connection refused",
         "the broker forbids it: ACCESS_REFUSED - read access to queue 'snodo.news.…' refused",
         "the broker refused a ticket",
+        "the broker ended the line: it took a queue of ours away",
+        "the broker ended the line: access to vhost 'prova' refused for user 'snodo': vhost 'prova' is down",
     ]
     assert watched.describe()["outages"] == 1
 
