@@ -501,6 +501,7 @@ def test_a_commit_that_no_synchronous_standby_has_is_acknowledged_by_nobody(ende
     """Who ends the session that waits for a standby makes the server say that it has committed."""
     with PostgreSQL() as server:
         url = server.new_database()
+        server._sql("ALTER ROLE snodo SET client_min_messages = error")  # the server says it in a warning
         store = PostgresStore(url)
         store.write(lambda tx: add(tx, "before")).result(30)
         _switch(url, "synchronous_standby_names", "gemello")
