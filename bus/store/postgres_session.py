@@ -26,6 +26,7 @@ LINE = {"application_name": "snodo", "connect_timeout": 5, "keepalives": 1, "kee
 """A line that went dead is known within 10 s, by us here and by the server through ``client_connection_check_interval``."""
 SETTINGS = {
     "synchronous_commit": "on",
+    "client_encoding": "UTF8",  # columns of texts are encoded here
     "client_min_messages": "warning",  # that no standby has a commit is told by one
     "timezone": "UTC",
     "default_transaction_isolation": "read committed",  # who has waited for a lock sees what was done meanwhile

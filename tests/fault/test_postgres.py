@@ -554,10 +554,11 @@ def _write_until_refused(store: Store) -> None:
 
 
 def test_settings_of_the_server_for_others_sessions_are_not_ours(postgresql: PostgreSQL, postgresql_url: str) -> None:
-    """They may end what idles, waits or takes long, and let nobody write who does not ask for it."""
+    """They may end what idles, waits or takes long, let nobody write who does not ask for it, and take bytes for other texts."""
     theirs = {
         "default_transaction_read_only": "on", "default_transaction_isolation": "serializable", "statement_timeout": "500ms",
         "lock_timeout": "1ms", "idle_in_transaction_session_timeout": "1ms", "idle_session_timeout": "300ms",
+        "client_encoding": "LATIN1",
     }  # fmt: skip
     name = postgresql_url.rpartition("/")[2]
     with psycopg.connect(postgresql.url, autocommit=True) as admin:
@@ -568,8 +569,8 @@ def test_settings_of_the_server_for_others_sessions_are_not_ours(postgresql: Pos
     for other in others:
         other.close()
     for turn in range(3):
-        store.write(lambda tx, turn=turn: add(tx, f"m{turn}")).result(60)  # type: ignore[misc]
-        assert times(store, f"m{turn}") == 1
+        store.write(lambda tx, turn=turn: add(tx, f"perché {turn} €")).result(60)  # type: ignore[misc]
+        assert times(store, f"perché {turn} €") == 1
         time.sleep(0.5)  # their patience with who idles
     assert len(numbers(store)) == 3
     store.close()
