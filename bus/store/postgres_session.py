@@ -279,7 +279,7 @@ def told(session: Session | None) -> Iterator[None]:
 def interrupted(error: BaseException) -> Interrupted:
     if isinstance(error, errors.LockNotAvailable):
         return Interrupted("the database gave no lock in time", hint="bus doctor says who keeps a table locked; else look again")
-    return Interrupted(f"the database went away: {str(error).strip()}", hint=_used_up(error) or "is the server up, and the network?")
+    return Interrupted(f"the database went away: {str(error).strip()}", hint=_used_up(error) or UNREACHABLE)
 
 
 def unreachable(error: BaseException) -> StoreError:

@@ -251,6 +251,12 @@ def test_max_connections_that_are_used_up_are_told_as_such():
         assert all(hint.startswith("max_connections of the server is used up: a process of the bus takes up to 9;") for hint in told)
 
 
+def test_a_password_that_was_changed_while_the_bus_works_is_told_as_such():
+    """Whether the server is up, and the network, was all that was asked."""
+    refused = psycopg.OperationalError('connection failed: FATAL:  password authentication failed for user "snodo"')
+    assert "the user and the password that store.url names" in interrupted(refused).hint
+
+
 def test_a_process_takes_as_many_connections_as_the_page_says(postgresql_url):
     """All views at once, and a write."""
     page = (Path(__file__).parents[2] / "docs/sysadmin/production.md").read_text("utf-8")
