@@ -11,10 +11,11 @@ import pytest
 from bus.store import Store, queries
 from bus.store.postgres import _PARAMETER, FILES, IN_LIST, PostgresStore
 from bus.store.sqlite import SqliteStore
+from bus.testing.looks_contract import LooksContract
 from bus.testing.store_contract import StoreContract
 
 
-class TestSqlite(StoreContract):
+class TestSqlite(StoreContract, LooksContract):
     @pytest.fixture
     def store(self, tmp_path: Path) -> Iterator[Store]:
         opened = SqliteStore(tmp_path / "s.db")
@@ -22,7 +23,7 @@ class TestSqlite(StoreContract):
         opened.close()
 
 
-class TestPostgres(StoreContract):
+class TestPostgres(StoreContract, LooksContract):
     @pytest.fixture
     def store(self, postgresql_url: str) -> Iterator[Store]:
         opened = PostgresStore(postgresql_url)

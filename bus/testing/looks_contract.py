@@ -1,0 +1,256 @@
+"""The rest of the contract suite of stores: what sweepers, waits and duties find, and what not. Subclass it as `StoreContract`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from bus.clock import text_of
+from bus.engine import claims
+from bus.store import Store, Tx
+from bus.testing.store_contract import LATER, LEASE, NOW, add_runs, claim, ids, settle
+
+SECOND = dt.timedelta(seconds=1)
+
+
+def found(store: Store, query: str, **asked: Any) -> list[Any]:
+    """The first column of each row."""
+    return [next(iter(dict(row).values())) for row in store.write(lambda tx: tx.all(query, **asked)).result(30)]
+
+
+def do(store: Store, *works: tuple[str, dict[str, Any]]) -> None:
+    def work(tx: Tx) -> None:
+        for query, given in works:
+            tx.do(query, **given)
+
+    store.write(work).result(30)
+
+
+def due(store: Store, now: dt.datetime, *, suspects: bool = False) -> list[str]:
+    return ids(store.write(lambda tx: claims.due(tx, now, 9, suspects=suspects)).result(30))
+
+
+def blocking(store: Store, now: dt.datetime) -> list[str]:
+    return ids(store.write(lambda tx: claims.blocking(tx, now)).result(30))
+
+
+def take_lane(store: Store, run: str, name: str = "fila") -> None:
+    do(store, ("take_lane", {"name": name, "run": run, "path": "p"}))
+
+
+def twice_lost(store: Store, *runs: str) -> dt.datetime:
+    """Claimed by two who vanished; returns when the second lease is over."""
+    claim(store, *runs)
+    claim(store, *runs, now=LATER)
+    return LATER + LEASE + SECOND
+
+
+class LooksContract:
+    """Subclass and define the fixture ``store``: an empty database that nobody else uses."""
+
+    @pytest.fixture
+    def store(self) -> Store:
+        raise NotImplementedError
+
+    # -- claims ------------------------------------------------------------------------------------------------------
+
+    def test_a_run_that_was_settled_has_no_strike_when_it_goes_on(self, store: Store) -> None:
+        add_runs(store, "a")
+        settle(store, claim(store, "a")[0], state="waiting")
+        do(store, ("wake_run", {"id": "a", "time": text_of(NOW)}))
+        assert [row["strikes"] for row in claim(store, "a")] == [0]
+
+    def test_who_gives_back_or_wakes_one_run_touches_no_other(self, store: Store) -> None:
+        add_runs(store, "a", "b", "c", "d")
+        rows = claim(store, "a", "b")
+        for row in claim(store, "c", "d"):
+            settle(store, row, state="waiting")
+        do(store, ("release_run", {"id": "a", "fence": rows[0]["fence"], "owner": "uno"}), ("wake_run", {"id": "c", "time": text_of(NOW)}))
+        assert ids(claim(store, "a", "b", "c", "d", owner="due")) == ["a", "c"]
+
+    def test_an_unordered_suspect_is_claimed_alone_too(self, store: Store) -> None:
+        add_runs(store, ("a", "same"), ("b", "same"), ordered=0)
+        assert ids(claim(store, "a", "b", now=twice_lost(store, "b"))) == ["b"]
+
+    def test_who_holds_a_lane_keeps_its_case_to_the_last_moment_of_its_lease(self, store: Store) -> None:
+        add_runs(store, ("first", "same"), ("holder", "same"))
+        take_lane(store, "holder")
+        row = claim(store, "holder")[0]
+        for now in (NOW, NOW + LEASE):
+            assert (claim(store, "first", now=now), due(store, now)) == ([], [])
+        assert due(store, LATER) == ["first", "holder"]
+        do(store, ("pause_run", {"id": "holder", "fence": row["fence"], "owner": "uno", "until": text_of(LATER)}))
+        assert due(store, NOW) == ["first"], "it is left alone"
+
+    def test_only_what_can_be_claimed_is_found_without_a_ticket(self, store: Store) -> None:
+        add_runs(store, ("free", "same"), ordered=0)
+        add_runs(store, ("a", "same"), "b")
+        add_runs(store, "late", time=text_of(LATER + 9 * LEASE))
+        claim(store, "free", now=LATER + LEASE)
+        over = twice_lost(store, "b")
+        assert due(store, over) == ["a"]
+        assert due(store, over, suspects=True) == ["a", "b"]
+
+    def test_a_suspect_that_nobody_can_claim_blocks_nobody(self, store: Store) -> None:
+        add_runs(store, "dead", "later", "held", ("behind", "same"), ("before", "same"))
+        for run in ("dead", "later", "held", "behind"):
+            take_lane(store, run, run)
+        over = twice_lost(store, "dead", "later", "held", "behind")
+        state = {"place": "", "time": text_of(NOW), "reason": None}
+        do(
+            store,
+            ("set_run", {"id": "dead", "state": "dead", "due": text_of(NOW), **state}),
+            ("set_run", {"id": "later", "state": "ready", "due": text_of(over + SECOND), **state}),
+        )
+        take_lane(store, "before", "altra")
+        for run in ("held", "before"):
+            claim(store, run, now=over)
+        assert blocking(store, over) == []
+        assert blocking(store, over + SECOND) == ["later"]
+        assert blocking(store, over + LEASE) == ["later"], "leases are good to their last moment"
+
+    def test_of_the_suspects_that_block_the_one_that_is_due_longest_is_told(self, store: Store) -> None:
+        add_runs(store, "young", time=text_of(NOW + SECOND))
+        add_runs(store, ("old", "same"), ("twin", "same"), ordered=0)
+        for run in ("young", "old"):
+            take_lane(store, run, run)
+        claim(store, "young", "old", now=NOW + SECOND)
+        claim(store, "young", "old", now=LATER + SECOND)
+        over = LATER + LEASE + SECOND
+        claim(store, "twin", now=over)
+        assert blocking(store, over) == []
+        [row] = store.write(lambda tx: claims.blocking(tx, over + SECOND)).result(30)
+        assert (row["id"], row["strikes"]) == ("old", 2)
+
+    def test_long_lines_are_those_of_runs_that_are_due_and_have_an_order_the_longest_first(self, store: Store) -> None:
+        add_runs(store, *((f"a{n}", "a") for n in range(2)), *((f"b{n}", "b") for n in range(3)), *((f"d{n}", "d") for n in range(2)))
+        add_runs(store, *((f"u{n}", "u") for n in range(4)), ordered=0)
+        add_runs(store, *((f"l{n}", "l") for n in range(4)), time=text_of(LATER))
+        settle(store, claim(store, "d0")[0], state="dead")
+        asked = {"now": text_of(NOW), "many": 2}
+        assert found(store, "long_cases", **asked, most=9) == ["b", "a"]
+        assert found(store, "long_cases", **asked, most=1) == ["b"]
+        assert found(store, "count_ready", now=text_of(NOW), most=4) == [4]
+        assert found(store, "count_ready", now=text_of(NOW), most=99) == [10]
+
+    def test_a_run_is_paused_while_it_is_ready_and_due_and_its_pause_lasts(self, store: Store) -> None:
+        add_runs(store, "young", time=text_of(NOW + SECOND))
+        add_runs(store, "a", "dead", "later", "over")
+        runs, now, last = ["young", "a", "dead", "later", "over"], text_of(NOW + SECOND), text_of(NOW + SECOND)
+        for row in claim(store, *runs, now=NOW + SECOND):
+            until = text_of(NOW) if row["id"] == "over" else last
+            do(store, ("pause_run", {"id": row["id"], "fence": row["fence"], "owner": "uno", "until": until}))
+        for run, state, when in (("dead", "dead", NOW), ("later", "ready", LATER)):
+            do(store, ("set_run", {"id": run, "state": state, "due": text_of(when), "place": "", "time": now, "reason": None}))
+        assert found(store, "runs_paused", now=now, most=9) == ["a", "young"]
+        assert found(store, "runs_paused", now=now, most=1) == ["a"]
+        assert sorted(found(store, "runs_paused_among", now=now, runs='["young","a","dead","later","over"]')) == ["a", "young"]
+
+    # -- waits and messages ------------------------------------------------------------------------------------------
+
+    def test_a_wait_is_found_by_all_that_it_waits_for_and_by_nothing_else(self, store: Store) -> None:
+        add_runs(store, ("b", "same"), ("a", "same"), ("c", "other"))
+        many = [
+            ("b", "1", "t", "iuv", "7", "open"), ("a", "2", "t", "iuv", "7", "open"), ("a", "1", "t", "iuv", "7", "late"),
+            ("a", "3", "u", "iuv", "7", "open"), ("a", "4", "t", "cig", "7", "open"), ("a", "5", "t", "iuv", "8", "open"),
+            ("b", "6", "t", None, None, "open"), ("a", "7", "t", None, None, "late"), ("a", "8", "t", None, None, "open"),
+            ("a", "9", "u", None, None, "open"), ("c", "10", "t", None, None, "open"), ("a", "11", None, None, None, "open"),
+        ]  # fmt: skip
+        told = {"place": "prova@1", "deadline": text_of(NOW), "late": 0}
+        names = ("run", "path", "type", "name", "value", "state")
+        do(store, *(("add_wait", {**told, **dict(zip(names, one, strict=True))}) for one in many))
+
+        def waits(query: str, **asked: Any) -> list[tuple[str, str]]:
+            return [(row["run"], row["path"]) for row in store.write(lambda tx: tx.all(query, **asked)).result(30)]
+
+        key = {"type": "t", "name": "iuv", "value": "7"}
+        assert waits("waits_for_key", **key) == [("a", "1"), ("a", "2"), ("b", "1")]
+        assert waits("waits_for_case", case_id="same", type="t") == [("a", "7"), ("a", "8"), ("b", "6")]
+        assert waits("waits_for_any", case_id="same") == [("a", "8"), ("a", "9"), ("a", "7"), ("b", "6")]
+        assert sorted(waits("waits_ever_for_key", **key)) == [("a", "1"), ("a", "2"), ("b", "1")]
+        do(store, ("add_message", {"id": "m", "type": "t", "sender": "s", "time": text_of(NOW), "case_id": "same", "payload": "p"}))
+        do(store, ("add_message", {"id": "n", "type": "t", "sender": "s", "time": text_of(NOW), "case_id": "other", "payload": "p"}))
+        assert sorted(waits("waits_ever_for_case", message="m", type="t")) == [("a", "7"), ("a", "8"), ("b", "6")]
+        do(
+            store,
+            ("close_wait", {"run": "a", "path": "1", "state": "matched"}),
+            ("close_wait", {"run": "a", "path": "2", "state": "matched"}),
+        )
+        assert waits("waits_for_key", **key) == [("a", "1"), ("b", "1")], "a late one is no open one, and another's stays"
+        assert found(store, "late_wait_for", type="t") == ["a"]
+        assert found(store, "late_wait_for", type="u") == []
+
+    def test_deadlines_are_found_the_oldest_first(self, store: Store) -> None:
+        add_runs(store, "a")
+        for path, when in (("2", NOW), ("1", NOW - SECOND)):
+            told = {"place": "", "type": "t", "name": None, "value": None, "state": "open", "late": 0}
+            do(store, ("add_wait", {"run": "a", "path": path, "deadline": text_of(when), **told}))
+        rows = [store.write(lambda tx, most=most: tx.all("waits_expired", now=text_of(NOW), most=most)).result(30) for most in (1, 9)]  # type: ignore[misc]
+        assert [[row["path"] for row in some] for some in rows] == [["1"], ["1", "2"]]
+
+    def test_messages_that_came_are_found_by_their_type_and_key_in_their_order(self, store: Store) -> None:
+        for message, type_name, name, value in (
+            ("m3", "t", "iuv", "7"), ("m1", "t", "iuv", "7"), ("m2", "u", "iuv", "7"), ("m4", "t", "cig", "7"), ("m5", "t", "iuv", "8"),
+        ):  # fmt: skip
+            row = {"id": message, "type": type_name, "sender": "s", "time": text_of(NOW), "case_id": "c", "payload": "p"}
+            do(store, ("add_message", row), ("add_message_key", {"name": name, "value": value, "message": message, "type": type_name}))
+        assert found(store, "arrived_for_key", run="a", type="t", name="iuv", value="7") == ["m1", "m3"]
+        assert found(store, "arrived_for_case", run="a", case_id="c", type="t") == ["m1", "m3", "m4", "m5"]
+
+    def test_a_lane_is_left_by_its_run_alone(self, store: Store) -> None:
+        take_lane(store, "a", "fila")
+        take_lane(store, "b", "altra")
+        do(store, ("leave_lane", {"run": "a", "path": "p"}))
+        assert found(store, "all_lanes") == ["altra"]
+
+    def test_a_weak_key_goes_when_no_message_of_its_case_carries_that_value_under_that_name(self, store: Store) -> None:
+        for message, case, name, value in (("m", "c", "email", "x"), ("n", "d", "email", "y"), ("o", "c", "cell", "z")):
+            row = {"id": message, "type": "t", "sender": "s", "time": text_of(NOW), "case_id": case, "payload": "p"}
+            do(store, ("add_message", row), ("add_message_key", {"name": name, "value": value, "message": message, "type": "t"}))
+        keys = (("email", "x", "c"), ("email", "y", "c"), ("email", "z", "c"), ("email", "w", "d"))
+        do(store, *(("add_case_key", {"name": n, "value": v, "case_id": c, "strong": 0}) for n, v, c in keys))
+        do(store, ("drop_weak_case_keys", {"case_id": "c"}))
+        assert [found(store, "keys_of_case", case_id=case) for case in ("c", "d")] == [["email"], ["email"]]
+        assert store.write(lambda tx: [row["value"] for row in tx.all("keys_of_case", case_id="c")]).result(30) == ["x"]
+
+    def test_what_is_old_is_found_page_by_page(self, store: Store) -> None:
+        for name in ("m3", "m1", "m2", "m4"):
+            row = {"id": name, "type": "t", "sender": "s", "time": text_of(NOW), "case_id": "c", "payload": "p"}
+            do(store, ("add_message", row), ("add_attachment", {"file": name, "sender": "s", "payload": "p", "time": text_of(NOW)}))
+        page = {"after": "m1", "until": "m4", "before": text_of(LATER)}
+        assert [found(store, "messages_to_dispose", **page, most=most) for most in (1, 9)] == [["m2"], ["m2", "m3"]]
+        assert found(store, "messages_to_dispose", **{**page, "before": text_of(NOW)}, most=9) == []
+        files = {"after": "m1", "before": text_of(LATER)}
+        assert [found(store, "files_to_dispose", **files, most=most) for most in (1, 9)] == [["m2"], ["m2", "m3", "m4"]]
+
+    def test_runs_are_told_the_newest_first_up_to_a_bound(self, store: Store) -> None:
+        add_runs(store, "c", "a", "b")
+        asked = {"state": "ready", "route": "prova"}
+        for query in ("runs_by_state", "runs_ready_or_dead"):
+            assert [found(store, query, **asked, most=most) for most in (2, 9)] == [["c", "b"], ["c", "b", "a"]]
+            assert found(store, query, **{**asked, "route": "altra"}, most=9) == []
+        for row in claim(store, "a", "b", "c"):
+            settle(store, row, state="waiting")
+        waiting = {**asked, "state": "waiting"}
+        assert [found(store, "runs_waiting_or_cancelled", **waiting, most=most) for most in (2, 9)] == [["c", "b"], ["c", "b", "a"]]
+        assert found(store, "runs_waiting_or_cancelled", **{**waiting, "state": "cancelled"}, most=9) == []
+
+    # -- duties ------------------------------------------------------------------------------------------------------
+
+    def test_a_duty_is_had_by_one_to_the_last_moment_and_each_owner_has_a_fence_of_its_own(self, store: Store) -> None:
+        def take(tx: Tx, owner: str, now: dt.datetime) -> int | None:
+            row = tx.one("take_lease", name="sigilli", owner=owner, until=text_of(now + LEASE), now=text_of(now))
+            return None if row is None else row["fence"]
+
+        def held(owner: str, fence: int, name: str = "sigilli") -> bool:
+            return found(store, "lease_held", name=name, owner=owner, fence=fence) == [1]
+
+        turns = [("uno", NOW), ("due", NOW + LEASE), ("uno", NOW), ("due", LATER), ("uno", LATER)]
+        assert [store.write(lambda tx, turn=turn: take(tx, *turn)).result(30) for turn in turns] == [1, None, 1, 2, None]  # type: ignore[misc]
+        assert [held("due", 2), held("due", 1), held("uno", 2), held("due", 2, "altro")] == [True, False, False, False]
+        do(store, ("leave_leases", {"owner": "uno"}))
+        assert store.write(lambda tx: take(tx, "uno", LATER)).result(30) is None
+        do(store, ("leave_leases", {"owner": "due"}))
+        assert store.write(lambda tx: take(tx, "uno", LATER)).result(30) == 3
