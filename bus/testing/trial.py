@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from bus.adapter import InDoubt
@@ -17,6 +17,7 @@ from bus.catalog import Catalog
 from bus.clock import text_of
 from bus.engine import fate
 from bus.engine.asks import Answered, Arrived, Ask, Await, Call, Close, Event, Expired, Failed, Join, Noted, Reply, Send
+from bus.engine.cases import WEAK
 from bus.engine.fate import Tries
 from bus.engine.interpreter import Walk, case_keys, key_texts
 from bus.engine.outcome import Done, Outcome, Retry
@@ -76,6 +77,7 @@ class Trial:
     records: list[tuple[str, JsonValue]] = field(default_factory=list)
     failed: set[tuple[str, str]] = field(default_factory=set)
     _arrivals: list[Message] = field(default_factory=list)
+    _keys_of_case: set[tuple[str, str]] = field(default_factory=set)
     _closed: list[tuple[TestRun, Close]] = field(default_factory=list)
     _dues: list[tuple[dt.datetime, int, TestRun, str]] = field(default_factory=list)
     _events: int = 0
@@ -88,7 +90,7 @@ class Trial:
     def start(self, body: JsonValue, files: Iterable[File] = ()) -> None:
         """Send the message that starts the run."""
         message = self._message(self.plan.on, body, "send", tuple(map(_attachment, files)))
-        self.case |= {**self._keys(message), **case_keys(self.plan, message)}
+        self._learn({**self._keys(message), **case_keys(self.plan, message)})
         self._record("received", None, type=message.type)
         self._begin(Walk(self.plan, message))
 
@@ -97,18 +99,8 @@ class Trial:
         self._arrivals.append(self._message(type_name, body, "earlier"))
 
     def arrive(self, type_name: str, body: JsonValue) -> None:
-        """A message arrives: every run that waits for it takes it once; a run whose wait is over sees it late."""
-        message = self._message(type_name, body, "arrive")
-        self._arrivals.append(message)
-        for run in list(self.runs):
-            for ask in sorted(_awaits(run), key=lambda one: one.path):
-                if self._offer(run, ask, message):
-                    break
-        for run, close in list(self._closed):
-            if message.id not in run.took and message.type == close.type and self._carries(message, close.key):
-                run.took.add(message.id)
-                self._record("late", close, type=message.type)
-                self._begin(Walk(self.plan, message, close.entry))
+        """A message arrives."""
+        self._arrivals.append(self._message(type_name, body, "arrive"))
         self._go_on()
 
     def let_pass(self, until: dt.datetime) -> None:
@@ -136,11 +128,36 @@ class Trial:
             keys |= case_keys(plan, message)
         return keys
 
+    def _learn(self, keys: Mapping[str, str]) -> None:
+        """The case is known by these keys, too: a name may have several values (`bus.engine.cases`)."""
+        self.case |= keys
+        self._keys_of_case |= _strong(keys)
+
+    def _settle(self) -> None:
+        """A message that carries a key of the case gives it its others."""
+        carried = [_strong(self._keys(message)) for message in self._arrivals]
+        while more := [keys for keys in carried if keys & self._keys_of_case and not keys <= self._keys_of_case]:
+            self._keys_of_case.update(*more)
+
     def _carries(self, message: Message, key: tuple[str, str] | None) -> bool:
         keys = self._keys(message)
         if key is None:
-            return any(self.case.get(name) == value for name, value in keys.items())
+            self._settle()
+            return bool(_strong(keys) & self._keys_of_case)
         return keys.get(key[0]) == key[1]
+
+    def _match(self) -> None:
+        """Every run that waits for a message takes it once; one whose wait is over sees it late, also if it came before the wait."""
+        for message in list(self._arrivals):
+            for run in list(self.runs):
+                for ask in sorted(_awaits(run), key=lambda one: one.path):
+                    if self._offer(run, ask, message):
+                        break
+            for run, close in list(self._closed):
+                if message.id not in run.took and message.type == close.type and self._carries(message, close.key):
+                    run.took.add(message.id)
+                    self._record("late", close, type=message.type)
+                    self._begin(Walk(self.plan, message, close.entry))
 
     def _offer(self, run: TestRun, ask: Await, message: Message) -> bool:
         if message.id in run.took or message.type != ask.type or not self._carries(message, ask.key):
@@ -197,14 +214,16 @@ class Trial:
             case Send():
                 self._check_sent(ask)
                 self.sent.append((ask.type, ask.body))
+                message = Message(f"sent-{len(self.sent)}", ask.type, "/test", self.now, ask.body, sender="bus")
+                self._keys_of_case |= _strong(self._keys(message))  # it belongs to the case, and so does what carries a key of it
                 self._record("sent", ask, type=ask.type)
-                return Noted(self.now, {"id": f"sent-{len(self.sent)}"})
+                return Noted(self.now, {"id": message.id})
             case Reply():
                 self.replies.append(ask.body)
                 run.replies.append(ask.body)
                 self._record("replied", ask)
             case Join():
-                self.case |= ask.keys
+                self._learn(ask.keys)
                 self._record("joined", ask)
             case Close():
                 self._closed.append((run, ask))
@@ -284,6 +303,7 @@ class Trial:
 
     def _go_on(self) -> None:
         """Let virtual time run to each retry and probe, in order."""
+        self._match()
         while self._dues:
             self._count()
             self._dues.sort(key=lambda one: one[:2])
@@ -293,6 +313,7 @@ class Trial:
             ask = run.walk.pending.get(path)
             if isinstance(ask, Call):
                 self._again(run, ask)
+            self._match()
 
     def _again(self, run: TestRun, ask: Call) -> None:
         tries = run.tries[ask.path]
@@ -319,6 +340,7 @@ class Trial:
             self.now = max(self.now, moment)
             self._record("expired", run.walk.pending[path])
             self._feed(run, path, Expired(self.now))
+            self._match()
 
     def _next_deadline(self, until: dt.datetime) -> tuple[dt.datetime, str, TestRun] | None:
         found = [(ask.deadline, ask.path, run) for run in self.runs for ask in _awaits(run) if ask.deadline and ask.deadline <= until]
@@ -329,6 +351,11 @@ class Trial:
         if self._events > PATIENCE:
             raise TrialError("the test runs in circles: more than ten thousand events", hint="see what is retried or awaited for ever")
         return self._events
+
+
+def _strong(keys: Mapping[str, str]) -> set[tuple[str, str]]:
+    """The keys that join cases."""
+    return {(name, value) for name, value in keys.items() if name not in WEAK}
 
 
 def _awaits(run: TestRun) -> list[Await]:

@@ -309,6 +309,52 @@ def test_messages_arrive_before_within_and_after_a_wait(judged, happens, expecte
     assert faults(judged(WAIT, test)) == []
 
 
+ANY = """
+  - {id: ricevuta, wait: prova.ricevuta, as: ricevuta, deadline: 30d, on_late: [{id: tardi, reply: {}}]}
+"""
+TWO_KEYS = """
+  - id: rate
+    each: "[1, 2]"
+    steps: [{id: rata, call: sys.scrivi, with: {codice: body.codice}, as: scritto, case: {codice: scritto.codice}}]
+  - {id: ricevute, gather: prova.ricevuta, count: 2, as: ricevute, deadline: 30d}
+"""
+SENT_KEY = """
+  - {id: avvisa, send: prova.avviso, with: {codice: "'B1'", testo: "'eccolo'"}}
+"""
+MEANWHILE = """
+  - id: insieme
+    parallel:
+      attende: [{id: ricevuta, wait: prova.ricevuta, as: ricevuta, deadline: 30d}]
+      chiede: [{id: scrivi, call: sys.scrivi, with: {codice: body.codice}, as: scritto, case: {codice: scritto.codice}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("steps", "happens", "expected"),
+    [
+        (TWO_KEYS, "then: [{arrive: prova.ricevuta, but: {codice: B1}}]", "{state: waiting}"),
+        (TWO_KEYS, "then: [{arrive: prova.ricevuta, but: {codice: B1}}, {arrive: prova.ricevuta, but: {codice: B2}}]", "{state: done}"),
+        (SENT_KEY + ANY, "then: [{arrive: prova.ricevuta, but: {codice: B1}}]", "{state: done}"),
+        (MEANWHILE, "earlier: [{arrive: prova.ricevuta, but: {codice: B1}}]", "{state: done}"),
+        (MEANWHILE, "earlier: [{arrive: prova.ricevuta, but: {codice: C1}}]", "{state: waiting}"),
+        (ANY, "earlier: [{arrive: prova.ricevuta}, {arrive: prova.ricevuta}]", "{state: done, late: [done]}"),
+    ],
+)
+def test_a_case_has_all_keys_that_it_ever_learnt_as_in_a_bus_that_runs(judged, steps, happens, expected):
+    given = "sys.scrivi: [{answers: {codice: B1}}, {answers: {codice: B2}}]" if "sys.scrivi" in steps else ""
+    test = f"  - {{name: prova, {happens}, given: {{{given}}}, expect: {expected}}}"
+    assert faults(judged(steps, test)) == []
+
+
+def test_a_key_that_names_a_person_makes_no_message_one_of_the_case(tmp_path):
+    path = folder(tmp_path, ANY, "  - {name: prova, then: [{arrive: prova.ricevuta}], expect: {state: waiting, late: []}}")
+    for file in [*path.glob("routes/*"), *path.glob("mappings/types/*")]:
+        file.write_text(file.read_text().replace("case: {codice:", "case: {email:"))
+    catalog, findings = examine(path, OPERATIONS)
+    assert catalog is not None, "\n".join(map(str, findings))
+    assert faults(run_folder(catalog, OPERATIONS)) == []
+
+
 def test_each_sender_has_a_reply_of_its_own(judged):
     steps = """
   - {id: rispondi, reply: {a: 1}}
