@@ -88,11 +88,20 @@ class Attachments:
             return receiving.finish(sender)
 
     def open(self, sha256: str) -> IO[bytes]:
-        """Read a file; raises `NotFound`."""
-        for path in (self._path(sha256), self.folder / sha256[:2] / sha256):  # the second is how files of before were named
-            with contextlib.suppress(FileNotFoundError):
-                return stream.opened(path.open("rb"), self._store.keys)
+        """Read a file; raises `NotFound`, `Erased`, `StoreError` for one that is not what was sealed."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._unsealed(self._path(sha256))
+        with contextlib.suppress(FileNotFoundError):
+            return (self.folder / sha256[:2] / sha256).open("rb")  # how files of before were named, which were not sealed
         raise NotFound("there is no such attachment", code="attachment.unknown")
+
+    def _unsealed(self, path: Path) -> IO[bytes]:
+        file = path.open("rb")
+        try:
+            return stream.opened(file, self._store.keys)
+        except BaseException:
+            file.close()
+            raise
 
     def describe(self, sha256: str, sender: str | None = None) -> Attachment:
         """What is known of a file, as ``sender`` sent it if one is named; raises `NotFound`."""

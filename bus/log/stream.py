@@ -57,10 +57,10 @@ def key_number(file: IO[bytes]) -> int | None:
 
 
 def opened(file: IO[bytes], keys: Keys) -> IO[bytes]:
-    """What was sealed, as a stream; ``file`` is closed with it. Raises `Erased`; reading raises `StoreError` where it was changed."""
+    """What was sealed, as a stream; ``file`` is closed with it. Raises `Erased`; it and reading raise `StoreError` where it was changed."""
     number = key_number(file)
     if number is None:
-        return file
+        raise _changed()
     file.seek(len(MAGIC))
     nonce = file.read(payload.SEALED_NONCE)
     size = os.fstat(file.fileno()).st_size - len(MAGIC) - len(nonce)
@@ -97,9 +97,13 @@ def _pieces(file: IO[bytes], cipher: Any, size: int) -> Iterator[bytes]:
         try:
             piece: bytes = cipher.decrypt(_nonce(number, size <= 0), file.read(PIECE + _TAG), None)
         except InvalidTag:
-            raise StoreError("a file is not what was sealed", code="payload.swapped", hint="restore it from a backup") from None
+            raise _changed() from None
         if piece:
             yield piece
+
+
+def _changed() -> StoreError:
+    return StoreError("a file is not what was sealed", code="payload.swapped", hint="restore it from a backup")
 
 
 def _nonce(number: int, last: bool) -> bytes:

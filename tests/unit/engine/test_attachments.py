@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import os
 import threading
 import time
@@ -15,7 +16,7 @@ import pytest
 from bus.clock import FixedClock
 from bus.engine.accesses import Looker
 from bus.engine.attachments import LEFT, Attachments
-from bus.errors import Erased
+from bus.errors import Erased, StoreError
 from bus.log import log, stream
 from bus.log.keyring import Keyring
 from bus.mapping.protected import EVERYTHING
@@ -129,3 +130,24 @@ def test_a_look_at_a_file_that_very_many_messages_have_names_all_of_them(files: 
     with files._store.read() as tx:
         looks = [record for _, record in log.everything(tx) if record.kind == "read"]
     assert [message for look in looks for message in look.data["messages"]] == messages
+
+
+@pytest.mark.parametrize("at", [0, 5, 6, 45, -1])
+def test_a_file_of_which_one_byte_is_another_is_not_given_whatever_byte_it_is(files: Attachments, at: int) -> None:
+    with files.receive("a.pdf", "application/pdf") as coming:
+        coming.write(b"BNCNNA80A41B429E")
+        digest = coming.finish("p").sha256
+    path = files._path(digest)
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+    with pytest.raises((StoreError, Erased)), files.open(digest) as file:
+        file.read()
+
+
+def test_a_file_of_before_files_were_sealed_is_given(files: Attachments) -> None:
+    digest = hashlib.sha256(b"BNCNNA80A41B429E").hexdigest()
+    (files.folder / digest[:2]).mkdir()
+    (files.folder / digest[:2] / digest).write_bytes(b"BNCNNA80A41B429E")
+    with files.open(digest) as file:
+        assert file.read() == b"BNCNNA80A41B429E"
