@@ -11,7 +11,8 @@ from __future__ import annotations
 import codecs
 import math
 import re
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import jiter
 import orjson
@@ -45,6 +46,8 @@ _PARSER_TOO_DEEP = "recursion limit exceeded"
 """What jiter says beyond 200 levels, its own limit, before `_check_depth` sees a value."""
 _MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _NUMBERS_ALIKE = bytes.maketrans(b"123456789E", b"000000000e")
+Place: TypeAlias = Sequence[str | int]
+"""Where something is in a value: names of fields, numbers of items."""
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 
 
@@ -63,9 +66,11 @@ def parse(data: bytes, limit: int = LIMIT, depth: int = DEPTH) -> JsonValue:
         _check_depth(value, depth, depth)
     if _may_hold_large_numbers(data):
         _check_numbers(value)
-    if b"\\u0000" in data and (pointer := _nul_in(value)) is not None:
+    if b"\\u0000" in data and (path := _nul_in(value)) is not None:
         hint = "delete it: no XML, database or expression carries it"
-        raise Malformed(f"the JSON text holds the NUL character, at {pointer or '/'}", code="input.nul", hint=hint, pointer=pointer)
+        raise Malformed(
+            f"the JSON text holds the NUL character, at {pointer(path) or '/'}", code="input.nul", hint=hint, pointer=pointer(path)
+        )
     return value
 
 
@@ -75,6 +80,11 @@ def parse_object(data: bytes, limit: int = LIMIT) -> JsonObject:
     if not isinstance(value, dict):
         raise Malformed("the JSON text is not an object", hint="send an object: {...}", line=1, column=1)
     return value
+
+
+def pointer(place: Place) -> str:
+    """A place in a value as a JSON pointer (RFC 6901)."""
+    return "".join(f"/{str(piece).replace('~', '~0').replace('/', '~1')}" for piece in place)
 
 
 def dumps(value: Any, *, indent: bool = False) -> bytes:
@@ -111,34 +121,36 @@ def _may_hold_large_numbers(data: bytes) -> bool:
     return b"e000" in alike or b"0" * 19 in alike
 
 
-def _check_depth(value: Any, allowed: int, depth: int, path: str = "") -> None:
+def _check_depth(value: Any, allowed: int, depth: int, path: Place = ()) -> None:
     if not isinstance(value, (dict, list)):
         return
     if allowed == 0:
-        raise _too_deep(depth, pointer=path)
+        raise _too_deep(depth, pointer=pointer(path))
     for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
-        _check_depth(inner, allowed - 1, depth, f"{path}/{name}")
+        _check_depth(inner, allowed - 1, depth, (*path, name))
 
 
-def _check_numbers(value: Any, path: str = "") -> None:
+def _check_numbers(value: Any, path: Place = ()) -> None:
     if isinstance(value, dict):
         for key, inner in value.items():
-            _check_numbers(inner, f"{path}/{key}")
+            _check_numbers(inner, (*path, key))
     elif isinstance(value, list):
         for position, inner in enumerate(value):
-            _check_numbers(inner, f"{path}/{position}")
+            _check_numbers(inner, (*path, position))
     elif isinstance(value, float):
         if not math.isfinite(value):
-            raise Malformed(f"the number at {path or '/'} is too large", code="input.number", hint=_AS_TEXT, pointer=path)
+            raise Malformed(f"the number at {pointer(path) or '/'} is too large", code="input.number", hint=_AS_TEXT, pointer=pointer(path))
     elif isinstance(value, int) and not _LOWEST <= value <= _HIGHEST:
-        raise Malformed(f"the integer at {path or '/'} does not fit in 64 bits", code="input.number", hint=_AS_TEXT, pointer=path)
+        raise Malformed(
+            f"the integer at {pointer(path) or '/'} does not fit in 64 bits", code="input.number", hint=_AS_TEXT, pointer=pointer(path)
+        )
 
 
-def _nul_in(value: Any, path: str = "") -> str | None:
+def _nul_in(value: Any, path: Place = ()) -> Place | None:
     """Where a text holds the character, or the object of which a name does."""
     if isinstance(value, str):
         return path if "\0" in value else None
     if isinstance(value, dict) and any("\0" in name for name in value):
         return path
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return next((found for name, inner in inside if (found := _nul_in(inner, f"{path}/{name}")) is not None), None)
+    return next((found for name, inner in inside if (found := _nul_in(inner, (*path, name))) is not None), None)

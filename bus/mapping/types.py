@@ -32,6 +32,7 @@ from bus.errors import ExpressionError
 from bus.expression import Environment, Expression, Table, Tables, name_problem
 from bus.expression.typing import resolved
 from bus.expression.unions import SOMETIMES, laid
+from bus.jsontext import pointer
 from bus.mapping import protected as fields
 from bus.mapping.protected import Protected
 from bus.mapping.schema import compile_schema, without_defaults
@@ -143,7 +144,7 @@ class MessageType:
         if not self.codes or not isinstance(body, dict):
             return []
         return [
-            Fault(f"/{name}", f"the value is not one of the codes in use: {_near(str(body[name]), table)}")
+            Fault(pointer((name,)), f"the value is not one of the codes in use: {_near(str(body[name]), table)}")
             for name, table in self.codes.items()
             if name in body and str(body[name]) not in table
         ]
@@ -190,7 +191,7 @@ def _meant(
 
 
 def _fault(place: Sequence[str | int], sentence: str, strange: bool = False) -> Fault:
-    return Fault("".join(f"/{str(piece).replace('~', '~0').replace('/', '~1')}" for piece in place), sentence, strange)
+    return Fault(pointer(place), sentence, strange)
 
 
 def validate_whole(declared: MessageType, body: JsonValue, types: Mapping[str, MessageType]) -> list[Fault]:
@@ -205,17 +206,17 @@ def _form_faults(name: str, expression: Expression, body: dict[str, Any], types:
     try:
         form = expression({"body": body})
     except ExpressionError as error:
-        return [Fault(_told_by(expression) or f"/{name}", error.sentence)]
+        return [Fault(_told_by(expression) or pointer((name,)), error.sentence)]
     declared = types.get(form) if isinstance(form, str) else None
     if declared is None:
-        return [Fault(_told_by(expression) or f"/{name}", f"no form for `{name}` goes with this value")]
-    return [Fault(f"/{name}{fault.pointer}", fault.sentence) for fault in validate_whole(declared, body[name], types)]
+        return [Fault(_told_by(expression) or pointer((name,)), f"no form for `{name}` goes with this value")]
+    return [Fault(pointer((name,)) + fault.pointer, fault.sentence) for fault in validate_whole(declared, body[name], types)]
 
 
 def _told_by(expression: Expression) -> str:
     """The pointer of the field of the body that tells the form."""
     paths = (reference.path for reference in expression.references)
-    return next(("/" + "/".join(path[1:]) for path in paths if path[0] == "body" and len(path) > 1), "")
+    return next((pointer(path[1:]) for path in paths if path[0] == "body" and len(path) > 1), "")
 
 
 def compile_type(document: Any, report: Reporter, tables: Tables | None = None) -> MessageType | None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from bus.errors import Invalid, Malformed
-from bus.jsontext import parse, parse_object
+from bus.jsontext import parse, parse_object, pointer
 from bus.message import MAX_TYPE_LENGTH, JsonValue
 from bus.web.problems import WrongMedia
 
@@ -135,7 +135,7 @@ def _fault_of(name: str, value: Any) -> dict[str, str] | None:
 
 
 def _fault(name: str, sentence: str) -> dict[str, str]:
-    return {"pointer": "/" + name.replace("~", "~0").replace("/", "~1"), "sentence": sentence}
+    return {"pointer": pointer((name,)), "sentence": sentence}
 
 
 def _parts(given: Mapping[str, Any], data: JsonValue, key: str | None, headers: Mapping[bytes, bytes]) -> Parts:

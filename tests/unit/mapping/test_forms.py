@@ -79,6 +79,18 @@ def test_faults_of_codes_and_forms_come_with_pointers_from_the_whole_body(body, 
     assert sorted(fault.pointer for fault in validate_whole(TYPES["prova.istanza"], body, TYPES)) == expected
 
 
+def test_a_pointer_is_one_of_rfc_6901_whatever_a_field_is_called():
+    fields = {"uf/ficio": {"type": "string"}, "da~ti": {"type": "object"}, "mo/do": {"type": "string"}}
+    schema = {"type": "object", "additionalProperties": False, "properties": fields}
+    declared = made({"type": "prova.altra", "codes": {"uf/ficio": "uffici"}, "forms": {"da~ti": 'body["mo/do"]'}, "schema": schema})
+    told = [
+        fault.pointer
+        for body in ({"uf/ficio": "SUA"}, {"da~ti": {}, "mo/do": "ignoto"}, {"da~ti": {}, "mo/do": "prova.immobile"})
+        for fault in validate_whole(declared, body, TYPES)
+    ]
+    assert told == ["/uf~1ficio", "/mo~1do", "/da~0ti", "/da~0ti"]
+
+
 def test_a_fault_does_not_repeat_what_was_sent():
     faults = validate_whole(TYPES["prova.istanza"], {"istanza": "A1", "servizio": "SEGRETO", "dati": {}}, TYPES)
     assert faults and not any("SEGRETO" in fault.sentence for fault in faults)
