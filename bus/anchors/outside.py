@@ -8,10 +8,12 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Iterable
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
-from bus.clock import running_time
 from bus.config import WitnessAt
 from bus.errors import EvidenceError, Refused, SnodoError, Unreachable
 from bus.log import timestamp
@@ -21,7 +23,7 @@ from bus.log.note import Note, Signature, Verifier, parse, signature_of, verifie
 TIMEOUT = (5.0, 10.0)
 """Seconds to connect, and between two bytes of the answer."""
 LONGEST = 20.0
-"""Seconds that an answer may take to come whole."""
+"""Seconds that a question may take, its answer included."""
 MOST_BYTES = timestamp.MOST_BYTES
 DENIED = ("WITNESS_AHEAD", "WITNESS_FORK")
 """Codes of a witness that has seen another log: no outage."""
@@ -121,23 +123,72 @@ def _post(url: str, body: bytes, media_type: str) -> _Answer:
 
 
 def _ask(method: str, url: str, **sent: Any) -> _Answer:
-    """At most `MOST_BYTES` of the answer; no redirection is followed."""
+    """At most `MOST_BYTES` of the answer, within `LONGEST` seconds; no redirection is followed."""
     import requests  # every process that starts would wait for it, and keep it
 
     try:
-        with requests.request(method, url, timeout=TIMEOUT, allow_redirects=False, stream=True, **sent) as response:
-            return _Answer(response.status_code, _whole(url, response))
+        with requests.Session() as session, _bounded(session) as over:
+            try:
+                with session.request(method, url, timeout=TIMEOUT, allow_redirects=False, stream=True, **sent) as response:
+                    return _Answer(response.status_code, _whole(url, response))
+            finally:
+                if over.is_set():  # where the answer does not say its length, it seems to end there
+                    raise Unreachable(f"{url}: the answer was not whole after {LONGEST:g} seconds")
     except (requests.RequestException, OSError) as error:
         raise Unreachable(f"{url}: {error}") from error
 
 
 def _whole(url: str, response: Any) -> bytes:
-    """Byte by byte, for one that only drips holds up everybody else's."""
-    content, until = bytearray(), running_time() + LONGEST
-    for piece in response.iter_content(1):
+    content = bytearray()
+    for piece in response.iter_content(4096):
         content += piece
         if len(content) > MOST_BYTES:
             raise Refused(f"{url}: an answer of more than {MOST_BYTES} bytes", outside_code="TOO_LARGE")
-        if running_time() > until:
-            raise Unreachable(f"{url}: the answer was not whole after {LONGEST:g} seconds")
     return bytes(content)
+
+
+@contextmanager
+def _bounded(session: Any) -> Iterator[threading.Event]:
+    """Within it connections are cut after `LONGEST` seconds, and it is set then: one that only drips holds up everybody else's answer.
+
+    ``requests`` bounds each wait for a byte, not the whole: a head, or a handshake, could drip for hours.
+    """
+    from requests.adapters import HTTPAdapter
+
+    over, made = threading.Event(), list[socket.socket]()
+
+    def cut() -> None:
+        over.set()
+        for one in made:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    class Adapter(HTTPAdapter):
+        def get_connection_with_tls_context(self, *given: Any, **more: Any) -> Any:
+            pool: Any = super().get_connection_with_tls_context(*given, **more)
+            pool.ConnectionCls = _kept(pool.ConnectionCls, made)
+            return pool
+
+    timer = threading.Timer(LONGEST, cut)
+    timer.daemon = True
+    session.mount("http://", Adapter())
+    session.mount("https://", Adapter())
+    timer.start()
+    try:
+        yield over
+    finally:
+        timer.cancel()
+        for one in made:
+            one.close()
+
+
+def _kept(kind: Any, made: list[socket.socket]) -> Any:
+    """A kind of connection that adds a second hold on its socket to ``made``: the first one is another's once TLS begins."""
+
+    class Kept(kind):  # type: ignore[misc]
+        def _new_conn(self) -> Any:
+            begun = super()._new_conn()
+            made.append(begun.dup())
+            return begun
+
+    return Kept

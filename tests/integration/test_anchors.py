@@ -389,10 +389,21 @@ def test_an_answer_that_is_broken_is_no_answer_and_holds_up_no_other(said, tmp_p
         assert outside.heads(config.load(one.path).anchors.witnesses, ORIGIN) == {}
 
 
-def test_an_answer_that_drips_has_an_end(monkeypatch):
+@pytest.mark.parametrize(
+    "begun", [HEAD + b"Content-Length: 100\r\n\r\n", HEAD + b"\r\n", HEAD + b"X-Slow: ", b""], ids=["body", "no length", "head", "status"]
+)
+def test_an_answer_that_drips_has_an_end_wherever_it_does(monkeypatch, begun):
     monkeypatch.setattr(outside, "LONGEST", 0.2)
-    with answering([HEAD + b"Content-Length: 100\r\n\r\n", *[b"a"] * 40], every=0.05) as url, pytest.raises(Unreachable, match="not whole"):
+    with answering([begun, *[b"a"] * 40], every=0.05) as url, pytest.raises(Unreachable, match="not whole"):
         outside.stamp(url, b"x", b"")
+
+
+def test_a_handshake_of_tls_that_drips_has_an_end(monkeypatch):
+    monkeypatch.setattr(outside, "LONGEST", 0.2)
+    begun = time.monotonic()
+    with answering([b"\x16\x03\x03\x40\x00", *[b"a"] * 40], every=0.05) as url, pytest.raises(Unreachable, match="not whole"):
+        outside.stamp(url.replace("http:", "https:"), b"x", b"")
+    assert time.monotonic() - begun < 5
 
 
 def test_whatever_one_anchor_meets_the_others_are_asked_and_who_is_late_is_told(tmp_path, authority, monkeypatch):
