@@ -127,6 +127,8 @@ class Client:
         if isinstance(file, str | Path):
             with Path(file).open("rb") as stream:
                 return self.attach(stream, name or Path(file).name, media_type)
+        if not file.seekable():
+            raise ValueError("the stream cannot seek, and a call may have to be made again: give a path, or the bytes")
         size = file.seek(0, os.SEEK_END)
         headers = {
             "Content-Type": media_type,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import os
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -78,6 +79,13 @@ def test_files_from_a_path_bytes_or_a_stream(client, tmp_path):
     assert one["sha256"] == two["sha256"] == three["sha256"]
     assert (one["name"], one["size"], one["media_type"]) == ("modulo è.pdf", 9, "application/pdf")
     assert client.send("prova.saluto", {"nome": "Elio"}, attachments=[one])["id"]
+
+
+def test_a_stream_that_cannot_seek_is_refused_with_what_to_give_instead(client):
+    reading, writing = os.pipe()
+    os.close(writing)
+    with os.fdopen(reading, "rb") as stream, pytest.raises(ValueError, match="give a path, or the bytes"):
+        client.attach(stream, "c")
 
 
 def test_a_file_that_is_refused_while_it_is_sent_gives_the_problem(client):
