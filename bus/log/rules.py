@@ -31,7 +31,9 @@ def compare(tx: Tx) -> None:
     after, editions, read, texts = "", dict[str, Files](), dict[str, bytes](), dict[str, Files]()
     while rows := tx.all("rules_after", after=after, most=MOST):
         for row in rows:
-            after, content = str(row["digest"]), octets(row["content"])
+            if not isinstance(row["digest"], str):  # SQLite sorts bytes behind every text: the next page would be the same for ever
+                raise _broken("something stands in the table `rules` under what is no text, so no rules are found there")
+            after, content = row["digest"], octets(row["content"])
             if not are_octets(row["content"]):
                 raise _broken(f"what stands in the table `rules` as {after} is a text, not bytes")
             if _DIGEST.fullmatch(after):

@@ -715,6 +715,16 @@ def rules_as_a_text_of_the_same_bytes(raw, rng, small):
 
 
 @kind
+def rules_that_stand_under_bytes_in_the_place_of_a_text(raw, rng, small):
+    """Of their fingerprint, or of another one."""
+    if rng.random() < 0.5:
+        raw.execute("UPDATE rules SET digest = CAST(digest AS BLOB) WHERE digest = ?", (DIGEST,))
+    else:
+        raw.execute("INSERT INTO rules (digest, kind, content) VALUES (?, 'route', ?)", (rng.randbytes(32), b"{}"))
+    return found("table")
+
+
+@kind
 def rules_by_which_there_are_runs_taken_out(raw, rng, small):
     """Then nobody can say any more whether it was done as they said."""
     raw.execute("DELETE FROM rules WHERE digest = ?", (DIGEST,))
