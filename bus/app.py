@@ -368,7 +368,7 @@ class App:
         return text_of(self.clock.now())
 
     def announce_replay(self, actor: str, purpose: str, scope: JsonObject) -> str:
-        """Write in the log that somebody recomputes runs: ``what``, or ``from`` and ``to``; the id of the record. Raises `Invalid`."""
+        """Write in the log that somebody recomputes runs: ``what``, ``bundle``, or a time. Raises `Invalid`."""
         return self.store.write(lambda tx: accesses.announce_replay(tx, actor, purpose, scope, self.clock)).result()
 
     # -- people's acts on dead letters -------------------------------------------------------------------------------

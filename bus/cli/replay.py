@@ -51,10 +51,11 @@ def replay(
 
     if sum(map(bool, (what, since or until, bundle))) != 1:
         raise typer.BadParameter("say what: a run, a message or a case; or --from and --to; or --bundle", param_hint="replay")
+    held = proven(bundle, log_key) if bundle is not None else None
     if purpose:
-        _announce(url, key, config, purpose, {"what": what, "from": since, "to": until})
-    if bundle is not None:
-        report = unbundled(proven(bundle, log_key), offline(config)[1], every=every)
+        _announce(url, key, config, purpose, {"what": what, "bundle": held.digest if held else "", "from": since, "to": until})
+    if held is not None:
+        report = unbundled(held, offline(config)[1], every=every)
     else:
         with recomputing(config, store) as (settings, reader):
             report = replayed(reader, offered(settings), what, (since, until), every=every or bool(what))

@@ -93,7 +93,7 @@ def announce_replay(tx: Tx, actor: str, purpose: str, scope: JsonObject, clock: 
     """
     what = _nameless(scope)
     message, run = _named(tx, what)
-    data = {"scope": "run" if run else "message" if message else "case" if what else "time"}
+    data = {"scope": "run" if run else "message" if message else "case" if what else "bundle" if "bundle" in scope else "time"}
     record = Record(new_id(), "replayed", clock.now(), actor=actor, message=message, data=data)
     made = entry(record, tx.keys.fresh(), {"purpose": {"text": purpose_of(purpose), **scope}})
     write(tx, made)

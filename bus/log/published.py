@@ -13,10 +13,10 @@ from pathlib import Path
 
 from bus.disk import whole
 from bus.errors import EvidenceError, StoreError
-from bus.log import checkpoint
+from bus.log import checkpoint, note
 from bus.log.note import Verifier
 from bus.log.record import LONGEST
-from bus.log.stored import StoredTree
+from bus.log.stored import StoredCheckpoint, StoredTree
 from bus.log.tiles import WIDTH, hashes_in, path, tiles_of
 from bus.log.tree import HASH, CompactRange, leaf_hash
 from bus.store.opening import Reader
@@ -70,13 +70,17 @@ class Folder:
 
 
 def publish(reader: Reader, folder: Path) -> tuple[int, int]:
-    """Bring the folder up to the newest checkpoint; the size of the tree, and how many files were written. Raises `StoreError`."""
+    """Bring the folder up to the newest checkpoint; the size of the tree, and how many files were written.
+
+    Raises `StoreError`, and `EvidenceError` for a folder of another log, or of another or a longer history of this one.
+    """
     written = 0
     with reader.read() as tx:
         stored = StoredTree(tx)
         newest = stored.checkpoint()
         if newest is None:
             raise StoreError("the log has no checkpoint yet", code="store.tree", hint="it has one a second after its first record")
+        _goes_on(stored, newest, folder)
         for level, number, width in tiles_of(newest.size):
             file = folder / path(level, number, width)
             if not file.exists():
@@ -85,6 +89,21 @@ def publish(reader: Reader, folder: Path) -> tuple[int, int]:
             if level == 0 and not entries.exists():
                 written += _put(entries, _entries(stored, number * WIDTH, width))
     return newest.size, written + _put(folder / "checkpoint", newest.note)
+
+
+def _goes_on(stored: StoredTree, newest: StoredCheckpoint, folder: Path) -> None:
+    """Files that are there are not written again, so a history that does not go on from the published one would be mixed with it."""
+    try:
+        said = (folder / "checkpoint").read_bytes()
+    except FileNotFoundError:
+        return
+    there, ours = (checkpoint.checkpoint_of(note.parse(one).text) for one in (said, newest.note))
+    if there.origin != ours.origin or there.size > ours.size or stored.root(there.size) != there.root:
+        raise EvidenceError(
+            f"{folder} holds {there.size:,} records of the log {there.origin}, and this log, of {ours.size:,}, does not go on from them",
+            code="evidence.tiles", hint="nothing was written; was the log rolled back, or begun anew? bus log verify --from-checkpoint"
+            f" {folder / 'checkpoint'} says; keep that folder, and write into another one",
+        )  # fmt: skip
 
 
 def _entries(stored: StoredTree, start: int, width: int) -> bytes:

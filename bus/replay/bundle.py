@@ -7,6 +7,7 @@ itself must be known before (`bus.bundle.verify`): replay says whether what it h
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -29,6 +30,11 @@ class Bundle:
         except (KeyError, ValueError) as error:
             raise Invalid(f"this is no bundle: {error!r}", code="replay.bundle", hint="bus log export makes them") from error
         self.evidence.missing = "unavailable: absent"
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of its manifest, which the record ``exported`` names."""
+        return hashlib.sha256(self._files["manifest.json"]).hexdigest()
 
     def places(self, digest: str) -> Places:
         """Where the steps of these rules are written; their files may not be in it."""

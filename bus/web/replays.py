@@ -10,8 +10,8 @@ from bus.web.answer import Answer, Call, json_answer
 
 
 async def announce(call: Call) -> Answer:
-    """Write in the log who replays ``what``, or what came between two times, and for what ``purpose``."""
-    given = await asked(call, {"purpose": str, "what": str, "from": str, "to": str})
+    """Write in the log who replays ``what``, a ``bundle``, or what came between two times, and for what ``purpose``."""
+    given = await asked(call, {"purpose": str, "what": str, "bundle": str, "from": str, "to": str})
     scope: JsonObject = {name: value for name, value in given.items() if name != "purpose" and value}
     record = await call.house.run(lambda: call.house.app.announce_replay(call.caller.name, given.get("purpose", ""), scope))
     return json_answer({"record": record})

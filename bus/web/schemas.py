@@ -232,6 +232,7 @@ SCHEMAS: dict[str, Shape] = {
         {
             "purpose": {**TEXT, "minLength": 1, "description": "Why; the log keeps it."},
             "what": {**TEXT, "description": "Id of a run or a message, or a key of a case."},
+            "bundle": {**TEXT, "description": "SHA-256 of the manifest of a bundle."},
             "from": TEXT,
             "to": TEXT,
         },

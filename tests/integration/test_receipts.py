@@ -6,6 +6,7 @@ import base64
 import contextlib
 import datetime as dt
 import json
+import random
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from bus.log import note, receipt, tree
 from bus.log.record import Record, content
 from bus.message import new_id
 from tests.small_bus import Caller, running
+from tests.tamper.logs import write_log
 
 BODY = {"type": "prova.saluto", "data": {"nome": "Ada"}}
 
@@ -242,3 +244,17 @@ def test_the_folder_of_tiles_grows_and_says_the_same_as_the_log(tmp_path, capsys
     capsys.readouterr()
     assert main(["log", "tiles", str(folder), "--config", str(tmp_path / "config.yaml")]) == 0
     assert " 1 files written" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("size", [20, 400, 600], ids=["shorter", "another", "longer"])
+def test_a_folder_of_tiles_is_never_gone_on_with_by_another_history(tmp_path, capsys, size):
+    """Restored from a backup, or begun anew under the same name: the files of the first would stay among those of the second."""
+    folder = tmp_path / "tiles"
+    for name, count in (("prima", 400), ("poi", size)):
+        write_log(f"sqlite:///{tmp_path / name}.db", random.Random(name), count)
+    assert main(["log", "tiles", str(folder), "--store", f"sqlite:///{tmp_path / 'prima.db'}"]) == 0
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert main(["log", "tiles", str(folder), "--store", f"sqlite:///{tmp_path / 'poi.db'}"]) == 2
+    assert "does not go on from them" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before

@@ -256,6 +256,21 @@ def test_who_says_why_is_written_in_the_log_before_anything_is_read(tmp_path):
         assert (record.actor, dict(record.data)) == ("revisore", {"scope": "case"})
 
 
+def test_who_replays_a_bundle_and_says_why_is_written_with_which_bundle_it_is(tmp_path):
+    with running(tmp_path) as server:
+        work(server)
+        door = ["--purpose", "reclamo 44", "--url", f"http://127.0.0.1:{server.port}", "--key", key_of("revisore")]
+        out = tmp_path / "fascicolo.zip"
+        assert main(["log", "export", "--case", "istanza:Ada", "--out", str(out), *door]) == 0
+        said = bus("replay", "--bundle", str(out), "--config", str(tmp_path / "config.yaml"), *door)
+        assert said.returncode == 0, said.stderr
+        with server.app.store.read() as tx:
+            records = {one.kind: one for _, one in log.everything(tx) if one.kind in ("exported", "replayed")}
+            told = log.json_payload(tx, records["replayed"].payload("purpose"))
+        assert told == {"text": "reclamo 44", "bundle": records["exported"].data["manifest"]}
+        assert dict(records["replayed"].data) == {"scope": "bundle"}
+
+
 def test_a_case_that_was_exported_is_replayed_offline_and_turned_into_a_test(tmp_path):
     with running(tmp_path) as server:
         waited = work(server)
