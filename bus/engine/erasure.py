@@ -6,6 +6,7 @@ comes first, the keys after it: `redo` destroys what a crash between the two, or
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -88,15 +89,31 @@ def asked(tx: Tx, identity: str, now: dt.datetime) -> tuple[Record, Any]:
     mark = tx.one("mark", name=_mark(identity))
     if mark is None or moment_of(parsed(mark["value"])["until"]) < now:
         raise NotFound("no erasure waits under that id", code="subject.request-unknown", hint="it was done, or it expired: ask again")
+    return _request(tx, identity)
+
+
+def _request(tx: Tx, identity: str) -> tuple[Record, Any]:
     row = tx.one("record", id=identity)
     assert row is not None
     record = record_of(parsed(row["content"]))
     return record, log.json_payload(tx, str(record.payload("request")))
 
 
-def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[str, int | None]) -> Done:
-    """Write that a person is erased. ``file_keys``: the keys of files by token, as the disk has them.
+def _with_it(tx: Tx, identity: str, found: Reach) -> dict[str, int]:
+    """Other requests that ask for nothing more, and say of whom: by the name of their mark the key of what they say."""
+    settled = dict[str, int]()
+    for row in tx.all("erasures_asked"):
+        other = row["name"].partition(" ")[2]
+        with contextlib.suppress(Erased):
+            if other != identity and set(holdings(tx, _request(tx, other)[1]["subject"]).messages) <= set(found.messages):
+                settled[row["name"]] = parsed(row["value"])["key"]
+    return settled
 
+
+def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[str, int | None]) -> Done:
+    """Write that a person is erased; other requests for the same are over with it.
+
+    ``file_keys``: the keys of files by token, as the disk has them.
     Raises `NotFound`, `Forbidden` for who asked, `Conflict` while runs are open.
     """
     request, told = asked(tx, identity, clock.now())
@@ -115,7 +132,8 @@ def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[
         raise Conflict("another file came this very moment", code="subject.changed", hint="confirm again")
     _nobody_waits_for(tx, found.files, clock.now())
     held = [*_texts_of(tx, found), str(request.payload("request"))]
-    keys = {*_destructible(tx, held), *[key for file in found.files if (key := file_keys[file]) is not None]}
+    settled = _with_it(tx, identity, found)
+    keys = {*_destructible(tx, held), *settled.values(), *[key for file in found.files if (key := file_keys[file]) is not None]}
     keys.update(key for file in found.shared for key in _unnamed(tx, file, actor, clock) if key != file_keys[file])
     records = [
         Record(new_id(), "erased", clock.now(), actor=actor, data={"asked": identity, "by": request.actor, **part})
@@ -123,7 +141,8 @@ def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[
     ]
     for record in records:
         write(tx, entry(record, tx.keys.fresh(), {"reason": {"text": told["reason"]}}))
-    tx.do("drop_mark", name=_mark(identity))
+    for mark in (_mark(identity), *settled):
+        tx.do("drop_mark", name=mark)
     shown: JsonObject = {"id": identity, "record": records[0].id, "messages": len(found.messages), "files": len(found.files)}
     return Done(shown, tuple(keys), found.files)
 

@@ -25,6 +25,7 @@ from bus.cli import main
 from bus.engine import erasure, projection
 from bus.errors import Erased
 from bus.log import log, stream
+from bus.log.payload import key_number
 from tests.integration.kit import until
 from tests.small_bus import Caller, Process, key_of, running, settings, wait_reply
 
@@ -373,6 +374,20 @@ def test_a_request_that_nobody_confirms_is_forgotten(town, monkeypatch):
     asked(town)
     with town.app.store.read() as tx, pytest.raises(Erased):
         log.json_payload(tx, record.payload("request"))
+
+
+def test_other_requests_for_the_same_person_are_over_with_the_erasure_and_say_no_more_who_it_was(town):
+    """Each says so in a payload with a key of its own, which nobody would destroy before the request expires."""
+    message, other = greet(town, NAME, WHO), greet(town, "Mario", OTHER)
+    requests = [asked(town, subject).json["id"] for subject in (WHO, f" {WHO.lower()}", message, WHO, OTHER)]
+    assert confirmed(town, requests[3]).status == 200
+    with town.app.store.read() as tx:
+        records = [record for _, record in log.everything(tx) if record.kind == "erasure"]
+        gone = [tx.keys.is_gone(key_number(bytes(tx.one("payload", id=one.payload("request"))["nonce"]))) for one in records]
+    assert gone == [True, True, True, True, False]
+    assert [confirmed(town, one).status for one in requests[:4]] == [404] * 4
+    assert confirmed(town, requests[4]).status == 200
+    assert other
 
 
 def test_the_commands(tmp_path, capsys, monkeypatch):
