@@ -140,7 +140,7 @@ class Protocollo(Adapter):
         if not is_number(number) or not is_number(year):
             raise InDoubt("the register answered yes without a number")
         return Registrato(
-            numero=full_number(number), anno=int(year), data=day_of(said.get(self._dialect.data) or ""), riferimento=riferimento
+            numero=full_number(number), anno=int(str(year)), data=day_of(said.get(self._dialect.data) or ""), riferimento=riferimento
         )
 
     def _put(self, content: bytes, token: str, ctx: Call, until: float) -> int:
