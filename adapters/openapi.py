@@ -42,7 +42,7 @@ _NULL: Schema = {"type": "null"}
 class Described:
     """One operation. ``refusals`` are its 4xx statuses (``HTTP_404``) and the codes that their bodies list, ``expected`` the statuses
     of the matter. ``headers`` are those it must be given; ``whole``: the body is the field ``body``; ``told``: a success has JSON to read;
-    ``media``: what the body may be where it cannot be JSON.
+    ``media``: what the body may be where it cannot be JSON; ``joined``: what stands between the items of a list that is one parameter.
     """
 
     method: str
@@ -58,6 +58,7 @@ class Described:
     expected: frozenset[str]
     purpose: str
     media: tuple[str, ...] = ()
+    joined: Mapping[str, str] = field(default_factory=dict)
 
 
 class Document:
@@ -108,6 +109,7 @@ class Document:
             request=request, answer=answer, whole=whole, told=bool(good),
             success=tuple(int(status) for status in replies if status.isdigit() and status[0] == "2") or (200, 201, 202, 204),
             refusals=refusals, expected=expected, purpose=str(one.get("summary", "")), media=media,
+            joined={name: mark for name, each in given.items() if (mark := _between(each))},
         )  # fmt: skip
 
     def _body(self, one: Schema, parameters: list[Schema]) -> tuple[Schema, bool, tuple[str, ...]]:
@@ -221,6 +223,16 @@ class Reader:
             made.null |= len(real) < len(choices)
             if real:
                 made.choices.append((real, [_discriminated(node.get("discriminator"), one) for one in real], base, seen))
+
+
+def _between(parameter: Schema) -> str:
+    """What stands between the items of a list in the address; empty where each is a parameter of its own."""
+    style = parameter.get("style", "form" if parameter["in"] == "query" else "simple")
+    if "schema" not in parameter:  # Swagger 2.0
+        style = parameter.get("collectionFormat", "csv")
+    elif parameter.get("explode", style == "form") and parameter["in"] == "query":
+        style = "multi"
+    return {"multi": "", "ssv": " ", "spaceDelimited": " ", "tsv": "\t", "pipes": "|", "pipeDelimited": "|"}.get(style, ",")
 
 
 def _discriminated(told: Any, choice: Any) -> dict[str, list[str]]:

@@ -393,10 +393,12 @@ class Rest(Adapter):
         asked: RestOperation = self.settings.operations[operation_name]
         declared, described = self.operations[operation_name], self._described.get(operation_name)
         fields = request.model_dump(mode="json", exclude_none=described is None)
-        method, template, asks = (
-            (described.method, described.path, described.query) if described else (asked.method, asked.path, asked.query)
+        method, template, asks, joined = (
+            (described.method, described.path, described.query, described.joined)
+            if described
+            else (asked.method, asked.path, asked.query, {})
         )
-        path, query, body = _parts_of(template, asks, fields)
+        path, query, body = _parts_of(template, asks, fields, joined)
         reply = self._client.send(
             ctx, asked.effect, method, path, query=query,
             body=None if method not in ("POST", "PUT", "PATCH") else body.get(BODY) if described and described.whole else body,
@@ -412,8 +414,15 @@ class Rest(Adapter):
         )
 
 
-def _parts_of(template: str, asks: Sequence[str], fields: Mapping[str, Any]) -> tuple[str, dict[str, str | list[str]], dict[str, Any]]:
-    """Path, query and body of a request: what stands in the path, what is asked for in the query, and the rest."""
+def _parts_of(
+    template: str, asks: Sequence[str], given: Mapping[str, Any], joined: Mapping[str, str]
+) -> tuple[str, dict[str, str | list[str]], dict[str, Any]]:
+    """Path, query and body of a request: what stands in the path, what is asked for in the query, and the rest.
+
+    ``joined``: what stands between the items of a list that is one value.
+    """
+    one_value = {name: mark.join(map(_said, given[name])) for name, mark in joined.items() if isinstance(given.get(name), list)}
+    fields = {**given, **one_value}
     in_path = set(IN_PATH.findall(template))
     path = IN_PATH.sub(lambda found: _segment(found[1], fields.get(found[1])), template)
     asked = {name: fields[name] for name in asks if name in fields}

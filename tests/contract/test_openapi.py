@@ -220,6 +220,30 @@ def test_what_stands_in_the_path_is_asked_for_also_where_the_document_forgets_it
     assert [request.split()[1] for request in seen] == [b"/notifiche/ABCD%201/annulla"]
 
 
+LIST = {"type": "array", "items": {"type": "string"}}
+
+
+@pytest.mark.parametrize(
+    ("version", "parameter", "address"),
+    [
+        ({"openapi": "3.0.3"}, {"in": "query", "schema": LIST}, "/righe?x=a&x=b%2Cc"),
+        ({"openapi": "3.0.3"}, {"in": "query", "explode": False, "schema": LIST}, "/righe?x=a%2Cb%2Cc"),
+        ({"openapi": "3.0.3"}, {"in": "query", "style": "pipeDelimited", "explode": False, "schema": LIST}, "/righe?x=a%7Cb%2Cc"),
+        ({"openapi": "3.0.3"}, {"in": "path", "required": True, "schema": LIST}, "/righe/a%2Cb%2Cc"),
+        ({"swagger": "2.0"}, {"in": "query", **LIST}, "/righe?x=a%2Cb%2Cc"),
+        ({"swagger": "2.0"}, {"in": "query", "collectionFormat": "multi", **LIST}, "/righe?x=a&x=b%2Cc"),
+    ],
+)
+def test_a_list_stands_in_the_address_as_the_document_says(tmp_path, version, parameter, address):
+    path = "/righe/{x}" if parameter["in"] == "path" else "/righe"
+    one = {"parameters": [{"name": "x", **parameter}], "responses": {"200": {}}}
+    (tmp_path / "righe.json").write_text(json.dumps({**version, "paths": {path: {"get": one}}}), "utf-8")
+    operations = {"x": {"method": "GET", "path": path, "effect": "read"}}
+    with peer(http(200, b"{}")) as (url, seen), archive(url, openapi=str(tmp_path / "righe.json"), operations=operations) as adapter:
+        assert attempt(adapter, "x", {"x": ["a", "b,c"]}).error is None
+    assert seen[0].split()[1].decode() == address
+
+
 def test_a_body_in_a_part_that_nobody_copied_is_sent_as_it_is_given(tmp_path):
     body = {"required": True, "content": {"application/json": {"schema": {"$ref": "altro.yaml#/Richiesta"}}}}
     settings = _documented(tmp_path, "/richieste", {"requestBody": body, "responses": {"202": {}}})
