@@ -34,7 +34,6 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from adapters.http import Link, Reply, crossing, errors, reason
 from adapters.openapi import BODY, IN_PATH, Described, alternatives, document_of, model_of
 from adapters.shapes import Shape, shape_of
-from adapters.soap.client import BAD_REQUEST
 from bus.adapter import Adapter, Call, Effect, InDoubt, Operation, OutsideError, Refused, Settings, Unreachable
 from bus.message import canonical
 
@@ -424,18 +423,10 @@ def _parts_of(
     one_value = {name: mark.join(map(_said, given[name])) for name, mark in joined.items() if isinstance(given.get(name), list)}
     fields = {**given, **one_value}
     in_path = set(IN_PATH.findall(template))
-    path = IN_PATH.sub(lambda found: _segment(found[1], fields.get(found[1])), template)
+    path = IN_PATH.sub(lambda found: quote(_said(fields[found[1]]), safe=""), template)
     asked = {name: fields[name] for name in asks if name in fields}
     query = {name: [*map(_said, value)] if isinstance(value, list) else _said(value) for name, value in asked.items()}
     return path, query, {name: value for name, value in fields.items() if name not in in_path and name not in asks}
-
-
-def _segment(name: str, value: Any) -> str:
-    """A value in a path, quoted. Raises `Refused` for one that would be another path: none, an empty one, ``.`` and ``..``."""
-    text = "" if value is None else _said(value)
-    if text in {"", ".", ".."}:
-        raise Refused(f"{name} stands in the path and is {text!r}", outside_code=BAD_REQUEST)
-    return quote(text, safe="")
 
 
 def _said(value: Any) -> str:
@@ -446,7 +437,6 @@ def _declared(name: str, asked: RestOperation, described: Described | None, judg
     in_band = asked.failed_when
     refusals = {
         **HTTP_REFUSALS,
-        BAD_REQUEST: "a value cannot stand in the path: nothing was sent",
         **(described.refusals if described else {}),
         **asked.refusals,
         **({"IN_BAND": "refused inside a success"} if in_band else {}),
@@ -471,8 +461,26 @@ def _declared(name: str, asked: RestOperation, described: Described | None, judg
 
 def _request_of(name: str, asked: RestOperation, described: Described | None) -> type[BaseModel]:
     if asked.request is not None or described is None:
-        return shape_of(f"{name}-request", asked.request or {}, closed=True)
-    return model_of(f"{name}-request", described.request, closed=True)
+        made = shape_of(f"{name}-request", asked.request or {}, closed=True)
+    else:
+        made = model_of(f"{name}-request", described.request, closed=True)
+    return _addressed(made, IN_PATH.findall(described.path if described else asked.path))
+
+
+def _addressed(made: type[BaseModel], names: Sequence[str]) -> type[BaseModel]:
+    """The model that also refuses what would ask for another path: a missing or empty value, ``.`` and ``..`` in it."""
+
+    class Addressed(made):  # type: ignore[misc, valid-type]  # made at run time
+        @model_validator(mode="before")
+        @classmethod
+        def _in_path(cls, value: Any) -> Any:
+            for name in names if isinstance(value, Mapping) else ():
+                if value.get(name) is None or _said(value[name]) in {"", ".", ".."}:
+                    raise ValueError(f"{name} stands in the path: it may be neither missing nor empty, nor . or ..")
+            return value
+
+    Addressed.__name__ = Addressed.__qualname__ = made.__name__
+    return Addressed
 
 
 def _answer_of(name: str, asked: RestOperation, described: Described | None, judged: bool) -> type[BaseModel]:

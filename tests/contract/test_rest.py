@@ -325,10 +325,10 @@ def test_a_value_that_would_ask_for_another_path_never_leaves(number):
     request = {"type": "object", "properties": {"numero": {"type": "string"}}}
     answer = {"type": "object", "properties": {}}
     deletion = {"method": "DELETE", "path": "/fascicoli/{numero}", "effect": "once", "request": request, "answer": answer}
-    with peer(http(200, b"{}")) as (url, seen), configured(url, operations={"elimina": deletion}) as adapter:
-        error = attempt(adapter, "elimina", {"numero": number}).error
-    assert isinstance(error, Refused)
-    assert (error.outside_code, seen) == ("RICHIESTA_NON_VALIDA", [])
+    operations, wrong = {"elimina": deletion}, pytest.raises(ValidationError, match="stands in the path")
+    with peer(http(200, b"{}")) as (url, seen), configured(url, operations=operations) as adapter, wrong:
+        attempt(adapter, "elimina", {"numero": number})
+    assert seen == []
 
 
 @pytest.mark.parametrize(("reason", "code"), [("PIENO", "PIENO"), ("ALTRO", "IN_BAND")])
