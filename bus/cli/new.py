@@ -107,10 +107,14 @@ def service(
     """An entry of routes/servizi.yaml, with a test of it: an application where the generic route is there, else a page of the website."""
     from bus.cli.starts import SERVICE, filled
     from bus.services import GENERIC_ROUTE
+    from bus.source import suggestion
 
     _fit(_CODE, code, "occupazione-suolo")
     known, catalog = _house(config)
     _absent(code, catalog.services, "service")
+    if (offices := catalog.tables.get("uffici")) is not None and office not in offices:
+        raise Invalid(f"there is no office {office!r} in the table uffici", code="new.unknown", hint=suggestion(office, offices))
+    word, office = _word(code), _word(office)
     if GENERIC_ROUTE in catalog.routes and "servizi.modulo-semplice" in catalog.types:
         about = "served by the generic route; another form: `modulo`, a route of its own: `percorso`"
         rest = "    tipo: istanza\n    modulo: servizi.modulo-semplice"
@@ -118,12 +122,12 @@ def service(
     else:
         about, rest = "a page of the website", f"    tipo: informativo\n    pagina: /servizi/{code}"
     quoted = json.dumps(title, ensure_ascii=False)
-    entry = filled(SERVICE, title=title.replace("\n", " "), about=about, code=code, quoted=quoted, office=office, rest=rest)
+    entry = filled(SERVICE, title=title.replace("\n", " "), about=about, code=word, quoted=quoted, office=office, rest=rest)
     path = known.config.rules / "routes/servizi.yaml"
     before = path.read_text("utf-8") if path.is_file() else "# The services of the portal.\nservizi:\n"
     files = {"routes/servizi.yaml": before.rstrip("\n") + "\n" + entry}
     if "tipo: istanza" in rest:
-        files |= _test_of_service(known, catalog, code, office, fee)
+        files |= _test_of_service(known, catalog, word, office, fee)
     _write(known, files, over=frozenset(files))
     print("next: bus validate" + (f"; bus test {GENERIC_ROUTE}" if len(files) > 1 else ""))
 
@@ -141,7 +145,9 @@ def _test_of_service(known: Declared, catalog: Catalog, code: str, office: str, 
     )
     paying = f"{{pagopa.crea-posizione: {{importo: {fee}}}}}, " if fee else ""
     then = "\n    then: [{arrive: pagopa.ricevuta}]" if fee else ""
-    return {file: before.rstrip("\n") + "\n" + filled(SERVICE_TEST, code=code, office=office, then=then, paying=paying)}
+    return {
+        file: before.rstrip("\n") + "\n" + filled(SERVICE_TEST, name=code.strip('"'), code=code, office=office, then=then, paying=paying)
+    }
 
 
 @app.command()
@@ -188,6 +194,11 @@ def _fit(pattern: re.Pattern[str], name: str, example: str) -> None:
         raise Invalid(f"{name!r} cannot be a name here", code="new.name", hint=f"such as {example}")
 
 
+def _word(text: str) -> str:
+    """A name as YAML that reads it as a text."""
+    return text if text[:1].isalpha() and text not in ("null", "true", "false") else json.dumps(text)
+
+
 def _absent(name: str, known: Mapping[str, Any], what: str) -> None:
     if name in known:
         raise _taken(f"there is already a {what} {name!r}")
@@ -212,7 +223,6 @@ def _write(known: Declared, files: Mapping[str, str], over: Collection[str] = ()
     from bus.catalog import examine
     from bus.errors import RulesError
     from bus.rulefiles import files_of
-    from bus.source import render
 
     rules = known.config.rules
     if taken := [file for file in files if file not in over and (rules / file).exists()]:
@@ -220,7 +230,7 @@ def _write(known: Declared, files: Mapping[str, str], over: Collection[str] = ()
     made = {**files_of(rules), **{file: text.encode() for file, text in files.items()}}
     _, findings = examine(made, known.operations)
     if wrong := [one for one in findings if one.file in files and one.severity == "error"]:
-        raise RulesError(f"nothing was written, it would not be right:\n{render(wrong)}", wrong, code="new.not-right")
+        raise RulesError("nothing was written, it would not be right", wrong, code="new.not-right")
     for file, text in files.items():
         _put(rules / file, text)
         print(rules / file)

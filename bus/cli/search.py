@@ -113,7 +113,8 @@ def _print(shown: dict[str, Any], find: str) -> None:
             table.add_row(*(", ".join(cells[name]) if name == "places" else str(cells[name]) for name in names))
         print_table(table)
     if "opened" in shown:
-        print(f"opened {shown['opened']:,} messages to look for it; the log keeps who, and why" + _unreadable(shown["unreadable"]))
+        noun = "message" if shown["opened"] == 1 else "messages"
+        print(f"opened {shown['opened']:,} {noun} to look for it; the log keeps who, and why" + _unreadable(shown["unreadable"]))
     if shown["unseen"]:
         print(f"about {shown['unseen']:,} of the newest records cannot be found yet: the bus is still making what searches look at")
     if shown["next"]:

@@ -72,7 +72,7 @@ SERVICE = """\
 """
 
 SERVICE_TEST = """\
-  - name: "@CODE@: the application reaches its office"
+  - name: "@NAME@: the application reaches its office"
     but: {servizio: @CODE@}@THEN@
     expect:
       state: done

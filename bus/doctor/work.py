@@ -73,9 +73,8 @@ def dead(at: Surroundings) -> Iterator[Verdict]:
         yield ok("doctor.dead", "no dead letters")
         return
     reasons = ", ".join(f"{row['runs']:,} {row['reason']}" for row in rows)
-    yield warning(
-        "doctor.dead", f"{total:,} dead letters ({reasons}), the oldest for {_words(_age(at, min(row['oldest'] for row in rows)))}"
-    )
+    noun, oldest = "dead letter" if total == 1 else "dead letters", _words(_age(at, min(row["oldest"] for row in rows)))
+    yield warning("doctor.dead", f"{total:,} {noun} ({reasons}), the oldest for {oldest}")
 
 
 def lanes(at: Surroundings) -> Iterator[Verdict]:

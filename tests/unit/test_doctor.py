@@ -84,6 +84,14 @@ def test_an_embedded_bus_at_work_is_well_and_its_dead_letter_is_told(tmp_path):
     assert levels(found, "doctor.attachments") == ["ok"]
 
 
+def test_one_dead_letter_is_one(tmp_path):
+    with running(tmp_path) as server:
+        sent = Caller(server.port)("POST", "/messages", {"type": "prova.guasto", "data": {"nome": "Ada"}})
+        wait_reply(server.app, sent.json["id"], 10)
+        [dead] = examined(tmp_path / "config.yaml")["doctor.dead"]
+    assert dead.what.startswith("1 dead letter (1 prova.rotta)")
+
+
 def test_what_is_printed_is_one_line_for_each_check(tmp_path, capsys):
     path = write(tmp_path, keys=[])
     assert main(["doctor", "--config", str(path)]) == 0

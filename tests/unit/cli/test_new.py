@@ -130,8 +130,13 @@ def test_a_mapping_to_any_operation_is_good_at_once(project: Path, operation: st
 @pytest.mark.parametrize("project", ["ours"], indirect=True)
 def test_what_would_be_wrong_is_not_written(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = contents(project)
-    assert 0 != main(["new", "service", "ritiro-sfalci", "--titolo", "x", "--ufficio", "marte"])
-    assert "marte" in capsys.readouterr().err
+    assert 0 != main(["new", "service", "ritiro-sfalci", "--titolo", "x", "--ufficio", "ambente"])
+    said = capsys.readouterr().err
+    assert "there is no office 'ambente'" in said
+    assert "did you mean ambiente?" in said
+    assert "routes/servizi.yaml" not in said, "no place in a file that was not written"
+    assert 0 != main(["new", "service", "ritiro-sfalci", "--titolo", "", "--ufficio", "ambiente"])
+    assert 1 == capsys.readouterr().err.count("`titolo` may not be empty")
     assert before == contents(project)
 
 
@@ -150,6 +155,13 @@ def test_new_services_have_tests_that_pass_and_would_notice_another_office_or_fe
         services.write_text(change, "utf-8")
         assert 1 == main(["test", "servizi.istanza-generica"])
         assert "the application reaches its office" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("project", ["ours"], indirect=True)
+@pytest.mark.parametrize("code", ["1", "007", "1e5", "null", "on", "2026-01-01"])
+def test_a_code_that_yaml_takes_for_a_number_is_written_as_a_text(project: Path, code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["new", "service", code, "--titolo", "Ritiro", "--ufficio", "ambiente"])
+    good(capsys, "servizi.istanza-generica")
 
 
 @pytest.mark.slow
