@@ -42,6 +42,7 @@ _TESTS: dict[type[BaseModel], type[BaseModel]] = {RouteDocument: TestDocument, M
 _HIDDEN = 1_000_000
 """A column that no line has: inside a scalar nothing is a comment."""
 _COMMENT = re.compile(r"(?:^|\s+)#.*")
+_DASHES = re.compile(r"(?: |- )*")
 _BLOCK = re.compile(r"[|>][-+]?[0-9]?[-+]?")
 
 
@@ -249,11 +250,16 @@ class _Layout:
         if not remarks and "\n" not in one and (node.line == last or column + len(one) <= WIDTH):
             return [one]
         first, *rest = self.source.text[node.start : node.end].split("\n")
-        before = len(self.source.lines[node.line - 1]) - len(self.source.lines[node.line - 1].lstrip(" "))
+        before = self._lead(node)
         for number in range(node.line, last):  # comments inside come along with the lines
             self.own.pop(number, None)
             self.behind.pop(number, None)
         return [first.rstrip(), *(" " * max(indent, indent + len(line) - len(line.lstrip(" ")) - before) + line.strip() for line in rest)]
+
+    def _lead(self, node: Node) -> int:
+        """How far in what leads to a value begins, on the line where the value does: its key, also one behind a dash, or its own dash."""
+        dashes = _DASHES.findall(self.source.lines[node.line - 1])[0]
+        return len(dashes) if len(dashes) < node.column - 1 or "-" not in dashes else dashes.rindex("-")
 
     def _flow(self, node: Node, shape: Shape) -> str:
         """A flow collection as one line."""

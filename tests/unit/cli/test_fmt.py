@@ -150,6 +150,14 @@ def test_any_document_with_comments_is_laid_out_the_same_way_twice(value: object
     assert after == laid_out(after), text
 
 
+@pytest.mark.parametrize(
+    "lead", ["k: ", "k:\n  - ", "k:\n  - a: ", "k:\n  -   a: ", "k:\n  - a: 1\n    b: ", "k:\n  - - ", "k:\n  - - a: "]
+)
+def test_a_flow_collection_with_a_comment_stays_where_it_is(lead: str) -> None:
+    once = laid_out(f"{lead}{{x: 1,  # one\n            y: 2}}\n")
+    assert once == laid_out(once)
+
+
 def _lines(value: dict[str, object], indent: int, remarks: object) -> list[str]:
     lines: list[str] = []
     for key, inner in value.items():
