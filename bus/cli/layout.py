@@ -225,8 +225,9 @@ class _Layout:
         remark = self.behind[numbers[-1]] if numbers else ""
         place = 0 if node.style in {"|", ">"} else -1
         self.line = max(self.line, last)
+        lines[0] = f"{lead} {lines[0]}".rstrip()
         lines[place] += remark
-        return [f"{lead} {lines[0]}".rstrip(), *lines[1:]]
+        return lines
 
     def _scalar(self, node: Node, indent: int) -> list[str]:
         raw = self.source.text[node.start : node.end]

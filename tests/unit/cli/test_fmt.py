@@ -158,6 +158,10 @@ def test_a_flow_collection_with_a_comment_stays_where_it_is(lead: str) -> None:
     assert once == laid_out(once)
 
 
+def test_a_comment_behind_a_key_without_a_value_stays_where_it_is() -> None:
+    assert "wait:  # only the time\n" == laid_out("wait:  # only the time\n")
+
+
 def _lines(value: dict[str, object], indent: int, remarks: object) -> list[str]:
     lines: list[str] = []
     for key, inner in value.items():
