@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from bus.bundle import gather, summary, verify
 from bus.clock import Clock
+from bus.engine import reasons
 from bus.engine.projection import entry, write
 from bus.errors import Invalid, StoreError
 from bus.log.record import Record
@@ -34,7 +35,12 @@ class Wanted(NamedTuple):
 
 
 def messages_of(store: Store, scope: Mapping[str, str]) -> list[str]:
-    """The messages of ``case``, of ``message``, or accepted ``from``, ``to``. Raises `Invalid`, `NotFound`."""
+    """The messages of ``case``, of ``message``, or accepted ``from``, ``to``. Raises `Invalid`, `NotFound`.
+
+    What is asked for is kept by the log and stands in the bundle when a person is erased, so it says no codice fiscale.
+    """
+    for said in scope.values():
+        reasons.nameless(said)
     if len(scope) == 1 and (name := scope.get("case") or scope.get("message")):
         return window.named(store, name)[0]
     if not scope or not set(scope) <= {"from", "to"}:

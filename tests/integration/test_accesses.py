@@ -130,7 +130,8 @@ def test_no_door_takes_a_purpose_or_a_reason_that_says_a_codice_fiscale(server: 
     told = [
         call("POST", path, body, name="revisore")
         for path, body in (
-            ("/exports", {"message": message, "purpose": said}), ("/replays", {"what": run, "purpose": said}),
+            ("/exports", {"message": message, "purpose": said}),
+            *(("/exports", {name: said, "purpose": "reclamo 44"}) for name in ("case", "message", "from", "to")), ("/replays", {"what": run, "purpose": said}),
             ("/reads", {"act": "why", "what": run, "purpose": said}), ("/reports/accesses", asked), ("/reports/purposes", asked),
             ("/log/search", {"find": "messages", "text": NAME, "purpose": said}),
             *((path, {"purpose": "reclamo 44", **more, name: said})
