@@ -97,7 +97,12 @@ def _goes_on(stored: StoredTree, newest: StoredCheckpoint, folder: Path) -> None
         said = (folder / "checkpoint").read_bytes()
     except FileNotFoundError:
         return
-    there, ours = (checkpoint.checkpoint_of(note.parse(one).text) for one in (said, newest.note))
+    ours = checkpoint.checkpoint_of(note.parse(newest.note).text)
+    try:
+        there = checkpoint.checkpoint_of(note.parse(said).text)
+    except EvidenceError as error:
+        hint = "nothing was written; keep that folder, and write into another one"
+        raise EvidenceError(f"{folder / 'checkpoint'} is no checkpoint: {error.sentence}", code="evidence.tiles", hint=hint) from error
     if there.origin != ours.origin or there.size > ours.size or stored.root(there.size) != there.root:
         raise EvidenceError(
             f"{folder} holds {there.size:,} records of the log {there.origin}, and this log, of {ours.size:,}, does not go on from them",

@@ -258,3 +258,12 @@ def test_a_folder_of_tiles_is_never_gone_on_with_by_another_history(tmp_path, ca
     assert main(["log", "tiles", str(folder), "--store", f"sqlite:///{tmp_path / 'poi.db'}"]) == 2
     assert "does not go on from them" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_what_is_no_checkpoint_in_a_folder_of_tiles_is_named_and_nothing_is_written(tmp_path, capsys):
+    write_log(f"sqlite:///{tmp_path / 'snodo.db'}", random.Random("uno"), 20)
+    (tmp_path / "tiles").mkdir()
+    (tmp_path / "tiles/checkpoint").write_text("elenco\n")
+    assert main(["log", "tiles", str(tmp_path / "tiles"), "--store", f"sqlite:///{tmp_path / 'snodo.db'}"]) == 2
+    assert f"{tmp_path / 'tiles/checkpoint'} is no checkpoint" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "tiles").rglob("*")] == ["checkpoint"]
