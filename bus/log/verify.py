@@ -225,8 +225,7 @@ class _Walk:
         self._end()
         stamped = self._stamps(start) if self._trust.authorities else {}
         with self._read() as tx:
-            waiting = tx.one("records_beyond", seq=self._seq)
-        assert waiting is not None
+            [waiting] = tx.all("records_beyond", seq=self._seq)
         return Report(
             origin=self._origin, size=self._edge.size, root=self._edge.root(), start=start,
             checkpoints=self._checkpoints, held=self._held, cosigned=self._cosigned, stamped=stamped, payloads=self._found.payloads,
@@ -244,9 +243,8 @@ class _Walk:
         tiles = tuple((tile.level, tile.number, tile.hashes.hex(), tile.first) for tile in open_)
         known, lost = (tuple(sorted(map(str, some))) for some in (keys_, lost_))
         absent = {message: tuple(fault) for message, fault in self._absent.items() if not self._may_be_gone(message)}
-        return State(
-            self._origin, size, seq, vouched, known, tiles, absent, tuple(self._row or ()), lost, min(self._traced, seq), traces
-        )  # fmt: skip
+        row, traced = tuple(self._row or ()), min(self._traced, seq)
+        return State(self._origin, size, seq, vouched, known, tiles, absent, row, lost, traced, traces)
 
     def _place(self) -> _Place:
         open_ = tuple(self._open.values())
@@ -352,7 +350,11 @@ class _Walk:
             self._edge.extend([leaf_hash(line.content) for line in lines], [line.seq for line in lines])
             changed = self._edge.changed()
             if len(lines) < root.size - before or not all(diagnosis.same(stored, tile) for tile in changed):
-                raise Broken(diagnosis.of(tx, self._signed_roots(tx, root), before, root.size, lines, changed, self._newest))
+                heads = list(self._signed_roots(tx, root))
+                fault = diagnosis.of(tx, heads, before, root.size, lines, changed, self._newest)
+                if not heads and root.stored and fault.kind == "missing" and fault.until == self._newest.size - 1:
+                    self._opened(root.stored)  # nobody signed that there were more records: the checkpoint that says so is wrong
+                raise Broken(fault)
         for tile in changed:
             self._open[tile.level] = tile
         self._open = {level: tile for level, tile in self._open.items() if len(tile.hashes) < WIDTH * HASH}
@@ -462,8 +464,8 @@ class _Walk:
             note.verify(found, self._signers)
             head = checkpoint_of(found.text)
         except EvidenceError as error:
-            hint = error.hint if self._strange is None else self._strange.hint
-            raise Broken(Fault("checkpoint", f"the checkpoint of {stored.size:,} records: {error.sentence}", hint=hint)) from error
+            sentence = f"the checkpoint of {stored.size:,} records: {error.sentence}"
+            raise Broken(Fault("checkpoint", sentence, hint=(self._strange or error).hint)) from error
         if (head.origin, head.size, head.root) != (self._origin, stored.size, stored.root):
             raise Broken(Fault("checkpoint", f"the checkpoint stored as that of {stored.size:,} records says something else"))
         return head
@@ -473,12 +475,11 @@ class _Walk:
         if root.head is not None:
             yield root.head
         for row in tx.all("checkpoints_beyond", size=root.size - 1, until=self._newest.size, most=PAGE):
-            try:
+            with suppress(EvidenceError):
                 found = note.parse(octets(row["note"]))
                 note.verify(found, self._signers)
-                yield checkpoint_of(found.text)
-            except EvidenceError:
-                continue
+                if (head := checkpoint_of(found.text)).size == row["size"]:
+                    yield head
 
     def _may_be_gone(self, whose: str) -> bool:
         return whose in self._excused or whose.removesuffix(WIRE) in self._excused

@@ -369,6 +369,16 @@ def a_checkpoint_signed_by_a_stranger(raw, rng, small):
 
 
 @kind
+def a_checkpoint_of_more_records_than_there_ever_were(raw, rng, small):
+    """No record is gone: nobody signed that there were more. With a note of nobody's, or a good one of another size."""
+    size = len(small.leaves) + rng.choice((1, 256, 10**6, 2**61))
+    text = Checkpoint(ORIGIN, size, rng.randbytes(32)).signed([Signer.new(ORIGIN)]).encode()
+    note, root = rng.choice(((text, rng.randbytes(32)), raw.execute("SELECT note, root FROM checkpoints").fetchone()))
+    raw.execute("INSERT INTO checkpoints (size, root, last, time, fence, note) VALUES (?, ?, 1, '', 1, ?)", (size, root, note))
+    return found("checkpoint")
+
+
+@kind
 def a_checkpoint_in_the_place_of_another(raw, rng, small):
     if len(small.sizes) < 2:
         return one_bit_of_a_checkpoint(raw, rng, small)
