@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,27 @@ def test_a_deleted_queue_is_declared_again_and_its_ticket_repeated(rabbitmq: Rab
     teller.consume(listener.ring)
     listener.wait_for({"after"})
     teller.close()
+
+
+def test_a_ticket_that_the_broker_refuses_is_told_and_published_again(rabbitmq: RabbitMQ, rabbitmq_url: str) -> None:
+    """A policy of somebody else makes the queue refuse what it has no room for, in the place of dropping the oldest."""
+    told: list[str] = []
+    vhost = rabbitmq_url.rpartition("/")[2]
+    policy = '[{<<"max-length">>, 1}, {<<"overflow">>, <<"reject-publish">>}]'
+    rabbitmq.evaluate(f'rabbit_policy:set(<<"{vhost}">>, <<"poche">>, <<".*">>, {policy}, 0, <<"all">>, <<"test">>)')
+    teller, listener = opened(rabbitmq_url, told), Listener()
+    runs = [f"run-{n}" for n in range(9)]
+    until = time.monotonic() + 30
+    while not told:  # the queue refuses when it has seen that it is full
+        for run in runs:
+            teller.publish([run])
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    rabbitmq.evaluate(f'rabbit_policy:delete(<<"{vhost}">>, <<"poche">>, <<"test">>)')
+    teller.consume(listener.ring)
+    listener.wait_for(set(runs))
+    teller.close()
+    assert told[0].startswith("channel.lost the broker refused a ticket")
 
 
 def test_a_queue_that_died_with_the_broker_is_made_anew(rabbitmq: RabbitMQ, rabbitmq_url: str) -> None:

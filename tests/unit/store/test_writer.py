@@ -12,7 +12,7 @@ import pytest
 
 from bus.errors import Interrupted, StoreError, Unknown
 from bus.store.sqlite import MANY, SOME, SqliteStore
-from bus.store.writer import Writer
+from bus.store.writer import MOST, Writer
 
 
 class Torn:
@@ -53,6 +53,7 @@ class Away:
 
     def __init__(self) -> None:
         self.left = self.begun = 0
+        self.failing: StoreError | None = None
 
     def begin(self) -> None:
         self.begun += 1
@@ -75,8 +76,10 @@ def test_work_is_done_again_while_the_database_is_away_for_so_long_and_then_told
         assert writer.submit(lambda tx: "done").result(10) == "done"
         time.sleep(0.6)  # it has been back for longer than anybody's patience
     connection.left = 1000
+    assert connection.failing is None, "not before all patience is gone"
     with pytest.raises(Interrupted):
         writer.submit(lambda tx: None).result(10)
+    assert isinstance(connection.failing, Interrupted), "who asks for the status is told, too"
     before = connection.begun
     with pytest.raises(Interrupted):
         writer.submit(lambda tx: None).result(10)
@@ -117,6 +120,18 @@ def test_what_a_future_promises_is_on_the_disk(store: SqliteStore) -> None:
     other = sqlite3.connect(store.path)
     assert other.execute("SELECT name FROM sequences").fetchall() == [("a",)]
     other.close()
+
+
+def test_one_transaction_holds_no_more_work_than_its_bound(store: SqliteStore) -> None:
+    writing, gate = threading.Event(), threading.Event()
+    store.write(lambda tx: (writing.set(), gate.wait(30)))
+    assert writing.wait(30)
+    before = store.describe()["commits"]
+    futures = [store.write(put(f"n{n}")) for n in range(2 * MOST + 1)]
+    gate.set()
+    for future in futures:
+        future.result(30)
+    assert store.describe()["commits"] - before == 4
 
 
 def test_what_was_taken_before_closing_is_in_the_file(tmp_path: Path) -> None:
