@@ -41,6 +41,14 @@ def test_a_broker_that_is_well_is_tried_and_left_as_it_was(tmp_path, rabbitmq, r
     assert rabbitmq.evaluate("length(rabbit_amqqueue:list())") == before
 
 
+@pytest.mark.parametrize(("limit", "code"), [("max-connections", "doctor.channel"), ("max-queues", "doctor.channel-queue")])
+def test_a_limit_of_the_broker_that_is_reached_is_told_as_one(tmp_path, rabbitmq, rabbitmq_url, limit, code):
+    vhost = rabbitmq_url.rpartition("/")[2]
+    rabbitmq.evaluate(f'rabbit_vhost_limit:set(<<"{vhost}">>, [{{<<"{limit}">>, 0}}], <<"test">>)')
+    [told] = examined(write(tmp_path, store={"url": NOWHERE}, channel={"url": rabbitmq_url}))[code]
+    assert (told.level, told.next.partition(":")[0]) == ("wrong", "a limit of the broker is used up")
+
+
 def test_a_broker_under_alarm_takes_nothing_and_doctor_says_so(tmp_path, rabbitmq, rabbitmq_url, monkeypatch):
     monkeypatch.setattr("bus.doctor.broker.WITHIN", 3.0)
     rabbitmq.raise_alarm()
