@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from bus.store import Store, queries
+from bus.errors import StoreError
+from bus.store import Store, Tx, queries
 from bus.store.postgres import _PARAMETER, FILES, IN_LIST, PostgresStore
 from bus.store.sqlite import SqliteStore
 from bus.testing.looks_contract import LooksContract
-from bus.testing.store_contract import StoreContract
+from bus.testing.store_contract import StoreContract, names, put
 
 
 class TestSqlite(StoreContract, LooksContract):
@@ -29,6 +31,24 @@ class TestPostgres(StoreContract, LooksContract):
         opened = PostgresStore(postgresql_url)
         yield opened
         opened.close()
+
+
+def test_work_that_passes_over_an_error_of_postgresql_is_not_taken_for_committed(postgresql_url: str) -> None:
+    """The server answers its COMMIT with ROLLBACK."""
+    store = PostgresStore(postgresql_url)
+
+    def work(tx: Tx) -> None:
+        put("lost")(tx)
+        assert [row["name"] for row in tx.all("all_sequences")] == ["lost"]
+        with contextlib.suppress(psycopg.DataError):
+            tx.all("records_among", seqs="no list")
+
+    with pytest.raises(StoreError, match="ended a transaction with ROLLBACK"):
+        store.write(work).result(30)
+    for turn in range(3):
+        store.write(put(f"after {turn}")).result(30)
+    assert names(store) == {"after 0", "after 1", "after 2"}
+    store.close()
 
 
 def test_postgresql_understands_every_query(postgresql_url: str) -> None:
