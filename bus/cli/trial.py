@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -17,7 +17,7 @@ from bus.errors import ConfigError, NotFound
 
 if TYPE_CHECKING:
     from bus.adapter import Operation
-    from bus.catalog import Catalog, Route
+    from bus.catalog import Catalog
     from bus.replay.bundle import Bundle
     from bus.replay.recount import Opening
     from bus.store.opening import Reader
@@ -47,7 +47,6 @@ def run_tests(
     from bus.catalog import load
     from bus.cli.rules import declared
     from bus.testing.mappings import run_mappings
-    from bus.testing.mutate import score, score_mapping
     from bus.testing.routes import as_json, run_folder, summary, untested, untried
 
     known = declared(config)
@@ -57,29 +56,26 @@ def run_tests(
     left = _placed(untested(catalog, verdicts) if coverage else {}, catalog, routes)
     faults = _placed(untried(catalog, known.operations, verdicts) if coverage else {}, catalog, routes)
     passed = all(one.passed for one in verdicts)
-    scores = [score(catalog.routes[name], catalog, known.operations) for name in routes] if mutate and passed else []
-    alone = [name for name in mappings if mutate and passed and not any(name in _applied(catalog.routes[route]) for route in routes)]
-    scores += [score_mapping(catalog.tested[name], catalog, known.operations) for name in alone]
+    scores = _scores(catalog, known.operations, routes, mappings) if mutate and passed else []
     if json:
         noticed = {one.route: {"percent": one.percent, "noticed": one.noticed, "survivors": list(one.survivors)} for one in scores}
-        show(
-            {
-                **as_json(verdicts),
-                **({"untested": left, "untried": faults} if coverage else {}),
-                **({"mutation": noticed} if mutate else {}),
-            },
-            True,
-            print,
-        )
+        covered, mutated = {"untested": left, "untried": faults} if coverage else {}, {"mutation": noticed} if mutate else {}
+        show({**as_json(verdicts), **covered, **mutated}, True, print)
     else:
-        print(*_untried(faults), sep="\n", end="\n" if faults else "")
-        print(
-            *(f"UNTESTED {one['place']}: {name}: {one['way']}" for name, ways in left.items() for one in ways), summary(verdicts), sep="\n"
-        )
-        print(*_told(scores), sep="\n", end="\n" if scores else "")
+        untaken = [f"UNTESTED {one['place']}: {name}: {one['way']}" for name, ways in left.items() for one in ways]
+        print(*_untried(faults), *untaken, summary(verdicts), *_told(scores), sep="\n")
         if mutate and not passed:
             print("no mistakes were made: --mutate asks what tests notice that pass, so mend these first")
     raise typer.Exit(0 if passed and not left and all(one.percent >= least for one in scores) else 1)
+
+
+def _scores(catalog: Catalog, operations: Mapping[str, Operation], routes: Sequence[str], mappings: Sequence[str]) -> list[Score]:
+    """Of the routes, and of the mappings that none of them applies."""
+    from bus.testing.mutate import score, score_mapping
+
+    applied = {mapping for name in routes for mapping in catalog.routes[name].plan.rules["mappings"]}  # type: ignore[union-attr]
+    scored = [score(catalog.routes[name], catalog, operations) for name in routes]
+    return scored + [score_mapping(catalog.tested[name], catalog, operations) for name in mappings if name not in applied]
 
 
 def _placed(found: Mapping[str, Sequence[str]], catalog: Catalog, routes: Collection[str]) -> Ways:
@@ -200,12 +196,6 @@ def _told(scores: list[Score]) -> Iterator[str]:
     """What no test noticed, then one line for each route."""
     yield from (f"UNNOTICED {one.route}: {survivor}" for one in scores for survivor in one.survivors)
     yield from (f"{one.percent:>4} % {one.route}: {one.noticed} of {one.noticed + len(one.survivors)} mistakes noticed" for one in scores)
-
-
-def _applied(route: Route) -> Collection[str]:
-    """The mappings that a route applies."""
-    applied: Any = route.plan.rules["mappings"]
-    return frozenset(applied)
 
 
 def _chosen(catalog: Catalog, path: str, rules: Path) -> tuple[list[str], list[str]]:
