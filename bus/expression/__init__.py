@@ -32,11 +32,11 @@ from bus.expression import plain, tree, wording
 from bus.expression.tree import Argument, Compared, Comparison, Literal, Lookup, Pair, Reading, Reference, Told
 from bus.functions import FUNCTIONS, Function, declared
 from bus.message import JsonValue
-from bus.source import line_and_column, suggestion
+from bus.source import line_and_column
 
 __all__ = [
-    "RESERVED", "Bundle", "Comparison", "Environment", "Expression", "Lookup", "Reference", "Table", "Tables", "json_type", "literal",
-    "name_problem", "needs_extensions", "new_environment", "suggestion", "table_functions",
+    "Bundle", "Environment", "Expression", "Lookup", "Reference", "Table", "Tables", "json_type", "literal", "name_problem",
+    "needs_extensions", "new_environment", "table_functions",
 ]  # fmt: skip
 
 Table: TypeAlias = Mapping[str, Mapping[str, JsonValue]]

@@ -41,7 +41,6 @@ SLOW_SECONDS = 6.0
 SHORT_TIMEOUT = 1.5
 LATE_SECONDS = 4.0
 HEAVY_LIBRARIES = ("requests", "urllib3", "zeep", "lxml", "sqlalchemy")
-WRITES: tuple[Effect, ...] = ("keyed", "queryable", "once")
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,10 +219,9 @@ def _ending(name: str) -> str:
 # --- YAML ----------------------------------------------------------------------------------------------------------------
 
 
-def as_yaml(test: JsonObject, indent: int = 2) -> str:
+def as_yaml(test: JsonObject) -> str:
     """The test as an item of ``tests``: blocks, texts quoted, so that nothing is read as anything else."""
-    lines = list(_lines(test))
-    return "".join(f"{' ' * indent}{'- ' if n == 0 else '  '}{line}\n" for n, line in enumerate(lines))
+    return "".join(f"  {'  ' if n else '- '}{line}\n" for n, line in enumerate(_lines(test)))
 
 
 def _lines(value: JsonValue) -> Iterator[str]:

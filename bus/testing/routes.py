@@ -27,8 +27,6 @@ from bus.testing.expect import compare
 from bus.testing.script import Script, TrialError
 from bus.testing.trial import Trial
 
-__all__ = ["START", "Trial", "TrialError", "Verdict", "as_json", "run", "run_folder", "run_route", "summary", "untested", "untried"]
-
 START = "2026-03-02T09:00:00+01:00"
 """When a test begins that does not say ``clock``: a Monday morning."""
 
