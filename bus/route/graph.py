@@ -188,4 +188,4 @@ def _edge(label: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    return '"' + _short(text).replace('"', "#quot;").replace("<", "#lt;").replace(">", "#gt;") + '"'
+    return '"' + _short(text).replace("#", "#35;").replace('"', "#quot;").replace("<", "#lt;").replace(">", "#gt;") + '"'

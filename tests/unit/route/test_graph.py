@@ -88,6 +88,12 @@ def test_what_is_written_cannot_break_a_picture() -> None:
     ET.fromstring(route_svg({"route": "a.b", "version": 1, "on": "<x>&", "purpose": '"<', "steps": [step]}))
 
 
+def test_what_mermaid_reads_as_a_sign_of_its_own_is_shown_as_it_is_written() -> None:
+    clause = {"when": 'body.x == "#quot;"', "steps": [{"id": "b", "set": {"n": "1"}}]}
+    mermaid = as_mermaid({"route": "a.b", "version": 1, "on": "c.d", "steps": [{"id": "a", "choose": [clause]}]})
+    assert '|"body.x == #quot;#35;quot;#quot;"|' in mermaid
+
+
 def test_the_municipality_is_drawn_with_all_its_links() -> None:
     routes = [document(path) for path in SHIPPED]
     found = overview.links(routes)
