@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from bus.errors import StoreError
 from bus.store import Store, Tx, queries
-from bus.store.postgres import _PARAMETER, FILES, IN_LIST, PostgresStore
+from bus.store.postgres import _PARAMETER, FILES, IN_LIST, PostgresConnection, PostgresStore
 from bus.store.sqlite import SqliteStore
 from bus.testing.looks_contract import LooksContract
 from bus.testing.store_contract import StoreContract, names, put
@@ -49,6 +50,22 @@ def test_work_that_passes_over_an_error_of_postgresql_is_not_taken_for_committed
         store.write(put(f"after {turn}")).result(30)
     assert names(store) == {"after 0", "after 1", "after 2"}
     store.close()
+
+
+def test_the_fate_of_a_commit_is_known_in_the_end_whatever_became_of_its_session(postgresql_url: str) -> None:
+    """Who asks for it waits: a number that stays unknown would keep all writers waiting for ever."""
+    asking = PostgresConnection(postgresql_url)
+    with psycopg.connect(postgresql_url) as stopped:
+        [number] = stopped.execute("SELECT pg_current_xact_id()::text").fetchone() or ()
+        assert asking._fate(number) is None
+        with pytest.raises(psycopg.OperationalError):
+            stopped.execute("SELECT 1")
+    until = time.monotonic() + 30
+    while (fate := asking._fate(number)) is None:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert fate == "aborted"
+    assert asking._fate(str(int(number) + 1_000_000)) == "aborted", "a number that the server has not given yet"
 
 
 def test_postgresql_understands_every_query(postgresql_url: str) -> None:
