@@ -68,6 +68,18 @@ def test_the_fate_of_a_commit_is_known_in_the_end_whatever_became_of_its_session
     assert asking._fate(str(int(number) + 1_000_000)) == "aborted", "a number that the server has not given yet"
 
 
+def test_a_server_that_has_become_unsafe_behind_a_lost_line_is_told_also_to_who_writes_nothing(postgresql_url: str) -> None:
+    """``/status`` asks for what failed last."""
+    connection = PostgresConnection(postgresql_url)
+    connection.open()
+    with psycopg.connect(postgresql_url, autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {postgresql_url.rpartition('/')[2]} SET synchronous_commit = off")  # type: ignore[call-overload]
+    connection.close()
+    with pytest.raises(StoreError) as refused:
+        connection.begin()
+    assert (refused.value.code, connection.failing) == ("store.unsafe", refused.value)
+
+
 def test_postgresql_understands_every_query(postgresql_url: str) -> None:
     store = PostgresStore(postgresql_url)
     with psycopg.connect(postgresql_url, autocommit=True) as raw:
