@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bus.adapter import Adapter, Operation
 from bus.cli.common import Granted
+from bus.cli.verify import address_in
 from bus.config import Config, load
 from bus.errors import ConfigError, EvidenceError, Unproven
 from bus.systems import adapter_class, adapters_of, class_name, class_of, operations_of
@@ -133,10 +134,7 @@ def recomputing(path: Path, store: str = "", granted: Granted | None = None) -> 
 
     guard.arm()
     config = load(path, secrets=False)
-    url = store or config.store.url
-    if not url:
-        hint = "name a database for reading with --store, or in SNODO_STORE"
-        raise ConfigError("store.url is a secret, and secrets are not read here", code="replay.store", hint=hint)
+    url = store or address_in(config)
     guard.only_host(hosts_of(url))
     with closing(open_reader(url)) as reader:
         give_keys(reader, config)

@@ -19,6 +19,7 @@ from bus.disk import save
 from bus.errors import ConfigError, EvidenceError
 
 if TYPE_CHECKING:
+    from bus.config import Config as BusConfig
     from bus.log.diagnosis import Fault
     from bus.log.note import Note
     from bus.log.verify import Report, State, Told
@@ -112,11 +113,15 @@ def address(config: Path) -> str:
     """Where the database is; secrets are not read: an auditor has none."""
     from bus.config import load
 
-    url = load(config, secrets=False).store.url
-    if not url:
+    return address_in(load(config, secrets=False))
+
+
+def address_in(settings: BusConfig) -> str:
+    """As `address`, of settings that were read without their secrets."""
+    if not settings.store.url:
         hint = "name a database for reading with --store, or in SNODO_STORE"
         raise ConfigError("store.url is a secret, and secrets are not read here", code="replay.store", hint=hint)
-    return url
+    return settings.store.url
 
 
 def _public(said: str) -> Any:

@@ -8,11 +8,9 @@ from collections.abc import Mapping, Sequence
 from bus.jsontext import dumps
 from bus.message import JsonValue
 from bus.replay.fields import MISSING
-from bus.replay.people import kind_of
+from bus.replay.people import HIDDEN, kind_of
 
 LONGEST = 60
-HIDDEN = "‹say --purpose›"
-"""What stands for a value that nobody gave a purpose for."""
 _DIGIT = "[0-9LMNPQRSTUV]"
 _NAMES = {
     "codice fiscale": re.compile(rf"\b[A-Z]{{6}}{_DIGIT}{{2}}[A-EHLMPRST]{_DIGIT}{{2}}[A-Z]{_DIGIT}{{3}}[A-Z]\b", re.IGNORECASE),

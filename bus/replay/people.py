@@ -8,6 +8,9 @@ from typing import Any
 
 from bus.message import JsonValue
 
+HIDDEN = "‹say --purpose›"
+"""What stands for a value that nobody gave a purpose for."""
+
 NAME, SURNAME, WHOLE = "nome", "cognome", "nominativo"
 FIELDS: Mapping[str, str] = {
     **dict.fromkeys(("nome", "givenname", "firstname", "nomi"), NAME),

@@ -19,6 +19,7 @@ from bus.mapping.protected import EVERYTHING, masked_whole
 from bus.mapping.protected import masked as by_type
 from bus.mapping.types import MessageType
 from bus.message import JsonValue, canonical
+from bus.replay.people import HIDDEN
 from bus.replay.places import Places
 from bus.replay.recount import Evidence, Opening, Retrace, retraced
 from bus.route import plan as p
@@ -27,8 +28,6 @@ Where: TypeAlias = tuple[p.Step, str, int]
 """An enclosing step, the part of it that holds the inner steps, and which of several."""
 
 _LONGEST = 80
-HIDDEN = "‹say --purpose›"
-"""What stands for a value that may not be shown."""
 
 
 @dataclass(frozen=True, slots=True)

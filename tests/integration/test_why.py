@@ -11,7 +11,8 @@ from bus.cli import main
 from bus.cli.common import Granted
 from bus.cli.why import _accounts
 from bus.mapping.protected import EVERYTHING
-from bus.replay.why import HIDDEN, masked
+from bus.replay.people import HIDDEN
+from bus.replay.why import masked
 from tests.integration.kit import until
 from tests.small_bus import TYPE, Caller, running, wait_reply
 
