@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from adapters.protocollo import dialects, registro
-from adapters.protocollo.dialects import Dialect, Step, day_of, full_number, is_marked, is_number, mark, says
+from adapters.protocollo.dialects import Dialect, Step, day_of, full_number, is_marked, is_number, mark, says, year_of
 from adapters.protocollo.modelli import ProtocolloSettings, Registrato, Registrazione, RicercaProtocollo, Trovato
 from adapters.soap.client import BAD_REQUEST, SoapClient
 from bus.adapter import Adapter, Call, Effect, InDoubt, Refused, Report, Unreachable, operation
@@ -139,9 +139,8 @@ class Protocollo(Adapter):
         number, year = said.get(self._dialect.numero), said.get(self._dialect.anno)
         if not is_number(number) or not is_number(year):
             raise InDoubt("the register answered yes without a number")
-        return Registrato(
-            numero=full_number(number), anno=int(str(year)), data=day_of(said.get(self._dialect.data) or ""), riferimento=riferimento
-        )
+        day = day_of(said.get(self._dialect.data) or "")
+        return Registrato(numero=full_number(number), anno=year_of(year, day), data=day, riferimento=riferimento)
 
     def _put(self, content: bytes, token: str, ctx: Call, until: float) -> int:
         said = self._ask(self._dialect.inserimento, {"token": token, "contenuto": content}, ctx, until)
@@ -246,7 +245,7 @@ class Protocollo(Adapter):
             said = document(ask, self.settings.utente, number, self._expired_text)
             if is_marked(said["OGGETTO"], riferimento):
                 day = day_of(said["DATA"])
-                one = Registrato(numero=full_number(said["NUMERO"]), anno=int(said["ANNO"] or day[:4]), data=day, riferimento=riferimento)
+                one = Registrato(numero=full_number(said["NUMERO"]), anno=year_of(said["ANNO"], day), data=day, riferimento=riferimento)
                 found.append((one, said["OGGETTO"]))
         return found
 

@@ -109,6 +109,12 @@ def day_of(text: str) -> str:
     return text
 
 
+def year_of(written: object, day: str) -> int:
+    """The year of a registration in four digits; some registers write two, or leave it to the ``day``. Raises ValueError for none."""
+    year = int(str(written) if is_number(written) else day[:4])
+    return year if year > 99 else 2000 + year
+
+
 def is_number(number: object) -> bool:
     """Whether a number, or a year, was given: registers that give none say 0, -1 or nothing."""
     text = str(number or "").strip()

@@ -307,11 +307,25 @@ def test_a_refusal_with_a_number_that_is_none_is_a_refusal(monkeypatch, number):
         call(adapter, "registra", _request())
 
 
-@pytest.mark.parametrize("written", ["31/12/2026", "2026-12-31", "2026-12-31T23:59:00", "31-12-2026", "20261231"])
+@pytest.mark.parametrize("written", ["31/12/2026", "2026-12-31", "2026-12-31T23:59:00", "31-12-2026", "20261231", "31/12/26"])
 def test_dates_are_read_however_a_vendor_writes_them(written):
     from adapters.protocollo.dialects import day_of
 
     assert day_of(written) == "2026-12-31"
+
+
+@pytest.mark.parametrize(("year", "date"), [(26, "2/3/26"), (2026, "02/03/2026"), ("26", "2026-03-02T10:00:00")])
+def test_a_year_of_two_digits_is_one_of_this_century(monkeypatch, year, date):
+    given = {"lngNumPG": 4321, "lngAnnoPG": year, "strDataPG": date, "lngErrNumber": 0}
+    told = {
+        "login": {"LoginResult": {"strDST": "gettone", "lngErrNumber": 0}},
+        "inserimento": {"InserimentoResult": {"lngDocID": 7, "lngErrNumber": 0}},
+        "protocollazione": {"ProtocollazioneResult": given},
+    }
+    adapter = TestDocarea.build(TestDocarea.settings("http://127.0.0.1:9", {}))
+    monkeypatch.setattr("adapters.soap.client.SoapClient.call", lambda _self, name, *_, **__: told[name])
+    answer, _ = call(adapter, "registra", _request())
+    assert (answer.numero, answer.anno, answer.data) == ("0004321", 2026, "2026-03-02")
 
 
 def test_a_date_nobody_can_read_is_kept_as_it_is():

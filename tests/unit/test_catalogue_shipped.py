@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import re
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 import yaml
+from pydantic import ValidationError
+
+from adapters.notifiche.adapter import Posta
 
 PROJECT = Path(__file__).parents[2]
 SERVICES = yaml.safe_load((PROJECT / "routes/servizi.yaml").read_text(encoding="utf-8"))["servizi"]
@@ -99,6 +103,21 @@ def test_a_complete_application_is_accepted_and_an_incomplete_one_is_not():
 def test_codici_fiscali_with_omocodia_are_taken(codice_fiscale, expected):
     body = {**APPLICATION, "richiedente": {**APPLICATION["richiedente"], "codice_fiscale": codice_fiscale}}
     assert expected == accepts("edilizia.pratica.presentata", body)
+
+
+ADDRESSES = [
+    ("anna@posta.example", True), ("o'hara+sue@posta.citta.example", True), ("anna@xn--citt-3na.example", True), ("niccolò@posta.example", False),
+    ("anna@città.example", False), ("anna bianchi@posta.example", False), ("a" * 65 + "@posta.example", False), ("anna@posta", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("address", "expected"), ADDRESSES)
+@pytest.mark.parametrize("name", ["edilizia.pratica.presentata", "anagrafe.certificato.richiesto", "servizi.istanza.presentata"])
+def test_an_address_is_taken_when_mail_can_be_sent_there(name, address, expected):
+    pattern = TYPES[name]["schema"]["properties"]["richiedente"]["properties"]["email"]
+    assert jsonschema_rs.is_valid(pattern, address) == expected
+    with contextlib.nullcontext() if expected else pytest.raises(ValidationError):
+        Posta(destinatario=address, oggetto="Pratica presa in carico", testo="Buongiorno.")
 
 
 def test_a_parcel_written_as_a_number_is_refused_since_its_leading_zero_is_lost():
