@@ -90,7 +90,7 @@ class Ricevuta:
         """The body of the message it becomes; identifiers tidied, so that evidence is not refused for its form (wire bytes are exact)."""
         corpo: JsonObject = {
             "ricevuta": self.id,
-            "iuv": _FUORI_IUV.sub("", self.iuv.upper()) or ILLEGGIBILE,
+            "iuv": _FUORI_IUV.sub("", self.iuv.upper())[:35] or ILLEGGIBILE,
             "numero_avviso": self.numero_avviso,
             "importo": self.importo,
             "esito": self.esito,

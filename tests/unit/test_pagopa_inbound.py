@@ -6,9 +6,12 @@ import datetime as dt
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -255,6 +258,18 @@ def test_evidence_of_a_receipt_with_a_long_id_fits_on_a_desk(scena: Scena, lungo
     scena.nodo.invia(scena.ricevuta("x" * lungo, paymentAmount="1.00"))
     (anomalia,) = scena.anomalie
     Assegnazione(ufficio="tributi", servizio="rimborsi", oggetto="x", riferimento=anomalia["ricevuta"])
+
+
+@pytest.mark.parametrize("iuv", ["ß" * 35, "è", "rf 18-539", "@" * 35, ""])
+@pytest.mark.parametrize("id_ricevuta", ["r" * 140, "r" * 141, " ", "ricevuta\tà"])
+def test_what_becomes_of_a_receipt_is_a_message_of_its_type_whatever_the_contract_lets_the_node_write(iuv: str, id_ricevuta: str) -> None:
+    """Else the node would be told to try again, for ever, and nobody would see the money."""
+    scena = Scena()
+    altro = {"creditorReferenceId": iuv} if iuv else {}
+    scena.nodo.invia(scena.ricevuta(id_ricevuta, **altro))
+    (messaggio,) = scena.porta.accepted
+    tipo = yaml.safe_load((Path(__file__).parents[2] / "mappings/types" / f"{messaggio.type}.yaml").read_text("utf-8"))
+    jsonschema_rs.validate(tipo["schema"], messaggio.body)
 
 
 @pytest.mark.parametrize("momento", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
