@@ -70,6 +70,8 @@ _DRIVER_STATES = {"DataError": "22000", "ProgrammingError": "42000", "NotSupport
 """What the driver itself refuses to send (a NUL in a text, a value it cannot adapt) has no SQLSTATE."""
 
 UNIQUE_VIOLATION = "23505"
+_FILLED = 1042
+"""PostgreSQL's type of texts of fixed length (CHAR): they come with the blanks that fill them, which say nothing and make no text equal."""
 GRACE = 0.1
 """Seconds that the server's own statement timeout is given before the connection is cut."""
 
@@ -214,7 +216,9 @@ class Transaction:
     def rows(self, name: str, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
         """Run one statement that answers rows; ``name`` is the note of the evidence."""
         self._keep("out", {"sql": sql, "parameters": dict(parameters or {})}, name)
-        found = [{n: _plain(v) for n, v in row.items()} for row in self._execute(sql, dict(parameters or {})).mappings()]
+        answered = self._execute(sql, dict(parameters or {}))
+        filled = {column[0] for column in getattr(answered.cursor, "description", None) or () if column[1] == _FILLED}
+        found = [{n: v.rstrip(" ") if v and n in filled else _plain(v) for n, v in row.items()} for row in answered.mappings()]
         self._keep("in", {"rows": found}, name)
         return found
 
@@ -240,12 +244,12 @@ class Transaction:
         self.connection.commit()
         self._keep("in", {"committed": True}, name)
 
-    def failed(self, error: DBAPIError, name: str) -> None:
-        """Keep what the database said instead of an answer."""
-        self._keep("in", {"error": str(error.orig).strip(), "sqlstate": _state_of(error)}, name)
-
     def _keep(self, direction: Literal["out", "in"], what: Mapping[str, Any], name: str) -> None:
-        self.ctx.wire(direction, json.dumps(what, ensure_ascii=False, default=str).encode(), "application/json", name)
+        _keep(self.ctx, direction, what, name)
+
+
+def _keep(ctx: Call, direction: Literal["out", "in"], what: Mapping[str, Any], name: str) -> None:
+    ctx.wire(direction, json.dumps(what, ensure_ascii=False, default=str).encode(), "application/json", name)
 
 
 @dataclass(slots=True)
@@ -280,9 +284,9 @@ class Database:
                 at_commit = True
                 opened.commit(name)
         except DBAPIError as error:
-            if opened is not None:
-                opened.failed(error, name)
-            raise _told(error, name, read=read, at_commit=at_commit, taken_again=taken_again) from None
+            _keep(ctx, "in", {"error": str(error.orig).strip(), "sqlstate": _state_of(error)}, name)
+            when = " at COMMIT" if at_commit else ", and nothing was asked" if opened is None else ""
+            raise _told(error, f"{name}: {_named(error)}{when}", read=read, at_commit=at_commit, taken_again=taken_again) from None
         except SQLAlchemyError as error:  # a parameter is missing, a driver is not there, and the like: before anything left
             raise Unreachable(f"{name}: {type(error).__name__}") from None
         finally:
@@ -380,10 +384,15 @@ def _give_back(connection: Connection) -> None:
         connection.invalidate()
 
 
-def _told(error: DBAPIError, name: str, *, read: bool, at_commit: bool, taken_again: bool) -> OutsideError:
+def _named(error: DBAPIError) -> str:
+    """The class of a failure alone: the texts of databases quote values."""
+    state = _state_of(error)
+    return type(error.orig).__name__ + (f", SQLSTATE {state}" if state else "")
+
+
+def _told(error: DBAPIError, sentence: str, *, read: bool, at_commit: bool, taken_again: bool) -> OutsideError:
     """The table at the top of this module."""
     state = _state_of(error)
-    sentence = f"{name}: {type(error.orig).__name__}" + (f", SQLSTATE {state}" if state else "") + (" at COMMIT" if at_commit else "")
     if read or (taken_again and state == UNIQUE_VIOLATION):
         return Unreachable(sentence, outside_code=state)
     if state[:2] in _REFUSED_CLASSES:

@@ -315,7 +315,7 @@ def _onere_read(row: Row) -> OnereLetto:
 
 def _same_payment(paid: list[Row], asked: Pagamento) -> None:
     """The payment recorded under this IUV must be the one asked for."""
-    total = sum(cents_of(o["pagato"]) for o in paid)
+    total = sum(cents_of(o["prezzo"] if o["pagato"] is None else o["pagato"]) for o in paid)  # the office may note the date alone
     if total != asked.importo or {o["data"] for o in paid} != {asked.data.isoformat()}:
         raise Refused("registra-pagamento: this IUV was recorded with another amount or date", outside_code="CONTENUTO_DIVERSO")
 

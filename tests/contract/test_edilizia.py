@@ -331,6 +331,65 @@ def test_a_cancelled_practice_takes_no_payment_and_is_cancelled_once(office):
     assert refused.outside_code == "PRATICA_ANNULLATA"
 
 
+def test_columns_of_fixed_length_hold_the_same_texts_without_their_blanks(shared_postgres):
+    schema = f"fissa{unique()}"
+    base = Database(SqlSettings(url=shared_postgres))
+    base.script(f"CREATE SCHEMA {schema}", f"SET LOCAL search_path TO {schema}", SCHEMA.read_text().replace("varchar(", "char("))
+    base.close()
+    url = f"{shared_postgres}?options=-csearch_path%3D{schema}"
+    office = Edilizia("edilizia", Edilizia.Settings(url=url, comune=f"T{unique()}"))
+    request, key = fresh(RICHIESTA), a_key()
+    answer, _ = call(office, "apri-pratica", request, key=key)
+    assert call(office, "apri-pratica", request, key=key)[0] == answer
+    read, _ = call(office, "leggi-pratica", {"pratica": answer.pratica})
+    assert (read.uuid, read.oggetto, read.richiedente.model_dump()) == (answer.uuid, request["oggetto"], request["richiedente"])
+    paid = payment(answer.pratica)
+    first, again = (call(office, "registra-pagamento", paid)[0] for _ in range(2))
+    assert first == again
+    for _ in range(2):
+        assert call(office, "annulla-pratica", answer.model_dump())[0].stato == "ANNULLATA"
+    refused = attempt(office, "registra-pagamento", payment(answer.pratica)).error
+    office.close()
+    assert refused.outside_code == "PRATICA_ANNULLATA"
+
+
+def test_a_payment_that_the_office_noted_without_its_amount_is_the_same_payment(office, database):
+    request = payment(opened(office).pratica)
+    first, _ = call(office, "registra-pagamento", request)
+    execute(database, 'UPDATE istanzeoneri SET "IMPORTOPAGATO" = NULL WHERE "IDCOMUNE" = :comune', comune=office.settings.comune)
+    assert call(office, "registra-pagamento", request)[0] == first
+
+
+FAILURES = [
+    ("53100", Unreachable, InDoubt), ("40001", Unreachable, Unreachable), ("40P01", Unreachable, Unreachable), ("55P03", Unreachable, Unreachable),
+    ("57P03", Unreachable, InDoubt), ("23503", Refused, Refused), ("P0001", Refused, Refused), ("XX000", Unreachable, InDoubt),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("at_commit", [False, True])
+@pytest.mark.parametrize(("state", "before", "later"), FAILURES)
+def test_whatever_the_server_fails_with_nothing_stays_and_the_same_key_opens_one_practice(shared_postgres, state, before, later, at_commit):
+    database, comune = Database(SqlSettings(url=shared_postgres)), f"T{unique()}"
+    office = Edilizia("edilizia", Edilizia.Settings(url=shared_postgres, comune=comune))
+    function, fires = f"guasto_{comune}", "AFTER INSERT" if at_commit else "BEFORE INSERT"
+    database.script(
+        f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        f"RAISE EXCEPTION 'D''Amico' USING ERRCODE = '{state}'; END $$",
+        f"CREATE {'CONSTRAINT' if at_commit else ''} TRIGGER {function} {fires} ON movimenti {'INITIALLY DEFERRED' if at_commit else ''} "
+        f"""FOR EACH ROW WHEN (NEW."IDCOMUNE" = '{comune}') EXECUTE FUNCTION {function}()""",
+    )
+    request, key = fresh(RICHIESTA), a_key()
+    error = attempt(office, "apri-pratica", request, key=key).error
+    assert type(error) is (later if at_commit else before)
+    assert "Amico" not in str(error)
+    database.script(f"DROP FUNCTION {function} CASCADE")
+    answer, _ = call(office, "apri-pratica", request, key=key)
+    assert answer.pratica == "1"
+    assert rows(database, 'SELECT "UUID" FROM istanze WHERE "IDCOMUNE" = :c', c=comune) == [{"UUID": uuid_of(key)}]
+    office.close()
+    database.close()
+
+
 @pytest.mark.parametrize("act", ["leggi-pratica", "registra-pagamento", "annulla-pratica"])
 def test_a_practice_that_is_not_there_is_refused(office, act):
     request = {"leggi-pratica": {"pratica": "77"}, "registra-pagamento": payment("77"), "annulla-pratica": {"pratica": "77", "uuid": "x"}}

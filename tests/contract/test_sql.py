@@ -159,6 +159,30 @@ def test_a_pool_that_is_taken_is_unreachable_within_the_timeout(url):
     small.close()
 
 
+def test_why_there_is_no_connection_stands_in_the_evidence(url):
+    absent = url.replace("edilizia@", "nessuno@").replace("strade.sqlite", "assente/strade.sqlite")
+    streets = Sql("strade", Sql.Settings.model_validate({"url": absent, "operations": OPERATIONS}))
+    done = attempt(streets, "aggiungi-strada", {"codice": 3, "nome": "Via Dante"})
+    streets.close()
+    assert isinstance(done.error, Unreachable)
+    assert done.error.sentence.endswith("and nothing was asked")
+    assert b'role \\"nessuno\\" does not exist' in done.wire or b"unable to open database file" in done.wire
+
+
+def test_a_text_of_fixed_length_comes_without_the_blanks_that_fill_it(url):
+    stato = {"type": "object", "properties": {"stato": {"type": "string"}, "nome": {"type": "string"}}}
+    asked = {
+        "effect": "read",
+        "statements": ["SELECT CAST('S' AS char(5)) AS stato, ' a  ' AS nome"],
+        "request": {"type": "object"},
+        "answer": stato,
+    }
+    streets = Sql("strade", Sql.Settings.model_validate({"url": url, "operations": {"stato": asked}}))
+    answer, _ = call(streets, "stato", {})
+    streets.close()
+    assert (answer.stato, answer.nome) == ("S", " a  ")
+
+
 def test_a_read_cannot_write(url):
     declared = {**OPERATIONS["altra-forma"], "effect": "read"}
     streets = Sql("strade", Sql.Settings.model_validate({"url": url, "operations": {"finta": declared}}))
