@@ -91,7 +91,7 @@ class Soap(Adapter):
         self._client: SoapClient | None = None
         found: dict[str, Operation] = {}
         for operation_name, declared in settings.operations.items():
-            found[operation_name] = _declared(operation_name, declared, Path(settings.wsdl))
+            found[operation_name] = _declared(operation_name, declared, Path(settings.wsdl), settings.port)
             setattr(self, found[operation_name].method, partial(self._ask, operation_name))
         vars(self)["operations"] = found
 
@@ -132,11 +132,11 @@ class Soap(Adapter):
             raise failure(f"{operation_name}: the reply has not the agreed shape: {type(error).__name__}") from None
 
 
-def _declared(name: str, asked: SoapOperationSettings, wsdl: Path) -> Operation:
+def _declared(name: str, asked: SoapOperationSettings, wsdl: Path, port: str) -> Operation:
     def told(way: int) -> dict[str, Any]:
         from adapters.soap.shapes import shapes_of, without
 
-        schema = shapes_of(wsdl, asked.operation)[way]
+        schema = shapes_of(wsdl, asked.operation, port)[way]
         return without(schema, asked.key) if way == 0 else schema
 
     refusals = {

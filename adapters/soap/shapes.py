@@ -16,6 +16,7 @@ from adapters.soap.xml import XSD, Element, children, local, namespace, parse_fi
 Schema: TypeAlias = dict[str, Any]
 
 _DEPTH = 12
+_SPOKEN = ("http://schemas.xmlsoap.org/wsdl/soap/", "http://schemas.xmlsoap.org/wsdl/soap12/")
 _INTEGERS = frozenset({
     "int", "integer", "long", "short", "byte", "nonNegativeInteger", "positiveInteger", "unsignedInt", "unsignedLong", "unsignedShort",
     "unsignedByte", "negativeInteger", "nonPositiveInteger",
@@ -24,9 +25,9 @@ _FACETS = {"minLength": "minLength", "maxLength": "maxLength", "minInclusive": "
 
 
 @lru_cache(maxsize=64)
-def shapes_of(wsdl: Path, operation: str) -> tuple[Schema, Schema]:
-    """Schemas of an operation's request and answer; open ones ({}) where the contract has no such operation."""
-    return _Contract(wsdl).shapes(operation)
+def shapes_of(wsdl: Path, operation: str, port: str = "") -> tuple[Schema, Schema]:
+    """Schemas of an operation's request and answer at a port (see `Wsdl`); open ones ({}) where the contract has no such operation."""
+    return _Contract(wsdl).shapes(operation, port)
 
 
 @dataclass
@@ -34,7 +35,11 @@ class _Contract:
     """The parts of a WSDL and its schemas by qualified name."""
 
     wsdl: Path
+    operations: dict[tuple[str, str], Element] = field(default_factory=dict)
     parts: dict[tuple[str, str], Element] = field(default_factory=dict)
+    bindings: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """By name: how it is spoken (a namespace), and its port type. The same operation may stand in one of HTTP too, with other messages."""
+    ports: dict[str, str] = field(default_factory=dict)
     elements: dict[str, Element] = field(default_factory=dict)
     types: dict[str, Element] = field(default_factory=dict)
     _seen: set[Path] = field(default_factory=set)
@@ -56,9 +61,19 @@ class _Contract:
                     self._schema(schema, path)
             elif local(child) == "import":
                 self._follow(child.get("location"), path)
-            elif local(child) in {"portType", "message"}:
-                for inner in children(child):
-                    self.parts[(local(child) if local(child) == "portType" else child.get("name", ""), inner.get("name", ""))] = inner
+            else:
+                self._part(child)
+
+    def _part(self, part: Element) -> None:
+        name = part.get("name", "")
+        if local(part) == "binding":
+            spoken = next((namespace(inner) for inner in children(part) if local(inner) == "binding"), "")
+            self.bindings[name] = spoken, part.get("type", "").rpartition(":")[2]
+        elif local(part) == "service":
+            self.ports |= {port.get("name", ""): port.get("binding", "").rpartition(":")[2] for port in children(part)}
+        elif local(part) in {"portType", "message"}:
+            known = self.operations if local(part) == "portType" else self.parts
+            known |= {(name, inner.get("name", "")): inner for inner in children(part)}
 
     def _follow(self, location: str | None, path: Path) -> None:
         if location and "://" not in location:
@@ -74,10 +89,15 @@ class _Contract:
             elif local(child) in {"complexType", "simpleType"}:
                 self.types[f"{{{target}}}{child.get('name')}"] = child
 
-    def shapes(self, operation: str) -> tuple[Schema, Schema]:
-        found = self.parts.get(("portType", operation))
+    def shapes(self, operation: str, port: str) -> tuple[Schema, Schema]:
+        found = self.operations.get((self._port_type(port), operation))
         ways = {local(child): child.get("message", "").rpartition(":")[2] for child in children(found)} if found is not None else {}
         return self._message(ways.get("input", ""), asked=True), self._message(ways.get("output", ""), asked=False)
+
+    def _port_type(self, port: str) -> str:
+        """That of the named port, else of the first one of SOAP 1.1, else of 1.2."""
+        bound = [self.bindings[binding] for name, binding in self.ports.items() if port in ("", name) and binding in self.bindings]
+        return next((port_type for version in _SPOKEN for spoken, port_type in bound if spoken == version), "")
 
     def _message(self, name: str, *, asked: bool) -> Schema:
         parts = {part: element for (message, part), element in self.parts.items() if message == name and name and local(element) == "part"}

@@ -504,8 +504,16 @@ def test_a_contract_is_told_with_its_codes_lists_and_ways(tmp_path):
           </xs:complexType></xs:element></xs:schema></wsdl:types>
           <wsdl:message name="in"><wsdl:part name="p" element="t:chiedi"/></wsdl:message>
           <wsdl:message name="out"><wsdl:part name="p" element="t:aperto"/></wsdl:message>
+          <wsdl:message name="inPost"><wsdl:part name="voce" type="xs:string"/></wsdl:message>
+          <wsdl:message name="outPost"><wsdl:part name="Body" type="xs:string"/></wsdl:message>
           <wsdl:portType name="P"><wsdl:operation name="o"><wsdl:input message="t:in"/><wsdl:output message="t:out"/></wsdl:operation>
-          </wsdl:portType></wsdl:definitions>""",
+          </wsdl:portType>
+          <wsdl:portType name="Post"><wsdl:operation name="o"><wsdl:input message="t:inPost"/><wsdl:output message="t:outPost"/>
+          </wsdl:operation></wsdl:portType>
+          <wsdl:binding name="P" type="t:P"><b:binding xmlns:b="http://schemas.xmlsoap.org/wsdl/soap/"/></wsdl:binding>
+          <wsdl:binding name="Post" type="t:Post"><b:binding xmlns:b="http://schemas.xmlsoap.org/wsdl/http/" verb="POST"/></wsdl:binding>
+          <wsdl:service name="S"><wsdl:port name="Post" binding="t:Post"/><wsdl:port name="P" binding="t:P"/></wsdl:service>
+          </wsdl:definitions>""",
         "utf-8",
     )
     asked, answered = shapes_of(contract, "o")
@@ -518,4 +526,5 @@ def test_a_contract_is_told_with_its_codes_lists_and_ways(tmp_path):
         "properties": {"voce": {"type": "array", "items": voce}, "nota": {"type": "string"}},
     }  # fmt: skip
     assert answered == {"type": "object", "required": ["x"], "properties": {"x": {"type": "string", "format": "date"}}}
+    assert shapes_of(contract, "o", "P") == (asked, answered)
     assert shapes_of(contract, "altra") == ({}, {})
