@@ -461,7 +461,7 @@ NEEDS_THE_NETWORK = ("edilizia-vbg/stc/stc.wsdl", "edilizia-vbg/oneri/istanzeone
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the official contracts are not beside the project (../shared)")
 @pytest.mark.parametrize("path", sorted(path.relative_to(SHARED).as_posix() for path in SHARED.rglob("*.wsdl")))
-def test_every_shared_contract_is_read_and_its_schema_compiles(path):
+def test_every_shared_contract_is_read_its_schema_compiles_and_rules_are_told_its_fields(path):
     if path in NEEDS_THE_NETWORK:
         with pytest.raises(ConfigError):
             wsdl.load(SHARED / path)
@@ -469,6 +469,9 @@ def test_every_shared_contract_is_read_and_its_schema_compiles(path):
     contract = wsdl.load(SHARED / path)
     assert contract.operations
     assert contract.schema is not None
+    for operation in (one for one in contract.operations.values() if one.reply_tag and not one.rpc):
+        for told, message in zip(shapes_of(SHARED / path, operation.name), (operation.raw.input, operation.raw.output), strict=True):
+            assert set(told.get("properties", ())) == {name for name, _ in getattr(message.body.type, "elements", ())}, operation.name
 
 
 def test_rules_are_typed_by_the_wsdl_where_the_settings_say_no_shape():
