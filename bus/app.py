@@ -65,6 +65,8 @@ STUCK = 15.0
 """Seconds of one transaction after which a process does not call itself well."""
 FOLLOW = 10.0
 """Seconds between two looks at the database's clock."""
+EXPIRE = 600.0
+"""Seconds between two looks for requests of an erasure that nobody confirmed in time."""
 
 
 def refuse_unsafe(config: Config, role: Role) -> None:
@@ -204,6 +206,7 @@ class App:
         self.rules.follow(self.config.engine.sweep)
         if self.role == "web":
             return
+        threading.Thread(target=self._expire, name="snodo-erasures", daemon=True).start()
         if not self.config.store.shared:
             self.engine.take_over()
         self.engine.start()
@@ -281,6 +284,15 @@ class App:
         faltering = Faltering(lambda error: logger("snodo.clock").warning("clock.not-followed", error=repr(error)))
         while not self._stopped.wait(FOLLOW):
             faltering.attempt(clock.follow)
+
+    def _expire(self) -> None:
+        """Give up requests of an erasure on the day they expire: their text names the person. Of several processes one does."""
+        faltering = Faltering(lambda error: logger("snodo.app").warning("erasures.not-expired", error=repr(error)))
+        while not self._stopped.wait(EXPIRE):
+            faltering.attempt(lambda: self.leases.take("erasures", 2 * EXPIRE) is not None and self._give_up_requests())
+
+    def _give_up_requests(self) -> None:
+        self.keys.forget(self.store.write(lambda tx: erasure.expire(tx, self.clock)).result())
 
     def _say(self, event: str, detail: str) -> None:
         logger("snodo.channel").warning(event, detail=detail)
@@ -406,7 +418,7 @@ class App:
 
     def ask_erasure(self, subject: str, reason: str, actor: str) -> JsonObject:
         """See `bus.engine.erasure.ask`; requests that nobody confirmed in time are given up."""
-        self.keys.forget(self.store.write(lambda tx: erasure.expire(tx, self.clock)).result())
+        self._give_up_requests()
         return self.store.write(lambda tx: erasure.ask(tx, subject, reason, actor, self.clock)).result()
 
     def confirm_erasure(self, request: str, actor: str) -> JsonObject:

@@ -24,8 +24,8 @@ from bus.store import Row, Tx, listed
 
 MOST = 500
 """Messages opened in one view of the database."""
-Stands = tuple[str, str, str]
-"""A table, the name of a key in it where keys have names, a token."""
+Stands = tuple[str, str, str, str]
+"""A table, a token; where keys have names, that of the key, and the type of the message: a wait looks for both."""
 Read = Callable[[], AbstractContextManager[Tx]]
 
 
@@ -45,15 +45,15 @@ def _compare(tx: Tx, rows: Sequence[Row]) -> None:
     messages = listed(row["id"] for row in rows)
     stands: defaultdict[str, set[Stands]] = defaultdict(set)
     for one in tx.all("names_of_messages", messages=messages):
-        stands[one["message"]].add((one["stands"], one["name"], one["value"]))
+        stands[one["message"]].add((one["stands"], one["value"], one["name"], one["type"]))
     received = [record_of(parsed(row["content"])) for row in tx.all("received_among", messages=messages)]
     told = {str(record.message): record for record in received}
     for row in rows:
         record, here, text = told[row["id"]], stands[row["id"]], _opened(tx, row)
         if text is None and "intake" not in record.data:
             continue  # of before records told keys: nothing tells any more which ones it had
-        wrong = here ^ _names(names_of(tx.keys, record, text))
-        if wrong and not (here == _names(names_of(tx.keys, record, None)) and _is_gone(tx, row["id"])):
+        wrong = here ^ _names(record, names_of(tx.keys, record, text))
+        if wrong and not (here == _names(record, names_of(tx.keys, record, None)) and _is_gone(tx, row["id"])):
             raise _broken(tx, record, min(wrong)[0])
 
 
@@ -65,11 +65,11 @@ def _opened(tx: Tx, row: Row) -> Any:
         return None
 
 
-def _names(names: Names) -> set[Stands]:
+def _names(record: Record, names: Names) -> set[Stands]:
     return {
-        *(("message_keys", *key) for key in names.case.items()),
-        *(("holders", "", token) for token in names.holders),
-        *(("enclosures", "", token) for token in names.files),
+        *(("message_keys", token, name, str(record.data["type"])) for name, token in names.case.items()),
+        *(("holders", token, "", "") for token in names.holders),
+        *(("enclosures", token, "", "") for token in names.files),
     }
 
 

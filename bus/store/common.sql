@@ -734,9 +734,9 @@ WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = n.message) LIMIT 1
 SELECT m.id, p.nonce, p.content FROM messages m LEFT JOIN payloads p ON p.id = m.payload WHERE m.id > :after ORDER BY m.id LIMIT :most
 
 -- name: names_of_messages
-SELECT message, 'holders' AS stands, '' AS name, holder AS value FROM holders WHERE message IN :list(messages)
-UNION ALL SELECT message, 'enclosures', '', file FROM enclosures WHERE message IN :list(messages)
-UNION ALL SELECT message, 'message_keys', name, value FROM message_keys WHERE message IN :list(messages)
+SELECT message, 'holders' AS stands, '' AS name, holder AS value, '' AS type FROM holders WHERE message IN :list(messages)
+UNION ALL SELECT message, 'enclosures', '', file, '' FROM enclosures WHERE message IN :list(messages)
+UNION ALL SELECT message, 'message_keys', name, value, type FROM message_keys WHERE message IN :list(messages)
 
 -- Cases that hold more than the message they began with.
 -- name: cases_of_several

@@ -376,6 +376,20 @@ def test_a_request_that_nobody_confirms_is_forgotten(town, monkeypatch):
         log.json_payload(tx, record.payload("request"))
 
 
+def test_a_request_that_nobody_confirms_is_forgotten_when_it_expires_though_nobody_asks_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("bus.app.EXPIRE", 0.05)
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        greet(server, NAME, WHO)
+        app, request = server.app, asked(server).json["id"]
+        with app.store.read() as tx:
+            number = key_number(bytes(tx.one("payload", id=erasure.asked(tx, request, app.clock.now())[0].payload("request"))["nonce"]))
+        time.sleep(0.3)
+        assert not app.keys.is_gone(number)
+        late = app.clock.now() + erasure.PATIENCE * 2
+        monkeypatch.setattr(app.clock, "now", lambda: late)
+        until(lambda: app.keys.is_gone(number), "the key of what the request says is destroyed", within=20.0)
+
+
 def test_other_requests_for_the_same_person_are_over_with_the_erasure_and_say_no_more_who_it_was(town):
     """Each says so in a payload with a key of its own, which nobody would destroy before the request expires."""
     message, other = greet(town, NAME, WHO), greet(town, "Mario", OTHER)

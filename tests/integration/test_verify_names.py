@@ -68,6 +68,7 @@ TAMPERINGS = {
     "another file": ("UPDATE enclosures SET file = 'altro'", "enclosures"),
     "a key taken out": (f"DELETE FROM message_keys WHERE message = {MARIO}", "message_keys"),
     "another key": (f"UPDATE message_keys SET value = 'altro' WHERE message = {MARIO}", "message_keys"),
+    "a key of another type": (f"UPDATE message_keys SET type = 'prova.altro' WHERE message = {MARIO}", "message_keys"),
     "a key put in": (
         f"INSERT INTO message_keys (name, value, message, type) SELECT 'codice_fiscale', 'x', {MARIO}, 'prova.saluto'", "message_keys",
     ),
