@@ -289,7 +289,11 @@ class App:
         """Give up requests of an erasure on the day they expire: their text names the person. Of several processes one does."""
         faltering = Faltering(lambda error: logger("snodo.app").warning("erasures.not-expired", error=repr(error)))
         while not self._stopped.wait(EXPIRE):
-            faltering.attempt(lambda: self.leases.take("erasures", 2 * EXPIRE) is not None and self._give_up_requests())
+            faltering.attempt(self._expire_once)
+
+    def _expire_once(self) -> None:
+        if self.leases.take("erasures", 2 * EXPIRE) is not None:
+            self._give_up_requests()
 
     def _give_up_requests(self) -> None:
         self.keys.forget(self.store.write(lambda tx: erasure.expire(tx, self.clock)).result())
@@ -425,10 +429,18 @@ class App:
         """See `bus.engine.erasure.confirm`; when this returns the keys are destroyed."""
         with self.store.read() as tx:
             found = erasure.holdings(tx, erasure.asked(tx, request, self.clock.now())[1]["subject"])
-        files = {file: self.attachments.key_of(file) for file in (*found.files, *found.shared)}
+        files = self._file_keys([*found.files, *found.shared])
         done = self.store.write(lambda tx: erasure.confirm(tx, request, actor, self.clock, files)).result()
         self._destroy(done.keys, done.files)
         return done.shown
+
+    def _file_keys(self, files: Sequence[str]) -> dict[str, int | None]:
+        """The keys of files by token: as the disk has them, else as the log tells them."""
+        keys = {file: self.attachments.key_of(file) for file in files}
+        if lost := {file for file, key in keys.items() if key is None}:
+            with self.store.read() as tx:
+                keys.update(erasure.keys_told(tx, lost))
+        return keys
 
     def _destroy(self, keys: Sequence[int], files: Sequence[str]) -> None:
         """Destroy what the log has just been told is destroyed."""
@@ -464,7 +476,7 @@ class App:
         settings, held = self.config.retention, self._terms()
         with self.store.read() as tx:
             seen = [one.file for one in retention.page(tx, held, settings, kind, after, {})[0] if one.file]
-        files = {file: self.attachments.key_of(file) for file in seen}
+        files = self._file_keys(seen)
         done = self.store.write(lambda tx: retention.dispose(tx, held, settings, kind, after, files, actor, reason, self.clock)).result()
         self._destroy(done.keys, done.files)
         return {**done.shown, "before": held.cuts.get(kind)}

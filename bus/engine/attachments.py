@@ -19,6 +19,7 @@ from bus.clock import Clock
 from bus.disk import kept, sync_folder
 from bus.engine import accesses
 from bus.engine.accesses import Looker
+from bus.engine.erasure import keys_told
 from bus.engine.projection import entry, write
 from bus.errors import ConfigError, Erased, Invalid, NotFound, StoreError, TooLarge
 from bus.log import log, stream
@@ -139,10 +140,13 @@ class Attachments:
         return self.folder / token[:2] / token
 
     def key_of(self, token: str) -> int | None:
-        """The number of the key that opens a file; None when there is no such file, or it is not sealed."""
+        """The number of the key that opens a file; None when there is no such file, it is not sealed, or it is damaged.
+
+        The number in a damaged head may be that of another key, which is not to be destroyed.
+        """
         try:
             with self.place(token).open("rb") as file:
-                return stream.key_number(file)
+                return stream.proven_key(file, self._store.keys)
         except FileNotFoundError:
             return None
 
@@ -158,11 +162,12 @@ class Attachments:
         token = self._store.keys.token(file.sha256)
         self._place_first(temporary, self.place(token))
         facts = {"sha256": file.sha256, "size": file.size, "media_type": file.media_type, "name": file.name}
-        record = Record(new_id(), "attached", self._clock.now(), actor=sender, data={"file": token, "size": file.size})
         replaced = set[int]()
 
         def work(tx: Tx) -> None:
-            self._place(tx, temporary, own, token, replaced)
+            number = self._place(tx, temporary, own, token, replaced)
+            data = {"file": token, "size": file.size, "key": number}
+            record = Record(new_id(), "attached", self._clock.now(), actor=sender, data=data)
             known = tx.one("attachment", file=token, sender=sender)
             about = tx.keys.fresh() if known is None else log.key_of_payload(tx, known["payload"])
             write(tx, entry(record, about, {"attachment": facts}))
@@ -184,15 +189,18 @@ class Attachments:
         temporary.unlink()
         sync_folder(self.folder)
 
-    def _place(self, tx: Tx, temporary: Path, own: Key, token: str, replaced: set[int]) -> None:
+    def _place(self, tx: Tx, temporary: Path, own: Key, token: str, replaced: set[int]) -> int:
         """One file has one key: the one that is known and can be opened stays, and the key of one that is ``replaced`` is destroyed.
+        Returns the number of the one that the file has now.
 
         Else copies of what was replaced (free blocks, backups of the folder) could be opened after everybody in it was erased. It is
         decided where the file becomes known, in one transaction: others send it too, at the same moment, or erase it.
         """
         known, target, there = bool(tx.all("attachments_of_file", file=token)), self.place(token), self.key_of(token)
-        if there == own.id or (known and there is not None and self._opens(there)):
-            return
+        if known and there in (None, own.id):  # it was lost: a backup of the folder may have it under the key that it had
+            replaced.update({*keys_told(tx, {token}).values()} - {own.id})
+        if there is not None and (there == own.id or (known and self._opens(there))):
+            return there
         if not temporary.exists():
             sentence, hint = "the file was sent by somebody else and erased, this very moment", "send it again"
             raise StoreError(sentence, code="store.failed", hint=hint)
@@ -201,6 +209,7 @@ class Attachments:
             sync_folder(folder)
         if there is not None:
             replaced.add(there)
+        return own.id
 
     def _opens(self, number: int) -> bool:
         with contextlib.suppress(Erased):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bus.clock import Clock, moment_of, text_of
@@ -18,7 +18,7 @@ from bus.errors import Conflict, Erased, Forbidden, Invalid, NotFound
 from bus.log import log
 from bus.log.payload import key_number
 from bus.log.record import Record, record_of
-from bus.message import JsonObject, canonical, new_id, parsed
+from bus.message import JsonObject, JsonValue, canonical, new_id, parsed
 from bus.store import Row, Tx
 
 PATIENCE = dt.timedelta(days=7)
@@ -113,7 +113,7 @@ def _with_it(tx: Tx, identity: str, found: Reach) -> dict[str, int]:
 def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[str, int | None]) -> Done:
     """Write that a person is erased; other requests for the same are over with it.
 
-    ``file_keys``: the keys of files by token, as the disk has them.
+    ``file_keys``: the keys of files by token; None: it is not known, the file is ``lost``, and copies of it can be opened as before.
     Raises `NotFound`, `Forbidden` for who asked, `Conflict` while runs are open.
     """
     request, told = asked(tx, identity, clock.now())
@@ -134,7 +134,7 @@ def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[
     held = [*_texts_of(tx, found), str(request.payload("request"))]
     settled = _with_it(tx, identity, found)
     keys = {*_destructible(tx, held), *settled.values(), *[key for file in found.files if (key := file_keys[file]) is not None]}
-    keys.update(key for file in found.shared for key in _unnamed(tx, file, actor, clock) if key != file_keys[file])
+    keys.update(key for file in found.shared for key in _unnamed(tx, file, file_keys[file], actor, clock) if key != file_keys[file])
     records = [
         Record(new_id(), "erased", clock.now(), actor=actor, data={"asked": identity, "by": request.actor, **part})
         for part in _parts(found, sorted(keys))
@@ -144,6 +144,7 @@ def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[
     for mark in (_mark(identity), *settled):
         tx.do("drop_mark", name=mark)
     shown: JsonObject = {"id": identity, "record": records[0].id, "messages": len(found.messages), "files": len(found.files)}
+    shown["lost"] = list[JsonValue](file for file in found.files if file_keys[file] is None)
     return Done(shown, tuple(keys), found.files)
 
 
@@ -165,6 +166,16 @@ def expire(tx: Tx, clock: Clock) -> tuple[int, ...]:
             tx.do("drop_mark", name=row["name"])
             keys.append(told["key"])
     return tuple(keys)
+
+
+def keys_told(tx: Tx, files: Collection[str]) -> dict[str, int]:
+    """The keys of files as the log tells them, by token: for those that are damaged or missing. Records of before tell none."""
+    after, found = 0, dict[str, int]()
+    while rows := log.of_kinds(tx, {"attached"}, after, log.PAGE):
+        told = [record.data for _, record in rows if "key" in record.data]
+        found.update({data["file"]: data["key"] for data in told if data["file"] in files})
+        after = rows[-1][0]
+    return found
 
 
 def redo(tx: Tx) -> tuple[int, ...]:
@@ -205,7 +216,7 @@ def _nobody_waits_for(tx: Tx, files: Iterable[str], now: dt.datetime) -> None:
             raise Conflict("a file of theirs was sent again, and no message names it yet", code="subject.file-again", hint=hint)
 
 
-def _unnamed(tx: Tx, file: str, actor: str, clock: Clock) -> list[int]:
+def _unnamed(tx: Tx, file: str, own: int | None, actor: str, clock: Clock) -> list[int]:
     """A file that stays is told anew, without the name that the erased upload may have given it; returns the keys of the old word."""
     keys = []
     for row in tx.all("attachments_of_file", file=file):
@@ -215,7 +226,7 @@ def _unnamed(tx: Tx, file: str, actor: str, clock: Clock) -> list[int]:
             told = {**log.json_payload(tx, row["payload"]), "name": NAMELESS}
         except (KeyError, Erased):
             continue
-        data = {"file": file, "size": told["size"], "sender": row["sender"], "came": row["time"]}
+        data = {"file": file, "size": told["size"], "sender": row["sender"], "came": row["time"], **({} if own is None else {"key": own})}
         write(tx, entry(Record(new_id(), "attached", clock.now(), actor=actor, data=data), tx.keys.fresh(), {"attachment": told}))
         keys += [] if number is None else [number]
     return keys

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from typing import IO, Any
 
-from bus.errors import StoreError
+from bus.errors import Erased, StoreError
 from bus.log import payload
 from bus.store import Key, Keys
 
@@ -54,6 +54,20 @@ def key_number(file: IO[bytes]) -> int | None:
         file.seek(0)
         return None
     return payload.key_number(head[len(MAGIC) :])
+
+
+def proven_key(file: IO[bytes], keys: Keys) -> int | None:
+    """As `key_number`, once the first piece opened with it or it was destroyed; None where the head is not the one that was sealed."""
+    number = key_number(file)
+    file.seek(0)
+    try:
+        if number is not None:
+            opened(file, keys).read(1)
+    except Erased:
+        return number
+    except StoreError:
+        return None
+    return number
 
 
 def opened(file: IO[bytes], keys: Keys) -> IO[bytes]:

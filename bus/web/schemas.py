@@ -277,7 +277,10 @@ SCHEMAS: dict[str, Shape] = {
         },
     ),
     "ErasureConfirmed": _object((), {}),
-    "Erased": _object(("id", "record", "messages", "files"), {"id": UUID, "record": UUID, "messages": NUMBER, "files": NUMBER}),
+    "Erased": _object(
+        ("id", "record", "messages", "files", "lost"),
+        {"id": UUID, "record": UUID, "messages": NUMBER, "files": NUMBER, "lost": {"type": "array", "items": TEXT}},
+    ),
     "Age": _object(
         ("kind", "before", "months", "after", "record"),
         {

@@ -194,6 +194,53 @@ def test_a_copy_of_a_file_that_was_sent_twice_opens_with_nothing_after_the_erasu
                 stream.opened(file, server.app.keys).read()
 
 
+def damaged(place: Path, number: int) -> None:
+    """The head of a file names another key now."""
+    whole = bytearray(place.read_bytes())
+    at = len(stream.MAGIC) + 1
+    whole[at : at + 8] = number.to_bytes(8, "big")
+    place.write_bytes(whole)
+
+
+@pytest.mark.parametrize("fate", ["missing", "damaged", "damaged and sent again"])
+def test_a_file_that_is_lost_is_erased_by_the_key_that_the_log_tells_and_no_other_one(tmp_path, fate):
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        kept = greet(server, "Mario", OTHER)
+        file = uploaded(server, "Quaranta.txt", NAME.encode())
+        greet(server, NAME, WHO, attachments=[file])
+        place = server.app.attachments.place(server.app.keys.token(file))
+        shutil.copy(place, tmp_path / "backup")
+        if fate == "missing":
+            place.unlink()
+        else:
+            with server.app.store.read() as tx:
+                others = tx.one("payload", id=log.of_message(tx, kept)[0].payload("message"))
+            damaged(place, key_number(bytes(others["nonce"])))
+        if fate.endswith("again"):
+            uploaded(server, "Quaranta.txt", NAME.encode())
+            assert Caller(server.port)("GET", f"/attachments/{file}").content == NAME.encode()
+            greet(server, NAME, WHO, attachments=[file])
+        done = confirmed(server, asked(server).json["id"])
+        assert (done.status, done.json["files"], done.json["lost"]) == (200, 1, [])
+        with (tmp_path / "backup").open("rb") as copy, pytest.raises(Erased):
+            stream.opened(copy, server.app.keys)
+        assert Caller(server.port)("GET", f"/messages/{kept}").json["reply"] == {"saluto": "ciao Mario"}
+
+
+def test_a_lost_file_whose_key_nothing_tells_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("bus.engine.erasure.keys_told", lambda tx, files: {})  # as in a log of before records told it
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        file = uploaded(server, "Quaranta.txt", NAME.encode())
+        greet(server, NAME, WHO, attachments=[file])
+        token = server.app.keys.token(file)
+        server.app.attachments.place(token).unlink()
+        url, request = f"http://127.0.0.1:{server.port}", asked(server).json["id"]
+        assert main(["subject", "confirm", request, "--url", url, "--key", key_of("collega")]) == 0
+        said = capsys.readouterr().out
+    assert "1 file missing or damaged, and no key is known" in said
+    assert f"delete from every backup of the folder of attachments: {token}" in said
+
+
 def test_an_erasure_of_much_is_told_in_several_records(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(erasure, "AT_ONCE", 2)
     with running(tmp_path, keys=two_sysadmins()) as server:
