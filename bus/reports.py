@@ -111,7 +111,7 @@ def _access(tx: Tx, record: Record, _journals: Journals) -> Line | None:
     data = record.data
     if record.kind != "access" and record.actor == "bus":
         return None
-    what = data.get("report") or data.get("role") or data.get("what") if record.kind != "access" else ""
+    what = data.get("what") or _what(data) if record.kind != "access" else ""
     return {
         "time": clock.text_of(record.time), "event": data.get("event", record.kind), "who": record.actor,
         "role": data.get("role", "") if record.kind == "access" else "", "person": data.get("as", ""),
@@ -133,7 +133,9 @@ def _opening(tx: Tx, record: Record, _journals: Journals) -> Line:
 
 
 def _what(data: Mapping[str, Any]) -> str:
-    """What was opened, exported or replayed, in a word."""
+    """What was opened, exported or replayed, in a word; of an ``erased`` without a second person the request that expired."""
+    if "asked" in data and "by" not in data:
+        return "expired request"
     return next((str(data[name]) for name in ("report", "role", "scope") if name in data), "bundle" if "manifest" in data else "")
 
 
@@ -144,8 +146,8 @@ ACCESSES = Kept(
     {
         "time": "UTC", "event": "entered, left, refused; or the act: redelivered, decided, discarded, rules, read, exported, …",
         "who": "name of the API key", "role": "of the key", "person": "as the holder of the key said", "from": "address it came from",
-        "times": "how many attempts a line stands for", "what": "which payload or report", "message": "id", "run": "id",
-        "record": "id in the log: bus log verify proves it",
+        "times": "how many attempts a line stands for", "what": "which payload or report, a bundle, or what was replayed", "message": "id",
+        "run": "id", "record": "id in the log: bus log verify proves it",
     },
     ACTS | {"access"},
     _access,
@@ -157,7 +159,7 @@ PURPOSES = Kept(
     GDPR,
     {
         "time": "UTC", "act": "read, exported, replayed, erased", "who": "name of the API key", "purpose": "as it was given",
-        "what": "which payload or report, a bundle, or what was replayed", "message": "id", "run": "id",
+        "what": "which payload or report, a bundle, what was replayed, or a request that expired", "message": "id", "run": "id",
         "from": "the time it was about", "to": "the time it was about",
         "record": "id in the log",
     },
@@ -206,8 +208,10 @@ def exchange_of(tx: Tx, adapter: str, record: Record, journals: Journals) -> Exc
 
 def _ours(tx: Tx, operation: str, began: Record, end: Record | None) -> Exchange:
     outcome, code = ("open", "") if end is None else (str(end.data.get("kind", end.kind)), str(end.data.get("code", "")))
-    if end is not None and end.kind == "decided":
-        outcome = "answered" if end.data["decision"] == "happened" else "refused"
+    if end is not None and end.kind == "decided":  # "again": a person knows that nothing was done
+        outcome = "answered" if end.data["decision"] == "happened" else "unreachable"
+    elif end is not None and end.data.get("doubt"):  # of an earlier try, whatever this one met
+        outcome = "in_doubt"
     answer = {} if end is None else _value(tx, end, "answer") or _value(tx, end, "error")
     ended = None if end is None else end.time
     return Exchange(operation, False, began.time, ended, outcome, code, _value(tx, began, "request"), answer, began.id)

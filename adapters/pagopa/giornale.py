@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from adapters.pagopa.modelli import PagopaSettings
+from adapters.pagopa.modelli import PagopaSettings, euro
 from bus.adapter import Exchange, Report
 from bus.message import JsonObject, JsonValue
 
@@ -32,8 +32,8 @@ CAMPI: Mapping[str, str] = {
     "identificativoErogatore": "who was asked",
     "identificativoStazioneIntermediarioPA": "idStation",
     "canalePagamento": "idChannel",
-    "parametriSpecificiInterfaccia": "notice number, amount, code of a refusal, record in our log",
-    "esito": "OK or KO of an RSP; n/a while no answer is known",
+    "parametriSpecificiInterfaccia": "notice number, amount in euro, code of a refusal, at GPD how the call ended, record in our log",
+    "esito": "OK or KO of an RSP, KO also where none came (esitoChiamata: unreachable, in_doubt); n/a while no end is known",
 }
 _PARAMETRI = {
     "idPA": "dominio", "idBrokerPA": "intermediario", "idStation": "stazione", "noticeNumber": "numero_avviso",
@@ -78,8 +78,9 @@ def righe(settings: PagopaSettings, exchange: Exchange) -> Iterator[Mapping[str,
 
 
 def _nostri(said: JsonObject) -> JsonObject:
-    """What our own requests and GPD's answers say of a position."""
-    return {nome: said[nome] for nome in ("iuv", "numero_avviso", "importo") if said.get(nome) is not None}
+    """What our own requests and GPD's answers say of a position, its amount as at the node."""
+    detto = {nome: said[nome] for nome in ("iuv", "numero_avviso", "importo") if said.get(nome) is not None}
+    return {nome: euro(valore) if nome == "importo" and isinstance(valore, int) else valore for nome, valore in detto.items()}
 
 
 def _particolari(exchange: Exchange, detto: JsonObject) -> dict[str, JsonValue]:

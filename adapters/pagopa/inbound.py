@@ -7,6 +7,7 @@ not even a SOAP request of a known operation gets a SOAP fault.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -64,20 +65,25 @@ class Sportello:
     def troppo_grande(self) -> Outbound:
         """The answer to a request of which only the headers can be trusted: KO of the operation that SOAPAction names."""
         risposta = self._servizio().refuse(f"the request is larger than {MAX_BYTES} bytes", soap_action=self._azione)
+        with contextlib.suppress(StoreError):  # sent again it is as large: no better answer comes later
+            self._annota(risposta, intera=False)
         return Outbound(risposta.status, risposta.body, risposta.media_type)
 
     @property
     def _azione(self) -> str:
         return self.richiesta.headers.get("soapaction", "")
 
-    def _annota(self, risposta: SoapReply) -> None:
-        """Keep what was asked and what we say, for the journal of events; the bytes of a receipt that was read are with its message."""
+    def _annota(self, risposta: SoapReply, *, intera: bool = True) -> None:
+        """Keep what was asked and what we say, for the journal of events; the bytes of a receipt that was read are with its message.
+
+        ``intera``: the request was read whole; of one that was not no bytes are kept.
+        """
         for nome, valori, detto in self.viste:
             chiesto = giornale.parametri(valori)
             fuori = Wire("out", risposta.body, risposta.media_type, f"{risposta.status}")
             self.porta.served(
                 nome, detto["outcome"], request=chiesto, answer={key: detto[key] for key in ("outcome", "fault") if key in detto},
-                exchanges=(fuori,) if valori and nome.startswith("paSendRT") else (self._prova(), fuori),
+                exchanges=(fuori,) if not intera or (valori and nome.startswith("paSendRT")) else (self._prova(), fuori),
                 about=(POSIZIONE, str(chiesto["numero_avviso"])) if "numero_avviso" in chiesto else None,
             )  # fmt: skip
 

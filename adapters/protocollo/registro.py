@@ -19,7 +19,7 @@ CAMPI: Mapping[str, str] = {
     "numero": "number of the registration; empty while none is known",
     "anno": "its year",
     "data_registrazione": "its date, as the register gave it",
-    "ora_richiesta": "when the bus asked, Rome",
+    "ora_richiesta": "when the bus asked, Rome: this moment says of which day a line is",
     "flusso": "E in, U out, I internal",
     "mittente": "who wrote",
     "destinatario": "to whom",
@@ -28,8 +28,8 @@ CAMPI: Mapping[str, str] = {
     "uo": "organisational unit",
     "impronte": "SHA-256 of each document, the main one first",
     "riferimento": "our id of what was registered; it stands in the subject",
-    "esito": "registrato, rifiutato, in dubbio, in corso",
-    "codice": "the register's code, if it said no",
+    "esito": "registrato, rifiutato, in dubbio, in corso, non riuscito (nothing was registered), as it is known now",
+    "codice": "the register's code, if it said no; else ours",
     "registrazione_bus": "record in our log",
 }
 ESITI = {"answered": "registrato", "refused": "rifiutato", "open": "in corso", "in_doubt": "in dubbio"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import http.client
 import json
 import socket
@@ -15,6 +16,7 @@ from adapters.pagopa.adapter import Pagopa
 from adapters.pagopa.modelli import PagopaSettings
 from adapters.pagopa.node import Ente, Nodo
 from bus.adapter import Adapter, Endpoint, Fact, Inbound, Outbound
+from bus.testing.door import MemoryDoor
 from bus.web.bodies import Tapped
 from bus.web.serve import Server
 from tests.small_bus import key_of, running
@@ -152,4 +154,4 @@ def test_the_answer_of_pagopa_holds_nothing_of_the_body() -> None:
     endpoint = Pagopa("pagopa", SETTINGS).endpoints()[0]
     assert endpoint.too_large is not None
     request = Inbound("POST", SOAP, {"soapaction": "paGetPayment"}, {}, b"segreto" * 10, "127.0.0.1")
-    assert b"segreto" not in endpoint.too_large(request, None).body  # type: ignore[arg-type]
+    assert b"segreto" not in endpoint.too_large(request, MemoryDoor(dt.datetime(2026, 3, 2, tzinfo=dt.UTC))).body

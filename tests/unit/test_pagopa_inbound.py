@@ -428,6 +428,7 @@ def test_a_request_that_is_too_large_to_be_read_gets_a_syntax_fault_of_its_opera
     assert (risposta.status, esito.fault) == (200, "PAA_SINTASSI_XSD")
     assert b"<outcome>KO</outcome>" in risposta.body
     assert scena.ricevute == scena.anomalie == []
+    assert [(detta.operation, detta.outcome) for detta in scena.porta.told] == [(operazione, "KO")], "the journal has it too"
 
 
 def test_a_request_that_is_too_large_and_names_no_operation_gets_a_clean_soap_fault(scena: Scena) -> None:

@@ -6,12 +6,17 @@ import datetime as dt
 from collections import Counter
 from contextlib import closing
 
+import pytest
+
+from adapters.pagopa import giornale
+from adapters.pagopa.modelli import PagopaSettings
 from bus import reports
-from bus.adapter import Report
+from bus.adapter import Exchange, Report
 from bus.log import log
 from bus.log.record import Record
 from bus.message import new_id
 from bus.store.opening import open_store
+from tests.unit.test_pagopa_inbound import SETTINGS
 
 NOW = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
 FIELDS = {"operation": "", "outcome": ""}
@@ -62,3 +67,58 @@ class Telling:
 
 def told(exchange):
     return [{"operation": exchange.operation, "outcome": exchange.outcome}]
+
+
+TRIED = [
+    ("answered", {}, "answered"),
+    ("unanswered", {"kind": "in_doubt", "doubt": True}, "in_doubt"),
+    (
+        "unanswered",
+        {"kind": "invalid", "doubt": True},
+        "in_doubt",
+    ),  # other rules could not ask again: the first try may have had its effect
+    ("unanswered", {"kind": "unreachable", "doubt": False}, "unreachable"),
+    ("refused", {"kind": "refused", "doubt": False}, "refused"),
+    ("decided", {"decision": "happened"}, "answered"),
+    ("decided", {"decision": "again"}, "unreachable"),  # a person said that nothing was done: the system refused nothing
+]
+
+
+@pytest.mark.parametrize(("kind", "data", "outcome"), TRIED)
+def test_a_line_says_of_a_try_what_is_known_of_its_effect(tmp_path, kind, data, outcome):
+    kept = reports.of_adapters({"sistema": Telling()})["prova"]
+    run = new_id()
+    with closing(open_store(f"sqlite:///{tmp_path}/prova.db")) as store:
+        asked, end = exchange(run, 1, kind, intent=True)
+        [doubt] = exchange(run, 1, "unanswered", intent=False)
+        records = [asked, doubt._replace(data={"kind": "in_doubt", "doubt": True}), end._replace(data=end.data | data)]
+        store.write(lambda tx: [log.append(tx, record) for record in records]).result()
+        with store.read() as tx:
+            lines, _ = reports.page(tx, kept, NOW, NOW + dt.timedelta(days=1))
+    assert [line["outcome"] for line in lines] == [outcome]
+
+
+def test_the_journal_of_events_tells_amounts_in_euro_at_both_interfaces():
+    settings = PagopaSettings.model_validate(SETTINGS)
+    at_gpd = Exchange("crea-posizione", False, NOW, NOW, "answered", "", {"importo": 15150}, {"importo": 15150, "iuv": "1"}, "r")
+    at_node = Exchange("paGetPaymentV2", True, NOW, NOW, "OK", "", {"importo": "151.50"}, {}, "r")
+    for one in (at_gpd, at_node):
+        for line in giornale.righe(settings, one):
+            assert "importo=151.50;" in line["parametriSpecificiInterfaccia"]
+
+
+def test_a_request_for_an_erasure_that_expired_is_told_as_that_and_a_bundle_as_one(tmp_path):
+    now = {"time": NOW, "data": {}}
+    records = [
+        Record(new_id(), "erased", **now | {"data": {"asked": "x", "messages": [], "files": [], "keys": [1]}}),
+        Record(new_id(), "erased", actor="b", **now | {"data": {"asked": "y", "by": "a", "messages": ["m"], "files": [], "keys": [2]}}),
+        Record(new_id(), "exported", actor="c", **now | {"data": {"manifest": "d", "records": 3}}),
+    ]
+    with closing(open_store(f"sqlite:///{tmp_path}/prova.db")) as store:
+        store.write(lambda tx: [log.append(tx, record) for record in records]).result()
+        with store.read() as tx:
+            told = {
+                name: [line["what"] for line in reports.page(tx, reports.of_adapters({})[name], NOW, NOW + dt.timedelta(days=1))[0]]
+                for name in ("purposes", "accesses")
+            }
+    assert told == {"purposes": ["expired request", "", "bundle"], "accesses": ["", "bundle"]}
