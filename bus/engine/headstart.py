@@ -74,6 +74,8 @@ class HeadStart:
             one = self._begun.pop(row["id"], None)
             if one is not None and one[0].fence == row["fence"]:
                 begun.append(one)
-            else:
-                others.append(row)
+                continue
+            if one is not None:  # its claim ran out before we heard that it was ours
+                self._around.gates.keep(one[0].claim, ())
+            others.append(row)
         return begun, others

@@ -149,13 +149,14 @@ class Holding:
         return Claims(rows, away, since)
 
     def took(self, claims: Claims) -> list[Row]:
-        """They were committed: they are ours from now on."""
+        """They were committed: they are ours from now on, but those that ran out before we heard of it, and that we claimed anew."""
         if claims.rows:
             reach("claim.after-commit")
         for gate, turned in claims.away:
             self._turned_away(gate, turned)
-        self._held.update({row["id"]: _Held(row["fence"], claims.since) for row in claims.rows})
-        return claims.rows
+        rows = [row for row in claims.rows if (held := self._held.get(row["id"])) is None or held.fence <= row["fence"]]
+        self._held.update({row["id"]: _Held(row["fence"], claims.since) for row in rows})
+        return rows
 
     # -- holding -----------------------------------------------------------------------------------------------------
 

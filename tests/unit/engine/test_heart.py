@@ -546,6 +546,16 @@ def test_a_transaction_that_is_run_again_begins_its_runs_anew(hosted: Simulation
     assert kinds(hosted, message) == ["received", "asked", "answered", "done"]
 
 
+def test_what_was_begun_leaves_its_place_when_its_claim_ran_out_before_the_engine_heard_of_it(hosted: Simulation) -> None:
+    """It claims the run anew in that turn; a place that nobody gives back is lost to the system's other calls until a restart."""
+    message = send(hosted, "attesa", caso="c", iuv="i", modo="una")
+    assert (kinds(hosted, message), places(hosted)) == (["received", "asked"], [1, 0])
+    hosted._pass(1000)
+    turn(hosted)
+    finish(hosted)
+    assert places(hosted) == [0, 0]
+
+
 def test_a_message_is_taken_in_whose_run_cannot_be_begun(hosted: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
     def too_long(*_: object) -> object:
         raise ValueError("a record `asked` of 70,000 bytes; the most is 65,535")
