@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
 from pathlib import Path
@@ -29,7 +29,7 @@ from bus.errors import Conflict, Interrupted, SnodoError, StoreError, Unknown
 from bus.log import log
 from bus.log.keyring import Keyring
 from bus.message import Message, canonical
-from bus.store import Key, Tx
+from bus.store import Key, Row, Tx
 from bus.store.sqlite import SqliteStore
 from bus.testing.simulated_system import SETTLE, TIMEOUT, Domanda, Sistema, rules
 from bus.testing.simulation import Simulation
@@ -546,14 +546,27 @@ def test_a_transaction_that_is_run_again_begins_its_runs_anew(hosted: Simulation
     assert kinds(hosted, message) == ["received", "asked", "answered", "done"]
 
 
-def test_what_was_begun_leaves_its_place_when_its_claim_ran_out_before_the_engine_heard_of_it(hosted: Simulation) -> None:
+def test_a_run_that_was_begun_and_whose_claim_ran_out_before_the_engine_heard_of_it_is_had_once_and_leaves_its_place(
+    hosted: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It claims the run anew in that turn; a place that nobody gives back is lost to the system's other calls until a restart."""
-    message = send(hosted, "attesa", caso="c", iuv="i", modo="una")
-    assert (kinds(hosted, message), places(hosted)) == (["received", "asked"], [1, 0])
+    send(hosted, "attesa", caso="c", iuv="i", modo="una")
+    engine, had, out = hosted.processes[0].engine, list[int](), list[object]()
+    take = engine._head_start.take
+
+    def seen(rows: Sequence[Row], live: Collection[str]) -> Any:
+        had.extend(row["fence"] for row in rows)
+        found = take(rows, live)
+        out.extend(places(hosted))
+        return found
+
+    assert places(hosted) == [1, 0]
     hosted._pass(1000)
-    turn(hosted)
+    with monkeypatch.context() as patch:
+        patch.setattr(engine._head_start, "take", seen)
+        turn(hosted)
+    assert (had, out) == ([2], [0, 0])
     finish(hosted)
-    assert places(hosted) == [0, 0]
 
 
 def test_a_message_is_taken_in_whose_run_cannot_be_begun(hosted: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
