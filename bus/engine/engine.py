@@ -262,6 +262,7 @@ class Engine:
         if begun:
             self._live.update({live.id: live for live, _ in begun})
             self._act([live for live, _ in begun], [done for _, done in begun], now)
+            self._line_up([live for live, _ in begun], now)
         for one in home:
             self._bring_home(one, now)
         self._ask_again(now)
@@ -270,6 +271,13 @@ class Engine:
         lives, self._unwritten = list(self._unwritten.values()), {}
         if lives:
             self._act(lives, self._settle(lives, since, now), now)
+
+    def _line_up(self, begun: Sequence[Live], now: dt.datetime) -> None:
+        """Who stands in line since before it was live asks again: its turn may have come meanwhile, and passed to nobody."""
+        for live in begun:
+            if live.in_line and self._live.get(live.id) is live:
+                live.dues.update(dict.fromkeys(live.in_line, now))
+                self._rung[live.id] = None
 
     def _take(self, wait: float) -> list[_Home]:
         """Drain the inbox; sleeps at most ``wait`` seconds until something comes."""

@@ -569,6 +569,28 @@ def test_a_run_that_was_begun_and_whose_claim_ran_out_before_the_engine_heard_of
     finish(hosted)
 
 
+def test_who_stood_in_line_before_the_engine_heard_of_it_is_asked_though_its_turn_came_meanwhile(
+    hosted: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place was given to nobody, since no run that was live had it: it would have stood in line until a restart."""
+    process, late = hosted.processes[0], list[Claims]()
+    with monkeypatch.context() as patch:
+        while places(hosted)[1] == 0:
+            send(hosted, "avviso")
+            turn(hosted)
+        patch.setattr(hosted, "welcomed", late.append)
+        message = send(hosted, "avviso")
+    while places(hosted) != [0, 0]:
+        process.outside.end(process.outside.pending[0], "answer")
+        process.engine.turn(patient=False)
+    assert kinds(hosted, message) == ["received"]
+    process.engine.welcomed(*late)
+    process.engine.turn(patient=False)
+    process.outside.end(process.outside.pending[0], "answer")
+    process.engine.turn(patient=False)
+    assert kinds(hosted, message) == ["received", "asked", "answered", "done"]
+
+
 def test_a_message_is_taken_in_whose_run_cannot_be_begun(hosted: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
     def too_long(*_: object) -> object:
         raise ValueError("a record `asked` of 70,000 bytes; the most is 65,535")
