@@ -71,7 +71,7 @@ class Sweeper:
             overdue = tx.all("waits_expired", now=moment, most=1)
         if self.suspect and most:  # its turn, also when others are due longer by now: they may wait for a lane that it holds
             rows, more = self._holding.claim([self._waits], now, suspects=True) if quiet else [], True
-            self.suspect = bool(rows) or not quiet
+            self.suspect = not quiet or any(row["strikes"] >= SUSPECT for row in rows)  # another engine may have cleared it meanwhile
         else:
             rows, more = self._claim(ready[0], now, most, lines, quiet=quiet) if ready else ([], False)
             self.suspect = bool(ready) and ready[0]["strikes"] == SUSPECT

@@ -39,6 +39,8 @@ LEASE = 30.0
 PATIENCE = 3000
 """Moves of the calm phase after which something is taken to run in circles."""
 MOST_ENGINES = 3
+LATE = 0.4
+"""How often an engine hears of what was claimed for it later than others go on."""
 
 
 class SimulationError(AssertionError):
@@ -73,6 +75,7 @@ class World:
         self._start_engine()
         self.trouble = True
         self._host: Process | None = None
+        self._late: list[tuple[Process, Claims]] = []
 
     def open_store(self) -> None:
         """Begin to work on the store that lies in the folder."""
@@ -89,8 +92,17 @@ class World:
         return claims
 
     def welcomed(self, claims: Claims) -> None:
-        if self._host is not None and self._host in self.processes:
-            self._host.engine.welcomed(claims)
+        if self._host is not None:
+            self._late.append((self._host, claims))
+        if not (self.trouble and self.dice.random() < LATE):
+            self._hear()
+
+    def _hear(self) -> None:
+        """Engines hear of the commits that claimed for them; the thread that wrote them may be slower than a turn."""
+        late, self._late = self._late, []
+        for host, claims in late:
+            if host in self.processes:
+                host.engine.welcomed(claims)
 
     def unwelcome(self, runs: Sequence[str]) -> None:
         if self._host is not None and self._host in self.processes:
@@ -169,6 +181,8 @@ class World:
             self.note(f"{process.name} {error.sentence}")
         except Killed:
             self._kill(process)
+        if self._late and self.dice.random() < LATE:
+            self._hear()
 
     def _kill(self, process: Process) -> None:
         """Its calls have happened, happen late, or never left."""
@@ -205,6 +219,7 @@ class World:
         """It stops gracefully; it holds no lease after that."""
         process.engine.wind_down()
         for _ in range(PATIENCE):
+            self._hear()
             while process in self.processes and process.outside.pending:
                 self._end(process, process.outside.pending[0], "lose" if self.trouble and self.dice.random() < self.rough else "answer")
             if process in self.processes:
@@ -314,6 +329,7 @@ class World:
     def calm(self) -> None:
         """No more faults; one engine; time goes from one due moment to the next until nothing moves."""
         self.trouble = False
+        self._hear()
         for process in self.processes:
             process.paused = False
         for process in self.processes[1:]:

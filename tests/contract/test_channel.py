@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,14 +87,18 @@ def opened(url: str, told: list[str]) -> KombuChannel:
     return KombuChannel(url, log=lambda event, detail: told.append(f"{event} {detail}"))
 
 
-def into_the_void(rabbitmq: RabbitMQ, url: str) -> set[str]:
-    """Publish through a line that takes all and passes nothing on, then breaks; returns what was heard of 1,000 runs."""
+def into_the_void(rabbitmq: RabbitMQ, url: str, then: Callable[[], None] = lambda: None) -> set[str]:
+    """Publish through a line that takes all and passes nothing on, then breaks; returns what was heard of 1,000 runs.
+
+    ``then`` is done once the line works.
+    """
     listener, told = Listener(), []
     with Proxy(rabbitmq.port) as proxy:
         teller, hearer = opened(url.replace(str(rabbitmq.port), str(proxy.port)), told), opened(url, told)
         hearer.consume(listener.ring)
         teller.publish(["before"])
         listener.wait_for({"before"})
+        then()
         proxy.swallow()
         teller.publish([f"run-{n}" for n in range(1000)])
         wait_until(lambda: teller.describe()["waiting"] == 0)
@@ -113,8 +118,11 @@ def test_a_ticket_that_was_not_confirmed_is_published_again(rabbitmq: RabbitMQ, 
 
 def test_without_confirms_the_same_tickets_are_lost(rabbitmq: RabbitMQ, rabbitmq_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The test of the test above: whoever takes "sent" for "arrived" loses them all."""
-    monkeypatch.setattr(Flight, "unconfirmed", lambda flight: [])
-    assert into_the_void(rabbitmq, rabbitmq_url) == set()
+
+    def forget() -> None:
+        monkeypatch.setattr(Flight, "unconfirmed", lambda flight: [])
+
+    assert into_the_void(rabbitmq, rabbitmq_url, forget) == set()
 
 
 def test_a_deleted_queue_is_declared_again_and_its_ticket_repeated(rabbitmq: RabbitMQ, rabbitmq_url: str) -> None:

@@ -224,7 +224,7 @@ class Workshop:
         with closing(self._look()) as database:
             names = [row[0] for row in database.execute(_TABLES[self.app.config.store.shared])]
             others = sorted(set(names) - {*projection.TABLES, "processes"})
-            rows = {name: database.execute(f'SELECT * FROM "{name}" ORDER BY 1').fetchall() for name in others}
+            rows = {name: sorted(database.execute(f'SELECT * FROM "{name}"').fetchall(), key=repr) for name in others}
             return {name: [row for row in found if name != "marks" or not row[0].startswith("gates ")] for name, found in rows.items()}
 
     def _look(self) -> Any:

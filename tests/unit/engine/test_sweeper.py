@@ -94,3 +94,15 @@ def test_the_turn_of_those_without_strikes_is_theirs_and_ends_whatever_a_clock_d
     assert ids(looks.look(LATER, 10, quiet=True, free=False)[0]) == ["a"]
     add_runs(store, "b", time=text_of(LATER))
     assert ids(looks.look(LATER + sweeper.TURN, 10, quiet=True, free=False)[0]) == ["suspect"]
+
+
+def test_a_run_that_another_engine_clears_while_its_turn_is_waited_for_is_no_suspect_any_more(store: SqliteStore) -> None:
+    """Else nothing but that run was begun here, and for ever, where it waited for a lane that one of the others held."""
+    add_runs(store, "suspect")
+    for owner in ("uno", "due"):
+        claim(store, "suspect", owner=owner, now=LATER)
+        store.write(lambda tx, owner=owner: tx.do("void_claims", owner=owner)).result(60)  # type: ignore[misc]
+    looks = looking(store, 2)
+    assert (looks.look(LATER, 10, quiet=False, free=False)[0], looks.suspect) == ([], True)
+    store.write(lambda tx: tx.do("forget_strikes", runs='["suspect"]')).result(60)
+    assert (ids(looks.look(LATER, 10, quiet=True, free=False)[0]), looks.suspect) == (["suspect"], False)
