@@ -60,32 +60,48 @@ class Instant:
 
 @dataclass(slots=True)
 class Strand:
-    """A sequence of steps: the names its expressions see, its time, its place in the run."""
+    """A sequence of steps: the names its expressions see, its time, its place in the run.
+
+    Branches share one ``scope``; ``own`` names (the ``error`` of a clause, the ``items`` of a deadline) go over it and are seen here alone.
+    """
 
     walk: Walk
     scope: dict[str, Any]
     instant: Instant
     prefix: str = ""
+    own: dict[str, Any] = field(default_factory=dict)
 
     def path(self, step: Step) -> str:
         return f"{self.prefix}{step.id}"
 
     def inside(self, prefix: str, **names: Any) -> Strand:
         """A strand below this one that sees these names too, and does not leak its own."""
-        return Strand(self.walk, {**self.scope, **names}, self.instant, prefix)
+        return Strand(self.walk, {**self.scope, **self.own, **names}, self.instant, prefix)
 
     def beside(self, prefix: str) -> Strand:
         """A strand that writes into the same scope and has a time of its own."""
-        return Strand(self.walk, self.scope, Instant(self.instant.moment), prefix)
+        return Strand(self.walk, self.scope, Instant(self.instant.moment), prefix, self.own)
 
     def below(self, prefix: str) -> Strand:
         """The same strand, further down the path."""
-        return Strand(self.walk, self.scope, self.instant, prefix)
+        return Strand(self.walk, self.scope, self.instant, prefix, self.own)
+
+    def seeing(self, **names: Any) -> Strand:
+        """The same strand with names that only it sees; what else it defines stays."""
+        return Strand(self.walk, self.scope, self.instant, self.prefix, {**self.own, **names})
+
+    def define(self, name: str, value: Any) -> None:
+        """Give a name to a value, for the steps that come after."""
+        (self.own if name in self.own else self.scope)[name] = value
+
+    def learn(self, keys: Mapping[str, str]) -> None:
+        """The case is known by these keys too, beside those that branches at its side have learnt."""
+        self.scope["case"] = {**self.scope["case"], **keys}
 
     def evaluate(self, expression: Expression | Template, step: Step, what: str, **names: Any) -> JsonValue:
         """The value of an expression here and now; a failing one ends the run with place and sentence."""
         try:
-            return expression({**self.scope, **names, "now": text_of(self.instant.moment)})
+            return expression({**self.scope, **self.own, **names, "now": text_of(self.instant.moment)})
         except ExpressionError as error:
             return self.fail(step, error.code, f"{what}: {error.sentence}")
 
@@ -95,7 +111,7 @@ class Strand:
         if not isinstance(value, bool):
             self.fail(step, "expression.not-a-condition", f"{what}: the condition gave {type(value).__name__}, not true or false")
         if self.walk.watch is not None:
-            self.walk.watch(Condition(self.path(step), step.place, what, expression, {**self.scope, **names}, value))
+            self.walk.watch(Condition(self.path(step), step.place, what, expression, {**self.scope, **self.own, **names}, value))
         return value
 
     def fail(self, step: Step, code: str, sentence: str, *, undo: bool = False, **detail: Any) -> NoReturn:

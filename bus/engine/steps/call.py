@@ -31,7 +31,7 @@ def call(step: CallStep, strand: Strand) -> StepCode:
         return
     assert isinstance(event, Answered)
     if step.as_ is not None:
-        strand.scope[step.as_] = event.answer
+        strand.define(step.as_, event.answer)
     if step.case:
         yield from learn_keys(step, strand)
 
@@ -46,7 +46,7 @@ def learn_keys(step: CallStep, strand: Strand) -> StepCode:
     except ExpressionError as error:
         strand.fail(step, error.code, f"case: {error.sentence}")
     if keys:
-        strand.scope["case"] = {**strand.scope["case"], **keys}
+        strand.learn(keys)
         yield Join(f"{strand.path(step)}!case", step.place, keys)
 
 

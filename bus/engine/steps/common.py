@@ -12,12 +12,7 @@ if TYPE_CHECKING:
 
 
 def with_names(strand: Strand, steps: Sequence[Step], **names: Any) -> StepCode:
-    """Steps that see some names only while they run; what they define stays."""
+    """Steps that alone see some names; what else they define stays."""
     from bus.engine.steps import sequence
 
-    before = {name: strand.scope[name] for name in names if name in strand.scope}
-    strand.scope.update(names)
-    yield from sequence(steps, strand)
-    for name in names:
-        del strand.scope[name]
-    strand.scope.update(before)
+    yield from sequence(steps, strand.seeing(**names) if names else strand)

@@ -19,10 +19,11 @@ def each(step: EachStep, strand: Strand) -> StepCode:
         strand.fail(step, "expression.not-a-list", f"items gave {type(items).__name__}, not a list")
     collected: list[JsonValue] = []
     for index, item in enumerate(items):
+        known = strand.scope["case"]
         inner = strand.inside(f"{strand.path(step)}[{index}]/", **{step.item: item, "index": index})
         yield from sequence(step.steps, inner)
-        strand.scope["case"] = inner.scope["case"]
+        strand.learn({name: value for name, value in inner.scope["case"].items() if known.get(name) != value})
         if step.collect is not None:
             collected.append(inner.evaluate(step.collect, step, "collect"))
     if step.as_ is not None:
-        strand.scope[step.as_] = collected
+        strand.define(step.as_, collected)

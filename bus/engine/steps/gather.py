@@ -25,7 +25,7 @@ def gather(step: GatherStep, strand: Strand) -> StepCode:
             yield from common.with_names(strand.below(f"{strand.path(step)}!deadline/"), step.on_deadline, items=items)
             break
         items.append(event.body)
-    strand.scope[step.as_] = items
+    strand.define(step.as_, items)
     if step.on_late:
         yield Close(f"{strand.path(step)}!closed", step.place, step.type, key_of(step, strand), step.id)
 

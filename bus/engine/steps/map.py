@@ -11,5 +11,5 @@ if TYPE_CHECKING:
 
 
 def map_(step: MapStep, strand: Strand) -> StepCode:
-    strand.scope[step.as_] = strand.evaluate(step.value, step, "mapping")
+    strand.define(step.as_, strand.evaluate(step.value, step, "mapping"))
     yield from ()

@@ -15,4 +15,4 @@ def send(step: SendStep, strand: Strand) -> StepCode:
     event = yield Send(strand.path(step), step.place, step.type, strand.evaluate(step.body, step, "body"))
     assert isinstance(event, Noted)
     if step.as_ is not None:
-        strand.scope[step.as_] = event.value
+        strand.define(step.as_, event.value)

@@ -12,5 +12,5 @@ if TYPE_CHECKING:
 
 def set_(step: SetStep, strand: Strand) -> StepCode:
     for name, value in step.values.items():
-        strand.scope[name] = strand.evaluate(value, step, name)
+        strand.define(name, strand.evaluate(value, step, name))
     yield from ()

@@ -22,7 +22,7 @@ def wait(step: WaitStep, strand: Strand) -> StepCode:
             break
         yield from common.with_names(strand.below(f"{strand.path(step)}!deadline[{turn}]/"), step.on_deadline)
     if step.as_ is not None:
-        strand.scope[step.as_] = None if arrived is None else arrived.body
+        strand.define(step.as_, None if arrived is None else arrived.body)
     if step.on_late and step.type is not None:
         yield Close(f"{strand.path(step)}!closed", step.place, step.type, key_of(step, strand), step.id)
 

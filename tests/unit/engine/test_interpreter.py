@@ -194,6 +194,60 @@ def test_parallel_without_branches_goes_on() -> None:
     assert paths(walk(p.ParallelStep("none", "r@1/none", branches={}), call("after")).start()) == ["after"]
 
 
+def test_branches_that_fail_at_the_same_time_see_their_own_error_each() -> None:
+    def branch(n: int) -> tuple[p.Step, ...]:
+        mends = (call(f"mend{n}"), put(f"code{n}", lambda s: s["error"]["code"]))
+        return (call(f"try{n}", on_error=(p.Clause(None, mends),)),)
+
+    both = p.ParallelStep("both", "r@1/both", branches={"a": branch(1), "b": branch(2)})
+    run = walk(both, reply(lambda s: [s["code1"], s["code2"], "error" in s]))
+    run.start()
+    run.answer("both/a/try1", Failed(T, {"kind": "refused", "code": "A", "sentence": "no"}))
+    run.answer("both/b/try2", Failed(T, {"kind": "refused", "code": "B", "sentence": "no"}))
+    run.answer("both/a/try1!error[0]/mend1", Answered(T, 1))
+    (asked,) = run.answer("both/b/try2!error[0]/mend2", Answered(T, 2))
+    assert isinstance(asked, Reply) and asked.body == ["A", "B", False]
+
+
+def test_a_clause_that_gives_the_name_error_to_something_reads_that() -> None:
+    steps = (put("error", lambda s: {"code": "MINE"}), put("way", lambda s: s["error"]["code"]))
+    run = walk(call("one", on_error=(p.Clause(None, steps),)), reply(lambda s: [s["way"], "error" in s]))
+    run.start()
+    (asked,) = run.answer("one", Failed(T, {"kind": "refused", "code": "A", "sentence": "no"}))
+    assert isinstance(asked, Reply) and asked.body == ["MINE", False]
+
+
+def test_gathers_side_by_side_see_their_own_items_at_the_deadline() -> None:
+    def branch(n: int) -> tuple[p.Step, ...]:
+        gather = p.GatherStep(f"g{n}", f"r@1/g{n}", type="n", count=lambda s: 3, as_=f"list{n}", deadline=lambda m: m + DAY,
+                              on_deadline=(call(f"ask{n}"), put(f"seen{n}", lambda s: s["items"])))  # fmt: skip
+        return (gather,)
+
+    both = p.ParallelStep("both", "r@1/both", branches={"a": branch(1), "b": branch(2)})
+    run = walk(both, reply(lambda s: [s["seen1"], s["seen2"], "items" in s]))
+    run.start()
+    run.answer("both/a/g1[0]", Arrived(T, "m", "one"))
+    run.answer("both/a/g1[1]", Expired(T + DAY))
+    run.answer("both/b/g2[0]", Expired(T + DAY))
+    run.answer("both/a/g1!deadline/ask1", Answered(T + DAY, 1))
+    (asked,) = run.answer("both/b/g2!deadline/ask2", Answered(T + DAY, 2))
+    assert isinstance(asked, Reply) and asked.body == [["one"], [], False]
+
+
+def test_keys_that_a_branch_learns_while_another_walks_a_list_stay_known() -> None:
+    items = p.EachStep("each", "r@1/each", items=lambda s: [1], item="n", steps=(call("one", as_="one", case={"i": lambda s: s["one"]}),))
+    both = p.ParallelStep("both", "r@1/both", branches={"a": (items,), "b": (call("two", as_="two", case={"k": lambda s: s["two"]}),)})
+    run = walk(both, p.WaitStep("wait", "r@1/wait", type="news", case="k", deadline=None), reply(lambda s: s["case"]))
+    run.start()
+    run.answer("both/b/two", Answered(T, "K"))
+    run.answer("both/b/two!case", Noted(T))
+    run.answer("both/a/each[0]/one", Answered(T, "I"))
+    (asked,) = run.answer("both/a/each[0]/one!case", Noted(T))
+    assert isinstance(asked, Await) and asked.key == ("k", "K")
+    (asked,) = run.answer("wait[0.0]", Arrived(T, "m", None))
+    assert isinstance(asked, Reply) and asked.body == {"k": "K", "i": "I"}
+
+
 def test_each_walks_the_items_in_order_and_collects_values() -> None:
     inner = p.CallStep("one", "r@1/one", operation="sys.one", request=lambda s: {"i": s["item"], "n": s["index"]}, as_="got")
     step = p.EachStep("all", "r@1/all", items=lambda s: ["a", "b"], steps=(inner,), collect=lambda s: s["got"], as_="all")
