@@ -58,9 +58,12 @@ def declared(call: Callable[..., Any], examples: tuple[str, ...] = ()) -> Functi
     return Function(call.__name__, parameters, hints["return"], inspect.getdoc(call) or "", examples, call)
 
 
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
 def _day(text: str) -> dt.date:
     try:
-        if len(text) == 10:
+        if _DAY.fullmatch(text):  # Python reads also 2026-W01-1, which has ten characters too
             return dt.date.fromisoformat(text)
     except ValueError:
         pass
@@ -76,11 +79,15 @@ def euro(cents: int) -> str:
     return f"{'-' if cents < 0 else ''}{abs(cents) // 100}.{abs(cents) % 100:02d}"
 
 
+_AMOUNT = re.compile(r"\s*[+-]?[0-9.,]{1,25}\s*")
+"""No more digits than `Decimal` reckons with: it would round the others away."""
+
+
 @_function('cents("12.34") == 1234', 'cents("12,3") == 1230', "cents(16.0) == 1600", "cents(16) == 1600")
 def cents(euro: Any) -> int:
     """Euro, as text or number, in cents. More than two decimals are refused, never rounded."""
     try:
-        if isinstance(euro, bool):
+        if isinstance(euro, bool) or (isinstance(euro, str) and not _AMOUNT.fullmatch(euro)):
             raise InvalidOperation
         exact = Decimal(str(euro).replace(",", ".")) * 100
     except InvalidOperation:
@@ -180,7 +187,7 @@ def iva_valid(text: str) -> bool:
     """Whether a text is a partita IVA (11 digits) with the right check digit."""
     from stdnum.it import iva
 
-    return len(text) == 11 and bool(iva.is_valid(text))
+    return len(text) == 11 and text.isascii() and bool(iva.is_valid(text))
 
 
 @_function('iban_valid("IT60X0542811101000000123456")', '!iban_valid("IT60X0542811101000000123457")')
@@ -188,7 +195,7 @@ def iban_valid(text: str) -> bool:
     """Whether a text is an IBAN with the right check digits, blanks aside."""
     from stdnum import iban
 
-    return bool(iban.is_valid(text, check_country=False))
+    return text.isascii() and bool(iban.is_valid(text, check_country=False))
 
 
 # --- text ------------------------------------------------------------------------------------------------------------

@@ -1,12 +1,13 @@
-"""Functions of expressions that are written anew for their speed: they must agree with the library that they stand for."""
+"""Functions of expressions: those written anew for their speed agree with the library that they stand for, and what only nearly fits is refused."""
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from stdnum.it import codicefiscale
 
-from bus.functions import cf_valid
+from bus.functions import cents, cf_valid, date_of, iban_valid, iva_valid
 
 DIGIT = r"[0-9LMNPQRSTUV]"
 LIKE_A_CODE = rf"[A-Z]{{6}}{DIGIT}{{2}}[A-Z]{DIGIT}{{2}}[A-Z]{DIGIT}{{3}}[A-Z]"
@@ -34,3 +35,22 @@ def test_the_twenty_ninth_of_february_is_only_in_leap_years():
     assert [cf_valid(rightly_checked(f"RSSMRA{year}B29H501X")) for year in ("00", "01", "19", "20", "96", "99")] == [
         True, False, False, True, True, False,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("amount", ["1.00000000000000000000000000001", "1e-999999999", "1e3", "1_000", "\uff11\uff12", "1.234,56", "", "."])
+def test_what_is_no_plain_amount_is_refused_and_not_rounded(amount):
+    with pytest.raises(ValueError, match="amount"):
+        cents(amount)
+
+
+def test_amounts_as_databases_write_them_are_taken():
+    assert [cents(one) for one in (" 12.50 ", "+3", ".5", "12.", "-0,01", "12.500")] == [1250, 300, 50, 1200, -1, 1250]
+
+
+def test_a_date_of_ten_characters_in_another_form_is_none():
+    with pytest.raises(ValueError, match="YYYY-MM-DD"):
+        date_of("2026-W01-1")
+
+
+def test_digits_of_other_scripts_make_no_number_valid():
+    assert not iva_valid("0074311015\uff17") and not iban_valid("IT60X054281110100000012345\uff16")
