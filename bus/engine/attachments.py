@@ -74,9 +74,9 @@ class Attachments:
 
     def receive(self, name: str, media_type: str) -> Receiving:
         """Start taking a file in, piece by piece."""
-        if not 1 <= len(name) <= 255 or not name.isprintable() or "/" in name or "\\" in name:
+        if not name.strip(" .") or len(name) > 255 or not name.isprintable() or "/" in name or "\\" in name:
             sentence = f"{name!r} is no name for a file" if name else "the file has no name"
-            hint = "in Content-Disposition or ?name=: 1 to 255 printable characters, no slashes"
+            hint = "in Content-Disposition or ?name=: 1 to 255 printable characters, no slashes, not dots alone"
             raise Invalid(sentence, code="attachment.name", hint=hint)
         return Receiving(self, name, media_type)
 

@@ -92,12 +92,16 @@ class Call:
         return self.caller.looks(self.headers.get(b"snodo-purpose", b"").decode("utf-8", "replace"))
 
     def query(self, *known: str) -> dict[str, str]:
-        """The query's parameters; raises `Invalid` for one that is not ``known``."""
+        """The query's parameters; raises `Invalid` for one that is not ``known``, or is there twice."""
         try:
-            given = dict(parse_qsl(self.query_string.decode("ascii"), keep_blank_values=True, max_num_fields=20, errors="strict"))
+            pairs = parse_qsl(self.query_string.decode("ascii"), keep_blank_values=True, max_num_fields=20, errors="strict")
         except ValueError:
             raise Invalid("the query cannot be read", code="input.query", hint="percent-encode it as UTF-8") from None
+        given = dict(pairs)
         unknown = [name for name in given if name not in known]
         if unknown:
             raise Invalid(f"there is no parameter {unknown[0]!r}", code="input.query", hint=f"known here: {', '.join(known) or 'none'}")
+        if len(given) < len(pairs):
+            twice = next(name for name in given if [one for one, _ in pairs].count(name) > 1)
+            raise Invalid(f"the parameter {twice!r} is there twice", code="input.query", hint="keep one of the two")
         return given

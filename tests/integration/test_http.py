@@ -296,6 +296,11 @@ REFUSALS = [
         for media in ("multipart/form-data; boundary=x", "application/x-www-form-urlencoded")
     ),
     ("file name with a path", "POST", "/attachments?name=..%2Fx", b"x", {}, "portale", 422, "attachment.name"),
+    *(
+        (f"file name that is none, {name}", "POST", f"/attachments?name={name}", b"x", {}, "portale", 422, "attachment.name")
+        for name in ("..", ".", "%20", "%20..%20")
+    ),
+    ("a parameter twice", "POST", "/attachments?name=a&name=b", b"x", {}, "portale", 422, "input.query"),
     ("file name with a line break", "POST", "/attachments?name=a%0D%0Ab", b"x", {}, "portale", 422, "attachment.name"),
     ("file too large", "POST", "/attachments?name=x", b"x" * 2_000_001, {}, "portale", 413, "input.too-large"),
     (
