@@ -346,6 +346,27 @@ def test_a_case_has_all_keys_that_it_ever_learnt_as_in_a_bus_that_runs(judged, s
     assert faults(judged(steps, test)) == []
 
 
+SENDS = "{id: avvisa, send: prova.avviso, with: {testo: \"'eccolo'\"}}"
+SENDS_KEYED = "{id: avvisa, send: prova.avviso, with: {codice: body.codice, testo: \"'eccolo'\"}}"
+AWAITS = "{id: arrivo, wait: prova.avviso, as: arrivo, deadline: 1d, on_late: [{id: tardi, reply: {}}]}"
+AWAITS_KEYED = "{id: arrivo, wait: prova.avviso, case: codice, as: arrivo, deadline: 1d}"
+
+
+@pytest.mark.parametrize(
+    ("steps", "happens", "expected"),
+    [
+        (f"  - {SENDS}\n  - {AWAITS}\n", "", "{state: done, records: [received, sent, waiting, matched, closed, done], late: []}"),
+        (f"  - {SENDS_KEYED}\n  - {AWAITS_KEYED}\n", "", "{state: done}"),
+        (f"  - {SENDS}\n  - {AWAITS_KEYED}\n", "", "{state: waiting}"),
+        (f"  - {{id: insieme, parallel: {{uno: [{AWAITS}], altro: [{SENDS}]}}}}\n", "", "{state: done}"),
+        (f"  - {AWAITS}\n  - {SENDS}\n", "then: [{pass: 2d}]", "{state: done, late: [done]}"),
+    ],
+)
+def test_what_a_run_sends_reaches_its_own_waits_as_in_a_bus_that_runs(judged, steps, happens, expected):
+    test = f"  - {{name: prova, {happens + ', ' if happens else ''}expect: {expected}}}"
+    assert faults(judged(steps, test)) == []
+
+
 def test_a_key_that_names_a_person_makes_no_message_one_of_the_case(tmp_path):
     path = folder(tmp_path, ANY, "  - {name: prova, then: [{arrive: prova.ricevuta}], expect: {state: waiting, late: []}}")
     for file in [*path.glob("routes/*"), *path.glob("mappings/types/*")]:
