@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import heapq
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -203,7 +204,7 @@ class Borrowed:
 
     ``ids`` are those of the steps of these rules; ``unread`` the places of calls whose answers nothing reads; ``unanswered`` the calls
     that nobody ever answered. ``logged`` is for waits that are none of ``waits``, those of the rules in force; ``taken``: which
-    of them took which message.
+    of them took which message; ``keys_of`` the business keys of one that only these rules send, which may wake the run that sends it.
     """
 
     memory: Memory
@@ -216,8 +217,10 @@ class Borrowed:
     logged: Logged | None = None
     waits: Sequence[Await] = ()
     moment_of: Callable[[str], dt.datetime] | None = None
+    keys_of: Callable[[Message], Mapping[str, str]] | None = None
     unanswered: list[Call] = field(default_factory=list)
     taken: dict[str, Await] = field(default_factory=dict)
+    besides: dict[str, Message] = field(default_factory=dict)
     _lent: set[tuple[str, float]] = field(default_factory=set)
 
     def __call__(self, ask: Ask) -> Told | None:
@@ -316,7 +319,9 @@ class Borrowed:
         displaced = ask.path in self.memory.by_path and self._is_taken(self.memory.by_path[ask.path])
         if self.logged is None or self.moment_of is None or not (displaced or self._is_new(ask)):
             return None
-        for message in self.logged.came(self.message.id, str(ask.type), ask.key):
+        came = self.logged.came(self.message.id, str(ask.type), ask.key)
+        besides = [sent for sent in self.besides.values() if self._fits(sent, ask)]
+        for message in heapq.merge(came, besides, key=lambda one: one.time):
             time = max(message.time, self.moment_of(ask.path))
             if ask.deadline is not None and time > ask.deadline:
                 return None
@@ -324,6 +329,9 @@ class Borrowed:
                 self.taken[message.id] = ask
                 return Told(self._turn_at(time), Arrived(time, message.id, message.body))
         return None
+
+    def _fits(self, sent: Message, ask: Await) -> bool:
+        return sent.type == ask.type and (ask.key is None or (self.keys_of is not None and ask.key in self.keys_of(sent).items()))
 
     def _has_passed(self, ask: Await) -> bool:
         return self.logged is not None and ask.deadline is not None and ask.deadline <= self.logged.end and self._is_new(ask)
@@ -353,5 +361,8 @@ class Borrowed:
         said = self.memory.by_path.get(ask.path)
         if said is not None and isinstance(said.event, Noted) and said.event.value:
             return Told(said.turn, said.event)
-        planned = hashlib.sha256(f"{self.message.id}|{ask.path}".encode()).hexdigest()[:32]
-        return Told(NOW, Noted(self.message.time, {"id": f"planned-{planned}"}))
+        planned = "planned-" + hashlib.sha256(f"{self.message.id}|{ask.path}".encode()).hexdigest()[:32]
+        if self.moment_of is not None and canonical(ask.body) not in self.known.values():
+            time = self.moment_of(ask.path)
+            self.besides[planned] = self.message._replace(id=planned, type=ask.type, time=time, body=ask.body, sender="bus")
+        return Told(NOW, Noted(self.message.time, {"id": planned}))

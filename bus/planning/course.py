@@ -79,7 +79,7 @@ class Course:
     def __post_init__(self) -> None:
         came = self.logged.came if self.logged else None
         logged = replace(self.logged, came=lambda near, *asked: came(_known(near), *asked)) if self.logged and came else None
-        self._walker = Walker(self.operations, self._fault, logged)
+        self._walker = Walker(self.operations, self._fault, logged, self._given)
         routes = {*self.before.routes, *self.after.routes}
         self.routes = {name: (_plan(self.before, name), _plan(self.after, name)) for name in sorted(routes)}
         self.routes = {name: both for name, both in self.routes.items() if _digest(both[0]) != _digest(both[1])}

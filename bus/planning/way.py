@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from bus.adapter import Operation
@@ -56,6 +56,7 @@ class Walker:
     operations: Mapping[str, Operation]
     valid: Valid
     logged: Logged | None = None
+    keys_of: Callable[[Message], Mapping[str, str]] | None = None
 
     def __post_init__(self) -> None:
         self._watched: dict[str, tuple[Plan, frozenset[str], frozenset[str]]] = {}
@@ -72,6 +73,7 @@ class Walker:
         answers = Borrowed(memory, message, self.operations, self.valid, ids, unread)
         if like is not None:
             answers.known, answers.waits, answers.logged, answers.moment_of = _known(like), like.waits, self.logged, walk.moment_of
+            answers.keys_of = self.keys_of
         moments: dict[str, dt.datetime] = {}
 
         def told(ask: Ask) -> Told | None:
@@ -91,8 +93,8 @@ class Walker:
         closed = frozenset(ask.entry for ask in asked if isinstance(ask, Close))
         paths = {wait.path for wait in answers.taken.values()}
         vain = tuple(wait for wait in last.values() if wait.path not in paths)
-        sentence = failure.sentence if failure else ""
-        return replace(made, sentence=sentence, cut=cut, moments=moments, taken=answers.taken, told=memory.told, closed=closed, vain=vain)
+        sentence, is_told = failure.sentence if failure else "", memory.told | answers.besides.keys()
+        return replace(made, sentence=sentence, cut=cut, moments=moments, taken=answers.taken, told=is_told, closed=closed, vain=vain)
 
     def _watch(self, plan: Plan) -> tuple[Plan, frozenset[str], frozenset[str]]:
         if plan.digest not in self._watched:

@@ -207,6 +207,15 @@ def test_an_edit_is_told_as_what_would_be_otherwise(worked, edited, name):
     assert made.messages == MANY + 1
 
 
+def test_a_run_that_waits_for_what_only_the_edited_rules_send_goes_on(worked, edited):
+    sends = """  - {id: manda, send: ufficio.fine, with: {pratica: body.pratica}}
+  - {id: torna, wait: ufficio.fine, case: pratica, deadline: 1d, as: tornata}
+  - {id: tornato, when: tornata == null, fail: ufficio.mai}
+  - id: misura"""
+    edit(edited, "  - id: misura", sends)
+    assert found(plan(worked, edited)) == [("message added", "ufficio.fine", MANY - 1), ("wait added", "ufficio.fine", MANY - 1)]
+
+
 def test_behind_a_call_whose_answer_is_read_and_not_known_nothing_is_said(worked, edited):
     edit(edited, "call: ufficio.registra\n", "call: ufficio.archivia\n")
     made = plan(worked, edited)

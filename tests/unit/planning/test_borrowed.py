@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 
-from bus.engine.asks import Arrived, Await, Event, Expired
+import pytest
+
+from bus.engine.asks import Arrived, Await, Event, Expired, Send
 from bus.message import Message
 from bus.planning.borrowed import Borrowed, Logged, Memory, Said, without
 
@@ -71,4 +73,26 @@ def test_a_deadline_beyond_the_end_of_the_log_has_not_passed() -> None:
 
 def test_what_would_not_be_sent_any_more_is_not_found_in_the_log() -> None:
     answers = borrowed(without(memory(arrived(1)), "parti[0]"), came=1)
+    assert told(answers, asking(0)) is None
+
+
+def pratica_of(message: Message) -> dict[str, str]:
+    assert isinstance(message.body, dict)
+    return {"pratica": str(message.body["pratica"])}
+
+
+@pytest.mark.parametrize(("said", "came", "taken"), [("x1", 0, "planned-"), ("altro", 0, ""), ("x1", 1, "m1")])
+def test_what_only_the_edited_rules_send_wakes_the_run_that_sends_it(said: str, came: int, taken: str) -> None:
+    """By the key that it carries, and after what came before it was sent."""
+    answers = borrowed(memory(), came=came)
+    answers.keys_of = pratica_of
+    answers(Send("manda", "ufficio.somma@1/manda", "ufficio.parte", {"pratica": said}))
+    event = told(answers, asking(0))
+    assert (event.message[: len(taken)] if isinstance(event, Arrived) else "") == taken
+
+
+def test_what_was_sent_under_another_step_is_in_the_log_already() -> None:
+    answers = borrowed(memory(), came=0)
+    answers.known, answers.keys_of = {"avvisa": b'{"pratica":"x1"}'}, pratica_of
+    answers(Send("manda", "ufficio.somma@1/manda", "ufficio.parte", {"pratica": "x1"}))
     assert told(answers, asking(0)) is None
