@@ -18,7 +18,7 @@ from bus.mapping.template import Used, asked_in
 from bus.mapping.types import BUILT_IN, MessageType, resolve, takes_null
 from bus.route.compile import CompiledRoute
 from bus.route.known import SCALARS, Doubts, Known, Paths, Schema, Scope, definitions, merged
-from bus.route.parse import Parsed, ParsedRoute
+from bus.route.parse import Parsed, ParsedRoute, walk
 from bus.route.target import Target, answer_of, shape_of
 from bus.route.traffic import check_awaited, check_sent
 from bus.route.ways import Order, check_choices, check_condition, check_failures, clauses_of
@@ -42,6 +42,7 @@ class _Checker:
         unread = {name: nearest(name, compiled.reads if name in put else compiled.reads & put, 0.74) for name in compiled.unread}
         self.misspelt = {name: near for name, near in unread.items() if near is not None}
         self.undefined: set[str] = set()
+        self.several: dict[str, str] = {}  # keys of the case with a value for each item, and the `each` that learns them
         self.body: MessageType | None = None  # of what type the message is: another one in `on_late`
         self.by_pointer = {one.pointer: one for one in compiled.every}
         self.later = {name: step.model.id for step in compiled.parsed.walk() for name, _ in step.gives}
@@ -95,6 +96,8 @@ class _Checker:
             self._promises(step, operation)
         answer = {model.as_: self.world.known(answer_of(operation.answer) if operation else None)} if model.as_ else {}
         self._key_names(model.case, (*step.pointer, "case"))
+        for name in model.case:
+            self.several.pop(name, None)
         answered = scope.having(answer, model.case)
         self._uses(step.pointer, answered, only=("case",))
         failing = scope.having({"error": self.world.error(operation)})
@@ -213,6 +216,8 @@ class _Checker:
         ended = self._block(step.block("steps"), inside)
         self._uses(step.pointer, ended or inside, only=("collect",))
         keys = ended.keys if ended else frozenset()
+        learnt = [name for inner in walk(step.block("steps")) if inner.kind == "call" for name in inner.model.case]
+        self.several.update(dict.fromkeys(learnt, model.id))
         collected: Schema = {}
         if model.collect is not None:
             collected = made(model.collect, (*step.pointer, "collect"), self._paths(ended or inside)).schema
@@ -307,6 +312,10 @@ class _Checker:
             self.report.report((*step.pointer, "case"), "case.unknown-key", f"the case has no key `{name}` at this step", hint)
         elif awaited is not None and self.world.traffic is not None:
             check_awaited(step, awaited, self.world.traffic, self.report)
+        if name in self.several:
+            sentence = f"`{self.several[name]}` learns a `{name}` for each item, and this step looks for the last one only"
+            hint = "leave `case` out to take any message of the case, or wait inside the `each`"
+            self.report.report((*step.pointer, "case"), "case.last-of-several", sentence, hint, "warning")
 
     def _item(self, step: Parsed, scope: Scope) -> Known:
         paths = self._paths(scope)

@@ -253,6 +253,11 @@ CODES: dict[str, Code] = {
         "case: iuvv",
         "Correct it, or learn the key in a `call` before: `case: {iuv: posizione.iuv}`.",
     ),
+    "case.last-of-several": Code(
+        "The step waits by a key that an `each` before it learns once for each item: it looks for the last one only.",
+        "- {id: rate, each: body.rate, steps: [{call: ..., case: {iuv: posizione.iuv}}]}\n- {id: paga, wait: pagopa.ricevuta, case: iuv}",
+        "Leave `case` out: then any message of the case is taken. Or put the step into the `each`.",
+    ),
     "refusal.unhandled": Code(
         "The operation declares that it may refuse so, and the route does not say what to do then: the run would stop as a dead letter.",
         "- {id: a, call: anagrafe.cerca-soggetto, with: {...}, as: soggetto}   # no on_error",
