@@ -129,7 +129,9 @@ class Account:
         """Why the run did not take a step of its route (or that it did). Raises KeyError when the route has no such step."""
         *outer, (last, _, _) = _way_to(self.plan.steps, step)
         for inside, part, number in outer:
-            if (reason := self._passed(inside)) or (reason := self._elsewhere(inside, part, number)):
+            if reason := self._passed(inside):
+                return reason
+            if not self._entered(inside, part, number) and (reason := self._elsewhere(inside, part, number)):
                 return reason
         if reason := self._passed(last):
             return reason
@@ -148,8 +150,12 @@ class Account:
             return None
         return self._of(seen[-1], f"step `{step.id}` was passed over: its condition did not hold")
 
+    def _entered(self, step: p.Step, part: str, number: int) -> bool:
+        """Whether a step that was taken led into one of its parts, for whichever item or deadline."""
+        return any(inner[0].place in self._reached for *here, inner in _parts(step) if here == [part, number] and inner)
+
     def _elsewhere(self, step: p.Step, part: str, number: int) -> Reason | None:
-        """Why a step that was taken did not lead into one of its parts; None when it did."""
+        """Why a step that was taken never led into one of its parts; None where the run died at the step itself, before that showed."""
         asked = [one for one in self._reached[step.place] if one.what.startswith(f"{part}[") or (part == "otherwise" and "[" in one.what)]
         taken = next((one for one in reversed(asked) if one.holds), None)
         own = next((one for one in reversed(asked) if one.what == f"{part}[{number}].when"), None)
@@ -158,19 +164,17 @@ class Account:
                 return self._of(own, "the condition of this clause did not hold")
             case "choose" | "on_error" | "otherwise" if taken is not None and taken is not own:
                 return self._of(taken, "an earlier clause was taken: its condition held")
-            case "on_error" if own is None:
-                return self._told(step, self._answered(step))
-            case "on_deadline" if not self._reached_within(step, "!deadline"):
-                return self._told(step, self._in_time(step))
             case "on_late" if not self.opening.entry:
                 return self._told(step, "a message that comes late opens a run of its own, and only that one takes these steps")
-            case "each" if not self._reached_within(step, "["):
+            case _ if self.past.walk.failure is not None and self.past.walk.failure.place == step.place:
+                return None
+            case "on_error" if own is None:
+                return self._told(step, self._answered(step))
+            case "on_deadline":
+                return self._told(step, self._in_time(step))
+            case "each":
                 return self._told(step, "the list was empty", "each")
         return None
-
-    def _reached_within(self, step: p.Step, mark: str) -> bool:
-        inner = {one.place for block in p.nested(step) for one in block}
-        return any(one.place in inner and mark in one.path for one in self.conditions)
 
     def _answered(self, step: p.Step) -> str:
         waiting = any(ask.place == step.place for ask in self.past.walk.pending.values())
@@ -269,4 +273,4 @@ def _parts(step: p.Step) -> Iterator[tuple[str, int, Sequence[p.Step]]]:
         case p.EachStep():
             yield "each", 0, step.steps
         case p.ParallelStep():
-            yield from (("parallel", 0, branch) for branch in step.branches.values())
+            yield from (("parallel", number, branch) for number, branch in enumerate(step.branches.values()))

@@ -49,6 +49,23 @@ steps:
   - id: rispondi
     reply: {esito: esito.nome}
 """
+ITEMS = """\
+route: prova.righe
+version: 1
+on: prova.elenco
+steps:
+  - id: righe
+    each: body.nome.split(",")
+    steps:
+      - id: una
+        choose:
+          - when: item == "a"
+            steps: [{id: prima, set: {x: item}}, {id: mai, when: item == "z", set: {x: item}}]
+        otherwise: [{id: altra, set: {x: item}}]
+  - id: numeri
+    each: '[1, 2].map(n, body.numero + n)'
+    steps: [{id: numero, set: {y: item}}]
+"""
 MAPPING = """\
 mapping: prova.esito
 from: prova.domanda
@@ -64,7 +81,9 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, st
     file = folder / "routes/prova/smista.yaml"
     file.parent.mkdir(parents=True)
     file.write_text(ROUTE, "utf-8")
+    (file.parent / "righe.yaml").write_text(ITEMS, "utf-8")
     (folder / "mappings/types").mkdir(parents=True)
+    (folder / "mappings/types/prova.elenco.yaml").write_text(TYPE.format(name="prova.elenco"), "utf-8")
     (folder / "mappings/prova").mkdir()
     (folder / "mappings/prova/esito.yaml").write_text(MAPPING, "utf-8")
     (folder / "mappings/types/prova.domanda.yaml").write_text(TYPE.format(name="prova.domanda"), "utf-8")
@@ -74,6 +93,9 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, st
         for nome, numero in (("Ada", 12), ("Bo", 1), ("RSSMRA80A01H501U", 1), ("Carlo", 1)):
             data = {"type": "prova.domanda", "data": {"nome": nome, "numero": numero}}
             messages[nome] = call("POST", "/messages", data, {"Idempotency-Key": nome}).json["id"]
+        messages["righe"] = call("POST", "/messages", {"type": "prova.elenco", "data": {"nome": "b,a,c"}}, {"Idempotency-Key": "r"}).json[
+            "id"
+        ]
         call("POST", "/messages", {"type": "prova.sveglia", "data": {"nome": "Ada"}}, {"Idempotency-Key": "sveglia"})
         assert wait_reply(server.app, messages["Ada"], 60)["reply"] == {"esito": "ok"}
         until(lambda: not server.app.runs("ready"), "each run came as far as it can")
@@ -117,6 +139,24 @@ def why_not(worked: tuple[Path, dict[str, str]], nome: str, step: str) -> tuple[
 def test_why_a_step_was_not_taken(worked, nome: str, step: str, at: str, sentence: str, values: dict[str, str]) -> None:
     """Places are those of the version that the run had, not of the file as it is now."""
     assert (f"routes/prova/smista.yaml:{at}", sentence, values) == why_not(worked, nome, step)
+
+
+@pytest.mark.parametrize(
+    ("step", "at", "sentence"),
+    [
+        ("prima", "11:26", "the step was taken"),
+        ("altra", "12:26", "the step was taken"),
+        ("mai", "11:66", "step `mai` was passed over: its condition did not hold"),
+    ],
+)
+def test_a_step_that_was_taken_for_one_item_is_not_judged_by_the_last(worked, step: str, at: str, sentence: str) -> None:
+    assert (f"routes/prova/righe.yaml:{at}", sentence) == why_not(worked, "righe", step)[:2]
+
+
+def test_a_list_that_could_not_be_told_is_not_called_empty(worked) -> None:
+    at, sentence, _ = why_not(worked, "righe", "numero")
+    assert at.startswith("routes/prova/righe.yaml:13:")
+    assert sentence.startswith("the run did not come to step `numero`: the run died here of expression.failed")
 
 
 def test_why_tells_every_condition_in_order_and_the_end_and_no_value_without_a_purpose(worked, capsys: pytest.CaptureFixture[str]) -> None:
