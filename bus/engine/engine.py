@@ -22,7 +22,7 @@ import queue
 import threading
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -276,8 +276,12 @@ class Engine:
         """Who stands in line since before it was live asks again: its turn may have come meanwhile, and passed to nobody."""
         for live in begun:
             if live.in_line and self._live.get(live.id) is live:
-                live.dues.update(dict.fromkeys(live.in_line, now))
-                self._rung[live.id] = None
+                self._let_ask(live, live.in_line, now)
+
+    def _let_ask(self, live: Live, paths: Collection[str], now: dt.datetime) -> None:
+        """These calls of a live run may ask again in this turn."""
+        live.dues.update(dict.fromkeys(paths, now))
+        self._rung[live.id] = None
 
     def _take(self, wait: float) -> list[_Home]:
         """Drain the inbox; sleeps at most ``wait`` seconds until something comes."""
@@ -392,7 +396,7 @@ class Engine:
                 if live is None:
                     first[run] = lane
                 elif path in live.walk.pending:
-                    live.dues[path], self._rung[run] = now, None
+                    self._let_ask(live, [path], now)
         self._freed = {}
         return first
 
@@ -456,8 +460,7 @@ class Engine:
             run, fence, path = place
             live = self._live.get(run)
             if live is not None and live.fence == fence and path in live.walk.pending:
-                live.dues[path] = now
-                self._rung[run] = None
+                self._let_ask(live, [path], now)
             else:
                 self._gates.leave(place)
         for run in list(self._rung):

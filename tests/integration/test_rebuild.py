@@ -86,12 +86,7 @@ def test_a_rich_history_is_rebuilt_to_the_same_tables(tmp_path: Path, url: str) 
         shop.app.attachments.save(io.BytesIO(b"una prova"), "text/plain", "prova.txt", "prova")
         shop.send("inizio", a="ripetuta", modo="bene")
         assert shop.send("inizio", a="ripetuta", modo="bene").repeated
-        runs = {modo: shop.start(f"a-{modo}", modo) for modo in ("bene", "giu-scrivi", "no-registra", "dubbio-registra", "perso-registra")}
-        happened, again, given_up = (shop.start(f"a-{n}", "dubbio-avvisa") for n in range(3))
-        for name in ("giu-scrivi", "no-registra", "perso-registra"):
-            shop.when(runs[name], "dead")
-        for run in (happened, again, given_up):
-            shop.when(run, "dead")
+        runs, (happened, again, given_up) = shop.troubles()
         shop.system.well = True
         shop.app.redeliver(runs["giu-scrivi"], "chiara", "il sistema risponde")
         shop.app.redeliver(runs["perso-registra"], "chiara", "il sistema risponde")

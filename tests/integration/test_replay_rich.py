@@ -38,10 +38,7 @@ def told(shop: Workshop) -> Report:
 
 def test_whatever_became_of_a_run_it_is_recomputed_as_it_was(tmp_path: Path) -> None:
     with workshop(tmp_path) as shop:
-        runs = {modo: shop.start(f"a-{modo}", modo) for modo in ("bene", "giu-scrivi", "no-registra", "dubbio-registra", "perso-registra")}
-        happened, again, given_up = (shop.start(f"a-{n}", "dubbio-avvisa") for n in range(3))
-        for run in (runs["giu-scrivi"], runs["no-registra"], runs["perso-registra"], happened, again, given_up):
-            shop.when(run, "dead")
+        runs, (happened, again, given_up) = shop.troubles()
         other = write_rules(tmp_path / "altre", {**ROUTES, "prova.inizio": CAUGHT})
         path = other / "routes/prova.inizio.yaml"
         path.write_text(path.read_text("utf-8").replace("version: 1", "version: 2"), "utf-8")

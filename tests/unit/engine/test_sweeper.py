@@ -83,11 +83,16 @@ def test_who_was_left_alone_is_tried_only_by_an_engine_at_whose_gates_nobody_wai
     assert ids(looks.look(LATER, 10, quiet=True, free=True)[0]) == ["a"]
 
 
-def test_the_turn_of_those_without_strikes_is_theirs_and_ends_whatever_a_clock_does(store: SqliteStore) -> None:
+def add_suspect(store: SqliteStore) -> None:
+    """The run ``suspect``, of which two owners vanished."""
     add_runs(store, "suspect")
     for owner in ("uno", "due"):
         claim(store, "suspect", owner=owner, now=LATER)
         store.write(lambda tx, owner=owner: tx.do("void_claims", owner=owner)).result(60)  # type: ignore[misc]
+
+
+def test_the_turn_of_those_without_strikes_is_theirs_and_ends_whatever_a_clock_does(store: SqliteStore) -> None:
+    add_suspect(store)
     add_runs(store, "a", time=text_of(LATER))
     looks = looking(store, 2)
     looks._others_until = LATER + dt.timedelta(hours=1)  # the clock was set back since
@@ -98,10 +103,7 @@ def test_the_turn_of_those_without_strikes_is_theirs_and_ends_whatever_a_clock_d
 
 def test_a_run_that_another_engine_clears_while_its_turn_is_waited_for_is_no_suspect_any_more(store: SqliteStore) -> None:
     """Else nothing but that run was begun here, and for ever, where it waited for a lane that one of the others held."""
-    add_runs(store, "suspect")
-    for owner in ("uno", "due"):
-        claim(store, "suspect", owner=owner, now=LATER)
-        store.write(lambda tx, owner=owner: tx.do("void_claims", owner=owner)).result(60)  # type: ignore[misc]
+    add_suspect(store)
     looks = looking(store, 2)
     assert (looks.look(LATER, 10, quiet=False, free=False)[0], looks.suspect) == ([], True)
     store.write(lambda tx: tx.do("forget_strikes", runs='["suspect"]')).result(60)
