@@ -77,11 +77,8 @@ def configure(level: str = "info", *, pretty: bool = False) -> None:
         logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _STDERR)),
     )
     root = logging.getLogger()
-    if not any(isinstance(handler.formatter, _Formatter) for handler in root.handlers):
-        handler = logging.StreamHandler(cast(TextIO, _STDERR))
-        handler.setLevel(logging.WARNING)
-        handler.setFormatter(_Formatter("%(levelname)s %(name)s: %(message)s"))
-        root.addHandler(handler)
+    if not any(isinstance(handler, _Libraries) for handler in root.handlers):
+        root.addHandler(_Libraries(logging.WARNING))
     _catch_what_nobody_caught()
 
 
@@ -123,8 +120,12 @@ def hide_persons(_logger: Any, _method: str, line: Any) -> str:
     return without_persons(line)
 
 
-class _Formatter(logging.Formatter):
-    """For libraries, which do not speak through structlog."""
+class _Libraries(logging.Handler):
+    """For libraries, which do not speak through structlog: what they warn of is said as the bus says its own."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        return without_persons(super().format(record))
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            say = logger(record.name).error if record.levelno >= logging.ERROR else logger(record.name).warning
+            say(record.getMessage(), library=record.name, exc_info=record.exc_info)
+        except Exception:  # noqa: BLE001 - a line that cannot be made harms nobody, as in `logging` itself
+            self.handleError(record)

@@ -59,10 +59,11 @@ def test_no_line_names_a_person_however_deep_it_stands(capsys, fields, pretty):
         assert json.loads(said)["event"] == "prova.riga"
 
 
-def test_lines_of_libraries_go_through_the_same_filter(capsys):
+def test_lines_of_libraries_go_through_the_same_filter_and_have_the_same_form(capsys):
     diagnostics.configure()
     diagnostics.configure()
     logging.getLogger("altrui").warning("cannot open %s", f"/tmp/{WHO}.xml")
+    logging.getLogger("altrui").critical("of 100 %")
     logging.getLogger("altrui").info("not said")
     try:
         raise ValueError(WHO)
@@ -71,8 +72,14 @@ def test_lines_of_libraries_go_through_the_same_filter(capsys):
     said = capsys.readouterr().err
     assert WHO not in said
     assert said.count("cannot open /tmp/[codice fiscale].xml") == 1
-    assert "ValueError: [codice fiscale]" in said
-    assert "not said" not in said
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert [(line["level"], line["library"], line["event"]) for line in lines] == [
+        ("warning", "altrui", "cannot open /tmp/[codice fiscale].xml"), ("error", "altrui", "of 100 %"), ("error", "altrui", "and its trace"),
+    ]  # fmt: skip
+    assert "ValueError: [codice fiscale]" in lines[2]["exception"]
+    diagnostics.configure("error")
+    logging.getLogger("altrui").warning("not said either")
+    assert capsys.readouterr().err == ""
 
 
 def test_codes_that_other_systems_give_name_nobody():
