@@ -18,6 +18,8 @@ from bus.message import new_id
 PREFETCH = 10
 """Tickets that one worker holds before it has taken them: the others get the rest."""
 LOOK_SECONDS = 0.5
+BIND_SECONDS = 5.0
+"""How long it may stay deaf when somebody deletes the exchange of the news: the queue is left, and bound to nothing."""
 
 
 def nobody(ids: Sequence[str]) -> None:
@@ -63,17 +65,23 @@ class Listener:
         """Listen until closed or changed; raises whatever ends the connection."""
         self._changed.clear()
         with self._line.dial() as connection, contextlib.ExitStack() as consumers:
-            for consumer in self._consumers(connection):
+            found = self._consumers(connection)
+            for consumer in found:
                 consumers.enter_context(consumer)
             self._line.up("listener")
             back_off.reset()
-            ticked = time.monotonic()
+            ticked = bound = time.monotonic()
             while not self._stop.is_set() and not self._changed.is_set():
                 with contextlib.suppress(TimeoutError):
                     self._drain(connection)
                 if time.monotonic() - ticked > LOOK_SECONDS:
                     ticked = time.monotonic()
                     connection.heartbeat_check()
+                if self._line.amqp and time.monotonic() - bound > BIND_SECONDS:
+                    bound = time.monotonic()
+                    for consumer in found:
+                        if consumer.auto_declare:
+                            consumer.declare()
 
     def _consumers(self, connection: kombu.Connection) -> list[Any]:
         found = []

@@ -140,6 +140,24 @@ def test_a_deleted_queue_is_declared_again_and_its_ticket_repeated(rabbitmq: Rab
     teller.close()
 
 
+def test_a_deleted_exchange_of_news_is_made_again_and_they_are_heard(rabbitmq_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bus.channel.listener.BIND_SECONDS", 0.2)
+    teller, hearer, listener = opened(rabbitmq_url, []), opened(rabbitmq_url, []), Listener()
+    hearer.on_news(listener.ring)
+
+    def told(message: str) -> bool:
+        teller.publish_news([message])
+        return message in listener.heard
+
+    wait_until(lambda: told("before"))
+    with kombu.Connection(rabbitmq_url) as connection:
+        kombu.Exchange("snodo.news", channel=connection.channel()).delete()
+    wait_until(lambda: told("after"))
+    assert hearer.describe()["outages"] == 0
+    hearer.close()
+    teller.close()
+
+
 def test_a_ticket_that_the_broker_refuses_is_told_and_published_again(rabbitmq: RabbitMQ, rabbitmq_url: str) -> None:
     """A policy of somebody else makes the queue refuse what it has no room for, in the place of dropping the oldest."""
     told: list[str] = []
