@@ -583,6 +583,7 @@ class StoreContract:
         def failing(tx: Tx) -> None:
             tx.do("add_mark", name="presa", value="indietro")
             tx.one("mark", name="presa")
+            tx.do("add_record", id="r", kind="rules", time="t", message=None, run=None, content=b"{}")
             raise RuntimeError("taken back")
 
         for turn in range(5):
@@ -593,3 +594,6 @@ class StoreContract:
         with store.read() as tx:
             assert tx.one("mark", name="presa") is None
             assert tx.one("mark", name="4 2") is not None
+            assert tx.one("newest_record") is None
+            with pytest.raises(StoreError):
+                tx.do("add_mark", name="guardata", value="no")

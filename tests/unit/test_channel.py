@@ -6,6 +6,7 @@ import select
 import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import amqp
@@ -16,7 +17,7 @@ from bus.channel import KombuChannel
 from bus.channel.line import BackOff, Line
 from bus.channel.listener import Listener
 from bus.channel.outbox import MOST, Outbox
-from bus.channel.publisher import CONFIRM_SECONDS, WINDOW, Flight, TicketLost
+from bus.channel.publisher import CONFIRM_SECONDS, WINDOW, Flight, Publisher, TicketLost
 
 
 def line(told: list[str]) -> Line:
@@ -77,6 +78,36 @@ def test_a_broker_that_is_away_is_not_dialled_without_a_pause_by_who_stops(monke
     channel.publish(["run"])
     channel.close()
     assert 1 <= len(dialled) < 20
+
+
+def test_a_queue_is_made_anew_when_nothing_was_confirmed_since_it_first_failed_and_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, made = 0.0, list[bool]()
+
+    class Lost(Flight):
+        """Confirms something at moment 3, and ends with a ticket that nobody confirms."""
+
+        def open(self, connection: object, *, anew: bool) -> None:
+            made.append(anew)
+            self.opened, self._tickets = now, {1: (["run"], now)}
+
+        def publish(self) -> None:
+            self.confirmed = now == 3
+
+        def wait(self) -> None:
+            raise TicketLost("refused")
+
+    monkeypatch.setattr("bus.channel.publisher.Flight", Lost)
+    monkeypatch.setattr("bus.channel.publisher.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(Line, "dial", lambda self, **options: nullcontext())
+    publisher, back_off = Publisher(line([]), Outbox()), BackOff()
+    back_off.seconds()
+    for moment in (0, 3, 20, 30, 31):
+        now = moment
+        with pytest.raises(TicketLost):
+            publisher._carry(back_off)
+    assert made == [False, False, False, True, True]
+    assert back_off.seconds() <= 0.1
+    publisher._outbox.close()
 
 
 def test_what_was_in_flight_has_its_whole_time_from_when_the_broker_takes_tickets_again(monkeypatch: pytest.MonkeyPatch) -> None:

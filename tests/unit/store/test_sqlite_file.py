@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -17,7 +18,7 @@ import pytest
 from bus.errors import StoreError
 from bus.store import Tx, writer
 from bus.store.opening import open_store
-from bus.store.sqlite import ROOM, SqliteStore
+from bus.store.sqlite import ROOM, SqliteReader, SqliteStore
 from tests.fault.disk import Disk
 from tests.small_bus import no_descriptors
 from tests.unit.store.test_writer import names, put
@@ -153,17 +154,28 @@ def test_a_start_on_a_disk_that_does_not_take_it_says_what_to_do(tmp_path: Path,
     assert advice in told.value.hint
 
 
-def test_a_disk_without_room_is_told_whatever_sqlite_calls_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("blocks", "files", "error", "advice"),
+    [
+        (0, (9, 9, 9), sqlite3.OperationalError("disk I/O error"), "is full: make room"),
+        (1 << 30, (9, 0, 0), sqlite3.OperationalError("disk I/O error"), "is full: make room"),
+        (1 << 30, (0, 0, 0), sqlite3.OperationalError("disk I/O error"), "is the folder there"),  # btrfs does not count them
+        (1 << 30, (9, 9, 9), OSError(errno.EROFS, "Read-only file system"), "becomes read-only"),
+    ],
+)
+def test_a_disk_without_room_is_told_whatever_sqlite_calls_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blocks: int, files: tuple[int, ...], error: Exception, advice: str
+) -> None:
     """Where the shared memory has no room, it is an I/O error."""
 
     def fails(path: Path) -> sqlite3.Connection:
-        raise sqlite3.OperationalError("disk I/O error")
+        raise error
 
     found = os.statvfs(tmp_path)
-    monkeypatch.setattr("bus.store.sqlite_file.os.statvfs", lambda folder: os.statvfs_result((*found[:4], 0, *found[5:10])))
+    monkeypatch.setattr("bus.store.sqlite_file.os.statvfs", lambda folder: os.statvfs_result((*found[:4], blocks, *files, *found[8:10])))
     with pytest.raises(StoreError) as told:
         SqliteStore(tmp_path / "s.db", opened=fails)
-    assert "is full: make room" in told.value.hint
+    assert advice in told.value.hint
 
 
 def test_a_folder_that_cannot_be_made_is_a_store_that_cannot_be_opened(tmp_path: Path) -> None:
@@ -190,6 +202,14 @@ def replace(store: SqliteStore) -> None:
 
 def log_of(store: SqliteStore) -> Path:
     return Path(f"{store.path}-wal")
+
+
+def test_who_only_looks_is_told_when_the_file_is_another(store: SqliteStore) -> None:
+    with closing(SqliteReader(store.path)) as looking:
+        shutil.copy(store.path, store.path.with_name("t.db")).replace(store.path)
+        with pytest.raises(StoreError) as told, looking.read():
+            pass
+    assert told.value.code == "store.vanished"
 
 
 LOSSES: dict[str, Callable[[SqliteStore], object]] = {

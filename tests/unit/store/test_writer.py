@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from bus.errors import Interrupted, StoreError, Unknown
-from bus.store.sqlite import MANY, SOME, SqliteStore
+from bus.store import Tx
+from bus.store.sqlite import MANY, SOME, SqliteReader, SqliteStore, _assert_safe
 from bus.store.writer import MOST, Writer
 
 
@@ -179,6 +182,38 @@ def test_the_writing_connection_runs_wal_with_full_synchronous(store: SqliteStor
     assert raw == ["wal", 2]
 
 
+@pytest.mark.parametrize("setting", ["journal_mode=DELETE", "synchronous=NORMAL"])
+def test_a_database_that_could_lose_a_commit_is_refused(tmp_path: Path, setting: str) -> None:
+    with closing(sqlite3.connect(tmp_path / "s.db", isolation_level=None)) as raw:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", setting):
+            raw.execute(f"PRAGMA {pragma}")
+        with pytest.raises(StoreError, match=f"(?i){setting.partition('=')[0]}") as refused:
+            _assert_safe(raw)
+    assert refused.value.code == "store.unsafe"
+
+
+def test_what_was_deleted_is_not_left_in_the_file(store: SqliteStore) -> None:
+    store.write(put("Segretissimo" * 20)).result()
+    store.write(lambda tx: tx._raw.execute("DELETE FROM sequences")).result()  # type: ignore[attr-defined]
+    store.close()
+    assert b"Segretissimo" not in store.path.read_bytes()
+
+
+def test_somebody_else_who_writes_for_a_moment_is_waited_for_and_waits_for_us(store: SqliteStore) -> None:
+    def looks_and_writes(tx: Tx) -> None:
+        tx.all("all_sequences")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        put("ours")(tx)
+
+    with closing(sqlite3.connect(store.path, timeout=0, isolation_level=None, check_same_thread=False)) as other:
+        store.write(looks_and_writes).result(30)
+        other.execute("BEGIN IMMEDIATE")
+        threading.Timer(0.3, lambda: other.execute("ROLLBACK")).start()
+        store.write(put("behind")).result(30)
+    assert names(store) == {"ours", "behind"}
+
+
 def test_records_cannot_be_changed_or_deleted(store: SqliteStore) -> None:
     store.write(lambda tx: tx.do("add_record", id="r", kind="rules", time="t", message=None, run=None, content=b"{}")).result()
     for statement in ("UPDATE records SET kind='x'", "DELETE FROM records"):
@@ -192,6 +227,8 @@ def test_a_database_of_another_schema_is_refused_with_a_remedy(tmp_path: Path) -
     raw.close()
     with pytest.raises(StoreError, match=r"schema 99.*migrate"):
         SqliteStore(tmp_path / "s.db")
+    with pytest.raises(StoreError, match=r"schema 99.*migrate"):
+        SqliteReader(tmp_path / "s.db")
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
@@ -202,10 +239,11 @@ def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("link", ["symbolic", "hard"])
 def test_a_database_is_owned_by_one_bus_under_whatever_name(tmp_path: Path, link: str) -> None:
     (tmp_path / "altrove").mkdir()
+    (tmp_path / "s.db.lock").write_text("12345678")  # of a process before
     first = SqliteStore(tmp_path / "s.db", exclusive=True)
     other = tmp_path / "altrove" / "t.db"
     other.symlink_to(first.path) if link == "symbolic" else other.hardlink_to(first.path)
-    with pytest.raises(StoreError) as refused:
+    with pytest.raises(StoreError, match="another name" if link == "hard" else rf"\(process {os.getpid()}\)") as refused:
         SqliteStore(other, exclusive=True)
     assert refused.value.code == "store.taken"
     first.close()
