@@ -14,7 +14,7 @@ import pytest
 
 from bus.errors import Interrupted, StoreError, Unknown
 from bus.store import Tx
-from bus.store.sqlite import MANY, SOME, SqliteReader, SqliteStore, _assert_safe
+from bus.store.sqlite import MANY, SOME, SqliteReader, SqliteStore, _assert_safe, open_file
 from bus.store.writer import MOST, Writer
 
 
@@ -192,10 +192,18 @@ def test_a_database_that_could_lose_a_commit_is_refused(tmp_path: Path, setting:
     assert refused.value.code == "store.unsafe"
 
 
-def test_what_was_deleted_is_not_left_in_the_file(store: SqliteStore) -> None:
-    store.write(put("Segretissimo" * 20)).result()
-    store.write(lambda tx: tx._raw.execute("DELETE FROM sequences")).result()  # type: ignore[attr-defined]
-    store.close()
+def test_what_was_deleted_is_not_left_in_the_file(tmp_path: Path) -> None:
+    """Also where SQLite was not built to see to it."""
+
+    def careless(path: Path) -> sqlite3.Connection:
+        raw = open_file(path)
+        raw.execute("PRAGMA secure_delete=OFF")
+        return raw
+
+    with closing(SqliteStore(tmp_path / "s.db", opened=careless)) as store:
+        store.write(put("Segretissimo" * 20)).result()
+        store.write(put("resta")).result()
+        store.write(lambda tx: tx._raw.execute("DELETE FROM sequences WHERE name LIKE 'S%'")).result()  # type: ignore[attr-defined]
     assert b"Segretissimo" not in store.path.read_bytes()
 
 

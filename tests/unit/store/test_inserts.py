@@ -1,0 +1,58 @@
+"""Statements that wait inside a transaction: what is written before what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bus.store.inserts import Insert, Inserts, Rows, Update
+
+QUERIES = {
+    "add": "INSERT INTO runs (id) VALUES (:id)",
+    "set": "UPDATE runs SET state = :state WHERE id = :id",
+    "note": "INSERT INTO notes (id) VALUES (:id)",
+    "look": "SELECT id FROM runs",
+}
+Written = list[tuple[str, list[Any]]]
+
+
+@pytest.fixture
+def waiting() -> tuple[Inserts, Written]:
+    written: Written = []
+
+    def write(one: Insert | Update, rows: Rows) -> None:
+        kind = "set" if isinstance(one, Update) else f"add to {one.table}"
+        written.append((kind, [row.get("state", row["id"]) for row in rows]))
+
+    return Inserts(QUERIES, frozenset({"add", "set", "note"}), write), written
+
+
+def test_changes_of_one_row_are_written_one_after_another(waiting: tuple[Inserts, Written]) -> None:
+    """One statement for both would leave to the database which of them counts."""
+    inserts, written = waiting
+    for run, state in (("a", "a1"), ("b", "b1"), ("a", "a2"), ("b", "b2")):
+        assert inserts.take("set", {"id": run, "state": state})
+    inserts.flush()
+    assert written == [("set", ["a1", "b1"]), ("set", ["a2", "b2"])]
+
+
+def test_a_row_is_written_before_it_is_changed(waiting: tuple[Inserts, Written]) -> None:
+    inserts, written = waiting
+    inserts.take("set", {"id": "a", "state": "a1"})
+    inserts.take("add", {"id": "c"})
+    inserts.take("set", {"id": "c", "state": "c1"})
+    inserts.flush()
+    assert written == [("add to runs", ["c"]), ("set", ["a1", "c1"])]
+
+
+def test_who_looks_has_all_of_its_own_table_written_and_what_is_forgotten_never_is(waiting: tuple[Inserts, Written]) -> None:
+    inserts, written = waiting
+    inserts.take("note", {"id": "n"})
+    inserts.take("add", {"id": "a"})
+    inserts.before("look")
+    assert written == [("add to runs", ["a"])]
+    assert not inserts.take("look", {})
+    inserts.forget()
+    inserts.flush()
+    assert written == [("add to runs", ["a"])]
