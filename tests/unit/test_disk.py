@@ -17,3 +17,17 @@ def test_a_saved_file_takes_the_place_of_another_unless_it_is_to_be_a_new_one(tm
     assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"one", 0o600)
     save(path, b"three")
     assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("f", b"three")]
+
+
+def test_a_saved_file_is_on_the_disk_before_it_has_its_name_and_so_is_the_name_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, bool]] = []
+
+    def sync(descriptor: int) -> None:
+        what = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append(("folder" if what.is_dir() else what.read_text(), (tmp_path / "f").exists()))
+
+    monkeypatch.setattr("bus.disk.os.fsync", sync)
+    save(tmp_path / "f", b"whole")
+    assert synced == [("whole", False), ("folder", True)]
