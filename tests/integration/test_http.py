@@ -515,6 +515,14 @@ def test_a_key_that_asks_for_too_much_at_once_is_told_and_the_others_go_on(tmp_p
         assert call("GET", "/status", name="portale").status == 200
 
 
+def test_a_bus_with_too_many_requests_in_progress_is_busy_for_as_long_as_they_are(call, monkeypatch):
+    monkeypatch.setattr("bus.web.door.MOST_AT_ONCE", 0)
+    reply = call("GET", "/status")
+    assert (reply.status, reply.json["code"]) == (503, "bus.busy")
+    monkeypatch.setattr("bus.web.door.MOST_AT_ONCE", 5)
+    assert {call("GET", "/status").status for _ in range(10)} == {200}
+
+
 @pytest.mark.parametrize("path", ["/messages/a%00b", "/cases/istanza:a%00b", "/messages?case=a%00b", "/in/eco%00"])
 def test_an_address_with_a_nul_is_nowhere(call, path):
     assert (call("GET", path).status, call("GET", path).json["code"]) == (404, "input.not-found")
