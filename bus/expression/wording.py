@@ -111,9 +111,7 @@ def _type_worded(message: str) -> tuple[str, str, str] | None:
         function, types = match[1], match[2].removeprefix("(").removesuffix(")")
         parts = re.split(r",\s*(?![^(]*\))", types)
         if function == "_?_:_":
-            if parts[0] in {"bool", "dyn"}:
-                return None
-            return f"the question before `?` is {_shown(parts[0])}, not true or false", "compare it with something", ""
+            return None if _may_be_condition(parts[0]) else (*_no_condition(_shown(parts[0])), "")
         unsure = "null_type" in types or "optional" in types or "%" in types or "map(" in types
         if unsure or (function in COMPARISONS and set(parts) <= _NUMBERS):
             return None
@@ -133,6 +131,15 @@ def _type_worded(message: str) -> tuple[str, str, str] | None:
     if match := re.match(r"expression of type '([^']*)' cannot be the range of a comprehension", message):
         return None if "snodo." in match[1] else (f"{_shown(match[1])} has no items to go through", "", "")
     return None
+
+
+def _may_be_condition(kind: str) -> bool:
+    return kind in {"bool", "dyn"}
+
+
+def _no_condition(kind: str) -> tuple[str, str]:
+    """(sentence, hint) for what stands before ``?``, or decides in ``filter``, and is no condition."""
+    return f"the condition is {kind}, not true or false", "compare it with something"
 
 
 def field_of(kind: str, *, of_list: bool) -> tuple[str, str]:
@@ -193,6 +200,8 @@ def _worded(message: str, text: str, names: set[str]) -> tuple[str, str, str]:
         return _undeclared(match[1], text, names)
     if match := _OVERLOAD.match(message):
         parts = re.split(r",\s*(?![^(]*\))", match[2].removeprefix("(").removesuffix(")"))
+        if match[1] == "_?_:_" and not _may_be_condition(parts[0]):
+            return (*_no_condition(_shown(parts[0])), "")
         return _no_overload(match[1], f"({', '.join(map(_shown, parts))})")[0], _no_overload(match[1], match[2])[1], ""
     if match := re.match(r"reserved identifier: (\w+)", message):
         return f"`{match[1]}` is a reserved word", _HINTS_OF_TOKENS.get(match[1], "choose another name"), ""
@@ -343,11 +352,23 @@ def run_error(raw: str, paths: Iterable[str]) -> ExpressionError:
     return ExpressionError(sentence, code="expression.failed", hint=hint, missing=message.startswith(_ABSENT))
 
 
+_NO_LIST = "write default(x, []) where a list may be null"
+_UNFIT = {
+    "No matching overloads found : <jump_condition>": _no_condition("something else"),
+    "No matching overloads found : <iter_range>": ("something that is no list is gone through", _NO_LIST),
+    "No matching overloads found : @in": ("something is looked for in what is no list and no object", _NO_LIST),
+    "Invalid container type": ("an item is asked of something that is no list and no object", _NO_LIST),
+}
+"""What CEL says by words of its inner parts."""
+
+
 def _run_worded(message: str, paths: tuple[str, ...]) -> tuple[str, str]:
     if match := re.match(r'Key not found in map : "?(.*?)"?$', message):
         return missing(match[1], paths)
     if match := re.match(r'No value with name "(.*)" found', message):
         return f"{match[1]} has no value at this point", ""
+    if unfit := next((worded for begins, worded in _UNFIT.items() if message.startswith(begins)), None):
+        return unfit
     if match := re.match(r"No matching overloads found : ([^(]*)\(?(.*?)\)?$", message):
         types = ", ".join(_TYPES.get(part.strip(), part.strip()) for part in match[2].split(",")) or "this type"
         sentence, hint = _no_overload(match[1], f"({types})")
