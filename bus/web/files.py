@@ -16,8 +16,8 @@ from bus.web import bodies
 from bus.web.answer import Answer, Call, json_answer
 from bus.web.problems import WrongMedia
 
-_NAME = re.compile(r"filename=(?:\"((?:[^\"\\]|\\.)*)\"|([^;\s]+))", re.IGNORECASE)
-_NAME_UTF8 = re.compile(r"filename\*=utf-8'[a-z0-9-]*'([^;\s]+)", re.IGNORECASE)
+_NAME = re.compile(r"(?:^|;)\s*filename=(?:\"((?:[^\"\\]|\\.)*)\"|([^;\s]+))", re.IGNORECASE)
+_NAME_UTF8 = re.compile(r"(?:^|;)\s*filename\*=utf-8'[a-z0-9-]*'([^;\s]+)", re.IGNORECASE)
 _SHA256 = re.compile(r"sha-256=:([A-Za-z0-9+/=]+):", re.IGNORECASE)
 _SHA256_SAID = re.compile(r"(?:^|[,\s])sha-256\s*=", re.IGNORECASE)
 _MEDIA = re.compile(r"[a-zA-Z0-9!#$&^_.+-]+/[a-zA-Z0-9!#$&^_.+-]+")

@@ -716,6 +716,19 @@ def test_a_file_is_sent_named_fetched_and_travels_with_a_message(call):
     assert call("GET", sent.headers["location"], name="altro").status == 200
 
 
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        ('form-data; name="filename=altro"; filename=piano.pdf', "piano.pdf"),
+        ("attachment; x-filename=altro.pdf; filename=piano.pdf", "piano.pdf"),
+        ("attachment;filename*=utf-8''perch%C3%A9.pdf;filename=perche.pdf", "perché.pdf"),
+    ],
+)
+def test_a_file_has_the_name_of_the_parameter_that_is_the_file_s(call, disposition, name):
+    headers = {"Content-Type": "application/pdf", "Content-Disposition": disposition}
+    assert call("POST", "/attachments", b"x", headers).json["name"] == name
+
+
 # -- endpoints of adapters ------------------------------------------------------------------------------------------------------
 
 
