@@ -400,7 +400,11 @@ def _earlier(tx: Tx, steps: int, to: str) -> Record:
     for _ in range(steps):
         before = by_id.get(str(found.data.get("before")))
         if before is None:
-            raise NotFound(f"there are no {steps} activations to go back", code="rules.unknown", hint="`bus status --history` lists them")
+            raise NotFound(
+                f"there are fewer than {steps + 1} activations, so none is {steps} before the last",
+                code="rules.unknown",
+                hint="`bus status --history` lists them",
+            )
         found = before
     return found
 

@@ -99,10 +99,11 @@ class Client:
     ) -> dict[str, Any]:
         """Send a message: ``{id, type, time, links}`` once it is durable, with ``reply`` when one came within ``wait`` seconds.
 
-        ``key`` names this message for you: sent again with the same key it is the same message. ``attachments`` are what `attach` returned.
+        ``key`` names this message for you: sent again with the same key it is the same message. ``attachments`` are what `attach` returned,
+        or addresses alone.
         """
         envelope: dict[str, Any] = {"type": type, "data": body}
-        files = [one if isinstance(one, str) else str(one["sha256"]) for one in attachments]
+        files = [one if isinstance(one, str) else {"sha256": one["sha256"], "name": one["name"]} for one in attachments]
         envelope |= {name: value for name, value in (("subject", subject), ("source", source), ("attachments", files)) if value}
         headers = {"Content-Type": "application/json", "Idempotency-Key": key or str(uuid.uuid4())}
         if wait > 0:

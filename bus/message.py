@@ -36,6 +36,11 @@ class Attachment(NamedTuple):
     name: str
 
 
+def is_file_name(text: str) -> bool:
+    """Whether a file may be called so: 1 to 255 printable characters, no slashes, not dots and blanks alone."""
+    return bool(text.strip(" .")) and len(text) <= 255 and text.isprintable() and "/" not in text and "\\" not in text
+
+
 class Message(NamedTuple):
     """One message. ``id`` is a UUIDv7 given by the bus; ``time`` is when the bus accepted it (UTC).
 

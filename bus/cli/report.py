@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import sys
 from collections.abc import Iterator
@@ -41,8 +42,20 @@ def report(
         lines = _lines(bus, name, {"from": since, "to": until or _next_day(since), "purpose": purpose})
         first = next(lines, None)  # a refusal comes before a file is made
         fields = list(known.get(name, {}).get("fields", ()))
-        with output.open("x", encoding="utf-8", newline="") if output else _Standing(sys.stdout) as file:
+        with _anew(output) if output else contextlib.nullcontext(sys.stdout) as file:
             _write(file, fields, ([] if first is None else [first]), lines, json)
+            file.flush()
+
+
+@contextlib.contextmanager
+def _anew(path: Path) -> Iterator[IO[str]]:
+    """A new file, which does not stay when the report breaks off: half of one looks like a whole."""
+    with path.open("x", encoding="utf-8", newline="") as file:
+        try:
+            yield file
+        except BaseException:
+            path.unlink()
+            raise
 
 
 def _lines(bus: Client, name: str, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -85,16 +98,3 @@ def _next_day(day: str) -> str:
 def _list(there: dict[str, Any]) -> None:
     for one in there["reports"]:
         print(f"{one['name']:<12}{one['title']}\n{'':<12}{one['source']}")
-
-
-class _Standing:
-    """Standard output, which stays open."""
-
-    def __init__(self, file: IO[str]) -> None:
-        self._file = file
-
-    def __enter__(self) -> IO[str]:
-        return self._file
-
-    def __exit__(self, *_: object) -> None:
-        self._file.flush()

@@ -24,7 +24,7 @@ from bus.engine.projection import entry, write
 from bus.errors import ConfigError, Erased, Invalid, NotFound, StoreError, TooLarge
 from bus.log import log, stream
 from bus.log.record import Record
-from bus.message import Attachment, new_id
+from bus.message import Attachment, is_file_name, new_id
 from bus.store import Key, Store, Tx
 
 NAME = ".snodo-folder"
@@ -74,7 +74,7 @@ class Attachments:
 
     def receive(self, name: str, media_type: str) -> Receiving:
         """Start taking a file in, piece by piece."""
-        if not name.strip(" .") or len(name) > 255 or not name.isprintable() or "/" in name or "\\" in name:
+        if not is_file_name(name):
             sentence = f"{name!r} is no name for a file" if name else "the file has no name"
             hint = "in Content-Disposition or ?name=: 1 to 255 printable characters, no slashes, not dots alone"
             raise Invalid(sentence, code="attachment.name", hint=hint)

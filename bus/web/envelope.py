@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from bus.errors import Invalid, Malformed
 from bus.jsontext import parse, parse_object, pointer
-from bus.message import MAX_TYPE_LENGTH, JsonValue
+from bus.message import MAX_TYPE_LENGTH, JsonValue, is_file_name
 from bus.web.problems import WrongMedia
 
 LONGEST = 200
@@ -26,10 +26,20 @@ _ATTRIBUTES = frozenset(
 _JSON = re.compile(r"application/(?:[a-z0-9.-]+\+)?json")
 _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _ADDRESS = re.compile(r"[0-9a-f]{64}")
+_FILES = (
+    "SHA-256 addresses (64 lowercase hex digits), or objects of one, sha256, and the file's name (255 printable characters, no slashes)"
+)
+
+
+class NamedFile(NamedTuple):
+    """An attachment by its address, and what it is called in this message; None: as it was called when it was sent."""
+
+    address: str
+    name: str | None = None
 
 
 class Parts(NamedTuple):
-    """What the sender said. ``key`` is its idempotency key: the header, else the event's id; ``files`` are addresses of attachments."""
+    """What the sender said. ``key`` is its idempotency key: the header, else the event's id."""
 
     type: str
     body: JsonValue
@@ -40,7 +50,7 @@ class Parts(NamedTuple):
     correlationid: str = ""
     causationid: str | None = None
     traceparent: str | None = None
-    files: tuple[str, ...] = ()
+    files: tuple[NamedFile, ...] = ()
 
 
 def parts_of(headers: Mapping[bytes, bytes], content: bytes, limit: int) -> Parts:
@@ -118,8 +128,8 @@ def _fault_of(name: str, value: Any) -> dict[str, str] | None:
     if name == "data":
         return None
     if name == "attachments":
-        right = isinstance(value, list) and len(value) <= MOST_FILES and all(isinstance(f, str) and _ADDRESS.fullmatch(f) for f in value)
-        return None if right else _fault(name, f"must be a list of at most {MOST_FILES} SHA-256 addresses, 64 lowercase hex digits each")
+        right = isinstance(value, list) and len(value) <= MOST_FILES and all(_is_file(one) for one in value)
+        return None if right else _fault(name, f"must be a list of at most {MOST_FILES} {_FILES}")
     if name not in _ATTRIBUTES:
         return _fault(name, "there is no such attribute")
     if name == "specversion":
@@ -132,6 +142,17 @@ def _fault_of(name: str, value: Any) -> dict[str, str] | None:
     if name == "datacontenttype" and not _JSON.fullmatch(value):
         return _fault(name, "must be application/json")
     return None
+
+
+def _is_file(given: Any) -> bool:
+    if isinstance(given, dict):
+        name = given.get("name")
+        return given.keys() == {"sha256", "name"} and isinstance(name, str) and is_file_name(name) and _is_address(given["sha256"])
+    return _is_address(given)
+
+
+def _is_address(given: Any) -> bool:
+    return isinstance(given, str) and _ADDRESS.fullmatch(given) is not None
 
 
 def _fault(name: str, sentence: str) -> dict[str, str]:
@@ -152,5 +173,5 @@ def _parts(given: Mapping[str, Any], data: JsonValue, key: str | None, headers: 
         causationid=get("causationid"),
         # A trace that cannot be read is started anew, as W3C Trace Context wants.
         traceparent=trace if trace and _TRACE.fullmatch(trace) else None,
-        files=tuple(get("attachments", ())),
+        files=tuple(NamedFile(one) if isinstance(one, str) else NamedFile(one["sha256"], one["name"]) for one in get("attachments", ())),
     )

@@ -17,7 +17,7 @@ from bus.message import Attachment, JsonValue, canonical, parsed
 from bus.web import bodies, bridge
 from bus.web.answer import Answer, Call, Header, json_answer
 from bus.web.auth import Caller
-from bus.web.envelope import Parts, parts_of
+from bus.web.envelope import NamedFile, Parts, parts_of
 from bus.web.house import House
 from bus.web.prefer import wait_of
 
@@ -82,7 +82,12 @@ async def _files(call: Call, parts: Parts) -> tuple[Attachment, ...]:
     """What the message names must have come before, from the same sender."""
     describe = call.house.app.attachments.describe
     sender = None if call.caller.sees_all else call.caller.name
-    return await call.house.run(lambda: tuple(describe(address, sender) for address in parts.files))
+
+    def named(file: NamedFile) -> Attachment:
+        known = describe(file.address, sender)
+        return known if file.name is None else known._replace(name=file.name)
+
+    return await call.house.run(lambda: tuple(map(named, parts.files)))
 
 
 def _accepted(accepted: Accepted) -> dict[str, Any]:

@@ -43,6 +43,7 @@ _RUN: dict[str, Shape] = {
     "opened": TIME,
     "changed": TIME,
 }
+_ADDRESS: Shape = {**TEXT, "pattern": "^[0-9a-f]{64}$"}
 _ACCEPTED: dict[str, Shape] = {
     "id": UUID,
     "type": TEXT,
@@ -98,7 +99,12 @@ SCHEMAS: dict[str, Shape] = {
             "causationid": TEXT,
             "traceparent": TEXT,
             "data": {"description": "The body; its schema is at /types/{type}."},
-            "attachments": {"type": "array", "items": {**TEXT, "pattern": "^[0-9a-f]{64}$"}, "maxItems": 50},
+            "attachments": {
+                "type": "array",
+                "items": {"anyOf": [_ADDRESS, _object(("sha256", "name"), {"sha256": _ADDRESS, "name": {**TEXT, "maxLength": 255}})]},
+                "maxItems": 50,
+                "description": "Addresses of files that came before; with a name, the file is called so in this message.",
+            },
         },
     ),
     "Accepted": _object(("id", "type", "time", "links"), _ACCEPTED),

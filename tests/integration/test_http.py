@@ -18,6 +18,7 @@ import pytest
 
 from bus.adapter import Adapter, Endpoint, Fact, Outbound
 from bus.errors import Invalid, StoreError
+from bus.log import log
 from bus.web.served import PROBLEMS
 from tests.small_bus import Caller, Process, Reply, key_of, no_descriptors, running
 
@@ -238,6 +239,18 @@ REFUSALS = [
         "portale",
         422,
         "envelope.invalid",
+    ),
+    *(
+        ("no named file", "POST", "/messages", saluto("X", attachments=[one]), J, "portale", 422, "envelope.invalid")
+        for one in (
+            {"sha256": "0" * 64},
+            {"name": "a"},
+            {"sha256": "0" * 64, "name": "a/b"},
+            {"sha256": "0", "name": "a"},
+            {"sha256": "0" * 64, "name": 1},
+            {"sha256": "0" * 64, "name": "a", "size": 1},
+            {"sha256": {"sha256": "0" * 64, "name": "a"}, "name": "a"},
+        )
     ),
     ("unknown attachment", "POST", "/messages", saluto("X", attachments=["0" * 64]), J, "portale", 404, "attachment.unknown"),
     ("unknown type", "POST", "/messages", {"type": "prova.salut", "data": {}}, J, "portale", 422, "type.unknown"),
@@ -714,6 +727,17 @@ def test_a_file_is_sent_named_fetched_and_travels_with_a_message(call):
     assert call("POST", "/messages", saluto("Rita", attachments=[sent.json["sha256"]]), name="altro").json["code"] == "attachment.unknown"
     assert call("POST", "/attachments?name=mio.pdf", content, {"Content-Type": "application/pdf"}, name="altro").status == 201
     assert call("GET", sent.headers["location"], name="altro").status == 200
+
+
+def test_the_same_bytes_are_called_in_each_message_as_it_says(call, server):
+    address = hashlib.sha256(b"modulo in bianco").hexdigest()
+    given = [[address], [{"sha256": address, "name": "modulo di Anna.pdf"}], [{"sha256": address, "name": "modulo di Bruno.pdf"}, address]]
+    for name in ("di-anna.pdf", "modulo.pdf"):
+        assert call("POST", f"/attachments?name={name}", b"modulo in bianco").json["sha256"] == address
+    sent = [call("POST", "/messages", saluto("Rita", attachments=files)).json["id"] for files in given]
+    with server.app.store.read() as tx:
+        called = [[file["name"] for file in log.message(tx, one)[0]["envelope"]["attachments"]] for one in sent]
+    assert called == [["modulo.pdf"], ["modulo di Anna.pdf"], ["modulo di Bruno.pdf", "modulo.pdf"]]
 
 
 @pytest.mark.parametrize(

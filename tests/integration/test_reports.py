@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bus.cli.report import _anew
 from bus.client import Client, ClientError
 from tests.integration.kit import ADA, Town, building, case_when, key_of, present
 
@@ -95,3 +96,11 @@ def test_all_reports_are_listed_with_their_source(town: Town) -> None:
     said = report(town).stdout
     assert all(name in said for name in ("accesses", "purposes", "pagopa", "protocollo"))
     assert "DPR 445/2000" in said
+
+
+def test_a_report_that_breaks_off_leaves_no_file(tmp_path: Path) -> None:
+    half = tmp_path / "mezzo.csv"
+    with pytest.raises(ClientError), _anew(half) as file:
+        file.write("data,numero\n")
+        raise ClientError(503, {"code": "store.failed"})
+    assert not half.exists()

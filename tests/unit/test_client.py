@@ -15,6 +15,7 @@ import pytest
 
 import bus.client as module
 from bus.client import Client, ClientError
+from bus.log import log
 from tests.small_bus import key_of, running
 
 
@@ -68,7 +69,7 @@ def test_a_problem_becomes_an_error_with_its_fields(client):
     assert "faults" in error.hint
 
 
-def test_files_from_a_path_bytes_or_a_stream(client, tmp_path):
+def test_files_from_a_path_bytes_or_a_stream(server, client, tmp_path):
     path = tmp_path / "modulo è.pdf"
     path.write_bytes(b"contenuto")
     one, two, three = (
@@ -78,7 +79,9 @@ def test_files_from_a_path_bytes_or_a_stream(client, tmp_path):
     )
     assert one["sha256"] == two["sha256"] == three["sha256"]
     assert (one["name"], one["size"], one["media_type"]) == ("modulo è.pdf", 9, "application/pdf")
-    assert client.send("prova.saluto", {"nome": "Elio"}, attachments=[one])["id"]
+    message = client.send("prova.saluto", {"nome": "Elio"}, attachments=[one, two, three["sha256"]])["id"]
+    with server.app.store.read() as tx:
+        assert [file["name"] for file in log.message(tx, message)[0]["envelope"]["attachments"]] == ["modulo è.pdf", "a", "b"]
 
 
 def test_a_stream_that_cannot_seek_is_refused_with_what_to_give_instead(client):
