@@ -70,8 +70,11 @@ def _name(call: Call) -> str:
     if found := _NAME_UTF8.search(disposition):
         return unquote(found[1])
     if found := _NAME.search(disposition):
-        raw = found[1] if found[1] is not None else found[2]
-        return re.sub(r"\\(.)", r"\1", raw).encode("latin-1").decode("utf-8", "replace")
+        raw = re.sub(r"\\(.)", r"\1", found[1] if found[1] is not None else found[2])
+        try:
+            return raw.encode("latin-1").decode("utf-8")
+        except UnicodeDecodeError:  # ISO 8859-1, as RFC 6266 has it where no encoding is named
+            return raw
     return call.query("name").get("name", "")
 
 

@@ -746,6 +746,8 @@ def test_the_same_bytes_are_called_in_each_message_as_it_says(call, server):
         ('form-data; name="filename=altro"; filename=piano.pdf', "piano.pdf"),
         ("attachment; x-filename=altro.pdf; filename=piano.pdf", "piano.pdf"),
         ("attachment;filename*=utf-8''perch%C3%A9.pdf;filename=perche.pdf", "perché.pdf"),
+        ('attachment; filename="perché.pdf"'.encode().decode("latin-1"), "perché.pdf"),
+        ('attachment; filename="perché.pdf"', "perché.pdf"),
     ],
 )
 def test_a_file_has_the_name_of_the_parameter_that_is_the_file_s(call, disposition, name):
