@@ -19,6 +19,7 @@ from bus.engine.search import Cursor, Question
 from bus.errors import Invalid, StoreError
 from bus.log import log
 from bus.log.record import Record
+from bus.message import new_id
 from bus.store import Tx
 from bus.web.serve import Server
 from tests.integration.workshop import Workshop, workshop
@@ -186,6 +187,74 @@ def test_a_page_passes_by_so_many_records_at_most_and_says_where_it_goes_on(shop
     assert page["next"]
     assert len(page["found"]) < len(whole)  # type: ignore[arg-type]
     assert whole == find(shop, Question("cases"))
+
+
+def test_a_round_reads_few_traces_and_pages_are_the_same(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    while search.trace(shop.app.store):
+        pass
+    whole = {name: find(shop, Question(name)) for name in search.FINDS}  # type: ignore[arg-type]
+    monkeypatch.setattr(search, "_ROUND", 0)
+    monkeypatch.setattr(search, "_LEAST", 2)
+    assert whole == {name: find(shop, Question(name)) for name in search.FINDS}  # type: ignore[arg-type]
+
+
+def opened(several: int, time: dt.datetime) -> Record:
+    """A record of a message that opened so many runs: each has a trace."""
+    runs = [{"id": new_id(), "route": f"prova.{n}", "version": 1} for n in range(several)]
+    return Record(new_id(), "received", time, data={"type": "prova.legame", "runs": runs})
+
+
+def traces(shop: Workshop) -> set[tuple[str, str, int]]:
+    rest = shop.rest()
+    facets = {row[0]: row[1:3] for row in rest["facets"]}
+    return {(*facets[facet], seq) for facet, _, seq in rest["traces"]}
+
+
+def test_a_record_of_several_lines_is_traced_whole_once_and_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with workshop(tmp_path) as shop:
+        assert shop.app.sequencer is not None
+        shop.app.sequencer.stop()
+        store = shop.app.store
+        while search.trace(store):
+            pass
+        with store.read() as tx:
+            before = search.traced_until(tx)
+        for several in (2, 2, 1, 2):
+            record = opened(several, shop.app.clock.now())
+            store.write(lambda tx, record=record: log.append(tx, record)).result()
+        with store.read() as tx:
+            rows = tx.all("traced_after", after=before, top=2**62, most=100)
+        lines = {(row["kind"], row["place"], row["seq"]) for row in rows}
+        assert len(lines) == 7
+        monkeypatch.setattr(search, "AT_ONCE", 3)
+        while search.trace(store):
+            pass
+        assert lines <= traces(shop)
+        all_of_them = traces(shop)
+        store.write(lambda tx: search._add(tx, before, rows[:1])).result()  # as who was slower
+        assert search.trace(store) == 0, "what is traced stays so"
+        assert traces(shop) == all_of_them
+
+
+def test_pages_leave_out_what_came_later_though_its_time_is_earlier(tmp_path: Path) -> None:
+    with workshop(tmp_path) as shop:
+        for n in range(4):
+            shop.send("legame", a=f"prima-{n}", b=f"prima-{n}")
+        shop.quiet()
+        first = shop.app.search(Question(), 2)
+        expected = [identity(one) for one in find(shop, Question(), 200)][2:]
+        assert shop.app.sequencer is not None
+        shop.app.sequencer.stop()
+        store = shop.app.store
+        store.write(lambda tx: log.append(tx, opened(1, shop.app.clock.now() - dt.timedelta(hours=1)))).result()
+        while search.trace(store):
+            pass
+        found, after = list[str](), first["next"]
+        while after is not None:
+            page = shop.app.search(Question(), 2, str(after))
+            found += [identity(one) for one in page["found"]]  # type: ignore[union-attr]
+            after = page["next"]
+        assert found == expected
 
 
 def test_records_that_nobody_traces_are_told_to_be_out_of_sight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
