@@ -25,10 +25,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, TypeAlias
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 ENDED = frozenset({"done", "dead", "cancelled"})
 """States after which nothing more happens to a message, unless a person acts."""
+PASSING = frozenset({429, 502, 503, 504})
+"""Statuses of what may be over soon."""
 PIECE = 1 << 18
 LONGEST_PAUSE = 60.0
 """Seconds that are waited at most because a bus asked for it (``Retry-After``)."""
@@ -48,7 +50,7 @@ class ClientError(Exception):
         self.code = str(problem.get("code", "client.unreachable" if status == 0 else "client.unexpected"))
         self.detail = str(problem.get("detail", problem.get("title", "")))
         self.hint = str(problem.get("hint", ""))
-        self.faults: list[dict[str, Any]] = list(problem.get("faults", []))
+        self.faults: list[dict[str, Any]] = list(problem.get("faults") or ())
         self.instance = str(problem.get("instance", ""))
         self.problem = dict(problem)
         self.retry_after = retry_after
@@ -59,16 +61,18 @@ class Client:
     """Talks to one bus with one API key. Safe to share between threads; close it, or use it in a ``with`` block.
 
     ``timeout`` is in seconds, for each wait on the network; ``attempts`` bounds how often a call is made when the bus cannot be
-    reached or is busy (503, 429: after the time that it names), with growing pauses between.
+    reached, also by a server before it (502, 504), or is busy (503, 429: after the time that it names), with growing pauses between.
     """
 
     def __init__(self, url: str, key: str = "", *, timeout: float = 30.0, attempts: int = 4, pause: float = 0.2) -> None:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts.scheme not in ("http", "https") or not _is_place(parts):
             raise ValueError(f"{url!r} is not the http(s) address of a bus")
+        if not (key.isascii() and key.isprintable()):
+            raise ValueError("the API key has characters that no key has: is a line break among them, or a typographic sign?")
         self._parts, self._key, self._timeout, self._attempts, self._pause = parts, key, timeout, max(1, attempts), pause
         self._local = threading.local()
-        self._open: list[http.client.HTTPConnection] = []
+        self._open: dict[threading.Thread, http.client.HTTPConnection] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -80,7 +84,7 @@ class Client:
     def close(self) -> None:
         """Close the connections of all threads."""
         with self._lock:
-            for connection in self._open:
+            for connection in self._open.values():
                 connection.close()
             self._open.clear()
 
@@ -105,7 +109,7 @@ class Client:
         envelope: dict[str, Any] = {"type": type, "data": body}
         files = [one if isinstance(one, str) else {"sha256": one["sha256"], "name": one["name"]} for one in attachments]
         envelope |= {name: value for name, value in (("subject", subject), ("source", source), ("attachments", files)) if value}
-        headers = {"Content-Type": "application/json", "Idempotency-Key": key or str(uuid.uuid4())}
+        headers = {"Content-Type": "application/json", "Idempotency-Key": _utf8(key or str(uuid.uuid4()))}
         if wait > 0:
             headers["Prefer"] = f"wait={math.ceil(wait)}"
         return self._json("POST", "/messages", json.dumps(envelope).encode(), headers, longer=wait)
@@ -210,7 +214,7 @@ class Client:
             except (OSError, http.client.HTTPException) as error:
                 self._drop()
                 if last or not (again or isinstance(error, ConnectionRefusedError)):
-                    where = f"{self._parts.scheme}://{self._parts.netloc}"
+                    where = f"{self._parts.scheme}://{self._parts.netloc.rpartition('@')[2]}"
                     problem = {
                         "code": "client.unreachable",
                         "detail": f"cannot reach the bus at {where}: {error}",
@@ -219,7 +223,7 @@ class Client:
                     raise ClientError(0, problem) from error
                 time.sleep(self._pause * 2 ** (attempt - 1))
                 continue
-            if status in (429, 503) and again and not last:
+            if status in PASSING and again and not last:
                 asked = _seconds(fields)
                 time.sleep(min(self._pause * 2 ** (attempt - 1) if asked is None else asked, LONGEST_PAUSE))
                 continue
@@ -252,7 +256,9 @@ class Client:
             made = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
             kept = self._local.connection = made(str(self._parts.hostname), self._parts.port, timeout=self._timeout)
             with self._lock:
-                self._open.append(kept)
+                for thread in [thread for thread in self._open if not thread.is_alive()]:
+                    self._open.pop(thread).close()
+                self._open[threading.current_thread()] = kept
         return kept
 
     def _drop(self) -> None:
@@ -262,9 +268,23 @@ class Client:
             kept.close()
 
 
+def _is_place(parts: SplitResult) -> bool:
+    """Whether there can be such a host and port at all."""
+    try:
+        _ = parts.port
+        return bool((parts.hostname or "").encode("idna"))
+    except ValueError:
+        return False
+
+
 def _purpose(text: str) -> dict[str, str]:
-    """The header that says what for. ``http.client`` writes headers as Latin-1, and this one is UTF-8."""
-    return {"Snodo-Purpose": " ".join(text.split()).encode().decode("latin-1")} if text.strip() else {}
+    """The header that says what for."""
+    return {"Snodo-Purpose": _utf8(" ".join(text.split()))} if text.strip() else {}
+
+
+def _utf8(text: str) -> str:
+    """A header in UTF-8: ``http.client`` writes headers as Latin-1."""
+    return text.encode().decode("latin-1")
 
 
 def _pieces(stream: IO[bytes]) -> Iterable[bytes]:
@@ -288,8 +308,17 @@ def _answer(status: int, fields: Mapping[str, str], content: bytes) -> dict[str,
     try:
         value = json.loads(content) if content else {}
     except ValueError:
-        value = {"title": f"HTTP {status}", "detail": "the answer is not JSON", "hint": "is this really the address of a bus?"}
-        raise ClientError(status, value) from None
-    if status >= 300 or not isinstance(value, dict):
-        raise ClientError(status, value if isinstance(value, dict) else {}, _seconds(fields))
+        raise _strange(status, fields, "that is not JSON") from None
+    if not isinstance(value, dict) or (status >= 300 and not value):
+        raise _strange(status, fields, "that is no JSON object" if content else "without content")
+    if status >= 300:
+        raise ClientError(status, value, _seconds(fields))
     return value
+
+
+def _strange(status: int, fields: Mapping[str, str], how: str) -> ClientError:
+    """What no bus answers: something before it does, or another server."""
+    elsewhere = fields.get("location") if 300 <= status < 400 else None
+    hint = f"redirects are not followed: the bus may be at {elsewhere}" if elsewhere else "is this really the address of a bus?"
+    problem = {"title": f"HTTP {status}", "detail": f"the answer is HTTP {status} {how}", "hint": hint}
+    return ClientError(status, problem, _seconds(fields))

@@ -109,7 +109,7 @@ def client(url: str, key: str, config: Path | None = None) -> Client:
     try:
         return Client(url or address(config or Path(os.environ.get("SNODO_CONFIG", CONFIG))), key)
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--url") from None
+        raise typer.BadParameter(str(error)) from None
 
 
 def address(config: Path) -> str:

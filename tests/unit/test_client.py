@@ -113,9 +113,43 @@ def test_a_bus_that_is_not_there_is_unreachable():
     assert (caught.value.status, caught.value.code) == (0, "client.unreachable")
 
 
-def test_what_is_no_address_is_said_at_once():
+@pytest.mark.parametrize("url", ["ftp://x", "http://", "http://h:abc", "http://h:99999", "http://.h"])
+def test_what_is_no_address_is_said_at_once(url):
     with pytest.raises(ValueError, match="not the http"):
-        Client("ftp://x")
+        Client(url)
+
+
+@pytest.mark.parametrize("url", ["http://[::1]:8080/snodo", "https://snodo.comune.example", "http://città.example:80"])
+def test_an_address_is_taken_whatever_it_is_made_of(url):
+    Client(url).close()
+
+
+@pytest.mark.parametrize("key", ["chiave\n", "“chiave”"])
+def test_what_is_no_key_is_said_at_once(key):
+    with pytest.raises(ValueError, match="the API key"):
+        Client("http://127.0.0.1:9", key)
+
+
+def test_a_password_in_the_address_is_not_told():
+    with Client("http://ada:segreta@127.0.0.1:9", attempts=1) as client, pytest.raises(ClientError) as caught:
+        client.get("/status")
+    assert "http://127.0.0.1:9:" in caught.value.detail
+    assert "segreta" not in str(caught.value)
+
+
+def test_threads_that_ended_leave_no_connection_open(client):
+    for _ in range(5):
+        thread = threading.Thread(target=client.get, args=("/status",))
+        thread.start()
+        thread.join(60)
+    client.get("/status")
+    assert [thread for thread in client._open if thread is not threading.current_thread()] == []
+
+
+def test_an_idempotency_key_that_is_not_taken_gives_the_problem(client):
+    with pytest.raises(ClientError) as caught:
+        client.send("prova.saluto", {"nome": "Ada"}, key="istanza €")
+    assert caught.value.code == "input.idempotency-key"
 
 
 class Moody(BaseHTTPRequestHandler):
@@ -137,8 +171,14 @@ class Moody(BaseHTTPRequestHandler):
             "well": (202, b'{"id": "1"}'),
             "busy": (503, b'{"code": "bus.busy", "detail": "later"}'),
             "html": (200, b"<html>"),
+            "list": (200, b"[]"),
+            "mute": (500, b""),
+            "gone": (502, b"<html>"),
+            "moved": (308, b"<html>"),
         }[mood]
         self.send_response(status)
+        if mood == "moved":
+            self.send_header("Location", "https://snodo.comune.example/messages")
         self.send_header("Content-Length", str(len(content)))
         if mood == "busy":
             self.send_header("Retry-After", self.again)
@@ -163,7 +203,7 @@ def moody():
     server.server_close()
 
 
-@pytest.mark.parametrize("moods", [["cut"], ["busy"], ["cut", "busy"], ["cut", "cut"]])
+@pytest.mark.parametrize("moods", [["cut"], ["busy"], ["cut", "busy"], ["cut", "cut"], ["gone"]])
 def test_sending_is_tried_again_with_the_same_key(moody, moods):
     Moody.moods = list(moods)
     assert moody.send("a.b", {}) == {"id": "1"}
@@ -206,9 +246,18 @@ def test_a_kept_connection_that_was_closed_meanwhile_is_opened_again(moody):
     assert moody.send("a.b", {}) == {"id": "1"}
 
 
-def test_what_is_not_json_is_said(moody):
-    Moody.moods = ["html"]
-    with pytest.raises(ClientError) as caught:
+@pytest.mark.parametrize(
+    ("mood", "status", "said"),
+    [
+        ("html", 200, "HTTP 200 that is not JSON"),
+        ("list", 200, "HTTP 200 that is no JSON object"),
+        ("mute", 500, "HTTP 500 without content"),
+        ("moved", 308, "https://snodo.comune.example/messages"),
+    ],
+)
+def test_what_no_bus_answers_is_said(moody, mood, status, said):
+    Moody.moods = [mood]
+    with pytest.raises(ClientError, match=said) as caught:
         moody.send("a.b", {})
-    assert caught.value.code == "client.unexpected"
+    assert (caught.value.status, caught.value.code) == (status, "client.unexpected")
     json.dumps(caught.value.problem)
