@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from bus.errors import Invalid, Malformed
 from bus.jsontext import parse, parse_object, pointer
@@ -25,6 +25,7 @@ _ATTRIBUTES = frozenset(
 )
 _JSON = re.compile(r"application/(?:[a-z0-9.-]+\+)?json")
 _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_QUOTED, _ESCAPED = re.compile(rb'"((?:[^"\\]|\\.)*)"'), re.compile(rb"\\(.)")
 _ADDRESS = re.compile(r"[0-9a-f]{64}")
 _FILES = (
     "SHA-256 addresses (64 lowercase hex digits), or objects of one, sha256, and the file's name (255 printable characters, no slashes)"
@@ -65,7 +66,7 @@ def parts_of(headers: Mapping[bytes, bytes], content: bytes, limit: int) -> Part
         attributes = parse_object(content, limit)
         if media != "application/json":
             attributes.setdefault("specversion", None)
-        data = attributes.get("data")
+        data = attributes.pop("data", None)
     else:
         raise _wrong(media, "messages come as application/json or application/cloudevents+json")
     _check(attributes)
@@ -102,12 +103,22 @@ def _key(headers: Mapping[bytes, bytes]) -> str | None:
 
 
 def _binary(headers: Mapping[bytes, bytes]) -> dict[str, Any]:
-    """Attributes from ``ce-*`` headers; values are percent-encoded UTF-8 (CloudEvents HTTP binding §3.1.3.2)."""
-    found = {name[3:].decode("latin-1"): unquote(value.decode("latin-1")) for name, value in headers.items() if name.startswith(b"ce-")}
+    """Attributes from ``ce-*`` headers."""
+    found: dict[str, Any] = {name[3:].decode("latin-1"): _told(value) for name, value in headers.items() if name.startswith(b"ce-")}
     found.setdefault("specversion", "")
     if b"traceparent" in headers:
         found.setdefault("traceparent", headers[b"traceparent"].decode("latin-1"))
     return found
+
+
+def _told(value: bytes) -> str | None:
+    """What a header of an event says: UTF-8, perhaps in quotes, perhaps percent-encoded (CloudEvents HTTP binding §3.1.3.2)."""
+    if quoted := _QUOTED.fullmatch(value):
+        value = _ESCAPED.sub(rb"\1", quoted[1])
+    try:
+        return unquote_to_bytes(value).decode()
+    except ValueError:
+        return None
 
 
 def _check(given: Mapping[str, Any]) -> None:
@@ -125,8 +136,6 @@ def _check(given: Mapping[str, Any]) -> None:
 
 def _fault_of(name: str, value: Any) -> dict[str, str] | None:
     """What is wrong with one attribute, if anything."""
-    if name == "data":
-        return None
     if name == "attachments":
         right = isinstance(value, list) and len(value) <= MOST_FILES and all(_is_file(one) for one in value)
         return None if right else _fault(name, f"must be a list of at most {MOST_FILES} {_FILES}")
@@ -135,7 +144,7 @@ def _fault_of(name: str, value: Any) -> dict[str, str] | None:
     if name == "specversion":
         return None if value == "1.0" else _fault(name, 'must be "1.0"')
     if not isinstance(value, str):
-        return _fault(name, "must be text")
+        return _fault(name, "must be text (in a header: UTF-8, percent-encoded)")
     longest = MAX_TYPE_LENGTH if name == "type" else LONGEST
     if not 1 <= len(value) <= longest or not value.isprintable():
         return _fault(name, f"must have 1 to {longest} characters, all of them printable")

@@ -118,6 +118,14 @@ def test_binary_cloudevents(call):
     assert call("POST", "/messages", {"nome": "Hana"}, {**headers, "Prefer": "wait=5"}).json["reply"] == {"saluto": "ciao Hana"}
 
 
+@pytest.mark.parametrize("said", ['citt%C3%A0 "x"', r'"citt%C3%A0 \"x\""', 'città "x"'.encode().decode("latin-1")])
+def test_attributes_of_a_binary_event_are_utf8_percent_encoded_or_quoted(call, server, said):
+    headers = {"ce-specversion": "1.0", "ce-type": "prova.saluto", "ce-subject": said}
+    sent = call("POST", "/messages", {"nome": "Hana"}, headers).json["id"]
+    with server.app.store.read() as tx:
+        assert log.message(tx, sent)[0]["envelope"]["subject"] == 'città "x"'
+
+
 def test_a_question_gets_its_reply(call):
     reply = call("POST", "/messages", saluto("Ivo"), {"Prefer": "respond-async, WAIT=10"})
     assert reply.status == 200
@@ -230,6 +238,19 @@ REFUSALS = [
     ),
     ("base64 data", "POST", "/messages", {"type": "prova.saluto", "data_base64": "eA=="}, J, "portale", 422, "envelope.invalid"),
     ("attachments not addresses", "POST", "/messages", saluto("X", attachments=["abc"]), J, "portale", 422, "envelope.invalid"),
+    *(
+        (
+            "no attribute of an event",
+            "POST",
+            "/messages",
+            {"nome": "X"},
+            {**J, "ce-specversion": "1.0", "ce-type": "prova.saluto", **wrong},
+            "portale",
+            422,
+            "envelope.invalid",
+        )
+        for wrong in ({"ce-data": "1"}, {"ce-id": "%FF"}, {"ce-id": "\xff"})
+    ),
     (
         "unknown ce- header",
         "POST",
