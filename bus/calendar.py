@@ -17,6 +17,8 @@ from bus.clock import ROME
 
 _DURATION = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d|wd|w|M|y)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+MOST = {"wd": 10_000, "w": 52_000, "M": 12_000, "y": 1_000}
+"""Longer ones lead to dates that there are not. The other units have no more digits than fit."""
 
 Moment = Callable[[dt.datetime], dt.datetime]
 
@@ -27,7 +29,10 @@ def parse_duration(text: str) -> tuple[int, str]:
     found = _DURATION.fullmatch(text)
     if not found:
         raise ValueError(f"{text!r} is not a duration: write a whole number and a unit, such as 30s, 15m, 2h, 2d, 10wd, 1w, 3M, 1y")
-    return int(found[1]), found[2]
+    count, unit = int(found[1]), found[2]
+    if count > MOST.get(unit, count):
+        raise ValueError(f"{text!r} is too long: no more than {MOST[unit]}{unit}")
+    return count, unit
 
 
 def seconds_of(text: str) -> float:
@@ -82,7 +87,7 @@ def _shift_months(day: dt.date, months: int) -> dt.date:
 
 
 def _shift_working_days(day: dt.date, count: int) -> dt.date:
-    if abs(count) > 10_000:
+    if abs(count) > MOST["wd"]:
         raise ValueError("too many working days")
     step = dt.timedelta(days=1 if count > 0 else -1)
     for _ in range(abs(count)):
