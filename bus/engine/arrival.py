@@ -32,7 +32,7 @@ PROMISE = 200
 
 class Submission(NamedTuple):
     """What a door hands in. ``sender`` was authenticated, with ``role``; ``key`` is its idempotency key; ``adapter`` owns ``facts``;
-    ``about``: whom it is about besides those it names itself.
+    ``about``: whom it is about besides those it names itself; ``called``: how the sender calls each attachment, where it says so.
     """
 
     type: str
@@ -46,6 +46,7 @@ class Submission(NamedTuple):
     causationid: str | None = None
     traceparent: str | None = None
     attachments: tuple[Attachment, ...] = ()
+    called: tuple[str | None, ...] = ()
     adapter: str | None = None
     facts: tuple[tuple[str, str, JsonValue], ...] = ()
     expect: Mapping[tuple[str, str], JsonValue] = MappingProxyType({})
@@ -100,7 +101,10 @@ def arrival_of(
     names = _intake_keys(declared.key, plans, scope, submission)
     if "\0" in "".join([submission.subject or "", *[key for _, key in names], *[key for _, key, _ in submission.facts]]):
         raise Invalid("a key or the subject holds the NUL character", code="input.nul", hint="delete it where it comes from")
-    content = digest([submission.type, submission.subject, submission.body, [a.sha256 for a in submission.attachments]])
+    files: list[Any] = [a.sha256 for a in submission.attachments]
+    if any(submission.called):
+        files = [[sha256, name] for sha256, name in zip(files, submission.called, strict=True)]
+    content = digest([submission.type, submission.subject, submission.body, files])
     opened = [_opening(plan) for plan in plans]
     tokens = [(scope, keys.token(name)) for scope, name in names]
     data: dict[str, Any] = {

@@ -75,6 +75,7 @@ def _submission(parts: Parts, caller: Caller, files: tuple[Attachment, ...]) -> 
         causationid=parts.causationid,
         traceparent=parts.traceparent,
         attachments=files,
+        called=tuple([file.name for file in parts.files]),
     )
 
 

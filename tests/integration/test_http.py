@@ -761,6 +761,19 @@ def test_the_same_bytes_are_called_in_each_message_as_it_says(call, server):
     assert called == [["modulo.pdf"], ["modulo di Anna.pdf"], ["modulo di Bruno.pdf", "modulo.pdf"]]
 
 
+def test_a_file_of_another_name_is_other_content_and_what_its_address_is_called_meanwhile_is_not(call):
+    address = call("POST", "/attachments?name=prima.pdf", b"planimetria").json["sha256"]
+    alone, named = [address], [{"sha256": address, "name": "Tav. 1.pdf"}]
+    for key, files in (("a solo indirizzo", alone), ("con nome", named)):
+        assert call("POST", "/messages", saluto("Nora", attachments=files), {"Idempotency-Key": key}).status == 202
+    call("POST", "/attachments?name=dopo.pdf", b"planimetria")
+    for key, files in (("a solo indirizzo", alone), ("con nome", named)):
+        again = call("POST", "/messages", saluto("Nora", attachments=files), {"Idempotency-Key": key})
+        assert again.headers["idempotency-status"] == "repeated"
+    other = call("POST", "/messages", saluto("Nora", attachments=[{**named[0], "name": "Tav. 2.pdf"}]), {"Idempotency-Key": "con nome"})
+    assert (other.status, other.json["code"]) == (422, "input.key-reused")
+
+
 @pytest.mark.parametrize(
     ("disposition", "name"),
     [
