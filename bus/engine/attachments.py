@@ -61,13 +61,17 @@ class Attachments:
             )  # fmt: skip
 
     def clear(self) -> None:
-        """Throw away, with their keys, files that were coming when a process was killed: no record names them, none erases them."""
+        """Throw away, with their keys, files that were coming when a process was killed: no record names them, none erases them.
+
+        The number in a damaged head may be that of another key: one by which nothing of the file opens stays.
+        """
         for path in self.folder.glob(f"{COMING}*"):
             with contextlib.suppress(FileNotFoundError):  # it has got its place, or another process clears too
                 if time.time() - path.stat().st_mtime < LEFT:
                     continue
                 with path.open("rb") as file:
-                    key = stream.key_number(file) if os.fstat(file.fileno()).st_nlink == 1 else None  # else it has its place, too
+                    alone = os.fstat(file.fileno()).st_nlink == 1  # else it has its place, too
+                    key = stream.begun_key(file, self._store.keys) if alone else None
                 path.unlink()
                 if key is not None:
                     self._store.keys.forget([key])

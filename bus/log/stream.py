@@ -70,6 +70,32 @@ def proven_key(file: IO[bytes], keys: Keys) -> int | None:
     return number
 
 
+def begun_key(file: IO[bytes], keys: Keys) -> int | None:
+    """As `proven_key`, for a file that may lack its end: the only piece that is there need not be the last one."""
+    number = key_number(file)
+    if number is None:
+        return None
+    file.seek(len(MAGIC))
+    nonce, first = file.read(payload.SEALED_NONCE), file.read(PIECE + _TAG)
+    try:
+        cipher = payload.cipher(payload.payload_key(keys.key(number), nonce))
+    except Erased:
+        return number
+    except StoreError:
+        return None
+    return number if any(_opens(cipher, first, last) for last in (False, True)) else None
+
+
+def _opens(cipher: Any, first: bytes, last: bool) -> bool:
+    from cryptography.exceptions import InvalidTag
+
+    try:
+        cipher.decrypt(_nonce(0, last), first, None)
+    except InvalidTag:
+        return False
+    return True
+
+
 def opened(file: IO[bytes], keys: Keys) -> IO[bytes]:
     """What was sealed, as a stream; ``file`` is closed with it. Raises `Erased`; it and reading raise `StoreError` where it was changed."""
     number = key_number(file)

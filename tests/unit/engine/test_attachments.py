@@ -17,7 +17,7 @@ from bus.clock import FixedClock
 from bus.engine.accesses import Looker
 from bus.engine.attachments import LEFT, Attachments
 from bus.errors import Erased, StoreError
-from bus.log import log, stream
+from bus.log import log, payload, stream
 from bus.log.keyring import Keyring
 from bus.mapping.protected import EVERYTHING
 from bus.message import new_id
@@ -49,6 +49,39 @@ def test_what_was_coming_when_a_process_was_killed_goes_with_its_key_and_what_is
     killed._file.close()
     with coming:
         assert files.open(coming.finish("p").sha256).read(16) == b"BNCNNA80A41B429E"
+
+
+@pytest.mark.parametrize("size", [1, stream.PIECE, stream.PIECE + 1, 3 * stream.PIECE])
+@pytest.mark.parametrize("whole", [False, True])
+def test_of_what_was_coming_the_key_goes_wherever_the_file_breaks_off(files: Attachments, size: int, whole: bool) -> None:
+    killed = files.receive("a.pdf", "application/pdf")
+    killed.write(bytes(size))
+    if whole:
+        killed._sealed.finish()
+    killed._file.close()
+    os.utime(killed._path, (0, 0))
+    sealed = killed._path.stat().st_size > len(stream.MAGIC) + payload.SEALED_NONCE
+    files.clear()
+    assert not killed._path.exists()
+    assert files._store.keys.is_gone(killed._key.id) == sealed  # what holds nothing need not be erased
+
+
+def test_what_was_coming_and_is_damaged_takes_no_other_key_with_it(files: Attachments) -> None:
+    with files.receive("a.pdf", "application/pdf") as coming:
+        coming.write(b"BNCNNA80A41B429E")
+        digest = coming.finish("p").sha256
+    other = files.key_of(files._store.keys.token(digest))
+    assert other is not None
+    killed = files.receive("b.pdf", "application/pdf")
+    killed.write(bytes(2 * stream.PIECE))
+    killed._file.close()
+    content = bytearray(killed._path.read_bytes())
+    content[len(stream.MAGIC) + 1 : len(stream.MAGIC) + 9] = other.to_bytes(8, "big")
+    killed._path.write_bytes(content)
+    os.utime(killed._path, (0, 0))
+    files.clear()
+    assert not killed._path.exists()
+    assert files.open(digest).read() == b"BNCNNA80A41B429E"
 
 
 def test_a_file_that_has_its_place_keeps_its_key_though_it_seems_to_come_still(files: Attachments) -> None:
