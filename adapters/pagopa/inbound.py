@@ -55,12 +55,16 @@ class Sportello:
 
     def rispondi(self) -> Outbound:
         """The answer, whatever was asked. It leaves only when it stands in the log: else the node is told to try again."""
-        risposta = self._servizio().handle(self.richiesta.body, soap_action=self._azione)
+        risposta = self._ascolta()
         try:
             self._annota(risposta)
         except StoreError:
-            risposta = self._servizio(fermo=True).handle(self.richiesta.body, soap_action=self._azione)
+            risposta = self._ascolta(fermo=True)
         return Outbound(risposta.status, risposta.body, risposta.media_type)
+
+    def _ascolta(self, *, fermo: bool = False) -> SoapReply:
+        tipo = self.richiesta.headers.get("content-type", "")
+        return self._servizio(fermo=fermo).handle(self.richiesta.body, soap_action=self._azione, media_type=tipo)
 
     def troppo_grande(self) -> Outbound:
         """The answer to a request of which only the headers can be trusted: KO of the operation that SOAPAction names."""

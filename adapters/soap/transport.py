@@ -5,12 +5,11 @@ Two ways to fail, told apart because the bus must know whether a byte left: `Not
 
 from __future__ import annotations
 
-import codecs
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from adapters import http
+from adapters.soap.xml import as_said
 from bus.adapter import Call
 
 
@@ -42,24 +41,6 @@ class Link:
     headers: Mapping[str, str] | None = None
 
 
-_CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
-_PLAIN = ("ascii", "cp125", "iso8859-", "utf-16", "utf-8")
-"""How the names of the encodings begin that are taken: others of Python take time without end (punycode) or hide characters (utf-7)."""
-_SAYS_ITS_OWN = re.compile(rb"\xef\xbb\xbf|\xfe\xff|\xff\xfe|<\?xml[^>]*\sencoding\s*=")
-
-
-def _as_said(content: bytes, media_type: str) -> bytes:
-    """XML that says no encoding itself is in the one that its media type says (RFC 7303 §3.2), and here then in UTF-8."""
-    said = _CHARSET.search(media_type)
-    if said is None or _SAYS_ITS_OWN.match(content):
-        return content
-    try:
-        name = codecs.lookup(said[1]).name
-        return content.decode(name).encode() if name.startswith(_PLAIN) else content
-    except (LookupError, ValueError):
-        return content
-
-
 class HttpTransport:
     """Thread-safe: each thread has a connection of its own."""
 
@@ -87,7 +68,7 @@ class HttpTransport:
             raise NoReply(http.reason(reply.failed))
         if len(reply.body) > limit:
             raise NoReply(f"the reply is larger than {limit} bytes")
-        return HttpReply(reply.status, _as_said(reply.body, reply.headers.get("content-type", "")), reply.headers)
+        return HttpReply(reply.status, as_said(reply.body, reply.headers.get("content-type", "")), reply.headers)
 
     def close(self) -> None:
         self._connections.close()

@@ -209,6 +209,21 @@ def test_a_receipt_pays_the_position(scena: Scena, versione: int) -> None:
     assert scena.nodo.verifica(scena.avviso).fault == "PAA_PAGAMENTO_DUPLICATO"
 
 
+@pytest.mark.parametrize(
+    ("charset", "dichiarazione"),
+    [("iso-8859-1", ""), ("ISO-8859-15", '<?xml version="1.0"?>'), ("utf-16", '<?xml version="1.0" encoding="utf-16"?>'), ("utf-16", "")],
+)
+def test_a_request_is_read_in_the_encoding_that_its_media_type_says(scena: Scena, charset: str, dichiarazione: str) -> None:
+    def trasporta(corpo: bytes, azione: str, secondi: float) -> bytes:
+        testo = dichiarazione + corpo.decode().partition("?>")[2].replace("Rossi Maria", "Rossi Nicolò")
+        altro = testo.encode("utf-16-le" if charset == "utf-16" else charset)
+        testata = {"soapaction": azione, "content-type": f'text/xml; charset="{charset}"'}
+        return scena.adapter.endpoints()[0].handle(Inbound("POST", "/in/pagopa", testata, {}, altro, "127.0.0.1"), scena.porta).body
+
+    assert Nodo(ENTE, trasporta).invia(scena.ricevuta()).riuscito
+    assert scena.ricevute[0]["pagatore"]["denominazione"] == "Rossi Nicolò"
+
+
 def test_a_receipt_that_comes_before_gpd_answered_finds_its_position_and_the_late_answer_does_not_open_it(scena: Scena) -> None:
     avviso = scena.apri(2, "CREATA")
     assert scena.nodo.invia(scena.ricevuta("r2", avviso)).riuscito
