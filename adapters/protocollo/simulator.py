@@ -27,7 +27,8 @@ from adapters.soap.xml import Element, add, children, fragment, local, new, pars
 from bus.errors import Malformed
 
 _OURS = Path(__file__).parent / "contract" / "docarea.wsdl"
-_MAX_BYTES = 12_000_000
+_MAX_BYTES = 45_000_000
+"""The largest document that the adapter sends has 30 MB, and 40 in Base64."""
 _SENTENCES = {
     -2: "token non valido o scaduto",
     -1: "utente o password errati",

@@ -55,10 +55,13 @@ def parse(content: bytes, *, max_bytes: int = MAX_BYTES) -> Element:
 
 
 def _parser() -> Any:
-    """One for each thread: making it takes as long as reading a small document with it."""
+    """One for each thread: making it takes as long as reading a small document with it.
+
+    ``huge_tree``: a text may be longer than 10 MB (a document in Base64). Bytes and depth were bounded before, and no entity can grow.
+    """
     if not hasattr(_local, "parser"):
         _local.parser = etree.XMLParser(
-            resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False, remove_comments=True, remove_pis=True
+            resolve_entities=False, load_dtd=False, no_network=True, huge_tree=True, remove_comments=True, remove_pis=True
         )
     return _local.parser
 

@@ -135,6 +135,11 @@ class _Register(AdapterContract):
         assert done.error.outside_code == "RICHIESTA_NON_VALIDA"
         assert len(simulator.ledger("registrazione")) == before
 
+    def test_a_large_document_is_registered(self, adapter, simulator):
+        plan = ExampleFile("tavole.pdf", bytes(adapter.settings.documento_massimo))
+        call(adapter, "registra", _request(documenti=[{"sha256": plan.sha256, "name": plan.name}]), files=(plan,))
+        assert len(simulator.ledger("registrazione")[-1]["detail"]["documenti"]) == 1
+
     def test_a_document_beyond_the_limit_never_leaves(self, simulator):
         small = self.build({**self.settings(simulator.url, simulator.facts), "documento_massimo": 10})
         done = attempt(small, "registra", _request(documenti=REQUEST["documenti"]), files=FILES)

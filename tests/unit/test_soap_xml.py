@@ -57,6 +57,10 @@ def test_the_deepest_allowed_document_is_read():
     assert xml.parse(b"<a>" * 64 + b"</a>" * 64) is not None
 
 
+def test_a_text_as_long_as_the_document_may_be_is_read():
+    assert len(xml.parse(b"<a>" + b"x" * 12_000_000 + b"</a>", max_bytes=13_000_000).text) == 12_000_000
+
+
 def test_comments_and_instructions_do_not_split_a_text():
     assert xml.parse(b"<a>RSS<!-- x -->MRA<?y z?>80</a>").text == "RSSMRA80"
 
