@@ -449,9 +449,9 @@ class App:
 
     def _destroy_again(self) -> None:
         """What the log says is destroyed, and the key store still has: after a crash, or when it was restored from a backup."""
-        expired = self.store.write(lambda tx: erasure.expire(tx, self.clock)).result()
+        self._give_up_requests()
         with self.store.read() as tx:
-            left = [key for key in {*expired, *erasure.redo(tx)} if not self.keys.is_gone(key)]
+            left = [key for key in erasure.redo(tx) if not self.keys.is_gone(key)]
         if left:
             self.keys.forget(left)
             logger("snodo.app").warning("keys.destroyed-again", keys=len(left), sentence="the log says that they are erased")
