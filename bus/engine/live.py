@@ -66,7 +66,6 @@ class Live:
 
     id: str
     fence: int
-    case_id: str
     message: Message
     plan: Plan
     walk: Walk

@@ -87,7 +87,6 @@ class Loading:
         return Live(
             row["id"],
             row["fence"],
-            row["case_id"],
             message,
             plan,
             walk,

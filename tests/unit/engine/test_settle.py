@@ -253,7 +253,7 @@ def test_a_request_in_doubt_is_prepared_for_the_time_of_its_first_try() -> None:
         return Asking(call, operation, Contract(), (), number, attempt=attempt)
 
     nothing: Any = None
-    live = Live("r", 1, "c", nothing, SimpleNamespace(digest="d"), nothing, Keyring.in_memory().fresh(), nothing)  # type: ignore[arg-type]
+    live = Live("r", 1, nothing, SimpleNamespace(digest="d"), nothing, Keyring.in_memory().fresh(), nothing)  # type: ignore[arg-type]
     live.message = SimpleNamespace(id="m")  # type: ignore[assignment]
     outside: Any = SimpleNamespace(operation=lambda name: operation, prepare=prepare)
     first, later = dt.datetime(2026, 3, 2, tzinfo=dt.UTC), dt.datetime(2026, 3, 3, tzinfo=dt.UTC)

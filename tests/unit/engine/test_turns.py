@@ -246,9 +246,7 @@ def test_a_route_takes_its_plan_when_its_tries_would_have_ended_and_only_for_a_c
 ) -> None:
     ask = Call("p", "r@1/p", "sys.op", {}, "key", retry=plan.Retry(3, wait=1, factor=2, most=10), planned=planned)
     nothing: Any = None
-    live = Live(
-        "r", 1, "c", nothing, nothing, nothing, nothing, nothing, since=START, away={"p"}, dues={"p": START + dt.timedelta(seconds=60)}
-    )
+    live = Live("r", 1, nothing, nothing, nothing, nothing, nothing, since=START, away={"p"}, dues={"p": START + dt.timedelta(seconds=60)})
     house: Any = SimpleNamespace(gates=SimpleNamespace(of=lambda operation: SimpleNamespace(circuit=SimpleNamespace(is_open=is_open))))
     ends, tries = START + dt.timedelta(seconds=3), Tries(doubt=doubt)
     assert not live._takes_its_plan(ask, tries, house, START)
