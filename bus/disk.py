@@ -10,6 +10,9 @@ from typing import IO
 
 from bus.errors import StoreError
 
+OWNER_ONLY = 0o600
+"""The mode of a file that nobody else may read."""
+
 
 def sync_folder(folder: Path) -> None:
     """What was made, renamed or removed in a folder is there after a power cut only once the folder itself is on the disk."""

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from bus.cli.common import CONFIG, Settings, family
-from bus.disk import whole
+from bus.disk import OWNER_ONLY, whole
 
 app = family()
 
@@ -66,6 +66,6 @@ def _difference(before: str, after: str, path: Path) -> Iterator[str]:
 def _replace(path: Path, text: str) -> None:
     """All of it or nothing: whoever reads meanwhile sees the one or the other."""
     path = path.resolve()
-    with whole(path, 0o600) as file:
+    with whole(path, OWNER_ONLY) as file:
         file.write(text.encode())
         os.fchmod(file.fileno(), path.stat().st_mode & 0o7777)

@@ -25,7 +25,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
-from bus.disk import kept, save, sync_folder
+from bus.disk import OWNER_ONLY, kept, save, sync_folder
 from bus.errors import ConfigError, Erased, StoreError
 from bus.mac import Mac
 from bus.message import new_id
@@ -38,7 +38,6 @@ FEW = BLOCK // 4
 SLOT = 60
 """Bytes of a wrapped key: nonce 12, key 32, tag 16."""
 GONE = bytes(SLOT)
-PRIVATE = 0o600
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 MOST = 2_000
 """Keys kept open in memory, 0.8 KB each; the older half gives way to newer ones, for the work that needs a key is done within seconds."""
@@ -94,7 +93,7 @@ class Folder(Blocks):
         while True:
             number += 1
             with contextlib.suppress(FileExistsError):
-                descriptor = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                descriptor = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
                 try:
                     with os.fdopen(descriptor, "wb") as file:
                         file.write(content(number))
@@ -332,16 +331,16 @@ def rekey(folder: Path, master: Path) -> int:
         except BlockingIOError:
             raise StoreError("the key store is in use", code="keys.in-use", hint="stop all processes of the bus first") from None
         old, new = _master(folder, master, told), os.urandom(32)
-        save(master.with_name(master.name + ".new"), base64.b64encode(new) + b"\n", PRIVATE)
+        save(master.with_name(master.name + ".new"), base64.b64encode(new) + b"\n", OWNER_ONLY)
         was, now = folder / told["blocks"], folder / str(int(told["blocks"]) + 1)
         _remove(now)
         now.mkdir(mode=0o700)
         count = sum(_rewrap(path, now / path.name, told["id"], old, new) for path in sorted(was.glob("*.keys")))
         if (was / "destroyed").exists():
-            save(now / "destroyed", (was / "destroyed").read_bytes(), PRIVATE, anew=True)
+            save(now / "destroyed", (was / "destroyed").read_bytes(), OWNER_ONLY, anew=True)
         sync_folder(now)
         told = {**told, "blocks": now.name, "master": _fingerprint(new), "index": _wrapped(new, _unwrapped(old, told), told["id"])}
-        save(about, json.dumps(told, indent=1).encode(), PRIVATE)
+        save(about, json.dumps(told, indent=1).encode(), OWNER_ONLY)
         _master(folder, master, told)
         _remove(was)
     return count
@@ -359,7 +358,7 @@ def _rewrap(source: Path, target: Path, identity: str, old: bytes, new: bytes) -
             slot = nonce + after.encrypt(nonce, before.decrypt(slot[:12], slot[12:], bound), bound)
             count += 1
         slots.append(slot)
-    save(target, b"".join(slots), PRIVATE, anew=True)
+    save(target, b"".join(slots), OWNER_ONLY, anew=True)
     return count
 
 
@@ -377,14 +376,14 @@ def _remove(folder: Path) -> None:
 def _make(folder: Path, master: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     (folder / "1").mkdir(exist_ok=True, mode=0o700)
-    (folder / ".lock").touch(mode=0o600)
+    (folder / ".lock").touch(mode=OWNER_ONLY)
     master.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
-        save(master, base64.b64encode(os.urandom(32)) + b"\n", PRIVATE, anew=True)
+        save(master, base64.b64encode(os.urandom(32)) + b"\n", OWNER_ONLY, anew=True)
     secret, identity = _read_master(master), new_id()
     told = {"v": 1, "id": identity, "blocks": "1", "master": _fingerprint(secret), "index": _wrapped(secret, os.urandom(32), identity)}
     with contextlib.suppress(FileExistsError):  # another process was first
-        save(folder / "about.json", json.dumps(told, indent=1).encode(), PRIVATE, anew=True)
+        save(folder / "about.json", json.dumps(told, indent=1).encode(), OWNER_ONLY, anew=True)
 
 
 def _master(folder: Path, master: Path, told: dict[str, Any]) -> bytes:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bus.clock import Clock
-from bus.disk import save
+from bus.disk import OWNER_ONLY, save
 from bus.errors import ConfigError, EvidenceError, StoreError
 from bus.log.note import ED25519, Note, Signer, Verifier, parse, read_signer, verifier, verify
 from bus.log.record import Record, record_of
@@ -31,7 +31,7 @@ def make(path: Path, name: str) -> Signer:
     made = Signer.new(name, ED25519)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        save(path, f"{made.secret()}\n".encode(), 0o600, anew=True)
+        save(path, f"{made.secret()}\n".encode(), OWNER_ONLY, anew=True)
     except FileExistsError:
         raise ConfigError(f"there is a key in {path} already", code="config.key-file", hint="give the new one another name") from None
     return made
