@@ -15,10 +15,9 @@ from bus.engine.projection import Names, names_of
 from bus.errors import Erased
 from bus.log import log
 from bus.log.diagnosis import Broken, Fault
-from bus.log.examine import GONE
 from bus.log.record import Record, record_of
 from bus.log.stored import StoredTree
-from bus.log.tables import HINT
+from bus.log.tables import GONE, HINT
 from bus.message import parsed
 from bus.store import Row, Tx, listed
 

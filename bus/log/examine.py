@@ -34,8 +34,6 @@ PAGE = 2048
 COLUMNS = ("id", "kind", "time", "message", "run")
 """Of a record: what repeats its content for searching."""
 _IN_COLUMNS = operator.itemgetter(*COLUMNS)
-GONE = frozenset({"erased", "disposed"})
-"""Records that say why payloads are gone."""
 WIRE = " wire"
 """Behind the id of a message: its wire bytes alone."""
 STRANGE = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
@@ -118,7 +116,7 @@ def _page(tx: Tx, first: int, page: Sequence[Line], traced: int) -> Found:
     excused = set[str]()
     for index, (line, content) in enumerate(zip(page, contents, strict=True), first):
         _columns(index, line, content)
-        if content["kind"] in GONE:
+        if content["kind"] in tables.GONE:
             excused.update(excuses(content["data"]))
     payloads, gone, absent = _commitments(tx, first, page, contents)
     messages, runs, row = _rows(tx, first, page, contents)

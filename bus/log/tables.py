@@ -15,13 +15,15 @@ from bus.jsontext import dumps
 from bus.log.diagnosis import Broken, Fault, Line
 from bus.log.stored import StoredTree
 from bus.message import parsed
-from bus.store import Row, Tx
+from bus.store import Row, Tx, listed
 
 Content = Mapping[str, Any]
 """A record, parsed."""
 MOST = 500
 """Cases looked at together."""
 HINT = "the records are as they were; what portal, console and search show is not what happened"
+GONE = frozenset({"erased", "disposed"})
+"""Records that say why payloads are gone."""
 MOVES = frozenset({"matched", "expired", "redelivered"})
 """Kinds that change a run besides those that tell its state."""
 BINDING = frozenset({"received", "joined", "late"})
@@ -81,6 +83,21 @@ def strangers(tx: Tx) -> None:
     while rows := tx.all("cases_of_several", after=after, most=MOST):
         after = rows[-1]["case_id"]
         _connected(tx, [row["case_id"] for row in rows])
+    _destroyed(tx)
+
+
+def _destroyed(tx: Tx) -> None:
+    """Raises `Broken` where the keys that each start destroys again are others than those that records say are destroyed."""
+    after, told = 0, set[int]()
+    while rows := tx.all("records_of_kinds", kinds=listed(sorted(GONE)), after=after, most=MOST):
+        told.update(key for row in rows for key in parsed(row["content"])["data"].get("keys", ()))
+        after = rows[-1]["seq"]
+    if wrong := sorted(told.symmetric_difference(row["key"] for row in tx.all("erased_keys"))):
+        said = "does not stand" if wrong[0] in told else "stands"
+        sentence = f"key {wrong[0]} {said} in the table `erased_keys`, and the records say otherwise"
+        raise Broken(
+            Fault("table", sentence, hint="each start of the bus destroys the keys that stand there, and only those: do not start it")
+        )
 
 
 def traced(tx: Tx, after: int, until: int) -> int:

@@ -19,7 +19,7 @@ from bus.jsontext import dumps
 from bus.log import diagnosis, keys, note, rules, tables, timestamp, tree
 from bus.log.checkpoint import Checkpoint, checkpoint_of, cosigned
 from bus.log.diagnosis import Broken, Fault, Line, are_octets, octets
-from bus.log.examine import GONE, PAGE, PIECE, STRANGE, WIRE, Beside, Found, Read, Stretch, examine, excuses, helped, lines_of
+from bus.log.examine import PAGE, PIECE, STRANGE, WIRE, Beside, Found, Read, Stretch, examine, excuses, helped, lines_of
 from bus.log.note import Note, Verifier
 from bus.log.stored import StoredCheckpoint, StoredTree
 from bus.log.tiles import HEIGHT, WIDTH, Edge, Tile
@@ -506,7 +506,7 @@ class _Walk:
         with self._read() as tx:
             stored = StoredTree(tx)
             newest = stored.checkpoint()
-            for row in tx.all("records_of_kinds", kinds=dumps(sorted(GONE)).decode(), after=self._seq, most=PAGE):
+            for row in tx.all("records_of_kinds", kinds=dumps(sorted(tables.GONE)).decode(), after=self._seq, most=PAGE):
                 content = octets(row["content"])
                 sealed = self._is_sealed(stored, newest, row["seq"], content)
                 (self._excused if sealed else late).update(excuses(parsed(content)["data"]))

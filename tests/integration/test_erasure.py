@@ -127,6 +127,31 @@ def test_a_person_is_erased_by_two_and_every_proof_still_holds(tmp_path, capsys)
     assert (gone.returncode, "unavailable: erased" in gone.stdout, equal.returncode) == (4, True, 0)
 
 
+def test_a_person_with_two_keys_of_one_name_is_one_person(tmp_path):
+    second = {**SECOND, "name": "sistemista", "sha256": hashlib.sha256(key_of("sistemista-2").encode()).hexdigest()}
+    with running(tmp_path, keys=[*two_sysadmins(), second]) as server:
+        greet(server, NAME, WHO)
+        request = asked(server).json["id"]
+        same = confirmed(server, request, "sistemista-2")
+        assert (same.status, same.json["code"]) == (403, "subject.same-person")
+        assert confirmed(server, request).status == 200
+
+
+@pytest.mark.parametrize(
+    "change", ["DELETE FROM erased_keys WHERE key = (SELECT max(key) FROM erased_keys)", "INSERT INTO erased_keys VALUES (1)"]
+)
+def test_a_key_that_each_start_would_destroy_or_spare_against_what_the_records_say_is_found(tmp_path, capsys, change):
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        greet(server, NAME, WHO)
+        assert confirmed(server, asked(server).json["id"]).status == 200
+    verify = ["log", "verify", "--config", str(tmp_path / "config.yaml")]
+    assert main(verify) == 0, capsys.readouterr()
+    with contextlib.closing(sqlite3.connect(tmp_path / "var" / "snodo.db")) as raw, raw:
+        raw.execute(change)
+    assert main(verify) == 5
+    assert "in the table `erased_keys`, and the records say otherwise" in capsys.readouterr().out
+
+
 def uploaded(server, name: str, content: bytes, who: str = "portale") -> str:
     return Caller(server.port, who)("POST", f"/attachments?name={name}", content).json["sha256"]
 
