@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from bus.engine import projection
 from bus.engine.projection import Names, names_of
 from bus.errors import Erased
 from bus.log import log
@@ -35,6 +36,7 @@ def compare(read: Read) -> int:
         with read() as tx:
             rows = tx.all("sealed_messages_after", after=after, most=MOST)
             if not rows:
+                _files(tx)
                 return count
             _compare(tx, rows)
         after, count = rows[-1]["id"], count + len(rows)
@@ -70,6 +72,24 @@ def _names(record: Record, names: Names) -> set[Stands]:
         *(("holders", token, "", "") for token in names.holders),
         *(("enclosures", token, "", "") for token in names.files),
     }
+
+
+def _files(tx: Tx) -> None:
+    """Raises `Broken` where what is told of files stands otherwise than records say: an erasure would spare the name that a file has."""
+    after, told = 0, defaultdict[str, dict[str, tuple[str | None, str]]](dict)
+    while rows := log.of_kinds(tx, {*GONE, "attached"}, after, MOST):
+        for _, record in rows:
+            if record.kind == "attached":
+                file, sender, time = projection.attached(tx.keys, record)
+                told[file][sender] = record.payload("attachment"), time
+            else:
+                for file in record.data.get("files", ()):
+                    told.pop(file, None)
+        after = rows[-1][0]
+    stands = {(row["file"], row["sender"], row["payload"], row["time"]) for row in tx.all("all_attachments")}
+    said = {(file, sender, *one) for file, senders in told.items() for sender, one in senders.items()}
+    if wrong := sorted(stands ^ said):
+        raise Broken(Fault("table", f"the file {wrong[0][0]} stands in the table `attachments` otherwise than records say", hint=HINT))
 
 
 def _is_gone(tx: Tx, message: str) -> bool:

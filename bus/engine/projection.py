@@ -387,9 +387,14 @@ def _redelivered(tx: Tx, record: Record, values: Values) -> None:
 
 
 def _attached(tx: Tx, record: Record, values: Values) -> None:
-    file = record.data["file"] if "file" in record.data else tx.keys.token(record.data["sha256"])
-    sender, time = record.data.get("sender", record.actor), record.data.get("came", text_of(record.time))
+    file, sender, time = attached(tx.keys, record)
     tx.do("add_attachment", time=time, sender=sender, file=file, payload=record.payload("attachment"))
+
+
+def attached(keys: Keys, record: Record) -> tuple[str, str, str]:
+    """Of a file that came: its token, who sent it, when."""
+    file = record.data["file"] if "file" in record.data else keys.token(record.data["sha256"])
+    return file, record.data.get("sender", record.actor), record.data.get("came", text_of(record.time))
 
 
 def _erased(tx: Tx, record: Record, values: Values) -> None:

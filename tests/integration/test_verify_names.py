@@ -87,6 +87,22 @@ def test_names_that_the_text_does_not_tell_are_found_with_their_message(bus, cap
     assert said["fault"]["record"].endswith(")")
 
 
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "DELETE FROM attachments",
+        "UPDATE attachments SET payload = (SELECT min(id) FROM payloads)",
+        "UPDATE attachments SET sender = 'altro'",
+        "INSERT INTO attachments (file, sender, payload, time) SELECT file, 'altro', payload, time FROM attachments",
+    ],
+)
+def test_what_is_told_of_a_file_and_would_escape_an_erasure_is_found(bus, capsys, tampering):
+    changed(bus, tampering)
+    code, said = says(bus, capsys, "--names")
+    assert (code, said["fault"]["kind"]) == (5, "table")
+    assert "in the table `attachments` otherwise" in said["fault"]["sentence"]
+
+
 @pytest.mark.parametrize("table", ["holders (holder, message)", "enclosures (file, message)", "message_keys (name, message, value, type)"])
 def test_names_of_a_message_that_nobody_received_are_found_without_keys(bus, capsys, table):
     changed(bus, f"INSERT INTO {table} VALUES ('nome', 'nessuno'{', 1, 1' if 'value' in table else ''})")
