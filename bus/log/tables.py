@@ -33,6 +33,7 @@ _STRANGERS = (
     ("messages_unfounded", "the message {id} stands in the table `messages`, and no record received it"),
     ("runs_unfounded", "the run {id} stands in the table `runs`, and no record opened it"),
     ("cases_unfounded", "the case {id} stands in the table `cases`, and the message that would have opened it says otherwise"),
+    ("cases_missing", "the case {id} is not in the table `cases`, and the message that opened it is there"),
     ("keys_unfounded", "the case {case_id} stands under a key `{name}` that no record of it tells"),
     ("names_unfounded", "the message {message} is named in the table `{name}`, and no record received it"),
 )

@@ -721,6 +721,9 @@ SELECT m.id FROM messages m WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.me
 -- name: cases_unfounded
 SELECT c.id FROM cases c WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = c.id AND m.time = c.opened AND m.case_id = c.id) ORDER BY c.id LIMIT 1
 
+-- name: cases_missing
+SELECT m.id FROM messages m WHERE m.case_id = m.id AND NOT EXISTS (SELECT 1 FROM cases c WHERE c.id = m.id) ORDER BY m.id LIMIT 1
+
 -- name: rules_missing
 SELECT r.digest FROM (SELECT DISTINCT digest FROM runs) r WHERE NOT EXISTS (SELECT 1 FROM rules s WHERE s.digest = r.digest) ORDER BY r.digest LIMIT 1
 

@@ -111,6 +111,13 @@ def test_names_of_a_message_that_nobody_received_are_found_without_keys(bus, cap
     assert "the message nessuno is named" in said["fault"]["sentence"]
 
 
+def test_a_case_that_was_taken_out_is_found_without_keys(bus, capsys):
+    changed(bus, "DELETE FROM cases WHERE id = (SELECT max(id) FROM cases)")
+    code, said = says(bus, capsys)
+    assert (code, said["fault"]["kind"]) == (5, "table")
+    assert "is not in the table `cases`" in said["fault"]["sentence"]
+
+
 def test_texts_that_no_rules_in_force_were_read_from_are_found_without_keys(bus, capsys):
     [path] = bus.rglob("*.db")
     with closing(sqlite3.connect(path)) as raw:
