@@ -71,7 +71,7 @@ class Attachments:
                     continue
                 with path.open("rb") as file:
                     alone = os.fstat(file.fileno()).st_nlink == 1  # else it has its place, too
-                    key = stream.begun_key(file, self._store.keys) if alone else None
+                    key = stream.proven_key(file, self._store.keys) if alone else None
                 path.unlink()
                 if key is not None:
                     self._store.keys.forget([key])

@@ -57,21 +57,10 @@ def key_number(file: IO[bytes]) -> int | None:
 
 
 def proven_key(file: IO[bytes], keys: Keys) -> int | None:
-    """As `key_number`, once the first piece opened with it or it was destroyed; None where the head is not the one that was sealed."""
-    number = key_number(file)
-    file.seek(0)
-    try:
-        if number is not None:
-            opened(file, keys).read(1)
-    except Erased:
-        return number
-    except StoreError:
-        return None
-    return number
+    """As `key_number`, once the first piece opened with it or it was destroyed; None where the head is not the one that was sealed.
 
-
-def begun_key(file: IO[bytes], keys: Keys) -> int | None:
-    """As `proven_key`, for a file that may lack its end: the only piece that is there need not be the last one."""
+    The file may lack its end: the only piece that is there need not be the last one.
+    """
     number = key_number(file)
     if number is None:
         return None
