@@ -27,9 +27,7 @@ _JSON = re.compile(r"application/(?:[a-z0-9.-]+\+)?json")
 _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _QUOTED, _ESCAPED = re.compile(rb'"((?:[^"\\]|\\.)*)"'), re.compile(rb"\\(.)")
 _ADDRESS = re.compile(r"[0-9a-f]{64}")
-_FILES = (
-    "SHA-256 addresses (64 lowercase hex digits), or objects of one, sha256, and the file's name (255 printable characters, no slashes)"
-)
+_FILE = "a SHA-256 address (64 lowercase hex digits), or an object of one, `sha256`, and a `name` (255 printable characters, no slashes)"
 
 
 class NamedFile(NamedTuple):
@@ -137,8 +135,10 @@ def _check(given: Mapping[str, Any]) -> None:
 def _fault_of(name: str, value: Any) -> dict[str, str] | None:
     """What is wrong with one attribute, if anything."""
     if name == "attachments":
-        right = isinstance(value, list) and len(value) <= MOST_FILES and all(_is_file(one) for one in value)
-        return None if right else _fault(name, f"must be a list of at most {MOST_FILES} {_FILES}")
+        if not isinstance(value, list) or len(value) > MOST_FILES:
+            return _fault(name, f"must be a list of at most {MOST_FILES} files")
+        wrong = next((index for index, one in enumerate(value) if not _is_file(one)), None)
+        return None if wrong is None else _fault(name, f"must be {_FILE}", wrong)
     if name not in _ATTRIBUTES:
         return _fault(name, "there is no such attribute")
     if name == "specversion":
@@ -164,8 +164,8 @@ def _is_address(given: Any) -> bool:
     return isinstance(given, str) and _ADDRESS.fullmatch(given) is not None
 
 
-def _fault(name: str, sentence: str) -> dict[str, str]:
-    return {"pointer": pointer((name,)), "sentence": sentence}
+def _fault(name: str, sentence: str, *below: int) -> dict[str, str]:
+    return {"pointer": pointer((name, *below)), "sentence": sentence}
 
 
 def _parts(given: Mapping[str, Any], data: JsonValue, key: str | None, headers: Mapping[bytes, bytes]) -> Parts:

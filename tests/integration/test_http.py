@@ -750,6 +750,11 @@ def test_a_file_is_sent_named_fetched_and_travels_with_a_message(call):
     assert call("GET", sent.headers["location"], name="altro").status == 200
 
 
+def test_which_of_the_files_is_none_is_told(call):
+    refused = call("POST", "/messages", saluto("X", attachments=["0" * 64, {"sha256": "0" * 64, "name": "piano/1.pdf"}]))
+    assert [fault["pointer"] for fault in refused.json["faults"]] == ["/attachments/1"]
+
+
 def test_the_same_bytes_are_called_in_each_message_as_it_says(call, server):
     address = hashlib.sha256(b"modulo in bianco").hexdigest()
     given = [[address], [{"sha256": address, "name": "modulo di Anna.pdf"}], [{"sha256": address, "name": "modulo di Bruno.pdf"}, address]]
