@@ -489,7 +489,7 @@ class _Reader:
 
     def _world(self) -> World:
         """What all is checked against; a route of which is not known what is found there is read now."""
-        traffic = None if any(one is None or one for one in self._halves()) else traffic_of(self.outlines)
+        traffic = None if any(one is None or one for one in self._halves()) else traffic_of(self.outlines, self.types)
         world = World(
             self.operations, self.types, self._mappings, frozenset(self.broken), self.tables, self._keys(), asked_of(self.outlines), traffic
         )

@@ -18,9 +18,10 @@ from bus.mapping.template import Used, asked_in
 from bus.mapping.types import BUILT_IN, MessageType, resolve, takes_null
 from bus.route.compile import CompiledRoute
 from bus.route.known import SCALARS, Doubts, Known, Paths, Schema, Scope, definitions, merged
+from bus.route.outline import surely_sending
 from bus.route.parse import Parsed, ParsedRoute, walk
 from bus.route.target import Target, answer_of, shape_of
-from bus.route.traffic import check_awaited, check_sent
+from bus.route.traffic import check_awaited, check_endless, check_sent
 from bus.route.ways import Order, check_choices, check_condition, check_failures, clauses_of
 from bus.route.world import World, check_applied, target_schema
 from bus.source import Pointer, Reporter, nearest, suggestion
@@ -133,6 +134,8 @@ class _Checker:
         self._target(step, scope, step.model.send, sent.shape if sent else None)
         if sent is not None:
             check_sent(step, sent, self.world.traffic, self.report)
+        if self.world.traffic is not None and any(one is step for one in surely_sending(self.compiled.parsed)):
+            check_endless(step, self.compiled.parsed.model.on, self.world.traffic, self.report)
         return scope.having({step.model.as_: Known(schema=_SENT)} if step.model.as_ else {})
 
     def _reply(self, step: Parsed, scope: Scope) -> Scope:

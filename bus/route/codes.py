@@ -281,6 +281,13 @@ CODES: dict[str, Code] = {
         "undo: edilizia.leggi-pratica",
         "Use the declared one, or none.",
     ),
+    "send.endless": Code(
+        "Every message of the type makes the route send one that leads to another message of the type, and so for ever: each is a run "
+        "and stands in the log.",
+        "send: prova.istanza   # in the route that begins with it",
+        "Send it under a condition (`when`), or wait before; or give the type or the route a `key`, so that the same matter does not begin "
+        "twice.",
+    ),
     "send.refused": Code(
         "The type names its senders, and routes are none of them: each such message would be refused, and the run end there.",
         "send: pagopa.ricevuta   # the type says senders: [pagopa]",

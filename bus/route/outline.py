@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from bus.message import JsonObject
 from bus.route.compile import CompiledRoute
+from bus.route.parse import Parsed, ParsedRoute
 
-_SETS = ("names", "keys", "told", "sent", "awaited", "mappings")
+_SETS = ("names", "keys", "told", "sent", "surely", "awaited", "mappings")
+_PLAIN = frozenset({"call", "map", "set", "reply", "send"})
+"""Kinds of step after which a run goes on at once, unless something fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
     """``names``: what its expressions may use; ``keys``: what it may give its case, ``told``: those of the message; ``sent`` and
-    ``awaited``: types that it sends and waits for; ``mappings``: those that it applies; ``asked``: the paths that its conditions ask about.
+    ``awaited``: types that it sends and waits for, ``surely``: those that every message which begins with it makes it send, at once;
+    ``mappings``: those that it applies; ``asked``: the paths that its conditions ask about.
     """
 
     route: str
@@ -24,6 +29,7 @@ class Outline:
     keys: frozenset[str]
     told: frozenset[str]
     sent: frozenset[str]
+    surely: frozenset[str]
     awaited: frozenset[str]
     mappings: frozenset[str]
     asked: frozenset[tuple[str, ...]]
@@ -39,11 +45,20 @@ def outline_of(compiled: CompiledRoute) -> Outline:
     model, steps = compiled.parsed.model, list(compiled.parsed.walk())
     learnt = [name for step in steps if step.kind == "call" for name in step.model.case]
     sent = [step.model.send for step in steps if step.kind == "send"]
+    surely = frozenset(step.model.send for step in surely_sending(compiled.parsed))
     awaited = [getattr(step.model, step.kind) for step in steps if step.kind in {"wait", "gather"}]
     return Outline(
         model.route, model.on, compiled.parsed.names, frozenset([*model.case, *learnt]), frozenset(model.case),
-        frozenset(sent), frozenset(filter(None, awaited)), frozenset(compiled.mappings), compiled.asked,
+        frozenset(sent), surely, frozenset(filter(None, awaited)), frozenset(compiled.mappings), compiled.asked,
     )  # fmt: skip
+
+
+def surely_sending(route: ParsedRoute) -> list[Parsed]:
+    """The steps that send for every message which begins with the route, at once. None where a key may tell that a message came before."""
+    if route.model.key is not None:
+        return []
+    first = list(takewhile(lambda step: step.kind in _PLAIN, route.steps))
+    return [step for step in first if step.kind == "send" and step.model.when is None]
 
 
 def outline_from(written: Mapping[str, Any]) -> Outline:

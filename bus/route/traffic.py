@@ -18,26 +18,44 @@ BUS = "bus"
 @dataclass(frozen=True, slots=True)
 class Traffic:
     """What all routes do with messages: types that one begins with or waits for, types that one sends, and by type the keys of the case
-    that the routes which begin with it read of it.
+    that the routes which begin with it read of it; ``next``: by type those that each message of it surely makes routes send, to routes.
     """
 
     taken: frozenset[str]
     sent: frozenset[str]
     keys: Mapping[str, frozenset[str]]
+    next: Mapping[str, frozenset[str]]
+
+    def circle(self, start: str) -> list[str]:
+        """Types each of which surely makes routes send the following one, from ``start`` back to it, by the shortest way; else none."""
+        ways, seen = [[start]], set[str]()
+        for way in ways:
+            for name in sorted(self.next.get(way[-1], frozenset()) - seen):
+                if name == start:
+                    return [*way, name]
+                seen.add(name)
+                ways.append([*way, name])
+        return []
 
     def about(self, outline: Outline) -> list[Any]:
         """What of it the findings of one route depend on, as JSON."""
         keys = [[name, sorted(self.keys.get(name, ()))] for name in sorted(outline.awaited)]
-        return [sorted(outline.sent & self.taken), sorted(outline.awaited & self.sent), keys]
+        circle = self.circle(outline.on) if outline.surely else []
+        return [sorted(outline.sent & self.taken), sorted(outline.awaited & self.sent), keys, circle]
 
 
-def traffic_of(outlines: Iterable[Outline]) -> Traffic:
-    """The traffic between routes, by their outlines."""
-    known, keys = list(outlines), dict[str, frozenset[str]]()
+def traffic_of(outlines: Iterable[Outline], types: Mapping[str, MessageType]) -> Traffic:
+    """The traffic between routes, by their outlines. A message with a key may be one that came before, and one that a run waits for begins
+    nothing: neither is surely the next.
+    """
+    known, keys, following = list(outlines), dict[str, frozenset[str]](), dict[str, frozenset[str]]()
     for one in known:
         keys[one.on] = keys.get(one.on, frozenset()) | one.told
     taken = frozenset[str]().union(*(one.awaited for one in known))
-    return Traffic(taken | {one.on for one in known}, frozenset[str]().union(*(one.sent for one in known)), keys)
+    begun = {one.on for one in known} - taken - {name for name, declared in types.items() if declared.key is not None}
+    for one in known:
+        following[one.on] = following.get(one.on, frozenset()) | (one.surely & begun)
+    return Traffic(taken | {one.on for one in known}, frozenset[str]().union(*(one.sent for one in known)), keys, following)
 
 
 def check_sent(step: Parsed, sent: MessageType, traffic: Traffic | None, report: Reporter) -> None:
@@ -50,6 +68,15 @@ def check_sent(step: Parsed, sent: MessageType, traffic: Traffic | None, report:
         hint = suggestion(sent.name, traffic.taken) or "write the route that begins with it, or delete the step"
         sentence = f"no route begins with `{sent.name}` and no step waits for it: it would be refused"
         report.report(place, "send.unheard", sentence, hint, "warning")
+
+
+def check_endless(step: Parsed, begins: str, traffic: Traffic, report: Reporter) -> None:
+    """A message that surely leads to another one of the type with which the route ``begins``, and so for ever."""
+    circle = traffic.circle(begins)
+    if circle[1:2] == [step.model.send]:
+        sentence = f"each message leads to another one, for ever: {' → '.join(circle)}"
+        hint = "send it under a condition (`when`), or give the type or the route a `key`, by which one that came before is known"
+        report.report((*step.pointer, "send"), "send.endless", sentence, hint, "warning")
 
 
 def check_awaited(step: Parsed, awaited: MessageType, traffic: Traffic, report: Reporter) -> None:
