@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bus.cli.common import Json, family, show
+from bus.disk import OWNER_ONLY
 
 if TYPE_CHECKING:
     from bus.witness.settings import Settings
@@ -83,7 +84,7 @@ def show_memory(config: Config = CONFIG, json: Json = False) -> None:
 
 def write_secret(path: Path, secret: str) -> None:
     """A new file that only its owner can read, on the disk when this returns; raises OSError when there is one."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "w") as file:
         file.write(secret + "\n")
         file.flush()
         os.fsync(file.fileno())

@@ -170,12 +170,8 @@ def expire(tx: Tx, clock: Clock) -> tuple[int, ...]:
 
 def keys_told(tx: Tx, files: Collection[str]) -> dict[str, int]:
     """The keys of files as the log tells them, by token: for those that are damaged or missing. Records of before tell none."""
-    after, found = 0, dict[str, int]()
-    while rows := log.of_kinds(tx, {"attached"}, after, log.PAGE):
-        told = [record.data for _, record in rows if "key" in record.data]
-        found.update({data["file"]: data["key"] for data in told if data["file"] in files})
-        after = rows[-1][0]
-    return found
+    told = (record.data for record in log.every_of_kinds(tx, {"attached"}))
+    return {data["file"]: data["key"] for data in told if "key" in data and data["file"] in files}
 
 
 def redo(tx: Tx) -> tuple[int, ...]:

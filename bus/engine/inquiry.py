@@ -119,11 +119,9 @@ def _losses(tx: Tx, records: list[Record]) -> Iterator[Record]:
     whole = len(there) == len(told) and not any(
         (number := key_number(bytes(row["nonce"]))) is not None and tx.one("is_erased", key=number) for row in there
     )
-    after = log.seq_at(tx, records[0].time) if records and not whole else None
-    while after is not None:
-        found = log.of_kinds(tx, {"erased", "disposed"}, after, log.PAGE)
-        yield from (_only(one, messages) for _, one in found if messages & {*one.data["messages"], *one.data.get("wires", ())})
-        after = found[-1][0] if len(found) == log.PAGE else None
+    if records and not whole:
+        later = log.every_of_kinds(tx, {"erased", "disposed"}, log.seq_at(tx, records[0].time))
+        yield from (_only(one, messages) for one in later if messages & {*one.data["messages"], *one.data.get("wires", ())})
 
 
 def _only(record: Record, messages: set[str | None]) -> Record:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bus.diagnostics import logger
+from bus.disk import OWNER_ONLY
 
 FOLDER = ".snodo-processes"
 LOCAL = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "xfs", "zfs"})
@@ -33,7 +34,7 @@ class Lifelines:
             if not _is_local(self._folder):
                 return
             self._clean()
-            self._held = os.open(self._path(identity), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+            self._held = os.open(self._path(identity), os.O_CREAT | os.O_EXCL | os.O_RDWR, OWNER_ONLY)
             fcntl.flock(self._held, fcntl.LOCK_EX)
             os.write(self._held, _mark(self._held))
         except OSError as error:

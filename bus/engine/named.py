@@ -76,16 +76,14 @@ def _names(record: Record, names: Names) -> set[Stands]:
 
 def _files(tx: Tx) -> None:
     """Raises `Broken` where what is told of files stands otherwise than records say: an erasure would spare the name that a file has."""
-    after, told = 0, defaultdict[str, dict[str, tuple[str | None, str]]](dict)
-    while rows := log.of_kinds(tx, {*GONE, "attached"}, after, MOST):
-        for _, record in rows:
-            if record.kind == "attached":
-                file, sender, time = projection.attached(tx.keys, record)
-                told[file][sender] = record.payload("attachment"), time
-            else:
-                for file in record.data.get("files", ()):
-                    told.pop(file, None)
-        after = rows[-1][0]
+    told = defaultdict[str, dict[str, tuple[str | None, str]]](dict)
+    for record in log.every_of_kinds(tx, {*GONE, "attached"}):
+        if record.kind == "attached":
+            file, sender, time = projection.attached(tx.keys, record)
+            told[file][sender] = record.payload("attachment"), time
+        else:
+            for file in record.data.get("files", ()):
+                told.pop(file, None)
     stands = {(row["file"], row["sender"], row["payload"], row["time"]) for row in tx.all("all_attachments")}
     said = {(file, sender, *one) for file, senders in told.items() for sender, one in senders.items()}
     if wrong := sorted(stands ^ said):
@@ -94,12 +92,7 @@ def _files(tx: Tx) -> None:
 
 def _is_gone(tx: Tx, message: str) -> bool:
     """Whether the log says that a message was erased, of which the key is still there: it goes after that was written."""
-    after = 0
-    while rows := log.of_kinds(tx, GONE, after, MOST):
-        if any(message in record.data["messages"] for _, record in rows):
-            return True
-        after = rows[-1][0]
-    return False
+    return any(message in record.data["messages"] for record in log.every_of_kinds(tx, GONE))
 
 
 def _broken(tx: Tx, record: Record, table: str) -> Broken:

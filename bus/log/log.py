@@ -147,5 +147,13 @@ def of_kinds(tx: Tx, kinds: Iterable[str], after: int, most: int) -> list[tuple[
     return [(row["seq"], _record(row)) for row in rows]
 
 
+def every_of_kinds(tx: Tx, kinds: Iterable[str], after: int = 0) -> Iterator[Record]:
+    """All records of some kinds behind a number, in order; a page of them is in memory."""
+    kinds = frozenset(kinds)
+    while page := of_kinds(tx, kinds, after, PAGE):
+        yield from (record for _, record in page)
+        after = page[-1][0]
+
+
 def _record(row: Row) -> Record:
     return record_of(parsed(row["content"]))
