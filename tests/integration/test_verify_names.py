@@ -91,7 +91,7 @@ def test_names_that_the_text_does_not_tell_are_found_with_their_message(bus, cap
     "tampering",
     [
         "DELETE FROM attachments",
-        "UPDATE attachments SET payload = (SELECT min(id) FROM payloads)",
+        "UPDATE attachments SET payload = (SELECT min(id) FROM payloads WHERE id NOT IN (SELECT payload FROM attachments))",
         "UPDATE attachments SET sender = 'altro'",
         "INSERT INTO attachments (file, sender, payload, time) SELECT file, 'altro', payload, time FROM attachments",
     ],
