@@ -69,12 +69,14 @@ def _commit(connection: Any) -> None:
     """Raises `Unknown` where the line broke before the server said what became of it."""
     import sqlalchemy as sa
 
-    from bus.store.postgres_session import PASSING
+    from bus.store.postgres_session import passes
 
     try:
         connection.exec_driver_sql("COMMIT")
     except sa.exc.DBAPIError as error:
-        if connection.dialect.name == "sqlite" or not (error.connection_invalidated or isinstance(error.orig, PASSING)):
+        if connection.dialect.name == "sqlite":
+            raise
+        if not error.connection_invalidated and not passes(error.orig, connection.connection.driver_connection):
             raise
         said = "the line broke at COMMIT, and nobody can say whether the migration was done"
         raise Unknown(said, hint="bus migrate status says which revision the database has now") from error

@@ -30,7 +30,6 @@ from bus.errors import Interrupted, StoreError, Unknown
 from bus.store import Keys, Locked, Row, Tx, queries, schema
 from bus.store.inserts import Insert, Inserts, Rows, Update
 from bus.store.postgres_session import (
-    PASSING,
     READERS,
     READING,
     WRITING,
@@ -39,6 +38,7 @@ from bus.store.postgres_session import (
     column,
     connect,
     interrupted,
+    passes,
     refuse_off,
     refuse_without_rights,
     standby,
@@ -266,7 +266,7 @@ class PostgresConnection(_Asking):
             ended = self._session.execute("COMMIT")
             self._sync()
         except psycopg.Error as error:
-            if isinstance(error, PASSING) or self._session.broken or self._session.closed:
+            if passes(error, self._session):
                 self._find_out(self._number, error)
                 return
             # What a server refuses at COMMIT it has not done: after that point it would panic.

@@ -269,11 +269,22 @@ def told(session: Session | None) -> Iterator[None]:
             session.close()  # psycopg believes a statement prepared that is not: no word of this session is sure any more
         if isinstance(error, errors.InsufficientPrivilege):
             raise StoreError(f"the database forbids it: {str(error).strip()}", code="store.rights", hint=RIGHTS) from error
-        if isinstance(error, PASSING) or session is None or session.broken or session.closed:
+        if session is None or passes(error, session):
             raise interrupted(error) from error
         if isinstance(error, MISTAKES):
             raise
         raise StoreError(f"the database failed: {error}", hint="look at the server: its disk, its memory, its log") from error
+
+
+def passes(error: BaseException | None, session: Session) -> bool:
+    """Whether the same may do well later: the server says so, or the line is gone.
+
+    What no server told (it has no SQLSTATE) psycopg has seen itself, as soon as the socket says so and before libpq takes the session for
+    broken. Such a session is given up here.
+    """
+    if type(error) is psycopg.OperationalError and error.sqlstate is None:
+        session.close()
+    return isinstance(error, PASSING) or session.closed
 
 
 def interrupted(error: BaseException) -> Interrupted:

@@ -127,6 +127,38 @@ def test_a_line_cut_at_commit_neither_loses_nor_doubles(proxied: tuple[Store, Pr
     assert set(ran.values()) == ({2} if when == "before" else {1})
 
 
+def test_a_line_of_which_psycopg_knows_before_libpq_that_it_is_gone_neither_loses_nor_doubles(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The socket has an error and libpq has not read it yet: psycopg raises, and the session still looks sound."""
+    store, wait = PostgresStore(postgresql_url), psycopg.waiting.wait
+    left, broken = 0, 0
+
+    def breaking(gen: Any, fileno: int, **limits: Any) -> Any:
+        nonlocal left, broken
+        left -= 1
+        if left:
+            return wait(gen, fileno, **limits)
+        try:
+            next(gen)  # what is to be sent goes out
+        except StopIteration as done:
+            return done.value
+        broken += 1
+        raise psycopg.OperationalError("connection socket closed")
+
+    monkeypatch.setattr("psycopg.waiting.wait", breaking)
+    for number in range(1, 20):
+        left = number
+        store.write(lambda tx, number=number: add(tx, f"m{number}")).result(60)  # type: ignore[misc]
+        left = 0
+        assert times(store, f"m{number}") == 1
+        left = number
+        assert times(store, f"m{number}") == 1
+        left = 0
+    assert broken > 8
+    store.close()
+
+
 def _end_server(server: PostgreSQL) -> None:
     server.kill()
 
