@@ -6,6 +6,7 @@ An `Exchange` lets such a request by, as an extension of the ASGI scope. Where i
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import Final
 
@@ -21,11 +22,17 @@ class Exchange:
     __slots__ = ("_cycle",)
 
     def __init__(self, cycle: RequestResponseCycle) -> None:
-        self._cycle = cycle
+        self._cycle = weakref.ref(cycle)
+
+    def _here(self) -> RequestResponseCycle:
+        """Who asks is within the request, which uvicorn keeps so long."""
+        cycle = self._cycle()
+        assert cycle is not None
+        return cycle
 
     def body(self) -> bytes | None:
         """The body, once, if all of it has come; else None, and it comes by events."""
-        cycle = self._cycle
+        cycle = self._here()
         if cycle.more_body or cycle.waiting_for_100_continue or cycle.disconnected:
             return None
         content, cycle.body = bytes(cycle.body), bytearray()
@@ -33,7 +40,7 @@ class Exchange:
 
     async def answer(self, status: int, head: bytes, headers: Sequence[tuple[bytes, bytes]], content: bytes) -> bool:
         """Answer with one piece; ``head`` are lines that are always right. False when the answer must go by events."""
-        cycle = self._cycle
+        cycle = self._here()
         lines = b"".join([b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)])
         plain = cycle.keep_alive and b"connection:" not in lines and lines.count(b"\n") == len(headers) + len(cycle.default_headers)
         if not plain or cycle.scope["method"] == "HEAD" or cycle.response_started:

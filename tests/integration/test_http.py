@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import concurrent.futures
 import contextlib
+import gc
 import hashlib
 import http.client
 import json
@@ -15,6 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from bus.adapter import Adapter, Endpoint, Fact, Outbound
 from bus.errors import Invalid, StoreError
@@ -86,6 +88,21 @@ def test_the_same_key_with_another_content_is_refused_and_names_the_first(call):
     assert second.status == 422
     assert second.json["code"] == "input.key-reused"
     assert second.json["message_id"] == first.json["id"]
+
+
+def test_what_was_answered_leaves_nothing_for_the_garbage_collector(call):
+    """A request that refers to itself stays until cycles are looked for: in the midst of another one, for some milliseconds."""
+    call("GET", "/health")
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(20):
+            assert call("POST", "/messages", saluto(f"Gara {number}")).status == 202
+            assert call("GET", "/manca").status == 404
+        left = sum(isinstance(one, RequestResponseCycle) for one in gc.get_objects())
+    finally:
+        gc.enable()
+    assert left < 5, "those of open connections"
 
 
 def test_a_key_is_the_sender_s_own(call):
