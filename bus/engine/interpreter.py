@@ -15,6 +15,7 @@ import hashlib
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, NoReturn, TypeAlias
+from weakref import proxy
 
 from bus.clock import text_of
 from bus.engine import steps
@@ -62,6 +63,7 @@ class Instant:
 class Strand:
     """A sequence of steps: the names its expressions see, its time, its place in the run.
 
+    ``walk`` is a proxy: a walk holds its strands, and one that rests would stay, its message with it, until cycles are looked for.
     Branches share one ``scope``; ``own`` names (the ``error`` of a clause, the ``items`` of a deadline) go over it and are seen here alone.
     """
 
@@ -206,7 +208,7 @@ class Walk:
         envelope = envelope_of(self.message)
         keys = {} if self.entry else dict(case_keys(self.plan, self.message, envelope))
         scope = {"body": self.message.body, "message": envelope, "case": keys}
-        return Strand(self, scope, Instant(self.message.time))
+        return Strand(proxy(self), scope, Instant(self.message.time))
 
     def _take_fresh(self) -> list[Ask]:
         fresh, self._fresh = self._fresh, []

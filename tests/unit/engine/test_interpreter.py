@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -51,6 +53,21 @@ def test_steps_run_in_order_and_answers_are_seen_by_later_steps() -> None:
     (asked,) = run.answer("two", Answered(T, 22))
     assert isinstance(asked, Reply) and asked.body == [11, 22]
     assert run.answer("reply", Noted(T)) == [] and run.finished and run.failure is None
+
+
+def test_a_run_that_rests_is_gone_as_soon_as_nobody_has_it() -> None:
+    """One that refers to itself stays, with its message, until cycles are looked for: in the midst of another message."""
+    branches = p.ParallelStep("both", "r@1/both", branches={"a": (call("one"),), "b": (call("two"),)})
+    gc.disable()
+    try:
+        for step in (call("one"), branches):
+            run = walk(step)
+            assert run.start() and run.pending
+            seen = weakref.ref(run)
+            del run
+            assert seen() is None
+    finally:
+        gc.enable()
 
 
 def test_a_step_whose_condition_is_false_is_passed_over() -> None:
