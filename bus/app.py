@@ -29,13 +29,14 @@ from bus.channel import Channel, KombuChannel
 from bus.clock import Clock, SharedClock, SystemClock, text_of
 from bus.config import Config
 from bus.diagnostics import configure, logger
-from bus.engine import accesses, dead, erasure, finding, inquiry, least, retention, watching
+from bus.engine import accesses, dead, finding, inquiry, least, watching
 from bus.engine.accesses import NOBODY, Looker
 from bus.engine.adapter_door import AdapterDoor
 from bus.engine.arrival import Submission
 from bus.engine.attachments import Attachments
 from bus.engine.backlog import Backlog
 from bus.engine.circuit import Habits
+from bus.engine.destruction import Destruction
 from bus.engine.engine import LANE, Engine, Pace, Told
 from bus.engine.faltering import Faltering
 from bus.engine.intake import Accepted, Intake
@@ -65,8 +66,6 @@ STUCK = 15.0
 """Seconds of one transaction after which a process does not call itself well."""
 FOLLOW = 10.0
 """Seconds between two looks at the database's clock."""
-EXPIRE = 600.0
-"""Seconds between two looks for requests of an erasure that nobody confirmed in time."""
 
 
 def refuse_unsafe(config: Config, role: Role) -> None:
@@ -131,8 +130,7 @@ class App:
         refuse_unsafe(config, role)
         self.config, self.role = config, role
         self.adapters = dict(adapters if adapters is not None else adapters_of(config))
-        self.minima = minima_of(self.adapters)
-        least.check(config.retention, self.minima)
+        least.check(config.retention, minima_of(self.adapters))
         self.leaving = False
         """Whether the process was told to stop: who waits for news is answered with what is there."""
         self.unfit: StoreError | None = None
@@ -148,17 +146,20 @@ class App:
             raise
 
     def _begin(self, clock: Clock | None) -> None:
-        """What must be there before anything works: the keys, the time, the rules."""
+        """What must be there before anything works: the keys, the time, nothing left that is to be destroyed, the rules."""
         self.keys = unlock(self.store, self.config)
         self.clock = clock or (SharedClock(self.store.now) if self.config.store.shared else SystemClock())
+        self.attachments = Attachments(self.config.attachments.folder, self.store, self.clock, self.config.attachments.limit)
+        self.destruction = Destruction(
+            self.config.retention, minima_of(self.adapters), self.store, self.clock, self.keys, self.attachments
+        )  # fmt: skip
+        self.destruction.again()
         self.rules = Activation(self.store, self.clock, operations_of(self.adapters))
-        self._destroy_again()
         self.rules.begin(self.config.rules, activate=self.config.activate_at_start)
 
     def _furnish(self) -> None:
         """The rooms of the house, each with what it needs of the others."""
         config, role = self.config, self.role
-        self.attachments = Attachments(config.attachments.folder, self.store, self.clock, config.attachments.limit)
         if config.store.shared:
             self.attachments.agree()
         self.attachments.clear()
@@ -206,7 +207,7 @@ class App:
         self.rules.follow(self.config.engine.sweep)
         if self.role == "web":
             return
-        threading.Thread(target=self._expire, name="snodo-erasures", daemon=True).start()
+        self.destruction.start(self.leases)
         if not self.config.store.shared:
             self.engine.take_over()
         self.engine.start()
@@ -221,6 +222,7 @@ class App:
 
     def stop(self) -> None:
         self._stopped.set()
+        self.destruction.stop()
         self.rules.close()
         self.polling.stop()
         if self.role != "web":
@@ -284,19 +286,6 @@ class App:
         faltering = Faltering(lambda error: logger("snodo.clock").warning("clock.not-followed", error=repr(error)))
         while not self._stopped.wait(FOLLOW):
             faltering.attempt(clock.follow)
-
-    def _expire(self) -> None:
-        """Give up requests of an erasure on the day they expire: their text names the person. Of several processes one does."""
-        faltering = Faltering(lambda error: logger("snodo.app").warning("erasures.not-expired", error=repr(error)))
-        while not self._stopped.wait(EXPIRE):
-            faltering.attempt(self._expire_once)
-
-    def _expire_once(self) -> None:
-        if self.leases.take("erasures", 2 * EXPIRE) is not None:
-            self._give_up_requests()
-
-    def _give_up_requests(self) -> None:
-        self.keys.forget(self.store.write(lambda tx: erasure.expire(tx, self.clock)).result())
 
     def _say(self, event: str, detail: str) -> None:
         logger("snodo.channel").warning(event, detail=detail)
@@ -417,72 +406,6 @@ class App:
     def open_evidence(self, run: str, identity: str, looker: Looker) -> tuple[bytes, str]:
         """Bytes of the exchange that failed, and their media type; the look is recorded."""
         return self.store.write(lambda tx: dead.open_evidence(tx, run, identity, looker, self.clock)).result()
-
-    # -- erasing a person --------------------------------------------------------------------------------------------
-
-    def ask_erasure(self, subject: str, reason: str, actor: str) -> JsonObject:
-        """See `bus.engine.erasure.ask`; requests that nobody confirmed in time are given up."""
-        self._give_up_requests()
-        return self.store.write(lambda tx: erasure.ask(tx, subject, reason, actor, self.clock)).result()
-
-    def confirm_erasure(self, request: str, actor: str) -> JsonObject:
-        """See `bus.engine.erasure.confirm`; when this returns the keys are destroyed."""
-        with self.store.read() as tx:
-            found = erasure.holdings(tx, erasure.asked(tx, request, self.clock.now())[1]["subject"])
-        files = self._file_keys([*found.files, *found.shared])
-        done = self.store.write(lambda tx: erasure.confirm(tx, request, actor, self.clock, files)).result()
-        self._destroy(done.keys, done.files)
-        return done.shown
-
-    def _file_keys(self, files: Sequence[str]) -> dict[str, int | None]:
-        """The keys of files by token: as the disk has them, else as the log tells them."""
-        keys = {file: self.attachments.key_of(file) for file in files}
-        if lost := {file for file, key in keys.items() if key is None}:
-            with self.store.read() as tx:
-                keys.update(erasure.keys_told(tx, lost))
-        return keys
-
-    def _destroy(self, keys: Sequence[int], files: Sequence[str]) -> None:
-        """Destroy what the log has just been told is destroyed."""
-        self.keys.forget(keys)
-        self.attachments.drop(files, keys)
-
-    def _destroy_again(self) -> None:
-        """What the log says is destroyed, and the key store still has: after a crash, or when it was restored from a backup."""
-        self._give_up_requests()
-        with self.store.read() as tx:
-            left = [key for key in erasure.redo(tx) if not self.keys.is_gone(key)]
-        if left:
-            self.keys.forget(left)
-            logger("snodo.app").warning("keys.destroyed-again", keys=len(left), sentence="the log says that they are erased")
-
-    # -- retention ---------------------------------------------------------------------------------------------------
-
-    def look_at_age(self, kind: retention.Kind, after: str = "") -> JsonObject:
-        """A page of what is old enough to go, counted by month, and of what is held back and why; changes nothing."""
-        settings, held = self.config.retention, self._terms()
-        with self.store.read() as tx:
-            found, on = retention.page(tx, held, settings, kind, after, {})
-        return {
-            "kind": kind,
-            "before": held.cuts.get(kind),
-            "months": list[JsonValue](retention.months(found)),
-            "after": on,
-            "record": None,
-        }
-
-    def dispose(self, kind: retention.Kind, actor: str, reason: str, after: str = "") -> JsonObject:
-        """Destroy a page of what is old enough; durable when it returns. Begun again it goes on with what is left."""
-        settings, held = self.config.retention, self._terms()
-        with self.store.read() as tx:
-            seen = [one.file for one in retention.page(tx, held, settings, kind, after, {})[0] if one.file]
-        files = self._file_keys(seen)
-        done = self.store.write(lambda tx: retention.dispose(tx, held, settings, kind, after, files, actor, reason, self.clock)).result()
-        self._destroy(done.keys, done.files)
-        return {**done.shown, "before": held.cuts.get(kind)}
-
-    def _terms(self) -> retention.Terms:
-        return retention.terms(self.config.retention, self.minima, self.clock.now())
 
     # -- reports and accesses ----------------------------------------------------------------------------------------
 

@@ -12,14 +12,14 @@ async def look(call: Call) -> Answer:
     """What would go and what is held back, by month; ``after`` of the page before goes on."""
     query = call.query("kind", "after")
     kind, after = _kind(query.get("kind", "")), query.get("after", "")
-    return json_answer(await call.house.run(lambda: call.house.app.look_at_age(kind, after)))
+    return json_answer(await call.house.run(lambda: call.house.app.destruction.look(kind, after)))
 
 
 async def dispose(call: Call) -> Answer:
     """Destroy a page of what is old enough, with a reason that the log keeps."""
     given = await asked(call, {"kind": str, "after": str, "reason": str})
-    kind, who = _kind(given.get("kind", "")), call.caller.name
-    return json_answer(await call.house.run(lambda: call.house.app.dispose(kind, who, given.get("reason", ""), given.get("after", ""))))
+    kind, who, app = _kind(given.get("kind", "")), call.caller.name, call.house.app
+    return json_answer(await call.house.run(lambda: app.destruction.dispose(kind, who, given.get("reason", ""), given.get("after", ""))))
 
 
 def _kind(text: str) -> Kind:

@@ -10,11 +10,11 @@ async def ask(call: Call) -> Answer:
     """Ask for it, with a reason: what it would touch, and which runs are still open."""
     given = await asked(call, {"subject": str, "reason": str})
     app, who = call.house.app, call.caller.name
-    return json_answer(await call.house.run(lambda: app.ask_erasure(given.get("subject", ""), given.get("reason", ""), who)))
+    return json_answer(await call.house.run(lambda: app.destruction.ask(given.get("subject", ""), given.get("reason", ""), who)))
 
 
 async def confirm(call: Call) -> Answer:
     """Do it, as another person than the one who asked; for good."""
     await asked(call, {})
     app, who = call.house.app, call.caller.name
-    return json_answer(await call.house.run(lambda: app.confirm_erasure(call.path["id"], who)))
+    return json_answer(await call.house.run(lambda: app.destruction.confirm(call.path["id"], who)))

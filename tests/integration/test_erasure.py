@@ -449,7 +449,7 @@ def test_a_request_that_nobody_confirms_is_forgotten(town, monkeypatch):
 
 
 def test_a_request_that_nobody_confirms_is_forgotten_when_it_expires_though_nobody_asks_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("bus.app.EXPIRE", 0.05)
+    monkeypatch.setattr("bus.engine.destruction.EXPIRE", 0.05)
     with running(tmp_path, keys=two_sysadmins()) as server:
         greet(server, NAME, WHO)
         app, request = server.app, asked(server).json["id"]

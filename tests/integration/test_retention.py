@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 
+from bus.app import App
 from bus.clock import FixedClock
 from bus.config import Retention
 from bus.engine import projection
 from bus.engine.accesses import Looker
+from bus.engine.destruction import Destruction
 from bus.engine.retention import KINDS, Kind
 from bus.errors import Erased
 from bus.log import log
@@ -36,16 +38,16 @@ def shop(tmp_path: Path, url: str) -> Iterator[Workshop]:
         yield made
 
 
-def keeps(shop: Workshop, days: int, **terms: Any) -> None:
-    """Settings of retention, and a clock that is so many days on."""
-    shop.app.config = shop.app.config.model_copy(update={"retention": Retention(**terms)})
-    shop.app.clock = FixedClock(dt.datetime.now(dt.UTC) + dt.timedelta(days=days))
+def keeps(app: App, days: int, minima: dict[str, str] | None = None, **terms: Any) -> None:
+    """Settings of retention, what the law wants kept at least, and a clock that is so many days on."""
+    clock = FixedClock(dt.datetime.now(dt.UTC) + dt.timedelta(days=days))
+    app.destruction = Destruction(Retention(**terms), minima or {}, app.store, clock, app.keys, app.attachments)
 
 
 def looked(shop: Workshop, kind: Kind) -> dict[str, int]:
     """What goes (under ``""``) and what is held back, by reason."""
     counts: dict[str, int] = {}
-    for one in shop.app.look_at_age(kind)["months"]:  # type: ignore[union-attr]
+    for one in shop.app.destruction.look(kind)["months"]:  # type: ignore[union-attr]
         counts[one["held"]] = counts.get(one["held"], 0) + one["things"]  # type: ignore[index, call-overload]
     return counts
 
@@ -53,7 +55,7 @@ def looked(shop: Workshop, kind: Kind) -> dict[str, int]:
 def applied(shop: Workshop, kind: Kind) -> None:
     after: Any = ""
     while after is not None:
-        after = shop.app.dispose(kind, "sistemista", "prova", after)["after"]
+        after = shop.app.destruction.dispose(kind, "sistemista", "prova", after)["after"]
 
 
 def verified(shop: Workshop) -> int:
@@ -95,9 +97,9 @@ def a_done_and_an_open_case(shop: Workshop) -> tuple[str, str]:
 
 def test_old_payloads_go_by_case_and_every_proof_holds(shop: Workshop) -> None:
     done, dead = a_done_and_an_open_case(shop)
-    keeps(shop, 20, payloads="30d", wire="30d")
+    keeps(shop.app, 20, payloads="30d", wire="30d")
     assert looked(shop, "payloads") == looked(shop, "wire") == {}
-    keeps(shop, 40, payloads="30d")
+    keeps(shop.app, 40, payloads="30d")
     before = looked(shop, "payloads")
     assert before[""] >= 1
     assert before["open"] >= 1, "a dead letter is work in flight"
@@ -120,7 +122,7 @@ def test_old_payloads_go_by_case_and_every_proof_holds(shop: Workshop) -> None:
 
 def test_wire_bytes_go_alone_and_the_log_says_why_they_are_gone(shop: Workshop) -> None:
     done, dead = a_done_and_an_open_case(shop)
-    keeps(shop, 40, wire="30d")
+    keeps(shop.app, 40, wire="30d")
     assert all(wires(shop, done))
     applied(shop, "wire")
     assert wires(shop, done)
@@ -140,14 +142,13 @@ def test_wire_bytes_go_alone_and_the_log_says_why_they_are_gone(shop: Workshop) 
 
 def test_what_the_law_wants_kept_is_held_back_whatever_the_settings_say(shop: Workshop) -> None:
     done, _ = a_done_and_an_open_case(shop)
-    shop.app.minima = {"sistema": "24M"}
-    keeps(shop, 400, payloads="30d", wire="30d")
+    keeps(shop.app, 400, {"sistema": "24M"}, payloads="30d", wire="30d")
     assert set(looked(shop, "payloads")) == {"minimum", "open"}
     applied(shop, "payloads")
     applied(shop, "wire")
     assert readable(shop, done)
     assert all(wires(shop, done))
-    keeps(shop, 800, payloads="30d")
+    keeps(shop.app, 800, {"sistema": "24M"}, payloads="30d")
     assert "" in looked(shop, "payloads")
 
 
@@ -155,7 +156,7 @@ def test_interrupted_before_the_keys_are_destroyed_it_is_finished_at_the_next_st
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done, _ = a_done_and_an_open_case(shop)
-    keeps(shop, 40, payloads="30d")
+    keeps(shop.app, 40, payloads="30d")
 
     def dies(numbers: Any) -> None:
         raise KeyboardInterrupt
@@ -165,7 +166,7 @@ def test_interrupted_before_the_keys_are_destroyed_it_is_finished_at_the_next_st
         with pytest.raises(KeyboardInterrupt):
             applied(shop, "payloads")
     assert readable(shop, done)
-    shop.app._destroy_again()
+    shop.app.destruction.again()
     assert not readable(shop, done)
     applied(shop, "payloads")
     assert verified(shop) == 0
@@ -173,7 +174,6 @@ def test_interrupted_before_the_keys_are_destroyed_it_is_finished_at_the_next_st
 
 def test_files_accesses_and_journals_go_on_either_store_as_they_were_told_before(shop: Workshop) -> None:
     done, _ = a_done_and_an_open_case(shop)
-    shop.app.minima = {"sistema": "24M"}
     shop.app.attachments.save(io.BytesIO(b"una prova"), "text/plain", "prova.txt", "prova")
     shop.app.open_message(done, Looker("revisore", EVERYTHING, "prova"))
     data = {"adapter": "sistema", "operation": "chiesto", "outcome": "answered"}
@@ -181,9 +181,9 @@ def test_files_accesses_and_journals_go_on_either_store_as_they_were_told_before
     told = projection.entry(served, shop.app.store.keys.fresh(), {"request": {"x": 1}, "answer": {"y": 2}})
     shop.app.store.write(lambda tx: projection.write(tx, told)).result(20)
     terms = {"attachments": "30d", "accesses": "6M", "journals": {"sistema": "24M"}}
-    keeps(shop, 400, **terms)
+    keeps(shop.app, 400, {"sistema": "24M"}, **terms)
     assert looked(shop, "journals") == {}
-    keeps(shop, 800, **terms)
+    keeps(shop.app, 800, {"sistema": "24M"}, **terms)
     kinds: tuple[Kind, ...] = ("attachments", "accesses", "journals")
     before = {kind: looked(shop, kind) for kind in kinds}
     assert (before["attachments"], before["journals"], set(before["accesses"])) == ({"": 1}, {"": 1}, {""})
@@ -208,7 +208,7 @@ def test_files_and_accesses_go_too_and_a_file_of_an_open_case_stays(tmp_path: Pa
         for type, file in (("prova.saluto", files[0]), ("prova.guasto", files[1])):
             call("POST", "/messages", {"type": type, "data": {"nome": type}, "attachments": [file]}, {"Prefer": "wait=25"})
         assert call("GET", f"/attachments/{files[0]}", headers={"Snodo-Purpose": "prova"}, name="revisore").status == 200
-        app.clock = FixedClock(dt.datetime.now(dt.UTC) + dt.timedelta(days=200))
+        keeps(app, 200, **settings)
         environment = {**os.environ, "SNODO_URL": server.url}
 
         def bus(*words: str, who: str = "sistemista") -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,133 @@
+"""Destruction: what erasure and retention decide is carried out. The log is told first; then the keys go, and the files.
+
+::
+
+    look which files ─ one transaction: records, rows ─ keys forgotten ─ files removed
+                                                      └ interrupted here: `again`, at the next start
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+
+from bus.clock import Clock
+from bus.config import Retention
+from bus.diagnostics import logger
+from bus.engine import erasure, retention
+from bus.engine.attachments import Attachments
+from bus.engine.faltering import Faltering
+from bus.engine.leases import Leases
+from bus.log.keyring import Keyring
+from bus.message import JsonObject, JsonValue
+from bus.store import Store
+
+EXPIRE = 600.0
+"""Seconds between two looks for requests of an erasure that nobody confirmed in time."""
+
+
+class Destruction:
+    """See the module. Thread-safe; what an act says is destroyed is so, on the disk, when it returns. Acts raise `StoreError` too.
+
+    ``minima``: how long the law wants exchanges kept, by adapter, whatever the ``settings`` say.
+    """
+
+    def __init__(
+        self, settings: Retention, minima: Mapping[str, str], store: Store, clock: Clock, keys: Keyring, attachments: Attachments
+    ) -> None:  # fmt: skip
+        self._settings, self._minima, self._store, self._clock = settings, minima, store, clock
+        self._keys, self._attachments = keys, attachments
+        self._log = logger("snodo.destruction")
+        self._stopped = threading.Event()
+
+    # -- by a person's word ------------------------------------------------------------------------------------------
+
+    def ask(self, subject: str, reason: str, actor: str) -> JsonObject:
+        """See `bus.engine.erasure.ask`; requests that nobody confirmed in time are given up."""
+        self.expire()
+        return self._store.write(lambda tx: erasure.ask(tx, subject, reason, actor, self._clock)).result()
+
+    def confirm(self, request: str, actor: str) -> JsonObject:
+        """See `bus.engine.erasure.confirm`."""
+        with self._store.read() as tx:
+            found = erasure.holdings(tx, erasure.asked(tx, request, self._clock.now())[1]["subject"])
+        files = self._file_keys([*found.files, *found.shared])
+        done = self._store.write(lambda tx: erasure.confirm(tx, request, actor, self._clock, files)).result()
+        self._destroy(done.keys, done.files)
+        return done.shown
+
+    def expire(self) -> None:
+        """Give up requests that nobody confirmed in time: their text names the person."""
+        self._keys.forget(self._store.write(lambda tx: erasure.expire(tx, self._clock)).result())
+
+    # -- by age ------------------------------------------------------------------------------------------------------
+
+    def look(self, kind: retention.Kind, after: str = "") -> JsonObject:
+        """A page of what is old enough to go, counted by month, and of what is held back and why; changes nothing."""
+        held = self._terms()
+        with self._store.read() as tx:
+            found, on = retention.page(tx, held, self._settings, kind, after, {})
+        return {
+            "kind": kind,
+            "before": held.cuts.get(kind),
+            "months": list[JsonValue](retention.months(found)),
+            "after": on,
+            "record": None,
+        }
+
+    def dispose(self, kind: retention.Kind, actor: str, reason: str, after: str = "") -> JsonObject:
+        """Destroy a page of what is old enough. Begun again it goes on with what is left. Raises `Invalid` without a reason."""
+        settings, held, clock = self._settings, self._terms(), self._clock
+        with self._store.read() as tx:
+            seen = [one.file for one in retention.page(tx, held, settings, kind, after, {})[0] if one.file]
+        files = self._file_keys(seen)
+        done = self._store.write(lambda tx: retention.dispose(tx, held, settings, kind, after, files, actor, reason, clock)).result()
+        self._destroy(done.keys, done.files)
+        return {**done.shown, "before": held.cuts.get(kind)}
+
+    def _terms(self) -> retention.Terms:
+        return retention.terms(self._settings, self._minima, self._clock.now())
+
+    # -- whenever the process works ----------------------------------------------------------------------------------
+
+    def again(self) -> None:
+        """Destroy what the log says is destroyed, and the key store still has: after a crash, or when it was restored from a backup."""
+        self.expire()
+        with self._store.read() as tx:
+            left = [key for key in erasure.redo(tx) if not self._keys.is_gone(key)]
+        if left:
+            self._keys.forget(left)
+            self._log.warning("keys.destroyed-again", keys=len(left), sentence="the log says that they are erased")
+
+    def start(self, leases: Leases) -> None:
+        """Give up requests on the day they expire, in a thread of its own. Of several processes one does."""
+        threading.Thread(target=self._go_on, args=(leases,), name="snodo-erasures", daemon=True).start()
+
+    def stop(self) -> None:
+        """Begin nothing more by itself."""
+        self._stopped.set()
+
+    def _go_on(self, leases: Leases) -> None:
+        faltering = Faltering(lambda error: self._log.warning("erasures.not-expired", error=repr(error)))
+
+        def turn() -> None:
+            if leases.take("erasures", 2 * EXPIRE) is not None:
+                self.expire()
+
+        while not self._stopped.wait(EXPIRE):
+            faltering.attempt(turn)
+
+    # -- what both need ----------------------------------------------------------------------------------------------
+
+    def _file_keys(self, files: Sequence[str]) -> dict[str, int | None]:
+        """The keys of files by token: as the disk has them, else as the log tells them."""
+        keys = {file: self._attachments.key_of(file) for file in files}
+        if lost := {file for file, key in keys.items() if key is None}:
+            with self._store.read() as tx:
+                keys.update(erasure.keys_told(tx, lost))
+        return keys
+
+    def _destroy(self, keys: Sequence[int], files: Sequence[str]) -> None:
+        """Destroy what the log has just been told is destroyed."""
+        self._keys.forget(keys)
+        self._attachments.drop(files, keys)
