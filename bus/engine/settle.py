@@ -14,7 +14,7 @@ from typing import Any
 from bus.clock import text_of
 from bus.diagnostics import logger
 from bus.engine import intake, matching
-from bus.engine.asks import Await
+from bus.engine.asks import Await, Failure
 from bus.engine.decided import Decided, Numbered
 from bus.engine.journal import unended
 from bus.engine.live import Live
@@ -25,7 +25,7 @@ from bus.failpoint import reach
 from bus.log import log
 from bus.log.record import Record
 from bus.message import new_id
-from bus.store import Row, Store, Tx, listed
+from bus.store import Key, Row, Store, Tx, listed
 
 LANE_PAUSE = dt.timedelta(milliseconds=500)
 """How long a run looks away before it asks again whether its ordered lane is free. It holds nothing meanwhile: who has the lane may
@@ -254,23 +254,24 @@ def _ending(tx: Tx, live: Live, now: dt.datetime) -> Entry:
     failure = live.walk.failure
     if failure is None:
         return Entry(live.record("done", now, place=live.plan.name, data={"state": "done"}))
+    return _dead(tx, live.record("dead", now), failure, live.key)
+
+
+def _dead(tx: Tx, record: Record, failure: Failure, key: Key) -> Entry:
+    """The record of a run that becomes a dead letter, sealed under a key of its message.
+
+    What no call of its own has ended stopped at a call whose end nobody knows, if there is one: a person may decide it.
+    """
     place, path, detail = failure.place, failure.path or None, dict(failure.detail)
-    if path is None:
-        place, path, detail = _in_the_air(tx, live.id, place, detail)
+    asked = unended(log.of_run(tx, str(record.run))) if path is None else None
+    if asked is not None:
+        place, path = asked.place or place, asked.path
+        detail |= {"kind": "in_doubt", "effect": asked.data["effect"], "operation": asked.data["operation"], "attempts": asked.attempt}
     data: dict[str, Any] = {"state": "dead", "code": failure.code, "doubt": detail.get("kind") == "in_doubt"}
-    if path != (failure.path or None):
+    if asked is not None:
         data["stopped"] = True
-    record = live.record("dead", now, place=place, path=path, data=data)
-    return entry(record, live.key, {"failure": {"sentence": failure.sentence, "code": failure.code, "detail": detail}})
-
-
-def _in_the_air(tx: Tx, run: str, place: str, detail: dict[str, Any]) -> tuple[str, str | None, dict[str, Any]]:
-    """Where a run stopped that no call of its own has ended: at a call whose end nobody knows, if there is one. A person may decide it."""
-    asked = unended(log.of_run(tx, run))
-    if asked is None:
-        return place, None, detail
-    told = {"kind": "in_doubt", "effect": asked.data["effect"], "operation": asked.data["operation"], "attempts": asked.attempt}
-    return asked.place or place, asked.path, {**detail, **told}
+    told = {"sentence": failure.sentence, "code": failure.code, "detail": detail}
+    return entry(record._replace(place=place, path=path, data=data), key, {"failure": told})
 
 
 def _parking(live: Live, now: dt.datetime, due: dt.datetime | None) -> Entry:
@@ -281,10 +282,9 @@ def _parking(live: Live, now: dt.datetime, due: dt.datetime | None) -> Entry:
 
 def park(tx: Tx, row: Row, owner: str, now: dt.datetime, error: BaseException) -> None:
     """A claimed run that cannot be begun (its rules or its message cannot be had, or it is poison) becomes a dead letter."""
-    place, path, detail = _in_the_air(tx, row["id"], f"{row['route']}@{row['version']}", {})
     code = error.code if isinstance(error, SnodoError) else "run.unreadable"
     sentence = error.sentence if isinstance(error, SnodoError) else f"{type(error).__name__}: {error}"
-    data = {"state": "dead", "code": code, "doubt": path is not None, **({"stopped": True} if path is not None else {})}
-    record = Record(new_id(), "dead", now, message=row["message"], run=row["id"], place=place, path=path, rules=row["digest"], data=data)
-    write(tx, entry(record, log.key_of(tx, row["message"]), {"failure": {"sentence": sentence, "code": code, "detail": detail}}))
+    failure = Failure(code, sentence, f"{row['route']}@{row['version']}", "")
+    record = Record(new_id(), "dead", now, message=row["message"], run=row["id"], rules=row["digest"])
+    write(tx, _dead(tx, record, failure, log.key_of(tx, row["message"])))
     tx.do("release_run", id=row["id"], fence=row["fence"], owner=owner)
