@@ -11,9 +11,9 @@ from bus.adapter import Delivery, Fact, Wire
 from bus.clock import Clock
 from bus.engine.arrival import Submission
 from bus.engine.intake import Accepted
+from bus.engine.outside import wire_texts
 from bus.engine.projection import entry, fact, write
 from bus.log import log
-from bus.log.payload import Text
 from bus.log.record import Record
 from bus.message import JsonObject, JsonValue, new_id
 from bus.store import Store, Tx
@@ -33,7 +33,7 @@ class AdapterDoor:
             type=type, body=body, sender=self._adapter, source=f"/adapters/{self._adapter}", subject=subject, key=key,
             adapter=self._adapter,
             facts=tuple((f.kind, f.key, f.value) for f in facts), expect=dict(expect or {}),
-            wires=tuple(Text(f"wire-{w.direction}", w.content, w.media_type) for w in exchanges),
+            wires=wire_texts(exchanges),
         )  # fmt: skip
         accepted = self._send(submission).result()
         return Delivery(accepted.id, accepted.repeated)
@@ -42,14 +42,13 @@ class AdapterDoor:
         self, operation: str, outcome: str, *, request: JsonObject, answer: JsonObject, exchanges: Sequence[Wire] = (),
         about: tuple[str, str] | None = None,
     ) -> None:  # fmt: skip
-        wires = [Text(f"wire-{w.direction}", w.content, w.media_type) for w in exchanges]
         data = {"adapter": self._adapter, "operation": operation, "outcome": outcome}
 
         def work(tx: Tx) -> None:
             known = None if about is None else tx.one("fact", adapter=self._adapter, kind=about[0], key=tx.keys.token(about[1]))
             key = tx.keys.fresh() if known is None else log.key_of_payload(tx, known["payload"])
             record = Record(new_id(), "served", self._clock.now(), data=data)
-            write(tx, entry(record, key, {"request": request, "answer": answer}, wires))
+            write(tx, entry(record, key, {"request": request, "answer": answer}, wire_texts(exchanges)))
 
         self._store.write(work).result()
 

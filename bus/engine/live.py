@@ -22,7 +22,7 @@ from bus.engine.fate import Tries
 from bus.engine.gates import Gates
 from bus.engine.interpreter import Walk
 from bus.engine.outcome import Done, Outcome, Retry
-from bus.engine.outside import Asking, Outside, Result, facts_as_json
+from bus.engine.outside import Asking, Outside, Result, facts_as_json, wire_texts
 from bus.engine.projection import Entry, entry, fact_tokens, key_tokens
 from bus.engine.rests import Doubt, Rests
 from bus.engine.throttles import Throttles
@@ -389,7 +389,7 @@ class Live:
 
     def settle_call(self, ask: Call, outcome: Outcome, result: Result | None, now: dt.datetime) -> Event | None:
         """Record the outcome of a call; returns its event when there is one."""
-        tries, wires = self.tries[ask.path], _wires(result)
+        tries, wires = self.tries[ask.path], wire_texts(result.exchanges if result else ())
         common: dict[str, object] = {"operation": ask.operation, "adapter": ask.operation.partition(".")[0]}
         if tries.number is not None:
             common["lane"] = True
@@ -443,10 +443,3 @@ def _answer_values(result: Result | None, answered: Answered) -> dict[str, JsonV
     if result is not None and result.facts:
         values["facts"] = facts_as_json(result.facts)  # type: ignore[assignment]
     return values
-
-
-def _wires(result: Result | None) -> list[Text]:
-    """Wire bytes of both directions, in order, each a payload of its own."""
-    if result is None:
-        return []
-    return [Text(f"wire-{wire.direction}", wire.content, wire.media_type) for wire in result.exchanges]

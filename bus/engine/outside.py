@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
 
@@ -21,6 +21,7 @@ from bus.engine.threads import Threads
 from bus.errors import Invalid
 from bus.failpoint import reach
 from bus.faults import first_of
+from bus.log.payload import Text
 from bus.message import Attachment, JsonValue, Message
 from bus.metrics import count
 
@@ -171,3 +172,8 @@ def _sentence(operation: str, error: ValidationError) -> str:
 def facts_as_json(facts: tuple[Fact, ...]) -> list[list[Any]]:
     """Facts as the log keeps them."""
     return [[fact.kind, fact.key, fact.value] for fact in facts]
+
+
+def wire_texts(exchanges: Iterable[Wire]) -> tuple[Text, ...]:
+    """Wire bytes as the log keeps them: in order, each a payload of its own."""
+    return tuple(Text(f"wire-{wire.direction}", wire.content, wire.media_type) for wire in exchanges)
