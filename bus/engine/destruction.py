@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from bus.clock import Clock
 from bus.config import Retention
@@ -52,9 +52,7 @@ class Destruction:
         with self._store.read() as tx:
             found = erasure.holdings(tx, erasure.asked(tx, request, self._clock.now())[1]["subject"])
         files = self._file_keys([*found.files, *found.shared])
-        done = self._store.write(lambda tx: erasure.confirm(tx, request, actor, self._clock, files)).result()
-        self._destroy(done.keys, done.files)
-        return done.shown
+        return self._destroy(self._store.write(lambda tx: erasure.confirm(tx, request, actor, self._clock, files)).result())
 
     def expire(self) -> None:
         """Give up requests that nobody confirmed in time: their text names the person."""
@@ -66,7 +64,7 @@ class Destruction:
         """A page of what is old enough to go, counted by month, and of what is held back and why; changes nothing."""
         held = self._terms()
         with self._store.read() as tx:
-            found, on = retention.page(tx, held, self._settings, kind, after, {})
+            found, on = retention.page(tx, held, kind, after, {})
         return {
             "kind": kind,
             "before": held.cuts.get(kind),
@@ -77,13 +75,12 @@ class Destruction:
 
     def dispose(self, kind: retention.Kind, actor: str, reason: str, after: str = "") -> JsonObject:
         """Destroy a page of what is old enough. Begun again it goes on with what is left. Raises `Invalid` without a reason."""
-        settings, held, clock = self._settings, self._terms(), self._clock
+        held = self._terms()
         with self._store.read() as tx:
-            seen = [one.file for one in retention.page(tx, held, settings, kind, after, {})[0] if one.file]
-        files = self._file_keys(seen)
-        done = self._store.write(lambda tx: retention.dispose(tx, held, settings, kind, after, files, actor, reason, clock)).result()
-        self._destroy(done.keys, done.files)
-        return {**done.shown, "before": held.cuts.get(kind)}
+            found, _ = retention.page(tx, held, kind, after, {})
+        files = self._file_keys(one.file for one in found if one.file)
+        done = self._store.write(lambda tx: retention.dispose(tx, held, kind, after, files, actor, reason, self._clock)).result()
+        return {**self._destroy(done), "before": held.cuts.get(kind)}
 
     def _terms(self) -> retention.Terms:
         return retention.terms(self._settings, self._minima, self._clock.now())
@@ -119,7 +116,7 @@ class Destruction:
 
     # -- what both need ----------------------------------------------------------------------------------------------
 
-    def _file_keys(self, files: Sequence[str]) -> dict[str, int | None]:
+    def _file_keys(self, files: Iterable[str]) -> dict[str, int | None]:
         """The keys of files by token: as the disk has them, else as the log tells them."""
         keys = {file: self._attachments.key_of(file) for file in files}
         if lost := {file for file, key in keys.items() if key is None}:
@@ -127,7 +124,8 @@ class Destruction:
                 keys.update(erasure.keys_told(tx, lost))
         return keys
 
-    def _destroy(self, keys: Sequence[int], files: Sequence[str]) -> None:
-        """Destroy what the log has just been told is destroyed."""
-        self._keys.forget(keys)
-        self._attachments.drop(files, keys)
+    def _destroy(self, done: erasure.Done) -> JsonObject:
+        """Destroy what the log has just been told is destroyed; returns what to show of it."""
+        self._keys.forget(done.keys)
+        self._attachments.drop(done.files, done.keys)
+        return done.shown

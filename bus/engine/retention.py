@@ -15,7 +15,7 @@ from bus import calendar
 from bus.clock import Clock, text_of
 from bus.config import Retention
 from bus.engine import reasons
-from bus.engine.erasure import APART, OVER
+from bus.engine.erasure import APART, OVER, Done
 from bus.engine.projection import entry, write
 from bus.log import log
 from bus.log.payload import key_number
@@ -33,10 +33,13 @@ _LOOKS = frozenset({"access", "read", "exported", "replayed"})
 
 
 class Terms(NamedTuple):
-    """``cuts``: by kind, the moment before which it may go; ``kept``: by adapter, the moment since which exchanges stay, whatever else."""
+    """``cuts``: by kind, the moment before which it may go; ``kept``: by adapter, the moment since which exchanges stay, whatever else;
+    ``journals``: the adapters whose exchanges go at all.
+    """
 
     cuts: Mapping[str, str]
     kept: Mapping[str, str]
+    journals: frozenset[str]
 
 
 class Found(NamedTuple):
@@ -52,15 +55,6 @@ class Found(NamedTuple):
     rows: tuple[str, ...] = ()
 
 
-class Disposed(NamedTuple):
-    """What a page came to, the keys and files to be destroyed now, and where to go on (None: at the end)."""
-
-    shown: JsonObject
-    keys: tuple[int, ...]
-    files: tuple[str, ...]
-    after: str | None
-
-
 def terms(settings: Retention, minima: Mapping[str, str], now: dt.datetime) -> Terms:
     """The settings as moments."""
 
@@ -72,15 +66,13 @@ def terms(settings: Retention, minima: Mapping[str, str], now: dt.datetime) -> T
     kept = {adapter: before(settings.journals.get(adapter, least)) for adapter, least in minima.items()}
     if settings.journals:
         cuts["journals"] = max(kept[adapter] for adapter in settings.journals)
-    return Terms(cuts, kept)
+    return Terms(cuts, kept, frozenset(settings.journals))
 
 
 # -- looking ----------------------------------------------------------------------------------------------------------------
 
 
-def page(
-    tx: Tx, held: Terms, settings: Retention, kind: Kind, after: str, files: Mapping[str, int | None]
-) -> tuple[list[Found], str | None]:
+def page(tx: Tx, held: Terms, kind: Kind, after: str, files: Mapping[str, int | None]) -> tuple[list[Found], str | None]:
     """What is old enough behind ``after``, and where to go on. ``files``: keys of files by token, as far as the disk was asked."""
     if kind not in held.cuts:
         return [], None
@@ -91,7 +83,7 @@ def page(
     records = log.of_kinds(tx, _LOOKS if kind == "accesses" else {"served"}, int(after or 0), PAGE)
     old = [record for _, record in records if text_of(record.time) < held.cuts[kind]]
     over = len(records) < PAGE or text_of(records[-1][1].time - log.APART) > held.cuts[kind]
-    return [one for record in old if (one := _record(tx, held, settings, kind, record))], None if over else str(records[-1][0])
+    return [one for record in old if (one := _record(tx, held, kind, record))], None if over else str(records[-1][0])
 
 
 def _messages(tx: Tx, held: Terms, kind: Kind, after: str) -> tuple[list[Found], str | None]:
@@ -169,12 +161,10 @@ def _file(tx: Tx, cut: str, row: Row, files: Mapping[str, int | None]) -> Found:
     return Found(row["time"], standing, file=token, keys=tuple(sorted(keys)))
 
 
-def _record(tx: Tx, held: Terms, settings: Retention, kind: Kind, record: Record) -> Found | None:
+def _record(tx: Tx, held: Terms, kind: Kind, record: Record) -> Found | None:
     """A record whose payloads are old enough; None when they are gone already, or belong to a journal that is kept for ever."""
-    if kind == "journals":
-        adapter = str(record.data["adapter"])
-        if adapter not in settings.journals or _kept(held, record):
-            return None
+    if kind == "journals" and (record.data["adapter"] not in held.journals or _kept(held, record)):
+        return None
     there = tx.all("payloads_there", payloads=listed(one.id for one in record.payloads))
     if kind == "journals":
         return Found(text_of(record.time), payloads=len(there), record=record.id, rows=tuple(row["id"] for row in there)) if there else None
@@ -186,15 +176,15 @@ def _record(tx: Tx, held: Terms, settings: Retention, kind: Kind, record: Record
 
 
 def dispose(
-    tx: Tx, held: Terms, settings: Retention, kind: Kind, after: str, files: Mapping[str, int | None], actor: str, reason: str, clock: Clock
-) -> Disposed:  # fmt: skip
+    tx: Tx, held: Terms, kind: Kind, after: str, files: Mapping[str, int | None], actor: str, reason: str, clock: Clock
+) -> Done:  # fmt: skip
     """Write what of a page is destroyed, and drop the rows that no key of their own seals. Raises `Invalid` without a good reason."""
     told = reasons.given(reason, "retention.reason-missing")
-    found, on = page(tx, held, settings, kind, after, files)
+    found, on = page(tx, held, kind, after, files)
     going = [one for one in found if not one.held and (not one.file or one.file in files)]
     shown: JsonObject = {"kind": kind, "months": list[JsonValue](months(found)), "after": on, "record": None}
     if not going:
-        return Disposed(shown, (), (), on)
+        return Done(shown, (), ())
     for one in going:
         for row in one.rows:
             tx.do("drop_payload", id=row)
@@ -206,7 +196,7 @@ def dispose(
     }  # fmt: skip
     made = entry(Record(new_id(), "disposed", clock.now(), actor=actor, data=data), tx.keys.fresh(), {"reason": {"text": told}})
     write(tx, made)
-    return Disposed({**shown, "record": made.record.id}, tuple(keys), tuple(data["files"]), on)
+    return Done({**shown, "record": made.record.id}, tuple(keys), tuple(data["files"]))
 
 
 def months(found: Sequence[Found]) -> Iterator[JsonObject]:
