@@ -11,7 +11,7 @@ from pydantic import Field
 
 from adapters.anagrafe import dialects
 from adapters.anagrafe.dialects import Dialect, Question, day_of, dig, filled
-from adapters.soap.client import BAD_REQUEST, SoapClient
+from adapters.soap.client import BAD_REQUEST, Link, SoapClient
 from bus.adapter import Adapter, Call, Contract, InDoubt, Refused, Settings, Unreachable, operation
 from bus.errors import ConfigError
 
@@ -90,7 +90,11 @@ class Anagrafe(Adapter):
     def __init__(self, name: str, settings: AnagrafeSettings) -> None:
         super().__init__(name, settings)
         self._dialect = _dialect_of(settings)
-        self._client = _LazyClient(settings, self._dialect)
+        contract = settings.contratto or Path(__file__).parent / "contract" / self._dialect.contratto
+        link = Link(connect=settings.connessione, ca=settings.ca)
+        self._client = SoapClient(
+            contract, settings.url, port=self._dialect.porta, link=link, validate_replies=settings.risposte_rigorose
+        )  # fmt: skip
 
     @operation(effect="read", timeout=5, refusals=_PERSON_REFUSALS, failed_when="listaErrori has an error that is not a warning")
     def cerca_soggetto(self, request: Ricerca, ctx: Call) -> Soggetto:
@@ -148,7 +152,7 @@ class Anagrafe(Adapter):
             if question is None:
                 continue
             try:
-                self._client.soap.wsdl.operation(question.operazione)
+                self._client.wsdl.operation(question.operazione)
                 filled(question.valori, dict.fromkeys(names, "x"))
             except ConfigError as error:
                 yield str(error)
@@ -168,7 +172,7 @@ class Anagrafe(Adapter):
         """The values of the reply. Raises what the client raises, and `Refused` for an error said in band."""
         request = filled(question.valori, self._names(asked, ctx))
         try:
-            values = self._client.soap.call(question.operazione, request, ctx, effect=effect, refusals=question.codici)
+            values = self._client.call(question.operazione, request, ctx, effect=effect, refusals=question.codici)
         except Refused as refused:
             refused.outside_code = question.codici.get(refused.outside_code, refused.outside_code)
             raise
@@ -197,29 +201,6 @@ class Anagrafe(Adapter):
             residenza=Residenza(**home) if any(home.values()) else None,
             deceduto=gone,
         )
-
-
-class _LazyClient:
-    """The SOAP client, made at first use: the settings are read without loading a library."""
-
-    def __init__(self, settings: AnagrafeSettings, dialect: Dialect) -> None:
-        path = Path(settings.contratto) if settings.contratto else Path(__file__).parent / "contract" / dialect.contratto
-        self._settings, self._dialect, self._path = settings, dialect, path
-        self._soap: SoapClient | None = None
-
-    @property
-    def soap(self) -> SoapClient:
-        if self._soap is None:
-            from adapters.soap.transport import Link
-
-            link = Link(connect=self._settings.connessione, ca=self._settings.ca)
-            rigorous = self._settings.risposte_rigorose
-            self._soap = SoapClient(self._path, self._settings.url, port=self._dialect.porta, link=link, validate_replies=rigorous)
-        return self._soap
-
-    def close(self) -> None:
-        if self._soap is not None:
-            self._soap.close()
 
 
 def _dialect_of(settings: AnagrafeSettings) -> Dialect:

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias, TypeVar
 from adapters.protocollo import dialects, registro
 from adapters.protocollo.dialects import Dialect, Step, day_of, full_number, is_marked, is_number, mark, says, year_of
 from adapters.protocollo.modelli import ProtocolloSettings, Registrato, Registrazione, RicercaProtocollo, Trovato
-from adapters.soap.client import BAD_REQUEST, SoapClient
+from adapters.soap.client import BAD_REQUEST, Link, SoapClient
 from bus.adapter import Adapter, Call, Effect, InDoubt, Refused, Report, Unreachable, operation
 from bus.errors import ConfigError, Malformed
 
@@ -56,7 +56,9 @@ class Protocollo(Adapter):
     def __init__(self, name: str, settings: ProtocolloSettings) -> None:
         super().__init__(name, settings)
         self._dialect = _dialect_of(settings)
-        self._clients = _Clients(settings, self._dialect)
+        contract = settings.contratto or Path(__file__).parent / "contract" / self._dialect.contratto
+        self._docarea = _client(settings, contract, settings.url)
+        self._ricerca = _client(settings, settings.contratto_ricerca, settings.url_ricerca, settings.autorizzazione_ricerca)
         self._lock = threading.Lock()
         self._token = ""
         settled = dataclasses.replace(type(self).operations["registra"], settle=settings.assestamento)
@@ -106,17 +108,16 @@ class Protocollo(Adapter):
     def check(self) -> Iterable[str]:
         """Does the contract have what the dialect asks?"""
         dialect = self._dialect
-        for step in (dialect.login, dialect.inserimento, dialect.protocollazione, dialect.ricerca):
-            if step is not None:
-                yield from self._clients.missing("docarea", step.operazione)
+        steps = (dialect.login, dialect.inserimento, dialect.protocollazione, dialect.ricerca)
+        yield from self._docarea.missing(*(step.operazione for step in steps if step is not None))
         if dialect.ricerca_estesa:
-            for name in ("getDocumentiProtocollati", "getDocumento"):
-                yield from self._clients.missing("ricerca", name)
+            yield from self._ricerca.missing("getDocumentiProtocollati", "getDocumento")
         elif dialect.ricerca is None:
             yield "this dialect has no search: a registration left in doubt waits for a person"
 
     def close(self) -> None:
-        self._clients.close()
+        self._docarea.close()
+        self._ricerca.close()
 
     # -- the three steps ------------------------------------------------------------------------------------------------------------------
 
@@ -196,7 +197,7 @@ class Protocollo(Adapter):
         """The result of one step. Raises as the client does, `Refused` for an error number, `_Expired` for one about the token."""
         own = {"ente": self.settings.ente, "utente": self.settings.utente, "password": self.settings.password, **given}
         values = {theirs: own[ours] for theirs, ours in step.argomenti.items()}
-        reply = self._clients.docarea.call(step.operazione, values, _within(ctx, until), effect=effect)
+        reply = self._docarea.call(step.operazione, values, _within(ctx, until), effect=effect)
         said = reply.get(step.risultato)
         if not isinstance(said, Mapping) or said.get(self._dialect.errore) is None:
             failure = Unreachable if effect == "read" else InDoubt
@@ -238,7 +239,7 @@ class Protocollo(Adapter):
 
         def ask(name: str, content: str) -> str:
             values = {"user": self.settings.utente, "DST": token, "xml": content}
-            return str(self._clients.ricerca.call(name, values, _within(ctx, until), effect="read").get("return") or "")
+            return str(self._ricerca.call(name, values, _within(ctx, until), effect="read").get("return") or "")
 
         found = []
         for number in documents(ask, self.settings.utente, riferimento, self._expired_text):
@@ -254,49 +255,9 @@ class Protocollo(Adapter):
             raise _Expired
 
 
-class _Clients:
-    """The SOAP clients, made at first use: the settings are read without loading a library."""
-
-    def __init__(self, settings: ProtocolloSettings, dialect: Dialect) -> None:
-        path = Path(settings.contratto) if settings.contratto else Path(__file__).parent / "contract" / dialect.contratto
-        self._places = {
-            "docarea": (path, settings.url, ""),
-            "ricerca": (Path(settings.contratto_ricerca), settings.url_ricerca, settings.autorizzazione_ricerca),
-        }
-        self._settings = settings
-        self._made: dict[str, SoapClient] = {}
-        self._lock = threading.Lock()
-
-    @property
-    def docarea(self) -> SoapClient:
-        return self._client("docarea")
-
-    @property
-    def ricerca(self) -> SoapClient:
-        return self._client("ricerca")
-
-    def _client(self, name: str) -> SoapClient:
-        from adapters.soap.transport import Link
-
-        with self._lock:
-            if name not in self._made:
-                path, url, authorization = self._places[name]
-                headers = {"Authorization": authorization} if authorization else None
-                link = Link(connect=self._settings.connessione, ca=self._settings.ca, headers=headers)
-                self._made[name] = SoapClient(path, url, link=link, validate_replies=self._settings.risposte_rigorose)
-            return self._made[name]
-
-    def missing(self, name: str, operation_name: str) -> Iterable[str]:
-        """A sentence when the contract lacks an operation or cannot be read."""
-        try:
-            self._client(name).wsdl.operation(operation_name)
-        except ConfigError as error:
-            yield str(error)
-
-    def close(self) -> None:
-        with self._lock:
-            for client in self._made.values():
-                client.close()
+def _client(settings: ProtocolloSettings, contract: str | Path, url: str, authorization: str = "") -> SoapClient:
+    link = Link(connect=settings.connessione, ca=settings.ca, headers={"Authorization": authorization} if authorization else None)
+    return SoapClient(contract, url, link=link, validate_replies=settings.risposte_rigorose)
 
 
 def _dialect_of(settings: ProtocolloSettings) -> Dialect:

@@ -17,9 +17,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.shapes import Shape, shape_of
-from adapters.soap.client import BAD_REQUEST, SoapClient
+from adapters.soap.client import BAD_REQUEST, Link, SoapClient
 from bus.adapter import Adapter, Call, InDoubt, Operation, Refused, Settings, Unreachable
-from bus.errors import ConfigError
 
 IN_BAND = "IN_BAND"
 """Refused inside a success with a code that nobody declared; which one stands in the evidence."""
@@ -88,7 +87,13 @@ class Soap(Adapter):
 
     def __init__(self, name: str, settings: SoapSettings) -> None:
         super().__init__(name, settings)
-        self._client: SoapClient | None = None
+        link = Link(
+            settings.connect_timeout, settings.max_reply_bytes, settings.ca,
+            (settings.certificate, settings.certificate_key) if settings.certificate else None, settings.headers,
+        )  # fmt: skip
+        self._client = SoapClient(
+            settings.wsdl, settings.url, port=settings.port, link=link, validate_replies=settings.validate_replies
+        )  # fmt: skip
         found: dict[str, Operation] = {}
         for operation_name, declared in settings.operations.items():
             found[operation_name] = _declared(operation_name, declared, Path(settings.wsdl), settings.port)
@@ -97,25 +102,10 @@ class Soap(Adapter):
 
     def check(self) -> Iterable[str]:
         """Does the WSDL have the operations?"""
-        for declared in self.settings.operations.values():
-            try:
-                self._soap().wsdl.operation(declared.operation)
-            except ConfigError as error:
-                yield str(error)
+        return self._client.missing(*(declared.operation for declared in self.settings.operations.values()))
 
     def close(self) -> None:
-        if self._client is not None:
-            self._client.close()
-
-    def _soap(self) -> SoapClient:
-        from adapters.soap.transport import Link
-
-        if self._client is None:
-            own: SoapSettings = self.settings
-            certificate = (own.certificate, own.certificate_key) if own.certificate else None
-            link = Link(own.connect_timeout, own.max_reply_bytes, own.ca, certificate, own.headers)
-            self._client = SoapClient(Path(own.wsdl), own.url, port=own.port, link=link, validate_replies=own.validate_replies)
-        return self._client
+        self._client.close()
 
     def _ask(self, operation_name: str, request: BaseModel, ctx: Call) -> BaseModel:
         asked: SoapOperationSettings = self.settings.operations[operation_name]
@@ -123,7 +113,7 @@ class Soap(Adapter):
         values = request.model_dump(mode="json", exclude_none=True)
         if asked.key:
             _put(values, asked.key, ctx.key)
-        said = as_json(self._soap().call(asked.operation, values, ctx, effect=asked.effect, refusals=declared.refusals))
+        said = as_json(self._client.call(asked.operation, values, ctx, effect=asked.effect, refusals=declared.refusals))
         _refuse_in_band(said, asked.failed_when, declared)
         try:
             return declared.answer.model_validate(said)

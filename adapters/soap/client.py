@@ -9,21 +9,33 @@ Cheap to import: zeep, lxml and requests come at the first call.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bus.adapter import Call, Effect, InDoubt, Refused, Unreachable
-from bus.errors import Invalid, Malformed
+from bus.errors import ConfigError, Invalid, Malformed
 
 if TYPE_CHECKING:
-    from adapters.soap.transport import HttpReply, HttpTransport, Link
+    from adapters.soap.transport import HttpReply, HttpTransport
     from adapters.soap.wsdl import SoapOperation, Wsdl
     from adapters.soap.xml import Element
 
 BAD_REQUEST = "RICHIESTA_NON_VALIDA"
 """`Refused.outside_code` when our own request does not fit the contract: nothing left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """How to reach one system. ``connect`` is in seconds; ``ca`` a file, or empty for the system's; ``certificate`` ours and its key."""
+
+    connect: float = 3.0
+    max_reply_bytes: int = 20_000_000
+    ca: str = ""
+    certificate: tuple[str, str] | None = None
+    headers: Mapping[str, str] | None = None
 
 
 class SoapClient:
@@ -32,7 +44,7 @@ class SoapClient:
     ``link`` holds timeouts, limits and TLS; ``validate_replies`` may be set false for a system whose replies stray from its own contract.
     """
 
-    def __init__(self, wsdl: str | Path, url: str, *, port: str = "", link: Link | None = None, validate_replies: bool = True) -> None:
+    def __init__(self, wsdl: str | Path, url: str, *, port: str = "", link: Link = Link(), validate_replies: bool = True) -> None:
         self._path, self._port, self._link = Path(wsdl), port, link
         self._url, self._validate_replies = url, validate_replies
         self._transport: HttpTransport | None = None
@@ -44,6 +56,14 @@ class SoapClient:
         from adapters.soap.wsdl import load
 
         return load(self._path, self._port)
+
+    def missing(self, *operations: str) -> Iterator[str]:
+        """A sentence for each of these operations that the contract has not, or for which it cannot be read."""
+        for name in operations:
+            try:
+                self.wsdl.operation(name)
+            except ConfigError as error:
+                yield str(error)
 
     def call(
         self, name: str, values: Mapping[str, Any], ctx: Call, *, effect: Effect = "once", refusals: Mapping[str, str] | None = None
@@ -77,11 +97,11 @@ class SoapClient:
                 self._transport = None
 
     def _session(self) -> HttpTransport:
-        from adapters.soap.transport import HttpTransport, Link
+        from adapters.soap.transport import HttpTransport
 
         with self._lock:
             if self._transport is None:
-                self._transport = HttpTransport(self._link or Link())
+                self._transport = HttpTransport(self._link)
             return self._transport
 
     def _request(self, operation: SoapOperation, values: Mapping[str, Any]) -> bytes:

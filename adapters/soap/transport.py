@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from adapters import http
+from adapters.soap.client import Link
 from adapters.soap.xml import as_said
 from bus.adapter import Call
 
@@ -30,19 +31,8 @@ class HttpReply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """How to reach one system. ``connect`` is in seconds; ``ca`` a file, or empty for the system's; ``certificate`` ours and its key."""
-
-    connect: float = 3.0
-    max_reply_bytes: int = 20_000_000
-    ca: str = ""
-    certificate: tuple[str, str] | None = None
-    headers: Mapping[str, str] | None = None
-
-
 class HttpTransport:
-    """Thread-safe: each thread has a connection of its own."""
+    """Thread-safe; keeps connections until `close`."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -54,10 +44,8 @@ class HttpTransport:
         ``fresh`` takes a new connection: one that was kept and just dropped by the peer would leave needless doubt.
         """
         ctx.wire("out", content, headers.get("Content-Type", ""), f"POST {url}")
-        limit, wanted = (
-            self._link.max_reply_bytes,
-            {"User-Agent": "snodo", "Accept-Encoding": "identity", **(self._link.headers or {}), **headers},
-        )
+        limit = self._link.max_reply_bytes
+        wanted = {"User-Agent": "snodo", "Accept-Encoding": "identity", **(self._link.headers or {}), **headers}
         with http.crossing(ctx.timeout) as going:
             try:
                 reply = self._connections.exchange("POST", url, content, wanted, limit=limit, fresh=fresh)

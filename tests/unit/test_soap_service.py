@@ -12,10 +12,9 @@ import pytest
 
 from adapters.soap import wsdl, xml
 from adapters.soap.adapter import Soap
-from adapters.soap.client import BAD_REQUEST, SoapClient
+from adapters.soap.client import BAD_REQUEST, Link, SoapClient
 from adapters.soap.server import SoapFault, SoapService
 from adapters.soap.shapes import shapes_of
-from adapters.soap.transport import Link
 from adapters.soap.xml import as_said
 from bus.adapter import Call, InDoubt, Refused, Unreachable
 from bus.errors import ConfigError
