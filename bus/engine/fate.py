@@ -32,7 +32,7 @@ from bus.adapter import Operation
 from bus.engine.asks import Call, Failed
 from bus.engine.outcome import Done, Outcome, Retry
 from bus.errors import OutsideError
-from bus.message import JsonObject
+from bus.message import JsonObject, JsonValue
 from bus.route import plan
 
 
@@ -82,10 +82,8 @@ def after_error(call: Call, operation: Operation, tries: Tries, error: OutsideEr
 
 def after_crash(call: Call, operation: Operation, tries: Tries, now: dt.datetime) -> Outcome:
     """The fate of a try whose end nobody saw: the process that asked is gone."""
-    told: JsonObject = {
-        "effect": operation.effect, "kind": "in_doubt", "code": "call.interrupted", "operation": call.operation, "attempts": tries.count,
-        "sentence": "the bus stopped between asking and hearing the answer", "outside_code": "",
-    }  # fmt: skip
+    sentence = "the bus stopped between asking and hearing the answer"
+    told = error_of(call, tries.count, "in_doubt", "call.interrupted", sentence, effect=operation.effect)
     outcome = _in_doubt(call, operation, replace(tries, asked=now), told, now)
     if isinstance(outcome, Retry) and not outcome.probe:
         return replace(outcome, due=now)  # pauses spare systems that fail; here we did
@@ -102,10 +100,7 @@ def after_failed_probe(call: Call, operation: Operation, tries: Tries, error: Ou
 
 def after_empty_probe(call: Call, tries: Tries, now: dt.datetime) -> Outcome:
     """The probe says: it did not happen. Ask again, if tries are left."""
-    told: JsonObject = {
-        "kind": "unreachable", "code": "call.not-applied", "operation": call.operation, "attempts": tries.count,
-        "sentence": "the other system has no trace of the call", "outside_code": "",
-    }  # fmt: skip
+    told = error_of(call, tries.count, "unreachable", "call.not-applied", "the other system has no trace of the call")
     return _again(call, tries, told, now, 0.0)
 
 
@@ -114,20 +109,13 @@ GIVEN_UP = "call.given-up"
 
 def given_up(call: Call, tries: Tries, now: dt.datetime) -> Done:
     """The run has failed elsewhere, and this call surely had no effect: it is not tried any more."""
-    told: JsonObject = {
-        "kind": "unreachable", "code": GIVEN_UP, "operation": call.operation, "attempts": tries.count,
-        "sentence": "the run had failed at another step", "outside_code": "",
-    }  # fmt: skip
-    return Done(Failed(now, told))
+    return Done(Failed(now, error_of(call, tries.count, "unreachable", GIVEN_UP, "the run had failed at another step")))
 
 
 def not_asked(call: Call, tries: Tries, now: dt.datetime) -> Done:
     """The circuit is open, and the route has a plan for that: it need not wait longer than its own tries would have taken."""
-    told: JsonObject = {
-        "kind": "unreachable", "code": "call.circuit-open", "operation": call.operation, "attempts": tries.count,
-        "sentence": "the other system has not answered for a while, so it was not asked", "outside_code": "",
-    }  # fmt: skip
-    return Done(Failed(now, told))
+    sentence = "the other system has not answered for a while, so it was not asked"
+    return Done(Failed(now, error_of(call, tries.count, "unreachable", "call.circuit-open", sentence)))
 
 
 def patience(retry: plan.Retry) -> dt.timedelta:
@@ -160,14 +148,18 @@ def _again(call: Call, tries: Tries, told: JsonObject, now: dt.datetime, retry_a
     return Retry(now + wait, told, doubt=doubt)
 
 
+def error_of(call: Call, attempts: int, kind: str, code: str, sentence: str, outside_code: str = "", **more: JsonValue) -> JsonObject:
+    """What ``on_error`` and the dead letter are told of a call that failed."""
+    return {
+        "kind": kind, "code": code, "outside_code": outside_code, "sentence": sentence, "operation": call.operation, "attempts": attempts,
+        **more,
+    }  # fmt: skip
+
+
 def _told(call: Call, operation: Operation, tries: Tries, error: OutsideError, kind: str) -> JsonObject:
-    """What ``on_error`` and the dead letter are told."""
     code = error.outside_code if kind == "refused" else error.code
     sentence = error.sentence or operation.refusals.get(error.outside_code, "")
-    told: JsonObject = {
-        "effect": operation.effect, "kind": kind, "code": code, "outside_code": error.outside_code, "sentence": sentence,
-        "operation": call.operation, "attempts": tries.count,
-    }  # fmt: skip
+    told = error_of(call, tries.count, kind, code, sentence, error.outside_code, effect=operation.effect)
     if error.evidence is not None:
         told["evidence"] = error.evidence if isinstance(error.evidence, (dict, list, str, int, bool)) else str(error.evidence)
     return told

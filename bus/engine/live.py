@@ -10,7 +10,7 @@ import datetime as dt
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bus.clock import Clock, text_of
 from bus.diagnostics import logger
@@ -326,19 +326,16 @@ class Live:
         """The record that stands before an irreversible call."""
         call = asking.call
         data: dict[str, object] = {
-            "operation": call.operation,
-            "effect": asking.operation.effect,
-            "key": call.key,
-            "adapter": asking.adapter,
-        }
+            "operation": call.operation, "effect": asking.operation.effect, "key": call.key, "adapter": asking.adapter,
+        }  # fmt: skip
         if asking.number is not None:
             data.update(number=asking.number, sequence=f"{asking.adapter}.{asking.operation.sequence}", lane=asking.operation.in_lane)
             if asking.operation.in_lane:
                 data["rests"] = (call.timeout or asking.operation.timeout) + asking.operation.settle
-        values: dict[str, JsonValue] = {"request": asking.request.model_dump(mode="json", exclude_none=True)}
+        values: dict[str, Any] = {"request": asking.request.model_dump(mode="json", exclude_none=True)}
         if asking.facts:
-            values["facts"] = facts_as_json(asking.facts)  # type: ignore[assignment]
-            data["facts"] = fact_tokens(self.keys, facts_as_json(asking.facts))
+            values["facts"] = facts = facts_as_json(asking.facts)
+            data["facts"] = fact_tokens(self.keys, facts)
         reach("intent.before-commit")
         return entry(self.record("asked", now, call, attempt=asking.attempt, data=data), self.key, values)
 
@@ -351,14 +348,7 @@ class Live:
 
     def _cannot_ask(self, ask: Call, now: dt.datetime, sentence: str, code: str) -> Event:
         """A request that is not what the operation takes: nothing was asked, the route is wrong."""
-        error: dict[str, JsonValue] = {
-            "kind": "invalid",
-            "code": code,
-            "sentence": sentence,
-            "operation": ask.operation,
-            "attempts": 0,
-            "outside_code": "",
-        }
+        error = fate.error_of(ask, 0, "invalid", code, sentence)
         doubt = self.tries.get(ask.path, Tries()).doubt  # of an earlier try, under other rules
         self.note("unanswered", now, ask, {"error": error}, data={"kind": "invalid", "code": code, **({"doubt": True} if doubt else {})})
         return Failed(now, error)
@@ -399,7 +389,7 @@ class Live:
             case Done(Answered() as answered):
                 values = _answer_values(result, answered)
                 if "facts" in values:
-                    common["facts"] = fact_tokens(self.keys, values["facts"])  # type: ignore[arg-type]
+                    common["facts"] = fact_tokens(self.keys, values["facts"])
                 self.note("answered", now, ask, values, wires, attempt=tries.count, data=common)
                 return answered
             case Done(Failed() as failed):
@@ -436,10 +426,10 @@ def _begun(result: Result, tries: Tries, now: dt.datetime) -> dt.datetime | None
     return max(tries.asked, now - dt.timedelta(seconds=result.took))
 
 
-def _answer_values(result: Result | None, answered: Answered) -> dict[str, JsonValue]:
-    values: dict[str, JsonValue] = {"answer": answered.answer}
+def _answer_values(result: Result | None, answered: Answered) -> dict[str, Any]:
+    values: dict[str, Any] = {"answer": answered.answer}
     if result is not None and result.asking.operation.effect == "read":
         values["request"] = result.asking.request.model_dump(mode="json", exclude_none=True)
     if result is not None and result.facts:
-        values["facts"] = facts_as_json(result.facts)  # type: ignore[assignment]
+        values["facts"] = facts_as_json(result.facts)
     return values

@@ -22,6 +22,7 @@ from bus.adapter import Operation
 from bus.clock import text_of
 from bus.engine import journal
 from bus.engine.asks import Answered, Arrived, Ask, Await, Call, Event, Expired, Failed, Failure, Noted, Send
+from bus.engine.fate import error_of
 from bus.engine.recorded import LAST, Told
 from bus.faults import first_of
 from bus.log.record import Record
@@ -243,11 +244,7 @@ class Borrowed:
             self.unanswered.append(ask)  # its request is an answer that nobody knows
             return None
         if fault := self._fault(ask):
-            error: dict[str, JsonValue] = {
-                "kind": "invalid", "code": "call.invalid-request", "sentence": fault, "operation": ask.operation, "attempts": 0,
-                "outside_code": "",
-            }  # fmt: skip
-            return Told(NOW, Failed(self.message.time, error))
+            return Told(NOW, Failed(self.message.time, error_of(ask, 0, "invalid", "call.invalid-request", fault)))
         said = self._said(ask)
         if said is None or not isinstance(said.event, (Answered, Failed)):
             self.unanswered.append(ask)
