@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bus.clock import Clock
-from bus.engine.interpreter import key_texts
+from bus.engine.interpreter import at_the_door, key_texts
 from bus.engine.projection import Entry, Names, entry, fact_tokens, key_tokens, names_of
 from bus.errors import ExpressionError, Forbidden, InputError, Invalid, TooLarge
 from bus.log.payload import Text
@@ -96,15 +96,11 @@ def arrival_of(
     declared = catalog.types[submission.type]
     message = _message(submission, identity, clock)
     envelope = envelope_of(message)
-    scope = {"body": message.body, "message": envelope, "case": {}, "now": envelope["time"]}
+    scope = at_the_door(message, envelope)
     case = _keys(declared, plans, scope)
     names = _intake_keys(declared.key, plans, scope, submission)
-    if "\0" in "".join([submission.subject or "", *[key for _, key in names], *[key for _, key, _ in submission.facts]]):
-        raise Invalid("a key or the subject holds the NUL character", code="input.nul", hint="delete it where it comes from")
-    files: list[Any] = [a.sha256 for a in submission.attachments]
-    if any(submission.called):
-        files = [[sha256, name] for sha256, name in zip(files, submission.called, strict=True)]
-    content = digest([submission.type, submission.subject, submission.body, files])
+    _refuse_nul(submission, names)
+    content = _content(submission)
     opened = [_opening(plan) for plan in plans]
     tokens = [(scope, keys.token(name)) for scope, name in names]
     data: dict[str, Any] = {
@@ -176,6 +172,20 @@ def sent_by(message: Message, run: str, identity: str, type: str, body: JsonValu
         causationid=message.id, traceparent=message.traceparent, attachments=message.attachments,
         about=tuple(about),
     )  # fmt: skip
+
+
+def _refuse_nul(submission: Submission, names: Sequence[tuple[str, str]]) -> None:
+    """Raises `Invalid` for a key or a subject that not every database keeps."""
+    if "\0" in "".join([submission.subject or "", *[key for _, key in names], *[key for _, key, _ in submission.facts]]):
+        raise Invalid("a key or the subject holds the NUL character", code="input.nul", hint="delete it where it comes from")
+
+
+def _content(submission: Submission) -> str:
+    """By which a repeated message is told from another one under the same key."""
+    files: list[Any] = [a.sha256 for a in submission.attachments]
+    if any(submission.called):
+        files = [[sha256, name] for sha256, name in zip(files, submission.called, strict=True)]
+    return digest([submission.type, submission.subject, submission.body, files])
 
 
 def _fits(record: Record, submission: Submission) -> None:

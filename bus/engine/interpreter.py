@@ -285,16 +285,17 @@ def case_keys(plan: Plan, message: Message, envelope: Mapping[str, Any] | None =
 
 def keys_told(case: Mapping[str, Expression], message: Message, envelope: Mapping[str, Any] | None = None) -> Mapping[str, str]:
     """The business keys that expressions read in a message; raises ExpressionError."""
-    scope = _at_the_door(message, envelope)
+    scope = at_the_door(message, envelope)
     return key_texts({name: expression(scope) for name, expression in case.items()})
 
 
 def run_key(plan: Plan, message: Message) -> JsonValue:
     """What makes a message the same one to this plan, None where nothing in it does; raises ExpressionError."""
-    return None if plan.key is None else plan.key(_at_the_door(message))
+    return None if plan.key is None else plan.key(at_the_door(message))
 
 
-def _at_the_door(message: Message, envelope: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def at_the_door(message: Message, envelope: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What expressions see of a message that has begun no run yet: it has no case."""
     return {"body": message.body, "message": envelope or envelope_of(message), "now": text_of(message.time), "case": {}}
 
 
