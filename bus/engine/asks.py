@@ -35,6 +35,10 @@ class Call:
     undo: str | None = None
     planned: bool = False
 
+    @property
+    def adapter(self) -> str:
+        return self.operation.partition(".")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Await:

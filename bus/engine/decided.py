@@ -12,7 +12,7 @@ from bus.engine.projection import Entry
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """A call that needs the next number of a sequence; it is made ready inside the transaction that allocates it."""
+    """A call that needs the next number of ``sequence`` (its full name); it is made ready inside the transaction that allocates it."""
 
     call: Call
     sequence: str

@@ -22,7 +22,7 @@ from bus.engine.projection import entry, write
 from bus.log import log
 from bus.log.record import Record, record_of
 from bus.message import JsonObject, canonical, digest, new_id, parsed
-from bus.store import Row, Tx
+from bus.store import Row, Tx, listed
 
 if TYPE_CHECKING:
     from bus.catalog import Route
@@ -98,7 +98,7 @@ def files_of(tx: Tx, manifest: Mapping[str, Any], known: Files | None = None) ->
     held = {hashlib.sha256(content).hexdigest(): content for content in (known or {}).values()}
     wanted = sorted({address for address in manifest["files"].values() if address not in held})
     if wanted:
-        held |= {row["digest"]: bytes(row["content"]) for row in tx.all("rules_among", digests=canonical(wanted).decode())}
+        held |= {row["digest"]: bytes(row["content"]) for row in tx.all("rules_among", digests=listed(wanted))}
     return {path: held[address] for path, address in manifest["files"].items()}
 
 

@@ -553,7 +553,7 @@ class Engine:
                 reach("intent.after-commit")
             live.in_flight.add(asking.call.path)
             if asking.number is not None:
-                self._for_lane[f"{asking.adapter}.{asking.operation.sequence}"].pop(live.id, None)
+                self._for_lane[asking.sequence].pop(live.id, None)
             self._outside.perform(asking, live.message, now, partial(self._come_home, live.claim), ours)
 
     def _come_home(self, claim: tuple[str, int], result: Result) -> None:

@@ -312,7 +312,7 @@ class Live:
         attempt = tries.count if tries.probe else tries.count + 1
         if operation.sequence is not None and tries.number is None:
             outside.check(call)
-            self.decided.numbered.append(Numbered(call, operation.sequence, attempt, now))
+            self.decided.numbered.append(Numbered(call, f"{call.adapter}.{operation.sequence}", attempt, now))
             return
         asking = outside.prepare(call, self.message, tries.prepares(now), tries.number, attempt)
         if tries.probe:
@@ -329,7 +329,7 @@ class Live:
             "operation": call.operation, "effect": asking.operation.effect, "key": call.key, "adapter": asking.adapter,
         }  # fmt: skip
         if asking.number is not None:
-            data.update(number=asking.number, sequence=f"{asking.adapter}.{asking.operation.sequence}", lane=asking.operation.in_lane)
+            data.update(number=asking.number, sequence=asking.sequence, lane=asking.operation.in_lane)
             if asking.operation.in_lane:
                 data["rests"] = (call.timeout or asking.operation.timeout) + asking.operation.settle
         values: dict[str, Any] = {"request": asking.request.model_dump(mode="json", exclude_none=True)}
@@ -380,7 +380,7 @@ class Live:
     def settle_call(self, ask: Call, outcome: Outcome, result: Result | None, now: dt.datetime) -> Event | None:
         """Record the outcome of a call; returns its event when there is one."""
         tries, wires = self.tries[ask.path], wire_texts(result.exchanges if result else ())
-        common: dict[str, object] = {"operation": ask.operation, "adapter": ask.operation.partition(".")[0]}
+        common: dict[str, object] = {"operation": ask.operation, "adapter": ask.adapter}
         if tries.number is not None:
             common["lane"] = True
         if result is not None and result.asking.probe:

@@ -47,7 +47,12 @@ class Asking:
 
     @property
     def adapter(self) -> str:
-        return self.call.operation.partition(".")[0]
+        return self.call.adapter
+
+    @property
+    def sequence(self) -> str:
+        """The name, in the log and the store, of the sequence that gave its number; if it is ordered that of its lane too."""
+        return f"{self.adapter}.{self.operation.sequence}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ class Outside:
         facts: tuple[Fact, ...] = ()
         if operation.prepare is not None:
             ctx = contract.Call(key=call.key, timeout=0, now=now, number=number, message_id=message.id)
-            prepared = getattr(self._adapter(call), operation.prepare)(request, ctx)
+            prepared = getattr(self.adapters[call.adapter], operation.prepare)(request, ctx)
             request, facts = prepared.request, prepared.facts
         return Asking(call, operation, request, facts, number, attempt=attempt)
 
@@ -113,9 +118,6 @@ class Outside:
             self._threads[asking.adapter].run(lambda: self._perform(asking, message, now, done, ours))
         except RuntimeError as error:  # closed, or the system gives no more threads
             done(Result(asking, error=Unreachable(f"the call could not be started: {error}", code="call.not-started")))
-
-    def _adapter(self, call: Call) -> Adapter:
-        return self.adapters[call.operation.partition(".")[0]]
 
     def _perform(
         self, asking: Asking, message: Message, now: dt.datetime, done: Callable[[Result], None], ours: Callable[[], bool]

@@ -17,6 +17,7 @@ from bus.config import Retention
 from bus.engine import reasons
 from bus.engine.erasure import APART, OVER, Done
 from bus.engine.projection import entry, write
+from bus.engine.watching import adapter_of
 from bus.log import log
 from bus.log.payload import key_number
 from bus.log.record import Record
@@ -127,7 +128,7 @@ def _standing(tx: Tx, case: str, cut: str) -> str:
 
 def _kept(held: Terms, record: Record) -> bool:
     """Whether a record tells of an exchange that the law wants kept still."""
-    adapter = str(record.data.get("adapter") or record.data.get("operation", "")).partition(".")[0]
+    adapter = adapter_of(record)
     return adapter in held.kept and text_of(record.time) >= held.kept[adapter]
 
 

@@ -142,19 +142,18 @@ class Settling:
         for arrival in live.decided.outgoing:
             settled.rung += intake.receive(tx, arrival).runs
         for numbered in live.decided.numbered:
-            lane = f"{numbered.call.operation.partition('.')[0]}.{numbered.sequence}"
-            asking = self._number(tx, live, numbered, lane)
+            asking = self._number(tx, live, numbered)
             if asking is None:
-                settled.held_up[numbered.call.path] = lane
+                settled.held_up[numbered.call.path] = numbered.sequence
             else:
                 settled.askings.append(asking)
         woken = [wait for wait in live.decided.waits if self._wait(tx, live, wait, now)]
         self._leave(tx, live, now, settled, woken=bool(woken))
         return settled
 
-    def _number(self, tx: Tx, live: Live, numbered: Numbered, name: str) -> Asking | None:
+    def _number(self, tx: Tx, live: Live, numbered: Numbered) -> Asking | None:
         """Allocate the next number of the sequence and record the intent with it; None while the ordered lane is taken."""
-        call = numbered.call
+        call, name = numbered.call, numbered.sequence
         if tx.one("lane", name=name) is not None:
             return None
         row = tx.one("sequence", name=name)
