@@ -50,6 +50,10 @@ def whole(path: Path, mode: int = 0o666, *, anew: bool = False) -> Iterator[IO[b
             os.link(draft, path)
         else:
             draft.replace(path)
+    except OSError as error:
+        if error.filename == str(draft):
+            error.filename = str(path)  # the one that somebody asked for
+        raise
     finally:
         draft.unlink(missing_ok=True)
 

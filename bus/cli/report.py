@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
+import io
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +16,7 @@ import typer
 
 from bus.cli.common import Key, Url, client, family, show
 from bus.client import Client
+from bus.disk import whole
 
 app = family()
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -49,13 +53,11 @@ def report(
 
 @contextlib.contextmanager
 def _anew(path: Path) -> Iterator[IO[str]]:
-    """A new file, which does not stay when the report breaks off: half of one looks like a whole."""
-    with path.open("x", encoding="utf-8", newline="") as file:
-        try:
-            yield file
-        except BaseException:
-            path.unlink()
-            raise
+    """A new file, which has its name once the report is whole: half of one looks like a whole. Raises FileExistsError."""
+    if path.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    with whole(path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
+        yield text
 
 
 def _lines(bus: Client, name: str, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -98,9 +98,10 @@ def test_all_reports_are_listed_with_their_source(town: Town) -> None:
     assert "DPR 445/2000" in said
 
 
-def test_a_report_that_breaks_off_leaves_no_file(tmp_path: Path) -> None:
-    half = tmp_path / "mezzo.csv"
-    with pytest.raises(ClientError), _anew(half) as file:
+def test_a_report_has_its_name_once_it_is_whole_and_one_that_breaks_off_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ClientError), _anew(tmp_path / "mezzo.csv") as file:
         file.write("data,numero\n")
+        file.flush()
+        assert not (tmp_path / "mezzo.csv").exists(), "whoever is killed now leaves no half of it"
         raise ClientError(503, {"code": "store.failed"})
-    assert not half.exists()
+    assert not [*tmp_path.iterdir()]

@@ -19,6 +19,12 @@ def test_a_saved_file_takes_the_place_of_another_unless_it_is_to_be_a_new_one(tm
     assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("f", b"three")]
 
 
+def test_what_keeps_a_file_from_being_written_is_told_with_the_name_that_was_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as told:
+        save(tmp_path / "none/f", b"one")
+    assert told.value.filename == str(tmp_path / "none/f")
+
+
 def test_a_saved_file_is_on_the_disk_before_it_has_its_name_and_so_is_the_name_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
