@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from bus.engine.retention import KINDS
@@ -28,6 +29,9 @@ from bus.web.served import Field, Served
 
 JSON, PROBLEM, ANYTHING = "application/json", "application/problem+json", "application/octet-stream"
 CLOUDEVENT = "application/cloudevents+json"
+BODY = frozenset({400, 408, 413, 415, 422})
+"""Problems of every address that takes a body."""
+_public, _operation = partial(Served, tag="public"), partial(Served, tag="operation")
 _ID = {"type": "string", "format": "uuid"}
 
 
@@ -47,284 +51,130 @@ _PURPOSE = _header("Snodo-Purpose", "What for, 3 to 500 characters, UTF-8; kept 
 
 MESSAGES = (
     Served(
-        "send-message",
-        "POST",
-        "/messages",
-        messages.send,
-        "Send a message; with Prefer: wait=N, ask and get the reply",
-        SENDERS,
-        {200: ("The reply came in time.", "Replied", JSON), 202: ("The message is durable.", "Accepted", JSON)},
-        frozenset({400, 404, 408, 413, 415, 422}),
+        "send-message", "POST", "/messages", messages.send, "Send a message; with Prefer: wait=N, ask and get the reply", SENDERS,
+        {200: ("The reply came in time.", "Replied", JSON), 202: ("The message is durable.", "Accepted", JSON)}, BODY | {404},
         (
             _header("Idempotency-Key", "Your key for this message, 1 to 200 printable characters: the same key gives the same answer."),
             _header("Prefer", "wait=N: the seconds you are ready to wait for the reply (RFC 7240)."),
             _header("Traceparent", "W3C Trace Context; kept with the message."),
-        ),
-        {JSON: "Message", CLOUDEVENT: "Message"},
+        ), body={JSON: "Message", CLOUDEVENT: "Message"},
     ),
     Served(
-        "get-message",
-        "GET",
-        "/messages/{id}",
-        messages.show,
-        "State of a message: its runs, its reply; what was said, for a purpose",
-        EVERYBODY,
-        {200: ("The message's state.", "MessageState", JSON)},
-        frozenset({404, 410, 422}),
+        "get-message", "GET", "/messages/{id}", messages.show, "State of a message: its runs, its reply; what was said, for a purpose",
+        EVERYBODY, {200: ("The message's state.", "MessageState", JSON)}, frozenset({404, 410, 422}),
         (_path("id", "Id of the message, from the answer that accepted it.", _ID), _PURPOSE),
     ),
     Served(
-        "get-receipt",
-        "GET",
-        "/messages/{id}/receipt",
-        messages.receipt,
-        "The signed promise that came with the 202, to be kept",
-        EVERYBODY,
-        {200: ("The receipt.", "", "text/plain")},
-        frozenset({404}),
+        "get-receipt", "GET", "/messages/{id}/receipt", messages.receipt, "The signed promise that came with the 202, to be kept",
+        EVERYBODY, {200: ("The receipt.", "", "text/plain")}, frozenset({404}),
         (_path("id", "Id of the message, from the answer that accepted it.", _ID),),
     ),
     Served(
-        "get-case",
-        "GET",
-        "/cases/{key}",
-        matters.case,
-        "A case with all that happened in it",
-        EVERYBODY,
-        {200: ("The case.", "Case", JSON)},
-        frozenset({404, 422}),
-        (_path("key", "A key of the case, as value or name:value; percent-encode a slash."),),
-        tag="cases",
+        "get-case", "GET", "/cases/{key}", matters.case, "A case with all that happened in it", EVERYBODY,
+        {200: ("The case.", "Case", JSON)}, frozenset({404, 422}),
+        (_path("key", "A key of the case, as value or name:value; percent-encode a slash."),), tag="cases",
     ),
-)
+)  # fmt: skip
 FILES = (
     Served(
-        "send-attachment",
-        "POST",
-        "/attachments",
-        files.receive,
-        "Send a file, as it is; messages then name its address",
-        SENDERS,
-        {201: ("The file is durable.", "Attachment", JSON)},
-        frozenset({400, 408, 413, 415, 422}),
+        "send-attachment", "POST", "/attachments", files.receive, "Send a file, as it is; messages then name its address", SENDERS,
+        {201: ("The file is durable.", "Attachment", JSON)}, BODY,
         (
             _query("name", "Name of the file, where Content-Disposition does not say it."),
             _header("Content-Disposition", "attachment; filename=…"),
             _header("Content-Digest", "sha-256=:base64: (RFC 9530), checked."),
             _header("Repr-Digest", "The same."),
-        ),
-        {ANYTHING: ""},
-        "attachments",
+        ), body={ANYTHING: ""}, tag="attachments",
     ),
     Served(
-        "get-attachment",
-        "GET",
-        "/attachments/{sha256}",
-        files.give,
-        "The file itself",
-        EVERYBODY,
-        {200: ("The file.", "", "*/*")},
-        frozenset({404, 410, 422}),
-        (_path("sha256", "Its address: SHA-256, 64 lowercase hex digits."), _PURPOSE),
-        tag="attachments",
+        "get-attachment", "GET", "/attachments/{sha256}", files.give, "The file itself", EVERYBODY,
+        {200: ("The file.", "", "*/*")}, frozenset({404, 410, 422}),
+        (_path("sha256", "Its address: SHA-256, 64 lowercase hex digits."), _PURPOSE), tag="attachments",
     ),
-)
+)  # fmt: skip
 PUBLIC = (
-    Served("get-status", "GET", "/status", health.status, "Is the bus up", ANYBODY, {200: ("It is.", "Problem", PROBLEM)}, tag="public"),
-    Served(
-        "get-metrics",
-        "GET",
-        "/metrics",
-        health.show_metrics,
-        "Figures for monitoring, in Prometheus' text format",
-        WATCHERS,
+    _public(
+        "get-status", "GET", "/status", health.status, "Is the bus up", ANYBODY,
+        {200: ("It is.", "Problem", PROBLEM)},
+    ),
+    _public(
+        "get-metrics", "GET", "/metrics", health.show_metrics, "Figures for monitoring, in Prometheus' text format", WATCHERS,
         {200: ("The figures.", "", "text/plain")},
-        tag="public",
     ),
-    Served(
-        "get-catalog",
-        "GET",
-        "/catalog",
-        catalog.services,
-        "The services of the municipality",
-        ANYBODY,
+    _public(
+        "get-catalog", "GET", "/catalog", catalog.services, "The services of the municipality", ANYBODY,
         {200: ("The services.", "Catalog", JSON)},
-        tag="public",
     ),
-    Served(
-        "get-service",
-        "GET",
-        "/catalog/{codice}",
-        catalog.service,
-        "One service",
-        ANYBODY,
-        {200: ("The service.", "Service", JSON)},
-        frozenset({404}),
-        (_path("codice", "Code of the service."),),
-        tag="public",
+    _public(
+        "get-service", "GET", "/catalog/{codice}", catalog.service, "One service", ANYBODY,
+        {200: ("The service.", "Service", JSON)}, frozenset({404}), (_path("codice", "Code of the service."),),
     ),
-    Served(
-        "get-type",
-        "GET",
-        "/types/{type}",
-        catalog.type_schema,
-        "JSON Schema of a message type",
-        ANYBODY,
-        {200: ("The schema.", "Schema", "application/schema+json")},
-        frozenset({404}),
-        (_path("type", "Name of the type."),),
-        tag="public",
+    _public(
+        "get-type", "GET", "/types/{type}", catalog.type_schema, "JSON Schema of a message type", ANYBODY,
+        {200: ("The schema.", "Schema", "application/schema+json")}, frozenset({404}), (_path("type", "Name of the type."),),
     ),
-    Served(
-        "get-openapi",
-        "GET",
-        "/openapi.json",
-        openapi.show,
-        "This document",
-        ANYBODY,
+    _public(
+        "get-openapi", "GET", "/openapi.json", openapi.show, "This document", ANYBODY,
         {200: ("The document.", "Schema", JSON)},
-        tag="public",
     ),
-)
+)  # fmt: skip
 OPERATION = (
-    Served(
-        "list-runs",
-        "GET",
-        "/runs",
-        matters.runs,
-        "The newest runs",
-        READERS,
-        {200: ("The runs.", "Runs", JSON)},
-        frozenset({422}),
+    _operation(
+        "list-runs", "GET", "/runs", matters.runs, "The newest runs", READERS,
+        {200: ("The runs.", "Runs", JSON)}, frozenset({422}),
         (
             _query("state", "Only runs in this state.", {"type": "string", "enum": list(matters.STATES)}),
             _query("route", "Only runs of this route."),
             _query("limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": matters.MOST_RUNS, "default": 50}),
         ),
-        tag="operation",
     ),
-    Served(
-        "get-run",
-        "GET",
-        "/runs/{id}",
-        matters.run,
-        "A run with its journal",
-        READERS,
-        {200: ("The run.", "Run", JSON)},
-        frozenset({404}),
-        (_path("id", "Id of the run.", _ID),),
-        tag="operation",
+    _operation(
+        "get-run", "GET", "/runs/{id}", matters.run, "A run with its journal", READERS,
+        {200: ("The run.", "Run", JSON)}, frozenset({404}), (_path("id", "Id of the run.", _ID),),
     ),
-    Served(
-        "announce-replay",
-        "POST",
-        "/replays",
-        replays.announce,
-        "Write in the log who is about to replay what, and for what purpose",
-        READERS,
-        {200: ("It is written.", "Announced", JSON)},
-        frozenset({400, 408, 413, 415, 422}),
-        (),
-        {JSON: "Replay"},
-        "operation",
+    _operation(
+        "announce-replay", "POST", "/replays", replays.announce, "Write in the log who is about to replay what, and for what purpose",
+        READERS, {200: ("It is written.", "Announced", JSON)}, BODY, body={JSON: "Replay"},
     ),
-    Served(
-        "announce-read",
-        "POST",
-        "/reads",
-        replays.read,
-        "Write in the log who is about to show what was said, and for what purpose",
-        READERS,
-        {200: ("It is written.", "ReadAnnounced", JSON)},
-        frozenset({400, 408, 413, 415, 422}),
-        (),
-        {JSON: "Read"},
-        "operation",
+    _operation(
+        "announce-read", "POST", "/reads", replays.read, "Write in the log who is about to show what was said, and for what purpose",
+        READERS, {200: ("It is written.", "ReadAnnounced", JSON)}, BODY, body={JSON: "Read"},
     ),
-    Served(
-        "list-records",
-        "GET",
-        "/log",
-        matters.log,
-        "The log's records of a message, a run or a case",
-        READERS,
-        {200: ("The records.", "Records", JSON)},
-        frozenset({404, 422}),
-        (_query("message", "Id of a message.", _ID), _query("run", "Id of a run.", _ID), _query("case", "Key of a case.")),
-        tag="operation",
+    _operation(
+        "list-records", "GET", "/log", matters.log, "The log's records of a message, a run or a case", READERS,
+        {200: ("The records.", "Records", JSON)}, frozenset({404, 422}),
+        (
+            _query("message", "Id of a message.", _ID),
+            _query("run", "Id of a run.", _ID),
+            _query("case", "Key of a case."),
+        ),
     ),
-    Served(
-        "search-log",
-        "POST",
-        "/log/search",
-        searching.search,
-        "Records, messages, runs or cases by key, type, route, step, outcome and time",
-        READERS,
-        {200: ("One page, newest first.", "Found", JSON)},
-        frozenset({400, 408, 413, 415, 422}),
-        body={JSON: "Search"},
-        tag="operation",
+    _operation(
+        "search-log", "POST", "/log/search", searching.search,
+        "Records, messages, runs or cases by key, type, route, step, outcome and time", READERS,
+        {200: ("One page, newest first.", "Found", JSON)}, BODY, body={JSON: "Search"},
     ),
-    Served(
-        "export",
-        "POST",
-        "/exports",
-        exports.export,
-        "A bundle: records with their proofs, rules, payloads; verified without us",
-        READERS,
-        {200: ("The bundle.", "", "application/zip")},
-        frozenset({400, 404, 408, 413, 415, 422}),
-        body={JSON: "Export"},
-        tag="operation",
+    _operation(
+        "export", "POST", "/exports", exports.export, "A bundle: records with their proofs, rules, payloads; verified without us",
+        READERS, {200: ("The bundle.", "", "application/zip")}, BODY | {404}, body={JSON: "Export"},
     ),
-    Served(
-        "list-dead",
-        "GET",
-        "/dead",
-        dead.letters,
-        "Dead letters: runs that need a person",
-        READERS,
-        {200: ("The runs.", "DeadLetters", JSON)},
-        frozenset({422}),
-        tag="operation",
+    _operation(
+        "list-dead", "GET", "/dead", dead.letters, "Dead letters: runs that need a person", READERS,
+        {200: ("The runs.", "DeadLetters", JSON)}, frozenset({422}),
     ),
-    Served(
-        "get-dead",
-        "GET",
-        "/dead/{run}",
-        dead.letter,
-        "Why a run is dead",
-        READERS,
-        {200: ("The dead letter.", "DeadLetter", JSON)},
-        frozenset({404, 410, 422}),
-        (_path("run", "Id of the run.", _ID), _PURPOSE),
-        tag="operation",
+    _operation(
+        "get-dead", "GET", "/dead/{run}", dead.letter, "Why a run is dead", READERS,
+        {200: ("The dead letter.", "DeadLetter", JSON)}, frozenset({404, 410, 422}), (_path("run", "Id of the run.", _ID), _PURPOSE),
     ),
-    Served(
-        "get-evidence",
-        "GET",
-        "/dead/{run}/evidence/{id}",
-        dead.evidence,
-        "What another system said to a call of a dead run, as it was",
-        READERS,
-        {200: ("The bytes.", "", "*/*")},
-        frozenset({404, 410, 422}),
+    _operation(
+        "get-evidence", "GET", "/dead/{run}/evidence/{id}", dead.evidence, "What another system said to a call of a dead run, as it was",
+        READERS, {200: ("The bytes.", "", "*/*")}, frozenset({404, 410, 422}),
         (_path("run", "Id of the run.", _ID), _path("id", "Id of the evidence, from the dead letter."), _PURPOSE),
-        tag="operation",
     ),
     *(
-        Served(
-            f"{verb}-dead",
-            "POST",
-            f"/dead/{{run}}/{verb}",
-            handler,
-            summary,
-            OPERATORS,
-            {200: ("The run as it is now.", "Run", JSON)},
-            frozenset({400, 404, 408, 410, 413, 415, 422}),
-            (_path("run", "Id of the run.", _ID),),
-            {JSON: schema},
-            "operation",
+        _operation(
+            f"{verb}-dead", "POST", f"/dead/{{run}}/{verb}", handler, summary, OPERATORS,
+            {200: ("The run as it is now.", "Run", JSON)}, BODY | {404, 410}, (_path("run", "Id of the run.", _ID),), body={JSON: schema},
         )
         for verb, handler, summary, schema in (
             ("redeliver", dead.redeliver, "Make a dead run ready again", "Redeliver"),
@@ -332,10 +182,11 @@ OPERATION = (
             ("discard", dead.discard, "Give a run up that is dead, or waits", "Discard"),
         )
     ),
-)
+)  # fmt: skip
 WATCHING = (
-    Served(
-        "tail-log", "GET", "/log/tail", watching.tail, "The log as it grows", READERS, {200: ("Records.", "Tail", JSON)}, frozenset({422}),
+    _operation(
+        "tail-log", "GET", "/log/tail", watching.tail, "The log as it grows", READERS,
+        {200: ("Records.", "Tail", JSON)}, frozenset({422}),
         (
             _query("after", "Only what is behind this number, in order; without it the newest.", {"type": "integer", "minimum": 0}),
             _query("limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": watching.MOST, "default": 100}),
@@ -344,27 +195,27 @@ WATCHING = (
             _query("adapter", "Only what tells of this adapter."),
             _query("case", "Only what concerns the case with this key."),
             _query("outcome", "Only these kinds of records, separated by commas; failed is refused, unanswered, dead."),
-        ), tag="operation",
+        ),
     ),
-    Served(
+    _operation(
         "get-top", "GET", "/top", watching.top, "How busy routes and systems have been in the last minute", READERS | WATCHERS,
-        {200: ("Figures.", "Top", JSON)}, frozenset({422}), tag="operation",
+        {200: ("Figures.", "Top", JSON)}, frozenset({422}),
     ),
 )  # fmt: skip
 RULES = (
-    Served(
-        "get-rules", "GET", "/rules", rules.show, "The rules in force", READERS, {200: ("The rules.", "Rules", JSON)},
-        frozenset({422}), tag="operation",
+    _operation(
+        "get-rules", "GET", "/rules", rules.show, "The rules in force", READERS,
+        {200: ("The rules.", "Rules", JSON)}, frozenset({422}),
     ),
-    Served(
+    _operation(
         "list-activations", "GET", "/rules/history", rules.history, "Which rules were in force, and who changed them", READERS,
         {200: ("The activations.", "Activations", JSON)}, frozenset({422}),
-        (_query("limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": rules.MOST, "default": 50}),), tag="operation",
+        (_query("limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": rules.MOST, "default": 50}),),
     ),
     *(
-        Served(
-            f"{verb}-rules", "POST", f"/rules/{verb}", handler, summary, OPERATORS, {200: ("What is in force now.", "Changed", JSON)},
-            frozenset({400, 404, 408, 413, 415, 422}), body={JSON: schema}, tag="operation",
+        _operation(
+            f"{verb}-rules", "POST", f"/rules/{verb}", handler, summary, OPERATORS,
+            {200: ("What is in force now.", "Changed", JSON)}, BODY | {404}, body={JSON: schema},
         )
         for verb, handler, summary, schema in (
             ("activate", rules.activate, "Put other rules in force", "Activate"),
@@ -373,53 +224,36 @@ RULES = (
     ),
 )  # fmt: skip
 SUBJECTS = (
-    Served(
+    _operation(
         "ask-erasure", "POST", "/subjects/erasures", subjects.ask, "Ask for the erasure of a person", OPERATORS,
-        {200: ("What it would touch; somebody else must confirm.", "ErasureAsked", JSON)},
-        frozenset({400, 404, 408, 413, 415, 422}), body={JSON: "Erasure"}, tag="operation",
+        {200: ("What it would touch; somebody else must confirm.", "ErasureAsked", JSON)}, BODY | {404}, body={JSON: "Erasure"},
     ),
-    Served(
+    _operation(
         "confirm-erasure", "POST", "/subjects/erasures/{id}/confirm", subjects.confirm, "Erase the person, for good", OPERATORS,
-        {200: ("It is done.", "Erased", JSON)}, frozenset({400, 404, 408, 413, 415, 422}),
-        (_path("id", "Id of the request, from who asked.", _ID),), {JSON: "ErasureConfirmed"}, "operation",
+        {200: ("It is done.", "Erased", JSON)}, BODY | {404}, (_path("id", "Id of the request, from who asked.", _ID),),
+        body={JSON: "ErasureConfirmed"},
     ),
 )  # fmt: skip
 _KIND = {"type": "string", "enum": list(KINDS)}
 RETENTION = (
-    Served(
+    _operation(
         "look-at-age", "GET", "/retention", retention.look, "What is older than it may be, by month; nothing is changed", READERS,
         {200: ("A page.", "Age", JSON)}, frozenset({422}),
-        (_query("kind", "Kind of what is kept.", _KIND), _query("after", "`after` of the page before.")), tag="operation",
+        (_query("kind", "Kind of what is kept.", _KIND), _query("after", "`after` of the page before.")),
     ),
-    Served(
+    _operation(
         "dispose", "POST", "/retention", retention.dispose, "Destroy a page of what is older than it may be, for good", OPERATORS,
-        {200: ("It is done.", "Age", JSON)}, frozenset({400, 408, 413, 415, 422}), body={JSON: "Dispose"}, tag="operation",
+        {200: ("It is done.", "Age", JSON)}, BODY, body={JSON: "Dispose"},
     ),
 )  # fmt: skip
 REPORTS = (
-    Served(
-        "list-reports",
-        "GET",
-        "/reports",
-        reports.known,
-        "The reports that the law asks for",
-        READERS,
-        {200: ("The reports.", "Reports", JSON)},
-        frozenset({422}),
-        tag="operation",
+    _operation(
+        "list-reports", "GET", "/reports", reports.known, "The reports that the law asks for", READERS,
+        {200: ("The reports.", "Reports", JSON)}, frozenset({422}),
     ),
-    Served(
-        "get-report",
-        "POST",
-        "/reports/{name}",
-        reports.page,
-        "A page of a report; that it was given is recorded",
-        READERS,
-        {200: ("The lines.", "ReportPage", JSON)},
-        frozenset({400, 404, 408, 413, 415, 422}),
-        (_path("name", "Name of the report."),),
-        {JSON: "ReportAsked"},
-        "operation",
+    _operation(
+        "get-report", "POST", "/reports/{name}", reports.page, "A page of a report; that it was given is recorded", READERS,
+        {200: ("The lines.", "ReportPage", JSON)}, BODY | {404}, (_path("name", "Name of the report."),), body={JSON: "ReportAsked"},
     ),
-)
+)  # fmt: skip
 SERVED: tuple[Served, ...] = (*MESSAGES, *FILES, *PUBLIC, *OPERATION, *WATCHING, *RULES, *SUBJECTS, *RETENTION, *REPORTS)
