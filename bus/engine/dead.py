@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 from bus.clock import Clock, moment_of, text_of
 from bus.engine import accesses, reasons
 from bus.engine.accesses import Looker
+from bus.engine.inquiry import unknown_run
 from bus.engine.projection import entry, write
 from bus.errors import Conflict, Invalid, NotFound
 from bus.log import log
@@ -181,7 +182,7 @@ def _write(
 def _dead(tx: Tx, run: str) -> Row:
     row = tx.one("run", id=run)
     if row is None:
-        raise NotFound("there is no such run", code="run.unknown", hint="bus runs shows them")
+        raise unknown_run()
     if row["state"] != "dead":
         raise Conflict(f"the run is {row['state']}, not dead", code="dead.not-dead", hint=f"bus runs show {run}")
     return row

@@ -18,11 +18,27 @@ from bus.message import JsonObject
 from bus.store import Row, Tx, listed
 
 
+def unknown_message() -> NotFound:
+    """Also for who may not even learn that there is one."""
+    return NotFound("there is no such message", code="message.unknown", hint="the id is in the 202 that accepted it")
+
+
+def unknown_case() -> NotFound:
+    """Also for who may not even learn that there is one."""
+    return NotFound(
+        "no case is known by that key", code="case.unknown", hint="a key is a value or name:value, e.g. protocollo:2026/0000123"
+    )
+
+
+def unknown_run() -> NotFound:
+    return NotFound("there is no such run", code="run.unknown", hint="bus runs shows them")
+
+
 def message(tx: Tx, identity: str, now: str, *, said: bool = True) -> JsonObject:
     """State of a message: its runs; what was said is opened only if asked for (the reply if there is one). Raises `NotFound`."""
     row = tx.one("message", id=identity)
     if row is None:
-        raise NotFound("there is no such message", code="message.unknown", hint="the id is in the 202 that accepted it")
+        raise unknown_message()
     runs: list[Any] = [run_row(run, now) for run in tx.all("runs_of_message", message=identity)]
     answer: JsonObject = {
         "id": row["id"], "type": row["type"], "time": row["time"], "sender": row["sender"],
@@ -65,7 +81,7 @@ def run(tx: Tx, identity: str, now: str) -> JsonObject:
     """A run with its journal and its waits. Raises `NotFound`."""
     row = tx.one("run", id=identity)
     if row is None:
-        raise NotFound("there is no such run", code="run.unknown", hint="bus runs shows them")
+        raise unknown_run()
     waits: list[Any] = [
         {name: wait[name] for name in ("path", "type", "deadline", "state")} for wait in tx.all("waits_of_run", run=identity)
     ]
@@ -82,9 +98,7 @@ def case_of(tx: Tx, key: str) -> str:
         )
     cases = sorted({row["case_id"] for row in found})
     if not cases:
-        raise NotFound(
-            "no case is known by that key", code="case.unknown", hint="a key is a value or name:value, e.g. protocollo:2026/0000123"
-        )
+        raise unknown_case()
     if len(cases) > 1:
         names = ", ".join(sorted({row["name"] for row in found}))
         raise Conflict(f"{len(cases)} cases are known by that value", code="case.ambiguous", hint=f"say which key: {names}")

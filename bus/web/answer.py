@@ -105,3 +105,11 @@ class Call:
             twice = next(name for name in given if [one for one, _ in pairs].count(name) > 1)
             raise Invalid(f"the parameter {twice!r} is there twice", code="input.query", hint="keep one of the two")
         return given
+
+
+def number_of(query: Mapping[str, str], name: str, least: int, most: int, default: int) -> int:
+    """A parameter that is a whole number; raises `Invalid` for what is none, or out of bounds."""
+    text = query.get(name, str(default))
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise Invalid(f"{name} is {text!r}", code="input.query", hint=f"a number from {least} to {most}")
+    return int(text)

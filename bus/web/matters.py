@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, cast
 
-from bus.errors import Invalid, NotFound
-from bus.web.answer import Answer, Call, json_answer
+from bus.engine.inquiry import unknown_case
+from bus.errors import Invalid
+from bus.web.answer import Answer, Call, json_answer, number_of
 
 STATES = ("ready", "running", "waiting", "done", "dead", "cancelled")
 MOST_RUNS = 500
@@ -15,9 +16,7 @@ async def case(call: Call) -> Answer:
     """A case by one of its keys, with its timeline. A portal sees the cases that one of its messages is in."""
     shown: dict[str, Any] = await call.house.run(lambda: call.house.app.case(call.path["key"]))
     if not call.caller.sees_all and call.caller.name not in {message["sender"] for message in shown["messages"]}:
-        raise NotFound(
-            "no case is known by that key", code="case.unknown", hint="a key is a value or name:value, e.g. protocollo:2026/0000123"
-        )
+        raise unknown_case()
     return json_answer(shown)
 
 
@@ -27,17 +26,11 @@ async def runs(call: Call) -> Answer:
     state = query.get("state")
     if state is not None and state not in STATES:
         raise Invalid(f"there is no state {state!r}", code="input.query", hint=f"one of {', '.join(STATES)}")
-    most = _number(query.get("limit", "50"))
+    most = number_of(query, "limit", 1, MOST_RUNS, 50)
     # A run that is running is a ready one that somebody holds.
     held = {"running": "ready"}.get(state or "", state)
     found = await call.house.run(lambda: call.house.app.runs(held, query.get("route"), most))
     return json_answer({"runs": [run for run in found if state in (None, run["state"])]})
-
-
-def _number(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_RUNS:
-        raise Invalid(f"limit is {text!r}", code="input.query", hint=f"a number from 1 to {MOST_RUNS}")
-    return int(text)
 
 
 async def run(call: Call) -> Answer:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from bus.engine.arrival import Submission
+from bus.engine.inquiry import unknown_message
 from bus.engine.intake import Accepted
 from bus.errors import NotFound
 from bus.log.receipt import of_message
@@ -200,5 +201,5 @@ async def receipt(call: Call) -> Answer:
 
 def _own(call: Call, shown: Mapping[str, Any]) -> Mapping[str, Any]:
     if not call.caller.sees_all and shown["sender"] != call.caller.name:
-        raise NotFound("there is no such message", code="message.unknown", hint="the id is in the 202 that accepted it")
+        raise unknown_message()
     return shown

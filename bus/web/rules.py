@@ -9,7 +9,7 @@ from bus.activation import findings_of
 from bus.errors import Invalid, RulesError
 from bus.message import JsonObject
 from bus.web.acts import asked
-from bus.web.answer import Answer, Call, json_answer
+from bus.web.answer import Answer, Call, json_answer, number_of
 
 LARGEST = 32_000_000
 """Bytes of all files of an activation together."""
@@ -24,10 +24,8 @@ async def show(call: Call) -> Answer:
 
 async def history(call: Call) -> Answer:
     """Activations, the newest first."""
-    text = call.query("limit").get("limit", "50")
-    if not text.isdecimal() or not 1 <= int(text) <= MOST:
-        raise Invalid(f"limit is {text!r}", code="input.query", hint=f"a number from 1 to {MOST}")
-    return json_answer({"activations": await call.house.run(lambda: call.house.app.rules.history(int(text)))})
+    most = number_of(call.query("limit"), "limit", 1, MOST, 50)
+    return json_answer({"activations": await call.house.run(lambda: call.house.app.rules.history(most))})
 
 
 async def activate(call: Call) -> Answer:

@@ -9,7 +9,7 @@ from functools import partial
 from bus.engine.watching import Filter, kinds_of
 from bus.errors import Invalid
 from bus.source import suggestion
-from bus.web.answer import Answer, Call, json_answer
+from bus.web.answer import Answer, Call, json_answer, number_of
 
 MOST = 1000
 LONGEST = 30
@@ -20,8 +20,8 @@ EVERY = 0.25
 async def tail(call: Call) -> Answer:
     """Records in order, with their numbers; no payloads. With ``wait`` the answer comes when there is one, or with none when time is up."""
     query = call.query("after", "limit", "wait", "route", "adapter", "case", "outcome")
-    limit, wait = _number(query, "limit", 1, MOST, 100), _number(query, "wait", 0, LONGEST, 0)
-    after = _number(query, "after", 0, 2**62, 0) if "after" in query else None
+    limit, wait = number_of(query, "limit", 1, MOST, 100), number_of(query, "wait", 0, LONGEST, 0)
+    after = number_of(query, "after", 0, 2**62, 0) if "after" in query else None
     try:
         kinds = kinds_of(query.get("outcome", ""))
     except KeyError as error:
@@ -48,10 +48,3 @@ async def top(call: Call) -> Answer:
     """Rates, latencies and failures of the last minute by route and by adapter; gates and circuits of all processes."""
     call.query()
     return json_answer(await call.house.run(call.house.app.top))
-
-
-def _number(query: dict[str, str], name: str, least: int, most: int, default: int) -> int:
-    text = query.get(name, str(default))
-    if not text.isdecimal() or not least <= int(text) <= most:
-        raise Invalid(f"{name} is {text!r}", code="input.query", hint=f"a number from {least} to {most}")
-    return int(text)
