@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -18,7 +18,7 @@ from bus.errors import ConfigError, NotFound
 if TYPE_CHECKING:
     from bus.adapter import Operation
     from bus.catalog import Catalog
-    from bus.replay.bundle import Bundle
+    from bus.replay.evidence import Gathered, Page
     from bus.replay.recount import Opening
     from bus.store.opening import Reader
     from bus.testing.cutting import Cut
@@ -130,40 +130,39 @@ def new_test(
     if bundle is not None:
         settings, operations = offline(config)
         catalog = load(settings.rules, operations)
-        made = _unbundled(proven(bundle, log_key), message, catalog, operations, name)
+        made = _cut_of(proven(bundle, log_key).evidence, message, catalog, operations, name)
     else:
         granted = announced(url, key, config, "test", purpose_of(purpose), what=message)
         needs_all(Looker("", granted.sees if granted else frozenset()), "a test out of the log")
         with recomputing(config, store, granted) as (settings, reader):
             operations = offered(settings)
             catalog = load(settings.rules, operations)
-            made = _out_of_the_log(reader, message, catalog, operations, name)
-    text, file = as_yaml(made.test), settings.rules / catalog.routes[made.route].file
+            made = _cut_of(*_out_of_the_log(reader, message), catalog, operations, name)
+    text, file = as_yaml(made.test), catalog.routes[made.route].file
     if write:
-        _add(file, text, lambda: load(settings.rules, operations))
+        _add(settings.rules, file, text, operations)
+        print(f"added to {settings.rules / file}", file=sys.stderr)
     else:
         print(text, end="")
-    said = f"{made.replaced} names, codes and addresses were replaced; read its texts before others do"
+    print(f"{made.replaced} names, codes and addresses were replaced; read its texts before others do", file=sys.stderr)
     if not made.same:
-        said += f"\nthe run of then asked {', '.join(made.asked) or 'nothing'}: under the rules in the folder the test goes another way"
-    print(said if not write else f"added to {file}\n{said}", file=sys.stderr)
+        asked = ", ".join(made.asked) or "nothing"
+        print(f"the run of then asked {asked}: under the rules in the folder the test goes another way", file=sys.stderr)
 
 
-def _out_of_the_log(reader: Reader, name: str, catalog: Catalog, operations: Mapping[str, Operation], said: str) -> Cut:
+def _out_of_the_log(reader: Reader, name: str) -> tuple[Page, str]:
+    """What the log holds of a run or a message, and which of the two to begin with."""
     from bus.replay import window
     from bus.replay.evidence import Rulebook, pages
-    from bus.testing.cutting import cut
 
     messages, run = window.named(reader, name)
     [page] = pages(reader, [messages[:1]], Rulebook(reader))
-    opening = _begun(page.openings, run or messages[0])
-    return cut(opening, page.journals.get(opening.run, ()), page, catalog, operations, said)
+    return page, run or messages[0]
 
 
-def _unbundled(bundle: Bundle, name: str, catalog: Catalog, operations: Mapping[str, Operation], said: str) -> Cut:
+def _cut_of(evidence: Page | Gathered, name: str, catalog: Catalog, operations: Mapping[str, Operation], said: str) -> Cut:
     from bus.testing.cutting import cut
 
-    evidence = bundle.evidence
     opening = _begun(evidence.openings, name)
     return cut(opening, evidence.journals.get(opening.run, ()), evidence, catalog, operations, said)
 
@@ -176,20 +175,20 @@ def _begun(openings: Sequence[Opening], name: str) -> Opening:
     return found
 
 
-def _add(file: Path, text: str, check: Callable[[], object]) -> None:
-    """Add a test at the end of a route's file; when the rules do not load with it, the file is as it was."""
+def _add(rules: Path, name: str, text: str, operations: Mapping[str, Operation]) -> None:
+    """Add a test at the end of a route's file, unless the rules would not load with it."""
+    from bus.catalog import load
+    from bus.rulefiles import files_of
+
+    file = rules / name
     before = file.read_text("utf-8")
     tops = re.findall(r"^([A-Za-z_]+):", before, re.MULTILINE)
     if "tests" in tops and tops[-1] != "tests":
         hint = "without --write the test is printed, to be put there by hand"
         raise ConfigError(f"the tests of {file} do not stand at its end", code="test.not-at-the-end", hint=hint)
-    head = before.rstrip("\n") + "\n"
-    file.write_text(head + ("" if "tests" in tops else "\ntests:\n") + text, "utf-8")
-    try:
-        check()
-    except BaseException:
-        file.write_text(before, "utf-8")
-        raise
+    after = before.rstrip("\n") + "\n" + ("" if "tests" in tops else "\ntests:\n") + text
+    load({**files_of(rules), name: after.encode()}, operations)
+    file.write_text(after, "utf-8")
 
 
 def _told(scores: list[Score]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from bus.adapter import Adapter, Call, Contract, operation
 from bus.app import App
 from bus.catalog import load
 from bus.cli import rules
+from bus.cli.trial import _add
 from bus.engine.arrival import Submission
 from bus.errors import RulesError
 from bus.message import canonical
@@ -384,6 +385,14 @@ def test_a_test_that_is_cut_can_fail(worked, edited):
     catalog = load(edited, OPERATIONS)
     [verdict] = run(catalog.routes["ufficio.pratica"].plan, [made.test], catalog, OPERATIONS)
     assert not verdict.passed
+
+
+def test_a_test_with_which_the_rules_would_not_load_is_never_in_their_file(edited):
+    name = load(edited, OPERATIONS).routes["ufficio.pratica"].file
+    before = (edited / name).read_bytes(), (edited / name).stat().st_mtime_ns
+    with pytest.raises(RulesError):
+        _add(edited, name, "  - nam: a field that there is not\n", OPERATIONS)
+    assert ((edited / name).read_bytes(), (edited / name).stat().st_mtime_ns) == before
 
 
 def test_the_command_adds_a_test_to_the_routes_file(worked, edited):
