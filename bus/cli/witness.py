@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bus.cli.common import Json, family, show
-from bus.disk import OWNER_ONLY
+from bus.disk import OWNER_ONLY, save
 
 if TYPE_CHECKING:
     from bus.witness.settings import Settings
@@ -43,7 +42,7 @@ def key(
     from bus.log.note import COSIGNATURE, Signer
 
     signer = Signer.new(name, COSIGNATURE)
-    write_secret(to, signer.secret())
+    save(to, f"{signer.secret()}\n".encode(), OWNER_ONLY, anew=True)
     show({"key": str(to), "public_key": str(signer.verifier)}, json, _made)
 
 
@@ -80,14 +79,6 @@ def show_memory(config: Config = CONFIG, json: Json = False) -> None:
     """The last checkpoint of each log, as it is in the memory; also while the witness runs."""
     settings = _settings(config)
     show({"logs": [_remembered(settings, log.origin) for log in settings.logs]}, json, _logs)
-
-
-def write_secret(path: Path, secret: str) -> None:
-    """A new file that only its owner can read, on the disk when this returns; raises OSError when there is one."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "w") as file:
-        file.write(secret + "\n")
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _settings(path: Path) -> Settings:
