@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -37,6 +36,7 @@ def graph(
     from bus.route import graph as one
     from bus.route import overview
     from bus.route.svg import route_svg
+    from bus.source import suggestion
 
     if bool(route) == every:
         raise Invalid("say which route, or --all", code="cli.usage", hint="bus graph edilizia.presenta-pratica --format svg -o pratica.svg")
@@ -47,8 +47,7 @@ def graph(
         drawn = {"svg": lambda: overview.as_svg(routes.values(), title), "mermaid": lambda: overview.as_mermaid(routes.values()),
                  "text": lambda: overview.as_text(routes.values())}[form.value]()  # fmt: skip
     elif route not in routes:
-        near = difflib.get_close_matches(route, routes, n=1)
-        hint = f"did you mean {near[0]}?" if near else "there are " + ", ".join(sorted(routes))
+        hint = suggestion(route, routes) or "there are " + ", ".join(sorted(routes))
         raise NotFound(f"there is no route {route!r}", code="graph.unknown-route", hint=hint)
     else:
         drawn = {"svg": route_svg, "mermaid": one.as_mermaid, "text": one.as_text}[form.value](routes[route])

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bus.cli.common import CONFIG, Json, Key, Plain, Purpose, Settings, Store, Url, announced, family
+from bus.cli.common import CONFIG, Json, Key, Plain, Purpose, Settings, Store, Url, announced, family, show
 
 app = family()
 OTHERWISE = 4
@@ -32,7 +32,6 @@ def plan(
 ) -> None:
     """Exit code 0: nothing would have gone otherwise; 4: something would; 1: the edited rules have errors."""
     from bus.cli.rules import offered, recomputing
-    from bus.jsontext import dumps
     from bus.mapping.protected import EVERYTHING
     from bus.planning.planning import planned
     from bus.replay import window
@@ -44,7 +43,7 @@ def plan(
         messages = window.between(reader, begin, end) if timed else window.newest(reader, last)
         values = granted is not None and granted.sees >= EVERYTHING
         found = planned(reader, _folder(routes) or settings.rules, offered(settings), messages, examples, values=values)
-        print(dumps(found.as_json(), indent=True).decode() if json or form is Plain.json else found.as_text())
+        show(found.as_json(), json or form is Plain.json, lambda _: print(found.as_text()))
     raise typer.Exit(0 if found.empty else OTHERWISE)
 
 

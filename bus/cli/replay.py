@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bus.cli.common import CONFIG, Json, Key, LogKey, Plain, Settings, Store, Url, client, family
+from bus.cli.common import CONFIG, Json, Key, LogKey, Plain, Settings, Store, Url, client, family, show
 
 if TYPE_CHECKING:
     from bus.adapter import Operation
@@ -47,7 +47,6 @@ def replay(
     5: the bundle does not verify.
     """
     from bus.cli.rules import offered, offline, proven, recomputing
-    from bus.jsontext import dumps
 
     if sum(map(bool, (what, since or until, bundle))) != 1:
         raise typer.BadParameter("say what: a run, a message or a case; or --from and --to; or --bundle", param_hint="replay")
@@ -59,7 +58,7 @@ def replay(
     else:
         with recomputing(config, store) as (settings, reader):
             report = replayed(reader, offered(settings), what, (since, until), every=every or bool(what))
-    print(dumps(report.as_json(), indent=True).decode() if json or form is Plain.json else report.as_text())
+    show(report.as_json(), json or form is Plain.json, lambda _: print(report.as_text()))
     raise typer.Exit(code_of(report.worst))
 
 

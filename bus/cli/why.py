@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bus.cli.common import CONFIG, Granted, Json, Key, Purpose, Settings, Store, Url, announced, family
+from bus.cli.common import CONFIG, Granted, Json, Key, Purpose, Settings, Store, Url, announced, family, show
 from bus.errors import NotFound
 
 if TYPE_CHECKING:
@@ -27,19 +27,10 @@ def why(
     run: Run, purpose: Purpose = "", url: Url = "", key: Key = "", config: Settings = CONFIG, store: Store = "", json: Json = False
 ) -> None:
     """Walk a run again from its journal, under the rules it had; values are shown with --purpose, which the running bus writes down."""
-    from bus.jsontext import dumps
-
     granted = announced(url, key, config, "why", purpose, what=run)
     for told in _accounts(run, config, store, granted):
         reasons = told.why()
-        if json:
-            print(
-                dumps(
-                    {"run": told.opening.run, "rules": told.past.rules, "reasons": [one.as_json() for one in reasons]}, indent=True
-                ).decode()
-            )
-        else:
-            print(told.head(), *(line for one in reasons for line in one.lines()), sep="\n")
+        _show(told, {"reasons": [one.as_json() for one in reasons]}, (line for one in reasons for line in one.lines()), json)
 
 
 @why_not.command()
@@ -48,7 +39,7 @@ def why_not_(
     config: Settings = CONFIG, store: Store = "", json: Json = False,
 ) -> None:  # fmt: skip
     """Walk a run again from its journal, and say what kept it from a step."""
-    from bus.jsontext import dumps
+    from bus.source import suggestion
 
     granted = announced(url, key, config, "why", purpose, what=run)
     for told in _accounts(run, config, store, granted):
@@ -56,13 +47,14 @@ def why_not_(
             reason = told.why_not(step)
         except KeyError:
             known = [one.id for one in told.plan.walk()]
-            near = difflib.get_close_matches(step, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else "its steps are " + ", ".join(known)
+            hint = suggestion(step, known) or "its steps are " + ", ".join(known)
             raise NotFound(f"{told.plan.name} has no step {step!r}", code="why.unknown-step", hint=hint) from None
-        if json:
-            print(dumps({"run": told.opening.run, "rules": told.past.rules, **reason.as_json()}, indent=True).decode())
-        else:
-            print(told.head(), *reason.lines(), sep="\n")
+        _show(told, reason.as_json(), reason.lines(), json)
+
+
+def _show(told: Account, found: Mapping[str, Any], lines: Iterable[str], json: bool) -> None:
+    """What was found out about a run, for a program or for a person."""
+    show({"run": told.opening.run, "rules": told.past.rules, **found}, json, lambda _: print(told.head(), *lines, sep="\n"))
 
 
 def _accounts(run: str, config: Path, store: str, granted: Granted | None = None) -> list[Account]:
