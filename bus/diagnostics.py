@@ -62,15 +62,14 @@ class _Stderr:
 _STDERR = _Stderr()
 
 
-def configure(level: str = "info", *, pretty: bool = False) -> None:
-    """Set up structlog for the whole process; ``pretty`` is for people at a terminal."""
-    renderer: Any = structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer()
+def configure(level: str = "info") -> None:
+    """Set up structlog for the whole process."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            renderer,
+            structlog.processors.JSONRenderer(),
             hide_persons,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),

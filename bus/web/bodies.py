@@ -40,23 +40,21 @@ def refuse_compressed(headers: Mapping[bytes, bytes]) -> None:
         raise Malformed("the body is compressed", code="input.encoding", hint="send it as it is, without Content-Encoding")
 
 
-async def whole(
-    receive: Receive, headers: Mapping[bytes, bytes], limit: int, patience: float = PATIENCE, *, exchange: Exchange | None = None
-) -> bytes:
+async def whole(receive: Receive, headers: Mapping[bytes, bytes], limit: int, *, exchange: Exchange | None = None) -> bytes:
     """The body, at most ``limit`` bytes. It is cheap when all of it is here already, as ``exchange`` can tell."""
     declared_size(headers, limit)
     refuse_compressed(headers)
     if exchange is not None and (here := exchange.body()) is not None:
         return _fitting(here, limit)
     try:
-        first = await _within(receive, patience)
+        first = await _within(receive, PATIENCE)
         if first["type"] == "http.request" and not first.get("more_body", False):
             content: bytes = first.get("body", b"")
             return _fitting(content, limit)
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(PATIENCE):
             return b"".join([piece async for piece in _bounded(first, receive, limit)])
     except TimeoutError:
-        raise Slow(f"the body did not come within {patience:g} seconds", hint="send the same message again, with the same key") from None
+        raise Slow(f"the body did not come within {PATIENCE:g} seconds", hint="send the same message again, with the same key") from None
 
 
 async def _within(receive: Receive, patience: float) -> Message:
@@ -145,15 +143,15 @@ class Tapped:
                     most -= len((await self()).get("body", b""))
 
 
-async def pieces(receive: Receive, patience: float = PATIENCE) -> AsyncIterator[bytes]:
-    """The body piece by piece, for files: each piece has ``patience`` seconds."""
+async def pieces(receive: Receive) -> AsyncIterator[bytes]:
+    """The body piece by piece, for files: each piece has `PATIENCE` seconds."""
     stream = _pieces(receive)
     while True:
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(PATIENCE):
                 piece = await anext(stream, None)
         except TimeoutError:
-            raise Slow(f"nothing came for {patience:g} seconds", hint="send the file again") from None
+            raise Slow(f"nothing came for {PATIENCE:g} seconds", hint="send the file again") from None
         if piece is None:
             return
         yield piece

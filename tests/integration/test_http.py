@@ -508,9 +508,7 @@ def test_a_header_that_never_ends_is_cut(server):
 
 
 def test_a_body_that_never_comes_ends_in_408(server, monkeypatch):
-    from bus.web import bodies
-
-    monkeypatch.setattr(bodies.whole, "__defaults__", (0.2,))
+    monkeypatch.setattr("bus.web.bodies.PATIENCE", 0.2)
     with socket.create_connection(("127.0.0.1", server.port), 10) as raw:
         raw.settimeout(60)
         raw.sendall(
