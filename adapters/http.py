@@ -7,6 +7,8 @@ Whether a byte left is told by `crossing`, never guessed. A reply is hostile: it
 
 from __future__ import annotations
 
+import datetime as dt
+import email.utils
 import io
 import re
 import select
@@ -18,10 +20,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from bus.adapter import Effect, InDoubt, OutsideError, Unreachable
 from bus.failpoint import reach
 
 MOST_HEAD = 65_536
 """Bytes of a reply's head, and of a line of a chunked body."""
+LONGEST_WAIT = 86_400.0
+"""Seconds that a system may ask us to wait, at most."""
 _AT_ONCE = 65_536
 _PLAIN_ADDRESS = re.compile(r"(https?)://([A-Za-z0-9.\-]+(?::[0-9]+)?)(/(?:[A-Za-z0-9/._~\-?&=+]|%[0-9A-F]{2})*)")
 """Addresses that `requests` would leave as they are; reading them again takes longer than writing to the socket."""
@@ -64,6 +69,28 @@ _REASONS = {
 def reason(error: Exception) -> str:
     """Why, in words that hold neither address nor payload (the texts of requests hold both)."""
     return _REASONS.get(type(error).__name__, f"the connection failed ({type(error).__name__})")
+
+
+def retry_after_of(headers: Mapping[str, str], now: dt.datetime) -> float | None:
+    """Seconds to wait: ``Retry-After`` (delta or date), else ``X-RateLimit-Reset`` (delta or unix time); None when neither says."""
+    text = headers.get("retry-after", "").strip()
+    if not text:
+        text = headers.get("x-ratelimit-reset", headers.get("ratelimit-reset", "")).strip()
+    if text.isdigit():
+        seconds = float(text)
+        if seconds > 1_000_000_000:
+            seconds -= now.timestamp()
+    else:
+        try:
+            seconds = (email.utils.parsedate_to_datetime(text) - now).total_seconds()
+        except (TypeError, ValueError):
+            return None
+    return min(max(seconds, 0.0), LONGEST_WAIT)
+
+
+def no_answer(effect: Effect, sentence: str, **detail: Any) -> OutsideError:
+    """Bytes left and nothing usable came back: `Unreachable` for a ``read``, `InDoubt` for the rest."""
+    return Unreachable(sentence, **detail) if effect == "read" else InDoubt(sentence, **detail)
 
 
 # -- one deadline ---------------------------------------------------------------------------------------------------------

@@ -16,9 +16,7 @@ size, JSON read strictly.
 
 from __future__ import annotations
 
-import datetime as dt
 import difflib
-import email.utils
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,10 +29,10 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from adapters.http import Link, Reply, crossing, errors, reason
+from adapters.http import Link, Reply, crossing, errors, no_answer, reason, retry_after_of
 from adapters.openapi import BODY, IN_PATH, Described, alternatives, document_of, model_of
 from adapters.shapes import Shape, shape_of
-from bus.adapter import Adapter, Call, Effect, InDoubt, Operation, OutsideError, Refused, Settings, Unreachable
+from bus.adapter import Adapter, Call, Effect, Operation, OutsideError, Refused, Settings, Unreachable
 from bus.message import canonical
 
 M = TypeVar("M", bound=BaseModel)
@@ -42,7 +40,6 @@ Hook = Callable[[str, str, bytes, Call], Mapping[str, str]]
 """``(method, path, body, ctx) -> headers``: what must be computed per request, such as ``Digest`` or ``Agid-JWT-Signature``."""
 
 NOT_NOW = frozenset({408, 425, 429, 503})
-LONGEST_WAIT = 86_400.0
 _OURS = frozenset({"accept", "content-type", "user-agent", "x-correlation-id", "x-request-id", "traceparent"})
 """Headers that every request of ours has, where they have a value."""
 DEPTH = 40
@@ -102,23 +99,6 @@ def _check_depth(value: Any, allowed: int) -> None:
         _check_depth(inner, allowed - 1)
 
 
-def retry_after_of(headers: Mapping[str, str], now: dt.datetime) -> float | None:
-    """Seconds to wait: ``Retry-After`` (delta or date), else ``X-RateLimit-Reset`` (delta or unix time); None when neither says."""
-    text = headers.get("retry-after", "").strip()
-    if not text:
-        text = headers.get("x-ratelimit-reset", headers.get("ratelimit-reset", "")).strip()
-    if text.isdigit():
-        seconds = float(text)
-        if seconds > 1_000_000_000:
-            seconds -= now.timestamp()
-    else:
-        try:
-            seconds = (email.utils.parsedate_to_datetime(text) - now).total_seconds()
-        except (TypeError, ValueError):
-            return None
-    return min(max(seconds, 0.0), LONGEST_WAIT)
-
-
 @dataclass(frozen=True, slots=True)
 class RestReply:
     """What came back with an expected status. Header names are lowercase."""
@@ -150,11 +130,6 @@ class RestReply:
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['type']}" for e in error.errors(include_input=False)[:5])
             raise no_answer(self.effect, f"the reply has not the agreed shape: {wrong}") from None
-
-
-def no_answer(effect: Effect, sentence: str, **detail: Any) -> OutsideError:
-    """Bytes left and nothing usable came back: `Unreachable` for a ``read``, `InDoubt` for the rest."""
-    return Unreachable(sentence, **detail) if effect == "read" else InDoubt(sentence, **detail)
 
 
 class RestSettings(Settings):

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from adapters.rest import HTTP_REFUSALS, RestClient, RestSettings, no_answer
+from adapters.http import no_answer
+from adapters.rest import HTTP_REFUSALS, RestClient, RestSettings
 from bus.adapter import Adapter, Call, Contract, operation
 
 PERSON = r"^[A-Z]{6}[0-9LMNPQRSTUV]{2}[ABCDEHLMPRST][0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{3}[A-Z]$"

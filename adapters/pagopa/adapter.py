@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from adapters.http import no_answer
 from adapters.pagopa import giornale
 from adapters.pagopa.gpd import PosizioneGpd, StatoGpd, corpo_di, differenze, letta, posizione_di
 from adapters.pagopa.inbound import endpoint
@@ -26,7 +27,7 @@ from adapters.pagopa.modelli import (
     StatoPosizione,
     oggi,
 )  # fmt: skip
-from adapters.rest import HTTP_REFUSALS, RestClient, RestReply, no_answer
+from adapters.rest import HTTP_REFUSALS, RestClient, RestReply
 from bus.adapter import Adapter, Call, Effect, Endpoint, InDoubt, Prepared, Refused, Report, Unreachable, operation
 
 NON_TROVATA = {"NON_TROVATA": "GPD has no position with that iupd"}

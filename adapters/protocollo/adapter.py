@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
+from adapters.http import no_answer
 from adapters.protocollo import dialects, registro
 from adapters.protocollo.dialects import Dialect, Step, day_of, full_number, is_marked, is_number, mark, says, year_of
 from adapters.protocollo.modelli import ProtocolloSettings, Registrato, Registrazione, RicercaProtocollo, Trovato
@@ -200,8 +201,7 @@ class Protocollo(Adapter):
         reply = self._docarea.call(step.operazione, values, _within(ctx, until), effect=effect)
         said = reply.get(step.risultato)
         if not isinstance(said, Mapping) or said.get(self._dialect.errore) is None:
-            failure = Unreachable if effect == "read" else InDoubt
-            raise failure(f"{step.operazione}: the reply says neither yes nor no")
+            raise no_answer(effect, f"{step.operazione}: the reply says neither yes nor no")
         if not is_number(said.get(self._dialect.numero)):  # a number, once given, is a fact, whatever complaint comes with it
             self._raise_error(step, str(said[self._dialect.errore]), str(said.get(self._dialect.testo) or ""))
         return said

@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from adapters.rest import HTTP_REFUSALS, RestClient, RestSettings, no_answer
+from adapters.http import no_answer
+from adapters.rest import HTTP_REFUSALS, RestClient, RestSettings
 from bus.adapter import Adapter, Call, Contract, operation
 from bus.message import digest
 

@@ -16,9 +16,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from adapters.http import no_answer
 from adapters.shapes import Shape, shape_of
 from adapters.soap.client import BAD_REQUEST, Link, SoapClient
-from bus.adapter import Adapter, Call, InDoubt, Operation, Refused, Settings, Unreachable
+from bus.adapter import Adapter, Call, Operation, Refused, Settings
 
 IN_BAND = "IN_BAND"
 """Refused inside a success with a code that nobody declared; which one stands in the evidence."""
@@ -118,8 +119,7 @@ class Soap(Adapter):
         try:
             return declared.answer.model_validate(said)
         except ValueError as error:
-            failure = Unreachable if asked.effect == "read" else InDoubt
-            raise failure(f"{operation_name}: the reply has not the agreed shape: {type(error).__name__}") from None
+            raise no_answer(asked.effect, f"{operation_name}: the reply has not the agreed shape: {type(error).__name__}") from None
 
 
 def _declared(name: str, asked: SoapOperationSettings, wsdl: Path, port: str) -> Operation:

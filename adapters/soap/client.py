@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from bus.adapter import Call, Effect, InDoubt, Refused, Unreachable
+from adapters.http import no_answer, retry_after_of
+from bus.adapter import Call, Effect, Refused, Unreachable
 from bus.errors import ConfigError, Invalid, Malformed
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class SoapClient:
         except NotSent as error:
             raise Unreachable(f"{name}: {error}, and nothing was sent") from None
         except NoReply as error:
-            _uncertain(effect, f"{name}: {error}")
+            raise no_answer(effect, f"{name}: {error}") from None
         try:
             return self._answer(operation, reply, effect, refusals or {})
         except Unreachable as error:
@@ -128,32 +129,30 @@ class SoapClient:
             opened = open_envelope(reply.content, max_bytes=max(len(reply.content), 1))
         except Malformed as error:
             _refused_by(refusals, [f"HTTP_{reply.status}"], f"{operation.name}: status {reply.status}")
-            _uncertain(effect, f"{operation.name}: status {reply.status} and no SOAP reply: {error.sentence}")
+            raise no_answer(effect, f"{operation.name}: status {reply.status} and no SOAP reply: {error.sentence}") from None
         fault = fault_in(opened)
         if fault is not None:
             _refused_by(refusals, [fault.code, fault.detail], f"{operation.name}: {fault.sentence}")
-            _uncertain(effect, f"{operation.name}: fault {fault.code}: {fault.sentence}", fault.code)
+            raise no_answer(effect, f"{operation.name}: fault {fault.code}: {fault.sentence}", outside_code=fault.code)
         if reply.status >= 300:
-            _uncertain(effect, f"{operation.name}: status {reply.status}")
+            raise no_answer(effect, f"{operation.name}: status {reply.status}")
         return self._values(operation, opened.body, effect)
 
     def _values(self, operation: SoapOperation, body: Element, effect: Effect) -> dict[str, Any]:
         try:
             child = self.wsdl.settle_reply(operation, body)
         except Malformed as error:
-            _uncertain(effect, f"{operation.name}: {error.sentence}")
+            raise no_answer(effect, f"{operation.name}: {error.sentence}") from None
         if child is None or child.tag != operation.reply_tag:
-            _uncertain(effect, f"{operation.name}: the reply is not a {operation.reply_tag}")
+            raise no_answer(effect, f"{operation.name}: the reply is not a {operation.reply_tag}")
         errors = self.wsdl.errors(child) if self._validate_replies else []
         if errors:
-            _uncertain(effect, f"{operation.name}: the reply is not valid: {errors[0]}")
+            raise no_answer(effect, f"{operation.name}: the reply is not valid: {errors[0]}")
         return self.wsdl.read_reply(operation, child)
 
 
 def _later(reply: HttpReply, ctx: Call) -> float | None:
     """Seconds to wait where a gateway says so (429, 503)."""
-    from adapters.rest import retry_after_of
-
     return retry_after_of(reply.headers, ctx.now) if reply.status in (429, 503) else None
 
 
@@ -161,10 +160,3 @@ def _refused_by(refusals: Mapping[str, str], codes: list[str], sentence: str) ->
     for code in codes:
         if code and code in refusals:
             raise Refused(sentence, outside_code=code)
-
-
-def _uncertain(effect: Effect, sentence: str, code: str = "") -> NoReturn:
-    """A read that failed is simply not answered; anything else may have happened."""
-    if effect == "read":
-        raise Unreachable(sentence, outside_code=code)
-    raise InDoubt(sentence, outside_code=code)

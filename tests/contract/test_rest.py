@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 import pytest
 from pydantic import ValidationError
 
-from adapters.rest import Rest, RestClient, RestSettings, retry_after_of, strict_json
+from adapters.http import retry_after_of
+from adapters.rest import Rest, RestClient, RestSettings, strict_json
 from bus.adapter import Call, InDoubt, Refused, Unreachable
 from bus.testing.adapter_contract import attempt, call
 
