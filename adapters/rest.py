@@ -21,7 +21,6 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NoReturn, Self, TypeVar
@@ -31,8 +30,8 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from adapters.http import Link, Reply, crossing, errors, no_answer, reason, retry_after_of
 from adapters.openapi import BODY, IN_PATH, Described, alternatives, document_of, model_of
-from adapters.shapes import Shape, shape_of
-from bus.adapter import Adapter, Call, Effect, Operation, OutsideError, Refused, Settings, Unreachable
+from adapters.shapes import Configured, Shape, shape_of
+from bus.adapter import Call, Effect, Operation, OutsideError, Refused, Settings, Unreachable
 from bus.message import canonical
 
 M = TypeVar("M", bound=BaseModel)
@@ -331,7 +330,7 @@ class ConfiguredSettings(RestSettings):
         return found
 
 
-class Rest(Adapter):
+class Rest(Configured):
     """A REST system with JSON bodies, described in ``config.yaml``: its operations exist per instance."""
 
     Settings = ConfiguredSettings
@@ -339,15 +338,9 @@ class Rest(Adapter):
     def __init__(self, name: str, settings: ConfiguredSettings) -> None:
         super().__init__(name, settings)
         self._client = RestClient(settings, settings.headers)
-        self._described: dict[str, Described] = {}
-        found: dict[str, Operation] = {}
-        for operation_name, declared in settings.operations.items():
-            described = settings.described(operation_name)
-            if described:
-                self._described[operation_name] = described
-            found[operation_name] = _declared(operation_name, declared, described, settings.validate_replies)
-            setattr(self, found[operation_name].method, partial(self._ask, operation_name))
-        vars(self)["operations"] = found
+        self._described = {name: described for name in settings.operations if (described := settings.described(name))}
+        judged = settings.validate_replies
+        self._offer({name: _declared(name, one, self._described.get(name), judged) for name, one in settings.operations.items()})
 
     def close(self) -> None:
         self._client.close()

@@ -1,4 +1,6 @@
-"""Shapes: a small part of JSON Schema, made into pydantic models for adapters that are described in ``config.yaml``.
+"""What adapters that are described in ``config.yaml`` share: operations of their own, and shapes.
+
+Shapes are a small part of JSON Schema, made into pydantic models.
 
 Known keywords: ``type`` (one, or one and ``null``), ``properties``, ``required``, ``items``, ``enum``, ``pattern``, ``minLength``,
 ``maxLength``, ``minimum``, ``maximum``, ``minItems``, ``maxItems``, ``description``. Any other keyword is refused rather than ignored.
@@ -6,11 +8,13 @@ Known keywords: ``type`` (one, or one and ``null``), ``properties``, ``required`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
-from bus.adapter import Contract
+from bus.adapter import Adapter, Call, Contract, Operation
 
 _CONSTRAINTS = {
     "pattern": "pattern", "minLength": "min_length", "maxLength": "max_length", "minItems": "min_length", "maxItems": "max_length",
@@ -78,3 +82,16 @@ def _refuse_unknown(place: str, schema: dict[str, Any]) -> None:
 
 Shape = Annotated[dict[str, Any], AfterValidator(_checked)]
 """A JSON Schema of an object, within the part that this module knows."""
+
+
+class Configured(Adapter):
+    """An adapter whose operations exist per instance; each is asked through `_ask`, by its name."""
+
+    def _offer(self, operations: Mapping[str, Operation]) -> None:
+        """These are its operations from now on, by name."""
+        vars(self)["operations"] = operations  # those of an instance stand before those of its class
+        for name, one in operations.items():
+            setattr(self, one.method, partial(self._ask, name))
+
+    def _ask(self, name: str, request: BaseModel, ctx: Call) -> BaseModel:
+        raise NotImplementedError

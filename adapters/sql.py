@@ -39,8 +39,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, Field, ValidationError
 
-from adapters.shapes import Shape, shape_of
-from bus.adapter import Adapter, Call, InDoubt, Operation, OutsideError, Refused, Settings, Unreachable
+from adapters.shapes import Configured, Shape, shape_of
+from bus.adapter import Call, InDoubt, Operation, OutsideError, Refused, Settings, Unreachable
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, CursorResult, Dialect, Engine
@@ -427,7 +427,7 @@ class ConfiguredSettings(SqlSettings):
     operations: dict[str, SqlOperation] = Field(min_length=1)
 
 
-class Sql(Adapter):
+class Sql(Configured):
     """A database described in ``config.yaml``: its operations exist per instance."""
 
     Settings = ConfiguredSettings
@@ -435,11 +435,7 @@ class Sql(Adapter):
     def __init__(self, name: str, settings: ConfiguredSettings) -> None:
         super().__init__(name, settings)
         self._database = Database(settings)
-        found: dict[str, Operation] = {}
-        for operation_name, declared in settings.operations.items():
-            found[operation_name] = _declared(operation_name, declared)
-            setattr(self, found[operation_name].method, functools.partial(self._ask, operation_name))
-        vars(self)["operations"] = found
+        self._offer({name: _declared(name, declared) for name, declared in settings.operations.items()})
 
     def close(self) -> None:
         self._database.close()

@@ -10,16 +10,15 @@ import base64
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.http import no_answer
-from adapters.shapes import Shape, shape_of
+from adapters.shapes import Configured, Shape, shape_of
 from adapters.soap.client import BAD_REQUEST, Link, SoapClient
-from bus.adapter import Adapter, Call, Operation, Refused, Settings
+from bus.adapter import Call, Operation, Refused, Settings
 
 IN_BAND = "IN_BAND"
 """Refused inside a success with a code that nobody declared; which one stands in the evidence."""
@@ -81,7 +80,7 @@ def _as_the_wsdl(name: str, schema: Callable[[], dict[str, Any]]) -> type[BaseMo
     return Told
 
 
-class Soap(Adapter):
+class Soap(Configured):
     """A system whose operations exist per instance, as `config.yaml` names them."""
 
     Settings = SoapSettings
@@ -95,11 +94,8 @@ class Soap(Adapter):
         self._client = SoapClient(
             settings.wsdl, settings.url, port=settings.port, link=link, validate_replies=settings.validate_replies
         )  # fmt: skip
-        found: dict[str, Operation] = {}
-        for operation_name, declared in settings.operations.items():
-            found[operation_name] = _declared(operation_name, declared, Path(settings.wsdl), settings.port)
-            setattr(self, found[operation_name].method, partial(self._ask, operation_name))
-        vars(self)["operations"] = found
+        wsdl, port = Path(settings.wsdl), settings.port
+        self._offer({name: _declared(name, declared, wsdl, port) for name, declared in settings.operations.items()})
 
     def check(self) -> Iterable[str]:
         """Does the WSDL have the operations?"""
