@@ -30,7 +30,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from adapters.http import Link, Reply, crossing, errors, no_answer, reason, retry_after_of
 from adapters.openapi import BODY, IN_PATH, Described, alternatives, document_of, model_of
-from adapters.shapes import Configured, Shape, shape_of
+from adapters.shapes import Configured, Shape, faults_of, shape_of
 from bus.adapter import Call, Effect, Operation, OutsideError, Refused, Settings, Unreachable
 from bus.message import canonical
 
@@ -127,8 +127,7 @@ class RestReply:
         try:
             return kind.model_validate(value)
         except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['type']}" for e in error.errors(include_input=False)[:5])
-            raise no_answer(self.effect, f"the reply has not the agreed shape: {wrong}") from None
+            raise no_answer(self.effect, f"the reply has not the agreed shape: {faults_of(error)}") from None
 
 
 class RestSettings(Settings):

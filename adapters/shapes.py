@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from bus.adapter import Adapter, Call, Contract, Operation
 
@@ -82,6 +82,11 @@ def _refuse_unknown(place: str, schema: dict[str, Any]) -> None:
 
 Shape = Annotated[dict[str, Any], AfterValidator(_checked)]
 """A JSON Schema of an object, within the part that this module knows."""
+
+
+def faults_of(error: ValidationError) -> str:
+    """Where what another system gave is not of its shape, and how: the first five faults, without a value of it."""
+    return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['type']}" for fault in error.errors(include_input=False)[:5])
 
 
 class Configured(Adapter):

@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, Field, ValidationError
 
-from adapters.shapes import Configured, Shape, shape_of
+from adapters.shapes import Configured, Shape, faults_of, shape_of
 from bus.adapter import Call, InDoubt, Operation, OutsideError, Refused, Settings, Unreachable
 
 if TYPE_CHECKING:
@@ -460,7 +460,7 @@ def _answer_of(declared: Operation, asked: SqlOperation, found: Sequence[Row]) -
     try:
         return declared.answer.model_validate(value)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['type']}" for e in error.errors(include_input=False)[:5])
+        wrong = faults_of(error)
         if asked.effect == "read":
             raise Unreachable(f"{declared.name}: the rows have not the agreed shape: {wrong}") from None
         raise Refused(f"{declared.name}: the rows have not the agreed shape: {wrong}", outside_code="NON_ESEGUIBILE") from None
