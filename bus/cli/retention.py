@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import Defaulting, Json, Key, Url, client, family_of, show
+from bus.cli.common import Defaulting, Json, Key, Reason, Url, client, family_of, show
 
 HELD = {
     "": "goes", "open": "held: something of the case is open, waits, or needs a person", "recent": "held: the case went on since",
@@ -34,7 +34,7 @@ def look(dry_run: Dry = True, url: Url = "", key: Key = "", json: Json = False) 
 
 @app.command("apply")
 def apply_(
-    reason: Annotated[str, typer.Option("--reason", help="Why; the log keeps it.")],
+    reason: Reason,
     dry_run: Dry = False, url: Url = "", key: Key = "", json: Json = False,
 ) -> None:  # fmt: skip
     """Destroy what may go, page by page; nobody can undo it. Interrupted, it is simply run again."""

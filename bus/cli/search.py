@@ -43,8 +43,8 @@ def search_log(
     key: Key = "",
 ) -> None:
     """Find records, or the messages, runs or cases that have a record which is all of what is asked for; newest first."""
-    for option, said in (("--case", case), ("--text", text)):
-        _refuse_person(said, option)
+    _refuse_person(case, "--case", "key")
+    _refuse_person(text, "--text", "text")
     given = {
         "find": find, "key": case, "type": type, "route": route, "step": step, "outcome": outcome, "from": since, "to": until,
         "text": text, "purpose": purpose,
@@ -69,11 +69,11 @@ def _pages(bus: Client, asked: dict[str, Any], limit: int, after: str) -> dict[s
             return {**page, "found": found, **({"opened": opened, "unreadable": unreadable} if "opened" in page else {})}
 
 
-def _refuse_person(said: str, option: str) -> None:
+def _refuse_person(said: str, option: str, name: str) -> None:
+    """Raises `BadParameter` for an option that names a person; ``name``: what that is called among the values of a file."""
     from bus.engine.search import names_person
 
     if names_person(said):
-        name = {"--case": "key", "--text": "text"}[option]
         raise typer.BadParameter(f'{PERSON}: echo \'{{"{name}": "…"}}\' | bus log search … --values -', param_hint=option)
 
 
