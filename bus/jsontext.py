@@ -51,7 +51,7 @@ Place: TypeAlias = Sequence[str | int]
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 
 
-def parse(data: bytes, limit: int = LIMIT, depth: int = DEPTH) -> JsonValue:
+def parse(data: bytes, limit: int = LIMIT) -> JsonValue:
     """The value that ``data`` says. Raises `TooLarge` beyond ``limit`` bytes, else `Malformed` with ``line`` and ``column`` in its detail.
 
     About 3 µs for a message of 1 KB.
@@ -62,8 +62,8 @@ def parse(data: bytes, limit: int = LIMIT, depth: int = DEPTH) -> JsonValue:
         value: JsonValue = jiter.from_json(data, catch_duplicate_keys=True, allow_inf_nan=False)
     except ValueError as error:
         raise _malformed(str(error), data) from None
-    if data.count(b"[") + data.count(b"{") > depth:
-        _check_depth(value, depth, depth)
+    if data.count(b"[") + data.count(b"{") > DEPTH:
+        _check_depth(value, DEPTH)
     if _may_hold_large_numbers(data):
         _check_numbers(value)
     if b"\\u0000" in data and (path := _nul_in(value)) is not None:
@@ -96,7 +96,7 @@ def _malformed(raw: str, data: bytes) -> Malformed:
     place = _PLACE.search(raw)
     line, column = (int(place[1]), int(place[2])) if place else (1, 1)
     if raw.startswith(_PARSER_TOO_DEEP):
-        return _too_deep(DEPTH, line=line, column=column)
+        return _too_deep(line=line, column=column)
     if data.startswith(_MARKS):
         return Malformed("not JSON: it begins with a byte order mark", hint="send UTF-8 without the mark", line=1, column=1)
     if b"\0" in data[:2]:
@@ -110,8 +110,8 @@ def _malformed(raw: str, data: bytes) -> Malformed:
     return Malformed(said, code=code, hint=hint, line=line, column=column)
 
 
-def _too_deep(depth: int, **place: Any) -> Malformed:
-    hint = f"flatten it: at most {depth} lists and objects within one another are taken"
+def _too_deep(**place: Any) -> Malformed:
+    hint = f"flatten it: at most {DEPTH} lists and objects within one another are taken"
     return Malformed("the JSON text is nested too deep", code="input.too-deep", hint=hint, **place)
 
 
@@ -121,13 +121,13 @@ def _may_hold_large_numbers(data: bytes) -> bool:
     return b"e000" in alike or b"0" * 19 in alike
 
 
-def _check_depth(value: Any, allowed: int, depth: int, path: Place = ()) -> None:
+def _check_depth(value: Any, allowed: int, path: Place = ()) -> None:
     if not isinstance(value, (dict, list)):
         return
     if allowed == 0:
-        raise _too_deep(depth, pointer=pointer(path))
+        raise _too_deep(pointer=pointer(path))
     for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
-        _check_depth(inner, allowed - 1, depth, (*path, name))
+        _check_depth(inner, allowed - 1, (*path, name))
 
 
 def _check_numbers(value: Any, path: Place = ()) -> None:

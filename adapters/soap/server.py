@@ -39,7 +39,7 @@ class SoapReply:
 
 
 class SoapService:
-    """Serves the operations of one port that have a handler. Thread-safe; under 1 ms a request besides the handler.
+    """Serves the operations of a contract that have a handler. Thread-safe; under 1 ms a request besides the handler.
 
     ``on_invalid`` and ``on_error`` let a contract that says no in band do so. Raises `ConfigError` for a handler the contract lacks.
     """
@@ -49,12 +49,11 @@ class SoapService:
         wsdl: str | Path,
         handlers: Mapping[str, Handler],
         *,
-        port: str = "",
         on_invalid: OnInvalid | None = None,
         on_error: OnError | None = None,
         max_bytes: int = 1_000_000,
     ) -> None:
-        self._wsdl = load(wsdl, port)
+        self._wsdl = load(wsdl)
         self._handlers = {self._wsdl.operation(name).name: handler for name, handler in handlers.items()}
         self._on_invalid, self._on_error, self._max_bytes = on_invalid, on_error, max_bytes
         _ = self._wsdl.schema  # compiled now, not under the first request

@@ -21,6 +21,8 @@ CONNECT_SECONDS = 5.0
 PATIENCE = 10.0
 """How long the broker may take to answer anything; then the connection is thrown away."""
 HEARTBEAT = 30
+LONGEST_PAUSE = 2.0
+"""Seconds between two tries to dial, at most."""
 _AMQP = {"amqp", "amqps", "pyamqp", "pyamqps"}
 _TLS = {"amqps", "pyamqps"}
 _BOUNDS: dict[str, Any] = {
@@ -156,12 +158,13 @@ class Line:
 class BackOff:
     """How long to wait before dialling again: at once, then longer and longer, never together with the others."""
 
-    def __init__(self, most: float = 2.0) -> None:
-        self._most, self._tries = most, 0
+    def __init__(self) -> None:
+        self._tries = 0
 
     def reset(self) -> None:
         self._tries = 0
 
     def seconds(self) -> float:
+        """Until the next try, which this counts."""
         self._tries += 1
-        return float(min(self._most, 0.05 * 2 ** min(self._tries, 10)) * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+        return float(min(LONGEST_PAUSE, 0.05 * 2 ** min(self._tries, 10)) * random.uniform(0.5, 1.0))  # noqa: S311 - no secret

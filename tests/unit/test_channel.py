@@ -184,7 +184,7 @@ def test_who_puts_while_the_bell_is_silenced_is_heard_and_so_is_the_next(monkeyp
 
 
 def test_the_back_off_grows_and_is_bounded() -> None:
-    back_off = BackOff(most=2.0)
+    back_off = BackOff()
     waits = [back_off.seconds() for _ in range(20)]
     assert waits[0] <= 0.1
     assert 1.0 <= waits[-1] <= 2.0
