@@ -1,4 +1,4 @@
-"""IUV and notice number: how they are made and how a typed one is checked.
+"""IUV, notice number and RF reference: how they are made and how a typed one is checked.
 
 Rules: SACI 1.3.1 §2.2.2 (the same in SACI 3.x for aux digit 3). A notice number has 18 digits:
 
@@ -28,10 +28,13 @@ __all__ = [
     "difetto_avviso",
     "iban_valido",
     "iuv_di",
+    "rf_di",
+    "rf_valido",
 ]
 
 AuxDigit = Literal[0, 1, 2, 3]
 _BASE_DIGITS: dict[AuxDigit, int] = {0: 13, 1: 17, 2: 15, 3: 13}
+_RF_MAX = 21
 
 
 class Identificativi(NamedTuple):
@@ -92,13 +95,31 @@ def difetto_avviso(numero_avviso: str) -> str | None:
     return None
 
 
+def rf_di(riferimento: str) -> str:
+    """The ISO 11649 creditor reference (``RFcc...``) of up to 21 letters and digits; for payments started at the creditor."""
+    corpo = riferimento.upper()
+    if not 1 <= len(corpo) <= _RF_MAX or not (corpo.isascii() and corpo.isalnum()):
+        raise ValueError("an RF reference has 1 to 21 letters and digits")
+    return f"RF{98 - _modulo(corpo + 'RF00', 97):02d}{corpo}"
+
+
+def rf_valido(riferimento: str) -> bool:
+    """Whether a text is an ISO 11649 reference with right check digits."""
+    corpo = riferimento.upper()
+    formato = corpo.isascii() and corpo.isalnum() and corpo[:2] == "RF" and corpo[2:4].isdigit() and 5 <= len(corpo) <= _RF_MAX + 4
+    return formato and _modulo(corpo[4:] + corpo[:4], 97) == 1
+
+
 def iban_valido(iban: str) -> bool:
     """Whether the length (for Italy) and the ISO 7064 check digits of an IBAN fit; pagoPA refuses a reply where they do not."""
     testo = iban.upper()
     if not (testo.isascii() and testo.isalnum() and 15 <= len(testo) <= 34) or (testo[:2] == "IT" and len(testo) != 27):
         return False
-    cifre = "".join(str(int(c, 36)) for c in testo[4:] + testo[:4])
-    return int(cifre) % 97 == 1
+    return _modulo(testo[4:] + testo[:4], 97) == 1
+
+
+def _modulo(testo: str, divisore: int) -> int:
+    return int("".join(str(int(c, 36)) for c in testo)) % divisore
 
 
 def _cifre(testo: str) -> bool:

@@ -1,4 +1,4 @@
-"""IUV and notice numbers: made right, and checked when typed."""
+"""IUV, notice numbers and references: made right, and checked when typed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.pagopa.identificativi import Emettitore, controllo, difetto_avviso, iban_valido, iuv_di
+from adapters.pagopa.identificativi import Emettitore, controllo, difetto_avviso, iban_valido, iuv_di, rf_di, rf_valido
 
 ESEMPI = Path(__file__).parents[3] / "shared/contracts/datasets/identifier_examples.json"
 due_cifre = st.integers(0, 99).map(lambda n: f"{n:02d}")
@@ -73,6 +73,20 @@ def test_what_is_not_a_notice_number_is_named(avviso: str) -> None:
     assert difetto_avviso(avviso) is not None
 
 
+def test_references_of_iso_11649_have_their_check_digits() -> None:
+    assert rf_di("539007547034") == "RF18539007547034"
+    assert rf_valido("RF8602000000000000083")
+    assert not rf_valido("RF8702000000000000083")
+    assert not rf_valido("RF18")
+    with pytest.raises(ValueError, match="1 to 21"):
+        rf_di("a b")
+
+
+@given(st.from_regex(r"[0-9A-Z]{1,21}", fullmatch=True))
+def test_every_reference_we_make_is_valid(testo: str) -> None:
+    assert rf_valido(rf_di(testo))
+
+
 def test_the_published_examples_agree() -> None:
     if not ESEMPI.exists():
         pytest.skip("shared contracts absent: ../shared/contracts/datasets/identifier_examples.json")
@@ -82,5 +96,6 @@ def test_the_published_examples_agree() -> None:
         assert esempio["nav"][-2:] == controllo(esempio["nav"][:-2])
     for avviso in esempi["notice_number"]["invalid_check_digit_but_seen_in_published_samples"]:
         assert difetto_avviso(avviso) is not None
+    assert all(rf_valido(rf) for rf in esempi["creditor_reference_iso11649"]["valid"])
     assert all(iban_valido(iban) for iban in esempi["iban"]["valid"])
     assert not any(iban_valido(iban) for iban in esempi["iban"]["invalid"])
