@@ -39,7 +39,7 @@ _REFUSALS = {
     "CLASSIFICA_ERRATA": "no such code in the filing plan",
     "SEGNATURA_ERRATA": "the register cannot read the Segnatura",
     "DOCUMENTO_IGNOTO": "the register does not know a document that was put in",
-    "DOCUMENTO_TROPPO_GRANDE": "a document is larger than the settings let through: nothing was sent",
+    "DOCUMENTO_TROPPO_GRANDE": "a document, or all of them together, is larger than the settings let through: nothing was sent",
     "NON_PREVISTO": "this register cannot be searched through its services",
     BAD_REQUEST: "the request does not fit the register's contract: nothing was sent",
 }
@@ -153,14 +153,15 @@ class Protocollo(Adapter):
         if not request.documenti:
             return [("riepilogo.txt", _summary(request).encode())]
         assert ctx.open_attachment is not None, "the engine gives every call a way to its files"
-        found = []
+        found, left = [], self.settings.documenti_massimo
         for document in request.documenti:
             with ctx.open_attachment(document.sha256) as stream:
-                content = stream.read(self.settings.documento_massimo + 1)
+                content = stream.read(min(self.settings.documento_massimo, left) + 1)
             if len(content) > self.settings.documento_massimo:
-                raise Refused(
-                    f"{document.name} is larger than {self.settings.documento_massimo} bytes", outside_code="DOCUMENTO_TROPPO_GRANDE"
-                )
+                raise _too_large(f"{document.name} is", "documento_massimo", self.settings.documento_massimo)
+            left -= len(content)
+            if left < 0:
+                raise _too_large("the documents of this registration are together", "documenti_massimo", self.settings.documenti_massimo)
             found.append((document.name, content))
         return found
 
@@ -275,6 +276,11 @@ def _within(ctx: Call, until: float) -> Call:
     if left <= 0:
         raise Unreachable("no time was left for the next step; nothing was registered")
     return dataclasses.replace(ctx, timeout=left)
+
+
+def _too_large(which: str, setting: str, most: int) -> Refused:
+    sentence = f"{which} larger than {most} bytes: raise {setting}, if the register takes it and the worker has the memory, or send less"
+    return Refused(sentence, outside_code="DOCUMENTO_TROPPO_GRANDE")
 
 
 def _first(found: list[Registrato]) -> Registrato | None:

@@ -80,6 +80,9 @@ class ProtocolloSettings(Settings):
     applicativo: str = Field(default="SNODO", description="name of ApplicativoProtocollo, as agreed with the vendor")
     assestamento: float = Field(default=30.0, ge=0, description="seconds after which a call that timed out can register no more (settle)")
     documento_massimo: int = Field(default=30_000_000, gt=0, description="bytes of one document; it travels inside the SOAP body")
+    documenti_massimo: int = Field(
+        default=100_000_000, gt=0, description="bytes of all documents of one registration; the bus holds three times as many while it asks"
+    )
     connessione: float = Field(default=3.0, gt=0, description="seconds to connect")
     ca: str = Field(default="", description="file of the authority that signed the register's certificate")
     risposte_rigorose: bool = Field(default=True, description="false takes replies that stray from the register's own XSD")

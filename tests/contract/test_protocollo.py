@@ -146,6 +146,17 @@ class _Register(AdapterContract):
         assert done.error.outside_code == "DOCUMENTO_TROPPO_GRANDE"
         assert done.ctx.exchanges == []
 
+    def test_documents_that_are_together_beyond_the_limit_never_leave(self, simulator):
+        plans = [ExampleFile(f"tavola {n}.pdf", bytes([n]) * 600) for n in range(2)]
+        request = _request(documenti=[{"sha256": plan.sha256, "name": plan.name} for plan in plans])
+        enough, little = (self.build({**self.settings(simulator.url, simulator.facts), "documenti_massimo": n}) for n in (1200, 1199))
+        done = attempt(little, "registra", request, files=tuple(plans))
+        assert done.error.outside_code == "DOCUMENTO_TROPPO_GRANDE"
+        assert "raise documenti_massimo" in done.error.sentence
+        assert done.ctx.exchanges == []
+        call(enough, "registra", request, files=tuple(plans))
+        enough.close()
+
     def test_the_settle_time_comes_from_the_settings(self):
         adapter = self.build({**self.settings("http://127.0.0.1:9", {}), "assestamento": 7})
         assert adapter.operations["registra"].settle == 7
