@@ -167,6 +167,19 @@ class _Work:
     # -- the three acts -----------------------------------------------------------------------------------------------
 
     def open(self, asked: Apertura) -> Aperta:
+        return self._opened_before(asked) or self._open_now(asked)
+
+    def _opened_before(self, asked: Apertura) -> Aperta | None:
+        """The practice that has our UUID though what we did under it is not noted any more; refuses one of another application."""
+        found = self._one("istanza-con-uuid", uuid=self.uuid)
+        if found is None:
+            return None
+        if (found["istanza"], found["numero"], found["anno"]) != (asked.istanza, asked.protocollo.numero, asked.protocollo.anno):
+            sentence = f"apri-pratica: practice {found['id']} has our UUID and is of another application"
+            raise Refused(sentence, outside_code="CONTENUTO_DIVERSO")
+        return Aperta(pratica=str(found["id"]), uuid=self.uuid)
+
+    def _open_now(self, asked: Apertura) -> Aperta:
         oneri = asked.oneri or []
         files = self.transaction.ctx.attachments
         counts = {

@@ -52,6 +52,10 @@ SELECT "CODICEISTANZA" AS id, "NUMEROISTANZA" AS pratica, "CODICEPRATICATEL" AS 
  "OGGETTO" AS oggetto, "Indirizzo" AS indirizzo, "CHIUSURA" AS stato, "NUMEROPROTOCOLLO" AS numero, "annoprotocollo" AS anno, "DATAPROTOCOLLO" AS data_protocollo
 FROM istanze WHERE "IDCOMUNE" = :comune AND "CODICEISTANZA" = :pratica;
 
+-- name: istanza-con-uuid
+SELECT "CODICEISTANZA" AS id, "CODICEPRATICATEL" AS istanza, "NUMEROPROTOCOLLO" AS numero, "annoprotocollo" AS anno
+FROM istanze WHERE "IDCOMUNE" = :comune AND "UUID" = :uuid;
+
 -- name: richiedente
 SELECT "CODICEFISCALE" AS codice_fiscale, "Cognome" AS cognome, "Nome" AS nome
 FROM istanzerichiedenti WHERE "IDCOMUNE" = :comune AND "CODICEISTANZA" = :pratica ORDER BY "CODICERICHIEDENTE";

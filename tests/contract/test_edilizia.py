@@ -277,6 +277,16 @@ def test_a_key_used_again_answers_the_same_and_refuses_other_content(office, act
     assert refused.outside_code == "CONTENUTO_DIVERSO"
 
 
+def test_a_practice_is_found_again_by_our_uuid_where_what_we_did_is_not_noted_any_more(office, database):
+    request, key = fresh(RICHIESTA), a_key()
+    first, _ = call(office, "apri-pratica", request, key=key)
+    mine = {"comune": office.settings.comune}
+    execute(database, 'DELETE FROM snodo_operazioni WHERE "IDCOMUNE" = :comune', **mine)
+    assert attempt(office, "apri-pratica", fresh(RICHIESTA), key=key).error.outside_code == "CONTENUTO_DIVERSO"
+    assert [call(office, "apri-pratica", request, key=key)[0] for _ in range(2)] == [first, first]
+    assert len(rows(database, 'SELECT 1 FROM istanze WHERE "IDCOMUNE" = :comune', **mine)) == 1
+
+
 def test_a_payment_is_recorded_once_for_each_iuv_whatever_the_key(office):
     pratica = opened(office).pratica
     request = payment(pratica)
