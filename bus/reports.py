@@ -13,6 +13,7 @@ from typing import Any
 
 from bus import clock
 from bus.adapter import Adapter, Exchange, Report
+from bus.engine import search
 from bus.engine.accesses import Looker, needs_all, purpose_of
 from bus.engine.projection import entry, write
 from bus.errors import Erased, NotFound
@@ -95,12 +96,12 @@ def export(tx: Tx, now: dt.datetime, report: Kept, since: dt.datetime, until: dt
 
 def page(tx: Tx, report: Kept, since: dt.datetime, until: dt.datetime, after: int = 0) -> tuple[list[Line], int | None]:
     """The lines of records from ``since`` on and before ``until``, and where the next page goes on, or None."""
-    found = log.of_kinds(tx, report.kinds, max(after, log.seq_at(tx, since)), PAGE)
+    found = log.of_kinds(tx, report.kinds, after or search.before_any(tx, report.kinds, since, until), PAGE)
     wanted = [record for _, record in found if since <= record.time < until]
     journals = Journals(tx, wanted)
     lines = [line for record in wanted if (line := report.line(tx, record, journals)) is not None]
-    over = len(found) < PAGE or found[-1][1].time > until + log.APART
-    return [made for line in lines for made in line.pop("", [line])], None if over else found[-1][0]
+    on = search.page_end(tx, report.kinds, since, until, found, PAGE)
+    return [made for line in lines for made in line.pop("", [line])], on
 
 
 # -- ours ------------------------------------------------------------------------------------------------------------------

@@ -134,7 +134,7 @@ def _losses(tx: Tx, records: list[Record]) -> Iterator[Record]:
         (number := key_number(bytes(row["nonce"]))) is not None and tx.one("is_erased", key=number) for row in there
     )
     if records and not whole:
-        later = log.every_of_kinds(tx, {"erased", "disposed"}, log.seq_at(tx, records[0].time))
+        later = log.every_of_kinds(tx, {"erased", "disposed"}, tx.one("record", id=records[0].id)["seq"])  # type: ignore[index]
         yield from (_only(one, messages) for one in later if messages & {*one.data["messages"], *one.data.get("wires", ())})
 
 

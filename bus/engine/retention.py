@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from bus import calendar
 from bus.clock import Clock, text_of
 from bus.config import Retention
-from bus.engine import reasons
+from bus.engine import reasons, search
 from bus.engine.erasure import APART, OVER, Done
 from bus.engine.projection import entry, write
 from bus.engine.watching import adapter_of
@@ -30,6 +30,7 @@ PAGE = 100
 """Messages, files or records looked at in one transaction."""
 _APART = dt.timedelta(hours=1)
 """How far the clock that made a message's id may be from the one that gave its time."""
+_EVER, _NEVER = dt.datetime.min.replace(tzinfo=dt.UTC), dt.datetime.max.replace(tzinfo=dt.UTC)
 _LOOKS = frozenset({"access", "read", "exported", "replayed"})
 
 
@@ -81,10 +82,11 @@ def page(tx: Tx, held: Terms, kind: Kind, after: str, files: Mapping[str, int | 
         return _messages(tx, held, kind, after)
     if kind == "attachments":
         return _files(tx, held, after, files)
-    records = log.of_kinds(tx, _LOOKS if kind == "accesses" else {"served"}, int(after or 0), PAGE)
-    old = [record for _, record in records if text_of(record.time) < held.cuts[kind]]
-    over = len(records) < PAGE or text_of(records[-1][1].time - log.APART) > held.cuts[kind]
-    return [one for record in old if (one := _record(tx, held, kind, record))], None if over else str(records[-1][0])
+    kinds, cut = _LOOKS if kind == "accesses" else frozenset({"served"}), dt.datetime.fromisoformat(held.cuts[kind])
+    records = log.of_kinds(tx, kinds, int(after or 0), PAGE)
+    old = [record for _, record in records if record.time < cut]
+    on = search.page_end(tx, kinds, _EVER, cut, records, PAGE)
+    return [one for record in old if (one := _record(tx, held, kind, record))], None if on is None else str(on)
 
 
 def _messages(tx: Tx, held: Terms, kind: Kind, after: str) -> tuple[list[Found], str | None]:
@@ -136,7 +138,8 @@ def _young(tx: Tx, held: Terms) -> frozenset[int]:
     """Keys that sealed questions of outside systems which must be kept still: some are those of messages."""
     if not held.kept:
         return frozenset()
-    after, found = log.seq_at(tx, dt.datetime.fromisoformat(min(held.kept.values()))), set[int]()
+    oldest, found = dt.datetime.fromisoformat(min(held.kept.values())), set[int]()
+    after = search.before_any(tx, {"served"}, oldest, _NEVER)
     while records := log.of_kinds(tx, {"served"}, after, log.PAGE):
         after = records[-1][0]
         wanted = [one.id for _, record in records if _kept(held, record) for one in record.payloads[:1]]

@@ -18,6 +18,7 @@ from bus.engine.cases import WEAK
 from bus.engine.projection import holder
 from bus.errors import Invalid
 from bus.functions import cf_valid
+from bus.log.record import Record
 from bus.message import JsonObject, canonical, parsed
 from bus.store import Row, Store, Tx, listed
 
@@ -167,6 +168,25 @@ def traced_until(tx: Tx) -> int:
     """The number of the last record that has its traces."""
     row = tx.one("traced_until")
     return int(row["value"]) if row else 0
+
+
+def before_any(tx: Tx, kinds: Iterable[str], since: dt.datetime, until: dt.datetime, after: int = 0) -> int:
+    """Where to begin to look, behind number ``after``, for records of some kinds and of a time: up to there none is.
+
+    Times follow numbers as a rule, but not where a clock was set. Those that have no traces yet are to be looked at.
+    """
+    first = tx.one("first_trace", kinds=listed(sorted(kinds)), since=micros(since), until=micros(until), after=after)
+    return max(after, traced_until(tx) if first is None or first["seq"] is None else int(first["seq"]) - 1)
+
+
+def page_end(
+    tx: Tx, kinds: Iterable[str], since: dt.datetime, until: dt.datetime, found: Sequence[tuple[int, Record]], page: int
+) -> int | None:
+    """Behind which number to go on after a ``page`` of records by number; None at the end."""
+    if len(found) < page:
+        return None
+    number, last = found[-1]
+    return number if since <= last.time < until else before_any(tx, kinds, since, until, number)
 
 
 # -- what a key names ----------------------------------------------------------------------------------------------------

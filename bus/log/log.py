@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -16,8 +15,6 @@ from bus.message import parsed
 from bus.store import Key, Row, Tx, listed
 
 PAGE = 1000
-APART = dt.timedelta(hours=1)
-"""How far a record's time may be from those of its neighbours."""
 
 
 def append(tx: Tx, record: Record, payloads: Sequence[Sealed] = (), line: bytes = b"") -> None:
@@ -125,20 +122,6 @@ def key_of_payload(tx: Tx, identity: str) -> Key:
         return tx.keys.fresh() if number is None else tx.keys.key(number)
     except Erased:
         return tx.keys.fresh()
-
-
-def seq_at(tx: Tx, moment: dt.datetime) -> int:
-    """A number before which no record is of that time or later. Times follow numbers, but for what a commit or another clock delays."""
-    wanted, low = clock.text_of(moment - APART), 0
-    high = next((row["seq"] for row in tx.all("newest_record")), 0)
-    while low < high:
-        middle = (low + high) // 2
-        row = tx.one("record_from", seq=middle + 1)
-        if row is not None and row["time"] < wanted:
-            low = middle + 1
-        else:
-            high = middle
-    return low
 
 
 def of_kinds(tx: Tx, kinds: Iterable[str], after: int, most: int) -> list[tuple[int, Record]]:

@@ -806,6 +806,10 @@ INSERT INTO traces (facet, at, seq) VALUES (:facet, :at, :seq) ON CONFLICT DO NO
 -- name: facets
 SELECT id, kind, place, type FROM facets
 
+-- name: first_trace
+SELECT min(t.seq) AS seq FROM facets f JOIN traces t ON t.facet = f.id
+WHERE f.kind IN :list(kinds) AND t.at >= :since AND t.at < :until AND t.seq > :after
+
 -- name: traced_after
 SELECT seq, at, kind, place, type, message, run FROM traced WHERE seq > :after AND seq <= :top ORDER BY seq LIMIT :most
 

@@ -15,6 +15,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -22,6 +23,7 @@ import pytest
 from bus import config
 from bus.app import App
 from bus.cli import main
+from bus.clock import FixedClock
 from bus.engine import erasure, projection
 from bus.errors import Erased
 from bus.log import log, stream
@@ -86,6 +88,15 @@ def greet(server, name: str, who: str, **envelope) -> str:
 def town(tmp_path):
     with running(tmp_path, keys=two_sysadmins()) as server:
         yield server
+
+
+def test_a_case_tells_of_an_erasure_also_when_the_clock_was_set_back_before_it(town):
+    greet(town, NAME, WHO)
+    town.app.clock = FixedClock(dt.datetime.now(dt.UTC) - dt.timedelta(days=2))
+    requests = [asked(town).json["id"] for _ in range(30)]
+    assert confirmed(town, requests[-1]).status == 200
+    timeline = Caller(town.port, "revisore")("GET", f"/cases/istanza:{quote(NAME)}").json["timeline"]
+    assert [line["kind"] for line in timeline].count("erased") == 1
 
 
 def test_a_person_is_erased_by_two_and_every_proof_still_holds(tmp_path, capsys):

@@ -12,6 +12,7 @@ from adapters.pagopa import giornale
 from adapters.pagopa.modelli import PagopaSettings
 from bus import reports
 from bus.adapter import Exchange, Report
+from bus.engine import search
 from bus.log import log
 from bus.log.record import Record
 from bus.message import new_id
@@ -58,6 +59,31 @@ def test_a_page_reads_the_journals_of_its_runs_once(tmp_path):
     assert Counter(line["outcome"] for line in lines) == {"answered": 80, "refused": 40, "open": 1}
     assert view.asked["records_among_runs"] == 1
     assert view.asked["records_of_run"] == 0
+
+
+@pytest.mark.parametrize("traced", [True, False])
+@pytest.mark.parametrize("wrong", [dt.timedelta(days=-9000), dt.timedelta(days=40)])
+def test_a_report_has_every_line_of_its_time_though_a_clock_was_set_meanwhile(tmp_path, wrong, traced):
+    hour, day = dt.timedelta(hours=1), dt.timedelta(days=1)
+    times = [NOW + number * hour for number in range(3000)]
+    times[1000:2600] = [NOW + number * hour / 100 + wrong for number in range(1600)]
+    with closing(open_store(f"sqlite:///{tmp_path}/prova.db")) as store:
+        records = [Record(new_id(), "access", time, actor="sistemista", data={"event": "entered"}) for time in times]
+        store.write(lambda tx: [log.append(tx, record) for record in records]).result()
+        while traced and search.trace(store):
+            pass
+        for since in (NOW + 5 * day, NOW + 41 * day, NOW + 110 * day, NOW + wrong):
+            wanted = sorted(record.id for record in records if since <= record.time < since + day)
+            assert sorted(_ids(store, since, since + day)) == wanted
+
+
+def _ids(store, since, until):
+    found, after = [], 0
+    while after is not None:
+        with store.read() as tx:
+            lines, after = reports.page(tx, reports.ACCESSES, since, until, after)
+        found += [line["record"] for line in lines]
+    return found
 
 
 class Telling:

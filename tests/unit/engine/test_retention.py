@@ -1,13 +1,22 @@
-"""Times of retention: what the law wants kept cannot be set shorter."""
+"""Times of retention: what the law wants kept cannot be set shorter, and what may go is found."""
 
 from __future__ import annotations
+
+import datetime as dt
+from contextlib import closing
 
 import pytest
 from pydantic import ValidationError
 
 from bus.config import Retention
+from bus.engine import retention, search
 from bus.engine.least import check
+from bus.engine.projection import entry, write
 from bus.errors import ConfigError
+from bus.log.keyring import Keyring
+from bus.log.record import Record
+from bus.message import new_id
+from bus.store.opening import open_store
 
 MINIMA = {"pagopa": "24M"}
 
@@ -41,3 +50,26 @@ def test_a_journal_that_nobody_prescribes_is_told() -> None:
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(ValidationError):
         Retention(payloads=text)
+
+
+def test_what_was_told_after_a_record_of_a_clock_that_was_ahead_goes_too(tmp_path):
+    old, ahead = dt.datetime(2026, 3, 2, 8, tzinfo=dt.UTC), dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
+    held = retention.terms(Retention(accesses="6M"), {}, old + dt.timedelta(days=300))
+    with closing(open_store(f"sqlite:///{tmp_path}/prova.db")) as store:
+        store.keys = Keyring.in_memory()
+
+        def tell(tx):
+            for number in range(3 * retention.PAGE):
+                time = ahead if retention.PAGE - 10 <= number < retention.PAGE else old
+                record = Record(new_id(), "access", time, actor="sistemista", data={"event": "entered"})
+                write(tx, entry(record, tx.keys.fresh(), {"origin": {"address": "127.0.0.1"}}))
+
+        store.write(tell).result()
+        while search.trace(store):
+            pass
+        found, after = [], ""
+        while after is not None:
+            with store.read() as tx:
+                page, after = retention.page(tx, held, Retention(accesses="6M"), "accesses", after, {})
+            found += page
+    assert len(found) == len({one.record for one in found}) == 3 * retention.PAGE - 10
