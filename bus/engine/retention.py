@@ -30,7 +30,6 @@ PAGE = 100
 """Messages, files or records looked at in one transaction."""
 _APART = dt.timedelta(hours=1)
 """How far the clock that made a message's id may be from the one that gave its time."""
-_EVER, _NEVER = dt.datetime.min.replace(tzinfo=dt.UTC), dt.datetime.max.replace(tzinfo=dt.UTC)
 _LOOKS = frozenset({"access", "read", "exported", "replayed"})
 
 
@@ -85,7 +84,7 @@ def page(tx: Tx, held: Terms, kind: Kind, after: str, files: Mapping[str, int | 
     kinds, cut = _LOOKS if kind == "accesses" else frozenset({"served"}), dt.datetime.fromisoformat(held.cuts[kind])
     records = log.of_kinds(tx, kinds, int(after or 0), PAGE)
     old = [record for _, record in records if record.time < cut]
-    on = search.page_end(tx, kinds, _EVER, cut, records, PAGE)
+    on = search.page_end(tx, kinds, search.EVER, cut, records, PAGE)
     return [one for record in old if (one := _record(tx, held, kind, record))], None if on is None else str(on)
 
 
@@ -139,7 +138,7 @@ def _young(tx: Tx, held: Terms) -> frozenset[int]:
     if not held.kept:
         return frozenset()
     oldest, found = dt.datetime.fromisoformat(min(held.kept.values())), set[int]()
-    after = search.before_any(tx, {"served"}, oldest, _NEVER)
+    after = search.before_any(tx, {"served"}, oldest, search.NEVER)
     while records := log.of_kinds(tx, {"served"}, after, log.PAGE):
         after = records[-1][0]
         wanted = [one.id for _, record in records if _kept(held, record) for one in record.payloads[:1]]

@@ -41,6 +41,8 @@ _ROUND, _LEAST = 8_000, 8
 _LARGEST = 500
 _END = 2**62
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+EVER, NEVER = dt.datetime.min.replace(tzinfo=dt.UTC), dt.datetime.max.replace(tzinfo=dt.UTC)
+"""The first and the last moment."""
 Key = tuple[int, int]
 """Where a record stands: its time in microseconds, its number."""
 

@@ -6,42 +6,38 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias, TypeVar
 
-from bus.clock import text_of
-from bus.engine import inquiry
+from bus.engine import inquiry, search
 from bus.errors import Invalid, NotFound
+from bus.log import log
 from bus.store import Tx
 from bus.store.opening import Reader
 
 T = TypeVar("T")
 PAGE = 250
 """Messages read at a time."""
-_APART = 3600.0
-"""Seconds. How far the clock that made a message's id may be from the one that gave its time."""
-
+_RECEIVED = frozenset({"received"})
 
 Named: TypeAlias = "tuple[str, str]"
 """Id and type of a message."""
 
 
 def between(reader: Reader, since: dt.datetime | None, until: dt.datetime | None) -> Iterator[list[Named]]:
-    """Messages accepted from ``since`` on and before ``until``. Ids are UUIDv7: their order is nearly that of time."""
+    """Messages accepted from ``since`` on and before ``until``, by their own time: the clock that made an id may have been another's."""
     if since and until and until <= since:
         raise Invalid(
             "the end of the time is not after its beginning", code="replay.time", hint="--to is the first moment that is left out"
         )
-    after = "" if since is None else _id_at(since, -_APART)
+    first, last = since or search.EVER, until or search.NEVER
     with reader.read() as tx:
-        newest = next((row["id"] for row in tx.all("newest_messages", most=1)), "")
-    limit = f"{newest}~" if until is None else min(f"{newest}~", _id_at(until, _APART))
-    first, last = text_of(since) if since else "", text_of(until) if until else "~"
-    while True:
+        top = next((row["seq"] for row in tx.all("newest_record")), 0)
+        after: int | None = search.before_any(tx, _RECEIVED, first, last)
+    while after is not None and after < top:
         with reader.read() as tx:
-            rows = tx.all("messages_between", after=after, until=limit, most=PAGE)
-        if not rows:
-            return
-        after = rows[-1]["id"]
-        if chosen := [(row["id"], row["type"]) for row in rows if first <= row["time"] < last]:
-            yield chosen
+            found = log.of_kinds(tx, _RECEIVED, after, PAGE)
+            after = search.page_end(tx, _RECEIVED, first, last, found, PAGE)
+        here = [record for number, record in found if number <= top and first <= record.time < last]
+        if here:
+            yield [(str(record.message), record.data["type"]) for record in here]
 
 
 def newest(reader: Reader, count: int) -> Iterator[list[Named]]:
@@ -84,9 +80,3 @@ def moment(text: str) -> dt.datetime:
     except (ValueError, OverflowError):  # the first and the last day that there is have no such moment everywhere
         hint = "write a day, 2026-11-20, or a moment with its offset, 2026-11-20T08:00:00+01:00"
         raise Invalid(f"{text!r} is no day, and no moment with its offset", code="replay.time", hint=hint) from None
-
-
-def _id_at(moment: dt.datetime, apart: float) -> str:
-    """What an id made so many seconds after that moment begins with."""
-    text = f"{max(0, int((moment.timestamp() + apart) * 1000)):012x}"
-    return f"{text[:8]}-{text[8:]}"

@@ -46,9 +46,6 @@ SELECT seq, content FROM records WHERE message = :message ORDER BY seq
 SELECT r.seq, r.content FROM records r JOIN messages m ON m.id = r.message WHERE m.case_id = :case_id ORDER BY r.seq
 
 -- What replay and plan read, some hundred messages at a time.
--- name: messages_between
-SELECT id, type, time FROM messages WHERE id > :after AND id < :until ORDER BY id LIMIT :most
-
 -- name: newest_messages
 SELECT id, type FROM messages ORDER BY id DESC LIMIT :most
 

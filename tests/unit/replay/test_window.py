@@ -1,0 +1,41 @@
+"""Which messages are of a time: by their own time, whatever clock made their ids."""
+
+from __future__ import annotations
+
+import datetime as dt
+from contextlib import closing
+
+import pytest
+
+from bus.engine import search
+from bus.log import log
+from bus.log.record import Record
+from bus.message import new_id
+from bus.replay import window
+from bus.store.opening import open_store
+
+BEGIN = dt.datetime(2026, 3, 2, 8, tzinfo=dt.UTC)
+HOUR = dt.timedelta(hours=1)
+
+
+@pytest.mark.parametrize("traced", [True, False])
+def test_messages_of_a_time_are_found_though_the_clock_of_their_ids_was_another_and_was_set(tmp_path, traced):
+    times = [BEGIN + number * HOUR for number in range(3 * window.PAGE)]
+    times[100:400] = [BEGIN + number * HOUR / 100 - dt.timedelta(days=400) for number in range(300)]
+    records = [Record(new_id(), "received", time, message=new_id(), data={"type": "prova.saluto"}) for time in times]
+    records += [Record(new_id(), "done", time, message=records[0].message) for time in times]
+    with closing(open_store(f"sqlite:///{tmp_path}/prova.db")) as store:
+        store.write(lambda tx: [log.append(tx, record) for record in records]).result()
+        while traced and search.trace(store):
+            pass
+        for since, until in (
+            (None, None),
+            (times[20], times[30]),
+            (times[50], None),
+            (times[100], times[399]),
+            (None, times[399]),
+            (times[-1], None),
+        ):
+            pages = list(window.between(store, since, until))
+            wanted = [record for record in records[: len(times)] if (since or search.EVER) <= record.time < (until or search.NEVER)]
+            assert [one for page in pages for one in page] == [(record.message, "prova.saluto") for record in wanted]
