@@ -33,6 +33,7 @@ _PLAIN_ADDRESS = re.compile(r"(https?)://([A-Za-z0-9.\-]+(?::[0-9]+)?)(/(?:[A-Za
 _STATUS = re.compile(rb"HTTP/1\.([01]) +([1-5][0-9]{2})(?: .*)?", re.DOTALL)
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _NEVER_IN_A_HEADER = re.compile(r"[\r\n\0]")
+_LENGTH = re.compile(r"[0-9]{1,20}")
 _CHUNK = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,12})[ \t]*(?:;.*)?", re.DOTALL)
 
 
@@ -403,7 +404,7 @@ class _Reading:
         declared = headers.get("content-length")
         if declared is None:
             return self._until_the_end()
-        if not declared.isdigit():
+        if not _LENGTH.fullmatch(declared):
             raise BadReply("the reply says no length that can be read")
         return self._exactly(int(declared))
 

@@ -6,6 +6,7 @@ and what is declared of their shape.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -172,7 +173,7 @@ class _Checker:
             self.report.report(step.pointer, "gather.endless", "nothing ends this gather", "say `count`, `until` or `deadline`")
         elif model.deadline is None:
             self._no_deadline(step)
-        if str(model.count).strip().lstrip("-").isdigit() and int(str(model.count)) < 1:
+        if re.fullmatch(r"\s*(-[0-9]+|0+)\s*", str(model.count)):
             hint = "say how many messages make it complete"
             self.report.report((*step.pointer, "count"), "expression.wrong-result", "`count` must be at least 1", hint)
         self._key(step, scope, gathered)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from bus.web.auth import Caller
     from bus.web.house import House
 
+_NUMBER = re.compile(r"[0-9]{1,20}")
+"""No more digits than any number has that is asked for: Python refuses to read thousands."""
 Header = tuple[bytes, bytes]
 JSON = b"application/json"
 STANDING: tuple[Header, ...] = (
@@ -110,6 +113,6 @@ class Call:
 def number_of(query: Mapping[str, str], name: str, least: int, most: int, default: int) -> int:
     """A parameter that is a whole number; raises `Invalid` for what is none, or out of bounds."""
     text = query.get(name, str(default))
-    if not text.isdecimal() or not least <= int(text) <= most:
-        raise Invalid(f"{name} is {text!r}", code="input.query", hint=f"a number from {least} to {most}")
+    if not _NUMBER.fullmatch(text) or not least <= int(text) <= most:
+        raise Invalid(f"{name} is {text[:100]!r}", code="input.query", hint=f"a number from {least} to {most}")
     return int(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from bus.errors import Malformed, TooLarge
 from bus.web.exchange import Exchange
 from bus.web.problems import Slow
 
+_NUMBER = re.compile(rb"[0-9]{1,20}")
 PATIENCE = 20.0
 """Seconds that a whole message, or the next piece of a file, may take."""
 
@@ -27,7 +29,7 @@ def declared_size(headers: Mapping[bytes, bytes], limit: int) -> int | None:
     declared = headers.get(b"content-length")
     if declared is None:
         return None
-    if not declared.isdigit():
+    if not _NUMBER.fullmatch(declared):
         raise Malformed("Content-Length is not a number", code="input.malformed")
     if int(declared) > limit:
         raise _too_large(f"{int(declared)} bytes, at most {limit} are taken", size=int(declared))
@@ -134,8 +136,8 @@ class Tapped:
 
         Nothing is read when it cannot help: beyond ``most`` declared bytes, or from a client that waits for our go-ahead.
         """
-        declared = headers.get(b"content-length", b"")
-        if b"expect" in headers or (declared.isdigit() and int(declared) > most):
+        declared = headers.get(b"content-length", b"0")
+        if b"expect" in headers or not _NUMBER.fullmatch(declared) or int(declared) > most:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):

@@ -321,6 +321,7 @@ REFUSALS = [
     ("unknown state", "GET", "/runs?state=felice", None, {}, "sistemista", 422, "input.query"),
     ("unknown parameter", "GET", "/runs?colore=blu", None, {}, "sistemista", 422, "input.query"),
     ("limit not a number", "GET", "/runs?limit=molti", None, {}, "sistemista", 422, "input.query"),
+    ("a limit of thousands of digits", "GET", "/runs?limit=" + "9" * 5000, None, {}, "sistemista", 422, "input.query"),
     ("records of nothing", "GET", "/log", None, {}, "revisore", 422, "input.query"),
     ("records unknown", "GET", "/log?run=x", None, {}, "revisore", 404, "log.unknown"),
     ("unknown dead letter", "GET", "/dead/x", None, {}, "sistemista", 404, "run.unknown"),
@@ -451,6 +452,15 @@ def test_what_is_not_http_gets_a_problem_too(server, request_text):
         (b"Content-Length: 2\r\n\r\n{}", b"400 Bad Request", "input.malformed"),
         (b"Host: a\r\nHost: b\r\nContent-Length: 2\r\n\r\n{}", b"400 Bad Request", "input.header-twice"),
         (b"Host: bus\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", b"400 Bad Request", "input.encoding"),
+        (
+            b"Host: bus\r\nContent-Length: "
+            + b"0" * 5000
+            + b"2\r\nConnection: close\r\nAuthorization: Bearer "
+            + key_of("portale").encode()
+            + b"\r\nContent-Type: application/json\r\n\r\n{}",
+            b"400 Bad Request",
+            "input.malformed",
+        ),
         (b"Host: bus\r\nExpect: 200-ok\r\nContent-Length: 2\r\n\r\n{}", b"417 Expectation Failed", "input.expect"),
     ],
 )
