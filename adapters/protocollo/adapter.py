@@ -146,7 +146,10 @@ class Protocollo(Adapter):
 
     def _put(self, content: bytes, token: str, ctx: Call, until: float) -> int:
         said = self._ask(self._dialect.inserimento, {"token": token, "contenuto": content}, ctx, until)
-        return int(said[self._dialect.documento])
+        try:
+            return int(said[self._dialect.documento])
+        except (KeyError, TypeError, ValueError):  # of a register whose replies are not held to its contract
+            raise Unreachable("the register names no document that it took in; nothing was registered") from None
 
     def _files(self, request: Registrazione, ctx: Call) -> list[tuple[str, bytes]]:
         """Names and bytes, the main document first; a text summary when nothing is attached."""

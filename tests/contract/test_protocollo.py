@@ -157,6 +157,18 @@ class _Register(AdapterContract):
         call(enough, "registra", request, files=tuple(plans))
         enough.close()
 
+    @pytest.mark.parametrize("number", [None, "", "nessuno", "9" * 5000])
+    def test_a_document_that_gets_no_number_leaves_no_doubt(self, simulator, monkeypatch, number):
+        loose = self.build({**self.settings(simulator.url, simulator.facts), "risposte_rigorose": False})
+        ask, dialect = loose._ask, loose._dialect
+        monkeypatch.setattr(
+            loose,
+            "_ask",
+            lambda step, *how, **more: ask(step, *how, **more) | ({dialect.documento: number} if step is dialect.inserimento else {}),
+        )
+        assert isinstance(attempt(loose, "registra", _request()).error, Unreachable)
+        loose.close()
+
     def test_the_settle_time_comes_from_the_settings(self):
         adapter = self.build({**self.settings("http://127.0.0.1:9", {}), "assestamento": 7})
         assert adapter.operations["registra"].settle == 7
