@@ -148,7 +148,10 @@ class SoapClient:
         errors = self.wsdl.errors(child) if self._validate_replies else []
         if errors:
             raise no_answer(effect, f"{operation.name}: the reply is not valid: {errors[0]}")
-        return self.wsdl.read_reply(operation, child)
+        try:
+            return self.wsdl.read_reply(operation, child)
+        except Malformed as error:
+            raise no_answer(effect, f"{operation.name}: {error.sentence}") from None
 
 
 def _later(reply: HttpReply, ctx: Call) -> float | None:

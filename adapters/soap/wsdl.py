@@ -141,8 +141,11 @@ class Wsdl:
         return self._read(operation.raw.input, body_child)
 
     def read_reply(self, operation: SoapOperation, body_child: Element) -> dict[str, Any]:
-        """The values of a valid reply, as plain dicts, lists and Python values."""
-        return self._read(operation.raw.output, body_child)
+        """The values of a reply, as plain dicts, lists and Python values; raises `Malformed` for one that strays too far to be read."""
+        try:
+            return self._read(operation.raw.output, body_child)
+        except zeep.exceptions.XMLParseError as error:
+            raise Malformed(f"the reply cannot be read: {error}") from None
 
     def settle_reply(self, operation: SoapOperation, body: Element) -> Element | None:
         """The child of a reply's body, references resolved, an rpc wrapper by its WS-I name (SOAP 1.1 §7.1: the name means nothing).

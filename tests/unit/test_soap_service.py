@@ -336,6 +336,15 @@ def test_a_reply_that_strays_is_taken_when_the_settings_say_so():
         client.close()
 
 
+@pytest.mark.parametrize(("effect", "failure"), [("read", Unreachable), ("once", InDoubt)])
+def test_a_reply_that_strays_too_far_to_be_read_is_no_answer(effect, failure):
+    with _Peer(body=GOOD.replace(b"<sesso>", b"<altro>").replace(b"</sesso>", b"</altro>")) as peer:
+        client = SoapClient(OURS, peer.url, validate_replies=False)
+        with pytest.raises(failure, match="ricercaSoggetto: the reply cannot be read"):
+            client.call("ricercaSoggetto", ASKED, call_of(), effect=effect)
+        client.close()
+
+
 def test_a_reply_beyond_the_limit_is_in_doubt():
     with _Peer(body=GOOD) as peer:
         client = SoapClient(OURS, peer.url, link=Link(max_reply_bytes=50))
