@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from bus.engine.projection import Entry, write
+from bus.log import log
 from bus.log.record import Record
 from bus.message import Message, new_id
 from bus.store import Row, Tx
@@ -32,7 +34,10 @@ def match_joined(tx: Tx, case_id: str, now: dt.datetime) -> list[str]:
 
 
 def take_arrived(tx: Tx, wait: Row, now: dt.datetime) -> list[str]:
-    """Match a wait with what was here before it: an open one with the first message, one that is over with all; the runs to ring for."""
+    """Match a wait with what was here before it: an open one with the first message, one that is over with all; the runs to ring for.
+
+    What was erased or disposed of is here no more: nobody could go on with it.
+    """
     run = tx.one("run", id=wait["run"])
     if run is None or wait["type"] is None:
         return []
@@ -40,8 +45,8 @@ def take_arrived(tx: Tx, wait: Row, now: dt.datetime) -> list[str]:
         rows = tx.all("arrived_for_case", case_id=run["case_id"], type=wait["type"], run=run["id"])
     else:
         rows = tx.all("arrived_for_key", type=wait["type"], name=wait["name"], value=wait["value"], run=run["id"])
-    here = [row["message"] for row in rows if row["message"] != run["message"]]
-    return [match(tx, wait, message, now) for message in (here if wait["state"] == "late" else here[:1])]
+    here = (row["message"] for row in rows if row["message"] != run["message"] and log.is_readable(tx, row["message"]))
+    return [match(tx, wait, message, now) for message in (here if wait["state"] == "late" else islice(here, 1))]
 
 
 def match(tx: Tx, wait: Row, message: str, now: dt.datetime) -> str:

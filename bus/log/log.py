@@ -106,6 +106,15 @@ def message(tx: Tx, identity: str) -> tuple[Any, Key]:
     return opened(tx, messages(tx, [identity])[identity])
 
 
+def is_readable(tx: Tx, identity: str) -> bool:
+    """Whether what was received as a message is there, and somebody can open it."""
+    try:
+        message(tx, identity)
+    except (KeyError, Erased):
+        return False
+    return True
+
+
 def key_of(tx: Tx, identity: str | None) -> Key:
     """The key for what is still to be sealed about a message; one of its own where the message's cannot be had any more."""
     try:

@@ -364,6 +364,16 @@ def test_nothing_is_erased_while_a_run_is_open(town):
     assert confirmed(town, request.json["id"]).json["messages"] == 2
 
 
+def test_nothing_that_was_erased_is_given_to_a_run_that_waits(town):
+    sent(town, "prova.sveglia", {"nome": "pratica-7", "numero": WHO})
+    assert confirmed(town, asked(town).json["id"]).json["messages"] == 1
+    waits = sent(town, "prova.attesa", {"nome": "pratica-7"})
+    until(lambda: town.app.message(waits)["state"] in ("waiting", "dead", "done"), "it waits")
+    assert town.app.message(waits)["state"] == "waiting"
+    sent(town, "prova.sveglia", {"nome": "pratica-7"})
+    assert wait_reply(town.app, waits, 60)["reply"] == {"svegliato": "pratica-7"}
+
+
 def test_a_run_that_waits_is_given_up_and_then_the_person_is_erased(town, tmp_path):
     """A deadline of thirty days is longer than a person has to wait."""
     waits = sent(town, "prova.attesa", {"nome": "pratica-4", "numero": WHO})
