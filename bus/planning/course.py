@@ -117,7 +117,7 @@ class Course:
 
     def _plan(self, identity: str, stored: JsonObject, openings: Sequence[Opening], page: Page) -> str:
         message = message_of(stored["envelope"], stored["body"])  # type: ignore[arg-type]
-        if message.type in self.changed and (fault := self._fault(message.type, message.body)):
+        if message.type in self.changed and (fault := self._fault(None, message.type, message.body)):
             self._add(identity, Change("refused", message.type, message.type, (), MISSING, fault))
             return "changed"
         outcome = "same"
@@ -339,11 +339,12 @@ class Course:
         for value in (message.body, *(_value_of(event) for event in heard)):
             self.people.update(named(value))
 
-    def _fault(self, type: str, body: JsonValue) -> str:
-        """What is wrong with a body under the edited types."""
-        if type not in self.after.types:
+    def _fault(self, plan: Plan | None, type: str, body: JsonValue) -> str:
+        """What is wrong with a body that a plan sends, under the types of its own rules; with one that comes in, under the edited ones."""
+        rules = self.before if plan is not None and plan is _plan(self.before, plan.route) else self.after
+        if type not in rules.types:
             return f"there is no message type {type}"
-        faults = self.after.validate(type, body)
+        faults = rules.validate(type, body)
         return f"{faults[0].pointer or 'body'}: {faults[0].sentence}" if faults else ""
 
     def _add(self, message: str, change: Change) -> bool:

@@ -6,14 +6,15 @@ import datetime as dt
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from bus.adapter import Operation
 from bus.engine.asks import Ask, Await, Call, Close, Join, Reply, Send
 from bus.engine.interpreter import Walk
 from bus.engine.recorded import Told, follow
 from bus.errors import ExpressionError
-from bus.message import Message, canonical
-from bus.planning.borrowed import Borrowed, Logged, Memory, Valid
+from bus.message import JsonValue, Message, canonical
+from bus.planning.borrowed import Borrowed, Logged, Memory
 from bus.route.branches import watched
 from bus.route.plan import CallStep, Plan
 
@@ -54,7 +55,7 @@ class Walker:
     """Walks plans. What it notes of branches is of the walk at hand: one thread at a time."""
 
     operations: Mapping[str, Operation]
-    valid: Valid
+    valid: Callable[[Plan, str, JsonValue], str]
     logged: Logged | None = None
     keys_of: Callable[[Message], Mapping[str, str]] | None = None
 
@@ -70,7 +71,7 @@ class Walker:
         watching, ids, unread = self._watch(plan)
         self._noted.clear()
         walk = Walk(watching, message, entry)
-        answers = Borrowed(memory, message, self.operations, self.valid, ids, unread)
+        answers = Borrowed(memory, message, self.operations, partial(self.valid, plan), ids, unread)
         if like is not None:
             answers.known, answers.waits, answers.logged, answers.moment_of = _known(like), like.waits, self.logged, walk.moment_of
             answers.keys_of = self.keys_of

@@ -113,6 +113,14 @@ def test_a_message_that_would_not_be_sent_starts_nothing_any_more_and_one_beside
     assert all(made.at(group) for group in made.groups)
 
 
+def test_what_the_rules_in_force_send_is_judged_by_their_own_types(worked, edited):
+    edit(edited, "  - {id: poi, send: ufficio.fine, with: {pratica: body.pratica, numero: body.numero + 1}}\n", "", "routes/altra.yaml")
+    (edited / "routes/fine.yaml").unlink()
+    (edited / "mappings/types/ufficio.fine.yaml").unlink()
+    ends = {(one.place, one.subject) for one in plan(worked, edited).groups if one.kind == "end changed"}
+    assert {("ufficio.fine@1", "done → no run")} == ends
+
+
 def test_what_is_sent_otherwise_to_an_edited_route_is_told_once(worked, edited):
     """The message itself is in the window too, and its route is edited: it is not planned a second time with the body of then."""
     edit(edited, "numero: body.numero, cognome", "numero: body.numero + 100, cognome")
