@@ -246,7 +246,7 @@ def _print_status(found: dict[str, Any]) -> None:
     for one in found["earlier"]:
         print(f"  {counted(one['runs'], 'run')} of {one['route']}@{one['version']} {one['digest'][:12]} will finish under earlier rules")
     for name in found["carried"]:
-        print(f"  {name} is gone from the files and still taken, since earlier runs need it")
+        print(f"  {name} is taken for runs of earlier rules alone, till the first activation after they have ended")
     for name in found["restart"]:
         print(f"  settings {name} have changed: restart the processes")
     for name in found["behind"]:

@@ -80,9 +80,8 @@ def _accounts(run: str, config: Path, store: str, granted: Granted | None = None
 
 def _shown(granted: Granted, reader: Reader, settings: Config) -> Values:
     """What may be shown, as the types in force protect it."""
-    from bus.catalog import load
     from bus.cli.rules import offered
-    from bus.planning.planning import in_force
+    from bus.planning.planning import in_force, loaded
     from bus.replay.why import Values
 
-    return Values(granted.sees, load(in_force(reader), offered(settings)).types)
+    return Values(granted.sees, loaded(in_force(reader), offered(settings)).types)

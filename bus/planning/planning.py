@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bus.adapter import Operation
-from bus.catalog import load
+from bus.catalog import Catalog, load
 from bus.clock import moment_of
 from bus.engine import editions
 from bus.errors import ConfigError, RulesError
@@ -33,6 +33,16 @@ def in_force(reader: Reader) -> Files:
         return editions.files_of(tx, editions.edition_of(tx, record).manifest)
 
 
+def loaded(files: Files, operations: Mapping[str, Operation]) -> Catalog:
+    """The rules in force. Raises `RulesError` where these settings have not what they need, or this version would not take them again."""
+    try:
+        return load(files, operations)
+    except RulesError as error:
+        sentence = f"the rules in force do not go with these settings, or not with this version of Snodo: {error.sentence}"
+        hint = "these files are in the log, not in your folder: name the settings with which the bus runs, or try the edit with `bus test`"
+        raise RulesError(sentence, error.findings, code="plan.in-force-unfit", hint=hint) from error
+
+
 def planned(
     reader: Reader,
     folder: Path,
@@ -44,10 +54,10 @@ def planned(
 ) -> Planned:
     """Plan the rules of a folder over messages (ids and types, page by page); ``values``: the examples show what was said.
 
-    Raises `RulesError` with the findings of either rules.
+    Raises `RulesError` with the findings of the edited rules, or of those in force, and says which.
     """
     before, edited = in_force(reader), files_of(folder)
-    old, new = load(before, operations), load(folder, operations)
+    old, new = loaded(before, operations), load(folder, operations)
     if old.digest == new.digest:  # comments at most
         return Planned(old.digest, new.digest, None, edits=tuple(edits(before, edited)))
     book = Rulebook(reader)

@@ -144,10 +144,13 @@ class Planned:
 
     def _changes(self) -> Iterator[str]:
         masks = self._masks()
+        otherwise = {one.subject for one in self.groups if one.kind in ("message added", "message changed", "message removed")}
         for group in self.groups:
             what = " ".join(part for part in (group.subject, ", ".join(group.fields)) if part)
             yield f"{group.count:>7,} × {WORDS[group.kind]}{what and ': '}{what}"
             yield f"          {'in force ' if group.old else ''}{self.at(group)}  {group.place}"
+            if group.kind in ("wait added", "wait changed") and group.subject in otherwise:
+                yield "          your rules send that otherwise, too: what other runs would send is not followed into this wait"
             for message, before, after in group.examples[: self.examples]:
                 values = "" if before is after is MISSING else f"  {masks.shown(before, group.fields)} → {masks.shown(after, group.fields)}"
                 yield f"          {message}{values}"
@@ -158,7 +161,9 @@ class Planned:
             for row in self.flight:
                 yield f"{row['runs']:>7,} × {row['state']}  {row['route']}@{row['version']} ({row['digest'][:12]})"
                 for name in row["types"]:
-                    yield f"             it may wait for {name}, which is otherwise: messages come as the edited type lets them in"
+                    gone = self.course is not None and name not in self.course.after.types
+                    how = "gone: it is taken as it was, for them" if gone else "otherwise: messages come as the edited type lets them in"
+                    yield f"             it may wait for {name}, which is {how}"
             if any(row["state"] == "dead" for row in self.flight):
                 yield "           dead ones take the new rules with: bus dead redeliver RUN --current-rules"
 

@@ -35,7 +35,8 @@ async def activate(call: Call) -> Answer:
     if files is not None and not all(isinstance(content, str) for content in files.values()):
         raise Invalid("the content of each file must be text", code="input.invalid")
     given = None if files is None else {path: content.encode() for path, content in files.items()}
-    return await _change(call, lambda how: call.house.app.activate(given, call.caller.name, body.get("reason", ""), **how), body)
+    hint = "`bus validate` shows them with their lines"
+    return await _change(call, lambda how: call.house.app.activate(given, call.caller.name, body.get("reason", ""), **how), body, hint)
 
 
 async def rollback(call: Call) -> Answer:
@@ -44,16 +45,16 @@ async def rollback(call: Call) -> Answer:
     steps, to = body.get("steps", 1), body.get("to", "")
     if steps < 1:
         raise Invalid("steps must be 1 or more", code="input.invalid")
+    hint = "these are the files of then, out of the log: what they need is not here any more; go back to others"
     return await _change(
-        call, lambda how: call.house.app.rollback(call.caller.name, body.get("reason", ""), steps=steps, to=to, **how), body
+        call, lambda how: call.house.app.rollback(call.caller.name, body.get("reason", ""), steps=steps, to=to, **how), body, hint
     )
 
 
-async def _change(call: Call, act: Callable[[dict[str, Any]], JsonObject], body: dict[str, Any]) -> Answer:
+async def _change(call: Call, act: Callable[[dict[str, Any]], JsonObject], body: dict[str, Any], hint: str) -> Answer:
+    """``hint``: what to do where the rules have errors."""
     how = {"expected": body.get("expected", ""), "on_behalf": body.get("as", "")}
     try:
         return json_answer(await call.house.run(lambda: act(how)))
     except RulesError as error:
-        raise Invalid(
-            error.sentence, code="rules.invalid", hint="`bus validate` shows them with their lines", findings=findings_of(error)
-        ) from error
+        raise Invalid(error.sentence, code="rules.invalid", hint=hint, findings=findings_of(error)) from error

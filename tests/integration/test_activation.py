@@ -179,6 +179,9 @@ def test_rules_that_a_process_cannot_work_under_give_way_to_mended_files_only_wh
     bus = Bus(tmp_path, activate_at_start=True)
     assert {"saluto": "ciao Ada"} == bus.greet()
     assert ["started", "started"] == [one["act"] for one in bus.call("GET", "/rules/history").json["activations"]]
+    back = bus.call("POST", "/rules/rollback", {"reason": "as it was"})
+    assert (422, "rules.invalid") == (back.status, back.json["code"])
+    assert "out of the log" in back.json["hint"], "`bus validate` shows the folder, and nothing is wrong there"
     bus.stop()
 
 
@@ -257,7 +260,9 @@ def test_a_run_that_waits_finishes_under_its_rules_also_after_a_restart(bus: Bus
     assert [] == bus.rules()["earlier"]
 
 
-def test_a_route_that_is_gone_still_gets_what_its_runs_wait_for(bus: Bus) -> None:
+def test_a_route_that_is_gone_still_gets_what_its_runs_wait_for(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     old = bus.send("prova.attesa", "Berto")["id"]
     (bus.folder / "routes/prova/aspetta.yaml").unlink()
     (bus.folder / "mappings/types/prova.sveglia.yaml").unlink()
@@ -269,6 +274,11 @@ def test_a_route_that_is_gone_still_gets_what_its_runs_wait_for(bus: Bus) -> Non
     assert bus.call("POST", "/messages", {"type": "prova.sveglia", "data": {"nome": 3}}, name="portale").status == 422
     bus.send("prova.sveglia", "Berto")
     assert {"svegliato": "Berto"} == reply_of(bus, old)
+    with here(bus, monkeypatch):
+        assert 0 == cli.main(["status"])
+    assert (
+        "prova.sveglia is taken for runs of earlier rules alone, till the first activation after they have ended" in capsys.readouterr().out
+    )
 
 
 def test_what_is_carried_is_let_go_when_no_run_needs_it(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:

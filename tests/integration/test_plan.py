@@ -286,6 +286,13 @@ def test_rules_with_errors_are_not_planned(worked, edited):
         plan(worked, edited)
 
 
+def test_rules_in_force_that_these_settings_cannot_use_are_told_as_those_and_not_as_the_edited_ones(worked, edited):
+    fewer = {name: one for name, one in OPERATIONS.items() if name != "ufficio.archivia"}
+    edit(edited, "ufficio.archivia", "ufficio.registra")
+    with looking(worked) as reader, pytest.raises(RulesError, match="the rules in force do not go with these settings"):
+        planned(reader, edited, fewer, window.newest(reader, 1000), 2)
+
+
 def test_what_was_erased_is_counted_and_not_guessed(worked, edited, tmp_path):
     shutil.copytree(worked / "var", tmp_path / "var")
     shutil.copy(worked / "config.yaml", tmp_path)

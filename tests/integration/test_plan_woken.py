@@ -170,6 +170,12 @@ def test_runs_in_flight_are_told_that_wait_for_a_type_that_is_edited(worked, edi
     assert "it may wait for ufficio.parte" in made.as_text()
 
 
+def test_runs_in_flight_are_told_to_take_a_type_that_is_gone_as_it_was(worked, edited):
+    for path in ("routes/somma.yaml", "routes/pratica.yaml", "mappings/types/ufficio.parte.yaml"):
+        (edited / path).unlink()
+    assert "it may wait for ufficio.parte, which is gone: it is taken as it was, for them" in plan(worked, edited).as_text()
+
+
 SENT = "  - {id: avvisa, "
 
 
@@ -242,6 +248,15 @@ def test_a_wait_that_only_the_edited_rules_open_takes_what_the_log_has_for_it(wo
         ("call changed", "ufficio.archivia request.numero", 1),  # of the fourth there is one part, 103
         ("wait added", "ufficio.parte", MANY),
     ]
+
+
+def test_a_wait_that_only_the_edited_rules_open_for_what_they_send_otherwise_is_said_not_to_be_followed(worked, edited):
+    note = "your rules send that otherwise, too: what other runs would send is not followed into this wait"
+    _waiting(edited, "id: pure, wait: ufficio.parte, case: pratica, deadline: 30d, as: parte", new="numero: parte.numero")
+    assert note not in plan(worked, edited).as_text()
+    edit(edited, "numero: body.numero + 100", "numero: body.numero + 200")
+    lines = plan(worked, edited).as_text().splitlines()
+    assert "waits besides: ufficio.parte" in lines[next(at for at, line in enumerate(lines) if note in line) - 2]
 
 
 def test_a_wait_for_any_message_of_the_case_takes_what_the_log_has_for_it(worked, edited):
