@@ -41,7 +41,8 @@ class _Checker:
         self.doubts = Doubts()
         self.endings: dict[str, frozenset[int]] = {}
         put = {name for step in compiled.parsed.walk() if step.kind == "set" for name, _ in step.gives}
-        unread = {name: nearest(name, compiled.reads if name in put else compiled.reads & put, 0.74) for name in compiled.unread}
+        names = (name for name in compiled.unread if not name_problem(name))
+        unread = {name: nearest(name, compiled.reads if name in put else compiled.reads & put, 0.74) for name in names}
         self.misspelt = {name: near for name, near in unread.items() if near is not None}
         self.undefined: set[str] = set()
         self.several: dict[str, str] = {}  # keys of the case with a value for each item, and the `each` that learns them

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -47,7 +48,8 @@ class Parsed:
 class ParsedRoute:
     """A route as written: its head and its steps; ``complete`` when every step could be read.
 
-    ``lost`` are the names, and ``lost_keys`` the keys of the case, that steps which could not be read would have given.
+    ``lost`` are the names, and ``lost_keys`` the keys of the case, that steps which could not be read would have given; and what is read in
+    the place of names that cannot be one.
     """
 
     model: RouteDocument
@@ -92,7 +94,15 @@ def parse_route(document: Any, report: Reporter) -> ParsedRoute | None:
     reader = _Reader(report)
     steps = reader.steps(document["steps"], ("steps",))
     complete = whole is not None and not reader.failed
-    return ParsedRoute(model, document, steps, complete, frozenset(reader.lost), frozenset(reader.lost_keys))
+    return ParsedRoute(model, document, steps, complete, frozenset({*reader.lost, *_spoilt(steps)}), frozenset(reader.lost_keys))
+
+
+def _spoilt(steps: list[Parsed]) -> Iterator[str]:
+    """What an expression reads where a name is given that cannot be one (`nome-breve`): its words, and how it would be written."""
+    for step in walk(steps):
+        for name in (*(name for name, _ in step.gives), *([step.model.item] if step.kind == "each" else ())):
+            if name_problem(name):
+                yield from (re.sub(r"\W+", "_", name), *re.findall(r"\w+", name))
 
 
 def _what_can_be_read(document: Any) -> RouteDocument | None:
