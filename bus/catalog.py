@@ -45,7 +45,7 @@ from bus.route.world import World, check_mapping, check_type
 from bus.rulefiles import CATALOGUE, Files, beside_of, files_of, is_beside, is_mapping, is_route, is_table, is_type, route_of, weights_of
 from bus.services import Servizio, check_services, read_services
 from bus.sharing import ALONE, MOST, Indivisible, Share, processes, shared
-from bus.source import Finding, Source, in_order, read, suggestion
+from bus.source import Finding, Source, in_order, of_all_files, read, suggestion
 
 OFFICES = "uffici"
 SHARE = 25
@@ -197,7 +197,7 @@ def examine(rules: Path | Files, operations: Mapping[str, Operation]) -> tuple[C
     reader = _Reader(files_of(rules) if isinstance(rules, Path) else rules, operations)
     with _without_collector():
         catalog = reader.read()
-    findings = reader.findings()
+    findings = of_all_files(reader.findings())
     if catalog is None or any(finding.severity == "error" for finding in findings):
         return None, findings
     return catalog, findings
@@ -218,7 +218,7 @@ def review(files: Files, operations: Mapping[str, Operation], earlier: Earlier |
             parts = _parts(files, operations, recalled, found.size)
     if recalled:
         recalled.keep(one for _, kept in parts for one in kept)
-    return in_order(one for findings, _ in parts for one in findings)
+    return of_all_files(in_order(one for findings, _ in parts for one in findings))
 
 
 def _parts(

@@ -27,6 +27,8 @@ from bus.route.ways import Order, check_choices, check_condition, check_failures
 from bus.route.world import World, check_applied, target_schema
 from bus.source import Pointer, Reporter, nearest, suggestion
 
+_MISSED = "there is no `{}` here"
+
 
 def check_route(compiled: CompiledRoute, world: World, report: Reporter, applied: Callable[[str], Reporter] | None = None) -> None:
     """A whole route; findings go to ``report``, those in mappings that it applies to what ``applied`` gives for their names."""
@@ -45,6 +47,7 @@ class _Checker:
         unread = {name: nearest(name, compiled.reads if name in put else compiled.reads & put, 0.74) for name in names}
         self.misspelt = {name: near for name, near in unread.items() if near is not None}
         self.undefined: set[str] = set()
+        self.ungiven: set[str] = set()  # those of them that were told of a mapping
         self.several: dict[str, str] = {}  # keys of the case with a value for each item, and the `each` that learns them
         self.body: MessageType | None = None  # of what type the message is: another one in `on_late`
         self.by_pointer = {one.pointer: one for one in compiled.every}
@@ -278,7 +281,8 @@ class _Checker:
             if name in self.later:
                 hint = f"it is defined in step `{self.later[name]}`, which has not run here"
             self.undefined.add(name)
-            self.report.report(used.pointer, "name.undefined", f"there is no `{name}` here", hint, within=within)
+            if name not in self.ungiven:
+                self.report.report(used.pointer, "name.undefined", _MISSED.format(name), hint, within=within)
         elif name not in self.misspelt.values():
             hint = "define it on every way, or write {$value: ..., $default: ...}"
             sentence = f"`{name}` is not defined on every way to this step"
@@ -359,7 +363,7 @@ class _Checker:
             return None
         source = found.document.from_
         if self.body is not None and source != self.body.name and source in self.world.types:
-            sentence = f"the mapping is from `{source}`, the message is `{self.body.name}`"
+            sentence = f"mapping `{name}` is from `{source}`, the message is `{self.body.name}`"
             self.report.report(pointer, "mapping.wrong-source", sentence)
         given, sure = dict[str, Known](), set[str]()
         for needed in found.document.uses:
@@ -367,7 +371,9 @@ class _Checker:
             if known is None:
                 hint = f"it is defined in step `{self.later[needed]}`" if needed in self.later else suggestion(needed, scope.names)
                 self.undefined.add(needed)
-                self.report.report(pointer, "name.undefined", f"there is no `{needed}` here", f"the mapping uses it; {hint}".rstrip("; "))
+                if all(one.sentence != _MISSED.format(needed) for one in self.report.findings):
+                    self.ungiven.add(needed)
+                    self.report.report(pointer, "mapping.not-given", f"mapping `{name}` uses `{needed}`, which is not there", hint)
             elif not known.sure and needed not in self.misspelt.values():
                 sentence = f"`{needed}` is not defined on every way to this step"
                 self.report.report(pointer, "name.maybe-undefined", sentence, "the mapping uses it: define it on every way", "warning")

@@ -221,6 +221,11 @@ CODES: dict[str, Code] = {
         "call: scrivania.assegna\nmapping: edilizia.diritti-a-posizione",
         "Use the mapping made for it.",
     ),
+    "mapping.not-given": Code(
+        "A mapping uses a name that nothing gives where a step applies it.",
+        "mapping: edilizia.assegnazione   # uses: [fascicolo]",
+        "Give the name in a step before (`as`, `set`), or correct `uses` in the mapping.",
+    ),
     "mapping.wrong-source": Code(
         "The mapping reads another type of message than the route's.",
         "on: pagopa.ricevuta\n# mapping from edilizia.pratica.presentata",

@@ -13,7 +13,11 @@ _OF_A_THING = frozenset({
     "function.unknown", "mapping.unknown", "name.maybe-undefined", "name.undefined", "operation.unknown", "reply.undeclared",
     "service.unknown-form", "service.unknown-route", "table.unknown", "type.unknown",
 })  # fmt: skip
-"""What is one mistake, wherever the thing that is not there is named."""
+"""What is one mistake, wherever in a file the thing that is not there is named."""
+_OF_ALL_FILES = frozenset({
+    "mapping.not-given", "mapping.unknown", "mapping.wrong-source", "operation.unknown", "table.unknown", "type.unknown",
+})  # fmt: skip
+"""What is one mistake in however many files: often what they name is wrong, and none of them."""
 Pointer: TypeAlias = "tuple[str | int, ...]"
 """Where a value is in a document: keys and positions from the root."""
 
@@ -94,11 +98,21 @@ def in_order(findings: Iterable[Finding]) -> list[Finding]:
     for one in sorted(dict.fromkeys(findings), key=lambda one: (one.file, one.line, one.column, one.code)):
         cause = (one.file, one.code, one.sentence) if one.code in _OF_A_THING else one
         found.setdefault(cause, []).append(one)
-    return [_with_places(first, others) if others else first for first, *others in found.values()]
+    return [_with_places(first, [f"{one.line}:{one.column}" for one in others]) for first, *others in found.values()]
 
 
-def _with_places(first: Finding, others: list[Finding]) -> Finding:
-    shown = ", ".join(f"{one.line}:{one.column}" for one in others[:5]) + (f" and {len(others) - 5} more places" if len(others) > 5 else "")
+def of_all_files(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings of whole rules: a thing that several files miss is said once, at the first, with where else."""
+    found: dict[Hashable, list[Finding]] = {}
+    for one in findings:
+        found.setdefault((one.code, one.sentence) if one.code in _OF_ALL_FILES else one, []).append(one)
+    return [_with_places(first, [f"{one.file}:{one.line}:{one.column}" for one in others]) for first, *others in found.values()]
+
+
+def _with_places(first: Finding, others: list[str]) -> Finding:
+    if not others:
+        return first
+    shown = ", ".join(others[:5]) + (f" and {len(others) - 5} more places" if len(others) > 5 else "")
     return replace(first, hint=f"{first.hint} (also at {shown})" if first.hint else f"also at {shown}")
 
 

@@ -123,6 +123,32 @@ def test_a_mapping_is_checked_with_what_each_route_gives_it_and_told_at_its_own_
     assert findings == review(files_of(folder), OPERATIONS)
 
 
+@pytest.mark.parametrize(
+    ("applied", "code"),
+    [
+        ("mapping: prova.altro\nfrom: prova.istanza\nto: sistema.registra", "mapping.unknown"),
+        ("mapping: prova.altra\nfrom: prova.ricevuta\nto: sistema.registra", "mapping.wrong-source"),
+        ("mapping: prova.altra\nfrom: prova.istanza\nto: sistema.registra\nuses: [persone]", "mapping.not-given"),
+    ],
+)
+def test_a_mistake_in_a_mapping_is_one_finding_in_however_many_routes_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, applied: str, code: str
+) -> None:
+    folder = tmp_path / "rules"
+    shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    (folder / "mappings/altra.yaml").write_text(f"{applied}\nfields: {{riferimento: '\"r\"', oggetto: '\"o\"'}}\n", encoding="utf-8")
+    for name in ("una", "due", "tre"):
+        (folder / f"routes/{name}.yaml").write_text(APPLYING.replace("NAME", name), encoding="utf-8")
+    _, findings = examine(folder, OPERATIONS)
+    assert [("routes/due.yaml", code)] == [(f.file, f.code) for f in findings]
+    assert "also at routes/tre.yaml:7:46, routes/una.yaml:7:46" in findings[0].hint
+    earlier = Earlier()
+    assert findings == review(files_of(folder), OPERATIONS, earlier)
+    assert findings == review(files_of(folder), OPERATIONS, earlier)
+    monkeypatch.setattr("bus.catalog.processes", lambda pieces, least: 2)
+    assert findings == review(files_of(folder), OPERATIONS)
+
+
 def test_what_is_doubtful_of_a_mapping_for_a_route_is_remembered_with_the_route(tmp_path: Path) -> None:
     folder = tmp_path / "rules"
     shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))

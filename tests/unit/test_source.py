@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.source import DEPTH, Finding, doubtful_number, in_order, read, render
+from bus.source import DEPTH, Finding, doubtful_number, in_order, of_all_files, read, render
 
 
 def codes(text: str | bytes) -> list[tuple[str, int, int]]:
@@ -244,3 +244,12 @@ def test_a_name_that_several_places_miss_is_one_finding_which_says_where_and_two
     found = in_order([again, missed(9, 3, "x"), other, missed(7, 1, "x", "did you mean ax?"), missed(8, 4, "x"), missed(7, 5, "z")])
     assert found == [missed(7, 1, "x", "did you mean ax? (also at 8:4, 9:3)"), missed(7, 5, "z"), again, other]
     assert in_order(found) == found
+
+
+def test_what_several_files_miss_because_one_other_is_wrong_is_one_finding_which_says_where() -> None:
+    def missed(file: str, name: str, hint: str = "") -> Finding:
+        return Finding(file, 7, 5, "mapping.unknown", "error", f"there is no mapping `{name}`", hint)
+
+    apart = [replace(missed(file, "x"), code="name.undefined") for file in ("a.yaml", "b.yaml")]
+    found = of_all_files([missed("a.yaml", "x", "did you mean y?"), missed("a.yaml", "z"), missed("b.yaml", "x"), *apart])
+    assert found == [missed("a.yaml", "x", "did you mean y? (also at b.yaml:7:5)"), missed("a.yaml", "z"), *apart]
