@@ -30,7 +30,7 @@ from bus.diagnostics import logger
 from bus.engine import editions, reasons
 from bus.engine.editions import Act, Draft, Edition
 from bus.engine.faltering import Faltering
-from bus.errors import Conflict, Invalid, NotFound, RulesError, SnodoError
+from bus.errors import Conflict, Invalid, NotFound, RulesError, SnodoError, one_line
 from bus.log.record import Record
 from bus.mapping.types import MessageType
 from bus.message import JsonObject, JsonValue, parsed
@@ -410,7 +410,7 @@ def _earlier(tx: Tx, steps: int, to: str) -> Record:
 
 
 def _reason(text: str, on_behalf: str) -> JsonObject:
-    return {"text": reasons.given(text, "rules.reason-missing"), **({"as": who} if (who := reasons.one_line(on_behalf)) else {})}
+    return {"text": reasons.given(text, "rules.reason-missing"), **({"as": who} if (who := one_line(on_behalf)) else {})}
 
 
 def _checked(files: Files) -> Files:

@@ -39,6 +39,11 @@ def without_persons(text: str) -> str:
     return PERSON.sub("[codice fiscale]", text)
 
 
+def one_line(text: str) -> str:
+    """The text on one line, without what a terminal obeys: where a list shows one act a line, nobody writes a second one."""
+    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
+
+
 class SnodoError(Exception):
     """Root of all errors. ``code`` is stable and documented; ``hint`` says what to do next."""
 
@@ -159,7 +164,7 @@ class OutsideError(SnodoError):
     """A call to another system ended without the answer we wanted.
 
     ``outside_code`` is the code the other system gave, ``evidence`` what it said; neither may hold secrets. Codes stand in records and in
-    the table of runs, where nobody can be erased: what looks like a codice fiscale is struck out of them.
+    the table of runs, where nobody can be erased: what looks like a codice fiscale is struck out of them, and what a terminal would obey.
     """
 
     family = "outside"
@@ -168,7 +173,7 @@ class OutsideError(SnodoError):
     def __init__(self, sentence: str, *, outside_code: str = "", evidence: Any = None, **kwargs: Any) -> None:
         super().__init__(sentence, **kwargs)
         self.code = without_persons(self.code)
-        self.outside_code = without_persons(outside_code)
+        self.outside_code = without_persons(one_line(outside_code))
         self.evidence = evidence
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from bus.cli.common import Json, Key, Listing, Purpose, Reason, Url, client, family_of, show
+from bus.errors import one_line
 from bus.jsontext import parse_object
 
 app = family_of(Listing, "Dead letters: list, show, redeliver, decide, discard.")
@@ -93,7 +94,8 @@ def _letter(shown: dict[str, Any]) -> None:
     from bus.cli.words import clock_of, when
 
     out = console()
-    out.print(f"dead letter {shown['run']}\n  what     {shown['sentence']} ({shown['code']})\n  where    {shown['place']}", markup=False)
+    what = f"{one_line(shown['sentence'])} ({shown['code']})"
+    out.print(f"dead letter {shown['run']}\n  what     {what}\n  where    {shown['place']}", markup=False)
     out.print(f"  since    {when(shown['since'])}\n  message  {shown['message']}", markup=False)
     if shown["detail"]:
         out.print("  detail", end="   ")

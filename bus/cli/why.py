@@ -48,7 +48,8 @@ def why_not_(
         except KeyError:
             known = [one.id for one in told.plan.walk()]
             hint = suggestion(step, known) or "its steps are " + ", ".join(known)
-            raise NotFound(f"{told.plan.name} has no step {step!r}", code="why.unknown-step", hint=hint) from None
+            sentence = f"{told.plan.name} has no step {step!r} under the rules of this run ({told.past.rules[:12]})"
+            raise NotFound(sentence, code="why.unknown-step", hint=hint) from None
         _show(told, reason.as_json(), reason.lines(), json)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from bus.errors import PERSON, Invalid
+from bus.errors import PERSON, Invalid, one_line
 from bus.functions import cf_valid
 
 _ANYWHERE = re.compile(f"(?=({PERSON.pattern}))")
@@ -22,11 +22,6 @@ def given(text: str, code: str) -> str:
     if not told:
         raise Invalid("say why: the log keeps the reason", code=code, hint="--reason '…', without naming a person")
     return nameless(told)
-
-
-def one_line(text: str) -> str:
-    """The text on one line, without what a terminal obeys: where a list shows one act a line, nobody writes a second one."""
-    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
 
 
 def nameless(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from bus.engine.asks import Ask, Await, Call
 from bus.engine.interpreter import Condition
-from bus.errors import PERSON
+from bus.errors import PERSON, one_line
 from bus.expression import Expression
 from bus.log.record import Record
 from bus.mapping.protected import EVERYTHING, masked_whole
@@ -47,7 +47,7 @@ class Reason:
         step = self.place.partition("/")[2] or self.place
         yield f"  {self.at}  {step}: {self.sentence}"
         if self.text:
-            yield f"      {' '.join(self.text.split())}"
+            yield f"      {one_line(self.text)}"
         yield from (f"      {name} = {value}" for name, value in self.values)
 
 
@@ -60,7 +60,7 @@ class Values:
 
     def sentence(self, text: str) -> str:
         """The text of a failure."""
-        return masked(text) if self.sees is not None and self.sees >= EVERYTHING else HIDDEN
+        return masked(one_line(text)) if self.sees is not None and self.sees >= EVERYTHING else HIDDEN
 
     def read(self, one: Condition) -> Iterator[tuple[str, str]]:
         """What a condition read: each path with its value, as far as it may be shown."""
@@ -135,6 +135,8 @@ class Account:
                 return reason
         if reason := self._passed(last):
             return reason
+        if (end := self.end()).place == last.place:
+            return Reason(end.at, end.place, f"the step was taken, and {end.sentence}")
         when = next((one for one in self._reached[last.place] if one.what == "when" and one.holds), None)
         if when is not None and when.expression is not None:
             return self._of(when, "the step was taken: its condition held")
@@ -239,7 +241,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, list) and any(one is _ABSENT for one in value):
         value = [None if one is _ABSENT else one for one in value]
     plain: JsonValue = value
-    text = masked(canonical(plain).decode())
+    text = "".join(one if one.isprintable() else "\ufffd" for one in masked(canonical(plain).decode()))
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters)"
 
 

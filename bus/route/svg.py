@@ -88,17 +88,18 @@ def route_svg(route: Mapping[str, Any]) -> str:
 
 
 def document(whole: Picture, left: float = 0.0) -> str:
-    """An SVG file of a picture."""
+    """An SVG file of a picture. XML takes no control characters, and texts of rules may hold some."""
     width, height = whole.width + left + 2 * _MARGIN, whole.height + 2 * _MARGIN
     arrow = (
         '<marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0.6 L7.4 4 L0 7.4 z" fill="#8a97a3"/></marker>'
     )
+    parts = "".join(one if one.isprintable() or one == "\n" else " " for one in "".join(whole.parts))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}">'
         f"<style>{STYLE}</style><defs>{arrow}</defs>"
         f'<rect width="100%" height="100%" fill="#ffffff"/>'
-        f'<g transform="translate({_MARGIN + left:.1f} {_MARGIN:.1f})">{"".join(whole.parts)}</g></svg>\n'
+        f'<g transform="translate({_MARGIN + left:.1f} {_MARGIN:.1f})">{parts}</g></svg>\n'
     )
 
 

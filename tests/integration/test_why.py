@@ -9,10 +9,11 @@ import pytest
 
 from bus.cli import main
 from bus.cli.common import Granted
+from bus.cli.dead import _letter
 from bus.cli.why import _accounts
 from bus.mapping.protected import EVERYTHING
 from bus.replay.people import HIDDEN
-from bus.replay.why import masked
+from bus.replay.why import Reason, Values, _shown, masked
 from tests.integration.kit import until
 from tests.small_bus import TYPE, Caller, running, wait_reply
 
@@ -133,6 +134,7 @@ def why_not(worked: tuple[Path, dict[str, str]], nome: str, step: str) -> tuple[
         ("Carlo", "riga", "20:19", "the list was empty", {}),
         ("Ada", "scaduta", "23:9", "what was awaited came before the deadline", {}),
         ("Bo", "scaduta", "23:9", "the deadline has not come yet", {}),
+        ("Bo", "attendi", "23:9", "the step was taken, and the run waits here for `prova.sveglia`", {}),
         ("Bo", "fine", "23:9", "the run did not come to step `fine`: the run waits here for `prova.sveglia`", {}),
     ],
 )
@@ -181,7 +183,18 @@ def test_both_speak_json_and_know_the_steps(worked, capsys: pytest.CaptureFixtur
     assert 0 == main(["why", worked[1]["Bo"], "--config", str(worked[0]), "--json"])
     assert "the run waits here for `prova.sveglia`" == json.loads(capsys.readouterr().out)["reasons"][-1]["sentence"]
     assert 0 != main(["why-not", worked[1]["Bo"], "fin", "--config", str(worked[0])])
-    assert "did you mean fine?" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "prova.smista@3 has no step 'fin' under the rules of this run (" in told, "the file may have it by now"
+    assert "did you mean fine?" in told
+
+
+def test_what_a_terminal_would_obey_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """A sentence of a dead letter, and what a condition read, are what a message or another system said."""
+    told = Reason("a.yaml:1:1", "r@1/a", Values(EVERYTHING).sentence("a\x1b[2J\nb"), "x", (("x", _shown("c\x9b2J  d")),))
+    _letter({"run": "r", "sentence": "a\x1b[2J\nb", "code": "x.y", "place": "r@1/a", "since": "2026-11-28T08:00:00Z", "message": "m",
+             "detail": {}, "evidence": [], "doubt": False})  # fmt: skip
+    assert ["  a.yaml:1:1  a: a [2J b", "      x", '      x = "c\ufffd2J  d"'] == list(told.lines())
+    assert "  what     a [2J b (x.y)\n" in capsys.readouterr().out
 
 
 def test_a_codice_fiscale_is_never_told_whole() -> None:

@@ -83,6 +83,7 @@ def test_lines_of_libraries_go_through_the_same_filter_and_have_the_same_form(ca
 def test_codes_that_other_systems_give_name_nobody():
     error = Refused("no", outside_code=f"SOGGETTO {WHO} IGNOTO", code=f"outside.{WHO}")
     assert (error.outside_code, error.code) == ("SOGGETTO [codice fiscale] IGNOTO", "outside.[codice fiscale]")
+    assert Refused("no", outside_code="A\0B\x1b[2J").outside_code == "A B [2J", "no terminal obeys it, and every database takes it"
 
 
 @pytest.mark.parametrize("text", ["0199e1c5-7a50-7c3f-8d65-0a4a6d6a2f11", "NON_TROVATA", "a" * 64, "RSSMRA80A01", "80001130857", ""])

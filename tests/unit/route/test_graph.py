@@ -63,6 +63,11 @@ def test_a_picture_holds_every_step_and_no_card_lies_on_another(path: Path) -> N
     assert [one for one in ids(route) if len(one) < 20 and one not in words] == []
 
 
+def test_a_picture_is_xml_whatever_the_texts_of_a_route_hold() -> None:
+    route = document(PROJECT / "routes/edilizia/presenta-pratica.yaml") | {"purpose": "a\0b\x1b[2J\x85c"}
+    assert "a b [2J c" in {text.text for text in ET.fromstring(route_svg(route)).iter()}
+
+
 def test_a_condition_is_whole_where_nothing_stands_beside_it() -> None:
     route = document(PROJECT / "routes/edilizia/presenta-pratica.yaml")
     words = [text.text for text in ET.fromstring(route_svg(route)).iter() if text.tag.endswith("text")]
