@@ -44,6 +44,8 @@ NEWS = "rules"
 SETTLING = dt.timedelta(minutes=1)
 """So long after an activation another process may still accept a message under the rules before."""
 KEPT = 4
+SHORTEST = 8
+"""Digits by which rules are named, at least."""
 _PATH = re.compile(r"(routes|mappings)/[\w .@+-]+(/[\w .@+-]+)*\.(yaml|csv)")
 
 
@@ -389,21 +391,21 @@ def _earlier(tx: Tx, steps: int, to: str) -> Record:
     """The activation that a rollback goes back to."""
     all_of_them = editions.history(tx, 10_000)
     if to:
-        found = next((record for record in all_of_them if str(record.rules).startswith(to)), None) if len(to) >= 8 else None
+        if len(to) < SHORTEST:
+            raise Invalid(f"{to} may be the beginning of several", code="rules.too-short", hint=f"say {SHORTEST} digits or more")
+        found = next((record for record in all_of_them if str(record.rules).startswith(to)), None)
         if found is None:
-            raise NotFound(
-                f"no rules {to} were ever in force here", code="rules.unknown", hint="`bus status --history` lists them, 8 digits or more"
-            )
+            raise NotFound(f"no rules {to} were ever in force here", code="rules.unknown", hint="`bus status --history` lists them")
         return found
     by_id = {record.id: record for record in all_of_them}
     found = all_of_them[0]
-    for _ in range(steps):
+    for step in range(steps):
         before = by_id.get(str(found.data.get("before")))
         if before is None:
             raise NotFound(
-                f"there are fewer than {steps + 1} activations, so none is {steps} before the last",
+                f"the way back from the rules in force has {step} steps, and not {steps}: it goes on from where a rollback went",
                 code="rules.unknown",
-                hint="`bus status --history` lists them",
+                hint="`bus status --history` lists all rules; --to goes to any of them",
             )
         found = before
     return found

@@ -48,7 +48,7 @@ from bus.engine.presence import Presence, gates, processes
 from bus.engine.projection import Entry, entry, write
 from bus.engine.search import Question
 from bus.engine.sequencer import Sequencer
-from bus.errors import ConfigError, StoreError
+from bus.errors import ConfigError, Conflict, StoreError
 from bus.log import keys
 from bus.log.keyring import Keyring, open_keyring, refuse_used
 from bus.log.receipt import Promises
@@ -438,7 +438,8 @@ class App:
         name = str(self.run(run)["route"])
         route = self.catalog().routes.get(name)
         if route is None:
-            raise ConfigError(f"no route {name} is in force", code="rules.missing")
+            hint = "without the current rules it goes on under those that it had; or put the route in force again"
+            raise Conflict(f"no route {name} is in force", code="dead.no-route", hint=hint)
         return route.plan
 
     # -- the rules -----------------------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ def activate(
 def rollback(
     reason: Reason,
     to: Annotated[str, typer.Option("--to", help="Fingerprint of the rules to go back to, 8 digits or more; `bus status --history`.")] = "",
-    steps: Annotated[int, typer.Option("--steps", min=1, help="How many activations to go back.")] = 1,
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="How many activations to go back; one, if neither is said.")] = None,
     who: As = "", expect: Expect = "", url: Url = "", key: Key = "", json: Json = False,
 ) -> None:  # fmt: skip
     """Go back to earlier rules; the files stay as they are. Runs in flight finish under the rules they began with."""
@@ -61,7 +61,7 @@ def rollback(
         body = {
             "reason": reason,
             "as": who or _login(),
-            "steps": steps,
+            **({"steps": steps} if steps else {}),
             **({"to": to} if to else {}),
             **({"expected": expect} if expect else {}),
         }
@@ -246,7 +246,7 @@ def _print_status(found: dict[str, Any]) -> None:
     for one in found["earlier"]:
         print(f"  {counted(one['runs'], 'run')} of {one['route']}@{one['version']} {one['digest'][:12]} will finish under earlier rules")
     for name in found["carried"]:
-        print(f"  {name} is taken for runs of earlier rules alone, till the first activation after they have ended")
+        print(f"  {name} is taken for runs of earlier rules alone, till a later activation finds that they have ended")
     for name in found["restart"]:
         print(f"  settings {name} have changed: restart the processes")
     for name in found["behind"]:

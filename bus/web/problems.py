@@ -10,7 +10,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from bus.errors import Busy, ConfigError, Conflict, InputError, SnodoError, StoreError
+from bus.errors import Busy, InputError, SnodoError, StoreError
 from bus.jsontext import dumps
 from bus.message import new_id
 from bus.web.answer import Answer
@@ -115,8 +115,6 @@ def status_of(error: Exception) -> int:
             return error.status
         case StoreError():
             return 503
-        case ConfigError(code="rules.missing"):
-            return Conflict.status
         case _:
             return 500
 

@@ -43,6 +43,8 @@ async def rollback(call: Call) -> Answer:
     """Put earlier rules in force again: so many ``steps`` back, or those whose fingerprint begins with ``to``."""
     body = await asked(call, {"reason": str, "to": str, "steps": int, "expected": str, "as": str})
     steps, to = body.get("steps", 1), body.get("to", "")
+    if "to" in body and "steps" in body:
+        raise Invalid("`to` says which rules and `steps` how many back", code="input.invalid", hint="say one of the two")
     if steps < 1:
         raise Invalid("steps must be 1 or more", code="input.invalid")
     hint = "these are the files of then, out of the log: what they need is not here any more; go back to others"

@@ -277,7 +277,8 @@ def test_a_route_that_is_gone_still_gets_what_its_runs_wait_for(
     with here(bus, monkeypatch):
         assert 0 == cli.main(["status"])
     assert (
-        "prova.sveglia is taken for runs of earlier rules alone, till the first activation after they have ended" in capsys.readouterr().out
+        "prova.sveglia is taken for runs of earlier rules alone, till a later activation finds that they have ended"
+        in capsys.readouterr().out
     )
 
 
@@ -385,6 +386,18 @@ def test_the_earlier_shape_of_a_type_is_let_go_when_no_run_needs_it(tmp_path: Pa
     bus.stop()
 
 
+def test_a_dead_letter_whose_route_is_gone_goes_on_under_its_own_rules_alone_and_says_so(bus: Bus) -> None:
+    bus.send("prova.guasto", "Berto", wait=5)
+    [letter] = bus.call("GET", "/dead").json["dead"]
+    (bus.folder / "routes/prova/fallisce.yaml").unlink()
+    assert bus.activate().status == 200
+    again = f"/dead/{letter['id']}/redeliver"
+    refused = bus.call("POST", again, {"reason": "x", "current_rules": True})
+    assert (422, "dead.no-route") == (refused.status, refused.json["code"])
+    assert "under those that it had" in refused.json["hint"]
+    assert bus.call("POST", again, {"reason": "x"}).status == 200
+
+
 def test_a_run_takes_what_it_waits_for_as_the_type_in_force_let_it_in(tmp_path: Path) -> None:
     """The sender keeps to the type in force: its message is not judged again by the type of when the run began."""
     bus = to_manda(tmp_path)
@@ -414,6 +427,10 @@ def test_rolling_back_goes_on_from_where_it_went_back_to(bus: Bus) -> None:
     back(steps=3)
     assert {"saluto": "ciao Ada"} == bus.greet()
     assert (404, "rules.unknown") == ((answer := back()).status, answer.json["code"])
+    assert "the way back from the rules in force has 0 steps, and not 1" in answer.json["detail"], "there were seven activations"
+    short = back(to=bus.rules()["rules"][:7])
+    assert (422, "rules.too-short") == (short.status, short.json["code"]), "they were in force: nobody says that they never were"
+    assert 422 == back(to="0" * 12, steps=2).status
     assert 404 == back(to="0" * 12).status
     told = [one["act"] for one in bus.call("GET", "/rules/history").json["activations"]]
     assert ["rolled-back"] * 4 + ["activated"] * 3 + ["started"] == told
