@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 WITHIN = 10.0
 """Seconds in which all processes should have taken the rules over."""
 SILENT = 30.0
+MOST = 1000
+"""Activations that are listed."""
 app = family()
 back = family()
 state = family()
@@ -79,7 +81,7 @@ def status(
 
     with client(url, key, config) as bus:
         if history:
-            show(bus.get("/rules/history"), json, _print_history)
+            show(bus.get(f"/rules/history?limit={MOST}"), json, _print_history)
             return
         active = bus.get("/rules")
     known = declared(config)
@@ -259,6 +261,8 @@ def _print_history(shown: dict[str, Any]) -> None:
     for one in shown["activations"]:
         by = one["actor"] + (f" ({one['as']})" if one["as"] else "")
         print(f"{one['rules'][:12]}  {when(one['time'])}  {one['act']:<11}  {by}: {one['reason']}")
+    if len(shown["activations"]) == MOST:
+        print(f"these are the newest {MOST:,}")
 
 
 def _name(process: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ from bus.source import Finding
 from bus.web.serve import Server
 from tests.integration.kit import until
 from tests.integration.test_watching import Eco
-from tests.small_bus import Caller, key_of, running, wait_reply, write
+from tests.small_bus import RULES, Caller, key_of, running, wait_reply, write
 
 SALUTA = "routes/prova/saluta.yaml"
 SENDER = {
@@ -436,6 +436,17 @@ def test_rolling_back_goes_on_from_where_it_went_back_to(bus: Bus) -> None:
     assert ["rolled-back"] * 4 + ["activated"] * 3 + ["started"] == told
     bus.again()
     assert {"saluto": "ciao Ada"} == bus.greet()
+
+
+def test_the_history_on_the_command_line_leaves_no_activation_out(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(51):
+        bus.put(SALUTA, f"# {number}\n{RULES[SALUTA]}")
+        bus.activate()
+    with here(bus, monkeypatch):
+        assert 0 == cli.main(["status", "--history"])
+    assert 52 == len(capsys.readouterr().out.splitlines())
 
 
 def test_of_two_sysadmins_who_saw_the_same_only_one_activates(bus: Bus) -> None:
