@@ -194,14 +194,17 @@ class Activation:
         if files == now.files:
             return dict(old)
         plans = [route.plan for route in before.routes.values()]
-        sent = {step.type for plan in plans for step in plan.walk() if isinstance(step, SendStep)}
+        takers = [plan for name in old.get("sent", ()) for plan in before.plans_for(name, sent=True)]
+        sent = {step.type for plan in (*plans, *takers) for step in plan.walk() if isinstance(step, SendStep)}
         waits = {name: old.get("awaited", {}).get(name, edition.id) for name in before.awaited - own.awaited}
-        sends = {name: edition.id for name in sent if before.plans_for(name) and not own.plans_for(name)}
+        gone = {plan.on for plan in plans if not own.plans_for(plan.on)}
+        needed = self._needed(own) if gone - sent else None
+        sends = {name: edition.id for name in gone if name in sent or (needed and needed(name))}
         sends |= {name: held for name, held in old.get("sent", {}).items() if not own.plans_for(name)}
         changed = old.get("changed", {})
         ageing = self._clock.now() - edition.record.time > SETTLING
         if ageing and (waits.keys() & old.get("awaited", {}).keys() or sends.keys() & old.get("sent", {}).keys() or changed):
-            needed = self._needed(own)
+            needed = needed or self._needed(own)
             waits = {name: held for name, held in waits.items() if name not in old.get("awaited", {}) or needed(name)}
             sends = {name: held for name, held in sends.items() if name not in old.get("sent", {}) or needed(name)}
             changed = {name: held for name, held in changed.items() if needed(name)}
@@ -209,12 +212,18 @@ class Activation:
         return {name: value for name, value in (("awaited", waits), ("sent", sends), ("changed", changed)) if value}
 
     def _needed(self, own: Catalog) -> Callable[[str], bool]:
-        """Whether a run of earlier rules that has not ended waits for a type, or sends it, or wants to know when it comes late."""
+        """Whether an earlier run that has not ended waits for a type, sends it, or wants to know when it comes late; or one that it
+        will start.
+        """
         known = {route.plan.digest for route in own.routes.values()}
         with self._store.read() as tx:
             plans = [self._plan(tx, str(row["digest"])) for row in editions.in_flight(tx, known)]
-        steps = [step for plan in plans if plan for step in plan.walk()]
-        types = {step.type for step in steps if isinstance(step, SendStep | WaitStep | GatherStep)}
+        types, left = set[str | None](), [plan for plan in plans if plan]
+        while left:
+            steps = (step for step in left.pop().walk() if isinstance(step, SendStep | WaitStep | GatherStep))
+            new = {step.type for step in steps} - types
+            types |= new
+            left += [plan for name in new if name and not own.plans_for(name) for plan in self.now.catalog.plans_for(name, sent=True)]
 
         def needed(type: str) -> bool:
             with self._store.read() as tx:

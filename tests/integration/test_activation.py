@@ -315,6 +315,31 @@ def test_an_earlier_run_sends_to_the_route_that_took_it(tmp_path: Path) -> None:
     bus.stop()
 
 
+def test_an_earlier_run_sends_to_the_route_that_took_it_also_where_later_rules_sent_nothing_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them goes in an activation of its own: what waits, what it sends to, and what that sends to in turn."""
+    bus = Bus(tmp_path)
+    (bus.folder / "routes/prova/aspetta.yaml").unlink()
+    for path, text in SENDER.items():
+        (bus.folder / path).write_text(text, "utf-8")
+    bus.edit(SALUTA, "steps:\n", "steps:\n  - {id: poi, send: prova.silenzio, with: {nome: body.nome}}\n")
+    bus.activate()
+    old = bus.send("prova.attesa", "Berto")["id"]
+    for path in ("routes/prova/manda.yaml", SALUTA, "routes/prova/tace.yaml"):
+        (bus.folder / path).unlink()
+        assert bus.activate(f"without {path}").status == 200
+    monkeypatch.setattr(activation, "SETTLING", activation.dt.timedelta())
+    bus.put("routes/prova/fallisce.yaml", RULES["routes/prova/fallisce.yaml"].replace("version: 1", "version: 2"))
+    bus.activate()
+    assert ["prova.saluto", "prova.silenzio", "prova.sveglia"] == bus.rules()["carried"]
+    bus.send("prova.sveglia", "Berto")
+    assert {"svegliato": "Berto"} == reply_of(bus, old)
+    for route in ("saluta", "tace"):
+        until(lambda route=route: ["done"] == [run["state"] for run in bus.call("GET", f"/runs?route=prova.{route}").json["runs"]], route)
+    bus.stop()
+
+
 SALUTO = "mappings/types/prova.saluto.yaml"
 
 
