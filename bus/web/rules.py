@@ -35,7 +35,7 @@ async def activate(call: Call) -> Answer:
     if files is not None and not all(isinstance(content, str) for content in files.values()):
         raise Invalid("the content of each file must be text", code="input.invalid")
     given = None if files is None else {path: content.encode() for path, content in files.items()}
-    hint = "`bus validate` shows them with their lines"
+    hint = "`bus validate` shows them with their lines; where it finds none, the settings are newer than this process: restart it"
     return await _change(call, lambda how: call.house.app.activate(given, call.caller.name, body.get("reason", ""), **how), body, hint)
 
 

@@ -225,6 +225,16 @@ def test_what_cannot_be_activated_is_told_and_changes_nothing(bus: Bus, body: di
     assert 1 == len(bus.call("GET", "/rules/history").json["activations"])
 
 
+def test_a_system_that_the_running_bus_does_not_know_yet_is_told_as_a_restart_that_is_due(bus: Bus) -> None:
+    """Who adds a system to the settings, and routes to it, finds no mistake with `bus validate`."""
+    bus.put(SALUTA, RULES[SALUTA] + "  - {id: scrivi, call: eco.scrivi, with: {nome: body.nome}}\n")
+    refused = bus.activate()
+    assert (422, "rules.invalid", ["operation.unknown"]) == (
+        refused.status, refused.json["code"], [one["code"] for one in refused.json["findings"]]
+    )  # fmt: skip
+    assert "where it finds none, the settings are newer than this process: restart it" in refused.json["hint"]
+
+
 def test_only_a_sysadmin_activates_and_only_readers_look(bus: Bus) -> None:
     for path in ("/rules/activate", "/rules/rollback"):
         assert [403, 403, 401] == [bus.call("POST", path, {"reason": "x"}, name=who).status for who in ("portale", "revisore", None)]
