@@ -57,21 +57,25 @@ class Memory:
     """By subject, in the order of the log, with their paths."""
     told: frozenset[str] = frozenset()
     """Messages that would come besides, or not any more, as is told of whoever sends them."""
+    asked: Mapping[str, tuple[str, bytes | None]] = field(default_factory=dict)
+    """What the run that the rules would replace asked or waited for, by path: a type and a key, for a wait."""
 
 
 def remember(journals: Iterable[Sequence[Record]], evidence: Evidence) -> Memory:
     """Fold journals; raises `ErasedError`."""
     by_path: dict[str, Said] = {}
     others: dict[str, list[tuple[str, Said]]] = {}
+    asked: dict[str, tuple[str, bytes | None]] = {}
     for number, records in enumerate(journals):
         questions = _questions(records, evidence)
+        asked = asked if number else {path: (subject, question) for path, (subject, question, _) in questions.items()}
         for turn, (path, event) in enumerate(journal.fold(records, _loading(evidence), _bodies(evidence)).events):
             subject, question, deadline = questions.get(path, ("", None, None))
             said = Said(turn, event, subject, question, deadline)
             others.setdefault(subject, []).append((path, said))
             if number == 0 and path not in by_path:
                 by_path[path] = said
-    return Memory(by_path, others)
+    return Memory(by_path, others, asked=asked)
 
 
 _NUMBERED = re.compile(r"(.*[\[.])(\d+)\]")
@@ -83,7 +87,9 @@ def without(memory: Memory, path: str) -> Memory:
     event = memory.by_path[path].event
     told = memory.told | ({event.message} if isinstance(event, Arrived) else set())
     left = {subject: [(one, said) for one, said in several if one != path] for subject, several in memory.others.items()}
-    return _moved(Memory({one: said for one, said in memory.by_path.items() if one != path}, left, told), stem, number + 1, -1)
+    return _moved(
+        Memory({one: said for one, said in memory.by_path.items() if one != path}, left, told, memory.asked), stem, number + 1, -1
+    )
 
 
 def arriving(memory: Memory, path: str, message: Message) -> Memory:
@@ -91,7 +97,7 @@ def arriving(memory: Memory, path: str, message: Message) -> Memory:
     said = Said(_turn_at(memory, message.time), Arrived(message.time, message.id, message.body), message.type, None, None)
     moved = _moved(memory, *_numbered(path), 1)
     others = {**moved.others, message.type: [*moved.others.get(message.type, ()), (path, said)]}
-    return Memory({**moved.by_path, path: said}, others, memory.told | {message.id})
+    return Memory({**moved.by_path, path: said}, others, memory.told | {message.id}, memory.asked)
 
 
 def _turn_at(memory: Memory, time: dt.datetime) -> float:
@@ -110,6 +116,7 @@ def _moved(memory: Memory, stem: str, first: int, by: int) -> Memory:
         {moved(path): said for path, said in memory.by_path.items()},
         {subject: [(moved(path), said) for path, said in several] for subject, several in memory.others.items()},
         memory.told,
+        memory.asked,
     )
 
 
@@ -147,7 +154,7 @@ def instead(memory: Memory, path: str, body: JsonValue) -> Memory:
     assert isinstance(was.event, Arrived)
     said = replace(was, event=replace(was.event, body=body))
     others = {subject: [(one, said if here is was else here) for one, here in several] for subject, several in memory.others.items()}
-    return Memory({**memory.by_path, path: said}, others, memory.told)
+    return Memory({**memory.by_path, path: said}, others, memory.told, memory.asked)
 
 
 def _questions(records: Sequence[Record], evidence: Evidence) -> dict[str, tuple[str, bytes | None, str | None]]:
@@ -204,8 +211,9 @@ class Borrowed:
     """The answers for one walk. ``known``: requests and bodies that need not be checked, because they were asked before, as they are.
 
     ``ids`` are those of the steps of these rules; ``unread`` the places of calls whose answers nothing reads; ``unanswered`` the calls
-    that nobody ever answered. ``logged`` is for waits that are none of ``waits``, those of the rules in force; ``taken``: which
-    of them took which message; ``keys_of`` the business keys of one that only these rules send, which may wake the run that sends it.
+    that nobody ever answered. ``logged`` is for waits that the run had not, or that are none of ``waits``, those of the rules in force;
+    ``taken``: which of them took which message; ``keys_of`` the business keys of one that only these rules send, which may wake the run
+    that sends it.
     """
 
     memory: Memory
@@ -216,7 +224,7 @@ class Borrowed:
     unread: frozenset[str]
     known: Mapping[str, bytes] = field(default_factory=dict)
     logged: Logged | None = None
-    waits: Sequence[Await] = ()
+    waits: Sequence[Await] | None = None
     moment_of: Callable[[str], dt.datetime] | None = None
     keys_of: Callable[[Message], Mapping[str, str]] | None = None
     unanswered: list[Call] = field(default_factory=list)
@@ -309,7 +317,12 @@ class Borrowed:
         return isinstance(said.event, Arrived) and said.event.message in self.taken
 
     def _is_new(self, ask: Await) -> bool:
-        return not any((one.path, one.type, one.key, one.deadline) == (ask.path, ask.type, ask.key, ask.deadline) for one in self.waits)
+        """Whether the run, which may have gone under earlier rules, had no such wait, or the rules in force have none."""
+        if self.memory.asked.get(ask.path) != (ask.type, canonical(list(ask.key)) if ask.key else None):
+            return True
+        return self.waits is not None and not any(
+            (one.path, one.type, one.key, one.deadline) == (ask.path, ask.type, ask.key, ask.deadline) for one in self.waits
+        )
 
     def _came(self, ask: Await) -> Told | None:
         """The first message of the log that a wait would find, if it comes in time; none for a wait that is there now, which found none."""

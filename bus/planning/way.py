@@ -66,15 +66,15 @@ class Walker:
     def way(self, plan: Plan, message: Message, entry: str, memory: Memory, like: Way | None = None) -> Way:
         """The way of a message through a plan; ``like`` is that under the rules in force, whose requests and bodies are known to be good.
 
-        Only a way with a ``like`` looks in the log for what its waits would find: the other one had what it had.
+        For what a wait would find that the run had not, or the rules in force have not, a way looks in the log; any other had what it had.
         """
         watching, ids, unread = self._watch(plan)
         self._noted.clear()
         walk = Walk(watching, message, entry)
         answers = Borrowed(memory, message, self.operations, partial(self.valid, plan), ids, unread)
+        answers.logged, answers.moment_of, answers.keys_of = self.logged, walk.moment_of, self.keys_of
         if like is not None:
-            answers.known, answers.waits, answers.logged, answers.moment_of = _known(like), like.waits, self.logged, walk.moment_of
-            answers.keys_of = self.keys_of
+            answers.known, answers.waits = _known(like), like.waits
         moments: dict[str, dt.datetime] = {}
 
         def told(ask: Ask) -> Told | None:

@@ -11,10 +11,13 @@ from bus import config
 from bus.app import App
 from bus.engine.arrival import Submission
 from bus.message import canonical
+from bus.planning.planning import planned as plans
+from bus.replay import window
 from tests.integration.kit import until
-from tests.integration.test_plan import edit, found, plan
+from tests.integration.test_activation import Bus
+from tests.integration.test_plan import edit, found, looking, plan
 from tests.integration.test_plan_followed import NAME, TYPE
-from tests.small_bus import settings
+from tests.small_bus import RULES, settings
 
 HEAD = """
 route: ufficio.{name}
@@ -338,3 +341,20 @@ def test_a_run_that_only_the_edited_rules_start_takes_what_the_log_has_in_its_ca
     found = planned(worked, edited)
     assert ("run added", "ufficio.sollecitata", MANY) in found
     assert ("arrival added", "ufficio.avviso", 2 * MANY) in found  # by the runs that there are, and by those that there would be
+
+
+def test_a_message_of_earlier_rules_is_walked_through_both_as_if_they_had_been_in_force(tmp_path):
+    """Its run waited for nothing; under the rules in force, as under the edited ones, it would have taken what came."""
+    path = "routes/prova/aspetta.yaml"
+    bus = Bus(tmp_path)
+    bus.put(path, RULES[path].partition("steps:")[0] + "steps:\n  - {id: rispondi, reply: {svegliato: body.nome}}\n")
+    bus.activate()
+    bus.send("prova.attesa", "Uno", wait=10)
+    bus.put(path, RULES[path])
+    bus.activate()
+    bus.send("prova.sveglia", "Uno")
+    bus.stop()
+    bus.edit(path, "30d", "20d")
+    with looking(tmp_path) as reader:
+        made = plans(reader, tmp_path, {}, window.newest(reader, 100), 2)
+    assert [("wait changed", "prova.sveglia deadline", 1)] == found(made)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 
 from bus.engine.asks import Arrived, Await, Event, Expired, Send
-from bus.message import Message
+from bus.message import Message, canonical
 from bus.planning.borrowed import Borrowed, Logged, Memory, Said, without
 
 NINE = dt.datetime(2026, 3, 2, 8, tzinfo=dt.UTC)
@@ -35,6 +36,7 @@ def asking(number: int, deadline: dt.datetime | None = None) -> Await:
 def borrowed(known: Memory, *waits: Await, came: int = 3) -> Borrowed:
     logged = Logged(lambda *asked: [arrival(number) for number in range(1, came + 1)], hours(100))
     root = Message("m0", "ufficio.somma", "/prova", NINE, {})
+    known = replace(known, asked={one.path: ("ufficio.parte", canonical(list(KEY))) for one in waits})
     return Borrowed(known, root, {}, lambda *_: "", frozenset(), frozenset(), {}, logged, waits, lambda path: hours(2))
 
 
@@ -64,6 +66,13 @@ def test_what_came_after_the_deadline_is_not_taken() -> None:
 
 def test_a_wait_that_was_there_found_what_it_found() -> None:
     assert told(borrowed(memory(), asking(0)), asking(0)) is None
+
+
+def test_a_wait_that_the_run_had_not_looks_in_the_log_also_under_the_rules_in_force() -> None:
+    """It went under earlier ones."""
+    answers = borrowed(memory(), asking(0))
+    answers.memory = memory()
+    assert Arrived(hours(2), "m1", {"numero": 1}) == told(answers, asking(0))
 
 
 def test_a_deadline_beyond_the_end_of_the_log_has_not_passed() -> None:
