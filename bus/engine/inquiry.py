@@ -6,6 +6,7 @@ Bodies are not in them, except where a caller asks for a message of its own.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterator
 from typing import Any
 
@@ -114,7 +115,10 @@ def case(tx: Tx, key: str, now: str) -> JsonObject:
         {"id": m["id"], "type": m["type"], "time": m["time"], "sender": m["sender"]} for m in tx.all("messages_of_case", case_id=identity)
     ]
     found: list[Any] = [run_row(row, now) for row in tx.all("runs_of_case", case_id=identity)]
-    timeline: list[Any] = [line(record) for record in sorted([*records, *_losses(tx, records)], key=lambda one: (one.time, one.id))]
+    told = [*records]
+    for loss in _losses(tx, records):
+        insort(told, loss, key=lambda one: _number(tx, one))
+    timeline: list[Any] = [line(record) for record in told]
     return {
         "case": identity,
         "state": state_of([r["state"] for r in found]),
@@ -123,6 +127,13 @@ def case(tx: Tx, key: str, now: str) -> JsonObject:
         "runs": found,
         "timeline": timeline,
     }
+
+
+def _number(tx: Tx, record: Record) -> int:
+    """The order of the log is that of its numbers; times are those of clocks, which are set."""
+    row = tx.one("record", id=record.id)
+    assert row is not None
+    return int(row["seq"])
 
 
 def _losses(tx: Tx, records: list[Record]) -> Iterator[Record]:
@@ -134,7 +145,7 @@ def _losses(tx: Tx, records: list[Record]) -> Iterator[Record]:
         (number := key_number(bytes(row["nonce"]))) is not None and tx.one("is_erased", key=number) for row in there
     )
     if records and not whole:
-        later = log.every_of_kinds(tx, {"erased", "disposed"}, tx.one("record", id=records[0].id)["seq"])  # type: ignore[index]
+        later = log.every_of_kinds(tx, {"erased", "disposed"}, _number(tx, records[0]))
         yield from (_only(one, messages) for one in later if messages & {*one.data["messages"], *one.data.get("wires", ())})
 
 
