@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from adapters.pagopa.modelli import ROMA, NuovaPosizione, PagopaSettings, Posizione, PosizioneLetta, Stato, Trasferimento, euro
@@ -52,7 +52,7 @@ class PosizioneGpd(_Gpd):
     iupd: str
     status: Stato
     company_name: str
-    payment_option: tuple[OpzioneGpd, ...]
+    payment_option: tuple[OpzioneGpd, ...] = Field(min_length=1)
 
 
 def fine_del_giorno(giorno: dt.date) -> str:

@@ -174,13 +174,34 @@ class Portineria(BaseHTTPRequestHandler):
     [("crea-posizione", InDoubt), ("leggi-posizione", Unreachable), ("pubblica-posizione", InDoubt), ("annulla-posizione", InDoubt)],
 )
 def test_a_gateway_that_does_not_find_gpd_says_nothing_of_the_position(operazione: str, errore: type[OutsideError]) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Portineria) as server:
+    error = errore_davanti_a(Portineria, operazione, fresh(NUOVA) if operazione == "crea-posizione" else {"iupd": "77777777777-1"})
+    assert type(error) is errore, error
+
+
+def errore_davanti_a(sistema: type[BaseHTTPRequestHandler], operazione: str, richiesta: Mapping[str, Any]) -> OutsideError | None:
+    """How a call ends before a system that is not GPD's simulator."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), sistema) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         adapter = Pagopa("pagopa", PagopaSettings.model_validate({"url": f"http://127.0.0.1:{server.server_port}", **IMPOSTAZIONI}))
-        done = attempt(adapter, operazione, fresh(NUOVA) if operazione == "crea-posizione" else {"iupd": "77777777777-1"})
+        done = attempt(adapter, operazione, richiesta)
         adapter.close()
         server.shutdown()
-    assert type(done.error) is errore, done.error
+    return done.error
+
+
+class SenzaOpzioni(Portineria):
+    """GPD, with a position of which nothing is to be paid."""
+
+    def do_GET(self) -> None:  # type: ignore[override]
+        posizione = {"iupd": "77777777777-1", "type": "F", "fiscalCode": "RSSMRA80A01H501U", "fullName": "Rossi Maria",
+                     "companyName": "Comune", "status": "VALID", "paymentOption": []}  # fmt: skip
+        super().do_GET(200, json.dumps(posizione).encode())
+
+
+def test_a_position_without_a_payment_is_no_answer_that_can_be_read() -> None:
+    error = errore_davanti_a(SenzaOpzioni, "leggi-posizione", {"iupd": "77777777777-1"})
+    assert type(error) is Unreachable
+    assert "paymentOption" in error.sentence
 
 
 class Ingresso:

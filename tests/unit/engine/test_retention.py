@@ -70,6 +70,6 @@ def test_what_was_told_after_a_record_of_a_clock_that_was_ahead_goes_too(tmp_pat
         found, after = [], ""
         while after is not None:
             with store.read() as tx:
-                page, after = retention.page(tx, held, Retention(accesses="6M"), "accesses", after, {})
+                page, after = retention.page(tx, held, "accesses", after, {})
             found += page
     assert len(found) == len({one.record for one in found}) == 3 * retention.PAGE - 10
