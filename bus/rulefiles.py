@@ -24,7 +24,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 def _named(folder: Path) -> Iterator[str]:
     """The paths in a folder that are called as rules are. (`Path.glob` takes twice as long, each time that rules are checked.)"""
-    start = len(str(folder)) + 1
+    start = len(str(folder / "routes")) - len("routes")  # of `.` nothing stands before it
     for part in ("routes", "mappings"):
         for here, _, names in os.walk(folder / part):
             inside = here[start:]

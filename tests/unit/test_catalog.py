@@ -44,6 +44,11 @@ def test_a_good_folder_is_a_catalog(folder: Path) -> None:
     assert "prova.buona" == catalog.tables["servizi"]["occupazione-suolo"]["percorso"]
 
 
+def test_the_folder_that_one_stands_in_is_read_as_any(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    assert load(Path(), OPERATIONS).digest == load(folder, OPERATIONS).digest
+
+
 def test_several_routes_may_start_from_one_type(folder: Path) -> None:
     write(folder, "routes/altra/due.yaml", SMALL.format("due"))
     assert ["prova.buona", "prova.due"] == [plan.route for plan in load(folder, OPERATIONS).plans_for("prova.istanza")]
