@@ -12,15 +12,13 @@ catalog swaps it by one assignment (`bus.activation`). Rules come from a folder,
 
 from __future__ import annotations
 
-import gc
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from bus.adapter import Operation
 from bus.earlier import Earlier
@@ -42,9 +40,23 @@ from bus.route.plan import CallStep, GatherStep, Plan, WaitStep
 from bus.route.tests_check import SERVICES, Found, check_tests
 from bus.route.traffic import traffic_of
 from bus.route.world import World, check_mapping, check_type
-from bus.rulefiles import CATALOGUE, Files, beside_of, files_of, is_beside, is_mapping, is_route, is_table, is_type, route_of, weights_of
+from bus.rulefiles import (
+    CATALOGUE,
+    Files,
+    beside_of,
+    called,
+    files_of,
+    is_beside,
+    is_mapping,
+    is_route,
+    is_table,
+    is_type,
+    misplaced,
+    route_of,
+    weights_of,
+)  # fmt: skip
 from bus.services import Servizio, check_services, read_services
-from bus.sharing import ALONE, MOST, Indivisible, Share, processes, shared
+from bus.sharing import ALONE, MOST, Indivisible, Share, processes, shared, without_collector
 from bus.source import Finding, Source, in_order, of_all_files, read, suggestion
 
 OFFICES = "uffici"
@@ -195,7 +207,7 @@ def examine(rules: Path | Files, operations: Mapping[str, Operation]) -> tuple[C
         source.at(1, 1, "catalog.no-routes", f"there is no folder routes in {rules.name or rules}")
         return None, source.findings
     reader = _Reader(files_of(rules) if isinstance(rules, Path) else rules, operations)
-    with _without_collector():
+    with without_collector():
         catalog = reader.read()
     findings = of_all_files(reader.findings())
     if catalog is None or any(finding.severity == "error" for finding in findings):
@@ -211,7 +223,7 @@ def review(files: Files, operations: Mapping[str, Operation], earlier: Earlier |
     recalled = Recalled(files, earlier) if earlier else None
     known = recalled.outlines if recalled else {}
     size = processes(sum(is_route(path) and path not in known for path in files), SHARE)
-    with _without_collector():
+    with without_collector():
         try:
             parts = _parts(files, operations, recalled, size)
         except _Divisible as found:
@@ -234,22 +246,9 @@ def _parts(
     return shared(part, size)
 
 
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Reading makes many small objects that all live: the cycle collector would walk them again and again, for 40 % of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.freeze()  # what was read is old at once: without this the first collection walks all of it as if it were new
-            gc.unfreeze()
-            gc.enable()
-
-
 _Written: TypeAlias = tuple[Source, dict[str, Any], ParsedRoute | None]
 """A route as it was read: None when nothing of it can be checked."""
+_Documented = TypeVar("_Documented", tuple[Source, dict[str, Any]], _Written)
 
 
 @dataclass
@@ -353,7 +352,7 @@ class _Reader:
         self._read_tables()
         service_source, service_document = self._read_services()
         routes = self._read_routes()
-        for source, document in self._documents(is_type):
+        for source, document in _well_named(self._documents(is_type), "type"):
             self._add_type(source, document)
         self._read_mappings()
         self._compile_routes(routes)
@@ -377,12 +376,15 @@ class _Reader:
             source = read(self.files[shown], shown)
             self.sources.append(source)
             document = source.plain()
-            if isinstance(document, dict):
+            elsewhere = misplaced(shown, document) if isinstance(document, dict) else None
+            if isinstance(document, dict) and elsewhere is None:
                 found.append((source, document))
             else:
                 self.broken |= {name for word in ("route", "mapping", "type") for name in _called(source, word)}
-                self.unread += [source] if is_route(shown) or is_type(shown) else []
-                if not source.findings:
+                self.unread += [source] if is_route(shown) or is_type(shown) or elsewhere else []
+                if elsewhere:
+                    source.report(elsewhere[:1], "catalog.misplaced", *elsewhere[1:], key=True)
+                elif not source.findings:
                     source.report((), "catalog.not-a-map", "the file does not hold a map of fields")
         return found
 
@@ -402,7 +404,7 @@ class _Reader:
         name = str(document.get("type"))
         compiled = compile_type(document, source, self.tables)
         if name in self.types:
-            source.report(("type",), "type.duplicate", f"there is already a type `{name}`")
+            self._second(source, "type", name, self.type_sources[name])
         elif compiled is not None:
             self.types[name] = compiled
             self.type_sources[name] = source
@@ -440,11 +442,11 @@ class _Reader:
         return None, {}
 
     def _read_mappings(self) -> None:
-        for source, document in self._documents(is_mapping):
+        for source, document in _well_named(self._documents(is_mapping), "mapping"):
             name = str(document.get("mapping"))
             compiled, complete = read_mapping(document, self.tables, source)
             if name in self.mappings:
-                source.report(("mapping",), "mapping.duplicate", f"there is already a mapping `{name}`")
+                self._second(source, "mapping", name, self.mappings[name][1])
             elif compiled is not None and complete:
                 self.mappings[name] = (compiled, source)
             else:
@@ -453,17 +455,22 @@ class _Reader:
 
     def _compile_routes(self, routes: Iterable[_Written]) -> None:
         mappings = self._mappings
-        for source, document, parsed in routes:
+        for source, document, parsed in _well_named(routes, "route"):
             name = str(document.get("route"))
             if name in self.drafts:
-                first = self.drafts[name].source.file
-                source.report(("route",), "route.duplicate", f"there is already a route `{name}`", f"in {first}")
+                self._second(source, "route", name, self.drafts[name].source)
             elif parsed is not None:
                 compiled = compile_route(parsed, mappings, self.tables, source)
                 self.drafts[name] = _Draft(source, parsed, compiled, outline_of(compiled))
             else:
                 self.broken |= {name, *_called(source, "route")}
                 self.unread.append(source)
+
+    def _second(self, source: Source, word: str, name: str, first: Source) -> None:
+        """A file that says the name of another one: what its own name says may be meant, and is not told to be missing."""
+        source.report((word,), f"{word}.duplicate", f"there is already a {word} `{name}`", f"in {first.file}: give this one its own name")
+        self.broken.add(called(source.file, word))
+        self.unread.append(source)
 
     def _tell(self, routes: Iterable[_Written]) -> None:
         """Tell the others what they need to know of these routes, and hear of theirs. Raises `Indivisible` when two have one name."""
@@ -590,5 +597,9 @@ _WRITTEN = re.compile(r"""(\w+)["']?\s*:""")
 
 def _called(source: Source, word: str) -> set[str]:
     """What a file that cannot be read may be called by those who speak of it: as it says itself, or as its own name says."""
-    path = source.file.removesuffix(".yaml").split("/")
-    return {source.name(word), path[-1] if word == "type" else ".".join(path[1:])}
+    return {source.name(word), called(source.file, word)}
+
+
+def _well_named(found: Iterable[_Documented], word: str) -> list[_Documented]:
+    """Those first whose files are called as they are: of two with one name the other is the copy."""
+    return sorted(found, key=lambda one: str(one[1].get(word)) != called(one[0].file, word))

@@ -5,15 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from bus.source import LIMIT
+from bus.source import LIMIT, Finding
 
 Files: TypeAlias = Mapping[str, bytes]
 """Files of rules by their path in the folder, with ``/``."""
 CATALOGUE = "routes/servizi.yaml"
 BESIDE = ".test.yaml"
 """How the file of tests beside a route ends."""
+_PLACES = {
+    "route": ("a route", "put the file into routes/"),
+    "mapping": ("a mapping", "put the file into mappings/, but not into types/ or tables/"),
+    "type": ("a message type", "put the file into mappings/types/"),
+    "servizi": ("the list of services", f"call the file {CATALOGUE}"),
+    "tests": ("a file of tests", f"call the file as that of its route, with {BESIDE} at its end"),
+}
+"""By the field that tells what a file holds: what it is, and where it belongs."""
+_LOOKS = (".yaml", ".yml", ".csv", ".yaml.txt", ".yml.txt", ".csv.txt", ".xls", ".xlsx", ".ods")
+"""How files end that somebody may take for files of rules."""
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -54,6 +64,33 @@ def is_table(path: str) -> bool:
 
 def is_mapping(path: str) -> bool:
     return path.startswith("mappings/") and path.endswith(".yaml") and not path.startswith(("mappings/types/", "mappings/tables/"))
+
+
+def strays(folder: Path) -> list[Finding]:
+    """A warning for each file that looks like rules and is not read as such, for how it is called or where it is."""
+    found = []
+    for part in ("routes", "mappings"):
+        for here, _, names in os.walk(folder / part):
+            paths = ((Path(here) / name).relative_to(folder).as_posix() for name in names if name.lower().endswith(_LOOKS))
+            found += [path for path in paths if not any(is_one(path) for is_one in (is_route, is_beside, is_type, is_table, is_mapping))]
+    said = "this file is not read: nothing of it counts"
+    hint = "routes, mappings and types end in .yaml, tables in .csv; below mappings/types/ and mappings/tables/ there are no folders"
+    return [Finding(path, 1, 1, "catalog.not-read", "warning", said, hint) for path in sorted(found) if path != CATALOGUE]
+
+
+def misplaced(path: str, document: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    """For a file that says to be something else than what is read where it is: (the field that says so, sentence, hint)."""
+    own = "tests" if is_beside(path) else "type" if is_type(path) else "route" if is_route(path) else "mapping"
+    found = [word for word in _PLACES if word in document]
+    if path == CATALOGUE or own in found or not found or (found == ["tests"] and document.keys() & {"steps", "fields"}):
+        return None
+    return found[0], f"this is {_PLACES[found[0]][0]}, and {_PLACES[own][0]} is read here", _PLACES[found[0]][1]
+
+
+def called(path: str, word: str) -> str:
+    """What a file of a route, mapping or type is called by its own name."""
+    pieces = path.removesuffix(".yaml").split("/")
+    return pieces[-1] if word == "type" else ".".join(pieces[1:])
 
 
 def beside_of(route: str) -> str:

@@ -32,11 +32,13 @@ def validate(
     from bus.cli.formats import written
     from bus.cli.rules import declared
     from bus.cli.words import counted
+    from bus.rulefiles import strays
 
     if folder is not None and not folder.is_dir():
         raise typer.BadParameter(f"{folder} is no folder; all files are checked together: name the folder that holds routes/, or nothing")
     known = declared(config)
-    findings = [*_settings(config, known), *found_in(folder or known.config.rules, known, cache=cache)]
+    rules = folder or known.config.rules
+    findings = [*_settings(config, known), *strays(rules), *found_in(rules, known, cache=cache)]
     errors = sum(finding.severity == "error" for finding in findings)
     said = written(findings, Format.json if json else form)
     if json or form is not Format.text:

@@ -61,6 +61,16 @@ CODES: dict[str, Code] = {
     "yaml.too-deep": Code("More than 40 levels stand within one another.", "[[[[...]]]]", "Make it flatter."),
     "yaml.too-large": Code("The file is larger than 1 MB.", "(1,000,001 bytes)", "Split it."),
     # --- documents
+    "catalog.misplaced": Code(
+        "The file says to be something else than what is read from its folder.",
+        "# routes/pareri/parere.yaml\ntype: pareri.parere",
+        "Put it where its kind is read: `routes/`, `mappings/`, `mappings/types/`, and tests of a route beside it.",
+    ),
+    "catalog.not-read": Code(
+        "The file looks like rules, and is not read for how it is called or where it is: what it says is not in force.",
+        "(routes/pareri/parere.yml)",
+        "Call it `.yaml`, a table `.csv`; types and tables stand in their folders without further ones. Delete it if it is not meant.",
+    ),
     "catalog.no-routes": Code("The folder of rules has no folder `routes`.", "bus validate /tmp", "Point to the right folder."),
     "catalog.not-a-map": Code("The file holds a list or a single value, not fields.", "- route: x", "Start with the fields."),
     "field.unknown": Code(

@@ -87,6 +87,51 @@ def test_a_broken_part_is_one_finding_not_many(folder: Path) -> None:
     assert ["schema.invalid"] == [f.code for f in findings]
 
 
+def told(folder: Path) -> list[str]:
+    return [f"{one.file} {one.code} {one.hint}" for one in examine(folder, OPERATIONS)[1]]
+
+
+PLACES = {"route": "routes/{}.yaml", "mapping": "mappings/{}.yaml", "type": "mappings/types/{}.yaml"}
+TEXTS = {
+    "route": SMALL.format("nuova"),
+    "mapping": "mapping: prova.nuova\nfrom: prova.istanza\nto: prova.istanza\nfields: {istanza: body.istanza}\n",
+    "type": "type: prova.nuova\nschema: {type: object}\n",
+}
+
+
+READS = {
+    "route": "on: prova.istanza\nsteps: [{id: a, reply: {}}]\n",
+    "mapping": "on: prova.istanza\nsteps: [{id: a, map: prova.altra, as: b}, {id: c, reply: {b: b}}]\n",
+    "type": "on: prova.altra\nsteps: [{id: a, reply: {x: body.nome}}]\n",
+}
+
+
+@pytest.mark.parametrize("word", PLACES)
+def test_of_two_with_one_name_the_copy_is_told_and_nothing_that_follows(folder: Path, word: str) -> None:
+    own, copy = (PLACES[word].format(name if word == "type" else name.replace(".", "/")) for name in ("prova.nuova", "prova.altra"))
+    write(folder, own, TEXTS[word])
+    found = told(folder)
+    write(folder, copy, TEXTS[word])
+    write(folder, "routes/prova/legge.yaml", "route: prova.legge\nversion: 1\n" + READS[word])
+    assert [one for one in told(folder) if one not in found] == [f"{copy} {word}.duplicate in {own}: give this one its own name"]
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("mappings/parere.yaml", "type: prova.altro\nschema: {type: object}\n"),
+        ("routes/parere.yaml", "type: prova.altro\nschema: {type: object}\n"),
+        ("mappings/types/parere.yaml", SMALL.format("altra")),
+        ("routes/altra.yaml", "mapping: prova.altra\nfrom: prova.istanza\nto: prova.copia\nfields: {}\n"),
+        ("routes/presenta_test.yaml", "tests:\n  - {name: it answers, expect: {state: done}}\n"),
+        ("routes/servizi/altri.yaml", "servizi: []\n"),
+    ],
+)
+def test_a_file_in_the_folder_of_another_kind_is_one_finding(folder: Path, file: str, text: str) -> None:
+    write(folder, file, text)
+    assert [one.split(" ")[:2] for one in told(folder)] == [[file, "catalog.misplaced"]]
+
+
 def test_a_broken_table_is_one_finding_not_many(folder: Path) -> None:
     write(folder, "mappings/tables/uffici.csv", "codice,nome\nSUE,a\nSUE,b\n")
     _, findings = examine(folder, OPERATIONS)

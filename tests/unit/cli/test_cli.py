@@ -231,6 +231,20 @@ def test_validate_is_silent_on_good_rules_and_points_at_bad_ones(bus, tmp_path):
     assert any(finding["severity"] == "error" and finding["line"] == 7 for finding in findings)
 
 
+@pytest.mark.parametrize(
+    "name", ["routes/prova/altra.yml", "routes/altra.YAML", "routes/altra.yaml.txt", "mappings/types/prova/altra.yaml", "mappings/uffici.csv",
+             "mappings/tables/uffici.CSV", "mappings/tables/uffici.xlsx"]
+)  # fmt: skip
+def test_a_file_that_looks_like_rules_and_is_not_read_is_told(bus, tmp_path, name):
+    config = write(tmp_path)
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("route: prova.altra\n")
+    (tmp_path / "routes/README.md").write_text("nothing that is read")
+    code, out, _ = bus("validate", "--config", str(config), "--json")
+    assert code == 0
+    assert [(one["file"], one["code"], one["severity"]) for one in json.loads(out)] == [(name, "catalog.not-read", "warning")]
+
+
 def test_settings_that_are_not_there_or_wrong(bus, tmp_path):
     assert bus("validate", "--config", str(tmp_path / "no.yaml"))[0] == 2
     (tmp_path / "config.yaml").write_text("organization: {name: X}\ncolore: blu\n")
