@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias
 
 from bus.adapter import Operation
 from bus.earlier import Earlier
@@ -44,7 +44,6 @@ from bus.rulefiles import (
     CATALOGUE,
     Files,
     beside_of,
-    called,
     files_of,
     is_beside,
     is_mapping,
@@ -52,8 +51,10 @@ from bus.rulefiles import (
     is_table,
     is_type,
     misplaced,
+    names_of,
     route_of,
     weights_of,
+    well_named,
 )  # fmt: skip
 from bus.services import Servizio, check_services, read_services
 from bus.sharing import ALONE, MOST, Indivisible, Share, processes, shared, without_collector
@@ -248,7 +249,6 @@ def _parts(
 
 _Written: TypeAlias = tuple[Source, dict[str, Any], ParsedRoute | None]
 """A route as it was read: None when nothing of it can be checked."""
-_Documented = TypeVar("_Documented", tuple[Source, dict[str, Any]], _Written)
 
 
 @dataclass
@@ -352,7 +352,7 @@ class _Reader:
         self._read_tables()
         service_source, service_document = self._read_services()
         routes = self._read_routes()
-        for source, document in _well_named(self._documents(is_type), "type"):
+        for source, document in well_named(self._documents(is_type), "type"):
             self._add_type(source, document)
         self._read_mappings()
         self._compile_routes(routes)
@@ -380,7 +380,7 @@ class _Reader:
             if isinstance(document, dict) and elsewhere is None:
                 found.append((source, document))
             else:
-                self.broken |= {name for word in ("route", "mapping", "type") for name in _called(source, word)}
+                self.broken |= {name for word in ("route", "mapping", "type") for name in names_of(source, word)}
                 self.unread += [source] if is_route(shown) or is_type(shown) or elsewhere else []
                 if elsewhere:
                     source.report(elsewhere[:1], "catalog.misplaced", *elsewhere[1:], key=True)
@@ -404,12 +404,12 @@ class _Reader:
         name = str(document.get("type"))
         compiled = compile_type(document, source, self.tables)
         if name in self.types:
-            self._second(source, "type", name, self.type_sources[name])
+            self._second(source, "type", "type.duplicate", self.type_sources[name])
         elif compiled is not None:
             self.types[name] = compiled
             self.type_sources[name] = source
         else:
-            self.broken |= {name, *_called(source, "type")}
+            self.broken |= {name, *names_of(source, "type")}
             self.unread.append(source)
 
     def _read_routes(self) -> list[_Written]:
@@ -442,34 +442,39 @@ class _Reader:
         return None, {}
 
     def _read_mappings(self) -> None:
-        for source, document in _well_named(self._documents(is_mapping), "mapping"):
+        for source, document in well_named(self._documents(is_mapping), "mapping"):
             name = str(document.get("mapping"))
-            compiled, complete = read_mapping(document, self.tables, source)
+            compiled, complete = read_mapping(document, self.tables, source, self._fields(document.get("from")))
             if name in self.mappings:
-                self._second(source, "mapping", name, self.mappings[name][1])
+                self._second(source, "mapping", "mapping.duplicate", self.mappings[name][1])
             elif compiled is not None and complete:
                 self.mappings[name] = (compiled, source)
             else:
-                self.broken |= {name, *_called(source, "mapping")}
+                self.broken |= {name, *names_of(source, "mapping")}
                 self.halves += [(compiled, source)] if compiled else []
 
     def _compile_routes(self, routes: Iterable[_Written]) -> None:
         mappings = self._mappings
-        for source, document, parsed in _well_named(routes, "route"):
+        for source, document, parsed in well_named(routes, "route"):
             name = str(document.get("route"))
             if name in self.drafts:
-                self._second(source, "route", name, self.drafts[name].source)
+                self._second(source, "route", "route.duplicate", self.drafts[name].source)
             elif parsed is not None:
-                compiled = compile_route(parsed, mappings, self.tables, source)
+                compiled = compile_route(parsed, mappings, self.tables, source, self._fields(parsed.model.on))
                 self.drafts[name] = _Draft(source, parsed, compiled, outline_of(compiled))
             else:
-                self.broken |= {name, *_called(source, "route")}
+                self.broken |= {name, *names_of(source, "route")}
                 self.unread.append(source)
 
-    def _second(self, source: Source, word: str, name: str, first: Source) -> None:
+    def _fields(self, type: Any) -> Mapping[str, Any]:
+        """Those of the messages of a type; none where it is none."""
+        return self.types[type].schema.get("properties", {}) if type in list(self.types) else {}
+
+    def _second(self, source: Source, word: str, code: str, first: Source) -> None:
         """A file that says the name of another one: what its own name says may be meant, and is not told to be missing."""
-        source.report((word,), f"{word}.duplicate", f"there is already a {word} `{name}`", f"in {first.file}: give this one its own name")
-        self.broken.add(called(source.file, word))
+        name = first.name(word)
+        source.report((word,), code, f"there is already a {word} `{name}`", f"in {first.file}: give this one its own name")
+        self.broken |= names_of(source, word) - {name}
         self.unread.append(source)
 
     def _tell(self, routes: Iterable[_Written]) -> None:
@@ -593,13 +598,3 @@ def _tested(mapping: CompiledMapping, source: Source, found: Tested) -> TestedMa
 
 
 _WRITTEN = re.compile(r"""(\w+)["']?\s*:""")
-
-
-def _called(source: Source, word: str) -> set[str]:
-    """What a file that cannot be read may be called by those who speak of it: as it says itself, or as its own name says."""
-    return {source.name(word), called(source.file, word)}
-
-
-def _well_named(found: Iterable[_Documented], word: str) -> list[_Documented]:
-    """Those first whose files are called as they are: of two with one name the other is the copy."""
-    return sorted(found, key=lambda one: str(one[1].get(word)) != called(one[0].file, word))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
-from bus.source import LIMIT, Finding
+from bus.source import LIMIT, Finding, Source
 
 Files: TypeAlias = Mapping[str, bytes]
 """Files of rules by their path in the folder, with ``/``."""
+_Read = TypeVar("_Read", tuple[Source, dict[str, Any]], tuple[Source, dict[str, Any], Any])
 CATALOGUE = "routes/servizi.yaml"
 BESIDE = ".test.yaml"
 """How the file of tests beside a route ends."""
@@ -91,6 +92,16 @@ def called(path: str, word: str) -> str:
     """What a file of a route, mapping or type is called by its own name."""
     pieces = path.removesuffix(".yaml").split("/")
     return pieces[-1] if word == "type" else ".".join(pieces[1:])
+
+
+def names_of(source: Source, word: str) -> set[str]:
+    """What a file that cannot be read may be called by those who speak of it: as it says itself, or as its own name says."""
+    return {source.name(word), called(source.file, word)}
+
+
+def well_named(found: Iterable[_Read], word: str) -> list[_Read]:
+    """Documents with their sources, those first whose files are called as they are: of two with one name the other is the copy."""
+    return sorted(found, key=lambda one: str(one[1].get(word)) != called(one[0].file, word))
 
 
 def beside_of(route: str) -> str:

@@ -235,11 +235,12 @@ def _intake_keys(
     elif own is not None:
         names.append((f"type {submission.type} {submission.sender}", _key_text(own, scope, f"type {submission.type}")))
     names += [(f"route {p.route} {submission.sender}", _key_text(p.key, scope, p.name)) for p in plans if p.key is not None]
-    return tuple(names)
+    return tuple((whose, key) for whose, key in names if key)
 
 
 def _key_text(key: Callable[[Mapping[str, Any]], JsonValue], scope: Mapping[str, Any], whose: str) -> str:
+    """The key of a message; nothing where it is null or the empty text, as with keys of the case."""
     try:
-        return str(key(scope))
+        return "" if (value := key(scope)) is None else str(value)
     except ExpressionError as error:
         raise Invalid(f"the key of {whose} cannot be read: {error.sentence}", code="key.untold") from error

@@ -21,7 +21,7 @@ import datetime as dt
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any, TypeAlias
@@ -240,10 +240,11 @@ class Tables(dict[str, Table]):
 
 
 class Environment:
-    """The names and tables that expressions may use."""
+    """The names and tables that expressions may use; ``fields`` of the body are meant, perhaps, where a name is not there."""
 
-    def __init__(self, names: Iterable[str], tables: Mapping[str, Table] | None = None) -> None:
+    def __init__(self, names: Iterable[str], tables: Mapping[str, Table] | None = None, fields: Collection[str] = ()) -> None:
         self.names = frozenset(names)
+        self.fields = fields
         self.tables = tables if isinstance(tables, Tables) else Tables(tables)
         for name in self.names:
             if problem := name_problem(name):
@@ -295,7 +296,7 @@ class Environment:
         try:
             return _read(self._alone.compile(text))
         except RuntimeError as error:
-            raise wording.compile_error(str(error), text, self.names) from None
+            raise wording.compile_error(str(error), text, wording.Known(self.names, self.fields, self.tables)) from None
 
     @cached_property
     def _alone(self) -> Any:

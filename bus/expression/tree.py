@@ -305,7 +305,7 @@ class _Walker:
         self.behind -= spared
 
     def _note_lookup(self, node: Any, below: tuple[str, ...], bound: dict[str, tuple[str, ...] | None]) -> None:
-        arguments = [argument.const.string_value if _kind(argument) == "const" else None for argument in node.call.args]
+        arguments = [_written(argument) for argument in node.call.args]
         table, key, column = (*arguments, None, None, None)[:3]
         path = _path(node.call.args[1], bound) if len(node.call.args) > 1 else None
         by = self._cell(node.call.args[1]) if len(node.call.args) > 1 and not self.behind else None
@@ -387,6 +387,13 @@ def _form(node: Any) -> str:
     text = node.const.string_value if _kind(node) == "const" else ""
     found = _DATED.fullmatch(text)
     return "date-time" if found and found[1] else "date" if found else "text" if text else ""
+
+
+def _written(node: Any) -> str | None:
+    """What is written out, as text: a table is asked for a number as it is for its digits."""
+    if _kind(node) != "const":
+        return None
+    return str(node.const.int64_value if node.const.HasField("int64_value") else node.const.string_value)
 
 
 def _kind(node: Any) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
+from dataclasses import dataclass
 
 from bus.errors import ExpressionError
 from bus.expression.tree import COMPARISONS
@@ -49,25 +50,42 @@ _STANDARD = (
 )  # fmt: skip
 
 
-def compile_error(raw: str, text: str, names: Iterable[str]) -> ExpressionError:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What an expression may have meant: ``names``, ``fields`` of the body, ``tables``."""
+
+    names: frozenset[str]
+    fields: Collection[str] = ()
+    tables: Collection[str] = ()
+
+
+def compile_error(raw: str, text: str, known: Known) -> ExpressionError:
     """CEL's compile errors as ours: the first, with what is wrong besides for reasons of its own. Behind a syntax error nothing is sure."""
     found = [match.groups() for match in _ERROR.finditer(raw)]
     if not found or "recursion" in raw:
         return ExpressionError("the expression is too long or nested too deep", hint="split it over several steps or fields")
     placed = [one for one in found if int(one[0]) > 0] or found
     placed = [one for one in placed if "*error*" not in one[2]] or placed  # those follow from another
-    first, *others = _by_cause(_compile_error(one, text, set(names)) for one in placed)
+    placed = [one for one in placed if not _is_item(one[2], text)] or placed
+    first, *others = _by_cause(_compile_error(one, text, known) for one in placed)
     if not any("Syntax error" in message for _, _, message in placed):
         first.others = tuple(others)
     return first
 
 
-def _compile_error(found: tuple[str, ...], text: str, names: set[str]) -> ExpressionError:
+def _is_item(message: str, text: str) -> bool:
+    """Whether a name is missed that was to name the items for a function that goes through them, as `filter` does: that one is told."""
+    missed = re.match(r"undeclared reference to '(\w+)", message)
+    called = re.search(rf"\b({_OF_ITEMS})\s*\(\s*{re.escape(missed[1])}\s*[,.]", text) if missed else None
+    return called is not None
+
+
+def _compile_error(found: tuple[str, ...], text: str, known: Known) -> ExpressionError:
     message = found[2]
     at_line, at_column = max(int(found[0]), 1), max(int(found[1]), 1)
     if message.startswith("Syntax error"):
         return _syntax_error(message, text, at_line, at_column)
-    sentence, hint, word = _worded(message, text, names)
+    sentence, hint, word = _worded(message, text, known)
     if word:
         at_column = _start_of(word, text, at_line, at_column)
     return ExpressionError(sentence, code=_code_of(message, word, text), line=at_line, column=at_column, hint=hint)
@@ -121,7 +139,7 @@ def _type_worded(message: str) -> tuple[str, str, str] | None:
             return None
         if function == "_[_]" and (item := _item(*parts)) is not None:
             return (*item, "")
-        if "snodo." in types and function not in _SURE_OPERATORS:
+        if "snodo." in types and function not in _SURE_OPERATORS and not _unlike(function, parts):
             return None
         sentence, _ = _no_overload(function, f"({', '.join(map(_shown, parts))})")
         _, hint = _no_overload(function, types)
@@ -131,6 +149,11 @@ def _type_worded(message: str) -> tuple[str, str, str] | None:
     if match := re.match(r"expression of type '([^']*)' cannot be the range of a comprehension", message):
         return None if "snodo." in match[1] else (f"{_shown(match[1])} has no items to go through", "", "")
     return None
+
+
+def _unlike(function: str, parts: list[str]) -> bool:
+    """Whether an object is compared with a text, a number or a truth, which it never is."""
+    return function in {"_==_", "_!=_"} and any(one in _TEXTS | _NUMBERS | {"bool", "wrapper(bool)"} for one in parts)
 
 
 def _may_be_condition(kind: str) -> bool:
@@ -194,10 +217,10 @@ def _start_of(word: str, text: str, line: int, column: int) -> int:
     return (starts or within or [column])[-1]
 
 
-def _worded(message: str, text: str, names: set[str]) -> tuple[str, str, str]:
+def _worded(message: str, text: str, known: Known) -> tuple[str, str, str]:
     """(sentence, hint, the name it is about)."""
     if match := re.match(r"undeclared reference to '([^']*)'", message):
-        return _undeclared(match[1], text, names)
+        return _undeclared(match[1], text, known)
     if match := _OVERLOAD.match(message):
         parts = re.split(r",\s*(?![^(]*\))", match[2].removeprefix("(").removesuffix(")"))
         if match[1] == "_?_:_" and not _may_be_condition(parts[0]):
@@ -217,9 +240,13 @@ _CALLED = {
     "not": _NOT, "and": _AND, "or": _OR, "len": _SIZE, "length": _SIZE,
     "count": _SIZE, "now": "`now` is a name: write it without ()",
     "today": "date_of(now) is the date of today",
-    "concat": "+ joins texts",
+    "concat": "+ joins texts", "where": "write x.filter(y, y.…)", "select": "write x.map(y, y.…)",
+    "isnull": "write x == null",
 }  # fmt: skip
 """Functions of other languages."""
+
+_OF_ITEMS = "map|filter|exists|exists_one|all|where|select"
+_READING = {"lookup": 'lookup("table", key) or lookup("table", key, "column")', "rows": 'rows("table")'}
 
 _MEANT = {
     "true": "write true", "false": "write false",
@@ -241,7 +268,9 @@ def _plainly(sentence: str, text: str) -> str:
         return "a text has quotes of its own: '\"…\"'"
     if re.search(r"\w'\w", text):
         return "an apostrophe ends a text in '…': put that text in \"…\""
-    return "decimals are written with a point" if re.search(r"\d,\d", text) else ""
+    if re.search(r"\d,\d", text):
+        return "decimals are written with a point"
+    return f"a text has quotes of its own: '\"{text.strip()}\"'" if re.fullmatch(r"\s*\d[\w/:.]*\s*", text) else ""
 
 
 _HYPHENED = re.compile(r"[^\W\d]\w*(-\w+)+")
@@ -249,18 +278,19 @@ _SOMETIMES = frozenset({"arrival", "error", "index", "items"})
 """Names that only some places have: they are not offered where they may be wrong."""
 
 
-def _undeclared(name: str, text: str, names: set[str]) -> tuple[str, str, str]:
-    root = name.partition(".")[0]
+def _undeclared(name: str, text: str, known: Known) -> tuple[str, str, str]:
+    root, names = name.partition(".")[0], known.names
     if _is_called(root, text):
-        if root in FUNCTIONS:
-            hint = f"write {root}(x), not x.{root}()" if re.search(rf"\.\s*{root}\s*\(", text) else ""
-            return f"{root} takes other arguments: {FUNCTIONS[root].signature}", hint, root
-        hint = _CALLED.get(root.lower()) or (f"write x.{root}(…)" if root in _STANDARD else "")
-        return f"there is no function `{root}`", hint or suggestion(root, {*FUNCTIONS, "lookup", "rows", *_STANDARD}), root
+        return _uncalled(root, text)
     whole = text.strip()
     if _HYPHENED.fullmatch(whole) and names.isdisjoint(whole.split("-")):  # one sentence for all its words: it is one cause
         return f"there is no `{whole}` here", f"a text has quotes of its own: '\"{whole}\"'", root
-    hint = _MEANT.get(name.lower()) or suggestion(root, names)
+    hint = _MEANT.get(name.lower(), "")
+    if hint and root == whole:
+        hint += f"; a text has quotes of its own: '\"{root}\"'"
+    if table := _table(root, text, known):
+        return f"there is no `{table}` here", f'a table is read with lookup("{table}", …)', root
+    hint = hint or (f"did you mean body.{root}?" if root in known.fields else suggestion(root, names))
     if not hint and root == whole:
         hint = f"a text has quotes of its own: '\"{root}\"'; "
     elif not hint and _is_compared(root, text):
@@ -268,6 +298,25 @@ def _undeclared(name: str, text: str, names: set[str]) -> tuple[str, str, str]:
     if names and (not hint or hint.endswith("; ")):
         hint += "known here: " + ", ".join(sorted(names - _SOMETIMES)[:12])
     return f"there is no `{root}` here", hint, root
+
+
+def _table(word: str, text: str, known: Known) -> str:
+    """The table whose name stands without quotes where a table is asked for, or alone where nothing is called so."""
+    bare = (one for one in known.tables if word in one.split("-") and re.search(rf"(?<![\w\"'.-]){re.escape(one)}(?![\w\"'-])", text))
+    near = suggestion(word, known.names) or word in known.fields
+    return next((one for one in bare if not near or re.search(rf"\b(lookup|rows)\(\s*{re.escape(one)}\b", text)), "")
+
+
+def _uncalled(root: str, text: str) -> tuple[str, str, str]:
+    """(sentence, hint, name) for a function that there is not, or that takes other arguments."""
+    if root in FUNCTIONS:
+        hint = f"write {root}(x), not x.{root}()" if re.search(rf"\.\s*{root}\s*\(", text) else ""
+        return f"{root} takes other arguments: {FUNCTIONS[root].signature}", hint, root
+    if root in _READING:
+        return f"{root} takes other arguments", f"write {_READING[root]}", root
+    hint = _CALLED.get(root.lower()) or (f"write x.{root}(y, y.…)" if re.fullmatch(_OF_ITEMS, root) else "")
+    hint = hint or (f"write x.{root}(…)" if root in _STANDARD else "")
+    return f"there is no function `{root}`", hint or suggestion(root, {*FUNCTIONS, "lookup", "rows", *_STANDARD}), root
 
 
 def _is_compared(word: str, text: str) -> bool:
@@ -291,6 +340,10 @@ def _no_overload(function: str, types: str) -> tuple[str, str]:
         hint = "a number is written without quotes; number(...) makes one of a text"
     elif "string" in types and "int" in types:
         hint = "text(...) makes text of a number"
+    elif function in {"_==_", "_!=_"} and "null" in types:
+        hint = "where this is one side of a choice, put the choice in brackets: (x == null ? … : …)"
+    elif function in {"_==_", "_!=_"} and "snodo." in types:
+        hint = "name the field of it that is compared"
     elif function in {"_&&_", "_||_", "!_"}:
         hint = "it takes true or false; default(x, other) gives the other for what is null"
     if function in FUNCTIONS:
@@ -321,6 +374,11 @@ def _syntax_error(message: str, text: str, line: int, column: int) -> Expression
         sentence, column = f"unexpected `{found}`", spoken.start() + 1
     if re.search(r"\bin\s*\($", row[: column - 1].rpartition("(")[0] + "(") and found == ",":
         hint = 'a list has square brackets: x in ["A", "B"]'
+    elif column > len(row) and found == ".":
+        sentence, hint = "the expression ends too early", "a field is missing behind the point"
+    beside = not re.search(r"\w'\w", text) and (found[:1] in "\"'" or row[: column - 1].rstrip()[-1:] in ('"', "'"))
+    if beside and sentence.startswith("unexpected `") and (found[:1] in "\"'" or found.isidentifier()):
+        hint = hint or "+ joins texts; a comma stands between arguments"
     prose = found.lower() in {"e", "ed", "o", "oppure", "non"} and not re.search(r"\w\.\w", text) and _plainly(sentence, text)
     hint = hint or prose or _HINTS_OF_TOKENS.get(found.lower()) or _HINTS_OF_TOKENS.get(found[:1], "") or _plainly(sentence, text)
     return ExpressionError(sentence, code="expression.invalid", line=line, column=column, hint=hint)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,13 +75,18 @@ def compile_mapping(document: Any, tables: Mapping[str, Table], report: Reporter
     return mapping if complete else None
 
 
-def read_mapping(document: Any, tables: Mapping[str, Table], report: Reporter) -> tuple[CompiledMapping | None, bool]:
-    """As `compile_mapping`; where only some of its expressions are wrong the others can be checked, and the second value is false."""
+def read_mapping(
+    document: Any, tables: Mapping[str, Table], report: Reporter, fields: Collection[str] = ()
+) -> tuple[CompiledMapping | None, bool]:
+    """As `compile_mapping`; where only some of its expressions are wrong the others can be checked, and the second value is false.
+
+    ``fields`` are those of its body.
+    """
     model = validated(document, MappingDocument, report)
     if model is None or not _names_fit(model, report):
         return None, False
     local = {name for name in local_names(model.fields) if not name_problem(name)}
-    shop = Workshop(Environment(BUILT_IN | set(model.uses) | local, tables), report)
+    shop = Workshop(Environment(BUILT_IN | set(model.uses) | local, tables, fields), report)
     template = shop.template(model.fields, ("fields",), f"mapping {model.mapping}")
     for used in shop.used:
         _check_names(used, BUILT_IN | set(model.uses), shop)
@@ -130,7 +135,8 @@ def check_lookups(used: Used, tables: Mapping[str, Table], shop: Workshop) -> No
 
 def named_at(text: str, offset: int, name: str | None) -> tuple[int, int]:
     """Line and column of a name written in quotes, or as a field, after an offset; of the offset where it is not written so."""
-    quoted = re.compile(rf"([\"']){re.escape(name)}\1").search(text, offset) if name is not None else None
+    mark = "([\"']?)" if name and name.isdigit() else "([\"'])"  # a key that is a number may stand without
+    quoted = re.compile(rf"{mark}(?<!\w){re.escape(name)}(?!\w)\1").search(text, offset) if name is not None else None
     field = re.compile(rf"\)\s*\.\s*(?={re.escape(name)}\b)").search(text, offset) if name is not None and not quoted else None
     return line_and_column(text, quoted.start() if quoted else field.end() if field else offset)
 

@@ -225,7 +225,8 @@ def compile_type(document: Any, report: Reporter, tables: Tables | None = None) 
     if model is None:
         return None
     tables = Tables() if tables is None else tables
-    environment = Environment(BUILT_IN, tables)
+    fields_of = model.schema_.get("properties")
+    environment = Environment(BUILT_IN, tables, fields_of if isinstance(fields_of, dict) else ())
     case = {name: _expression(environment, text, ("case", name), report) for name, text in model.case.items()}
     key = _expression(environment, model.key, ("key",), report) if model.key is not None else None
     for name in case:

@@ -24,7 +24,7 @@ from bus.route.parse import Parsed, ParsedRoute, walk
 from bus.route.target import Target, answer_of, shape_of
 from bus.route.traffic import check_awaited, check_endless, check_sent
 from bus.route.ways import Order, check_choices, check_condition, check_failures, clauses_of
-from bus.route.world import World, check_applied, target_schema
+from bus.route.world import NO_CASE, World, check_applied, target_schema
 from bus.source import Pointer, Reporter, nearest, suggestion
 
 _MISSED = "there is no `{}` here"
@@ -59,7 +59,7 @@ class _Checker:
         parsed = self.compiled.parsed
         built_in = self.world.built_in(started_by.shape if started_by else None)
         scope = Scope({**built_in, **dict.fromkeys(parsed.lost, Known())}, frozenset(self.model.case) | parsed.lost_keys)
-        self._uses((), scope)
+        self._uses((), replace(scope, names={name: known for name, known in scope.names.items() if name != "case"}))
         self._block(parsed.steps, scope)
         order = Order(self.world.operations, self.compiled.used, self.world.mappings, self.endings, self.report)
         order.check(parsed.steps)
@@ -280,6 +280,7 @@ class _Checker:
             hint = suggestion(name, scope.names)
             if name in self.later:
                 hint = f"it is defined in step `{self.later[name]}`, which has not run here"
+            hint = NO_CASE if name == "case" else hint
             self.undefined.add(name)
             if name not in self.ungiven:
                 self.report.report(used.pointer, "name.undefined", _MISSED.format(name), hint, within=within)

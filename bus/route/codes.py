@@ -131,6 +131,12 @@ CODES: dict[str, Code] = {
         'when: "1 > 2"',
         "Delete it, or what it guards; to switch a step off, take it out: the old version is in the log.",
     ),
+    "key.constant": Code(
+        "A key reads nothing of the message, and is the same for every one. By such a `key` the second message is taken for the first one,"
+        " and refused; by such a key of the case all messages are of one case, and wait for one another.",
+        "key: \"'istanza'\"   # the text, not the field",
+        "Write the field: `body.istanza`.",
+    ),
     "path.not-in-enumeration": Code(
         "A field is compared with a code that it never has: the condition never holds.",
         'match: arrival.esito == "OKK"',

@@ -8,7 +8,7 @@ they do not change the digest; runs finish under the rules they started with bec
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from typing import Any
@@ -67,10 +67,14 @@ class CompiledRoute:
 
 
 def compile_route(
-    parsed: ParsedRoute, mappings: Mapping[str, CompiledMapping], tables: Mapping[str, Table], report: Reporter
+    parsed: ParsedRoute,
+    mappings: Mapping[str, CompiledMapping],
+    tables: Mapping[str, Table],
+    report: Reporter,
+    fields: Collection[str] = (),
 ) -> CompiledRoute:
-    """Compile a parsed route; what is wrong with its expressions and names goes to ``report``."""
-    builder = _Builder(parsed, mappings, report, Environment(BUILT_IN | parsed.names, tables))
+    """Compile a parsed route; what is wrong with its expressions and names goes to ``report``. ``fields`` are those of its message."""
+    builder = _Builder(parsed, mappings, report, Environment(BUILT_IN | parsed.names, tables, fields))
     steps = builder.steps(parsed.steps)
     key = builder.expression(parsed.model.key, ("key",)) if parsed.model.key is not None else None
     case = builder.expressions(parsed.model.case, ("case",))

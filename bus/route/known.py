@@ -485,6 +485,8 @@ class Paths:
             return False
         if needed == "boolean":
             self._constant(used)
+        elif needed == "key" and self.constant(used) is not None:
+            self._same(used)
         return True
 
     def constant(self, used: Used) -> JsonValue:
@@ -502,6 +504,15 @@ class Paths:
             sentence = f"this condition is always {str(always).lower()}"
             hint = "delete it" if always else "delete what it guards"
             self.report.report(used.pointer, "condition.constant", sentence, hint, "warning")
+
+    def _same(self, used: Used) -> None:
+        """A key that reads nothing. By one of the message (``key``) all but the first are refused; one of the case may be meant."""
+        intake = used.pointer == ("key",)
+        sentence = "this key is the same for every message" + (
+            ": all but the first are refused" if intake else ", so that all are of one case"
+        )
+        hint = "name the field that tells one from the other: body.…"
+        self.report.report(used.pointer, "key.constant", sentence, hint, "error" if intake else "warning")
 
 
 def type_of(schema: Schema) -> str:

@@ -9,13 +9,15 @@ from functools import cached_property
 from bus.adapter import Operation
 from bus.expression import Tables
 from bus.expression.typing import Types
-from bus.mapping.compile import CompiledMapping
+from bus.mapping.compile import CompiledMapping, place_of
 from bus.mapping.template import Used, asked_in
 from bus.mapping.types import MessageType, anything
 from bus.route.known import ERROR_SCHEMA, MESSAGE_SCHEMA, MOMENT, SCALARS, Doubts, Known, Paths, Schema
 from bus.route.target import Target, answer_of, shape_of
 from bus.route.traffic import Traffic
 from bus.source import Reporter, suggestion
+
+NO_CASE = "the keys of the message tell the case: they read its body"
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,10 @@ def check_type(declared: MessageType, world: World, report: Reporter) -> None:
     for pointer, expression in (told | {("key",): declared.key}).items():
         if expression is not None:
             paths.check(Used(pointer, expression))
+            if "case" in expression.names:
+                report.report(
+                    pointer, "name.undefined", "there is no `case` here", NO_CASE, within=place_of(Used(pointer, expression), ("case",))
+                )
     paths.doubts.tell()
 
 

@@ -19,7 +19,7 @@ TEXT = st.text(
     st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 )  # CEL cuts the keys of maps at a NUL; `bus.jsontext` refuses it
 TABLES = {"uffici": {"SUE": {"titolo": "Sportello edilizia", "piano": "2"}}}
-ENVIRONMENT = Environment(["body", "soggetto", "x"], TABLES)
+ENVIRONMENT = Environment(["body", "soggetto", "x"], {**TABLES, "zone-suolo": {}}, ["istanza"])
 SCOPE = {"body": {"nome": "Ada", "eta": 36, "quota": 1.0, "figli": [{"nome": "Bo"}, {"nome": "Cy"}], "nulla": None}, "x": 3}
 
 
@@ -137,6 +137,19 @@ def test_a_failure_never_shows_a_value() -> None:
         ("true ? 1 : 'a'", 1, 6, "different types", "dyn"),
         ("1 ? 2 : 3", 1, 3, "the condition is a whole number, not true or false", "compare"),
         ("['a'].filter(x, 'a')", 1, 13, "the condition is a text, not true or false", "compare"),
+        ('"Via " body.nome', 1, 8, "unexpected `body`", "+ joins texts"),
+        ('body.nome "via"', 1, 11, "unexpected", "+ joins texts"),
+        ("body.nome.", 1, 11, "ends too early", "behind the point"),
+        ("body.righe.filter(x.cap == 'a')", 1, 12, "no function `filter`", "x.filter(y, y.…)"),
+        ("body.righe.where(x, x.cap == 'a')", 1, 12, "no function `where`", "x.filter(y, y.…)"),
+        ("isnull(body.nome)", 1, 1, "no function `isnull`", "x == null"),
+        ('"a" + body.nome == null ? "" : "b"', 1, 17, "cannot be applied to (a text, null)", "put the choice in brackets"),
+        ("lookup('uffici')", 1, 1, "lookup takes other arguments", 'lookup("table", key)'),
+        ("lookup(uffici, 'SUE')", 1, 8, "there is no `uffici` here", 'lookup("uffici", …)'),
+        ("lookup(zone-suolo, 'A')", 1, 8, "there is no `zone-suolo` here", 'lookup("zone-suolo", …)'),
+        ("istanza", 1, 1, "there is no `istanza` here", "did you mean body.istanza?"),
+        ("NO", 1, 1, "there is no `NO` here", "write false; a text has quotes of its own: '\"NO\"'"),
+        ("12:30", 1, 3, "unexpected `:`", "a text has quotes of its own: '\"12:30\"'"),
         ("package", 1, 1, "reserved word", ""),
         ("", 1, 1, "empty", '""'),
         ("body.?nome", 1, 1, "optional", "orValue"),

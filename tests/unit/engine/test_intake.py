@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from bus.engine.arrival import Arrival, Submission, _intake_keys, sent_by
 from bus.engine.intake import Accepted, receive_all
 from bus.errors import Conflict
@@ -85,6 +87,12 @@ def test_the_keys_that_types_and_routes_tell_are_of_their_sender_too() -> None:
     plan: Any = SimpleNamespace(route="r", name="r@1", key=lambda scope: "1")
     names = [_intake_keys(lambda scope: "2", [plan], {}, Submission("t", {}, sender)) for sender in ("uno", "due")]
     assert len({name for told in names for name in told}) == 4
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_key_that_is_not_there_is_the_name_of_no_message(value: str | None) -> None:
+    plan: Any = SimpleNamespace(route="r", name="r@1", key=lambda scope: value)
+    assert () == _intake_keys(lambda scope: value, [plan], {}, Submission("t", {}, "uno"))
 
 
 def test_what_a_run_sends_has_the_files_and_the_cause_of_its_message() -> None:
