@@ -15,7 +15,7 @@ from bus.adapter import Operation
 from bus.expression import name_problem
 from bus.expression.typing import ANYTHING
 from bus.mapping.compile import CompiledMapping, place_of
-from bus.mapping.template import Used, asked_in
+from bus.mapping.template import Used, asked_in, tested_in
 from bus.mapping.types import BUILT_IN, MessageType, resolve, takes_null
 from bus.route.compile import CompiledRoute
 from bus.route.known import SCALARS, Doubts, Known, Paths, Schema, Scope, definitions, merged
@@ -291,17 +291,28 @@ class _Checker:
 
     def _null(self, name: str, known: Known, used: Used) -> None:
         """A plain path through a name that is null on some way, where no condition of the route can tell that way from the others."""
-        if _needs_fields(used) and (null := self._may_be_null(known)):
+        if _needs_fields(used, name) and (null := self._may_be_null(name, known)):
             hint = f"ask `when: {name} != null`, or write {{$value: ..., $default: ...}}"
             sentence = f"`{name}` {null}, and has no fields then"
             self.report.report(used.pointer, "name.maybe-null", sentence, hint, "warning", within=place_of(used, (name,)))
 
-    def _may_be_null(self, known: Known) -> str:
+    def _may_be_null(self, name: str, known: Known) -> str:
         """When a name is null, in words; empty where it surely is not, or where some condition of the route may tell."""
-        roots = {path[0] for path in self.compiled.asked} - {"error", "arrival"}
-        if known.late and roots <= BUILT_IN - {"case"}:
+        whole = {path[0] for path in self.compiled.asked if path[0] != name or path == (name,)}  # who asks for a field has read it
+        roots = whole.union(path[0] for path in tested_in(self.compiled.every)) - {"error", "arrival"}
+        if known.late and roots.isdisjoint({"case", *self._made_of(name)}):
             return "is null after the deadline"
         return "may be null here" if not roots and takes_null(known.schema, known.schema) else ""
+
+    def _made_of(self, name: str) -> set[str]:
+        """A name, and those that steps make of it."""
+        made, before = {name}, 0
+        while len(made) > before:
+            before = len(made)
+            for step in self.compiled.parsed.walk():
+                if step.gives and any(made & one.expression.names for one in self.compiled.used.get(step.pointer, ())):
+                    made |= {given for given, _ in step.gives}
+        return made
 
     def _definable(self, name: str, pointer: Pointer) -> None:
         if problem := name_problem(name):
@@ -378,7 +389,7 @@ class _Checker:
             elif not known.sure and needed not in self.misspelt.values():
                 sentence = f"`{needed}` is not defined on every way to this step"
                 self.report.report(pointer, "name.maybe-undefined", sentence, "the mapping uses it: define it on every way", "warning")
-            elif (null := self._may_be_null(known)) and _reads_fields(found, needed):
+            elif (null := self._may_be_null(needed, known)) and _reads_fields(found, needed):
                 sentence = f"the mapping uses fields of `{needed}`, which {null}, and has none then"
                 hint = f"ask `when: {needed} != null`, or write {{$value: ..., $default: ...}} in the mapping"
                 self.report.report(pointer, "name.maybe-null", sentence, hint, "warning")
@@ -462,16 +473,16 @@ _SENT: Schema = {"type": "object", "additionalProperties": False, "properties": 
 """What `send` keeps under its name."""
 
 
-def _needs_fields(used: Used) -> bool:
-    """Whether it is a plain path to a field, for which nothing else is provided."""
-    return not used.guarded and not used.expression.in_cel and len(used.expression.references[0].path) > 1
+def _needs_fields(used: Used, name: str) -> bool:
+    """Whether it reads a field of a name whatever the rest of it says, and nothing else is provided."""
+    return not used.guarded and any(one.path[0] == name and len(one.path) > 1 and one.needed for one in used.expression.references)
 
 
 def _reads_fields(mapping: CompiledMapping, name: str) -> bool:
     """Whether a mapping reads fields of a name as if they were surely there."""
     if any(path[0] == name for path in asked_in(mapping.used)):
         return False
-    return any(one.expression.references and one.expression.references[0].path[0] == name and _needs_fields(one) for one in mapping.used)
+    return any(_needs_fields(one, name) for one in mapping.used)
 
 
 def made(value: Any, pointer: Pointer, paths: Paths) -> Known:
