@@ -157,6 +157,8 @@ def _fault(path: list[str], root: Any, forms: frozenset[str]) -> tuple[str, str]
                 return f"`{way}` is no list", f"without []: {way}"
             if any(True for schema in here for _ in _inner(schema, "[]", root)):
                 return f"`{way}` is a list", f"did you mean {way}[].{piece}?"
+            if not way and piece == "body" and _fault(path[1:], root, forms) is None:
+                return "", f"a path begins within the body: {'.'.join(path[1:]).replace('.[]', '[]')}"
             known = {name for schema in here for part in _parts(schema, root) for name in part.get("properties", {})}
             return f"there is no field `{piece}` in `{way}`" if way else "", suggestion(piece, known)
         here, way = inner, f"{way}[]" if piece == "[]" else f"{way}.{piece}" if way else piece

@@ -67,6 +67,7 @@ _TAKES: tuple[tuple[Collection[str], tuple[type, ...], str], ...] = (
 )
 """What kind of value a word takes, of YAML and in words."""
 _INSTEAD = {
+    ("additionalProperties", str): "write false, or true",
     ("required", bool): "name the mandatory fields in `required: [...]` of the object that has them",
     ("required", str): "write it in brackets: [...]",
     ("enum", str): "write it in brackets: [...]",

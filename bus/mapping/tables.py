@@ -42,7 +42,7 @@ def read_table(data: bytes, name: str, shown: str) -> tuple[TableFile | None, So
         for cells in reader:
             if not columns:
                 columns = _header(cells, source)
-            elif cells:
+            elif cells and not any(one.code == "table.header" for one in source.findings):  # how many columns there are is not known
                 _add_row(cells, columns, rows, source, reader.line_num)
     except csv.Error as error:
         source.at(max(reader.line_num, 1), 1, "table.syntax", f"not CSV: {error}")
@@ -67,12 +67,15 @@ def _unreadable(data: bytes) -> tuple[Any, ...] | None:
 
 
 def _header(cells: list[str], source: Source) -> list[str]:
-    for position, column in enumerate(cells):
-        if not _COLUMN.fullmatch(column):
-            hint = "separate columns with commas" if ";" in column else "letters, digits and underscores"
-            source.at(1, 1, "table.header", f"`{column}` cannot name a column", hint)
-        elif column in cells[:position]:
-            source.at(1, 1, "table.header", f"the column `{column}` is there twice")
+    wrong = [one for one in cells if not _COLUMN.fullmatch(one)]
+    if any(mark in one for one in wrong for mark in ";\t"):
+        source.at(1, 1, "table.header", f"`{wrong[0].expandtabs(1)}` cannot name a column", "separate columns with commas")
+    elif wrong:
+        named = " and ".join(f"`{one}`" for one in wrong[:3])
+        said = f"{named} cannot name a column" if len(wrong) == 1 else f"{named} cannot name columns"
+        source.at(1, 1, "table.header", said, "the first line names the columns: letters, digits and underscores, no comment above it")
+    elif twice := next((one for position, one in enumerate(cells) if one in cells[:position]), None):
+        source.at(1, 1, "table.header", f"the column `{twice}` is there twice", "give each a name of its own")
     return cells
 
 

@@ -152,7 +152,7 @@ class MessageType:
 
 def _near(code: str, table: Table) -> str:
     """Of a table's codes the one that was probably meant, or some."""
-    return suggestion(code, table) or f"such as {', '.join(sorted(table)[:3])}"
+    return suggestion(code, table) or (f"such as {', '.join(sorted(table)[:3])}" if table else "its table has no rows")
 
 
 def _faults(errors: Sequence[Any], body: JsonValue, shape: dict[str, Any]) -> list[Fault]:

@@ -356,6 +356,8 @@ class _Checker:
                 f"it is a message type: `send: {name}` sends one" if name in self.world.types else suggestion(name, self.world.operations)
             )
             hint = hint or ("did you mean " + " or ".join(same[:3]) + "?" if same else "")
+            if name in self.world.systems:
+                hint = "it has " + ", ".join(one for one in self.world.operations if one.startswith(f"{name}."))
             self.report.report(pointer, "operation.unknown", f"there is no operation `{name}`", hint)
         return found
 
@@ -363,6 +365,8 @@ class _Checker:
         found = self.world.types.get(name)
         if found is None and name not in self.world.broken:
             asked = f"it is an operation: `call: {name}` asks it" if name in self.world.operations else ""
+            if _DURATION.fullmatch(name):
+                asked = f"to wait for a time write `wait:` without a type, and `deadline: {name}`"
             self.report.report(pointer, "type.unknown", f"there is no message type `{name}`", asked or suggestion(name, self.world.types))
         return found
 
@@ -469,6 +473,7 @@ class _Checker:
             yield position, clause
 
 
+_DURATION = re.compile(r"\d+\s*(s|m|h|d|wd|w|M|y)")
 _SENT: Schema = {"type": "object", "additionalProperties": False, "properties": {"id": {"type": "string"}}, "required": ["id"]}
 """What `send` keeps under its name."""
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from pydantic import BaseModel
@@ -21,6 +22,11 @@ _NEVER_EMPTY = frozenset({"as", "when", "timeout", "retry", "mapping", "undo", "
 
 _STAND_INS: dict[str, Any] = {"timeout": None, "retry": None, "limit": None, "deadline": "1d", "dead_on": "any", "fail": "not.read"}
 """What stands for a field that is wrong, and on which nothing else depends: the rest of the step is checked all the same."""
+_ELSEWHERE = {
+    "switch": "choose", "for": "each", "loop": "each", "request": "call", "invoke": "call", "respond": "reply", "return": "reply",
+    "sleep": "wait", "delay": "wait", "publish": "send", "emit": "send", "assign": "set", "throw": "fail", "abort": "fail",
+}  # fmt: skip
+"""What kinds of steps are called in other notations."""
 _PERHAPS = frozenset({"dead_on", "deadline"})
 """What a step may have meant by a field that nobody knows: that it lacks these has the same cause."""
 
@@ -123,10 +129,20 @@ class _Reader:
         self.lost_keys: set[str] = set()
 
     def steps(self, written: Any, pointer: Pointer) -> list[Parsed]:
-        found = (self._step(one, (*pointer, position)) for position, one in enumerate(written))
+        torn = {position for position, (one, other) in enumerate(pairwise(written)) if _torn(one, other)}
+        for position in torn:
+            self.failed = True
+            self._lose(written[position + 1])
+            hint = f"delete the dash, and write `{next(iter(written[position + 1]))}` in the column of `id`"
+            self.report.report(
+                (*pointer, position + 1), "step.unknown-kind", "a second step begins here, and the one above has no kind", hint
+            )
+        rest = [number for number in range(len(written)) if not {number, number - 1} & torn]
+        found = (self._step(written[number], (*pointer, number)) for number in rest)
         return [one for one in found if one is not None]
 
     def _step(self, written: dict[str, Any], pointer: Pointer) -> Parsed | None:
+        written = self._named(written, pointer)
         kind, right = self._kind(written, pointer)
         model = validated(written, KINDS[kind], self.report, pointer) if kind and right is written else None
         self._identity(written, pointer)
@@ -143,6 +159,19 @@ class _Reader:
         for where, inner in _blocks(kind, written):
             parsed.blocks[where] = self.steps(inner, (*pointer, *where))
         return parsed
+
+    def _named(self, written: dict[str, Any], pointer: Pointer) -> dict[str, Any]:
+        """A step whose id stands in the place of a field, ``- rispondi:``, as it was meant."""
+        kinds = [key for key in written if key in KINDS]
+        known = {info.alias or name for kind in kinds for name, info in KINDS[kind].model_fields.items()}
+        alone = [name for name, value in written.items() if value is None and name not in known]
+        if "id" in written or len(kinds) != 1 or len(alone) != 1:
+            return written
+        self.failed = True
+        hint = f"write `- id: {alone[0]}`"
+        self.report.report((*pointer, alone[0]), "field.unknown", f"there is no field `{alone[0]}` here", hint, key=True)
+        self.report.also(pointer, alone[0], "id")
+        return {"id": alone[0], **{name: value for name, value in written.items() if name != alone[0]}}
 
     def _righted(self, written: dict[str, Any], kind: type[BaseModel], pointer: Pointer) -> tuple[dict[str, Any], bool]:
         """A step with wrong fields as it can be checked all the same, and whether it says more than is understood; empty if it cannot.
@@ -197,7 +226,7 @@ class _Reader:
             self.report.report((*pointer, kinds[1]), "step.two-kinds", sentence, "make two steps of it", key=True)
             return "", {}
         for key in written:
-            if key != "id" and (near := nearest(key, KINDS)) is not None:
+            if key != "id" and (near := _ELSEWHERE.get(key) or nearest(key, KINDS)) is not None:
                 self.report.report(
                     (*pointer, key), "step.unknown-kind", f"there is no step kind `{key}`", f"did you mean {near}?", key=True
                 )
@@ -236,6 +265,11 @@ def _meant(written: dict[str, Any], known: set[str]) -> dict[str, str]:
         if near is not None:
             meant[name] = near
     return meant
+
+
+def _torn(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two steps are one that a dash divides: the first has nothing but its id, the second has none."""
+    return one.keys() <= {"id", "when"} and "id" in one and "id" not in other and any(key in KINDS for key in other)
 
 
 def _blocks(kind: str, written: dict[str, Any]) -> Iterator[tuple[Pointer, Any]]:

@@ -184,7 +184,8 @@ class Target:
         if isinstance(kind, str) and isinstance(asked, str) and kind != asked and {kind, asked} != {"integer", "number"}:
             if kind == "null" and (takes_null or asked == "null"):
                 return
-            sentence = f"{self.name}: `{dotted(path)}` is {asked}, {text} is {kind}"
+            label = f"{self.name}: `{dotted(path)}`" if path else self.name
+            sentence = f"{label} is {asked}, {text} is {kind}"
             self.report.report(pointer, "target.wrong-type", sentence, _conversion(kind, asked, computed=True))
         elif {given.get("format"), wanted.get("format")} == {"date", "date-time"}:
             sentence = f"{self.name}: `{dotted(path)}` is a {_FORMS[wanted['format']]}, {text} is a {_FORMS[given['format']]}"

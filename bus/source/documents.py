@@ -13,6 +13,7 @@ from bus.source.findings import Pointer, Reporter, nearest
 M = TypeVar("M", bound=BaseModel)
 
 _OTHERWISE = {
+    "se": ("when",), "altrimenti": ("otherwise",), "allora": ("steps",),
     "then": ("steps",), "do": ("steps",), "if": ("when",), "else": ("otherwise",), "default": ("otherwise",),
     **dict.fromkeys(("body", "params", "args", "request", "input", "parameters", "data"), ("with",)),
     **dict.fromkeys(("result", "into", "output", "register", "name"), ("as",)),

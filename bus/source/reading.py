@@ -157,7 +157,7 @@ def _values(next_event: Any) -> Any:
             here[key], key = value, None
         elif here is None:
             root = value
-        elif value.__class__ is not str or value in here or value == "<<" or ":" in value:
+        elif value.__class__ is not str or value in here or value == "<<" or ":" in value or "{" in value or "[" in value:
             raise _DoubtfulError
         else:
             key = value
@@ -269,11 +269,19 @@ class _Reader:
 
     def _add_field(self, parent: Node, key: Node, node: Node) -> None:
         report = self.source.at
-        if not isinstance(key.value, str) or key.kind != "scalar":
+        if key.kind == "map" and self.source.text[key.start - 1 : key.start] == "{" and self.source.text[key.end : key.end + 1] == "}":
+            self.lost = True
+            self.bare.pop(key.line, None)
+            inner = self.source.text[key.start + 1 : key.end - 1].strip()
+            report(key.line, key.column - 1, "yaml.key", "an expression stands without braces", f"write {inner}")
+        elif not isinstance(key.value, str) or key.kind != "scalar":
             report(key.line, key.column, "yaml.key", "a key must be text", "put it in quotes")
             self.source.refuse(node)  # what it holds is not looked at: who knows what was meant
             self.lost = self.lost or key.kind != "scalar"
             parent.fields.setdefault(self.source.text[key.start : key.end], (key, node))
+        elif not key.style and (bare := _NO_COLON.match(key.value)):
+            self.lost = True
+            report(key.line, key.column + bare.end(1), "yaml.syntax", _COLON_MISSING, f"write `{bare[1]}: {bare[2]}…`")
         elif not key.style and (glued := _GLUED.match(key.value)):
             self.lost = True
             sentence, hint = "a blank is missing after the colon", f"write `{glued[1]}: …`"
@@ -314,6 +322,8 @@ class _Reader:
                 place, hint = line_and_column(self.source.text, _first_control(self.source.text)), "delete it, or write it as \\u escape"
                 self.source.at(*place, "yaml.control-character", "a control character is not taken", hint)
             return
+        if any(one.line == noticed.line + 1 and one.sentence == _COLON_MISSING for one in self.source.findings):
+            return  # what follows there was meant as something else
         mark = noticed
         if any(words in problem for words in _BEGAN_BEFORE):
             mark = getattr(error, "context_mark", None) or mark  # where it began: libyaml noticed further down
@@ -418,8 +428,10 @@ class _Reader:
 _IN_QUOTES = "within {…} or […] put an expression with commas, quotes or `: ` in quotes as a whole"
 _NAME = re.compile(r"[\w.-]+")
 _OPERATOR = re.compile(r"[-+*/%<>=!&|?.]|in\b")
+_COLON_MISSING = "a colon is missing before the bracket"
+_NO_COLON = re.compile(r"([\w.-]+)[ \t]+([{\[])")
 _LACKS_COLON = re.compile(r"(\s*(?:- )?)[\w.-]+ [^:#]+")
-_NEGATED = re.compile(r"!(?:\w+[.(]|\()")
+_NEGATED = re.compile(r"!(?:\w+[.(]|\(|[a-z_]\w*[ \t]*(?:\n|$))")
 _NEGATED_VALUE = re.compile(r"[:,\[-]\s+(!(?:\w+[.(]|\())")
 _BANG, _BANG_HINT = "an expression that starts with `!` needs quotes", "put it in quotes as a whole: '!…'"
 """The start of an expression such as ``!body.urgente`` or ``!has(body.x)``: to YAML a tag."""
