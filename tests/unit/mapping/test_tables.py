@@ -46,7 +46,7 @@ def test_the_first_column_is_the_key_and_values_are_text(tmp_path: Path) -> None
 )
 def test_a_broken_table_is_a_finding_at_its_line(tmp_path: Path, data: bytes, code: str, line: int) -> None:
     _, source = read(tmp_path, data)
-    assert (code, line) in [(f.code, f.line) for f in source.findings]
+    assert [(code, line)] == [(f.code, f.line) for f in source.findings]
 
 
 def test_who_looks_for_the_key_of_a_wrong_row_finds_it(tmp_path: Path) -> None:
