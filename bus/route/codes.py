@@ -110,6 +110,11 @@ CODES: dict[str, Code] = {
         "x: body.istanza + 1   # a text and a number",
         "Convert one of them: text(...), number(...); the place shown is the operator or the function.",
     ),
+    "expression.quoted-path": Code(
+        "A path to a field stands in quotes, or in braces within a text: it is text, and stays as it is.",
+        "riferimento: '\"body.istanza\"'",
+        "Write `body.istanza` without quotes of its own; `+` joins a text and a field.",
+    ),
     "expression.literal": Code(
         "A text or number in the expression is none that its function or operator takes: it would fail on every message. Or it is a date"
         " without quotes, which subtracts numbers.",
@@ -377,6 +382,11 @@ CODES: dict[str, Code] = {
     "test.unknown-name": Code("The mapping reads no such name.", "given: {soggeto: {...}}", "Correct it, or add it to `uses`."),
     "test.two-ends": Code(
         "A test of a mapping expects a value and a failure.", "{expect: {importo: 1}, fails: importo}", "Make two tests of it."
+    ),
+    "test.unknown-field": Code(
+        "The test expects a field that the operation's request, or the message, does not have: a value never comes, and null always does.",
+        "calls: [{scrivania.assegna: {protocolo: null}}]",
+        "Correct it.",
     ),
     "test.unknown-key": Code("The route never gives its case such a key.", "expect: {case: {iuvv: x}}", "Correct it."),
     "test.duplicate-name": Code("Two tests of one route or mapping have the same name.", "name: it works", "Rename one."),

@@ -58,6 +58,9 @@ _OR_NONE = re.compile(r"\s*[A-Za-z_]\w*(?:\.\??\w+)+\.orValue\(\[\]\)\s*")
 _FITTING = {"integer": {"integer", "number"}, "key": {"string", "integer", "number", "null"}}
 _TO_FIT = {"boolean": "compare it with something, such as != null", "key": "name the field of it that tells one case from the others"}
 
+_QUOTED_PATH = re.compile(r"""(["'])([a-z_]\w*(?:\.[a-z_]\w*)+)\1(?!\s*[.\])])|\$?\{+\s*([a-z_]\w*(?:\.[a-z_]\w*)+)\s*\}+""")
+"""A text that is a path, or the place of one in a text."""
+
 _BY_DAYS, _BY_DAYS_TURNED = frozenset({"_<_", "_>=_"}), frozenset({"_>_", "_<=_"})
 """How a moment, and turned how a date, is compared with the other: before that day, or from it on."""
 
@@ -192,6 +195,7 @@ class Paths:
 
         Whether nothing is wrong; what may be missing is only doubtful.
         """
+        self._written_out(used)
         key = self._question(used)
         passed = self.types.passed.get(key) if key is not None else None
         if passed is not None:
@@ -211,6 +215,21 @@ class Paths:
         if doubts and sure and not used.guarded:
             self._missing(used, doubts)
         return True
+
+    def _written_out(self, used: Used) -> None:
+        """A path within quotes, which is a text: written so as a whole, or in braces that nothing fills in."""
+        for found in _QUOTED_PATH.finditer(used.expression.text):
+            whole, braced = found[2], found[3]
+            path = (whole or braced).split(".")
+            if path[0] in self.names and schema_at(self.names[path[0]].schema, path[1:]):
+                text = (
+                    f"`{whole}` stands in quotes here: it is this text, not what the field holds"
+                    if whole
+                    else f"nothing fills in {found[0]}"
+                )
+                hint = f"write it without them: {whole}" if whole else f'+ joins texts: "…" + {braced}'
+                within = line_and_column(used.expression.text, found.start())
+                self.report.report(used.pointer, "expression.quoted-path", text, hint, "warning", within=within)
 
     def _question(self, used: Used) -> Hashable | None:
         """What the answer depends on: the expression, its part, what is known of each name, whether what it looks up was asked about.

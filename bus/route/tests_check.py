@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bus.mapping.types import MessageType, validate_whole
+from bus.mapping.types import MessageType, unknown_field, validate_whole
 from bus.message import JsonValue
 from bus.route.model import THEN_ANSWERS, Conduct, TestDocument, TestsFile, check_clock, shared_with
 from bus.route.parse import ParsedRoute
-from bus.route.world import World
+from bus.route.world import World, target_schema
 from bus.source import Pointer, Reporter, nearest, suggestion, validated, wrong_fields
 
 SERVICES = "servizi"
@@ -67,6 +67,9 @@ def patched(body: Any, changes: Any) -> Any:
     return kept
 
 
+_WHOLE = {("send",), ("body",)}
+
+
 def check_body(
     declared: MessageType, body: JsonValue, world: World, report: Reporter, pointer: Pointer, shared: JsonValue | None = None
 ) -> None:
@@ -82,8 +85,14 @@ def check_body(
     told = validate_whole(declared, shared, world.taken) if faults and shared is not None else ()
     if any(fault.strange for fault in told):
         return  # a misspelt field is missing, and others depend on it
+    if whole := [fault for fault in faults if not fault.pointer and fault not in told]:
+        hint = (
+            "`send` is the whole body; `but` changes the one under `given.messages`" if pointer[-1:] == ("send",) and len(whole) > 1 else ""
+        )
+        said = "; ".join(fault.sentence for fault in whole)
+        report.report(pointer, "test.body", f"the body is not a `{declared.name}`: {said}", hint)
     for fault in faults:
-        if fault in told:
+        if fault in told or not fault.pointer:
             continue
         inside = tuple(int(piece) if piece.isdigit() else piece for piece in fault.pointer.split("/")[1:])
         report.report((*pointer, *inside), "test.body", f"the body is not a `{declared.name}`: {fault.sentence}", key=fault.strange)
@@ -255,11 +264,25 @@ class _Checker:
             self._known(name, self.asked, self.world.operations, "operation", (*place, "tries", name))
         for name, pointer in _named(expect.sent, (*place, "sent")):
             self._known(name, self.sent, self.world.types, "message type", pointer)
+        for part, entries in (("calls", expect.calls), ("sent", expect.sent)):
+            for position, entry in enumerate(entries or ()):
+                for name, fields in entry.items() if isinstance(entry, dict) else ():
+                    self._fields(name, fields, (*place, part, position, name))
         self._keys(expect.case or {}, (*place, "case"))
         dead = expect.dead
         if dead is not None and dead.step is not None and dead.step not in self.steps and self.parsed.complete:
             hint = suggestion(dead.step, self.steps)
             self.report.report((*place, "dead", "step"), "test.unknown-step", f"there is no step `{dead.step}`", hint)
+
+    def _fields(self, name: str, expected: Any, place: Pointer) -> None:
+        """Fields that an operation is asked for, or a message holds: of one that there is not, null would always be so."""
+        schema = target_schema(name, self.world)
+        for path in _paths(expected) if schema else ():
+            if found := unknown_field(schema, ["[]" if isinstance(piece, int) else piece for piece in path]):
+                position, known = found
+                hint = suggestion(str(path[position]), known) or "it has " + ", ".join(known)
+                sentence = f"`{name}` has no field `{path[position]}`"
+                self.report.report((*place, *path[: position + 1]), "test.unknown-field", sentence, hint, key=True)
 
     def _known(self, name: str, here: set[str], everywhere: Mapping[str, Any], what: str, pointer: Pointer) -> None:
         """A name that the test expects: one that exists, and that this route uses."""
@@ -285,6 +308,13 @@ def _readable(written: Any) -> TestDocument | None:
     if wrong_fields(written, TestDocument) != {"expect"}:
         return None
     return TestDocument.model_validate({**written, "expect": {"state": "done"}})
+
+
+def _paths(value: Any) -> Iterator[Pointer]:
+    """The paths to all fields of a value that have none below them."""
+    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, inner in below:
+        yield from ((name, *rest) for rest in ([*_paths(inner)] or [()]))
 
 
 def _named(entries: list[str | dict[str, Any]] | None, place: Pointer) -> Iterator[tuple[str, Pointer]]:
