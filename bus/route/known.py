@@ -40,6 +40,7 @@ _ATTACHMENT = {"type": "object", "properties": {"sha256": _TEXT, "size": SCALARS
 MESSAGE_SCHEMA: Schema = {
     "type": "object",
     "additionalProperties": False,
+    "required": ["id", "source", "type", "datacontenttype", "correlationid", "sender", "specversion", "time"],
     "properties": {
         **dict.fromkeys(
             ("id", "source", "type", "subject", "datacontenttype", "dataschema", "correlationid", "causationid", "key", "traceparent",
@@ -70,7 +71,7 @@ _KINDS = {
 }  # fmt: skip
 """What goes together in an operator: of a type, and of a value that is written out."""
 
-_WITHOUT_A_CONTRACT = frozenset({"case", "error", "message"})
+_WITHOUT_A_CONTRACT = frozenset({"case", "error"})
 """Names whose fields nobody declares to be surely there."""
 
 _NONE_OF = {"array": "[]", "string": '""', "boolean": "false", "integer": "0", "number": "0.0"}
