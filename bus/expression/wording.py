@@ -260,6 +260,8 @@ def _plainly(sentence: str, text: str) -> str:
     """A hint for what people write who know no expressions: words meant as text, an apostrophe inside quotes, a decimal comma."""
     if not sentence.startswith("unexpected `"):
         return ""
+    if asked := re.match(r"!?\s*has\s+([\w.]+)", text.strip()):
+        return f"write has({asked[1]})"
     if re.fullmatch(r"\{\{.*\}\}", text.strip(), re.DOTALL):
         return f"an expression stands without braces: {text.strip()[2:-2].strip()}"
     if re.fullmatch(r"[^\W\d_]+\.?\s.*\$?\{+[\w. ]+\}+.*", text.strip(), re.DOTALL):

@@ -13,6 +13,7 @@ possible: one for all its unconditional expressions, one more for each directive
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -77,12 +78,16 @@ def tested_in(used: Iterable[Used]) -> frozenset[tuple[str, ...]]:
 
 @dataclass(slots=True)
 class Workshop:
-    """What compiling needs: the environment, where findings go; ``used`` collects every expression."""
+    """What compiling needs: the environment, where findings go; ``used`` collects every expression.
+
+    ``unasked`` are the words of conditions that do not compile: what they were to ask about is not known.
+    """
 
     environment: Environment
     report: Reporter
     used: list[Used] = field(default_factory=list)
     failed: bool = False
+    unasked: set[str] = field(default_factory=set)
 
     def expression(self, text: Any, pointer: Pointer, local: Locals = _NONE, guarded: bool = False) -> Expression | None:
         """Compile one expression; None, with a finding, when it cannot be."""
@@ -94,6 +99,7 @@ class Workshop:
         except ExpressionError as error:
             for one in (error, *error.others):
                 self.refuse(pointer, one.code, one.sentence, one.hint, within=(one.line, one.column))
+            self.unasked.update(re.findall(r"\w+", text) if part_of(pointer) in {"when", "$when"} else ())
             return None
         self.used.append(Used(pointer, expression, local, guarded))
         return expression

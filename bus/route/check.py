@@ -63,6 +63,7 @@ class _Checker:
         self._block(parsed.steps, scope)
         order = Order(self.world.operations, self.compiled.used, self.world.mappings, self.endings, self.report)
         order.check(parsed.steps)
+        self.doubts.misread |= self.compiled.unasked
         self.doubts.tell()
         self._unread(parsed)
 

@@ -37,6 +37,8 @@ class CompiledRoute:
     used: dict[Pointer, list[Used]]
     mappings: Mapping[str, CompiledMapping]
     _planned: Callable[[], p.Plan]
+    unasked: frozenset[str] = frozenset()
+    """What conditions that do not compile may have asked about."""
 
     @cached_property
     def plan(self) -> p.Plan | None:
@@ -82,7 +84,7 @@ def compile_route(
         check_lookups(used, tables, builder.shop)
     sound = parsed.complete and not builder.shop.failed
     planned = partial(_plan, parsed, builder, steps, key, case, tables)
-    return CompiledRoute(parsed, sound, _by_step(builder.shop.used, parsed), builder.applied, planned)
+    return CompiledRoute(parsed, sound, _by_step(builder.shop.used, parsed), builder.applied, planned, frozenset(builder.shop.unasked))
 
 
 def _plan(

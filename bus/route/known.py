@@ -204,10 +204,10 @@ class Paths:
         else:
             before = len(self.report.findings)
             strange = self._unknown_fields(used) | self._no_object(used) | self._comparisons(used) | self._misfits(used)
-            strange |= self._arguments(used)
+            told = self._arguments(used)
             self._keys(used)
             self._dates(used)
-            good = self._types(used) and not strange
+            good = self._types(used, told) and not strange and not told
             if not good or len(self.report.findings) > before:
                 return good
             doubts = self._doubts(used)
@@ -458,9 +458,9 @@ class Paths:
             self.report.report(used.pointer, "expression.literal", sentence, hint, within=within)
         return found
 
-    def _arguments(self, used: Used) -> bool:
-        """Moments in the place of dates, and whole numbers reckoned with decimals: each fails on every message."""
-        found = False
+    def _arguments(self, used: Used) -> set[tuple[int, int]]:
+        """Moments in the place of dates, and whole numbers reckoned with decimals: each fails on every message. Gives their places."""
+        found = set()
         for one in used.expression.arguments:
             if one.offset in used.expression.mixed:
                 continue  # told by itself
@@ -475,19 +475,19 @@ class Paths:
                 hint = f"write double({path}), and int(...) around the whole where cents are wanted"
             else:
                 continue
-            found = True
             start = one.offset - (len(one.function) if one.function in OF_DATES else 0)  # CEL points at the bracket
             within = line_and_column(used.expression.text, start)
+            found.add(within)
             self.report.report(used.pointer, "expression.wrong-type", sentence, hint, within=within)
         return found
 
-    def _types(self, used: Used) -> bool:
+    def _types(self, used: Used, told: Container[tuple[int, int]]) -> bool:
         expression = used.expression
         bound = self._bound(used) if expression.in_cel else {}
         texts = self.types.finds_text(expression.lookups)
         if texts or any(typed != ANYTHING for typed in bound.values()):
             faults = self.types.check(expression.text, bound, texts).faults
-            for fault in faults:
+            for fault in (one for one in faults if (one.line, one.column) not in told):
                 self.report.report(used.pointer, fault.code, fault.sentence, fault.hint, within=(fault.line, fault.column))
             if faults:
                 return False
