@@ -76,7 +76,7 @@ def compile_error(raw: str, text: str, known: Known) -> ExpressionError:
 def _is_item(message: str, text: str) -> bool:
     """Whether a name is missed that was to name the items for a function that goes through them, as `filter` does: that one is told."""
     missed = re.match(r"undeclared reference to '(\w+)", message)
-    called = re.search(rf"\b({_OF_ITEMS})\s*\(\s*{re.escape(missed[1])}\s*[,.]", text) if missed else None
+    called = re.search(rf"\b({_OF_ITEMS})\s*\(\s*!?{re.escape(missed[1])}\s*[,.)&|=!]", text) if missed else None
     return called is not None
 
 

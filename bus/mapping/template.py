@@ -80,7 +80,8 @@ def tested_in(used: Iterable[Used]) -> frozenset[tuple[str, ...]]:
 class Workshop:
     """What compiling needs: the environment, where findings go; ``used`` collects every expression.
 
-    ``unasked`` are the words of conditions that do not compile: what they were to ask about is not known.
+    ``unasked`` are the words of conditions that do not compile: what they were to ask about is not known; ``misnamed`` are names that are
+    none, told where they are given: who reads them need not be told again.
     """
 
     environment: Environment
@@ -88,6 +89,7 @@ class Workshop:
     used: list[Used] = field(default_factory=list)
     failed: bool = False
     unasked: set[str] = field(default_factory=set)
+    misnamed: frozenset[str] = frozenset()
 
     def expression(self, text: Any, pointer: Pointer, local: Locals = _NONE, guarded: bool = False) -> Expression | None:
         """Compile one expression; None, with a finding, when it cannot be."""
@@ -97,7 +99,9 @@ class Workshop:
         try:
             expression = self.environment.compile(text)
         except ExpressionError as error:
-            for one in (error, *error.others):
+            self.failed = True
+            told = any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) for name in self.misnamed)
+            for one in () if told else (error, *error.others):
                 self.refuse(pointer, one.code, one.sentence, one.hint, within=(one.line, one.column))
             self.unasked.update(re.findall(r"\w+", text) if part_of(pointer) in {"when", "$when"} else ())
             return None

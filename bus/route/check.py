@@ -51,6 +51,10 @@ class _Checker:
         self.several: dict[str, str] = {}  # keys of the case with a value for each item, and the `each` that learns them
         self.body: MessageType | None = None  # of what type the message is: another one in `on_late`
         self.by_pointer = {one.pointer: one for one in compiled.every}
+        self.within: dict[str, Parsed] = {}  # names that an `each` defines for its own steps alone
+        for step in (one for one in compiled.parsed.walk() if one.kind == "each"):
+            names = [name for inner in walk(step.block("steps")) for name, _ in inner.gives]
+            self.within |= dict.fromkeys([step.model.item, "index", *names], step)
         self.later = {name: step.model.id for step in compiled.parsed.walk() for name, _ in step.gives}
 
     def run(self) -> None:
@@ -221,6 +225,9 @@ class _Checker:
         model = step.model
         self._uses(step.pointer, scope, without=("collect",))
         self._definable(model.item, (*step.pointer, "item"))
+        if model.as_ is not None and model.collect is None:
+            hint = "`as` names what `collect` keeps of each item: without it the list has nothing"
+            self.report.report((*step.pointer, "as"), "field.missing", "the field `collect` is missing", hint, key=True)
         inside = scope.having({model.item: self._item(step, scope), "index": self.world.known(SCALARS["integer"])})
         ended = self._block(step.block("steps"), inside)
         self._uses(step.pointer, ended or inside, only=("collect",))
@@ -281,7 +288,10 @@ class _Checker:
             hint = suggestion(name, scope.names)
             if name in self.later:
                 hint = f"it is defined in step `{self.later[name]}`, which has not run here"
-            hint = NO_CASE if name == "case" else hint
+            each = self.within.get(name)
+            if each is not None and used.pointer[: len(each.pointer)] != each.pointer:
+                hint = f"it is seen within `{each.model.id}` alone: `collect` and `as` keep something of each item"
+            hint = _ONLY_THERE.get(name, hint)
             self.undefined.add(name)
             if name not in self.ungiven:
                 self.report.report(used.pointer, "name.undefined", _MISSED.format(name), hint, within=within)
@@ -317,7 +327,9 @@ class _Checker:
 
     def _definable(self, name: str, pointer: Pointer) -> None:
         if problem := name_problem(name):
-            self.report.report(pointer, "name.reserved", problem, key="set" in pointer[-2:-1])
+            plain = re.sub(r"[^\w]+", "_", name)
+            hint = "" if name_problem(plain) else f"write {plain}"
+            self.report.report(pointer, "name.reserved", problem, hint, key="set" in pointer[-2:-1])
         elif name in BUILT_IN:
             self.report.report(pointer, "name.built-in", f"`{name}` is always there and cannot be defined", key="set" in pointer[-2:-1])
 
@@ -474,6 +486,13 @@ class _Checker:
             yield position, clause
 
 
+_ONLY_THERE = {
+    "case": NO_CASE,
+    "error": "it is there in `on_error` alone: give what you need of it a name there, with `set`",
+    "arrival": "it is there in the `match` of a wait alone: `as` names what came",
+    "items": "it is there in `until` and `on_deadline` of a gather alone: `as` names what was gathered",
+}
+"""Names that only some places have."""
 _DURATION = re.compile(r"\d+\s*(s|m|h|d|wd|w|M|y)")
 _SENT: Schema = {"type": "object", "additionalProperties": False, "properties": {"id": {"type": "string"}}, "required": ["id"]}
 """What `send` keeps under its name."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from bus import calendar
 from bus.errors import RulesError
-from bus.expression import Environment, Expression, Table, Tables
+from bus.expression import Environment, Expression, Table, Tables, name_problem
 from bus.mapping.compile import CompiledMapping, check_lookups, compile_mapping
 from bus.mapping.template import Template, Used, Workshop, asked_in
 from bus.mapping.types import BUILT_IN
@@ -161,7 +161,8 @@ class _Builder:
     def __init__(self, parsed: ParsedRoute, mappings: Mapping[str, CompiledMapping], report: Reporter, environment: Environment) -> None:
         self.name = f"{parsed.model.route}@{parsed.model.version}"
         self.mappings = mappings
-        self.shop = Workshop(environment, report)
+        given = (name for step in parsed.walk() for name, _ in step.gives)
+        self.shop = Workshop(environment, report, misnamed=frozenset(name for name in given if name_problem(name)))
         self.applied: dict[str, CompiledMapping] = {}
         self.operations: set[str] = set()
 

@@ -10,8 +10,8 @@ from typing import Literal, Protocol, TypeAlias
 
 Severity = Literal["error", "warning"]
 _OF_A_THING = frozenset({
-    "function.unknown", "mapping.unknown", "name.maybe-null", "name.maybe-undefined", "name.undefined", "operation.unknown",
-    "reply.undeclared", "service.unknown-form", "service.unknown-route", "table.unknown", "type.unknown",
+    "function.unknown", "mapping.unknown", "name.maybe-null", "name.maybe-undefined", "name.reserved", "name.undefined",
+    "operation.unknown", "reply.undeclared", "service.unknown-form", "service.unknown-route", "table.unknown", "type.unknown",
 })  # fmt: skip
 """What is one mistake, wherever in a file the thing that is not there is named."""
 _OF_ALL_FILES = frozenset({
