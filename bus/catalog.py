@@ -34,7 +34,7 @@ from bus.route.check import check_route
 from bus.route.compile import CompiledRoute, compile_route, plan_of
 from bus.route.mapping_tests import Tested, check_mapping_tests
 from bus.route.model import TestDocument
-from bus.route.outline import Outline, asked_of, outline_of
+from bus.route.outline import Outline, asked_of, messages_of, outline_of
 from bus.route.parse import ParsedRoute, parse_route
 from bus.route.plan import CallStep, GatherStep, Plan, WaitStep
 from bus.route.tests_check import SERVICES, Found, check_tests
@@ -472,9 +472,8 @@ class _Reader:
 
     def _second(self, source: Source, word: str, code: str, first: Source) -> None:
         """A file that says the name of another one: what its own name says may be meant, and is not told to be missing."""
-        name = first.name(word)
-        source.report((word,), code, f"there is already a {word} `{name}`", f"in {first.file}: give this one its own name")
-        self.broken |= names_of(source, word) - {name}
+        source.report((word,), code, f"there is already a {word} `{first.name(word)}`", f"in {first.file}: give this one its own name")
+        self.broken |= names_of(source, word) - {first.name(word)}
         self.unread.append(source)
 
     def _tell(self, routes: Iterable[_Written]) -> None:
@@ -503,8 +502,9 @@ class _Reader:
         """What all is checked against; a route of which is not known what is found there is read now."""
         traffic = None if any(one is None or one for one in self._halves()) else traffic_of(self.outlines, self.types)
         world = World(
-            self.operations, self.types, self._mappings, frozenset(self.broken), self.tables, self._keys(), asked_of(self.outlines), traffic
-        )
+            self.operations, self.types, self._mappings, frozenset(self.broken), self.tables, self._keys(),
+            asked_of(self.outlines), traffic, messages_of(self.outlines),
+        )  # fmt: skip
         if self.recalled:
             found = self.recalled.findings(self.known, world)
             self.found = [one for findings in found.values() for one in findings or ()]

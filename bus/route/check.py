@@ -393,7 +393,8 @@ class _Checker:
         source = found.document.from_
         if self.body is not None and source != self.body.name and source in self.world.types:
             sentence = f"mapping `{name}` is from `{source}`, the message is `{self.body.name}`"
-            self.report.report(pointer, "mapping.wrong-source", sentence)
+            hint = f"correct its `from` if it is made for `{self.body.name}`, or apply another one"
+            self.report.report(pointer, "mapping.wrong-source", sentence, hint)
         given, sure = dict[str, Known](), set[str]()
         for needed in found.document.uses:
             known = scope.names.get(needed)
@@ -413,7 +414,7 @@ class _Checker:
             else:
                 sure.add(needed)
             given |= {needed: known} if known else {}
-        if given and self.applied is not None:
+        if given and self.applied is not None and (self.body is None or source == self.body.name):
             check_applied(found, given, sure, self.compiled.asked, self.world, self.applied(name))
         return found
 

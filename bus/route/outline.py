@@ -74,3 +74,12 @@ def asked_of(outlines: Iterable[Outline]) -> dict[str, frozenset[tuple[str, ...]
         for name in outline.mappings:
             found[name] = found.get(name, frozenset()) | outline.asked
     return found
+
+
+def messages_of(outlines: Iterable[Outline]) -> dict[str, frozenset[str]]:
+    """The types of messages that the routes which apply a mapping begin with and wait for, by mapping."""
+    found: dict[str, frozenset[str]] = {}
+    for outline in outlines:
+        for name in outline.mappings:
+            found[name] = found.get(name, frozenset()) | outline.awaited | {outline.on}
+    return found

@@ -24,7 +24,7 @@ NO_CASE = "the keys of the message tell the case: they read its body"
 class World:
     """What routes are checked against. ``broken`` are names of types and mappings whose own files have errors; ``keys`` are all business
     keys that a case can have (None: not known), ``asked`` the paths that routes ask about before they apply a mapping, ``traffic`` the
-    messages between routes (None: not known).
+    messages between routes (None: not known), ``messages`` the types of those for which a mapping is applied.
     """
 
     operations: Mapping[str, Operation]
@@ -35,6 +35,7 @@ class World:
     keys: frozenset[str] | None = None
     asked: Mapping[str, frozenset[tuple[str, ...]]] = field(default_factory=dict)
     traffic: Traffic | None = None
+    messages: Mapping[str, frozenset[str]] = field(default_factory=dict)
     _made: dict[tuple[str, int], Known] = field(default_factory=dict)
 
     @cached_property
@@ -121,7 +122,8 @@ def _doubts(
 ) -> Doubts:
     """Report what is wrong in a mapping where these names are ``given``, and return what may be missing."""
     document = mapping.document
-    source, schema = world.types.get(document.from_), target_schema(document.to, world)
+    other = mapping.name in world.messages and document.from_ not in world.messages[mapping.name]  # told where it is applied
+    source, schema = None if other else world.types.get(document.from_), target_schema(document.to, world)
     names = {**world.built_in(source.shape if source else None), **given}
     paths = Paths(names, world.typed, report, {used.pointer: used for used in mapping.used}, asked_in(mapping.used) | asked)
     for used in mapping.used:

@@ -116,6 +116,14 @@ def test_of_two_with_one_name_the_copy_is_told_and_nothing_that_follows(folder: 
     assert [one for one in told(folder) if one not in found] == [f"{copy} {word}.duplicate in {own}: give this one its own name"]
 
 
+def test_a_mapping_that_is_applied_to_another_message_than_it_says_is_one_finding(folder: Path) -> None:
+    text = "mapping: prova.nuova\nfrom: prova.ricevuta\nto: prova.ricevuta\nfields: {istanza: body.canale}\n"
+    write(folder, "mappings/nuova.yaml", text)
+    write(folder, "routes/nuova.yaml", "route: prova.nuova\nversion: 1\non: prova.istanza\nsteps: [{id: a, map: prova.nuova, as: b}]\n")
+    hint = "correct its `from` if it is made for `prova.istanza`, or apply another one"
+    assert told(folder) == [f"routes/nuova.yaml mapping.wrong-source {hint}"]
+
+
 @pytest.mark.parametrize(
     ("file", "text"),
     [
