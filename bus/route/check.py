@@ -48,13 +48,10 @@ class _Checker:
         self.misspelt = {name: near for name, near in unread.items() if near is not None}
         self.undefined: set[str] = set()
         self.ungiven: set[str] = set()  # those of them that were told of a mapping
+        self.roots = {path[0] for path in compiled.asked} - {"error", "arrival"}
         self.several: dict[str, str] = {}  # keys of the case with a value for each item, and the `each` that learns them
         self.body: MessageType | None = None  # of what type the message is: another one in `on_late`
         self.by_pointer = {one.pointer: one for one in compiled.every}
-        self.within: dict[str, Parsed] = {}  # names that an `each` defines for its own steps alone
-        for step in (one for one in compiled.parsed.walk() if one.kind == "each"):
-            names = [name for inner in walk(step.block("steps")) for name, _ in inner.gives]
-            self.within |= dict.fromkeys([step.model.item, "index", *names], step)
         self.later = {name: step.model.id for step in compiled.parsed.walk() for name, _ in step.gives}
 
     def run(self) -> None:
@@ -288,7 +285,7 @@ class _Checker:
             hint = suggestion(name, scope.names)
             if name in self.later:
                 hint = f"it is defined in step `{self.later[name]}`, which has not run here"
-            each = self.within.get(name)
+            each = self._within(name)
             if each is not None and used.pointer[: len(each.pointer)] != each.pointer:
                 hint = f"it is seen within `{each.model.id}` alone: `collect` and `as` keep something of each item"
             hint = _ONLY_THERE.get(name, hint)
@@ -300,6 +297,13 @@ class _Checker:
             sentence = f"`{name}` is not defined on every way to this step"
             self.report.report(used.pointer, "name.maybe-undefined", sentence, hint, "warning", within=within)
 
+    def _within(self, name: str) -> Parsed | None:
+        """The `each` that defines a name for its own steps alone."""
+        for step in (one for one in self.compiled.parsed.walk() if one.kind == "each"):
+            if name in {step.model.item, "index"} or any(name == given for inner in walk(step.block("steps")) for given, _ in inner.gives):
+                return step
+        return None
+
     def _null(self, name: str, known: Known, used: Used) -> None:
         """A plain path through a name that is null on some way, where no condition of the route can tell that way from the others."""
         if _needs_fields(used, name) and (null := self._may_be_null(name, known)):
@@ -309,11 +313,11 @@ class _Checker:
 
     def _may_be_null(self, name: str, known: Known) -> str:
         """When a name is null, in words; empty where it surely is not, or where some condition of the route may tell."""
+        if not known.late:
+            return "may be null here" if not self.roots and takes_null(known.schema, known.schema) else ""
         whole = {path[0] for path in self.compiled.asked if path[0] != name or path == (name,)}  # who asks for a field has read it
-        roots = whole.union(path[0] for path in tested_in(self.compiled.every)) - {"error", "arrival"}
-        if known.late and roots.isdisjoint({"case", *self._made_of(name)}):
-            return "is null after the deadline"
-        return "may be null here" if not roots and takes_null(known.schema, known.schema) else ""
+        roots = whole.union(path[0] for path in tested_in(self.compiled.every))
+        return "is null after the deadline" if roots.isdisjoint({"case", *self._made_of(name)}) else ""
 
     def _made_of(self, name: str) -> set[str]:
         """A name, and those that steps make of it."""

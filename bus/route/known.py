@@ -219,18 +219,17 @@ class Paths:
 
     def _written_out(self, used: Used) -> None:
         """A path within quotes, which is a text: written so as a whole, or in braces that nothing fills in."""
-        for found in _QUOTED_PATH.finditer(used.expression.text):
+        text = used.expression.text
+        for found in _QUOTED_PATH.finditer(text) if '"' in text or "'" in text or "{" in text else ():
             whole, braced = found[2], found[3]
             path = (whole or braced).split(".")
             if path[0] in self.names and schema_at(self.names[path[0]].schema, path[1:]):
-                text = (
-                    f"`{whole}` stands in quotes here: it is this text, not what the field holds"
-                    if whole
-                    else f"nothing fills in {found[0]}"
-                )
-                hint = f"write it without them: {whole}" if whole else f'+ joins texts: "…" + {braced}'
-                within = line_and_column(used.expression.text, found.start())
-                self.report.report(used.pointer, "expression.quoted-path", text, hint, "warning", within=within)
+                sentence, hint = f"nothing fills in {found[0]}", f'+ joins texts: "…" + {braced}'
+                if whole:
+                    sentence = f"`{whole}` stands in quotes here: it is this text, not what the field holds"
+                    hint = f"write it without them: {whole}"
+                within = line_and_column(text, found.start())
+                self.report.report(used.pointer, "expression.quoted-path", sentence, hint, "warning", within=within)
 
     def _question(self, used: Used) -> Hashable | None:
         """What the answer depends on: the expression, its part, what is known of each name, whether what it looks up was asked about.

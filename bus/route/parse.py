@@ -162,10 +162,12 @@ class _Reader:
 
     def _named(self, written: dict[str, Any], pointer: Pointer) -> dict[str, Any]:
         """A step whose id stands in the place of a field, ``- rispondi:``, as it was meant."""
+        if "id" in written:
+            return written
         kinds = [key for key in written if key in KINDS]
         known = {info.alias or name for kind in kinds for name, info in KINDS[kind].model_fields.items()}
         alone = [name for name, value in written.items() if value is None and name not in known]
-        if "id" in written or len(kinds) != 1 or len(alone) != 1:
+        if len(kinds) != 1 or len(alone) != 1:
             return written
         self.failed = True
         hint = f"write `- id: {alone[0]}`"
