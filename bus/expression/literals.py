@@ -60,6 +60,9 @@ def misfits(expression: Expression) -> Iterator[tuple[str, str, int]]:
     if is_bare_date(expression):
         date = expression.text.strip()
         yield "this subtracts numbers, and is no date", f"a date is a text, and has quotes of its own: '\"{date}\"'", 0
+    for number in _THOUSANDS.finditer(expression.text) if ".000" in expression.text else ():
+        if said := number[1]:
+            yield f"{said} is {said.partition('.')[0]}: a point stands before decimals", f"write {said.replace('.', '')}", number.start(1)
     for offset in expression.mixed:
         yield "what stands in the place of a missing value is of another type than the other side", _TO_MATCH, offset
     for one in expression.literals:
@@ -67,6 +70,8 @@ def misfits(expression: Expression) -> Iterator[tuple[str, str, int]]:
             yield *found, one.offset
 
 
+_THOUSANDS = re.compile(r"""\"[^\"]*\"|'[^']*'|(?<![\w.])([1-9]\d{0,2}\.000)(?![\w.])""")
+"""A number with the point that stands between thousands in Italy; texts are passed over."""
 _DATE = re.compile(r"\s*\d{4}-\d{1,2}-\d{1,2}\s*")
 
 
