@@ -223,8 +223,8 @@ class _Checker:
         self._uses(step.pointer, scope, without=("collect",))
         self._definable(model.item, (*step.pointer, "item"))
         if model.as_ is not None and model.collect is None:
-            hint = "`as` names what `collect` keeps of each item: without it the list has nothing"
-            self.report.report((*step.pointer, "as"), "field.missing", "the field `collect` is missing", hint, key=True)
+            sentence, hint = "the list has nothing, since no `collect` says what to keep", "say it: `collect: {...}`, or leave `as` out"
+            self.report.report((*step.pointer, "as"), "each.keeps-nothing", sentence, hint, key=True)
         inside = scope.having({model.item: self._item(step, scope), "index": self.world.known(SCALARS["integer"])})
         ended = self._block(step.block("steps"), inside)
         self._uses(step.pointer, ended or inside, only=("collect",))

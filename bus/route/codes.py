@@ -88,6 +88,11 @@ CODES: dict[str, Code] = {
     ),
     "step.two-kinds": Code("The step has two kinds.", "- {id: a, reply: {}, set: {b: 1}}", "Make two steps of it."),
     "step.two-bodies": Code("Both `with` and `mapping` say the request.", "- {id: a, call: x.y, with: {}, mapping: m.n}", "Keep one."),
+    "each.keeps-nothing": Code(
+        "An `each` names a list with `as` and has no `collect`: the list is always empty.",
+        "- {id: righe, each: body.righe, steps: [...], as: esiti}",
+        "Say in `collect` what to keep of each item, or leave `as` out.",
+    ),
     "step.duplicate-id": Code(
         "Two steps of the route have the same id.",
         "- {id: a, reply: {}}\n- {id: a, reply: {}}",
