@@ -77,7 +77,7 @@ def retry_after_of(headers: Mapping[str, str], now: dt.datetime) -> float | None
     text = headers.get("retry-after", "").strip()
     if not text:
         text = headers.get("x-ratelimit-reset", headers.get("ratelimit-reset", "")).strip()
-    if text.isdigit():
+    if text.isdecimal():
         seconds = float(text)
         if seconds > 1_000_000_000:
             seconds -= now.timestamp()

@@ -144,8 +144,9 @@ class Wsdl:
         """The values of a reply, as plain dicts, lists and Python values; raises `Malformed` for one that strays too far to be read."""
         try:
             return self._read(operation.raw.output, body_child)
-        except zeep.exceptions.XMLParseError as error:
-            raise Malformed(f"the reply cannot be read: {error}") from None
+        except (zeep.exceptions.Error, ArithmeticError, ValueError) as error:  # an amount that is none, a type that there is not
+            why = error if isinstance(error, zeep.exceptions.XMLParseError) else type(error).__name__
+            raise Malformed(f"the reply cannot be read: {why}") from None
 
     def settle_reply(self, operation: SoapOperation, body: Element) -> Element | None:
         """The child of a reply's body, references resolved, an rpc wrapper by its WS-I name (SOAP 1.1 §7.1: the name means nothing).

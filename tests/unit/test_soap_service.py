@@ -266,7 +266,13 @@ def test_anything_but_a_valid_reply_is_in_doubt_and_for_a_read_unreachable(statu
 
 @pytest.mark.parametrize(
     ("status", "body", "said", "later"),
-    [(503, b"<html>", "120", 120.0), (429, FAULT, "7", 7.0), (500, FAULT, "9", None), (503, b"", "", None)],
+    [
+        (503, b"<html>", "120", 120.0),
+        (429, FAULT, "7", 7.0),
+        (500, FAULT, "9", None),
+        (503, b"", "", None),
+        (503, b"", "9\u00b2", None),
+    ],
 )
 def test_a_gateway_says_when_to_come_back(status, body, said, later):
     with _Peer(status, body, {"Retry-After": said} if said else {}) as peer:
@@ -336,9 +342,21 @@ def test_a_reply_that_strays_is_taken_when_the_settings_say_so():
         client.close()
 
 
+_TYPED = b' xmlns:xs="http://www.w3.org/2001/XMLSchema" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="%b">'
+
+
 @pytest.mark.parametrize(("effect", "failure"), [("read", Unreachable), ("once", InDoubt)])
-def test_a_reply_that_strays_too_far_to_be_read_is_no_answer(effect, failure):
-    with _Peer(body=GOOD.replace(b"<sesso>", b"<altro>").replace(b"</sesso>", b"</altro>")) as peer:
+@pytest.mark.parametrize(
+    ("there", "instead"),
+    [
+        (b"sesso>", b"altro>"),
+        (b"<sesso>", b"<sesso" + _TYPED % b"xs:decimal"),  # as 1.234,56 is no amount of XML Schema
+        (b"<sesso>", b"<sesso" + _TYPED % b"xs:altro"),
+        (b"<sesso>", b"<sesso" + _TYPED % b""),
+    ],
+)
+def test_a_reply_that_strays_too_far_to_be_read_is_no_answer(effect, failure, there, instead):
+    with _Peer(body=GOOD.replace(there, instead)) as peer:
         client = SoapClient(OURS, peer.url, validate_replies=False)
         with pytest.raises(failure, match="ricercaSoggetto: the reply cannot be read"):
             client.call("ricercaSoggetto", ASKED, call_of(), effect=effect)
