@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any, TypeAlias
 
 from bus.engine.asks import Ask, Await, Call
@@ -108,20 +109,17 @@ class Account:
     def why(self) -> list[Reason]:
         """Every condition in the order in which it was asked, and how the run ended or what it waits for."""
         asked = [self._of(one, _outcome(one)) for one in self.conditions if one.expression is not None]
-        return [*asked, self.end()]
+        return [*asked, *self._ends()]
 
-    def end(self) -> Reason:
-        """How it ended, or what it is waiting for."""
-        failure, pending = self.past.walk.failure, list(self.past.walk.pending.values())
+    def _ends(self) -> list[Reason]:
+        """How it ended, or all that it is waiting for, of which branches may have one each."""
+        failure, pending = self.past.walk.failure, self.past.walk.pending.values()
         if failure is not None:
-            return Reason(
-                self.places.of(failure.place),
-                failure.place,
-                f"the run died here of {failure.code}: {self.values.sentence(failure.sentence)}",
-            )
+            sentence = f"the run died here of {failure.code}: {self.values.sentence(failure.sentence)}"
+            return [Reason(self.places.of(failure.place), failure.place, sentence)]
         if pending:
-            return Reason(self.places.of(pending[0].place), pending[0].place, _waits(pending[0]))
-        return Reason(self.places.of(self.plan.name), self.plan.name, "the route came to its end")
+            return [Reason(self.places.of(one.place), one.place, _waits(one)) for one in pending]
+        return [Reason(self.places.of(self.plan.name), self.plan.name, "the route came to its end")]
 
     # --- why not -------------------------------------------------------------------------------------------------------
 
@@ -135,8 +133,8 @@ class Account:
                 return reason
         if reason := self._passed(last):
             return reason
-        if (end := self.end()).place == last.place:
-            return Reason(end.at, end.place, f"the step was taken, and {end.sentence}")
+        if here := next((end for end in self._ends() if end.place == last.place), None):
+            return Reason(here.at, here.place, f"the step was taken, and {here.sentence}")
         when = next((one for one in self._reached[last.place] if one.what == "when" and one.holds), None)
         if when is not None and when.expression is not None:
             return self._of(when, "the step was taken: its condition held")
@@ -146,7 +144,8 @@ class Account:
         """Why a step was not taken, as far as itself and what came before it tell; None when it was."""
         seen = [one for one in self._reached.get(step.place, ()) if one.what == "when"]
         if not seen:
-            end = self.end()
+            before = list(takewhile(lambda place: place != step.place, (one.place for one in self.plan.walk())))
+            end = max(self._ends(), key=lambda end: before.index(end.place) if end.place in before else -1)  # the nearest
             return Reason(end.at, end.place, f"the run did not come to step `{step.id}`: {end.sentence}")
         if any(one.holds for one in seen):
             return None

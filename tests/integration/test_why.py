@@ -67,6 +67,21 @@ steps:
     each: '[1, 2].map(n, body.numero + n)'
     steps: [{id: numero, set: {y: item}}]
 """
+BRANCHES = """\
+route: prova.rami
+version: 1
+on: prova.bivio
+case: {istanza: body.nome}
+steps:
+  - id: insieme
+    parallel:
+      a:
+        - {id: prima, wait: prova.sveglia, deadline: 30d, on_deadline: []}
+        - {id: dopo-prima, set: {x: 1}}
+      b:
+        - {id: seconda, wait: prova.altra-sveglia, deadline: 30d, on_deadline: []}
+        - {id: dopo-seconda, set: {y: 1}}
+"""
 MAPPING = """\
 mapping: prova.esito
 from: prova.domanda
@@ -83,8 +98,10 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, st
     file.parent.mkdir(parents=True)
     file.write_text(ROUTE, "utf-8")
     (file.parent / "righe.yaml").write_text(ITEMS, "utf-8")
+    (file.parent / "rami.yaml").write_text(BRANCHES, "utf-8")
     (folder / "mappings/types").mkdir(parents=True)
-    (folder / "mappings/types/prova.elenco.yaml").write_text(TYPE.format(name="prova.elenco"), "utf-8")
+    for name in ("prova.elenco", "prova.bivio", "prova.altra-sveglia"):
+        (folder / f"mappings/types/{name}.yaml").write_text(TYPE.format(name=name), "utf-8")
     (folder / "mappings/prova").mkdir()
     (folder / "mappings/prova/esito.yaml").write_text(MAPPING, "utf-8")
     (folder / "mappings/types/prova.domanda.yaml").write_text(TYPE.format(name="prova.domanda"), "utf-8")
@@ -97,6 +114,7 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, st
         messages["righe"] = call("POST", "/messages", {"type": "prova.elenco", "data": {"nome": "b,a,c"}}, {"Idempotency-Key": "r"}).json[
             "id"
         ]
+        messages["rami"] = call("POST", "/messages", {"type": "prova.bivio", "data": {"nome": "Dina"}}, {"Idempotency-Key": "b"}).json["id"]
         call("POST", "/messages", {"type": "prova.sveglia", "data": {"nome": "Ada"}}, {"Idempotency-Key": "sveglia"})
         assert wait_reply(server.app, messages["Ada"], 60)["reply"] == {"esito": "ok"}
         until(lambda: not server.app.runs("ready"), "each run came as far as it can")
@@ -159,6 +177,25 @@ def test_a_list_that_could_not_be_told_is_not_called_empty(worked) -> None:
     at, sentence, _ = why_not(worked, "righe", "numero")
     assert at.startswith("routes/prova/righe.yaml:13:")
     assert sentence.startswith("the run did not come to step `numero`: the run died here of expression.failed")
+
+
+@pytest.mark.parametrize(
+    ("step", "sentence"),
+    [
+        ("prima", "the step was taken, and the run waits here for `prova.sveglia`"),
+        ("seconda", "the step was taken, and the run waits here for `prova.altra-sveglia`"),
+        ("dopo-prima", "the run did not come to step `dopo-prima`: the run waits here for `prova.sveglia`"),
+        ("dopo-seconda", "the run did not come to step `dopo-seconda`: the run waits here for `prova.altra-sveglia`"),
+    ],
+)
+def test_of_branches_that_wait_the_one_of_the_step_is_told(worked, step: str, sentence: str) -> None:
+    assert sentence == why_not(worked, "rami", step)[1]
+
+
+def test_why_tells_what_each_branch_waits_for(worked, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["why", worked[1]["rami"], "--config", str(worked[0])])
+    waits = [line.partition(": ")[2] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert ["the run waits here for `prova.sveglia`", "the run waits here for `prova.altra-sveglia`"] == waits
 
 
 def test_why_tells_every_condition_in_order_and_the_end_and_no_value_without_a_purpose(worked, capsys: pytest.CaptureFixture[str]) -> None:
