@@ -412,9 +412,9 @@ def _earlier(tx: Tx, steps: int, to: str) -> Record:
         before = by_id.get(str(found.data.get("before")))
         if before is None:
             raise NotFound(
-                f"the way back from the rules in force has {step} steps, and not {steps}: it goes on from where a rollback went",
+                f"the way back from the rules in force ends after {step} of {steps} steps",
                 code="rules.unknown",
-                hint="`bus status --history` lists all rules; --to goes to any of them",
+                hint="it goes on from where a rollback went; `bus status --history` lists all rules, and --to goes to any of them",
             )
         found = before
     return found
