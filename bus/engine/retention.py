@@ -8,6 +8,7 @@ Every page writes one record (`disposed`) in the transaction that drops rows; ke
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -18,6 +19,7 @@ from bus.engine import reasons, search
 from bus.engine.erasure import APART, OVER, Done
 from bus.engine.projection import entry, write
 from bus.engine.watching import adapter_of
+from bus.errors import Invalid
 from bus.log import log
 from bus.log.payload import key_number
 from bus.log.record import Record
@@ -30,6 +32,7 @@ PAGE = 100
 """Messages, files or records looked at in one transaction."""
 _APART = dt.timedelta(hours=1)
 """How far the clock that made a message's id may be from the one that gave its time."""
+_NUMBER = re.compile(r"[0-9]{0,18}")
 _LOOKS = frozenset({"access", "read", "exported", "replayed"})
 
 
@@ -74,13 +77,18 @@ def terms(settings: Retention, minima: Mapping[str, str], now: dt.datetime) -> T
 
 
 def page(tx: Tx, held: Terms, kind: Kind, after: str, files: Mapping[str, int | None]) -> tuple[list[Found], str | None]:
-    """What is old enough behind ``after``, and where to go on. ``files``: keys of files by token, as far as the disk was asked."""
+    """What is old enough behind ``after``, and where to go on. ``files``: keys of files by token, as far as the disk was asked.
+
+    Raises `Invalid` for an ``after`` that no page of the kind gives.
+    """
     if kind not in held.cuts:
         return [], None
     if kind in ("payloads", "wire"):
         return _messages(tx, held, kind, after)
     if kind == "attachments":
         return _files(tx, held, after, files)
+    if not _NUMBER.fullmatch(after):
+        raise Invalid(f"after is {after[:100]!r}", code="input.query", hint="send `after` of the page before, or nothing for the first")
     kinds, cut = _LOOKS if kind == "accesses" else frozenset({"served"}), dt.datetime.fromisoformat(held.cuts[kind])
     records = log.of_kinds(tx, kinds, int(after or 0), PAGE)
     old = [record for _, record in records if record.time < cut]

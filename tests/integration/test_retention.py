@@ -200,6 +200,15 @@ def test_files_accesses_and_journals_go_on_either_store_as_they_were_told_before
     assert verified(shop) == 2, "the rows of the journal; what has a key of its own is sealed for ever"
 
 
+def test_a_page_behind_what_no_page_said_is_refused_as_such(tmp_path: Path) -> None:
+    with running(tmp_path, retention={"accesses": "6M"}) as server:
+        call = Caller(server.port, "sistemista")
+        for after in ("abc", "-1", "9" * 25, "1.5"):
+            asked = call("GET", f"/retention?kind=accesses&after={after}")
+            done = call("POST", "/retention", {"kind": "accesses", "after": after, "reason": "scarto 2027"})
+            assert [(422, "input.query")] * 2 == [(reply.status, reply.json["code"]) for reply in (asked, done)], after
+
+
 def test_files_and_accesses_go_too_and_a_file_of_an_open_case_stays(tmp_path: Path) -> None:
     settings = {"attachments": "30d", "accesses": "6M"}
     with running(tmp_path, retention=settings) as server:
