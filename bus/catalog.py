@@ -58,7 +58,7 @@ from bus.rulefiles import (
 )  # fmt: skip
 from bus.services import Servizio, check_services, read_services
 from bus.sharing import ALONE, MOST, Indivisible, Share, processes, shared, without_collector
-from bus.source import Finding, Source, in_order, of_all_files, read, suggestion
+from bus.source import Finding, Source, in_order, read, suggestion
 
 OFFICES = "uffici"
 SHARE = 25
@@ -210,7 +210,7 @@ def examine(rules: Path | Files, operations: Mapping[str, Operation]) -> tuple[C
     reader = _Reader(files_of(rules) if isinstance(rules, Path) else rules, operations)
     with without_collector():
         catalog = reader.read()
-    findings = of_all_files(reader.findings())
+    findings = in_order(reader.findings())
     if catalog is None or any(finding.severity == "error" for finding in findings):
         return None, findings
     return catalog, findings
@@ -231,7 +231,7 @@ def review(files: Files, operations: Mapping[str, Operation], earlier: Earlier |
             parts = _parts(files, operations, recalled, found.size)
     if recalled:
         recalled.keep(one for _, kept in parts for one in kept)
-    return of_all_files(in_order(one for findings, _ in parts for one in findings))
+    return in_order(one for findings, _ in parts for one in findings)
 
 
 def _parts(
@@ -331,11 +331,11 @@ class _Reader:
         self.drafts: dict[str, _Draft] = {}
 
     def findings(self) -> list[Finding]:
-        """All findings, by file and place; of its share."""
+        """All findings of its share, each once."""
         found = (finding for source in self.sources if self.is_own(source.file) for finding in source.findings)
         known = (finding for finding in self.found if self.is_own(finding.file))
         elsewhere = (finding for draft in self.drafts.values() for finding in draft.found_elsewhere())
-        return in_order([*found, *known, *elsewhere])
+        return list(dict.fromkeys([*found, *known, *elsewhere]))
 
     def is_own(self, path: str) -> bool:
         return route_of(path) in self.own
@@ -585,8 +585,8 @@ class _Reader:
             "services": {code: service.row() for code, service in self.services.items()},
         }
         return Catalog(
-            routes, dict(self.types), self._mappings, self.tables, dict(self.services), tuple(self.findings()), digest(whole), awaited,
-            self.tested, by_type, {plan.digest: plan for plan in plans},
+            routes, dict(self.types), self._mappings, self.tables, dict(self.services), tuple(in_order(self.findings())), digest(whole),
+            awaited, self.tested, by_type, {plan.digest: plan for plan in plans},
         )  # fmt: skip
 
 

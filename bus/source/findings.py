@@ -10,8 +10,8 @@ from typing import Literal, Protocol, TypeAlias
 
 Severity = Literal["error", "warning"]
 _OF_A_THING = frozenset({
-    "function.unknown", "mapping.unknown", "name.maybe-null", "name.maybe-undefined", "name.reserved", "name.undefined",
-    "operation.unknown", "reply.undeclared", "service.unknown-form", "service.unknown-route", "table.unknown", "type.unknown",
+    "function.unknown", "name.maybe-null", "name.maybe-undefined", "name.reserved", "name.undefined", "reply.undeclared",
+    "service.unknown-form", "service.unknown-route",
 })  # fmt: skip
 """What is one mistake, wherever in a file the thing that is not there is named."""
 _OF_ALL_FILES = frozenset({
@@ -93,26 +93,26 @@ def nearest(word: str, known: Iterable[str], least: float = 0.6) -> str | None:
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
-    """By file and place. What several routes bring to light is said once, and so is a thing that several places of a file miss."""
+    """By file and place. What several routes bring to light is said once, and so is a thing that several places of a file, or several
+    files, miss: at the first, with where else.
+    """
     found: dict[Hashable, list[Finding]] = {}
     for one in sorted(dict.fromkeys(findings), key=lambda one: (one.file, one.line, one.column, one.code)):
-        cause = (one.file, one.code, one.sentence) if one.code in _OF_A_THING else one
-        found.setdefault(cause, []).append(one)
-    return [_with_places(first, [f"{one.line}:{one.column}" for one in others]) for first, *others in found.values()]
+        found.setdefault(_cause(one), []).append(one)
+    return [_with_places(first, others) for first, *others in found.values()]
 
 
-def of_all_files(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings of whole rules: a thing that several files miss is said once, at the first, with where else."""
-    found: dict[Hashable, list[Finding]] = {}
-    for one in findings:
-        found.setdefault((one.code, one.sentence) if one.code in _OF_ALL_FILES else one, []).append(one)
-    return [_with_places(first, [f"{one.file}:{one.line}:{one.column}" for one in others]) for first, *others in found.values()]
+def _cause(one: Finding) -> Hashable:
+    if one.code in _OF_ALL_FILES:
+        return one.code, one.sentence
+    return (one.file, one.code, one.sentence) if one.code in _OF_A_THING else one
 
 
-def _with_places(first: Finding, others: list[str]) -> Finding:
+def _with_places(first: Finding, others: list[Finding]) -> Finding:
     if not others:
         return first
-    shown = ", ".join(others[:5]) + (f" and {len(others) - 5} more places" if len(others) > 5 else "")
+    places = [f"{f'{one.file}:' if one.file != first.file else ''}{one.line}:{one.column}" for one in others]
+    shown = ", ".join(places[:5]) + (f" and {len(places) - 5} more places" if len(places) > 5 else "")
     return replace(first, hint=f"{first.hint} (also at {shown})" if first.hint else f"also at {shown}")
 
 

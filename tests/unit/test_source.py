@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.source import DEPTH, Finding, doubtful_number, in_order, of_all_files, read, render
+from bus.source import DEPTH, Finding, doubtful_number, in_order, read, render
 
 
 def codes(text: str | bytes) -> list[tuple[str, int, int]]:
@@ -247,9 +247,11 @@ def test_a_name_that_several_places_miss_is_one_finding_which_says_where_and_two
 
 
 def test_what_several_files_miss_because_one_other_is_wrong_is_one_finding_which_says_where() -> None:
-    def missed(file: str, name: str, hint: str = "") -> Finding:
-        return Finding(file, 7, 5, "mapping.unknown", "error", f"there is no mapping `{name}`", hint)
+    def missed(file: str, name: str, hint: str = "", line: int = 7) -> Finding:
+        return Finding(file, line, 5, "mapping.unknown", "error", f"there is no mapping `{name}`", hint)
 
     apart = [replace(missed(file, "x"), code="name.undefined") for file in ("a.yaml", "b.yaml")]
-    found = of_all_files([missed("a.yaml", "x", "did you mean y?"), missed("a.yaml", "z"), missed("b.yaml", "x"), *apart])
-    assert found == [missed("a.yaml", "x", "did you mean y? (also at b.yaml:7:5)"), missed("a.yaml", "z"), *apart]
+    several = [missed(file, "x", "did you mean y?", line) for file in ("a.yaml", "b.yaml") for line in (7, 9)]
+    found = in_order([*several, missed("a.yaml", "z", line=8), *apart])
+    hint = "did you mean y? (also at 9:5, b.yaml:7:5, b.yaml:9:5)"
+    assert found == [missed("a.yaml", "x", hint), apart[0], missed("a.yaml", "z", line=8), apart[1]]
