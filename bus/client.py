@@ -208,33 +208,47 @@ class Client:
         if not again:
             self._drop()  # a kept connection may have been closed meanwhile, and this call has one try only
         for attempt in range(1, self._attempts + 1):
-            last = attempt == self._attempts
+            last, asked = attempt == self._attempts, False
             try:
-                status, fields, content = self._once(method, path, body() if callable(body) else body, headers or {}, longer)
+                connection = self._connected(self._timeout + longer)
+                asked = True
+                status, fields, content = self._once(connection, method, path, body() if callable(body) else body, headers or {})
             except (OSError, http.client.HTTPException) as error:
                 self._drop()
                 if last or not (again or isinstance(error, ConnectionRefusedError)):
-                    where = f"{self._parts.scheme}://{self._parts.netloc.rpartition('@')[2]}"
-                    problem = {
-                        "code": "client.unreachable",
-                        "detail": f"cannot reach the bus at {where}: {error}",
-                        "hint": "is it running, and there? SNODO_URL or --url says where; bus serve starts one, bus demo --stay one to try",
-                    }
-                    raise ClientError(0, problem) from error
+                    raise ClientError(0, self._no_answer(error, perhaps=asked and not again)) from error
                 time.sleep(self._pause * 2 ** (attempt - 1))
                 continue
             if status in PASSING and again and not last:
-                asked = _seconds(fields)
-                time.sleep(min(self._pause * 2 ** (attempt - 1) if asked is None else asked, LONGEST_PAUSE))
+                named = _seconds(fields)
+                time.sleep(min(self._pause * 2 ** (attempt - 1) if named is None else named, LONGEST_PAUSE))
                 continue
             return status, fields, content
         raise AssertionError("unreachable")
 
-    def _once(self, method: str, path: str, body: bytes | Iterable[bytes] | None, headers: Mapping[str, str], longer: float) -> Reply:
-        connection = self._connection()
-        if connection.sock is not None:
-            connection.sock.settimeout(self._timeout + longer)
-        connection.timeout = self._timeout + longer
+    def _no_answer(self, error: Exception, *, perhaps: bool) -> dict[str, Any]:
+        """``perhaps``: it was asked once for what must not be done twice, and may have done it."""
+        where = f"{self._parts.scheme}://{self._parts.netloc.rpartition('@')[2]}"
+        if perhaps:
+            return {
+                "code": "client.unanswered",
+                "detail": f"the bus at {where} has not said what became of it ({error}): it may be done, now or in a moment",
+                "hint": "look before you ask again: bus status --history, bus dead, bus runs; bus doctor says what holds the bus up",
+            }
+        return {
+            "code": "client.unreachable",
+            "detail": f"cannot reach the bus at {where}: {error}",
+            "hint": "is it running, and there? SNODO_URL or --url says where; bus serve starts one, bus demo --stay one to try",
+        }
+
+    def _once(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes] | None,
+        headers: Mapping[str, str],
+    ) -> Reply:
         key = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         broken: OSError | None = None
         try:
@@ -249,6 +263,14 @@ class Client:
                 raise broken from None
             raise
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+
+    def _connected(self, timeout: float) -> http.client.HTTPConnection:
+        connection = self._connection()
+        connection.timeout = timeout
+        if connection.sock is None:
+            connection.connect()
+        connection.sock.settimeout(timeout)
+        return connection
 
     def _connection(self) -> http.client.HTTPConnection:
         kept: http.client.HTTPConnection | None = getattr(self._local, "connection", None)

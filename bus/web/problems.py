@@ -25,7 +25,7 @@ _OF_DATABASE = {
     "store.closed": ("this process of the bus is stopping", AGAIN),
     "store.unknown": (
         "the database has not said whether this was done: a message may have been accepted",
-        "send it again after the time in Retry-After, under the same key: it is done once",
+        "send a message again after the time in Retry-After, under the same key: it is done once; what else was asked for, look first",
     ),
     "store.tree": None,
 }

@@ -235,9 +235,16 @@ def test_trying_again_has_an_end(moody):
 
 def test_an_operator_s_act_is_never_made_twice(moody):
     Moody.moods = ["cut"]
-    with pytest.raises(ClientError):
+    with pytest.raises(ClientError) as caught:
         moody.post("/dead/x/redeliver", {"reason": "x"})
     assert len(Moody.keys) == 1
+    assert (caught.value.status, caught.value.code) == (0, "client.unanswered")  # it may be done: "is it running?" would mislead
+
+
+def test_an_operator_s_act_that_surely_was_not_asked_for_is_told_as_that():
+    with Client("http://127.0.0.1:9", "x", attempts=2, pause=0.01) as client, pytest.raises(ClientError) as caught:
+        client.post("/dead/x/redeliver", {"reason": "x"})
+    assert caught.value.code == "client.unreachable"
 
 
 def test_a_kept_connection_that_was_closed_meanwhile_is_opened_again(moody):
