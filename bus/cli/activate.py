@@ -199,8 +199,13 @@ def _login() -> str:
 
 
 def _done(bus: Client, told: dict[str, Any], what: str, json: bool) -> None:
-    """Wait until all processes work under the new rules, and say so."""
-    late = _late(bus, told["rules"])
+    """Wait until all processes work under the new rules, and say so; None of ``behind`` where the bus could not be asked any more."""
+    from bus.client import ClientError
+
+    try:
+        late = _late(bus, told["rules"])
+    except ClientError:
+        late = None
     show({**told, "behind": late}, json, lambda told: _print_done(told, what))
 
 
@@ -222,7 +227,9 @@ def _print_done(told: dict[str, Any], what: str) -> None:
     for change in told["changes"]:
         print(f"  {change}")
     print(f"{what} {told['rules'][:12]}")
-    for name in told["behind"]:
+    if told["behind"] is None:
+        print("  whether all processes work under them could not be asked: the bus does not answer now; `bus status` says it when it does")
+    for name in told["behind"] or ():
         print(f"  not yet there: {name}; see its log, and `bus status`")
     if any(change.startswith("service ") for change in told["changes"]):
         print("  the services changed; to show them on the website: bus send sito.catalogo.richiesto '{}'")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 
 from bus import activation, cli, config
 from bus.app import App
+from bus.client import ClientError
 from bus.errors import RulesError
 from bus.log import log
 from bus.rulefiles import Files
@@ -306,6 +308,22 @@ def reply_of(bus: Bus, message: str) -> Any:
 
 
 # --- the command line -----------------------------------------------------------------------------------------------------
+
+
+def test_an_activation_is_told_also_where_the_bus_goes_away_right_after_it(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gone(*_: object) -> Any:
+        raise ClientError(0, {"detail": "cannot reach the bus"})
+
+    bus.edit(SALUTA, "ciao ", "salve ")
+    with here(bus, monkeypatch):
+        monkeypatch.setattr("bus.cli.activate._late", gone)
+        assert 0 == cli.main(["activate", "--reason", "better"])
+        assert re.search(r"\nactivated \w{12}\n  whether all .* does not answer now", capsys.readouterr().out)
+        bus.edit(SALUTA, "salve ", "ciao ")
+        assert 0 == cli.main(["activate", "--reason", "better", "--json"])
+        assert json.loads(capsys.readouterr().out)["behind"] is None
 
 
 @contextlib.contextmanager
