@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,9 @@ from psycopg.types.string import StrDumper
 
 from bus.errors import Interrupted, StoreError
 
+logging.getLogger("psycopg").setLevel(logging.ERROR)
+# It warns of each error that it passes over while it closes what is broken: at our commands' standard error, in words that tell nobody
+# anything. What broke is told to us before.
 Session = psycopg.Connection[dict[str, Any]]
 OLDEST = 150000
 LINE = {"application_name": "snodo", "connect_timeout": 5, "keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2,

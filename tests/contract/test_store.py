@@ -52,6 +52,18 @@ def test_work_that_passes_over_an_error_of_postgresql_is_not_taken_for_committed
     store.close()
 
 
+def test_a_line_that_breaks_is_told_in_our_words_alone(postgresql_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """psycopg warns of what it passes over: at a command's standard error that stood beside an answer which is right."""
+    with contextlib.closing(PostgresStore(postgresql_url)) as store:
+        assert names(store) == set()
+        with psycopg.connect(postgresql_url) as other:
+            other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+            )
+        assert names(store) == set()
+    assert not [said.getMessage() for said in caplog.records if said.name.startswith("psycopg")]
+
+
 def test_the_fate_of_a_commit_is_known_in_the_end_whatever_became_of_its_session(postgresql_url: str) -> None:
     """Who asks for it waits: a number that stays unknown would keep all writers waiting for ever."""
     asking = PostgresConnection(postgresql_url)
