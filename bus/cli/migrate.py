@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bus import config as settings
+from bus import protecting
 from bus.cli.common import CONFIG, Json, Settings, family, show
 from bus.errors import StoreError
 from bus.store import migrate, schema
@@ -22,9 +23,17 @@ def _url(config: Any) -> str:
 
 @app.command()
 def status(config: Settings = CONFIG, json: Json = False) -> None:
-    """Show the revision of the database and the one this program speaks."""
-    found, speaks = migrate.status(_url(config))
-    show({"revision": found, "speaks": speaks}, json, lambda s: print(f"the database has revision {found}, this program speaks {speaks}"))
+    """Show the revision of the database and the one this program speaks, and whether a migration across revision 5 did not end."""
+    url = _url(config)
+    found, speaks = migrate.status(url)
+    open_ = found >= protecting.SEALED and bool(migrate.lies_open(url))
+    show({"revision": found, "speaks": speaks, "open": open_}, json, _told)
+
+
+def _told(status: dict[str, Any]) -> None:
+    print(f"the database has revision {status['revision']}, this program speaks {status['speaks']}")
+    if status["open"]:
+        print("  a migration did not end, and payloads lie open, so that no process starts\nnext: bus migrate up, which seals them")
 
 
 @app.command()
@@ -47,7 +56,6 @@ def down(config: Settings = CONFIG, to: To = None, json: Json = False) -> None:
 
 
 def _go(config: Any, to: int, json: bool) -> None:
-    from bus import protecting
     from bus.app import unlock
 
     before, after = protecting.change(settings.load(config), to, partial(unlock, changing=True))

@@ -99,7 +99,7 @@ def refuse_busy(url: str) -> None:
 
 
 def lies_open(url: str) -> set[str]:
-    """The marks of a database in which payloads lie open (`bus.protecting`)."""
+    """The marks of a database, of revision 5 or later, in which payloads lie open (`bus.protecting`)."""
     with _connected(url) as (connection, _):
         return set(connection.exec_driver_sql("SELECT name FROM marks WHERE name IN ('unprotected', 'laid-open')").scalars())
 
@@ -172,7 +172,7 @@ def _told(url: str, error: BaseException | None) -> StoreError:
     from psycopg import errors
 
     from bus.store.obstacles import locked
-    from bus.store.postgres_session import READING, connect, standby
+    from bus.store.postgres_session import PASSING, READING, UNREACHABLE, connect, standby
 
     said = next(iter(str(error).strip().splitlines()), "")
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -187,12 +187,13 @@ def _told(url: str, error: BaseException | None) -> StoreError:
                 return locked(session, looks=True)
         case sqlite3.Error() if code == sqlite3.SQLITE_BUSY:
             return StoreError("another program writes to the database", code="store.locked", hint="end it: lsof names who has the file")
-        case errors.OperationalError(sqlstate=None):
-            return StoreError(f"cannot open the database: {said}", code="store.unreachable", hint="is it there, and yours?")
+        case errors.OperationalError() if error.sqlstate is None or isinstance(error, PASSING):
+            hint = f"{UNREACHABLE} When it is, the same command again"
+            return StoreError(f"the database is away, and its schema was not changed: {said}", code="store.unreachable", hint=hint)
         case sqlite3.Error() if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
             return StoreError(f"cannot open the database: {said}", code="store.unreachable", hint="is it there, and yours?")
     hint = "look at the disk: space, errors" if code else "its log says more"
-    return StoreError(f"the database refused it, and nothing was changed: {said}", code="store.failed", hint=hint)
+    return StoreError(f"the database refused it, and its schema was not changed: {said}", code="store.failed", hint=hint)
 
 
 def _revision(connection: Any) -> int:

@@ -347,7 +347,7 @@ def test_a_migration_that_fails_changes_nothing(url: str, monkeypatch: pytest.Mo
     open_store(url).close()
     script = schema.script
     monkeypatch.setattr(schema, "script", lambda kind, revision, way="up": script(kind, revision, way) + "\nSELECT nonsense;\n")
-    with pytest.raises(StoreError, match=r"nothing was changed.*nonsense"):
+    with pytest.raises(StoreError, match=r"its schema was not changed.*nonsense"):
         migrate.migrate(url, 1)
     monkeypatch.undo()
     assert migrate.status(url) == (schema.REVISION, schema.REVISION)
@@ -365,6 +365,20 @@ def test_the_command_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixt
     ):  # fmt: skip
         assert main(["migrate", *arguments, "--config", str(config)]) == 0
         assert said in capsys.readouterr().out
+
+
+def test_the_state_of_a_migration_that_did_not_end_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The schema is the newest one, and payloads lie open: "revision 8" alone would look like the end of it."""
+    config = tmp_path / "config.yaml"
+    config.write_text('organization: {name: Prova, fiscal_code: "80001130857"}\nstore: {url: "sqlite:///prova.db"}\n', "utf-8")
+    open_store(f"sqlite:///{tmp_path}/prova.db").close()
+    with closing(sqlite3.connect(tmp_path / "prova.db", isolation_level=None)) as raw:
+        raw.execute("INSERT INTO marks (name, value) VALUES ('unprotected', '5')")
+    assert main(["migrate", "status", "--config", str(config)]) == 0
+    assert "payloads lie open" in capsys.readouterr().out
+    assert main(["migrate", "up", "--config", str(config)]) == 0
+    assert main(["migrate", "status", "--config", str(config)]) == 0
+    assert "lie open" not in capsys.readouterr().out
 
 
 def test_the_scripts_are_part_of_the_package() -> None:
@@ -463,7 +477,7 @@ def test_a_line_that_breaks_in_the_midst_is_told(postgresql_url: str, monkeypatc
     open_store(postgresql_url).close()
     script = schema.script
     monkeypatch.setattr(schema, "script", lambda *which: f"{script(*which)} SELECT pg_terminate_backend(pg_backend_pid());")
-    assert _refused(postgresql_url)[0] == "store.failed"
+    assert _refused(postgresql_url)[0] == "store.unreachable"  # not "refused it": the same command does it when the server is back
     assert migrate.status(postgresql_url)[0] == schema.REVISION
 
 
