@@ -104,7 +104,7 @@ def _postgresql(url: str) -> Survey:
 
     try:
         with psycopg.connect(url, autocommit=True, row_factory=dict_row, connect_timeout=5) as raw:
-            raw.execute(f"SET default_transaction_read_only = on; {obstacles.PATIENCE}")
+            raw.execute(f"SET default_transaction_read_only = on; {_FORM}; {obstacles.PATIENCE}")
             before = dt.datetime.now(dt.UTC)
             [facts] = ask(_FACTS)
             after = dt.datetime.now(dt.UTC)
@@ -139,6 +139,8 @@ def _rights_lacking(raw: Any, revision: int) -> Iterator[StoreError]:
 
 
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
+_FORM = "SET datestyle = 'ISO'; SET intervalstyle = 'postgres'"
+"""How times are written, whatever the server, the database or the user have: psycopg reads no others."""
 _FACTS = """
 SELECT clock_timestamp() AS now, current_user AS "user", split_part(current_setting('server_version'), ' ', 1) AS server_version
 """

@@ -129,6 +129,13 @@ def unsafe(url: str, statement: str) -> str:
     return url
 
 
+def test_a_database_that_writes_dates_in_the_italian_way_is_looked_at_as_any_other(tmp_path, postgresql_url, standby_named):
+    for setting in ("datestyle = 'SQL, DMY'", "intervalstyle = 'iso_8601'", "timezone = 'Pacific/Apia'"):
+        standby_named.execute(f"ALTER DATABASE {postgresql_url.rpartition('/')[2]} SET {setting}")
+    found = examined(write(tmp_path, store={"url": postgresql_url}))
+    assert (levels(found, "doctor.check"), levels(found, "doctor.clock")) == ([], ["ok"])
+
+
 @pytest.mark.parametrize(
     ("statement", "code", "what"),
     [
