@@ -132,13 +132,16 @@ def _connected(url: str) -> Iterator[tuple[Any, str]]:
     import psycopg
     import sqlalchemy as sa
 
-    from bus.store.postgres_session import refuse_old
+    from bus.store.postgres_session import line, refuse_old
 
     refuse_unusable(url)
     sqlite = url.startswith("sqlite:///")
     if sqlite and not Path(url.removeprefix("sqlite:///")).is_file():
         raise StoreError(f"there is no database {url}", code="store.unreachable", hint="bus serve makes it, up to date")
-    engine = sa.create_engine(url if sqlite else f"postgresql+psycopg://{url.partition('://')[2]}", poolclass=sa.NullPool)
+    if sqlite:
+        engine = sa.create_engine(url, poolclass=sa.NullPool)
+    else:  # libpq reads the address, as for the bus: SQLAlchemy takes no list of hosts
+        engine = sa.create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(line(url)), poolclass=sa.NullPool)
     try:
         with engine.connect() as connection:
             ours = connection.execution_options(isolation_level="AUTOCOMMIT")

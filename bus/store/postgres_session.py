@@ -145,9 +145,14 @@ _DUMPERS: tuple[tuple[type, type[Dumper]], ...] = (
 )  # fmt: skip
 
 
+def line(url: str) -> str:
+    """The address of a database with what makes a line to it."""
+    return make_conninfo(url, **LINE)  # type: ignore[arg-type]
+
+
 def connect(url: str, settings: dict[str, str]) -> Session:
     """Open a session and make it ours; raises psycopg's errors, and `StoreError` for a server that is too old."""
-    session: Session = psycopg.connect(make_conninfo(url, **LINE), autocommit=True, row_factory=dict_row)  # type: ignore[arg-type]
+    session: Session = psycopg.connect(line(url), autocommit=True, row_factory=dict_row)
     try:
         refuse_old(session)
         for kind, dumper in _DUMPERS:  # the types of parameters never vary, so each statement is prepared once

@@ -27,6 +27,7 @@ from bus.log import payload
 from bus.message import canonical, parsed
 from bus.store import Tx, migrate, postgres_session, schema, writer
 from bus.store.opening import open_store
+from bus.testing.ports import free_port
 from tests.integration.workshop import workshop
 from tests.small_bus import running, wait_reply
 
@@ -497,6 +498,16 @@ def test_of_a_line_that_breaks_at_the_commit_nobody_says_that_nothing_was_change
     with pytest.raises(StoreError, match="nobody can say") as told:
         migrate.migrate(postgresql_url, schema.REVISION - 1)
     assert (told.value.code, "bus migrate status" in told.value.hint) == ("store.unknown", True)
+
+
+def test_an_address_of_several_servers_is_migrated_as_the_bus_works_with_it(postgresql_url: str) -> None:
+    """A list of hosts, of which the first is no more; and a host that is a name with percent signs."""
+    several = f"{postgresql_url.replace('@', f'@127.0.0.1:{free_port()},')}?target_session_attrs=read-write"
+    escaped = postgresql_url.replace("127.0.0.1", "127.0.0%2E1")
+    for url in (several, escaped):
+        open_store(url).close()
+        assert migrate.migrate(url, schema.REVISION - 1) == (schema.REVISION, schema.REVISION - 1)
+        assert migrate.migrate(url) == (schema.REVISION - 1, schema.REVISION)
 
 
 def test_who_may_make_no_table_is_told_the_grant(postgresql_url: str) -> None:
