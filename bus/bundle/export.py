@@ -55,7 +55,7 @@ def export(store: Store, clock: Clock, origin: str, wanted: Wanted, schemas: Map
         last = gather.last_record(tx, wanted.messages)
     _sealed(store, last)
     with store.read() as tx:
-        found = gather.gather(tx, wanted.messages, schemas, payloads=wanted.payloads)
+        found = gather.gather(tx, wanted.messages, last, schemas, payloads=wanted.payloads)
     files = dict(found.files)
     files["summary.html"] = summary.page(found, origin, wanted.scope)
     files["LEGGIMI-README.txt"] = summary.README.encode()

@@ -52,10 +52,11 @@ def last_record(tx: Tx, messages: Sequence[str]) -> int:
     return max(int(row["seq"]) for some in _pieces(messages) for row in tx.all("records_of_messages", messages=listed(some)))
 
 
-def gather(tx: Tx, messages: Sequence[str], schemas: Mapping[str, Any], *, payloads: bool) -> Gathered:
-    """All of it from one view. Every record must have its place in the tree already."""
+def gather(tx: Tx, messages: Sequence[str], last: int, schemas: Mapping[str, Any], *, payloads: bool) -> Gathered:
+    """All of it from one view, up to record ``last``, to which the log must be sealed: what came since has no place in it yet."""
     stored = StoredTree(tx)
-    rows = {row["seq"]: bytes(row["content"]) for some in _pieces(messages) for row in tx.all("records_of_messages", messages=listed(some))}
+    found = (row for some in _pieces(messages) for row in tx.all("records_of_messages", messages=listed(some)))
+    rows = {row["seq"]: bytes(row["content"]) for row in found if row["seq"] <= last}
     rows |= _in_force(tx, min(rows), max(rows))
     places = stored.indexes_of(rows)
     if len(places) < len(rows):

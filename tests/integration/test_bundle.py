@@ -18,13 +18,14 @@ from pathlib import Path
 
 import pytest
 
-from bus.bundle import gather, verify
+from bus.bundle import export, gather, verify
 from bus.bundle.summary import ITALIAN
 from bus.cli import main
 from bus.errors import Invalid, StoreError
 from bus.log import note, payload, timestamp
 from bus.log.record import KINDS
 from bus.testing.ports import free_port
+from tests.integration.kit import until
 from tests.small_bus import Caller, key_of, running, wait_reply, write
 from tests.tsa import Authority
 
@@ -76,6 +77,29 @@ def test_an_export_that_fails_leaves_the_bundle_of_before_and_asks_nothing_when_
     said = capsys.readouterr().err
     assert said.count("client.unreachable") == 1
     assert "cli.file" in said
+
+
+def test_a_bundle_of_what_is_still_worked_on_ends_where_the_log_was_sealed(tmp_path, monkeypatch):
+    """Records that come while it is made have no place in the tree yet: they are for the next one."""
+    sealed = export._sealed
+    with running(tmp_path) as server:
+        ask = Caller(server.port, "portale")
+        waiting = ask("POST", "/messages", {"type": "prova.attesa", "data": {"nome": "Ada"}}).json["id"]
+        until(lambda: server.app.message(waiting)["state"] == "waiting", "it waits")
+
+        def sealed_before(store, seq):
+            sealed(store, seq)
+            monkeypatch.undo()
+            ask("POST", "/messages", {"type": "prova.sveglia", "data": {"nome": "Ada"}})
+            until(lambda: server.app.message(waiting)["state"] == "done", "it is done")
+
+        monkeypatch.setattr(export, "_sealed", sealed_before)
+        answer = Caller(server.port, "revisore")("POST", "/exports", {"message": waiting, "purpose": "prova", "payloads": True})
+    assert answer.status == 200, answer.content
+    lines = verify.unpacked(answer.content)["records.jsonl"].splitlines()
+    told = [json.loads(json.loads(line)["record"])["kind"] for line in lines]
+    assert told[-1] == "parked"
+    assert verdict(answer.content, str(note.read_signer(tmp_path / "var/log.key").verifier)) == []
 
 
 def test_a_time_in_which_nothing_was_accepted_is_told_as_that():
