@@ -466,9 +466,9 @@ class _Reader:
                 self.broken |= {name, *names_of(source, "route")}
                 self.unread.append(source)
 
-    def _fields(self, type: Any) -> Mapping[str, Any]:
-        """Those of the messages of a type; none where it is none."""
-        return self.types[type].schema.get("properties", {}) if type in list(self.types) else {}
+    def _fields(self, name: Any) -> Mapping[str, Any]:
+        """Those of the messages of a type; none where there is none of that name."""
+        return self.types[name].schema.get("properties", {}) if isinstance(name, str) and name in self.types else {}
 
     def _second(self, source: Source, word: str, code: str, first: Source) -> None:
         """A file that says the name of another one: what its own name says may be meant, and is not told to be missing."""

@@ -25,7 +25,7 @@ from bus.log.stored import StoredCheckpoint, StoredTree
 from bus.log.tiles import HEIGHT, WIDTH, Edge, Tile
 from bus.log.tree import HASH, leaf_hash
 from bus.message import parsed
-from bus.store import Row, Tx
+from bus.store import Row, Tx, listed
 
 Told = Callable[[int, int, Callable[[], "State"]], None]
 """Hears after each stretch how many leaves are done, how many there are, and how to go on from there."""
@@ -506,7 +506,7 @@ class _Walk:
         with self._read() as tx:
             stored = StoredTree(tx)
             newest = stored.checkpoint()
-            for row in tx.all("records_of_kinds", kinds=dumps(sorted(tables.GONE)).decode(), after=self._seq, most=PAGE):
+            for row in tx.all("records_of_kinds", kinds=listed(sorted(tables.GONE)), after=self._seq, most=PAGE):
                 content = octets(row["content"])
                 sealed = self._is_sealed(stored, newest, row["seq"], content)
                 (self._excused if sealed else late).update(excuses(parsed(content)["data"]))

@@ -20,7 +20,7 @@ from bus.mapping.types import BUILT_IN, MessageType, resolve, takes_null
 from bus.route.compile import CompiledRoute
 from bus.route.known import SCALARS, Doubts, Known, Paths, Schema, Scope, definitions, merged
 from bus.route.outline import surely_sending
-from bus.route.parse import Parsed, ParsedRoute, walk
+from bus.route.parse import Parsed, ParsedRoute, walk, written_as_name
 from bus.route.target import Target, answer_of, shape_of
 from bus.route.traffic import check_awaited, check_endless, check_sent
 from bus.route.ways import Order, check_choices, check_condition, check_failures, clauses_of
@@ -28,6 +28,7 @@ from bus.route.world import NO_CASE, World, check_applied, target_schema
 from bus.source import Pointer, Reporter, nearest, suggestion
 
 _MISSED = "there is no `{}` here"
+"""Also what is said of a name by which an expression does not compile."""
 
 
 def check_route(compiled: CompiledRoute, world: World, report: Reporter, applied: Callable[[str], Reporter] | None = None) -> None:
@@ -331,7 +332,7 @@ class _Checker:
 
     def _definable(self, name: str, pointer: Pointer) -> None:
         if problem := name_problem(name):
-            plain = re.sub(r"[^\w]+", "_", name)
+            plain = written_as_name(name)
             hint = "" if name_problem(plain) else f"write {plain}"
             self.report.report(pointer, "name.reserved", problem, hint, key="set" in pointer[-2:-1])
         elif name in BUILT_IN:

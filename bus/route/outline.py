@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any
+from typing import Any, TypeVar
 
 from bus.message import JsonObject
 from bus.route.compile import CompiledRoute
 from bus.route.parse import Parsed, ParsedRoute
 
+_Told = TypeVar("_Told")
 _SETS = ("names", "keys", "told", "sent", "surely", "awaited", "mappings")
 _PLAIN = frozenset({"call", "map", "set", "reply", "send"})
 """Kinds of step after which a run goes on at once, unless something fails."""
@@ -69,17 +70,18 @@ def outline_from(written: Mapping[str, Any]) -> Outline:
 
 def asked_of(outlines: Iterable[Outline]) -> dict[str, frozenset[tuple[str, ...]]]:
     """The paths that the routes which apply a mapping ask about, by mapping."""
-    found: dict[str, frozenset[tuple[str, ...]]] = {}
-    for outline in outlines:
-        for name in outline.mappings:
-            found[name] = found.get(name, frozenset()) | outline.asked
-    return found
+    return _by_mapping(outlines, lambda outline: outline.asked)
 
 
 def messages_of(outlines: Iterable[Outline]) -> dict[str, frozenset[str]]:
     """The types of messages that the routes which apply a mapping begin with and wait for, by mapping."""
-    found: dict[str, frozenset[str]] = {}
+    return _by_mapping(outlines, lambda outline: outline.awaited | {outline.on})
+
+
+def _by_mapping(outlines: Iterable[Outline], told: Callable[[Outline], frozenset[_Told]]) -> dict[str, frozenset[_Told]]:
+    """What the outlines of the routes which apply a mapping tell, all together."""
+    found: dict[str, frozenset[_Told]] = {}
     for outline in outlines:
         for name in outline.mappings:
-            found[name] = found.get(name, frozenset()) | outline.awaited | {outline.on}
+            found[name] = found.get(name, frozenset()) | told(outline)
     return found

@@ -103,12 +103,17 @@ def parse_route(document: Any, report: Reporter) -> ParsedRoute | None:
     return ParsedRoute(model, document, steps, complete, frozenset({*reader.lost, *_spoilt(steps)}), frozenset(reader.lost_keys))
 
 
+def written_as_name(text: str) -> str:
+    """How one would write what was given as a name and cannot be one: `nome_breve` for `nome-breve`."""
+    return re.sub(r"\W+", "_", text)
+
+
 def _spoilt(steps: list[Parsed]) -> Iterator[str]:
     """What an expression reads where a name is given that cannot be one (`nome-breve`): its words, and how it would be written."""
     for step in walk(steps):
         for name in (*(name for name, _ in step.gives), *([step.model.item] if step.kind == "each" else ())):
             if name_problem(name):
-                yield from (re.sub(r"\W+", "_", name), *re.findall(r"\w+", name))
+                yield from (written_as_name(name), *re.findall(r"\w+", name))
 
 
 def _what_can_be_read(document: Any) -> RouteDocument | None:
