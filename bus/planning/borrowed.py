@@ -87,9 +87,8 @@ def without(memory: Memory, path: str) -> Memory:
     event = memory.by_path[path].event
     told = memory.told | ({event.message} if isinstance(event, Arrived) else set())
     left = {subject: [(one, said) for one, said in several if one != path] for subject, several in memory.others.items()}
-    return _moved(
-        Memory({one: said for one, said in memory.by_path.items() if one != path}, left, told, memory.asked), stem, number + 1, -1
-    )
+    rest = {one: said for one, said in memory.by_path.items() if one != path}
+    return _moved(replace(memory, by_path=rest, others=left, told=told), stem, number + 1, -1)
 
 
 def arriving(memory: Memory, path: str, message: Message) -> Memory:
@@ -97,7 +96,7 @@ def arriving(memory: Memory, path: str, message: Message) -> Memory:
     said = Said(_turn_at(memory, message.time), Arrived(message.time, message.id, message.body), message.type, None, None)
     moved = _moved(memory, *_numbered(path), 1)
     others = {**moved.others, message.type: [*moved.others.get(message.type, ()), (path, said)]}
-    return Memory({**moved.by_path, path: said}, others, memory.told | {message.id}, memory.asked)
+    return replace(moved, by_path={**moved.by_path, path: said}, others=others, told=moved.told | {message.id})
 
 
 def _turn_at(memory: Memory, time: dt.datetime) -> float:
@@ -112,11 +111,10 @@ def _moved(memory: Memory, stem: str, first: int, by: int) -> Memory:
         same, number = _numbered(path)
         return f"{stem}{number + by}]" if stem and same == stem and number >= first else path
 
-    return Memory(
-        {moved(path): said for path, said in memory.by_path.items()},
-        {subject: [(moved(path), said) for path, said in several] for subject, several in memory.others.items()},
-        memory.told,
-        memory.asked,
+    return replace(
+        memory,
+        by_path={moved(path): said for path, said in memory.by_path.items()},
+        others={subject: [(moved(path), said) for path, said in several] for subject, several in memory.others.items()},
     )
 
 
@@ -154,7 +152,7 @@ def instead(memory: Memory, path: str, body: JsonValue) -> Memory:
     assert isinstance(was.event, Arrived)
     said = replace(was, event=replace(was.event, body=body))
     others = {subject: [(one, said if here is was else here) for one, here in several] for subject, several in memory.others.items()}
-    return Memory({**memory.by_path, path: said}, others, memory.told, memory.asked)
+    return replace(memory, by_path={**memory.by_path, path: said}, others=others)
 
 
 def _questions(records: Sequence[Record], evidence: Evidence) -> dict[str, tuple[str, bytes | None, str | None]]:
