@@ -3,13 +3,14 @@
 ::
 
     look which files ─ one transaction: records, rows ─ keys forgotten ─ files removed
-                                                      └ interrupted here: `again`, at the next start
+                                                      └ cut off here: `again`, at the next act, turn or start
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from bus.clock import Clock
 from bus.config import Retention
@@ -18,9 +19,10 @@ from bus.engine import erasure, retention
 from bus.engine.attachments import Attachments
 from bus.engine.faltering import Faltering
 from bus.engine.leases import Leases
+from bus.errors import InputError
 from bus.log.keyring import Keyring
 from bus.message import JsonObject, JsonValue
-from bus.store import Store
+from bus.store import Store, Tx
 
 EXPIRE = 600.0
 """Seconds between two looks for requests of an erasure that nobody confirmed in time."""
@@ -38,6 +40,7 @@ class Destruction:
         self._settings, self._minima, self._store, self._clock = settings, minima, store, clock
         self._keys, self._attachments = keys, attachments
         self._log = logger("snodo.destruction")
+        self._cut_off = False
         self._stopped = threading.Event()
 
     # -- by a person's word ------------------------------------------------------------------------------------------
@@ -52,11 +55,12 @@ class Destruction:
         with self._store.read() as tx:
             found = erasure.holdings(tx, erasure.asked(tx, request, self._clock.now())[1]["subject"])
         files = self._file_keys([*found.files, *found.shared])
-        return self._destroy(self._store.write(lambda tx: erasure.confirm(tx, request, actor, self._clock, files)).result())
+        return self._carry_out(lambda tx: erasure.confirm(tx, request, actor, self._clock, files))
 
     def expire(self) -> None:
         """Give up requests that nobody confirmed in time: their text names the person."""
-        self._keys.forget(self._store.write(lambda tx: erasure.expire(tx, self._clock)).result())
+        with self._or_again():
+            self._keys.forget(self._store.write(lambda tx: erasure.expire(tx, self._clock)).result())
 
     # -- by age ------------------------------------------------------------------------------------------------------
 
@@ -79,8 +83,8 @@ class Destruction:
         with self._store.read() as tx:
             found, _ = retention.page(tx, held, kind, after, {})
         files = self._file_keys(one.file for one in found if one.file)
-        done = self._store.write(lambda tx: retention.dispose(tx, held, kind, after, files, actor, reason, self._clock)).result()
-        return {**self._destroy(done), "before": held.cuts.get(kind)}
+        shown = self._carry_out(lambda tx: retention.dispose(tx, held, kind, after, files, actor, reason, self._clock))
+        return {**shown, "before": held.cuts.get(kind)}
 
     def _terms(self) -> retention.Terms:
         return retention.terms(self._settings, self._minima, self._clock.now())
@@ -90,14 +94,15 @@ class Destruction:
     def again(self) -> None:
         """Destroy what the log says is destroyed, and the key store still has: after a crash, or when it was restored from a backup."""
         self.expire()
-        with self._store.read() as tx:
-            left = [key for key in erasure.redo(tx) if not self._keys.is_gone(key)]
-        if left:
-            self._keys.forget(left)
-            self._log.warning("keys.destroyed-again", keys=len(left), sentence="the log says that they are erased")
+        with self._or_again():
+            with self._store.read() as tx:
+                left = [key for key in erasure.redo(tx) if not self._keys.is_gone(key)]
+            if left:
+                self._keys.forget(left)
+                self._log.warning("keys.destroyed-again", keys=len(left), sentence="the log says that they are erased")
 
     def start(self, leases: Leases) -> None:
-        """Give up requests on the day they expire, in a thread of its own. Of several processes one does."""
+        """Give up requests on the day they expire, in a thread of its own; of several processes one does. Each finishes what it began."""
         threading.Thread(target=self._go_on, args=(leases,), name="snodo-erasures", daemon=True).start()
 
     def stop(self) -> None:
@@ -108,6 +113,7 @@ class Destruction:
         faltering = Faltering(lambda error: self._log.warning("erasures.not-expired", error=repr(error)))
 
         def turn() -> None:
+            self._finish()
             if leases.take("erasures", 2 * EXPIRE) is not None:
                 self.expire()
 
@@ -124,8 +130,27 @@ class Destruction:
                 keys.update(erasure.keys_told(tx, lost))
         return keys
 
-    def _destroy(self, done: erasure.Done) -> JsonObject:
-        """Destroy what the log has just been told is destroyed; returns what to show of it."""
-        self._keys.forget(done.keys)
-        self._attachments.drop(done.files, done.keys)
+    def _carry_out(self, decide: Callable[[Tx], erasure.Done]) -> JsonObject:
+        """Tell the log, then destroy what it was told is destroyed; returns what to show of it."""
+        self._finish()
+        with self._or_again():
+            done = self._store.write(decide).result()
+            self._keys.forget(done.keys)
+            self._attachments.drop(done.files, done.keys)
         return done.shown
+
+    @contextmanager
+    def _or_again(self) -> Iterator[None]:
+        """What fails in here may have told the log, and destroyed not all of it: no act comes upon that a second time."""
+        try:
+            yield
+        except InputError:
+            raise
+        except BaseException:
+            self._cut_off = True
+            raise
+
+    def _finish(self) -> None:
+        if self._cut_off:
+            self._cut_off = False
+            self.again()

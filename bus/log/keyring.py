@@ -74,7 +74,7 @@ class Blocks:
         return 0
 
 
-LEFT = "look at the disk of the key store, then start the bus again: what its log says is destroyed it destroys then"
+LEFT = "look at the disk of the key store: what its log says is destroyed the bus destroys within ten minutes, and when it starts"
 
 
 class Folder(Blocks):

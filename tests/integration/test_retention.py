@@ -22,7 +22,7 @@ from bus.engine import projection
 from bus.engine.accesses import Looker
 from bus.engine.destruction import Destruction
 from bus.engine.retention import KINDS, Kind
-from bus.errors import Erased
+from bus.errors import Erased, StoreError
 from bus.log import log
 from bus.log.record import Record
 from bus.log.verify import Trust, verify
@@ -169,6 +169,25 @@ def test_interrupted_before_the_keys_are_destroyed_it_is_finished_at_the_next_st
     shop.app.destruction.again()
     assert not readable(shop, done)
     applied(shop, "payloads")
+    assert verified(shop) == 0
+
+
+def test_what_the_key_store_refused_to_destroy_is_destroyed_at_the_next_act(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    done, _ = a_done_and_an_open_case(shop)
+    keeps(shop.app, 40, payloads="30d", wire="30d")
+
+    def away(numbers: Any) -> None:
+        raise StoreError("the disk is away", code="keys.not-destroyed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shop.app.keys, "forget", away)
+        for _ in range(2):
+            with pytest.raises(StoreError, match="the disk is away"):
+                applied(shop, "payloads")
+    assert looked(shop, "payloads").keys() == {"open"}, "the log was told, so no act finds it a second time"
+    assert readable(shop, done)
+    applied(shop, "wire")
+    assert not readable(shop, done)
     assert verified(shop) == 0
 
 
