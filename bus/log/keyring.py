@@ -228,6 +228,7 @@ class Keyring:
             self._open.clear()
 
     def _more(self) -> list[Key]:
+        """A block of new keys, the lowest number last: keys are taken from the end, and ids of payloads begin with their number."""
         secrets = os.urandom(32 * BLOCK)
         nonces = os.urandom(12 * BLOCK)
         keys = [secrets[at * 32 : at * 32 + 32] for at in range(BLOCK)]
@@ -237,7 +238,7 @@ class Keyring:
             return b"".join(nonce + self._wrap.encrypt(nonce, secret, self._bound(number)) for nonce, secret, number in made)
 
         block = self._blocks.add(content)
-        return [Key(block * BLOCK + at, secret) for at, secret in enumerate(keys)]
+        return [Key(block * BLOCK + at, keys[at]) for at in reversed(range(BLOCK))]
 
     def _unwrap(self, number: int) -> bytes:
         from cryptography.exceptions import InvalidTag

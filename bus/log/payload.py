@@ -5,10 +5,11 @@
     nonce    0x01 ‖ number of the key (8 bytes) ‖ 24 random bytes
     own key  HMAC-SHA256(key, "snodo.payload/1" ‖ nonce): opens this payload and no other
     content  AES-256-GCM(own key, text) ‖ SHA-256("snodo.text/1" ‖ own key ‖ text)
-    id       SHA-256(nonce ‖ content), hex: the commitment in the record
+    id       number of the key (8 bytes) ‖ SHA-256(nonce ‖ content), hex: the commitment in the record
 
-The last 32 bytes of the content commit to key and text: nobody can find another key, or another text, that fits the id. A payload of
-before this scheme has a nonce of 32 bytes and its text as content. How content is protected is decided here and nowhere else.
+The last 32 bytes of the content commit to key and text: nobody can find another key, or another text, that fits the id. The number comes
+first so that what is said about one message lies together in the database, and new ones at the end. Ids of before have no number; a
+payload of before this scheme has a nonce of 32 bytes and its text as content. How content is protected is decided here and nowhere else.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ TAG = 16
 BINDING = 32
 """Bytes of the commitment to key and text, at the end of the content."""
 _SEALED = b"\x01"
+_NUMBER = slice(1, 9)
+"""Where a nonce has the number of the key."""
+_DIGEST = 64
+"""Hex digits of SHA-256, at the end of an id."""
 
 
 class _Nonces:
@@ -84,13 +89,13 @@ def seal(text: Text, key: Key) -> Sealed:
     """Make a payload out of bytes."""
     nonce = new_nonce(key)
     content = sealed_again(nonce, text.content, key)
-    identity = hashlib.sha256(nonce + content).hexdigest()
+    identity = nonce[_NUMBER].hex() + hashlib.sha256(nonce + content).hexdigest()
     return Sealed(Commitment(text.role, identity, len(text.content), text.media_type), nonce, content)
 
 
 def key_number(nonce: bytes) -> int | None:
     """Which key of the key store opens a payload; None for one that was stored before payloads were sealed."""
-    return int.from_bytes(nonce[1:9], "big") if len(nonce) == SEALED_NONCE else None
+    return int.from_bytes(nonce[_NUMBER], "big") if len(nonce) == SEALED_NONCE else None
 
 
 def payload_key(key: Key, nonce: bytes) -> bytes:
@@ -121,7 +126,8 @@ def opened_with(own: bytes, nonce: bytes, content: bytes) -> bytes:
 
 def matches(identity: str, nonce: bytes, content: bytes) -> bool:
     """Whether what is stored has the bytes that the record committed to; needs no key. See `divided` too."""
-    return hashlib.sha256(nonce + content).hexdigest() == identity
+    number, digest = identity[:-_DIGEST], identity[-_DIGEST:]
+    return hashlib.sha256(nonce + content).hexdigest() == digest and number in ("", nonce[_NUMBER].hex())
 
 
 def divided(size: int, nonce: bytes, content: bytes) -> bool:

@@ -442,7 +442,7 @@ def test_a_payload_whose_nonce_ends_elsewhere_or_that_is_of_another_kind_than_it
     first, *others = _lines(raw).values()
     nonce, sealed = (base64.b64decode(first[name]) for name in ("nonce", "sealed"))
     both = nonce + sealed
-    assert hashlib.sha256(both).hexdigest() == first["id"]
+    assert first["id"].endswith(hashlib.sha256(both).hexdigest())
     changes = [{"nonce": both[:at], "sealed": b"", "key": b"", "base64": both[at:]} for at in (0, 1, 32, 34, 64, len(both))]
     changes += [{"nonce": both[:at], "sealed": both[at:]} for at in (0, 32, 34)]
     for change in ({name: base64.b64encode(value).decode() for name, value in one.items()} for one in changes):

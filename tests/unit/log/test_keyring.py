@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import hmac
 import threading
 import time
@@ -13,7 +14,7 @@ import pytest
 from bus.errors import ConfigError, Erased, StoreError
 from bus.log import keyring, payload
 from bus.log.keyring import BLOCK, FEW, GONE, SLOT, Keyring, rekey
-from bus.log.payload import Text, opened, payload_key, seal, verify_opening
+from bus.log.payload import Text, matches, opened, payload_key, seal, verify_opening
 from bus.store import Key
 
 
@@ -169,3 +170,17 @@ def test_an_opening_is_verified_with_the_payloads_own_key_alone():
     assert not verify_opening(*whole, bytes(32), b"Ada")
     assert not verify_opening("0" * 64, sealed.nonce, sealed.content, own, b"Ada")
     assert not verify_opening(sealed.commitment.id, sealed.nonce, bytes([sealed.content[0] ^ 1]) + sealed.content[1:], own, b"Ada")
+
+
+def test_the_id_of_a_payload_is_the_number_of_its_key_and_its_digest_so_that_those_of_one_message_sort_together():
+    ring = Keyring.in_memory()
+    keys = [ring.fresh() for _ in range(BLOCK + 3)]
+    made = [(seal(Text("answer", b"Ada"), key), key) for key in keys for _ in range(2)]
+    for sealed, key in made:
+        digest = hashlib.sha256(sealed.nonce + sealed.content).hexdigest()
+        assert sealed.commitment.id == f"{key.id:016x}{digest}"
+        assert matches(sealed.commitment.id, sealed.nonce, sealed.content)
+        assert matches(digest, sealed.nonce, sealed.content), "payloads of before have the digest alone"
+        for other in (f"{key.id + 1:016x}{digest}", f"{key.id:x}{digest}", digest[1:], digest[:16] + sealed.commitment.id, ""):
+            assert not matches(other, sealed.nonce, sealed.content)
+    assert sorted({sealed.commitment.id[:16] for sealed, _ in made}) == [f"{key.id:016x}" for key in keys]
