@@ -33,7 +33,7 @@ class Registrazione(Contract):
         pattern=_RIFERIMENTO, description="our id of what is registered; one registration each. It goes into the object"
     )
     oggetto: str = Field(min_length=1, max_length=2000)
-    flusso: Literal["E", "U", "I"] = Field(description="in, out, internal")
+    flusso: Literal["E", "U", "I"] = Field(description="E what comes in, U what goes out, I what stays inside")
     mittente: Corrispondente | None = Field(default=None, description="who wrote, for E; otherwise it is the administration itself")
     destinatario: Corrispondente | None = Field(default=None, description="to whom, for U; otherwise it is the administration itself")
     classifica: str | None = Field(default=None, description="code of the filing plan")

@@ -22,7 +22,7 @@ from bus.route.known import SCALARS, Doubts, Known, Paths, Schema, Scope, defini
 from bus.route.outline import surely_sending
 from bus.route.parse import Parsed, ParsedRoute, walk, written_as_name
 from bus.route.target import Target, answer_of, shape_of
-from bus.route.traffic import check_awaited, check_endless, check_sent
+from bus.route.traffic import check_awaited, check_endless, check_sent, check_shared
 from bus.route.ways import Order, check_choices, check_condition, check_failures, clauses_of
 from bus.route.world import NO_CASE, World, check_applied, target_schema
 from bus.source import Pointer, Reporter, nearest, suggestion
@@ -239,6 +239,7 @@ class _Checker:
 
     def _parallel(self, step: Parsed, scope: Scope) -> Scope | None:
         self._uses(step.pointer, scope)
+        check_shared(step, self.report)
         seen: dict[str, str] = {}
         after = scope
         for branch in step.model.parallel:

@@ -339,6 +339,13 @@ CODES: dict[str, Code] = {
         "wait: pagopa.ricevuta\ncase: avviso   # the type says case: {iuv: body.iuv}",
         "Wait by a key that they carry, or say under `case` of their type what it is.",
     ),
+    "wait.shared": Code(
+        "Branches side by side wait for messages of one type and `match` different ones. A run looks at each message once: what that of "
+        "one branch lets pass, that of the other never sees.",
+        'parallel:\n  a: [{id: x, wait: pareri.espresso, match: arrival.ufficio == "verde"}]\n'
+        '  b: [{id: y, wait: pareri.espresso, match: arrival.ufficio == "suap"}]',
+        '`gather` them in one step: `until: \'["verde", "suap"].all(u, items.exists(i, i.ufficio == u))\'`.',
+    ),
     "wait.no-deadline": Code("The step may wait for ever.", "wait: pagopa.ricevuta", "Say `deadline: 30d` and what to do then."),
     "wait.nothing": Code(
         "The wait has neither a type nor a deadline; or it has no type, and says which message it takes.",

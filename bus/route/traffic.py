@@ -8,7 +8,7 @@ from typing import Any
 
 from bus.mapping.types import MessageType
 from bus.route.outline import Outline
-from bus.route.parse import Parsed
+from bus.route.parse import Parsed, walk
 from bus.source import Reporter, suggestion
 
 BUS = "bus"
@@ -94,3 +94,25 @@ def check_awaited(step: Parsed, awaited: MessageType, traffic: Traffic, report: 
     hint = known or (f"they carry {', '.join(sorted(carried))}" if carried else "say under `case` of the type what their key is")
     place = (*step.pointer, step.kind if key is None else "case")
     report.report(place, "wait.no-key", f"messages of type `{awaited.name}` carry {named}: none is ever found", hint, "warning")
+
+
+def check_shared(parallel: Parsed, report: Reporter) -> None:
+    """Branches that look for different messages of one type: what one of them looked at and let pass is not seen by the others."""
+    earlier: list[tuple[str, Any]] = []
+    for branch in parallel.model.parallel:
+        here = [step for step in walk(parallel.block("parallel", branch)) if step.kind in ("wait", "gather") and not step.unclear]
+        for step in here:
+            other = next((name for name, seen in earlier if _pass_by(step.model, seen)), None)
+            if other is not None:
+                awaited = getattr(step.model, step.kind)
+                sentence = f"branch `{other}` waits for `{awaited}` too: what one of them looks at and lets pass is not seen by the other"
+                hint = "`gather` them in one step, and tell them apart afterwards: `until` says when all are there"
+                report.report((*step.pointer, step.kind), "wait.shared", sentence, hint, "warning")
+        earlier += [(branch, step.model) for step in here]
+
+
+def _pass_by(one: Any, other: Any) -> bool:
+    """Whether both may find the same message and do not take the same ones (a gather takes all)."""
+    types = {getattr(model, "wait", None) or getattr(model, "gather", None) for model in (one, other)}
+    together = len(types) == 1 and None not in types and (one.case == other.case or None in (one.case, other.case))
+    return together and getattr(one, "match", None) != getattr(other, "match", None)
