@@ -10,7 +10,7 @@ from typing import IO
 from urllib.parse import quote, unquote
 
 from bus.engine.attachments import CHUNK, Receiving
-from bus.errors import Invalid, NotFound, StoreError
+from bus.errors import Invalid, Malformed, NotFound, StoreError
 from bus.message import Attachment
 from bus.web import bodies
 from bus.web.answer import Answer, Call, json_answer
@@ -31,6 +31,8 @@ async def receive(call: Call) -> Answer:
     attachments = call.house.app.attachments
     bodies.declared_size(call.headers, attachments.limit)
     bodies.refuse_compressed(call.headers)
+    if call.header(b"content-range") is not None:  # kept, it would be a file of its own that a document goes on with
+        raise Malformed("a piece of a file is not taken", code="attachment.piece", hint="send the whole file, without Content-Range")
     wanted = _digests(call)
     receiving = await call.house.run(partial(attachments.receive, media_type=_media(call), name=_name(call)))
     try:

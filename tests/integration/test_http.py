@@ -383,6 +383,7 @@ REFUSALS = [
         )
     ),
     ("compressed file", "POST", "/attachments?name=x", b"x", {"Content-Encoding": "gzip"}, "portale", 400, "input.encoding"),
+    ("a piece of a file", "POST", "/attachments?name=x", b"x", {"Content-Range": "bytes 0-0/9"}, "portale", 400, "attachment.piece"),
     ("wrong method", "DELETE", "/messages", None, {}, "portale", 405, "input.method"),
     ("wrong method on an endpoint", "GET", "/in/eco", None, {}, None, 405, "input.method"),
     ("large headers", "GET", "/status", None, {"X-Grande": "x" * 40_000}, None, 431, "input.headers-too-large"),
