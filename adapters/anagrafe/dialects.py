@@ -17,6 +17,8 @@ from pydantic import Field
 from bus.adapter import Contract
 
 _ROME = ZoneInfo("Europe/Rome")
+_AS_TODAY = 1996
+"""Since then Italy's summer time is as long as today. .NET counts it so for all years, and writes midnights of before an hour early."""
 
 
 class Question(Contract):
@@ -162,7 +164,10 @@ def day_of(value: Any, written: str) -> str:
     if isinstance(value, dt.date) and value.year == 1:
         return ""
     if isinstance(value, dt.datetime):
-        return (value.astimezone(_ROME) if value.tzinfo else value).date().isoformat()
+        there = value.astimezone(_ROME) if value.tzinfo else value
+        if value.tzinfo and there.year < _AS_TODAY and there.time() == dt.time(23):
+            there += dt.timedelta(hours=1)
+        return there.date().isoformat()
     if isinstance(value, dt.date):
         return value.isoformat()
     return dt.datetime.strptime(str(value), written).date().isoformat()  # noqa: DTZ007 - only the day is kept

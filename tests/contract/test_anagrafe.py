@@ -208,7 +208,30 @@ def test_a_registry_moment_of_midnight_in_rome_is_that_day():
 
     assert day_of(dt.datetime(1979, 12, 31, 23, tzinfo=dt.UTC), "") == "1980-01-01"
     assert day_of(dt.datetime(1980, 1, 1), "") == "1980-01-01"
+    assert day_of(dt.datetime(1980, 1, 1, 23), "") == "1980-01-01"
     assert day_of("31/12/1979", "%d/%m/%Y") == "1979-12-31"
+
+
+@pytest.mark.parametrize(
+    ("said", "day"),
+    [
+        ("1960-07-15T00:00:00+02:00", "1960-07-15"),
+        ("1960-07-14T22:00:00+00:00", "1960-07-15"),
+        ("1990-10-05T00:00:00+02:00", "1990-10-05"),
+        ("1967-07-15T00:00:00+02:00", "1967-07-15"),
+        ("1967-01-15T00:00:00+01:00", "1967-01-15"),
+        ("1944-06-01T00:00:00+02:00", "1944-06-01"),
+        ("2020-10-05T00:00:00+02:00", "2020-10-05"),
+        ("2020-01-05T23:00:00+01:00", "2020-01-05"),
+    ],
+)
+def test_a_midnight_with_summer_time_of_today_in_a_year_that_had_another_is_that_day(said, day):
+    """So a registry on .NET writes a day of birth: its clock knows today's summer time alone."""
+    import datetime as dt
+
+    from adapters.anagrafe.dialects import day_of
+
+    assert day_of(dt.datetime.fromisoformat(said), "") == day
 
 
 def test_the_certificate_of_the_simulator_is_always_the_same_pdf():
