@@ -109,7 +109,7 @@ class Client:
         envelope: dict[str, Any] = {"type": type, "data": body}
         files = [one if isinstance(one, str) else {"sha256": one["sha256"], "name": one["name"]} for one in attachments]
         envelope |= {name: value for name, value in (("subject", subject), ("source", source), ("attachments", files)) if value}
-        headers = {"Content-Type": "application/json", "Idempotency-Key": _utf8(key or str(uuid.uuid4()))}
+        headers = {"Content-Type": "application/json", "Idempotency-Key": _utf8(str(uuid.uuid4()) if key is None else key)}
         if wait > 0:
             headers["Prefer"] = f"wait={math.ceil(wait)}"
         return self._json("POST", "/messages", json.dumps(envelope).encode(), headers, longer=wait)
@@ -219,6 +219,9 @@ class Client:
                     raise ClientError(0, self._no_answer(error, perhaps=asked and not again)) from error
                 time.sleep(self._pause * 2 ** (attempt - 1))
                 continue
+            except BaseException:
+                self._drop()  # half a request may stand in it, which the next call would go on with
+                raise
             if status in PASSING and again and not last:
                 named = _seconds(fields)
                 time.sleep(min(self._pause * 2 ** (attempt - 1) if named is None else named, LONGEST_PAUSE))
@@ -284,8 +287,8 @@ class Client:
         return kept
 
     def _drop(self) -> None:
-        """Close this thread's connection; it opens again at the next call."""
-        kept: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        """Close this thread's connection and what waits in it to be written; the next call makes another."""
+        kept: http.client.HTTPConnection | None = self._local.__dict__.pop("connection", None)
         if kept is not None:
             kept.close()
 

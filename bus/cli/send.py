@@ -28,8 +28,8 @@ def send(
     url: Url = "",
     key: Key = "",
     idempotency_key: Annotated[
-        str, typer.Option("--idempotency-key", help="Your name for this message: the same key is the same message.")
-    ] = "",
+        str | None, typer.Option("--idempotency-key", help="Your name for this message: the same key is the same message.")
+    ] = None,
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for the reply.")] = 0,
     attach: Annotated[list[Path] | None, typer.Option(help="A file to send with it; may be given again.")] = None,
     json: Json = False,
@@ -38,7 +38,7 @@ def send(
     data = _data(body)
     with client(url, key) as bus:
         files = [bus.attach(one) for one in attach or ()]
-        answer = bus.send(type, data, idempotency_key or None, wait, files)
+        answer = bus.send(type, data, idempotency_key, wait, files)
     show(answer, json, _told)
 
 

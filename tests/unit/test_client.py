@@ -152,6 +152,19 @@ def test_an_idempotency_key_that_is_not_taken_gives_the_problem(client):
     assert caught.value.code == "input.idempotency-key"
 
 
+def test_an_empty_idempotency_key_is_not_replaced_by_another(client):
+    with pytest.raises(ClientError) as caught:
+        client.send("prova.saluto", {"nome": "Ada"}, key="")
+    assert caught.value.code == "input.idempotency-key"
+
+
+def test_a_call_that_could_not_be_written_leaves_nothing_for_the_next_to_go_on_with(client):
+    for wrong in (lambda: client.send("prova.saluto", {"nome": "Ada"}, key="a\nb"), lambda: client.attach(b"x", "a", "text/plain\n")):
+        with pytest.raises(ValueError, match="header"):
+            wrong()
+        assert client.ask("prova.saluto", {"nome": "Ada"}) is not None
+
+
 class Moody(BaseHTTPRequestHandler):
     """Fails as told, then answers; remembers the keys it saw."""
 
