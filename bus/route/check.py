@@ -22,7 +22,7 @@ from bus.route.known import SCALARS, Doubts, Known, Paths, Schema, Scope, defini
 from bus.route.outline import surely_sending
 from bus.route.parse import Parsed, ParsedRoute, walk, written_as_name
 from bus.route.target import Target, answer_of, shape_of
-from bus.route.traffic import check_awaited, check_endless, check_sent, check_shared
+from bus.route.traffic import check_awaited, check_endless, check_in_turn, check_sent, check_shared
 from bus.route.ways import Order, check_choices, check_condition, check_failures, clauses_of
 from bus.route.world import NO_CASE, World, check_applied, target_schema
 from bus.source import Pointer, Reporter, nearest, suggestion
@@ -226,6 +226,7 @@ class _Checker:
         if model.as_ is not None and model.collect is None:
             sentence, hint = "the list has nothing, since no `collect` says what to keep", "say it: `collect: {...}`, or leave `as` out"
             self.report.report((*step.pointer, "as"), "each.keeps-nothing", sentence, hint, key=True)
+        check_in_turn(step, self.report)
         inside = scope.having({model.item: self._item(step, scope), "index": self.world.known(SCALARS["integer"])})
         ended = self._block(step.block("steps"), inside)
         self._uses(step.pointer, ended or inside, only=("collect",))

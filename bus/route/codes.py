@@ -340,8 +340,8 @@ CODES: dict[str, Code] = {
         "Wait by a key that they carry, or say under `case` of their type what it is.",
     ),
     "wait.shared": Code(
-        "Branches side by side wait for messages of one type and `match` different ones. A run looks at each message once: what that of "
-        "one branch lets pass, that of the other never sees.",
+        "Branches side by side, or the turns of an `each`, wait for messages of one type and `match` different ones. A run looks at each "
+        "message once: what one of the waits lets pass, the others never see.",
         'parallel:\n  a: [{id: x, wait: pareri.espresso, match: arrival.ufficio == "verde"}]\n'
         '  b: [{id: y, wait: pareri.espresso, match: arrival.ufficio == "suap"}]',
         '`gather` them in one step: `until: \'["verde", "suap"].all(u, items.exists(i, i.ufficio == u))\'`.',

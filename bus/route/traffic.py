@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -116,3 +117,13 @@ def _pass_by(one: Any, other: Any) -> bool:
     types = {getattr(model, "wait", None) or getattr(model, "gather", None) for model in (one, other)}
     together = len(types) == 1 and None not in types and (one.case == other.case or None in (one.case, other.case))
     return together and getattr(one, "match", None) != getattr(other, "match", None)
+
+
+def check_in_turn(each: Parsed, report: Reporter) -> None:
+    """A wait that looks for the message of one item: what it lets pass is not seen when the turn of the other items comes."""
+    item = re.compile(rf"(?<![\w.?]){re.escape(each.model.item)}\b")
+    for step in walk(each.block("steps")):
+        if step.kind == "wait" and not step.unclear and step.model.wait is not None and item.search(step.model.match or ""):
+            sentence = f"the message of another `{each.model.item}`, when it comes first, is let pass here and not seen when its turn comes"
+            hint = "`gather` them in one step without `each`, and tell them apart afterwards: `until` says when all are there"
+            report.report((*step.pointer, "match"), "wait.shared", sentence, hint, "warning")
