@@ -23,10 +23,10 @@ from benchmarks.processes import children, cpu_of
 from benchmarks.waits import MEMORY
 from bus.clock import text_of
 from bus.engine import search
-from bus.engine.cases import WEAK
 from bus.engine.projection import holder
 from bus.engine.search import Cursor, Question
 from bus.log.keyring import Keyring
+from bus.log.record import WEAK
 from bus.store import Store
 from bus.store.opening import open_store
 from bus.testing.services import PostgreSQL

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bus.log.record import WEAK
 from bus.store import Tx
-
-WEAK = frozenset({"codice_fiscale", "partita_iva", "email", "richiedente"})
-"""Key names that never join cases by themselves."""
 
 
 def open_case(tx: Tx, case_id: str, opened: str, keys: Mapping[str, str]) -> None:

@@ -10,11 +10,10 @@ from bisect import insort
 from collections.abc import Iterator
 from typing import Any
 
-from bus.engine.cases import WEAK
 from bus.errors import Conflict, Erased, Invalid, NotFound
 from bus.log import log
 from bus.log.payload import key_number
-from bus.log.record import Record, as_line
+from bus.log.record import WEAK, Record, as_line
 from bus.message import JsonObject
 from bus.store import Row, Tx, listed
 

@@ -17,7 +17,6 @@ from bus.clock import Clock, text_of
 from bus.diagnostics import logger
 from bus.engine.arrival import Arrival, Submission, arrival_of
 from bus.engine.backlog import Backlog
-from bus.engine.cases import WEAK
 from bus.engine.holding import Claims, Known
 from bus.engine.matching import match_arrival, match_joined
 from bus.engine.projection import fact, write_new, write_received
@@ -25,6 +24,7 @@ from bus.errors import Conflict, InputError, StoreError, Unknown
 from bus.failpoint import reach
 from bus.log import receipt as receipts
 from bus.log.receipt import Promises
+from bus.log.record import WEAK
 from bus.message import new_id
 from bus.metrics import count
 from bus.store import Store, Tx, listed

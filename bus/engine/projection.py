@@ -17,7 +17,7 @@ from bus.errors import Erased
 from bus.functions import cf_valid
 from bus.log import log, payload
 from bus.log.payload import Sealed, Text
-from bus.log.record import Record, content
+from bus.log.record import WEAK, Record, content
 from bus.message import canonical
 from bus.store import Key, Keys, Row, Tx
 
@@ -155,7 +155,7 @@ def _key_tokens(keys: Keys, record: Record, case: Mapping[str, str] | None) -> d
 
 def key_tokens(keys: Keys, case: Mapping[str, str]) -> dict[str, str]:
     """What a record tells of business keys: tokens of those that name a matter. What names a person stands in the payload alone."""
-    return {name: keys.token(value) for name, value in case.items() if name not in cases.WEAK}
+    return {name: keys.token(value) for name, value in case.items() if name not in WEAK}
 
 
 def fact_tokens(keys: Keys, facts: Iterable[Sequence[Any]]) -> list[list[str]]:
@@ -240,7 +240,7 @@ def _intake_names(keys: Keys, record: Record, message: Any) -> tuple[Sequence[tu
 
 def about(message: Mapping[str, Any]) -> list[str]:
     """Whom a message is about: who is named by weak keys, as its subject, by a codice fiscale in its body, and whom its cause was about."""
-    named = [value for name, value in message["keys"]["case"].items() if name in cases.WEAK]
+    named = [value for name, value in message["keys"]["case"].items() if name in WEAK]
     subject = message["envelope"].get("subject")
     written = persons_in(message.get("body"))
     return list(dict.fromkeys([*named, *([subject] if subject else []), *written, *message["keys"].get("about", ())]))
@@ -401,7 +401,7 @@ def _erased(tx: Tx, record: Record, values: Values) -> None:
     """What names the person goes out of the tables; matters keep the tokens by which they hang together."""
     for message in record.data["messages"]:
         for row in tx.all("message_keys_of", message=message):
-            if row["name"] in cases.WEAK:
+            if row["name"] in WEAK:
                 tx.do("drop_message_key", message=message, name=row["name"])
         tx.do("drop_holders", message=message)
         tx.do("drop_enclosures", message=message)

@@ -14,11 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 from bus.engine import inquiry
-from bus.engine.cases import WEAK
 from bus.engine.projection import holder
 from bus.errors import Invalid
 from bus.functions import cf_valid
-from bus.log.record import Record
+from bus.log.record import WEAK, Record
 from bus.message import JsonObject, canonical, parsed
 from bus.store import Row, Store, Tx, listed
 

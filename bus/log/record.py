@@ -23,6 +23,8 @@ Kind = Literal[
 LONGEST = 65_535
 """Bytes of a record: an entry of a tiled log (c2sp.org/tlog-tiles) says its length in two bytes."""
 KINDS: frozenset[str] = frozenset(get_args(Kind))
+WEAK = frozenset({"codice_fiscale", "partita_iva", "email", "richiedente"})
+"""Names of business keys that name persons: no record tells them, and they never join cases by themselves."""
 
 
 class Commitment(NamedTuple):

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from bus.jsontext import dumps
 from bus.log.diagnosis import Broken, Fault, Line
+from bus.log.record import WEAK
 from bus.log.stored import StoredTree
 from bus.message import parsed
 from bus.store import Row, Tx, listed
@@ -29,13 +30,13 @@ MOVES = frozenset({"matched", "expired", "redelivered"})
 BINDING = frozenset({"received", "joined", "late"})
 """Kinds that put something into a case."""
 _OPEN = ("ready", "waiting")
-_STRANGERS = (
-    ("messages_unfounded", "the message {id} stands in the table `messages`, and no record received it"),
-    ("runs_unfounded", "the run {id} stands in the table `runs`, and no record opened it"),
-    ("cases_unfounded", "the case {id} stands in the table `cases`, and the message that would have opened it says otherwise"),
-    ("cases_missing", "the case {id} is not in the table `cases`, and the message that opened it is there"),
-    ("keys_unfounded", "the case {case_id} stands under a key `{name}` that no record of it tells"),
-    ("names_unfounded", "the message {message} is named in the table `{name}`, and no record received it"),
+_STRANGERS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
+    ("messages_unfounded", "the message {id} stands in the table `messages`, and no record received it", {}),
+    ("runs_unfounded", "the run {id} stands in the table `runs`, and no record opened it", {}),
+    ("cases_unfounded", "the case {id} stands in the table `cases`, and the message that would have opened it says otherwise", {}),
+    ("cases_missing", "the case {id} is not in the table `cases`, and the message that opened it is there", {}),
+    ("keys_unfounded", "the case {case_id} stands under a key `{name}` that no record of it tells", {"weak": listed(sorted(WEAK))}),
+    ("names_unfounded", "the message {message} is named in the table `{name}`, and no record received it", {}),
 )
 
 
@@ -76,8 +77,8 @@ def compare(tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Content
 
 def strangers(tx: Tx) -> None:
     """Raises `Broken` for a row that no record made, and for a message that no record puts into its case."""
-    for query, sentence in _STRANGERS:
-        row = tx.one(query)
+    for query, sentence, given in _STRANGERS:
+        row = tx.one(query, **given)
         if row is not None:
             raise Broken(Fault("table", sentence.format(**dict(row)), hint=HINT))
     after = ""

@@ -57,11 +57,11 @@ SELECT r.id FROM runs r WHERE NOT EXISTS (SELECT 1 FROM records q WHERE q.run = 
   AND NOT EXISTS (SELECT 1 FROM matches x JOIN records q ON q.run = x.run WHERE x.message = r.message AND q.kind = 'late' AND position(convert_to(r.id, 'UTF8') IN q.content) > 0)
 ORDER BY r.id LIMIT 1
 
--- The key of a case stands in a record of the case; records of before tokens (revision 5) tell none.
+-- The key of a case stands in a record of the case, or names a person and is not strong; records of before tokens (revision 5) tell none.
 -- name: keys_unfounded
-SELECT k.name, k.case_id FROM case_keys k WHERE k.strong = 1 AND NOT EXISTS (
+SELECT k.name, k.case_id FROM case_keys k WHERE NOT (k.strong = 0 AND k.name IN :list(weak)) AND NOT (k.strong = 1 AND EXISTS (
   SELECT 1 FROM messages m JOIN records q ON q.message = m.id
-  WHERE m.case_id = k.case_id AND q.kind IN ('received', 'joined') AND (position(convert_to(k.value, 'UTF8') IN q.content) > 0 OR q.kind = 'received' AND NOT position(convert_to('"intake":', 'UTF8') IN q.content) > 0))
+  WHERE m.case_id = k.case_id AND q.kind IN ('received', 'joined') AND (position(convert_to('"' || k.name || '":"' || k.value || '"', 'UTF8') IN q.content) > 0 OR q.kind = 'received' AND NOT position(convert_to('"intake":', 'UTF8') IN q.content) > 0)))
 ORDER BY k.case_id LIMIT 1
 
 -- The newest traces of each facet before a place: one row for each, a JSON array of [at, seq].

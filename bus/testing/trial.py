@@ -17,10 +17,10 @@ from bus.catalog import Catalog
 from bus.clock import text_of
 from bus.engine import fate
 from bus.engine.asks import Answered, Arrived, Ask, Await, Call, Close, Event, Expired, Failed, Join, Noted, Reply, Send
-from bus.engine.cases import WEAK
 from bus.engine.fate import Tries
 from bus.engine.interpreter import Walk, case_keys, key_texts
 from bus.engine.outcome import Done, Outcome, Retry
+from bus.log.record import WEAK
 from bus.message import Attachment, JsonValue, Message, envelope_of
 from bus.route.model import File
 from bus.route.plan import Plan

@@ -111,6 +111,14 @@ def test_names_of_a_message_that_nobody_received_are_found_without_keys(bus, cap
     assert "the message nessuno is named" in said["fault"]["sentence"]
 
 
+@pytest.mark.parametrize("row", ["'istanza', k.value, c.id, 0", "'altro', k.value, k.case_id, 1", "'email', k.value, c.id, 2"])
+def test_a_key_that_leads_to_a_case_and_stands_in_no_record_of_it_is_found_without_keys(bus, capsys, row):
+    changed(bus, f"INSERT INTO case_keys SELECT {row} FROM case_keys k, cases c WHERE k.case_id <> c.id LIMIT 1")
+    code, said = says(bus, capsys)
+    assert (code, said["fault"]["kind"]) == (5, "table")
+    assert "that no record of it tells" in said["fault"]["sentence"]
+
+
 def test_a_case_that_was_taken_out_is_found_without_keys(bus, capsys):
     changed(bus, "DELETE FROM cases WHERE id = (SELECT max(id) FROM cases)")
     code, said = says(bus, capsys)
