@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 PATH = "/in/pagopa"
 CONTRATTO = Path(__file__).parent / "contract" / "paForNode.wsdl"
 MAX_BYTES = 1_000_000
+AVVISO = re.compile(rb"noticeNumber>\s*([0-9]{18})\s*<")
+"""The notice number in a request that is not of the contract: whom it concerns, it may name all the same."""
 SGUARDI = 5
 """How often a receipt is looked at again when another one changed the facts under it."""
 
@@ -84,11 +87,13 @@ class Sportello:
         """
         for nome, valori, detto in self.viste:
             chiesto = giornale.parametri(valori)
+            scritto = AVVISO.search(self.richiesta.body) if not valori else None
+            avviso = scritto[1].decode() if scritto else str(chiesto.get("numero_avviso", ""))
             fuori = Wire("out", risposta.body, risposta.media_type, f"{risposta.status}")
             self.porta.served(
                 nome, detto["outcome"], request=chiesto, answer={key: detto[key] for key in ("outcome", "fault") if key in detto},
                 exchanges=(fuori,) if not intera or (valori and nome.startswith("paSendRT")) else (self._prova(), fuori),
-                about=(POSIZIONE, str(chiesto["numero_avviso"])) if "numero_avviso" in chiesto else None,
+                about=(POSIZIONE, avviso) if avviso else None,
             )  # fmt: skip
 
     def _vista(self, nome: str, operazione: Callable[[dict[str, Any]], Valori]) -> Callable[[dict[str, Any]], Valori]:

@@ -565,6 +565,15 @@ def test_a_receipt_that_cannot_be_read_is_kept_with_the_answer(scena: Scena) -> 
     assert [(prova.direction, prova.content[:9]) for prova in detta.exchanges] == [("in", b"<non-soap"), ("out", b"<?xml ver")]
 
 
+def test_a_receipt_that_breaks_the_contract_is_erased_with_the_position_that_it_names(scena: Scena) -> None:
+    presi: list[bytes] = []
+    Nodo(ENTE, lambda corpo, azione, secondi: presi.append(corpo) or b"").invia(scena.ricevuta())  # type: ignore[func-returns-value]
+    scena.chiama(presi[0].replace(b"151.50", b"151,50"), "paSendRTV2")
+    (detta,) = scena.porta.told
+    assert (detta.outcome, b"RSSMRA80A01H501U" in detta.exchanges[0].content) == ("KO", True)
+    assert detta.about == ("posizione", scena.avviso)
+
+
 def test_an_answer_that_cannot_be_kept_does_not_leave(scena: Scena) -> None:
     scena.porta.fails = StoreError("the disk is full")
     esito = scena.nodo.verifica(scena.avviso)
