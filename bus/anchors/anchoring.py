@@ -149,7 +149,7 @@ class Anchoring:
             row = tx.one("last_checkpoint_until", time=text_of(ends))
         if row is None or (last is not None and row["size"] <= last["size"]):
             return
-        day = ends.astimezone(ROME).date().isoformat()
+        day = (ends - dt.timedelta(microseconds=1)).astimezone(ROME).date().isoformat()  # that has ended: midnight is of the next one
         head = checkpoint_of(note.parse(bytes(row["note"])).text)
         file = self._ways.keep(bytes(row["note"]), "text/plain", f"sigillo-{day}.txt")
         body: JsonObject = {
@@ -209,8 +209,7 @@ class Anchoring:
 
 
 def _end_of_day(now: dt.datetime, at: str) -> dt.datetime:
-    """The last time that the clock in Rome showed ``at`` (``HH:MM``)."""
-    here = now.astimezone(ROME)
-    hour, minute = map(int, at.split(":"))
-    ends = here.replace(hour=hour, minute=minute, second=0, microsecond=0)
-    return ends if ends <= here else (ends - dt.timedelta(days=1)).replace(hour=hour, minute=minute)
+    """The last time that the clock in Rome showed ``at`` (``HH:MM``): the first of two in October, an hour later in March."""
+    today, time = now.astimezone(ROME).date(), dt.time.fromisoformat(at)
+    ends = (dt.datetime.combine(today - dt.timedelta(days=ago), time, ROME).astimezone(dt.UTC) for ago in (0, 1))
+    return next(end for end in ends if end <= now)

@@ -23,6 +23,7 @@ from adapters.protocollo.adapter import Protocollo
 from adapters.protocollo.modelli import ProtocolloSettings
 from bus import config, figures
 from bus.anchors import outside
+from bus.anchors.anchoring import _end_of_day
 from bus.app import App
 from bus.cli import main
 from bus.diagnostics import configure
@@ -447,11 +448,30 @@ def test_the_last_checkpoint_of_each_day_gets_a_number_in_the_protocol_register(
             with one.app.store.read() as tx:
                 said = json.loads(tx.one("last_anchor", kind="register", name="giornaliero")["evidence"])
             assert said["reply"]["protocollo"] == f"{registered['detail']['anno']}/{registered['detail']['numero']:07d}"
+            assert said["giorno"] == (dt.datetime.now(dt.UTC) + noon).date().isoformat(), "the day that has ended"
             assert (registered["key"], said["sha256"]) == (f"sigillo-{said['giorno']}", hashlib.sha256(sealed).hexdigest())
             assert f": {first} annotazioni, radice {checkpoint_of(notes.parse(sealed).text).root.hex()}" in registered["detail"]["oggetto"]
             assert _attachments(one.app) == 1
             assert _content(one.app, hashlib.sha256(sealed).hexdigest()) == sealed
             assert verify(one.app.store.read, Trust()).size == one.newest().size
+
+
+@pytest.mark.parametrize(
+    ("now", "at", "ends"),
+    [
+        ("2026-11-28T23:00", "00:00", "2026-11-28T23:00"),
+        ("2026-11-28T22:59", "00:00", "2026-11-27T23:00"),
+        ("2026-10-25T00:29", "02:30", "2026-10-24T00:30"),
+        ("2026-10-25T00:40", "02:30", "2026-10-25T00:30"),
+        ("2026-10-25T01:10", "02:30", "2026-10-25T00:30"),  # 02:10 for the second time
+        ("2026-10-25T01:40", "02:30", "2026-10-25T00:30"),  # 02:30 for the second time
+        ("2026-03-29T01:10", "02:30", "2026-03-28T01:30"),  # 03:10: there was no 02:30
+        ("2026-03-29T01:40", "02:30", "2026-03-29T01:30"),
+    ],
+)
+def test_a_day_ends_once_also_when_the_clock_is_changed(now, at, ends):
+    now, ends = (dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC) for text in (now, ends))
+    assert _end_of_day(now, at) == ends
 
 
 def _to_the_next_noon() -> dt.timedelta:
