@@ -215,6 +215,29 @@ class LooksContract:
         assert [found(store, "keys_of_case", case_id=case) for case in ("c", "d")] == [["email"], ["email"]]
         assert store.write(lambda tx: [row["value"] for row in tx.all("keys_of_case", case_id="c")]).result(30) == ["x"]
 
+    @pytest.mark.parametrize(
+        ("name", "value", "case", "strong", "unfounded"),
+        [
+            ("email", "w", "c", 0, []),
+            ("iuv", "7", "d", 0, ["iuv"]),
+            ("iuv", "8", "c", 1, ["iuv"]),
+            ("cig", "7", "c", 1, ["cig"]),
+            ("email", "7", "c", 2, ["email"]),
+        ],
+    )
+    def test_a_key_of_a_case_is_told_by_a_record_under_its_name_or_names_a_person(
+        self, store: Store, name: str, value: str, case: str, strong: int, unfounded: list[str]
+    ) -> None:
+        message = {"id": "m", "type": "t", "sender": "s", "time": text_of(NOW), "case_id": "c", "payload": "p"}
+        told = b'{"data":{"intake":[],"keys":{"iuv":"7"}}}'
+        record = {"id": "r", "kind": "received", "time": text_of(NOW), "message": "m", "run": None, "content": told}
+        do(store, ("add_message", message), ("add_record", record))
+        for n, v, s in (("iuv", "7", 1), ("email", "x", 0)):
+            do(store, ("add_case_key", {"name": n, "value": v, "case_id": "c", "strong": s}))
+        assert found(store, "keys_unfounded", weak='["email"]') == []
+        do(store, ("add_case_key", {"name": name, "value": value, "case_id": case, "strong": strong}))
+        assert found(store, "keys_unfounded", weak='["email"]') == unfounded
+
     def test_what_is_old_is_found_page_by_page(self, store: Store) -> None:
         for name in ("m3", "m1", "m2", "m4"):
             row = {"id": name, "type": "t", "sender": "s", "time": text_of(NOW), "case_id": "c", "payload": "p"}
