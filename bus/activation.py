@@ -300,7 +300,7 @@ class Activation:
                     with self._store.read() as tx:
                         files = editions.files_of(tx, editions.manifest(tx, edition), self._now.files if self._now else None)
                     found = self._catalog_of(edition, files)
-            except (SnodoError, KeyError) as error:
+            except SnodoError as error:
                 self._log.error("activation.not-carried", type=type, edition=edition[:12], error=repr(error))
                 continue
             yield found

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from bus.clock import Clock
 from bus.engine.projection import entry, write
+from bus.errors import StoreError
 from bus.log import log
 from bus.log.record import Record, record_of
 from bus.message import JsonObject, canonical, digest, new_id, parsed
@@ -80,26 +81,32 @@ def _records(rows: Iterable[Row]) -> Iterator[Record]:
 
 
 def edition_of(tx: Tx, record: Record) -> Edition:
-    """The edition that a record put in force. Raises KeyError when the store has lost it."""
+    """The edition that a record put in force. Raises `StoreError` when the store has lost it."""
     return Edition(record, manifest(tx, str(record.data["edition"])))
 
 
 def manifest(tx: Tx, edition: str) -> Mapping[str, Any]:
-    """What an edition is made of. Raises KeyError."""
+    """What an edition is made of. Raises `StoreError`."""
     row = tx.one("rules", digest=edition)
     if row is None:
-        raise KeyError(edition)
+        raise _lost(f"the rules {edition[:12]}… were in force, and the database has them no more")
     found: Mapping[str, Any] = parsed(row["content"])
     return found
 
 
 def files_of(tx: Tx, manifest: Mapping[str, Any], known: Files | None = None) -> dict[str, bytes]:
-    """The files of an edition; ``known`` are files that need not be read again. Raises KeyError when one is lost."""
+    """The files of an edition; ``known`` are files that need not be read again. Raises `StoreError` when one is lost."""
     held = {hashlib.sha256(content).hexdigest(): content for content in (known or {}).values()}
     wanted = sorted({address for address in manifest["files"].values() if address not in held})
     if wanted:
         held |= {row["digest"]: bytes(row["content"]) for row in tx.all("rules_among", digests=listed(wanted))}
+    if lost := next((path for path, address in manifest["files"].items() if address not in held), None):
+        raise _lost(f"the database has the file {lost} no more, of rules that were in force")
     return {path: held[address] for path, address in manifest["files"].items()}
+
+
+def _lost(sentence: str) -> StoreError:
+    return StoreError(sentence, code="rules.lost", hint="bus log verify says what is missing; restore the table `rules` from a backup")
 
 
 def put(tx: Tx, draft: Draft, act: Act, clock: Clock, actor: str, reason: JsonObject, before: str | None, restores: str | None) -> Record:

@@ -28,6 +28,7 @@ _OF_DATABASE = {
         "send a message again after the time in Retry-After, under the same key: it is done once; what else was asked for, look first",
     ),
     "store.tree": None,
+    "rules.lost": None,
 }
 """What is told instead of the database's own words; None where the words are ours."""
 _EXTRA = ("faults", "findings", "message_id", "line", "column", "pointer", "runs")

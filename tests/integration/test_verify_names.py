@@ -173,6 +173,9 @@ def test_rules_that_somebody_took_out_are_missed_without_keys(bus, capsys, kind,
     code, shown = says(bus, capsys)
     assert (code, shown["fault"]["kind"]) == (5, "table")
     assert said in shown["fault"]["sentence"]
+    if kind != "route":
+        assert main(["plan", "--config", str(bus / "config.yaml")]) == 3
+        assert "rules.lost" in capsys.readouterr().err
 
 
 def test_a_person_whose_key_still_opens_right_after_the_erasure_was_written_is_no_fault(tmp_path):
