@@ -154,7 +154,10 @@ class PostgresConnection(_Asking):
     def all(self, query: str, **parameters: Any) -> Sequence[Row]:
         self._inserts.before(query)
         self._later.append((_QUERIES[query], parameters))
-        return self._send_all().fetchall()
+        found = self._send_all().fetchall()
+        if query == "take_alone" and self._session is not None:
+            self._session.patience = None  # nor has the server a limit any more
+        return found
 
     def _send_all(self) -> psycopg.Cursor[dict[str, Any]]:
         """Send what was kept, in one trip that ends with a Sync; returns the cursor of the last statement.

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import re
 import struct
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors
+from psycopg.abc import PQGen
 from psycopg.adapt import Dumper
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import Format
@@ -23,7 +25,40 @@ from bus.errors import Interrupted, StoreError
 logging.getLogger("psycopg").setLevel(logging.ERROR)
 # It warns of each error that it passes over while it closes what is broken: at our commands' standard error, in words that tell nobody
 # anything. What broke is told to us before.
-Session = psycopg.Connection[dict[str, Any]]
+
+T = TypeVar("T")
+SILENT = 125.0
+"""Seconds after which a server of which nothing is heard is taken for gone: its own timeouts end whatever it does for us before."""
+
+
+class Session(psycopg.Connection[dict[str, Any]]):
+    """A session that ends where nothing is heard: what stands between us and a server that is gone, such as a balancer, may keep the line
+    and take what we send for ever, and TCP sees nothing of that.
+    """
+
+    patience: float | None = SILENT
+    """None: it may take the time that it takes."""
+
+    def wait(self, gen: PQGen[T], *how: Any, **limits: Any) -> T:
+        return super().wait(self._heard(gen), *how, **limits)
+
+    def _heard(self, asking: PQGen[T]) -> PQGen[T]:
+        """As ``asking``, which psycopg resumes ten times a second; ends it with an error as of a line that broke."""
+        ready: Any = None
+        heard = time.monotonic()
+        while True:
+            try:
+                wanted = asking.send(ready)
+            except StopIteration as done:
+                answer: T = done.value
+                return answer
+            ready = yield wanted
+            if ready:
+                heard = time.monotonic()
+            elif self.patience is not None and time.monotonic() - heard > self.patience:
+                raise psycopg.OperationalError(f"nothing was heard of it for {self.patience:g} s")
+
+
 OLDEST = 150000
 LINE = {"application_name": "snodo", "connect_timeout": 5, "keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2,
         "keepalives_count": 3, "tcp_user_timeout": 10_000}  # fmt: skip
@@ -152,7 +187,7 @@ def line(url: str) -> str:
 
 def connect(url: str, settings: dict[str, str]) -> Session:
     """Open a session and make it ours; raises psycopg's errors, and `StoreError` for a server that is too old."""
-    session: Session = psycopg.connect(line(url), autocommit=True, row_factory=dict_row)
+    session = Session.connect(line(url), autocommit=True, row_factory=dict_row)
     try:
         refuse_old(session)
         for kind, dumper in _DUMPERS:  # the types of parameters never vary, so each statement is prepared once
