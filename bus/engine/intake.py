@@ -306,6 +306,7 @@ def _repeated(tx: Tx, identity: str, content: str, arrival: Arrival) -> Accepted
         )  # fmt: skip
     row = tx.one("message", id=identity)
     assert row is not None
+    tx.do("wait_for_standbys")  # the first 202 may never have been given: whoever committed it waits for them still
     return Accepted(row["id"], row["type"], row["time"], True, receipt=receipts.of_message(tx, row["id"]))
 
 

@@ -37,6 +37,10 @@ VALUES (:seq, :id, :kind, :time, :message, :run, :content)
 -- name: go_on_counting
 SELECT setval(pg_get_serial_sequence('records', 'seq'), max(seq)) AS seq FROM records
 
+-- A transaction that writes nothing does not wait for a synchronous standby: now it does, for all that was committed before it.
+-- name: wait_for_standbys
+SELECT pg_logical_emit_message(true, 'snodo', '')
+
 -- To the end of the transaction nobody else has the database, and it may take its time; nothing where somebody has it.
 -- name: take_alone
 SELECT set_config(name, '0', true) FROM pg_settings

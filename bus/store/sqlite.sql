@@ -37,6 +37,10 @@ INSERT INTO records (seq, id, kind, time, message, run, content) VALUES (:seq, :
 -- name: go_on_counting
 SELECT max(seq) AS seq FROM records
 
+-- What is committed is on the disk.
+-- name: wait_for_standbys
+SELECT 1 AS durable
+
 -- Whose store this is has the file for himself: the lock beside it says so.
 -- name: take_alone
 SELECT 1 AS alone
