@@ -34,7 +34,7 @@ from bus.route.check import check_route
 from bus.route.compile import CompiledRoute, compile_route, plan_of
 from bus.route.mapping_tests import Tested, check_mapping_tests
 from bus.route.model import TestDocument
-from bus.route.outline import Outline, asked_of, messages_of, outline_of
+from bus.route.outline import Outline, asked_of, messages_of, outline_of, targets_of
 from bus.route.parse import ParsedRoute, parse_route
 from bus.route.plan import CallStep, GatherStep, Plan, WaitStep
 from bus.route.tests_check import SERVICES, Found, check_tests
@@ -503,7 +503,7 @@ class _Reader:
         traffic = None if any(one is None or one for one in self._halves()) else traffic_of(self.outlines, self.types)
         world = World(
             self.operations, self.types, self._mappings, frozenset(self.broken), self.tables, self._keys(),
-            asked_of(self.outlines), traffic, messages_of(self.outlines),
+            asked_of(self.outlines), traffic, messages_of(self.outlines), targets_of(self.outlines),
         )  # fmt: skip
         if self.recalled:
             found = self.recalled.findings(self.known, world)

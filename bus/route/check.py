@@ -431,8 +431,9 @@ class _Checker:
             mapping = self._mapping(step, step.model.mapping, "mapping", scope)
             made = mapping.document.to if mapping else name
             if schema is not None and made != name and target_schema(made, self.world) is not None:
-                sentence = f"the mapping makes `{made}`, this step needs `{name}`"
-                self.report.report((*step.pointer, "mapping"), "mapping.wrong-target", sentence)
+                sentence = f"mapping `{step.model.mapping}` makes `{made}`, this step needs `{name}`"
+                hint = f"correct its `to` if it is made for `{name}`, or apply another one"
+                self.report.report((*step.pointer, "mapping"), "mapping.wrong-target", sentence, hint)
             return
         if schema is None or (step.model.with_ is None and step.unclear):
             return

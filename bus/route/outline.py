@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, TypeVar
@@ -21,7 +21,8 @@ _PLAIN = frozenset({"call", "map", "set", "reply", "send"})
 class Outline:
     """``names``: what its expressions may use; ``keys``: what it may give its case, ``told``: those of the message; ``sent`` and
     ``awaited``: types that it sends and waits for, ``surely``: those that every message which begins with it makes it send, at once;
-    ``mappings``: those that it applies; ``asked``: the paths that its conditions ask about.
+    ``mappings``: those that it applies; ``asked``: the paths that its conditions ask about; ``targets``: mappings with
+    what their steps need, "" for anything.
     """
 
     route: str
@@ -34,11 +35,13 @@ class Outline:
     awaited: frozenset[str]
     mappings: frozenset[str]
     asked: frozenset[tuple[str, ...]]
+    targets: frozenset[tuple[str, ...]]
 
     def written(self) -> JsonObject:
         """As JSON."""
         sets = {name: sorted(getattr(self, name)) for name in _SETS}
-        return {"route": self.route, "on": self.on, **sets, "asked": [list(path) for path in sorted(self.asked)]}
+        paths: JsonObject = {name: [list(path) for path in sorted(getattr(self, name))] for name in ("asked", "targets")}
+        return {"route": self.route, "on": self.on, **sets, **paths}
 
 
 def outline_of(compiled: CompiledRoute) -> Outline:
@@ -51,7 +54,17 @@ def outline_of(compiled: CompiledRoute) -> Outline:
     return Outline(
         model.route, model.on, compiled.parsed.names, frozenset([*model.case, *learnt]), frozenset(model.case),
         frozenset(sent), surely, frozenset(filter(None, awaited)), frozenset(compiled.mappings), compiled.asked,
+        frozenset(_targets(steps)),
     )  # fmt: skip
+
+
+def _targets(steps: Iterable[Parsed]) -> Iterator[tuple[str, str]]:
+    """The mappings that steps apply, with the operation or type whose request or body it has to make; a step `map` takes any."""
+    for step in steps:
+        if step.kind == "map":
+            yield step.model.map, ""
+        elif (mapping := getattr(step.model, "mapping", None)) is not None:
+            yield mapping, getattr(step.model, step.kind)
 
 
 def surely_sending(route: ParsedRoute) -> list[Parsed]:
@@ -65,7 +78,8 @@ def surely_sending(route: ParsedRoute) -> list[Parsed]:
 def outline_from(written: Mapping[str, Any]) -> Outline:
     """An outline that was written as JSON."""
     sets = {name: frozenset(written[name]) for name in _SETS}
-    return Outline(written["route"], written["on"], asked=frozenset(map(tuple, written["asked"])), **sets)
+    asked, targets = (frozenset(map(tuple, written[name])) for name in ("asked", "targets"))
+    return Outline(written["route"], written["on"], asked=asked, targets=targets, **sets)
 
 
 def asked_of(outlines: Iterable[Outline]) -> dict[str, frozenset[tuple[str, ...]]]:
@@ -76,6 +90,14 @@ def asked_of(outlines: Iterable[Outline]) -> dict[str, frozenset[tuple[str, ...]
 def messages_of(outlines: Iterable[Outline]) -> dict[str, frozenset[str]]:
     """The types of messages that the routes which apply a mapping begin with and wait for, by mapping."""
     return _by_mapping(outlines, lambda outline: outline.awaited | {outline.on})
+
+
+def targets_of(outlines: Iterable[Outline]) -> dict[str, frozenset[str]]:
+    """What the steps that apply a mapping need of it, by mapping; "" for anything."""
+    found: dict[str, frozenset[str]] = {}
+    for mapping, target in (pair for outline in outlines for pair in outline.targets):
+        found[mapping] = found.get(mapping, frozenset()) | {target}
+    return found
 
 
 def _by_mapping(outlines: Iterable[Outline], told: Callable[[Outline], frozenset[_Told]]) -> dict[str, frozenset[_Told]]:

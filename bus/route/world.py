@@ -24,7 +24,8 @@ NO_CASE = "the keys of the message tell the case: they read its body"
 class World:
     """What routes are checked against. ``broken`` are names of types and mappings whose own files have errors; ``keys`` are all business
     keys that a case can have (None: not known), ``asked`` the paths that routes ask about before they apply a mapping, ``traffic`` the
-    messages between routes (None: not known), ``messages`` the types of those for which a mapping is applied.
+    messages between routes (None: not known), ``messages`` the types of those for which a mapping is applied,
+    ``targets`` what the steps need that apply it ("": anything).
     """
 
     operations: Mapping[str, Operation]
@@ -36,6 +37,7 @@ class World:
     asked: Mapping[str, frozenset[tuple[str, ...]]] = field(default_factory=dict)
     traffic: Traffic | None = None
     messages: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    targets: Mapping[str, frozenset[str]] = field(default_factory=dict)
     _made: dict[tuple[str, int], Known] = field(default_factory=dict)
 
     @cached_property
@@ -123,7 +125,8 @@ def _doubts(
     """Report what is wrong in a mapping where these names are ``given``, and return what may be missing."""
     document = mapping.document
     other = mapping.name in world.messages and document.from_ not in world.messages[mapping.name]  # told where it is applied
-    source, schema = None if other else world.types.get(document.from_), target_schema(document.to, world)
+    source = None if other else world.types.get(document.from_)
+    schema = None if _made_for_another(mapping, world) else target_schema(document.to, world)
     names = {**world.built_in(source.shape if source else None), **given}
     paths = Paths(names, world.typed, report, {used.pointer: used for used in mapping.used}, asked_in(mapping.used) | asked)
     for used in mapping.used:
@@ -131,6 +134,12 @@ def _doubts(
     if schema is not None:
         Target(document.to, schema, paths).check(document.fields, ("fields",))
     return paths.doubts
+
+
+def _made_for_another(mapping: CompiledMapping, world: World) -> bool:
+    """Whether all steps that apply it need something else than it makes: told there, and its fields tell nothing."""
+    needed = world.targets.get(mapping.name, frozenset())
+    return bool(needed) and all(name != mapping.document.to and target_schema(name, world) is not None for name in needed)
 
 
 def check_type(declared: MessageType, world: World, report: Reporter) -> None:

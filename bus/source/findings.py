@@ -15,7 +15,8 @@ _OF_A_THING = frozenset({
 })  # fmt: skip
 """What is one mistake, wherever in a file the thing that is not there is named."""
 _OF_ALL_FILES = frozenset({
-    "mapping.not-given", "mapping.unknown", "mapping.wrong-source", "operation.unknown", "table.unknown", "type.unknown",
+    "mapping.not-given", "mapping.unknown", "mapping.wrong-source", "mapping.wrong-target", "operation.unknown", "table.unknown",
+    "type.unknown",
 })  # fmt: skip
 """What is one mistake in however many files: often what they name is wrong, and none of them."""
 Pointer: TypeAlias = "tuple[str | int, ...]"

@@ -124,6 +124,16 @@ def test_a_mapping_that_is_applied_to_another_message_than_it_says_is_one_findin
     assert told(folder) == [f"routes/nuova.yaml mapping.wrong-source {hint}"]
 
 
+def test_a_mapping_that_makes_another_thing_than_its_step_needs_is_one_finding(folder: Path) -> None:
+    text = "mapping: prova.nuova\nfrom: prova.istanza\nto: sistema.registra\nfields: {istanza: body.istanza, altro: body.istanza}\n"
+    write(folder, "mappings/nuova.yaml", text)
+    sends = "version: 1\non: prova.istanza\nsteps: [{id: a, send: prova.ricevuta, mapping: prova.nuova}]\n"
+    for name in ("nuova", "altra"):
+        write(folder, f"routes/{name}.yaml", f"route: prova.{name}\n{sends}")
+    hint = "correct its `to` if it is made for `prova.ricevuta`, or apply another one (also at routes/nuova.yaml:4:48)"
+    assert [one for one in told(folder) if "wrong-t" in one or "target" in one] == [f"routes/altra.yaml mapping.wrong-target {hint}"]
+
+
 @pytest.mark.parametrize(
     ("file", "text"),
     [
