@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Literal, Protocol, TypeAlias
 
 Severity = Literal["error", "warning"]
+_PARTS = re.compile(r"[_.-]")
 _OF_A_THING = frozenset({
     "function.unknown", "name.maybe-null", "name.maybe-undefined", "name.reserved", "name.undefined", "reply.undeclared",
     "service.unknown-form", "service.unknown-route",
@@ -84,13 +86,20 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def nearest(word: str, known: Iterable[str], least: float = 0.6) -> str | None:
-    """The known word that was probably meant: the same but for capitals, or a near one, of which ``least`` is the same (from 0 to 1)."""
+    """The known word that was probably meant: the same but for capitals, a near one, of which ``least`` is the same (from 0 to 1), or the
+    one of several parts whose initials were written (``cf`` for ``codice_fiscale``).
+    """
     known = list(known)
     if (same := next((one for one in known if one.casefold() == word.casefold() and one != word), None)) is not None:
         return same
     if len(word) == 2 and (short := next((one for one in sorted(known) if len(one) == 2 and one[0] == word[0]), None)):
         return short
-    return next(iter(difflib.get_close_matches(word, sorted(known), n=1, cutoff=least)), None)
+    near = difflib.get_close_matches(word, sorted(known), n=1, cutoff=least)
+    return next(iter(near or (one for one in sorted(known) if len(word) > 1 and _initials(one) == word.casefold())), None)
+
+
+def _initials(word: str) -> str:
+    return "".join(part[:1] for part in _PARTS.split(word.casefold()))
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:

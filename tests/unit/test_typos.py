@@ -37,6 +37,7 @@ CASES = [
     ('error.code == "CF_ERRATO"', 'error.code = "CF_ERRATO"', "unexpected `=`", "write == to compare"),
     ("registrato: true", "registrato: vero", "there is no `vero` here", "write true"),
     ("anagrafe.cerca-soggetto", "anagrafe.cerca-sogetto", "no operation `anagrafe.cerca-sogetto`", "did you mean anagrafe.cerca-soggetto?"),
+    ("with: {codice_fiscale:", "with: {cf:", "no field `cf`", "did you mean codice_fiscale?"),
     ("    retry: {attempts: 3", "    retri: {attempts: 3", "there is no field `retri` here", "did you mean retry?"),
     ("route: edilizia", "Route: edilizia", "there is no field `Route` here", "did you mean route?"),
     ("wait: 1s}", "wait: 1 s}", "'1 s' is not a duration", "such as 5s"),
