@@ -28,7 +28,7 @@ from bus.adapter import Operation, schema_of, told_by
 from bus.disk import OWNER_ONLY, whole
 from bus.message import JsonObject, canonical
 from bus.rulefiles import Files
-from bus.source import Finding
+from bus.source import Finding, Place
 
 KEPT = 4
 """So many entries are kept for each that is of use now: an edit that is taken back needs no second check."""
@@ -54,7 +54,7 @@ class Earlier:
     def findings(self, key: str) -> list[Finding] | None:
         """What was found; None when that is not known."""
         found = self._known("findings", key)
-        return None if found is None else [Finding(*one) for one in found]
+        return None if found is None else [Finding(*own, others=tuple(Place(*place) for place in others)) for *own, others in found]
 
     def outline(self, key: str) -> JsonObject | None:
         """What was kept of a route; None when that is not known."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote
 
 from bus.cli.common import Format
-from bus.source import Finding, render
+from bus.source import Finding, Place, render
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -19,7 +19,7 @@ def written(findings: Sequence[Finding], form: Format) -> str:
     if form is Format.sarif:
         return sarif(findings)
     if form is Format.github:
-        return "\n".join(map(_command, findings))
+        return "\n".join(line for finding in findings for line in _commands(finding))
     return render(findings, form.value)
 
 
@@ -46,23 +46,33 @@ def _rule(code: str) -> dict[str, Any]:
 
 
 def _result(finding: Finding, rule: int) -> dict[str, Any]:
-    region = {"startLine": finding.line, "startColumn": finding.column}
+    others = {"relatedLocations": [_place(one) for one in finding.others]} if finding.others else {}
     return {
         "ruleId": finding.code,
         "ruleIndex": rule,
         "level": finding.severity,
         "message": {"text": _sentence(finding)},
-        "locations": [{"physicalLocation": {"artifactLocation": {"uri": quote(finding.file)}, "region": region}}],
+        "locations": [_place(finding)],
+        **others,
     }
+
+
+def _place(one: Finding | Place) -> dict[str, Any]:
+    region = {"startLine": one.line, "startColumn": one.column}
+    return {"physicalLocation": {"artifactLocation": {"uri": quote(one.file)}, "region": region}}
 
 
 def _sentence(finding: Finding) -> str:
     return f"{finding.sentence} ({finding.hint})" if finding.hint else finding.sentence
 
 
-def _command(finding: Finding) -> str:
-    place = f"file={_property(finding.file)},line={finding.line},col={finding.column},title={_property(finding.code)}"
-    return f"::{finding.severity} {place}::{_data(_sentence(finding))}"
+def _commands(finding: Finding) -> Iterator[str]:
+    """An annotation at the place of a finding, and one in each other file where it shows: a pull request shows one for each line."""
+    told = f"title={_property(finding.code)}::{_data(_sentence(finding))}"
+    everywhere: list[Finding | Place] = [finding, *finding.others]
+    places = {one.file: one for one in reversed(everywhere)}
+    for _, one in sorted(places.items()):
+        yield f"::{finding.severity} file={_property(one.file)},line={one.line},col={one.column},{told}"
 
 
 def _data(text: str) -> str:

@@ -26,8 +26,19 @@ Pointer: TypeAlias = "tuple[str | int, ...]"
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a file of rules, as a finding says it."""
+
+    file: str
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing wrong or doubtful in a file of rules. ``line`` and ``column`` count from 1, in characters."""
+    """One thing wrong or doubtful in a file of rules. ``line`` and ``column`` count from 1, in characters. ``others``: where else it shows;
+    people read it in ``hint``.
+    """
 
     file: str
     line: int
@@ -37,6 +48,7 @@ class Finding:
     sentence: str
     hint: str = ""
     excerpt: str = field(default="", compare=False)
+    others: tuple[Place, ...] = field(default=(), compare=False, kw_only=True)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}: {self.severity} {self.code}: {self.sentence}"
@@ -123,7 +135,9 @@ def _with_places(first: Finding, others: list[Finding]) -> Finding:
         return first
     places = [f"{f'{one.file}:' if one.file != first.file else ''}{one.line}:{one.column}" for one in others]
     shown = ", ".join(places[:5]) + (f" and {len(places) - 5} more places" if len(places) > 5 else "")
-    return replace(first, hint=f"{first.hint} (also at {shown})" if first.hint else f"also at {shown}")
+    hint = f"{first.hint} (also at {shown})" if first.hint else f"also at {shown}"
+    everywhere = tuple(place for one in others for place in (Place(one.file, one.line, one.column), *one.others))
+    return replace(first, hint=hint, others=everywhere)
 
 
 def render(findings: Iterable[Finding], form: str = "text") -> str:

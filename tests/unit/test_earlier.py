@@ -21,11 +21,21 @@ from bus.earlier import Earlier, ground_of, of_folder
 from bus.route.parse import parse_route
 from bus.rulefiles import files_of
 from bus.sharing import Share, shared
-from bus.source import Finding, Source
+from bus.source import Finding, Place, Source
 from tests.corpus.world.operations import OPERATIONS
 
 ROOT = Path(__file__).parents[2]
-FINDING = Finding("routes/a.yaml", 3, 7, "wait.no-deadline", "warning", "step `p` may wait for ever", "say one", "  - {id: p}")
+FINDING = Finding(
+    "routes/a.yaml",
+    3,
+    7,
+    "wait.no-deadline",
+    "warning",
+    "step `p` may wait for ever",
+    "say one",
+    "  - {id: p}",
+    others=(Place("b.yaml", 1, 2),),
+)
 ROUTE = (
     "route: prova.nuovo\nversion: 1\non: edilizia.pratica.presentata\nsteps:\n  - {id: attesa, wait: edilizia.pratica.presentata, as: a}\n"
 )
@@ -148,7 +158,8 @@ def test_what_is_kept_is_there_for_the_next_process(tmp_path: Path) -> None:
     first.save()
     then = Earlier("ground", path)
     assert [FINDING] == then.findings(then.key(b"a"))
-    assert FINDING.excerpt == (then.findings(then.key(b"a")) or [])[0].excerpt
+    [kept] = then.findings(then.key(b"a")) or []
+    assert (FINDING.excerpt, FINDING.others) == (kept.excerpt, kept.others)
     assert {"route": "x"} == then.outline(then.key(b"b"))
     assert 0o600 == path.stat().st_mode & 0o777
     assert None is then.findings(then.key(b"b"))

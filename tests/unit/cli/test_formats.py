@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import jsonschema_rs
@@ -11,7 +12,7 @@ import pytest
 from bus.cli.common import Format
 from bus.cli.formats import written
 from bus.route.codes import CODES
-from bus.source import Finding
+from bus.source import Finding, in_order
 
 ERROR = Finding("routes/a.yaml", 3, 7, "target.missing-field", "error", "x needs 100%: y", "add it,\nplease")
 WARNING = Finding("routes/a, b.yaml", 9, 1, "wait.no-deadline", "warning", "step `p` may wait for ever")
@@ -64,6 +65,7 @@ RULE = _object(["id"], id=TEXT, shortDescription=MESSAGE, help=MESSAGE)
 RESULT = _object(
     ["message"], ruleId=TEXT, ruleIndex={"type": "integer", "minimum": -1}, message=MESSAGE,
     level={"enum": ["none", "note", "warning", "error"]}, locations={"type": "array", "items": PLACE},
+    relatedLocations={"type": "array", "uniqueItems": True, "items": PLACE},
 )  # fmt: skip
 DRIVER = _object(["name"], name=TEXT, version=TEXT, rules={"type": "array", "uniqueItems": True, "items": RULE})
 RUN = _object(
@@ -86,3 +88,16 @@ def test_what_is_written_is_what_the_schema_of_sarif_takes() -> None:
         jsonschema_rs.validate(LOG, json.loads(written(found, Format.sarif)), validate_formats=True)
     with pytest.raises(jsonschema_rs.ValidationError):
         jsonschema_rs.validate(LOG, {"version": "2.1.0", "runs": [{"tool": {"driver": {}}}]})
+
+
+def test_a_finding_that_several_files_share_has_its_other_places_too() -> None:
+    one = replace(ERROR, code="mapping.unknown")
+    other = replace(one, file="routes/b.yaml")
+    [shared] = in_order([one, replace(one, line=9), replace(other, line=7), replace(other, line=4)])
+    said = json.loads(written([shared], Format.sarif))
+    places = [one["physicalLocation"] for one in said["runs"][0]["results"][0]["relatedLocations"]]
+    found = [(one["artifactLocation"]["uri"], one["region"]["startLine"]) for one in places]
+    assert [("routes/a.yaml", 9), ("routes/b.yaml", 4), ("routes/b.yaml", 7)] == found
+    jsonschema_rs.validate(LOG, said, validate_formats=True)
+    lines = written([shared], Format.github).split("\n")
+    assert ["routes/a.yaml,line=3,col=7", "routes/b.yaml,line=4,col=7"] == [line.split("file=")[1].split(",title")[0] for line in lines]
