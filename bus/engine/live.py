@@ -408,9 +408,10 @@ class Live:
     def fall(self, error: BaseException) -> None:
         """Our own code failed on this run: park it for a person rather than try for ever. What others answered is kept: it was so."""
         logger("snodo.engine").warning("run.fell", run=self.id, error=repr(error))
-        code = error.code if isinstance(error, SnodoError) else "engine.crashed"
-        sentence = str(error) if isinstance(error, SnodoError) else f"{type(error).__name__}: {error}"
-        self.walk.failure = Failure(code, sentence, self.plan.name, "")
+        if isinstance(error, SnodoError):
+            self.walk.failure = Failure(error.code, error.sentence, self.plan.name, "", detail={"hint": error.hint} if error.hint else {})
+        else:
+            self.walk.failure = Failure("engine.crashed", f"{type(error).__name__}: {error}", self.plan.name, "")
         self.walk.finished = True
         self.walk.pending.clear()
         answers = [made for made in self.decided.entries if made.record.kind in ("answered", "refused")]

@@ -12,12 +12,13 @@ import pytest
 
 from bus.adapter import Contract, Operation
 from bus.clock import text_of
-from bus.engine.asks import Call
+from bus.engine.asks import Call, Failure
 from bus.engine.fate import GIVEN_UP, Tries
+from bus.engine.interpreter import Walk
 from bus.engine.live import Live
 from bus.engine.outside import Asking
 from bus.engine.settle import LANE_PAUSE, park
-from bus.errors import SnodoError, StoreError
+from bus.errors import ConfigError, SnodoError, StoreError
 from bus.log import log
 from bus.log.keyring import Keyring
 from bus.log.record import Record
@@ -261,6 +262,15 @@ def test_a_request_in_doubt_is_prepared_for_the_time_of_its_first_try() -> None:
     live._make_ready(ask, live.tries["p"], outside, later)
     assert prepared == [first]
     assert live.tries["p"].count == 2
+
+
+def test_the_sentence_of_what_fell_is_its_own_and_its_code_and_hint_stand_beside_it() -> None:
+    nothing: Any = None
+    for hint, detail in (("use another one", {"hint": "use another one"}), ("", {})):
+        live = Live("r", 1, nothing, SimpleNamespace(name="r@1"), Walk.__new__(Walk), nothing, nothing)  # type: ignore[arg-type]
+        live.walk.pending = {}
+        live.fall(ConfigError("the key is too short", code="config.key", hint=hint))
+        assert live.walk.failure == Failure("config.key", "the key is too short", "r@1", "", detail=detail)
 
 
 @pytest.mark.parametrize(
