@@ -203,3 +203,11 @@ def test_comments_between_a_key_or_a_dash_and_what_stands_below_go_above_both() 
         "  # inner\n  - - 3  # last\n"
     )
     assert after == laid_out(after)
+
+
+def test_a_file_that_is_not_read_as_rules_is_not_laid_out_and_told_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "rotta.yml"
+    file.write_text(MESSY, "utf-8")
+    assert 2 == main(["fmt", str(file)])
+    assert "the names of such files end in .yaml" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert MESSY == file.read_text("utf-8")
