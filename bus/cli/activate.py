@@ -230,7 +230,7 @@ def _print_done(told: dict[str, Any], what: str) -> None:
     if told["behind"] is None:
         print("  whether all processes work under them could not be asked: the bus does not answer now; `bus status` says it when it does")
     for name in told["behind"] or ():
-        print(f"  not yet there: {name}; see its log, and `bus status`")
+        print(f"  {name} does not work under them yet, but under earlier ones; as long as `bus status` names it: see its log, restart it")
     if any(change.startswith("service ") for change in told["changes"]):
         print("  the services changed; to show them on the website: bus send sito.catalogo.richiesto '{}'")
 

@@ -326,6 +326,18 @@ def test_an_activation_is_told_also_where_the_bus_goes_away_right_after_it(
         assert json.loads(capsys.readouterr().out)["behind"] is None
 
 
+def test_a_process_that_is_not_on_the_new_rules_is_named_with_what_to_do(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bus.cli.activate._late", lambda *_: ["worker b/7"])
+    bus.edit(SALUTA, "ciao ", "salve ")
+    with here(bus, monkeypatch):
+        assert 0 == cli.main(["activate", "--reason", "better"])
+    said = capsys.readouterr().out
+    assert "worker b/7 does not work under them yet, but under earlier ones" in said
+    assert "see its log, restart it" in said
+
+
 @contextlib.contextmanager
 def here(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("SNODO_URL", bus.server.url)
