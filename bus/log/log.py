@@ -139,6 +139,11 @@ def of_kinds(tx: Tx, kinds: Iterable[str], after: int, most: int) -> list[tuple[
     return [(row["seq"], _record(row)) for row in rows]
 
 
+def newest_received(tx: Tx, most: int) -> list[Record]:
+    """The records of the messages that were accepted last, in order."""
+    return [_record(row) for row in reversed(tx.all("newest_received", most=most))]
+
+
 def every_of_kinds(tx: Tx, kinds: Iterable[str], after: int = 0) -> Iterator[Record]:
     """All records of some kinds behind a number, in order; a page of them is in memory."""
     kinds = frozenset(kinds)

@@ -46,8 +46,8 @@ SELECT seq, content FROM records WHERE message = :message ORDER BY seq
 SELECT r.seq, r.content FROM records r JOIN messages m ON m.id = r.message WHERE m.case_id = :case_id ORDER BY r.seq
 
 -- What replay and plan read, some hundred messages at a time.
--- name: newest_messages
-SELECT id, type FROM messages ORDER BY id DESC LIMIT :most
+-- name: newest_received
+SELECT seq, content FROM records WHERE kind = 'received' ORDER BY seq DESC LIMIT :most
 
 -- name: message_payloads_among
 SELECT id, payload FROM messages WHERE id IN :list(messages)

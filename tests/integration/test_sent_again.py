@@ -40,7 +40,7 @@ def test_what_a_run_sends_again_is_told_to_stand_already(tmp_path: Path) -> None
             assert wait_reply(app, one, 30)["state"] == "done"
         with app.store.read() as tx:
             sent = [[made.data for made in log.of_message(tx, one) if made.kind == "sent"] for one in (first, second)]
-            written = [row["id"] for row in tx.all("newest_messages", most=10) if row["type"] == "prova.silenzio"]
+            written = [one.message for one in log.newest_received(tx, 10) if one.data["type"] == "prova.silenzio"]
         [stands] = written
         told = [one for several in sent for one in several]
         assert [one.get("stands") for one in told] == [stands if one["sent"] != stands else None for one in told]

@@ -39,3 +39,12 @@ def test_messages_of_a_time_are_found_though_the_clock_of_their_ids_was_another_
             pages = list(window.between(store, since, until))
             wanted = [record for record in records[: len(times)] if (since or search.EVER) <= record.time < (until or search.NEVER)]
             assert [one for page in pages for one in page] == [(record.message, "prova.saluto") for record in wanted]
+
+
+def test_the_newest_messages_are_those_that_came_last_also_after_a_clock_was_set_back(tmp_path):
+    ids = sorted(new_id() for _ in range(5))
+    came = [*ids[2:], *ids[:2]]
+    with closing(open_store(f"sqlite:///{tmp_path}/prova.db")) as store:
+        records = [Record(new_id(), "received", BEGIN, message=one, data={"type": "prova.saluto"}) for one in came]
+        store.write(lambda tx: [log.append(tx, record) for record in records]).result()
+        assert list(window.newest(store, 3)) == [[(one, "prova.saluto") for one in came[-3:]]]
