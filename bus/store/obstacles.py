@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from psycopg import errors
 
 from bus.errors import Interrupted, StoreError
-from bus.store.postgres_session import Session
+from bus.store.postgres_session import BUSY, Session
 
 PATIENCE = "SET lock_timeout = '2s'; SET statement_timeout = '10s'"
 """Of a session that looks: what is found is told soon, and what is not found, too."""
@@ -68,8 +68,7 @@ def looking(raw: Session, query: str = "") -> Iterator[None]:
         raw.execute(_SPENT)
         raise locked(raw, query) from error
     except errors.QueryCanceled as error:
-        hint = "look at the server: its load, its disk, its long transactions (pg_stat_activity)"
-        raise Interrupted("the database took longer than 10 s to answer", hint=hint) from error
+        raise Interrupted("the database took longer than 10 s to answer", hint=BUSY) from error
 
 
 def locked(raw: Session, query: str = "", *, looks: bool = False) -> StoreError:

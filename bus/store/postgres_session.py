@@ -79,14 +79,18 @@ SETTINGS = {
     "enable_bitmapscan": "off",
     "jit": "off",
 }
+DEADLINE = 60
+"""Seconds that one statement may take."""
+SLOW = f"the database stopped a statement: it took longer than {DEADLINE} s, or somebody cancelled it"
+BUSY = "look at the server: its load, its disk, its long transactions (pg_stat_activity)"
 WRITING = {
     # Who stops in the midst of a transaction (a paused process, a dead machine) holds up all writers for no longer than this.
     "idle_in_transaction_session_timeout": "5s",
     "lock_timeout": "4s",
-    "statement_timeout": "60s",
+    "statement_timeout": f"{DEADLINE}s",
     "default_transaction_read_only": "off",  # also while the schema is made
 }
-READING = {"idle_in_transaction_session_timeout": "10min", "statement_timeout": "60s", "default_transaction_read_only": "on"}
+READING = {"idle_in_transaction_session_timeout": "10min", "statement_timeout": f"{DEADLINE}s", "default_transaction_read_only": "on"}
 READERS = 8
 """Views at once; whoever comes then waits."""
 CONNECTIONS = READERS + 1
@@ -313,6 +317,8 @@ def told(session: Session | None) -> Iterator[None]:
             session.close()  # psycopg believes a statement prepared that is not: no word of this session is sure any more
         if isinstance(error, errors.InsufficientPrivilege):
             raise StoreError(f"the database forbids it: {str(error).strip()}", code="store.rights", hint=RIGHTS) from error
+        if isinstance(error, errors.QueryCanceled):
+            raise StoreError(SLOW, hint="ask for less at once (a smaller time, fewer messages); else " + BUSY) from error
         if session is None or passes(error, session):
             raise interrupted(error) from error
         if isinstance(error, MISTAKES):
