@@ -12,6 +12,8 @@ from bus.errors import StoreError
 
 OWNER_ONLY = 0o600
 """The mode of a file that nobody else may read."""
+FOLDER_OWNER_ONLY = 0o700
+"""The mode of a folder that nobody else may enter."""
 
 
 def sync_folder(folder: Path) -> None:
@@ -21,6 +23,13 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_folder(folder: Path, mode: int = 0o755) -> None:
+    """Make a folder where there is none, and those above it, into which nobody else may write whatever the umask is."""
+    if not folder.parent.is_dir():
+        make_folder(folder.parent)
+    folder.mkdir(mode, exist_ok=True)
 
 
 def filesystem(folder: Path) -> str:

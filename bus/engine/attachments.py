@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from bus.clock import Clock
-from bus.disk import kept, sync_folder
+from bus.disk import FOLDER_OWNER_ONLY, kept, make_folder, sync_folder
 from bus.engine import accesses
 from bus.engine.accesses import Looker
 from bus.engine.erasure import keys_told
@@ -43,7 +43,7 @@ class Attachments:
 
     def __init__(self, folder: Path, store: Store, clock: Clock, limit: int = 200_000_000) -> None:
         self.folder, self._store, self._clock, self.limit = folder, store, clock, limit
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder, FOLDER_OWNER_ONLY)
 
     def agree(self) -> None:
         """Make sure that this is the folder that all processes of the store use; raises `ConfigError` when it is another one."""
@@ -184,7 +184,7 @@ class Attachments:
 
     def _place_first(self, temporary: Path, target: Path) -> None:
         """Give a file its place, unless there is one already; no transaction waits for the disk then."""
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(FOLDER_OWNER_ONLY, exist_ok=True)
         try:
             os.link(temporary, target)
         except OSError:  # there is one, or there are no links on this disk: it is decided in the transaction

@@ -25,7 +25,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
-from bus.disk import OWNER_ONLY, kept, save, sync_folder
+from bus.disk import FOLDER_OWNER_ONLY, OWNER_ONLY, kept, make_folder, save, sync_folder
 from bus.errors import ConfigError, Erased, StoreError
 from bus.mac import Mac
 from bus.message import new_id
@@ -335,7 +335,7 @@ def rekey(folder: Path, master: Path) -> int:
         save(master.with_name(master.name + ".new"), base64.b64encode(new) + b"\n", OWNER_ONLY)
         was, now = folder / told["blocks"], folder / str(int(told["blocks"]) + 1)
         _remove(now)
-        now.mkdir(mode=0o700)
+        now.mkdir(FOLDER_OWNER_ONLY)
         count = sum(_rewrap(path, now / path.name, told["id"], old, new) for path in sorted(was.glob("*.keys")))
         if (was / "destroyed").exists():
             save(now / "destroyed", (was / "destroyed").read_bytes(), OWNER_ONLY, anew=True)
@@ -375,10 +375,10 @@ def _remove(folder: Path) -> None:
 
 
 def _make(folder: Path, master: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (folder / "1").mkdir(exist_ok=True, mode=0o700)
+    make_folder(folder, FOLDER_OWNER_ONLY)
+    (folder / "1").mkdir(FOLDER_OWNER_ONLY, exist_ok=True)
     (folder / ".lock").touch(mode=OWNER_ONLY)
-    master.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(master.parent)
     with contextlib.suppress(FileExistsError):
         save(master, base64.b64encode(os.urandom(32)) + b"\n", OWNER_ONLY, anew=True)
     secret, identity = _read_master(master), new_id()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bus.clock import Clock
-from bus.disk import OWNER_ONLY, save
+from bus.disk import OWNER_ONLY, make_folder, save
 from bus.errors import ConfigError, EvidenceError, StoreError
 from bus.log.note import ED25519, Note, Signer, Verifier, parse, read_signer, verifier, verify
 from bus.log.record import Record, record_of
@@ -29,7 +29,7 @@ SAYS_KEYS = b'"kind":"keys"'
 def make(path: Path, name: str) -> Signer:
     """A new key in a file of its own, which only its owner can read; raises `ConfigError` when there is a file already."""
     made = Signer.new(name, ED25519)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     try:
         save(path, f"{made.secret()}\n".encode(), OWNER_ONLY, anew=True)
     except FileExistsError:

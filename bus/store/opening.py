@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bus.config import SCHEMES
-from bus.disk import filesystem, sync_folder
+from bus.disk import filesystem, make_folder, sync_folder
 from bus.errors import ConfigError, StoreError
 from bus.store import Keys, Store, Tx
 
@@ -43,7 +43,7 @@ def _make_folder(path: Path) -> None:
 
     try:
         if not path.parent.is_dir():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             sync_folder(path.parent.parent)
     except OSError as error:
         raise unreachable(error, path) from error

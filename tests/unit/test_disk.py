@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from bus.disk import save
+from bus.disk import make_folder, save
 
 
 def test_a_saved_file_takes_the_place_of_another_unless_it_is_to_be_a_new_one(tmp_path: Path) -> None:
@@ -37,3 +38,13 @@ def test_a_saved_file_is_on_the_disk_before_it_has_its_name_and_so_is_the_name_i
     monkeypatch.setattr("bus.disk.os.fsync", sync)
     save(tmp_path / "f", b"whole")
     assert synced == [("whole", False), ("folder", True)]
+
+
+def test_nobody_else_may_write_into_a_folder_that_was_made_under_an_open_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        make_folder(tmp_path / "var/keys", 0o700)
+        make_folder(tmp_path / "var/keys", 0o700)
+    finally:
+        os.umask(before)
+    assert [0o755, 0o700] == [(tmp_path / one).stat().st_mode & 0o777 for one in ("var", "var/keys")]

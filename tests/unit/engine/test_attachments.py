@@ -21,6 +21,7 @@ from bus.log import log, payload, stream
 from bus.log.keyring import Keyring
 from bus.mapping.protected import EVERYTHING
 from bus.message import new_id
+from bus.store.opening import open_store
 from bus.store.sqlite import SqliteStore
 
 T = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
@@ -184,3 +185,19 @@ def test_a_file_of_before_files_were_sealed_is_given(files: Attachments) -> None
     (files.folder / digest[:2] / digest).write_bytes(b"BNCNNA80A41B429E")
     with files.open(digest) as file:
         assert file.read() == b"BNCNNA80A41B429E"
+
+
+def test_the_folder_of_attachments_and_those_in_it_are_their_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        store = open_store(f"sqlite:///{tmp_path}/var/s.db")
+        store.keys = Keyring.in_memory()
+        files = Attachments(tmp_path / "var/attachments", store, FixedClock(T))
+        with files.receive("a.pdf", "application/pdf") as coming:
+            coming.write(b"x")
+            coming.finish("p")
+        store.close()
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode & 0o777 for path in (files.folder, *files.folder.iterdir()) if path.is_dir()}
+    assert (modes, files.folder.parent.stat().st_mode & 0o777) == ({0o700}, 0o755)
