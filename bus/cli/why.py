@@ -85,4 +85,5 @@ def _shown(granted: Granted, reader: Reader, settings: Config) -> Values:
     from bus.planning.planning import in_force, loaded
     from bus.replay.why import Values
 
-    return Values(granted.sees, loaded(in_force(reader), offered(settings)).types)
+    otherwise = "leave --purpose out: what decided is told without values"
+    return Values(granted.sees, loaded(in_force(reader), offered(settings), otherwise).types)

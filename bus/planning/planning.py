@@ -33,13 +33,15 @@ def in_force(reader: Reader) -> Files:
         return editions.files_of(tx, editions.edition_of(tx, record).manifest)
 
 
-def loaded(files: Files, operations: Mapping[str, Operation]) -> Catalog:
-    """The rules in force. Raises `RulesError` where these settings have not what they need, or this version would not take them again."""
+def loaded(files: Files, operations: Mapping[str, Operation], otherwise: str) -> Catalog:
+    """The rules in force. Raises `RulesError` where these settings have not what they need, or this version would not take them again;
+    ``otherwise``: what else may be done then.
+    """
     try:
         return load(files, operations)
     except RulesError as error:
         sentence = f"the rules in force do not go with these settings, or not with this version of Snodo: {error.sentence}"
-        hint = "these files are in the log, not in your folder: name the settings with which the bus runs, or try the edit with `bus test`"
+        hint = f"these files are in the log, not in your folder: name the settings with which the bus runs (--config), or {otherwise}"
         raise RulesError(sentence, error.findings, code="plan.in-force-unfit", hint=hint) from error
 
 
@@ -57,7 +59,7 @@ def planned(
     Raises `RulesError` with the findings of the edited rules, or of those in force, and says which.
     """
     before, edited = in_force(reader), files_of(folder)
-    old, new = loaded(before, operations), load(folder, operations)
+    old, new = loaded(before, operations, "try the edit with `bus test`"), load(folder, operations)
     if old.digest == new.digest:  # comments at most
         return Planned(old.digest, new.digest, None, edits=tuple(edits(before, edited)))
     book = Rulebook(reader)
