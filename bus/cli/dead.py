@@ -91,7 +91,7 @@ def _act(url: str, key: str, json: bool, run: str, verb: str, asked: dict[str, A
 
 def _letter(shown: dict[str, Any]) -> None:
     from bus.cli.timeline import console
-    from bus.cli.words import clock_of, when
+    from bus.cli.words import when
 
     out = console()
     what = f"{one_line(shown['sentence'])} ({shown['code']})"
@@ -102,7 +102,7 @@ def _letter(shown: dict[str, Any]) -> None:
         out.print_json(data=shown["detail"])
     for one in shown["evidence"]:
         out.print(
-            f"  {'sent' if one['role'] == 'wire-out' else 'received':<8} {clock_of(one['time'])}  {one['size']} bytes  {one['id']}",
+            f"  {'sent' if one['role'] == 'wire-out' else 'received':<8} {when(one['time'])}  {one['size']} bytes  {one['id']}",
             markup=False,
         )
     if shown["evidence"]:

@@ -99,8 +99,8 @@ def sign(kind: str) -> str:
 
 
 def clock_of(text: str) -> str:
-    """The time of day in Rome."""
-    return _rome(text).strftime("%H:%M:%S")
+    """The time of day in Rome, with its zone: an hour comes twice in autumn."""
+    return _rome(text).strftime("%H:%M:%S %Z")
 
 
 def day_of(text: str) -> str:

@@ -4,7 +4,7 @@ import string
 
 import pytest
 
-from bus.cli.words import SOMETHING, WORDS, clock_of, sentence
+from bus.cli.words import SOMETHING, WORDS, clock_of, sentence, when
 from bus.log.record import KINDS
 
 TIME = "2026-07-01T10:00:00.000000Z"
@@ -39,12 +39,12 @@ def test_words_ask_only_for_what_records_have():
                 "data": {"operation": "protocollo.registra", "kind": "in_doubt", "code": "outside.in-doubt", "doubt": True, "again": TIME},
                 "attempt": 2,
             },
-            "protocollo.registra gave no usable answer (attempt 2; outside.in-doubt; in doubt; again at 12:00:00)",
+            "protocollo.registra gave no usable answer (attempt 2; outside.in-doubt; in doubt; again at 12:00:00 CEST)",
         ),
         ({"kind": "joined", "data": {"names": ["iuv", "avviso"]}}, "the case is now known by iuv, avviso"),
         (
             {"kind": "waiting", "data": {"type": "pagopa.ricevuta", "deadline": TIME}},
-            "waiting for pagopa.ricevuta (until 01/07/2026 12:00:00)",
+            "waiting for pagopa.ricevuta (until 01/07/2026 12:00:00 CEST)",
         ),
         ({"kind": "waiting", "data": {}}, "waiting for time"),
         ({"kind": "matched", "data": {"arrival": "m2"}}, "pagopa.ricevuta arrived for this wait"),
@@ -57,8 +57,10 @@ def test_sentences(record, said):
     assert sentence(record, {"m2": "pagopa.ricevuta"}) == said
 
 
-def test_times_are_those_of_rome():
-    assert clock_of("2026-01-01T10:00:00.000000Z") == "11:00:00"
+def test_times_are_those_of_rome_and_say_their_zone():
+    assert clock_of("2026-01-01T10:00:00.000000Z") == "11:00:00 CET"
+    assert when("2026-10-25T00:30:00.000000Z") == "25/10/2026 02:30:00 CEST"
+    assert when("2026-10-25T01:30:00.000000Z") == "25/10/2026 02:30:00 CET"
 
 
 def test_something_is_said_where_a_record_is_silent():
