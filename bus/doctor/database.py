@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 from bus.clock import moment_of, text_of
 from bus.disk import filesystem
 from bus.doctor.here import space
+from bus.doctor.systems import WITHIN
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError, StoreError
 from bus.log.keyring import refuse_used
@@ -35,6 +37,25 @@ def reachable(at: Surroundings) -> Iterator[Verdict]:
         yield wrong("doctor.store", error.sentence, where, next=error.hint)
     else:
         yield ok("doctor.store", f"{at.store.kind} answers", where)
+        yield from _silent(at.settings.store.url)
+
+
+def _silent(url: str) -> Iterator[Verdict]:
+    """Hosts of an address with several that do not answer: the database is reached all the same."""
+    from bus.store.postgres_session import machines
+
+    several = [] if url.startswith("sqlite:///") else machines(url)
+    for host, port in several if len(several) > 1 else ():
+        if host.startswith("/"):
+            continue
+        try:
+            socket.create_connection((host, int(port)), timeout=WITHIN).close()
+        except (OSError, ValueError) as error:
+            said = f"{host}:{port}, one of the hosts of store.url, does not answer: {getattr(error, 'strerror', None) or error}"
+            cure = (
+                "start it, or take it from store.url; with target_session_attrs=read-write there the host that answered last is asked first"
+            )
+            yield warning("doctor.store", said, why="a session that tries it first waits up to 5 s for it", next=cure)
 
 
 def version(at: Surroundings) -> Iterator[Verdict]:

@@ -129,10 +129,11 @@ def hosts_of(url: str) -> frozenset[str]:
     if url.startswith("sqlite:///"):
         return frozenset()
     from psycopg import ProgrammingError
-    from psycopg.conninfo import conninfo_to_dict
+
+    from bus.store.postgres_session import machines
 
     try:
-        named = str(conninfo_to_dict(url).get("host") or "")
+        named = machines(url)
     except ProgrammingError:  # opening it will say what is wrong
         return frozenset()
-    return frozenset(host for host in named.split(",") if host and not host.startswith("/"))
+    return frozenset(host for host, _ in named if host and not host.startswith("/"))

@@ -24,7 +24,7 @@ from bus import config, doctor
 from bus.app import App
 from bus.cli import main
 from bus.clock import text_of
-from bus.doctor import here, systems
+from bus.doctor import database, here, systems
 from bus.doctor.codes import CODES, as_markdown
 from bus.doctor.verdict import Surroundings, Verdict
 from bus.errors import ConfigError, StoreError
@@ -431,6 +431,17 @@ def test_a_database_that_is_none_is_unreachable(tmp_path):
     found = examined(path)
     assert levels(found, "doctor.store") == ["wrong"]
     assert doctor.exit_code(found["doctor.store"]) == 3
+
+
+def test_of_several_hosts_of_the_database_the_one_that_does_not_answer_is_named():
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as alive:
+        other = alive.getsockname()[1]
+        found = list(database._silent(f"postgresql://u:p@127.0.0.1:{port},127.0.0.1:{other}/x"))
+        assert [] == list(database._silent(f"postgresql://u:p@127.0.0.1:{port}/x"))
+    assert [("doctor.store", "warning")] == [(one.code, one.level) for one in found]
+    assert f"127.0.0.1:{port}, one of the hosts of store.url, does not answer: Connection refused" == found[0].what
 
 
 def test_a_schema_of_another_version_and_an_unsafe_journal_are_wrong(tmp_path):
