@@ -35,7 +35,7 @@ def test_the_host_that_answered_last_is_asked_first_where_the_server_must_take_w
         asked.append(more)
         return MagicMock(info=SimpleNamespace(host="b", port=5432, server_version=170000))
 
-    monkeypatch.setattr("psycopg.connect", answer)
+    monkeypatch.setattr(postgres_session.Session, "connect", answer)
     monkeypatch.setattr(postgres_session, "_ANSWERED", {})
     for _ in range(2):
         connect(f"postgresql://u@a,b/x{attrs}", {})
