@@ -130,6 +130,11 @@ class Expression:
         return self._reading.results
 
     @property
+    def made(self) -> Mapping[str, Any]:
+        """The schema of an object that it writes out, or of a list of such; {} where it does not."""
+        return self._reading.made
+
+    @property
     def mixed(self) -> Sequence[int]:
         """Offsets of operators between a value and one of another type."""
         return self._reading.mixed

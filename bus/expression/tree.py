@@ -38,6 +38,7 @@ _FIELDS = {
 _SCALARS: dict[str, Any] = {"string": 9, "bool": 8, "int64": 3, "int32": 5, "double": 1}
 _MESSAGE: Any = 11
 _KINDS = ("const", "ident", "select", "call", "list", "struct", "comprehension")
+_JSON_KINDS = {"int64_value": "integer", "double_value": "number", "string_value": "string", "bool_value": "boolean"}
 COMPARISONS = frozenset({"_<_", "_<=_", "_>_", "_>=_", "_==_", "_!=_"})
 _RECKONING = frozenset({"_+_", "_-_", "_*_", "_/_", "_%_"})
 OF_DATES = frozenset({"date_add", "days_between", "working_day"})
@@ -170,6 +171,7 @@ class Reading:
     mixed: list[int] = field(default_factory=list)
     arguments: list[Argument] = field(default_factory=list)
     compared: list[Compared] = field(default_factory=list)
+    made: Mapping[str, Any] = field(default_factory=dict)
     loose_optional: int | None = None
 
     @property
@@ -210,7 +212,26 @@ def read(checked: Any) -> Reading:
     if len(walker.reading.lookups) == 1:
         walker.reading.lookups[0] = replace(walker.reading.lookups[0], whole=_looked_up(checked.expr)[0] is not None)
     walker.reading.results += _chosen(checked.expr, walker.positions)
+    walker.reading.made = _made(checked.expr)
     return walker.reading
+
+
+def _made(node: Any) -> dict[str, Any]:
+    """The schema of an object that is written out, or of the list that ``map`` makes, as far as the text tells; {} of anything else."""
+    kind = _kind(node)
+    if kind == "struct":
+        fields = {_written(entry.map_key): _made(entry.value) for entry in node.struct.entries}
+        return {} if None in fields else {"type": "object", "properties": fields, "additionalProperties": False}
+    if kind != "comprehension":
+        basic = _basic(node, of_none=False)
+        return {"type": _JSON_KINDS[basic]} if basic else {}
+    step = node.comprehension.loop_step
+    while _kind(step) == "call" and step.call.function == "_?_:_":  # map(x, condition, value)
+        step = step.call.args[1]
+    if _kind(step) != "call" or step.call.function != "_+_" or _is_binding(node.comprehension):
+        return {}
+    added = step.call.args[1]
+    return {"type": "array", "items": _made(added.list.elements[0])} if len(added.list.elements) == 1 else {}
 
 
 def _chosen(node: Any, positions: Mapping[int, int]) -> Iterator[Told]:

@@ -258,6 +258,8 @@ class Paths:
         returns = "" if checked.faults else expression.returns or checked.returns
         if not returns or is_bare_date(expression):
             return Known()
+        if expression.made:
+            return Known(schema=dict(expression.made))
         schema = SCALARS.get(returns) or {"type": returns}
         return Known(schema=schema, typed=self.types.declare(schema) if returns in SCALARS else ANYTHING)
 

@@ -208,7 +208,8 @@ class Target:
         if said:
             code = "target.missing-field" if missing else "target.unknown-field"
             sentence = f"{self.name}: {text} does not fit{f' `{dotted(path)}`' if path else ''}: it {' and '.join(said)}"
-            self.report.report(pointer, code, sentence, "write the fields one by one")
+            near = next((found for name in strange if (found := suggestion(name, take.keys() - have.keys()))), "")
+            self.report.report(pointer, code, sentence, near or "write the fields one by one")
 
     def _given_codes(self, given: Any, wanted: Any, pointer: Pointer, path: tuple[str, ...], text: str) -> None:
         """Codes that the value may have and the field does not take."""
