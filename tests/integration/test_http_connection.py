@@ -1,0 +1,163 @@
+"""The HTTP door, byte by byte: what is no request, what never comes, and what is asked of the connection."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+
+import pytest
+
+from tests.integration.test_http import saluto, server
+from tests.small_bus import Caller, key_of
+
+__all__ = ["server"]
+
+
+def connected(server):
+    return socket.create_connection(("127.0.0.1", server.port), 60)
+
+
+def rest(raw):
+    """All that the bus says until it ends the connection."""
+    return b"".join(iter(lambda: raw.recv(65536), b""))
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        b"GARBAGE\r\n\r\n",
+        b"POST /messages HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+)
+def test_what_is_not_http_gets_a_problem_too(server, request_text):
+    with connected(server) as raw:
+        raw.sendall(request_text)
+        head, _, body = rest(raw).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json")
+    assert json.loads(body)["code"] == "input.malformed"
+
+
+@pytest.mark.parametrize(
+    ("lines", "status", "code"),
+    [
+        (b"Content-Length: 2\r\n\r\n{}", b"400 Bad Request", "input.malformed"),
+        (b"Host: a\r\nHost: b\r\nContent-Length: 2\r\n\r\n{}", b"400 Bad Request", "input.header-twice"),
+        (b"Host: bus\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", b"400 Bad Request", "input.encoding"),
+        (
+            b"Host: bus\r\nContent-Length: "
+            + b"0" * 5000
+            + b"2\r\nConnection: close\r\nAuthorization: Bearer "
+            + key_of("portale").encode()
+            + b"\r\nContent-Type: application/json\r\n\r\n{}",
+            b"400 Bad Request",
+            "input.malformed",
+        ),
+        (b"Host: bus\r\nExpect: 200-ok\r\nContent-Length: 2\r\n\r\n{}", b"417 Expectation Failed", "input.expect"),
+    ],
+)
+def test_what_a_request_asks_of_the_connection_and_nobody_does_is_refused(server, lines, status, code):
+    with connected(server) as raw:
+        raw.sendall(b"POST /messages HTTP/1.1\r\n" + lines)
+        head, _, body = raw.recv(65536).partition(b"\r\n\r\n")
+    assert (head.split(b"\r\n")[0], json.loads(body)["code"]) == (b"HTTP/1.1 " + status, code)
+
+
+@pytest.mark.parametrize(
+    ("version", "lines", "body"),
+    [
+        ("1.0", "Content-Length: 2\r\n", b"{}"),
+        ("1.1", "Host: bus\r\nTransfer-Encoding: Chunked\r\n", b"2\r\n{}\r\n0\r\n\r\n"),
+        ("1.1", "Host: bus\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n", b"{}"),
+    ],
+)
+def test_what_is_asked_of_the_connection_and_done_is_no_fault(server, version, lines, body):
+    with connected(server) as raw:
+        own = f"Authorization: Bearer {key_of('portale')}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        raw.sendall(f"POST /messages HTTP/{version}\r\n{lines}{own}\r\n".encode() + body)
+        answer = rest(raw)
+    assert b'"status":422' in answer, "the body was read: it is no message"
+
+
+@pytest.mark.parametrize("behind", [b"xyz", b"GET /status HTTP/1.1\r\nX-Lunga: " + b"x" * 80_000])
+def test_what_is_no_request_gets_no_answer_before_the_message_that_it_stands_behind(server, behind):
+    body = json.dumps(saluto("Dina")).encode()
+    own = f"Authorization: Bearer {key_of('portale')}\r\nContent-Type: application/json\r\nIdempotency-Key: dietro{len(behind)}\r\n"
+    with connected(server) as raw:
+        raw.sendall(f"POST /messages HTTP/1.1\r\nHost: bus\r\n{own}Content-Length: {len(body)}\r\n\r\n".encode() + body + behind)
+        with contextlib.suppress(ConnectionResetError):
+            answer = raw.recv(65536)
+            answer += rest(raw)
+    assert answer.startswith(b"HTTP/1.1 202"), "the message was accepted, and its sender is told so"
+
+
+def test_a_header_that_never_ends_is_cut(server):
+    with connected(server) as raw, contextlib.suppress(ConnectionError):  # the answer is lost where we still write when it comes
+        raw.sendall(b"GET /status HTTP/1.1\r\nHost: x\r\nX-Lunga: ")
+        for _ in range(200):
+            raw.sendall(b"x" * 4096)
+        assert raw.recv(100).startswith(b"HTTP/1.1 431 ")
+    assert Caller(server.port)("GET", "/status").status == 200
+
+
+def test_a_body_that_never_comes_ends_in_408(server, monkeypatch):
+    monkeypatch.setattr("bus.web.bodies.PATIENCE", 0.2)
+    with connected(server) as raw:
+        raw.sendall(
+            f"POST /messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key_of('portale')}\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{{".encode()
+        )
+        assert raw.recv(1000).startswith(b"HTTP/1.1 408")
+
+
+def test_headers_that_never_come_end_the_connection(server, monkeypatch):
+    monkeypatch.setattr("bus.web.serve.HEADERS_WITHIN", 0.2)
+    with connected(server) as raw:
+        raw.sendall(b"GET /status HTTP/1.1\r\nHost:")
+        assert raw.recv(100) == b""
+
+
+def test_the_time_for_headers_does_not_cut_a_slow_answer(server, monkeypatch):
+    monkeypatch.setattr("bus.web.serve.HEADERS_WITHIN", 0.2)
+    for _ in range(20):  # on a busy machine the headers themselves may come too late
+        with contextlib.suppress(ConnectionError):
+            asked = Caller(server.port)("POST", "/messages", {"type": "prova.attesa", "data": {"nome": "Ugo"}}, {"Prefer": "wait=1"})
+            assert asked.status == 202
+            return
+    pytest.fail("a slow answer never comes")
+
+
+@pytest.mark.parametrize("name", ["Idempotency-Key", "Content-Type", "ce-id", "X-Api-Key"])
+def test_a_header_of_which_there_is_one_alone_is_not_taken_twice(server, name):
+    with connected(server) as raw:
+        twice = f"{name}: uno\r\n{name}: uno\r\n"
+        raw.sendall(f"POST /messages HTTP/1.1\r\nHost: bus\r\n{twice}Content-Length: 2\r\n\r\n{{}}".encode())
+        answer = raw.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 400"), answer
+    assert b"input.header-twice" in answer
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "chunked", "code"),
+    [
+        ("/messages", {}, False, "input.too-large"),
+        ("/messages", {}, True, "input.too-large"),
+        ("/messages", {"Authorization": "Bearer indovinata"}, False, "auth.missing"),
+        ("/attachments", {}, True, "attachment.name"),
+        ("/nulla", {}, False, "input.not-found"),
+    ],
+)
+def test_who_writes_all_and_then_hangs_up_is_told_why_it_was_refused(server, path, headers, chunked, code):
+    own = {"Authorization": f"Bearer {key_of('portale')}", "Content-Type": "application/json", "Connection": "close", **headers}
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    content = b"x" * 20_000_000
+    connection.request(
+        "POST",
+        path,
+        iter([content]) if chunked else content,
+        {**own, "Transfer-Encoding": "chunked"} if chunked else own,
+        encode_chunked=chunked,
+    )
+    assert json.loads(connection.getresponse().read())["code"] == code
+    connection.close()
