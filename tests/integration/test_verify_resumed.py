@@ -1,0 +1,115 @@
+"""`bus log verify --resume`: it goes on where it was interrupted, and forgets nothing that it had found."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from contextlib import nullcontext
+
+from bus.cli import verify
+from bus.log import examine
+from bus.log.tiles import Edge
+from tests.integration.test_verify import auditor, change, file, small
+
+__all__ = ["auditor", "file", "small"]
+
+
+def interrupt(auditor, resume, monkeypatch, *, stretch, behind=0):
+    """Verify, and be interrupted at the end of a stretch: this one of those that end behind a leaf. What was done is saved after each."""
+    stretches = itertools.count(1)
+
+    def interrupted(size, _of):
+        if size > behind and next(stretches) == stretch:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(verify, "SAVE_EVERY", 0.0)
+        patch.setattr(verify, "_bar", lambda: nullcontext(interrupted))
+        assert auditor.says("--resume", resume)[0] == 130
+
+
+def test_a_reply_exchanged_in_its_table_is_named_and_not_forgotten_over_an_interruption(auditor, file, small, tmp_path, monkeypatch):
+    leaf = next(n for n, one in enumerate(small.leaves) if b'"kind":"replied"' in one.content)
+    message = json.loads(small.leaves[leaf].content)["message"]
+    change(file, "UPDATE messages SET reply = (SELECT id FROM payloads WHERE message <> ?) WHERE id = ?", message, message)
+    resume = tmp_path / "verify.json"
+    interrupt(auditor, resume, monkeypatch, stretch=2, behind=leaf)
+    code, shown = auditor.shows("--resume", resume)
+    assert (code, shown["fault"]["kind"]) == (5, "table")
+    assert f"the message {message} stands in the table `messages` with `reply`" in shown["fault"]["sentence"]
+
+
+def test_it_goes_on_where_it_was_interrupted_and_reads_nothing_twice(auditor, file, small, tmp_path, monkeypatch):
+    resume = tmp_path / "verify.json"
+    interrupt(auditor, resume, monkeypatch, stretch=4)
+    at = json.loads(resume.read_bytes())["size"]
+    assert 0 < at < len(small.leaves)
+    later = {json.loads(one.content).get("message") for one in small.leaves[at:]}
+    lines = [(one, json.loads(one.content)) for one in small.leaves[1:at]]
+    before = next(one for one, line in lines if line["message"] not in later and line["kind"] in ("asked", "answered"))
+    change(file, "UPDATE records SET content = x'00' WHERE seq = ?", before.seq)  # what was read before is not read again
+    code, shown = auditor.shows("--resume", resume)
+    assert (code, shown["start"], shown["size"]) == (0, at, len(small.leaves))
+    assert json.loads(resume.read_bytes())["size"] == len(small.leaves)
+    code, shown = auditor.shows("--resume", resume)
+    assert (code, shown["start"], shown["checkpoints"]) == (0, len(small.leaves), 0)
+    assert auditor.says()[0] == 5
+
+
+def test_a_payload_that_is_gone_is_not_forgotten_over_an_interruption(auditor, file, small, tmp_path, monkeypatch):
+    """It may be told at the end only: an `erased` record behind it could say why."""
+    leaf, payload = next(
+        (n, json.loads(one.content)["payloads"][0]["id"]) for n, one in enumerate(small.leaves) if b"payloads" in one.content
+    )
+    change(file, "DELETE FROM payloads WHERE id = ?", payload)
+    resume = tmp_path / "verify.json"
+    interrupt(auditor, resume, monkeypatch, stretch=7)
+    assert json.loads(resume.read_bytes())["size"] > leaf
+    code, shown = auditor.shows("--resume", resume)
+    assert (code, shown["fault"]["kind"], shown["fault"]["leaf"]) == (5, "payload", leaf)
+
+
+def test_what_was_verified_before_must_still_be_there(auditor, file, small, tmp_path):
+    resume = tmp_path / "verify.json"
+    assert auditor.says("--resume", resume)[0] == 0
+    size = small.sizes[-1]
+    assert f"{size:,} records that were right at an earlier time" in auditor.says("--resume", resume)[1]
+    size = small.sizes[-3]
+    for table, column in (("checkpoints", "size"), ("anchors", "size")):
+        change(file, f"DELETE FROM {table} WHERE {column} > ?", size)
+    code, shown = auditor.shows("--resume", resume)
+    assert (code, shown["fault"]["kind"], shown["fault"]["leaf"]) == (5, "rollback", size)
+
+
+def test_a_file_that_is_no_state_is_refused(auditor, tmp_path):
+    for content in (b"", b"{}", b'{"snodo": "log verify"}', b"[]"):
+        (tmp_path / "state").write_bytes(content)
+        code, said = auditor.says("--resume", tmp_path / "state")
+        assert (code, "not what `bus log verify --resume` wrote" in said) == (2, True)
+
+
+def test_what_is_half_done_is_not_in_what_an_interruption_leaves(auditor, small, tmp_path, monkeypatch):
+    """Wherever it comes: in the midst of hashing too."""
+    resume, hashed, at = tmp_path / "verify.json", examine.lines_of, iter(range(1000))
+
+    def interrupted(tx, after, count):
+        lines = hashed(tx, after, count)
+        if next(at) == 9:
+            raise KeyboardInterrupt
+        return lines
+
+    def extended(self, leaves, seqs):
+        few = small.sizes[8] + 1 - self.size
+        extend(self, *((leaves[:few], seqs[:few]) if 0 <= few < len(leaves) else (leaves, seqs)))
+        if 0 <= few < len(leaves):
+            raise KeyboardInterrupt
+
+    extend = Edge.extend
+    for target, name, instead in (("bus.log.verify", "lines_of", interrupted), ("bus.log.tiles.Edge", "extend", extended)):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"{target}.{name}", instead)
+            assert auditor.says("--resume", resume)[0] == 130, name
+        assert json.loads(resume.read_bytes())["size"] in small.sizes
+        code, shown = auditor.shows("--resume", resume)
+        assert (code, shown["size"]) == (0, len(small.leaves))
+        resume.unlink()
