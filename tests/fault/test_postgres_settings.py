@@ -1,0 +1,150 @@
+"""What a PostgreSQL server or database is set to: refused where it could lose commits, or mix up texts; not ours where it is meant for others."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+
+from bus.errors import StoreError
+from bus.store import Store
+from bus.store.postgres import PostgresStore
+from bus.testing.services import PostgreSQL
+from tests.fault.test_postgres import add, numbers, times
+
+
+@pytest.mark.parametrize(
+    ("setting", "remedy"),
+    [
+        ("fsync", "take fsync from the command line"),
+        ("full_page_writes", "take full_page_writes from the command line"),
+        ("synchronous_commit", "set synchronous_commit = on"),  # our own session says on, and so hides where off comes from
+    ],
+)
+def test_a_server_that_could_lose_commits_is_refused_with_the_remedy(setting: str, remedy: str) -> None:
+    with PostgreSQL({setting: "off"}) as server, pytest.raises(StoreError, match=rf"{setting}=off.*{remedy}"):
+        PostgresStore(server.new_database())
+
+
+def test_what_keeps_commits_cannot_be_switched_off_unseen_while_the_bus_works() -> None:
+    with PostgreSQL() as server:
+        url = server.new_database()
+        store = PostgresStore(url)
+        store.write(lambda tx: add(tx, "before")).result(30)
+        for setting in ("fsync", "full_page_writes"):
+            _switch(url, setting, "off")
+            with pytest.raises(StoreError, match=rf"{setting}=off.*set {setting} = on"):
+                _write_until_refused(store)
+            _switch(url, setting, "on")
+            until = time.monotonic() + 30
+            while True:
+                with contextlib.suppress(StoreError):
+                    store.write(lambda tx, name=f"after {setting}": add(tx, name)).result(30)  # type: ignore[misc]
+                    break
+                assert time.monotonic() < until
+            assert times(store, f"after {setting}") == 1
+        store.close()
+
+
+_WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE %s"
+
+
+@pytest.mark.parametrize("ended", ["pg_cancel_backend", "pg_terminate_backend"])
+def test_a_commit_that_no_synchronous_standby_has_is_acknowledged_by_nobody(ended: str) -> None:
+    """Who ends the session that waits for a standby makes the server say that it has committed."""
+    with PostgreSQL() as server:
+        url = server.new_database()
+        server._sql("ALTER ROLE snodo SET client_min_messages = error")  # the server says it in a warning
+        store = PostgresStore(url)
+        store.write(lambda tx: add(tx, "before")).result(30)
+        _switch(url, "synchronous_standby_names", "gemello")
+        with psycopg.connect(url, autocommit=True) as admin:
+            written, name = _write_until_it_waits(store, admin)
+            for query in ("COMMIT", "%pg_logical_emit_message%", "%pg_logical_emit_message%"):
+                admin.execute(f"SELECT {ended}(%s)", [_waiting(admin, query)])  # type: ignore[call-overload]
+            assert _waiting(admin, "%pg_logical_emit_message%")
+        assert not written.done()
+        _switch(url, "synchronous_standby_names", "''")
+        written.result(30)
+        assert times(store, name) == 1
+        store.close()
+
+
+def _write_until_it_waits(store: Store, admin: psycopg.Connection[Any]) -> tuple[Future[None], str]:
+    """A session hears of a change of settings some moments after it."""
+    for number in range(1000):
+        name = f"alone {number}"
+        written = store.write(lambda tx, name=name: add(tx, name))  # type: ignore[misc]
+        while not written.done():
+            if admin.execute(_WAITING, ["COMMIT"]).fetchone():
+                return written, name
+            time.sleep(0.02)
+    raise AssertionError("no commit waits")
+
+
+def _waiting(admin: psycopg.Connection[Any], query: str) -> int:
+    """The session that waits for a standby with this query; it MUST come within half a minute."""
+    until = time.monotonic() + 30
+    while (row := admin.execute(_WAITING, [query]).fetchone()) is None:
+        assert time.monotonic() < until, query
+        time.sleep(0.02)
+    return int(row[0])
+
+
+def _switch(url: str, setting: str, value: str) -> None:
+    with psycopg.connect(url, autocommit=True) as session:
+        session.execute("SET synchronous_commit = local")
+        session.execute(f"ALTER SYSTEM SET {setting} = {value}")  # type: ignore[call-overload]
+        session.execute("SELECT pg_reload_conf()")
+
+
+def _write_until_refused(store: Store) -> None:
+    """A session hears of a change of settings some moments after it."""
+    until, number = time.monotonic() + 30, 0
+    while time.monotonic() < until:
+        number += 1
+        store.write(lambda tx, name=f"meanwhile {number}": add(tx, name)).result(30)  # type: ignore[misc]
+
+
+def test_settings_of_the_server_for_others_sessions_are_not_ours(postgresql: PostgreSQL, postgresql_url: str) -> None:
+    """They may end what idles, waits or takes long, let nobody write who does not ask for it, and take bytes for other texts."""
+    theirs = {
+        "default_transaction_read_only": "on", "default_transaction_isolation": "serializable", "statement_timeout": "500ms",
+        "lock_timeout": "1ms", "idle_in_transaction_session_timeout": "1ms", "idle_session_timeout": "300ms",
+        "client_encoding": "LATIN1",
+    }  # fmt: skip
+    name = postgresql_url.rpartition("/")[2]
+    with psycopg.connect(postgresql.url, autocommit=True) as admin:
+        for setting, value in theirs.items():
+            admin.execute(f"ALTER DATABASE {name} SET {setting} = '{value}'")  # type: ignore[call-overload]
+    with ThreadPoolExecutor(8) as threads:
+        store, *others = threads.map(PostgresStore, [postgresql_url] * 8)
+    for other in others:
+        other.close()
+    for turn in range(3):
+        store.write(lambda tx, turn=turn: add(tx, f"perché {turn} €")).result(60)  # type: ignore[misc]
+        assert times(store, f"perché {turn} €") == 1
+        time.sleep(0.5)  # their patience with who idles
+    assert len(numbers(store)) == 3
+    store.close()
+
+
+def test_a_database_that_is_not_there_says_what_to_look_at(postgresql: PostgreSQL) -> None:
+    with pytest.raises(StoreError, match=r"cannot be opened.*nessuna") as told:
+        PostgresStore(postgresql.url_of("nessuna"))
+    assert told.value.code == "store.unreachable"
+    assert "the database, the user and the password" in told.value.hint
+
+
+def test_a_database_in_another_encoding_is_refused(postgresql: PostgreSQL) -> None:
+    url = postgresql.new_database()
+    latin = url + "_latin"
+    postgresql._sql(f"CREATE DATABASE {latin.rpartition('/')[2]} TEMPLATE template0 ENCODING 'LATIN1'")
+    with pytest.raises(StoreError, match="LATIN1"):
+        PostgresStore(latin)
+    postgresql.drop_database(latin)
+    postgresql.drop_database(url)
