@@ -154,7 +154,8 @@ def test_an_import_in_the_right_place_is_left_alone(module, source):
 
 
 def test_no_file_is_longer_than_the_limit():
-    lengths = {module_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+    files = (path for folder in ("bus", "adapters", "tests", "tools", "benchmarks") for path in (PROJECT / folder).rglob("*.py"))
+    lengths = {module_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in files}
     assert not {module: length for module, length in lengths.items() if length > TABLE["sizes"]["file_lines"]}
 
 
