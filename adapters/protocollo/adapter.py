@@ -213,10 +213,8 @@ class Protocollo(Adapter):
     def _raise_error(self, step: Step, code: str, sentence: str) -> None:
         if code == "0":
             return
-        about_token = any(word in sentence.casefold() for word in self._dialect.gettone_scaduto_testi)
-        if step is not self._dialect.login and (
-            code in self._dialect.gettone_scaduto or (about_token and code not in self._dialect.codici)
-        ):
+        expired = code in self._dialect.gettone_scaduto or (code not in self._dialect.codici and self._says_expired(sentence))
+        if expired and step is not self._dialect.login:
             raise _Expired
         raise Refused(
             f"{step.operazione}: {sentence or code}", outside_code=self._dialect.codici.get(code, code), evidence={"numero": code}
@@ -246,17 +244,21 @@ class Protocollo(Adapter):
             return str(self._ricerca.call(name, values, _within(ctx, until), effect="read").get("return") or "")
 
         found = []
-        for number in documents(ask, self.settings.utente, riferimento, self._expired_text):
-            said = document(ask, self.settings.utente, number, self._expired_text)
+        for number in documents(ask, self.settings.utente, riferimento, self._refuse_expired):
+            said = document(ask, self.settings.utente, number, self._refuse_expired)
             if is_marked(said["OGGETTO"], riferimento):
                 day = day_of(said["DATA"])
                 one = Registrato(numero=full_number(said["NUMERO"]), anno=year_of(said["ANNO"], day), data=day, riferimento=riferimento)
                 found.append((one, said["OGGETTO"]))
         return found
 
-    def _expired_text(self, sentence: str) -> None:
-        if any(word in sentence.casefold() for word in self._dialect.gettone_scaduto_testi):
+    def _refuse_expired(self, sentence: str) -> None:
+        """Raises `_Expired` where a reply's text is about the token."""
+        if self._says_expired(sentence):
             raise _Expired
+
+    def _says_expired(self, sentence: str) -> bool:
+        return any(word in sentence.casefold() for word in self._dialect.gettone_scaduto_testi)
 
 
 def _client(settings: ProtocolloSettings, contract: str | Path, url: str, authorization: str = "") -> SoapClient:
