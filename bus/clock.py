@@ -10,6 +10,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 ROME = ZoneInfo("Europe/Rome")
+"""Where days begin and end, and what a time without an offset is in."""
 
 
 class Clock(Protocol):

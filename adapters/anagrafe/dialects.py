@@ -10,13 +10,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
 from bus.adapter import Contract
+from bus.clock import ROME
 
-_ROME = ZoneInfo("Europe/Rome")
 _AS_TODAY = 1996
 """Since then Italy's summer time is as long as today. .NET counts it so for all years, and writes midnights of before an hour early."""
 
@@ -164,7 +163,7 @@ def day_of(value: Any, written: str) -> str:
     if isinstance(value, dt.date) and value.year == 1:
         return ""
     if isinstance(value, dt.datetime):
-        there = value.astimezone(_ROME) if value.tzinfo else value
+        there = value.astimezone(ROME) if value.tzinfo else value
         if value.tzinfo and there.year < _AS_TODAY and there.time() == dt.time(23):
             there += dt.timedelta(hours=1)
         return there.date().isoformat()

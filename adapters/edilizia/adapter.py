@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, Field
 
@@ -36,12 +35,12 @@ from adapters.edilizia.models import (
 )
 from adapters.sql import REFUSALS, Database, Row, SqlSettings, Transaction, amount_of, cents_of, queries_of
 from bus.adapter import Adapter, Call, Refused, operation
+from bus.clock import ROME
 from bus.message import digest
 
 A = TypeVar("A", bound=BaseModel)
 HERE = Path(__file__).parent
 SCHEMA = HERE / "contract" / "schema.sql"
-_ROME = ZoneInfo("Europe/Rome")
 LARGEST_ID = 999_999
 """Ids are decimal(6,0)."""
 
@@ -298,7 +297,7 @@ class _Work:
 
     def _today(self) -> str:
         """The office's date: Rome's, not UTC's."""
-        return self.now.astimezone(_ROME).date().isoformat()
+        return self.now.astimezone(ROME).date().isoformat()
 
     def _rows(self, query: str, pratica: int, ids: Iterable[int], rows: list[Row]) -> None:
         self._add(query, [{**row, "pratica": pratica, "id": number} for number, row in zip(ids, rows, strict=True)])

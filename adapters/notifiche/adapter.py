@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from adapters.http import no_answer
 from adapters.rest import HTTP_REFUSALS, RestClient, RestSettings
 from bus.adapter import Adapter, Call, Contract, operation
+from bus.clock import ROME
 
 PERSON = r"^[A-Z]{6}[0-9LMNPQRSTUV]{2}[ABCDEHLMPRST][0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{3}[A-Z]$"
 ADDRESS = r"^[!#-'*+./0-9=?A-Z^-z{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
-_ROME = "Europe/Rome"
 
 
 def _sized(shortest: int, longest: int) -> AfterValidator:
@@ -170,5 +169,5 @@ class Notifiche(Adapter):
 
 def _end_of_day(day: dt.date) -> str:
     """The last second of a day in Italy, as App IO wants it: UTC."""
-    moment = dt.datetime.combine(day, dt.time(23, 59, 59), ZoneInfo(_ROME)).astimezone(dt.UTC)
+    moment = dt.datetime.combine(day, dt.time(23, 59, 59), ROME).astimezone(dt.UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")

@@ -13,6 +13,7 @@ from typing import Any
 
 from adapters.pagopa.modelli import PagopaSettings, euro
 from bus.adapter import Exchange, Report
+from bus.clock import ROME
 from bus.message import JsonObject, JsonValue
 
 FONTE = "pagoPA, Specifiche Attuative del Nodo dei Pagamenti-SPC, Giornale degli Eventi; to be kept for 24 months"
@@ -97,6 +98,4 @@ def _particolari(exchange: Exchange, detto: JsonObject) -> dict[str, JsonValue]:
 
 
 def _ora(moment: dt.datetime) -> str:
-    from zoneinfo import ZoneInfo
-
-    return moment.astimezone(ZoneInfo("Europe/Rome")).isoformat(timespec="milliseconds")
+    return moment.astimezone(ROME).isoformat(timespec="milliseconds")

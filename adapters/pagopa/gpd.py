@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from adapters.pagopa.modelli import ROMA, NuovaPosizione, PagopaSettings, Posizione, PosizioneLetta, Stato, Trasferimento, euro
+from adapters.pagopa.modelli import NuovaPosizione, PagopaSettings, Posizione, PosizioneLetta, Stato, Trasferimento, euro
+from bus.clock import ROME
 
 FINE_GIORNO = dt.time(23, 59, 59)
 
@@ -57,12 +58,12 @@ class PosizioneGpd(_Gpd):
 
 def fine_del_giorno(giorno: dt.date) -> str:
     """The last second of a day in Italy, in UTC: what GPD calls dueDate."""
-    return dt.datetime.combine(giorno, FINE_GIORNO, ROMA).astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return dt.datetime.combine(giorno, FINE_GIORNO, ROME).astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def giorno_di(momento: dt.datetime) -> dt.date:
     """The day in Italy of a moment of GPD's, which is UTC also when it does not say so."""
-    return (momento if momento.tzinfo else momento.replace(tzinfo=dt.UTC)).astimezone(ROMA).date()
+    return (momento if momento.tzinfo else momento.replace(tzinfo=dt.UTC)).astimezone(ROME).date()
 
 
 def posizione_di(richiesta: NuovaPosizione, settings: PagopaSettings, stato: Stato) -> Posizione:

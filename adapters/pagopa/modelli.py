@@ -9,15 +9,14 @@ import datetime as dt
 import re
 from decimal import Decimal
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo
 
 from pydantic import Field, model_validator
 
 from adapters.pagopa.identificativi import Emettitore, iban_valido
 from adapters.rest import RestSettings
 from bus.adapter import Contract
+from bus.clock import ROME
 
-ROMA = ZoneInfo("Europe/Rome")
 TESTO = r"^[^\x00-\x1f\x7f\ufffe\uffff]+$"
 """What the node's XML can carry, on one line."""
 _EMAIL = re.compile(r"[A-Za-z0-9_.+\-]+@[A-Za-z0-9\-]+(\.[A-Za-z0-9\-]+)*")
@@ -207,4 +206,4 @@ def centesimi(importo: Decimal | str) -> int:
 
 def oggi(adesso: dt.datetime) -> dt.date:
     """The day in Italy at a moment."""
-    return adesso.astimezone(ROMA).date()
+    return adesso.astimezone(ROME).date()

@@ -32,11 +32,12 @@ from urllib.parse import urlsplit
 from adapters.pagopa.controlli import difetti
 from adapters.pagopa.identificativi import iuv_di
 from adapters.pagopa.inbound import CONTRATTO
-from adapters.pagopa.modelli import ROMA, centesimi, euro
+from adapters.pagopa.modelli import centesimi, euro
 from adapters.simulator import Reply, Request, Simulator, main
 from adapters.soap.envelope import fault_in, open_envelope
 from adapters.soap.wsdl import SoapOperation, Wsdl, load
 from adapters.soap.xml import serialize
+from bus.clock import ROME
 from bus.errors import Malformed
 
 Trasporto = Callable[[bytes, str, float], bytes]
@@ -158,7 +159,7 @@ class Nodo:
             "channelDescription": "app",
             "paymentMethod": "creditCard",
             "fee": "1.50",
-            "paymentDateTime": dt.datetime.now(ROMA).replace(microsecond=0, tzinfo=None),
+            "paymentDateTime": dt.datetime.now(ROME).replace(microsecond=0, tzinfo=None),
         } | ({"primaryCiIncurredFee": "0.00"} if versione == 2 else {})
 
     def chiama(self, operazione: str, valori: Mapping[str, Any], secondi: float = SECONDI) -> Esito:

@@ -15,8 +15,9 @@ from decimal import Decimal
 from typing import Any
 
 from adapters.pagopa.memoria import PAGAMENTO, POSIZIONE, RICEVUTA, Ricordo, fatto
-from adapters.pagopa.modelli import ROMA, centesimi, oggi
+from adapters.pagopa.modelli import centesimi, oggi
 from bus.adapter import Door, Fact
+from bus.clock import ROME
 from bus.message import JsonObject, JsonValue, digest
 
 RICEVUTA_PAGAMENTO = "pagopa.ricevuta"
@@ -192,7 +193,7 @@ def _data(ricevuta: Mapping[str, Any]) -> dt.date | None:
     """The day of payment in Italy; a moment without offset is Italian time, one that no calendar of ours has is none."""
     momento = ricevuta["paymentDateTime"]
     if isinstance(momento, dt.datetime) and dt.MINYEAR < momento.year < dt.MAXYEAR:
-        return momento.astimezone(ROMA).date() if momento.tzinfo else momento.date()
+        return momento.astimezone(ROME).date() if momento.tzinfo else momento.date()
     data = ricevuta["applicationDate"] or ricevuta["transferDate"]
     return data if isinstance(data, dt.date) else None
 

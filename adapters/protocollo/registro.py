@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from bus.adapter import Exchange, Report
+from bus.clock import ROME
 from bus.message import JsonValue
 
 FONTE = "DPR 445/2000, art. 53, commi 1 and 2; AgID, Linee guida sul documento informatico (2021), 3.1.6"
@@ -48,7 +48,7 @@ def righe(operation: str, exchange: Exchange) -> Iterator[Mapping[str, JsonValue
     documenti: Any = chiesto.get("documenti") or ()
     yield {
         "numero": risposto.get("numero", ""), "anno": risposto.get("anno", ""), "data_registrazione": risposto.get("data", ""),
-        "ora_richiesta": exchange.began.astimezone(ZoneInfo("Europe/Rome")).isoformat(timespec="seconds"),
+        "ora_richiesta": exchange.began.astimezone(ROME).isoformat(timespec="seconds"),
         "flusso": chiesto.get("flusso", ""), "mittente": _nome(chiesto.get("mittente")), "destinatario": _nome(chiesto.get("destinatario")),
         "oggetto": chiesto.get("oggetto", ""), "classifica": chiesto.get("classifica", ""), "uo": chiesto.get("uo", ""),
         "impronte": " ".join(documento["sha256"] for documento in documenti),

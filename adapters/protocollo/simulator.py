@@ -17,13 +17,13 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from adapters.protocollo.dialects import SHIPPED, Step
 from adapters.protocollo.segnatura import schema
 from adapters.simulator import Reply, Request, Simulator, main
 from adapters.soap.server import Handler, SoapReply, SoapService
 from adapters.soap.xml import Element, add, children, fragment, local, new, parse, text_at
+from bus.clock import ROME
 from bus.errors import Malformed
 
 _OURS = Path(__file__).parent / "contract" / "docarea.wsdl"
@@ -145,7 +145,7 @@ class Register(Simulator):
         if schema().errors(said):
             raise _No(103)
         detail = self._examined(said)
-        today = dt.datetime.now(ZoneInfo("Europe/Rome")).date()
+        today = dt.datetime.now(ROME).date()
         with self.ledger.transaction():
             number = 1 + int(self.ledger.state("last", str(today.year)) or 0)
             self.ledger.remember("last", str(today.year), number)
