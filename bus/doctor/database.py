@@ -15,7 +15,7 @@ from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError, StoreError
 from bus.log.keyring import refuse_used
 from bus.store.opening import doubts, refuse_network, refuse_unusable
-from bus.store.survey import Survey, survey, where_is
+from bus.store.survey import survey, where_is
 
 AHEAD = "set it by chrony or systemd-timesyncd; records keep the time that they have, and are in the order of their commits all the same"
 SKEW = dt.timedelta(seconds=1)
@@ -59,13 +59,13 @@ def _silent(url: str) -> Iterator[Verdict]:
 
 
 def version(at: Surroundings) -> Iterator[Verdict]:
-    store = _of(at)
+    store = at.database
     what = f"{store.kind} {store.version}"
     yield wrong("doctor.store-version", what, store.where) if store.too_old else ok("doctor.store-version", what)
 
 
 def safety(at: Surroundings) -> Iterator[Verdict]:
-    store = _of(at)
+    store = at.database
     for refused in store.unsafe:
         yield wrong("doctor.store-settings", refused.sentence, store.where, next=refused.hint)
     for said in doubts(at.settings.store.url) if at.settings.store.shared else ():
@@ -75,8 +75,8 @@ def safety(at: Surroundings) -> Iterator[Verdict]:
 
 
 def schema(at: Surroundings) -> Iterator[Verdict]:
-    store = _of(at)
-    if store.figures.get("lies_open"):
+    store = at.database
+    if at.rows("lies_open"):
         yield wrong("doctor.store-schema", "payloads in this database lie open: a migration was interrupted", store.where)
     elif store.revision == store.speaks:
         yield ok("doctor.store-schema", f"revision {store.revision}")
@@ -94,7 +94,7 @@ def schema(at: Surroundings) -> Iterator[Verdict]:
 
 
 def rights(at: Surroundings) -> Iterator[Verdict]:
-    store = _of(at)
+    store = at.database
     if store.revision and store.kind == "PostgreSQL":
         if store.may_change:
             yield warning("doctor.store-rights", f"the user {store.user} {store.may_change}", store.where)
@@ -104,7 +104,7 @@ def rights(at: Surroundings) -> Iterator[Verdict]:
 
 def locks(at: Surroundings) -> Iterator[Verdict]:
     """Tables that could not be looked at, each once."""
-    store = _of(at)
+    store = at.database
     held = {missed.sentence: missed.hint for missed in store.missed.values() if missed.code == "store.locked"}
     for said, remedy in held.items():
         yield wrong("doctor.store-locks", said, store.where, next=remedy)
@@ -114,7 +114,7 @@ def locks(at: Surroundings) -> Iterator[Verdict]:
 
 def standby(at: Surroundings) -> Iterator[Verdict]:
     """Only where commits wait for one."""
-    store = _of(at)
+    store = at.database
     if store.standbys is None:
         return
     named = f"synchronous_standby_names is {store.standbys.names!r}"
@@ -144,8 +144,9 @@ def disk(at: Surroundings) -> Iterator[Verdict]:
 
 def clock(at: Surroundings) -> Iterator[Verdict]:
     """Against the database's clock, and against the log: of SQLite there is no other clock than this machine's."""
-    store = _of(at)
-    last = next((moment_of(row["time"]) for row in store.figures.get("time_of_last_record", ())), store.now)
+    store = at.database
+    time = at.value("time_of_last_record", "time")
+    last = moment_of(time) if time else store.now
     if last - store.now > SKEW:
         what = f"the last record is of {text_of(last)}, and now it is {text_of(store.now)}"
         yield warning("doctor.clock", what, why="the clock was ahead, or is behind: times, deadlines and retention follow it", next=AHEAD)
@@ -153,11 +154,6 @@ def clock(at: Surroundings) -> Iterator[Verdict]:
         return
     what = f"this machine is {abs(ahead).total_seconds():.1f} s {'ahead of' if ahead > dt.timedelta() else 'behind'} the database"
     yield warning("doctor.clock", what) if abs(ahead) > SKEW else ok("doctor.clock", what)
-
-
-def _of(at: Surroundings) -> Survey:
-    assert at.store is not None
-    return at.store
 
 
 def _file(at: Surroundings) -> Path:

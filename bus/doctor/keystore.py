@@ -16,8 +16,7 @@ CODE = "doctor.keystore"
 def keystore(at: Surroundings) -> Iterator[Verdict]:
     """Before the first start there is none; an old database without its own is lost."""
     folder, master = at.settings.keystore.folder, at.settings.keystore.master
-    assert at.store is not None
-    expected = next((row["value"] for row in at.store.figures.get("keystore_of_payloads", ())), None)
+    expected = at.value("keystore_of_payloads", "value")
     try:
         if expected is None:
             refuse_used(folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -61,6 +61,20 @@ class Surroundings:
         """The settings; only for checks that `needs_settings`."""
         assert self.config is not None
         return self.config
+
+    @property
+    def database(self) -> Survey:
+        """What the database was found to be; only for checks that `needs_store`."""
+        assert self.store is not None
+        return self.store
+
+    def rows(self, figure: str) -> Sequence[dict[str, Any]]:
+        """A figure of the database; none where it has no such rows."""
+        return self.database.figures.get(figure, ())
+
+    def value(self, figure: str, column: str) -> Any:
+        """A column of a figure's first row, or None."""
+        return next((row[column] for row in self.rows(figure)), None)
 
 
 Check: TypeAlias = Callable[[Surroundings], Iterable[Verdict]]

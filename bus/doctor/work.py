@@ -6,7 +6,6 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
 
 from bus.anchors import outside
 from bus.anchors.lateness import ahead, expected, standing
@@ -22,7 +21,7 @@ SILENT = dt.timedelta(seconds=30)
 
 def same_attachments(at: Surroundings) -> Iterator[Verdict]:
     """The folder has a name inside; the processes agree on it in the store at their start."""
-    agreed = next((row["value"] for row in _figure(at, "folder_of_attachments")), None)
+    agreed = at.value("folder_of_attachments", "value")
     folder = at.settings.attachments.folder
     if agreed is None or not folder.is_dir():
         return
@@ -36,7 +35,7 @@ def same_attachments(at: Surroundings) -> Iterator[Verdict]:
 
 def processes(at: Surroundings) -> Iterator[Verdict]:
     """Several versions or rules at once are as it is in the middle of an upgrade, and a doubt at any other time."""
-    rows = _figure(at, "processes_at_work")
+    rows = at.rows("processes_at_work")
     for row in rows:
         silent = _age(at, row["seen"])
         if silent > SILENT:
@@ -55,9 +54,9 @@ def processes(at: Surroundings) -> Iterator[Verdict]:
 
 
 def backlog(at: Surroundings) -> Iterator[Verdict]:
-    [row] = _figure(at, "backlog") or [{"runs": 0, "oldest": None}]
+    [row] = at.rows("backlog") or [{"runs": 0, "oldest": None}]
     age = _age(at, row["oldest"])
-    behind = next((one["behind"] for one in _figure(at, "count_behind_dead")), 0)
+    behind = at.value("count_behind_dead", "behind") or 0
     what = f"{row['runs']:,} runs are due" + (f", the oldest for {_words(age)}" if row["runs"] else "")
     what += f", {behind:,} of them behind a dead letter of their case" if behind else ""
     if age <= LATE:
@@ -67,7 +66,7 @@ def backlog(at: Surroundings) -> Iterator[Verdict]:
 
 
 def dead(at: Surroundings) -> Iterator[Verdict]:
-    rows = _figure(at, "dead_by_reason")
+    rows = at.rows("dead_by_reason")
     total = sum(row["runs"] for row in rows)
     if not total:
         yield ok("doctor.dead", "no dead letters")
@@ -78,14 +77,14 @@ def dead(at: Surroundings) -> Iterator[Verdict]:
 
 
 def lanes(at: Surroundings) -> Iterator[Verdict]:
-    for row in _figure(at, "lanes_of_the_dead"):
+    for row in at.rows("lanes_of_the_dead"):
         yield wrong(
             "doctor.lanes", f"the dead letter {row['run']} holds the ordered lane {row['name']}", next=f"bus dead show {row['run']}"
         )
 
 
 def leases(at: Surroundings) -> Iterator[Verdict]:
-    late = [row for row in _figure(at, "expired_leases") if _age(at, row["lease"]) > LATE]
+    late = [row for row in at.rows("expired_leases") if _age(at, row["lease"]) > LATE]
     for row in late:
         yield warning(
             "doctor.leases",
@@ -95,11 +94,11 @@ def leases(at: Surroundings) -> Iterator[Verdict]:
 
 def tree(at: Surroundings) -> Iterator[Verdict]:
     """With workers of their own, and none at work, nobody seals, which is as it should be."""
-    if lost := next((cut_off(row) for row in _figure(at, "ends_of_log")), ""):
+    if lost := next((cut_off(row) for row in at.rows("ends_of_log")), ""):
         yield wrong("doctor.tree", lost, why="records that existed are gone", next=CUT_OFF)
         return
-    age = _age(at, next((row["oldest"] for row in _figure(at, "oldest_unsealed")), None))
-    workers = any(row["role"] != "web" for row in _figure(at, "processes_at_work"))
+    age = _age(at, at.value("oldest_unsealed", "oldest"))
+    workers = any(row["role"] != "web" for row in at.rows("processes_at_work"))
     if age > LATE and (workers or not at.settings.store.shared):
         yield warning("doctor.tree", f"records wait to be sealed, the oldest for {_words(age)}")
     else:
@@ -111,10 +110,10 @@ def anchors(at: Surroundings) -> Iterator[Verdict]:
     settings = at.settings.anchors
     if not settings.witnesses:
         yield warning("doctor.anchors", "the log has no witness: nobody but its operator vouches for it", next="docs/sysadmin/witness.md")
-    if expected(settings) and at.store is not None and at.store.revision == at.store.speaks:
+    if expected(settings) and at.database.revision == at.database.speaks:
         heads = outside.heads(settings.witnesses, at.settings.log.origin)  # first: a log that grows meanwhile was not rolled back
         with closing(open_reader(at.settings.store.url)) as reader, reader.read() as tx:
-            for one in standing(tx, settings, at.store.now):
+            for one in standing(tx, settings, at.database.now):
                 what = f"{one.kind} {one.name}: {one.size:,} records"
                 if one.name in heads and (denied := ahead(tx, one.name, heads[one.name])):
                     yield wrong(
@@ -126,15 +125,9 @@ def anchors(at: Surroundings) -> Iterator[Verdict]:
                     yield ok("doctor.anchors", what)
 
 
-def _figure(at: Surroundings, name: str) -> list[dict[str, Any]]:
-    assert at.store is not None
-    return at.store.figures.get(name, [])
-
-
 def _age(at: Surroundings, time: str | None) -> dt.timedelta:
     """How long ago that was, by the database's clock."""
-    assert at.store is not None
-    return max(at.store.now - moment_of(time), dt.timedelta()) if time else dt.timedelta()
+    return max(at.database.now - moment_of(time), dt.timedelta()) if time else dt.timedelta()
 
 
 def _words(age: dt.timedelta) -> str:
