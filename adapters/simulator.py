@@ -169,14 +169,17 @@ class Reply:
     @classmethod
     def json(cls, value: Any, status: int = 200, **headers: str) -> Reply:
         """A JSON reply; keywords are header names with ``_`` for ``-``."""
-        named = {name.replace("_", "-"): text for name, text in headers.items()}
-        return cls(status, json.dumps(value, ensure_ascii=False).encode(), "application/json", named)
+        return cls(status, json.dumps(value, ensure_ascii=False).encode(), "application/json", _named(headers))
 
     @classmethod
     def problem(cls, status: int, code: str, detail: str = "", **headers: str) -> Reply:
-        """A problem+json reply (RFC 9457) with our extension ``code``."""
+        """A problem+json reply (RFC 9457) with our extension ``code``; keywords as in `json`."""
         body = {"type": "about:blank", "title": code, "status": status, "detail": detail, "code": code}
-        return cls(status, json.dumps(body).encode(), "application/problem+json", {n.replace("_", "-"): t for n, t in headers.items()})
+        return cls(status, json.dumps(body).encode(), "application/problem+json", _named(headers))
+
+
+def _named(keywords: Mapping[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): text for name, text in keywords.items()}
 
 
 @dataclass(slots=True)
