@@ -15,14 +15,13 @@ from bus.log import keys, note, payload
 from bus.log.record import Record, record_of
 from bus.log.stored import StoredCheckpoint, StoredTree
 from bus.message import canonical, parsed
+from bus.replay.window import pages_of
 from bus.store import Row, Tx, listed
 
 MOST = 20_000
 """Messages in one bundle."""
 FAR = 100_000
 """Leaves within which a checkpoint with cosignatures is looked for."""
-_SOME = 500
-"""Ids in one question to the database."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +48,13 @@ def last_record(tx: Tx, messages: Sequence[str]) -> int:
     if not 0 < len(messages) <= MOST:
         hint = "choose a shorter time" if messages else "choose another time: no message was accepted in this one"
         raise Invalid(f"a bundle takes 1 to {MOST:,} messages, these are {len(messages):,}", code="export.size", hint=hint)
-    return max(int(row["seq"]) for some in _pieces(messages) for row in tx.all("records_of_messages", messages=listed(some)))
+    return max(int(row["seq"]) for some in pages_of(messages) for row in tx.all("records_of_messages", messages=listed(some)))
 
 
 def gather(tx: Tx, messages: Sequence[str], last: int, schemas: Mapping[str, Any], *, payloads: bool) -> Gathered:
     """All of it from one view, up to record ``last``, to which the log must be sealed: what came since has no place in it yet."""
     stored = StoredTree(tx)
-    found = (row for some in _pieces(messages) for row in tx.all("records_of_messages", messages=listed(some)))
+    found = (row for some in pages_of(messages) for row in tx.all("records_of_messages", messages=listed(some)))
     rows = {row["seq"]: bytes(row["content"]) for row in found if row["seq"] <= last}
     rows |= _in_force(tx, min(rows), max(rows))
     places = stored.indexes_of(rows)
@@ -128,7 +127,7 @@ def _openings(tx: Tx, records: Iterable[Record]) -> list[bytes]:
     """Each payload with what shows that its record committed to it; erased ones are left out."""
     wanted = list(dict.fromkeys(held.id for record in records for held in record.payloads))
     lines = {}
-    for some in _pieces(wanted):
+    for some in pages_of(wanted):
         for row in tx.all("sealed_payloads_among", payloads=listed(some)):
             with contextlib.suppress(Erased):
                 lines[row["id"]] = _opened(tx, row)
@@ -186,10 +185,6 @@ def manifest(gathered: Gathered, files: Mapping[str, bytes], origin: str, scope:
 
 def digest_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _pieces(values: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (values[start : start + _SOME] for start in range(0, len(values), _SOME))
 
 
 def _base64(value: bytes) -> str:

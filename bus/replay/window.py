@@ -14,7 +14,7 @@ from bus.store.opening import Reader
 
 T = TypeVar("T")
 PAGE = 250
-"""Messages read at a time."""
+"""Messages, or other ids, in one question to the database."""
 _RECEIVED = frozenset({"received"})
 
 Named: TypeAlias = "tuple[str, str]"
@@ -48,6 +48,7 @@ def newest(reader: Reader, count: int) -> Iterator[list[Named]]:
 
 
 def pages_of(messages: Sequence[T]) -> Iterator[list[T]]:
+    """As many at a time as one question to the database takes."""
     yield from (list(messages[start : start + PAGE]) for start in range(0, len(messages), PAGE))
 
 
