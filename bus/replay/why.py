@@ -170,20 +170,17 @@ class Account:
             case _ if self.past.walk.failure is not None and self.past.walk.failure.place == step.place:
                 return None
             case "on_error" if own is None:
-                return self._told(step, self._answered(step))
+                pending = self._is_pending(step)
+                return self._told(step, "the call has not been answered yet" if pending else "the call was answered: nothing failed")
             case "on_deadline":
-                return self._told(step, self._in_time(step))
+                pending = self._is_pending(step)
+                return self._told(step, "the deadline has not come yet" if pending else "what was awaited came before the deadline")
             case "each":
                 return self._told(step, "the list was empty", "each")
         return None
 
-    def _answered(self, step: p.Step) -> str:
-        waiting = any(ask.place == step.place for ask in self.past.walk.pending.values())
-        return "the call has not been answered yet" if waiting else "the call was answered: nothing failed"
-
-    def _in_time(self, step: p.Step) -> str:
-        waiting = any(ask.place == step.place for ask in self.past.walk.pending.values())
-        return "the deadline has not come yet" if waiting else "what was awaited came before the deadline"
+    def _is_pending(self, step: p.Step) -> bool:
+        return any(ask.place == step.place for ask in self.past.walk.pending.values())
 
     def _told(self, step: p.Step, sentence: str, part: str = "") -> Reason:
         return Reason(self.places.part(step.place, part) if part else self.places.of(step.place), step.place, sentence)
