@@ -14,7 +14,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import orjson
@@ -115,6 +115,15 @@ def parsed(text: bytes) -> Any:
 def digest(value: Any) -> str:
     """SHA-256 (hex) of the canonical form of a JSON value."""
     return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def texts_in(value: JsonValue) -> Iterator[str]:
+    """All texts in a JSON value, names of fields left out."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from texts_in(inner)
 
 
 def envelope_of(message: Message) -> dict[str, Any]:

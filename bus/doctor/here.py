@@ -10,7 +10,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from bus import config as settings_file
@@ -19,6 +18,7 @@ from bus.adapter import Operation
 from bus.catalog import examine
 from bus.doctor.verdict import Surroundings, Verdict, megabytes, ok, warning, wrong
 from bus.errors import ConfigError
+from bus.message import texts_in
 from bus.systems import class_of
 
 FEWEST_FILES = 4096
@@ -66,24 +66,12 @@ def secrets(at: Surroundings) -> Iterator[Verdict]:
         yield wrong(
             "doctor.secrets", f"{name} is not there", str(at.path), why="the bus does not start without it", next="set it before starting"
         )
-    files += [at.path] if any(_has_password(text) for text in _texts(at.document)) else []
+    files += [at.path] if any(_has_password(text) for text in texts_in(at.document)) else []
     open_to_all = [file for file in files if file.is_file() and stat.S_IMODE(file.stat().st_mode) & stat.S_IROTH]
     for file in open_to_all:
         yield wrong("doctor.secrets", "every user of this machine can read it", str(file))
     if named and not at.lacking and not open_to_all:
         yield ok("doctor.secrets", f"{len(named)} secrets are there, none of their files open to others")
-
-
-def _texts(value: Any) -> Iterator[str]:
-    match value:
-        case str():
-            yield value
-        case dict():
-            for inner in value.values():
-                yield from _texts(inner)
-        case list():
-            for inner in value:
-                yield from _texts(inner)
 
 
 def _has_password(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Who is named in a value, as far as the names of its fields tell."""
+"""Who is named in a value, as far as the names of its fields and the shapes of its texts tell."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from bus.message import JsonValue
 
 HIDDEN = "‹say --purpose›"
 """What stands for a value that nobody gave a purpose for."""
+
+_DIGIT = "[0-9LMNPQRSTUV]"
+CODICE_FISCALE = re.compile(rf"\b[A-Z]{{6}}{_DIGIT}{{2}}[A-EHLMPRST]{_DIGIT}{{2}}[A-Z]{_DIGIT}{{3}}[A-Z]\b", re.IGNORECASE)
+"""As a word of its own; `bus.errors.PERSON` is wider."""
+EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 
 NAME, SURNAME, WHOLE = "nome", "cognome", "nominativo"
 FIELDS: Mapping[str, str] = {

@@ -8,20 +8,17 @@ them; amounts, dates of acts, numbers of practices and notices are kept as they 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from bus.functions import cf_valid
-from bus.message import JsonValue
-from bus.replay.people import NAME, SURNAME, WHOLE, kind_of, objects
+from bus.message import JsonValue, texts_in
+from bus.replay.people import CODICE_FISCALE, EMAIL, NAME, SURNAME, WHOLE, kind_of, objects
 
 WOMEN = ("Ada", "Bice", "Clelia", "Dora", "Elvira", "Flora", "Gilda", "Irma")
 MEN = ("Aldo", "Bruno", "Carlo", "Dario", "Ezio", "Furio", "Guido", "Ivo")
 SURNAMES = ("Inventati", "Fittizi", "Provetti", "Esempi", "Finzioni", "Ipotetici", "Supposti", "Immaginari")
-_DIGIT = "[0-9LMNPQRSTUV]"
-CODICE_FISCALE = re.compile(rf"\b[A-Z]{{6}}{_DIGIT}{{2}}[A-EHLMPRST]{_DIGIT}{{2}}[A-Z]{_DIGIT}{{3}}[A-Z]\b", re.IGNORECASE)
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _IBAN = re.compile(r"\bIT[0-9]{2}[A-Z][0-9]{10}[A-Z0-9]{12}\b")
 _PHONE = re.compile(r"\+39 ?[0-9][0-9 ./-]{6,13}[0-9]")
 IBAN = "IT60X0542811101000000123456"
@@ -50,10 +47,10 @@ class Invented:
                     self._invent(kind, named[kind])
             if date := named.get("nascita"):
                 self._real.setdefault(date, f"{date[:4]}-01-01" if re.match(r"\d{4}-\d\d-\d\d", date) else date)
-        for text in _texts(value):
+        for text in texts_in(value):
             for found in CODICE_FISCALE.findall(text):
                 self._person(found.upper(), "", "")
-            for kind, pattern in (("email", _EMAIL), ("iban", _IBAN), ("telefono", _PHONE)):
+            for kind, pattern in (("email", EMAIL), ("iban", _IBAN), ("telefono", _PHONE)):
                 for found in pattern.findall(text):
                     self._invent(kind, found)
 
@@ -138,14 +135,3 @@ def _as_written(real: str, invented: str) -> str:
 def _named(fields: Mapping[str, Any]) -> dict[str, str]:
     """What an object says of a person, by kind of field."""
     return {kind: text for name, text in fields.items() if isinstance(text, str) and text and (kind := kind_of(name))}
-
-
-def _texts(value: JsonValue) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner)
