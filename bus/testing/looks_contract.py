@@ -28,6 +28,11 @@ def do(store: Store, *works: tuple[str, dict[str, Any]]) -> None:
     store.write(work).result(30)
 
 
+def new_message(id: str, type: str = "t", *, case: str = "c") -> tuple[str, dict[str, Any]]:
+    """What `do` takes for a message."""
+    return "add_message", {"id": id, "type": type, "sender": "s", "time": text_of(NOW), "case_id": case, "payload": "p"}
+
+
 def due(store: Store, now: dt.datetime, *, suspects: bool = False) -> list[str]:
     return ids(store.write(lambda tx: claims.due(tx, now, 9, suspects=suspects)).result(30))
 
@@ -170,8 +175,7 @@ class LooksContract:
         assert waits("waits_for_case", case_id="same", type="t") == [("a", "7"), ("a", "8"), ("b", "6")]
         assert waits("waits_for_any", case_id="same") == [("a", "8"), ("a", "9"), ("a", "7"), ("b", "6")]
         assert sorted(waits("waits_ever_for_key", **key)) == [("a", "1"), ("a", "2"), ("b", "1")]
-        do(store, ("add_message", {"id": "m", "type": "t", "sender": "s", "time": text_of(NOW), "case_id": "same", "payload": "p"}))
-        do(store, ("add_message", {"id": "n", "type": "t", "sender": "s", "time": text_of(NOW), "case_id": "other", "payload": "p"}))
+        do(store, new_message("m", case="same"), new_message("n", case="other"))
         assert sorted(waits("waits_ever_for_case", message="m", type="t")) == [("a", "7"), ("a", "8"), ("b", "6")]
         do(
             store,
@@ -194,8 +198,11 @@ class LooksContract:
         for message, type_name, name, value in (
             ("m3", "t", "iuv", "7"), ("m1", "t", "iuv", "7"), ("m2", "u", "iuv", "7"), ("m4", "t", "cig", "7"), ("m5", "t", "iuv", "8"),
         ):  # fmt: skip
-            row = {"id": message, "type": type_name, "sender": "s", "time": text_of(NOW), "case_id": "c", "payload": "p"}
-            do(store, ("add_message", row), ("add_message_key", {"name": name, "value": value, "message": message, "type": type_name}))
+            do(
+                store,
+                new_message(message, type_name),
+                ("add_message_key", {"name": name, "value": value, "message": message, "type": type_name}),
+            )
         assert found(store, "arrived_for_key", run="a", type="t", name="iuv", value="7") == ["m1", "m3"]
         assert found(store, "arrived_for_case", run="a", case_id="c", type="t") == ["m1", "m3", "m4", "m5"]
 
@@ -207,8 +214,7 @@ class LooksContract:
 
     def test_a_weak_key_goes_when_no_message_of_its_case_carries_that_value_under_that_name(self, store: Store) -> None:
         for message, case, name, value in (("m", "c", "email", "x"), ("n", "d", "email", "y"), ("o", "c", "cell", "z")):
-            row = {"id": message, "type": "t", "sender": "s", "time": text_of(NOW), "case_id": case, "payload": "p"}
-            do(store, ("add_message", row), ("add_message_key", {"name": name, "value": value, "message": message, "type": "t"}))
+            do(store, new_message(message, case=case), ("add_message_key", {"name": name, "value": value, "message": message, "type": "t"}))
         keys = (("email", "x", "c"), ("email", "y", "c"), ("email", "z", "c"), ("email", "w", "d"))
         do(store, *(("add_case_key", {"name": n, "value": v, "case_id": c, "strong": 0}) for n, v, c in keys))
         do(store, ("drop_weak_case_keys", {"case_id": "c"}))
@@ -240,8 +246,7 @@ class LooksContract:
 
     def test_what_is_old_is_found_page_by_page(self, store: Store) -> None:
         for name in ("m3", "m1", "m2", "m4"):
-            row = {"id": name, "type": "t", "sender": "s", "time": text_of(NOW), "case_id": "c", "payload": "p"}
-            do(store, ("add_message", row), ("add_attachment", {"file": name, "sender": "s", "payload": "p", "time": text_of(NOW)}))
+            do(store, new_message(name), ("add_attachment", {"file": name, "sender": "s", "payload": "p", "time": text_of(NOW)}))
         page = {"after": "m1", "until": "m4", "before": text_of(LATER)}
         assert [found(store, "messages_to_dispose", **page, most=most) for most in (1, 9)] == [["m2"], ["m2", "m3"]]
         assert found(store, "messages_to_dispose", **{**page, "before": text_of(NOW)}, most=9) == []

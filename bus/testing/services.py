@@ -233,14 +233,8 @@ class PostgreSQL(Service):
         """Fast shutdown: sessions are ended, what is committed is written."""
         self._end(signal.SIGINT)
 
-    def pause(self) -> None:
-        """The server and all its sessions."""
-        self._signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        self._signal(signal.SIGCONT)
-
     def _signal(self, what: signal.Signals) -> None:
+        """To the server and all its sessions."""
         for pid in (self.pid, *_children(self.pid)):
             with contextlib.suppress(ProcessLookupError):  # a session that has just ended
                 os.kill(pid, what)

@@ -25,6 +25,11 @@ READY_SECONDS = 120.0
 _opener = build_opener(ProxyHandler({}))
 
 
+def environment() -> dict[str, str]:
+    """Of a process of ours: it finds the modules that we find."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), *sys.path])}
+
+
 class SimulatorFailed(Exception):
     """A simulator did not get ready; the text holds what it printed."""
 
@@ -118,9 +123,8 @@ class RunningSimulator:
     def _launched(self, arguments: list[str], errors: Path) -> subprocess.Popen[bytes]:
         """The process, told to end when this one does; what it says besides goes to the end of ``errors``."""
         command = [sys.executable, "-m", self.module, "--with-parent", *arguments]
-        seen = {**os.environ, "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), *sys.path])}
         with errors.open("ab") as said:
-            return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, env=seen)
+            return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, env=environment())
 
     def _ready_line(self) -> bytes:
         assert self._process is not None

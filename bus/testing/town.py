@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
 import selectors
 import signal
 import subprocess
@@ -22,7 +21,7 @@ from typing import Any, Self
 from bus import source
 from bus.client import Client
 from bus.testing.ports import free_port
-from bus.testing.simulators import RunningSimulator, SimulatorFailed, start
+from bus.testing.simulators import RunningSimulator, SimulatorFailed, environment, start
 
 SYSTEMS = ("anagrafe", "protocollo", "edilizia", "pagopa", "scrivania", "notifiche", "sito", "esterni")
 KEYS = {"portale": "portal", "sistemista": "sysadmin", "vicario": "sysadmin", "revisore": "auditor"}
@@ -96,7 +95,7 @@ class Town:
     def _launch(self, command: str) -> subprocess.Popen[bytes]:
         words = [sys.executable, "-m", "bus.cli", command, "--config", str(self.config_path)]
         with (self.folder / "bus.log").open("ab") as errors:
-            return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL, env=_environment())
+            return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL, env=environment())
 
     def pay(self, notice: str, **how: Any) -> dict[str, Any]:
         """A citizen pays a notice: the simulated node verifies, activates and sends the receipt; returns its story."""
@@ -157,7 +156,9 @@ class Town:
             offices = {
                 row["codice"]: {
                     "aperto": True,
-                    "scrivanie": [{"scrivania": row["scrivania"], "servizi": ["*"], "impiegati": _employees(row["codice"])}],
+                    "scrivanie": [
+                        {"scrivania": row["scrivania"], "servizi": ["*"], "impiegati": [f"{row['codice']}.{number}" for number in (1, 2)]}
+                    ],
                 }
                 for row in csv.DictReader(file)
             }
@@ -207,11 +208,3 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     for name, value in changes.items():
         both[name] = merged(both[name], value) if isinstance(value, dict) and isinstance(both.get(name), dict) else value
     return both
-
-
-def _employees(office: str) -> list[str]:
-    return [f"{office}.1", f"{office}.2"]
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), *sys.path])}
