@@ -118,14 +118,14 @@ class RestReply:
         except ValueError as error:
             raise no_answer(self.effect, f"the reply is not JSON: {error}") from None
 
-    def model(self, kind: type[M], under: str = "") -> M:
+    def model(self, kind: type[M], under: str = "", *, extra: Literal["ignore"] | None = None) -> M:
         """The body as a model of the system's own contract; a body of another shape is a call without a usable answer.
 
-        ``under``: the body is the value of that field.
+        ``under``: the body is the value of that field. ``extra="ignore"`` leaves alone what ``kind`` does not know.
         """
         value = {under: self.json()} if under else self.json()
         try:
-            return kind.model_validate(value)
+            return kind.model_validate(value, extra=extra)
         except ValidationError as error:
             raise no_answer(self.effect, f"the reply has not the agreed shape: {faults_of(error)}") from None
 

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from adapters.rest import HTTP_REFUSALS, Hook, RestClient, RestSettings
 from bus.adapter import Adapter, Call, Contract, operation
@@ -47,20 +47,6 @@ class Comunicazione(Contract):
 class Ricevuta(Contract):
     """The institution's receipt: its number and the moment it was given (RFC 3339)."""
 
-    ricevuta: str
-    data: dt.datetime
-
-
-class _Regolarita(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-    regolare: bool
-    scadenza: dt.date | None = None
-
-
-class _Ricevuta(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
     ricevuta: str = Field(min_length=1)
     data: dt.datetime
 
@@ -90,7 +76,7 @@ class Esterni(Adapter):
         """Is the firm's position regular? A POST, so that the codice fiscale stays out of addresses and access logs."""
         refusals = self.operations["verifica-regolarita"].refusals
         reply = self._client.send(ctx, "read", "POST", "/regolarita/verifica", body=request.model_dump(mode="json"), refusals=refusals)
-        return Regolarita(**reply.model(_Regolarita).model_dump())
+        return reply.model(Regolarita, extra="ignore")
 
     @operation(
         effect="keyed",
@@ -111,4 +97,4 @@ class Esterni(Adapter):
         reply = self._client.send(
             ctx, "keyed", "POST", "/comunicazioni", body=body, expect=(200, 201), refusals=refusals, idempotent=True
         )  # fmt: skip
-        return Ricevuta(**reply.model(_Ricevuta).model_dump())
+        return reply.model(Ricevuta, extra="ignore")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from adapters.rest import HTTP_REFUSALS, RestClient, RestSettings
 from bus.adapter import Adapter, Call, Contract, operation
@@ -30,17 +30,6 @@ class Assegnazione(Contract):
 
 class Elemento(Contract):
     """Where it lies now. ``riserva`` says that the reserve desk took it, because the office is unknown, closed or without that service."""
-
-    elemento: str
-    scrivania: str
-    incaricato: str
-    riserva: bool = False
-
-
-class _Elemento(BaseModel):
-    """The system's own answer; what we don't know of it is left alone."""
-
-    model_config = ConfigDict(extra="ignore")
 
     elemento: str
     scrivania: str
@@ -81,4 +70,4 @@ class Scrivania(Adapter):
             body["riserva"] = self.settings.riserva
         refusals = self.operations["assegna"].refusals
         reply = self._client.send(ctx, "keyed", "POST", "/elementi", body=body, expect=(200, 201), refusals=refusals, idempotent=True)
-        return Elemento(**reply.model(_Elemento).model_dump())
+        return reply.model(Elemento, extra="ignore")

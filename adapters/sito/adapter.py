@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from adapters.http import no_answer
 from adapters.rest import HTTP_REFUSALS, RestClient, RestSettings
@@ -41,13 +41,6 @@ class Pubblicato(Contract):
     digest: str
 
 
-class _Pubblicato(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-    pubblicati: int
-    digest: str
-
-
 class Sito(Adapter):
     """The website: ``PUT /catalogo`` replaces the whole catalogue, so that sending it again changes nothing."""
 
@@ -79,7 +72,7 @@ class Sito(Adapter):
         reply = self._client.send(
             ctx, "keyed", "PUT", "/catalogo", body=request.catalogo, headers=headers, expect=(200, 201), refusals=refusals
         )
-        published, ours = reply.model(_Pubblicato), digest(request.catalogo)
+        published, ours = reply.model(Pubblicato, extra="ignore"), digest(request.catalogo)
         if published.digest != ours:
             raise no_answer("keyed", "the site shows another catalogue than the one sent", evidence={"digest": published.digest})
-        return Pubblicato(pubblicati=published.pubblicati, digest=ours)
+        return published

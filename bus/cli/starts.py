@@ -84,7 +84,7 @@ ADAPTER = '''\
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from adapters.rest import HTTP_REFUSALS, RestClient, RestSettings
 from bus.adapter import Adapter, Call, Contract, operation
@@ -105,14 +105,6 @@ class Registrazione(Contract):
 
 class Registrata(Contract):
     """What we are answered."""
-
-    numero: str
-
-
-class _Registrata(BaseModel):
-    """The system's own answer; what we do not know of it is left alone."""
-
-    model_config = ConfigDict(extra="ignore")
 
     numero: str
 
@@ -146,7 +138,7 @@ class @CLASS@(Adapter):
         refusals = self.operations["registra"].refusals
         body = request.model_dump(exclude_none=True)
         reply = self._client.send(ctx, "keyed", "POST", "/registrazioni", body=body, expect=(200, 201), refusals=refusals, idempotent=True)
-        return Registrata(**reply.model(_Registrata).model_dump())
+        return reply.model(Registrata, extra="ignore")
 '''
 
 SIMULATOR = '''\

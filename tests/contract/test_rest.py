@@ -11,8 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from adapters.http import retry_after_of
-from adapters.rest import Rest, RestClient, RestSettings, strict_json
-from bus.adapter import Call, InDoubt, Refused, Unreachable
+from adapters.rest import Rest, RestClient, RestReply, RestSettings, strict_json
+from bus.adapter import Call, Contract, InDoubt, Refused, Unreachable
 from bus.testing.adapter_contract import attempt, call
 
 NOW = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
@@ -128,6 +128,17 @@ def test_a_4xx_is_a_refusal_with_a_declared_code(status, body, code):
         error, ctx = send(url, body={}, refusals={"CHIUSO": "closed"})
     assert (type(error), error.outside_code) == (Refused, code)
     assert ctx.exchanges[-1].content == content
+
+
+class Registrata(Contract):
+    numero: str
+
+
+def test_what_a_reply_says_besides_is_left_alone_where_the_adapter_says_so():
+    reply = RestReply(200, {}, b'{"numero": "7", "altro": 1}', "keyed")
+    assert reply.model(Registrata, extra="ignore") == Registrata(numero="7")
+    with pytest.raises(InDoubt, match="altro: extra_forbidden"):
+        reply.model(Registrata)
 
 
 def test_a_name_that_does_not_resolve_is_unreachable():
