@@ -366,7 +366,7 @@ class AdapterContract:
         request = self.request_of(example, adapter)
         simulator.faults(self._fault(example, "lose_reply"))
         done = attempt(adapter, example.operation, request, files=example.files)
-        assert type(done.error) is self._uncertain(adapter, example), repr(done.error or done.answer)
+        self._assert_uncertain(done)
 
     @_for()
     def test_an_error_page_is_kept_as_evidence(self, example: Example, adapter: Adapter, simulator: RunningSimulator) -> None:
@@ -390,13 +390,12 @@ class AdapterContract:
 
     @_for()
     def test_the_timeout_is_obeyed(self, example: Example, adapter: Adapter, simulator: RunningSimulator) -> None:
-        call(
-            adapter, example.operation, self.request_of(example, adapter), files=example.files
-        )  # what is made once is made: contracts, lines
+        # What is made once, contracts and connections, is made by a call before.
+        call(adapter, example.operation, self.request_of(example, adapter), files=example.files)
         request = self.request_of(example, adapter)
         simulator.faults(self._fault(example, "slow", seconds=SLOW_SECONDS))
         done = attempt(adapter, example.operation, request, files=example.files, timeout=SHORT_TIMEOUT)
-        assert type(done.error) is self._uncertain(adapter, example), repr(done.error or done.answer)
+        self._assert_uncertain(done)
         assert done.seconds < SLOW_SECONDS - 0.5
 
     @_for()
@@ -407,7 +406,7 @@ class AdapterContract:
         before = self._count(simulator, example)
         simulator.faults(self._fault(example, "die_after"))
         done = attempt(adapter, example.operation, request, files=example.files)
-        assert type(done.error) is self._uncertain(adapter, example), repr(done.error or done.answer)
+        self._assert_uncertain(done)
         simulator.restart()
         assert self._count(simulator, example) - before == (1 if example.effect_kind else 0)
 
@@ -498,17 +497,18 @@ class AdapterContract:
     # -- shared ---------------------------------------------------------------------------------------------------
 
     @staticmethod
-    def _uncertain(adapter: Adapter, example: Example) -> type[OutsideError]:
-        return Unreachable if adapter.operations[example.operation].effect == "read" else InDoubt
+    def _assert_uncertain(done: Attempt) -> None:
+        """In doubt; a read is unreachable."""
+        expected = Unreachable if done.operation.effect == "read" else InDoubt
+        assert type(done.error) is expected, repr(done.error or done.answer)
 
-    @staticmethod
-    def _assert_uncertain_or_declared(done: Attempt) -> None:
-        """In doubt (unreachable for a read), or a refusal that the contract lets the system give."""
+    @classmethod
+    def _assert_uncertain_or_declared(cls, done: Attempt) -> None:
+        """Uncertain, or a refusal that the contract lets the system give."""
         if isinstance(done.error, Refused):
             assert done.error.outside_code in done.operation.refusals
         else:
-            expected = Unreachable if done.operation.effect == "read" else InDoubt
-            assert type(done.error) is expected, repr(done.error or done.answer)
+            cls._assert_uncertain(done)
 
     @staticmethod
     def _again(adapter: Adapter, example: Example, request: Mapping[str, Any], first: Attempt) -> Any:
