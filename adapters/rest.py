@@ -118,6 +118,12 @@ class RestReply:
         except ValueError as error:
             raise no_answer(self.effect, f"the reply is not JSON: {error}") from None
 
+    def is_absent(self, system: str) -> bool:
+        """Whether the system has no such thing. A gateway's 404 says nothing of it: that is no answer (`bus.adapter.OutsideError`)."""
+        if self.status == 404 and not isinstance(self.json(), dict):
+            raise no_answer(self.effect, f"a 404 that is not {system}'s")
+        return self.status == 404
+
     def model(self, kind: type[M], under: str = "", *, extra: Literal["ignore"] | None = None) -> M:
         """The body as a model of the system's own contract; a body of another shape is a call without a usable answer.
 

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from adapters.http import no_answer
 from adapters.rest import HTTP_REFUSALS, RestClient, RestSettings
 from bus.adapter import Adapter, Call, Contract, operation
 from bus.clock import ROME
@@ -119,11 +118,9 @@ class Notifiche(Adapter):
         refusals = self.operations["profilo-io"].refusals
         body = {"fiscal_code": request.codice_fiscale}
         reply = self._client.send(ctx, "read", "POST", "/profiles", body=body, expect=(200, 404), refusals=refusals)
-        if reply.status == 200:
-            return Profilo(presente=True, consentito=reply.model(_Profile).sender_allowed)
-        if not isinstance(reply.json(), dict):  # a gateway's 404 says nothing of the citizen
-            raise no_answer("read", "POST /profiles: a 404 that is not App IO's")
-        return Profilo(presente=False, consentito=False)
+        if reply.is_absent("App IO"):
+            return Profilo(presente=False, consentito=False)
+        return Profilo(presente=True, consentito=reply.model(_Profile).sender_allowed)
 
     @operation(effect="once", timeout=10, settle=60, refusals=HTTP_REFUSALS)
     def messaggio_io(self, request: MessaggioIO, ctx: Call) -> Accettato:

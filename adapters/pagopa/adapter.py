@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from adapters.http import no_answer
 from adapters.pagopa import giornale
 from adapters.pagopa.gpd import PosizioneGpd, StatoGpd, corpo_di, differenze, letta, posizione_di
 from adapters.pagopa.inbound import endpoint
@@ -118,7 +117,7 @@ class Pagopa(Adapter):
     def _cambia(self, request: RichiestaPosizione, ctx: Call, verbo: str, arrivo: tuple[Stato, ...]) -> StatoPosizione:
         path = f"/{quote(request.iupd)}/{verbo}"
         reply = self._send(ctx, "keyed", "POST", path, expect=(200, 404, 409), refusals=RIFIUTI_STATO)
-        if _manca(reply):
+        if reply.is_absent("GPD"):
             raise _rifiuto("NON_TROVATA", request.iupd)
         trovata = reply.model(PosizioneGpd) if reply.status == 200 else self._rileggi(request.iupd, ctx)
         if trovata is None or trovata.status not in arrivo:
@@ -138,7 +137,7 @@ class Pagopa(Adapter):
 
     def _leggi(self, iupd: str, ctx: Call) -> PosizioneGpd | None:
         reply = self._send(ctx, "read", "GET", f"/{quote(iupd)}", expect=(200, 404), refusals=HTTP_REFUSALS)
-        return None if _manca(reply) else reply.model(PosizioneGpd)
+        return None if reply.is_absent("GPD") else reply.model(PosizioneGpd)
 
     def _rileggi(self, iupd: str, ctx: Call) -> PosizioneGpd | None:
         """Read after a 409. The first request did reach GPD, so a reading that fails leaves doubt, not certainty that nothing happened."""
@@ -146,13 +145,6 @@ class Pagopa(Adapter):
             return self._leggi(iupd, ctx)
         except Unreachable as error:
             raise InDoubt(f"GPD answered 409 and could not be read back: {error.sentence}") from error
-
-
-def _manca(reply: RestReply) -> bool:
-    """Whether GPD has no such position. A gateway's 404 says nothing of it: that is no answer (`bus.adapter.OutsideError`)."""
-    if reply.status == 404 and not isinstance(reply.json(), dict):
-        raise no_answer(reply.effect, "a 404 that is not GPD's")
-    return reply.status == 404
 
 
 def _stato(reply: RestReply, altrimenti: Stato) -> Stato:
