@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from bus.route.svg import Picture, document
+from bus.route.svg import TITLE, Picture, cut, document
 
 _TYPE, _ROUTE, _SYSTEM, _APART, _ROW, _BLANK = 250.0, 262.0, 240.0, 190.0, 30.0, 12.0
 _LINES = {"starts": "#1d2733", "calls": "#2563a8", "sends": "#2c7a4b", "waits for": "#a06a00"}
@@ -128,17 +128,18 @@ def as_svg(routes: Iterable[Mapping[str, Any]], title: str) -> str:
         for name, (at, size) in one.items():
             one[name] = (at + (height - used) / 2 + 56, size)
     whole = Picture(_TYPE + _ROUTE + _SYSTEM + 2 * _APART, height + 56, 0)
-    whole.text(0, 16, title, "title")
+    legend = _TYPE + _ROUTE + 2 * _APART - 300
+    whole.text(0, 16, cut(title, legend, TITLE), "title")
     for x, word in ((0.0, "messages"), (_TYPE + _APART, "routes"), (_TYPE + _ROUTE + 2 * _APART, "systems")):
         whole.text(x, 40, word, "purpose")
     for position, (word, colour) in enumerate(_LINES.items()):
-        x = _TYPE + _ROUTE + 2 * _APART - 300 + 90 * position
+        x = legend + 90 * position
         whole.parts.append(f'<path d="M{x} 12 h22" stroke="{colour}" stroke-width="1.6"/>')
         whole.text(x + 27, 16, word, "label")
     for link in found:
         _curve(whole, link, left, middle, right)
     _boxes(whole, left, middle, right)
-    return document(whole)
+    return document(whole, title)
 
 
 def _stacked(names: Sequence[str], size: float) -> dict[str, tuple[float, float]]:

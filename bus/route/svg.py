@@ -14,6 +14,7 @@ from typing import Any
 from bus.route.graph import Card, Way, outline
 
 CARD, HEIGHT, GAP, ASIDE, BETWEEN = 236.0, 46.0, 26.0, 44.0, 28.0
+TITLE = 10.0  # pixels that a letter of a title takes at most
 _MARGIN = 28.0
 _COLOURS = {
     "call": ("#e8f1fd", "#2563a8"), "map": ("#f1f3f5", "#5b6770"), "set": ("#f1f3f5", "#5b6770"), "send": ("#e7f6ec", "#2c7a4b"),
@@ -69,9 +70,10 @@ def route_svg(route: Mapping[str, Any]) -> str:
     """A whole route: what starts it, its steps, its end."""
     steps = _sequence(outline(route))
     started = _pill(str(route["on"]))
-    width = max(steps.width, started.axis + steps.axis, 420.0)
+    name = f"{route['route']}@{route['version']}"
+    width = max(steps.width, started.axis + steps.axis, TITLE * len(name), 420.0)
     whole = Picture(width, 0, steps.axis)
-    whole.text(0, 16, f"{route['route']}@{route['version']}", "title")
+    whole.text(0, 16, name, "title")
     whole.text(0, 36, str(route.get("purpose", "")), "purpose", most=width + 40)
     top = 56.0
     whole.put(started, steps.axis - started.axis, top)
@@ -84,20 +86,25 @@ def route_svg(route: Mapping[str, Any]) -> str:
         bottom += GAP + 16
     whole.height = bottom
     left = max(0.0, started.axis - steps.axis)
-    return document(whole, left)
+    return document(whole, name, left)
 
 
-def document(whole: Picture, left: float = 0.0) -> str:
-    """An SVG file of a picture. XML takes no control characters, and texts of rules may hold some."""
+def document(whole: Picture, name: str, left: float = 0.0) -> str:
+    """An SVG file of a picture; its name is what a screen reader says first.
+
+    XML takes no control characters, and texts of rules may hold some.
+    """
     width, height = whole.width + left + 2 * _MARGIN, whole.height + 2 * _MARGIN
     arrow = (
         '<marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0.6 L7.4 4 L0 7.4 z" fill="#8a97a3"/></marker>'
     )
-    parts = "".join(one if one.isprintable() or one == "\n" else " " for one in "".join(whole.parts))
+    named, parts = (
+        "".join(one if one.isprintable() or one == "\n" else " " for one in text) for text in (escape(name), "".join(whole.parts))
+    )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}">'
-        f"<style>{STYLE}</style><defs>{arrow}</defs>"
+        f"<title>{named}</title><style>{STYLE}</style><defs>{arrow}</defs>"
         f'<rect width="100%" height="100%" fill="#ffffff"/>'
         f'<g transform="translate({_MARGIN + left:.1f} {_MARGIN:.1f})">{parts}</g></svg>\n'
     )

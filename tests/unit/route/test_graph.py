@@ -68,6 +68,17 @@ def test_a_picture_is_xml_whatever_the_texts_of_a_route_hold() -> None:
     assert "a b [2J c" in {text.text for text in ET.fromstring(route_svg(route)).iter()}
 
 
+def test_a_picture_says_its_name_and_a_long_one_stays_in_it() -> None:
+    svg, name, house = "{http://www.w3.org/2000/svg}", "attivita." + "w" * 60, "Unione dei Comuni" + " della Bassa Pianura" * 4
+    root = ET.fromstring(route_svg({"route": name, "version": 1, "on": "c.d", "steps": [{"id": "a", "reply": {}}]}))
+    assert f"{name}@1" == root.findtext(f"{svg}title")
+    assert float(root.get("width", "0")) > 10 * len(name)
+    whole = ET.fromstring(overview.as_svg([document(path) for path in SHIPPED], house))
+    assert house == whole.findtext(f"{svg}title")
+    [shown] = [str(one.text) for one in whole.iter(f"{svg}text") if one.get("class") == "title"]
+    assert shown.endswith("…") and len(shown) < 60
+
+
 def test_a_condition_is_whole_where_nothing_stands_beside_it() -> None:
     route = document(PROJECT / "routes/edilizia/presenta-pratica.yaml")
     words = [text.text for text in ET.fromstring(route_svg(route)).iter() if text.tag.endswith("text")]
