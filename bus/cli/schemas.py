@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel, Field, create_model
 from pydantic.json_schema import models_json_schema
 
 from bus.adapter import Adapter, Operation
@@ -263,7 +263,10 @@ def _services(vocabulary: Vocabulary) -> Schema:
 _SECRET = {
     "type": "object",
     "description": "{env: NAME} takes it from the environment, {file: path} from a file",
-    "properties": {"env": {"type": "string"}, "file": {"type": "string"}},
+    "properties": {
+        "env": {"type": "string", "description": "Name of a variable of the environment"},
+        "file": {"type": "string", "description": "Path of a file that holds the secret alone"},
+    },
     "minProperties": 1, "maxProperties": 1, "additionalProperties": False,
 }  # fmt: skip
 
@@ -272,7 +275,9 @@ def _config(vocabulary: Vocabulary) -> Schema:
     made = _document(Config, vocabulary, "The settings of a bus.")
     systems = made["properties"]["adapters"]
     for name, cls in vocabulary.adapters.items():
-        model = create_model(f"Settings_{name}", __base__=cls.Settings, use=(str, name), concurrency=(int | None, None))
+        use = Field(name, description="Name of the adapter, when the system has a name of its own")
+        concurrency = Field(None, description="Calls at once, at most, in one process; `threads` of the engine when not said")
+        model = create_model(f"Settings_{name}", __base__=cls.Settings, use=(str, use), concurrency=(int | None, concurrency))
         _, own = models_json_schema([(model, "validation")], ref_template=f"#/$defs/{name}-{{model}}")
         for inner, schema in own["$defs"].items():
             made["$defs"][f"{name}-{inner}"] = schema

@@ -120,6 +120,12 @@ def test_each_field_of_a_request_says_what_it_is() -> None:
     assert "Family name. string" == asked["properties"]["titolare"]["properties"]["cognome"]["description"]
 
 
+def test_what_every_system_and_secret_takes_says_what_it_is() -> None:
+    made = schemas(vocabulary_of(declared(PROJECT / "config.yaml")))["config"]["$defs"]
+    taken = [made["anagrafe-Settings_anagrafe"]["properties"][name] for name in ("use", "concurrency")]
+    assert all(one.get("description") for one in [*taken, *made["Secret"]["properties"].values()])
+
+
 def test_the_good_rules_of_the_corpus_are_valid(of_the_corpus: dict[str, jsonschema_rs.Draft7Validator]) -> None:
     for name, file in {
         "route": "routes/buona.yaml",
