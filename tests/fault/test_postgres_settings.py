@@ -36,10 +36,10 @@ def test_what_keeps_commits_cannot_be_switched_off_unseen_while_the_bus_works() 
         store = PostgresStore(url)
         store.write(lambda tx: add(tx, "before")).result(30)
         for setting in ("fsync", "full_page_writes"):
-            _switch(url, setting, "off")
+            switch(url, setting, "off")
             with pytest.raises(StoreError, match=rf"{setting}=off.*set {setting} = on"):
                 _write_until_refused(store)
-            _switch(url, setting, "on")
+            switch(url, setting, "on")
             until = time.monotonic() + 30
             while True:
                 with contextlib.suppress(StoreError):
@@ -61,14 +61,14 @@ def test_a_commit_that_no_synchronous_standby_has_is_acknowledged_by_nobody(ende
         server._sql("ALTER ROLE snodo SET client_min_messages = error")  # the server says it in a warning
         store = PostgresStore(url)
         store.write(lambda tx: add(tx, "before")).result(30)
-        _switch(url, "synchronous_standby_names", "gemello")
+        switch(url, "synchronous_standby_names", "gemello")
         with psycopg.connect(url, autocommit=True) as admin:
             written, name = _write_until_it_waits(store, admin)
             for query in ("COMMIT", "%pg_logical_emit_message%", "%pg_logical_emit_message%"):
                 admin.execute(f"SELECT {ended}(%s)", [_waiting(admin, query)])  # type: ignore[call-overload]
             assert _waiting(admin, "%pg_logical_emit_message%")
         assert not written.done()
-        _switch(url, "synchronous_standby_names", "''")
+        switch(url, "synchronous_standby_names", "''")
         written.result(30)
         assert times(store, name) == 1
         store.close()
@@ -95,7 +95,7 @@ def _waiting(admin: psycopg.Connection[Any], query: str) -> int:
     return int(row[0])
 
 
-def _switch(url: str, setting: str, value: str) -> None:
+def switch(url: str, setting: str, value: str) -> None:
     with psycopg.connect(url, autocommit=True) as session:
         session.execute("SET synchronous_commit = local")
         session.execute(f"ALTER SYSTEM SET {setting} = {value}")  # type: ignore[call-overload]

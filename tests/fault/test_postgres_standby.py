@@ -14,7 +14,7 @@ from bus.engine.arrival import Submission
 from bus.testing.services import PostgreSQL
 from tests.fault.test_gates import Sistema
 from tests.fault.test_order_of_a_case import STEPS
-from tests.fault.test_postgres import _switch
+from tests.fault.test_postgres_settings import switch
 from tests.integration.workshop import write_rules
 
 
@@ -37,7 +37,7 @@ def test_a_message_that_no_standby_has_is_promised_by_no_other_door_either(tmp_p
             for door in doors:
                 door.start()
             sent = Submission("prova.ordine", {"a": "1", "b": "x"}, "prova", key="uno")
-            _switch(url, "synchronous_standby_names", "gemello")
+            switch(url, "synchronous_standby_names", "gemello")
             first = doors[0].send(sent)
             with psycopg.connect(url, autocommit=True) as looks:
                 while not looks.execute("SELECT 1 FROM intake_keys").fetchone():
@@ -48,10 +48,10 @@ def test_a_message_that_no_standby_has_is_promised_by_no_other_door_either(tmp_p
                 end_who_waits(admin)
             assert not first.done()
             assert not second.done()
-            _switch(url, "synchronous_standby_names", "''")
+            switch(url, "synchronous_standby_names", "''")
             assert (first.result(60).repeated, second.result(60).repeated) == (False, True)
         finally:
-            _switch(url, "synchronous_standby_names", "''")
+            switch(url, "synchronous_standby_names", "''")
             for door in doors:
                 door.stop()
 

@@ -28,7 +28,7 @@ OF_SHAPE = {
     "target.unknown-field",
     "mapping.unknown-target",
 }
-NOT_OF_SHAPE = {"undo-does-not-take-the-answer", "whole-body-as-a-request"}
+NOT_OF_SHAPE = {"undo-does-not-take-the-answer", "whole-body-as-a-request", "object-in-expression-unknown-field"}
 """An answer that an undo does not take, what an expression gives: no schema of a route says these."""
 
 
