@@ -220,8 +220,12 @@ def _made(node: Any) -> dict[str, Any]:
     """The schema of an object that is written out, or of the list that ``map`` makes, as far as the text tells; {} of anything else."""
     kind = _kind(node)
     if kind == "struct":
-        fields = {_written(entry.map_key): _made(entry.value) for entry in node.struct.entries}
-        return {} if None in fields else {"type": "object", "properties": fields, "additionalProperties": False}
+        entries = [(_written(entry.map_key), entry) for entry in node.struct.entries]
+        if any(name is None for name, _ in entries):
+            return {}
+        sure = [name for name, entry in entries if not entry.optional_entry]
+        fields = {name: _made(entry.value) for name, entry in entries}
+        return {"type": "object", "properties": fields, "required": sure, "additionalProperties": False}
     if kind != "comprehension":
         basic = _basic(node, of_none=False)
         return {"type": _JSON_KINDS[basic]} if basic else {}

@@ -258,10 +258,9 @@ class Paths:
         returns = "" if checked.faults else expression.returns or checked.returns
         if not returns or is_bare_date(expression):
             return Known()
-        if expression.made:
-            return Known(schema=dict(expression.made))
-        schema = SCALARS.get(returns) or {"type": returns}
-        return Known(schema=schema, typed=self.types.declare(schema) if returns in SCALARS else ANYTHING)
+        if schema := SCALARS.get(returns):
+            return Known(schema=schema, typed=self.types.declare(schema))
+        return Known(schema=dict(expression.made) or {"type": returns})
 
     def null(self, used: Used) -> bool:
         """Whether the value that a plain path reads may be null, though the route never asks."""
