@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from bus.mapping.types import MessageType
@@ -120,9 +121,12 @@ def _pass_by(one: Any, other: Any) -> bool:
 
 
 def check_in_turn(each: Parsed, report: Reporter) -> None:
-    """A wait that looks for the message of one item: what it lets pass is not seen when the turn of the other items comes."""
-    item = re.compile(rf"(?<![\w.?]){re.escape(each.model.item)}\b")
-    for step in walk(each.block("steps")):
+    """A wait that looks for the message of one item: what it lets pass is not seen when the turn of the other items comes.
+
+    Where the turn itself asks for the message, that of a later item cannot come first.
+    """
+    item = re.compile(rf"(?<![\w.?\"']){re.escape(each.model.item)}\b")
+    for step in takewhile(lambda one: one.kind not in ("call", "send"), walk(each.block("steps"))):
         if step.kind == "wait" and not step.unclear and step.model.wait is not None and item.search(step.model.match or ""):
             sentence = f"the message of another `{each.model.item}`, when it comes first, is let pass here and not seen when its turn comes"
             hint = "`gather` them in one step without `each`, and tell them apart afterwards: `until` says when all are there"
