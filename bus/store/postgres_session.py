@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import struct
 import time
@@ -190,9 +191,9 @@ def line(url: str) -> str:
 
 
 def machines(url: str) -> list[tuple[str, str]]:
-    """The hosts that an address names, in its order, each with its port."""
+    """The hosts that an address names, or the environment where it names none, in their order, each with its port."""
     told = conninfo_to_dict(url)
-    hosts, ports = (str(told.get(name) or "").split(",") for name in ("host", "port"))
+    hosts, ports = (str(told.get(name) or os.environ.get(f"PG{name.upper()}", "")).split(",") for name in ("host", "port"))
     ports = ports * len(hosts) if len(ports) == 1 else ports
     return [(host, port or "5432") for host, port in zip(hosts, ports, strict=False)]
 

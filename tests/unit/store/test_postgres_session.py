@@ -25,6 +25,13 @@ def test_the_hosts_of_an_address_have_a_port_each() -> None:
     assert [("a", "5433"), ("b", "5433")] == machines("host=a,b port=5433")
 
 
+def test_what_an_address_does_not_say_the_environment_tells_as_it_does_libpq(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGHOST", "a,b")
+    monkeypatch.setenv("PGPORT", "6432")
+    assert [("a", "6432"), ("b", "6432")] == machines("postgresql:///x?target_session_attrs=read-write")
+    assert [("c", "5433")] == machines("postgresql://c:5433/x")
+
+
 @pytest.mark.parametrize(("attrs", "hosts"), [("?target_session_attrs=read-write", "b,a"), ("", None)])
 def test_the_host_that_answered_last_is_asked_first_where_the_server_must_take_writes(
     monkeypatch: pytest.MonkeyPatch, attrs: str, hosts: str | None
