@@ -165,10 +165,11 @@ class Target:
         if not used.expression.in_cel and not used.expression.references:
             self._literal(used.expression({}), wanted, pointer, path)
             return
+        found = len(self.report.findings)
         if (constant := self.paths.constant(used)) is not None:
             self._literal(constant, wanted, pointer, path)
-            return
-        found = len(self.report.findings)
+            if not isinstance(constant, dict | list) or len(self.report.findings) > found:
+                return
         given = self.paths.value(used).schema
         if given:
             self._given(given, given, wanted, pointer, path, " ".join(used.expression.text.split()))
