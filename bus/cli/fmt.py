@@ -56,7 +56,7 @@ def _files(paths: list[Path], config: Path) -> Iterator[Path]:
         rules = load(config, secrets=False).rules
         paths = [rules / "routes", rules / "mappings"]
     for path in paths:
-        if path.suffix != ".yaml" and not path.is_dir():
+        if path.suffix != ".yaml" and path.is_file():
             raise typer.BadParameter(f"{path} is not read as rules: the names of such files end in .yaml; rename it")
         yield from sorted(path.rglob("*.yaml")) if path.is_dir() else [path]
 
