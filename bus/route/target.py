@@ -1,7 +1,7 @@
 """Templates against the schema of what they must make: an operation's request or a message's body.
 
 Static: fields that do not exist or are missing, literals of the wrong type or outside an enumeration, and plain paths whose
-declared type does not fit. What an expression computes is checked when it runs.
+declared type does not fit, also within objects that an expression writes out. What else it computes is checked when it runs.
 """
 
 from __future__ import annotations
