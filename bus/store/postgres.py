@@ -69,7 +69,6 @@ _PROOF = "SELECT 1 AS yes FROM records WHERE id = %s"
 _LIFE = "SELECT concat(pg_postmaster_start_time(), ' ', stats_reset) AS life FROM pg_stat_bgwriter"
 """Another one since the server began anew: after a crash it forgets its statistics, also when only its sessions ended."""
 _END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_xid = ((%s)::xid8)::xid AND pid <> pg_backend_pid()"
-_REPLICATE = "SELECT pg_logical_emit_message(true, 'snodo', '')"
 _PRESENT = f"SELECT pg_advisory_lock_shared({schema.PRESENCE}, current_schema()::regnamespace::oid::int4)"
 _END_SILENT = """
 SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
@@ -338,7 +337,7 @@ class PostgresConnection(_Asking):
             warned: list[Any] = []
             with suppress(psycopg.Error), connect(self._url, WRITING) as session:
                 session.add_notice_handler(warned.append)
-                session.execute(_REPLICATE)
+                session.execute(_QUERIES["wait_for_standbys"])
                 if not warned:
                     return
             if self._closing():
