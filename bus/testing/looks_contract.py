@@ -234,10 +234,9 @@ class LooksContract:
     def test_a_key_of_a_case_is_told_by_a_record_under_its_name_or_names_a_person(
         self, store: Store, name: str, value: str, case: str, strong: int, unfounded: list[str]
     ) -> None:
-        message = {"id": "m", "type": "t", "sender": "s", "time": text_of(NOW), "case_id": "c", "payload": "p"}
         told = b'{"data":{"intake":[],"keys":{"iuv":"7"}}}'
         record = {"id": "r", "kind": "received", "time": text_of(NOW), "message": "m", "run": None, "content": told}
-        do(store, ("add_message", message), ("add_record", record))
+        do(store, new_message("m"), ("add_record", record))
         for n, v, s in (("iuv", "7", 1), ("email", "x", 0)):
             do(store, ("add_case_key", {"name": n, "value": v, "case_id": "c", "strong": s}))
         assert found(store, "keys_unfounded", weak='["email"]') == []

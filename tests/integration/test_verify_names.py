@@ -42,6 +42,13 @@ def says(bus, capsys, *options: str) -> tuple[int, dict]:
     return code, json.loads(capsys.readouterr().out)
 
 
+def found(bus, capsys, *options: str) -> dict:
+    """The fault that is told of a table."""
+    code, said = says(bus, capsys, *options)
+    assert (code, said["fault"]["kind"]) == (5, "table")
+    return said["fault"]
+
+
 def changed(bus, *statements: str) -> None:
     [path] = bus.rglob("*.db")
     with closing(sqlite3.connect(path)) as raw:
@@ -82,11 +89,10 @@ def test_names_that_the_text_does_not_tell_are_found_with_their_message(bus, cap
     statement, table = TAMPERINGS[tampering]
     changed(bus, statement)
     assert says(bus, capsys)[0] == 0, "without keys nobody can know"
-    code, said = says(bus, capsys, "--names")
-    assert (code, said["fault"]["kind"]) == (5, "table")
-    assert f"in the table `{table}` under other names" in said["fault"]["sentence"]
-    assert said["fault"]["leaf"] is not None
-    assert said["fault"]["record"].endswith(")")
+    fault = found(bus, capsys, "--names")
+    assert f"in the table `{table}` under other names" in fault["sentence"]
+    assert fault["leaf"] is not None
+    assert fault["record"].endswith(")")
 
 
 @pytest.mark.parametrize(
@@ -100,32 +106,28 @@ def test_names_that_the_text_does_not_tell_are_found_with_their_message(bus, cap
 )
 def test_what_is_told_of_a_file_and_would_escape_an_erasure_is_found(bus, capsys, tampering):
     changed(bus, tampering)
-    code, said = says(bus, capsys, "--names")
-    assert (code, said["fault"]["kind"]) == (5, "table")
-    assert "in the table `attachments` otherwise" in said["fault"]["sentence"]
+    fault = found(bus, capsys, "--names")
+    assert "in the table `attachments` otherwise" in fault["sentence"]
 
 
 @pytest.mark.parametrize("table", ["holders (holder, message)", "enclosures (file, message)", "message_keys (name, message, value, type)"])
 def test_names_of_a_message_that_nobody_received_are_found_without_keys(bus, capsys, table):
     changed(bus, f"INSERT INTO {table} VALUES ('nome', 'nessuno'{', 1, 1' if 'value' in table else ''})")
-    code, said = says(bus, capsys)
-    assert (code, said["fault"]["kind"]) == (5, "table")
-    assert "the message nessuno is named" in said["fault"]["sentence"]
+    fault = found(bus, capsys)
+    assert "the message nessuno is named" in fault["sentence"]
 
 
 @pytest.mark.parametrize("row", ["'istanza', k.value, c.id, 0", "'altro', k.value, k.case_id, 1", "'email', k.value, c.id, 2"])
 def test_a_key_that_leads_to_a_case_and_stands_in_no_record_of_it_is_found_without_keys(bus, capsys, row):
     changed(bus, f"INSERT INTO case_keys SELECT {row} FROM case_keys k, cases c WHERE k.case_id <> c.id LIMIT 1")
-    code, said = says(bus, capsys)
-    assert (code, said["fault"]["kind"]) == (5, "table")
-    assert "that no record of it tells" in said["fault"]["sentence"]
+    fault = found(bus, capsys)
+    assert "that no record of it tells" in fault["sentence"]
 
 
 def test_a_case_that_was_taken_out_is_found_without_keys(bus, capsys):
     changed(bus, "DELETE FROM cases WHERE id = (SELECT max(id) FROM cases)")
-    code, said = says(bus, capsys)
-    assert (code, said["fault"]["kind"]) == (5, "table")
-    assert "is not in the table `cases`" in said["fault"]["sentence"]
+    fault = found(bus, capsys)
+    assert "is not in the table `cases`" in fault["sentence"]
 
 
 def test_texts_that_no_rules_in_force_were_read_from_are_found_without_keys(bus, capsys):
@@ -136,9 +138,8 @@ def test_texts_that_no_rules_in_force_were_read_from_are_found_without_keys(bus,
         for wrong in ({file: text + "#" for file, text in texts.items()}, {f"altro-{file}": text for file, text in texts.items()}):
             raw.execute("UPDATE rules SET content = ? WHERE digest = ?", (json.dumps(wrong).encode(), name))
             raw.commit()
-            code, said = says(bus, capsys)
-            assert (code, said["fault"]["kind"]) == (5, "table")
-            assert f"as {name} is not what those rules were read from" in said["fault"]["sentence"]
+            fault = found(bus, capsys)
+            assert f"as {name} is not what those rules were read from" in fault["sentence"]
         windows = {"routes/altro.yaml": b"route: x\r\n"}
         address = hashlib.sha256(windows["routes/altro.yaml"]).hexdigest()
         manifest = canonical({"format": 1, "rules": "", "files": {"routes/altro.yaml": address}, "carried": {}})
@@ -172,9 +173,8 @@ def test_rules_that_were_edited_in_any_way_and_rolled_back_are_no_fault(tmp_path
 @pytest.mark.parametrize(("kind", "said"), [("edition", "edition"), ("file", "edition"), ("route", "by which there are runs")])
 def test_rules_that_somebody_took_out_are_missed_without_keys(bus, capsys, kind, said):
     changed(bus, f"DELETE FROM rules WHERE kind = '{kind}'")
-    code, shown = says(bus, capsys)
-    assert (code, shown["fault"]["kind"]) == (5, "table")
-    assert said in shown["fault"]["sentence"]
+    fault = found(bus, capsys)
+    assert said in fault["sentence"]
     if kind != "route":
         command = [sys.executable, "-m", "bus.cli", "plan", "--config", str(bus / "config.yaml")]
         plan = subprocess.run(command, capture_output=True, text=True, timeout=60)  # its guard stays on in a process
