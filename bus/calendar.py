@@ -16,6 +16,8 @@ from functools import lru_cache
 from bus.clock import ROME
 
 _DURATION = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d|wd|w|M|y)")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MOMENT = re.compile(_DAY.pattern + r"T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 MOST = {"wd": 10_000, "w": 52_000, "M": 12_000, "y": 1_000}
 """Longer ones lead to dates that there are not. The other units have no more digits than fit."""
@@ -56,6 +58,33 @@ def _by_wall_clock(start: dt.datetime, count: int, unit: str) -> dt.datetime:
     local = start.astimezone(ROME)
     end = dt.datetime.combine(shift(local.date(), count, unit), local.time(), ROME)
     return end.astimezone(dt.UTC)
+
+
+def day_of(text: str) -> dt.date:
+    """``"2026-10-05"`` as a date. Raises ValueError with a sentence."""
+    try:
+        if _DAY.fullmatch(text):  # Python reads also 2026-W01-1, which has ten characters too
+            return dt.date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise ValueError("this is not a date YYYY-MM-DD")
+
+
+def moment_at(text: str, *, whole_day: bool) -> dt.datetime:
+    """The moment (aware UTC) that a date or a moment says; one without a zone is of Europe/Rome.
+
+    A date stands for its beginning; with ``whole_day`` for its end. Raises ValueError with a sentence.
+    """
+    try:
+        if _DAY.fullmatch(text):
+            day = day_of(text) + dt.timedelta(days=int(whole_day))
+            return dt.datetime.combine(day, dt.time(), ROME).astimezone(dt.UTC)
+        if _MOMENT.fullmatch(text):
+            moment = dt.datetime.fromisoformat(text)
+            return (moment if moment.tzinfo else moment.replace(tzinfo=ROME)).astimezone(dt.UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("this is neither a date YYYY-MM-DD nor a moment YYYY-MM-DDTHH:MM")
 
 
 def add(day: dt.date, duration: str) -> dt.date:

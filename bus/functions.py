@@ -58,18 +58,6 @@ def declared(call: Callable[..., Any], examples: tuple[str, ...] = ()) -> Functi
     return Function(call.__name__, parameters, hints["return"], inspect.getdoc(call) or "", examples, call)
 
 
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-
-
-def _day(text: str) -> dt.date:
-    try:
-        if _DAY.fullmatch(text):  # Python reads also 2026-W01-1, which has ten characters too
-            return dt.date.fromisoformat(text)
-    except ValueError:
-        pass
-    raise ValueError("this is not a date YYYY-MM-DD")
-
-
 # --- money -----------------------------------------------------------------------------------------------------------
 
 
@@ -107,19 +95,19 @@ def cents(euro: Any) -> int:
 )
 def date_add(date: str, duration: str) -> str:
     """The date a duration later: ``30d``, ``10wd`` (Italian working days), ``1w``, ``2M``, ``1y``; a minus sign goes back."""
-    return calendar.add(_day(date), duration).isoformat()
+    return calendar.add(calendar.day_of(date), duration).isoformat()
 
 
 @_function('working_day("2026-10-05")', '!working_day("2026-04-06")')
 def working_day(date: str) -> bool:
     """Whether a date is Monday to Friday and no national holiday."""
-    return calendar.is_working_day(_day(date))
+    return calendar.is_working_day(calendar.day_of(date))
 
 
 @_function('days_between("2026-03-01", "2026-03-31") == 30', 'days_between("2026-03-02", "2026-03-01") == -1')
 def days_between(start: str, end: str) -> int:
     """The days from one date to another."""
-    return (_day(end) - _day(start)).days
+    return (calendar.day_of(end) - calendar.day_of(start)).days
 
 
 @_function('date_of("2026-03-01T23:30:00Z") == "2026-03-02"', 'date_of("2026-03-01") == "2026-03-01"')
@@ -128,7 +116,7 @@ def date_of(timestamp: Any) -> str:
     if isinstance(timestamp, dt.datetime):
         return timestamp.astimezone(ROME).date().isoformat()
     if isinstance(timestamp, str) and len(timestamp) == 10:
-        return _day(timestamp).isoformat()
+        return calendar.day_of(timestamp).isoformat()
     try:
         return moment_of(timestamp).astimezone(ROME).date().isoformat()
     except (ValueError, TypeError, OverflowError):

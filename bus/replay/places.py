@@ -10,7 +10,7 @@ from bus.source import Pointer, Source, read
 
 _PARTS: Mapping[str, tuple[str, ...]] = {
     "request": ("with", "mapping"), "message": ("with", "mapping"), "reply": ("reply",), "keys": ("case",), "key": ("case",),
-    "deadline": ("deadline",), "operation": ("call",), "type": ("wait", "gather", "send"), "sentence": ("reason",), "code": ("fail",),
+    "deadline": ("by", "deadline"), "operation": ("call",), "type": ("wait", "gather", "send"), "sentence": ("reason",), "code": ("fail",),
 }  # fmt: skip
 """What a difference is in, by the field of the step that says it."""
 

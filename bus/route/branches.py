@@ -49,7 +49,7 @@ def _names(step: Step) -> Iterator[str]:
             if not _always(step.clauses):
                 yield f"{step.id}.otherwise"
         case WaitStep() | GatherStep():
-            if step.deadline is not None and step.type:  # without a type there is only one way out of a wait
+            if (step.deadline or step.by) and step.type:  # without a type there is only one way out of a wait
                 yield f"{step.id}.on_deadline"
             if step.on_late:
                 yield f"{step.id}.on_late"

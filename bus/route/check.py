@@ -25,7 +25,7 @@ from bus.route.target import Target, answer_of, shape_of
 from bus.route.traffic import check_awaited, check_endless, check_in_turn, check_sent, check_shared
 from bus.route.ways import Order, check_choices, check_condition, check_failures, clauses_of
 from bus.route.world import NO_CASE, World, check_applied, target_schema
-from bus.source import Pointer, Reporter, nearest, suggestion
+from bus.source import Pointer, Reporter, Severity, nearest, suggestion
 
 _MISSED = "there is no `{}` here"
 """Also what is said of a name by which an expression does not compile."""
@@ -176,10 +176,10 @@ class _Checker:
         items = self.world.several(gathered)
         self._uses(step.pointer, scope, without=("until",))
         self._uses(step.pointer, scope.having({"items": items}), only=("until",))
-        if model.count is None and model.until is None and model.deadline is None:
-            self.report.report(step.pointer, "gather.endless", "nothing ends this gather", "say `count`, `until` or `deadline`")
-        elif model.deadline is None:
-            self._no_deadline(step)
+        if model.count is None and model.until is None and not model.ends:
+            self._unless_unclear(step, (), "gather.endless", "nothing ends this gather", "say `count`, `until`, `deadline` or `by`")
+        else:
+            self._ending(step)
         if re.fullmatch(r"\s*(-[0-9]+|0+)\s*", str(model.count)):
             hint = "say how many messages make it complete"
             self.report.report((*step.pointer, "count"), "expression.wrong-result", "`count` must be at least 1", hint)
@@ -195,8 +195,8 @@ class _Checker:
             self._block(comes_late, self._late_scope(step))
             self.body = first
         if not expired:
-            return after if step.model.deadline is None else late
-        if step.model.deadline is None:
+            return late if step.model.ends else after
+        if not step.model.ends:
             place = (*step.pointer, "on_deadline")
             self.report.report(place, "step.unreachable", "there is no deadline, so these steps can never run", "", "warning", key=True)
         ended = self._block(expired, scope)
@@ -463,21 +463,28 @@ class _Checker:
 
     def _waiting(self, step: Parsed, scope: Scope, awaited: MessageType | None) -> None:
         model = step.model
-        if model.wait is None:
-            if model.deadline is None:
-                self.report.report(step.pointer, "wait.nothing", "this wait has neither a type nor a deadline", "say what to wait for")
-            elif not step.unclear and (idle := [name for name in ("case", "match", "on_late") if getattr(model, name)]):
-                sentence = f"`{idle[0]}` says something of a message, and this waits for none"
-                self.report.report((*step.pointer, idle[0]), "wait.nothing", sentence, "say its type: `wait: pagopa.ricevuta`", key=True)
-            return
-        if model.deadline is None:
-            self._no_deadline(step)
-        self._key(step, scope, awaited)
+        if model.wait is not None:
+            self._ending(step)
+            self._key(step, scope, awaited)
+        elif not model.ends:
+            self._unless_unclear(step, (), "wait.nothing", "this wait has neither a type nor a deadline", "say what to wait for")
+        elif idle := [name for name in ("case", "match", "on_late") if getattr(model, name)]:
+            sentence = f"`{idle[0]}` says something of a message, and this waits for none"
+            self._unless_unclear(step, (idle[0],), "wait.nothing", sentence, "say its type: `wait: pagopa.ricevuta`")
 
-    def _no_deadline(self, step: Parsed) -> None:
-        sentence = f"step `{step.model.id}` may wait for ever"
-        place = (*step.pointer, step.kind)
-        self.report.report(place, "wait.no-deadline", sentence, "say `deadline`, such as 30d or 10wd", "warning", key=True)
+    def _ending(self, step: Parsed) -> None:
+        """Whether a wait for messages ends though none comes."""
+        if not step.model.ends:
+            hint = "say `deadline`, such as 30d or 10wd, or a date by `by`"
+            self._unless_unclear(step, (step.kind,), "wait.no-deadline", f"step `{step.model.id}` may wait for ever", hint, "warning")
+        elif step.kind == "wait" and step.model.again and step.model.deadline is None:
+            sentence = "`again` renews a wait after its `deadline`, and there is none"
+            self._unless_unclear(step, ("again",), "wait.again", sentence, "say how long one wait takes, such as `deadline: 10d`")
+
+    def _unless_unclear(self, step: Parsed, part: Pointer, code: str, sentence: str, hint: str, severity: Severity = "error") -> None:
+        """A finding of what a step lacks, unless it says something that is not understood: that is the cause then."""
+        if not step.unclear:
+            self.report.report((*step.pointer, *part), code, sentence, hint, severity, key=bool(part))
 
     def _clauses(self, step: Parsed, part: str, clauses: list[Any]) -> Iterator[tuple[int, Any]]:
         """Clauses that can be reached: none after one that always holds."""

@@ -129,7 +129,8 @@ CODES: dict[str, Code] = {
     "expression.wrong-result": Code(
         "The expression gives something else than this part needs.",
         "when: body.importo   # a number, not true or false",
-        "Compare it with something: `body.importo > 0`; `each` needs a list, `count` a whole number, a key of the case a text or a number.",
+        "Compare it with something: `body.importo > 0`; `each` needs a list, `count` a whole number, `by` a date or a moment, "
+        "a key of the case a text or a number.",
     ),
     "expression.date-with-moment": Code(
         "A date is compared with a moment. Both are texts: equal they never are, and every moment of a day is later than the day.",
@@ -346,13 +347,22 @@ CODES: dict[str, Code] = {
         '  b: [{id: y, wait: pareri.espresso, match: arrival.ufficio == "suap"}]',
         '`gather` them in one step: `until: \'["verde", "suap"].all(u, items.exists(i, i.ufficio == u))\'`.',
     ),
-    "wait.no-deadline": Code("The step may wait for ever.", "wait: pagopa.ricevuta", "Say `deadline: 30d` and what to do then."),
+    "wait.again": Code(
+        "`again` renews the wait after its `deadline`, and there is none: a date that has passed does not come again.",
+        "wait: pagopa.ricevuta\nby: body.scadenza\nagain: 2",
+        "Say how long one wait takes, such as `deadline: 10d`: it is renewed until the date of `by`.",
+    ),
+    "wait.no-deadline": Code(
+        "The step may wait for ever.",
+        "wait: pagopa.ricevuta",
+        "Say `deadline: 30d`, or a date by `by: body.scadenza`, and what to do then.",
+    ),
     "wait.nothing": Code(
         "The wait has neither a type nor a deadline; or it has no type, and says which message it takes.",
         'wait:\nmatch: arrival.esito == "OK"',
         "Say what to wait for, or for how long.",
     ),
-    "gather.endless": Code("Nothing ends the gather.", "gather: pareri.espresso", "Say `count`, `until` or `deadline`."),
+    "gather.endless": Code("Nothing ends the gather.", "gather: pareri.espresso", "Say `count`, `until`, `deadline` or `by`."),
     "parallel.clash": Code(
         "Two branches that run side by side define the same name.",
         "parallel: {a: [{id: x, set: {n: 1}}], b: [{id: y, set: {n: 2}}]}",

@@ -184,6 +184,11 @@ class _Builder:
             return lambda scope: text
         return self.shop.expression(text, pointer)
 
+    def perhaps(self, parsed: Parsed, part: str) -> Any:
+        """The expression of a part of a step; None where the step does not say it."""
+        text = getattr(parsed.model, part)
+        return None if text is None else self.expression(text, (*parsed.pointer, part))
+
     def expressions(self, texts: Mapping[str, str], pointer: Pointer) -> dict[str, Any]:
         return {name: self.expression(text, (*pointer, name)) for name, text in texts.items()}
 
@@ -258,9 +263,9 @@ def _deadline(text: str | None) -> Any:
 
 def _wait(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
     model = parsed.model
-    match = builder.expression(model.match, (*parsed.pointer, "match")) if model.match is not None else None
     return p.WaitStep(
-        **base, type=model.wait, case=model.case, match=match, deadline=_deadline(model.deadline), as_=model.as_, again=model.again,
+        **base, type=model.wait, case=model.case, match=builder.perhaps(parsed, "match"),
+        deadline=_deadline(model.deadline), by=builder.perhaps(parsed, "by"), as_=model.as_, again=model.again,
         on_deadline=builder.steps(parsed.block("on_deadline")), on_late=builder.steps(parsed.block("on_late")),
     )  # fmt: skip
 
@@ -269,9 +274,8 @@ def _gather(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
     model = parsed.model
     return p.GatherStep(
         **base, type=model.gather, case=model.case,
-        count=builder.expression(model.count, (*parsed.pointer, "count")) if model.count is not None else None,
-        until=builder.expression(model.until, (*parsed.pointer, "until")) if model.until is not None else None,
-        deadline=_deadline(model.deadline), as_=model.as_,
+        count=builder.perhaps(parsed, "count"), until=builder.perhaps(parsed, "until"),
+        deadline=_deadline(model.deadline), by=builder.perhaps(parsed, "by"), as_=model.as_,
         on_deadline=builder.steps(parsed.block("on_deadline")), on_late=builder.steps(parsed.block("on_late")),
     )  # fmt: skip
 

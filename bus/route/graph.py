@@ -71,7 +71,7 @@ def _says(kind: str, step: Mapping[str, Any]) -> str:
         case "call" | "map" | "send" | "fail":
             return str(step[kind])
         case "wait":
-            return f"{step['wait']}" if step["wait"] else f"for {step.get('deadline', 'ever')}"
+            return f"{step['wait']}" if step["wait"] else _end(step, "for", "until")
         case "gather":
             many = f"{step['count']} × " if "count" in step else ""
             return f"{many}{step['gather']}"
@@ -83,6 +83,12 @@ def _says(kind: str, step: Mapping[str, Any]) -> str:
             return f"{step.get('item', 'item')} of {step['each']}"
         case _:
             return f"one of {len(step['choose']) + 1}" if kind == "choose" else f"{len(step[kind])} side by side"
+
+
+def _end(step: Mapping[str, Any], length: str, moment: str) -> str:
+    """When a wait ends: its ``length`` or, if that is sooner, the ``moment`` that it names."""
+    said = [f"{word} {step[part]}" for word, part in ((length, "deadline"), (moment, "by")) if part in step]
+    return " or ".join(said) or f"{length} ever"
 
 
 def _ways(kind: str, step: Mapping[str, Any]) -> Iterator[Way]:
@@ -97,7 +103,7 @@ def _ways(kind: str, step: Mapping[str, Any]) -> Iterator[Way]:
         case "wait" | "gather":
             if step.get("on_deadline"):
                 again = f", {step['again'] + 1} times" if step.get("again") else ""
-                yield Way(f"after {step.get('deadline', 'ever')}{again}", _cards(step["on_deadline"]), "aside")
+                yield Way(f"{_end(step, 'after', 'after')}{again}", _cards(step["on_deadline"]), "aside")
             if step.get("on_late"):
                 yield Way("one that comes late", _cards(step["on_late"]), "late")
         case "each":

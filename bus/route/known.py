@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
 
+from bus import calendar
 from bus.expression import Lookup
 from bus.expression.literals import is_bare_date, misfits
 from bus.expression.tree import COMPARISONS, OF_DATES
@@ -56,8 +57,11 @@ _ITEM = re.compile(r"\s*[A-Za-z_]\w*(?:\.\w+|\[\d+\])+\s*")
 _OR_NONE = re.compile(r"\s*[A-Za-z_]\w*(?:\.\??\w+)+\.orValue\(\[\]\)\s*")
 """A list that may not be there, or none: ``body.?righe.orValue([])``."""
 
-_FITTING = {"integer": {"integer", "number"}, "key": {"string", "integer", "number", "null"}}
-_TO_FIT = {"boolean": "compare it with something, such as != null", "key": "name the field of it that tells one case from the others"}
+_FITTING = {"integer": {"integer", "number"}, "key": {"string", "integer", "number", "null"}, "date": {"string"}}
+_TO_FIT = {
+    "boolean": "compare it with something, such as != null", "key": "name the field of it that tells one case from the others",
+    "date": 'name a field of format date, or move one: date_add(body.inizio, "-10d")',
+}  # fmt: skip
 
 _QUOTED_PATH = re.compile(r"""(["'])([a-z_]\w*(?:\.[a-z_]\w*)+)\1(?!\s*[.\])])|\$?\{+\s*([a-z_]\w*(?:\.[a-z_]\w*)+)\s*\}+""")
 """A text that is a path, or the place of one in a text."""
@@ -78,13 +82,14 @@ _NONE_OF = {"array": "[]", "string": '""', "boolean": "false", "integer": "0", "
 
 _NEEDED = {
     "when": "boolean", "match": "boolean", "until": "boolean", "$when": "boolean", "each": "array", "$each": "array", "count": "integer",
-    "case": "key", "key": "key",
+    "case": "key", "key": "key", "by": "date",
 }  # fmt: skip
 """What the expression of a part must give."""
 
 WORDS = {
     "boolean": "true or false", "array": "a list", "integer": "a whole number", "string": "a text", "object": "an object",
     "null": "null", "number": "a number", "key": "a text or a number",
+    "date": "a date or a moment",
 }  # fmt: skip
 
 
@@ -507,7 +512,20 @@ class Paths:
             self._constant(used)
         elif needed == "key" and self.constant(used) is not None:
             self._same(used)
-        return True
+        return needed != "date" or self._date(used)
+
+    def _date(self, used: Used) -> bool:
+        """Whether a text may say when a wait ends: one of another format never does, nor one that is written out and is no date."""
+        form, always = self.value(used).schema.get("format"), self.constant(used)
+        fault = "" if form in {None, "date", "date-time"} else f"`by` needs a date or a moment, this is a text of format {form}"
+        if isinstance(always, str):
+            try:
+                calendar.moment_at(always, whole_day=False)
+            except ValueError as error:
+                fault = f"`by`: {error}"
+        if fault:
+            self.report.report(used.pointer, "expression.wrong-result", fault, _TO_FIT["date"])
+        return not fault
 
     def constant(self, used: Used) -> JsonValue:
         """The value of an expression that always gives the same; None where it may give several, or none."""

@@ -18,7 +18,9 @@ from bus.route.steps import KINDS
 from bus.source import Pointer, Reporter, meant_by, nearest, validated, wrong_fields
 
 MOST_STEPS = 500
-_NEVER_EMPTY = frozenset({"as", "when", "timeout", "retry", "mapping", "undo", "limit", "match", "deadline", "count", "until", "dead_on"})
+_NEVER_EMPTY = frozenset(
+    {"as", "when", "timeout", "retry", "mapping", "undo", "limit", "match", "deadline", "by", "count", "until", "dead_on"}
+)
 
 _STAND_INS: dict[str, Any] = {"timeout": None, "retry": None, "limit": None, "deadline": "1d", "dead_on": "any", "fail": "not.read"}
 """What stands for a field that is wrong, and on which nothing else depends: the rest of the step is checked all the same."""
@@ -151,11 +153,11 @@ class _Reader:
         kind, right = self._kind(written, pointer)
         model = validated(written, KINDS[kind], self.report, pointer) if kind and right is written else None
         self._identity(written, pointer)
-        self._empty(written, pointer)
-        unclear = False
+        unclear = self._empty(written, pointer)
         if not kind or model is None:
             self.failed = True
-            right, unclear = self._righted(right, KINDS[kind], pointer) if kind else ({}, False)
+            right, more = self._righted(right, KINDS[kind], pointer) if kind else ({}, False)
+            unclear = unclear or more
             if not right:
                 self._lose(written)
                 return None
@@ -201,14 +203,14 @@ class _Reader:
         self._lose([{"as": written[name]} for name in unknown] + [written[name] for name in unknown])
         return right, bool(unknown)
 
-    def _empty(self, written: dict[str, Any], pointer: Pointer) -> None:
-        """Fields that hold nothing: written so they would be passed over in silence."""
-        for name in written.keys() & _NEVER_EMPTY:
-            if written[name] is None:
-                self.failed = True
-                self.report.report(
-                    (*pointer, name), "field.invalid", f"`{name}` says nothing", "write its value, or leave the line out", key=True
-                )
+    def _empty(self, written: dict[str, Any], pointer: Pointer) -> bool:
+        """Whether fields hold nothing: written so they would be passed over in silence."""
+        empty = [name for name in written.keys() & _NEVER_EMPTY if written[name] is None]
+        for name in empty:
+            self.failed = True
+            hint = "write its value, or leave the line out"
+            self.report.report((*pointer, name), "field.invalid", f"`{name}` says nothing", hint, key=True)
+        return bool(empty)
 
     def _lose(self, written: Any) -> None:
         """Remember what a step that cannot be read would have given, so that those after it are not found wrong too."""

@@ -105,7 +105,7 @@ class WaitStep(Step):
     """Wait for a message of ``type`` that carries this case's key named ``case`` (None: any key of the case).
 
     ``match`` sees the arrival as ``arrival`` (its body) beside the scope; a false one lets the arrival pass.
-    Without a ``type`` the step only waits for its deadline (a delay).
+    Without a ``type`` the step only waits for its deadline (a delay). ``by`` gives a date or moment at which the wait ends at the latest.
     After ``on_deadline`` the wait is renewed ``again`` times; then the run goes on with ``as_`` set to null.
     """
 
@@ -113,6 +113,7 @@ class WaitStep(Step):
     case: str | None = None
     match: Expression | None = None
     deadline: Moment | None = None
+    by: Expression | None = None
     as_: str | None = None
     again: int = 0
     on_deadline: tuple[Step, ...] = ()
@@ -128,6 +129,7 @@ class GatherStep(Step):
     count: Expression | None = None
     until: Expression | None = None
     deadline: Moment | None = None
+    by: Expression | None = None
     as_: str = ""
     on_deadline: tuple[Step, ...] = ()
     on_late: tuple[Step, ...] = ()

@@ -19,7 +19,7 @@ _OTHERWISE = {
     **dict.fromkeys(("result", "into", "output", "register", "name"), ("as",)),
     **dict.fromkeys(("catch", "rescue", "on_failure", "on_fail", "errors"), ("on_error",)),
     "office": ("ufficio",), "type": ("tipo",), "kind": ("tipo",),
-    "retries": ("retry",), "timeout": ("deadline",), "on_timeout": ("on_deadline",), "rollback": ("undo",),
+    "retries": ("retry",), "timeout": ("deadline",), "until": ("by",), "on_timeout": ("on_deadline",), "rollback": ("undo",),
 }  # fmt: skip
 """What people write who know other notations, and the fields that they mean."""
 _ELSEWHERE = {"else": "what is done otherwise stands beside `choose`: `otherwise: [...]`"}

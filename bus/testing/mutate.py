@@ -35,7 +35,7 @@ _NUMBER = re.compile(r"(?<![\w.])[0-9]+(?![\w.])")
 _CONDITIONS = frozenset({"when", "match", "until", "$when"})
 _ORDERED = (frozenset({"call", "wait", "gather"}), frozenset({"send", "wait", "gather"}))
 """Kinds of steps whose order a test can see: calls are expected in order, so is what is sent, and what is behind a wait comes later."""
-_DROPPED = frozenset({"when", "match", "until", "undo", "again", "otherwise", "on_deadline", "on_late", "$when", "$default"})
+_DROPPED = frozenset({"when", "match", "until", "by", "undo", "again", "otherwise", "on_deadline", "on_late", "$when", "$default"})
 _VALUES = frozenset({"with", "set", "reply", "fields", "collect"})
 _UNSEEN = frozenset(
     {"id", "purpose", "owner", "version", "key", "dead_on", "limit", "timeout", "given", "tests", "route", "mapping", "from", "uses"}
@@ -183,7 +183,9 @@ def _of_field(name: str, value: Any, pointer: Pointer) -> Iterator[tuple[Pointer
         yield pointer, "half as long", lambda text: _NUMBER_AT_START.sub(lambda found: str(int(found[0]) // 2), text)
     elif name == "fail" and isinstance(value, str):
         yield pointer, f"another code for {value}", lambda code: f"{code}-altro"
-    elif isinstance(value, str) and (within or name in _CONDITIONS or name in {"count", "each", "reason"} or pointer[-2:-1] == ("case",)):
+    elif isinstance(value, str) and (
+        within or name in _CONDITIONS or name in {"count", "each", "reason", "by"} or pointer[-2:-1] == ("case",)
+    ):
         yield from _of_expression(name, value, pointer)
     elif isinstance(value, bool) and within:
         yield pointer, f"{str(not value).lower()} for {str(value).lower()}", lambda old: not old

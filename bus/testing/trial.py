@@ -303,8 +303,9 @@ class Trial:
                 return None
 
     def _go_on(self) -> None:
-        """Let virtual time run to each retry and probe, in order."""
+        """Let virtual time run to each retry and probe, in order. A wait until a date that has passed ends at once."""
         self._match()
+        self._expire(self.now)
         while self._dues:
             self._count()
             self._dues.sort(key=lambda one: one[:2])
@@ -315,6 +316,7 @@ class Trial:
             if isinstance(ask, Call):
                 self._again(run, ask)
             self._match()
+            self._expire(self.now)
 
     def _again(self, run: TestRun, ask: Call) -> None:
         tries = run.tries[ask.path]

@@ -51,7 +51,8 @@ def working(folder: Path, route: str, desks: Scrivanie) -> Iterator[App]:
     if not (folder / "mappings").exists():
         shutil.copytree(PATTERNS / "mappings", folder / "mappings")
         (folder / "routes").mkdir()
-        shutil.copy(PATTERNS / f"routes/{route}.yaml", folder / "routes")
+        for name in (route, "riceventi/copia"):
+            shutil.copy(PATTERNS / f"routes/{name}.yaml", folder / "routes")
     settings = {
         "organization": {"name": "Prova", "fiscal_code": "80001130857"},
         "store": {"url": f"sqlite:///{folder}/prova.db"},
@@ -94,3 +95,9 @@ def test_the_throttler_lets_no_more_go_in_a_second_and_loses_none(tmp_path: Path
     times = [moment for moment, _ in desks.asked]
     assert sorted(names) == sorted(name for _, name in desks.asked)
     assert all(later - sooner > 0.9 for sooner, later in zip(times, times[10:], strict=False)), times
+
+
+def test_a_wait_until_a_date_that_has_passed_ends_at_once(tmp_path: Path) -> None:
+    with working(tmp_path, "promemoria", Scrivanie()) as app:
+        sent = send(app, scadenza="2026-01-01")
+        assert wait_reply(app, sent, 20)["reply"] == {"arrivato": False}

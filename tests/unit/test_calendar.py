@@ -81,3 +81,27 @@ def test_months_keep_the_day_or_take_the_last(day: dt.date, months: int) -> None
     moved = calendar.shift(day, months, "M")
     assert (moved.year * 12 + moved.month) - (day.year * 12 + day.month) == months
     assert moved.day == day.day or (moved + dt.timedelta(days=1)).day == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "begins", "ends"),
+    [
+        ("2026-10-25", "2026-10-24T22:00Z", "2026-10-25T23:00Z"),  # the day of 25 hours
+        ("2028-02-29", "2028-02-28T23:00Z", "2028-02-29T23:00Z"),
+        ("2026-07-01T09:30", "2026-07-01T07:30Z", "2026-07-01T07:30Z"),
+        ("2026-12-01T09:30:15.5", "2026-12-01T08:30:15.5Z", "2026-12-01T08:30:15.5Z"),
+        ("2026-12-01T09:30:00Z", "2026-12-01T09:30Z", "2026-12-01T09:30Z"),
+        ("2026-12-01T09:30:00-05:00", "2026-12-01T14:30Z", "2026-12-01T14:30Z"),
+    ],
+)
+def test_a_date_is_its_beginning_or_its_end_in_rome_and_a_moment_is_itself(text: str, begins: str, ends: str) -> None:
+    assert (calendar.moment_at(text, whole_day=False), calendar.moment_at(text, whole_day=True)) == (moment(begins), moment(ends))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "domani", "20261201", "2026-W01-1", "2026-13-01", "2026-02-30", "2026-12-01 09:30", "2026-12-01T25:00", "2026-12-01T9:30",
+             "2026-12-01T09:30+99:00", "9999-12-31", "9999-12-31T23:59:59-05:00"],
+)  # fmt: skip
+def test_what_is_neither_a_date_nor_a_moment_is_said_so(text: str) -> None:
+    with pytest.raises(ValueError, match="neither a date YYYY-MM-DD nor a moment"):
+        calendar.moment_at(text, whole_day=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bus.engine.asks import Arrived, Await, Close
 from bus.engine.steps import common
-from bus.engine.steps.wait import key_of
+from bus.engine.steps.wait import deadline_of, key_of, last_moment
 from bus.message import JsonValue
 from bus.route.plan import GatherStep
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def gather(step: GatherStep, strand: Strand) -> StepCode:
     """Complete by count, by condition or by deadline, whichever comes first; the deadline counts from the first wait."""
-    deadline = None if step.deadline is None else step.deadline(strand.instant.moment)
+    deadline = deadline_of(step, strand, last_moment(step, strand))
     items: list[JsonValue] = []
     while not _complete(step, strand, items):
         path = f"{strand.path(step)}[{len(items)}]"

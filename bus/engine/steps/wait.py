@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
+from bus import calendar
 from bus.engine.asks import Arrived, Await, Close
 from bus.engine.steps import common
 from bus.route.plan import GatherStep, WaitStep
@@ -14,22 +16,24 @@ if TYPE_CHECKING:
 
 
 def wait(step: WaitStep, strand: Strand) -> StepCode:
-    """Wait ``1 + again`` times; arrivals that do not ``match`` pass by."""
-    arrived = None
+    """Wait ``1 + again`` times, none after the date of ``by``; arrivals that do not ``match`` pass by."""
+    arrived, last = None, last_moment(step, strand)
     for turn in range(step.again + 1):
-        arrived = yield from _one_wait(step, strand, turn)
+        deadline = deadline_of(step, strand, last)
+        arrived = yield from _one_wait(step, strand, turn, deadline)
         if arrived is not None or step.type is None:
             break
         yield from common.with_names(strand.below(f"{strand.path(step)}!deadline[{turn}]/"), step.on_deadline)
+        if deadline == last:
+            break
     if step.as_ is not None:
         strand.define(step.as_, None if arrived is None else arrived.body)
     if step.on_late and step.type is not None:
         yield Close(f"{strand.path(step)}!closed", step.place, step.type, key_of(step, strand), step.id)
 
 
-def _one_wait(step: WaitStep, strand: Strand, turn: int) -> Generator[Await, Any, Arrived | None]:
+def _one_wait(step: WaitStep, strand: Strand, turn: int, deadline: dt.datetime | None) -> Generator[Await, Any, Arrived | None]:
     """Returns the `Arrived` event, or None at the deadline."""
-    deadline = None if step.deadline is None else step.deadline(strand.instant.moment)
     number = 0
     while True:
         path = f"{strand.path(step)}[{turn}.{number}]"
@@ -39,6 +43,25 @@ def _one_wait(step: WaitStep, strand: Strand, turn: int) -> Generator[Await, Any
         if strand.holds(step.match, step, "match", arrival=event.body):
             return event
         number += 1
+
+
+def last_moment(step: WaitStep | GatherStep, strand: Strand) -> dt.datetime | None:
+    """What ``by`` says. A message may still come on the day that it names; a mere delay ends as that day begins."""
+    if step.by is None:
+        return None
+    said = strand.evaluate(step.by, step, "by")
+    try:
+        return calendar.moment_at(said if isinstance(said, str) else "", whole_day=step.type is not None)
+    except ValueError as error:
+        return strand.fail(step, "wait.no-date", f"by: {error}")
+
+
+def deadline_of(step: WaitStep | GatherStep, strand: Strand, last: dt.datetime | None) -> dt.datetime | None:
+    """The end of a wait that begins now, by ``deadline`` or at its last moment, whichever comes first."""
+    if step.deadline is None:
+        return last
+    deadline = step.deadline(strand.instant.moment)
+    return deadline if last is None else min(deadline, last)
 
 
 def key_of(step: WaitStep | GatherStep, strand: Strand) -> tuple[str, str] | None:

@@ -6,6 +6,7 @@ the name of an operation, type or mapping, or nothing special.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -22,7 +23,12 @@ class Role:
 
 
 def _duration(text: str) -> str:
-    calendar.parse_duration(text)
+    try:
+        calendar.parse_duration(text)
+    except ValueError as error:
+        if re.fullmatch(r"[0-9]*\s*\w*", text):
+            raise
+        raise ValueError(f"{error}; a date, or what gives one, stands under `by`") from None
     return text
 
 

@@ -17,6 +17,12 @@ class Gather(StepModel):
     count: Annotated[str | int, Role("expression")] | None = Field(default=None, description="Complete at this many messages")
     until: Expression | None = Field(default=None, description="Complete when this is true; `items` are those gathered so far")
     deadline: Duration | None = Field(default=None, description="Longest wait, such as 2d")
+    by: Expression | None = Field(default=None, description="Date or moment until which to wait; with `deadline`, whichever comes first")
     as_: Name = Field(alias="as", description="Name for the list of bodies")
     on_deadline: Steps = Field(default_factory=list, description="Steps at the deadline; `items` are those gathered so far")
     on_late: Steps = Field(default_factory=list, description="Steps for a message that comes after the end")
+
+    @property
+    def ends(self) -> bool:
+        """Whether it ends though not all messages come."""
+        return self.deadline is not None or self.by is not None

@@ -295,6 +295,37 @@ def test_a_wait_is_renewed_and_then_given_up_with_null() -> None:
     assert isinstance(asked, Reply) and asked.body is None
 
 
+@pytest.mark.parametrize(("type", "end"), [("news", "2026-10-20T22:00:00Z"), (None, "2026-10-19T22:00:00Z")])
+def test_a_wait_ends_with_the_day_that_it_names_and_a_mere_delay_where_that_day_begins(type: str | None, end: str) -> None:
+    run = walk(p.WaitStep("wait", "r@1/wait", type=type, by=lambda s: "2026-10-20"))
+    (asked,) = run.start()
+    assert isinstance(asked, Await) and asked.deadline == dt.datetime.fromisoformat(end)
+
+
+def test_a_wait_is_renewed_until_its_date_and_not_after_it() -> None:
+    last = (T + DAY * 1.5).isoformat()
+    step = p.WaitStep("wait", "r@1/wait", type="news", deadline=lambda m: m + DAY, by=lambda s: last, again=9)
+    run = walk(step)
+    assert [ask.deadline for ask in run.start()] == [T + DAY]
+    assert [ask.deadline for ask in run.answer("wait[0.0]", Expired(T + DAY))] == [T + DAY * 1.5]
+    assert run.answer("wait[1.0]", Expired(T + DAY * 1.5)) == [] and run.finished
+
+
+def test_a_gather_ends_by_its_date() -> None:
+    run = walk(
+        p.GatherStep("all", "r@1/all", type="news", count=lambda s: 9, deadline=lambda m: m + 60 * DAY, by=lambda s: "2026-03-10", as_="x")
+    )
+    (asked,) = run.start()
+    assert isinstance(asked, Await) and asked.deadline == dt.datetime.fromisoformat("2026-03-10T23:00:00Z")
+
+
+@pytest.mark.parametrize("said", ["domani", "", None, 3, ["2026-10-20"]])
+def test_a_run_whose_wait_is_told_no_date_is_dead(said: Any) -> None:
+    run = walk(p.WaitStep("wait", "r@1/wait", type="news", by=lambda s: said))
+    assert run.start() == []
+    assert run.failure is not None and run.failure.code == "wait.no-date"
+
+
 def test_an_arrival_that_does_not_match_passes_by_and_the_deadline_stays() -> None:
     step = p.WaitStep("wait", "r@1/wait", type="news", match=lambda s: s["arrival"]["ok"], deadline=lambda m: m + DAY, as_="news")
     run = walk(step, reply(lambda s: s["news"]))

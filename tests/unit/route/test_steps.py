@@ -21,7 +21,7 @@ GOOD: dict[str, list[dict[str, Any]]] = {
     "set": [{"set": {"x": 1, "y": {"z": "body.z"}}}],
     "send": [{"send": "a.t"}, {"send": "a.t", "with": {"x": 1}, "as": "sent"}],
     "reply": [{"reply": {"x": "body.x"}}, {"reply": "body"}],
-    "wait": [{"wait": "a.t"}, {"wait": None, "deadline": "2d"}, {"wait": "a.t", "case": "k", "match": "true", "deadline": "10wd", "again": 2, "as": "x"}],
+    "wait": [{"wait": "a.t"}, {"wait": None, "deadline": "2d"}, {"wait": None, "by": "body.x"}, {"wait": "a.t", "case": "k", "match": "true", "deadline": "10wd", "again": 2, "as": "x"}],
     "gather": [{"gather": "a.t", "as": "x", "count": 3}, {"gather": "a.t", "as": "x", "count": "size(body.x)", "until": "true", "deadline": "1M"}],
     "choose": [{"choose": [{"when": "true", "steps": []}], "otherwise": []}],
     "each": [{"each": "body.x", "steps": [{"id": "b", "reply": {}}], "item": "x", "collect": "x", "as": "y"}],
