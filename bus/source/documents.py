@@ -22,7 +22,9 @@ _OTHERWISE = {
     "retries": ("retry",), "timeout": ("deadline",), "until": ("by",), "on_timeout": ("on_deadline",), "rollback": ("undo",),
 }  # fmt: skip
 """What people write who know other notations, and the fields that they mean."""
-_ELSEWHERE = {"else": "what is done otherwise stands beside `choose`: `otherwise: [...]`"}
+_ELSEWHERE = dict.fromkeys(
+    ("otherwise", "else", "default", "altrimenti"), "what is done otherwise stands beside `choose`: `otherwise: [...]`"
+)
 """Fields that stand at another place."""
 _LISTED = {
     "on_error": "write `- ` before its first field: it is a list of clauses",

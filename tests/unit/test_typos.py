@@ -40,6 +40,19 @@ CASES = [
     ("with: {codice_fiscale:", "with: {cf:", "no field `cf`", "did you mean codice_fiscale?"),
     ("    retry: {attempts: 3", "    retri: {attempts: 3", "there is no field `retri` here", "did you mean retry?"),
     ("route: edilizia", "Route: edilizia", "there is no field `Route` here", "did you mean route?"),
+    ("    deadline: 30d\n", "    deadline: posizione.scadenza\n", "stands under `by`", "such as 30d"),
+    (
+        "    as: ricevuta\n    again",
+        "    until: posizione.scadenza\n    as: ricevuta\n    again",
+        "there is no field `until` here",
+        "did you mean by?",
+    ),
+    (
+        "      - steps:\n          - id: da-verificare",
+        "      - otherwise:\n          - id: da-verificare",
+        "there is no field `otherwise` here",
+        "stands beside `choose`",
+    ),
     ("wait: 1s}", "wait: 1 s}", "'1 s' is not a duration", "such as 5s"),
 ]
 
