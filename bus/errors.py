@@ -4,11 +4,14 @@
 
     SnodoError
     ├── InputError        the sender of a message must act       (HTTP 4xx)
-    │   ├── Malformed     not JSON/XML within limits, or not the declared shape
-    │   ├── Unauthorized  who are you / you may not
+    │   ├── Malformed     not JSON/XML within limits
+    │   ├── Invalid       well-formed, and not of the declared type
+    │   ├── Unauthorized  who are you
+    │   ├── Forbidden     you may not
     │   ├── NotFound      no such message, case, attachment
     │   ├── Erased        it was there, and its key was destroyed for good
     │   ├── Conflict      same key, other content
+    │   ├── TooLarge      beyond a limit
     │   └── Busy          try again later (carries ``retry_after``)
     │       └── TooMany   you, not the others
     ├── RulesError        the author of YAML must act            (findings, exit 1)
@@ -19,6 +22,8 @@
     │   └── InDoubt       cannot know
     ├── ConfigError       the operator must act: settings
     ├── StoreError        the operator must act: database
+    │   ├── Interrupted   surely nothing was written: the same may do well later
+    │   └── Unknown       perhaps it was
     └── EvidenceError     the auditor must judge: a signature, proof or checkpoint that does not hold
         └── Unproven      a bundle that does not prove itself     (exit 5)
 
@@ -47,7 +52,6 @@ def one_line(text: str) -> str:
 class SnodoError(Exception):
     """Root of all errors. ``code`` is stable and documented; ``hint`` says what to do next."""
 
-    family = "snodo"
     default_code = "snodo.error"
 
     def __init__(self, sentence: str, *, code: str | None = None, hint: str = "", **detail: Any) -> None:
@@ -64,7 +68,6 @@ class SnodoError(Exception):
 class InputError(SnodoError):
     """What a sender gave us cannot be taken; ``status`` is the HTTP status that says so."""
 
-    family = "input"
     default_code = "input.invalid"
     status = 400
 
@@ -73,18 +76,16 @@ class Malformed(InputError):
     """The text is not what it claims to be, or goes beyond a limit."""
 
     default_code = "input.malformed"
-    status = 400
 
 
 class Invalid(InputError):
     """Well-formed, but not of the declared type."""
 
-    default_code = "input.invalid"
     status = 422
 
 
 class Unauthorized(InputError):
-    """No valid key (401) or a key without the right (403)."""
+    """Nobody known: there is no valid key."""
 
     default_code = "auth.missing"
     status = 401
@@ -136,7 +137,6 @@ class TooMany(Busy):
 class RulesError(SnodoError):
     """Rules that do not load; ``findings`` says where and why."""
 
-    family = "rules"
     default_code = "rules.invalid"
 
     def __init__(self, sentence: str, findings: Any = (), **kwargs: Any) -> None:
@@ -150,7 +150,6 @@ class ExpressionError(SnodoError):
     ``others`` is what is wrong with it besides, for reasons of its own.
     """
 
-    family = "expression"
     default_code = "expression.invalid"
 
     def __init__(self, sentence: str, *, line: int = 1, column: int = 1, **kwargs: Any) -> None:
@@ -167,7 +166,6 @@ class OutsideError(SnodoError):
     the table of runs, where nobody can be erased: what looks like a codice fiscale is struck out of them, and what a terminal would obey.
     """
 
-    family = "outside"
     kind = "outside"
 
     def __init__(self, sentence: str, *, outside_code: str = "", evidence: Any = None, **kwargs: Any) -> None:
@@ -203,12 +201,10 @@ class InDoubt(OutsideError):
 
 
 class ConfigError(SnodoError):
-    family = "config"
     default_code = "config.invalid"
 
 
 class StoreError(SnodoError):
-    family = "store"
     default_code = "store.failed"
 
 
@@ -225,7 +221,6 @@ class Unknown(StoreError):
 
 
 class EvidenceError(SnodoError):
-    family = "evidence"
     default_code = "evidence.malformed"
 
 

@@ -22,7 +22,6 @@ _hosts: frozenset[str] | None = None
 class EgressRefused(SnodoError):
     """Something tried to leave a process that recomputes."""
 
-    family = "replay"
     default_code = "replay.egress"
 
 

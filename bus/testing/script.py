@@ -19,7 +19,6 @@ from bus.message import JsonValue
 class TrialError(SnodoError):
     """A test that says something impossible: an operation nobody declares, an answer that is not of its type."""
 
-    family = "test"
     default_code = "test.wrong"
 
 
