@@ -264,14 +264,7 @@ def sum(numbers: list[Any]) -> Any:
     """The sum of a list of numbers."""
     if any(isinstance(n, bool) or not isinstance(n, (int, float)) for n in numbers):
         raise ValueError("sum takes a list of numbers")
-    return math.fsum(numbers) if any(isinstance(n, float) for n in numbers) else _integer_sum(numbers)
-
-
-def _integer_sum(numbers: list[int]) -> int:
-    total = 0
-    for n in numbers:
-        total += n
-    return total
+    return math.fsum(numbers) if any(isinstance(n, float) for n in numbers) else builtins.sum(numbers)
 
 
 @_function('merge({"a": 1, "b": 1}, {"b": 2}) == {"a": 1, "b": 2}')
