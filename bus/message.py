@@ -62,9 +62,6 @@ class Message(NamedTuple):
     traceparent: str | None = None
     attachments: tuple[Attachment, ...] = ()
 
-    def with_body(self, body: JsonValue) -> Message:
-        return self._replace(body=body)
-
 
 class _Ids:
     """UUIDv7 (RFC 9562 §6.2 method 1): milliseconds, then a counter, so ids of one process never go back."""

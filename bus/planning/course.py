@@ -184,7 +184,7 @@ class Course:
         near = self._near(page)
         stored = near.message(identity) if identity else None
         base = message_of(stored["envelope"], None) if stored else _not_in_log(parent, said)  # type: ignore[arg-type]
-        both = tuple(base.with_body(one.body if one else None) for one in (was, now))
+        both = tuple(base._replace(body=one.body if one else None) for one in (was, now))
         befores = {plan.route: plan for plan in self.before.plans_for(said.type, sent=True)} if was else {}
         afters = {plan.route: plan for plan in self.after.plans_for(said.type, sent=True)} if now else {}
         openings = [one for one in near.openings if one.message == identity]
