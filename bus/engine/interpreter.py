@@ -206,7 +206,7 @@ class Walk:
 
     def _first_strand(self) -> Strand:
         envelope = envelope_of(self.message)
-        keys = {} if self.entry else dict(case_keys(self.plan, self.message, envelope))
+        keys = {} if self.entry else case_keys(self.plan.case, self.message, envelope)
         scope = {"body": self.message.body, "message": envelope, "case": keys}
         return Strand(proxy(self), scope, Instant(self.message.time))
 
@@ -278,13 +278,8 @@ class Walk:
             self.finished = True
 
 
-def case_keys(plan: Plan, message: Message, envelope: Mapping[str, Any] | None = None) -> Mapping[str, str]:
-    """The business keys a message gives its case under this plan; raises ExpressionError. ``envelope`` is the message's, if at hand."""
-    return keys_told(plan.case, message, envelope)
-
-
-def keys_told(case: Mapping[str, Expression], message: Message, envelope: Mapping[str, Any] | None = None) -> Mapping[str, str]:
-    """The business keys that expressions read in a message; raises ExpressionError."""
+def case_keys(case: Mapping[str, Expression], message: Message, envelope: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """The business keys that expressions read in a message; raises ExpressionError. ``envelope`` is the message's, if at hand."""
     scope = at_the_door(message, envelope)
     return key_texts({name: expression(scope) for name, expression in case.items()})
 

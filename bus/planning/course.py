@@ -10,7 +10,7 @@ from typing import NamedTuple
 from bus.adapter import Operation
 from bus.catalog import Catalog, changed_types
 from bus.engine.asks import Answered, Arrived, Noted, Send
-from bus.engine.interpreter import case_keys, keys_told, run_key
+from bus.engine.interpreter import case_keys, run_key
 from bus.errors import ExpressionError
 from bus.message import JsonObject, JsonValue, Message, message_of, parsed
 from bus.planning.borrowed import ErasedError, Logged, Memory, arriving, instead, remember, vacant, without
@@ -308,7 +308,7 @@ class Course:
             *(plan.case for plan in self.after.plans_for(message.type, sent=True)),
         ]
         try:
-            return {name: value for expressions in told for name, value in keys_told(expressions, message).items()}
+            return {name: value for expressions in told for name, value in case_keys(expressions, message).items()}
         except ExpressionError:
             return {}
 
@@ -389,7 +389,7 @@ def _keys(before: Plan, after: Plan, was: Message, now: Message) -> Iterator[Cha
 def _keys_of(plan: Plan, message: Message) -> dict[str, JsonValue]:
     """Where they cannot be told the way says so: the door would refuse the message."""
     try:
-        return {**case_keys(plan, message)}
+        return {**case_keys(plan.case, message)}
     except ExpressionError:
         return {}
 

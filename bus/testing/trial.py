@@ -14,14 +14,13 @@ from dataclasses import dataclass, field, replace
 
 from bus.adapter import InDoubt
 from bus.catalog import Catalog
-from bus.clock import text_of
 from bus.engine import fate
 from bus.engine.asks import Answered, Arrived, Ask, Await, Call, Close, Event, Expired, Failed, Join, Noted, Reply, Send
 from bus.engine.fate import Tries
-from bus.engine.interpreter import Walk, case_keys, key_texts
+from bus.engine.interpreter import Walk, case_keys
 from bus.engine.outcome import Done, Outcome, Retry
 from bus.log.record import WEAK
-from bus.message import Attachment, JsonValue, Message, envelope_of
+from bus.message import Attachment, JsonValue, Message
 from bus.route.model import File
 from bus.route.plan import Plan
 from bus.testing.script import End, Script, TrialError
@@ -90,7 +89,7 @@ class Trial:
     def start(self, body: JsonValue, files: Iterable[File] = ()) -> None:
         """Send the message that starts the run."""
         message = self._message(self.plan.on, body, "send", tuple(map(_attachment, files)))
-        self._learn({**self._keys(message), **case_keys(self.plan, message)})
+        self._learn({**self._keys(message), **case_keys(self.plan.case, message)})
         self._record("received", None, type=message.type)
         self._begin(Walk(self.plan, message))
 
@@ -122,10 +121,9 @@ class Trial:
 
     def _keys(self, message: Message) -> dict[str, str]:
         """The business keys a message carries: those of its type and those of the routes it starts."""
-        scope = {"body": message.body, "message": envelope_of(message), "case": {}, "now": text_of(message.time)}
-        keys = key_texts({name: expression(scope) for name, expression in self.catalog.types[message.type].case.items()})
+        keys = case_keys(self.catalog.types[message.type].case, message)
         for plan in self.catalog.plans_for(message.type):
-            keys |= case_keys(plan, message)
+            keys |= case_keys(plan.case, message)
         return keys
 
     def _learn(self, keys: Mapping[str, str]) -> None:
