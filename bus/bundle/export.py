@@ -14,6 +14,7 @@ from bus.clock import Clock
 from bus.engine import reasons
 from bus.engine.projection import entry, write
 from bus.errors import Invalid, StoreError
+from bus.log import log
 from bus.log.record import Record
 from bus.log.stored import StoredTree
 from bus.message import new_id
@@ -77,9 +78,8 @@ def _record(store: Store, clock: Clock, wanted: Wanted, manifest: str, records: 
 
 def _seal(store: Store, record: Record, first: int) -> bytes:
     with store.read() as tx:
-        row = tx.one("record", id=record.id)
-    assert row is not None
-    _sealed(store, row["seq"])
+        number = log.number_of(tx, record)
+    _sealed(store, number)
     with store.read() as tx:
         stored = StoredTree(tx)
         leaf = stored.find(record.id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from bus.errors import Conflict, Erased, Invalid, NotFound
@@ -85,7 +86,7 @@ def run(tx: Tx, identity: str, now: str) -> JsonObject:
     waits: list[Any] = [
         {name: wait[name] for name in ("path", "type", "deadline", "state")} for wait in tx.all("waits_of_run", run=identity)
     ]
-    return {**run_row(row, now), "waits": waits, "journal": [line(record) for record in log.of_run(tx, identity)]}
+    return {**run_row(row, now), "waits": waits, "journal": [as_line(record) for record in log.of_run(tx, identity)]}
 
 
 def case_of(tx: Tx, key: str) -> str:
@@ -108,7 +109,7 @@ def case_of(tx: Tx, key: str) -> str:
 def case(tx: Tx, key: str, now: str) -> JsonObject:
     """A case: its keys, messages and runs, and everything that happened as one timeline."""
     identity = case_of(tx, key)
-    records = [*log.of_case(tx, identity)]
+    records = log.of_case(tx, identity)
     keys: list[Any] = [{"name": name, "value": value} for name, value in _keys(tx, records)]
     messages: list[Any] = [
         {"id": m["id"], "type": m["type"], "time": m["time"], "sender": m["sender"]} for m in tx.all("messages_of_case", case_id=identity)
@@ -116,8 +117,8 @@ def case(tx: Tx, key: str, now: str) -> JsonObject:
     found: list[Any] = [run_row(row, now) for row in tx.all("runs_of_case", case_id=identity)]
     told = [*records]
     for loss in _losses(tx, records):
-        insort(told, loss, key=lambda one: _number(tx, one))
-    timeline: list[Any] = [line(record) for record in told]
+        insort(told, loss, key=partial(log.number_of, tx))
+    timeline: list[Any] = [as_line(record) for record in told]
     return {
         "case": identity,
         "state": state_of([r["state"] for r in found]),
@@ -126,13 +127,6 @@ def case(tx: Tx, key: str, now: str) -> JsonObject:
         "runs": found,
         "timeline": timeline,
     }
-
-
-def _number(tx: Tx, record: Record) -> int:
-    """The order of the log is that of its numbers; times are those of clocks, which are set."""
-    row = tx.one("record", id=record.id)
-    assert row is not None
-    return int(row["seq"])
 
 
 def _losses(tx: Tx, records: list[Record]) -> Iterator[Record]:
@@ -144,7 +138,7 @@ def _losses(tx: Tx, records: list[Record]) -> Iterator[Record]:
         (number := key_number(bytes(row["nonce"]))) is not None and tx.one("is_erased", key=number) for row in there
     )
     if records and not whole:
-        later = log.every_of_kinds(tx, {"erased", "disposed"}, _number(tx, records[0]))
+        later = log.every_of_kinds(tx, {"erased", "disposed"}, log.number_of(tx, records[0]))
         yield from (_only(one, messages) for one in later if messages & {*one.data["messages"], *one.data.get("wires", ())})
 
 
@@ -185,12 +179,7 @@ def records(tx: Tx, what: str, key: str) -> list[JsonObject]:
         raise NotFound(
             f"the log has no record of that {what}", code="log.unknown", hint="ids are in the answers of the API and in bus runs"
         )
-    return [line(record) for record in found]
-
-
-def line(record: Record) -> JsonObject:
-    """A record as a line of a timeline: the record itself, no payloads."""
-    return as_line(record)
+    return [as_line(record) for record in found]
 
 
 def state_of(states: list[str]) -> str:

@@ -96,9 +96,8 @@ def _is_gone(tx: Tx, message: str) -> bool:
 
 
 def _broken(tx: Tx, record: Record, table: str) -> Broken:
-    row = tx.one("record", id=record.id)
-    assert row is not None
-    leaf = StoredTree(tx).index_of(row["seq"])
+    number = log.number_of(tx, record)
+    leaf = StoredTree(tx).index_of(number)
     where = "" if leaf is None else f"leaf {leaf:,}: "
     sentence = f"{where}the message {record.message} stands in the table `{table}` under other names than those that its text tells"
-    return Broken(Fault("table", sentence, leaf, leaf, f"{record.id} (received of message {record.message})", row["seq"], HINT))
+    return Broken(Fault("table", sentence, leaf, leaf, f"{record.id} (received of message {record.message})", number, HINT))

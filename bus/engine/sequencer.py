@@ -19,7 +19,7 @@ from bus.engine.faltering import Faltering
 from bus.engine.leases import Leases
 from bus.engine.projection import Entry, write
 from bus.errors import ConfigError, StoreError
-from bus.log import keys
+from bus.log import keys, log
 from bus.log.checkpoint import Checkpoint
 from bus.log.note import Signer, Verifier
 from bus.log.record import Record
@@ -194,6 +194,4 @@ class Sequencer:
 
 def _told(tx: Tx, record: Record) -> int:
     write(tx, Entry(record))
-    row = tx.one("record", id=record.id)
-    assert row is not None
-    return int(row["seq"])
+    return log.number_of(tx, record)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from bus.clock import moment_of
 from bus.engine import inquiry
 from bus.errors import NotFound
-from bus.log.record import KINDS, Record, record_of
+from bus.log.record import KINDS, Record, as_line, record_of
 from bus.message import JsonObject, JsonValue, parsed
 from bus.store import Tx, listed
 
@@ -66,7 +66,7 @@ def tail(tx: Tx, after: int | None, most: int, wanted: Filter) -> JsonObject:
         if wanted.takes(record, members):
             if after is not None and len(found) == most:
                 break
-            found.append({"seq": row["seq"], **inquiry.line(record)})
+            found.append({"seq": row["seq"], **as_line(record)})
         behind = row["seq"]
     return {"records": list[JsonValue](found[-most:] if after is None else found), "next": behind}
 

@@ -64,6 +64,13 @@ def everything(tx: Tx) -> Iterator[tuple[int, Record]]:
             yield after, _record(row)
 
 
+def number_of(tx: Tx, record: Record) -> int:
+    """The number of a record. The order of the log is that of its numbers; times are those of clocks, which are set."""
+    row = tx.one("record", id=record.id)
+    assert row is not None
+    return int(row["seq"])
+
+
 def payload(tx: Tx, identity: str) -> bytes | None:
     """The text of a payload, or None when it is not there any more. Raises `Erased` when nobody can open it any more."""
     row = tx.one("payload", id=identity)
