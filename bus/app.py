@@ -381,15 +381,15 @@ class App:
     def redeliver(self, run: str, actor: str, reason: str, *, current_rules: bool = False) -> None:
         """Make a dead run ready again; with ``current_rules`` under the route as it is now."""
         rules = self._current_plan(run) if current_rules else None
-        self._act(lambda tx: dead.redeliver(tx, run, actor, reason, self.clock, rules))
+        self._act(run, lambda tx: dead.redeliver(tx, run, actor, reason, self.clock, rules))
 
     def decide(self, run: str, actor: str, reason: str, decision: dead.Decision, answer: JsonValue = None) -> None:
         """Say what became of a call in doubt."""
-        self._act(lambda tx: dead.decide(tx, run, actor, reason, self.clock, decision, answer))
+        self._act(run, lambda tx: dead.decide(tx, run, actor, reason, self.clock, decision, answer))
 
     def discard(self, run: str, actor: str, reason: str) -> None:
         """Give a run up that is dead, or waits."""
-        self._act(lambda tx: dead.discard(tx, run, actor, reason, self.clock))
+        self._act(run, lambda tx: dead.discard(tx, run, actor, reason, self.clock))
 
     def announce_read(self, looker: Looker, act: accesses.Act, scope: JsonObject) -> str:
         """Write in the log that a command is about to show what was said; the id of the record. Raises `Invalid`."""
@@ -430,8 +430,8 @@ class App:
 
         self.store.write(work).result()
 
-    def _act(self, work: Callable[[Tx], str]) -> None:
-        run = self.store.write(work).result()
+    def _act(self, run: str, work: Callable[[Tx], None]) -> None:
+        self.store.write(work).result()
         self.channel.publish([run])
 
     def _current_plan(self, run: str) -> Plan:

@@ -21,7 +21,7 @@ from bus.log import log
 from bus.log.record import Record
 from bus.message import JsonValue, canonical, new_id
 from bus.route.plan import Plan
-from bus.store import Row, Tx
+from bus.store import Tx
 
 Decision = Literal["happened", "again"]
 _CODES = ("effect", "kind", "code", "outside_code", "operation", "attempts")
@@ -68,7 +68,11 @@ class Letter:
 
 def letter(tx: Tx, run: str) -> Letter:
     """One dead letter; raises `NotFound` for an unknown run, `Conflict` when the run is not dead."""
-    row = _dead(tx, run)
+    row = tx.one("run", id=run)
+    if row is None:
+        raise unknown_run()
+    if row["state"] != "dead":
+        raise Conflict(f"the run is {row['state']}, not dead", code="dead.not-dead", hint=f"bus runs show {run}")
     journal = log.of_run(tx, run)
     record = next(record for record in reversed(journal) if record.kind == "dead")
     failure = log.json_payload(tx, str(record.payload("failure")))
@@ -111,7 +115,7 @@ def open_evidence(tx: Tx, run: str, identity: str, looker: Looker, clock: Clock)
     return content, found.media_type
 
 
-def redeliver(tx: Tx, run: str, actor: str, reason: str, clock: Clock, rules: Plan | None = None) -> str:
+def redeliver(tx: Tx, run: str, actor: str, reason: str, clock: Clock, rules: Plan | None = None) -> None:
     """Make a dead run ready again; ``rules`` replaces those it started with. A ``once`` call in doubt must be decided first."""
     found = letter(tx, run)
     if found.doubt and found.detail.get("effect") == "once":
@@ -123,10 +127,9 @@ def redeliver(tx: Tx, run: str, actor: str, reason: str, clock: Clock, rules: Pl
         tx.do("add_rules", digest=rules.digest, kind="route", content=canonical(rules.rules))
         data["version"] = rules.version
     _write(tx, "redelivered", found, actor, reason, clock, data, rules=rules)
-    return run
 
 
-def decide(tx: Tx, run: str, actor: str, reason: str, clock: Clock, decision: Decision, answer: JsonValue = None) -> str:
+def decide(tx: Tx, run: str, actor: str, reason: str, clock: Clock, decision: Decision, answer: JsonValue = None) -> None:
     """Say what became of a call in doubt. ``happened`` needs the answer the system would have given."""
     found = letter(tx, run)
     if not found.doubt:
@@ -135,10 +138,9 @@ def decide(tx: Tx, run: str, actor: str, reason: str, clock: Clock, decision: De
         raise Invalid("say what the system answered, as a JSON object", code="dead.answer-missing", hint="--answer '{…}'")
     values = {"answer": answer} if decision == "happened" else {}
     _write(tx, "decided", found, actor, reason, clock, {"state": "ready", "decision": decision}, values)
-    return run
 
 
-def discard(tx: Tx, run: str, actor: str, reason: str, clock: Clock) -> str:
+def discard(tx: Tx, run: str, actor: str, reason: str, clock: Clock) -> None:
     """Give a run up for good that is dead, or waits for a message; what it did stays done.
 
     One that holds an ordered lane must have been dead for as long as its call may still take effect: the next number goes out then.
@@ -146,7 +148,7 @@ def discard(tx: Tx, run: str, actor: str, reason: str, clock: Clock) -> str:
     row = tx.one("run", id=run)
     if row is not None and row["state"] == "waiting":
         _write(tx, "discarded", Standing(run, row["message"], row["place"]), actor, reason, clock, {"state": "cancelled"})
-        return run
+        return
     found = letter(tx, run)
     free = _lane_free(tx, found)
     if free is not None and clock.now() < free:
@@ -155,7 +157,6 @@ def discard(tx: Tx, run: str, actor: str, reason: str, clock: Clock) -> str:
             code="dead.lane-not-at-rest", hint=f"discard it after {text_of(free)}",
         )  # fmt: skip
     _write(tx, "discarded", found, actor, reason, clock, {"state": "cancelled"})
-    return run
 
 
 def _lane_free(tx: Tx, found: Letter) -> dt.datetime | None:
@@ -177,12 +178,3 @@ def _write(
         rules=rules.digest if rules else row["digest"], actor=actor, data=data,
     )  # fmt: skip
     write(tx, entry(record, log.key_of(tx, found.message), {"reason": {"text": told}, **(values or {})}))
-
-
-def _dead(tx: Tx, run: str) -> Row:
-    row = tx.one("run", id=run)
-    if row is None:
-        raise unknown_run()
-    if row["state"] != "dead":
-        raise Conflict(f"the run is {row['state']}, not dead", code="dead.not-dead", hint=f"bus runs show {run}")
-    return row
