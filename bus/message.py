@@ -130,9 +130,7 @@ def envelope_of(message: Message) -> dict[str, Any]:
     envelope["specversion"] = "1.0"
     envelope["time"] = text_of(message.time)
     if message.attachments:
-        envelope["attachments"] = [
-            {"sha256": a.sha256, "size": a.size, "media_type": a.media_type, "name": a.name} for a in message.attachments
-        ]
+        envelope["attachments"] = [file._asdict() for file in message.attachments]
     return envelope
 
 

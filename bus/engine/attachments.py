@@ -165,7 +165,6 @@ class Attachments:
         """
         token = self._store.keys.token(file.sha256)
         self._place_first(temporary, self.place(token))
-        facts = {"sha256": file.sha256, "size": file.size, "media_type": file.media_type, "name": file.name}
         replaced = set[int]()
 
         def work(tx: Tx) -> None:
@@ -174,7 +173,7 @@ class Attachments:
             record = Record(new_id(), "attached", self._clock.now(), actor=sender, data=data)
             known = tx.one("attachment", file=token, sender=sender)
             about = tx.keys.fresh() if known is None else log.key_of_payload(tx, known["payload"])
-            write(tx, entry(record, about, {"attachment": facts}))
+            write(tx, entry(record, about, {"attachment": file._asdict()}))
 
         try:
             self._store.write(work).result()

@@ -42,7 +42,8 @@ async def receive(call: Call) -> Answer:
         file = await call.house.run(lambda: receiving.finish(call.caller.name))
     finally:
         await call.house.run(lambda: receiving.__exit__(None, None, None))
-    return json_answer(_shown(file), 201, [(b"location", f"/attachments/{file.sha256}".encode())])
+    address = f"/attachments/{file.sha256}"
+    return json_answer({**file._asdict(), "links": {"content": address}}, 201, [(b"location", address.encode())])
 
 
 async def _take(call: Call, receiving: Receiving) -> None:
@@ -55,16 +56,6 @@ async def _take(call: Call, receiving: Receiving) -> None:
             await call.house.run(partial(receiving.write, b"".join(pending)))
             pending, size = [], 0
     await call.house.run(partial(receiving.write, b"".join(pending)))
-
-
-def _shown(file: Attachment) -> dict[str, object]:
-    return {
-        "sha256": file.sha256,
-        "size": file.size,
-        "media_type": file.media_type,
-        "name": file.name,
-        "links": {"content": f"/attachments/{file.sha256}"},
-    }
 
 
 def _name(call: Call) -> str:
