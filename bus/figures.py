@@ -68,16 +68,12 @@ PATIENCE, QUICK = 100, 0.02
 _waits: WeakKeyDictionary[App, _Waits] = WeakKeyDictionary()
 
 
-def _counted(app: App) -> _Waits:
-    return _waits.setdefault(app, _Waits())
-
-
 def _of_store(app: App) -> Iterator[Figure]:
     now = app.clock.now()
     with app.store.read() as tx:
         due = tx.all("backlog", now=text_of(now))[0]
         counts = tx.all("count_pending")[0]
-        waiting = _counted(app).of(tx)
+        waiting = _waits.setdefault(app, _Waits()).of(tx)
         unsealed = tx.all("oldest_unsealed")
         stopped = tx.all("lanes_of_the_dead")
         present = tx.all("processes_at_work")

@@ -80,7 +80,7 @@ class Loading:
 
     def _load(self, tx: Tx, row: Row, opened: tuple[Any, Key], records: Sequence[Record]) -> Loaded:
         stored, key = opened
-        known = journal.fold(records, lambda identity: log.json_payload(tx, identity), lambda message: _body(tx, message))
+        known = journal.fold(records, lambda identity: log.json_payload(tx, identity), lambda message: log.message(tx, message)[0]["body"])
         message = message_of(stored["envelope"], stored["body"])
         plan = self._plan(tx, row["digest"])
         walk = Walk(plan, message, row["entry"])
@@ -113,7 +113,3 @@ def _opened(tx: Tx, message: str, known: Known, sealed: Mapping[str, Row]) -> tu
         return log.opened(tx, sealed[message])
     said, key = known[message]
     return parsed(canonical(said)), key
-
-
-def _body(tx: Tx, message: str) -> Any:
-    return log.message(tx, message)[0]["body"]

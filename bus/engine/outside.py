@@ -105,7 +105,7 @@ class Outside:
         try:
             return self.operation(call.operation).request.model_validate(call.request)
         except ValidationError as error:
-            raise Invalid(_sentence(call.operation, error), code="call.invalid-request") from error
+            raise Invalid(f"{call.operation} cannot be asked this: {first_of(error)}", code="call.invalid-request") from error
 
     def perform(
         self, asking: Asking, message: Message, now: dt.datetime, done: Callable[[Result], None], ours: Callable[[], bool] = lambda: True
@@ -165,10 +165,6 @@ class Outside:
 def _keeper(files: Files, sender: str) -> Callable[[IO[bytes], str, str], Attachment]:
     """What another system gave for a message belongs to who sent the message."""
     return lambda stream, media_type, name: files.save(stream, media_type, name, sender)
-
-
-def _sentence(operation: str, error: ValidationError) -> str:
-    return f"{operation} cannot be asked this: {first_of(error)}"
 
 
 def facts_as_json(facts: tuple[Fact, ...]) -> list[list[Any]]:
