@@ -42,6 +42,11 @@ SCHEMES = ("sqlite:///", "postgresql://", "postgres://")
 """What the address of a store begins with."""
 
 
+def file_of(url: str) -> Path | None:
+    """The file of the SQLite database that an address of a store names; None where it names another thing."""
+    return Path(url.removeprefix(SCHEMES[0])) if url.startswith(SCHEMES[0]) else None
+
+
 class Store(_Section):
     """Where the log and its projections live."""
 
@@ -363,9 +368,8 @@ def _anchored(anchors: Anchors, base: Path) -> Anchors:
 
 
 def _placed(store: Store, base: Path) -> Store:
-    if not store.url.startswith("sqlite:///"):
-        return store
-    return Store(url=f"sqlite:///{base / store.url.removeprefix('sqlite:///')}")
+    file = file_of(store.url)
+    return store if file is None else Store(url=f"sqlite:///{base / file}")
 
 
 def secrets_in(value: Any) -> Iterator[tuple[str, str]]:

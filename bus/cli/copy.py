@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,7 +24,7 @@ def copy(
     from bus.app import unlock
     from bus.store.opening import open_store
 
-    if source.startswith("sqlite:///") and not Path(source.removeprefix("sqlite:///")).is_file():
+    if (path := settings.file_of(source)) is not None and not path.is_file():
         raise ConfigError(f"there is no database at {source}", code="copy.no-source", hint="write sqlite:/// and its path")
     chosen = settings.load(config)
     target = chosen.store.url

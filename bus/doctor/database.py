@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bus.clock import moment_of, text_of
+from bus.config import file_of
 from bus.disk import filesystem
 from bus.doctor.here import space
 from bus.doctor.systems import WITHIN
@@ -25,9 +26,9 @@ LONG = dt.timedelta(seconds=5)
 
 
 def reachable(at: Surroundings) -> Iterator[Verdict]:
-    where = where_is(at.settings.store.url)
+    where, path = where_is(at.settings.store.url), file_of(at.settings.store.url)
     try:
-        if not at.settings.store.shared and not _file(at).exists():
+        if path is not None and not path.exists():
             refuse_used(at.settings.keystore.folder)
             yield ok("doctor.store", "there is no database yet; the first start makes it", where)
             return
@@ -44,7 +45,7 @@ def _silent(url: str) -> Iterator[Verdict]:
     """Hosts of an address with several that do not answer: the database is reached all the same."""
     from bus.store.postgres_session import machines
 
-    several = [] if url.startswith("sqlite:///") else machines(url)
+    several = machines(url) if file_of(url) is None else []
     for host, port in several if len(several) > 1 else ():
         if host.startswith("/"):
             continue
@@ -130,11 +131,12 @@ def standby(at: Surroundings) -> Iterator[Verdict]:
 
 def disk(at: Surroundings) -> Iterator[Verdict]:
     """Only what lies on this machine."""
-    if at.settings.store.shared:
+    path = file_of(at.settings.store.url)
+    if path is None:
         return
-    folder = next((parent for parent in _file(at).parents if parent.is_dir()), Path("/"))
+    folder = next((parent for parent in path.parents if parent.is_dir()), Path("/"))
     try:
-        refuse_network(_file(at))
+        refuse_network(path)
     except StoreError as refused:
         yield wrong("doctor.store-disk", refused.sentence, str(folder), why=FORGETFUL, next=refused.hint)
     for said in doubts(at.settings.store.url):
@@ -154,7 +156,3 @@ def clock(at: Surroundings) -> Iterator[Verdict]:
         return
     what = f"this machine is {abs(ahead).total_seconds():.1f} s {'ahead of' if ahead > dt.timedelta() else 'behind'} the database"
     yield warning("doctor.clock", what) if abs(ahead) > SKEW else ok("doctor.clock", what)
-
-
-def _file(at: Surroundings) -> Path:
-    return Path(at.settings.store.url.removeprefix("sqlite:///"))

@@ -13,9 +13,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from bus.config import file_of
 from bus.errors import Invalid, StoreError, Unknown
 from bus.store import schema
 from bus.store.opening import refuse_unusable
+from bus.store.sqlite_file import kind_of, own
 
 if TYPE_CHECKING:
     from bus.store.postgres_session import Session
@@ -46,7 +48,7 @@ def migrate(url: str, to: int = schema.REVISION) -> tuple[int, int]:
     A file of version 0.1.0, which knew no migrations, is adopted as revision 1.
     """
     refuse_unknown(to)
-    if not url.startswith("sqlite:///"):
+    if file_of(url) is None:
         _refuse_unsafe(url)
     with _connected(url) as (connection, begin), _alone(url, connection):
         before = _revision(connection)
@@ -135,22 +137,22 @@ def _connected(url: str) -> Iterator[tuple[Any, str]]:
     from bus.store.postgres_session import line, refuse_old
 
     refuse_unusable(url)
-    sqlite = url.startswith("sqlite:///")
-    if sqlite and not Path(url.removeprefix("sqlite:///")).is_file():
+    sqlite = file_of(url)
+    if sqlite is not None and not sqlite.is_file():
         raise StoreError(f"there is no database {url}", code="store.unreachable", hint="bus serve makes it, up to date")
-    if sqlite:
+    if sqlite is not None:
         engine = sa.create_engine(url, poolclass=sa.NullPool)
     else:  # libpq reads the address, as for the bus: SQLAlchemy takes no list of hosts
         engine = sa.create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(line(url)), poolclass=sa.NullPool)
     try:
         with engine.connect() as connection:
             ours = connection.execution_options(isolation_level="AUTOCOMMIT")
-            if sqlite:
+            if sqlite is not None:
                 ours.exec_driver_sql("PRAGMA secure_delete=ON")  # what lay open must not stay in free pages
             else:
                 refuse_old(cast("Session", ours.connection.driver_connection))
                 ours.exec_driver_sql(f"{LOCKS}; {WRITING}")
-            yield ours, "BEGIN IMMEDIATE" if sqlite else "BEGIN"
+            yield ours, "BEGIN" if sqlite is None else "BEGIN IMMEDIATE"
     except sa.exc.DBAPIError as error:
         raise _told(url, error.orig) from error
     except (psycopg.Error, sqlite3.Error) as error:  # of a script: `revisions.run` speaks to the driver itself
@@ -178,7 +180,7 @@ def _told(url: str, error: BaseException | None) -> StoreError:
     from bus.store.postgres_session import PASSING, READING, UNREACHABLE, connect, standby
 
     said = next(iter(str(error).strip().splitlines()), "")
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    code = kind_of(error)
     match error:
         case errors.InsufficientPrivilege():
             hint = "bus migrate is for the owner of the tables: name that user in store.url (SNODO_STORE_URL) for this command"
@@ -210,11 +212,8 @@ def _revision(connection: Any) -> int:
 @contextmanager
 def _alone(url: str, connection: Any) -> Iterator[None]:
     """Nobody else has the database; raises `StoreError` when somebody has."""
-    if connection.dialect.name == "sqlite":
-        from bus.store.sqlite_file import own
-
-        held = own(Path(url.removeprefix("sqlite:///")))
-        with held:
+    if (path := file_of(url)) is not None:
+        with own(path):
             yield
     elif _taken(connection):
         yield

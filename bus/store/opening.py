@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from bus.config import SCHEMES
+from bus.config import SCHEMES, file_of
 from bus.disk import filesystem, make_folder, sync_folder
 from bus.errors import ConfigError, StoreError
 from bus.store import Keys, Store, Tx
@@ -26,10 +26,9 @@ def open_store(url: str, *, exclusive: bool = False) -> Store:
     ``exclusive``: refuse to share a file with another process. A server is there to be shared.
     """
     refuse_unusable(url)
-    if url.startswith("sqlite:///"):
+    if (path := file_of(url)) is not None:
         from bus.store.sqlite import SqliteStore
 
-        path = Path(url.removeprefix("sqlite:///"))
         refuse_network(path)
         _make_folder(path)
         return SqliteStore(path, exclusive=exclusive)
@@ -53,7 +52,7 @@ def refuse_network(path: Path) -> None:
     """Raises `StoreError` for a SQLite file on a network folder: its locks and its log in shared memory work on one machine's disk only."""
     kind = filesystem(path.parent)
     if kind in NETWORK:
-        from bus.store.survey import LOCAL_DISK
+        from bus.store.sqlite_file import LOCAL_DISK
 
         raise StoreError(f"{path} is on the network ({kind}), where SQLite can lose what it wrote", code="store.unsafe", hint=LOCAL_DISK)
 
@@ -63,7 +62,7 @@ def refuse_unusable(url: str) -> None:
     if not url.startswith(SCHEMES):
         hint = "use sqlite:///path or postgresql://user@host/database"
         raise ConfigError(f"no store speaks {url.partition(':')[0]!r}", code="config.store", hint=hint)
-    if url.startswith("sqlite:///"):
+    if file_of(url) is not None:
         return
     from psycopg import ProgrammingError
     from psycopg.conninfo import conninfo_to_dict
@@ -95,10 +94,10 @@ def open_reader(url: str) -> Reader:
     Raises `ConfigError`, or `StoreError` where there is none, or one of another schema.
     """
     refuse_unusable(url)
-    if url.startswith("sqlite:///"):
+    if (path := file_of(url)) is not None:
         from bus.store.sqlite import SqliteReader
 
-        return SqliteReader(Path(url.removeprefix("sqlite:///")))
+        return SqliteReader(path)
     from bus.store.postgres import PostgresLook
 
     return PostgresLook(url)
@@ -106,8 +105,8 @@ def open_reader(url: str) -> Reader:
 
 def doubts(url: str) -> list[str]:
     """What is doubtful of a database's place, or of the way to it, a sentence each."""
-    if url.startswith("sqlite:///"):
-        kind = filesystem(Path(url.removeprefix("sqlite:///")).parent)
+    if (path := file_of(url)) is not None:
+        kind = filesystem(path.parent)
         place = DOUBTFUL.get(kind)
         return [f"the folder of the database is {place} ({kind}): a power cut can take what was accepted"] if place else []
     away = sorted(hosts_of(url) - LOOPBACK)
@@ -126,7 +125,7 @@ def doubts(url: str) -> list[str]:
 
 def hosts_of(url: str) -> frozenset[str]:
     """The names of the machines that a database is reached at; none for a file, or for a socket of this machine."""
-    if url.startswith("sqlite:///"):
+    if file_of(url) is not None:
         return frozenset()
     from psycopg import ProgrammingError
 

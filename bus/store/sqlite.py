@@ -18,8 +18,7 @@ from typing import Any, TypeVar
 from bus.errors import StoreError
 from bus.store import Keys, Locked, Row, Tx, queries, schema
 from bus.store.inserts import Inserts, in_values
-from bus.store.sqlite_file import DAMAGED, MISTAKES, Place, address, failed, kind_of, make, own, own_file, unreachable
-from bus.store.survey import LOCAL_DISK
+from bus.store.sqlite_file import DAMAGED, LOCAL_DISK, MISTAKES, Place, address, failed, kind_of, make, own, own_file, unreachable
 from bus.store.writer import LULL, Writer
 
 T = TypeVar("T")

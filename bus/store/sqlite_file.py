@@ -12,6 +12,7 @@ from typing import IO, Literal
 
 from bus.errors import StoreError
 
+LOCAL_DISK = "put the file on a local disk that supports WAL"
 LITTLE = 1 << 20
 """Bytes below which a disk is full for SQLite, which makes its files by larger pieces."""
 MISTAKES = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.NotSupportedError)
@@ -19,7 +20,7 @@ MISTAKES = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError,
 DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
-def kind_of(error: Exception) -> int:
+def kind_of(error: BaseException | None) -> int:
     """SQLite's primary result code; 0 where the error is another's."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 

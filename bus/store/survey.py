@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from bus.clock import text_of
+from bus.config import file_of
 from bus.errors import StoreError
 from bus.store import queries
-from bus.store.schema import REVISION, refuse, revision_of_postgres
+from bus.store.schema import REVISION, refuse, revision_of_postgres, revision_of_sqlite
+from bus.store.sqlite_file import LOCAL_DISK, address
 
 if TYPE_CHECKING:
     from bus.store.obstacles import Standbys
 
 OLDEST_SQLITE = (3, 35)
 """The first with RETURNING."""
-LOCAL_DISK = "put the file on a local disk that supports WAL"
 OF_ALL_REVISIONS = frozenset({"processes_at_work", "folder_of_attachments", "keystore_of_payloads", "lies_open"})
 """Queries whose tables are the same since revision 2; of others an older or newer schema may mean something else."""
 
@@ -54,8 +55,8 @@ class Survey:
 
 def where_is(url: str) -> str:
     """The place of a database without user and password."""
-    if url.startswith("sqlite:///"):
-        return url.removeprefix("sqlite:///")
+    if (path := file_of(url)) is not None:
+        return str(path)
     parts = urlsplit(url)
     try:
         return f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
@@ -65,14 +66,14 @@ def where_is(url: str) -> str:
 
 def survey(url: str) -> Survey:
     """Look at the database; raises `StoreError` when it cannot be reached."""
-    return _sqlite(Path(url.removeprefix("sqlite:///"))) if url.startswith("sqlite:///") else _postgresql(url)
+    return _postgresql(url) if (path := file_of(url)) is None else _sqlite(path)
 
 
 def _sqlite(path: Path) -> Survey:
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as raw:
+        with closing(sqlite3.connect(address(path, "ro"), uri=True)) as raw:
             raw.row_factory = sqlite3.Row
-            revision = raw.execute("PRAGMA user_version").fetchone()[0]
+            revision = revision_of_sqlite(raw)
             mode = raw.execute("PRAGMA journal_mode").fetchone()[0]
             now = dt.datetime.now(dt.UTC)
 

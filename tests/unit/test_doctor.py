@@ -136,6 +136,7 @@ def test_settings_that_cannot_be_used_are_exit_code_2(tmp_path, capsys):
     [
         ({"store": {"url": "postgresql://snodo:segre/tissima@127.0.0.1/snodo"}}, "doctor.store", "store.url is no address"),
         ({"store": {"url": "mysql://snodo:tissima@127.0.0.1/snodo"}}, "doctor.store", "no store speaks 'mysql'"),
+        ({"store": {"url": "sqlite:/var/snodo.db"}}, "doctor.store", "no store speaks 'sqlite'"),
         ({"channel": {"url": "amqp://snodo:segre/tissima@127.0.0.1/snodo"}}, "doctor.channel", "channel.url is no address"),
         (
             {"channel": {"url": "amqp://guest:tissima@broker.example/snodo"}},
