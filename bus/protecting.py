@@ -56,7 +56,7 @@ def _with(config: Config, unlock: Unlock, work: Callable[[Tx], None]) -> None:
     migrate.refuse_busy(config.store.url)
 
     def alone(tx: Tx) -> None:
-        if not tx.all("take_alone"):  # somebody came in the moment since
+        if not tx.take_alone():  # somebody came in the moment since
             raise migrate.taken()
         work(tx)
 

@@ -111,6 +111,10 @@ class Tx(Protocol):
 
     def all(self, query: str, **parameters: Any) -> Sequence[Row]: ...
 
+    def take_alone(self) -> bool:
+        """Have the database for this transaction alone, however long it takes; false when a process of the bus has it."""
+        ...
+
 
 class Store(Protocol):
     """A database. All methods are safe to call from any thread. ``keys`` are set once, by whoever opened it."""

@@ -99,7 +99,7 @@ _WORDS = {name: _INDEXED.sub(r"\1", text) for name, text in queries.load(*FILES,
 _QUERIES = {name: translated(text) for name, text in _WORDS.items()}
 
 
-class _Asking:
+class _Asking(Tx):
     """Who has a session."""
 
     def __init__(self, keys: Callable[[], Keys] = Locked) -> None:
@@ -110,11 +110,27 @@ class _Asking:
     def keys(self) -> Keys:
         return self._keys()
 
+    def many(self, query: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        for row in rows:
+            self.do(query, **row)
+
+    def one(self, query: str, **parameters: Any) -> Row | None:
+        return next(iter(self.all(query, **parameters)), None)
+
+    def take_alone(self) -> bool:
+        alone = bool(self.all("take_alone"))
+        if self._session is not None:
+            self._session.patience = None  # nor has the server a limit any more
+        return alone
+
     def _drop(self) -> None:
         session, self._session = self._session, None
         if session is not None:
             with suppress(psycopg.Error):
                 session.close()
+
+    def close(self) -> None:
+        self._drop()
 
 
 class PostgresConnection(_Asking):
@@ -143,20 +159,10 @@ class PostgresConnection(_Asking):
             self._inserts.before(query)
             self._later.append((_QUERIES[query], parameters))
 
-    def many(self, query: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        for row in rows:
-            self.do(query, **row)
-
-    def one(self, query: str, **parameters: Any) -> Row | None:
-        return next(iter(self.all(query, **parameters)), None)
-
     def all(self, query: str, **parameters: Any) -> Sequence[Row]:
         self._inserts.before(query)
         self._later.append((_QUERIES[query], parameters))
-        found = self._send_all().fetchall()
-        if query == "take_alone" and self._session is not None:
-            self._session.patience = None  # nor has the server a limit any more
-        return found
+        return self._send_all().fetchall()
 
     def _send_all(self) -> psycopg.Cursor[dict[str, Any]]:
         """Send what was kept, in one trip that ends with a Sync; returns the cursor of the last statement.
@@ -304,9 +310,6 @@ class PostgresConnection(_Asking):
         except psycopg.Error:
             self._drop()
 
-    def close(self) -> None:
-        self._drop()
-
     # -- a COMMIT of which nothing was heard -------------------------------------------------------------------------
 
     def _find_out(self, number: str, lost: psycopg.Error) -> None:
@@ -385,19 +388,9 @@ class PostgresReader(_Asking):
         self._looking = False
 
     def do(self, query: str, **parameters: Any) -> None:
-        self._ask(query, parameters)
-
-    def many(self, query: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        for row in rows:
-            self._ask(query, row)
-
-    def one(self, query: str, **parameters: Any) -> Row | None:
-        return next(iter(self._ask(query, parameters)), None)
+        self.all(query, **parameters)
 
     def all(self, query: str, **parameters: Any) -> Sequence[Row]:
-        return self._ask(query, parameters)
-
-    def _ask(self, query: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
         return self.ask(_QUERIES[query], parameters)
 
     def ask(self, text: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
@@ -442,9 +435,6 @@ class PostgresReader(_Asking):
                 self._session.execute("COMMIT")
         except psycopg.Error:
             self._drop()
-
-    def close(self) -> None:
-        self._drop()
 
 
 class PostgresLook:
@@ -494,10 +484,8 @@ class PostgresStore:
     def lull(self, most: float) -> None:
         self._writer.lull(most)
 
-    @contextmanager
-    def read(self) -> Iterator[Tx]:
-        with self._reader() as reader:
-            yield reader
+    def read(self) -> AbstractContextManager[Tx]:
+        return self._reader()
 
     @contextmanager
     def _reader(self) -> Iterator[PostgresReader]:

@@ -87,6 +87,10 @@ class SqliteConnection:
         rows: Sequence[Row] = self._fetch(query, parameters, _ALL)
         return rows
 
+    def take_alone(self) -> bool:
+        """Who writes to a file has it alone."""
+        return True
+
     def _fetch(self, query: str, parameters: Mapping[str, Any], fetch: Callable[[sqlite3.Cursor], Any]) -> Any:
         """Read again where a text is no UTF-8, as bytes are that somebody made a text of: an auditor is to see them."""
         self._inserts.before(query)

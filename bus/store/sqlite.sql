@@ -42,9 +42,6 @@ SELECT max(seq) AS seq FROM records
 SELECT 1 AS durable
 
 -- Whose store this is has the file for himself: the lock beside it says so.
--- name: take_alone
-SELECT 1 AS alone
-
 -- name: make_texts
 CREATE TEMPORARY TABLE texts (old TEXT PRIMARY KEY, new TEXT NOT NULL)
 

@@ -90,7 +90,7 @@ def test_who_has_the_database_alone_waits_for_a_server_that_takes_its_time(
     monkeypatch.setitem(postgres._QUERIES, "mark", "SELECT pg_sleep(2)::text AS value")
 
     def work(tx: Tx) -> None:
-        assert tx.all("take_alone")
+        assert tx.take_alone()
         tx.one("mark", name="lenta")
 
     balanced[0].write(work).result(10)
