@@ -1,19 +1,19 @@
 """The HTTP door: from an ASGI request to an answer, and every error to a problem.
 
-Addresses without parameters are found in a table at once; the others through Starlette's routes. Nothing here blocks.
+Addresses without parameters are found in a table at once; the others by patterns. Nothing here blocks.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping
 from http import HTTPStatus
 from itertools import chain
-from typing import Any
 
-from starlette.routing import Match, Route
+from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
 from bus import diagnostics
@@ -37,13 +37,13 @@ _PARAMETERS = {"/cases/{key}": "/cases/{key:path}"}
 
 
 class HttpDoor:
-    """An ASGI application. ``close`` gives its threads back."""
+    """The ASGI application for an app that somebody else starts and stops. ``close`` gives its threads back."""
 
     def __init__(self, app: App) -> None:
         self.house = House(app)
         self._inbound = inbound.mounted(self.house)
         self._fixed: dict[str, dict[str, Served]] = {}
-        self._routes: dict[str, tuple[Route, dict[str, Served]]] = {}
+        self._routes: dict[str, tuple[re.Pattern[str], dict[str, Served]]] = {}
         self._open = 0
         self._asking: Counter[str] = Counter()
         self._most_of_one = app.config.http.at_once
@@ -57,7 +57,7 @@ class HttpDoor:
             methods = self._fixed.setdefault(served.path, {})
         else:
             path = _PARAMETERS.get(served.path, served.path)
-            _, methods = self._routes.setdefault(path, (Route(path, _Nowhere()), {}))
+            _, methods = self._routes.setdefault(path, (compile_path(path)[0], {}))
         methods[served.method] = served
         if served.method == "GET":
             methods["HEAD"] = served
@@ -140,10 +140,9 @@ class HttpDoor:
         return served, path
 
     def _match(self, scope: Scope) -> tuple[dict[str, Served], dict[str, str]]:
-        for route, methods in self._routes.values():
-            match, child = route.matches(scope)
-            if match is not Match.NONE:
-                return methods, child["path_params"]
+        for pattern, methods in self._routes.values():
+            if found := pattern.match(scope["path"]):
+                return methods, found.groupdict()
         raise NotFound("there is nothing at this address", hint="GET /openapi.json lists all addresses")
 
     def _failed(self, scope: Scope, error: Exception) -> Answer:
@@ -171,13 +170,6 @@ class HttpDoor:
 
     def close(self) -> None:
         self.house.close()
-
-
-class _Nowhere:
-    """Routes are only matched here; nobody calls what they lead to."""
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        raise NotFound("there is nothing at this address")
 
 
 def _hangs_up(scope: Scope, answer: Answer) -> bool:
@@ -226,8 +218,3 @@ def _refuse_strange(version: str, headers: Mapping[bytes, bytes]) -> None:
             f"nobody here does what is expected: {headers[b'expect'].decode('latin-1')[:100]!r}",
             hint="leave Expect out, or send 100-continue",
         )
-
-
-def create(app: App) -> HttpDoor:
-    """The ASGI application for an app that somebody else starts and stops."""
-    return HttpDoor(app)

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bus.app import App
 from bus.errors import ConfigError, InputError, Malformed
-from bus.web.door import MOST_HEADERS, create
+from bus.web.door import MOST_HEADERS, HttpDoor
 from bus.web.exchange import EXTENSION, Exchange
 from bus.web.problems import MEDIA_TYPE, HeadersTooLarge, problem_of
 from bus.worker import LEAVING, ending_within, heeding, settle_memory
@@ -99,7 +99,7 @@ class Server:
         self._socket = listen(host, port)
         self.host, self.port = self._socket.getsockname()[:2]
         config = uvicorn.Config(
-            create(app),
+            HttpDoor(app),
             http=BoundedProtocol,
             ws="none",
             loop="uvloop",
