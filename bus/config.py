@@ -138,7 +138,7 @@ class Channel(_Section):
     @property
     def shared(self) -> bool:
         """Whether other processes hear what this one rings."""
-        return not self.url.startswith("memory:")
+        return not self.url.lower().startswith("memory:")
 
 
 class Attachments(_Section):

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from bus.channel.line import QUEUE, Line, shared
+from bus.channel.line import QUEUE, Line
 from bus.channel.listener import Listener
 from bus.channel.outbox import MOST, Outbox
 from bus.channel.publisher import Publisher
@@ -35,7 +35,6 @@ __all__ = [
     "refuse_old",
     "refuse_unsafe",
     "said",
-    "shared",
     "used_up",
 ]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import kombu
 
-from bus.channel.refusal import explain, reason, refuse_old
+from bus.channel.refusal import AMQP, TLS, explain, reason, refuse_old
 from bus.errors import ConfigError
 from bus.message import JsonObject
 
@@ -23,8 +23,6 @@ PATIENCE = 10.0
 HEARTBEAT = 30
 LONGEST_PAUSE = 2.0
 """Seconds between two tries to dial, at most."""
-_AMQP = {"amqp", "amqps", "pyamqp", "pyamqps"}
-_TLS = {"amqps", "pyamqps"}
 _BOUNDS: dict[str, Any] = {
     "x-queue-type": "quorum",
     "x-max-length": 20_000,  # tickets; the oldest are dropped
@@ -35,21 +33,15 @@ _BOUNDS: dict[str, Any] = {
 """No dead worker may fill the broker: tickets are expendable."""
 
 
-def scheme_of(url: str) -> str:
-    return url.partition(":")[0].lower()
-
-
-def shared(url: str) -> bool:
-    """Whether other processes hear what this one publishes."""
-    return scheme_of(url) != "memory"
-
-
 class Line:
-    """Dials, and keeps the account. Thread-safe: publisher and listener have a connection each, and the account together."""
+    """Dials, and keeps the account. Thread-safe: publisher and listener have a connection each, and the account together.
+
+    ``shared``: other processes hear what this one publishes.
+    """
 
     def __init__(self, url: str, queue_name: str, log: Callable[[str, str], None], options: Mapping[str, Any]) -> None:
-        self.url, self.log = url, log
-        self.amqp, self.shared = scheme_of(url) in _AMQP, shared(url)
+        self.url, self.log, self.transport = url, log, url.partition(":")[0].lower()
+        self.amqp, self.shared = self.transport in AMQP, self.transport != "memory"
         self.queue = kombu.Queue(queue_name, durable=True, queue_arguments=_BOUNDS if self.amqp else None)
         self.news = kombu.Exchange(queue_name.removesuffix(".runs") + ".news", type="fanout", durable=False, delivery_mode=1)
         self._tls = {"server_hostname": None, "cert_reqs": ssl.CERT_REQUIRED, **options.get("ssl", {})}
@@ -72,7 +64,7 @@ class Line:
             transport_options={**self._transport_options, **options},
             connect_timeout=CONNECT_SECONDS,
             heartbeat=HEARTBEAT,
-            ssl=self._tls if scheme_of(self.url) in _TLS else False,  # py-amqp alone checks the certificate, but not the name in it
+            ssl=self._tls if self.transport in TLS else False,  # py-amqp alone checks the certificate, but not the name in it
         )
         try:
             made.ensure_connection(max_retries=len(made.alt) - 1 if made.alt else 0)
@@ -151,7 +143,7 @@ class Line:
     def describe(self) -> JsonObject:
         with self._lock:
             return {
-                "transport": scheme_of(self.url), "connected": self._expected == self._up, "blocked": self.blocked, **self.counts,
+                "transport": self.transport, "connected": self._expected == self._up, "blocked": self.blocked, **self.counts,
             }  # fmt: skip
 
 

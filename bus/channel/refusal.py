@@ -13,6 +13,8 @@ from bus.errors import ConfigError
 
 RIGHTS = r"'^snodo\.' '^(snodo\.|amq\.default$)' '^snodo\.'"
 """What our user may configure, write and read."""
+TLS = frozenset({"amqps", "pyamqps"})
+AMQP = TLS | {"amqp", "pyamqp"}
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 FULL = "a limit of the broker is used up: rabbitmqctl list_vhost_limits, list_user_limits; raise it, or end others (list_connections)"
 AWAY = "is the broker up, and the network? bus doctor tries it; work goes on at the pace of the sweeper"
@@ -30,7 +32,7 @@ def refuse_unsafe(url: str) -> list[str]:
     """Raises `ConfigError` where the address of a broker is none, or unsafe; returns what is only doubtful, a sentence each."""
     _refuse_unusable(url)
     parts = urlsplit(url)
-    if parts.scheme not in {"amqp", "amqps", "pyamqp", "pyamqps"} or (parts.hostname or "localhost") in _LOOPBACK:
+    if parts.scheme not in AMQP or (parts.hostname or "localhost") in _LOOPBACK:
         return []
     if (parts.username or "guest") == "guest":
         raise ConfigError(
@@ -38,7 +40,7 @@ def refuse_unsafe(url: str) -> list[str]:
             code="config.channel",
             hint=f"rabbitmqctl add_user snodo …, set_permissions -p VHOST snodo {RIGHTS}, and name it in channel.url",
         )
-    if parts.scheme in {"amqps", "pyamqps"}:
+    if parts.scheme in TLS:
         return []
     return [f"tickets and the broker's password travel in the clear to {parts.hostname}: use amqps://"]
 

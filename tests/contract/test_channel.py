@@ -11,7 +11,9 @@ from typing import Any
 import kombu
 import pytest
 
-from bus.channel import KombuChannel, refuse_unsafe, shared
+from bus import config
+from bus.channel import QUEUE, KombuChannel, refuse_unsafe
+from bus.channel.line import Line
 from bus.channel.publisher import Flight
 from bus.channel.refusal import RIGHTS
 from bus.errors import ConfigError
@@ -391,4 +393,5 @@ def test_a_broker_elsewhere_without_tls_is_doubtful() -> None:
 
 
 def test_only_memory_is_for_one_process() -> None:
-    assert [shared(url) for url in ("memory://", "amqp://h/v", "redis://h", "filesystem://")] == [False, True, True, True]
+    for url, several in (("memory://", False), ("MEMORY://", False), ("amqp://h/v", True), ("redis://h", True), ("filesystem://", True)):
+        assert [Line(url, QUEUE, print, {}).shared, config.Channel(url=url).shared] == [several, several]
