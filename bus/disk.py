@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,9 @@ OWNER_ONLY = 0o600
 """The mode of a file that nobody else may read."""
 FOLDER_OWNER_ONLY = 0o700
 """The mode of a folder that nobody else may enter."""
+MOUNTS = Path("/proc/self/mountinfo")
+_ESCAPED = re.compile(r"\\(\d{3})")
+"""How it writes blanks and the like: by three octal digits."""
 
 
 def sync_folder(folder: Path) -> None:
@@ -35,14 +39,17 @@ def make_folder(folder: Path, mode: int = 0o755) -> None:
 def filesystem(folder: Path) -> str:
     """The kind of file system that a folder is on, or will be, as Linux names it; empty where nobody says."""
     try:
-        mounts = [
-            line.split(" - ")[0].split()[4:5] + line.split(" - ")[1].split()[:1]
-            for line in Path("/proc/self/mountinfo").read_text("utf-8").splitlines()
-        ]
+        mounts = MOUNTS.read_text("utf-8", "surrogateescape").splitlines()
     except OSError:
         return ""
     above = {str(folder.resolve()), *map(str, folder.resolve().parents)}
-    return max(((point, kind) for point, kind in mounts if point in above), key=lambda mount: len(mount[0]), default=("", ""))[1]
+    nearest, found = "", ""
+    for mount in mounts:
+        place, _, what = mount.partition(" - ")
+        point = _ESCAPED.sub(lambda code: chr(int(code[1], 8)), place.split()[4])
+        if point in above and len(point) >= len(nearest):  # what is mounted later at the same place hides the other
+            nearest, found = point, what.split()[0]
+    return found
 
 
 @contextmanager

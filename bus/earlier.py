@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from bus.adapter import Operation, schema_of, told_by
-from bus.disk import OWNER_ONLY, whole
+from bus.disk import FOLDER_OWNER_ONLY, OWNER_ONLY, whole
 from bus.message import JsonObject, canonical
 from bus.rulefiles import Files
 from bus.source import Finding, Place
@@ -109,7 +109,7 @@ def _read(path: Path | None) -> dict[str, dict[str, Any]]:
 
 
 def _write(path: Path, text: bytes) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.mkdir(FOLDER_OWNER_ONLY, parents=True, exist_ok=True)
     if not _ours(path.parent):
         return
     with whole(path, OWNER_ONLY) as file:

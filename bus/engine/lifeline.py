@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bus.diagnostics import logger
-from bus.disk import OWNER_ONLY
+from bus.disk import FOLDER_OWNER_ONLY, OWNER_ONLY, filesystem
 
 FOLDER = ".snodo-processes"
 LOCAL = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "xfs", "zfs"})
@@ -30,8 +30,8 @@ class Lifelines:
     def hold(self, identity: str) -> None:
         """Hold one for this process from now on. Where that cannot be, the others wait for its leases, as on another machine."""
         try:
-            self._folder.mkdir(mode=0o700, exist_ok=True)
-            if not _is_local(self._folder):
+            self._folder.mkdir(FOLDER_OWNER_ONLY, exist_ok=True)
+            if filesystem(self._folder) not in LOCAL:
                 return
             self._clean()
             self._held = os.open(self._path(identity), os.O_CREAT | os.O_EXCL | os.O_RDWR, OWNER_ONLY)
@@ -81,13 +81,3 @@ def _mark(file: int) -> bytes:
     """What only this very file says, during this boot."""
     facts = os.fstat(file)
     return _boot() + f" {facts.st_dev}:{facts.st_ino}".encode()
-
-
-def _is_local(folder: Path) -> bool:
-    device = folder.stat().st_dev
-    number = f"{os.major(device)}:{os.minor(device)}"
-    for line in Path("/proc/self/mountinfo").read_text("utf-8", "replace").splitlines():
-        mount, _, source = line.partition(" - ")
-        if mount.split()[2] == number:
-            return source.split()[0] in LOCAL
-    return False

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.disk import make_folder, save
+from bus.disk import filesystem, make_folder, save
 
 
 def test_a_saved_file_takes_the_place_of_another_unless_it_is_to_be_a_new_one(tmp_path: Path) -> None:
@@ -48,3 +48,21 @@ def test_nobody_else_may_write_into_a_folder_that_was_made_under_an_open_umask(t
     finally:
         os.umask(before)
     assert [0o755, 0o700] == [(tmp_path / one).stat().st_mode & 0o777 for one in ("var", "var/keys")]
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [("/srv/snodo/var", "ext4"), ("/mnt/rete/var", "nfs4"), ("/mnt/rete comune/var", "nfs"), ("/mnt/rete comuneX", "ext4")],
+)
+def test_a_folder_is_on_what_was_mounted_nearest_to_it_and_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, kind: str
+) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n"
+        "2 1 0:40 / /mnt/rete rw shared:5 - autofs systemd-1 rw\n"
+        "3 2 0:41 / /mnt/rete rw - nfs4 nas:/rete rw\n"
+        "4 1 0:42 / /mnt/rete\\040comune rw - nfs nas:/comune rw\n"
+    )
+    monkeypatch.setattr("bus.disk.MOUNTS", mounts)
+    assert filesystem(Path(folder)) == kind
