@@ -7,7 +7,6 @@ interrupted, leaves the target empty.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from bus.engine import projection
@@ -39,8 +38,8 @@ def _copy(old: Tx, new: Tx) -> dict[str, int]:
     if known is not None:
         new.do("drop_mark", name="keystore")  # that of its own, made with its tables
         new.do("add_mark", name="keystore", value=known["value"])
-    counts = {table: _copy_table(old, new, table) for table in TABLES}
-    counts["anchors"] = sum(_copy_anchors(old, new, **_row(row)) for row in old.all("anchor_names"))
+    counts = {table: _copy_pages(old, new, *how) for table, how in TABLES.items()}
+    counts["anchors"] = sum(_copy_pages(old, new, "anchors_beyond", "size", "add_anchor", **_row(row)) for row in old.all("anchor_names"))
     counts["tiles"] = sum(_copy_tiles(old, new, level) for level in range(8))
     new.one("go_on_counting")
     projection.rebuild(new)
@@ -52,15 +51,6 @@ def _copy(old: Tx, new: Tx) -> dict[str, int]:
     return counts
 
 
-def _copy_table(old: Tx, new: Tx, table: str) -> int:
-    read, after, add = TABLES[table]
-    rows = 0
-    for page in _pages(old, read, after):
-        new.many(add, page)
-        rows += len(page)
-    return rows
-
-
 def _copy_tiles(old: Tx, new: Tx, level: int) -> int:
     """Those of one level; their key is no single column."""
     rows = [{**_row(row), "level": level} for row in old.all("tiles_between", level=level, start=0, until=2**62)]
@@ -68,19 +58,13 @@ def _copy_tiles(old: Tx, new: Tx, level: int) -> int:
     return len(rows)
 
 
-def _copy_anchors(old: Tx, new: Tx, kind: str, name: str) -> int:
-    rows = 0
-    for page in _pages(old, "anchors_beyond", "size", kind=kind, name=name):
-        new.many("add_anchor", page)
-        rows += len(page)
-    return rows
-
-
-def _pages(old: Tx, read: str, column: str, **of: str) -> Iterator[list[dict[str, Any]]]:
-    after: Any = 0 if column in {"seq", "size"} else ""
+def _copy_pages(old: Tx, new: Tx, read: str, column: str, add: str, **of: str) -> int:
+    """All rows that ``read`` gives, page by page, each behind the last ``column`` of the one before."""
+    rows, after = 0, 0 if column in {"seq", "size"} else ""
     while page := [_row(row) for row in old.all(read, after=after, most=MOST, **of)]:
-        yield page
-        after = page[-1][column]
+        new.many(add, page)
+        rows, after = rows + len(page), page[-1][column]
+    return rows
 
 
 def _row(row: Row) -> dict[str, Any]:
