@@ -18,6 +18,7 @@ import datetime as dt
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -89,24 +90,18 @@ class Activation:
         Raises `RulesError` when there is nothing good to begin with: a bad folder never replaces rules that work.
         """
         while not self._begins(activate=activate):
-            try:
-                self._propose(
-                    files_of(folder),
-                    "started",
-                    "bus",
-                    {"text": "activate_at_start" if self._unfit else "the first start"},
-                    None,
-                    folder=folder,
-                )
-            except Conflict:  # another process was first
-                continue
+            with suppress(Conflict):  # another process was first
+                self._start(folder, "activate_at_start" if self._unfit else "the first start")
         if activate:
             try:
-                self._propose(files_of(folder), "started", "bus", {"text": "activate_at_start"}, None, folder=folder)
+                self._start(folder, "activate_at_start")
             except Conflict:
                 self.look()
             except RulesError as error:
                 self._log.error("activation.failed", sentence=error.sentence, hint="the rules of before stay in force")
+
+    def _start(self, folder: Path, why: str) -> None:
+        self._propose(files_of(folder), "started", "bus", {"text": why}, None, folder=folder)
 
     def _begins(self, *, activate: bool) -> bool:
         """Take over what is in force, if anything. What this process cannot work under gives way only to files that are to be activated."""
