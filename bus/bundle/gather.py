@@ -60,7 +60,7 @@ def gather(tx: Tx, messages: Sequence[str], last: int, schemas: Mapping[str, Any
     places = stored.indexes_of(rows)
     if len(places) < len(rows):
         raise StoreError("some of these records are not sealed yet", code="export.unsealed", hint="try again in a second")
-    leaves = [(places[seq], rows[seq], record_of(parsed(rows[seq]))) for seq in sorted(rows)]
+    leaves = [(places[seq], rows[seq], record_of(rows[seq])) for seq in sorted(rows)]
     checkpoint, vouched = _checkpoint(tx, stored, leaves[-1][0] + 1)
     opened = _openings(tx, [record for _, _, record in leaves]) if payloads else []
     named = verify.rules_of({"kind": record.kind, "data": record.data, "rules": record.rules} for _, _, record in leaves)

@@ -77,7 +77,7 @@ def history(tx: Tx, most: int = 100) -> list[Record]:
 
 def _records(rows: Iterable[Row]) -> Iterator[Record]:
     """Those that tell an edition: the first version told only fingerprints."""
-    yield from (record for row in rows if "edition" in (record := record_of(parsed(row["content"]))).data)
+    yield from (record for row in rows if "edition" in (record := record_of(row["content"])).data)
 
 
 def edition_of(tx: Tx, record: Record) -> Edition:

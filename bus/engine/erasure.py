@@ -95,7 +95,7 @@ def asked(tx: Tx, identity: str, now: dt.datetime) -> tuple[Record, Any]:
 def _request(tx: Tx, identity: str) -> tuple[Record, Any]:
     row = tx.one("record", id=identity)
     assert row is not None
-    record = record_of(parsed(row["content"]))
+    record = record_of(row["content"])
     return record, log.json_payload(tx, str(record.payload("request")))
 
 

@@ -19,7 +19,6 @@ from bus.log.diagnosis import Broken, Fault
 from bus.log.record import Record, record_of
 from bus.log.stored import StoredTree
 from bus.log.tables import GONE, HINT
-from bus.message import parsed
 from bus.store import Row, Tx, listed
 
 MOST = 500
@@ -47,7 +46,7 @@ def _compare(tx: Tx, rows: Sequence[Row]) -> None:
     stands: defaultdict[str, set[Stands]] = defaultdict(set)
     for one in tx.all("names_of_messages", messages=messages):
         stands[one["message"]].add((one["stands"], one["value"], one["name"], one["type"]))
-    received = [record_of(parsed(row["content"])) for row in tx.all("received_among", messages=messages)]
+    received = [record_of(row["content"]) for row in tx.all("received_among", messages=messages)]
     told = {str(record.message): record for record in received}
     for row in rows:
         record, here, text = told[row["id"]], stands[row["id"]], _opened(tx, row)

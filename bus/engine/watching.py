@@ -14,7 +14,7 @@ from bus.clock import moment_of
 from bus.engine import inquiry
 from bus.errors import NotFound
 from bus.log.record import KINDS, Record, as_line, record_of
-from bus.message import JsonObject, JsonValue, parsed
+from bus.message import JsonObject, JsonValue
 from bus.store import Tx, listed
 
 FAILED = frozenset({"refused", "unanswered", "dead"})
@@ -62,7 +62,7 @@ def tail(tx: Tx, after: int | None, most: int, wanted: Filter) -> JsonObject:
     found: list[JsonObject] = []
     behind = after or 0
     for row in rows:
-        record = record_of(parsed(row["content"]))
+        record = record_of(row["content"])
         if wanted.takes(record, members):
             if after is not None and len(found) == most:
                 break
@@ -96,7 +96,7 @@ def adapter_of(record: Record) -> str:
 
 def top(tx: Tx, now: dt.datetime) -> JsonObject:
     """How busy routes and systems are: ``seconds`` looked at, rates per second, latencies in seconds, what is due and dead."""
-    records = [record_of(parsed(row["content"])) for row in tx.all("newest_records", most=LOOKED_AT)]
+    records = [record_of(row["content"]) for row in tx.all("newest_records", most=LOOKED_AT)]
     cut = len(records) == LOOKED_AT
     recent = [record for record in reversed(records) if record.time > now - WINDOW]
     whole = not cut or len(recent) < len(records)

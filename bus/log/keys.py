@@ -53,7 +53,7 @@ def at(path: Path, name: str, *, makes: bool) -> Signer:
 
 def history(tx: Tx, purpose: Purpose) -> list[Record]:
     """The records that say which keys sign, the newest last."""
-    records = [record_of(parsed(bytes(row["content"]))) for row in tx.all("records_of_keys")]
+    records = [record_of(bytes(row["content"])) for row in tx.all("records_of_keys")]
     return [record for record in records if record.data["purpose"] == purpose]
 
 

@@ -160,4 +160,4 @@ def every_of_kinds(tx: Tx, kinds: Iterable[str], after: int = 0) -> Iterator[Rec
 
 
 def _record(row: Row) -> Record:
-    return record_of(parsed(row["content"]))
+    return record_of(row["content"])

@@ -14,7 +14,6 @@ from bus.log.published import Folder
 from bus.log.record import record_of
 from bus.log.stored import StoredTree
 from bus.log.tiles import hashes_in
-from bus.message import parsed
 from bus.store import Tx
 from bus.store.opening import Reader
 
@@ -66,7 +65,7 @@ def _included(promise: receipt.Receipt, index: int, size: int) -> Judged:
 
 def _absent(promise: receipt.Receipt, size: int, newest: Sequence[bytes]) -> Judged:
     """By the latest time that the newest records tell: what the log itself says of how far it has come."""
-    known = max(record_of(parsed(content)).time for content in newest)
+    known = max(record_of(content).time for content in newest)
     if known <= promise.deadline:
         return Judged(
             0, f"not there yet: promised before {text_of(promise.deadline)}, the log knows of nothing later than {text_of(known)}"

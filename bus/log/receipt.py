@@ -24,7 +24,6 @@ from bus.errors import EvidenceError
 from bus.log import note, tree
 from bus.log.note import Signer, Verifier
 from bus.log.record import Record, record_of
-from bus.message import parsed
 from bus.store import Tx
 
 HEAD, SIGNED = "snodo.receipt/v1", "snodo.receipts/v1"
@@ -66,8 +65,8 @@ class Promises:
 def of_message(tx: Tx, message: str) -> str:
     """The receipt that was given for a message, as it was; empty when none was."""
     rows = tx.all("records_of_message", message=message)
-    received = next((bytes(row["content"]) for row in rows if record_of(parsed(row["content"])).kind == "received"), b"")
-    identity = record_of(parsed(received)).data.get("receipt") if received else None
+    received = next((bytes(row["content"]) for row in rows if record_of(row["content"]).kind == "received"), b"")
+    identity = record_of(received).data.get("receipt") if received else None
     row = tx.one("receipt", id=identity) if identity else None
     if row is None:
         return ""

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args
 
 from bus import clock
-from bus.message import canonical
+from bus.message import canonical, parsed
 
 Kind = Literal[
     "received", "joined", "asked", "answered", "refused", "unanswered", "waiting", "matched", "expired", "closed", "late",
@@ -94,8 +94,9 @@ def as_line(record: Record) -> dict[str, Any]:
     return line
 
 
-def record_of(line: Mapping[str, Any]) -> Record:
-    """The inverse of `content`, after JSON parsing."""
+def record_of(content: bytes) -> Record:
+    """The inverse of `content`."""
+    line: Mapping[str, Any] = parsed(content)
     return Record(
         id=line["id"], kind=line["kind"], time=clock.moment_of(line["time"]), actor=line["actor"],
         message=line.get("message"), run=line.get("run"), place=line.get("place"), path=line.get("path"),

@@ -25,7 +25,7 @@ class Bundle:
         self._files = files
         try:
             payloads = {str(line["id"]): _content(line) for line in self._lines("payloads.jsonl")}
-            records = [record_of(parsed(str(line["record"]).encode())) for line in self._lines("records.jsonl")]
+            records = [record_of(str(line["record"]).encode()) for line in self._lines("records.jsonl")]
             self.evidence = Gathered(records, payloads.get, lambda digest: self._json(f"rules/route/{digest}.json"))
         except (KeyError, ValueError) as error:
             raise Invalid(f"this is no bundle: {error!r}", code="replay.bundle", hint="bus log export makes them") from error

@@ -148,7 +148,7 @@ def _page(tx: Tx, messages: Sequence[str], book: Rulebook) -> Page:
     openings = [Opening(r["id"], r["message"], f"{r['route']}@{r['version']}", r["digest"], r["entry"]) for r in rows]
     journals: dict[str, list[Record]] = {}
     for row in tx.all("records_among_runs", runs=listed(r["id"] for r in rows)):
-        journals.setdefault(row["run"], []).append(record_of(parsed(row["content"])))
+        journals.setdefault(row["run"], []).append(record_of(row["content"]))
     records = [record for journal in journals.values() for record in journal]
     named = [record.data[name] for record in records for name in ("sent", "stands", "arrival") if name in record.data]
     payload_of = {row["id"]: row["payload"] for row in tx.all("message_payloads_among", messages=listed({*messages, *named}))}
