@@ -5,13 +5,13 @@ Text is looked for in what somebody may see of the messages that all else found:
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from bus.clock import Clock, text_of
 from bus.engine import accesses
 from bus.engine.accesses import Looker
+from bus.engine.projection import folded
 from bus.engine.search import Cursor, Page, Question, named, names_person, search
 from bus.errors import Erased, Forbidden
 from bus.log import log
@@ -77,11 +77,6 @@ class Opened(NamedTuple):
 
     places: Mapping[str, list[JsonValue]]
     unreadable: int
-
-
-def folded(text: str) -> str:
-    """A text without the differences that a search passes by: small and capital letters, forms of a character, white space."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def saying(tx: Tx, messages: Iterable[str], text: str, types: Mapping[str, MessageType], looker: Looker) -> Opened:

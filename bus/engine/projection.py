@@ -163,9 +163,14 @@ def fact_tokens(keys: Keys, facts: Iterable[Sequence[Any]]) -> list[list[str]]:
     return [[str(fact[0]), keys.token(str(fact[1]))] for fact in facts]
 
 
+def folded(text: str) -> str:
+    """A text without the differences that a search passes by: small and capital letters, forms of a character, white space."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
 def holder(name: str) -> str:
     """One way of writing whom a message is about, so that all of theirs are found."""
-    return "holder " + " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    return "holder " + folded(name)
 
 
 def _received(tx: Tx, record: Record, values: Values) -> None:
@@ -332,19 +337,13 @@ def _decided(tx: Tx, record: Record, values: Values) -> None:
 
 
 def _waiting(tx: Tx, record: Record, values: Values) -> None:
-    _add_wait(tx, record, values, record.path or "", "open")
-
-
-def _closed(tx: Tx, record: Record, values: Values) -> None:
-    _add_wait(tx, record, values, record.path or "", "late")
-
-
-def _add_wait(tx: Tx, record: Record, values: Values, path: str, state: str) -> None:
+    """A wait that is open, or one that is over (``closed``)."""
+    late = record.kind == "closed"
     name, value = wait_key(tx.keys, record, values)
     tx.do(
         "add_wait",
-        run=record.run, path=path, place=record.place or "", type=record.data.get("type"),
-        name=name, value=value, deadline=record.data.get("deadline"), state=state, late=int(state == "late"),
+        run=record.run, path=record.path or "", place=record.place or "", type=record.data.get("type"),
+        name=name, value=value, deadline=record.data.get("deadline"), state="late" if late else "open", late=int(late),
     )  # fmt: skip
 
 
@@ -424,7 +423,7 @@ CLAUSES: Mapping[str, Callable[[Tx, Record, Values], None]] = {
     "answered": _answered,
     "polled": _answered,
     "waiting": _waiting,
-    "closed": _closed,
+    "closed": _waiting,
     "matched": _matched,
     "expired": _expired,
     "late": _late,

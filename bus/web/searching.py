@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any, cast
 
 from bus.engine import accesses
-from bus.engine.finding import folded
+from bus.engine.projection import folded
 from bus.engine.search import FINDS, MOST, Find, Question
 from bus.engine.watching import kinds_of
 from bus.errors import Invalid
