@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from bus.clock import moment_of
 from bus.engine import inquiry
-from bus.errors import NotFound
+from bus.errors import Invalid, NotFound
 from bus.log.record import KINDS, Record, as_line, record_of
 from bus.message import JsonObject, JsonValue
 from bus.store import Tx, listed
@@ -42,12 +42,13 @@ class Filter(NamedTuple):
         )
 
 
-def kinds_of(outcomes: str) -> frozenset[str]:
-    """The kinds that a list of outcomes means; ``failed`` is all that went wrong. Raises KeyError for what is none."""
+def kinds_of(outcomes: str, code: str) -> frozenset[str]:
+    """The kinds that a list of outcomes means; ``failed`` is all that went wrong. Raises `Invalid` with ``code`` for what is none."""
     found: set[str] = set()
     for one in filter(None, outcomes.split(",")):
         if one != "failed" and one not in KINDS:
-            raise KeyError(one)
+            hint = f"kinds of records, separated by commas; failed is {', '.join(sorted(FAILED))}"
+            raise Invalid(f"there is no outcome {one!r}", code=code, hint=hint)
         found |= FAILED if one == "failed" else {one}
     return frozenset(found)
 

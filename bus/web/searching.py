@@ -44,11 +44,7 @@ def _question(given: dict[str, Any]) -> Question:
         raise Invalid(
             "text is looked for in messages", code="search.text", hint="some letters or digits, and find: messages, which show their cases"
         )
-    try:
-        kinds = kinds_of(given.get("outcome", ""))
-    except KeyError as error:
-        hint = "kinds of records, separated by commas; failed is refused, unanswered, dead"
-        raise Invalid(f"there is no outcome {error.args[0]!r}", code="input.invalid", hint=hint) from None
+    kinds = kinds_of(given.get("outcome", ""), "input.invalid")
     since, until = (_moment(given.get(name)) for name in ("from", "to"))
     if since and until and since >= until:
         raise Invalid("from is not before to", code="search.time", hint="to is the first moment that is not searched any more")

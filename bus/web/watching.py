@@ -7,7 +7,6 @@ import time
 from functools import partial
 
 from bus.engine.watching import Filter, kinds_of
-from bus.errors import Invalid
 from bus.source import suggestion
 from bus.web.answer import Answer, Call, json_answer, number_of
 
@@ -22,10 +21,7 @@ async def tail(call: Call) -> Answer:
     query = call.query("after", "limit", "wait", "route", "adapter", "case", "outcome")
     limit, wait = number_of(query, "limit", 1, MOST, 100), number_of(query, "wait", 0, LONGEST, 0)
     after = number_of(query, "after", 0, 2**62, 0) if "after" in query else None
-    try:
-        kinds = kinds_of(query.get("outcome", ""))
-    except KeyError as error:
-        raise Invalid(f"there is no outcome {error.args[0]!r}", code="input.query", hint="a kind of record, or failed") from None
+    kinds = kinds_of(query.get("outcome", ""), "input.query")
     wanted = Filter(query.get("route", ""), query.get("adapter", ""), kinds, query.get("case", ""))
     until = time.monotonic() + wait
     while True:
