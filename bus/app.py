@@ -45,7 +45,7 @@ from bus.engine.lifeline import Lifelines
 from bus.engine.outside import Outside
 from bus.engine.polling import Polling
 from bus.engine.presence import Presence, gates, processes
-from bus.engine.projection import Entry, entry, write
+from bus.engine.projection import Entry, write, write_apart
 from bus.engine.search import Question
 from bus.engine.sequencer import Sequencer
 from bus.errors import ConfigError, Conflict, StoreError
@@ -426,7 +426,7 @@ class App:
             for event in events:
                 data = {"event": event.event, "role": event.role, "times": event.times}
                 record = Record(new_id(), "access", now, actor=event.name, data=data)
-                write(tx, entry(record, tx.keys.fresh(), {"origin": {"address": event.address}}))
+                write_apart(tx, record, {"origin": {"address": event.address}})
 
         self.store.write(work).result()
 

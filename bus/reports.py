@@ -15,7 +15,7 @@ from bus import clock
 from bus.adapter import Adapter, Exchange, Report
 from bus.engine import search
 from bus.engine.accesses import Looker, needs_all, purpose_of
-from bus.engine.projection import entry, write
+from bus.engine.projection import write_apart
 from bus.errors import Erased, NotFound
 from bus.log import log
 from bus.log.record import Record
@@ -91,7 +91,7 @@ def export(tx: Tx, now: dt.datetime, report: Kept, since: dt.datetime, until: dt
         needs_all(looker, "a report of what systems said")
     data = {"report": report.name, "from": clock.text_of(since), "to": clock.text_of(until)}
     record = Record(new_id(), "exported", now, actor=looker.name, data=data)
-    write(tx, entry(record, tx.keys.fresh(), {"purpose": {"text": purpose}}))
+    write_apart(tx, record, {"purpose": {"text": purpose}})
 
 
 def page(tx: Tx, report: Kept, since: dt.datetime, until: dt.datetime, after: int = 0) -> tuple[list[Line], int | None]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from bus.bundle import gather, summary, verify
 from bus.clock import Clock
 from bus.engine import reasons
-from bus.engine.projection import entry, write
+from bus.engine.projection import write_apart
 from bus.errors import Invalid, StoreError
 from bus.log import log
 from bus.log.record import Record
@@ -71,9 +71,9 @@ def _record(store: Store, clock: Clock, wanted: Wanted, manifest: str, records: 
     """Who took what and why is a payload: scope and purpose may name a person."""
     data = {"manifest": manifest, "records": records, "payloads": wanted.payloads}
     record = Record(new_id(), "exported", clock.now(), actor=wanted.actor, data=data)
-    made = entry(record, store.keys.fresh(), {"export": {"scope": dict(wanted.scope), "purpose": wanted.purpose}})
-    store.write(lambda tx: write(tx, made)).result()
-    return made.record
+    told = {"export": {"scope": dict(wanted.scope), "purpose": wanted.purpose}}
+    store.write(lambda tx: write_apart(tx, record, told)).result()
+    return record
 
 
 def _seal(store: Store, record: Record, first: int) -> bytes:

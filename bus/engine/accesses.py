@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from bus.clock import Clock
 from bus.engine import reasons
-from bus.engine.projection import entry, write
+from bus.engine.projection import write_apart
 from bus.errors import Forbidden, Invalid
 from bus.log import log
 from bus.log.record import Record
@@ -81,9 +81,8 @@ def look(
     """Write that somebody opens something; returns the id of the record. ``scope`` is sealed with the purpose."""
     told = {"role": what, **(data or {}), **({} if looker.all else {"sees": sorted(looker.sees)})}
     record = Record(new_id(), "read", clock.now(), message=message, run=run, actor=looker.name, data=told)
-    made = entry(record, tx.keys.fresh(), {"purpose": {"text": purpose_of(looker.purpose), **(scope or {})}})
-    write(tx, made)
-    return made.record.id
+    write_apart(tx, record, {"purpose": {"text": purpose_of(looker.purpose), **(scope or {})}})
+    return record.id
 
 
 def announce_replay(tx: Tx, actor: str, purpose: str, scope: JsonObject, clock: Clock) -> str:
@@ -95,9 +94,8 @@ def announce_replay(tx: Tx, actor: str, purpose: str, scope: JsonObject, clock: 
     message, run = _named(tx, what)
     data = {"scope": "run" if run else "message" if message else "case" if what else "bundle" if "bundle" in scope else "time"}
     record = Record(new_id(), "replayed", clock.now(), actor=actor, message=message, data=data)
-    made = entry(record, tx.keys.fresh(), {"purpose": {"text": purpose_of(purpose), **scope}})
-    write(tx, made)
-    return made.record.id
+    write_apart(tx, record, {"purpose": {"text": purpose_of(purpose), **scope}})
+    return record.id
 
 
 def announce(tx: Tx, looker: Looker, act: Act, scope: JsonObject, clock: Clock) -> str:

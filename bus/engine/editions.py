@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from bus.clock import Clock
-from bus.engine.projection import entry, write
+from bus.engine.projection import write_apart
 from bus.errors import StoreError
 from bus.log import log
 from bus.log.record import Record, record_of
@@ -119,7 +119,7 @@ def put(tx: Tx, draft: Draft, act: Act, clock: Clock, actor: str, reason: JsonOb
     data: dict[str, Any] = {"edition": digest(shown), "act": act, "routes": len(draft.routes)}
     data |= {name: value for name, value in (("before", before), ("restores", restores)) if value is not None}
     record = Record(new_id(), "rules", clock.now(), rules=draft.rules, actor=actor, data=data)
-    write(tx, entry(record, tx.keys.fresh(), {"reason": reason}))
+    write_apart(tx, record, {"reason": reason})
     return record
 
 

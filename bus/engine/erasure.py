@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from bus.clock import Clock, moment_of, text_of
 from bus.engine import reasons
-from bus.engine.projection import entry, holder, write
+from bus.engine.projection import Entry, entry, holder, write, write_apart
 from bus.errors import Conflict, Erased, Forbidden, Invalid, NotFound
 from bus.log import log
 from bus.log.payload import key_number
@@ -140,7 +140,7 @@ def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[
         for part in _parts(found, sorted(keys))
     ]
     for record in records:
-        write(tx, entry(record, tx.keys.fresh(), {"reason": {"text": told["reason"]}}))
+        write_apart(tx, record, {"reason": {"text": told["reason"]}})
     for mark in (_mark(identity), *settled):
         tx.do("drop_mark", name=mark)
     shown: JsonObject = {"id": identity, "record": records[0].id, "messages": len(found.messages), "files": len(found.files)}
@@ -162,7 +162,7 @@ def expire(tx: Tx, clock: Clock) -> tuple[int, ...]:
         told = parsed(row["value"])
         if moment_of(told["until"]) < clock.now():
             data = {"asked": row["name"].partition(" ")[2], "messages": [], "files": [], "keys": [told["key"]]}
-            write(tx, entry(Record(new_id(), "erased", clock.now(), data=data), tx.keys.fresh()))
+            write(tx, Entry(Record(new_id(), "erased", clock.now(), data=data)))
             tx.do("drop_mark", name=row["name"])
             keys.append(told["key"])
     return tuple(keys)
@@ -223,7 +223,7 @@ def _unnamed(tx: Tx, file: str, own: int | None, actor: str, clock: Clock) -> li
         except (KeyError, Erased):
             continue
         data = {"file": file, "size": told["size"], "sender": row["sender"], "came": row["time"], **({} if own is None else {"key": own})}
-        write(tx, entry(Record(new_id(), "attached", clock.now(), actor=actor, data=data), tx.keys.fresh(), {"attachment": told}))
+        write_apart(tx, Record(new_id(), "attached", clock.now(), actor=actor, data=data), {"attachment": told})
         keys += [] if number is None else [number]
     return keys
 

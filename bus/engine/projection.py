@@ -74,6 +74,11 @@ def write(tx: Tx, entry: Entry) -> None:
     project(tx, entry.record, entry.values)
 
 
+def write_apart(tx: Tx, record: Record, values: Values) -> None:
+    """`write`, with payloads sealed under a key of their own, which is no message's."""
+    write(tx, entry(record, tx.keys.fresh(), values))
+
+
 def project(tx: Tx, record: Record, values: Values) -> None:
     """What one record means for the tables."""
     clause = CLAUSES.get(record.kind)

@@ -17,7 +17,7 @@ from bus.clock import Clock, text_of
 from bus.config import Retention
 from bus.engine import reasons, search
 from bus.engine.erasure import APART, OVER, Done
-from bus.engine.projection import entry, write
+from bus.engine.projection import write_apart
 from bus.engine.watching import adapter_of
 from bus.errors import Invalid
 from bus.log import log
@@ -205,9 +205,9 @@ def dispose(
         "what": kind, "before": held.cuts[kind], "messages": named if kind == "payloads" else [], "wires": named if kind == "wire" else [],
         "files": [one.file for one in going if one.file], "records": [one.record for one in going if one.record and one.rows], "keys": keys,
     }  # fmt: skip
-    made = entry(Record(new_id(), "disposed", clock.now(), actor=actor, data=data), tx.keys.fresh(), {"reason": {"text": told}})
-    write(tx, made)
-    return Done({**shown, "record": made.record.id}, tuple(keys), tuple(data["files"]))
+    record = Record(new_id(), "disposed", clock.now(), actor=actor, data=data)
+    write_apart(tx, record, {"reason": {"text": told}})
+    return Done({**shown, "record": record.id}, tuple(keys), tuple(data["files"]))
 
 
 def months(found: Sequence[Found]) -> Iterator[JsonObject]:
