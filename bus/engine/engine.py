@@ -174,16 +174,16 @@ class Engine:
         self._head_start.void(runs)
         self._inbox.put(None)
 
-    def stop(self, seconds: float = 20.0) -> bool:
-        """Claim nothing more, let calls in flight come home and be recorded, then give up the leases; false when some did not come home.
+    def stop(self, seconds: float) -> None:
+        """Claim nothing more, let calls in flight come home and be recorded, then give up the leases.
 
-        Their runs are left to their lease, never taken for failed: whoever claims them finds an intent without an answer.
+        What has not come home in time is left to its run's lease, never taken for failed: whoever claims it finds an intent without an
+        answer.
         """
         self._last_moment = time.monotonic() + seconds
         self.wind_down()
         if self._thread.ident is not None:  # else it never began: something refused the start
             self._thread.join(seconds + STOP_MARGIN)
-        return not self._live
 
     def wind_down(self) -> None:
         """Claim nothing more; turns go on until what is in flight has come home."""
