@@ -8,19 +8,18 @@ Cheap to import: zeep, lxml and requests come at the first call.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adapters import http
 from adapters.http import no_answer, retry_after_of
 from bus.adapter import Call, Effect, Refused, Unreachable
 from bus.errors import ConfigError, Invalid, Malformed
 
 if TYPE_CHECKING:
-    from adapters.soap.transport import HttpReply, HttpTransport
     from adapters.soap.wsdl import SoapOperation, Wsdl
     from adapters.soap.xml import Element
 
@@ -40,7 +39,7 @@ class Link:
 
 
 class SoapClient:
-    """One port of one WSDL at one address. Thread-safe; keeps one HTTP session until `close`.
+    """One port of one WSDL at one address. Thread-safe; keeps connections until `close`.
 
     ``link`` holds timeouts, limits and TLS; ``validate_replies`` may be set false for a system whose replies stray from its own contract.
     """
@@ -48,8 +47,7 @@ class SoapClient:
     def __init__(self, wsdl: str | Path, url: str, *, port: str = "", link: Link = Link(), validate_replies: bool = True) -> None:
         self._path, self._port, self._link = Path(wsdl), port, link
         self._url, self._validate_replies = url, validate_replies
-        self._transport: HttpTransport | None = None
-        self._lock = threading.Lock()
+        self._connections = http.Link(connect=link.connect, ca=link.ca or None, certificate=link.certificate)
 
     @cached_property
     def wsdl(self) -> Wsdl:
@@ -75,16 +73,8 @@ class SoapClient:
         `Unreachable` (no byte left; any other failure of a ``read``), `InDoubt` (any other failure).
         ``refusals`` knows faults by code, by the first name in their detail, and statuses as ``HTTP_403``.
         """
-        from adapters.soap.transport import NoReply, NotSent
-
         operation = self.wsdl.operation(name)
-        content = self._request(operation, values)
-        try:
-            reply = self._session().post(self._url, content, self._headers(operation), ctx, fresh=effect == "once")
-        except NotSent as error:
-            raise Unreachable(f"{name}: {error}, and nothing was sent") from None
-        except NoReply as error:
-            raise no_answer(effect, f"{name}: {error}") from None
+        reply = self._exchange(operation, self._request(operation, values), ctx, effect)
         try:
             return self._answer(operation, reply, effect, refusals or {})
         except Unreachable as error:
@@ -92,18 +82,29 @@ class SoapClient:
             raise
 
     def close(self) -> None:
-        with self._lock:
-            if self._transport is not None:
-                self._transport.close()
-                self._transport = None
+        self._connections.close()
 
-    def _session(self) -> HttpTransport:
-        from adapters.soap.transport import HttpTransport
+    def _exchange(self, operation: SoapOperation, content: bytes, ctx: Call, effect: Effect) -> http.Reply:
+        """Send and read within ``ctx.timeout`` seconds; for ``once`` over a new connection, as a kept one may just have been dropped.
 
-        with self._lock:
-            if self._transport is None:
-                self._transport = HttpTransport(self._link)
-            return self._transport
+        Raises `Unreachable` when no byte left.
+        """
+        headers = {"User-Agent": "snodo", "Accept-Encoding": "identity", **(self._link.headers or {}), **self._headers(operation)}
+        ctx.wire("out", content, headers["Content-Type"], f"POST {self._url}")
+        limit = self._link.max_reply_bytes
+        with http.crossing(ctx.timeout) as going:
+            try:
+                reply = self._connections.exchange("POST", self._url, content, headers, limit=limit, fresh=effect == "once")
+            except http.errors() as error:
+                if not going.left:
+                    raise Unreachable(f"{operation.name}: {http.reason(error)}, and nothing was sent") from None
+                raise no_answer(effect, f"{operation.name}: {http.reason(error)}") from None
+        ctx.wire("in", reply.body, reply.headers.get("content-type", ""), f"status {reply.status}")
+        if reply.failed is not None:
+            raise no_answer(effect, f"{operation.name}: {http.reason(reply.failed)}")
+        if len(reply.body) > limit:
+            raise no_answer(effect, f"{operation.name}: the reply is larger than {limit} bytes")
+        return reply
 
     def _request(self, operation: SoapOperation, values: Mapping[str, Any]) -> bytes:
         from adapters.soap.xml import serialize
@@ -122,11 +123,13 @@ class SoapClient:
             return {"Content-Type": f'application/soap+xml; charset=utf-8; action="{operation.soap_action}"'}
         return {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{operation.soap_action}"'}
 
-    def _answer(self, operation: SoapOperation, reply: HttpReply, effect: Effect, refusals: Mapping[str, str]) -> dict[str, Any]:
+    def _answer(self, operation: SoapOperation, reply: http.Reply, effect: Effect, refusals: Mapping[str, str]) -> dict[str, Any]:
         from adapters.soap.envelope import fault_in, open_envelope
+        from adapters.soap.xml import as_said
 
+        content = as_said(reply.body, reply.headers.get("content-type", ""))
         try:
-            opened = open_envelope(reply.content, max_bytes=max(len(reply.content), 1))
+            opened = open_envelope(content, max_bytes=max(len(content), 1))
         except Malformed as error:
             _refused_by(refusals, [f"HTTP_{reply.status}"], f"{operation.name}: status {reply.status}")
             raise no_answer(effect, f"{operation.name}: status {reply.status} and no SOAP reply: {error.sentence}") from None
@@ -154,7 +157,7 @@ class SoapClient:
             raise no_answer(effect, f"{operation.name}: {error.sentence}") from None
 
 
-def _later(reply: HttpReply, ctx: Call) -> float | None:
+def _later(reply: http.Reply, ctx: Call) -> float | None:
     """Seconds to wait where a gateway says so (429, 503)."""
     return retry_after_of(reply.headers, ctx.now) if reply.status in (429, 503) else None
 
