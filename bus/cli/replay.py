@@ -52,7 +52,9 @@ def replay(
         raise typer.BadParameter("say what: a run, a message or a case; or --from and --to; or --bundle", param_hint="replay")
     held = proven(bundle, log_key) if bundle is not None else None
     if purpose:
-        _announce(url, key, config, purpose, {"what": what, "bundle": held.digest if held else "", "from": since, "to": until})
+        scope = {"what": what, "bundle": held.digest if held else "", "from": since, "to": until}
+        with client(url, key, config) as bus:
+            bus.post("/replays", {"purpose": purpose, **{name: text for name, text in scope.items() if text}})
     if held is not None:
         report = unbundled(held, offline(config)[1], every=every)
     else:
@@ -62,12 +64,6 @@ def replay(
     raise typer.Exit(code_of(report.worst))
 
 
-def _announce(url: str, key: str, config: Path, purpose: str, scope: dict[str, str]) -> None:
-    """Have the bus write down who replays what. After that nothing leaves this process."""
-    with client(url, key, config) as bus:
-        bus.post("/replays", {"purpose": purpose, **{name: text for name, text in scope.items() if text}})
-
-
 def replayed(reader: Reader, operations: Mapping[str, Operation], what: str, times: tuple[str, str], *, every: bool) -> Report:
     """Recompute what is named, or what was accepted between two times, and keep what is worth telling."""
     from bus.replay import window
@@ -75,14 +71,13 @@ def replayed(reader: Reader, operations: Mapping[str, Operation], what: str, tim
     from bus.replay.recount import recount
     from bus.replay.report import Report
 
-    book = Rulebook(reader)
+    book = Rulebook.of(reader)
     messages, run = window.named(reader, what) if what else ([], None)
     since, until = (window.moment(text) if text else None for text in times)
     chosen = window.pages_of(messages) if what else ([one for one, _ in some] for some in window.between(reader, since, until))
-    report = Report(lambda one: book.places(one.rules).of(one.place, one.fields), every)
+    report = Report(book, every)
     for page in pages(reader, chosen, book):
-        openings = [one for one in page.openings if run is None or one.run == run]
-        report.add(recount(one, page.journals.get(one.run, ()), page, operations) for one in openings)
+        report.add(recount(one, page, operations) for one in page.openings if run in (None, one.run))
     return report
 
 
@@ -91,7 +86,6 @@ def unbundled(bundle: Bundle, operations: Mapping[str, Operation], *, every: boo
     from bus.replay.recount import recount
     from bus.replay.report import Report
 
-    report = Report(lambda one: bundle.places(one.rules).of(one.place, one.fields), every)
-    evidence = bundle.evidence
-    report.add(recount(one, evidence.journals.get(one.run, ()), evidence, operations) for one in evidence.openings)
+    report = Report(bundle.evidence.book, every)
+    report.add(recount(one, bundle.evidence, operations) for one in bundle.evidence.openings)
     return report

@@ -18,8 +18,7 @@ from bus.errors import ConfigError, NotFound
 if TYPE_CHECKING:
     from bus.adapter import Operation
     from bus.catalog import Catalog
-    from bus.replay.evidence import Gathered, Page
-    from bus.replay.recount import Opening
+    from bus.replay.evidence import Evidence
     from bus.store.opening import Reader
     from bus.testing.cutting import Cut
     from bus.testing.mutate import Score
@@ -150,29 +149,24 @@ def new_test(
         print(f"the run of then asked {asked}: under the rules in the folder the test goes another way", file=sys.stderr)
 
 
-def _out_of_the_log(reader: Reader, name: str) -> tuple[Page, str]:
+def _out_of_the_log(reader: Reader, name: str) -> tuple[Evidence, str]:
     """What the log holds of a run or a message, and which of the two to begin with."""
     from bus.replay import window
     from bus.replay.evidence import Rulebook, pages
 
     messages, run = window.named(reader, name)
-    [page] = pages(reader, [messages[:1]], Rulebook(reader))
+    [page] = pages(reader, [messages[:1]], Rulebook.of(reader))
     return page, run or messages[0]
 
 
-def _cut_of(evidence: Page | Gathered, name: str, catalog: Catalog, operations: Mapping[str, Operation], said: str) -> Cut:
+def _cut_of(evidence: Evidence, name: str, catalog: Catalog, operations: Mapping[str, Operation], said: str) -> Cut:
+    """Of the run with that id, or the first that began with that message."""
     from bus.testing.cutting import cut
 
-    opening = _begun(evidence.openings, name)
-    return cut(opening, evidence.journals.get(opening.run, ()), evidence, catalog, operations, said)
-
-
-def _begun(openings: Sequence[Opening], name: str) -> Opening:
-    """The run with that id, or the first that began with that message."""
-    found = next((one for one in openings if name in (one.run, one.message)), None)
-    if found is None:
+    opening = next((one for one in evidence.openings if name in (one.run, one.message)), None)
+    if opening is None:
         raise NotFound("no route began with this message", code="test.no-route", hint="bus message ID shows its runs")
-    return found
+    return cut(opening, evidence, catalog, operations, said)
 
 
 def _add(rules: Path, name: str, text: str, operations: Mapping[str, Operation]) -> None:

@@ -67,15 +67,10 @@ def _accounts(run: str, config: Path, store: str, granted: Granted | None = None
 
     with recomputing(config, store, granted) as (settings, reader):
         values = _shown(granted, reader, settings) if granted else Values()
-        book = Rulebook(reader)
         messages, only = window.named(reader, run)
         found = []
-        for page in pages(reader, window.pages_of(messages), book):
-            for opening in page.openings:
-                if only in (None, opening.run):
-                    journal = page.journals.get(opening.run, ())
-                    rules = next((record.rules for record in reversed(journal) if record.rules), opening.digest)
-                    found.append(account(opening, journal, page, book.places(rules), values))
+        for page in pages(reader, window.pages_of(messages), Rulebook.of(reader)):
+            found += [account(opening, page, values) for opening in page.openings if only in (None, opening.run)]
     return found
 
 

@@ -27,7 +27,7 @@ from bus.engine.recorded import LAST, Told
 from bus.faults import first_of
 from bus.log.record import Record
 from bus.message import JsonValue, Message, canonical, parsed
-from bus.replay.recount import Evidence
+from bus.replay.evidence import Evidence, Opening
 
 NOW = -1.0
 """The turn of what happens at once, whatever else does."""
@@ -61,12 +61,13 @@ class Memory:
     """What the run that the rules would replace asked or waited for, by path: a type and a key, for a wait."""
 
 
-def remember(journals: Iterable[Sequence[Record]], evidence: Evidence) -> Memory:
-    """Fold journals; raises `ErasedError`."""
+def remember(runs: Iterable[Opening], evidence: Evidence) -> Memory:
+    """Fold the journals of runs; raises `ErasedError`."""
     by_path: dict[str, Said] = {}
     others: dict[str, list[tuple[str, Said]]] = {}
     asked: dict[str, tuple[str, bytes | None]] = {}
-    for number, records in enumerate(journals):
+    for number, run in enumerate(runs):
+        records = evidence.journal(run.run)
         questions = _questions(records, evidence)
         asked = asked if number else {path: (subject, question) for path, (subject, question, _) in questions.items()}
         for turn, (path, event) in enumerate(journal.fold(records, _loading(evidence), _bodies(evidence)).events):
@@ -182,10 +183,10 @@ def _loading(evidence: Evidence) -> Callable[[str], Any]:
 
 def _bodies(evidence: Evidence) -> Callable[[str], Any]:
     def body(message: str) -> Any:
-        stored = evidence.message(message)
-        if stored is None:
+        found = evidence.message(message)
+        if found is None:
             raise ErasedError
-        return stored["body"]
+        return found.body
 
     return body
 

@@ -12,14 +12,13 @@ from bus.catalog import Catalog, changed_types
 from bus.engine.asks import Answered, Arrived, Noted, Send
 from bus.engine.interpreter import case_keys, run_key
 from bus.errors import ExpressionError
-from bus.message import JsonObject, JsonValue, Message, message_of, parsed
+from bus.message import JsonValue, Message, parsed
 from bus.planning.borrowed import ErasedError, Logged, Memory, arriving, instead, remember, vacant, without
 from bus.planning.difference import Change, Kind, differences, paired
 from bus.planning.way import NOTHING, Walker, Way
-from bus.replay.evidence import Page
+from bus.replay.evidence import Evidence, Opening
 from bus.replay.fields import MISSING, changes
 from bus.replay.people import named
-from bus.replay.recount import Opening
 from bus.route.plan import Expression, GatherStep, Plan, WaitStep
 
 
@@ -68,8 +67,8 @@ class Course:
     after: Catalog
     operations: Mapping[str, Operation]
     most: int = 3
-    evidence: Callable[[Sequence[str]], Page] | None = None
-    woken: Callable[[Sequence[str]], Page] | None = None
+    evidence: Callable[[Sequence[str]], Evidence] | None = None
+    woken: Callable[[Sequence[str]], Evidence] | None = None
     waits: Callable[[str, str, Mapping[str, str]], Sequence[Waiting]] | None = None
     logged: Logged | None = None
     people: dict[str, str] = field(default_factory=dict)
@@ -85,8 +84,8 @@ class Course:
         self.routes = {name: both for name, both in self.routes.items() if _digest(both[0]) != _digest(both[1])}
         self.changed = changed_types(self.before, self.after)
         self._followed: set[str] = set()
-        self._sent: dict[int, tuple[Page, Page]] = {}
-        self._woken: dict[int, tuple[Page, Page]] = {}
+        self._sent: dict[int, tuple[Evidence, Evidence]] = {}
+        self._woken: dict[int, tuple[Evidence, Evidence]] = {}
         self._besides: dict[str, Memory] = {}
 
     @property
@@ -96,7 +95,7 @@ class Course:
         waits = (step for plan in plans for step in plan.walk() if isinstance(step, WaitStep | GatherStep) and step.on_late)
         return frozenset({plan.on for plan in plans} | {step.type for step in waits if step.type} | self.changed)
 
-    def take(self, page: Page, messages: Sequence[str]) -> None:
+    def take(self, page: Evidence, messages: Sequence[str]) -> None:
         """Plan some messages; ``page`` is their evidence."""
         self._sent.clear()
         self._woken.clear()
@@ -108,24 +107,23 @@ class Course:
             if identity in self._followed:  # it would have been another message: told with the one that sends it
                 self.counts["changed"] += 1
                 continue
-            stored = page.message(identity)
+            message = page.message(identity)
             try:
-                outcome = "erased" if stored is None else self._plan(identity, stored, runs.get(identity, []), page)
+                outcome = "erased" if message is None else self._plan(message, runs.get(identity, []), page)
             except ErasedError:
                 outcome = "erased"
             self.counts[outcome] += 1
 
-    def _plan(self, identity: str, stored: JsonObject, openings: Sequence[Opening], page: Page) -> str:
-        message = message_of(stored["envelope"], stored["body"])  # type: ignore[arg-type]
+    def _plan(self, message: Message, openings: Sequence[Opening], page: Evidence) -> str:
         if message.type in self.changed and (fault := self._fault(None, message.type, message.body)):
-            self._add(identity, Change("refused", message.type, message.type, (), MISSING, fault))
+            self._add(message.id, Change("refused", message.type, message.type, (), MISSING, fault))
             return "changed"
         outcome = "same"
-        for before, after, entry, journals in self._walks(message, openings):
-            memory = remember((page.journals.get(one.run, ()) for one in journals), page)
+        for before, after, entry, lenders in self._walks(message, openings):
+            memory = remember(lenders, page)
             kept = False
             for change in self._compare((message, message), before, after, entry, memory, page):
-                kept |= self._add(identity, change)
+                kept |= self._add(message.id, change)
                 outcome = "changed"
             if kept:
                 self._meet(message, memory)
@@ -144,7 +142,7 @@ class Course:
                 yield before, after, late.entry, sorted(openings, key=lambda one: one is not late)
 
     def _compare(
-        self, messages: tuple[Message, Message], before: Plan | None, after: Plan | None, entry: str, memory: Memory, page: Page,
+        self, messages: tuple[Message, Message], before: Plan | None, after: Plan | None, entry: str, memory: Memory, page: Evidence,
         depth: int = 0, then: Memory | None = None,
     ) -> Iterator[Change]:  # fmt: skip
         """What becomes otherwise of a message, or of one in the place of the other; and of what it sends. ``then``: what the edited rules
@@ -165,7 +163,7 @@ class Course:
         if old.sends != new.sends and depth < DEEPEST and self.evidence is not None:
             yield from self._follow(now, old, new, memory, page, depth)
 
-    def _follow(self, message: Message, old: Way, new: Way, memory: Memory, page: Page, depth: int) -> Iterator[Change]:
+    def _follow(self, message: Message, old: Way, new: Way, memory: Memory, page: Evidence, depth: int) -> Iterator[Change]:
         """What the messages that would be sent otherwise make otherwise in the routes that they start."""
         pairs, left = paired(old.sends, new.sends, lambda sent: sent.type, lambda sent: sent.body)
         for position, sent in enumerate(new.sends):
@@ -176,21 +174,20 @@ class Course:
             yield from self._started(message, was, None, memory, page, depth)
 
     def _started(
-        self, parent: Message, was: Send | None, now: Send | None, memory: Memory, page: Page, depth: int
+        self, parent: Message, was: Send | None, now: Send | None, memory: Memory, page: Evidence, depth: int
     ) -> Iterator[Change]:  # fmt: skip
         said = now or was
         assert said is not None
         identity = _sent_as(memory, was)
         near = self._near(page)
-        stored = near.message(identity) if identity else None
-        base = message_of(stored["envelope"], None) if stored else _not_in_log(parent, said)  # type: ignore[arg-type]
+        base = (near.message(identity) if identity else None) or _not_in_log(parent, said)
         both = tuple(base._replace(body=one.body if one else None) for one in (was, now))
         befores = {plan.route: plan for plan in self.before.plans_for(said.type, sent=True)} if was else {}
         afters = {plan.route: plan for plan in self.after.plans_for(said.type, sent=True)} if now else {}
         openings = [one for one in near.openings if one.message == identity]
         for route in sorted({*befores, *afters}):
             lenders = sorted(openings, key=lambda one: (one.entry != "", _route_of(one) != route))
-            recalled = remember((near.journals.get(one.run, ()) for one in lenders), near)
+            recalled = remember(lenders, near)
             made = self._compare(both, befores.get(route), afters.get(route), "", recalled, near, depth + 1)  # type: ignore[arg-type]
             yield from self._meeting(both, recalled, made)
         if identity:
@@ -200,19 +197,18 @@ class Course:
         if now is not None and (not identity or self._given(both[0]) != self._given(both[1])):
             yield from self._besides_in(both[1], identity, page, depth)
 
-    def _waited(self, identity: str, both: tuple[Message, Message], sent: bool, page: Page, depth: int) -> Iterator[Change]:
+    def _waited(self, identity: str, both: tuple[Message, Message], sent: bool, page: Evidence, depth: int) -> Iterator[Change]:
         """What a message that is sent otherwise, or not at all, makes otherwise in the runs that waited for it, under the edited rules."""
         near = self._awoken(page)
         keys = self._given(both[1]) if sent else {}
         for opening in near.openings:
-            journal = near.journals.get(opening.run, ())
+            journal = near.journal(opening.run)
             path = next((one.path for one in journal if one.kind == "matched" and one.data["arrival"] == identity), None)
-            stored, plan = near.message(opening.message), _plan(self.after, _route_of(opening))
-            if path is None or stored is None or plan is None:
+            waits, plan = near.message(opening.message), _plan(self.after, _route_of(opening))
+            if path is None or waits is None or plan is None:
                 continue
-            waits = message_of(stored["envelope"], stored["body"])  # type: ignore[arg-type]
             try:
-                memory = remember([journal], near)
+                memory = remember([opening], near)
             except ErasedError:
                 continue
             if plan.on == waits.type or opening.entry:
@@ -223,7 +219,7 @@ class Course:
                 made = self._compare((waits, waits), plan, plan, opening.entry, memory, near, depth + 1, then)
                 yield from self._meeting((waits,), memory, made)
 
-    def _late(self, identity: str, both: tuple[Message, Message], sent: bool, page: Page, depth: int) -> Iterator[Change]:
+    def _late(self, identity: str, both: tuple[Message, Message], sent: bool, page: Evidence, depth: int) -> Iterator[Change]:
         """What a message that is sent otherwise, or not at all, makes otherwise in the runs that it opened because it came late."""
         near = self._near(page)
         for opening in (one for one in near.openings if one.message == identity and one.entry):
@@ -231,11 +227,11 @@ class Course:
             plans = (_plan(rules, _route_of(opening)) for rules in (self.before, self.after))
             before, after = (plan if plan and _takes_late(plan, step) else None for plan in plans)
             wakes = sent and run in {wait.run for wait in self._waits_for(identity, both[1])}
-            memory = remember([near.journals.get(opening.run, ())], near)
+            memory = remember([opening], near)
             made = self._compare(both, before, after if wakes else None, opening.entry, memory, near, depth + 1)
             yield from self._meeting(both, memory, made)
 
-    def _tardy(self, message: Message, plans: tuple[Plan, Plan], old: Way, new: Way, page: Page, depth: int) -> Iterator[Change]:
+    def _tardy(self, message: Message, plans: tuple[Plan, Plan], old: Way, new: Way, page: Evidence, depth: int) -> Iterator[Change]:
         """Messages of the log that a run would take in time and not late any more, or the other way round: the runs that they open."""
         assert self.evidence is not None
         runs = [one.run for one in page.openings if one.message == message.id and _route_of(one) == plans[1].route and not one.entry]
@@ -244,7 +240,7 @@ class Course:
         near = self.evidence([*sooner, *later]) if runs else page
         for opening in near.openings:
             if opening.message in sooner and opening.entry.rpartition(" ")[2] in runs:
-                memory = remember([near.journals.get(opening.run, ())], near)
+                memory = remember([opening], near)
                 yield from self._opened(opening.message, (plans[0], None), opening.entry, memory, near, depth)
         for identity in later if runs else ():
             step = old.taken[identity].place.rpartition("/")[2]
@@ -252,42 +248,40 @@ class Course:
                 yield from self._opened(identity, (None, plans[1]), f"{step} {runs[0]}", Memory({}, {}), near, depth)
 
     def _opened(
-        self, identity: str, plans: tuple[Plan | None, Plan | None], entry: str, memory: Memory, near: Page, depth: int
+        self, identity: str, plans: tuple[Plan | None, Plan | None], entry: str, memory: Memory, near: Evidence, depth: int
     ) -> Iterator[Change]:  # fmt: skip
         """What becomes of a message in the run that it opens late, under the rules in force or the edited ones."""
-        stored = near.message(identity)
-        if stored is None:
+        late = near.message(identity)
+        if late is None:
             raise ErasedError
-        late = message_of(stored["envelope"], stored["body"])  # type: ignore[arg-type]
         made = self._compare((late, late), *plans, entry, memory, near, depth + 1)
         yield from self._meeting((late,), memory, made)
 
-    def _besides_in(self, sent: Message, identity: str, page: Page, depth: int) -> Iterator[Change]:
+    def _besides_in(self, sent: Message, identity: str, page: Evidence, depth: int) -> Iterator[Change]:
         """What a message makes otherwise, under the edited rules, in runs that wait for it; ``identity``, in the log, did not wake them."""
         runs: dict[str, list[Waiting]] = {}
         for wait in self._waits_for(identity or sent.id, sent):
             runs.setdefault(wait.run, []).append(wait)
         near = self.evidence(sorted({waits[0].message for waits in runs.values()})) if runs and self.evidence else page
         for opening in (one for one in near.openings if one.run in runs):
-            journal, plan = near.journals.get(opening.run, ()), _plan(self.after, _route_of(opening))
+            journal, plan = near.journal(opening.run), _plan(self.after, _route_of(opening))
             if plan is None or (identity and any(record.data.get("arrival") == identity for record in journal)):
                 continue
             try:
-                memory = self._besides.get(opening.run) or remember([journal], near)
+                memory = self._besides.get(opening.run) or remember([opening], near)
             except ErasedError:
                 continue
             yield from self._taken(sent, opening, plan, runs[opening.run], memory, near, depth)
 
     def _taken(
-        self, sent: Message, opening: Opening, plan: Plan, waits: Sequence[Waiting], memory: Memory, near: Page, depth: int
+        self, sent: Message, opening: Opening, plan: Plan, waits: Sequence[Waiting], memory: Memory, near: Evidence, depth: int
     ) -> Iterator[Change]:  # fmt: skip
         """What one run would do with a message that is sent besides; or the run that it would open, where it comes late."""
-        stored = near.message(opening.message)
+        began = near.message(opening.message)
         late = next((wait.path for wait in waits if wait.path.endswith(_CLOSED)), "")
         path = vacant(memory, ((wait.path, wait.state) for wait in waits if not wait.path.endswith(_CLOSED)), sent.time)
         step = late.removesuffix(_CLOSED).rpartition("/")[2]
-        if path and stored is not None:
-            began = message_of(stored["envelope"], stored["body"])  # type: ignore[arg-type]
+        if path and began is not None:
             then = self._besides[opening.run] = arriving(memory, path, sent)
             made = self._compare((began, began), plan, plan, opening.entry, memory, near, depth + 1, then)
             yield from self._meeting((began, sent), memory, made)
@@ -312,14 +306,14 @@ class Course:
         except ExpressionError:
             return {}
 
-    def _near(self, page: Page) -> Page:
+    def _near(self, page: Evidence) -> Evidence:
         """The evidence of all messages that the runs of a page sent, read once."""
         if id(page) not in self._sent:
             assert self.evidence is not None
             self._sent[id(page)] = page, self.evidence(_all_sent(page))
         return self._sent[id(page)][1]
 
-    def _awoken(self, page: Page) -> Page:
+    def _awoken(self, page: Evidence) -> Evidence:
         """The evidence of all messages whose runs were woken by what the runs of a page sent, read once."""
         if id(page) not in self._woken:
             assert self.woken is not None
@@ -366,7 +360,7 @@ def _known(message: str) -> str:
     return message.removeprefix(_PLANNED).partition(" ")[0]
 
 
-def _all_sent(page: Page) -> list[str]:
+def _all_sent(page: Evidence) -> list[str]:
     return [str(record.data["sent"]) for journal in page.journals.values() for record in journal if "sent" in record.data]
 
 

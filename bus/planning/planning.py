@@ -11,7 +11,7 @@ from bus.catalog import Catalog, load
 from bus.clock import moment_of
 from bus.engine import editions
 from bus.errors import ConfigError, RulesError
-from bus.message import JsonObject, JsonValue, Message, message_of
+from bus.message import JsonObject, JsonValue, Message
 from bus.planning.borrowed import ErasedError, Logged
 from bus.planning.course import Course, Waiting
 from bus.planning.edits import edits, new_findings
@@ -62,7 +62,7 @@ def planned(
     old, new = loaded(before, operations, "try the edit with `bus test`"), load(folder, operations)
     if old.digest == new.digest:  # comments at most
         return Planned(old.digest, new.digest, None, edits=tuple(edits(before, edited)))
-    book = Rulebook(reader)
+    book = Rulebook.of(reader)
     course = Course(
         old, new, operations, examples, lambda ids: next(pages(reader, [ids], book)),
         lambda ids: next(pages(reader, [_woken(reader, ids)], book)), lambda *asked: _waiting(reader, *asked), _logged(reader, book),
@@ -76,7 +76,7 @@ def planned(
 
 def _take(found: Planned, course: Course, reader: Reader, messages: Iterable[Sequence[tuple[str, str]]]) -> None:
     """Count all messages, and plan those that the edits may concern."""
-    book, types = Rulebook(reader), course.types
+    book, types = Rulebook.of(reader), course.types
     if not types:
         found.messages = sum(map(len, messages))
         return
@@ -118,17 +118,17 @@ def _came(reader: Reader, book: Rulebook, message: str, type: str, key: tuple[st
             rows = tx.all("arrived_for_key", type=type, name=key[0], value=tx.keys.token(key[1]), run="")
         found = [str(row["message"]) for row in rows if row["message"] != message]
     page = next(pages(reader, [found], book))
-    stored = [page.message(identity) for identity in found]
-    if None in stored:
+    messages = [one for identity in found if (one := page.message(identity))]
+    if len(messages) < len(found):
         raise ErasedError
-    return [message_of(one["envelope"], one["body"]) for one in stored if one]  # type: ignore[arg-type]
+    return messages
 
 
 def _in_flight(reader: Reader, course: Course) -> list[JsonObject]:
     """Runs that have not ended, under whatever rules they began, of routes that the edits change, or that wait for changed types."""
     with reader.read() as tx:
         rows = tx.all("runs_in_flight")
-    book, found = Rulebook(reader), list[JsonObject]()
+    book, found = Rulebook.of(reader), list[JsonObject]()
     for row in rows:
         types: JsonObject = {"types": list[JsonValue](sorted(_awaited(book, str(row["digest"])) & course.changed))}
         if row["route"] in course.routes or types["types"]:

@@ -14,8 +14,7 @@ from typing import Any
 from bus.errors import Invalid
 from bus.log.record import record_of
 from bus.message import parsed
-from bus.replay.evidence import Gathered
-from bus.replay.places import Places
+from bus.replay.evidence import Rulebook, gathered
 
 
 class Bundle:
@@ -26,22 +25,19 @@ class Bundle:
         try:
             payloads = {str(line["id"]): _content(line) for line in self._lines("payloads.jsonl")}
             records = [record_of(str(line["record"]).encode()) for line in self._lines("records.jsonl")]
-            self.evidence = Gathered(records, payloads.get, lambda digest: self._json(f"rules/route/{digest}.json"))
+            self.evidence = gathered(records, payloads.get, Rulebook(self._rules), "unavailable: absent")
         except (KeyError, ValueError) as error:
             raise Invalid(f"this is no bundle: {error!r}", code="replay.bundle", hint="bus log export makes them") from error
-        self.evidence.missing = "unavailable: absent"
 
     @property
     def digest(self) -> str:
         """The SHA-256 of its manifest, which the record ``exported`` names."""
         return hashlib.sha256(self._files["manifest.json"]).hexdigest()
 
-    def places(self, digest: str) -> Places:
-        """Where the steps of these rules are written; their files may not be in it."""
-        return Places(self._json(f"rules/text/{digest}.json") or {})
-
-    def _json(self, name: str) -> Any:
-        return parsed(self._files[name]) if name in self._files else None
+    def _rules(self, name: str) -> Any:
+        kind, _, digest = name.rpartition(" ")
+        content = self._files.get(f"rules/{kind or 'route'}/{digest}.json")
+        return None if content is None else parsed(content)
 
     def _lines(self, name: str) -> Iterator[Mapping[str, Any]]:
         return (parsed(line) for line in self._files[name].split(b"\n") if line)

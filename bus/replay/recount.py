@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from pydantic import ValidationError
 
@@ -23,51 +23,13 @@ from bus.engine.interpreter import Walk, Watch
 from bus.engine.recorded import LAST, Told, follow
 from bus.errors import ExpressionError, NotFound, RulesError
 from bus.log.record import Record
-from bus.message import JsonObject, JsonValue, canonical, message_of, parsed
+from bus.message import JsonValue, canonical, parsed
+from bus.replay.evidence import Evidence, Opening
 from bus.replay.fields import unlike
-from bus.route.plan import Plan
 
 Result: TypeAlias = Literal["equal", "different", "unknown call", "unavailable: erased", "unavailable: absent", "unavailable: undeclared"]
-RESULTS: tuple[Result, ...] = (
-    "equal",
-    "different",
-    "unknown call",
-    "unavailable: erased",
-    "unavailable: absent",
-    "unavailable: undeclared",
-)
+RESULTS: tuple[Result, ...] = get_args(Result)
 """What a recount says, the worst behind ``equal`` first."""
-
-
-class Opening(NamedTuple):
-    """How a run began: of which message, under which rules; ``entry`` as in `bus.engine.interpreter.Walk`."""
-
-    run: str
-    message: str
-    name: str
-    digest: str
-    entry: str = ""
-
-
-class Evidence(Protocol):
-    """What a recount needs beside the records of a run."""
-
-    @property
-    def missing(self) -> Result:
-        """What is said of what it does not have."""
-        ...
-
-    def content(self, payload: str) -> bytes | None:
-        """The content of a payload; None: erased."""
-        ...
-
-    def message(self, identity: str) -> JsonObject | None:
-        """``{envelope, body}`` of a message; None: erased."""
-        ...
-
-    def plan(self, digest: str) -> Plan:
-        """The rules with a fingerprint; raises `RulesError`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +73,9 @@ _NEW_LIFE = frozenset({"redelivered", "decided"})
 _ENDS = frozenset({"done", "dead"})
 
 
-def recount(opening: Opening, records: Sequence[Record], evidence: Evidence, operations: Mapping[str, Operation]) -> Verdict:
-    """Recompute one run from its records (in log order) and compare. ``operations`` by full name say what a request looks like."""
+def recount(opening: Opening, evidence: Evidence, operations: Mapping[str, Operation]) -> Verdict:
+    """Recompute one run from its records and compare. ``operations`` by full name say what a request looks like."""
+    records = evidence.journal(opening.run)
     starts = [0, *(place for place, record in enumerate(records) if record.kind in _NEW_LIFE), len(records)]
     steps, found = 0, list[Difference]()
     for start, end in pairwise(dict.fromkeys(starts) if records else (0, 0)):
@@ -133,8 +96,9 @@ class Retrace(NamedTuple):
     state: str
 
 
-def retraced(opening: Opening, records: Sequence[Record], evidence: Evidence, watch: Watch) -> Retrace:
+def retraced(opening: Opening, evidence: Evidence, watch: Watch) -> Retrace:
     """Walk the last life of a run again; ``watch`` is told every condition. Raises `RulesError`, `NotFound` when its message is erased."""
+    records = evidence.journal(opening.run)
     start = max((place for place, record in enumerate(records) if record.kind in _NEW_LIFE), default=0)
     life = _Life(opening, records, start, evidence, {}, watch=watch)
     walked = life.walk_again()
@@ -177,11 +141,10 @@ class _Life:
 
     def walk_again(self) -> tuple[Walk, list[Ask]] | None:
         """The walk of this life as far as what is recorded leads, and all it asked; None when its message is erased."""
-        stored = self.evidence.message(self.opening.message)
-        if stored is None:
+        message = self.evidence.message(self.opening.message)
+        if message is None:
             return None
-        plan = self.evidence.plan(self.rules)
-        message = message_of(stored["envelope"], stored["body"])  # type: ignore[arg-type]
+        plan = self.evidence.book.plan(self.rules)
         told = self._told()
         walk = Walk(plan, message, self.opening.entry, self.watch)
         asked = follow(walk, lambda ask: told.get(ask.path))
@@ -229,8 +192,8 @@ class _Life:
         return ERASED if content is None else parsed(content)
 
     def _body(self, message: str) -> Any:
-        stored = self.evidence.message(message)
-        return ERASED if stored is None else stored["body"]
+        found = self.evidence.message(message)
+        return ERASED if found is None else found.body
 
     def _is_erased(self, event: Event, path: str) -> bool:
         match event:
@@ -275,12 +238,11 @@ class _Life:
             return  # the bus stopped it (its rules or its message could not be had, our own code failed): not of the rules' making
         if not walk.finished:
             for ask in walk.pending.values():
-                what = (
-                    ("unknown call", f"{ask.operation}: the log has no answer")
-                    if isinstance(ask, Call)
-                    else ("different", _unrecorded(ask))
-                )
-                self._say(*what, ask.place, ask.path)  # type: ignore[arg-type]
+                if isinstance(ask, Call):
+                    self._say("unknown call", f"{ask.operation}: the log has no answer", ask.place, ask.path)
+                else:
+                    sentence = f"recomputed as {type(ask).__name__.lower()}, but nothing of it is recorded"
+                    self._say("different", sentence, ask.place, ask.path)
             return
         failure = walk.failure
         if end.kind == "done":
@@ -308,9 +270,9 @@ class _Life:
             case Await():
                 self._compare_wait(ask, record)
             case Send():
-                stored = self.evidence.message(record.data.get("stands", record.data["sent"]))
+                sent = self.evidence.message(record.data.get("stands", record.data["sent"]))
                 self._compare_data(ask, record, type=ask.type)
-                self._compare_value(ask, "message", None if stored is None else canonical(stored["body"]), ask.body)
+                self._compare_value(ask, "message", None if sent is None else canonical(sent.body), ask.body)
             case Reply():
                 self._compare_payload(ask, record, "reply", ask.body)
             case Join():
@@ -353,7 +315,8 @@ class _Life:
         self._compare_value(ask, "request", recorded, made)
 
     def _compare_wait(self, ask: Await, record: Record) -> None:
-        self._compare_data(ask, record, type=ask.type) if "type" in record.data else None
+        if "type" in record.data:
+            self._compare_data(ask, record, type=ask.type)
         if record.kind == "waiting":
             self._compare_data(ask, record, deadline=None if ask.deadline is None else text_of(ask.deadline))
             self._compare_payload(ask, record, "key", list(ask.key) if ask.key else None)
@@ -379,10 +342,6 @@ class _Life:
 
     def _say(self, result: Result, sentence: str, place: str, path: str = "", *fields: str) -> None:
         self.found.append(Difference(result, sentence, place, path, self.rules, tuple(fields)))
-
-
-def _unrecorded(ask: Ask) -> str:
-    return f"recomputed as {type(ask).__name__.lower()}, but nothing of it is recorded"
 
 
 def _laid_over(recorded: Any, made: Any) -> Any:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from bus.replay.recount import RESULTS, Difference, Verdict
-
-Place = Callable[[Difference], str]
-"""Where a difference is in its rules: ``file:line:column``, or what else can be told."""
+from bus.replay.evidence import Rulebook
+from bus.replay.recount import RESULTS, Verdict
 
 
 @dataclass
 class Report:
     """Verdicts are added one by one; those that are equal are only counted, unless ``every``."""
 
-    place: Place
+    book: Rulebook
     every: bool = False
     counts: Counter[str] = field(default_factory=Counter)
     steps: int = 0
@@ -28,7 +26,8 @@ class Report:
             self.counts[verdict.result] += 1
             self.steps += verdict.steps
             if self.every or verdict.result != "equal":
-                self.kept.append((verdict, [self.place(one) for one in verdict.differences]))
+                places = [self.book.places(one.rules).of(one.place, one.fields) for one in verdict.differences]
+                self.kept.append((verdict, places))
 
     @property
     def worst(self) -> str:

@@ -15,14 +15,14 @@ from bus.engine.asks import Ask, Await, Call
 from bus.engine.interpreter import Condition
 from bus.errors import PERSON, one_line
 from bus.expression import Expression
-from bus.log.record import Record
 from bus.mapping.protected import EVERYTHING, masked_whole
 from bus.mapping.protected import masked as by_type
 from bus.mapping.types import MessageType
 from bus.message import JsonValue, canonical
+from bus.replay.evidence import Evidence, Opening
 from bus.replay.people import HIDDEN
 from bus.replay.places import Places
-from bus.replay.recount import Evidence, Opening, Retrace, retraced
+from bus.replay.recount import Retrace, retraced
 from bus.route import plan as p
 
 Where: TypeAlias = tuple[p.Step, str, int]
@@ -191,14 +191,14 @@ class Account:
         return Reason(at, one.place, sentence, text, tuple(self.values.read(one)))
 
 
-def account(opening: Opening, records: Sequence[Record], evidence: Evidence, places: Places, values: Values) -> Account:
+def account(opening: Opening, evidence: Evidence, values: Values) -> Account:
     """Walk a run again; ``values``: what may be shown.
 
     Raises `RulesError` when its rules cannot be had, `NotFound` when its message is erased.
     """
     conditions: list[Condition] = []
-    past = retraced(opening, records, evidence, conditions.append)
-    return Account(opening, past, places, conditions, values)
+    past = retraced(opening, evidence, conditions.append)
+    return Account(opening, past, evidence.book.places(past.rules), conditions, values)
 
 
 def _outcome(one: Condition) -> str:

@@ -21,8 +21,8 @@ from bus.catalog import Catalog
 from bus.clock import moment_of, text_of
 from bus.errors import Invalid, NotFound
 from bus.log.record import Record
-from bus.message import JsonObject, JsonValue, parsed
-from bus.replay.recount import Evidence, Opening
+from bus.message import JsonObject, JsonValue, Message, parsed
+from bus.replay.evidence import Evidence, Opening
 from bus.route.model import TestDocument
 from bus.route.plan import Plan
 from bus.testing.invented import Invented
@@ -44,15 +44,14 @@ class Cut:
     replaced: int
 
 
-def cut(
-    opening: Opening, records: Sequence[Record], evidence: Evidence, catalog: Catalog, operations: Mapping[str, Operation], name: str = ""
-) -> Cut:
+def cut(opening: Opening, evidence: Evidence, catalog: Catalog, operations: Mapping[str, Operation], name: str = "") -> Cut:
     """Cut a test out of one run. Raises `NotFound` when something it needs was erased, `Invalid` for a run that has no test of its own."""
     if opening.entry:
         raise Invalid("this run began with a late message", code="test.late-run", hint="take the message that its case began with")
     route = opening.name.rpartition("@")[0]
     if route not in catalog.routes:
         raise NotFound(f"there is no route {route} any more", code="test.no-route", hint="bus validate lists the routes")
+    records = evidence.journal(opening.run)
     written = _Cutting(opening, records, evidence, operations).written(name)
     plan = catalog.routes[route].plan
     invented = Invented()
@@ -100,25 +99,22 @@ class _Cutting:
     def written(self, name: str) -> JsonObject:
         """The test without what it expects, with real people."""
         message = self._message(self.opening.message)
-        envelope: Any = message["envelope"]
-        begun = moment_of(envelope["time"])
-        test: JsonObject = {"name": name or f"as it went on {begun:%Y-%m-%d} (message {self.opening.message[-12:]})"}
-        test["given"] = {"clock": text_of(begun), **self._conducts()}
-        earlier, then = self._arrivals(begun)
+        test: JsonObject = {"name": name or f"as it went on {message.time:%Y-%m-%d} (message {self.opening.message[-12:]})"}
+        test["given"] = {"clock": text_of(message.time), **self._conducts()}
+        earlier, then = self._arrivals(message.time)
         if earlier:
             test["earlier"] = earlier
-        test["send"] = message["body"]
-        files = envelope.get("attachments", [])
-        if files:
+        test["send"] = message.body
+        if message.attachments:
             test["attachments"] = [
-                {"name": f"allegato-{n}{_ending(f['name'])}", "media_type": f["media_type"], "size": f["size"]}
-                for n, f in enumerate(files, 1)
+                {"name": f"allegato-{n}{_ending(file.name)}", "media_type": file.media_type, "size": file.size}
+                for n, file in enumerate(message.attachments, 1)
             ]
         if then:
             test["then"] = then
         return test
 
-    def _message(self, identity: str) -> JsonObject:
+    def _message(self, identity: str) -> Message:
         found = self.evidence.message(identity)
         if found is None:
             raise NotFound("a message of this run was erased", code="test.erased", hint="take another message")
@@ -174,9 +170,8 @@ class _Cutting:
                 now = max(now, record.time)
             elif record.kind == "matched":
                 message = self._message(str(record.data["arrival"]))
-                envelope: Any = message["envelope"]
-                arrival: JsonObject = {"arrive": envelope["type"], "body": message["body"]}
-                if moment_of(envelope["time"]) < begun:
+                arrival: JsonObject = {"arrive": message.type, "body": message.body}
+                if message.time < begun:
                     earlier.append(arrival)
                 else:
                     let_pass(max(0, int((record.time - now).total_seconds()) // 60 * 60))

@@ -380,8 +380,8 @@ def test_a_plan_on_postgresql_is_the_same(postgresql_url, worked, edited, tmp_pa
 def cut_from(worked: Path, number: int, **how: str) -> Cut:
     with looking(worked) as reader:
         messages, _ = window.named(reader, f"x{number}")
-        [page] = pages(reader, [messages[:1]], Rulebook(reader))
-        return cut(page.openings[0], page.journals[page.openings[0].run], page, load(worked, OPERATIONS), OPERATIONS, **how)
+        [page] = pages(reader, [messages[:1]], Rulebook.of(reader))
+        return cut(page.openings[0], page, load(worked, OPERATIONS), OPERATIONS, **how)
 
 
 @pytest.mark.parametrize(("number", "state"), [(2, "done"), (12, "done"), (1, "waiting"), (13, "dead")])

@@ -9,6 +9,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -284,13 +285,13 @@ def test_a_case_that_was_exported_is_replayed_offline_and_turned_into_a_test(tmp
     [opening] = evidence.openings
     assert opening.message == waited
     catalog = load(tmp_path, {})
-    made = cut(opening, evidence.journals[opening.run], evidence, catalog, {})
+    made = cut(opening, evidence, catalog, {})
     assert made.test["expect"]["state"] == "done"
     assert [one["arrive"] for one in made.test["then"]] == ["prova.sveglia"]
     [verdict] = run_tests(catalog.routes["prova.aspetta"].plan, [made.test], catalog, {})
     assert verdict.passed, verdict.faults
     late = [one._replace(time=one.time + dt.timedelta(days=3)) if one.kind == "matched" else one for one in evidence.journals[opening.run]]
-    assert [{"pass": "3d"}, *made.test["then"]] == cut(opening, late, evidence, catalog, {}).test["then"]
+    assert [{"pass": "3d"}, *made.test["then"]] == cut(opening, replace(evidence, journals={opening.run: late}), catalog, {}).test["then"]
 
 
 def test_secrets_are_not_read(worked, tmp_path):

@@ -13,8 +13,8 @@ from bus.diagnostics import configure
 from bus.log import log
 from bus.log.record import Record
 from bus.message import JsonObject, parsed
-from bus.replay.evidence import Gathered
-from bus.replay.recount import Opening, Verdict, recount
+from bus.replay.evidence import Evidence, Opening, Rulebook, gathered
+from bus.replay.recount import Verdict, recount
 from bus.testing.simulated_system import Sistema
 from bus.testing.simulated_world import World
 from bus.testing.simulation import MEMORY, Simulation
@@ -31,13 +31,13 @@ class Log:
     rules: dict[str, JsonObject]
     runs: dict[str, str] = field(default_factory=dict)
 
-    def evidence(self) -> Gathered:
-        return Gathered(self.records, self.payloads.get, self.rules.get)
+    def evidence(self) -> Evidence:
+        return gathered(self.records, self.payloads.get, Rulebook(self.rules.get))
 
     def verdicts(self) -> dict[str, Verdict]:
         """By run."""
         evidence = self.evidence()
-        return {one.run: recount(one, evidence.journals.get(one.run, ()), evidence, OPERATIONS) for one in evidence.openings}
+        return {one.run: recount(one, evidence, OPERATIONS) for one in evidence.openings}
 
     def openings(self, name: str) -> Iterator[Opening]:
         return (one for one in self.evidence().openings if one.name == name)
