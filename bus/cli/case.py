@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from bus.cli.common import Json, Key, Showing, Url, client, family_of, show
+from bus.cli.common import Json, Key, Url, client, family, show
 
-app = family_of(Showing, "Show a case: everything that happened, as one timeline.")
+app = family("Show a case: everything that happened, as one timeline.", other="show")
 
 
 @app.callback()

@@ -59,47 +59,24 @@ LOCAL = "http://127.0.0.1:8080"
 CONFIG = Path("config.yaml")
 
 
-def family(help: str = "") -> typer.Typer:
-    """A family of commands; a family with one command is that command, with its help."""
-    return typer.Typer(help=help, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+def family(help: str = "", *, bare: str = "", other: str = "") -> typer.Typer:
+    """A family of commands; a family with one command is that command, with its help.
 
+    ``bare``: the command for when none is said (``bus runs --json`` is ``bus runs list --json``); ``other``: the one for what is no command
+    but the name of something (``bus runs ID`` is ``bus runs show ID``).
+    """
 
-class Defaulting(TyperGroup):
-    """A group with a command for when none is said, and one for what is no command but the name of something."""
+    class Family(TyperGroup):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            first = args[0] if args else ""
+            if first == "--help" or first in self.commands:
+                return super().parse_args(ctx, args)
+            if not first or first.startswith("-"):
+                return super().parse_args(ctx, [bare, *args] if bare else args)
+            meant = difflib.get_close_matches(first, self.commands, n=1, cutoff=0.8)
+            return super().parse_args(ctx, args if meant or not other else [other, *args])
 
-    bare = other = ""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        first = args[0] if args else ""
-        if first == "--help" or first in self.commands:
-            return super().parse_args(ctx, args)
-        if not first or first.startswith("-"):
-            return super().parse_args(ctx, [self.bare, *args] if self.bare else args)
-        meant = difflib.get_close_matches(first, self.commands, n=1, cutoff=0.8)
-        return super().parse_args(ctx, args if meant or not self.other else [self.other, *args])
-
-
-class Listing(Defaulting):
-    """``bus runs --json`` is ``bus runs list --json``, ``bus runs ID`` is ``bus runs show ID``."""
-
-    bare, other = "list", "show"
-
-
-class Showing(Defaulting):
-    """``bus case KEY`` is ``bus case show KEY``."""
-
-    other = "show"
-
-
-class Running(Defaulting):
-    """``bus test PATH`` is ``bus test run PATH``."""
-
-    bare = other = "run"
-
-
-def family_of(cls: type[Defaulting], help: str) -> typer.Typer:
-    """A family of commands that knows what is meant when none of them is said."""
-    return typer.Typer(help=help, cls=cls, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=not cls.bare)
+    return typer.Typer(help=help, cls=Family, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=not bare)
 
 
 def client(url: str, key: str, config: Path | None = None) -> Client:

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import Json, Key, Listing, Purpose, Reason, Url, client, family_of, show
+from bus.cli.common import Json, Key, Purpose, Reason, Url, client, family, show
 from bus.errors import one_line
 from bus.jsontext import parse_object
 
-app = family_of(Listing, "Dead letters: list, show, redeliver, decide, discard.")
+app = family("Dead letters: list, show, redeliver, decide, discard.", bare="list", other="show")
 Run = Annotated[str, typer.Argument(help="Id of the run.")]
 
 

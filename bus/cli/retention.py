@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import Defaulting, Json, Key, Reason, Url, client, family_of, show
+from bus.cli.common import Json, Key, Reason, Url, client, family, show
 
 HELD = {
     "": "goes", "open": "held: something of the case is open, waits, or needs a person", "recent": "held: the case went on since",
@@ -15,13 +15,7 @@ HELD = {
 }  # fmt: skip
 
 
-class Looking(Defaulting):
-    """``bus retention --dry-run`` is ``bus retention look``."""
-
-    bare = "look"
-
-
-app = family_of(Looking, "What is older than it may be: look at it, or destroy it.")
+app = family("What is older than it may be: look at it, or destroy it.", bare="look")
 Dry = Annotated[bool, typer.Option("--dry-run", help="Change nothing; that is what is done when nothing else is said.")]
 
 

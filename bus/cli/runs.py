@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from bus.cli.common import Json, Key, Listing, Url, client, family_of, show
+from bus.cli.common import Json, Key, Url, client, family, show
 
-app = family_of(Listing, "List runs, or show one with its journal.")
+app = family("List runs, or show one with its journal.", bare="list", other="show")
 
 
 @app.command("list")

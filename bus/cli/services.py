@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from bus.cli.common import Json, Key, Listing, Url, client, family_of, show
+from bus.cli.common import Json, Key, Url, client, family, show
 from bus.cli.words import counted
 
-app = family_of(Listing, "List the services of the portal, or show one.")
+app = family("List the services of the portal, or show one.", bare="list", other="show")
 
 
 @app.command("list")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from bus.cli.common import CONFIG, Json, Key, LogKey, Purpose, Running, Settings, Store, Url, announced, family_of, show
+from bus.cli.common import CONFIG, Json, Key, LogKey, Purpose, Settings, Store, Url, announced, family, show
 from bus.errors import ConfigError, NotFound
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 Ways: TypeAlias = "Mapping[str, Sequence[Mapping[str, str]]]"
 """By route: ways or faults, each with its place."""
 
-app = family_of(Running, "Run the tests inside the route files (options: bus test run --help), or cut a new one out of the log.")
+app = family(
+    "Run the tests inside the route files (options: bus test run --help), or cut a new one out of the log.", bare="run", other="run"
+)
 
 
 @app.command("run")
