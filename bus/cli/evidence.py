@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -72,15 +71,14 @@ def check_receipt(
     json: Json = False,
 ) -> None:
     """Whether the log kept the promise. Exit code 0: included, or there is time left; 5: omitted, which the receipt and the log prove."""
-    from bus.cli.verify import address
+    from bus.cli.verify import reading
     from bus.log import note, promised
-    from bus.store.opening import open_reader
 
     given = receipt.read_text("utf-8", "replace"), [*map(note.verifier, key)], [*map(note.verifier, log_key)]
     if tiles is not None:
         found = promised.judged_by_files(tiles, *given)
     else:
-        with contextlib.closing(open_reader(store or address(config))) as reader:
+        with reading(store, config) as reader:
             found = promised.judged(reader, *given)
     common.show({"sentence": found.sentence, "exit_code": found.code}, json, lambda shown: print(shown["sentence"]))
     raise typer.Exit(found.code)
@@ -92,11 +90,10 @@ def tiles(
     store: Store = "",
 ) -> None:
     """Write the log as a folder that tools for transparency logs read (c2sp.org/tlog-tiles): checkpoint, tiles, entries."""
-    from bus.cli.verify import address
+    from bus.cli.verify import reading
     from bus.log import published
-    from bus.store.opening import open_reader
 
-    with contextlib.closing(open_reader(store or address(config))) as reader:
+    with reading(store, config) as reader:
         size, files = published.publish(reader, folder)
     print(f"{folder}: {size:,} records, {files:,} files written")
 

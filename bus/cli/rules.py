@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bus.adapter import Adapter, Operation
 from bus.cli.common import Granted
-from bus.cli.verify import address_in
+from bus.cli.verify import store_in
 from bus.config import Config, load
 from bus.errors import ConfigError, EvidenceError, Unproven
 from bus.systems import adapter_class, adapters_of, class_name, class_of, operations_of
@@ -134,7 +134,7 @@ def recomputing(path: Path, store: str = "", granted: Granted | None = None) -> 
 
     guard.arm()
     config = load(path, secrets=False)
-    url = store or address_in(config)
+    url = store or store_in(config)
     guard.only_host(hosts_of(url))
     with closing(open_reader(url)) as reader:
         give_keys(reader, config)

@@ -20,8 +20,6 @@ from bus.errors import ConfigError, EvidenceError
 
 if TYPE_CHECKING:
     from bus.config import Config as BusConfig
-    from bus.log.diagnosis import Fault
-    from bus.log.note import Note
     from bus.log.verify import Report, State, Told
     from bus.store.opening import Reader
 
@@ -57,23 +55,26 @@ def verify_log(
     Exit code 0 when the log is what was signed, 5 when it is not, 2 when there is nothing to judge by, 3 when the database cannot be read.
     """
     from bus.log.diagnosis import Broken
+    from bus.log.note import parse, verifier
     from bus.log.timestamp import roots
-    from bus.log.verify import Trust, verify
+    from bus.log.verify import State, Trust, verify
     from bus.store.opening import open_reader
 
     as_json = json or format is Plain.json
     authorities = timestamp_ca.read_bytes() if timestamp_ca else b""
     if timestamp_ca:
         roots(authorities)  # also where no stamp is there to be judged by them
-    trust = Trust(tuple(map(_public, key)), tuple(map(_public, witness_key)), tuple(map(_note, from_checkpoint)), authorities)
-    start, began = _state(resume), time.monotonic()
+    held = tuple(parse(path.read_bytes()) for path in from_checkpoint)
+    trust = Trust(tuple(map(verifier, key)), tuple(map(verifier, witness_key)), held, authorities)
+    start = State.decode(resume.read_bytes()) if resume is not None and resume.exists() else None
+    began = time.monotonic()
     try:
-        url = store or address(config)
+        url = store or store_of(config)
         with contextlib.closing(open_reader(url)) as reader, _following(resume) as told:
             report = verify(reader.read, trust, start, told, url)
             named = _named(reader, config) if names else None
     except Broken as broken:
-        show(_broken(broken.fault), as_json, _say_broken)
+        show({"verified": False, "fault": broken.fault._asdict()}, as_json, _say_broken)
         raise typer.Exit(NOT_VERIFIED) from None
     unstamped = bool(authorities) and not report.stamped
     show({**_verified(report, time.monotonic() - began), "named": named, "unstamped": unstamped}, as_json, _say_verified)
@@ -97,9 +98,8 @@ def checkpoint_log(
     """Print the newest checkpoint with all its cosignatures, to be kept where the operator cannot reach it (`--from-checkpoint`)."""
     from bus.log.note import parse
     from bus.log.stored import StoredTree
-    from bus.store.opening import open_reader
 
-    with contextlib.closing(open_reader(store or address(config))) as reader, reader.read() as tx:
+    with reading(store, config) as reader, reader.read() as tx:
         size = tx.one("last_cosigned")["size"] if cosigned else None  # type: ignore[index]
         found = StoredTree(tx).checkpoint() if size is None else StoredTree(tx).checkpoint_of(size)
         if found is None or (cosigned and size is None):
@@ -109,37 +109,26 @@ def checkpoint_log(
     sys.stdout.write(note.encode().decode())
 
 
-def address(config: Path) -> str:
+def reading(store: str, config: Path) -> contextlib.closing[Reader]:
+    """The database to read: the one that was said, else that of the settings."""
+    from bus.store.opening import open_reader
+
+    return contextlib.closing(open_reader(store or store_of(config)))
+
+
+def store_of(config: Path) -> str:
     """Where the database is; secrets are not read: an auditor has none."""
     from bus.config import load
 
-    return address_in(load(config, secrets=False))
+    return store_in(load(config, secrets=False))
 
 
-def address_in(settings: BusConfig) -> str:
-    """As `address`, of settings that were read without their secrets."""
+def store_in(settings: BusConfig) -> str:
+    """As `store_of`, of settings that were read without their secrets."""
     if not settings.store.url:
         hint = "name a database for reading with --store, or in SNODO_STORE"
         raise ConfigError("store.url is a secret, and secrets are not read here", code="replay.store", hint=hint)
     return settings.store.url
-
-
-def _public(said: str) -> Any:
-    from bus.log.note import verifier
-
-    return verifier(said)
-
-
-def _note(path: Path) -> Note:
-    from bus.log.note import parse
-
-    return parse(path.read_bytes())
-
-
-def _state(path: Path | None) -> State | None:
-    from bus.log.verify import State
-
-    return State.decode(path.read_bytes()) if path is not None and path.exists() else None
 
 
 @contextlib.contextmanager
@@ -160,16 +149,11 @@ def _following(path: Path | None) -> Iterator[Told]:
         try:
             yield told
         except EvidenceError:
-            raise  # the state of a log that is not right is not kept
-        except BaseException:
-            _save_last(path, last)
+            last.clear()  # the state of a log that is not right is not kept
             raise
-        _save_last(path, last)
-
-
-def _save_last(path: Path | None, last: list[Callable[[], State]]) -> None:
-    if path is not None and last:
-        save(path, last[0]().encode())
+        finally:
+            if path is not None and last:
+                save(path, last[0]().encode())
 
 
 @contextlib.contextmanager
@@ -192,10 +176,6 @@ def _verified(report: Report, seconds: float) -> dict[str, Any]:
         **{what: {name: {"size": size, "time": _moment(at)} for name, (size, at) in getattr(report, what).items()}
            for what in ("cosigned", "stamped")},
     }  # fmt: skip
-
-
-def _broken(fault: Fault) -> dict[str, Any]:
-    return {"verified": False, "fault": fault._asdict()}
 
 
 def _moment(posix: int) -> str:
