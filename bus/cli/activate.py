@@ -7,7 +7,6 @@ import hashlib
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -40,13 +39,17 @@ def activate(
     url: Url = "", key: Key = "", json: Json = False,
 ) -> None:  # fmt: skip
     """Check the files, activate, show what changed. Runs in flight finish under their rules. Exit code 1: nothing was activated."""
-    known, catalog, files = _declared(config)
+    from bus.cli.rules import declared
+
+    known = declared(config)
+    catalog, files = _files(known)
     if with_tests:
         _test(catalog, known)
     with client(url, key, config) as bus:
         active = bus.get("/rules")
         changes = list(_changes(active, catalog, files))
-        body = {"reason": reason, "as": who or _login(), "expected": expect or active["rules"], "files": _texts(files)}
+        texts = {path: content.decode() for path, content in files.items()}
+        body = {"reason": reason, "as": who or _login(), "expected": expect or active["rules"], "files": texts}
         told = bus.post("/rules/activate", body)
         _done(bus, {**told, "changes": changes}, "activated", json)
 
@@ -60,14 +63,9 @@ def rollback(
 ) -> None:  # fmt: skip
     """Go back to earlier rules; the files stay as they are. Runs in flight finish under the rules they began with."""
     with client(url, key) as bus:
-        body = {
-            "reason": reason,
-            "as": who or _login(),
-            **({"steps": steps} if steps else {}),
-            **({"to": to} if to else {}),
-            **({"expected": expect} if expect else {}),
-        }
-        _done(bus, {**bus.post("/rules/rollback", body), "changes": []}, "rolled back to", json)
+        said = {name: value for name, value in {"steps": steps, "to": to, "expected": expect}.items() if value}
+        told = bus.post("/rules/rollback", {"reason": reason, "as": who or _login(), **said})
+        _done(bus, {**told, "changes": []}, "rolled back to", json)
 
 
 @state.command("status")
@@ -106,14 +104,6 @@ def status(
 # --- the files -----------------------------------------------------------------------------------------------------------
 
 
-def _declared(config: Path) -> tuple[Declared, Catalog, Files]:
-    """The settings and the files, checked; raises `RulesError` with all findings."""
-    from bus.cli.rules import declared
-
-    known = declared(config)
-    return known, *_files(known)
-
-
 def _files(known: Declared) -> tuple[Catalog, Files]:
     """The files of the settings, checked; raises `RulesError` with all findings."""
     from bus import catalog
@@ -150,10 +140,6 @@ def _as_in_force(active: Mapping[str, Any], known: Declared) -> bool:
 
 def _fingerprints(files: Files) -> dict[str, str]:
     return {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
-
-
-def _texts(files: Files) -> dict[str, str]:
-    return {path: content.decode() for path, content in files.items()}
 
 
 def _test(catalog: Catalog, known: Declared) -> None:
@@ -238,9 +224,8 @@ def _print_done(told: dict[str, Any], what: str) -> None:
 def _print_status(found: dict[str, Any]) -> None:
     from bus.cli.words import counted, when
 
-    by = found["actor"] + (f" ({found['as']})" if found["as"] else "")
     since = when(found["time"])
-    print(f"{found['rules'][:12]} is in force since {since}, {found['act']} by {by}: {found['reason']}")
+    print(f"{found['rules'][:12]} is in force since {since}, {found['act']} by {_by(found)}: {found['reason']}")
     for change in found["changes"] or ():
         print(f"  {change}")
     if found["changes"] is None:
@@ -266,10 +251,13 @@ def _print_history(shown: dict[str, Any]) -> None:
     from bus.cli.words import when
 
     for one in shown["activations"]:
-        by = one["actor"] + (f" ({one['as']})" if one["as"] else "")
-        print(f"{one['rules'][:12]}  {when(one['time'])}  {one['act']:<11}  {by}: {one['reason']}")
+        print(f"{one['rules'][:12]}  {when(one['time'])}  {one['act']:<11}  {_by(one)}: {one['reason']}")
     if len(shown["activations"]) == MOST:
         print(f"these are the newest {MOST:,}")
+
+
+def _by(act: Mapping[str, Any]) -> str:
+    return f"{act['actor']} ({act['as']})" if act["as"] else str(act["actor"])
 
 
 def _name(process: Mapping[str, Any]) -> str:
