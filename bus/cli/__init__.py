@@ -16,7 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("serve", "Run the bus: the HTTP door and the engine, in one process."),
     "web": ("serve:web", "Run the doors only, as one of several processes."),
     "worker": ("serve:worker", "Run the engine only, as one of several processes."),
-    "demo": ("play", "Play one building application from end to end, with simulators of all systems."),
+    "demo": ("demo", "Play one building application from end to end, with simulators of all systems."),
     "send": ("send", "Send a message to a running bus."),
     "message": ("message", "Show a message: its state, its runs, its reply."),
     "case": ("case", "Show a case: everything that happened, as one timeline."),

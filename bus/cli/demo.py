@@ -15,15 +15,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
+
+from bus.cli.common import CONFIG, Json, Settings, family
 from bus.cli.failures import say
 from bus.cli.timeline import print_case
+from bus.config import load
 from bus.errors import ConfigError
 from bus.jsontext import dumps
 from bus.testing.simulators import SimulatorFailed
 from bus.testing.town import KEYS, Town, key_of
 
+app = family()
 APPLICATION: dict[str, Any] = {
     "istanza": "SUE-2026-000117",
     "procedimento": "SCIA",
@@ -44,6 +49,20 @@ EFFECTS = (
 SECONDS = 60.0
 NEEDED = ("config.yaml", "routes", "mappings/tables/uffici.csv")
 """What the folder of the rules must hold before anything is started."""
+
+
+@app.command()
+def demo(
+    config: Settings = CONFIG,
+    stay: Annotated[bool, typer.Option("--stay", help="Keep everything running until Ctrl-C.")] = False,
+    json: Json = False,
+) -> None:
+    """Start every outside system as a simulator and a bus; present, pay, assign; print the case. Exit code 0 when all went well.
+
+    With --json standard output is the case and nothing else; the story goes to standard error.
+    """
+    rules = load(config, secrets=False).rules if config.is_file() else config.resolve().parent
+    raise typer.Exit(run(rules, stay=stay, as_json=json))
 
 
 def run(rules: Path, *, stay: bool = False, as_json: bool = False) -> int:
