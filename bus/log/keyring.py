@@ -27,6 +27,7 @@ from typing import IO, Any
 
 from bus.disk import FOLDER_OWNER_ONLY, OWNER_ONLY, kept, make_folder, save, sync_folder
 from bus.errors import ConfigError, Erased, StoreError
+from bus.log.payload import cipher
 from bus.mac import Mac
 from bus.message import new_id
 from bus.store import Key
@@ -138,10 +139,8 @@ class Keyring:
     """The keys of one bus; implements `bus.store.Keys`. ``id`` names the key store, so that a store knows its own."""
 
     def __init__(self, identity: str, master: bytes, index: bytes, blocks: Blocks, held: IO[bytes] | None = None) -> None:
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
         self.id, self._blocks = identity, blocks
-        self._wrap = AESGCM(master)
+        self._wrap = cipher(master)
         self._index = Mac(index)
         self._lock = threading.Lock()
         self._unused: list[Key] = []
@@ -200,7 +199,7 @@ class Keyring:
             for number in numbers:
                 self._open.pop(number, None)
         for number in numbers:
-            if self._blocks.read(number) not in (GONE, b""):
+            if not self.is_gone(number):
                 raise StoreError(f"key {number} cannot be destroyed", code="keys.not-destroyed", hint=LEFT)
 
     def close(self) -> None:
@@ -235,7 +234,7 @@ class Keyring:
 
         def content(block: int) -> bytes:
             made = ((nonces[at * 12 : at * 12 + 12], keys[at], block * BLOCK + at) for at in range(BLOCK))
-            return b"".join(nonce + self._wrap.encrypt(nonce, secret, self._bound(number)) for nonce, secret, number in made)
+            return b"".join(nonce + self._wrap.encrypt(nonce, secret, _bound(self.id, number)) for nonce, secret, number in made)
 
         block = self._blocks.add(content)
         return [Key(block * BLOCK + at, keys[at]) for at in reversed(range(BLOCK))]
@@ -251,12 +250,9 @@ class Keyring:
                 f"the key store has no key {number}", code="keys.missing", hint="it is older than the database: restore a newer one"
             )
         try:
-            return self._wrap.decrypt(wrapped[:12], wrapped[12:], self._bound(number))
+            return self._wrap.decrypt(wrapped[:12], wrapped[12:], _bound(self.id, number))
         except InvalidTag:
             raise StoreError(f"key {number} cannot be unwrapped: its file was changed", code="keys.damaged", hint="restore it") from None
-
-    def _bound(self, number: int) -> bytes:
-        return f"{self.id} {number}".encode()
 
 
 # -- files ---------------------------------------------------------------------------------------------------------------
@@ -348,14 +344,12 @@ def rekey(folder: Path, master: Path) -> int:
 
 
 def _rewrap(source: Path, target: Path, identity: str, old: bytes, new: bytes) -> int:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-    content, before, after = source.read_bytes(), AESGCM(old), AESGCM(new)
+    content, before, after = source.read_bytes(), cipher(old), cipher(new)
     slots, count = [], 0
     for at in range(len(content) // SLOT):
         slot = content[at * SLOT : (at + 1) * SLOT]
         if slot != GONE:
-            bound, nonce = f"{identity} {int(source.stem) * BLOCK + at}".encode(), os.urandom(12)
+            bound, nonce = _bound(identity, int(source.stem) * BLOCK + at), os.urandom(12)
             slot = nonce + after.encrypt(nonce, before.decrypt(slot[:12], slot[12:], bound), bound)
             count += 1
         slots.append(slot)
@@ -416,14 +410,15 @@ def _fingerprint(secret: bytes) -> str:
 
 
 def _wrapped(master: bytes, secret: bytes, identity: str) -> str:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
     nonce = os.urandom(12)
-    return base64.b64encode(nonce + AESGCM(master).encrypt(nonce, secret, f"{identity} index".encode())).decode()
+    return base64.b64encode(nonce + cipher(master).encrypt(nonce, secret, _bound(identity, "index"))).decode()
 
 
 def _unwrapped(master: bytes, told: dict[str, Any]) -> bytes:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
     wrapped = base64.b64decode(told["index"])
-    return AESGCM(master).decrypt(wrapped[:12], wrapped[12:], f"{told['id']} index".encode())
+    return cipher(master).decrypt(wrapped[:12], wrapped[12:], _bound(told["id"], "index"))
+
+
+def _bound(identity: str, name: int | str) -> bytes:
+    """What a wrapped key is bound to: its key store, and its number."""
+    return f"{identity} {name}".encode()

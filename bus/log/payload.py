@@ -160,9 +160,9 @@ def new_nonce(key: Key) -> bytes:
     return _SEALED + key.id.to_bytes(8, "big") + _nonces.next()
 
 
-def cipher(own: bytes) -> AESGCM:
-    """AES-256-GCM under a payload's own key."""
-    return _library()(own)
+def cipher(key: bytes) -> AESGCM:
+    """AES-256-GCM under a key, such as a payload's own."""
+    return _library()(key)
 
 
 @cache
