@@ -197,13 +197,11 @@ def _traces(tx: Tx, first: int, page: Sequence[Line], traced: int) -> tuple[int,
     until = min(page[-1].seq, traced)
     if until < page[0].seq:
         return 0, None
-    row = tx.one("traces_of", after=page[0].seq - 1, until=until)
-    assert row is not None
-    if row["missing"] is None:
-        return int(row["told"]), None
-    at = next(at for at, line in enumerate(page) if line.seq == row["missing"])
-    sentence = f"leaf {first + at:,}: searches do not find its record as what it is: it has another trace, or none"
-    return 0, Fault("table", sentence, first + at, first + at, page[at].name(), page[at].seq, tables.HINT)
+    told, missing = tables.traces_of(tx, page[0].seq - 1, until)
+    if missing is None:
+        return told, None
+    leaf, line = next((leaf, line) for leaf, line in enumerate(page, first) if line.seq == missing)
+    return 0, Fault("table", tables.UNTRACED.format(leaf), leaf, leaf, line.name(), line.seq, tables.HINT)
 
 
 # -- in other processes ------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ Content = Mapping[str, Any]
 MOST = 500
 """Cases looked at together."""
 HINT = "the records are as they were; what portal, console and search show is not what happened"
+UNTRACED = "leaf {:,}: searches do not find its record as what it is: it has another trace, or none"
 GONE = frozenset({"erased", "disposed"})
 """Records that say why payloads are gone."""
 MOVES = frozenset({"matched", "expired", "redelivered"})
@@ -30,14 +31,15 @@ MOVES = frozenset({"matched", "expired", "redelivered"})
 BINDING = frozenset({"received", "joined", "late"})
 """Kinds that put something into a case."""
 _OPEN = ("ready", "waiting")
-_STRANGERS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
-    ("messages_unfounded", "the message {id} stands in the table `messages`, and no record received it", {}),
-    ("runs_unfounded", "the run {id} stands in the table `runs`, and no record opened it", {}),
-    ("cases_unfounded", "the case {id} stands in the table `cases`, and the message that would have opened it says otherwise", {}),
-    ("cases_missing", "the case {id} is not in the table `cases`, and the message that opened it is there", {}),
-    ("keys_unfounded", "the case {case_id} stands under a key `{name}` that no record of it tells", {"weak": listed(sorted(WEAK))}),
-    ("names_unfounded", "the message {message} is named in the table `{name}`, and no record received it", {}),
-)
+_STRANGERS: Mapping[str, str] = {
+    "messages_unfounded": "the message {id} stands in the table `messages`, and no record received it",
+    "runs_unfounded": "the run {id} stands in the table `runs`, and no record opened it",
+    "cases_unfounded": "the case {id} stands in the table `cases`, and the message that would have opened it says otherwise",
+    "cases_missing": "the case {id} is not in the table `cases`, and the message that opened it is there",
+    "keys_unfounded": "the case {case_id} stands under a key `{name}` that no record of it tells",
+    "names_unfounded": "the message {message} is named in the table `{name}`, and no record received it",
+}
+"""Questions for a row that no record made, and what it says of one. Keys that name persons (``weak``) no record tells."""
 
 
 class _Told(NamedTuple):
@@ -77,8 +79,8 @@ def compare(tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Content
 
 def strangers(tx: Tx) -> None:
     """Raises `Broken` for a row that no record made, and for a message that no record puts into its case."""
-    for query, sentence, given in _STRANGERS:
-        row = tx.one(query, **given)
+    for query, sentence in _STRANGERS.items():
+        row = tx.one(query, weak=listed(sorted(WEAK)))
         if row is not None:
             raise Broken(Fault("table", sentence.format(**dict(row)), hint=HINT))
     after = ""
@@ -104,14 +106,18 @@ def _destroyed(tx: Tx) -> None:
 
 def traced(tx: Tx, after: int, until: int) -> int:
     """How many traces the records between these numbers make; raises `Broken` for one that searches would not find as what it is."""
+    told, missing = traces_of(tx, after, until)
+    if missing is None:
+        return told
+    leaf = StoredTree(tx).index_of(missing)
+    raise Broken(Fault("table", UNTRACED.format(leaf), leaf, leaf, hint=HINT))
+
+
+def traces_of(tx: Tx, after: int, until: int) -> tuple[int, int | None]:
+    """How many traces the records between these numbers make, and the number of the first of which there is another, or none."""
     row = tx.one("traces_of", after=after, until=until)
     assert row is not None
-    if row["missing"] is None:
-        return int(row["told"])
-    seq = int(row["missing"])
-    leaf = StoredTree(tx).index_of(seq)
-    sentence = f"leaf {leaf:,}: searches do not find its record as what it is: it has another trace, or none"
-    raise Broken(Fault("table", sentence, leaf, leaf, hint=HINT))
+    return row["told"], row["missing"]
 
 
 def traces(tx: Tx, until: int, told: int) -> None:
