@@ -30,7 +30,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from adapters.http import Link, Reply, crossing, errors, no_answer, reason, retry_after_of
 from adapters.openapi import BODY, IN_PATH, Described, alternatives, document_of, model_of
-from adapters.shapes import Configured, Shape, faults_of, shape_of
+from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, faults_of, refused_in_band, shape_of
 from bus.adapter import Call, Effect, Operation, OutsideError, Refused, Settings, Unreachable
 from bus.message import canonical
 
@@ -280,7 +280,7 @@ class FailedWhen(Settings):
     code: str | None = None
 
 
-class RestOperation(Settings):
+class RestOperation(ConfiguredOperation):
     """One operation of a configured system. Fields of the request that are neither in ``path`` nor in ``query`` travel in the JSON body.
 
     With ``openapi`` it is named by its ``operation`` (operationId), or by ``method`` and ``path``, and the document says the rest.
@@ -289,18 +289,13 @@ class RestOperation(Settings):
     operation: str = Field("", description="operationId in the OpenAPI document")
     method: Literal["", "GET", "POST", "PUT", "PATCH", "DELETE"] = ""
     path: str = Field("", pattern=r"^(/[^?#\s]*)?$", description="may hold {field}")
-    effect: Literal["read", "keyed", "once"]
     request: Shape | None = None
     answer: Shape | None = None
     query: tuple[str, ...] = ()
-    timeout: float = Field(10.0, gt=0)
     settle: float = Field(0.0, ge=0)
     success: tuple[int, ...] = ()
     refusals: dict[str, str] = Field(default_factory=dict)
     failed_when: FailedWhen | None = None
-    undo: str | None = None
-    concurrency: int | None = Field(None, ge=1)
-    purpose: str = ""
 
 
 class ConfiguredSettings(RestSettings):
@@ -412,24 +407,14 @@ def _declared(name: str, asked: RestOperation, described: Described | None, judg
         **HTTP_REFUSALS,
         **(described.refusals if described else {}),
         **asked.refusals,
-        **({"IN_BAND": "refused inside a success"} if in_band else {}),
+        **({IN_BAND: "refused inside a success"} if in_band else {}),
     }
-    return Operation(
-        name=name,
-        effect=asked.effect,
-        request=_request_of(name, asked, described),
-        answer=_answer_of(name, asked, described, judged),
-        timeout=asked.timeout,
-        settle=asked.settle,
-        undo=asked.undo,
-        method="ask_" + name.replace("-", "_"),
+    return asked.declared(
+        name, _request_of(name, asked, described), _answer_of(name, asked, described, judged), refusals, settle=asked.settle,
         failed_when=f"{in_band.field} == {in_band.equals!r}" if in_band else "",
-        refusals=refusals,
         expected=described.expected if described else frozenset(),
-        echoes=frozenset(refusals),  # whether it knows its own doing again, nobody has said
-        concurrency=asked.concurrency,
         doc=asked.purpose or (described.purpose if described else ""),
-    )
+    )  # fmt: skip
 
 
 def _request_of(name: str, asked: RestOperation, described: Described | None) -> type[BaseModel]:
@@ -466,6 +451,4 @@ def _refuse_in_band(reply: RestReply, rule: FailedWhen | None, declared: Operati
     value = reply.json() if rule else None
     if rule is None or not isinstance(value, dict) or value.get(rule.field) != rule.equals:
         return
-    said = str(value.get(rule.code, "")) if rule.code else ""
-    code = said if said in declared.refusals else "IN_BAND"
-    raise Refused(f"{declared.name}: refused in the reply with {code}", outside_code=code, evidence={"code": said})
+    raise refused_in_band(declared, str(value.get(rule.code, "")) if rule.code else "")

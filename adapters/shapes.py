@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from bus.adapter import Adapter, Call, Contract, Operation
+from bus.adapter import Adapter, Call, Contract, Operation, Refused, Settings
 
 _CONSTRAINTS = {
     "pattern": "pattern", "minLength": "min_length", "maxLength": "max_length", "minItems": "min_length", "maxItems": "max_length",
@@ -87,6 +87,39 @@ Shape = Annotated[dict[str, Any], AfterValidator(_checked)]
 def faults_of(error: ValidationError) -> str:
     """Where what another system gave is not of its shape, and how: the first five faults, without a value of it."""
     return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['type']}" for fault in error.errors(include_input=False)[:5])
+
+
+class ConfiguredOperation(Settings):
+    """What ``config.yaml`` says of one operation, of whatever kind its system is."""
+
+    effect: Literal["read", "keyed", "once"]
+    timeout: float = Field(10.0, gt=0)
+    undo: str | None = None
+    concurrency: int | None = Field(None, ge=1)
+    purpose: str = ""
+
+    def declared(self, name: str, request: type[BaseModel], answer: type[BaseModel], refusals: Mapping[str, str], **more: Any) -> Operation:
+        """The operation; whether its system knows its own doing again nobody has said, so that every refusal may be an echo."""
+        said = {
+            "effect": self.effect,
+            "timeout": self.timeout,
+            "undo": self.undo,
+            "concurrency": self.concurrency,
+            "doc": self.purpose,
+            **more,
+        }
+        method = "ask_" + name.replace("-", "_")
+        return Operation(name, request=request, answer=answer, method=method, refusals=refusals, echoes=frozenset(refusals), **said)
+
+
+IN_BAND = "IN_BAND"
+"""Refused inside a success with a code that nobody declared; which one stands in the evidence."""
+
+
+def refused_in_band(declared: Operation, said: str) -> Refused:
+    """That a reply which is a success says no with a code."""
+    code = said if said in declared.refusals else IN_BAND
+    return Refused(f"{declared.name}: refused in the reply with {code}", outside_code=code, evidence={"code": said})
 
 
 class Configured(Adapter):

@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, Field, ValidationError
 
-from adapters.shapes import Configured, Shape, faults_of, shape_of
+from adapters.shapes import Configured, ConfiguredOperation, Shape, faults_of, shape_of
 from bus.adapter import Call, InDoubt, Operation, OutsideError, Refused, Settings, Unreachable
 
 if TYPE_CHECKING:
@@ -402,23 +402,18 @@ def _told(error: DBAPIError, sentence: str, *, read: bool, at_commit: bool, take
     return Unreachable(sentence, outside_code=state)
 
 
-class SqlOperation(Settings):
+class SqlOperation(ConfiguredOperation):
     """One named operation: statements run in one transaction; the rows of the last one make the answer.
 
     Parameters are ``:field`` of the request, and ``:call_key`` (our key). ``keyed`` is a promise of whoever writes it: the
     statements leave one effect when they run twice (``INSERT ... ON CONFLICT (chiave) DO NOTHING``).
     """
 
-    effect: Literal["read", "keyed", "once"]
     statements: tuple[str, ...] = Field(min_length=1)
     request: Shape
     answer: Shape
     list_field: str | None = Field(None, description="the answer's field that takes all rows; without it the answer is the first row")
     none_found: str = Field("NON_TROVATO", description="code of the refusal when the last statement answers no row")
-    timeout: float = Field(10.0, gt=0)
-    undo: str | None = None
-    concurrency: int | None = Field(None, ge=1)
-    purpose: str = ""
 
 
 class ConfiguredSettings(SqlSettings):
@@ -467,17 +462,6 @@ def _answer_of(declared: Operation, asked: SqlOperation, found: Sequence[Row]) -
 
 
 def _declared(name: str, asked: SqlOperation) -> Operation:
-    refusals = {**REFUSALS, asked.none_found: "the last statement answered no row"}
-    return Operation(
-        name=name,
-        effect=asked.effect,
-        request=shape_of(f"{name}-request", asked.request, closed=True),
-        answer=shape_of(f"{name}-answer", asked.answer, closed=False),
-        timeout=asked.timeout,
-        undo=asked.undo,
-        method="ask_" + name.replace("-", "_"),
-        refusals=refusals,
-        echoes=frozenset(refusals),  # a row that is there already, or no row to change any more
-        concurrency=asked.concurrency,
-        doc=asked.purpose,
-    )
+    request = shape_of(f"{name}-request", asked.request, closed=True)
+    answer = shape_of(f"{name}-answer", asked.answer, closed=False)
+    return asked.declared(name, request, answer, {**REFUSALS, asked.none_found: "the last statement answered no row"})

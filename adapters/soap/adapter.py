@@ -16,12 +16,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.http import no_answer
-from adapters.shapes import Configured, Shape, shape_of
+from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, refused_in_band, shape_of
 from adapters.soap.client import BAD_REQUEST, Link, SoapClient
-from bus.adapter import Call, Operation, Refused, Settings
-
-IN_BAND = "IN_BAND"
-"""Refused inside a success with a code that nobody declared; which one stands in the evidence."""
+from bus.adapter import Call, Operation, Settings
 
 
 class InBand(Settings):
@@ -31,7 +28,7 @@ class InBand(Settings):
     ok: str = Field(default="", description="the value, as text, that means yes; empty: the field must be absent or empty")
 
 
-class SoapOperationSettings(Settings):
+class SoapOperationSettings(ConfiguredOperation):
     """One operation. ``request`` and ``answer`` are JSON Schemas of objects; without them the WSDL says what goes."""
 
     operation: str = Field(description="name of the operation in the WSDL")
@@ -43,9 +40,6 @@ class SoapOperationSettings(Settings):
     key: str = Field(default="", description="keyed: where in the request our key goes, names joined with dots")
     failed_when: InBand | None = None
     refusals: dict[str, str] = Field(default_factory=dict, description="code of a fault, or HTTP_<status> -> sentence")
-    undo: str | None = None
-    concurrency: int | None = Field(default=None, ge=1)
-    purpose: str = ""
 
 
 class SoapSettings(Settings):
@@ -130,23 +124,13 @@ def _declared(name: str, asked: SoapOperationSettings, wsdl: Path, port: str) ->
         **({IN_BAND: "refused inside a success, with a code that is not declared"} if asked.failed_when else {}),
         BAD_REQUEST: "the request does not fit the contract: nothing was sent",
     }
-    return Operation(
-        name=name,
-        effect=asked.effect,
-        request=shape_of(f"{name}-request", asked.request, closed=True)
-        if asked.request
-        else _as_the_wsdl(f"{name}-request", lambda: told(0)),
-        answer=shape_of(f"{name}-answer", asked.answer, closed=False) if asked.answer else _as_the_wsdl(f"{name}-answer", lambda: told(1)),
-        timeout=asked.timeout,
-        settle=asked.settle,
-        undo=asked.undo,
-        method="ask_" + name.replace("-", "_"),
+    request = asked.request and shape_of(f"{name}-request", asked.request, closed=True)
+    answer = asked.answer and shape_of(f"{name}-answer", asked.answer, closed=False)
+    return asked.declared(
+        name, request or _as_the_wsdl(f"{name}-request", lambda: told(0)), answer or _as_the_wsdl(f"{name}-answer", lambda: told(1)),
+        refusals, settle=asked.settle,
         failed_when=f"{asked.failed_when.field} is not {asked.failed_when.ok!r}" if asked.failed_when else "",
-        refusals=refusals,
-        echoes=frozenset(refusals),  # whether it knows its own doing again, nobody has said
-        concurrency=asked.concurrency,
-        doc=asked.purpose,
-    )
+    )  # fmt: skip
 
 
 def _refuse_in_band(said: Any, rule: InBand | None, declared: Operation) -> None:
@@ -157,8 +141,7 @@ def _refuse_in_band(said: Any, rule: InBand | None, declared: Operation) -> None
         found = found.get(name) if isinstance(found, Mapping) else None
     text = "" if found is None else str(found)
     if text != rule.ok:
-        code = text if text in declared.refusals else IN_BAND
-        raise Refused(f"{declared.name}: refused in the reply with {code}", outside_code=code, evidence={"code": text})
+        raise refused_in_band(declared, text)
 
 
 def _put(values: dict[str, Any], path: str, value: str) -> None:
