@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.simulator import Reply, Request, Simulator, main
-from adapters.soap.server import SoapFault, SoapReply, SoapService
+from adapters.soap.server import SoapFault, SoapService
 
 _OURS = Path(__file__).parent / "contract" / "anagrafe.wsdl"
 _SENTENCES = {
@@ -56,16 +56,16 @@ class Registry(Simulator):
         return self._service.operation_of(request.body, request.headers.get("soapaction", ""))
 
     def handle(self, request: Request) -> Reply:
-        return _http(self._service.handle(request.body, soap_action=request.headers.get("soapaction", "")))
+        return Reply(*self._service.handle(request.body, soap_action=request.headers.get("soapaction", "")))
 
     def refuse(self, request: Request, code: str) -> Reply:
         """In band, as each contract says no."""
         operation = self.operation_of(request)
         if operation == "ricercaSoggetto":
-            return _http(self._service.reply(operation, _errors(code)))
+            return Reply(*self._service.reply(operation, _errors(code)))
         if operation == "emissioneCertificato":
-            return _http(self._service.reply(operation, _refused(_no_heading(), code)))
-        return _http(self._service.reply(operation, {}))
+            return Reply(*self._service.reply(operation, _refused(_no_heading(), code)))
+        return Reply(*self._service.reply(operation, {}))
 
     def _found(self, codice: str) -> list[dict[str, str]]:
         return [person for person in self._people if person["codice_fiscale"] == codice]
@@ -116,10 +116,6 @@ class Registry(Simulator):
         if found[0]["aire"]:
             return "EN044"
         return "EN054" if found[0]["data_decesso"] and kind == "7" else ""
-
-
-def _http(reply: SoapReply) -> Reply:
-    return Reply(reply.status, reply.body, reply.media_type)
 
 
 def _errors(code: str) -> dict[str, Any]:

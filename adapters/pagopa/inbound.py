@@ -8,7 +8,6 @@ not even a SOAP request of a known operation gets a SOAP fault.
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -63,7 +62,7 @@ class Sportello:
             self._annota(risposta)
         except StoreError:
             risposta = self._ascolta(fermo=True)
-        return Outbound(risposta.status, risposta.body, risposta.media_type)
+        return Outbound(*risposta)
 
     def _ascolta(self, *, fermo: bool = False) -> SoapReply:
         tipo = self.richiesta.headers.get("content-type", "")
@@ -74,7 +73,7 @@ class Sportello:
         risposta = self._servizio().refuse(f"the request is larger than {MAX_BYTES} bytes", soap_action=self._azione)
         with contextlib.suppress(StoreError):  # sent again it is as large: no better answer comes later
             self._annota(risposta, intera=False)
-        return Outbound(risposta.status, risposta.body, risposta.media_type)
+        return Outbound(*risposta)
 
     @property
     def _azione(self) -> str:
@@ -183,7 +182,7 @@ class Sportello:
         posizione = Ricordo.di(self.porta, avviso["noticeNumber"]).posizione
         if posizione is None:
             return self._negata("PAA_PAGAMENTO_SCONOSCIUTO")
-        errore = FAULT_DI_STATO[posizione.stato_il(self._oggi())]
+        errore = FAULT_DI_STATO[posizione.stato_il(oggi(self.porta.now()))]
         return self._negata(errore) if errore else posizione
 
     def _destinatario(self, valori: Mapping[str, Any], ente: str) -> str | None:
@@ -193,9 +192,6 @@ class Sportello:
         if valori["idBrokerPA"] != self.settings.id_broker_pa:
             return "PAA_ID_INTERMEDIARIO_ERRATO"
         return None if valori["idStation"] == self.settings.id_station else "PAA_STAZIONE_INT_ERRATA"
-
-    def _oggi(self) -> dt.date:
-        return oggi(self.porta.now())
 
     def _negata(self, codice: str, descrizione: str = "") -> Valori:
         return negata(codice, self.settings.id_pa, descrizione)

@@ -21,7 +21,7 @@ from typing import Any
 from adapters.protocollo.dialects import SHIPPED, Step
 from adapters.protocollo.segnatura import schema
 from adapters.simulator import Reply, Request, Simulator, main
-from adapters.soap.server import Handler, SoapReply, SoapService
+from adapters.soap.server import Handler, SoapService
 from adapters.soap.xml import Element, add, children, fragment, local, new, parse, text_at
 from bus.clock import ROME
 from bus.errors import Malformed
@@ -76,7 +76,7 @@ class Register(Simulator):
         return self._at(request).operation_of(request.body, request.headers.get("soapaction", ""))
 
     def handle(self, request: Request) -> Reply:
-        return _http(self._at(request).handle(request.body, soap_action=request.headers.get("soapaction", "")))
+        return Reply(*self._at(request).handle(request.body, soap_action=request.headers.get("soapaction", "")))
 
     def refuse(self, request: Request, code: str) -> Reply:
         """In band, as DOCAREA says no."""
@@ -84,8 +84,8 @@ class Register(Simulator):
         dialect = self._dialect
         for step in (dialect.login, dialect.inserimento, dialect.protocollazione, dialect.ricerca):
             if step is not None and step.operazione == operation:
-                return _http(self._service.reply(operation, {step.risultato: self._said_no(step, int(code))}))
-        return _http(self._at(request).reply(operation, {"return": _trouble(f"errore {code}")}))
+                return Reply(*self._service.reply(operation, {step.risultato: self._said_no(step, int(code))}))
+        return Reply(*self._at(request).reply(operation, {"return": _trouble(f"errore {code}")}))
 
     def _at(self, request: Request) -> SoapService:
         return self._other if self._other is not None and request.path.startswith("/ricerca") else self._service
@@ -220,10 +220,6 @@ def _trouble(sentence: str) -> str:
     for name, text in {"RESULT": "KO", "MESSAGE": sentence, "ERROR_NUMBER": "-1"}.items():
         add(root, name, text)
     return fragment(root).decode()
-
-
-def _http(reply: SoapReply) -> Reply:
-    return Reply(reply.status, reply.body, reply.media_type)
 
 
 if __name__ == "__main__":

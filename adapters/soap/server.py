@@ -8,9 +8,8 @@ never answer against its contract.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from adapters.soap.envelope import MEDIA_TYPES, Opened, SoapFault, fault_bytes, open_envelope
 from adapters.soap.wsdl import SoapOperation, load
@@ -29,8 +28,7 @@ OnError = Callable[[str, Exception], Mapping[str, Any] | None]
 """``(operation, error)`` for a handler that broke or answered against the contract; to in-band values, or None for a fault."""
 
 
-@dataclass(frozen=True, slots=True)
-class SoapReply:
+class SoapReply(NamedTuple):
     """What to send back over HTTP."""
 
     status: int
