@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from adapters.rest import HTTP_REFUSALS, RestClient, RestSettings
 from bus.adapter import Adapter, Call, Contract, operation
@@ -88,15 +88,11 @@ class Spedita(Contract):
     id: str
 
 
-class _Profile(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
+class _Profile(Contract):
     sender_allowed: bool
 
 
-class _Created(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
+class _Created(Contract):
     id: str = Field(min_length=1)
 
 
@@ -120,14 +116,14 @@ class Notifiche(Adapter):
         reply = self._client.send(ctx, "read", "POST", "/profiles", body=body, expect=(200, 404), refusals=refusals)
         if reply.is_absent("App IO"):
             return Profilo(presente=False, consentito=False)
-        return Profilo(presente=True, consentito=reply.model(_Profile).sender_allowed)
+        return Profilo(presente=True, consentito=reply.model(_Profile, extra="ignore").sender_allowed)
 
     @operation(effect="once", timeout=10, settle=60, refusals=HTTP_REFUSALS)
     def messaggio_io(self, request: MessaggioIO, ctx: Call) -> Accettato:
         """Send one message; ask `profilo_io` first. Limits of length are part of the request's type: nothing leaves beyond them."""
         refusals = self.operations["messaggio-io"].refusals
         reply = self._client.send(ctx, "once", "POST", "/messages", body=self._message(request), expect=(201,), refusals=refusals)
-        return Accettato(id=reply.model(_Created).id, stato="ACCEPTED")
+        return Accettato(id=reply.model(_Created, extra="ignore").id, stato="ACCEPTED")
 
     @operation(
         effect="once",
