@@ -124,6 +124,7 @@ class Protocollo(Adapter):
 
     def _three_steps(self, request: Registrazione, files: list[tuple[str, bytes]], token: str, ctx: Call, until: float) -> Registrato:
         from adapters.protocollo import segnatura
+        from adapters.soap.xml import serialize
 
         documents = [(self._put(content, token, ctx, until), name) for name, content in files]
         try:
@@ -134,7 +135,7 @@ class Protocollo(Adapter):
         if errors:
             raise Refused(f"the Segnatura is not valid: {errors[0]}", outside_code=BAD_REQUEST, evidence=errors)
         step = self._dialect.protocollazione
-        said = self._ask(step, {"token": token, "contenuto": segnatura.content(made)}, ctx, until, effect="queryable")
+        said = self._ask(step, {"token": token, "contenuto": serialize(made)}, ctx, until, effect="queryable")
         return self._registered(said, request.riferimento)
 
     def _registered(self, said: Mapping[str, Any], riferimento: str) -> Registrato:

@@ -5,26 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 from adapters.protocollo.dialects import mark
 from adapters.protocollo.modelli import Corrispondente, ProtocolloSettings, Registrazione
-from adapters.soap.xml import Element, Schema, add, new, serialize
+from adapters.soap.xml import Element, Schema, add, new
 
-if TYPE_CHECKING:
-    Document = tuple[int, str]
-
-_XSD = Path(__file__).parent / "contract" / "segnatura.xsd"
+Document: TypeAlias = "tuple[int, str]"
+"""The register's id of a document, and its name."""
 
 
 @lru_cache(maxsize=1)
 def schema() -> Schema:
     """The compiled XSD of the Segnatura, once per process."""
-    return Schema.of_file(_XSD)
+    return Schema.of_file(Path(__file__).parent / "contract" / "segnatura.xsd")
 
 
 def segnatura(request: Registrazione, documents: Sequence[Document], settings: ProtocolloSettings) -> Element:
-    """The Segnatura of a request whose documents are already in, as ``(lngDocID, name)``, the main one first.
+    """The Segnatura of a request whose documents are already in, the main one first.
 
     Raises `Malformed` for characters that XML cannot carry.
     """
@@ -43,11 +41,6 @@ def segnatura(request: Registrazione, documents: Sequence[Document], settings: P
     _described(add(root, "Descrizione"), documents)
     _routed(root, request, settings, uo)
     return root
-
-
-def content(element: Element) -> bytes:
-    """The bytes that travel."""
-    return serialize(element)
 
 
 def _party(parent: Element, who: Corrispondente | None, settings: ProtocolloSettings, uo: str) -> None:
