@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import Field
 
+from adapters.soap.client import put
 from bus.adapter import Contract
 from bus.clock import ROME
 
@@ -136,11 +137,7 @@ def filled(templates: Mapping[str, str], names: Mapping[str, Any]) -> dict[str, 
     for path, template in templates.items():
         text = template.format_map({name: "" if value is None else value for name, value in names.items()})
         if text:
-            *parents, last = path.split(".")
-            level = request
-            for parent in parents:
-                level = level.setdefault(parent, {})
-            level[last] = text
+            put(request, path, text)
     return request
 
 

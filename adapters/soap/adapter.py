@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.http import no_answer
 from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, refused_in_band, shape_of
-from adapters.soap.client import BAD_REQUEST, Link, SoapClient
+from adapters.soap.client import BAD_REQUEST, Link, SoapClient, put
 from bus.adapter import Call, Operation, Settings
 
 
@@ -103,7 +103,7 @@ class Soap(Configured):
         declared = self.operations[operation_name]
         values = request.model_dump(mode="json", exclude_none=True)
         if asked.key:
-            _put(values, asked.key, ctx.key)
+            put(values, asked.key, ctx.key)
         said = as_json(self._client.call(asked.operation, values, ctx, effect=asked.effect, refusals=declared.refusals))
         _refuse_in_band(said, asked.failed_when, declared)
         try:
@@ -142,13 +142,6 @@ def _refuse_in_band(said: Any, rule: InBand | None, declared: Operation) -> None
     text = "" if found is None else str(found)
     if text != rule.ok:
         raise refused_in_band(declared, text)
-
-
-def _put(values: dict[str, Any], path: str, value: str) -> None:
-    *parents, last = path.split(".")
-    for parent in parents:
-        values = values.setdefault(parent, {})
-    values[last] = value
 
 
 def as_json(value: Any) -> Any:

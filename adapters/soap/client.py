@@ -27,6 +27,14 @@ BAD_REQUEST = "RICHIESTA_NON_VALIDA"
 """`Refused.outside_code` when our own request does not fit the contract: nothing left."""
 
 
+def put(values: dict[str, Any], path: str, value: str) -> None:
+    """Set the value at a place of a request: names joined with dots."""
+    *parents, last = path.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+    values[last] = value
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """How to reach one system. ``connect`` is in seconds; ``ca`` a file, or empty for the system's; ``certificate`` ours and its key."""
