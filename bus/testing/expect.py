@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bus.message import JsonValue
@@ -14,7 +14,30 @@ from bus.testing.trial import Trial
 def compare(expect: Expectation, trial: Trial) -> tuple[str, ...]:
     """The differences; empty when all that is expected holds."""
     wanted = expect.model_dump(exclude_unset=True)
-    return tuple(fault for name, value in wanted.items() for fault in EXPECTATIONS[name](value, trial))
+    return tuple(fault for name, value in wanted.items() for fault in _faults(name, value, trial))
+
+
+def _faults(name: str, wanted: Any, trial: Trial) -> Iterable[str]:
+    """What is not as one field of an `Expectation` says."""
+    replies = trial.run.replies
+    match name:
+        case "state":
+            return _state(wanted, trial)
+        case "dead":
+            return _dead(wanted, trial)
+        case "tries":
+            return _tries(wanted, trial)
+        case "calls" | "sent" | "records":
+            return _sequence(name, wanted, getattr(trial, name))
+        case "reply" if wanted is None and replies:
+            return [f"reply: expected none, is {replies[-1]!r}"]
+        case "reply":
+            found = replies[-1] if replies else None
+        case "late":
+            found = [run.state for run in trial.runs[1:]]
+        case _:
+            found = getattr(trial, name)
+    return [f"{name}{fault}" for fault in differences(wanted, found)]
 
 
 def _state(wanted: Any, trial: Trial) -> Iterable[str]:
@@ -22,25 +45,6 @@ def _state(wanted: Any, trial: Trial) -> Iterable[str]:
         failure = trial.run.walk.failure
         why = f": {failure.place}: {failure.code}: {failure.sentence}" if failure else ""
         yield f"state: expected {wanted}, is {trial.run.state}{why}"
-
-
-def _reply(wanted: Any, trial: Trial) -> Iterable[str]:
-    replies = trial.run.replies
-    if wanted is None and replies:
-        return [f"reply: expected none, is {replies[-1]!r}"]
-    return [f"reply{fault}" for fault in differences(wanted, replies[-1] if replies else None)]
-
-
-def _replies(wanted: Any, trial: Trial) -> Iterable[str]:
-    return [f"replies{fault}" for fault in differences(wanted, trial.replies)]
-
-
-def _calls(wanted: Any, trial: Trial) -> Iterable[str]:
-    return _sequence("calls", wanted, trial.calls)
-
-
-def _sent(wanted: Any, trial: Trial) -> Iterable[str]:
-    return _sequence("sent", wanted, trial.sent)
 
 
 def _sequence(what: str, wanted: list[Any], happened: list[tuple[str, JsonValue]]) -> Iterable[str]:
@@ -63,18 +67,10 @@ def _entry(what: str, entry: Any) -> tuple[str, Any]:
     return name, fields
 
 
-def _records(wanted: Any, trial: Trial) -> Iterable[str]:
-    return _sequence("records", wanted, trial.records)
-
-
 def _tries(wanted: Any, trial: Trial) -> Iterable[str]:
     for name, count in wanted.items():
         if trial.tried.get(name, 0) != count:
             yield f"tries: {name}: expected {count}, were {trial.tried.get(name, 0)}"
-
-
-def _case(wanted: Any, trial: Trial) -> Iterable[str]:
-    return [f"case{fault}" for fault in differences(wanted, trial.case)]
 
 
 def _dead(wanted: Any, trial: Trial) -> Iterable[str]:
@@ -83,17 +79,6 @@ def _dead(wanted: Any, trial: Trial) -> Iterable[str]:
         return [f"dead: expected {wanted}, the run is {trial.run.state}"]
     found = {"code": failure.code, "step": failure.place.rpartition("/")[2], "sentence": failure.sentence}
     return [f"dead{fault}" for fault in differences(wanted, found)]
-
-
-def _late(wanted: Any, trial: Trial) -> Iterable[str]:
-    return [f"late{fault}" for fault in differences(wanted, [run.state for run in trial.runs[1:]])]
-
-
-EXPECTATIONS: Mapping[str, Callable[[Any, Trial], Iterable[str]]] = {
-    "state": _state, "reply": _reply, "replies": _replies, "calls": _calls, "tries": _tries, "sent": _sent, "case": _case,
-    "records": _records, "dead": _dead, "late": _late,
-}  # fmt: skip
-"""One for each field of `Expectation`."""
 
 
 def differences(wanted: Any, found: Any, place: str = "") -> list[str]:
