@@ -6,7 +6,7 @@ A test says what the outside systems do (``given``), what arrives (``earlier``, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -149,22 +149,22 @@ def _body(name: str, said: TestDocument | Arrival | Happening, messages: Mapping
 
 def untested(catalog: Catalog, verdicts: Sequence[Verdict]) -> dict[str, list[str]]:
     """The ways of each route that no test took, by route; routes that are wholly tested are left out."""
-    taken: dict[str, set[str]] = {}
-    for verdict in verdicts:
-        taken.setdefault(verdict.route, set()).update(verdict.branches)
-    left = {name: [way for way in branches_of(route.plan) if way not in taken.get(name, ())] for name, route in catalog.routes.items()}
-    return {name: ways for name, ways in left.items() if ways}
+    return _left(catalog, verdicts, "branches", branches_of)
 
 
 def untried(catalog: Catalog, operations: Mapping[str, Operation], verdicts: Sequence[Verdict]) -> dict[str, list[str]]:
     """The ways in which calls of each route can fail and did in no test, by route; routes without any are left out."""
-    tried: dict[str, set[str]] = {}
+    return _left(catalog, verdicts, "failures", lambda plan: faults_of(plan, operations))
+
+
+def _left(
+    catalog: Catalog, verdicts: Sequence[Verdict], seen: Literal["branches", "failures"], ways: Callable[[Plan], Iterable[str]]
+) -> dict[str, list[str]]:
+    taken: dict[str, set[str]] = {}
     for verdict in verdicts:
-        tried.setdefault(verdict.route, set()).update(verdict.failures)
-    left = {
-        name: [way for way in faults_of(route.plan, operations) if way not in tried.get(name, ())] for name, route in catalog.routes.items()
-    }
-    return {name: ways for name, ways in left.items() if ways}
+        taken.setdefault(verdict.route, set()).update(getattr(verdict, seen))
+    left = {name: [way for way in ways(route.plan) if way not in taken.get(name, ())] for name, route in catalog.routes.items()}
+    return {name: some for name, some in left.items() if some}
 
 
 def as_json(verdicts: Sequence[Verdict]) -> JsonObject:
