@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from bus.errors import EvidenceError
 from bus.log.note import COSIGNATURE, Note, Signature, Signer, Verifier, parse, unbase64, verify
+from bus.log.tree import HASH
 
-HASH = 32
 MOST = 2**63 - 1
 """The largest size of a tree that is taken."""
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")

@@ -64,10 +64,6 @@ class StoredTree:
         """See `bus.log.tree.consistency`."""
         return tree.consistency(first, second, self.node)
 
-    def leaf(self, index: int) -> bytes:
-        """The hash that leaf ``index`` has in the tree; compare it with that of its record."""
-        return self.node(0, index)
-
     def records(self, start: int, end: int) -> Iterator[Leaf]:
         """The leaves ``[start, end)`` with what their records say now, page by page; fewer when records are missing at the end."""
         if start >= end:

@@ -29,15 +29,8 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 class CompactRange:
     """The right edge of a tree: the roots of its complete subtrees, largest first. A leaf more costs one node hash, amortised."""
 
-    def __init__(self, size: int = 0, hashes: Iterable[bytes] = ()) -> None:
-        self.size, self.hashes = size, list(hashes)
-        if len(self.hashes) != size.bit_count():
-            raise ValueError(f"a tree of {size} leaves has {size.bit_count()} complete subtrees, not {len(self.hashes)}")
-
-    @classmethod
-    def at(cls, size: int, node: Node) -> CompactRange:
-        """The edge of a tree of which the nodes are stored."""
-        return cls(size, (node(level, index) for level, index in complete(0, size)))
+    def __init__(self) -> None:
+        self.size, self.hashes = 0, list[bytes]()
 
     def extend(self, leaves: Sequence[bytes]) -> None:
         """Add leaves by their hashes; level by level, which costs half of one after the other."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from bus.errors import EvidenceError
 from bus.log import note as notes
 from bus.log import tree
-from bus.log.checkpoint import HASH, Checkpoint, checkpoint_of, number
+from bus.log.checkpoint import Checkpoint, checkpoint_of, number
 from bus.log.note import Note, Signature, Signer, Verifier
 from bus.witness.memory import Memory, head_of
 
@@ -98,8 +98,8 @@ def request_of(body: bytes) -> Request:
         if len(proof) > MOST_PROOF:
             raise Refusal(400, f"a proof of {len(proof)} lines; the limit is {MOST_PROOF}\n")
         hashes = tuple(map(notes.unbase64, proof))
-        if any(len(one) != HASH for one in hashes):
-            raise Refusal(400, f"a line of a proof is one hash of {HASH} bytes\n")
+        if any(len(one) != tree.HASH for one in hashes):
+            raise Refusal(400, f"a line of a proof is one hash of {tree.HASH} bytes\n")
         return Request(number(old.removeprefix("old ")), hashes, notes.parse(checkpoint))
     except (EvidenceError, UnicodeDecodeError) as error:
         raise Refusal(400, f"{error.sentence if isinstance(error, EvidenceError) else 'the proof is not ASCII'}\n") from error

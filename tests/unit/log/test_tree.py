@@ -72,7 +72,6 @@ def test_roots_and_compact_ranges_agree_with_the_definition(size: int):
         edge.extend([leaf])
     edge.extend(LEAVES[size // 2 : size])
     assert edge.root() == tree.root(size, node) == naive_root(LEAVES[:size])
-    assert tree.CompactRange.at(size, node).hashes == edge.hashes
 
 
 @given(st.data(), SIZES)
@@ -136,8 +135,6 @@ def test_a_size_that_cannot_be_is_refused():
             tree.inclusion(index, size, node)
     with pytest.raises(ValueError, match="does not begin"):
         tree.consistency(4, 3, node)
-    with pytest.raises(ValueError, match="complete subtrees"):
-        tree.CompactRange(3, [tree.EMPTY])
     assert not tree.includes(tree.EMPTY, 0, 0, tree.EMPTY, [])
 
 
