@@ -13,23 +13,20 @@ from bus.source.findings import Pointer, Reporter, nearest
 M = TypeVar("M", bound=BaseModel)
 
 _OTHERWISE = {
-    "se": ("when",), "altrimenti": ("otherwise",), "allora": ("steps",),
-    "then": ("steps",), "do": ("steps",), "if": ("when",), "else": ("otherwise",), "default": ("otherwise",),
-    **dict.fromkeys(("body", "params", "args", "request", "input", "parameters", "data"), ("with",)),
-    **dict.fromkeys(("result", "into", "output", "register", "name"), ("as",)),
-    **dict.fromkeys(("catch", "rescue", "on_failure", "on_fail", "errors"), ("on_error",)),
-    "office": ("ufficio",), "type": ("tipo",), "kind": ("tipo",),
-    "retries": ("retry",), "timeout": ("deadline",), "until": ("by",), "on_timeout": ("on_deadline",), "rollback": ("undo",),
+    "se": "when", "altrimenti": "otherwise", "allora": "steps",
+    "then": "steps", "do": "steps", "if": "when", "else": "otherwise", "default": "otherwise",
+    **dict.fromkeys(("body", "params", "args", "request", "input", "parameters", "data"), "with"),
+    **dict.fromkeys(("result", "into", "output", "register", "name"), "as"),
+    **dict.fromkeys(("catch", "rescue", "on_failure", "on_fail", "errors"), "on_error"),
+    "office": "ufficio", "type": "tipo", "kind": "tipo",
+    "retries": "retry", "timeout": "deadline", "until": "by", "on_timeout": "on_deadline", "rollback": "undo",
 }  # fmt: skip
-"""What people write who know other notations, and the fields that they mean."""
+"""What people write who know other notations, and the field that they mean."""
 _ELSEWHERE = dict.fromkeys(
     ("otherwise", "else", "default", "altrimenti"), "what is done otherwise stands beside `choose`: `otherwise: [...]`"
 )
 """Fields that stand at another place."""
-_LISTED = {
-    "on_error": "write `- ` before its first field: it is a list of clauses",
-    "choose": "write `- ` before its first field: it is a list of clauses",
-}
+_LISTED = frozenset({"on_error", "choose"})
 """Lists of which people write the one item alone."""
 
 
@@ -39,7 +36,7 @@ def validated(document: Any, model: type[M], report: Reporter, pointer: Pointer 
         return model.model_validate(document)
     except ValidationError as error:
         faults = _joined([{**fault, "place": _place(fault, document)} for fault in error.errors(include_url=False)])
-        misspelt = {(fault["place"][:-1], meant) for fault in faults if (meant := _meant(fault, model, fault["place"]))}
+        misspelt = {(*fault["place"][:-1], _meant(fault, model)) for fault in faults if fault["type"] == "extra_forbidden"}
         strange = {fault["place"][:-1] for fault in faults if fault["type"] == "extra_forbidden"}
         bare = {fault["place"][:-1] for fault in faults if fault["type"] == "missing" and fault["place"][-1] == "steps"}
         bare &= {fault["place"][:-1] for fault in faults if fault["type"] == "extra_forbidden" and fault["place"][-1] == "id"}
@@ -52,7 +49,7 @@ def validated(document: Any, model: type[M], report: Reporter, pointer: Pointer 
                 continue
             if fault["type"] == "missing":
                 misplaced = place[-1] == "steps" and place[:-1] in strange  # what they should hold stands where they should
-                if misplaced or (place[:-1], f"did you mean {place[-1]}?") in misspelt:
+                if misplaced or place in misspelt:
                     continue
             _report_fault(fault, model, report, pointer, _at(document, place[:-1]))
         return None
@@ -60,7 +57,8 @@ def validated(document: Any, model: type[M], report: Reporter, pointer: Pointer 
 
 def meant_by(name: str, known: Collection[str]) -> str | None:
     """Of known fields the one that was probably meant by one that is not."""
-    return next((one for one in _OTHERWISE.get(name, ()) if one in known), None) or nearest(name, known)
+    meant = _OTHERWISE.get(name)
+    return meant if meant in known else nearest(name, known)
 
 
 def wrong_fields(document: Any, model: type[BaseModel]) -> set[str]:
@@ -101,10 +99,10 @@ def _joined(faults: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _meant(fault: Any, model: type[BaseModel], place: tuple[Any, ...]) -> str:
-    """The hint of an unknown field: a field that is missing because its name is misspelt is one mistake, not two."""
-    meant = meant_by(str(place[-1]), _fields_at(model, place[:-1])) if fault["type"] == "extra_forbidden" else None
-    return f"did you mean {meant}?" if meant else ""
+def _meant(fault: Any, model: type[BaseModel]) -> str | None:
+    """Of the fields there the one that was probably meant by an unknown one: if it is missing, that is one mistake, not two."""
+    *place, name = fault["place"]
+    return meant_by(str(name), _fields_at(model, place))
 
 
 def _at(document: Any, place: Sequence[Any]) -> Any:
@@ -127,7 +125,8 @@ def _report_fault(fault: Any, model: type[BaseModel], report: Reporter, pointer:
     else:
         last = place[-1] if place else None
         label = f"item {last + 1} " if isinstance(last, int) else f"`{name}` " if name else "this "
-        hint = _LISTED.get(str(last), "") if isinstance(fault.get("input"), dict) else ""
+        alone = last in _LISTED and isinstance(fault.get("input"), dict)
+        hint = "write `- ` before its first field: it is a list of clauses" if alone else ""
         hint = hint or (_described(model, place) if isinstance(last, str) else "")
         report.report((*pointer, *place), "field.invalid", f"{label}{fault['sentence']}", hint, key="[key]" in fault["loc"])
 
