@@ -14,15 +14,15 @@ import typer
 
 from bus.cli.common import CONFIG, Settings, family
 from bus.errors import Conflict, Invalid
+from bus.mapping.model import NAME
 
 if TYPE_CHECKING:
     from bus.catalog import Catalog
     from bus.cli.rules import Declared
 
 app = family("Begin a route, a mapping, a service or an adapter: commented files that are correct, never over one that is there.")
-_NAME = re.compile(r"[a-z][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)+")
-_ADAPTER = re.compile(r"[a-z][a-z0-9]*")
-_CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_ADAPTER = r"[a-z][a-z0-9]*"
+_CODE = r"[a-z0-9]+(-[a-z0-9]+)*"
 
 
 @app.command()
@@ -34,9 +34,9 @@ def route(
     """A route that answers, with its test; its message type too, unless it is there."""
     from bus.cli.starts import ROUTE, TYPE, filled
 
-    _fit(_NAME, name, "edilizia.presenta-pratica")
+    _fit(NAME, name, "edilizia.presenta-pratica")
     said, on = on, on or f"{name}.richiesta"
-    _fit(_NAME, on, "edilizia.pratica.presentata")
+    _fit(NAME, on, "edilizia.pratica.presentata")
     known, catalog = _house(config)
     _absent(name, catalog.routes, "route")
     office, _, rest = name.partition(".")
@@ -47,7 +47,7 @@ def route(
         files[f"mappings/types/{on}.yaml"] = filled(TYPE, type=on, title=f"What starts {name}")
     body = {"richiesta": "R-1"} if declared is None else _body_of(on, catalog)
     key = "key: body.richiesta\n" if declared is None else ""
-    files[file] = filled(ROUTE, route=name, file=file, type=on, purpose="", key=key, body=_flow(body))
+    files[file] = filled(ROUTE, route=name, file=file, type=on, key=key, body=_flow(body))
     _write(known, files)
     if said and declared is None and (near := catalog.nearest_type(on)):
         print(f"{on} is a new message type; {near}")
@@ -65,7 +65,7 @@ def mapping(
     from bus.cli.starts import MAPPING, MAPPING_TEST, filled
     from bus.source import suggestion
 
-    _fit(_NAME, name, "edilizia.pratica-a-segnatura")
+    _fit(NAME, name, "edilizia.pratica-a-segnatura")
     known, catalog = _house(config)
     _absent(name, catalog.mappings, "mapping")
     if source not in catalog.types:
@@ -189,8 +189,8 @@ def adapter(
 # --- what they share -------------------------------------------------------------------------------------------------
 
 
-def _fit(pattern: re.Pattern[str], name: str, example: str) -> None:
-    if not pattern.fullmatch(name) or len(name) > 80:
+def _fit(pattern: str, name: str, example: str) -> None:
+    if not re.fullmatch(pattern, name) or len(name) > 80:
         raise Invalid(f"{name!r} cannot be a name here", code="new.name", hint=f"such as {example}")
 
 

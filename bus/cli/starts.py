@@ -8,7 +8,7 @@ ROUTE = """\
 route: @ROUTE@
 version: 1
 owner: ""                  # who answers for it: an e-mail address or an office
-purpose: "@PURPOSE@"
+purpose: ""
 on: @TYPE@
 @KEY@steps:
   # A system is asked with `call`; its answer is kept under a name for the steps after it:

@@ -34,6 +34,7 @@ from bus.expression.typing import resolved
 from bus.expression.unions import SOMETIMES, laid
 from bus.jsontext import pointer
 from bus.mapping import protected as fields
+from bus.mapping.model import NAME
 from bus.mapping.protected import Protected
 from bus.mapping.schema import compile_schema, without_defaults
 from bus.message import JsonObject, JsonValue
@@ -48,8 +49,6 @@ CODES = "x-codes"
 
 BUILT_IN = frozenset({"body", "message", "case", "now"})
 """Names that every expression sees: the message's body and envelope, the case's keys, the moment (RFC 3339 text)."""
-
-TYPE_NAME = r"^[a-z][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)+$"
 
 
 class ReplyFields(BaseModel):
@@ -67,7 +66,7 @@ class TypeDocument(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    type: str = Field(pattern=TYPE_NAME, max_length=120, description="Name of the type, such as edilizia.pratica.presentata")
+    type: str = Field(pattern=NAME, max_length=120, description="Name of the type, such as edilizia.pratica.presentata")
     title: str = Field(default="", description="One line on what the message says")
     case: dict[str, str] = Field(default_factory=dict, description="Business keys of the case: name to expression")
     senders: list[str] = Field(
