@@ -18,7 +18,6 @@ from adapters.pagopa.memoria import STATO, fatto
 from adapters.pagopa.modelli import (
     NuovaPosizione,
     PagopaSettings,
-    Posizione,
     PosizioneCreata,
     PosizioneLetta,
     RichiestaPosizione,
@@ -63,8 +62,9 @@ class Pagopa(Adapter):
         corpo = corpo_di(posizione)
         reply = self._send(ctx, "keyed", "POST", "", query={"toPublish": "true"}, body=corpo, expect=(201, 409), refusals=RIFIUTI_CREA)
         stato = self._confrontata(corpo, posizione.iupd, ctx) if reply.status == 409 else _stato(reply, "VALID")
-        ctx.facts.append(fatto(posizione.model_copy(update={"stato": stato})))
-        return _creata(posizione, stato)
+        creata = posizione.model_copy(update={"stato": stato})
+        ctx.facts.append(fatto(creata))
+        return PosizioneCreata.model_validate(creata, from_attributes=True)
 
     def prepara(self, request: NuovaPosizione, ctx: Call) -> Prepared:
         """IUV and notice number from the sequence number, iupd from our key, due date from the settings: fixed before anything leaves."""
@@ -150,17 +150,6 @@ class Pagopa(Adapter):
 def _stato(reply: RestReply, altrimenti: Stato) -> Stato:
     """The state in a 201; the field is optional there."""
     return reply.model(StatoGpd).status or altrimenti
-
-
-def _creata(posizione: Posizione, stato: Stato) -> PosizioneCreata:
-    return PosizioneCreata(
-        iuv=posizione.iuv,
-        numero_avviso=posizione.numero_avviso,
-        iupd=posizione.iupd,
-        importo=posizione.importo,
-        scadenza=posizione.scadenza,
-        stato=stato,
-    )
 
 
 def _rifiuto(codice: str, dettaglio: str) -> Refused:
