@@ -273,12 +273,14 @@ class App:
         if self.role == "web":
             return None
         with self.store.read() as tx:
-            signed = bool(keys.history(tx, "checkpoints"))
+            history = keys.history(tx, "checkpoints")
+        signed = bool(history)
         if self.role == "worker" and signed and not settings.key.exists():
             logger("snodo.app").warning("log.no-key", sentence=f"no key in {settings.key}: other workers number and sign the log")
             return None
         files = [(settings.key, not signed), *([(settings.previous_key, False)] if settings.previous_key else [])]
         signers = [keys.at(path, settings.origin, makes=makes) for path, makes in files]
+        keys.follows(history, settings.origin, signers, settings.lost_keys)  # refuses a key that is not the log's
         return Sequencer(self.store, self.clock, self.leases, settings.origin, signers, lost=settings.lost_keys)
 
     def _follow(self, clock: SharedClock) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
 from bus.log import keys
 from bus.log.keyring import look, refuse_used
+from bus.store.opening import open_reader
 
 CODE = "doctor.keystore"
 
@@ -46,3 +48,20 @@ def signers(at: Surroundings) -> Iterator[Verdict]:
             keys.at(path, name, makes=False)
         except ConfigError as error:
             yield wrong("doctor.secrets", error.sentence, str(path), next=error.hint)
+
+
+def signs(at: Surroundings) -> Iterator[Verdict]:
+    """Whether the log's key of this machine is the one that signs this log, as the start asks; `signers` tells what cannot be read."""
+    log, files = at.settings.log, (at.settings.log.key, at.settings.log.previous_key)
+    if at.database.revision != at.database.speaks or not log.key.exists():
+        return
+    try:
+        ours = [keys.at(path, log.origin, makes=False) for path in files if path is not None]
+    except ConfigError:
+        return
+    with closing(open_reader(at.settings.store.url)) as reader, reader.read() as tx:
+        history = keys.history(tx, "checkpoints")
+    try:
+        keys.follows(history, log.origin, ours, log.lost_keys)
+    except ConfigError as error:
+        yield wrong("doctor.secrets", error.sentence, str(log.key), next=error.hint)

@@ -24,6 +24,10 @@ class Leases:
         row = self._store.write(lambda tx: tx.one("take_lease", name=name, owner=self.owner, until=until, now=text_of(now))).result()
         return None if row is None else int(row["fence"])
 
+    def leave(self, name: str) -> None:
+        """Leave one duty to others at once."""
+        self._store.write(lambda tx: tx.do("leave_lease", name=name, owner=self.owner)).result()
+
     def give_back(self) -> None:
         """Leave all duties to others at once."""
         self._store.write(lambda tx: tx.do("leave_leases", owner=self.owner)).result()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from bus.clock import Clock, running_time, text_of
@@ -97,10 +98,18 @@ class Sequencer:
             sealed = max(sealed, self.trace())
         except Exception as error:  # noqa: BLE001 - the sequencer outlives whatever one turn meets
             self._known = None
+            self._let_others(error)
             self._stopping.wait(self._faltering.failed(error))
             return 0
         self._faltering.went_well()
         return sealed
+
+    def _let_others(self, error: Exception) -> None:
+        """Whoever may not sign this log, by its own settings, must not keep those from the duty who may."""
+        if isinstance(error, ConfigError) and self._fence is not None:
+            self._fence = None
+            with suppress(StoreError):  # then it runs out by itself
+                self._leases.leave(DUTY)
 
     def _tell(self, error: Exception) -> None:
         if isinstance(error, StoreError | ConfigError):

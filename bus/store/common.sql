@@ -563,6 +563,9 @@ RETURNING fence
 -- name: leave_leases
 UPDATE leases SET until = '' WHERE owner = :owner
 
+-- name: leave_lease
+UPDATE leases SET until = '' WHERE name = :name AND owner = :owner
+
 -- name: see_process
 INSERT INTO processes (id, role, host, pid, version, rules, started, seen) VALUES (:id, :role, :host, :pid, :version, :rules, :started, :seen)
 ON CONFLICT (id) DO UPDATE SET seen = excluded.seen, rules = excluded.rules

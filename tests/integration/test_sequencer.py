@@ -163,6 +163,18 @@ def test_keys_are_changed_with_both_signing_and_a_stranger_signs_nothing(store: 
     assert checkpoint.opened(newest.note, ORIGIN, [new.verifier])
 
 
+def test_who_has_not_the_key_of_the_log_keeps_nobody_from_the_duty(store: Store) -> None:
+    desk = Desk(store)
+    desk.add(1)
+    desk.sequencer("uno").turn()
+    desk.wait(LEASE + 1)
+    stranger = desk.sequencer("due", Signer.new(ORIGIN, ED25519))
+    stranger._stopping.set()  # so that nobody waits
+    assert stranger._turn_quietly() == 0
+    desk.add(1)
+    assert desk.sequencer("tre").turn() > 0
+
+
 def test_a_key_that_signs_no_more_is_told_to_be_lost_once_and_vouches_for_nobody(store: Store) -> None:
     """Stolen while keys were being changed, or after: others sign, and the log says that this one counts no more."""
     desk, new, stranger = Desk(store), Signer.new(ORIGIN, ED25519), Signer.new(ORIGIN, ED25519)

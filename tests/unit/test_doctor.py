@@ -28,7 +28,8 @@ from bus.doctor import database, here, systems
 from bus.doctor.codes import CODES, as_markdown
 from bus.doctor.verdict import Surroundings, Verdict
 from bus.errors import ConfigError, StoreError
-from bus.log import log
+from bus.log import keys, log
+from bus.log.note import read_signer
 from bus.log.record import Record
 from bus.message import new_id
 from bus.store.opening import doubts
@@ -169,9 +170,9 @@ def test_the_key_store_is_told_when_it_is_open_to_others_another_one_or_gone(tmp
     path = write(tmp_path)
     with running(tmp_path):
         pass
-    keys, master = tmp_path / "var/keys", tmp_path / "var/master.key"
+    folder, master = tmp_path / "var/keys", tmp_path / "var/master.key"
     assert levels(examined(path), "doctor.keystore") == ["ok"]
-    for place, mode, sound in ((keys, 0o755, 0o700), (master, 0o644, 0o600)):
+    for place, mode, sound in ((folder, 0o755, 0o700), (master, 0o644, 0o600)):
         place.chmod(mode)
         [told] = examined(path)["doctor.keystore"]
         assert (told.level, told.next) == ("wrong", f"chmod 0{sound:o} {place}")
@@ -180,12 +181,18 @@ def test_the_key_store_is_told_when_it_is_open_to_others_another_one_or_gone(tmp
     master.write_text("A" * 43 + "=")
     assert "is not the master key" in examined(path)["doctor.keystore"][0].what
     master.write_bytes(kept)
-    about = json.loads((keys / "about.json").read_text())
-    (keys / "about.json").write_text(json.dumps({**about, "id": "another"}))
+    about = json.loads((folder / "about.json").read_text())
+    (folder / "about.json").write_text(json.dumps({**about, "id": "another"}))
     assert "is not the key store of this database" in examined(path)["doctor.keystore"][0].what
-    shutil.rmtree(keys)
+    shutil.rmtree(folder)
     assert levels(examined(path), "doctor.keystore") == ["wrong"]
-    assert not keys.exists()
+    assert not folder.exists()
+
+
+def another_log_key(path: Path) -> None:
+    name = read_signer(path).verifier.name
+    path.unlink()
+    keys.make(path, name)
 
 
 @pytest.mark.parametrize(
@@ -194,6 +201,7 @@ def test_the_key_store_is_told_when_it_is_open_to_others_another_one_or_gone(tmp
         (lambda var: (var / "log.key").chmod(0o644), "doctor.secrets"),
         (lambda var: (var / "receipts.key").chmod(0o604), "doctor.secrets"),
         (lambda var: shutil.copy(var / "receipts.key", var / "log.key"), "doctor.secrets"),
+        (lambda var: another_log_key(var / "log.key"), "doctor.secrets"),
         (lambda var: (var / "keys").chmod(0o755), "doctor.keystore"),
         (lambda var: (var / "master.key").chmod(0o644), "doctor.keystore"),
         (lambda var: shutil.move(var / "keys", var / "altrove"), "doctor.keystore"),
@@ -205,6 +213,7 @@ def test_the_key_store_is_told_when_it_is_open_to_others_another_one_or_gone(tmp
         "log key open",
         "receipt key open",
         "log key of something else",
+        "another key of the same name",
         "key store open",
         "master key open",
         "no key store",
