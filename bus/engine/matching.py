@@ -1,6 +1,7 @@
 """Matching: a message and a wait for it find each other, whichever of the two comes second. Pieces of the transaction in which it does.
 
-A wait is *open* until the first message of its type and key; or it is over and *late*, and each such message opens a run of its own.
+A wait is *open* until the first message of its type and key that came before its deadline; or it is over and *late*, and each such message
+opens a run of its own. A deadline that has passed counts also while no worker is there to say so.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
+from bus.clock import text_of
 from bus.engine.projection import Entry, write
 from bus.log import log
 from bus.log.record import Record
@@ -23,8 +25,11 @@ def match_arrival(tx: Tx, message: Message, case_id: str, keys: Mapping[str, str
     for name, value in keys.items():
         found += tx.all("waits_for_key", type=message.type, name=name, value=value)
     in_order = sorted(found, key=lambda row: (row["run"], row["state"] != "open", row["path"]))
+    now = text_of(message.time)
     return [
-        match(tx, wait, message.id, message.time) for wait in in_order if tx.one("matched", run=wait["run"], message=message.id) is None
+        match(tx, wait, message.id, message.time)
+        for wait in in_order
+        if not _passed(wait, now) and tx.one("matched", run=wait["run"], message=message.id) is None
     ]
 
 
@@ -45,8 +50,17 @@ def take_arrived(tx: Tx, wait: Row, now: dt.datetime) -> list[str]:
         rows = tx.all("arrived_for_case", case_id=run["case_id"], type=wait["type"], run=run["id"])
     else:
         rows = tx.all("arrived_for_key", type=wait["type"], name=wait["name"], value=wait["value"], run=run["id"])
-    here = (row["message"] for row in rows if row["message"] != run["message"] and log.is_readable(tx, row["message"]))
+    here = (
+        row["message"]
+        for row in rows
+        if row["message"] != run["message"] and not _passed(wait, row["time"]) and log.is_readable(tx, row["message"])
+    )
     return [match(tx, wait, message, now) for message in (here if wait["state"] == "late" else islice(here, 1))]
+
+
+def _passed(wait: Row, time: str) -> bool:
+    """Whether the deadline of a wait that is not over yet had passed when a message came."""
+    return wait["state"] == "open" and wait["deadline"] is not None and wait["deadline"] < time
 
 
 def match(tx: Tx, wait: Row, message: str, now: dt.datetime) -> str:

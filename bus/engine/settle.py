@@ -194,7 +194,8 @@ class Settling:
         values = {"key": list(wait.key)} if wait.key else {}
         write(tx, entry(live.record("waiting", now, wait, data=data), live.key, values))
         return {
-            "run": live.id, "path": wait.path, "place": wait.place, "type": wait.type, "name": name, "value": value, "state": "open",
+            "run": live.id, "path": wait.path, "place": wait.place, "type": wait.type, "name": name, "value": value,
+            "deadline": data.get("deadline"), "state": "open",
         }  # fmt: skip
 
     def _leave(self, tx: Tx, live: Live, now: dt.datetime, settled: Settled, *, woken: bool) -> None:

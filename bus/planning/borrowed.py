@@ -299,7 +299,7 @@ class Borrowed:
         event = said.event if said else None
         if said is not None and isinstance(event, Arrived):
             self._lent.add((str(ask.type), said.turn))
-            if ask.deadline is not None and event.time > ask.deadline:
+            if ask.deadline is not None and event.time > ask.deadline and said.deadline != text_of(ask.deadline):
                 return Told(said.turn, Expired(ask.deadline))
             self.taken[event.message] = ask
             return Told(said.turn, event)

@@ -341,13 +341,13 @@ SELECT run, path, place, type, name, value, deadline, state FROM waits WHERE run
 UPDATE waits SET case_id = :into WHERE case_id = :gone
 
 -- name: waits_for_key
-SELECT run, path, place, type, name, value, state FROM waits WHERE type = :type AND name = :name AND value = :value AND state IN ('open', 'late') ORDER BY run, path
+SELECT run, path, place, type, name, value, deadline, state FROM waits WHERE type = :type AND name = :name AND value = :value AND state IN ('open', 'late') ORDER BY run, path
 
 -- name: waits_for_case
-SELECT run, path, place, type, name, value, state FROM waits WHERE case_id = :case_id AND type = :type AND name IS NULL AND state IN ('open', 'late') ORDER BY run, path
+SELECT run, path, place, type, name, value, deadline, state FROM waits WHERE case_id = :case_id AND type = :type AND name IS NULL AND state IN ('open', 'late') ORDER BY run, path
 
 -- name: waits_for_any
-SELECT run, path, place, type, name, value, state FROM waits
+SELECT run, path, place, type, name, value, deadline, state FROM waits
 WHERE case_id = :case_id AND type IS NOT NULL AND name IS NULL AND state IN ('open', 'late') ORDER BY run, state DESC, path
 
 -- name: waits_ever_for_key
@@ -361,11 +361,12 @@ WHERE m.id = :message AND w.type = :type AND w.name IS NULL
 SELECT run, path, place FROM waits WHERE state = 'open' AND deadline <= :now ORDER BY deadline LIMIT :most
 
 -- name: arrived_for_key
-SELECT k.message FROM message_keys k WHERE k.type = :type AND k.name = :name AND k.value = :value
+SELECT k.message, m.time FROM message_keys k JOIN messages m ON m.id = k.message
+WHERE k.type = :type AND k.name = :name AND k.value = :value
   AND NOT EXISTS (SELECT 1 FROM matches m WHERE m.run = :run AND m.message = k.message) ORDER BY k.message
 
 -- name: arrived_for_case
-SELECT k.id AS message FROM messages k WHERE k.case_id = :case_id AND k.type = :type
+SELECT k.id AS message, k.time FROM messages k WHERE k.case_id = :case_id AND k.type = :type
   AND NOT EXISTS (SELECT 1 FROM matches m WHERE m.run = :run AND m.message = k.id) ORDER BY k.id
 
 -- name: arrived_ever_for_case

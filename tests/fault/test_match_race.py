@@ -69,6 +69,7 @@ def waits(run: str, key: tuple[str, str] | None) -> Work:
         "type": "prova.ricevuta",
         "name": name,
         "value": value,
+        "deadline": None,
         "state": "open",
     }
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from bus import config
-from bus.app import App
+from bus.app import App, Role
 from bus.engine.arrival import Submission
 from tests.integration.kit import until
 from tests.integration.workshop import write_rules
@@ -31,20 +32,22 @@ steps:
 ROUTES = {
     "prova.lunga": GATHER.format(deadline="30d"),
     "prova.breve": GATHER.format(deadline="3s"),
+    "prova.media": GATHER.format(deadline="5s"),
     "prova.nota": "order: none\nsteps: [{id: nota, reply: {nota: body.c}}]",
 }
-TYPES = {"prova.lunga": "", "prova.breve": "", "prova.nota": "", "prova.pezzo": "case: {a: body.a}"}
+TYPES = {"prova.lunga": "", "prova.breve": "", "prova.media": "", "prova.nota": "", "prova.pezzo": "case: {a: body.a}"}
 
 
 @contextmanager
-def started(folder: Path) -> Iterator[App]:
+def started(folder: Path, role: Role = "all", **more: object) -> Iterator[App]:
     settings = {
         "organization": {"name": "Prova", "fiscal_code": "80001130857"},
         "store": {"url": f"sqlite:///{folder}/prova.db"},
         "log_level": "error",
         "engine": {"sweep": 0.1},
+        **more,
     }
-    app = App(config.parse(settings, folder / "config.yaml"))
+    app = App(config.parse(settings, folder / "config.yaml"), role=role)
     app.start()
     try:
         yield app
@@ -92,3 +95,24 @@ def test_each_end_of_a_gather_is_kept_over_restarts_and_what_comes_after_it_is_l
     with started(tmp_path) as app:
         assert notes(app) == expected
         assert not app.runs(state="waiting")
+
+
+def test_what_a_door_takes_while_no_worker_is_there_is_in_time_or_late_by_the_deadline(
+    tmp_path: Path, postgresql_url: str, rabbitmq_url: str
+) -> None:
+    write_rules(tmp_path, ROUTES, TYPES)
+    here: dict[str, object] = {"store": {"url": postgresql_url}, "channel": {"url": rabbitmq_url}}
+    with started(tmp_path, "web", **here) as door:
+        with started(tmp_path, "worker", **here) as worker:
+            sure = time.monotonic() + 5
+            begun = send(door, "media", a="b")
+            until(lambda: worker.runs(state="waiting"), "it gathers")
+            over = time.monotonic() + 5
+        send(door, "pezzo", a="b", c="1")
+        send(door, "pezzo", a="b", c="2")
+        assert time.monotonic() < sure, "both came in time"
+        time.sleep(over + 0.1 - time.monotonic())
+        send(door, "pezzo", a="b", c="fine")
+        with started(tmp_path, "worker", **here) as worker:
+            assert {"pezzi": "1 2"} == reply_of(worker, begun)
+            until(lambda: notes(worker) == ["in tempo: 2", "tardi: bfine"], "the last one came late")

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from bus.clock import text_of
 from bus.engine.asks import Arrived, Await, Event, Expired, Send
 from bus.message import Message, canonical
 from bus.planning.borrowed import Borrowed, Logged, Memory, Said, without
@@ -62,6 +63,14 @@ def test_what_came_after_the_deadline_is_not_taken() -> None:
     answers = borrowed(memory(arrived(1), arrived(2)), asking(0), asking(1))
     told(answers, asking(0)), told(answers, asking(1))
     assert Expired(dt.datetime(2026, 3, 2, 10, 30, tzinfo=dt.UTC)) == told(answers, asking(2, hours(2) + dt.timedelta(minutes=30)))
+
+
+def test_what_came_in_time_and_was_given_to_its_wait_later_was_in_time() -> None:
+    """No worker was there until the deadline had passed."""
+    said = Said(0, arrived(3), "ufficio.parte", canonical(list(KEY)), text_of(hours(2)))
+    known = Memory({"parti[0]": said}, {})
+    assert arrived(3) == told(borrowed(known, asking(0, hours(2))), asking(0, hours(2)))
+    assert Expired(hours(1)) == told(borrowed(known, asking(0, hours(2))), asking(0, hours(1)))
 
 
 def test_a_wait_that_was_there_found_what_it_found() -> None:
