@@ -145,7 +145,7 @@ def new_test(
         print(f"added to {settings.rules / file}", file=sys.stderr)
     else:
         print(text, end="")
-    print(f"{made.replaced} names, codes and addresses were replaced; read its texts before others do", file=sys.stderr)
+    print(f"names, codes and addresses replaced: {made.replaced}; read its texts before others do", file=sys.stderr)
     if not made.same:
         asked = ", ".join(made.asked) or "nothing"
         print(f"the run of then asked {asked}: under the rules in the folder the test goes another way", file=sys.stderr)
@@ -167,7 +167,8 @@ def _cut_of(evidence: Evidence, name: str, catalog: Catalog, operations: Mapping
 
     opening = next((one for one in evidence.openings if name in (one.run, one.message)), None)
     if opening is None:
-        raise NotFound("no route began with this message", code="test.no-route", hint="bus message ID shows its runs")
+        hint = "where a run waited for it, take the message that its case began with: bus case show KEY"
+        raise NotFound("no route began with this message", code="test.no-run", hint=hint)
     return cut(opening, evidence, catalog, operations, said)
 
 

@@ -52,7 +52,7 @@ class Planned:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing at all would be otherwise."""
+        """Whether nothing at all would be otherwise, and no finding is new."""
         return not self.groups and not self.findings
 
     @property

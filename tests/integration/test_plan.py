@@ -21,6 +21,7 @@ from bus.app import App
 from bus.catalog import load
 from bus.cli import rules
 from bus.cli.common import Granted
+from bus.cli.layout import laid_out
 from bus.cli.trial import _add
 from bus.cli.why import _shown
 from bus.engine.arrival import Submission
@@ -377,11 +378,11 @@ def test_a_plan_on_postgresql_is_the_same(postgresql_url, worked, edited, tmp_pa
     assert found(plan(tmp_path, edited)) == found(plan(worked, edited))
 
 
-def cut_from(worked: Path, number: int, **how: str) -> Cut:
+def cut_from(worked: Path, number: int, *, rules: Path | None = None, **how: str) -> Cut:
     with looking(worked) as reader:
         messages, _ = window.named(reader, f"x{number}")
         [page] = pages(reader, [messages[:1]], Rulebook.of(reader))
-        return cut(page.openings[0], page, load(worked, OPERATIONS), OPERATIONS, **how)
+        return cut(page.openings[0], page, load(rules or worked, OPERATIONS), OPERATIONS, **how)
 
 
 @pytest.mark.parametrize(("number", "state"), [(2, "done"), (12, "done"), (1, "waiting"), (13, "dead")])
@@ -396,6 +397,23 @@ def test_a_test_is_cut_out_of_the_log_and_passes_with_nobody_real_in_it(worked, 
         catalog.routes["ufficio.pratica"].plan, [read(f"tests:\n{text}".encode(), "cut.yaml").plain()["tests"][0]], catalog, OPERATIONS
     )
     assert verdict.passed, verdict.faults
+    file = f"{ROUTE.lstrip()}tests:\n{text}"
+    assert laid_out(file) == file, "as `bus fmt` would write it"
+
+
+BESIDE = """
+  - id: insieme
+    parallel:
+      archivio: [{id: archivia, call: ufficio.archivia, with: {numero: body.numero, chi: body.chi}}]
+      registro: [{id: registra, call: ufficio.registra, with: {numero: body.numero, chi: body.chi}, dead_on: any}]
+"""
+
+
+def test_branches_side_by_side_ask_in_no_order_that_a_test_could_miss(worked, edited):
+    head, _, _ = ROUTE.partition("  - id: registra")
+    (edited / "routes/pratica.yaml").write_text(head.rstrip("\n") + BESIDE, "utf-8")
+    made = cut_from(worked, 12, rules=edited)
+    assert (made.asked, made.same) == (("ufficio.registra", "ufficio.archivia"), True)
 
 
 def test_a_test_that_is_cut_can_fail(worked, edited):
