@@ -104,7 +104,11 @@ class DailyAnchor(_Section):
     type: str = Field(
         default="registro.sigillo.giornaliero", description="Type of the message that hands it in; a route takes it from there."
     )
-    at: str = Field(default="00:00", description="When the day ends, in Italy.", pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")
+    at: str = Field(
+        default="00:00",
+        description="When the day ends, in Italy. It bears the date that most of it was: at `00:30` the one before, at `23:00` that one.",
+        pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$",
+    )
     late: float = Field(
         default=108_000,
         gt=0,

@@ -149,7 +149,7 @@ class Anchoring:
             row = tx.one("last_checkpoint_until", time=text_of(ends))
         if row is None or (last is not None and row["size"] <= last["size"]):
             return
-        day = (ends - dt.timedelta(microseconds=1)).astimezone(ROME).date().isoformat()  # that has ended: midnight is of the next one
+        day = _named(ends)
         head = checkpoint_of(note.parse(bytes(row["note"])).text)
         file = self._ways.keep(bytes(row["note"]), "text/plain", f"sigillo-{day}.txt")
         body: JsonObject = {
@@ -213,3 +213,8 @@ def _end_of_day(now: dt.datetime, at: str) -> dt.datetime:
     today, time = now.astimezone(ROME).date(), dt.time.fromisoformat(at)
     ends = (dt.datetime.combine(today - dt.timedelta(days=ago), time, ROME).astimezone(dt.UTC) for ago in (0, 1))
     return next(end for end in ends if end <= now)
+
+
+def _named(ends: dt.datetime) -> str:
+    """The date of the day that ended then, by the clock of Rome: the one that the greater part of it was, the day before up to noon."""
+    return (ends.astimezone(ROME) - dt.timedelta(hours=12)).date().isoformat()

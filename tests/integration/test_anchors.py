@@ -23,7 +23,7 @@ from adapters.protocollo.adapter import Protocollo
 from adapters.protocollo.modelli import ProtocolloSettings
 from bus import config, figures
 from bus.anchors import outside
-from bus.anchors.anchoring import _end_of_day
+from bus.anchors.anchoring import _end_of_day, _named
 from bus.app import App
 from bus.cli import main
 from bus.diagnostics import configure
@@ -472,6 +472,23 @@ def test_the_last_checkpoint_of_each_day_gets_a_number_in_the_protocol_register(
 def test_a_day_ends_once_also_when_the_clock_is_changed(now, at, ends):
     now, ends = (dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC) for text in (now, ends))
     assert _end_of_day(now, at) == ends
+
+
+@pytest.mark.parametrize(
+    ("ends", "day"),
+    [
+        ("2026-11-28T23:00", "2026-11-28"),  # 00:00
+        ("2026-11-28T23:30", "2026-11-28"),  # 00:30: nobody may take the day that has just begun for a whole one
+        ("2026-11-29T10:59", "2026-11-28"),  # 11:59
+        ("2026-11-29T11:00", "2026-11-29"),  # 12:00
+        ("2026-11-29T22:59", "2026-11-29"),  # 23:59
+        ("2026-03-29T01:30", "2026-03-28"),  # 03:30, in the place of 02:30
+        ("2026-10-25T00:30", "2026-10-24"),  # 02:30 for the first time
+        ("2026-12-31T23:30", "2026-12-31"),
+    ],
+)
+def test_a_day_is_named_after_the_date_that_most_of_it_was(ends, day):
+    assert _named(dt.datetime.fromisoformat(ends).replace(tzinfo=dt.UTC)) == day
 
 
 def _to_the_next_noon() -> dt.timedelta:
