@@ -133,12 +133,13 @@ def test_the_journal_of_events_tells_amounts_in_euro_at_both_interfaces():
             assert "importo=151.50;" in line["parametriSpecificiInterfaccia"]
 
 
-def test_a_request_for_an_erasure_that_expired_is_told_as_that_and_a_bundle_as_one(tmp_path):
+def test_an_erasure_that_expired_is_told_as_that_a_bundle_and_a_search_as_what_they_are(tmp_path):
     now = {"time": NOW, "data": {}}
     records = [
         Record(new_id(), "erased", **now | {"data": {"asked": "x", "messages": [], "files": [], "keys": [1]}}),
         Record(new_id(), "erased", actor="b", **now | {"data": {"asked": "y", "by": "a", "messages": ["m"], "files": [], "keys": [2]}}),
         Record(new_id(), "exported", actor="c", **now | {"data": {"manifest": "d", "records": 3}}),
+        Record(new_id(), "read", actor="d", **now | {"data": {"asked": "token", "opened": ["m"], "role": "search"}}),
     ]
     with closing(open_store(f"sqlite:///{tmp_path}/prova.db")) as store:
         store.write(lambda tx: [log.append(tx, record) for record in records]).result()
@@ -147,4 +148,4 @@ def test_a_request_for_an_erasure_that_expired_is_told_as_that_and_a_bundle_as_o
                 name: [line["what"] for line in reports.page(tx, reports.of_adapters({})[name], NOW, NOW + dt.timedelta(days=1))[0]]
                 for name in ("purposes", "accesses")
             }
-    assert told == {"purposes": ["expired request", "", "bundle"], "accesses": ["", "bundle"]}
+    assert told == {"purposes": ["expired request", "", "bundle", "search"], "accesses": ["", "bundle", "search"]}
