@@ -94,7 +94,8 @@ def _next_day(day: str) -> str:
     try:
         return (dt.date.fromisoformat(day) + dt.timedelta(days=1)).isoformat()
     except (ValueError, OverflowError):
-        raise typer.BadParameter("say until when: only a day, written 2026-11-20, has a next one", param_hint="--to") from None
+        said = f"{day!r} is no day, as 2026-11-20 is one, that a next one follows: write --from as a day, or say --to too"
+        raise typer.BadParameter(said, param_hint="--from") from None
 
 
 def _list(there: dict[str, Any]) -> None:

@@ -375,6 +375,13 @@ def test_an_error_is_an_object_where_json_was_asked_for_in_any_way(bus):
         assert (code, out, json.loads(err)["code"]) == (1, "", "input.invalid")
 
 
+@pytest.mark.parametrize("since", ["2026-02-29", "28/11/2026", "2026-11-28T16:00:00+01:00", "9999-12-31"])
+def test_a_report_of_what_is_no_day_and_has_no_end_is_refused_by_what_was_written(bus, since):
+    code, out, err = bus("report", "accesses", "--from", since, "--purpose", "prova")
+    assert (code, out) == (2, "")
+    assert f"Invalid value for --from: {since!r} is no day" in " ".join(err.split())
+
+
 def test_no_dead_letter_is_said_as_that(tmp_path, bus):
     with running(tmp_path) as quiet:
         assert bus("dead", "--url", quiet.url)[1] == "no dead letters\n"
