@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -22,7 +23,9 @@ def erase(
 
     Whom is asked for, or read from standard input: a command line is seen by others and kept.
     """
-    subject = typer.prompt("codice fiscale, or what else names the person", err=True)
+    # nobody is asked where a program writes: the question would stand before an error that is JSON
+    asks = sys.stdin.isatty()
+    subject = typer.prompt("codice fiscale, or what else names the person", err=True) if asks else sys.stdin.readline()
     with client(url, key) as bus:
         show(bus.post("/subjects/erasures", {"subject": subject, "reason": reason}), json, _asked)
 

@@ -505,10 +505,14 @@ def test_the_commands(tmp_path, capsys, monkeypatch):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(f"{WHO}\n".encode())))
         words = ["subject", "erase", "--reason", "richiesta", "--url", url, "--json"]
         assert main([*words, "--key", key_of("sistemista")]) == 0
-        request = json.loads(capsys.readouterr().out)
+        shown, asked_for = capsys.readouterr()
+        request = json.loads(shown)
+        assert asked_for == "", "a program is not asked"
         assert request["messages"] == 1
         assert main(["subject", "confirm", request["id"], "--url", url, "--key", key_of("collega")]) == 0
         assert "erased: 1 message," in capsys.readouterr().out
+        assert main([*words, "--key", key_of("sistemista")]) == 1, "nothing stands on standard input any more"
+        assert json.loads(capsys.readouterr().err)["code"] == "subject.missing"
         kept = greet(server, "Mario", OTHER)
         settings_of = str(tmp_path / "config.yaml")
         assert main(["subject", "rekey", "--config", settings_of]) != 0
