@@ -200,7 +200,8 @@ def _traces(tx: Tx, first: int, page: Sequence[Line], traced: int) -> tuple[int,
     told, missing = tables.traces_of(tx, page[0].seq - 1, until)
     if missing is None:
         return told, None
-    leaf, line = next((leaf, line) for leaf, line in enumerate(page, first) if line.seq == missing)
+    # a view that was replaced may tell of no record of the page
+    leaf, line = next((leaf, line) for leaf, line in enumerate(page, first) if line.seq >= missing)
     return 0, Fault("table", tables.UNTRACED.format(leaf), leaf, leaf, line.name(), line.seq, tables.HINT)
 
 

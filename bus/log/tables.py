@@ -23,7 +23,7 @@ Content = Mapping[str, Any]
 MOST = 500
 """Cases looked at together."""
 HINT = "the records are as they were; what portal, console and search show is not what happened"
-UNTRACED = "leaf {:,}: searches do not find its record as what it is: it has another trace, or none"
+UNTRACED = "leaf {:,}: searches do not find its record as what it is: it has another trace or none, or the view `traced` was replaced"
 GONE = frozenset({"erased", "disposed"})
 """Records that say why payloads are gone."""
 MOVES = frozenset({"matched", "expired", "redelivered"})

@@ -784,13 +784,6 @@ SELECT size, root, last, time, fence, note FROM checkpoints WHERE time <= :time 
 -- name: traced_until
 SELECT value FROM marks WHERE name = 'traced'
 
--- How many traces some records make, and the first of the records that lacks one. The traces are asked for one by one, however many there are.
--- name: traces_of
-WITH told AS (SELECT DISTINCT seq, at, kind, place, type FROM traced WHERE seq > :after AND seq <= :until),
-held AS (SELECT told.seq, (SELECT max(x.seq) FROM traces x WHERE x.facet = f.id AND x.at = told.at AND x.seq = told.seq) AS found
-  FROM told LEFT JOIN facets f ON f.kind = told.kind AND f.place = told.place AND f.type = told.type)
-SELECT count(*) AS told, min(CASE WHEN found IS NULL THEN seq END) AS missing FROM held
-
 -- name: count_traces
 SELECT count(CASE WHEN seq <= :until THEN 1 END) AS among,
   count(CASE WHEN seq > (SELECT CAST(value AS BIGINT) FROM marks WHERE name = 'traced') THEN 1 END) AS beyond FROM traces

@@ -74,6 +74,22 @@ SELECT (SELECT json_agg(json_build_array(at, seq)) FROM (SELECT at, seq FROM tra
   WHERE facet = j::bigint AND at >= :since AND (at, seq) < (:at, :seq) ORDER BY at DESC, seq DESC LIMIT :most) AS found)::text AS found
 FROM jsonb_array_elements((:facets)::jsonb) j
 
+-- How many traces some records make, and the first of the records that searches would not find: one that lacks a trace, or that the view `traced` tells
+-- otherwise, which whoever owns the database may have replaced. What it should tell is written out here. Traces are asked for one by one, however many there are.
+-- name: traces_of
+WITH told AS MATERIALIZED (SELECT r.seq, r.kind, r.message, coalesce(r.run, j.value -> 'id' #>> '{}') COLLATE "C" AS run, coalesce(m.type, '') COLLATE "C" AS type,
+  (extract(epoch FROM r.time::timestamptz) * 1000000)::bigint AS at,
+  coalesce((j.value -> 'route' #>> '{}') || '@' || (j.value -> 'version' #>> '{}'), c.line -> 'place' #>> '{}', '') COLLATE "C" AS place
+  FROM records r CROSS JOIN LATERAL (SELECT convert_from(r.content, 'UTF8')::json AS line OFFSET 0) c LEFT JOIN messages m ON m.id = r.message
+  LEFT JOIN LATERAL json_array_elements(CASE WHEN r.kind = 'received' THEN c.line -> 'data' -> 'runs' END) j ON true
+  WHERE r.seq > :after AND r.seq <= :until),
+seen AS MATERIALIZED (SELECT seq, kind, message, run, type, at, place FROM traced WHERE seq > :after AND seq <= :until),
+held AS MATERIALIZED (SELECT told.seq, (SELECT max(x.seq) FROM traces x WHERE x.facet = f.id AND x.at = told.at AND x.seq = told.seq) AS found
+  FROM (SELECT DISTINCT seq, at, kind, place, type FROM told) told LEFT JOIN facets f ON f.kind = told.kind AND f.place = told.place AND f.type = told.type),
+hidden AS (SELECT seq FROM held WHERE found IS NULL UNION ALL SELECT seq FROM (SELECT * FROM told EXCEPT SELECT * FROM seen) x
+  UNION ALL SELECT seq FROM (SELECT * FROM seen EXCEPT SELECT * FROM told) y)
+SELECT (SELECT count(*) FROM held) AS told, (SELECT min(seq) FROM hidden) AS missing
+
 -- name: traced_among
 SELECT seq, at, kind, place, type, message, run FROM traced
 WHERE seq = ANY (ARRAY(SELECT j::bigint FROM jsonb_array_elements((:seqs)::jsonb) j))

@@ -68,6 +68,22 @@ SELECT (SELECT json_group_array(json_array(at, seq)) FROM (SELECT at, seq FROM t
   WHERE facet = j.value AND at >= :since AND (at, seq) < (:at, :seq) ORDER BY at DESC, seq DESC LIMIT :most)) AS found
 FROM json_each(:facets) j
 
+-- How many traces some records make, and the first of the records that searches would not find: one that lacks a trace, or that the view `traced` tells
+-- otherwise, which whoever owns the database may have replaced. What it should tell is written out here. Traces are asked for one by one, however many there are.
+-- name: traces_of
+WITH told AS MATERIALIZED (SELECT r.seq, r.kind, r.message, coalesce(r.run, json_extract(j.value, '$.id')) AS run, coalesce(m.type, '') AS type,
+  CAST(strftime('%s', substr(r.time, 1, 19)) AS INTEGER) * 1000000 + CAST(substr(r.time, 21, 6) AS INTEGER) AS at,
+  coalesce(json_extract(j.value, '$.route') || '@' || json_extract(j.value, '$.version'), json_extract(CAST(r.content AS TEXT), '$.place'), '') AS place
+  FROM records r LEFT JOIN messages m ON m.id = r.message
+  LEFT JOIN json_each(CASE WHEN r.kind = 'received' THEN CAST(r.content AS TEXT) END, '$.data.runs') j
+  WHERE r.seq > :after AND r.seq <= :until),
+seen AS MATERIALIZED (SELECT seq, kind, message, run, type, at, place FROM traced WHERE seq > :after AND seq <= :until),
+held AS MATERIALIZED (SELECT told.seq, (SELECT max(x.seq) FROM traces x WHERE x.facet = f.id AND x.at = told.at AND x.seq = told.seq) AS found
+  FROM (SELECT DISTINCT seq, at, kind, place, type FROM told) told LEFT JOIN facets f ON f.kind = told.kind AND f.place = told.place AND f.type = told.type),
+hidden AS (SELECT seq FROM held WHERE found IS NULL UNION ALL SELECT seq FROM (SELECT * FROM told EXCEPT SELECT * FROM seen) x
+  UNION ALL SELECT seq FROM (SELECT * FROM seen EXCEPT SELECT * FROM told) y)
+SELECT (SELECT count(*) FROM held) AS told, (SELECT min(seq) FROM hidden) AS missing
+
 -- name: traced_among
 SELECT seq, at, kind, place, type, message, run FROM traced WHERE seq IN (SELECT value FROM json_each(:seqs))
 

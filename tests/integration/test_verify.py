@@ -269,6 +269,13 @@ def test_a_server_that_may_only_be_read(postgresql_url, capsys):
         }  # fmt: skip
         raw.execute("ALTER TABLE records DISABLE TRIGGER USER")
         raw.execute("DELETE FROM records WHERE seq = -3")
+        hidden = max(row[0] for row in raw.execute("SELECT seq FROM traces"))
+        view = "SELECT * FROM ({}) v WHERE seq <> {}".format(
+            raw.execute("SELECT pg_get_viewdef('traced')").fetchone()[0].rstrip(";"), hidden
+        )
+        raw.execute(f"CREATE OR REPLACE VIEW traced AS {view}")
+        fault = auditor.shows()[1]["fault"]
+        assert (fault["kind"], fault["seq"]) == ("table", hidden), "a record that a view hides from searches"
         raw.execute("UPDATE runs SET state = 'waiting' WHERE state = 'done'")
         code, shown = auditor.shows()
         assert (code, shown["fault"]["kind"]) == (5, "table")

@@ -277,6 +277,27 @@ def a_record_that_searches_do_not_find(raw, rng, small):
 
 
 @kind
+def a_record_that_a_view_hides_from_searches(raw, rng, small):
+    """Whoever owns the database replaces the view by which traces are made and found; takes the trace away, too, or not."""
+    seqs = sorted({row[0] for row in raw.execute("SELECT seq FROM traces")})
+    if not seqs:
+        return a_row_taken_out_of_a_table(raw, rng, small)
+    seq, [view] = rng.choice(seqs), raw.execute("SELECT sql FROM sqlite_master WHERE name = 'traced'").fetchone()
+    raw.execute("DROP VIEW traced")
+    columns = "seq, kind, time, message, content"
+    what = rng.choice(
+        (
+            f"(SELECT * FROM records WHERE seq <> {seq})",
+            f"(SELECT {columns}, CASE seq WHEN {seq} THEN 'x' ELSE run END AS run FROM records)",
+        )
+    )
+    raw.execute(view.replace("FROM records r", f"FROM {what} r"))
+    if rng.random() < 0.5 and "<>" in what:
+        raw.execute("DELETE FROM traces WHERE seq = ?", (seq,))
+    return found("table", leaf=next(n for n, leaf in enumerate(small.leaves) if leaf.seq == seq))
+
+
+@kind
 def a_trace_that_no_record_made(raw, rng, small):
     facets = [row[0] for row in raw.execute("SELECT id FROM facets").fetchall()]
     if not facets:
