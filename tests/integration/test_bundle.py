@@ -449,6 +449,37 @@ def test_rules_that_records_name_and_that_the_database_has_no_more_are_told(tmp_
         assert name in bundle.files["summary.html"].decode()
 
 
+def test_after_a_change_of_keys_the_key_of_the_export_suffices_for_a_case_of_before_and_a_former_one_does_not(tmp_path):
+    with running(tmp_path) as server:
+        ask = Caller(server.port)
+        wait_reply(server.app, ask("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}).json["id"], 60)
+        _of_the_bus(server.port, tmp_path / "f.zip")  # so that a checkpoint of this key covers the case
+    before = note.read_signer(tmp_path / "var/log.key").verifier
+    assert main(["log", "key", "new", str(tmp_path / "var/new.key"), "--config", str(tmp_path / "config.yaml")]) == 0
+    new = note.read_signer(tmp_path / "var/new.key").verifier
+    for log in ({"key": "var/new.key", "previous_key": "var/log.key"}, {"key": "var/new.key"}):
+        with running(tmp_path, log=log) as server:
+            wait_reply(
+                server.app, Caller(server.port)("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Bo"}}).json["id"], 60
+            )
+            raw = _of_the_bus(server.port, tmp_path / "f.zip")
+    bundle = verify.Bundle(raw, [verify.Key(str(new))])
+    assert bundle.found == []
+    assert f"lack of their key (--witness, --key): {before.name}+{before.key_id.hex()}" in verify.report(bundle, "en")
+    [(word, said)] = verify.Bundle(raw, [verify.Key(str(before))]).found
+    assert (word, said["name"]) == ("key", "seal.json")
+    files = bundle.files
+    seal = json.loads(files["seal.json"])
+    other = files | {"seal.json": json.dumps({**seal, "consistency": seal["consistency"][1:]}, sort_keys=True, indent=1).encode()}
+    assert {"key", "grown"} <= set(verdict(verify.packed(other), str(new)))
+
+
+def _of_the_bus(port: int, path: Path) -> bytes:
+    words = ["log", "export", "--case", "istanza:Ada", "--purpose", "prova", "--out", str(path)]
+    assert main([*words, "--url", f"http://127.0.0.1:{port}", "--key", key_of("revisore")]) == 0
+    return path.read_bytes()
+
+
 def test_the_summary_says_each_kind_of_record_in_italian_too(exported):
     assert set(ITALIAN) == KINDS
     page = verify.unpacked(exported[0])["summary.html"].decode()
