@@ -358,8 +358,9 @@ class Endpoint:
 
     ``handle`` runs in a thread, MUST answer within ``budget`` seconds and MUST NOT raise for bad input.
 
-    A body beyond ``max_bytes`` never reaches it: ``too_large`` answers in the system's own words, under the same rules, with
-    an `Inbound` whose body is at most the first ``max_bytes`` bytes, or empty. Without it the answer is 413 in plain text.
+    A body in gzip reaches it as it was before, one in another coding as it came, with its ``content-encoding``. A body beyond
+    ``max_bytes`` never reaches it: ``too_large`` answers in the system's own words, under the same rules, with an `Inbound` whose body
+    is at most the first ``max_bytes`` bytes, or empty. Without it the answer is 413 in plain text.
     """
 
     path: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import zlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -42,10 +43,32 @@ def refuse_compressed(headers: Mapping[bytes, bytes]) -> None:
         raise Malformed("the body is compressed", code="input.encoding", hint="send it as it is, without Content-Encoding")
 
 
-async def whole(receive: Receive, headers: Mapping[bytes, bytes], limit: int, *, exchange: Exchange | None = None) -> bytes:
-    """The body, at most ``limit`` bytes. It is cheap when all of it is here already, as ``exchange`` can tell."""
+def inflated(content: bytes, headers: Mapping[bytes, bytes], limit: int) -> tuple[bytes, Mapping[bytes, bytes]]:
+    """A body in gzip as it was before, and the headers that it has then; any other, and what is not gzip after all, as it came.
+
+    Raises `TooLarge` when it grows beyond ``limit``.
+    """
+    if headers.get(b"content-encoding", b"").lower() not in (b"gzip", b"x-gzip"):
+        return content, headers
+    coded = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        plain = coded.decompress(content, limit + 1)
+    except zlib.error:
+        return content, headers
+    if coded.unused_data or not (coded.eof or len(plain) > limit):
+        return content, headers
+    return _fitting(plain, limit), {name: value for name, value in headers.items() if name != b"content-encoding"}
+
+
+async def whole(
+    receive: Receive, headers: Mapping[bytes, bytes], limit: int, *, exchange: Exchange | None = None, coded: bool = False
+) -> bytes:
+    """The body, at most ``limit`` bytes; with ``coded`` in whatever coding. It is cheap when all of it is here already, as ``exchange``
+    can tell.
+    """
     declared_size(headers, limit)
-    refuse_compressed(headers)
+    if not coded:
+        refuse_compressed(headers)
     if exchange is not None and (here := exchange.body()) is not None:
         return _fitting(here, limit)
     try:

@@ -53,7 +53,8 @@ async def answer(house: House, mount: Mounted, scope: Scope, receive: Receive, h
         raise MethodRefused(f"{scope['method']} is not taken here", allow=", ".join(endpoint.methods))
     tapped = bodies.Tapped(receive, endpoint.max_bytes)
     try:
-        content = await bodies.whole(tapped, headers, endpoint.max_bytes)
+        content = await bodies.whole(tapped, headers, endpoint.max_bytes, coded=True)
+        content, headers = bodies.inflated(content, headers, endpoint.max_bytes)
     except TooLarge as error:
         await tapped.drain(headers)
         if endpoint.too_large is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import gc
+import gzip
 import json
 import re
 import threading
@@ -516,6 +517,14 @@ def test_what_an_adapter_hands_in_under_a_key_with_a_nul_is_refused(server):
 
 def test_an_endpoint_takes_no_more_than_it_declares(call):
     assert call("POST", "/in/eco", b"x" * 1001, name=None).status == 413
+    assert call("POST", "/in/eco", gzip.compress(b"x" * 1001), {"Content-Encoding": "gzip"}, name=None).status == 413
+
+
+@pytest.mark.parametrize("coding", ["gzip", "X-GZIP"])
+def test_an_endpoint_reads_what_its_system_compressed(call, coding):
+    plain = call("POST", "/in/eco", b"Gemma", name=None)
+    packed = call("POST", "/in/eco", gzip.compress(b"Gemma"), {"Content-Encoding": coding}, name=None)
+    assert (packed.content, packed.headers["x-repeated"]) == (plain.content, "True")
 
 
 # -- the process ----------------------------------------------------------------------------------------------------------------

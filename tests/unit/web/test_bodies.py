@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 
 import pytest
 
@@ -45,3 +46,28 @@ def test_a_compressed_body_is_refused() -> None:
     with pytest.raises(Malformed) as refused:
         taken(b"{}", headers={b"content-encoding": b"gzip"})
     assert refused.value.code == "input.encoding"
+
+
+PACKED = gzip.compress(b"0123456789")
+
+
+def inflated(content: bytes, coding: bytes = b"gzip") -> tuple[bytes, bool]:
+    """What becomes of a body, and whether it is still said to be in that coding."""
+    plain, headers = bodies.inflated(content, {b"content-encoding": coding, b"soapaction": b"x"}, MOST)
+    assert headers[b"soapaction"] == b"x"
+    return plain, b"content-encoding" in headers
+
+
+def test_gzip_is_undone_up_to_the_bound() -> None:
+    assert inflated(PACKED) == inflated(PACKED, b"X-Gzip") == (b"0123456789", False)
+    for bomb in (b"0123456789!", bytes(50_000_000)):
+        with pytest.raises(TooLarge):
+            inflated(gzip.compress(bomb))
+
+
+@pytest.mark.parametrize(
+    ("content", "coding"),
+    [(b"<a/>", b"gzip"), (PACKED[:-9], b"gzip"), (PACKED + b"x", b"gzip"), (b"", b"gzip"), (PACKED, b"br"), (b"<a/>", b"identity")],
+)
+def test_what_is_not_gzip_stays_as_it_came(content: bytes, coding: bytes) -> None:
+    assert inflated(content, coding) == (content, True)
