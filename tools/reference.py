@@ -107,7 +107,7 @@ def api() -> Iterator[str]:
             yield from (row(f"`{one.name}`", one.place, one.description) for one in served.fields)
             yield ""
         yield from (row("status", "meaning"), row("---", "---"))
-        yield from (row(str(status), f"{text} `{media}`") for status, (text, _, media) in served.answers.items())
+        yield from (row(str(status), f"{text} `{media}`" if media else text) for status, (text, _, media) in served.answers.items())
         yield from (row(str(status), PROBLEMS[status]) for status in served.all_problems())
 
 

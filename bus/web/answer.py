@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -47,6 +48,10 @@ class Answer:
     async def deliver(self, scope: Scope, send: Send) -> None:
         """Send it: at once when the content is whole and the server lets us, else in events."""
         content = self.content
+        if self.status == HTTPStatus.NOT_MODIFIED:
+            await send({"type": "http.response.start", "status": self.status, "headers": [*STANDING, *self.headers]})
+            await send({"type": "http.response.body", "body": b""})
+            return
         if isinstance(content, bytes):
             exchange = exchange_of(scope)
             if exchange is not None and await exchange.answer(self.status, _head(self.media_type), self.headers, content):

@@ -88,8 +88,11 @@ FILES = (
     ),
     Served(
         "get-attachment", "GET", "/attachments/{sha256}", files.give, "The file itself", EVERYBODY,
-        {200: ("The file.", "", "*/*")}, frozenset({404, 410, 422}),
-        (_path("sha256", "Its address: SHA-256, 64 lowercase hex digits."), _PURPOSE), tag="attachments",
+        {200: ("The file.", "", "*/*"), 304: ("It is the file that If-None-Match names.", "", "")}, frozenset({404, 410, 422}),
+        (
+            _path("sha256", "Its address: SHA-256, 64 lowercase hex digits."), _PURPOSE,
+            _header("If-None-Match", "The ETag that came with the file: it is not sent again (304)."),
+        ), tag="attachments",
     ),
 )  # fmt: skip
 PUBLIC = (

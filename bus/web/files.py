@@ -20,6 +20,7 @@ _NAME = re.compile(r"(?:^|;)\s*filename=(?:\"((?:[^\"\\]|\\.)*)\"|([^;\s]+))", r
 _NAME_UTF8 = re.compile(r"(?:^|;)\s*filename\*=utf-8'[a-z0-9-]*'([^;\s]+)", re.IGNORECASE)
 _SHA256 = re.compile(r"sha-256=:([A-Za-z0-9+/=]+):", re.IGNORECASE)
 _SHA256_SAID = re.compile(r"(?:^|[,\s])sha-256\s*=", re.IGNORECASE)
+_ETAG = re.compile(r'(?:^|,)\s*(?:W/)?"([^"]*)"\s*(?=,|$)')
 _MEDIA = re.compile(r"[a-zA-Z0-9!#$&^_.+-]+/[a-zA-Z0-9!#$&^_.+-]+")
 
 FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
@@ -110,14 +111,24 @@ async def give(call: Call) -> Answer:
         stream = await call.house.run(lambda: attachments.open(address))
     except NotFound:
         raise StoreError("the file is known, and is not in its folder", code="payload.swapped", hint="restore it from a backup") from None
+    etag = (b"etag", f'"{file.sha256}"'.encode())
+    if _has_it(call, file.sha256):
+        stream.close()
+        return Answer(304, headers=[etag])
     first = await _begun(call, stream)
     digest = base64.b64encode(bytes.fromhex(file.sha256))
     headers = [
         (b"content-disposition", f"attachment; filename*=UTF-8''{quote(file.name, safe='')}".encode()),
         (b"repr-digest", b"sha-256=:" + digest + b":"),
-        (b"etag", f'"{file.sha256}"'.encode()),
+        etag,
     ]
     return Answer(200, _read(call, stream, first), headers, file.media_type.encode(), file.size)
+
+
+def _has_it(call: Call, sha256: str) -> bool:
+    """Whether the caller has the file already: ``If-None-Match`` names it (RFC 9110 §13.1.2: weakly compared), or is ``*``."""
+    said = call.header(b"if-none-match") or ""
+    return said == "*" or sha256 in _ETAG.findall(said)
 
 
 async def _begun(call: Call, stream: IO[bytes]) -> bytes:

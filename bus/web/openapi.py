@@ -77,7 +77,7 @@ def _described(one: Served) -> dict[str, Any]:
 
 
 def _answer(text: str, schema: str, media: str) -> dict[str, Any]:
-    return {"description": text, "content": {media: {"schema": _schema(schema)}}}
+    return {"description": text, **({"content": {media: {"schema": _schema(schema)}}} if media else {})}
 
 
 def _schema(name: str) -> dict[str, Any]:

@@ -53,6 +53,26 @@ def test_a_file_is_sent_named_fetched_and_travels_with_a_message(call):
     assert call("GET", sent.headers["location"], name="altro").status == 200
 
 
+def test_a_file_that_the_caller_has_is_not_sent_again(call, server):
+    address = call("POST", "/attachments?name=x.pdf", b"planimetria").headers["location"]
+    tag = call("GET", address).headers["etag"]
+    for method, has in (("GET", tag), ("HEAD", tag), ("GET", f"W/{tag}"), ("GET", f'"altro", {tag} , "x"'), ("GET", "*")):
+        same = call(method, address, headers={"If-None-Match": has})
+        assert (same.status, same.content, same.headers["etag"], "content-length" in same.headers) == (304, b"", tag, False), has
+    for other in ('"altro"', tag.strip('"'), f'"{"0" * 64}"', ""):
+        assert call("GET", address, headers={"If-None-Match": other}).content == b"planimetria", other
+    assert call("GET", address, headers={"If-None-Match": tag}, name="altro").status == 404
+    looked = [
+        call("GET", address, headers={"If-None-Match": tag, **more}, name="revisore").status for more in ({}, {"Snodo-Purpose": "prova"})
+    ]
+    assert looked == [422, 304]
+    with socket.create_connection(("127.0.0.1", server.port), 10) as raw:  # the connection goes on behind an answer without a body
+        request = f"GET {address} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key_of('portale')}\r\n"
+        raw.sendall(f"{request}If-None-Match: {tag}\r\n\r\n{request}Connection: close\r\n\r\n".encode())
+        said = raw.makefile("rb").read()
+    assert (said.startswith(b"HTTP/1.1 304 "), said.count(b"HTTP/1.1 200 "), said.endswith(b"planimetria")) == (True, 1, True)
+
+
 def test_which_of_the_files_is_none_is_told(call):
     refused = call("POST", "/messages", saluto("X", attachments=["0" * 64, {"sha256": "0" * 64, "name": "piano/1.pdf"}]))
     assert [fault["pointer"] for fault in refused.json["faults"]] == ["/attachments/1"]
