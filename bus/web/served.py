@@ -43,7 +43,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One method of one address. ``roles`` empty: no key needed. ``answers``: status to (description, schema name, media type or nothing)."""
+    """One method of one address. ``roles`` empty: no key needed. ``answers``: status to (description, schema, media type or nothing)."""
 
     name: str
     method: str
