@@ -30,10 +30,14 @@ GRACE = 25
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with bounds that it lacks: on the time and the bytes that the headers of a request may take."""
+    """uvicorn's protocol with bounds that it lacks: on the time and the bytes that the headers and trailers of a request may take, and on
+    the time that a connection may last behind an answer.
+    """
 
     _hurry: asyncio.TimerHandle | None = None
     _taken: int | None = 0
+    _coming = False
+    """Whether the body of a request, or its trailers, are still to come."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -41,10 +45,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_hurrying()
+        self._stop_idling()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """``_taken`` counts bytes before the headers are complete; None while a body comes."""
+        """``_taken`` counts bytes of headers, or behind the head of a chunk, where trailers may come; None while a body comes."""
         if self._taken is not None:
             self._taken += len(data)
         super().data_received(data)
@@ -57,6 +62,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: InputError) -> None:
         """Answer for a request that never became one, and hang up: at once, or behind the answer that is still owed to the one before."""
+        if self._coming and self.cycle.response_complete:  # it has its answer
+            self.transport.close()
+            return
         if self.cycle is not None and not (self.cycle.more_body or self.cycle.response_complete):
             self.cycle.keep_alive = False  # the first answer is taken for that of the first request, which may be done by now
             self.flow.pause_reading()
@@ -68,19 +76,39 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def on_message_begin(self) -> None:
+        self._stop_idling()
         super().on_message_begin()
         if self._hurry is None:
             self._wait_for_headers()
 
     def on_headers_complete(self) -> None:
         self._stop_hurrying()
-        self._taken = None
+        self._taken, self._coming = None, True
         super().on_headers_complete()
         cast("dict[str, Any]", self.scope)["extensions"] = {EXTENSION: Exchange(self.cycle)}  # before the task made for it begins
+        self.headers = []  # of the request no more: what comes as trailers is no header (RFC 9110 §6.5.1)
+
+    def on_chunk_header(self) -> None:
+        """Behind the last one trailers come."""
+        self._taken = 0
+
+    def on_body(self, body: bytes) -> None:
+        self._taken = None
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
-        self._taken = 0
+        self._taken, self._coming = 0, False
+
+    def on_response_complete(self) -> None:
+        self._stop_idling()
+        super().on_response_complete()
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Asked for by uvicorn at every byte: line ends, or what is left of a body, would keep a connection for ever."""
+
+    def _stop_idling(self) -> None:
+        super()._unset_keepalive_if_required()
 
     def _wait_for_headers(self) -> None:
         self._hurry = self.loop.call_later(HEADERS_WITHIN, self.timeout_keep_alive_handler)

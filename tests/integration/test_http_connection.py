@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import socket
 
 import pytest
@@ -100,6 +101,60 @@ def test_a_header_that_never_ends_is_cut(server):
             raw.sendall(b"x" * 4096)
         assert raw.recv(100).startswith(b"HTTP/1.1 431 ")
     assert Caller(server.port)("GET", "/status").status == 200
+
+
+@pytest.mark.parametrize("piece", [b"X-Molte: x\r\n" * 400, b"x" * 4800])
+@pytest.mark.parametrize("key", [key_of("portale"), "nessuna"])
+def test_trailers_that_never_end_are_cut(server, piece, key):
+    with connected(server) as raw, contextlib.suppress(ConnectionError):
+        raw.sendall(
+            f"POST /messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Una: ".encode()
+        )
+        for _ in range(2000):
+            raw.sendall(piece)
+        pytest.fail("ten megabytes were taken")
+
+
+def test_trailers_are_no_headers(server):
+    body = json.dumps(saluto("Elsa")).encode()
+    own = f"Authorization: Bearer {key_of('portale')}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+    answers = []
+    for trailer in ("Authorization: Bearer x", "Idempotency-Key: x", "X-A: b"):
+        with connected(server) as raw:
+            chunk = f"{len(body):x}\r\n".encode() + body
+            raw.sendall(
+                f"POST /messages HTTP/1.1\r\nHost: bus\r\n{own}Connection: close\r\n\r\n".encode()
+                + chunk
+                + f"\r\n0\r\n{trailer}\r\n\r\n".encode()
+            )
+            answers.append(rest(raw))
+    assert [answer[:12] for answer in answers] == [b"HTTP/1.1 202"] * 3
+    assert len({re.search(rb'"id":"(.*?)"', answer)[1] for answer in answers}) == 3
+
+
+def test_a_request_that_has_its_answer_gets_no_other(server):
+    with connected(server) as raw:
+        raw.sendall(b"POST /messages HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        first = raw.recv(65536)
+        raw.sendall(b"zz\r\n")
+        assert (first[:12], rest(raw)) == (b"HTTP/1.1 401", b"")
+
+
+@pytest.mark.parametrize(
+    ("request_text", "more"),
+    [
+        (b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n", b"\r\n"),
+        (b"POST /messages HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\na", b"b"),
+    ],
+)
+def test_a_connection_ends_some_time_behind_an_answer_whatever_comes_that_is_no_request(server, monkeypatch, request_text, more):
+    monkeypatch.setattr(server._server.config, "timeout_keep_alive", 0.5)
+    with connected(server) as raw:
+        raw.sendall(request_text)
+        assert raw.recv(65536).startswith(b"HTTP/1.1 ")
+        raw.sendall(more)
+        raw.settimeout(20)
+        assert raw.recv(100) == b""
 
 
 def test_a_body_that_never_comes_ends_in_408(server, monkeypatch):
