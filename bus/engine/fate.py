@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, replace
+from typing import Any
 
 import tenacity
 from tenacity.wait import wait_exponential
@@ -32,7 +33,7 @@ from bus.adapter import Operation
 from bus.engine.asks import Call, Failed
 from bus.engine.outcome import Done, Outcome, Retry
 from bus.errors import OutsideError
-from bus.message import JsonObject, JsonValue
+from bus.message import JsonObject, JsonValue, canonical, parsed
 from bus.route import plan
 
 
@@ -161,5 +162,14 @@ def _told(call: Call, operation: Operation, tries: Tries, error: OutsideError, k
     sentence = error.sentence or operation.refusals.get(error.outside_code, "")
     told = error_of(call, tries.count, kind, code, sentence, error.outside_code, effect=operation.effect)
     if error.evidence is not None:
-        told["evidence"] = error.evidence if isinstance(error.evidence, (dict, list, str, int, bool)) else str(error.evidence)
+        told["evidence"] = _sayable(error.evidence)
     return told
+
+
+def _sayable(evidence: Any) -> JsonValue:
+    """Evidence as the journal gives it back; as text where JSON cannot say it (half a character, a whole number beyond 64 bits)."""
+    try:
+        said: JsonValue = parsed(canonical(evidence))
+    except TypeError:
+        return ascii(evidence) if isinstance(evidence, (dict, list, str, int)) else str(evidence)
+    return said

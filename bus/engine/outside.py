@@ -22,7 +22,7 @@ from bus.errors import Invalid
 from bus.failpoint import reach
 from bus.faults import first_of
 from bus.log.payload import Text
-from bus.message import Attachment, JsonValue, Message
+from bus.message import Attachment, JsonValue, Message, canonical, parsed
 from bus.metrics import count
 
 
@@ -132,7 +132,7 @@ class Outside:
         error: OutsideError | None = None
         try:
             model = getattr(adapter, str(method))(asking.request, ctx)
-            answer = None if model is None else model.model_dump(mode="json")
+            answer = None if model is None else _as_kept(model)
             reach("call.after-answer")
         except OutsideError as outside:
             error = outside
@@ -165,6 +165,18 @@ class Outside:
 def _keeper(files: Files, sender: str) -> Callable[[IO[bytes], str, str], Attachment]:
     """What another system gave for a message belongs to who sent the message."""
     return lambda stream, media_type, name: files.save(stream, media_type, name, sender)
+
+
+def _as_kept(model: BaseModel) -> JsonValue:
+    """An answer as the journal gives it back: a run goes on with the same after a restart, and in a replay.
+
+    Raises `InDoubt` for what JSON cannot say here: a whole number beyond 64 bits, half a character of UTF-16.
+    """
+    try:
+        kept: JsonValue = parsed(canonical(model.model_dump(mode="json")))
+    except TypeError as error:
+        raise InDoubt(f"the answer cannot be kept as JSON: {error}") from None
+    return kept
 
 
 def facts_as_json(facts: tuple[Fact, ...]) -> list[list[Any]]:

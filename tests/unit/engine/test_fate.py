@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from bus.engine import fate
 from bus.engine.asks import Call, Failed
 from bus.engine.fate import Tries
 from bus.engine.outcome import Done, Retry
+from bus.message import canonical, parsed
 from bus.route import plan
 
 T = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
@@ -49,6 +51,22 @@ def failed(outcome: Done | Retry) -> dict[str, Any]:
 def test_a_refusal_is_final_whatever_the_effect(effect: str) -> None:
     told = failed(fate.after_error(ask(), operation(effect), tried(1), NO, T))
     assert (told["kind"], told["code"]) == ("refused", "X")
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"a": [1, None]}, {"a": [1, None]}),
+        ({"codice": "x\ud83d"}, "{'codice': 'x\\ud83d'}"),
+        ({"n": 10**30}, "{'n': 1" + "0" * 30 + "}"),
+        (float("nan"), None),
+        (Decimal("1.50"), "1.50"),
+    ],
+)
+def test_evidence_is_told_as_the_journal_gives_it_back(given: Any, kept: Any) -> None:
+    told = failed(fate.after_error(ask(), operation("once"), tried(1), Refused("no", evidence=given), T))
+    assert told["evidence"] == kept
+    assert parsed(canonical(told)) == told
 
 
 @pytest.mark.parametrize("effect", ["read", "keyed", "queryable", "once"])

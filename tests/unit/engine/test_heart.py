@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from bus import adapter as contract
+from bus.adapter import Adapter, Contract, operation
 from bus.clock import FixedClock
 from bus.diagnostics import configure
 from bus.engine import dead
@@ -345,6 +347,39 @@ def test_a_message_whose_time_to_be_sent_has_come_is_sent_also_when_a_call_comes
     assert live.dues == {}
     live.pursue([ask], nothing, T)
     assert asked == ["manda", "manda"]
+
+
+class Detto(Contract):
+    detto: Any
+
+
+class Loquace(Adapter):
+    """Answers whatever it was made to say."""
+
+    @operation(effect="once", timeout=1)
+    def di(self, request: Domanda, ctx: contract.Call) -> Detto:
+        return Detto(detto=self.settings)
+
+
+@pytest.mark.parametrize(
+    ("said", "answer", "error"),
+    [
+        (7, {"detto": 7}, None),
+        (2**64 - 1, {"detto": 2**64 - 1}, None),
+        (float("nan"), {"detto": None}, None),
+        (2**64, None, "in_doubt"),
+        ("mezza \ud83d", None, "in_doubt"),
+    ],
+)
+def test_a_run_is_given_what_the_journal_keeps_of_an_answer_or_told_that_it_cannot(said: Any, answer: Any, error: str | None) -> None:
+    outside = Outside({"loquace": Loquace("loquace", said)})
+    ended: list[Result] = []
+    ask = Call("di", "r@1/di", "loquace.di", {"chi": "x"}, "key")
+    outside._perform(
+        Asking(ask, Loquace.operations["di"], Domanda(chi="x"), (), None), Message("m", "t", "s", T, {}), T, ended.append, lambda: True
+    )
+    assert [(one.answer, one.error and one.error.kind) for one in ended] == [(answer, error)]
+    outside.close()
 
 
 def test_a_call_that_cannot_be_started_comes_home_as_not_done() -> None:
