@@ -26,6 +26,7 @@ import functools
 import heapq
 import itertools
 import json
+import math
 import os
 import socket
 import threading
@@ -108,13 +109,19 @@ def amount_of(cents: int) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A column's value as JSON can say it: whole decimals are integers, other ones text; moments are ISO text."""
+    """A column's value as JSON can say it: whole decimals are integers, other ones text; moments are ISO text; no number is null."""
+    if isinstance(value, (float, Decimal)) and not math.isfinite(value):
+        return None
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() and value.as_tuple().exponent == 0 else str(value)
     if isinstance(value, (dt.date, dt.time)):
         return value.isoformat()
     if isinstance(value, (bytes, memoryview)):
         return bytes(value).hex()
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
 
 
@@ -217,6 +224,10 @@ class Transaction:
         """Run one statement that answers rows; ``name`` is the note of the evidence."""
         self._keep("out", {"sql": sql, "parameters": dict(parameters or {})}, name)
         answered = self._execute(sql, dict(parameters or {}))
+        if not answered.returns_rows:
+            raise Refused(
+                f"{name}: the last statement answers no rows: write RETURNING, or a SELECT behind it", outside_code="NON_ESEGUIBILE"
+            )
         filled = {column[0] for column in getattr(answered.cursor, "description", None) or () if column[1] == _FILLED}
         found = [{n: v.rstrip(" ") if v and n in filled else _plain(v) for n, v in row.items()} for row in answered.mappings()]
         self._keep("in", {"rows": found}, name)
@@ -287,6 +298,8 @@ class Database:
             _keep(ctx, "in", {"error": str(error.orig).strip(), "sqlstate": _state_of(error)}, name)
             when = " at COMMIT" if at_commit else ", and nothing was asked" if opened is None else ""
             raise _told(error, f"{name}: {_named(error)}{when}", read=read, at_commit=at_commit, taken_again=taken_again) from None
+        except OverflowError:
+            raise Refused(f"{name}: a whole number is larger than any column", outside_code="DATO_NON_VALIDO") from None
         except SQLAlchemyError as error:  # a parameter is missing, a driver is not there, and the like: before anything left
             raise Unreachable(f"{name}: {type(error).__name__}") from None
         finally:

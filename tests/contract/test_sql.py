@@ -183,6 +183,36 @@ def test_a_text_of_fixed_length_comes_without_the_blanks_that_fill_it(url):
     assert (answer.stato, answer.nome) == ("S", " a  ")
 
 
+def asked_one(url, statement, fields, request_, **answer):
+    shape = {"type": "object", "properties": {name: {"type": kind} for name, kind in fields.items()}}
+    told = {"type": "object", "properties": {name: {"type": kind} for name, kind in answer.items()}}
+    one = {"effect": "keyed", "statements": [statement], "request": shape, "answer": told}
+    streets = Sql("strade", Sql.Settings.model_validate({"url": url, "operations": {"una": one}}))
+    done = attempt(streets, "una", request_)
+    streets.close()
+    return done
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_lists_and_objects_come_as_they_are_and_what_is_no_number_as_null(url):
+    statement = """SELECT '{"a": [1, true, null]}'::jsonb AS o, ARRAY['x', 'y'] AS l, ARRAY[1.50, 2] AS m, 'NaN'::float8 AS f, 'Infinity'::numeric AS g"""
+    done = asked_one(url, statement.replace(":", "\\:"), {}, {}, o="object", l="array", m="array", f="number", g="number")
+    assert done.answer.model_dump() == {"o": {"a": [1, True, None]}, "l": ["x", "y"], "m": ["1.50", 2], "f": None, "g": None}
+
+
+def test_a_number_larger_than_any_column_is_refused(url):
+    done = asked_one(url, "SELECT nome FROM strade WHERE codice = :codice", {"codice": "integer"}, {"codice": 2**64 - 1}, nome="string")
+    assert isinstance(done.error, Refused)
+    assert done.error.outside_code == ("DATO_NON_VALIDO" if url.startswith("sqlite") else "NON_TROVATO")
+
+
+def test_a_last_statement_without_rows_is_refused_and_leaves_nothing(url, streets):
+    done = asked_one(url, "UPDATE strade SET nome = 'persa' WHERE codice = :codice", {"codice": "integer"}, {"codice": 1})
+    assert (type(done.error), done.error.outside_code) == (Refused, "NON_ESEGUIBILE")
+    answer, _ = call(streets, "cerca-strada", {"codice": 1})
+    assert answer.nome == "Via Roma"
+
+
 def test_a_read_cannot_write(url):
     declared = {**OPERATIONS["altra-forma"], "effect": "read"}
     streets = Sql("strade", Sql.Settings.model_validate({"url": url, "operations": {"finta": declared}}))
