@@ -273,7 +273,9 @@ def _code_of(status: int, problem: Mapping[str, Any], refusals: Mapping[str, str
 
 
 class FailedWhen(Settings):
-    """How the system says no inside a success: ``field`` of the reply equals ``equals``; ``code`` names the field with the reason."""
+    """How the system says no inside a success: ``field`` of the reply equals ``equals``; ``code`` names the field with the reason. Names of
+    fields within fields are joined with dots.
+    """
 
     field: str
     equals: str | int | bool
@@ -372,9 +374,11 @@ class Rest(Configured):
             expect=asked.success or (described.success if described else (200, 201)), refusals=declared.refusals,
             idempotent=asked.effect == "keyed",
         )  # fmt: skip
-        if described is not None and not described.told:
+        told = described is None or described.told
+        if told or reply.body:
+            _refuse_in_band(reply, asked.failed_when, declared)
+        if not told:
             return declared.answer.model_validate({})
-        _refuse_in_band(reply, asked.failed_when, declared)
         return reply.model(
             declared.answer,
             under=BODY if described and any(BODY in form.get("properties", {}) for form in alternatives(described.answer)) else "",
@@ -448,7 +452,18 @@ def _answer_of(name: str, asked: RestOperation, described: Described | None, jud
 
 
 def _refuse_in_band(reply: RestReply, rule: FailedWhen | None, declared: Operation) -> None:
-    value = reply.json() if rule else None
-    if rule is None or not isinstance(value, dict) or value.get(rule.field) != rule.equals:
+    if rule is None:
         return
-    raise refused_in_band(declared, str(value.get(rule.code, "")) if rule.code else "")
+    value = reply.json()
+    found = _at(value, rule.field)
+    if found != rule.equals or isinstance(found, bool) != isinstance(rule.equals, bool):  # 1 is not true
+        return
+    said = _at(value, rule.code) if rule.code else None
+    raise refused_in_band(declared, "" if said is None else str(said))
+
+
+def _at(value: Any, path: str) -> Any:
+    """What stands in a reply at names joined with dots; None where nothing does."""
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value

@@ -67,7 +67,7 @@ def _kind(place: str, schema: dict[str, Any], *, closed: bool) -> Any:
 
 def _plain(place: str, name: str, schema: dict[str, Any], *, closed: bool) -> Any:
     if name == "array":
-        return list[_kind(f"{place}[]", schema.get("items", {"type": "object"}), closed=closed)]  # type: ignore[misc]
+        return list[_kind(f"{place}[]", schema["items"], closed=closed)] if "items" in schema else list[Any]  # type: ignore[misc]
     if name == "object":
         return shape_of(place, schema, closed=closed) if "properties" in schema else dict[str, Any]
     if name not in _SCALARS:

@@ -351,6 +351,29 @@ def test_a_configured_system_may_refuse_inside_a_success(reason, code):
     assert refused.value.outside_code == code
 
 
+@pytest.mark.parametrize(
+    ("rule", "body", "refused"),
+    [
+        (
+            {"field": "esito.codice", "equals": "KO", "code": "esito.motivo"},
+            b'{"id": 1, "esito": {"codice": "KO", "motivo": "PIENO"}}',
+            "PIENO",
+        ),
+        ({"field": "esito.codice", "equals": "KO", "code": "esito.motivo"}, b'{"id": 1, "esito": {"codice": "OK"}}', None),
+        ({"field": "esito.codice", "equals": "KO"}, b'{"id": 1, "esito": "KO"}', None),
+        ({"field": "errore", "equals": 1}, b'{"id": 1, "errore": 1}', "IN_BAND"),
+        ({"field": "errore", "equals": 1}, b'{"id": 1, "errore": true}', None),
+        ({"field": "esito", "equals": False}, b'{"id": 1, "esito": 0}', None),
+        ({"field": "esito", "equals": False}, b'{"id": 1, "esito": false}', "IN_BAND"),
+    ],
+)
+def test_how_a_configured_system_says_no_is_looked_for_where_it_stands(rule, body, refused):
+    operation = {**CONFIGURED["operations"]["iscrivi"], "failed_when": rule}
+    with peer(http(200, body)) as (url, _), configured(url, operations={"iscrivi": operation}) as adapter:
+        error = attempt(adapter, "iscrivi", {"nome": "Ada"}).error
+    assert getattr(error, "outside_code", None) == refused
+
+
 def test_an_answer_of_another_shape_is_no_answer():
     with peer(http(200, b'{"id": "sette"}')) as (url, _), configured(url) as adapter:
         assert isinstance(attempt(adapter, "iscrivi", {"nome": "Ada"}).error, InDoubt)
@@ -359,6 +382,15 @@ def test_an_answer_of_another_shape_is_no_answer():
 def test_a_configured_request_is_checked_before_it_leaves():
     with configured("http://127.0.0.1:1") as adapter, pytest.raises(ValidationError):
         call(adapter, "cerca-impresa", {"partita_iva": "123"})
+
+
+def test_a_list_of_whatever_takes_whatever():
+    anything = {"type": "object", "properties": {"voci": {"type": "array"}}, "required": ["voci"]}
+    operation = {"method": "POST", "path": "/voci", "effect": "keyed", "request": anything, "answer": anything}
+    with peer(http(200, b'{"voci": [1, "due", {"tre": []}]}')) as (url, seen), configured(url, operations={"manda": operation}) as adapter:
+        answer, _ = call(adapter, "manda", {"voci": [1, "due", None]})
+    assert answer.voci == [1, "due", {"tre": []}]
+    assert seen[0].endswith(b'{"voci":[1,"due",null]}')
 
 
 @pytest.mark.parametrize(
