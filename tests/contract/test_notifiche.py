@@ -106,6 +106,11 @@ class TestNotifiche(AdapterContract):
         again = attempt(adapter, "email", MAIL, key=first.ctx.key)
         assert first.answer == again.answer
 
+    @pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1e"])
+    def test_a_subject_with_the_end_of_a_line_that_is_none_of_mail_s_is_sent(self, adapter, simulator, end):
+        call(adapter, "email", {**MAIL, "oggetto": f"Pratica{end}presa in carico"})
+        assert simulator.ledger("email")[-1]["detail"]["oggetto"] == "Pratica presa in carico"
+
     def test_a_mailbox_that_does_not_exist_is_refused_and_nothing_is_sent(self, adapter, simulator):
         before = len(simulator.ledger("email"))
         with pytest.raises(Refused) as refused:
