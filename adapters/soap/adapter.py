@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -22,10 +22,10 @@ from bus.adapter import Call, Operation, Settings
 
 
 class InBand(Settings):
-    """How the system says no inside a success: the field at ``field`` is there and differs from ``ok``."""
+    """How the system says no inside a success: what stands at ``field``, in one of several items too, differs from ``ok``."""
 
     field: str = Field(description="names joined with dots, in the answer")
-    ok: str = Field(default="", description="the value, as text, that means yes; empty: the field must be absent or empty")
+    ok: str = Field(default="", description="the value that means yes, as XML writes it; empty: the field must be absent or empty")
 
 
 class SoapOperationSettings(ConfiguredOperation):
@@ -136,12 +136,21 @@ def _declared(name: str, asked: SoapOperationSettings, wsdl: Path, port: str) ->
 def _refuse_in_band(said: Any, rule: InBand | None, declared: Operation) -> None:
     if rule is None:
         return
-    found = said
-    for name in rule.field.split("."):
-        found = found.get(name) if isinstance(found, Mapping) else None
-    text = "" if found is None else str(found)
+    texts = [*_texts_at(said, rule.field.split("."))] or [""]
+    text = next((text for text in texts if text != rule.ok), rule.ok)
     if text != rule.ok:
         raise refused_in_band(declared, text)
+
+
+def _texts_at(value: Any, names: list[str]) -> Iterator[str]:
+    """What stands there, as XML writes it; of each item where there are several."""
+    if isinstance(value, list):
+        for one in value:
+            yield from _texts_at(one, names)
+    elif names:
+        yield from _texts_at(value.get(names[0]) if isinstance(value, Mapping) else None, names[1:])
+    elif value is not None:
+        yield str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def as_json(value: Any) -> Any:

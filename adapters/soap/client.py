@@ -79,7 +79,7 @@ class SoapClient:
 
         Raises `Refused` (a fault or HTTP status whose code is in ``refusals``, or a request that is not valid: nothing left),
         `Unreachable` (no byte left; any other failure of a ``read``), `InDoubt` (any other failure).
-        ``refusals`` knows faults by code, by the first name in their detail, and statuses as ``HTTP_403``.
+        ``refusals`` knows faults by subcode, by code, by the first name in their detail, and statuses as ``HTTP_403``.
         """
         operation = self.wsdl.operation(name)
         reply = self._exchange(operation, self._request(operation, values), ctx, effect)
@@ -143,8 +143,9 @@ class SoapClient:
             raise no_answer(effect, f"{operation.name}: status {reply.status} and no SOAP reply: {error.sentence}") from None
         fault = fault_in(opened)
         if fault is not None:
-            _refused_by(refusals, [fault.code, fault.detail], f"{operation.name}: {fault.sentence}")
-            raise no_answer(effect, f"{operation.name}: fault {fault.code}: {fault.sentence}", outside_code=fault.code)
+            _refused_by(refusals, [fault.subcode, fault.code, fault.detail], f"{operation.name}: {fault.sentence}")
+            code = fault.subcode or fault.code
+            raise no_answer(effect, f"{operation.name}: fault {code}: {fault.sentence}", outside_code=code)
         if reply.status >= 300:
             raise no_answer(effect, f"{operation.name}: status {reply.status}")
         return self._values(operation, opened.body, effect)

@@ -17,12 +17,13 @@ _OURS = ("", "http://schemas.xmlsoap.org/soap/actor/next", f"{ENVELOPE_12}/role/
 class SoapFault(Exception):
     """A SOAP fault: raised by a service's handler to send one; `fault_in` gives the one that was received.
 
-    ``code`` is the local name (``Client``, ``Server`` or the system's own), ``detail`` the name of the detail's first element or its text.
+    ``code`` is the local name (``Client``, ``Server`` or the system's own), ``detail`` the name of the detail's first element or its text,
+    ``subcode`` the local name of SOAP 1.2's innermost Subcode: there a system's own code stands. None is sent.
     """
 
-    def __init__(self, code: str, sentence: str, detail: str = "") -> None:
+    def __init__(self, code: str, sentence: str, detail: str = "", subcode: str = "") -> None:
         super().__init__(f"{code}: {sentence}")
-        self.code, self.sentence, self.detail = code, sentence, detail
+        self.code, self.sentence, self.detail, self.subcode = code, sentence, detail, subcode
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,18 @@ def fault_in(opened: Opened) -> SoapFault | None:
     fault = opened.child
     if fault is None or local(fault) != "Fault" or namespace(fault) != opened.version:
         return None
-    if opened.version == ENVELOPE_12:
-        code, sentence, detail = text_at(fault, "Code", "Value"), text_at(fault, "Reason", "Text"), _detail(fault, "Detail")
-    else:
-        code, sentence, detail = text_at(fault, "faultcode"), text_at(fault, "faultstring"), _detail(fault, "detail")
-    return SoapFault((code or "").rpartition(":")[2], sentence or "", detail)
+    if opened.version == ENVELOPE_11:
+        return SoapFault(_local(text_at(fault, "faultcode")), text_at(fault, "faultstring") or "", _detail(fault, "detail"))
+    subcode, path = "", ["Code", "Subcode"]
+    while found := text_at(fault, *path, "Value"):
+        subcode = _local(found)
+        path.append("Subcode")
+    code, sentence = _local(text_at(fault, "Code", "Value")), text_at(fault, "Reason", "Text") or ""
+    return SoapFault(code, sentence, _detail(fault, "Detail"), subcode)
+
+
+def _local(name: str | None) -> str:
+    return (name or "").rpartition(":")[2]
 
 
 def _detail(fault: Element, name: str) -> str:

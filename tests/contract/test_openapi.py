@@ -116,6 +116,16 @@ def test_a_success_without_content_is_an_answer_without_fields():
     assert answer.model_dump() == {}
 
 
+@pytest.mark.parametrize(("body", "refused"), [(b'{"esito": "KO"}', True), (b'{"esito": "OK"}', False), (b"", False)])
+def test_a_no_inside_a_success_whose_content_nobody_describes_is_found(body, refused):
+    rule = {"operation": "chiudiFascicolo", "effect": "once", "failed_when": {"field": "esito", "equals": "KO"}}
+    with (
+        peer(http(204 if not body else 200, body)) as (url, _),
+        archive(url, operations={"chiudi": {**rule, "success": [200, 204]}}) as adapter,
+    ):
+        assert isinstance(attempt(adapter, "chiudi", {"numero": "F-1"}).error, Refused) is refused
+
+
 def test_an_optional_null_is_left_out_and_one_that_the_contract_takes_is_sent():
     with peer(http(201, json.dumps(FILED).encode())) as (url, seen), archive(url) as adapter:
         call(adapter, "apri", {**NEW, "titolare": {"cognome": "Bianchi", "nome": None}, "riservato": None})

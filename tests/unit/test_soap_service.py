@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import threading
 import time
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from adapters.soap import wsdl, xml
-from adapters.soap.adapter import Soap
+from adapters.soap.adapter import InBand, Soap, _refuse_in_band
 from adapters.soap.client import BAD_REQUEST, Link, SoapClient
 from adapters.soap.server import SoapFault, SoapService
 from adapters.soap.shapes import shapes_of
@@ -434,6 +436,62 @@ def test_a_described_operation_says_no_in_band_and_sends_our_key():
         with pytest.raises(Refused):
             getattr(adapter, declared.method)(declared.request.model_validate(ASKED), call_of())
         adapter.close()
+
+
+def in_band(values, rule, **changes):
+    """The refusal that a described operation finds in a reply with these values, or None."""
+    with _Peer(body=service(lambda asked: values).handle(request_bytes()).body) as peer:
+        described = {"operation": "ricercaSoggetto", "effect": "keyed", "timeout": 2, "failed_when": rule, **changes}
+        adapter = Soap("registro", Soap.Settings.model_validate({"wsdl": str(OURS), "url": peer.url, "operations": {"cerca": described}}))
+        declared = adapter.operations["cerca"]
+        try:
+            getattr(adapter, declared.method)(declared.request.model_validate(ASKED), call_of())
+        except Refused as refused:
+            return refused.outside_code
+        finally:
+            adapter.close()
+
+
+ERRORS = [{"codiceErroreAnomalia": code, "tipoErroreAnomalia": "E", "testoErroreAnomalia": "t"} for code in ("0", "EN042")]
+
+
+@pytest.mark.parametrize(
+    ("errors", "rule", "refused"),
+    [
+        (ERRORS, {"field": "listaErrori.errore.codiceErroreAnomalia"}, "IN_BAND"),
+        (ERRORS, {"field": "listaErrori.errore.codiceErroreAnomalia", "ok": "0"}, "EN042"),
+        (ERRORS[:1], {"field": "listaErrori.errore.codiceErroreAnomalia", "ok": "0"}, None),
+        ([], {"field": "listaErrori.errore.codiceErroreAnomalia"}, None),
+    ],
+)
+def test_a_no_in_one_of_several_items_is_found(errors, rule, refused):
+    values = {"listaErrori": {"errore": errors}} if errors else {"soggetto": [PERSON]}
+    assert in_band(values, rule, refusals={"EN042": "nobody"}) == refused
+
+
+@pytest.mark.parametrize(
+    ("said", "ok", "refused"), [(True, "true", False), (False, "true", True), (False, "false", False), (0, "0", False)]
+)
+def test_a_boolean_is_what_xml_writes(said, ok, refused):
+    rule = InBand(field="esito.bene", ok=ok)
+    raises = pytest.raises(Refused) if refused else nullcontext()
+    with raises:
+        _refuse_in_band({"esito": {"bene": said}}, rule, SimpleNamespace(name="cerca", refusals={}))
+
+
+FAULT_12 = b"""<e:Envelope xmlns:e="http://www.w3.org/2003/05/soap-envelope"><e:Body><e:Fault><e:Code><e:Value>e:Sender</e:Value>
+<e:Subcode><e:Value>m:NON_VALIDO</e:Value><e:Subcode><e:Value xmlns:m="urn:m">m:CF_ERRATO</e:Value></e:Subcode></e:Subcode></e:Code>
+<e:Reason><e:Text xml:lang="it">no</e:Text></e:Reason></e:Fault></e:Body></e:Envelope>"""
+
+
+@pytest.mark.parametrize(("refusals", "code"), [({"CF_ERRATO": "", "Sender": ""}, "CF_ERRATO"), ({"Sender": ""}, "Sender"), ({}, "")])
+def test_the_code_of_the_system_in_a_fault_of_soap_12_is_its_subcode(refusals, code):
+    with _Peer(500, FAULT_12) as peer:
+        client = SoapClient(OURS, peer.url)
+        with pytest.raises(Refused if refusals else InDoubt) as told:
+            client.call("ricercaSoggetto", ASKED, call_of(), refusals=refusals)
+        client.close()
+    assert told.value.outside_code == (code or "CF_ERRATO")
 
 
 ENCODED = b"""<?xml version="1.0"?>
