@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
 
@@ -27,6 +27,9 @@ EXAMPLE = "CHANGE-ME"
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+S = TypeVar("S", bound=_Section)
 
 
 class Organization(_Section):
@@ -346,34 +349,18 @@ def parse(settings: Any, path: Path, *, secrets: bool = True, document: source.S
         said = _sentences(error, path) if document is None else _findings(resolved, document)
         raise ConfigError("\n".join(said), code="config.invalid", hint="docs/reference/settings.md lists all settings") from error
     config.written_as(settings)
-    attachments = config.attachments.model_copy(update={"folder": base / config.attachments.folder})
-    keystore = Keystore(folder=base / config.keystore.folder, master=base / config.keystore.master)
-    placed = {
-        "rules": base / config.rules,
-        "attachments": attachments,
-        "keystore": keystore,
-        "store": _placed(config.store, base),
-        "log": _named(config, base),
-        "anchors": _anchored(config.anchors, base),
-    }
-    return config.model_copy(update=placed)
+    placed, file = _placed(config, base), file_of(config.store.url)
+    log = placed.log.model_copy(update={"origin": config.log.origin or f"snodo/{config.organization.fiscal_code}"})
+    store = config.store if file is None else Store(url=f"sqlite:///{base / file}")
+    return placed.model_copy(update={"log": log, "store": store})
 
 
-def _named(config: Config, base: Path) -> Log:
-    """The log's settings with its name and its files in their places."""
-    log, before = config.log, config.log.previous_key
-    files = {"key": base / log.key, "receipt_key": base / log.receipt_key, "previous_key": before and base / before}
-    return log.model_copy(update={"origin": log.origin or f"snodo/{config.organization.fiscal_code}", **files})
-
-
-def _anchored(anchors: Anchors, base: Path) -> Anchors:
-    stamps = anchors.timestamps
-    return anchors if stamps is None else anchors.model_copy(update={"timestamps": stamps.model_copy(update={"ca": base / stamps.ca})})
-
-
-def _placed(store: Store, base: Path) -> Store:
-    file = file_of(store.url)
-    return store if file is None else Store(url=f"sqlite:///{base / file}")
+def _placed(section: S, base: Path) -> S:
+    """The same settings with each path in its place."""
+    found = {name: getattr(section, name) for name in type(section).model_fields}
+    paths = {name: base / value for name, value in found.items() if isinstance(value, Path)}
+    inner = {name: _placed(value, base) for name, value in found.items() if isinstance(value, _Section)}
+    return section.model_copy(update={**paths, **inner})
 
 
 def secrets_in(value: Any) -> Iterator[tuple[str, str]]:
