@@ -43,6 +43,7 @@ from bus.store.postgres_session import (
     refuse_without_rights,
     standby,
     told,
+    translated,
     unreachable,
 )
 from bus.store.writer import PAUSE, Writer
@@ -84,14 +85,6 @@ EXCEPTION WHEN SQLSTATE 'SN001' THEN NULL;
 END $$"""
 """256 KB that cannot be compressed, where messages go; rolled back in the server: psycopg takes any ROLLBACK for one of all it prepared."""
 _VIEW = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_PARAMETER = re.compile(r"(?<!:):(\w+)")
-
-
-def translated(text: str) -> str:
-    """Named parameters as psycopg takes them."""
-    return _PARAMETER.sub(r"%(\1)s", text.replace("%", "%%"))
-
-
 _INDEXED = re.compile(r"((?:\w+\.)?state = '(?:ready|dead)') AND (?:\w+\.)?state IN \('ready', 'dead'\)")
 # SQLite takes an index of some rows only where its condition stands word for word. PostgreSQL derives it; where it stands too, the planner
 # believes that fewer rows pass both, and may walk through all of another index and sort what it finds.

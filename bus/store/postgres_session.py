@@ -185,6 +185,14 @@ _DUMPERS: tuple[tuple[type, type[Dumper]], ...] = (
 )  # fmt: skip
 
 
+_PARAMETER = re.compile(r"(?<!:):(\w+)")
+
+
+def translated(text: str) -> str:
+    """Named parameters as psycopg takes them."""
+    return _PARAMETER.sub(r"%(\1)s", text.replace("%", "%%"))
+
+
 def line(url: str) -> str:
     """The address of a database with what makes a line to it."""
     return make_conninfo(url, **LINE)  # type: ignore[arg-type]

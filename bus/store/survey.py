@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,7 +100,7 @@ def _postgresql(url: str) -> Survey:
 
     def ask(query: str, parameters: Mapping[str, Any] | None = None) -> Sequence[Any]:
         with obstacles.looking(raw, query):
-            return raw.execute(_PARAMETER.sub(r"%(\1)s", query), parameters).fetchall()
+            return raw.execute(postgres_session.translated(query), parameters or {}).fetchall()
 
     try:
         with postgres_session.Session.connect(url, autocommit=True, row_factory=dict_row, connect_timeout=5) as raw:
@@ -112,13 +111,14 @@ def _postgresql(url: str) -> Survey:
             [safety] = ask(postgres_session.FACTS)
             with obstacles.looking(raw, "schema_revision"):
                 revision = revision_of_postgres(raw) if safety["schema"] else 0
-            unsafe = [*postgres_session.refusals(safety, raw.info.backend_pid), *_rights_lacking(raw, revision)]
+            lacking = _refusal(lambda: postgres_session.refuse_without_rights(raw)) if revision == REVISION else None
+            unsafe = [*postgres_session.refusals(safety, raw.info.backend_pid), lacking]
             figures, missed = _figures(ask, facts["now"], revision, psycopg.ProgrammingError)
             return Survey(
                 kind="PostgreSQL", where=where_is(url), version=facts["server_version"],
                 too_old=raw.info.server_version < postgres_session.OLDEST,
                 durability=", ".join(f"{name} {safety[name]}" for name in ("fsync", "full_page_writes", "synchronous_commit")),
-                unsafe=tuple(unsafe), revision=revision, speaks=REVISION, now=facts["now"],
+                unsafe=tuple(filter(None, unsafe)), revision=revision, speaks=REVISION, now=facts["now"],
                 ahead=before + (after - before) / 2 - facts["now"],
                 user=facts["user"], may_change=_may_change(ask) if revision else "",
                 standbys=obstacles.standbys(raw), figures=figures, missed=missed,
@@ -129,17 +129,6 @@ def _postgresql(url: str) -> Survey:
         raise postgres_session.unreachable(error) from error
 
 
-def _rights_lacking(raw: Any, revision: int) -> Iterator[StoreError]:
-    from bus.store.postgres_session import refuse_without_rights
-
-    try:
-        if revision == REVISION:
-            refuse_without_rights(raw)
-    except StoreError as lacking:
-        yield lacking
-
-
-_PARAMETER = re.compile(r"(?<!:):(\w+)")
 _FORM = "SET datestyle = 'ISO'; SET intervalstyle = 'postgres'"
 """How times are written, whatever the server, the database or the user have: psycopg reads no others."""
 _FACTS = """
@@ -165,7 +154,7 @@ def _figures(
     """Answers, and why there is none; ``strange``: what a database raises that has not the tables of a query."""
     figures: dict[str, list[dict[str, Any]]] = {}
     missed: dict[str, StoreError] = {}
-    other = _other(revision)
+    other = _refusal(lambda: refuse(revision))
     for name, query in queries.load("survey.sql", in_list="").items() if revision else ():
         if other is not None and name not in OF_ALL_REVISIONS:
             missed[name] = other
@@ -181,10 +170,10 @@ def _figures(
     return figures, missed
 
 
-def _other(revision: int) -> StoreError | None:
-    """Why the start refuses a schema, if it does."""
+def _refusal(look: Callable[[], None]) -> StoreError | None:
+    """Why the start refuses what it looks at, if it does."""
     try:
-        refuse(revision)
+        look()
     except StoreError as error:
         return error
     return None
