@@ -37,7 +37,7 @@ from bus.mapping.types import MessageType
 from bus.message import JsonObject, JsonValue, parsed
 from bus.route.compile import plan_of
 from bus.route.plan import GatherStep, Plan, SendStep, WaitStep
-from bus.rulefiles import Files, files_of
+from bus.rulefiles import Files, files_of, paths_in
 from bus.store import Store, Tx
 
 NEWS = "rules"
@@ -432,11 +432,8 @@ def _checked(files: Files) -> Files:
 
 def _stamps(folder: Path) -> dict[str, tuple[int, int]]:
     found: dict[str, tuple[int, int]] = {}
-    for kind in ("routes", "mappings"):
-        for path in (folder / kind).rglob("*.*"):
-            try:
-                told = path.stat()
-            except OSError:  # it went while we looked
-                continue
-            found[str(path)] = (told.st_mtime_ns, told.st_size)
+    for path in paths_in(folder):
+        with suppress(OSError):  # it went while we looked
+            told = (folder / path).stat()
+            found[path] = (told.st_mtime_ns, told.st_size)
     return found

@@ -29,17 +29,16 @@ _LOOKS = (".yaml", ".yml", ".csv", ".yaml.txt", ".yml.txt", ".csv.txt", ".xls", 
 
 def files_of(folder: Path) -> dict[str, bytes]:
     """What a folder holds of rules. Of a file that is too large only so much is read that it is seen to be."""
-    found = sorted(_named(folder), key=lambda path: path.split("/"))
+    found = sorted((path for path in paths_in(folder) if path.endswith(".yaml") or is_table(path)), key=lambda path: path.split("/"))
     return {shown: _content(path) for shown in found if (path := folder / shown).is_file()}
 
 
-def _named(folder: Path) -> Iterator[str]:
-    """The paths in a folder that are called as rules are. (`Path.glob` takes twice as long, each time that rules are checked.)"""
+def paths_in(folder: Path) -> Iterator[str]:
+    """All files where rules may be, whatever they are called. (`Path.glob` takes twice as long, each time that rules are checked.)"""
     start = len(str(folder / "routes")) - len("routes")  # of `.` nothing stands before it
     for part in ("routes", "mappings"):
         for here, _, names in os.walk(folder / part):
-            inside = here[start:]
-            yield from (f"{inside}/{name}" for name in names if name.endswith(".yaml") or is_table(f"{inside}/{name}"))
+            yield from (f"{here[start:]}/{name}" for name in names)
 
 
 def _content(path: Path) -> bytes:
@@ -69,11 +68,8 @@ def is_mapping(path: str) -> bool:
 
 def strays(folder: Path) -> list[Finding]:
     """A warning for each file that looks like rules and is not read as such, for how it is called or where it is."""
-    found = []
-    for part in ("routes", "mappings"):
-        for here, _, names in os.walk(folder / part):
-            paths = ((Path(here) / name).relative_to(folder).as_posix() for name in names if name.lower().endswith(_LOOKS))
-            found += [path for path in paths if not any(is_one(path) for is_one in (is_route, is_beside, is_type, is_table, is_mapping))]
+    looks = (path for path in paths_in(folder) if path.lower().endswith(_LOOKS))
+    found = [path for path in looks if not any(is_one(path) for is_one in (is_route, is_beside, is_type, is_table, is_mapping))]
     said = "this file is not read: nothing of it counts"
     hint = "routes, mappings and types end in .yaml, tables in .csv; below mappings/types/ and mappings/tables/ there are no folders"
     return [Finding(path, 1, 1, "catalog.not-read", "warning", said, hint) for path in sorted(found) if path != CATALOGUE]
