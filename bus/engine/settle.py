@@ -112,17 +112,18 @@ class Settling:
     def settle(self, tx: Tx, lives: Sequence[Live], now: dt.datetime, held: Collection[str]) -> list[Settled]:
         """Write what lives decided whose claims this very transaction knows to be ours: those in ``held``."""
         settled = [self._settle(tx, live, now) if live.id in held else Settled(lost=True) for live in lives]
-        for live, one in zip(lives, settled, strict=True):
+        both = list(zip(lives, settled, strict=True))
+        for live, one in both:
             one.well = bool(live.strikes) and not one.lost and (live.came_home or (one.left and not live.at_risk))
-        self._free_lanes(tx, lives, settled)
-        if well := [live.id for live, one in zip(lives, settled, strict=True) if one.well]:
+        self._free_lanes(tx, both)
+        if well := [live.id for live, one in both if one.well]:
             tx.do("forget_strikes", runs=listed(well))
-        self._release(tx, now, [(live, one) for live, one in zip(lives, settled, strict=True) if one.left])
+        self._release(tx, now, [(live, one) for live, one in both if one.left])
         return settled
 
-    def _free_lanes(self, tx: Tx, lives: Sequence[Live], settled: Sequence[Settled]) -> None:
+    def _free_lanes(self, tx: Tx, both: Sequence[tuple[Live, Settled]]) -> None:
         """Tell which lanes were left by one of these and taken by none."""
-        for live, one in zip(lives, settled, strict=True):
+        for live, one in both:
             ended = [made.record.data["operation"] for made in live.decided.entries if not one.lost and ends_lane(made.record)]
             names = {f"{name.partition('.')[0]}.{self.outside.operation(name).sequence}" for name in ended}
             one.freed = [name for name in sorted(names) if tx.one("lane", name=name) is None]
