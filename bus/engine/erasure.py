@@ -16,7 +16,6 @@ from bus.engine import reasons
 from bus.engine.projection import Entry, entry, holder, write, write_apart
 from bus.errors import Conflict, Erased, Forbidden, Invalid, NotFound
 from bus.log import log
-from bus.log.payload import key_number
 from bus.log.record import Record, record_of
 from bus.message import JsonObject, JsonValue, canonical, new_id, parsed
 from bus.store import Row, Tx
@@ -214,17 +213,17 @@ def _nobody_waits_for(tx: Tx, files: Iterable[str], now: dt.datetime) -> None:
 
 def _unnamed(tx: Tx, file: str, own: int | None, actor: str, clock: Clock) -> list[int]:
     """A file that stays is told anew, without the name that the erased upload may have given it; returns the keys of the old word."""
-    keys = []
-    for row in tx.all("attachments_of_file", file=file):
-        stored = tx.one("payload", id=row["payload"])
-        number = None if stored is None else key_number(bytes(stored["nonce"]))
+    keys, rows = list[int](), tx.all("attachments_of_file", file=file)
+    numbers = log.keys_of(tx, (row["payload"] for row in rows))
+    for row in rows:
         try:
             told = {**log.json_payload(tx, row["payload"]), "name": NAMELESS}
         except (KeyError, Erased):
             continue
         data = {"file": file, "size": told["size"], "sender": row["sender"], "came": row["time"], **({} if own is None else {"key": own})}
         write_apart(tx, Record(new_id(), "attached", clock.now(), actor=actor, data=data), {"attachment": told})
-        keys += [] if number is None else [number]
+        if (number := numbers.get(row["payload"])) is not None:
+            keys.append(number)
     return keys
 
 
@@ -237,15 +236,11 @@ def _texts_of(tx: Tx, found: Reach) -> list[str]:
 
 def _destructible(tx: Tx, payloads: Iterable[str]) -> set[int]:
     """The keys of payloads. One of before keys has none: its row is deleted."""
-    keys = set()
-    for one in payloads:
-        row = tx.one("payload", id=one)
-        number = None if row is None else key_number(bytes(row["nonce"]))
-        if number is not None:
-            keys.add(number)
-        elif row is not None:
-            tx.do("drop_payload", id=one)
-    return keys
+    numbers = log.keys_of(tx, payloads)
+    for identity, number in numbers.items():
+        if number is None:
+            tx.do("drop_payload", id=identity)
+    return {number for number in numbers.values() if number is not None}
 
 
 def _mark(identity: str) -> str:

@@ -13,10 +13,9 @@ from typing import Any
 
 from bus.errors import Conflict, Erased, Invalid, NotFound
 from bus.log import log
-from bus.log.payload import key_number
 from bus.log.record import WEAK, Record, as_line
 from bus.message import JsonObject
-from bus.store import Row, Tx, listed
+from bus.store import Row, Tx
 
 
 def unknown_message() -> NotFound:
@@ -133,11 +132,9 @@ def _losses(tx: Tx, records: list[Record]) -> Iterator[Record]:
     """Records that say why something of a case cannot be read any more; looked for only where something cannot."""
     messages = {record.message for record in records if record.kind == "received"}
     told = {held.id for record in records for held in record.payloads if held.role == "message" or held.role.startswith("wire")}
-    there = tx.all("payloads_there", payloads=listed(sorted(told)))
-    whole = len(there) == len(told) and not any(
-        (number := key_number(bytes(row["nonce"]))) is not None and tx.one("is_erased", key=number) for row in there
-    )
-    if records and not whole:
+    numbers = log.keys_of(tx, sorted(told))
+    gone = len(numbers) < len(told) or any(number is not None and tx.one("is_erased", key=number) for number in numbers.values())
+    if records and gone:
         later = log.every_of_kinds(tx, {"erased", "disposed"}, log.number_of(tx, records[0]))
         yield from (_only(one, messages) for one in later if messages & {*one.data["messages"], *one.data.get("wires", ())})
 

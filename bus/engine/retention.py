@@ -24,7 +24,7 @@ from bus.log import log
 from bus.log.payload import key_number
 from bus.log.record import Record
 from bus.message import JsonObject, JsonValue, new_id
-from bus.store import Row, Tx, listed
+from bus.store import Row, Tx
 
 Kind = Literal["payloads", "wire", "attachments", "accesses", "journals"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -113,17 +113,14 @@ def _message(tx: Tx, held: Terms, kind: Kind, row: Row, standing: str, young: fr
         return None
     records = [one for one in log.of_message(tx, row["id"]) if one.kind not in APART]
     lawful = any(_kept(held, one) for one in records) or own in young
-    roles = [(one.id, one.role) for record in records for one in record.payloads]
+    why, payloads = standing or ("minimum" if lawful else ""), [one for record in records for one in record.payloads]
     if kind == "wire":
-        wire = [identity for identity, role in roles if role.startswith("wire")]
-        there = tx.all("payloads_there", payloads=listed(wire)) if wire else ()
-        gone = tuple(one["id"] for one in there)
-        return Found(row["time"], standing or ("minimum" if lawful else ""), len(gone), row["id"], rows=gone) if gone else None
-    there = tx.all("payloads_there", payloads=listed(identity for identity, _ in roles))
-    numbers = {one["id"]: key_number(bytes(one["nonce"])) for one in there}
+        wire = tuple(log.keys_of(tx, (one.id for one in payloads if one.role.startswith("wire"))))
+        return Found(row["time"], why, len(wire), row["id"], rows=wire) if wire else None
+    numbers = log.keys_of(tx, (one.id for one in payloads))
     keys = tuple(sorted({number for number in numbers.values() if number is not None}))
-    open_ = tuple(identity for identity, number in numbers.items() if number is None)
-    return Found(row["time"], standing or ("minimum" if lawful else ""), len(numbers), row["id"], keys=keys, rows=open_)
+    unsealed = tuple(identity for identity, number in numbers.items() if number is None)
+    return Found(row["time"], why, len(numbers), row["id"], keys=keys, rows=unsealed)
 
 
 def _standing(tx: Tx, case: str, cut: str) -> str:
@@ -150,8 +147,7 @@ def _young(tx: Tx, held: Terms) -> frozenset[int]:
     while records := log.of_kinds(tx, {"served"}, after, log.PAGE):
         after = records[-1][0]
         wanted = [one.id for _, record in records if _kept(held, record) for one in record.payloads[:1]]
-        rows = tx.all("payloads_there", payloads=listed(wanted))
-        found.update(number for row in rows if (number := key_number(bytes(row["nonce"]))) is not None)
+        found.update(number for number in log.keys_of(tx, wanted).values() if number is not None)
     return frozenset(found)
 
 
@@ -166,9 +162,8 @@ def _file(tx: Tx, cut: str, row: Row, files: Mapping[str, int | None]) -> Found:
     token = row["file"]
     cases = {tx.one("message", id=one["message"])["case_id"] for one in tx.all("enclosures_of_file", file=token)}  # type: ignore[index]
     standing = next((why for case in sorted(cases) if (why := _standing(tx, case, cut))), "")
-    told = [one["payload"] for one in tx.all("attachments_of_file", file=token)]
-    numbers = {key_number(bytes(one["nonce"])) for one in tx.all("payloads_there", payloads=listed(told))}
-    keys = {number for number in {*numbers, files.get(token)} if number is not None}
+    told = log.keys_of(tx, (one["payload"] for one in tx.all("attachments_of_file", file=token)))
+    keys = {number for number in (*told.values(), files.get(token)) if number is not None}
     return Found(row["time"], standing, file=token, keys=tuple(sorted(keys)))
 
 
@@ -176,10 +171,10 @@ def _record(tx: Tx, held: Terms, kind: Kind, record: Record) -> Found | None:
     """A record whose payloads are old enough; None when they are gone already, or belong to a journal that is kept for ever."""
     if kind == "journals" and (record.data["adapter"] not in held.journals or _kept(held, record)):
         return None
-    there = tx.all("payloads_there", payloads=listed(one.id for one in record.payloads))
+    there = log.keys_of(tx, (one.id for one in record.payloads))
     if kind == "journals":
-        return Found(text_of(record.time), payloads=len(there), record=record.id, rows=tuple(row["id"] for row in there)) if there else None
-    keys = tuple(number for row in there if (number := key_number(bytes(row["nonce"]))) is not None and not tx.one("is_erased", key=number))
+        return Found(text_of(record.time), payloads=len(there), record=record.id, rows=tuple(there)) if there else None
+    keys = tuple(number for number in there.values() if number is not None and not tx.one("is_erased", key=number))
     return Found(text_of(record.time), payloads=len(keys), record=record.id, keys=keys) if keys else None
 
 

@@ -87,6 +87,12 @@ def payloads(tx: Tx, identities: Iterable[str]) -> dict[str, bytes]:
     return found
 
 
+def keys_of(tx: Tx, identities: Iterable[str]) -> dict[str, int | None]:
+    """Those of some payloads that are there, by id, each with the number of its key; None for one of before payloads were sealed."""
+    rows = tx.all("payloads_there", payloads=listed(identities))
+    return {row["id"]: sealing.key_number(bytes(row["nonce"])) for row in rows}
+
+
 def json_payload(tx: Tx, identity: str) -> Any:
     """The JSON value of a payload; raises KeyError when it is not there any more, `Erased` when nobody can open it."""
     found = payload(tx, identity)
