@@ -105,13 +105,13 @@ def open_letter(tx: Tx, run: str, looker: Looker, clock: Clock) -> Letter:
 
 def open_evidence(tx: Tx, run: str, identity: str, looker: Looker, clock: Clock) -> tuple[bytes, str]:
     """The bytes of one piece of evidence and their media type; that somebody looked is a record. Raises `NotFound`, `Forbidden`."""
-    found = next((one for one in letter(tx, run).evidence if one.id == identity), None)
+    dead = letter(tx, run)
+    found = next((one for one in dead.evidence if one.id == identity), None)
     content = log.payload(tx, identity) if found else None
     if found is None or content is None:
         raise NotFound("this dead letter has no such evidence", code="dead.evidence-unknown", hint=f"bus dead show {run} lists it")
     accesses.needs_all(looker, "what crossed the border")
-    message = tx.one("run", id=run)["message"]  # type: ignore[index]
-    accesses.look(tx, looker, found.role, clock, message=message, run=run, data={"payload": identity})
+    accesses.look(tx, looker, found.role, clock, message=dead.message, run=run, data={"payload": identity})
     return content, found.media_type
 
 

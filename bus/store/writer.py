@@ -69,7 +69,7 @@ class Connection(Tx, Protocol):
 class Writer:
     """Runs work on a connection that its own thread opens and closes."""
 
-    def __init__(self, connect: Callable[[], Connection], name: str = "snodo-writer") -> None:
+    def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self.commits = 0
@@ -89,7 +89,7 @@ class Writer:
         self._away_since: float | None = None
         self._lock = threading.Lock()
         self._ready: Future[None] = Future()
-        self._thread = threading.Thread(target=self._live, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._live, name="snodo-writer", daemon=True)
         self._thread.start()
         self._ready.result()
 
