@@ -462,11 +462,7 @@ class App:
         """See `bus.activation.Activation.describe`; and which process works under which rules, what the settings were at its start."""
         with self.store.read() as tx:
             present = processes(tx, self.clock.now())
-        return {
-            **self.rules.describe(),
-            "processes": list[JsonValue](present),
-            "settings": dict(self.config.fingerprints),
-        }
+        return {**self.rules.describe(), "processes": list[JsonValue](present), "settings": dict(self.config.fingerprints)}
 
     # -- the adapters' doors -----------------------------------------------------------------------------------------
 

@@ -24,8 +24,9 @@ TABLES = {
 
 
 def copy(source: Store, target: Store) -> dict[str, int]:
-    """Rows copied, by table. Nothing else may work on either; both have the same keys. Raises
-    `ConfigError` for a target with records, `StoreError` for a copy that differs.
+    """Rows copied, by table. Nothing else may work on either; both have the same keys.
+
+    Raises `ConfigError` for a target with records, `StoreError` for a copy that differs.
     """
     with source.read() as old:
         return target.write(lambda tx: _copy(old, tx)).result()

@@ -24,19 +24,7 @@ from bus.channel.publisher import Publisher
 from bus.channel.refusal import explain, refuse_old, refuse_unsafe, said, used_up
 from bus.message import JsonObject
 
-__all__ = [
-    "MOST",
-    "QUEUE",
-    "Channel",
-    "KombuChannel",
-    "News",
-    "Ring",
-    "explain",
-    "refuse_old",
-    "refuse_unsafe",
-    "said",
-    "used_up",
-]
+__all__ = ["MOST", "QUEUE", "Channel", "KombuChannel", "News", "Ring", "explain", "refuse_old", "refuse_unsafe", "said", "used_up"]
 
 Ring = Callable[[Sequence[str]], None]
 News = Callable[[Sequence[str]], None]

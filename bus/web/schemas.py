@@ -259,11 +259,7 @@ _SHAPES: dict[str, Mapping[str, Shape]] = {
     },
     "Activations": {"activations": _array(_object(_ACTIVATION))},
     "Changed": {"rules": TEXT, "edition": TEXT, "changed": {**TRUTH, "description": "False: they were in force already."}, "record": UUID},
-    "Activate": {
-        **_REASON,
-        **_EXPECTED,
-        "files?": {**TEXTS, "description": "Content by path; without it, the process's own folder."},
-    },
+    "Activate": {**_REASON, **_EXPECTED, "files?": {**TEXTS, "description": "Content by path; without it, the process's own folder."}},
     "Rollback": {**_REASON, **_EXPECTED, "steps?": {**NUMBER, "minimum": 1}, "to?": _text("The beginning of a fingerprint.")},
     "Tail": {
         "records": _array(_object({"seq": NUMBER, "id": UUID, "kind": TEXT, "time": TIME, "actor": TEXT}, more=True)),
