@@ -346,7 +346,7 @@ def parse(settings: Any, path: Path, *, secrets: bool = True, document: source.S
     try:
         config = Config.model_validate(resolved)
     except ValidationError as error:
-        said = _sentences(error, path) if document is None else _findings(resolved, document)
+        said = [f"{path}: {fault}" for fault in faults.all_of(error)] if document is None else _findings(resolved, document)
         raise ConfigError("\n".join(said), code="config.invalid", hint="docs/reference/settings.md lists all settings") from error
     config.written_as(settings)
     placed, file = _placed(config, base), file_of(config.store.url)
@@ -413,7 +413,3 @@ def _findings(settings: Any, document: source.Source) -> list[str]:
     """What is wrong, each with its place; not with its line, in which a secret may stand."""
     source.validated(settings, Config, document)
     return [source.render([replace(one, excerpt="")]) for one in sorted(document.findings, key=lambda one: (one.line, one.column))]
-
-
-def _sentences(error: ValidationError, path: Path) -> list[str]:
-    return [f"{path}: {fault}" for fault in faults.all_of(error)]

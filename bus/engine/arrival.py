@@ -101,7 +101,9 @@ def arrival_of(
     names = _intake_keys(declared.key, plans, scope, submission)
     _refuse_nul(submission, names)
     content = _content(submission)
-    opened = [_opening(plan) for plan in plans]
+    opened: list[dict[str, Any]] = [
+        {"id": new_id(), "route": one.route, "version": one.version, "digest": one.digest, "ordered": one.ordered} for one in plans
+    ]
     tokens = [(scope, keys.token(name)) for scope, name in names]
     data: dict[str, Any] = {
         "type": message.type, "sender": message.sender, "runs": opened, "intake": tokens, "content": keys.token(content),
@@ -198,10 +200,6 @@ def _fits(record: Record, submission: Submission) -> None:
             f"{LONGEST - PROMISE:,}",
             code="message.too-many-facts", hint=f"{submission.origin} must hand in less with a message, or several messages",
         )  # fmt: skip
-
-
-def _opening(plan: Plan) -> dict[str, Any]:
-    return {"id": new_id(), "route": plan.route, "version": plan.version, "digest": plan.digest, "ordered": plan.ordered}
 
 
 def _message(submission: Submission, identity: str, clock: Clock) -> Message:

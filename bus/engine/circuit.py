@@ -22,6 +22,8 @@ from bus.errors import InDoubt, OutsideError, Unreachable
 
 Place: TypeAlias = tuple[str, int, str]
 """One call that wants to go out: run, fence, path."""
+Say = Callable[..., None]
+"""Hears an event by its name, and more of it as keywords."""
 AWAY = frozenset({"HTTP_429", "HTTP_502", "HTTP_503", "HTTP_504"})
 """Answers of somebody who stands before the system and says that it cannot be had."""
 
@@ -45,7 +47,7 @@ class Circuit:
     """See the module. ``say`` hears every change: ``circuit.opened`` with the seconds of the pause, ``circuit.closed``."""
 
     habits: Habits
-    say: Callable[[str, float], None] = lambda event, seconds: None
+    say: Say = lambda event, seconds: None
     failures: int = 0
     _open_until: dt.datetime | None = None
     _pause: dt.timedelta = field(default=dt.timedelta())
@@ -98,10 +100,10 @@ class Circuit:
         seconds = min(max(self.habits.pause, 2 * self._pause.total_seconds()), self.habits.longest)
         self._pause = dt.timedelta(seconds=seconds)
         self._open_until = now + self._pause
-        self.say("circuit.opened", seconds)
+        self.say("circuit.opened", seconds=seconds)
 
     def _close(self) -> None:
         was_open = self.is_open
         self.failures, self._open_until, self._pause = 0, None, dt.timedelta()
         if was_open:
-            self.say("circuit.closed", 0.0)
+            self.say("circuit.closed", seconds=0.0)

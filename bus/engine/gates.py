@@ -17,18 +17,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Literal, NamedTuple, TypeAlias
 
 from bus.adapter import Adapter
-from bus.engine.circuit import Circuit, Habits, Place
+from bus.engine.circuit import Circuit, Habits, Place, Say
 from bus.errors import OutsideError
 from bus.message import JsonObject
 from bus.route.plan import CallStep
 
-Say = Callable[..., None]
 Admission: TypeAlias = Literal["in", "line", "away"]
 SHORTEST, STUCK, LONGEST = 5.0, 60.0, 300.0
 """Seconds for which a run that was turned away is left alone, unless a gate calls it; for nothing moving at most `STUCK`."""
@@ -144,7 +144,7 @@ class Gates:
     def __init__(self, places: Mapping[str, int], most_live: int, habits: Habits, say: Say = lambda event, **fields: None) -> None:
         share = max(most_live // (2 * max(len(places), 1)), 1)
         adapters = {name.partition(".")[0] for name in places}
-        self.circuits = {name: Circuit(habits, _saying(say, name)) for name in sorted(adapters)}
+        self.circuits = {name: Circuit(habits, partial(say, adapter=name)) for name in sorted(adapters)}
         self._gates = {name: Gate(size, share, self.circuits[name.partition(".")[0]]) for name, size in sorted(places.items())}
         self._held: dict[tuple[str, int], dict[str, Gate]] = defaultdict(dict)
 
@@ -242,7 +242,3 @@ class Gates:
             }
             for name, gate in self._gates.items()
         }  # fmt: skip
-
-
-def _saying(say: Say, adapter: str) -> Callable[[str, float], None]:
-    return lambda event, seconds: say(event, adapter=adapter, seconds=seconds)

@@ -9,6 +9,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Any, Protocol
 
 from pydantic import BaseModel, ValidationError
@@ -142,12 +143,12 @@ class Outside:
         return Result(asking, answer, error, tuple(ctx.facts), tuple(ctx.exchanges), self._ticks() - begun)
 
     def _context(self, asking: Asking, message: Message, now: dt.datetime) -> contract.Call:
-        files = self._files
+        files = self._files  # what another system gives for a message belongs to who sent the message
         return contract.Call(
             key=asking.call.key, timeout=asking.call.timeout or asking.operation.timeout, now=now, attempt=asking.attempt,
             number=asking.number, message_id=message.id, correlation_id=message.correlationid, traceparent=message.traceparent,
             attachments=message.attachments,
-            open_attachment=files.open if files else None, save_attachment=_keeper(files, message.sender) if files else None,
+            open_attachment=files.open if files else None, save_attachment=partial(files.save, sender=message.sender) if files else None,
         )  # fmt: skip
 
     def threads(self) -> int:
@@ -160,11 +161,6 @@ class Outside:
         for name, threads in self._threads.items():
             if threads.close(until):
                 self.adapters[name].close()
-
-
-def _keeper(files: Files, sender: str) -> Callable[[IO[bytes], str, str], Attachment]:
-    """What another system gave for a message belongs to who sent the message."""
-    return lambda stream, media_type, name: files.save(stream, media_type, name, sender)
 
 
 def _as_kept(model: BaseModel) -> JsonValue:

@@ -240,13 +240,9 @@ class _Walk:
     def pieces(self) -> Iterator[list[Key]]:
         """In pieces, each newest first."""
         if self.among is not None and self.among.few is not None:
-            yield from self._of_few(self.among.few)
+            yield self._wanted(self.tx.all("traced_of_messages", messages=listed(self.among.few), top=self.top))
         else:
             yield from self._merged()
-
-    def _of_few(self, messages: Sequence[str]) -> Iterator[list[Key]]:
-        rows = self.tx.all("traced_of_messages", messages=listed(messages), top=self.top)
-        yield self._wanted(rows)
 
     def _wanted(self, rows: Iterable[Row]) -> list[Key]:
         takes, first = self.question.takes, (self.question.first, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any, cast
 
 from bus.engine import accesses
@@ -45,12 +44,8 @@ def _question(given: dict[str, Any]) -> Question:
             "text is looked for in messages", code="search.text", hint="some letters or digits, and find: messages, which show their cases"
         )
     kinds = kinds_of(given.get("outcome", ""), "input.invalid")
-    since, until = (_moment(given.get(name)) for name in ("from", "to"))
+    since, until = (moment(given[name]) if name in given else None for name in ("from", "to"))
     if since and until and since >= until:
         raise Invalid("from is not before to", code="search.time", hint="to is the first moment that is not searched any more")
     texts = {name: given[name] for name in ("key", "type", "route", "step", "text") if name in given}
     return Question(cast(Find, find), kinds=kinds, since=since, until=until, **texts)
-
-
-def _moment(text: str | None) -> dt.datetime | None:
-    return None if text is None else moment(text)
