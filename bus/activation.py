@@ -19,7 +19,6 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -222,7 +221,7 @@ class Activation:
 
         def needed(type: str) -> bool:
             with self._store.read() as tx:
-                return type in types or editions.has_late_wait(tx, type)
+                return type in types or tx.one("late_wait_for", type=type) is not None
 
         return needed
 
@@ -375,11 +374,6 @@ class Activation:
 
 class _Raced(Conflict):
     """Other rules came in force between our look and our transaction."""
-
-
-def findings_of(error: RulesError) -> list[JsonObject]:
-    """The findings as JSON, for those who are not where the files are."""
-    return [asdict(finding) for finding in error.findings]
 
 
 def _told(tx: Tx, record: Record) -> JsonObject:

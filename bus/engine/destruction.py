@@ -96,7 +96,7 @@ class Destruction:
         self.expire()
         with self._or_again():
             with self._store.read() as tx:
-                left = [key for key in erasure.redo(tx) if not self._keys.is_gone(key)]
+                left = [row["key"] for row in tx.all("erased_keys") if not self._keys.is_gone(row["key"])]
             if left:
                 self._keys.forget(left)
                 self._log.warning("keys.destroyed-again", keys=len(left), sentence="the log says that they are erased")

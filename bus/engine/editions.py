@@ -137,8 +137,3 @@ def in_flight(tx: Tx, known: Iterable[str] = ()) -> list[JsonObject]:
     """Runs that have not ended, counted by route, version and digest, without those under plans that are ``known``."""
     without = set(known)
     return [dict(row) for row in tx.all("runs_by_plan") if row["digest"] not in without]
-
-
-def has_late_wait(tx: Tx, type: str) -> bool:
-    """Whether a run that is over wants to be told when a message of that type comes late."""
-    return tx.one("late_wait_for", type=type) is not None

@@ -1,7 +1,7 @@
 """Erasure: what the log holds about one person becomes unreadable for good. One person asks, another one confirms; both are records.
 
 The keys of the messages about the person are destroyed, and those of the files that only these messages have with them. The record
-comes first, the keys after it: `redo` destroys what a crash between the two, or a key store restored from a backup, has left.
+comes first, the keys after it: `bus.engine.destruction` destroys what a crash between the two, or a restored key store, has left.
 """
 
 from __future__ import annotations
@@ -171,11 +171,6 @@ def keys_told(tx: Tx, files: Collection[str]) -> dict[str, int]:
     """The keys of files as the log tells them, by token: for those that are damaged or missing. Records of before tell none."""
     told = (record.data for record in log.every_of_kinds(tx, {"attached"}))
     return {data["file"]: data["key"] for data in told if "key" in data and data["file"] in files}
-
-
-def redo(tx: Tx) -> tuple[int, ...]:
-    """The keys that the log says are destroyed."""
-    return tuple(row["key"] for row in tx.all("erased_keys"))
 
 
 def holdings(tx: Tx, subject: str) -> Reach:

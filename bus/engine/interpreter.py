@@ -284,11 +284,6 @@ def case_keys(case: Mapping[str, Expression], message: Message, envelope: Mappin
     return key_texts({name: expression(scope) for name, expression in case.items()})
 
 
-def run_key(plan: Plan, message: Message) -> JsonValue:
-    """What makes a message the same one to this plan, None where nothing in it does; raises ExpressionError."""
-    return None if plan.key is None else plan.key(at_the_door(message))
-
-
 def at_the_door(message: Message, envelope: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What expressions see of a message that has begun no run yet: it has no case."""
     return {"body": message.body, "message": envelope or envelope_of(message), "now": text_of(message.time), "case": {}}

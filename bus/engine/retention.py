@@ -2,7 +2,7 @@
 
 Cases are the unit: what was said goes when nothing of the case is at work and nothing happened in it for as long as the settings say.
 Every page writes one record (`disposed`) in the transaction that drops rows; keys are destroyed after it, and again at each start
-(`bus.engine.erasure.redo`), so that whatever is interrupted is simply begun again.
+(`bus.engine.destruction`), so that whatever is interrupted is simply begun again.
 """
 
 from __future__ import annotations

@@ -74,9 +74,6 @@ class Question(NamedTuple):
             and self.step in ("", step)
         )
 
-    def during(self, at: int) -> bool:
-        return self.first <= at < self.end
-
     @property
     def first(self) -> int:
         return 0 if self.since is None else micros(self.since)
@@ -360,7 +357,7 @@ class _Things:
         if not things:
             return found
         rows = self.tx.all("traced_of_messages", messages=listed(self.neighbours(things)), top=self.walk.top)
-        for one, row in self.things(row for row in rows if question.takes(row) and question.during(row["at"])):
+        for one, row in self.things(row for row in rows if question.takes(row) and question.first <= row["at"] < question.end):
             found[one] = max(found.get(one, (0, 0)), (row["at"], row["seq"]))
         return found
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from bus.adapter import Operation
 from bus.catalog import Catalog, changed_types
 from bus.engine.asks import Answered, Arrived, Noted, Send
-from bus.engine.interpreter import case_keys, run_key
+from bus.engine.interpreter import at_the_door, case_keys
 from bus.errors import ExpressionError
 from bus.message import JsonValue, Message, parsed
 from bus.planning.borrowed import ErasedError, Logged, Memory, arriving, instead, remember, vacant, without
@@ -390,7 +390,7 @@ def _keys_of(plan: Plan, message: Message) -> dict[str, JsonValue]:
 
 def _key_of(plan: Plan, message: Message) -> JsonValue:
     try:
-        return MISSING if plan.key is None else run_key(plan, message)
+        return MISSING if plan.key is None else plan.key(at_the_door(message))
     except ExpressionError as error:
         return f"cannot be told: {error.sentence}"
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
-from bus.activation import findings_of
 from bus.errors import Invalid, RulesError
 from bus.message import JsonObject
 from bus.web.acts import asked
@@ -59,4 +59,4 @@ async def _change(call: Call, act: Callable[[dict[str, Any]], JsonObject], body:
     try:
         return json_answer(await call.house.run(lambda: act(how)))
     except RulesError as error:
-        raise Invalid(error.sentence, code="rules.invalid", hint=hint, findings=findings_of(error)) from error
+        raise Invalid(error.sentence, code="rules.invalid", hint=hint, findings=list(map(asdict, error.findings))) from error
