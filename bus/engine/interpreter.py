@@ -191,8 +191,16 @@ class Walk:
         return self._take_fresh()
 
     def give_up(self, failure: Failure) -> None:
-        """What was asked cannot be done at all: the run fails there."""
-        self._fail(failure)
+        """The run fails: it asks nothing more. Calls in flight come home first; then what was done is undone, if the failure says so."""
+        if self._undoing:
+            failure = replace(failure, code="undo.failed", undo=False)
+            self._completed.clear()
+        self.failure = failure
+        in_flight = {path for path, ask in self.pending.items() if isinstance(ask, Call) and ask not in self._fresh}
+        self._fresh.clear()
+        for path in set(self.pending) - in_flight:
+            del self.pending[path], self._parked[path]
+        self._wind_up()
 
     def moment_of(self, path: str) -> dt.datetime:
         """When the ask at a path was made: the time of what was told last on the way to it."""
@@ -223,7 +231,7 @@ class Walk:
             except StopIteration:
                 current = self._ended(current)
             except StepFailed as stop:
-                self._fail(stop.failure)
+                self.give_up(stop.failure)
                 return
             else:
                 current = self._fork(current, asked) if isinstance(asked, Fork) else self._park(current, asked)
@@ -254,18 +262,6 @@ class Walk:
         parent = joint.parent
         parent.strand.instant.moment = max(parent.strand.instant.moment, current.strand.instant.moment)
         return parent if joint.left == 0 else None
-
-    def _fail(self, failure: Failure) -> None:
-        """Ask nothing more. Calls already in flight come home first; then what was done is undone, if the failure says so."""
-        if self._undoing:
-            failure = replace(failure, code="undo.failed", undo=False)
-            self._completed.clear()
-        self.failure = failure
-        in_flight = {path for path, ask in self.pending.items() if isinstance(ask, Call) and ask not in self._fresh}
-        self._fresh.clear()
-        for path in set(self.pending) - in_flight:
-            del self.pending[path], self._parked[path]
-        self._wind_up()
 
     def _wind_up(self) -> None:
         if self.failure is None or self.pending or self.finished:
