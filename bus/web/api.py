@@ -29,8 +29,6 @@ from bus.web.served import Field, Served
 
 JSON, PROBLEM, ANYTHING = "application/json", "application/problem+json", "application/octet-stream"
 CLOUDEVENT = "application/cloudevents+json"
-BODY = frozenset({400, 408, 413, 415, 422})
-"""Problems of every address that takes a body."""
 _public, _operation = partial(Served, tag="public"), partial(Served, tag="operation")
 _ID = {"type": "string", "format": "uuid"}
 
@@ -52,7 +50,7 @@ _PURPOSE = _header("Snodo-Purpose", "What for, 3 to 500 characters, UTF-8; kept 
 MESSAGES = (
     Served(
         "send-message", "POST", "/messages", messages.send, "Send a message; with Prefer: wait=N, ask and get the reply", SENDERS,
-        {200: ("The reply came in time.", "Replied", JSON), 202: ("The message is durable.", "Accepted", JSON)}, BODY | {404},
+        {200: ("The reply came in time.", "Replied", JSON), 202: ("The message is durable.", "Accepted", JSON)}, {404},
         (
             _header("Idempotency-Key", "Your key for this message, 1 to 200 printable characters: the same key gives the same answer."),
             _header("Prefer", "wait=N: the seconds you are ready to wait for the reply (RFC 7240)."),
@@ -61,24 +59,24 @@ MESSAGES = (
     ),
     Served(
         "get-message", "GET", "/messages/{id}", messages.show, "State of a message: its runs, its reply; what was said, for a purpose",
-        EVERYBODY, {200: ("The message's state.", "MessageState", JSON)}, frozenset({404, 410, 422}),
+        EVERYBODY, {200: ("The message's state.", "MessageState", JSON)}, {404, 410, 422},
         (_path("id", "Id of the message, from the answer that accepted it.", _ID), _PURPOSE),
     ),
     Served(
         "get-receipt", "GET", "/messages/{id}/receipt", messages.receipt, "The signed promise that came with the 202, to be kept",
-        EVERYBODY, {200: ("The receipt.", "", "text/plain")}, frozenset({404}),
+        EVERYBODY, {200: ("The receipt.", "", "text/plain")}, {404},
         (_path("id", "Id of the message, from the answer that accepted it.", _ID),),
     ),
     Served(
         "get-case", "GET", "/cases/{key}", matters.case, "A case with all that happened in it", EVERYBODY,
-        {200: ("The case.", "Case", JSON)}, frozenset({404, 422}),
+        {200: ("The case.", "Case", JSON)}, {404, 422},
         (_path("key", "A key of the case, as value or name:value; percent-encode a slash."),), tag="cases",
     ),
 )  # fmt: skip
 FILES = (
     Served(
         "send-attachment", "POST", "/attachments", files.receive, "Send a file, as it is; messages then name its address", SENDERS,
-        {201: ("The file is durable.", "Attachment", JSON)}, BODY,
+        {201: ("The file is durable.", "Attachment", JSON)}, (),
         (
             _query("name", "Name of the file, where Content-Disposition does not say it."),
             _header("Content-Disposition", "attachment; filename=…"),
@@ -88,7 +86,7 @@ FILES = (
     ),
     Served(
         "get-attachment", "GET", "/attachments/{sha256}", files.give, "The file itself", EVERYBODY,
-        {200: ("The file.", "", "*/*"), 304: ("It is the file that If-None-Match names.", "", "")}, frozenset({404, 410, 422}),
+        {200: ("The file.", "", "*/*"), 304: ("It is the file that If-None-Match names.", "", "")}, {404, 410, 422},
         (
             _path("sha256", "Its address: SHA-256, 64 lowercase hex digits."), _PURPOSE,
             _header("If-None-Match", "The ETag that came with the file: it is not sent again (304)."),
@@ -110,11 +108,11 @@ PUBLIC = (
     ),
     _public(
         "get-service", "GET", "/catalog/{codice}", catalog.service, "One service", ANYBODY,
-        {200: ("The service.", "Service", JSON)}, frozenset({404}), (_path("codice", "Code of the service."),),
+        {200: ("The service.", "Service", JSON)}, {404}, (_path("codice", "Code of the service."),),
     ),
     _public(
         "get-type", "GET", "/types/{type}", catalog.type_schema, "JSON Schema of a message type", ANYBODY,
-        {200: ("The schema.", "Schema", "application/schema+json")}, frozenset({404}), (_path("type", "Name of the type."),),
+        {200: ("The schema.", "Schema", "application/schema+json")}, {404}, (_path("type", "Name of the type."),),
     ),
     _public(
         "get-openapi", "GET", "/openapi.json", openapi.show, "This document", ANYBODY,
@@ -124,7 +122,7 @@ PUBLIC = (
 OPERATION = (
     _operation(
         "list-runs", "GET", "/runs", matters.runs, "The newest runs", READERS,
-        {200: ("The runs.", "Runs", JSON)}, frozenset({422}),
+        {200: ("The runs.", "Runs", JSON)}, {422},
         (
             _query("state", "Only runs in this state.", {"type": "string", "enum": list(matters.STATES)}),
             _query("route", "Only runs of this route."),
@@ -133,19 +131,19 @@ OPERATION = (
     ),
     _operation(
         "get-run", "GET", "/runs/{id}", matters.run, "A run with its journal", READERS,
-        {200: ("The run.", "Run", JSON)}, frozenset({404}), (_path("id", "Id of the run.", _ID),),
+        {200: ("The run.", "Run", JSON)}, {404}, (_path("id", "Id of the run.", _ID),),
     ),
     _operation(
         "announce-replay", "POST", "/replays", replays.announce, "Write in the log who is about to replay what, and for what purpose",
-        READERS, {200: ("It is written.", "Announced", JSON)}, BODY, body={JSON: "Replay"},
+        READERS, {200: ("It is written.", "Announced", JSON)}, body={JSON: "Replay"},
     ),
     _operation(
         "announce-read", "POST", "/reads", replays.read, "Write in the log who is about to show what was said, and for what purpose",
-        READERS, {200: ("It is written.", "ReadAnnounced", JSON)}, BODY, body={JSON: "Read"},
+        READERS, {200: ("It is written.", "ReadAnnounced", JSON)}, body={JSON: "Read"},
     ),
     _operation(
         "list-records", "GET", "/log", matters.log, "The log's records of a message, a run or a case", READERS,
-        {200: ("The records.", "Records", JSON)}, frozenset({404, 422}),
+        {200: ("The records.", "Records", JSON)}, {404, 422},
         (
             _query("message", "Id of a message.", _ID),
             _query("run", "Id of a run.", _ID),
@@ -155,29 +153,29 @@ OPERATION = (
     _operation(
         "search-log", "POST", "/log/search", searching.search,
         "Records, messages, runs or cases by key, type, route, step, outcome and time", READERS,
-        {200: ("One page, newest first.", "Found", JSON)}, BODY, body={JSON: "Search"},
+        {200: ("One page, newest first.", "Found", JSON)}, body={JSON: "Search"},
     ),
     _operation(
         "export", "POST", "/exports", exports.export, "A bundle: records with their proofs, rules, payloads; verified without us",
-        READERS, {200: ("The bundle.", "", "application/zip")}, BODY | {404}, body={JSON: "Export"},
+        READERS, {200: ("The bundle.", "", "application/zip")}, {404}, body={JSON: "Export"},
     ),
     _operation(
         "list-dead", "GET", "/dead", dead.letters, "Dead letters: runs that need a person", READERS,
-        {200: ("The runs.", "DeadLetters", JSON)}, frozenset({422}),
+        {200: ("The runs.", "DeadLetters", JSON)}, {422},
     ),
     _operation(
         "get-dead", "GET", "/dead/{run}", dead.letter, "Why a run is dead", READERS,
-        {200: ("The dead letter.", "DeadLetter", JSON)}, frozenset({404, 410, 422}), (_path("run", "Id of the run.", _ID), _PURPOSE),
+        {200: ("The dead letter.", "DeadLetter", JSON)}, {404, 410, 422}, (_path("run", "Id of the run.", _ID), _PURPOSE),
     ),
     _operation(
         "get-evidence", "GET", "/dead/{run}/evidence/{id}", dead.evidence, "What another system said to a call of a dead run, as it was",
-        READERS, {200: ("The bytes.", "", "*/*")}, frozenset({404, 410, 422}),
+        READERS, {200: ("The bytes.", "", "*/*")}, {404, 410, 422},
         (_path("run", "Id of the run.", _ID), _path("id", "Id of the evidence, from the dead letter."), _PURPOSE),
     ),
     *(
         _operation(
             f"{verb}-dead", "POST", f"/dead/{{run}}/{verb}", handler, summary, OPERATORS,
-            {200: ("The run as it is now.", "Run", JSON)}, BODY | {404, 410}, (_path("run", "Id of the run.", _ID),), body={JSON: schema},
+            {200: ("The run as it is now.", "Run", JSON)}, {404, 410}, (_path("run", "Id of the run.", _ID),), body={JSON: schema},
         )
         for verb, handler, summary, schema in (
             ("redeliver", dead.redeliver, "Make a dead run ready again", "Redeliver"),
@@ -189,7 +187,7 @@ OPERATION = (
 WATCHING = (
     _operation(
         "tail-log", "GET", "/log/tail", watching.tail, "The log as it grows", READERS,
-        {200: ("Records.", "Tail", JSON)}, frozenset({422}),
+        {200: ("Records.", "Tail", JSON)}, {422},
         (
             _query("after", "Only what is behind this number, in order; without it the newest.", {"type": "integer", "minimum": 0}),
             _query("limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": watching.MOST, "default": 100}),
@@ -202,23 +200,23 @@ WATCHING = (
     ),
     _operation(
         "get-top", "GET", "/top", watching.top, "How busy routes and systems have been in the last minute", READERS | WATCHERS,
-        {200: ("Figures.", "Top", JSON)}, frozenset({422}),
+        {200: ("Figures.", "Top", JSON)}, {422},
     ),
 )  # fmt: skip
 RULES = (
     _operation(
         "get-rules", "GET", "/rules", rules.show, "The rules in force", READERS,
-        {200: ("The rules.", "Rules", JSON)}, frozenset({422}),
+        {200: ("The rules.", "Rules", JSON)}, {422},
     ),
     _operation(
         "list-activations", "GET", "/rules/history", rules.history, "Which rules were in force, and who changed them", READERS,
-        {200: ("The activations.", "Activations", JSON)}, frozenset({422}),
+        {200: ("The activations.", "Activations", JSON)}, {422},
         (_query("limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": rules.MOST, "default": 50}),),
     ),
     *(
         _operation(
             f"{verb}-rules", "POST", f"/rules/{verb}", handler, summary, OPERATORS,
-            {200: ("What is in force now.", "Changed", JSON)}, BODY | {404}, body={JSON: schema},
+            {200: ("What is in force now.", "Changed", JSON)}, {404}, body={JSON: schema},
         )
         for verb, handler, summary, schema in (
             ("activate", rules.activate, "Put other rules in force", "Activate"),
@@ -229,11 +227,11 @@ RULES = (
 SUBJECTS = (
     _operation(
         "ask-erasure", "POST", "/subjects/erasures", subjects.ask, "Ask for the erasure of a person", OPERATORS,
-        {200: ("What it would touch; somebody else must confirm.", "ErasureAsked", JSON)}, BODY | {404}, body={JSON: "Erasure"},
+        {200: ("What it would touch; somebody else must confirm.", "ErasureAsked", JSON)}, {404}, body={JSON: "Erasure"},
     ),
     _operation(
         "confirm-erasure", "POST", "/subjects/erasures/{id}/confirm", subjects.confirm, "Erase the person, for good", OPERATORS,
-        {200: ("It is done.", "Erased", JSON)}, BODY | {404}, (_path("id", "Id of the request, from who asked.", _ID),),
+        {200: ("It is done.", "Erased", JSON)}, {404}, (_path("id", "Id of the request, from who asked.", _ID),),
         body={JSON: "ErasureConfirmed"},
     ),
 )  # fmt: skip
@@ -241,22 +239,22 @@ _KIND = {"type": "string", "enum": list(KINDS)}
 RETENTION = (
     _operation(
         "look-at-age", "GET", "/retention", retention.look, "What is older than it may be, by month; nothing is changed", READERS,
-        {200: ("A page.", "Age", JSON)}, frozenset({422}),
+        {200: ("A page.", "Age", JSON)}, {422},
         (_query("kind", "Kind of what is kept.", _KIND), _query("after", "`after` of the page before.")),
     ),
     _operation(
         "dispose", "POST", "/retention", retention.dispose, "Destroy a page of what is older than it may be, for good", OPERATORS,
-        {200: ("It is done.", "Age", JSON)}, BODY, body={JSON: "Dispose"},
+        {200: ("It is done.", "Age", JSON)}, body={JSON: "Dispose"},
     ),
 )  # fmt: skip
 REPORTS = (
     _operation(
         "list-reports", "GET", "/reports", reports.known, "The reports that the law asks for", READERS,
-        {200: ("The reports.", "Reports", JSON)}, frozenset({422}),
+        {200: ("The reports.", "Reports", JSON)}, {422},
     ),
     _operation(
         "get-report", "POST", "/reports/{name}", reports.page, "A page of a report; that it was given is recorded", READERS,
-        {200: ("The lines.", "ReportPage", JSON)}, BODY | {404}, (_path("name", "Name of the report."),), body={JSON: "ReportAsked"},
+        {200: ("The lines.", "ReportPage", JSON)}, {404}, (_path("name", "Name of the report."),), body={JSON: "ReportAsked"},
     ),
 )  # fmt: skip
 SERVED: tuple[Served, ...] = (*MESSAGES, *FILES, *PUBLIC, *OPERATION, *WATCHING, *RULES, *SUBJECTS, *RETENTION, *REPORTS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -28,6 +28,8 @@ PROBLEMS: Mapping[int, str] = {
 }
 ALWAYS = frozenset({400, 417, 431, 500, 503})
 """Problems that every address can answer with."""
+BODY = frozenset({408, 413, 415, 422})
+"""Those of every address that takes a body, besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,10 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One method of one address. ``roles`` empty: no key needed. ``answers``: status to (description, schema, media type or nothing)."""
+    """One method of one address. ``roles`` empty: no key needed. ``answers``: status to (description, schema, media type or nothing).
+
+    ``problems``: those of its own, besides what all have like it.
+    """
 
     name: str
     method: str
@@ -52,11 +57,11 @@ class Served:
     summary: str
     roles: frozenset[Role]
     answers: Mapping[int, tuple[str, str, str]]
-    problems: frozenset[int] = frozenset()
+    problems: Collection[int] = ()
     fields: tuple[Field, ...] = ()
     body: Mapping[str, str] = field(default_factory=dict)
     tag: str = "messages"
 
     def all_problems(self) -> list[int]:
         keyed = {401, 403, 429} if self.roles else set()
-        return sorted({*self.problems, *keyed, *ALWAYS})
+        return sorted({*self.problems, *keyed, *ALWAYS, *(BODY if self.body else ())})
