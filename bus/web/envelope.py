@@ -1,4 +1,4 @@
-"""From a request to the parts of a message: CloudEvents 1.0 over HTTP, structured and binary mode.
+"""From a request to a submission: CloudEvents 1.0 over HTTP, structured and binary mode.
 
 Structured: the body is the envelope, its ``data`` the message's body (``application/cloudevents+json``; ``application/json`` may
 leave ``specversion`` out). Binary: the envelope is in ``ce-*`` headers, the body is the body. ``time`` is read and not kept: the bus
@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from bus.engine.arrival import Submission
 from bus.errors import Invalid, Malformed
 from bus.jsontext import parse, parse_object, pointer
 from bus.message import MAX_TYPE_LENGTH, JsonValue, is_file_name
+from bus.web.auth import Caller
 from bus.web.problems import WrongMedia
 
 LONGEST = 200
@@ -37,23 +39,13 @@ class NamedFile(NamedTuple):
     name: str | None = None
 
 
-class Parts(NamedTuple):
-    """What the sender said. ``key`` is its idempotency key: the header, else the event's id."""
+def submission_of(
+    headers: Mapping[bytes, bytes], content: bytes, limit: int, caller: Caller
+) -> tuple[Submission, tuple[NamedFile, ...]]:  # fmt: skip
+    """What somebody sends, and the files that it names. The idempotency key is that of the header, else the event's id.
 
-    type: str
-    body: JsonValue
-    key: str | None
-    source: str = ""
-    subject: str | None = None
-    dataschema: str | None = None
-    correlationid: str = ""
-    causationid: str | None = None
-    traceparent: str | None = None
-    files: tuple[NamedFile, ...] = ()
-
-
-def parts_of(headers: Mapping[bytes, bytes], content: bytes, limit: int) -> Parts:
-    """Read a message. Raises `WrongMedia`, `Malformed`, `TooLarge`, or `Invalid` with all faults of the envelope."""
+    Raises `WrongMedia`, `Malformed`, `TooLarge`, or `Invalid` with all faults of the envelope.
+    """
     media = media_type(headers)
     key = _key(headers)
     if b"ce-type" in headers or b"ce-specversion" in headers:
@@ -68,7 +60,9 @@ def parts_of(headers: Mapping[bytes, bytes], content: bytes, limit: int) -> Part
     else:
         raise _wrong(media, "messages come as application/json or application/cloudevents+json")
     _check(attributes)
-    return _parts(attributes, data, key, headers)
+    named = attributes.get("attachments", ())
+    files = tuple([NamedFile(one) if isinstance(one, str) else NamedFile(one["sha256"], one["name"]) for one in named])
+    return _submission(attributes, data, key, headers, caller), files
 
 
 def media_type(headers: Mapping[bytes, bytes]) -> str:
@@ -168,19 +162,14 @@ def _fault(name: str, sentence: str, *below: int) -> dict[str, str]:
     return {"pointer": pointer((name, *below)), "sentence": sentence}
 
 
-def _parts(given: Mapping[str, Any], data: JsonValue, key: str | None, headers: Mapping[bytes, bytes]) -> Parts:
+def _submission(
+    given: Mapping[str, Any], data: JsonValue, key: str | None, headers: Mapping[bytes, bytes], caller: Caller
+) -> Submission:  # fmt: skip
     get = given.get
     trace = get("traceparent") or headers.get(b"traceparent", b"").decode("latin-1")
-    return Parts(
-        type=given["type"],
-        body=data,
-        key=key or get("id"),
-        source=get("source", ""),
-        subject=get("subject"),
-        dataschema=get("dataschema"),
-        correlationid=get("correlationid", ""),
-        causationid=get("causationid"),
+    return Submission(
+        type=given["type"], body=data, sender=caller.name, role=caller.role or "", source=get("source", ""), subject=get("subject"),
+        key=key or get("id"), dataschema=get("dataschema"), correlationid=get("correlationid", ""), causationid=get("causationid"),
         # A trace that cannot be read is started anew, as W3C Trace Context wants.
         traceparent=trace if trace and _TRACE.fullmatch(trace) else None,
-        files=tuple(NamedFile(one) if isinstance(one, str) else NamedFile(one["sha256"], one["name"]) for one in get("attachments", ())),
-    )
+    )  # fmt: skip

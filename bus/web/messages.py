@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -17,8 +17,7 @@ from bus.log.receipt import of_message
 from bus.message import Attachment, JsonValue, canonical, parsed
 from bus.web import bodies, bridge
 from bus.web.answer import Answer, Call, Header, json_answer
-from bus.web.auth import Caller
-from bus.web.envelope import NamedFile, Parts, parts_of
+from bus.web.envelope import NamedFile, submission_of
 from bus.web.house import House
 from bus.web.prefer import wait_of
 
@@ -34,9 +33,10 @@ async def send(call: Call) -> Answer:
     """Take a message: 202 when it is durable; with ``Prefer: wait=N`` 200 and the reply if that came in time."""
     app = call.house.app
     limit = app.config.http.max_body
-    parts = parts_of(call.headers, await bodies.whole(call.receive, call.headers, limit, exchange=call.exchange), limit)
-    files = await _files(call, parts) if parts.files else ()
-    submission = _submission(parts, call.caller, files)
+    content = await bodies.whole(call.receive, call.headers, limit, exchange=call.exchange)
+    submission, files = submission_of(call.headers, content, limit, call.caller)
+    if files:
+        submission = submission._replace(attachments=await _files(call, files), called=tuple(file.name for file in files))
     seconds = wait_of(call.header(b"prefer"), app.config.http.max_wait)
     accepted, reply = await _ask(call.house, submission, seconds) if seconds else (await _hand_in(call.house, submission), None)
     headers: list[Header] = [(b"location", f"/messages/{accepted.id}".encode())]
@@ -62,25 +62,7 @@ async def _hand_in(house: House, submission: Submission) -> Accepted:
     return accepted
 
 
-def _submission(parts: Parts, caller: Caller, files: tuple[Attachment, ...]) -> Submission:
-    return Submission(
-        type=parts.type,
-        body=parts.body,
-        sender=caller.name,
-        role=caller.role or "",
-        source=parts.source,
-        subject=parts.subject,
-        key=parts.key,
-        dataschema=parts.dataschema,
-        correlationid=parts.correlationid,
-        causationid=parts.causationid,
-        traceparent=parts.traceparent,
-        attachments=files,
-        called=tuple([file.name for file in parts.files]),
-    )
-
-
-async def _files(call: Call, parts: Parts) -> tuple[Attachment, ...]:
+async def _files(call: Call, files: Sequence[NamedFile]) -> tuple[Attachment, ...]:
     """What the message names must have come before, from the same sender."""
     describe = call.house.app.attachments.describe
     sender = None if call.caller.sees_all else call.caller.name
@@ -89,7 +71,7 @@ async def _files(call: Call, parts: Parts) -> tuple[Attachment, ...]:
         known = describe(file.address, sender)
         return known if file.name is None else known._replace(name=file.name)
 
-    return await call.house.run(lambda: tuple(map(named, parts.files)))
+    return await call.house.run(lambda: tuple(map(named, files)))
 
 
 def _accepted(accepted: Accepted) -> dict[str, Any]:
