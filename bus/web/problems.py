@@ -10,7 +10,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from bus.errors import Busy, InputError, SnodoError, StoreError
+from bus.errors import InputError, SnodoError, StoreError
 from bus.jsontext import dumps
 from bus.message import new_id
 from bus.web.answer import Answer
@@ -71,15 +71,17 @@ class HeadersTooLarge(InputError):
 
 def problem_of(error: Exception) -> Answer:
     """The answer that says ``error``. An error that is not one of ours says nothing but an id to ask for."""
-    status = status_of(error)
-    instance = f"urn:uuid:{new_id()}"
-    if (isinstance(error, SnodoError) and status < HTTPStatus.INTERNAL_SERVER_ERROR) or isinstance(error, Busy | StoreError):
-        code, (sentence, hint) = error.code, _words(error)
-        shown = problem(status, code, sentence, hint, instance, **{k: error.detail[k] for k in _EXTRA if k in error.detail})
+    instance, extra = f"urn:uuid:{new_id()}", dict[str, Any]()
+    if isinstance(error, InputError | StoreError):
+        status, code, (sentence, hint) = error.status if isinstance(error, InputError) else 503, error.code, _words(error)
+        extra = {name: error.detail[name] for name in _EXTRA if name in error.detail}
     else:
-        code = "bus.failed"
-        said = "something unexpected went wrong; it is written in the bus's own log"
-        shown = problem(500, code, said, "give the operator the instance", instance)
+        status, code = 500, "bus.failed"
+        sentence, hint = "something unexpected went wrong; it is written in the bus's own log", "give the operator the instance"
+    shown = {
+        "type": f"urn:snodo:error:{code}", "title": HTTPStatus(status).phrase, "status": status, "detail": sentence, "instance": instance,
+        "code": code, **({"hint": hint} if hint else {}), **extra,
+    }  # fmt: skip
     return Answer(status, dumps(shown), _headers(error, status), MEDIA_TYPE, told={"instance": instance, "code": code, **of_store(error)})
 
 
@@ -93,31 +95,6 @@ def _words(error: SnodoError) -> tuple[str, str]:
 def of_store(error: Exception) -> dict[str, str]:
     """What the line of a request says of a store that failed, for who runs it."""
     return {"sentence": " ".join(error.sentence.split()), "hint": error.hint} if isinstance(error, StoreError) else {}
-
-
-def problem(status: int, code: str, detail: str, hint: str, instance: str, **extra: Any) -> dict[str, Any]:
-    shown = {
-        "type": f"urn:snodo:error:{code}",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "instance": instance,
-        "code": code,
-    }
-    if hint:
-        shown["hint"] = hint
-    return {**shown, **extra}
-
-
-def status_of(error: Exception) -> int:
-    """The HTTP status that says this error: who must act."""
-    match error:
-        case InputError():
-            return error.status
-        case StoreError():
-            return 503
-        case _:
-            return 500
 
 
 def retry_later(error: Exception) -> list[tuple[bytes, bytes]]:
