@@ -22,7 +22,7 @@ from bus.route.known import SCALARS, Doubts, Known, Paths, Schema, Scope, defini
 from bus.route.outline import surely_sending
 from bus.route.parse import Parsed, ParsedRoute, walk, written_as_name
 from bus.route.target import Target, answer_of, shape_of
-from bus.route.traffic import check_awaited, check_endless, check_in_turn, check_sent, check_shared
+from bus.route.traffic import check_awaited, check_endless, check_in_line, check_in_turn, check_sent, check_shared
 from bus.route.ways import Order, check_choices, check_condition, check_failures, clauses_of
 from bus.route.world import NO_CASE, World, check_applied, target_schema
 from bus.source import Pointer, Reporter, Severity, nearest, suggestion
@@ -81,6 +81,7 @@ class _Checker:
     # --- the flow ----------------------------------------------------------------------------------------------------
 
     def _block(self, steps: list[Parsed], scope: Scope | None) -> Scope | None:
+        check_in_line(steps, self.report)
         for step in steps:
             if scope is None:
                 self.report.report(step.pointer, "step.unreachable", f"step `{step.model.id}` can never run", "", "warning")

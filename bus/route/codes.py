@@ -341,8 +341,8 @@ CODES: dict[str, Code] = {
         "Wait by a key that they carry, or say under `case` of their type what it is.",
     ),
     "wait.shared": Code(
-        "Branches side by side, or the turns of an `each`, wait for messages of one type and `match` different ones. A run looks at each "
-        "message once: what one of the waits lets pass, the others never see.",
+        "Branches side by side, the turns of an `each`, or steps one behind the other wait for messages of one type and `match` different "
+        "ones. A run looks at each message once: what one of the waits lets pass, the others never see.",
         'parallel:\n  a: [{id: x, wait: pareri.espresso, match: arrival.ufficio == "verde"}]\n'
         '  b: [{id: y, wait: pareri.espresso, match: arrival.ufficio == "suap"}]',
         '`gather` them in one step: `until: \'["verde", "suap"].all(u, items.exists(i, i.ufficio == u))\'`.',

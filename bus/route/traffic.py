@@ -120,6 +120,27 @@ def _pass_by(one: Any, other: Any) -> bool:
     return together and getattr(one, "match", None) != getattr(other, "match", None)
 
 
+def check_in_line(steps: list[Parsed], report: Reporter) -> None:
+    """Waits one behind the other for different messages of one type: what the first lets pass, the next never sees.
+
+    Where a step between them asks for the message, it cannot come before.
+    """
+    earlier: list[Parsed] = []
+    for step in steps:
+        looks = step.kind == "wait" and not step.unclear and step.model.match is not None
+        other = next(
+            (seen for seen in earlier if looks and _pass_by(step.model, seen.model) and None in (seen.model.when, step.model.when)), None
+        )
+        if other is not None:
+            sentence = f"step `{other.model.id}` waits for `{step.model.wait}` too: what it looks at and lets pass is not seen here"
+            hint = "`gather` them in one step, and tell them apart afterwards: `until` says when all are there"
+            report.report((*step.pointer, "match"), "wait.shared", sentence, hint, "warning")
+        if any(one.kind in ("call", "send") for one in walk([step])):
+            earlier = []
+        if looks:
+            earlier.append(step)
+
+
 def check_in_turn(each: Parsed, report: Reporter) -> None:
     """A wait that looks for the message of one item: what it lets pass is not seen when the turn of the other items comes.
 
