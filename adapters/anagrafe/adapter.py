@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,12 @@ class Certificato(Contract):
     file: FileSalvato
 
 
+_NEEDED = frozenset({"cognome", "nome", "deceduto"})
+_PERSON = _NEEDED | {"codice_fiscale", "data_nascita", "sesso", "luogo_nascita", *(f"residenza.{name}" for name in Residenza.model_fields)}
+_CERTIFICATE = frozenset({"numero", "data", "codice_fiscale", "file"})
+"""What a dialect may take from an answer, ``_NEEDED`` and all of a certificate's it must: who died is not to be taken for alive."""
+
+
 class AnagrafeSettings(Settings):
     url: str = Field(description="address of the service; the one in the WSDL is never called")
     dialetto: str | Dialect = Field(default="anpr", description="anpr, wsanagrafe2, or a whole dialect written out")
@@ -90,10 +96,10 @@ class Anagrafe(Adapter):
     def __init__(self, name: str, settings: AnagrafeSettings) -> None:
         super().__init__(name, settings)
         self._dialect = _dialect_of(settings)
-        contract = settings.contratto or Path(__file__).parent / "contract" / self._dialect.contratto
+        self._contract = settings.contratto or Path(__file__).parent / "contract" / self._dialect.contratto
         link = Link(connect=settings.connessione, ca=settings.ca)
         self._client = SoapClient(
-            contract, settings.url, port=self._dialect.porta, link=link, validate_replies=settings.risposte_rigorose
+            self._contract, settings.url, port=self._dialect.porta, link=link, validate_replies=settings.risposte_rigorose
         )  # fmt: skip
 
     @operation(effect="read", timeout=5, refusals=_PERSON_REFUSALS, failed_when="listaErrori has an error that is not a warning")
@@ -139,7 +145,9 @@ class Anagrafe(Adapter):
             raise InDoubt("the registry answered yes but gave no file")
         if not _same_person(str(_trimmed(dig(found, question.campi["codice_fiscale"]))), codice):
             raise Refused("that operation id belongs to another person's certificate", outside_code="ID_GIA_USATO")
-        numero = str(dig(found, question.campi["numero"]))
+        numero = str(dig(found, question.campi["numero"]) or "")
+        if not numero:
+            raise InDoubt("the registry answered yes but gave no number")
         assert ctx.save_attachment is not None, "the engine gives every call a place for files"
         saved = ctx.save_attachment(io.BytesIO(content), "application/pdf", f"certificato-{numero}.pdf")
         file = FileSalvato(sha256=saved.sha256, size=saved.size, media_type=saved.media_type, name=saved.name)
@@ -158,6 +166,26 @@ class Anagrafe(Adapter):
                 yield str(error)
             except KeyError as missing:
                 yield f"the dialect uses {{{missing.args[0]}}}, which nobody gives: add it to credenziali"
+            else:
+                yield from self._not_answered(question)
+
+    def _not_answered(self, question: Question) -> Iterator[str]:
+        """What the dialect takes from an answer that the contract's surely has not, and what it leaves out or does not know."""
+        from adapters.soap.shapes import is_absent, shapes_of
+
+        needed, known = (_CERTIFICATE, _CERTIFICATE) if question is self._dialect.certificato else (_NEEDED, _PERSON)
+        for name in sorted(needed - question.campi.keys()):
+            yield f"the dialect takes no {name} from the answer of {question.operazione}: say under campi where it is"
+        for name in sorted(question.campi.keys() - known):
+            yield f"campi.{name} of {question.operazione} is none of {', '.join(sorted(known))}"
+        answer = shapes_of(Path(self._contract), question.operazione, self._dialect.porta)[1]
+        below = [(question.risultato, path) for path in question.campi.values()]
+        below += [(question.errori, path) for path in (question.codice, question.testo, *question.solo_avviso) if question.errori]
+        for above, paths in [("", question.risultato), ("", question.errori), *below]:
+            for path in filter(None, paths.split("|")):
+                whole = f"{above}.{path}" if above else path
+                if "|" not in above and is_absent(answer, whole):
+                    yield f"the answer of {question.operazione} has no {whole}"
 
     def close(self) -> None:
         self._client.close()
@@ -181,11 +209,11 @@ class Anagrafe(Adapter):
 
     def _person(self, found: Any, codice: str) -> Soggetto:
         fields = self._dialect.cerca.campi
-        said = {ours: _trimmed(dig(found, path)) for ours, path in fields.items()}
+        said = dict.fromkeys(_PERSON) | {ours: _trimmed(dig(found, path)) for ours, path in fields.items()}
         answered = str(said.pop("codice_fiscale") or codice).upper()
         if not _same_person(answered, codice):
             raise Refused("the registry answered about somebody else", outside_code="ALTRO_SOGGETTO")
-        home = {name.partition(".")[2]: str(said.pop(name) or "") for name in fields if name.startswith("residenza.")}
+        home = {name.partition(".")[2]: str(said.pop(name) or "") for name in _PERSON if name.startswith("residenza.")}
         gone = said["deceduto"] is not None and (not self._dialect.deceduto or str(said["deceduto"]) in self._dialect.deceduto)
         try:
             born = day_of(said["data_nascita"], self._dialect.formato_data) if said["data_nascita"] else ""

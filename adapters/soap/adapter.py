@@ -92,8 +92,16 @@ class Soap(Configured):
         self._offer({name: _declared(name, declared, wsdl, port) for name, declared in settings.operations.items()})
 
     def check(self) -> Iterable[str]:
-        """Does the WSDL have the operations?"""
-        return self._client.missing(*(declared.operation for declared in self.settings.operations.values()))
+        """Does the WSDL have the operations, and in them the fields that the settings name?"""
+        from adapters.soap.shapes import is_absent, shapes_of
+
+        yield from self._client.missing(*(declared.operation for declared in self.settings.operations.values()))
+        for name, declared in self.settings.operations.items():
+            asked, told = shapes_of(Path(self.settings.wsdl), declared.operation, self.settings.port)
+            if declared.key and is_absent(asked, declared.key):
+                yield f"operations.{name}.key: the request of {declared.operation} has no {declared.key}"
+            if declared.failed_when and is_absent(told, declared.failed_when.field):
+                yield f"operations.{name}.failed_when: the reply of {declared.operation} has no {declared.failed_when.field}"
 
     def close(self) -> None:
         self._client.close()

@@ -226,3 +226,14 @@ def without(schema: Schema, path: str) -> Schema:
     inner = without(schema["properties"][name], rest)
     needed = [one for one in schema["required"] if one != name or (rest and inner.get("required"))]
     return {**schema, "properties": {**schema["properties"], name: inner}, "required": needed}
+
+
+def is_absent(schema: Schema, path: str) -> bool:
+    """Whether the contract surely has nothing at names joined with dots; those of a list stand in its items."""
+    for name in path.split("."):
+        while schema.get("type") == "array":
+            schema = schema["items"]
+        if name not in schema.get("properties", {}):
+            return schema.get("additionalProperties") is False or schema.get("type", "object") != "object"
+        schema = schema["properties"][name]
+    return False

@@ -177,6 +177,47 @@ class TestADialectWrittenOut(AdapterContract):
         assert list(self.build(self.settings("http://127.0.0.1:9", {})).check()) == []
 
 
+def without(*names: str, **changes: Any) -> Anagrafe:
+    """The dialect above without some of its fields, or with others."""
+    given = TestADialectWrittenOut.settings("http://127.0.0.1:9", {})
+    question = given["dialetto"]["cerca"]
+    campi = {name: path for name, path in {**question["campi"], **changes.pop("campi", {})}.items() if name not in names}
+    question.update(changes, campi=campi)
+    return Anagrafe("anagrafe", AnagrafeSettings.model_validate(given))
+
+
+@pytest.mark.parametrize(
+    ("adapter", "complaint"),
+    [
+        (without("deceduto"), "the dialect takes no deceduto from the answer of ricercaSoggetto: say under campi where it is"),
+        (without(campi={"cognme": "cognome"}), "campi.cognme of ricercaSoggetto is none of "),
+        (without(campi={"nome": "nome|nomme"}), "the answer of ricercaSoggetto has no soggetto.nomme"),
+        (without(risultato="sogetto"), "the answer of ricercaSoggetto has no sogetto"),
+        (without(errori="listaErrori.errori"), "the answer of ricercaSoggetto has no listaErrori.errori"),
+        (without(codice="codice"), "the answer of ricercaSoggetto has no listaErrori.errore.codice"),
+    ],
+)
+def test_what_a_dialect_takes_is_looked_for_in_the_contract(adapter: Anagrafe, complaint: str) -> None:
+    assert next(iter(adapter.check())).startswith(complaint)
+
+
+def test_a_certificate_without_a_number_is_in_doubt(monkeypatch):
+    issued = {"soggettoIntestatario": {"codiceFiscale": {"codFiscale": ADA}}, "testataRisposta": {}, "file": {"certificatoPdf": b"%PDF"}}
+    adapter = Anagrafe("anagrafe", AnagrafeSettings(url="http://127.0.0.1:9"))
+    monkeypatch.setattr(adapter, "_ask", lambda *_, **__: {"Risposta6001OK": issued})
+    done = attempt(adapter, "emetti-certificato", {"codice_fiscale": ADA, "tipo": "8"})
+    assert isinstance(done.error, InDoubt)
+    assert "no number" in done.error.sentence
+
+
+def test_a_registry_that_does_not_say_everything_is_read(monkeypatch):
+    adapter = without("sesso", "data_nascita", "luogo_nascita", "codice_fiscale")
+    assert list(adapter.check()) == []
+    monkeypatch.setattr(adapter, "_ask", lambda *_: {"soggetto": [{"cognome": "BELLOMO", "nome": "ADA"}]})
+    answer, _ = call(adapter, "cerca-soggetto", {"codice_fiscale": ADA})
+    assert (answer.cognome, answer.sesso, answer.data_nascita, answer.deceduto) == ("BELLOMO", "F", "1971-05-03", False)
+
+
 def test_blanks_that_fill_a_column_up_are_no_part_of_what_it_says(monkeypatch):
     padded = {
         "CODICEFISCALE": f"{DEAD}    ", "NOMINATIVO": "LO PRESTI  ", "NOME": "TULLIO  ", "SESSO": "M ", "DATANASCITA": None,

@@ -452,6 +452,29 @@ def in_band(values, rule, **changes):
             adapter.close()
 
 
+@pytest.mark.parametrize(
+    ("changes", "complaints"),
+    [
+        (
+            {"failed_when": {"field": "listaErrori.errore.codice"}},
+            ["operations.cerca.failed_when: the reply of ricercaSoggetto has no listaErrori.errore.codice"],
+        ),
+        (
+            {"failed_when": {"field": "soggetto.nome.primo"}},
+            ["operations.cerca.failed_when: the reply of ricercaSoggetto has no soggetto.nome.primo"],
+        ),
+        ({"key": "testata.chiave"}, ["operations.cerca.key: the request of ricercaSoggetto has no testata.chiave"]),
+        ({"failed_when": {"field": "listaErrori.errore.codiceErroreAnomalia"}, "key": "testata.codMittente"}, []),
+    ],
+)
+def test_fields_that_the_settings_name_are_looked_for_in_the_contract(changes, complaints):
+    described = {"operation": "ricercaSoggetto", "effect": "keyed", "timeout": 2, **changes}
+    settings = Soap.Settings.model_validate({"wsdl": str(OURS), "url": "http://127.0.0.1:9", "operations": {"cerca": described}})
+    adapter = Soap("registro", settings)
+    assert list(adapter.check()) == complaints
+    adapter.close()
+
+
 ERRORS = [{"codiceErroreAnomalia": code, "tipoErroreAnomalia": "E", "testoErroreAnomalia": "t"} for code in ("0", "EN042")]
 
 
