@@ -1,0 +1,102 @@
+"""The adapter ``soap``: what the settings say of operations, and how a system says no inside a success."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import pytest
+
+from adapters.soap.adapter import InBand, Soap, _refuse_in_band
+from bus.adapter import Refused
+from tests.unit.test_soap_service import ASKED, GOOD, OURS, PERSON, _Peer, call_of, request_bytes, service
+
+
+def test_a_system_described_in_the_configuration_is_asked():
+    person = {"type": "object", "properties": {"cognome": {"type": "string"}, "dataNascita": {"type": "string"}}, "required": ["cognome"]}
+    answer = {"type": "object", "properties": {"soggetto": {"type": "array", "items": person}}, "required": ["soggetto"]}
+    with _Peer(body=GOOD) as peer:
+        described = {"operation": "ricercaSoggetto", "effect": "read", "timeout": 2, "answer": answer}
+        adapter = Soap("registro", Soap.Settings.model_validate({"wsdl": str(OURS), "url": peer.url, "operations": {"cerca": described}}))
+        assert list(adapter.check()) == []
+        declared = adapter.operations["cerca"]
+        said = getattr(adapter, declared.method)(declared.request.model_validate(ASKED), call_of())
+        adapter.close()
+    assert said.model_dump(mode="json") == {"soggetto": [{"cognome": "BELLOMO", "dataNascita": "1971-05-03"}]}
+
+
+def test_a_described_operation_says_no_in_band_and_sends_our_key():
+    reply = service(
+        lambda asked: {"listaErrori": {"errore": [{"codiceErroreAnomalia": "X1", "tipoErroreAnomalia": "E", "testoErroreAnomalia": "t"}]}}
+    )
+    with _Peer(body=reply.handle(request_bytes()).body) as peer:
+        described = {"operation": "ricercaSoggetto", "effect": "keyed", "timeout": 2, "failed_when": {"field": "listaErrori"}}
+        adapter = Soap("registro", Soap.Settings.model_validate({"wsdl": str(OURS), "url": peer.url, "operations": {"cerca": described}}))
+        declared = adapter.operations["cerca"]
+        with pytest.raises(Refused):
+            getattr(adapter, declared.method)(declared.request.model_validate(ASKED), call_of())
+        adapter.close()
+
+
+def in_band(values, rule, **changes):
+    """The refusal that a described operation finds in a reply with these values, or None."""
+    with _Peer(body=service(lambda asked: values).handle(request_bytes()).body) as peer:
+        described = {"operation": "ricercaSoggetto", "effect": "keyed", "timeout": 2, "failed_when": rule, **changes}
+        adapter = Soap("registro", Soap.Settings.model_validate({"wsdl": str(OURS), "url": peer.url, "operations": {"cerca": described}}))
+        declared = adapter.operations["cerca"]
+        try:
+            getattr(adapter, declared.method)(declared.request.model_validate(ASKED), call_of())
+        except Refused as refused:
+            return refused.outside_code
+        finally:
+            adapter.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaints"),
+    [
+        (
+            {"failed_when": {"field": "listaErrori.errore.codice"}},
+            ["operations.cerca.failed_when: the reply of ricercaSoggetto has no listaErrori.errore.codice"],
+        ),
+        (
+            {"failed_when": {"field": "soggetto.nome.primo"}},
+            ["operations.cerca.failed_when: the reply of ricercaSoggetto has no soggetto.nome.primo"],
+        ),
+        ({"key": "testata.chiave"}, ["operations.cerca.key: the request of ricercaSoggetto has no testata.chiave"]),
+        ({"failed_when": {"field": "listaErrori.errore.codiceErroreAnomalia"}, "key": "testata.codMittente"}, []),
+    ],
+)
+def test_fields_that_the_settings_name_are_looked_for_in_the_contract(changes, complaints):
+    described = {"operation": "ricercaSoggetto", "effect": "keyed", "timeout": 2, **changes}
+    settings = Soap.Settings.model_validate({"wsdl": str(OURS), "url": "http://127.0.0.1:9", "operations": {"cerca": described}})
+    adapter = Soap("registro", settings)
+    assert list(adapter.check()) == complaints
+    adapter.close()
+
+
+ERRORS = [{"codiceErroreAnomalia": code, "tipoErroreAnomalia": "E", "testoErroreAnomalia": "t"} for code in ("0", "EN042")]
+
+
+@pytest.mark.parametrize(
+    ("errors", "rule", "refused"),
+    [
+        (ERRORS, {"field": "listaErrori.errore.codiceErroreAnomalia"}, "IN_BAND"),
+        (ERRORS, {"field": "listaErrori.errore.codiceErroreAnomalia", "ok": "0"}, "EN042"),
+        (ERRORS[:1], {"field": "listaErrori.errore.codiceErroreAnomalia", "ok": "0"}, None),
+        ([], {"field": "listaErrori.errore.codiceErroreAnomalia"}, None),
+    ],
+)
+def test_a_no_in_one_of_several_items_is_found(errors, rule, refused):
+    values = {"listaErrori": {"errore": errors}} if errors else {"soggetto": [PERSON]}
+    assert in_band(values, rule, refusals={"EN042": "nobody"}) == refused
+
+
+@pytest.mark.parametrize(
+    ("said", "ok", "refused"), [(True, "true", False), (False, "true", True), (False, "false", False), (0, "0", False)]
+)
+def test_a_boolean_is_what_xml_writes(said, ok, refused):
+    rule = InBand(field="esito.bene", ok=ok)
+    raises = pytest.raises(Refused) if refused else nullcontext()
+    with raises:
+        _refuse_in_band({"esito": {"bene": said}}, rule, SimpleNamespace(name="cerca", refusals={}))
