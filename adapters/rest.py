@@ -16,9 +16,11 @@ size, JSON read strictly.
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +40,7 @@ M = TypeVar("M", bound=BaseModel)
 Hook = Callable[[str, str, bytes, Call], Mapping[str, str]]
 """``(method, path, body, ctx) -> headers``: what must be computed per request, such as ``Digest`` or ``Agid-JWT-Signature``."""
 
+_CHARSET = re.compile(r"charset\s*=\s*\"?(iso-8859-[0-9]{1,2}|windows-125[0-9]|utf-16)\b", re.IGNORECASE)
 NOT_NOW = frozenset({408, 425, 429, 503})
 _OURS = frozenset({"accept", "content-type", "user-agent", "x-correlation-id", "x-request-id", "traceparent"})
 """Headers that every request of ours has, where they have a value."""
@@ -111,10 +114,19 @@ class RestReply:
     def media_type(self) -> str:
         return self.headers.get("content-type", "").split(";")[0].strip().lower()
 
+    @property
+    def text(self) -> bytes:
+        """The body in UTF-8: without the mark that may stand before it (RFC 8259 §8.1), and out of the charset that its media type says."""
+        said = _CHARSET.search(self.headers.get("content-type", ""))
+        try:
+            return self.body.decode(said[1]).encode() if said else self.body.removeprefix(codecs.BOM_UTF8)
+        except (LookupError, ValueError):
+            return self.body
+
     def json(self) -> Any:
         """The body as JSON; an unreadable one is a call without a usable answer."""
         try:
-            return strict_json(self.body)
+            return strict_json(self.text)
         except ValueError as error:
             raise no_answer(self.effect, f"the reply is not JSON: {error}") from None
 
@@ -253,7 +265,7 @@ def _ended_badly(reply: RestReply, ctx: Call, refusals: Mapping[str, str], line:
 def _problem_of(reply: RestReply) -> dict[str, Any]:
     """The problem+json of a reply, or nothing."""
     try:
-        value = strict_json(reply.body)
+        value = strict_json(reply.text)
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}

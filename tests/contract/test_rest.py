@@ -285,6 +285,26 @@ def test_json_that_is_strict_is_read():
     assert strict_json('{"a":[1,2.5,null,true,"è"]}'.encode()) == {"a": [1, 2.5, None, True, "è"]}
 
 
+@pytest.mark.parametrize(
+    ("body", "media_type"),
+    [
+        ('{"a":"è"}'.encode("utf-8-sig"), "application/json"),
+        ('{"a":"è"}'.encode("latin-1"), 'application/json; charset="ISO-8859-1"'),
+        ('{"a":"è"}'.encode("cp1252"), "application/json;charset=windows-1252"),
+        ('{"a":"è"}'.encode("utf-16"), "application/json; charset=utf-16"),
+        ('{"a":"è"}'.encode(), "application/json; charset=utf-8"),
+    ],
+)
+def test_a_reply_is_read_out_of_the_charset_that_it_says(body, media_type):
+    assert RestReply(200, {"content-type": media_type}, body, "read").json() == {"a": "è"}
+
+
+@pytest.mark.parametrize("charset", ["", "; charset=utf-16", "; charset=iso-8859-12", "; charset=utf-7", "; charset=punycode"])
+def test_a_reply_in_another_charset_than_it_says_is_no_answer(charset):
+    with pytest.raises(InDoubt):
+        RestReply(200, {"content-type": f"application/json{charset}"}, '{"a":"è"}'.encode("latin-1"), "keyed").json()
+
+
 # -- by configuration alone -----------------------------------------------------------------------------------------------
 
 CONFIGURED = {
