@@ -38,6 +38,8 @@ class BoundedProtocol(HttpToolsProtocol):
     _taken: int | None = 0
     _coming = False
     """Whether the body of a request, or its trailers, are still to come."""
+    _ending = False
+    """Whether the connection ends with the answers that are still owed."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -62,8 +64,14 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: InputError) -> None:
         """Answer for a request that never became one, and hang up: at once, or behind the answer that is still owed to the one before."""
+        if self._ending:
+            return
         if self._coming and self.cycle.response_complete:  # it has its answer
             self.transport.close()
+            return
+        if self.pipeline and self._coming:  # it stands behind others, which get theirs
+            self.pipeline.popleft()
+            self._ending = True
             return
         if self.cycle is not None and not (self.cycle.more_body or self.cycle.response_complete):
             self.cycle.keep_alive = False  # the first answer is taken for that of the first request, which may be done by now
@@ -102,6 +110,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         self._stop_idling()
+        if self._ending and not self.pipeline:
+            self.transport.close()
         super().on_response_complete()
 
     def _unset_keepalive_if_required(self) -> None:

@@ -82,7 +82,12 @@ def test_what_is_asked_of_the_connection_and_done_is_no_fault(server, version, l
     assert b'"status":422' in answer, "the body was read: it is no message"
 
 
-@pytest.mark.parametrize("behind", [b"xyz", b"GET /status HTTP/1.1\r\nX-Lunga: " + b"x" * 80_000])
+CHUNKED = b"POST /messages HTTP/1.1\r\nHost: bus\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "behind", [b"xyz", b"GET /status HTTP/1.1\r\nX-Lunga: " + b"x" * 80_000, CHUNKED + b"zz\r\n", CHUNKED + b"2\r\n{}\r\nzz\r\n"]
+)
 def test_what_is_no_request_gets_no_answer_before_the_message_that_it_stands_behind(server, behind):
     body = json.dumps(saluto("Dina")).encode()
     own = f"Authorization: Bearer {key_of('portale')}\r\nContent-Type: application/json\r\nIdempotency-Key: dietro{len(behind)}\r\n"
