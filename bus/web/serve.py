@@ -50,6 +50,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_idling()
         super().connection_lost(exc)
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Whether the connection stays open for writing: who has asked and says no more may still listen for the answer."""
+        owed = self.cycle is not None and not (self.cycle.more_body or self.cycle.response_complete)
+        if owed:
+            self.cycle.keep_alive = False
+        return owed
+
     def data_received(self, data: bytes) -> None:
         """``_taken`` counts bytes of headers, or behind the head of a chunk, where trailers may come; None while a body comes."""
         if self._taken is not None:
@@ -91,8 +98,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._stop_hurrying()
-        self._taken, self._coming = None, True
+        self._taken = None
         super().on_headers_complete()
+        self._coming = True
         cast("dict[str, Any]", self.scope)["extensions"] = {EXTENSION: Exchange(self.cycle)}  # before the task made for it begins
         self.headers = []  # of the request no more: what comes as trailers is no header (RFC 9110 §6.5.1)
 

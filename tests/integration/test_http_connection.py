@@ -31,6 +31,8 @@ def rest(raw):
         b"GARBAGE\r\n\r\n",
         b"POST /messages HTTP/1.1\r\nContent-Length: x\r\n\r\n",
         b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"CONNECT altrove:80 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET http://[::1/ HTTP/1.1\r\nHost: x\r\n\r\n",
     ],
 )
 def test_what_is_not_http_gets_a_problem_too(server, request_text):
@@ -97,6 +99,21 @@ def test_what_is_no_request_gets_no_answer_before_the_message_that_it_stands_beh
             answer = raw.recv(65536)
             answer += rest(raw)
     assert answer.startswith(b"HTTP/1.1 202"), "the message was accepted, and its sender is told so"
+
+
+def test_who_has_asked_and_says_no_more_is_answered(server):
+    body = json.dumps({"type": "prova.attesa", "data": {"nome": "Olga"}}).encode()
+    own = f"Authorization: Bearer {key_of('portale')}\r\nContent-Type: application/json\r\nPrefer: wait=1\r\n"
+    asked = f"POST /messages HTTP/1.1\r\nHost: bus\r\n{own}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    for requests, answers in (
+        (asked, [b"202"]),
+        (b"GET /status HTTP/1.1\r\nHost: bus\r\n\r\n" + asked, [b"200", b"202"]),
+        (asked[:-1], []),
+    ):
+        with connected(server) as raw:
+            raw.sendall(requests)
+            raw.shutdown(socket.SHUT_WR)
+            assert re.findall(rb"HTTP/1\.1 (\d+)", rest(raw)) == answers
 
 
 def test_a_header_that_never_ends_is_cut(server):
