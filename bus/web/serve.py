@@ -12,6 +12,7 @@ from http import HTTPStatus
 from types import FrameType
 from typing import Any, cast
 
+import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -61,9 +62,26 @@ class BoundedProtocol(HttpToolsProtocol):
         """``_taken`` counts bytes of headers, or behind the head of a chunk, where trailers may come; None while a body comes."""
         if self._taken is not None:
             self._taken += len(data)
-        super().data_received(data)
+        self._feed(data)
         if self._taken is not None and self._taken > 2 * MOST_HEADERS and not self.transport.is_closing():
             self._refuse(HeadersTooLarge(f"the headers and the address are larger than {MOST_HEADERS} bytes"))
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._stay(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("")
+
+    def _stay(self, rest: bytes) -> None:
+        """Go on as before where ``Upgrade`` asks for a protocol that nobody here speaks (RFC 9110 §7.8), as Java's client does for HTTP/2.
+
+        The parser leaves out the body then; another one reads it, behind a head that says no more than where it ends.
+        """
+        head = [b"%b: %b\r\n" % header for header in self.scope["headers"] if header[0] in (b"content-length", b"transfer-encoding")]
+        self.parser = httptools.HttpRequestParser(_Resumed(self))
+        self._feed(b"POST / HTTP/1.1\r\n" + b"".join(head) + b"\r\n" + rest)
 
     def send_400_response(self, msg: str) -> None:
         """What is not HTTP gets a problem too."""
@@ -113,6 +131,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():  # its body is still to come
+            return
         super().on_message_complete()
         self._taken, self._coming = 0, False
 
@@ -135,6 +155,35 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._hurry is not None:
             self._hurry.cancel()
             self._hurry = None
+
+
+class _Resumed:
+    """Tells a protocol what its new parser reads, but for the head with which that begins."""
+
+    def __init__(self, protocol: BoundedProtocol) -> None:
+        self._protocol, self._begun = protocol, False
+        self.on_body, self.on_chunk_header, self.on_message_complete = (
+            protocol.on_body,
+            protocol.on_chunk_header,
+            protocol.on_message_complete,
+        )
+
+    def on_message_begin(self) -> None:
+        if self._begun:
+            self._protocol.on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        if self._begun:
+            self._protocol.on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._begun:
+            self._protocol.on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if self._begun:
+            self._protocol.on_headers_complete()
+        self._begun = True
 
 
 class Server:

@@ -116,6 +116,23 @@ def test_who_has_asked_and_says_no_more_is_answered(server):
             assert re.findall(rb"HTTP/1\.1 (\d+)", rest(raw)) == answers
 
 
+@pytest.mark.parametrize("protocol", ["h2c", "websocket", "TLS/1.0"])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_another_protocol_that_is_asked_for_is_passed_over_and_the_body_read(server, protocol, chunked):
+    content = b"%PDF" + protocol.encode() * 40_000
+    how = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(content)}"
+    own = f"Host: bus\r\nAuthorization: Bearer {key_of('portale')}\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: {protocol}\r\nHTTP2-Settings: AA\r\n"
+    head = f"POST /attachments?name=a HTTP/1.1\r\n{own}{how}\r\n\r\n".encode()
+    body = f"{len(content):x}\r\n".encode() + content + b"\r\n0\r\nX: trailer\r\n\r\n" if chunked else content
+    status = b"GET /status HTTP/1.1\r\nHost: bus\r\n"
+    with connected(server) as raw:
+        raw.sendall(head + body[:10])
+        raw.sendall(body[10:] + status.partition(b"Host")[0] + f"{own}\r\n".encode() + status + b"Connection: close\r\n\r\n")
+        answer = rest(raw)
+    assert re.findall(rb"HTTP/1\.1 (\d+)", answer) == [b"201", b"200", b"200"]
+    assert f'"size":{len(content)},'.encode() in answer
+
+
 def test_a_header_that_never_ends_is_cut(server):
     with connected(server) as raw, contextlib.suppress(ConnectionError):  # the answer is lost where we still write when it comes
         raw.sendall(b"GET /status HTTP/1.1\r\nHost: x\r\nX-Lunga: ")

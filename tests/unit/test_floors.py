@@ -179,7 +179,7 @@ def test_every_library_of_the_project_has_a_room_and_the_other_way_round():
         "cel-expr-python": "cel_expr_python",
         "psycopg[binary]": "psycopg",
     }
-    behind_others = {"httptools", "uvloop", "tzdata"}  # uvicorn and zoneinfo pick them up by themselves
+    behind_others = {"uvloop", "tzdata"}  # uvicorn and zoneinfo pick them up by themselves
     comes_along = {"amqp", "pytest"}  # kombu's own protocol library; who uses the kit of bus.testing has pytest
     declared = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     names = {requirement.partition(">")[0].strip().lower() for requirement in declared}
