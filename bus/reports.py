@@ -112,7 +112,7 @@ def _access(tx: Tx, record: Record, _journals: Journals) -> Line | None:
     data = record.data
     if record.kind != "access" and record.actor == "bus":
         return None
-    what = data.get("what") or _what(data) if record.kind != "access" else ""
+    what = data.get("what") or _what(record) if record.kind != "access" else ""
     return {
         "time": clock.text_of(record.time), "event": data.get("event", record.kind), "who": record.actor,
         "role": data.get("role", "") if record.kind == "access" else "", "person": data.get("as", ""),
@@ -127,15 +127,16 @@ def _opening(tx: Tx, record: Record, _journals: Journals) -> Line:
     return {
         "time": clock.text_of(record.time), "act": record.kind, "who": record.actor,
         "purpose": told.get("text") or told.get("purpose") or "",
-        "what": _what(record.data),
+        "what": _what(record),
         "message": record.message or "", "run": record.run or "",
         "from": record.data.get("from", ""), "to": record.data.get("to", ""), "record": record.id,
     }  # fmt: skip
 
 
-def _what(data: Mapping[str, Any]) -> str:
+def _what(record: Record) -> str:
     """What was opened, exported or replayed, in a word; of an ``erased`` without a second person the request that expired."""
-    if "asked" in data and "by" not in data:
+    data = record.data
+    if record.kind == "erased" and "by" not in data:
         return "expired request"
     return next((str(data[name]) for name in ("report", "role", "scope") if name in data), "bundle" if "manifest" in data else "")
 

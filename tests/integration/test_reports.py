@@ -83,7 +83,7 @@ def test_a_report_needs_a_purpose_a_time_and_the_right_to_read(town: Town, tmp_p
     assert "purpose" in no_purpose.stderr
     assert "pagopa" in report(town, "pagopax", *ALWAYS, "--purpose", "prova").stderr, "the error names those that there are"
     assert report(town, "pagopa", *ALWAYS, "--purpose", "prova", who="portale").returncode == 1
-    assert "only a day" in report(town, "pagopa", "--from", "9999-12-31", "--purpose", "prova").stderr
+    assert "'9999-12-31' is no day" in report(town, "pagopa", "--from", "9999-12-31", "--purpose", "prova").stderr
     with pytest.raises(ClientError, match="to is not said"):
         town.client("revisore").post("/reports/pagopa", {"from": "2026-11-27", "purpose": "prova"})
     target = tmp_path / "estratto.csv"
