@@ -6,6 +6,8 @@ bus can read. Relative paths are relative to the folder of ``config.yaml``.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -84,12 +86,35 @@ class Log(_Section):
     receipt_key: Path = Field(default=Path("var/receipts.key"), description="The key with which the doors sign receipts.")
     promise: float = Field(default=86_400, gt=0, description="Seconds within which a receipt promises that its record is in the tree.")
 
+    @field_validator("lost_keys")
+    @classmethod
+    def _are_of_the_log(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [key for key in given if not _is_public_key(key, 1)]:
+            raise ValueError(f"{wrong[0][:200]!r} is no public key of a log: one line NAME+NUMBER+BASE64, as `bus log key show` printed it")
+        return given
+
+
+def _is_public_key(said: str, type: int) -> bool:
+    """Whether a text is a key as it is published (c2sp.org/signed-note), of this type: 1 of a log, 4 of a witness."""
+    name, id, material = [*said.strip().split("+", 2), "", ""][:3]
+    if not name or re.search(r"\s", name) or not re.fullmatch("[A-Za-z0-9+/]{44}", material):
+        return False
+    raw = base64.b64decode(material)
+    return raw[0] == type and hashlib.sha256(name.encode() + b"\n" + raw).digest()[:4].hex() == id
+
 
 class WitnessAt(_Section):
     """A witness of the log, of another administrator."""
 
     url: str = Field(description="Its address; `/add-checkpoint` is added.", pattern=r"^https?://")
     key: str = Field(description="Its public key, one line: `bus witness key` shows it.")
+
+    @field_validator("key")
+    @classmethod
+    def _is_of_a_witness(cls, given: str) -> str:
+        if not _is_public_key(given, 4):
+            raise ValueError("is no public key of a witness: one line NAME+NUMBER+BASE64, as `bus witness key` shows it")
+        return given
 
 
 class Timestamps(_Section):

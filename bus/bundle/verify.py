@@ -185,15 +185,15 @@ def unbase64(text: str) -> bytes:
 class Key:
     """A public key as it is published: ``name+id+base64``. Type 1 is the log's, type 4 a witness's."""
 
-    def __init__(self, said: str) -> None:
+    def __init__(self, said: str, type: int = 0) -> None:
         name, id, material = [*said.strip().split("+", 2), "", ""][:3]
         if not material:
             raise Malformed(f"chiave / key {said!r}: NOME+NUMERO+BASE64")
         raw = unbase64(material)
         self.said, self.name, self.type, self.key = said.strip(), name, raw[0], raw[1:]
         self.id = hashlib.sha256(name.encode() + b"\n" + raw).digest()[:4]
-        if self.id.hex() != id or self.type not in (1, 4) or len(self.key) != 32:
-            raise Malformed(f"no key: {said}")
+        if self.id.hex() != id or self.type not in ((type,) if type else (1, 4)) or len(self.key) != 32:
+            raise Malformed(f"chiave non valida qui / no key for this: {said}")
 
     def signed(self, text: str, value: bytes) -> bool:
         if self.type == 1:
@@ -586,7 +586,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--lang", choices=("it", "en"), default="it")
     options = parser.parse_args(argv)
     try:
-        keys, witnesses = [[Key(said) for said in given] for given in (options.key, options.witness)]
+        keys, witnesses = [[Key(said, type) for said in given] for given, type in ((options.key, 1), (options.witness, 4))]
         raw = options.bundle.read_bytes()
     except (OSError, ValueError, IndexError, Malformed) as error:
         parser.error(str(error))

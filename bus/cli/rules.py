@@ -95,7 +95,7 @@ def proven(path: Path, log_keys: Sequence[str] | None) -> Bundle:
     from bus.replay.bundle import Bundle
 
     try:
-        keys = [verify.Key(key) for key in log_keys or ()]
+        keys = [verify.Key(key, 1) for key in log_keys or ()]
     except (ValueError, IndexError, verify.Malformed) as error:
         raise EvidenceError(str(error), hint="as the municipality publishes it: NAME+NUMBER+BASE64") from None
     bundle = verify.Bundle(path.read_bytes(), keys)

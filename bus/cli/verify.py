@@ -7,7 +7,7 @@ import contextlib
 import datetime as dt
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +20,7 @@ from bus.errors import ConfigError, EvidenceError
 
 if TYPE_CHECKING:
     from bus.config import Config as BusConfig
+    from bus.log.note import Verifier
     from bus.log.verify import Report, State, Told
     from bus.store.opening import Reader
 
@@ -55,7 +56,7 @@ def verify_log(
     Exit code 0 when the log is what was signed, 5 when it is not, 2 when there is nothing to judge by, 3 when the database cannot be read.
     """
     from bus.log.diagnosis import Broken
-    from bus.log.note import parse, verifier
+    from bus.log.note import COSIGNATURE, ED25519, parse
     from bus.log.timestamp import roots
     from bus.log.verify import State, Trust, verify
     from bus.store.opening import open_reader
@@ -65,7 +66,7 @@ def verify_log(
     if timestamp_ca:
         roots(authorities)  # also where no stamp is there to be judged by them
     held = tuple(parse(path.read_bytes()) for path in from_checkpoint)
-    trust = Trust(tuple(map(verifier, key)), tuple(map(verifier, witness_key)), held, authorities)
+    trust = Trust(_public(key, ED25519), _public(witness_key, COSIGNATURE), held, authorities)
     start = State.decode(resume.read_bytes()) if resume is not None and resume.exists() else None
     began = time.monotonic()
     try:
@@ -129,6 +130,17 @@ def store_in(settings: BusConfig) -> str:
         hint = "name a database for reading with --store, or in SNODO_STORE"
         raise ConfigError("store.url is a secret, and secrets are not read here", code="replay.store", hint=hint)
     return settings.store.url
+
+
+def _public(said: Iterable[str], type: int) -> tuple[Verifier, ...]:
+    """Public keys of logs (`ED25519`), or of witnesses; one taken for the other would make a log of which nothing is wrong look forged."""
+    from bus.log.note import COSIGNATURE, verifier
+
+    found = tuple(map(verifier, said))
+    if wrong := [key for key in found if key.type != type]:
+        what = "a witness" if wrong[0].type == COSIGNATURE else "a log"
+        raise EvidenceError(f"{wrong[0]} is the key of {what}", hint="--key takes those of the log, --witness-key those of witnesses")
+    return found
 
 
 @contextlib.contextmanager

@@ -201,6 +201,11 @@ def test_a_key_or_a_checkpoint_of_somebody_else_does_not_fit(auditor, small, tmp
     assert (code, "of the log 'altro.example'" in said) == (2, True)
 
 
+def test_keys_taken_for_one_another_are_told_as_that_and_accuse_nobody(auditor, small):
+    assert auditor.shows("--key", str(WITNESS.verifier))[0] == 2
+    assert auditor.shows("--witness-key", str(small.signer.verifier))[0] == 2
+
+
 def test_a_log_that_no_witness_ever_saw(auditor):
     other = Signer.new("altro-testimone.example", 4)
     code, said = auditor.says("--witness-key", other.verifier)

@@ -8,6 +8,7 @@ import pytest
 
 from bus import config
 from bus.errors import ConfigError
+from bus.log.note import COSIGNATURE, Signer
 from tests.small_bus import settings
 
 
@@ -47,3 +48,24 @@ def test_a_wrong_setting_is_told_at_its_place_with_what_is_meant_and_without_its
     assert said in sentence
     assert hint in sentence
     assert "geheim1" not in sentence
+
+
+def test_a_key_that_is_none_or_of_somebody_else_is_refused_before_the_log_goes_without_a_witness() -> None:
+    """The bus would start, and every answer of the witness, every number in `/metrics`, fail on it."""
+    ours, theirs = str(Signer.new("comune.example/log").verifier), str(Signer.new("testimone.example/t1", COSIGNATURE).verifier)
+
+    def said(witness: str, lost: str) -> str:
+        try:
+            config.parse(
+                settings(anchors={"witnesses": [{"url": "http://127.0.0.1:9", "key": witness}]}, log={"lost_keys": [lost]}), Path("c.yaml")
+            )
+        except ConfigError as error:
+            return error.sentence
+        return ""
+
+    assert said(theirs, ours) == ""
+    other = theirs.replace("testimone", "testimonio")
+    for wrong in ("", "nulla", ours, theirs[:-1], other, theirs.replace("+", " "), theirs[:-1] + "\n"):
+        assert "anchors.witnesses.0.key is no public key of a witness: one line" in said(wrong, ours)
+    for wrong in ("nulla", theirs, ours.replace("comune", "comuna")):
+        assert "is no public key of a log" in said(theirs, wrong)
