@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from bus.clock import Clock
 from bus.engine import reasons
 from bus.engine.projection import write_apart
-from bus.errors import Forbidden, Invalid
+from bus.errors import Forbidden, Invalid, one_line
 from bus.log import log
 from bus.log.record import Record
 from bus.mapping.protected import EVERYTHING, masked, masked_but, masked_whole
@@ -48,7 +48,7 @@ NOBODY = Looker("")
 
 def purpose_of(text: str) -> str:
     """A purpose that says something, and names nobody; raises `Invalid`."""
-    told = " ".join(text.split())
+    told = one_line(text)
     if not SHORTEST <= len(told) <= LONGEST:
         raise Invalid(
             "what was said is not shown without a purpose",

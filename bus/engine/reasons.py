@@ -26,7 +26,7 @@ def given(text: str, code: str) -> str:
 
 def nameless(text: str) -> str:
     """The text; raises `Invalid` when it says the codice fiscale of a person."""
-    if any(map(cf_valid, _ANYWHERE.findall("".join(unicodedata.normalize("NFKC", text).upper().split())))):
+    if any(map(cf_valid, _ANYWHERE.findall("".join(one_line(unicodedata.normalize("NFKC", text)).upper().split())))):
         raise Invalid(
             "a purpose, a reason and what was asked for stay in the log when the person is erased, and this says a codice fiscale",
             code="reason.person",

@@ -17,6 +17,7 @@ from bus.errors import Invalid
         "RSS MRA 80A01 H501U",
         "AAAAAARSSMRA80A01H501U",
         "\uff32\uff33\uff33MRA80A01H501U",
+        "RSSMRA\u200b80A01\u00adH501U",
     ],
 )
 def test_a_codice_fiscale_is_found_wherever_it_stands_and_however_it_is_spaced(text):
@@ -35,8 +36,10 @@ def test_a_reason_is_one_line_without_what_a_terminal_obeys():
     forged = "new fee\n4f1c09ab  01/12/2026 08:00:00  activated  somebody: \x1b[2Jother\u2028words"
     told = reasons.given(forged, "rules.reason-missing")
     assert told == "new fee 4f1c09ab 01/12/2026 08:00:00 activated somebody: [2Jother words"
-    with pytest.raises(Invalid):
-        reasons.given("\x1b\u200b", "rules.reason-missing")
+    assert told == accesses.purpose_of(forged)
+    for door in (lambda: reasons.given("\x1b\u200b", "rules.reason-missing"), lambda: accesses.purpose_of("\u200b\u200b\u200b\x1b")):
+        with pytest.raises(Invalid):
+            door()
 
 
 def test_nothing_said_is_no_reason():
