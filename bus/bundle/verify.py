@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import datetime as dt
 import hashlib
 import io
 import json
@@ -82,8 +83,8 @@ WORDS = {
                   "{name}: a stamp of {time}, holds for {covered} of {records} records."),
     "register": ("{name}: sigillo del {time} protocollato, vale per {covered} annotazioni su {records}.",
                  "{name}: the checkpoint of {time} was registered, holds for {covered} of {records} records."),
-    "apart-timestamp": ("  NON verificata qui (serve il certificato): openssl ts -verify -data {what} -in {name} -CAfile RADICE.pem",
-                        "  NOT verified here (it takes the certificate): openssl ts -verify -data {what} -in {name} -CAfile ROOT.pem"),
+    "apart-timestamp": ("  NON verificata qui (serve la CA): openssl ts -verify -attime {at} -data {what} -in {name} -CAfile RADICE.pem",
+                        "  NOT verified here (it takes its CA): openssl ts -verify -attime {at} -data {what} -in {name} -CAfile ROOT.pem"),
     "apart-register": ("  NON verificato qui: il registro di protocollo deve avere questo file, SHA-256 {digest}",
                        "  NOT verified here: the protocol register must have this file, SHA-256 {digest}"),
     "counts": ("il manifesto conta altre annotazioni o altri contenuti", "the manifest counts other records or other payloads"),
@@ -314,8 +315,7 @@ class Bundle:
     """A bundle that is being verified; ``found`` are the findings, as (word, values), in the order of the story."""
 
     def __init__(self, raw: bytes, keys: Sequence[Key] = (), witnesses: Sequence[Key] = ()) -> None:
-        self.found: list[Any] = []
-        self.witnessed: list[str] = []
+        self.found, self.witnessed = list[Any](), list[str]()
         self.keys, self.witnesses = list(keys), list(witnesses)
         self.records, self.indexes = list[Any](), list[int]()
         self.payloads = self.absent = 0
@@ -404,13 +404,13 @@ class Bundle:
                 self.say("uncovered", name=name)
 
     def _anchor(self, name: str, folder: str, apart: Any, kind: Any) -> None:
-        what, size = folder + "checkpoint", int(apart or self.checkpoint.size)
-        stamped = self.files[what]
+        what, size, stamped = folder + "checkpoint", int(apart or self.checkpoint.size), self.files[folder + "checkpoint"]
         if name == what:
             self._stamped(what, folder + "consistency" if apart else "", size)
         elif kind:
             time = (stamped_at if kind == "timestamp" else registered_on)(self.files[name], what, stamped)
-            told = {"name": name, "time": time, "what": what, "digest": hashlib.sha256(stamped).hexdigest()}
+            at = int(dt.datetime.fromisoformat(f"{time[:10]} {time[11:19] or '00:00:00'}+00:00").timestamp())
+            told = {"name": name, "time": time, "at": at, "what": what, "digest": hashlib.sha256(stamped).hexdigest()}
             self.anchored.append((kind, {**told, "covered": sum(index < size for index in self.indexes)}))
 
     def _stamped(self, name: str, consistency: str, size: int) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import random
+import subprocess
 from functools import partial
 
 from bus.bundle import gather, verify
@@ -79,9 +81,10 @@ def test_a_stamp_of_before_the_last_record_or_of_far_behind_it_goes_with_it_and_
         bundle = verify.Bundle(raw, key)
         assert (bundle.found, _anchored(bundle), len(bundle.records)) == ([], {f"anchors/{size}/timestamp-0": covered}, 5)
         assert f" UTC, holds for {covered} of 5 records" in (said := verify.report(bundle, "en"))
-        assert "NOT verified here (it takes the certificate): openssl ts -verify" in said
+        assert "NOT verified here (it takes its CA): openssl ts -verify -attime" in said
         assert f"vale per {covered} annotazioni su 5" in (said := verify.report(bundle, "it"))
-        assert "NON verificata qui (serve il certificato)" in said
+        assert "NON verificata qui (serve la CA): openssl" in said
+        _told_command_verifies(bundle, tmp_path / f"unpacked-{size}", authority)
         folder = f"anchors/{size}/"
         proof = bundle.files[folder + "consistency"]
         assert verdict(fitting(raw, {folder + "consistency": proof[proof.index(b"\n") + 1 :]}), key[0].said) == ["apart", "seal"]
@@ -91,6 +94,18 @@ def test_a_stamp_of_before_the_last_record_or_of_far_behind_it_goes_with_it_and_
         for name in ("checkpoint", "consistency"):
             left = {one: content for one, content in bundle.files.items() if one != folder + name}
             assert set(verdict(fitting(verify.packed(left), {}), key[0].said)) == {"missing", "seal"}
+
+
+def _told_command_verifies(bundle, folder, authority):
+    """What it says to run is run, among the files: at the time of the stamp, for the authority's certificate will have expired some day."""
+    for name, content in bundle.files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    [command] = [line.partition(": ")[2] for line in verify.report(bundle, "en").split("\n") if "openssl ts" in line]
+    [(_, told)] = bundle.anchored
+    assert f" -attime {dt.datetime.fromisoformat(told['time'].replace(' UTC', '+00:00')).timestamp():.0f} " in command
+    done = subprocess.run([*command.split()[:-1], str(authority.root)], cwd=folder, capture_output=True, text=True)
+    assert "Verification: OK" in done.stdout + done.stderr
 
 
 def test_whatever_in_anchors_is_no_stamp_and_no_number_of_that_checkpoint_is_found_without_any_key(exported, authority):
