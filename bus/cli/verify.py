@@ -30,7 +30,8 @@ Keys = Annotated[list[str], typer.Option("--key", help="Public key of the log, g
 Witnesses = Annotated[list[str], typer.Option("--witness-key", help="Public key of a witness: its cosignatures must be there and fit.")]
 Held = Annotated[list[Path], typer.Option("--from-checkpoint", help="File of a checkpoint that you kept: the log must have grown from it.")]
 Authority = Annotated[
-    Path | None, typer.Option("--timestamp-ca", help="File (PEM) of the root of a time-stamping authority: its stamps must fit.")
+    Path | None,
+    typer.Option("--timestamp-ca", help="File (PEM) of the roots of all time-stamping authorities there were: stamps must fit."),
 ]
 Resume = Annotated[
     Path | None, typer.Option("--resume", help="File that remembers how far it came: go on from there, also with what was added since.")

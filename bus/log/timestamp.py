@@ -60,7 +60,8 @@ def verified(answer: bytes, stamped: bytes, authorities: bytes, asked: Asked | N
         _names_its_certificate(response)
         time: dt.datetime = response.tst_info.gen_time
     except (VerificationError, ValueError, IndexError) as error:
-        raise EvidenceError(f"a time stamp that does not hold: {error}", code="evidence.timestamp") from error
+        hint = "is the root of whoever gave it in the file, also one of before? it takes several, one behind the other"
+        raise EvidenceError(f"a time stamp that does not hold: {error}", code="evidence.timestamp", hint=hint) from error
     return time.astimezone(dt.UTC)
 
 

@@ -541,7 +541,7 @@ class _Walk:
                 raise EvidenceError("there is no such checkpoint")
             return int(timestamp.verified(evidence, stored.note, self._trust.authorities).timestamp())
         except EvidenceError as error:
-            raise Broken(Fault("timestamp", f"the time stamp of the checkpoint of {size:,} records: {error.sentence}")) from error
+            raise Broken(Fault("timestamp", f"the time stamp of {size:,} records: {error.sentence}", hint=error.hint)) from error
 
     def _anchors(self, kind: str, name: str, after: int) -> Sequence[Row]:
         with self._read() as tx:

@@ -318,7 +318,10 @@ def test_time_stamps_are_verified_by_the_authority_that_the_auditor_trusts(audit
         change(file, insert, size, answer)
         code, said = auditor.says("--timestamp-ca", first.root)
         assert (code, f"{size:,} records, at 20" in said) == (0, True), said
-        assert auditor.shows("--timestamp-ca", other.root)[1]["fault"]["kind"] == "timestamp"
+        fault = auditor.shows("--timestamp-ca", other.root)[1]["fault"]
+        assert (fault["kind"], "it takes several" in fault["hint"]) == ("timestamp", True)
+        (tmp_path / "root.pem").write_bytes(other.root.read_bytes() + first.root.read_bytes())
+        assert auditor.says("--timestamp-ca", tmp_path / "root.pem")[0] == 0, "the authority was changed: both roots are given"
         change(file, "UPDATE anchors SET size = ? WHERE kind = 'timestamp'", small.sizes[4])
         assert auditor.shows("--timestamp-ca", first.root)[1]["fault"]["kind"] == "timestamp"
         assert auditor.says()[0] == 0, "who brings no root has no opinion of stamps"
