@@ -55,7 +55,7 @@ WORDS = {
     "witnessed": ("Testimoni: {}", "Witnesses: {}"),
     "unverified": ("Firme sul sigillo NON verificate, manca la loro chiave (--witness, --key): {}",
                    "Signatures on the checkpoint that are NOT verified, for lack of their key (--witness, --key): {}"),
-    "witness": ("nessuna firma del testimone {key} sul sigillo", "no cosignature of the witness {key} on the checkpoint"),
+    "witness": ("nessuna firma di {key} sul sigillo, che ha: {by}", "no cosignature of the witness {key} on the checkpoint; it has: {by}"),
     "unwitnessed": ("Nessun testimone verificato (--witness).", "No witness was verified (--witness)."),
     "read": ("il file non è un fascicolo, o è incompleto: {why}", "the file is no bundle, or not whole: {why}"),
     "container": ("il contenitore ZIP non è quello che lo strumento scrive: byte o voci in più, fuori posto o cambiati",
@@ -217,6 +217,7 @@ class Note:
             if mark != "\u2014":
                 raise Malformed("no line of a signature")
             self.signatures.append((name, unbase64(value)[:4], unbase64(value)[4:]))
+        self.signers = ", ".join(f"{name}+{id.hex()}" for name, id, _ in self.signatures)
 
     def by(self, keys: Sequence[Key]) -> tuple[list[str], list[str]]:
         """The names of the keys that signed it, and of those in whose name it was signed falsely."""
@@ -363,13 +364,12 @@ class Bundle:
             self.keys = [Key(said) for said in self.own_keys]
         self._trust("checkpoint", self.checkpoint)
         self.witnessed = self._by("checkpoint", self.checkpoint, self.witnesses)
-        for key in self.witnesses:
-            if key.name not in self.witnessed:
-                self.say("witness", key=key.said)
+        for key in (key for key in self.witnesses if key.name not in self.witnessed):
+            self.say("witness", key=key.said, by=self.checkpoint.signers)
 
     def _trust(self, name: str, checkpoint: Any) -> list[str]:
         if not (known := self._by(name, checkpoint, self.keys)):
-            self.say("key", name=name, by=", ".join(f"{one}+{id.hex()}" for one, id, _ in checkpoint.signatures))
+            self.say("key", name=name, by=checkpoint.signers)
         if checkpoint.origin != self.manifest["origin"]:
             self.say("origin", name=name, found=checkpoint.origin)
         return known

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeGuard
 from bus.errors import EvidenceError, StoreError
 from bus.log import tree
 from bus.log.checkpoint import Checkpoint
+from bus.log.note import Note
 from bus.log.stored import StoredCheckpoint, StoredTree
 from bus.log.tiles import HEIGHT, Tile, hashes_in
 from bus.log.tree import HASH, leaf_hash
@@ -77,6 +78,15 @@ def octets(value: object) -> bytes:
 def are_octets(value: object) -> TypeGuard[bytes | bytearray | memoryview]:
     """Whether a column holds bytes: the bus cannot read the same ones as a text."""
     return isinstance(value, bytes | bytearray | memoryview)
+
+
+def not_cosigned(found: Note, size: int) -> Fault:
+    """Of a witness that changed its key all cosignatures of before are by another one, which the auditor must know too."""
+    by = ", ".join(f"{one.name} ({one.key_id.hex()})" for one in found.signatures)
+    hint = f"signed by: {by}; if the witness changed its key, give every key that it ever had, each with --witness-key"
+    return Fault(
+        "cosignature", f"what is stored as the cosigned checkpoint of {size:,} records bears no good cosignature of a key given", hint=hint
+    )
 
 
 def same(stored: StoredTree, tile: Tile) -> bool:

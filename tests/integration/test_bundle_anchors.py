@@ -49,7 +49,9 @@ def test_what_witnesses_signed_goes_with_it_and_is_verified(tmp_path, authority)
     bundle = verify.Bundle(second.content, witnesses=[verify.Key(str(witness.verifier))])
     assert (bundle.found, bundle.witnessed) == ([], ["testimone.example/uno"])
     other = note.Signer.new("altro.example/due", note.COSIGNATURE).verifier
-    assert verify.Bundle(second.content, witnesses=[verify.Key(str(other))]).found == [("witness", {"key": str(other)})]
+    [(word, told)] = verify.Bundle(second.content, witnesses=[verify.Key(str(other))]).found
+    assert (word, told["key"]) == ("witness", str(other))
+    assert f"testimone.example/uno+{witness.verifier.key_id.hex()}" in told["by"], "who changed its key is found by the one of then"
     assert stamp in bundle.files.values()
     said = verify.report(verify.Bundle(second.content), "en")
     assert f"NOT verified, for lack of their key (--witness, --key): testimone.example/uno+{witness.verifier.key_id.hex()}\n" in said

@@ -20,7 +20,7 @@ from bus.cli import main
 from bus.errors import StoreError
 from bus.log import examine
 from bus.log.checkpoint import Checkpoint, checkpoint_of
-from bus.log.note import Signer, parse
+from bus.log.note import COSIGNATURE, Signer, parse
 from bus.log.stored import StoredTree
 from bus.store.opening import open_reader
 from bus.witness.memory import place_of
@@ -230,6 +230,17 @@ def test_later_cosignatures_that_are_left_out_of_the_database_are_asked_of_the_w
     assert (code, shown["fault"]["kind"]) == (5, "fork")
     code, said = auditor.says("--from-checkpoint", held(tmp_path, small.checkpoints[-1]))
     assert (code, "seen by nobody" in said, "fetch GET" in said) == (0, False, False)
+
+
+def test_of_a_witness_that_changed_its_key_every_key_is_asked_for(auditor, file, small):
+    """Under the same name: what was cosigned before bears the former one."""
+    new = Signer.new(WITNESS.verifier.name, COSIGNATURE)
+    evidence = small.checkpoints[-1].signed(new.sign(small.checkpoints[-1].text, 1_800_000_000)).encode()
+    change(file, "UPDATE anchors SET evidence = ? WHERE kind = 'witness' AND size = ?", evidence, len(small.leaves))
+    former = f"{WITNESS.verifier.name} ({WITNESS.verifier.key_id.hex()})"
+    code, shown = auditor.shows("--witness-key", str(new.verifier), keys=False)
+    assert (code, shown["fault"]["kind"], former in shown["fault"]["hint"]) == (5, "cosignature", True)
+    assert auditor.says("--witness-key", str(new.verifier))[0] == 0
 
 
 def test_what_cannot_be_read_is_said(auditor, tmp_path):
