@@ -155,6 +155,15 @@ class Anchors(_Section):
         default=None, description="The day's last checkpoint in the protocol register; without this it is not."
     )
 
+    @field_validator("witnesses")
+    @classmethod
+    def _have_names_of_their_own(cls, given: tuple[WitnessAt, ...]) -> tuple[WitnessAt, ...]:
+        """What they cosign is kept by the name of the key: of two of one name the second would never be asked."""
+        names = [one.key.strip().partition("+")[0] for one in given]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"two keys have the name {twice[0]}: each witness has one of its own (bus witness key NAME)")
+        return given
+
 
 class Channel(_Section):
     """Where tickets wait."""

@@ -69,3 +69,12 @@ def test_a_key_that_is_none_or_of_somebody_else_is_refused_before_the_log_goes_w
         assert "anchors.witnesses.0.key is no public key of a witness: one line" in said(wrong, ours)
     for wrong in ("nulla", theirs, ours.replace("comune", "comuna")):
         assert "is no public key of a log" in said(theirs, wrong)
+
+
+def test_two_witnesses_of_one_name_are_refused() -> None:
+    """What they cosign is kept by that name: the second would never be asked, and nobody would be told."""
+    first, second, other = (str(Signer.new(name, COSIGNATURE).verifier) for name in ("uno.example", "uno.example", "due.example"))
+    one, two = ({"url": f"http://127.0.0.1:{port}", "key": first} for port in (9, 10))
+    config.parse(settings(anchors={"witnesses": [one, {**two, "key": other}]}), Path("c.yaml"))
+    with pytest.raises(ConfigError, match="two keys have the name uno"):
+        config.parse(settings(anchors={"witnesses": [one, {**two, "key": second}]}), Path("c.yaml"))
