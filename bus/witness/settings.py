@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,15 +14,18 @@ from bus.faults import all_of
 from bus.log import note
 
 
-def _public(said: str) -> str:
+def _public(said: str, type: int, whose: str) -> str:
     try:
-        note.verifier(said)
+        key = note.verifier(said)
     except EvidenceError as error:
         raise ValueError(error.sentence) from None
+    if key.type != type:
+        raise ValueError(f"{said} is no key of {whose}")
     return said
 
 
-PublicKey = Annotated[str, AfterValidator(_public)]
+LogKey = Annotated[str, AfterValidator(partial(_public, type=note.ED25519, whose="a log"))]
+WitnessKey = Annotated[str, AfterValidator(partial(_public, type=note.COSIGNATURE, whose="a witness"))]
 
 
 class Log(BaseModel):
@@ -30,7 +34,7 @@ class Log(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     origin: str = Field(description="Its name: the first line of its checkpoints.", min_length=1)
-    keys: tuple[PublicKey, ...] = Field(description="Its public keys; while it changes its key, the old and the new one.", min_length=1)
+    keys: tuple[LogKey, ...] = Field(description="Its public keys; while it changes its key, the old and the new one.", min_length=1)
 
 
 class Settings(BaseModel):
@@ -39,7 +43,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     key: Path = Field(description="File of the private key that cosigns, mode 600: `bus witness key` makes it.")
-    former_keys: tuple[PublicKey, ...] = Field(
+    former_keys: tuple[WitnessKey, ...] = Field(
         default=(), description="Public keys that cosigned before: what they signed is still taken for our own memory."
     )
     memory: Path = Field(description="Folder of the last checkpoint of each log, on a local disk. Whoever empties it lets a log be forked.")

@@ -20,7 +20,7 @@ import yaml
 from bus.cli import main
 from bus.log import note as notes
 from bus.log.checkpoint import checkpoint_of, cosigned
-from bus.log.note import Signer
+from bus.log.note import COSIGNATURE, Signer
 from bus.witness.memory import place_of
 from bus.witness.settings import Settings, load
 from tests.small_log import SmallLog
@@ -150,6 +150,8 @@ def test_a_witness_whose_memory_is_lost_starts_again_from_a_checkpoint_that_it_c
         (("key: witness.key", "key: altra.key"), "there is no key"),
         (("+A", "+B"), "logs.0.keys.0"),
         (("port: 0", "porta: 0"), "is not one of the fields"),
+        ((str(KEY.verifier), str(Signer.new("altro.example", COSIGNATURE).verifier)), "is no key of a log"),
+        (("port: 0", f"port: 0\nformer_keys: [{KEY.verifier}]"), "is no key of a witness"),
     ],
 )
 def test_settings_that_cannot_work_are_explained(folder, capsys, change, said):
