@@ -223,7 +223,10 @@ class PostgresConnection(_Asking):
             with told(session):
                 assert_safe(session)
                 session.execute(_PRESENT)
-                schema.prepare_postgres(session)
+                if self._life is None:
+                    schema.prepare_postgres(session)
+                else:
+                    schema.refuse_emptied(session)
                 refuse_without_rights(session)
                 self._life = _life_of(session)
         except BaseException:

@@ -319,6 +319,25 @@ FORGET = "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$"
 """Takes the session's prepared statements away without psycopg's noticing."""
 
 
+def test_a_database_that_was_made_anew_under_a_process_is_refused_and_left_empty(postgresql: PostgreSQL) -> None:
+    url = postgresql.new_database()
+    store = PostgresStore(url)
+    store.write(lambda tx: add(tx, "before")).result(60)
+    postgresql.drop_database(url)
+    postgresql._sql(f"CREATE DATABASE {url.rpartition('/')[2]} TEMPLATE template0")
+    for _ in range(2):
+        with pytest.raises(StoreError, match="is empty") as refused:
+            store.write(lambda tx: add(tx, "after")).result(60)
+        assert refused.value.code == "store.vanished"
+    failing = store.failing()
+    assert failing is not None
+    assert failing.code == "store.vanished"
+    with psycopg.connect(url) as line:
+        assert line.execute("SELECT 1 FROM pg_class WHERE relname = 'records'").fetchone() is None
+    store.close()
+    postgresql.drop_database(url)
+
+
 def test_a_session_whose_prepared_statements_are_gone_is_replaced_unseen(postgresql_url: str) -> None:
     store = PostgresStore(postgresql_url)
     for turn in range(3):

@@ -67,7 +67,7 @@ def revision_of_postgres(session: psycopg.Connection[Any]) -> int:
     if found.fetchone() is None:
         return 0
     row = session.execute("SELECT max(revision) AS revision FROM schema_revision").fetchone()
-    return int(row["revision"]) if row else 0
+    return int(row["revision"] or 0) if row else 0
 
 
 def refuse_barred(session: psycopg.Connection[Any]) -> None:
@@ -85,3 +85,14 @@ def prepare_postgres(session: psycopg.Connection[Any]) -> None:
             if revision_of_postgres(session) == 0:
                 session.execute(_everything("postgres").encode(), prepare=False)
     refuse(revision_of_postgres(session))
+
+
+def refuse_emptied(session: psycopg.Connection[Any]) -> None:
+    """For a process that works in this database already. Makes nothing: an empty one is not the one in which it began."""
+    found = revision_of_postgres(session)
+    if found == 0:
+        raise StoreError(
+            "the database is empty, and it was not when this process began", code="store.vanished",
+            hint="is it the right server? else stop all processes of the bus and restore the backup: nothing is taken in meanwhile",
+        )  # fmt: skip
+    refuse(found)
