@@ -254,6 +254,7 @@ def refuse_old(session: Session) -> None:
 
 RIGHTS = "as the owner of the tables: bus migrate up, then psql --file=deploy/postgresql/grants.sql"
 """What to do when the user of the bus lacks a right."""
+CHANGED = "was it made anew, or migrated, or a table dropped? bus doctor looks at it"
 FACTS = """
 SELECT current_setting('server_encoding') AS encoding, current_setting('fsync') AS fsync,
   current_setting('full_page_writes') AS full_page_writes,
@@ -351,6 +352,8 @@ def told(session: Session | None) -> Iterator[None]:
             session.close()  # psycopg believes a statement prepared that is not: no word of this session is sure any more
         if isinstance(error, errors.InsufficientPrivilege):
             raise StoreError(f"the database forbids it: {str(error).strip()}", code="store.rights", hint=RIGHTS) from error
+        if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
+            raise StoreError(f"the database is not as this program knows it: {str(error).partition(chr(10))[0]}", hint=CHANGED) from error
         if isinstance(error, errors.QueryCanceled):
             raise StoreError(SLOW, hint="ask for less at once (a smaller time, fewer messages); else " + BUSY) from error
         if session is None or passes(error, session):

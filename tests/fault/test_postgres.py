@@ -329,6 +329,8 @@ def test_a_database_that_was_made_anew_under_a_process_is_refused_and_left_empty
         with pytest.raises(StoreError, match="is empty") as refused:
             store.write(lambda tx: add(tx, "after")).result(60)
         assert refused.value.code == "store.vanished"
+    with pytest.raises(StoreError, match="not as this program knows it"):
+        store.describe()
     failing = store.failing()
     assert failing is not None
     assert failing.code == "store.vanished"
