@@ -135,6 +135,11 @@ class Expression:
         return self._reading.made
 
     @property
+    def sifted(self) -> tuple[str, ...]:
+        """The path of the list of which it gives some items, or all; empty where it gives something else."""
+        return self._reading.sifted
+
+    @property
     def mixed(self) -> Sequence[int]:
         """Offsets of operators between a value and one of another type."""
         return self._reading.mixed

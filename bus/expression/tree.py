@@ -159,7 +159,8 @@ class Argument:
 @dataclass(slots=True)
 class Reading:
     """All references of one expression. ``mixed`` are the offsets of operators between a value and one of another type, where only what
-    `orValue` gives tells; ``loose_optional`` is the offset of an optional value used as if it were plain.
+    `orValue` gives tells; ``sifted`` is the list of which ``filter`` gives some items; ``loose_optional`` is the offset of an optional
+    value used as if it were plain.
     """
 
     references: list[Reference] = field(default_factory=list)
@@ -172,6 +173,7 @@ class Reading:
     arguments: list[Argument] = field(default_factory=list)
     compared: list[Compared] = field(default_factory=list)
     made: Mapping[str, Any] = field(default_factory=dict)
+    sifted: tuple[str, ...] = ()
     loose_optional: int | None = None
 
     @property
@@ -213,6 +215,8 @@ def read(checked: Any) -> Reading:
         walker.reading.lookups[0] = replace(walker.reading.lookups[0], whole=_looked_up(checked.expr)[0] is not None)
     walker.reading.results += _chosen(checked.expr, walker.positions)
     walker.reading.made = _made(checked.expr)
+    if (listed := _listed(checked.expr)) is not checked.expr:
+        walker.reading.sifted = _path(listed, {}) or ()
     return walker.reading
 
 
@@ -317,13 +321,14 @@ class _Walker:
     def _walk_comprehension(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
         self.walk(node.iter_range, bound)
         self.walk(node.accu_init, bound)
-        over = _path(_or_none(node.iter_range), bound)
+        listed = _listed(node.iter_range)
+        over = _path(listed, bound)
         inner = {**bound, node.iter_var: (*over, "[]") if over else None, node.accu_var: None}
         if _is_binding(node):  # cel.bind(name, value, expression): the name stands for the value
             inner[node.accu_var] = _path(node.accu_init, bound) or None
         if node.iter_var2:
             inner[node.iter_var2] = None
-        spared = _or_none(node.iter_range) is not node.iter_range  # where there is no list, nothing of it is read
+        spared = listed is not node.iter_range  # where there is no list, nothing of it is read; a filter may ask what is there
         self.behind += spared
         for child in (node.loop_condition, node.loop_step, node.result):
             self.walk(child, inner)
@@ -490,6 +495,29 @@ def _or_none(node: Any) -> Any:
     if _kind(node) == "call" and node.call.function == "orValue" and _kind(node.call.args[0]) == "list":
         return node.call.target if not node.call.args[0].list.elements else node
     return node
+
+
+def _listed(node: Any) -> Any:
+    """The list in ``list.filter(...)`` and ``list.orValue([])``, whose items the node has too; any other node as it is."""
+    while True:
+        inner = _or_none(node)
+        if _kind(node) == "comprehension" and _sifts(node.comprehension):
+            inner = node.comprehension.iter_range
+        if inner is node:
+            return node
+        node = inner
+
+
+def _sifts(node: Any) -> bool:
+    """Whether a comprehension is a ``filter``: it keeps each item as it is, or not."""
+    step = node.loop_step
+    if _is_binding(node) or _kind(step) != "call" or step.call.function != "_?_:_":
+        return False
+    kept = step.call.args[1]
+    if _kind(kept) != "call" or kept.call.function != "_+_" or len(kept.call.args[1].list.elements) != 1:
+        return False
+    item = kept.call.args[1].list.elements[0]
+    return _kind(item) == "ident" and bool(item.ident.name == node.iter_var)
 
 
 def _longer(base: tuple[str, ...] | None, piece: str) -> tuple[str, ...] | None:

@@ -46,6 +46,8 @@ _SILENT = frozenset(get_args(Role)).difference(SENDERS)
 """Roles of API keys that never send."""
 CODES = "x-codes"
 """In a shape: the codes in use of a field, which are the keys of a table. Rules are compared with them, not bound to take all."""
+SIFTED = "x-sifted"
+"""In a shape: a filter kept this value, and may have asked what of it is there."""
 
 BUILT_IN = frozenset({"body", "message", "case", "now"})
 """Names that every expression sees: the message's body and envelope, the case's keys, the moment (RFC 3339 text)."""
@@ -365,6 +367,8 @@ def lacks(schema: Any, path: Sequence[str], asked: Collection[Sequence[str]] = (
     """
     here = resolve(schema, schema)
     for position, piece in enumerate(path):
+        if SIFTED in here:
+            return ""
         if piece in here.get(SOMETIMES, ()) and any(len(one) > position and one[:position] == path[:position] for one in asked):
             return ""
         if piece == "[]":

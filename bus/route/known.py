@@ -17,7 +17,7 @@ from bus.expression.unions import laid
 from bus.expression.wording import field_of
 from bus.mapping.compile import place_of
 from bus.mapping.template import Used, part_of, tested_in
-from bus.mapping.types import CODES, lacks, schema_at, unknown_field, without_fields
+from bus.mapping.types import CODES, SIFTED, lacks, schema_at, unknown_field, without_fields
 from bus.message import JsonValue
 from bus.source import Pointer, Reporter, line_and_column, suggestion
 
@@ -257,7 +257,7 @@ class Paths:
         if len(expression.references) == 1 and (_ITEM.fullmatch(expression.text) or _OR_NONE.fullmatch(expression.text)):
             path = expression.references[0].path
             return self._below(self._named(path[0], used), path[1:])
-        if found := self._looked_up(used):
+        if found := self._looked_up(used) or self._sifted(used):
             return found
         checked = self.types.check(expression.text, self._bound(used), self.types.finds_text(expression.lookups))
         returns = "" if checked.faults else expression.returns or checked.returns
@@ -335,6 +335,15 @@ class Paths:
         if codes := self._codes(lookup):
             return Known(schema={"type": "string", "enum": codes}, typed=self.types.declare(_TEXT))
         return self._below(known, lookup.fields)
+
+    def _sifted(self, used: Used) -> Known | None:
+        """What is known of some items of a list: all that is known of each, but not what is missing, which the filter may have asked."""
+        path = used.expression.sifted
+        listed = self._below(self._named(path[0], used), path[1:]) if path else Known()
+        item: Schema = schema_at(listed.schema, ("[]",)) if type_of(listed.schema) == "array" else {}
+        if not item:
+            return None
+        return Known(schema={"type": "array", "items": {**item, SIFTED: True}, **definitions(item)}, typed=listed.typed)
 
     def _codes(self, lookup: Lookup) -> list[str]:
         """All texts that a look into one column of a table can find."""
