@@ -29,7 +29,7 @@ from typing import Any, TypeAlias
 from bus.clock import text_of
 from bus.errors import ExpressionError
 from bus.expression import plain, tree, wording
-from bus.expression.tree import Argument, Compared, Comparison, Literal, Lookup, Pair, Reading, Reference, Told
+from bus.expression.tree import Argument, Cell, Compared, Comparison, Literal, Lookup, Pair, Reading, Reference, Told
 from bus.functions import FUNCTIONS, Function, declared
 from bus.message import JsonValue
 from bus.source import line_and_column
@@ -133,6 +133,11 @@ class Expression:
     def made(self) -> Mapping[str, Any]:
         """The schema of an object that it writes out, or of a list of such; {} where it does not."""
         return self._reading.made
+
+    @property
+    def cells(self) -> Sequence[Cell]:
+        """The columns that it reads of all rows of a table."""
+        return self._reading.cells
 
     @property
     def sifted(self) -> tuple[str, ...]:

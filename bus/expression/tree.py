@@ -94,6 +94,15 @@ class Lookup:
 
 
 @dataclass(frozen=True, slots=True)
+class Cell:
+    """A column that is read of each row of ``rows``; ``offset`` is where its name starts."""
+
+    table: str
+    column: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """A path compared with a text (``==``, ``!=``, ``in`` a list); ``offset`` is where the text starts."""
 
@@ -165,6 +174,7 @@ class Reading:
 
     references: list[Reference] = field(default_factory=list)
     lookups: list[Lookup] = field(default_factory=list)
+    cells: list[Cell] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     results: list[Told] = field(default_factory=list)
     literals: list[Literal] = field(default_factory=list)
@@ -261,7 +271,7 @@ def _looked_up(node: Any) -> tuple[Any, tuple[str, ...]]:
 
 class _Walker:
     """Walks the tree once. ``bound`` maps the variables of comprehensions to the path they run over (None: computed). ``behind`` counts
-    the questions, around the node at hand, whose answer may spare it.
+    the questions, around the node at hand, whose answer may spare it; ``rows`` has the tables whose rows variables are.
     """
 
     def __init__(self, checked: Any) -> None:
@@ -269,6 +279,7 @@ class _Walker:
         self.positions = {entry.key: entry.value for entry in checked.source_info.positions}
         self.optional = {entry.key for entry in checked.types if entry.value.abstract.name == "optional_type"}
         self.behind = 0
+        self.rows: dict[str, str] = {}
 
     def walk(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
         self._check_optional(node)
@@ -313,6 +324,9 @@ class _Walker:
             tested = _kind(node) == "select" and node.select.test_only
             needed = not tested and not self.behind and node.id not in self.optional
             self.reading.references.append(Reference(path, self.positions.get(node.id, 0), tested, needed))
+        elif _kind(node) == "select" and _kind(node.select.operand) == "ident" and node.select.operand.ident.name in self.rows:
+            table = self.rows[node.select.operand.ident.name]
+            self.reading.cells.append(Cell(table, node.select.field, self.positions.get(node.id, 0) + 1))
         for index in _indexes(node):
             self._note_literal("_[_]", 1, index)
             self.walk(index, bound)
@@ -328,11 +342,14 @@ class _Walker:
             inner[node.accu_var] = _path(node.accu_init, bound) or None
         if node.iter_var2:
             inner[node.iter_var2] = None
+        before, table = self.rows, _table(listed)
+        self.rows = {name: one for name, one in before.items() if name != node.iter_var} | ({node.iter_var: table} if table else {})
         spared = listed is not node.iter_range  # where there is no list, nothing of it is read; a filter may ask what is there
         self.behind += spared
         for child in (node.loop_condition, node.loop_step, node.result):
             self.walk(child, inner)
         self.behind -= spared
+        self.rows = before
 
     def _note_lookup(self, node: Any, below: tuple[str, ...], bound: dict[str, tuple[str, ...] | None]) -> None:
         arguments = [_written(argument) for argument in node.call.args]
@@ -495,6 +512,11 @@ def _or_none(node: Any) -> Any:
     if _kind(node) == "call" and node.call.function == "orValue" and _kind(node.call.args[0]) == "list":
         return node.call.target if not node.call.args[0].list.elements else node
     return node
+
+
+def _table(node: Any) -> str | None:
+    """The table all of whose rows a node gives, where it is written out."""
+    return _written(node.call.args[0]) if _kind(node) == "call" and node.call.function == "rows" else None
 
 
 def _listed(node: Any) -> Any:

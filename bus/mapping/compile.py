@@ -122,15 +122,24 @@ def check_lookups(used: Used, tables: Mapping[str, Table], shop: Workshop) -> No
             hint = suggestion(lookup.table, tables)
             shop.refuse(used.pointer, "table.unknown", f"there is no table `{lookup.table}`", hint, within=within)
         elif lookup.fields and not lookup.rows:
-            columns = next(iter(tables[lookup.table].values()), {})
-            if columns and (column := lookup.fields[0]) not in columns:
-                sentence = f"table `{lookup.table}` has no column `{column}`"
-                within = named_at(used.expression.text, lookup.offset, column)
-                shop.refuse(used.pointer, "table.unknown-column", sentence, suggestion(column, columns), within=within)
+            column = lookup.fields[0]
+            _check_column(used, tables, lookup.table, column, named_at(used.expression.text, lookup.offset, column), shop)
         if lookup.key is not None and (rows := tables.get(lookup.table or "")) and lookup.key not in rows:
             sentence = f"table `{lookup.table}` has no key `{lookup.key}`"
             within = named_at(used.expression.text, lookup.offset, lookup.key)
             shop.refuse(used.pointer, "table.unknown-key", sentence, suggestion(lookup.key, rows), within=within)
+    for cell in used.expression.cells:
+        within = line_and_column(used.expression.text, cell.offset)
+        _check_column(used, tables, cell.table, cell.column, within, shop)
+
+
+def _check_column(
+    used: Used, tables: Mapping[str, Table], table: str, column: str, within: tuple[int, int], shop: Workshop
+) -> None:  # fmt: skip
+    columns = next(iter(tables.get(table, {}).values()), {})
+    if columns and column not in columns:
+        sentence = f"table `{table}` has no column `{column}`"
+        shop.refuse(used.pointer, "table.unknown-column", sentence, suggestion(column, columns), within=within)
 
 
 def named_at(text: str, offset: int, name: str | None) -> tuple[int, int]:
