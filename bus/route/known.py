@@ -17,7 +17,7 @@ from bus.expression.unions import laid
 from bus.expression.wording import field_of
 from bus.mapping.compile import place_of
 from bus.mapping.template import Used, part_of, tested_in
-from bus.mapping.types import CODES, SIFTED, lacks, schema_at, unknown_field, without_fields
+from bus.mapping.types import BUILT_IN, CODES, SIFTED, lacks, schema_at, unknown_field, without_fields
 from bus.message import JsonValue
 from bus.source import Pointer, Reporter, line_and_column, suggestion
 
@@ -75,6 +75,9 @@ _KINDS = {
 }  # fmt: skip
 """What goes together in an operator: of a type, and of a value that is written out."""
 
+_DATED = frozenset({"date", "date-time"})
+_DAYS = re.compile(r"-?\d+(wd|[dwMy])")
+
 _WITHOUT_A_CONTRACT = frozenset({"case", "error"})
 """Names whose fields nobody declares to be surely there."""
 
@@ -113,6 +116,9 @@ class Scope:
     keys: frozenset[str]
 
     def having(self, names: Mapping[str, Known], keys: Iterable[str] = ()) -> Scope:
+        """The scope with more names; what is always there cannot be defined anew."""
+        if not names.keys().isdisjoint(BUILT_IN):
+            names = {name: known for name, known in names.items() if name not in BUILT_IN}
         return Scope({**self.names, **names}, self.keys | set(keys))
 
 
@@ -484,6 +490,9 @@ class Paths:
             elif one.spared and (holds := _KINDS.get(type_of(schema))) and holds != (given := _KINDS[one.beside]):
                 sentence = f"`{one.function.strip('_')}` cannot be applied to {WORDS[holds]} and {WORDS[given]}"
                 hint = f"where {path} is there, it is {WORDS[holds]}"
+            elif one.function == "_+_" and schema.get("format") in _DATED and (by := self._duration(used)):
+                day = path if schema["format"] == "date" else f"date_of({path})"
+                sentence, hint = f"+ joins texts, and does not move {path} by {by}", f'write date_add({day}, "{by}")'
             elif one.beside == "double_value" and one.function not in COMPARISONS and type_of(schema) == "integer":
                 sentence = f"`{one.function.strip('_')}` cannot be applied to a whole number and a number with decimals"
                 hint = f"write double({path}), and int(...) around the whole where cents are wanted"
@@ -494,6 +503,12 @@ class Paths:
             found.add(within)
             self.report.report(used.pointer, "expression.wrong-type", sentence, hint, within=within)
         return found
+
+    @staticmethod
+    def _duration(used: Used) -> str:
+        """A duration, written as a text, that the expression joins to something; empty where there is none."""
+        joined = (str(one.value) for one in used.expression.literals if one.function == "_+_")
+        return next((text for text in joined if _DAYS.fullmatch(text)), "")
 
     def _types(self, used: Used, told: Container[tuple[int, int]]) -> bool:
         expression = used.expression
