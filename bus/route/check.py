@@ -296,10 +296,22 @@ class _Checker:
             self.undefined.add(name)
             if name not in self.ungiven:
                 self.report.report(used.pointer, "name.undefined", _MISSED.format(name), hint, within=within)
-        elif name not in self.misspelt.values():
+        elif name not in self.misspelt.values() and not self._asked_alike(name, used.pointer, used.expression.text):
             hint = "define it on every way, or write {$value: ..., $default: ...}"
             sentence = f"`{name}` is not defined on every way to this step"
             self.report.report(used.pointer, "name.maybe-undefined", sentence, hint, "warning", within=within)
+
+    def _asked_alike(self, name: str, place: Pointer, text: str = "") -> bool:
+        """Whether the place, or what stands around it, asks word for word what a step asks that gives the name."""
+        asked = [text, *self._conditions(place)]
+        givers = (step for step in self.compiled.parsed.walk() if any(name == given for given, _ in step.gives))
+        conditions = (self._conditions((*step.pointer, "as")) for step in givers)
+        return any(found and all(any(one in said for said in asked) for one in found) for found in conditions)
+
+    def _conditions(self, place: Pointer) -> list[str]:
+        """The text of each `when` that a place stands under."""
+        around = (self.by_pointer.get((*place[:end], "when")) for end in range(len(place)))
+        return [one.expression.text.strip() for one in around if one is not None]
 
     def _within(self, name: str) -> Parsed | None:
         """The `each` that defines a name for its own steps alone."""
@@ -412,7 +424,7 @@ class _Checker:
                 if all(one.sentence != _MISSED.format(needed) for one in self.report.findings):
                     self.ungiven.add(needed)
                     self.report.report(pointer, "mapping.not-given", f"mapping `{name}` uses `{needed}`, which is not there", hint)
-            elif not known.sure and needed not in self.misspelt.values():
+            elif not known.sure and needed not in self.misspelt.values() and not self._asked_alike(needed, pointer):
                 sentence = f"`{needed}` is not defined on every way to this step"
                 self.report.report(pointer, "name.maybe-undefined", sentence, "the mapping uses it: define it on every way", "warning")
             elif (null := self._may_be_null(needed, known)) and _reads_fields(found, needed):
