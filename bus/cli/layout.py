@@ -56,8 +56,10 @@ def laid_out(text: str, name: str = "") -> str:
     if wrong := [one for one in source.findings if one.code not in QUOTED]:
         raise NotLaidOutError(str(wrong[0]))
     root = source.root
-    if root is None or root.kind != "map" or source.text[root.start] == "{":
+    if root is None or root.kind != "map":
         raise NotLaidOutError(f"{name}: the file does not hold a map of fields")
+    if source.text[root.start] == "{":
+        raise NotLaidOutError(f"{name}: the whole file stands in braces: write its fields on lines of their own")
     shape: Shape = next((shape for word, shape in _KINDS.items() if word in root.fields), None)
     made = "\n".join(_Layout(source).document(root, shape)) + "\n"
     after = read(made.encode(), name)

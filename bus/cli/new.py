@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 app = family("Begin a route, a mapping, a service or an adapter: commented files that are correct, never over one that is there.")
 _ADAPTER = r"[a-z][a-z0-9]*"
 _CODE = r"[a-z0-9]+(-[a-z0-9]+)*"
+_RULES = {
+    NAME: "two words or more, joined by dots, of small letters, digits and hyphens, the first beginning with a letter",
+    _ADAPTER: "one word of small letters and digits that begins with a letter",
+    _CODE: "small letters and digits, in words joined by hyphens",
+}
+"""What a name must be, in words."""
+_LONGEST = 80
 
 
 @app.command()
@@ -190,8 +197,10 @@ def adapter(
 
 
 def _fit(pattern: str, name: str, example: str) -> None:
-    if not re.fullmatch(pattern, name) or len(name) > 80:
-        raise Invalid(f"{name!r} cannot be a name here", code="new.name", hint=f"such as {example}")
+    if len(name) > _LONGEST:
+        raise Invalid(f"the name has {len(name)} characters, and may have {_LONGEST}", code="new.name", hint=f"such as {example}")
+    if not re.fullmatch(pattern, name):
+        raise Invalid(f"{name!r} cannot be a name here: it is {_RULES[pattern]}", code="new.name", hint=f"such as {example}")
 
 
 def _word(text: str) -> str:

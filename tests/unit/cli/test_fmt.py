@@ -121,6 +121,11 @@ def test_what_is_no_good_yaml_is_left_alone(text: str) -> None:
         laid_out(text)
 
 
+def test_a_file_that_stands_in_braces_as_a_whole_is_told_so() -> None:
+    with pytest.raises(NotLaidOutError, match="in braces"):
+        laid_out("{a: 1}\n")
+
+
 def test_the_digest_of_the_rules_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "rules"
     shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))

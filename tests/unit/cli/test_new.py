@@ -196,3 +196,23 @@ def test_an_adapter_is_not_called_as_python_calls_something_else(name: str, tmp_
     assert 0 != main(["new", "adapter", name, "--folder", str(tmp_path)])
     assert f"'{name}'" in capsys.readouterr().err
     assert [] == [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("project", ["fresh"], indirect=True)
+@pytest.mark.parametrize(
+    ("words", "rule"),
+    [
+        (["route", "ambiente"], "two words or more, joined by dots"),
+        (["route", "Ambiente.Ritiro"], "small letters"),
+        (["route", "ambiente." + "x" * 80], "89 characters, and may have 80"),
+        (["adapter", "anagrafe-nazionale"], "one word of small letters and digits"),
+        (["service", "casetta_acqua", "--titolo", "x", "--ufficio", "x"], "in words joined by hyphens"),
+    ],
+)
+def test_a_name_that_cannot_be_one_is_told_with_its_rule(
+    project: Path, words: list[str], rule: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contents(project)
+    assert main(["new", *words]) == 2
+    assert rule in capsys.readouterr().err
+    assert contents(project) == before
