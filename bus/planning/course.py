@@ -84,8 +84,7 @@ class Course:
         self.routes = {name: both for name, both in self.routes.items() if _digest(both[0]) != _digest(both[1])}
         self.changed = changed_types(self.before, self.after)
         self._followed: set[str] = set()
-        self._sent: dict[int, tuple[Evidence, Evidence]] = {}
-        self._woken: dict[int, tuple[Evidence, Evidence]] = {}
+        self._read: dict[tuple[int, str], tuple[Evidence, Evidence]] = {}
         self._besides: dict[str, Memory] = {}
 
     @property
@@ -97,8 +96,7 @@ class Course:
 
     def take(self, page: Evidence, messages: Sequence[str]) -> None:
         """Plan some messages; ``page`` is their evidence."""
-        self._sent.clear()
-        self._woken.clear()
+        self._read.clear()
         runs: dict[str, list[Opening]] = {}
         for opening in page.openings:
             runs.setdefault(opening.message, []).append(opening)
@@ -307,18 +305,21 @@ class Course:
             return {}
 
     def _near(self, page: Evidence) -> Evidence:
-        """The evidence of all messages that the runs of a page sent, read once."""
-        if id(page) not in self._sent:
-            assert self.evidence is not None
-            self._sent[id(page)] = page, self.evidence(_all_sent(page))
-        return self._sent[id(page)][1]
+        """The evidence of all messages that the runs of a page sent."""
+        return self._once("sent", page, self.evidence)
 
     def _awoken(self, page: Evidence) -> Evidence:
-        """The evidence of all messages whose runs were woken by what the runs of a page sent, read once."""
-        if id(page) not in self._woken:
-            assert self.woken is not None
-            self._woken[id(page)] = page, self.woken(_all_sent(page))
-        return self._woken[id(page)][1]
+        """The evidence of all messages whose runs were woken by what the runs of a page sent."""
+        return self._once("woken", page, self.woken)
+
+    def _once(self, what: str, page: Evidence, ask: Callable[[Sequence[str]], Evidence] | None) -> Evidence:
+        """Read once: the page is kept with it, so that its identity stays its own."""
+        key = id(page), what
+        if key not in self._read:
+            assert ask is not None
+            sent = [str(record.data["sent"]) for journal in page.journals.values() for record in journal if "sent" in record.data]
+            self._read[key] = page, ask(sent)
+        return self._read[key][1]
 
     def _meeting(self, messages: Iterable[Message], memory: Memory, changes: Iterator[Change]) -> Iterator[Change]:
         """Changes of other messages than the one at hand; who is named there is not to be shown either."""
@@ -358,10 +359,6 @@ class Course:
 def _known(message: str) -> str:
     """The message of the log behind one that it may not have: both are of one case."""
     return message.removeprefix(_PLANNED).partition(" ")[0]
-
-
-def _all_sent(page: Evidence) -> list[str]:
-    return [str(record.data["sent"]) for journal in page.journals.values() for record in journal if "sent" in record.data]
 
 
 def _said(old: Way, new: Way, name: str) -> Iterator[Change]:
