@@ -29,7 +29,7 @@ from typing import Any, TypeAlias
 from bus.clock import text_of
 from bus.errors import ExpressionError
 from bus.expression import plain, tree, wording
-from bus.expression.tree import Argument, Cell, Compared, Comparison, Literal, Lookup, Pair, Reading, Reference, Told
+from bus.expression.tree import Lookup, Reading, Reference
 from bus.functions import FUNCTIONS, Function, declared
 from bus.message import JsonValue
 from bus.source import line_and_column
@@ -94,80 +94,30 @@ class Expression:
     """A compiled expression. Call it with a scope; it raises `ExpressionError` ``expression.failed`` when it has no value there.
 
     ``text`` is its source, ``names`` the names of the scope it reads, ``returns`` the JSON type of its value where the text alone
-    tells (else empty). Immutable, thread-safe.
+    tells (else empty), ``in_cel`` whether it is an expression of CEL (neither a plain path nor a literal). What it reads is said as in
+    `bus.expression.tree.Reading`. Immutable, thread-safe.
+
     The error's ``detail["missing"]`` is true when a key, an object or a name on its way is not there.
     """
 
-    __slots__ = ("_evaluate", "_reading", "in_cel", "lookups", "names", "references", "returns", "text")
+    __slots__ = (
+        "_evaluate", "arguments", "cells", "compared", "comparisons", "in_cel", "literals", "lookups", "made", "mixed", "names",
+        "pairs", "references", "results", "returns", "sifted", "text",
+    )  # fmt: skip
 
     def __init__(self, text: str, evaluate: Callable[[Mapping[str, Any]], JsonValue], reading: Reading, returns: str = "") -> None:
-        self.text = text
-        self.names = reading.names
-        self.returns = returns
-        self.references: Sequence[Reference] = reading.references
-        """The paths it reads, with their offsets in the text."""
-        self.lookups: Sequence[Lookup] = reading.lookups
-        """The tables it looks into."""
+        self.text, self.returns, self._evaluate = text, returns, evaluate
         self.in_cel = isinstance(evaluate, _Program | plain.Plain)
-        """Whether it is an expression of CEL (neither a plain path nor a literal)."""
-        self._reading = reading
-        self._evaluate = evaluate
+        self.names, self.references, self.lookups = reading.names, reading.references, reading.lookups
+        self.comparisons, self.compared, self.pairs, self.mixed = reading.comparisons, reading.compared, reading.pairs, reading.mixed
+        self.literals, self.arguments, self.results, self.made = reading.literals, reading.arguments, reading.results, reading.made
+        self.cells, self.sifted = reading.cells, reading.sifted
 
     def __call__(self, scope: Mapping[str, Any]) -> JsonValue:
         return self._evaluate(scope)
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
-
-    @property
-    def comparisons(self) -> Sequence[Comparison]:
-        """The texts that its paths are compared with."""
-        return self._reading.comparisons
-
-    @property
-    def results(self) -> Sequence[Told]:
-        """The values, written out, between which it chooses with ``? :`` or that it gives for none."""
-        return self._reading.results
-
-    @property
-    def made(self) -> Mapping[str, Any]:
-        """The schema of an object that it writes out, or of a list of such; {} where it does not."""
-        return self._reading.made
-
-    @property
-    def cells(self) -> Sequence[Cell]:
-        """The columns that it reads of all rows of a table."""
-        return self._reading.cells
-
-    @property
-    def sifted(self) -> tuple[str, ...]:
-        """The path of the list of which it gives some items, or all; empty where it gives something else."""
-        return self._reading.sifted
-
-    @property
-    def mixed(self) -> Sequence[int]:
-        """Offsets of operators between a value and one of another type."""
-        return self._reading.mixed
-
-    @property
-    def literals(self) -> Sequence[Literal]:
-        """What is written out among the operands of its functions and operators."""
-        return self._reading.literals
-
-    @property
-    def pairs(self) -> Sequence[Pair]:
-        """The values that it compares with one another."""
-        return self._reading.pairs
-
-    @property
-    def arguments(self) -> Sequence[Argument]:
-        """The paths whose values some functions and operators take as they are."""
-        return self._reading.arguments
-
-    @property
-    def compared(self) -> Sequence[Compared]:
-        """What its paths are compared with, where that is written out."""
-        return self._reading.compared
 
     @property
     def goes_together(self) -> bool:

@@ -167,24 +167,32 @@ class Argument:
 
 @dataclass(slots=True)
 class Reading:
-    """All references of one expression. ``mixed`` are the offsets of operators between a value and one of another type, where only what
-    `orValue` gives tells; ``sifted`` is the list of which ``filter`` gives some items; ``loose_optional`` is the offset of an optional
-    value used as if it were plain.
-    """
+    """What one expression refers to."""
 
     references: list[Reference] = field(default_factory=list)
     lookups: list[Lookup] = field(default_factory=list)
     cells: list[Cell] = field(default_factory=list)
+    """The columns that it reads of all rows of a table."""
     comparisons: list[Comparison] = field(default_factory=list)
-    results: list[Told] = field(default_factory=list)
-    literals: list[Literal] = field(default_factory=list)
-    pairs: list[Pair] = field(default_factory=list)
-    mixed: list[int] = field(default_factory=list)
-    arguments: list[Argument] = field(default_factory=list)
+    """The texts that its paths are compared with."""
     compared: list[Compared] = field(default_factory=list)
+    """What its paths are compared with, where that is written out."""
+    pairs: list[Pair] = field(default_factory=list)
+    """The values that it compares with one another."""
+    arguments: list[Argument] = field(default_factory=list)
+    """The paths whose values some functions and operators take as they are."""
+    literals: list[Literal] = field(default_factory=list)
+    """What is written out among the operands of its functions and operators."""
+    results: list[Told] = field(default_factory=list)
+    """The values, written out, between which it chooses with ``? :`` or that it gives for none."""
+    mixed: list[int] = field(default_factory=list)
+    """Offsets of operators between a value and one of another type, where only what `orValue` gives tells."""
     made: Mapping[str, Any] = field(default_factory=dict)
+    """The schema of an object that it writes out, or of a list of such; {} where it does not."""
     sifted: tuple[str, ...] = ()
+    """The path of the list of which it gives some items, or all; empty where it gives something else."""
     loose_optional: int | None = None
+    """The offset of an optional value used as if it were plain."""
 
     @property
     def names(self) -> frozenset[str]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bus.errors import ExpressionError
 from bus.expression import Environment, Expression
 from bus.expression.plain import Plain
+from bus.expression.tree import Reading
 
 ENVIRONMENT = Environment({"a", "b"}, {"uffici": {"x": {"nome": "Ufficio"}, "7": {"nome": "Sette"}}})
 PLAIN = (
@@ -75,5 +76,5 @@ def test_no_call_of_ours_on_plain_values_goes_through_cel_which_would_keep_it_fo
     def never(scope: Any) -> Any:
         raise AssertionError(text)
 
-    counted = Expression(text, Plain(expression._evaluate._value, never), expression._reading)  # type: ignore[attr-defined]
+    counted = Expression(text, Plain(expression._evaluate._value, never), Reading(list(expression.references)))  # type: ignore[attr-defined]
     assert isinstance(counted({"a": {"x": "x"}, "b": {"x": "y"}}), str)
