@@ -7,7 +7,6 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -106,16 +105,15 @@ def endless_lease(patch: Patch) -> None:
 def timer_outside_the_transaction(patch: Patch) -> None:
     """A run waits, and only then its deadline is set."""
     later: list[tuple[Any, ...]] = []
-    at_once = projection._add_wait
+    at_once = projection.CLAUSES["waiting"]
 
-    def without(tx: Any, record: Any, values: Any, path: str, state: str) -> None:
+    def without(tx: Any, record: Any, values: Any) -> None:
         if store.working and "deadline" in record.data:
-            later.append((record, values, path, state))
-            data = {key: value for key, value in record.data.items() if key != "deadline"}
-            record = SimpleNamespace(run=record.run, path=record.path, place=record.place, data=data)
-        at_once(tx, record, values, path, state)
+            later.append((record, values))
+            record = record._replace(data={key: value for key, value in record.data.items() if key != "deadline"})
+        at_once(tx, record, values)
 
-    patch.setattr(projection, "_add_wait", without)
+    patch.setitem(projection.CLAUSES, "waiting", without)
     store = _afterwards(patch, later, lambda tx, made: at_once(tx, *made))
 
 

@@ -9,13 +9,13 @@ import pytest
 
 from adapters.soap.adapter import InBand, Soap, _refuse_in_band
 from bus.adapter import Refused
-from tests.unit.test_soap_service import ASKED, GOOD, OURS, PERSON, _Peer, call_of, request_bytes, service
+from tests.unit.test_soap_service import ASKED, GOOD, OURS, PERSON, Peer, call_of, request_bytes, service
 
 
 def test_a_system_described_in_the_configuration_is_asked():
     person = {"type": "object", "properties": {"cognome": {"type": "string"}, "dataNascita": {"type": "string"}}, "required": ["cognome"]}
     answer = {"type": "object", "properties": {"soggetto": {"type": "array", "items": person}}, "required": ["soggetto"]}
-    with _Peer(body=GOOD) as peer:
+    with Peer(body=GOOD) as peer:
         described = {"operation": "ricercaSoggetto", "effect": "read", "timeout": 2, "answer": answer}
         adapter = Soap("registro", Soap.Settings.model_validate({"wsdl": str(OURS), "url": peer.url, "operations": {"cerca": described}}))
         assert list(adapter.check()) == []
@@ -29,7 +29,7 @@ def test_a_described_operation_says_no_in_band_and_sends_our_key():
     reply = service(
         lambda asked: {"listaErrori": {"errore": [{"codiceErroreAnomalia": "X1", "tipoErroreAnomalia": "E", "testoErroreAnomalia": "t"}]}}
     )
-    with _Peer(body=reply.handle(request_bytes()).body) as peer:
+    with Peer(body=reply.handle(request_bytes()).body) as peer:
         described = {"operation": "ricercaSoggetto", "effect": "keyed", "timeout": 2, "failed_when": {"field": "listaErrori"}}
         adapter = Soap("registro", Soap.Settings.model_validate({"wsdl": str(OURS), "url": peer.url, "operations": {"cerca": described}}))
         declared = adapter.operations["cerca"]
@@ -40,7 +40,7 @@ def test_a_described_operation_says_no_in_band_and_sends_our_key():
 
 def in_band(values, rule, **changes):
     """The refusal that a described operation finds in a reply with these values, or None."""
-    with _Peer(body=service(lambda asked: values).handle(request_bytes()).body) as peer:
+    with Peer(body=service(lambda asked: values).handle(request_bytes()).body) as peer:
         described = {"operation": "ricercaSoggetto", "effect": "keyed", "timeout": 2, "failed_when": rule, **changes}
         adapter = Soap("registro", Soap.Settings.model_validate({"wsdl": str(OURS), "url": peer.url, "operations": {"cerca": described}}))
         declared = adapter.operations["cerca"]

@@ -30,7 +30,9 @@ def test_sarif_has_the_places_the_levels_and_the_texts_of_the_codes() -> None:
     [run] = said["runs"]
     assert "2.1.0" == said["version"]
     assert ["target.missing-field", "wait.no-deadline"] == [rule["id"] for rule in run["tool"]["driver"]["rules"]]
-    assert "Say `deadline: 30d` and what to do then." == run["tool"]["driver"]["rules"][1]["help"]["text"]
+    assert (
+        "Say `deadline: 30d`, or a date by `by: body.scadenza`, and what to do then." == run["tool"]["driver"]["rules"][1]["help"]["text"]
+    )
     assert [("error", 0), ("warning", 1), ("error", 0)] == [(one["level"], one["ruleIndex"]) for one in run["results"]]
     assert {
         "artifactLocation": {"uri": "routes/a.yaml"}, "region": {"startLine": 3, "startColumn": 7},
