@@ -126,6 +126,14 @@ class Account:
     def why_not(self, step: str) -> Reason:
         """Why the run did not take a step of its route (or that it did). Raises KeyError when the route has no such step."""
         *outer, (last, _, _) = _way_to(self.plan.steps, step)
+        if self.opening.entry:
+            late = self.opening.entry.partition(" ")[0]
+            begun = [number for number, (inside, part, _) in enumerate(outer) if (inside.id, part) == (late, "on_late")]
+            if not begun:
+                place = next(one.place for one in self.plan.walk() if one.id == late)
+                sentence = f"the run began with a message that came late for `{late}`, and takes the steps of its `on_late` alone"
+                return Reason(self.places.of(place), place, sentence)
+            outer = outer[begun[0] + 1 :]
         for inside, part, number in outer:
             if reason := self._passed(inside):
                 return reason

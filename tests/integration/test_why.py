@@ -11,6 +11,7 @@ from bus.cli import main
 from bus.cli.common import Granted
 from bus.cli.dead import _letter
 from bus.cli.why import _accounts
+from bus.errors import NotFound
 from bus.mapping.protected import EVERYTHING
 from bus.replay.people import HIDDEN
 from bus.replay.why import Reason, Values, _shown, masked
@@ -82,6 +83,15 @@ steps:
         - {id: seconda, wait: prova.altra-sveglia, deadline: 30d, on_deadline: []}
         - {id: dopo-seconda, set: {y: 1}}
 """
+LATE = """\
+route: prova.ritardi
+version: 1
+on: prova.ritardo
+case: {istanza: body.nome}
+steps:
+  - {id: uno, gather: prova.terza-sveglia, count: 1, deadline: 30d, as: uno, on_late: [{id: tardi, set: {t: 1}}]}
+  - {id: poi, set: {p: 1}}
+"""
 MAPPING = """\
 mapping: prova.esito
 from: prova.domanda
@@ -99,8 +109,9 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, st
     file.write_text(ROUTE, "utf-8")
     (file.parent / "righe.yaml").write_text(ITEMS, "utf-8")
     (file.parent / "rami.yaml").write_text(BRANCHES, "utf-8")
+    (file.parent / "ritardi.yaml").write_text(LATE, "utf-8")
     (folder / "mappings/types").mkdir(parents=True)
-    for name in ("prova.elenco", "prova.bivio", "prova.altra-sveglia"):
+    for name in ("prova.elenco", "prova.bivio", "prova.altra-sveglia", "prova.ritardo", "prova.terza-sveglia"):
         (folder / f"mappings/types/{name}.yaml").write_text(TYPE.format(name=name), "utf-8")
     (folder / "mappings/prova").mkdir()
     (folder / "mappings/prova/esito.yaml").write_text(MAPPING, "utf-8")
@@ -117,6 +128,15 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, st
         messages["rami"] = call("POST", "/messages", {"type": "prova.bivio", "data": {"nome": "Dina"}}, {"Idempotency-Key": "b"}).json["id"]
         call("POST", "/messages", {"type": "prova.sveglia", "data": {"nome": "Ada"}}, {"Idempotency-Key": "sveglia"})
         assert wait_reply(server.app, messages["Ada"], 60)["reply"] == {"esito": "ok"}
+        call("POST", "/messages", {"type": "prova.ritardo", "data": {"nome": "Eva"}}, {"Idempotency-Key": "e"})
+        for key in ("in-tempo", "tardi"):
+            data = {"type": "prova.terza-sveglia", "data": {"nome": "Eva"}}
+            messages[key] = call("POST", "/messages", data, {"Idempotency-Key": key}).json["id"]
+            until(lambda: server.app.runs("done", "prova.ritardi"), "it was gathered")
+        late = until(
+            lambda: [one for one in server.app.runs("done", "prova.ritardi") if one["message"] == messages["tardi"]], "the late one"
+        )
+        messages["tardi"] = str(late[0]["id"])
         until(lambda: not server.app.runs("ready"), "each run came as far as it can")
     file.write_text("# something else by now\n" + ROUTE, "utf-8")
     return folder / "config.yaml", messages
@@ -171,6 +191,22 @@ def test_why_a_step_was_not_taken(worked, nome: str, step: str, at: str, sentenc
 )
 def test_a_step_that_was_taken_for_one_item_is_not_judged_by_the_last(worked, step: str, at: str, sentence: str) -> None:
     assert (f"routes/prova/righe.yaml:{at}", sentence) == why_not(worked, "righe", step)[:2]
+
+
+@pytest.mark.parametrize(
+    ("step", "at", "sentence"),
+    [
+        ("tardi", "6:93", "the step was taken"),
+        ("poi", "6:10", "the run began with a message that came late for `uno`, and takes the steps of its `on_late` alone"),
+    ],
+)
+def test_a_late_run_takes_the_steps_of_on_late_alone(worked, step: str, at: str, sentence: str) -> None:
+    assert (f"routes/prova/ritardi.yaml:{at}", sentence) == why_not(worked, "tardi", step)[:2]
+
+
+def test_a_message_that_began_no_run_is_told_as_such(worked) -> None:
+    with pytest.raises(NotFound, match="no route began"):
+        why_not(worked, "in-tempo", "uno")
 
 
 def test_a_list_that_could_not_be_told_is_not_called_empty(worked) -> None:
