@@ -12,7 +12,8 @@ import pytest
 
 from bus.errors import StoreError
 from bus.store import Store, Tx, queries
-from bus.store.postgres import _PARAMETER, FILES, IN_LIST, PostgresConnection, PostgresStore
+from bus.store.postgres import FILES, IN_LIST, PostgresConnection, PostgresStore
+from bus.store.postgres_session import _PARAMETER
 from bus.store.sqlite import SqliteStore
 from bus.testing.looks_contract import LooksContract
 from bus.testing.store_contract import StoreContract, names, put
