@@ -277,7 +277,7 @@ class Engine(_Section):
     )
 
 
-_TERM = r"^[1-9][0-9]{0,3}[dwMy]$"
+_TERM = r"^([1-9][0-9]{0,3}[dwM]|[1-9][0-9]{0,2}y)$"
 
 
 class Retention(_Section):

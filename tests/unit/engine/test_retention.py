@@ -46,10 +46,16 @@ def test_a_journal_that_nobody_prescribes_is_told() -> None:
     assert refused.value.code == "retention.journal"
 
 
-@pytest.mark.parametrize("text", ["6", "6 months", "0d", "-1d", "10wd", ""])
+@pytest.mark.parametrize("text", ["6", "6 months", "0d", "-1d", "10wd", "", "1001y"])
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(ValidationError):
         Retention(payloads=text)
+
+
+@pytest.mark.parametrize("text", ["999y", "9999M", "9999w", "9999d"])
+def test_the_longest_times_lead_to_a_day_that_there_was(text: str) -> None:
+    held = retention.terms(Retention(payloads=text), {}, dt.datetime(2026, 2, 28, 8, tzinfo=dt.UTC))
+    assert "1027-02-28" <= held.cuts["payloads"] < "2000"
 
 
 def test_what_was_told_after_a_record_of_a_clock_that_was_ahead_goes_too(tmp_path):
