@@ -18,6 +18,7 @@ from bus.mapping.compile import CompiledMapping, place_of
 from bus.mapping.template import Used, asked_in, tested_in
 from bus.mapping.types import BUILT_IN, MessageType, resolve, takes_null
 from bus.route.compile import CompiledRoute
+from bus.route.given import Given
 from bus.route.known import SCALARS, Doubts, Known, Paths, Schema, Scope, definitions, merged
 from bus.route.outline import surely_sending
 from bus.route.parse import Parsed, ParsedRoute, walk, written_as_name
@@ -53,6 +54,7 @@ class _Checker:
         self.several: dict[str, str] = {}  # keys of the case with a value for each item, and the `each` that learns them
         self.body: MessageType | None = None  # of what type the message is: another one in `on_late`
         self.by_pointer = {one.pointer: one for one in compiled.every}
+        self.given = Given(self.by_pointer)
         self.later = {name: step.model.id for step in compiled.parsed.walk() for name, _ in step.gives}
 
     def run(self) -> None:
@@ -95,7 +97,10 @@ class _Checker:
         after: Scope | None = getattr(self, f"_{step.kind}")(step, scope)
         if after is None and step.unclear:  # perhaps it says when
             return scope
-        return after if step.model.when is None else merged([scope, after])
+        if step.model.when is None:
+            return after
+        self.given.note(step.pointer, scope, after)
+        return merged([scope, after])
 
     def _call(self, step: Parsed, scope: Scope) -> Scope | None:
         model = step.model
@@ -216,7 +221,10 @@ class _Checker:
         self._uses(step.pointer, scope)
         complete = check_choices(step, clauses_of(step, "choose", self.compiled.used), scope.names, self.wrong, self.report)
         clauses = self._clauses(step, "choose", step.model.choose)
-        ways = [self._block(step.block("choose", position, "steps"), scope) for position, _ in clauses]
+        ways: list[Scope | None] = []
+        for position, _ in clauses:
+            ways.append(self._block(step.block("choose", position, "steps"), scope))
+            self.given.note((*step.pointer, "choose", position), scope, ways[-1])
         other = self._block(step.block("otherwise"), scope)
         return merged(ways if complete else [*ways, other])
 
@@ -296,22 +304,10 @@ class _Checker:
             self.undefined.add(name)
             if name not in self.ungiven:
                 self.report.report(used.pointer, "name.undefined", _MISSED.format(name), hint, within=within)
-        elif name not in self.misspelt.values() and not self._asked_alike(name, used.pointer, used.expression.text):
+        elif name not in self.misspelt.values() and not self.given.holds(name, used.pointer, used.expression.text):
             hint = "define it on every way, or write {$value: ..., $default: ...}"
             sentence = f"`{name}` is not defined on every way to this step"
             self.report.report(used.pointer, "name.maybe-undefined", sentence, hint, "warning", within=within)
-
-    def _asked_alike(self, name: str, place: Pointer, text: str = "") -> bool:
-        """Whether the place, or what stands around it, asks word for word what a step asks that gives the name."""
-        asked = [text, *self._conditions(place)]
-        givers = (step for step in self.compiled.parsed.walk() if any(name == given for given, _ in step.gives))
-        conditions = (self._conditions((*step.pointer, "as")) for step in givers)
-        return any(found and all(any(one in said for said in asked) for one in found) for found in conditions)
-
-    def _conditions(self, place: Pointer) -> list[str]:
-        """The text of each `when` that a place stands under."""
-        around = (self.by_pointer.get((*place[:end], "when")) for end in range(len(place)))
-        return [one.expression.text.strip() for one in around if one is not None]
 
     def _within(self, name: str) -> Parsed | None:
         """The `each` that defines a name for its own steps alone."""
@@ -424,7 +420,7 @@ class _Checker:
                 if all(one.sentence != _MISSED.format(needed) for one in self.report.findings):
                     self.ungiven.add(needed)
                     self.report.report(pointer, "mapping.not-given", f"mapping `{name}` uses `{needed}`, which is not there", hint)
-            elif not known.sure and needed not in self.misspelt.values() and not self._asked_alike(needed, pointer):
+            elif not known.sure and needed not in self.misspelt.values() and not self.given.holds(needed, pointer):
                 sentence = f"`{needed}` is not defined on every way to this step"
                 self.report.report(pointer, "name.maybe-undefined", sentence, "the mapping uses it: define it on every way", "warning")
             elif (null := self._may_be_null(needed, known)) and _reads_fields(found, needed):

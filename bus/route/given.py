@@ -1,0 +1,55 @@
+"""Names that are there wherever a condition holds: where it is asked again, word for word, nobody need say what else they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from bus.mapping.template import Used
+from bus.route.known import Scope
+from bus.source import Pointer
+
+_ASIDE = frozenset({"otherwise", "on_error", "on_deadline", "on_late"})
+"""Steps that no condition leads to which others could ask again."""
+
+
+class Given:
+    """What the steps and clauses of one route give under their conditions; ``uses`` are its expressions by their places."""
+
+    def __init__(self, uses: Mapping[Pointer, Used]) -> None:
+        self._uses = uses
+        self._given: list[tuple[Pointer, list[str], set[str]]] = []
+
+    def note(self, pointer: Pointer, before: Scope, after: Scope | None) -> None:
+        """Take in what a step or a clause with a condition gives on each of its ways; ``after`` is None where the run ends there."""
+        already = {name for name, known in before.names.items() if known.sure}
+        names = {name for name, known in after.names.items() if known.sure} - already if after else set()
+        if names:
+            self._given.append((_aside(pointer), self._conditions((*pointer, "when")), names))
+
+    def holds(self, name: str, place: Pointer, text: str = "") -> bool:
+        """Whether an expression, by its ``text`` or its place, is evaluated only where conditions hold under which the name is there."""
+        asked = [text, *self._conditions(place)]
+        reached = (conditions for aside, conditions, names in self._given if name in names and place[: len(aside)] == aside)
+        return any(all(any(asks(said, one) for said in asked) for one in conditions) for conditions in reached)
+
+    def _conditions(self, place: Pointer) -> list[str]:
+        """The text of each `when` that a place stands under."""
+        around = (self._uses.get((*place[:end], "when")) for end in range(len(place)))
+        return [one.expression.text.strip() for one in around if one is not None]
+
+
+def _aside(place: Pointer) -> Pointer:
+    ends = [end for end, part in enumerate(place, 1) if part in _ASIDE]
+    return place[: ends[-1]] if ends else ()
+
+
+def asks(said: str, condition: str) -> bool:
+    """Whether an expression is a condition, word for word, or asks it first: ``condition && ...``, ``condition ? ...``."""
+    if said == condition:
+        return True
+    closed = re.search(r"\|\||\?\s", condition) is None
+    rest = said.replace(condition if closed else f"({condition})", "@").replace("(@)", "@").replace(".?", ".").replace("[?", "[")
+    while (less := re.sub(r"\([^()]*\)", "", rest)) != rest:
+        rest = less
+    return re.fullmatch(r"([^|?]*&&)?\s*@\s*(&&[^|?]*)?(\?.*)?", rest, re.DOTALL) is not None
