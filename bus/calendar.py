@@ -17,10 +17,12 @@ from bus.clock import ROME
 
 _DURATION = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d|wd|w|M|y)")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_MOMENT = re.compile(_DAY.pattern + r"T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?")
+_MOMENT = re.compile(_DAY.pattern + r"T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}:[0-9]{2})?")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 MOST = {"wd": 10_000, "w": 52_000, "M": 12_000, "y": 1_000}
 """Longer ones lead to dates that there are not. The other units have no more digits than fit."""
+_LAST = dt.datetime.max.replace(tzinfo=ROME).astimezone(dt.UTC)
+"""The last moment that can be said as one of Rome."""
 
 Moment = Callable[[dt.datetime], dt.datetime]
 
@@ -73,7 +75,8 @@ def day_of(text: str) -> dt.date:
 def moment_at(text: str, *, whole_day: bool) -> dt.datetime:
     """The moment (aware UTC) that a date or a moment says; one without a zone is of Europe/Rome.
 
-    A date stands for its beginning; with ``whole_day`` for its end. Raises ValueError with a sentence.
+    A date stands for its beginning; with ``whole_day`` for its end. Raises ValueError with a sentence. 9999-12-31 and 0001-01-01, with
+    which other systems say that there is no date, are as late, or as early, as can be.
     """
     try:
         if _DAY.fullmatch(text):
@@ -81,8 +84,10 @@ def moment_at(text: str, *, whole_day: bool) -> dt.datetime:
             return dt.datetime.combine(day, dt.time(), ROME).astimezone(dt.UTC)
         if _MOMENT.fullmatch(text):
             moment = dt.datetime.fromisoformat(text)
-            return (moment if moment.tzinfo else moment.replace(tzinfo=ROME)).astimezone(dt.UTC)
-    except (ValueError, OverflowError):
+            return min(_LAST, (moment if moment.tzinfo else moment.replace(tzinfo=ROME)).astimezone(dt.UTC))
+    except OverflowError:
+        return _LAST if text > "5" else dt.datetime.min.replace(tzinfo=dt.UTC)
+    except ValueError:
         pass
     raise ValueError("this is neither a date YYYY-MM-DD nor a moment YYYY-MM-DDTHH:MM")
 

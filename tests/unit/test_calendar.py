@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus import calendar
+from bus.cli.words import when
+from bus.clock import text_of
 
 DAYS = st.dates(dt.date(1990, 1, 1), dt.date(2090, 1, 1))
 
@@ -92,15 +94,21 @@ def test_months_keep_the_day_or_take_the_last(day: dt.date, months: int) -> None
         ("2026-12-01T09:30:15.5", "2026-12-01T08:30:15.5Z", "2026-12-01T08:30:15.5Z"),
         ("2026-12-01T09:30:00Z", "2026-12-01T09:30Z", "2026-12-01T09:30Z"),
         ("2026-12-01T09:30:00-05:00", "2026-12-01T14:30Z", "2026-12-01T14:30Z"),
+        ("2026-12-01T09:30:00.1234567+01:00", "2026-12-01T08:30:00.123456Z", "2026-12-01T08:30:00.123456Z"),  # as .NET writes it
+        ("9999-12-31", "9999-12-30T23:00Z", "9999-12-31T22:59:59.999999Z"),
+        ("9999-12-31T23:59:59Z", "9999-12-31T22:59:59.999999Z", "9999-12-31T22:59:59.999999Z"),
+        ("9999-12-31T23:59:59-05:00", "9999-12-31T22:59:59.999999Z", "9999-12-31T22:59:59.999999Z"),
+        ("0001-01-01T00:00:00", "0001-01-01T00:00Z", "0001-01-01T00:00Z"),
     ],
 )
 def test_a_date_is_its_beginning_or_its_end_in_rome_and_a_moment_is_itself(text: str, begins: str, ends: str) -> None:
     assert (calendar.moment_at(text, whole_day=False), calendar.moment_at(text, whole_day=True)) == (moment(begins), moment(ends))
+    assert when(text_of(calendar.moment_at(text, whole_day=False)))  # who looks at a run is told it
 
 
 @pytest.mark.parametrize(
     "text", ["", "domani", "20261201", "2026-W01-1", "2026-13-01", "2026-02-30", "2026-12-01 09:30", "2026-12-01T25:00", "2026-12-01T9:30",
-             "2026-12-01T09:30+99:00", "9999-12-31", "9999-12-31T23:59:59-05:00"],
+             "2026-12-01T09:30+99:00"],
 )  # fmt: skip
 def test_what_is_neither_a_date_nor_a_moment_is_said_so(text: str) -> None:
     with pytest.raises(ValueError, match="neither a date YYYY-MM-DD nor a moment"):
