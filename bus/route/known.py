@@ -539,17 +539,16 @@ class Paths:
         return needed != "date" or self._date(used)
 
     def _date(self, used: Used) -> bool:
-        """Whether a text may say when a wait ends: one of another format never does, nor one that is written out and is no date."""
+        """Whether a text may say when a wait ends: one of another format never does, nor does one that is written out and is no date."""
         form, always = self.value(used).schema.get("format"), self.constant(used)
-        fault = "" if form in {None, "date", "date-time"} else f"`by` needs a date or a moment, this is a text of format {form}"
-        if isinstance(always, str):
-            try:
-                calendar.moment_at(always, whole_day=False)
-            except ValueError as error:
-                fault = f"`by`: {error}"
-        if fault:
-            self.report.report(used.pointer, "expression.wrong-result", fault, _TO_FIT["date"])
-        return not fault
+        said = [(always, 0)] if isinstance(always, str) else [(one.value, one.offset) for one in used.expression.results]
+        faults = [(f"{value!r} is none", offset) for value, offset in said if not _is_moment(value)]
+        if form not in {None, *_DATED}:
+            faults = [(f"this is a text of format {form}", 0)]
+        for fault, offset in faults:
+            sentence, within = f"`by` needs a date or a moment, {fault}", line_and_column(used.expression.text, offset)
+            self.report.report(used.pointer, "expression.wrong-result", sentence, _TO_FIT["date"], within=within)
+        return not faults
 
     def constant(self, used: Used) -> JsonValue:
         """The value of an expression that always gives the same; None where it may give several, or none."""
@@ -575,6 +574,14 @@ class Paths:
         )
         hint = "name the field that tells one from the other: body.…"
         self.report.report(used.pointer, "key.constant", sentence, hint, "error" if intake else "warning")
+
+
+def _is_moment(value: Any) -> bool:
+    """Whether a value, written out, is a date or a moment."""
+    try:
+        return isinstance(value, str) and calendar.moment_at(value, whole_day=False) is not None
+    except ValueError:
+        return False
 
 
 def type_of(schema: Schema) -> str:
