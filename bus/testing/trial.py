@@ -160,6 +160,8 @@ class Trial:
     def _offer(self, run: TestRun, ask: Await, message: Message) -> bool:
         if message.id in run.took or message.type != ask.type or not self._carries(message, ask.key):
             return False
+        if ask.deadline is not None and ask.deadline < message.time:  # late, though the wait begins only now
+            return False
         run.took.add(message.id)
         self._record("matched", ask, type=message.type)
         self._feed(run, ask.path, Arrived(self.now, message.id, message.body))

@@ -307,6 +307,13 @@ def test_a_case_has_all_keys_that_it_ever_learnt_as_in_a_bus_that_runs(judged, s
     assert faults(judged(steps, test)) == []
 
 
+@pytest.mark.parametrize(("by", "late"), [("now", "[]"), ("'date_add(date_of(now), \"-1d\")'", "[done]")])
+def test_what_came_after_the_date_of_a_wait_is_late_also_where_the_wait_begins_after_it(judged, by, late):
+    steps = f"  - {{id: arrivo, wait: prova.ricevuta, as: x, by: {by}, on_late: [{{id: tardi, reply: {{}}}}]}}\n"
+    test = f"  - {{name: prova, earlier: [{{arrive: prova.ricevuta}}], expect: {{state: done, late: {late}}}}}"
+    assert faults(judged(steps, test)) == []
+
+
 SENDS = "{id: avvisa, send: prova.avviso, with: {testo: \"'eccolo'\"}}"
 SENDS_KEYED = "{id: avvisa, send: prova.avviso, with: {codice: body.codice, testo: \"'eccolo'\"}}"
 AWAITS = "{id: arrivo, wait: prova.avviso, as: arrivo, deadline: 1d, on_late: [{id: tardi, reply: {}}]}"

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 
 def wait(step: WaitStep, strand: Strand) -> StepCode:
-    """Wait ``1 + again`` times, none after the date of ``by``; arrivals that do not ``match`` pass by."""
+    """Wait ``1 + again`` times; arrivals that do not ``match`` pass by. After the date of ``by`` only what came until then is taken."""
     arrived, last = None, last_moment(step, strand)
     for turn in range(step.again + 1):
         deadline = deadline_of(step, strand, last)
+        over = turn > 0 and last is not None and last <= strand.instant.moment
         arrived = yield from _one_wait(step, strand, turn, deadline)
-        if arrived is not None or step.type is None:
+        if arrived is not None or step.type is None or over:
             break
         yield from common.with_names(strand.below(f"{strand.path(step)}!deadline[{turn}]/"), step.on_deadline)
         if deadline == last:

@@ -311,6 +311,19 @@ def test_a_wait_is_renewed_until_its_date_and_not_after_it() -> None:
     assert run.answer("wait[1.0]", Expired(T + DAY * 1.5)) == [] and run.finished
 
 
+def test_a_wait_whose_date_passes_in_on_deadline_still_takes_what_came_by_then_and_does_nothing_more() -> None:
+    last = T + DAY * 1.5
+    nag = p.WaitStep("nag", "r@1/nag", deadline=lambda m: m + DAY)
+    step = p.WaitStep(
+        "wait", "r@1/wait", type="news", deadline=lambda m: m + DAY, by=lambda s: last.isoformat(), again=9, on_deadline=(nag,)
+    )
+    run = walk(step)
+    run.start()
+    run.answer("wait[0.0]", Expired(T + DAY))
+    assert [ask.deadline for ask in run.answer("wait!deadline[0]/nag[0.0]", Expired(T + 2 * DAY))] == [last]
+    assert run.answer("wait[1.0]", Expired(T + 2 * DAY)) == [] and run.finished
+
+
 def test_a_gather_ends_by_its_date() -> None:
     run = walk(
         p.GatherStep("all", "r@1/all", type="news", count=lambda s: 9, deadline=lambda m: m + 60 * DAY, by=lambda s: "2026-03-10", as_="x")
