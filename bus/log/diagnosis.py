@@ -80,13 +80,14 @@ def are_octets(value: object) -> TypeGuard[bytes | bytearray | memoryview]:
     return isinstance(value, bytes | bytearray | memoryview)
 
 
-def not_cosigned(found: Note, size: int) -> Fault:
+def not_cosigned(found: Note, size: int, said: Checkpoint, origin: str) -> Fault:
     """Of a witness that changed its key all cosignatures of before are by another one, which the auditor must know too."""
+    what = f"what is stored as the cosigned checkpoint of {size:,} records"
     by = ", ".join(f"{one.name} ({one.key_id.hex()})" for one in found.signatures)
     hint = f"signed by: {by}; if the witness changed its key, give every key that it ever had, each with --witness-key"
-    return Fault(
-        "cosignature", f"what is stored as the cosigned checkpoint of {size:,} records bears no good cosignature of a key given", hint=hint
-    )
+    if (said.origin, said.size) != (origin, size):
+        return Fault("cosignature", f"{what} is one of {said.size:,} records of {said.origin}")
+    return Fault("cosignature", f"{what} bears no good cosignature of a key given", hint=hint)
 
 
 def same(stored: StoredTree, tile: Tile) -> bool:

@@ -306,7 +306,7 @@ class _Walk:
         except EvidenceError as error:
             raise Broken(Fault("cosignature", f"the cosigned checkpoint of {size:,} records: {error.sentence}")) from error
         if not made or (head.origin, head.size) != (self._origin, size):
-            raise Broken(diagnosis.not_cosigned(found, size))
+            raise Broken(diagnosis.not_cosigned(found, size, head, self._origin))
         for key, signature in made:
             yield _Root(size, WITNESS, head, key.name, time=signature.time)
 

@@ -243,6 +243,15 @@ def test_of_a_witness_that_changed_its_key_every_key_is_asked_for(auditor, file,
     assert auditor.says("--witness-key", str(new.verifier))[0] == 0
 
 
+def test_of_a_cosignature_that_stands_for_another_size_no_key_of_before_is_asked_for(auditor, file, small):
+    size = small.cosigned[0]
+    other = next(number for number in range(1, len(small.leaves)) if number not in small.cosigned)
+    change(file, "UPDATE anchors SET size = ? WHERE kind = 'witness' AND size = ?", other, size)
+    code, shown = auditor.shows("--witness-key", str(WITNESS.verifier), keys=False)
+    assert (code, shown["fault"]["kind"], shown["fault"]["hint"]) == (5, "cosignature", "")
+    assert f"is one of {size:,} records of {ORIGIN}" in shown["fault"]["sentence"]
+
+
 def test_what_cannot_be_read_is_said(auditor, tmp_path):
     auditor.url = f"sqlite:///{tmp_path}/nowhere.db"
     code, said = auditor.says()
