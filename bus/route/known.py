@@ -116,9 +116,9 @@ class Scope:
     keys: frozenset[str]
 
     def having(self, names: Mapping[str, Known], keys: Iterable[str] = ()) -> Scope:
-        """The scope with more names; what is always there cannot be defined anew."""
+        """The scope with more names. What is always there cannot be defined anew: which of the two is meant by it, nobody knows."""
         if not names.keys().isdisjoint(BUILT_IN):
-            names = {name: known for name, known in names.items() if name not in BUILT_IN}
+            names = {name: Known() if name in BUILT_IN else known for name, known in names.items()}
         return Scope({**self.names, **names}, self.keys | set(keys))
 
 
