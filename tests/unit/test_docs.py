@@ -19,7 +19,7 @@ DOCS = sorted({*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), *(PROJE
 PYTHON = sorted(path for folder in ("bus", "adapters") for path in (PROJECT / folder).rglob("*.py"))
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
 # Codes of findings are passed by position to one of these methods, or made elsewhere and of one of these families.
-REPORTERS = ("at", "_at", "report", "refuse")
+REPORTERS = ("at", "_at", "report", "refuse", "fail")
 FINDINGS = ("yaml", "route", "mapping", "table", "schema", "name", "type", "types", "services", "service", "step", "test", "rules")
 CODE = re.compile(r"^[a-z]+(?:-[a-z]+)*\.[a-z0-9]+(?:-[a-z0-9]+)*$")
 
