@@ -480,6 +480,9 @@ class _Checker:
         elif idle := [name for name in ("case", "match", "on_late") if getattr(model, name)]:
             sentence = f"`{idle[0]}` says something of a message, and this waits for none"
             self._unless_unclear(step, (idle[0],), "wait.nothing", sentence, "say its type: `wait: pagopa.ricevuta`")
+        elif model.on_deadline:
+            sentence = "a mere delay goes on where it ends, so these steps can never run"
+            self._unless_unclear(step, ("on_deadline",), "step.unreachable", sentence, "write them behind it", "warning")
 
     def _ending(self, step: Parsed) -> None:
         """Whether a wait for messages ends though none comes."""
