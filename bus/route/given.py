@@ -34,8 +34,8 @@ class Given:
         return any(all(any(asks(said, one) for said in asked) for one in conditions) for conditions in reached)
 
     def _conditions(self, place: Pointer) -> list[str]:
-        """The text of each `when` that a place stands under."""
-        around = (self._uses.get((*place[:end], "when")) for end in range(len(place)))
+        """The text of each `when`, and `$when`, that a place stands under."""
+        around = (self._uses.get((*place[:end], word)) for end in range(len(place)) for word in ("when", "$when"))
         return [one.expression.text.strip() for one in around if one is not None]
 
 
