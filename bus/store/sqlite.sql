@@ -41,7 +41,6 @@ SELECT max(seq) AS seq FROM records
 -- name: wait_for_standbys
 SELECT 1 AS durable
 
--- Whose store this is has the file for himself: the lock beside it says so.
 -- name: make_texts
 CREATE TEMPORARY TABLE texts (old TEXT PRIMARY KEY, new TEXT NOT NULL)
 

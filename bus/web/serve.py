@@ -67,21 +67,26 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(HeadersTooLarge(f"the headers and the address are larger than {MOST_HEADERS} bytes"))
 
     def _feed(self, data: bytes) -> None:
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._stay(data[upgrade.args[0] :])
-        except httptools.HttpParserError:
-            self.send_400_response("")
+        left = memoryview(data)  # neither copied nor recursed: one piece may hold thousands of requests that ask for an upgrade
+        while left and not self.transport.is_closing():
+            try:
+                self.parser.feed_data(left)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                left = left[upgrade.args[0] :]
+                self._stay()
+            except httptools.HttpParserError:
+                self.send_400_response("")
+                return
 
-    def _stay(self, rest: bytes) -> None:
+    def _stay(self) -> None:
         """Go on as before where ``Upgrade`` asks for a protocol that nobody here speaks (RFC 9110 §7.8), as Java's client does for HTTP/2.
 
         The parser leaves out the body then; another one reads it, behind a head that says no more than where it ends.
         """
         head = [b"%b: %b\r\n" % header for header in self.scope["headers"] if header[0] in (b"content-length", b"transfer-encoding")]
         self.parser = httptools.HttpRequestParser(_Resumed(self))
-        self._feed(b"POST / HTTP/1.1\r\n" + b"".join(head) + b"\r\n" + rest)
+        self._feed(b"POST / HTTP/1.1\r\n" + b"".join(head) + b"\r\n")
 
     def send_400_response(self, msg: str) -> None:
         """What is not HTTP gets a problem too."""

@@ -133,6 +133,13 @@ def test_another_protocol_that_is_asked_for_is_passed_over_and_the_body_read(ser
     assert f'"size":{len(content)},'.encode() in answer
 
 
+def test_requests_that_ask_for_another_protocol_may_come_in_one_piece_however_many_they_are(server):
+    one = b"GET /status HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    with connected(server) as raw:
+        raw.sendall(one * 1500 + b"GET /status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert re.findall(rb"HTTP/1\.1 (\d+)", rest(raw)) == [b"200"] * 1501
+
+
 def test_a_header_that_never_ends_is_cut(server):
     with connected(server) as raw, contextlib.suppress(ConnectionError):  # the answer is lost where we still write when it comes
         raw.sendall(b"GET /status HTTP/1.1\r\nHost: x\r\nX-Lunga: ")
