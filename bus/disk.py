@@ -39,14 +39,14 @@ def make_folder(folder: Path, mode: int = 0o755) -> None:
 def filesystem(folder: Path) -> str:
     """The kind of file system that a folder is on, or will be, as Linux names it; empty where nobody says."""
     try:
-        mounts = MOUNTS.read_text("utf-8", "surrogateescape").splitlines()
+        mounts = os.fsdecode(MOUNTS.read_bytes()).removesuffix("\n").split("\n")
     except OSError:
         return ""
     above = {str(folder.resolve()), *map(str, folder.resolve().parents)}
     nearest, found = "", ""
     for mount in mounts:
         place, _, what = mount.partition(" - ")
-        point = _ESCAPED.sub(lambda code: chr(int(code[1], 8)), place.split()[4])
+        point = _ESCAPED.sub(lambda code: chr(int(code[1], 8)), place.split(" ")[4])  # names may hold any other white space
         if point in above and len(point) >= len(nearest):  # what is mounted later at the same place hides the other
             nearest, found = point, what.split()[0]
     return found

@@ -52,7 +52,13 @@ def test_nobody_else_may_write_into_a_folder_that_was_made_under_an_open_umask(t
 
 @pytest.mark.parametrize(
     ("folder", "kind"),
-    [("/srv/snodo/var", "ext4"), ("/mnt/rete/var", "nfs4"), ("/mnt/rete comune/var", "nfs"), ("/mnt/rete comuneX", "ext4")],
+    [
+        ("/srv/snodo/var", "ext4"),
+        ("/mnt/rete/var", "nfs4"),
+        ("/mnt/rete comune/var", "nfs"),
+        ("/mnt/rete comuneX", "ext4"),
+        ("/mnt/a\r\x0b\xa0b", "nfs"),
+    ],
 )
 def test_a_folder_is_on_what_was_mounted_nearest_to_it_and_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, kind: str
@@ -63,6 +69,9 @@ def test_a_folder_is_on_what_was_mounted_nearest_to_it_and_last(
         "2 1 0:40 / /mnt/rete rw shared:5 - autofs systemd-1 rw\n"
         "3 2 0:41 / /mnt/rete rw - nfs4 nas:/rete rw\n"
         "4 1 0:42 / /mnt/rete\\040comune rw - nfs nas:/comune rw\n"
+        "5 1 0:43 / /mnt/a\r\x0b\xa0b rw - nfs nas:/a rw\n",
+        "utf-8",
+        newline="",
     )
     monkeypatch.setattr("bus.disk.MOUNTS", mounts)
     assert filesystem(Path(folder)) == kind
