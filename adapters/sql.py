@@ -110,9 +110,11 @@ def amount_of(cents: int) -> str:
 
 def _plain(value: Any) -> Any:
     """A column's value as JSON can say it: whole decimals are integers, other ones text; moments are ISO text; no number is null."""
-    if isinstance(value, (float, Decimal)) and not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Decimal):
+        if not value.is_finite():  # `math.isfinite` makes a float of it, and infinity of what is beyond 1e308
+            return None
         return int(value) if value == value.to_integral_value() and value.as_tuple().exponent == 0 else str(value)
     if isinstance(value, (dt.date, dt.time)):
         return value.isoformat()

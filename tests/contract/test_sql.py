@@ -200,6 +200,12 @@ def test_lists_and_objects_come_as_they_are_and_what_is_no_number_as_null(url):
     assert done.answer.model_dump() == {"o": {"a": [1, True, None]}, "l": ["x", "y"], "m": ["1.50", 2], "f": None, "g": None}
 
 
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_decimal_beyond_what_a_float_holds_comes_as_it_is(url):
+    done = asked_one(url, "SELECT 1e400 + 0.5 AS n", {}, {}, n="string")
+    assert done.answer.n == f"1{'0' * 400}.5"
+
+
 def test_a_number_larger_than_any_column_is_refused(url):
     done = asked_one(url, "SELECT nome FROM strade WHERE codice = :codice", {"codice": "integer"}, {"codice": 2**64 - 1}, nome="string")
     assert isinstance(done.error, Refused)
