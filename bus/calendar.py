@@ -80,7 +80,7 @@ def moment_at(text: str, *, whole_day: bool) -> dt.datetime:
     """
     try:
         if _DAY.fullmatch(text):
-            day = day_of(text) + dt.timedelta(days=int(whole_day))
+            day = dt.date.fromisoformat(text) + dt.timedelta(days=int(whole_day))
             return dt.datetime.combine(day, dt.time(), ROME).astimezone(dt.UTC)
         if _MOMENT.fullmatch(text):
             moment = dt.datetime.fromisoformat(text)

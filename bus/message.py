@@ -109,6 +109,11 @@ def parsed(text: bytes) -> Any:
     return orjson.loads(text)
 
 
+def as_kept(value: Any) -> Any:
+    """A JSON value as the log gives it back to whoever reads it later. Raises TypeError on what JSON cannot say."""
+    return parsed(canonical(value))
+
+
 def digest(value: Any) -> str:
     """SHA-256 (hex) of the canonical form of a JSON value."""
     return hashlib.sha256(canonical(value)).hexdigest()

@@ -33,7 +33,7 @@ from bus.adapter import Operation
 from bus.engine.asks import Call, Failed
 from bus.engine.outcome import Done, Outcome, Retry
 from bus.errors import OutsideError
-from bus.message import JsonObject, JsonValue, canonical, parsed
+from bus.message import JsonObject, JsonValue, as_kept
 from bus.route import plan
 
 
@@ -169,7 +169,7 @@ def _told(call: Call, operation: Operation, tries: Tries, error: OutsideError, k
 def _sayable(evidence: Any) -> JsonValue:
     """Evidence as the journal gives it back; as text where JSON cannot say it (half a character, a whole number beyond 64 bits)."""
     try:
-        said: JsonValue = parsed(canonical(evidence))
+        said: JsonValue = as_kept(evidence)
     except TypeError:
         return ascii(evidence) if isinstance(evidence, (dict, list, str, int)) else str(evidence)
     return said

@@ -16,7 +16,7 @@ from bus.engine.projection import about
 from bus.errors import SnodoError, StoreError
 from bus.log import log
 from bus.log.record import Record
-from bus.message import canonical, message_of, parsed
+from bus.message import as_kept, canonical, message_of, parsed
 from bus.route.plan import Plan
 from bus.store import Key, Row, Store, Tx
 
@@ -112,4 +112,4 @@ def _opened(tx: Tx, message: str, known: Known, sealed: Mapping[str, Row]) -> tu
     if message not in known:
         return log.opened(tx, sealed[message])
     said, key = known[message]
-    return parsed(canonical(said)), key
+    return as_kept(said), key

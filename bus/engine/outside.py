@@ -23,7 +23,7 @@ from bus.errors import Invalid
 from bus.failpoint import reach
 from bus.faults import first_of
 from bus.log.payload import Text
-from bus.message import Attachment, JsonValue, Message, canonical, parsed
+from bus.message import Attachment, JsonValue, Message, as_kept
 from bus.metrics import count
 
 
@@ -133,7 +133,7 @@ class Outside:
         error: OutsideError | None = None
         try:
             model = getattr(adapter, str(method))(asking.request, ctx)
-            answer = None if model is None else _as_kept(model)
+            answer = None if model is None else _answer(model)
             reach("call.after-answer")
         except OutsideError as outside:
             error = outside
@@ -163,13 +163,13 @@ class Outside:
                 self.adapters[name].close()
 
 
-def _as_kept(model: BaseModel) -> JsonValue:
+def _answer(model: BaseModel) -> JsonValue:
     """An answer as the journal gives it back: a run goes on with the same after a restart, and in a replay.
 
     Raises `InDoubt` for what JSON cannot say here: a whole number beyond 64 bits, half a character of UTF-16.
     """
     try:
-        kept: JsonValue = parsed(canonical(model.model_dump(mode="json")))
+        kept: JsonValue = as_kept(model.model_dump(mode="json"))
     except TypeError as error:
         raise InDoubt(f"the answer cannot be kept as JSON: {error}") from None
     return kept

@@ -182,7 +182,7 @@ class _Checker:
         items = self.world.several(gathered)
         self._uses(step.pointer, scope, without=("until",))
         self._uses(step.pointer, scope.having({"items": items}), only=("until",))
-        if model.count is None and model.until is None and not model.ends:
+        if model.count is None and model.until is None and not _ends(model):
             self._unless_unclear(step, (), "gather.endless", "nothing ends this gather", "say `count`, `until`, `deadline` or `by`")
         else:
             self._ending(step)
@@ -201,8 +201,8 @@ class _Checker:
             self._block(comes_late, self._late_scope(step))
             self.body = first
         if not expired:
-            return late if step.model.ends else after
-        if not step.model.ends:
+            return late if _ends(step.model) else after
+        if not _ends(step.model):
             place = (*step.pointer, "on_deadline")
             self.report.report(place, "step.unreachable", "there is no deadline, so these steps can never run", "", "warning", key=True)
         ended = self._block(expired, scope)
@@ -475,7 +475,7 @@ class _Checker:
         if model.wait is not None:
             self._ending(step)
             self._key(step, scope, awaited)
-        elif not model.ends:
+        elif not _ends(model):
             self._unless_unclear(step, (), "wait.nothing", "this wait has neither a type nor a deadline", "say what to wait for")
         elif idle := [name for name in ("case", "match", "on_late") if getattr(model, name)]:
             sentence = f"`{idle[0]}` says something of a message, and this waits for none"
@@ -486,7 +486,7 @@ class _Checker:
 
     def _ending(self, step: Parsed) -> None:
         """Whether a wait for messages ends though none comes."""
-        if not step.model.ends:
+        if not _ends(step.model):
             hint = "say `deadline`, such as 30d or 10wd, or a date by `by`"
             self._unless_unclear(step, (step.kind,), "wait.no-deadline", f"step `{step.model.id}` may wait for ever", hint, "warning")
         elif step.kind == "wait" and step.model.again and step.model.deadline is None:
@@ -512,6 +512,11 @@ class _Checker:
             always = always or clause.when is None
             seen.add(clause.when)
             yield position, clause
+
+
+def _ends(model: Any) -> bool:
+    """Whether a `wait` or `gather` ends though what it waits for does not come."""
+    return model.deadline is not None or model.by is not None
 
 
 _ONLY_THERE = {

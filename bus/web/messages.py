@@ -14,7 +14,7 @@ from bus.engine.inquiry import unknown_message
 from bus.engine.intake import Accepted
 from bus.errors import NotFound
 from bus.log.receipt import of_message
-from bus.message import Attachment, JsonValue, canonical, parsed
+from bus.message import Attachment, JsonValue, as_kept
 from bus.web import bodies, bridge
 from bus.web.answer import Answer, Call, Header, json_answer
 from bus.web.envelope import NamedFile, submission_of
@@ -107,7 +107,7 @@ async def _reply_to(house: House, identity: str, asked: _Asked, until: float) ->
         if shown["reply"] is not None or shown["state"] in ENDED or left <= 0 or house.app.leaving:
             return shown["reply"]
         await asked.news(min(left, LOOK_AGAIN))
-    return parsed(canonical(asked.reply))  # as the log gives it to whoever asks later
+    return as_kept(asked.reply)
 
 
 class _Asked:

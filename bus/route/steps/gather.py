@@ -21,8 +21,3 @@ class Gather(StepModel):
     as_: Name = Field(alias="as", description="Name for the list of bodies")
     on_deadline: Steps = Field(default_factory=list, description="Steps at the deadline; `items` are those gathered so far")
     on_late: Steps = Field(default_factory=list, description="Steps for a message that comes after the end")
-
-    @property
-    def ends(self) -> bool:
-        """Whether it ends though not all messages come."""
-        return self.deadline is not None or self.by is not None

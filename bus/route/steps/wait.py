@@ -19,8 +19,3 @@ class Wait(StepModel):
     again: int = Field(default=0, ge=0, le=100, description="How often the wait is renewed after `on_deadline`")
     on_deadline: Steps = Field(default_factory=list, description="Steps at the deadline")
     on_late: Steps = Field(default_factory=list, description="Steps for a message that comes after the wait has ended")
-
-    @property
-    def ends(self) -> bool:
-        """Whether it ends though no message comes."""
-        return self.deadline is not None or self.by is not None
