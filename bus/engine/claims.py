@@ -49,7 +49,14 @@ class Lines(NamedTuple):
     firsts: tuple[str, ...] = ()
 
 
-NO_LINES = Lines()
+class Part(NamedTuple):
+    """The part of what is due that is looked at: of ``lines`` only the first, and nothing that was due before ``since``."""
+
+    lines: Lines = Lines()
+    since: str = ""
+
+
+ALL = Part()
 
 
 def long_lines(tx: Tx, now: dt.datetime) -> tuple[str, ...]:
@@ -60,14 +67,14 @@ def long_lines(tx: Tx, now: dt.datetime) -> tuple[str, ...]:
 def lines_of(tx: Tx, cases: Sequence[str]) -> Lines:
     """Who stands first in these cases now. Cases that are no more, or not long any more, do no harm."""
     if not cases:
-        return NO_LINES
+        return Lines()
     return Lines(tuple(cases), tuple(row["id"] for row in tx.all("runs_first", cases=listed(cases))))
 
 
-def due(tx: Tx, now: dt.datetime, most: int, lines: Lines = NO_LINES, *, suspects: bool = False) -> list[Row]:
+def due(tx: Tx, now: dt.datetime, most: int, part: Part = ALL, *, suspects: bool = False) -> list[Row]:
     """Up to ``most`` runs that nobody rang for, with their strikes, those that are due longest first; for the sweeper."""
-    long, firsts = map(listed, lines)
-    return list(tx.all("runs_to_ring", now=text_of(now), most=most, suspects=int(suspects), long=long, firsts=firsts))
+    long, firsts = map(listed, part.lines)
+    return list(tx.all("runs_to_ring", now=text_of(now), since=part.since, most=most, suspects=int(suspects), long=long, firsts=firsts))
 
 
 def blocking(tx: Tx, now: dt.datetime) -> list[Row]:

@@ -135,7 +135,9 @@ class Engine:
     # -- from outside ------------------------------------------------------------------------------------------------
 
     def works_beside(self, workers: int) -> None:
-        """How many processes work, this one counted in: each has its share of every ``limit``. Thread-safe."""
+        """How many processes work, this one counted in: each has its share of every ``limit``, and may have to take over. Thread-safe."""
+        if workers != self._around.throttles.workers:
+            self._sweeper.look_at_all()
         self._around.throttles.workers = max(workers, 1)
 
     def start(self) -> None:

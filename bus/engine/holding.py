@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from bus.clock import Clock, running_time, text_of
 from bus.diagnostics import logger
-from bus.engine.claims import Lines, claim, claim_opened, due, turn_away
+from bus.engine.claims import Part, claim, claim_opened, due, turn_away
 from bus.engine.faltering import Faltering
 from bus.engine.gates import Crowd
 from bus.engine.journal import in_the_air
@@ -99,12 +99,12 @@ class Holding:
 
         return self._claim(found, len(runs), now, suspects) if runs else []
 
-    def claim_due(self, now: dt.datetime, most: int, lines: Lines) -> tuple[list[Row], bool]:
+    def claim_due(self, now: dt.datetime, most: int, part: Part) -> tuple[list[Row], bool]:
         """Claim what nobody rang for, but suspects; also whether there may be more of it."""
         found: list[str] = []
 
         def find(tx: Tx) -> Sequence[str]:
-            found[:] = [row["id"] for row in due(tx, now, most, lines)]
+            found[:] = [row["id"] for row in due(tx, now, most, part)]
             return found
 
         return self._claim(find, most, now), len(found) >= most

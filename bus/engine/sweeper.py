@@ -5,7 +5,8 @@ finds is claimed in the transaction that finds it, so that several workers take 
 two small reads and no transaction.
 
 What it walks past without a use are long lines of single cases, behind a dead letter or a slow run. Now and then, when there is less than a
-page of other work, it learns which these are, and asks from then on only for the first in each.
+page of other work, it learns which these are, and asks from then on only for the first in each. Where it is very many short lines, behind
+a system that is dead, a look through all of them takes long: then most looks are at what came due since the last one that found nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import datetime as dt
 from collections.abc import Sequence
 
 from bus.clock import text_of
-from bus.engine.claims import SUSPECT, Lines, blocking, due, lines_of, long_lines
+from bus.engine.claims import SUSPECT, Lines, Part, blocking, due, lines_of, long_lines
 from bus.engine.holding import Holding
 from bus.engine.timers import expire
 from bus.failpoint import reach
@@ -23,6 +24,10 @@ from bus.store import Row, Store, Tx
 GOLDEN = 0.618034
 LEARN = 10
 """Looks that found less than a page, between two at which the long lines are learnt."""
+PAUSE = 10
+"""After a look through everything that found nothing: so many times as long as it took, until the next one."""
+MARGIN = dt.timedelta(seconds=10)
+"""What others make due is seen so much later than its own moment at most: clocks differ, and commits take time."""
 TURN = dt.timedelta(seconds=2)
 """Suspects have a turn of so long, one after the other, then those who wait for them: a second kill may leave hundreds."""
 
@@ -40,6 +45,7 @@ class Sweeper:
         """Whether to look before anything is begun: the next one may be a suspect too, and its turn need not wait for quiet again."""
         self._long: Sequence[str] = ()
         self._lean = 0
+        self._seen, self._seen_until = "", 0.0
         self._waits = ""
         self._apart_since: dt.datetime | None = None
         self._others_until = now
@@ -52,6 +58,11 @@ class Sweeper:
     def hurry(self) -> None:
         """A suspect is at work no more: look at once, before others are begun."""
         self._more, self.suspect, self.hurried = True, False, True
+        self.look_at_all()
+
+    def look_at_all(self) -> None:
+        """What was due long ago may have become free: the next look goes through everything."""
+        self._seen_until = 0.0
 
     def look(self, now: dt.datetime, room: int, *, quiet: bool, free: bool) -> tuple[list[Row], list[str]]:
         """Claimed runs, at most ``room``, and runs to ring for because their deadline has passed.
@@ -65,15 +76,20 @@ class Sweeper:
         reach("sweeper.before-look")
         moment, most = text_of(now), max(min(room, self._page), 0)
         with self._store.read() as tx:
-            lines = self._lines(tx, now)
-            ready = [] if self.suspect or not most else self._first(tx, now, lines)
-            paused = [row["id"] for row in tx.all("runs_paused", now=moment, most=most)] if free and not (ready or self.suspect) else []
+            began = self._holding.ticks()
+            everything = began >= self._seen_until
+            part = Part(self._lines(tx, now, learn=everything), "" if everything else self._seen)
+            ready = [] if self.suspect or not most else self._first(tx, now, part)
+            others = everything and free and not (ready or self.suspect)
+            paused = [row["id"] for row in tx.all("runs_paused", now=moment, most=most)] if others else []
+            if everything:
+                self._saw(began, now, nothing=most > 0 and not (ready or paused or self.suspect))
             overdue = tx.all("waits_expired", now=moment, most=1)
         if self.suspect and most:  # its turn, also when others are due longer by now: they may wait for a lane that it holds
             rows, more = self._holding.claim([self._waits], now, suspects=True) if quiet else [], True
             self.suspect = not quiet or any(row["strikes"] >= SUSPECT for row in rows)  # another engine may have cleared it meanwhile
         else:
-            rows, more = self._claim(ready[0], now, most, lines, quiet=quiet) if ready else ([], False)
+            rows, more = self._claim(ready[0], now, most, part, quiet=quiet) if ready else ([], False)
             self.suspect = bool(ready) and ready[0]["strikes"] == SUSPECT
             self._waits = ready[0]["id"] if self.suspect else ""
         if paused:
@@ -85,33 +101,39 @@ class Sweeper:
         self._more = more or len(expired) >= self._page
         return rows, expired
 
-    def _lines(self, tx: Tx, now: dt.datetime) -> Lines:
+    def _saw(self, began: float, now: dt.datetime, *, nothing: bool) -> None:
+        """The look through everything that ``began`` then (ticks) has an end; if it found ``nothing``, the next one has time."""
+        ended = self._holding.ticks()
+        self._seen = text_of(now - MARGIN)
+        self._seen_until = ended + PAUSE * (ended - began) if nothing else 0.0
+
+    def _lines(self, tx: Tx, now: dt.datetime, *, learn: bool) -> Lines:
         """The long lines as they are now."""
-        if not self._more:
+        if learn and not self._more:
             if self._lean % LEARN == 0:
                 self._long = long_lines(tx, now)
             self._lean += 1
         return lines_of(tx, self._long)
 
-    def _first(self, tx: Tx, now: dt.datetime, lines: Lines) -> Sequence[Row]:
+    def _first(self, tx: Tx, now: dt.datetime, part: Part) -> Sequence[Row]:
         """A suspect that holds a lane, else the run that is due longest; in the turn of the others the first that is no suspect."""
         self._others_until = min(self._others_until, now + TURN)  # whatever a clock does
         if now < self._others_until:
-            if others := due(tx, now, 1, lines):
+            if others := due(tx, now, 1, part):
                 return others
             self._others_until = now
-        first = blocking(tx, now) or due(tx, now, 1, lines, suspects=True)
+        first = blocking(tx, now) or due(tx, now, 1, part, suspects=True)
         if not first or first[0]["strikes"] < SUSPECT:
             self._apart_since = None
         elif self._apart_since is None:
             self._apart_since = now
-        elif abs(now - self._apart_since) >= TURN and (others := due(tx, now, 1, lines)):
+        elif abs(now - self._apart_since) >= TURN and (others := due(tx, now, 1, part)):
             self._apart_since, self._others_until = None, now + TURN
             return others
         return first
 
-    def _claim(self, first: Row, now: dt.datetime, most: int, lines: Lines, *, quiet: bool) -> tuple[list[Row], bool]:
+    def _claim(self, first: Row, now: dt.datetime, most: int, part: Part, *, quiet: bool) -> tuple[list[Row], bool]:
         """Claim a page, or only the first when it has strikes enough; what is poison is only parked."""
         if first["strikes"] < SUSPECT:
-            return self._holding.claim_due(now, most, lines)
+            return self._holding.claim_due(now, most, part)
         return self._holding.claim([first["id"]], now, suspects=True) if quiet or first["strikes"] > SUSPECT else [], True

@@ -276,10 +276,11 @@ UPDATE runs SET owner = NULL, lease = NULL, strikes = strikes + 1 WHERE state = 
 
 -- Those that can be claimed, as in `claim_runs`: runs that stand behind others of their case must not fill the page and hide the rest.
 -- With :suspects 0 as if there were no suspects (see `claim_runs`). Of :long cases only :firsts are looked at, and who holds a lane.
+-- What was due before :since is not looked at; '' is before all.
 -- Who looks at what is ready, here and elsewhere, says the condition of its index too: else SQLite walks through all runs there ever were.
 -- name: runs_to_ring
 SELECT r.id, r.strikes + CASE WHEN r.owner IS NULL THEN 0 ELSE 1 END AS strikes
-FROM runs r WHERE r.state = 'ready' AND r.state IN ('ready', 'dead') AND r.due <= :now AND (r.lease IS NULL OR r.lease < :now)
+FROM runs r WHERE r.state = 'ready' AND r.state IN ('ready', 'dead') AND r.due <= :now AND r.due >= :since AND (r.lease IS NULL OR r.lease < :now)
   AND (:suspects = 1 OR r.strikes + CASE WHEN r.owner IS NULL THEN 0 ELSE 1 END < 2)
   AND (r.ordered = 0 OR (
     (EXISTS (SELECT 1 FROM lanes l WHERE l.run = r.id)

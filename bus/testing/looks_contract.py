@@ -98,6 +98,12 @@ class LooksContract:
         assert due(store, over) == ["a"]
         assert due(store, over, suspects=True) == ["a", "b"]
 
+    def test_of_what_is_due_only_what_came_due_since_a_moment_is_found(self, store: Store) -> None:
+        add_runs(store, "before", time=text_of(NOW - SECOND))
+        add_runs(store, "then")
+        rows = store.write(lambda tx: claims.due(tx, NOW, 9, claims.Part(since=text_of(NOW)))).result(30)
+        assert ids(rows) == ["then"]
+
     def test_a_suspect_that_nobody_can_claim_blocks_nobody(self, store: Store) -> None:
         add_runs(store, "dead", "later", "held", ("behind", "same"), ("before", "same"))
         for run in ("dead", "later", "held", "behind"):

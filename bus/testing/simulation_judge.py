@@ -49,7 +49,7 @@ def summary(tx: Tx, ledger: Sequence[Effect], name: Callable[[str], str]) -> str
 
 def ripe(tx: Tx, now: str) -> list[str]:
     """Runs that an engine could claim now."""
-    return [row["id"] for row in tx.all("runs_to_ring", now=now, most=1000, suspects=1, long="[]", firsts="[]")]
+    return [row["id"] for row in tx.all("runs_to_ring", now=now, since="", most=1000, suspects=1, long="[]", firsts="[]")]
 
 
 def rebuilt(store: Store) -> list[str]:

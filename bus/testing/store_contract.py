@@ -331,7 +331,7 @@ class StoreContract:
 
         def found(tx: Tx) -> tuple[claims.Lines, list[str]]:
             lines = claims.lines_of(tx, claims.long_lines(tx, NOW))
-            return lines, ids(claims.due(tx, NOW, 9, lines))
+            return lines, ids(claims.due(tx, NOW, 9, claims.Part(lines)))
 
         assert store.write(found).result(30) == (claims.Lines(("a",), ("a2",)), ["b1", "c"])
         store.write(lambda tx: tx.do("take_lane", name="fila", run="free", path="p")).result(30)

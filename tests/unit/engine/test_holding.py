@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bus.clock import FixedClock
-from bus.engine.claims import NO_LINES
+from bus.engine.claims import ALL
 from bus.engine.gates import Crowd
 from bus.engine.holding import REST, Holding, _Held
 from bus.errors import StoreError
@@ -232,5 +232,5 @@ def test_a_gate_hears_of_those_that_were_turned_away_at_it_unclaimed(world: Worl
 
 @pytest.mark.parametrize(("most", "more"), [(2, True), (3, False)])
 def test_a_full_page_of_what_is_due_may_not_be_all(world: World, most: int, more: bool) -> None:
-    rows, perhaps = world.engine().claim_due(NOW, most, NO_LINES)
+    rows, perhaps = world.engine().claim_due(NOW, most, ALL)
     assert ([row["id"] for row in rows], perhaps) == (["a", "b"], more)

@@ -40,7 +40,7 @@ def strikes(world: Simulation, message: str) -> int:
     """What is counted against its run, a claim that ran out included."""
     run = row_of(world, message)["id"]
     with world.store.read() as tx:
-        found = tx.all("runs_to_ring", now="9", most=99, suspects=1, long="[]", firsts="[]")
+        found = tx.all("runs_to_ring", now="9", most=99, since="", suspects=1, long="[]", firsts="[]")
     return next((int(one["strikes"]) for one in found if one["id"] == run), 0)
 
 

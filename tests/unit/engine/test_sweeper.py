@@ -20,7 +20,7 @@ from bus.testing.store_contract import LATER, NOW, add_runs, claim, ids, settle
 
 def test_of_a_long_line_behind_a_dead_letter_only_the_first_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Lines] = []
-    monkeypatch.setattr(sweeper, "due", lambda tx, now, most, lines, **how: (asked.append(lines), due(tx, now, most, lines, **how))[1])
+    monkeypatch.setattr(sweeper, "due", lambda tx, now, most, part, **how: (asked.append(part.lines), due(tx, now, most, part, **how))[1])
     store = SqliteStore(tmp_path / "s.db")
     store.keys = Keyring.in_memory()
     add_runs(store, ("morta", "lunga"), *((f"dietro-{n:03}", "lunga") for n in range(LONG)), "sola")
@@ -81,6 +81,28 @@ def test_who_was_left_alone_is_tried_only_by_an_engine_at_whose_gates_nobody_wai
     looks = looking(store, 2)
     assert looks.look(LATER, 10, quiet=True, free=False) == ([], [])
     assert ids(looks.look(LATER, 10, quiet=True, free=True)[0]) == ["a"]
+
+
+def test_after_a_long_look_that_found_nothing_only_what_came_due_since_is_looked_at_for_a_while(store: SqliteStore) -> None:
+    """Else each look goes past all that stands behind others of its case, and there may be hundreds of thousands."""
+    ticks = iter([0.0, 0.3, *(n / 10 for n in range(4, 99))])  # the first look takes 0.3 s: the next 3 s are for others
+    looks = sweeper.Sweeper(store, Holding(store, FixedClock(LATER), 30, lambda: next(ticks)), 1.0, 200, 0.0, LATER)
+    assert ids(looks.look(LATER, 10, quiet=True, free=False)[0]) == []
+    add_runs(store, "old", time=text_of(LATER - 2 * sweeper.MARGIN))
+    add_runs(store, "new", time=text_of(LATER))
+    assert ids(looks.look(LATER, 10, quiet=True, free=False)[0]) == ["new"]
+    seen = [found for _ in range(40) if (found := ids(looks.look(LATER, 10, quiet=True, free=False)[0]))]
+    assert seen == [["old"]]
+
+
+def test_who_is_told_to_look_at_everything_does(store: SqliteStore) -> None:
+    ticks = iter([0.0, 0.3, *(n / 10 for n in range(4, 99))])
+    looks = sweeper.Sweeper(store, Holding(store, FixedClock(LATER), 30, lambda: next(ticks)), 1.0, 200, 0.0, LATER)
+    looks.look(LATER, 10, quiet=True, free=False)
+    add_runs(store, "old", time=text_of(LATER - 2 * sweeper.MARGIN))
+    assert ids(looks.look(LATER, 10, quiet=True, free=False)[0]) == []
+    looks.look_at_all()
+    assert ids(looks.look(LATER, 10, quiet=True, free=False)[0]) == ["old"]
 
 
 def add_suspect(store: SqliteStore) -> None:
