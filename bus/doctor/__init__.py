@@ -35,6 +35,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("clock", needs_store(database.clock)),
     ("key store", needs_figures(keystore.keystore, "doctor.keystore", "keystore_of_payloads")),
     ("log keys", needs_settings(keystore.signers)),
+    ("authority", needs_settings(keystore.authority)),
     ("log's own key", needs_store(keystore.signs)),
     ("channel", needs_settings(broker.channel)),
     ("attachments", needs_settings(here.attachments)),

@@ -49,7 +49,8 @@ CODES: dict[str, Code] = {
     ),
     "doctor.adapters": Code("The settings of each adapter.", "the bus does not start with them", "see the README of the adapter"),
     "doctor.address": Code(
-        "Each outside system: its name resolves and a TCP connection opens. Nothing is asked. A warning, because the bus works without it.",
+        "Each outside system, witness and time-stamping authority: its name resolves and a TCP connection opens. Nothing is asked. "
+        "A warning, because the bus works without it.",
         "calls to it wait and are repeated until it can be reached",
         "look at the address, the firewall, the system itself",
     ),
@@ -158,6 +159,11 @@ CODES: dict[str, Code] = {
         "where records, checkpoints or tiles are missing at its end.",
         "receipts, exports and witnesses wait, and what is not sealed could still be changed",
         "look for sequencer.failed in the log lines of the workers; is the log's key on one of them?",
+    ),
+    "doctor.authority": Code(
+        "The root certificate of the time-stamping authority: there, readable, a PEM file.",
+        "no stamp is taken: whether one is genuine cannot be told",
+        "put the authority's root where anchors.timestamps.ca says, readable by the user of the bus",
     ),
     "doctor.anchors": Code(
         "Witnesses, time stamps, the protocol register: what each has seen of the log; a warning when one is late, or no witness is named, "

@@ -8,7 +8,7 @@ from contextlib import closing
 
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
-from bus.log import keys
+from bus.log import keys, timestamp
 from bus.log.keyring import look, refuse_used
 from bus.store.opening import open_reader
 
@@ -48,6 +48,19 @@ def signers(at: Surroundings) -> Iterator[Verdict]:
             keys.at(path, name, makes=False)
         except ConfigError as error:
             yield wrong("doctor.secrets", error.sentence, str(path), next=error.hint)
+
+
+def authority(at: Surroundings) -> Iterator[Verdict]:
+    """The root certificate by which time stamps are verified: read as each stamp reads it."""
+    stamps = at.settings.anchors.timestamps
+    if stamps is None:
+        return
+    try:
+        timestamp.roots(stamps.ca.read_bytes())
+    except OSError as error:
+        yield wrong("doctor.authority", f"anchors.timestamps.ca cannot be read: {error.strerror}", str(stamps.ca))
+    except ConfigError as error:
+        yield wrong("doctor.authority", error.sentence, str(stamps.ca))
 
 
 def signs(at: Surroundings) -> Iterator[Verdict]:

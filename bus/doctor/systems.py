@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel
-
 from bus.adapter import Adapter
+from bus.config import Anchors
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
 from bus.systems import adapters_of
@@ -26,9 +25,9 @@ PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mariadb":
 
 @dataclass(frozen=True, slots=True, order=True)
 class Address:
-    """Where an adapter calls a system."""
+    """Where a system is called."""
 
-    adapter: str
+    system: str
     host: str
     port: int
     tls: bool = False
@@ -57,45 +56,53 @@ def adapters(at: Surroundings) -> Iterator[Verdict]:
 
 def addresses(at: Surroundings) -> Iterator[Verdict]:
     """All at once: a system that does not answer costs `WITHIN`, ten of them no more."""
-    found = [
-        (address, adapter.settings) for name, adapter in at.adapters.items() for address in sorted(set(_addresses(name, adapter.settings)))
-    ]
+    called: list[tuple[str, Iterable[tuple[str, Any]]]] = [(name, adapter.settings) for name, adapter in at.adapters.items()]
+    called += [(name, [("url", url)]) for name, url in _vouching(at.settings.anchors)]
+    found = [(address, settings) for name, settings in called for address in sorted(set(_addresses(name, settings)))]
     if found:
         with ThreadPoolExecutor(len(found)) as pool:
             for verdicts in pool.map(lambda one: list(_reach(one[0], one[1], at.now())), found):
                 yield from verdicts
 
 
-def _addresses(adapter: str, settings: Iterable[tuple[str, Any]]) -> Iterator[Address]:
+def _vouching(anchors: Anchors) -> Iterator[tuple[str, str]]:
+    """Those who vouch for the log, with their addresses."""
+    for witness in anchors.witnesses:
+        yield f"witness {witness.key.partition('+')[0]}", witness.url
+    if anchors.timestamps is not None:
+        yield "the time-stamping authority", anchors.timestamps.url
+
+
+def _addresses(system: str, settings: Iterable[tuple[str, Any]]) -> Iterator[Address]:
     """Every setting that is the URL of a server, and every pair of settings ``…host`` and ``…port``."""
     values = dict(settings)
     for name, value in values.items():
         if isinstance(value, str) and "://" in value:
             url = urlsplit(value)
             if url.hostname and (port := url.port or PORTS.get(url.scheme.partition("+")[0])):
-                yield Address(adapter, url.hostname, port, url.scheme == "https")
+                yield Address(system, url.hostname, port, url.scheme == "https")
         elif name.endswith("host") and value and (port := values.get(f"{name.removesuffix('host')}port")):
-            yield Address(adapter, str(value), int(port))
+            yield Address(system, str(value), int(port))
 
 
-def _reach(address: Address, settings: BaseModel, now: dt.datetime) -> Iterator[Verdict]:
+def _reach(address: Address, settings: object, now: dt.datetime) -> Iterator[Verdict]:
     try:
         with socket.create_connection((address.host, address.port), timeout=WITHIN) as line:
-            yield ok("doctor.address", f"{address.adapter} takes connections", str(address))
+            yield ok("doctor.address", f"{address.system} takes connections", str(address))
             if address.tls:
                 yield _certificate(address, settings, line, now)
     except OSError as error:
-        yield warning("doctor.address", f"{address.adapter} cannot be reached: {error.strerror or error}", str(address))
+        yield warning("doctor.address", f"{address.system} cannot be reached: {error.strerror or error}", str(address))
 
 
-def _certificate(address: Address, settings: BaseModel, line: socket.socket, now: dt.datetime) -> Verdict:
+def _certificate(address: Address, settings: object, line: socket.socket, now: dt.datetime) -> Verdict:
     try:
         with _context(settings).wrap_socket(line, server_hostname=address.host) as secured:
             certificate = secured.getpeercert()
     except (OSError, ValueError) as error:
-        return wrong("doctor.tls", f"{address.adapter}: {getattr(error, 'verify_message', '') or error}", str(address))
+        return wrong("doctor.tls", f"{address.system}: {getattr(error, 'verify_message', '') or error}", str(address))
     until = dt.datetime.fromtimestamp(ssl.cert_time_to_seconds(str((certificate or {})["notAfter"])), dt.UTC)
-    what = f"{address.adapter}: certificate good until {until:%Y-%m-%d}"
+    what = f"{address.system}: certificate good until {until:%Y-%m-%d}"
     return warning("doctor.tls", what, str(address)) if until - now < SOON else ok("doctor.tls", what, str(address))
 
 

@@ -180,12 +180,37 @@ def test_a_restored_backup_is_told_at_the_first_look_by_the_doctor_and_after_it_
         assert ("wrong", f"the witness {WITNESS.verifier.name} has cosigned another history of {lost} records") in doctor(one.path, capfd)
 
 
-def doctor(path, capfd) -> list[tuple[str, str]]:
+def doctor(path, capfd, code: str = "doctor.anchors") -> list[tuple[str, str]]:
     """What it says of the anchors: level and sentence."""
     capfd.readouterr()
     main(["doctor", "--config", str(path), "--json"])
     checks = json.loads(capfd.readouterr().out)["checks"]
-    return [(check["level"], check["what"]) for check in checks if check["code"] == "doctor.anchors"]
+    return [(check["level"], check["what"]) for check in checks if check["code"] == code]
+
+
+def test_those_who_vouch_for_the_log_are_looked_for_before_the_first_start(tmp_path, authority, capfd):
+    dead = {"url": "http://127.0.0.1:9/", "key": str(WITNESS.verifier)}
+    path = write(
+        tmp_path, log={"origin": ORIGIN}, anchors={"witnesses": [dead], "timestamps": {"url": authority.url, "ca": str(authority.root)}}
+    )
+    assert doctor(path, capfd, "doctor.address") == [
+        ("warning", f"witness {WITNESS.verifier.name} cannot be reached: Connection refused"),
+        ("ok", "the time-stamping authority takes connections"),
+    ]
+    assert doctor(path, capfd, "doctor.authority") == []
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "anchors.timestamps.ca cannot be read: "), (b"nothing", "no certificate of an authority: ")]
+)
+def test_a_root_by_which_no_stamp_could_be_verified_is_told_before_the_first_start(tmp_path, capfd, content, said):
+    """Else the first that anybody hears of it is a checkpoint without a stamp, hours later."""
+    root = tmp_path / "root.pem"
+    if content is not None:
+        root.write_bytes(content)
+    path = write(tmp_path, anchors={"timestamps": {"url": "http://127.0.0.1:9/", "ca": str(root)}})
+    [(level, sentence)] = doctor(path, capfd, "doctor.authority")
+    assert (level, sentence.startswith(said)) == ("wrong", True)
 
 
 def told(capfd, event: str) -> list[dict]:
