@@ -47,9 +47,11 @@ def summary(tx: Tx, ledger: Sequence[Effect], name: Callable[[str], str]) -> str
     return f"{len(records)} records, {len(ledger)} effects, {told.hexdigest()[:32]}"
 
 
-def ripe(tx: Tx, now: str) -> list[str]:
-    """Runs that an engine could claim now."""
-    return [row["id"] for row in tx.all("runs_to_ring", now=now, since="", most=1000, suspects=1, long="[]", firsts="[]")]
+def ripe(tx: Tx, now: str) -> bool:
+    """Whether there is something for a sweeper to find: a run that can be claimed, or a deadline that has passed."""
+    return bool(
+        tx.all("runs_to_ring", now=now, since="", most=1, suspects=1, long="[]", firsts="[]") or tx.all("waits_expired", now=now, most=1)
+    )
 
 
 def rebuilt(store: Store) -> list[str]:
