@@ -86,8 +86,7 @@ class Attachments:
 
     def save(self, content: IO[bytes], media_type: str, name: str, sender: str = "bus") -> Attachment:
         """Keep a whole stream; blocks until durable."""
-        receiving = self.receive(name, media_type)
-        with receiving:
+        with self.receive(name, media_type) as receiving:
             while piece := content.read(CHUNK):
                 receiving.write(piece)
             return receiving.finish(sender)
@@ -239,7 +238,7 @@ class Attachments:
 
 
 class Receiving:
-    """One file on its way in: `write` pieces, then `finish`; leaving the ``with`` block without finishing throws it away."""
+    """One file on its way in: `write` pieces, then `finish`, and `close` in any case (a ``with`` block does)."""
 
     def __init__(self, home: Attachments, name: str, media_type: str) -> None:
         self._home, self._name, self._media_type = home, name, media_type
@@ -253,6 +252,10 @@ class Receiving:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Throw it away, if it was not finished."""
         with contextlib.suppress(OSError):  # what could not be written when it was asked for is not wanted any more
             self._file.close()
         self._home.discard(self._path, self._key)

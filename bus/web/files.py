@@ -42,7 +42,7 @@ async def receive(call: Call) -> Answer:
             raise Invalid("the file is not the one that its digest names", code="attachment.digest", hint="send it again")
         file = await call.house.run(lambda: receiving.finish(call.caller.name))
     finally:
-        await call.house.run(lambda: receiving.__exit__(None, None, None))
+        await call.house.run(receiving.close)
     address = f"/attachments/{file.sha256}"
     return json_answer({**file._asdict(), "links": {"content": address}}, 201, [(b"location", address.encode())])
 

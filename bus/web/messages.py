@@ -31,14 +31,16 @@ LOOK_AGAIN = 1.0
 
 async def send(call: Call) -> Answer:
     """Take a message: 202 when it is durable; with ``Prefer: wait=N`` 200 and the reply if that came in time."""
-    app = call.house.app
-    limit = app.config.http.max_body
-    content = await bodies.whole(call.receive, call.headers, limit, exchange=call.exchange)
-    submission, files = submission_of(call.headers, content, limit, call.caller)
+    http = call.house.app.config.http
+    content = await bodies.whole(call.receive, call.headers, http.max_body, exchange=call.exchange)
+    submission, files = submission_of(call.headers, content, http.max_body, call.caller)
     if files:
         submission = submission._replace(attachments=await _files(call, files), called=tuple(file.name for file in files))
-    seconds = wait_of(call.header(b"prefer"), app.config.http.max_wait)
-    accepted, reply = await _ask(call.house, submission, seconds) if seconds else (await _hand_in(call.house, submission), None)
+    seconds = wait_of(call.header(b"prefer"), http.max_wait)
+    if seconds:
+        accepted, reply = await _ask(call.house, submission, seconds)
+    else:
+        accepted, reply = await _hand_in(call.house, submission), None
     headers: list[Header] = [(b"location", f"/messages/{accepted.id}".encode())]
     if accepted.repeated:
         headers.append((b"idempotency-status", b"repeated"))
@@ -46,9 +48,9 @@ async def send(call: Call) -> Answer:
         headers.append((b"snodo-receipt", base64.b64encode(accepted.receipt.encode())))
     if seconds:
         headers.append((b"preference-applied", f"wait={seconds:g}".encode()))
-    if reply is not None:
-        return json_answer({**_accepted(accepted), "reply": reply}, 200, headers)
-    return json_answer(_accepted(accepted), 202, headers)
+    if reply is None:
+        return json_answer(_accepted(accepted), 202, headers)
+    return json_answer({**_accepted(accepted), "reply": reply}, 200, headers)
 
 
 async def _hand_in(house: House, submission: Submission) -> Accepted:

@@ -73,16 +73,20 @@ def problem_of(error: Exception) -> Answer:
     """The answer that says ``error``. An error that is not one of ours says nothing but an id to ask for."""
     instance, extra = f"urn:uuid:{new_id()}", dict[str, Any]()
     if isinstance(error, InputError | StoreError):
-        status, code, (sentence, hint) = error.status if isinstance(error, InputError) else 503, error.code, _words(error)
+        status = error.status if isinstance(error, InputError) else 503
+        code, (sentence, hint) = error.code, _words(error)
         extra = {name: error.detail[name] for name in _EXTRA if name in error.detail}
     else:
         status, code = 500, "bus.failed"
         sentence, hint = "something unexpected went wrong; it is written in the bus's own log", "give the operator the instance"
+    if hint:
+        extra = {"hint": hint, **extra}
     shown = {
         "type": f"urn:snodo:error:{code}", "title": HTTPStatus(status).phrase, "status": status, "detail": sentence, "instance": instance,
-        "code": code, **({"hint": hint} if hint else {}), **extra,
+        "code": code, **extra,
     }  # fmt: skip
-    return Answer(status, dumps(shown), _headers(error, status), MEDIA_TYPE, told={"instance": instance, "code": code, **of_store(error)})
+    told = {"instance": instance, "code": code, **of_store(error)}
+    return Answer(status, dumps(shown), _headers(error, status), MEDIA_TYPE, told=told)
 
 
 def _words(error: SnodoError) -> tuple[str, str]:
