@@ -86,7 +86,8 @@ class Circuit:
 
     def ended(self, place: Place, error: OutsideError | None, now: dt.datetime) -> None:
         """A call came home."""
-        was_trial, self._trial = self._trial == place, None if self._trial == place else self._trial
+        was_trial = self._trial == place
+        self.left(place)
         if error is not None and error.code == "adapter.crashed":
             return  # our own fault says nothing of the system
         if not silent(error):

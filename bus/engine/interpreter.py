@@ -234,16 +234,18 @@ class Walk:
                 self.give_up(stop.failure)
                 return
             else:
-                current = self._fork(current, asked) if isinstance(asked, Fork) else self._park(current, asked)
+                if not isinstance(asked, Fork):
+                    self._park(current, asked)
+                    return
+                current = self._fork(current, asked)
             event = None
 
-    def _park(self, current: _Parked, ask: Ask) -> _Parked | None:
+    def _park(self, current: _Parked, ask: Ask) -> None:
         if ask.path in self.pending:
             raise RuntimeError(f"two asks at {ask.path}: step ids must be unique in a route")
         self.pending[ask.path] = ask
         self._parked[ask.path] = current
         self._fresh.append(ask)
-        return None
 
     def _fork(self, current: _Parked, fork: Fork) -> _Parked | None:
         joint = _Joint(current, len(fork.children))

@@ -17,7 +17,7 @@ Load = Callable[[str], Any]
 
 @dataclass(slots=True)
 class Journal:
-    """``events`` in the order they happened; ``tries`` by path; ``arrivals`` are message ids whose body comes from the store."""
+    """``events`` in the order they happened, and ``tries``, by the path of the ask."""
 
     events: list[tuple[str, Event]] = field(default_factory=list)
     tries: dict[str, Tries] = field(default_factory=dict)
@@ -25,9 +25,12 @@ class Journal:
     def of(self, path: str) -> Tries:
         return self.tries.setdefault(path, Tries())
 
-    def forget_failure(self, path: str) -> None:
-        """A redelivered or decided call is asked again: its failure no longer counts, nor do those of the calls given up for it."""
+    def ask_anew(self, path: str) -> Tries:
+        """A redelivered or decided call: its tries and its failure no longer count, nor do the failures of the calls given up for it."""
         self.events = [(p, e) for p, e in self.events if not isinstance(e, Failed) or (p != path and e.error["code"] != GIVEN_UP)]
+        tries = self.of(path)
+        tries.count, tries.probes, tries.due = 0, 0, None
+        return tries
 
 
 def unended(records: Iterable[Record]) -> Record | None:
@@ -77,9 +80,7 @@ def _fold_one(journal: Journal, record: Record, path: str, load: Load, body_of: 
         case "decided":
             _decided(journal, record, path, load)
         case "redelivered":
-            journal.forget_failure(path)
-            tries = journal.of(path)
-            tries.count, tries.probes, tries.due = 0, 0, None
+            journal.ask_anew(path)
         case _:
             pass
 
@@ -106,9 +107,8 @@ def _failed(journal: Journal, record: Record, path: str, load: Load) -> None:
 
 
 def _decided(journal: Journal, record: Record, path: str, load: Load) -> None:
-    journal.forget_failure(path)
-    tries = journal.of(path)
-    tries.count, tries.probes, tries.due, tries.doubt, tries.probe, tries.in_air = 0, 0, None, False, False, False
+    tries = journal.ask_anew(path)
+    tries.doubt = tries.probe = tries.in_air = False
     if record.data["decision"] == "happened":
         journal.events.append((path, Answered(record.time, load(_need(record, "answer")))))
 
