@@ -211,37 +211,33 @@ def receive_all(tx: Tx, arrivals: Sequence[Arrival], promises: Promises | None =
     identity = new_id()
     arrivals = [arrival.promised(identity) for arrival in arrivals]
     results = _receive_all(tx, arrivals)
-    new = [at for at, result in enumerate(results) if isinstance(result, Accepted) and not result.repeated]
-    written = [arrivals[at].entry for at in new]
-    for at, text in zip(new, promises.make(tx, identity, [(one.record, one.line) for one in written]) if new else (), strict=True):
-        results[at] = results[at]._replace(receipt=text)  # type: ignore[union-attr]
-    return [_with_receipt(tx, result) for result in results]
-
-
-def _with_receipt(tx: Tx, result: Accepted | Exception) -> Accepted | Exception:
-    """What repeats a message of the very same transaction came before the receipt was there."""
-    if isinstance(result, Accepted) and result.repeated and not result.receipt:
-        return result._replace(receipt=receipts.of_message(tx, result.id))
-    return result
+    new = {result.id for result in results if isinstance(result, Accepted) and not result.repeated}
+    written = {arrival.message.id: arrival.entry for arrival in arrivals if arrival.message.id in new}
+    made = promises.make(tx, identity, [(entry.record, entry.line) for entry in written.values()]) if written else ()
+    receipt = dict(zip(written, made, strict=True))  # also for what repeats a message of this very transaction
+    for at, result in enumerate(results):
+        if isinstance(result, Accepted) and result.id in new:
+            results[at] = result._replace(receipt=receipt[result.id])
+    return results
 
 
 def _receive_all(tx: Tx, arrivals: Sequence[Arrival]) -> list[Accepted | Exception]:
-    known = _Known(tx, arrivals)
+    seen = _Seen(tx, arrivals)
     results: list[Accepted | Exception] = []
     for arrival in arrivals:
-        unknown = known.has_no_name_of(arrival)
-        if known.is_new(arrival):
+        take_in = receive if seen.has_name_of(arrival) else _take_in
+        if seen.is_new(arrival):
             write_new(tx, arrival.entry, arrival.names)
             results.append(_accepted(arrival, ()))
             continue
         try:
-            results.append(receive(tx, arrival, perhaps_known=not unknown))
+            results.append(take_in(tx, arrival))
         except InputError as refused:
             results.append(refused)
     return results
 
 
-class _Known:
+class _Seen:
     """What a batch of arrivals might meet: keys seen before, cases that exist, waits that are open; read once for all."""
 
     def __init__(self, tx: Tx, arrivals: Sequence[Arrival]) -> None:
@@ -253,9 +249,9 @@ class _Known:
         self._case = {(row["first"], row["second"]) for row in rows if row["what"] == "case"}
         self._waits = {(row["first"], row["second"], row["third"]) for row in rows if row["what"] == "wait"}
 
-    def has_no_name_of(self, arrival: Arrival) -> bool:
-        """Whether no message was accepted under any of its names."""
-        return self._intake.isdisjoint(arrival.names.intake)
+    def has_name_of(self, arrival: Arrival) -> bool:
+        """Whether a message was accepted under one of its names."""
+        return not self._intake.isdisjoint(arrival.names.intake)
 
     def is_new(self, arrival: Arrival) -> bool:
         """Whether it begins a case of its own and meets nothing; from then on the batch knows it."""
@@ -263,7 +259,7 @@ class _Known:
         strong = [key for key in case if key[0] not in WEAK]
         new = (
             not arrival.expect
-            and self.has_no_name_of(arrival)
+            and not self.has_name_of(arrival)
             and self._case.isdisjoint(strong)
             and not any((type_name, *key) in self._waits for key in case)
         )
@@ -277,13 +273,18 @@ def _accepted(arrival: Arrival, woken: Sequence[str]) -> Accepted:
     return Accepted(message.id, message.type, text_of(message.time), False, (*arrival.runs, *woken))
 
 
-def receive(tx: Tx, arrival: Arrival, *, perhaps_known: bool = True) -> Accepted:
-    """One transaction: repeated, refused or new. Raises `Conflict`. ``perhaps_known`` false: the caller knows that it is not repeated."""
-    message = arrival.message
-    for scope, key in arrival.names.intake if perhaps_known else ():
+def receive(tx: Tx, arrival: Arrival) -> Accepted:
+    """One transaction: repeated, refused or new. Raises `Conflict`."""
+    for scope, key in arrival.names.intake:
         seen = tx.one("intake_key", scope=scope, key=key)
         if seen is not None:
             return _repeated(tx, seen["message"], seen["content"], arrival)
+    return _take_in(tx, arrival)
+
+
+def _take_in(tx: Tx, arrival: Arrival) -> Accepted:
+    """What repeats no other message. Raises `Conflict` for a fact that has changed meanwhile."""
+    message = arrival.message
     _check_facts(tx, arrival)
     case_id = write_received(tx, arrival.entry, arrival.names)
     woken = match_arrival(tx, message, case_id, arrival.names.case)
