@@ -346,7 +346,9 @@ class Engine:
         try:
             self._holding.beat(self._live)
             rows = [] if self._stopping.is_set() else self._claim(now)
-            return rows + [row for _ in range(len(self._welcomed)) for row in self._took(self._welcomed.popleft())]
+            for _ in range(len(self._welcomed)):
+                rows += self._took(self._welcomed.popleft())
+            return rows
         except BaseException:
             for one in home:
                 self._inbox.put(one)

@@ -154,9 +154,13 @@ class Holding:
             reach("claim.after-commit")
         for gate, turned in claims.away:
             self._turned_away(gate, turned)
-        rows = [row for row in claims.rows if (held := self._held.get(row["id"])) is None or held.fence <= row["fence"]]
+        rows = [row for row in claims.rows if not self._has_later_claim(row)]
         self._held.update({row["id"]: _Held(row["fence"], claims.since) for row in rows})
         return rows
+
+    def _has_later_claim(self, row: Row) -> bool:
+        held = self._held.get(row["id"])
+        return held is not None and held.fence > row["fence"]
 
     # -- holding -----------------------------------------------------------------------------------------------------
 
@@ -197,18 +201,19 @@ class Holding:
     def beat(self, live: Collection[str]) -> None:
         """The engine turns, with these runs; renew what is due, and give back what was claimed and could not begin."""
         self._turned = self.ticks()
-        for run, held in [(run, held) for run, held in self._held.copy().items() if run not in live]:
-            self._held.pop(run, None)  # another thread may have forgotten it
-            self._vain.append((run, held.fence))
+        for run, held in self._held.copy().items():
+            if run not in live:
+                self._held.pop(run, None)  # another thread may have forgotten it
+                self._vain.append((run, held.fence))
         if self._vain:
-            self._leave_alone(self._vain, self._clock.now() + REST)
+            until = text_of(self._clock.now() + REST)
+            self._store.write(lambda tx: self._leave_alone(tx, self._vain, until)).result()
             self._vain = []
         self.renew()
 
-    def _leave_alone(self, claims: Sequence[tuple[str, int]], until: dt.datetime) -> None:
+    def _leave_alone(self, tx: Tx, claims: Sequence[tuple[str, int]], until: str) -> None:
         """They are ours no more, and nobody's for a while. Nobody ended over them: it is no strike."""
-        rows = [{"id": run, "fence": fence, "owner": self.owner, "until": text_of(until)} for run, fence in claims]
-        self._store.write(lambda tx: tx.many("pause_run", rows)).result()
+        tx.many("pause_run", [{"id": run, "fence": fence, "owner": self.owner, "until": until} for run, fence in claims])
 
     def stuck(self) -> bool:
         """Whether the engine has not turned for so long that something is wrong with it."""
@@ -252,7 +257,7 @@ class Holding:
         until = self.until(self._clock.now())
 
         def work(tx: Tx) -> None:
-            tx.many("pause_run", [{"id": run, "fence": fence, "owner": self.owner, "until": until} for run, fence in in_flight])
+            self._leave_alone(tx, in_flight, until)
             tx.do("release_owner", owner=self.owner)
 
         self._store.write(work).result()

@@ -81,19 +81,19 @@ class Sweeper:
             part = Part(self._lines(tx, now, learn=everything), "" if everything else self._seen)
             ready = [] if self.suspect or not most else self._first(tx, now, part)
             others = everything and free and not (ready or self.suspect)
-            paused = [row["id"] for row in tx.all("runs_paused", now=moment, most=most)] if others else []
+            paused = tx.all("runs_paused", now=moment, most=most) if others else ()
             if everything:
                 self._saw(began, now, nothing=most > 0 and not (ready or paused or self.suspect))
             overdue = tx.all("waits_expired", now=moment, most=1)
         if self.suspect and most:  # its turn, also when others are due longer by now: they may wait for a lane that it holds
-            rows, more = self._holding.claim([self._waits], now, suspects=True) if quiet else [], True
+            more, rows = True, self._holding.claim([self._waits], now, suspects=True) if quiet else []
             self.suspect = not quiet or any(row["strikes"] >= SUSPECT for row in rows)  # another engine may have cleared it meanwhile
         else:
             rows, more = self._claim(ready[0], now, most, part, quiet=quiet) if ready else ([], False)
             self.suspect = bool(ready) and ready[0]["strikes"] == SUSPECT
             self._waits = ready[0]["id"] if self.suspect else ""
         if paused:
-            rows = self._holding.wake(paused, now)
+            rows = self._holding.wake([row["id"] for row in paused], now)
         expired = self._store.write(lambda tx: expire(tx, now, self._page)).result() if overdue else []
         if overdue:
             reach("timers.after-commit")
@@ -136,4 +136,6 @@ class Sweeper:
         """Claim a page, or only the first when it has strikes enough; what is poison is only parked."""
         if first["strikes"] < SUSPECT:
             return self._holding.claim_due(now, most, part)
-        return self._holding.claim([first["id"]], now, suspects=True) if quiet or first["strikes"] > SUSPECT else [], True
+        if first["strikes"] == SUSPECT and not quiet:
+            return [], True
+        return self._holding.claim([first["id"]], now, suspects=True), True
