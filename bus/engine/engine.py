@@ -36,6 +36,7 @@ from bus.engine.faltering import Faltering
 from bus.engine.gates import Crowd, Gates
 from bus.engine.headstart import HeadStart
 from bus.engine.holding import Claims, Holding, Known
+from bus.engine.intake import Ring
 from bus.engine.journal import Journal
 from bus.engine.live import Live, Surroundings
 from bus.engine.loading import Loaded, Loading
@@ -52,7 +53,6 @@ from bus.store import Key, Row, Store, Tx
 if TYPE_CHECKING:
     from bus.catalog import Catalog
 
-Ring = Callable[[Sequence[str]], None]
 Told = Mapping[str, JsonValue]
 """News: messages that were replied or ended, each with the reply if it has just been given, else None; and free lanes (`LANE`)."""
 QUIET = 1.0

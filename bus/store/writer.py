@@ -104,7 +104,7 @@ class Writer:
                 self._queue.put((work, future))
                 return future
         try:
-            self._run(self._connection, [(work, future)])
+            self._run([(work, future)])
         finally:
             self._turn.release()
         return future
@@ -157,18 +157,17 @@ class Writer:
 
     def _live(self) -> None:
         try:
-            connection = self._connect()
+            self._connection = self._connect()
         except BaseException as error:  # noqa: BLE001 - told to whoever opened the store
             self._ready.set_exception(error)
             return
-        self._connection = connection
         self._ready.set_result(None)
         while batch := self._take():
             with self._turn:
-                self._run(connection, batch)
+                self._run(batch)
             self._end(len(batch))
         with self._turn:
-            connection.close()
+            self._connection.close()
 
     def _end(self, pieces: int) -> None:
         with self._lock:
@@ -204,46 +203,44 @@ class Writer:
             self._queue.put(None)
         return batch
 
-    def _run(self, connection: Connection, batch: list[Work]) -> None:
+    def _run(self, batch: list[Work]) -> None:
         self._began = time.monotonic()
         try:
-            self._do(connection, batch)
+            self._do(batch)
         finally:
             self._began = None
 
-    def _do(self, connection: Connection, batch: list[Work]) -> None:
+    def _do(self, batch: list[Work]) -> None:
         try:
-            results = self._insist(connection, [work for work, _ in batch])
-        except (Interrupted, Unknown) as error:  # nobody's fault: run alone, each would wait as long, or be done twice
-            for _, future in batch:
-                future.set_exception(error)
-            return
+            results = self._insist([work for work, _ in batch])
         except BaseException as error:  # noqa: BLE001 - told to whoever asked for the work
-            if len(batch) == 1:
-                batch[0][1].set_exception(error)
+            if len(batch) > 1 and not isinstance(error, Interrupted | Unknown):
+                for piece in batch:
+                    self._do([piece])
                 return
-            for piece in batch:
-                self._do(connection, [piece])
-            return
-        for (_, future), result in zip(batch, results, strict=True):
-            future.set_result(result)
+            for _, future in batch:  # nobody's fault: run alone, each would wait as long, or be done twice
+                future.set_exception(error)
+        else:
+            for (_, future), result in zip(batch, results, strict=True):
+                future.set_result(result)
 
-    def _insist(self, connection: Connection, works: list[Callable[[Tx], Any]]) -> list[Any]:
+    def _insist(self, works: list[Callable[[Tx], Any]]) -> list[Any]:
         """Run a batch, again when it was interrupted; raises `Interrupted` when the database is away for too long."""
         while True:
             try:
-                results = self._attempt(connection, works)
+                results = self._attempt(works)
             except Interrupted as error:
                 self._away_since = self._away_since or time.monotonic()
                 if self._closing.is_set() or time.monotonic() - self._away_since > PATIENCE:
-                    connection.failing = error
+                    self._connection.failing = error
                     raise
                 self._closing.wait(PAUSE)
             else:
                 self._away_since = None
                 return results
 
-    def _attempt(self, connection: Connection, works: list[Callable[[Tx], Any]]) -> list[Any]:
+    def _attempt(self, works: list[Callable[[Tx], Any]]) -> list[Any]:
+        connection = self._connection
         connection.begin()
         try:
             results = [work(connection) for work in works]
