@@ -113,8 +113,10 @@ def _nameless(scope: JsonObject) -> str:
 
 def _named(tx: Tx, what: str) -> tuple[str | None, str | None]:
     """The message and the run that an id names."""
-    run, message = tx.one("run", id=what), tx.one("message", id=what)
-    return (run["message"], what) if run else (message["id"], None) if message else (None, None)
+    run = tx.one("run", id=what)
+    if run is not None:
+        return run["message"], what
+    return (None, None) if tx.one("message", id=what) is None else (what, None)
 
 
 def said(tx: Tx, identity: str, types: Mapping[str, MessageType], looker: Looker) -> JsonObject:
@@ -122,10 +124,9 @@ def said(tx: Tx, identity: str, types: Mapping[str, MessageType], looker: Looker
     message = log.message(tx, identity)[0]
     envelope, body = message["envelope"], message["body"]
     declared = types.get(str(envelope["type"]))
-    shown = body if looker.all else masked_whole(body) if declared is None else masked(body, declared, types, looker.sees)
     subject = envelope.get("subject")
     return {
-        "body": shown,
+        "body": undeclared(body, looker) if declared is None or looker.all else masked(body, declared, types, looker.sees),
         "subject": subject if subject is None or "personal" in looker.sees else masked_whole(subject),
         "correlationid": str(envelope.get("correlationid", identity)),
     }

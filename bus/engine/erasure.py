@@ -120,20 +120,15 @@ def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[
         raise Forbidden("an erasure takes two persons", code="subject.same-person", hint="somebody else confirms, with a key of theirs")
     found = holdings(tx, told["subject"])
     if found.open:
-        still = [str(row["id"]) for row in found.open if row["state"] in GIVEN_UP]
-        raise Conflict(
-            f"{len(found.open)} runs of these cases are not over", code="subject.open",
-            hint="those that wait or are dead you may give up: " + "; ".join(f"bus dead discard {run} --reason …" for run in still[:10])
-            if still else "they are at work, or ask a system again: confirm when they have ended",
-            runs=found.as_json()["open"],
-        )  # fmt: skip
+        raise _open(found)
     if not {*found.files, *found.shared} <= set(file_keys):
         raise Conflict("another file came this very moment", code="subject.changed", hint="confirm again")
     _nobody_waits_for(tx, found.files, clock.now())
-    held = [*_texts_of(tx, found), str(request.payload("request"))]
     settled = _with_it(tx, identity, found)
-    keys = {*_destructible(tx, held), *settled.values(), *[key for file in found.files if (key := file_keys[file]) is not None]}
-    keys.update(key for file in found.shared for key in _unnamed(tx, file, file_keys[file], actor, clock) if key != file_keys[file])
+    keys = {*_destructible(tx, [*_texts_of(tx, found), str(request.payload("request"))]), *settled.values()}
+    keys.update(key for file in found.files if (key := file_keys[file]) is not None)
+    for file in found.shared:
+        keys.update(key for key in _unnamed(tx, file, file_keys[file], actor, clock) if key != file_keys[file])
     records = [
         Record(new_id(), "erased", clock.now(), actor=actor, data={"asked": identity, "by": request.actor, **part})
         for part in _parts(found, sorted(keys))
@@ -145,6 +140,15 @@ def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[
     shown: JsonObject = {"id": identity, "record": records[0].id, "messages": len(found.messages), "files": len(found.files)}
     shown["lost"] = list[JsonValue](file for file in found.files if file_keys[file] is None)
     return Done(shown, tuple(keys), found.files)
+
+
+def _open(found: Reach) -> Conflict:
+    """Why a person with runs that are not over is not erased, and what can be done about those."""
+    still = [f"bus dead discard {row['id']} --reason …" for row in found.open if row["state"] in GIVEN_UP]
+    hint = "they are at work, or ask a system again: confirm when they have ended"
+    if still:
+        hint = "those that wait or are dead you may give up: " + "; ".join(still[:10])
+    return Conflict(f"{len(found.open)} runs of these cases are not over", code="subject.open", hint=hint, runs=found.as_json()["open"])
 
 
 def _parts(found: Reach, keys: Sequence[int]) -> Iterator[dict[str, Any]]:

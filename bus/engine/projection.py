@@ -52,7 +52,7 @@ def entry(record: Record, key: Key, values: Values | None = None, wires: Sequenc
     texts = [*[Text(role, canonical(value)) for role, value in values.items()], *wires]
     sealed = [payload.seal(text, key) for text in texts]
     if sealed:
-        record = record.committed_to(tuple([one.commitment for one in sealed]))
+        record = record._replace(payloads=tuple([one.commitment for one in sealed]))
     return Entry(record, tuple(sealed), values)
 
 
@@ -233,11 +233,13 @@ def _add_persons(tx: Tx, record: Record, names: Names) -> None:
 
 def names_of(keys: Keys, record: Record, message: Any) -> Names:
     """The tokens of a received message; ``message`` is None when nobody can open it any more: then only what its record tells."""
-    case, (intake, content) = _key_tokens(keys, record, message and message["keys"]["case"]), _intake_names(keys, record, message)
+    case = _key_tokens(keys, record, message and message["keys"]["case"])
+    intake, content = _intake_names(keys, record, message)
     if message is None:
         return Names(case, intake, content)
     holders = [keys.token(holder(name)) for name in about(message)]
-    return Names(case, intake, content, holders, [keys.token(file["sha256"]) for file in message["envelope"].get("attachments", ())])
+    files = [keys.token(file["sha256"]) for file in message["envelope"].get("attachments", ())]
+    return Names(case, intake, content, holders, files)
 
 
 def _intake_names(keys: Keys, record: Record, message: Any) -> tuple[Sequence[tuple[str, str]], str]:

@@ -89,7 +89,8 @@ def page(tx: Tx, held: Terms, kind: Kind, after: str, files: Mapping[str, int | 
         return _files(tx, held, after, files)
     if not _NUMBER.fullmatch(after):
         raise Invalid(f"after is {after[:100]!r}", code="input.query", hint="send `after` of the page before, or nothing for the first")
-    kinds, cut = _LOOKS if kind == "accesses" else frozenset({"served"}), dt.datetime.fromisoformat(held.cuts[kind])
+    kinds = _LOOKS if kind == "accesses" else frozenset({"served"})
+    cut = dt.datetime.fromisoformat(held.cuts[kind])
     records = log.of_kinds(tx, kinds, int(after or 0), PAGE)
     old = [record for _, record in records if record.time < cut]
     on = search.page_end(tx, kinds, search.EVER, cut, records, PAGE)
@@ -113,7 +114,8 @@ def _message(tx: Tx, held: Terms, kind: Kind, row: Row, standing: str, young: fr
         return None
     records = [one for one in log.of_message(tx, row["id"]) if one.kind not in APART]
     lawful = any(_kept(held, one) for one in records) or own in young
-    why, payloads = standing or ("minimum" if lawful else ""), [one for record in records for one in record.payloads]
+    why = standing or ("minimum" if lawful else "")
+    payloads = [one for record in records for one in record.payloads]
     if kind == "wire":
         wire = tuple(log.keys_of(tx, (one.id for one in payloads if one.role.startswith("wire"))))
         return Found(row["time"], why, len(wire), row["id"], rows=wire) if wire else None

@@ -110,8 +110,13 @@ def messages(tx: Tx, identities: Iterable[str]) -> dict[str, Row]:
 def opened(tx: Tx, row: Row) -> tuple[Any, Key]:
     """What was received as a message (``envelope``, ``body``, ``keys``), and the key of all that is sealed for it. Raises `Erased`."""
     nonce = bytes(row["nonce"])
+    return parsed(sealing.opened(nonce, bytes(row["content"]), tx.keys)), _key(tx, nonce)
+
+
+def _key(tx: Tx, nonce: bytes) -> Key:
+    """The key that sealed something; a fresh one where none did, before payloads were sealed."""
     number = sealing.key_number(nonce)
-    return parsed(sealing.opened(nonce, bytes(row["content"]), tx.keys)), tx.keys.fresh() if number is None else tx.keys.key(number)
+    return tx.keys.fresh() if number is None else tx.keys.key(number)
 
 
 def message(tx: Tx, identity: str) -> tuple[Any, Key]:
@@ -139,9 +144,8 @@ def key_of(tx: Tx, identity: str | None) -> Key:
 def key_of_payload(tx: Tx, identity: str) -> Key:
     """The key that sealed a payload, for what concerns the same person; one of its own where that cannot be had any more."""
     row = tx.one("payload", id=identity)
-    number = None if row is None else sealing.key_number(bytes(row["nonce"]))
     try:
-        return tx.keys.fresh() if number is None else tx.keys.key(number)
+        return tx.keys.fresh() if row is None else _key(tx, bytes(row["nonce"]))
     except Erased:
         return tx.keys.fresh()
 

@@ -1,6 +1,6 @@
 """Records: the lines of the log. A record says what happened and commits to payloads; it holds no personal data and no secrets.
 
-`Record.content` is the canonical JSON of the record: the bytes that a Merkle leaf hashes, that an auditor verifies and that are
+`content` is the canonical JSON of a record: the bytes that a Merkle leaf hashes, that an auditor verifies and that are
 never changed. Whatever a person could be known by (bodies, answers, business keys) is in a payload.
 """
 
@@ -28,7 +28,7 @@ WEAK = frozenset({"codice_fiscale", "partita_iva", "email", "richiedente"})
 
 
 class Commitment(NamedTuple):
-    """What a record says of a payload: its role in the record, its id (SHA-256 over nonce and content, hex), size and media type."""
+    """What a record says of a payload: its role in the record, its id (`bus.log.payload`), size and media type."""
 
     role: str
     id: str
@@ -58,10 +58,6 @@ class Record(NamedTuple):
     def payload(self, role: str) -> str | None:
         """The id of the payload with that role, or None."""
         return next((c.id for c in self.payloads if c.role == role), None)
-
-    def committed_to(self, payloads: tuple[Commitment, ...]) -> Record:
-        """The same record with these payloads."""
-        return self._replace(payloads=payloads)
 
 
 def content(record: Record) -> bytes:
