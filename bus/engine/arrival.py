@@ -93,41 +93,23 @@ def arrival_of(
     """Check a submission and make its ``received`` record, under a key of its own. ``parent`` is the run that sent it, if one did."""
     plans = catalog.plans_for(submission.type, sent=parent is not None)
     check(catalog, submission, bool(plans))
-    declared = catalog.types[submission.type]
     message = _message(submission, identity, clock)
     envelope = envelope_of(message)
-    scope = at_the_door(message, envelope)
-    case = _keys(declared, plans, scope)
-    names = _intake_keys(declared.key, plans, scope, submission)
-    _refuse_nul(submission, names)
-    content = _content(submission)
-    opened: list[dict[str, Any]] = [
+    told = _known_by(catalog.types[submission.type], plans, at_the_door(message, envelope), submission)
+    runs: list[dict[str, Any]] = [
         {"id": new_id(), "route": one.route, "version": one.version, "digest": one.digest, "ordered": one.ordered} for one in plans
     ]
-    tokens = [(scope, keys.token(name)) for scope, name in names]
-    data: dict[str, Any] = {
-        "type": message.type, "sender": message.sender, "runs": opened, "intake": tokens, "content": keys.token(content),
-    }  # fmt: skip
-    if strong := key_tokens(keys, case):
-        data["keys"] = strong
-    if parent is not None:
-        data["parent"] = parent
-    if submission.adapter is not None:
-        data["adapter"] = submission.adapter
-    told: dict[str, Any] = {"case": case, "intake": names, "content": content}
-    if submission.about:
-        told["about"] = submission.about
     values: dict[str, Any] = {"message": {"envelope": envelope, "body": message.body, "keys": told}}
     if submission.facts:
-        values["facts"] = [list(f) for f in submission.facts]
-        data["facts"] = fact_tokens(keys, submission.facts)
+        values["facts"] = [list(fact) for fact in submission.facts]
+    data = _data(submission, told, runs, keys, parent)
     record = Record(new_id(), "received", message.time, message=message.id, actor=message.sender or "bus", data=data)
     key = keys.fresh()
     made = entry(record, key, values, submission.wires)
     if submission.facts or submission.wires:
         _fits(made.record, submission)
-    known = names_of(keys, record, values["message"])
-    return Arrival(made, message, tuple([run["id"] for run in opened]), known, key, submission.adapter, submission.expect)
+    names = names_of(keys, record, values["message"])
+    return Arrival(made, message, tuple([run["id"] for run in runs]), names, key, submission.adapter, submission.expect)
 
 
 def arrival_of_sent(
@@ -174,6 +156,34 @@ def sent_by(message: Message, run: str, identity: str, type: str, body: JsonValu
         causationid=message.id, traceparent=message.traceparent, attachments=message.attachments,
         about=tuple(about),
     )  # fmt: skip
+
+
+def _known_by(declared: MessageType, plans: Sequence[Plan], scope: Mapping[str, Any], submission: Submission) -> dict[str, Any]:
+    """What is sealed with the message, beside itself: its business keys, its names if it came again, its content, whom it is about."""
+    case, names = _keys(declared, plans, scope), _intake_keys(declared.key, plans, scope, submission)
+    _refuse_nul(submission, names)
+    told: dict[str, Any] = {"case": case, "intake": names, "content": _content(submission)}
+    if submission.about:
+        told["about"] = submission.about
+    return told
+
+
+def _data(
+    submission: Submission, told: Mapping[str, Any], runs: Sequence[Mapping[str, Any]], keys: Keys, parent: str | None
+) -> dict[str, Any]:  # fmt: skip
+    """What the record says to everybody: of names and keys only tokens."""
+    tokens = [(scope, keys.token(name)) for scope, name in told["intake"]]
+    data: dict[str, Any] = {"type": submission.type, "sender": submission.sender, "runs": runs, "intake": tokens}
+    data["content"] = keys.token(told["content"])
+    if strong := key_tokens(keys, told["case"]):
+        data["keys"] = strong
+    if parent is not None:
+        data["parent"] = parent
+    if submission.adapter is not None:
+        data["adapter"] = submission.adapter
+    if submission.facts:
+        data["facts"] = fact_tokens(keys, submission.facts)
+    return data
 
 
 def _refuse_nul(submission: Submission, names: Sequence[tuple[str, str]]) -> None:
