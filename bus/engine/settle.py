@@ -177,7 +177,7 @@ class Settling:
     def _wait(self, tx: Tx, live: Live, wait: Await, now: dt.datetime) -> bool:
         """Open a wait, unless it was opened before; true when it has ended, or what it waits for is here."""
         row = tx.one("wait", run=live.id, path=wait.path)
-        if row is not None and row["state"] in ("matched", "expired"):
+        if _has_ended(row):
             return True
         if row is None or row["state"] == "given up":
             row = self._open(tx, live, wait, now)
@@ -207,28 +207,30 @@ class Settling:
         elif live.in_flight or live.in_line or live.askings or settled.askings:
             return
         elif settled.held_up:
-            settled.woken, settled.due = True, now + LANE_PAUSE + JUST_AFTER
-            tx.do("pause_run", id=live.id, fence=live.fence, owner=self.owner, until=text_of(now + LANE_PAUSE))
+            self._pause(tx, live, settled, now + LANE_PAUSE)
         elif woken or self._woken_meanwhile(tx, live):
             settled.woken = True
         elif live.away:
-            until = min(live.dues.values())
-            settled.woken, settled.due = True, until + JUST_AFTER
-            tx.do("pause_run", id=live.id, fence=live.fence, owner=self.owner, until=text_of(until))
+            self._pause(tx, live, settled, min(live.dues.values()))
         else:
             settled.parked, settled.due = True, min(live.dues.values(), default=None)
             write(tx, _parking(live, now, settled.due))
         settled.left = True
 
+    def _pause(self, tx: Tx, live: Live, settled: Settled, until: dt.datetime) -> None:
+        """Nobody claims the run before that."""
+        settled.woken, settled.due = True, until + JUST_AFTER
+        tx.do("pause_run", id=live.id, fence=live.fence, owner=self.owner, until=text_of(until))
+
     @staticmethod
     def _woken_meanwhile(tx: Tx, live: Live) -> bool:
         """Whether an open ask of the walk was answered by somebody else while we held the run."""
-        for ask in live.walk.pending.values():
-            if isinstance(ask, Await):
-                row = tx.one("wait", run=live.id, path=ask.path)
-                if row is not None and row["state"] in ("matched", "expired"):
-                    return True
-        return False
+        waits = (ask for ask in live.walk.pending.values() if isinstance(ask, Await))
+        return any(_has_ended(tx.one("wait", run=live.id, path=wait.path)) for wait in waits)
+
+
+def _has_ended(wait: Row | None) -> bool:
+    return wait is not None and wait["state"] in ("matched", "expired")
 
 
 def _with_what_stands(tx: Tx, live: Live) -> Iterator[Entry]:

@@ -42,9 +42,7 @@ class Accesses:
 
     def enters(self, caller: Caller, address: str) -> bool:
         """Whether this request begins an access; one that goes on is noted here."""
-        if caller.role not in READERS:
-            return False
-        return not self._goes_on(caller, address)
+        return caller.role in READERS and not self._goes_on(caller, address)
 
     def _goes_on(self, caller: Caller, address: str) -> bool:
         with self._lock:

@@ -72,12 +72,7 @@ class HttpDoor:
         start, heard = time.perf_counter(), bodies.Tapped(receive, 0)
         self._open += 1
         try:
-            try:
-                answer = await self._answer(scope, heard)
-            except asyncio.CancelledError:  # by uvicorn, once its time to stop is over; what was handed in may still be written
-                answer = self._failed(scope, Unknown("the process stopped before this request had an answer"))
-            except Exception as error:  # noqa: BLE001 - the last clause: every error becomes a problem, and only a problem
-                answer = self._failed(scope, error)
+            answer = await self._answer_or_problem(scope, heard)
             if answer.status >= 400 and _hangs_up(scope, answer):
                 await heard.drain(dict(scope["headers"]))
             try:
@@ -87,6 +82,14 @@ class HttpDoor:
         finally:
             self._open -= 1
         self._say(scope, answer, start)
+
+    async def _answer_or_problem(self, scope: Scope, receive: Receive) -> Answer:
+        try:
+            return await self._answer(scope, receive)
+        except asyncio.CancelledError:  # by uvicorn, once its time to stop is over; what was handed in may still be written
+            return self._failed(scope, Unknown("the process stopped before this request had an answer"))
+        except Exception as error:  # noqa: BLE001 - the last clause: every error becomes a problem, and only a problem
+            return self._failed(scope, error)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         """The answer; leaves in the scope the address as the log may say it: without what the caller put in."""
@@ -157,7 +160,9 @@ class HttpDoor:
         """One line for each request; those that went well are told at level debug, the log itself has their records."""
         if answer.status < 400 and not self._tells_all:
             return
-        say = self._log.debug if answer.status < 400 else self._log.info if answer.status < 500 else self._log.warning
+        say = self._log.debug
+        if answer.status >= 400:
+            say = self._log.info if answer.status < 500 else self._log.warning
         place, milliseconds = scope.get("place", "-"), round((time.perf_counter() - start) * 1000, 1)
         say("request", method=scope["method"], at=place, status=answer.status, milliseconds=milliseconds, **answer.told)
 
