@@ -338,7 +338,7 @@ class App:
         with self.store.read() as tx:
             return inquiry.runs(tx, self._now(), state, route, most)
 
-    def records(self, what: Literal["message", "run", "case"], key: str) -> list[JsonObject]:
+    def records(self, what: str, key: str) -> list[JsonObject]:
         """The log's records of one message, run or case, in order; raises `NotFound`."""
         with self.store.read() as tx:
             return inquiry.records(tx, what, key)
