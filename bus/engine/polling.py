@@ -57,12 +57,10 @@ class Polling:
             self._stopping.wait(poller.interval)
 
     def _poll_once(self, adapter: str, poller: Poller) -> None:
-        duty, fence = f"poller {adapter}.{poller.name}", 0
-        if self._leases is not None:
-            taken = self._leases.take(duty, max(LEAST_LEASE, 2 * poller.interval))
-            if taken is None:
-                return
-            fence = taken
+        duty = f"poller {adapter}.{poller.name}"
+        fence = 0 if self._leases is None else self._leases.take(duty, max(LEAST_LEASE, 2 * poller.interval))
+        if fence is None:
+            return
         with self._store.read() as tx:
             before: JsonValue = fact(tx, adapter, WATERMARK, poller.name)
         after = poller.poll(self._door(adapter), before)

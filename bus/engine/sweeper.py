@@ -85,9 +85,8 @@ class Sweeper:
             if everything:
                 self._saw(began, now, nothing=most > 0 and not (ready or paused or self.suspect))
             overdue = tx.all("waits_expired", now=moment, most=1)
-        if self.suspect and most:  # its turn, also when others are due longer by now: they may wait for a lane that it holds
-            more, rows = True, self._holding.claim([self._waits], now, suspects=True) if quiet else []
-            self.suspect = not quiet or any(row["strikes"] >= SUSPECT for row in rows)  # another engine may have cleared it meanwhile
+        if self.suspect and most:
+            rows, more = self._claim_suspect(now, quiet=quiet), True
         else:
             rows, more = self._claim(ready[0], now, most, part, quiet=quiet) if ready else ([], False)
             self.suspect = bool(ready) and ready[0]["strikes"] == SUSPECT
@@ -131,6 +130,12 @@ class Sweeper:
             self._apart_since, self._others_until = None, now + TURN
             return others
         return first
+
+    def _claim_suspect(self, now: dt.datetime, *, quiet: bool) -> list[Row]:
+        """Its turn, also when others are due longer by now: they may wait for a lane that it holds."""
+        rows = self._holding.claim([self._waits], now, suspects=True) if quiet else []
+        self.suspect = not quiet or any(row["strikes"] >= SUSPECT for row in rows)  # another engine may have cleared it meanwhile
+        return rows
 
     def _claim(self, first: Row, now: dt.datetime, most: int, part: Part, *, quiet: bool) -> tuple[list[Row], bool]:
         """Claim a page, or only the first when it has strikes enough; what is poison is only parked."""
