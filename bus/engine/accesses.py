@@ -92,8 +92,11 @@ def announce_replay(tx: Tx, actor: str, purpose: str, scope: JsonObject, clock: 
     """
     what = _nameless(scope)
     message, run = _named(tx, what)
-    data = {"scope": "run" if run else "message" if message else "case" if what else "bundle" if "bundle" in scope else "time"}
-    record = Record(new_id(), "replayed", clock.now(), actor=actor, message=message, data=data)
+    if what:
+        kind = "run" if run else "message" if message else "case"
+    else:
+        kind = "bundle" if "bundle" in scope else "time"
+    record = Record(new_id(), "replayed", clock.now(), actor=actor, message=message, data={"scope": kind})
     write_apart(tx, record, {"purpose": {"text": purpose_of(purpose), **scope}})
     return record.id
 

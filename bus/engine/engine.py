@@ -483,7 +483,8 @@ class Engine:
     def _settle(self, lives: Sequence[Live], since: float, now: dt.datetime) -> list[Settled]:
         """Commit what was decided. Who only waits needs no transaction: its lease is renewed, and its claim looked at before it acts."""
         decided = [live for live in lives if not live.only_waits]
-        settled = dict(zip([live.id for live in decided], self._settling.commit(decided, now) if decided else (), strict=True))
+        written = self._settling.commit(decided, now) if decided else []
+        settled = {live.id: one for live, one in zip(decided, written, strict=True)}
         self._holding.confirmed((run for run, one in settled.items() if not (one.lost or one.unwritten)), since)
         return [settled.get(live.id) or Settled() for live in lives]
 

@@ -219,7 +219,9 @@ def _unnamed(tx: Tx, file: str, own: int | None, actor: str, clock: Clock) -> li
             told = {**log.json_payload(tx, row["payload"]), "name": NAMELESS}
         except (KeyError, Erased):
             continue
-        data = {"file": file, "size": told["size"], "sender": row["sender"], "came": row["time"], **({} if own is None else {"key": own})}
+        data = {"file": file, "size": told["size"], "sender": row["sender"], "came": row["time"]}
+        if own is not None:
+            data["key"] = own
         write_apart(tx, Record(new_id(), "attached", clock.now(), actor=actor, data=data), {"attachment": told})
         if (number := numbers.get(row["payload"])) is not None:
             keys.append(number)

@@ -176,7 +176,9 @@ class Live:
 
     def _left_open(self) -> list[Ask]:
         """What a failed run still has open and need not see through; it may wait for its next try, and nothing else be to do."""
-        return [ask for path, ask in self.walk.pending.items() if self._may_be_left(path)] if self.walk.winding_up else []
+        if not self.walk.winding_up:
+            return []
+        return [ask for path, ask in self.walk.pending.items() if self._may_be_left(path)]
 
     def _may_be_left(self, path: str) -> bool:
         """Whether a call that a failed run still has open surely has no effect on its way."""
@@ -349,8 +351,10 @@ class Live:
     def _cannot_ask(self, ask: Call, now: dt.datetime, sentence: str, code: str) -> Event:
         """A request that is not what the operation takes: nothing was asked, the route is wrong."""
         error = fate.error_of(ask, 0, "invalid", code, sentence)
-        doubt = self.tries.get(ask.path, Tries()).doubt  # of an earlier try, under other rules
-        self.note("unanswered", now, ask, {"error": error}, data={"kind": "invalid", "code": code, **({"doubt": True} if doubt else {})})
+        data: dict[str, JsonValue] = {"kind": "invalid", "code": code}
+        if self.tries.get(ask.path, Tries()).doubt:  # of an earlier try, under other rules
+            data["doubt"] = True
+        self.note("unanswered", now, ask, {"error": error}, data=data)
         return Failed(now, error)
 
     def came_back(self, result: Result, around: Surroundings, now: dt.datetime) -> list[Ask]:

@@ -395,11 +395,12 @@ def _used_up(error: BaseException) -> str:
     if found is None:
         return ""
     of = _OF_ONE.search(str(error))
-    limit = "max_connections of the server is" if of is None else f"the CONNECTION LIMIT of the {_ONES[of[1]]} {of[2]} is"
-    raising = "raise max_connections and restart the server" if of is None else f"ALTER {_ONES[of[1]].upper()} {of[2]} CONNECTION LIMIT …"
-    return (
-        f"{limit} used up: a process of the bus takes up to {CONNECTIONS}; {raising}, or end others (pg_stat_activity says whose they are)"
-    )
+    limit, more = "max_connections of the server", "raise max_connections and restart the server"
+    if of is not None:
+        what = _ONES[of[1]]
+        limit, more = f"the CONNECTION LIMIT of the {what} {of[2]}", f"ALTER {what.upper()} {of[2]} CONNECTION LIMIT …"
+    others = "or end others (pg_stat_activity says whose they are)"
+    return f"{limit} is used up: a process of the bus takes up to {CONNECTIONS}; {more}, {others}"
 
 
 UNREACHABLE = "is the server up, and the network? are the database, the user and the password that store.url names known there?"
