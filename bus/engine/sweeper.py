@@ -74,17 +74,8 @@ class Sweeper:
         self._phase = (self._phase + GOLDEN) % 1
         self.next = now + self._every * (0.75 + self._phase / 2)
         reach("sweeper.before-look")
-        moment, most = text_of(now), max(min(room, self._page), 0)
-        with self._store.read() as tx:
-            began = self._holding.ticks()
-            everything = began >= self._seen_until
-            part = Part(self._lines(tx, now, learn=everything), "" if everything else self._seen)
-            ready = [] if self.suspect or not most else self._first(tx, now, part)
-            others = everything and free and not (ready or self.suspect)
-            paused = tx.all("runs_paused", now=moment, most=most) if others else ()
-            if everything:
-                self._saw(began, now, nothing=most > 0 and not (ready or paused or self.suspect))
-            overdue = tx.all("waits_expired", now=moment, most=1)
+        most = max(min(room, self._page), 0)
+        part, ready, paused, overdue = self._find(now, most, free=free)
         if self.suspect and most:
             rows, more = self._claim_suspect(now, quiet=quiet), True
         else:
@@ -99,6 +90,20 @@ class Sweeper:
         reach("sweeper.after-look")
         self._more = more or len(expired) >= self._page
         return rows, expired
+
+    def _find(self, now: dt.datetime, most: int, *, free: bool) -> tuple[Part, Sequence[Row], Sequence[Row], Sequence[Row]]:
+        """In one view: the part that is looked at, the first that can be claimed in it, those left alone, a deadline that has passed."""
+        began = self._holding.ticks()
+        everything = began >= self._seen_until
+        with self._store.read() as tx:
+            part = Part(self._lines(tx, now, learn=everything), "" if everything else self._seen)
+            ready = [] if self.suspect or not most else self._first(tx, now, part)
+            others = everything and free and not (ready or self.suspect)
+            paused = tx.all("runs_paused", now=text_of(now), most=most) if others else ()
+            overdue = tx.all("waits_expired", now=text_of(now), most=1)
+        if everything:
+            self._saw(began, now, nothing=most > 0 and not (ready or paused or self.suspect))
+        return part, ready, paused, overdue
 
     def _saw(self, began: float, now: dt.datetime, *, nothing: bool) -> None:
         """The look through everything that ``began`` then (ticks) has an end; if it found ``nothing``, the next one has time."""
