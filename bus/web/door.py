@@ -129,8 +129,10 @@ class HttpDoor:
         return caller
 
     def _find(self, scope: Scope) -> tuple[Served, Mapping[str, str]]:
-        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
-            raise NotFound("an address holds no NUL character")  # no store has it, and not every database can be asked for it
+        if "\0" in scope["path"]:  # no store has it, and not every database can be asked for it
+            raise NotFound("an address holds no NUL character")
+        if b"%00" in scope["query_string"]:
+            raise Malformed("a query holds no NUL character")
         path: Mapping[str, str] = {}
         methods = self._fixed.get(scope["path"])
         if methods is None:

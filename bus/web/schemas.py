@@ -13,10 +13,10 @@ Shape = dict[str, Any]
 
 
 def _object(properties: Mapping[str, Shape], *, more: bool = False) -> Shape:
-    """What ends in ``?`` may be missing."""
+    """What ends in ``?`` may be missing. A list of what is required is never empty: OpenAPI 3.0 knows no such document."""
     required = [name for name in properties if not name.endswith("?")]
     named = {name.removesuffix("?"): shape for name, shape in properties.items()}
-    return {"type": "object", "required": required, "properties": named, "additionalProperties": more}
+    return {"type": "object", **({"required": required} if required else {}), "properties": named, "additionalProperties": more}
 
 
 def _array(items: Shape, description: str = "") -> Shape:
@@ -172,7 +172,7 @@ _SHAPES: dict[str, Mapping[str, Shape]] = {
         "message?": UUID,
         "from?": _text("Messages accepted from then on: a day, or a moment with its offset."),
         "to?": _text("Messages accepted before then."),
-        "purpose": _text("Why; kept in the log with the name of the key's holder."),
+        "purpose": _text("Why; kept in the log with the name of the key's holder.", minLength=3, maxLength=500),
         "payloads?": {**TRUTH, "description": "With what was said, not only that it was."},
     },
     "Search": {
@@ -199,7 +199,7 @@ _SHAPES: dict[str, Mapping[str, Shape]] = {
         "unreadable?": {**NUMBER, "description": "With `text`: how many of them nobody can open any more."},
     },
     "Replay": {
-        "purpose": _text("Why; the log keeps it.", minLength=1),
+        "purpose": _text("Why; the log keeps it.", minLength=3, maxLength=500),
         "what?": _text("Id of a run or a message, or a key of a case."),
         "bundle?": _text("SHA-256 of the manifest of a bundle."),
         "from?": TEXT,

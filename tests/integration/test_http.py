@@ -426,9 +426,14 @@ def test_headers_of_every_answer(call):
         assert "server" not in headers
 
 
-@pytest.mark.parametrize("path", ["/messages/a%00b", "/cases/istanza:a%00b", "/messages?case=a%00b", "/in/eco%00"])
+@pytest.mark.parametrize("path", ["/messages/a%00b", "/cases/istanza:a%00b", "/in/eco%00"])
 def test_an_address_with_a_nul_is_nowhere(call, path):
     assert (call("GET", path).status, call("GET", path).json["code"]) == (404, "input.not-found")
+
+
+@pytest.mark.parametrize("path", ["/runs?route=a%00b", "/status?a=%00"])
+def test_a_query_with_a_nul_is_refused_as_the_document_says_of_each_address(call, path):
+    assert (call("GET", path).status, call("GET", path).json["code"]) == (400, "input.malformed")
 
 
 # -- looking ----------------------------------------------------------------------------------------------------------------

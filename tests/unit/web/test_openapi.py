@@ -74,6 +74,19 @@ def test_every_operation_is_whole(path, method, operation):
     assert (method == "post") == ("requestBody" in operation)
 
 
+def lists(value, name):
+    """What stands under a name, wherever it is a list."""
+    if isinstance(value, dict):
+        yield from (inner for key, inner in value.items() if key == name and isinstance(inner, list))
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from lists(inner, name)
+
+
+def test_no_list_is_empty_where_openapi_wants_one_item_at_least():
+    """Of parameters and of an object's fields alike: other validators refuse the whole document."""
+    assert all(found for name in ("required", "enum", "anyOf", "parameters") for found in lists(DOCUMENT, name))
+
+
 def test_every_status_that_an_error_has_is_described():
     kinds = [InputError]
     for kind in kinds:
