@@ -10,12 +10,14 @@ from __future__ import annotations
 import datetime as dt
 import email.utils
 import io
+import os
 import re
 import select
 import socket
+import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +37,10 @@ _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _NEVER_IN_A_HEADER = re.compile(r"[\r\n\0]")
 _LENGTH = re.compile(r"[0-9]{1,20}")
 _CHUNK = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,12})[ \t]*(?:;.*)?", re.DOTALL)
+
+
+_SHUT_OUT = re.compile(r"ALERT_(?:.*CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)")
+"""Why a server ends a connection (RFC 8446 §6.2): for our certificate, or for having none."""
 
 
 class Unsendable(OSError):
@@ -57,11 +63,12 @@ def errors() -> tuple[type[Exception], ...]:
     return (OSError, requests.RequestException, urllib3.exceptions.HTTPError)
 
 
+_FILES = "a file of certificates that the settings name"
 _REASONS = {
     "ConnectTimeoutError": "no connection in time",
     "TimeoutError": "no answer in time",
-    "SSLError": "TLS failed",
-    "SSLCertVerificationError": "TLS failed",
+    **dict.fromkeys(("NameResolutionError", "gaierror"), "the name of its host is not known: look at the settings, and at the DNS"),
+    "FileNotFoundError": f"{_FILES} is not there",
     "CutShort": "the connection ended before the answer did",
     "BadReply": "the answer is not HTTP",
 }
@@ -69,7 +76,24 @@ _REASONS = {
 
 def reason(error: Exception) -> str:
     """Why, in words that hold neither address nor payload (the texts of requests hold both)."""
-    return _REASONS.get(type(error).__name__, f"the connection failed ({type(error).__name__})")
+    cause = error.__cause__ or error  # urllib3 wraps what the system said
+    if isinstance(cause, ssl.SSLError):
+        return f"TLS failed: {_said_by_tls(cause)}"
+    if type(error) is OSError and error.errno is None:  # of requests, whose text is a path
+        return f"{_FILES} is not there"
+    if known := _REASONS.get(type(error).__name__):
+        return known
+    code = cause.errno if isinstance(cause, OSError) else None
+    return f"the connection failed: {os.strerror(code) if code else type(error).__name__}"
+
+
+def _said_by_tls(error: ssl.SSLError) -> str:
+    """What OpenSSL found; a file that it cannot read it calls a certificate that is not there, or nothing."""
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return "the connection ended"
+    if error.library == "X509" or not error.reason:
+        return f"{_FILES} cannot be read"
+    return str(getattr(error, "verify_message", "") or error.reason.replace("_", " ").lower())
 
 
 def retry_after_of(headers: Mapping[str, str], now: dt.datetime) -> float | None:
@@ -189,7 +213,7 @@ class Link:
                 _never_block(connection.sock)
             _send(connection.sock, request)
             reading = _Reading(connection.sock, limit)
-            reply = reading.reply(method)
+            reply = _unless_shut_out(lambda: reading.reply(method))
             keep = reading.reusable and not fresh
             return reply
         finally:
@@ -324,10 +348,20 @@ def _send(sock: socket.socket, request: bytes) -> None:
     crossing_now.remaining()
     reach("call.before-first-byte")
     crossing_now.left = True
-    with suppress(BrokenPipeError):  # it may have answered before it heard all
+    with suppress(BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):  # it may have answered before it heard all
         _send_all(sock, request)
     reach("call.after-first-byte")
     reach("call.after-last-byte")
+
+
+def _unless_shut_out(read: Callable[[], Reply]) -> Reply:
+    """What ``read`` gives. In TLS 1.3 a server that does not take our certificate says so after our request left; nobody there read it."""
+    try:
+        return read()
+    except ssl.SSLError as error:
+        if _SHUT_OUT.search(error.reason or ""):
+            _local.crossing.left = False
+        raise
 
 
 def _send_all(sock: socket.socket, request: bytes) -> None:

@@ -32,7 +32,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from adapters.http import Link, Reply, crossing, errors, no_answer, reason, retry_after_of
 from adapters.openapi import BODY, IN_PATH, Described, alternatives, document_of, model_of
-from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, faults_of, refused_in_band, shape_of
+from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebAddress, faults_of, refused_in_band, shape_of
 from bus.adapter import Call, Effect, Operation, OutsideError, Refused, Settings, Unreachable
 from bus.message import canonical
 
@@ -151,7 +151,7 @@ class RestReply:
 class RestSettings(Settings):
     """What every REST system needs in ``config.yaml``; adapters extend it."""
 
-    url: str = Field(pattern=r"^https?://[^\s?#]+$", description="base address of the system, without query")
+    url: WebAddress = Field(pattern=r"^[^?#]*$", description="base address of the system, without query")
     connect_timeout: float = Field(3.0, gt=0, description="seconds to wait for a connection")
     max_bytes: int = Field(5_000_000, gt=0, description="largest reply taken")
     pool: int = Field(16, ge=1, description="connections kept open")

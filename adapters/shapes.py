@@ -11,11 +11,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from bus.adapter import Adapter, Call, Contract, Operation, Refused, Settings
 
+
+def _web_address(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0 or " " in text or not text.isprintable():
+            raise ValueError("another form")
+    except ValueError:
+        raise ValueError("is no address: it begins with http:// or https:// and a host, a port is a number up to 65535") from None
+    if "@" in parts.netloc:
+        raise ValueError("must hold no user and no password: an address is shown, and kept")
+    return text
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+"""Where a system is called over HTTP."""
 _CONSTRAINTS = {
     "pattern": "pattern", "minLength": "min_length", "maxLength": "max_length", "minItems": "min_length", "maxItems": "max_length",
     "minimum": "ge", "maximum": "le", "description": "description",

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from adapters.anagrafe import dialects
 from adapters.anagrafe.dialects import Dialect, Question, day_of, dig, filled
+from adapters.shapes import WebAddress
 from adapters.soap.client import BAD_REQUEST, Link, SoapClient
 from bus.adapter import Adapter, Call, Contract, InDoubt, Refused, Settings, Unreachable, operation
 from bus.errors import ConfigError
@@ -77,7 +78,7 @@ _CERTIFICATE = frozenset({"numero", "data", "codice_fiscale", "file"})
 
 
 class AnagrafeSettings(Settings):
-    url: str = Field(description="address of the service; the one in the WSDL is never called")
+    url: WebAddress = Field(description="address of the service; the one in the WSDL is never called")
     dialetto: str | Dialect = Field(default="anpr", description="anpr, wsanagrafe2, or a whole dialect written out")
     contratto: str = Field(default="", description="path of the WSDL; empty takes the one shipped with the dialect")
     credenziali: dict[str, str] = Field(default_factory=dict, repr=False, description="names the dialect's templates use, such as token")

@@ -13,7 +13,7 @@ from email.message import EmailMessage
 from email.policy import SMTP as WIRE
 from typing import Any
 
-from adapters.http import BoundedRaw, crossing
+from adapters.http import BoundedRaw, crossing, reason
 from bus.adapter import Call, InDoubt, Refused, Unreachable
 
 
@@ -93,12 +93,11 @@ def _expect(reply: tuple[int, bytes], good: tuple[int, ...], refusal: str, *, se
 
 def _lost(error: Exception, *, sent: bool) -> Exception:
     if isinstance(error, smtplib.SMTPResponseException):
-        reason = f"the mail server answered {error.smtp_code}"
-    elif isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):  # smtplib hides it in one of its own
-        reason = "no answer in time"
+        why = f"the mail server answered {error.smtp_code}"
     else:
-        reason = f"the connection failed ({type(error).__name__})"
-    return InDoubt(f"mail: {reason}") if sent else Unreachable(f"mail: {reason}")
+        hidden = error.__context__ if isinstance(error.__context__, TimeoutError) else error  # smtplib hides it in one of its own
+        why = reason(hidden)
+    return InDoubt(f"mail: {why}") if sent else Unreachable(f"mail: {why}")
 
 
 class _Session(smtplib.SMTP):
@@ -112,8 +111,9 @@ class _Session(smtplib.SMTP):
         super().__init__(settings.smtp_host, settings.smtp_port, local_hostname=name, timeout=going.remaining())
 
     def _get_socket(self, host: str, port: int, timeout: float) -> Any:
+        context = _tls(self._settings) if self._settings.smtp_cifratura == "tls" else None
         plain = super()._get_socket(host, port, timeout)  # type: ignore[misc]  # not in the typed interface
-        return _tls(self._settings).wrap_socket(plain, server_hostname=host) if self._settings.smtp_cifratura == "tls" else plain
+        return context.wrap_socket(plain, server_hostname=host) if context else plain
 
     def send(self, s: Any) -> None:
         data = s.encode("ascii") if isinstance(s, str) else bytes(s)

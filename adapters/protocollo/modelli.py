@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from adapters.protocollo.dialects import Dialect, Shipped
+from adapters.shapes import WebAddress
 from bus.adapter import Contract, Settings
 
 _RIFERIMENTO = r"^[A-Za-z0-9._:/-]{1,64}$"
@@ -63,10 +64,10 @@ class Trovato(Contract):
 
 
 class ProtocolloSettings(Settings):
-    url: str = Field(description="address of the DOCAREA service; the one in the WSDL is never called")
+    url: WebAddress = Field(description="address of the DOCAREA service; the one in the WSDL is never called")
     dialetto: Shipped | Dialect = Field(default="docarea", description="docarea, ads, tinn, or a whole dialect written out")
     contratto: str = Field(default="", description="path of the WSDL; empty takes the one shipped with the dialect")
-    url_ricerca: str = Field(default="", description="ads: address of ProtocolloExtendedService")
+    url_ricerca: WebAddress = Field(default="", description="ads: address of ProtocolloExtendedService")
     contratto_ricerca: str = Field(default="", description="ads: path of the WSDL of ProtocolloExtendedService")
     autorizzazione_ricerca: str = Field(default="", repr=False, description="ads: Authorization header of ProtocolloExtendedService")
     ente: str = Field(description="code of the body, for the login")

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.http import no_answer
-from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, refused_in_band, shape_of
+from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebAddress, refused_in_band, shape_of
 from adapters.soap.client import BAD_REQUEST, Link, SoapClient, put
 from bus.adapter import Call, Operation, Settings
 
@@ -44,7 +44,7 @@ class SoapOperationSettings(ConfiguredOperation):
 
 class SoapSettings(Settings):
     wsdl: str = Field(description="path of the WSDL")
-    url: str = Field(description="address of the service; the one in the WSDL is never called")
+    url: WebAddress = Field(description="address of the service; the one in the WSDL is never called")
     port: str = Field(default="", description="port of the WSDL; empty takes the first one of SOAP 1.1")
     connect_timeout: float = Field(default=3.0, gt=0, description="seconds to connect")
     max_reply_bytes: int = Field(default=20_000_000, gt=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from adapters.http import MOST_HEAD, BadReply, CutShort, Link, Reply, Unsendable, crossing
@@ -110,3 +112,15 @@ def test_a_connection_is_kept_only_when_the_reply_ended_where_it_said(first: byt
                 assert link.exchange("GET", f"{url}/x", b"", {}, limit=100).body == expected
         link.close()
     assert seen.connections == connections
+
+
+def test_what_a_server_said_before_it_heard_all_is_read() -> None:
+    """A server that answers 413 to the head of a large request, and closes with the rest unread: its kernel resets the connection."""
+
+    def refuse(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    with peer(refuse) as (url, _), crossing(30.0):
+        link = Link()
+        assert link.exchange("POST", f"{url}/x", b"x" * 8_000_000, {}, limit=100).status == 413
+        link.close()

@@ -49,11 +49,27 @@ def test_every_setting_and_refusal_stands_in_the_readme(kind):
 def test_secrets_are_not_shown_with_the_settings(kind):
     secret = "non-mostrarmi"
     given = {
-        Anagrafe: {"url": "u", "credenziali": {"token": secret}},
+        Anagrafe: {"url": "http://u", "credenziali": {"token": secret}},
         Protocollo: {
-            "url": "u", "ente": "e", "utente": "u", "password": secret, "autorizzazione_ricerca": secret, "amministrazione": "a", "aoo": "a",
+            "url": "http://u", "ente": "e", "utente": "u", "password": secret, "autorizzazione_ricerca": secret, "amministrazione": "a", "aoo": "a",
             "denominazione": "d",
         },
-        Soap: {"url": "u", "wsdl": "w", "headers": {"Authorization": secret}, "operations": {"x": {"operation": "x", "timeout": 1}}},
+        Soap: {"url": "http://u", "wsdl": "w", "headers": {"Authorization": secret}, "operations": {"x": {"operation": "x", "timeout": 1}}},
     }[kind]  # fmt: skip
     assert secret not in repr(kind.Settings.model_validate(given))
+
+
+@pytest.mark.parametrize(
+    "url", ["", "u", "tributi.example/ws", "htp://tributi.example", "http://", "http://tributi.example:99999/", "http://[::1", "http://a b"]
+)
+@pytest.mark.parametrize("kind", [Anagrafe, Protocollo, Soap])
+def test_an_address_that_is_none_is_told_where_it_is_written(kind, url):
+    """It was found at the first call, as a system that cannot be reached, and tried for days."""
+    with pytest.raises(ValueError, match="is no address"):
+        kind.Settings.model_validate({"url": url})
+
+
+def test_credentials_in_an_address_are_refused():
+    """They were left out in silence, and stood in evidence."""
+    with pytest.raises(ValueError, match="must hold no user and no password"):
+        Soap.Settings.model_validate({"url": "https://snodo:segreta@tributi.example/ws"})

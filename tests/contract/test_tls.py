@@ -152,3 +152,45 @@ def test_a_mail_server_we_do_not_trust_gets_no_mail(certificate, how):
         done = attempt(mailer(port, how, None), "email", MAIL, timeout=30)
     assert isinstance(done.error, Unreachable)
     assert [line for line, _ in seen if line.startswith(b"MAIL")] == []
+
+
+def demanding(certificate, version):
+    """A server that wants a certificate of ours, and hangs up where it gets none."""
+
+    def talk(connection):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        context.load_verify_locations(certificate[0])
+        context.verify_mode, context.maximum_version = ssl.CERT_REQUIRED, version
+        with suppress(ssl.SSLError), context.wrap_socket(connection, server_side=True) as secure:
+            secure.recv(65536)
+
+    return talk
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_server_that_does_not_let_us_in_leaves_no_doubt(certificate, version):
+    """In TLS 1.3 it says so only after our request left: a certificate of ours that expired would park each `once` with a person."""
+    with peer(demanding(certificate, version)) as port, pytest.raises(Unreachable, match=r"TLS failed: .+ alert"):
+        ask(port, certificate[0])
+
+
+@pytest.mark.parametrize(
+    ("ca", "why"),
+    [(None, "TLS failed: self-signed certificate"), ("/nowhere.pem", "certificates that the settings name is not there"), (__file__, "cannot be read")],
+)  # fmt: skip
+def test_why_there_is_no_connection_is_told_in_words(certificate, ca, why):
+    with peer(web(certificate, [])) as port, pytest.raises(Unreachable, match=why):
+        ask(port, ca)
+    with peer(mail_server(certificate, [], at_once=True)) as port:
+        done = attempt(mailer(port, "tls", ca), "email", MAIL, timeout=30)
+    assert why in str(done.error)
+
+
+def test_that_nobody_is_there_is_told_in_words():
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    listener.close()
+    with pytest.raises(Unreachable, match="the connection failed: Connection refused"):
+        ask(port, None)
+    assert "Connection refused" in str(attempt(mailer(port, "tls", None), "email", MAIL, timeout=30).error)
