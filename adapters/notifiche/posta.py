@@ -19,9 +19,9 @@ from bus.adapter import Call, InDoubt, Refused, Unreachable
 
 def mail_of(sender: str, recipient: str, subject: str, text: str, ctx: Call) -> EmailMessage:
     """The mail; its Message-ID is made of the call's key, so that a second copy can be recognised. A subject is one line: what else Unicode
-    takes for the end of one (U+2028, a form feed) becomes a blank.
+    takes for the end of one (U+2028, a form feed) becomes a blank. All of it is ASCII, which every server takes (RFC 6152 is an extension).
     """
-    mail = EmailMessage(policy=WIRE)
+    mail = EmailMessage(policy=WIRE.clone(cte_type="7bit"))
     mail["From"], mail["To"], mail["Subject"] = sender, recipient, " ".join(subject.splitlines())
     mail["Date"] = ctx.now
     mail["Message-ID"] = f"<{ctx.key[:40]}@{sender.rpartition('@')[2]}>"

@@ -101,6 +101,10 @@ class TestNotifiche(AdapterContract):
         assert found["detail"]["oggetto"] == "Così è più chiaro: perché no?"
         assert found["detail"]["testo"].replace("\r\n", "\n") == MAIL["testo"]
 
+    def test_a_mail_is_ascii_on_the_wire_which_every_server_takes(self, adapter):
+        _, ctx = call(adapter, "email", {**MAIL, "testo": "La pratica è già protocollata."})
+        assert all(one.content.isascii() for one in ctx.exchanges if one.direction == "out")
+
     def test_the_same_call_has_the_same_message_id(self, adapter):
         first = attempt(adapter, "email", MAIL)
         again = attempt(adapter, "email", MAIL, key=first.ctx.key)
