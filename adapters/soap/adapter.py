@@ -1,7 +1,7 @@
 """A SOAP system described in ``config.yaml``: its WSDL and its operations. The answer is what its contract says, as JSON.
 
-Dates become ISO texts, decimals become texts as they were written, binary becomes base64. What this cannot say (a probe, files,
-a token that expires, binary in a request) is the work of an adapter of its own.
+Dates become ISO texts, decimals become texts as they were written, binary is base64 both ways. What this cannot say (a probe, files,
+a token that expires) is the work of an adapter of its own.
 """
 
 from __future__ import annotations

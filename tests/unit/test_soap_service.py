@@ -17,9 +17,10 @@ from adapters.soap.server import SoapFault, SoapService
 from adapters.soap.shapes import shapes_of
 from adapters.soap.xml import as_said
 from bus.adapter import Call, InDoubt, Refused, Unreachable
-from bus.errors import ConfigError
+from bus.errors import ConfigError, Invalid
 
 OURS = Path(__file__).parents[2] / "adapters/anagrafe/contract/anagrafe.wsdl"
+DOCAREA = Path(__file__).parents[2] / "adapters/protocollo/contract/docarea.wsdl"
 SHARED = Path(__file__).parents[3] / "shared/contracts"
 ASKED = {
     "testata": {"codMittente": "085004", "dataOraRichiesta": "2026-01-02T03:04:05Z"},
@@ -377,6 +378,25 @@ def test_the_environment_cannot_put_a_proxy_between(monkeypatch):
         client = SoapClient(OURS, peer.url)
         assert client.call("ricercaSoggetto", ASKED, call_of())
         client.close()
+
+
+@pytest.mark.parametrize(("said", "sent"), [(b"caff\xe8", "Y2FmZug="), ("Y2Fm\r\nZug=", "Y2FmZug="), ("", "")])
+def test_bytes_are_sent_and_a_text_that_is_base64(said, sent):
+    register = wsdl.load(DOCAREA)
+    envelope = register.build_request(register.operation("inserimento"), {"strUserName": "u", "strDST": "t", "strAttachment": said})
+    assert envelope[0][0][-1].text == sent
+
+
+@pytest.mark.parametrize("said", ["<Segnatura/>", "12.50", "caffè", "Y2F"])
+def test_a_text_that_is_no_base64_is_neither_sent_nor_read_for_bytes(said):
+    """libxml2 takes it for valid: a document that was no base64 went out, and of such a certificate something came in."""
+    register = wsdl.load(DOCAREA)
+    asked = register.operation("inserimento")
+    with pytest.raises(Invalid, match="not base64"):
+        register.build_request(asked, {"strUserName": "u", "strDST": "t", "strAttachment": said})
+    child = register.build_request(asked, {"strUserName": "u", "strDST": "t", "strAttachment": b"x"})[0][0]
+    child[-1].text = said
+    assert register.read_request(asked, child)["strAttachment"] is None
 
 
 def test_a_contract_is_read_once_per_process():
