@@ -14,7 +14,7 @@ any of these in a transaction that reads    `Unreachable`
 =========================================== ==========================================================
 
 Statements with their parameters, rows and error texts are kept as JSON through ``ctx.wire``: the driver does not show the bytes.
-Sentences of errors name only the class of failure, since the texts of databases quote values.
+Sentences of errors name only the class of failure, since the texts of databases quote values; why there is no connection they do say.
 
 `Sql` is the adapter ``sql``: named statements written in ``config.yaml``.
 """
@@ -298,7 +298,7 @@ class Database:
                 opened.commit(name)
         except DBAPIError as error:
             _keep(ctx, "in", {"error": str(error.orig).strip(), "sqlstate": _state_of(error)}, name)
-            when = " at COMMIT" if at_commit else ", and nothing was asked" if opened is None else ""
+            when = " at COMMIT" if at_commit else f", and nothing was asked: {_first_line(error)}" if opened is None else ""
             raise _told(error, f"{name}: {_named(error)}{when}", read=read, at_commit=at_commit, taken_again=taken_again) from None
         except OverflowError:
             raise Refused(f"{name}: a whole number is larger than any column", outside_code="DATO_NON_VALIDO") from None
@@ -403,6 +403,11 @@ def _named(error: DBAPIError) -> str:
     """The class of a failure alone: the texts of databases quote values."""
     state = _state_of(error)
     return type(error.orig).__name__ + (f", SQLSTATE {state}" if state else "")
+
+
+def _first_line(error: DBAPIError) -> str:
+    """Why there is no connection, in the words of the library: they quote host and user, and no value, since none was sent."""
+    return next(iter(str(error.orig).strip().splitlines()), "no reason is told").strip()
 
 
 def _told(error: DBAPIError, sentence: str, *, read: bool, at_commit: bool, taken_again: bool) -> OutsideError:

@@ -159,13 +159,14 @@ def test_a_pool_that_is_taken_is_unreachable_within_the_timeout(url):
     small.close()
 
 
-def test_why_there_is_no_connection_stands_in_the_evidence(url):
+def test_why_there_is_no_connection_is_told_and_stands_in_the_evidence(url):
     absent = url.replace("edilizia@", "nessuno@").replace("strade.sqlite", "assente/strade.sqlite")
     streets = Sql("strade", Sql.Settings.model_validate({"url": absent, "operations": OPERATIONS}))
     done = attempt(streets, "aggiungi-strada", {"codice": 3, "nome": "Via Dante"})
     streets.close()
     assert isinstance(done.error, Unreachable)
-    assert done.error.sentence.endswith("and nothing was asked")
+    _, _, why = done.error.sentence.partition("and nothing was asked: ")
+    assert 'role "nessuno" does not exist' in why or why == "unable to open database file"
     assert b'role \\"nessuno\\" does not exist' in done.wire or b"unable to open database file" in done.wire
 
 
