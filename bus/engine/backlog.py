@@ -1,7 +1,7 @@
 """Back-pressure: how much work waits, and whether the doors take more. Any process can ask, with an engine or without.
 
 The count is a look at the store, at most one a second and only while messages come; so a bus that fills up fast takes about a second's
-worth more than its bound. Once it is full it takes messages again when a tenth has been worked off.
+worth more than its bound. Once it is full it looks on by itself, and takes messages again when a tenth has been worked off.
 
 Runs that stand behind a dead letter of their case are not counted: they wait for a person, and one case must not shut the door for all.
 """
@@ -29,6 +29,7 @@ class Backlog:
         self._store, self._clock, self._most = store, clock, most
         self._looked = -EVERY
         self._lock = threading.Lock()
+        self._stopping = threading.Event()
         self._thread = Threads(1, "snodo-backlog")
         self.full = False
 
@@ -38,7 +39,7 @@ class Backlog:
         if now - self._looked >= EVERY and self._lock.acquire(blocking=False):
             self._looked = now
             try:
-                self._thread.run(self._look)
+                self._thread.run(self._watch)
             except RuntimeError:  # stopping
                 self._lock.release()
         if self.full:
@@ -46,6 +47,15 @@ class Backlog:
                 f"more than {self._most} messages wait to be worked on", code="bus.backlog", retry_after=RETRY_AFTER,
                 hint="send it again after that time, under the same key",
             )  # fmt: skip
+
+    def _watch(self) -> None:
+        """Look, and while it is full again and again: the first message after a pause must not meet what was true before it."""
+        try:
+            self._look()
+            while self.full and not self._stopping.wait(EVERY):
+                self._look()
+        finally:
+            self._lock.release()
 
     def _look(self) -> None:
         try:
@@ -55,8 +65,6 @@ class Backlog:
                 logger("snodo.intake").warning("backlog.full" if self.full else "backlog.worked-off", ready=count, most=self._most)
         except Exception as error:  # noqa: BLE001 - the store says so itself when a message is written
             logger("snodo.intake").warning("backlog.not-counted", error=repr(error))
-        finally:
-            self._lock.release()
 
     def _count(self) -> int:
         """Runs that a worker could take, up to the bound. Who stands behind a dead letter is looked for only when that may decide."""
@@ -69,4 +77,5 @@ class Backlog:
             return int(tx.all("count_ready", now=now, most=self._most + behind)[0]["ready"]) - behind
 
     def close(self) -> None:
+        self._stopping.set()
         self._thread.close(time.monotonic() + 5)

@@ -24,7 +24,11 @@ async def status(call: Call) -> Answer:
             hint="restart this process; its log says what came before",
         )  # fmt: skip
     detail = await call.house.glance(call.house.app.status)
-    shown = {"type": "about:blank", "title": "OK", "status": 200, "detail": "the bus takes messages"}
+    # Still 200: a balancer that left this door would keep from everybody the answer that says when to come again.
+    now = (
+        "the bus has more to do than it may have: it refuses messages for now" if call.house.app.backlog.full else "the bus takes messages"
+    )
+    shown = {"type": "about:blank", "title": "OK", "status": 200, "detail": now}
     if call.caller.role in WATCHERS:
         shown = {**shown, "bus": detail}
     return json_answer(shown, media_type=MEDIA_TYPE)
