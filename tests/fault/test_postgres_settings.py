@@ -119,6 +119,8 @@ def test_settings_of_the_server_for_others_sessions_are_not_ours(postgresql: Pos
     }  # fmt: skip
     name = postgresql_url.rpartition("/")[2]
     with psycopg.connect(postgresql.url, autocommit=True) as admin:
+        if admin.info.server_version >= 170000:
+            theirs["transaction_timeout"] = "500ms"
         for setting, value in theirs.items():
             admin.execute(f"ALTER DATABASE {name} SET {setting} = '{value}'")  # type: ignore[call-overload]
     with ThreadPoolExecutor(8) as threads:
@@ -129,6 +131,10 @@ def test_settings_of_the_server_for_others_sessions_are_not_ours(postgresql: Pos
         store.write(lambda tx, turn=turn: add(tx, f"perché {turn} €")).result(60)  # type: ignore[misc]
         assert times(store, f"perché {turn} €") == 1
         time.sleep(0.5)  # their patience with who idles
+    with store.read() as tx:
+        counted = tx.all("count_everything")
+        time.sleep(1)  # a long look, such as that of `bus log verify`
+        assert tx.all("count_everything") == counted
     assert len(numbers(store)) == 3
     store.close()
 
