@@ -12,7 +12,7 @@ from typing import Any
 from bus.engine.arrival import Submission
 from bus.engine.inquiry import unknown_message
 from bus.engine.intake import Accepted
-from bus.errors import NotFound
+from bus.errors import NotFound, StoreError
 from bus.log.receipt import of_message
 from bus.message import Attachment, JsonValue, as_kept
 from bus.web import bodies, bridge
@@ -104,7 +104,10 @@ async def _ask(house: House, submission: Submission, seconds: float) -> tuple[Ac
 
 async def _reply_to(house: House, identity: str, asked: _Asked, until: float) -> Any:
     while asked.reply is None:
-        shown = await house.run(lambda: house.app.message(identity))
+        try:
+            shown = await house.run(lambda: house.app.message(identity))
+        except StoreError:  # what was accepted stands: an error would be taken for a no, and the reply may be heard all the same
+            shown = {"reply": None, "state": ""}
         left = until - time.monotonic()
         if shown["reply"] is not None or shown["state"] in ENDED or left <= 0 or house.app.leaving:
             return shown["reply"]

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from bus.errors import StoreError
+from bus.errors import Interrupted, StoreError
 from tests.integration.test_http import call, saluto, server
 from tests.small_bus import Caller, Reply, no_descriptors, running
 
@@ -56,6 +56,19 @@ def test_a_store_that_fails_is_503_and_nothing_is_promised(server, call, monkeyp
     reply = call("POST", "/messages", saluto("Vera"))
     assert (reply.status, reply.json["code"]) == (503, "store.closed")
     assert "retry-after" in reply.headers
+
+
+def test_a_message_that_was_accepted_is_not_refused_because_its_reply_cannot_be_looked_for(server, call, monkeypatch):
+    """Sent without a key, it would be sent once more."""
+
+    def away(identity, **how):
+        raise Interrupted("the database went away: sorry, too many clients already")
+
+    with monkeypatch.context() as for_now:
+        for_now.setattr(server.app, "message", away)
+        reply = call("POST", "/messages", {"type": "prova.silenzio", "data": {"nome": "Vera"}}, {"Prefer": "wait=1"})
+    assert reply.status == 202
+    assert call("GET", f"/messages/{reply.json['id']}").status == 200
 
 
 def test_a_bus_whose_engine_has_ended_is_not_well(server, call, monkeypatch):
