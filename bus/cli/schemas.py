@@ -18,10 +18,11 @@ from bus.adapter import Adapter, Operation
 from bus.config import Config
 from bus.expression.typing import resolved
 from bus.mapping.model import MappingDocument, MappingTest
+from bus.mapping.schema import schema_of_schemas
 from bus.mapping.types import CODES, TypeDocument
 from bus.route.model import Conduct, RouteDocument, TestDocument, TestsFile
 from bus.route.steps import KINDS
-from bus.route.target import shape_of
+from bus.route.target import answer_of, shape_of
 from bus.services import Servizio
 
 Schema: TypeAlias = dict[str, Any]
@@ -148,6 +149,8 @@ def _route(vocabulary: Vocabulary) -> Schema:
                 "additionalProperties": False,
             }
             expected[part]["anyOf"][0]["items"] = {"anyOf": [one, fields]}
+    if asked := sorted(vocabulary.operations):
+        expected["tries"]["propertyNames"] = {"enum": asked}
     definitions["Call"]["allOf"] = [_asked(name, one) for name, one in sorted(vocabulary.operations.items())]
     definitions["Send"]["allOf"] = [_where("send", name, {"with": _fields(shape)}) for name, shape in sorted(vocabulary.shapes.items())]
     step = {"description": "One step: its kind is the field that names it", "anyOf": [_ref(kind.__name__) for kind in KINDS.values()]}
@@ -215,20 +218,25 @@ def _told(schema: Schema) -> str:
 
 
 def _given(vocabulary: Vocabulary) -> Schema:
-    conduct = _ref("Conduct")
-    turns = {"anyOf": [conduct, {"type": "array", "items": conduct}]}
-    asked = {name: {**turns, "description": text} for name, text in vocabulary.named("operations").items()}
-    messages = {
-        "type": "object",
-        "description": "Bodies, by type",
-        "properties": {name: {"description": text} for name, text in vocabulary.types.items()},
-    }
+    conducts = {name: _conduct(one) for name, one in vocabulary.operations.items()}
+    asked = {name: {**conducts[name], "description": text} for name, text in vocabulary.named("operations").items()}
+    bodies = {name: _fields(vocabulary.shapes.get(name, {})) | {"description": text} for name, text in vocabulary.types.items()}
+    messages = {"type": "object", "description": "Bodies, by type", "properties": bodies}
     clock = {"type": "string", "description": 'The moment at which the test begins, such as "2026-03-02T09:00:00+01:00"'}
     return {
         "type": "object",
         "properties": {"clock": clock, "messages": messages, **asked},
-        "additionalProperties": False if asked else turns,
+        "additionalProperties": False if asked else _turns(_ref("Conduct")),
     }
+
+
+def _conduct(operation: Operation) -> Schema:
+    """What an operation does in a test: once, or turn by turn. The fields of its answer are told."""
+    return _turns({"allOf": [_ref("Conduct"), {"properties": {"answers": _fields(answer_of(operation.answer))}}]})
+
+
+def _turns(conduct: Schema) -> Schema:
+    return {"anyOf": [conduct, {"type": "array", "items": conduct}]}
 
 
 # --- the other files -------------------------------------------------------------------------------------------------
@@ -247,7 +255,11 @@ def _type(vocabulary: Vocabulary) -> Schema:
     made = _document(TypeDocument, vocabulary, "A message type: the shape of its body, and what of it tells the case.")
     if vocabulary.tables:
         made["properties"]["codes"]["additionalProperties"] = _enumerated({"type": "string"}, vocabulary.tables)
-    made["properties"]["schema"] = {"$ref": DRAFT, "description": made["properties"]["schema"]["description"]}
+    made["$defs"]["Schema"] = schema_of_schemas(_ref("Schema"))
+    made["properties"]["schema"] = {
+        "allOf": [_ref("Schema"), {"type": "object"}],
+        "description": made["properties"]["schema"]["description"],
+    }
     return made
 
 

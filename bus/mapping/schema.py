@@ -108,6 +108,20 @@ def compile_schema(schema: Any, pointer: Pointer, report: Reporter) -> Any:
         return None
 
 
+def schema_of_schemas(itself: dict[str, Any]) -> dict[str, Any]:
+    """What one may write in a schema, as a schema for editors; ``itself`` is the reference by which it is found."""
+    names = dict(zip((str, int, float, bool, list, dict), ("string", "integer", "number", "boolean", "array", "object"), strict=True))
+    words: dict[str, Any] = {word: {} for word in sorted(_KEYWORDS)}
+    for taken, kinds, said in _TAKES:
+        words |= {word: {"type": [names[one] for one in kinds], "description": said} for word in taken}
+    words |= {word: {**itself, "description": "A schema"} for word in _ONE}
+    words |= {word: words[word] | {"additionalProperties": itself} for word in _MANY}
+    words |= {word: words[word] | {"items": itself} for word in _LIST}
+    words["type"] |= {"anyOf": [{"enum": [*_TYPES]}, {"type": "array", "items": {"enum": [*_TYPES]}}]}
+    words["format"] |= {"enum": [*_FORMATS]}
+    return {"type": ["object", "boolean"], "properties": words, "additionalProperties": False}
+
+
 def without_defaults(schema: Any) -> Any:
     """A schema without `default`, which nobody writes into a message that lacks the field: the same object where it has none."""
     if not isinstance(schema, dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema_rs
@@ -113,6 +114,52 @@ def test_the_fields_of_a_message_say_what_they_are(ours: dict[str, jsonschema_rs
     assert {path.stem for path in PROJECT.glob("mappings/types/*.yaml")} == set(sent)
     assert "string" == sent["edilizia.pratica.presentata"]["oggetto"]["description"].rpartition(". ")[2]
     assert "one of " in sent["edilizia.pratica.presentata"]["procedimento"]["description"]
+
+
+def test_an_editor_behind_a_firewall_has_all_it_needs(ours: dict[str, jsonschema_rs.Draft7Validator]) -> None:
+    made = schemas(vocabulary_of(declared(PROJECT / "config.yaml")))
+    outside = re.findall(r'"\$ref": "(?!#)[^"]*"', json.dumps(made))
+    assert [] == outside
+
+
+@pytest.mark.parametrize(
+    ("schema", "good"),
+    [
+        ("{type: object, properties: {a: {type: [string, 'null']}, b: true}, $defs: {c: {items: false}}}", True),
+        ("{type: object, properties: {a: {type: strin}}}", False),
+        ("{type: object, definitions: {}}", False),
+        ("{type: object, properties: {a: {format: datte}}}", False),
+        ("{allOf: {type: object}}", False),
+        ("{type: object, required: true}", False),
+        ("true", False),
+    ],
+)
+def test_the_schema_of_a_type_has_the_words_that_are_taken(schema: str, good: bool, ours: dict[str, jsonschema_rs.Draft7Validator]) -> None:
+    notes = Notes("a")
+    document = read(f"type: a.b\nschema: {schema}\n".encode(), "a").plain()
+    assert good == ours["type"].is_valid(document)
+    assert good == (compile_type(document, notes) is not None and not notes.findings)
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        ("sistema.verifica: [{unreachable: 2, answers: {nome: Ada, cognome: Neri, eta: 36}}, {refuses: X}]", []),
+        ("sistema.verifica: [{refuses: X}, {answers: {cognomme: Neri}}]", ["/given/sistema.verifica"]),
+        ("sistema.verifica: {answers: {cognomme: Neri}}", ["/given/sistema.verifica"]),
+        ("messages: {prova.istanza: {istansa: a}}", ["/given/messages/prova.istanza"]),
+    ],
+)
+def test_what_a_test_gives_has_the_fields_of_its_contract(
+    given: str, wrong: list[str], of_the_corpus: dict[str, jsonschema_rs.Draft7Validator]
+) -> None:
+    document = read(f"given: {{{given}}}\ntests: [{{name: x, expect: {{}}}}]\n".encode(), "a").plain()
+    assert wrong == ["/" + "/".join(map(str, one.instance_path)) for one in of_the_corpus["tests"].iter_errors(document)]
+
+
+def test_tries_are_counted_of_operations_that_there_are(of_the_corpus: dict[str, jsonschema_rs.Draft7Validator]) -> None:
+    for name, good in (("sistema.verifica", True), ("sistema.verfica", False)):
+        assert good == of_the_corpus["tests"].is_valid({"tests": [{"name": "x", "expect": {"tries": {name: 2}}}]})
 
 
 def test_each_field_of_a_request_says_what_it_is() -> None:
