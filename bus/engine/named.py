@@ -29,32 +29,50 @@ Read = Callable[[], AbstractContextManager[Tx]]
 
 
 def compare(read: Read) -> int:
-    """Open each message that can still be opened; how many there are. Raises `Broken` for the first that stands under other names."""
-    after, count = "", 0
+    """Open each message that can still be opened; how many there are.
+
+    Raises `Broken` for the first that stands under other names, or that nobody can open and no record says why.
+    """
+    after, count, closed = "", 0, list[str]()
     while True:
         with read() as tx:
             rows = tx.all("sealed_messages_after", after=after, most=MOST)
             if not rows:
                 _files(tx)
+                _told_gone(tx, closed)
                 return count
-            _compare(tx, rows)
+            closed += _compare(tx, rows)
         after, count = rows[-1]["id"], count + len(rows)
 
 
-def _compare(tx: Tx, rows: Sequence[Row]) -> None:
+def _compare(tx: Tx, rows: Sequence[Row]) -> list[str]:
+    """The messages among these that nobody can open."""
     messages = listed(row["id"] for row in rows)
     stands: defaultdict[str, set[Stands]] = defaultdict(set)
     for one in tx.all("names_of_messages", messages=messages):
         stands[one["message"]].add((one["stands"], one["value"], one["name"], one["type"]))
     received = [record_of(row["content"]) for row in tx.all("received_among", messages=messages)]
     told = {str(record.message): record for record in received}
+    closed = []
     for row in rows:
         record, here, text = told[row["id"]], stands[row["id"]], _opened(tx, row)
+        closed += [row["id"]] if text is None else []
         if text is None and "intake" not in record.data:
             continue  # of before records told keys: nothing tells any more which ones it had
         wrong = here ^ _names(record, names_of(tx.keys, record, text))
-        if wrong and not (here == _names(record, names_of(tx.keys, record, None)) and _is_gone(tx, row["id"])):
+        if not wrong or (_is_gone(tx, row["id"]) and here == _names(record, names_of(tx.keys, record, None))):
+            continue
+        if text is not None or _is_gone(tx, row["id"]):
             raise _broken(tx, record, min(wrong)[0])
+    return closed
+
+
+def _told_gone(tx: Tx, closed: Sequence[str]) -> None:
+    """Raises `Broken` where a key was destroyed behind the log's back. The view is a later one than that in which it was missed."""
+    told = {message for record in log.every_of_kinds(tx, GONE if closed else ()) for message in record.data.get("messages", ())}
+    if untold := sorted(set(closed) - told):
+        sentence = f"the message {untold[0]} cannot be opened: its key was destroyed, and no record `erased` or `disposed` says why"
+        raise Broken(Fault("payload", sentence, hint="what was said is lost, unless a backup of the key store still has the key"))
 
 
 def _opened(tx: Tx, row: Row) -> Any:

@@ -14,6 +14,7 @@ import pytest
 
 from bus.cli import main
 from bus.engine import named
+from bus.log import keyring, payload
 from bus.message import canonical
 from tests.integration.test_erasure import OTHER, WHO, asked, confirmed, greet, two_sysadmins, uploaded
 from tests.small_bus import Caller, running, wait_reply
@@ -190,6 +191,22 @@ def test_a_person_whose_key_still_opens_right_after_the_erasure_was_written_is_n
         assert confirmed(server, asked(server).json["id"]).status == 200
         assert named.compare(server.app.store.read) == 1
         server.app.store.keys.forget = held
+
+
+def test_a_key_that_was_destroyed_behind_the_back_of_the_log_is_found_with_its_message(bus, capsys):
+    """Who destroys what was said, and writes no record of it, must not be taken for an erasure."""
+    [path] = bus.rglob("*.db")
+    with closing(sqlite3.connect(path)) as raw:
+        spared = "SELECT m.id, p.nonce FROM messages m JOIN payloads p ON p.id = m.payload JOIN holders h ON h.message = m.id"
+        message, nonce = raw.execute(spared).fetchone()
+    [blocks] = bus.rglob("*.keys")
+    with blocks.open("r+b") as file:
+        file.seek(payload.key_number(nonce) % keyring.BLOCK * keyring.SLOT)
+        file.write(keyring.GONE)
+    assert says(bus, capsys)[0] == 0, "without keys nobody can know"
+    code, said = says(bus, capsys, "--names")
+    assert (code, said["fault"]["kind"]) == (5, "payload")
+    assert said["fault"]["sentence"].startswith(f"the message {message} cannot be opened: its key was destroyed, and no record")
 
 
 def test_without_the_key_store_it_says_what_is_missing(bus, capsys):
