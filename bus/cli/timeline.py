@@ -59,6 +59,8 @@ def print_message(shown: Mapping[str, Any]) -> None:
         if shown.get(name) is not None:
             out.print(f"  {name:<13}", end=" ")
             out.print_json(data=shown[name])
+    for file in shown.get("attachments") or ():
+        out.print(Text(f"  attachment    {file['sha256']}  {file['media_type']}  {file['name']}"), soft_wrap=True)
     if shown.get("withheld"):
         out.print(f"next: bus message {shown['id']} --purpose '…'  shows what was said; the log keeps who looked, and why", markup=False)
 

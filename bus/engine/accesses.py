@@ -123,7 +123,9 @@ def _named(tx: Tx, what: str) -> tuple[str | None, str | None]:
 
 
 def said(tx: Tx, identity: str, types: Mapping[str, MessageType], looker: Looker) -> JsonObject:
-    """What a message said, as far as somebody may see it: ``body``, ``subject``, ``correlationid``. Raises KeyError, `Erased`."""
+    """What a message said, as far as somebody may see it: ``body``, ``subject``, ``correlationid``, ``attachments`` (of each file its
+    ``sha256``, ``name``, ``media_type`` and ``size``). Raises KeyError, `Erased`.
+    """
     message = log.message(tx, identity)[0]
     envelope, body = message["envelope"], message["body"]
     declared = types.get(str(envelope["type"]))
@@ -132,6 +134,7 @@ def said(tx: Tx, identity: str, types: Mapping[str, MessageType], looker: Looker
         "body": undeclared(body, looker) if declared is None or looker.all else masked(body, declared, types, looker.sees),
         "subject": subject if subject is None or "personal" in looker.sees else masked_whole(subject),
         "correlationid": str(envelope.get("correlationid", identity)),
+        "attachments": undeclared(list(envelope.get("attachments", ())), looker),
     }
 
 

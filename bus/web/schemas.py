@@ -126,6 +126,7 @@ _SHAPES: dict[str, Mapping[str, Shape]] = {
         "withheld?": {**TRUTH, "description": "What was said is not shown: you are not its sender, and gave no purpose."},
         "body?": {"nullable": True, "description": "What the message said; for a purpose only."},
         "subject?": {**MAYBE, "description": "Whom it is about; for a purpose only."},
+        "attachments?": _array(ANYTHING, "The files that came with it: sha256, name, media_type and size of each; for a purpose only."),
     },
     "RunLine": _RUN,
     "Run": {**_RUN, "waits": _array(ANYTHING), "journal": _list("Record")},

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bus.cli import main
 from bus.log import log
 from bus.web.serve import Server
 from tests.small_bus import Caller, key_of, own_key, running, settings
@@ -280,3 +281,16 @@ def test_a_purpose_in_the_log_of_another_bus_opens_nothing(server: Server, call:
         command = [sys.executable, "-m", "bus.cli", "why", message, "--purpose", "altrove", "--config", str(config), "--url", other.url]
         said = subprocess.run([*command, "--key", key_of("revisore")], capture_output=True, text=True, timeout=90)
     assert (said.returncode, "access.other-log" in said.stderr, NAME in said.stdout) == (2, True, False)
+
+
+def test_who_opens_a_message_learns_which_files_came_with_it(server: Server, call: Caller, capsys: pytest.CaptureFixture[str]) -> None:
+    file = call("POST", "/attachments?name=pianta.pdf", b"una pianta", {"Content-Type": "application/pdf"}).json["sha256"]
+    said = {"type": "prova.domanda", "data": BODY, "attachments": [file]}
+    message = call("POST", "/messages", said, {"Prefer": "wait=10"}).json["id"]
+    opened = call("GET", f"/messages/{message}", headers={"Snodo-Purpose": "prova"}, name="revisore").json
+    assert opened["attachments"] == [{"sha256": file, "name": "pianta.pdf", "media_type": "application/pdf", "size": 10}]
+    assert call("GET", f"/attachments/{file}", headers={"Snodo-Purpose": "prova"}, name="revisore").content == b"una pianta"
+    masked = call("GET", f"/messages/{message}", headers={"Snodo-Purpose": "prova"}, name="cieca").content.decode()
+    assert [text for text in (file, "pianta") if text in masked] == []
+    assert main(["message", message, "--purpose", "prova", "--url", f"http://127.0.0.1:{server.port}", "--key", key_of("revisore")]) == 0
+    assert f"attachment    {file}  application/pdf  pianta.pdf" in capsys.readouterr().out
