@@ -42,6 +42,8 @@ SIGNED, STAMP = bytes.fromhex("2a864886f70d010702"), bytes.fromhex("2a864886f70d
 """Names of objects as they are encoded: hashes, a CMS that is signed (1.2.840.113549.1.7.2), a stamp in it (1.2.840.113549.1.9.16.1.4)."""
 MOST = 100
 """Signatures in a note, keys of a log: more would only keep us busy."""
+PLACE = re.compile(r"(?:[\w-][\w.-]*/)*[\w-][\w.-]*", re.ASCII)
+"""How files in a bundle are called: an unpacked one lies in its own folder, also where capital letters are no difference."""
 RULE = re.compile(r"rules/(?:route|file|edition)/([0-9a-f]{64})(?:\.json)?")
 WORDS = {
     "ok": ("VERIFICATO: {records} annotazioni, {payloads} contenuti, {files} file; registro {origin}, sigillo a {size}.",
@@ -221,8 +223,7 @@ class Note:
 
     def by(self, keys: Sequence[Key]) -> tuple[list[str], list[str]]:
         """The names of the keys that signed it, and of those in whose name it was signed falsely."""
-        good: list[str] = []
-        false: list[str] = []
+        good, false = list[str](), list[str]()
         for name, id, value in self.signatures:
             for key in keys:
                 if (key.name, key.id) == (name, id):
@@ -323,7 +324,8 @@ class Bundle:
         self.own_keys, self.unruled, self.anchored = list[str](), list[str](), list[Any]()
         try:
             self.files = unpacked(raw)
-            whole = packed(self.files) == raw
+            alone = len({name.lower() for name in self.files}) == len(self.files)
+            whole = alone and all(map(PLACE.fullmatch, self.files)) and packed(self.files) == raw
         except Malformed:
             self.say("container")
             return
@@ -382,23 +384,21 @@ class Bundle:
         return list(good)
 
     def _records(self) -> None:
-        last, size, root = -1, self.checkpoint.size, self.checkpoint.root
+        size, root = self.checkpoint.size, self.checkpoint.root
         for line in self.lines("records.jsonl"):
             index, content = line["index"], line["record"].encode()
             record = json.loads(content, object_pairs_hook=once)
             if not includes(root, size, index, leaf_hash(content), [unbase64(step) for step in line["proof"]]):
                 self.say("leaf", index=index, id=record.get("id", "?"))
-            if index <= last:
+            if self.indexes and index <= self.indexes[-1]:
                 self.say("order", index=index)
-            last = index
             self.indexes.append(index)
             self.records.append(record)
 
     def _anchors(self) -> None:
         """Who gave stamps and numbers is for others to verify; here, that they are of a checkpoint of this log."""
         for name in sorted(name for name in self.files if name.startswith("anchors/")):
-            match = ANCHOR.fullmatch(name)
-            if match and name != "anchors/consistency":
+            if (match := ANCHOR.fullmatch(name)) and name != "anchors/consistency":
                 self._try(name, self._anchor, name, *match.groups())
             else:
                 self.say("uncovered", name=name)
@@ -574,8 +574,8 @@ def report(bundle: Bundle, language: str) -> str:
     for kind, values in bundle.anchored:
         safe = {name: shown(value) for name, value in values.items()}
         said += [WORDS[word][at].format(**safe, records=len(bundle.records)) for word in (kind, f"apart-{kind}")]
-    counts = {"records": len(bundle.records), "payloads": bundle.payloads, "files": len(bundle.files)}
-    return "\n".join([*said, WORDS["ok"][at].format(**counts, origin=shown(bundle.checkpoint.origin), size=bundle.checkpoint.size)])
+    told = {"records": len(bundle.records), "payloads": bundle.payloads, "files": len(bundle.files)}
+    return "\n".join([*said, WORDS["ok"][at].format(**told, origin=shown(bundle.checkpoint.origin), size=bundle.checkpoint.size)])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -285,7 +285,7 @@ def test_a_text_with_unusual_ends_of_lines_is_verified_and_what_moves_about_on_a
     hidden = "x\x1b[2K\rVERIFIED: \nVERIFIED: "
     said = verify.report(verify.Bundle(rewritten(raw, {hidden: b""})), "en")
     assert said.splitlines()[0] == "x\ufffd[2K\ufffdVERIFIED: \ufffdVERIFIED: : no proof covers it"
-    assert said.endswith("NOT VERIFIED. Findings: 1.")
+    assert said.endswith("NOT VERIFIED. Findings: 2.")
 
 
 def _messages(raw: bytes) -> list[str]:
@@ -368,6 +368,14 @@ def fitting(raw: bytes, files: Mapping[str, bytes]) -> bytes:
     manifest = json.loads(kept["manifest.json"])
     manifest["files"] = {name: hashlib.sha256(content).hexdigest() for name, content in kept.items() if name not in verify.APART}
     return verify.packed({**kept, "manifest.json": json.dumps(manifest).encode()})
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/cron.d/x", "/etc/passwd", "rules/./x", "C:x", "a\\..\\x", "Summary.HTML", "x/.x", "x ", "sùmmary"]
+)
+def test_a_name_that_unpacked_lies_elsewhere_or_over_another_is_found_though_log_and_manifest_know_it(exported, name):
+    raw, key = exported
+    assert verdict(fitting(raw, {name: b"x"}), key) == ["seal", "container"]
 
 
 def test_what_is_said_besides_or_twice_is_found_though_the_manifest_fits(exported):
