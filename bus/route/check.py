@@ -373,7 +373,7 @@ class _Checker:
         return paths.item(over) if over else Known()
 
     def _paths(self, scope: Scope) -> Paths:
-        return Paths(scope.names, self.world.typed, self.report, self.by_pointer, self.compiled.asked, self.doubts)
+        return Paths(scope.names, self.world.typed, self.report, self.by_pointer, self.compiled.looked_at, self.doubts)
 
     # --- what steps name ---------------------------------------------------------------------------------------------
 
@@ -431,7 +431,7 @@ class _Checker:
                 sure.add(needed)
             given |= {needed: known} if known else {}
         if given and self.applied is not None and (self.body is None or source == self.body.name):
-            check_applied(found, given, sure, self.compiled.asked, self.world, self.applied(name))
+            check_applied(found, given, sure, self.compiled.looked_at, self.world, self.applied(name))
         return found
 
     def _target(self, step: Parsed, scope: Scope, name: str, schema: Schema | None) -> None:

@@ -17,7 +17,7 @@ from bus import calendar
 from bus.errors import RulesError
 from bus.expression import Environment, Expression, Table, Tables, name_problem
 from bus.mapping.compile import CompiledMapping, check_lookups, compile_mapping
-from bus.mapping.template import Template, Used, Workshop, asked_in
+from bus.mapping.template import Template, Used, Workshop, asked_in, part_of
 from bus.mapping.types import BUILT_IN
 from bus.message import JsonObject, JsonValue, canonical, digest
 from bus.route import plan as p
@@ -66,6 +66,14 @@ class CompiledRoute:
     def asked(self) -> frozenset[tuple[str, ...]]:
         """The paths that it asks about."""
         return asked_in(self.every)
+
+    @cached_property
+    def looked_at(self) -> frozenset[tuple[str, ...]]:
+        """The paths that it asks about, and those of `match`, under the name of what its wait takes."""
+        waits = [step for step in self.parsed.walk() if step.kind == "wait" and step.model.as_]
+        used = ((step.model.as_, one) for step in waits for one in self.used.get(step.pointer, ()) if part_of(one.pointer) == "match")
+        read = ((name, reference.path) for name, one in used for reference in one.expression.references)
+        return self.asked.union((name, *path[1:]) for name, path in read if path[0] == "arrival")
 
 
 def compile_route(

@@ -296,7 +296,7 @@ class Paths:
         """Why a path may lead to nothing, ``missing`` or ``null``, and how much of it tells; empty where it does not, or somebody asks."""
         schema = self._named(path[0], used).schema
         near = [one[1:] for one in asked if one[0] == path[0]]
-        if not lacks(schema, path[1:], near) or any(path[: len(one)] == one for one in asked):
+        if not lacks(schema, path[1:], near) or any(path[: len(one)] == one for one in asked if len(one) > 1):
             return "", 0
         return next((why, length) for length in range(2, len(path) + 1) if (why := lacks(schema, path[1:length], near)))
 

@@ -53,7 +53,7 @@ def outline_of(compiled: CompiledRoute) -> Outline:
     awaited = [getattr(step.model, step.kind) for step in steps if step.kind in {"wait", "gather"}]
     return Outline(
         model.route, model.on, compiled.parsed.names, frozenset([*model.case, *learnt]), frozenset(model.case),
-        frozenset(sent), surely, frozenset(filter(None, awaited)), frozenset(compiled.mappings), compiled.asked,
+        frozenset(sent), surely, frozenset(filter(None, awaited)), frozenset(compiled.mappings), compiled.looked_at,
         frozenset(_targets(steps)),
     )  # fmt: skip
 
