@@ -1,6 +1,6 @@
 """The services catalogue (routes/servizi.yaml): what the portal offers. Adding a service is one entry.
 
-``istanza``: an application, with a form (``modulo``, a type) and a route (``percorso``); ``informativo``: a page of the website;
+``istanza``: an application, with a form (``modulo``, a type) or a route of its own (``percorso``), whose message type is the form; ``informativo``: a page of the website;
 ``esterno``: a service of another institution. ``tariffa.importo`` is in cents; no ``tariffa`` means free.
 Expressions read an entry with ``lookup("servizi", codice)``; what an entry does not say is null there.
 """
@@ -40,7 +40,9 @@ class Servizio(BaseModel):
     ufficio: str = Field(description="Office, a key of the table uffici")
     tipo: Literal["informativo", "istanza", "esterno"] = Field(description="informativo, istanza or esterno")
     descrizione: str = Field(default="", description="What it is for, one or two sentences")
-    modulo: str | None = Field(default=None, description="Message type whose schema is the form's; for an istanza")
+    modulo: str | None = Field(
+        default=None, description="Message type whose schema is the form's; for an istanza without a route of its own"
+    )
     tariffa: Tariffa | None = Field(default=None, description="What it costs; free when not said")
     percorso: str | None = Field(default=None, description=f"Route that serves it; {GENERIC_ROUTE} when not said; for an istanza")
     indirizzo: str | None = Field(default=None, pattern=r"^https://\S+$", description="Address of the service; for an esterno")
@@ -81,9 +83,10 @@ def read_services(document: Any, report: Reporter) -> dict[str, Servizio]:
 
 
 def _check_kind(service: Servizio, pointer: Pointer, report: Reporter) -> None:
-    for name in _NEEDS[service.tipo]:
+    for name in _NEEDS[service.tipo] if service.percorso in (None, GENERIC_ROUTE) else ():
         if getattr(service, name) is None:
-            report.report(pointer, "service.missing-field", f"a service of kind `{service.tipo}` needs `{name}`")
+            hint = Servizio.model_fields[name].description or ""
+            report.report(pointer, "service.missing-field", f"a service of kind `{service.tipo}` needs `{name}`", hint)
     for name, kind in _ONLY.items():
         if getattr(service, name) is not None and kind != service.tipo:
             report.report((*pointer, name), "service.wrong-field", f"`{name}` is for services of kind `{kind}`", key=True)

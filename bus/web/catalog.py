@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bus.errors import NotFound
 from bus.source import suggestion
 from bus.web.answer import Answer, Call, json_answer
 
+if TYPE_CHECKING:
+    from bus.catalog import Catalog
+    from bus.services import Servizio
+
 
 async def services(call: Call) -> Answer:
     """All services, by code."""
-    return json_answer({"servizi": [_shown(one) for one in call.house.app.catalog().services.values()]})
+    known = call.house.app.catalog()
+    return json_answer({"servizi": [_shown(one, known) for one in known.services.values()]})
 
 
 async def service(call: Call) -> Answer:
     """One service."""
-    found = call.house.app.catalog().services.get(call.path["codice"])
+    known = call.house.app.catalog()
+    found = known.services.get(call.path["codice"])
     if found is None:
-        hint = suggestion(call.path["codice"], call.house.app.catalog().services) or "GET /catalog and `bus services` list them"
+        hint = suggestion(call.path["codice"], known.services) or "GET /catalog and `bus services` list them"
         raise NotFound("there is no service with that code", code="service.unknown", hint=hint)
-    return json_answer(_shown(found))
+    return json_answer(_shown(found, known))
 
 
-def _shown(one: Any) -> dict[str, Any]:
+def _shown(one: Servizio, known: Catalog) -> dict[str, Any]:
+    """An entry as written, and of an application the type of message (``messaggio``) that presents it."""
     shown: dict[str, Any] = one.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return shown
+    route = known.routes.get(str(one.row()["percorso"])) if one.tipo == "istanza" else None
+    return shown | ({"messaggio": route.plan.on} if route else {})
 
 
 async def type_schema(call: Call) -> Answer:

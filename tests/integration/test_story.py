@@ -228,6 +228,10 @@ def test_the_website_shows_the_services_of_the_catalogue(town: Town) -> None:
     assert {one["codice"] for one in shown} == {one["codice"] for one in ours}
     [published] = ledger(town, "sito", "catalogo")
     assert published["key"] == reply["digest"]
+    presents = {one["codice"]: one.get("messaggio") for one in ours}
+    assert "servizi.istanza.presentata" == presents["tessera-elettorale"]
+    assert "anagrafe.certificato.richiesto" == presents["certificato-residenza"], "its route is its own: a portal must know the type"
+    assert presents["numeri-utili"] is None
 
 
 def test_whoever_prefers_to_wait_gets_the_reply_and_whoever_does_not_gets_it_later(town: Town) -> None:
