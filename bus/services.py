@@ -1,7 +1,8 @@
 """The services catalogue (routes/servizi.yaml): what the portal offers. Adding a service is one entry.
 
-``istanza``: an application, with a form (``modulo``, a type) or a route of its own (``percorso``), whose message type is the form; ``informativo``: a page of the website;
-``esterno``: a service of another institution. ``tariffa.importo`` is in cents; no ``tariffa`` means free.
+``istanza``: an application, with a form (``modulo``, a type) or a route of its own (``percorso``), whose message type is the form;
+``informativo``: a page of the website; ``esterno``: a service of another institution. ``tariffa.importo`` is in cents; no ``tariffa`` means
+free.
 Expressions read an entry with ``lookup("servizi", codice)``; what an entry does not say is null there.
 """
 
