@@ -145,10 +145,11 @@ schema:
     chi: {{type: string}}
     caso: {{type: string}}
     iuv: {{type: string}}
+    entro: {{type: string, format: date-time}}
     modo: {{type: string}}
     voci: {{type: array, items: {{type: string}}}}
 """
-TYPES = ("lavoro", "attesa", "senza", "raccolta", "fianco", "avviso", "ricevuta", "parte")
+TYPES = ("lavoro", "attesa", "entro", "senza", "raccolta", "fianco", "avviso", "ricevuta", "parte")
 ROUTE = """
 route: sim.{name}
 version: {edition}
@@ -204,6 +205,19 @@ ROUTES = {
     on_error:
       - when: error.kind == "refused"
         steps: [{id: ripiega, call: sistema.scrivi, with: {chi: '"ripiega " + body.chi'}}]
+""",
+    ("entro", "case"): """
+  - {id: numera, call: sistema.numera, with: {chi: '"numera " + body.chi'}, as: numero, case: {iuv: body.iuv}}
+  - id: ricevuta
+    wait: sim.ricevuta
+    case: iuv
+    by: body.?entro.orValue("2026-03-02")
+    deadline: 30m
+    again: 1
+    as: ricevuta
+    on_deadline: [{id: sollecita, send: sim.avviso, with: {chi: '"sollecito " + body.chi', caso: body.caso}}]
+    on_late: [{id: tardi, call: sistema.scrivi, with: {chi: '"tardi " + body.chi'}}]
+  - {id: scrivi, call: sistema.scrivi, with: {chi: '"scrivi " + body.chi'}}
 """,
     ("senza", "case"): """
   - {id: numera, call: sistema.numera, with: {chi: '"numera " + body.chi'}, as: numero, case: {iuv: body.iuv}}

@@ -91,13 +91,17 @@ class Simulation(World):
 
     def accept(self) -> None:
         """A new message: work, or something that others wait for."""
-        kind = self.dice.choice(("lavoro", "lavoro", "attesa", "senza", "raccolta", "fianco", "ricevuta", "ricevuta", "parte", "parte"))
+        kind = self.dice.choice(
+            ("lavoro", "lavoro", "attesa", "entro", "senza", "raccolta", "fianco", "ricevuta", "ricevuta", "parte", "parte")
+        )
         caso, iuv = f"c{self.dice.randrange(4)}", f"i{self.dice.randrange(4)}"
         body: JsonObject = {}
         if kind != "ricevuta":
             body["caso"] = caso
-        if kind in ("attesa", "senza", "ricevuta"):
+        if kind in ("attesa", "entro", "senza", "ricevuta"):
             body["iuv"] = iuv
+        if kind == "entro":
+            body["entro"] = text_of(self.clock.now() + dt.timedelta(minutes=self.dice.choice((-10, 5, 30, 50, 90))))
         if kind in ("ricevuta", "parte") and self.dice.random() < 0.15:
             body |= {"iuv": iuv, "caso": caso}
         body["modo"] = self.dice.choice(("", "cerca", "una", "fallisce"))
