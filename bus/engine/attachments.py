@@ -84,12 +84,12 @@ class Attachments:
             raise Invalid(sentence, code="attachment.name", hint=hint)
         return Receiving(self, name, media_type)
 
-    def save(self, content: IO[bytes], media_type: str, name: str, sender: str = "bus") -> Attachment:
-        """Keep a whole stream; blocks until durable."""
+    def save(self, content: IO[bytes], media_type: str, name: str, sender: str = "bus", message: str | None = None) -> Attachment:
+        """Keep a whole stream, ``message`` when another system gave it for one; blocks until durable."""
         with self.receive(name, media_type) as receiving:
             while piece := content.read(CHUNK):
                 receiving.write(piece)
-            return receiving.finish(sender)
+            return receiving.finish(sender, message)
 
     def open(self, sha256: str) -> IO[bytes]:
         """Read a file; raises `NotFound`, `Erased`, `StoreError` for one that is not what was sealed."""
@@ -157,7 +157,7 @@ class Attachments:
         """A key for a file that begins to come."""
         return self._store.keys.fresh()
 
-    def settle(self, temporary: Path, own: Key, file: Attachment, sender: str) -> Attachment:
+    def settle(self, temporary: Path, own: Key, file: Attachment, sender: str, message: str | None) -> Attachment:
         """Give a received file, sealed under its ``own`` key, its place and its record; used by `Receiving`.
 
         What is told of it is sealed under a key of its own; sent again by the same sender, as before: the table points at one key only.
@@ -168,8 +168,9 @@ class Attachments:
 
         def work(tx: Tx) -> None:
             number = self._place(tx, temporary, own, token, replaced)
-            data = {"file": token, "size": file.size, "key": number}
-            record = Record(new_id(), "attached", self._clock.now(), actor=sender, data=data)
+            data = {"file": token, "size": file.size, "key": number, **({"sender": sender} if message else {})}
+            actor = "bus" if message else sender
+            record = Record(new_id(), "attached", self._clock.now(), message=message, actor=actor, data=data)
             known = tx.one("attachment", file=token, sender=sender)
             about = tx.keys.fresh() if known is None else log.key_of_payload(tx, known["payload"])
             write(tx, entry(record, about, {"attachment": file._asdict()}))
@@ -273,14 +274,14 @@ class Receiving:
         """SHA-256 (hex) of what came so far."""
         return self._hash.hexdigest()
 
-    def finish(self, sender: str) -> Attachment:
-        """Make it durable and known; blocks. Raises `StoreError` when the disk is full or broken."""
+    def finish(self, sender: str, message: str | None = None) -> Attachment:
+        """Make it durable and known, for a message that waits for it; blocks. Raises `StoreError` when the disk is full or broken."""
         file = Attachment(self._hash.hexdigest(), self._size, self._media_type, self._name)
         with _kept():
             self._sealed.finish()
             self._file.flush()
             os.fsync(self._file.fileno())
-            return self._home.settle(self._path, self._key, file, sender)
+            return self._home.settle(self._path, self._key, file, sender, message)
 
 
 def _kept() -> contextlib.AbstractContextManager[None]:

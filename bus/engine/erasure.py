@@ -18,7 +18,7 @@ from bus.errors import Conflict, Erased, Forbidden, Invalid, NotFound
 from bus.log import log
 from bus.log.record import Record, record_of
 from bus.message import JsonObject, JsonValue, canonical, new_id, parsed
-from bus.store import Row, Tx
+from bus.store import Row, Tx, listed
 
 PATIENCE = dt.timedelta(days=7)
 """How long a request waits for the second person; then what it says of the subject is erased too."""
@@ -28,8 +28,8 @@ OVER = frozenset({"done", "cancelled"})
 """States of runs that need no payload any more."""
 GIVEN_UP = frozenset({"waiting", "dead"})
 """States of runs that a person may end."""
-APART = frozenset({"read", "exported", "replayed"})
-"""Records that say why somebody looked at a message: they have keys of their own, and stay."""
+APART = frozenset({"read", "exported", "replayed", "attached"})
+"""Records that say why somebody looked at a message, and stay, or of a file, and go with it: they have keys of their own."""
 
 
 ABANDONED = dt.timedelta(hours=1)
@@ -204,7 +204,9 @@ def _nobody_waits_for(tx: Tx, files: Iterable[str], now: dt.datetime) -> None:
     for file in files:
         messages = [tx.one("message", id=row["message"]) for row in tx.all("enclosures_of_file", file=file)]
         named = max((row["time"] for row in messages if row is not None), default="")
-        again = max((row["time"] for row in tx.all("attachments_of_file", file=file)), default="")
+        sent = {row["payload"]: row["time"] for row in tx.all("attachments_of_file", file=file)}
+        told = tx.all("payloads_named", ids=listed(sent))
+        again = max((sent[row["id"]] for row in told if row["message"] is None), default="")  # else a system gave it for that message
         if again > named and moment_of(again) > now - ABANDONED:
             hint = f"confirm again after {text_of(moment_of(again) + ABANDONED)}"
             raise Conflict("a file of theirs was sent again, and no message names it yet", code="subject.file-again", hint=hint)

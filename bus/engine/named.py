@@ -53,13 +53,16 @@ def _compare(tx: Tx, rows: Sequence[Row]) -> list[str]:
         stands[one["message"]].add((one["stands"], one["value"], one["name"], one["type"]))
     received = [record_of(row["content"]) for row in tx.all("received_among", messages=messages)]
     told = {str(record.message): record for record in received}
+    given: defaultdict[str, set[Stands]] = defaultdict(set)
+    for record in (record_of(row["content"]) for row in tx.all("attached_among", messages=messages)):
+        given[str(record.message)].add(("enclosures", projection.attached(tx.keys, record)[0], "", ""))
     closed = []
     for row in rows:
         record, here, text = told[row["id"]], stands[row["id"]], _opened(tx, row)
         closed += [row["id"]] if text is None else []
         if text is None and "intake" not in record.data:
             continue  # of before records told keys: nothing tells any more which ones it had
-        wrong = here ^ _names(record, names_of(tx.keys, record, text))
+        wrong = here ^ (_names(record, names_of(tx.keys, record, text)) | (given[row["id"]] if text is not None else set()))
         if not wrong or (_is_gone(tx, row["id"]) and here == _names(record, names_of(tx.keys, record, None))):
             continue
         if text is not None or _is_gone(tx, row["id"]):

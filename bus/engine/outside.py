@@ -31,7 +31,7 @@ class Files(Protocol):
     """Attachments by content address; see `bus.engine.attachments`."""
 
     def open(self, sha256: str) -> IO[bytes]: ...
-    def save(self, content: IO[bytes], media_type: str, name: str, sender: str) -> Attachment: ...
+    def save(self, content: IO[bytes], media_type: str, name: str, sender: str, message: str) -> Attachment: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +143,13 @@ class Outside:
         return Result(asking, answer, error, tuple(ctx.facts), tuple(ctx.exchanges), self._ticks() - begun)
 
     def _context(self, asking: Asking, message: Message, now: dt.datetime) -> contract.Call:
-        files = self._files  # what another system gives for a message belongs to who sent the message
+        files = self._files  # what another system gives for a message belongs to who sent the message, and is erased with it
+        save = None if files is None else partial(files.save, sender=message.sender, message=message.id)
         return contract.Call(
             key=asking.call.key, timeout=asking.call.timeout or asking.operation.timeout, now=now, attempt=asking.attempt,
             number=asking.number, message_id=message.id, correlation_id=message.correlationid, traceparent=message.traceparent,
             attachments=message.attachments,
-            open_attachment=files.open if files else None, save_attachment=partial(files.save, sender=message.sender) if files else None,
+            open_attachment=files.open if files else None, save_attachment=save,
         )  # fmt: skip
 
     def threads(self) -> int:

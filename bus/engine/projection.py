@@ -395,6 +395,8 @@ def _redelivered(tx: Tx, record: Record, values: Values) -> None:
 def _attached(tx: Tx, record: Record, values: Values) -> None:
     file, sender, time = attached(tx.keys, record)
     tx.do("add_attachment", time=time, sender=sender, file=file, payload=record.payload("attachment"))
+    if record.message is not None:  # another system gave it for that message
+        tx.do("add_enclosure", file=file, message=record.message)
 
 
 def attached(keys: Keys, record: Record) -> tuple[str, str, str]:

@@ -66,6 +66,10 @@ SELECT run, content FROM records WHERE run IN :list(runs) ORDER BY seq
 -- name: received_among
 SELECT content FROM records WHERE message IN :list(messages) AND kind = 'received' ORDER BY seq
 
+-- Files that systems gave for messages.
+-- name: attached_among
+SELECT content FROM records WHERE message IN :list(messages) AND kind = 'attached' ORDER BY seq
+
 -- name: payloads_among
 SELECT id, nonce, content FROM payloads WHERE id IN :list(payloads)
 

@@ -21,10 +21,11 @@ import psycopg
 import pytest
 
 from bus import config
+from bus.adapter import Adapter, Call, Contract, operation
 from bus.app import App
 from bus.cli import main
 from bus.clock import FixedClock
-from bus.engine import erasure, projection
+from bus.engine import erasure, named, projection
 from bus.errors import Erased
 from bus.log import log, stream
 from bus.log.payload import key_number
@@ -199,6 +200,64 @@ def test_a_file_of_two_persons_stays_with_the_second_and_forgets_the_name_that_t
         done = confirmed(server, asked(server, OTHER).json["id"])
         assert (done.status, done.json["files"]) == (200, 1)
         assert call("GET", f"/attachments/{file}").status == 404
+
+
+RELEASES = """
+route: prova.rilascia
+version: 1
+owner: prove@comune.example
+purpose: a system gives a file
+on: prova.orfano
+case: {istanza: body.nome}
+steps:
+  - id: rilascia
+    call: archivio.rilascia
+    with: {nome: body.nome}
+    as: rilasciato
+  - id: rispondi
+    reply: {file: rilasciato.file}
+"""
+
+
+class Richiesta(Contract):
+    nome: str
+
+
+class Rilasciato(Contract):
+    file: str
+
+
+class Archivio(Adapter):
+    """Gives for everybody a file that names them, and one that is the same for all."""
+
+    @operation(effect="read", timeout=5.0)
+    def rilascia(self, request: Richiesta, ctx: Call) -> Rilasciato:
+        assert ctx.save_attachment is not None
+        ctx.save_attachment(io.BytesIO(b"informativa per tutti"), "text/plain", "informativa.txt")
+        content = f"si certifica che {request.nome}".encode()
+        return Rilasciato(file=ctx.save_attachment(io.BytesIO(content), "application/pdf", f"{request.nome}.pdf").sha256)
+
+
+def test_what_a_system_gave_for_a_message_is_erased_with_it_and_stays_with_others(tmp_path, capsys):
+    (tmp_path / "routes/prova").mkdir(parents=True)
+    (tmp_path / "routes/prova/rilascia.yaml").write_text(RELEASES, "utf-8")
+    with running(tmp_path, adapters={"archivio": Archivio("archivio", None)}, keys=two_sysadmins()) as server:
+        messages = [sent(server, "prova.orfano", {"nome": name, "numero": who}) for name, who in ((NAME, WHO), ("Mario", OTHER))]
+        mine, another = [wait_reply(server.app, message, 60)["reply"]["file"] for message in messages]
+        request = asked(server).json
+        assert (request["messages"], request["files"]) == (1, 1)
+        assert named.compare(server.app.store.read) == 2
+        assert confirmed(server, request["id"]).status == 200
+        call, shared = Caller(server.port), hashlib.sha256(b"informativa per tutti").hexdigest()
+        assert [call("GET", f"/attachments/{file}").status for file in (mine, another, shared)] == [404, 200, 200]
+        assert scanned(tmp_path) == []
+        assert named.compare(server.app.store.read) == 2
+        with server.app.store.read() as tx:
+            before = projection.snapshot(tx)
+        server.app.store.write(projection.rebuild).result()
+        with server.app.store.read() as tx:
+            assert projection.snapshot(tx) == before
+    assert main(["log", "verify", "--config", str(tmp_path / "config.yaml"), "--names"]) == 0, capsys.readouterr()
 
 
 def test_a_file_that_somebody_just_sent_again_is_not_destroyed_with_the_first_person(town, monkeypatch):
