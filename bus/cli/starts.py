@@ -46,6 +46,7 @@ MAPPING = """\
 # @NAME@: from a message of @FROM@ to @TO@. A route uses it as `mapping: @NAME@`.
 # `bus validate` checks it against both, `bus test @FILE@` runs its tests.
 # Values are expressions on `body`; {$value: ..., $default: ...} says what stands where nothing is; lookup(table, key) reads a table.
+# `uses: [name]` lets it read names of the route too, such as the answer of a step.
 mapping: @NAME@
 title: ""
 from: @FROM@

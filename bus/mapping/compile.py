@@ -12,7 +12,7 @@ from bus.mapping.model import MappingDocument
 from bus.mapping.template import Template, Used, Workshop, leaves, local_names
 from bus.mapping.types import BUILT_IN
 from bus.message import JsonObject, JsonValue
-from bus.source import Reporter, line_and_column, suggestion, validated
+from bus.source import Pointer, Reporter, line_and_column, suggestion, validated
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,22 @@ def read_mapping(
     if model is None or not _names_fit(model, report):
         return None, False
     local = {name for name in local_names(model.fields) if not name_problem(name)}
-    shop = Workshop(Environment(BUILT_IN | set(model.uses) | local, tables, fields), report)
+    shop = _Shop(Environment(BUILT_IN | set(model.uses) | local, tables, fields), report)
     template = shop.template(model.fields, ("fields",), f"mapping {model.mapping}")
     for used in shop.used:
         _check_names(used, BUILT_IN | set(model.uses), shop)
         check_lookups(used, tables, shop)
     rules = {name: value for name, value in document.items() if name not in ("tests", "given")}
     return CompiledMapping(model, rules, template, tuple(shop.used)), not shop.failed
+
+
+class _Shop(Workshop):
+    """Where a name is none: it may be one of the route."""
+
+    def refuse(self, pointer: Pointer, code: str, sentence: str, hint: str = "", **kwargs: Any) -> None:
+        if code == "name.undefined" and (not hint or hint.startswith("known here: ")):
+            hint = "; ".join(filter(None, ("a name of the route is read where `uses` lists it", hint)))
+        super().refuse(pointer, code, sentence, hint, **kwargs)
 
 
 def _names_fit(model: MappingDocument, report: Reporter) -> bool:
