@@ -19,6 +19,7 @@ from bus.mapping.model import NAME
 if TYPE_CHECKING:
     from bus.catalog import Catalog
     from bus.cli.rules import Declared
+    from bus.rulefiles import Files
 
 app = family("Begin a route, a mapping, a service or an adapter: commented files that are correct, never over one that is there.")
 _ADAPTER = r"[a-z][a-z0-9]*"
@@ -99,7 +100,7 @@ def _made(known: Declared, file: str, text: str, name: str, body: Any) -> Any:
     from bus.catalog import load
     from bus.rulefiles import files_of
 
-    whole = load({**files_of(known.config.rules), file: text.encode()}, known.operations)
+    whole = load(_without_wrong_routes({**files_of(known.config.rules), file: text.encode()}, known), known.operations)
     return whole.mappings[name]({"body": body, "message": {}, "case": {}, "now": ""})
 
 
@@ -221,10 +222,32 @@ def _house(config: Path) -> tuple[Declared, Catalog]:
     """The settings and the rules; a project without rules is begun."""
     from bus.catalog import load
     from bus.cli.rules import declared
+    from bus.rulefiles import files_of
 
     known = declared(config)
     (known.config.rules / "routes").mkdir(parents=True, exist_ok=True)
-    return known, load(known.config.rules, known.operations)
+    return known, load(_without_wrong_routes(files_of(known.config.rules), known), known.operations)
+
+
+def _without_wrong_routes(files: Files, known: Declared) -> Files:
+    """Files of rules, with routes that do nothing in the place of those with an error: what is to be begun may be just what they miss."""
+    from bus.catalog import examine
+    from bus.rulefiles import beside_of, is_route
+
+    wrong = {one.file for one in examine(files, known.operations)[1] if one.severity == "error" and is_route(one.file)}
+    beside = {beside_of(file) for file in wrong}
+    return {file: _idle(text) if file in wrong else text for file, text in files.items() if file not in beside}
+
+
+def _idle(text: bytes) -> bytes:
+    """A route of the same name, on the same type; what has neither stays as it is."""
+    from bus.source import read
+
+    document = read(text, "").plain()
+    if not isinstance(document, dict) or not {"route", "on"} <= document.keys():
+        return text
+    steps = [{"id": "niente", "set": {"niente": None}}]
+    return json.dumps({"route": document["route"], "version": 1, "on": document["on"], "steps": steps}).encode()
 
 
 def _write(known: Declared, files: Mapping[str, str], over: Collection[str] = ()) -> None:

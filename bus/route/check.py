@@ -404,7 +404,12 @@ class _Checker:
         found = self.world.mappings.get(name)
         if found is None:
             if name not in self.world.broken:
-                self.report.report(pointer, "mapping.unknown", f"there is no mapping `{name}`", suggestion(name, self.world.mappings))
+                source = self.body.name if self.body else "TYPE"
+                target = getattr(step.model, step.kind) if part == "mapping" else "TYPE"
+                begun = f"`bus new mapping {name} --from {source} --to {target}` begins it"
+                self.report.report(
+                    pointer, "mapping.unknown", f"there is no mapping `{name}`", suggestion(name, self.world.mappings) or begun
+                )
             return None
         source = found.document.from_
         if self.body is not None and source != self.body.name and source in self.world.types:

@@ -49,7 +49,9 @@ def test_no_two_services_have_the_same_code_or_title():
 def test_every_service_has_what_its_kind_needs_and_nothing_else():
     common = {"codice", "titolo", "ufficio", "tipo", "descrizione"}
     for service in SERVICES:
-        own = {"istanza": {"percorso" if "percorso" in service else "modulo"}, "informativo": {"pagina"}, "esterno": {"indirizzo"}}[service["tipo"]]
+        own = {"istanza": {"percorso" if "percorso" in service else "modulo"}, "informativo": {"pagina"}, "esterno": {"indirizzo"}}[
+            service["tipo"]
+        ]
         optional = {"tariffa", "percorso"} if service["tipo"] == "istanza" else set()
         assert common | own <= set(service) <= common | own | optional, service["codice"]
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", service["codice"])

@@ -86,6 +86,23 @@ def test_a_mapping_and_a_service_are_good_at_once(project: Path, capsys: pytest.
     assert before == contents(project)
 
 
+def test_a_mapping_that_a_route_already_names_is_begun_as_the_finding_says(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who writes the route first must not be told to mend what only the missing mapping is."""
+    assert 0 == main(["new", "route", "ambiente.ritiro"])
+    assert 0 == main(["new", "route", "ambiente.zolfo"])
+    route = project / "routes/ambiente/ritiro.yaml"
+    sends = "steps:\n  - {id: avvisa, send: ambiente.zolfo.richiesta, mapping: ambiente.per-lo-zolfo}\n"
+    route.write_text(route.read_text("utf-8").replace("steps:\n", sends, 1), "utf-8")
+    assert 1 == main(["validate", "--json"])
+    said = capsys.readouterr().out
+    [finding] = [one for one in json.loads(said[said.index("[") :]) if one["severity"] == "error"]
+    assert "mapping.unknown" == finding["code"]
+    command = finding["hint"].split("`")[1]
+    assert "bus new mapping ambiente.per-lo-zolfo --from ambiente.ritiro.richiesta --to ambiente.zolfo.richiesta" == command
+    assert 0 == main(command.split()[1:])
+    good(capsys, "ambiente.per-lo-zolfo")
+
+
 @pytest.mark.parametrize("project", ["ours"], indirect=True)
 def test_a_route_on_a_type_that_is_there_sends_a_body_of_it(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number, type in enumerate(("edilizia.pratica.presentata", "servizi.istanza.presentata", "pagopa.ricevuta", "notifiche.avviso")):
