@@ -15,11 +15,11 @@ from typing import IO, Any
 
 from bus.errors import Erased, StoreError
 from bus.log import payload
+from bus.log.payload import TAG
 from bus.store import Key, Keys
 
 MAGIC = b"SNODO\x01"
 PIECE = 1 << 16
-_TAG = 16
 
 
 class Writer:
@@ -47,25 +47,23 @@ class Writer:
         self._number += 1
 
 
-def key_number(file: IO[bytes]) -> int | None:
-    """The key that opens a sealed file; None for one that is not sealed. Leaves the file after its head, or at its beginning."""
+def _head(file: IO[bytes]) -> tuple[bytes, int] | None:
+    """The nonce of a sealed file, and the number of its key; None for one that is not sealed. Leaves the file at its first piece."""
     head = file.read(len(MAGIC) + payload.SEALED_NONCE)
-    if not head.startswith(MAGIC) or len(head) != len(MAGIC) + payload.SEALED_NONCE:
-        file.seek(0)
-        return None
-    return payload.key_number(head[len(MAGIC) :])
+    nonce = head[len(MAGIC) :]
+    number = payload.key_number(nonce) if head.startswith(MAGIC) else None
+    return None if number is None else (nonce, number)
 
 
 def proven_key(file: IO[bytes], keys: Keys) -> int | None:
-    """As `key_number`, once the first piece opened with it or it was destroyed; None where the head is not the one that was sealed.
+    """The number of the key of a sealed file, if its first piece opens with it or it was destroyed; None where the head was changed.
 
     The file may lack its end: the only piece that is there need not be the last one.
     """
-    number = key_number(file)
-    if number is None:
+    head = _head(file)
+    if head is None:
         return None
-    file.seek(len(MAGIC))
-    nonce, first = file.read(payload.SEALED_NONCE), file.read(PIECE + _TAG)
+    (nonce, number), first = head, file.read(PIECE + TAG)
     try:
         cipher = payload.cipher(payload.payload_key(keys.key(number), nonce))
     except Erased:
@@ -87,12 +85,11 @@ def _opens(cipher: Any, first: bytes, last: bool) -> bool:
 
 def opened(file: IO[bytes], keys: Keys) -> IO[bytes]:
     """What was sealed, as a stream; ``file`` is closed with it. Raises `Erased`; it and reading raise `StoreError` where it was changed."""
-    number = key_number(file)
-    if number is None:
+    head = _head(file)
+    if head is None:
         raise _changed()
-    file.seek(len(MAGIC))
-    nonce = file.read(payload.SEALED_NONCE)
-    size = os.fstat(file.fileno()).st_size - len(MAGIC) - len(nonce)
+    nonce, number = head
+    size = os.fstat(file.fileno()).st_size - file.tell()
     return io.BufferedReader(_Reader(file, payload.cipher(payload.payload_key(keys.key(number), nonce)), size), PIECE)
 
 
@@ -121,10 +118,10 @@ class _Reader(io.RawIOBase):
 def _pieces(file: IO[bytes], cipher: Any, size: int) -> Iterator[bytes]:
     from cryptography.exceptions import InvalidTag
 
-    for number in range(max(1, -(-size // (PIECE + _TAG)))):
-        size -= PIECE + _TAG
+    for number in range(max(1, -(-size // (PIECE + TAG)))):
+        size -= PIECE + TAG
         try:
-            piece: bytes = cipher.decrypt(_nonce(number, size <= 0), file.read(PIECE + _TAG), None)
+            piece: bytes = cipher.decrypt(_nonce(number, size <= 0), file.read(PIECE + TAG), None)
         except InvalidTag:
             raise _changed() from None
         if piece:
