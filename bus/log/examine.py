@@ -17,12 +17,11 @@ from contextlib import AbstractContextManager
 from multiprocessing import get_context, parent_process
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from bus.jsontext import dumps
 from bus.log import tables
 from bus.log.diagnosis import Broken, Fault, Line, are_octets, octets
 from bus.log.payload import divided, matches
 from bus.message import parsed
-from bus.store import Tx
+from bus.store import Tx, listed
 from bus.store.opening import open_reader
 
 Read = Callable[[], AbstractContextManager[Tx]]
@@ -140,7 +139,7 @@ def _columns(index: int, line: Line, content: Content) -> None:
 def _commitments(tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Content]) -> tuple[int, int, dict[str, Fault]]:
     """How many payloads are what was committed to, how many are gone, and of each message the first of these."""
     wanted = [payload["id"] for content in contents for payload in content.get("payloads", ())]
-    kept = {row["id"]: row for row in tx.all("payloads_named", ids=dumps(wanted).decode())} if wanted else {}
+    kept = {row["id"]: row for row in tx.all("payloads_named", ids=listed(wanted))} if wanted else {}
     absent, there, gone = dict[str, Fault](), 0, 0
     for index, (line, content) in enumerate(zip(page, contents, strict=True), first):
         for payload in content.get("payloads", ()):

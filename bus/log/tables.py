@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from bus.jsontext import dumps
 from bus.log.diagnosis import Broken, Fault, Line
 from bus.log.record import WEAK
 from bus.log.stored import StoredTree
@@ -237,13 +236,13 @@ def _wrong(columns: Mapping[str, Any], row: Row | None) -> tuple[str, Any, Any] 
 
 def _rows(tx: Tx, query: str, name: str, wanted: Iterable[str]) -> dict[str, Row]:
     names = list(wanted)
-    return {row["id"]: row for row in tx.all(query, **{name: dumps(names).decode()})} if names else {}
+    return {row["id"]: row for row in tx.all(query, **{name: listed(names)})} if names else {}
 
 
 def _replies(tx: Tx, messages: Sequence[str]) -> dict[str, str | None]:
     """Of each message the reply that was told last."""
     found: dict[str, str | None] = dict.fromkeys(messages)
-    for row in tx.all("replies_of_messages", messages=dumps(list(messages)).decode()) if messages else ():
+    for row in tx.all("replies_of_messages", messages=listed(messages)) if messages else ():
         found[row["message"]] = _payload(parsed(row["content"]), "reply")
     return found
 
@@ -253,12 +252,12 @@ def _journals(tx: Tx, runs: Sequence[str], messages: Mapping[str, str]) -> dict[
     found: dict[str, list[Content]] = {run: [] for run in runs}
     if not runs:
         return found
-    for row in tx.all("received_among", messages=dumps(sorted(set(messages.values()))).decode()):
+    for row in tx.all("received_among", messages=listed(sorted(set(messages.values())))):
         content = parsed(row["content"])
         for made in _opened(content):
             if made["id"] in found:
                 found[made["id"]].append(content)
-    for row in tx.all("records_among_runs", runs=dumps(list(runs)).decode()):
+    for row in tx.all("records_among_runs", runs=listed(runs)):
         found[row["run"]].append(parsed(row["content"]))
     return found
 
@@ -301,7 +300,7 @@ def _cases(
     tokens = {token for _, content in binding for token in _tokens(content).values()}
     stands = {}
     if tokens:
-        rows = tx.all("strong_keys_by_value", values=dumps(sorted(tokens)).decode())
+        rows = tx.all("strong_keys_by_value", values=listed(sorted(tokens)))
         stands = {(row["name"], row["value"]): row["case_id"] for row in rows}
     for at, content in binding:
         for what, mine, other in _belongs(content, stands, messages, runs):
@@ -341,7 +340,7 @@ def _tokens(content: Content) -> Mapping[str, str]:
 def _connected(tx: Tx, cases: Sequence[str]) -> None:
     """Raises `Broken` for a message that nothing in the log ties to the others of its case."""
     told: defaultdict[str, list[tuple[str, Content]]] = defaultdict(list)
-    named = dumps(list(cases)).decode()
+    named = listed(cases)
     for row in tx.all("records_that_join", cases=named):
         told[row["case_id"]].append((row["message"], parsed(row["content"])))
     runs: defaultdict[str, list[Row]] = defaultdict(list)
