@@ -27,7 +27,9 @@ from bus.message import JsonObject
 __all__ = ["MOST", "QUEUE", "Channel", "KombuChannel", "News", "Ring", "explain", "refuse_old", "refuse_unsafe", "said", "used_up"]
 
 Ring = Callable[[Sequence[str]], None]
+"""Hears the ids of runs that are ready."""
 News = Callable[[Sequence[str]], None]
+"""Hears the ids of messages."""
 
 
 class Channel(Protocol):

@@ -1,4 +1,4 @@
-"""Claims: runs become ours for the time of a lease. Both are pieces of a transaction; the rules are those of the query ``claim_runs``.
+"""Claims: runs become ours for the time of a lease. All here are pieces of a transaction; the rules stand in the query ``claim_runs``.
 
 A claim whose owner vanished before anything came of it is a *strike*. Two may be those of a neighbour, or chance: a run that has them is a
 *suspect*, and is worked apart, while its engine begins nothing else. So the third strike is its own, and with it it is poison.

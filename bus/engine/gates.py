@@ -37,6 +37,7 @@ LOOKS = 50
 REMEMBERED = 50_000
 """Runs that were turned away and are remembered, at one gate."""
 GOLDEN = 0.618034
+"""Of the golden ratio: its multiples, without their whole part, spread evenly however many there are."""
 _NOBODY: Counter[str] = Counter()
 
 

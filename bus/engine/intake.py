@@ -1,8 +1,8 @@
-"""Intake: the one way in. Every door ends here, in `Intake.send`.
+"""Intake: the one way in. Every door ends here, in `Intake.send` or `Intake.hand_in`.
 
 A message is checked and made ready (`bus.engine.arrival`), and then one transaction decides: seen before (same answer), same key with
 other content (refused), or new: the record ``received``, its runs, and the matches with whoever waits for it.
-The future resolves when that is on the disk. Only then may a door say 202.
+Whoever sent it is told when that is on the disk. Only then may a door say 202.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ class Host(Protocol):
 
 
 class Accepted(NamedTuple):
-    """The message is durable. ``repeated``: it had been accepted before; ``runs`` are those opened or woken now; ``receipt``: see there."""
+    """The message is durable. ``repeated``: it had been accepted before; ``runs`` are those opened or woken now; ``receipt``: see
+    `bus.log.receipt`.
+    """
 
     id: str
     type: str
@@ -65,7 +67,7 @@ class Accepted(NamedTuple):
 
 _Taken: TypeAlias = "tuple[list[Accepted | Exception], Claims | None]"
 Told = Callable[[Accepted | BaseException], None]
-"""Hears once how a message ended: accepted, or the error that `Intake.send`'s future would raise."""
+"""Hears once what became of a message: accepted, or the error that `Intake.send`'s future would raise."""
 MOST = 200
 """Messages written in one piece of work."""
 

@@ -1,4 +1,4 @@
-"""Outcomes: how a call ended, as a value. Decide → record → act: it is decided in `bus.engine.fate`, and recorded in `bus.engine.settle`.
+"""Outcomes: how a call ended, as a value. Decide → record → act: `bus.engine.fate` decides it, `Live.settle_call` makes its record.
 
 ::
 

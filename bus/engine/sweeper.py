@@ -16,12 +16,12 @@ from collections.abc import Sequence
 
 from bus.clock import text_of
 from bus.engine.claims import SUSPECT, Lines, Part, blocking, due, lines_of, long_lines
+from bus.engine.gates import GOLDEN
 from bus.engine.holding import Holding
 from bus.engine.timers import expire
 from bus.failpoint import reach
 from bus.store import Row, Store, Tx
 
-GOLDEN = 0.618034
 LEARN = 10
 """Looks that found less than a page, between two at which the long lines are learnt."""
 PAUSE = 10

@@ -17,7 +17,7 @@ _BUFFERED = re.compile(r"^-- name: (\w+) buffered\s*$", re.MULTILINE)
 
 @cache
 def load(*files: str, in_list: str) -> dict[str, str]:
-    r"""All queries of ``bus/store/<file>``, a name that is there twice is an error. ``in_list``: ``IN :list(\1)``."""
+    r"""All queries of ``bus/store/<file>``; a name that is there twice is an error. ``in_list`` is what ``IN :list(\1)`` becomes."""
     found: dict[str, str] = {}
     for file in files:
         parts = _NAME.split(_text(file))[1:]
