@@ -68,16 +68,9 @@ def needs_all(looker: Looker, what: str) -> None:
 
 
 def look(
-    tx: Tx,
-    looker: Looker,
-    what: str,
-    clock: Clock,
-    *,
-    message: str | None = None,
-    run: str | None = None,
-    data: Mapping[str, Any] | None = None,
-    scope: JsonObject | None = None,
-) -> str:
+    tx: Tx, looker: Looker, what: str, clock: Clock, *, message: str | None = None, run: str | None = None,
+    data: Mapping[str, Any] | None = None, scope: JsonObject | None = None,
+) -> str:  # fmt: skip
     """Write that somebody opens something; returns the id of the record. ``scope`` is sealed with the purpose."""
     told = {"role": what, **(data or {}), **({} if looker.all else {"sees": sorted(looker.sees)})}
     record = Record(new_id(), "read", clock.now(), message=message, run=run, actor=looker.name, data=told)

@@ -69,13 +69,8 @@ class Destruction:
         held = self._terms()
         with self._store.read() as tx:
             found, on = retention.page(tx, held, kind, after, {})
-        return {
-            "kind": kind,
-            "before": held.cuts.get(kind),
-            "months": list[JsonValue](retention.months(found)),
-            "after": on,
-            "record": None,
-        }
+        months = list[JsonValue](retention.months(found))
+        return {"kind": kind, "before": held.cuts.get(kind), "months": months, "after": on, "record": None}
 
     def dispose(self, kind: retention.Kind, actor: str, reason: str, after: str = "") -> JsonObject:
         """Destroy a page of what is old enough. Begun again it goes on with what is left. Raises `Invalid` without a reason."""

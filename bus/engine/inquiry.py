@@ -118,14 +118,8 @@ def case(tx: Tx, key: str, now: str) -> JsonObject:
     for loss in _losses(tx, records):
         insort(told, loss, key=partial(log.number_of, tx))
     timeline: list[Any] = [as_line(record) for record in told]
-    return {
-        "case": identity,
-        "state": state_of([r["state"] for r in found]),
-        "keys": keys,
-        "messages": messages,
-        "runs": found,
-        "timeline": timeline,
-    }
+    state = state_of([run["state"] for run in found])
+    return {"case": identity, "state": state, "keys": keys, "messages": messages, "runs": found, "timeline": timeline}
 
 
 def _losses(tx: Tx, records: list[Record]) -> Iterator[Record]:

@@ -1,7 +1,7 @@
 """A live run: one that this engine has claimed, with its walk and what it means to write and to do next.
 
-Everything here is decided without touching the store: `pursue` follows the walk as far as it goes, and leaves behind
-*entries* (records to write), *waits* (to register), *askings* (outside calls to make). `bus.engine.settle` writes, the engine acts.
+Everything here is decided without touching the store: `pursue` follows the walk as far as it goes, and leaves behind what it *decided*
+(to be written, `bus.engine.decided`) and *askings* (outside calls to make). `bus.engine.settle` writes, the engine acts.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ class Live:
     """One claimed run. ``fence`` is the token of our claim: a later claim voids it. ``key`` seals all that is recorded of it; ``about``:
     whom its message is about.
 
-    ``in_line``: paths of calls that stand in line at a gate; ``away``: those that were turned away and may ask again when they are due.
-    ``since``: when it became ready; ``began``: when it became live here, in ticks. ``strikes``: claims of this run, this one counted in,
-    whose owner vanished before anything came.
+    ``in_line``: paths of calls that stand in line at a gate; ``away``: those that were turned away and may ask again when they are due
+    (``dues``). ``since``: when it became ready; ``began``: when it became live here, in ticks. ``strikes``: claims of this run, this one
+    counted in, whose owner vanished before anything came. ``came_home``: a call did, here. ``known``: events that no ask has taken yet.
     """
 
     id: str
@@ -136,14 +136,9 @@ class Live:
         return Record(new_id(), kind, now, message=self.message.id, run=self.id, rules=self.plan.digest, **fields)  # type: ignore[arg-type]
 
     def note(
-        self,
-        kind: str,
-        now: dt.datetime,
-        ask: Ask,
-        values: dict[str, JsonValue] | None = None,
-        wires: Iterable[Text] = (),
+        self, kind: str, now: dt.datetime, ask: Ask, values: dict[str, JsonValue] | None = None, wires: Iterable[Text] = (),
         **fields: object,
-    ) -> Record:
+    ) -> Record:  # fmt: skip
         """Queue a record for the next transaction."""
         made = entry(self.record(kind, now, ask, **fields), self.key, values, tuple(wires))
         self.decided.entries.append(made)

@@ -83,20 +83,11 @@ class Loading:
         known = journal.fold(records, lambda identity: log.json_payload(tx, identity), lambda message: log.message(tx, message)[0]["body"])
         message = message_of(stored["envelope"], stored["body"])
         plan = self._plan(tx, row["digest"])
-        walk = Walk(plan, message, row["entry"])
-        return Live(
-            row["id"],
-            row["fence"],
-            message,
-            plan,
-            walk,
-            key,
-            tx.keys,
-            partial(about, stored),
-            known.tries,
-            since=moment_of(row["due"]),
-            strikes=row["strikes"],
-        ), known
+        live = Live(
+            row["id"], row["fence"], message, plan, Walk(plan, message, row["entry"]), key, tx.keys,
+            about=partial(about, stored), tries=known.tries, since=moment_of(row["due"]), strikes=row["strikes"],
+        )  # fmt: skip
+        return live, known
 
     def _plan(self, tx: Tx, digest: str) -> Plan:
         found = self._catalog().plan(digest)

@@ -72,11 +72,9 @@ def match(tx: Tx, wait: Row, message: str, now: dt.datetime) -> str:
     if late:
         step = wait["path"].removesuffix("!closed").rsplit("/", 1)[-1]
         data["opens"] = {
-            "id": new_id(),
-            "entry": f"{step} {row['id']}",
-            "ordered": bool(row["ordered"]),
-            **{n: row[n] for n in ("route", "version", "digest")},
-        }
+            "id": new_id(), "entry": f"{step} {row['id']}", "ordered": bool(row["ordered"]),
+            "route": row["route"], "version": row["version"], "digest": row["digest"],
+        }  # fmt: skip
     record = Record(
         new_id(), "late" if late else "matched", now, message=row["message"], run=row["id"], path=wait["path"], place=wait["place"],
         rules=row["digest"], data=data,

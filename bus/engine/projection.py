@@ -135,13 +135,8 @@ def _set_state(tx: Tx, record: Record) -> None:
     data, time = record.data, text_of(record.time)
     tx.do(
         "set_run",
-        id=record.run,
-        state=data["state"],
-        due=data.get("due", time),
-        place=record.place or "",
-        time=time,
-        reason=data.get("code"),
-    )
+        id=record.run, state=data["state"], due=data.get("due", time), place=record.place or "", time=time, reason=data.get("code"),
+    )  # fmt: skip
 
 
 def _readable(values: Values, role: str) -> Any:

@@ -102,13 +102,9 @@ def top(tx: Tx, now: dt.datetime) -> JsonObject:
     recent = [record for record in reversed(records) if record.time > now - WINDOW]
     whole = not cut or len(recent) < len(records)
     seconds = WINDOW.total_seconds() if whole or not recent else max((now - recent[0].time).total_seconds(), 0.001)
+    received = round(_count(recent, "received") / seconds, 2)
     routes, adapters = _routes(tx, recent, seconds), _adapters(recent, seconds)
-    return {
-        "seconds": round(seconds, 1),
-        "received": round(_count(recent, "received") / seconds, 2),
-        "routes": routes,
-        "adapters": adapters,
-    }
+    return {"seconds": round(seconds, 1), "received": received, "routes": routes, "adapters": adapters}
 
 
 def _routes(tx: Tx, recent: list[Record], seconds: float) -> JsonObject:
