@@ -149,7 +149,7 @@ def check(catalog: Catalog, submission: Submission, has_route: bool) -> None:
         )  # fmt: skip
 
 
-def sent_by(message: Message, run: str, identity: str, type: str, body: JsonValue, about: Sequence[str] = ()) -> Submission:
+def sent_by(message: Message, run: str, identity: str, type: str, body: JsonValue, about: Sequence[str]) -> Submission:
     """The submission of a message that a run sends: same correlation, caused by the run's message, about the same persons."""
     return Submission(
         type=type, body=body, sender="bus", source=f"/runs/{run}", key=identity, correlationid=message.correlationid,

@@ -133,7 +133,7 @@ def reason_of(tx: Tx, record: Record) -> JsonObject:
     return found
 
 
-def in_flight(tx: Tx, known: Iterable[str] = ()) -> list[JsonObject]:
+def in_flight(tx: Tx, known: Iterable[str]) -> list[JsonObject]:
     """Runs that have not ended, counted by route, version and digest, without those under plans that are ``known``."""
     without = set(known)
     return [dict(row) for row in tx.all("runs_by_plan") if row["digest"] not in without]

@@ -150,7 +150,7 @@ def _text(purpose: str, origin: str, keys: Sequence[str], lost: Sequence[str]) -
     return "".join(f"{line}\n" for line in lines)
 
 
-def follows(history: Sequence[Record], origin: str, signers: Sequence[Signer], lost: Collection[str] = ()) -> bool:
+def follows(history: Sequence[Record], origin: str, signers: Sequence[Signer], lost: Collection[str]) -> bool:
     """Whether the log must be told of these keys: they are not the newest set.
 
     Raises `ConfigError` for keys that may not sign this log: none of the set before is among them, and not all of that set are ``lost``.

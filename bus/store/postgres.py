@@ -95,7 +95,7 @@ _QUERIES = {name: translated(text) for name, text in _WORDS.items()}
 class _Asking(Tx):
     """Who has a session."""
 
-    def __init__(self, keys: Callable[[], Keys] = Locked) -> None:
+    def __init__(self, keys: Callable[[], Keys]) -> None:
         self._session: Session | None = None
         self._keys = keys
 
@@ -378,7 +378,7 @@ def _life_of(session: Session) -> str:
 class PostgresReader(_Asking):
     """A session that only looks. Its first question of a view is asked again when the line turns out to be dead."""
 
-    def __init__(self, url: str, keys: Callable[[], Keys] = Locked) -> None:
+    def __init__(self, url: str, keys: Callable[[], Keys]) -> None:
         super().__init__(keys)
         self._url = url
         self._looking = False
