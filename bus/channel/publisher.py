@@ -21,8 +21,6 @@ WINDOW = 200
 """Tickets that may be under way unconfirmed."""
 CLOSE_SECONDS = 3.0
 HEARTBEAT_SECONDS = 1.0
-
-
 CONFIRM_SECONDS = 5.0
 """How long a confirmation may take."""
 DEAD_SECONDS = 5.0

@@ -336,8 +336,9 @@ class Engine:
     def _let_go_what_rests(self) -> None:
         """Once we stop, only what is in flight or unwritten is still ours to see through."""
         if self._stopping.is_set():
-            for live in [live for live in self._live.values() if not (live.in_flight or live.id in self._unwritten)]:
-                self._forget(live)
+            for live in list(self._live.values()):
+                if not live.in_flight and live.id not in self._unwritten:
+                    self._forget(live)
 
     # -- claiming ----------------------------------------------------------------------------------------------------
 
@@ -347,7 +348,9 @@ class Engine:
             self._holding.beat(self._live)
             rows = [] if self._stopping.is_set() else self._claim(now)
             for _ in range(len(self._welcomed)):
-                rows += self._took(self._welcomed.popleft())
+                claims = self._welcomed.popleft()
+                self._known.update(claims.known)
+                rows += self._holding.took(claims)
             return rows
         except BaseException:
             for one in home:
@@ -370,10 +373,6 @@ class Engine:
         self._suspect = next((row["id"] for row in found if row["strikes"] >= SUSPECT), self._suspect)
         self._rung.update(dict.fromkeys(rung))
         return found
-
-    def _took(self, claims: Claims) -> list[Row]:
-        self._known.update(claims.known)
-        return self._holding.took(claims)
 
     def _claim_rung(self, now: dt.datetime) -> list[Row]:
         if self._apart():

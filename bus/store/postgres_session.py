@@ -183,8 +183,6 @@ _DUMPERS: tuple[tuple[type, type[Dumper]], ...] = (
     (Texts, _TextsDumper), (Numbers, _NumbersDumper), (Blobs, _BlobsDumper), (str, StrDumper), (int, Int8Dumper),
     (type(None), _NothingDumper),
 )  # fmt: skip
-
-
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
 
 

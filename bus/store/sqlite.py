@@ -26,6 +26,15 @@ Open = Callable[[Path], sqlite3.Connection]
 """Opens a database file; the fault suite opens it on a disk that forgets."""
 FILES = ("common.sql", "survey.sql", "sqlite.sql")
 IN_LIST = r"IN (SELECT value FROM json_each(:\1))"
+NO_TEXT = "decode to UTF-8"
+"""What Python says of a text that is none."""
+SOME, MANY = 8, 128
+"""Commits after which there is enough to move in the next lull, and whenever nobody asks for anything. Whoever comes meanwhile waits: for
+1.8 ms after 8 commits, for 4 after 32 (docs/design/performance.md)."""
+ROOM = 1 << 18
+"""Bytes that must find room where there was none: more than most messages take."""
+WRITER_CACHE, READER_CACHE = 32_768, 4_096
+"""KB of pages that a connection keeps. Each reading thread has a connection of its own, and what it misses the system still has."""
 _ONE, _ALL = methodcaller("fetchone"), methodcaller("fetchall")
 
 
@@ -184,17 +193,6 @@ class SqliteConnection:
             self._viewing = self._to_begin = False
             if self._raw.in_transaction:
                 self._execute("ROLLBACK")
-
-
-NO_TEXT = "decode to UTF-8"
-"""What Python says of a text that is none."""
-SOME, MANY = 8, 128
-"""Commits after which there is enough to move in the next lull, and whenever nobody asks for anything. Whoever comes meanwhile waits: for
-1.8 ms after 8 commits, for 4 after 32 (docs/design/performance.md)."""
-ROOM = 1 << 18
-"""Bytes that must find room where there was none: more than most messages take."""
-WRITER_CACHE, READER_CACHE = 32_768, 4_096
-"""KB of pages that a connection keeps. Each reading thread has a connection of its own, and what it misses the system still has."""
 
 
 def _any_text(raw: bytes) -> str:
