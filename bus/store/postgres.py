@@ -503,9 +503,9 @@ class PostgresStore:
         with self._reader() as reader:
             server = reader.ask("SELECT current_setting('server_version') AS version", {})[0]
             counts = reader.one("count_everything")
+        durability = "synchronous_commit=on, fsync=on"
         return {
-            "kind": "postgresql", "version": server["version"], "durability": "synchronous_commit=on, fsync=on",
-            "commits": self._writer.commits, "writing_for": round(self._writer.writing_for(), 1), **(dict(counts) if counts else {}),
+            "kind": "postgresql", "version": server["version"], "durability": durability, **self._writer.describe(), **dict(counts or {}),
         }  # fmt: skip
 
     def failing(self) -> StoreError | None:

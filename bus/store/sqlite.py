@@ -289,13 +289,7 @@ class SqliteStore:
     def describe(self) -> Mapping[str, Any]:
         with self.read() as tx:
             counts = tx.one("count_everything")
-        return {
-            "kind": "sqlite",
-            "durability": "WAL, synchronous=FULL",
-            "commits": self._writer.commits,
-            "writing_for": round(self._writer.writing_for(), 1),
-            **(dict(counts) if counts else {}),
-        }
+        return {"kind": "sqlite", "durability": "WAL, synchronous=FULL", **self._writer.describe(), **dict(counts or {})}
 
     def failing(self) -> StoreError | None:
         return self._writer.failing()

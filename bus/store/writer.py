@@ -13,7 +13,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any, Protocol
 
@@ -72,7 +72,7 @@ class Writer:
     def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
-        self.commits = 0
+        self._commits = 0
         """Transactions so far; counted by whoever has the turn."""
         self._pending = 0
         """Pieces that were submitted and have not ended."""
@@ -109,10 +109,10 @@ class Writer:
             self._turn.release()
         return future
 
-    def writing_for(self) -> float:
-        """Seconds that the present batch has taken so far; 0 while there is none."""
+    def describe(self) -> Mapping[str, Any]:
+        """Transactions so far, and the seconds that the present batch has taken by now; 0 while there is none."""
         began = self._began
-        return 0.0 if began is None else time.monotonic() - began
+        return {"commits": self._commits, "writing_for": 0.0 if began is None else round(time.monotonic() - began, 1)}
 
     def failing(self) -> StoreError | None:
         """See `bus.store.Store.failing`."""
@@ -214,11 +214,12 @@ class Writer:
         try:
             results = self._insist([work for work, _ in batch])
         except BaseException as error:  # noqa: BLE001 - told to whoever asked for the work
+            # An interruption is nobody's fault: run alone, each would wait as long. What nobody knows of would perhaps be done twice.
             if len(batch) > 1 and not isinstance(error, Interrupted | Unknown):
                 for piece in batch:
                     self._do([piece])
                 return
-            for _, future in batch:  # nobody's fault: run alone, each would wait as long, or be done twice
+            for _, future in batch:
                 future.set_exception(error)
         else:
             for (_, future), result in zip(batch, results, strict=True):
@@ -247,7 +248,7 @@ class Writer:
             reach("commit.before")
             connection.commit()
             reach("commit.after")
-            self.commits += 1
+            self._commits += 1
             self._ended = time.monotonic()
         except BaseException:
             with contextlib.suppress(Exception):
