@@ -375,7 +375,8 @@ class World:
         if not ripe and not later:
             return False
         soonest = min(later, default=self.clock.now() + dt.timedelta(seconds=1))
-        self._pass(1.0 if ripe else max((soonest - self.clock.now()).total_seconds(), 0) + 1.0)
+        ripens = self.dice.choice((0.3, 1.0))  # not always when those who wait for a lane ask for it again, or its holder is never free
+        self._pass(ripens if ripe else max((soonest - self.clock.now()).total_seconds(), 0) + 1.0)
         return True
 
     def states(self) -> str:
