@@ -17,6 +17,7 @@ import socket
 import ssl
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -111,6 +112,18 @@ def retry_after_of(headers: Mapping[str, str], now: dt.datetime) -> float | None
         except (TypeError, ValueError):
             return None
     return min(max(seconds, 0.0), LONGEST_WAIT)
+
+
+def inflated(body: bytes, headers: Mapping[str, str], limit: int) -> bytes:
+    """A body in gzip as it was before; as it came where it is in none, is not whole, or would be larger than ``limit``."""
+    if headers.get("content-encoding", "").strip().lower() not in ("gzip", "x-gzip"):
+        return body
+    coded = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    with suppress(zlib.error):
+        plain = coded.decompress(body, limit + 1)
+        if coded.eof and len(plain) <= limit:
+            return plain
+    return body
 
 
 def no_answer(effect: Effect, sentence: str, **detail: Any) -> OutsideError:

@@ -30,7 +30,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from adapters.http import Link, Reply, crossing, errors, no_answer, reason, retry_after_of
+from adapters.http import Link, Reply, crossing, errors, inflated, no_answer, reason, retry_after_of
 from adapters.openapi import BODY, IN_PATH, Described, alternatives, document_of, model_of
 from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebAddress, faults_of, refused_in_band, shape_of
 from bus.adapter import Call, Effect, Operation, OutsideError, Refused, Settings, Unreachable
@@ -115,6 +115,11 @@ class RestReply:
         return self.headers.get("content-type", "").split(";")[0].strip().lower()
 
     @property
+    def kind(self) -> str:
+        """Status and media type, for a sentence."""
+        return f"HTTP {self.status}, {self.media_type or 'of no media type'}"
+
+    @property
     def text(self) -> bytes:
         """The body in UTF-8: without the mark that may stand before it (RFC 8259 §8.1), and out of the charset that its media type says."""
         said = _CHARSET.search(self.headers.get("content-type", ""))
@@ -127,8 +132,11 @@ class RestReply:
         """The body as JSON; an unreadable one is a call without a usable answer."""
         try:
             return strict_json(self.text)
+        except UnicodeDecodeError:
+            raise no_answer(self.effect, f"the reply is not JSON: {self.kind}, and not in UTF-8") from None
         except ValueError as error:
-            raise no_answer(self.effect, f"the reply is not JSON: {error}") from None
+            why = "it is empty" if not self.body else str(error) if "json" in self.media_type else self.kind
+            raise no_answer(self.effect, f"the reply is not JSON: {why}") from None
 
     def is_absent(self, system: str) -> bool:
         """Whether the system has no such thing. A gateway's 404 says nothing of it: that is no answer (`bus.adapter.OutsideError`)."""
@@ -234,7 +242,8 @@ class RestClient:
             raise reply.failed
         if len(reply.body) > self.settings.max_bytes:
             raise no_answer(effect, f"{line}: the reply is larger than {self.settings.max_bytes} bytes")
-        return RestReply(reply.status, reply.headers, reply.body, effect)
+        # Some gateways compress what was asked for as it is.
+        return RestReply(reply.status, reply.headers, inflated(reply.body, reply.headers, self.settings.max_bytes), effect)
 
 
 def _usual_headers(ctx: Call, content: bytes) -> dict[str, str]:
@@ -258,7 +267,11 @@ def _ended_badly(reply: RestReply, ctx: Call, refusals: Mapping[str, str], line:
     problem = _problem_of(reply)
     if 400 <= reply.status < 500:
         code = _code_of(reply.status, problem, refusals)
-        return Refused(f"{sentence}, {code}", outside_code=code, evidence=problem or None)
+        named = "" if code == f"HTTP_{reply.status}" else f", {code}"
+        meaning = refusals.get(code) or HTTP_REFUSALS.get(code, "")
+        return Refused(f"{sentence}{named}: {meaning}", outside_code=code, evidence=problem or None)
+    if 300 <= reply.status < 400:
+        sentence += ", which sends us elsewhere; that is not followed: look at the address in the settings"
     return no_answer(reply.effect, sentence, outside_code=f"HTTP_{reply.status}", evidence=problem or None)
 
 

@@ -102,7 +102,9 @@ Shape = Annotated[dict[str, Any], AfterValidator(_checked)]
 
 def faults_of(error: ValidationError) -> str:
     """Where what another system gave is not of its shape, and how: the first five faults, without a value of it."""
-    return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['type']}" for fault in error.errors(include_input=False)[:5])
+    return "; ".join(
+        f"{'.'.join(map(str, fault['loc'])) or 'the whole'}: {fault['type']}" for fault in error.errors(include_input=False)[:5]
+    )
 
 
 class ConfiguredOperation(Settings):

@@ -135,12 +135,14 @@ class SoapClient:
         from adapters.soap.envelope import fault_in, open_envelope
         from adapters.soap.xml import as_said
 
-        content = as_said(reply.body, reply.headers.get("content-type", ""))
+        body = http.inflated(reply.body, reply.headers, self._link.max_reply_bytes)
+        content = as_said(body, reply.headers.get("content-type", ""))
         try:
             opened = open_envelope(content, max_bytes=max(len(content), 1))
         except Malformed as error:
             _refused_by(refusals, [f"HTTP_{reply.status}"], f"{operation.name}: status {reply.status}")
-            raise no_answer(effect, f"{operation.name}: status {reply.status} and no SOAP reply: {error.sentence}") from None
+            why = f": {error.sentence}" if reply.status < 300 and body else ""
+            raise no_answer(effect, f"{operation.name}: status {reply.status} and no SOAP reply{why}") from None
         fault = fault_in(opened)
         if fault is not None:
             _refused_by(refusals, [fault.subcode, fault.code, fault.detail], f"{operation.name}: {fault.sentence}")

@@ -1,6 +1,7 @@
 """The REST room: how each way to fail is told, and systems described by configuration alone."""
 
 import datetime as dt
+import gzip
 import json
 import socket
 import threading
@@ -297,6 +298,50 @@ def test_json_that_is_strict_is_read():
 )
 def test_a_reply_is_read_out_of_the_charset_that_it_says(body, media_type):
     assert RestReply(200, {"content-type": media_type}, body, "read").json() == {"a": "è"}
+
+
+def test_a_reply_that_a_gateway_compressed_is_read_and_kept_as_it_came():
+    packed = gzip.compress(b'{"id": 1}')
+    with peer(http(200, packed, Content_Encoding="gzip")) as (url, _):
+        reply, ctx = send(url)
+    assert (reply.json(), ctx.exchanges[-1].content) == ({"id": 1}, packed)
+
+
+@pytest.mark.parametrize("body", [b"\x1f\x8bno", gzip.compress(b'"' + b"x" * 6_000_000 + b'"'), gzip.compress(b"{}")[:-4]])
+def test_a_reply_that_does_not_unpack_within_the_limit_is_no_answer(body):
+    with peer(http(200, body, Content_Encoding="gzip")) as (url, _):
+        reply, _ = send(url)
+    with pytest.raises(InDoubt, match="not JSON"):
+        reply.json()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "sentence"),
+    [
+        (401, b"<html>", "POST /x: HTTP 401: our credentials are not valid"),
+        (404, b'{"title": "IGNOTO"}', "POST /x: HTTP 404, IGNOTO: nobody knows it"),
+        (302, b"", "POST /x: HTTP 302, which sends us elsewhere; that is not followed: look at the address in the settings"),
+    ],
+)
+def test_what_a_system_said_is_told_in_words(status, body, sentence):
+    with peer(http(status, body)) as (url, _):
+        error, _ = send(url, refusals={"IGNOTO": "nobody knows it"})
+    assert error.sentence == sentence
+
+
+@pytest.mark.parametrize(
+    ("body", "media", "why"),
+    [
+        (b"<html>", "text/html", "HTTP 200, text/html"),
+        (b"", "application/json", "it is empty"),
+        (b"\xff", "application/json", "not in UTF-8"),
+    ],
+)
+def test_a_reply_that_is_no_json_is_told_for_what_it_is(body, media, why):
+    with peer(http(200, body, Content_Type=media)) as (url, _):
+        reply, _ = send(url)
+    with pytest.raises(InDoubt, match=why):
+        reply.json()
 
 
 @pytest.mark.parametrize("charset", ["", "; charset=utf-16", "; charset=iso-8859-12", "; charset=utf-7", "; charset=punycode"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -303,6 +304,15 @@ def test_a_reply_is_read_in_the_encoding_that_it_says_or_its_media_type(media, b
         client = SoapClient(OURS, peer.url)
         assert client.call("ricercaSoggetto", ASKED, call_of())["soggetto"][0]["nome"] == "NICOLÒ"
         client.close()
+
+
+def test_a_reply_that_a_gateway_compressed_is_read_and_kept_as_it_came():
+    packed = gzip.compress(GOOD)
+    with Peer(body=packed, headers={"Content-Encoding": "gzip"}) as peer:
+        client, ctx = SoapClient(OURS, peer.url), call_of()
+        assert client.call("ricercaSoggetto", ASKED, ctx)["soggetto"][0]["nome"] == "ADA"
+        client.close()
+    assert ctx.exchanges[-1].content == packed
 
 
 @pytest.mark.parametrize("charset", ["utf-7", "punycode"])
