@@ -22,7 +22,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from adapters.http import no_answer
 from adapters.protocollo import dialects, registro
-from adapters.protocollo.dialects import Dialect, Step, day_of, full_number, is_marked, is_number, mark, says, year_of
+from adapters.protocollo.dialects import Dialect, Step, day_of, full_number, is_marked, is_number, mark, marked, says, year_of
 from adapters.protocollo.modelli import ProtocolloSettings, Registrato, Registrazione, RicercaProtocollo, Trovato
 from adapters.soap.client import BAD_REQUEST, Link, SoapClient
 from bus.adapter import Adapter, Call, Effect, InDoubt, Refused, Report, Unreachable, operation
@@ -88,7 +88,8 @@ class Protocollo(Adapter):
             found = self._search(request.riferimento, ctx)
         except Refused as refused:
             raise Unreachable(f"the search was refused: {refused.sentence}", outside_code=refused.outside_code) from None
-        ours = _first([one for one, held in found if says(held, f"{request.oggetto} {mark(request.riferimento)}")])
+        text = marked(request.oggetto, request.riferimento, self.settings.oggetto_massimo)
+        ours = _first([one for one, held in found if says(held, text)])
         if found and ours is None:
             other = found[0][0]
             raise Unreachable(f"our reference stands in the register under {other.anno}/{other.numero}, with another object: look there")
@@ -248,6 +249,8 @@ class Protocollo(Adapter):
         for number in documents(ask, self.settings.utente, riferimento, self._refuse_expired):
             said = document(ask, self.settings.utente, number, self._refuse_expired)
             if is_marked(said["OGGETTO"], riferimento):
+                if not is_number(said["NUMERO"]):
+                    raise Unreachable(f"our reference stands in the register at document {number}, which has no number yet: look there")
                 day = day_of(said["DATA"])
                 one = Registrato(numero=full_number(said["NUMERO"]), anno=year_of(said["ANNO"], day), data=day, riferimento=riferimento)
                 found.append((one, said["OGGETTO"]))

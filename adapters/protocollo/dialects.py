@@ -131,6 +131,12 @@ def mark(riferimento: str) -> str:
     return f"[rif. {riferimento}]"
 
 
+def marked(oggetto: str, riferimento: str, most: int) -> str:
+    """An object with our reference behind it, cut before it where both together would be more than ``most`` characters."""
+    room = most - len(mark(riferimento)) - 1
+    return f"{oggetto if len(oggetto) <= room else oggetto[: room - 1].rstrip() + '…'} {mark(riferimento)}"
+
+
 def is_marked(oggetto: str | None, riferimento: str) -> bool:
     """Whether an object that the register holds is that of our reference; some registers write objects in capitals, or fold blanks."""
     return " ".join(mark(riferimento).casefold().split()) in " ".join((oggetto or "").casefold().split())

@@ -80,6 +80,11 @@ class ProtocolloSettings(Settings):
     tipo_smistamento: str = Field(default="COMPETENZA", description="COMPETENZA, CONOSCENZA or empty")
     applicativo: str = Field(default="SNODO", description="name of ApplicativoProtocollo, as agreed with the vendor")
     assestamento: float = Field(default=30.0, ge=0, description="seconds after which a call that timed out can register no more (settle)")
+    oggetto_massimo: int = Field(
+        default=4000,
+        ge=200,
+        description="characters of an object that the register keeps: ours are cut before our reference, not behind it",
+    )
     documento_massimo: int = Field(default=30_000_000, gt=0, description="bytes of one document; it travels inside the SOAP body")
     documenti_massimo: int = Field(
         default=100_000_000, gt=0, description="bytes of all documents of one registration; the bus holds three times as many while it asks"

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from adapters.protocollo.dialects import mark
+from adapters.protocollo.dialects import marked
 from adapters.protocollo.modelli import Corrispondente, ProtocolloSettings, Registrazione
 from adapters.soap.xml import Element, Schema, add, new
 
@@ -28,7 +28,7 @@ def segnatura(request: Registrazione, documents: Sequence[Document], settings: P
     """
     root = new("Segnatura")
     heading = add(root, "Intestazione")
-    add(heading, "Oggetto", f"{request.oggetto} {mark(request.riferimento)}")
+    add(heading, "Oggetto", marked(request.oggetto, request.riferimento, settings.oggetto_massimo))
     known = add(heading, "Identificatore")
     add(known, "CodiceAmministrazione", settings.amministrazione)
     add(known, "CodiceAOO", settings.aoo)

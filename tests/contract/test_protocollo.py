@@ -194,6 +194,18 @@ class _Searchable(_Register):
         found, _ = call(adapter, "cerca", {"riferimento": f"r_{token}"})
         assert (found.trovato, found.numero, found.anno, found.data) == (True, answer.numero, answer.anno, answer.data)
 
+    def test_a_long_object_is_cut_before_our_reference_and_found_again(self, simulator):
+        """A register that cuts it behind would hide the reference: the search would find nothing, and it would be registered again."""
+        short = self.build({**self.settings(simulator.url, simulator.facts), "oggetto_massimo": 200})
+        request = _request(oggetto="Installazione di mezzi pubblicitari " * 10)
+        done = attempt(short, "registra", request)
+        held = simulator.ledger("registrazione")[-1]["detail"]["oggetto"]
+        assert len(held) <= 200
+        assert held.startswith("Installazione di mezzi")
+        assert held.endswith(f"… [rif. {request['riferimento']}]")
+        assert probe(short, done, request) == done.answer
+        short.close()
+
     def test_what_was_never_registered_is_not_found(self, adapter):
         found, _ = call(adapter, "cerca", {"riferimento": "mai-visto"})
         assert found.trovato is False
