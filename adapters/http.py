@@ -78,6 +78,8 @@ _REASONS = {
 def reason(error: Exception) -> str:
     """Why, in words that hold neither address nor payload (the texts of requests hold both)."""
     cause = error.__cause__ or error  # urllib3 wraps what the system said
+    if isinstance(error, Unsendable):
+        return f"the request cannot be written: {error}"
     if isinstance(cause, ssl.SSLError):
         return f"TLS failed: {_said_by_tls(cause)}"
     if type(error) is OSError and error.errno is None:  # of requests, whose text is a path
@@ -345,7 +347,8 @@ def _parts(address: str) -> tuple[str, str, str]:
 
 
 def _request(method: str, host: str, target: str, content: bytes, headers: Mapping[str, str]) -> bytes:
-    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in headers.items())]
+    named = {name.lower(): f"{name}: {value}" for name, value in headers.items()}  # capitals make no other: the last one stands
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", *named.values()]
     if content or method not in ("GET", "HEAD", "DELETE"):
         lines.append(f"Content-Length: {len(content)}")
     if any(map(_NEVER_IN_A_HEADER.search, lines)):

@@ -32,7 +32,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from adapters.http import Link, Reply, crossing, errors, inflated, no_answer, reason, retry_after_of
 from adapters.openapi import BODY, IN_PATH, Described, alternatives, document_of, model_of
-from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebAddress, faults_of, refused_in_band, shape_of
+from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebAddress, WebHeaders, faults_of, refused_in_band, shape_of
 from bus.adapter import Call, Effect, Operation, OutsideError, Refused, Settings, Unreachable
 from bus.message import canonical
 
@@ -329,7 +329,7 @@ class ConfiguredSettings(RestSettings):
     """Settings of the adapter ``rest``."""
 
     openapi: str = Field("", description="path of the system's OpenAPI document (YAML or JSON): it types requests and answers")
-    headers: dict[str, str] = Field(default_factory=dict, description="sent with every request, e.g. Ocp-Apim-Subscription-Key")
+    headers: WebHeaders = Field(default_factory=dict, description="sent with every request, e.g. Ocp-Apim-Subscription-Key")
     validate_replies: bool = Field(True, description="false takes answers that stray from the OpenAPI document")
     operations: dict[str, RestOperation] = Field(min_length=1)
 

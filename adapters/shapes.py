@@ -8,6 +8,7 @@ Known keywords: ``type`` (one, or one and ``null``), ``properties``, ``required`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -32,6 +33,25 @@ def _web_address(text: str) -> str:
 
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 """Where a system is called over HTTP."""
+
+
+def _web_headers(given: dict[str, str]) -> dict[str, str]:
+    for name, value in given.items():
+        if not _HEADER.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a header")
+        if name.lower() in _OF_THE_CONNECTION:
+            raise ValueError(f"{name} is said by the bus itself, of each request")
+        if any(ord(sign) > 255 or (ord(sign) < 32 and sign != "\t") for sign in value):
+            raise ValueError(f"the value of {name} holds a line end, or a sign that no header carries")
+    if len({name.lower() for name in given}) < len(given):
+        raise ValueError("two headers have one name: capitals make no other")
+    return given
+
+
+WebHeaders = Annotated[dict[str, str], AfterValidator(_web_headers)]
+"""Headers that go with every request."""
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_OF_THE_CONNECTION = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 _CONSTRAINTS = {
     "pattern": "pattern", "minLength": "min_length", "maxLength": "max_length", "minItems": "min_length", "maxItems": "max_length",
     "minimum": "ge", "maximum": "le", "description": "description",

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.http import no_answer
-from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebAddress, refused_in_band, shape_of
+from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebAddress, WebHeaders, refused_in_band, shape_of
 from adapters.soap.client import BAD_REQUEST, Link, SoapClient, put
 from bus.adapter import Call, Operation, Settings
 
@@ -48,7 +48,7 @@ class SoapSettings(Settings):
     port: str = Field(default="", description="port of the WSDL; empty takes the first one of SOAP 1.1")
     connect_timeout: float = Field(default=3.0, gt=0, description="seconds to connect")
     max_reply_bytes: int = Field(default=20_000_000, gt=0)
-    headers: dict[str, str] = Field(default_factory=dict, repr=False, description="HTTP headers, such as Authorization")
+    headers: WebHeaders = Field(default_factory=dict, repr=False, description="HTTP headers, such as Authorization")
     ca: str = Field(default="", description="file of the authority that signed the system's certificate")
     certificate: str = Field(default="", description="file of our client certificate")
     certificate_key: str = Field(default="", description="file of its private key")

@@ -300,6 +300,35 @@ def test_a_reply_is_read_out_of_the_charset_that_it_says(body, media_type):
     assert RestReply(200, {"content-type": media_type}, body, "read").json() == {"a": "è"}
 
 
+def test_a_header_of_the_settings_stands_for_ours_however_it_is_written():
+    """Two of one name went out, which servers refuse, or take the one or the other of."""
+    with peer(http(200)) as (url, seen):
+        client = RestClient(RestSettings(url=url), {"content-type": "application/vnd.api+json", "ACCEPT": "*/*"})
+        send(url, client=client, body={})
+    head = seen[0].partition(b"\r\n\r\n")[0].lower().split(b"\r\n")
+    assert [line for line in head if line.startswith((b"content-type", b"accept:"))] == [
+        b"accept: */*",
+        b"content-type: application/vnd.api+json",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        ({"X y": "1"}, "'X y' is no name"), ({"": "1"}, "is no name"), ({"Content-Length": "3"}, "said by the bus itself"),
+        ({"X-Key": "a\n"}, "the value of X-Key"), ({"X-Key": "☃"}, "the value of X-Key"), ({"X-Key": "1", "x-key": "2"}, "two headers"),
+    ],
+)  # fmt: skip
+def test_a_header_that_cannot_be_sent_is_told_where_it_is_written(headers, why):
+    with pytest.raises(ValidationError, match=why):
+        Rest.Settings.model_validate({"url": "http://127.0.0.1:9", "operations": {}, "headers": headers})
+
+
+def test_a_key_with_a_line_end_is_told_as_that():
+    error, _ = send("http://127.0.0.1:9", client=RestClient(RestSettings(url="http://127.0.0.1:9"), {"X-Api-Key": "a\nb"}))
+    assert error.sentence == "POST /x: the request cannot be written: a header holds a line break"
+
+
 def test_a_reply_that_a_gateway_compressed_is_read_and_kept_as_it_came():
     packed = gzip.compress(b'{"id": 1}')
     with peer(http(200, packed, Content_Encoding="gzip")) as (url, _):
