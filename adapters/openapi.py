@@ -24,6 +24,8 @@ Schema: TypeAlias = dict[str, Any]
 METHODS = ("get", "post", "put", "patch", "delete")
 BODY = "body"
 """Where a body that is no object stands."""
+DEEP = "[]"
+"""Instead of what stands between items: an object whose fields are written `name[field]`."""
 IN_PATH = re.compile(r"\{([^{}]+)\}")
 """The names in a path."""
 TECHNICAL = frozenset({"400", "401", "403", "405", "406", "408", "411", "413", "414", "415", "417", "425", "426", "429", "431"})
@@ -230,9 +232,11 @@ def _between(parameter: Schema) -> str:
     style = parameter.get("style", "form" if parameter["in"] == "query" else "simple")
     if "schema" not in parameter:  # Swagger 2.0
         style = parameter.get("collectionFormat", "csv")
-    elif parameter.get("explode", style == "form") and parameter["in"] == "query":
+    elif style != "deepObject" and parameter.get("explode", style == "form") and parameter["in"] == "query":
         style = "multi"
-    return {"multi": "", "ssv": " ", "spaceDelimited": " ", "tsv": "\t", "pipes": "|", "pipeDelimited": "|"}.get(style, ",")
+    return {"multi": "", "deepObject": DEEP, "ssv": " ", "spaceDelimited": " ", "tsv": "\t", "pipes": "|", "pipeDelimited": "|"}.get(
+        style, ","
+    )
 
 
 def _discriminated(told: Any, choice: Any) -> dict[str, list[str]]:

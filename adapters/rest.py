@@ -21,7 +21,7 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -31,7 +31,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from adapters.http import Link, Reply, crossing, errors, inflated, no_answer, reason, retry_after_of
-from adapters.openapi import BODY, IN_PATH, Described, alternatives, document_of, model_of
+from adapters.openapi import BODY, DEEP, IN_PATH, Described, alternatives, document_of, model_of
 from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebAddress, WebHeaders, faults_of, refused_in_band, shape_of
 from bus.adapter import Call, Effect, Operation, OutsideError, Refused, Settings, Unreachable
 from bus.message import canonical
@@ -44,6 +44,7 @@ _CHARSET = re.compile(r"charset\s*=\s*\"?(iso-8859-[0-9]{1,2}|windows-125[0-9]|u
 NOT_NOW = frozenset({408, 425, 429, 503})
 _OURS = frozenset({"accept", "content-type", "user-agent", "x-correlation-id", "x-request-id", "traceparent"})
 """Headers that every request of ours has, where they have a value."""
+_WITH_BODY = ("POST", "PUT", "PATCH")
 DEPTH = 40
 HTTP_REFUSALS: Mapping[str, str] = MappingProxyType(
     {
@@ -373,7 +374,9 @@ class Rest(Configured):
         self._client.close()
 
     def check(self) -> Iterable[str]:
-        """Does every header go with a request that the OpenAPI document asks for, and is its body JSON?"""
+        """Does every header go with a request that the OpenAPI document asks for, is its body JSON, and every field somewhere?"""
+        for name in self.settings.operations:
+            yield from (f"operations.{name}: {sentence}" for sentence in self._misplaced(name))
         ours = {*_OURS, *(name.lower() for name in self.settings.headers)}
         for name, described in self._described.items():
             keyed = {"idempotency-key"} if self.operations[name].effect == "keyed" else set()
@@ -382,6 +385,17 @@ class Rest(Configured):
                     yield f"operations.{name}: the contract asks for the header {header}, say it under `headers`"
             if described.media:
                 yield f"operations.{name}: the contract asks for a body of {' or '.join(described.media)}, `rest` sends JSON alone"
+
+    def _misplaced(self, name: str) -> Iterator[str]:
+        """What of a request would go nowhere, and what an address asks for that no request has."""
+        asked, described = self.settings.operations[name], self._described.get(name)
+        method, path, query = (described.method, described.path, described.query) if described else (asked.method, asked.path, asked.query)
+        forms = alternatives(described.request if described and asked.request is None else asked.request or {})
+        fields = {field for form in forms for field in form.get("properties", {})}
+        in_path = set(IN_PATH.findall(path))
+        absent, lost = (in_path | set(asked.query)) - fields, fields - in_path - set(query) if method not in _WITH_BODY else set()
+        yield from (f"{field} stands in the address, and the request has no such field" for field in sorted(absent))
+        yield from (f"{field} stands neither in `path` nor in `query`, and {method} goes without a body" for field in sorted(lost))
 
     def _ask(self, operation_name: str, request: BaseModel, ctx: Call) -> BaseModel:
         asked: RestOperation = self.settings.operations[operation_name]
@@ -395,7 +409,7 @@ class Rest(Configured):
         path, query, body = _parts_of(template, asks, fields, joined)
         reply = self._client.send(
             ctx, asked.effect, method, path, query=query,
-            body=None if method not in ("POST", "PUT", "PATCH") else body.get(BODY) if described and described.whole else body,
+            body=None if method not in _WITH_BODY else body.get(BODY) if described and described.whole else body,
             expect=asked.success or (described.success if described else (200, 201)), refusals=declared.refusals,
             idempotent=asked.effect == "keyed",
         )  # fmt: skip
@@ -415,14 +429,18 @@ def _parts_of(
 ) -> tuple[str, dict[str, str | list[str]], dict[str, Any]]:
     """Path, query and body of a request: what stands in the path, what is asked for in the query, and the rest.
 
-    ``joined``: what stands between the items of a list that is one value.
+    ``joined``: what stands between the items of a list that is one value. An object in the query is one parameter for each of its fields.
     """
     one_value = {name: mark.join(map(_said, given[name])) for name, mark in joined.items() if isinstance(given.get(name), list)}
     fields = {**given, **one_value}
     in_path = set(IN_PATH.findall(template))
     path = IN_PATH.sub(lambda found: quote(_said(fields[found[1]]), safe=""), template)
-    asked = {name: fields[name] for name in asks if name in fields}
-    query = {name: [*map(_said, value)] if isinstance(value, list) else _said(value) for name, value in asked.items()}
+    asked = dict[str, Any]()
+    for name in asks:
+        value = fields.get(name)
+        deep = joined.get(name) == DEEP
+        asked |= {f"{name}[{key}]" if deep else key: one for key, one in value.items()} if isinstance(value, dict) else {name: value}
+    query = {name: [*map(_said, value)] if isinstance(value, list) else _said(value) for name, value in asked.items() if value is not None}
     return path, query, {name: value for name, value in fields.items() if name not in in_path and name not in asks}
 
 

@@ -254,6 +254,24 @@ def test_a_list_stands_in_the_address_as_the_document_says(tmp_path, version, pa
     assert seen[0].split()[1].decode() == address
 
 
+@pytest.mark.parametrize(
+    ("more", "given", "address"),
+    [
+        ({}, {"pagina": 1, "ordine": ["a", "b"]}, "/righe?pagina=1&ordine=a&ordine=b"),
+        ({"style": "deepObject", "explode": True}, {"pagina": 1}, "/righe?x%5Bpagina%5D=1"),
+        ({}, None, "/righe"),
+    ],
+)
+def test_an_object_in_the_query_is_one_parameter_for_each_of_its_fields(tmp_path, more, given, address):
+    """As Spring's `pageable`; it stood there as Python writes it, and an absent one as None."""
+    fields = {"pagina": {"type": "integer"}, "ordine": {"type": "array", "items": {"type": "string"}}}
+    parameter = {"name": "x", "in": "query", "schema": {"type": "object", "nullable": True, "properties": fields}, **more}
+    settings = _documented(tmp_path, "/righe", {"parameters": [parameter], "responses": {"200": {}}})
+    with peer(http(200, b"{}")) as (url, seen), archive(url, **settings) as adapter:
+        assert attempt(adapter, "x", {"x": given}).error is None
+    assert seen[0].split()[1].decode() == address
+
+
 def test_a_body_in_a_part_that_nobody_copied_is_sent_as_it_is_given(tmp_path):
     body = {"required": True, "content": {"application/json": {"schema": {"$ref": "altro.yaml#/Richiesta"}}}}
     settings = _documented(tmp_path, "/richieste", {"requestBody": body, "responses": {"202": {}}})

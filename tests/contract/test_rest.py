@@ -468,6 +468,22 @@ def test_how_a_configured_system_says_no_is_looked_for_where_it_stands(rule, bod
     assert getattr(error, "outside_code", None) == refused
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"query": []}, "anno stands neither in `path` nor in `query`, and GET goes without a body"),
+        ({"path": "/imprese/{codice}"}, "codice stands in the address, and the request has no such field"),
+        ({"query": ["anno", "mese"]}, "mese stands in the address, and the request has no such field"),
+    ],
+)
+def test_a_field_that_goes_nowhere_or_is_missing_in_the_address_is_found_before_anything_is_sent(changes, said):
+    """A filter that was never sent gave the answer to another question."""
+    operations = {"cerca-impresa": {**CONFIGURED["operations"]["cerca-impresa"], **changes}}
+    adapter = Rest("imprese", Rest.Settings.model_validate({"url": "http://127.0.0.1:9", "operations": operations}))
+    assert f"operations.cerca-impresa: {said}" in list(adapter.check())
+    adapter.close()
+
+
 def test_an_answer_of_another_shape_is_no_answer():
     with peer(http(200, b'{"id": "sette"}')) as (url, _), configured(url) as adapter:
         assert isinstance(attempt(adapter, "iscrivi", {"nome": "Ada"}).error, InDoubt)
