@@ -455,6 +455,15 @@ class Sql(Configured):
     def close(self) -> None:
         self._database.close()
 
+    def check(self) -> Iterator[str]:
+        """Has the request every field that its statements name?"""
+        from sqlalchemy import text
+
+        for name, asked in self.settings.operations.items():
+            known = {"call_key", *asked.request.get("properties", {})}
+            named = {parameter for statement in asked.statements for parameter in text(statement).compile().params}
+            yield from (f"operations.{name}: a statement names :{one}, and the request has no such field" for one in sorted(named - known))
+
     def _ask(self, operation_name: str, request: BaseModel, ctx: Call) -> BaseModel:
         asked: SqlOperation = self.settings.operations[operation_name]
         declared = self.operations[operation_name]

@@ -159,6 +159,13 @@ def test_a_pool_that_is_taken_is_unreachable_within_the_timeout(url):
     small.close()
 
 
+def test_a_parameter_that_no_request_has_is_found_before_anything_is_asked(url):
+    operations = {"x": {**OPERATIONS["cerca-strada"], "statements": ["SELECT :call_key, nome FROM strade WHERE codice = :codcie::text"]}}
+    streets = Sql("strade", Sql.Settings.model_validate({"url": url, "operations": OPERATIONS | operations}))
+    assert list(streets.check()) == ["operations.x: a statement names :codcie, and the request has no such field"]
+    streets.close()
+
+
 def test_why_there_is_no_connection_is_told_and_stands_in_the_evidence(url):
     absent = url.replace("edilizia@", "nessuno@").replace("strade.sqlite", "assente/strade.sqlite")
     streets = Sql("strade", Sql.Settings.model_validate({"url": absent, "operations": OPERATIONS}))
