@@ -28,6 +28,7 @@ import itertools
 import json
 import math
 import os
+import re
 import socket
 import threading
 import time
@@ -73,6 +74,8 @@ _DRIVER_STATES = {"DataError": "22000", "ProgrammingError": "42000", "NotSupport
 UNIQUE_VIOLATION = "23505"
 _FILLED = 1042
 """PostgreSQL's type of texts of fixed length (CHAR): they come with the blanks that fill them, which say nothing and make no text equal."""
+_CAST = re.compile(r"(?<![:\w\\]):(\w+)::")
+"""A parameter with a cast of PostgreSQL's behind it."""
 GRACE = 0.1
 """Seconds that the server's own statement timeout is given before the connection is cut."""
 
@@ -463,6 +466,8 @@ class Sql(Configured):
             known = {"call_key", *asked.request.get("properties", {})}
             named = {parameter for statement in asked.statements for parameter in text(statement).compile().params}
             yield from (f"operations.{name}: a statement names :{one}, and the request has no such field" for one in sorted(named - known))
+            cast = {found for statement in asked.statements for found in _CAST.findall(statement)}
+            yield from (f"operations.{name}: :{one}:: is not read as a parameter: write CAST(:{one} AS …)" for one in sorted(cast))
 
     def _ask(self, operation_name: str, request: BaseModel, ctx: Call) -> BaseModel:
         asked: SqlOperation = self.settings.operations[operation_name]

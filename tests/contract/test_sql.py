@@ -159,10 +159,18 @@ def test_a_pool_that_is_taken_is_unreachable_within_the_timeout(url):
     small.close()
 
 
-def test_a_parameter_that_no_request_has_is_found_before_anything_is_asked(url):
-    operations = {"x": {**OPERATIONS["cerca-strada"], "statements": ["SELECT :call_key, nome FROM strade WHERE codice = :codcie::text"]}}
-    streets = Sql("strade", Sql.Settings.model_validate({"url": url, "operations": OPERATIONS | operations}))
-    assert list(streets.check()) == ["operations.x: a statement names :codcie, and the request has no such field"]
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        ("codice = :codcie", ["operations.x: a statement names :codcie, and the request has no such field"]),
+        ("codice = :codice::int", ["operations.x: :codice:: is not read as a parameter: write CAST(:codice AS …)"]),
+        ("chiave = :call_key AND codice = CAST(:codice AS int) AND '10:30'::text <> ''", []),
+    ],
+)
+def test_a_parameter_that_would_not_be_given_is_found_before_anything_is_asked(url, condition, said):
+    operations = {"x": {**OPERATIONS["cerca-strada"], "statements": [f"SELECT codice, nome FROM strade WHERE {condition}"]}}
+    streets = Sql("strade", Sql.Settings.model_validate({"url": url, "operations": operations}))
+    assert list(streets.check()) == said
     streets.close()
 
 
