@@ -18,6 +18,8 @@ import io
 import json
 import math
 import os
+import selectors
+import socket
 import threading
 import time
 import uuid
@@ -47,11 +49,12 @@ class ClientError(Exception):
 
     def __init__(self, status: int, problem: Mapping[str, Any], retry_after: float | None = None) -> None:
         self.status = status
-        self.code = str(problem.get("code", "client.unreachable" if status == 0 else "client.unexpected"))
-        self.detail = str(problem.get("detail", problem.get("title", "")))
-        self.hint = str(problem.get("hint", ""))
-        self.faults: list[dict[str, Any]] = list(problem.get("faults") or ())
-        self.instance = str(problem.get("instance", ""))
+        self.code = str(problem.get("code") or ("client.unreachable" if status == 0 else "client.unexpected"))
+        self.detail = str(problem.get("detail") or problem.get("title") or "")
+        self.hint = str(problem.get("hint") or "")
+        faults = problem.get("faults")  # it may be another server's problem
+        self.faults: list[dict[str, Any]] = faults if isinstance(faults, list) else []
+        self.instance = str(problem.get("instance") or "")
         self.problem = dict(problem)
         self.retry_after = retry_after
         super().__init__(f"{self.code}: {self.detail}" + (f" ({self.hint})" if self.hint else ""))
@@ -112,7 +115,7 @@ class Client:
         headers = {"Content-Type": "application/json", "Idempotency-Key": _utf8(str(uuid.uuid4()) if key is None else key)}
         if wait > 0:
             headers["Prefer"] = f"wait={math.ceil(wait)}"
-        return self._json("POST", "/messages", json.dumps(envelope).encode(), headers, longer=wait)
+        return self._json("POST", "/messages", json.dumps(envelope).encode(), headers, longer=wait, needs="id")
 
     def ask(
         self, type: str, body: Any, key: str | None = None, wait: float = 30, attachments: Iterable[str | Mapping[str, Any]] = ()
@@ -140,13 +143,13 @@ class Client:
             "Content-Length": str(size),
             "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}",
         }
-        return self._json("POST", "/attachments", lambda: _pieces(file), headers)
+        return self._json("POST", "/attachments", lambda: _pieces(file), headers, needs="sha256")
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def message(self, identity: str, purpose: str = "") -> dict[str, Any]:
         """A message's state, its runs, its reply; who did not send it is shown what was said for a ``purpose``, which the log keeps."""
-        return self.get(f"/messages/{quote(identity, safe='')}", purpose)
+        return self._json("GET", f"/messages/{quote(identity, safe='')}", None, _purpose(purpose), needs="state")
 
     def case(self, key: str) -> dict[str, Any]:
         """A case by one of its keys: ``value`` or ``name:value``."""
@@ -191,8 +194,11 @@ class Client:
 
     # -- the wire ----------------------------------------------------------------------------------------------------
 
-    def _json(self, method: str, path: str, body: Body = None, headers: Mapping[str, str] | None = None, **how: Any) -> dict[str, Any]:
-        return _answer(*self._call(method, path, body, headers, **how))
+    def _json(
+        self, method: str, path: str, body: Body = None, headers: Mapping[str, str] | None = None, *, needs: str = "", **how: Any
+    ) -> dict[str, Any]:
+        """The answer as an object; ``needs``: what is always in it. Something before the bus may answer 200 to anything."""
+        return _answer(*self._call(method, path, body, headers, **how), needs)
 
     def _call(
         self,
@@ -269,6 +275,8 @@ class Client:
 
     def _connected(self, timeout: float) -> http.client.HTTPConnection:
         connection = self._connection()
+        if connection.sock is not None and _has_ended(connection.sock):
+            connection.close()
         connection.timeout = timeout
         if connection.sock is None:
             connection.connect()
@@ -291,6 +299,15 @@ class Client:
         kept: http.client.HTTPConnection | None = self._local.__dict__.pop("connection", None)
         if kept is not None:
             kept.close()
+
+
+def _has_ended(kept: socket.socket) -> bool:
+    """Whether a kept connection was closed: nothing was asked, so what there is to read is its end."""
+    if kept.fileno() < 0:
+        return True
+    with selectors.DefaultSelector() as watch:
+        watch.register(kept, selectors.EVENT_READ)
+        return bool(watch.select(0))
 
 
 def _is_place(parts: SplitResult) -> bool:
@@ -329,15 +346,17 @@ def _seconds(fields: Mapping[str, str]) -> float | None:
         return None
 
 
-def _answer(status: int, fields: Mapping[str, str], content: bytes) -> dict[str, Any]:
+def _answer(status: int, fields: Mapping[str, str], content: bytes, needs: str = "") -> dict[str, Any]:
     try:
         value = json.loads(content) if content else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _strange(status, fields, "that is not JSON") from None
     if not isinstance(value, dict) or (status >= 300 and not value):
         raise _strange(status, fields, "that is no JSON object" if content else "without content")
     if status >= 300:
         raise ClientError(status, value, _seconds(fields))
+    if needs and needs not in value:
+        raise _strange(status, fields, f"without {needs!r}")
     return value
 
 

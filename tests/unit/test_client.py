@@ -6,6 +6,7 @@ import ast
 import io
 import json
 import os
+import socket
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -186,6 +187,10 @@ class Moody(BaseHTTPRequestHandler):
             "html": (200, b"<html>"),
             "list": (200, b"[]"),
             "mute": (500, b""),
+            "empty": (200, b""),
+            "other": (200, b'{"status": "ok"}'),
+            "deep": (200, b"[" * 100_000),
+            "odd": (422, b'{"code": "x.y", "detail": null, "hint": null, "faults": 5}'),
             "gone": (502, b"<html>"),
             "moved": (308, b"<html>"),
         }[mood]
@@ -260,6 +265,23 @@ def test_an_operator_s_act_that_surely_was_not_asked_for_is_told_as_that():
     assert caught.value.code == "client.unreachable"
 
 
+def test_a_problem_of_another_server_is_told_too(moody):
+    Moody.moods = ["odd"]
+    with pytest.raises(ClientError) as caught:
+        moody.send("a.b", {})
+    assert (caught.value.code, caught.value.hint, caught.value.faults) == ("x.y", "", [])
+
+
+def test_a_kept_connection_that_the_server_closed_meanwhile_is_no_try(moody, monkeypatch):
+    """Servers close what is idle: with one attempt alone each call after a pause would fail."""
+    monkeypatch.setattr(Moody, "timeout", 0.05)
+    with Client(f"http://{moody._parts.netloc}", "x", attempts=1) as client:
+        client.send("a.b", {})
+        kept = client._local.connection.sock
+        assert kept.recv(1, socket.MSG_PEEK) == b""
+        assert client.send("a.b", {}) == {"id": "1"}
+
+
 def test_a_kept_connection_that_was_closed_meanwhile_is_opened_again(moody):
     moody.send("a.b", {})
     moody._local.connection.sock.close()
@@ -272,6 +294,9 @@ def test_a_kept_connection_that_was_closed_meanwhile_is_opened_again(moody):
         ("html", 200, "HTTP 200 that is not JSON"),
         ("list", 200, "HTTP 200 that is no JSON object"),
         ("mute", 500, "HTTP 500 without content"),
+        ("empty", 200, "HTTP 200 without 'id'"),
+        ("other", 200, "HTTP 200 without 'id'"),
+        ("deep", 200, "HTTP 200 that is not JSON"),
         ("moved", 308, "https://snodo.comune.example/messages"),
     ],
 )
