@@ -393,7 +393,10 @@ class Rest(Configured):
         forms = alternatives(described.request if described and asked.request is None else asked.request or {})
         fields = {field for form in forms for field in form.get("properties", {})}
         in_path = set(IN_PATH.findall(path))
-        absent, lost = (in_path | set(asked.query)) - fields, fields - in_path - set(query) if method not in _WITH_BODY else set()
+        absent, lost = (in_path | set(asked.query)) - fields, fields - in_path - set(query)
+        undoes = any(one.undo in (name, f"{self.name}.{name}") for one in self.settings.operations.values())
+        if method in _WITH_BODY or undoes:  # what takes another call back is asked with all that this one answered
+            lost = set()
         yield from (f"{field} stands in the address, and the request has no such field" for field in sorted(absent))
         yield from (f"{field} stands neither in `path` nor in `query`, and {method} goes without a body" for field in sorted(lost))
 

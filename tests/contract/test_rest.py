@@ -484,6 +484,15 @@ def test_a_field_that_goes_nowhere_or_is_missing_in_the_address_is_found_before_
     adapter.close()
 
 
+def test_what_takes_a_call_back_may_be_asked_with_more_than_it_sends():
+    """It is asked with the whole answer of that call."""
+    take_back = {**CONFIGURED["operations"]["cerca-impresa"], "query": [], "effect": "once", "method": "DELETE"}
+    operations = {"iscrivi": {**CONFIGURED["operations"]["iscrivi"], "undo": "imprese.cancella"}, "cancella": take_back}
+    adapter = Rest("imprese", Rest.Settings.model_validate({"url": "http://127.0.0.1:9", "operations": operations}))
+    assert list(adapter.check()) == []
+    adapter.close()
+
+
 def test_an_answer_of_another_shape_is_no_answer():
     with peer(http(200, b'{"id": "sette"}')) as (url, _), configured(url) as adapter:
         assert isinstance(attempt(adapter, "iscrivi", {"nome": "Ada"}).error, InDoubt)
