@@ -124,12 +124,14 @@ def _access(tx: Tx, record: Record, _journals: Journals) -> Line | None:
 def _opening(tx: Tx, record: Record, _journals: Journals) -> Line:
     """Who opened whose data, and for what."""
     told = next((value for role in ("purpose", "export", "reason") if (value := _value(tx, record, role))), {})
+    about: Any = {**told, **record.data, **(scope if isinstance(scope := told.get("scope"), dict) else {})}
+    case = about.get("case") or (about.get("what") if record.data.get("scope") == "case" else "")
     return {
         "time": clock.text_of(record.time), "act": record.kind, "who": record.actor,
         "purpose": told.get("text") or told.get("purpose") or "",
-        "what": _what(record),
-        "message": record.message or "", "run": record.run or "",
-        "from": record.data.get("from", ""), "to": record.data.get("to", ""), "record": record.id,
+        "what": _what(record), "case": case or "",
+        "message": record.message or about.get("message", ""), "run": record.run or "",
+        "from": about.get("from", ""), "to": about.get("to", ""), "record": record.id,
     }  # fmt: skip
 
 
@@ -161,7 +163,8 @@ PURPOSES = Kept(
     GDPR,
     {
         "time": "UTC", "act": "read, exported, replayed, erased", "who": "name of the API key", "purpose": "as it was given",
-        "what": "which payload or report, a bundle, what was replayed, or a request that expired", "message": "id", "run": "id",
+        "what": "which payload or report, a bundle, what was replayed, or a request that expired",
+        "case": "the key by which a bundle or a replay named a case", "message": "id", "run": "id",
         "from": "the time it was about", "to": "the time it was about",
         "record": "id in the log",
     },

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -63,6 +64,18 @@ def test_who_was_given_a_report_stands_in_the_next_one_with_the_purpose(town: To
     lines(town, "pagopa")
     [*_, last] = [line for line in lines(town, "purposes") if line["what"] == "pagopa"]
     assert (last["act"], last["who"], last["purpose"]) == ("exported", "revisore", "verifica trimestrale")
+
+
+def test_of_a_bundle_and_a_replay_it_is_told_of_which_case_message_or_time(town: Town, paid: dict[str, str]) -> None:
+    with town.client("revisore") as auditor:
+        [message, *_] = [one["id"] for one in auditor.get(f"/cases/protocollo:{quote(paid['protocollo'], safe='')}")["messages"]]
+        scopes = [{"case": f"protocollo:{paid['protocollo']}"}, {"message": message}, {"from": "2020-01-01", "to": "2100-01-01"}]
+        for scope in scopes:
+            auditor.export(scope, f"accesso agli atti, {next(iter(scope))}")
+        auditor.post("/replays", {"what": f"protocollo:{paid['protocollo']}", "purpose": "accesso agli atti, replay"})
+    told = {one["purpose"].partition(", ")[2]: one for one in lines(town, "purposes") if one["purpose"].startswith("accesso agli atti, ")}
+    assert [{name: told[next(iter(scope))][name] for name in scope} for scope in scopes] == scopes
+    assert (told["replay"]["case"], told["from"]["case"], told["case"]["message"]) == (f"protocollo:{paid['protocollo']}", "", "")
 
 
 def test_accesses_of_persons_are_told_and_refused_ones_too(town: Town) -> None:
