@@ -161,12 +161,15 @@ class Attachments:
         """Give a received file, sealed under its ``own`` key, its place and its record; used by `Receiving`.
 
         What is told of it is sealed under a key of its own; sent again by the same sender, as before: the table points at one key only.
+        Raises `Erased`, and keeps nothing, when its message was erased while the system took its time.
         """
         token = self._store.keys.token(file.sha256)
         self._place_first(temporary, self.place(token))
         replaced = set[int]()
 
         def work(tx: Tx) -> None:
+            if message is not None and not log.is_readable(tx, message):
+                raise Erased("the message that the file was for was erased meanwhile")
             number = self._place(tx, temporary, own, token, replaced)
             data = {"file": token, "size": file.size, "key": number, **({"sender": sender} if message else {})}
             actor = "bus" if message else sender
@@ -177,6 +180,10 @@ class Attachments:
 
         try:
             self._store.write(work).result()
+        except Erased:
+            self._store.keys.forget([own.id])
+            self.drop([token], [own.id])
+            raise
         finally:
             self._store.keys.forget(replaced)
         return file

@@ -260,6 +260,15 @@ def test_what_a_system_gave_for_a_message_is_erased_with_it_and_stays_with_other
     assert main(["log", "verify", "--config", str(tmp_path / "config.yaml"), "--names"]) == 0, capsys.readouterr()
 
 
+def test_what_a_system_gives_when_its_message_is_erased_already_is_not_kept(town, tmp_path):
+    message = greet(town, "Ugo", WHO)
+    assert confirmed(town, asked(town).json["id"]).status == 200
+    before = {path for path in (tmp_path / "var/attachments").rglob("*") if path.is_file()}
+    with pytest.raises(Erased):
+        town.app.attachments.save(io.BytesIO(f"certificato di {NAME}".encode()), "application/pdf", "c.pdf", "portale", message)
+    assert {path for path in (tmp_path / "var/attachments").rglob("*") if path.is_file()} == before
+
+
 def test_a_file_that_somebody_just_sent_again_is_not_destroyed_with_the_first_person(town, monkeypatch):
     content = b"la stessa scansione"
     file = uploaded(town, "a.txt", content)
