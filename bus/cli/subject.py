@@ -60,7 +60,8 @@ def _asked(shown: dict[str, Any]) -> None:
     print(f"request {shown['id']}, open until {shown['until']}\n  would be erased: {what}")
     for run in shown["open"]:
         print(f"  still open: run {run['id']} of {run['route']}, {run['state']}")
-    print(f"next: somebody else runs bus subject confirm {shown['id']}")
+    first = "these end, or are given up (bus dead discard RUN: what waits or is dead); then " if shown["open"] else ""
+    print(f"next: {first}somebody else runs bus subject confirm {shown['id']}")
 
 
 def _done(shown: dict[str, Any]) -> None:

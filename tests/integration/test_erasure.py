@@ -581,6 +581,11 @@ def test_the_commands(tmp_path, capsys, monkeypatch):
         assert "erased: 1 message," in capsys.readouterr().out
         assert main([*words, "--key", key_of("sistemista")]) == 1, "nothing stands on standard input any more"
         assert json.loads(capsys.readouterr().err)["code"] == "subject.missing"
+        dead = sent(server, "prova.guasto", {"nome": "pratica-9", "numero": WHO})
+        until(lambda: server.app.message(dead)["state"] == "dead", "it is a dead letter")
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(f"{WHO}\n".encode())))
+        assert main([*words[:-1], "--key", key_of("sistemista")]) == 0
+        assert "next: these end, or are given up (bus dead discard RUN" in capsys.readouterr().out
         kept = greet(server, "Mario", OTHER)
         settings_of = str(tmp_path / "config.yaml")
         assert main(["subject", "rekey", "--config", settings_of]) != 0
