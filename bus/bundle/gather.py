@@ -136,7 +136,7 @@ def _openings(tx: Tx, records: Iterable[Record]) -> list[bytes]:
 
 def _opened(tx: Tx, row: Row) -> bytes:
     """One payload with the key that opens it and no other; raises `Erased`."""
-    nonce, content = bytes(row["nonce"]), bytes(row["content"])
+    nonce, content = payload.parts(row)
     number = payload.key_number(nonce)
     if number is None:
         return _opening(row["id"], row["media_type"], nonce, b"", b"", content)

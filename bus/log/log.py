@@ -74,7 +74,7 @@ def number_of(tx: Tx, record: Record) -> int:
 def payload(tx: Tx, identity: str) -> bytes | None:
     """The text of a payload, or None when it is not there any more. Raises `Erased` when nobody can open it any more."""
     row = tx.one("payload", id=identity)
-    return None if row is None else sealing.opened(bytes(row["nonce"]), bytes(row["content"]), tx.keys)
+    return None if row is None else sealing.opened(*sealing.parts(row), tx.keys)
 
 
 def payloads(tx: Tx, identities: Iterable[str]) -> dict[str, bytes]:
@@ -83,7 +83,7 @@ def payloads(tx: Tx, identities: Iterable[str]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for row in rows:
         with contextlib.suppress(Erased):
-            found[row["id"]] = sealing.opened(bytes(row["nonce"]), bytes(row["content"]), tx.keys)
+            found[row["id"]] = sealing.opened(*sealing.parts(row), tx.keys)
     return found
 
 
@@ -109,8 +109,8 @@ def messages(tx: Tx, identities: Iterable[str]) -> dict[str, Row]:
 
 def opened(tx: Tx, row: Row) -> tuple[Any, Key]:
     """What was received as a message (``envelope``, ``body``, ``keys``), and the key of all that is sealed for it. Raises `Erased`."""
-    nonce = bytes(row["nonce"])
-    return parsed(sealing.opened(nonce, bytes(row["content"]), tx.keys)), _key(tx, nonce)
+    nonce, content = sealing.parts(row)
+    return parsed(sealing.opened(nonce, content, tx.keys)), _key(tx, nonce)
 
 
 def _key(tx: Tx, nonce: bytes) -> Key:

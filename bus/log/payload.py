@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bus.errors import StoreError
 from bus.log.record import Commitment
-from bus.store import Key, Keys
+from bus.store import Key, Keys, Row
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -101,6 +101,14 @@ def key_number(nonce: bytes) -> int | None:
 def payload_key(key: Key, nonce: bytes) -> bytes:
     """The key of one payload: it opens this one and no other, so it may be given to whoever may read this one."""
     return key.mac.of(b"snodo.payload/1" + nonce)
+
+
+def parts(row: Row) -> tuple[bytes, bytes]:
+    """Nonce and content of a payload as it is stored. Raises `StoreError` where they are texts: SQLite lets anybody make them that."""
+    nonce, content = row["nonce"], row["content"]
+    if isinstance(nonce, str) or isinstance(content, str):
+        raise _swapped()
+    return bytes(nonce), bytes(content)
 
 
 def opened(nonce: bytes, content: bytes, keys: Keys) -> bytes:

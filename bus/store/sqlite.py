@@ -118,7 +118,7 @@ class SqliteConnection:
                 self._to_begin = False
                 self._raw.execute("BEGIN")
             cursor = self._raw.executemany(text, parameters) if many else self._raw.execute(text, parameters)
-            return cursor if fetch is None else fetch(cursor)
+            return cursor if fetch is None else _fetched(cursor, fetch)
         except MISTAKES:
             raise
         except sqlite3.DatabaseError as error:
@@ -193,6 +193,15 @@ class SqliteConnection:
             self._viewing = self._to_begin = False
             if self._raw.in_transaction:
                 self._execute("ROLLBACK")
+
+
+def _fetched(cursor: sqlite3.Cursor, fetch: Callable[[sqlite3.Cursor], Any]) -> Any:
+    """A row that Python cannot take leaves its statement half done, which holds the view of the database that it began with for ever."""
+    try:
+        return fetch(cursor)
+    except sqlite3.Error:
+        cursor.close()
+        raise
 
 
 def _any_text(raw: bytes) -> str:

@@ -183,6 +183,15 @@ def test_what_was_erased_is_unavailable_and_has_an_exit_code_of_its_own(tampered
     assert code_of(report.worst) == 4
 
 
+@pytest.mark.parametrize("made", ["CAST(content AS TEXT)", "substr(content, 2)"])
+def test_a_payload_that_is_not_what_was_sealed_stops_it_and_is_told(tampered, made):
+    """Also where SQLite keeps its bytes as a text."""
+    folder, message = tampered
+    change(folder, f"UPDATE payloads SET content = {made} WHERE id = ?", payload_of(folder, message, "received", "message"))
+    done = bus("replay", message, "--config", str(folder / "config.yaml"))
+    assert (done.returncode, "payload.swapped" in done.stderr, "Traceback" in done.stderr) == (3, True, False), done.stderr
+
+
 def test_what_is_not_there_is_told(worked):
     with pytest.raises(NotFound) as error:
         told(worked[0], "nessuno")

@@ -288,3 +288,14 @@ def test_a_reader_that_finds_no_descriptor_says_so_and_the_next_one_reads(store:
         names(store)
     assert (told.value.code, "LimitNOFILE" in told.value.hint) == ("store.unreachable", True)
     assert names(store) == {"before"}
+
+
+def test_a_reader_that_met_a_text_that_is_none_goes_on_with_what_is_written_since(store: SqliteStore) -> None:
+    """It would hold its view of the database for ever: whoever asks sees what was then, and the write-ahead log can never be emptied."""
+    add = "INSERT INTO payloads (id, media_type, nonce, content) VALUES ('x', 'text/plain', x'00', CAST(x'ff41' AS TEXT))"
+    with closing(sqlite3.connect(store.path)) as raw:
+        for statement, found in ((add, "\udcffA"), ("UPDATE payloads SET content = x'42'", b"B")):
+            raw.execute(statement)
+            raw.commit()
+            with store.read() as tx:
+                assert [row["content"] for row in tx.all("payloads_named", ids='["x"]')] == [found]
