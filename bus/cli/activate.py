@@ -74,7 +74,10 @@ def status(
     history: Annotated[bool, typer.Option("--history", help="List the activations instead.")] = False,
     url: Url = "", key: Key = "", json: Json = False,
 ) -> None:  # fmt: skip
-    """Exit code 0: the files are what runs, everywhere; 1: they differ, have errors, or a process works under others or needs a restart."""
+    """Show the rules in force against the files.
+
+    Exit code 0: the files are what runs, everywhere; 1: they differ, have errors, or a process works under others or needs a restart.
+    """
     from bus.cli.rules import declared
 
     with client(url, key, config) as bus:

@@ -22,7 +22,10 @@ def fmt(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 when a file would change.")] = False,
     config: Settings = CONFIG,
 ) -> None:
-    """Comments stay where they belong, values and the rules' digest stay the same; a file that is no YAML is left alone."""
+    """Lay out files of rules in one way.
+
+    Comments stay where they belong, values and the rules' digest stay the same; a file that is no YAML is left alone.
+    """
     from bus.cli.layout import NotLaidOutError, laid_out
     from bus.cli.words import counted
     from bus.source import read

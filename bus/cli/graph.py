@@ -30,7 +30,7 @@ def graph(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write it here instead of printing it.")] = None,
     config: Settings = CONFIG,
 ) -> None:
-    """Of the rules in the folder; `bus validate` says whether they are good."""
+    """Draw a route of the rules in the folder, or the whole municipality; `bus validate` says whether they are good."""
     from bus.catalog import load
     from bus.cli.rules import declared
     from bus.route import graph as one

@@ -30,7 +30,10 @@ def plan(
     form: Annotated[Plain, typer.Option("--format", help="How the plan is written.")] = Plain.text,
     json: Json = False,
 ) -> None:
-    """Exit code 0: nothing would have gone otherwise; 4: something would, or there are new warnings; 1: the edited rules have errors."""
+    """Say what edited rules would have done otherwise with messages of the log; without any effect.
+
+    Exit code 0: nothing would have gone otherwise; 4: something would, or there are new warnings; 1: the edited rules have errors.
+    """
     from bus.cli.rules import offered, recomputing
     from bus.mapping.protected import EVERYTHING
     from bus.planning.planning import planned

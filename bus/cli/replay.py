@@ -43,7 +43,9 @@ def replay(
     form: Annotated[Plain, typer.Option("--format", help="How the result is written.")] = Plain.text,
     json: Json = False,
 ) -> None:
-    """Exit code 0: all equal; 1: a run is different, or asks what the log has no answer for; 4: nothing worse than data that was erased;
+    """Recompute runs from the log under the rules they had, and compare; without any effect.
+
+    Exit code 0: all equal; 1: a run is different, or asks what the log has no answer for; 4: nothing worse than data that was erased;
     5: the bundle does not verify.
     """
     from bus.cli.rules import offered, offline, proven, recomputing

@@ -31,7 +31,7 @@ worker = family()
 
 @app.command("serve")
 def serve_all(config: Settings = CONFIG, host: Host = "", port: Port = None, watch: Watch = False, json: Json = False) -> None:
-    """Run the bus until it is told to stop; says in one line where it listens (with --json: ``{"url": ...}``)."""
+    """Run the bus, door and engine, until it is told to stop; says in one line where it listens (with --json: ``{"url": ...}``)."""
     _serve("all", config, host, port, json=json, watch=watch)
 
 

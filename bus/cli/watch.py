@@ -30,7 +30,7 @@ def tail(
     last: Annotated[int, typer.Option("--last", min=0, max=1000, help="Begin with so many that are there already.")] = 10,
     once: Once = False, url: Url = "", key: Key = "", json: Json = False,
 ) -> None:  # fmt: skip
-    """One line for each record, until you stop it; with --json one object for each."""
+    """Follow the log as it grows: one line for each record, until you stop it; with --json one object for each."""
     wanted = {name: value for name, value in (("route", route), ("case", case), ("adapter", adapter), ("outcome", outcome)) if value}
     with client(url, key) as bus:
         found = bus.get("/log/tail", limit=max(last, 1), **wanted)
@@ -77,7 +77,7 @@ def top(
     every: Annotated[float, typer.Option("--every", min=0.2, help="Seconds between two looks.")] = 1.0,
     url: Url = "", key: Key = "", json: Json = False,
 ) -> None:  # fmt: skip
-    """The last minute by route and by system, until you stop it; with --json, with --once or without a terminal one look."""
+    """Show how busy routes and systems were in the last minute, until you stop it; one look with --json, --once or without a terminal."""
     with client(url, key) as bus:
         if once or json or not sys.stdout.isatty():
             show(bus.get("/top"), json, _print)

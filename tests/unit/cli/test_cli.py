@@ -102,6 +102,13 @@ def test_a_process_that_starts_imports_no_library_that_only_some_systems_and_com
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.parametrize("name", ["doctor", "fmt", "graph", "plan", "replay", "send", "serve", "status", "tail", "top", "validate"])
+def test_help_of_a_command_begins_with_what_it_does(bus, name):
+    """Not with an exit code, nor with the rest of a sentence that stands in another list."""
+    told = " ".join(bus(name, "--help")[1].replace("Usage:", "").split("[OPTIONS]")[1].split())
+    assert COMMANDS[name][1].split()[0] in told.split("╭")[0].split()[:4], told[:200]
+
+
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_has_a_module_with_help(bus, name):
     module, _, named = COMMANDS[name][0].partition(":")
