@@ -111,7 +111,7 @@ def _print(shown: dict[str, Any], find: str) -> None:
         for one in found:
             cells = {**one, "time": when(one["time"])} if "time" in one else one
             table.add_row(*(", ".join(cells[name]) if name == "places" else str(cells[name]) for name in names))
-        print_table(table)
+        print_table(table, whole=True)
     if "opened" in shown:
         noun = "message" if shown["opened"] == 1 else "messages"
         print(f"opened {shown['opened']:,} {noun} to look for it; the log keeps who, and why" + _unreadable(shown["unreadable"]))

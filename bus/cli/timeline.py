@@ -11,6 +11,8 @@ from rich.text import Text
 
 from bus.cli.words import BAD, GOOD, clock_of, counted, day_of, sentence, sign, when
 
+_WIDEST = 400
+"""Columns that no table needs."""
 STATE_STYLES = {"done": "green", "dead": "bold red", "waiting": "yellow", "cancelled": "dim"}
 
 
@@ -74,12 +76,17 @@ def print_runs(found: Sequence[Mapping[str, Any]], none: str = "no runs") -> Non
         table.add_column(name, no_wrap=name in ("opened", "run"))
     for one in found:
         table.add_row(when(one["opened"]), one["id"], one["place"], _state(one["state"]), one["reason"] or "")
-    print_table(table)
+    print_table(table, whole=True)
 
 
-def print_table(table: Table) -> None:
-    """A table without blanks at the ends of its lines: they are for terminals only."""
+def print_table(table: Table, *, whole: bool = False) -> None:
+    """A table without blanks at the ends of its lines: they are for terminals only.
+
+    ``whole``: nothing is cut for want of room; a narrow terminal goes on in its next line.
+    """
     out = console()
+    if whole:
+        out.width = max(out.width, out.measure(table, options=out.options.update(max_width=_WIDEST)).maximum)
     if out.is_terminal:
         out.print(table)
         return

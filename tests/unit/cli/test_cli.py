@@ -15,8 +15,9 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from bus.cli import COMMANDS, explain, main
+from bus.cli import COMMANDS, explain, main, timeline
 from bus.cli.trial import _untried
 from bus.client import ClientError
 from tests.integration.kit import until
@@ -359,6 +360,15 @@ def test_codes_are_explained_without_the_sources_too(bus, tmp_path, monkeypatch)
     shutil.copy(ROOT / pages[0], installed)
     monkeypatch.setattr(explain, "PAGES", (tmp_path / "sorgenti", installed))
     assert "several times" in bus("explain", "client.unreachable")[1]
+
+
+def test_a_narrow_terminal_cuts_no_place_or_reason_of_a_run(monkeypatch, capsys):
+    run = {"id": "01a22374-a91e-7346-aafc-e8141f01f5e0", "opened": "2026-11-28T18:39:37Z", "state": "dead", "reason": "call.refused"}
+    monkeypatch.setattr("bus.cli.timeline.console", lambda: Console(force_terminal=True, width=80, highlight=False, color_system=None))
+    timeline.print_runs([run | {"place": "edilizia.presenta-pratica@1/registra-pagamento"}])
+    out = capsys.readouterr().out
+    assert "edilizia.presenta-pratica@1/registra-pagamento" in out
+    assert "call.refused" in out
 
 
 @pytest.mark.parametrize("command", ["runs list --limit 500", "services", "dead show --help", "log search"])
