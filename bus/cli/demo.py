@@ -172,6 +172,8 @@ def _stay(town: Town) -> None:
     for name, simulator in town.simulators.items():
         print(f"  {name:<11} {simulator.url}")
     print(f"In another terminal, in this folder:\n  . {_environment(town)}\n  bus case show istanza:{APPLICATION['istanza']}")
+    pay = f"""curl -sS {town.simulators["node"].url}/pay -d '{{"noticeNumber": "NOTICE"}}'"""
+    print(f"A citizen pays a notice (`avviso` in the reply to an application):\n  {pay}")
     with suppress(KeyboardInterrupt):
         print("Ctrl-C ends it.", flush=True)
         _wait()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -218,7 +219,7 @@ class Quiet:
 
     opened = 0
     url = "http://127.0.0.1:1"
-    simulators: dict[str, object] = {}
+    simulators: dict[str, object] = {"node": SimpleNamespace(url="http://127.0.0.1:2")}
 
     def __init__(self, folder, rules):
         """As `bus.testing.town.Town`."""
@@ -319,6 +320,7 @@ def test_a_demo_that_stays_sets_another_terminal_up(bus, quiet, tmp_path, monkey
     monkeypatch.setattr(demo.tempfile, "tempdir", str(tmp_path))
     _, out, _ = bus("demo", "--stay", "--config", ROOT / "config.yaml")
     assert f"\n  . {told['file']}\n" in out
+    assert "\n  curl -sS http://127.0.0.1:2/pay -d '{" in out, "a notice that is never paid shows only half of the story"
     program, *settings = told["words"]
     assert Path(program).parent == Path(sys.executable).parent
     assert settings == ["http://127.0.0.1:1", town_key("sistemista"), str(told["file"].with_name("config.yaml"))]
