@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
@@ -20,13 +21,15 @@ BUS = "bus"
 @dataclass(frozen=True, slots=True)
 class Traffic:
     """What all routes do with messages: types that one begins with or waits for, types that one sends, and by type the keys of the case
-    that the routes which begin with it read of it; ``next``: by type those that each message of it surely makes routes send, to routes.
+    that the routes which begin with it read of it; ``next``: by type those that each message of it surely makes routes send, to routes;
+    ``apart``: types that carry keys, none of which anything else gives to a case.
     """
 
     taken: frozenset[str]
     sent: frozenset[str]
     keys: Mapping[str, frozenset[str]]
     next: Mapping[str, frozenset[str]]
+    apart: frozenset[str]
 
     def circle(self, start: str) -> list[str]:
         """Types each of which surely makes routes send the following one, from ``start`` back to it, by the shortest way; else none."""
@@ -43,7 +46,7 @@ class Traffic:
         """What of it the findings of one route depend on, as JSON."""
         keys = [[name, sorted(self.keys.get(name, ()))] for name in sorted(outline.awaited)]
         circle = self.circle(outline.on) if outline.surely else []
-        return [sorted(outline.sent & self.taken), sorted(outline.awaited & self.sent), keys, circle]
+        return [sorted(outline.sent & self.taken), sorted(outline.awaited & self.sent), keys, circle, sorted(outline.awaited & self.apart)]
 
 
 def traffic_of(outlines: Iterable[Outline], types: Mapping[str, MessageType]) -> Traffic:
@@ -57,7 +60,10 @@ def traffic_of(outlines: Iterable[Outline], types: Mapping[str, MessageType]) ->
     begun = {one.on for one in known} - taken - {name for name, declared in types.items() if declared.key is not None}
     for one in known:
         following[one.on] = following.get(one.on, frozenset()) | (one.surely & begun)
-    return Traffic(taken | {one.on for one in known}, frozenset[str]().union(*(one.sent for one in known)), keys, following)
+    given = Counter(key for one in types.values() for key in one.case) + Counter(key for one in known for key in one.keys)
+    apart = {name for name, one in types.items() if one.case and not keys.get(name) and all(given[key] == 1 for key in one.case)}
+    sent = frozenset[str]().union(*(one.sent for one in known))
+    return Traffic(taken | {one.on for one in known}, sent, keys, following, frozenset(apart))
 
 
 def check_sent(step: Parsed, sent: MessageType, traffic: Traffic | None, report: Reporter) -> None:
@@ -87,6 +93,12 @@ def check_awaited(step: Parsed, awaited: MessageType, traffic: Traffic, report: 
     if awaited.senders == (BUS,) and not sent:
         sentence = f"only routes send messages of type `{awaited.name}`, and none does"
         report.report((*step.pointer, step.kind), "wait.never-sent", sentence, "send one, or name other senders in the type", "warning")
+        return
+    if key is None and not sent and awaited.name in traffic.apart:
+        keys = ", ".join(f"`{one}`" for one in sorted(awaited.case))
+        sentence = f"no case has a key {keys}, which messages of type `{awaited.name}` carry: none is ever found"
+        hint = "a key has one name everywhere: under `case` of the type say the name that the case knows it by"
+        report.report((*step.pointer, step.kind), "wait.no-key", sentence, hint, "warning")
         return
     carried = {*awaited.case, *traffic.keys.get(awaited.name, ())}
     if (key is None and (carried or sent)) or key in carried:

@@ -245,6 +245,19 @@ def test_a_broken_service_is_no_unknown_key_elsewhere(right: str, wrong: str, tm
     assert {PLACES["services"]} == {one.file for one in findings}, [str(one) for one in findings]
 
 
+@pytest.mark.parametrize(("key", "found"), [("domanda", ["wait.no-key"]), ("istanza", []), ("protocollo", [])])
+def test_a_wait_finds_no_messages_whose_key_nothing_else_gives_to_a_case(key: str, found: list[str], tmp_path: Path) -> None:
+    """A key that is called otherwise in the type than in the route joins nothing: every answer would be taken in and heard by nobody."""
+    folder = tmp_path / "rules"
+    shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    answer = "type: prova.decisione\ncase: {%s: body.x}\nschema: {type: object, properties: {x: {type: string}}, required: [x]}\n"
+    (folder / PLACES["type"]).write_text(answer % key, encoding="utf-8")
+    head = "route: prova.rotta\nversion: 1\non: prova.istanza\ncase: {istanza: body.istanza}\n"
+    (folder / PLACES["route"]).write_text(f"{head}steps:\n  - {{id: a, wait: prova.decisione, deadline: 2d}}\n", encoding="utf-8")
+    findings = examine(folder, OPERATIONS)[1]
+    assert found == [one.code for one in findings if one.file == PLACES["route"]], [str(one) for one in findings]
+
+
 @pytest.mark.parametrize("asking", ["routes/aperta.yaml", "routes/zelante.yaml"])
 def test_what_one_route_asks_about_is_not_asked_for_another(asking: str) -> None:
     """Both look the same code up with the same expression; only one has a condition for the codes that the table lacks."""
