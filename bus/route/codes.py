@@ -336,8 +336,8 @@ CODES: dict[str, Code] = {
         "Send it from a route, or name in the type who else does.",
     ),
     "wait.no-key": Code(
-        "Messages of the type do not carry the key by which the step waits for them, or only keys that nothing else gives to a case: it would"
-        " take none, ever.",
+        "Messages of the type do not carry the key by which the step waits for them, or only keys that nothing else gives to a case: it"
+        " would take none, ever.",
         "wait: pagopa.ricevuta\ncase: avviso   # the type says case: {iuv: body.iuv}",
         "Wait by a key that they carry, or say under `case` of their type what it is.",
     ),
