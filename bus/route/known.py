@@ -396,6 +396,8 @@ class Paths:
                     self.doubts.misread.add(name)
                 sentence = f"{'.'.join((name, *path[:position])).replace('.[]', '[]')} has no field `{wrong}`"
                 hint = suggestion(wrong, fields) or ("it has " + ", ".join(fields[:12]) if fields else "")
+                if name == "body" and "arrival" in self.names and schema_at(self.names["arrival"].schema, path):
+                    hint = f"the message that came is `arrival`: arrival.{'.'.join(path)}"
                 within = place_of(used, (name, *path[: position + 1]))
                 self.report.report(used.pointer, "path.unknown-field", sentence, hint, within=within)
         return found

@@ -159,6 +159,7 @@ ELSEWHERE = [
     ("routes/anagrafe/certificato.yaml", '"refused"', '"refsed"', "path.not-in-enumeration", "did you mean refused?"),
     ("routes/anagrafe/certificato.yaml", "$value", "$vaue", "template.unknown-directive", "did you mean $value?"),
     ("mappings/edilizia/pratica-a-fascicolo.yaml", "body.?indirizzo.", "boy.?indirizzo.", "name.undefined", "did you mean body?"),
+    ("routes/servizi/istanza-generica.yaml", "match: arrival.esito", "match: body.esito", "path.unknown-field", "arrival`: arrival.esito"),
     ("mappings/edilizia/presa-in-carico.yaml", "uses: [fascicolo]\n", "", "name.undefined", "a name of the route is read where `uses` lists it"),
     ("mappings/types/servizi.modulo-semplice.yaml", "type: servizi.modulo", "type: servizi.moulo", "service.unknown-form", "and 12 more places)"),
     ("mappings/types/anagrafe.certificato.richiesto.yaml", "esito", "esto", "reply.undeclared", "(also at 49:15, 60:21, 87:15"),
