@@ -15,6 +15,7 @@ import typer
 
 from bus.cli.common import CONFIG, Json, Plain, Settings, Store, show
 from bus.cli.failures import NOT_VERIFIED
+from bus.cli.words import counted
 from bus.disk import save
 from bus.errors import ConfigError, EvidenceError
 
@@ -214,7 +215,7 @@ def _say_verified(shown: dict[str, Any]) -> None:
         "erased": f"{shown['erased']:,} payloads are gone with the persons whom they were about, as the log says"
         if shown["erased"]
         else "",
-        "to come": f"{shown['waiting']:,} records that are not in the tree yet" if shown["waiting"] else "",
+        "to come": f"{counted(shown['waiting'], 'record')} not in the tree yet" if shown["waiting"] else "",
         "but": "the key of the log is the one that the log itself names: give it with --key, from elsewhere" if shown["own_word"] else "",
     }
     if not (shown["cosigned"] or shown["held"]):

@@ -71,10 +71,10 @@ def _says(kind: str, step: Mapping[str, Any]) -> str:
         case "call" | "map" | "send" | "fail":
             return str(step[kind])
         case "wait":
-            return f"{step['wait']}" if step["wait"] else _end(step, "for", "until")
+            return f"{step['wait']}{_bound(step)}" if step["wait"] else _end(step, "for", "until")
         case "gather":
             many = f"{step['count']} × " if "count" in step else ""
-            return f"{many}{step['gather']}"
+            return f"{many}{step['gather']}{_bound(step)}"
         case "set":
             return ", ".join(step["set"])
         case "reply":
@@ -83,6 +83,11 @@ def _says(kind: str, step: Mapping[str, Any]) -> str:
             return f"{step.get('item', 'item')} of {step['each']}"
         case _:
             return f"one of {len(step['choose']) + 1}" if kind == "choose" else f"{len(step[kind])} side by side"
+
+
+def _bound(step: Mapping[str, Any]) -> str:
+    """How long it waits, where no way of its own (`on_deadline`) says so."""
+    return f" {_end(step, 'for', 'until')}" if {"deadline", "by"} & step.keys() and not step.get("on_deadline") else ""
 
 
 def _end(step: Mapping[str, Any], length: str, moment: str) -> str:
