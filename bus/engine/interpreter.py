@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 from weakref import proxy
@@ -91,6 +91,10 @@ class Strand:
     def seeing(self, **names: Any) -> Strand:
         """The same strand with names that only it sees; what else it defines stays."""
         return Strand(self.walk, self.scope, self.instant, self.prefix, {**self.own, **names})
+
+    def follow(self, several: Sequence[Step]) -> StepCode:
+        """Steps one after the other; see `bus.engine.steps.sequence`."""
+        return steps.sequence(several, self)
 
     def define(self, name: str, value: Any) -> None:
         """Give a name to a value, for the steps that come after."""

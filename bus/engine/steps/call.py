@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bus.engine.asks import Answered, Call, Failed, Failure, Join, StepFailed
-from bus.engine.steps import common
 from bus.errors import ExpressionError
 from bus.route.plan import CallStep
 
@@ -55,7 +54,7 @@ def _handle(step: CallStep, strand: Strand, failed: Failed) -> StepCode:
     for number, clause in enumerate(step.on_error):
         if strand.holds(clause.when, step, f"on_error[{number}].when", error=failed.error):
             inner = strand.below(f"{strand.path(step)}!error[{number}]/")
-            yield from common.with_names(inner, clause.steps, error=failed.error)
+            yield from inner.seeing(error=failed.error).follow(clause.steps)
             return
     raise StepFailed(_failure(step, strand.path(step), failed))
 

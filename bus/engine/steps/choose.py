@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bus.engine.steps import common
 from bus.route.plan import ChooseStep
 
 if TYPE_CHECKING:
@@ -15,6 +14,6 @@ def choose(step: ChooseStep, strand: Strand) -> StepCode:
     inner = strand.below(f"{strand.path(step)}/")
     for number, clause in enumerate(step.clauses):
         if strand.holds(clause.when, step, f"choose[{number}].when"):
-            yield from common.with_names(inner, clause.steps)
+            yield from inner.follow(clause.steps)
             return
-    yield from common.with_names(inner, step.otherwise)
+    yield from inner.follow(step.otherwise)

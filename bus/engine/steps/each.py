@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
 
 def each(step: EachStep, strand: Strand) -> StepCode:
-    from bus.engine.steps import sequence
-
     items = strand.evaluate(step.items, step, "items")
     if not isinstance(items, list):
         strand.fail(step, "expression.not-a-list", f"items gave {type(items).__name__}, not a list")
@@ -21,7 +19,7 @@ def each(step: EachStep, strand: Strand) -> StepCode:
     for index, item in enumerate(items):
         known = strand.scope["case"]
         inner = strand.inside(f"{strand.path(step)}[{index}]/", **{step.item: item, "index": index})
-        yield from sequence(step.steps, inner)
+        yield from inner.follow(step.steps)
         strand.learn({name: value for name, value in inner.scope["case"].items() if known.get(name) != value})
         if step.collect is not None:
             collected.append(inner.evaluate(step.collect, step, "collect"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bus.engine.asks import Arrived, Await, Close
-from bus.engine.steps import common
 from bus.engine.steps.wait import deadline_of, key_of, last_moment
 from bus.message import JsonValue
 from bus.route.plan import GatherStep
@@ -22,7 +21,7 @@ def gather(step: GatherStep, strand: Strand) -> StepCode:
         path = f"{strand.path(step)}[{len(items)}]"
         event = yield Await(path, step.place, step.type, key_of(step, strand), deadline)
         if not isinstance(event, Arrived):
-            yield from common.with_names(strand.below(f"{strand.path(step)}!deadline/"), step.on_deadline, items=items)
+            yield from strand.below(f"{strand.path(step)}!deadline/").seeing(items=items).follow(step.on_deadline)
             break
         items.append(event.body)
     strand.define(step.as_, items)

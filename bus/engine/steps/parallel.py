@@ -12,10 +12,9 @@ if TYPE_CHECKING:
 
 def parallel(step: ParallelStep, strand: Strand) -> StepCode:
     from bus.engine.interpreter import Fork
-    from bus.engine.steps import sequence
 
     branches = []
     for name, steps in step.branches.items():
         inner = strand.beside(f"{strand.path(step)}/{name}/")
-        branches.append((inner, sequence(steps, inner)))
+        branches.append((inner, inner.follow(steps)))
     yield Fork(branches)

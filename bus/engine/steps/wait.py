@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from bus import calendar
 from bus.engine.asks import Arrived, Await, Close
-from bus.engine.steps import common
 from bus.route.plan import GatherStep, WaitStep
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ def wait(step: WaitStep, strand: Strand) -> StepCode:
         arrived = yield from _one_wait(step, strand, turn, deadline)
         if arrived is not None or step.type is None or over:
             break
-        yield from common.with_names(strand.below(f"{strand.path(step)}!deadline[{turn}]/"), step.on_deadline)
+        yield from strand.below(f"{strand.path(step)}!deadline[{turn}]/").follow(step.on_deadline)
         if deadline == last:
             break
     if step.as_ is not None:
