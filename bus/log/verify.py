@@ -239,16 +239,16 @@ class _Walk:
 
     def state(self) -> State:
         """At any moment, also when it is interrupted: what is half done is not in it."""
-        size, seq, vouched, open_, keys_, lost_, traces = self._kept
-        tiles = tuple((tile.level, tile.number, tile.hashes.hex(), tile.first) for tile in open_)
-        known, lost = (tuple(sorted(map(str, some))) for some in (keys_, lost_))
+        kept = self._kept
+        tiles = tuple((tile.level, tile.number, tile.hashes.hex(), tile.first) for tile in kept.tiles)
+        known, lost = (tuple(sorted(map(str, some))) for some in (kept.keys, kept.lost))
         absent = {message: tuple(fault) for message, fault in self._absent.items() if not self._may_be_gone(message)}
-        row, traced = tuple(self._row or ()), min(self._traced, seq)
-        return State(self._origin, size, seq, vouched, known, tiles, absent, row, lost, traced, traces)
+        row, traced = tuple(self._row or ()), min(self._traced, kept.seq)
+        return State(self._origin, kept.size, kept.seq, kept.vouched, known, tiles, absent, row, lost, traced, kept.traces)
 
     def _place(self) -> _Place:
-        open_ = tuple(self._open.values())
-        return _Place(self._edge.size, self._seq, self._vouched, open_, frozenset(self._keys), frozenset(self._lost), self._found.traces)
+        tiles = tuple(self._open.values())
+        return _Place(self._edge.size, self._seq, self._vouched, tiles, frozenset(self._keys), frozenset(self._lost), self._found.traces)
 
     def _catch_up(self) -> None:
         """Traces of records that were looked at before searches had come to them; raises `Broken`."""
