@@ -82,7 +82,7 @@ class Attachments:
             sentence = f"{name!r} is no name for a file" if name else "the file has no name"
             hint = "in Content-Disposition or ?name=: 1 to 255 printable characters, no slashes, not dots alone"
             raise Invalid(sentence, code="attachment.name", hint=hint)
-        return Receiving(self, name, media_type)
+        return Receiving(self, name, media_type, self._store.keys.fresh())
 
     def save(self, content: IO[bytes], media_type: str, name: str, sender: str = "bus", message: str | None = None) -> Attachment:
         """Keep a whole stream, ``message`` when another system gave it for one; blocks until durable."""
@@ -152,10 +152,6 @@ class Attachments:
                 return stream.proven_key(file, self._store.keys)
         except FileNotFoundError:
             return None
-
-    def fresh(self) -> Key:
-        """A key for a file that begins to come."""
-        return self._store.keys.fresh()
 
     def settle(self, temporary: Path, own: Key, file: Attachment, sender: str, message: str | None) -> Attachment:
         """Give a received file, sealed under its ``own`` key, its place and its record; used by `Receiving`.
@@ -248,12 +244,12 @@ class Attachments:
 class Receiving:
     """One file on its way in: `write` pieces, then `finish`, and `close` in any case (a ``with`` block does)."""
 
-    def __init__(self, home: Attachments, name: str, media_type: str) -> None:
-        self._home, self._name, self._media_type = home, name, media_type
+    def __init__(self, home: Attachments, name: str, media_type: str, key: Key) -> None:
+        self._home, self._name, self._media_type, self._key = home, name, media_type, key
         with _kept():
             descriptor, path = tempfile.mkstemp(prefix=COMING, dir=home.folder)
-            self._file, self._path, self._key = os.fdopen(descriptor, "wb"), Path(path), home.fresh()
-            self._sealed = stream.Writer(self._file, self._key)
+            self._file, self._path = os.fdopen(descriptor, "wb"), Path(path)
+            self._sealed = stream.Writer(self._file, key)
         self._hash, self._size = hashlib.sha256(), 0
 
     def __enter__(self) -> Receiving:

@@ -212,6 +212,7 @@ def months(found: Sequence[Found]) -> Iterator[JsonObject]:
     counts: dict[tuple[str, str], list[int]] = {}
     for one in found:
         both = counts.setdefault((one.time[:7], one.held), [0, 0])
-        both[0], both[1] = both[0] + 1, both[1] + one.payloads
+        both[0] += 1
+        both[1] += one.payloads
     for (month, why), (things, payloads) in sorted(counts.items()):
         yield {"month": month, "held": why, "things": things, "payloads": payloads}

@@ -105,8 +105,7 @@ class Cursor(NamedTuple):
         try:
             *numbers, of = parsed(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
             cursor = cls(*numbers)
-            good = all(type(number) is int and 0 <= number <= _END for number in cursor) and of == question.token(tx)
-            if good:
+            if of == question.token(tx) and all(type(number) is int and 0 <= number <= _END for number in cursor):
                 return cursor
         except (ValueError, TypeError):
             pass
