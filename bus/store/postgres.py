@@ -352,12 +352,12 @@ class PostgresConnection(_Asking):
             with connect(self._url, WRITING) as session:
                 if session.execute("SELECT pg_is_in_recovery() AS standby").fetchone() == {"standby": True}:
                     return None
-                row = session.execute(_FATE, [number]).fetchone()
-                if row is not None and row["fate"] == "in progress":
+                [row] = session.execute(_FATE, [number]).fetchall()
+                fate: str | None = row["fate"]
+                if fate == "in progress":
                     session.execute(_END, [number])
-                if row is not None and row["fate"] == "committed" and not self._is_ours(session):
-                    return "aborted"
-                return None if row is None or row["fate"] == "in progress" else row["fate"]
+                    return None
+                return "aborted" if fate == "committed" and not self._is_ours(session) else fate
         except errors.InvalidParameterValue:  # a number of the future: the server that knew it is no more, and this one never will
             return "aborted"
         except psycopg.Error:
@@ -371,8 +371,8 @@ class PostgresConnection(_Asking):
 
 
 def _life_of(session: Session) -> str:
-    row = session.execute(_LIFE).fetchone()
-    return "" if row is None else str(row["life"])
+    [row] = session.execute(_LIFE).fetchall()
+    return str(row["life"])
 
 
 class PostgresReader(_Asking):
