@@ -153,7 +153,7 @@ class Attachments:
         except FileNotFoundError:
             return None
 
-    def settle(self, temporary: Path, own: Key, file: Attachment, sender: str, message: str | None) -> Attachment:
+    def keep(self, temporary: Path, own: Key, file: Attachment, sender: str, message: str | None) -> Attachment:
         """Give a received file, sealed under its ``own`` key, its place and its record; used by `Receiving`.
 
         What is told of it is sealed under a key of its own; sent again by the same sender, as before: the table points at one key only.
@@ -284,7 +284,7 @@ class Receiving:
             self._sealed.finish()
             self._file.flush()
             os.fsync(self._file.fileno())
-            return self._home.settle(self._path, self._key, file, sender, message)
+            return self._home.keep(self._path, self._key, file, sender, message)
 
 
 def _kept() -> contextlib.AbstractContextManager[None]:

@@ -19,7 +19,7 @@ def open_case(tx: Tx, case_id: str, opened: str, keys: Mapping[str, str]) -> Non
         tx.do("add_case_key", name=name, value=value, case_id=case_id, strong=int(name not in WEAK))
 
 
-def settle_keys(tx: Tx, case_id: str, opened: str, keys: Mapping[str, str], *, empty: bool = False) -> str:
+def add_keys(tx: Tx, case_id: str, opened: str, keys: Mapping[str, str], *, empty: bool = False) -> str:
     """Give a case more keys and join it with the cases that already have them; returns the case that lives on.
 
     ``empty``: nothing belongs to it yet, so that it need not begin when an older one is found.

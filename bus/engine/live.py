@@ -228,16 +228,16 @@ class Live:
         except KeyError:
             return self._cannot_ask(ask, now, f"no adapter declares {ask.operation}", "call.unknown-operation")
         if self.walk.winding_up and self._may_be_left(ask.path):
-            return self.settle_call(ask, fate.given_up(ask, tries, now), None, now)
+            return self.record_outcome(ask, fate.given_up(ask, tries, now), None, now)
         if tries.in_air or (tries.doubt and operation.effect == "once"):
             tries.in_air = False
-            event = self.settle_call(ask, fate.after_crash(ask, operation, tries, now), None, now)
+            event = self.record_outcome(ask, fate.after_crash(ask, operation, tries, now), None, now)
             self._begin_rest(ask.path, around)
             return event
         if not self._may_go_out(ask, tries, around, now):
             if not self._takes_its_plan(ask, tries, around, now):
                 return None
-            return self.settle_call(ask, fate.not_asked(ask, tries, now), None, now)
+            return self.record_outcome(ask, fate.not_asked(ask, tries, now), None, now)
         tries.probe = tries.doubt and operation.effect == "queryable"
         try:
             call = ask if tries.key in (None, "", ask.key) else replace(ask, key=tries.key)
@@ -357,7 +357,7 @@ class Live:
         ask = result.asking.call
         self.in_flight.discard(ask.path)
         self.came_home = True
-        event = self.settle_call(ask, self._fate(result, now), result, now)
+        event = self.record_outcome(ask, self._fate(result, now), result, now)
         if event is not None:
             return self.walk.answer(ask.path, event)
         self._begin_rest(ask.path, around, result.took or 0.0)
@@ -376,7 +376,7 @@ class Live:
             return fate.after_error(asking.call, asking.operation, tries, result.error, now)
         return Done(Answered(now, result.answer))
 
-    def settle_call(self, ask: Call, outcome: Outcome, result: Result | None, now: dt.datetime) -> Event | None:
+    def record_outcome(self, ask: Call, outcome: Outcome, result: Result | None, now: dt.datetime) -> Event | None:
         """Record the outcome of a call; returns its event when there is one."""
         tries, wires = self.tries[ask.path], wire_texts(result.exchanges if result else ())
         common: dict[str, object] = {"operation": ask.operation, "adapter": ask.adapter}

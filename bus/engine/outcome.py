@@ -1,4 +1,4 @@
-"""Outcomes: how a call ended, as a value. Decide → record → act: `bus.engine.fate` decides it, `Live.settle_call` makes its record.
+"""Outcomes: how a call ended, as a value. Decide → record → act: `bus.engine.fate` decides it, `Live.record_outcome` makes its record.
 
 ::
 

@@ -179,7 +179,7 @@ def _received(tx: Tx, record: Record, values: Values) -> None:
 
 def _receive(tx: Tx, record: Record, values: Values, names: Names) -> str:
     first = _first_case(tx, record)
-    case_id = cases.settle_keys(tx, first, text_of(record.time), names.case, empty=first == record.message)
+    case_id = cases.add_keys(tx, first, text_of(record.time), names.case, empty=first == record.message)
     _enter(tx, record, names, case_id)
     _remember(tx, record, values)
     return case_id
@@ -301,7 +301,7 @@ def _run_of(tx: Tx, record: Record) -> Row:
 
 def _joined(tx: Tx, record: Record, values: Values) -> None:
     keys = _key_tokens(tx.keys, record, _readable(values, "keys"))
-    cases.settle_keys(tx, _run_of(tx, record)["case_id"], text_of(record.time), keys)
+    cases.add_keys(tx, _run_of(tx, record)["case_id"], text_of(record.time), keys)
 
 
 def _asked(tx: Tx, record: Record, values: Values) -> None:

@@ -217,7 +217,7 @@ class _Walk:
         try:
             self._walk()
         except (Broken, *STRANGE):
-            self._settle()  # what is wrong before it is told first
+            self._await_help()  # what is wrong before it is told first
             raise
         finally:
             if self._help is not None:
@@ -274,7 +274,7 @@ class _Walk:
             if self._help is None:
                 self._kept = self._place()
             self._told(self._edge.size, self._newest.size, self.state)
-        self._settle()
+        self._await_help()
         self._kept = self._place()
 
     # -- whose roots there are -------------------------------------------------------------------------------------------
@@ -408,7 +408,7 @@ class _Walk:
             self._note(found)
             self._kept = place._replace(traces=self._found.traces)
 
-    def _settle(self) -> None:
+    def _await_help(self) -> None:
         """Wait for what others examine. Raises `Broken`."""
         if self._help is not None:
             self._hand_over(all=True)

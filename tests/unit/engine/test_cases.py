@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bus.clock import text_of
-from bus.engine.cases import settle_keys
+from bus.engine.cases import add_keys
 from bus.store.sqlite import SqliteStore
 from bus.testing.store_contract import NOW, add_runs
 
@@ -22,7 +22,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 
 def settle(store: SqliteStore, case: str, **keys: str) -> str:
-    return store.write(lambda tx: settle_keys(tx, case, text_of(NOW), keys)).result(60)
+    return store.write(lambda tx: add_keys(tx, case, text_of(NOW), keys)).result(60)
 
 
 def rows(store: SqliteStore, table: str) -> list[Any]:
