@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from bus.log import log
 from bus.log.diagnosis import Broken, Fault, Line
 from bus.log.record import WEAK
 from bus.log.stored import StoredTree
@@ -91,10 +92,7 @@ def strangers(tx: Tx) -> None:
 
 def _destroyed(tx: Tx) -> None:
     """Raises `Broken` where the keys that each start destroys again are others than those that records say are destroyed."""
-    after, told = 0, set[int]()
-    while rows := tx.all("records_of_kinds", kinds=listed(sorted(GONE)), after=after, most=MOST):
-        told.update(key for row in rows for key in parsed(row["content"])["data"].get("keys", ()))
-        after = rows[-1]["seq"]
+    told = {key for record in log.every_of_kinds(tx, GONE) for key in record.data.get("keys", ())}
     if wrong := sorted(told.symmetric_difference(row["key"] for row in tx.all("erased_keys"))):
         said = "does not stand" if wrong[0] in told else "stands"
         sentence = f"key {wrong[0]} {said} in the table `erased_keys`, and the records say otherwise"
