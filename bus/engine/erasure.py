@@ -125,10 +125,7 @@ def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[
         raise Conflict("another file came this very moment", code="subject.changed", hint="confirm again")
     _nobody_waits_for(tx, found.files, clock.now())
     settled = _with_it(tx, identity, found)
-    keys = {*_destructible(tx, [*_texts_of(tx, found), str(request.payload("request"))]), *settled.values()}
-    keys.update(key for file in found.files if (key := file_keys[file]) is not None)
-    for file in found.shared:
-        keys.update(key for key in _unnamed(tx, file, file_keys[file], actor, clock) if key != file_keys[file])
+    keys = {*_keys_of(tx, found, request, file_keys, actor, clock), *settled.values()}
     records = [
         Record(new_id(), "erased", clock.now(), actor=actor, data={"asked": identity, "by": request.actor, **part})
         for part in _parts(found, sorted(keys))
@@ -140,6 +137,17 @@ def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[
     shown: JsonObject = {"id": identity, "record": records[0].id, "messages": len(found.messages), "files": len(found.files)}
     shown["lost"] = list[JsonValue](file for file in found.files if file_keys[file] is None)
     return Done(shown, tuple(keys), found.files)
+
+
+def _keys_of(
+    tx: Tx, found: Reach, request: Record, file_keys: Mapping[str, int | None], actor: str, clock: Clock
+) -> set[int]:  # fmt: skip
+    """The keys of what is erased: texts, files, and what was told of files that stay."""
+    keys = _destructible(tx, [*_texts_of(tx, found), str(request.payload("request"))])
+    keys.update(key for file in found.files if (key := file_keys[file]) is not None)
+    for file in found.shared:
+        keys.update(key for key in _unnamed(tx, file, file_keys[file], actor, clock) if key != file_keys[file])
+    return keys
 
 
 def _open(found: Reach) -> Conflict:
