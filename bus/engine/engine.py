@@ -540,7 +540,7 @@ class Engine:
         self._clear(live)
 
     def _clear(self, live: Live) -> None:
-        """What ended its owners was something else, or it is not at work here any more: other work may begin."""
+        """Of a suspect: what ended its owners was something else, or it is not at work here any more. Other work may begin."""
         if live.strikes >= SUSPECT:
             self._sweeper.hurry()
         live.strikes = 0

@@ -116,7 +116,7 @@ class Holding:
         return self.wake([row["id"] for row in paused], now)
 
     def wake(self, paused: Sequence[str], now: dt.datetime) -> list[Row]:
-        """Claim those of these runs that can be had, though they are left alone for a while; but those of which a call is in the air."""
+        """Claim those of these runs that can be had, although they are to be left alone for a while; none with a call in the air."""
 
         def found(tx: Tx) -> Sequence[str]:
             free = [run for run, records in log.of_runs(tx, paused).items() if not in_the_air(records)]
@@ -147,7 +147,7 @@ class Holding:
         return Claims(rows, away, since)
 
     def took(self, claims: Claims) -> list[Row]:
-        """They were committed: they are ours from now on, but those that ran out before we heard of it, and that we claimed anew."""
+        """They were committed, and are ours from now on; not those that ran out before we heard of it and that we have claimed anew."""
         if claims.rows:
             reach("claim.after-commit")
         for gate, turned in claims.away:

@@ -48,7 +48,7 @@ class Host(Protocol):
         ...
 
     def unwelcome(self, runs: Sequence[str]) -> None:
-        """They were not committed, as far as anybody knows, or will be anew."""
+        """They were not committed, as far as anybody knows, or they are about to be written anew."""
         ...
 
 
@@ -151,7 +151,7 @@ class Intake:
             return [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST))]
 
     def _written(self, batch: list[_Coming], written: Future[_Taken]) -> None:
-        """Called by the writer after the commit, or when the batch failed: then each message is written alone, unless it may be written."""
+        """Called by the writer after the commit, or when the batch failed: then each is written alone, unless the batch may be durable."""
         try:
             error = written.exception()
             if error is None:

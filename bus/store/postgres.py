@@ -181,7 +181,7 @@ class PostgresConnection(_Asking):
 
     @contextmanager
     def _remembered(self) -> Iterator[None]:
-        """Keep what will do no better a moment later."""
+        """Remember a failure that would be the same a moment later."""
         try:
             yield
         except Interrupted:

@@ -41,7 +41,7 @@ class Connection(Tx, Protocol):
     """A transaction that can be begun and ended; what a database gives to its writer."""
 
     failing: StoreError | None
-    """What the database said last for which nothing may do well that is asked of it, until `prove` does."""
+    """The last failure after which the database may do nothing well that it is asked, until `prove` does well."""
 
     def prove(self) -> None:
         """A piece of work: write as much as most messages take, and leave nothing of it; raises `StoreError`."""
@@ -56,11 +56,11 @@ class Connection(Tx, Protocol):
     def rollback(self) -> None: ...
 
     def weary(self) -> float | None:
-        """How many seconds nobody must ask for anything before it rests; None while it need not."""
+        """After how many seconds without work it is to `rest`; None while it need not."""
         ...
 
     def rest(self) -> None:
-        """Time for what a later commit would have to do. Raises nothing."""
+        """Do now what a later commit would have to do. Raises nothing."""
         ...
 
     def close(self) -> None: ...
