@@ -110,9 +110,9 @@ class Engine:
         self._around = Surroundings(outside, catalog, clock, self._gates, Throttles(), Rests(ticks))
         self._holding = Holding(store, clock, pace.lease, ticks, self._crowds, self._gates.turn_away)
         self._sweeper = Sweeper(store, self._holding, pace.sweep, pace.batch, pace.phase, clock.now())
-        self._loading = Loading(store, catalog, look)
+        self._loading = Loading(store, self._around, look)
         self._settling = Settling(store, self.owner, self._holding.lease, outside)
-        self._head_start = HeadStart(self._loading, self._settling, self._around, ticks)
+        self._head_start = HeadStart(self._loading, self._settling, self._gates, ticks)
         self._inbox: queue.SimpleQueue[Sequence[str] | _Home | _Free | None] = queue.SimpleQueue()
         self._welcomed: deque[Claims] = deque()
         self._known: dict[str, tuple[Any, Key]] = {}
@@ -433,7 +433,7 @@ class Engine:
         if live.id in self._live:  # claimed anew: the claim that we had ran out
             self._forget(self._live[live.id])
         self._live[live.id], live.began = live, self._holding.ticks()
-        self._let_go_on(live, lambda: live.begin(known.events, self._around, now))
+        self._let_go_on(live, lambda: live.begin(known.events, now))
 
     def _bring_home(self, home: _Home, now: dt.datetime) -> None:
         """A call that came back; of no use when its run is not ours any more."""
@@ -449,11 +449,11 @@ class Engine:
         self._let_go_on(live, lambda: self._take_in(live, result, now))
 
     def _take_in(self, live: Live, result: Result, now: dt.datetime) -> None:
-        asks = live.came_back(result, self._around, now)
+        asks = live.came_back(result, now)
         if self._stopping.is_set():
             live.suspend(now)
         else:
-            live.pursue(asks, self._around, now)
+            live.pursue(asks, now)
 
     def _ask_again(self, now: dt.datetime) -> None:
         """Let live runs ask whose place at a gate, or whose time, has come."""
@@ -472,7 +472,7 @@ class Engine:
                 continue
             del self._rung[run]
             if asks := live.due_asks(now):
-                self._let_go_on(live, partial(live.pursue, asks, self._around, now))
+                self._let_go_on(live, partial(live.pursue, asks, now))
 
     def _let_go_on(self, live: Live, work: Callable[[], None]) -> None:
         """What it decides is unwritten until some turn has settled it."""

@@ -14,8 +14,9 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 
+from bus.engine.gates import Gates
 from bus.engine.holding import Known
-from bus.engine.live import Live, Surroundings
+from bus.engine.live import Live
 from bus.engine.loading import Loading
 from bus.engine.settle import Settled, Settling
 from bus.store import Row, Tx
@@ -27,8 +28,8 @@ FEW = 8
 class HeadStart:
     """Runs that were begun before their transaction was committed. ``turning`` is held by whoever moves runs along."""
 
-    def __init__(self, loading: Loading, settling: Settling, around: Surroundings, ticks: Callable[[], float]) -> None:
-        self._loading, self._settling, self._around, self._ticks = loading, settling, around, ticks
+    def __init__(self, loading: Loading, settling: Settling, gates: Gates, ticks: Callable[[], float]) -> None:
+        self._loading, self._settling, self._gates, self._ticks = loading, settling, gates, ticks
         self.turning = threading.Lock()
         self._begun: dict[str, tuple[Live, Settled]] = {}
         self._vain: deque[Live] = deque()
@@ -47,7 +48,7 @@ class HeadStart:
             for live, _ in self._loading.opened(tx, rows, known):
                 lives.append(live)
                 live.began = self._ticks()
-                live.attempt(partial(live.begin, (), self._around, now))
+                live.attempt(partial(live.begin, (), now))
             settled = self._settling.settle(tx, lives, now, {live.id for live in lives})
             self._begun.update({live.id: (live, done) for live, done in zip(lives, settled, strict=True)})
         except BaseException:
@@ -68,7 +69,7 @@ class HeadStart:
         while self._vain:
             void = self._vain.popleft()
             if void.id not in self._begun and void.id not in live:
-                self._around.gates.keep(void.claim, ())
+                self._gates.keep(void.claim, ())
         begun, others = [], []
         for row in rows:
             one = self._begun.pop(row["id"], None)
@@ -76,6 +77,6 @@ class HeadStart:
                 begun.append(one)
                 continue
             if one is not None:  # its claim ran out before we heard that it was ours
-                self._around.gates.keep(one[0].claim, ())
+                self._gates.keep(one[0].claim, ())
             others.append(row)
         return begun, others

@@ -71,6 +71,7 @@ class Live:
     walk: Walk
     key: Key
     keys: Keys
+    around: Surroundings
     about: Callable[[], Sequence[str]] = tuple
     tries: dict[str, Tries] = field(default_factory=dict)
     in_flight: set[str] = field(default_factory=set)
@@ -123,11 +124,11 @@ class Live:
         except Exception as error:  # noqa: BLE001 - see above
             self.fall(error)
 
-    def begin(self, events: Iterable[tuple[str, Event]], around: Surroundings, now: dt.datetime) -> None:
+    def begin(self, events: Iterable[tuple[str, Event]], now: dt.datetime) -> None:
         """Bring the walk up to its journal and follow it from there."""
         self.walk.start()
         self.remember(events)
-        self.pursue(list(self.walk.pending.values()), around, now)
+        self.pursue(list(self.walk.pending.values()), now)
 
     def record(self, kind: str, now: dt.datetime, ask: Ask | None = None, **fields: object) -> Record:
         """A record of this run; ``ask`` gives place and path."""
@@ -144,7 +145,7 @@ class Live:
         self.decided.entries.append(made)
         return made.record
 
-    def pursue(self, asks: Iterable[Ask], around: Surroundings, now: dt.datetime) -> None:
+    def pursue(self, asks: Iterable[Ask], now: dt.datetime) -> None:
         """Follow the walk until everything pending waits for somebody else."""
         pending = self.walk.pending
         unsent = {path: pending[path] for path, due in self.dues.items() if due <= now and isinstance(pending.get(path), Send)}
@@ -154,7 +155,7 @@ class Live:
             ask = todo.popleft()
             if ask.path not in self.walk.pending:
                 continue
-            event = self._recall(ask.path) or self._consider(ask, around, now)
+            event = self._recall(ask.path) or self._consider(ask, now)
             if event is not None:
                 todo.extend(self.walk.answer(ask.path, event))
         self.in_line &= self.walk.pending.keys()
@@ -181,16 +182,16 @@ class Live:
         going = {asking.call.path for asking in self.askings} | {numbered.call.path for numbered in self.decided.numbered}
         return path not in self.in_flight and path not in going and not tries.in_air and not tries.doubt
 
-    def _consider(self, ask: Ask, around: Surroundings, now: dt.datetime) -> Event | None:
+    def _consider(self, ask: Ask, now: dt.datetime) -> Event | None:
         """What is done at once gives its event; the rest is queued and gives None."""
         match ask:
             case Call():
-                return self._consider_call(ask, around, now)
+                return self._consider_call(ask, now)
             case Await():
                 self.decided.waits.append(ask)
                 return None
             case Send():
-                return self._send(ask, around, now)
+                return self._send(ask, now)
             case Reply():
                 self.note("replied", now, ask, {"reply": ask.body})
             case Join():
@@ -202,12 +203,12 @@ class Live:
                 self.note("closed", now, ask, told, data={"type": ask.type, "entry": ask.entry, "key": key})
         return Noted(now)
 
-    def _send(self, ask: Send, around: Surroundings, now: dt.datetime) -> Event | None:
+    def _send(self, ask: Send, now: dt.datetime) -> Event | None:
         """Check the new message as any other; what cannot be sent ends the run."""
         identity = new_id()
         submission = sent_by(self.message, self.id, identity, ask.type, ask.body, self.about())
         try:
-            sent = arrival_of_sent(around.catalog(), self.plan, submission, identity, around.clock, self.keys, self.id)
+            sent = arrival_of_sent(self.around.catalog(), self.plan, submission, identity, self.around.clock, self.keys, self.id)
             self.decided.outgoing.append(sent)
         except StoreError as error:  # no key can be had: the key store is full, or away
             logger("snodo.engine").warning("run.cannot-send", run=self.id, code=error.code, sentence=error.sentence)
@@ -221,10 +222,10 @@ class Live:
         self.note("sent", now, ask, data={"type": ask.type, "sent": identity})
         return Noted(now, {"id": identity})
 
-    def _consider_call(self, ask: Call, around: Surroundings, now: dt.datetime) -> Event | None:
+    def _consider_call(self, ask: Call, now: dt.datetime) -> Event | None:
         tries = self.tries.setdefault(ask.path, Tries())
         try:
-            operation = around.outside.operation(ask.operation)
+            operation = self.around.outside.operation(ask.operation)
         except KeyError:
             return self._cannot_ask(ask, now, f"no adapter declares {ask.operation}", "call.unknown-operation")
         if self.walk.winding_up and self._may_be_left(ask.path):
@@ -232,59 +233,59 @@ class Live:
         if tries.in_air or (tries.doubt and operation.effect == "once"):
             tries.in_air = False
             event = self.record_outcome(ask, fate.after_crash(ask, operation, tries, now), None, now)
-            self._begin_rest(ask.path, around)
+            self._begin_rest(ask.path)
             return event
-        if not self._may_go_out(ask, tries, around, now):
-            if not self._takes_its_plan(ask, tries, around, now):
+        if not self._may_go_out(ask, tries, now):
+            if not self._takes_its_plan(ask, tries, now):
                 return None
             return self.record_outcome(ask, fate.not_asked(ask, tries, now), None, now)
         tries.probe = tries.doubt and operation.effect == "queryable"
         try:
             call = ask if tries.key in (None, "", ask.key) else replace(ask, key=tries.key)
-            self._make_ready(call, tries, around.outside, now)
+            self._make_ready(call, tries, now)
         except Invalid as error:
             return self._cannot_ask(ask, now, error.sentence, error.code)
         return None
 
-    def _may_go_out(self, ask: Call, tries: Tries, around: Surroundings, now: dt.datetime) -> bool:
+    def _may_go_out(self, ask: Call, tries: Tries, now: dt.datetime) -> bool:
         """Whether its time has come, there is a place for it at the gate, and no throttle holds it; else it is noted when to ask again."""
         self.in_line.discard(ask.path)
         self.away.discard(ask.path)
         if tries.due is not None and tries.due > now:
             self.dues[ask.path] = tries.due
             return False
-        if left := self._rest_left(ask, tries, around):
+        if left := self._rest_left(ask, tries):
             self.dues[ask.path] = now + dt.timedelta(seconds=left)
             return False
         self.dues.pop(ask.path, None)
         place = (*self.claim, ask.path)
-        admission = around.gates.enter(place, ask.operation, now)
+        admission = self.around.gates.enter(place, ask.operation, now)
         if admission == "line":
             self.in_line.add(ask.path)
         elif admission == "away":
             self.away.add(ask.path)
-            self.dues[ask.path] = around.gates.of(ask.operation).again(now)
-        elif (due := around.throttles.next(ask, now)) > now:
+            self.dues[ask.path] = self.around.gates.of(ask.operation).again(now)
+        elif (due := self.around.throttles.next(ask, now)) > now:
             self.dues[ask.path] = due
         else:
             return True
         return False
 
-    def _begin_rest(self, path: str, around: Surroundings, ago: float = 0.0) -> None:
+    def _begin_rest(self, path: str, ago: float = 0.0) -> None:
         tries = self.tries[path]
         if tries.probe and tries.due is not None:
-            around.rests.begin(Doubt(self.id, path, tries.due), ago)
+            self.around.rests.begin(Doubt(self.id, path, tries.due), ago)
 
-    def _rest_left(self, ask: Call, tries: Tries, around: Surroundings) -> float:
+    def _rest_left(self, ask: Call, tries: Tries) -> float:
         """Seconds for which a call must still rest before its first probe, whatever the clock says; see `bus.engine.rests`."""
-        operation = around.outside.operation(ask.operation)
+        operation = self.around.outside.operation(ask.operation)
         if not tries.doubt or tries.due is None or tries.probes or operation.effect != "queryable":
             return 0.0
-        return around.rests.left(Doubt(self.id, ask.path, tries.due), (ask.timeout or operation.timeout) + operation.settle)
+        return self.around.rests.left(Doubt(self.id, ask.path, tries.due), (ask.timeout or operation.timeout) + operation.settle)
 
-    def _takes_its_plan(self, ask: Call, tries: Tries, around: Surroundings, now: dt.datetime) -> bool:
+    def _takes_its_plan(self, ask: Call, tries: Tries, now: dt.datetime) -> bool:
         """Whether a call that an open circuit holds up fails: where the route has a plan for that, when its own tries would have ended."""
-        if ask.path not in self.away or not ask.planned or tries.doubt or not around.gates.of(ask.operation).circuit.is_open:
+        if ask.path not in self.away or not ask.planned or tries.doubt or not self.around.gates.of(ask.operation).circuit.is_open:
             return False
         until = (self.since or now) + fate.patience(ask.retry)
         self.dues[ask.path] = min(self.dues[ask.path], max(until, now))
@@ -303,8 +304,9 @@ class Live:
         self.in_line.clear()
         self.away.clear()
 
-    def _make_ready(self, call: Call, tries: Tries, outside: Outside, now: dt.datetime) -> None:
+    def _make_ready(self, call: Call, tries: Tries, now: dt.datetime) -> None:
         """Queue the call, or its probe, with its intent record; a ``read`` needs no intent."""
+        outside = self.around.outside
         operation = outside.operation(call.operation)
         attempt = tries.count if tries.probe else tries.count + 1
         if operation.sequence is not None and tries.number is None:
@@ -352,7 +354,7 @@ class Live:
         self.note("unanswered", now, ask, {"error": error}, data=data)
         return Failed(now, error)
 
-    def came_back(self, result: Result, around: Surroundings, now: dt.datetime) -> list[Ask]:
+    def came_back(self, result: Result, now: dt.datetime) -> list[Ask]:
         """A call in flight came home: record how it ended, go on with the walk."""
         ask = result.asking.call
         self.in_flight.discard(ask.path)
@@ -360,7 +362,7 @@ class Live:
         event = self.record_outcome(ask, self._fate(result, now), result, now)
         if event is not None:
             return self.walk.answer(ask.path, event)
-        self._begin_rest(ask.path, around, result.took or 0.0)
+        self._begin_rest(ask.path, result.took or 0.0)
         return [ask] if self.walk.winding_up else []
 
     def _fate(self, result: Result, now: dt.datetime) -> Outcome:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bus.clock import moment_of
 from bus.diagnostics import logger
 from bus.engine import journal
 from bus.engine.holding import NOTHING, Known
 from bus.engine.interpreter import Walk
-from bus.engine.live import Live
+from bus.engine.live import Live, Surroundings
 from bus.engine.projection import about
 from bus.errors import SnodoError, StoreError
 from bus.log import log
@@ -19,9 +19,6 @@ from bus.log.record import Record
 from bus.message import as_kept, canonical, message_of, parsed
 from bus.route.plan import Plan
 from bus.store import Key, Row, Store, Tx
-
-if TYPE_CHECKING:
-    from bus.catalog import Catalog
 
 Loaded = tuple[Live, journal.Journal]
 SMALL = 16_384
@@ -35,8 +32,8 @@ class Loading:
     sends must be known when it is sent.
     """
 
-    def __init__(self, store: Store, catalog: Callable[[], Catalog], look: Callable[[], object]) -> None:
-        self._store, self._catalog, self._look = store, catalog, look
+    def __init__(self, store: Store, around: Surroundings, look: Callable[[], object]) -> None:
+        self._store, self._around, self._catalog, self._look = store, around, around.catalog, look
         self._log = logger("snodo.engine")
 
     def opened(self, tx: Tx, rows: Sequence[Row], known: Known) -> list[Loaded]:
@@ -84,7 +81,7 @@ class Loading:
         message = message_of(stored["envelope"], stored["body"])
         plan = self._plan(tx, row["digest"])
         live = Live(
-            row["id"], row["fence"], message, plan, Walk(plan, message, row["entry"]), key, tx.keys,
+            row["id"], row["fence"], message, plan, Walk(plan, message, row["entry"]), key, tx.keys, self._around,
             about=partial(about, stored), tries=known.tries, since=moment_of(row["due"]), strikes=row["strikes"],
         )  # fmt: skip
         return live, known

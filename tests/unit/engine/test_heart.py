@@ -337,15 +337,15 @@ def test_a_message_whose_time_to_be_sent_has_come_is_sent_also_when_a_call_comes
     ask = Send("manda", "r@1/manda", "sim.avviso", {})
     walk: Any = SimpleNamespace(pending={"manda": ask}, winding_up=False)
     nothing: Any = None
-    live = Live("r", 1, Message("m", "t", "s", T, {}), nothing, walk, nothing, nothing, dues={"manda": T})
+    live = Live("r", 1, Message("m", "t", "s", T, {}), nothing, walk, nothing, nothing, nothing, dues={"manda": T})
     asked: list[str] = []
-    monkeypatch.setattr(live, "_consider", lambda ask, house, now: asked.append(ask.path))
-    live.pursue([], nothing, T - dt.timedelta(seconds=1))
+    monkeypatch.setattr(live, "_consider", lambda ask, now: asked.append(ask.path))
+    live.pursue([], T - dt.timedelta(seconds=1))
     assert asked == []
-    live.pursue([], nothing, T)
+    live.pursue([], T)
     assert asked == ["manda"]
     assert live.dues == {}
-    live.pursue([ask], nothing, T)
+    live.pursue([ask], T)
     assert asked == ["manda", "manda"]
 
 

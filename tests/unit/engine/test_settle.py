@@ -254,12 +254,12 @@ def test_a_request_in_doubt_is_prepared_for_the_time_of_its_first_try() -> None:
         return Asking(call, operation, Contract(), (), number, attempt=attempt)
 
     nothing: Any = None
-    live = Live("r", 1, nothing, SimpleNamespace(digest="d"), nothing, Keyring.in_memory().fresh(), nothing)  # type: ignore[arg-type]
-    live.message = SimpleNamespace(id="m")  # type: ignore[assignment]
-    outside: Any = SimpleNamespace(operation=lambda name: operation, prepare=prepare)
+    message, plan = SimpleNamespace(id="m"), SimpleNamespace(digest="d")
+    around: Any = SimpleNamespace(outside=SimpleNamespace(operation=lambda name: operation, prepare=prepare))
+    live = Live("r", 1, message, plan, nothing, Keyring.in_memory().fresh(), nothing, around)  # type: ignore[arg-type]
     first, later = dt.datetime(2026, 3, 2, tzinfo=dt.UTC), dt.datetime(2026, 3, 3, tzinfo=dt.UTC)
     live.tries["p"] = Tries(count=1, asked=first, prepared=first, doubt=True)
-    live._make_ready(ask, live.tries["p"], outside, later)
+    live._make_ready(ask, live.tries["p"], later)
     assert prepared == [first]
     assert live.tries["p"].count == 2
 
@@ -267,7 +267,7 @@ def test_a_request_in_doubt_is_prepared_for_the_time_of_its_first_try() -> None:
 def test_the_sentence_of_what_fell_is_its_own_and_its_code_and_hint_stand_beside_it() -> None:
     nothing: Any = None
     for hint, detail in (("use another one", {"hint": "use another one"}), ("", {})):
-        live = Live("r", 1, nothing, SimpleNamespace(name="r@1"), Walk.__new__(Walk), nothing, nothing)  # type: ignore[arg-type]
+        live = Live("r", 1, nothing, SimpleNamespace(name="r@1"), Walk.__new__(Walk), nothing, nothing, nothing)  # type: ignore[arg-type]
         live.walk.pending = {}
         live.fall(ConfigError("the key is too short", code="config.key", hint=hint))
         assert live.walk.failure == Failure("config.key", "the key is too short", "r@1", "", detail=detail)

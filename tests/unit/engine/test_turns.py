@@ -246,10 +246,11 @@ def test_a_route_takes_its_plan_when_its_tries_would_have_ended_and_only_for_a_c
 ) -> None:
     ask = Call("p", "r@1/p", "sys.op", {}, "key", retry=plan.Retry(3, wait=1, factor=2, most=10), planned=planned)
     nothing: Any = None
-    live = Live("r", 1, nothing, nothing, nothing, nothing, nothing, since=START, away={"p"}, dues={"p": START + dt.timedelta(seconds=60)})
-    house: Any = SimpleNamespace(gates=SimpleNamespace(of=lambda operation: SimpleNamespace(circuit=SimpleNamespace(is_open=is_open))))
+    around: Any = SimpleNamespace(gates=SimpleNamespace(of=lambda operation: SimpleNamespace(circuit=SimpleNamespace(is_open=is_open))))
+    later = START + dt.timedelta(seconds=60)
+    live = Live("r", 1, nothing, nothing, nothing, nothing, nothing, around, since=START, away={"p"}, dues={"p": later})
     ends, tries = START + dt.timedelta(seconds=3), Tries(doubt=doubt)
-    assert not live._takes_its_plan(ask, tries, house, START)
-    assert live.dues == {"p": ends if takes else START + dt.timedelta(seconds=60)}
-    assert live._takes_its_plan(ask, tries, house, ends) == takes
+    assert not live._takes_its_plan(ask, tries, START)
+    assert live.dues == {"p": ends if takes else later}
+    assert live._takes_its_plan(ask, tries, ends) == takes
     assert ("p" in live.dues) != takes
