@@ -100,7 +100,7 @@ class HttpDoor:
         mount = self._inbound.get(scope["path"])
         if mount is not None:
             scope["place"] = scope["path"]
-            return await inbound.answer(self.house, mount, scope, receive, headers)
+            return await inbound.answer(mount, scope, receive, headers)
         served, path = self._find(scope)
         scope["place"] = served.path
         caller = await self._caller(scope, headers, served)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
@@ -30,23 +31,23 @@ Handle = Callable[[Inbound, Door], Outbound]
 
 @dataclass(frozen=True, slots=True)
 class Mounted:
-    """An endpoint at its address."""
+    """An endpoint at its address, and the threads in which it answers."""
 
     adapter: str
     endpoint: Endpoint
     door: Door
+    threads: ThreadPoolExecutor
 
 
 def mounted(house: House) -> dict[str, Mounted]:
     """All endpoints by path (``/in/pagopa``)."""
-    found = house.app.endpoints()
     return {
-        f"{PREFIX}/{endpoint.path.strip('/').removeprefix('in/')}": Mounted(name, endpoint, house.app.door(name))
-        for name, endpoint in found
+        f"{PREFIX}/{endpoint.path.strip('/').removeprefix('in/')}": Mounted(name, endpoint, house.app.door(name), house.inbound)
+        for name, endpoint in house.app.endpoints()
     }
 
 
-async def answer(house: House, mount: Mounted, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes]) -> Answer:
+async def answer(mount: Mounted, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes]) -> Answer:
     """Let the adapter answer. Bounds are ours, words are the adapter's."""
     endpoint = mount.endpoint
     if scope["method"] not in endpoint.methods:
@@ -59,19 +60,19 @@ async def answer(house: House, mount: Mounted, scope: Scope, receive: Receive, h
         await tapped.drain(headers)
         if endpoint.too_large is None:
             return plain(error.status, error.sentence, [CLOSE])
-        given = await _handled(house, mount, endpoint.too_large, _inbound(scope, headers, tapped.start))
+        given = await _handled(mount, endpoint.too_large, _inbound(scope, headers, tapped.start))
         given.headers.append(CLOSE)
         return given
     except InputError as error:
         return plain(error.status, error.sentence, [CLOSE])
-    return await _handled(house, mount, endpoint.handle, _inbound(scope, headers, content))
+    return await _handled(mount, endpoint.handle, _inbound(scope, headers, content))
 
 
-async def _handled(house: House, mount: Mounted, handle: Handle, inbound: Inbound) -> Answer:
-    """What the adapter says, in a thread of the house."""
+async def _handled(mount: Mounted, handle: Handle, inbound: Inbound) -> Answer:
+    """What the adapter says, in one of the threads for endpoints."""
     endpoint, start = mount.endpoint, time.monotonic()
     try:
-        outbound = await asyncio.get_running_loop().run_in_executor(house.inbound, handle, inbound, mount.door)
+        outbound = await asyncio.get_running_loop().run_in_executor(mount.threads, handle, inbound, mount.door)
     except Exception as error:  # noqa: BLE001 - whatever an adapter raises, the outside system gets a clean answer
         return _failed(mount, error)
     took = time.monotonic() - start
