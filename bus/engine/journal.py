@@ -17,13 +17,22 @@ Load = Callable[[str], Any]
 
 @dataclass(slots=True)
 class Journal:
-    """``events`` in the order they happened, and ``tries``, by the path of the ask."""
+    """``events`` in the order they happened, and ``tries``, by the path of the ask. ``load``, ``body_of``: see `fold`."""
 
+    load: Load
+    body_of: Load
     events: list[tuple[str, Event]] = field(default_factory=list)
     tries: dict[str, Tries] = field(default_factory=dict)
 
     def of(self, path: str) -> Tries:
         return self.tries.setdefault(path, Tries())
+
+    def payload(self, record: Record, role: str) -> Any:
+        """The value of a record's payload; raises KeyError where there is none."""
+        identity = record.payload(role)
+        if identity is None:
+            raise KeyError(f"record {record.id} has no payload {role!r}")
+        return self.load(identity)
 
     def ask_anew(self, path: str) -> Tries:
         """A redelivered or decided call: its tries and its failure no longer count, nor do the failures of the calls given up for it."""
@@ -52,25 +61,25 @@ def in_the_air(records: Iterable[Record]) -> bool:
 
 def fold(records: Iterable[Record], load: Load, body_of: Load) -> Journal:
     """Fold records in log order. ``body_of`` gives the body of a message id."""
-    journal = Journal()
+    journal = Journal(load, body_of)
     for record in records:
         if record.path is not None:
-            _fold_one(journal, record, record.path, load, body_of)
+            _fold_one(journal, record, record.path)
     return journal
 
 
-def _fold_one(journal: Journal, record: Record, path: str, load: Load, body_of: Load) -> None:
+def _fold_one(journal: Journal, record: Record, path: str) -> None:
     match record.kind:
         case "asked":
             _asked(journal.of(path), record)
         case "answered":
             journal.of(path).in_air = False
-            journal.events.append((path, Answered(record.time, load(_need(record, "answer")))))
+            journal.events.append((path, Answered(record.time, journal.payload(record, "answer"))))
         case "refused" | "unanswered":
-            _failed(journal, record, path, load)
+            _failed(journal, record, path)
         case "matched":
             arrival = record.data["arrival"]
-            journal.events.append((path, Arrived(record.time, arrival, body_of(arrival))))
+            journal.events.append((path, Arrived(record.time, arrival, journal.body_of(arrival))))
         case "expired":
             journal.events.append((path, Expired(record.time)))
         case "joined" | "closed" | "replied":
@@ -78,7 +87,7 @@ def _fold_one(journal: Journal, record: Record, path: str, load: Load, body_of: 
         case "sent":
             journal.events.append((path, Noted(record.time, {"id": record.data["sent"]})))
         case "decided":
-            _decided(journal, record, path, load)
+            _decided(journal, record, path)
         case "redelivered":
             journal.ask_anew(path)
         case _:
@@ -92,7 +101,7 @@ def _asked(tries: Tries, record: Record) -> None:
     tries.key, tries.number = record.data["key"], record.data.get("number")
 
 
-def _failed(journal: Journal, record: Record, path: str, load: Load) -> None:
+def _failed(journal: Journal, record: Record, path: str) -> None:
     tries, data = journal.of(path), record.data
     tries.in_air = False
     tries.probes += bool(data.get("by") == "probe" and data.get("doubt"))
@@ -101,20 +110,13 @@ def _failed(journal: Journal, record: Record, path: str, load: Load) -> None:
         tries.due = clock.moment_of(data["again"])
         tries.count = max(tries.count, record.attempt or 0)
     else:
-        journal.events.append((path, Failed(record.time, load(_need(record, "error")))))
+        journal.events.append((path, Failed(record.time, journal.payload(record, "error"))))
         if not tries.doubt:
             tries.number = None
 
 
-def _decided(journal: Journal, record: Record, path: str, load: Load) -> None:
+def _decided(journal: Journal, record: Record, path: str) -> None:
     tries = journal.ask_anew(path)
     tries.doubt = tries.probe = tries.in_air = False
     if record.data["decision"] == "happened":
-        journal.events.append((path, Answered(record.time, load(_need(record, "answer")))))
-
-
-def _need(record: Record, role: str) -> str:
-    identity = record.payload(role)
-    if identity is None:
-        raise KeyError(f"record {record.id} has no payload {role!r}")
-    return identity
+        journal.events.append((path, Answered(record.time, journal.payload(record, "answer"))))
