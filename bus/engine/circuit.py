@@ -59,9 +59,9 @@ class Circuit:
 
     def lets(self, place: Place, now: dt.datetime) -> bool:
         """Whether this call may go out now; when the pause is over, the first that asks is the trial."""
-        if self._open_until is None or self._trial == place:
+        if not self.is_open or self._trial == place:
             return True
-        if self._trial is not None or now < self.trial_at(now):
+        if not self.wants_trial(now):
             return False
         self._trial = place
         return True
