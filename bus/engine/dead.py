@@ -162,7 +162,8 @@ def discard(tx: Tx, run: str, actor: str, reason: str, clock: Clock) -> None:
 def _lane_free(tx: Tx, found: Letter) -> dt.datetime | None:
     """When nothing that the run asked of its ordered lane can take effect any more; None when it holds none."""
     held = {row["path"] for row in tx.all("lanes_of_run", run=found.run)}
-    rests = [one.data["rests"] for one in log.of_run(tx, found.run) if one.kind == "asked" and one.path in held and "rests" in one.data]
+    asked = [one.data for one in log.of_run(tx, found.run) if one.kind == "asked" and one.path in held]
+    rests = [data["rests"] for data in asked if "rests" in data]
     return moment_of(found.since) + dt.timedelta(seconds=max(rests)) if rests else None
 
 

@@ -393,10 +393,10 @@ class Live:
                     common["facts"] = fact_tokens(self.keys, values["facts"])
                 self.note("answered", now, ask, values, wires, attempt=tries.count, data=common)
                 return answered
-            case Done(Failed() as failed):
-                kind = "refused" if failed.error["kind"] == "refused" else "unanswered"
-                data = {**common, "kind": failed.error["kind"], "code": failed.error["code"], "doubt": failed.error["kind"] == "in_doubt"}
-                self.note(kind, now, ask, {"error": failed.error}, wires, attempt=tries.count, data=data)
+            case Done(Failed(error=error) as failed):
+                kind = "refused" if error["kind"] == "refused" else "unanswered"
+                data = {**common, "kind": error["kind"], "code": error["code"], "doubt": error["kind"] == "in_doubt"}
+                self.note(kind, now, ask, {"error": error}, wires, attempt=tries.count, data=data)
                 return failed
             case Retry(due=due, error=error, doubt=doubt, probe=probe):
                 tries.due, tries.doubt, tries.probe = due, doubt, probe
@@ -410,7 +410,8 @@ class Live:
         """Our own code failed on this run: park it for a person rather than try for ever. What others answered is kept: it was so."""
         logger("snodo.engine").warning("run.fell", run=self.id, error=repr(error))
         if isinstance(error, SnodoError):
-            self.walk.failure = Failure(error.code, error.sentence, self.plan.name, "", detail={"hint": error.hint} if error.hint else {})
+            detail = {"hint": error.hint} if error.hint else {}
+            self.walk.failure = Failure(error.code, error.sentence, self.plan.name, "", detail=detail)
         else:
             self.walk.failure = Failure("engine.crashed", f"{type(error).__name__}: {error}", self.plan.name, "")
         self.walk.finished = True

@@ -66,7 +66,8 @@ class Loading:
                 journals = log.of_runs(tx, [row["id"] for row in rows if row["fence"] > 1])
                 for row in rows:
                     try:
-                        loaded.append(self._load(tx, row, _opened(tx, row["message"], known, messages), journals.get(row["id"], ())))
+                        opened = _opened(tx, row["message"], known, messages)
+                        loaded.append(self._load(tx, row, opened, journals.get(row["id"], ())))
                     except StoreError as error:
                         self._log.error("run.not-read", run=row["id"], error=repr(error))
                     except Exception as error:  # noqa: BLE001 - a run that cannot be read is parked, the others go on

@@ -188,7 +188,8 @@ def _leave(tx: Tx, identity: str) -> None:
 
 def processes(tx: Tx, now: dt.datetime) -> list[JsonObject]:
     """All processes that were seen lately: what they said of themselves, and ``silent``: seconds since the last sign of life."""
-    return [{**dict(row), "silent": round(max((now - moment_of(row["seen"])).total_seconds(), 0.0), 1)} for row in tx.all("processes_seen")]
+    ages = [(row, (now - moment_of(row["seen"])).total_seconds()) for row in tx.all("processes_seen")]
+    return [{**dict(row), "silent": round(max(age, 0.0), 1)} for row, age in ages]
 
 
 def gates(tx: Tx, now: dt.datetime, but: str = "") -> list[JsonObject]:
