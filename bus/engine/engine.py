@@ -516,7 +516,7 @@ class Engine:
             self._clear(live)
         for path, lane in done.held_up.items():
             self._for_lane[lane][live.id] = path
-        if done.lost or done.woken or done.ended or done.parked or self._live.get(live.id) is not live:
+        if done.lost or done.left or self._live.get(live.id) is not live:
             self._forget(live)
             if done.due is not None:
                 heapq.heappush(self._alarms, (done.due, live.id))

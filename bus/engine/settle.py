@@ -38,8 +38,8 @@ class Settled:
     """What the transaction brought for one run. ``woken``: it can be claimed again; ``held_up``: paths whose lane is taken, with its name;
     ``freed``: lanes that nobody holds any more.
 
-    ``left``: the run is not held any more. ``unwritten``: the store failed; nothing was written, all of it is still to be.
-    ``well``: something came of the claim, so that its strikes are forgotten.
+    ``unwritten``: the store failed; nothing was written, all of it is still to be. ``well``: something came of the claim, so that its
+    strikes are forgotten.
     """
 
     lost: bool = False
@@ -47,13 +47,17 @@ class Settled:
     woken: bool = False
     ended: bool = False
     parked: bool = False
-    left: bool = False
     well: bool = False
     due: dt.datetime | None = None
     askings: list[Asking] = field(default_factory=list)
     held_up: dict[str, str] = field(default_factory=dict)
     freed: list[str] = field(default_factory=list)
     rung: list[str] = field(default_factory=list)
+
+    @property
+    def left(self) -> bool:
+        """Whether the run is not held any more."""
+        return self.woken or self.ended or self.parked
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +219,6 @@ class Settling:
         else:
             settled.parked, settled.due = True, min(live.dues.values(), default=None)
             write(tx, _parking(live, now, settled.due))
-        settled.left = True
 
     def _pause(self, tx: Tx, live: Live, settled: Settled, until: dt.datetime) -> None:
         """Nobody claims the run before that."""
