@@ -111,7 +111,7 @@ class Engine:
         self._holding = Holding(store, clock, pace.lease, ticks, self._crowds, self._gates.turn_away)
         self._sweeper = Sweeper(store, self._holding, pace.sweep, pace.batch, pace.phase, clock.now())
         self._loading = Loading(store, self._around, look)
-        self._settling = Settling(store, self.owner, self._holding.lease, outside)
+        self._settling = Settling(store, self.owner, self._holding.lease)
         self._head_start = HeadStart(self._loading, self._settling, self._gates, ticks)
         self._inbox: queue.SimpleQueue[Sequence[str] | _Home | _Free | None] = queue.SimpleQueue()
         self._welcomed: deque[Claims] = deque()

@@ -18,7 +18,7 @@ from bus.engine.asks import Await, Failure
 from bus.engine.decided import Decided, Numbered
 from bus.engine.journal import unended
 from bus.engine.live import Live
-from bus.engine.outside import Asking, Outside
+from bus.engine.outside import Asking
 from bus.engine.projection import Entry, ends_lane, entry, write
 from bus.errors import Interrupted, SnodoError, StoreError, Unknown
 from bus.failpoint import reach
@@ -67,7 +67,6 @@ class Settling:
     store: Store
     owner: str
     lease: dt.timedelta
-    outside: Outside
 
     def commit(self, lives: Sequence[Live], now: dt.datetime) -> list[Settled]:
         """Commit what all of them decided; when the batch fails, one by one, so that a bad run harms only itself.
@@ -125,11 +124,12 @@ class Settling:
         self._release(tx, now, [(live, one) for live, one in both if one.left])
         return settled
 
-    def _free_lanes(self, tx: Tx, both: Sequence[tuple[Live, Settled]]) -> None:
+    @staticmethod
+    def _free_lanes(tx: Tx, both: Sequence[tuple[Live, Settled]]) -> None:
         """Tell which lanes were left by one of these and taken by none."""
         for live, one in both:
             ended = [made.record.data["operation"] for made in live.decided.entries if not one.lost and ends_lane(made.record)]
-            names = {f"{name.partition('.')[0]}.{self.outside.operation(name).sequence}" for name in ended}
+            names = {f"{name.partition('.')[0]}.{live.around.outside.operation(name).sequence}" for name in ended}
             one.freed = [name for name in sorted(names) if tx.one("lane", name=name) is None]
 
     def _release(self, tx: Tx, now: dt.datetime, left: Sequence[tuple[Live, Settled]]) -> None:
@@ -156,14 +156,15 @@ class Settling:
         self._leave(tx, live, now, settled, woken=bool(woken))
         return settled
 
-    def _number(self, tx: Tx, live: Live, numbered: Numbered) -> Asking | None:
+    @staticmethod
+    def _number(tx: Tx, live: Live, numbered: Numbered) -> Asking | None:
         """Allocate the next number of the sequence and record the intent with it; None while the ordered lane is taken."""
         call, name = numbered.call, numbered.sequence
         if tx.one("lane", name=name) is not None:
             return None
         row = tx.one("sequence", name=name)
         number = (row["value"] if row else 0) + 1
-        asking = self.outside.prepare(call, live.message, numbered.now, number, numbered.attempt)
+        asking = live.around.outside.prepare(call, live.message, numbered.now, number, numbered.attempt)
         write(tx, live.intent(asking, numbered.now))
         return asking
 
