@@ -91,28 +91,15 @@ async def _ask(house: House, submission: Submission, seconds: float) -> tuple[Ac
 
     Holds no thread while it waits.
     """
-    asked, until = _Asked(asyncio.get_running_loop()), time.monotonic() + seconds
+    asked, until = _Asked(house), time.monotonic() + seconds
     identity = house.app.intake.hand_in(submission, asked.told)
     with house.app.news.listen(identity, asked.heard):
         await asked.news(min(FIRST_LOOK, seconds))
         accepted = await asked.accepted()
         if not accepted.repeated:
-            return accepted, await _reply_to(house, accepted.id, asked, until)
+            return accepted, await asked.reply(accepted.id, until)
     with house.app.news.listen(accepted.id, asked.heard):
-        return accepted, await _reply_to(house, accepted.id, asked, until)
-
-
-async def _reply_to(house: House, identity: str, asked: _Asked, until: float) -> Any:
-    while asked.reply is None:
-        try:
-            shown = await house.run(lambda: house.app.message(identity))
-        except StoreError:  # what was accepted stands: an error would be taken for a no, and the reply may be heard all the same
-            shown = {"reply": None, "state": ""}
-        left = until - time.monotonic()
-        if shown["reply"] is not None or shown["state"] in ENDED or left <= 0 or house.app.leaving:
-            return shown["reply"]
-        await asked.news(min(left, LOOK_AGAIN))
-    return as_kept(asked.reply)
+        return accepted, await asked.reply(accepted.id, until)
 
 
 class _Asked:
@@ -121,10 +108,11 @@ class _Asked:
     `told` and `heard` may be called by any thread.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.reply: JsonValue = None
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._reply: JsonValue = None
         self._outcome: Accepted | BaseException | None = None
-        self._loop, self._news = loop, asyncio.Event()
+        self._loop, self._news = asyncio.get_running_loop(), asyncio.Event()
 
     def told(self, outcome: Accepted | BaseException) -> None:
         self._outcome = outcome
@@ -132,8 +120,8 @@ class _Asked:
             self._loop.call_soon_threadsafe(self._news.set)
 
     def heard(self, reply: JsonValue) -> None:
-        if self.reply is None:
-            self.reply = reply
+        if self._reply is None:
+            self._reply = reply
             self._loop.call_soon_threadsafe(self._news.set)
 
     async def news(self, seconds: float) -> None:
@@ -153,6 +141,19 @@ class _Asked:
         if isinstance(self._outcome, BaseException):
             raise self._outcome
         return self._outcome
+
+    async def reply(self, identity: str, until: float) -> Any:
+        """As it was kept; None when the message has ended without, at ``until`` (`time.monotonic`), or when we are told to stop."""
+        while self._reply is None:
+            try:
+                shown = await self._house.run(lambda: self._house.app.message(identity))
+            except StoreError:  # what was accepted stands: an error would be taken for a no, and the reply may be heard all the same
+                shown = {"reply": None, "state": ""}
+            left = until - time.monotonic()
+            if shown["reply"] is not None or shown["state"] in ENDED or left <= 0 or self._house.app.leaving:
+                return shown["reply"]
+            await self.news(min(left, LOOK_AGAIN))
+        return as_kept(self._reply)
 
 
 async def show(call: Call) -> Answer:
