@@ -18,7 +18,7 @@ from bus.engine.inquiry import unknown_run
 from bus.engine.projection import entry, write
 from bus.errors import Conflict, Invalid, NotFound
 from bus.log import log
-from bus.log.record import Record
+from bus.log.record import Kind, Record
 from bus.message import JsonValue, canonical, new_id
 from bus.route.plan import Plan
 from bus.store import Tx
@@ -168,7 +168,7 @@ def _lane_free(tx: Tx, found: Letter) -> dt.datetime | None:
 
 
 def _write(
-    tx: Tx, kind: Any, found: Letter | Standing, actor: str, reason: str, clock: Clock, data: dict[str, Any],
+    tx: Tx, kind: Kind, found: Letter | Standing, actor: str, reason: str, clock: Clock, data: dict[str, Any],
     values: Mapping[str, Any] | None = None, rules: Plan | None = None,
 ) -> None:  # fmt: skip
     told = reasons.given(reason, "dead.reason-missing")

@@ -29,7 +29,7 @@ from bus.engine.throttles import Throttles
 from bus.errors import InputError, Invalid, SnodoError, StoreError
 from bus.failpoint import reach
 from bus.log.payload import Text
-from bus.log.record import Record
+from bus.log.record import Kind, Record
 from bus.message import JsonValue, Message, new_id
 from bus.route.plan import Plan
 from bus.store import Key, Keys
@@ -130,15 +130,15 @@ class Live:
         self.remember(events)
         self.pursue(list(self.walk.pending.values()), now)
 
-    def record(self, kind: str, now: dt.datetime, ask: Ask | None = None, **fields: object) -> Record:
+    def record(self, kind: Kind, now: dt.datetime, ask: Ask | None = None, **fields: Any) -> Record:
         """A record of this run; ``ask`` gives place and path."""
         if ask is not None:
             fields.update(place=ask.place, path=ask.path)
-        return Record(new_id(), kind, now, message=self.message.id, run=self.id, rules=self.plan.digest, **fields)  # type: ignore[arg-type]
+        return Record(new_id(), kind, now, message=self.message.id, run=self.id, rules=self.plan.digest, **fields)
 
     def note(
-        self, kind: str, now: dt.datetime, ask: Ask, values: dict[str, JsonValue] | None = None, wires: Iterable[Text] = (),
-        **fields: object,
+        self, kind: Kind, now: dt.datetime, ask: Ask, values: dict[str, JsonValue] | None = None, wires: Iterable[Text] = (),
+        **fields: Any,
     ) -> Record:  # fmt: skip
         """Queue a record for the next transaction."""
         made = entry(self.record(kind, now, ask, **fields), self.key, values, tuple(wires))
@@ -394,7 +394,7 @@ class Live:
                 self.note("answered", now, ask, values, wires, attempt=tries.count, data=common)
                 return answered
             case Done(Failed(error=error) as failed):
-                kind = "refused" if error["kind"] == "refused" else "unanswered"
+                kind: Kind = "refused" if error["kind"] == "refused" else "unanswered"
                 data = {**common, "kind": error["kind"], "code": error["code"], "doubt": error["kind"] == "in_doubt"}
                 self.note(kind, now, ask, {"error": error}, wires, attempt=tries.count, data=data)
                 return failed

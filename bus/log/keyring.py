@@ -21,7 +21,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -53,7 +53,7 @@ class Blocks:
         self._blocks: dict[int, bytearray] = {}
         self._lock = threading.Lock()
 
-    def add(self, content: Any) -> int:
+    def add(self, content: Callable[[int], bytes]) -> int:
         """Keep a block; ``content`` makes its bytes from its number. Returns the number."""
         with self._lock:
             number = len(self._blocks) + 1
@@ -85,11 +85,11 @@ class Folder(Blocks):
         self.folder = folder
         self._mark = folder / "destroyed"
 
-    def add(self, content: Any) -> int:
+    def add(self, content: Callable[[int], bytes]) -> int:
         with _kept():
             return self._add(content)
 
-    def _add(self, content: Any) -> int:
+    def _add(self, content: Callable[[int], bytes]) -> int:
         number = max((int(path.stem) for path in self.folder.glob("*.keys")), default=0)
         while True:
             number += 1
