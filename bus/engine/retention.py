@@ -24,7 +24,7 @@ from bus.log import log
 from bus.log.payload import key_number
 from bus.log.record import Record
 from bus.message import JsonObject, JsonValue, new_id
-from bus.store import Row, Tx
+from bus.store import Row, Tx, listed
 
 Kind = Literal["payloads", "wire", "attachments", "accesses", "journals"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -162,7 +162,8 @@ def _files(tx: Tx, held: Terms, after: str, files: Mapping[str, int | None]) -> 
 def _file(tx: Tx, cut: str, row: Row, files: Mapping[str, int | None]) -> Found:
     """A file that nobody sent since; it goes with what the bus was told of it."""
     token = row["file"]
-    cases = {tx.one("message", id=one["message"])["case_id"] for one in tx.all("enclosures_of_file", file=token)}  # type: ignore[index]
+    messages = listed(one["message"] for one in tx.all("enclosures_of_file", file=token))
+    cases = {row["case_id"] for row in tx.all("messages_by_id", messages=messages)}
     standing = next((why for case in sorted(cases) if (why := _standing(tx, case, cut))), "")
     told = log.keys_of(tx, (one["payload"] for one in tx.all("attachments_of_file", file=token)))
     keys = {number for number in (*told.values(), files.get(token)) if number is not None}
