@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,10 +23,7 @@ class Journal:
     load: Load
     body_of: Load
     events: list[tuple[str, Event]] = field(default_factory=list)
-    tries: dict[str, Tries] = field(default_factory=dict)
-
-    def of(self, path: str) -> Tries:
-        return self.tries.setdefault(path, Tries())
+    tries: defaultdict[str, Tries] = field(default_factory=lambda: defaultdict(Tries))
 
     def payload(self, record: Record, role: str) -> Any:
         """The value of a record's payload; raises KeyError where there is none."""
@@ -37,7 +35,7 @@ class Journal:
     def ask_anew(self, path: str) -> Tries:
         """A redelivered or decided call: its tries and its failure no longer count, nor do the failures of the calls given up for it."""
         self.events = [(p, e) for p, e in self.events if not isinstance(e, Failed) or (p != path and e.error["code"] != GIVEN_UP)]
-        tries = self.of(path)
+        tries = self.tries[path]
         tries.count, tries.probes, tries.due = 0, 0, None
         return tries
 
@@ -71,9 +69,9 @@ def fold(records: Iterable[Record], load: Load, body_of: Load) -> Journal:
 def _fold_one(journal: Journal, record: Record, path: str) -> None:
     match record.kind:
         case "asked":
-            _asked(journal.of(path), record)
+            _asked(journal.tries[path], record)
         case "answered":
-            journal.of(path).in_air = False
+            journal.tries[path].in_air = False
             journal.events.append((path, Answered(record.time, journal.payload(record, "answer"))))
         case "refused" | "unanswered":
             _failed(journal, record, path)
@@ -102,7 +100,7 @@ def _asked(tries: Tries, record: Record) -> None:
 
 
 def _failed(journal: Journal, record: Record, path: str) -> None:
-    tries, data = journal.of(path), record.data
+    tries, data = journal.tries[path], record.data
     tries.in_air = False
     tries.probes += bool(data.get("by") == "probe" and data.get("doubt"))
     tries.doubt, tries.probe = data.get("doubt", False), data.get("probe", False)

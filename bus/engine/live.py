@@ -7,7 +7,7 @@ Everything here is decided without touching the store: `pursue` follows the walk
 from __future__ import annotations
 
 import datetime as dt
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -73,7 +73,7 @@ class Live:
     keys: Keys
     around: Surroundings
     about: Callable[[], Sequence[str]] = tuple
-    tries: dict[str, Tries] = field(default_factory=dict)
+    tries: defaultdict[str, Tries] = field(default_factory=lambda: defaultdict(Tries))
     in_flight: set[str] = field(default_factory=set)
     decided: Decided = field(default_factory=Decided)
     askings: list[Asking] = field(default_factory=list)
@@ -98,7 +98,7 @@ class Live:
     @property
     def at_risk(self) -> bool:
         """Whether a call of it is still to be made; a probe that is to be made first is a step forward."""
-        return any(isinstance(ask, Call) and not self.tries.get(path, Tries()).probe for path, ask in self.walk.pending.items())
+        return any(isinstance(ask, Call) and not self.tries[path].probe for path, ask in self.walk.pending.items())
 
     @property
     def only_waits(self) -> bool:
@@ -178,7 +178,7 @@ class Live:
 
     def _may_be_left(self, path: str) -> bool:
         """Whether a call that a failed run still has open surely has no effect on its way."""
-        tries = self.tries.get(path, Tries())
+        tries = self.tries[path]
         going = {asking.call.path for asking in self.askings} | {numbered.call.path for numbered in self.decided.numbered}
         return path not in self.in_flight and path not in going and not tries.in_air and not tries.doubt
 
@@ -223,7 +223,7 @@ class Live:
         return Noted(now, {"id": identity})
 
     def _consider_call(self, ask: Call, now: dt.datetime) -> Event | None:
-        tries = self.tries.setdefault(ask.path, Tries())
+        tries = self.tries[ask.path]
         try:
             operation = self.around.outside.operation(ask.operation)
         except KeyError:
@@ -349,7 +349,7 @@ class Live:
         """A request that is not what the operation takes: nothing was asked, the route is wrong."""
         error = fate.error_of(ask, 0, "invalid", code, sentence)
         data: dict[str, JsonValue] = {"kind": "invalid", "code": code}
-        if self.tries.get(ask.path, Tries()).doubt:  # of an earlier try, under other rules
+        if self.tries[ask.path].doubt:  # of an earlier try, under other rules
             data["doubt"] = True
         self.note("unanswered", now, ask, {"error": error}, data=data)
         return Failed(now, error)

@@ -41,7 +41,7 @@ def fold(*records: Record) -> journal.Journal:
 
 
 def tries(*records: Record) -> Tries:
-    return fold(*records).of("p")
+    return fold(*records).tries["p"]
 
 
 def test_a_call_of_which_only_the_intent_is_known_is_in_the_air_under_its_key_and_number() -> None:
@@ -54,7 +54,7 @@ def test_a_call_that_was_answered_is_not_in_the_air_and_its_answer_is_told() -> 
     answered = entry(record("answered"), KEY, {"answer": {"chi": "a"}}).record
     TOLD[str(answered.payload("answer"))] = {"chi": "a"}
     found = fold(asked(), answered)
-    assert (found.of("p").in_air, found.events) == (False, [("p", Answered(T, {"chi": "a"}))])
+    assert (found.tries["p"].in_air, found.events) == (False, [("p", Answered(T, {"chi": "a"}))])
 
 
 def test_a_try_that_failed_is_due_again_and_in_doubt_as_it_says_itself() -> None:
@@ -83,7 +83,7 @@ def test_what_a_person_decided_ends_the_doubt_and_the_counting() -> None:
     again = record("decided", decision="again")
     for before in ([asked()], [asked(), failed(doubt=True)], [asked(), record("unanswered", again=AGAIN, doubt=True, probe=True)]):
         found = fold(*before, again)
-        tried = found.of("p")
+        tried = found.tries["p"]
         assert (tried.count, tried.probes, tried.due, tried.doubt, tried.probe, tried.in_air) == (0, 0, None, False, False, False)
         assert found.events == []
 
@@ -91,7 +91,7 @@ def test_what_a_person_decided_ends_the_doubt_and_the_counting() -> None:
 def test_a_run_that_is_redelivered_tries_anew_what_failed_and_what_was_given_up_for_it() -> None:
     found = fold(asked(), failed("q", GIVEN_UP), failed("s"), failed(), record("redelivered"))
     assert [(path, event.error["code"]) for path, event in found.events if isinstance(event, Failed)] == [("s", "X")]
-    assert found.of("p").count == 0
+    assert found.tries["p"].count == 0
 
 
 def test_a_call_is_perhaps_on_its_way_while_its_intent_is_the_last_that_is_told_of_it() -> None:
