@@ -147,10 +147,7 @@ class Live:
 
     def pursue(self, asks: Iterable[Ask], now: dt.datetime) -> None:
         """Follow the walk until everything pending waits for somebody else."""
-        pending = self.walk.pending
-        unsent = {path: pending[path] for path, due in self.dues.items() if due <= now and isinstance(pending.get(path), Send)}
-        todo = deque({**{ask.path: ask for ask in asks}, **unsent}.values())
-        self.dues = {path: due for path, due in self.dues.items() if due > now or isinstance(pending.get(path), Call)}
+        todo = deque({**{ask.path: ask for ask in asks}, **self._take_due_sends(now)}.values())
         while todo or (todo := deque(self._left_open())):
             ask = todo.popleft()
             if ask.path not in self.walk.pending:
@@ -160,6 +157,13 @@ class Live:
                 todo.extend(self.walk.answer(ask.path, event))
         self.in_line &= self.walk.pending.keys()
         self.away &= self.walk.pending.keys()
+
+    def _take_due_sends(self, now: dt.datetime) -> dict[str, Ask]:
+        """Messages that could not be sent and may be tried again, by path; of what is due by now only calls stay noted."""
+        pending = self.walk.pending
+        sends = {path: pending[path] for path, due in self.dues.items() if due <= now and isinstance(pending.get(path), Send)}
+        self.dues = {path: due for path, due in self.dues.items() if due > now or isinstance(pending.get(path), Call)}
+        return sends
 
     def _recall(self, path: str) -> Event | None:
         known = self.known.get(path)
