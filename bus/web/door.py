@@ -79,6 +79,8 @@ class HttpDoor:
                 await answer.deliver(scope, send)
             except StoreError as error:  # within a file: the connection ends, so that nobody takes a part for the whole
                 answer = self._failed(scope, error)
+            except asyncio.CancelledError:  # as above, while somebody takes a file slowly
+                answer = self._failed(scope, Unknown("the process stopped before all of the answer was taken"))
         finally:
             self._open -= 1
         self._say(scope, answer, start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 from bus.adapter import Adapter, Door, Endpoint, Inbound, Outbound
 from bus.errors import StoreError
+from bus.web.answer import Answer
 from bus.web.house import READING
 from bus.web.serve import Server
 from tests.small_bus import Caller, running
@@ -179,4 +181,18 @@ def test_a_request_that_the_stop_cuts_off_is_told_that_it_may_have_been_accepted
     assert (reply.status, reply.json["code"]) == (503, "store.unknown")
     assert "may have been accepted" in reply.json["detail"]
     assert "same key" in reply.json["hint"]
+    assert "Traceback" not in "".join(heard.said)
+
+
+def test_an_answer_that_the_stop_cuts_off_is_one_line(server: Server, call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a file that somebody takes slowly."""
+    heard = listen(monkeypatch)
+
+    async def cut_off(answer: Answer, scope: Any, send: Any) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(Answer, "deliver", cut_off)
+    call("GET", "/status")
+    [line] = heard.requests(1)
+    assert line["sentence"] == "the process stopped before all of the answer was taken"
     assert "Traceback" not in "".join(heard.said)
