@@ -139,7 +139,7 @@ CODES: dict[str, Code] = {
         "restart those that lag behind; see `systemctl list-units 'snodo-*'`",
     ),
     "doctor.backlog": Code(
-        "Runs that are due; a warning when the oldest has been for more than a minute.",
+        "Runs that are due; a warning when the oldest has been for more than a minute, or they are so many that doors refuse more.",
         "nobody works on them, or too few do",
         "start another worker; look for a slow system in /status",
     ),

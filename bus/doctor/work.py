@@ -59,7 +59,9 @@ def backlog(at: Surroundings) -> Iterator[Verdict]:
     behind = at.value("count_behind_dead", "behind") or 0
     what = f"{row['runs']:,} runs are due" + (f", the oldest for {_words(age)}" if row["runs"] else "")
     what += f", {behind:,} of them behind a dead letter of their case" if behind else ""
-    if age <= LATE:
+    full = row["runs"] - behind >= at.settings.engine.backlog
+    what += "; doors refuse more (engine.backlog)" if full else ""
+    if age <= LATE and not full:
         yield ok("doctor.backlog", what)
     else:
         yield warning("doctor.backlog", what, next="bus dead: decide or redeliver it" if behind == row["runs"] else "")

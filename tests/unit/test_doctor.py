@@ -544,6 +544,11 @@ def test_what_a_killed_bus_held_and_nobody_takes_is_told(tmp_path):
     assert found["doctor.backlog"][0].level == "warning"
     assert "doctor.lanes" not in found
     with contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw, raw:
+        raw.execute("UPDATE runs SET due = ?", [text_of(dt.datetime.now(dt.UTC))])
+    assert levels(examined(tmp_path / "config.yaml"), "doctor.backlog") == ["ok"]
+    [full] = examined(write(tmp_path, engine={"backlog": 1}))["doctor.backlog"]
+    assert (full.level, full.what.partition("; ")[2]) == ("warning", "doors refuse more (engine.backlog)")
+    with contextlib.closing(sqlite3.connect(tmp_path / "var/snodo.db")) as raw, raw:
         raw.execute("UPDATE runs SET state='dead', reason='call.in-doubt'")
     found = examined(tmp_path / "config.yaml")
     assert levels(found, "doctor.lanes") == ["wrong"]
