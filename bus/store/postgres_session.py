@@ -266,16 +266,22 @@ SELECT current_setting('server_encoding') AS encoding, current_setting('fsync') 
    WHERE (s.setrole = 0 OR r.rolname = session_user) AND (s.setdatabase = 0 OR d.datname = current_database())
      AND EXISTS (SELECT 1 FROM unnest(s.setconfig) c WHERE split_part(c, '=', 1) = 'synchronous_commit')
    ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1) AS altered,
-  pg_is_in_recovery() AS standby, current_schema() AS schema, pg_backend_pid() AS pid
+  pg_is_in_recovery() AS standby, current_schema() AS schema, pg_backend_pid() AS pid,
+  (SELECT 'GRANT USAGE ON SCHEMA ' || quote_ident(nspname) || ' TO ' || quote_ident(current_user) FROM pg_namespace
+   WHERE nspname IN (SELECT replace(trim(both ' "' from said), '$user', current_user)
+                     FROM unnest(string_to_array(current_setting('search_path'), ',')) said)
+     AND NOT has_schema_privilege(oid, 'USAGE') LIMIT 1) AS closed
 """
 """``sources``: where a setting was said, as far as our user may know; ``altered``: which ALTER said ``synchronous_commit``, if one did (of
-the three, the others are of the whole server)."""
-# Tables that were made since the rights were given have none: `grants.sql` belongs to each migration.
+the three, the others are of the whole server); ``closed``: what opens the schema of our search_path where our user may not look in."""
+# Tables that were made since the rights were given have none: `grants.sql` belongs to each migration, and says what is needed.
 _LACKING = """
 SELECT string_agg(c.relname, ', ' ORDER BY c.relname) AS tables FROM pg_class c
 WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND c.relname NOT IN ('alembic_version', 'schema_revision')
   AND c.relowner = (SELECT relowner FROM pg_class WHERE oid = to_regclass('records'))
-  AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT'))
+  AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
+    AND (has_table_privilege(c.oid, 'UPDATE') AND (has_table_privilege(c.oid, 'DELETE') OR c.relname = 'tiles')
+      OR c.relname IN ('records', 'payloads', 'rules', 'checkpoints', 'receipts', 'anchors')))
 """
 
 
@@ -300,7 +306,8 @@ def refusals(facts: Mapping[str, Any], pid: int) -> Iterator[StoreError]:
     if facts["standby"]:
         yield standby()
     if facts["schema"] is None:
-        yield StoreError("no schema of this database is ours", code="store.schema", hint="CREATE SCHEMA, or set the user's search_path")
+        hint = facts["closed"] or "CREATE SCHEMA, or set the user's search_path"
+        yield StoreError("no schema of this database is ours", code="store.schema", hint=hint)
     for name in ("fsync", "full_page_writes", "synchronous_commit"):
         try:
             refuse_off(name, facts[name], _undoing(name, facts))
@@ -325,10 +332,10 @@ def _undoing(name: str, facts: Mapping[str, Any]) -> str:
 
 
 def refuse_without_rights(session: Session) -> None:
-    """Raises `StoreError` where there are tables of ours that our user may not read, or not add to."""
+    """Raises `StoreError` where there are tables of ours that our user may not work with as it must."""
     lacking = session.execute(_LACKING).fetchone()
     if lacking is not None and lacking["tables"]:
-        raise StoreError(f"the user of the bus may not read, or not add to: {lacking['tables']}", code="store.rights", hint=RIGHTS)
+        raise StoreError(f"the user of the bus lacks rights to: {lacking['tables']}", code="store.rights", hint=RIGHTS)
 
 
 def refuse_off(name: str, value: str, undoing: str = "") -> None:

@@ -173,20 +173,44 @@ def test_a_user_without_the_rights_to_a_new_table_is_refused_with_the_script_tha
         raw.execute("CREATE ROLE povero LOGIN")
         try:
             raw.execute("GRANT USAGE ON SCHEMA public TO povero")
-            raw.execute("GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO povero")
-            raw.execute("REVOKE INSERT ON anchors FROM povero")
+            raw.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO povero")
+            raw.execute("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO povero")
+            raw.execute("REVOKE UPDATE, DELETE ON records, payloads, rules, checkpoints, receipts, anchors FROM povero")
+            raw.execute("REVOKE DELETE ON tiles FROM povero")
             url = postgresql_url.replace("snodo@", "povero@")
-            for lacking, code in (("", "doctor.store-settings"), ("REVOKE SELECT ON schema_revision FROM povero", "doctor.store")):
-                raw.execute(lacking or "SELECT 1")
+            open_store(url).close()
+            for right, table in (("INSERT", "anchors"), ("UPDATE", "runs"), ("DELETE", "processes"), ("SELECT", "schema_revision")):
+                code = "doctor.store" if table == "schema_revision" else "doctor.store-settings"
+                raw.execute(f"REVOKE {right} ON {table} FROM povero")
                 with pytest.raises(StoreError) as refused:
                     open_store(url)
                 [told] = [one for one in examined(write(tmp_path, store={"url": url}))[code] if one.level == "wrong"]
                 assert (refused.value.code, refused.value.hint) == ("store.rights", told.next)
                 assert "deploy/postgresql/grants.sql" in told.next
-                assert ("anchors" in told.what) is (not lacking)
+                assert table in told.what
+                raw.execute(f"GRANT {right} ON {table} TO povero")
         finally:
             raw.execute("DROP OWNED BY povero")
             raw.execute("DROP ROLE povero")
+
+
+def test_a_schema_into_which_our_user_may_not_look_is_told_with_what_opens_it(tmp_path, postgresql_url):
+    """That one must be made, as where there is none, would lead to a second, empty one."""
+    with psycopg.connect(postgresql_url, autocommit=True) as raw:
+        raw.execute("CREATE ROLE escluso LOGIN")
+        try:
+            raw.execute("REVOKE USAGE ON SCHEMA public FROM PUBLIC")
+            url = postgresql_url.replace("snodo@", "escluso@")
+            with pytest.raises(StoreError) as refused:
+                open_store(url)
+            [told] = examined(write(tmp_path, store={"url": url}))["doctor.store-settings"]
+            raw.execute(refused.value.hint)
+            with pytest.raises(StoreError, match="may make no table"):
+                open_store(url)
+        finally:
+            raw.execute("DROP OWNED BY escluso")
+            raw.execute("DROP ROLE escluso")
+    assert refused.value.hint == told.next == "GRANT USAGE ON SCHEMA public TO escluso"
 
 
 def test_a_pooler_in_the_place_of_the_database_is_refused():
@@ -201,6 +225,7 @@ def test_a_pooler_in_the_place_of_the_database_is_refused():
         "synchronous_commit": "on",
         "sources": {"fsync": ["command line", None]},
         "altered": None,
+        "closed": None,
     }
     assert list(refusals(facts, 7)) == []
     [pooled] = refusals(facts, 8)
