@@ -270,10 +270,14 @@ SELECT current_setting('server_encoding') AS encoding, current_setting('fsync') 
   (SELECT 'GRANT USAGE ON SCHEMA ' || quote_ident(nspname) || ' TO ' || quote_ident(current_user) FROM pg_namespace
    WHERE nspname IN (SELECT replace(trim(both ' "' from said), '$user', current_user)
                      FROM unnest(string_to_array(current_setting('search_path'), ',')) said)
-     AND NOT has_schema_privilege(oid, 'USAGE') LIMIT 1) AS closed
+     AND NOT has_schema_privilege(oid, 'USAGE') LIMIT 1) AS closed,
+  (SELECT string_agg(quote_ident(relname), ', ' ORDER BY relname) FROM pg_class
+   WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relpersistence = 'u'
+     AND relowner = (SELECT relowner FROM pg_class WHERE oid = to_regclass('records'))) AS unlogged
 """
 """``sources``: where a setting was said, as far as our user may know; ``altered``: which ALTER said ``synchronous_commit``, if one did (of
-the three, the others are of the whole server); ``closed``: what opens the schema of our search_path where our user may not look in."""
+the three, the others are of the whole server); ``closed``: what opens the schema of our search_path where our user may not look in;
+``unlogged``: tables of ours that a crash of the server empties."""
 # Tables that were made since the rights were given have none: `grants.sql` belongs to each migration, and says what is needed.
 _LACKING = """
 SELECT string_agg(c.relname, ', ' ORDER BY c.relname) AS tables FROM pg_class c
@@ -308,6 +312,9 @@ def refusals(facts: Mapping[str, Any], pid: int) -> Iterator[StoreError]:
     if facts["schema"] is None:
         hint = facts["closed"] or "CREATE SCHEMA, or set the user's search_path"
         yield StoreError("no schema of this database is ours", code="store.schema", hint=hint)
+    if facts["unlogged"]:
+        said = f"a crash of the server would empty these tables, which are UNLOGGED: {facts['unlogged']}"
+        yield StoreError(said, code="store.unsafe", hint="as their owner, for each: ALTER TABLE … SET LOGGED")
     for name in ("fsync", "full_page_writes", "synchronous_commit"):
         try:
             refuse_off(name, facts[name], _undoing(name, facts))
