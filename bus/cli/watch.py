@@ -74,7 +74,7 @@ def _tell(records: list[dict[str, Any]], json: bool) -> None:
 @now.command("top")
 def top(
     once: Once = False,
-    every: Annotated[float, typer.Option("--every", min=0.2, help="Seconds between two looks.")] = 1.0,
+    every: Annotated[float, typer.Option("--every", min=0.2, max=3600, help="Seconds between two looks.")] = 1.0,
     url: Url = "", key: Key = "", json: Json = False,
 ) -> None:  # fmt: skip
     """Show how busy routes and systems were in the last minute, until you stop it; one look with --json, --once or without a terminal."""

@@ -186,7 +186,7 @@ def _framed(card: Picture, inner: Picture) -> Picture:
         f'<rect class="frame" x="{axis - inner.axis - 16:.1f}" y="{card.height + 8:.1f}" width="{inner.width + 32:.1f}"'
         f' height="{inner.height + GAP + 10:.1f}" rx="9"/>'
     )
-    made.line((axis, card.height), (axis, card.height + GAP - 2))
+    made.line((axis, card.height), (axis, card.height + GAP - (0 if inner.led else 2)), arrow=not inner.led)
     made.put(inner, axis - inner.axis, card.height + GAP)
     made.height = card.height + inner.height + GAP + 18
     made.led = card.led

@@ -519,6 +519,7 @@ def _syntax_words(problem: str, line: str, column: int) -> tuple[str, str]:
 _WORDED = (
     ("unknown escape", "`{two}` is no escape", "write \\\\ for a backslash, or put the text in single quotes"),
     ("hexdecimal", "an escape is cut short", "\\x takes two digits, \\u four, \\U eight"),
+    ("invalid Unicode", "an escape names no sign", "write the sign itself, not as two halves (\\ud83c\\udf89)"),
     ("alphabetic or numeric", "`{before}` cannot start a value", "put the text in quotes"),
     ("node content", "`{here}` cannot start a value", "put the text in quotes"),
     ("comment or line break", "something stands behind the `|` or `>`", "begin the text on the next line"),

@@ -168,6 +168,7 @@ def test_both_on_the_command_line_without_anybodys_data(
     assert 0 == cli.main(["tail", "--once", "--route", "prova.chied"])
     out, said = capsys.readouterr()
     assert ("", True) == (out, said.startswith("no such record among the newest 5,000 (")), said
+    assert 2 == cli.main(["top", "--every", "inf"])  # no clock counts so far
     assert 0 == cli.main(["top", "--once"])
     table = capsys.readouterr().out
     assert "prova.chiede" in table

@@ -196,6 +196,7 @@ def test_any_text_is_read_the_same_with_places_and_without(text: str) -> None:
     [
         ('a: "x\\d"\n', (1, 6), "`\\d` is no escape"),
         ('a: "x\\u12"\n', (1, 8), "an escape is cut short"),
+        ('a: "x\\ud83c\\udf89"\n', (1, 8), "an escape names no sign"),
         ("a: & b\n", (1, 5), "`&` cannot start a value"),
         ("a: ]\n", (1, 4), "`]` cannot start a value"),
         ("a: [\n", (2, 1), "the file ends where a value should stand"),

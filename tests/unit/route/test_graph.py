@@ -85,6 +85,14 @@ def test_a_condition_is_whole_where_nothing_stands_beside_it() -> None:
     assert 1 == words.count("if posizione != null && ricevuta == null")
 
 
+def test_one_arrow_leads_to_a_first_step_that_has_ways_beside_it() -> None:
+    """The step draws the last piece of the way to it itself, where its ways need room above."""
+    wait = {"id": "b", "wait": None, "deadline": "1d", "on_deadline": [{"id": "c", "reply": {}}]}
+    drawn = route_svg({"route": "a.b", "version": 1, "on": "c.d", "steps": [{"id": "a", "each": "body.x", "steps": [wait]}]})
+    [frame] = re.findall(r'<rect class="frame"[^>]*>(<path[^>]*>)', drawn)
+    assert "arrow" not in frame
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_text_and_mermaid_hold_every_step(path: Path) -> None:
     route = document(path)
