@@ -67,12 +67,23 @@ def is_mapping(path: str) -> bool:
 
 
 def strays(folder: Path) -> list[Finding]:
-    """A warning for each file that looks like rules and is not read as such, for how it is called or where it is."""
-    looks = (path for path in paths_in(folder) if path.lower().endswith(_LOOKS))
-    found = [path for path in looks if not any(is_one(path) for is_one in (is_route, is_beside, is_type, is_table, is_mapping))]
-    said = "this file is not read: nothing of it counts"
+    """A warning for each file that looks like rules and is not read as such, for how it is called, where it is, or as a link to nothing."""
+    looks = [path for path in paths_in(folder) if path.lower().endswith(_LOOKS)]
+    read = (is_route, is_beside, is_type, is_table, is_mapping)
+    named = [path for path in looks if path != CATALOGUE and not any(is_one(path) for is_one in read)]
     hint = "routes, mappings and types end in .yaml, tables in .csv; below mappings/types/ and mappings/tables/ there are no folders"
-    return [Finding(path, 1, 1, "catalog.not-read", "warning", said, hint) for path in sorted(found) if path != CATALOGUE]
+    found = dict.fromkeys(named, ("this file is not read: nothing of it counts", hint))
+    lost = "this is no file, or a link to one that is not there: nothing of it counts"
+    found |= {path: (lost, "put the file here, or delete it") for path in looks if not (folder / path).is_file()}
+    linked = "this link leads to a folder, and such are not followed: nothing in it counts"
+    found |= dict.fromkeys(_linked_folders(folder), (linked, "put the folder itself here, or link each of its files"))
+    return [Finding(path, 1, 1, "catalog.not-read", "warning", *found[path]) for path in sorted(found)]
+
+
+def _linked_folders(folder: Path) -> Iterator[str]:
+    for part in ("routes", "mappings"):
+        for here, inner, _ in os.walk(folder / part):
+            yield from (str(path.relative_to(folder)) for name in inner if (path := Path(here, name)).is_symlink())
 
 
 def misplaced(path: str, document: Mapping[str, Any]) -> tuple[str, str, str] | None:

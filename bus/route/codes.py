@@ -67,9 +67,11 @@ CODES: dict[str, Code] = {
         "Put it where its kind is read: `routes/`, `mappings/`, `mappings/types/`, and tests of a route beside it.",
     ),
     "catalog.not-read": Code(
-        "The file looks like rules, and is not read for how it is called or where it is: what it says is not in force.",
+        "The file looks like rules, and is not read for how it is called or where it is, or it is a link to a folder or to nothing: "
+        "what it says is not in force.",
         "(routes/pareri/parere.yml)",
-        "Call it `.yaml`, a table `.csv`; types and tables stand in their folders without further ones. Delete it if it is not meant.",
+        "Call it `.yaml`, a table `.csv`; types and tables stand in their folders without further ones; link files, not folders. "
+        "Delete it if it is not meant.",
     ),
     "catalog.no-routes": Code("The folder of rules has no folder `routes`.", "bus validate /tmp", "Point to the right folder."),
     "catalog.not-a-map": Code("The file holds a list or a single value, not fields.", "- route: x", "Start with the fields."),

@@ -253,6 +253,21 @@ def test_a_file_that_looks_like_rules_and_is_not_read_is_told(bus, tmp_path, nam
     assert [(one["file"], one["code"], one["severity"]) for one in json.loads(out)] == [(name, "catalog.not-read", "warning")]
 
 
+def test_links_to_nothing_or_to_a_folder_are_told(bus, tmp_path):
+    config = write(tmp_path)
+    (tmp_path / "altrove").mkdir()
+    (tmp_path / "altrove/saluta.yaml").write_bytes((tmp_path / "routes/prova/saluta.yaml").read_bytes())
+    (tmp_path / "routes/prova/saluta.yaml").unlink()
+    (tmp_path / "routes/prova/saluta.yaml").symlink_to(tmp_path / "altrove/saluta.yaml")
+    assert [] == json.loads(bus("validate", "--config", str(config), "--json")[1])
+    (tmp_path / "routes/altre").symlink_to(tmp_path / "altrove")
+    (tmp_path / "routes/prova/tolta.yaml").symlink_to(tmp_path / "nulla.yaml")
+    found = json.loads(bus("validate", "--config", str(config), "--json")[1])
+    assert [("routes/altre", "catalog.not-read"), ("routes/prova/tolta.yaml", "catalog.not-read")] == [
+        (one["file"], one["code"]) for one in found
+    ]
+
+
 def test_settings_that_are_not_there_or_wrong(bus, tmp_path):
     assert bus("validate", "--config", str(tmp_path / "no.yaml"))[0] == 2
     (tmp_path / "config.yaml").write_text("organization: {name: X}\ncolore: blu\n")
