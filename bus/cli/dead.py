@@ -105,6 +105,8 @@ def _letter(shown: dict[str, Any]) -> None:
             f"  {'sent' if one['role'] == 'wire-out' else 'received':<8} {when(one['time'])}  {one['size']} bytes  {one['id']}",
             markup=False,
         )
+    if shown["withheld"]:
+        out.print(f"next: bus dead show {shown['run']} --purpose '…'  shows what was said; the log keeps who looked, and why", markup=False)
     if shown["evidence"]:
         out.print(f"next: bus dead evidence {shown['run']} {shown['evidence'][-1]['id']} --purpose '…'", markup=False)
     acts = ["decide RUN --happened --answer '{…}' | --again", "discard RUN"] if shown["doubt"] else ["redeliver RUN", "discard RUN"]

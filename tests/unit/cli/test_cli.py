@@ -183,7 +183,9 @@ def test_a_dead_letter_says_what_can_be_done_and_it_can_be_done(bus, tmp_path):
     message = sent(bus, tmp_path, "prova.guasto", "Elio", "--wait", "10")
     run = next(one["id"] for one in json.loads(bus("dead", "list", "--json")[1])["dead"] if one["message"] == message["id"])
     assert run in bus("dead", "list")[1]
-    assert "rotta apposta" not in bus("dead", "show", run)[1], "what was said takes a purpose"
+    bare = bus("dead", "show", run)[1]
+    assert "rotta apposta" not in bare, "what was said takes a purpose"
+    assert f"next: bus dead show {run} --purpose" in " ".join(bare.split())
     shown = bus("dead", "show", run, "--purpose", "prova")[1]
     assert "rotta apposta (prova.rotta)" in shown
     assert f"next: bus dead redeliver {run} --reason" in shown
