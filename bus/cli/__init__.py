@@ -8,7 +8,9 @@ With ``--json`` an error is one JSON object on standard error (`bus.cli.failures
 from __future__ import annotations
 
 import difflib
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -50,6 +52,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "keys": ("keys", "Make an API key."),
 }
 """Name of the command; its module in this package, and the name of its family there, if it is not ``app``; what it does."""
+GROUPS = {
+    "Run the bus": "serve web worker demo doctor keys migrate copy",
+    "Messages and runs": "send message case runs dead why why-not tail top services",
+    "Rules": "new validate fmt schema test graph plan status activate rollback explain",
+    "The log": "log replay report subject retention witness",
+}
+"""The commands as ``bus --help`` shows them."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,16 +87,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def overview() -> str:
-    """What ``bus --help`` says."""
-    lines = [f"  {name:<10}{text}" for name, (_, text) in COMMANDS.items()]
-    return "\n".join(
-        [
-            "Usage: bus COMMAND ...",
-            "",
-            "The interoperability bus of a municipality.",
-            "",
-            *lines,
-            "",
-            "bus COMMAND --help says more. Reading commands take --json.",
-        ]
-    )
+    """What ``bus --help`` says, as wide as the terminal."""
+    width = shutil.get_terminal_size((140, 24)).columns
+    lines = ["Usage: bus COMMAND ...", "", "The interoperability bus of a municipality."]
+    for title, names in GROUPS.items():
+        told = (f"{name:<10}{COMMANDS[name][1]}" for name in names.split())
+        lines += ["", title, *(textwrap.fill(one, width, initial_indent=" " * 2, subsequent_indent=" " * 12) for one in told)]
+    return "\n".join([*lines, "", "bus COMMAND --help says more. Reading commands take --json."])

@@ -83,6 +83,15 @@ def test_help_is_quick_because_it_imports_nothing_heavy():
     assert all(name in done.stdout for name in COMMANDS)
 
 
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_help_names_every_command_once_and_fits_the_terminal(monkeypatch, capsys, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert main(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(COMMANDS) == sorted(line.split()[0] for line in lines if re.match(r"  \S", line))
+    assert max(map(len, lines)) <= width
+
+
 @pytest.mark.parametrize("module", ["bus", "bus.cli"])
 def test_the_package_itself_is_the_command(module):
     done = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True, timeout=120)
