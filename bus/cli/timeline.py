@@ -57,6 +57,8 @@ def print_message(shown: Mapping[str, Any]) -> None:
     out.print(f"  received      {when(shown['time'])} from {shown['sender']}")
     for one in shown["runs"]:
         out.print(Text.assemble(f"  run           {one['id']}  {one['place']}  ", _state(one["state"]), f"  {one['reason'] or ''}"))
+    if "woke" in shown:
+        out.print(f"  woke          {', '.join(shown['woke']) or 'nothing: no run waits for it, or has yet'}")
     for name in ("body", "reply"):
         if shown.get(name) is not None:
             out.print(f"  {name:<13}", end=" ")

@@ -45,6 +45,8 @@ def message(tx: Tx, identity: str, now: str, *, said: bool = True) -> JsonObject
         "correlationid": _correlation(tx, row["id"]) if said else None,
         "state": state_of([run["state"] for run in runs]), "runs": runs, "reply": None,
     }  # fmt: skip
+    if not runs:
+        answer["woke"] = [woken["id"] for woken in tx.all("runs_woken_by", message=identity)]
     if said and row["reply"] is not None:
         answer["reply"] = log.json_payload(tx, row["reply"])
     return answer

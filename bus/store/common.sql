@@ -60,6 +60,11 @@ SELECT id, message, route, version, digest, entry, state, place FROM runs WHERE 
 SELECT DISTINCT r.message FROM messages s JOIN runs r ON r.case_id = s.case_id JOIN matches m ON m.run = r.id AND m.message = s.id
 WHERE s.id IN :list(messages) ORDER BY r.message
 
+-- Runs that were given this message while they waited; they are of its case.
+-- name: runs_woken_by
+SELECT r.id FROM messages s JOIN runs r ON r.case_id = s.case_id JOIN matches m ON m.run = r.id AND m.message = s.id
+WHERE s.id = :message ORDER BY r.id
+
 -- name: records_among_runs
 SELECT run, content FROM records WHERE run IN :list(runs) ORDER BY seq
 

@@ -122,6 +122,7 @@ _SHAPES: dict[str, Mapping[str, Shape]] = {
         "correlationid?": MAYBE,
         "state": _one(STATES),
         "runs": _list("RunLine"),
+        "woke?": _array(UUID, "Of a message that begins no run: the runs that waited for it; none, as long as nothing does."),
         "reply?": {"nullable": True, "description": "What the route replied, if it has."},
         "withheld?": {**TRUTH, "description": "What was said is not shown: you are not its sender, and gave no purpose."},
         "body?": {"nullable": True, "description": "What the message said; for a purpose only."},

@@ -18,6 +18,7 @@ from bus.adapter import Adapter, Endpoint, Fact, Outbound
 from bus.errors import Invalid, StoreError
 from bus.log import log
 from bus.web.served import PROBLEMS
+from tests.integration.kit import until
 from tests.small_bus import Caller, Process, key_of, running
 
 DOCUMENTED = set(
@@ -470,6 +471,17 @@ def test_a_dead_letter_is_listed_shown_redelivered_and_discarded(call):
     assert call("POST", f"/dead/{run['id']}/discard", {"reason": "basta"}, name="sistemista").json["state"] == "cancelled"
     kinds = [record["kind"] for record in call("GET", f"/log?run={run['id']}", name="revisore").json["records"]]
     assert [kind for kind in kinds if kind in ("dead", "redelivered", "discarded")] == ["dead", "redelivered", "dead", "discarded"]
+
+
+def test_a_message_that_begins_nothing_says_which_runs_it_woke_or_that_there_were_none(call):
+    """An answer with a typing error in its number is accepted, too: only so does its sender learn that nobody heard it."""
+    waiting = call("POST", "/messages", {"type": "prova.attesa", "data": {"nome": "Tea"}}).json
+    until(lambda: call("GET", f"/messages/{waiting['id']}").json["state"] == "waiting", "the run waits")
+    right, wrong = (call("POST", "/messages", {"type": "prova.sveglia", "data": {"nome": nome}}).json["id"] for nome in ("Tea", "Taa"))
+    told = [call("GET", f"/messages/{one}").json for one in (right, wrong)]
+    [run] = call("GET", f"/messages/{waiting['id']}").json["runs"]
+    assert [(one["state"], one["woke"]) for one in told] == [("accepted", [run["id"]]), ("accepted", [])]
+    assert "woke" not in call("GET", f"/messages/{waiting['id']}").json
 
 
 def test_what_is_public_needs_no_key_and_tells_nothing_of_anybody(call):
