@@ -124,7 +124,7 @@ def service(
         raise Invalid(f"there is no office {office!r} in the table uffici", code="new.unknown", hint=suggestion(office, offices))
     word, office = _word(code), _word(office)
     if GENERIC_ROUTE in catalog.routes and "servizi.modulo-semplice" in catalog.types:
-        about = "served by the generic route; another form: `modulo`, a route of its own: `percorso`"
+        about = "served by the generic route; another form: `modulo`; a route of its own: `percorso` in its place"
         rest = "    tipo: istanza\n    modulo: servizi.modulo-semplice"
         rest += f"\n    tariffa: {{importo: {fee}, causale: {json.dumps(title[:100], ensure_ascii=False)}}}" if fee else ""
     else:
