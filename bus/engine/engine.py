@@ -498,6 +498,8 @@ class Engine:
             if done.unwritten:
                 self._unwritten[live.id] = live
                 continue
+            if done.ended and (failure := live.walk.failure) is not None:
+                self._log.warning("run.dead", run=live.id, place=failure.place, code=failure.code, hint=f"bus dead show {live.id}")
             reply, stays = live.reply, self._stays(live, done, now)
             if done.ended or done.parked or (stays and reply is not None):
                 told[live.message.id] = reply if reply is not None else told.get(live.message.id)

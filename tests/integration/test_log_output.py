@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from typing import IO
 
 import pytest
 
+from tests.integration.kit import until
 from tests.small_bus import Caller, Process, write
 
 
@@ -36,6 +38,22 @@ def test_work_is_done_when_nothing_can_be_said(tmp_path: Path, where: str) -> No
         assert call("GET", "/status", name=None).status == 200
     finally:
         assert bus.stop() == 0
+
+
+def test_a_run_that_needs_a_person_is_a_line_of_the_log_and_says_nothing_of_anybody(tmp_path: Path) -> None:
+    """Who only watches the log must not miss what stands still."""
+    log = tmp_path / "log"
+    bus = Process(tmp_path, log, log_level="warning")
+    try:
+        sent = Caller(bus.port)("POST", "/messages", {"type": "prova.guasto", "data": {"nome": "Ada"}}, {"Prefer": "wait=20"})
+        assert sent.status == 202
+        lines = until(lambda: [line for line in log.read_text().splitlines() if "run.dead" in line], "the line")
+    finally:
+        assert bus.stop() == 0
+    [told] = map(json.loads, lines)
+    assert (told["level"], told["code"], told["place"]) == ("warning", "prova.rotta", "prova.fallisce@1/rompi")
+    assert told["hint"] == f"bus dead show {told['run']}"
+    assert "Ada" not in lines[0]
 
 
 @pytest.mark.parametrize("where", ["a full disk", "a reader that went away", "nowhere"])
