@@ -136,6 +136,8 @@ class SoapClient:
         from adapters.soap.xml import as_said
 
         body = http.inflated(reply.body, reply.headers, self._link.max_reply_bytes)
+        if not (operation.reply_tag or body.strip()) and 200 <= reply.status < 300:
+            return {}  # the contract says that nothing is answered (WS-I BP 1.1, R2714)
         content = as_said(body, reply.headers.get("content-type", ""))
         try:
             opened = open_envelope(content, max_bytes=max(len(content), 1))
@@ -157,6 +159,8 @@ class SoapClient:
             child = self.wsdl.settle_reply(operation, body)
         except Malformed as error:
             raise no_answer(effect, f"{operation.name}: {error.sentence}") from None
+        if child is None and not operation.reply_tag:
+            return {}
         if child is None or child.tag != operation.reply_tag:
             raise no_answer(effect, f"{operation.name}: the reply is not a {operation.reply_tag}")
         errors = self.wsdl.errors(child) if self._validate_replies else []

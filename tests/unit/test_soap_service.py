@@ -440,6 +440,38 @@ def test_soap_12_is_spoken_both_ways(tmp_path):
         client.close()
 
 
+SILENT = """<definitions xmlns="http://schemas.xmlsoap.org/wsdl/" xmlns:soap="http://schemas.xmlsoap.org/wsdl/soap/" xmlns:t="urn:t"
+ xmlns:xs="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:t"><types><xs:schema targetNamespace="urn:t" elementFormDefault="qualified">
+<xs:element name="Avvisa"><xs:complexType><xs:sequence><xs:element name="testo" type="xs:string"/></xs:sequence></xs:complexType></xs:element>
+</xs:schema></types><message name="avvisa"><part name="p" element="t:Avvisa"/></message><message name="nulla"/>
+<portType name="P"><operation name="avvisa"><input message="t:avvisa"/></operation>
+<operation name="notifica"><input message="t:avvisa"/><output message="t:nulla"/></operation></portType>
+<binding name="B" type="t:P"><soap:binding style="document" transport="http://schemas.xmlsoap.org/soap/http"/>
+<operation name="avvisa"><soap:operation soapAction="a"/><input><soap:body use="literal"/></input></operation>
+<operation name="notifica"><soap:operation soapAction="b"/><input><soap:body use="literal"/></input>
+<output><soap:body use="literal"/></output></operation></binding>
+<service name="S"><port name="Q" binding="t:B"><soap:address location="http://192.0.2.1/"/></port></service></definitions>"""
+EMPTY = b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body/></e:Envelope>'
+
+
+@pytest.mark.parametrize("operation", ["avvisa", "notifica"])
+@pytest.mark.parametrize(
+    ("status", "body", "done"),
+    [(202, b"", True), (200, b"", True), (200, EMPTY, True), (500, b"", False), (200, FAULT, False), (202, b"<html/>", False)],
+)
+def test_nothing_is_an_answer_where_the_contract_says_that_nothing_is_answered(tmp_path, operation, status, body, done):
+    """One-way operations (WS-I BP R2714), and replies without a part: each call of them was in doubt, however well it went."""
+    (tmp_path / "muto.wsdl").write_text(SILENT, "utf-8")
+    with Peer(status, body) as peer:
+        client = SoapClient(tmp_path / "muto.wsdl", peer.url)
+        if done:
+            assert client.call(operation, {"testo": "prova"}, call_of()) == {}
+        else:
+            with pytest.raises(InDoubt):
+                client.call(operation, {"testo": "prova"}, call_of())
+        client.close()
+
+
 FAULT_12 = b"""<e:Envelope xmlns:e="http://www.w3.org/2003/05/soap-envelope"><e:Body><e:Fault><e:Code><e:Value>e:Sender</e:Value>
 <e:Subcode><e:Value>m:NON_VALIDO</e:Value><e:Subcode><e:Value xmlns:m="urn:m">m:CF_ERRATO</e:Value></e:Subcode></e:Subcode></e:Code>
 <e:Reason><e:Text xml:lang="it">no</e:Text></e:Reason></e:Fault></e:Body></e:Envelope>"""
