@@ -133,14 +133,18 @@ class SoapClient:
 
     def _answer(self, operation: SoapOperation, reply: http.Reply, effect: Effect, refusals: Mapping[str, str]) -> dict[str, Any]:
         from adapters.soap.envelope import fault_in, open_envelope
+        from adapters.soap.parts import parts_of, put_back
         from adapters.soap.xml import as_said
 
         body = http.inflated(reply.body, reply.headers, self._link.max_reply_bytes)
         if not (operation.reply_tag or body.strip()) and 200 <= reply.status < 300:
             return {}  # the contract says that nothing is answered (WS-I BP 1.1, R2714)
-        content = as_said(body, reply.headers.get("content-type", ""))
+        said = reply.headers.get("content-type", "")
         try:
+            parts = parts_of(body, said)
+            content = as_said(parts[0].content, parts[0].media_type) if parts else as_said(body, said)
             opened = open_envelope(content, max_bytes=max(len(content), 1))
+            put_back(opened.body, parts[1:])
         except Malformed as error:
             _refused_by(refusals, [f"HTTP_{reply.status}"], f"{operation.name}: status {reply.status}")
             why = f": {error.sentence}" if reply.status < 300 and body else ""

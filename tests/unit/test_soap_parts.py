@@ -1,0 +1,102 @@
+"""Replies of SOAP systems in MIME parts: what is read of them, and what is no answer."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from adapters.soap.client import SoapClient
+from adapters.soap.parts import Part, parts_of
+from bus.adapter import InDoubt, Refused
+from bus.errors import Malformed
+from tests.unit.test_soap_service import ASKED, FAULT, GOOD, OURS, Peer, call_of
+
+ROOT_TYPE = 'application/xop+xml; charset=UTF-8; type="text/xml"'
+RELATED = 'multipart/related; type="application/xop+xml"; start="<radice@x>"; start-info="text/xml"; boundary="==a+b"'
+PDF = b"%PDF-1.7\r\n\r\n\x00\xff--==a+b-\r\n"
+
+
+def related(*parts: tuple[str, bytes], end: str = "\r\n") -> bytes:
+    """A body of parts, each with its headers."""
+    made = b"".join(f"{end}--==a+b{end}{head}{end}{end}".encode() + content for head, content in parts)
+    return b"this is a message in parts" + made + f"{end}--==a+b--{end}".encode()
+
+
+def root(content: bytes, end: str = "\r\n") -> tuple[str, bytes]:
+    return f"Content-Type: {ROOT_TYPE}{end}Content-Transfer-Encoding: binary{end}Content-ID: <radice@x>", content
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n"])
+def test_parts_are_taken_apart_byte_for_byte_the_envelope_first(end):
+    file = f"Content-ID: <un%20file@x>{end}Content-Type:{end}\tapplication/pdf", PDF
+    assert parts_of(related(file, root(b"<a/>", end), end=end), RELATED) == [
+        Part("radice@x", ROOT_TYPE, b"<a/>"),
+        Part("un%20file@x", "application/pdf", PDF),
+    ]
+
+
+def test_a_part_in_base64_or_without_headers_is_read():
+    named = "multipart/related; boundary===a+b"
+    coded = "Content-ID: <f>\r\nContent-Transfer-Encoding: BASE64", base64.encodebytes(PDF)
+    content = b"--==a+b\r\n\r\n<a/>\r\n" + related(coded).partition(b"\r\n")[2]
+    assert [part.content.strip() for part in parts_of(content, named)] == [b"<a/>", PDF.strip()]
+
+
+def test_what_is_in_no_parts_has_none():
+    assert parts_of(GOOD, "text/xml") == []
+
+
+def reply(body: bytes, media_type: str = RELATED, status: int = 200):
+    with Peer(status, body, {"Content-Type": media_type}) as peer:
+        client = SoapClient(OURS, peer.url)
+        try:
+            return client.call("ricercaSoggetto", ASKED, call_of(), refusals={"MANUTENZIONE": "closed"})
+        finally:
+            client.close()
+
+
+def test_a_reply_of_a_server_that_is_set_up_for_attachments_is_read():
+    assert reply(related(root(GOOD)))["soggetto"][0]["nome"] == "ADA"
+
+
+INCLUDED = b'<xop:Include xmlns:xop="http://www.w3.org/2004/08/xop/include" href="cid:un%2520file@x"/>'
+
+
+def test_bytes_that_stand_in_a_part_of_their_own_are_put_back():
+    """Any place will do: a name of a person, in base64, is a text too."""
+    named = GOOD.replace(b">ADA<", b">" + INCLUDED.replace(b"%2520", b"-") + b"<")
+    found = reply(related(root(named), ("Content-ID: <un-file@x>", b"ADA")))
+    assert found["soggetto"][0]["nome"] == "QURB"
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type"),
+    [
+        (related(root(GOOD.replace(b">ADA<", b">" + INCLUDED + b"<"))), RELATED),
+        (related(root(GOOD)), "multipart/related"),
+        (related(root(GOOD)), "multipart/related; boundary=altro"),
+        (related(("Content-Transfer-Encoding: base64", b"a")), RELATED),
+        (b"", RELATED),
+    ],
+)  # fmt: skip
+def test_parts_that_cannot_be_read_are_no_answer(body, media_type):
+    with pytest.raises(InDoubt, match="no SOAP reply"):
+        reply(body, media_type)
+
+
+def test_a_fault_in_parts_is_a_fault():
+    with pytest.raises(Refused):
+        reply(related(root(FAULT)), status=500)
+
+
+def test_a_part_is_put_back_once():
+    """Else a small reply would grow without end."""
+    twice = GOOD.replace(b">ADA<", b">" + INCLUDED + b"<").replace(b">BELLOMO<", b">" + INCLUDED + b"<")
+    with pytest.raises(InDoubt):
+        reply(related(root(twice), ("Content-ID: <un%20file@x>", b"ADA")))
+
+
+def test_parts_without_a_boundary_are_malformed():
+    with pytest.raises(Malformed):
+        parts_of(b"--\r\n\r\n<a/>\r\n----", "multipart/related; boundary=")
