@@ -96,7 +96,7 @@ def after_failed_probe(call: Call, operation: Operation, tries: Tries, error: Ou
     told = _told(call, operation, tries, error, "in_doubt")
     if tries.probes >= call.retry.attempts:
         return Done(Failed(now, told))
-    return Retry(now + pause(call.retry, tries.probes), told, doubt=True, probe=True)
+    return Retry(now + _wait(call, tries.probes, getattr(error, "retry_after", None)), told, doubt=True, probe=True)
 
 
 def after_empty_probe(call: Call, tries: Tries, now: dt.datetime) -> Outcome:
@@ -145,8 +145,12 @@ def _in_doubt(call: Call, operation: Operation, tries: Tries, told: JsonObject, 
 def _again(call: Call, tries: Tries, told: JsonObject, now: dt.datetime, retry_after: float | None, *, doubt: bool = False) -> Outcome:
     if tries.count >= call.retry.attempts:
         return Done(Failed(now, told))
-    wait = pause(call.retry, tries.count) if retry_after is None else dt.timedelta(seconds=retry_after)
-    return Retry(now + wait, told, doubt=doubt)
+    return Retry(now + _wait(call, tries.count, retry_after), told, doubt=doubt)
+
+
+def _wait(call: Call, tries: int, retry_after: float | None) -> dt.timedelta:
+    """As long as the other system says, where it does."""
+    return pause(call.retry, tries) if retry_after is None else dt.timedelta(seconds=retry_after)
 
 
 def error_of(call: Call, attempts: int, kind: str, code: str, sentence: str, outside_code: str = "", **more: JsonValue) -> JsonObject:

@@ -171,6 +171,13 @@ def test_a_probe_that_finds_nothing_allows_another_try_at_once() -> None:
     assert isinstance(outcome, Retry) and outcome.due == T and not outcome.doubt and not outcome.probe
 
 
+def test_a_probe_waits_as_long_as_the_system_says():
+    outcome = fate.after_failed_probe(
+        ask(3), operation("queryable"), Tries(count=1, probes=1, asked=T), Unreachable("busy", retry_after=77), T
+    )
+    assert (outcome.due - T).total_seconds() == 77
+
+
 def test_a_probe_that_gets_no_answer_leaves_the_doubt_and_ends_with_a_person() -> None:
     outcomes = [fate.after_failed_probe(ask(3), operation("queryable"), Tries(count=1, probes=n, asked=T), DOWN, T) for n in (1, 2, 3)]
     again = [outcome for outcome in outcomes if isinstance(outcome, Retry)]
