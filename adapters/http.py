@@ -198,7 +198,7 @@ class Reply:
 
 @dataclass(slots=True)
 class Link:
-    """Kept connections to one system; thread-safe. ``connect`` is in seconds; ``ca`` is a file of authorities, or empty for the usual ones;
+    """Kept connections to one system; thread-safe. ``connect`` is in seconds; ``ca`` is a file of authorities, or empty for the machine's;
     ``certificate`` is ours: a file, or one and that of its key.
     """
 
@@ -284,7 +284,15 @@ class Link:
         verify = self.ca or True
         way = adapter.get_connection_with_tls_context(request, verify, cert=self.certificate)
         adapter.cert_verify(way, address, verify, self.certificate)
+        if verify is True and _has_authorities():
+            way.ca_certs = None  # those of this machine, as for mail and in `bus doctor`, and not those of requests
         return way
+
+
+def _has_authorities() -> bool:
+    """Whether this machine has certificate authorities of its own; small containers have none, and then those of requests will do."""
+    own = ssl.get_default_verify_paths()
+    return bool(own.cafile or (own.capath and os.listdir(own.capath)))
 
 
 # -- waiting ----------------------------------------------------------------------------------------------------------------

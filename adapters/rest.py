@@ -164,7 +164,7 @@ class RestSettings(Settings):
     connect_timeout: float = Field(3.0, gt=0, description="seconds to wait for a connection")
     max_bytes: int = Field(5_000_000, gt=0, description="largest reply taken")
     pool: int = Field(16, ge=1, description="connections kept open")
-    ca: str | None = Field(None, description="file of the certificate authorities to trust, instead of the usual ones")
+    ca: str | None = Field(None, description="file of the certificate authorities to trust, instead of those of this machine")
     certificate: str | None = Field(None, description="file of our client certificate, when the system asks for one")
     certificate_key: str | None = Field(None, description="file of its private key")
 

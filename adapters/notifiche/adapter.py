@@ -35,7 +35,7 @@ class NotificheSettings(RestSettings):
     smtp_host: str = Field(description="mail server")
     smtp_port: int = Field(25, ge=1, le=65535)
     smtp_cifratura: Literal["nessuna", "starttls", "tls"] = "starttls"
-    smtp_ca: str | None = Field(None, description="file of the certificate authorities to trust, instead of the usual ones")
+    smtp_ca: str | None = Field(None, description="file of the certificate authorities to trust, instead of those of this machine")
     smtp_utente: str | None = None
     smtp_password: str | None = None
     mittente: str = Field(pattern=ADDRESS, max_length=254, description="address the mails come from")

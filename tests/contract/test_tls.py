@@ -124,6 +124,21 @@ def test_a_rest_system_with_a_certificate_we_trust_is_answered(certificate):
     assert seen[0].startswith(b"POST /x ")
 
 
+def test_who_this_machine_trusts_a_rest_system_is_trusted_by_too(certificate, monkeypatch):
+    """As for mail and in `bus doctor`: an authority of the body's own that was installed here was none for REST and SOAP."""
+    monkeypatch.setenv("SSL_CERT_FILE", certificate[0])
+    with peer(web(certificate, [])) as port:
+        assert ask(port, None).status == 200
+
+
+def test_a_machine_without_authorities_has_those_of_requests(certificate, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere")
+    monkeypatch.setenv("SSL_CERT_DIR", "/nowhere")
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", certificate[0])
+    with peer(web(certificate, [])) as port:
+        assert ask(port, None).status == 200
+
+
 def test_a_rest_system_with_a_certificate_we_do_not_trust_hears_nothing(certificate):
     seen = []
     with peer(web(certificate, seen)) as port, pytest.raises(Unreachable):
