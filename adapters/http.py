@@ -21,6 +21,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from bus.adapter import Effect, InDoubt, OutsideError, Unreachable
@@ -292,7 +293,7 @@ class Link:
 def _has_authorities() -> bool:
     """Whether this machine has certificate authorities of its own; small containers have none, and then those of requests will do."""
     own = ssl.get_default_verify_paths()
-    return bool(own.cafile or (own.capath and os.listdir(own.capath)))
+    return bool(own.cafile or (own.capath and any(Path(own.capath).iterdir())))
 
 
 # -- waiting ----------------------------------------------------------------------------------------------------------------
