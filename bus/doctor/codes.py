@@ -55,8 +55,8 @@ CODES: dict[str, Code] = {
         "look at the address, the firewall, the system itself",
     ),
     "doctor.tls": Code(
-        "The certificate of each outside system that is called over https; a warning 30 days before it ends.",
-        "a system that cannot prove who it is is never called",
+        "The certificate of each outside system that is called over https, and ours where one is named; a warning 30 days before it ends.",
+        "a system that cannot prove who it is is never called, and one that does not take ours lets nobody in",
         "renew the certificate, or name its authority with `ca`",
     ),
     "doctor.store": Code(

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -56,6 +57,9 @@ def adapters(at: Surroundings) -> Iterator[Verdict]:
 
 def addresses(at: Surroundings) -> Iterator[Verdict]:
     """All at once: a system that does not answer costs `WITHIN`, ten of them no more."""
+    for name, adapter in at.adapters.items():
+        if file := getattr(adapter.settings, "certificate", None):
+            yield _ours(name, str(file), at.now())
     called: list[tuple[str, Iterable[tuple[str, Any]]]] = [(name, adapter.settings) for name, adapter in at.adapters.items()]
     called += [(name, [("url", url)]) for name, url in _vouching(at.settings.anchors)]
     found = [(address, settings) for name, settings in called for address in sorted(set(_addresses(name, settings)))]
@@ -93,6 +97,20 @@ def _reach(address: Address, settings: object, now: dt.datetime) -> Iterator[Ver
                 yield _certificate(address, settings, line, now)
     except OSError as error:
         yield warning("doctor.address", f"{address.system} cannot be reached: {error.strerror or error}", str(address))
+
+
+def _ours(adapter: str, file: str, now: dt.datetime) -> Verdict:
+    """Our own certificate, which most servers look at only once the connection stands."""
+    from cryptography.x509 import load_pem_x509_certificate
+
+    try:
+        until = load_pem_x509_certificate(Path(file).read_bytes()).not_valid_after_utc
+    except (OSError, ValueError) as error:
+        return wrong("doctor.tls", f"{adapter}: our certificate cannot be read: {getattr(error, 'strerror', '') or error}", file)
+    what = f"{adapter}: our certificate is good until {until:%Y-%m-%d}"
+    if until < now:
+        return wrong("doctor.tls", what, file)
+    return warning("doctor.tls", what, file) if until - now < SOON else ok("doctor.tls", what, file)
 
 
 def _certificate(address: Address, settings: object, line: socket.socket, now: dt.datetime) -> Verdict:

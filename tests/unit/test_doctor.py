@@ -431,6 +431,14 @@ def test_a_certificate_is_looked_at_as_the_adapter_would(tmp_path, days, trusted
     assert not any(heard)
 
 
+@pytest.mark.parametrize(("days", "level"), [(90, "ok"), (10, "warning"), (-1, "wrong"), (None, "wrong")])
+def test_our_own_certificate_is_looked_at_whether_the_system_can_be_reached_or_not(tmp_path, days, level):
+    """A server looks at it only when the connection stands (TLS 1.3): the day after it ended each call fails, and nothing had told."""
+    file, key = (tmp_path / "assente.pem", tmp_path / "key.pem") if days is None else certificate(tmp_path, days)
+    own = sito(url="https://127.0.0.1:9", certificate=str(file), certificate_key=str(key))
+    assert levels(examined(write(tmp_path, adapters={"sito": own})), "doctor.tls") == [level]
+
+
 # -- the embedded store and the attachments ---------------------------------------------------------------------------------
 
 
