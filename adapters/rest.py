@@ -3,7 +3,7 @@
 `RestClient.send` makes one HTTP exchange and says how it ended:
 
 ======================================= ==========================================================================
-no byte of the request left             `Unreachable` (refused, DNS, TLS, connect timeout)
+no byte of the request left             `Unreachable` (refused, DNS, TLS, connect timeout); so is our certificate not taken
 left, no usable answer                  `InDoubt`; `Unreachable` for a ``read``
 408, 425, 429, 503                      `Unreachable`, with ``retry_after`` (seconds) when the system said when
 other 4xx                               `Refused`, with the declared code the problem+json names, else ``HTTP_<status>``
