@@ -2,13 +2,13 @@
 
 `RestClient.send` makes one HTTP exchange and says how it ended:
 
-======================================= ==========================================================================
+======================================= ==========================================================================================
 no byte of the request left             `Unreachable` (refused, DNS, TLS, connect timeout); so is our certificate not taken
 left, no usable answer                  `InDoubt`; `Unreachable` for a ``read``
 408, 425, 429, 503                      `Unreachable`, with ``retry_after`` (seconds) when the system said when
 other 4xx                               `Refused`, with the declared code the problem+json names, else ``HTTP_<status>``
 other status that was not expected      `InDoubt`; `Unreachable` for a ``read``
-======================================= ==========================================================================
+======================================= ==========================================================================================
 
 Whether a byte left is not guessed from exception types: the connection tells. One deadline over the whole exchange, replies limited in
 size, JSON read strictly.

@@ -149,10 +149,14 @@ class Anagrafe(Adapter):
         numero = str(dig(found, question.campi["numero"]) or "")
         if not numero:
             raise InDoubt("the registry answered yes but gave no number")
+        try:
+            issued = day_of(dig(found, question.campi["data"]), self._dialect.formato_data)
+        except (ValueError, OverflowError):
+            raise InDoubt("the registry's day of issue is not written as `formato_data` says") from None
         assert ctx.save_attachment is not None, "the engine gives every call a place for files"
         saved = ctx.save_attachment(io.BytesIO(content), "application/pdf", f"certificato-{numero}.pdf")
         file = FileSalvato(sha256=saved.sha256, size=saved.size, media_type=saved.media_type, name=saved.name)
-        return Certificato(numero=numero, data=day_of(dig(found, question.campi["data"]), self._dialect.formato_data), file=file)
+        return Certificato(numero=numero, data=issued, file=file)
 
     def check(self) -> Iterable[str]:
         """Does the contract have what the dialect asks, and do the credentials have the names it uses?"""

@@ -201,13 +201,16 @@ def test_what_a_dialect_takes_is_looked_for_in_the_contract(adapter: Anagrafe, c
     assert next(iter(adapter.check())).startswith(complaint)
 
 
-def test_a_certificate_without_a_number_is_in_doubt(monkeypatch):
-    issued = {"soggettoIntestatario": {"codiceFiscale": {"codFiscale": ADA}}, "testataRisposta": {}, "file": {"certificatoPdf": b"%PDF"}}
+@pytest.mark.parametrize(("more", "why"), [({}, "no number"), ({"protocolloANPR": {"numeroProtocolloANPR": "7"}}, "day of issue")])
+def test_a_certificate_without_a_number_or_a_day_that_can_be_read_is_in_doubt(monkeypatch, more, why):
+    told = {"testataRisposta": {"dataOraRichiesta": "28.11.2026"}, "file": {"certificatoPdf": b"%PDF"}}
+    issued = {"soggettoIntestatario": {"codiceFiscale": {"codFiscale": ADA}}, **told, **more}
     adapter = Anagrafe("anagrafe", AnagrafeSettings(url="http://127.0.0.1:9"))
     monkeypatch.setattr(adapter, "_ask", lambda *_, **__: {"Risposta6001OK": issued})
     done = attempt(adapter, "emetti-certificato", {"codice_fiscale": ADA, "tipo": "8"})
     assert isinstance(done.error, InDoubt)
-    assert "no number" in done.error.sentence
+    assert why in done.error.sentence
+    assert done.error.code != "adapter.crashed"
 
 
 def test_a_registry_that_does_not_say_everything_is_read(monkeypatch):
