@@ -166,7 +166,7 @@ class RestSettings(Settings):
     pool: int = Field(16, ge=1, description="connections kept open")
     ca: str | None = Field(None, description="file of the certificate authorities to trust, instead of those of this machine")
     certificate: str | None = Field(None, description="file of our client certificate, when the system asks for one")
-    certificate_key: str | None = Field(None, description="file of its private key")
+    certificate_key: str | None = Field(None, description="file of its private key; none where that of the certificate holds it")
 
 
 @dataclass(slots=True)

@@ -51,7 +51,7 @@ class SoapSettings(Settings):
     headers: WebHeaders = Field(default_factory=dict, repr=False, description="HTTP headers, such as Authorization")
     ca: str = Field(default="", description="file of the authority that signed the system's certificate")
     certificate: str = Field(default="", description="file of our client certificate")
-    certificate_key: str = Field(default="", description="file of its private key")
+    certificate_key: str = Field(default="", description="file of its private key; empty where that of the certificate holds it")
     validate_replies: bool = Field(default=True, description="false takes replies that stray from the system's own XSD")
     operations: dict[str, SoapOperationSettings] = Field(min_length=1)
 
@@ -81,10 +81,9 @@ class Soap(Configured):
 
     def __init__(self, name: str, settings: SoapSettings) -> None:
         super().__init__(name, settings)
-        link = Link(
-            settings.connect_timeout, settings.max_reply_bytes, settings.ca,
-            (settings.certificate, settings.certificate_key) if settings.certificate else None, settings.headers,
-        )  # fmt: skip
+        both = (settings.certificate, settings.certificate_key)
+        certificate = both if settings.certificate_key else settings.certificate or None
+        link = Link(settings.connect_timeout, settings.max_reply_bytes, settings.ca, certificate, settings.headers)
         self._client = SoapClient(
             settings.wsdl, settings.url, port=settings.port, link=link, validate_replies=settings.validate_replies
         )  # fmt: skip

@@ -37,12 +37,12 @@ def put(values: dict[str, Any], path: str, value: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """How to reach one system. ``connect`` is in seconds; ``ca`` a file, or empty for the system's; ``certificate`` ours and its key."""
+    """How to reach one system. ``connect`` is in seconds; ``ca`` a file, or empty for the system's; ``certificate`` ours, and its key."""
 
     connect: float = 3.0
     max_reply_bytes: int = 20_000_000
     ca: str = ""
-    certificate: tuple[str, str] | None = None
+    certificate: str | tuple[str, str] | None = None
     headers: Mapping[str, str] | None = None
 
 

@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -15,9 +16,15 @@ from cryptography.x509.oid import NameOID
 
 from adapters.notifiche.adapter import Notifiche
 from adapters.rest import RestClient, RestSettings
-from bus.adapter import Call, Unreachable
+from adapters.soap.adapter import Soap
+from bus.adapter import Call, InDoubt, Unreachable
 from bus.testing.adapter_contract import attempt
 
+WSDL = Path(__file__).parents[2] / "adapters/anagrafe/contract/anagrafe.wsdl"
+ASKED = {
+    "testata": {"codMittente": "085004", "dataOraRichiesta": "2026-01-02T03:04:05Z"},
+    "codiceFiscale": {"codFiscale": "BLLDAA71E43B429M"},
+}
 MAIL = {"destinatario": "maria.rossi@posta.example", "oggetto": "Pratica", "testo": "Buongiorno"}
 
 
@@ -109,8 +116,8 @@ def mail_server(certificate, seen, *, at_once):
     return talk
 
 
-def ask(port, ca):
-    client = RestClient(RestSettings(url=f"https://127.0.0.1:{port}", ca=ca))
+def ask(port, ca, **own):
+    client = RestClient(RestSettings(url=f"https://127.0.0.1:{port}", ca=ca, **own))
     try:
         return client.send(Call(key="", timeout=30, now=dt.datetime.now(dt.UTC)), "once", "POST", "/x", body={"a": 1})
     finally:
@@ -188,6 +195,20 @@ def test_a_server_that_does_not_let_us_in_leaves_no_doubt(certificate, version):
     """In TLS 1.3 it says so only after our request left: a certificate of ours that expired would park each `once` with a person."""
     with peer(demanding(certificate, version)) as port, pytest.raises(Unreachable, match=r"TLS failed: .+ alert"):
         ask(port, certificate[0])
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_our_certificate_and_its_key_may_stand_in_one_file(certificate, tmp_path, apart):
+    both = tmp_path / "ours.pem"
+    both.write_text(Path(certificate[0]).read_text() + Path(certificate[1]).read_text())
+    own = {"certificate": certificate[0], "certificate_key": certificate[1]} if apart else {"certificate": str(both)}
+    operations = {"x": {"operation": "ricercaSoggetto", "effect": "once", "timeout": 5}}
+    with peer(demanding(certificate, ssl.TLSVersion.TLSv1_3)) as port:
+        settings = {"url": f"https://127.0.0.1:{port}", "wsdl": str(WSDL), "ca": certificate[0], **own, "operations": operations}
+        done = attempt(Soap("anagrafe", Soap.Settings.model_validate(settings)), "x", ASKED, timeout=30)
+    assert isinstance(done.error, InDoubt), "it let us in, heard us, and hung up"
+    with peer(demanding(certificate, ssl.TLSVersion.TLSv1_3)) as port, pytest.raises(InDoubt):
+        ask(port, certificate[0], **own)
 
 
 @pytest.mark.parametrize(
