@@ -289,7 +289,9 @@ class Retention(_Section):
         description="Messages, answers, replies, reasons: since the last thing that happened in their case, when nothing of it is open.",
     )
     wire: str | None = Field(default=None, pattern=_TERM, description="The bytes of exchanges with other systems, likewise.")
-    attachments: str | None = Field(default=None, pattern=_TERM, description="Files, likewise.")
+    attachments: str | None = Field(
+        default=None, pattern=_TERM, description="Files, likewise: at most as long as `payloads`, by which an erasure finds them."
+    )
     accesses: str | None = Field(default=None, pattern=_TERM, description="From where persons came, and their purposes; at least `6M`.")
     journals: dict[str, str] = Field(
         default_factory=dict,

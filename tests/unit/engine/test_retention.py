@@ -35,7 +35,26 @@ def test_a_time_shorter_than_the_law_allows_is_refused(settings, sentence: str) 
     assert (refused.value.code, sentence in refused.value.sentence) == ("retention.minimum", True)
 
 
-@pytest.mark.parametrize("settings", [{}, {"accesses": "6M"}, {"accesses": "184d"}, {"payloads": "1d"}, {"journals": {"pagopa": "2y"}}])
+@pytest.mark.parametrize("attachments", [None, "2d", "1y"])
+def test_files_that_outlive_the_messages_by_which_an_erasure_finds_them_are_refused(attachments) -> None:
+    with pytest.raises(ConfigError, match="nobody can tell whose they are") as refused:
+        check(Retention(payloads="1d", attachments=attachments), MINIMA)
+    assert (refused.value.code, "attachments: 1d, or shorter" in refused.value.hint) == ("retention.files", True)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"accesses": "6M"},
+        {"accesses": "184d"},
+        {"journals": {"pagopa": "2y"}},
+        {"attachments": "1d"},
+        {"payloads": "1d", "attachments": "1d"},
+        {"payloads": "12M", "attachments": "1y"},
+        {"payloads": "1y", "attachments": "365d"},
+    ],
+)
 def test_other_times_are_the_municipality_s_own(settings) -> None:
     check(Retention(**settings), MINIMA)
 
