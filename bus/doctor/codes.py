@@ -103,7 +103,7 @@ CODES: dict[str, Code] = {
         "set up chrony or systemd-timesyncd on both machines",
     ),
     "doctor.keystore": Code(
-        "The key store and its master key: there, closed to other users, the ones that this database was written with.",
+        "The key store and its master key: there, closed to other users, the ones of this database, without keys that are destroyed.",
         "without them the bus does not start, and no payload can be opened",
         "name it in `keystore`, or restore its newest copy; folder 0700, master key 0600, owned by the user of the bus",
     ),

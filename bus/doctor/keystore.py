@@ -9,7 +9,7 @@ from contextlib import closing
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
 from bus.log import keys, timestamp
-from bus.log.keyring import look, refuse_used
+from bus.log.keyring import left, look, refuse_used
 from bus.store.opening import open_reader
 
 CODE = "doctor.keystore"
@@ -33,8 +33,18 @@ def keystore(at: Surroundings) -> Iterator[Verdict]:
         yield warning(CODE, "there is no key store yet; the first start makes it", str(folder), next="back it up then")
     elif not os.access(folder, os.W_OK):
         yield wrong(CODE, "the folder is not ours to write", str(folder))
+    elif again := left(folder, _destroyed(at)):
+        why, cure = "what was erased can be read: was the key store restored?", "start the bus again: it destroys them"
+        yield wrong(CODE, f"keys are there that the log says are destroyed: {again:,}", str(folder), why=why, next=cure)
     else:
         yield ok(CODE, "the key store is there, closed to others" + (", and this database's own" if expected else ""), str(folder))
+
+
+def _destroyed(at: Surroundings) -> list[int]:
+    if at.database.revision != at.database.speaks:
+        return []
+    with closing(open_reader(at.settings.store.url)) as reader, reader.read() as tx:
+        return [row["key"] for row in tx.all("erased_keys")]
 
 
 def signers(at: Surroundings) -> Iterator[Verdict]:
