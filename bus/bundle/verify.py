@@ -42,7 +42,7 @@ SIGNED, STAMP = bytes.fromhex("2a864886f70d010702"), bytes.fromhex("2a864886f70d
 """Names of objects as they are encoded: hashes, a CMS that is signed (1.2.840.113549.1.7.2), a stamp in it (1.2.840.113549.1.9.16.1.4)."""
 MOST = 100
 """Signatures in a note, keys of a log: more would only keep us busy."""
-PLACE = re.compile(r"(?:[\w-][\w.-]*/)*[\w-][\w.-]*", re.ASCII)
+PLACE = re.compile(r"(?:[\w-](?:[\w.-]*[\w-])?(?:/(?!$)|$))+", re.ASCII)
 """How files in a bundle are called: an unpacked one lies in its own folder, also where capital letters are no difference."""
 RULE = re.compile(r"rules/(?:route|file|edition)/([0-9a-f]{64})(?:\.json)?")
 WORDS = {
