@@ -336,7 +336,11 @@ def test_a_reply_that_a_gateway_compressed_is_read_and_kept_as_it_came():
     assert (reply.json(), ctx.exchanges[-1].content) == ({"id": 1}, packed)
 
 
-@pytest.mark.parametrize("body", [b"\x1f\x8bno", gzip.compress(b'"' + b"x" * 6_000_000 + b'"'), gzip.compress(b"{}")[:-4]])
+@pytest.mark.parametrize(
+    "body",
+    [b"\x1f\x8bno", gzip.compress(b'"' + b"x" * 6_000_000 + b'"'), gzip.compress(b"{}")[:-4]],
+    ids=["not packed", "more than the limit", "cut short"],
+)
 def test_a_reply_that_does_not_unpack_within_the_limit_is_no_answer(body):
     with peer(http(200, body, Content_Encoding="gzip")) as (url, _):
         reply, _ = send(url)
