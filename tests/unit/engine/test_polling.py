@@ -95,7 +95,7 @@ def test_polls_that_fail_in_the_same_way_are_told_once(tmp_path: Path, capfd: py
     store.keys = KEYS
     poll_until(store, Poller("nuove", 0.001, poll), done)
     store.close()
-    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if "poll." in line]  # other engines may speak, too
     assert [(line["event"], line["poller"], line["error"]) for line in lines] == [
         ("poll.failed", "nuove", "OSError('down')"), ("poll.failed", "nuove", "OSError('full')"),
     ]  # fmt: skip
