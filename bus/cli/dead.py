@@ -105,7 +105,7 @@ def _letter(shown: dict[str, Any]) -> None:
             f"  {'sent' if one['role'] == 'wire-out' else 'received':<8} {when(one['time'])}  {one['size']} bytes  {one['id']}",
             markup=False,
         )
-    if shown["withheld"]:
+    if shown.get("withheld"):
         out.print(f"next: bus dead show {shown['run']} --purpose '…'  shows what was said; the log keeps who looked, and why", markup=False)
     if shown["evidence"]:
         out.print(f"next: bus dead evidence {shown['run']} {shown['evidence'][-1]['id']} --purpose '…'", markup=False)
