@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -13,6 +17,8 @@ if TYPE_CHECKING:
     from bus.doctor import Verdict
 
 app = family()
+_INDENT = 34
+"""Blanks below level and code."""
 
 
 @app.command()
@@ -35,7 +41,13 @@ def doctor(config: Settings = CONFIG, json: Json = False) -> None:
 
 
 def _tell(verdict: Verdict) -> None:
-    """At once: the next check may take its time."""
-    line = f"{verdict.level:<9}{verdict.code:<25}{verdict.what}"
-    parts: dict[str, Any] = {" at ": verdict.where, "; why: ": verdict.why, "; next: ": verdict.next}
-    print(line + "".join(f"{label}{text}" for label, text in parts.items() if text), flush=True)
+    """At once: the next check may take its time. In one line; on a terminal why and what next have lines of their own."""
+    head, what = f"{verdict.level:<9}{verdict.code:<25}", verdict.what + (f" at {verdict.where}" if verdict.where else "")
+    more = [f"{label}: {text}" for label, text in (("why", verdict.why), ("next", verdict.next)) if text]
+    if not sys.stdout.isatty():
+        print(head + "; ".join([what, *more]), flush=True)
+        return
+    lay_out = partial(textwrap.fill, width=shutil.get_terminal_size().columns, break_long_words=False, break_on_hyphens=False)
+    indent = " " * _INDENT
+    lines = [lay_out(what, initial_indent=head, subsequent_indent=indent)]
+    print("\n".join([*lines, *(lay_out(one, initial_indent=indent, subsequent_indent=indent + "  ") for one in more)]), flush=True)

@@ -103,6 +103,19 @@ def test_what_is_printed_is_one_line_for_each_check(tmp_path, capsys):
     assert told.endswith("; next: bus keys new NAME --role portal")
 
 
+def test_on_a_terminal_no_word_is_cut_and_what_to_do_has_a_line_of_its_own(tmp_path, capsys, monkeypatch):
+    path = write(tmp_path, keys=[])
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert main(["doctor", "--config", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    [start] = [number for number, line in enumerate(lines) if "doctor.keys " in line and "no API key" in line]
+    blank = " " * 34
+    assert lines[start + 1].startswith(f"{blank}why: nobody could send")
+    assert any(line.startswith(f"{blank}next: bus keys new NAME") for line in lines[start + 2 : start + 4])
+    assert all(len(line) <= 80 or " " not in line[34:].strip() for line in lines), "but for a path or an address"
+
+
 def test_what_is_found_is_printed_before_the_next_check_begins(tmp_path, capsys, monkeypatch):
     """A check that takes its time does not keep the others silent."""
     shown = []
