@@ -33,7 +33,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from adapters.http import Link, Reply, crossing, errors, inflated, no_answer, reason, retry_after_of
 from adapters.openapi import BODY, DEEP, IN_PATH, Described, alternatives, document_of, model_of
 from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebAddress, WebHeaders, faults_of, refused_in_band, shape_of
-from bus.adapter import Call, Effect, Operation, OutsideError, Refused, Settings, Unreachable
+from bus.adapter import Call, Effect, LocalFile, LocalFileOrNone, Operation, OutsideError, Refused, Settings, Unreachable
 from bus.message import canonical
 
 M = TypeVar("M", bound=BaseModel)
@@ -164,9 +164,9 @@ class RestSettings(Settings):
     connect_timeout: float = Field(3.0, gt=0, description="seconds to wait for a connection")
     max_bytes: int = Field(5_000_000, gt=0, description="largest reply taken")
     pool: int = Field(16, ge=1, description="connections kept open")
-    ca: str | None = Field(None, description="file of the certificate authorities to trust, instead of those of this machine")
-    certificate: str | None = Field(None, description="file of our client certificate, when the system asks for one")
-    certificate_key: str | None = Field(None, description="file of its private key; none where that of the certificate holds it")
+    ca: LocalFileOrNone = Field(None, description="file of the certificate authorities to trust, instead of those of this machine")
+    certificate: LocalFileOrNone = Field(None, description="file of our client certificate, when the system asks for one")
+    certificate_key: LocalFileOrNone = Field(None, description="file of its private key; none where that of the certificate holds it")
 
 
 @dataclass(slots=True)
@@ -329,7 +329,7 @@ class RestOperation(ConfiguredOperation):
 class ConfiguredSettings(RestSettings):
     """Settings of the adapter ``rest``."""
 
-    openapi: str = Field("", description="path of the system's OpenAPI document (YAML or JSON): it types requests and answers")
+    openapi: LocalFile = Field("", description="path of the system's OpenAPI document (YAML or JSON): it types requests and answers")
     headers: WebHeaders = Field(default_factory=dict, description="sent with every request, e.g. Ocp-Apim-Subscription-Key")
     validate_replies: bool = Field(True, description="false takes answers that stray from the OpenAPI document")
     operations: dict[str, RestOperation] = Field(min_length=1)

@@ -35,18 +35,19 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import IO, Any, ClassVar, Literal, Protocol, TypeVar, get_type_hints
+from pathlib import Path
+from typing import IO, Annotated, Any, ClassVar, Literal, Protocol, TypeVar, get_type_hints
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 from pydantic.json_schema import GenerateJsonSchema
 
 from bus.errors import InDoubt, OutsideError, Refused, Unreachable
 from bus.message import Attachment, JsonObject, JsonValue
 
 __all__ = [
-    "Adapter", "Call", "Contract", "Delivery", "Door", "Effect", "Endpoint", "Exchange", "Fact", "Inbound", "InDoubt", "Operation",
-    "Outbound", "OutsideError", "Poller", "Prepared", "Refused", "Report", "Settings", "Unreachable", "Wire", "operation", "schema_of",
-    "told_by",
+    "Adapter", "Call", "Contract", "Delivery", "Door", "Effect", "Endpoint", "Exchange", "Fact", "Inbound", "InDoubt", "LocalFile",
+    "LocalFileOrNone", "Operation", "Outbound", "OutsideError", "Poller", "Prepared", "Refused", "Report", "Settings", "Unreachable",
+    "Wire", "operation", "schema_of", "told_by",
 ]  # fmt: skip
 
 Effect = Literal["read", "keyed", "queryable", "once"]
@@ -63,6 +64,16 @@ class Settings(BaseModel):
     """Base of an adapter's settings in ``config.yaml``; unknown settings are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _placed(given: str | None, info: ValidationInfo) -> str | None:
+    return str(Path(info.context["folder"]) / given) if given and info.context else given
+
+
+LocalFile = Annotated[str, AfterValidator(_placed)]
+"""A setting that is a file of this machine: a relative path is relative to the folder of ``config.yaml``."""
+LocalFileOrNone = Annotated[str | None, AfterValidator(_placed)]
+"""The same, where it may be left out."""
 
 
 @dataclass(frozen=True, slots=True)

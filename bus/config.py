@@ -334,6 +334,7 @@ class Config(_Section):
         description="Each outside system: `use` names its adapter, `concurrency` bounds its calls at once, the rest are its own settings.",
     )
     _written: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _folder: Path | None = PrivateAttr(default=None)
 
     @field_validator("adapters")
     @classmethod
@@ -343,9 +344,15 @@ class Config(_Section):
             raise ValueError(f"may not hold {taken[0]}: an API key has that name and would send as that system; give the key another one")
         return given
 
-    def written_as(self, settings: Mapping[str, Any]) -> None:
-        """Remember what stands in the file, before secrets were put in."""
+    def written_as(self, settings: Mapping[str, Any], folder: Path) -> None:
+        """Remember what stands in the file, before secrets were put in, and the folder that it is in."""
         self._written.update(settings)
+        self._folder = folder
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of ``config.yaml``, to which relative paths are relative; None for settings of no file."""
+        return self._folder
 
     @property
     def written(self) -> Mapping[str, Any]:
@@ -384,7 +391,7 @@ def parse(settings: Any, path: Path, *, secrets: bool = True, document: source.S
     except ValidationError as error:
         said = [f"{path}: {fault}" for fault in faults.all_of(error)] if document is None else _findings(resolved, document)
         raise ConfigError("\n".join(said), code="config.invalid", hint="docs/reference/settings.md lists all settings") from error
-    config.written_as(settings)
+    config.written_as(settings, base)
     placed, file = _placed(config, base), file_of(config.store.url)
     log = placed.log.model_copy(update={"origin": config.log.origin or f"snodo/{config.organization.fiscal_code}"})
     store = config.store if file is None else Store(url=f"sqlite:///{base / file}")

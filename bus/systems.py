@@ -60,7 +60,7 @@ def adapters_of(config: Config) -> dict[str, Adapter]:
                 f"adapters.{name}.concurrency: {concurrency!r} is no number of calls", code="config.adapter-settings", hint="1 to 256"
             )
         try:
-            made[name] = cls(name, cls.Settings.model_validate(_own(settings)))
+            made[name] = cls(name, cls.Settings.model_validate(_own(settings), context=_context(config)))
         except ValidationError as error:
             raise _refusal(name, cls, error.errors(include_url=False)) from error
         made[name].concurrency = concurrency
@@ -72,7 +72,7 @@ def check_settings(config: Config) -> None:
     for name, settings in config.adapters.items():
         cls = class_of(name, settings)
         try:
-            cls.Settings.model_validate(_own(settings))
+            cls.Settings.model_validate(_own(settings), context=_context(config))
         except ValidationError as error:
             unread = {key for key, value in config.written.get("adapters", {})[name].items() if [*secrets_in(value)]}
             faults = error.errors(include_url=False)
@@ -83,6 +83,11 @@ def check_settings(config: Config) -> None:
 def class_of(name: str, settings: Mapping[str, Any]) -> type[Adapter]:
     """The class of an adapter by its section in the settings: `use` names it, else the section's own name."""
     return adapter_class(str(settings.get("use", name)))
+
+
+def _context(config: Config) -> dict[str, Any] | None:
+    """Where the files lie that settings name; see `bus.adapter.LocalFile`."""
+    return {"folder": config.folder} if config.folder else None
 
 
 def _own(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from adapters.anagrafe import dialects
 from adapters.anagrafe.dialects import Dialect, Question, day_of, dig, filled
 from adapters.shapes import WebAddress
 from adapters.soap.client import BAD_REQUEST, Link, SoapClient
-from bus.adapter import Adapter, Call, Contract, InDoubt, Refused, Settings, Unreachable, operation
+from bus.adapter import Adapter, Call, Contract, InDoubt, LocalFile, Refused, Settings, Unreachable, operation
 from bus.errors import ConfigError
 
 _CF_WRONG = "CF_ERRATO"
@@ -80,12 +80,12 @@ _CERTIFICATE = frozenset({"numero", "data", "codice_fiscale", "file"})
 class AnagrafeSettings(Settings):
     url: WebAddress = Field(description="address of the service; the one in the WSDL is never called")
     dialetto: str | Dialect = Field(default="anpr", description="anpr, wsanagrafe2, or a whole dialect written out")
-    contratto: str = Field(default="", description="path of the WSDL; empty takes the one shipped with the dialect")
+    contratto: LocalFile = Field(default="", description="path of the WSDL; empty takes the one shipped with the dialect")
     credenziali: dict[str, str] = Field(default_factory=dict, repr=False, description="names the dialect's templates use, such as token")
     comune: str = Field(default="000000", pattern="^[0-9]{6}$", description="ISTAT code of the comune, six digits")
     tipo_invio: str = Field(default="PROD", description="environment, as ANPR names it: TEST, PRE_SUB, PROD")
     connessione: float = Field(default=3.0, gt=0, description="seconds to connect")
-    ca: str = Field(default="", description="file of the authority that signed the registry's certificate")
+    ca: LocalFile = Field(default="", description="file of the authority that signed the registry's certificate")
     risposte_rigorose: bool = Field(default=True, description="false takes replies that stray from the registry's own XSD")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from adapters.rest import HTTP_REFUSALS, RestClient, RestSettings
-from bus.adapter import Adapter, Call, Contract, operation
+from bus.adapter import Adapter, Call, Contract, LocalFileOrNone, operation
 from bus.clock import ROME
 
 PERSON = r"^[A-Z]{6}[0-9LMNPQRSTUV]{2}[ABCDEHLMPRST][0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{3}[A-Z]$"
@@ -35,7 +35,7 @@ class NotificheSettings(RestSettings):
     smtp_host: str = Field(description="mail server")
     smtp_port: int = Field(25, ge=1, le=65535)
     smtp_cifratura: Literal["nessuna", "starttls", "tls"] = "starttls"
-    smtp_ca: str | None = Field(None, description="file of the certificate authorities to trust, instead of those of this machine")
+    smtp_ca: LocalFileOrNone = Field(None, description="file of the certificate authorities to trust, instead of those of this machine")
     smtp_utente: str | None = None
     smtp_password: str | None = None
     mittente: str = Field(pattern=ADDRESS, max_length=254, description="address the mails come from")

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from adapters.pagopa.identificativi import Emettitore, iban_valido
 from adapters.rest import RestSettings
-from bus.adapter import Contract
+from bus.adapter import Contract, LocalFileOrNone
 from bus.clock import ROME
 
 TESTO = r"^[^\x00-\x1f\x7f\ufffe\uffff]+$"
@@ -169,7 +169,7 @@ class PagopaSettings(RestSettings):
     scadenza_giorni: int = Field(30, ge=1, le=3650, description="days to pay when a request has no due date")
     ritenzione_giorni: int | None = Field(None, ge=1, description="days after the due date in which the position stays payable")
     switch_to_expired: bool = Field(True, description="after the due date the position cannot be paid any more")
-    wsdl: str | None = Field(None, description="the official paForNode.wsdl instead of ours")
+    wsdl: LocalFileOrNone = Field(None, description="the official paForNode.wsdl instead of ours")
 
     @model_validator(mode="after")
     def _conto(self) -> Self:

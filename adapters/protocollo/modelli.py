@@ -8,7 +8,7 @@ from pydantic import Field
 
 from adapters.protocollo.dialects import Dialect, Shipped
 from adapters.shapes import WebAddress
-from bus.adapter import Contract, Settings
+from bus.adapter import Contract, LocalFile, Settings
 
 _RIFERIMENTO = r"^[A-Za-z0-9._:/-]{1,64}$"
 
@@ -66,9 +66,9 @@ class Trovato(Contract):
 class ProtocolloSettings(Settings):
     url: WebAddress = Field(description="address of the DOCAREA service; the one in the WSDL is never called")
     dialetto: Shipped | Dialect = Field(default="docarea", description="docarea, ads, tinn, or a whole dialect written out")
-    contratto: str = Field(default="", description="path of the WSDL; empty takes the one shipped with the dialect")
+    contratto: LocalFile = Field(default="", description="path of the WSDL; empty takes the one shipped with the dialect")
     url_ricerca: WebAddress = Field(default="", description="ads: address of ProtocolloExtendedService")
-    contratto_ricerca: str = Field(default="", description="ads: path of the WSDL of ProtocolloExtendedService")
+    contratto_ricerca: LocalFile = Field(default="", description="ads: path of the WSDL of ProtocolloExtendedService")
     autorizzazione_ricerca: str = Field(default="", repr=False, description="ads: Authorization header of ProtocolloExtendedService")
     ente: str = Field(description="code of the body, for the login")
     utente: str
@@ -90,5 +90,5 @@ class ProtocolloSettings(Settings):
         default=100_000_000, gt=0, description="bytes of all documents of one registration; the bus holds three times as many while it asks"
     )
     connessione: float = Field(default=3.0, gt=0, description="seconds to connect")
-    ca: str = Field(default="", description="file of the authority that signed the register's certificate")
+    ca: LocalFile = Field(default="", description="file of the authority that signed the register's certificate")
     risposte_rigorose: bool = Field(default=True, description="false takes replies that stray from the register's own XSD")

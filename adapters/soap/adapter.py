@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from adapters.http import no_answer
 from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebAddress, WebHeaders, refused_in_band, shape_of
 from adapters.soap.client import BAD_REQUEST, Link, SoapClient, put
-from bus.adapter import Call, Operation, Settings
+from bus.adapter import Call, LocalFile, Operation, Settings
 
 
 class InBand(Settings):
@@ -43,15 +43,15 @@ class SoapOperationSettings(ConfiguredOperation):
 
 
 class SoapSettings(Settings):
-    wsdl: str = Field(description="path of the WSDL")
+    wsdl: LocalFile = Field(description="path of the WSDL")
     url: WebAddress = Field(description="address of the service; the one in the WSDL is never called")
     port: str = Field(default="", description="port of the WSDL; empty takes the first one of SOAP 1.1")
     connect_timeout: float = Field(default=3.0, gt=0, description="seconds to connect")
     max_reply_bytes: int = Field(default=20_000_000, gt=0)
     headers: WebHeaders = Field(default_factory=dict, repr=False, description="HTTP headers, such as Authorization")
-    ca: str = Field(default="", description="file of the authority that signed the system's certificate")
-    certificate: str = Field(default="", description="file of our client certificate")
-    certificate_key: str = Field(default="", description="file of its private key; empty where that of the certificate holds it")
+    ca: LocalFile = Field(default="", description="file of the authority that signed the system's certificate")
+    certificate: LocalFile = Field(default="", description="file of our client certificate")
+    certificate_key: LocalFile = Field(default="", description="file of its private key; empty where that of the certificate holds it")
     validate_replies: bool = Field(default=True, description="false takes replies that stray from the system's own XSD")
     operations: dict[str, SoapOperationSettings] = Field(min_length=1)
 

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from adapters.notifiche.adapter import Notifiche
+from adapters.rest import Rest
 from bus import config
 from bus.errors import ConfigError
 from bus.log.note import COSIGNATURE, Signer
+from bus.systems import adapters_of
 from tests.small_bus import settings
 
 
@@ -78,3 +81,26 @@ def test_two_witnesses_of_one_name_are_refused() -> None:
     config.parse(settings(anchors={"witnesses": [one, {**two, "key": other}]}), Path("c.yaml"))
     with pytest.raises(ConfigError, match="two keys have the name uno"):
         config.parse(settings(anchors={"witnesses": [one, {**two, "key": second}]}), Path("c.yaml"))
+
+
+def test_files_of_an_adapter_are_looked_for_beside_the_settings_as_all_others(tmp_path: Path) -> None:
+    """A service works in another folder than that of its settings: `bus validate` had found the contract, and the bus did not."""
+    (tmp_path / "archivio.json").write_text(
+        '{"openapi": "3.0.3", "paths": {"/x": {"get": {"operationId": "x", "responses": {"200": {}}}}}}'
+    )
+    rest = {"use": "rest", "url": "http://127.0.0.1:9", "openapi": "archivio.json", "ca": "tls/ca.pem", "certificate": "/etc/nostro.pem"}
+    operations = {"operations": {"x": {"operation": "x", "effect": "read"}}}
+    mail = {
+        "chiave": "x",
+        "smtp_host": "posta.example",
+        "mittente": "a@b.example",
+        "smtp_ca": "ca.pem",
+        "use": "notifiche",
+        "url": "http://x",
+    }
+    made = adapters_of(config.parse(settings(adapters={"archivio": rest | operations, "posta": mail}), tmp_path / "config.yaml"))
+    archive, post = made["archivio"], made["posta"]
+    assert isinstance(archive, Rest) and isinstance(post, Notifiche)
+    assert (archive.settings.openapi, archive.settings.ca) == (str(tmp_path / "archivio.json"), str(tmp_path / "tls/ca.pem"))
+    assert (archive.settings.certificate, archive.settings.certificate_key) == ("/etc/nostro.pem", None)
+    assert post.settings.smtp_ca == str(tmp_path / "ca.pem")
