@@ -12,7 +12,7 @@ from pydantic import Field
 from adapters.anagrafe import dialects
 from adapters.anagrafe.dialects import Dialect, Question, day_of, dig, filled
 from adapters.shapes import WebAddress
-from adapters.soap.client import BAD_REQUEST, Link, SoapClient
+from adapters.soap.client import BAD_REQUEST, Link, SoapClient, pair
 from bus.adapter import Adapter, Call, Contract, InDoubt, LocalFile, Refused, Settings, Unreachable, operation
 from bus.errors import ConfigError
 
@@ -86,6 +86,8 @@ class AnagrafeSettings(Settings):
     tipo_invio: str = Field(default="PROD", description="environment, as ANPR names it: TEST, PRE_SUB, PROD")
     connessione: float = Field(default=3.0, gt=0, description="seconds to connect")
     ca: LocalFile = Field(default="", description="file of the authority that signed the registry's certificate")
+    certificate: LocalFile = Field(default="", description="file of our client certificate, when the registry asks for one")
+    certificate_key: LocalFile = Field(default="", description="file of its private key; empty where that of the certificate holds it")
     risposte_rigorose: bool = Field(default=True, description="false takes replies that stray from the registry's own XSD")
 
 
@@ -98,7 +100,8 @@ class Anagrafe(Adapter):
         super().__init__(name, settings)
         self._dialect = _dialect_of(settings)
         self._contract = settings.contratto or Path(__file__).parent / "contract" / self._dialect.contratto
-        link = Link(connect=settings.connessione, ca=settings.ca)
+        own = pair(settings.certificate, settings.certificate_key)
+        link = Link(connect=settings.connessione, ca=settings.ca, certificate=own)
         self._client = SoapClient(
             self._contract, settings.url, port=self._dialect.porta, link=link, validate_replies=settings.risposte_rigorose
         )  # fmt: skip

@@ -24,7 +24,7 @@ from adapters.http import no_answer
 from adapters.protocollo import dialects, registro
 from adapters.protocollo.dialects import Dialect, Step, day_of, full_number, is_marked, is_number, mark, marked, says, year_of
 from adapters.protocollo.modelli import ProtocolloSettings, Registrato, Registrazione, RicercaProtocollo, Trovato
-from adapters.soap.client import BAD_REQUEST, Link, SoapClient
+from adapters.soap.client import BAD_REQUEST, Link, SoapClient, pair
 from bus.adapter import Adapter, Call, Effect, InDoubt, Refused, Report, Unreachable, operation
 from bus.errors import ConfigError, Malformed
 
@@ -266,7 +266,9 @@ class Protocollo(Adapter):
 
 
 def _client(settings: ProtocolloSettings, contract: str | Path, url: str, authorization: str = "") -> SoapClient:
-    link = Link(connect=settings.connessione, ca=settings.ca, headers={"Authorization": authorization} if authorization else None)
+    headers = {"Authorization": authorization} if authorization else None
+    own = pair(settings.certificate, settings.certificate_key)
+    link = Link(connect=settings.connessione, ca=settings.ca, certificate=own, headers=headers)
     return SoapClient(contract, url, link=link, validate_replies=settings.risposte_rigorose)
 
 

@@ -91,4 +91,6 @@ class ProtocolloSettings(Settings):
     )
     connessione: float = Field(default=3.0, gt=0, description="seconds to connect")
     ca: LocalFile = Field(default="", description="file of the authority that signed the register's certificate")
+    certificate: LocalFile = Field(default="", description="file of our client certificate, when the register asks for one")
+    certificate_key: LocalFile = Field(default="", description="file of its private key; empty where that of the certificate holds it")
     risposte_rigorose: bool = Field(default=True, description="false takes replies that stray from the register's own XSD")

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.http import no_answer
 from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebAddress, WebHeaders, refused_in_band, shape_of
-from adapters.soap.client import BAD_REQUEST, Link, SoapClient, put
+from adapters.soap.client import BAD_REQUEST, Link, SoapClient, pair, put
 from bus.adapter import Call, LocalFile, Operation, Settings
 
 
@@ -81,8 +81,7 @@ class Soap(Configured):
 
     def __init__(self, name: str, settings: SoapSettings) -> None:
         super().__init__(name, settings)
-        both = (settings.certificate, settings.certificate_key)
-        certificate = both if settings.certificate_key else settings.certificate or None
+        certificate = pair(settings.certificate, settings.certificate_key)
         link = Link(settings.connect_timeout, settings.max_reply_bytes, settings.ca, certificate, settings.headers)
         self._client = SoapClient(
             settings.wsdl, settings.url, port=settings.port, link=link, validate_replies=settings.validate_replies

@@ -35,6 +35,11 @@ def put(values: dict[str, Any], path: str, value: str) -> None:
     values[last] = value
 
 
+def pair(certificate: str, key: str) -> str | tuple[str, str] | None:
+    """Our certificate as `Link` takes it; where there is no ``key``, the file of the certificate holds it."""
+    return (certificate, key) if key else certificate or None
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """How to reach one system. ``connect`` is in seconds; ``ca`` a file, or empty for the system's; ``certificate`` ours, and its key."""

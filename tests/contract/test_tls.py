@@ -14,7 +14,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from adapters.anagrafe.adapter import Anagrafe
 from adapters.notifiche.adapter import Notifiche
+from adapters.protocollo.adapter import Protocollo
 from adapters.rest import RestClient, RestSettings
 from adapters.soap.adapter import Soap
 from bus.adapter import Call, InDoubt, Unreachable
@@ -209,6 +211,22 @@ def test_our_certificate_and_its_key_may_stand_in_one_file(certificate, tmp_path
     assert isinstance(done.error, InDoubt), "it let us in, heard us, and hung up"
     with peer(demanding(certificate, ssl.TLSVersion.TLSv1_3)) as port, pytest.raises(InDoubt):
         ask(port, certificate[0], **own)
+
+
+@pytest.mark.parametrize(
+    ("kind", "operation", "request_", "more"),
+    [
+        (Anagrafe, "cerca-soggetto", {"codice_fiscale": "BLLDAA71E43B429M"}, {}),
+        (Protocollo, "cerca", {"riferimento": "A-1"}, dict.fromkeys(("ente", "utente", "password", "amministrazione", "aoo", "denominazione"), "x")),
+    ],
+)  # fmt: skip
+def test_a_registry_and_a_register_are_shown_our_certificate(certificate, kind, operation, request_, more):
+    own = {"ca": certificate[0], "certificate": certificate[0], "certificate_key": certificate[1]}
+    with peer(demanding(certificate, ssl.TLSVersion.TLSv1_2)) as port:
+        adapter = kind("x", kind.Settings.model_validate({"url": f"https://127.0.0.1:{port}", **own, **more}))
+        done = attempt(adapter, operation, request_, timeout=30)
+        adapter.close()
+    assert "TLS failed" not in done.error.sentence
 
 
 @pytest.mark.parametrize(
