@@ -136,7 +136,7 @@ class RestReply:
         except UnicodeDecodeError:
             raise no_answer(self.effect, f"the reply is not JSON: {self.kind}, and not in UTF-8") from None
         except ValueError as error:
-            why = "it is empty" if not self.body else str(error) if "json" in self.media_type else self.kind
+            why = self.kind if self.media_type and "json" not in self.media_type else str(error) if self.body else "it is empty"
             raise no_answer(self.effect, f"the reply is not JSON: {why}") from None
 
     def is_absent(self, system: str) -> bool:

@@ -368,6 +368,7 @@ def test_what_a_system_said_is_told_in_words(status, body, sentence):
         (b"<html>", "text/html", "HTTP 200, text/html"),
         (b"", "application/json", "it is empty"),
         (b"\xff", "application/json", "not in UTF-8"),
+        (b'{"a": 1, "a": 2}', "", "a key is repeated"),
     ],
 )
 def test_a_reply_that_is_no_json_is_told_for_what_it_is(body, media, why):
