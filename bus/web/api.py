@@ -41,8 +41,8 @@ def _query(name: str, description: str, schema: Mapping[str, Any] | None = None)
     return Field(name, "query", description, schema or {"type": "string"})
 
 
-def _header(name: str, description: str) -> Field:
-    return Field(name, "header", description)
+def _header(name: str, description: str, schema: Mapping[str, Any] | None = None) -> Field:
+    return Field(name, "header", description, schema or {"type": "string"})
 
 
 _PURPOSE = _header("Snodo-Purpose", "What for, 3 to 500 characters, UTF-8; kept in the log. Who sent it needs none.")
@@ -52,7 +52,10 @@ MESSAGES = (
         "send-message", "POST", "/messages", messages.send, "Send a message; with Prefer: wait=N, ask and get the reply", SENDERS,
         {200: ("The reply came in time.", "Replied", JSON), 202: ("The message is durable.", "Accepted", JSON)}, {404},
         (
-            _header("Idempotency-Key", "Your key for this message, 1 to 200 printable characters: the same key gives the same answer."),
+            _header(
+                "Idempotency-Key", "Your key for this message, printable ASCII: the same key gives the same answer.",
+                {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[ -~]+$"},
+            ),
             _header("Prefer", "wait=N: the seconds you are ready to wait for the reply (RFC 7240)."),
             _header("Traceparent", "W3C Trace Context; kept with the message."),
         ), body={JSON: "Message", CLOUDEVENT: "Message"},

@@ -8,6 +8,7 @@ from typing import Any
 from bus.engine.accesses import ACTS
 from bus.engine.retention import KINDS
 from bus.engine.search import FINDS, MOST
+from bus.message import MAX_TYPE_LENGTH
 
 Shape = dict[str, Any]
 
@@ -42,6 +43,8 @@ ANYTHING: Shape = {"type": "object", "additionalProperties": True}
 MAYBE: Shape = {"type": "string", "nullable": True}
 UUID, TIME = {"type": "string", "format": "uuid"}, {"type": "string", "format": "date-time"}
 STATES = ("accepted", "ready", "running", "waiting", "done", "dead", "cancelled")
+_SHORT = {"minLength": 1, "maxLength": 200}
+"""What an attribute of an event may be long (`bus.web.envelope`)."""
 TEXTS: Shape = {"type": "object", "additionalProperties": TEXT}
 _RUN: dict[str, Shape] = {
     "id": UUID,
@@ -94,16 +97,16 @@ _SHAPES: dict[str, Mapping[str, Shape]] = {
     },
     "Message": {
         "specversion?": _one(("1.0",)),
-        "id?": _text("Becomes the idempotency key if there is no Idempotency-Key."),
-        "source?": TEXT,
-        "type": TEXT,
-        "subject?": TEXT,
+        "id?": _text("Becomes the idempotency key if there is no Idempotency-Key.", **_SHORT),
+        "source?": {**TEXT, **_SHORT},
+        "type": {**TEXT, "minLength": 1, "maxLength": MAX_TYPE_LENGTH},
+        "subject?": {**TEXT, **_SHORT},
         "time?": TIME,
         "datacontenttype?": TEXT,
-        "dataschema?": TEXT,
-        "correlationid?": TEXT,
-        "causationid?": TEXT,
-        "traceparent?": TEXT,
+        "dataschema?": {**TEXT, **_SHORT},
+        "correlationid?": {**TEXT, **_SHORT},
+        "causationid?": {**TEXT, **_SHORT},
+        "traceparent?": {**TEXT, **_SHORT},
         "data": {"description": "The body; its schema is at /types/{type}."},
         "attachments?": {
             "type": "array",

@@ -189,3 +189,12 @@ def test_what_is_served_is_in_the_document(bus):
     finally:
         door.close()
     assert paths == set(DOCUMENT["paths"])
+
+
+@pytest.mark.parametrize("name", ["id", "source", "type", "subject", "dataschema", "correlationid", "causationid", "traceparent"])
+def test_how_long_an_attribute_may_be_is_told_and_held(bus, name):
+    call, told = Caller(bus.port, "portale"), DOCUMENT["components"]["schemas"]["Message"]["properties"][name]
+    for length, taken in ((told["maxLength"], True), (told["maxLength"] + 1, False), (told["minLength"] - 1, False)):
+        answered = call("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}, name: "x" * length})
+        refused = answered.json.get("code") == "envelope.invalid"
+        assert refused == (not taken), (length, answered.json)
