@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass
 
@@ -25,8 +26,9 @@ _HINTS_OF_TOKENS = {
     "or": _OR, "o": _OR, "oppure": _OR, "|": _OR,
     "not": _NOT, "non": _NOT, "~": _NOT,
     "=": _EQUAL, "is": _EQUAL, "equals": _EQUAL, "<>": _EQUAL,
-    "=>": "write >= for «at least»",
-    "=<": "write <= for «at most»",
+    **dict.fromkeys(("=>", "≥"), "write >= for «at least»"),
+    **dict.fromkeys(("=<", "≤"), "write <= for «at most»"),
+    "≠": _EQUAL,
     "between": "write x >= 1 && x <= 9",
     "contains": 'write x.contains("…") for a text, "…" in x for a list',
     "like": 'write x.contains("…"), x.startsWith("…") or x.matches("…")',
@@ -383,7 +385,14 @@ def _syntax_error(message: str, text: str, line: int, column: int) -> Expression
         hint = hint or "+ joins texts; a comma stands between arguments"
     prose = found.lower() in {"e", "ed", "o", "oppure", "non"} and not re.search(r"\w\.\w", text) and _plainly(sentence, text)
     hint = hint or prose or _HINTS_OF_TOKENS.get(found.lower()) or _HINTS_OF_TOKENS.get(found[:1], "") or _plainly(sentence, text)
+    hint = hint or _strange(found[:1])
     return ExpressionError(sentence, code="expression.invalid", line=line, column=column, hint=hint)
+
+
+def _strange(sign: str) -> str:
+    """What a sign is that looks like a plain one (a Cyrillic о), or like nothing."""
+    named = f"it is {unicodedata.name(sign, 'a sign')} (U+{ord(sign):04X})" if sign and not sign.isascii() else ""
+    return named and f"{named}; outside quotes there are plain letters and blanks alone"
 
 
 def _syntax(message: str, text: str) -> tuple[str, str, str]:
@@ -391,7 +400,7 @@ def _syntax(message: str, text: str) -> tuple[str, str, str]:
     if match := re.search(r"(?:mismatched|extraneous) input '(.*?)' expecting", message):
         found = match[1]
     elif match := re.search(r"(?:token recognition error at: |no viable alternative at input |at )'(.*)'", message):
-        found = match[1].strip()
+        found = match[1].strip(" \t\r\n")
     else:
         return message.removeprefix("Syntax error: "), "", ""
     if found == "<EOF>":
