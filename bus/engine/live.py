@@ -29,7 +29,7 @@ from bus.engine.throttles import Throttles
 from bus.errors import InputError, Invalid, SnodoError, StoreError
 from bus.failpoint import reach
 from bus.log.payload import Text
-from bus.log.record import Kind, Record
+from bus.log.record import WEAK, Kind, Record
 from bus.message import JsonValue, Message, new_id
 from bus.route.plan import Plan
 from bus.store import Key, Keys
@@ -204,7 +204,8 @@ class Live:
             case Close():
                 key = [ask.key[0], self.keys.token(ask.key[1])] if ask.key else [None, None]
                 told: dict[str, JsonValue] = {"key": list(ask.key) if ask.key else None}
-                self.note("closed", now, ask, told, data={"type": ask.type, "entry": ask.entry, "key": key})
+                named = {} if ask.key and ask.key[0] in WEAK else {"key": key}
+                self.note("closed", now, ask, told, data={"type": ask.type, "entry": ask.entry, **named})
         return Noted(now)
 
     def _send(self, ask: Send, now: dt.datetime) -> Event | None:

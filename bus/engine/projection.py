@@ -19,7 +19,7 @@ from bus.log import log, payload
 from bus.log.payload import Sealed, Text
 from bus.log.record import WEAK, Record, content
 from bus.message import canonical
-from bus.store import Key, Keys, Row, Tx
+from bus.store import Key, Keys, Row, Tx, listed
 
 TABLES = (
     "messages", "message_keys", "intake_keys", "cases", "case_keys", "runs", "waits", "matches", "facts", "sequences", "lanes",
@@ -350,12 +350,17 @@ def _waiting(tx: Tx, record: Record, values: Values) -> None:
 
 
 def wait_key(keys: Keys, record: Record, values: Values) -> tuple[str | None, str | None]:
-    """The key that a run waits for: its name, and the token of its value."""
+    """The key that a run waits for: its name, and the token of its value; both empty for one that nobody can read any more.
+
+    What names a person is told by the payload alone, as everything was before there were tokens.
+    """
     if "key" in record.data:
         name, token = record.data["key"]
         return name, token
+    if record.payload("key") is None:
+        return None, None
     told = _readable(values, "key")
-    return (told[0], keys.token(told[1])) if told else (None, None)
+    return (told[0], keys.token(told[1])) if told else ("", "")
 
 
 def _matched(tx: Tx, record: Record, values: Values) -> None:
@@ -408,6 +413,7 @@ def _erased(tx: Tx, record: Record, values: Values) -> None:
                 tx.do("drop_message_key", message=message, name=row["name"])
         tx.do("drop_holders", message=message)
         tx.do("drop_enclosures", message=message)
+        tx.do("forget_waits_for_persons", message=message, weak=listed(sorted(WEAK)))
         for one in log.of_message(tx, message):
             if facts := one.payload("facts"):
                 tx.do("forget_facts_of", payload=facts)

@@ -23,7 +23,7 @@ from bus.engine.projection import Entry, ends_lane, entry, write
 from bus.errors import Interrupted, SnodoError, StoreError, Unknown
 from bus.failpoint import reach
 from bus.log import log
-from bus.log.record import Record
+from bus.log.record import WEAK, Record
 from bus.message import new_id
 from bus.store import Key, Row, Store, Tx, listed
 
@@ -193,7 +193,7 @@ class Settling:
         """Record that the run waits; returns the wait as the store now has it."""
         data: dict[str, Any] = {"type": wait.type}
         name, value = (wait.key[0], tx.keys.token(wait.key[1])) if wait.key else (None, None)
-        if wait.key:
+        if name is not None and name not in WEAK:  # what names a person, also its token, is in no record: those stay
             data["key"] = [name, value]
         if wait.deadline is not None:
             data["deadline"] = text_of(wait.deadline)

@@ -444,6 +444,10 @@ SELECT message FROM enclosures WHERE file = :file ORDER BY message
 -- name: enclosures_of_message
 SELECT file FROM enclosures WHERE message = :message ORDER BY file
 
+-- What names a person, as the key by which runs of a message waited.
+-- name: forget_waits_for_persons
+UPDATE waits SET name = '', value = '' WHERE name IN :list(weak) AND run IN (SELECT id FROM runs WHERE message = :message)
+
 -- name: drop_enclosures
 DELETE FROM enclosures WHERE message = :message
 

@@ -20,7 +20,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from bus import config, doctor
+from bus import config
 from bus.app import App
 from bus.cli import main
 from bus.clock import FixedClock
@@ -315,23 +315,6 @@ def test_a_crash_after_the_record_and_a_restored_key_store_are_made_good_at_the_
         app.keys.close()
         shutil.rmtree(tmp_path / "var/keys")
         shutil.copytree(tmp_path / "backup", tmp_path / "var/keys")
-
-
-def test_the_doctor_says_when_destroyed_keys_are_back_under_a_bus_that_runs(tmp_path):
-    def told() -> tuple[str, str]:
-        [verdict] = [one for one in doctor.examine(tmp_path / "config.yaml") if one.code == "doctor.keystore"]
-        return verdict.level, verdict.what
-
-    with running(tmp_path, keys=two_sysadmins()) as server:
-        message = greet(server, NAME, WHO)
-        shutil.copytree(tmp_path / "var/keys", tmp_path / "backup")
-        assert confirmed(server, asked(server).json["id"]).status == 200
-        assert told()[0] == "ok"
-        shutil.copytree(tmp_path / "backup", tmp_path / "var/keys", dirs_exist_ok=True)
-        assert told() == ("wrong", "keys are there that the log says are destroyed: 2")
-    with running(tmp_path, keys=two_sysadmins()) as server:
-        assert Caller(server.port)("GET", f"/messages/{message}").status == 410
-        assert told()[0] == "ok"
 
 
 def test_a_request_that_nobody_confirms_is_forgotten(town, monkeypatch):

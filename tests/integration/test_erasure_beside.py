@@ -1,0 +1,88 @@
+"""What an erasure reaches besides messages: files that systems gave for them, such as a certificate; tokens in waits; keys that come back."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+
+from bus import doctor
+from bus.engine import projection
+from tests.integration.kit import until
+from tests.integration.test_erasure import NAME, WHO, asked, confirmed, greet, sent, two_sysadmins
+from tests.small_bus import Caller, running, wait_reply
+
+
+def test_the_doctor_says_when_destroyed_keys_are_back_under_a_bus_that_runs(tmp_path):
+    def told() -> tuple[str, str]:
+        [verdict] = [one for one in doctor.examine(tmp_path / "config.yaml") if one.code == "doctor.keystore"]
+        return verdict.level, verdict.what
+
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        message = greet(server, NAME, WHO)
+        shutil.copytree(tmp_path / "var/keys", tmp_path / "backup")
+        assert confirmed(server, asked(server).json["id"]).status == 200
+        assert told()[0] == "ok"
+        shutil.copytree(tmp_path / "backup", tmp_path / "var/keys", dirs_exist_ok=True)
+        assert told() == ("wrong", "keys are there that the log says are destroyed: 2")
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        assert Caller(server.port)("GET", f"/messages/{message}").status == 410
+        assert told()[0] == "ok"
+
+
+FOLLOWS = """
+route: prova.persona
+version: 1
+owner: prove@comune.example
+purpose: waits for what follows about a person, and later for more
+on: prova.persona
+case: {codice_fiscale: body.cf}
+steps:
+  - id: segue
+    wait: prova.segue
+    case: codice_fiscale
+    deadline: 30d
+    on_late: [{id: niente, set: {x: 1}}]
+  - id: rispondi
+    reply: {fatto: "true"}
+"""
+PERSONS = "type: prova.{}\ntitle: x\ncase: {{codice_fiscale: body.cf}}\nschema: {{type: object, required: [cf], properties: {{cf: {{type: string}}}}}}\n"
+
+
+def test_the_token_of_a_person_by_whom_a_run_waited_stands_in_no_record_and_goes_with_the_person(tmp_path):
+    for name, text in [
+        ("routes/prova/persona.yaml", FOLLOWS),
+        *((f"mappings/types/prova.{n}.yaml", PERSONS.format(n)) for n in ("persona", "segue")),
+    ]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, "utf-8")
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        [database] = tmp_path.rglob("*.db")
+        tokens = [server.app.store.keys.token(one).encode() for one in (WHO, projection.holder(WHO))]
+
+        def told() -> list[str]:
+            with contextlib.closing(sqlite3.connect(database)) as raw:
+                tables = [name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+                return sorted(
+                    one
+                    for one in tables
+                    if any(token in repr(row).encode() for token in tokens for row in raw.execute(f"SELECT * FROM {one}"))
+                )
+
+        message = sent(server, "prova.persona", {"cf": WHO})
+        until(lambda: server.app.message(message)["state"] == "waiting", "it waits")
+        sent(server, "prova.segue", {"cf": WHO})
+        assert wait_reply(server.app, message, 60)["reply"] == {"fatto": True}
+        assert told() == ["case_keys", "holders", "message_keys", "waits"]
+        with server.app.store.read() as tx:
+            before = projection.snapshot(tx)
+        server.app.store.write(projection.rebuild).result()
+        with server.app.store.read() as tx:
+            assert projection.snapshot(tx) == before
+        assert confirmed(server, asked(server).json["id"]).status == 200
+        assert told() == []
+        with server.app.store.read() as tx:
+            before = projection.snapshot(tx)
+        server.app.store.write(projection.rebuild).result()
+        with server.app.store.read() as tx:
+            assert projection.snapshot(tx) == before
