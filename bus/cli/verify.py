@@ -197,10 +197,12 @@ def _moment(posix: int) -> str:
 
 
 def _say_verified(shown: dict[str, Any]) -> None:
+    from bus.cli.words import counted
+
     since = f", of which {shown['size'] - shown['start']:,} now" if shown["start"] else ""
     lines = {
         "root": shown["root"],
-        "signed": f"{shown['checkpoints']:,} checkpoints of the log",
+        "signed": f"{counted(shown['checkpoints'], 'checkpoint')} of the log",
         **{f"seen by {name}": f"{said['size']:,} records, at {said['time']}" for name, said in shown["cosigned"].items()},
         **{f"stamped by {name}": f"{said['size']:,} records, at {said['time']}" for name, said in shown["stamped"].items()},
         "stamped": "none of the checkpoints that were looked at has a time stamp" if shown["unstamped"] else "",
@@ -210,8 +212,10 @@ def _say_verified(shown: dict[str, Any]) -> None:
         if shown["start"]
         else "",
         "payloads": f"{shown['payloads']:,}, each the one that its record commits to",
-        "tables": f"{shown['messages']:,} messages and {shown['runs']:,} runs stand there as the records tell" if shown["messages"] else "",
-        "names": "" if shown["named"] is None else f"{shown['named']:,} messages, each under the names that its text tells",
+        "tables": f"{counted(shown['messages'], 'message')} and {counted(shown['runs'], 'run')} stand there as the records tell"
+        if shown["messages"]
+        else "",
+        "names": "" if shown["named"] is None else f"{counted(shown['named'], 'message')}, each under the names that its text tells",
         "erased": f"{shown['erased']:,} payloads are gone with the persons whom they were about, as the log says"
         if shown["erased"]
         else "",
@@ -222,7 +226,7 @@ def _say_verified(shown: dict[str, Any]) -> None:
         lines["and"] = "nobody but the operator vouches for it: give --witness-key, or a checkpoint that you kept (--from-checkpoint)"
     if shown["ask"]:
         lines["ask"] = f"{', '.join(shown['ask'])}, who may have seen more, or another history: {_fetched(shown['origin'])}"
-    print(f"VERIFIED  {shown['origin']}: {shown['size']:,} records{since}, in {shown['seconds']:.1f} s")
+    print(f"VERIFIED  {shown['origin']}: {counted(shown['size'], 'record')}{since}, in {shown['seconds']:.1f} s")
     _say(lines)
 
 

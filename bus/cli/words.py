@@ -91,7 +91,7 @@ def _details(record: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
 
 def counted(number: int, noun: str) -> str:
     """``1 error``, ``2 errors``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def sign(kind: str) -> str:

@@ -178,7 +178,7 @@ def test_what_was_erased_is_left_out_and_said_and_the_rest_is_replayed_and_turne
     assert f"not here (erased, or not exported): {bundle.absent}." in verify.report(bundle, "en")
     assert f">{bundle.absent} (cancellati, o non esportati" in bundle.files["summary.html"].decode()
     (tmp_path / "f.zip").write_bytes(left)
-    assert _bus(tmp_path, "replay", "--bundle", "f.zip", "--all") == (4, "2 runs, 1 steps recomputed: 1 equal, 1 unavailable: absent")
+    assert _bus(tmp_path, "replay", "--bundle", "f.zip", "--all") == (4, "2 runs, 1 step recomputed: 1 equal, 1 unavailable: absent")
     assert _bus(tmp_path, "test", "new", "--from", kept, "--bundle", "f.zip")[0] == 0
 
 

@@ -289,7 +289,7 @@ def test_a_case_that_was_exported_is_replayed_offline_and_turned_into_a_test(tmp
         assert main([*words, "--url", f"http://127.0.0.1:{server.port}", "--key", key_of("revisore")]) == 0
     bundle = Bundle(unpacked(out.read_bytes()))
     report = unbundled(bundle, {}, every=True)
-    assert report.as_text().endswith("1 runs, 2 steps recomputed: 1 equal")
+    assert report.as_text().endswith("1 run, 2 steps recomputed: 1 equal")
     evidence = bundle.evidence
     [opening] = evidence.openings
     assert opening.message == waited

@@ -205,7 +205,7 @@ def test_serve_announces_itself_as_json(tmp_path):
 
 
 def test_findings_are_counted_as_people_count(bus, tmp_path):
-    assert [counted(n, "warning") for n in (0, 1, 2)] == ["0 warnings", "1 warning", "2 warnings"]
+    assert [counted(n, "warning") for n in (0, 1, 1200)] == ["0 warnings", "1 warning", "1,200 warnings"]
     config = write(tmp_path, store={"url": {"env": "SNODO_NON_ESISTE"}})
     out = bus("validate", "--config", config)[1]
     assert out.endswith("0 errors, 1 warning\n")
