@@ -197,8 +197,6 @@ def _moment(posix: int) -> str:
 
 
 def _say_verified(shown: dict[str, Any]) -> None:
-    from bus.cli.words import counted
-
     since = f", of which {shown['size'] - shown['start']:,} now" if shown["start"] else ""
     lines = {
         "root": shown["root"],
