@@ -93,7 +93,10 @@ class Soap(Configured):
         """Does the WSDL have the operations, and in them the fields that the settings name?"""
         from adapters.soap.shapes import is_absent, shapes_of
 
-        yield from self._client.missing(*(declared.operation for declared in self.settings.operations.values()))
+        missing = [*self._client.missing(*(declared.operation for declared in self.settings.operations.values()))]
+        yield from missing
+        if missing:  # perhaps nothing of it can be read
+            return
         for name, declared in self.settings.operations.items():
             asked, told = shapes_of(Path(self.settings.wsdl), declared.operation, self.settings.port)
             if declared.key and is_absent(asked, declared.key):

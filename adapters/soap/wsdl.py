@@ -110,7 +110,8 @@ class Wsdl:
             for binding in wanted:
                 if isinstance(binding, kind):
                     return binding
-        raise ConfigError(f"{self.path.name} has no SOAP port {port!r}", hint=f"there are {', '.join(ports)}")
+        hint = f"there are {', '.join(ports)}" if ports else "is it a WSDL? it describes no service"
+        raise ConfigError(f"{self.path.name} has no SOAP port {port!r}".removesuffix(" ''"), hint=hint)
 
     @cached_property
     def schema(self) -> Schema:

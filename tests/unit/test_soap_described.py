@@ -100,3 +100,14 @@ def test_a_boolean_is_what_xml_writes(said, ok, refused):
     raises = pytest.raises(Refused) if refused else nullcontext()
     with raises:
         _refuse_in_band({"esito": {"bene": said}}, rule, SimpleNamespace(name="cerca", refusals={}))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("openapi: 3.0.3", "cannot read"), ("<schema xmlns='http://www.w3.org/2001/XMLSchema'/>", "it describes no service")]
+)
+def test_a_file_that_is_no_wsdl_is_told_by_the_check(tmp_path, text, said):
+    """It broke the whole check of `bus doctor`."""
+    (tmp_path / "altro.wsdl").write_text(text, "utf-8")
+    settings = {"wsdl": str(tmp_path / "altro.wsdl"), "url": "http://127.0.0.1:9", "operations": {"x": {"operation": "x", "timeout": 1}}}
+    (found,) = Soap("altro", Soap.Settings.model_validate(settings)).check()
+    assert said in found
