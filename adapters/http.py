@@ -95,7 +95,7 @@ def _said_by_tls(error: ssl.SSLError) -> str:
     """What OpenSSL found; a file that it cannot read it calls a certificate that is not there, or nothing."""
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return "the connection ended"
-    if error.library == "X509" or not error.reason:
+    if error.reason in (None, "", "NO_CERTIFICATE_OR_CRL_FOUND"):
         return f"{_FILES} cannot be read"
     return str(getattr(error, "verify_message", "") or error.reason.replace("_", " ").lower())
 

@@ -241,6 +241,14 @@ def test_why_there_is_no_connection_is_told_in_words(certificate, ca, why):
     assert why in str(done.error)
 
 
+def test_a_key_of_another_certificate_is_told_in_words(certificate, tmp_path):
+    other = ec.generate_private_key(ec.SECP256R1())
+    form = serialization.PrivateFormat.PKCS8
+    (tmp_path / "k.pem").write_bytes(other.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
+    with peer(web(certificate, [])) as port, pytest.raises(Unreachable, match="key values mismatch"):
+        ask(port, certificate[0], certificate=certificate[0], certificate_key=str(tmp_path / "k.pem"))
+
+
 def test_that_nobody_is_there_is_told_in_words():
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
