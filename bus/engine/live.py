@@ -97,8 +97,8 @@ class Live:
 
     @property
     def at_risk(self) -> bool:
-        """Whether a call of it is still to be made; a probe that is to be made first is a step forward."""
-        return any(isinstance(ask, Call) and not self.tries[path].probe for path, ask in self.walk.pending.items())
+        """Whether a call or a probe of it is still to be made."""
+        return any(isinstance(ask, Call) for ask in self.walk.pending.values())
 
     @property
     def only_waits(self) -> bool:
@@ -363,8 +363,9 @@ class Live:
         """A call in flight came home: record how it ended, go on with the walk."""
         ask = result.asking.call
         self.in_flight.discard(ask.path)
-        self.came_home = True
         event = self.record_outcome(ask, self._fate(result, now), result, now)
+        # After a probe that found nothing the call that may end processes goes out again: nothing came of the claim yet.
+        self.came_home = self.came_home or event is not None or not result.asking.probe
         if event is not None:
             return self.walk.answer(ask.path, event)
         self._begin_rest(ask.path, result.took or 0.0)

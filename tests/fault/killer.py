@@ -7,7 +7,7 @@ import signal
 import time
 from pathlib import Path
 
-from bus.adapter import Adapter, Call, Contract, Settings, operation
+from bus.adapter import Adapter, Call, Contract, InDoubt, Settings, operation
 
 
 class Cosa(Contract):
@@ -37,6 +37,18 @@ class Killer(Adapter):
     @operation(effect="keyed", timeout=1)
     def scrivi(self, request: Cosa, ctx: Call) -> Cosa:
         return self._do("scrivi", request)
+
+    @operation(effect="queryable", timeout=0.2, settle=0.2)
+    def registra(self, request: Cosa, ctx: Call) -> Cosa:
+        if request.x == "incerta":
+            raise InDoubt("nobody knows")
+        return self._do("registra", request)
+
+    @registra.probe
+    def cerca(self, request: Cosa, ctx: Call) -> Cosa | None:
+        if request.x == "incerta":
+            self._do("cerca", Cosa(x="veleno"))
+        return None
 
     @operation(effect="keyed", timeout=1, settle=3600, sequence="fila", concurrency=1)
     def fila(self, request: Cosa, ctx: Call) -> Cosa:

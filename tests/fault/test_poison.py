@@ -32,7 +32,7 @@ class Bus:
 
     def __init__(self, folder: Path, **engine: Any) -> None:
         self.folder, self.ledger, self.database = folder, folder / "ledger", folder / "prova.db"
-        rules = {f"prova.{name}": STEPS.replace("OPERATION", name) for name in ("leggi", "scrivi", "fila")}
+        rules = {f"prova.{name}": STEPS.replace("OPERATION", name) for name in ("leggi", "scrivi", "registra", "fila")}
         write_rules(folder, rules, dict.fromkeys(rules, "key: body.a"))
         made = settings(store={"url": "sqlite:///prova.db"}, engine={"sweep": 0.1, "lease": 5, **engine})
         made["adapters"] = {"killer": {"use": "tests.fault.killer:Killer", "ledger": str(self.ledger)}}
@@ -76,9 +76,9 @@ def bus(tmp_path: Path) -> Iterator[Bus]:
 
 
 def send_poison(bus: Bus, client: Client, name: str) -> None:
-    """Send what ends the process, and start it again until it does so no more."""
+    """Send what ends the process, and start it again until it does so no more; with ``cerca`` it is the probe that does."""
     try:
-        client.send(f"prova.{name}", {"a": "veleno"})
+        client.send(f"prova.{name}", {"a": "veleno"}) if name != "cerca" else client.send("prova.registra", {"a": "incerta"})
     except Exception:  # the process may end before it has answered; the message is durable or it is not
         pass
     ends = 0
@@ -96,11 +96,11 @@ def until(true: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("name", ["leggi", "scrivi"])
+@pytest.mark.parametrize("name", ["leggi", "scrivi", "registra", "cerca"])
 def test_a_message_that_ends_its_process_three_times_is_a_dead_letter_and_its_neighbours_are_done(bus: Bus, name: str) -> None:
     client = bus.start()
     for n in range(20):
-        client.send(f"prova.{name}", {"a": f"sana-{n}"})
+        client.send(f"prova.{name if name != 'cerca' else 'registra'}", {"a": f"sana-{n}"})
     send_poison(bus, client, name)
     until(lambda: not bus.rows("SELECT 1 FROM runs WHERE state = 'ready'"))
     assert bus.process is not None
