@@ -37,9 +37,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from adapters.shapes import Configured, ConfiguredOperation, Shape, faults_of, shape_of
 from bus.adapter import Call, InDoubt, Operation, OutsideError, Refused, Settings, Unreachable
@@ -80,10 +80,22 @@ GRACE = 0.1
 """Seconds that the server's own statement timeout is given before the connection is cut."""
 
 
+_ADDRESS = re.compile(r"[^:]+://(?:[^:/]*(?::[^@]*)?@)?(?:\[[^/?]+\]|[^/:?]*)(?::([^/?]*))?(?:[/?].*)?", re.DOTALL)
+"""An address as SQLAlchemy reads it; the group is the port."""
+
+
+def _with_a_port(url: str) -> str:
+    """SQLAlchemy says it with the whole address, and at the first call."""
+    parts = _ADDRESS.fullmatch(url)
+    if parts is None or not re.fullmatch(r"[0-9]{0,5}", parts[1] or "") or int(parts[1] or 1) not in range(1, 65536):
+        raise ValueError("is no address: SYSTEM://USER@HOST:PORT/DATABASE, with a number from 1 to 65535 for the port")
+    return url
+
+
 class SqlSettings(Settings):
     """What every database needs in ``config.yaml``; adapters extend it."""
 
-    url: str = Field(
+    url: Annotated[str, AfterValidator(_with_a_port)] = Field(
         pattern=r"^(postgresql\+psycopg|sqlite)://", description="SQLAlchemy address, postgresql+psycopg://... or sqlite:///..."
     )
     connect_timeout: float = Field(3.0, gt=0, description="seconds to wait for a connection (PostgreSQL's library waits at least 2)")

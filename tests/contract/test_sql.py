@@ -247,6 +247,26 @@ def test_an_address_of_another_kind_of_database_is_a_finding_of_the_settings():
         SqlSettings(url="mysql://x")
 
 
+@pytest.mark.parametrize("port", ["54x2", "70000", "0", "5432,db2:5432"])
+def test_an_address_whose_port_is_none_is_refused_where_it_is_written(port):
+    with pytest.raises(ValidationError, match="a number from 1 to 65535"):
+        SqlSettings(url=f"postgresql+psycopg://u:p@db.comune.example:{port}/x")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://u:p#w/?:1@db:5432/x", "postgresql+psycopg://u@[::1]:5432/x", "postgresql+psycopg://u@db/x?host=a:1&host=b:2", "sqlite:///x.db",
+        "sqlite://", "sqlite:////var/x.db", "postgresql+psycopg:///x?host=/run/postgresql", "postgresql+psycopg://u@:5433/x",
+    ],
+)  # fmt: skip
+def test_an_address_that_sqlalchemy_reads_is_taken(url):
+    from sqlalchemy import make_url
+
+    assert make_url(url).port in (None, 5432, 5433)
+    assert SqlSettings(url=url).url == url
+
+
 @pytest.mark.parametrize(("cents", "text"), [(0, "0.00"), (5, "0.05"), (1600, "16.00"), (-250, "-2.50"), (99_999_999_999, "999999999.99")])
 def test_cents_and_decimals_are_each_others_inverse(cents, text):
     assert amount_of(cents) == text
