@@ -340,8 +340,9 @@ def rubbish_in_the_tree_or_a_checkpoint(raw, rng, small):
     table, column = rng.choice(
         (("tiles", "hashes"), ("tiles", "first"), ("checkpoints", "note"), ("checkpoints", "root"), ("checkpoints", "last"))
     )
-    [number] = rng.choice(raw.execute(f"SELECT rowid FROM {table}").fetchall())
-    raw.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (rng.choice(("x", 7, -1, 10**12, b"", b"x", 1.5)), number))
+    number, was = rng.choice(raw.execute(f"SELECT rowid, {column} FROM {table}").fetchall())
+    rubbish = [one for one in ("x", 7, -1, 10**12, b"", b"x", 1.5) if one != was]  # 7 may be what is right
+    raw.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (rng.choice(rubbish), number))
     return found("tree", "checkpoint", "unreadable", "rollback", "missing", "altered")
 
 
