@@ -30,6 +30,13 @@ def erase(
         show(bus.post("/subjects/erasures", {"subject": subject, "reason": reason}), json, _asked)
 
 
+@app.command("list")
+def list_asked(url: Url = "", key: Key = "", json: Json = False) -> None:
+    """The erasures that wait for a second person."""
+    with client(url, key) as bus:
+        show(bus.get("/subjects/erasures"), json, _waiting)
+
+
 @app.command()
 def confirm(
     id: Annotated[str, typer.Argument(help="Id of the request, from who asked.")], url: Url = "", key: Key = "", json: Json = False
@@ -62,6 +69,17 @@ def _asked(shown: dict[str, Any]) -> None:
         print(f"  still open: run {run['id']} of {run['route']}, {run['state']}")
     first = "these end, or are given up (bus dead discard RUN: what waits or is dead); then " if shown["open"] else ""
     print(f"next: {first}somebody else runs bus subject confirm {shown['id']}")
+
+
+def _waiting(shown: dict[str, Any]) -> None:
+    from bus.cli.words import counted
+
+    if not shown["requests"]:
+        print("no erasure waits for a second person")
+    for one in shown["requests"]:
+        print(f"{one['id']}  asked {one['asked']} by {one['by']}, open until {one['until']}: {counted(one['messages'], 'message')}")
+    if shown["requests"]:
+        print("next: ask who it was for whom, then bus subject confirm ID, as somebody else")
 
 
 def _done(shown: dict[str, Any]) -> None:

@@ -50,6 +50,11 @@ class Destruction:
         self.expire()
         return self._store.write(lambda tx: erasure.ask(tx, subject, reason, actor, self._clock)).result()
 
+    def waiting(self) -> list[JsonObject]:
+        """See `bus.engine.erasure.waiting`."""
+        with self._store.read() as tx:
+            return erasure.waiting(tx, self._clock.now())
+
     def confirm(self, request: str, actor: str) -> JsonObject:
         """See `bus.engine.erasure.confirm`."""
         with self._store.read() as tx:

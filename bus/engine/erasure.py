@@ -83,6 +83,19 @@ def ask(tx: Tx, subject: str, reason: str, actor: str, clock: Clock) -> JsonObje
     return {"id": record.id, "until": until, **found.as_json()}
 
 
+def waiting(tx: Tx, now: dt.datetime) -> list[JsonObject]:
+    """The requests that nobody has confirmed yet, without whom they are about: ``id``, ``asked``, ``until``, ``by``, ``messages``."""
+    found: list[JsonObject] = []
+    for mark in tx.all("erasures_asked"):
+        until = parsed(mark["value"])["until"]
+        row = tx.one("record", id=mark["name"].partition(" ")[2])
+        if row is not None and moment_of(until) >= now:
+            record = record_of(row["content"])
+            told = {"by": record.actor, "messages": record.data["messages"]}
+            found.append({"id": record.id, "asked": text_of(record.time), "until": until, **told})
+    return found
+
+
 def asked(tx: Tx, identity: str, now: dt.datetime) -> tuple[Record, Any]:
     """A request that still waits: its record, and its ``subject`` and ``reason``. Raises `NotFound`."""
     mark = tx.one("mark", name=_mark(identity))

@@ -233,6 +233,10 @@ SUBJECTS = (
         {200: ("What it would touch; somebody else must confirm.", "ErasureAsked", JSON)}, {404}, body={JSON: "Erasure"},
     ),
     _operation(
+        "list-erasures", "GET", "/subjects/erasures", subjects.waiting, "Erasures that wait for a second person", OPERATORS,
+        {200: ("All of them.", "ErasuresAsked", JSON)},
+    ),
+    _operation(
         "confirm-erasure", "POST", "/subjects/erasures/{id}/confirm", subjects.confirm, "Erase the person, for good", OPERATORS,
         {200: ("It is done.", "Erased", JSON)}, {404}, (_path("id", "Id of the request, from who asked.", _ID),),
         body={JSON: "ErasureConfirmed"},

@@ -243,6 +243,20 @@ _SHAPES: dict[str, Mapping[str, Shape]] = {
         "files": NUMBER,
         "open": _array(ANYTHING, "Runs that must be over first: id, route, state."),
     },
+    "ErasuresAsked": {
+        "requests": _array(
+            _object(
+                {
+                    "id": UUID,
+                    "asked": {**TIME, "description": "When it was asked for."},
+                    "until": {**TIME, "description": "When the request expires."},
+                    "by": _text("The name of the key of who asked: somebody else confirms."),
+                    "messages": {**NUMBER, "description": "How many messages were about the person then."},
+                }
+            ),
+            "Those that nobody confirmed yet; whom they are about is not said.",
+        ),
+    },
     "ErasureConfirmed": {},
     "Erased": {"id": UUID, "record": UUID, "messages": NUMBER, "files": NUMBER, "lost": _array(TEXT)},
     "Age": {

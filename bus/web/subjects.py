@@ -13,6 +13,12 @@ async def ask(call: Call) -> Answer:
     return json_answer(await call.house.run(lambda: app.destruction.ask(given.get("subject", ""), given.get("reason", ""), who)))
 
 
+async def waiting(call: Call) -> Answer:
+    """The requests that wait for a second person; whom they are about is not said."""
+    call.query()
+    return json_answer({"requests": await call.house.run(call.house.app.destruction.waiting)})
+
+
 async def confirm(call: Call) -> Answer:
     """Do it, as another person than the one who asked; for good."""
     await asked(call, {})

@@ -324,7 +324,9 @@ def test_a_request_that_nobody_confirms_is_forgotten(town, monkeypatch):
         record, told = erasure.asked(tx, request, town.app.clock.now())
     assert told["subject"] == WHO
     late = town.app.clock.now() + erasure.PATIENCE * 2
+    assert [one["id"] for one in town.app.destruction.waiting()] == [request]
     monkeypatch.setattr(town.app.clock, "now", lambda: late)
+    assert town.app.destruction.waiting() == []
     assert confirmed(town, request).json["code"] == "subject.request-unknown"
     asked(town)
     with town.app.store.read() as tx, pytest.raises(Erased):
@@ -370,8 +372,15 @@ def test_the_commands(tmp_path, capsys, monkeypatch):
         request = json.loads(shown)
         assert asked_for == "", "a program is not asked"
         assert request["messages"] == 1
+        assert main(["subject", "list", "--url", url, "--key", key_of("collega")]) == 0
+        listed = capsys.readouterr().out
+        assert f"{request['id']}  asked " in listed
+        assert "by sistemista, open until" in listed
+        assert WHO not in listed
         assert main(["subject", "confirm", request["id"], "--url", url, "--key", key_of("collega")]) == 0
         assert "erased: 1 message," in capsys.readouterr().out
+        assert main(["subject", "list", "--url", url, "--key", key_of("collega"), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == {"requests": []}
         assert main([*words, "--key", key_of("sistemista")]) == 1, "nothing stands on standard input any more"
         assert json.loads(capsys.readouterr().err)["code"] == "subject.missing"
         dead = sent(server, "prova.guasto", {"nome": "pratica-9", "numero": WHO})
