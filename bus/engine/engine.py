@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bus.clock import Clock, running_time
 from bus.diagnostics import logger
+from bus.engine.asks import Failure
 from bus.engine.circuit import Habits
 from bus.engine.claims import POISON, SUSPECT
 from bus.engine.decided import Decided
@@ -423,8 +424,9 @@ class Engine:
 
     def _park(self, row: Row, now: dt.datetime, error: Exception) -> None:
         try:
-            self._store.write(lambda tx: park(tx, row, self.owner, now, error)).result()
+            failure = self._store.write(lambda tx: park(tx, row, self.owner, now, error)).result()
             self._holding.forget(row["id"], row["fence"])
+            self._tell_dead(row["id"], failure)
         except Exception:  # noqa: BLE001 - it is given back and tried again; the other runs of this turn go on
             self._log.exception("run.cannot-be-parked", run=row["id"])
 
@@ -499,7 +501,7 @@ class Engine:
                 self._unwritten[live.id] = live
                 continue
             if done.ended and (failure := live.walk.failure) is not None:
-                self._log.warning("run.dead", run=live.id, place=failure.place, code=failure.code, hint=f"bus dead show {live.id}")
+                self._tell_dead(live.id, failure)
             reply, stays = live.reply, self._stays(live, done, now)
             if done.ended or done.parked or (stays and reply is not None):
                 told[live.message.id] = reply if reply is not None else told.get(live.message.id)
@@ -511,6 +513,10 @@ class Engine:
         freed = dict.fromkeys(lane for done in settled for lane in done.freed)
         if free := [LANE + lane for lane in freed if self._for_lane.get(lane) or self._around.throttles.workers > 1]:
             self._told(dict.fromkeys(free))
+
+    def _tell_dead(self, run: str, failure: Failure) -> None:
+        """Who only watches the process's own log must not miss what needs a person."""
+        self._log.warning("run.dead", run=run, place=failure.place, code=failure.code, hint=f"bus dead show {run}")
 
     def _stays(self, live: Live, done: Settled, now: dt.datetime) -> bool:
         """Go on with a run whose decisions are written; false when it is not live here any more."""

@@ -287,11 +287,12 @@ def _parking(live: Live, now: dt.datetime, due: dt.datetime | None) -> Entry:
     return Entry(live.record("parked", now, place=place, data=data))
 
 
-def park(tx: Tx, row: Row, owner: str, now: dt.datetime, error: BaseException) -> None:
-    """A claimed run that cannot be begun (its rules or its message cannot be had, or it is poison) becomes a dead letter."""
+def park(tx: Tx, row: Row, owner: str, now: dt.datetime, error: BaseException) -> Failure:
+    """A claimed run that cannot be begun (its rules or its message cannot be had, or it is poison) becomes a dead letter; why."""
     code = error.code if isinstance(error, SnodoError) else "run.unreadable"
     sentence = error.sentence if isinstance(error, SnodoError) else f"{type(error).__name__}: {error}"
     failure = Failure(code, sentence, f"{row['route']}@{row['version']}", "")
     record = Record(new_id(), "dead", now, message=row["message"], run=row["id"], rules=row["digest"])
     write(tx, _dead(tx, record, failure, log.key_of(tx, row["message"])))
     tx.do("release_run", id=row["id"], fence=row["fence"], owner=owner)
+    return failure

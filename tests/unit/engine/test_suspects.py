@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from bus.clock import FixedClock, text_of
-from bus.engine import dead
+from bus.engine import dead, engine
 from bus.engine.claims import SUSPECT
 from bus.engine.engine import QUIET
 from bus.engine.holding import Holding
@@ -22,6 +23,7 @@ from bus.testing.simulated_world import LEASE
 from bus.testing.simulation import Simulation
 from bus.testing.store_contract import LATER, NOW, add_runs, claim
 from tests.unit.engine.test_heart import send, state, turn, world
+from tests.unit.engine.test_settle import row_of
 from tests.unit.replay.simulated import log_of
 
 __all__ = ["world"]
@@ -69,7 +71,11 @@ def suspects(world: Simulation, count: int, kind: str = "lavoro") -> list[str]:
     return found
 
 
-def test_who_was_beside_a_poison_is_done_and_the_poison_is_parked_at_its_third_time(world: Simulation) -> None:
+def test_who_was_beside_a_poison_is_done_and_the_poison_is_parked_at_its_third_time(
+    world: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says = Mock()
+    monkeypatch.setattr(engine, "logger", lambda name: says)
     innocent, poison, other = suspects(world, 3)
     newcomer = send(world, "lavoro", caso="nuovo")
     parked = 0
@@ -84,6 +90,9 @@ def test_who_was_beside_a_poison_is_done_and_the_poison_is_parked_at_its_third_t
             answer(world)
     assert [state(world, one) for one in (innocent, poison, other, newcomer)] == ["done", "dead", "done", "done"]
     assert parked == 1
+    run = row_of(world, poison)["id"]
+    letters = [said.kwargs for said in says.warning.call_args_list if said.args == ("run.dead",)]
+    assert [(said["run"], said["code"], said["place"]) for said in letters] == [(run, "run.poison", "sim.lavoro@1")], "as any dead letter"
 
 
 def test_many_suspects_are_soon_through_while_messages_come_and_these_do_not_wait_for_all_of_them(world: Simulation) -> None:
