@@ -21,7 +21,7 @@ from bus.engine.projection import write_apart
 from bus.engine.watching import adapter_of
 from bus.errors import Invalid
 from bus.log import log
-from bus.log.payload import key_number
+from bus.log.payload import key_number, nonce_of
 from bus.log.record import Record
 from bus.message import JsonObject, JsonValue, new_id
 from bus.store import Row, Tx, listed
@@ -109,7 +109,7 @@ def _messages(tx: Tx, held: Terms, kind: Kind, after: str) -> tuple[list[Found],
 
 def _message(tx: Tx, held: Terms, kind: Kind, row: Row, standing: str, young: frozenset[int]) -> Found | None:
     """A message that is old enough; None when it is gone already."""
-    own = key_number(bytes(row["nonce"])) if row["nonce"] is not None else None
+    own = key_number(nonce_of(row)) if row["nonce"] is not None else None
     if row["nonce"] is None or (own is not None and tx.one("is_erased", key=own)):
         return None
     records = [one for one in log.of_message(tx, row["id"]) if one.kind not in APART]

@@ -90,7 +90,7 @@ def payloads(tx: Tx, identities: Iterable[str]) -> dict[str, bytes]:
 def keys_of(tx: Tx, identities: Iterable[str]) -> dict[str, int | None]:
     """Those of some payloads that are there, by id, each with the number of its key; None for one of before payloads were sealed."""
     rows = tx.all("payloads_there", payloads=listed(identities))
-    return {row["id"]: sealing.key_number(bytes(row["nonce"])) for row in rows}
+    return {row["id"]: sealing.key_number(sealing.nonce_of(row)) for row in rows}
 
 
 def json_payload(tx: Tx, identity: str) -> Any:
@@ -145,7 +145,7 @@ def key_of_payload(tx: Tx, identity: str) -> Key:
     """The key that sealed a payload, for what concerns the same person; one of its own where that cannot be had any more."""
     row = tx.one("payload", id=identity)
     try:
-        return tx.keys.fresh() if row is None else _key(tx, bytes(row["nonce"]))
+        return tx.keys.fresh() if row is None else _key(tx, sealing.nonce_of(row))
     except Erased:
         return tx.keys.fresh()
 

@@ -105,10 +105,18 @@ def payload_key(key: Key, nonce: bytes) -> bytes:
 
 def parts(row: Row) -> tuple[bytes, bytes]:
     """Nonce and content of a payload as it is stored. Raises `StoreError` where they are texts: SQLite lets anybody make them that."""
-    nonce, content = row["nonce"], row["content"]
-    if isinstance(nonce, str) or isinstance(content, str):
+    return _octets(row["nonce"]), _octets(row["content"])
+
+
+def nonce_of(row: Row) -> bytes:
+    """As `parts`, where the content was not asked for."""
+    return _octets(row["nonce"])
+
+
+def _octets(stored: bytes | str) -> bytes:
+    if isinstance(stored, str):
         raise _swapped()
-    return bytes(nonce), bytes(content)
+    return bytes(stored)
 
 
 def opened(nonce: bytes, content: bytes, keys: Keys) -> bytes:
