@@ -10,13 +10,10 @@ import resource
 import shutil
 import socket
 import sqlite3
-import ssl
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,7 +21,7 @@ from bus import config, doctor
 from bus.app import App
 from bus.cli import main
 from bus.clock import text_of
-from bus.doctor import database, here, systems
+from bus.doctor import database, here
 from bus.doctor.codes import CODES, as_markdown
 from bus.doctor.verdict import Surroundings, Verdict
 from bus.errors import ConfigError, StoreError
@@ -351,105 +348,6 @@ def test_few_open_files_are_a_doubt(tmp_path):
         assert [one.level for one in here.limits(at)] == ["warning"]
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-# -- adapters and addresses ---------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def listening(context: ssl.SSLContext | None = None):
-    """A server that takes connections, and counts the bytes that clients say in clear after the TLS handshake."""
-    heard: list[bytes] = []
-
-    def serve() -> None:
-        while True:
-            line, whose = server.accept()
-            with line, contextlib.suppress(ssl.SSLError):
-                if whose == last.getsockname():
-                    return
-                with context.wrap_socket(line, server_side=True) if context else line as said:
-                    heard.append(said.recv(100))
-
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as last:
-        last.bind(("127.0.0.1", 0))
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield server.getsockname()[1], heard
-        last.connect(server.getsockname())  # connections are taken in their order: those of before have been heard then
-        thread.join(60)
-
-
-def sito(**more: Any) -> dict[str, Any]:
-    return {"use": "sito", "chiave": "una-chiave-di-prova", **more}
-
-
-def test_an_adapter_with_wrong_settings_is_wrong_and_the_others_are_looked_at(tmp_path):
-    with listening() as (port, heard):
-        found = examined(write(tmp_path, adapters={"sito": sito(url=f"http://127.0.0.1:{port}"), "rotto": sito()}))
-    assert sorted(levels(found, "doctor.adapters")) == ["ok", "wrong"]
-    assert levels(found, "doctor.address") == ["ok"]
-    assert heard == [b""], "a connection is opened and nothing is said"
-
-
-def test_a_system_that_cannot_be_reached_is_a_doubt_not_an_error(tmp_path, capsys):
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    path = write(tmp_path, adapters={"sito": sito(url=f"http://127.0.0.1:{port}")})
-    assert main(["doctor", "--config", str(path)]) == 0
-    assert f"sito cannot be reached: Connection refused at 127.0.0.1:{port}" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    [({"url": "https://sito.comune.example/api"}, ["sito.comune.example:443"]), ({"url": "postgresql+psycopg://u:p@db.comune.example/x"}, ["db.comune.example:5432"]),
-     ({"url": "sqlite:///x.db"}, []), ({"smtp_host": "posta.comune.example", "smtp_port": 25}, ["posta.comune.example:25"]),
-     ({"url": "http://[::1]:81/", "url_ricerca": "", "port": ""}, ["::1:81"])],
-)  # fmt: skip
-def test_addresses_are_found_in_the_settings_of_any_adapter(settings, expected):
-    assert [str(address) for address in systems._addresses("sito", list(settings.items()))] == expected
-
-
-def certificate(folder: Path, days: int) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that signs itself, good for so many days."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    key, now = ec.generate_private_key(ec.SECP256R1()), dt.datetime.now(dt.UTC)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "prova")])
-    address = x509.SubjectAlternativeName([x509.IPAddress(__import__("ipaddress").ip_address("127.0.0.1"))])
-    made = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=100)).not_valid_after(now + dt.timedelta(days=days))
-        .add_extension(address, critical=False).add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(key, hashes.SHA256())
-    )  # fmt: skip
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return folder / "cert.pem", folder / "key.pem"
-
-
-@pytest.mark.parametrize(("days", "trusted", "level"), [(90, True, "ok"), (10, True, "warning"), (-1, True, "wrong"), (90, False, "wrong")])
-def test_a_certificate_is_looked_at_as_the_adapter_would(tmp_path, days, trusted, level):
-    file, key = certificate(tmp_path, days)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file, key)
-    with listening(context) as (port, heard):
-        found = examined(
-            write(tmp_path, adapters={"sito": sito(url=f"https://127.0.0.1:{port}", **({"ca": str(file)} if trusted else {}))})
-        )
-    assert levels(found, "doctor.tls") == [level]
-    assert not any(heard)
-
-
-@pytest.mark.parametrize(("days", "level"), [(90, "ok"), (10, "warning"), (-1, "wrong"), (None, "wrong")])
-def test_our_own_certificate_is_looked_at_whether_the_system_can_be_reached_or_not(tmp_path, days, level):
-    """A server looks at it only when the connection stands (TLS 1.3): the day after it ended each call fails, and nothing had told."""
-    file, key = (tmp_path / "assente.pem", tmp_path / "key.pem") if days is None else certificate(tmp_path, days)
-    own = sito(url="https://127.0.0.1:9", certificate=str(file), certificate_key=str(key))
-    assert levels(examined(write(tmp_path, adapters={"sito": own})), "doctor.tls") == [level]
 
 
 # -- the embedded store and the attachments ---------------------------------------------------------------------------------
