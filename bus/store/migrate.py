@@ -31,7 +31,8 @@ MOMENT = 2.0
 
 _PROCESSES = "SELECT role, host, pid, seen FROM processes ORDER BY seen DESC"
 _TABLES = """
-SELECT string_agg(quote_ident(relname), ', ' ORDER BY relname) FROM pg_class WHERE relnamespace = current_schema()::regnamespace
+SELECT string_agg(quote_ident(relname), ', ' ORDER BY relname) FROM pg_class
+WHERE relnamespace = quote_ident(current_schema())::regnamespace
   AND relkind = 'r' AND relowner = (SELECT relowner FROM pg_class WHERE oid = to_regclass('records'))
 """
 
@@ -236,7 +237,7 @@ def _taken(connection: Any) -> bool:
     """The server needs a moment to see that a process is gone."""
     until = time.monotonic() + MOMENT
     while not connection.exec_driver_sql(
-        f"SELECT pg_try_advisory_lock({schema.PRESENCE}, current_schema()::regnamespace::oid::int4)"
+        f"SELECT pg_try_advisory_lock({schema.PRESENCE}, quote_ident(current_schema())::regnamespace::oid::int4)"
     ).scalar():
         if time.monotonic() > until:
             return False

@@ -22,7 +22,7 @@ SELECT c.relname AS name, a.pid, a.usename AS "user", a.application_name AS prog
   to_char(a.xact_start, 'YYYY-MM-DD HH24:MI:SS TZ') AS since, l.granted, pg_blocking_pids(a.pid) AS behind
 FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_stat_activity a ON a.pid = l.pid
 WHERE (l.mode = 'AccessExclusiveLock' OR %(looks)s) AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  AND c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'
+  AND c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind = 'r'
 ORDER BY l.granted DESC, c.relname, a.pid
 """
 # Who may not see other users' sessions sees that they are there and what they call themselves, and not how far a standby is.

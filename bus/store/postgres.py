@@ -64,16 +64,16 @@ _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _NUMBER = """
 SELECT pg_current_xact_id()::text AS number, current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes
 """
-_LOCK = "FROM pg_advisory_xact_lock(1399745924, current_schema()::regnamespace::oid::int4)"
+_LOCK = "FROM pg_advisory_xact_lock(1399745924, quote_ident(current_schema())::regnamespace::oid::int4)"
 _FATE = "SELECT pg_xact_status((%s)::xid8) AS fate"
 _PROOF = "SELECT 1 AS yes FROM records WHERE id = %s"
 _LIFE = "SELECT concat(pg_postmaster_start_time(), ' ', stats_reset) AS life FROM pg_stat_bgwriter"
 """Another one since the server began anew: after a crash it forgets its statistics, also when only its sessions ended."""
 _END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_xid = ((%s)::xid8)::xid AND pid <> pg_backend_pid()"
-_PRESENT = f"SELECT pg_advisory_lock_shared({schema.PRESENCE}, current_schema()::regnamespace::oid::int4)"
+_PRESENT = f"SELECT pg_advisory_lock_shared({schema.PRESENCE}, quote_ident(current_schema())::regnamespace::oid::int4)"
 _END_SILENT = """
 SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 1399745924 AND l.objid = current_schema()::regnamespace::oid
+WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 1399745924 AND l.objid = quote_ident(current_schema())::regnamespace::oid
   AND a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.wait_event = 'ClientRead'
   AND greatest(a.query_start, a.state_change) < clock_timestamp() - interval '3 seconds'
 """

@@ -45,7 +45,7 @@ SELECT pg_logical_emit_message(true, 'snodo', '')
 -- name: take_alone
 SELECT set_config(name, '0', true) FROM pg_settings
 WHERE name IN ('idle_in_transaction_session_timeout', 'statement_timeout', 'transaction_timeout')
-  AND (SELECT pg_try_advisory_xact_lock(1399745926, current_schema()::regnamespace::oid::int4))
+  AND (SELECT pg_try_advisory_xact_lock(1399745926, quote_ident(current_schema())::regnamespace::oid::int4))
 
 -- name: make_texts
 CREATE TEMPORARY TABLE texts (old TEXT COLLATE "C" PRIMARY KEY, new TEXT NOT NULL) ON COMMIT DROP

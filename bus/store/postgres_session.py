@@ -272,7 +272,7 @@ SELECT current_setting('server_encoding') AS encoding, current_setting('fsync') 
                      FROM unnest(string_to_array(current_setting('search_path'), ',')) said)
      AND NOT has_schema_privilege(oid, 'USAGE') LIMIT 1) AS closed,
   (SELECT string_agg(quote_ident(relname), ', ' ORDER BY relname) FROM pg_class
-   WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relpersistence = 'u'
+   WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind = 'r' AND relpersistence = 'u'
      AND relowner = (SELECT relowner FROM pg_class WHERE oid = to_regclass('records'))) AS unlogged
 """
 """``sources``: where a setting was said, as far as our user may know; ``altered``: which ALTER said ``synchronous_commit``, if one did (of
@@ -281,7 +281,8 @@ the three, the others are of the whole server); ``closed``: what opens the schem
 # Tables that were made since the rights were given have none: `grants.sql` belongs to each migration, and says what is needed.
 _LACKING = """
 SELECT string_agg(c.relname, ', ' ORDER BY c.relname) AS tables FROM pg_class c
-WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND c.relname NOT IN ('alembic_version', 'schema_revision')
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind = 'r'
+  AND c.relname NOT IN ('alembic_version', 'schema_revision')
   AND c.relowner = (SELECT relowner FROM pg_class WHERE oid = to_regclass('records'))
   AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
     AND (has_table_privilege(c.oid, 'UPDATE') AND (has_table_privilege(c.oid, 'DELETE') OR c.relname = 'tiles')

@@ -196,6 +196,18 @@ def test_a_user_without_the_rights_to_a_new_table_is_refused_with_the_script_tha
             raw.execute("DROP ROLE povero")
 
 
+@pytest.mark.parametrize("name", ["Snodo", "snodo-prod"])
+def test_a_schema_whose_name_wants_quotes_is_a_schema_as_any_other(tmp_path, postgresql_url, name):
+    with psycopg.connect(postgresql_url, autocommit=True) as raw:
+        raw.execute(f'CREATE SCHEMA "{name}"')
+        raw.execute(f'ALTER ROLE snodo IN DATABASE "{raw.info.dbname}" SET search_path = "{name}"')
+        open_store(postgresql_url).close()
+        found = examined(write(tmp_path, store={"url": postgresql_url}))
+        assert migrate.migrate(postgresql_url, REVISION - 1) == (REVISION, REVISION - 1)
+        assert raw.execute("SELECT DISTINCT schemaname FROM pg_tables WHERE tablename = 'records'").fetchall() == [(name,)]
+    assert [one.what for one in found["doctor.store-settings"] if one.level == "wrong"] == []
+
+
 def test_a_schema_into_which_our_user_may_not_look_is_told_with_what_opens_it(tmp_path, postgresql_url):
     """That one must be made, as where there is none, would lead to a second, empty one."""
     with psycopg.connect(postgresql_url, autocommit=True) as raw:

@@ -27,7 +27,8 @@ _BARRED = """
 SELECT current_user AS "user", s.name AS schema, 'as the owner of the schema: GRANT CREATE ON SCHEMA ' || quote_ident(s.name) || ' TO '
   || quote_ident(current_user) || '; or name in store.url, for bus migrate up, a user that may' AS hint
 FROM (SELECT current_schema()::text AS name) s WHERE NOT has_schema_privilege(s.name, 'CREATE') AND NOT EXISTS (
-  SELECT 1 FROM pg_class WHERE relname = 'records' AND relnamespace = s.name::regnamespace AND NOT pg_has_role(relowner, 'USAGE'))
+  SELECT 1 FROM pg_class
+  WHERE relname = 'records' AND relnamespace = quote_ident(s.name)::regnamespace AND NOT pg_has_role(relowner, 'USAGE'))
 """
 
 
@@ -63,8 +64,8 @@ def prepare_sqlite(raw: sqlite3.Connection) -> None:
 
 def revision_of_postgres(session: psycopg.Connection[Any]) -> int:
     """0 for a schema without our tables. Asks the catalogue itself: ``to_regclass`` may answer from before we had the lock."""
-    found = session.execute("SELECT 1 FROM pg_class WHERE relname = 'schema_revision' AND relnamespace = current_schema()::regnamespace")
-    if found.fetchone() is None:
+    ours = "SELECT 1 FROM pg_class WHERE relname = 'schema_revision' AND relnamespace = quote_ident(current_schema())::regnamespace"
+    if session.execute(ours).fetchone() is None:
         return 0
     row = session.execute("SELECT max(revision) AS revision FROM schema_revision").fetchone()
     return int(row["revision"] or 0) if row else 0
@@ -81,7 +82,7 @@ def prepare_postgres(session: psycopg.Connection[Any]) -> None:
     if revision_of_postgres(session) == 0:
         refuse_barred(session)
         with session.transaction():
-            session.execute(f"SELECT pg_advisory_xact_lock({LOCK}, current_schema()::regnamespace::oid::int4)")
+            session.execute(f"SELECT pg_advisory_xact_lock({LOCK}, quote_ident(current_schema())::regnamespace::oid::int4)")
             if revision_of_postgres(session) == 0:
                 session.execute(_everything("postgres").encode(), prepare=False)
     refuse(revision_of_postgres(session))
