@@ -22,7 +22,7 @@ BUS = "bus"
 class Traffic:
     """What all routes do with messages: types that one begins with or waits for, types that one sends, and by type the keys of the case
     that the routes which begin with it read of it; ``next``: by type those that each message of it surely makes routes send, to routes;
-    ``apart``: types that carry keys, none of which anything else gives to a case.
+    ``apart``: types with which no route begins and whose keys nothing else gives to a case.
     """
 
     taken: frozenset[str]
@@ -61,7 +61,7 @@ def traffic_of(outlines: Iterable[Outline], types: Mapping[str, MessageType]) ->
     for one in known:
         following[one.on] = following.get(one.on, frozenset()) | (one.surely & begun)
     given = Counter(key for one in types.values() for key in one.case) + Counter(key for one in known for key in one.keys)
-    apart = {name for name, one in types.items() if one.case and not keys.get(name) and all(given[key] == 1 for key in one.case)}
+    apart = {name for name, one in types.items() if one.case and name not in keys and all(given[key] == 1 for key in one.case)}
     sent = frozenset[str]().union(*(one.sent for one in known))
     return Traffic(taken | {one.on for one in known}, sent, keys, following, frozenset(apart))
 

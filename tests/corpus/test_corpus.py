@@ -258,6 +258,17 @@ def test_a_wait_finds_no_messages_whose_key_nothing_else_gives_to_a_case(key: st
     assert found == [one.code for one in findings if one.file == PLACES["route"]], [str(one) for one in findings]
 
 
+def test_a_wait_finds_a_further_message_of_the_type_with_which_its_route_begins(tmp_path: Path) -> None:
+    """The first message gave the case its key, though nothing else carries one of that name."""
+    folder = tmp_path / "rules"
+    shutil.copytree(WORLD, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    note = "type: prova.nota\ncase: {nota: body.x}\nschema: {type: object, properties: {x: {type: string}}, required: [x]}\n"
+    (folder / PLACES["type"]).write_text(note, encoding="utf-8")
+    steps = "steps:\n  - {id: a, wait: prova.nota, deadline: 2d}\n"
+    (folder / PLACES["route"]).write_text(f"route: prova.rotta\nversion: 1\non: prova.nota\n{steps}", encoding="utf-8")
+    assert [] == [str(one) for one in examine(folder, OPERATIONS)[1] if one.file == PLACES["route"]]
+
+
 @pytest.mark.parametrize("asking", ["routes/aperta.yaml", "routes/zelante.yaml"])
 def test_what_one_route_asks_about_is_not_asked_for_another(asking: str) -> None:
     """Both look the same code up with the same expression; only one has a condition for the codes that the table lacks."""
