@@ -316,6 +316,8 @@ class World:
                     raise
                 self.note(error.code)
                 self._pass(TIMEOUT + 1)
+        else:
+            raise SimulationError(f"the lane of {self.name(run)} never comes to rest")
         self._ring([run])
 
     def _do(self, tx: Tx, act: str, run: str) -> None:

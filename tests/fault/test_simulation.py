@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from bus.diagnostics import configure
+from bus.errors import Conflict
 from bus.testing.simulation import Simulation, SimulationError, check, simulate
 
 SEEDS, CHUNK = range(500), 50
@@ -40,6 +41,16 @@ def test_the_same_seed_gives_the_same_trace_in_another_process_and_in_another_pl
 
 def test_other_seeds_give_other_traces() -> None:
     assert len({simulate(seed)[-1] for seed in range(8)}) == 8
+
+
+def test_a_lane_that_never_comes_to_rest_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise Conflict("it may have its effect still", code="dead.lane-not-at-rest")
+
+    monkeypatch.setattr(Simulation, "_do", refuse)
+    with pytest.raises(SimulationError, match="never comes to rest"):
+        for seed in range(20):
+            simulate(seed)
 
 
 def test_what_fails_is_told_with_as_few_moves_as_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
