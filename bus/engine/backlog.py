@@ -13,6 +13,7 @@ import time
 
 from bus.clock import Clock, text_of
 from bus.diagnostics import logger
+from bus.engine.faltering import Faltering
 from bus.engine.threads import Threads
 from bus.errors import Busy
 from bus.store import Store
@@ -31,6 +32,8 @@ class Backlog:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread = Threads(1, "snodo-backlog")
+        self._log = logger("snodo.intake")
+        self._faltering = Faltering(lambda error: self._log.warning("backlog.not-counted", error=repr(error)))
         self.full = False
 
     def check(self) -> None:
@@ -51,20 +54,17 @@ class Backlog:
     def _watch(self) -> None:
         """Look, and while it is full again and again: the first message after a pause must not meet what was true before it."""
         try:
-            self._look()
+            self._faltering.attempt(self._look)  # a store that fails says so itself, when a message is written
             while self.full and not self._stopping.wait(EVERY):
-                self._look()
+                self._faltering.attempt(self._look)
         finally:
             self._lock.release()
 
     def _look(self) -> None:
-        try:
-            count = self._count()
-            was, self.full = self.full, count >= (self._most * 0.9 if self.full else self._most)
-            if was != self.full:
-                logger("snodo.intake").warning("backlog.full" if self.full else "backlog.worked-off", ready=count, most=self._most)
-        except Exception as error:  # noqa: BLE001 - the store says so itself when a message is written
-            logger("snodo.intake").warning("backlog.not-counted", error=repr(error))
+        count = self._count()
+        was, self.full = self.full, count >= (self._most * 0.9 if self.full else self._most)
+        if was != self.full:
+            self._log.warning("backlog.full" if self.full else "backlog.worked-off", ready=count, most=self._most)
 
     def _count(self) -> int:
         """Runs that a worker could take, up to the bound. Who stands behind a dead letter is looked for only when that may decide."""

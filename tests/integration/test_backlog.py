@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from bus.client import Client, ClientError
 from bus.clock import SystemClock
+from bus.engine import backlog as backlogs
 from bus.engine.backlog import Backlog
 from bus.engine.engine import Engine
+from bus.errors import Busy, StoreError
 from bus.store import Store
 from bus.testing.store_contract import add_runs, claim, settle
+from tests.integration.kit import until
 from tests.small_bus import key_of, running
 
 
@@ -35,6 +39,23 @@ def test_the_door_shuts_at_the_bound_and_opens_when_a_tenth_is_worked_off(store:
     settle(store, rows[2])
     settle(store, rows[3])
     assert not full(backlog)
+    backlog.close()
+
+
+def test_a_full_door_says_once_that_it_cannot_count_and_looks_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not each second: a database may be away for hours."""
+    monkeypatch.setattr(backlogs, "EVERY", 0.01)
+    backlog, looks = Backlog(store, SystemClock(), 20), Mock(side_effect=StoreError("away", code="store.unreachable"))
+    says = Mock()
+    monkeypatch.setattr(backlog, "_log", says)
+    monkeypatch.setattr(backlog, "_count", looks)
+    backlog.full = True
+    with pytest.raises(Busy):
+        backlog.check()
+    until(lambda: looks.call_count > 9, "it looks on")
+    assert [one.args for one in says.warning.call_args_list] == [("backlog.not-counted",)]
+    looks.side_effect = [0]
+    until(lambda: not backlog.full, "the door is open")
     backlog.close()
 
 
