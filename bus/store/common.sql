@@ -60,10 +60,12 @@ SELECT id, message, route, version, digest, entry, state, place FROM runs WHERE 
 SELECT DISTINCT r.message FROM messages s JOIN runs r ON r.case_id = s.case_id JOIN matches m ON m.run = r.id AND m.message = s.id
 WHERE s.id IN :list(messages) ORDER BY r.message
 
--- Runs that were given this message while they waited; they are of its case.
+-- Runs that were given this message while they waited: they are of its case, or waited for a key of it that joins no cases.
 -- name: runs_woken_by
-SELECT r.id FROM messages s JOIN runs r ON r.case_id = s.case_id JOIN matches m ON m.run = r.id AND m.message = s.id
-WHERE s.id = :message ORDER BY r.id
+SELECT r.id FROM messages s JOIN runs r ON r.case_id = s.case_id JOIN matches m ON m.run = r.id AND m.message = s.id WHERE s.id = :message
+UNION SELECT m.run FROM message_keys k JOIN waits w ON w.type = k.type AND w.name = k.name AND w.value = k.value
+JOIN matches m ON m.run = w.run AND m.message = k.message WHERE k.message = :message
+ORDER BY 1
 
 -- name: records_among_runs
 SELECT run, content FROM records WHERE run IN :list(runs) ORDER BY seq

@@ -71,8 +71,10 @@ def test_the_token_of_a_person_by_whom_a_run_waited_stands_in_no_record_and_goes
 
         message = sent(server, "prova.persona", {"cf": WHO})
         until(lambda: server.app.message(message)["state"] == "waiting", "it waits")
-        sent(server, "prova.segue", {"cf": WHO})
+        follows = sent(server, "prova.segue", {"cf": WHO})
         assert wait_reply(server.app, message, 60)["reply"] == {"fatto": True}
+        [run] = server.app.message(message)["runs"]
+        assert server.app.message(follows)["woke"] == [run["id"]], "a person's key joins no cases"
         assert told() == ["case_keys", "holders", "message_keys", "waits"]
         with server.app.store.read() as tx:
             before = projection.snapshot(tx)
