@@ -55,10 +55,13 @@ SELECT id, payload FROM messages WHERE id IN :list(messages)
 -- name: runs_among_messages
 SELECT id, message, route, version, digest, entry, state, place FROM runs WHERE message IN :list(messages) ORDER BY message, id
 
--- What these messages, sent by runs and so in their cases, woke: the messages of the runs that waited for them.
+-- What these messages woke: the messages of the runs that waited for them, found as in `runs_woken_by`.
 -- name: messages_of_woken
-SELECT DISTINCT r.message FROM messages s JOIN runs r ON r.case_id = s.case_id JOIN matches m ON m.run = r.id AND m.message = s.id
-WHERE s.id IN :list(messages) ORDER BY r.message
+SELECT r.message FROM messages s JOIN runs r ON r.case_id = s.case_id JOIN matches m ON m.run = r.id AND m.message = s.id
+WHERE s.id IN :list(messages)
+UNION SELECT r.message FROM message_keys k JOIN waits w ON w.type = k.type AND w.name = k.name AND w.value = k.value
+JOIN matches m ON m.run = w.run AND m.message = k.message JOIN runs r ON r.id = m.run WHERE k.message IN :list(messages)
+ORDER BY 1
 
 -- Runs that were given this message while they waited: they are of its case, or waited for a key of it that joins no cases.
 -- name: runs_woken_by

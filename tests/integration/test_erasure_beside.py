@@ -8,6 +8,7 @@ import sqlite3
 
 from bus import doctor
 from bus.engine import projection
+from bus.store import listed
 from tests.integration.kit import until
 from tests.integration.test_erasure import NAME, WHO, asked, confirmed, greet, sent, two_sysadmins
 from tests.small_bus import Caller, running, wait_reply
@@ -75,6 +76,9 @@ def test_the_token_of_a_person_by_whom_a_run_waited_stands_in_no_record_and_goes
         assert wait_reply(server.app, message, 60)["reply"] == {"fatto": True}
         [run] = server.app.message(message)["runs"]
         assert server.app.message(follows)["woke"] == [run["id"]], "a person's key joins no cases"
+        with server.app.store.read() as tx:
+            found = tx.all("messages_of_woken", messages=listed([follows]))  # a plan goes on with these
+        assert [row["message"] for row in found] == [message]
         assert told() == ["case_keys", "holders", "message_keys", "waits"]
         with server.app.store.read() as tx:
             before = projection.snapshot(tx)
