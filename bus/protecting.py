@@ -76,7 +76,7 @@ def _protect(tx: Tx) -> None:
 
 def _seal(tx: Tx) -> None:
     for row in _payloads(tx):
-        nonce, content = bytes(row["nonce"]), bytes(row["content"])
+        nonce, content = payload.parts(row)
         number = payload.key_number(nonce)
         if number is not None and not payload.matches(row["id"], nonce, content):
             tx.do("set_payload", id=row["id"], content=payload.sealed_again(nonce, content, tx.keys.key(number)))
@@ -88,7 +88,7 @@ def _lay_open(tx: Tx) -> None:
         return
     for row in _payloads(tx):
         try:
-            text = payload.opened(bytes(row["nonce"]), bytes(row["content"]), tx.keys)
+            text = payload.opened(*payload.parts(row), tx.keys)
         except Erased:
             continue
         tx.do("set_payload", id=row["id"], content=text)
@@ -132,7 +132,7 @@ def _told(tx: Tx, record: Record) -> list[str]:
         except ValueError:
             pass
         try:
-            return parsed(payload.opened(bytes(row["nonce"]), bytes(row["content"]), tx.keys))
+            return parsed(payload.opened(*payload.parts(row), tx.keys))
         except Erased:
             return None
 
