@@ -121,12 +121,17 @@ def inflated(body: bytes, headers: Mapping[str, str], limit: int) -> bytes:
     """A body in gzip as it was before; as it came where it is in none, is not whole, or would be larger than ``limit``."""
     if headers.get("content-encoding", "").strip().lower() not in ("gzip", "x-gzip"):
         return body
-    coded = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    with suppress(zlib.error):
-        plain = coded.decompress(body, limit + 1)
-        if coded.eof and len(plain) <= limit:
-            return plain
-    return body
+    plain, left = b"", body
+    while left:  # it may be in several members, one behind the other (RFC 1952)
+        coded = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        try:
+            plain += coded.decompress(left, limit + 1 - len(plain))
+        except zlib.error:
+            return body
+        if not coded.eof or len(plain) > limit:
+            return body
+        left = coded.unused_data
+    return plain
 
 
 def no_answer(effect: Effect, sentence: str, **detail: Any) -> OutsideError:

@@ -33,6 +33,8 @@ def _web_address(text: str) -> str:
 
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 """Where a system is called over HTTP."""
+WebAddressOrNone = Annotated[str, AfterValidator(lambda text: text and _web_address(text))]
+"""The same; empty where there is none."""
 
 
 def _web_headers(given: dict[str, str]) -> dict[str, str]:

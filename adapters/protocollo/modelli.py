@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from adapters.protocollo.dialects import Dialect, Shipped
-from adapters.shapes import WebAddress
+from adapters.shapes import WebAddress, WebAddressOrNone
 from bus.adapter import Contract, LocalFile, Settings
 
 _RIFERIMENTO = r"^[A-Za-z0-9._:/-]{1,64}$"
@@ -67,7 +67,7 @@ class ProtocolloSettings(Settings):
     url: WebAddress = Field(description="address of the DOCAREA service; the one in the WSDL is never called")
     dialetto: Shipped | Dialect = Field(default="docarea", description="docarea, ads, tinn, or a whole dialect written out")
     contratto: LocalFile = Field(default="", description="path of the WSDL; empty takes the one shipped with the dialect")
-    url_ricerca: WebAddress = Field(default="", description="ads: address of ProtocolloExtendedService")
+    url_ricerca: WebAddressOrNone = Field(default="", description="ads: address of ProtocolloExtendedService")
     contratto_ricerca: LocalFile = Field(default="", description="ads: path of the WSDL of ProtocolloExtendedService")
     autorizzazione_ricerca: str = Field(default="", repr=False, description="ads: Authorization header of ProtocolloExtendedService")
     ente: str = Field(description="code of the body, for the login")

@@ -392,7 +392,7 @@ def _syntax_error(message: str, text: str, line: int, column: int) -> Expression
 def _strange(sign: str) -> str:
     """What a sign is that looks like a plain one (a Cyrillic о), or like nothing."""
     named = f"it is {unicodedata.name(sign, 'a sign')} (U+{ord(sign):04X})" if sign and not sign.isascii() else ""
-    return named and f"{named}; outside quotes there are plain letters and blanks alone"
+    return named and f'{named}; outside quotes there are plain letters and blanks alone, and a field with others is body["…"]'
 
 
 def _syntax(message: str, text: str) -> tuple[str, str, str]:

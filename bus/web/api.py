@@ -53,7 +53,7 @@ MESSAGES = (
         {200: ("The reply came in time.", "Replied", JSON), 202: ("The message is durable.", "Accepted", JSON)}, {404},
         (
             _header(
-                "Idempotency-Key", "Your key for this message, printable ASCII: the same key gives the same answer.",
+                "Idempotency-Key", "Your key for this message, 1 to 200 signs of printable ASCII: the same key gives the same answer.",
                 {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[ -~]+$"},
             ),
             _header("Prefer", "wait=N: the seconds you are ready to wait for the reply (RFC 7240)."),

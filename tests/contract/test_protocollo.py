@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from adapters.protocollo.adapter import Protocollo
 from adapters.protocollo.dialects import is_marked, says
+from adapters.protocollo.modelli import ProtocolloSettings
 from bus.adapter import InDoubt, Refused, Unreachable
 from bus.testing.adapter_contract import AdapterContract, Example, ExampleFile, attempt, call, probe, unique
 from bus.testing.simulators import RunningSimulator, start
@@ -406,3 +408,9 @@ def test_our_reference_is_found_however_the_register_writes_an_object(held, foun
 )  # fmt: skip
 def test_an_object_is_ours_but_for_capitals_accents_and_marks(held, said):
     assert says(held, "SCIA, rifacimento dell'edificio è [rif. A-1]") is said
+
+
+def test_no_address_of_a_search_may_be_written_as_left_out():
+    assert ProtocolloSettings.model_validate({"url": "http://127.0.0.1:9/", "url_ricerca": "", **COMMON}).url_ricerca == ""
+    with pytest.raises(ValidationError, match="is no address"):
+        ProtocolloSettings.model_validate({"url": "http://127.0.0.1:9/", "url_ricerca": "ricerca", **COMMON})

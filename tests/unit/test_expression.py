@@ -123,6 +123,7 @@ def test_a_failure_never_shows_a_value() -> None:
         ("body.nome <> 'a'", 1, 11, "unexpected `<>`", "!="),
         ("size(body.nome) ≥ 3", 1, 17, "unexpected `≥`", ">="),
         ("body.nome\u00a0== 'a'", 1, 10, "unexpected `\u00a0`", "NO-BREAK SPACE (U+00A0)"),
+        ("body.citt\u00e0", 1, 10, "unexpected `\u00e0`", 'body["…"]'),
         ("b\u043edy.nome", 1, 2, "unexpected `\u043e`", "CYRILLIC SMALL LETTER O (U+043E)"),
         ("body.nome in ('a', 'b')", 1, 18, "unexpected `,`", "square brackets"),
         ("body.nome ?? 'a'", 1, 11, "unexpected `??`", "default(x, other)"),
