@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import SimpleNamespace
@@ -254,3 +255,12 @@ def test_a_route_takes_its_plan_when_its_tries_would_have_ended_and_only_for_a_c
     assert live.dues == {"p": ends if takes else later}
     assert live._takes_its_plan(ask, tries, ends) == takes
     assert ("p" in live.dues) != takes
+
+
+def test_who_hears_that_one_more_or_one_less_is_at_work_looks_through_everything(world: Simulation) -> None:
+    """What a process held that is gone was due long ago, and a look that found nothing may have been a moment before."""
+    engine = world.processes[0].engine
+    for workers, looks in ((1, False), (2, True), (2, False), (1, True)):
+        engine._sweeper._seen_until = math.inf
+        engine.works_beside(workers)
+        assert (engine._sweeper._seen_until < math.inf) == looks
