@@ -97,10 +97,9 @@ def mapping(
 
 def _made(known: Declared, file: str, text: str, name: str, body: Any) -> Any:
     """What a mapping that is being written makes of a body."""
-    from bus.catalog import load
     from bus.rulefiles import files_of
 
-    whole = load(_without_wrong_routes({**files_of(known.config.rules), file: text.encode()}, known), known.operations)
+    whole = _begun({**files_of(known.config.rules), file: text.encode()}, known)
     return whole.mappings[name]({"body": body, "message": {}, "case": {}, "now": ""})
 
 
@@ -220,23 +219,25 @@ def _taken(sentence: str) -> Conflict:
 
 def _house(config: Path) -> tuple[Declared, Catalog]:
     """The settings and the rules; a project without rules is begun."""
-    from bus.catalog import load
     from bus.cli.rules import declared
     from bus.rulefiles import files_of
 
     known = declared(config)
     (known.config.rules / "routes").mkdir(parents=True, exist_ok=True)
-    return known, load(_without_wrong_routes(files_of(known.config.rules), known), known.operations)
+    return known, _begun(files_of(known.config.rules), known)
 
 
-def _without_wrong_routes(files: Files, known: Declared) -> Files:
-    """Files of rules, with routes that do nothing in the place of those with an error: what is to be begun may be just what they miss."""
-    from bus.catalog import examine
+def _begun(files: Files, known: Declared) -> Catalog:
+    """The rules, with routes that do nothing in the place of those with an error: what is to be begun may be just what they miss."""
+    from bus.catalog import examine, load
     from bus.rulefiles import beside_of, is_route
 
-    wrong = {one.file for one in examine(files, known.operations)[1] if one.severity == "error" and is_route(one.file)}
+    catalog, findings = examine(files, known.operations)
+    if catalog is not None:
+        return catalog
+    wrong = {one.file for one in findings if one.severity == "error" and is_route(one.file)}
     beside = {beside_of(file) for file in wrong}
-    return {file: _idle(text) if file in wrong else text for file, text in files.items() if file not in beside}
+    return load({file: _idle(text) if file in wrong else text for file, text in files.items() if file not in beside}, known.operations)
 
 
 def _idle(text: bytes) -> bytes:

@@ -107,10 +107,7 @@ def _ours(adapter: str, file: str, now: dt.datetime) -> Verdict:
         until = load_pem_x509_certificate(Path(file).read_bytes()).not_valid_after_utc
     except (OSError, ValueError) as error:
         return wrong("doctor.tls", f"{adapter}: our certificate cannot be read: {getattr(error, 'strerror', '') or error}", file)
-    what = f"{adapter}: our certificate is good until {until:%Y-%m-%d}"
-    if until < now:
-        return wrong("doctor.tls", what, file)
-    return warning("doctor.tls", what, file) if until - now < SOON else ok("doctor.tls", what, file)
+    return _good_until(until, now, f"{adapter}: our certificate is", file)
 
 
 def _certificate(address: Address, settings: object, line: socket.socket, now: dt.datetime) -> Verdict:
@@ -120,8 +117,13 @@ def _certificate(address: Address, settings: object, line: socket.socket, now: d
     except (OSError, ValueError) as error:
         return wrong("doctor.tls", f"{address.system}: {getattr(error, 'verify_message', '') or error}", str(address))
     until = dt.datetime.fromtimestamp(ssl.cert_time_to_seconds(str((certificate or {})["notAfter"])), dt.UTC)
-    what = f"{address.system}: certificate good until {until:%Y-%m-%d}"
-    return warning("doctor.tls", what, str(address)) if until - now < SOON else ok("doctor.tls", what, str(address))
+    return _good_until(until, now, f"{address.system}: certificate", str(address))
+
+
+def _good_until(until: dt.datetime, now: dt.datetime, what: str, where: str) -> Verdict:
+    left = until - now
+    tell = wrong if left < dt.timedelta() else warning if left < SOON else ok
+    return tell("doctor.tls", f"{what} good until {until:%Y-%m-%d}", where)
 
 
 def _context(settings: Any) -> ssl.SSLContext:

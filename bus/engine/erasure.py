@@ -30,8 +30,6 @@ GIVEN_UP = frozenset({"waiting", "dead"})
 """States of runs that a person may end."""
 APART = frozenset({"read", "exported", "replayed", "attached"})
 """Records that say why somebody looked at a message, and stay, or of a file, and go with it: they have keys of their own."""
-
-
 ABANDONED = dt.timedelta(hours=1)
 """How long a file that came again may wait for the message that names it."""
 AT_ONCE = 500
