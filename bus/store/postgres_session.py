@@ -61,12 +61,13 @@ class Session(psycopg.Connection[dict[str, Any]]):
 
 
 OLDEST = 150000
-LINE = {"application_name": "snodo", "connect_timeout": 5, "keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2,
-        "keepalives_count": 3, "tcp_user_timeout": 10_000}  # fmt: skip
-"""A line that went dead is known within 10 s, by us here and by the server through ``client_connection_check_interval``."""
+LINE = {"application_name": "snodo", "client_encoding": "UTF8", "connect_timeout": 5, "keepalives": 1, "keepalives_idle": 5,
+        "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}  # fmt: skip
+"""A line that went dead is known within 10 s, by us here and by the server through ``client_connection_check_interval``.
+
+Columns of texts are encoded here: from a database that has no encoding (SQL_ASCII) psycopg would take bytes, before anybody can say so."""
 SETTINGS = {
     "synchronous_commit": "on",
-    "client_encoding": "UTF8",  # columns of texts are encoded here
     "client_min_messages": "warning",  # that no standby has a commit is told by one
     "timezone": "UTC",
     "default_transaction_isolation": "read committed",  # who has waited for a lock sees what was done meanwhile

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -11,7 +12,7 @@ import psycopg
 import pytest
 
 from bus.errors import StoreError
-from bus.store import Store
+from bus.store import Store, migrate
 from bus.store.postgres import PostgresStore
 from bus.testing.services import PostgreSQL
 from tests.fault.test_postgres import add, numbers, times
@@ -146,11 +147,17 @@ def test_a_database_that_is_not_there_says_what_to_look_at(postgresql: PostgreSQ
     assert "the database, the user and the password" in told.value.hint
 
 
-def test_a_database_in_another_encoding_is_refused(postgresql: PostgreSQL) -> None:
-    url = postgresql.new_database()
-    latin = url + "_latin"
-    postgresql._sql(f"CREATE DATABASE {latin.rpartition('/')[2]} TEMPLATE template0 ENCODING 'LATIN1'")
-    with pytest.raises(StoreError, match="LATIN1"):
-        PostgresStore(latin)
-    postgresql.drop_database(latin)
-    postgresql.drop_database(url)
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_in_another_encoding_is_refused(postgresql: PostgreSQL, encoding: str) -> None:
+    """SQL_ASCII is what a server made without a locale gives."""
+    other = postgresql.url_of(f"other_{encoding.lower()}")
+    postgresql._sql(f"CREATE DATABASE {other.rpartition('/')[2]} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'")
+    try:
+        asking: list[Callable[[str], object]] = [PostgresStore, migrate.migrate]
+        for asked in asking:
+            with pytest.raises(StoreError, match=encoding) as told:
+                asked(other)
+            assert told.value.code == "store.encoding"
+        assert migrate.status(other)[0] == 0
+    finally:
+        postgresql.drop_database(other)
