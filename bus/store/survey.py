@@ -103,7 +103,7 @@ def _postgresql(url: str) -> Survey:
             return raw.execute(postgres_session.translated(query), parameters or {}).fetchall()
 
     try:
-        with postgres_session.Session.connect(url, autocommit=True, row_factory=dict_row, connect_timeout=5) as raw:
+        with postgres_session.Session.connect(postgres_session.line(url), autocommit=True, row_factory=dict_row) as raw:
             raw.execute(f"SET default_transaction_read_only = on; {_FORM}; {obstacles.PATIENCE}")
             before = dt.datetime.now(dt.UTC)
             [facts] = ask(_FACTS)

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from bus.errors import StoreError
-from bus.store import Store, migrate
+from bus.store import Store, migrate, survey
 from bus.store.postgres import PostgresStore
 from bus.testing.services import PostgreSQL
 from tests.fault.test_postgres import add, numbers, times
@@ -159,5 +159,6 @@ def test_a_database_in_another_encoding_is_refused(postgresql: PostgreSQL, encod
                 asked(other)
             assert told.value.code == "store.encoding"
         assert migrate.status(other)[0] == 0
+        assert any(encoding in unsafe.sentence for unsafe in survey.survey(other).unsafe)
     finally:
         postgresql.drop_database(other)

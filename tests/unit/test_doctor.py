@@ -100,6 +100,14 @@ def test_what_is_printed_is_one_line_for_each_check(tmp_path, capsys):
     assert told.endswith("; next: bus keys new NAME --role portal")
 
 
+def test_who_has_keys_but_none_for_a_sysadmin_is_told_how_to_make_that_one(tmp_path, capsys):
+    path = write(tmp_path, keys=[{"name": "portale", "role": "portal", "sha256": "0" * 64}])
+    assert main(["doctor", "--config", str(path)]) == 0
+    [told] = [line for line in capsys.readouterr().out.splitlines() if "doctor.keys" in line]
+    assert "only for: portal; why: nobody could look at dead letters" in told
+    assert told.endswith("; next: bus keys new NAME --role sysadmin")
+
+
 def test_on_a_terminal_no_word_is_cut_and_what_to_do_has_a_line_of_its_own(tmp_path, capsys, monkeypatch):
     path = write(tmp_path, keys=[])
     monkeypatch.setenv("COLUMNS", "80")
