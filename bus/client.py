@@ -106,8 +106,9 @@ class Client:
     ) -> dict[str, Any]:
         """Send a message: ``{id, type, time, links}`` once it is durable, with ``reply`` when one came within ``wait`` seconds.
 
-        ``key`` names this message for you: sent again with the same key it is the same message. ``attachments`` are what `attach` returned,
-        or addresses alone.
+        ``key`` names this message for you: sent again with the same key it is the same message, and the answer has ``repeated: True`` (also
+        where this call was made again by itself, and the bus had taken the first). ``attachments`` are what `attach` returned, or addresses
+        alone.
         """
         envelope: dict[str, Any] = {"type": type, "data": body}
         files = [one if isinstance(one, str) else {"sha256": one["sha256"], "name": one["name"]} for one in attachments]
@@ -115,7 +116,9 @@ class Client:
         headers = {"Content-Type": "application/json", "Idempotency-Key": _utf8(str(uuid.uuid4()) if key is None else key)}
         if wait > 0:
             headers["Prefer"] = f"wait={math.ceil(wait)}"
-        return self._json("POST", "/messages", json.dumps(envelope).encode(), headers, longer=wait, needs="id")
+        status, fields, content = self._call("POST", "/messages", json.dumps(envelope).encode(), headers, longer=wait)
+        answer = _answer(status, fields, content, needs="id")
+        return {**answer, "repeated": True} if fields.get("idempotency-status") == "repeated" else answer
 
     def ask(
         self, type: str, body: Any, key: str | None = None, wait: float = 30, attachments: Iterable[str | Mapping[str, Any]] = ()

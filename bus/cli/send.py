@@ -34,7 +34,7 @@ def send(
     attach: Annotated[list[Path] | None, typer.Option(help="A file to send with it; may be given again.")] = None,
     json: Json = False,
 ) -> None:
-    """Send a message; prints its id, and the reply if one was waited for and came."""
+    """Send a message; prints its id, whether it was taken before, and the reply if one was waited for and came."""
     data = _data(body)
     with client(url, key) as bus:
         files = [bus.attach(one) for one in attach or ()]
@@ -56,7 +56,8 @@ def _told(answer: dict[str, Any]) -> None:
     from bus.cli.timeline import console
 
     out = console()
-    out.print(f"accepted {answer['id']}")
+    repeated = "  taken before under this idempotency key: nothing new was begun" if answer.get("repeated") else ""
+    out.print(f"accepted {answer['id']}{repeated}")
     if "reply" in answer:
         out.print_json(data=answer["reply"])
     else:

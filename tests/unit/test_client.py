@@ -41,7 +41,8 @@ def test_it_is_one_file_on_the_standard_library():
 
 def test_sending_asking_and_following(client):
     accepted = client.send("prova.saluto", {"nome": "Ada"}, key="ada")
-    assert client.send("prova.saluto", {"nome": "Ada"}, key="ada") == accepted
+    assert client.send("prova.saluto", {"nome": "Ada"}, key="ada") == {**accepted, "repeated": True}
+    assert "repeated" not in accepted
     assert client.ask("prova.saluto", {"nome": "Bea"}) == {"saluto": "ciao Bea"}
     assert client.wait_for(accepted["id"], timeout=60)["state"] == "done"
     assert client.case("istanza:Ada")["messages"][0]["id"] == accepted["id"]

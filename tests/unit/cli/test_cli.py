@@ -140,6 +140,14 @@ def test_send_reads_standard_input(bus, monkeypatch):
     assert "ciao Bea" in out
 
 
+def test_send_says_that_a_message_was_taken_before(bus, tmp_path):
+    again = ("--idempotency-key", "una volta sola")
+    first = sent(bus, tmp_path, "prova.saluto", "Bice", *again)
+    assert sent(bus, tmp_path, "prova.saluto", "Bice", *again) == {**first, "repeated": True}
+    code, out, _ = bus("send", "prova.saluto", '{"nome": "Bice"}', *again)
+    assert (code, out.splitlines()[0]) == (0, f"accepted {first['id']}  taken before under this idempotency key: nothing new was begun")
+
+
 def test_send_of_a_wrong_body_says_what_why_and_next(bus, tmp_path):
     (tmp_path / "b.json").write_text('{"nome": ""}')
     code, out, err = bus("send", "prova.saluto", str(tmp_path / "b.json"))
