@@ -46,7 +46,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of one run's recount. ``state``: done, dead, cancelled or open; ``steps``: asks compared."""
+    """What became of one run's recount. ``state``: done, dead, cancelled, waiting or ready; ``steps``: asks compared."""
 
     opening: Opening
     result: Result
@@ -108,8 +108,12 @@ def retraced(opening: Opening, evidence: Evidence, watch: Watch) -> Retrace:
 
 
 def _state(records: Sequence[Record]) -> str:
-    last = next((record.data["state"] for record in reversed(records) if "state" in record.data), "open")
-    return last if last in {"done", "dead", "cancelled"} else "open"
+    """As the records leave it: who works at it just now is not in the log."""
+    state = "ready"
+    for record in records:
+        woken = state == "waiting" and record.kind in ("matched", "expired")
+        state = str(record.data.get("state", "ready" if woken else state))
+    return state
 
 
 @dataclass(slots=True)

@@ -6,8 +6,9 @@ asks. Nothing is computed a second way, so what is told is what happened.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any, TypeAlias
 
@@ -29,24 +30,34 @@ Where: TypeAlias = tuple[p.Step, str, int]
 """An enclosing step, the part of it that holds the inner steps, and which of several."""
 
 _LONGEST = 80
+_ITEM = re.compile(r"(?:^|/)([^/!\[]+)\[(\d+)\](?=/)")
+"""In the path of an ask: the step ``each``, and the index of its item."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One sentence about the step at ``place``, with the place in its file and, for a condition, its text and what it read."""
+    """One sentence about the step at ``place``, with the place in its file and, for a condition, its text and what it read.
+
+    ``path``: where in this run, as in `bus.engine.asks`: it says which item of an ``each``. Empty where it is told of the step alone.
+    """
 
     at: str
     place: str
     sentence: str
     text: str = ""
     values: tuple[tuple[str, str], ...] = ()
+    path: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        return {"at": self.at, "place": self.place, "sentence": self.sentence, "condition": self.text, "values": dict(self.values)}
+        return {
+            "at": self.at, "place": self.place, "path": self.path, "sentence": self.sentence, "condition": self.text,
+            "values": dict(self.values),
+        }  # fmt: skip
 
     def lines(self) -> Iterator[str]:
         step = self.place.partition("/")[2] or self.place
-        yield f"  {self.at}  {step}: {self.sentence}"
+        items = "".join(f", item {int(index) + 1} of {each}" for each, index in _ITEM.findall(self.path))
+        yield f"  {self.at}  {step}{items}: {self.sentence}"
         if self.text:
             yield f"      {one_line(self.text)}"
         yield from (f"      {name} = {value}" for name, value in self.values)
@@ -116,9 +127,9 @@ class Account:
         failure, pending = self.past.walk.failure, self.past.walk.pending.values()
         if failure is not None:
             sentence = f"the run died here of {failure.code}: {self.values.sentence(failure.sentence)}"
-            return [Reason(self.places.of(failure.place), failure.place, sentence)]
+            return [Reason(self.places.of(failure.place), failure.place, sentence, path=failure.path)]
         if pending:
-            return [Reason(self.places.of(one.place), one.place, _waits(one)) for one in pending]
+            return [Reason(self.places.of(one.place), one.place, _waits(one), path=one.path) for one in pending]
         return [Reason(self.places.of(self.plan.name), self.plan.name, "the route came to its end")]
 
     # --- why not -------------------------------------------------------------------------------------------------------
@@ -142,7 +153,7 @@ class Account:
         if reason := self._passed(last):
             return reason
         if here := next((end for end in self._ends() if end.place == last.place), None):
-            return Reason(here.at, here.place, f"the step was taken, and {here.sentence}")
+            return replace(here, sentence=f"the step was taken, and {here.sentence}")
         when = next((one for one in self._reached[last.place] if one.what == "when" and one.holds), None)
         if when is not None and when.expression is not None:
             return self._of(when, "the step was taken: its condition held")
@@ -154,7 +165,7 @@ class Account:
         if not seen:
             before = list(takewhile(lambda place: place != step.place, (one.place for one in self.plan.walk())))
             end = max(self._ends(), key=lambda end: before.index(end.place) if end.place in before else -1)  # the nearest
-            return Reason(end.at, end.place, f"the run did not come to step `{step.id}`: {end.sentence}")
+            return replace(end, sentence=f"the run did not come to step `{step.id}`: {end.sentence}")
         if any(one.holds for one in seen):
             return None
         return self._of(seen[-1], f"step `{step.id}` was passed over: its condition did not hold")
@@ -196,7 +207,7 @@ class Account:
     def _of(self, one: Condition, sentence: str) -> Reason:
         at = self.places.part(one.place, one.what)
         text = one.expression.text if isinstance(one.expression, Expression) else ""
-        return Reason(at, one.place, sentence, text, tuple(self.values.read(one)))
+        return Reason(at, one.place, sentence, text, tuple(self.values.read(one)), one.path)
 
 
 def account(opening: Opening, evidence: Evidence, values: Values) -> Account:

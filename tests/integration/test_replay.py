@@ -138,7 +138,7 @@ def test_everything_is_recomputed_as_it_was_with_the_same_bytes_in_another_time_
         "unavailable: absent": 0,
         "unavailable: undeclared": 0,
     }
-    assert {one["state"] for one in found["verdicts"]} == {"done", "dead", "open"}
+    assert {one["state"] for one in found["verdicts"]} == {"done", "dead", "waiting"}
     assert (folder / "var/snodo.db").read_bytes() == before, "nothing is written"
 
 

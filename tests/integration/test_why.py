@@ -234,6 +234,26 @@ def test_why_tells_what_each_branch_waits_for(worked, capsys: pytest.CaptureFixt
     assert ["the run waits here for `prova.sveglia`", "the run waits here for `prova.altra-sveglia`"] == waits
 
 
+def test_why_says_of_which_item_a_step_is_told(worked, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["why", worked[1]["righe"], "--config", str(worked[0])])
+    told = [line.partition("  routes/")[2].partition("  ")[2] for line in capsys.readouterr().out.splitlines() if ".yaml:" in line]
+    assert [
+        "una, item 1 of righe: the clause was not taken",
+        "una, item 2 of righe: the clause was taken",
+        "mai, item 2 of righe: the condition did not hold: the step was passed over",
+        "una, item 3 of righe: the clause was not taken",
+    ] == told[:4]
+    assert 0 == main(["why-not", worked[1]["righe"], "mai", "--config", str(worked[0]), "--json"])
+    assert "righe[1]/una/mai" == json.loads(capsys.readouterr().out)["path"]
+
+
+def test_why_says_the_state_as_other_commands_do(worked, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a run that waits it is `waiting`, also after it took a message of another wait."""
+    for nome, state in (("Bo", "waiting"), ("Ada", "done"), ("righe", "dead"), ("rami", "waiting")):
+        assert 0 == main(["why", worked[1][nome], "--config", str(worked[0])])
+        assert state == capsys.readouterr().out.split()[2], nome
+
+
 def test_why_tells_every_condition_in_order_and_the_end_and_no_value_without_a_purpose(worked, capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 == main(["why", worked[1]["Ada"], "--config", str(worked[0])])
     lines = capsys.readouterr().out.splitlines()
