@@ -35,7 +35,7 @@ def print_case(shown: Mapping[str, Any]) -> None:
     out.print(Text.assemble("\n", (", ".join(counted(len(shown[where]), noun) for noun, where in counts), "dim")))
     for run in shown["runs"]:
         if run["state"] == "dead":
-            out.print(f"next: bus dead show {run['id']}")
+            out.print(f"next: bus dead show {run['id']}  by a sysadmin or an auditor: other keys may not")
 
 
 def print_run(shown: Mapping[str, Any]) -> None:

@@ -179,6 +179,17 @@ def test_a_case_is_a_timeline(bus, tmp_path):
     assert json.loads(bus("case", "show", "Ciro", "--json")[1])["state"] == "done"
 
 
+def test_a_portal_is_told_who_may_look_at_a_dead_letter(bus, tmp_path):
+    """Its key may see the case, and not run the command that comes next."""
+    portal = ("--key", key_of("portale"))
+    sent(bus, tmp_path, "prova.guasto", "Elvira", "--wait", "10", *portal)
+    told = bus("case", "show", "istanza:Elvira", *portal)[1].splitlines()[-1]
+    run = told.removeprefix("next: bus dead show ").partition(" ")[0]
+    assert told == f"next: bus dead show {run}  by a sysadmin or an auditor: other keys may not"
+    assert "it takes a key with role auditor or sysadmin" in bus("dead", "show", run, *portal)[2]
+    assert bus("dead", "show", run)[0] == 0
+
+
 def waiting_run(bus, message):
     runs = json.loads(bus("runs", "list", "--state", "waiting", "--json")[1])["runs"]
     return next((one for one in runs if one["message"] == message), None)
