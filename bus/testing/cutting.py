@@ -27,6 +27,7 @@ from bus.route.model import TestDocument
 from bus.route.plan import ParallelStep, Plan
 from bus.testing.invented import Invented
 from bus.testing.routes import play
+from bus.testing.script import TrialError
 
 _TOLD = ("send", "earlier", "then", "given")
 """Parts of a test that speak of people, in the order in which they are learnt to be who."""
@@ -45,7 +46,10 @@ class Cut:
 
 
 def cut(opening: Opening, evidence: Evidence, catalog: Catalog, operations: Mapping[str, Operation], name: str = "") -> Cut:
-    """Cut a test out of one run. Raises `NotFound` when something it needs was erased, `Invalid` for a run that has no test of its own."""
+    """Cut a test out of one run. Raises `NotFound` when something it needs was erased, `Invalid` for a run that has no test of its own.
+
+    `TrialError` where the rules would refuse today what was said then.
+    """
     if opening.entry:
         raise Invalid("this run began with a late message", code="test.late-run", hint="take the message that its case began with")
     route = opening.name.rpartition("@")[0]
@@ -64,7 +68,13 @@ def cut(opening: Opening, evidence: Evidence, catalog: Catalog, operations: Mapp
 def _expecting(
     masked: dict[str, Any], plan: Plan, catalog: Catalog, operations: Mapping[str, Operation], asked: tuple[str, ...], replaced: int
 ) -> Cut:
-    trial = play(plan, TestDocument.model_validate({**masked, "expect": {}}), catalog, operations)
+    try:
+        trial = play(plan, TestDocument.model_validate({**masked, "expect": {}}), catalog, operations)
+    except TrialError as error:
+        hint = (
+            "the rules in the folder do not take what was said then: take a message that came after they changed, or write the test by hand"
+        )
+        raise TrialError(error.sentence, hint=hint) from error
     failure = trial.run.walk.failure
     expect: dict[str, Any] = {"state": trial.run.state}
     if trial.run.replies:

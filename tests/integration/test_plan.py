@@ -36,6 +36,7 @@ from bus.source import read
 from bus.store.opening import Reader, open_reader
 from bus.testing.cutting import Cut, as_yaml, cut
 from bus.testing.routes import run, run_folder
+from bus.testing.script import TrialError
 from bus.web.serve import Server
 from tests.small_bus import key_of, settings, wait_reply
 
@@ -399,6 +400,13 @@ def test_a_test_is_cut_out_of_the_log_and_passes_with_nobody_real_in_it(worked, 
     assert verdict.passed, verdict.faults
     file = f"{ROUTE.lstrip()}tests:\n{text}"
     assert laid_out(file) == file, "as `bus fmt` would write it"
+
+
+def test_a_message_that_its_type_refuses_today_gives_no_test_and_says_what_to_do(worked, edited):
+    edit(edited, "numero: {type: integer}", "numero: {type: integer, maximum: 10}", "mappings/types/ufficio.pratica.yaml")
+    with pytest.raises(TrialError, match=r"the body is not a ufficio\.pratica: /numero") as caught:
+        cut_from(worked, 12, rules=edited)
+    assert caught.value.hint.startswith("the rules in the folder do not take what was said then: take a message that came after")
 
 
 BESIDE = """
