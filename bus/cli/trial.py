@@ -167,7 +167,7 @@ def _cut_of(evidence: Evidence, name: str, catalog: Catalog, operations: Mapping
 
     opening = next((one for one in evidence.openings if name in (one.run, one.message)), None)
     if opening is None:
-        hint = "where a run waited for it, take the message that its case began with: bus case show KEY"
+        hint = f"where a run waited for it, take that run: bus message {name} names it under `woke`"
         raise NotFound("no route began with this message", code="test.no-run", hint=hint)
     return cut(opening, evidence, catalog, operations, said)
 

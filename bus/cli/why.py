@@ -72,7 +72,7 @@ def _accounts(run: str, config: Path, store: str, granted: Granted | None = None
         for page in pages(reader, window.pages_of(messages), Rulebook.of(reader)):
             found += [account(opening, page, values) for opening in page.openings if only in (None, opening.run)]
     if not found:
-        hint = "where a run waited for it, take the message that its case began with: bus case show KEY"
+        hint = f"where a run waited for it, take that run: bus message {messages[0]} names it under `woke`"
         raise NotFound("no route began with this message", code="why.no-run", hint=hint)
     return found
 

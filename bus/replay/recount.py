@@ -103,7 +103,8 @@ def retraced(opening: Opening, evidence: Evidence, watch: Watch) -> Retrace:
     life = _Life(opening, records, start, evidence, {}, watch=watch)
     walked = life.walk_again()
     if walked is None:
-        raise NotFound("the message of this run has been erased", code="why.erased", hint="its journal is still there: bus runs show")
+        hint = f"its journal is still there: bus runs show {opening.run}"
+        raise NotFound("the message of this run has been erased", code="why.erased", hint=hint)
     return Retrace(*walked, life.rules, _state(records))
 
 

@@ -205,8 +205,9 @@ def test_a_late_run_takes_the_steps_of_on_late_alone(worked, step: str, at: str,
 
 
 def test_a_message_that_began_no_run_is_told_as_such(worked) -> None:
-    with pytest.raises(NotFound, match="no route began"):
+    with pytest.raises(NotFound, match="no route began") as caught:
         why_not(worked, "in-tempo", "uno")
+    assert caught.value.hint == f"where a run waited for it, take that run: bus message {worked[1]['in-tempo']} names it under `woke`"
 
 
 def test_a_list_that_could_not_be_told_is_not_called_empty(worked) -> None:

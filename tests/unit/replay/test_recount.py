@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from bus.errors import NotFound
 from bus.log.record import Record
 from bus.message import canonical, parsed
 from bus.replay.fields import unlike
-from bus.replay.recount import Verdict
+from bus.replay.recount import Verdict, retraced
 from tests.unit.replay.simulated import Log, simulated
 
 SEEDS = range(25)
@@ -91,6 +92,14 @@ def test_what_was_erased_is_unavailable_and_not_different(log: Log) -> None:
     verdict = log.verdicts()[record.run]
     assert verdict.result == "unavailable: erased"
     assert [(one.place, one.sentence) for one in verdict.differences] == [(record.place, "the answer")]
+
+
+def test_why_of_an_erased_message_names_the_run_whose_journal_is_still_there(log: Log) -> None:
+    opening = log.evidence().openings[0]
+    del log.payloads[next(r for r in log.records if r.kind == "received" and r.message == opening.message).payload("message")]
+    with pytest.raises(NotFound) as caught:
+        retraced(opening, log.evidence(), lambda _: None)
+    assert caught.value.hint == f"its journal is still there: bus runs show {opening.run}"
 
 
 def test_a_run_whose_message_was_erased_is_unavailable(log: Log) -> None:
