@@ -215,19 +215,22 @@ class Environment:
             if problem := name_problem(name):
                 raise ExpressionError(problem, code="expression.name")
 
-    def compile(self, text: str, limit: int = MAX_LENGTH) -> Expression:
-        """Compile, or raise `ExpressionError` with line and column (from 1, in characters)."""
+    def compile(self, text: str, limit: int = MAX_LENGTH, offered: frozenset[str] | None = None) -> Expression:
+        """Compile, or raise `ExpressionError` with line and column (from 1, in characters).
+
+        ``offered`` are the names that a hint may list, where not all are known at the place of this expression.
+        """
         kept = self.tables.kept.get(text)
         if kept is None or not kept.names <= self.names:
-            kept = self.tables.kept[text] = self._compile(text, limit)
+            kept = self.tables.kept[text] = self._compile(text, limit, self.names if offered is None else self.names & offered)
         return kept
 
-    def _compile(self, text: str, limit: int) -> Expression:
+    def _compile(self, text: str, limit: int, offered: frozenset[str]) -> Expression:
         if not text.strip():
             raise ExpressionError("the expression is empty", hint='the empty text is written ""')
         if len(text) > limit:
             raise ExpressionError(f"the expression has {len(text)} characters, at most {limit} are taken")
-        return self._plain_path(text) or _plain_literal(text) or self._in_cel(text)
+        return self._plain_path(text) or _plain_literal(text) or self._in_cel(text, offered)
 
     def _plain_path(self, text: str) -> Expression | None:
         match = _PLAIN_PATH.fullmatch(text)
@@ -238,8 +241,8 @@ class Environment:
             return None
         return Expression(text, _Path(path), Reading([Reference(path, match.start(1) + len(match[1]) - len(path[-1]))]))
 
-    def _in_cel(self, text: str) -> Expression:
-        compiled, checked, reading = self._compiled(text)
+    def _in_cel(self, text: str, offered: frozenset[str]) -> Expression:
+        compiled, checked, reading = self._compiled(text, offered)
         returned = compiled.return_type().name()
         if returned.startswith("optional_type") or reading.loose_optional is not None:
             line, column = line_and_column(text, reading.loose_optional or 0)
@@ -250,7 +253,7 @@ class Environment:
         value = plain.compiled(checked.expr, self.tables.functions)
         return Expression(text, program if value is None else plain.Plain(value, program), reading, json_type(returned))
 
-    def _compiled(self, text: str) -> tuple[Any, Any, Reading]:
+    def _compiled(self, text: str, offered: frozenset[str]) -> tuple[Any, Any, Reading]:
         """What CEL makes of it, its tree and what it reads; what is wrong is told with these names alone, whatever others use."""
         try:
             found = _read(self.tables.environment(self.names, text).compile(text))
@@ -261,7 +264,7 @@ class Environment:
         try:
             return _read(self._alone.compile(text))
         except RuntimeError as error:
-            raise wording.compile_error(str(error), text, wording.Known(self.names, self.fields, self.tables)) from None
+            raise wording.compile_error(str(error), text, wording.Known(self.names, self.fields, self.tables, offered)) from None
 
     @cached_property
     def _alone(self) -> Any:

@@ -54,11 +54,12 @@ _STANDARD = (
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What an expression may have meant: ``names``, ``fields`` of the body, ``tables``."""
+    """What an expression may have meant: ``names``, ``fields`` of the body, ``tables``; ``offered`` names are known at its place."""
 
     names: frozenset[str]
     fields: Collection[str] = ()
     tables: Collection[str] = ()
+    offered: frozenset[str] = frozenset()
 
 
 def compile_error(raw: str, text: str, known: Known) -> ExpressionError:
@@ -299,8 +300,8 @@ def _undeclared(name: str, text: str, known: Known) -> tuple[str, str, str]:
         hint = f"a text has quotes of its own: '\"{root}\"'; "
     elif not hint and _is_compared(root, text):
         hint = f'a text has quotes of its own: "{root}"; '
-    if names and (not hint or hint.endswith("; ")):
-        hint += "known here: " + ", ".join(sorted(names - _SOMETIMES)[:12])
+    if known.offered and (not hint or hint.endswith("; ")):
+        hint += "known here: " + ", ".join(sorted(known.offered - _SOMETIMES)[:12])
     return f"there is no `{root}` here", hint, root
 
 

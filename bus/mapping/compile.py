@@ -86,7 +86,7 @@ def read_mapping(
     if model is None or not _names_fit(model, report):
         return None, False
     local = {name for name in local_names(model.fields) if not name_problem(name)}
-    shop = _Shop(Environment(BUILT_IN | set(model.uses) | local, tables, fields), report)
+    shop = _Shop(Environment(BUILT_IN | set(model.uses) | local, tables, fields), report, offered=BUILT_IN | set(model.uses))
     template = shop.template(model.fields, ("fields",), f"mapping {model.mapping}")
     for used in shop.used:
         _check_names(used, BUILT_IN | set(model.uses), shop)

@@ -81,7 +81,7 @@ class Workshop:
     """What compiling needs: the environment, where findings go; ``used`` collects every expression.
 
     ``unasked`` are the words of conditions that do not compile: what they were to ask about is not known; ``misnamed`` are names that are
-    none, told where they are given: who reads them need not be told again.
+    none, told where they are given: who reads them need not be told again; ``offered`` are the names that are known where it is at work.
     """
 
     environment: Environment
@@ -90,6 +90,7 @@ class Workshop:
     failed: bool = False
     unasked: set[str] = field(default_factory=set)
     misnamed: frozenset[str] = frozenset()
+    offered: frozenset[str] = BUILT_IN
 
     def expression(self, text: Any, pointer: Pointer, local: Locals = _NONE, guarded: bool = False) -> Expression | None:
         """Compile one expression; None, with a finding, when it cannot be."""
@@ -97,7 +98,7 @@ class Workshop:
             self.refuse(pointer, "expression.not-text", "an expression is written as text", "put it in quotes")
             return None
         try:
-            expression = self.environment.compile(text)
+            expression = self.environment.compile(text, offered=self.offered | local.keys())
         except ExpressionError as error:
             self.failed = True
             told = any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) for name in self.misnamed)

@@ -86,6 +86,7 @@ def compile_route(
     """Compile a parsed route; what is wrong with its expressions and names goes to ``report``. ``fields`` are those of its message."""
     builder = _Builder(parsed, mappings, report, Environment(BUILT_IN | parsed.names, tables, fields))
     steps = builder.steps(parsed.steps)
+    builder.shop.offered = BUILT_IN - {"case"}
     key = builder.expression(parsed.model.key, ("key",)) if parsed.model.key is not None else None
     case = builder.expressions(parsed.model.case, ("case",))
     for used in builder.shop.used:
@@ -171,11 +172,21 @@ class _Builder:
         self.mappings = mappings
         given = (name for step in parsed.walk() for name, _ in step.gives)
         self.shop = Workshop(environment, report, misnamed=frozenset(name for name in given if name_problem(name)))
+        self.shop.offered = self.always = BUILT_IN | parsed.lost
         self.applied: dict[str, CompiledMapping] = {}
         self.operations: set[str] = set()
 
-    def steps(self, parsed: list[Parsed]) -> tuple[p.Step, ...]:
-        return tuple(self.step(one) for one in parsed)
+    def steps(self, parsed: list[Parsed], sees: frozenset[str] | None = None) -> tuple[p.Step, ...]:
+        """Steps one after the other; ``sees``: the names that the first of them knows, if not those of the place where it is."""
+        before = self.shop.offered
+        self.shop.offered = before if sees is None else sees
+        built = []
+        for one in parsed:
+            known = self.shop.offered
+            built.append(self.step(one))
+            self.shop.offered = known | _left_by(one)
+        self.shop.offered = before
+        return tuple(built)
 
     def step(self, parsed: Parsed) -> p.Step:
         when = parsed.model.when
@@ -230,6 +241,12 @@ class _Builder:
         )
 
 
+def _left_by(step: Parsed) -> frozenset[str]:
+    """The names that a step may have given when it is over: those within an ``each`` or an ``on_late`` are seen there alone."""
+    inner = (one for where, block in step.blocks.items() if where[0] != "on_late" for one in block) if step.kind != "each" else ()
+    return frozenset(name for name, _ in step.gives).union(*map(_left_by, inner))
+
+
 def _call(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
     model = parsed.model
     builder.operations.update({model.call} | ({model.undo} if model.undo else set()))
@@ -274,7 +291,7 @@ def _wait(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
     return p.WaitStep(
         **base, type=model.wait, case=model.case, match=builder.perhaps(parsed, "match"),
         deadline=_deadline(model.deadline), by=builder.perhaps(parsed, "by"), as_=model.as_, again=model.again,
-        on_deadline=builder.steps(parsed.block("on_deadline")), on_late=builder.steps(parsed.block("on_late")),
+        on_deadline=builder.steps(parsed.block("on_deadline")), on_late=builder.steps(parsed.block("on_late"), builder.always),
     )  # fmt: skip
 
 
@@ -284,7 +301,7 @@ def _gather(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
         **base, type=model.gather, case=model.case,
         count=builder.perhaps(parsed, "count"), until=builder.perhaps(parsed, "until"),
         deadline=_deadline(model.deadline), by=builder.perhaps(parsed, "by"), as_=model.as_,
-        on_deadline=builder.steps(parsed.block("on_deadline")), on_late=builder.steps(parsed.block("on_late")),
+        on_deadline=builder.steps(parsed.block("on_deadline")), on_late=builder.steps(parsed.block("on_late"), builder.always),
     )  # fmt: skip
 
 
@@ -293,12 +310,13 @@ def _choose(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
 
 
 def _each(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:
-    model = parsed.model
+    model, block = parsed.model, parsed.block("steps")
+    items = builder.expression(model.each, (*parsed.pointer, "each"))
+    inside = builder.shop.offered | {model.item}
+    steps = builder.steps(block, inside)
+    builder.shop.offered = inside.union(*map(_left_by, block))
     collect = builder.template(model.collect, (*parsed.pointer, "collect")) if model.collect is not None else None
-    return p.EachStep(
-        **base, items=builder.expression(model.each, (*parsed.pointer, "each")), item=model.item,
-        steps=builder.steps(parsed.block("steps")), collect=collect, as_=model.as_,
-    )  # fmt: skip
+    return p.EachStep(**base, items=items, item=model.item, steps=steps, collect=collect, as_=model.as_)
 
 
 def _parallel(builder: _Builder, parsed: Parsed, base: dict[str, Any]) -> p.Step:

@@ -162,3 +162,44 @@ def test_rules_that_do_not_compile_any_more_say_why() -> None:
 def test_the_order_of_keys_never_counts(order: list[str]) -> None:
     written = document()
     assert plan({name: written[name] for name in order}).digest == plan(written).digest
+
+
+STRANGERS = """
+route: prova.nomi
+version: 1
+on: a.b
+key: body.id + xxx1
+steps:
+  - {id: prima, set: {p: 'xxx2 + body.a'}}
+  - id: righe
+    each: 'body.righe + xxx3'
+    item: riga
+    steps: [{id: dentro, set: {d: 'xxx4 + 1'}}]
+    collect: 'd + xxx5'
+    as: tutte
+  - id: scegli
+    choose: [{when: 'p == xxx6', steps: [{id: uno, set: {u: 1}}]}]
+    otherwise: [{id: due, set: {v: 'xxx7 + 1'}}]
+  - {id: attendi, wait: a.c, as: venuta, on_late: [{id: tardi, set: {t: 'xxx8 + 1'}}]}
+  - {id: fine, set: {f: {'$each': body.righe, '$as': una, '$value': 'una + xxx9'}}}
+"""
+
+
+def test_a_hint_lists_the_names_that_are_known_at_its_place() -> None:
+    """Not those that are set only later, or are seen elsewhere alone."""
+    notes = Notes("nomi.yaml")
+    compile_route(parse_route(read(STRANGERS.encode(), "nomi.yaml").plain(), notes), {}, {}, notes)
+    told = {one.sentence.partition("xxx")[2][:1]: set(one.hint.partition("known here: ")[2].split(", ")) for one in notes.findings}
+    always = {"body", "case", "message", "now"}
+    after = always | {"p", "tutte"}
+    assert told == {
+        "1": always - {"case"},
+        "2": always,
+        "3": always | {"p"},
+        "4": always | {"p", "riga"},
+        "5": always | {"p", "riga", "d"},
+        "6": after,
+        "7": after,
+        "8": always,
+        "9": after | {"u", "v", "venuta", "una"},
+    }
