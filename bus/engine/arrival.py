@@ -19,11 +19,13 @@ from bus.log.payload import Text
 from bus.log.record import LONGEST, Record, as_line
 from bus.message import Attachment, JsonValue, Message, canonical, digest, envelope_of, new_id
 from bus.route.plan import Plan
+from bus.route.tests_check import SERVICES
 from bus.store import Key, Keys
 
 if TYPE_CHECKING:
     from bus.catalog import Catalog
     from bus.mapping.types import MessageType
+    from bus.services import Servizio
 
 
 PROMISE = 200
@@ -142,11 +144,31 @@ def check(catalog: Catalog, submission: Submission, has_route: bool) -> None:
         )
     faults = catalog.validate(submission.type, submission.body)
     if faults:
-        hint = "mend the fields under `faults`" if submission.body is not None else "the body of a message stands in `data`"
+        hint = _otherwise(catalog, declared, submission.body) or "mend the fields under `faults`"
         raise Invalid(
             f"the body is not of type {submission.type}: {faults[0].pointer or 'body'}: {faults[0].sentence}", code="body.invalid",
             hint=hint, faults=[{"pointer": f.pointer, "sentence": f.sentence} for f in faults],
         )  # fmt: skip
+
+
+def _otherwise(catalog: Catalog, declared: MessageType, body: JsonValue) -> str:
+    """What is wrong with a body as a whole: there is none, or the service that it names is asked for with another type, or with none."""
+    if body is None:
+        return "the body of a message stands in `data`"
+    fields = [name for name, table in declared.codes.items() if table is catalog.tables.get(SERVICES)]
+    codes = [str(body[name]) for name in fields if name in body] if isinstance(body, dict) else []
+    for service in (catalog.services[code] for code in codes if code in catalog.services):
+        if (type := asked_with(catalog, service)) is None:
+            return f"no message asks for the service {service.codice}: GET /catalog/{service.codice} says where it is"
+        if type != declared.name:
+            return f"messages of type {type} ask for the service {service.codice}: GET /types/{type} is their schema"
+    return ""
+
+
+def asked_with(catalog: Catalog, service: Servizio) -> str | None:
+    """The type of the message that asks for a service; None for one that is no application."""
+    route = catalog.routes.get(str(service.row()["percorso"])) if service.tipo == "istanza" else None
+    return None if route is None else route.plan.on
 
 
 def sent_by(message: Message, run: str, identity: str, type: str, body: JsonValue, about: Sequence[str]) -> Submission:

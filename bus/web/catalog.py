@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bus.engine.arrival import asked_with
 from bus.errors import NotFound
 from bus.source import suggestion
 from bus.web.answer import Answer, Call, json_answer
@@ -32,8 +33,8 @@ async def service(call: Call) -> Answer:
 def _shown(one: Servizio, known: Catalog) -> dict[str, Any]:
     """An entry as written, and of an application the type of message (``messaggio``) that presents it."""
     shown: dict[str, Any] = one.model_dump(mode="json", by_alias=True, exclude_none=True)
-    route = known.routes.get(str(one.row()["percorso"])) if one.tipo == "istanza" else None
-    return shown | ({"messaggio": route.plan.on} if route else {})
+    type = asked_with(known, one)
+    return shown | ({"messaggio": type} if type else {})
 
 
 async def type_schema(call: Call) -> Answer:

@@ -8,6 +8,8 @@ import pytest
 
 from bus.catalog import Catalog, examine
 from bus.cli.rules import Declared, declared
+from bus.engine.arrival import Submission, check
+from bus.errors import Invalid
 from bus.route.branches import branches_of
 from bus.testing.routes import run_folder, untested
 
@@ -116,3 +118,19 @@ def _replied(written):
         for name, inner in written.items():
             if name not in ("tests", "given"):
                 yield from _replied(inner)
+
+
+@pytest.mark.parametrize(
+    ("service", "hint"),
+    [
+        ("scia-edilizia", "messages of type edilizia.pratica.presentata ask for the service scia-edilizia: GET /types/edilizia.pratica"),
+        ("cambio-residenza", "no message asks for the service cambio-residenza: GET /catalog/cambio-residenza says where it is"),
+        ("tessera-elettorale", "mend the fields under `faults`"),
+        ("tessera-eletorale", "mend the fields under `faults`"),
+    ],
+)
+def test_a_refused_application_is_told_which_type_asks_for_its_service(catalog, service, hint):
+    body = {**APPLICATION, "servizio": service, "dati": {"nulla": 1}}
+    with pytest.raises(Invalid) as caught:
+        check(catalog, Submission("servizi.istanza.presentata", body, "portale", role="portal"), True)
+    assert caught.value.hint.startswith(hint)
