@@ -10,7 +10,7 @@ import importlib.util
 import inspect
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -95,7 +95,11 @@ def functions() -> Iterator[str]:
 
 def api() -> Iterator[str]:
     from bus.web.api import SERVED
-    from bus.web.served import PROBLEMS
+    from bus.web.served import HEADERS, OF_PROBLEMS, PROBLEMS
+
+    def named(headers: Iterable[str]) -> str:
+        told = ", ".join(f"`{name}`" for name in headers)
+        return f" Headers: {told}." if told else ""
 
     yield "# The HTTP API\n"
     yield "With all shapes, as OpenAPI: `GET /openapi.json` of a running bus. Every error is a problem with a code: [errors](errors.md).\n"
@@ -107,8 +111,11 @@ def api() -> Iterator[str]:
             yield from (row(f"`{one.name}`", one.place, one.description) for one in served.fields)
             yield ""
         yield from (row("status", "meaning"), row("---", "---"))
-        yield from (row(str(status), f"{text} `{media}`" if media else text) for status, (text, _, media) in served.answers.items())
-        yield from (row(str(status), PROBLEMS[status]) for status in served.all_problems())
+        for status, (text, _, media) in served.answers.items():
+            yield row(str(status), (f"{text} `{media}`" if media else text) + named(served.headers.get(status, ())))
+        yield from (row(str(status), PROBLEMS[status] + named(OF_PROBLEMS.get(status, ()))) for status in served.all_problems())
+    yield from ("", "## Headers of answers\n", row("header", "meaning"), row("---", "---"))
+    yield from (row(f"`{name}`", text) for name, text in HEADERS.items())
 
 
 def reports() -> Iterator[str]:

@@ -46,6 +46,8 @@ def _header(name: str, description: str, schema: Mapping[str, Any] | None = None
 
 
 _PURPOSE = _header("Snodo-Purpose", "What for, 3 to 500 characters, UTF-8; kept in the log. Who sent it needs none.")
+_TAKEN = ("Location", "Idempotency-Status", "Snodo-Receipt", "Preference-Applied")
+_FILE = ("Content-Disposition",)
 
 MESSAGES = (
     Served(
@@ -58,7 +60,7 @@ MESSAGES = (
             ),
             _header("Prefer", "wait=N: the seconds you are ready to wait for the reply (RFC 7240)."),
             _header("Traceparent", "W3C Trace Context; kept with the message."),
-        ), body={JSON: "Message", CLOUDEVENT: "Message"},
+        ), body={JSON: "Message", CLOUDEVENT: "Message"}, headers=dict.fromkeys((200, 202), _TAKEN),
     ),
     Served(
         "get-message", "GET", "/messages/{id}", messages.show, "State of a message: its runs, its reply; what was said, for a purpose",
@@ -85,7 +87,7 @@ FILES = (
             _header("Content-Disposition", "attachment; filename=…"),
             _header("Content-Digest", "sha-256=:base64: (RFC 9530), checked."),
             _header("Repr-Digest", "The same."),
-        ), body={ANYTHING: ""}, tag="attachments",
+        ), body={ANYTHING: ""}, tag="attachments", headers={201: ("Location",)},
     ),
     Served(
         "get-attachment", "GET", "/attachments/{sha256}", files.give, "The file itself", EVERYBODY,
@@ -93,7 +95,7 @@ FILES = (
         (
             _path("sha256", "Its address: SHA-256, 64 lowercase hex digits."), _PURPOSE,
             _header("If-None-Match", "The ETag that came with the file: it is not sent again (304)."),
-        ), tag="attachments",
+        ), tag="attachments", headers={200: (*_FILE, "Repr-Digest", "ETag"), 304: ("ETag",)},
     ),
 )  # fmt: skip
 PUBLIC = (
@@ -161,6 +163,7 @@ OPERATION = (
     _operation(
         "export", "POST", "/exports", exports.export, "A bundle: records with their proofs, rules, payloads; verified without us",
         READERS, {200: ("The bundle.", "", "application/zip")}, {404}, body={JSON: "Export"},
+        headers={200: _FILE},
     ),
     _operation(
         "list-dead", "GET", "/dead", dead.letters, "Dead letters: runs that need a person", READERS,
@@ -173,7 +176,7 @@ OPERATION = (
     _operation(
         "get-evidence", "GET", "/dead/{run}/evidence/{id}", dead.evidence, "What another system said to a call of a dead run, as it was",
         READERS, {200: ("The bytes.", "", "*/*")}, {404, 410, 422},
-        (_path("run", "Id of the run.", _ID), _path("id", "Id of the evidence, from the dead letter."), _PURPOSE),
+        (_path("run", "Id of the run.", _ID), _path("id", "Id of the evidence, from the dead letter."), _PURPOSE), headers={200: _FILE},
     ),
     *(
         _operation(

@@ -8,7 +8,7 @@ from typing import Any
 
 from bus.web.answer import Answer, Call, json_answer
 from bus.web.schemas import SCHEMAS
-from bus.web.served import PROBLEMS, Served
+from bus.web.served import HEADERS, OF_PROBLEMS, PROBLEMS, SOMETIMES, Served
 
 TAGS = {
     "messages": "Send messages and ask questions.",
@@ -46,6 +46,7 @@ def document(served: Iterable[Served], organization: str) -> dict[str, Any]:
         "components": {
             "schemas": SCHEMAS,
             "responses": {_problem_name(status): _problem(status, text) for status, text in PROBLEMS.items()},
+            "headers": {name: _header(name, text) for name, text in HEADERS.items()},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
@@ -61,7 +62,7 @@ def _described(one: Served) -> dict[str, Any]:
         "description": (one.handler.__doc__ or one.summary).strip(),
         "tags": [one.tag],
         "security": [{"bearer": []}, {"key": []}] if one.roles else [],
-        "responses": {str(status): _answer(*answer) for status, answer in one.answers.items()},
+        "responses": {str(status): _answer(*answer) | _headers(one.headers.get(status)) for status, answer in one.answers.items()},
     }
     described["responses"] |= {str(status): {"$ref": f"#/components/responses/{_problem_name(status)}"} for status in one.all_problems()}
     if one.fields:
@@ -89,7 +90,14 @@ def _problem_name(status: int) -> str:
 
 
 def _problem(status: int, text: str) -> dict[str, Any]:
-    made: dict[str, Any] = {"description": text, "content": {"application/problem+json": {"schema": _schema("Problem")}}}
-    if status in (429, 503):
-        made["headers"] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
-    return made
+    content = {"application/problem+json": {"schema": _schema("Problem")}}
+    return {"description": text, "content": content, **_headers(OF_PROBLEMS.get(status))}
+
+
+def _headers(names: Iterable[str] | None) -> dict[str, Any]:
+    return {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}} if names else {}
+
+
+def _header(name: str, text: str) -> dict[str, Any]:
+    kind = "integer" if name == "Retry-After" else "string"
+    return {"description": text, "required": name not in SOMETIMES, "schema": {"type": kind}}

@@ -26,6 +26,21 @@ PROBLEMS: Mapping[int, str] = {
     500: "Something unexpected went wrong.",
     503: "The bus takes no more for now.",
 }
+HEADERS: Mapping[str, str] = {
+    "Content-Disposition": "attachment; with the name of the file, where it has one.",
+    "ETag": "Of the file: its address, in quotes.",
+    "Idempotency-Status": "repeated: this message was taken before. Only then.",
+    "Location": "The address of what was taken in.",
+    "Preference-Applied": "wait=N: the seconds that the bus was ready to wait for the reply. Only where Prefer asked for it.",
+    "Repr-Digest": "sha-256=:base64: of the file (RFC 9530).",
+    "Retry-After": "Seconds to wait.",
+    "Snodo-Receipt": "The signed promise, in base64. Not of a message that was taken without one.",
+    "WWW-Authenticate": "How to say who asks.",
+}
+"""Headers of answers, beside those that every answer has (`bus.web.answer.STANDING`) and those of HTTP itself."""
+SOMETIMES = frozenset({"Idempotency-Status", "Preference-Applied", "Snodo-Receipt"})
+"""Those that are there under a condition."""
+OF_PROBLEMS: Mapping[int, tuple[str, ...]] = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
 ALWAYS = frozenset({400, 417, 431, 500, 503})
 """Problems that every address can answer with."""
 BODY = frozenset({408, 413, 415, 422})
@@ -47,7 +62,7 @@ class Field:
 class Served:
     """One method of one address. ``roles`` empty: no key needed. ``answers``: status to (description, schema, media type or nothing).
 
-    ``problems``: those of its own, besides what all have like it.
+    ``problems``: those of its own, besides what all have like it. ``headers``: of each answer, of `HEADERS`.
     """
 
     name: str
@@ -61,6 +76,7 @@ class Served:
     fields: tuple[Field, ...] = ()
     body: Mapping[str, str] = field(default_factory=dict)
     tag: str = "messages"
+    headers: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     def all_problems(self) -> list[int]:
         keyed = {401, 403, 429} if self.roles else set()

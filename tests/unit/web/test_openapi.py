@@ -8,12 +8,14 @@ from fnmatch import fnmatch
 import jsonschema_rs
 import pytest
 
-from bus.errors import InputError
+from bus.errors import InputError, StoreError
+from bus.web.answer import STANDING
 from bus.web.api import SERVED
 from bus.web.door import HttpDoor
 from bus.web.openapi import document
+from bus.web.problems import problem_of
 from bus.web.schemas import SCHEMAS
-from bus.web.served import PROBLEMS
+from bus.web.served import HEADERS, PROBLEMS
 from tests.small_bus import Caller, running
 
 DOCUMENT = document(SERVED, "Comune di Prova")
@@ -167,6 +169,58 @@ def test_real_answers_are_of_the_declared_shape(told):
         assert reply.headers["content-type"] == media, name
         schema = {"$ref": f"#/components/schemas/{shape}", "components": {"schemas": of_2020(SCHEMAS)}}
         jsonschema_rs.Draft202012Validator(schema).validate(reply.json)
+
+
+def headers_of(response):
+    """Those that an answer as described always has, and those that it may have."""
+    if "$ref" in response:
+        response = DOCUMENT["components"]["responses"][response["$ref"].rpartition("/")[2]]
+    told = {name.lower(): DOCUMENT["components"]["headers"][name] for name in response.get("headers", {})}
+    return {name for name, one in told.items() if one["required"]}, set(told)
+
+
+@pytest.fixture(scope="module")
+def more(bus, told):
+    """Answers of those operations that give headers of their own, and problems."""
+    call, nobody = Caller(bus.port, "sistemista"), Caller(bus.port, None)
+    body = {"type": "prova.saluto", "data": {"nome": "Ada"}}
+    [first, again] = [call("POST", "/messages", body, {"Idempotency-Key": "una"}) for _ in range(2)]
+    file = told["send-attachment", 201].headers["location"]
+    etag = call("GET", file).headers["etag"]
+    assert again.headers["idempotency-status"] == "repeated"
+    answers = {
+        "first": ("send-message", first), "again": ("send-message", again), "file": ("get-attachment", call("GET", file)),
+        "same": ("get-attachment", call("GET", file, None, {"If-None-Match": etag})),
+        "bundle": ("export", call("POST", "/exports", {"message": first.json["id"], "purpose": "prova"})),
+        "nobody": ("list-runs", nobody("GET", "/runs")), "nothing": ("get-run", call("GET", "/runs/nulla")),
+        "wrong": ("send-message", call("POST", "/messages", {**body, "data": {}})),
+    }  # fmt: skip
+    assert [reply.status for _, reply in answers.values()] == [202, 202, 200, 304, 200, 401, 404, 422]
+    return [*((name, reply) for (name, _), reply in told.items()), *answers.values()]
+
+
+def test_real_answers_have_the_headers_that_are_described(more):
+    described = {operation["operationId"]: operation["responses"] for _, _, operation in OPERATIONS}
+    common = {"date", "server", "content-type", "content-length", *(name.decode() for name, _ in STANDING)}
+    seen = set()
+    for name, reply in more:
+        always, known = headers_of(described[name][str(reply.status)])
+        found = set(reply.headers) - common
+        assert always <= found <= known, (name, reply.status)
+        seen |= found
+    assert {name.lower() for name in HEADERS} - seen == {"retry-after"}, "of a bus that is busy: below"
+
+
+def test_the_headers_of_every_problem_are_described():
+    for kind in {*kinds(InputError), StoreError}:
+        problem = problem_of(kind("prova", allow="GET"))
+        if problem.status != 405:
+            always, _ = headers_of({"$ref": f"#/components/responses/Problem{problem.status}"})
+            assert {name.decode() for name, _ in problem.headers} - {"connection"} == always, kind
+
+
+def test_every_described_header_is_one_of_some_answer():
+    assert {reference.rpartition("/")[2] for reference in references(DOCUMENT) if "/headers/" in reference} == set(HEADERS)
 
 
 def test_a_file_comes_back_under_a_media_type_that_the_document_declares(bus):
