@@ -213,7 +213,11 @@ class Client:
         again: bool = True,
         longer: float = 0,
     ) -> Reply:
-        """One call, made again where that is safe; the answer as it is, or `ClientError` when there is none."""
+        """One call, made again where that is safe; the answer as it is, or `ClientError` when there is none.
+
+        What may not stand in an address as it is (blanks, ``è``) is escaped in ``path``; what is escaped already stays.
+        """
+        path = quote(path, safe="%:/?#[]@!$&'()*+,;=")
         if not again:
             self._drop()  # a kept connection may have been closed meanwhile, and this call has one try only
         for attempt in range(1, self._attempts + 1):

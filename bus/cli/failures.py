@@ -56,6 +56,12 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> int:
         return _answered(error, as_json)
     except SnodoError as error:
         return _told(error, as_json)
+    except UnicodeEncodeError as error:
+        if "surrogates" not in error.reason:
+            raise
+        next = "is the terminal, or the script, set to UTF-8?"
+        say("one of the words is not UTF-8, and the bus knows none such", code="cli.usage", next=next, as_json=as_json)
+        return USAGE
     except OSError as error:
         there = isinstance(error, FileExistsError)
         hint = "it stays as it is: choose another name" if there else "is it there, and yours to read and write?"

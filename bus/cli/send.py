@@ -35,6 +35,8 @@ def send(
     json: Json = False,
 ) -> None:
     """Send a message; prints its id, whether it was taken before, and the reply if one was waited for and came."""
+    if not (idempotency_key or "").isprintable():
+        raise typer.BadParameter("a key is 1 to 200 printable characters: is a line break among them?", param_hint="--idempotency-key")
     data = _data(body)
     with client(url, key) as bus:
         files = [bus.attach(one) for one in attach or ()]

@@ -138,6 +138,25 @@ def test_an_answer_that_says_no_is_one_object(bus, reach, tmp_path):
     assert error["faults"][0]["pointer"] == "/nome"
 
 
+@pytest.mark.parametrize("command", ["dead show", "runs show", "services show", "case show", "message"])
+@pytest.mark.parametrize("name", ["perché", "a b", "a\x01b", "a?b#c"])
+def test_a_name_with_odd_characters_is_one_that_there_is_not(bus, reach, command, name):
+    code, _, err = bus(*command.split(), name, *reach, "--json")
+    assert (code, json.loads(err)["status"]) == (1, 404)
+
+
+@pytest.mark.parametrize("command", ["dead show", "runs list --state", "services show", "case show", "message", "tail --once --case"])
+def test_a_word_that_is_not_utf_8_is_told_as_such(bus, reach, command):
+    """A terminal of another encoding: Python keeps its bytes as lone surrogates."""
+    code, _, err = bus(*command.split(), "perch\udce9", *reach)
+    assert (code, err.splitlines()[0]) == (2, "error: one of the words is not UTF-8, and the bus knows none such")
+
+
+def test_an_idempotency_key_with_a_line_break_is_wrong_usage(bus, reach):
+    code, _, err = bus("send", "prova.saluto", '{"nome": "Ada"}', "--idempotency-key", "a\n", *reach)
+    assert (code, "is a line break among them?" in err) == (2, True)
+
+
 def test_wrong_usage_is_one_object(bus):
     for arguments in (("runs", "--nulla", "--json"), ("case", "show", "--json"), ("nulla", "--json")):
         code, error = failed(bus(*arguments))
