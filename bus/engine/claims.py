@@ -16,6 +16,8 @@ from bus.store import Row, Tx, listed
 
 SUSPECT, POISON = 2, 3
 """Strikes with which a run is worked apart, and with which it is given up."""
+POISONED = "run.poison"
+"""The code of the dead letter that it is then."""
 
 LONG, LINES = 50, 100
 """Runs from which on a line is long, and the lines that are known at most."""

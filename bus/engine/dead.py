@@ -2,6 +2,7 @@
 
 *Redeliver* makes a dead run ready again, with the same keys: what was answered stays answered. *Decide* is for a call in doubt:
 it happened (and this is its answer), or send it again. *Discard* gives the run up, also one that waits; its case goes on.
+One that was parked as poison goes on as a suspect, apart from others: should it end its process again, no neighbour is harmed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 from bus.clock import Clock, moment_of, text_of
 from bus.engine import accesses, reasons
 from bus.engine.accesses import Looker
+from bus.engine.claims import POISONED, SUSPECT
 from bus.engine.inquiry import unknown_run
 from bus.engine.projection import entry, write
 from bus.errors import Conflict, Invalid, NotFound
@@ -179,3 +181,5 @@ def _write(
         rules=rules.digest if rules else row["digest"], actor=actor, data=data,
     )  # fmt: skip
     write(tx, entry(record, log.key_of(tx, found.message), {"reason": {"text": told}, **(values or {})}))
+    if row["reason"] == POISONED:
+        tx.do("suspect", id=found.run, strikes=SUSPECT)

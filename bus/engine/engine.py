@@ -31,7 +31,7 @@ from bus.clock import Clock, running_time
 from bus.diagnostics import logger
 from bus.engine.asks import Failure
 from bus.engine.circuit import Habits
-from bus.engine.claims import POISON, SUSPECT
+from bus.engine.claims import POISON, POISONED, SUSPECT
 from bus.engine.decided import Decided
 from bus.engine.faltering import Faltering
 from bus.engine.gates import Crowd, Gates
@@ -575,5 +575,5 @@ class Engine:
 def _poison(row: Row) -> SnodoError:
     return SnodoError(
         f"{row['strikes']} times in a row the process that worked on this message ended before anything came of it",
-        code="run.poison", hint="look at what the process said last, then redeliver or discard",
+        code=POISONED, hint="look at what the process said last, then redeliver or discard",
     )  # fmt: skip

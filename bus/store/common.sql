@@ -265,6 +265,10 @@ UPDATE runs SET lease = :until WHERE id IN :list(runs) AND fence = 0 AND owner I
 -- name: forget_strikes
 UPDATE runs SET strikes = 0 WHERE id IN :list(runs)
 
+-- A person sends on what was parked as poison: it is worked apart.
+-- name: suspect
+UPDATE runs SET strikes = :strikes WHERE id = :id
+
 -- name: release_run
 UPDATE runs SET owner = NULL, lease = NULL, strikes = 0 WHERE id = :id AND fence = :fence AND owner = :owner
 

@@ -95,6 +95,32 @@ def test_who_was_beside_a_poison_is_done_and_the_poison_is_parked_at_its_third_t
     assert [(said["run"], said["code"], said["place"]) for said in letters] == [(run, "run.poison", "sim.lavoro@1")], "as any dead letter"
 
 
+def test_a_poison_that_a_person_sends_on_is_worked_apart_at_once_and_given_up_when_it_ends_its_process_again(world: Simulation) -> None:
+    [poison] = suspects(world, 1)
+    assert work(world) == [poison]
+    die(world)
+    work(world)
+    run = row_of(world, poison)["id"]
+
+    def redeliver() -> None:
+        assert state(world, poison) == "dead"
+        world.store.write(lambda tx: dead.redeliver(tx, run, "anna", "prova", world.clock)).result()
+
+    for n in range(2):
+        redeliver()
+        assert work(world) == [poison]
+        neighbour = send(world, "lavoro", caso=f"accanto{n}")
+        assert work(world) == [poison]
+        die(world)
+        while out := work(world):
+            assert poison not in out
+            answer(world)
+        assert state(world, neighbour) == "done"
+    redeliver()
+    world.calm()
+    assert state(world, poison) == "done"
+
+
 def test_many_suspects_are_soon_through_while_messages_come_and_these_do_not_wait_for_all_of_them(world: Simulation) -> None:
     found = suspects(world, 16, "attesa")
     sent, waited = {}, {}
