@@ -80,7 +80,7 @@ def due(tx: Tx, now: dt.datetime, most: int, part: Part = ALL, *, suspects: bool
 
 
 def blocking(tx: Tx, now: dt.datetime) -> list[Row]:
-    """A suspect that holds an ordered lane, if there is one: those who are due longer may wait for the lane, again and again."""
+    """The suspects that hold an ordered lane: those who are due longer may wait for the lane, again and again."""
     return list(tx.all("suspects_with_lane", now=text_of(now)))
 
 

@@ -110,7 +110,7 @@ class Engine:
         self._gates = Gates(outside.places, pace.most_live, pace.circuit, self._log.warning)
         self._around = Surroundings(outside, catalog, clock, self._gates, Throttles(), Rests(ticks))
         self._holding = Holding(store, clock, pace.lease, ticks, self._crowds, self._gates.turn_away)
-        self._sweeper = Sweeper(store, self._holding, pace.sweep, pace.batch, pace.phase, clock.now())
+        self._sweeper = Sweeper(store, self._holding, pace.sweep, pace.batch, pace.phase, clock.now(), self._in_vain)
         self._loading = Loading(store, self._around, look)
         self._settling = Settling(store, self.owner, self._holding.lease)
         self._head_start = HeadStart(self._loading, self._settling, self._gates, ticks)
@@ -121,6 +121,7 @@ class Engine:
         self._unwritten: dict[str, Live] = {}
         self._rung: dict[str, None] = {}
         self._suspect = ""
+        self._stand: dict[str, str] = {}
         self._freed: dict[str, None] = {}
         self._for_lane: dict[str, dict[str, str]] = defaultdict(dict)
         self._alarms: list[tuple[dt.datetime, str]] = []
@@ -404,6 +405,13 @@ class Engine:
         self._freed = {}
         return first
 
+    def _in_vain(self, tx: Tx) -> Collection[str]:
+        """Suspects that we have tried, and that could do nothing still: their lane is taken, or their gate has not called them."""
+        taken = {lane for lane in set(self._stand.values()) if lane and tx.one("lane", name=lane) is not None}
+        away = self._gates.are_away(run for run, lane in self._stand.items() if not lane)
+        self._stand = {run: lane for run, lane in self._stand.items() if lane in taken} | dict.fromkeys(away, "")
+        return self._stand
+
     def _crowds(self, most: int, now: dt.datetime) -> list[Crowd]:
         coming = Counter(row["digest"] for claims in self._welcomed.copy() for row in claims.rows)
         return self._gates.crowds(self._around.catalog().first_calls, most, now, coming)
@@ -524,6 +532,8 @@ class Engine:
             self._clear(live)
         for path, lane in done.held_up.items():
             self._for_lane[lane][live.id] = path
+        if live.strikes >= SUSPECT and done.woken and live.at_risk and len(live.walk.pending) == 1:
+            self._stand[live.id] = next(iter(done.held_up.values()), "")
         if done.lost or done.left or self._live.get(live.id) is not live:
             self._forget(live)
             if done.due is not None:

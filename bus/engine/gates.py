@@ -200,6 +200,10 @@ class Gates:
         """Whether a turn would let somebody go on; with ``calls`` also of those that were turned away."""
         return any(gate.stirs(now, calls=calls) for gate in self._gates.values())
 
+    def are_away(self, runs: Iterable[str]) -> list[str]:
+        """Those of ``runs`` that were turned away and not called since."""
+        return [run for run in runs if any(run in gate.away for gate in self._gates.values())]
+
     def away(self) -> bool:
         """Whether any run was turned away and not called since."""
         return any(gate.away for gate in self._gates.values())

@@ -12,7 +12,8 @@ a system that is dead, a look through all of them takes long: then most looks ar
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from itertools import chain
 
 from bus.clock import text_of
 from bus.engine.claims import SUSPECT, Lines, Part, blocking, due, lines_of, long_lines
@@ -33,9 +34,16 @@ TURN = dt.timedelta(seconds=2)
 
 
 class Sweeper:
-    """Used by the engine's thread. ``every`` is in seconds, ``page`` in rows; ``phase`` (0 to 1) keeps several workers out of step."""
+    """Used by the engine's thread. ``every`` is in seconds, ``page`` in rows; ``phase`` (0 to 1) keeps several workers out of step.
 
-    def __init__(self, store: Store, holding: Holding, every: float, page: int, phase: float, now: dt.datetime) -> None:
+    ``vain`` tells the suspects that need not be tried: what they wait for is not free.
+    """
+
+    def __init__(
+        self, store: Store, holding: Holding, every: float, page: int, phase: float, now: dt.datetime,
+        vain: Callable[[Tx], Collection[str]] = lambda tx: (),
+    ) -> None:  # fmt: skip
+        self._vain = vain
         self._store, self._holding, self._every, self._page, self._phase = store, holding, dt.timedelta(seconds=every), page, phase
         self.next = now
         self._more = False
@@ -126,7 +134,9 @@ class Sweeper:
             if others := due(tx, now, 1, part):
                 return others
             self._others_until = now
-        first = blocking(tx, now) or due(tx, now, 1, part, suspects=True)
+        vain = self._vain(tx)
+        found = chain(blocking(tx, now), due(tx, now, 1 + len(vain), part, suspects=True))
+        first = [row for row in found if row["strikes"] != SUSPECT or row["id"] not in vain][:1]
         if not first or first[0]["strikes"] < SUSPECT:
             self._apart_since = None
         elif self._apart_since is None:

@@ -315,7 +315,7 @@ FROM lanes l CROSS JOIN runs r WHERE r.id = l.run AND r.state = (SELECT 'ready')
   AND r.strikes + CASE WHEN r.owner IS NULL THEN 0 ELSE 1 END > 1
   AND (r.ordered = 0 OR NOT EXISTS (SELECT 1 FROM runs o WHERE o.case_id = r.case_id AND o.state = (SELECT 'ready') AND o.id <> r.id AND o.ordered = 1
     AND o.owner IS NOT NULL AND o.lease >= :now))
-ORDER BY r.due, r.turn LIMIT 1
+ORDER BY r.due, r.turn
 
 -- Cases in which many runs stand in line: behind a dead letter, or behind each other.
 -- name: long_cases

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -136,6 +137,60 @@ def test_many_suspects_are_soon_through_while_messages_come_and_these_do_not_wai
     assert {state(world, one) for one in found} == {"waiting"}, "a call each, and they wait for a message"
     assert len(sent) < 30
     assert max(waited.values()) < 4
+
+
+def behind_a_dead_letter(world: Simulation, count: int) -> list[str]:
+    """So many suspects that wait for an ordered lane, which a dead letter holds: its call ended the process, and they stood in line."""
+    world.threads = 16
+    die(world)
+    found = [send(world, "lavoro", caso=f"c{n}", iuv=f"i{n}", voci=["a"]) for n in range(count + 1)]
+    for _ in range(6):
+        turn(world)
+        outside = world.processes[0].outside
+        for call in [call for call in outside.pending if call.asking.number is None]:
+            outside.end(call, "answer")
+    for _ in range(3):
+        work(world)
+        die(world)
+    work(world)
+    assert Counter(state(world, one) for one in found) == {"dead": 1, "ready": count}
+    return found
+
+
+def test_suspects_that_wait_for_a_lane_which_a_dead_letter_holds_keep_nobody_waiting(world: Simulation) -> None:
+    found = behind_a_dead_letter(world, 5)
+    sent, waited = {}, []
+    for tick in range(130):
+        sent[send(world, "lavoro", caso=f"nuovo{tick}")] = tick
+        turn(world)
+        out = world.processes[0].outside.pending
+        waited += [tick - sent.pop(call.message.id) for call in out if call.message.id in sent]
+        turn(world, *["answer"] * len(out))
+        world.clock.move(dt.timedelta(seconds=0.1))
+        world.running += 0.1
+    assert set(waited[30:]) == {0}, "each of them was tried once, and looks again when the lane is free"
+    assert len(waited) == 130
+    world._pass(TIMEOUT)
+    world.calm()
+    assert [state(world, one) for one in found] == ["done"] * 6
+
+
+def test_suspects_that_a_crowded_gate_turned_away_keep_nobody_waiting(world: Simulation) -> None:
+    found = suspects(world, 3)
+    engine = world.processes[0].engine
+    gate = engine._gates.of("sistema.leggi")
+    size, gate.size, gate.most_in_line = gate.size, 0, 0
+    apart = []
+    for _ in range(600):
+        turn(world)
+        apart.append(engine._apart())
+        world.clock.move(dt.timedelta(seconds=0.1))
+        world.running += 0.1
+    assert any(apart)
+    assert not any(apart[50:]), "each of them was tried once, and is called when there is room"
+    gate.size = size
+    world.calm()
+    assert [state(world, one) for one in found] == ["done"] * 3
 
 
 def test_the_turn_of_a_suspect_comes_though_a_run_that_is_due_longer_waits_for_its_lane_again_and_again(tmp_path: Path) -> None:
