@@ -61,7 +61,8 @@ class Live:
 
     ``in_line``: paths of calls that stand in line at a gate; ``away``: those that were turned away and may ask again when they are due
     (``dues``). ``since``: when it became ready; ``began``: when it became live here, in ticks. ``strikes``: claims of this run, this one
-    counted in, whose owner vanished before anything came. ``came_home``: a call did, here. ``known``: events that no ask has taken yet.
+    counted in, whose owner vanished before anything came. ``came_home``: a call did, here; ``unproven``: those that were
+    to be made at the claim and did not come home yet. ``known``: events that no ask has taken yet.
     """
 
     id: str
@@ -84,6 +85,7 @@ class Live:
     began: float = 0.0
     strikes: int = 0
     came_home: bool = False
+    unproven: set[str] = field(default_factory=set)
     known: dict[str, deque[Event]] = field(default_factory=dict)
 
     @property
@@ -99,6 +101,11 @@ class Live:
     def at_risk(self) -> bool:
         """Whether a call or a probe of it is still to be made."""
         return any(isinstance(ask, Call) for ask in self.walk.pending.values())
+
+    @property
+    def got_on(self) -> bool:
+        """Whether what may have ended its owners came home this time: one of its branches proves nothing of another."""
+        return self.came_home and not self.unproven & self.walk.pending.keys()
 
     @property
     def only_waits(self) -> bool:
@@ -129,6 +136,7 @@ class Live:
         self.walk.start()
         self.remember(events)
         self.pursue(list(self.walk.pending.values()), now)
+        self.unproven = {path for path, ask in self.walk.pending.items() if isinstance(ask, Call)}
 
     def record(self, kind: Kind, now: dt.datetime, ask: Ask | None = None, **fields: Any) -> Record:
         """A record of this run; ``ask`` gives place and path."""
@@ -365,7 +373,9 @@ class Live:
         self.in_flight.discard(ask.path)
         event = self.record_outcome(ask, self._fate(result, now), result, now)
         # After a probe that found nothing the call that may end processes goes out again: nothing came of the claim yet.
-        self.came_home = self.came_home or event is not None or not result.asking.probe
+        if event is not None or not result.asking.probe:
+            self.came_home = True
+            self.unproven.discard(ask.path)
         if event is not None:
             return self.walk.answer(ask.path, event)
         self._begin_rest(ask.path, result.took or 0.0)

@@ -117,7 +117,7 @@ class Settling:
         settled = [self._settle(tx, live, now) if live.id in held else Settled(lost=True) for live in lives]
         both = list(zip(lives, settled, strict=True))
         for live, one in both:
-            one.well = bool(live.strikes) and not one.lost and (live.came_home or (one.left and not live.at_risk))
+            one.well = bool(live.strikes) and not one.lost and (live.got_on or (one.left and not live.at_risk))
         self._free_lanes(tx, both)
         if well := [live.id for live, one in both if one.well]:
             tx.do("forget_strikes", runs=listed(well))

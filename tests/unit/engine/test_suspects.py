@@ -246,6 +246,27 @@ def test_a_suspect_that_gets_on_is_none_any_more(world: Simulation) -> None:
     assert state(world, run) == "ready"
 
 
+def test_a_branch_that_comes_home_does_not_clear_one_that_ends_the_process_each_time(world: Simulation) -> None:
+    run = send(world, "fianco", caso="c")
+    turn(world, "answer")
+    ends = 0
+    while state(world, run) != "dead":
+        work(world)
+        outside = world.processes[0].outside
+        calls = {call.asking.call.path: call for call in outside.pending}
+        if beside := calls.pop("rami/uno/registra", None):
+            outside.end(beside, "unreachable")
+            turn(world)
+        if calls:
+            die(world)
+            ends += 1
+    assert ends == 3
+    identity = row_of(world, run)["id"]
+    with world.store.read() as tx:
+        letter = dead.letter(tx, identity)
+    assert (letter.code, letter.path) == ("run.poison", "rami/tre/fila")
+
+
 def test_a_suspect_does_not_wait_for_calls_that_hang(world: Simulation) -> None:
     [run] = suspects(world, 1)
     world.clock.move(dt.timedelta(seconds=-LEASE - 1))
