@@ -51,7 +51,10 @@ def messages_of(store: Store, scope: Mapping[str, str]) -> list[str]:
 
 
 def export(store: Store, clock: Clock, origin: str, wanted: Wanted, schemas: Mapping[str, Any]) -> bytes:
-    """The bundle's bytes; the log has recorded it. Blocks up to a second or so. Raises `Invalid`, `StoreError` (``export.unsealed``)."""
+    """The bundle's bytes; the log has recorded it. Blocks up to a second or so.
+
+    Raises `Invalid`, `StoreError` (``export.unsealed``), `Conflict` (``export.erased``).
+    """
     with store.read() as tx:
         last = gather.last_record(tx, wanted.messages)
     _sealed(store, last)
@@ -64,7 +67,10 @@ def export(store: Store, clock: Clock, origin: str, wanted: Wanted, schemas: Map
     files["manifest.json"] = gather.manifest(found, files, origin, wanted.scope)
     record = _record(store, clock, wanted, gather.digest_of(files["manifest.json"]), len(found.leaves))
     files["seal.json"] = _seal(store, record, found.checkpoint.size)
-    return verify.packed(files)
+    packed = verify.packed(files)
+    with store.read() as tx:  # the last thing: an erasure may have been carried out since the payloads were opened
+        gather.still_readable(tx, found.opened)
+    return packed
 
 
 def _record(store: Store, clock: Clock, wanted: Wanted, manifest: str, records: int) -> Record:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bus.bundle import verify
-from bus.errors import Erased, Invalid, StoreError
-from bus.log import keys, note, payload
+from bus.errors import Conflict, Erased, Invalid, StoreError
+from bus.log import keys, log, note, payload
 from bus.log.record import Record, record_of
 from bus.log.stored import StoredCheckpoint, StoredTree
 from bus.message import canonical, parsed
@@ -28,15 +28,20 @@ FAR = 100_000
 class Gathered:
     """``leaves``: index, exact content and record, in order; ``files``: everything that is written as it is, by name.
 
-    ``unruled``: files of rules that these records name, and that the database has not.
+    ``opened``: the payloads that are in it with their text. ``unruled``: files of rules that these records name, and that the database
+    has not.
     """
 
     leaves: Sequence[tuple[int, bytes, Record]]
     checkpoint: StoredCheckpoint
     keys: Sequence[str]
-    payloads: int
+    opened: Sequence[str]
     unruled: Sequence[str]
     files: Mapping[str, bytes]
+
+    @property
+    def payloads(self) -> int:
+        return len(self.opened)
 
     @property
     def records(self) -> list[Record]:
@@ -62,12 +67,12 @@ def gather(tx: Tx, messages: Sequence[str], last: int, schemas: Mapping[str, Any
         raise StoreError("some of these records are not sealed yet", code="export.unsealed", hint="try again in a second")
     leaves = [(places[seq], rows[seq], record_of(rows[seq])) for seq in sorted(rows)]
     checkpoint, vouched = _checkpoint(tx, stored, leaves[-1][0] + 1)
-    opened = _openings(tx, [record for _, _, record in leaves]) if payloads else []
+    opened = _openings(tx, [record for _, _, record in leaves]) if payloads else {}
     named = verify.rules_of({"kind": record.kind, "data": record.data, "rules": record.rules} for _, _, record in leaves)
     types = sorted({str(record.data["type"]) for _, _, record in leaves if record.kind == "received"})
     files = {
         "records.jsonl": b"".join(_line(stored, checkpoint.size, index, content) for index, content, _ in leaves),
-        "payloads.jsonl": b"".join(opened),
+        "payloads.jsonl": b"".join(opened.values()),
         **vouched,
         **_apart(tx, stored, [index for index, _, record in leaves if record.message], checkpoint.size),
         **_rules(tx, named),
@@ -75,7 +80,7 @@ def gather(tx: Tx, messages: Sequence[str], last: int, schemas: Mapping[str, Any
     }
     signing = keys.history(tx, "checkpoints")
     said = list(dict.fromkeys(key for record in signing for key in record.data["keys"]))
-    return Gathered(leaves, checkpoint, said, len(opened), verify.unruled(named, files), files)
+    return Gathered(leaves, checkpoint, said, list(opened), verify.unruled(named, files), files)
 
 
 def _checkpoint(tx: Tx, stored: StoredTree, least: int) -> tuple[StoredCheckpoint, dict[str, bytes]]:
@@ -123,7 +128,7 @@ def _line(stored: StoredTree, size: int, index: int, content: bytes) -> bytes:
     return canonical({"index": index, "record": content.decode(), "proof": proof}) + b"\n"
 
 
-def _openings(tx: Tx, records: Iterable[Record]) -> list[bytes]:
+def _openings(tx: Tx, records: Iterable[Record]) -> dict[str, bytes]:
     """Each payload with what shows that its record committed to it; erased ones are left out."""
     wanted = list(dict.fromkeys(held.id for record in records for held in record.payloads))
     lines = {}
@@ -131,7 +136,17 @@ def _openings(tx: Tx, records: Iterable[Record]) -> list[bytes]:
         for row in tx.all("sealed_payloads_among", payloads=listed(some)):
             with contextlib.suppress(Erased):
                 lines[row["id"]] = _opened(tx, row)
-    return [lines[identity] for identity in wanted if identity in lines]
+    return {identity: lines[identity] for identity in wanted if identity in lines}
+
+
+def still_readable(tx: Tx, opened: Sequence[str]) -> None:
+    """Raises `Conflict` when the log says by now that one of these payloads is destroyed: who was told so finds it in no later bundle."""
+    for some in pages_of(opened):
+        there = log.keys_of(tx, some)
+        keys = [key for key in there.values() if key is not None]
+        if len(there) < len(set(some)) or (keys and tx.one("erased_among", keys=listed(keys))):
+            sentence = "while the bundle was made, some of what is in it was erased, or destroyed for its age"
+            raise Conflict(sentence, code="export.erased", hint="ask for it again: what is gone is left out then")
 
 
 def _opened(tx: Tx, row: Row) -> bytes:

@@ -99,3 +99,6 @@ SELECT seq, message FROM records WHERE seq = ANY (ARRAY(SELECT j::bigint FROM js
 
 -- name: records_among
 SELECT seq, content FROM records WHERE seq = ANY (ARRAY(SELECT j::bigint FROM jsonb_array_elements((:seqs)::jsonb) j))
+
+-- name: erased_among
+SELECT key FROM erased_keys WHERE key = ANY (ARRAY(SELECT j::bigint FROM jsonb_array_elements((:keys)::jsonb) j)) LIMIT 1

@@ -91,3 +91,6 @@ SELECT seq, message FROM records WHERE seq IN (SELECT value FROM json_each(:seqs
 
 -- name: records_among
 SELECT seq, content FROM records WHERE seq IN (SELECT value FROM json_each(:seqs))
+
+-- name: erased_among
+SELECT key FROM erased_keys WHERE key IN (SELECT value FROM json_each(:keys)) LIMIT 1

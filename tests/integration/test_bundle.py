@@ -21,12 +21,18 @@ import pytest
 from bus.bundle import export, gather, verify
 from bus.bundle.summary import ITALIAN
 from bus.cli import main
-from bus.errors import Invalid, StoreError
+from bus.engine import projection
+from bus.engine.projection import Entry
+from bus.errors import Conflict, Invalid, StoreError
 from bus.log import note, payload
-from bus.log.record import KINDS
+from bus.log.keyring import Keyring
+from bus.log.record import KINDS, Record
+from bus.message import new_id
 from bus.testing.ports import free_port
 from tests.integration.kit import until
+from tests.integration.test_erasure import NAME, OTHER, WHO, asked, confirmed, greet, two_sysadmins
 from tests.small_bus import Caller, key_of, running, wait_reply, write
+from tests.tamper.logs import NOW
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +87,42 @@ def test_a_bundle_of_what_is_still_worked_on_ends_where_the_log_was_sealed(tmp_p
     told = [json.loads(json.loads(line)["record"])["kind"] for line in lines]
     assert told[-1] == "parked"
     assert verdict(answer.content, str(note.read_signer(tmp_path / "var/log.key").verifier)) == []
+
+
+@pytest.mark.parametrize("when", ["_record", "_seal"])
+def test_no_bundle_gives_what_was_erased_while_it_was_made(tmp_path, monkeypatch, when):
+    """Its payloads were open already; who confirmed the erasure was told that they are gone."""
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        erased, kept = greet(server, NAME, WHO), greet(server, "Mario", OTHER)
+        request, go_on = asked(server).json["id"], getattr(export, when)
+
+        def after_an_erasure(*given):
+            monkeypatch.undo()
+            assert confirmed(server, request).status == 200
+            return go_on(*given)
+
+        monkeypatch.setattr(export, when, after_an_erasure)
+        wanted = {"from": "2020-01-01", "purpose": "prova", "payloads": True}
+        ask = Caller(server.port, "revisore")
+        refused, again = ask("POST", "/exports", wanted), ask("POST", "/exports", wanted)
+    assert (refused.status, refused.json["code"]) == (422, "export.erased")
+    files = verify.unpacked(again.content)
+    assert all(one in files["records.jsonl"].decode() for one in (erased, kept))
+    assert (b"Mario" in files["payloads.jsonl"], NAME.encode() in files["payloads.jsonl"]) == (True, False)
+    assert verdict(again.content) == []
+
+
+def test_a_payload_whose_key_or_row_is_gone_by_now_is_in_no_bundle(store):
+    """Wire bytes that went for their age have no key that would be told: their row is deleted."""
+    made = payload.seal(payload.Text("body", b"{}"), Keyring.in_memory().fresh())
+    with store.read() as tx, pytest.raises(Conflict, match="destroyed for its age"):
+        gather.still_readable(tx, [made.commitment.id])
+    store.write(lambda tx: projection.write(tx, Entry(Record(new_id(), "read", NOW, payloads=(made.commitment,)), (made,)))).result()
+    with store.read() as tx:
+        gather.still_readable(tx, [made.commitment.id, made.commitment.id])
+    store.write(lambda tx: tx.do("add_erased_key", key=payload.key_number(made.nonce))).result()
+    with store.read() as tx, pytest.raises(Conflict):
+        gather.still_readable(tx, [made.commitment.id])
 
 
 def test_a_time_in_which_nothing_was_accepted_is_told_as_that():
