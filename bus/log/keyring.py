@@ -113,15 +113,20 @@ class Folder(Blocks):
         return b""
 
     def destroy(self, keys: Iterable[int]) -> None:
-        """Overwritten in place: the file keeps nothing of them."""
+        """Overwritten in place: the file keeps nothing of them, nor do copies that a rekeying which was cut off has left."""
         with kept("keys cannot be destroyed", code="keys.not-destroyed", hint=LEFT):
             for key in keys:
-                with contextlib.suppress(FileNotFoundError), self._path(key // BLOCK).open("r+b") as file:
-                    os.pwrite(file.fileno(), GONE, key % BLOCK * SLOT)
-                    os.fsync(file.fileno())
+                for folder in _copies(self.folder.parent):
+                    self._overwrite(folder / self._path(key // BLOCK).name, key % BLOCK * SLOT)
             with self._mark.open("ab") as mark:
                 mark.write(b".")
                 os.fsync(mark.fileno())
+
+    def _overwrite(self, block: Path, at: int) -> None:
+        with contextlib.suppress(FileNotFoundError), block.open("r+b") as file:
+            if at + SLOT <= os.fstat(file.fileno()).st_size:
+                os.pwrite(file.fileno(), GONE, at)
+                os.fsync(file.fileno())
 
     def generation(self) -> object:
         with _kept(), contextlib.suppress(FileNotFoundError):
@@ -351,8 +356,15 @@ def rekey(folder: Path, master: Path) -> int:
         told = {**told, "blocks": now.name, "master": _fingerprint(new), "index": _wrapped(new, _unwrapped(old, told), told["id"])}
         save(about, json.dumps(told, indent=1).encode(), OWNER_ONLY)
         _master(folder, master, told)
-        _remove(was)
+        for other in _copies(folder):
+            if other != now:
+                _remove(other)
     return count
+
+
+def _copies(folder: Path) -> list[Path]:
+    """The folders of blocks: the one that is used, and what a rekeying that was cut off has left."""
+    return [path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()]
 
 
 def _rewrap(source: Path, target: Path, identity: str, old: bytes, new: bytes) -> int:

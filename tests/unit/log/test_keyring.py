@@ -6,6 +6,9 @@ import contextlib
 import errno
 import hashlib
 import hmac
+import shutil
+import subprocess
+import sys
 import threading
 import time
 
@@ -133,6 +136,54 @@ def test_wrapped_anew_what_is_there_opens_and_what_is_gone_stays_gone(open_keyri
     block.write_bytes(old_block)
     with pytest.raises(StoreError, match=r"keys\.damaged"):
         open_keyring(*home, keys.id).key(kept.id)
+
+
+CUT_OFF = """
+import os, sys
+from pathlib import Path
+from bus.log import keyring
+
+left = int(sys.argv[3])
+
+def counted(real):
+    def call(*given, **named):
+        global left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), 9)
+        return real(*given, **named)
+    return call
+
+for name in ("fsync", "replace", "rename", "link", "unlink", "rmdir", "mkdir"):
+    setattr(os, name, counted(getattr(os, name)))
+keyring.rekey(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def test_a_rekeying_that_is_cut_off_anywhere_leaves_no_copy_of_a_key_that_is_destroyed_later(open_keyring, home, tmp_path):
+    keys = open_keyring(*home, None)
+    gone, kept = keys.fresh(), keys.fresh()
+    keys.close()
+    for at in range(100):
+        folder, master = tmp_path / f"{at}/keys", tmp_path / f"{at}/master.key"
+        shutil.copytree(home[0], folder)
+        shutil.copy(home[1], master)
+        done = subprocess.run([sys.executable, "-c", CUT_OFF, str(folder), str(master), str(at)], timeout=60)
+        opened = open_keyring(folder, master, keys.id)
+        assert [opened.key(one.id).secret for one in (gone, kept)] == [gone.secret, kept.secret], at
+        opened.forget([gone.id])
+        slots = [path.read_bytes()[gone.id % BLOCK * SLOT :][:SLOT] for path in folder.glob("*/*.keys")]
+        assert set(slots) <= {GONE, b""}, at
+        opened.close()
+        if done.returncode == 0:
+            break
+        rekey(folder, master)
+        assert len([path for path in folder.iterdir() if path.is_dir()]) == 1, at
+        again = open_keyring(folder, master, keys.id)
+        assert again.key(kept.id).secret == kept.secret
+        with pytest.raises(Erased):
+            again.key(gone.id)
+    assert at > 10
 
 
 def test_a_key_store_that_is_lost_or_another_one_is_refused(open_keyring, home, tmp_path):
