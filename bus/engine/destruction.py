@@ -1,15 +1,17 @@
-"""Destruction: what erasure and retention decide is carried out. The log is told first; then the keys go, and the files.
+"""Destruction: what erasure and retention decide is carried out. The log is told first; then the files go, and the keys.
 
 ::
 
-    look which files ─ one transaction: records, rows ─ keys forgotten ─ files removed
+    look which files ─ one transaction: records, rows ─ files removed ─ keys forgotten
                                                       └ cut off here: `again`, at the next act, turn or start
+
+Files go before their keys: a key that is still there is how `again` knows that something is left.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from bus.clock import Clock
@@ -20,7 +22,9 @@ from bus.engine.attachments import Attachments
 from bus.engine.faltering import Faltering
 from bus.engine.leases import Leases
 from bus.errors import InputError
+from bus.log import log
 from bus.log.keyring import Keyring
+from bus.log.tables import GONE
 from bus.message import JsonObject, JsonValue
 from bus.store import Store, Tx
 
@@ -97,8 +101,9 @@ class Destruction:
         with self._or_again():
             with self._store.read() as tx:
                 left = [row["key"] for row in tx.all("erased_keys") if not self._keys.is_gone(row["key"])]
+                files = [*self._files_told(tx)] if left else []
             if left:
-                self._keys.forget(left)
+                self._destroy(left, files)
                 self._log.warning("keys.destroyed-again", keys=len(left), sentence="the log says that they are erased")
 
     def start(self, leases: Leases) -> None:
@@ -130,13 +135,24 @@ class Destruction:
                 keys.update(erasure.keys_told(tx, lost))
         return keys
 
+    def _files_told(self, tx: Tx) -> Iterator[str]:
+        """Files that are there, and that the log says are destroyed; they may have come again."""
+        for record in log.every_of_kinds(tx, GONE):
+            yield from (file for file in record.data.get("files", ()) if self._attachments.place(file).exists())
+
+    def _destroy(self, keys: Sequence[int], files: Sequence[str]) -> None:
+        """Files, then keys; these go whatever becomes of the files."""
+        try:
+            self._attachments.drop(files, keys)
+        finally:
+            self._keys.forget(keys)
+
     def _carry_out(self, decide: Callable[[Tx], erasure.Done]) -> JsonObject:
         """Tell the log, then destroy what it was told is destroyed; returns what to show of it."""
         self._finish()
         with self._or_again():
             done = self._store.write(decide).result()
-            self._keys.forget(done.keys)
-            self._attachments.drop(done.files, done.keys)
+            self._destroy(done.keys, done.files)
         return done.shown
 
     @contextmanager
