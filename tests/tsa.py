@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.x509 import CertificateBuilder, load_pem_x509_certificate
 
 CONFIGURATION = """
 [ tsa ]
@@ -88,6 +93,14 @@ class Authority:
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_port}/tsa"
+
+    def certified(self, days_ago: int, until: dt.datetime) -> None:
+        """Give it another certificate for the same key."""
+        own, root = (load_pem_x509_certificate((self.folder / name).read_bytes()) for name in ("tsa.pem", "root.pem"))
+        made = CertificateBuilder(root.subject, own.subject, own.public_key(), own.serial_number + 1, extensions=list(own.extensions))
+        made = made.not_valid_before(until - dt.timedelta(days=days_ago)).not_valid_after(until)
+        signed = made.sign(load_pem_private_key((self.folder / "root.key").read_bytes(), None), SHA256())  # type: ignore[arg-type]
+        (self.folder / "tsa.pem").write_bytes(signed.public_bytes(Encoding.PEM))
 
     def stamp(self, query: bytes) -> bytes:
         """The answer to a request (DER)."""

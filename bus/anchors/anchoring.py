@@ -56,6 +56,8 @@ class Anchoring:
         self._told: dict[tuple[str, ...], tuple[str, dt.datetime]] = {}
         self._asked: set[str] = set()
         """Witnesses that have answered us: each is asked once at the start, for a log that was rolled back may have nothing new."""
+        self._filed: tuple[str, Attachment] | None = None
+        """The day whose last checkpoint was kept as a file, and that file."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._go_on, name="snodo-anchors", daemon=True)
 
@@ -151,7 +153,9 @@ class Anchoring:
             return
         day = _named(ends)
         head = checkpoint_of(note.parse(bytes(row["note"])).text)
-        file = self._ways.keep(bytes(row["note"]), "text/plain", f"sigillo-{day}.txt")
+        if self._filed is None or self._filed[0] != day:  # once, and not at every turn while the register is away
+            self._filed = day, self._ways.keep(bytes(row["note"]), "text/plain", f"sigillo-{day}.txt")
+        file = self._filed[1]
         body: JsonObject = {
             "giorno": day, "registro": head.origin, "annotazioni": head.size, "radice": head.root.hex(),
             "sigillo": {"sha256": file.sha256, "name": file.name},

@@ -30,12 +30,13 @@ from bus.diagnostics import configure
 from bus.engine.arrival import Submission
 from bus.engine.sequencer import LEASE
 from bus.errors import EvidenceError, Refused, Unreachable
+from bus.log import log, timestamp
 from bus.log import note as notes
-from bus.log import timestamp
 from bus.log.checkpoint import checkpoint_of, cosigned
 from bus.log.note import COSIGNATURE, Signer
 from bus.log.stored import StoredTree
 from bus.log.verify import Trust, verify
+from bus.testing.ports import free_port
 from bus.testing.simulators import start
 from tests.integration.kit import ShiftedClock
 from tests.small_bus import write
@@ -294,6 +295,20 @@ def test_a_time_stamp_over_something_else_or_by_somebody_else_is_refused(tmp_pat
         outside.stamp("http://127.0.0.1:9/", stamped, authority.root.read_bytes())
 
 
+def test_a_certificate_must_be_good_when_it_stamps_and_may_expire_afterwards(tmp_path):
+    own = Authority(tmp_path / "own")
+    try:
+        until = dt.datetime.now(dt.UTC).replace(microsecond=0) + dt.timedelta(seconds=3)
+        own.certified(30, until)
+        answer, _ = outside.stamp(own.url, b"x", own.root.read_bytes())
+        time.sleep(max((until - dt.datetime.now(dt.UTC)).total_seconds(), 0) + 1.1)  # its times are whole seconds
+        assert timestamp.verified(answer, b"x", own.root.read_bytes()) <= until
+        with pytest.raises(EvidenceError, match="expired"):
+            outside.stamp(own.url, b"x", own.root.read_bytes())
+    finally:
+        own.close()
+
+
 @pytest.mark.parametrize("hours", [-1.2, 1.2])
 def test_a_time_stamp_of_another_time_than_ours_is_not_kept(tmp_path, authority, hours):
     """Signed by an authority that we trust, over our bytes, with our nonce: one of the clocks is wrong, and which is for a person to say."""
@@ -448,37 +463,65 @@ PROJECT = Path(__file__).parents[2]
 SHIPPED = ("routes/registro/sigillo-giornaliero.yaml", "mappings/types/registro.sigillo.giornaliero.yaml")
 
 
-def test_the_last_checkpoint_of_each_day_gets_a_number_in_the_protocol_register(tmp_path):
-    """The route as it ships, the adapter, and the register's simulator: one registration, whose document is the checkpoint."""
-    folder = tmp_path / "uno"
+@contextmanager
+def with_a_register(folder: Path, url: str):
+    """A bus with the route as it ships, and the adapter of a register at that address."""
     for name in SHIPPED:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text((PROJECT / name).read_text("utf-8"), "utf-8")
-    with start("adapters.protocollo.simulator", tmp_path / "register") as register:
-        settings = ProtocolloSettings(
-            url=register.url, ente="COMUNE", utente="snodo", password="segreta-di-prova", amministrazione="c_b429", aoo="AOO1",
-            denominazione="Comune di prova", uo="PROTOCOLLO",
-        )  # fmt: skip
-        with bus(folder, {"protocollo": Protocollo("protocollo", settings)}, daily={}) as one:
-            one.clock.ahead = noon = _to_the_next_noon()
-            first = one.add(5)
-            sealed = one.newest().note
-            assert one.app.anchoring.turn()[0].size == 0, "the day is not over"
-            one.clock.ahead = noon + dt.timedelta(days=1)
-            one.add(2)  # of the next day
+    settings = ProtocolloSettings(
+        url=url, ente="COMUNE", utente="snodo", password="segreta-di-prova", amministrazione="c_b429", aoo="AOO1",
+        denominazione="Comune di prova", uo="PROTOCOLLO",
+    )  # fmt: skip
+    with bus(folder, {"protocollo": Protocollo("protocollo", settings)}, daily={}) as one:
+        yield one
+
+
+def test_a_register_that_is_away_for_a_night_is_handed_the_checkpoint_once_and_numbers_it_when_it_is_back(tmp_path):
+    port = free_port()
+    with with_a_register(tmp_path / "uno", f"http://127.0.0.1:{port}") as one:
+        one.clock.ahead = noon = _to_the_next_noon()
+        first = one.add(5)
+        one.clock.ahead = noon + dt.timedelta(days=1)
+        one.add(2)
+        for _ in range(5):  # and so on, every ten seconds
+            assert one.app.anchoring.turn()[0].size == 0
+        with one.app.store.read() as tx:
+            assert [record.kind for _, record in log.everything(tx)].count("attached") == 1
+        one.clock.ahead += dt.timedelta(hours=9)
+        [late] = one.app.anchoring.turn()
+        assert (late.size, late.late) == (0, True)
+        with start("adapters.protocollo.simulator", tmp_path / "register", port=port) as register:
+            one.clock.ahead += dt.timedelta(minutes=20)
             assert _until(lambda: next((s for s in one.app.anchoring.turn() if s.size), None)).size == first
-            for _ in range(3):
-                one.app.anchoring.turn()
-            [registered] = register.ledger("registrazione")
-            with one.app.store.read() as tx:
-                said = json.loads(tx.one("last_anchor", kind="register", name="giornaliero")["evidence"])
-            assert said["reply"]["protocollo"] == f"{registered['detail']['anno']}/{registered['detail']['numero']:07d}"
-            assert said["giorno"] == (dt.datetime.now(dt.UTC) + noon).date().isoformat(), "the day that has ended"
-            assert (registered["key"], said["sha256"]) == (f"sigillo-{said['giorno']}", hashlib.sha256(sealed).hexdigest())
-            assert f": {first} annotazioni, radice {checkpoint_of(notes.parse(sealed).text).root.hex()}" in registered["detail"]["oggetto"]
-            assert _attachments(one.app) == 1
-            assert _content(one.app, hashlib.sha256(sealed).hexdigest()) == sealed
-            assert verify(one.app.store.read, Trust()).size == one.newest().size
+            assert len(register.ledger("registrazione")) == 1
+
+
+def test_the_last_checkpoint_of_each_day_gets_a_number_in_the_protocol_register(tmp_path):
+    """The route as it ships, the adapter, and the register's simulator: one registration, whose document is the checkpoint."""
+    with (
+        start("adapters.protocollo.simulator", tmp_path / "register") as register,
+        with_a_register(tmp_path / "uno", register.url) as one,
+    ):
+        one.clock.ahead = noon = _to_the_next_noon()
+        first = one.add(5)
+        sealed = one.newest().note
+        assert one.app.anchoring.turn()[0].size == 0, "the day is not over"
+        one.clock.ahead = noon + dt.timedelta(days=1)
+        one.add(2)  # of the next day
+        assert _until(lambda: next((s for s in one.app.anchoring.turn() if s.size), None)).size == first
+        for _ in range(3):
+            one.app.anchoring.turn()
+        [registered] = register.ledger("registrazione")
+        with one.app.store.read() as tx:
+            said = json.loads(tx.one("last_anchor", kind="register", name="giornaliero")["evidence"])
+        assert said["reply"]["protocollo"] == f"{registered['detail']['anno']}/{registered['detail']['numero']:07d}"
+        assert said["giorno"] == (dt.datetime.now(dt.UTC) + noon).date().isoformat(), "the day that has ended"
+        assert (registered["key"], said["sha256"]) == (f"sigillo-{said['giorno']}", hashlib.sha256(sealed).hexdigest())
+        assert f": {first} annotazioni, radice {checkpoint_of(notes.parse(sealed).text).root.hex()}" in registered["detail"]["oggetto"]
+        assert _attachments(one.app) == 1
+        assert _content(one.app, hashlib.sha256(sealed).hexdigest()) == sealed
+        assert verify(one.app.store.read, Trust()).size == one.newest().size
 
 
 @pytest.mark.parametrize(
