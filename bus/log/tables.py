@@ -23,6 +23,7 @@ Content = Mapping[str, Any]
 MOST = 500
 """Cases looked at together."""
 HINT = "the records are as they were; what portal, console and search show is not what happened"
+AGAIN = "the records are as they were; what a sender sends again would be done twice, or pass for what it is not"
 UNTRACED = "leaf {:,}: searches do not find its record as what it is: it has another trace or none, or the view `traced` was replaced"
 GONE = frozenset({"erased", "disposed"})
 """Records that say why payloads are gone."""
@@ -74,6 +75,7 @@ def compare(tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Content
         if wrong := _wrong(_folded(run, journals[run], told.opened.get(run, {})), runs.get(run)):
             raise _broken(tx, _Place(first, page, told.line, run, wrong), f"the run {run}", journals[run])
     _cases(tx, first, page, told.binding, rows, runs)
+    _intake(tx, first, page, told.binding)
     return sum(content["kind"] == "received" for _, content in told.binding), len(told.opened)
 
 
@@ -87,7 +89,20 @@ def strangers(tx: Tx) -> None:
     while rows := tx.all("cases_of_several", after=after, most=MOST):
         after = rows[-1]["case_id"]
         _connected(tx, [row["case_id"] for row in rows])
+    _known_again(tx)
     _destroyed(tx)
+
+
+def _known_again(tx: Tx) -> None:
+    """Raises `Broken` for what would pass for a message that came before, though no message that was received is known by it.
+
+    Records of before told no tokens; the question to the database compares texts, and is asked about what is left.
+    """
+    for row in tx.all("intake_keys_unfounded"):
+        told = [parsed(one["content"])["data"] for one in tx.all("received_among", messages=listed([row["message"]]))]
+        if not any("intake" not in data or [row["scope"], row["key"]] in data["intake"] for data in told):
+            sentence = f"what comes from {row['scope']} would pass for the message {row['message']} by a row of `intake_keys`"
+            raise Broken(Fault("table", f"{sentence} that no record made", hint=AGAIN))
 
 
 def _destroyed(tx: Tx) -> None:
@@ -148,6 +163,19 @@ def _read(contents: Sequence[Content]) -> _Told:
                 told.unsure.add(run)
             told.line[run] = at
     return told
+
+
+def _intake(tx: Tx, first: int, page: Sequence[Line], binding: Sequence[tuple[int, Content]]) -> None:
+    """Raises `Broken` where a message is not known by what its sender called it: sent again, it would be taken a second time."""
+    told = [(at, content, name) for at, content in binding for name in content["data"].get("intake", ())]
+    if not told:
+        return
+    rows = tx.all("intake_keys_among", names=listed(name for _, _, name in told))
+    known = {(row["scope"], row["key"]): (row["message"], row["content"]) for row in rows}
+    for at, content, (scope, key) in told:
+        if known.get((scope, key)) != (content["message"], content["data"]["content"]):
+            said = f"leaf {first + at:,}: the message {content['message']} does not stand in the table `intake_keys` as its record says"
+            raise Broken(Fault("table", said, first + at, first + at, page[at].name(), page[at].seq, AGAIN))
 
 
 def _message(content: Content) -> dict[str, Any]:

@@ -102,3 +102,11 @@ SELECT seq, content FROM records WHERE seq = ANY (ARRAY(SELECT j::bigint FROM js
 
 -- name: erased_among
 SELECT key FROM erased_keys WHERE key = ANY (ARRAY(SELECT j::bigint FROM jsonb_array_elements((:keys)::jsonb) j)) LIMIT 1
+
+-- name: intake_keys_among
+SELECT k.scope, k.key, k.message, k.content FROM jsonb_array_elements((:names)::jsonb) j
+JOIN intake_keys k ON k.scope = j ->> 0 AND k.key = j ->> 1
+
+-- name: intake_keys_unfounded
+SELECT k.scope, k.key, k.message FROM intake_keys k WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.message = k.message AND r.kind = 'received'
+  AND position(convert_to('["' || k.scope || '","' || k.key || '"]', 'UTF8') IN r.content) > 0)

@@ -94,3 +94,11 @@ SELECT seq, content FROM records WHERE seq IN (SELECT value FROM json_each(:seqs
 
 -- name: erased_among
 SELECT key FROM erased_keys WHERE key IN (SELECT value FROM json_each(:keys)) LIMIT 1
+
+-- name: intake_keys_among
+SELECT k.scope, k.key, k.message, k.content FROM json_each(:names) j
+JOIN intake_keys k ON k.scope = json_extract(j.value, '$[0]') AND k.key = json_extract(j.value, '$[1]')
+
+-- name: intake_keys_unfounded
+SELECT k.scope, k.key, k.message FROM intake_keys k WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.message = k.message AND r.kind = 'received'
+  AND instr(r.content, CAST('["' || k.scope || '","' || k.key || '"]' AS BLOB)) > 0)

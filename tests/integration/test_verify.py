@@ -295,12 +295,19 @@ def test_a_server_that_may_only_be_read(postgresql_url, capsys):
         raw.execute("ALTER TABLE records DISABLE TRIGGER USER")
         raw.execute("DELETE FROM records WHERE seq = -3")
         hidden = max(row[0] for row in raw.execute("SELECT seq FROM traces"))
-        view = "SELECT * FROM ({}) v WHERE seq <> {}".format(
-            raw.execute("SELECT pg_get_viewdef('traced')").fetchone()[0].rstrip(";"), hidden
-        )
-        raw.execute(f"CREATE OR REPLACE VIEW traced AS {view}")
+        view = raw.execute("SELECT pg_get_viewdef('traced')").fetchone()[0].rstrip(";")
+        made = f"CREATE VIEW traced AS {view}"
+        raw.execute(f"CREATE OR REPLACE VIEW traced AS SELECT * FROM ({view}) v WHERE seq <> {hidden}")
         fault = auditor.shows()[1]["fault"]
         assert (fault["kind"], fault["seq"]) == ("table", hidden), "a record that a view hides from searches"
+        raw.execute("INSERT INTO intake_keys SELECT scope, key || 'x', message, content FROM intake_keys LIMIT 1")
+        raw.execute("DROP VIEW traced")
+        raw.execute(made)
+        assert "by a row of `intake_keys` that no record made" in auditor.shows()[1]["fault"]["sentence"]
+        raw.execute("DELETE FROM intake_keys WHERE key LIKE '%x'")
+        assert auditor.shows()[0] == 0
+        raw.execute("UPDATE intake_keys SET content = 'altro'")
+        assert "does not stand in the table `intake_keys` as its record says" in auditor.shows()[1]["fault"]["sentence"]
         raw.execute("UPDATE runs SET state = 'waiting' WHERE state = 'done'")
         code, shown = auditor.shows()
         assert (code, shown["fault"]["kind"]) == (5, "table")

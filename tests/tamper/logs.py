@@ -202,7 +202,8 @@ class Story:
         message, run = new_id(), new_id()
         matter = self._rng.choice(self._matters) if self._matters and self._rng.random() < 0.3 else f"token-{self._rng.random()}"
         data = {
-            "type": "prova.messaggio", "sender": "portale", "intake": [], "content": "", "keys": {"pratica": matter},
+            "type": "prova.messaggio", "sender": "portale", "intake": [["key portale", new_id()]][: self._rng.randrange(2)],
+            "content": new_id(), "keys": {"pratica": matter},
             "runs": [{"id": run, "route": "prova.percorso", "version": 1, "digest": DIGEST, "ordered": True}],
         }  # fmt: skip
         self._write(tx, "received", message, None, data, "message")

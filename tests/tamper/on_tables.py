@@ -264,6 +264,31 @@ def a_row_that_no_record_made(raw, rng, small):
 
 
 @kind
+def a_message_that_is_not_known_when_it_comes_again(raw, rng, small):
+    """Nor as what it was: sent again by who got no answer, it would be taken twice, or pass for another one."""
+    received = [(n, line) for n, leaf in enumerate(small.leaves) if (line := json.loads(leaf.content)).get("data", {}).get("intake")]
+    if not received:
+        return a_row_taken_out_of_a_table(raw, rng, small)
+    leaf, line = rng.choice(received)
+    [(scope, key)] = line["data"]["intake"]
+    column = rng.choice(("scope", "key", "message", "content"))
+    what = rng.choice(("DELETE FROM intake_keys", f"UPDATE intake_keys SET {column} = 'altro'"))
+    raw.execute(f"{what} WHERE scope = ? AND key = ?", (scope, key))
+    return found("table", leaf=leaf)
+
+
+@kind
+def a_message_to_come_that_would_pass_for_one_of_before(raw, rng, small):
+    """And would never be taken: its sender is answered as for that one."""
+    row = _some_row(raw, rng, "messages")
+    raw.execute(
+        "INSERT INTO intake_keys (scope, key, message, content) VALUES (?, ?, ?, ?)",
+        ("key portale", new_id(), rng.choice((row["id"], new_id())), new_id()),
+    )
+    return found("table")
+
+
+@kind
 def a_record_that_searches_do_not_find(raw, rng, small):
     """Nor as what it is: its trace taken out, put elsewhere, or under what another record is."""
     rows = raw.execute("SELECT facet, at, seq FROM traces").fetchall()
