@@ -2,6 +2,7 @@
 
 What goes over a connection that stands is written and read here, because that was two thirds of what a call cost: `Link.exchange` writes
 one request and reads one reply under one deadline. No hidden retries, no redirects, no proxies or netrc from the environment.
+A proxy that the settings name is `adapters.proxy`'s.
 Whether a byte left is told by `crossing`, never guessed. A reply is hostile: its head is bounded, its body is cut at a limit.
 """
 
@@ -21,9 +22,11 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from adapters.proxy import NoWay, Proxy
 from bus.adapter import Effect, InDoubt, OutsideError, Unreachable
 from bus.failpoint import reach
 
@@ -81,6 +84,8 @@ def reason(error: Exception) -> str:
     cause = error.__cause__ or error  # urllib3 wraps what the system said
     if isinstance(error, Unsendable):
         return f"the request cannot be written: {error}"
+    if isinstance(error, NoWay):
+        return str(error)
     if isinstance(cause, ssl.SSLError):
         return f"TLS failed: {_said_by_tls(cause)}"
     if type(error) is OSError and error.errno is None:  # of requests, whose text is a path
@@ -205,13 +210,14 @@ class Reply:
 @dataclass(slots=True)
 class Link:
     """Kept connections to one system; thread-safe. ``connect`` is in seconds; ``ca`` is a file of authorities, or empty for the machine's;
-    ``certificate`` is ours: a file, or one and that of its key.
+    ``certificate`` is ours: a file, or one and that of its key. All goes by way of ``proxy`` where there is one.
     """
 
     pool: int = 16
     connect: float = 3.0
     ca: str | None = None
     certificate: str | tuple[str, str] | None = None
+    proxy: Proxy | None = None
     _kept: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
     _ways: dict[tuple[str, str], Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -225,16 +231,24 @@ class Link:
         Raises OSError, or what ``requests`` and ``urllib3`` raise, while no head of a reply has come.
         """
         scheme, host, target = _parts(address)
+        forwards = self.proxy if scheme == "http" else None
+        if forwards is not None:
+            target, headers = f"http://{host}{target}", {**headers, **forwards.headers}
         request = _request(method, host, target, content, headers)
         connection, keep = self._connection(scheme, host, fresh=fresh), False
         try:
             if connection.sock is None:
                 connection.timeout = min(self.connect, _local.crossing.remaining())
+                if self.proxy is not None:  # urllib3 takes what it gets for the system: TLS begins in the tunnel, or not at all
+                    connection._new_conn = partial(self.proxy.line, scheme, host, connection.timeout)  # noqa: SLF001
                 connection.connect()
                 _never_block(connection.sock)
             _send(connection.sock, request)
             reading = _Reading(connection.sock, limit)
             reply = _unless_shut_out(lambda: reading.reply(method))
+            if forwards is not None and reply.status == 407:  # only a proxy says so, and has passed nothing on (RFC 9110 §15.5.8)
+                _local.crossing.left = False
+                raise forwards.refusal(407)
             keep = reading.reusable and not fresh
             return reply
         finally:

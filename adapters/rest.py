@@ -32,6 +32,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from adapters.http import Link, Reply, crossing, errors, inflated, no_answer, reason, retry_after_of
 from adapters.openapi import BODY, DEEP, IN_PATH, Described, alternatives, document_of, model_of
+from adapters.proxy import MEANING, ProxyOrNone
 from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebAddress, WebHeaders, faults_of, refused_in_band, shape_of
 from bus.adapter import Call, Effect, LocalFile, LocalFileOrNone, Operation, OutsideError, Refused, Settings, Unreachable
 from bus.message import canonical
@@ -167,6 +168,7 @@ class RestSettings(Settings):
     ca: LocalFileOrNone = Field(None, description="file of the certificate authorities to trust, instead of those of this machine")
     certificate: LocalFileOrNone = Field(None, description="file of our client certificate, when the system asks for one")
     certificate_key: LocalFileOrNone = Field(None, description="file of its private key; none where that of the certificate holds it")
+    proxy: ProxyOrNone = Field(None, description=MEANING)
 
 
 @dataclass(slots=True)
@@ -183,7 +185,7 @@ class RestClient:
         certificate = (
             (settings.certificate, settings.certificate_key) if settings.certificate and settings.certificate_key else settings.certificate
         )
-        self._link = Link(settings.pool, settings.connect_timeout, settings.ca, certificate)
+        self._link = Link(settings.pool, settings.connect_timeout, settings.ca, certificate, settings.proxy)
 
     def send(
         self,

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from adapters.anagrafe import dialects
 from adapters.anagrafe.dialects import Dialect, Question, day_of, dig, filled
+from adapters.proxy import MEANING, ProxyOrNone
 from adapters.shapes import WebAddress
 from adapters.soap.client import BAD_REQUEST, Link, SoapClient, pair
 from bus.adapter import Adapter, Call, Contract, InDoubt, LocalFile, Refused, Settings, Unreachable, operation
@@ -88,6 +89,7 @@ class AnagrafeSettings(Settings):
     ca: LocalFile = Field(default="", description="file of the authority that signed the registry's certificate")
     certificate: LocalFile = Field(default="", description="file of our client certificate, when the registry asks for one")
     certificate_key: LocalFile = Field(default="", description="file of its private key; empty where that of the certificate holds it")
+    proxy: ProxyOrNone = Field(default=None, description=MEANING)
     risposte_rigorose: bool = Field(default=True, description="false takes replies that stray from the registry's own XSD")
 
 
@@ -101,7 +103,7 @@ class Anagrafe(Adapter):
         self._dialect = _dialect_of(settings)
         self._contract = settings.contratto or Path(__file__).parent / "contract" / self._dialect.contratto
         own = pair(settings.certificate, settings.certificate_key)
-        link = Link(connect=settings.connessione, ca=settings.ca, certificate=own)
+        link = Link(connect=settings.connessione, ca=settings.ca, certificate=own, proxy=settings.proxy)
         self._client = SoapClient(
             self._contract, settings.url, port=self._dialect.porta, link=link, validate_replies=settings.risposte_rigorose
         )  # fmt: skip

@@ -268,7 +268,7 @@ class Protocollo(Adapter):
 def _client(settings: ProtocolloSettings, contract: str | Path, url: str, authorization: str = "") -> SoapClient:
     headers = {"Authorization": authorization} if authorization else None
     own = pair(settings.certificate, settings.certificate_key)
-    link = Link(connect=settings.connessione, ca=settings.ca, certificate=own, headers=headers)
+    link = Link(connect=settings.connessione, ca=settings.ca, certificate=own, headers=headers, proxy=settings.proxy)
     return SoapClient(contract, url, link=link, validate_replies=settings.risposte_rigorose)
 
 

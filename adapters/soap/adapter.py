@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.http import no_answer
+from adapters.proxy import MEANING, ProxyOrNone
 from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebAddress, WebHeaders, refused_in_band, shape_of
 from adapters.soap.client import BAD_REQUEST, Link, SoapClient, pair, put
 from bus.adapter import Call, LocalFile, Operation, Settings
@@ -52,6 +53,7 @@ class SoapSettings(Settings):
     ca: LocalFile = Field(default="", description="file of the authority that signed the system's certificate")
     certificate: LocalFile = Field(default="", description="file of our client certificate")
     certificate_key: LocalFile = Field(default="", description="file of its private key; empty where that of the certificate holds it")
+    proxy: ProxyOrNone = Field(default=None, description=MEANING)
     validate_replies: bool = Field(default=True, description="false takes replies that stray from the system's own XSD")
     operations: dict[str, SoapOperationSettings] = Field(min_length=1)
 
@@ -82,7 +84,7 @@ class Soap(Configured):
     def __init__(self, name: str, settings: SoapSettings) -> None:
         super().__init__(name, settings)
         certificate = pair(settings.certificate, settings.certificate_key)
-        link = Link(settings.connect_timeout, settings.max_reply_bytes, settings.ca, certificate, settings.headers)
+        link = Link(settings.connect_timeout, settings.max_reply_bytes, settings.ca, certificate, settings.headers, settings.proxy)
         self._client = SoapClient(
             settings.wsdl, settings.url, port=settings.port, link=link, validate_replies=settings.validate_replies
         )  # fmt: skip

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapters import http
 from adapters.http import no_answer, retry_after_of
+from adapters.proxy import Proxy
 from bus.adapter import Call, Effect, Refused, Unreachable
 from bus.errors import ConfigError, Invalid, Malformed
 
@@ -49,6 +50,7 @@ class Link:
     ca: str = ""
     certificate: str | tuple[str, str] | None = None
     headers: Mapping[str, str] | None = None
+    proxy: Proxy | None = None
 
 
 class SoapClient:
@@ -60,7 +62,7 @@ class SoapClient:
     def __init__(self, wsdl: str | Path, url: str, *, port: str = "", link: Link = Link(), validate_replies: bool = True) -> None:
         self._path, self._port, self._link = Path(wsdl), port, link
         self._url, self._validate_replies = url, validate_replies
-        self._connections = http.Link(connect=link.connect, ca=link.ca or None, certificate=link.certificate)
+        self._connections = http.Link(connect=link.connect, ca=link.ca or None, certificate=link.certificate, proxy=link.proxy)
 
     @cached_property
     def wsdl(self) -> Wsdl:

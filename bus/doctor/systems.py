@@ -78,11 +78,18 @@ def _vouching(anchors: Anchors) -> Iterator[tuple[str, str]]:
 
 
 def _addresses(system: str, settings: Iterable[tuple[str, Any]]) -> Iterator[Address]:
-    """Every setting that is the URL of a server, and every pair of settings ``…host`` and ``…port``."""
+    """Every setting that is the URL of a server, and every pair of settings ``…host`` and ``…port``.
+
+    Plain HTTP by way of a proxy opens nothing but the proxy.
+    """
     values = dict(settings)
+    if proxy := _proxy(values.get("proxy")):
+        yield from _addresses(f"the proxy of {system}", [("url", proxy.url)])
     for name, value in values.items():
         if isinstance(value, str) and "://" in value:
             url = urlsplit(value)
+            if proxy and url.scheme == "http":
+                continue
             if url.hostname and (port := url.port or PORTS.get(url.scheme.partition("+")[0])):
                 yield Address(system, url.hostname, port, url.scheme == "https")
         elif name.endswith("host") and value and (port := values.get(f"{name.removesuffix('host')}port")):
@@ -91,12 +98,27 @@ def _addresses(system: str, settings: Iterable[tuple[str, Any]]) -> Iterator[Add
 
 def _reach(address: Address, settings: object, now: dt.datetime) -> Iterator[Verdict]:
     try:
-        with socket.create_connection((address.host, address.port), timeout=WITHIN) as line:
+        with _line(address, settings) as line:
             yield ok("doctor.address", f"{address.system} takes connections", str(address))
             if address.tls:
                 yield _certificate(address, settings, line, now)
     except OSError as error:
         yield warning("doctor.address", f"{address.system} cannot be reached: {error.strerror or error}", str(address))
+
+
+def _line(address: Address, settings: object) -> socket.socket:
+    """A connection as the adapter makes its own: for https by way of the proxy that its settings name."""
+    proxy = _proxy(getattr(settings, "proxy", None))
+    if proxy and address.tls:
+        host = f"[{address.host}]" if ":" in address.host else address.host
+        line: socket.socket = proxy.line("https", f"{host}:{address.port}", WITHIN)
+        return line
+    return socket.create_connection((address.host, address.port), timeout=WITHIN)
+
+
+def _proxy(setting: Any) -> Any:
+    """What an adapter's setting of that name says, when it is one through which connections are made (`adapters.proxy`)."""
+    return setting if hasattr(setting, "line") else None
 
 
 def _ours(adapter: str, file: str, now: dt.datetime) -> Verdict:

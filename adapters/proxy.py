@@ -1,0 +1,99 @@
+"""A forward proxy on the way to a system: the setting, and the connection through it.
+
+https goes through a tunnel (``CONNECT``, RFC 9110 §9.3.6), in which nothing is said but TLS to the system itself; plain HTTP is asked of
+the proxy by whole addresses (RFC 9112 §3.2.2). A tunnel that does not open leaves no doubt: no byte for the system has left.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import socket
+import time
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from adapters.shapes import WebAddress
+from bus.adapter import Settings
+
+_MOST_HEAD = 16_384
+_HEAD = re.compile(rb"HTTP/1\.[01] +([1-5][0-9]{2})\b.*?\n\r?\n", re.DOTALL)
+_WHY = {
+    403: ", it does not let us through to the system",
+    407: ", it does not take the user and the password of the settings, or asks for some",
+    **dict.fromkeys((502, 503, 504), ", it does not reach the system"),
+}
+
+
+class NoWay(OSError):
+    """The proxy cannot be reached, or lets nothing through. Its text names the proxy, and no secret."""
+
+
+def _proxy_address(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme != "http" or parts.port is None or text.rstrip("/") != f"http://{parts.netloc}":
+        raise ValueError("is no address of a proxy: it is http://host:port, and no more")
+    return text
+
+
+class Proxy(Settings):
+    """What ``config.yaml`` says of it."""
+
+    url: Annotated[WebAddress, AfterValidator(_proxy_address)] = Field(description="http://host:port")
+    user: str = Field("", pattern=r"^[^:]*$", description="who we are to it; empty where it asks for nobody")
+    password: str = Field("", repr=False, description="the user's secret")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the proxy alone reads (RFC 7617)."""
+        said = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        return {"Proxy-Authorization": f"Basic {said}"} if self.user else {}
+
+    def line(self, scheme: str, host: str, seconds: float) -> socket.socket:
+        """A connection for requests to ``host`` (with its port): to the proxy, for https through it. Raises `NoWay` within ``seconds``."""
+        until, place = time.monotonic() + seconds, urlsplit(self.url)
+        try:
+            line = socket.create_connection((place.hostname or "", place.port or 0), timeout=seconds)
+            try:
+                line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if scheme == "https":
+                    self._open(line, host if re.search(r":[0-9]+$", host) else f"{host}:443", until)
+            except BaseException:
+                line.close()
+                raise
+        except NoWay:
+            raise
+        except OSError as error:
+            raise self._no_way(f": {error.strerror or error}") from None
+        return line
+
+    def refusal(self, status: int) -> NoWay:
+        """That it answered with a status of its own."""
+        return self._no_way(f" answers {status}{_WHY.get(status, '')}")
+
+    def _open(self, line: socket.socket, target: str, until: float) -> None:
+        asked = [f"CONNECT {target} HTTP/1.1", f"Host: {target}", *(f"{name}: {value}" for name, value in self.headers.items())]
+        line.sendall("\r\n".join(asked).encode("latin-1") + b"\r\n\r\n")
+        said = b""
+        while (head := _HEAD.match(said)) is None:
+            line.settimeout(max(until - time.monotonic(), 0.001))
+            piece = line.recv(_MOST_HEAD)
+            said += piece
+            if not piece:
+                raise self._no_way(": the connection ended before the answer did")
+            if len(said) > _MOST_HEAD or not said.startswith(b"HTTP/1."[: len(said)]):
+                raise self._no_way(": the answer is not HTTP")
+        if not 200 <= (status := int(head[1])) < 300:
+            raise self.refusal(status)
+        if head.end() < len(said):  # the system does not speak first
+            raise self._no_way(" says more than that the way is open")
+
+    def _no_way(self, why: str) -> NoWay:
+        return NoWay(f"the proxy {urlsplit(self.url).netloc}{why}")
+
+
+ProxyOrNone = Annotated[Proxy | None, BeforeValidator(lambda given: {"url": given} if isinstance(given, str) else given)]
+"""A setting of who is called over HTTP; the address alone will do."""
+MEANING = "forward proxy on the way to it: http://host:port, or {url, user, password}; none is taken from the environment"
