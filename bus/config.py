@@ -203,6 +203,10 @@ class Http(_Section):
 
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    prefix: str = Field(
+        default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="Path under which a reverse proxy shows the bus (`/snodo`), which it takes away; addresses in answers begin with it.",
+    )  # fmt: skip
     max_body: int = Field(default=1_000_000, gt=0, description="The largest message, in bytes.")
     at_once: int = Field(
         default=1000, gt=0, description="Requests of one API key in progress in one process; that key gets 429 beyond it, the others go on."

@@ -43,7 +43,7 @@ async def receive(call: Call) -> Answer:
         file = await call.house.run(lambda: receiving.finish(call.caller.name))
     finally:
         await call.house.run(receiving.close)
-    address = f"/attachments/{file.sha256}"
+    address = f"{call.house.app.config.http.prefix}/attachments/{file.sha256}"
     return json_answer({**file._asdict(), "links": {"content": address}}, 201, [(b"location", address.encode())])
 
 

@@ -41,7 +41,7 @@ async def send(call: Call) -> Answer:
         accepted, reply = await _ask(call.house, submission, seconds)
     else:
         accepted, reply = await _hand_in(call.house, submission), None
-    headers: list[Header] = [(b"location", f"/messages/{accepted.id}".encode())]
+    headers: list[Header] = [(b"location", f"{http.prefix}/messages/{accepted.id}".encode())]
     if accepted.repeated:
         headers.append((b"idempotency-status", b"repeated"))
     if accepted.receipt:
@@ -49,8 +49,8 @@ async def send(call: Call) -> Answer:
     if seconds:
         headers.append((b"preference-applied", f"wait={seconds:g}".encode()))
     if reply is None:
-        return json_answer(_accepted(accepted), 202, headers)
-    return json_answer({**_accepted(accepted), "reply": reply}, 200, headers)
+        return json_answer(_accepted(accepted, http.prefix), 202, headers)
+    return json_answer({**_accepted(accepted, http.prefix), "reply": reply}, 200, headers)
 
 
 async def _hand_in(house: House, submission: Submission) -> Accepted:
@@ -76,12 +76,12 @@ async def _files(call: Call, files: Sequence[NamedFile]) -> tuple[Attachment, ..
     return await call.house.run(lambda: tuple(map(named, files)))
 
 
-def _accepted(accepted: Accepted) -> dict[str, Any]:
+def _accepted(accepted: Accepted, prefix: str) -> dict[str, Any]:
     """The same for the first time and for every repetition, byte for byte."""
-    links = {"message": f"/messages/{accepted.id}"}
+    links = {"message": f"{prefix}/messages/{accepted.id}"}
     shown: dict[str, Any] = {"id": accepted.id, "type": accepted.type, "time": accepted.time, "links": links}
     if accepted.receipt:
-        links["receipt"] = f"/messages/{accepted.id}/receipt"
+        links["receipt"] = f"{links['message']}/receipt"
         shown["receipt"] = accepted.receipt
     return shown
 

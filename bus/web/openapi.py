@@ -23,10 +23,11 @@ async def show(call: Call) -> Answer:
     """The document of this very bus."""
     from bus.web.api import SERVED
 
-    return json_answer(document(SERVED, call.house.app.config.organization.name))
+    config = call.house.app.config
+    return json_answer(document(SERVED, config.organization.name, config.http.prefix))
 
 
-def document(served: Iterable[Served], organization: str) -> dict[str, Any]:
+def document(served: Iterable[Served], organization: str, prefix: str = "") -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for one in served:
         paths.setdefault(one.path, {})[one.method.lower()] = _described(one)
@@ -40,7 +41,7 @@ def document(served: Iterable[Served], organization: str) -> dict[str, Any]:
             "contact": {"name": organization},
             "license": {"name": "EUPL-1.2", "url": "https://eupl.eu/1.2/en/"},
         },
-        "servers": [{"url": "/", "description": "This bus"}],
+        "servers": [{"url": prefix or "/", "description": "This bus"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": paths,
         "components": {

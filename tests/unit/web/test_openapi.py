@@ -7,7 +7,9 @@ from fnmatch import fnmatch
 
 import jsonschema_rs
 import pytest
+from pydantic import ValidationError
 
+from bus.config import Http
 from bus.errors import InputError, StoreError
 from bus.web.answer import STANDING
 from bus.web.api import SERVED
@@ -252,3 +254,23 @@ def test_how_long_an_attribute_may_be_is_told_and_held(bus, name):
         answered = call("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}, name: "x" * length})
         refused = answered.json.get("code") == "envelope.invalid"
         assert refused == (not taken), (length, answered.json)
+
+
+def test_addresses_in_answers_begin_with_the_path_under_which_a_reverse_proxy_shows_the_bus(tmp_path):
+    with running(tmp_path, http={"prefix": "/snodo"}, attachments={"folder": "files"}) as server:
+        call = Caller(server.port)
+        accepted, file = (
+            call("POST", "/messages", {"type": "prova.saluto", "data": {"nome": "Ada"}}),
+            call("POST", "/attachments?name=x.pdf", b"planimetria"),
+        )
+        shown = call("GET", "/openapi.json").json["servers"][0]["url"]
+    message = f"/snodo/messages/{accepted.json['id']}"
+    assert accepted.json["links"] == {"message": message, "receipt": f"{message}/receipt"}
+    assert file.json["links"] == {"content": f"/snodo/attachments/{file.json['sha256']}"}
+    assert (accepted.headers["location"], file.headers["location"], shown) == (message, file.json["links"]["content"], "/snodo")
+
+
+@pytest.mark.parametrize("prefix", ["snodo", "/snodo/", "https://comune.example/snodo", "/a b"])
+def test_a_prefix_that_is_no_path_is_refused(prefix):
+    with pytest.raises(ValidationError):
+        Http(prefix=prefix)
