@@ -6,6 +6,7 @@ Who may go out is said by `bus.engine.gates`; here are as many threads as its pl
 from __future__ import annotations
 
 import datetime as dt
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,12 +20,14 @@ from bus.adapter import Adapter, Fact, InDoubt, Operation, OutsideError, Unreach
 from bus.engine.asks import Call
 from bus.engine.gates import sizes
 from bus.engine.threads import Threads
-from bus.errors import Invalid
+from bus.errors import Invalid, without_persons
 from bus.failpoint import reach
 from bus.faults import first_of
 from bus.log.payload import Text
 from bus.message import Attachment, JsonValue, Message, as_kept
 from bus.metrics import count
+
+_MEDIA_TYPE = re.compile(r"[\x20-\x7e]{0,500}")
 
 
 class Files(Protocol):
@@ -182,5 +185,12 @@ def facts_as_json(facts: tuple[Fact, ...]) -> list[list[Any]]:
 
 
 def wire_texts(exchanges: Iterable[Wire]) -> tuple[Text, ...]:
-    """Wire bytes as the log keeps them: in order, each a payload of its own."""
-    return tuple(Text(f"wire-{wire.direction}", wire.content, wire.media_type) for wire in exchanges)
+    """Wire bytes as the log keeps them: in order, each a payload of its own.
+
+    A media type stands in the record itself, as the other system said it: nobody's codice fiscale does, and nothing that no record holds.
+    """
+    return tuple(Text(f"wire-{wire.direction}", wire.content, _media_type(wire.media_type)) for wire in exchanges)
+
+
+def _media_type(said: str) -> str:
+    return without_persons(said) if _MEDIA_TYPE.fullmatch(said) else "application/octet-stream"

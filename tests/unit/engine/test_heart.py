@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bus import adapter as contract
-from bus.adapter import Adapter, Contract, operation
+from bus.adapter import Adapter, Contract, Wire, operation
 from bus.clock import FixedClock
 from bus.diagnostics import configure
 from bus.engine import dead
@@ -24,7 +24,7 @@ from bus.engine.holding import Claims, Known
 from bus.engine.intake import Intake
 from bus.engine.interpreter import Walk
 from bus.engine.live import AGAIN, Live
-from bus.engine.outside import Asking, Outside, Result
+from bus.engine.outside import Asking, Outside, Result, wire_texts
 from bus.engine.settle import park
 from bus.errors import Conflict, Interrupted, SnodoError, StoreError, Unknown
 from bus.log import log
@@ -380,6 +380,22 @@ def test_a_run_is_given_what_the_journal_keeps_of_an_answer_or_told_that_it_cann
     )
     assert [(one.answer, one.error and one.error.kind) for one in ended] == [(answer, error)]
     outside.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ('multipart/related; boundary="x"', 'multipart/related; boundary="x"'),
+        ("text/xml; x=" + "\xe8" * 60_000, "application/octet-stream"),
+        ("text/xml; x=" + "x" * 60_000, "application/octet-stream"),
+        ("text/xml\0", "application/octet-stream"),
+        ("text/plain; name=RSSMRA80A01H501U.txt", "text/plain; name=[codice fiscale].txt"),
+        ("", ""),
+    ],
+)
+def test_a_media_type_that_another_system_said_fits_in_a_record_and_names_nobody(said: str, kept: str) -> None:
+    """One of 60,000 letters made a record that no log takes: the answer was lost and its run dead, PostgreSQL takes no NUL."""
+    assert [text.media_type for text in wire_texts([Wire("in", b"{}", said, "")])] == [kept]
 
 
 def test_a_call_that_cannot_be_started_comes_home_as_not_done() -> None:
