@@ -32,9 +32,12 @@ from bus.failpoint import reach
 
 MOST_HEAD = 65_536
 """Bytes of a reply's head, and of a line of a chunked body."""
+IDLE = 30.0
+"""Seconds that a connection is kept without a request: a firewall forgets one that is idle and tells nobody."""
 LONGEST_WAIT = 86_400.0
 """Seconds that a system may ask us to wait, at most."""
 _AT_ONCE = 65_536
+_MEMBERS = 100
 _PLAIN_ADDRESS = re.compile(r"(https?)://([A-Za-z0-9.\-]+(?::[0-9]+)?)(/(?:[A-Za-z0-9/._~\-?&=+]|%[0-9A-F]{2})*)")
 """Addresses that `requests` would leave as they are; reading them again takes longer than writing to the socket."""
 _STATUS = re.compile(rb"HTTP/1\.([01]) +([1-5][0-9]{2})(?: .*)?", re.DOTALL)
@@ -123,11 +126,11 @@ def retry_after_of(headers: Mapping[str, str], now: dt.datetime) -> float | None
 
 
 def inflated(body: bytes, headers: Mapping[str, str], limit: int) -> bytes:
-    """A body in gzip as it was before; as it came where it is in none, is not whole, or would be larger than ``limit``."""
+    """A body in gzip as it was before; as it came where it is in none, not whole, larger than ``limit`` or of many members."""
     if headers.get("content-encoding", "").strip().lower() not in ("gzip", "x-gzip"):
         return body
     plain, left = b"", body
-    while left:  # it may be in several members, one behind the other (RFC 1952)
+    for _ in range(_MEMBERS):  # one behind the other (RFC 1952); each step copies what is left
         coded = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
         try:
             plain += coded.decompress(left, limit + 1 - len(plain))
@@ -136,7 +139,9 @@ def inflated(body: bytes, headers: Mapping[str, str], limit: int) -> bytes:
         if not coded.eof or len(plain) > limit:
             return body
         left = coded.unused_data
-    return plain
+        if not left:
+            return plain
+    return body
 
 
 def no_answer(effect: Effect, sentence: str, **detail: Any) -> OutsideError:
@@ -218,7 +223,7 @@ class Link:
     ca: str | None = None
     certificate: str | tuple[str, str] | None = None
     proxy: Proxy | None = None
-    _kept: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
+    _kept: dict[tuple[str, str], list[tuple[Any, float]]] = field(default_factory=dict)
     _ways: dict[tuple[str, str], Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
@@ -257,7 +262,7 @@ class Link:
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            kept = [connection for connections in self._kept.values() for connection in connections]
+            kept = [connection for connections in self._kept.values() for connection, _ in connections]
             self._kept.clear()
         for connection in kept:
             connection.close()
@@ -270,8 +275,8 @@ class Link:
         """A kept connection that the peer has not dropped, or a new one, not yet open."""
         while not fresh and (kept := self._kept.get((scheme, host))):
             with suppress(IndexError):  # another thread took the last one
-                connection = kept.pop()
-                if not _is_dropped(connection):
+                connection, since = kept.pop()
+                if time.monotonic() - since < IDLE and not _is_dropped(connection):
                     return connection
                 connection.close()
         return self._way(scheme, host)._new_conn()  # noqa: SLF001 - urllib3 makes single connections in no other way
@@ -281,7 +286,7 @@ class Link:
             with self._lock:
                 kept = self._kept.setdefault(system, [])
                 if len(kept) < self.pool and not self._closed:
-                    kept.append(connection)
+                    kept.append((connection, time.monotonic()))
                     return
         connection.close()
 
@@ -472,8 +477,8 @@ class _Reading:
 
     def _read_body(self, headers: Mapping[str, str], *, none: bool) -> bool:
         """Read the body, up to the limit and a little more; true when it ended where it should and the connection can go on."""
-        if none:
-            return True
+        if none:  # what a server writes all the same would be taken for the next reply
+            return headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
         coding = headers.get("transfer-encoding", "").lower()
         if coding not in ("", "identity"):
             if coding.rpartition(",")[2].strip() != "chunked":
