@@ -118,8 +118,9 @@ class RestReply:
 
     @property
     def kind(self) -> str:
-        """Status and media type, for a sentence."""
-        return f"HTTP {self.status}, {self.media_type or 'of no media type'}"
+        """Status, media type and coding, for a sentence."""
+        coding = self.headers.get("content-encoding", "")
+        return f"HTTP {self.status}, {self.media_type[:100] or 'of no media type'}" + (f" coded in {coding[:100]}" if coding else "")
 
     @property
     def text(self) -> bytes:
@@ -156,6 +157,13 @@ class RestReply:
             return kind.model_validate(value, extra=extra)
         except ValidationError as error:
             raise no_answer(self.effect, f"the reply has not the agreed shape: {faults_of(error)}") from None
+
+    def without_content(self, kind: type[M]) -> M:
+        """The model that nothing is said of; one that must say something is a call without a usable answer."""
+        try:
+            return kind.model_validate({})
+        except ValidationError as error:
+            raise no_answer(self.effect, f"HTTP {self.status}, a success without content: {faults_of(error)}") from None
 
 
 class RestSettings(Settings):
@@ -273,7 +281,9 @@ def _ended_badly(reply: RestReply, ctx: Call, refusals: Mapping[str, str], line:
         named = "" if code == f"HTTP_{reply.status}" else f", {code}"
         meaning = refusals.get(code) or HTTP_REFUSALS.get(code, "")
         return Refused(f"{sentence}{named}: {meaning}", outside_code=code, evidence=problem or None)
-    if 300 <= reply.status < 400:
+    if reply.status < 300:
+        sentence += ", a success of another kind than this operation expects"
+    elif reply.status < 400:
         sentence += ", which sends us elsewhere; that is not followed: look at the address in the settings"
     return no_answer(reply.effect, sentence, outside_code=f"HTTP_{reply.status}", evidence=problem or None)
 
@@ -415,14 +425,14 @@ class Rest(Configured):
         reply = self._client.send(
             ctx, asked.effect, method, path, query=query,
             body=None if method not in _WITH_BODY else body.get(BODY) if described and described.whole else body,
-            expect=asked.success or (described.success if described else (200, 201)), refusals=declared.refusals,
+            expect=asked.success or (described.success if described else (200, 201, 204)), refusals=declared.refusals,
             idempotent=asked.effect == "keyed",
         )  # fmt: skip
-        told = described is None or described.told
+        told = reply.status != 204 and (described is None or described.told)
         if told or reply.body:
             _refuse_in_band(reply, asked.failed_when, declared)
         if not told:
-            return declared.answer.model_validate({})
+            return reply.without_content(declared.answer)
         return reply.model(
             declared.answer,
             under=BODY if described and any(BODY in form.get("properties", {}) for form in alternatives(described.answer)) else "",

@@ -353,6 +353,7 @@ def test_a_reply_that_does_not_unpack_within_the_limit_is_no_answer(body):
     [
         (401, b"<html>", "POST /x: HTTP 401: our credentials are not valid"),
         (404, b'{"title": "IGNOTO"}', "POST /x: HTTP 404, IGNOTO: nobody knows it"),
+        (204, b"", "POST /x: HTTP 204, a success of another kind than this operation expects"),
         (302, b"", "POST /x: HTTP 302, which sends us elsewhere; that is not followed: look at the address in the settings"),
     ],
 )
@@ -376,6 +377,11 @@ def test_a_reply_that_is_no_json_is_told_for_what_it_is(body, media, why):
         reply, _ = send(url)
     with pytest.raises(InDoubt, match=why):
         reply.json()
+
+
+def test_a_reply_in_a_coding_that_nobody_asked_for_is_told_for_what_it_is():
+    with pytest.raises(InDoubt, match=r"HTTP 200, application/json coded in br, and not in UTF-8"):
+        RestReply(200, {"content-type": "application/json", "content-encoding": "br"}, b"\x8b\x02\x80", "keyed").json()
 
 
 @pytest.mark.parametrize("charset", ["", "; charset=utf-16", "; charset=iso-8859-12", "; charset=utf-7", "; charset=punycode"])
@@ -429,6 +435,20 @@ def test_a_configured_write_sends_our_key_and_the_rest_as_body():
     assert done.answer.id == 7
     assert seen[0].endswith(b'{"nome":"Ada"}')
     assert f"Idempotency-Key: {done.ctx.key}".encode() in seen[0]
+
+
+@pytest.mark.parametrize(
+    ("properties", "required", "failure"),
+    [({}, [], None), ({"id": {"type": "integer"}}, [], None), ({"id": {"type": "integer"}}, ["id"], InDoubt)],
+)
+def test_a_204_is_an_answer_without_fields(properties, required, failure):
+    """A system that answers so could not be called without a document: each call was in doubt."""
+    one = {**CONFIGURED["operations"]["iscrivi"], "answer": {"type": "object", "properties": properties, "required": required}}
+    with peer(http(204, b"")) as (url, _), configured(url, operations={"iscrivi": one}) as adapter:
+        done = attempt(adapter, "iscrivi", {"nome": "Ada"})
+    assert type(done.error) is (failure or type(None))
+    if failure:
+        assert done.error.sentence == "HTTP 204, a success without content: id: missing"
 
 
 @pytest.mark.parametrize("number", ["", ".", "..", None])
