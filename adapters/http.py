@@ -36,6 +36,8 @@ IDLE = 30.0
 """Seconds that a connection is kept without a request: a firewall forgets one that is idle and tells nobody."""
 LONGEST_WAIT = 86_400.0
 """Seconds that a system may ask us to wait, at most."""
+ELSEWHERE = ", which sends us elsewhere; that is not followed: look at the address in the settings"
+"""What is said of a redirection."""
 _AT_ONCE = 65_536
 _MEMBERS = 100
 _PLAIN_ADDRESS = re.compile(r"(https?)://([A-Za-z0-9.\-]+(?::[0-9]+)?)(/(?:[A-Za-z0-9/._~\-?&=+]|%[0-9A-F]{2})*)")

@@ -30,7 +30,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from adapters.http import Link, Reply, crossing, errors, inflated, no_answer, reason, retry_after_of
+from adapters.http import ELSEWHERE, Link, Reply, crossing, errors, inflated, no_answer, reason, retry_after_of
 from adapters.openapi import BODY, DEEP, IN_PATH, Described, alternatives, document_of, model_of
 from adapters.proxy import MEANING, ProxyOrNone
 from adapters.shapes import IN_BAND, Configured, ConfiguredOperation, Shape, WebAddress, WebHeaders, faults_of, refused_in_band, shape_of
@@ -284,7 +284,7 @@ def _ended_badly(reply: RestReply, ctx: Call, refusals: Mapping[str, str], line:
     if reply.status < 300:
         sentence += ", a success of another kind than this operation expects"
     elif reply.status < 400:
-        sentence += ", which sends us elsewhere; that is not followed: look at the address in the settings"
+        sentence += ELSEWHERE
     return no_answer(reply.effect, sentence, outside_code=f"HTTP_{reply.status}", evidence=problem or None)
 
 

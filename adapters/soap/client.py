@@ -154,7 +154,7 @@ class SoapClient:
             put_back(opened.body, parts[1:])
         except Malformed as error:
             _refused_by(refusals, [f"HTTP_{reply.status}"], f"{operation.name}: status {reply.status}")
-            why = f": {error.sentence}" if reply.status < 300 and body else ""
+            why = f": {error.sentence}" if reply.status < 300 and body else http.ELSEWHERE if 300 <= reply.status < 400 else ""
             raise no_answer(effect, f"{operation.name}: status {reply.status} and no SOAP reply{why}") from None
         fault = fault_in(opened)
         if fault is not None:

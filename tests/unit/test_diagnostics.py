@@ -86,6 +86,13 @@ def test_codes_that_other_systems_give_name_nobody():
     assert Refused("no", outside_code="A\0B\x1b[2J").outside_code == "A B [2J", "no terminal obeys it, and every database takes it"
 
 
+def test_what_another_system_says_without_end_is_cut_in_a_sentence_and_a_code():
+    """A fault of five megabytes was a sentence of five megabytes, in each list of dead letters."""
+    error = Refused("x" * 5_000_000, outside_code="x" * 195 + WHO)
+    assert (len(error.sentence), error.sentence[-2:]) == (2_000, "x…")
+    assert error.outside_code == "x" * 195 + "[codi"
+
+
 @pytest.mark.parametrize("text", ["0199e1c5-7a50-7c3f-8d65-0a4a6d6a2f11", "NON_TROVATA", "a" * 64, "RSSMRA80A01", "80001130857", ""])
 def test_what_only_resembles_one_is_left_alone(text):
     assert without_persons(text) == text

@@ -266,6 +266,16 @@ def test_anything_but_a_valid_reply_is_in_doubt_and_for_a_read_unreachable(statu
     assert len(peer.got) == 2
 
 
+def test_that_a_reply_sends_us_elsewhere_is_told():
+    with Peer(302, b"<html>", {"Location": "http://127.0.0.1:1/altrove"}) as peer:
+        client = SoapClient(OURS, peer.url)
+        with pytest.raises(
+            InDoubt, match=r"status 302 and no SOAP reply, which sends us elsewhere; that is not followed: look at the address"
+        ):
+            client.call("ricercaSoggetto", ASKED, call_of())
+        client.close()
+
+
 @pytest.mark.parametrize(
     ("status", "body", "said", "later"),
     [
