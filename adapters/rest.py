@@ -143,9 +143,12 @@ class RestReply:
 
     def is_absent(self, system: str) -> bool:
         """Whether the system has no such thing. A gateway's 404 says nothing of it: that is no answer (`bus.adapter.OutsideError`)."""
-        if self.status == 404 and not isinstance(self.json(), dict):
-            raise no_answer(self.effect, f"a 404 that is not {system}'s")
-        return self.status == 404
+        if self.status != 404:
+            return False
+        said = self.json()
+        if not isinstance(said, dict) or "statusCode" in said:  # as Azure API Management says it of an address that it does not serve
+            raise no_answer(self.effect, f"a 404 that is not {system}'s: look at the address in the settings")
+        return True
 
     def model(self, kind: type[M], under: str = "", *, extra: Literal["ignore"] | None = None) -> M:
         """The body as a model of the system's own contract; a body of another shape is a call without a usable answer.

@@ -169,12 +169,22 @@ class Portineria(BaseHTTPRequestHandler):
         """Silent."""
 
 
+class PortineriaDiPagopa(Portineria):
+    """Azure API Management, before pagoPA and App IO, asked under an address that it does not serve."""
+
+    def do_GET(self, status: int = 404, content: bytes = b'{"statusCode": 404, "message": "Resource not found"}') -> None:
+        super().do_GET(status, content)
+
+
+@pytest.mark.parametrize("portineria", [Portineria, PortineriaDiPagopa])
 @pytest.mark.parametrize(
     ("operazione", "errore"),
     [("crea-posizione", InDoubt), ("leggi-posizione", Unreachable), ("pubblica-posizione", InDoubt), ("annulla-posizione", InDoubt)],
 )
-def test_a_gateway_that_does_not_find_gpd_says_nothing_of_the_position(operazione: str, errore: type[OutsideError]) -> None:
-    error = errore_davanti_a(Portineria, operazione, fresh(NUOVA) if operazione == "crea-posizione" else {"iupd": "77777777777-1"})
+def test_a_gateway_that_does_not_find_gpd_says_nothing_of_the_position(
+    operazione: str, errore: type[OutsideError], portineria: type[Portineria]
+) -> None:
+    error = errore_davanti_a(portineria, operazione, fresh(NUOVA) if operazione == "crea-posizione" else {"iupd": "77777777777-1"})
     assert type(error) is errore, error
 
 
