@@ -229,8 +229,8 @@ def read(checked: Any) -> Reading:
     """The references of a checked expression."""
     walker = _Walker(checked)
     walker.walk(checked.expr, {})
-    if len(walker.reading.lookups) == 1:
-        walker.reading.lookups[0] = replace(walker.reading.lookups[0], whole=_looked_up(checked.expr)[0] is not None)
+    if _looked_up(checked.expr)[0] is not None:  # it is noted before those that its key is looked up by
+        walker.reading.lookups[0] = replace(walker.reading.lookups[0], whole=True)
     walker.reading.results += _chosen(checked.expr, walker.positions)
     walker.reading.made = _made(checked.expr)
     if (listed := _listed(checked.expr)) is not checked.expr:

@@ -331,8 +331,8 @@ class Paths:
 
     def _looked_up(self, used: Used) -> Known | None:
         """What is known of what is found in a table, where that is the value of the expression."""
-        lookup = used.expression.lookups[0] if len(used.expression.lookups) == 1 else None
-        row = self.types.row(lookup.table) if lookup and lookup.whole else {}
+        lookup = next((one for one in used.expression.lookups if one.whole), None)
+        row = self.types.row(lookup.table) if lookup else {}
         if lookup is None or not row:
             return None
         known = Known(schema=row, typed=self.types.declare(row))
