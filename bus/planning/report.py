@@ -63,12 +63,15 @@ class Planned:
     def at(self, group: Group) -> str:
         """``file:line:column`` of a group: in the edited files, or in those in force for what is not there any more."""
         route = group.place.partition("@")[0]
-        key = route, group.old
-        if key not in self._places:
-            catalog = None if self.course is None else self.course.before if group.old else self.course.after
+        return self._of(route, old=group.old).of(group.place, group.fields, self._of(route, old=not group.old))
+
+    def _of(self, route: str, *, old: bool) -> Places:
+        """The places of a route in force (``old``) or edited; there are none where it is not."""
+        if (route, old) not in self._places:
+            catalog = None if self.course is None else self.course.before if old else self.course.after
             found = catalog.routes.get(route) if catalog else None
-            self._places[key] = Places(found.texts if found else {})
-        return self._places[key].of(group.place, group.fields)
+            self._places[route, old] = Places(found.texts if found else {})
+        return self._places[route, old]
 
     # -- JSON ---------------------------------------------------------------------------------------------------------------
 

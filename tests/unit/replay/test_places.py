@@ -50,3 +50,14 @@ def test_a_value_of_a_route_and_of_its_mapping_is_at_a_line_and_column() -> None
     places = Places({"mappings/campi.yaml": MAPPING, "routes/luoghi.yaml": ROUTE})
     assert "routes/luoghi.yaml:7:28" == places.at(("steps", 0, "with", "codice_fiscale"))
     assert "mappings/campi.yaml:5:12" == places.at(("fields", "oggetto"), "prova.campi")
+
+
+@pytest.mark.parametrize(
+    ("edit", "place"),
+    [(("deadline: 2d", "deadline: 3d"), "17:15"), (("body.fino", "body.oltre"), "16:9"), (("reply: {}", "reply: {a: 1}"), "16:9")],
+)
+def test_a_deadline_that_two_parts_tell_is_at_the_one_that_was_edited(edit: tuple[str, str], place: str) -> None:
+    dated = ROUTE.replace("    deadline: 2d\n", "    by: body.fino\n    deadline: 2d\n")
+    old, edited = (Places({"routes/luoghi.yaml": text}) for text in (dated, dated.replace(*edit)))
+    assert f"routes/luoghi.yaml:{place}" == edited.of("prova.luoghi@1/attendi", ("deadline",), old)
+    assert f"routes/luoghi.yaml:{place}" == old.of("prova.luoghi@1/attendi", ("deadline",), edited)
