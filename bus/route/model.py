@@ -34,6 +34,14 @@ class Arrival(Model):
     arrive: str = Field(description="Type of the message")
     body: Any = Field(default=None, description="Its body, as it is; the one under `given.messages` when not said")
     but: dict[str, Any] | None = Field(default=None, description="Changes to that body; null takes a field away")
+    at: str | None = Field(default=None, description="When it came, as a moment with a time zone; at `clock` when not said")
+
+    @field_validator("at")
+    @classmethod
+    def _is_moment(cls, text: str | None) -> str | None:
+        if text is not None and (problem := check_clock(text)):
+            raise ValueError(f"is no moment: {problem}")
+        return text
 
 
 class Happening(Model):

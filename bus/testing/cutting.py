@@ -188,7 +188,7 @@ class _Cutting:
                 message = self._message(str(record.data["arrival"]))
                 arrival: JsonObject = {"arrive": message.type, "body": message.body}
                 if message.time < begun:
-                    earlier.append(arrival)
+                    earlier.append({**arrival, "at": text_of(message.time)})
                 else:
                     let_pass(max(0, int((record.time - now).total_seconds()) // 60 * 60))
                     then.append(arrival)

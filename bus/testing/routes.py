@@ -116,7 +116,7 @@ def play(
     clock = moment_of(test.given.get("clock", START))
     trial = Trial(plan, catalog, Script(test.given, operations), clock, failed=set() if failed is None else failed)
     for arrival in test.earlier:
-        trial.earlier(arrival.arrive, _body(arrival.arrive, arrival, messages))
+        trial.earlier(arrival.arrive, _body(arrival.arrive, arrival, messages), moment_of(arrival.at) if arrival.at else clock)
     trial.start(_body(plan.on, test, messages), test.attachments)
     for event in test.then:
         _happen(event, trial, messages)

@@ -93,9 +93,11 @@ class Trial:
         self._record("received", None, type=message.type)
         self._begin(Walk(self.plan, message))
 
-    def earlier(self, type_name: str, body: JsonValue) -> None:
-        """A message of the case came before."""
-        self._arrivals.append(self._message(type_name, body, "earlier"))
+    def earlier(self, type_name: str, body: JsonValue, time: dt.datetime) -> None:
+        """A message of the case came before, at ``time``. Raises `TrialError` where that is later than now."""
+        if time > self.now:
+            raise TrialError("earlier: the message came after `clock`", hint="what comes later stands under `then`")
+        self._arrivals.append(self._message(type_name, body, "earlier", time=time))
 
     def arrive(self, type_name: str, body: JsonValue) -> None:
         """A message arrives."""
@@ -110,14 +112,16 @@ class Trial:
 
     # -- messages -----------------------------------------------------------------------------------------------------
 
-    def _message(self, type_name: str, body: JsonValue, place: str, files: tuple[Attachment, ...] = ()) -> Message:
-        """A message; raises `TrialError` when it is not of its type."""
+    def _message(
+        self, type_name: str, body: JsonValue, place: str, files: tuple[Attachment, ...] = (), time: dt.datetime | None = None
+    ) -> Message:
+        """A message, of now where no ``time`` is said; raises `TrialError` when it is not of its type."""
         if type_name not in self.catalog.types:
             raise TrialError(f"{place}: there is no message type {type_name}", hint=self.catalog.nearest_type(type_name))
         if faults := self.catalog.validate(type_name, body):
             raise TrialError(f"{place}: the body is not a {type_name}: {faults[0].pointer or 'body'}: {faults[0].sentence}")
         identity = f"test-{len(self._arrivals) + len(self.runs) + 1}"
-        return Message(identity, type_name, "/test", self.now, body, sender="test", correlationid=identity, attachments=files)
+        return Message(identity, type_name, "/test", time or self.now, body, sender="test", correlationid=identity, attachments=files)
 
     def _keys(self, message: Message) -> dict[str, str]:
         """The business keys a message carries: those of its type and those of the routes it starts."""

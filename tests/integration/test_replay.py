@@ -20,6 +20,7 @@ from bus.bundle.verify import unpacked
 from bus.catalog import load
 from bus.cli import main, rules
 from bus.cli.replay import code_of, replayed, unbundled
+from bus.clock import text_of
 from bus.errors import Invalid, NotFound
 from bus.log import log
 from bus.log.payload import key_number, sealed_again
@@ -281,7 +282,7 @@ def test_who_replays_a_bundle_and_says_why_is_written_with_which_bundle_it_is(tm
         assert dict(records["replayed"].data) == {"scope": "bundle"}
 
 
-def test_a_case_that_was_exported_is_replayed_offline_and_turned_into_a_test(tmp_path):
+def test_a_case_that_was_exported_is_replayed_offline_and_turned_into_a_test(tmp_path, monkeypatch):
     with running(tmp_path) as server:
         waited = work(server)
         out = tmp_path / "fascicolo.zip"
@@ -301,6 +302,12 @@ def test_a_case_that_was_exported_is_replayed_offline_and_turned_into_a_test(tmp
     assert verdict.passed, verdict.faults
     late = [one._replace(time=one.time + dt.timedelta(days=3)) if one.kind == "matched" else one for one in evidence.journals[opening.run]]
     assert [{"pass": "3d"}, *made.test["then"]] == cut(opening, replace(evidence, journals={opening.run: late}), catalog, {}).test["then"]
+    woken = next(str(one.data["arrival"]) for one in evidence.journals[opening.run] if one.kind == "matched")
+    came = evidence.message(woken).time
+    first = evidence.message(waited)._replace(time=came + dt.timedelta(hours=1))
+    said = type(evidence).message
+    monkeypatch.setattr(type(evidence), "message", lambda self, one: first if one == waited else said(self, one))
+    assert [("prova.sveglia", text_of(came))] == [(one["arrive"], one["at"]) for one in cut(opening, evidence, catalog, {}).test["earlier"]]
 
 
 def test_secrets_are_not_read(worked, tmp_path):

@@ -314,6 +314,20 @@ def test_what_came_after_the_date_of_a_wait_is_late_also_where_the_wait_begins_a
     assert faults(judged(steps, test)) == []
 
 
+@pytest.mark.parametrize(
+    ("at", "late"), [("2026-03-01T12:00:00+01:00", "[]"), ("2026-03-02T00:30:00+01:00", "[done]"), ("2026-03-01T23:30:00Z", "[done]")]
+)
+def test_what_came_before_is_late_by_the_moment_when_it_came(judged, at, late):
+    steps = "  - {id: arrivo, wait: prova.ricevuta, as: x, by: \"'2026-03-01'\", on_late: [{id: tardi, reply: {}}]}\n"
+    test = f'  - {{name: prova, earlier: [{{arrive: prova.ricevuta, at: "{at}"}}], expect: {{state: done, late: {late}}}}}'
+    assert faults(judged(steps, test)) == []
+
+
+def test_what_came_before_came_before_the_clock(judged):
+    test = '  - {name: prova, earlier: [{arrive: prova.ricevuta, at: "2026-03-02T09:01:00+01:00"}], expect: {state: done}}'
+    assert faults(judged(ANY, test)) == ["earlier: the message came after `clock` (what comes later stands under `then`)"]
+
+
 SENDS = "{id: avvisa, send: prova.avviso, with: {testo: \"'eccolo'\"}}"
 SENDS_KEYED = "{id: avvisa, send: prova.avviso, with: {codice: body.codice, testo: \"'eccolo'\"}}"
 AWAITS = "{id: arrivo, wait: prova.avviso, as: arrivo, deadline: 1d, on_late: [{id: tardi, reply: {}}]}"
