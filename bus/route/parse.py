@@ -228,7 +228,7 @@ class _Reader:
         """The kind of a step, and the step; of one whose kind is misspelt, as it was meant, where nothing else is wrong."""
         kinds = [key for key in written if key in KINDS]
         if len(kinds) == 1:
-            return kinds[0], written
+            return self._of_several(written, pointer) or (kinds[0], written)
         if kinds:
             names = " and ".join(f"`{kind}`" for kind in kinds)
             sentence = f"a step has one kind, this one has {names}"
@@ -251,6 +251,17 @@ class _Reader:
             hint = f"write `- id: {next(iter(written))}`, and the kind below it in the same column as `id`"
         self.report.report(pointer, "step.unknown-kind", "the step has no kind", hint)
         return "", {}
+
+    def _of_several(self, written: dict[str, Any], pointer: Pointer) -> tuple[str, dict[str, Any]] | None:
+        """A `wait` for several messages, as the `gather` that is meant; None of another step."""
+        said = next((name for name in ("count", "until") if name in written), "")
+        right = {"gather" if name == "wait" else name: value for name, value in written.items()}
+        if not written.get("wait") or (said != "count" and "items" not in str(written.get(said))) or wrong_fields(right, KINDS["gather"]):
+            return None
+        sentence = f"a `wait` is for one message, and has no `{said}`"
+        self.report.report((*pointer, "wait"), "field.unknown", sentence, f"several are a `gather: {written['wait']}`", key=True)
+        self.report.also(pointer, "wait", "gather")
+        return "gather", right
 
     def _identity(self, written: dict[str, Any], pointer: Pointer) -> None:
         identity = written.get("id")
