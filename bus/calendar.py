@@ -16,6 +16,7 @@ from functools import lru_cache
 from bus.clock import ROME
 
 _DURATION = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d|wd|w|M|y)")
+_NONE = re.compile(r"0(d|wd|w|M|y)")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT = re.compile(_DAY.pattern + r"T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}:[0-9]{2})?")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -93,7 +94,9 @@ def moment_at(text: str, *, whole_day: bool) -> dt.datetime:
 
 
 def add(day: dt.date, duration: str) -> dt.date:
-    """The day a duration later; the duration is in days or longer units, and may start with ``-``."""
+    """The day a duration later; the duration is in days or longer units, and may start with ``-``. ``0d`` is that day."""
+    if _NONE.fullmatch(duration):
+        return day
     sign, plain = (-1, duration[1:]) if duration.startswith("-") else (1, duration)
     count, unit = parse_duration(plain)
     if unit in {"s", "m", "h"}:

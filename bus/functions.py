@@ -92,6 +92,7 @@ def cents(euro: Any) -> int:
     'date_add("2026-04-03", "1wd") == "2026-04-07"',
     'date_add("2026-01-31", "1M") == "2026-02-28"',
     'date_add("2026-03-02", "-1d") == "2026-03-01"',
+    'date_add("2026-03-02", text(30 * 0) + "d") == "2026-03-02"',
 )
 def date_add(date: str, duration: str) -> str:
     """The date a duration later: ``30d``, ``10wd`` (Italian working days), ``1w``, ``2M``, ``1y``; a minus sign goes back."""
