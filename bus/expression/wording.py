@@ -244,7 +244,7 @@ _CALLED = {
     "count": _SIZE, "now": "`now` is a name: write it without ()",
     "today": "date_of(now) is the date of today",
     "concat": "+ joins texts", "where": "write x.filter(y, y.…)", "select": "write x.map(y, y.…)",
-    "isnull": "write x == null",
+    "isnull": "write x == null", "range": "write the numbers out: [1, 2, 3].filter(n, n <= …)",
 }  # fmt: skip
 """Functions of other languages."""
 

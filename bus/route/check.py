@@ -55,7 +55,7 @@ class _Checker:
         self.body: MessageType | None = None  # of what type the message is: another one in `on_late`
         self.by_pointer = {one.pointer: one for one in compiled.every}
         self.given = Given(self.by_pointer)
-        self.later = {name: step.model.id for step in compiled.parsed.walk() for name, _ in step.gives}
+        self.later = {name: (step.model.id, place) for step in compiled.parsed.walk() for name, place in step.gives}
 
     def run(self) -> None:
         self.body = started_by = self._type(self.model.on, ("on",))
@@ -296,7 +296,9 @@ class _Checker:
         if known is None:
             hint = suggestion(name, scope.names)
             if name in self.later:
-                hint = f"it is defined in step `{self.later[name]}`, which has not run here"
+                step, place = self.later[name]
+                own = used.pointer[: len(place) - 1] == place[:-1]
+                hint = "this very step gives it: let one before do so" if own else f"it is defined in step `{step}`, which has not run here"
             each = self._within(name)
             if each is not None and used.pointer[: len(each.pointer)] != each.pointer:
                 hint = f"it is seen within `{each.model.id}` alone: `collect` and `as` keep something of each item"
@@ -420,7 +422,7 @@ class _Checker:
         for needed in found.document.uses:
             known = scope.names.get(needed)
             if known is None:
-                hint = f"it is defined in step `{self.later[needed]}`" if needed in self.later else suggestion(needed, scope.names)
+                hint = f"it is defined in step `{self.later[needed][0]}`" if needed in self.later else suggestion(needed, scope.names)
                 self.undefined.add(needed)
                 if all(one.sentence != _MISSED.format(needed) for one in self.report.findings):
                     self.ungiven.add(needed)
