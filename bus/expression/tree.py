@@ -189,8 +189,8 @@ class Reading:
     """Offsets of operators between a value and one of another type, where only what `orValue` gives tells."""
     made: Mapping[str, Any] = field(default_factory=dict)
     """The schema of an object that it writes out, or of a list of such; {} where it does not."""
-    sifted: tuple[str, ...] = ()
-    """The path of the list of which it gives some items, or all; empty where it gives something else."""
+    sifted: tuple[tuple[str, ...], ...] = ()
+    """The paths of which each item of its list is one: ``list.filter(...)``, ``[one] + list``; empty where it gives something else."""
     loose_optional: int | None = None
     """The offset of an optional value used as if it were plain."""
 
@@ -233,8 +233,8 @@ def read(checked: Any) -> Reading:
         walker.reading.lookups[0] = replace(walker.reading.lookups[0], whole=True)
     walker.reading.results += _chosen(checked.expr, walker.positions)
     walker.reading.made = _made(checked.expr)
-    if (listed := _listed(checked.expr)) is not checked.expr:
-        walker.reading.sifted = _path(listed, {}) or ()
+    if _path(checked.expr, {}) is None:
+        walker.reading.sifted = tuple(_items(checked.expr))
     return walker.reading
 
 
@@ -536,6 +536,15 @@ def _listed(node: Any) -> Any:
         if inner is node:
             return node
         node = inner
+
+
+def _items(node: Any) -> list[tuple[str, ...]]:
+    """The paths of which each item of a list is one, where all are: of some items of a list, of those written out, of two lists joined."""
+    if _kind(node) == "call" and node.call.function == "_+_":
+        sides = [_items(side) for side in node.call.args]
+        return sides[0] + sides[1] if all(sides) else []
+    written = [_path(one, {}) for one in node.list.elements] if _kind(node) == "list" else [_longer(_path(_listed(node), {}), "[]")]
+    return [path for path in written if path] if all(written) else []
 
 
 def _sifts(node: Any) -> bool:

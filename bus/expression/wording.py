@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bus.errors import ExpressionError
 from bus.expression.tree import COMPARISONS
 from bus.functions import FUNCTIONS
-from bus.source import suggestion
+from bus.source import nearest, suggestion
 
 _ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _ABSENT = ("Key not found", "No value with name", "Applying SELECT")
@@ -79,8 +79,8 @@ def compile_error(raw: str, text: str, known: Known) -> ExpressionError:
 def _is_item(message: str, text: str) -> bool:
     """Whether a name is missed that was to name the items for a function that goes through them, as `filter` does: that one is told."""
     missed = re.match(r"undeclared reference to '(\w+)", message)
-    called = re.search(rf"\b({_OF_ITEMS})\s*\(\s*!?{re.escape(missed[1])}\s*[,.)&|=!]", text) if missed else None
-    return called is not None
+    called = re.finditer(rf"\b(\w+)\s*\(\s*!?{re.escape(missed[1])}\s*[,.)&|=!]", text) if missed else ()
+    return any(one[1] in _OF_ITEMS or (one[1] not in (*FUNCTIONS, *_STANDARD) and nearest(one[1], _OF_ITEMS)) for one in called)
 
 
 def _compile_error(found: tuple[str, ...], text: str, known: Known) -> ExpressionError:
@@ -138,8 +138,8 @@ def _type_worded(message: str) -> tuple[str, str, str] | None:
             return None
         if _FRACTIONS & set(parts) and (set(parts) <= _NUMBERS | {"dyn"} or function not in _SURE_OPERATORS | COMPARISONS):
             return None  # the number may be a whole one when it runs
-        if _mixed(function, types):
-            return None
+        if _mixed(function, types) or (function == "_+_" and all(one.startswith("list(") for one in parts)):
+            return None  # what lists hold does not matter where they are joined
         if function == "_[_]" and (item := _item(*parts)) is not None:
             return (*item, "")
         if "snodo." in types and function not in _SURE_OPERATORS and not _unlike(function, parts):
@@ -248,7 +248,7 @@ _CALLED = {
 }  # fmt: skip
 """Functions of other languages."""
 
-_OF_ITEMS = "map|filter|exists|exists_one|all|where|select"
+_OF_ITEMS = frozenset({"map", "filter", "exists", "exists_one", "all", "where", "select"})
 _READING = {"lookup": 'lookup("table", key) or lookup("table", key, "column")', "rows": 'rows("table")'}
 
 _MEANT = {
@@ -319,7 +319,7 @@ def _uncalled(root: str, text: str) -> tuple[str, str, str]:
         return f"{root} takes other arguments: {FUNCTIONS[root].signature}", hint, root
     if root in _READING:
         return f"{root} takes other arguments", f"write {_READING[root]}", root
-    hint = _CALLED.get(root.lower()) or (f"write x.{root}(y, y.…)" if re.fullmatch(_OF_ITEMS, root) else "")
+    hint = _CALLED.get(root.lower()) or (f"write x.{root}(y, y.…)" if root in _OF_ITEMS else "")
     hint = hint or (f"write x.{root}(…)" if root in _STANDARD else "")
     return f"there is no function `{root}`", hint or suggestion(root, {*FUNCTIONS, "lookup", "rows", *_STANDARD}), root
 

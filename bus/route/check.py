@@ -330,8 +330,9 @@ class _Checker:
         if not known.late:
             return "may be null here" if not self.roots and takes_null(known.schema, known.schema) else ""
         whole = {path[0] for path in self.compiled.asked if path[0] != name or path == (name,)}  # who asks for a field has read it
-        roots = whole.union(path[0] for path in tested_in(self.compiled.every))
-        return "is null after the deadline" if roots.isdisjoint({"case", *self._made_of(name)}) else ""
+        roots = whole.union((path[0] for path in tested_in(self.compiled.every)), self.compiled.unasked)
+        misspelt = nearest(name, roots - self.compiled.parsed.names - BUILT_IN, 0.74)
+        return "is null after the deadline" if not misspelt and roots.isdisjoint({"case", *self._made_of(name)}) else ""
 
     def _made_of(self, name: str) -> set[str]:
         """A name, and those that steps make of it."""

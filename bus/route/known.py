@@ -344,12 +344,13 @@ class Paths:
 
     def _sifted(self, used: Used) -> Known | None:
         """What is known of some items of a list: all that is known of each, but not what is missing, which the filter may have asked."""
-        path = used.expression.sifted
-        listed = self._below(self._named(path[0], used), path[1:]) if path else Known()
-        item: Schema = schema_at(listed.schema, ("[]",)) if type_of(listed.schema) == "array" else {}
+        paths = used.expression.sifted
+        found = [self._below(self._named(path[0], used), path[1:]).schema for path in paths]
+        item = found[0] if found and all(one == found[0] for one in found) else either(found) if found else {}
         if not item:
             return None
-        return Known(schema={"type": "array", "items": {**item, SIFTED: True}, **definitions(item)}, typed=listed.typed)
+        typed = self._below(self._named(paths[0][0], used), paths[0][1:-1]).typed if len(paths) == 1 and paths[0][-1] == "[]" else ANYTHING
+        return Known(schema={"type": "array", "items": {**item, SIFTED: True}, **definitions(item)}, typed=typed)
 
     def _codes(self, lookup: Lookup) -> list[str]:
         """All texts that a look into one column of a table can find."""
