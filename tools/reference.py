@@ -10,10 +10,12 @@ import importlib.util
 import inspect
 import sys
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import get_args
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from bus.adapter import Adapter, Operation
 from bus.expression import table_functions
@@ -21,7 +23,7 @@ from bus.functions import FUNCTIONS
 from bus.route.codes import as_markdown
 from tools.patterns import patterns
 from tools.reference_rules import rules, steps
-from tools.text import default_of, row, sentence_of, type_of
+from tools.text import default_of, limits_of, row, sentence_of, type_of
 
 PROJECT = Path(__file__).parents[1]
 HOME = PROJECT / "docs" / "reference"
@@ -58,10 +60,34 @@ def settings() -> Iterator[str]:
 
 def operations() -> Iterator[str]:
     yield "# Operations\n"
-    yield "What a route can `call`. Effect classes: [decisions/effect-classes.md](../decisions/effect-classes.md). Times are seconds.\n"
+    yield "What a route can `call`. Effect classes: [decisions/effect-classes.md](../decisions/effect-classes.md). Times are seconds."
+    yield "What a name of a type holds (`Debitore`) stands below the operations of its adapter.\n"
     for name, adapter in adapter_classes():
         for operation in adapter.operations.values():
             yield from _operation(name, operation)
+        parts = [part for one in adapter.operations.values() for model in (one.request, one.answer) for part in _parts(model.model_fields)]
+        for part in dict.fromkeys(parts):
+            yield from ("", f"## {name}: {part.__name__}\n", *contract_of(part))
+
+
+def _parts(fields: Mapping[str, FieldInfo]) -> Iterator[type[BaseModel]]:
+    """The models within fields, and within those."""
+    annotations = [field.annotation for field in fields.values()]
+    for kind in annotations:
+        annotations.extend(get_args(kind))  # grows while it is walked
+        if inspect.isclass(kind) and not get_args(kind) and issubclass(kind, BaseModel):
+            yield kind
+            yield from _parts(kind.model_fields)
+
+
+def contract_of(model: type[BaseModel]) -> Iterator[str]:
+    """As `fields_of`, with the limits of each."""
+    schema = model.model_json_schema()["properties"]
+    yield from (row("name", "type", "default", "meaning"), row("---", "---", "---", "---"))
+    for name, field in model.model_fields.items():
+        key = field.alias or name
+        told = "; ".join([*([field.description] if field.description else []), *limits_of(schema[key])])
+        yield row(f"`{key}`", f"`{type_of(field.annotation)}`", default_of(field), told)
 
 
 def _operation(adapter: str, operation: Operation) -> Iterator[str]:
@@ -72,7 +98,7 @@ def _operation(adapter: str, operation: Operation) -> Iterator[str]:
     facts += [f"sequence `{operation.sequence}`"] if operation.sequence else []
     facts += [f"fails inside a success when {operation.failed_when}"] if operation.failed_when else []
     yield "; ".join(facts) + "\n"
-    yield from ("Request:\n", *fields_of(operation.request), "", "Answer:\n", *fields_of(operation.answer))
+    yield from ("Request:\n", *contract_of(operation.request), "", "Answer:\n", *contract_of(operation.answer))
     if operation.refusals:
         yield from ("", "Refusals:\n", row("code", "meaning"), row("---", "---"))
         yield from (row(f"`{code}`", sentence) for code, sentence in operation.refusals.items())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,6 +20,19 @@ def type_of(annotation: Any) -> str:
     """``str``, ``int | None``, ``list[Mappale]``: names without the modules they come from."""
     plain = annotation.__name__ if inspect.isclass(annotation) and not get_args(annotation) else str(annotation)
     return re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", plain)
+
+
+_LIMITS = {
+    "pattern": "written as `{}`", "minLength": "at least {} characters", "maxLength": "at most {} characters", "minimum": "at least {}",
+    "exclusiveMinimum": "more than {}", "maximum": "at most {}", "minItems": "at least {} items", "maxItems": "at most {} items",
+}  # fmt: skip
+
+
+def limits_of(schema: Mapping[str, Any]) -> list[str]:
+    """What JSON Schema says beyond the type of a field, in words."""
+    said = [schema, *schema.get("anyOf", ())]
+    found = [(word, words.format(one[word]), one[word]) for one in said for word, words in _LIMITS.items() if word in one]
+    return ["not empty" if word in {"minLength", "minItems"} and value == 1 else words for word, words, value in found]
 
 
 def default_of(field: FieldInfo) -> str:
