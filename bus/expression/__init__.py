@@ -249,6 +249,10 @@ class Environment:
             raise ExpressionError(
                 "an optional value is used as if it were plain", line=line, column=column, hint='end it with .orValue("")'
             )
+        if reading.loose_type is not None:
+            line, column = line_and_column(text, reading.loose_type)
+            hint = "compare it: type(x) == string; a text has quotes of its own: '\"string\"'"
+            raise ExpressionError("a type stands where a value should", line=line, column=column, hint=hint)
         program = _Program(compiled, reading)
         value = plain.compiled(checked.expr, self.tables.functions)
         return Expression(text, program if value is None else plain.Plain(value, program), reading, json_type(returned))

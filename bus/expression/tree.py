@@ -29,7 +29,9 @@ _FIELDS = {
     "Expr": "id:2:int64 const:3:Constant ident:4:Ident select:5:Select call:6:Call list:7:List struct:8:Struct"
     " comprehension:9:Comprehension",
     "Abstract": "name:1:string",
-    "Type": "dyn:1:Empty abstract:14:Abstract",
+    "ListOf": "item:1:Type",
+    "MapOf": "value:2:Type",
+    "Type": "dyn:1:Empty list:6:ListOf map:7:MapOf type:11:Type abstract:14:Abstract",
     "TypeOf": "key:1:int64 value:2:Type",
     "Position": "key:1:int64 value:2:int32",
     "SourceInfo": "positions:4:Position*",
@@ -46,6 +48,8 @@ OF_DATES = frozenset({"date_add", "days_between", "working_day"})
 _GIVE_DATES = frozenset({"date_of", "date_add", "cf_birth_date"})
 _DATED = re.compile(r"\d{4}-\d\d-\d\d(T.*)?")
 COMPARING = frozenset({"_==_", "_!=_", "@in"})
+_TAKES_TYPES = COMPARING | {"_?_:_", "_[_]", "_+_", "dyn", "orValue", "type"}
+"""Where a type of CEL (``type(x)``, ``string``) may stand; whether it is part of the value of the whole is another question."""
 _SPARING = frozenset({"_&&_", "_||_", "_?_:_"})
 _OPTIONAL_READERS = frozenset({"orValue", "or", "value", "hasValue", "_?._", "_[?_]", "_[_]", "_==_", "_!=_", "_?_:_"})
 
@@ -193,6 +197,8 @@ class Reading:
     """The paths of which each item of its list is one: ``list.filter(...)``, ``[one] + list``; empty where it gives something else."""
     loose_optional: int | None = None
     """The offset of an optional value used as if it were plain."""
+    loose_type: int | None = None
+    """The offset of a type (``type(x)``, ``string``) that is not only compared: it is no value of JSON."""
 
     @property
     def names(self) -> frozenset[str]:
@@ -229,6 +235,7 @@ def read(checked: Any) -> Reading:
     """The references of a checked expression."""
     walker = _Walker(checked)
     walker.walk(checked.expr, {})
+    walker.check_type(checked.expr)
     if _looked_up(checked.expr)[0] is not None:  # it is noted before those that its key is looked up by
         walker.reading.lookups[0] = replace(walker.reading.lookups[0], whole=True)
     walker.reading.results += _chosen(checked.expr, walker.positions)
@@ -286,6 +293,7 @@ class _Walker:
         self.reading = Reading()
         self.positions = {entry.key: entry.value for entry in checked.source_info.positions}
         self.optional = {entry.key for entry in checked.types if entry.value.abstract.name == "optional_type"}
+        self.types = {entry.key: entry.value for entry in checked.types}
         self.behind = 0
         self.rows: dict[str, str] = {}
 
@@ -311,6 +319,8 @@ class _Walker:
         if kind == "call":
             self._note_arguments(node, bound)
             self._note_compared(node.call, bound)
+            for child in _children(node) if node.call.function not in _TAKES_TYPES else ():
+                self.check_type(child)
         for operand, child in enumerate(_children(node)):
             if kind == "call":
                 self._note_literal(node.call.function, operand, child)
@@ -416,6 +426,17 @@ class _Walker:
                 or (kind == "comprehension" and (node.id in self.optional or _binds(node.comprehension, child)))
             ):
                 self.reading.loose_optional = self.positions.get(child.id, 0)
+
+    def check_type(self, node: Any) -> None:
+        """Look for a type among what a node gives: its value, or a part of it."""
+        kind, said = _kind(node), self.types.get(node.id)
+        while said is not None and (said.HasField("list") or said.HasField("map")):
+            said = said.list.item if said.HasField("list") else said.map.value
+        if kind in {"list", "struct"} or (kind == "call" and node.call.function in {"_?_:_", "dyn", "orValue"}):
+            for child in list(_children(node))[kind == "call" and node.call.function == "_?_:_" :]:
+                self.check_type(child)
+        elif said is not None and said.HasField("type"):
+            self.reading.loose_type = self.positions.get(node.id, 0)
 
     def _keeps(self, node: Any) -> bool:
         return node.call.function != "_?_:_" or node.id in self.optional

@@ -79,7 +79,6 @@ def test_an_expression_gives_plain_json(text: str, expected: object) -> None:
         ('lookup("uffici", "SUE", "zz")', "no column zz", ""),
         ("1.0 / 0.0", "finite", ""),
         ("{1: 2}", "keys of a map", ""),
-        ("type(body)", "a type", ""),
         ("date_add('2026-13-01', '1d')", "not a date", ""),
     ],
 )
@@ -162,6 +161,12 @@ def test_a_failure_never_shows_a_value() -> None:
         ("text(body.?nome)", 1, 1, "optional", "orValue"),
         ("text(dyn(body.?nome))", 1, 1, "optional", "orValue"),
         ("text([body.?nome])", 1, 1, "optional", "orValue"),
+        ("type(body.nome)", 1, 5, "a type stands where a value should", "compare it"),
+        ("string", 1, 1, "a type stands where a value should", "quotes of its own"),
+        ('{"a": [1, type(body.nome)]}', 1, 15, "a type stands where a value should", "compare it"),
+        ("[1].map(i, type(i))", 1, 8, "a type stands where a value should", "compare it"),
+        ("body.si ? dyn(type(1)) : 2", 1, 19, "a type stands where a value should", "compare it"),
+        ("text(type(1))", 1, 10, "a type stands where a value should", "compare it"),
         ("99999999999999999999", 1, 1, "too large", "text"),
         ("(" * 300 + "1" + ")" * 300, 1, 1, "too long or nested", ""),
         ("x" * 10_001, 1, 1, "characters", ""),
@@ -177,6 +182,13 @@ def test_a_wrong_expression_is_explained_at_its_place(text: str, line: int, colu
     assert "<input>" not in str(caught.value)
     if "optional" not in sentence:
         assert (line, column) == (caught.value.line, caught.value.column)
+
+
+@pytest.mark.parametrize(
+    "text", ["type(body.a) == int", "type(body.a) in [int, double]", "[int, string].exists(t, t == type(body.a))", "type(type(1)) != int"]
+)
+def test_a_type_may_be_compared(text: str) -> None:
+    assert ENVIRONMENT.compile(text)({"body": {"a": 1}}) is True
 
 
 def test_an_expression_knows_the_paths_it_reads() -> None:
