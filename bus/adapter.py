@@ -42,6 +42,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 from pydantic.json_schema import GenerateJsonSchema
 
 from bus.errors import InDoubt, OutsideError, Refused, Unreachable
+from bus.exact import Exact
 from bus.message import Attachment, JsonObject, JsonValue
 
 __all__ = [
@@ -60,10 +61,8 @@ class Contract(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Settings(BaseModel):
+class Settings(Exact):
     """Base of an adapter's settings in ``config.yaml``; unknown settings are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _placed(given: str | None, info: ValidationInfo) -> str | None:

@@ -15,10 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
 
 from bus import faults, source
 from bus.errors import ConfigError
+from bus.exact import Exact
 from bus.message import digest
 
 Role = Literal["portal", "sysadmin", "auditor", "monitor"]
@@ -27,8 +28,8 @@ EXAMPLE = "CHANGE-ME"
 """What stands for a secret in the examples of ``deploy/``."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class _Section(Exact):
+    """Some of the settings."""
 
 
 S = TypeVar("S", bound=_Section)

@@ -54,11 +54,7 @@ def adapters_of(config: Config) -> dict[str, Adapter]:
     """The adapters that the settings name; raises `ConfigError` with the faults of one adapter at a time."""
     made: dict[str, Adapter] = {}
     for name, settings in config.adapters.items():
-        cls, concurrency = class_of(name, settings), settings.get("concurrency")
-        if not (concurrency is None or (isinstance(concurrency, int) and 0 < concurrency <= 256)):
-            raise ConfigError(
-                f"adapters.{name}.concurrency: {concurrency!r} is no number of calls", code="config.adapter-settings", hint="1 to 256"
-            )
+        cls, concurrency = class_of(name, settings), _concurrency(name, settings)
         try:
             made[name] = cls(name, cls.Settings.model_validate(_own(settings), context=_context(config)))
         except ValidationError as error:
@@ -71,6 +67,7 @@ def check_settings(config: Config) -> None:
     """What `adapters_of` would refuse, of settings that were read without secrets: nothing of those that hold one."""
     for name, settings in config.adapters.items():
         cls = class_of(name, settings)
+        _concurrency(name, settings)
         try:
             cls.Settings.model_validate(_own(settings), context=_context(config))
         except ValidationError as error:
@@ -83,6 +80,15 @@ def check_settings(config: Config) -> None:
 def class_of(name: str, settings: Mapping[str, Any]) -> type[Adapter]:
     """The class of an adapter by its section in the settings: `use` names it, else the section's own name."""
     return adapter_class(str(settings.get("use", name)))
+
+
+def _concurrency(name: str, settings: Mapping[str, Any]) -> int | None:
+    """How many calls of an adapter may be made at once; None where its section does not say it."""
+    found = settings.get("concurrency")
+    if found is None or (type(found) is int and 0 < found <= 256):
+        return found
+    sentence = f"adapters.{name}.concurrency: must be a whole number from 1 to 256"
+    raise ConfigError(sentence, code="config.adapter-settings", hint="without it `engine.threads` bounds the calls")
 
 
 def _context(config: Config) -> dict[str, Any] | None:

@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from bus import source
 from bus.errors import ConfigError, EvidenceError
+from bus.exact import Exact
 from bus.faults import all_of
 from bus.log import note
 
@@ -28,19 +29,15 @@ LogKey = Annotated[str, AfterValidator(partial(_public, type=note.ED25519, whose
 WitnessKey = Annotated[str, AfterValidator(partial(_public, type=note.COSIGNATURE, whose="a witness"))]
 
 
-class Log(BaseModel):
+class Log(Exact):
     """A log that is witnessed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     origin: str = Field(description="Its name: the first line of its checkpoints.", min_length=1)
     keys: tuple[LogKey, ...] = Field(description="Its public keys; while it changes its key, the old and the new one.", min_length=1)
 
 
-class Settings(BaseModel):
+class Settings(Exact):
     """All settings."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     key: Path = Field(description="File of the private key that cosigns, mode 600: `bus witness key` makes it.")
     former_keys: tuple[WitnessKey, ...] = Field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from adapters.rest import Rest
 from bus import config
 from bus.errors import ConfigError
 from bus.log.note import COSIGNATURE, Signer
-from bus.systems import adapters_of
+from bus.systems import adapters_of, check_settings
 from tests.small_bus import settings
 
 
@@ -36,6 +37,9 @@ def test_no_api_key_has_the_name_of_a_system_or_of_the_bus(name: str, said: str)
         ("http:", "htp:", "2:1", "there is no field `htp`", "did you mean http?"),
         ("port: 1", "prot: 1", "2:8", "there is no field `prot`", "did you mean port?"),
         ("port: 1", "port: uno", "2:14", "must be a whole number", ""),
+        ("port: 1", "port: true", "2:14", "must be a whole number, not true or false", ""),
+        ("port: 1", 'port: "8080"', "2:14", "must be a whole number, not a text", ""),
+        ("port: 1", "max_wait: false", "2:18", "must be a number, not true or false", ""),
         ("name: Prova", "nme: Prova", "1:16", "there is no field `nme`", "did you mean name?"),
         ("sha256: x", "sha256: [geheim1]", "3:40", "must be a text", ""),
     ],
@@ -51,6 +55,24 @@ def test_a_wrong_setting_is_told_at_its_place_with_what_is_meant_and_without_its
     assert said in sentence
     assert hint in sentence
     assert "geheim1" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("use", "wrong", "said"),
+    [
+        ("rest", {"concurrency": True}, "concurrency: must be a whole number from 1 to 256"),
+        ("rest", {"concurrency": "4"}, "concurrency: must be a whole number from 1 to 256"),
+        ("rest", {"connect_timeout": True}, "connect_timeout must be a number, not true or false"),
+        ("rest", {"operations": {"x": {"method": "GET", "path": "/x", "effect": "read", "timeout": "5"}}}, "must be a number, not a text"),
+    ],
+)
+def test_true_and_texts_are_no_numbers_in_the_settings_of_adapters(use: str, wrong: dict[str, Any], said: str) -> None:
+    operations = {"x": {"method": "GET", "path": "/x", "effect": "read"}}
+    own = {"use": use, "url": "http://127.0.0.1:9", "operations": operations, **wrong}
+    read = config.parse(settings(adapters={"archivio": own}), Path("config.yaml"))
+    for check in (adapters_of, check_settings):
+        with pytest.raises(ConfigError, match=said):
+            check(read)
 
 
 def test_a_key_that_is_none_or_of_somebody_else_is_refused_before_the_log_goes_without_a_witness() -> None:
