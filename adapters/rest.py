@@ -508,7 +508,7 @@ def _addressed(made: type[BaseModel], names: Sequence[str]) -> type[BaseModel]:
 
 def _answer_of(name: str, asked: RestOperation, described: Described | None, judged: bool) -> type[BaseModel]:
     if asked.answer is not None or described is None:
-        return shape_of(f"{name}-answer", asked.answer or {}, closed=False)
+        return shape_of(f"{name}-answer", asked.answer or {}, closed=False, json=True)
     return model_of(f"{name}-answer", described.answer, closed=False, judged=judged)
 
 

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError, create_model
 
 from bus.adapter import Adapter, Call, Contract, Operation, Refused, Settings
 
@@ -62,6 +62,15 @@ _KNOWN = {"type", "properties", "required", "items", "enum", *_CONSTRAINTS}
 _SCALARS: dict[str, Any] = {"string": str, "integer": int, "number": float, "boolean": bool}
 
 
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: 12.0 is a whole one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_IN_JSON: dict[str, Any] = {name: Annotated[_SCALARS[name], Strict()] for name in ("integer", "number", "boolean")}
+"""What only they are in JSON: ``true`` and ``"1"`` are no number."""
+
+
 def _checked(schema: dict[str, Any]) -> dict[str, Any]:
     if schema.get("type") != "object":
         raise ValueError("a request or an answer is an object: type: object")
@@ -75,8 +84,11 @@ class _Open(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, json_schema_extra={"additionalProperties": False})
 
 
-def shape_of(name: str, schema: dict[str, Any], *, closed: bool) -> type[BaseModel]:
-    """The model of an object schema; ``closed`` refuses undeclared fields. Raises ValueError, with the place, on an unknown schema."""
+def shape_of(name: str, schema: dict[str, Any], *, closed: bool, json: bool = False) -> type[BaseModel]:
+    """The model of an object schema; ``closed`` refuses undeclared fields. Raises ValueError, with the place, on an unknown schema.
+
+    ``json``: numbers and truth values come as such. Else texts that say one are taken too (databases and XML have kinds of their own).
+    """
     _refuse_unknown(name, schema)
     required = set(schema.get("required", ()))
     properties = schema.get("properties", {})
@@ -84,33 +96,36 @@ def shape_of(name: str, schema: dict[str, Any], *, closed: bool) -> type[BaseMod
         raise ValueError(f"{name}: required but not declared: {', '.join(sorted(missing))}")
     fields: dict[str, Any] = {}
     for field_name, inner in properties.items():
-        kind = _kind(f"{name}.{field_name}", inner, closed=closed)
+        kind = _kind(f"{name}.{field_name}", inner, closed=closed, json=json)
         fields[field_name] = (kind, ...) if field_name in required else (kind | None, None)
     return create_model(name, __base__=Contract if closed else _Open, **fields)
 
 
-def _kind(place: str, schema: dict[str, Any], *, closed: bool) -> Any:
+def _kind(place: str, schema: dict[str, Any], *, closed: bool, json: bool) -> Any:
     _refuse_unknown(place, schema)
     if "enum" in schema:
         return Literal[tuple(schema["enum"])]
     said = schema.get("type")
     names = [said] if isinstance(said, str) else list(said or ())
-    kinds = [_plain(place, name, schema, closed=closed) for name in names if name != "null"]
+    kinds = [_plain(place, name, schema, closed=closed, json=json) for name in names if name != "null"]
     if len(kinds) != 1:
         raise ValueError(f"{place}: one type is needed, {said!r} was given")
     limits = {_CONSTRAINTS[word]: value for word, value in schema.items() if word in _CONSTRAINTS}
     kind: Any = Annotated[kinds[0], Field(**limits)]
+    if json and "integer" in names:
+        kind = Annotated[kind, BeforeValidator(_whole)]
     return kind | None if "null" in names else kind
 
 
-def _plain(place: str, name: str, schema: dict[str, Any], *, closed: bool) -> Any:
+def _plain(place: str, name: str, schema: dict[str, Any], *, closed: bool, json: bool) -> Any:
     if name == "array":
-        return list[_kind(f"{place}[]", schema["items"], closed=closed)] if "items" in schema else list[Any]  # type: ignore[misc]
+        kind = _kind(f"{place}[]", schema["items"], closed=closed, json=json) if "items" in schema else Any
+        return list[kind]  # type: ignore[valid-type]
     if name == "object":
-        return shape_of(place, schema, closed=closed) if "properties" in schema else dict[str, Any]
+        return shape_of(place, schema, closed=closed, json=json) if "properties" in schema else dict[str, Any]
     if name not in _SCALARS:
         raise ValueError(f"{place}: no type named {name!r}")
-    return _SCALARS[name]
+    return (_IN_JSON if json else _SCALARS).get(name, _SCALARS[name])
 
 
 def _refuse_unknown(place: str, schema: dict[str, Any]) -> None:

@@ -523,6 +523,20 @@ def test_an_answer_of_another_shape_is_no_answer():
         assert isinstance(attempt(adapter, "iscrivi", {"nome": "Ada"}).error, InDoubt)
 
 
+@pytest.mark.parametrize(
+    "told", ['{"n": true}', '{"n": "7"}', '{"n": 7.5}', '{"n": 7, "l": ["1"]}', '{"n": 7, "q": "1.5"}', '{"n": 7, "b": 1}']
+)
+def test_in_an_answer_only_a_number_is_a_number_and_only_a_truth_value_one(told: str) -> None:
+    kinds = {"n": {"type": "integer", "minimum": 1}, "q": {"type": "number"}, "b": {"type": "boolean"}}
+    answer = {"type": "object", "properties": {**kinds, "l": {"type": "array", "items": {"type": "integer"}}}, "required": ["n"]}
+    operation = {"method": "GET", "path": "/x", "effect": "read", "request": {"type": "object"}, "answer": answer}
+    with peer(http(200, told.encode())) as (url, _), configured(url, operations={"x": operation}) as adapter:
+        assert "agreed shape" in str(attempt(adapter, "x", {}).error)
+    with peer(http(200, b'{"n": 7.0, "q": 1, "b": true, "l": [1]}')) as (url, _), configured(url, operations={"x": operation}) as adapter:
+        assert (7, 1.0, True, [1]) == tuple(call(adapter, "x", {})[0].model_dump().values())
+        assert adapter.operations["x"].answer.model_json_schema()["properties"]["n"]["minimum"] == 1
+
+
 def test_a_configured_request_is_checked_before_it_leaves():
     with configured("http://127.0.0.1:1") as adapter, pytest.raises(ValidationError):
         call(adapter, "cerca-impresa", {"partita_iva": "123"})
