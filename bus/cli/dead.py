@@ -106,11 +106,11 @@ def _letter(shown: dict[str, Any]) -> None:
             markup=False,
         )
     if shown.get("withheld"):
-        out.print(f"next: bus dead show {shown['run']} --purpose '…'  shows what was said; the log keeps who looked, and why", markup=False)
+        print(f"next: bus dead show {shown['run']} --purpose '…'  shows what was said; the log keeps who looked, and why")
     if shown["evidence"]:
-        out.print(f"next: bus dead evidence {shown['run']} {shown['evidence'][-1]['id']} --purpose '…'", markup=False)
+        print(f"next: bus dead evidence {shown['run']} {shown['evidence'][-1]['id']} --purpose '…'")
     acts = ["decide RUN --happened --answer '{…}' | --again", "discard RUN"] if shown["doubt"] else ["redeliver RUN", "discard RUN"]
     if shown["doubt"]:
         out.print("  a call is in doubt: its effect may have happened. Look at the other system, then decide.")
     for act in acts:
-        out.print(f"next: bus dead {act.replace('RUN', shown['run'])} --reason '…'", markup=False)
+        print(f"next: bus dead {act.replace('RUN', shown['run'])} --reason '…'")

@@ -63,4 +63,4 @@ def _told(answer: dict[str, Any]) -> None:
     if "reply" in answer:
         out.print_json(data=answer["reply"])
     else:
-        out.print(f"next: bus message {answer['id']}")
+        print(f"next: bus message {answer['id']}")

@@ -35,7 +35,7 @@ def print_case(shown: Mapping[str, Any]) -> None:
     out.print(Text.assemble("\n", (", ".join(counted(len(shown[where]), noun) for noun, where in counts), "dim")))
     for run in shown["runs"]:
         if run["state"] == "dead":
-            out.print(f"next: bus dead show {run['id']}  by a sysadmin or an auditor: other keys may not")
+            print(f"next: bus dead show {run['id']}  by a sysadmin or an auditor: other keys may not")
 
 
 def print_run(shown: Mapping[str, Any]) -> None:
@@ -66,7 +66,7 @@ def print_message(shown: Mapping[str, Any]) -> None:
     for file in shown.get("attachments") or ():
         out.print(Text(f"  attachment    {file['sha256']}  {file['media_type']}  {file['name']}"), soft_wrap=True)
     if shown.get("withheld"):
-        out.print(f"next: bus message {shown['id']} --purpose '…'  shows what was said; the log keeps who looked, and why", markup=False)
+        print(f"next: bus message {shown['id']} --purpose '…'  shows what was said; the log keeps who looked, and why")
 
 
 def print_runs(found: Sequence[Mapping[str, Any]], none: str = "no runs") -> None:

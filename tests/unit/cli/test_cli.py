@@ -407,6 +407,22 @@ def test_codes_are_explained_without_the_sources_too(bus, tmp_path, monkeypatch)
     assert "several times" in bus("explain", "client.unreachable")[1]
 
 
+def test_a_narrow_terminal_breaks_no_command_that_is_to_be_copied(bus, tmp_path, monkeypatch):
+    message = sent(bus, tmp_path, "prova.guasto", "Elda", "--wait", "10")
+    monkeypatch.setattr("bus.cli.timeline.console", lambda: Console(force_terminal=True, width=40, highlight=False, color_system=None))
+    run = next(one["id"] for one in json.loads(bus("dead", "list", "--json")[1])["dead"] if one["message"] == message["id"])
+    assert f"next: bus dead show {run} --purpose '…'  shows what was said" in bus("dead", "show", run)[1]
+    assert f"next: bus dead redeliver {run} --reason '…'\n" in bus("dead", "show", run)[1]
+    assert f"next: bus dead show {run}  by a sysadmin" in bus("case", "show", "istanza:Elda")[1]
+
+
+def test_who_sent_a_message_reads_it_too_for_a_purpose(bus, tmp_path):
+    message = sent(bus, tmp_path, "prova.saluto", "Edda", "--wait", "10")["id"]
+    assert "body" not in json.loads(bus("message", message, "--json")[1])
+    told = json.loads(bus("message", message, "--purpose", "prova", "--json")[1])
+    assert (told["body"], told["reply"]) == ({"nome": "Edda"}, {"saluto": "ciao Edda"})
+
+
 def test_a_narrow_terminal_cuts_no_place_or_reason_of_a_run(monkeypatch, capsys):
     run = {"id": "01a22374-a91e-7346-aafc-e8141f01f5e0", "opened": "2026-11-28T18:39:37Z", "state": "dead", "reason": "call.refused"}
     monkeypatch.setattr("bus.cli.timeline.console", lambda: Console(force_terminal=True, width=80, highlight=False, color_system=None))
