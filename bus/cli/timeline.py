@@ -11,7 +11,7 @@ from rich.text import Text
 
 from bus.cli.words import BAD, GOOD, clock_of, counted, day_of, sentence, sign, when
 
-_WIDEST = 400
+WIDEST = 400
 """Columns that no table needs."""
 STATE_STYLES = {"done": "green", "dead": "bold red", "waiting": "yellow", "cancelled": "dim"}
 
@@ -88,7 +88,7 @@ def print_table(table: Table, *, whole: bool = False) -> None:
     """
     out = console()
     if whole:
-        out.width = max(out.width, out.measure(table, options=out.options.update(max_width=_WIDEST)).maximum)
+        out.width = max(out.width, out.measure(table, options=out.options.update(max_width=WIDEST)).maximum)
     if out.is_terminal:
         out.print(table)
         return

@@ -86,9 +86,12 @@ def top(
 
 
 def _print(shown: dict[str, Any]) -> None:
-    from bus.cli.timeline import console
+    from bus.cli.timeline import WIDEST, console
 
-    console().print(_picture(shown))
+    out, picture = console(), _picture(shown)
+    # Nothing is cut for want of room: a narrow terminal goes on in its next line.
+    out.width = max(out.width, out.measure(picture, options=out.options.update(max_width=WIDEST)).maximum)
+    out.print(picture)
 
 
 def _live(bus: Client, every: float) -> None:
@@ -134,10 +137,13 @@ def _table(heads: list[str], rows: dict[str, Any], cells: Callable[[dict[str, An
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
+    lines = [[name, *cells(one)] for name, one in rows.items()]
     for number, head in enumerate(heads):
-        table.add_column(head, justify="right" if number else "left", no_wrap=True)
-    for name, one in rows.items():
-        table.add_row(Text(name), *(Text(cell) for cell in cells(one)))
+        # A live picture that finds no room loses its last columns, not the ends of all.
+        widest = max(len(line[number]) for line in [heads, *lines])
+        table.add_column(head, justify="right" if number else "left", no_wrap=True, min_width=widest)
+    for line in lines:
+        table.add_row(*map(Text, line))
     return table
 
 

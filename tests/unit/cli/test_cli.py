@@ -407,6 +407,13 @@ def test_codes_are_explained_without_the_sources_too(bus, tmp_path, monkeypatch)
     assert "several times" in bus("explain", "client.unreachable")[1]
 
 
+def test_a_narrow_terminal_cuts_no_name_or_figure_of_top(bus, monkeypatch):
+    monkeypatch.setattr("bus.cli.timeline.console", lambda: Console(force_terminal=True, width=30, highlight=False, color_system=None))
+    out = bus("top", "--once")[1]
+    assert "…" not in out
+    assert [line.split()[0] for line in out.splitlines() if "unanswered" in line or "ended/s" in line] == ["route", "system"]
+
+
 def test_a_narrow_terminal_breaks_no_command_that_is_to_be_copied(bus, tmp_path, monkeypatch):
     message = sent(bus, tmp_path, "prova.guasto", "Elda", "--wait", "10")
     monkeypatch.setattr("bus.cli.timeline.console", lambda: Console(force_terminal=True, width=40, highlight=False, color_system=None))
