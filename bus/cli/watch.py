@@ -46,15 +46,16 @@ def tail(
 
 
 def _again(ask: Callable[[], dict[str, Any]], before: dict[str, Any]) -> dict[str, Any]:
-    """Ask; while the bus cannot be reached nothing new is known, and we go on from where we were."""
+    """Ask; while the bus cannot be reached, which is said once, nothing new is known, and we go on from where we were."""
     try:
         return ask()
     except ClientError as error:
         if error.status not in (0, 503):
             raise
-        print("the bus cannot be reached; still trying", file=sys.stderr)
+        if "away" not in before:
+            print("the bus cannot be reached; still trying", file=sys.stderr)
         time.sleep(1)
-        return {**before, "records": []}
+        return {**before, "records": [], "away": True}
 
 
 def _tell(records: list[dict[str, Any]], json: bool) -> None:

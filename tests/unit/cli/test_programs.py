@@ -13,9 +13,9 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from bus.cli import demo, main
+from bus.cli import demo, main, watch
 from bus.cli.words import counted
-from bus.client import Client
+from bus.client import Client, ClientError
 from bus.errors import ConfigError
 from bus.testing.simulators import SimulatorFailed
 from bus.testing.town import key_of as town_key
@@ -398,3 +398,15 @@ def test_a_machine_of_another_locale_gets_the_verifier_byte_by_byte_and_each_lin
         found = said("log", "search", "--url", f"http://127.0.0.1:{server.port}")
         assert (found.returncode, found.stderr) == (0, b"")
         assert b"\\u25cf  prova.saluto received from portale" in found.stdout
+
+
+def test_a_bus_that_is_away_is_told_once_for_as_long_as_it_is(monkeypatch, capsys):
+    def away():
+        raise ClientError(0, {"code": "client.unreachable", "detail": "x"})
+
+    monkeypatch.setattr("bus.cli.watch.time", SimpleNamespace(sleep=lambda _: None))
+    found = watch._again(away, {"next": 7, "records": [1]})
+    found = watch._again(away, found)
+    assert (found["next"], found["records"]) == (7, [])
+    assert watch._again(lambda: {"next": 8, "records": []}, found) == {"next": 8, "records": []}
+    assert capsys.readouterr().err == "the bus cannot be reached; still trying\n"
