@@ -21,7 +21,7 @@ import math
 import queue
 import threading
 import time
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -39,11 +39,12 @@ from bus.engine.headstart import HeadStart
 from bus.engine.holding import Claims, Holding, Known
 from bus.engine.intake import Ring
 from bus.engine.journal import Journal
+from bus.engine.lanes import LANE_PAUSE, Lanes
 from bus.engine.live import Live, Surroundings
 from bus.engine.loading import Loaded, Loading
 from bus.engine.outside import Outside, Result
 from bus.engine.rests import Rests
-from bus.engine.settle import LANE_PAUSE, Settled, Settling, park
+from bus.engine.settle import Settled, Settling, park
 from bus.engine.sweeper import Sweeper
 from bus.engine.throttles import Throttles
 from bus.errors import SnodoError
@@ -110,9 +111,10 @@ class Engine:
         self._gates = Gates(outside.places, pace.most_live, pace.circuit, self._log.warning)
         self._around = Surroundings(outside, catalog, clock, self._gates, Throttles(), Rests(ticks))
         self._holding = Holding(store, clock, pace.lease, ticks, self._crowds, self._gates.turn_away)
-        self._sweeper = Sweeper(store, self._holding, pace.sweep, pace.batch, pace.phase, clock.now(), self._in_vain)
+        self._lanes = Lanes(store, clock.now())
+        self._sweeper = Sweeper(store, self._holding, pace.sweep, pace.batch, pace.phase, clock.now(), self._in_vain, self._lanes.runs)
         self._loading = Loading(store, self._around, look)
-        self._settling = Settling(store, self.owner, self._holding.lease)
+        self._settling = Settling(store, self.owner, self._holding.lease, self._lanes.pause)
         self._head_start = HeadStart(self._loading, self._settling, self._gates, ticks)
         self._inbox: queue.SimpleQueue[Sequence[str] | _Home | _Free | None] = queue.SimpleQueue()
         self._welcomed: deque[Claims] = deque()
@@ -122,8 +124,6 @@ class Engine:
         self._rung: dict[str, None] = {}
         self._suspect = ""
         self._stand: dict[str, str] = {}
-        self._freed: dict[str, None] = {}
-        self._for_lane: dict[str, dict[str, str]] = defaultdict(dict)
         self._alarms: list[tuple[dt.datetime, str]] = []
         self._stopping = threading.Event()
         self._last_moment = math.inf
@@ -296,7 +296,7 @@ class Engine:
                 if isinstance(item, _Home):
                     home.append(item)
                 elif isinstance(item, _Free):
-                    self._freed[item.lane] = None
+                    self._lanes.freed(item.lane)
                 elif item is not None:
                     self._rung.update(dict.fromkeys(item))
                 if len(home) + len(self._rung) >= self._pace.batch * 4:
@@ -313,7 +313,7 @@ class Engine:
         stirs = self._welcomed or self._gates.stir(now, calls=not self._apart())
         if stirs or (self._rung and self._room() > 0) or self._is_to_look(now, self._room()):
             return 0.0
-        soonest = min([self._sweeper.next, *(alarm for alarm, _ in self._alarms[:1])])
+        soonest = min([self._sweeper.next, *(alarm for alarm, _ in self._alarms[:1]), *([] if self._apart() else self._lanes.due())])
         seconds = min((soonest - now).total_seconds(), self._quiet_in() if self._sweeper.suspect else math.inf)
         return min(max(seconds, 0.001), self._pace.sweep)
 
@@ -387,22 +387,21 @@ class Engine:
             self._rung.pop(run, None)
         rows = self._holding.claim(wanted, now, called=called)
         got = {row["id"] for row in rows}
-        self._freed.update({lane: None for run, lane in first.items() if run not in got})  # it went elsewhere: the next one's turn
+        for run, lane in first.items():
+            if run not in got:  # it went elsewhere: the next one's turn
+                self._lanes.freed(lane)
         return rows + self._holding.wake_rung([run for run in wanted if run not in got], now)
 
     def _first_for_lanes(self, now: dt.datetime) -> dict[str, str]:
         """Runs that are to be claimed, each with the lane that is free for it; one that is live here asks again."""
         first: dict[str, str] = {}
-        for lane in self._freed:
-            waiting = self._for_lane.get(lane)
-            if waiting:
-                run = next(iter(waiting))
-                path, live = waiting.pop(run), self._live.get(run)
-                if live is None:
-                    first[run] = lane
-                elif path in live.walk.pending:
-                    self._let_ask(live, [path], now)
-        self._freed = {}
+        self._lanes.look(now)
+        for lane, run, path in self._lanes.first():
+            live = self._live.get(run)
+            if live is None:
+                first[run] = lane
+            elif path in live.walk.pending:
+                self._let_ask(live, [path], now)
         return first
 
     def _in_vain(self, tx: Tx) -> Collection[str]:
@@ -519,7 +518,7 @@ class Engine:
             reach("reply.before-told")
             self._told(told)
         freed = dict.fromkeys(lane for done in settled for lane in done.freed)
-        if free := [LANE + lane for lane in freed if self._for_lane.get(lane) or self._around.throttles.workers > 1]:
+        if free := [LANE + lane for lane in freed if self._lanes.anybody(lane) or self._around.throttles.workers > 1]:
             self._told(dict.fromkeys(free))
 
     def _tell_dead(self, run: str, failure: Failure) -> None:
@@ -531,7 +530,7 @@ class Engine:
         if done.well:
             self._clear(live)
         for path, lane in done.held_up.items():
-            self._for_lane[lane][live.id] = path
+            self._lanes.wait(lane, live.id, path)
         if live.strikes >= SUSPECT and done.woken and live.at_risk and len(live.walk.pending) == 1:
             self._stand[live.id] = next(iter(done.held_up.values()), "")
         if done.lost or done.left or self._live.get(live.id) is not live:
@@ -575,7 +574,7 @@ class Engine:
                 reach("intent.after-commit")
             live.in_flight.add(asking.call.path)
             if asking.number is not None:
-                self._for_lane[asking.sequence].pop(live.id, None)
+                self._lanes.has_it(asking.sequence, live.id)
             self._outside.perform(asking, live.message, now, partial(self._come_home, live.claim), ours)
 
     def _come_home(self, claim: tuple[str, int], result: Result) -> None:

@@ -27,9 +27,6 @@ from bus.log.record import WEAK, Record
 from bus.message import new_id
 from bus.store import Key, Row, Store, Tx, listed
 
-LANE_PAUSE = dt.timedelta(milliseconds=500)
-"""How long a run looks away before it asks again whether its ordered lane is free. It holds nothing meanwhile: who has the lane may
-be behind it in its case, and runs that wait must not take the room of those that can work."""
 JUST_AFTER = dt.timedelta(milliseconds=1)
 
 
@@ -62,11 +59,12 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Settling:
-    """Writes live runs. ``lease`` is how long a claim is good for from now."""
+    """Writes live runs. ``lease`` is how long a claim is good for from now, ``pause`` how long who waits for a lane is left alone."""
 
     store: Store
     owner: str
     lease: dt.timedelta
+    pause: Callable[[str], dt.timedelta]
 
     def commit(self, lives: Sequence[Live], now: dt.datetime) -> list[Settled]:
         """Commit what all of them decided; when the batch fails, one by one, so that a bad run harms only itself.
@@ -212,7 +210,8 @@ class Settling:
         elif live.in_flight or live.in_line or live.askings or settled.askings:
             return
         elif settled.held_up:
-            self._pause(tx, live, settled, now + LANE_PAUSE)
+            until = now + max(map(self.pause, settled.held_up.values()))
+            self._pause(tx, live, settled, min([until, *live.dues.values()]))
         elif woken or self._woken_meanwhile(tx, live):
             settled.woken = True
         elif live.away:

@@ -36,14 +36,15 @@ TURN = dt.timedelta(seconds=2)
 class Sweeper:
     """Used by the engine's thread. ``every`` is in seconds, ``page`` in rows; ``phase`` (0 to 1) keeps several workers out of step.
 
-    ``vain`` tells the suspects that need not be tried: what they wait for is not free.
+    ``vain`` tells the suspects that need not be tried: what they wait for is not free; ``waiting`` the runs that are called here when their
+    lane is.
     """
 
     def __init__(
         self, store: Store, holding: Holding, every: float, page: int, phase: float, now: dt.datetime,
-        vain: Callable[[Tx], Collection[str]] = lambda tx: (),
+        vain: Callable[[Tx], Collection[str]] = lambda tx: (), waiting: Callable[[], Collection[str]] = tuple,
     ) -> None:  # fmt: skip
-        self._vain = vain
+        self._vain, self._waiting = vain, waiting
         self._store, self._holding, self._every, self._page, self._phase = store, holding, dt.timedelta(seconds=every), page, phase
         self.next = now
         self._more = False
@@ -107,11 +108,17 @@ class Sweeper:
             part = Part(self._lines(tx, now, learn=everything), "" if everything else self._seen)
             ready = [] if self.suspect or not most else self._first(tx, now, part)
             others = everything and free and not (ready or self.suspect)
-            paused = tx.all("runs_paused", now=text_of(now), most=most) if others else ()
+            paused = self._paused(tx, now, most) if others else ()
             overdue = tx.all("waits_expired", now=text_of(now), most=1)
         if everything:
             self._saw(began, now, nothing=most > 0 and not (ready or paused or self.suspect))
         return part, ready, paused, overdue
+
+    def _paused(self, tx: Tx, now: dt.datetime, most: int) -> Sequence[Row]:
+        """Runs that somebody left alone for a while, but those that wait here for a lane."""
+        waiting = self._waiting()
+        rows = tx.all("runs_paused", now=text_of(now), most=most + len(waiting))
+        return [row for row in rows if row["id"] not in waiting][:most]
 
     def _saw(self, began: float, now: dt.datetime, *, nothing: bool) -> None:
         """The look through everything that ``began`` then (ticks) has an end; if it found ``nothing``, the next one has time."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bus.adapter import Call, operation
-from bus.engine import engine, settle
+from bus.engine import engine, lanes
 from bus.engine.arrival import Submission
 from bus.engine.engine import LANE, Engine, Pace
 from bus.engine.outside import Outside
@@ -51,7 +51,7 @@ def test_a_door_keeps_no_news_of_lanes(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_who_waits_for_a_lane_that_another_engine_holds_is_called_when_it_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (engine, settle):  # else it would be found by looking
+    for module in (engine, lanes):  # else it would be found by looking
         monkeypatch.setattr(module, "LANE_PAUSE", dt.timedelta(hours=1))
     answer = threading.Event()
     system = Fila("fila", lambda: bool(answer.wait(60)) and None)
@@ -75,7 +75,7 @@ def test_who_waits_for_a_lane_that_another_engine_holds_is_called_when_it_is_fre
         send(app, "fila", 1)
         until(lambda: system.numbers == [1])
         app.send(Submission("prova.fila", {"a": "fila-altra"}, "prova")).result(60)
-        until(lambda: bool(other._for_lane["fila.fila"]))
+        until(lambda: bool(other._lanes.anybody("fila.fila")))
         answer.set()
         until(lambda: system.done == {"fila-0", "fila-altra"})
         other.stop(5)

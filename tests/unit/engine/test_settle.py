@@ -15,9 +15,10 @@ from bus.clock import text_of
 from bus.engine.asks import Call, Failure
 from bus.engine.fate import GIVEN_UP, Tries
 from bus.engine.interpreter import Walk
+from bus.engine.lanes import LANE_PAUSE
 from bus.engine.live import Live
 from bus.engine.outside import Asking
-from bus.engine.settle import LANE_PAUSE, park
+from bus.engine.settle import park
 from bus.errors import ConfigError, SnodoError, StoreError
 from bus.log import log
 from bus.log.keyring import Keyring

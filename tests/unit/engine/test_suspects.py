@@ -14,7 +14,7 @@ from bus.engine import dead, engine
 from bus.engine.claims import SUSPECT
 from bus.engine.engine import QUIET
 from bus.engine.holding import Holding
-from bus.engine.settle import LANE_PAUSE
+from bus.engine.lanes import LANE_PAUSE
 from bus.engine.sweeper import Sweeper
 from bus.errors import Conflict
 from bus.log.keyring import Keyring
@@ -153,7 +153,7 @@ def behind_a_dead_letter(world: Simulation, count: int) -> list[str]:
         work(world)
         die(world)
     work(world)
-    assert Counter(state(world, one) for one in found) == {"dead": 1, "ready": count}
+    assert Counter(state(world, one) for one in found) == Counter({"dead": 1, "ready": count})
     return found
 
 

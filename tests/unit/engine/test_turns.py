@@ -13,8 +13,9 @@ import pytest
 
 from bus.engine.asks import Call
 from bus.engine.fate import Tries
+from bus.engine.lanes import LANE_PAUSE
 from bus.engine.live import Live
-from bus.engine.settle import JUST_AFTER, LANE_PAUSE, Settled
+from bus.engine.settle import JUST_AFTER, Settled
 from bus.errors import StoreError
 from bus.route import plan
 from bus.store import Tx

@@ -1,0 +1,92 @@
+"""Who waits for an ordered lane looks in vain now and then only, however many they are, and is called when it is free."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bus.clock import text_of
+from bus.engine import dead, lanes
+from bus.engine.lanes import LANE_PAUSE, Lanes
+from bus.log.keyring import Keyring
+from bus.store.sqlite import SqliteStore
+from bus.testing.simulated_system import TIMEOUT
+from bus.testing.simulation import Simulation
+from bus.testing.store_contract import NOW, add_runs
+from tests.unit.engine.test_heart import state, turn, world
+from tests.unit.engine.test_settle import row_of
+from tests.unit.engine.test_suspects import behind_a_dead_letter, send
+
+__all__ = ["world"]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    made = SqliteStore(tmp_path / "s.db")
+    made.keys = Keyring.in_memory()
+    yield made
+    made.close()
+
+
+def test_the_first_that_waits_is_called_when_somebody_says_or_a_look_finds_that_the_lane_is_free(store: SqliteStore) -> None:
+    add_runs(store, "holder", time=text_of(NOW))
+    store.write(lambda tx: tx.do("take_lane", name="s.fila", run="holder", path="p")).result(60)
+    made = Lanes(store, NOW)
+    assert made.due() == []
+    for run in ("uno", "due", "tre"):
+        made.wait("s.fila", run, "q")
+    assert made.due() == [NOW]
+    made.look(NOW)
+    assert made.first() == [], "it is taken"
+    made.freed("s.fila")
+    assert made.first() == [("s.fila", "uno", "q")]
+    assert made.first() == [], "the next one when it is free again"
+    store.write(lambda tx: tx.do("leave_lane", run="holder", path="p")).result(60)
+    made.look(NOW + LANE_PAUSE / 2)
+    assert made.first() == [], "each half second"
+    made.look(NOW + LANE_PAUSE)
+    assert made.first() == [("s.fila", "due", "q")]
+    made.look(NOW - dt.timedelta(hours=1))
+    assert made.first() == [("s.fila", "tre", "q")], "a clock that was set back stops no look"
+    assert (made.anybody("s.fila"), made.runs(), made.due()) == (False, set(), [])
+
+
+def test_the_more_wait_the_longer_each_of_them_looks_away(store: SqliteStore) -> None:
+    made = Lanes(store, NOW)
+    assert made.pause("s.fila") == LANE_PAUSE
+    for n in range(2000):
+        made.wait("s.fila", f"r{n}", "q")
+    assert made.pause("s.fila") == dt.timedelta(seconds=40)
+    assert made.pause("s.altra") == LANE_PAUSE
+
+
+def test_many_that_wait_behind_a_dead_letter_cost_little_and_are_called_when_a_person_has_decided(
+    world: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "LOOKS", 1)
+    found = behind_a_dead_letter(world, 0)
+    found += [send(world, "lavoro", caso=f"d{n}", voci=["a"]) for n in range(12)]
+
+    def pass_time(turns: int) -> None:
+        for _ in range(turns):
+            turn(world)
+            turn(world, *["answer"] * len(world.processes[0].outside.pending))
+            world.clock.move(dt.timedelta(seconds=0.1))
+            world.running += 0.1
+
+    def claims() -> int:
+        return sum(row_of(world, message)["fence"] for message in found[1:])
+
+    pass_time(100)
+    before = claims()
+    pass_time(300)
+    assert claims() - before <= 60, "half a second each would be hundreds"
+    world._pass(TIMEOUT)
+    run = row_of(world, found[0])["id"]
+    seen = {"chi": "visto", "numero": 1, "edizione": 1}
+    world.store.write(lambda tx: dead.decide(tx, run, "anna", "prova", world.clock, "happened", seen)).result()  # type: ignore[arg-type]
+    pass_time(40)
+    assert {state(world, one) for one in found} == {"done"}
