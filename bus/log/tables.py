@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from bus.log import log
+from bus.log import log, waits
 from bus.log.diagnosis import Broken, Fault, Line
 from bus.log.record import WEAK
 from bus.log.stored import StoredTree
@@ -76,6 +76,7 @@ def compare(tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Content
             raise _broken(tx, _Place(first, page, told.line, run, wrong), f"the run {run}", journals[run])
     _cases(tx, first, page, told.binding, rows, runs)
     _intake(tx, first, page, told.binding)
+    waits.compare(tx, first, page, contents)
     return sum(content["kind"] == "received" for _, content in told.binding), len(told.opened)
 
 
@@ -90,6 +91,7 @@ def strangers(tx: Tx) -> None:
         after = rows[-1]["case_id"]
         _connected(tx, [row["case_id"] for row in rows])
     _known_again(tx)
+    waits.strangers(tx)
     _destroyed(tx)
 
 

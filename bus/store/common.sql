@@ -738,6 +738,13 @@ SELECT id, message, route, version, digest, entry, ordered, case_id, state, plac
 -- name: strong_keys_by_value
 SELECT name, value, case_id FROM case_keys WHERE strong = 1 AND value IN :list(values)
 
+-- name: waits_among
+SELECT w.run, w.path, w.place, w.type, w.case_id, w.name, w.value, w.deadline, w.state, w.late, r.case_id AS of_run
+FROM waits w LEFT JOIN runs r ON r.id = w.run WHERE w.run IN :list(runs)
+
+-- name: matches_among
+SELECT run, message FROM matches WHERE run IN :list(runs)
+
 -- Rows that no record made.
 -- name: messages_unfounded
 SELECT m.id FROM messages m WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.message = m.id AND r.kind = 'received') ORDER BY m.id LIMIT 1

@@ -110,3 +110,11 @@ JOIN intake_keys k ON k.scope = j ->> 0 AND k.key = j ->> 1
 -- name: intake_keys_unfounded
 SELECT k.scope, k.key, k.message FROM intake_keys k WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.message = k.message AND r.kind = 'received'
   AND position(convert_to('["' || k.scope || '","' || k.key || '"]', 'UTF8') IN r.content) > 0)
+
+-- name: waits_unfounded
+SELECT w.run, w.path AS what FROM waits w WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.run = w.run AND r.kind IN ('waiting', 'closed')
+  AND position(convert_to('"path":"' || w.path || '"', 'UTF8') IN r.content) > 0)
+
+-- name: matches_unfounded
+SELECT m.run, m.message AS what FROM matches m WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.run = m.run AND r.kind IN ('matched', 'late')
+  AND position(convert_to('"arrival":"' || m.message || '"', 'UTF8') IN r.content) > 0)

@@ -102,3 +102,11 @@ JOIN intake_keys k ON k.scope = json_extract(j.value, '$[0]') AND k.key = json_e
 -- name: intake_keys_unfounded
 SELECT k.scope, k.key, k.message FROM intake_keys k WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.message = k.message AND r.kind = 'received'
   AND instr(r.content, CAST('["' || k.scope || '","' || k.key || '"]' AS BLOB)) > 0)
+
+-- name: waits_unfounded
+SELECT w.run, w.path AS what FROM waits w WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.run = w.run AND r.kind IN ('waiting', 'closed')
+  AND instr(r.content, CAST('"path":"' || w.path || '"' AS BLOB)) > 0)
+
+-- name: matches_unfounded
+SELECT m.run, m.message AS what FROM matches m WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.run = m.run AND r.kind IN ('matched', 'late')
+  AND instr(r.content, CAST('"arrival":"' || m.message || '"' AS BLOB)) > 0)

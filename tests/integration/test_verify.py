@@ -24,7 +24,7 @@ from bus.log.note import COSIGNATURE, Signer, parse
 from bus.log.stored import StoredTree
 from bus.store.opening import open_reader
 from bus.witness.memory import place_of
-from tests.tamper.logs import ORIGIN, WITNESS, make, write_log
+from tests.tamper.logs import NEVER, ORIGIN, WITNESS, make, write_log
 from tests.tsa import Authority
 
 
@@ -306,6 +306,15 @@ def test_a_server_that_may_only_be_read(postgresql_url, capsys):
         assert "by a row of `intake_keys` that no record made" in auditor.shows()[1]["fault"]["sentence"]
         raw.execute("DELETE FROM intake_keys WHERE key LIKE '%x'")
         assert auditor.shows()[0] == 0
+        raw.execute("INSERT INTO matches SELECT id, 'x' FROM runs LIMIT 1")
+        assert "(x) was made by no record" in auditor.shows()[1]["fault"]["sentence"]
+        raw.execute("DELETE FROM matches WHERE message = 'x'")
+        raw.execute("UPDATE waits SET deadline = 'mai' WHERE run = (SELECT max(run) FROM waits)")
+        assert "stands in the table `waits` with `deadline` 'mai'" in auditor.shows()[1]["fault"]["sentence"]
+        raw.execute("UPDATE waits SET deadline = %s", [NEVER])
+        raw.execute("INSERT INTO waits (run, path, place, case_id, state, late) SELECT id, 'x', '', case_id, 'open', 0 FROM runs LIMIT 1")
+        assert "a row of the table `waits`" in auditor.shows()[1]["fault"]["sentence"]
+        raw.execute("DELETE FROM waits WHERE path = 'x'")
         raw.execute("UPDATE intake_keys SET content = 'altro'")
         assert "does not stand in the table `intake_keys` as its record says" in auditor.shows()[1]["fault"]["sentence"]
         raw.execute("UPDATE runs SET state = 'waiting' WHERE state = 'done'")

@@ -32,6 +32,7 @@ from tests.tamper.salamander import ciphertext
 
 ORIGIN = "prova.example/log"
 NOW = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
+NEVER = "2100-01-01T00:00:00.000Z"
 WITNESS = Signer.new("testimone.example/t1", COSIGNATURE)
 RULES = canonical({"route": "prova.percorso"})
 DIGEST = hashlib.sha256(RULES).hexdigest()
@@ -190,8 +191,11 @@ class Story:
     def _go_on(self, tx: Tx) -> None:
         at = self._rng.randrange(len(self._open))
         message, run = self._open[at]
-        kind = self._rng.choice(("asked", "answered", "replied", "parked", "done", "done", "dead"))
-        data = {"parked": {"state": "waiting"}, "done": {"state": "done"}, "dead": {"state": "dead", "code": "prova.rotta"}}.get(kind, {})
+        kind = self._rng.choice(("asked", "answered", "replied", "parked", "waiting", "waiting", "matched", "done", "done", "dead"))
+        data = {
+            "parked": {"state": "waiting"}, "done": {"state": "done"}, "dead": {"state": "dead", "code": "prova.rotta"},
+            "waiting": {"type": "prova.sveglia", "deadline": NEVER, "key": ["pratica", self._matters[-1]]}, "matched": {"arrival": message},
+        }.get(kind, {})  # fmt: skip
         self._write(tx, kind, message, run, data, "reply" if kind == "replied" else "answer")
         if kind == "dead":
             self._dead.append(self._open[at])
@@ -220,8 +224,9 @@ class Story:
         sealed = tuple(sealed_with(self._rng, one, canonical({"x": self._rng.random()})) for one in roles)
         committed = tuple(one.commitment for one in sealed)
         record = Record(
-            new_id(), kind, NOW, message=message, run=run, payloads=committed, data=data, place="prova.percorso@1" if run else None
-        )
+            new_id(), kind, NOW, message=message, run=run, payloads=committed, data=data, place="prova.percorso@1" if run else None,
+            path=self._rng.choice("ab") if kind in ("waiting", "matched") else None,
+        )  # fmt: skip
         write(tx, Entry(record, sealed))
 
 

@@ -168,7 +168,7 @@ def _some_row(raw, rng, table: str) -> dict:
 def _told_state(small: Small, run: str, message: str) -> int:
     """The leaf that told the state of a run last; the one that opened it when none did."""
     try:
-        return _last(small, run, lambda line: "state" in line.get("data", ()))
+        return _last(small, run, lambda line: line["kind"] == "matched" or "state" in line.get("data", ()))
     except ValueError:
         return _last(small, message, lambda line: line["kind"] == "received")
 
@@ -260,6 +260,39 @@ def a_row_that_no_record_made(raw, rng, small):
     row.pop("turn", None)
     names = ", ".join(row)
     raw.execute(f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})", tuple(row.values()))
+    return found("table")
+
+
+@kind
+def a_wait_that_is_another_than_records_say(raw, rng, small):
+    """Opened or closed by hand, for another key or until another time: the run sleeps for ever, or wakes for what is another's."""
+    if not raw.execute("SELECT 1 FROM waits").fetchone():
+        return a_row_taken_out_of_a_table(raw, rng, small)
+    row = _some_row(raw, rng, "waits")
+    column = rng.choice(("path", "place", "type", "case_id", "name", "value", "deadline", "state"))
+    what = rng.choice(("DELETE FROM waits", f"UPDATE waits SET {column} = 'altro'"))
+    raw.execute(f"{what} WHERE run = ? AND path = ?", (row["run"], row["path"]))
+    return found("table")
+
+
+@kind
+def a_wait_or_a_match_that_no_record_made(raw, rng, small):
+    row = _some_row(raw, rng, "runs")
+    if rng.random() < 0.5:
+        raw.execute("INSERT INTO matches (run, message) VALUES (?, ?)", (row["id"], new_id()))
+    else:
+        said = (row["id"], "altro", row["place"], row["case_id"])
+        raw.execute("INSERT INTO waits (run, path, place, case_id, state, late) VALUES (?, ?, ?, ?, 'open', 0)", said)
+    return found("table")
+
+
+@kind
+def a_message_that_a_run_was_given_taken_out(raw, rng, small):
+    """It would be given to it a second time."""
+    if not raw.execute("SELECT 1 FROM matches").fetchone():
+        return a_row_taken_out_of_a_table(raw, rng, small)
+    row = _some_row(raw, rng, "matches")
+    raw.execute("DELETE FROM matches WHERE run = ? AND message = ?", (row["run"], row["message"]))
     return found("table")
 
 
