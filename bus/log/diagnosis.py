@@ -16,7 +16,7 @@ from bus.log import tree
 from bus.log.checkpoint import Checkpoint
 from bus.log.note import Note
 from bus.log.stored import StoredCheckpoint, StoredTree
-from bus.log.tiles import HEIGHT, Tile, hashes_in
+from bus.log.tiles import HEIGHT, WIDTH, Tile, hashes_in
 from bus.log.tree import HASH, leaf_hash
 from bus.store import Row, Tx
 
@@ -117,6 +117,24 @@ def of(
     if len(ours) >= size - before and any(head.size == size and _root(stored, before, ours) == head.root for head in heads):
         return _tree(leaf, f"leaf {leaf:,}: the stored tree has another hash than its record, and the record is what was signed")
     return _between(before, size, CHANGED)
+
+
+def nothing_beyond(tx: Tx, hashed: int) -> None:
+    """Raises `Broken` for a stored tree that has more leaves than its last checkpoint, or more hashes than its leaves make.
+
+    Of the tiles that the tree has, as much as belongs there is compared while records are hashed. The bus would take the rest for hashes.
+    """
+    row, newest = tx.one("leaves_stored"), StoredTree(tx).size()
+    size = 0 if row is None else (row["number"] << HEIGHT) + len(bytes(row["hashes"])) // HASH
+    if size != newest or newest < hashed:
+        sentence = f"the tree has {size:,} leaves, its last checkpoint {newest:,}"
+        raise Broken(Fault("rollback", sentence, newest, size - 1, hint="checkpoints were removed"))
+    levels = [newest >> HEIGHT * level for level in range(newest.bit_length() // HEIGHT + 1)]
+    tiles, octets = sum(-(-one // WIDTH) for one in levels), HASH * sum(levels)
+    stored = tx.all("size_of_tree")[0]
+    if (stored["tiles"], stored["octets"]) != (tiles, octets):
+        said = f"{stored['tiles']:,} tiles of {stored['octets']:,} bytes; one of {newest:,} leaves has {tiles:,} of {octets:,}"
+        raise Broken(Fault("tree", f"the stored tree has {said}", hint=UNTOUCHED))
 
 
 def nothing_before(tx: Tx) -> None:

@@ -22,7 +22,7 @@ from bus.log.diagnosis import Broken, Fault, Line, are_octets, octets
 from bus.log.examine import PAGE, PIECE, STRANGE, WIRE, Beside, Found, Read, Stretch, examine, excuses, helped, lines_of
 from bus.log.note import Note, Verifier
 from bus.log.stored import StoredCheckpoint, StoredTree
-from bus.log.tiles import HEIGHT, WIDTH, Edge, Tile
+from bus.log.tiles import WIDTH, Edge, Tile
 from bus.log.tree import HASH, leaf_hash
 from bus.message import parsed
 from bus.store import Row, Tx, listed
@@ -550,11 +550,7 @@ class _Walk:
     def _end(self) -> None:
         """Nothing in the stored tree lies beyond its last checkpoint, and the witnesses have seen it."""
         with self._read() as tx:
-            row, newest = tx.one("leaves_stored"), StoredTree(tx).size()
-        size = 0 if row is None else (row["number"] << HEIGHT) + len(bytes(row["hashes"])) // HASH
-        if size != newest or newest < self._edge.size:
-            raise Broken(Fault("rollback", f"the tree has {size:,} leaves, its last checkpoint {newest:,}", newest, size - 1,
-                               hint="checkpoints were removed"))  # fmt: skip
+            diagnosis.nothing_beyond(tx, self._edge.size)
         self._all_there()
         self._rows()
         missing = [key.name for key in self._trust.witnesses if key.name not in self._cosigned]

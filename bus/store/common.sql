@@ -726,6 +726,9 @@ SELECT id, message, media_type, nonce, content FROM payloads WHERE id IN :list(i
 -- name: leaves_stored
 SELECT number, hashes FROM tiles WHERE level = 0 ORDER BY number DESC LIMIT 1
 
+-- name: size_of_tree
+SELECT count(*) AS tiles, coalesce(sum(length(hashes)), 0) AS octets FROM tiles
+
 -- name: messages_by_id
 SELECT id, type, sender, time, case_id, payload, reply FROM messages WHERE id IN :list(messages)
 

@@ -336,6 +336,18 @@ def a_tree_or_a_checkpoint_as_a_text_of_the_same_bytes(raw, rng, small):
 
 
 @kind
+def a_tile_that_is_too_long_or_one_too_many(raw, rng, small):
+    """The sequencer would take what is there for hashes, and stand still."""
+    last = raw.execute("SELECT max(number) FROM tiles WHERE level = 0").fetchone()[0]
+    if rng.random() < 0.5:
+        more = (rng.randbytes(rng.choice((1, 16, 31))), last)
+        raw.execute("UPDATE tiles SET hashes = CAST(hashes || ? AS BLOB) WHERE level = 0 AND number = ?", more)
+    else:
+        raw.execute("INSERT INTO tiles SELECT level + 1 + ?, number + 1000, hashes, first FROM tiles LIMIT 1", (rng.randrange(3),))
+    return found("tree")
+
+
+@kind
 def rubbish_in_the_tree_or_a_checkpoint(raw, rng, small):
     table, column = rng.choice(
         (("tiles", "hashes"), ("tiles", "first"), ("checkpoints", "note"), ("checkpoints", "root"), ("checkpoints", "last"))
