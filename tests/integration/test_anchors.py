@@ -26,6 +26,7 @@ from bus.anchors import outside
 from bus.anchors.anchoring import _end_of_day, _named
 from bus.app import App
 from bus.cli import main
+from bus.config import WitnessAt
 from bus.diagnostics import configure
 from bus.engine.arrival import Submission
 from bus.engine.sequencer import LEASE
@@ -381,6 +382,27 @@ def test_what_fails_at_every_look_is_told_once_and_every_hour_and_that_it_is_ove
         for _ in range(2):
             turn()
         assert heard() == ["anchor.goes-on"]
+
+
+@pytest.mark.parametrize("signs", ["another checkpoint", "with another key of its name", "with the key of the log"])
+def test_a_witness_that_signs_something_else_or_with_another_key_is_not_believed(tmp_path, capfd, signs):
+    with bus(tmp_path / "uno") as one:
+        one.add(3)
+        text, key = notes.parse(one.newest().note).text, one.app.sequencer._signers[0]
+        lies = {
+            "another checkpoint": WITNESS.sign(text.replace(ORIGIN, ORIGIN + "2"), 1_800_000_000),
+            "with another key of its name": Signer.new(WITNESS.verifier.name, COSIGNATURE).sign(text, 1_800_000_000),
+            "with the key of the log": key.sign(text),
+        }
+        said = lies[signs].line().encode()
+        with answering([HEAD + b"Content-Length: %d\r\n\r\n" % len(said) + said]) as url:
+            settings = WitnessAt(url=url, key=str(WITNESS.verifier))
+            one.app.anchoring._settings = one.app.config.anchors.model_copy(update={"witnesses": (settings,)})
+            configure("warning")
+            assert one.app.anchoring.turn()[0].size == 0
+        assert one.anchors() == []
+        [line] = told(capfd, "anchor.failed")
+        assert "gave no good signature of its key" in line["sentence"]
 
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
