@@ -29,7 +29,7 @@ from bus.message import JsonObject, JsonValue
 from bus.store import Store, Tx
 
 EXPIRE = 600.0
-"""Seconds between two looks for requests of an erasure that nobody confirmed in time."""
+"""Seconds between two looks for requests of an erasure that nobody confirmed in time, and for what was told and not destroyed."""
 
 
 class Destruction:
@@ -100,14 +100,16 @@ class Destruction:
         self.expire()
         with self._or_again():
             with self._store.read() as tx:
-                left = [row["key"] for row in tx.all("erased_keys") if not self._keys.is_gone(row["key"])]
+                left = self._keys.left(row["key"] for row in tx.all("erased_keys"))
                 files = [*self._files_told(tx)] if left else []
             if left:
                 self._destroy(left, files)
                 self._log.warning("keys.destroyed-again", keys=len(left), sentence="the log says that they are erased")
 
     def start(self, leases: Leases) -> None:
-        """Give up requests on the day they expire, in a thread of its own; of several processes one does. Each finishes what it began."""
+        """Give up requests on the day they expire, in a thread of its own; of several processes one does, and finishes what another one
+        that is no more has begun. Each finishes what it began itself.
+        """
         threading.Thread(target=self._go_on, args=(leases,), name="snodo-erasures", daemon=True).start()
 
     def stop(self) -> None:
@@ -120,7 +122,7 @@ class Destruction:
         def turn() -> None:
             self._finish()
             if leases.take("erasures", 2 * EXPIRE) is not None:
-                self.expire()
+                self.again()
 
         while not self._stopped.wait(EXPIRE):
             faltering.attempt(turn)

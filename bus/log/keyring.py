@@ -21,7 +21,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import IO, Any
@@ -65,6 +65,10 @@ class Blocks:
         """A wrapped key; empty when there is no such number."""
         block = self._blocks.get(key // BLOCK, b"")
         return bytes(block[key % BLOCK * SLOT :][:SLOT])
+
+    def whole(self, block: int) -> bytes:
+        """All wrapped keys of a block; empty when there is none of that number."""
+        return bytes(self._blocks.get(block, b""))
 
     def destroy(self, keys: Iterable[int]) -> None:
         for key in keys:
@@ -110,6 +114,11 @@ class Folder(Blocks):
     def read(self, key: int) -> bytes:
         with _kept(), contextlib.suppress(FileNotFoundError), self._path(key // BLOCK).open("rb") as file:
             return os.pread(file.fileno(), SLOT, key % BLOCK * SLOT)
+        return b""
+
+    def whole(self, block: int) -> bytes:
+        with _kept(), contextlib.suppress(FileNotFoundError):
+            return self._path(block).read_bytes()
         return b""
 
     def destroy(self, keys: Iterable[int]) -> None:
@@ -216,6 +225,10 @@ class Keyring:
         """Whether a key was destroyed (or never was)."""
         return self._blocks.read(number) in (GONE, b"")
 
+    def left(self, numbers: Iterable[int]) -> list[int]:
+        """Of keys those that are not gone; reads each block once."""
+        return list(_left(numbers, self._blocks.whole))
+
     def _keep(self, key: Key) -> None:
         if len(self._open) >= MOST:
             for old in list(self._open)[: MOST // 2]:
@@ -301,13 +314,14 @@ def look(folder: Path, master: Path, expected: str | None) -> bool:
 
 def left(folder: Path, keys: Iterable[int]) -> int:
     """How many of these keys, which were destroyed, are in the key store again: one that was restored has them. Opens none."""
-    told, count = json.loads((folder / "about.json").read_text("utf-8")), 0
+    blocks = Folder(folder / json.loads((folder / "about.json").read_text("utf-8"))["blocks"])
+    return sum(1 for _ in _left(keys, blocks.whole))
+
+
+def _left(keys: Iterable[int], whole: Callable[[int], bytes]) -> Iterator[int]:
     for block, some in groupby(sorted(keys), lambda key: key // BLOCK):
-        path = folder / told["blocks"] / f"{block:08}.keys"
-        content = path.read_bytes() if path.exists() else b""
-        slots = (content[at : at + SLOT] for at in (key % BLOCK * SLOT for key in some))
-        count += sum(slot not in (GONE, b"") for slot in slots)
-    return count
+        content = whole(block)
+        yield from (key for key in some if content[(at := key % BLOCK * SLOT) : at + SLOT] not in (GONE, b""))
 
 
 def _told(folder: Path, expected: str | None) -> dict[str, Any] | None:

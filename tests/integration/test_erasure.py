@@ -317,6 +317,20 @@ def test_a_crash_after_the_record_and_a_restored_key_store_are_made_good_at_the_
         shutil.copytree(tmp_path / "backup", tmp_path / "var/keys")
 
 
+def test_what_a_process_that_is_no_more_told_and_did_not_destroy_another_one_destroys_within_ten_minutes(tmp_path, monkeypatch):
+    monkeypatch.setattr("bus.engine.destruction.EXPIRE", 0.2)
+    with running(tmp_path, keys=two_sysadmins()) as server:
+        call, app = Caller(server.port), server.app
+        file = call("POST", "/attachments?name=a.txt", NAME.encode()).json["sha256"]
+        message, request = greet(server, NAME, WHO, attachments=[file]), asked(server).json["id"]
+        with app.store.read() as tx:
+            token = tx.keys.token(file)
+        number = app.attachments.key_of(token)
+        app.store.write(lambda tx: erasure.confirm(tx, request, "collega", app.clock, {token: number})).result()
+        until(lambda: call("GET", f"/messages/{message}").status == 410, "it is gone")
+        until(lambda: app.keys.is_gone(number) and not app.attachments.place(token).exists(), "so is the file")
+
+
 def test_a_request_that_nobody_confirms_is_forgotten(town, monkeypatch):
     greet(town, NAME, WHO)
     request = asked(town).json["id"]
