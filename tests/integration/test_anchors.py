@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import hashlib
 import json
 import socket
 import sqlite3
@@ -15,15 +14,11 @@ import time
 from collections.abc import Iterable
 from contextlib import closing, contextmanager
 from functools import partial
-from pathlib import Path
 
 import pytest
 
-from adapters.protocollo.adapter import Protocollo
-from adapters.protocollo.modelli import ProtocolloSettings
 from bus import config, figures
 from bus.anchors import outside
-from bus.anchors.anchoring import _end_of_day, _named
 from bus.app import App
 from bus.cli import main
 from bus.config import WitnessAt
@@ -31,14 +26,12 @@ from bus.diagnostics import configure
 from bus.engine.arrival import Submission
 from bus.engine.sequencer import LEASE
 from bus.errors import EvidenceError, Refused, Unreachable
-from bus.log import log, timestamp
 from bus.log import note as notes
-from bus.log.checkpoint import checkpoint_of, cosigned
+from bus.log import timestamp
+from bus.log.checkpoint import cosigned
 from bus.log.note import COSIGNATURE, Signer
 from bus.log.stored import StoredTree
 from bus.log.verify import Trust, verify
-from bus.testing.ports import free_port
-from bus.testing.simulators import start
 from tests.integration.kit import ShiftedClock
 from tests.small_bus import write
 from tests.tsa import Authority
@@ -479,130 +472,3 @@ def test_whatever_one_anchor_meets_the_others_are_asked_and_who_is_late_is_told(
         one.add(3)
         one.clock.ahead = dt.timedelta(seconds=601)
         assert [standing.late for standing in one.app.anchoring.turn()] == [True, False]
-
-
-PROJECT = Path(__file__).parents[2]
-SHIPPED = ("routes/registro/sigillo-giornaliero.yaml", "mappings/types/registro.sigillo.giornaliero.yaml")
-
-
-@contextmanager
-def with_a_register(folder: Path, url: str):
-    """A bus with the route as it ships, and the adapter of a register at that address."""
-    for name in SHIPPED:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text((PROJECT / name).read_text("utf-8"), "utf-8")
-    settings = ProtocolloSettings(
-        url=url, ente="COMUNE", utente="snodo", password="segreta-di-prova", amministrazione="c_b429", aoo="AOO1",
-        denominazione="Comune di prova", uo="PROTOCOLLO",
-    )  # fmt: skip
-    with bus(folder, {"protocollo": Protocollo("protocollo", settings)}, daily={}) as one:
-        yield one
-
-
-def test_a_register_that_is_away_for_a_night_is_handed_the_checkpoint_once_and_numbers_it_when_it_is_back(tmp_path):
-    port = free_port()
-    with with_a_register(tmp_path / "uno", f"http://127.0.0.1:{port}") as one:
-        one.clock.ahead = noon = _to_the_next_noon()
-        first = one.add(5)
-        one.clock.ahead = noon + dt.timedelta(days=1)
-        one.add(2)
-        for _ in range(5):  # and so on, every ten seconds
-            assert one.app.anchoring.turn()[0].size == 0
-        with one.app.store.read() as tx:
-            assert [record.kind for _, record in log.everything(tx)].count("attached") == 1
-        one.clock.ahead += dt.timedelta(hours=9)
-        [late] = one.app.anchoring.turn()
-        assert (late.size, late.late) == (0, True)
-        with start("adapters.protocollo.simulator", tmp_path / "register", port=port) as register:
-            one.clock.ahead += dt.timedelta(minutes=20)
-            assert _until(lambda: next((s for s in one.app.anchoring.turn() if s.size), None)).size == first
-            assert len(register.ledger("registrazione")) == 1
-
-
-def test_the_last_checkpoint_of_each_day_gets_a_number_in_the_protocol_register(tmp_path):
-    """The route as it ships, the adapter, and the register's simulator: one registration, whose document is the checkpoint."""
-    with (
-        start("adapters.protocollo.simulator", tmp_path / "register") as register,
-        with_a_register(tmp_path / "uno", register.url) as one,
-    ):
-        one.clock.ahead = noon = _to_the_next_noon()
-        first = one.add(5)
-        sealed = one.newest().note
-        assert one.app.anchoring.turn()[0].size == 0, "the day is not over"
-        one.clock.ahead = noon + dt.timedelta(days=1)
-        one.add(2)  # of the next day
-        assert _until(lambda: next((s for s in one.app.anchoring.turn() if s.size), None)).size == first
-        for _ in range(3):
-            one.app.anchoring.turn()
-        [registered] = register.ledger("registrazione")
-        with one.app.store.read() as tx:
-            said = json.loads(tx.one("last_anchor", kind="register", name="giornaliero")["evidence"])
-        assert said["reply"]["protocollo"] == f"{registered['detail']['anno']}/{registered['detail']['numero']:07d}"
-        assert said["giorno"] == (dt.datetime.now(dt.UTC) + noon).date().isoformat(), "the day that has ended"
-        assert (registered["key"], said["sha256"]) == (f"sigillo-{said['giorno']}", hashlib.sha256(sealed).hexdigest())
-        assert f": {first} annotazioni, radice {checkpoint_of(notes.parse(sealed).text).root.hex()}" in registered["detail"]["oggetto"]
-        assert _attachments(one.app) == 1
-        assert _content(one.app, hashlib.sha256(sealed).hexdigest()) == sealed
-        assert verify(one.app.store.read, Trust()).size == one.newest().size
-
-
-@pytest.mark.parametrize(
-    ("now", "at", "ends"),
-    [
-        ("2026-11-28T23:00", "00:00", "2026-11-28T23:00"),
-        ("2026-11-28T22:59", "00:00", "2026-11-27T23:00"),
-        ("2026-10-25T00:29", "02:30", "2026-10-24T00:30"),
-        ("2026-10-25T00:40", "02:30", "2026-10-25T00:30"),
-        ("2026-10-25T01:10", "02:30", "2026-10-25T00:30"),  # 02:10 for the second time
-        ("2026-10-25T01:40", "02:30", "2026-10-25T00:30"),  # 02:30 for the second time
-        ("2026-03-29T01:10", "02:30", "2026-03-28T01:30"),  # 03:10: there was no 02:30
-        ("2026-03-29T01:40", "02:30", "2026-03-29T01:30"),
-    ],
-)
-def test_a_day_ends_once_also_when_the_clock_is_changed(now, at, ends):
-    now, ends = (dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC) for text in (now, ends))
-    assert _end_of_day(now, at) == ends
-
-
-@pytest.mark.parametrize(
-    ("ends", "day"),
-    [
-        ("2026-11-28T23:00", "2026-11-28"),  # 00:00
-        ("2026-11-28T23:30", "2026-11-28"),  # 00:30: nobody may take the day that has just begun for a whole one
-        ("2026-11-29T10:59", "2026-11-28"),  # 11:59
-        ("2026-11-29T11:00", "2026-11-29"),  # 12:00
-        ("2026-11-29T22:59", "2026-11-29"),  # 23:59
-        ("2026-03-29T01:30", "2026-03-28"),  # 03:30, in the place of 02:30
-        ("2026-10-25T00:30", "2026-10-24"),  # 02:30 for the first time
-        ("2026-12-31T23:30", "2026-12-31"),
-    ],
-)
-def test_a_day_is_named_after_the_date_that_most_of_it_was(ends, day):
-    assert _named(dt.datetime.fromisoformat(ends).replace(tzinfo=dt.UTC)) == day
-
-
-def _to_the_next_noon() -> dt.timedelta:
-    """How far the middle of a day is from now: no day ends while the test runs."""
-    now = dt.datetime.now(dt.UTC)
-    return now.replace(hour=11, minute=0) + dt.timedelta(days=1) - now
-
-
-def _attachments(app) -> int:
-    with app.store.read() as tx:
-        return len(tx.all("all_attachments"))
-
-
-def _until(found, seconds=60.0):
-    import time
-
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if (value := found()) is not None:
-            return value
-        time.sleep(0.05)
-    raise AssertionError("it did not happen")
-
-
-def _content(app, sha256: str) -> bytes:
-    with app.attachments.open(sha256) as file:
-        return file.read()
