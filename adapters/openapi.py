@@ -20,6 +20,8 @@ import jsonschema_rs
 import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from adapters.shapes import Unfit
+
 Schema: TypeAlias = dict[str, Any]
 METHODS = ("get", "post", "put", "patch", "delete")
 BODY = "body"
@@ -390,9 +392,12 @@ def model_of(name: str, schema: Schema, *, closed: bool, judged: bool = True) ->
         @classmethod
         def _fits(cls, value: Any) -> Any:
             kept = without_nulls(value, schema)
-            for fault in validator.iter_errors(kept) if judged else ():
+            try:
+                if judged:
+                    validator.validate(kept)  # ends at the first fault: a list of wrong items has as many
+            except jsonschema_rs.ValidationError as fault:
                 place = ".".join(str(piece) for piece in fault.instance_path)
-                raise ValueError(f"{place or 'the whole'} does not fit the contract: {fault.kind.name}")
+                raise Unfit(f"{place or 'the whole'} does not fit the contract: {fault.kind.name}") from None
             return kept
 
         @classmethod

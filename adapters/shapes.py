@@ -119,8 +119,10 @@ def _kind(place: str, schema: dict[str, Any], *, closed: bool, json: bool) -> An
 
 def _plain(place: str, name: str, schema: dict[str, Any], *, closed: bool, json: bool) -> Any:
     if name == "array":
-        kind = _kind(f"{place}[]", schema["items"], closed=closed, json=json) if "items" in schema else Any
-        return list[kind]  # type: ignore[valid-type]
+        if "items" not in schema:
+            return list[Any]
+        items = _kind(f"{place}[]", schema["items"], closed=closed, json=json)
+        return Annotated[list[items], Field(fail_fast=True)]  # type: ignore[valid-type]  # a million wrong ones would be a gigabyte of faults
     if name == "object":
         return shape_of(place, schema, closed=closed, json=json) if "properties" in schema else dict[str, Any]
     if name not in _SCALARS:
@@ -137,11 +139,18 @@ Shape = Annotated[dict[str, Any], AfterValidator(_checked)]
 """A JSON Schema of an object, within the part that this module knows."""
 
 
+class Unfit(ValueError):
+    """What does not fit a contract; its text names the place, and no value."""
+
+
 def faults_of(error: ValidationError) -> str:
     """Where what another system gave is not of its shape, and how: the first five faults, without a value of it."""
-    return "; ".join(
-        f"{'.'.join(map(str, fault['loc'])) or 'the whole'}: {fault['type']}" for fault in error.errors(include_input=False)[:5]
-    )
+    return "; ".join(map(_fault, error.errors(include_input=False)[:5]))
+
+
+def _fault(fault: Mapping[str, Any]) -> str:
+    said = fault.get("ctx", {}).get("error")
+    return str(said) if isinstance(said, Unfit) else f"{'.'.join(map(str, fault['loc'])) or 'the whole'}: {fault['type']}"
 
 
 class ConfiguredOperation(Settings):

@@ -151,7 +151,9 @@ def test_a_request_that_does_not_fit_never_leaves(changes, place):
 def test_an_answer_that_does_not_fit_is_no_answer_unless_the_settings_take_it():
     strange = http(201, json.dumps({**FILED, "classe": "ALTRO"}).encode())
     with peer(strange) as (url, _), archive(url) as adapter:
-        assert isinstance(attempt(adapter, "apri", NEW).error, InDoubt)
+        error = attempt(adapter, "apri", NEW).error
+    assert isinstance(error, InDoubt)
+    assert error.sentence == "the reply has not the agreed shape: classe does not fit the contract: enum"
     with peer(strange) as (url, _), archive(url, validate_replies=False) as adapter:
         assert attempt(adapter, "apri", NEW).answer.model_dump()["classe"] == "ALTRO"
 

@@ -7,12 +7,15 @@ import socket
 import threading
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import pytest
 from pydantic import ValidationError
 
 from adapters.http import retry_after_of
+from adapters.openapi import model_of
 from adapters.rest import Rest, RestClient, RestReply, RestSettings, strict_json
+from adapters.shapes import shape_of
 from bus.adapter import Call, Contract, InDoubt, Refused, Unreachable
 from bus.testing.adapter_contract import attempt, call
 
@@ -572,3 +575,13 @@ def test_each_configured_system_has_its_own_operations():
         assert set(first.operations) == {"cerca-impresa", "iscrivi"}
         assert set(second.operations) == {"cerca-impresa"}
     assert Rest.operations == {}
+
+
+@pytest.mark.parametrize("made", [partial(shape_of, closed=False), partial(model_of, closed=False)])
+def test_a_list_of_wrong_items_costs_no_more_than_its_first_one(made):
+    """A reply within the limit took gigabytes, a fault for each item."""
+    shape = made("x", {"type": "object", "properties": {"voci": {"type": "array", "items": {"type": "string"}}}})
+    reply, began = RestReply(200, {}, b'{"voci":[' + b"1," * 100_000 + b"1]}", "keyed"), time.monotonic()
+    with pytest.raises(InDoubt, match=r"agreed shape: voci.0\b"):
+        reply.model(shape)
+    assert time.monotonic() - began < 2
