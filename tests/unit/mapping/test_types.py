@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from bus.expression import Tables
@@ -106,3 +108,23 @@ def test_a_schema_knows_where_a_path_leaves_it() -> None:
     assert (2, ["cap"]) == unknown_field(SCHEMA, ["righe", "[]", "citta"])
     assert None is unknown_field(SCHEMA, ["altro", "qualsiasi"])
     assert "string" == schema_at(SCHEMA, ["righe", "[]", "cap"])["type"]
+
+
+@pytest.mark.parametrize("body", [{"cf": "x", "righe": [1] * 200_000}, {"cf": "x", "righe": [{"cap": 1}] * 100_000}])
+def test_of_a_body_of_thousands_of_values_the_first_fault_is_told(body: dict[str, object]) -> None:
+    """A megabyte of wrong items kept everybody at the door waiting for half a minute, and made an answer of thirty megabytes."""
+    kind, _ = compiled()
+    assert kind is not None
+    began = time.monotonic()
+    (fault,) = kind.validate(body)  # type: ignore[arg-type]
+    assert fault.pointer.startswith("/righe/0")
+    assert "the value" in fault.sentence
+    assert time.monotonic() - began < 1
+
+
+def test_fields_without_end_that_are_none_are_not_all_told() -> None:
+    kind, _ = compiled()
+    assert kind is not None
+    began = time.monotonic()
+    assert 0 < len(kind.validate({"cf": "x", **{f"campo-{n}": n for n in range(60_000)}})) <= 100
+    assert time.monotonic() - began < 1
