@@ -44,10 +44,9 @@ FILES = {
 _DEPTH = 6
 """So deep the fields of a request are told."""
 _STEPS = {"type": "array", "items": {"type": "object", "additionalProperties": True}}
-_TIMES = {
+_DURATIONS = {
     **dict.fromkeys(("deadline", "pass"), r"^[1-9][0-9]{0,5}(s|m|h|d|wd|w|M|y)$"),
     **dict.fromkeys(("timeout", "wait", "most", "per"), r"^[1-9][0-9]{0,5}(s|m|h|d)$"),
-    "at": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]+(Z|[+-][0-9:]{5,})$",
 }
 _NAMED = {
     ("Call", "call"): "operations", ("Call", "undo"): "operations", ("Call", "mapping"): "mappings", ("Map", "map"): "mappings",
@@ -104,8 +103,8 @@ def _models(models: Iterable[type[BaseModel]], vocabulary: Vocabulary) -> dict[s
         for name, inner in schema.get("properties", {}).items():
             if names := vocabulary.named(_NAMED.get((owner, name), "")):
                 schema["properties"][name] = _enumerated(inner, names)
-            elif name in _TIMES and (owner, name) not in _NAMED:
-                _texts(inner, {"pattern": _TIMES[name]})
+            elif name in _DURATIONS and (owner, name) not in _NAMED:
+                _texts(inner, {"pattern": _DURATIONS[name]})
     return definitions
 
 

@@ -34,7 +34,11 @@ class Arrival(Model):
     arrive: str = Field(description="Type of the message")
     body: Any = Field(default=None, description="Its body, as it is; the one under `given.messages` when not said")
     but: dict[str, Any] | None = Field(default=None, description="Changes to that body; null takes a field away")
-    at: str | None = Field(default=None, description="When it came, as a moment with a time zone; at `clock` when not said")
+    at: str | None = Field(
+        default=None,
+        description="When it came, as a moment with a time zone; at `clock` when not said",
+        json_schema_extra={"pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]+(Z|[+-][0-9:]{5,})$"},
+    )
 
     @field_validator("at")
     @classmethod
