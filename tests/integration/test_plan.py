@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -422,6 +423,33 @@ def test_branches_side_by_side_ask_in_no_order_that_a_test_could_miss(worked, ed
     (edited / "routes/pratica.yaml").write_text(head.rstrip("\n") + BESIDE, "utf-8")
     made = cut_from(worked, 12, rules=edited)
     assert (made.asked, made.same) == (("ufficio.registra", "ufficio.archivia"), True)
+
+
+TWICE = """
+  - id: insieme
+    parallel:
+      uno: [{id: primo, call: ufficio.registra, with: {numero: body.numero, chi: body.chi}, dead_on: any, as: x}]
+      due: [{id: secondo, call: ufficio.registra, with: {numero: body.numero, chi: body.chi}, dead_on: any, as: y}]
+  - {id: rispondi, reply: {uno: x.protocollo, due: y.protocollo}}
+"""
+
+
+def test_branches_that_ask_one_operation_get_the_answers_that_they_got_in_whatever_order(worked, edited):
+    head, _, _ = ROUTE.partition("  - id: registra")
+    (edited / "routes/pratica.yaml").write_text(head.rstrip("\n") + TWICE, "utf-8")
+    catalog = load(edited, OPERATIONS)
+    with looking(worked) as reader:
+        messages, _ = window.named(reader, "x12")
+        [page] = pages(reader, [messages[:1]], Rulebook.of(reader))
+        [opening] = page.openings
+        paths = {"registra": "insieme/due/secondo", "archivia": "insieme/uno/primo"}
+        asked = [
+            one._replace(path=paths[str(one.data["operation"])[8:]], data={**one.data, "operation": "ufficio.registra"})
+            for one in page.journals[opening.run]
+            if "operation" in one.data
+        ]
+        made = cut(opening, replace(page, journals={opening.run: asked}), catalog, OPERATIONS)
+    assert made.test["expect"]["reply"] == {"uno": "A-12", "due": "P-12"}
 
 
 def test_a_test_that_is_cut_can_fail(worked, edited):
