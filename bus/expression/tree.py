@@ -278,10 +278,15 @@ def _chosen(node: Any, positions: Mapping[int, int]) -> Iterator[Told]:
 
 def _looked_up(node: Any) -> tuple[Any, tuple[str, ...]]:
     """The ``lookup`` or ``rows`` of which a node reads fields, and which; None where it reads something else."""
+    return _fields(node, ("lookup", "rows"))
+
+
+def _fields(node: Any, functions: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
+    """The call of one of some functions of which a node reads fields, and which; None where it reads something else."""
     fields: tuple[str, ...] = ()
     while _kind(node) == "select" and not node.select.test_only:
         node, fields = node.select.operand, (node.select.field, *fields)
-    return (node if _kind(node) == "call" and node.call.function in ("lookup", "rows") else None), fields
+    return (node if _kind(node) == "call" and node.call.function in functions else None), fields
 
 
 class _Walker:
@@ -301,6 +306,7 @@ class _Walker:
         self._check_optional(node)
         if self._note_path(node, bound):
             return
+        self._note_first(node, bound)
         kind = _kind(node)
         if kind == "comprehension":
             self._walk_comprehension(node.comprehension, bound)
@@ -349,6 +355,12 @@ class _Walker:
             self._note_literal("_[_]", 1, index)
             self.walk(index, bound)
         return True
+
+    def _note_first(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
+        """A field of ``first(list)``, or of some items of a list. Where there is none, the field may be: it is not needed."""
+        found, fields = _fields(node, ("first",))
+        if found is not None and fields and (path := _path(_listed(found.call.args[0]), bound)):
+            self.reading.references.append(Reference((*path, "[]", *fields), self.positions.get(node.id, 0), needed=False))
 
     def _walk_comprehension(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
         self.walk(node.iter_range, bound)
