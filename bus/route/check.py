@@ -42,7 +42,7 @@ class _Checker:
         self.compiled, self.world, self.report, self.applied = compiled, world, report, applied
         self.model = compiled.parsed.model
         self.wrong: set[Pointer] = set()
-        self.doubts = Doubts()
+        self.doubts = Doubts(set(compiled.unasked))
         self.endings: dict[str, frozenset[int]] = {}
         put = {name for step in compiled.parsed.walk() if step.kind == "set" for name, _ in step.gives}
         names = (name for name in compiled.unread if not name_problem(name))
@@ -67,7 +67,6 @@ class _Checker:
         self._block(parsed.steps, scope)
         order = Order(self.world.operations, self.compiled.used, self.world.mappings, self.endings, self.report)
         order.check(parsed.steps)
-        self.doubts.misread |= self.compiled.unasked
         self.doubts.tell()
         self._unread(parsed)
 
@@ -439,7 +438,7 @@ class _Checker:
                 sure.add(needed)
             given |= {needed: known} if known else {}
         if given and self.applied is not None and (self.body is None or source == self.body.name):
-            check_applied(found, given, sure, self.compiled.looked_at, self.world, self.applied(name))
+            check_applied(found, given, sure - self.doubts.misread, self.compiled.looked_at, self.world, self.applied(name))
         return found
 
     def _target(self, step: Parsed, scope: Scope, name: str, schema: Schema | None) -> None:

@@ -158,6 +158,7 @@ ELSEWHERE = [
     ("routes/notifiche/avviso.yaml", "    notifiche.avviso:", "    notiiche.avviso:", "type.unknown", "did you mean notifiche.avviso?"),
     ("routes/servizi/istanza-generica.yaml", "      richiedente: {", "      richiednte: {", "test.body", ""),
     ("routes/anagrafe/certificato.yaml", '"refused"', '"refsed"', "path.not-in-enumeration", "did you mean refused?"),
+    ("routes/servizi/istanza-generica.yaml", "when: servizio.tariffa", "when: servizio.tarifa", "path.unknown-field", "did you mean tariffa?"),
     ("routes/anagrafe/certificato.yaml", "$value", "$vaue", "template.unknown-directive", "did you mean $value?"),
     ("mappings/edilizia/pratica-a-fascicolo.yaml", "body.?indirizzo.", "boy.?indirizzo.", "name.undefined", "did you mean body?"),
     ("routes/servizi/istanza-generica.yaml", "match: arrival.esito", "match: body.esito", "path.unknown-field", "arrival`: arrival.esito"),
