@@ -254,7 +254,7 @@ _READING = {"lookup": 'lookup("table", key) or lookup("table", key, "column")', 
 _MEANT = {
     "true": "write true", "false": "write false",
     "vero": "write true", "si": "write true", "sì": "write true", "yes": "write true", "falso": "write false", "no": "write false",
-    "nullo": "write null", "none": "write null", "nil": "write null",
+    "nullo": "write null", "nul": "write null", "none": "write null", "nil": "write null",
 }  # fmt: skip
 """Words that people take for values."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from bus.mapping.template import Used
 from bus.route.known import Scope
@@ -14,10 +14,12 @@ _ASIDE = frozenset({"otherwise", "on_error", "on_deadline", "on_late"})
 
 
 class Given:
-    """What the steps and clauses of one route give under their conditions; ``uses`` are its expressions by their places."""
+    """What the steps and clauses of one route give under their conditions; ``uses`` are its expressions by their places, ``wrong`` the
+    places of those with which something is wrong: what they were to ask is not known.
+    """
 
-    def __init__(self, uses: Mapping[Pointer, Used]) -> None:
-        self._uses = uses
+    def __init__(self, uses: Mapping[Pointer, Used], wrong: Container[Pointer] = ()) -> None:
+        self._uses, self._wrong = uses, wrong
         self._given: list[tuple[Pointer, list[str], set[str]]] = []
 
     def note(self, pointer: Pointer, before: Scope, after: Scope | None) -> None:
@@ -25,13 +27,20 @@ class Given:
         already = {name for name, known in before.names.items() if known.sure}
         names = {name for name, known in after.names.items() if known.sure} - already if after else set()
         if names:
-            self._given.append((_aside(pointer), self._conditions((*pointer, "when")), names))
+            told = [] if self._spoilt((*pointer, "when")) else self._conditions((*pointer, "when"))
+            self._given.append((_aside(pointer), told, names))
 
     def holds(self, name: str, place: Pointer, text: str = "") -> bool:
         """Whether an expression, by its ``text`` or its place, is evaluated only where conditions hold under which the name is there."""
+        if self._spoilt(place):
+            return True
         asked = [text, *self._conditions(place)]
         reached = (conditions for aside, conditions, names in self._given if name in names and place[: len(aside)] == aside)
         return any(all(any(asks(said, one) for said in asked) for one in conditions) for conditions in reached)
+
+    def _spoilt(self, place: Pointer) -> bool:
+        """Whether something is wrong with a condition that a place stands under."""
+        return any((*place[:end], word) in self._wrong for end in range(len(place)) for word in ("when", "$when"))
 
     def _conditions(self, place: Pointer) -> list[str]:
         """The text of each `when`, and `$when`, that a place stands under."""

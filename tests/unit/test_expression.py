@@ -146,6 +146,7 @@ def test_a_failure_never_shows_a_value() -> None:
         ("body.righe.filter(x.cap == 'a')", 1, 12, "no function `filter`", "x.filter(y, y.…)"),
         ("body.righe.where(x, x.cap == 'a')", 1, 12, "no function `where`", "x.filter(y, y.…)"),
         ("has body.nome", 1, 5, "unexpected `body`", "write has(body.nome)"),
+        ("body.nome == nul", 1, 14, "there is no `nul` here", "write null"),
         ("range(3)", 1, 1, "no function `range`", "write the numbers out"),
         ("isnull(body.nome)", 1, 1, "no function `isnull`", "x == null"),
         ('"a" + body.nome == null ? "" : "b"', 1, 17, "cannot be applied to (a text, null)", "put the choice in brackets"),
