@@ -8,6 +8,6 @@ from bus.route.steps.common import StepModel, Template
 
 
 class Set(StepModel):
-    """Give names to values; a name that exists gets the new value."""
+    """Give names to values, all at once: the steps after it see them; a name that exists gets the new value."""
 
     set: dict[str, Template] = Field(min_length=1, description="Names and their values, as templates")
