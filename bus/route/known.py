@@ -509,8 +509,9 @@ class Paths:
 
     @staticmethod
     def _duration(used: Used) -> str:
-        """A duration, written as a text, that the expression joins to something; empty where there is none."""
-        joined = (str(one.value) for one in used.expression.literals if one.function == "_+_")
+        """A duration, as a text or a number of days, that the expression joins to something; empty where there is none."""
+        added = (one.value for one in used.expression.literals if one.function == "_+_")
+        joined = (one if isinstance(one, str) else f"{one}d" for one in added)
         return next((text for text in joined if _DAYS.fullmatch(text)), "")
 
     def _types(self, used: Used, told: Container[tuple[int, int]]) -> bool:

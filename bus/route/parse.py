@@ -22,7 +22,16 @@ _NEVER_EMPTY = frozenset(
     {"as", "when", "timeout", "retry", "mapping", "undo", "limit", "match", "deadline", "by", "count", "until", "dead_on"}
 )
 
-_STAND_INS: dict[str, Any] = {"timeout": None, "retry": None, "limit": None, "deadline": "1d", "dead_on": "any", "fail": "not.read"}
+_STAND_INS: dict[str, Any] = {
+    "timeout": None,
+    "retry": None,
+    "limit": None,
+    "undo": None,
+    "again": 0,
+    "deadline": "1d",
+    "dead_on": "any",
+    "fail": "not.read",
+}
 """What stands for a field that is wrong, and on which nothing else depends: the rest of the step is checked all the same."""
 _ELSEWHERE = {
     "switch": "choose", "for": "each", "loop": "each", "request": "call", "invoke": "call", "respond": "reply", "return": "reply",

@@ -36,6 +36,12 @@ CASES = [
     ("when: importo > 0", "when: importo > 0,50", "unexpected `,`", "with a point"),
     ('error.code == "CF_ERRATO"', 'error.code = "CF_ERRATO"', "unexpected `=`", "write == to compare"),
     ("SUE, istanza \" + body.istanza'", "SUE, \" + text(importo)'", "there is no `importo` here", "this very step gives it"),
+    (
+        "$value: posizione.scadenza",
+        "$value: posizione.scadenza + 30",
+        "does not move posizione.scadenza",
+        'date_add(posizione.scadenza, "30d")',
+    ),
     ("registrato: true", "registrato: vero", "there is no `vero` here", "write true"),
     ("anagrafe.cerca-soggetto", "anagrafe.cerca-sogetto", "no operation `anagrafe.cerca-sogetto`", "did you mean anagrafe.cerca-soggetto?"),
     ("with: {codice_fiscale:", "with: {cf:", "no field `cf`", "did you mean codice_fiscale?"),
