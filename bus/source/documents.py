@@ -119,6 +119,8 @@ def _report_fault(fault: Any, model: type[BaseModel], report: Reporter, pointer:
         free = [one for one in known if not isinstance(around, dict) or one not in around]
         meant = meant_by(name, free)
         hint = f"did you mean {meant}?" if meant else _ELSEWHERE.get(name) or ("it takes " + ", ".join(known) if known else "")
+        if not meant and set(known) == {"when", "steps"} and name not in _ELSEWHERE:
+            hint += "; what is done stands under `steps`, each step with an `id`"
         report.report((*pointer, *place), "field.unknown", f"there is no field `{name}` here", hint, key=True)
     elif fault["type"] == "missing":
         report.report((*pointer, *place[:-1]), "field.missing", f"the field `{name}` is missing", _described(model, place))

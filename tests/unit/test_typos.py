@@ -60,6 +60,12 @@ CASES = [
         "there is no field `otherwise` here",
         "stands beside `choose`",
     ),
+    (
+        "        steps:\n          - id: respingi-codice",
+        "        fail: a.b\n        steps:\n          - id: respingi-codice",
+        "there is no field `fail` here",
+        "stands under `steps`",
+    ),
     ("wait: 1s}", "wait: 1 s}", "'1 s' is not a duration", "such as 5s"),
 ]
 
