@@ -39,7 +39,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, ValidationInfo
 
 from adapters.shapes import Configured, ConfiguredOperation, Shape, faults_of, shape_of
 from bus.adapter import Call, InDoubt, Operation, OutsideError, Refused, Settings, Unreachable
@@ -80,6 +80,7 @@ GRACE = 0.1
 """Seconds that the server's own statement timeout is given before the connection is cut."""
 
 
+_SQLITE = "sqlite:///"
 _ADDRESS = re.compile(r"[^:]+://(?:[^:/]*(?::[^@]*)?@)?(?:\[[^/?]+\]|[^/:?]*)(?::([^/?]*))?(?:[/?].*)?", re.DOTALL)
 """An address as SQLAlchemy reads it; the group is the port."""
 
@@ -92,11 +93,20 @@ def _with_a_port(url: str) -> str:
     return url
 
 
+def _beside_the_settings(url: str, info: ValidationInfo) -> str:
+    """A SQLite file with a relative path is relative to the folder of ``config.yaml``, as `LocalFile` is."""
+    path = url.removeprefix(_SQLITE)
+    if path in ("", url) or path.startswith(("/", ":memory:", "?", "file:")) or not info.context:
+        return url
+    return f"{_SQLITE}{info.context['folder']}/{path}"
+
+
 class SqlSettings(Settings):
     """What every database needs in ``config.yaml``; adapters extend it."""
 
-    url: Annotated[str, AfterValidator(_with_a_port)] = Field(
-        pattern=r"^(postgresql\+psycopg|sqlite)://", description="SQLAlchemy address, postgresql+psycopg://... or sqlite:///..."
+    url: Annotated[str, AfterValidator(_with_a_port), AfterValidator(_beside_the_settings)] = Field(
+        pattern=r"^(postgresql\+psycopg|sqlite)://",
+        description="SQLAlchemy address, postgresql+psycopg://... or sqlite:///path (a relative one from the folder of config.yaml)",
     )
     connect_timeout: float = Field(3.0, gt=0, description="seconds to wait for a connection (PostgreSQL's library waits at least 2)")
     pool: int = Field(8, ge=1, description="connections kept open")

@@ -9,6 +9,7 @@ import pytest
 
 from adapters.notifiche.adapter import Notifiche
 from adapters.rest import Rest
+from adapters.sql import Sql
 from bus import config
 from bus.errors import ConfigError
 from bus.log.note import COSIGNATURE, Signer
@@ -121,6 +122,17 @@ def test_files_of_an_adapter_are_looked_for_beside_the_settings_as_all_others(tm
         "url": "http://x",
     }
     made = adapters_of(config.parse(settings(adapters={"archivio": rest | operations, "posta": mail}), tmp_path / "config.yaml"))
+    rows = {"type": "object", "properties": {"via": {"type": "string"}}}
+    read = {"effect": "read", "statements": ["select via from vie"], "request": {"type": "object"}, "answer": rows}
+    for said, placed in (
+        ("x.db", f"{tmp_path}/x.db"),
+        ("a/x.db?cache=shared", f"{tmp_path}/a/x.db?cache=shared"),
+        ("/var/x.db", "/var/x.db"),
+    ):
+        sql = {"strade": {"use": "sql", "url": f"sqlite:///{said}", "operations": {"vie": read}}}
+        roads = adapters_of(config.parse(settings(adapters=sql), tmp_path / "config.yaml"))["strade"]
+        assert isinstance(roads, Sql)
+        assert roads.settings.url == f"sqlite:///{placed}"
     archive, post = made["archivio"], made["posta"]
     assert isinstance(archive, Rest) and isinstance(post, Notifiche)
     assert (archive.settings.openapi, archive.settings.ca) == (str(tmp_path / "archivio.json"), str(tmp_path / "tls/ca.pem"))
