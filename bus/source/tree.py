@@ -125,6 +125,8 @@ class Source:
 
         ``within`` is a line and column inside the text of a scalar, as an expression counts them.
         """
+        if within is not None and code == "expression.invalid" and self.place(pointer) in self._refused:
+            return  # `0o17`: what is odd to YAML is no expression either
         line, column = self.place(pointer, key=key, within=within)
         self.at(line, column, code, sentence, hint, severity)
 
