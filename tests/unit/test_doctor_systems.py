@@ -106,6 +106,17 @@ def test_a_certificate_is_looked_at_as_the_adapter_would(tmp_path, days, trusted
     assert not any(heard)
 
 
+def test_on_a_machine_without_authorities_the_doctor_says_what_to_install_and_finds_no_system_wrong(tmp_path, monkeypatch):
+    """The adapters call with the authorities that their library brings along."""
+    file, key = certificate(tmp_path, 90)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file, key)
+    monkeypatch.setattr("bus.doctor.systems._has_authorities", lambda: False)
+    with listening(context) as (port, _):
+        found = examined(write(tmp_path, adapters={"sito": sito(url=f"https://127.0.0.1:{port}")}))
+    assert [("warning", "install the package ca-certificates")] == [(one.level, one.next) for one in found["doctor.tls"]]
+
+
 @pytest.mark.parametrize(("days", "level"), [(90, "ok"), (10, "warning"), (-1, "wrong"), (None, "wrong")])
 def test_our_own_certificate_is_looked_at_whether_the_system_can_be_reached_or_not(tmp_path, days, level):
     """A server looks at it only when the connection stands (TLS 1.3): the day after it ended each call fails, and nothing had told."""
