@@ -366,7 +366,7 @@ class _Checker:
         elif awaited is not None and self.world.traffic is not None:
             check_awaited(step, awaited, self.world.traffic, self.report)
         if name in self.several:
-            sentence = f"`{self.several[name]}` learns a `{name}` for each item, and this step looks for the last one only"
+            sentence = f"`{self.several[name]}` learns the key `{name}` for each item, and this step looks for the last one only"
             hint = "leave `case` out to take any message of the case, or wait inside the `each`"
             self.report.report((*step.pointer, "case"), "case.last-of-several", sentence, hint, "warning")
 

@@ -36,8 +36,12 @@ _STAND_INS: dict[str, Any] = {
 _ELSEWHERE = {
     "switch": "choose", "for": "each", "loop": "each", "request": "call", "invoke": "call", "respond": "reply", "return": "reply",
     "sleep": "wait", "delay": "wait", "publish": "send", "emit": "send", "assign": "set", "throw": "fail", "abort": "fail",
+    "chiama": "call", "attendi": "wait", "raccogli": "gather", "scegli": "choose", "per_ogni": "each", "invia": "send", "manda": "send",
+    "rispondi": "reply", "imposta": "set", "fallisci": "fail",
 }  # fmt: skip
-"""What kinds of steps are called in other notations."""
+"""What kinds of steps are called in other notations, and in Italian."""
+_OF_STEPS = frozenset({"id", "when", "with", "as"})
+"""Fields that no kind of step is meant by."""
 _PERHAPS = frozenset({"dead_on", "deadline"})
 """What a step may have meant by a field that nobody knows: that it lacks these has the same cause."""
 
@@ -243,8 +247,9 @@ class _Reader:
             sentence = f"a step has one kind, this one has {names}"
             self.report.report((*pointer, kinds[1]), "step.two-kinds", sentence, "make two steps of it", key=True)
             return "", {}
-        for key in written:
-            if key != "id" and (near := _ELSEWHERE.get(key) or nearest(key, KINDS)) is not None:
+        named = [key for key in written if key in _ELSEWHERE]
+        for key in named or [key for key in written if key not in _OF_STEPS]:
+            if (near := _ELSEWHERE.get(key) or nearest(key, KINDS)) is not None:
                 self.report.report(
                     (*pointer, key), "step.unknown-kind", f"there is no step kind `{key}`", f"did you mean {near}?", key=True
                 )

@@ -13,7 +13,7 @@ from bus.source.findings import Pointer, Reporter, nearest
 M = TypeVar("M", bound=BaseModel)
 
 _OTHERWISE = {
-    "se": "when", "altrimenti": "otherwise", "allora": "steps",
+    "se": "when", "quando": "when", "altrimenti": "otherwise", "allora": "steps", "passi": "steps", "scadenza": "deadline", "con": "with",
     "then": "steps", "do": "steps", "if": "when", "else": "otherwise", "default": "otherwise",
     **dict.fromkeys(("body", "params", "args", "request", "input", "parameters", "data"), "with"),
     **dict.fromkeys(("result", "into", "output", "register", "name"), "as"),
