@@ -19,7 +19,7 @@ from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_
 
 from bus import faults, source
 from bus.errors import ConfigError
-from bus.exact import Exact
+from bus.exact import Exact, Told
 from bus.message import digest
 
 Role = Literal["portal", "sysadmin", "auditor", "monitor"]
@@ -448,13 +448,13 @@ def _resolve(value: Any, base: Path | None) -> Any:
             return value
 
 
-def _own(name: str, secret: str) -> str:
+def _own(name: str, secret: str) -> Told:
     """A secret that somebody has chosen."""
     if EXAMPLE in secret:
         raise ConfigError(
             f"{name} is still the example's, which everybody knows", code="config.secret-missing", hint=f"put your own secret for {EXAMPLE}"
         )
-    return secret
+    return Told(secret)
 
 
 def _findings(settings: Any, document: source.Source) -> list[str]:

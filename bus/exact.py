@@ -5,22 +5,36 @@ Pydantic would take ``true`` for 1 and ``"20"`` for 20; who wrote ``limit: true`
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 
+_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
 
-def _numbers_as_written(schema: Any) -> None:
-    """Make numbers strict, and nothing else: a path is written as a text, a tuple as a list."""
+
+class Told(str):
+    """A text out of the environment or a file, where nothing but text stands: it may say a number."""
+
+    __slots__ = ()
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, Told) and (said := _NUMBER.fullmatch(value)):
+        return float(value) if said[1] else int(value)
+    return value
+
+
+def _as_written(schema: Any) -> Any:
+    """The same schema of pydantic's core with strict numbers, and nothing else strict: a path is written as a text, a tuple as a list."""
     if isinstance(schema, list | tuple):
-        for inner in schema:
-            _numbers_as_written(inner)
-    elif isinstance(schema, dict):
-        if schema.get("type") in ("int", "float"):
-            schema["strict"] = True
-        for part, inner in schema.items():
-            if part not in ("default", "metadata"):
-                _numbers_as_written(inner)
+        return type(schema)(_as_written(inner) for inner in schema)
+    if not isinstance(schema, dict):
+        return schema
+    made = {part: inner if part in ("default", "metadata") else _as_written(inner) for part, inner in schema.items()}
+    if made.get("type") in ("int", "float"):
+        return {"type": "function-before", "function": {"type": "no-info", "function": _number}, "schema": {**made, "strict": True}}
+    return made
 
 
 class Exact(BaseModel):
@@ -30,6 +44,4 @@ class Exact(BaseModel):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler, /) -> Any:
-        made = handler(source)
-        _numbers_as_written(made)
-        return made
+        return _as_written(handler(source))

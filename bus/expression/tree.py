@@ -15,6 +15,20 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.any_pb2 import Any as AnyMessage
 
+from bus.expression.nodes import (
+    binds,
+    children_of,
+    indexes_of,
+    is_binding,
+    items_of,
+    kind_of,
+    listed_in,
+    path_of,
+    plain_children_of,
+    table_of,
+    written_in,
+)
+
 _FIELDS = {
     "Empty": "",
     "Ident": "name:1:string",
@@ -39,7 +53,6 @@ _FIELDS = {
 }
 _SCALARS: dict[str, Any] = {"string": 9, "bool": 8, "int64": 3, "int32": 5, "double": 1}
 _MESSAGE: Any = 11
-_KINDS = ("const", "ident", "select", "call", "list", "struct", "comprehension")
 _JSON_KINDS = {"int64_value": "integer", "double_value": "number", "string_value": "string", "bool_value": "boolean"}
 COMPARISONS = frozenset({"_<_", "_<=_", "_>_", "_>=_", "_==_", "_!=_"})
 _RECKONING = frozenset({"_+_", "_-_", "_*_", "_/_", "_%_"})
@@ -240,16 +253,16 @@ def read(checked: Any) -> Reading:
         walker.reading.lookups[0] = replace(walker.reading.lookups[0], whole=True)
     walker.reading.results += _chosen(checked.expr, walker.positions)
     walker.reading.made = _made(checked.expr)
-    if _path(checked.expr, {}) is None:
-        walker.reading.sifted = tuple(_items(checked.expr))
+    if path_of(checked.expr, {}) is None:
+        walker.reading.sifted = tuple(items_of(checked.expr))
     return walker.reading
 
 
 def _made(node: Any) -> dict[str, Any]:
     """The schema of an object that is written out, or of the list that ``map`` makes, as far as the text tells; {} of anything else."""
-    kind = _kind(node)
+    kind = kind_of(node)
     if kind == "struct":
-        entries = [(_written(entry.map_key), entry) for entry in node.struct.entries]
+        entries = [(written_in(entry.map_key), entry) for entry in node.struct.entries]
         if any(name is None for name, _ in entries):
             return {}
         sure = [name for name, entry in entries if not entry.optional_entry]
@@ -259,9 +272,9 @@ def _made(node: Any) -> dict[str, Any]:
         basic = _basic(node, of_none=False)
         return {"type": _JSON_KINDS[basic]} if basic else {}
     step = node.comprehension.loop_step
-    while _kind(step) == "call" and step.call.function == "_?_:_":  # map(x, condition, value)
+    while kind_of(step) == "call" and step.call.function == "_?_:_":  # map(x, condition, value)
         step = step.call.args[1]
-    if _kind(step) != "call" or step.call.function != "_+_" or _is_binding(node.comprehension):
+    if kind_of(step) != "call" or step.call.function != "_+_" or is_binding(node.comprehension):
         return {}
     added = step.call.args[1]
     return {"type": "array", "items": _made(added.list.elements[0])} if len(added.list.elements) == 1 else {}
@@ -269,7 +282,7 @@ def _made(node: Any) -> dict[str, Any]:
 
 def _chosen(node: Any, positions: Mapping[int, int]) -> Iterator[Told]:
     """The values, written out, between which ``? :`` chooses, or that `orValue` gives for none."""
-    if _kind(node) == "call" and node.call.function in ("_?_:_", "orValue"):
+    if kind_of(node) == "call" and node.call.function in ("_?_:_", "orValue"):
         for side in node.call.args[node.call.function == "_?_:_" :]:
             if word := _basic(side, of_none=False):
                 yield Told(getattr(side.const, word), positions.get(side.id, 0))
@@ -284,9 +297,9 @@ def _looked_up(node: Any) -> tuple[Any, tuple[str, ...]]:
 def _fields(node: Any, functions: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
     """The call of one of some functions of which a node reads fields, and which; None where it reads something else."""
     fields: tuple[str, ...] = ()
-    while _kind(node) == "select" and not node.select.test_only:
+    while kind_of(node) == "select" and not node.select.test_only:
         node, fields = node.select.operand, (node.select.field, *fields)
-    return (node if _kind(node) == "call" and node.call.function in functions else None), fields
+    return (node if kind_of(node) == "call" and node.call.function in functions else None), fields
 
 
 class _Walker:
@@ -307,7 +320,7 @@ class _Walker:
         if self._note_path(node, bound):
             return
         self._note_first(node, bound)
-        kind = _kind(node)
+        kind = kind_of(node)
         if kind == "comprehension":
             self._walk_comprehension(node.comprehension, bound)
             return
@@ -318,16 +331,16 @@ class _Walker:
         elif kind == "call" and node.call.function in COMPARING:
             self._note_comparison(node.call, bound)
         if kind == "call" and node.call.function in COMPARISONS:
-            left, right = (_path(one, bound) or _form(one) for one in node.call.args)
+            left, right = (path_of(one, bound) or _form(one) for one in node.call.args)
             self.reading.pairs += [Pair(left, right, node.call.function, self.positions.get(node.id, 0))] if left and right else []
         if kind == "call" and node.call.function in _RECKONING and len({_basic(one) for one in node.call.args} - {""}) > 1:
             self.reading.mixed.append(self.positions.get(node.id, 0))
         if kind == "call":
             self._note_arguments(node, bound)
             self._note_compared(node.call, bound)
-            for child in _children(node) if node.call.function not in _TAKES_TYPES else ():
+            for child in children_of(node) if node.call.function not in _TAKES_TYPES else ():
                 self.check_type(child)
-        for operand, child in enumerate(_children(node)):
+        for operand, child in enumerate(children_of(node)):
             if kind == "call":
                 self._note_literal(node.call.function, operand, child)
             spared = kind == "call" and operand > 0 and _spares(node.call, bound)
@@ -336,22 +349,22 @@ class _Walker:
             self.behind -= spared
 
     def _note_literal(self, function: str, operand: int, node: Any) -> None:
-        for word in ("string_value", "int64_value") if _kind(node) == "const" else ():
+        for word in ("string_value", "int64_value") if kind_of(node) == "const" else ():
             if node.const.HasField(word):
                 self.reading.literals.append(Literal(function, operand, getattr(node.const, word), self.positions.get(node.id, 0)))
 
     def _note_path(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> bool:
-        path = _path(node, bound)
+        path = path_of(node, bound)
         if path is None:
             return False
         if path:
-            tested = _kind(node) == "select" and node.select.test_only
+            tested = kind_of(node) == "select" and node.select.test_only
             needed = not tested and not self.behind and node.id not in self.optional
             self.reading.references.append(Reference(path, self.positions.get(node.id, 0), tested, needed))
-        elif _kind(node) == "select" and _kind(node.select.operand) == "ident" and node.select.operand.ident.name in self.rows:
+        elif kind_of(node) == "select" and kind_of(node.select.operand) == "ident" and node.select.operand.ident.name in self.rows:
             table = self.rows[node.select.operand.ident.name]
             self.reading.cells.append(Cell(table, node.select.field, self.positions.get(node.id, 0) + 1))
-        for index in _indexes(node):
+        for index in indexes_of(node):
             self._note_literal("_[_]", 1, index)
             self.walk(index, bound)
         return True
@@ -359,20 +372,20 @@ class _Walker:
     def _note_first(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
         """A field of ``first(list)``, or of some items of a list. Where there is none, the field may be: it is not needed."""
         found, fields = _fields(node, ("first",))
-        if found is not None and fields and (path := _path(_listed(found.call.args[0]), bound)):
+        if found is not None and fields and (path := path_of(listed_in(found.call.args[0]), bound)):
             self.reading.references.append(Reference((*path, "[]", *fields), self.positions.get(node.id, 0), needed=False))
 
     def _walk_comprehension(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
         self.walk(node.iter_range, bound)
         self.walk(node.accu_init, bound)
-        listed = _listed(node.iter_range)
-        over = _path(listed, bound)
+        listed = listed_in(node.iter_range)
+        over = path_of(listed, bound)
         inner = {**bound, node.iter_var: (*over, "[]") if over else None, node.accu_var: None}
-        if _is_binding(node):  # cel.bind(name, value, expression): the name stands for the value
-            inner[node.accu_var] = _path(node.accu_init, bound) or None
+        if is_binding(node):  # cel.bind(name, value, expression): the name stands for the value
+            inner[node.accu_var] = path_of(node.accu_init, bound) or None
         if node.iter_var2:
             inner[node.iter_var2] = None
-        before, table = self.rows, _table(listed)
+        before, table = self.rows, table_of(listed)
         self.rows = {name: one for name, one in before.items() if name != node.iter_var} | ({node.iter_var: table} if table else {})
         spared = listed is not node.iter_range  # where there is no list, nothing of it is read; a filter may ask what is there
         self.behind += spared
@@ -382,9 +395,9 @@ class _Walker:
         self.rows = before
 
     def _note_lookup(self, node: Any, below: tuple[str, ...], bound: dict[str, tuple[str, ...] | None]) -> None:
-        arguments = [_written(argument) for argument in node.call.args]
+        arguments = [written_in(argument) for argument in node.call.args]
         table, key, column = (*arguments, None, None, None)[:3]
-        path = _path(node.call.args[1], bound) if len(node.call.args) > 1 else None
+        path = path_of(node.call.args[1], bound) if len(node.call.args) > 1 else None
         by = self._cell(node.call.args[1]) if len(node.call.args) > 1 and not self.behind else None
         offset = self.positions.get(node.id, 0)
         self.reading.lookups.append(Lookup(table, column, offset, key, path or (), below, rows=len(arguments) == 1, by=by))
@@ -393,59 +406,59 @@ class _Walker:
         """The table and the column that a node looks into, where both are written out."""
         found, below = _looked_up(node)
         args = found.call.args if found is not None and found.call.function == "lookup" else ()
-        texts = [one.const.string_value if _kind(one) == "const" else "" for one in args]
+        texts = [one.const.string_value if kind_of(one) == "const" else "" for one in args]
         column = texts[2] if len(texts) > 2 else below[0] if len(below) == 1 else ""
         return (texts[0], column) if texts and texts[0] and column else None
 
     def _note_comparison(self, call: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
         left, right = call.args
-        if _kind(left) == "const":
+        if kind_of(left) == "const":
             left, right = right, left
-        path = _path(left, bound)
-        for text in right.list.elements if _kind(right) == "list" else (right,):
-            if path and _kind(text) == "const" and text.const.string_value:
+        path = path_of(left, bound)
+        for text in right.list.elements if kind_of(right) == "list" else (right,):
+            if path and kind_of(text) == "const" and text.const.string_value:
                 self.reading.comparisons.append(Comparison(path, text.const.string_value, self.positions.get(text.id, 0)))
 
     def _note_arguments(self, node: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
         function, args = node.call.function, node.call.args
         offset = self.positions.get(node.id, 0)
         if function in OF_DATES:
-            self.reading.arguments += [Argument(function, path, offset) for one in args if (path := _path(one, bound))]
+            self.reading.arguments += [Argument(function, path, offset) for one in args if (path := path_of(one, bound))]
         elif function in _RECKONING or (function in COMPARISONS and function not in COMPARING):  # what is equal may be of any kind
             for one, other in (args, args[::-1]):
-                spared = _kind(one) == "call" and one.call.function == "orValue"
-                path, beside = _path(one.call.target if spared else one, bound), _basic(other, of_none=False)
+                spared = kind_of(one) == "call" and one.call.function == "orValue"
+                path, beside = path_of(one.call.target if spared else one, bound), _basic(other, of_none=False)
                 self.reading.arguments += [Argument(function, path, offset, beside, spared)] if path and beside else []
 
     def _note_compared(self, call: Any, bound: dict[str, tuple[str, ...] | None]) -> None:
         if call.function not in COMPARISONS and call.function != "@in":
             return
         for one, other in (call.args, call.args[::-1]):
-            elements = other.list.elements if call.function == "@in" and _kind(other) == "list" else (other,)
+            elements = other.list.elements if call.function == "@in" and kind_of(other) == "list" else (other,)
             words = [_basic(element, of_none=False) for element in elements]
-            if (path := _path(one, bound)) and all(words):
+            if (path := path_of(one, bound)) and all(words):
                 values = tuple(getattr(element.const, word) for element, word in zip(elements, words, strict=True))
                 self.reading.compared.append(Compared(call.function, path, values, self.positions.get(one.id, 0)))
 
     def _check_optional(self, node: Any) -> None:
         """Optional values may only meet what understands them: our own functions would not survive one."""
-        kind = _kind(node)
+        kind = kind_of(node)
         if kind == "select":  # a field of an optional is an optional
             return
-        for child in _plain_children(node, kind):
+        for child in plain_children_of(node, kind):
             if child.id in self.optional and not (
                 (kind == "call" and node.call.function in _OPTIONAL_READERS and self._keeps(node))
-                or (kind == "comprehension" and (node.id in self.optional or _binds(node.comprehension, child)))
+                or (kind == "comprehension" and (node.id in self.optional or binds(node.comprehension, child)))
             ):
                 self.reading.loose_optional = self.positions.get(child.id, 0)
 
     def check_type(self, node: Any) -> None:
         """Look for a type among what a node gives: its value, or a part of it."""
-        kind, said = _kind(node), self.types.get(node.id)
+        kind, said = kind_of(node), self.types.get(node.id)
         while said is not None and (said.HasField("list") or said.HasField("map")):
             said = said.list.item if said.HasField("list") else said.map.value
         if kind in {"list", "struct"} or (kind == "call" and node.call.function in {"_?_:_", "dyn", "orValue"}):
-            for child in list(_children(node))[kind == "call" and node.call.function == "_?_:_" :]:
+            for child in list(children_of(node))[kind == "call" and node.call.function == "_?_:_" :]:
                 self.check_type(child)
         elif said is not None and said.HasField("type"):
             self.reading.loose_type = self.positions.get(node.id, 0)
@@ -457,154 +470,21 @@ class _Walker:
 def _spares(call: Any, bound: Mapping[str, tuple[str, ...] | None]) -> bool:
     """Whether the first operand may spare the others; the one that a macro gathers in (``exists``, ``all``) asks nothing."""
     first = call.args[0] if call.function in _SPARING else None
-    return first is not None and not (_kind(first) == "ident" and first.ident.name in bound)
+    return first is not None and not (kind_of(first) == "ident" and first.ident.name in bound)
 
 
 def _basic(node: Any, *, of_none: bool = True) -> str:
     """The kind of a value that is written out, or (``of_none``) of the one that `orValue` gives for none; empty where nobody knows."""
-    if of_none and _kind(node) == "call" and node.call.function == "orValue":
+    if of_none and kind_of(node) == "call" and node.call.function == "orValue":
         node = node.call.args[0]
-    words = ("int64_value", "double_value", "string_value", "bool_value") if _kind(node) == "const" else ()
+    words = ("int64_value", "double_value", "string_value", "bool_value") if kind_of(node) == "const" else ()
     return next((word for word in words if node.const.HasField(word)), "")
 
 
 def _form(node: Any) -> str:
     """Whether what is no path is surely a date, a moment, or a text that is neither; empty where nobody knows."""
-    if _kind(node) == "call":
+    if kind_of(node) == "call":
         return "date" if node.call.function in _GIVE_DATES else ""
-    text = node.const.string_value if _kind(node) == "const" else ""
+    text = node.const.string_value if kind_of(node) == "const" else ""
     found = _DATED.fullmatch(text)
     return "date-time" if found and found[1] else "date" if found else "text" if text else ""
-
-
-def _written(node: Any) -> str | None:
-    """What is written out, as text: a table is asked for a number as it is for its digits."""
-    if _kind(node) != "const":
-        return None
-    return str(node.const.int64_value if node.const.HasField("int64_value") else node.const.string_value)
-
-
-def _kind(node: Any) -> str:
-    for kind in _KINDS:
-        if node.HasField(kind):
-            return kind
-    return ""
-
-
-def _binds(node: Any, child: Any) -> bool:
-    """``cel.bind`` may give a name to an optional; what is done with the name is seen at the name."""
-    return _is_binding(node) and child.id in {node.accu_init.id, node.loop_step.id}
-
-
-def _is_binding(node: Any) -> bool:
-    return node.iter_var == "#unused" or (_kind(node.iter_range) == "list" and not node.iter_range.list.elements)
-
-
-def _children(node: Any) -> Iterator[Any]:
-    kind = _kind(node)
-    if kind == "select":
-        yield node.select.operand
-    elif kind == "call":
-        if node.call.HasField("target"):
-            yield node.call.target
-        yield from node.call.args
-    elif kind == "list":
-        yield from node.list.elements
-    elif kind == "struct":
-        for entry in node.struct.entries:
-            if entry.HasField("map_key"):
-                yield entry.map_key
-            yield entry.value
-
-
-def _plain_children(node: Any, kind: str) -> Iterator[Any]:
-    """The children that are used as plain values: not the ones marked with ``?`` in a list or map."""
-    if kind == "list":
-        marked = set(node.list.optional_indices)
-        yield from (child for position, child in enumerate(node.list.elements) if position not in marked)
-    elif kind == "struct":
-        yield from (entry.value for entry in node.struct.entries if not entry.optional_entry)
-    elif kind == "comprehension":
-        part = node.comprehension
-        yield from (part.iter_range, part.accu_init, part.loop_condition, part.loop_step, part.result)
-    else:
-        yield from _children(node)
-
-
-def _path(node: Any, bound: dict[str, tuple[str, ...] | None]) -> tuple[str, ...] | None:
-    """The path a node reads; () when it starts at a computed variable, None when it is no path."""
-    kind = _kind(node)
-    if kind == "ident":
-        name = node.ident.name.lstrip(".")
-        if name in bound:
-            return bound[name] or ()
-        return (name,)
-    if kind == "select":
-        return _longer(_path(node.select.operand, bound), node.select.field)
-    if kind == "call" and node.call.function in {"_?._", "_[_]", "_[?_]"}:
-        base, index = node.call.args
-        constant = index.const.string_value if _kind(index) == "const" else ""
-        return _longer(_path(base, bound), constant or "[]")
-    return None
-
-
-def _or_none(node: Any) -> Any:
-    """The list in ``list.orValue([])``; any other node as it is."""
-    if _kind(node) == "call" and node.call.function == "orValue" and _kind(node.call.args[0]) == "list":
-        return node.call.target if not node.call.args[0].list.elements else node
-    return node
-
-
-def _table(node: Any) -> str | None:
-    """The table all of whose rows a node gives, where it is written out."""
-    return _written(node.call.args[0]) if _kind(node) == "call" and node.call.function == "rows" else None
-
-
-def _listed(node: Any) -> Any:
-    """The list in ``list.filter(...)`` and ``list.orValue([])``, whose items the node has too; any other node as it is."""
-    while True:
-        inner = _or_none(node)
-        if _kind(node) == "comprehension" and _sifts(node.comprehension):
-            inner = node.comprehension.iter_range
-        if inner is node:
-            return node
-        node = inner
-
-
-def _items(node: Any) -> list[tuple[str, ...]]:
-    """The paths of which each item of a list is one, where all are: of some items of a list, of those written out, of two lists joined."""
-    if _kind(node) == "call" and node.call.function == "_+_":
-        sides = [_items(side) for side in node.call.args]
-        return sides[0] + sides[1] if all(sides) else []
-    written = [_path(one, {}) for one in node.list.elements] if _kind(node) == "list" else [_longer(_path(_listed(node), {}), "[]")]
-    return [path for path in written if path] if all(written) else []
-
-
-def _sifts(node: Any) -> bool:
-    """Whether a comprehension is a ``filter``: it keeps each item as it is, or not."""
-    step = node.loop_step
-    if _is_binding(node) or _kind(step) != "call" or step.call.function != "_?_:_":
-        return False
-    kept = step.call.args[1]
-    if _kind(kept) != "call" or kept.call.function != "_+_" or len(kept.call.args[1].list.elements) != 1:
-        return False
-    item = kept.call.args[1].list.elements[0]
-    return _kind(item) == "ident" and bool(item.ident.name == node.iter_var)
-
-
-def _longer(base: tuple[str, ...] | None, piece: str) -> tuple[str, ...] | None:
-    if not base:
-        return base
-    return (*base, piece)
-
-
-def _indexes(node: Any) -> Iterator[Any]:
-    while True:
-        kind = _kind(node)
-        if kind == "select":
-            node = node.select.operand
-        elif kind == "call":
-            node, index = node.call.args
-            yield index
-        else:
-            return

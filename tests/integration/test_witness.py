@@ -172,6 +172,7 @@ def test_the_program_of_another_administrator_carries_nothing_of_the_bus():
         "bus.diagnostics",
         "bus.disk",
         "bus.errors",
+        "bus.exact",
         "bus.faults",
         "bus.log",
         "bus.message",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +139,26 @@ def test_files_of_an_adapter_are_looked_for_beside_the_settings_as_all_others(tm
     assert (archive.settings.openapi, archive.settings.ca) == (str(tmp_path / "archivio.json"), str(tmp_path / "tls/ca.pem"))
     assert (archive.settings.certificate, archive.settings.certificate_key) == ("/etc/nostro.pem", None)
     assert post.settings.smtp_ca == str(tmp_path / "ca.pem")
+
+
+def test_a_number_out_of_the_environment_is_one_and_a_secret_of_digits_stays_a_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SNODO_HTTP_PORT", "8099")
+    monkeypatch.setenv("SNODO_CHIAVE", "00118")
+    own = {
+        "use": "notifiche",
+        "url": "http://127.0.0.1:9",
+        "chiave": {"env": "SNODO_CHIAVE"},
+        "smtp_host": "posta",
+        "mittente": "a@b.example",
+    }
+    path = tmp_path / "config.yaml"
+    path.write_text(json.dumps(settings(http={"port": {"env": "SNODO_HTTP_PORT"}}, adapters={"notifiche": own})), "utf-8")
+    read = config.load(path)
+    assert read.http.port == 8099
+    assert read.adapters["notifiche"]["chiave"] == "00118"
+    check_settings(read)
+    monkeypatch.setenv("SNODO_HTTP_PORT", "ottomila")
+    with pytest.raises(ConfigError, match="must be a whole number"):
+        config.load(path)

@@ -1,0 +1,141 @@
+"""What the nodes of a checked expression (`bus.expression.tree`) are: their kinds, the paths they read, the lists they give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+_KINDS = ("const", "ident", "select", "call", "list", "struct", "comprehension")
+
+
+def written_in(node: Any) -> str | None:
+    """What is written out, as text: a table is asked for a number as it is for its digits."""
+    if kind_of(node) != "const":
+        return None
+    return str(node.const.int64_value if node.const.HasField("int64_value") else node.const.string_value)
+
+
+def kind_of(node: Any) -> str:
+    for kind in _KINDS:
+        if node.HasField(kind):
+            return kind
+    return ""
+
+
+def binds(node: Any, child: Any) -> bool:
+    """``cel.bind`` may give a name to an optional; what is done with the name is seen at the name."""
+    return is_binding(node) and child.id in {node.accu_init.id, node.loop_step.id}
+
+
+def is_binding(node: Any) -> bool:
+    return node.iter_var == "#unused" or (kind_of(node.iter_range) == "list" and not node.iter_range.list.elements)
+
+
+def children_of(node: Any) -> Iterator[Any]:
+    kind = kind_of(node)
+    if kind == "select":
+        yield node.select.operand
+    elif kind == "call":
+        if node.call.HasField("target"):
+            yield node.call.target
+        yield from node.call.args
+    elif kind == "list":
+        yield from node.list.elements
+    elif kind == "struct":
+        for entry in node.struct.entries:
+            if entry.HasField("map_key"):
+                yield entry.map_key
+            yield entry.value
+
+
+def plain_children_of(node: Any, kind: str) -> Iterator[Any]:
+    """The children that are used as plain values: not the ones marked with ``?`` in a list or map."""
+    if kind == "list":
+        marked = set(node.list.optional_indices)
+        yield from (child for position, child in enumerate(node.list.elements) if position not in marked)
+    elif kind == "struct":
+        yield from (entry.value for entry in node.struct.entries if not entry.optional_entry)
+    elif kind == "comprehension":
+        part = node.comprehension
+        yield from (part.iter_range, part.accu_init, part.loop_condition, part.loop_step, part.result)
+    else:
+        yield from children_of(node)
+
+
+def path_of(node: Any, bound: dict[str, tuple[str, ...] | None]) -> tuple[str, ...] | None:
+    """The path a node reads; () when it starts at a computed variable, None when it is no path."""
+    kind = kind_of(node)
+    if kind == "ident":
+        name = node.ident.name.lstrip(".")
+        if name in bound:
+            return bound[name] or ()
+        return (name,)
+    if kind == "select":
+        return longer(path_of(node.select.operand, bound), node.select.field)
+    if kind == "call" and node.call.function in {"_?._", "_[_]", "_[?_]"}:
+        base, index = node.call.args
+        constant = index.const.string_value if kind_of(index) == "const" else ""
+        return longer(path_of(base, bound), constant or "[]")
+    return None
+
+
+def or_none(node: Any) -> Any:
+    """The list in ``list.orValue([])``; any other node as it is."""
+    if kind_of(node) == "call" and node.call.function == "orValue" and kind_of(node.call.args[0]) == "list":
+        return node.call.target if not node.call.args[0].list.elements else node
+    return node
+
+
+def table_of(node: Any) -> str | None:
+    """The table all of whose rows a node gives, where it is written out."""
+    return written_in(node.call.args[0]) if kind_of(node) == "call" and node.call.function == "rows" else None
+
+
+def listed_in(node: Any) -> Any:
+    """The list in ``list.filter(...)`` and ``list.orValue([])``, whose items the node has too; any other node as it is."""
+    while True:
+        inner = or_none(node)
+        if kind_of(node) == "comprehension" and _sifts(node.comprehension):
+            inner = node.comprehension.iter_range
+        if inner is node:
+            return node
+        node = inner
+
+
+def items_of(node: Any) -> list[tuple[str, ...]]:
+    """The paths of which each item of a list is one, where all are: of some items of a list, of those written out, of two lists joined."""
+    if kind_of(node) == "call" and node.call.function == "_+_":
+        sides = [items_of(side) for side in node.call.args]
+        return sides[0] + sides[1] if all(sides) else []
+    written = [path_of(one, {}) for one in node.list.elements] if kind_of(node) == "list" else [longer(path_of(listed_in(node), {}), "[]")]
+    return [path for path in written if path] if all(written) else []
+
+
+def _sifts(node: Any) -> bool:
+    """Whether a comprehension is a ``filter``: it keeps each item as it is, or not."""
+    step = node.loop_step
+    if is_binding(node) or kind_of(step) != "call" or step.call.function != "_?_:_":
+        return False
+    kept = step.call.args[1]
+    if kind_of(kept) != "call" or kept.call.function != "_+_" or len(kept.call.args[1].list.elements) != 1:
+        return False
+    item = kept.call.args[1].list.elements[0]
+    return kind_of(item) == "ident" and bool(item.ident.name == node.iter_var)
+
+
+def longer(base: tuple[str, ...] | None, piece: str) -> tuple[str, ...] | None:
+    if not base:
+        return base
+    return (*base, piece)
+
+
+def indexes_of(node: Any) -> Iterator[Any]:
+    while True:
+        kind = kind_of(node)
+        if kind == "select":
+            node = node.select.operand
+        elif kind == "call":
+            node, index = node.call.args
+            yield index
+        else:
+            return
