@@ -8,8 +8,10 @@ import threading
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from tests.contract.proxy import Door, end
 
-class ForwardProxy:
+
+class ForwardProxy(Door):
     """``answer``: what it says to every CONNECT instead of opening the tunnel; ``user``: ``user:password`` in base64 that it asks for.
 
     ``asked`` has the head of every request to it, ``passed`` what went through to systems.
@@ -18,37 +20,9 @@ class ForwardProxy:
     def __init__(self, answer: bytes = b"", user: str = "", opened: bytes = b"HTTP/1.1 200 Connection established\r\n\r\n") -> None:
         self.asked: list[bytes] = []
         self.passed = bytearray()
+        super().__init__()
         self._answer, self._user, self._opened = answer, user, opened
-        self._lines: list[socket.socket] = []
-        self._door = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._door.getsockname()[1]}"
-
-    def __enter__(self) -> ForwardProxy:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end(self._door)
-        self.cut()
-
-    def cut(self) -> None:
-        """Break all lines; the next ones work."""
-        lines, self._lines = self._lines, []
-        for line in lines:
-            self._end(line)
-
-    @staticmethod
-    def _end(line: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            line.shutdown(socket.SHUT_RDWR)
-        line.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = self._door.accept()
-                self._lines.append(near)
-                threading.Thread(target=self._serve, args=(near,), daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def _serve(self, near: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -65,7 +39,7 @@ class ForwardProxy:
                 answer = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
             if answer:
                 near.sendall(answer)
-                self._end(near)
+                end(near)
                 return
             host, _, port = (target if method == "CONNECT" else urlsplit(target).netloc).rpartition(":")
             far = socket.create_connection((host, int(port)))
@@ -87,5 +61,5 @@ class ForwardProxy:
         with contextlib.suppress(OSError):
             while piece := source.recv(65536):
                 sink(piece)
-        self._end(source)
-        self._end(other)
+        end(source)
+        end(other)

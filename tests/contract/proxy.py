@@ -5,48 +5,70 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from typing import Self
 
 
-class Proxy:
-    """Listens on ``port`` and passes everything on to ``target``, both ways."""
+class Door:
+    """Listens on ``port`` of loopback; what becomes of a line, `_serve` says, in a thread of its own."""
 
-    def __init__(self, target: int) -> None:
-        self._target = target
+    def __init__(self) -> None:
         self._lines: list[socket.socket] = []
-        self._swallows = False
         self._door = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._door.getsockname()[1]
 
-    def __enter__(self) -> Proxy:
+    def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):
-            self._door.shutdown(socket.SHUT_RDWR)
-        self._door.close()
+        end(self._door)
         self.cut()
+
+    def cut(self) -> None:
+        """Break all lines; the next ones work."""
+        lines, self._lines = self._lines, []
+        for line in lines:
+            end(line)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._door.accept()
+                self._lines.append(near)
+                threading.Thread(target=self._serve, args=(near,), daemon=True).start()
+
+    def _serve(self, near: socket.socket) -> None:
+        raise NotImplementedError
+
+
+def end(line: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)
+    line.close()
+
+
+class Proxy(Door):
+    """Passes everything on to the port ``target``, both ways."""
+
+    def __init__(self, target: int) -> None:
+        super().__init__()
+        self._target = target
+        self._swallows = False
 
     def swallow(self) -> None:
         """From now on the lines that are open take what we say and pass nothing on."""
         self._swallows = True
 
     def cut(self) -> None:
-        """Break all lines; the next ones work."""
-        lines, self._lines, self._swallows = self._lines, [], False
-        for line in lines:
-            with contextlib.suppress(OSError):
-                line.shutdown(socket.SHUT_RDWR)
-            line.close()
+        self._swallows = False
+        super().cut()
 
-    def _accept(self) -> None:
+    def _serve(self, near: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while True:
-                near, _ = self._door.accept()
-                far = socket.create_connection(("127.0.0.1", self._target))
-                self._lines += [near, far]
-                threading.Thread(target=self._pass_on, args=(near, far, True), daemon=True).start()
-                threading.Thread(target=self._pass_on, args=(far, near, False), daemon=True).start()
+            far = socket.create_connection(("127.0.0.1", self._target))
+            self._lines.append(far)
+            threading.Thread(target=self._pass_on, args=(far, near, False), daemon=True).start()
+            self._pass_on(near, far, outward=True)
 
     def _pass_on(self, source: socket.socket, sink: socket.socket, outward: bool) -> None:
         with contextlib.suppress(OSError):
