@@ -39,11 +39,15 @@ def adapter_classes() -> Iterator[tuple[str, type[Adapter]]]:
             yield name, getattr(importlib.import_module(module), attribute)
 
 
-def fields_of(model: type[BaseModel]) -> Iterator[str]:
+def fields_of(model: type[BaseModel], *, limits: bool = False) -> Iterator[str]:
+    """A table of its fields; with ``limits`` also what a value must be besides its type."""
+    schema = model.model_json_schema()["properties"] if limits and model.model_fields else {}
     yield row("name", "type", "default", "meaning")
     yield row("---", "---", "---", "---")
     for name, field in model.model_fields.items():
-        yield row(f"`{field.alias or name}`", f"`{type_of(field.annotation)}`", default_of(field), field.description or "")
+        key = field.alias or name
+        told = [field.description, *limits_of(schema.get(key, {}))]
+        yield row(f"`{key}`", f"`{type_of(field.annotation)}`", default_of(field), "; ".join(filter(None, told)))
 
 
 def settings() -> Iterator[str]:
@@ -67,7 +71,7 @@ def operations() -> Iterator[str]:
             yield from _operation(name, operation)
         parts = [part for one in adapter.operations.values() for model in (one.request, one.answer) for part in _parts(model.model_fields)]
         for part in dict.fromkeys(parts):
-            yield from ("", f"## {name}: {part.__name__}\n", *contract_of(part))
+            yield from ("", f"## {name}: {part.__name__}\n", *fields_of(part, limits=True))
 
 
 def _parts(fields: Mapping[str, FieldInfo]) -> Iterator[type[BaseModel]]:
@@ -80,16 +84,6 @@ def _parts(fields: Mapping[str, FieldInfo]) -> Iterator[type[BaseModel]]:
             yield from _parts(kind.model_fields)
 
 
-def contract_of(model: type[BaseModel]) -> Iterator[str]:
-    """As `fields_of`, with the limits of each."""
-    schema = model.model_json_schema()["properties"]
-    yield from (row("name", "type", "default", "meaning"), row("---", "---", "---", "---"))
-    for name, field in model.model_fields.items():
-        key = field.alias or name
-        told = "; ".join([*([field.description] if field.description else []), *limits_of(schema[key])])
-        yield row(f"`{key}`", f"`{type_of(field.annotation)}`", default_of(field), told)
-
-
 def _operation(adapter: str, operation: Operation) -> Iterator[str]:
     yield from ("", f"## {adapter}.{operation.name}\n", operation.doc or operation.method, "")
     facts = [f"effect `{operation.effect}`", f"timeout {operation.timeout:g}"]
@@ -98,7 +92,7 @@ def _operation(adapter: str, operation: Operation) -> Iterator[str]:
     facts += [f"sequence `{operation.sequence}`"] if operation.sequence else []
     facts += [f"fails inside a success when {operation.failed_when}"] if operation.failed_when else []
     yield "; ".join(facts) + "\n"
-    yield from ("Request:\n", *contract_of(operation.request), "", "Answer:\n", *contract_of(operation.answer))
+    yield from ("Request:\n", *fields_of(operation.request, limits=True), "", "Answer:\n", *fields_of(operation.answer, limits=True))
     if operation.refusals:
         yield from ("", "Refusals:\n", row("code", "meaning"), row("---", "---"))
         yield from (row(f"`{code}`", sentence) for code, sentence in operation.refusals.items())

@@ -92,14 +92,13 @@ def shape(at: Surroundings) -> Iterator[Verdict]:
         yield warning("doctor.shape", f"{several} is for several processes, {one} is for one")
 
 
-NOBODY_LOOKS = {"why": "nobody could look at dead letters", "next": "bus keys new NAME --role sysadmin"}
-
-
 def keys(at: Surroundings) -> Iterator[Verdict]:
     roles = sorted({key.role for key in at.settings.keys})
-    if "sysadmin" not in roles:
-        what = f"there is no key for a sysadmin, only for: {', '.join(roles)}" if roles else "there is no API key"
-        yield warning("doctor.keys", what, **(NOBODY_LOOKS if roles else {}))
+    if not roles:
+        yield warning("doctor.keys", "there is no API key")
+    elif "sysadmin" not in roles:
+        what, next = f"there is no key for a sysadmin, only for: {', '.join(roles)}", "bus keys new NAME --role sysadmin"
+        yield warning("doctor.keys", what, why="nobody could look at dead letters", next=next)
     else:
         yield ok("doctor.keys", f"{len(at.settings.keys)} API keys, for: {', '.join(roles)}")
 

@@ -119,6 +119,12 @@ def of(
     return _between(before, size, CHANGED)
 
 
+def in_table(first: int, page: Sequence[Line], at: int, said: str, hint: str) -> Broken:
+    """What a table says otherwise than the record at this place of a page, whose first leaf is ``first``."""
+    leaf, line = first + at, page[at]
+    return Broken(Fault("table", f"leaf {leaf:,}: {said}", leaf, leaf, line.name(), line.seq, hint))
+
+
 def nothing_beyond(tx: Tx, hashed: int) -> None:
     """Raises `Broken` for a stored tree that has more leaves than its last checkpoint, or more hashes than its leaves make.
 

@@ -124,8 +124,9 @@ class Folder(Blocks):
     def destroy(self, keys: Iterable[int]) -> None:
         """Overwritten in place: the file keeps nothing of them, nor do copies that a rekeying which was cut off has left."""
         with kept("keys cannot be destroyed", code="keys.not-destroyed", hint=LEFT):
+            folders = _copies(self.folder.parent)
             for key in keys:
-                for folder in _copies(self.folder.parent):
+                for folder in folders:
                     self._overwrite(folder / self._path(key // BLOCK).name, key % BLOCK * SLOT)
             with self._mark.open("ab") as mark:
                 mark.write(b".")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bus.log import log, waits
-from bus.log.diagnosis import Broken, Fault, Line
+from bus.log.diagnosis import Broken, Fault, Line, in_table
 from bus.log.record import WEAK
 from bus.log.stored import StoredTree
 from bus.message import parsed
@@ -176,8 +176,8 @@ def _intake(tx: Tx, first: int, page: Sequence[Line], binding: Sequence[tuple[in
     known = {(row["scope"], row["key"]): (row["message"], row["content"]) for row in rows}
     for at, content, (scope, key) in told:
         if known.get((scope, key)) != (content["message"], content["data"]["content"]):
-            said = f"leaf {first + at:,}: the message {content['message']} does not stand in the table `intake_keys` as its record says"
-            raise Broken(Fault("table", said, first + at, first + at, page[at].name(), page[at].seq, AGAIN))
+            said = f"the message {content['message']} does not stand in the table `intake_keys` as its record says"
+            raise in_table(first, page, at, said, AGAIN)
 
 
 def _message(content: Content) -> dict[str, Any]:
@@ -333,8 +333,8 @@ def _cases(
     for at, content in binding:
         for what, mine, other in _belongs(content, stands, messages, runs):
             if mine != other:
-                sentence = f"leaf {first + at:,}: {what} stands in the tables with the case {mine}, the log puts it into {other}"
-                raise Broken(Fault("table", sentence, first + at, first + at, page[at].name(), page[at].seq, HINT))
+                said = f"{what} stands in the tables with the case {mine}, the log puts it into {other}"
+                raise in_table(first, page, at, said, HINT)
 
 
 def _belongs(

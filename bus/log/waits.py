@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from bus.log.diagnosis import Broken, Fault, Line
+from bus.log.diagnosis import Broken, Fault, Line, in_table
 from bus.message import parsed
 from bus.store import Row, Tx, listed
 
@@ -30,7 +30,8 @@ def compare(tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Content
     stands = {(row["run"], row["message"]) for row in _rows(tx, "matches_among", {run for run, _, _ in given})}
     for run, message, at in given:
         if (run, message) not in stands:
-            raise _broken(first, page, at, f"that the run {run} was given the message {message} does not stand in the table `matches`")
+            said = f"that the run {run} was given the message {message} does not stand in the table `matches`"
+            raise in_table(first, page, at, said, HINT)
     began = {content["run"]: at for at, content in enumerate(contents) if content["kind"] in OPENS}
     rows = {(row["run"], row["path"]): row for row in _rows(tx, "waits_among", began)}
     told = _folded(content for content in contents if content.get("run") in began) if began else {}
@@ -39,7 +40,7 @@ def compare(tx: Tx, first: int, page: Sequence[Line], contents: Sequence[Content
     for run, waits in _folded(whole).items():
         for path, name, found, said in _wrong(run, waits, rows):
             what = f"the wait {path} of the run {run} stands in the table `waits` with `{name}` {found!r}"
-            raise _broken(first, page, began[run], f"{what}, the log says {said!r}")
+            raise in_table(first, page, began[run], f"{what}, the log says {said!r}", HINT)
 
 
 def _rows(tx: Tx, query: str, runs: Collection[str]) -> Sequence[Row]:
@@ -96,7 +97,3 @@ def _wrong(run: str, waits: Mapping[str, Content], rows: Mapping[tuple[str, str]
         yield from ((path, name, row[name], said) for name, said in columns.items() if row[name] != said)
         if row["case_id"] != row["of_run"]:
             yield path, "case_id", row["case_id"], row["of_run"]
-
-
-def _broken(first: int, page: Sequence[Line], at: int, said: str) -> Broken:
-    return Broken(Fault("table", f"leaf {first + at:,}: {said}", first + at, first + at, page[at].name(), page[at].seq, HINT))
