@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,13 +10,6 @@ from bus.clock import text_of
 from bus.engine.cases import add_keys
 from bus.store.sqlite import SqliteStore
 from bus.testing.store_contract import NOW, add_runs
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    made = SqliteStore(tmp_path / "s.db")
-    yield made
-    made.close()
 
 
 def settle(store: SqliteStore, case: str, **keys: str) -> str:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from bus.clock import text_of
 from bus.engine import dead, lanes
 from bus.engine.lanes import LANE_PAUSE, Lanes
-from bus.log.keyring import Keyring
 from bus.store.sqlite import SqliteStore
 from bus.testing.simulated_system import TIMEOUT
 from bus.testing.simulation import Simulation
@@ -21,14 +18,6 @@ from tests.unit.engine.test_settle import row_of
 from tests.unit.engine.test_suspects import behind_a_dead_letter, send
 
 __all__ = ["world"]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    made = SqliteStore(tmp_path / "s.db")
-    made.keys = Keyring.in_memory()
-    yield made
-    made.close()
 
 
 def test_the_first_that_waits_is_called_when_somebody_says_or_a_look_finds_that_the_lane_is_free(store: SqliteStore) -> None:

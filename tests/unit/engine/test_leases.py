@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,13 +17,6 @@ from bus.errors import ConfigError
 from bus.store.sqlite import SqliteStore
 
 NOON = dt.datetime(2026, 3, 2, 12, 0, tzinfo=dt.UTC)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    made = SqliteStore(tmp_path / "s.db")
-    yield made
-    made.close()
 
 
 def test_a_duty_is_one_processs_own_until_its_lease_runs_out(store: SqliteStore) -> None:

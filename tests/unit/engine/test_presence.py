@@ -33,13 +33,6 @@ CHILD = "from bus.engine.presence import new_identity; print(new_identity(), flu
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    made = SqliteStore(tmp_path / "s.db")
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def child() -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A process, and the name it gives itself."""
     with subprocess.Popen([sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

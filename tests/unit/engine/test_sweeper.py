@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,14 +30,6 @@ def test_of_a_long_line_behind_a_dead_letter_only_the_first_is_asked_for(tmp_pat
     assert [row["id"] for row in rows] == ["sola"]
     assert asked == [Lines(("lunga",), ("dietro-000",))]
     store.close()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    made = SqliteStore(tmp_path / "s.db")
-    made.keys = Keyring.in_memory()
-    yield made
-    made.close()
 
 
 def looking(store: SqliteStore, page: int) -> sweeper.Sweeper:
