@@ -5,9 +5,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=${1:-.venv}
 
+# The system's own comes first: distributions build Python with profile-guided optimisation, pyenv does not unless it is told to, and the
+# bus is a fifth slower for it (docs/design/performance.md).
 find_python() {
   local candidate
-  for candidate in python3.11 python3 python3.12 python3.13 python; do
+  for candidate in /usr/bin/python3.11 python3.11 python3 python3.12 python3.13 python; do
     if command -v "$candidate" >/dev/null 2>&1 \
       && "$candidate" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
       echo "$candidate"
