@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bus.cli.words import BAD, GOOD, clock_of, counted, day_of, sentence, sign, when
+from bus.log.record import items_of
 
 WIDEST = 400
 """Columns that no table needs."""
@@ -113,7 +114,7 @@ def timeline(records: Iterable[Mapping[str, Any]], types: Mapping[str, str] | No
             day = day_of(record["time"])
             table.add_row(day)
         style = "red" if record["kind"] in BAD else "green" if record["kind"] in GOOD else ""
-        place = record.get("place", "")
+        place = record.get("place", "") + items_of(record.get("path") or "")
         table.add_row(clock_of(record["time"]), Text(sign(record["kind"]), style), Text(sentence(record, known), style), place)
     return table
 

@@ -7,6 +7,7 @@ never changed. Whatever a person could be known by (bodies, answers, business ke
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args
@@ -25,6 +26,8 @@ LONGEST = 65_535
 KINDS: frozenset[str] = frozenset(get_args(Kind))
 WEAK = frozenset({"codice_fiscale", "partita_iva", "email", "richiedente"})
 """Names of business keys that name persons: no record tells them, and they never join cases by themselves."""
+_ITEM = re.compile(r"(?:^|/)([^/!\[]+)\[(\d+)\](?=/)")
+"""In a path: the step ``each``, and the index of its item."""
 
 
 class Commitment(NamedTuple):
@@ -99,3 +102,8 @@ def record_of(content: bytes) -> Record:
         rules=line.get("rules"), attempt=line.get("attempt"), data=line.get("data", {}),
         payloads=tuple(Commitment(p["role"], p["id"], p["size"], p["type"]) for p in line.get("payloads", ())),
     )  # fmt: skip
+
+
+def items_of(path: str) -> str:
+    """In words, of which items of an ``each`` a path tells: ``, item 3 of mappali`` for ``mappali[2]/registra``; nothing where of none."""
+    return "".join(f", item {int(index) + 1} of {each}" for each, index in _ITEM.findall(path))

@@ -6,7 +6,6 @@ asks. Nothing is computed a second way, so what is told is what happened.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -16,6 +15,7 @@ from bus.engine.asks import Ask, Await, Call
 from bus.engine.interpreter import Condition
 from bus.errors import PERSON, one_line
 from bus.expression import Expression
+from bus.log.record import items_of
 from bus.mapping.protected import EVERYTHING, masked_whole
 from bus.mapping.protected import masked as by_type
 from bus.mapping.types import MessageType
@@ -30,8 +30,6 @@ Where: TypeAlias = tuple[p.Step, str, int]
 """An enclosing step, the part of it that holds the inner steps, and which of several."""
 
 _LONGEST = 80
-_ITEM = re.compile(r"(?:^|/)([^/!\[]+)\[(\d+)\](?=/)")
-"""In the path of an ask: the step ``each``, and the index of its item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +54,7 @@ class Reason:
 
     def lines(self) -> Iterator[str]:
         step = self.place.partition("/")[2] or self.place
-        items = "".join(f", item {int(index) + 1} of {each}" for each, index in _ITEM.findall(self.path))
-        yield f"  {self.at}  {step}{items}: {self.sentence}"
+        yield f"  {self.at}  {step}{items_of(self.path)}: {self.sentence}"
         if self.text:
             yield f"      {one_line(self.text)}"
         yield from (f"      {name} = {value}" for name, value in self.values)

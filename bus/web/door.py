@@ -34,6 +34,8 @@ MOST_HEADERS = 32_768
 """Bytes of all headers and of the path with its query."""
 _PARAMETERS = {"/cases/{key}": "/cases/{key:path}"}
 """Addresses whose last part may hold slashes (protocol numbers do)."""
+_EMPTY = re.compile(r"/(?=/|$)")
+"""Where an address lacks what should stand between two slashes, or at its end."""
 
 
 class HttpDoor:
@@ -150,7 +152,10 @@ class HttpDoor:
         for pattern, methods in self._routes.values():
             if found := pattern.match(scope["path"]):
                 return methods, found.groupdict()
-        raise NotFound("there is nothing at this address", hint="GET /openapi.json lists all addresses")
+        filled = _EMPTY.sub("/0", scope["path"])
+        lacks = filled != scope["path"] and any(pattern.match(filled) for pattern, _ in self._routes.values())
+        said = "there is nothing at this address" + (": the id in it is empty" if lacks else "")
+        raise NotFound(said, hint="GET /openapi.json lists all addresses")
 
     def _failed(self, scope: Scope, error: Exception) -> Answer:
         """What nobody expected is told with its traceback; a bus that refuses, or a database that is away, by the line of the request."""

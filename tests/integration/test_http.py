@@ -427,6 +427,12 @@ def test_headers_of_every_answer(call):
         assert "server" not in headers
 
 
+@pytest.mark.parametrize("path", ["/messages/", "/runs/", "/messages//receipt"])
+def test_an_address_without_its_id_says_that(call, path):
+    told = call("GET", path)
+    assert (told.status, told.json["detail"]) == (404, "there is nothing at this address: the id in it is empty")
+
+
 @pytest.mark.parametrize("path", ["/messages/a%00b", "/cases/istanza:a%00b", "/in/eco%00"])
 def test_an_address_with_a_nul_is_nowhere(call, path):
     assert (call("GET", path).status, call("GET", path).json["code"]) == (404, "input.not-found")

@@ -407,6 +407,13 @@ def test_codes_are_explained_without_the_sources_too(bus, tmp_path, monkeypatch)
     assert "several times" in bus("explain", "client.unreachable")[1]
 
 
+def test_a_timeline_says_of_which_item_of_an_each_a_record_tells(capsys):
+    one = {"kind": "refused", "time": "2026-11-29T01:05:29Z", "place": "prova.giro@1/registra", "data": {"operation": "edilizia.registra"}}
+    timeline.print_table(timeline.timeline([one | {"path": "mappali[2]/registra"}, one | {"path": "registra"}, one]))
+    told = [line.rpartition("  ")[2] for line in capsys.readouterr().out.splitlines() if "refused" in line]
+    assert told == ["prova.giro@1/registra, item 3 of mappali", "prova.giro@1/registra", "prova.giro@1/registra"]
+
+
 def test_a_narrow_terminal_cuts_no_name_or_figure_of_top(bus, monkeypatch):
     monkeypatch.setattr("bus.cli.timeline.console", lambda: Console(force_terminal=True, width=30, highlight=False, color_system=None))
     out = bus("top", "--once")[1]
