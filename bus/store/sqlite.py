@@ -69,11 +69,8 @@ class SqliteConnection:
             make(path)
         self._raw = opened(path)
         self._raw.row_factory = sqlite3.Row
-        try:
+        with _closed_on_failure(self._raw):
             _configure(self._raw, read_only=read_only)
-        except BaseException:
-            self._raw.close()
-            raise
 
     @property
     def keys(self) -> Keys:
@@ -204,6 +201,16 @@ def _fetched(cursor: sqlite3.Cursor, fetch: Callable[[sqlite3.Cursor], Any]) -> 
         raise
 
 
+@contextmanager
+def _closed_on_failure(connection: sqlite3.Connection | SqliteConnection) -> Iterator[None]:
+    """What was opened is kept only where all that belongs to opening it goes well."""
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
+
+
 def _any_text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
 
@@ -257,7 +264,8 @@ class SqliteStore:
     def _open_writer(self) -> SqliteConnection:
         try:
             connection = SqliteConnection(self.path, opened=self._opened, keys=lambda: self.keys)
-            connection.prepare()
+            with _closed_on_failure(connection):
+                connection.prepare()
         except (sqlite3.Error, OSError) as error:
             raise unreachable(error, self.path) from error
         self._place = connection.place = Place(self.path, with_log=True)
@@ -322,8 +330,9 @@ class SqliteReader:
         self.keys: Keys = Locked()
         try:
             self._connection = SqliteConnection(path, read_only=True, opened=look_at, keys=lambda: self.keys)
-            self._connection.refuse_other()
-            self._connection.place = Place(path, with_log=False)
+            with _closed_on_failure(self._connection):
+                self._connection.refuse_other()
+                self._connection.place = Place(path, with_log=False)
         except sqlite3.Error as error:
             hint = "is the file there, and yours to read?"
             raise StoreError(f"cannot read the database {path}: {error}", code="store.unreachable", hint=hint) from error

@@ -26,7 +26,7 @@ def listening(context: ssl.SSLContext | None = None):
     def serve() -> None:
         while True:
             line, whose = server.accept()
-            with line, contextlib.suppress(ssl.SSLError):
+            with line, contextlib.suppress(ssl.SSLError, ConnectionError):  # who looks at a certificate may hang up at once
                 if whose == last.getsockname():
                     return
                 with context.wrap_socket(line, server_side=True) if context else line as said:

@@ -233,10 +233,11 @@ def test_a_database_of_another_schema_is_refused_with_a_remedy(tmp_path: Path) -
     raw = sqlite3.connect(tmp_path / "s.db")
     raw.execute("PRAGMA user_version=99")
     raw.close()
-    with pytest.raises(StoreError, match=r"schema 99.*migrate"):
-        SqliteStore(tmp_path / "s.db")
-    with pytest.raises(StoreError, match=r"schema 99.*migrate"):
-        SqliteReader(tmp_path / "s.db")
+    for kind in (SqliteStore, SqliteReader):
+        with pytest.raises(StoreError, match=r"schema 99.*migrate") as refused:
+            kind(tmp_path / "s.db")
+        held = [one.readlink() for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
+        assert tmp_path / "s.db" not in held, f"{refused.value.code} leaves the file open"
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
