@@ -22,7 +22,7 @@ from bus.failpoint import reach
 from bus.store import Tx
 
 MOST = 200
-"""Pieces of work in one transaction; the knee of the curve is near 100 (docs/design/performance.md)."""
+"""Pieces of work in one transaction; the knee of the curve is near 100."""
 
 PATIENCE = 30.0
 """Seconds that a database may be away before those who wait for a commit are told; then they are told at once, until it is back."""
