@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 venv=${1:-.venv}
 
 # The system's own comes first: distributions build Python with profile-guided optimisation, pyenv does not unless it is told to, and the
-# bus is a fifth slower for it (docs/design/performance.md).
+# bus is a fifth slower for it (docs/design/performance-history.md).
 find_python() {
   local candidate
   for candidate in /usr/bin/python3.11 python3.11 python3 python3.12 python3.13 python; do

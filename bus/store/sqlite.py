@@ -30,7 +30,7 @@ NO_TEXT = "decode to UTF-8"
 """What Python says of a text that is none."""
 SOME, MANY = 8, 128
 """Commits after which there is enough to move in the next lull, and whenever nobody asks for anything. Whoever comes meanwhile waits: for
-1.8 ms after 8 commits, for 4 after 32 (docs/design/performance.md)."""
+1.8 ms after 8 commits, for 4 after 32 (docs/design/performance-history.md)."""
 ROOM = 1 << 18
 """Bytes that must find room where there was none: more than most messages take."""
 WRITER_CACHE, READER_CACHE = 32_768, 4_096
