@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
 LOCKS = "SET lock_timeout = '10s'"
 """Who keeps a table for himself (a look in psql that was left open) is told of, not waited for."""
-WRITING = "SET default_transaction_read_only = off"
-"""As the bus itself does: the default is for others' sessions."""
+WRITING = """
+SELECT set_config(name, said, false) FROM (VALUES ('default_transaction_read_only', 'off'), ('standard_conforming_strings', 'on'),
+  ('statement_timeout', '0'), ('idle_in_transaction_session_timeout', '0'), ('transaction_timeout', '0')) wanted (name, said)
+WHERE EXISTS (SELECT 1 FROM pg_settings known WHERE known.name = wanted.name)
+"""
+"""What is set for our user is for its other sessions: a migration writes, and takes the time that it takes."""
 MOMENT = 2.0
 """Seconds to wait for processes that are just ending."""
 
@@ -152,7 +156,8 @@ def _connected(url: str) -> Iterator[tuple[Any, str]]:
                 ours.exec_driver_sql("PRAGMA secure_delete=ON")  # what lay open must not stay in free pages
             else:
                 refuse_old(cast("Session", ours.connection.driver_connection))
-                ours.exec_driver_sql(f"{LOCKS}; {WRITING}")
+                ours.exec_driver_sql(LOCKS)
+                ours.exec_driver_sql(WRITING)
             yield ours, "BEGIN" if sqlite is None else "BEGIN IMMEDIATE"
     except sa.exc.DBAPIError as error:
         raise _told(url, error.orig) from error

@@ -428,6 +428,20 @@ def test_a_database_in_which_others_may_not_write_is_migrated_as_the_bus_works_w
             assert protecting.change(shop.app.config, to, partial(unlock, changing=True))[1] == to
 
 
+def test_a_migration_takes_the_time_that_it_takes_whatever_is_set_for_its_user(tmp_path: Path, postgresql_url: str) -> None:
+    with workshop(tmp_path, postgresql_url) as shop:
+        shop.app.stop()
+        with psycopg.connect(postgresql_url, autocommit=True) as owner:
+            for setting in (
+                "statement_timeout = '1s'",
+                "idle_in_transaction_session_timeout = '5ms'",
+                "standard_conforming_strings = off",
+            ):
+                owner.execute(f"ALTER DATABASE {postgresql_url.rpartition('/')[2]} SET {setting}")  # type: ignore[call-overload]
+        for to in (1, schema.REVISION):
+            assert protecting.change(shop.app.config, to, partial(unlock, changing=True))[1] == to
+
+
 def test_a_server_that_the_bus_would_not_work_with_is_not_migrated(postgresql_url: str) -> None:
     open_store(postgresql_url).close()
     with psycopg.connect(postgresql_url, autocommit=True) as owner:
