@@ -88,13 +88,14 @@ class Listener:
         if self.ring is not None:
             tickets = connection.channel()
             self._line.declare(tickets)
-            how = {"on_message": self._on_ticket, "prefetch_count": PREFETCH, "accept": ["json"], "auto_declare": False}
-            found.append(kombu.Consumer(tickets, [self._line.queue], **how))
+            how = {"on_message": self._on_ticket, "on_decode_error": self._on_foreign, "prefetch_count": PREFETCH, "accept": ["json"]}
+            found.append(kombu.Consumer(tickets, [self._line.queue], auto_declare=False, **how))
         if self.hear is not nobody and self._line.shared:
             mine = kombu.Queue(
                 f"{self._line.news.name}.{new_id()}", exchange=self._line.news, exclusive=True, auto_delete=True, durable=False
             )
-            found.append(kombu.Consumer(connection.channel(), [mine], on_message=self._on_news, no_ack=True, accept=["json"]))
+            heard = {"on_message": self._on_news, "on_decode_error": self._on_foreign, "no_ack": True, "accept": ["json"]}
+            found.append(kombu.Consumer(connection.channel(), [mine], **heard))
         return found
 
     def _on_ticket(self, message: kombu.Message) -> None:
@@ -111,6 +112,11 @@ class Listener:
             self.hear(ids_in(message))
         except Exception as error:  # noqa: BLE001 - as above
             self._line.log("channel.news-failed", repr(error))
+
+    def _on_foreign(self, message: kombu.Message, error: Exception) -> None:
+        """What kombu cannot even unpack is none of ours; who left it would be given it again, as would the next worker."""
+        self._line.log("channel.foreign", f"a message that no process of the bus sent was thrown away: {error}")
+        message.ack()
 
     def _drain(self, connection: kombu.Connection) -> None:
         """Wait for tickets and deliver them; ends by `TimeoutError`.

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import amqp
 import kombu
 import pytest
 
@@ -53,6 +54,32 @@ class TestRabbitMQ(BrokerContract):
     @pytest.fixture
     def broker(self, rabbitmq: RabbitMQ) -> RabbitMQ:
         return rabbitmq
+
+
+def test_what_others_leave_in_our_queue_ends_no_line(rabbitmq_url: str) -> None:
+    channel, listener, news = KombuChannel(rabbitmq_url), Listener(), Listener()
+    channel.consume(listener.ring)
+    channel.on_news(news.ring)
+    try:
+        wait_until(lambda: channel.describe()["connected"])
+        with kombu.Connection(rabbitmq_url) as other:
+            out = other.channel()
+            for body, headers in (
+                (b"not packed", {"compression": "application/x-gzip"}),
+                (b"\x80pickled", {}),
+                (b"[" * 10_000, {}),
+                (b"{}", {}),
+            ):
+                told = amqp.Message(body, content_type="application/json", content_encoding="nonsense", application_headers=headers)
+                out.basic_publish(told, routing_key=QUEUE)
+                out.basic_publish(told, exchange="snodo.news")
+        channel.publish(["run-1"])
+        channel.publish_news(["message-1"])
+        assert listener.has({"run-1"}, 20)
+        assert news.has({"message-1"}, 20)
+        assert channel.describe()["outages"] == 0
+    finally:
+        channel.close()
 
 
 def test_a_ticket_holds_run_ids_and_nothing_else() -> None:
