@@ -44,7 +44,7 @@ from bus.engine.leases import Leases
 from bus.engine.lifeline import Lifelines
 from bus.engine.outside import Outside
 from bus.engine.polling import Polling
-from bus.engine.presence import Presence, gates, processes
+from bus.engine.presence import Presence, facts_of, gates, processes
 from bus.engine.projection import Entry, write, write_apart
 from bus.engine.search import Question
 from bus.engine.sequencer import Sequencer
@@ -154,6 +154,7 @@ class App:
             self.config.retention, minima_of(self.adapters), self.store, self.clock, self.keys, self.attachments
         )  # fmt: skip
         self.destruction.again()
+        self._started = self.clock.now()
         self.rules = Activation(self.store, self.clock, operations_of(self.adapters))
         self.rules.begin(self.config.rules, activate=self.config.activate_at_start)
 
@@ -357,7 +358,7 @@ class App:
         now = self.clock.now()
         with self.store.read() as tx:
             shown = watching.top(tx, now)
-            present = processes(tx, now)
+            present = self.at_work(tx, now)
             others = gates(tx, now, but=self.engine.owner)
         return {
             **watching.with_gates(shown, [self._gates(), *others]),
@@ -365,6 +366,13 @@ class App:
             "rules": self.catalog().digest,
             "processes": list[JsonValue](present),
         }
+
+    def at_work(self, tx: Tx, now: dt.datetime) -> list[JsonObject]:
+        """All that are at work; on a database that is for one process this one, which tells nobody."""
+        if self._presence is not None:
+            return processes(tx, now)
+        rules = self.catalog().digest
+        return [{**facts_of(self.engine.owner, self.role, rules, self._started), "seen": text_of(now), "silent": 0.0}]
 
     def _gates(self) -> JsonObject:
         """The gates of this process; a door has none."""
@@ -461,7 +469,7 @@ class App:
     def rules_in_force(self) -> JsonObject:
         """See `bus.activation.Activation.describe`; and which process works under which rules, what the settings were at its start."""
         with self.store.read() as tx:
-            present = processes(tx, self.clock.now())
+            present = self.at_work(tx, self.clock.now())
         return {**self.rules.describe(), "processes": list[JsonValue](present), "settings": dict(self.config.fingerprints)}
 
     # -- the adapters' doors -----------------------------------------------------------------------------------------
@@ -492,7 +500,7 @@ class App:
                 hint="does somebody hold a lock on a table, or is a synchronous standby away? bus doctor looks",
             )  # fmt: skip
         with self.store.read() as tx:
-            present = processes(tx, self.clock.now())
+            present = self.at_work(tx, self.clock.now())
             anchors: list[JsonValue] = [dict(one._asdict()) for one in standing(tx, self.config.anchors, self.clock.now())]
         return {
             "role": self.role, "time": self._now(), "rules": self.catalog().digest, "routes": len(self.catalog().routes),

@@ -76,11 +76,11 @@ def _of_store(app: App) -> Iterator[Figure]:
         waiting = _waits.setdefault(app, _Waits()).of(tx)
         unsealed = tx.all("oldest_unsealed")
         stopped = tx.all("lanes_of_the_dead")
-        present = tx.all("processes_at_work")
+        present = app.at_work(tx, now)
         anchors = {f"{one.kind} {one.name}": one for one in standing(tx, app.config.anchors, now)}
     oldest = (now - moment_of(due["oldest"])).total_seconds() if due["oldest"] else 0.0
     runs = {"due": due["runs"], "later": counts["ready"] - due["runs"], "dead": counts["dead"], "waiting": waiting}
-    roles = [row["role"] for row in present]
+    roles = [str(row["role"]) for row in present]
     lanes = {row["name"]: 1.0 for row in stopped}
     yield Figure("snodo_runs", "Runs that are not at their end: due, ready later, dead letters, and open waits.", runs, "state")
     yield Figure("snodo_oldest_due_seconds", "For how long the oldest run that is due has been.", {"": max(oldest, 0.0)})

@@ -32,6 +32,15 @@ SILENT = dt.timedelta(seconds=3 * EVERY)
 FORGOTTEN = dt.timedelta(days=1)
 
 
+def facts_of(identity: str, role: str, rules: str, started: dt.datetime) -> dict[str, str | int]:
+    """What this process says of itself: to the others, or to people where it is alone; as its role, the command that began it."""
+    command = "serve" if role == "all" else role
+    return {
+        "id": identity, "role": command, "host": socket.gethostname(), "pid": os.getpid(), "version": version("snodo"), "rules": rules,
+        "started": text_of(started),
+    }  # fmt: skip
+
+
 def new_identity() -> str:
     """A name for this process, by which `gone` knows it again: ``<id>@<machine>.<process>.<its start>``."""
     return f"{new_id()}@{_machine()}.{os.getpid()}.{_started(os.getpid())}"
@@ -86,10 +95,7 @@ class Presence:
         self._workers, self._gates, self._lifelines, self._heard = workers, gates, lifelines, heard
         self._said = canonical({})
         self._store, self._clock, self._id = store, clock, identity
-        self._facts = {
-            "id": identity, "role": role, "host": socket.gethostname(), "pid": os.getpid(), "version": version("snodo"), "rules": rules,
-            "started": text_of(clock.now()),
-        }  # fmt: skip
+        self._facts = facts_of(identity, role, rules, clock.now())
         self._log = logger("snodo.presence")
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._go_on, name="snodo-presence", daemon=True)

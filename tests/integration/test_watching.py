@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,14 @@ def test_top_tells_rates_latencies_failures_and_gates(server: Server) -> None:
     assert 0 <= route["half"] <= route["most"] < 20
     assert (2, 1, 0, 0, "closed") == (system["answered"], system["refused"], system["unanswered"], system["out"], system["circuit"])
     assert shown["received"] == pytest.approx(3 / shown["seconds"], abs=0.01)
+
+
+def test_a_process_that_is_alone_tells_of_itself(server: Server) -> None:
+    ask = Caller(server.port, "sistemista")
+    told = [ask("GET", "/top").json, ask("GET", "/status").json["bus"], ask("GET", "/rules").json]
+    assert [[(one["role"], one["pid"], one["silent"]) for one in those["processes"]] for those in told] == [
+        [("serve", os.getpid(), 0.0)]
+    ] * 3
 
 
 def test_top_counts_dead_letters_and_runs_that_are_due(server: Server) -> None:
