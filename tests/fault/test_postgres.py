@@ -319,6 +319,22 @@ FORGET = "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$"
 """Takes the session's prepared statements away without psycopg's noticing."""
 
 
+def test_a_schema_that_comes_before_that_of_the_tables_is_named(postgresql: PostgreSQL) -> None:
+    url = postgresql.new_database()
+    store = PostgresStore(url)
+    store.write(lambda tx: add(tx, "before")).result(60)
+    with psycopg.connect(url, autocommit=True) as line:
+        line.execute("CREATE SCHEMA snodo")
+        line.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
+    with pytest.raises(StoreError, match="is empty") as refused:
+        store.write(lambda tx: add(tx, "after")).result(60)
+    assert refused.value.hint == "tables of a bus are in the schema public, and search_path leads to snodo now: drop that, or set the path"
+    store.close()
+    postgresql.drop_database(url)
+
+
 def test_a_database_that_was_made_anew_under_a_process_is_refused_and_left_empty(postgresql: PostgreSQL) -> None:
     url = postgresql.new_database()
     store = PostgresStore(url)

@@ -88,12 +88,22 @@ def prepare_postgres(session: psycopg.Connection[Any]) -> None:
     refuse(revision_of_postgres(session))
 
 
+def _elsewhere(session: psycopg.Connection[Any]) -> str:
+    """What to do where another schema of the database has the tables: a new one of the user's name comes before it."""
+    [found] = session.execute(
+        "SELECT string_agg(quote_ident(schemaname), ', '), quote_ident(current_schema()) FROM pg_tables WHERE tablename = 'schema_revision'"
+    ).fetchall()
+    said, now = found.values() if isinstance(found, dict) else found
+    return f"tables of a bus are in the schema {said}, and search_path leads to {now} now: drop that, or set the path" if said else ""
+
+
 def refuse_emptied(session: psycopg.Connection[Any]) -> None:
     """For a process that works in this database already. Makes nothing: an empty one is not the one in which it began."""
     found = revision_of_postgres(session)
     if found == 0:
         raise StoreError(
             "the database is empty, and it was not when this process began", code="store.vanished",
-            hint="is it the right server? else stop all processes of the bus and restore the backup: nothing is taken in meanwhile",
+            hint=_elsewhere(session)
+            or "is it the right server? else stop all processes of the bus and restore the backup: nothing is taken in meanwhile",
         )  # fmt: skip
     refuse(found)
