@@ -44,7 +44,7 @@ from bus.engine.live import Live, Surroundings
 from bus.engine.loading import Loaded, Loading
 from bus.engine.outside import Outside, Result
 from bus.engine.rests import Rests
-from bus.engine.settle import Settled, Settling, park
+from bus.engine.settle import Settled, Settling, has_ended, park
 from bus.engine.sweeper import Sweeper
 from bus.engine.throttles import Throttles
 from bus.errors import SnodoError
@@ -94,6 +94,13 @@ class _Free(NamedTuple):
     lane: str
 
 
+class Stand(NamedTuple):
+    """What a suspect that was tried stands at: its ordered lane, or nothing where a gate turned it away; and paths of its open waits."""
+
+    lane: str
+    waits: tuple[str, ...]
+
+
 class Engine:
     """See the module. ``ring`` tells everybody that runs are ready; ``told`` hears the news.
 
@@ -123,7 +130,7 @@ class Engine:
         self._unwritten: dict[str, Live] = {}
         self._rung: dict[str, None] = {}
         self._suspect = ""
-        self._stand: dict[str, str] = {}
+        self._stand: dict[str, Stand] = {}
         self._alarms: list[tuple[dt.datetime, str]] = []
         self._stopping = threading.Event()
         self._last_moment = math.inf
@@ -405,10 +412,15 @@ class Engine:
         return first
 
     def _in_vain(self, tx: Tx) -> Collection[str]:
-        """Suspects that we have tried, and that could do nothing still: their lane is taken, or their gate has not called them."""
-        taken = {lane for lane in set(self._stand.values()) if lane and tx.one("lane", name=lane) is not None}
-        away = self._gates.are_away(run for run, lane in self._stand.items() if not lane)
-        self._stand = {run: lane for run, lane in self._stand.items() if lane in taken} | dict.fromkeys(away, "")
+        """Suspects that we have tried, and that could do nothing still: their lane is taken, or their gate has not called them, and
+        nothing that they wait for has come.
+        """
+        taken = {one for one in {stand.lane for stand in self._stand.values()} if one and tx.one("lane", name=one) is not None}
+        away = {*self._gates.are_away(run for run, stand in self._stand.items() if not stand.lane)}
+        vain = {run: stand for run, stand in self._stand.items() if stand.lane in taken or run in away}
+        self._stand = {
+            run: stand for run, stand in vain.items() if not any(has_ended(tx.one("wait", run=run, path=path)) for path in stand.waits)
+        }
         return self._stand
 
     def _crowds(self, most: int, now: dt.datetime) -> list[Crowd]:
@@ -531,8 +543,8 @@ class Engine:
             self._clear(live)
         for path, lane in done.held_up.items():
             self._lanes.wait(lane, live.id, path)
-        if live.strikes >= SUSPECT and done.woken and live.at_risk and len(live.walk.pending) == 1:
-            self._stand[live.id] = next(iter(done.held_up.values()), "")
+        if live.strikes >= SUSPECT and done.woken and (waits := live.beside_one_call()) is not None:
+            self._stand[live.id] = Stand(next(iter(done.held_up.values()), ""), waits)
         if done.lost or done.left or self._live.get(live.id) is not live:
             self._forget(live)
             if done.due is not None:

@@ -102,6 +102,11 @@ class Live:
         """Whether a call or a probe of it is still to be made."""
         return any(isinstance(ask, Call) for ask in self.walk.pending.values())
 
+    def beside_one_call(self) -> tuple[str, ...] | None:
+        """Paths of its waits, where one call or probe is still to be made and all else waits; None where it is not so."""
+        waits = tuple(path for path, ask in self.walk.pending.items() if isinstance(ask, Await))
+        return waits if self.at_risk and len(waits) + 1 == len(self.walk.pending) else None
+
     @property
     def got_on(self) -> bool:
         """Whether what may have ended its owners came home this time: one of its branches proves nothing of another."""

@@ -180,7 +180,7 @@ class Settling:
     def _wait(self, tx: Tx, live: Live, wait: Await, now: dt.datetime) -> bool:
         """Open a wait, unless it was opened before; true when it has ended, or what it waits for is here."""
         row = tx.one("wait", run=live.id, path=wait.path)
-        if _has_ended(row):
+        if has_ended(row):
             return True
         if row is None or row["state"] == "given up":
             row = self._open(tx, live, wait, now)
@@ -229,10 +229,11 @@ class Settling:
     def _woken_meanwhile(tx: Tx, live: Live) -> bool:
         """Whether an open ask of the walk was answered by somebody else while we held the run."""
         waits = (ask for ask in live.walk.pending.values() if isinstance(ask, Await))
-        return any(_has_ended(tx.one("wait", run=live.id, path=wait.path)) for wait in waits)
+        return any(has_ended(tx.one("wait", run=live.id, path=wait.path)) for wait in waits)
 
 
-def _has_ended(wait: Row | None) -> bool:
+def has_ended(wait: Row | None) -> bool:
+    """Whether somebody else has answered it: a message came, or its deadline passed."""
     return wait is not None and wait["state"] in ("matched", "expired")
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from bus.clock import FixedClock, text_of
 from bus.engine import dead, engine
+from bus.engine.arrival import Submission
 from bus.engine.claims import SUSPECT
 from bus.engine.engine import QUIET
 from bus.engine.holding import Holding
@@ -18,6 +19,7 @@ from bus.engine.lanes import LANE_PAUSE
 from bus.engine.sweeper import Sweeper
 from bus.errors import Conflict
 from bus.log.keyring import Keyring
+from bus.message import parsed
 from bus.store.sqlite import SqliteStore
 from bus.testing.simulated_system import TIMEOUT
 from bus.testing.simulated_world import LEASE
@@ -139,11 +141,11 @@ def test_many_suspects_are_soon_through_while_messages_come_and_these_do_not_wai
     assert max(waited.values()) < 4
 
 
-def behind_a_dead_letter(world: Simulation, count: int) -> list[str]:
+def behind_a_dead_letter(world: Simulation, count: int, kind: str = "lavoro") -> list[str]:
     """So many suspects that wait for an ordered lane, which a dead letter holds: its call ended the process, and they stood in line."""
     world.threads = 16
     die(world)
-    found = [send(world, "lavoro", caso=f"c{n}", iuv=f"i{n}", voci=["a"]) for n in range(count + 1)]
+    found = [send(world, kind, caso=f"c{n}", iuv=f"i{n}", **({"voci": ["a"]} if kind == "lavoro" else {})) for n in range(count + 1)]
     for _ in range(6):
         turn(world)
         outside = world.processes[0].outside
@@ -173,6 +175,26 @@ def test_suspects_that_wait_for_a_lane_which_a_dead_letter_holds_keep_nobody_wai
     world._pass(TIMEOUT)
     world.calm()
     assert [state(world, one) for one in found] == ["done"] * 6
+
+
+def test_a_suspect_at_a_taken_lane_that_waits_for_a_message_too_is_tried_when_that_comes_and_not_before(world: Simulation) -> None:
+    found = behind_a_dead_letter(world, 1, "fianco")
+    tried = []
+    for tick in range(100):
+        if tick == 40:
+            for case in ("c0", "c1"):
+                world._send(Submission("sim.parte", {"chi": "altro", "caso": case}, "portale", key=case))
+        turn(world)
+        tried.append(world.processes[0].engine._apart())
+        out = world.processes[0].outside.pending
+        turn(world, *["answer"] * len(out))
+        world.clock.move(dt.timedelta(seconds=0.1))
+        world.running += 0.1
+    assert not any(tried[20:40] + tried[60:]), "it was tried once, and again when the message had come"
+    with world.store.read() as tx:
+        told = [parsed(row["content"]) for row in tx.all("newest_records", most=9)]
+    assert "spedisci" in {str(one.get("path")).rpartition("/")[2] for one in told if one["kind"] == "answered"}
+    assert [state(world, one) for one in found] == ["dead", "ready"]
 
 
 def test_suspects_that_a_crowded_gate_turned_away_keep_nobody_waiting(world: Simulation) -> None:
