@@ -15,13 +15,11 @@ from bus.clock import Clock, moment_of, text_of
 from bus.engine import reasons
 from bus.engine.projection import Entry, entry, holder, write, write_apart
 from bus.errors import Conflict, Erased, Forbidden, Invalid, NotFound
-from bus.log import log
+from bus.log import log, requests
 from bus.log.record import Record, record_of
-from bus.message import JsonObject, JsonValue, canonical, new_id, parsed
+from bus.message import JsonObject, JsonValue, new_id, parsed
 from bus.store import Row, Tx, listed
 
-PATIENCE = dt.timedelta(days=7)
-"""How long a request waits for the second person; then what it says of the subject is erased too."""
 LONGEST = 200
 """Characters of what names a subject."""
 OVER = frozenset({"done", "cancelled"})
@@ -76,15 +74,13 @@ def ask(tx: Tx, subject: str, reason: str, actor: str, clock: Clock) -> JsonObje
     key, now = tx.keys.fresh(), clock.now()
     record = Record(new_id(), "erasure", now, actor=actor, data={"messages": len(found.messages)})
     write(tx, entry(record, key, {"request": {"subject": subject, "reason": told}}))
-    until = text_of(now + PATIENCE)
-    tx.do("add_mark", name=_mark(record.id), value=canonical({"key": key.id, "until": until}).decode())
-    return {"id": record.id, "until": until, **found.as_json()}
+    return {"id": record.id, "until": text_of(now + requests.PATIENCE), **found.as_json()}
 
 
 def waiting(tx: Tx, now: dt.datetime) -> list[JsonObject]:
     """The requests that nobody has confirmed yet, without whom they are about: ``id``, ``asked``, ``until``, ``by``, ``messages``."""
     found: list[JsonObject] = []
-    for mark in tx.all("erasures_asked"):
+    for mark in tx.all("all_erasures"):
         until = parsed(mark["value"])["until"]
         row = tx.one("record", id=mark["name"].partition(" ")[2])
         if row is not None and moment_of(until) >= now:
@@ -109,14 +105,14 @@ def _request(tx: Tx, identity: str) -> tuple[Record, Any]:
     return record, log.json_payload(tx, str(record.payload("request")))
 
 
-def _with_it(tx: Tx, identity: str, found: Reach) -> dict[str, int]:
-    """Other requests that ask for nothing more, and say of whom: by the name of their mark the key of what they say."""
-    settled = dict[str, int]()
-    for row in tx.all("erasures_asked"):
+def _with_it(tx: Tx, identity: str, found: Reach) -> set[int]:
+    """Of other requests that ask for nothing more the keys of what they say; they are over when these are destroyed."""
+    settled = set[int]()
+    for row in tx.all("all_erasures"):
         other = row["name"].partition(" ")[2]
         with contextlib.suppress(Erased):
             if other != identity and set(holdings(tx, _request(tx, other)[1]["subject"]).messages) <= set(found.messages):
-                settled[row["name"]] = parsed(row["value"])["key"]
+                settled.add(parsed(row["value"])["key"])
     return settled
 
 
@@ -135,16 +131,13 @@ def confirm(tx: Tx, identity: str, actor: str, clock: Clock, file_keys: Mapping[
     if not {*found.files, *found.shared} <= set(file_keys):
         raise Conflict("another file came this very moment", code="subject.changed", hint="confirm again")
     _nobody_waits_for(tx, found.files, clock.now())
-    settled = _with_it(tx, identity, found)
-    keys = {*_keys_of(tx, found, request, file_keys, actor, clock), *settled.values()}
+    keys = {*_keys_of(tx, found, request, file_keys, actor, clock), *_with_it(tx, identity, found)}
     records = [
         Record(new_id(), "erased", clock.now(), actor=actor, data={"asked": identity, "by": request.actor, **part})
         for part in _parts(found, sorted(keys))
     ]
     for record in records:
         write_apart(tx, record, {"reason": {"text": told["reason"]}})
-    for mark in (_mark(identity), *settled):
-        tx.do("drop_mark", name=mark)
     shown: JsonObject = {"id": identity, "record": records[0].id, "messages": len(found.messages), "files": len(found.files)}
     shown["lost"] = list[JsonValue](file for file in found.files if file_keys[file] is None)
     return Done(shown, tuple(keys), found.files)
@@ -180,12 +173,11 @@ def _parts(found: Reach, keys: Sequence[int]) -> Iterator[dict[str, Any]]:
 def expire(tx: Tx, clock: Clock) -> tuple[int, ...]:
     """Give up requests that nobody confirmed; returns the keys of what they say."""
     keys = []
-    for row in tx.all("erasures_asked"):
+    for row in tx.all("all_erasures"):
         told = parsed(row["value"])
         if moment_of(told["until"]) < clock.now():
             data = {"asked": row["name"].partition(" ")[2], "messages": [], "files": [], "keys": [told["key"]]}
             write(tx, Entry(Record(new_id(), "erased", clock.now(), data=data)))
-            tx.do("drop_mark", name=row["name"])
             keys.append(told["key"])
     return tuple(keys)
 

@@ -15,15 +15,15 @@ from bus.clock import text_of
 from bus.engine import cases
 from bus.errors import Erased
 from bus.functions import cf_valid
-from bus.log import log, payload
+from bus.log import log, payload, requests
 from bus.log.payload import Sealed, Text
 from bus.log.record import WEAK, Record, content
-from bus.message import canonical
+from bus.message import canonical, parsed
 from bus.store import Key, Keys, Row, Tx, listed
 
 TABLES = (
     "messages", "message_keys", "intake_keys", "cases", "case_keys", "runs", "waits", "matches", "facts", "sequences", "lanes",
-    "attachments", "holders", "enclosures", "erased_keys",
+    "attachments", "holders", "enclosures", "erased_keys", "erasures",
 )  # fmt: skip
 
 MOST_OF_CODE = 24
@@ -405,6 +405,12 @@ def attached(keys: Keys, record: Record) -> tuple[str, str, str]:
     return file, record.data.get("sender", record.actor), record.data.get("came", text_of(record.time))
 
 
+def _requested(tx: Tx, record: Record, values: Values) -> None:
+    request = str(record.payload("request"))
+    name, value = requests.mark(record, log.keys_of(tx, [request]).get(request))
+    tx.do("add_mark", name=name, value=value)
+
+
 def _erased(tx: Tx, record: Record, values: Values) -> None:
     """What names the person goes out of the tables; matters keep the tokens by which they hang together."""
     for message in record.data["messages"]:
@@ -424,6 +430,9 @@ def _erased(tx: Tx, record: Record, values: Values) -> None:
         tx.do("drop_attachment", file=file)
     for key in record.data["keys"]:
         tx.do("add_erased_key", key=key)
+    for row in tx.all("all_erasures"):
+        if parsed(row["value"])["key"] in record.data["keys"]:
+            tx.do("drop_mark", name=row["name"])
 
 
 CLAUSES: Mapping[str, Callable[[Tx, Record, Values], None]] = {
@@ -446,6 +455,7 @@ CLAUSES: Mapping[str, Callable[[Tx, Record, Values], None]] = {
     "unanswered": _call_ended,
     "redelivered": _redelivered,
     "attached": _attached,
+    "erasure": _requested,
     "erased": _erased,
     "disposed": _erased,
 }

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from bus.log import log, waits
+from bus.log import log, requests, waits
 from bus.log.diagnosis import Broken, Fault, Line, in_table
 from bus.log.record import WEAK
 from bus.log.stored import StoredTree
@@ -108,7 +108,7 @@ def _known_again(tx: Tx) -> None:
 
 
 def _destroyed(tx: Tx) -> None:
-    """Raises `Broken` where the keys that each start destroys again are others than those that records say are destroyed."""
+    """Raises `Broken` where the keys that each start destroys again, or the requests of erasures that wait, are others than records say."""
     told = {key for record in log.every_of_kinds(tx, GONE) for key in record.data.get("keys", ())}
     if wrong := sorted(told.symmetric_difference(row["key"] for row in tx.all("erased_keys"))):
         said = "does not stand" if wrong[0] in told else "stands"
@@ -116,6 +116,7 @@ def _destroyed(tx: Tx) -> None:
         raise Broken(
             Fault("table", sentence, hint="each start of the bus destroys the keys that stand there, and only those: do not start it")
         )
+    requests.compare(tx, told)
 
 
 def traced(tx: Tx, after: int, until: int) -> int:

@@ -620,8 +620,11 @@ DELETE FROM marks WHERE name LIKE 'gates %' AND name NOT IN (SELECT 'gates ' || 
 -- name: gates_said
 SELECT p.id, m.value FROM processes p JOIN marks m ON m.name = 'gates ' || p.id WHERE p.seen >= :since ORDER BY p.id
 
--- name: erasures_asked
+-- name: all_erasures
 SELECT name, value FROM marks WHERE name LIKE 'erasure %' ORDER BY name
+
+-- name: forget_erasures
+DELETE FROM marks WHERE name LIKE 'erasure %'
 
 -- name: drop_mark
 DELETE FROM marks WHERE name = :name

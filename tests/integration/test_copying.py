@@ -13,6 +13,7 @@ from bus.app import App
 from bus.cli import main
 from bus.config import load
 from bus.errors import ConfigError
+from tests.integration.test_erasure import NAME, WHO, asked, confirmed, greet, two_sysadmins
 from tests.small_bus import Caller, running, wait_reply, write
 
 
@@ -74,6 +75,18 @@ def test_the_log_is_copied_byte_for_byte_with_its_numbers(tmp_path, old, postgre
             "SELECT kind, name, size, time, evidence FROM anchors ORDER BY kind, name, size",
         ):
             assert new.execute(query).fetchall() == raw.execute(query).fetchall()
+
+
+def test_an_erasure_that_waits_for_a_second_person_still_waits(tmp_path, postgresql_url, capsys):
+    with running(tmp_path / "old", keys=two_sysadmins()) as server:
+        greet(server, NAME, WHO)
+        request = asked(server).json["id"]
+    copied(tmp_path / "old", tmp_path / "new", postgresql_url, capsys)
+    log = {"key": str(tmp_path / "old/var/log.key")}
+    with running(
+        tmp_path / "new", store={"url": postgresql_url}, keystore=keys_of(tmp_path / "old"), log=log, keys=two_sysadmins()
+    ) as server:
+        assert confirmed(server, request).status == 200
 
 
 def test_a_store_that_holds_something_is_not_copied_into(tmp_path, old, postgresql_url, capsys):

@@ -26,7 +26,7 @@ from bus.cli import main
 from bus.clock import FixedClock
 from bus.engine import erasure, projection
 from bus.errors import Erased
-from bus.log import log
+from bus.log import log, requests
 from bus.log.payload import key_number
 from tests.integration.kit import until
 from tests.small_bus import Caller, Process, key_of, running, settings, wait_reply
@@ -162,6 +162,31 @@ def test_a_key_that_each_start_would_destroy_or_spare_against_what_the_records_s
         raw.execute(change)
     assert main(verify) == 5
     assert "in the table `erased_keys`, and the records say otherwise" in capsys.readouterr().out
+
+
+def test_a_request_that_is_hidden_or_was_never_asked_is_found(tmp_path, url, capsys):
+    with running(tmp_path, keys=two_sysadmins(), store={"url": url}) as server:
+        greet(server, NAME, WHO)
+        greet(server, "Mario", OTHER)
+        done, again, waits = (asked(server, who).json["id"] for who in (WHO, WHO, OTHER))
+        assert confirmed(server, done).status == 200
+        store = server.app.store
+        with store.read() as tx:
+            [mark] = map(dict, tx.all("all_erasures"))
+        assert mark["name"] == f"erasure {waits}"
+        verify = ["log", "verify", "--config", str(tmp_path / "config.yaml")]
+        assert main(verify) == 0, capsys.readouterr()
+        old = {**mark, "name": f"erasure {again}"}
+        for change in ([], [{**mark, "value": mark["value"].replace("20", "21", 1)}], [mark, old]):
+            store.write(lambda tx, rows=change: (tx.do("forget_erasures"), tx.many("add_mark", rows))).result()
+            assert main(verify) == 5
+            said = capsys.readouterr().out
+            assert f"erasure {again if old in change else waits} does not stand in the table `marks` as the records say" in " ".join(
+                said.split()
+            )
+        assert mark["value"] in said or old in change
+        store.write(lambda tx: (tx.do("forget_erasures"), tx.many("add_mark", [mark]))).result()
+        assert main(verify) == 0, capsys.readouterr()
 
 
 def test_no_byte_is_left_on_a_server_in_exports_in_what_the_doctor_says_or_in_temporary_files(tmp_path, postgresql_url, monkeypatch):
@@ -337,7 +362,7 @@ def test_a_request_that_nobody_confirms_is_forgotten(town, monkeypatch):
     with town.app.store.read() as tx:
         record, told = erasure.asked(tx, request, town.app.clock.now())
     assert told["subject"] == WHO
-    late = town.app.clock.now() + erasure.PATIENCE * 2
+    late = town.app.clock.now() + requests.PATIENCE * 2
     assert [one["id"] for one in town.app.destruction.waiting()] == [request]
     monkeypatch.setattr(town.app.clock, "now", lambda: late)
     assert town.app.destruction.waiting() == []
@@ -356,7 +381,7 @@ def test_a_request_that_nobody_confirms_is_forgotten_when_it_expires_though_nobo
             number = key_number(bytes(tx.one("payload", id=erasure.asked(tx, request, app.clock.now())[0].payload("request"))["nonce"]))
         time.sleep(0.3)
         assert not app.keys.is_gone(number)
-        late = app.clock.now() + erasure.PATIENCE * 2
+        late = app.clock.now() + requests.PATIENCE * 2
         monkeypatch.setattr(app.clock, "now", lambda: late)
         until(lambda: app.keys.is_gone(number), "the key of what the request says is destroyed", within=20.0)
 

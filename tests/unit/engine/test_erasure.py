@@ -6,7 +6,7 @@ import datetime as dt
 
 from bus.engine import accesses, erasure
 from bus.engine.accesses import Looker
-from bus.log import log
+from bus.log import log, requests
 from bus.log.payload import key_number
 from bus.testing.simulation import Simulation
 from tests.unit.engine.test_heart import send, turn, world
@@ -41,7 +41,7 @@ def test_why_somebody_looked_at_a_message_stays_when_the_message_is_erased(world
 def test_a_request_that_nobody_confirmed_is_given_up_once(world: Simulation) -> None:
     send(world, "ricevuta", chi=WHO, iuv="i")
     request = ask(world)
-    world.clock.move(erasure.PATIENCE + dt.timedelta(seconds=1))
+    world.clock.move(requests.PATIENCE + dt.timedelta(seconds=1))
     given_up = [world.store.write(lambda tx: erasure.expire(tx, world.clock)).result() for _ in range(2)]
     assert [set(keys) for keys in given_up] == [keys_of(world, request), set()]
 
