@@ -117,7 +117,7 @@ class Anchoring:
         if last == newest.size and key.name in self._asked:
             return
         signed = note.parse(newest.note)
-        signature = outside.cosign(at.url, key, signed, newest.size, last, lambda old: self._proof(old, newest.size))
+        signature = outside.cosign(at.url, key, signed, newest.size, last, lambda old: self._proof(old, newest.size), at.proxy)
         self._keep(WITNESS, key.name, newest.size, signed.signed(signature).encode())
         self._asked.add(key.name)
 
@@ -131,7 +131,7 @@ class Anchoring:
         now = self._clock.now()
         if row is not None and (row["size"] == newest.size or now - moment_of(row["time"]) < dt.timedelta(seconds=at.every)):
             return
-        answer, time = outside.stamp(at.url, newest.note, at.ca.read_bytes())
+        answer, time = outside.stamp(at.url, newest.note, at.ca.read_bytes(), at.proxy)
         if abs(time - (now := self._clock.now())) > APART:
             raise EvidenceError(
                 f"the authority's time is {text_of(time)}, ours {text_of(now)}", code="evidence.timestamp",

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
-from bus.config import WitnessAt
+from bus.config import ForwardProxy, WitnessAt
 from bus.errors import EvidenceError, Refused, SnodoError, Unreachable
 from bus.log import timestamp
 from bus.log.checkpoint import Checkpoint, checkpoint_of, cosigned, number
@@ -40,19 +40,21 @@ class _Answer(NamedTuple):
     content: bytes
 
 
-def cosign(url: str, key: Verifier, note: Note, size: int, old: int, proof: Proof) -> Signature:
+def cosign(
+    url: str, key: Verifier, note: Note, size: int, old: int, proof: Proof, proxy: ForwardProxy | None = None
+) -> Signature:  # fmt: skip
     """A witness' cosignature of a checkpoint of ``size`` records; ``old``: the last size that we know it signed (c2sp.org/tlog-witness).
 
     Raises `Unreachable`, or `Refused` when it says no: code ``WITNESS_AHEAD`` when it has seen a larger log than there is, ``WITNESS_FORK``
     when what it has seen does not go on as this one.
     """
     address = url.rstrip("/") + "/add-checkpoint"
-    answer = _post(address, _request(old, proof(old), note), "text/plain; charset=utf-8")
+    answer = _post(address, _request(old, proof(old), note), "text/plain; charset=utf-8", proxy)
     if answer.status == 409:
         old = _size(answer)
         if old > size:
             raise Refused(rolled_back(key.name, old, size), outside_code="WITNESS_AHEAD", hint=BACK)
-        answer = _post(address, _request(old, proof(old), note), "text/plain; charset=utf-8")
+        answer = _post(address, _request(old, proof(old), note), "text/plain; charset=utf-8", proxy)
     if answer.status != 200:
         said = answer.content[:300].decode("utf-8", "replace").strip()
         if answer.status == 422:
@@ -75,7 +77,7 @@ def heads(witnesses: Iterable[WitnessAt], origin: str) -> dict[str, Checkpoint]:
     for one in witnesses:
         key = verifier(one.key)
         try:
-            answer = _ask("GET", f"{one.url.rstrip('/')}/{place}/checkpoint")
+            answer = _ask("GET", f"{one.url.rstrip('/')}/{place}/checkpoint", one.proxy)
             held = parse(answer.content)
             if answer.status == 200 and cosigned(held, [key]) and (head := checkpoint_of(held.text)).origin == origin:
                 found[key.name] = head
@@ -109,25 +111,27 @@ def _signature(content: bytes, key: Verifier, note: Note) -> Signature:
     return found
 
 
-def stamp(url: str, stamped: bytes, authorities: bytes) -> tuple[bytes, dt.datetime]:
+def stamp(url: str, stamped: bytes, authorities: bytes, proxy: ForwardProxy | None = None) -> tuple[bytes, dt.datetime]:
     """A time stamp over these bytes (RFC 3161 over HTTP) and its time, verified. Raises `Unreachable`, `Refused` or `EvidenceError`."""
     asked = timestamp.ask(stamped)
-    answer = _post(url, asked.content, "application/timestamp-query")
+    answer = _post(url, asked.content, "application/timestamp-query", proxy)
     if answer.status != 200:
         raise Refused(f"the time-stamping authority answered {answer.status}", outside_code=str(answer.status))
     return answer.content, timestamp.verified(answer.content, stamped, authorities, asked)
 
 
-def _post(url: str, body: bytes, media_type: str) -> _Answer:
-    return _ask("POST", url, data=body, headers={"Content-Type": media_type})
+def _post(url: str, body: bytes, media_type: str, proxy: ForwardProxy | None) -> _Answer:
+    return _ask("POST", url, proxy, data=body, headers={"Content-Type": media_type})
 
 
-def _ask(method: str, url: str, **sent: Any) -> _Answer:
+def _ask(method: str, url: str, proxy: ForwardProxy | None, **sent: Any) -> _Answer:
     """At most `MOST_BYTES` of the answer, within `LONGEST` seconds; no redirection is followed."""
     import requests  # every process that starts would wait for it, and keep it
 
     try:
         with requests.Session() as session, _bounded(session) as over:
+            if proxy is not None:
+                sent["proxies"] = dict.fromkeys(("http", "https"), proxy.way)
             try:
                 with session.request(method, url, timeout=TIMEOUT, allow_redirects=False, stream=True, **sent) as response:
                     return _Answer(response.status_code, _whole(url, response))

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bus.adapter import Adapter
-from bus.config import Anchors
+from bus.config import Anchors, Timestamps, WitnessAt
 from bus.doctor.verdict import Surroundings, Verdict, ok, warning, wrong
 from bus.errors import ConfigError
 from bus.systems import adapters_of
@@ -70,11 +70,12 @@ def addresses(at: Surroundings) -> Iterator[Verdict]:
 
 
 def _vouching(anchors: Anchors) -> Iterator[tuple[str, str]]:
-    """Those who vouch for the log, with their addresses."""
-    for witness in anchors.witnesses:
-        yield f"witness {witness.key.partition('+')[0]}", witness.url
+    """Those who vouch for the log, with their addresses; of one behind a proxy, that."""
+    found: list[tuple[str, WitnessAt | Timestamps]] = [(f"witness {one.key.partition('+')[0]}", one) for one in anchors.witnesses]
     if anchors.timestamps is not None:
-        yield "the time-stamping authority", anchors.timestamps.url
+        found.append(("the time-stamping authority", anchors.timestamps))
+    for name, one in found:
+        yield (name, one.url) if one.proxy is None else (f"the proxy of {name}", one.proxy.url)
 
 
 def _addresses(system: str, settings: Iterable[tuple[str, Any]]) -> Iterator[Address]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import datetime as dt
 import json
@@ -32,6 +33,7 @@ from bus.log.checkpoint import cosigned
 from bus.log.note import COSIGNATURE, Signer
 from bus.log.stored import StoredTree
 from bus.log.verify import Trust, verify
+from tests.contract.forward_proxy import ForwardProxy
 from tests.integration.kit import ShiftedClock
 from tests.small_bus import write
 from tests.tsa import Authority
@@ -114,6 +116,39 @@ def test_a_witness_cosigns_what_the_bus_seals_and_the_auditor_sees_it(tmp_path):
         assert report.cosigned[WITNESS.verifier.name][0] == size
         # A store that knows nothing of the witness asks from 0, hears where it is, and goes on from there.
         assert outside.cosign(url, WITNESS.verifier, notes.parse(one.newest().note), size, 0, lambda old: _proof(one, old, size))
+
+
+@pytest.mark.parametrize("secret", ["", "una:chi@ve"])
+def test_a_witness_and_an_authority_behind_a_forward_proxy(tmp_path, authority, capfd, secret):
+    said = base64.b64encode(f"snodo:{secret}".encode()).decode() if secret else ""
+    with bus(tmp_path / "uno") as first:
+        key = str(first.key())
+    with ForwardProxy(user=said) as proxy, witness(tmp_path / "witness", key) as url:
+        way = {"url": proxy.url, "user": "snodo", "password": secret} if secret else proxy.url
+        witnesses = [{"url": url, "key": str(WITNESS.verifier), "proxy": way}]
+        stamps = {"url": authority.url, "ca": str(authority.root), "proxy": way}
+        with bus(tmp_path / "uno", witnesses=witnesses, timestamps=stamps) as one:
+            size = one.add(3)
+            assert [(standing.size, standing.late) for standing in one.app.anchoring.turn()] == [(size, False)] * 2
+            path = one.path
+            assert "chi@ve" not in repr(one.app.config)
+        assert [line.split()[1].decode().rstrip("/") for line in proxy.asked] == [f"{url}/add-checkpoint", authority.url.rstrip("/")]
+        assert doctor(path, capfd, "doctor.address") == [
+            ("ok", f"the proxy of witness {WITNESS.verifier.name} takes connections"),
+            ("ok", "the proxy of the time-stamping authority takes connections"),
+        ]
+        assert outside.heads(config.load(path).anchors.witnesses, ORIGIN)[WITNESS.verifier.name].size == size
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"])
+def test_a_forward_proxy_that_lets_nothing_through(answer):
+    with ForwardProxy(answer=answer or b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n") as door:
+        proxy = config.ForwardProxy(url=door.url, user="snodo", password="una:chi@ve")
+        with pytest.raises(Unreachable, match="proxy") as caught:
+            outside.stamp("https://marche.example/tsa", b"x", b"", proxy)
+        assert door.asked[0].startswith(b"CONNECT marche.example:443 ")
+        assert base64.b64encode(b"snodo:una:chi@ve") in door.asked[0]
+        assert "chi" not in str(caught.value)
 
 
 def _proof(one, old, size):
