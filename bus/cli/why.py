@@ -58,7 +58,7 @@ def _show(told: Account, found: Mapping[str, Any], lines: Iterable[str], json: b
     show({"run": told.opening.run, "rules": told.past.rules, **found}, json, lambda _: print(told.head(), *lines, sep="\n"))
 
 
-def _accounts(run: str, config: Path, store: str, granted: Granted | None = None) -> list[Account]:
+def _accounts(run: str, config: Path, store: str, granted: Granted | None) -> list[Account]:
     """The runs of a name; what was said is shown as far as it was ``granted``."""
     from bus.cli.rules import recomputing
     from bus.replay import window

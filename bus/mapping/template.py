@@ -301,7 +301,7 @@ def local_names(value: Any) -> Iterator[str]:
             left += one
 
 
-def leaves(value: Any, pointer: Pointer = (), target: tuple[str, ...] = ()) -> Iterator[tuple[str, Pointer]]:
+def leaves(value: Any, pointer: Pointer, target: tuple[str, ...] = ()) -> Iterator[tuple[str, Pointer]]:
     """(target field, pointer of its expression) for every expression that gives a value (conditions aside)."""
     if isinstance(value, str):
         yield dotted(target), pointer

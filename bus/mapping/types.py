@@ -383,7 +383,7 @@ def schema_at(schema: Any, path: Sequence[str]) -> dict[str, Any]:
     return {**here, **({"$defs": schema["$defs"]} if "$defs" in schema else {})}
 
 
-def lacks(schema: Any, path: Sequence[str], asked: Collection[Sequence[str]] = ()) -> str:
+def lacks(schema: Any, path: Sequence[str], asked: Collection[Sequence[str]]) -> str:
     """Why a value of a schema may have nothing at a path: ``missing`` or ``null``; empty where it is surely there, or nothing is said.
 
     One that only some alternatives have is there where somebody asks about its neighbours (``asked``: their paths): so is found out

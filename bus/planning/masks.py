@@ -22,11 +22,11 @@ _NAMES = {
 class Masks:
     """Numbers what it hides: the same value has the same number in the whole plan, so that a change can be seen."""
 
-    def __init__(self, people: Mapping[str, str] | None = None, *, hides: bool = False) -> None:
+    def __init__(self, people: Mapping[str, str], *, hides: bool) -> None:
         self._hides = hides
         self._numbers: dict[tuple[str, str], int] = {}
-        self._kinds = {text.upper(): kind for text, kind in (people or {}).items()}
-        names = sorted(map(re.escape, people or ()), key=lambda one: (-len(one), one))
+        self._kinds = {text.upper(): kind for text, kind in people.items()}
+        names = sorted(map(re.escape, people), key=lambda one: (-len(one), one))
         self._people = re.compile(rf"(?<!\w)(?:{'|'.join(names)})(?!\w)", re.IGNORECASE) if names else None
 
     def shown(self, value: JsonValue, fields: Sequence[str] = ()) -> str:
@@ -41,7 +41,7 @@ class Masks:
             text = pattern.sub(lambda found, what=what: self._hidden(what, found[0]), text)  # type: ignore[misc]
         return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
-    def _without_names(self, value: JsonValue, kind: str = "") -> JsonValue:
+    def _without_names(self, value: JsonValue, kind: str) -> JsonValue:
         """A value without the texts that name a person: by the field they stand in, or because another field has them."""
         if isinstance(value, dict):
             return {name: self._without_names(inner, kind_of(name)) for name, inner in value.items()}

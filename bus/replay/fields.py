@@ -10,7 +10,7 @@ MISSING: JsonValue = {"": "nothing"}
 """Stands for a field that is not there; compare by identity."""
 
 
-def unlike(before: JsonValue, after: JsonValue, field: str = "") -> Iterator[str]:
+def unlike(before: JsonValue, after: JsonValue, field: str) -> Iterator[str]:
     """The fields that differ, such as ``request.mappali[0].foglio``, in the order in which they stand."""
     return (name for name, _, _ in changes(before, after, field))
 

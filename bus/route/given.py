@@ -18,7 +18,7 @@ class Given:
     places of those with which something is wrong: what they were to ask is not known.
     """
 
-    def __init__(self, uses: Mapping[Pointer, Used], wrong: Container[Pointer] = ()) -> None:
+    def __init__(self, uses: Mapping[Pointer, Used], wrong: Container[Pointer]) -> None:
         self._uses, self._wrong = uses, wrong
         self._given: list[tuple[Pointer, list[str], set[str]]] = []
 

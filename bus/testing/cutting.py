@@ -152,7 +152,7 @@ class _Cutting:
             raise NotFound("an answer of this run was erased", code="test.erased", hint="take another message")
         return parsed(content)
 
-    def _conducts(self, order: Sequence[str] = ()) -> JsonObject:
+    def _conducts(self, order: Sequence[str]) -> JsonObject:
         """What each operation did, call by call in the order of the calls' paths, else of the calls as they were made."""
         found: dict[str, list[dict[str, Any]]] = {}
         calls = list(_first_asked(self.records))
