@@ -42,7 +42,7 @@ class Sweeper:
 
     def __init__(
         self, store: Store, holding: Holding, every: float, page: int, phase: float, now: dt.datetime,
-        vain: Callable[[Tx], Collection[str]] = lambda tx: (), waiting: Callable[[], Collection[str]] = tuple,
+        vain: Callable[[Tx], Collection[str]], waiting: Callable[[], Collection[str]],
     ) -> None:  # fmt: skip
         self._vain, self._waiting = vain, waiting
         self._store, self._holding, self._every, self._page, self._phase = store, holding, dt.timedelta(seconds=every), page, phase

@@ -224,7 +224,7 @@ def test_the_turn_of_a_suspect_comes_though_a_run_that_is_due_longer_waits_for_i
         claim(store, "suspect", owner=owner, now=LATER)
         store.write(lambda tx, owner=owner: tx.do("void_claims", owner=owner)).result(60)  # type: ignore[misc]
     holding = Holding(store, clock, 30, lambda: 0.0)
-    sweeper = Sweeper(store, holding, 1.0, 10, 0.0, LATER)
+    sweeper = Sweeper(store, holding, 1.0, 10, 0.0, LATER, lambda tx: (), tuple)
 
     def pause() -> None:
         until = text_of(clock.now() + LANE_PAUSE)
@@ -250,7 +250,7 @@ def test_a_suspect_that_holds_a_lane_has_its_turn_before_one_that_is_due_longer_
         claim(store, "waiter", "holder", owner=owner, now=LATER)
         store.write(lambda tx, owner=owner: tx.do("void_claims", owner=owner)).result(60)  # type: ignore[misc]
     store.write(lambda tx: tx.do("take_lane", name="sistema.fila", run="holder", path="fila")).result(60)
-    sweeper = Sweeper(store, Holding(store, clock, 30, lambda: 0.0), 1.0, 10, 0.0, LATER)
+    sweeper = Sweeper(store, Holding(store, clock, 30, lambda: 0.0), 1.0, 10, 0.0, LATER, lambda tx: (), tuple)
     assert [row["id"] for row in sweeper.look(clock.now(), 20, quiet=True, free=False)[0]] == ["holder"]
     sweeper.hurry()
     assert [row["id"] for row in sweeper.look(clock.now(), 20, quiet=True, free=False)[0]] == ["waiter"]

@@ -25,7 +25,7 @@ def test_of_a_long_line_behind_a_dead_letter_only_the_first_is_asked_for(tmp_pat
     store.keys = Keyring.in_memory()
     add_runs(store, ("morta", "lunga"), *((f"dietro-{n:03}", "lunga") for n in range(LONG)), "sola")
     settle(store, claim(store, "morta")[0], state="dead")
-    looks = sweeper.Sweeper(store, Holding(store, FixedClock(LATER), 30), 1.0, 200, 0.0, LATER)
+    looks = sweeper.Sweeper(store, Holding(store, FixedClock(LATER), 30), 1.0, 200, 0.0, LATER, lambda tx: (), tuple)
     rows, _ = looks.look(LATER, 1000, quiet=True, free=False)
     assert [row["id"] for row in rows] == ["sola"]
     assert asked == [Lines(("lunga",), ("dietro-000",))]
@@ -33,7 +33,7 @@ def test_of_a_long_line_behind_a_dead_letter_only_the_first_is_asked_for(tmp_pat
 
 
 def looking(store: SqliteStore, page: int) -> sweeper.Sweeper:
-    return sweeper.Sweeper(store, Holding(store, FixedClock(LATER), 30, lambda: 0.0), 1.0, page, 0.0, LATER)
+    return sweeper.Sweeper(store, Holding(store, FixedClock(LATER), 30, lambda: 0.0), 1.0, page, 0.0, LATER, lambda tx: (), tuple)
 
 
 def waits(*runs: str) -> Callable[[Tx], None]:
@@ -78,7 +78,7 @@ def test_who_was_left_alone_is_tried_only_by_an_engine_at_whose_gates_nobody_wai
 def test_after_a_long_look_that_found_nothing_only_what_came_due_since_is_looked_at_for_a_while(store: SqliteStore) -> None:
     """Else each look goes past all that stands behind others of its case, and there may be hundreds of thousands."""
     ticks = iter([0.0, 0.3, *(n / 10 for n in range(4, 99))])  # the first look takes 0.3 s: the next 3 s are for others
-    looks = sweeper.Sweeper(store, Holding(store, FixedClock(LATER), 30, lambda: next(ticks)), 1.0, 200, 0.0, LATER)
+    looks = sweeper.Sweeper(store, Holding(store, FixedClock(LATER), 30, lambda: next(ticks)), 1.0, 200, 0.0, LATER, lambda tx: (), tuple)
     assert ids(looks.look(LATER, 10, quiet=True, free=False)[0]) == []
     add_runs(store, "old", time=text_of(LATER - 2 * sweeper.MARGIN))
     add_runs(store, "new", time=text_of(LATER))
@@ -89,7 +89,7 @@ def test_after_a_long_look_that_found_nothing_only_what_came_due_since_is_looked
 
 def test_who_is_told_to_look_at_everything_does(store: SqliteStore) -> None:
     ticks = iter([0.0, 0.3, *(n / 10 for n in range(4, 99))])
-    looks = sweeper.Sweeper(store, Holding(store, FixedClock(LATER), 30, lambda: next(ticks)), 1.0, 200, 0.0, LATER)
+    looks = sweeper.Sweeper(store, Holding(store, FixedClock(LATER), 30, lambda: next(ticks)), 1.0, 200, 0.0, LATER, lambda tx: (), tuple)
     looks.look(LATER, 10, quiet=True, free=False)
     add_runs(store, "old", time=text_of(LATER - 2 * sweeper.MARGIN))
     assert ids(looks.look(LATER, 10, quiet=True, free=False)[0]) == []
