@@ -151,9 +151,9 @@ def _met(ways: list[Known | None]) -> Known:
 
 
 def either(schemas: list[Schema]) -> Schema:
-    """The shape of a value that has one of these; nothing where one is not known, or where references of two could be mistaken."""
+    """The shape of a value that has one of these; empty without any, where one is not known, or where references could be mistaken."""
     named = [one["$defs"] for one in schemas if "$defs" in one]
-    if not all(schemas) or any(one != named[0] for one in named):
+    if not schemas or not all(schemas) or any(one != named[0] for one in named):
         return {}
     return laid({"anyOf": schemas, **({"$defs": named[0]} if named else {})})
 
@@ -257,10 +257,8 @@ class Paths:
     def value(self, used: Used) -> Known:
         """What is known of the value of an expression."""
         expression = used.expression
-        if not expression.in_cel and expression.references:
-            path = expression.references[0].path
-            return self._below(self._named(path[0], used), path[1:])
-        if len(expression.references) == 1 and (_ITEM.fullmatch(expression.text) or _OR_NONE.fullmatch(expression.text)):
+        one = len(expression.references) == 1 and (_ITEM.fullmatch(expression.text) or _OR_NONE.fullmatch(expression.text))
+        if one or (expression.references and not expression.in_cel):
             path = expression.references[0].path
             return self._below(self._named(path[0], used), path[1:])
         if found := self._looked_up(used) or self._sifted(used):
@@ -343,13 +341,18 @@ class Paths:
         return self._below(known, lookup.fields)
 
     def _sifted(self, used: Used) -> Known | None:
-        """What is known of some items of a list: all that is known of each, but not what is missing, which the filter may have asked."""
+        """What is known of a list of items that a filter let through; None where nothing is.
+
+        Each has all that is known of an item, except that a field is missing: the filter may have asked for it (`SIFTED`).
+        """
         paths = used.expression.sifted
-        found = [self._below(self._named(path[0], used), path[1:]).schema for path in paths]
-        item = found[0] if found and all(one == found[0] for one in found) else either(found) if found else {}
+        items = [self._below(self._named(path[0], used), path[1:]).schema for path in paths]
+        item = items[0] if items and all(one == items[0] for one in items) else either(items)
         if not item:
             return None
-        typed = self._below(self._named(paths[0][0], used), paths[0][1:-1]).typed if len(paths) == 1 and paths[0][-1] == "[]" else ANYTHING
+        typed = ANYTHING
+        if len(paths) == 1 and paths[0][-1] == "[]":  # of one list: its own type, which CEL knows by the path to the list
+            typed = self._below(self._named(paths[0][0], used), paths[0][1:-1]).typed
         return Known(schema={"type": "array", "items": {**item, SIFTED: True}, **definitions(item)}, typed=typed)
 
     def _codes(self, lookup: Lookup) -> list[str]:
@@ -373,13 +376,13 @@ class Paths:
         return self.item(self.lists[over]) if over in self.lists else Known()
 
     def _below(self, known: Known, path: tuple[str, ...]) -> Known:
-        if not path or not known.schema:
-            return known if not path else Known()
-        schema = schema_at(known.schema, path)
-        typed = known.typed
-        if typed != ANYTHING:
-            typed += "".join("[0]" if piece == "[]" else f".{piece}" for piece in path) if schema else ""
-        return Known(schema=schema, typed=typed if schema else ANYTHING)
+        """What is known of the value at a path below one; `[]` stands for an item of a list."""
+        if not path:
+            return known
+        schema = schema_at(known.schema, path) if known.schema else {}
+        if not schema or known.typed == ANYTHING:
+            return Known(schema=schema)
+        return Known(schema=schema, typed=known.typed + "".join("[0]" if piece == "[]" else f".{piece}" for piece in path))
 
     def _bound(self, used: Used) -> dict[str, str]:
         return {name: self._named(name, used).typed for name in used.expression.names}
