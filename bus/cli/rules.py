@@ -14,7 +14,7 @@ from bus.adapter import Adapter, Operation
 from bus.cli.common import Granted
 from bus.cli.verify import store_in
 from bus.config import Config, load
-from bus.errors import ConfigError, EvidenceError, Unproven
+from bus.errors import ConfigError, EvidenceError, NotFound, Unproven
 from bus.systems import adapter_class, adapters_of, class_name, class_of, operations_of
 
 if TYPE_CHECKING:
@@ -106,6 +106,12 @@ def proven(path: Path, log_keys: Sequence[str] | None) -> Bundle:
         print(f"the bundle proves itself by its own key; compare it with the published one, or give that as --log-key: "
               f"{verify.shown(', '.join(bundle.own_keys))}", file=sys.stderr)  # fmt: skip
     return Bundle(bundle.files)
+
+
+def no_run(message: str, *, code: str) -> NotFound:
+    """That no run began with a message: it may have come to one that waited for it."""
+    hint = f"where a run waited for it, take that run: bus message {message} names it under `woke`"
+    return NotFound("no route began with this message", code=code, hint=hint)
 
 
 def give_keys(reader: Reader, config: Config) -> None:

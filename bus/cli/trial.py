@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from bus.cli.common import CONFIG, Json, Key, LogKey, Purpose, Settings, Store, Url, announced, family, show
-from bus.errors import ConfigError, NotFound
+from bus.errors import ConfigError
 
 if TYPE_CHECKING:
     from bus.adapter import Operation
@@ -162,13 +162,13 @@ def _out_of_the_log(reader: Reader, name: str) -> tuple[Evidence, str]:
 
 
 def _cut_of(evidence: Evidence, name: str, catalog: Catalog, operations: Mapping[str, Operation], said: str) -> Cut:
-    """Of the run with that id, or the first that began with that message."""
+    """The test cut of the run with that id, or of the first that began with that message; raises `NotFound`."""
+    from bus.cli.rules import no_run
     from bus.testing.cutting import cut
 
     opening = next((one for one in evidence.openings if name in (one.run, one.message)), None)
     if opening is None:
-        hint = f"where a run waited for it, take that run: bus message {name} names it under `woke`"
-        raise NotFound("no route began with this message", code="test.no-run", hint=hint)
+        raise no_run(name, code="test.no-run")
     return cut(opening, evidence, catalog, operations, said)
 
 

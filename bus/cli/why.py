@@ -59,8 +59,8 @@ def _show(told: Account, found: Mapping[str, Any], lines: Iterable[str], json: b
 
 
 def _accounts(run: str, config: Path, store: str, granted: Granted | None) -> list[Account]:
-    """The runs of a name; what was said is shown as far as it was ``granted``."""
-    from bus.cli.rules import recomputing
+    """The runs of a name; what was said is shown as far as it was ``granted``. Raises `NotFound`."""
+    from bus.cli.rules import no_run, recomputing
     from bus.replay import window
     from bus.replay.evidence import Rulebook, pages
     from bus.replay.why import Values, account
@@ -72,8 +72,7 @@ def _accounts(run: str, config: Path, store: str, granted: Granted | None) -> li
         for page in pages(reader, window.pages_of(messages), Rulebook.of(reader)):
             found += [account(opening, page, values) for opening in page.openings if only in (None, opening.run)]
     if not found:
-        hint = f"where a run waited for it, take that run: bus message {messages[0]} names it under `woke`"
-        raise NotFound("no route began with this message", code="why.no-run", hint=hint)
+        raise no_run(messages[0], code="why.no-run")
     return found
 
 
