@@ -145,6 +145,11 @@ def new_test(
         print(f"added to {settings.rules / file}", file=sys.stderr)
     else:
         print(text, end="")
+    _say_cut(made)
+
+
+def _say_cut(made: Cut) -> None:
+    """Say what was replaced, and whether the test goes as the run went."""
     print(f"names, codes and addresses replaced: {made.replaced}; read its texts before others do", file=sys.stderr)
     if not made.same:
         asked = ", ".join(made.asked) or "nothing"
