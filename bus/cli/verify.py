@@ -22,7 +22,7 @@ from bus.errors import ConfigError, EvidenceError
 if TYPE_CHECKING:
     from bus.config import Config as BusConfig
     from bus.log.note import Verifier
-    from bus.log.verify import Report, State, Told
+    from bus.log.verify import Report, State, Told, Trust
     from bus.store.opening import Reader
 
 SAVE_EVERY = 2.0
@@ -58,17 +58,11 @@ def verify_log(
     Exit code 0 when the log is what was signed, 5 when it is not, 2 when there is nothing to judge by, 3 when the database cannot be read.
     """
     from bus.log.diagnosis import Broken
-    from bus.log.note import COSIGNATURE, ED25519, parse
-    from bus.log.timestamp import roots
-    from bus.log.verify import State, Trust, verify
+    from bus.log.verify import State, verify
     from bus.store.opening import open_reader
 
     as_json = json or format is Plain.json
-    authorities = timestamp_ca.read_bytes() if timestamp_ca else b""
-    if timestamp_ca:
-        roots(authorities)  # also where no stamp is there to be judged by them
-    held = tuple(parse(path.read_bytes()) for path in from_checkpoint)
-    trust = Trust(_public(key, ED25519), _public(witness_key, COSIGNATURE), held, authorities)
+    trust = _trust(key, witness_key, from_checkpoint, timestamp_ca)
     start = State.decode(resume.read_bytes()) if resume is not None and resume.exists() else None
     began = time.monotonic()
     try:
@@ -79,7 +73,7 @@ def verify_log(
     except Broken as broken:
         show({"verified": False, "fault": broken.fault._asdict()}, as_json, _say_broken)
         raise typer.Exit(NOT_VERIFIED) from None
-    unstamped = bool(authorities) and not report.stamped
+    unstamped = bool(trust.authorities) and not report.stamped
     show({**_verified(report, time.monotonic() - began), "named": named, "unstamped": unstamped}, as_json, _say_verified)
 
 
@@ -132,6 +126,19 @@ def store_in(settings: BusConfig) -> str:
         hint = "name a database for reading with --store, or in SNODO_STORE"
         raise ConfigError("store.url is a secret, and secrets are not read here", code="replay.store", hint=hint)
     return settings.store.url
+
+
+def _trust(keys: Iterable[str], witnesses: Iterable[str], checkpoints: Iterable[Path], ca: Path | None) -> Trust:
+    """What the auditor has from elsewhere, read; raises `EvidenceError` or `ConfigError` for what is not of its kind."""
+    from bus.log.note import COSIGNATURE, ED25519, parse
+    from bus.log.timestamp import roots
+    from bus.log.verify import Trust
+
+    authorities = ca.read_bytes() if ca else b""
+    if ca:
+        roots(authorities)  # also where no stamp is there to be judged by them
+    held = tuple(parse(path.read_bytes()) for path in checkpoints)
+    return Trust(_public(keys, ED25519), _public(witnesses, COSIGNATURE), held, authorities)
 
 
 def _public(said: Iterable[str], type: int) -> tuple[Verifier, ...]:
