@@ -14,7 +14,7 @@ from adapters.pagopa.identificativi import iban_valido
 _FAULT_CODE = re.compile(r"PAA_[A-Z0-9_]+")
 
 
-def difetti(operazione: str, risposta: Mapping[str, Any], enti: Collection[str] = ()) -> list[str]:
+def difetti(operazione: str, risposta: Mapping[str, Any], enti: Collection[str]) -> list[str]:
     """One sentence per reason to refuse an XSD-valid reply; empty when the node takes it.
 
     ``risposta`` holds the values of the reply; ``enti`` the creditors that exist (not looked at when empty).

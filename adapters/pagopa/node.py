@@ -117,7 +117,7 @@ class Nodo:
         valori = self.ente.nomi | {"receipt": ricevuta}
         return self.chiama("paSendRTV2" if versione == 2 else "paSendRT", valori, SECONDI_RICEVUTA)
 
-    def consegna(self, ricevuta: Mapping[str, Any], versione: int = 2, perse: int = 0) -> list[Esito]:
+    def consegna(self, ricevuta: Mapping[str, Any], versione: int = 2, *, perse: int) -> list[Esito]:
         """Send a receipt until it is delivered or five times; the first ``perse`` replies are lost on the way."""
         esiti: list[Esito] = []
         for giro in range(TENTATIVI + perse):
@@ -314,7 +314,7 @@ class SimulatoreNodo(Simulator):
     def _consegna(self, id_ricevuta: str, perse: int) -> list[Esito]:
         coda = self.ledger.state("coda", id_ricevuta)
         ricevuta = json.loads(coda["ricevuta"], object_hook=_riletto)
-        esiti = self.nodo.consegna(ricevuta, coda["versione"], perse)
+        esiti = self.nodo.consegna(ricevuta, coda["versione"], perse=perse)
         with self.ledger.transaction():
             for esito in esiti:
                 self.ledger.effect("ricevuta", id_ricevuta, esito.detto())

@@ -45,7 +45,7 @@ FAULT_DI_STATO: dict[Stato, str | None] = {
 ABI_POSTE = "07601"
 
 
-def negata(codice: str, id_pa: str, descrizione: str = "") -> Valori:
+def negata(codice: str, id_pa: str, descrizione: str) -> Valori:
     """Outcome KO with its fault; ``descrizione`` holds no personal data. ``id`` is the creditor's: the fault is of its domain."""
     fault = {"faultCode": codice, "faultString": FAULTS[codice], "id": id_pa}
     return {"outcome": "KO", "fault": fault | ({"description": descrizione} if descrizione else {})}
