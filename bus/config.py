@@ -463,6 +463,8 @@ def _resolve(value: Any, base: Path | None) -> Any:
                 secret = (base / name).read_text("utf-8").strip()
             except OSError as error:
                 raise ConfigError(f"cannot read the secret in {name}: {error.strerror}", code="config.secret-missing") from error
+            except ValueError as error:  # not UTF-8, or the name holds a NUL
+                raise ConfigError(f"cannot read the secret in {name!r}: it is no text in UTF-8", code="config.secret-missing") from error
             return _own(name, secret)
         case dict():
             return {key: _resolve(inner, base) for key, inner in value.items()}

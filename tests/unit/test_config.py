@@ -162,3 +162,11 @@ def test_a_number_out_of_the_environment_is_one_and_a_secret_of_digits_stays_a_t
     monkeypatch.setenv("SNODO_HTTP_PORT", "ottomila")
     with pytest.raises(ConfigError, match="must be a whole number"):
         config.load(path)
+
+
+def test_a_file_that_is_no_text_is_no_secret(tmp_path: Path) -> None:
+    (tmp_path / "chiave").write_bytes(b"\xff\xfe\x00")
+    path = tmp_path / "config.yaml"
+    path.write_text(json.dumps(settings(adapters={"notifiche": {"chiave": {"file": "chiave"}}})), "utf-8")
+    with pytest.raises(ConfigError, match="cannot read the secret in 'chiave': it is no text in UTF-8"):
+        config.load(path)
