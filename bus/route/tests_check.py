@@ -172,6 +172,7 @@ class _Checker:
 
     def _messages(self, said: Any, place: Pointer) -> None:
         if not isinstance(said, dict):
+            self.lost = True
             self.report.report(place, "test.messages", "messages are a map from type to body")
             return
         for name, body in said.items():
