@@ -17,12 +17,15 @@ from bus.source import Pointer, Reporter, line_and_column, suggestion, validated
 
 @dataclass(frozen=True)
 class CompiledMapping:
-    """A mapping ready to use: call it with a scope. ``rules`` is its document without tests."""
+    """A mapping ready to use: call it with a scope. ``rules`` is its document without tests; ``spoilt`` are the places of conditions that
+    do not compile.
+    """
 
     document: MappingDocument
     rules: JsonObject
     template: Template
     used: tuple[Used, ...]
+    spoilt: frozenset[Pointer] = frozenset()
 
     @property
     def name(self) -> str:
@@ -92,7 +95,7 @@ def read_mapping(
         _check_names(used, BUILT_IN | set(model.uses), shop)
         check_lookups(used, tables, shop)
     rules = {name: value for name, value in document.items() if name not in ("tests", "given")}
-    return CompiledMapping(model, rules, template, tuple(shop.used)), not shop.failed
+    return CompiledMapping(model, rules, template, tuple(shop.used), frozenset(shop.spoilt)), not shop.failed
 
 
 class _Shop(Workshop):

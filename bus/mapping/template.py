@@ -28,6 +28,8 @@ from bus.source import Pointer, Reporter, nearest, suggestion
 Maker: TypeAlias = "Callable[[Sequence[JsonValue], Mapping[str, Any]], Any]"
 Locals: TypeAlias = "Mapping[str, Pointer | None]"
 DIRECTIVES = ("$value", "$when", "$default", "$each", "$as")
+_ASKED = {"$when": (str, bool, dict), "$each": (str, list, dict)}
+"""What a condition, and what is gone through, can be written as: other constants would fail in each run."""
 _LEFT_OUT: Any = object()
 _NONE: Locals = {}
 
@@ -80,8 +82,9 @@ def tested_in(used: Iterable[Used]) -> frozenset[tuple[str, ...]]:
 class Workshop:
     """What compiling needs: the environment, where findings go; ``used`` collects every expression.
 
-    ``unasked`` are the words of conditions that do not compile: what they were to ask about is not known; ``misnamed`` are names that are
-    none, told where they are given: who reads them need not be told again; ``offered`` are the names that are known where it is at work.
+    ``unasked`` are the words of conditions that do not compile, at the places ``spoilt``: what they were to ask is not known; ``misnamed``
+    are names that are none, told where they are given: who reads them need not be told again; ``offered`` are the names that are known
+    where it is at work.
     """
 
     environment: Environment
@@ -89,6 +92,7 @@ class Workshop:
     used: list[Used] = field(default_factory=list)
     failed: bool = False
     unasked: set[str] = field(default_factory=set)
+    spoilt: set[Pointer] = field(default_factory=set)
     misnamed: frozenset[str] = frozenset()
     offered: frozenset[str] = BUILT_IN
 
@@ -104,10 +108,15 @@ class Workshop:
             told = any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) for name in self.misnamed)
             for one in () if told else (error, *error.others):
                 self.refuse(pointer, one.code, one.sentence, one.hint, within=(one.line, one.column))
-            self.unasked.update(re.findall(r"\w+", text) if part_of(pointer) in {"when", "$when"} else ())
+            self._spoil(pointer, text)
             return None
         self.used.append(Used(pointer, expression, local, guarded))
         return expression
+
+    def _spoil(self, pointer: Pointer, text: str) -> None:
+        if part_of(pointer) in {"when", "$when"}:
+            self.spoilt.add(pointer)
+            self.unasked.update(re.findall(r"\w+", text))
 
     def refuse(self, pointer: Pointer, code: str, sentence: str, hint: str = "", **kwargs: Any) -> None:
         self.failed = True
@@ -233,6 +242,9 @@ class _Builder:
             refuse(pointer, "template.no-value", "the directive has no $value")
         if "$as" in value and "$each" not in value:
             refuse((*pointer, "$as"), "template.as-without-each", "$as names the item of an $each", key=True)
+        for key, kinds in _ASKED.items():
+            if key in value and type(value[key]) not in kinds:
+                refuse((*pointer, key), "expression.not-text", "an expression is written as text", "put it in quotes")
         name = str(value.get("$as", "item"))
         if problem := name_problem(name):
             refuse((*pointer, "$as"), "name.reserved", problem)

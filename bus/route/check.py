@@ -41,7 +41,8 @@ class _Checker:
     def __init__(self, compiled: CompiledRoute, world: World, report: Reporter, applied: Callable[[str], Reporter] | None) -> None:
         self.compiled, self.world, self.report, self.applied = compiled, world, report, applied
         self.model = compiled.parsed.model
-        self.doubts = Doubts(set(compiled.unasked))
+        self.wrong = set(compiled.spoilt)  # and the conditions that are found to be wrong
+        self.doubts = Doubts(set(compiled.unasked), self.wrong)
         self.endings: dict[str, frozenset[int]] = {}
         put = {name for step in compiled.parsed.walk() if step.kind == "set" for name, _ in step.gives}
         names = (name for name in compiled.unread if not name_problem(name))
@@ -53,8 +54,6 @@ class _Checker:
         self.several: dict[str, str] = {}  # keys of the case with a value for each item, and the `each` that learns them
         self.body: MessageType | None = None  # of what type the message is: another one in `on_late`
         self.by_pointer = {one.pointer: one for one in compiled.every}
-        unread_conditions = ((*step.pointer, "when") for step in compiled.parsed.walk() if step.model.when)
-        self.wrong = {one for one in unread_conditions if one not in self.by_pointer}  # and what is found to be wrong
         self.given = Given(self.by_pointer, self.wrong)
         self.later = {name: (step.model.id, place) for step in compiled.parsed.walk() for name, place in step.gives}
 

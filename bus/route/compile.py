@@ -39,6 +39,8 @@ class CompiledRoute:
     _planned: Callable[[], p.Plan]
     unasked: frozenset[str] = frozenset()
     """What conditions that do not compile may have asked about."""
+    spoilt: frozenset[Pointer] = frozenset()
+    """Where those conditions stand."""
 
     @cached_property
     def plan(self) -> p.Plan | None:
@@ -93,7 +95,8 @@ def compile_route(
         check_lookups(used, tables, builder.shop)
     sound = parsed.complete and not builder.shop.failed
     planned = partial(_plan, parsed, builder, steps, key, case, tables)
-    return CompiledRoute(parsed, sound, _by_step(builder.shop.used, parsed), builder.applied, planned, frozenset(builder.shop.unasked))
+    unasked, spoilt = frozenset(builder.shop.unasked), frozenset(builder.shop.spoilt)
+    return CompiledRoute(parsed, sound, _by_step(builder.shop.used, parsed), builder.applied, planned, unasked, spoilt)
 
 
 def _plan(

@@ -128,7 +128,8 @@ def _doubts(
     source = None if other else world.types.get(document.from_)
     schema = None if _made_for_another(mapping, world) else target_schema(document.to, world)
     names = {**world.built_in(source.shape if source else None), **given}
-    paths = Paths(names, world.typed, report, {used.pointer: used for used in mapping.used}, asked_in(mapping.used) | asked)
+    by_place = {used.pointer: used for used in mapping.used}
+    paths = Paths(names, world.typed, report, by_place, asked_in(mapping.used) | asked, Doubts(wrong=mapping.spoilt))
     for used in mapping.used:
         paths.check(used)
     if schema is not None:
