@@ -54,6 +54,13 @@ def file_of(url: str) -> Path | None:
     return Path(url.removeprefix(SCHEMES[0])) if url.startswith(SCHEMES[0]) else None
 
 
+def _something(given: Any) -> Any:
+    """An address that somebody wrote; a secret that is not read yet is empty."""
+    if given == "" and not isinstance(given, Told):
+        raise ValueError("may not be empty")
+    return given
+
+
 class Store(_Section):
     """Where the log and its projections live."""
 
@@ -61,6 +68,8 @@ class Store(_Section):
         default="sqlite:///var/snodo.db",
         description="`sqlite:///path` (one process, a local disk) or `postgresql://user@host/database` (any number of processes).",
     )
+
+    _url_says_something = field_validator("url", mode="before")(_something)
 
     @property
     def shared(self) -> bool:
@@ -197,6 +206,7 @@ class Channel(_Section):
         default="memory://",
         description="A kombu URL: `memory://` in one process, `amqp://user@host/vhost` (RabbitMQ) between several.",
     )
+    _url_says_something = field_validator("url", mode="before")(_something)
     options: dict[str, Any] = Field(
         default_factory=dict, description="kombu's options of the transport, such as `ssl: {ca_certs: /etc/ssl/comune.pem}` for `amqps://`."
     )
@@ -454,7 +464,7 @@ def _resolve(value: Any, base: Path | None) -> Any:
     """Put secrets in the place of ``{env: …}`` and ``{file: …}``; without a ``base`` nothing is read."""
     match value:
         case {"env": str()} | {"file": str()} if len(value) == 1 and base is None:
-            return ""
+            return Told("")
         case {"env": str(name), **rest} if not rest:
             return _own(name, os.environ[name])
         case {"file": str(name), **rest} if not rest:

@@ -170,3 +170,13 @@ def test_a_file_that_is_no_text_is_no_secret(tmp_path: Path) -> None:
     path.write_text(json.dumps(settings(adapters={"notifiche": {"chiave": {"file": "chiave"}}})), "utf-8")
     with pytest.raises(ConfigError, match="cannot read the secret in 'chiave': it is no text in UTF-8"):
         config.load(path)
+
+
+@pytest.mark.parametrize("section", ["store", "channel"])
+def test_an_address_that_is_left_empty_is_refused_and_one_that_is_a_secret_is_not(tmp_path: Path, section: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(json.dumps(settings(**{section: {"url": ""}})), "utf-8")
+    with pytest.raises(ConfigError, match="`url` may not be empty"):
+        config.load(path, secrets=False)
+    path.write_text(json.dumps(settings(**{section: {"url": {"env": "SNODO_ADDRESS"}}})), "utf-8")
+    assert getattr(config.load(path, secrets=False), section).url == ""
