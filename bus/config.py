@@ -374,6 +374,7 @@ class Config(_Section):
     )
     _written: dict[str, Any] = PrivateAttr(default_factory=dict)
     _folder: Path | None = PrivateAttr(default=None)
+    _document: source.Source | None = PrivateAttr(default=None)
 
     @field_validator("adapters")
     @classmethod
@@ -383,10 +384,17 @@ class Config(_Section):
             raise ValueError(f"may not hold {taken[0]}: an API key has that name and would send as that system; give the key another one")
         return given
 
-    def written_as(self, settings: Mapping[str, Any], folder: Path) -> None:
-        """Remember what stands in the file, before secrets were put in, and the folder that it is in."""
+    def written_as(self, settings: Mapping[str, Any], folder: Path, document: source.Source | None) -> None:
+        """Remember what stands in the file, before secrets were put in, where it stands, and the folder that it is in."""
         self._written.update(settings)
-        self._folder = folder
+        self._folder, self._document = folder, document
+
+    def place_of(self, *pointer: str | int, key: bool = False) -> str:
+        """Where a setting stands, or its ``key``, as findings begin: ``config.yaml:32:5: ``; empty for settings of no file."""
+        if self._document is None:
+            return ""
+        line, column = self._document.place(pointer, key=key)
+        return f"{self._document.file}:{line}:{column}: "
 
     @property
     def folder(self) -> Path | None:
@@ -430,7 +438,7 @@ def parse(settings: Any, path: Path, *, secrets: bool = True, document: source.S
     except ValidationError as error:
         said = [f"{path}: {fault}" for fault in faults.all_of(error)] if document is None else _findings(resolved, document)
         raise ConfigError("\n".join(said), code="config.invalid", hint="docs/reference/settings.md lists all settings") from error
-    config.written_as(settings, base)
+    config.written_as(settings, base, document)
     placed, file = _placed(config, base), file_of(config.store.url)
     log = placed.log.model_copy(update={"origin": config.log.origin or f"snodo/{config.organization.fiscal_code}"})
     store = config.store if file is None else Store(url=f"sqlite:///{base / file}")

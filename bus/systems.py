@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
@@ -14,7 +14,7 @@ from bus.adapter import Adapter, Operation
 from bus.config import Config, secrets_in
 from bus.errors import ConfigError
 from bus.faults import placed
-from bus.source import suggestion
+from bus.source import nearest, suggestion
 
 GROUP = "snodo.adapters"
 
@@ -25,10 +25,11 @@ def adapter_class(use: str) -> type[Adapter]:
     try:
         cls = found.load() if found else getattr(importlib.import_module(use.partition(":")[0]), use.partition(":")[2])
     except (ImportError, AttributeError, ValueError) as error:
-        known = ", ".join(sorted(point.name for point in _known()))
-        raise ConfigError(
-            f"there is no adapter {use!r}: {error}", code="config.adapter-unknown", hint=f"known: {known}; or module:Class"
-        ) from error
+        known = sorted(point.name for point in _known())
+        hint = f"known: {', '.join(known)}; or module:Class"
+        if meant := suggestion(use, known):
+            hint = f"{meant} {hint}"
+        raise ConfigError(f"there is no adapter {use!r}: {error}", code="config.adapter-unknown", hint=hint) from error
     if not (isinstance(cls, type) and issubclass(cls, Adapter)):
         raise ConfigError(f"{use!r} is not an adapter", code="config.adapter-unknown", hint="it must be a subclass of bus.adapter.Adapter")
     return cls
@@ -51,44 +52,54 @@ def _known() -> EntryPoints:
 
 
 def adapters_of(config: Config) -> dict[str, Adapter]:
-    """The adapters that the settings name; raises `ConfigError` with the faults of one adapter at a time."""
+    """The adapters that the settings name; raises `ConfigError` with the faults of all of them, each with its place."""
     made: dict[str, Adapter] = {}
+    refused: list[str] = []
     for name, settings in config.adapters.items():
-        cls, concurrency = class_of(name, settings), _concurrency(name, settings)
+        cls = class_of(config, name)
+        refused += _crowded(config, name)
         try:
             made[name] = cls(name, cls.Settings.model_validate(_own(settings), context=_context(config)))
         except ValidationError as error:
-            raise _refusal(name, cls, error.errors(include_url=False)) from error
-        made[name].concurrency = concurrency
+            refused += _refusals(config, name, cls, error.errors(include_url=False))
+            continue
+        made[name].concurrency = settings.get("concurrency")
+    _refuse(refused)
     return made
 
 
 def check_settings(config: Config) -> None:
     """What `adapters_of` would refuse, of settings that were read without secrets: nothing of those that hold one."""
+    refused: list[str] = []
     for name, settings in config.adapters.items():
-        cls = class_of(name, settings)
-        _concurrency(name, settings)
+        cls = class_of(config, name)
+        refused += _crowded(config, name)
         try:
             cls.Settings.model_validate(_own(settings), context=_context(config))
         except ValidationError as error:
             unread = {key for key, value in config.written.get("adapters", {})[name].items() if [*secrets_in(value)]}
             faults = error.errors(include_url=False)
-            if faults := [one for one in faults if one["type"] == "extra_forbidden" or (one["loc"] and one["loc"][0] not in unread)]:
-                raise _refusal(name, cls, faults) from error
+            told = [one for one in faults if one["type"] == "extra_forbidden" or (one["loc"] and one["loc"][0] not in unread)]
+            refused += _refusals(config, name, cls, told)
+    _refuse(refused)
 
 
-def class_of(name: str, settings: Mapping[str, Any]) -> type[Adapter]:
+def class_of(config: Config, name: str) -> type[Adapter]:
     """The class of an adapter by its section in the settings: `use` names it, else the section's own name."""
-    return adapter_class(str(settings.get("use", name)))
+    use = config.adapters[name].get("use", name)
+    try:
+        return adapter_class(str(use))
+    except ConfigError as error:
+        said = "use" in config.adapters[name]
+        place = config.place_of("adapters", name, "use") if said else config.place_of("adapters", name, key=True)
+        raise ConfigError(place + error.sentence, code=error.code, hint=error.hint) from error
 
 
-def _concurrency(name: str, settings: Mapping[str, Any]) -> int | None:
-    """How many calls of an adapter may be made at once; None where its section does not say it."""
-    found = settings.get("concurrency")
-    if found is None or (type(found) is int and 0 < found <= 256):
-        return found
-    sentence = f"adapters.{name}.concurrency: must be a whole number from 1 to 256"
-    raise ConfigError(sentence, code="config.adapter-settings", hint="without it `engine.threads` bounds the calls")
+def _crowded(config: Config, name: str) -> Iterator[str]:
+    """What is wrong with how many calls of an adapter may be made at once; without it ``engine.threads`` bounds them."""
+    found = config.adapters[name].get("concurrency")
+    if not (found is None or (type(found) is int and 0 < found <= 256)):
+        yield f"{config.place_of('adapters', name, 'concurrency')}adapters.{name}.concurrency: must be a whole number from 1 to 256"
 
 
 def _context(config: Config) -> dict[str, Any] | None:
@@ -101,13 +112,22 @@ def _own(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in {"use", "concurrency"}}
 
 
-def _refusal(name: str, cls: type[Adapter], faults: Iterable[Mapping[str, Any]]) -> ConfigError:
+def _refusals(config: Config, name: str, cls: type[Adapter], faults: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """One for each fault; that a field is missing is none where another one is probably that field, misspelt."""
     fields = {field.alias or name for name, field in cls.Settings.model_fields.items()}
-    said = []
+    unknown = {fault["loc"]: nearest(str(fault["loc"][-1]), fields) for fault in faults if fault["type"] == "extra_forbidden"}
+    meant = {loc: near for loc, near in unknown.items() if near is not None and len(loc) == 1}
     for fault in faults:
-        meant = suggestion(str(fault["loc"][-1]), fields) if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1 else ""
-        said.append(f"{placed(fault)}, {meant}" if meant else placed(fault))
-    return ConfigError(f"adapters.{name}: {'; '.join(said)}", code="config.adapter-settings", hint=f"adapters/{name}/README.md lists them")
+        if fault["type"] == "missing" and len(fault["loc"]) == 1 and fault["loc"][0] in meant.values():
+            continue
+        hint = f", did you mean {meant[fault['loc']]}?" if fault["loc"] in meant else ""
+        yield f"{config.place_of('adapters', name, *fault['loc'], key=fault['loc'] in unknown)}adapters.{name}: {placed(fault)}{hint}"
+
+
+def _refuse(faults: Sequence[str]) -> None:
+    if faults:
+        hint = "docs/reference/settings.md lists what each adapter takes"
+        raise ConfigError("\n".join(faults), code="config.adapter-settings", hint=hint)
 
 
 def operations_of(adapters: Mapping[str, Adapter]) -> dict[str, Operation]:

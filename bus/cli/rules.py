@@ -71,7 +71,7 @@ def offered(config: Config) -> dict[str, Operation]:
 
 def _offered(name: str, settings: Mapping[str, Any], config: Config) -> Iterable[Operation]:
     """What an adapter offers though a secret is not at hand: what its class declares, or what its own settings do (`use: soap`)."""
-    cls = class_of(name, settings)
+    cls = class_of(config, name)
     if cls.operations:
         return cls.operations.values()
     return adapters_of(config.model_copy(update={"adapters": {name: settings}}))[name].operations.values()

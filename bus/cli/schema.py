@@ -88,7 +88,7 @@ def vocabulary_of(known: Declared) -> Vocabulary:
     types = [compile_type(one, Notes("types"), rows) for one in documents("mappings/types/*.yaml", "type")]
     return Vocabulary(
         operations=known.operations,
-        adapters={name: class_of(name, settings) for name, settings in known.config.adapters.items()},
+        adapters={name: class_of(known.config, name) for name in known.config.adapters},
         types=named("mappings/types/*.yaml", "type", "title"),
         shapes={one.name: one.shape for one in types if one},
         mappings=named("mappings/**/*.yaml", "mapping", "title"),

@@ -120,7 +120,7 @@ def rules(at: Surroundings) -> Iterator[Verdict]:
 
 def _operations(at: Surroundings) -> dict[str, Operation]:
     """What the adapters' classes declare: rules can be checked also where the adapters' settings are wrong."""
-    classes = {name: class_of(name, own) for name, own in at.settings.adapters.items()}
+    classes = {name: class_of(at.settings, name) for name in at.settings.adapters}
     return {f"{name}.{one.name}": one for name, cls in classes.items() for one in cls.operations.values()}
 
 

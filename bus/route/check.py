@@ -18,8 +18,9 @@ from bus.mapping.compile import CompiledMapping, place_of
 from bus.mapping.template import Used, asked_in, tested_in
 from bus.mapping.types import BUILT_IN, MessageType, resolve, takes_null
 from bus.route.compile import CompiledRoute
+from bus.route.doubts import Doubts
 from bus.route.given import Given
-from bus.route.known import SCALARS, Doubts, Known, Paths, Schema, Scope, definitions, merged
+from bus.route.known import SCALARS, Known, Paths, Schema, Scope, definitions, merged
 from bus.route.outline import surely_sending
 from bus.route.parse import Parsed, ParsedRoute, walk, written_as_name
 from bus.route.target import Target, answer_of, shape_of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Hashable, Iterable, Mapping
+from collections.abc import Container, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
@@ -19,6 +19,7 @@ from bus.mapping.compile import place_of
 from bus.mapping.template import Used, part_of, tested_in
 from bus.mapping.types import BUILT_IN, CODES, SIFTED, lacks, schema_at, unknown_field, without_fields
 from bus.message import JsonValue
+from bus.route.doubts import Doubts
 from bus.source import Pointer, Reporter, line_and_column, suggestion
 
 Schema: TypeAlias = dict[str, Any]
@@ -161,34 +162,6 @@ def either(schemas: list[Schema]) -> Schema:
 def definitions(schema: Schema) -> Schema:
     """What its references lead to, for a schema made of a part of it."""
     return {"$defs": schema["$defs"]} if "$defs" in schema else {}
-
-
-@dataclass(slots=True)
-class Doubts:
-    """Where values may be missing: what tells it, by place, with the name that it is about.
-
-    ``misread`` are names of which some question reads a field that is none: what is not asked about for that reason is no second finding.
-    Nor is what stands under a condition with which something is wrong, at one of the places ``wrong``.
-    """
-
-    misread: set[str] = field(default_factory=set)
-    wrong: Container[Pointer] = ()
-    _by_place: dict[Pointer, tuple[str, Callable[[], None]]] = field(default_factory=dict)
-
-    def add(self, place: Pointer, name: str, tell: Callable[[], None]) -> None:
-        """One more; of those of one place the first counts."""
-        self._by_place.setdefault(place, (name, tell))
-
-    def drop(self, place: Pointer) -> None:
-        """Of no matter any more."""
-        self._by_place.pop(place, None)
-
-    def tell(self, names: Container[str] | None = None) -> None:
-        """Say all of them, or those about some names."""
-        for place, (name, tell) in self._by_place.items():
-            spoilt = any((*place[:end], word) in self.wrong for end in range(len(place)) for word in ("when", "$when"))
-            if not spoilt and name not in self.misread and (names is None or name in names):
-                tell()
 
 
 @dataclass(slots=True)

@@ -77,6 +77,36 @@ def test_true_and_texts_are_no_numbers_in_the_settings_of_adapters(use: str, wro
             check(read)
 
 
+def test_all_that_is_wrong_in_the_settings_of_adapters_is_told_at_its_place(tmp_path: Path) -> None:
+    written = """organization: {name: Prova, fiscal_code: "00000000000"}
+adapters:
+  archivio:
+    use: rest
+    urll: http://127.0.0.1:9
+    concurrency: zero
+    operations: {prova: {method: GET, path: /prova, effect: read}}
+  scrivania:
+    connect_timeout: presto
+    url: http://127.0.0.1:9
+    chiave: una-chiave-di-prova
+"""
+    (tmp_path / "config.yaml").write_text(written)
+    read, file = config.load(tmp_path / "config.yaml"), f"{tmp_path}/config.yaml"
+    for check in (adapters_of, check_settings):
+        with pytest.raises(ConfigError) as told:
+            check(read)
+        assert told.value.sentence.splitlines() == [
+            f"{file}:6:18: adapters.archivio.concurrency: must be a whole number from 1 to 256",
+            f"{file}:5:5: adapters.archivio: urll is not one of the fields, did you mean url?",
+            f"{file}:9:22: adapters.scrivania: connect_timeout must be a number, not a text",
+        ]
+    for use, line in (("scrivannia", "  scrivannia: {}"), ("scrivannia", "  altra: {use: scrivannia}")):
+        (tmp_path / "config.yaml").write_text(written[: written.index("  archivio")] + line + "\n")
+        with pytest.raises(ConfigError, match=rf"config.yaml:3:{3 if 'use' not in line else 16}: there is no adapter '{use}'") as refused:
+            adapters_of(config.load(tmp_path / "config.yaml"))
+        assert "did you mean scrivania?" in (refused.value.hint or "")
+
+
 def test_a_key_that_is_none_or_of_somebody_else_is_refused_before_the_log_goes_without_a_witness() -> None:
     """The bus would start, and every answer of the witness, every number in `/metrics`, fail on it."""
     ours, theirs = str(Signer.new("comune.example/log").verifier), str(Signer.new("testimone.example/t1", COSIGNATURE).verifier)

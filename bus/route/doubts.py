@@ -1,0 +1,36 @@
+"""What may be missing where a value is read: gathered while a route is checked, told when it is known what follows from another mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from dataclasses import dataclass, field
+
+from bus.source import Pointer
+
+
+@dataclass(slots=True)
+class Doubts:
+    """Where values may be missing: what tells it, by place, with the name that it is about.
+
+    ``misread`` are names of which some question reads a field that is none: what is not asked about for that reason is no second finding.
+    Nor is what stands under a condition with which something is wrong, at one of the places ``wrong``.
+    """
+
+    misread: set[str] = field(default_factory=set)
+    wrong: Container[Pointer] = ()
+    _by_place: dict[Pointer, tuple[str, Callable[[], None]]] = field(default_factory=dict)
+
+    def add(self, place: Pointer, name: str, tell: Callable[[], None]) -> None:
+        """One more; of those of one place the first counts."""
+        self._by_place.setdefault(place, (name, tell))
+
+    def drop(self, place: Pointer) -> None:
+        """Of no matter any more."""
+        self._by_place.pop(place, None)
+
+    def tell(self, names: Container[str] | None = None) -> None:
+        """Say all of them, or those about some names."""
+        for place, (name, tell) in self._by_place.items():
+            spoilt = any((*place[:end], word) in self.wrong for end in range(len(place)) for word in ("when", "$when"))
+            if not spoilt and name not in self.misread and (names is None or name in names):
+                tell()
