@@ -93,6 +93,18 @@ def _check_kind(service: Servizio, pointer: Pointer, report: Reporter) -> None:
             report.report((*pointer, name), "service.wrong-field", f"`{name}` is for services of kind `{kind}`", key=True)
 
 
+def _check_offices(named: Mapping[int, Mapping[str, Any]], offices: Table, report: Reporter) -> None:
+    """One finding for each office that there is not, or for a table without any, however many services name it."""
+    unknown: dict[str, list[Pointer]] = {}
+    for position, written in named.items():
+        if isinstance(office := written.get("ufficio"), str) and office not in offices:
+            unknown.setdefault(office if offices else "", []).append(("servizi", position, "ufficio"))
+    for office, places in unknown.items():
+        said = f"there is no office `{office}` in table uffici" if office else "the table uffici has no row, so that there is no office"
+        others = f"; {len(places)} services name it" if office else f"; {len(places)} services name one"
+        report.report(places[0], "service.unknown-office", said + (others if len(places) > 1 else ""), suggestion(office, offices))
+
+
 def check_services(
     services: Mapping[str, Servizio], document: Any, types: Collection[str], starts: Mapping[str, str | None], inside: Collection[str],
     offices: Table | None, report: Reporter,
@@ -102,15 +114,13 @@ def check_services(
     ``starts`` is the type that starts each route (None: not known); types ``inside`` are those that routes send or wait for.
     """
     entries = document.get("servizi")
-    for position, written in enumerate(entries if isinstance(entries, list) else ()):
-        if not isinstance(written, dict):
-            continue
+    named = {at: entry for at, entry in enumerate(entries if isinstance(entries, list) else ()) if isinstance(entry, dict)}
+    if offices is not None:
+        _check_offices(named, offices, report)
+    for position, written in named.items():
         service = services.get(str(written.get("codice")))  # None: something of it is wrong, the names in it are looked up all the same
         pointer: Pointer = ("servizi", position)
-        office, form = written.get("ufficio"), written.get("modulo")
-        if isinstance(office, str) and offices is not None and office not in offices:
-            hint = suggestion(office, offices)
-            report.report((*pointer, "ufficio"), "service.unknown-office", f"there is no office `{office}` in table uffici", hint)
+        form = written.get("modulo")
         if isinstance(form, str) and form not in types:
             hint = suggestion(form, types)
             report.report((*pointer, "modulo"), "service.unknown-form", f"there is no message type `{form}`", hint)

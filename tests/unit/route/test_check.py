@@ -120,3 +120,18 @@ def test_services_are_checked_against_what_is_there() -> None:
     document = {"servizi": [{"codice": "a", "titolo": "A", "ufficio": "X", "tipo": "istanza", "modulo": "no.tipo", "percorso": "no.rotta"}]}
     check_services(read_services(document, notes), document, {}, {}, {}, {"SUE": {}}, notes)
     assert ["service.unknown-office", "service.unknown-form", "service.unknown-route"] == [f.code for f in notes.findings]
+
+
+def test_an_office_that_is_not_there_is_one_finding_however_many_services_name_it() -> None:
+    entry = {"titolo": "A", "tipo": "informativo", "descrizione": "A"}
+    document = {"servizi": [{**entry, "codice": f"s{at}", "ufficio": office} for at, office in enumerate(("SUE", "SUAP", "SUAP", "SUV"))]}
+    for offices, told in (
+        (
+            {"SUE": {}, "SUW": {}},
+            ["there is no office `SUAP` in table uffici; 2 services name it", "there is no office `SUV` in table uffici"],
+        ),
+        ({}, ["the table uffici has no row, so that there is no office; 4 services name one"]),
+    ):
+        notes = Notes("x")
+        check_services({}, document, {}, {}, {}, offices, notes)
+        assert [one.sentence for one in notes.findings] == told
