@@ -428,6 +428,7 @@ def load(path: Path, *, secrets: bool = True) -> Config:
 def parse(settings: Any, path: Path, *, secrets: bool = True, document: source.Source | None = None) -> Config:
     """Check settings that were read from ``path``; resolves secrets and relative paths. ``document`` tells places."""
     base = path.resolve().parent
+    _refuse_unnamed(settings, path, document)
     absent = sorted({name for kind, name in secrets_in(settings) if kind == "env" and name not in os.environ})
     if secrets and absent:
         hint = "; ".join(f"export {name}=…" for name in absent) + " before starting"
@@ -443,6 +444,17 @@ def parse(settings: Any, path: Path, *, secrets: bool = True, document: source.S
     log = placed.log.model_copy(update={"origin": config.log.origin or f"snodo/{config.organization.fiscal_code}"})
     store = config.store if file is None else Store(url=f"sqlite:///{base / file}")
     return placed.model_copy(update={"log": log, "store": store})
+
+
+def _refuse_unnamed(settings: Any, path: Path, document: source.Source | None) -> None:
+    """Raises `ConfigError` for secrets that are to be taken from what is no name, each at its place."""
+    said = []
+    for pointer in _unnamed(settings):
+        kind = str(pointer[-1])
+        place = ".".join(map(str, pointer)) if document is None else "{}:{}".format(*document.place(pointer))
+        said.append(f"{path}:{place}: `{kind}` takes the name of a secret's {_KINDS[kind]}")
+    if said:
+        raise ConfigError("\n".join(said), code="config.invalid", hint="{env: SNODO_PASSWORD}, or {file: secrets/password}")
 
 
 def _placed(section: S, base: Path) -> S:
@@ -466,6 +478,19 @@ def secrets_in(value: Any) -> Iterator[tuple[str, str]]:
         case list():
             for inner in value:
                 yield from secrets_in(inner)
+
+
+_KINDS: Mapping[str, str] = {"env": "variable, a text", "file": "file, a text"}
+
+
+def _unnamed(value: Any, pointer: source.Pointer = ()) -> Iterator[source.Pointer]:
+    """Where a secret is to be taken from what is no name."""
+    match value:
+        case {"env": name} | {"file": name} if len(value) == 1 and not (isinstance(name, str) and name):
+            yield (*pointer, *value)
+        case dict() | list():
+            for step, inner in value.items() if isinstance(value, dict) else enumerate(value):
+                yield from _unnamed(inner, (*pointer, step))
 
 
 def _resolve(value: Any, base: Path | None) -> Any:

@@ -77,6 +77,17 @@ def test_true_and_texts_are_no_numbers_in_the_settings_of_adapters(use: str, wro
             check(read)
 
 
+@pytest.mark.parametrize(
+    ("written", "place"), [("{env: 12}", "4:21"), ("{env: ''}", "4:21"), ("{file: {env: X}}", "4:22"), ("{file: null}", "4:22")]
+)
+def test_a_secret_whose_place_has_no_name_is_told_where_it_stands(tmp_path: Path, written: str, place: str) -> None:
+    good = 'organization: {name: Prova, fiscal_code: "00000000000"}\nadapters:\n  protocollo:\n    password: %s\n'
+    (tmp_path / "config.yaml").write_text(good % written)
+    for secrets in (True, False):
+        with pytest.raises(ConfigError, match=rf"config.yaml:{place}: `(env|file)` takes the name of a secret's (variable|file), a text"):
+            config.load(tmp_path / "config.yaml", secrets=secrets)
+
+
 def test_all_that_is_wrong_in_the_settings_of_adapters_is_told_at_its_place(tmp_path: Path) -> None:
     written = """organization: {name: Prova, fiscal_code: "00000000000"}
 adapters:
